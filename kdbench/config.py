@@ -1,0 +1,201 @@
+"""`key=value` arguments become typed settings.
+
+The order of precedence: the command line, then `config=FILE.yaml`, then the defaults. An unknown
+key or a value of the wrong type is an `InputError` that names it.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+
+from kdbench.errors import InputError
+from kdbench.registry import nearest
+
+
+def _split(value: object) -> object:
+    """`10,20,30` on the command line is a list."""
+    if isinstance(value, str):
+        return [part for part in value.split(",") if part]
+    return [value] if isinstance(value, int | Path) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Seeds = Annotated[tuple[int, ...], BeforeValidator(_split)]
+
+FIVE = ("dolly", "self_instruct", "vicuna", "super_natural", "unnatural")
+
+
+class Settings(BaseModel):
+    """What one verb takes. Every field is a key of the command line."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class ProtocolSettings(Settings):
+    """The protocol and the fields of it that can be overridden."""
+
+    protocol: str = Field("minillm", description="named protocol: minillm, greedy or chat")
+    max_prompt_tokens: int | None = Field(
+        None, ge=1, description="longer prompts are cut here, tokens (else the protocol's)"
+    )
+    max_new_tokens: int | None = Field(
+        None, ge=1, description="response limit, tokens (else the protocol's, and so on)"
+    )
+    temperature: float | None = Field(None, ge=0, description="sampling temperature, 0 is greedy")
+    top_p: float | None = Field(None, gt=0, le=1, description="nucleus mass, 1 is off")
+    top_k: int | None = Field(None, ge=0, description="number of tokens kept, 0 is off")
+    no_repeat_ngram_size: int | None = Field(None, ge=0, description="n-gram rule, 0 is off")
+    add_bos: bool | None = Field(None, description="put the BOS token before the prompt")
+    seeds: Seeds | None = Field(None, description="sampling seeds, as in 10,20,30")
+
+    def protocol_overrides(self) -> dict[str, Any]:
+        """The protocol's fields that were given, by name."""
+        keys = set(ProtocolSettings.model_fields) - {"protocol"}
+        return {key: getattr(self, key) for key in keys & self.model_fields_set}
+
+
+class EvalSettings(ProtocolSettings):
+    """`kdbench eval model=…`: measure a checkpoint."""
+
+    model: str = Field(description="checkpoint folder, GGUF file, or a name on the hub")
+    tasks: Names = Field(FIVE, description="tasks by name, or paths of lm-eval YAML files")
+    data: Path | None = Field(None, description="folder of the data sets (else KDBENCH_DATA, hub)")
+    limit: int | None = Field(None, ge=1, description="first so many documents of each task")
+    metrics: Names = Field((), description="metrics by name; none given means all")
+    results: Path = Field(Path("results"), description="folder of the results")
+    name: str | None = Field(None, description="the model's name in results and tables")
+    method: str | None = Field(None, description="the row's label in the table, such as GKD")
+    setting: str | None = Field(None, description="the table's group of rows that compare")
+    backend: str = Field("hf", description="what generates the text; see kdbench backends")
+    batch_size: int | Literal["auto"] = Field("auto", description="sequences that decode at once")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="of weights and activations"
+    )
+    device: str = Field("auto", description="cpu, cuda, cuda:1, mps")
+    shard: str | None = Field(None, description="I/N: only every N-th document, from I on")
+    revision: str | None = Field(None, description="of the checkpoint on the hub")
+    unsafe_pickle: bool = Field(False, description="read pickle weights (*.bin): may run code")
+    trust_remote_code: bool = Field(False, description="run the checkpoint's own Python code")
+
+    @field_validator("batch_size")
+    @classmethod
+    def _positive(cls, value: int | str) -> int | str:
+        if isinstance(value, int) and value < 1:
+            raise ValueError("must be 1 or more, or auto")
+        return value
+
+    @field_validator("shard")
+    @classmethod
+    def _shard(cls, value: str | None) -> str | None:
+        if value is not None:
+            index, _, count = value.partition("/")
+            if not (index.isdigit() and count.isdigit() and int(index) < int(count)):
+                raise ValueError("must be I/N with 0 <= I < N, such as 0/4")
+        return value
+
+
+class ScoreSettings(ProtocolSettings):
+    """`kdbench score samples=FILE task=…`: measure texts made elsewhere, or a stored run again."""
+
+    protocol: str = Field("external", description="the protocol that the texts were made with")
+    samples: Path | None = Field(None, description="JSONL of {id, output, seed, …}")
+    task: str | None = Field(None, description="task by name, or path of a lm-eval YAML file")
+    run: Path | None = Field(None, description="folder of a stored run to score again")
+    data: Path | None = Field(None, description="folder of the data sets (else KDBENCH_DATA, hub)")
+    limit: int | None = Field(None, ge=1, description="first so many documents of the task")
+    metrics: Names = Field((), description="metrics by name; none given means all")
+    results: Path = Field(Path("results"), description="folder of the results")
+    name: str | None = Field(None, description="the model's name in results and tables")
+    method: str | None = Field(None, description="the row's label in the table, such as GKD")
+    setting: str | None = Field(None, description="the table's group of rows that compare")
+
+
+class TableSettings(Settings):
+    """`kdbench table`: the comparison table from results and published numbers."""
+
+    results: Path = Field(Path("results"), description="folder of the results")
+    baselines: Path | None = Field(None, description="published.yaml (default: the bundled one)")
+    published: Literal["verified", "all", "none"] = Field(
+        "verified", description="reported rows to show; all adds the unverified ones"
+    )
+    settings: Names = Field((), description="only these groups of rows, by id or title")
+    tasks: Names = Field(FIVE, description="columns")
+    metric: str = Field("rougeL", description="what the cells show")
+    error: Literal["ci", "sd", "both", "none"] = Field(
+        "ci", description="95 % interval over prompts, standard deviation over seeds"
+    )
+    format: Literal["terminal", "md", "csv", "tex", "html"] | None = Field(
+        None, description="of the output (default: by the ending of out=, else terminal)"
+    )
+    out: Path | None = Field(None, description="file to write; Markdown goes between its markers")
+    check: bool = Field(False, description="write nothing; exit 1 with a diff when out= is stale")
+
+
+class DemoSettings(Settings):
+    """`kdbench demo`: the whole pipeline on the embedded toy world."""
+
+    out: Path = Field(Path("runs/demo"), description="folder for the toy data and checkpoints")
+    results: Path = Field(Path("results/demo"), description="folder of the results and the table")
+    limit: int | None = Field(None, ge=1, description="first so many documents of each task")
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def parse(kind: type[S], arguments: Sequence[str]) -> S:
+    """Typed settings from command-line words (`key=value`, `--flag`).
+
+    Raises:
+        InputError: a word without `=`, an unknown or repeated key, a bad value or file.
+    """
+    given: dict[str, object] = {}
+    for word in arguments:
+        key, equals, value = word.removeprefix("--").partition("=")
+        key = key.replace("-", "_")
+        if not equals and not word.startswith("--"):
+            raise InputError(f"'{word}' is not key=value; see --help")
+        if key in given:
+            raise InputError(f"{key}= is given twice")
+        given[key] = _plain(value) if equals else True
+    file = given.pop("config", None)
+    from_file = _read_config(Path(str(file))) if file is not None else {}
+    return build(kind, {**from_file, **given})
+
+
+def build(kind: type[S], values: Mapping[str, object]) -> S:
+    """Typed settings from a mapping, with one-line errors.
+
+    Raises:
+        InputError: an unknown key, a missing one or a bad value.
+    """
+    for key in values:
+        if key not in kind.model_fields:
+            raise InputError(f"unknown key '{key}': {nearest(key, kind.model_fields)}")
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0]) if first["loc"] else "settings"
+        if first["type"] == "missing":
+            raise InputError(f"{key}= is missing: {kind.model_fields[key].description}") from None
+        reason = first["msg"].removeprefix("Value error, ")
+        raise InputError(f"{key}={values.get(key)}: {reason[0].lower() + reason[1:]}") from None
+
+
+def _plain(value: str) -> str | None:
+    return None if value.lower() in {"none", "null"} else value
+
+
+def _read_config(path: Path) -> dict[str, object]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"config={path}: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"config={path}: not YAML: {str(error).splitlines()[0]}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"config={path}: must hold key: value lines")
+    return {str(key): value for key, value in values.items()}

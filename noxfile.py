@@ -1,0 +1,30 @@
+"""The sessions of a developer: `nox -s tests lint bench`.
+
+They run in the environment that started nox (the README makes it), because installing torch a
+second time takes longer than all tests.
+"""
+
+import sys
+
+import nox
+
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["tests", "lint"]
+nox.needs_version = ">=2024.4"
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    session.run(sys.executable, "-m", "pytest", "-n", "auto", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    session.run(sys.executable, "-m", "ruff", "check", ".")
+    session.run(sys.executable, "-m", "ruff", "format", "--check", ".")
+    session.run(sys.executable, "-m", "mypy")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    session.run(sys.executable, "-m", "benchmarks", *session.posargs)
