@@ -1,0 +1,221 @@
+"""A checkpoint: where it lies, what it is (its hash), and loading it with transformers."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kdbench.errors import InputError
+
+# The files that decide what a checkpoint answers; a run card or a README beside them does not.
+_IDENTITY = (
+    "*.safetensors",
+    "pytorch_model*.bin",
+    "*.gguf",
+    "*.model",
+    "*.txt",
+    "*.jinja",
+    "*.json",
+)
+_NOT_IDENTITY = {"kdbench.json", "trainer_state.json", "all_results.json", "README.txt"}
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint on this disk.
+
+    Attributes:
+        name: for results and tables: the folder's name, or `org__model` of the hub.
+        path: the folder.
+        gguf: the GGUF file in it, where that holds the weights.
+        revision: commit on the hub, None for a folder.
+        sha256: of weights, configuration and tokenizer.
+        card: the run card `kdbench.json` that `kdbench train` leaves, else empty.
+    """
+
+    name: str
+    path: Path
+    gguf: str | None
+    revision: str | None
+    sha256: str
+    card: Mapping[str, Any] = field(repr=False)
+
+
+def find_checkpoint(
+    model: str, revision: str | None = None, unsafe_pickle: bool = False
+) -> Checkpoint:
+    """Find a checkpoint: a folder, a GGUF file, or a name on the hub (fetched if need be).
+
+    Raises:
+        InputError: no such folder or name, no weights, missing shards, pickle weights unasked.
+    """
+    path = Path(model)
+    if path.is_file() and path.suffix == ".gguf":
+        return _describe(path.parent, path.stem, path.name, None)
+    if path.is_file():
+        raise InputError(f"model={model}: a file that is no .gguf; give the checkpoint's folder")
+    if path.is_dir():
+        gguf = _check_folder(path, unsafe_pickle)
+        return _describe(path, path.resolve().name, gguf, None)
+    if not _HUB_NAME.fullmatch(model) or model.startswith("."):
+        raise InputError(f"model={model}: no such folder, and no name on the hub (org/name)")
+    folder = _fetch(model, revision, unsafe_pickle)
+    gguf = _check_folder(folder, unsafe_pickle)
+    return _describe(folder, model.replace("/", "__"), gguf, folder.name)
+
+
+def load_checkpoint(
+    checkpoint: Checkpoint, dtype: str, device: str, trust_remote_code: bool = False
+) -> tuple[Any, Any]:
+    """Load model (in evaluation mode, on the device) and tokenizer.
+
+    Args:
+        checkpoint: what `find_checkpoint` found.
+        dtype: `auto` is the checkpoint's own; float16 becomes float32 on a CPU.
+        device: as `pick_device` gives.
+        trust_remote_code: run Python code that comes with the checkpoint.
+
+    Raises:
+        InputError: broken or incomplete weights, no tokenizer, code that is not trusted.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
+    if checkpoint.gguf:
+        options["gguf_file"] = checkpoint.gguf
+    tokenizer = load_tokenizer(checkpoint, trust_remote_code)
+    kind: Any = "auto" if dtype == "auto" else getattr(torch, dtype)
+    with _one_line(checkpoint.path):
+        model = AutoModelForCausalLM.from_pretrained(checkpoint.path, dtype=kind, **options)
+    if device == "cpu" and model.dtype == torch.float16:
+        model = model.float()
+    return model.to(device).eval(), tokenizer
+
+
+def load_tokenizer(checkpoint: Checkpoint, trust_remote_code: bool = False) -> Any:
+    """Load the tokenizer alone.
+
+    Raises:
+        InputError: there is none, or it names no end-of-sequence token.
+    """
+    from transformers import AutoTokenizer
+
+    options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
+    if checkpoint.gguf:
+        options["gguf_file"] = checkpoint.gguf
+    with _one_line(checkpoint.path):
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint.path, **options)
+    if tokenizer.eos_token_id is None:
+        raise InputError(
+            f"{checkpoint.path}: the tokenizer has no end-of-sequence token; set eos_token in "
+            "tokenizer_config.json"
+        )
+    return tokenizer
+
+
+def pick_device(device: str) -> str:
+    """`auto` is the first accelerator, else the CPU.
+
+    Raises:
+        InputError: a device that is not here.
+    """
+    import torch
+
+    if device == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"device={device}: not usable here ({reason})") from None
+    return device
+
+
+class _one_line:  # noqa: N801 - a context manager reads as a word
+    """What transformers raises for a broken folder, as one line that names the folder."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        from safetensors import SafetensorError
+
+        expected = (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError)
+        if isinstance(error, expected) and not isinstance(error, InputError):
+            import torch
+
+            if isinstance(error, torch.OutOfMemoryError):
+                return
+            reason = " ".join(str(error).split())[:300]
+            raise InputError(f"{self.path}: cannot be loaded: {reason}") from error
+
+
+def _check_folder(path: Path, unsafe_pickle: bool) -> str | None:
+    """Check that the folder holds a whole checkpoint; the name of its GGUF file, if it is one."""
+    ggufs = sorted(file.name for file in path.glob("*.gguf"))
+    if not (path / "config.json").is_file():
+        if len(ggufs) == 1:
+            return ggufs[0]
+        if ggufs:
+            raise InputError(f"model={path}: several GGUF files; name one of {', '.join(ggufs)}")
+        raise InputError(f"model={path}: no checkpoint here (no config.json and no .gguf)")
+    for index in path.glob("*.safetensors.index.json"):
+        shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        missing = sorted(shard for shard in shards if not (path / shard).is_file())
+        if missing:
+            raise InputError(f"{path}: {missing[0]} is missing (interrupted download?)")
+    if not any(path.glob("*.safetensors")):
+        if not any(path.glob("pytorch_model*.bin")):
+            raise InputError(f"model={path}: no weights here (*.safetensors)")
+        if not unsafe_pickle:
+            raise InputError(
+                f"model={path}: only pickle weights (*.bin), which can run code when read; convert "
+                "them to safetensors, or pass unsafe_pickle=true if you trust their maker"
+            )
+    return None
+
+
+def _fetch(model: str, revision: str | None, unsafe_pickle: bool) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    patterns = [p for p in _IDENTITY if unsafe_pickle or not p.endswith(".bin")] + ["*.py"]
+    try:
+        return Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
+        raise InputError(
+            f"model={model}: no such folder, and the hub does not give it "
+            f"({type(error).__name__}); check the name, or pass a local folder"
+        ) from None
+
+
+def _describe(path: Path, name: str, gguf: str | None, revision: str | None) -> Checkpoint:
+    card_file = path / "kdbench.json"
+    try:
+        card = json.loads(card_file.read_text("utf-8")) if card_file.is_file() else {}
+    except ValueError as error:
+        raise InputError(f"{card_file}: not JSON: {error}") from None
+    return Checkpoint(name, path, gguf, revision, _hash(path, gguf), card)
+
+
+def _hash(path: Path, gguf: str | None) -> str:
+    files = [path / gguf] if gguf else sorted({f for p in _IDENTITY for f in path.glob(p)})
+    total = hashlib.sha256()
+    for file in files:
+        if file.name in _NOT_IDENTITY or not file.is_file():
+            continue
+        with file.open("rb") as stream:
+            total.update(
+                f"{file.name}:{hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode()
+            )
+    return total.hexdigest()

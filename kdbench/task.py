@@ -1,0 +1,235 @@
+"""A task is an lm-evaluation-harness task: documents, prompts and references from its YAML.
+
+lm-eval reads the YAML and its functions; kdbench keeps generation, storage and statistics its own,
+because lm-eval's seeds, repeats and error bars do not serve sampled evaluation.
+"""
+
+import hashlib
+import importlib.util
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kdbench.bundled import bundled
+from kdbench.errors import InputError
+from kdbench.registry import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TITLES = {
+    "dolly": "Dolly",
+    "self_instruct": "Self-inst",
+    "vicuna": "Vicuna",
+    "super_natural": "Super-Natural",
+    "unnatural": "Unnatural",
+}
+
+
+@dataclass(frozen=True)
+class Document:
+    """One prompt and what answers it.
+
+    Attributes:
+        id: unique in the task; samples and scores are kept by it.
+        prompt: the text that the task's YAML makes.
+        message: what a user would say: the prompt without the task's template.
+        references: one or more right answers.
+        fields: the row of the data set, as the YAML's functions take it.
+    """
+
+    id: str
+    prompt: str
+    message: str
+    references: tuple[str, ...]
+    fields: Mapping[str, Any] = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A loaded task.
+
+    Attributes:
+        name: of results and columns.
+        version: the YAML's `metadata.version`.
+        documents: those to answer, after `limit`.
+        until: strings that end a response.
+        data: `rows`, `used`, `sha256` of the whole set, and `published`: whether the content is
+            that of the papers (None where their content is not known).
+        lm_eval: the object that lm-eval made of the YAML.
+        bundled: whether it is one of kdbench's own.
+    """
+
+    name: str
+    version: str
+    documents: tuple[Document, ...]
+    until: tuple[str, ...]
+    data: Mapping[str, Any]
+    lm_eval: Any = field(repr=False, compare=False)
+    bundled: bool
+
+    @property
+    def prompts_sha256(self) -> str:
+        """Of ids and prompts, in order: whatever a template or a limit changes, changes it."""
+        return _sha256([[document.id, document.prompt] for document in self.documents])
+
+
+def known_tasks() -> dict[str, Path]:
+    """Names and YAML files of the bundled tasks and of those in installed packages.
+
+    Raises:
+        InputError: an entry point that names no YAML file.
+    """
+    tasks = {file.stem: file for file in sorted(bundled("tasks").glob("[!_]*/[!_]*.yaml"))}
+    for entry in entry_points(group="kdbench.tasks"):
+        path = Path(entry.load())
+        if not path.is_file():
+            raise InputError(f"entry point kdbench.tasks:{entry.name} names no file: {path}")
+        tasks.setdefault(entry.name, path)
+    return tasks
+
+
+def load_tasks(
+    names: Sequence[str], data: Path | None = None, limit: int | None = None
+) -> list[Task]:
+    """Load tasks by name or by path of a YAML file (or of a folder of them).
+
+    Args:
+        names: names of `known_tasks`, or paths of `generate_until` YAML files.
+        data: folder of the data sets of the bundled tasks.
+        limit: first so many documents of each.
+
+    Raises:
+        InputError: unknown task, broken YAML, missing or malformed data, two tasks of one name.
+    """
+    if data is not None and not data.is_dir():
+        raise InputError(f"data={data}: no such folder")
+    found = [(name, path) for word in names for name, path in _find(word)]
+    tasks = [_load(name, path, data, limit) for name, path in found]
+    if not tasks:
+        raise InputError("tasks= names no task")
+    for index, task in enumerate(tasks):
+        if task.name in {other.name for other in tasks[:index]}:
+            raise InputError(f"tasks=: '{task.name}' is named twice")
+    return tasks
+
+
+def _find(word: str) -> list[tuple[str | None, Path]]:
+    known = known_tasks()
+    if word in known:
+        return [(word, known[word])]
+    path = Path(word)
+    if path.is_file():
+        return [(None, path)]
+    if path.is_dir():
+        files = sorted(path.glob("[!_]*.yaml"))
+        if not files:
+            raise InputError(f"tasks={word}: no *.yaml in this folder")
+        return [(None, file) for file in files]
+    raise InputError(f"unknown task '{word}', and no such file: {nearest(word, known)}")
+
+
+def _load(name: str | None, path: Path, data: Path | None, limit: int | None) -> Task:
+    own = path.is_relative_to(bundled("tasks"))
+    task = _through_lm_eval(path, {"data": str(data)} if own and data else {})
+    name = name or str(task.config.task)
+    if task.OUTPUT_TYPE != "generate_until":
+        raise InputError(f"{path}: output_type is {task.OUTPUT_TYPE}; kdbench runs generate_until")
+    rows = list(task.eval_docs)
+    documents = tuple(_documents(task, rows, path))
+    content = (task.config.metadata or {}).get("content_sha256")
+    used = documents[:limit]
+    return Task(
+        name=name,
+        version=str(task.VERSION),
+        documents=used,
+        until=tuple(task.config.generation_kwargs.get("until") or ()),
+        data={
+            "rows": len(rows),
+            "used": len(used),
+            "sha256": _sha256([[d.id, d.message, d.prompt, d.references] for d in documents]),
+            "published": None if content is None else _content(rows) == content,
+        },
+        lm_eval=task,
+        bundled=own,
+    )
+
+
+def _through_lm_eval(path: Path, metadata: dict[str, Any]) -> Any:
+    from lm_eval.tasks import TaskManager
+
+    with _quiet_lm_eval():
+        try:
+            loaded = TaskManager(include_defaults=False, metadata=metadata).load([str(path)])
+        except InputError:
+            raise
+        except Exception as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            # Our own loader's messages name the data file already.
+            ours = isinstance(error, ValueError) and path.is_relative_to(bundled("tasks"))
+            raise InputError(reason if ours else f"{path}: {reason}") from error
+    tasks = list(loaded["tasks"].values())
+    if len(tasks) != 1:
+        raise InputError(f"{path}: names {len(tasks)} tasks; pass the YAML of each task")
+    return tasks[0]
+
+
+def _documents(task: Any, rows: Sequence[Mapping[str, Any]], path: Path) -> "Iterator[Document]":
+    task.set_fewshot_seed(1234)  # lm-eval's default
+    seen: set[str] = set()
+    for index, row in enumerate(rows):
+        document = _document(task, row, index)
+        if document.id in seen:
+            raise InputError(f"{path}: two documents have the id '{document.id}'")
+        if not document.references or not all(document.references):
+            raise InputError(f"{path}: document '{document.id}' has an empty reference")
+        seen.add(document.id)
+        yield document
+
+
+def _document(task: Any, row: Mapping[str, Any], index: int) -> Document:
+    prompt = task.fewshot_context(row, task.config.num_fewshot or 0)
+    target = task.doc_to_target(row)
+    if task.config.doc_to_choice is not None:
+        target = task.doc_to_choice(row)[target]
+    references = target if isinstance(target, list | tuple) else [target]
+    instruction = row.get("instruction")
+    message = f"{instruction}\n\n{row.get('input') or ''}".strip() if instruction else prompt
+    return Document(
+        id=str(row.get("id", index)),
+        prompt=prompt,
+        message=message,
+        references=tuple(str(reference) for reference in references),
+        fields=row,
+    )
+
+
+def _content(rows: Sequence[Mapping[str, Any]]) -> str:
+    file = bundled("tasks") / "instruction.py"
+    spec = importlib.util.spec_from_file_location("kdbench_instruction_tasks", file)
+    assert spec is not None  # noqa: S101 - the file is bundled
+    assert spec.loader is not None  # noqa: S101
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return str(module.content_sha256(rows))
+
+
+def _sha256(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, ensure_ascii=False).encode()).hexdigest()
+
+
+@contextmanager
+def _quiet_lm_eval() -> "Iterator[None]":
+    """Hold back lm-eval's hints to its own command line."""
+    logger = logging.getLogger("lm_eval")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
