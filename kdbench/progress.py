@@ -1,0 +1,72 @@
+"""How far a long step is: a live bar on a terminal, a plain line now and then elsewhere."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+_SECONDS_BETWEEN_LINES = 15
+
+
+@contextmanager
+def progress(title: str, total: int, done: int, unit: str) -> Iterator[Callable[[], None]]:
+    """Show progress on stderr; the value is called once for each finished unit.
+
+    Args:
+        title: such as the task's name.
+        total: units in all.
+        done: units that were there before.
+        unit: plural, such as "samples".
+    """
+    if sys.stderr.isatty():
+        with _bar(title, total, done, unit) as advance:
+            yield advance
+    else:
+        yield _lines(title, total, done, unit)
+
+
+@contextmanager
+def _bar(title: str, total: int, done: int, unit: str) -> Iterator[Callable[[], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as TimeLeft
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]:.2f} " + unit + "/s"),
+        TimeLeft(),
+    )
+    start = time.monotonic()
+    made = 0
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        bar = bars.add_task(title, total=total, completed=done, rate=0.0)
+
+        def advance() -> None:
+            nonlocal made
+            made += 1
+            bars.update(bar, advance=1, rate=made / max(time.monotonic() - start, 1e-9))
+
+        yield advance
+
+
+def _lines(title: str, total: int, done: int, unit: str) -> Callable[[], None]:
+    start = last = time.monotonic()
+    made = 0
+
+    def advance() -> None:
+        nonlocal made, last
+        made += 1
+        now = time.monotonic()
+        if now - last >= _SECONDS_BETWEEN_LINES:
+            last = now
+            rate = made / (now - start)
+            left = (total - done - made) / rate
+            print(  # noqa: T201 - the progress of a log file
+                f"{title}: {done + made}/{total} {unit}, {rate:.2f}/s, {left:.0f} s left",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    return advance

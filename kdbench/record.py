@@ -1,0 +1,85 @@
+"""`run.json`: what a run is, what it ran on, how long it took, whether it is whole."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import kdbench
+from kdbench.environment import environment, git_state
+from kdbench.errors import InputError
+from kdbench.store import RunFolder
+
+_TEXTS = ("task_version", "data_sha256", "prompts_sha256")
+
+
+class RunRecord:
+    """The record of one run folder.
+
+    Args:
+        run: the folder.
+        identity: model, method, setting, protocol, limit, backend: what a new record begins with.
+    """
+
+    def __init__(self, run: RunFolder, identity: Mapping[str, Any]):
+        self.run, self.identity = run, identity
+
+    def begin(self, task: str, fingerprint: Mapping[str, Any], **known: Any) -> None:
+        """Write down what is about to be generated, before its first sample."""
+
+        def change(run: dict[str, Any]) -> dict[str, Any]:
+            run = run or self._new()
+            entry = {key: fingerprint[key] for key in _TEXTS}
+            run["tasks"] = {**run["tasks"], task: {**run["tasks"].get(task, {}), **entry, **known}}
+            return {**run, "status": "running"}
+
+        self.run.update_run(change)
+
+    def check_same_texts(self, task: str, fingerprint: Mapping[str, Any]) -> None:
+        """Check that stored samples answer the prompts of now.
+
+        Raises:
+            InputError: data or prompts have changed since.
+        """
+        noted = self.task(task)
+        for key in _TEXTS:
+            if noted and noted[key] != fingerprint[key]:
+                raise InputError(
+                    f"{self.run.path}: its samples of '{task}' answer other prompts ({key} was "
+                    f"{noted[key][:12]}, is {fingerprint[key][:12]}); pass name=… to keep both, or "
+                    "delete the folder"
+                )
+
+    def task(self, task: str) -> dict[str, Any]:
+        """What is written down for a task, empty before its first sample."""
+        return dict(self.run.read_run().get("tasks", {}).get(task, {}))
+
+    def batch_size(self) -> int | None:
+        """That of the run's earlier part: in low precision a row can feel its company."""
+        size: int | None = self.run.read_run().get("backend", {}).get("batch_size")
+        return size
+
+    def note(self, **fields: Any) -> None:
+        """Change fields of the record; nothing is written for a run that has not begun."""
+        if self.run.read_run():
+            self.run.update_run(lambda run: {**run, **fields})
+
+    def add_timing(self, task: str, samples: int, tokens: int, seconds: float) -> None:
+        """Add to the task's generation cost."""
+
+        def change(run: dict[str, Any]) -> dict[str, Any]:
+            entry = dict(run["tasks"][task])
+            for key, value in (("samples", samples), ("tokens", tokens), ("seconds", seconds)):
+                entry[f"generated_{key}"] = entry.get(f"generated_{key}", 0) + value
+            return {**run, "tasks": {**run["tasks"], task: entry}}
+
+        self.run.update_run(change)
+
+    def _new(self) -> dict[str, Any]:
+        return {
+            **self.identity,
+            "kdbench_version": kdbench.__version__,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "environment": environment(),
+            "git": git_state(),
+            "tasks": {},
+        }

@@ -1,0 +1,192 @@
+"""Samples become a task's result: scored, averaged, with error bars."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from kdbench.errors import InputError
+from kdbench.generate import Sample
+from kdbench.metrics import Answer, CorpusMetric, ForwardMetric, Metric, SampleMetric
+from kdbench.protocol import Protocol, postprocess
+from kdbench.statistics import corpus_estimate, document_means, estimate
+from kdbench.store import MetricResult, TaskResult
+from kdbench.task import Task
+
+Samples = Mapping[tuple[str, int], Sample]
+Scores = dict[int, list[float | None]]  # by seed, in document order
+
+
+def fingerprint(task: Task, protocol: Protocol) -> dict[str, Any]:
+    """What decides a number, apart from the checkpoint; equal before two runs compare."""
+    return {
+        "task": task.name,
+        "task_version": task.version,
+        "data_sha256": task.data["sha256"],
+        "prompts_sha256": task.prompts_sha256,
+        "protocol": protocol.as_dict(),
+    }
+
+
+def score_task(
+    task: Task,
+    protocol: Protocol,
+    samples: Samples,
+    metrics: Sequence[Metric],
+    forward: Mapping[str, Mapping[str, float]],
+    cut_prompts: int | None = None,
+) -> tuple[TaskResult, dict[tuple[str, int], dict[str, float | None]]]:
+    """Score all samples of a task.
+
+    Args:
+        task: its documents are what must be answered.
+        protocol: its seeds are those that must be there.
+        samples: by document and seed.
+        metrics: what to measure.
+        forward: values of forward metrics, by name and document.
+        cut_prompts: how many prompts the protocol cut, None if not known.
+
+    Returns:
+        The result, and the scores of each sample.
+
+    Raises:
+        InputError: a sample is missing.
+    """
+    check_complete(task, protocol.seeds, samples)
+    answers = {
+        seed: [_answer(samples[one.id, seed], one.references) for one in task.documents]
+        for seed in protocol.seeds
+    }
+    scores: dict[str, Scores] = {}
+    results: dict[str, MetricResult] = {}
+    for metric in metrics:
+        if isinstance(metric, CorpusMetric):
+            values = {seed: metric.value(each) for seed, each in answers.items()}
+            results[metric.name] = _result(metric, corpus_estimate(values, len(task.documents)))
+            continue
+        by_seed = _scores(metric, task, answers, forward)
+        results[metric.name] = _result(metric, estimate(by_seed))
+        scores[metric.name] = by_seed
+    if not task.bundled:
+        for name, by_seed, direction in _own_scores(task, protocol.seeds, samples):
+            results[name] = MetricResult(
+                **asdict(estimate(by_seed)),
+                unit="task's own",
+                direction=direction,
+                version="lm-eval",
+            )
+            scores[name] = by_seed
+    return _assemble(task, protocol, results, scores, cut_prompts)
+
+
+def check_complete(task: Task, seeds: Sequence[int], samples: Samples) -> None:
+    """Check that every document has a sample of every seed.
+
+    Raises:
+        InputError: some are missing; the line names the first.
+    """
+    missing = [
+        (d.id, seed) for d in task.documents for seed in seeds if (d.id, seed) not in samples
+    ]
+    if missing:
+        document, seed = missing[0]
+        raise InputError(
+            f"task '{task.name}': {len(missing)} of {len(task.documents) * len(seeds)} samples are "
+            f"missing, the first for document '{document}', seed {seed}"
+        )
+
+
+def _assemble(
+    task: Task,
+    protocol: Protocol,
+    results: Mapping[str, MetricResult],
+    scores: Mapping[str, Scores],
+    cut_prompts: int | None,
+) -> tuple[TaskResult, dict[tuple[str, int], dict[str, float | None]]]:
+    ids = [document.id for document in task.documents]
+    means = {name: document_means(by_seed) for name, by_seed in scores.items()}
+    result = TaskResult(
+        fingerprint=fingerprint(task, protocol),
+        metrics=results,
+        documents={"id": ids, **means},
+        data=task.data,
+        cut_prompts=cut_prompts,
+        main_metric="rougeL" if "rougeL" in results else next(iter(results)),
+    )
+    each = {
+        (one, seed): {
+            name: by_seed[seed][index] for name, by_seed in scores.items() if seed in by_seed
+        }
+        for index, one in enumerate(ids)
+        for seed in protocol.seeds
+    }
+    return result, each
+
+
+def _answer(sample: Sample, references: tuple[str, ...]) -> Answer:
+    return Answer(postprocess(sample.output), references, sample.n_tokens, sample.finish)
+
+
+def _scores(
+    metric: Metric,
+    task: Task,
+    answers: Mapping[int, Sequence[Answer]],
+    forward: Mapping[str, Mapping[str, float]],
+) -> Scores:
+    if isinstance(metric, ForwardMetric):
+        values = forward.get(metric.name, {})
+        return {0: [values.get(document.id) for document in task.documents]}
+    if isinstance(metric, SampleMetric):
+        return {seed: [metric.score(one) for one in each] for seed, each in answers.items()}
+    raise InputError(
+        f"metric '{metric.name}' is of no known kind ({type(metric).__mro__[1].__name__})"
+    )
+
+
+def _result(metric: Metric, numbers: Any) -> MetricResult:
+    reason = None
+    if numbers.value is None:
+        forward = isinstance(metric, ForwardMetric)
+        reason = "needs the model" if forward else "not known for these samples"
+    if isinstance(metric, ForwardMetric):  # it has no seeds
+        return MetricResult(
+            **{**asdict(numbers), "per_seed": {}},
+            unit=metric.unit,
+            direction=metric.direction,
+            version=str(metric.version),
+            reason=reason,
+        )
+    return MetricResult(
+        **asdict(numbers),
+        unit=metric.unit,
+        direction=metric.direction,
+        version=str(metric.version),
+        reason=reason,
+    )
+
+
+def _own_scores(
+    task: Task, seeds: Sequence[int], samples: Samples
+) -> "list[tuple[str, Scores, str]]":
+    """The YAML's own metrics (after its filters), named `metric,filter` as lm-eval prints them."""
+    from lm_eval.api.instance import Instance
+
+    collected: dict[str, Scores] = {}
+    for seed in seeds:
+        instances = [
+            Instance("generate_until", document.fields, (document.prompt, {}), 0, resps=[output])
+            for document in task.documents
+            for output in [samples[document.id, seed].output]
+        ]
+        for one in task.lm_eval._filters:
+            one.apply(instances)
+            for document, instance in zip(task.documents, instances, strict=True):
+                outcome = instance.filtered_resps[one.name]
+                for name, value in task.lm_eval.process_results(document.fields, [outcome]).items():
+                    scores = collected.setdefault(f"{name},{one.name}", {})
+                    number = float(value) if isinstance(value, int | float) else None
+                    scores.setdefault(seed, []).append(number)
+    better = task.lm_eval.higher_is_better()
+    return [
+        (name, scores, "higher" if better.get(name.split(",")[0], True) else "lower")
+        for name, scores in collected.items()
+    ]

@@ -1,0 +1,334 @@
+"""The files of a run. The path is the key; nothing that was computed is ever lost.
+
+    results/<model>/<run>/run.json               identity, environment, timing, status
+    results/<model>/<run>/<task>.json            fingerprint, metrics, scores of each document
+    results/<model>/<run>/samples/<task>.jsonl   a line for each (document, seed), as they finish
+
+Small files are written whole and put in place; samples are appended and flushed, and a line that a
+crash cut short is dropped. Task files hold no time and no path: equal runs give equal bytes.
+"""
+
+import hashlib
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kdbench.errors import InputError
+from kdbench.generate import Sample
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class MetricResult:
+    """One metric of one task: an estimate, what it is, and why it may be missing.
+
+    The fields of the estimate are those of `kdbench.statistics.Estimate`.
+    """
+
+    value: float | None
+    ci_low: float | None
+    ci_high: float | None
+    seed_sd: float | None
+    per_seed: Mapping[str, float | None]
+    n: int
+    unit: str
+    direction: str
+    version: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """`<task>.json`.
+
+    Attributes:
+        fingerprint: what must be equal before two runs compare.
+        metrics: by name.
+        documents: `id`, and each metric's per-document means, in document order.
+        data: rows, used, sha256, published.
+        cut_prompts: prompts that the protocol's limit cut; None if not known.
+        main_metric: the one that tables show.
+    """
+
+    fingerprint: Mapping[str, Any]
+    metrics: Mapping[str, MetricResult]
+    documents: Mapping[str, list[Any]] = field(repr=False)
+    data: Mapping[str, Any]
+    cut_prompts: int | None
+    main_metric: str
+    schema: int = SCHEMA
+
+    @property
+    def task(self) -> str:
+        """The task's name."""
+        return str(self.fingerprint["task"])
+
+
+def run_id(protocol_name: str, identity: Mapping[str, Any]) -> str:
+    """A run's folder name: the protocol, and eight digits of all that went into the texts."""
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
+    return f"{re.sub(r'[^A-Za-z0-9._+=-]+', '-', protocol_name)}-{digest}"
+
+
+class RunFolder:
+    """The folder of one run."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def read_run(self) -> dict[str, Any]:
+        """`run.json`, empty if there is none yet."""
+        return read_json(self.path / "run.json") if (self.path / "run.json").exists() else {}
+
+    def write_run(self, run: Mapping[str, Any]) -> None:
+        """Put `run.json` in place."""
+        write_json(self.path / "run.json", {"schema": SCHEMA, **run})
+
+    def read_task(self, task: str) -> TaskResult | None:
+        """A task's result, None if there is none."""
+        path = self.path / f"{task}.json"
+        return read_task(path) if path.exists() else None
+
+    def write_task(self, result: TaskResult) -> None:
+        """Put `<task>.json` in place."""
+        write_json(self.path / f"{result.task}.json", asdict(result))
+
+    def tasks(self) -> Iterator[TaskResult]:
+        """All results of the run."""
+        for path in sorted(self.path.glob("*.json")):
+            if path.name != "run.json":
+                yield read_task(path)
+
+    def lines(self, name: str) -> "LinesFile":
+        """The appended file `samples/<name>.jsonl`."""
+        return LinesFile(self.path / "samples" / f"{name}.jsonl")
+
+    def shard_files(self, task: str) -> list["LinesFile"]:
+        """The samples that the shards of a task have made."""
+        files = (self.path / "samples").glob(f"{task}.shard-*.jsonl")
+        return [LinesFile(path) for path in sorted(files)]
+
+    def update_run(self, change: Callable[[dict[str, Any]], Mapping[str, Any]]) -> None:
+        """Change `run.json` while no other process does."""
+        with self.lock("run", wait=True):
+            old = self.read_run()
+            new = change(dict(old))
+            if new != old:
+                self.write_run(new)
+
+    @contextmanager
+    def lock(self, name: str, wait: bool = False) -> Iterator[None]:
+        """Keep other processes off a part of the run.
+
+        Raises:
+            InputError: another process holds it, and we do not wait.
+        """
+        from filelock import FileLock, Timeout
+
+        path = self.path / "samples" / f".{name}.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path, timeout=-1 if wait else 0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise InputError(
+                f"{path}: another kdbench process is at work on '{name}'; wait for it, or share "
+                "the work with shard=I/N"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+            self._remove_if_nothing_began(path)
+
+    def _remove_if_nothing_began(self, lock: Path) -> None:
+        if (self.path / "run.json").exists():
+            return
+        lock.unlink(missing_ok=True)
+        for folder in (lock.parent, self.path, self.path.parent, self.path.parent.parent):
+            if any(folder.iterdir()):
+                return
+            folder.rmdir()
+
+
+class LinesFile:
+    """A JSONL file that grows by whole lines."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def read(self, whole: bool = False) -> list[dict[str, Any]]:
+        """All lines; of our own files, a last one without its newline is what a crash left.
+
+        Args:
+            whole: the file is somebody's: its last line counts, newline or not.
+
+        Raises:
+            InputError: a line that is no JSON object.
+        """
+        if not self.path.exists():
+            return []
+        text = self.path.read_bytes()
+        if whole and not text.endswith(b"\n"):
+            text += b"\n" * bool(text)
+        lines = text[: text.rfind(b"\n") + 1].split(b"\n")[:-1]
+        return [
+            parse_line(line, f"{self.path}:{number}") for number, line in enumerate(lines, start=1)
+        ]
+
+    @contextmanager
+    def appending(self) -> Iterator["Appender"]:
+        """Append lines; an unfinished last line is cut off first."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("ab+") as stream:
+            stream.seek(0)
+            stream.truncate(stream.read().rfind(b"\n") + 1)
+            yield Appender(stream)
+
+    def replace(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Write the whole file anew."""
+        _put(self.path, "".join(_line(record) for record in records))
+
+
+class Appender:
+    """An open LinesFile."""
+
+    def __init__(self, stream: Any):
+        self._stream = stream
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Append a line; it survives this process from here on."""
+        self._stream.write(_line(record).encode())
+        self._stream.flush()
+
+    def sync(self) -> None:
+        """Have the disk keep what was added; it survives a power cut from here on."""
+        os.fsync(self._stream.fileno())
+
+
+def sample_record(
+    sample: Sample, scores: Mapping[str, float | None] | None = None
+) -> dict[str, Any]:
+    """A line of a samples file."""
+    record = asdict(sample)
+    record["id"] = record.pop("document")
+    return record if scores is None else {**record, "scores": dict(scores)}
+
+
+def read_sample(record: Mapping[str, Any], place: str) -> Sample:
+    """A sample from a line.
+
+    Raises:
+        InputError: a field is missing or of the wrong type.
+    """
+    output, seed = record.get("output"), record.get("seed", 0)
+    n_tokens, finish = record.get("n_tokens"), record.get("finish")
+    if "id" not in record:
+        raise InputError(f"{place}: 'id' is missing")
+    if not isinstance(output, str):
+        raise InputError(f"{place}: 'output' must be a string")
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        raise InputError(f"{place}: 'seed' must be a whole number")
+    if not (n_tokens is None or isinstance(n_tokens, int)):
+        raise InputError(f"{place}: 'n_tokens' must be a whole number or null")
+    if finish not in ("stop", "length", None):
+        raise InputError(f"{place}: 'finish' must be stop, length or null")
+    return Sample(str(record["id"]), seed, output, n_tokens, finish)
+
+
+def parse_line(line: bytes, place: str) -> dict[str, Any]:
+    """A JSON object from a line.
+
+    Raises:
+        InputError: it is none, or no UTF-8.
+    """
+    try:
+        record = json.loads(line)
+        json.dumps(record, ensure_ascii=False).encode()  # refuses lone surrogates
+    except ValueError as error:
+        raise InputError(f"{place}: not a line of JSON in UTF-8: {error}") from None
+    if not isinstance(record, dict):
+        raise InputError(f"{place}: not a JSON object")
+    return record
+
+
+def read_task(path: Path) -> TaskResult:
+    """A task's result.
+
+    Raises:
+        InputError: not a result file, or one of another schema.
+    """
+    content = read_json(path)
+    try:
+        metrics = {name: MetricResult(**one) for name, one in content.pop("metrics").items()}
+        return TaskResult(metrics=metrics, **content)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: not a result of kdbench: {error}") from None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file of ours.
+
+    Raises:
+        InputError: broken JSON, or a schema that this version does not know.
+    """
+    from pydantic_core import from_json
+
+    try:
+        content = from_json(path.read_bytes())
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON: {error}") from None
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        schema = content.get("schema") if isinstance(content, dict) else None
+        raise InputError(f"{path}: schema {schema}; this kdbench reads schema {SCHEMA}")
+    return content
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Sorted keys, six decimals, null for what is not finite; put in place whole."""
+    _put(path, _pretty(_plain(content), 0) + "\n")
+
+
+def _put(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _line(record: Mapping[str, Any]) -> str:
+    return json.dumps(_plain(record), ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, 6) if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value
+
+
+def _pretty(value: Any, depth: int) -> str:
+    """A line for each metric and each column of scores: small, and clean in a diff."""
+    if depth == 2 or not isinstance(value, dict) or not value:
+        return json.dumps(value, ensure_ascii=False, sort_keys=True)
+    indent = " " * depth
+    lines = (
+        f"{indent} {json.dumps(key)}: {_pretty(value[key], depth + 1)}" for key in sorted(value)
+    )
+    return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
