@@ -1,0 +1,6 @@
+"""The comparison table: methods × tasks, reported rows beside measured ones."""
+
+from kdbench.tables.build import build_table
+from kdbench.tables.model import Cell, Group, Table, TableRow
+
+__all__ = ["Cell", "Group", "Table", "TableRow", "build_table"]

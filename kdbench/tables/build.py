@@ -1,0 +1,162 @@
+"""Results and published numbers become a table."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from kdbench.config import FIVE, TableSettings
+from kdbench.errors import InputError
+from kdbench.registry import nearest
+from kdbench.statistics import average
+from kdbench.store import MetricResult, RunFolder, TaskResult
+from kdbench.tables.model import Cell, Group, Table, TableRow
+from kdbench.tables.published import published_groups
+from kdbench.task import TITLES
+
+Direction = Literal["higher", "lower", "none"]
+_DECIMALS = {"points": 2, "tokens": 1, "rate": 3, "nats": 3}
+
+
+def build_table(settings: TableSettings) -> Table:
+    """The comparison table.
+
+    Raises:
+        InputError: unreadable results or baselines, an unknown group, or nothing to show.
+    """
+    measured, unit, direction = _measured_groups(settings)
+    groups = measured
+    if settings.published != "none":
+        groups = groups + published_groups(
+            settings.baselines, settings.tasks, settings.metric, settings.published
+        )
+    if settings.settings:
+        groups = _select(groups, settings.settings)
+    if not groups:
+        raise InputError(
+            f"results={settings.results}: no result with metric '{settings.metric}', and no "
+            "published row to show"
+        )
+    return Table(
+        metric=settings.metric,
+        unit=unit,
+        columns=(*(TITLES.get(task, task) for task in settings.tasks), "AVG"),
+        groups=tuple(_mark_best(group, direction) for group in groups),
+        error=settings.error,
+    )
+
+
+def _measured_groups(settings: TableSettings) -> tuple[list[Group], str, Direction]:
+    """Rows group by setting, protocol and limit, and only where they answer the same prompts."""
+    groups: list[tuple[tuple[str, str, int | None], dict[str, str], list[TableRow]]] = []
+    unit, direction = "points", "higher"
+    for run, results in _runs(settings.results):
+        cells = {
+            task: results[task].metrics.get(settings.metric)
+            for task in settings.tasks
+            if task in results
+        }
+        known = [cell for cell in cells.values() if cell is not None and cell.value is not None]
+        if not known:
+            continue
+        unit, direction = known[0].unit, known[0].direction
+        key = (run["setting"] or "", run["protocol"]["name"], run["limit"])
+        prompts = {task: results[task].fingerprint["prompts_sha256"] for task in cells}
+        row = _measured_row(run, cells, settings.tasks)
+        for other, seen, rows in groups:
+            if other == key and all(seen.get(task, sha) == sha for task, sha in prompts.items()):
+                seen.update(prompts)
+                rows.append(row)
+                break
+        else:
+            groups.append((key, prompts, [row]))
+    return [_group(key, rows) for key, _, rows in groups], unit, direction  # type: ignore[return-value]
+
+
+def _group(key: tuple[str, str, int | None], rows: Sequence[TableRow]) -> Group:
+    setting, protocol, limit = key
+    words = [setting] if setting else []
+    words.append(f"protocol {protocol}")
+    if limit:
+        words.append(f"first {limit} prompts a task")
+    return Group(setting or "measured", ", ".join(words), tuple(rows))
+
+
+def _runs(results: Path) -> Iterator[tuple[Mapping[str, Any], dict[str, TaskResult]]]:
+    if not results.is_dir():
+        return
+    for file in sorted(results.glob("*/*/run.json")):
+        folder = RunFolder(file.parent)
+        run = {**folder.read_run(), "folder": str(file.parent.relative_to(results))}
+        yield run, {result.task: result for result in folder.tasks()}
+
+
+def _measured_row(
+    run: Mapping[str, Any], cells: Mapping[str, MetricResult | None], tasks: Sequence[str]
+) -> TableRow:
+    model, method = run["model"]["name"], run["method"]
+    parts = [cells.get(task) for task in tasks]
+    return TableRow(
+        label=method
+        if method in (None, model) and method
+        else f"{method} ({model})"
+        if method
+        else model,
+        kind="measured",
+        ranked=(method or "").lower() != "teacher",
+        source=str(run["folder"]),
+        cells=(*map(_cell, parts), _average_cell(parts)),
+        note="" if run["status"] == "complete" else f"run {run['status']}",
+    )
+
+
+def _cell(part: MetricResult | None) -> Cell | None:
+    if part is None or part.value is None:
+        return None
+    decimals = _DECIMALS.get(part.unit, 2)
+    return Cell(part.value, part.ci_low, part.ci_high, part.seed_sd, part.n, decimals)
+
+
+def _average_cell(parts: Sequence[MetricResult | None]) -> Cell | None:
+    mean = average([None if part is None else asdict(part) for part in parts])
+    if mean is None or mean.value is None:
+        return None
+    unit = next(part.unit for part in parts if part is not None)
+    return Cell(mean.value, mean.ci_low, mean.ci_high, mean.seed_sd, mean.n, _DECIMALS.get(unit, 2))
+
+
+def _mark_best(group: Group, direction: Direction) -> Group:
+    if direction == "none":
+        return group
+    rows = list(group.rows)
+    sign = 1 if direction == "higher" else -1
+    for column in range(len(rows[0].cells)):
+        ranked = {
+            index: round(sign * cell.value, cell.decimals)
+            for index, row in enumerate(rows)
+            if row.ranked and (cell := row.cells[column]) is not None
+        }
+        if len(ranked) < 2:
+            continue
+        top = max(ranked.values())
+        for index in (index for index, value in ranked.items() if value == top):
+            cells = list(rows[index].cells)
+            cell = cells[column]
+            cells[column] = None if cell is None else replace(cell, best=True)
+            rows[index] = replace(rows[index], cells=tuple(cells))
+    return replace(group, rows=tuple(rows))
+
+
+def _select(groups: Sequence[Group], wanted: Sequence[str]) -> list[Group]:
+    names = {name for group in groups for name in (group.id, group.title)} | {"measured"}
+    for word in wanted:
+        if word not in names:
+            raise InputError(f"settings={word}: {nearest(word, {group.id for group in groups})}")
+    return [
+        group
+        for group in groups
+        if group.id in wanted or group.title in wanted or ("measured" in wanted and group.measured)
+    ]
+
+
+__all__ = ["FIVE", "build_table"]
