@@ -1,0 +1,57 @@
+"""kdbench: a comparison table of distilled language-model students that can be believed.
+
+    import kdbench
+
+    evaluation = kdbench.evaluate(model="path/to/student", data="path/to/data", limit=20)
+    table = kdbench.table(results="results")
+    print(table)
+
+Every function takes the same keys as the command of its name.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kdbench.evaluation import Evaluation
+    from kdbench.tables import Table
+
+__version__ = "0.1.0"
+__all__ = ["InputError", "evaluate", "score", "table"]
+
+from kdbench.errors import InputError
+
+
+def evaluate(**settings: Any) -> "Evaluation":
+    """Measure a checkpoint; the keys of `kdbench eval --help`.
+
+    Raises:
+        InputError: anything about model, data, tasks or settings that the caller can mend.
+    """
+    from kdbench.config import EvalSettings, build
+    from kdbench.evaluation import evaluate as run
+
+    return run(build(EvalSettings, settings))
+
+
+def score(**settings: Any) -> "Evaluation":
+    """Measure texts that were made elsewhere; the keys of `kdbench score --help`.
+
+    Raises:
+        InputError: anything about samples, data or settings that the caller can mend.
+    """
+    from kdbench.config import ScoreSettings, build
+    from kdbench.external import score as run
+
+    return run(build(ScoreSettings, settings))
+
+
+def table(**settings: Any) -> "Table":
+    """The comparison table; the keys of `kdbench table --help`.
+
+    Raises:
+        InputError: unreadable results or baselines, or unknown settings.
+    """
+    from kdbench.config import TableSettings, build
+    from kdbench.tables import build_table
+
+    return build_table(build(TableSettings, settings))

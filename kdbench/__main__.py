@@ -1,0 +1,5 @@
+"""`python -m kdbench`."""
+
+from kdbench.cli import main
+
+main()

@@ -1,0 +1,261 @@
+"""The door: `kdbench VERB key=value …`.
+
+Every verb's keys are the fields of its settings; nothing heavy is imported before a verb runs.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+from kdbench.errors import InputError
+
+EXIT_STALE, EXIT_INPUT, EXIT_INTERRUPTED = 1, 2, 130
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Measure distilled language-model students, and fill their comparison table.\n\n"
+    "Arguments are key=value; config=FILE.yaml holds more of them; `kdbench VERB --help` lists "
+    "a verb's keys.",
+)
+
+Verb = Callable[[list[str]], int | None]
+
+
+def verb(name: str, settings: str | None = None) -> Callable[[Verb], Verb]:
+    """Make a function a verb.
+
+    Args:
+        name: on the command line.
+        settings: the class in `kdbench.config` whose fields are the verb's keys.
+    """
+
+    def add(run: Verb) -> Verb:
+        def command(context: typer.Context) -> None:
+            if {"--help", "-h"} & set(context.args):
+                _print_help(name, run.__doc__ or "", settings)
+                return
+            raise typer.Exit(_guarded(run, context.args))
+
+        words = {"allow_extra_args": True, "ignore_unknown_options": True}
+        first_line = (run.__doc__ or "").splitlines()[0]
+        app.command(name, help=first_line, context_settings=words, add_help_option=False)(command)
+        return run
+
+    return add
+
+
+@verb("eval", "EvalSettings")
+def _eval(arguments: list[str]) -> None:
+    """Measure a checkpoint: model=… data=…; the same command again goes on where it stopped."""
+    from kdbench.config import EvalSettings, parse
+    from kdbench.evaluation import evaluate
+
+    settings = parse(EvalSettings, arguments)
+    _quiet_libraries()
+    _print_evaluation(evaluate(settings))
+
+
+@verb("score", "ScoreSettings")
+def _score(arguments: list[str]) -> None:
+    """Measure texts made elsewhere: samples=FILE task=NAME; or a stored run again: run=FOLDER."""
+    from kdbench.config import ScoreSettings, parse
+    from kdbench.external import score
+
+    settings = parse(ScoreSettings, arguments)
+    _quiet_libraries()
+    _print_evaluation(score(settings))
+
+
+@verb("table", "TableSettings")
+def _table(arguments: list[str]) -> int:
+    """Draw the comparison table from results and published numbers; --check for CI."""
+    from kdbench.config import TableSettings, parse
+    from kdbench.tables import build_table
+    from kdbench.tables.write import form_of, put, stale_diff, whole_file
+
+    settings = parse(TableSettings, arguments)
+    form = form_of(settings.out, settings.format)
+    if settings.check and settings.out is None:
+        raise InputError("check=true needs out=FILE, the table to compare with")
+    text = build_table(settings).render(form)
+    if settings.out is None:
+        sys.stdout.write(text)
+        return 0
+    text = whole_file(settings.out, form, text)
+    diff = stale_diff(settings.out, text)
+    if settings.check:
+        sys.stdout.write(diff)
+        return EXIT_STALE if diff else 0
+    if diff:
+        put(settings.out, text)
+    _say(f"{settings.out}: {'written' if diff else 'up to date'}")
+    return 0
+
+
+@verb("demo", "DemoSettings")
+def _demo(arguments: list[str]) -> None:
+    """Run the whole pipeline on the embedded toy world: no network, two minutes on two cores."""
+    from kdbench.config import DemoSettings, parse
+
+    settings = parse(DemoSettings, arguments)
+    _quiet_libraries()
+    from kdbench.demo import demo
+
+    sys.stdout.write(demo(settings))
+
+
+@verb("tasks")
+def _tasks(arguments: list[str]) -> None:
+    """List the tasks that are installed, plug-ins included."""
+    from kdbench.task import TITLES, known_tasks
+
+    _no_arguments(arguments)
+    _print_rows((name, TITLES.get(name, ""), str(path)) for name, path in known_tasks().items())
+
+
+@verb("metrics")
+def _metrics(arguments: list[str]) -> None:
+    """List the metrics that are installed, plug-ins included."""
+    from kdbench.metrics import metrics
+
+    _no_arguments(arguments)
+    parts = [metrics.get(name) for name in metrics.names()]
+    better = {"higher": "higher is better", "lower": "lower is better", "none": ""}
+    _print_rows(
+        (part.name, part.unit, better[part.direction], (part.__doc__ or "").splitlines()[0])
+        for part in parts
+    )
+
+
+@verb("backends")
+def _backends(arguments: list[str]) -> None:
+    """List what can generate, plug-ins included."""
+    from kdbench.generate import backends
+
+    _no_arguments(arguments)
+    _print_rows(
+        (name, (backends.get(name).__doc__ or "").splitlines()[0]) for name in backends.names()
+    )
+
+
+@verb("protocols")
+def _protocols(arguments: list[str]) -> None:
+    """List the protocols and their fields."""
+    from kdbench.protocol import PROTOCOLS
+
+    _no_arguments(arguments)
+    for protocol in PROTOCOLS.values():
+        fields = {key: value for key, value in protocol.as_dict().items() if key != "name"}
+        words = (f"{key}={_word(value)}" for key, value in fields.items())
+        _say(f"{protocol.name}: {' '.join(words)}")
+
+
+def main() -> None:
+    """The console script."""
+    app()
+
+
+def _guarded(run: Verb, arguments: list[str]) -> int:
+    """Run a verb; what the user can mend is one line and exit code 2."""
+    try:
+        return run(arguments) or 0
+    except InputError as error:
+        return _complain(str(error), EXIT_INPUT)
+    except OSError as error:  # a full disk, a folder that may not be written
+        return _complain(f"{error.filename or 'write'}: {error.strerror or error}", EXIT_INPUT)
+    except KeyboardInterrupt:
+        return _complain("interrupted; the same command goes on from here", EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        return 0
+
+
+def _complain(line: str, code: int) -> int:
+    sys.stderr.write(f"kdbench: {' '.join(line.split())}\n")
+    return code
+
+
+def _print_help(name: str, summary: str, settings: str | None) -> None:
+    import kdbench.config
+
+    _say(f"kdbench {name} key=value …\n\n{summary}\n")
+    if settings is None:
+        return
+    kind = getattr(kdbench.config, settings)
+    for key, field in kind.model_fields.items():
+        silent = field.default in (None, ()) and not field.is_required()
+        default = "required" if field.is_required() else f"default {_word(field.default)}"
+        _say(f"  {key + '=':<22}{field.description}{'' if silent else f' ({default})'}")
+    _say(f"  {'config=':<22}YAML file of such keys; the command line goes first")
+
+
+def _print_evaluation(evaluation: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table("task", "prompts", box=None, header_style="bold")
+    shown = ("rougeL", "exact_match", "response_length", "cut_off", "empty", "lm_loss")
+    for name in ("main", *shown[1:]):
+        drawn.add_column(
+            name if name != "main" else "rougeL [95 % interval] ± seeds", justify="right"
+        )
+    for task, result in evaluation.results.items():
+        cells = [_main_cell(result.metrics[result.main_metric])]
+        for name in shown[1:]:
+            metric = result.metrics.get(name)
+            cells.append("" if metric is None or metric.value is None else f"{metric.value:.3g}")
+        drawn.add_row(task, str(result.data["used"]), *cells)
+    Console(width=None if sys.stdout.isatty() else 140).print(drawn)
+    _say(f"{evaluation.generated} samples generated; results in {evaluation.run}")
+    for task, result in evaluation.results.items():
+        if result.cut_prompts:
+            _say(f"{task}: {result.cut_prompts} prompts were cut at the protocol's limit")
+
+
+def _main_cell(metric: Any) -> str:
+    if metric.value is None:
+        return metric.reason or ""
+    text = f"{metric.value:.2f}"
+    if metric.ci_low is not None:
+        text += f" [{metric.ci_low:.2f}, {metric.ci_high:.2f}]"
+    return text if metric.seed_sd is None else f"{text} ± {metric.seed_sd:.2f}"
+
+
+def _print_rows(rows: Any) -> None:
+    rows = [tuple(row) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        _say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _no_arguments(arguments: list[str]) -> None:
+    if arguments:
+        raise InputError(f"'{arguments[0]}': this verb takes no arguments")
+
+
+def _word(value: Any) -> str:
+    if value is None:
+        return "none"
+    return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
+def _quiet_libraries() -> None:
+    """Hold back the bars and hints of the libraries below; ours say what matters."""
+    import logging
+    import os
+
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    for name in ("transformers", "datasets", "lm_eval", "huggingface_hub"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
