@@ -25,6 +25,10 @@ app = typer.Typer(
 Verb = Callable[[list[str]], int | None]
 
 
+def _first_line(text: str | None) -> str:
+    return (text or "").partition("\n")[0]
+
+
 def verb(name: str, settings: str | None = None) -> Callable[[Verb], Verb]:
     """Make a function a verb.
 
@@ -40,9 +44,12 @@ def verb(name: str, settings: str | None = None) -> Callable[[Verb], Verb]:
                 return
             raise typer.Exit(_guarded(run, context.args))
 
-        words = {"allow_extra_args": True, "ignore_unknown_options": True}
-        first_line = (run.__doc__ or "").splitlines()[0]
-        app.command(name, help=first_line, context_settings=words, add_help_option=False)(command)
+        app.command(
+            name,
+            help=_first_line(run.__doc__),
+            context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+            add_help_option=False,
+        )(command)
         return run
 
     return add
@@ -74,8 +81,9 @@ def _score(arguments: list[str]) -> None:
 def _table(arguments: list[str]) -> int:
     """Draw the comparison table from results and published numbers; --check for CI."""
     from kdbench.config import TableSettings, parse
+    from kdbench.store import put_text
     from kdbench.tables import build_table
-    from kdbench.tables.write import form_of, put, stale_diff, whole_file
+    from kdbench.tables.write import form_of, stale_diff, whole_file
 
     settings = parse(TableSettings, arguments)
     form = form_of(settings.out, settings.format)
@@ -91,7 +99,7 @@ def _table(arguments: list[str]) -> int:
         sys.stdout.write(diff)
         return EXIT_STALE if diff else 0
     if diff:
-        put(settings.out, text)
+        put_text(settings.out, text)
     _say(f"{settings.out}: {'written' if diff else 'up to date'}")
     return 0
 
@@ -126,8 +134,7 @@ def _metrics(arguments: list[str]) -> None:
     parts = [metrics.get(name) for name in metrics.names()]
     better = {"higher": "higher is better", "lower": "lower is better", "none": ""}
     _print_rows(
-        (part.name, part.unit, better[part.direction], (part.__doc__ or "").splitlines()[0])
-        for part in parts
+        (part.name, part.unit, better[part.direction], _first_line(part.__doc__)) for part in parts
     )
 
 
@@ -137,9 +144,7 @@ def _backends(arguments: list[str]) -> None:
     from kdbench.generate import backends
 
     _no_arguments(arguments)
-    _print_rows(
-        (name, (backends.get(name).__doc__ or "").splitlines()[0]) for name in backends.names()
-    )
+    _print_rows((name, _first_line(backends.get(name).__doc__)) for name in backends.names())
 
 
 @verb("protocols")

@@ -53,8 +53,10 @@ class ProtocolSettings(Settings):
 
     def protocol_overrides(self) -> dict[str, Any]:
         """The protocol's fields that were given, by name."""
-        keys = set(ProtocolSettings.model_fields) - {"protocol"}
-        return {key: getattr(self, key) for key in keys & self.model_fields_set}
+        keys = (set(ProtocolSettings.model_fields) - {"protocol"}) & self.model_fields_set
+        given = {key: getattr(self, key) for key in keys}
+        # None leaves a field to the protocol, but for the one of which it is a value: no cut.
+        return {k: v for k, v in given.items() if v is not None or k == "max_prompt_tokens"}
 
 
 class EvalSettings(ProtocolSettings):
@@ -92,7 +94,7 @@ class EvalSettings(ProtocolSettings):
     def _shard(cls, value: str | None) -> str | None:
         if value is not None:
             index, _, count = value.partition("/")
-            if not (index.isdigit() and count.isdigit() and int(index) < int(count)):
+            if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
                 raise ValueError("must be I/N with 0 <= I < N, such as 0/4")
         return value
 
@@ -159,6 +161,12 @@ def parse(kind: type[S], arguments: Sequence[str]) -> S:
             raise InputError(f"'{word}' is not key=value; see --help")
         if key in given:
             raise InputError(f"{key}= is given twice")
+        if (
+            not equals
+            and key in kind.model_fields
+            and kind.model_fields[key].annotation is not bool
+        ):
+            raise InputError(f"{word} needs a value: {key}=…")
         given[key] = _plain(value) if equals else True
     file = given.pop("config", None)
     from_file = _read_config(Path(str(file))) if file is not None else {}
@@ -194,8 +202,10 @@ def _read_config(path: Path) -> dict[str, object]:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"config={path}: {error.strerror}") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"config={path}: not YAML: {str(error).splitlines()[0]}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"config={path}: not YAML in UTF-8: {str(error).splitlines()[0]}"
+        ) from None
     if not isinstance(values, dict):
         raise InputError(f"config={path}: must hold key: value lines")
     return {str(key): value for key, value in values.items()}

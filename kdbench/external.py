@@ -79,9 +79,7 @@ def _score_file(settings: ScoreSettings, path: Path, task_name: str) -> Evaluati
 
 def _score_run(settings: ScoreSettings, path: Path) -> Evaluation:
     run = RunFolder(path)
-    stored = run.read_run()
-    if not stored:
-        raise InputError(f"run={path}: no run.json here; give the folder of a stored run")
+    stored = run.read_whole_run()
     fields = {**stored["protocol"], "seeds": tuple(stored["protocol"]["seeds"])}
     protocol = (ExternalProtocol if len(fields) == 2 else Protocol)(**fields)
     names = [settings.task] if settings.task else list(stored["tasks"])

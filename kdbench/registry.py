@@ -71,11 +71,13 @@ class Registry(Generic[T]):
     def _find_all(self) -> None:
         if self._complete:
             return
-        self._complete = True
         package = importlib.import_module(self.package)
         for module in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"{self.package}.{module.name}")
         for entry in entry_points(group=self.group):
-            part = entry.load()
-            if entry.name not in self._parts:  # a plug-in module may use the decorator itself
-                self.register(entry.name)(part)
+            try:
+                part = entry.load()
+            except (ImportError, AttributeError) as error:
+                raise InputError(f"entry point {self.group}:{entry.name}: {error}") from error
+            self.register(entry.name)(part)
+        self._complete = True

@@ -108,7 +108,9 @@ def average(parts: Sequence[Mapping[str, Any] | None]) -> Estimate | None:
         high = value + float(np.linalg.norm(above)) / len(known)
     seeds = list(known[0]["per_seed"])
     same = all(list(part["per_seed"]) == seeds for part in known)
-    per_seed = {s: _mean([part["per_seed"][s] for part in known]) for s in seeds} if same else {}
+    by_seed = {seed: [part["per_seed"][seed] for part in known] for seed in seeds if same}
+    # A seed's average is never partial either.
+    per_seed = {seed: None if None in each else _mean(each) for seed, each in by_seed.items()}
     n = sum(part["n"] for part in known)
     return Estimate(value, low, high, _sd(list(per_seed.values())), per_seed, n)
 

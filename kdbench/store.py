@@ -23,6 +23,7 @@ from kdbench.errors import InputError
 from kdbench.generate import Sample
 
 SCHEMA = 1
+_RUN_KEYS = ("model", "method", "setting", "protocol", "limit", "status", "tasks")
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,14 @@ class TaskResult:
         return str(self.fingerprint["task"])
 
 
+def _remove_empty(folders: Iterable[Path]) -> None:
+    """Take back folders, innermost first, up to the first that somebody uses."""
+    for folder in folders:
+        if any(folder.iterdir()):
+            return
+        folder.rmdir()
+
+
 def run_id(protocol_name: str, identity: Mapping[str, Any]) -> str:
     """A run's folder name: the protocol, and eight digits of all that went into the texts."""
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
@@ -85,7 +94,21 @@ class RunFolder:
 
     def read_run(self) -> dict[str, Any]:
         """`run.json`, empty if there is none yet."""
-        return read_json(self.path / "run.json") if (self.path / "run.json").exists() else {}
+        path = self.path / "run.json"
+        return read_json(path) if path.exists() else {}
+
+    def read_whole_run(self) -> dict[str, Any]:
+        """`run.json` of a run that was begun.
+
+        Raises:
+            InputError: there is none, or it lacks a field.
+        """
+        run = self.read_run()
+        missing = [key for key in _RUN_KEYS if key not in run]
+        if missing:
+            path = self.path / "run.json"
+            raise InputError(f"{path}: not the record of a run: '{missing[0]}' is missing")
+        return run
 
     def write_run(self, run: Mapping[str, Any]) -> None:
         """Put `run.json` in place."""
@@ -133,6 +156,7 @@ class RunFolder:
         from filelock import FileLock, Timeout
 
         path = self.path / "samples" / f".{name}.lock"
+        made = [folder for folder in path.parents if not folder.exists()]
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path, timeout=-1 if wait else 0)
         try:
@@ -146,16 +170,9 @@ class RunFolder:
             yield
         finally:
             lock.release()
-            self._remove_if_nothing_began(path)
-
-    def _remove_if_nothing_began(self, lock: Path) -> None:
-        if (self.path / "run.json").exists():
-            return
-        lock.unlink(missing_ok=True)
-        for folder in (lock.parent, self.path, self.path.parent, self.path.parent.parent):
-            if any(folder.iterdir()):
-                return
-            folder.rmdir()
+            if not (self.path / "run.json").exists():
+                path.unlink(missing_ok=True)
+                _remove_empty(made)
 
 
 class LinesFile:
@@ -194,7 +211,7 @@ class LinesFile:
 
     def replace(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Write the whole file anew."""
-        _put(self.path, "".join(_line(record) for record in records))
+        put_text(self.path, "".join(_line(record) for record in records))
 
 
 class Appender:
@@ -230,13 +247,13 @@ def read_sample(record: Mapping[str, Any], place: str) -> Sample:
     """
     output, seed = record.get("output"), record.get("seed", 0)
     n_tokens, finish = record.get("n_tokens"), record.get("finish")
-    if "id" not in record:
+    if record.get("id") is None:
         raise InputError(f"{place}: 'id' is missing")
     if not isinstance(output, str):
         raise InputError(f"{place}: 'output' must be a string")
     if not isinstance(seed, int) or isinstance(seed, bool):
         raise InputError(f"{place}: 'seed' must be a whole number")
-    if not (n_tokens is None or isinstance(n_tokens, int)):
+    if not (n_tokens is None or isinstance(n_tokens, int)) or isinstance(n_tokens, bool):
         raise InputError(f"{place}: 'n_tokens' must be a whole number or null")
     if finish not in ("stop", "length", None):
         raise InputError(f"{place}: 'finish' must be stop, length or null")
@@ -252,7 +269,7 @@ def parse_line(line: bytes, place: str) -> dict[str, Any]:
     try:
         record = json.loads(line)
         json.dumps(record, ensure_ascii=False).encode()  # refuses lone surrogates
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{place}: not a line of JSON in UTF-8: {error}") from None
     if not isinstance(record, dict):
         raise InputError(f"{place}: not a JSON object")
@@ -293,14 +310,15 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Sorted keys, six decimals, null for what is not finite; put in place whole."""
-    _put(path, _pretty(_plain(content), 0) + "\n")
+    put_text(path, _pretty(_plain(content), 0) + "\n")
 
 
-def _put(path: Path, text: str) -> None:
+def put_text(path: Path, text: str) -> None:
+    """Write a file whole, or not at all; newlines stay as they are."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as stream:
+        with temporary.open("w", encoding="utf-8", newline="") as stream:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())

@@ -90,7 +90,8 @@ def known_tasks() -> dict[str, Path]:
         path = Path(entry.load())
         if not path.is_file():
             raise InputError(f"entry point kdbench.tasks:{entry.name} names no file: {path}")
-        tasks.setdefault(entry.name, path)
+        if tasks.setdefault(entry.name, path) != path:
+            raise InputError(f"two tasks are named '{entry.name}': rename one of them")
     return tasks
 
 

@@ -161,7 +161,7 @@ def _postprocess(text: str) -> str:
 
 
 def _rouge_l(references: Sequence[str], response: str) -> float:
-    return 100 * max(_scorer().score(ref, response)["rougeL"].fmeasure for ref in references)
+    return float(100 * _scorer().score_multi(references, response)["rougeL"].fmeasure)
 
 
 @functools.cache

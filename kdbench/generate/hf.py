@@ -99,9 +99,10 @@ class HFBackend:
         rest = [row for row in rows if (row.document, row.seed) not in done]
         if rest:
             clear_device_cache(garbage_collection=True)
-            self.batch_size = half = max(1, len(rows) // 2)
-            for start in range(0, len(rest), half):
-                yield from self.generate(rest[start : start + half], until)
+            self.batch_size = max(1, len(rows) // 2)
+        while rest:
+            part, rest = rest[: self.batch_size], rest[self.batch_size :]
+            yield from self.generate(part, until)
 
     def _decode(self, rows: Sequence[Row], until: Sequence[str]) -> Iterator[Sample]:
         import torch

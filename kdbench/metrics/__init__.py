@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from kdbench.errors import InputError
 from kdbench.registry import Registry
 
 
@@ -113,9 +114,13 @@ def make_metrics(names: Sequence[str] = ()) -> list[Metric]:
     """Instances of the named metrics, of all where none is named.
 
     Raises:
-        InputError: an unknown name.
+        InputError: an unknown name, or a metric registered under another than its own.
     """
-    return [metrics.get(name)() for name in (names or metrics.names())]
+    made = [(name, metrics.get(name)()) for name in (names or metrics.names())]
+    for name, metric in made:
+        if metric.name != name:
+            raise InputError(f"metric '{name}' calls itself '{metric.name}': both must be one name")
+    return [metric for _, metric in made]
 
 
 def with_stored(wanted: Sequence[Metric], stored: Iterable[str]) -> list[Metric]:

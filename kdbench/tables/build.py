@@ -1,11 +1,12 @@
 """Results and published numbers become a table."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
-from kdbench.config import FIVE, TableSettings
+from kdbench.config import TableSettings
 from kdbench.errors import InputError
 from kdbench.registry import nearest
 from kdbench.statistics import average
@@ -48,29 +49,44 @@ def build_table(settings: TableSettings) -> Table:
 
 def _measured_groups(settings: TableSettings) -> tuple[list[Group], str, Direction]:
     """Rows group by setting, protocol and limit, and only where they answer the same prompts."""
-    groups: list[tuple[tuple[str, str, int | None], dict[str, str], list[TableRow]]] = []
-    unit, direction = "points", "higher"
+    groups: list[_Open] = []
+    unit: str = "points"
+    direction: Direction = "higher"
     for run, results in _runs(settings.results):
-        cells = {
-            task: results[task].metrics.get(settings.metric)
+        parts = {
+            task: metric
             for task in settings.tasks
-            if task in results
+            if task in results and (metric := results[task].metrics.get(settings.metric))
         }
-        known = [cell for cell in cells.values() if cell is not None and cell.value is not None]
+        known = [part for part in parts.values() if part.value is not None]
         if not known:
             continue
-        unit, direction = known[0].unit, known[0].direction
+        unit, direction = known[0].unit, cast(Direction, known[0].direction)
         key = (run["setting"] or "", run["protocol"]["name"], run["limit"])
-        prompts = {task: results[task].fingerprint["prompts_sha256"] for task in cells}
-        row = _measured_row(run, cells, settings.tasks)
-        for other, seen, rows in groups:
-            if other == key and all(seen.get(task, sha) == sha for task, sha in prompts.items()):
-                seen.update(prompts)
-                rows.append(row)
-                break
-        else:
-            groups.append((key, prompts, [row]))
-    return [_group(key, rows) for key, _, rows in groups], unit, direction  # type: ignore[return-value]
+        same = {
+            task: json.dumps([results[task].fingerprint, part.version], sort_keys=True)
+            for task, part in parts.items()
+        }
+        group = next((one for one in groups if one.takes(key, same)), None)
+        if group is None:
+            groups.append(group := _Open(key))
+        group.same.update(same)
+        group.rows.append(_measured_row(run, parts, settings.tasks))
+    for one in groups:
+        one.rows.sort(key=lambda row: (row.ranked, row.label))  # teachers first
+    return [_group(one.key, one.rows) for one in groups], unit, direction
+
+
+@dataclass
+class _Open:
+    """A group that still takes rows; `same` is what a task's numbers rest on."""
+
+    key: tuple[str, str, int | None]
+    same: dict[str, str] = field(default_factory=dict)
+    rows: list[TableRow] = field(default_factory=list)
+
+    def takes(self, key: tuple[str, str, int | None], same: Mapping[str, str]) -> bool:
+        return self.key == key and all(self.same.get(t, what) == what for t, what in same.items())
 
 
 def _group(key: tuple[str, str, int | None], rows: Sequence[TableRow]) -> Group:
@@ -87,21 +103,17 @@ def _runs(results: Path) -> Iterator[tuple[Mapping[str, Any], dict[str, TaskResu
         return
     for file in sorted(results.glob("*/*/run.json")):
         folder = RunFolder(file.parent)
-        run = {**folder.read_run(), "folder": str(file.parent.relative_to(results))}
+        run = {**folder.read_whole_run(), "folder": str(file.parent.relative_to(results))}
         yield run, {result.task: result for result in folder.tasks()}
 
 
 def _measured_row(
-    run: Mapping[str, Any], cells: Mapping[str, MetricResult | None], tasks: Sequence[str]
+    run: Mapping[str, Any], results: Mapping[str, MetricResult], tasks: Sequence[str]
 ) -> TableRow:
     model, method = run["model"]["name"], run["method"]
-    parts = [cells.get(task) for task in tasks]
+    parts = [results.get(task) for task in tasks]
     return TableRow(
-        label=method
-        if method in (None, model) and method
-        else f"{method} ({model})"
-        if method
-        else model,
+        label=f"{method} ({model})" if method and method != model else model,
         kind="measured",
         ranked=(method or "").lower() != "teacher",
         source=str(run["folder"]),
@@ -148,15 +160,8 @@ def _mark_best(group: Group, direction: Direction) -> Group:
 
 
 def _select(groups: Sequence[Group], wanted: Sequence[str]) -> list[Group]:
-    names = {name for group in groups for name in (group.id, group.title)} | {"measured"}
+    ids = {group.id for group in groups} | {"measured"}
     for word in wanted:
-        if word not in names:
-            raise InputError(f"settings={word}: {nearest(word, {group.id for group in groups})}")
-    return [
-        group
-        for group in groups
-        if group.id in wanted or group.title in wanted or ("measured" in wanted and group.measured)
-    ]
-
-
-__all__ = ["FIVE", "build_table"]
+        if word not in ids:
+            raise InputError(f"settings={word}: {nearest(word, ids)}")
+    return [one for one in groups if one.id in wanted or ("measured" in wanted and one.measured)]

@@ -133,8 +133,17 @@ class Table:
         """Whether cells have error bars at all."""
         return self.error != "none"
 
-    def notes(self) -> Sequence[str]:
-        """What the marks mean, of those that occur."""
+    def row_notes(self) -> list[str]:
+        """What a reader must know of single rows, `label: note`."""
+        rows = [row for group in self.groups for row in group.rows]
+        return list(dict.fromkeys(f"{row.label}: {row.note}" for row in rows if row.note))
+
+    def notes(self, best: str = "Bold") -> Sequence[str]:
+        """What the marks mean, of those that occur.
+
+        Args:
+            best: the mark of the best.
+        """
         rows = [row for group in self.groups for row in group.rows]
         cells = [cell for row in rows for cell in row.cells if cell is not None]
         notes = [f"{self.metric}, {self.unit}."]
@@ -147,8 +156,10 @@ class Table:
             }
             notes.append(f"measured: by kdbench, {bars[self.error]}.")
         if any(row.kind == "reported" for row in rows):
-            notes.append("reported: copied from the row's source, ± deviation over seeds if given.")
+            deviation = ", ± deviation over seeds if given" if self.shows else ""
+            notes.append(f"reported: copied from the row's source{deviation}.")
         if any(cell.unverified for cell in cells):
             notes.append("†: recalled from the paper, not read again.")
-        notes.append("Bold: best of its column among the ranked rows of one setting.")
+        if any(cell.best for cell in cells):
+            notes.append(f"{best}: best of its column among the students of one setting.")
         return notes

@@ -1,14 +1,58 @@
 """Rows that papers and pages report, from `baselines/published.yaml`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kdbench.bundled import bundled
 from kdbench.errors import InputError
 from kdbench.tables.model import Cell, Group, TableRow
+
+Certainty = Literal["verified", "unverified"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class _Source(_Part):
+    title: str
+    url: str
+    note: str = ""
+
+
+class _Row(_Part):
+    method: str
+    role: Literal["student", "teacher", "composite"]
+    source: str
+    certainty: Certainty
+    decimals: int = Field(ge=0, le=6)
+    values: dict[str, float]
+    sd: dict[str, float] = Field(default_factory=dict)
+    unverified: tuple[str, ...] = ()
+    note: str = ""
+    cost_seconds_per_sample: float | None = None
+    cost_source: str | None = None
+
+
+class _Setting(_Part):
+    id: str
+    title: str
+    teacher: str
+    student: str
+    note: str = ""
+    rows: tuple[_Row, ...]
+
+
+class _Published(_Part):
+    schema_: Literal[1] = Field(alias="schema")
+    metric: str
+    columns: tuple[str, ...]
+    sources: dict[str, _Source]
+    settings: tuple[_Setting, ...]
 
 
 def published_groups(
@@ -23,64 +67,77 @@ def published_groups(
         show: `verified` numbers, or `all`, where the others are marked.
 
     Raises:
-        InputError: not a file of published numbers.
+        InputError: not a file of published numbers; the line names the field.
     """
-    path = path or bundled("baselines") / "published.yaml"
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - safe
-        if content["metric"] != metric:
-            return []
-        groups = [
-            Group(one["id"], one["title"], tuple(_rows(one, content["sources"], columns, show)))
-            for one in content["settings"]
-        ]
-    except OSError as error:
-        raise InputError(f"baselines={path}: {error.strerror}") from None
-    except (yaml.YAMLError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path}: not a file of published numbers: {reason}") from None
+    published = _read(path or bundled("baselines") / "published.yaml")
+    if published.metric != metric:
+        return []
+    groups = [
+        Group(one.id, one.title, tuple(_rows(one, published.sources, columns, show)))
+        for one in published.settings
+    ]
     return [group for group in groups if group.rows]
 
 
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times faster
+def _read(path: Path) -> _Published:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times faster
+    try:
+        content = yaml.load(path.read_bytes().decode(), Loader=loader)  # noqa: S506 - safe
+        published = _Published.model_validate(content)
+    except OSError as error:
+        raise InputError(f"baselines={path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path}: not a file of published numbers: {' '.join(str(error).split())}"
+        ) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "file"
+        raise InputError(
+            f"{path}: not a file of published numbers: {place}: {first['msg']}"
+        ) from None
+    for row in (row for setting in published.settings for row in setting.rows):
+        if row.source not in published.sources:
+            raise InputError(f"{path}: row '{row.method}' names no source: '{row.source}'")
+    return published
 
 
 def _rows(
-    setting: Mapping[str, Any],
-    sources: Mapping[str, Mapping[str, str]],
+    setting: _Setting,
+    sources: dict[str, _Source],
     columns: Sequence[str],
     show: Literal["verified", "all"],
 ) -> list[TableRow]:
     rows = []
-    for row in setting["rows"]:
+    for row in setting.rows:
         cells = [_cell(row, column) for column in columns]
         shown = [
             cell if cell and (show == "all" or not cell.unverified) else None for cell in cells
         ]
         if not any(shown):
             continue
-        source = sources[row["source"]]
+        source = sources[row.source]
         rows.append(
             TableRow(
-                label=row["method"],
+                label=row.method,
                 kind="reported",
-                ranked=row["role"] == "student",
-                source=f"{source['title']}, {source['url']}",
-                cells=(*shown, _average(shown, row["decimals"])),
-                note=row.get("note", ""),
+                ranked=row.role == "student",
+                source=f"{source.title}, {source.url}",
+                cells=(*shown, _average(shown, row.decimals)),
+                note=row.note,
             )
         )
     return rows
 
 
-def _cell(row: Mapping[str, Any], column: str) -> Cell | None:
-    if column not in row["values"]:
+def _cell(row: _Row, column: str) -> Cell | None:
+    if column not in row.values:
         return None
     return Cell(
-        value=row["values"][column],
-        sd=row.get("sd", {}).get(column),
-        decimals=row["decimals"],
-        unverified=row["certainty"] == "unverified" or column in row.get("unverified", ()),
+        value=row.values[column],
+        sd=row.sd.get(column),
+        decimals=row.decimals,
+        unverified=row.certainty == "unverified" or column in row.unverified,
     )
 
 

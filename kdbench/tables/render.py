@@ -6,6 +6,8 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
+
 from kdbench.errors import InputError
 from kdbench.registry import nearest
 from kdbench.tables.model import Cell, Table
@@ -45,13 +47,15 @@ def render(table: Table, form: str) -> str:
 
 def escape_md(text: str) -> str:
     """For a cell of a Markdown table: no markup, no markers, one line."""
-    text = " ".join(text.split()).replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_\[\]|])", r"\\\1", text)
+    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_\[\]|~])", r"\\\1", text)
 
 
 def escape_tex(text: str) -> str:
     """For LaTeX."""
-    return "".join(_TEX.get(char, char) for char in text)
+    text = "".join(_TEX.get(char, char) for char in " ".join(text.split()))
+    # After the \\ of the line before, these would be read as its argument.
+    return f"{{}}{text}" if text.startswith(("[", "*")) else text
 
 
 def _marked(text: str, cell: Cell | None) -> str:
@@ -113,7 +117,7 @@ def _environment(form: str) -> "Environment":
 def _csv(table: Table) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    fields = ("value", "ci_low", "ci_high", "sd", "n", "unverified")
+    fields = ("value", "ci_low", "ci_high", "sd", "n", "unverified", "best")
     names = [f"{column} {name}" for column in table.columns for name in fields]
     writer.writerow(["setting", "row", "kind", *names, "source", "note"])
     for group in table.groups:
@@ -128,32 +132,37 @@ def _csv(table: Table) -> str:
 
 
 def _terminal(table: Table) -> str:
-    from rich.console import Console
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    drawn = RichTable(box=None, pad_edge=False, header_style="bold")
-    drawn.add_column("")
-    drawn.add_column("")
-    for column in table.columns:
-        drawn.add_column(column, justify="right")
+    """Aligned columns; a title stands above its group."""
+    lines: list[tuple[str, ...]] = [("", "", *table.columns)]
     for group in table.groups:
-        drawn.add_row(Text(group.title, style="italic"))
+        lines.append((group.title,))
         if group.measured:
-            counts = [group.prompts(index) for index in range(len(table.columns))]
-            drawn.add_row("  prompts", "", *counts, style="dim")
+            counts = (group.prompts(column) for column in range(len(table.columns)))
+            lines.append(("  prompts", "", *counts))
         for row in group.rows:
-            cells = [
-                Text(_marked(table.text(cell), cell), style="bold" if cell and cell.best else "")
-                for cell in row.cells
-            ]
-            drawn.add_row(Text(f"  {row.label}"), Text(table.kind_of(row)), *cells)
-    out = io.StringIO()
-    console = Console(file=out, width=200, force_terminal=False)
-    console.print(drawn)
-    for note in table.notes():
-        console.print(Text(note, style="dim"))
-    for number, source in enumerate(table.sources(), start=1):
-        console.print(Text(f"[{number}] {source}", style="dim"))
-    lines = out.getvalue().splitlines()
-    return "\n".join(line.rstrip() for line in lines) + "\n"
+            cells = (_starred(table, cell) for cell in row.cells)
+            lines.append((f"  {row.label}", table.kind_of(row), *cells))
+    lines = [tuple(map(_printable, line)) for line in lines]
+    columns = zip(*(line for line in lines if len(line) > 1), strict=True)
+    widths = [max(map(cell_len, column)) for column in columns]
+    drawn = [_aligned(line, widths) if len(line) > 1 else line[0] for line in lines]
+    sources = [f"[{number}] {source}" for number, source in enumerate(table.sources(), start=1)]
+    foot = [*table.notes(best="*"), *sources, *table.row_notes()]
+    return "\n".join([*drawn, "", *map(_printable, foot)]) + "\n"
+
+
+def _aligned(line: tuple[str, ...], widths: list[int]) -> str:
+    padded = []
+    for column, (text, width) in enumerate(zip(line, widths, strict=True)):
+        space = " " * (width - cell_len(text))
+        padded.append(text + space if column < 2 else space + text)
+    return "  ".join(padded).rstrip()
+
+
+def _starred(table: Table, cell: Cell | None) -> str:
+    return _marked(table.text(cell), cell) + ("*" if cell is not None and cell.best else "")
+
+
+def _printable(text: str) -> str:
+    """One line without control characters, which a terminal would obey."""
+    return "".join(char for char in " ".join(text.split(" ")) if char.isprintable())

@@ -1,7 +1,6 @@
 """A table goes into a file, or is compared with the one that is there."""
 
 import difflib
-import os
 from pathlib import Path
 
 from kdbench.errors import InputError
@@ -39,7 +38,7 @@ def whole_file(out: Path, form: str, text: str) -> str:
     block = f"{BEGIN}\n{text}{END}"
     if not out.exists():
         return block + "\n"
-    old = out.read_text(encoding="utf-8")
+    old = _read(out)
     if old.count(BEGIN) != 1 or old.count(END) != 1 or old.index(END) < old.index(BEGIN):
         raise InputError(f"{out}: needs one line '{BEGIN}' and, after it, one line '{END}'")
     before, _, rest = old.partition(BEGIN)
@@ -48,16 +47,15 @@ def whole_file(out: Path, form: str, text: str) -> str:
 
 def stale_diff(out: Path, text: str) -> str:
     """What would change in the file, as a unified diff; empty when nothing would."""
-    old = out.read_text(encoding="utf-8") if out.exists() else ""
+    old = _read(out) if out.exists() else ""
     lines = difflib.unified_diff(
         old.splitlines(keepends=True), text.splitlines(keepends=True), str(out), f"{out} (new)"
     )
     return "".join(lines)
 
 
-def put(out: Path, text: str) -> None:
-    """Write the file whole, or not at all."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, out)
+def _read(out: Path) -> str:
+    try:
+        return out.read_bytes().decode()  # as bytes, so that newlines stay as they are
+    except UnicodeDecodeError as error:
+        raise InputError(f"{out}: not UTF-8: {error}") from None
