@@ -17,6 +17,7 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
+    pretty_exceptions_enable=False,
     help="Measure distilled language-model students, and fill their comparison table.\n\n"
     "Arguments are key=value; config=FILE.yaml holds more of them; `kdbench VERB --help` lists "
     "a verb's keys.",

@@ -6,10 +6,11 @@ key or a value of the wrong type is an `InputError` that names it.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic.fields import FieldInfo
 
 from kdbench.errors import InputError
 from kdbench.registry import nearest
@@ -161,13 +162,10 @@ def parse(kind: type[S], arguments: Sequence[str]) -> S:
             raise InputError(f"'{word}' is not key=value; see --help")
         if key in given:
             raise InputError(f"{key}= is given twice")
-        if (
-            not equals
-            and key in kind.model_fields
-            and kind.model_fields[key].annotation is not bool
-        ):
+        field = kind.model_fields.get(key)
+        if not equals and field is not None and field.annotation is not bool:
             raise InputError(f"{word} needs a value: {key}=…")
-        given[key] = _plain(value) if equals else True
+        given[key] = _plain(value, field) if equals else True
     file = given.pop("config", None)
     from_file = _read_config(Path(str(file))) if file is not None else {}
     return build(kind, {**from_file, **given})
@@ -193,8 +191,10 @@ def build(kind: type[S], values: Mapping[str, object]) -> S:
         raise InputError(f"{key}={values.get(key)}: {reason[0].lower() + reason[1:]}") from None
 
 
-def _plain(value: str) -> str | None:
-    return None if value.lower() in {"none", "null"} else value
+def _plain(value: str, field: FieldInfo | None) -> str | None:
+    """`none` is None where a field may be that; elsewhere it is a word like others."""
+    optional = field is not None and type(None) in get_args(field.annotation)
+    return None if optional and value.lower() in {"none", "null"} else value
 
 
 def _read_config(path: Path) -> dict[str, object]:

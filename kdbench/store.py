@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from kdbench.errors import InputError
 from kdbench.generate import Sample
@@ -202,12 +202,12 @@ class LinesFile:
 
     @contextmanager
     def appending(self) -> Iterator["Appender"]:
-        """Append lines; an unfinished last line is cut off first."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab+") as stream:
-            stream.seek(0)
-            stream.truncate(stream.read().rfind(b"\n") + 1)
-            yield Appender(stream)
+        """Append lines; the file is opened at the first, an unfinished last line cut off."""
+        appender = Appender(self.path)
+        try:
+            yield appender
+        finally:
+            appender.close()
 
     def replace(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Write the whole file anew."""
@@ -215,19 +215,31 @@ class LinesFile:
 
 
 class Appender:
-    """An open LinesFile."""
+    """A LinesFile that is being appended to."""
 
-    def __init__(self, stream: Any):
-        self._stream = stream
+    def __init__(self, path: Path):
+        self._path = path
+        self._stream: BinaryIO | None = None
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Append a line; it survives this process from here on."""
+        if self._stream is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._stream = self._path.open("ab+")
+            self._stream.seek(0)
+            self._stream.truncate(self._stream.read().rfind(b"\n") + 1)
         self._stream.write(_line(record).encode())
         self._stream.flush()
 
     def sync(self) -> None:
         """Have the disk keep what was added; it survives a power cut from here on."""
-        os.fsync(self._stream.fileno())
+        if self._stream is not None:
+            os.fsync(self._stream.fileno())
+
+    def close(self) -> None:
+        """Close the file, if it was opened."""
+        if self._stream is not None:
+            self._stream.close()
 
 
 def sample_record(
