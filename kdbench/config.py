@@ -124,7 +124,9 @@ class TableSettings(Settings):
     published: Literal["verified", "all", "none"] = Field(
         "verified", description="reported rows to show; all adds the unverified ones"
     )
-    settings: Names = Field((), description="only these groups of rows, by id or title")
+    settings: Names = Field(
+        (), description="only these groups of rows, by id; measured means all measured ones"
+    )
     tasks: Names = Field(FIVE, description="columns")
     metric: str = Field("rougeL", description="what the cells show")
     error: Literal["ci", "sd", "both", "none"] = Field(

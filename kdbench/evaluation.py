@@ -143,8 +143,7 @@ class _Work:
         )
         for shard in self.run.shard_files(task.name):
             shard.path.unlink()
-        self.run.write_task(result)
-        return self.run.read_task(task.name)
+        return self.run.write_task(result)
 
     def _rows_missing(self, task: Task) -> bool:
         there = self._read_samples(task)

@@ -72,7 +72,7 @@ def _score_file(settings: ScoreSettings, path: Path, task_name: str) -> Evaluati
     with run.lock(task.name):
         record.begin(task.name, fingerprint(task, protocol))
         run.lines(task.name).replace(sample_record(samples[key], scores[key]) for key in scores)
-        run.write_task(result)
+        result = run.write_task(result)
     record.note(status="complete")
     return Evaluation(run.path, {task.name: result}, 0)
 
@@ -98,8 +98,7 @@ def _score_run(settings: ScoreSettings, path: Path) -> Evaluation:
         with run.lock(task.name):
             result, scores = score_task(task, protocol, samples, metrics, forward, cut)
             file.replace(sample_record(samples[key], scores[key]) for key in scores)
-            run.write_task(result)
-        results[task.name] = result
+            results[task.name] = run.write_task(result)
     return Evaluation(path, results, 0)
 
 

@@ -23,7 +23,15 @@ from kdbench.errors import InputError
 from kdbench.generate import Sample
 
 SCHEMA = 1
-_RUN_KEYS = ("model", "method", "setting", "protocol", "limit", "status", "tasks")
+_RUN_FIELDS = {
+    "model": dict,
+    "method": str | None,
+    "setting": str | None,
+    "protocol": dict,
+    "limit": int | None,
+    "status": str,
+    "tasks": dict,
+}
 
 
 @dataclass(frozen=True)
@@ -104,10 +112,15 @@ class RunFolder:
             InputError: there is none, or it lacks a field.
         """
         run = self.read_run()
-        missing = [key for key in _RUN_KEYS if key not in run]
-        if missing:
-            path = self.path / "run.json"
-            raise InputError(f"{path}: not the record of a run: '{missing[0]}' is missing")
+        path = self.path / "run.json"
+        for key, kinds in _RUN_FIELDS.items():
+            if key not in run:
+                raise InputError(f"{path}: not the record of a run: '{key}' is missing")
+            if not isinstance(run[key], kinds):
+                raise InputError(f"{path}: not the record of a run: '{key}' is of another type")
+        for key in ("model", "protocol"):
+            if "name" not in run[key]:
+                raise InputError(f"{path}: not the record of a run: '{key}' has no name")
         return run
 
     def write_run(self, run: Mapping[str, Any]) -> None:
@@ -119,9 +132,11 @@ class RunFolder:
         path = self.path / f"{task}.json"
         return read_task(path) if path.exists() else None
 
-    def write_task(self, result: TaskResult) -> None:
-        """Put `<task>.json` in place."""
-        write_json(self.path / f"{result.task}.json", asdict(result))
+    def write_task(self, result: TaskResult) -> TaskResult:
+        """Put `<task>.json` in place; the result as it stands there, rounded."""
+        path = self.path / f"{result.task}.json"
+        write_json(path, asdict(result))
+        return read_task(path)
 
     def tasks(self) -> Iterator[TaskResult]:
         """All results of the run."""

@@ -1,5 +1,6 @@
 """Results and published numbers become a table."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -36,7 +37,7 @@ def build_table(settings: TableSettings) -> Table:
     if not groups:
         raise InputError(
             f"results={settings.results}: no result with metric '{settings.metric}', and no "
-            "published row to show"
+            "published row asked for"
         )
     return Table(
         metric=settings.metric,
@@ -74,7 +75,20 @@ def _measured_groups(settings: TableSettings) -> tuple[list[Group], str, Directi
         group.rows.append(_measured_row(run, parts, settings.tasks))
     for one in groups:
         one.rows.sort(key=lambda row: (row.ranked, row.label))  # teachers first
-    return [_group(one.key, one.rows) for one in groups], unit, direction
+    titles = [_title(one.key) for one in groups]
+    return (
+        [
+            Group(
+                one.key[0] or "measured",
+                # What sets two groups of one title apart is not to be seen: other data or prompts.
+                title if titles.count(title) == 1 else f"{title}, data {_digest(one.same)}",
+                tuple(one.rows),
+            )
+            for one, title in zip(groups, titles, strict=True)
+        ],
+        unit,
+        direction,
+    )
 
 
 @dataclass
@@ -89,13 +103,17 @@ class _Open:
         return self.key == key and all(self.same.get(t, what) == what for t, what in same.items())
 
 
-def _group(key: tuple[str, str, int | None], rows: Sequence[TableRow]) -> Group:
+def _title(key: tuple[str, str, int | None]) -> str:
     setting, protocol, limit = key
     words = [setting] if setting else []
     words.append(f"protocol {protocol}")
     if limit:
         words.append(f"first {limit} prompts a task")
-    return Group(setting or "measured", ", ".join(words), tuple(rows))
+    return ", ".join(words)
+
+
+def _digest(same: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _runs(results: Path) -> Iterator[tuple[Mapping[str, Any], dict[str, TaskResult]]]:

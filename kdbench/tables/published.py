@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -11,6 +11,8 @@ from kdbench.bundled import bundled
 from kdbench.errors import InputError
 from kdbench.tables.model import Cell, Group, TableRow
 
+_NOT_ONE = "not a file of published numbers"
+Points = Annotated[float, Field(strict=True, ge=0, le=100)]
 Certainty = Literal["verified", "unverified"]
 
 
@@ -30,8 +32,8 @@ class _Row(_Part):
     source: str
     certainty: Certainty
     decimals: int = Field(ge=0, le=6)
-    values: dict[str, float]
-    sd: dict[str, float] = Field(default_factory=dict)
+    values: dict[str, Points]
+    sd: dict[str, Points] = Field(default_factory=dict)
     unverified: tuple[str, ...] = ()
     note: str = ""
     cost_seconds_per_sample: float | None = None
@@ -86,20 +88,31 @@ def _read(path: Path) -> _Published:
         published = _Published.model_validate(content)
     except OSError as error:
         raise InputError(f"baselines={path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path}: not a file of published numbers: {' '.join(str(error).split())}"
-        ) from None
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "file"
-        raise InputError(
-            f"{path}: not a file of published numbers: {place}: {first['msg']}"
-        ) from None
-    for row in (row for setting in published.settings for row in setting.rows):
-        if row.source not in published.sources:
-            raise InputError(f"{path}: row '{row.method}' names no source: '{row.source}'")
+        raise InputError(f"{path}: {_NOT_ONE}: {place}: {first['msg']}") from None
+    except (yaml.YAMLError, ValueError) as error:  # no YAML, no UTF-8, no date …
+        raise InputError(f"{path}: {_NOT_ONE}: {' '.join(str(error).split())}") from None
+    for setting in published.settings:
+        for row in setting.rows:
+            _check_names(path, published, row)
     return published
+
+
+def _check_names(path: Path, published: _Published, row: _Row) -> None:
+    """A misspelt name would drop a number, or make a recalled one look read."""
+    sources, columns, values = set(published.sources), set(published.columns), set(row.values)
+    used = [
+        ("source", {row.source}, sources),
+        ("cost_source", {row.cost_source} if row.cost_source else set(), sources),
+        ("values", values, columns),
+        ("sd", set(row.sd), values),
+        ("unverified", set(row.unverified), values),
+    ]
+    for field, names, allowed in used:
+        for name in sorted(names - allowed):
+            raise InputError(f"{path}: row '{row.method}': {field} names no such thing: '{name}'")
 
 
 def _rows(

@@ -48,7 +48,15 @@ def render(table: Table, form: str) -> str:
 def escape_md(text: str) -> str:
     """For a cell of a Markdown table: no markup, no markers, one line."""
     text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_\[\]|~])", r"\\\1", text)
+    return re.sub(r"([\\`*_\[\]|~#$])", r"\\\1", text)
+
+
+def escape_md_source(source: str) -> str:
+    """A source, `title, address`; the address stays whole, so that it can be followed."""
+    title, _, address = source.rpartition(", ")
+    if not address.startswith(("https://", "http://")) or "<" in address or ">" in address:
+        return escape_md(source)
+    return f"{escape_md(title)}, <{address}>"
 
 
 def escape_tex(text: str) -> str:
@@ -109,7 +117,12 @@ def _environment(form: str) -> "Environment":
         **delimiters,
     )
     environment.filters.update(
-        md=escape_md, tex=escape_tex, bold=_bold_md, texbold=_bold_tex, htmlbold=_bold_html
+        md=escape_md,
+        md_source=escape_md_source,
+        tex=escape_tex,
+        bold=_bold_md,
+        texbold=_bold_tex,
+        htmlbold=_bold_html,
     )
     return environment
 
@@ -165,4 +178,5 @@ def _starred(table: Table, cell: Cell | None) -> str:
 
 def _printable(text: str) -> str:
     """One line without control characters, which a terminal would obey."""
-    return "".join(char for char in " ".join(text.split(" ")) if char.isprintable())
+    spaced = "".join(" " if char.isspace() else char for char in text.rstrip())
+    return "".join(char for char in spaced if char.isprintable())

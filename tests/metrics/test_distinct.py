@@ -1,0 +1,50 @@
+"""Distinct-n counts n-grams over all responses of a seed."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kdbench.metrics import Answer, metrics
+
+
+def value(size, *texts):
+    return metrics.get(f"distinct_{size}")().value([Answer(text, ("-",)) for text in texts])
+
+
+@pytest.mark.parametrize(("size", "expected"), [(1, 2 / 4), (2, 2 / 3), (3, 2 / 2), (4, 1 / 1)])
+def test_one_text_by_hand(size, expected):
+    assert value(size, "a b a b") == expected
+
+
+def test_responses_are_counted_together():
+    assert value(1, "a b", "a c") == 3 / 4
+    assert value(2, "a b", "a b", "a b") == 1 / 3
+    assert value(1, "a b", "") == 1
+
+
+def test_no_ngram_reaches_over_the_end_of_a_response():
+    assert value(2, "a", "b") is None
+    assert value(2, "a b", "c") == 1
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_where_all_is_too_short_there_is_no_number(size):
+    assert value(size, " ".join("x" * (size - 1)), "") is None
+    assert value(size) is None
+    assert value(size, " ".join("x" * size)) == 1
+
+
+def test_words_are_what_white_space_separates():
+    assert value(1, "A a a.\ta\nA") == 3 / 5
+
+
+@given(st.lists(st.sampled_from("abc"), min_size=4, max_size=20), st.integers(1, 4))
+def test_repeating_the_corpus_halves_it(words, size):
+    text = " ".join(words)
+    assert value(size, text, text) == pytest.approx(value(size, text) / 2)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_it_is_a_rate_that_judges_nothing(size):
+    part = metrics.get(f"distinct_{size}")
+    assert (part.name, part.unit, part.direction) == (f"distinct_{size}", "rate", "none")

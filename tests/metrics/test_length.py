@@ -1,0 +1,39 @@
+"""How long, how cut, how empty; None where it is not known."""
+
+import pytest
+
+from kdbench.metrics import Answer, metrics
+
+
+def score(name, **known):
+    return metrics.get(name)().score(
+        Answer(known.pop("text", "some text"), ("reference",), **known)
+    )
+
+
+@pytest.mark.parametrize(("tokens", "value"), [(0, 0.0), (7, 7.0), (None, None)])
+def test_the_length_is_the_number_of_tokens(tokens, value):
+    assert score("response_length", n_tokens=tokens) == value
+
+
+@pytest.mark.parametrize(("finish", "value"), [("length", 1.0), ("stop", 0.0), (None, None)])
+def test_a_response_that_ended_by_the_limit_is_cut_off(finish, value):
+    assert score("cut_off", finish=finish) == value
+
+
+@pytest.mark.parametrize(("text", "value"), [("", 1.0), (".", 0.0), ("words", 0.0)])
+def test_a_response_without_text_is_empty(text, value):
+    assert score("empty", text=text, n_tokens=3) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "direction"),
+    [
+        ("response_length", "tokens", "none"),
+        ("cut_off", "rate", "lower"),
+        ("empty", "rate", "lower"),
+    ],
+)
+def test_each_says_what_it_is(name, unit, direction):
+    part = metrics.get(name)
+    assert (part.name, part.unit, part.direction) == (name, unit, direction)

@@ -1,0 +1,298 @@
+"""Results and published numbers become groups of rows that may be compared, and no others."""
+
+import pytest
+
+from kdbench.config import TableSettings
+from kdbench.errors import InputError
+from kdbench.store import MetricResult, RunFolder, TaskResult
+from kdbench.tables import build_table
+
+BASELINES = """
+schema: 1
+metric: rougeL
+columns: [dolly, vicuna]
+sources:
+  page: {title: A page, url: https://x.org}
+settings:
+  - id: big-to-small
+    title: Big → small, by hand
+    teacher: big
+    student: small
+    rows:
+      - {method: GKD, role: student, source: page, certainty: verified, decimals: 2,
+         values: {dolly: 23.75, vicuna: 16.64}}
+      - {method: KD, role: student, source: page, certainty: unverified, decimals: 1,
+         values: {dolly: 99.9, vicuna: 99.9}}
+"""
+TWO = ("dolly", "vicuna")
+
+
+@pytest.fixture
+def results(tmp_path):
+    (tmp_path / "published.yaml").write_text(BASELINES, encoding="utf-8")
+    return tmp_path / "results"
+
+
+RUN = {"method": None, "setting": None, "limit": None, "status": "complete", "tasks": {}}
+
+
+def put(results, name, values, texts=None, other=None, metric="rougeL", version="1", **run):
+    """A stored run with one number a task, answering the prompts `texts`."""
+    folder = RunFolder(results / name / "run-1")
+    record = {**RUN, **run}
+    protocol = {"name": record.pop("protocol", "minillm")}
+    folder.write_run({**record, "model": {"name": name}, "protocol": protocol})
+    unit, direction = {
+        "rougeL": ("points", "higher"),
+        "lm_loss": ("nats", "lower"),
+        "response_length": ("tokens", "none"),
+    }[metric]
+    for task, value in values.items():
+        fields = (value, value - 1, value + 2, 0.5) if value is not None else (None,) * 4
+        numbers = MetricResult(*fields, {"1": value, "2": value}, 100, unit, direction, version)
+        fingerprint = {
+            "task": task,
+            "prompts_sha256": (texts or {}).get(task, "same"),
+            "data_sha256": "same",
+            "protocol": {"temperature": 1.0},
+            **(other or {}),
+        }
+        folder.write_task(
+            TaskResult(fingerprint, {metric: numbers}, {"id": []}, {"used": 100}, 0, metric)
+        )
+
+
+def draw(results, published="none", **settings):
+    settings = {"tasks": TWO, "baselines": results.parent / "published.yaml", **settings}
+    return build_table(TableSettings(results=results, published=published, **settings))
+
+
+def labels(table):
+    return [[row.label for row in group.rows] for group in table.groups]
+
+
+def best(table, column=0):
+    return [
+        row.label
+        for group in table.groups
+        for row in group.rows
+        if row.cells[column] is not None and row.cells[column].best
+    ]
+
+
+def test_a_run_becomes_a_measured_row(results):
+    put(results, "student", {"dolly": 20.0, "vicuna": 10.0}, method="GKD", setting="A to b")
+    table = draw(results)
+    (group,) = table.groups
+    (row,) = group.rows
+    assert (row.label, row.kind, row.source) == ("GKD (student)", "measured", "student/run-1")
+    assert (group.id, group.title) == ("A to b", "A to b, protocol minillm")
+    cell = row.cells[0]
+    assert (cell.value, cell.ci_low, cell.ci_high, cell.sd, cell.n) == (20, 19, 22, 0.5, 100)
+    assert (table.columns, table.unit) == (("Dolly", "Vicuna", "AVG"), "points")
+    assert table.kind_of(row) == "measured"
+
+
+def test_the_average_is_that_of_the_shown_tasks(results):
+    put(results, "student", {"dolly": 20.0, "vicuna": 11.0, "unnatural": 90.0})
+    average = draw(results).groups[0].rows[0].cells[-1]
+    assert average.value == pytest.approx(15.5)
+    assert average.n == 200
+    half_low, half_high = (1 + 1) ** 0.5 / 2, (4 + 4) ** 0.5 / 2
+    assert (average.ci_low, average.ci_high) == pytest.approx((15.5 - half_low, 15.5 + half_high))
+
+
+def test_a_missing_cell_is_empty_and_so_is_the_average(results):
+    put(results, "holed", {"dolly": 20.0})
+    put(results, "undefined", {"dolly": 20.0, "vicuna": None})
+    table = draw(results)
+    for row in table.groups[0].rows:
+        assert [table.text(cell) for cell in row.cells] == ["20.00 [19.00, 22.00]", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "label"),
+    [("m", None, "m"), ("m", "GKD", "GKD (m)"), ("GKD", "GKD", "GKD")],
+)
+def test_a_row_is_labelled_by_its_method_and_model(results, name, method, label):
+    put(results, name, {"dolly": 1.0}, method=method)
+    assert labels(draw(results)) == [[label]]
+
+
+def test_a_run_that_is_not_complete_says_so(results):
+    put(results, "m", {"dolly": 1.0}, status="running")
+    assert draw(results).groups[0].rows[0].note == "run running"
+
+
+def test_rows_that_answer_the_same_prompts_share_a_group(results):
+    put(results, "a", {"dolly": 1.0, "vicuna": 1.0}, {"dolly": "x", "vicuna": "y"})
+    put(results, "b", {"dolly": 2.0}, {"dolly": "x"})
+    put(results, "c", {"vicuna": 2.0}, {"vicuna": "y"})
+    assert labels(draw(results)) == [["a", "b", "c"]]
+
+
+def test_rows_of_different_prompts_never_share_a_group(results):
+    put(results, "a", {"dolly": 1.0, "vicuna": 1.0}, {"dolly": "x", "vicuna": "y"})
+    put(results, "b", {"dolly": 2.0, "vicuna": 2.0}, {"dolly": "x", "vicuna": "other"})
+    put(results, "c", {"dolly": 3.0}, {"dolly": "third"})
+    table = draw(results)
+    assert labels(table) == [["a"], ["b"], ["c"]]
+    assert best(table) == []
+
+
+def test_a_row_that_joins_brings_its_prompts(results):
+    put(results, "a", {"dolly": 1.0}, {"dolly": "x"})
+    put(results, "b", {"vicuna": 1.0}, {"vicuna": "y"})
+    put(results, "c", {"vicuna": 2.0}, {"vicuna": "other"})
+    assert labels(draw(results)) == [["a", "b"], ["c"]]
+
+
+@pytest.mark.parametrize(
+    "other", [{"setting": "B"}, {"protocol": "minillm+top_k=5"}, {"limit": 20}]
+)
+def test_rows_of_another_setting_protocol_or_limit_are_another_group(results, other):
+    put(results, "a", {"dolly": 1.0})
+    put(results, "b", {"dolly": 2.0}, **other)
+    table = draw(results)
+    assert labels(table) == [["a"], ["b"]]
+    titles = " / ".join(group.title for group in table.groups)
+    assert ("first 20 prompts a task" if "limit" in other else str(*other.values())) in titles
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"data_sha256": "x"}, {"protocol": {"temperature": 0.5}}, {"of_a_later_version": 1}, None],
+)
+def test_rows_of_another_fingerprint_or_metric_never_share_a_group(results, other):
+    put(results, "a", {"dolly": 1.0})
+    put(results, "b", {"dolly": 2.0}, other=other, version="1" if other else "2")
+    table = draw(results)
+    assert labels(table) == [["a"], ["b"]]
+    assert best(table) == []
+
+
+def test_the_fingerprint_of_a_task_that_is_not_shown_does_not_part_rows(results):
+    put(results, "a", {"dolly": 1.0, "vicuna": 1.0}, {"vicuna": "x"})
+    put(results, "b", {"dolly": 2.0, "vicuna": 2.0}, {"vicuna": "y"})
+    assert labels(draw(results, tasks=("dolly",))) == [["a", "b"]]
+
+
+def test_the_best_of_a_column_is_marked_and_teachers_are_not(results):
+    put(results, "a", {"dolly": 20.0, "vicuna": 12.0})
+    put(results, "b", {"dolly": 21.0, "vicuna": 10.0})
+    put(results, "t", {"dolly": 30.0, "vicuna": 30.0}, method="Teacher")
+    table = draw(results)
+    assert (best(table, 0), best(table, 1), best(table, 2)) == (["b"], ["a"], ["a"])
+
+
+def test_what_prints_alike_is_best_together(results):
+    put(results, "a", {"dolly": 20.001})
+    put(results, "b", {"dolly": 20.004})
+    put(results, "c", {"dolly": 19.99})
+    assert best(draw(results)) == ["a", "b"]
+
+
+def test_a_row_alone_is_best_of_nothing(results):
+    put(results, "a", {"dolly": 20.0})
+    put(results, "t", {"dolly": 10.0}, method="Teacher")
+    assert best(draw(results)) == []
+
+
+def test_lower_is_better_where_the_metric_says_so(results):
+    put(results, "a", {"dolly": 2.5}, metric="lm_loss")
+    put(results, "b", {"dolly": 1.5}, metric="lm_loss")
+    table = draw(results, metric="lm_loss", published="all")
+    assert best(table) == ["b"]
+    assert table.unit == "nats"
+    assert table.text(table.groups[0].rows[1].cells[0]) == "1.500 [0.500, 3.500]"
+    assert labels(table) == [["a", "b"]]
+
+
+def test_a_metric_that_does_not_judge_has_no_best(results):
+    put(results, "a", {"dolly": 25.0}, metric="response_length")
+    put(results, "b", {"dolly": 15.0}, metric="response_length")
+    assert best(draw(results, metric="response_length")) == []
+
+
+def test_measured_and_reported_rows_are_never_ranked_together(results):
+    put(results, "a", {"dolly": 20.0}, setting="Big → small")
+    put(results, "b", {"dolly": 21.0}, setting="Big → small")
+    table = draw(results, published="verified")
+    assert labels(table) == [["a", "b"], ["GKD"]]
+    kinds = [{row.kind for row in group.rows} for group in table.groups]
+    assert kinds == [{"measured"}, {"reported"}]
+    assert best(table) == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("published", "expected"),
+    [("none", []), ("verified", ["GKD"]), ("all", ["GKD", "KD"])],
+)
+def test_reported_rows_are_shown_as_asked(results, published, expected):
+    put(results, "a", {"dolly": 20.0})
+    table = draw(results, published=published)
+    rows = [row for group in table.groups for row in group.rows if row.kind == "reported"]
+    assert [row.label for row in rows] == expected
+    assert [table.kind_of(row) for row in rows] == ["reported [1]"] * len(expected)
+    assert ("†" in table.render("md")) == (published == "all")
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (("measured",), ["a", "b"]),
+        (("Toy",), ["b"]),
+        (("big-to-small",), ["GKD"]),
+        (("big-to-small", "Toy"), ["b", "GKD"]),
+        (("measured", "Toy"), ["a", "b"]),
+        (("measured", "big-to-small"), ["a", "b", "GKD"]),
+    ],
+)
+def test_groups_are_picked_by_id_or_as_measured(results, settings, expected):
+    put(results, "a", {"dolly": 20.0})
+    put(results, "b", {"dolly": 20.0}, setting="Toy")
+    table = draw(results, "verified", settings=settings)
+    assert [one for group in labels(table) for one in group] == expected
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [("big-to-smal", "did you mean"), ("Big → small, by hand", ""), ("Toy, protocol minillm", "")],
+)
+def test_what_is_no_id_is_refused_and_told_the_nearest(results, word, says):
+    put(results, "a", {"dolly": 20.0}, setting="Toy")
+    with pytest.raises(InputError, match=f"^settings={word}: {says}"):
+        draw(results, "verified", settings=("Toy", word))
+
+
+def test_nothing_to_show_is_an_error(results):
+    with pytest.raises(InputError, match="no result with metric 'rougeL', and no published row"):
+        draw(results)
+    put(results, "a", {"dolly": 20.0})
+    with pytest.raises(InputError, match="no result with metric 'bleu'"):
+        draw(results, metric="bleu")
+
+
+def test_a_result_of_another_schema_is_refused_by_name(results):
+    put(results, "a", {"dolly": 20.0})
+    file = results / "a" / "run-1" / "dolly.json"
+    file.write_text('{"schema": 99}')
+    with pytest.raises(InputError, match=r"dolly\.json: schema 99"):
+        draw(results)
+
+
+@pytest.mark.parametrize("field", [*RUN, "model", "protocol"])
+def test_a_record_that_lacks_a_field_is_refused_by_name(results, field):
+    put(results, "a", {"dolly": 20.0})
+    folder = RunFolder(results / "a" / "run-1")
+    folder.write_run({key: value for key, value in folder.read_run().items() if key != field})
+    with pytest.raises(InputError) as caught:
+        draw(results)
+    path = folder.path / "run.json"
+    assert str(caught.value) == f"{path}: not the record of a run: '{field}' is missing"
+
+
+def test_the_prompts_of_a_column_are_those_of_its_measured_rows(results):
+    put(results, "a", {"dolly": 20.0, "vicuna": None})
+    group = draw(results).groups[0]
+    assert [group.prompts(column) for column in range(3)] == ["100", "", ""]

@@ -1,0 +1,133 @@
+"""Nothing that stands in a table can break out of its form."""
+
+import html
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from kdbench.tables import Cell, Group, Table, TableRow
+
+HOSTILE = [
+    "a|b",
+    "*bold* **b**",
+    "under_score __x__",
+    "<script>alert(1)</script>",
+    "R&D 100% $5 #1 {x} ~ ^",
+    r"back\slash \| \textbf{x}",
+    "`code` [link](http://x.org)",
+    "two\nlines",
+    "<!-- kdbench:end table -->",
+    "&lt;b&gt; &amp; &#60;",
+    "~~gone~~",
+]
+
+
+def of_one_row(
+    label="GKD", source="S", columns=("Dolly",), title="G", note="", error="ci", cell=None
+):
+    line = TableRow(label, "reported", True, source, (cell or Cell(1.0),) * len(columns), note)
+    return Table("rougeL", "points", columns, (Group("g", title, (line,)),), error)
+
+
+class Page(HTMLParser):
+    """What a browser sees: the tags, and the text of the cells."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.cells = set(), []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):  # noqa: ARG002
+        self.tags.add(tag)
+        if tag in ("td", "th", "li"):
+            self.cells.append("")
+
+    def handle_data(self, data):
+        if self.cells:
+            self.cells[-1] += data
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_text_breaks_out_of_html(text):
+    page = Page(of_one_row(text, text, (text,), text, note=text).render("html"))
+    assert page.tags == Page(of_one_row(note="x").render("html")).tags
+    cells = [cell.strip() for cell in page.cells]
+    assert cells.count(text) == 4
+    assert cells[-1] == f"{text}: {text}"
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_text_breaks_out_of_markdown(text):
+    plain, drawn = (
+        of_one_row(word, word, (word,), word, note=word).render("md").splitlines()
+        for word in ("GKD", text)
+    )
+    assert len(drawn) == len(plain)
+    rows = [re.split(r"(?<!\\)(?:\\\\)*\|", line) for line in drawn[:4]]
+    assert [len(cells) for cells in rows] == [5] * 4
+    shown = re.sub(r"\\(.)", r"\1", rows[3][1].strip())
+    assert html.unescape(shown) == " ".join(text.split())
+    for line in (rows[3][1], drawn[-4].removeprefix("1. "), drawn[-1].removeprefix("- ")):
+        bare = re.sub(r"\\.", "", line)
+        assert not set(bare) & set("*_`[]<>|~")
+        assert re.sub("&(amp|lt|gt);", "", bare).count("&") == 0
+    assert "<!--" not in "\n".join(drawn)
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("R&D 100% $5 #1 {x}", r"R\&D 100\% \$5 \#1 \{x\}"),
+        ("a_b~c^d", r"a\_b\textasciitilde{}c\textasciicircum{}d"),
+        (r"\input{x}", r"\textbackslash{}input\{x\}"),
+        ("± → † –", r"$\pm$ $\rightarrow$ $\dagger$ --"),
+        ("a|b *c* <d>", "a|b *c* <d>"),
+    ],
+)
+def test_no_text_breaks_out_of_latex(text, escaped):
+    drawn = of_one_row(text, text, (text,), text, note=text).render("tex")
+    assert f"{escaped} & reported [1] & 1.00 \\\\" in drawn
+    assert f"~ & & {escaped} \\\\" in drawn
+    assert f"\\textit{{{escaped}}}" in drawn
+    assert f"% [1] {escaped}\n% {escaped}: {escaped}\n" in drawn
+
+
+@pytest.mark.parametrize("where", ["label", "source", "title", "note"])
+def test_no_newline_breaks_out_of_latex(where):
+    text = "a\n\n\\input{secrets}"
+    drawn = of_one_row(**{where: text}).render("tex")
+    assert "\n\n" not in drawn
+    assert "\n\\input" not in drawn
+
+
+@pytest.mark.parametrize("label", ["[2] GKD", "*GKD"])
+def test_no_label_is_taken_for_an_argument_of_the_line_before(label):
+    assert f"\n{label[0]}" not in of_one_row(label).render("tex")
+
+
+@pytest.mark.parametrize("name", ["my[task]", "a[/b]"])
+def test_the_terminal_shows_a_column_as_it_is_named(name):
+    assert name in of_one_row(columns=(name,)).render("terminal")
+
+
+@pytest.mark.parametrize("text", ["\x1b[2J", "a\x9bb", "a\rb", "a\n\nb", "a\u202eb", "a\u2028b"])
+def test_no_text_commands_the_terminal(text):
+    plain, drawn = (
+        of_one_row(word, word, (word,), word, note=word).render("terminal") for word in ("ab", text)
+    )
+    assert "".join(char for char in drawn if char != "\n").isprintable()
+    assert drawn.count("\n") == plain.count("\n")
+
+
+def test_wide_characters_keep_the_terminal_aligned():
+    lines = of_one_row("知識", columns=("日本", "Dolly")).render("terminal").splitlines()
+    assert lines[0] == " " * 22 + "日本  Dolly"
+    assert lines[2] == "  知識  reported [1]  1.00   1.00"
+
+
+def test_the_terminal_cuts_no_number_and_no_title():
+    cell, title = Cell(23.456, 22.9, 24.614, 0.354, 500), "GPT-2 XL → GPT-2, protocol " + "x" * 30
+    wide = of_one_row(columns=("C",) * 6, title=title, error="both", cell=cell).render("terminal")
+    assert title in wide
+    assert wide.count("23.46 ± 0.35 [22.90, 24.61]") == 6

@@ -1,0 +1,233 @@
+"""A table in its five forms: what it shows, and what it explains."""
+
+import csv
+import html
+import io
+
+import pytest
+
+from kdbench.errors import InputError
+from kdbench.tables import Cell, Group, Table, TableRow
+
+ONE, TWO = "Page one, https://x.org/1", "Paper & two, https://x.org/2"
+
+
+def row(label, kind, ranked, source, *cells, note=""):
+    return TableRow(label, kind, ranked, source, cells, note)
+
+
+def table(error="both"):
+    teacher = Cell(30.0, 28.0, 32.5, 0.25, 500), Cell(20.0, n=80), Cell(25.0, n=580)
+    gkd = (
+        Cell(23.456, 22.9, 24.614, 0.354, 500, best=True),
+        Cell(16.5, 15.0, 18.0, n=80),
+        Cell(19.978, n=580, best=True),
+    )
+    kd = (
+        Cell(22.8, sd=0.31, decimals=1),
+        Cell(17.4, decimals=1, unverified=True, best=True),
+        Cell(20.1, decimals=1, unverified=True),
+    )
+    measured = (
+        row("Teacher", "measured", False, "teacher/r", *teacher),
+        row("GKD", "measured", True, "gkd/r", *gkd),
+        row("SFT_b", "measured", True, "sft/r", Cell(20.0, n=20), None, None, note="run running"),
+    )
+    reported = (
+        row("GKD", "reported", True, ONE, Cell(23.75, best=True), Cell(16.64), Cell(20.2)),
+        row("KD", "reported", True, TWO, *kd),
+        row("Best of all", "reported", False, ONE, Cell(99.0), None, None, note="composite"),
+    )
+    groups = (
+        Group("toy", "Toy, protocol minillm", measured),
+        Group("gpt2", "GPT-2 → small", reported),
+    )
+    return Table("rougeL", "points", ("Dolly", "Vicuna", "AVG"), groups, error)
+
+
+NOTES = (
+    "rougeL, points.",
+    "measured: by kdbench, ± standard deviation over seeds, "
+    "[95 % bootstrap interval over prompts].",
+    "reported: copied from the row's source, ± deviation over seeds if given.",
+    "†: recalled from the paper, not read again.",
+    "Bold: best of its column among the students of one setting.",
+)
+
+MD = f"""\
+|  |  | Dolly | Vicuna | AVG |
+|:--|:--|--:|--:|--:|
+| **Toy, protocol minillm** |  |  |  |  |
+| prompts |  | 20–500 | 80 | 580 |
+| Teacher | measured | 30.00 ± 0.25 [28.00, 32.50] | 20.00 | 25.00 |
+| GKD | measured | **23.46** ± 0.35 [22.90, 24.61] | 16.50 [15.00, 18.00] | **19.98** |
+| SFT\\_b | measured | 20.00 |  |  |
+| **GPT-2 → small** |  |  |  |  |
+| GKD | reported [1] | **23.75** | 16.64 | 20.20 |
+| KD | reported [2] | 22.8 ± 0.3 | **17.4** † | 20.1 † |
+| Best of all | reported [1] | 99.00 |  |  |
+
+{" ".join(NOTES)}
+
+Sources:
+1. Page one, <https://x.org/1>
+2. Paper &amp; two, <https://x.org/2>
+
+Notes:
+- SFT\\_b: run running
+- Best of all: composite
+"""
+
+TEX = r"""% needs \usepackage{booktabs}
+\begin{tabular}{llrrr}
+\toprule
+~ & & Dolly & Vicuna & AVG \\
+\midrule
+\multicolumn{5}{l}{\textit{Toy, protocol minillm}} \\
+prompts & & 20--500 & 80 & 580 \\
+Teacher & measured & 30.00 $\pm$ 0.25 [28.00, 32.50] & 20.00 & 25.00 \\
+GKD & measured & \textbf{23.46} $\pm$ 0.35 [22.90, 24.61] & 16.50 [15.00, 18.00] & \textbf{19.98} \\
+SFT\_b & measured & 20.00 &  &  \\
+\midrule
+\multicolumn{5}{l}{\textit{GPT-2 $\rightarrow$ small}} \\
+GKD & reported [1] & \textbf{23.75} & 16.64 & 20.20 \\
+KD & reported [2] & 22.8 $\pm$ 0.3 & \textbf{17.4} $\dagger$ & 20.1 $\dagger$ \\
+Best of all & reported [1] & 99.00 &  &  \\
+\bottomrule
+\end{tabular}
+% TEX_NOTES
+% [1] Page one, https://x.org/1
+% [2] Paper \& two, https://x.org/2
+% SFT\_b: run running
+% Best of all: composite
+"""
+
+TEX_NOTES = " ".join(NOTES).replace("±", r"$\pm$").replace("†", r"$\dagger$").replace("%", r"\%")
+
+HTML_ROWS = """\
+<tr class="prompts"><td>prompts</td><td></td><td>20–500</td><td>80</td><td>580</td></tr>
+<tr title="gkd/r"><td>GKD</td><td class="kind measured">measured</td>\
+<td><b>23.46</b><small>± 0.35 [22.90, 24.61]</small></td>\
+<td>16.50<small>[15.00, 18.00]</small></td><td><b>19.98</b></td></tr>
+<tr title="sft/r: run running"><td>SFT_b</td><td class="kind measured">measured</td>\
+<td>20.00</td><td></td><td></td></tr>
+<tr title="Paper &amp; two, https://x.org/2"><td>KD</td><td class="kind reported">reported [2]</td>\
+<td>22.8<small>± 0.3</small></td><td><b>17.4</b><small>†</small></td>\
+<td>20.1<small>†</small></td></tr>
+<li>Page one, https://x.org/1</li>
+<li>Paper &amp; two, https://x.org/2</li>
+<li>SFT_b: run running</li>
+<li>Best of all: composite</li>
+"""
+
+TERMINAL = f"""\
+                                                    Dolly                Vicuna     AVG
+Toy, protocol minillm
+  prompts                                          20–500                    80     580
+  Teacher      measured       30.00 ± 0.25 [28.00, 32.50]                 20.00   25.00
+  GKD          measured      23.46 ± 0.35 [22.90, 24.61]*  16.50 [15.00, 18.00]  19.98*
+  SFT_b        measured                             20.00
+GPT-2 → small
+  GKD          reported [1]                        23.75*                 16.64   20.20
+  KD           reported [2]                    22.8 ± 0.3               17.4 †*  20.1 †
+  Best of all  reported [1]                         99.00
+
+{chr(10).join(NOTES[:-1])}
+*: best of its column among the students of one setting.
+[1] {ONE}
+[2] {TWO}
+SFT_b: run running
+Best of all: composite
+"""
+
+
+def test_markdown_is_as_it_should_be():
+    assert table().render("md") == MD
+
+
+def test_latex_is_as_it_should_be():
+    assert table().render("tex") == TEX.replace("TEX_NOTES", TEX_NOTES)
+
+
+def test_html_is_as_it_should_be():
+    lines = table().render("html").splitlines()
+    assert [line for line in HTML_ROWS.splitlines() if line not in lines] == []
+    assert lines[0] == "<!doctype html>"
+    assert lines[-1] == "</html>"
+    assert f'<p class="notes">{" ".join(NOTES)}</p>' in map(html.unescape, lines)
+
+
+def test_the_terminal_is_as_it_should_be():
+    assert table().render("terminal") == TERMINAL
+    assert str(table()) == TERMINAL
+
+
+def test_csv_has_every_number_in_full():
+    reader = csv.DictReader(io.StringIO(table().render("csv")))
+    rows = list(reader)
+    assert [(one["setting"], one["row"], one["kind"]) for one in rows] == [
+        (group.title, line.label, line.kind) for group in table().groups for line in group.rows
+    ]
+    names = ("value", "ci_low", "ci_high", "sd", "n", "unverified", "best")
+    columns = [f"{column} {name}" for column in table().columns for name in names]
+    assert reader.fieldnames == ["setting", "row", "kind", *columns, "source", "note"]
+    for one, line in zip(rows, (r for g in table().groups for r in g.rows), strict=True):
+        assert (one["source"], one["note"]) == (line.source, line.note)
+        for column, cell in zip(table().columns, line.cells, strict=True):
+            for name in names:
+                value = None if cell is None else getattr(cell, name)
+                assert one[f"{column} {name}"] == ("" if value is None else str(value))
+
+
+@pytest.mark.parametrize(
+    ("error", "measured", "reported"),
+    [
+        ("ci", "23.46 [22.90, 24.61]", "22.8 ± 0.3"),
+        ("sd", "23.46 ± 0.35", "22.8 ± 0.3"),
+        ("both", "23.46 ± 0.35 [22.90, 24.61]", "22.8 ± 0.3"),
+        ("none", "23.46", "22.8"),
+    ],
+)
+def test_error_bars_are_those_asked_for(error, measured, reported):
+    shown = table(error)
+    groups = shown.groups
+    assert shown.text(groups[0].rows[1].cells[0]) == measured
+    assert shown.text(groups[1].rows[1].cells[0]) == reported
+
+
+@pytest.mark.parametrize(
+    ("error", "measured", "reported"),
+    [
+        ("ci", "[95 % bootstrap interval over prompts]", ", ± deviation over seeds if given"),
+        ("sd", "± standard deviation over seeds", ", ± deviation over seeds if given"),
+        ("none", "no error bars", ""),
+    ],
+)
+def test_the_notes_explain_the_error_bars_that_are_shown(error, measured, reported):
+    notes = table(error).notes()
+    assert notes[1] == f"measured: by kdbench, {measured}."
+    assert notes[2] == f"reported: copied from the row's source{reported}."
+    assert (*notes[:1], *notes[3:]) == (*NOTES[:1], *NOTES[3:])
+
+
+@pytest.mark.parametrize("form", ["terminal", "md", "tex", "html"])
+def test_what_does_not_occur_is_not_explained(form):
+    line = row("GKD", "measured", True, "gkd/r", Cell(1.0, n=20))
+    plain = Table("rougeL", "points", ("Dolly",), (Group("g", "G", (line,)),), "none")
+    assert plain.notes() == ["rougeL, points.", "measured: by kdbench, no error bars."]
+    drawn = plain.render(form)
+    assert [word for word in ("reported:", "†", "dagger", "best of") if word in drawn] == []
+    assert [word for word in ("Sources", "Notes:", "<ol", "<ul", "% [") if word in drawn] == []
+
+
+def test_equal_notes_of_equal_rows_are_listed_once():
+    line = row("GKD", "measured", True, "gkd/r", Cell(1.0, n=20), note="run running")
+    groups = Group("a", "A", (line, line)), Group("b", "B", (line,))
+    twice = Table("rougeL", "points", ("Dolly",), groups, "ci")
+    assert twice.row_notes() == ["GKD: run running"]
+    assert twice.render("terminal").count("run running") == 1
+
+
+def test_another_form_is_refused():
+    with pytest.raises(InputError, match=r"^format=htm: did you mean 'html'"):
+        table().render("htm")

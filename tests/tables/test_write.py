@@ -1,0 +1,136 @@
+"""A table goes whole into its file, and a stale file is told."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from kdbench.errors import InputError
+from kdbench.store import put_text
+from kdbench.tables.write import BEGIN, END, form_of, stale_diff, whole_file
+
+TABLE = "| a |\n|--:|\n"
+
+
+def readme(tmp_path, text):
+    path = tmp_path / "README.md"
+    path.write_bytes(text.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("out", "form", "expected"),
+    [
+        (None, None, "terminal"),
+        (None, "csv", "csv"),
+        (Path("t.md"), None, "md"),
+        (Path("a/t.b.tex"), None, "tex"),
+        (Path("t.html"), None, "html"),
+        (Path("t.csv"), None, "csv"),
+        (Path("t.txt"), "md", "md"),
+        (Path("t.md"), "csv", "csv"),
+    ],
+)
+def test_the_form_is_the_one_asked_for_or_that_of_the_ending(out, form, expected):
+    assert form_of(out, form) == expected
+
+
+@pytest.mark.parametrize("out", ["t.txt", "t", "t.xlsx"])
+def test_an_ending_that_names_no_form_is_refused(out):
+    with pytest.raises(InputError, match=rf"^out={out}: ending '.*; or give format="):
+        form_of(Path(out), None)
+
+
+def test_a_new_markdown_file_gets_the_table_and_the_markers(tmp_path):
+    assert whole_file(tmp_path / "new.md", "md", TABLE) == f"{BEGIN}\n{TABLE}{END}\n"
+
+
+def test_the_prose_around_the_markers_stays(tmp_path):
+    before, after = "# Title\n\ntext é ", "\n\nmore\n<!-- end -->\nno newline at the end"
+    out = readme(tmp_path, f"{before}{BEGIN}\nold\n| x |\n{END}{after}")
+    text = whole_file(out, "md", TABLE)
+    assert text == f"{before}{BEGIN}\n{TABLE}{END}{after}"
+    put_text(out, text)
+    assert whole_file(out, "md", TABLE) == text == out.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "prose", BEGIN, END, END + BEGIN, BEGIN + BEGIN + END, BEGIN + END + END],
+)
+def test_a_markdown_file_without_its_two_markers_is_refused(tmp_path, text):
+    out = readme(tmp_path, text)
+    with pytest.raises(
+        InputError, match=r"README\.md: needs one line '<!-- kdbench:begin table -->'"
+    ):
+        whole_file(out, "md", TABLE)
+    assert out.read_text() == text
+
+
+def test_the_prose_keeps_its_line_endings(tmp_path):
+    out = readme(tmp_path, f"one\r\n{BEGIN}\r\n{END}\r\ntwo\r\n")
+    put_text(out, whole_file(out, "md", TABLE))
+    assert out.read_bytes() == f"one\r\n{BEGIN}\n{TABLE}{END}\r\ntwo\r\n".encode()
+    assert stale_diff(out, whole_file(out, "md", TABLE)) == ""
+
+
+def test_other_line_endings_are_a_difference(tmp_path):
+    out = readme(tmp_path, "same\r\nold\r\n")
+    assert stale_diff(out, "same\r\nold\r\n") == ""
+    assert "-old\r\n+old\n" in stale_diff(out, "same\r\nold\n")
+
+
+def test_a_text_keeps_its_line_endings(tmp_path):
+    put_text(tmp_path / "t.csv", "a\nb\r\nc\r")
+    assert (tmp_path / "t.csv").read_bytes() == b"a\nb\r\nc\r"
+
+
+def test_a_markdown_file_that_is_no_utf8_is_refused(tmp_path):
+    out = tmp_path / "README.md"
+    out.write_bytes(f"café\n{BEGIN}\n{END}\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"README\.md: not UTF-8: "):
+        whole_file(out, "md", TABLE)
+    with pytest.raises(InputError, match=r"README\.md: not UTF-8: "):
+        stale_diff(out, TABLE)
+
+
+@pytest.mark.parametrize("form", ["csv", "tex", "html"])
+def test_the_other_forms_are_the_whole_file(tmp_path, form):
+    out = tmp_path / f"t.{form}"
+    out.write_text("whatever was there")
+    assert whole_file(out, form, "new\n") == "new\n"
+
+
+def test_a_stale_file_is_told_by_a_diff(tmp_path):
+    out = readme(tmp_path, "same\nold\n")
+    lines = stale_diff(out, "same\nnew\n").splitlines()
+    assert lines[:2] == [f"--- {out}", f"+++ {out} (new)"]
+    assert lines[-3:] == [" same", "-old", "+new"]
+
+
+def test_a_file_that_is_not_there_is_stale(tmp_path):
+    assert "+new" in stale_diff(tmp_path / "no.csv", "new\n")
+
+
+def test_a_file_that_holds_the_table_has_no_diff(tmp_path):
+    assert stale_diff(readme(tmp_path, "é same\n"), "é same\n") == ""
+
+
+def test_folders_on_the_way_are_made(tmp_path):
+    put_text(tmp_path / "a" / "b" / "t.csv", "x é\n")
+    assert (tmp_path / "a" / "b" / "t.csv").read_bytes() == "x é\n".encode()
+
+
+@pytest.mark.parametrize("call", ["replace", "fsync"])
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, call):
+    out = tmp_path / "t.csv"
+    put_text(out, "old\n")
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, call, fail)
+    with pytest.raises(OSError, match="No space left"):
+        put_text(out, "new\n")
+    assert out.read_text() == "old\n"
+    assert list(tmp_path.iterdir()) == [out]

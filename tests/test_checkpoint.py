@@ -1,0 +1,126 @@
+"""Checkpoints are known by what they hold, and load from every form."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from kdbench.checkpoint import find_checkpoint, load_checkpoint, pick_device
+from kdbench.toy.models import World
+
+
+@pytest.fixture
+def model(world: World, tmp_path: Path) -> Path:
+    shutil.copytree(world.student, tmp_path / "model")
+    return tmp_path / "model"
+
+
+def identity(path: Path) -> str:
+    return find_checkpoint(str(path)).sha256
+
+
+def test_a_copy_is_the_same_checkpoint(world: World, model: Path) -> None:
+    assert identity(model) == identity(world.student)
+
+
+def test_a_run_card_is_no_part_of_the_identity_and_is_read(world: World, model: Path) -> None:
+    (model / "kdbench.json").write_text(json.dumps({"method": "GKD"}))
+    (model / "README.md").write_text("hello")
+    assert identity(model) == identity(world.student)
+    assert find_checkpoint(str(model)).card["method"] == "GKD"
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
+def test_weights_configuration_and_tokenizer_are(world: World, model: Path, name: str) -> None:
+    file = model / name
+    if name == "model.safetensors":
+        weights = load_file(file)
+        next(iter(weights.values())).view(-1)[0] += 1e-3
+        save_file(weights, file, metadata={"format": "pt"})
+    else:
+        file.write_text(file.read_text().replace("0.", "1.", 1) + " ")
+    assert identity(model) != identity(world.student)
+
+
+def test_pickle_weights_load_when_asked(world: World, model: Path) -> None:
+    weights = load_file(model / "model.safetensors")
+    torch.save(weights, model / "pytorch_model.bin")
+    (model / "model.safetensors").unlink()
+    checkpoint = find_checkpoint(str(model), unsafe_pickle=True)
+    loaded, _ = load_checkpoint(checkpoint, "auto", "cpu")
+    expected, _ = load_checkpoint(find_checkpoint(str(world.student)), "auto", "cpu")
+    for name, value in expected.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], value)
+
+
+def test_dtypes(world: World) -> None:
+    checkpoint = find_checkpoint(str(world.student))
+    assert load_checkpoint(checkpoint, "auto", "cpu")[0].dtype == torch.float32
+    assert load_checkpoint(checkpoint, "bfloat16", "cpu")[0].dtype == torch.bfloat16
+    assert load_checkpoint(checkpoint, "float16", "cpu")[0].dtype == torch.float32
+
+
+def test_auto_device_is_here() -> None:
+    torch.empty(1, device=pick_device("auto"))
+
+
+def test_a_gguf_file_is_a_checkpoint(world: World, tmp_path: Path) -> None:
+    """Written with the gguf package from the toy student, read back by transformers."""
+    gguf = pytest.importorskip("gguf")
+    from transformers import AutoModelForCausalLM
+
+    source = AutoModelForCausalLM.from_pretrained(world.student)
+    file = tmp_path / "toy.gguf"
+    write_gguf(gguf, source, world.student, file)
+    for path in (file, tmp_path):
+        checkpoint = find_checkpoint(str(path))
+        assert checkpoint.gguf == "toy.gguf"
+    loaded, tokenizer = load_checkpoint(find_checkpoint(str(file)), "float32", "cpu")
+    ids = torch.tensor([[1, 5, 9, 30]])
+    torch.testing.assert_close(loaded(ids).logits, source(ids).logits, atol=1e-4, rtol=1e-4)
+    assert tokenizer.decode(tokenizer("Who is older?")["input_ids"]) == "Who is older?"
+
+
+def write_gguf(gguf, model, folder: Path, file: Path) -> None:  # type: ignore[no-untyped-def]
+    config = model.config
+    writer = gguf.GGUFWriter(file, "llama")
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_vocab_size(config.vocab_size)
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())["model"]
+    tokens = sorted(tokenizer["vocab"], key=tokenizer["vocab"].get)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(tokens)
+    writer.add_token_merges([" ".join(pair) for pair in tokenizer["merges"]])
+    writer.add_bos_token_id(config.bos_token_id)
+    writer.add_eos_token_id(config.eos_token_id)
+    names = {"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k"}
+    names |= {"self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output"}
+    names |= {"mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down"}
+    names |= {"input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm"}
+    for key, value in model.state_dict().items():
+        array = value.float().numpy()
+        if key.startswith("model.layers."):
+            _, _, index, part = key.removesuffix(".weight").split(".", 3)
+            if names[part] in ("attn_q", "attn_k"):  # llama.cpp interleaves rotary halves
+                heads = config.num_attention_heads
+                array = array.reshape(heads, 2, -1, array.shape[1]).swapaxes(1, 2)
+                array = array.reshape(value.shape).copy()
+            writer.add_tensor(f"blk.{index}.{names[part]}.weight", array)
+        elif key == "model.embed_tokens.weight":
+            writer.add_tensor("token_embd.weight", array)
+        elif key == "model.norm.weight":
+            writer.add_tensor("output_norm.weight", array)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()

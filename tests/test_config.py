@@ -1,0 +1,152 @@
+"""Words of the command line become typed settings; what is wrong is one line."""
+
+from pathlib import Path
+
+import pytest
+
+from kdbench.config import FIVE, DemoSettings, EvalSettings, ScoreSettings, TableSettings, parse
+from kdbench.errors import InputError
+
+
+def evaluation(*words):
+    return parse(EvalSettings, ["model=m", *words])
+
+
+def complaint(kind, *words):
+    """The one line that refuses these words."""
+    with pytest.raises(InputError) as caught:
+        parse(kind, words)
+    line = str(caught.value)
+    assert line
+    assert "\n" not in line
+    return line
+
+
+def write(path, text, encoding="utf-8"):
+    path.write_text(text, encoding=encoding)
+    return f"config={path}"
+
+
+def test_key_value_words_become_typed_fields():
+    settings = evaluation("limit=20", "temperature=0.7", "data=some/where", "dtype=bfloat16")
+    assert settings.model == "m"
+    assert settings.limit == 20
+    assert settings.temperature == 0.7
+    assert settings.data == Path("some/where")
+    assert settings.dtype == "bfloat16"
+
+
+def test_what_is_not_given_has_its_default():
+    settings = evaluation()
+    assert settings.tasks == FIVE
+    assert settings.results == Path("results")
+    assert settings.batch_size == "auto"
+    assert settings.protocol_overrides() == {}
+    assert settings.unsafe_pickle is settings.trust_remote_code is False
+
+
+def test_a_value_may_hold_an_equals_sign():
+    assert parse(EvalSettings, ["model=runs/lr=1e-4/last"]).model == "runs/lr=1e-4/last"
+
+
+@pytest.mark.parametrize("word", ["--check", "--check=true", "check=true", "check=yes", "check=1"])
+def test_a_flag_needs_no_value(word):
+    assert parse(TableSettings, [word]).check is True
+
+
+def test_dashes_stand_for_key_value_words():
+    settings = evaluation("--max-new-tokens=64", "--limit=3")
+    assert (settings.max_new_tokens, settings.limit) == (64, 3)
+
+
+@pytest.mark.parametrize("flag", ["--limit", "--seeds", "--batch-size", "--temperature"])
+def test_a_flag_is_no_number(flag):
+    complaint(EvalSettings, "model=m", flag)
+
+
+def test_lists_are_split_at_commas():
+    settings = evaluation("tasks=dolly,vicuna", "seeds=10,20", "metrics=rougeL")
+    assert settings.tasks == ("dolly", "vicuna")
+    assert settings.seeds == (10, 20)
+    assert settings.metrics == ("rougeL",)
+
+
+@pytest.mark.parametrize("word", ["none", "None", "null"])
+def test_none_is_no_value(word):
+    settings = evaluation(f"limit={word}", f"name={word}")
+    assert settings.limit is None
+    assert settings.name is None
+
+
+def test_the_overrides_are_the_protocol_fields_that_were_given():
+    settings = evaluation(
+        "protocol=greedy", "max_new_tokens=8", "max_prompt_tokens=none", "limit=2"
+    )
+    assert settings.protocol_overrides() == {"max_new_tokens": 8, "max_prompt_tokens": None}
+
+
+def test_the_command_line_goes_before_the_file_and_the_file_before_the_defaults(tmp_path):
+    file = write(tmp_path / "c.yaml", "limit: 5\nseeds: [1, 2]\nmodel: from-file\n")
+    settings = parse(EvalSettings, ["limit=7", file])
+    assert (settings.limit, settings.seeds, settings.model) == (7, (1, 2), "from-file")
+    assert settings.batch_size == "auto"
+
+
+def test_a_file_may_give_one_value_for_a_list(tmp_path):
+    file = write(tmp_path / "c.yaml", "seeds: 3\ntasks: dolly\n")
+    settings = evaluation(file)
+    assert (settings.seeds, settings.tasks) == ((3,), ("dolly",))
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "says"),
+    [
+        (EvalSettings, ["modle=m"], "unknown key 'modle': did you mean 'model'?"),
+        (EvalSettings, ["model=m", "zzz=1"], "unknown key 'zzz': known: add_bos, backend,"),
+        (TableSettings, ["model=m"], "unknown key 'model'"),
+        (EvalSettings, ["model=m", "limit=1", "limit=2"], "limit= is given twice"),
+        (EvalSettings, ["model=m", "limit=1", "--limit=2"], "limit= is given twice"),
+        (EvalSettings, ["model=m", "dolly"], "'dolly' is not key=value"),
+        (EvalSettings, ["limit=1"], "model= is missing: checkpoint folder"),
+        (EvalSettings, ["model=m", "limit=many"], "limit=many: input should be a valid integer"),
+        (EvalSettings, ["model=m", "limit=0"], "limit=0: input should be greater than or equal"),
+        (EvalSettings, ["model=m", "top_p=1.5"], "top_p=1.5: input should be less than or equal"),
+        (EvalSettings, ["model=m", "temperature=-1"], "temperature=-1: input should be greater"),
+        (EvalSettings, ["model=m", "seeds=1,two"], "seeds=1,two: input should be a valid integer"),
+        (EvalSettings, ["model=m", "batch_size=0"], "batch_size=0: must be 1 or more, or auto"),
+        (EvalSettings, ["model=m", "shard=4/4"], "shard=4/4: must be I/N with 0 <= I < N"),
+        (EvalSettings, ["model=m", "shard=1"], "shard=1: must be I/N"),
+        (EvalSettings, ["model=m", "dtype=int8"], "dtype=int8: input should be 'auto', 'float32'"),
+        (EvalSettings, ["model=m", "add_bos=maybe"], "add_bos=maybe: input should be a valid bool"),
+        (TableSettings, ["published=some"], "published=some: input should be 'verified', 'all'"),
+        (TableSettings, ["error=se"], "error=se: input should be 'ci', 'sd', 'both' or 'none'"),
+        (DemoSettings, ["model=m"], "unknown key 'model': known: limit, out, results"),
+        (EvalSettings, ["config=no/such.yaml"], "config=no/such.yaml: No such file"),
+    ],
+)
+def test_what_is_wrong_is_one_line_that_names_it(kind, words, says):
+    assert complaint(kind, *words).startswith(says)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("limit: [1", "not YAML"),
+        ("- limit", "must hold key: value lines"),
+        ("", "must hold key: value lines"),
+        ("limt: 1", "unknown key 'limt': did you mean 'limit'?"),
+        ("config: other.yaml", "unknown key 'config'"),
+    ],
+)
+def test_a_bad_config_file_is_one_line(tmp_path, content, says):
+    assert says in complaint(EvalSettings, "model=m", write(tmp_path / "c.yaml", content))
+
+
+def test_a_config_file_that_is_no_utf8_is_one_line(tmp_path):
+    file = write(tmp_path / "c.yaml", "model: café", encoding="latin-1")
+    assert "c.yaml" in complaint(EvalSettings, file)
+
+
+def test_every_key_is_described():
+    for kind in (EvalSettings, ScoreSettings, TableSettings, DemoSettings):
+        assert [key for key, field in kind.model_fields.items() if not field.description] == []

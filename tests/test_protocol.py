@@ -1,0 +1,126 @@
+"""The protocols are the papers', and every change of one shows in its name."""
+
+from dataclasses import FrozenInstanceError
+
+import pytest
+
+from kdbench.errors import InputError
+from kdbench.protocol import PROTOCOLS, get_protocol, postprocess
+
+
+def test_minillm_is_the_papers_protocol():
+    assert get_protocol("minillm").as_dict() == {
+        "name": "minillm",
+        "prompt": "task",
+        "max_prompt_tokens": 256,
+        "max_new_tokens": 256,
+        "temperature": 1.0,
+        "top_p": 1.0,
+        "top_k": 0,
+        "no_repeat_ngram_size": 6,
+        "add_bos": False,
+        "seeds": [10, 20, 30, 40, 50],
+    }
+
+
+def test_greedy_is_one_undisturbed_greedy_response():
+    greedy = get_protocol("greedy")
+    assert (greedy.temperature, greedy.no_repeat_ngram_size, greedy.seeds) == (0.0, 0, (0,))
+    assert (greedy.prompt, greedy.max_prompt_tokens, greedy.max_new_tokens) == ("task", 256, 256)
+
+
+def test_chat_takes_the_template_and_cuts_no_prompt():
+    chat = get_protocol("chat")
+    assert (chat.prompt, chat.max_prompt_tokens, chat.no_repeat_ngram_size) == ("chat", None, 0)
+    assert chat.temperature == 1.0
+    assert len(chat.seeds) == 5
+
+
+def test_every_protocol_carries_its_own_name():
+    assert {name: protocol.name for name, protocol in PROTOCOLS.items()} == {
+        name: name for name in ("minillm", "greedy", "chat")
+    }
+
+
+def test_an_override_changes_the_field_and_the_name():
+    protocol = get_protocol("minillm", {"max_new_tokens": 64})
+    assert protocol.max_new_tokens == 64
+    assert protocol.name == "minillm+max_new_tokens=64"
+
+
+def test_overrides_are_named_in_one_order():
+    one = get_protocol("minillm", {"top_p": 0.9, "max_new_tokens": 64, "seeds": (1, 2)})
+    other = get_protocol("minillm", {"seeds": [1, 2], "max_new_tokens": 64, "top_p": 0.9})
+    assert one == other
+    assert one.name == "minillm+max_new_tokens=64+seeds=1,2+top_p=0.9"
+
+
+@pytest.mark.parametrize(
+    "same", [{"max_new_tokens": 256}, {"temperature": 1}, {"seeds": [10, 20, 30, 40, 50]}]
+)
+def test_an_override_that_changes_nothing_is_not_named(same):
+    assert get_protocol("minillm", same) == get_protocol("minillm")
+
+
+def test_the_named_protocol_itself_stays_as_it_is():
+    get_protocol("minillm", {"top_k": 5})
+    assert PROTOCOLS["minillm"].top_k == 0
+    with pytest.raises(FrozenInstanceError):
+        PROTOCOLS["minillm"].top_k = 5
+
+
+def test_greedy_with_several_seeds_is_refused():
+    with pytest.raises(InputError, match="give one seed"):
+        get_protocol("minillm", {"temperature": 0.0})
+    with pytest.raises(InputError, match="give one seed"):
+        get_protocol("greedy", {"seeds": (1, 2)})
+    assert get_protocol("minillm", {"temperature": 0.0, "seeds": (1,)}).seeds == (1,)
+
+
+@pytest.mark.parametrize("seeds", [(1, 2, 1), ()])
+def test_repeated_or_no_seeds_are_refused(seeds):
+    with pytest.raises(InputError, match=r"^seeds=.*give each seed once, one at least"):
+        get_protocol("minillm", {"seeds": seeds})
+
+
+@pytest.mark.parametrize("field", ["max_new_tokens", "temperature", "top_p", "top_k", "add_bos"])
+def test_none_is_no_value_of_a_field_that_needs_one(field):
+    from kdbench.config import EvalSettings, parse
+
+    try:
+        overrides = parse(EvalSettings, ["model=m", f"{field}=none"]).protocol_overrides()
+        protocol = get_protocol("minillm", overrides)
+    except InputError:
+        return
+    assert protocol == get_protocol("minillm")
+
+
+def test_prompts_can_go_uncut():
+    protocol = get_protocol("minillm", {"max_prompt_tokens": None})
+    assert protocol.max_prompt_tokens is None
+    assert protocol.name == "minillm+max_prompt_tokens=None"
+
+
+def test_an_unknown_protocol_is_told_the_nearest():
+    with pytest.raises(InputError, match="unknown protocol 'minilm': did you mean 'minillm'"):
+        get_protocol("minilm")
+
+
+@pytest.mark.parametrize(
+    ("raw", "scored"),
+    [
+        ("  one two \n", "one two"),
+        ("one<|endoftext|>two", "one"),
+        ("one<|endoftext|>two<|endoftext|>three", "one"),
+        ("<|endoftext|>one", ""),
+        ("one<n>two", "one\ntwo"),
+        ("<n>one<n>", "one"),
+        ("one\n\n### Instruction:\ntwo", "one\n\n### Instruction:\ntwo"),
+        ("one</s>two<eos>", "one</s>two<eos>"),
+        ("one  two\n\nthree", "one  two\n\nthree"),
+        ("<N> One", "<N> One"),
+        ("", ""),
+    ],
+)
+def test_postprocessing_does_what_the_papers_scripts_do_and_no_more(raw, scored):
+    assert postprocess(raw) == scored

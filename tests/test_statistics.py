@@ -1,0 +1,192 @@
+"""Error bars: what they are, that they cover, and when there is none."""
+
+import math
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import bootstrap
+
+from kdbench.statistics import (
+    RESAMPLES,
+    average,
+    bootstrap_interval,
+    corpus_estimate,
+    document_means,
+    estimate,
+)
+
+_SCORES = st.one_of(st.none(), st.floats(0, 100))
+
+
+def skewed(n, seed=0):
+    """Scores as ROUGE-L gives them: many low, some high."""
+    return np.random.default_rng(seed).gamma(2.0, 10.0, n)
+
+
+def parts_of(*sets):
+    """An estimate's fields for each set, given its scores by seed."""
+    return [asdict(estimate(scores)) for scores in sets]
+
+
+def test_the_value_is_the_mean_over_prompts_and_seeds():
+    result = estimate({10: [1.0, 2.0, 6.0], 20: [3.0, 4.0, 8.0]})
+    assert result.value == pytest.approx(4)
+    assert result.per_seed == {"10": 3.0, "20": 5.0}
+    assert result.n == 3
+
+
+def test_the_deviation_over_seeds_divides_by_one_less():
+    result = estimate({1: [1.0, 1.0], 2: [2.0, 2.0], 3: [6.0, 6.0]})
+    assert result.seed_sd == pytest.approx(math.sqrt((4 + 1 + 9) / 2))
+
+
+def test_seeds_are_averaged_before_prompts_are_resampled():
+    # Each prompt's mean is 5 whatever its seeds do, so nothing is left to resample.
+    result = estimate({1: [0.0, 10.0, 4.0], 2: [10.0, 0.0, 6.0]})
+    assert (result.ci_low, result.ci_high) == (5, 5)
+
+
+def test_scores_that_are_not_defined_are_left_out_and_n_tells():
+    result = estimate({1: [None, 2.0, 4.0, None], 2: [None, None, 6.0, 3.0]})
+    assert document_means({1: [None, 2.0], 2: [None, 4.0]}) == [None, 3.0]
+    assert result.value == pytest.approx((2 + 5 + 3) / 3)
+    assert result.n == 3
+    assert result.per_seed == {"1": 3.0, "2": 4.5}
+
+
+def test_where_nothing_is_defined_there_is_no_number():
+    result = estimate({1: [None, None]})
+    assert asdict(result) == {
+        **dict.fromkeys(("value", "ci_low", "ci_high", "seed_sd")),
+        "per_seed": {"1": None},
+        "n": 0,
+    }
+
+
+def test_one_document_has_no_interval_and_one_seed_no_deviation():
+    one = estimate({1: [3.0], 2: [5.0]})
+    assert (one.value, one.ci_low, one.ci_high, one.n) == (4, None, None, 1)
+    assert one.seed_sd is not None
+    assert estimate({1: [3.0, 4.0]}).seed_sd is None
+    assert estimate({1: [3.0, 4.0]}).ci_low is not None
+
+
+def test_seeds_of_different_lengths_are_a_mistake():
+    with pytest.raises(ValueError, match="zip"):
+        estimate({1: [1.0, 2.0], 2: [1.0]})
+
+
+@given(st.dictionaries(st.integers(0, 99), st.tuples(_SCORES, _SCORES, _SCORES), min_size=1))
+def test_the_interval_lies_within_the_scores_and_around_the_value(scores):
+    result = estimate(scores)
+    known = [one for one in document_means(scores) if one is not None]
+    assert result.n == len(known)
+    assert (result.ci_low is None) == (result.n < 2)
+    if result.ci_low is not None:
+        slack = 1e-9
+        assert min(known) - slack <= result.ci_low <= result.value + slack
+        assert result.value - slack <= result.ci_high <= max(known) + slack
+
+
+def test_the_interval_is_the_percentile_bootstrap_of_scipy():
+    values = skewed(60)
+    ours = bootstrap_interval(values)
+    theirs = bootstrap(
+        (values,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(1)
+    ).confidence_interval
+    # A 2.5 % quantile of 10,000 draws is off by about 0.027 standard errors; four of that, twice.
+    slack = 0.15 * values.std() / math.sqrt(len(values))
+    assert ours == pytest.approx(tuple(theirs), abs=slack)
+    assert ours[0] < values.mean() < ours[1]
+
+
+def test_a_long_set_is_resampled_in_chunks_with_the_same_spread():
+    values = np.arange(1000.0)
+    low, high = bootstrap_interval(values)
+    half = 1.96 * values.std() / math.sqrt(len(values))
+    assert (high - low) / 2 == pytest.approx(half, rel=0.04)
+    assert (high + low) / 2 == pytest.approx(values.mean(), abs=0.05 * half)
+
+
+def test_the_interval_covers_the_true_mean_as_often_as_it_says():
+    trials, rng = 300, np.random.default_rng(0)
+    hits = 0
+    for _ in range(trials):
+        low, high = bootstrap_interval(rng.normal(20, 8, 40))
+        hits += low <= 20 <= high
+    # At n = 40 the percentile interval is short by a hair: it covers 0.94.
+    assert abs(hits / trials - 0.945) < 3 * math.sqrt(0.945 * 0.055 / trials)
+
+
+def test_equal_scores_give_an_equal_interval():
+    assert bootstrap_interval(skewed(50)) == bootstrap_interval(skewed(50))
+    assert bootstrap_interval(skewed(50)) != bootstrap_interval(skewed(50), seed=1)
+
+
+def test_the_order_of_documents_matters_only_as_chance_does():
+    values = skewed(80)
+    one, other = bootstrap_interval(values), bootstrap_interval(values[::-1])
+    assert one == pytest.approx(other, abs=0.15 * values.std() / math.sqrt(len(values)))
+
+
+def test_a_corpus_number_has_seeds_but_no_interval():
+    result = corpus_estimate({10: 0.5, 20: 0.7}, n=9)
+    assert result.value == pytest.approx(0.6)
+    assert result.seed_sd == pytest.approx(0.2 / math.sqrt(2))
+    assert (result.ci_low, result.ci_high, result.n) == (None, None, 9)
+    assert corpus_estimate({10: None}, n=9).value is None
+
+
+def test_the_average_is_the_plain_mean_whatever_the_sizes():
+    small, large = {1: [1.004, 1.004]}, {1: [2.004] * 50}
+    result = average(parts_of(small, large, large))
+    assert result.value == pytest.approx((1.004 + 2.004 + 2.004) / 3, abs=1e-12)
+    assert result.n == 102
+
+
+@pytest.mark.parametrize("missing", [None, asdict(estimate({1: [None, None]}))])
+def test_an_average_is_never_partial(missing):
+    known = parts_of({1: [1.0, 2.0]})
+    assert average([*known, missing]) is None
+    assert average([missing, *known]) is None
+    assert average([]) is None
+
+
+def test_the_average_has_the_deviation_of_the_seeds_averages():
+    one, other = {10: [1.0, 3.0], 20: [2.0, 4.0]}, {10: [10.0, 10.0], 20: [30.0, 30.0]}
+    result = average(parts_of(one, other))
+    assert result.per_seed == {"10": 6.0, "20": 16.5}
+    assert result.seed_sd == pytest.approx(10.5 / math.sqrt(2))
+
+
+def test_sets_of_different_seeds_have_an_average_without_deviation():
+    result = average(parts_of({1: [1.0, 2.0], 2: [1.0, 3.0]}, {1: [4.0, 5.0]}))
+    assert result.value == pytest.approx((1.75 + 4.5) / 2)
+    assert (result.seed_sd, result.per_seed) == (None, {})
+
+
+def test_a_seeds_average_is_never_partial_either():
+    whole, holed = {1: [1.0, 1.0], 2: [3.0, 3.0]}, {1: [9.0, 9.0], 2: [None, None]}
+    result = average(parts_of(whole, holed))
+    assert result.per_seed["1"] == 5
+    assert result.per_seed.get("2") is None
+    assert result.seed_sd is None
+
+
+def test_a_set_without_interval_leaves_the_average_without():
+    result = average(parts_of({1: [1.0, 2.0]}, {1: [5.0]}))
+    assert result.value == pytest.approx(3.25)
+    assert (result.ci_low, result.ci_high) == (None, None)
+
+
+def test_the_interval_of_the_average_is_that_of_a_joint_bootstrap():
+    sets = [skewed(n, seed) for seed, n in enumerate((500, 242, 80, 300, 400))]
+    result = average(parts_of(*({1: list(values)} for values in sets)))
+    rng = np.random.default_rng(7)
+    means = [values[rng.integers(0, len(values), (20_000, len(values)))].mean(1) for values in sets]
+    low, high = np.quantile(np.mean(means, axis=0), [0.025, 0.975])
+    assert (result.ci_low, result.ci_high) == pytest.approx((low, high), abs=0.05 * (high - low))
+    assert result.ci_high - result.ci_low == pytest.approx(high - low, rel=0.05)

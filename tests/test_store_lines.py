@@ -1,0 +1,127 @@
+"""The lines of a samples file: any text survives, and what a crash cut short is dropped."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kdbench.errors import InputError
+from kdbench.generate import Sample
+from kdbench.store import LinesFile, parse_line, read_sample, sample_record
+
+ODD = 'é 日本 \u2028 \u2029 \u0085 \x0b \x1c \\ " \r\n \x00 \U0001f600'
+
+
+@given(st.lists(st.dictionaries(st.text(), st.text()), max_size=5))
+def test_any_text_survives_in_a_line(tmp_path_factory, records):
+    file = LinesFile(tmp_path_factory.mktemp("lines") / "x.jsonl")
+    file.replace(records)
+    assert file.read() == records
+
+
+def test_separators_of_lines_inside_a_text_are_no_ends_of_lines(tmp_path):
+    file = LinesFile(tmp_path / "samples" / "x.jsonl")
+    with file.appending() as lines:
+        lines.add({"id": "1", "output": ODD})
+        lines.add({"id": "2", "output": ""})
+        lines.sync()
+    assert [one["output"] for one in file.read()] == [ODD, ""]
+    assert file.path.read_bytes().count(b"\n") == 2
+
+
+def test_a_line_is_on_disk_as_soon_as_it_is_added(tmp_path):
+    file = LinesFile(tmp_path / "x.jsonl")
+    with file.appending() as lines:
+        lines.add({"id": "1"})
+        assert file.read() == [{"id": "1"}]
+
+
+@pytest.mark.parametrize("torn", ["", "{", '{"id": "2", "outp', '{"id": "2"}'])
+def test_a_torn_last_line_is_dropped_and_cut_off_before_the_next(tmp_path, torn):
+    file = LinesFile(tmp_path / "x.jsonl")
+    file.path.write_text('{"id": "1"}\n' + torn)
+    assert file.read() == [{"id": "1"}]
+    with file.appending() as lines:
+        lines.add({"id": "3"})
+    assert file.path.read_text() == '{"id": "1"}\n{"id": "3"}\n'
+
+
+def test_the_last_line_of_somebodys_file_counts(tmp_path):
+    file = LinesFile(tmp_path / "x.jsonl")
+    file.path.write_text('{"id": "1"}\n{"id": "2"}')
+    assert [one["id"] for one in file.read(whole=True)] == ["1", "2"]
+    file.path.write_text('{"id": "1"}\n{"id"')
+    with pytest.raises(InputError, match=r"x\.jsonl:2: not a line of JSON"):
+        file.read(whole=True)
+
+
+def test_a_file_that_is_not_there_has_no_lines(tmp_path):
+    assert LinesFile(tmp_path / "no.jsonl").read() == []
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (b"{", "not a line of JSON in UTF-8"),
+        (b"", "not a line of JSON in UTF-8"),
+        (b'{"id": "\xff"}', "not a line of JSON in UTF-8"),
+        (b'{"output": "\\ud800"}', "not a line of JSON in UTF-8"),
+        (b"[1]", "not a JSON object"),
+        (b"null", "not a JSON object"),
+    ],
+)
+def test_a_malformed_line_is_refused_with_its_number(tmp_path, line, says):
+    file = LinesFile(tmp_path / "x.jsonl")
+    file.path.write_bytes(b'{"id": "1"}\n' + line + b'\n{"id": "3"}\n')
+    with pytest.raises(InputError) as caught:
+        file.read()
+    assert str(caught.value).startswith(f"{file.path}:2: {says}")
+
+
+def test_a_lone_surrogate_is_never_written(tmp_path):
+    file = LinesFile(tmp_path / "x.jsonl")
+    with file.appending() as lines, pytest.raises(ValueError, match="surrogates"):
+        lines.add({"output": "\ud800"})
+    assert file.path.read_bytes() == b""
+
+
+def test_a_line_too_deep_to_parse_is_refused():
+    with pytest.raises(InputError, match="x:1"):
+        parse_line(b"[" * 200_000, "x:1")
+
+
+def test_a_sample_comes_back_from_its_line():
+    sample = Sample("7", 10, ODD, 3, "length")
+    record = sample_record(sample, {"rougeL": 12.5})
+    assert set(record) == {"id", "seed", "output", "n_tokens", "finish", "scores"}
+    assert read_sample(record, "x:1") == sample
+    assert read_sample(sample_record(sample), "x:1") == sample
+
+
+def test_a_sample_needs_an_id_and_an_output_and_no_more():
+    assert read_sample({"id": 7, "output": "x"}, "x:1") == Sample("7", 0, "x", None, None)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"id": ...}, "'id' is missing"),
+        ({"output": ...}, "'output' must be a string"),
+        ({"output": None}, "'output' must be a string"),
+        ({"output": ["x"]}, "'output' must be a string"),
+        ({"seed": "10"}, "'seed' must be a whole number"),
+        ({"seed": 1.0}, "'seed' must be a whole number"),
+        ({"seed": True}, "'seed' must be a whole number"),
+        ({"n_tokens": 1.5}, "'n_tokens' must be a whole number or null"),
+        ({"n_tokens": "3"}, "'n_tokens' must be a whole number or null"),
+        ({"finish": "eos"}, "'finish' must be stop, length or null"),
+        ({"finish": []}, "'finish' must be stop, length or null"),
+        ({"n_tokens": True}, "'n_tokens' must be a whole number or null"),
+        ({"id": None}, "'id' is missing"),
+    ],
+)
+def test_a_sample_of_wrong_types_is_refused(wrong, says):
+    record = {"id": "1", "output": "x", "seed": 10, "n_tokens": 3, "finish": "stop", **wrong}
+    record = {key: value for key, value in record.items() if value is not ...}
+    with pytest.raises(InputError) as caught:
+        read_sample(record, "x.jsonl:4")
+    assert str(caught.value).startswith(f"x.jsonl:4: {says}")

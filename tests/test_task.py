@@ -1,0 +1,173 @@
+"""Tasks come from lm-eval's YAML: kdbench's own, and anybody's."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import kdbench
+from kdbench.errors import InputError
+from kdbench.task import Task, known_tasks, load_tasks
+from kdbench.toy.models import World
+
+FIVE = ["dolly", "self_instruct", "super_natural", "unnatural", "vicuna"]
+
+
+def load(world: World, name: str, **settings: object) -> Task:
+    (task,) = load_tasks([name], world.data, **settings)  # type: ignore[arg-type]
+    return task
+
+
+def test_the_five_are_known_and_load(world: World) -> None:
+    assert sorted(known_tasks()) == FIVE
+    for name in FIVE:
+        task = load(world, name)
+        rows = [
+            json.loads(line) for line in (world.data / name / "test.jsonl").read_text().splitlines()
+        ]
+        assert [one.id for one in task.documents] == [row["id"] for row in rows]
+        assert [list(one.references) for one in task.documents] == [row["output"] for row in rows]
+        assert task.until == ()
+
+
+def test_the_prompt_is_that_of_the_papers(world: World) -> None:
+    with_input = "Below is an instruction that describes a task, paired with an input that provides further context. Write a response that appropriately completes the request.\n\n### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:\n"  # noqa: E501
+    without = "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n### Instruction:\n{instruction}\n\n### Response:\n"  # noqa: E501
+    seen = set()
+    for name in FIVE:
+        for document in load(world, name).documents:
+            template = with_input if document.fields["input"] else without
+            seen.add(template)
+            assert document.prompt == template.format(**document.fields)
+    assert seen == {with_input, without}
+
+
+def test_a_message_is_the_prompt_without_its_template(world: World) -> None:
+    for document in load(world, "super_natural").documents:
+        assert document.message == f"{document.fields['instruction']}\n\n{document.fields['input']}"
+
+
+def test_limit_takes_the_first_and_the_hash_of_data_stays(world: World) -> None:
+    whole, few = load(world, "dolly"), load(world, "dolly", limit=3)
+    assert few.documents == whole.documents[:3]
+    assert few.data == {**whole.data, "used": 3}
+    assert few.prompts_sha256 != whole.prompts_sha256
+
+
+@pytest.mark.parametrize("field", ["instruction", "output", "id"])
+def test_any_change_of_data_changes_its_hash(world: World, tmp_path: Path, field: str) -> None:
+    shutil.copytree(world.data, tmp_path / "data")
+    file = tmp_path / "data" / "dolly" / "test.jsonl"
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    rows[-1][field] = ["other"] if field == "output" else "other"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (changed,) = load_tasks(["dolly"], tmp_path / "data")
+    assert changed.data["sha256"] != load(world, "dolly").data["sha256"]
+
+
+def test_data_comes_from_the_variable_where_no_folder_is_named(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KDBENCH_DATA", str(world.data))
+    (task,) = load_tasks(["dolly"])
+    assert task.documents == load(world, "dolly").documents
+
+
+def test_without_data_the_error_says_how_to_get_it() -> None:
+    with pytest.raises(
+        InputError, match=r"MiniLLM/dolly .*pass data=DIR with DIR/dolly/test\.jsonl"
+    ):
+        load_tasks(["dolly"])
+
+
+def test_gzipped_data_is_the_same_data(world: World, tmp_path: Path) -> None:
+    import gzip
+
+    text = (world.data / "dolly" / "test.jsonl").read_bytes()
+    (tmp_path / "dolly").mkdir()
+    (tmp_path / "dolly" / "test.jsonl.gz").write_bytes(gzip.compress(text))
+    (task,) = load_tasks(["dolly"], tmp_path)
+    assert task.data == load(world, "dolly").data
+
+
+REAL = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the papers' sets are not beside this checkout")
+def test_the_papers_sets_are_recognised() -> None:
+    sizes = {"dolly": 500, "self_instruct": 242, "vicuna": 80, "super_natural": 1694}
+    for name, size in sizes.items():
+        (task,) = load_tasks([name], REAL)
+        assert (task.data["rows"], task.data["published"]) == (size, True)
+    (unnatural,) = load_tasks(["unnatural"], REAL)
+    assert unnatural.data["published"] is None
+
+
+FOREIGN = """
+task: capitals
+dataset_path: json
+dataset_kwargs: {{data_files: {{test: {data}}}}}
+test_split: test
+fewshot_split: test
+num_fewshot: 1
+output_type: generate_until
+doc_to_text: "Q: {{{{question}}}}\\nA:"
+doc_to_target: answer
+generation_kwargs: {{until: ["\\n", "Q:"], do_sample: false}}
+filter_list:
+  - name: first-letter
+    filter: [{{function: regex, regex_pattern: "([A-Za-z])"}}, {{function: take_first}}]
+  - name: whole
+    filter: [{{function: take_first}}]
+metric_list:
+  - {{metric: exact_match, aggregation: mean, higher_is_better: true, ignore_case: true}}
+metadata: {{version: 2.0}}
+"""
+
+
+@pytest.fixture
+def foreign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A third party's few-shot YAML with filters and a metric of its own."""
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    rows = [{"question": f"Capital {i}?", "answer": word} for i, word in enumerate("abcd")]
+    (tmp_path / "rows.json").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "capitals.yaml").write_text(FOREIGN.format(data=tmp_path / "rows.json"))
+    return tmp_path / "capitals.yaml"
+
+
+def test_a_foreign_yaml_loads(foreign: Path) -> None:
+    (task,) = load_tasks([str(foreign)])
+    assert (task.name, task.version, task.until) == ("capitals", "2.0", ("\n", "Q:"))
+    assert [document.id for document in task.documents] == ["0", "1", "2", "3"]
+    assert task.documents[0].references == ("a",)
+    assert task.documents[0].prompt.endswith("\n\nQ: Capital 0?\nA:")  # after one shot
+    again = load_tasks([str(foreign)])[0]
+    assert again.prompts_sha256 == task.prompts_sha256
+    (by_folder,) = load_tasks([str(foreign.parent)])
+    assert by_folder.documents == task.documents
+
+
+def test_a_foreign_yaml_runs_and_its_own_metrics_are_kept(
+    foreign: Path, world: World, tmp_path: Path
+) -> None:
+    evaluation = kdbench.evaluate(
+        model=str(world.student),
+        tasks=str(foreign),
+        protocol="greedy",
+        max_new_tokens=6,
+        results=tmp_path / "results",
+        device="cpu",
+    )
+    metrics = evaluation.results["capitals"].metrics
+    assert {"rougeL", "exact_match,first-letter", "exact_match,whole"} <= set(metrics)
+    outputs = (evaluation.run / "samples" / "capitals.jsonl").read_text().splitlines()
+    for line in map(json.loads, outputs):
+        assert "\n" not in line["output"]
+        own = line["output"].lower() == "abcd"[int(line["id"])]
+        assert line["scores"]["exact_match,whole"] == float(own)
+
+
+def test_two_tasks_of_one_name_are_refused(world: World) -> None:
+    with pytest.raises(InputError, match="'dolly' is named twice"):
+        load_tasks(["dolly", "dolly"], world.data)
