@@ -82,7 +82,7 @@ def _score(arguments: list[str]) -> None:
 def _table(arguments: list[str]) -> int:
     """Draw the comparison table from results and published numbers; --check for CI."""
     from kdbench.config import TableSettings, parse
-    from kdbench.store import put_text
+    from kdbench.files import put_text
     from kdbench.tables import build_table
     from kdbench.tables.write import form_of, stale_diff, whole_file
 

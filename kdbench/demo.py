@@ -5,7 +5,7 @@ import time
 
 from kdbench.config import DemoSettings, EvalSettings, TableSettings
 from kdbench.evaluation import evaluate
-from kdbench.store import put_text
+from kdbench.files import put_text
 from kdbench.tables import build_table
 from kdbench.tables.write import whole_file
 from kdbench.toy.models import make_world

@@ -5,7 +5,7 @@ the same command goes on after a crash, and does nothing when all is there.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -159,44 +159,41 @@ class _Work:
             for seed in self.protocol.seeds
         ]
         there = sum((row.document, row.seed) in done for row in rows)
-        begun, tokens, start = False, 0, time.monotonic()
+        cut = sum(prompts[document.id].cut for document in task.documents)
         with (
             self.run.lines(f"{task.name}{self._shard_suffix}").appending() as file,
             progress(task.name, len(rows), there, "samples") as advance,
         ):
-            for sample in self._missing(rows, done, task.until, file.sync):
-                if not begun:
-                    cut = sum(prompts[document.id].cut for document in task.documents)
-                    self.record.begin(task.name, fingerprint(task, self.protocol), cut_prompts=cut)
-                    begun = True
-                file.add(sample_record(sample))
-                advance()
-                tokens += sample.n_tokens or 0
-        made = len(rows) - there
-        self.generated += made
-        self.record.add_timing(task.name, made, tokens, time.monotonic() - start)
+            for batch in self._unfinished(rows, done):
+                start, made, tokens = time.monotonic(), 0, 0
+                for sample in self.backend.generate(batch, task.until):
+                    if (sample.document, sample.seed) in done:
+                        continue
+                    if not made:
+                        self._note_begin(task, cut)
+                    file.add(sample_record(sample))
+                    advance()
+                    made += 1
+                    tokens += sample.n_tokens or 0
+                file.sync()
+                self.generated += made
+                self.record.add_timing(task.name, made, tokens, time.monotonic() - start)
 
-    def _missing(
-        self,
-        rows: Sequence[Row],
-        done: set[tuple[str, int]],
-        until: Sequence[str],
-        sync: Callable[[], None],
-    ) -> Iterator[Sample]:
-        """Generate whole batches in which something is missing; yield what was missing.
+    def _unfinished(
+        self, rows: Sequence[Row], done: set[tuple[str, int]]
+    ) -> Iterator[Sequence[Row]]:
+        """The whole batches in which something is missing.
 
         Rows that are there are generated again with the rest of their batch, because in low
         precision a row can feel its company: the texts are those of a run without a break.
         """
         for batch in self.backend.batches(rows):
-            if all((row.document, row.seed) in done for row in batch):
-                continue
-            for sample in self.backend.generate(batch, until):
-                if (sample.document, sample.seed) not in done:
-                    yield sample
-            sync()
-            size = {"name": self.settings.backend, "batch_size": self.backend.batch_size}
-            self.record.note(backend=size)
+            if any((row.document, row.seed) not in done for row in batch):
+                yield batch
+
+    def _note_begin(self, task: Task, cut_prompts: int) -> None:
+        texts = fingerprint(task, self.protocol)
+        self.record.begin(task.name, texts, self.backend.batch_size, cut_prompts)
 
     def _forward(self, task: Task, metric: ForwardMetric) -> dict[str, float]:
         file = self.run.lines(f"{task.name}.{metric.name}-v{metric.version}")

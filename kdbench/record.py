@@ -23,14 +23,25 @@ class RunRecord:
     def __init__(self, run: RunFolder, identity: Mapping[str, Any]):
         self.run, self.identity = run, identity
 
-    def begin(self, task: str, fingerprint: Mapping[str, Any], **known: Any) -> None:
-        """Write down what is about to be generated, before its first sample."""
+    def begin(
+        self,
+        task: str,
+        fingerprint: Mapping[str, Any],
+        batch_size: int | None = None,
+        cut_prompts: int | None = None,
+    ) -> None:
+        """Write down what is generated, and in which company, before its first sample."""
 
         def change(run: dict[str, Any]) -> dict[str, Any]:
             run = run or self._new()
-            entry = {key: fingerprint[key] for key in _TEXTS}
-            run["tasks"] = {**run["tasks"], task: {**run["tasks"].get(task, {}), **entry, **known}}
-            return {**run, "status": "running"}
+            entry = {**run["tasks"].get(task, {}), **{key: fingerprint[key] for key in _TEXTS}}
+            entry["cut_prompts"] = cut_prompts
+            return {
+                **run,
+                "backend": {**run["backend"], "batch_size": batch_size},
+                "tasks": {**run["tasks"], task: entry},
+                "status": "running",
+            }
 
         self.run.update_run(change)
 

@@ -191,7 +191,7 @@ def test_language_model_loss_is_that_of_transformers(world: World, whole: Evalua
         labels = [-100] * len(prompt) + target[: FAST["max_new_tokens"]]
         ids = torch.tensor([(prompt + target)[: len(labels)]])
         loss = model(ids, labels=torch.tensor([labels])).loss
-        assert stored == pytest.approx(float(loss), abs=2e-5)
+        assert stored == pytest.approx(loss.item(), abs=2e-5)
 
 
 def test_a_second_process_on_the_same_task_is_refused(world: World, tmp_path: Path) -> None:

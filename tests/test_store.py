@@ -12,15 +12,8 @@ from pathlib import Path
 import pytest
 
 from kdbench.errors import InputError
-from kdbench.store import (
-    MetricResult,
-    RunFolder,
-    TaskResult,
-    read_json,
-    read_task,
-    run_id,
-    write_json,
-)
+from kdbench.files import read_json, write_json
+from kdbench.store import MetricResult, RunFolder, TaskResult, read_task, run_id
 
 HOLDER = """
 import sys

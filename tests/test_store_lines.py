@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kdbench.errors import InputError
+from kdbench.files import LinesFile, parse_line
 from kdbench.generate import Sample
-from kdbench.store import LinesFile, parse_line, read_sample, sample_record
+from kdbench.store import read_sample, sample_record
 
 ODD = 'é 日本 \u2028 \u2029 \u0085 \x0b \x1c \\ " \r\n \x00 \U0001f600'
 

@@ -12,8 +12,9 @@ from kdbench.errors import InputError
 from kdbench.registry import nearest
 from kdbench.statistics import average
 from kdbench.store import MetricResult, RunFolder, TaskResult
-from kdbench.tables.model import Cell, Group, Table, TableRow
+from kdbench.tables.model import Cell, Group, TableRow
 from kdbench.tables.published import published_groups
+from kdbench.tables.table import Table
 from kdbench.task import TITLES
 
 Direction = Literal["higher", "lower", "none"]

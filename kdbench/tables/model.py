@@ -78,8 +78,8 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Table:
-    """The comparison table.
+class Content:
+    """What a table holds, and its words.
 
     Attributes:
         metric: what the cells show.
@@ -94,15 +94,6 @@ class Table:
     columns: tuple[str, ...]
     groups: tuple[Group, ...]
     error: Literal["ci", "sd", "both", "none"]
-
-    def __str__(self) -> str:
-        return self.render("terminal")
-
-    def render(self, form: str) -> str:
-        """The table as `terminal`, `md`, `csv`, `tex` or `html`."""
-        from kdbench.tables.render import render
-
-        return render(self, form)
 
     def text(self, cell: Cell | None) -> str:
         """A cell's number with its error bars, unmarked: `23.75 [22.90, 24.61]`."""

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 
 from kdbench.errors import InputError
 from kdbench.registry import nearest
-from kdbench.tables.model import Cell, Table
+from kdbench.tables.model import Cell, Content
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -29,7 +29,7 @@ _TEX = {
 }
 
 
-def render(table: Table, form: str) -> str:
+def render(table: Content, form: str) -> str:
     """The table as `terminal`, `md`, `csv`, `tex` or `html`; ends with a newline.
 
     Raises:
@@ -127,7 +127,7 @@ def _environment(form: str) -> "Environment":
     return environment
 
 
-def _csv(table: Table) -> str:
+def _csv(table: Content) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     fields = ("value", "ci_low", "ci_high", "sd", "n", "unverified", "best")
@@ -144,7 +144,7 @@ def _csv(table: Table) -> str:
     return out.getvalue()
 
 
-def _terminal(table: Table) -> str:
+def _terminal(table: Content) -> str:
     """Aligned columns; a title stands above its group."""
     lines: list[tuple[str, ...]] = [("", "", *table.columns)]
     for group in table.groups:
@@ -172,7 +172,7 @@ def _aligned(line: tuple[str, ...], widths: list[int]) -> str:
     return "  ".join(padded).rstrip()
 
 
-def _starred(table: Table, cell: Cell | None) -> str:
+def _starred(table: Content, cell: Cell | None) -> str:
     return _marked(table.text(cell), cell) + ("*" if cell is not None and cell.best else "")
 
 

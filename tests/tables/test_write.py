@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kdbench.errors import InputError
-from kdbench.store import put_text
+from kdbench.files import put_text
 from kdbench.tables.write import BEGIN, END, form_of, stale_diff, whole_file
 
 TABLE = "| a |\n|--:|\n"
