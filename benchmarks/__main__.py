@@ -1,0 +1,38 @@
+"""`python -m benchmarks [NAME…] [--write]`: all benchmarks, or the named ones."""
+
+import argparse
+import importlib
+import os
+
+from benchmarks.report import HEADER, write
+
+NAMES = ("rouge", "startup", "table", "lm_eval_equal", "generation", "batch_invariance")
+
+
+def main() -> None:
+    """Run, print a row each, and with `--write` put the rows into RESULTS.md."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
+    parser.add_argument("--write", action="store_true", help="put the rows into RESULTS.md")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(NAMES):
+        parser.error(f"unknown benchmark {', '.join(sorted(unknown))}; known: {', '.join(NAMES)}")
+    _quiet()
+    for name in arguments.names or NAMES:
+        outcome = importlib.import_module(f"benchmarks.{name}").run()
+        print(f"\n{name} ({outcome.on})\n{' | '.join(HEADER)}", flush=True)
+        for row in outcome.rows:
+            print(" | ".join(row.cells()), flush=True)
+        if arguments.write:  # at once, so that a later failure loses nothing
+            write(name, outcome)
+
+
+def _quiet() -> None:
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("LMEVAL_LOG_LEVEL", "ERROR")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""The rows of benchmarks, and RESULTS.md: a section for each benchmark and what it ran on."""
+
+import os
+import platform
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "RESULTS.md"
+HEADER = ("what", "peer", "kdbench", "ratio", "spread", "target")
+_PACKAGES = ("torch", "transformers", "lm_eval", "rouge_score", "rapidfuzz")
+_INTRO = """# Benchmarks
+
+Made by `python -m benchmarks --write`. Peer and kdbench run in turns (A B A B …) in one process or
+one loop of fresh processes; times are medians. Ratio: peer's time over kdbench's, so above 1
+kdbench is the faster one. Spread: least and greatest ratio of a single round.
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a benchmark.
+
+    Attributes:
+        what: is measured.
+        peer: its figure.
+        kdbench: our figure.
+        ratio: of the two.
+        spread: of the ratio over the rounds.
+        target: what is to be reached, and whether it is.
+    """
+
+    what: str
+    peer: str
+    kdbench: str
+    ratio: str = ""
+    spread: str = ""
+    target: str = ""
+
+    def cells(self) -> tuple[str, ...]:
+        """In the order of `HEADER`."""
+        return (self.what, self.peer, self.kdbench, self.ratio, self.spread, self.target)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a benchmark returns.
+
+    Attributes:
+        on: model and data; rows on another model or other data are kept beside these.
+        rows: in order.
+    """
+
+    on: str
+    rows: tuple[Row, ...]
+
+
+def target(words: str, met: bool) -> str:
+    """`≥ 40: met`, or `≥ 40: MISSED`."""
+    return f"{words}: {'met' if met else 'MISSED'}"
+
+
+def write(name: str, outcome: Outcome) -> None:
+    """Put a section into RESULTS.md; the other sections stay."""
+    old = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
+    parts = re.split(r"^## ", old, flags=re.MULTILINE)[1:]
+    sections = {part.partition("\n")[0]: part.partition("\n")[2].strip() for part in parts}
+    sections[f"{name} ({outcome.on})"] = _section(outcome)
+    text = "\n\n".join(f"## {title}\n\n{sections[title]}" for title in sorted(sections))
+    RESULTS.write_text(f"{_INTRO}\n{text}\n", encoding="utf-8")
+
+
+def _section(outcome: Outcome) -> str:
+    lines = [_environment(), "", _line(HEADER), _line(("---",) * len(HEADER))]
+    return "\n".join([*lines, *(_line(row.cells()) for row in outcome.rows)])
+
+
+def _line(cells: tuple[str, ...]) -> str:
+    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+
+
+def _environment() -> str:
+    packages = ", ".join(f"{package} {version(package)}" for package in _PACKAGES)
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}; {_cpu()}, {os.cpu_count()} cores; "
+        f"Python {platform.python_version()}, {packages}"
+    )
+
+
+def _cpu() -> str:
+    info = Path("/proc/cpuinfo")
+    text = info.read_text(encoding="utf-8") if info.exists() else ""
+    found = re.search(r"^model name\s*:\s*(.+)$", text, flags=re.MULTILINE)
+    return found[1] if found else platform.processor() or platform.machine()
