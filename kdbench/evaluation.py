@@ -60,7 +60,7 @@ def evaluate(settings: EvalSettings) -> Evaluation:
     except BaseException:
         work.record.note(status="failed")
         raise
-    work.record.note(status="complete" if len(results) == len(tasks) else "running")
+    work.record.finish(method=settings.method, setting=settings.setting)
     return Evaluation(work.run.path, results, work.generated)
 
 

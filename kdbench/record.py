@@ -74,6 +74,17 @@ class RunRecord:
         if self.run.read_run():
             self.run.update_run(lambda run: {**run, **fields})
 
+    def finish(self, **labels: str | None) -> None:
+        """Set the status by what is there, and the labels that this call was given."""
+
+        def change(run: dict[str, Any]) -> dict[str, Any]:
+            whole = all((self.run.path / f"{task}.json").exists() for task in run["tasks"])
+            given = {key: label for key, label in labels.items() if label is not None}
+            return {**run, **given, "status": "complete" if whole else "running"}
+
+        if self.run.read_run():
+            self.run.update_run(change)
+
     def add_timing(self, task: str, samples: int, tokens: int, seconds: float) -> None:
         """Add to the task's generation cost."""
 

@@ -153,6 +153,23 @@ def test_a_new_metric_is_measured_without_generating(world: World, tmp_path: Pat
     assert set(more.results["dolly"].metrics) == {"rougeL", "empty", "lm_loss"}
 
 
+def test_labels_given_later_are_taken_over(world: World, tmp_path: Path) -> None:
+    first = run(world, tmp_path, tasks=("dolly",), limit=2)
+    again = run(world, tmp_path, tasks=("dolly",), limit=2, method="GKD", setting="toy")
+    assert (again.run, again.generated) == (first.run, 0)
+    record = json.loads((first.run / "run.json").read_text())
+    assert (record["method"], record["setting"]) == ("GKD", "toy")
+    run(world, tmp_path, tasks=("dolly",), limit=2)
+    assert json.loads((first.run / "run.json").read_text()) == record
+
+
+def test_a_run_is_complete_when_every_task_that_it_began_is(world: World, tmp_path: Path) -> None:
+    first = run(world, tmp_path, tasks=("dolly", "vicuna"), limit=2)
+    (first.run / "vicuna.json").unlink()
+    run(world, tmp_path, tasks=("dolly",), limit=2)
+    assert json.loads((first.run / "run.json").read_text())["status"] == "running"
+
+
 def test_other_data_under_the_same_run_is_refused(world: World, tmp_path: Path) -> None:
     import shutil
 
