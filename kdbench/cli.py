@@ -11,6 +11,7 @@ import typer
 
 from kdbench.errors import InputError
 
+_ALSO_SHOWN = ("exact_match", "response_length", "cut_off", "empty", "lm_loss")
 EXIT_STALE, EXIT_INPUT, EXIT_INTERRUPTED = 1, 2, 130
 
 app = typer.Typer(
@@ -201,16 +202,16 @@ def _print_help(name: str, summary: str, settings: str | None) -> None:
 def _print_evaluation(evaluation: Any) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
+    main = {result.main_metric for result in evaluation.results.values()}
+    shown = [name for name in _ALSO_SHOWN if name not in main]
     drawn = Table("task", "prompts", box=None, header_style="bold")
-    shown = ("rougeL", "exact_match", "response_length", "cut_off", "empty", "lm_loss")
-    for name in ("main", *shown[1:]):
-        drawn.add_column(
-            name if name != "main" else "rougeL [95 % interval] ± seeds", justify="right"
-        )
+    for title in (f"{' / '.join(sorted(main))} [95 % interval] ± seeds", *shown):
+        drawn.add_column(Text(title), justify="right")
     for task, result in evaluation.results.items():
         cells = [_main_cell(result.metrics[result.main_metric])]
-        for name in shown[1:]:
+        for name in shown:
             metric = result.metrics.get(name)
             cells.append("" if metric is None or metric.value is None else f"{metric.value:.3g}")
         drawn.add_row(task, str(result.data["used"]), *cells)
@@ -259,6 +260,7 @@ def _quiet_libraries() -> None:
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     for name in ("transformers", "datasets", "lm_eval", "huggingface_hub"):
         logging.getLogger(name).setLevel(logging.ERROR)
     from transformers.utils import logging as transformers_logging

@@ -1,6 +1,6 @@
 """`kdbench score`: texts that were made elsewhere, or a stored run, scored without generating."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +51,9 @@ def _score_file(settings: ScoreSettings, path: Path, task_name: str) -> Evaluati
     metrics = [one for one in make_metrics(settings.metrics) if not isinstance(one, ForwardMetric)]
     result, scores = score_task(task, protocol, samples, metrics, {})
     name = settings.name or path.stem
-    texts = {"samples": sorted(map(str, map(asdict, samples.values()))), "limit": settings.limit}
-    run = RunFolder(
-        settings.results / name / run_id(protocol.name, {**texts, "protocol": protocol.as_dict()})
-    )
+    texts = {"backend": "external", "limit": settings.limit, "protocol": protocol.as_dict()}
+    run = RunFolder(settings.results / name / run_id(protocol.name, texts))
+    _check_same_texts(run, task.name, samples)
     identity = {
         "model": {
             "name": name,
@@ -76,6 +75,18 @@ def _score_file(settings: ScoreSettings, path: Path, task_name: str) -> Evaluati
         result = run.write_task(result)
     record.note(status="complete")
     return Evaluation(run.path, {task.name: result}, 0)
+
+
+def _check_same_texts(run: RunFolder, task: str, samples: Samples) -> None:
+    """One name holds one text for each prompt, of however many tasks."""
+    for number, record in enumerate(run.lines(task).read(), start=1):
+        old = read_sample(record, f"{run.lines(task).path}:{number}")
+        new = samples.get((old.document, old.seed))
+        if new is not None and new.output != old.output:
+            raise InputError(
+                f"{run.path}: holds another text for document '{old.document}' of '{task}'; pass "
+                "name=… to keep both, or delete the folder"
+            )
 
 
 def _score_run(settings: ScoreSettings, path: Path) -> Evaluation:

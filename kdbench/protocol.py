@@ -91,4 +91,6 @@ def postprocess(text: str) -> str:
 
 
 def _word(value: object) -> str:
+    if value is None:
+        return "none"
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -92,3 +92,31 @@ def test_a_stored_run_is_not_scored_against_other_data(
     (tmp_path / "other" / "dolly" / "test.jsonl").write_text(text.replace("a", "o"))
     with pytest.raises(InputError):
         kdbench.score(run=stored.run, data=tmp_path / "other")
+
+
+def perfect(world: World, folder: Path, task: str, suffix: str = "") -> Path:
+    lines = (world.data / task / "test.jsonl").read_text().splitlines()
+    rows = [
+        {"id": row["id"], "output": row["output"][0] + suffix} for row in map(json.loads, lines)
+    ]
+    file = folder / f"{task}{suffix}.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def test_the_tasks_of_one_name_are_one_row(world: World, tmp_path: Path) -> None:
+    where = {"data": world.data, "name": "elsewhere", "results": tmp_path / "results"}
+    for task in ("dolly", "self_instruct", "vicuna", "super_natural", "unnatural"):
+        kdbench.score(samples=perfect(world, tmp_path, task), task=task, **where)
+    table = kdbench.table(results=tmp_path / "results", published="none")
+    (row,) = table.groups[0].rows
+    assert [cell.value for cell in row.cells] == [100] * 6
+
+
+def test_other_texts_under_one_name_are_refused(world: World, tmp_path: Path) -> None:
+    where = {"task": "dolly", "data": world.data, "name": "x", "results": tmp_path / "results"}
+    first = kdbench.score(samples=perfect(world, tmp_path, "dolly"), **where)
+    before = {file: file.read_bytes() for file in first.run.rglob("*.json*")}
+    with pytest.raises(InputError, match="holds another text for document"):
+        kdbench.score(samples=perfect(world, tmp_path, "dolly", " no"), **where)
+    assert {file: file.read_bytes() for file in first.run.rglob("*.json*")} == before

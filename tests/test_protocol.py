@@ -98,7 +98,7 @@ def test_none_is_no_value_of_a_field_that_needs_one(field):
 def test_prompts_can_go_uncut():
     protocol = get_protocol("minillm", {"max_prompt_tokens": None})
     assert protocol.max_prompt_tokens is None
-    assert protocol.name == "minillm+max_prompt_tokens=None"
+    assert protocol.name == "minillm+max_prompt_tokens=none"
 
 
 def test_an_unknown_protocol_is_told_the_nearest():

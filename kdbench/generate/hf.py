@@ -26,7 +26,7 @@ _LEAVING_SHARE = 1 / 8
 
 @backends.register("hf")
 class HFBackend:
-    """A checkpoint on one device, under one protocol.
+    """transformers: a checkpoint on one device, under one protocol.
 
     Raises:
         InputError: the checkpoint cannot be loaded, has no EOS or no chat template though the

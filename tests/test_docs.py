@@ -1,0 +1,436 @@
+"""The documents are true: examples run, commands have known keys, links lead somewhere.
+
+A block says what it is in its info string:
+
+    python test NAME        runs in a folder with path/to/student and path/to/data
+    python test PKG/FILE    a file of the plug-in package PKG
+    yaml settings           keys of `kdbench eval`
+    yaml task               the YAML of add-a-task.md
+"""
+
+import ast
+import importlib
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+import kdbench
+from kdbench import config
+from kdbench.cli import app
+from kdbench.generate import backends
+from kdbench.metrics import CorpusMetric, ForwardMetric, Reference, SampleMetric, metrics
+from kdbench.protocol import PROTOCOLS
+from kdbench.task import load_tasks
+
+ROOT = Path(__file__).parents[1]
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [
+    *DOCS,
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted((ROOT / "tasks").glob("**/README.md")),
+    *sorted((ROOT / "baselines").glob("*.md")),
+]
+SETTINGS = {
+    "eval": config.EvalSettings,
+    "score": config.ScoreSettings,
+    "table": config.TableSettings,
+    "demo": config.DemoSettings,
+}
+SHELL = ("sh", "bash", "shell", "console")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: its page, its info string's words, its text."""
+
+    page: Path
+    info: tuple[str, ...]
+    text: str
+
+    @property
+    def id(self) -> str:
+        return "-".join([self.page.name, *self.info]).replace("/", ".")
+
+
+def blocks(page: Path) -> list[Block]:
+    found = re.findall(r"^```([^\n]*)\n(.*?)^```$", page.read_text("utf-8"), re.M | re.S)
+    return [Block(page, tuple(info.split()), text) for info, text in found]
+
+
+def of_kind(*kinds: str) -> list[Block]:
+    return [
+        block
+        for page in PAGES
+        for block in blocks(page)
+        if block.info[:1] and block.info[0] in kinds
+    ]
+
+
+def params(found: list[Block]) -> list[object]:
+    assert found
+    return [pytest.param(block, id=block.id) for block in found]
+
+
+def commands(text: str) -> list[list[str]]:
+    """The words after `kdbench` of every command in shell text."""
+    found = []
+    for line in text.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        for place, word in enumerate(words):
+            if word == "kdbench" or word.endswith("/kdbench"):
+                rest = words[place + 1 :]
+                ends = [rest.index(end) for end in ("&", "&&", "|", ";", ">") if end in rest]
+                found.append(rest[: min(ends, default=None)])
+    return found
+
+
+def shell_commands() -> list[object]:
+    found = []
+    for page in PAGES:
+        for block in blocks(page):
+            if block.info[:1] and block.info[0] in SHELL:
+                found += [(page, words, True) for words in commands(block.text)]
+            if block.info[:1] == ("yaml",):
+                lines = re.findall(r"^.*run: *(kdbench .*)$", block.text, re.M)
+                found += [(page, words, True) for line in lines for words in commands(line)]
+        text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.M | re.S)
+        inline = re.findall(r"`(kdbench [^`]*)`", text)
+        found += [(page, words, False) for one in inline for words in commands(one)]
+    assert len(found) > 50
+    return [pytest.param(*one, id=f"{one[0].name}: {' '.join(one[1])}") for one in found]
+
+
+VERBS = {command.name for command in app.registered_commands}
+
+
+@pytest.mark.parametrize(("page", "words", "whole"), shell_commands())
+def test_every_command_has_a_known_verb_and_known_keys(
+    page: Path, words: list[str], whole: bool
+) -> None:
+    verb, *arguments = words
+    if verb in ("VERB", "--help"):
+        return
+    assert verb in VERBS
+    if "--help" in arguments:
+        return
+    keys = [word.removeprefix("--").partition("=")[0].replace("-", "_") for word in arguments]
+    known = set(SETTINGS[verb].model_fields) | {"config"} if verb in SETTINGS else set()
+    assert set(keys) <= known
+    if whole and verb in SETTINGS:  # a command to be typed also has values that are taken
+        config.parse(SETTINGS[verb], [word for word in arguments if "config=" not in word])
+
+
+def test_a_wrong_key_would_be_seen() -> None:
+    (words,) = commands("CUDA_VISIBLE_DEVICES=0 kdbench eval model=m \\\n  taks=dolly &  # a slip")
+    assert words == ["eval", "model=m", "taks=dolly"]
+    with pytest.raises(kdbench.InputError, match="did you mean 'tasks'"):
+        config.parse(SETTINGS["eval"], words[1:])
+
+
+def slug(title: str) -> str:
+    kept = re.sub(r"[^\w\- ]", "", re.sub(r"[`*\\]", "", title).lower())
+    return kept.replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_relative_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.M | re.S)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert target.is_relative_to(ROOT), link
+        if anchor:
+            titles = re.findall(r"^#+ (.*)$", target.read_text("utf-8"), re.M)
+            assert anchor in {slug(title) for title in titles}, link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_page_names_a_place_on_a_machine(page: Path) -> None:
+    places = r"(?<![\w.])/(?:work|tmp|home|root|Users|mnt|opt)/\S*"
+    assert re.findall(places, page.read_text("utf-8")) == []
+
+
+def test_the_index_names_every_page_once() -> None:
+    links = re.findall(
+        r"^- \[([\w-]+\.md)\]\(\1\): \S", (ROOT / "docs" / "README.md").read_text(), re.M
+    )
+    assert sorted(links) == [page.name for page in DOCS if page.name != "README.md"]
+
+
+def test_every_task_has_a_page() -> None:
+    folders = {path.parent for path in (ROOT / "tasks").glob("*/*.yaml")}
+    assert folders == {path.parent for path in (ROOT / "tasks").glob("*/README.md")}
+
+
+@pytest.mark.parametrize("block", params(of_kind("json")))
+def test_json_blocks_are_json(block: Block) -> None:
+    try:
+        json.loads(block.text)
+    except ValueError:  # JSON lines
+        assert [json.loads(line) for line in block.text.splitlines()]
+
+
+@pytest.mark.parametrize("block", params(of_kind("toml")))
+def test_toml_blocks_are_toml(block: Block) -> None:
+    assert tomllib.loads(block.text)
+
+
+@pytest.mark.parametrize("block", params(of_kind("yaml")))
+def test_yaml_blocks_are_yaml(block: Block) -> None:
+    content = yaml.safe_load(block.text)
+    assert isinstance(content, dict)
+    if block.info[1:] == ("settings",):
+        config.build(config.EvalSettings, content)
+
+
+@pytest.mark.parametrize("block", params(of_kind("python")))
+def test_python_blocks_parse(block: Block) -> None:
+    ast.parse(block.text)
+
+
+def test_the_protocols_are_printed_as_they_are() -> None:
+    command = [sys.executable, "-m", "kdbench", "protocols"]
+    printed = subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout
+    texts = [block.text for block in blocks(ROOT / "docs" / "protocol.md")]
+    assert printed in texts
+    assert len(PROTOCOLS) == printed.count("\n")
+
+
+def test_the_prompts_are_those_of_the_tasks(world) -> None:
+    texts = [
+        block.text for block in blocks(ROOT / "docs" / "protocol.md") if block.info == ("text",)
+    ]
+    (task,) = load_tasks(["super_natural"], world.data)
+    (dolly,) = load_tasks(["dolly"], world.data)
+    without = next(one for one in dolly.documents if not one.fields["input"])
+    for document in (task.documents[0], without):
+        assert any(
+            text.format(**document.fields) == document.prompt for text in texts if "{" in text
+        )
+
+
+# Plug-ins of the pages
+
+
+def install(site: Path, page: str) -> Path:
+    """Lay a page's package out in a folder of packages as pip would, without pip or network."""
+    found = blocks(ROOT / "docs" / page)
+    files = {
+        b.info[2]: b.text for b in found if b.info[:2] == ("python", "test") and "/" in b.info[2]
+    }
+    package = next(iter(files)).partition("/")[0]
+    (site / package).mkdir()
+    (site / package / "__init__.py").touch()
+    for name, text in files.items():
+        (site / name).write_text(text, "utf-8")
+    info = site / f"{package}-0.0.1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 0.0.1\n")
+    lines = []
+    for block in found:
+        if block.info == ("toml",):
+            for group, parts in tomllib.loads(block.text)["project"]["entry-points"].items():
+                lines += [f"[{group}]", *(f"{name} = {value}" for name, value in parts.items())]
+    (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
+    return site
+
+
+def run(site: Path, *words: str) -> str:
+    paths = [str(site), os.environ.get("PYTHONPATH", "")]
+    done = subprocess.run(
+        [sys.executable, "-m", "kdbench", *words],
+        cwd=site,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def measured(site: Path, world, *words: str) -> dict[str, object]:
+    few = ["tasks=dolly", "limit=4", "seeds=1,2", "max_new_tokens=16", "device=cpu"]
+    run(site, "eval", f"model={world.student}", f"data={world.data}", *few, *words)
+    (file,) = site.glob("results/student/*/dolly.json")
+    return json.loads(file.read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def example_metrics(tmp_path_factory, world):
+    site = install(tmp_path_factory.mktemp("metrics"), "add-a-metric.md")
+    names = "metrics=numbers,repeated,top1_reference"
+    return run(site, "metrics"), measured(site, world, names)["metrics"]
+
+
+def test_the_example_metrics_are_listed_as_the_page_says(example_metrics) -> None:
+    listed, _ = example_metrics
+    page = [b.text for b in blocks(ROOT / "docs" / "add-a-metric.md") if b.info == ("text",)]
+    (said,) = page
+    lines = {" ".join(line.split()) for line in listed.splitlines()}
+    assert {" ".join(line.split()) for line in said.splitlines()} <= lines
+
+
+def test_the_example_metrics_measure(example_metrics) -> None:
+    _, results = example_metrics
+    assert set(results) == {"numbers", "repeated", "top1_reference"}
+    for name, result in results.items():
+        assert result["value"] is not None, (name, result)
+        assert 0 <= result["value"] <= 1
+        assert (result["ci_low"] is None) == (name == "repeated")
+    assert results["top1_reference"]["value"] > 0.2  # the student was trained on such rows
+    assert results["top1_reference"]["per_seed"] == {}
+
+
+def test_the_example_metrics_are_one_of_each_kind(tmp_path, monkeypatch) -> None:
+    site = install(tmp_path, "add-a-metric.md")
+    monkeypatch.syspath_prepend(site)
+    from kdbench.metrics import Answer
+
+    parts = {}
+    for name in ("numbers", "repeated", "top1"):
+        module = importlib.import_module(f"kdbench_example_metrics.{name}")
+        parts[name] = getattr(module, name.capitalize())
+    kinds = {"numbers": SampleMetric, "repeated": CorpusMetric, "top1": ForwardMetric}
+    assert all(issubclass(parts[name], kind) for name, kind in kinds.items())
+    score = parts["numbers"]().score
+    assert score(Answer("3 and 4", ("3, 5",))) == 0.5
+    assert score(Answer("3 and 4", ("3, 5", "4"))) == 1
+    assert score(Answer("3 and 4", ("none",))) is None
+    texts = [Answer(text, ("x",)) for text in ("a", "b", "a", "c")]
+    assert parts["repeated"]().value(texts) == 0.5
+
+
+def test_the_example_forward_metric_looks_at_the_right_positions(
+    tmp_path, monkeypatch, world
+) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    monkeypatch.syspath_prepend(install(tmp_path, "add-a-metric.md"))
+    metric = importlib.import_module("kdbench_example_metrics.top1").Top1()
+    tokenizer = AutoTokenizer.from_pretrained(world.teacher)
+    model = AutoModelForCausalLM.from_pretrained(world.teacher).eval()
+    (task,) = load_tasks(["dolly"], world.data)
+    values = []
+    for document in task.documents:
+        prompt = tokenizer(document.prompt, add_special_tokens=False).input_ids
+        target = tokenizer(document.references[0], add_special_tokens=False).input_ids
+        target = [*target, tokenizer.eos_token_id]
+        hits = []
+        for end, token in enumerate(target):  # a token at a time
+            with torch.no_grad():
+                logits = model(torch.tensor([prompt + target[:end]])).logits
+            hits.append(int(logits[0, -1].argmax()) == token)
+        reference = Reference(document.id, tuple(prompt), document.references[0])
+        (value,) = metric.measure(model, tokenizer, [reference], limit=64)
+        assert value == pytest.approx(sum(hits) / len(hits))
+        values.append(value)
+    assert len(set(values)) > 2
+
+
+def test_the_example_backend_is_listed_and_answers(tmp_path, world) -> None:
+    site = install(tmp_path, "add-a-backend.md")
+    assert "copy  Answers with the document's own words." in run(site, "backends")
+    result = measured(site, world, "backend=copy", "metrics=rougeL,lm_loss")
+    assert result["metrics"]["lm_loss"]["reason"] == "needs the model"
+    assert result["metrics"]["rougeL"]["seed_sd"] == 0
+    (file,) = site.glob("results/student/*/samples/dolly.jsonl")
+    row = json.loads((world.data / "dolly" / "test.jsonl").read_text().splitlines()[0])
+    first = json.loads(file.read_text("utf-8").splitlines()[0])
+    assert first["output"].split()[:3] == row["instruction"].split()[:3]
+
+
+def write_task(folder: Path) -> Path:
+    found = blocks(ROOT / "docs" / "add-a-task.md")
+    (text,) = [block.text for block in found if block.info == ("yaml", "task")]
+    (rows,) = [block.text for block in found if block.info == ("json",)]
+    (folder / "path" / "to").mkdir(parents=True)
+    (folder / "path" / "to" / "capitals.jsonl").write_text(rows, "utf-8")
+    (folder / "path" / "to" / "capitals.yaml").write_text(text, "utf-8")
+    return Path("path/to/capitals.yaml")
+
+
+@pytest.fixture
+def task_folder(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    monkeypatch.chdir(tmp_path)
+    write_task(tmp_path)
+    return tmp_path
+
+
+def test_the_example_task_loads_and_runs(task_folder, world) -> None:
+    (task,) = load_tasks(["path/to/capitals.yaml"])
+    assert [one.id for one in task.documents] == ["fr", "no"]
+    assert task.documents[0].prompt == "What is the capital of France?\n"
+    assert task.documents[1].references == ("Oslo", "Oslo, Norway")
+    assert task.until == ("\n",)
+    (again,) = load_tasks(["path/to"])
+    assert again.documents == task.documents
+    evaluation = kdbench.evaluate(
+        model=str(world.student),
+        tasks="path/to/capitals.yaml",
+        seeds=(1, 2),
+        max_new_tokens=8,
+        device="cpu",
+    )
+    result = evaluation.results["capitals"]
+    assert {"rougeL", "exact_match,none"} <= set(result.metrics)
+    assert result.metrics["rougeL"].n == 2
+
+
+def test_the_example_plug_in_of_a_task_is_listed(tmp_path) -> None:
+    site = install(tmp_path, "add-a-task.md")
+    found = blocks(ROOT / "docs" / "add-a-task.md")
+    (text,) = [block.text for block in found if block.info == ("yaml", "task")]
+    (site / "kdbench_example_tasks" / "capitals.yaml").write_text(text, "utf-8")
+    listed = run(site, "tasks")
+    assert any(line.startswith("capitals ") for line in listed.splitlines())
+
+
+def test_python_examples_run(tmp_path, monkeypatch, world, capsys) -> None:
+    """Those of the pages on evaluation and tables, in this order."""
+    (tmp_path / "path" / "to").mkdir(parents=True)
+    shutil.copytree(world.student, tmp_path / "path" / "to" / "student")
+    shutil.copytree(world.data, tmp_path / "path" / "to" / "data")
+    monkeypatch.chdir(tmp_path)
+    found = [b for b in of_kind("python") if b.info[1:2] == ("test",) and "/" not in b.info[2]]
+    assert [block.info[2] for block in found] == ["evaluate", "table"]
+    for block in found:
+        exec(compile(block.text, block.id, "exec"), {})
+    printed = capsys.readouterr().out
+    assert "results/student/minillm" in printed
+    assert "setting,row,kind" in printed
+
+
+def test_the_lists_of_parts_are_complete() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    assert backends.names() == ["hf"]
+    ends = {f"distinct_{n}" for n in (2, 3)}  # "distinct_1 to distinct_4"
+    assert all(f"`{name}`" in text for name in set(metrics.names()) - ends)
+
+
+def test_the_measured_run_of_the_gpu_page_is_that_of_its_file() -> None:
+    file = ROOT / "results" / "SmolLM2-135M-Instruct" / "minillm-d084fe5d" / "run.json"
+    record = json.loads(file.read_text("utf-8"))
+    text = (ROOT / "docs" / "gpu.md").read_text("utf-8")
+    for name, task in record["tasks"].items():
+        samples, seconds = task["generated_samples"], task["generated_seconds"]
+        rates = f"{samples / seconds:.1f} | {task['generated_tokens'] / seconds:,.0f}"
+        assert f"| {name} | {samples:,} | {seconds:.1f} | {rates} |" in text
+    assert f"{record['model']['parameters']:,}" in text
+    assert record["environment"]["gpus"][0] in text
