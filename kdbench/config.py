@@ -60,11 +60,9 @@ class ProtocolSettings(Settings):
         return {k: v for k, v in given.items() if v is not None or k == "max_prompt_tokens"}
 
 
-class EvalSettings(ProtocolSettings):
-    """`kdbench eval model=…`: measure a checkpoint."""
+class MeasureSettings(ProtocolSettings):
+    """On what to measure, what, and where the results go."""
 
-    model: str = Field(description="checkpoint folder, GGUF file, or a name on the hub")
-    tasks: Names = Field(FIVE, description="tasks by name, or paths of lm-eval YAML files")
     data: Path | None = Field(None, description="folder of the data sets (else KDBENCH_DATA, hub)")
     limit: int | None = Field(None, ge=1, description="first so many documents of each task")
     metrics: Names = Field((), description="metrics by name; none given means all")
@@ -72,6 +70,20 @@ class EvalSettings(ProtocolSettings):
     name: str | None = Field(None, description="the model's name in results and tables")
     method: str | None = Field(None, description="the row's label in the table, such as GKD")
     setting: str | None = Field(None, description="the table's group of rows that compare")
+
+    @field_validator("name")
+    @classmethod
+    def _folder_name(cls, value: str | None) -> str | None:
+        if value is not None and (not value.strip(" .") or {"/", "\\"} & set(value)):
+            raise ValueError("must be the name of a folder, without / and \\")
+        return value
+
+
+class EvalSettings(MeasureSettings):
+    """`kdbench eval model=…`: measure a checkpoint."""
+
+    model: str = Field(description="checkpoint folder, GGUF file, or a name on the hub")
+    tasks: Names = Field(FIVE, description="tasks by name, or paths of lm-eval YAML files")
     backend: str = Field("hf", description="what generates the text; see kdbench backends")
     batch_size: int | Literal["auto"] = Field("auto", description="sequences that decode at once")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
@@ -100,20 +112,13 @@ class EvalSettings(ProtocolSettings):
         return value
 
 
-class ScoreSettings(ProtocolSettings):
+class ScoreSettings(MeasureSettings):
     """`kdbench score samples=FILE task=…`: measure texts made elsewhere, or a stored run again."""
 
     protocol: str = Field("external", description="the protocol that the texts were made with")
     samples: Path | None = Field(None, description="JSONL of {id, output, seed, …}")
     task: str | None = Field(None, description="task by name, or path of a lm-eval YAML file")
     run: Path | None = Field(None, description="folder of a stored run to score again")
-    data: Path | None = Field(None, description="folder of the data sets (else KDBENCH_DATA, hub)")
-    limit: int | None = Field(None, ge=1, description="first so many documents of the task")
-    metrics: Names = Field((), description="metrics by name; none given means all")
-    results: Path = Field(Path("results"), description="folder of the results")
-    name: str | None = Field(None, description="the model's name in results and tables")
-    method: str | None = Field(None, description="the row's label in the table, such as GKD")
-    setting: str | None = Field(None, description="the table's group of rows that compare")
 
 
 class TableSettings(Settings):

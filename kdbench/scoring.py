@@ -8,7 +8,7 @@ from kdbench.errors import InputError
 from kdbench.generate import Sample
 from kdbench.metrics import Answer, CorpusMetric, ForwardMetric, Metric, SampleMetric
 from kdbench.protocol import Protocol, postprocess
-from kdbench.statistics import corpus_estimate, document_means, estimate
+from kdbench.statistics import Estimate, corpus_estimate, document_means, estimate
 from kdbench.store import MetricResult, TaskResult
 from kdbench.task import Task
 
@@ -142,21 +142,14 @@ def _scores(
     )
 
 
-def _result(metric: Metric, numbers: Any) -> MetricResult:
-    reason = None
-    if numbers.value is None:
-        forward = isinstance(metric, ForwardMetric)
-        reason = "needs the model" if forward else "not known for these samples"
-    if isinstance(metric, ForwardMetric):  # it has no seeds
-        return MetricResult(
-            **{**asdict(numbers), "per_seed": {}},
-            unit=metric.unit,
-            direction=metric.direction,
-            version=str(metric.version),
-            reason=reason,
-        )
+def _result(metric: Metric, numbers: Estimate) -> MetricResult:
+    fields = asdict(numbers)
+    reason = None if numbers.value is not None else "not known for these samples"
+    if isinstance(metric, ForwardMetric):
+        fields["per_seed"] = {}  # it has no seeds
+        reason = reason and "needs the model"
     return MetricResult(
-        **asdict(numbers),
+        **fields,
         unit=metric.unit,
         direction=metric.direction,
         version=str(metric.version),

@@ -20,6 +20,7 @@ from typing import Any
 from kdbench.errors import InputError
 from kdbench.files import SCHEMA, LinesFile, read_json, write_json
 from kdbench.generate import Sample
+from kdbench.statistics import Estimate
 
 _RUN_FIELDS = {
     "model": dict,
@@ -33,18 +34,9 @@ _RUN_FIELDS = {
 
 
 @dataclass(frozen=True)
-class MetricResult:
-    """One metric of one task: an estimate, what it is, and why it may be missing.
+class MetricResult(Estimate):
+    """One metric of one task: an estimate, what it is, and why it may be missing."""
 
-    The fields of the estimate are those of `kdbench.statistics.Estimate`.
-    """
-
-    value: float | None
-    ci_low: float | None
-    ci_high: float | None
-    seed_sd: float | None
-    per_seed: Mapping[str, float | None]
-    n: int
     unit: str
     direction: str
     version: str

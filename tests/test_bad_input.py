@@ -156,6 +156,10 @@ CASES: dict[str, tuple[Broken, str]] = {
         "unknown key 'batchsize': did you mean 'batch_size'",
     ),
     "value of another type": (with_arguments("limit=many"), "limit=many: "),
+    "a name that is a path": (
+        with_arguments("name=../x"),
+        "name=../x: must be the name",
+    ),
     "bad shard": (with_arguments("shard=4/4"), "shard=4/4: must be I/N"),
     "not key=value": (with_arguments("dolly"), "'dolly' is not key=value"),
     "seeds twice": (with_arguments("seeds=1,1"), "seeds=1,1: give each seed once"),
