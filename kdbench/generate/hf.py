@@ -49,7 +49,7 @@ class HFBackend:
         """Token ids of a document's prompt, cut on the right at `max_prompt_tokens`.
 
         Raises:
-            InputError: prompt and response do not fit into the model's positions.
+            InputError: no token, or more with the response than the model has positions.
         """
         if self.protocol.prompt == "chat":
             turns = [{"role": "user", "content": message}]
@@ -58,6 +58,8 @@ class HFBackend:
             )
         ids = self.tokenizer(prompt, add_special_tokens=self.protocol.add_bos)["input_ids"]
         kept = tuple(ids[: self.protocol.max_prompt_tokens])
+        if not kept:
+            raise InputError(f"a prompt encodes to no tokens: '{prompt[:40]}'")
         positions = getattr(self.model.config, "max_position_embeddings", None)
         if positions and len(kept) + self.protocol.max_new_tokens > positions:
             raise InputError(

@@ -252,6 +252,11 @@ def test_what_does_not_fit_into_the_positions_is_an_error(world: World) -> None:
         engine.encode(PROMPTS[1], "")
 
 
+def test_a_prompt_of_no_tokens_is_an_error(world: World) -> None:
+    with pytest.raises(InputError, match="encodes to no tokens"):
+        backend(world.student, get_protocol("minillm")).encode("", "")
+
+
 def test_chat_protocol_uses_the_tokenizers_template(world: World) -> None:
     engine = backend(world.student, get_protocol("chat", {"max_new_tokens": 4}))
     text = engine.tokenizer.apply_chat_template(
