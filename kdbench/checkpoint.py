@@ -170,7 +170,10 @@ def _check_folder(path: Path, unsafe_pickle: bool) -> str | None:
             raise InputError(f"model={path}: several GGUF files; name one of {', '.join(ggufs)}")
         raise InputError(f"model={path}: no checkpoint here (no config.json and no .gguf)")
     for index in path.glob("*.safetensors.index.json"):
-        shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        try:
+            shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InputError(f"{index}: not an index of shards: {error}") from None
         missing = sorted(shard for shard in shards if not (path / shard).is_file())
         if missing:
             raise InputError(f"{path}: {missing[0]} is missing (interrupted download?)")
@@ -187,12 +190,18 @@ def _check_folder(path: Path, unsafe_pickle: bool) -> str | None:
 
 def _fetch(model: str, revision: str | None, unsafe_pickle: bool) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+    )
 
+    unreachable = (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError)
     patterns = [p for p in _IDENTITY if unsafe_pickle or not p.endswith(".bin")] + ["*.py"]
     try:
         return Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
+    except (*unreachable, HFValidationError) as error:
         raise InputError(
             f"model={model}: no such folder, and the hub does not give it "
             f"({type(error).__name__}); check the name, or pass a local folder"
@@ -205,6 +214,9 @@ def _describe(path: Path, name: str, gguf: str | None, revision: str | None) -> 
         card = json.loads(card_file.read_text("utf-8")) if card_file.is_file() else {}
     except ValueError as error:
         raise InputError(f"{card_file}: not JSON: {error}") from None
+    labels = [card.get(key) for key in ("method", "setting")] if isinstance(card, dict) else [0]
+    if not all(label is None or isinstance(label, str) for label in labels):
+        raise InputError(f"{card_file}: not a run card: 'method' and 'setting' must be strings")
     return Checkpoint(name, path, gguf, revision, _hash(path, gguf), card)
 
 

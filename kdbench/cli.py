@@ -3,6 +3,7 @@
 Every verb's keys are the fields of its settings; nothing heavy is imported before a verb runs.
 """
 
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -172,12 +173,13 @@ def _guarded(run: Verb, arguments: list[str]) -> int:
         return run(arguments) or 0
     except InputError as error:
         return _complain(str(error), EXIT_INPUT)
+    except BrokenPipeError:  # the reader, such as `head`, has had enough
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - so that the exit flushes nowhere
+        return 0
     except OSError as error:  # a full disk, a folder that may not be written
         return _complain(f"{error.filename or 'write'}: {error.strerror or error}", EXIT_INPUT)
     except KeyboardInterrupt:
         return _complain("interrupted; the same command goes on from here", EXIT_INTERRUPTED)
-    except BrokenPipeError:
-        return 0
 
 
 def _complain(line: str, code: int) -> int:
@@ -256,7 +258,6 @@ def _say(line: str) -> None:
 def _quiet_libraries() -> None:
     """Hold back the bars and hints of the libraries below; ours say what matters."""
     import logging
-    import os
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

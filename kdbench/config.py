@@ -45,7 +45,9 @@ class ProtocolSettings(Settings):
     max_new_tokens: int | None = Field(
         None, ge=1, description="response limit, tokens (else the protocol's, and so on)"
     )
-    temperature: float | None = Field(None, ge=0, description="sampling temperature, 0 is greedy")
+    temperature: float | None = Field(
+        None, ge=0, le=1e6, description="sampling temperature, 0 is greedy"
+    )
     top_p: float | None = Field(None, gt=0, le=1, description="nucleus mass, 1 is off")
     top_k: int | None = Field(None, ge=0, description="number of tokens kept, 0 is off")
     no_repeat_ngram_size: int | None = Field(None, ge=0, description="n-gram rule, 0 is off")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from kdbench.checkpoint import Checkpoint, find_checkpoint
 from kdbench.config import EvalSettings
+from kdbench.errors import InputError
 from kdbench.generate import Backend, Options, Prompt, Row, Sample, backends
 from kdbench.metrics import ForwardMetric, Metric, Reference, make_metrics, with_stored
 from kdbench.progress import progress
@@ -58,7 +59,8 @@ def evaluate(settings: EvalSettings) -> Evaluation:
             if result is not None:
                 results[task.name] = result
     except BaseException:
-        work.record.note(status="failed")
+        if work.begun:  # a run that another call made is not spoiled by this one's bad input
+            work.record.note(status="failed")
         raise
     work.record.finish(method=settings.method, setting=settings.setting)
     return Evaluation(work.run.path, results, work.generated)
@@ -70,6 +72,7 @@ class _Work:
     def __init__(self, settings: EvalSettings, protocol: Protocol, checkpoint: Checkpoint):
         self.settings, self.protocol, self.checkpoint = settings, protocol, checkpoint
         self.generated = 0
+        self.begun = False
         texts = {
             "checkpoint": checkpoint.sha256,
             "protocol": protocol.as_dict(),
@@ -125,7 +128,7 @@ class _Work:
             # Whatever is wrong with model or prompts shows here, before anything is written.
             self._encode(task)
         with self.run.lock(f"{task.name}{self._shard_suffix}"):
-            self.record.check_same_texts(task.name, fingerprint(task, self.protocol))
+            self._check_samples(task)
             if self._rows_missing(task):
                 self._generate(task)
         with self.run.lock(task.name, wait=self.settings.shard is not None):
@@ -144,6 +147,14 @@ class _Work:
         for shard in self.run.shard_files(task.name):
             shard.path.unlink()
         return self.run.write_task(result)
+
+    def _check_samples(self, task: Task) -> None:
+        self.record.check_same_texts(task.name, fingerprint(task, self.protocol))
+        if not self.record.task(task.name) and self._read_samples(task):
+            raise InputError(
+                f"{self.run.path}: has samples of '{task.name}', but run.json does not say "
+                "what they answer; delete the folder, or bring run.json back"
+            )
 
     def _rows_missing(self, task: Task) -> bool:
         there = self._read_samples(task)
@@ -192,6 +203,7 @@ class _Work:
                 yield batch
 
     def _note_begin(self, task: Task, cut_prompts: int) -> None:
+        self.begun = True
         texts = fingerprint(task, self.protocol)
         self.record.begin(task.name, texts, self.backend.batch_size, cut_prompts)
 

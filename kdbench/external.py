@@ -49,11 +49,14 @@ def _score_file(settings: ScoreSettings, path: Path, task_name: str) -> Evaluati
     samples = _read(path, {document.id for document in task.documents}, task.name)
     protocol = _protocol(settings, tuple(sorted({seed for _, seed in samples})))
     metrics = [one for one in make_metrics(settings.metrics) if not isinstance(one, ForwardMetric)]
-    result, scores = score_task(task, protocol, samples, metrics, {})
     name = settings.name or path.stem
     texts = {"backend": "external", "limit": settings.limit, "protocol": protocol.as_dict()}
     run = RunFolder(settings.results / name / run_id(protocol.name, texts))
     _check_same_texts(run, task.name, samples)
+    old = run.read_task(task.name)
+    if old:
+        metrics = with_stored(metrics, old.metrics)
+    result, scores = score_task(task, protocol, samples, metrics, {})
     identity = {
         "model": {
             "name": name,
@@ -106,6 +109,8 @@ def _score_run(settings: ScoreSettings, path: Path) -> Evaluation:
         old = run.read_task(task.name)
         metrics = with_stored(make_metrics(settings.metrics), old.metrics if old else ())
         forward = {one.name: _values(run, task.name, one) for one in metrics}
+        # What needs the model and was not measured is left to `kdbench eval`.
+        metrics = [m for m in metrics if forward[m.name] or not isinstance(m, ForwardMetric)]
         cut = record.task(task.name).get("cut_prompts")
         with run.lock(task.name):
             result, scores = score_task(task, protocol, samples, metrics, forward, cut)

@@ -49,6 +49,8 @@ class Protocol:
         Raises:
             InputError: seeds that repeat, no seed, or several seeds of greedy decoding.
         """
+        # Six decimals, as results are stored.
+        fields = {key: round(v, 6) if isinstance(v, float) else v for key, v in fields.items()}
         fields = {key: tuple(v) if isinstance(v, list) else v for key, v in fields.items()}
         changed = {k: v for k, v in sorted(fields.items()) if v != getattr(self, k)}
         name = "+".join([self.name, *(f"{key}={_word(value)}" for key, value in changed.items())])

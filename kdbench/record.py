@@ -9,7 +9,7 @@ from kdbench.environment import environment, git_state
 from kdbench.errors import InputError
 from kdbench.store import RunFolder
 
-_TEXTS = ("task_version", "data_sha256", "prompts_sha256")
+_TEXTS = ("task_version", "definition_sha256", "data_sha256", "prompts_sha256")
 
 
 class RunRecord:
@@ -34,7 +34,10 @@ class RunRecord:
 
         def change(run: dict[str, Any]) -> dict[str, Any]:
             run = run or self._new()
-            entry = {**run["tasks"].get(task, {}), **{key: fingerprint[key] for key in _TEXTS}}
+            entry = {
+                **run["tasks"].get(task, {}),
+                **{key: fingerprint[key] for key in _TEXTS if key in fingerprint},
+            }
             entry["cut_prompts"] = cut_prompts
             return {
                 **run,
@@ -53,11 +56,11 @@ class RunRecord:
         """
         noted = self.task(task)
         for key in _TEXTS:
-            if noted and noted[key] != fingerprint[key]:
+            if noted and key in fingerprint and noted.get(key) != fingerprint[key]:
+                was, now = str(noted.get(key))[:12], fingerprint[key][:12]
                 raise InputError(
                     f"{self.run.path}: its samples of '{task}' answer other prompts ({key} was "
-                    f"{noted[key][:12]}, is {fingerprint[key][:12]}); pass name=… to keep both, or "
-                    "delete the folder"
+                    f"{was}, is {now}); pass name=… to keep both, or delete the folder"
                 )
 
     def task(self, task: str) -> dict[str, Any]:

@@ -18,7 +18,9 @@ Scores = dict[int, list[float | None]]  # by seed, in document order
 
 def fingerprint(task: Task, protocol: Protocol) -> dict[str, Any]:
     """What decides a number, apart from the checkpoint; equal before two runs compare."""
+    definition = {} if task.bundled else {"definition_sha256": task.definition_sha256}
     return {
+        **definition,
         "task": task.name,
         "task_version": task.version,
         "data_sha256": task.data["sha256"],
@@ -157,6 +159,12 @@ def _result(metric: Metric, numbers: Estimate) -> MetricResult:
     )
 
 
+def _number(value: Any) -> float | None:
+    """A plain number; what a YAML aggregates in another way (pairs, lists) has none."""
+    value = value.item() if hasattr(value, "item") else value
+    return float(value) if isinstance(value, int | float) else None
+
+
 def _own_scores(
     task: Task, seeds: Sequence[int], samples: Samples
 ) -> "list[tuple[str, Scores, str]]":
@@ -172,12 +180,13 @@ def _own_scores(
         ]
         for one in task.lm_eval._filters:
             one.apply(instances)
-            for document, instance in zip(task.documents, instances, strict=True):
+            for index, instance in enumerate(instances):
                 outcome = instance.filtered_resps[one.name]
-                for name, value in task.lm_eval.process_results(document.fields, [outcome]).items():
-                    scores = collected.setdefault(f"{name},{one.name}", {})
-                    number = float(value) if isinstance(value, int | float) else None
-                    scores.setdefault(seed, []).append(number)
+                fields = task.documents[index].fields
+                for name, value in task.lm_eval.process_results(fields, [outcome]).items():
+                    by_seed = collected.setdefault(f"{name},{one.name}", {})
+                    column = by_seed.setdefault(seed, [None] * len(task.documents))
+                    column[index] = _number(value)
     better = task.lm_eval.higher_is_better()
     return [
         (name, scores, "higher" if better.get(name.split(",")[0], True) else "lower")

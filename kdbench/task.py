@@ -8,6 +8,7 @@ import hashlib
 import importlib.util
 import json
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ from kdbench.registry import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_NAME = re.compile(r"[A-Za-z0-9._+-]+")
 
 TITLES = {
     "dolly": "Dolly",
@@ -62,7 +65,8 @@ class Task:
         data: `rows`, `used`, `sha256` of the whole set, and `published`: whether the content is
             that of the papers (None where their content is not known).
         lm_eval: the object that lm-eval made of the YAML.
-        bundled: whether it is one of kdbench's own.
+        bundled: whether it is one of kdbench's own, whose version says when it changed.
+        definition_sha256: of the YAML and the files beside it, for a task that is not.
     """
 
     name: str
@@ -72,6 +76,7 @@ class Task:
     data: Mapping[str, Any]
     lm_eval: Any = field(repr=False, compare=False)
     bundled: bool
+    definition_sha256: str | None = None
 
     @property
     def prompts_sha256(self) -> str:
@@ -136,20 +141,26 @@ def _find(word: str) -> list[tuple[str | None, Path]]:
 
 
 def _load(name: str | None, path: Path, data: Path | None, limit: int | None) -> Task:
-    own = path.is_relative_to(bundled("tasks"))
+    path = path.resolve()
+    own = path.is_relative_to(bundled("tasks").resolve())
+    if name is None and own:
+        name = path.stem
     task = _through_lm_eval(path, {"data": str(data)} if own and data else {})
     name = name or str(task.config.task)
+    if not _NAME.fullmatch(name) or name == "run":
+        raise InputError(f"{path}: '{name}' cannot name a file of results; rename the task")
     if task.OUTPUT_TYPE != "generate_until":
         raise InputError(f"{path}: output_type is {task.OUTPUT_TYPE}; kdbench runs generate_until")
     rows = list(task.eval_docs)
-    documents = tuple(_documents(task, rows, path))
+    documents = tuple(_documents(task, rows, path, own))
+    until = task.config.generation_kwargs.get("until") or ()
     content = (task.config.metadata or {}).get("content_sha256")
     used = documents[:limit]
     return Task(
         name=name,
         version=str(task.VERSION),
         documents=used,
-        until=tuple(task.config.generation_kwargs.get("until") or ()),
+        until=(until,) if isinstance(until, str) else tuple(until),
         data={
             "rows": len(rows),
             "used": len(used),
@@ -158,6 +169,7 @@ def _load(name: str | None, path: Path, data: Path | None, limit: int | None) ->
         },
         lm_eval=task,
         bundled=own,
+        definition_sha256=None if own else _definition(path),
     )
 
 
@@ -180,11 +192,18 @@ def _through_lm_eval(path: Path, metadata: dict[str, Any]) -> Any:
     return tasks[0]
 
 
-def _documents(task: Any, rows: Sequence[Mapping[str, Any]], path: Path) -> "Iterator[Document]":
+def _definition(path: Path) -> str:
+    files = sorted({path, *path.parent.glob("*.yaml"), *path.parent.glob("*.py")})
+    return _sha256([[file.name, file.read_bytes().hex()] for file in files])
+
+
+def _documents(
+    task: Any, rows: Sequence[Mapping[str, Any]], path: Path, own: bool
+) -> "Iterator[Document]":
     task.set_fewshot_seed(1234)  # lm-eval's default
     seen: set[str] = set()
     for index, row in enumerate(rows):
-        document = _document(task, row, index)
+        document = _document(task, row, index, own)
         if document.id in seen:
             raise InputError(f"{path}: two documents have the id '{document.id}'")
         if not document.references or not all(document.references):
@@ -193,13 +212,14 @@ def _documents(task: Any, rows: Sequence[Mapping[str, Any]], path: Path) -> "Ite
         yield document
 
 
-def _document(task: Any, row: Mapping[str, Any], index: int) -> Document:
+def _document(task: Any, row: Mapping[str, Any], index: int, own: bool) -> Document:
     prompt = task.fewshot_context(row, task.config.num_fewshot or 0)
     target = task.doc_to_target(row)
     if task.config.doc_to_choice is not None:
         target = task.doc_to_choice(row)[target]
     references = target if isinstance(target, list | tuple) else [target]
-    instruction = row.get("instruction")
+    # What is template in a third party's prompt, and what is context, only its author knows.
+    instruction = row.get("instruction") if own else None
     message = f"{instruction}\n\n{row.get('input') or ''}".strip() if instruction else prompt
     return Document(
         id=str(row.get("id", index)),

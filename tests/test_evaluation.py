@@ -153,6 +153,24 @@ def test_a_new_metric_is_measured_without_generating(world: World, tmp_path: Pat
     assert set(more.results["dolly"].metrics) == {"rougeL", "empty", "lm_loss"}
 
 
+def test_samples_without_their_record_are_refused(world: World, tmp_path: Path) -> None:
+    first = run(world, tmp_path, tasks=("dolly",), limit=2)
+    (first.run / "run.json").unlink()
+    (first.run / "dolly.json").unlink()
+    with pytest.raises(InputError, match=r"run\.json does not say what they answer"):
+        run(world, tmp_path, tasks=("dolly",), limit=2)
+
+
+def test_bad_input_does_not_spoil_a_complete_run(world: World, tmp_path: Path) -> None:
+    first = run(world, tmp_path, tasks=("dolly",), limit=2)
+    before = (first.run / "run.json").read_bytes()
+    (first.run / "samples" / "dolly.jsonl").write_text("oops\n")
+    (first.run / "dolly.json").unlink()
+    with pytest.raises(InputError, match="not a line of JSON"):
+        run(world, tmp_path, tasks=("dolly",), limit=2)
+    assert (first.run / "run.json").read_bytes() == before
+
+
 def test_labels_given_later_are_taken_over(world: World, tmp_path: Path) -> None:
     first = run(world, tmp_path, tasks=("dolly",), limit=2)
     again = run(world, tmp_path, tasks=("dolly",), limit=2, method="GKD", setting="toy")

@@ -113,6 +113,14 @@ def test_the_tasks_of_one_name_are_one_row(world: World, tmp_path: Path) -> None
     assert [cell.value for cell in row.cells] == [100] * 6
 
 
+def test_a_metric_scored_later_is_added(world: World, tmp_path: Path) -> None:
+    where = {"task": "dolly", "data": world.data, "name": "x", "results": tmp_path / "results"}
+    file = perfect(world, tmp_path, "dolly")
+    kdbench.score(samples=file, metrics="rougeL", **where)
+    both = kdbench.score(samples=file, metrics="empty", **where)
+    assert set(both.results["dolly"].metrics) == {"rougeL", "empty"}
+
+
 def test_other_texts_under_one_name_are_refused(world: World, tmp_path: Path) -> None:
     where = {"task": "dolly", "data": world.data, "name": "x", "results": tmp_path / "results"}
     first = kdbench.score(samples=perfect(world, tmp_path, "dolly"), **where)

@@ -168,6 +168,36 @@ def test_a_foreign_yaml_runs_and_its_own_metrics_are_kept(
         assert line["scores"]["exact_match,whole"] == float(own)
 
 
+def test_a_single_stop_string_is_one_string(foreign: Path) -> None:
+    text = foreign.read_text()
+    assert 'until: ["\\n", "Q:"]' in text
+    foreign.write_text(text.replace('until: ["\\n", "Q:"]', 'until: "Question:"'))
+    assert load_tasks([str(foreign)])[0].until == ("Question:",)
+
+
+@pytest.mark.parametrize("name", ["run", "a/b", "../x"])
+def test_a_name_that_cannot_name_a_file_is_refused(foreign: Path, name: str) -> None:
+    foreign.write_text(foreign.read_text().replace("task: capitals", f"task: {name}"))
+    with pytest.raises(InputError, match="cannot name a file of results"):
+        load_tasks([str(foreign)])
+
+
+def test_a_changed_definition_of_a_foreign_task_is_another_task(
+    foreign: Path, world: World, tmp_path: Path
+) -> None:
+    settings = {"model": str(world.student), "tasks": str(foreign), "protocol": "greedy"}
+    settings |= {"max_new_tokens": 3, "results": tmp_path / "results", "device": "cpu"}
+    kdbench.evaluate(**settings)
+    foreign.write_text(foreign.read_text().replace("ignore_case: true", "ignore_case: false"))
+    with pytest.raises(InputError, match="definition_sha256 was"):
+        kdbench.evaluate(**settings)
+
+
+def test_a_bundled_task_is_known_by_its_path_too(world: World) -> None:
+    (task,) = load_tasks([str(known_tasks()["dolly"])], world.data)
+    assert task == load(world, "dolly")
+
+
 def test_two_tasks_of_one_name_are_refused(world: World) -> None:
     with pytest.raises(InputError, match="'dolly' is named twice"):
         load_tasks(["dolly", "dolly"], world.data)

@@ -42,6 +42,11 @@ class HFBackend:
         self.batch_size = options.batch_size
         self._eos = _end_tokens(self.model, self.tokenizer)
         self._accepts = set(inspect.signature(self.model.forward).parameters)
+        if "past_key_values" not in self._accepts:
+            raise InputError(
+                f"{checkpoint.path}: {type(self.model).__name__} keeps no key-value cache, which "
+                "backend=hf decodes with"
+            )
         if protocol.prompt == "chat" and not self.tokenizer.chat_template:
             raise InputError(f"{checkpoint.path}: no chat template; use protocol=minillm or greedy")
 
@@ -60,6 +65,8 @@ class HFBackend:
         kept = tuple(ids[: self.protocol.max_prompt_tokens])
         if not kept:
             raise InputError(f"a prompt encodes to no tokens: '{prompt[:40]}'")
+        if max(kept) >= self.model.get_input_embeddings().num_embeddings:
+            raise InputError("the tokenizer has more tokens than the model's embedding: not a pair")
         positions = getattr(self.model.config, "max_position_embeddings", None)
         if positions and len(kept) + self.protocol.max_new_tokens > positions:
             raise InputError(

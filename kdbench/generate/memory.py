@@ -6,6 +6,7 @@ from typing import Any
 # Decoding grows no faster beyond these: a CPU is bound by arithmetic, a GPU by its caches.
 _MOST = {"cpu": 64, "cuda": 512}
 _SHARE = 0.5  # of free memory; activations, fragmentation and other processes take the rest
+_FREE_IF_UNKNOWN = 4 * 2**30
 _LOGIT_COPIES = 6  # float32 tensors of (rows, V) that live at once while a token is chosen
 
 
@@ -37,4 +38,6 @@ def _free_bytes(device: str) -> int:
         import torch
 
         return int(torch.cuda.mem_get_info()[0])
+    if "SC_AVPHYS_PAGES" not in os.sysconf_names:  # macOS does not say
+        return _FREE_IF_UNKNOWN
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

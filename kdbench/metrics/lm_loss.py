@@ -7,9 +7,11 @@ Source: logged beside ROUGE-L by MiniLLM's evaluation.
 """
 
 import inspect
+import math
 from collections.abc import Sequence
 from typing import Any
 
+from kdbench.errors import InputError
 from kdbench.metrics import ForwardMetric, Reference, metrics
 
 _TOKENS_PER_BATCH = 4096  # fixed: the company of a document must not depend on settings
@@ -45,7 +47,13 @@ class LMLoss(ForwardMetric):
     ) -> list[float]:
         """Mean token loss of each reference."""
         pairs = [(one.prompt_ids, _target(tokenizer, one.text, limit)) for one in batch]
-        return _losses(model, len(tokenizer), pairs)
+        losses = _losses(model, len(tokenizer), pairs)
+        for one, loss in zip(batch, losses, strict=True):
+            if not math.isfinite(loss):
+                raise InputError(
+                    f"lm_loss of document '{one.document}' is not finite: broken weights?"
+                )
+        return losses
 
 
 def _target(tokenizer: Any, text: str, limit: int) -> list[int]:
