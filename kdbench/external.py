@@ -76,7 +76,7 @@ def _score_file(settings: ScoreSettings, path: Path, task_name: str) -> Evaluati
         record.begin(task.name, fingerprint(task, protocol))
         run.lines(task.name).replace(sample_record(samples[key], scores[key]) for key in scores)
         result = run.write_task(result)
-    record.note(status="complete")
+    record.finish(method=settings.method, setting=settings.setting)
     return Evaluation(run.path, {task.name: result}, 0)
 
 

@@ -64,7 +64,8 @@ def test_dtypes(world: World) -> None:
 
 
 def test_auto_device_is_here() -> None:
-    torch.empty(1, device=pick_device("auto"))
+    device = pick_device("auto")
+    assert torch.empty(1, device=device).device.type == device
 
 
 def test_a_gguf_file_is_a_checkpoint(world: World, tmp_path: Path) -> None:

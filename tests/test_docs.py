@@ -198,7 +198,7 @@ def test_yaml_blocks_are_yaml(block: Block) -> None:
 
 @pytest.mark.parametrize("block", params(of_kind("python")))
 def test_python_blocks_parse(block: Block) -> None:
-    ast.parse(block.text)
+    assert ast.parse(block.text).body
 
 
 def test_the_protocols_are_printed_as_they_are() -> None:
