@@ -186,6 +186,7 @@ def sample_record(
     """A line of a samples file."""
     record = asdict(sample)
     record["id"] = record.pop("document")
+    del record["tokens"]
     return record if scores is None else {**record, "scores": dict(scores)}
 
 

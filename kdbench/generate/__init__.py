@@ -5,7 +5,7 @@ give the text of a row whatever its company: batch size, order, process, a resum
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 from typing import Protocol as Interface
 
@@ -41,6 +41,7 @@ class Sample:
         output: decoded without special tokens, cut at a stop string, not post-processed.
         n_tokens: generated tokens, the end-of-sequence token not counted; None if not known.
         finish: `stop` (end of sequence or stop string) or `length`; None if not known.
+        tokens: the generated ids, with the end token where it was chosen; not stored.
     """
 
     document: str
@@ -48,6 +49,7 @@ class Sample:
     output: str
     n_tokens: int | None = None
     finish: Literal["stop", "length"] | None = None
+    tokens: tuple[int, ...] = field(default=(), repr=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ class Response:
     def take(self, token: int) -> Sample | None:
         """Take the next token; the sample if it was the last."""
         if token in self._end_tokens:
-            return self._finish(self._text(), "stop")
+            return self._finish(self._text(), "stop", (token,))
         self._tokens.append(token)
         self._ngrams.append(token)
         if self._until:
@@ -64,6 +64,9 @@ class Response:
     def _text(self) -> str:
         return str(self._tokenizer.decode(self._tokens, skip_special_tokens=True))
 
-    def _finish(self, text: str, finish: Literal["stop", "length"]) -> Sample:
+    def _finish(
+        self, text: str, finish: Literal["stop", "length"], end: tuple[int, ...] = ()
+    ) -> Sample:
         self.finished = True
-        return Sample(self.row.document, self.row.seed, text, len(self._tokens), finish)
+        row, tokens = self.row, (*self._tokens, *end)
+        return Sample(row.document, row.seed, text, len(self._tokens), finish, tokens)

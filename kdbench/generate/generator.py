@@ -1,0 +1,170 @@
+"""The generation loop.
+
+The forward pass, the key-value caches and the logits warpers are transformers' own. The loop is
+ours, for what `model.generate` does not do: noise that belongs to a row (`noise`), one prefill for
+all seeds of a prompt, rows that leave the batch when they finish, an incremental n-gram rule.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from kdbench.errors import InputError
+from kdbench.generate import Prompt, Row, Sample
+from kdbench.generate.decoding import Begin, of_model
+from kdbench.generate.memory import rows_that_fit
+from kdbench.generate.response import Response
+from kdbench.protocol import Protocol
+
+if TYPE_CHECKING:
+    import torch
+
+# Rows leave when this share has finished: each time, the others' caches are copied together.
+_LEAVING_SHARE = 1 / 8
+
+
+class Generator:
+    """Generates with a loaded model under one protocol.
+
+    Args:
+        model: a transformers model in evaluation mode.
+        tokenizer: of the model.
+        protocol: lengths, decoding.
+        batch_size: rows that decode at once; None is found from the free memory.
+        begin: how a batch decodes, such as a mixture with a teacher; None is the model alone.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        protocol: Protocol,
+        batch_size: int | None = None,
+        begin: Begin | None = None,
+    ):
+        self.model, self.tokenizer, self.protocol = model, tokenizer, protocol
+        self.batch_size = batch_size
+        self._begin = begin or of_model(model, len(tokenizer))
+        self._eos = end_tokens(model, tokenizer)
+
+    def encode(self, prompt: str, message: str) -> Prompt:
+        """Token ids of a document's prompt, cut on the right at `max_prompt_tokens`.
+
+        Raises:
+            InputError: no token, or more with the response than the model has positions.
+        """
+        if self.protocol.prompt == "chat":
+            turns = [{"role": "user", "content": message}]
+            prompt = self.tokenizer.apply_chat_template(
+                turns, tokenize=False, add_generation_prompt=True
+            )
+        ids = self.tokenizer(prompt, add_special_tokens=self.protocol.add_bos)["input_ids"]
+        kept = tuple(ids[: self.protocol.max_prompt_tokens])
+        if not kept:
+            raise InputError(f"a prompt encodes to no tokens: '{prompt[:40]}'")
+        if max(kept) >= self.model.get_input_embeddings().num_embeddings:
+            raise InputError("the tokenizer has more tokens than the model's embedding: not a pair")
+        positions = getattr(self.model.config, "max_position_embeddings", None)
+        if positions and len(kept) + self.protocol.max_new_tokens > positions:
+            raise InputError(
+                f"a prompt of {len(kept)} tokens and {self.protocol.max_new_tokens} new ones do "
+                f"not fit into the model's {positions} positions; lower max_new_tokens= or "
+                "max_prompt_tokens="
+            )
+        return Prompt(kept, cut=len(kept) < len(ids))
+
+    def batches(self, rows: Sequence[Row]) -> Iterator[list[Row]]:
+        """The longest prompts first, so that what does not fit fails first."""
+        ordered = sorted(rows, key=lambda row: -len(row.prompt_ids))
+        if self.batch_size is None and ordered:
+            length = len(ordered[0].prompt_ids) + self.protocol.max_new_tokens
+            self.batch_size = rows_that_fit(self.model, length)
+        start = 0
+        while start < len(ordered):  # generate() may lower the batch size on the way
+            batch = ordered[start : start + (self.batch_size or 1)]
+            start += len(batch)
+            yield batch
+
+    def generate(self, rows: Sequence[Row], until: Sequence[str]) -> Iterator[Sample]:
+        """Yield the samples of one batch; when memory runs out, go on with half the rows.
+
+        Raises:
+            InputError: logits that are not finite.
+        """
+        from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
+
+        done = set()
+        try:
+            for sample in self._decode(rows, until):
+                done.add((sample.document, sample.seed))
+                yield sample
+        except RuntimeError as error:
+            if len(rows) == 1 or not should_reduce_batch_size(error):
+                raise
+        # Out of the handler, whose traceback would keep the batch's tensors alive.
+        rest = [row for row in rows if (row.document, row.seed) not in done]
+        if rest:
+            clear_device_cache(garbage_collection=True)
+            self.batch_size = max(1, len(rows) // 2)
+        while rest:
+            part, rest = rest[: self.batch_size], rest[self.batch_size :]
+            yield from self.generate(part, until)
+
+    def _decode(self, rows: Sequence[Row], until: Sequence[str]) -> Iterator[Sample]:
+        import torch
+
+        live = [Response(row, self.protocol, self.tokenizer, self._eos, until) for row in rows]
+        with torch.inference_mode():
+            decoding = self._begin([row.prompt_ids for row in rows], self.protocol.max_new_tokens)
+        while live:
+            with torch.inference_mode():  # not held while the caller has a sample
+                tokens = self._choose(decoding.logits, live)
+            for response, token in zip(live, tokens.tolist(), strict=True):
+                if not response.finished and (sample := response.take(token)):
+                    yield sample
+            going = [index for index, response in enumerate(live) if not response.finished]
+            if not going:
+                return
+            with torch.inference_mode():
+                if len(live) - len(going) >= _LEAVING_SHARE * len(live):
+                    live = [live[index] for index in going]
+                    kept = torch.tensor(going, device=tokens.device)
+                    decoding.keep(kept)
+                    tokens = tokens[kept]
+                decoding.advance(tokens)
+
+    def _choose(self, logits: "torch.Tensor", live: Sequence[Response]) -> "torch.Tensor":
+        """The next token of each row, int64."""
+        import torch
+        from transformers import TopKLogitsWarper, TopPLogitsWarper
+
+        from kdbench.generate.noise import gumbel
+
+        protocol = self.protocol
+        scores = logits.float()
+        banned = [(row, token) for row, one in enumerate(live) for token in one.banned()]
+        if banned:
+            where = torch.tensor(banned, device=scores.device)
+            scores[where[:, 0], where[:, 1]] = -torch.inf
+        if protocol.temperature > 0:
+            scores = scores / protocol.temperature
+            if protocol.top_k:
+                scores = TopKLogitsWarper(protocol.top_k)(None, scores)
+            if protocol.top_p < 1:
+                scores = TopPLogitsWarper(protocol.top_p)(None, scores)
+            keys = torch.tensor([response.key() for response in live], dtype=torch.int32)
+            scores = scores + gumbel(keys.to(scores.device), scores.shape[1])
+        best, tokens = scores.max(dim=-1)
+        if not torch.isfinite(best).all():
+            row = int((~torch.isfinite(best)).nonzero()[0])
+            raise InputError(
+                f"the logits of document '{live[row].row.document}' are not finite: the weights "
+                "are broken, or too large for dtype=float16 (try bfloat16)"
+            )
+        return tokens
+
+
+def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
+    """EOS of the tokenizer and of the generation configuration, which may name several."""
+    named = getattr(model.generation_config, "eos_token_id", None)
+    several = named if isinstance(named, list) else [named]
+    return frozenset({tokenizer.eos_token_id, *several} - {None})
