@@ -12,11 +12,12 @@ Every function takes the same keys as the command of its name.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kdbench.distillation import Trained
     from kdbench.evaluation import Evaluation
     from kdbench.tables import Table
 
 __version__ = "0.1.0"
-__all__ = ["InputError", "evaluate", "score", "table"]
+__all__ = ["InputError", "evaluate", "score", "table", "train"]
 
 from kdbench.errors import InputError
 
@@ -43,6 +44,18 @@ def score(**settings: Any) -> "Evaluation":
     from kdbench.external import score as run
 
     return run(build(ScoreSettings, settings))
+
+
+def train(**settings: Any) -> "Trained":
+    """Train a student; the keys of `kdbench train --help` and of the method.
+
+    Raises:
+        InputError: anything about models, data or settings that the caller can mend.
+    """
+    from kdbench.distillation import train as run
+    from kdbench.recipe import make_recipe
+
+    return run(make_recipe(settings))
 
 
 def table(**settings: Any) -> "Table":

@@ -80,6 +80,18 @@ def _score(arguments: list[str]) -> None:
     _print_evaluation(score(settings))
 
 
+@verb("train", "TrainSettings")
+def _train(arguments: list[str]) -> None:
+    """Train a student: method=… student=… teacher=… data=…; the same command again goes on."""
+    from kdbench.recipe import parse_recipe
+
+    recipe = parse_recipe(arguments)
+    _quiet_libraries()
+    from kdbench.distillation import train
+
+    _print_training(train(recipe))
+
+
 @verb("table", "TableSettings")
 def _table(arguments: list[str]) -> int:
     """Draw the comparison table from results and published numbers; --check for CI."""
@@ -139,6 +151,18 @@ def _metrics(arguments: list[str]) -> None:
     _print_rows(
         (part.name, part.unit, better[part.direction], _first_line(part.__doc__)) for part in parts
     )
+
+
+@verb("methods")
+def _methods(arguments: list[str]) -> None:
+    """List the distillation methods that are installed, plug-ins included."""
+    from kdbench.methods import methods
+
+    _no_arguments(arguments)
+    for name in methods.names():
+        method = methods.get(name)
+        _say(f"{name}  {_first_line(method.__doc__)}")
+        _print_rows([("", word, text) for word, text in method().describe().items()])
 
 
 @verb("backends")
@@ -222,6 +246,17 @@ def _print_evaluation(evaluation: Any) -> None:
     for task, result in evaluation.results.items():
         if result.cut_prompts:
             _say(f"{task}: {result.cut_prompts} prompts were cut at the protocol's limit")
+
+
+def _print_training(trained: Any) -> None:
+    card = trained.card
+    start, kept = card["validations"][0], card["selected"]
+    for name, unit in (("loss", "nats a token"), ("rougeL", "points")):
+        _say(f"validation {name}: {start[name]:.3f} → {kept[name]:.3f} {unit}")
+    for name, phase in card["phases"].items():
+        _say(f"  {name:<20}{phase['seconds']:9.1f} s {phase['tokens']:>10} tokens")
+    step = f"{kept['step']:.0f}"
+    _say(f"{trained.steps} steps taken; checkpoint of step {step} in {trained.checkpoint}")
 
 
 def _main_cell(metric: Any) -> str:

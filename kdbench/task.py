@@ -5,7 +5,6 @@ because lm-eval's seeds, repeats and error bars do not serve sampled evaluation.
 """
 
 import hashlib
-import importlib.util
 import json
 import logging
 import re
@@ -16,7 +15,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kdbench.bundled import bundled
+from kdbench.bundled import bundled, load_module
 from kdbench.errors import InputError
 from kdbench.registry import nearest
 
@@ -231,13 +230,7 @@ def _document(task: Any, row: Mapping[str, Any], index: int, own: bool) -> Docum
 
 
 def _content(rows: Sequence[Mapping[str, Any]]) -> str:
-    file = bundled("tasks") / "instruction.py"
-    spec = importlib.util.spec_from_file_location("kdbench_instruction_tasks", file)
-    assert spec is not None  # noqa: S101 - the file is bundled
-    assert spec.loader is not None  # noqa: S101
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return str(module.content_sha256(rows))
+    return str(load_module("tasks/instruction.py").content_sha256(rows))
 
 
 def _sha256(value: object) -> str:

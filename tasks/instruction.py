@@ -73,8 +73,8 @@ def load(
 
     path = _local_file(set, data or os.environ.get("KDBENCH_DATA"))
     if path is None:
-        path = _download(set, repository, file, revision)
-    rows = list(_read(path, set, first))
+        path = download(set, repository, file, revision)
+    rows = list(read_rows(path, set, first))
     return {"test": Dataset.from_list(rows)}
 
 
@@ -97,7 +97,12 @@ def _local_file(name: str, data: str | None) -> Path | None:
     )
 
 
-def _download(name: str, repository: str, file: str, revision: str) -> Path:
+def download(name: str, repository: str, file: str, revision: str) -> Path:
+    """A file of a data set on the hub.
+
+    Raises:
+        ValueError: the hub does not give it; the message says what else to do.
+    """
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
@@ -110,7 +115,17 @@ def _download(name: str, repository: str, file: str, revision: str) -> Path:
         ) from error
 
 
-def _read(path: Path, name: str, first: int | None) -> Iterator[dict[str, Any]]:
+def read_rows(path: Path, name: str, first: int | None) -> Iterator[dict[str, Any]]:
+    """The rows of a JSON-lines file, gzipped or not.
+
+    Args:
+        path: the file.
+        name: of the set; rows without an id are numbered after it.
+        first: read only so many rows.
+
+    Raises:
+        ValueError: a bad line or a repeated id; the message names file and line.
+    """
     seen: set[str] = set()
     opener = gzip.open if path.suffix == ".gz" else open
     try:

@@ -49,7 +49,7 @@ class CachedDecoding:
         from kdbench.generate.cache import fan_out
 
         self._model, self._vocabulary = model, vocabulary
-        self._accepts = set(inspect.signature(model.forward).parameters)
+        self._accepts = set(inspect.signature(type(model).forward).parameters)
         distinct = list(dict.fromkeys(prompts))
         longest = max(map(len, distinct))
         ids = torch.zeros(len(distinct), longest, dtype=torch.long)

@@ -1,0 +1,28 @@
+"""Adaptive KL: forward KL weighs the head of the teacher's distribution, reverse KL its tail.
+
+Paper: Wu et al. 2024 (arXiv 2404.02657).
+Objective: g_h/(g_h+g_t) KL(p‖q) + g_t/(g_h+g_t) KL(q‖p); see `kdbench.divergence.adaptive_kl`.
+Data: the dataset's responses.
+"""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from kdbench.divergence import adaptive_kl
+from kdbench.methods import Method, methods
+from kdbench.training import Match, Triple
+
+
+@methods.register("akl")
+class AKL(Method):
+    """Adaptive mixture of forward and reverse KL on the dataset."""
+
+    title: ClassVar[str] = "AKL"
+    paper: ClassVar[str] = "Wu et al. 2024, arXiv 2404.02657"
+    cost: ClassVar[str] = "teacher forward"
+    tail_mass: float = Field(0.5, ge=0, le=1, description="teacher's probability in the tail")
+
+    def triple(self) -> Triple:
+        """The divergence alone."""
+        return Triple(Match(adaptive_kl, {"tail_mass": self.tail_mass}))

@@ -1,0 +1,28 @@
+"""ImitKD: the teacher corrects the student's own prefixes.
+
+Paper: Lin et al. 2020 (arXiv 2009.07253); as in DistiLLM's baseline, on student samples only.
+Objective: KL(p‖q), no gradient through the sampling.
+Data: fresh student samples, with probability `student_fraction`; else the dataset.
+"""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from kdbench.divergence import forward_kl
+from kdbench.methods import Method, methods
+from kdbench.training import FromStudent, Match, Triple
+
+
+@methods.register("imitkd")
+class ImitKD(Method):
+    """Forward KL to the teacher on student responses."""
+
+    title: ClassVar[str] = "ImitKD"
+    paper: ClassVar[str] = "Lin et al. 2020, arXiv 2009.07253"
+    cost: ClassVar[str] = "teacher forward, student generation"
+    student_fraction: float = Field(1.0, ge=0, le=1, description="share of student-sampled batches")
+
+    def triple(self) -> Triple:
+        """Forward KL on whatever the batch is of."""
+        return Triple(Match(forward_kl), FromStudent(self.student_fraction))

@@ -1,0 +1,31 @@
+"""Generalised Jensen-Shannon divergence on the dataset.
+
+Paper: Wen et al. 2023 (arXiv 2307.15190); generalised by Agarwal et al. 2024 (arXiv 2306.13649).
+Objective: w KL(p‖m) + (1-w) KL(q‖m), m = w p + (1-w) q; w = `teacher_weight`. The first DistiLLM
+    code has w = 0.1, the second 0.9, TRL 0.5: the same name, three losses.
+Data: the dataset's responses.
+"""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from kdbench.divergence import generalised_jsd
+from kdbench.methods import Method, methods
+from kdbench.training import Match, Triple
+
+
+@methods.register("jsd")
+class JSD(Method):
+    """Jensen-Shannon divergence to the teacher on the dataset."""
+
+    title: ClassVar[str] = "JSD"
+    paper: ClassVar[str] = "Wen et al. 2023, arXiv 2307.15190"
+    cost: ClassVar[str] = "teacher forward"
+    teacher_weight: float = Field(
+        0.5, ge=0, le=1, description="teacher's share of the mixture; 0 is KL(p‖q), 1 is KL(q‖p)"
+    )
+
+    def triple(self) -> Triple:
+        """The divergence alone."""
+        return Triple(Match(generalised_jsd, {"teacher_weight": self.teacher_weight}))

@@ -1,0 +1,24 @@
+"""Supervised fine-tuning: no distillation, the row that every method must beat.
+
+Objective: -log q(y), mean over all response tokens of the batch.
+Data: the dataset's responses.
+"""
+
+from typing import ClassVar
+
+from kdbench.methods import Method, methods
+from kdbench.training import CrossEntropy, Triple
+
+
+@methods.register("sft")
+class SFT(Method):
+    """Cross-entropy on the dataset; needs no teacher."""
+
+    title: ClassVar[str] = "SFT"
+    paper: ClassVar[str] = "-"
+    cost: ClassVar[str] = "nothing more"
+    needs_teacher: ClassVar[bool] = False
+
+    def triple(self) -> Triple:
+        """Cross-entropy alone."""
+        return Triple(CrossEntropy())

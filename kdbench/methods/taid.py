@@ -1,0 +1,47 @@
+"""TAID: the target moves from the student's own distribution to the teacher's.
+
+Paper: Shing et al. 2025 (arXiv 2501.16937).
+Objective: KL(p_t‖q), p_t = softmax((1-t) z_student + t z_teacher), the student's part detached; the
+    paper's code drops the entropy of p_t, which has no gradient.
+Schedule: t rises from `start` to 1, at least linearly, faster while the loss falls.
+Data: the dataset's responses.
+"""
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from kdbench.divergence import forward_kl
+from kdbench.methods import Method, methods
+from kdbench.training import Chunk, Objective, RisingInterpolation, Triple
+from kdbench.training.target import interpolated
+
+if TYPE_CHECKING:
+    import torch
+
+
+class TowardTeacher(Objective):
+    """Forward KL to the interpolated target."""
+
+    def token(self, chunk: Chunk) -> "torch.Tensor":
+        """KL(p_t‖q)."""
+        weight = chunk.schedule["teacher_weight"]
+        target = interpolated(chunk.logits, chunk.view_logits("teacher"), weight)
+        return forward_kl(target, chunk.log_q)
+
+    def __str__(self) -> str:
+        return "forward_kl(interpolated)"
+
+
+@methods.register("taid")
+class TAID(Method):
+    """Forward KL to a target that moves from the student to the teacher."""
+
+    title: ClassVar[str] = "TAID"
+    paper: ClassVar[str] = "Shing et al. 2025, arXiv 2501.16937"
+    cost: ClassVar[str] = "teacher forward"
+    start: float = Field(0.4, ge=0, le=1, description="t at first, the teacher's weight")
+
+    def triple(self) -> Triple:
+        """The moving target on the dataset."""
+        return Triple(TowardTeacher(), schedule=RisingInterpolation(self.start))

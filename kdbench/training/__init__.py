@@ -1,0 +1,54 @@
+"""Parts of which a distillation method is made; `kdbench.methods` puts them together.
+
+A method is a triple over named views: an objective, a data source, a schedule.
+"""
+
+from kdbench.training.companion import Classmate, Companion
+from kdbench.training.objective import (
+    Chunk,
+    CrossEntropy,
+    Match,
+    Objective,
+    Plan,
+    StepObjective,
+    Term,
+)
+from kdbench.training.rollout import Batch, Example, Rollout
+from kdbench.training.schedule import Constant, RisingInterpolation, RisingThreshold, Schedule
+from kdbench.training.source import (
+    Draw,
+    FromDataset,
+    FromMixture,
+    FromReplay,
+    FromStudent,
+    FromTeacher,
+    Source,
+)
+from kdbench.training.triple import Triple
+
+__all__ = [
+    "Batch",
+    "Chunk",
+    "Classmate",
+    "Companion",
+    "Constant",
+    "CrossEntropy",
+    "Draw",
+    "Example",
+    "FromDataset",
+    "FromMixture",
+    "FromReplay",
+    "FromStudent",
+    "FromTeacher",
+    "Match",
+    "Objective",
+    "Plan",
+    "RisingInterpolation",
+    "RisingThreshold",
+    "Rollout",
+    "Schedule",
+    "Source",
+    "StepObjective",
+    "Term",
+    "Triple",
+]

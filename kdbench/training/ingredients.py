@@ -1,0 +1,118 @@
+"""What goes into a training run: checkpoints, tokenizer, data; and their identity."""
+
+from functools import cached_property
+from typing import Any
+
+from kdbench.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, pick_device
+from kdbench.errors import InputError
+from kdbench.recipe import Recipe
+from kdbench.training.data import DataSet, Lengths, Split, load_set
+from kdbench.training.students import Student
+from kdbench.training.triple import Triple
+
+# Keys that change neither what is learned nor its numbers beyond rounding.
+_NO_PART = {
+    *("recipe", "student", "teacher", "data", "out", "label", "setting", "teacher_responses"),
+    *("micro_batch_size", "generation_batch_size", "chunk_tokens", "gradient_checkpointing"),
+    *("save_every", "log_every", "report_to", "device", "unsafe_pickle", "trust_remote_code"),
+}
+
+
+class Ingredients:
+    """Checkpoints are found and hashed, data is read; models are loaded when they are asked for.
+
+    Raises:
+        InputError: anything about models, data or settings that the user can mend.
+    """
+
+    def __init__(self, recipe: Recipe):
+        self.method, self.settings = recipe.method, recipe.settings
+        settings = self.settings
+        self.device = pick_device(settings.device)
+        if settings.teacher is None and self.method.needs_teacher:
+            raise InputError(f"teacher= is missing: method={settings.method} learns from one")
+        pickle = settings.unsafe_pickle
+        self.teacher: Checkpoint | None = (
+            find_checkpoint(settings.teacher, unsafe_pickle=pickle) if settings.teacher else None
+        )
+        self.student = Student(settings.student, self.teacher, settings.seed, pickle)
+        self.tokenizer = self.student.load_tokenizer(settings.trust_remote_code)
+        self.lengths = Lengths(
+            settings.max_prompt_tokens, settings.max_length, settings.long_prompts
+        )
+        self.train = self._load("train", settings.limit)
+        self.valid = self._load("valid", settings.validation_limit)
+
+    def _load(self, split: Split, limit: int | None) -> DataSet:
+        settings = self.settings
+        return load_set(
+            settings.data, settings.train_set, split, self.tokenizer, self.lengths, limit
+        )
+
+    @property
+    def precision(self) -> str:
+        """Of forward and backward."""
+        if self.settings.precision != "auto":
+            return self.settings.precision
+        return "float32" if self.device == "cpu" else "bfloat16"
+
+    @property
+    def teacher_dtype(self) -> str:
+        """Of the teacher's weights."""
+        asked = self.settings.teacher_dtype
+        return self.precision if asked == "auto" else asked
+
+    @cached_property
+    def teacher_model(self) -> tuple[Any, Any]:
+        """The teacher's model and tokenizer."""
+        if self.teacher is None:
+            raise InputError(f"teacher= is missing: method={self.settings.method} learns from one")
+        model, tokenizer = load_checkpoint(
+            self.teacher, self.teacher_dtype, self.device, self.settings.trust_remote_code
+        )
+        return model.requires_grad_(False), tokenizer
+
+    def load_student(self) -> Any:
+        """The student before training; a new one at each call, all equal."""
+        return self.student.load(self.device, self.settings.trust_remote_code)
+
+    def triple(self) -> Triple:
+        """The method at work, with the plain texts if there are any."""
+        from kdbench.training.data import load_texts
+
+        triple, settings = self.method.triple(), self.settings
+        if settings.pretraining is None:
+            return triple
+        texts = load_texts(settings.pretraining, self.tokenizer, settings.max_length)
+        return triple.with_pretraining(texts, settings.pretraining_weight)
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """All that decides the result, JSON-ready."""
+        common = self.settings.model_dump(mode="json", exclude=_NO_PART)
+        uses_teacher = self.teacher is not None and self.method.needs_teacher
+        return {
+            "settings": common | {"precision": self.precision, "teacher_dtype": self.teacher_dtype},
+            "parameters": self.method.model_dump(mode="json"),
+            "student": self.student.identity,
+            "teacher": {"name": self.teacher.name, "sha256": self.teacher.sha256}
+            if self.teacher and uses_teacher
+            else None,
+            "data": {
+                split: {"rows": data.rows, "dropped": data.dropped, "sha256": data.sha256}
+                for split, data in (("train", self.train), ("valid", self.valid))
+            },
+        }
+
+
+def difference(known: dict[str, Any], now: dict[str, Any]) -> str | None:
+    """The first key in which two identities differ, with both values; None if they are equal."""
+    for part in sorted(set(known) | set(now)):
+        was, is_now = known.get(part), now.get(part)
+        if was == is_now:
+            continue
+        if isinstance(was, dict) and isinstance(is_now, dict):
+            deeper = difference(was, is_now)
+            return deeper if part in ("settings", "parameters") else f"{part} {deeper}"
+        return f"{part} (was {str(was)[:60]}, is {str(is_now)[:60]})"
+    return None

@@ -1,0 +1,66 @@
+"""Seconds and tokens by phase: what a method costs."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+
+class Phases:
+    """Adds up seconds and tokens; phases do not nest.
+
+    Attributes:
+        seconds: by phase.
+        tokens: by phase.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.tokens: dict[str, int] = {}
+
+    @contextmanager
+    def __call__(self, name: str, tokens: int = 0) -> Iterator[None]:
+        """Time a phase; the device's queue is waited for, so that its work counts here."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            _wait_for_device()
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+            self.count(name, tokens)
+
+    def count(self, name: str, tokens: int) -> None:
+        """Add tokens to a phase."""
+        self.tokens[name] = self.tokens.get(name, 0) + tokens
+
+    def as_dict(self) -> dict[str, dict[str, float]]:
+        """By phase: `seconds` and `tokens`."""
+        return {
+            name: {"seconds": self.seconds[name], "tokens": self.tokens.get(name, 0)}
+            for name in sorted(self.seconds)
+        }
+
+    def restore(self, state: Mapping[str, Mapping[str, float]]) -> None:
+        """Go on from what `as_dict` gave."""
+        self.seconds = {name: one["seconds"] for name, one in state.items()}
+        self.tokens = {name: int(one["tokens"]) for name, one in state.items()}
+
+
+def _wait_for_device() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def peak_memory() -> dict[str, int]:
+    """Bytes: `host`, the largest resident set of this process so far, and `device`, on a GPU."""
+    import resource
+    import sys
+
+    import torch
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = {"host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
+    if torch.cuda.is_available():
+        peak["device"] = torch.cuda.max_memory_allocated()
+    return peak

@@ -1,0 +1,70 @@
+"""Target transforms: what the student is asked to match, made from the teacher's distribution.
+
+All work on the last axis, over V tokens, and return log-probabilities.
+"""
+
+import math
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import torch
+
+
+def tempered(logits: "torch.Tensor", temperature: float) -> "torch.Tensor":
+    """softmax(z / T): sharper for T < 1."""
+    return (logits / temperature).log_softmax(-1)
+
+
+def standardised(logits: "torch.Tensor") -> "torch.Tensor":
+    """softmax((z - mean) / std) (logit standardisation, Sun et al. 2024)."""
+    centred = logits - logits.mean(-1, keepdim=True)
+    return (centred / logits.std(-1, keepdim=True).clamp(min=1e-7)).log_softmax(-1)
+
+
+def interpolated(
+    student_logits: "torch.Tensor", teacher_logits: "torch.Tensor", teacher_weight: float
+) -> "torch.Tensor":
+    """softmax((1-t) z_student + t z_teacher), the student detached (TAID, Shing et al. 2025)."""
+    mixed = (1 - teacher_weight) * student_logits.detach() + teacher_weight * teacher_logits
+    return mixed.log_softmax(-1)
+
+
+def top_k(log_p: "torch.Tensor", k: int) -> "torch.Tensor":
+    """The k likeliest tokens, renormalised; -inf elsewhere."""
+    import torch
+
+    kept = log_p.topk(k, dim=-1)
+    sparse = torch.full_like(log_p, -torch.inf)
+    return sparse.scatter(-1, kept.indices, kept.values.log_softmax(-1))
+
+
+def contrast(
+    log_p: "torch.Tensor",
+    log_c: "torch.Tensor",
+    strength: float,
+    plausibility: float = 0.1,
+    implausible: Literal["zero", "teacher"] = "zero",
+) -> "torch.Tensor":
+    """Toward the teacher and away from a weaker model: proportional to p (p/c)^strength.
+
+    Contrastive decoding (Li et al. 2023) as a target. A tiny c would decide alone among tokens that
+    the teacher thinks unlikely; so only tokens with p >= plausibility * max p are contrasted.
+
+    Args:
+        log_p: teacher, normalised.
+        log_c: the weaker model (classmate), normalised.
+        strength: 0 leaves the teacher as it is.
+        plausibility: share of the teacher's largest probability, 0 to 1; 0 contrasts every token.
+        implausible: the other tokens get nothing (`zero`, -inf: for divergences that are finite
+            there, such as skewed ones) or keep the teacher's own probability (`teacher`).
+    """
+    import torch
+
+    cut = math.log(plausibility) if plausibility > 0 else -math.inf
+    plausible = log_p >= log_p.max(-1, keepdim=True).values + cut
+    scores = (1 + strength) * log_p - strength * log_c
+    contrasted = scores.masked_fill(~plausible, -torch.inf).log_softmax(-1)
+    if implausible == "zero":
+        return contrasted
+    kept_mass = log_p.masked_fill(~plausible, -torch.inf).logsumexp(-1, keepdim=True)
+    return torch.where(plausible, contrasted + kept_mass, log_p)

@@ -1,0 +1,93 @@
+"""The teacher's responses to the training prompts: sampled once, kept as a data set.
+
+The folder is in the `data=DIR` layout, so that it can be looked at and trained on elsewhere. Its
+name is a hash of teacher, prompts and sampling; every run with these shares it, and an interrupted
+one goes on after its last response.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kdbench.bundled import load_module
+from kdbench.files import LinesFile
+from kdbench.generate import Row
+from kdbench.generate.generator import Generator
+from kdbench.progress import progress
+from kdbench.protocol import Protocol
+
+Ended = tuple[str, bool]
+
+
+def folder_of(cache: Path, teacher: str, prompts: str, protocol: Protocol, seed: int) -> Path:
+    """Where responses lie.
+
+    Args:
+        cache: folder of all such sets.
+        teacher: SHA-256 of the checkpoint.
+        prompts: SHA-256 of the data set.
+        protocol: lengths and decoding.
+        seed: of the sampling.
+    """
+    key = json.dumps([teacher, prompts, protocol.as_dict(), seed], sort_keys=True)
+    return cache / hashlib.sha256(key.encode()).hexdigest()[:12]
+
+
+def teacher_responses(
+    file: Path,
+    records: Sequence[Mapping[str, Any]],
+    protocol: Protocol,
+    seed: int,
+    load: Callable[[], tuple[Any, Any]],
+    batch_size: int | None,
+) -> tuple[dict[str, Ended], int]:
+    """The responses by id, and the number of tokens sampled by this call.
+
+    Args:
+        file: `<folder>/<set>/train.jsonl`; what is there is kept.
+        records: rows of the training set.
+        protocol: lengths and decoding.
+        seed: of the sampling.
+        load: gives the teacher's model and tokenizer; called if a response is missing.
+        batch_size: rows that decode at once; None is found.
+
+    Returns:
+        A text and whether it ended by itself, for each id.
+    """
+    lines = LinesFile(file)
+    known = {line["id"]: (line["output"][0], line["finish"] == "stop") for line in lines.read()}
+    missing = [record for record in records if record["id"] not in known]
+    if not missing:
+        return known, 0
+    model, tokenizer = load()
+    generator = Generator(model, tokenizer, protocol, batch_size)
+    prompt_of = load_module("tasks/instruction.py").doc_to_text
+    by_id = {record["id"]: record for record in missing}
+    rows = [
+        Row(record["id"], seed, generator.encode(prompt_of(record), "").ids) for record in missing
+    ]
+    tokens = 0
+    title = "teacher responses"
+    with (
+        lines.appending() as appender,
+        progress(title, len(records), len(records) - len(missing), "samples") as advance,
+    ):
+        for batch in generator.batches(rows):
+            for sample in generator.generate(batch, ()):
+                record = by_id[sample.document]
+                appender.add(
+                    {
+                        "id": sample.document,
+                        "instruction": record["instruction"],
+                        "input": record["input"],
+                        "output": [sample.output],
+                        "finish": sample.finish,
+                    }
+                )
+                known[sample.document] = (sample.output, sample.finish == "stop")
+                tokens += len(sample.tokens)
+                advance()
+            appender.sync()
+    return known, tokens

@@ -1,0 +1,450 @@
+"""The trainer: one class for every method, on the Trainer of transformers.
+
+transformers does optimiser, schedule of the learning rate, precision, processes, checkpoints and
+loggers. What a step learns from is ours: the dataloader gives the prompts of a whole optimiser
+step; the method's source answers them; the responses are split into micro-batches of equal lengths,
+whose losses are normalised by the token counts of the whole step over all processes. So neither
+the split nor the number of processes changes the gradient.
+"""
+
+import json
+import math
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import Trainer
+
+from kdbench.errors import InputError
+from kdbench.files import put_text
+from kdbench.generate import Row
+from kdbench.generate.decoding import of_mixture, of_model
+from kdbench.generate.generator import Generator
+from kdbench.protocol import Protocol
+from kdbench.training.loss import STUDENT, distillation_loss, target_log_probs
+from kdbench.training.phases import Phases
+from kdbench.training.rollout import Batch, Example, Rollout
+from kdbench.training.source import keyed_uniform, sample_without_repetition
+from kdbench.training.triple import Triple
+from kdbench.training.validation import loss_sum, rouge_sum
+from kdbench.training.view import ModelView, View, bare_model
+
+STATE = "kdbench_state.json"
+BEST = "best"
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a trainer is given beside transformers' own arguments.
+
+    Attributes:
+        triple: the method.
+        teacher: the teacher's model, None for methods without one.
+        tokenizer: of student and teacher.
+        train: training examples.
+        valid: validation examples for the loss.
+        sampled: those of them that are answered for ROUGE-L.
+        sampling: lengths and decoding of the student's responses in training.
+        validation_sampling: the same in validation.
+        micro_batch_size: rows of one forward pass.
+        generation_batch_size: rows that decode at once; None is found from the free memory.
+        select: what decides which checkpoint is the best one.
+        student_at_start: loads the student as it was before training.
+        chunk_tokens: positions of one chunk of the loss; None is found.
+    """
+
+    triple: Triple
+    teacher: Any
+    tokenizer: Any
+    train: Sequence[Example]
+    valid: Sequence[Example]
+    sampled: Sequence[Example]
+    sampling: Protocol
+    validation_sampling: Protocol
+    micro_batch_size: int
+    generation_batch_size: int | None
+    select: str
+    student_at_start: Callable[[], Any]
+    chunk_tokens: int | None = None
+
+
+class DistillationTrainer(Trainer):
+    """Trains a student by any method.
+
+    Args:
+        model: the student, perhaps with LoRA.
+        args: transformers' TrainingArguments; the batch size of a device is its share of the whole
+            optimiser step, gradient accumulation 1.
+        work: the rest.
+        callbacks: of transformers.
+    """
+
+    def __init__(self, model: Any, args: Any, work: Work, callbacks: Sequence[Any] = ()):
+        super().__init__(
+            model=model,
+            args=args,
+            train_dataset=list(work.train),
+            data_collator=lambda examples: {"examples": examples},
+            processing_class=work.tokenizer,
+            callbacks=list(callbacks),
+        )
+        self.work, self.triple = work, work.triple
+        self.phases = Phases()
+        self.validations: list[dict[str, float]] = []
+        self.best: dict[str, float] | None = None
+        self.vocabulary = len(work.tokenizer)
+        self.micro_batch_size = work.micro_batch_size
+        self.views: dict[str, View] = {}
+        self.advance: Callable[[], None] = lambda: None
+        self._logged: dict[str, tuple[float, float]] = {}
+
+    # What a step learns from
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, _: Any
+    ) -> tuple[list[Any], Any]:
+        """The rollouts of an optimiser step, and their tokens by origin over all processes."""
+        found = list(islice(epoch_iterator, num_batches))
+        for inputs in found:
+            draw = _Draw(self, inputs["examples"])
+            inputs["rollouts"] = self.triple.source.rollouts(draw)
+            inputs["counts"] = self._count_everywhere(inputs["rollouts"])
+        return found, None
+
+    def training_step(self, model: Any, inputs: Mapping[str, Any], _: Any = None) -> torch.Tensor:
+        """Forward and backward over all micro-batches of the step; the loss is over all tokens."""
+        model.train()
+        total = torch.zeros((), device=self.args.device)
+        parts = self._micro_batches(inputs["rollouts"])
+        tokens = sum(len(one.response_ids) for one in inputs["rollouts"])
+        with self.phases("train", tokens):
+            for number, part in enumerate(parts, start=1):
+                last = number == len(parts)
+                with nullcontext() if last else self.accelerator.no_sync(model):
+                    total += self._learn_from(part, inputs["counts"])
+        if not torch.isfinite(total):
+            raise InputError(
+                f"the loss of step {self.state.global_step + 1} is not finite: lower "
+                "learning_rate=, or try precision=float32"
+            )
+        self._after_step(inputs["examples"], total)
+        return total * self.accelerator.num_processes  # transformers logs the mean over processes
+
+    def _learn_from(self, part: Sequence[Rollout], counts: Mapping[str, int]) -> torch.Tensor:
+        loss = distillation_loss(
+            self.triple.terms,
+            Batch(part, self.args.device),
+            self.views,
+            counts,
+            self.schedule_values,
+            self.work.chunk_tokens,
+            diagnose=self._logs_this_step,
+        )
+        # Processes average their gradients; the loss is a share of the sum.
+        self.accelerator.backward(loss.value * self.accelerator.num_processes)
+        for term in self.triple.terms:
+            if str(term) in loss.terms:
+                on = sum(len(r.response_ids) for r in part if not term.on or r.origin in term.on)
+                self._note(f"loss/{term}", float(loss.terms[str(term)]), on)
+        for name, (sum_of_it, count) in loss.diagnostics.items():
+            self._note(name, float(sum_of_it), count)
+        return loss.value.detach()
+
+    def _micro_batches(self, rollouts: Sequence[Rollout]) -> list[list[Rollout]]:
+        """Rows of about equal length together, which saves padding; the sum is the same."""
+        size = self.work.micro_batch_size
+        ordered = sorted(rollouts, key=lambda one: len(one.prompt_ids) + len(one.response_ids))
+        return [ordered[start : start + size] for start in range(0, len(ordered), size)]
+
+    def _count_everywhere(self, rollouts: Sequence[Rollout]) -> dict[str, int]:
+        origins = ("dataset", "teacher", "student", "pretraining")
+        own = [sum(len(r.response_ids) for r in rollouts if r.origin == o) for o in origins]
+        summed = self.sum_over_processes(torch.tensor(own, device=self.args.device))
+        return dict(zip(origins, summed.tolist(), strict=True))
+
+    def _after_step(self, examples: Sequence[Example], loss: torch.Tensor) -> None:
+        everywhere = float(self.sum_over_processes(loss))
+        progress = (self.state.global_step + 1) / max(1, self.state.max_steps)
+        self.triple.schedule.after_step(everywhere, progress)
+        if self.triple.companion:
+            with self.phases("companion"):
+                step = self.state.global_step + 1
+                self.triple.companion.after_step(self, step, examples)
+
+    # Views, and what companions and sources find beside them
+
+    def begin(self, checkpoint: Path | None) -> None:
+        """Make the views, now that the student is wrapped; go on from a checkpoint's state.
+
+        Raises:
+            InputError: the method looks through a view that is not there.
+        """
+        self.views = {STUDENT: self._view(self.model_wrapped)}
+        if self.work.teacher is not None:
+            self.views["teacher"] = self._view(self.work.teacher)
+        if self.triple.companion:
+            self.views[self.triple.companion.name] = self.triple.companion.start(self)
+        missing = self.triple.views - set(self.views)
+        if missing:
+            raise InputError(f"this method looks through '{missing.pop()}', which is not there")
+        if checkpoint is not None:
+            self._restore(checkpoint)
+
+    def _view(self, model: Any) -> ModelView:
+        is_student = model is self.model_wrapped
+        autocast = self.autocast if is_student else nullcontext
+        view = ModelView(model, self.vocabulary, autocast=autocast)
+        view.check()
+        return view
+
+    @property
+    def student(self) -> Any:
+        """The student's model."""
+        return self.model
+
+    @property
+    def learning_rate(self) -> float:
+        """The student's at this step."""
+        return float(self._get_learning_rate())
+
+    @property
+    def schedule_values(self) -> Mapping[str, float]:
+        """The schedule's values at this step."""
+        progress = self.state.global_step / max(1, self.state.max_steps)
+        return self.triple.schedule.values(progress)
+
+    def student_at_start(self) -> Any:
+        """Another copy of the student as it was before training."""
+        return self.work.student_at_start()
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """The precision of the training."""
+        context: AbstractContextManager[None] = self.accelerator.autocast()
+        return context
+
+    def sum_over_processes(self, value: torch.Tensor) -> torch.Tensor:
+        """The sum of every process's tensor."""
+        summed: torch.Tensor = self.accelerator.reduce(value.detach().clone(), "sum")
+        return summed
+
+    def generate(
+        self, rows: Sequence[Row], protocol: Protocol, teacher_weight: float = 0.0
+    ) -> list[Any]:
+        """Samples of the student, or of its mixture with the teacher, in the order of the rows."""
+        model = bare_model(self.model)
+        begin = of_model(model, self.vocabulary)
+        if teacher_weight:
+            teacher = of_model(self.work.teacher, self.vocabulary)
+            begin = of_mixture(begin, teacher, teacher_weight)
+        size = self.work.generation_batch_size
+        generator = Generator(model, self.work.tokenizer, protocol, size, begin)
+        self.model.eval()
+        found = {}
+        # Entered once, autocast keeps its casts of the weights for the whole generation.
+        with self.autocast():
+            for batch in generator.batches(rows):
+                for sample in generator.generate(batch, ()):
+                    found[sample.document, sample.seed] = sample
+        return [found[row.document, row.seed] for row in rows]
+
+    # Validation and selection
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """Validation loss and sampled ROUGE-L; keeps the best student so far."""
+        step = self.state.global_step
+        if self.validations and self.validations[-1]["step"] == step:
+            return {}  # a resumed run has this one
+        with self.phases("validate"):
+            found = {"step": float(step), **self._validate(self.views[STUDENT], self.model)}
+            own_loss = self._validate_companion(found)
+        self.validations.append(found)
+        self.triple.schedule.after_validation(found["loss"])
+        if self.triple.companion:
+            self.triple.companion.after_validation(found["loss"], own_loss)
+        self._keep_if_best(found)
+        metrics = {f"eval_{name}": value for name, value in found.items() if name != "step"}
+        self.log(dict(metrics))
+        call = self.callback_handler.on_evaluate
+        self.control: Any = call(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def _validate(self, view: Any, model: Any) -> dict[str, float]:
+        share = slice(self.accelerator.process_index, None, self.accelerator.num_processes)
+        model.eval()
+        loss, tokens = loss_sum(
+            view, self.work.valid[share], self.micro_batch_size, self.args.device
+        )
+        with self.autocast():
+            rouge, responses, _ = rouge_sum(
+                model,
+                self.work.tokenizer,
+                self.work.sampled[share],
+                self.work.validation_sampling,
+                self.work.generation_batch_size,
+            )
+        sums = torch.tensor([loss, tokens, rouge, responses], device=self.args.device)
+        loss, tokens, rouge, responses = self.sum_over_processes(sums).tolist()
+        return {"loss": loss / max(tokens, 1), "rougeL": rouge / max(responses, 1)}
+
+    def _validate_companion(self, found: dict[str, float]) -> float | None:
+        companion = self.triple.companion
+        if companion is None or companion.model() is None:
+            return None
+        measured = self._validate(self.views[companion.name], companion.model())
+        found.update({f"{companion.name}_{name}": value for name, value in measured.items()})
+        return measured["loss"]
+
+    def _keep_if_best(self, found: dict[str, float]) -> None:
+        """The student before training is no candidate."""
+        sign = {"rougeL": 1, "loss": -1}.get(self.work.select)
+        if found["step"] == 0:
+            return
+        if self.best and sign:
+            kept, new = self.best[self.work.select], found[self.work.select]
+            if sign * new <= sign * kept:
+                return
+        self.best = dict(found)
+        folder = Path(self.args.output_dir)
+        unfinished, best = folder / f".{BEST}.unfinished", folder / BEST
+        if self.args.should_save:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        self.save_model(str(unfinished), _internal_call=True)
+        if self.args.should_save:
+            shutil.rmtree(best, ignore_errors=True)
+            unfinished.rename(best)
+
+    def best_model(self, folder: Path) -> Any:
+        """The selected student, an adapter merged into its weights."""
+        if hasattr(self.model, "merge_and_unload"):
+            self.model.load_adapter(str(folder), "default")
+            return self.model.merge_and_unload()
+        return type(self.model).from_pretrained(folder, dtype=self.model.dtype)
+
+    # Logs
+
+    @property
+    def _logs_this_step(self) -> bool:
+        step = self.state.global_step + 1
+        return step == 1 or bool(step % int(self.args.logging_steps) == 0)
+
+    def _note(self, name: str, total: float, count: float) -> None:
+        before = self._logged.get(name, (0.0, 0.0))
+        self._logged[name] = (before[0] + total, before[1] + count)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add each term's mean, the diagnostics and the schedule's values."""
+        if "loss" in logs:
+            from accelerate.utils import gather_object
+
+            sums: dict[str, list[float]] = {}
+            for noted in gather_object([self._logged]):
+                for name, (total, count) in noted.items():
+                    sums.setdefault(name, [0.0, 0.0])
+                    sums[name][0] += total
+                    sums[name][1] += count
+            logs |= {name: total / count for name, (total, count) in sums.items() if count}
+            logs |= {f"schedule/{name}": value for name, value in self.schedule_values.items()}
+            self._logged = {}
+        super().log(logs, start_time)
+
+    # State on disk
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Save our state beside transformers'; the file written last makes both valid."""
+        super()._save_checkpoint(model, trial)
+        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        rank = self.accelerator.process_index
+        if self.triple.companion and self.args.should_save:
+            self.triple.companion.save(folder)
+        put_text(folder / f"source_{rank}.json", json.dumps(self.triple.source.state()))
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            put_text(folder / STATE, json.dumps(self._state(), indent=1))
+            for other in checkpoints(folder.parent):
+                if other != folder:
+                    shutil.rmtree(other)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "step": self.state.global_step,
+            "schedule": self.triple.schedule.state(),
+            "phases": self.phases.as_dict(),
+            "validations": self.validations,
+            "best": self.best,
+            "logged": self._logged,
+        }
+
+    def _restore(self, folder: Path) -> None:
+        state = json.loads((folder / STATE).read_text("utf-8"))
+        rank = self.accelerator.process_index
+        self.triple.source.restore(json.loads((folder / f"source_{rank}.json").read_text("utf-8")))
+        self.triple.schedule.restore(state["schedule"])
+        if self.triple.companion:
+            self.triple.companion.restore(folder)
+        self.phases.restore(state["phases"])
+        self.validations, self.best = state["validations"], state["best"]
+        self._logged = {name: (total, count) for name, (total, count) in state["logged"].items()}
+
+
+class _Draw:
+    """One step of one process, for its source."""
+
+    def __init__(self, trainer: DistillationTrainer, examples: Sequence[Example]):
+        self._trainer, self.examples = trainer, examples
+        self.step = trainer.state.global_step
+        self.schedule = trainer.schedule_values
+
+    def uniform(self, name: str) -> float:
+        return keyed_uniform(self._trainer.args.seed, self.step, name)
+
+    def own_uniform(self, name: str) -> float:
+        rank = self._trainer.accelerator.process_index
+        return keyed_uniform(self._trainer.args.seed, self.step, name, rank)
+
+    def more_examples(self, count: int) -> list[Example]:
+        if not count:
+            return []
+        known = self._trainer.work.train
+        return sample_without_repetition(known, count, lambda n: self.own_uniform(f"more {n}"))
+
+    def student_responses(
+        self, examples: Sequence[Example], teacher_weight: float = 0.0
+    ) -> list[Rollout]:
+        trainer = self._trainer
+        # The noise of a response belongs to its place in the run, so no two are drawn alike.
+        seed = math.floor(2**40 * self.own_uniform("noise"))
+        rows = [Row(e.id, seed + place, e.prompt_ids) for place, e in enumerate(examples)]
+        with trainer.phases("generate"):
+            samples = trainer.generate(rows, trainer.work.sampling, teacher_weight)
+        trainer.phases.count("generate", sum(len(sample.tokens) for sample in samples))
+        return [
+            Rollout(e.id, e.prompt_ids, sample.tokens, "student")
+            for e, sample in zip(examples, samples, strict=True)
+        ]
+
+    def target_log_probs(self, rollouts: Sequence[Rollout], view: str) -> list[list[float]]:
+        trainer, found = self._trainer, []
+        size = trainer.micro_batch_size
+        trainer.model.eval()
+        with trainer.phases("record"), torch.no_grad():
+            for start in range(0, len(rollouts), size):
+                batch = Batch(rollouts[start : start + size], trainer.args.device)
+                found += target_log_probs(batch, trainer.views[view], trainer.work.chunk_tokens)
+        return found
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """Whole checkpoints and broken ones, oldest first."""
+    found = [path for path in folder.glob("checkpoint-*") if path.name[11:].isdecimal()]
+    return sorted(found, key=lambda path: int(path.name[11:]))
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint that is whole."""
+    whole = [path for path in checkpoints(folder) if (path / STATE).is_file()]
+    return whole[-1] if whole else None

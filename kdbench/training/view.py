@@ -1,0 +1,150 @@
+"""A view: a named source of scores on the response tokens of a batch.
+
+A view first gives a hidden state for each response token, which is small, and then, for one chunk
+of them at a time, the logits, which are not.
+"""
+
+import inspect
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+from typing import Protocol as Interface
+
+from kdbench.errors import InputError
+from kdbench.training.rollout import Batch, Rollout
+
+if TYPE_CHECKING:
+    import torch
+
+PromptOf = Callable[[Rollout], Sequence[int]]
+
+
+class View(Interface):
+    """What an objective can look through: `teacher`, `classmate` and so on."""
+
+    def states(self, batch: Batch) -> "torch.Tensor":
+        """A hidden state for each response token, shape (N, H)."""
+
+    def logits(self, states: "torch.Tensor") -> "torch.Tensor":
+        """Float32 logits over the tokenizer's vocabulary, shape (n, H) to (n, V)."""
+
+
+class ModelView:
+    """A transformers model as a view.
+
+    Args:
+        model: as it is called, perhaps wrapped by accelerate.
+        vocabulary: number of tokens V; logits beyond it, padding of the head, are cut off before
+            any softmax, on every view alike.
+        prompt: another prompt for this view, with context that the student does not see.
+        autocast: the precision in which model and head run.
+
+    Raises:
+        InputError: an architecture whose logits are not its head's output.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        vocabulary: int,
+        prompt: PromptOf | None = None,
+        autocast: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ):
+        self.model, self.vocabulary = model, vocabulary
+        self._prompt, self._autocast = prompt, autocast
+        self._bare = bare_model(model)
+        self._head = self._bare.get_output_embeddings()
+        accepts = inspect.signature(type(self._bare).forward).parameters
+        self._few_logits = "logits_to_keep" in accepts
+        if self._head is None:
+            raise InputError(f"{type(self._bare).__name__} has no language-model head")
+
+    def states(self, batch: Batch) -> "torch.Tensor":
+        """A hidden state for each response token."""
+        ids, rows, columns = batch.inputs(self._prompt)
+        states: torch.Tensor = self._last_hidden(ids)[rows, columns]
+        return states
+
+    def logits(self, states: "torch.Tensor") -> "torch.Tensor":
+        """Float32 logits of some of the states, over V tokens."""
+        with self._autocast():
+            logits = self._head(states)
+        logits = _after_head(self._bare.config, logits[..., : self.vocabulary].float())
+        if logits.shape[-1] < self.vocabulary:
+            raise InputError(
+                f"the model's head has {logits.shape[-1]} tokens, its tokenizer {self.vocabulary}"
+            )
+        return logits
+
+    def check(self) -> None:
+        """Compare head-of-states with the model's own logits on a few tokens.
+
+        Raises:
+            InputError: they differ: the architecture changes its logits in a way not known here.
+        """
+        import torch
+
+        batch = Batch([Rollout("", (0, 1), (2, 3, 0), "dataset")], self._bare.device)
+        training = self._bare.training
+        self._bare.eval()
+        with torch.no_grad(), self._autocast():
+            ids, rows, columns = batch.inputs()
+            whole = self._bare(input_ids=ids, use_cache=False).logits[rows, columns].float()
+            ours = self.logits(self._last_hidden(ids)[rows, columns])
+        self._bare.train(training)
+        width = self.vocabulary
+        if not torch.allclose(whole[:, :width], ours, rtol=5e-2, atol=5e-2):
+            raise InputError(
+                f"{type(self._bare).__name__}: its logits are not its head's output, which the "
+                "trainer computes in chunks; this architecture is not supported"
+            )
+
+    def _last_hidden(self, ids: "torch.Tensor") -> "torch.Tensor":
+        """Through the model as it is called, so that wrappers do their part."""
+        seen: list[torch.Tensor] = []
+        decoder = self._bare.base_model
+        handle = decoder.register_forward_hook(lambda _, __, output: seen.append(output[0]))
+        try:
+            extra = {"logits_to_keep": 1} if self._few_logits else {}
+            with self._autocast():
+                self.model(input_ids=ids, use_cache=False, **extra)
+        finally:
+            handle.remove()
+        return seen[0]
+
+
+class UniformView:
+    """Every token is as likely as every other: the control of a guided method."""
+
+    def __init__(self, vocabulary: int):
+        self.vocabulary = vocabulary
+
+    def states(self, batch: Batch) -> "torch.Tensor":
+        """Nothing, once a token."""
+        import torch
+
+        return torch.zeros(len(batch.targets), 0, device=batch.device)
+
+    def logits(self, states: "torch.Tensor") -> "torch.Tensor":
+        """Zeros."""
+        return states.new_zeros(len(states), self.vocabulary)
+
+
+def bare_model(model: Any) -> Any:
+    """The transformers model inside accelerate's and peft's wrappers."""
+    from accelerate.utils import extract_model_from_parallel
+
+    model = extract_model_from_parallel(model)
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def _after_head(config: Any, logits: "torch.Tensor") -> "torch.Tensor":
+    """What some architectures do to their head's output."""
+    config = config.get_text_config()
+    if scale := getattr(config, "logit_scale", None):  # Cohere
+        logits = logits * scale
+    if scale := getattr(config, "logits_scaling", None):  # Granite
+        logits = logits / scale
+    if cap := getattr(config, "final_logit_softcapping", None):  # Gemma 2
+        logits = cap * (logits / cap).tanh()
+    return logits
