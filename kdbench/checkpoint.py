@@ -55,17 +55,16 @@ def find_checkpoint(
     """
     path = Path(model)
     if path.is_file() and path.suffix == ".gguf":
-        return _describe(path.parent, path.stem, path.name, None)
+        return describe(path.parent, path.stem, path.name, None)
     if path.is_file():
         raise InputError(f"model={model}: a file that is no .gguf; give the checkpoint's folder")
     if path.is_dir():
-        gguf = _check_folder(path, unsafe_pickle)
-        return _describe(path, path.resolve().name, gguf, None)
+        return describe(path, gguf=_check_folder(path, unsafe_pickle))
     if not _HUB_NAME.fullmatch(model) or model.startswith("."):
         raise InputError(f"model={model}: no such folder, and no name on the hub (org/name)")
     folder = _fetch(model, revision, unsafe_pickle)
     gguf = _check_folder(folder, unsafe_pickle)
-    return _describe(folder, model.replace("/", "__"), gguf, folder.name)
+    return describe(folder, model.replace("/", "__"), gguf, folder.name)
 
 
 def load_checkpoint(
@@ -208,7 +207,14 @@ def _fetch(model: str, revision: str | None, unsafe_pickle: bool) -> Path:
         ) from None
 
 
-def _describe(path: Path, name: str, gguf: str | None, revision: str | None) -> Checkpoint:
+def describe(
+    path: Path, name: str | None = None, gguf: str | None = None, revision: str | None = None
+) -> Checkpoint:
+    """What lies in a folder, whether or not it has weights.
+
+    Raises:
+        InputError: a broken run card.
+    """
     card_file = path / "kdbench.json"
     try:
         card = json.loads(card_file.read_text("utf-8")) if card_file.is_file() else {}
@@ -217,7 +223,7 @@ def _describe(path: Path, name: str, gguf: str | None, revision: str | None) -> 
     labels = [card.get(key) for key in ("method", "setting")] if isinstance(card, dict) else [0]
     if not all(label is None or isinstance(label, str) for label in labels):
         raise InputError(f"{card_file}: not a run card: 'method' and 'setting' must be strings")
-    return Checkpoint(name, path, gguf, revision, _hash(path, gguf), card)
+    return Checkpoint(name or path.resolve().name, path, gguf, revision, _hash(path, gguf), card)
 
 
 def _hash(path: Path, gguf: str | None) -> str:

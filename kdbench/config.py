@@ -32,6 +32,7 @@ def _split(value: object) -> object:
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
+AtLeastOne = Annotated[int, Field(ge=1)]
 Seeds = Annotated[tuple[int, ...], BeforeValidator(_split)]
 
 FIVE = ("dolly", "self_instruct", "vicuna", "super_natural", "unnatural")
@@ -95,7 +96,9 @@ class EvalSettings(MeasureSettings):
     model: str = Field(description="checkpoint folder, GGUF file, or a name on the hub")
     tasks: Names = Field(FIVE, description="tasks by name, or paths of lm-eval YAML files")
     backend: str = Field("hf", description="what generates the text; see kdbench backends")
-    batch_size: int | Literal["auto"] = Field("auto", description="sequences that decode at once")
+    batch_size: AtLeastOne | Literal["auto"] = Field(
+        "auto", description="sequences that decode at once"
+    )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="of weights and activations"
     )
@@ -104,13 +107,6 @@ class EvalSettings(MeasureSettings):
     revision: str | None = Field(None, description="of the checkpoint on the hub")
     unsafe_pickle: bool = Field(False, description="read pickle weights (*.bin): may run code")
     trust_remote_code: bool = Field(False, description="run the checkpoint's own Python code")
-
-    @field_validator("batch_size")
-    @classmethod
-    def _positive(cls, value: int | str) -> int | str:
-        if isinstance(value, int) and value < 1:
-            raise ValueError("must be 1 or more, or auto")
-        return value
 
     @field_validator("shard")
     @classmethod
@@ -192,12 +188,12 @@ class TrainSettings(Settings):
     long_prompts: Literal["drop", "cut"] = Field("drop", description="rows with longer prompts")
     max_length: int = Field(512, ge=2, description="prompt and response, tokens")
     max_new_tokens: int = Field(256, ge=1, description="limit of a sampled response, tokens")
-    temperature: float = Field(1.0, gt=0, description="of sampling responses in training")
-    top_p: float = Field(1.0, gt=0, le=1, description="of sampling responses in training")
+    sampling_temperature: float = Field(1.0, gt=0, description="of responses in training")
+    sampling_top_p: float = Field(1.0, gt=0, le=1, description="of responses in training")
     teacher_responses: Path | None = Field(
         None, description="folder of kept teacher responses (default: teacher-responses beside out)"
     )
-    generation_batch_size: int | Literal["auto"] = Field(
+    generation_batch_size: AtLeastOne | Literal["auto"] = Field(
         "auto", description="sequences that decode at once"
     )
 
@@ -284,17 +280,14 @@ def read_words(arguments: Sequence[str]) -> dict[str, str | bool]:
 
 
 def with_files(
-    words: Mapping[str, str | bool], fields: Mapping[str, FieldInfo], *files: Path
+    words: Mapping[str, str | bool], fields: Mapping[str, FieldInfo]
 ) -> dict[str, object]:
-    """The words, over the keys of `config=`, over those of further files.
+    """The words, over the keys of `config=`.
 
     Raises:
         InputError: a bad file, or a `--key` that needs a value.
     """
-    values: dict[str, object] = {}
-    config = [Path(str(words["config"]))] if "config" in words else []
-    for file in [*files, *config]:
-        values |= read_yaml(file)
+    values = read_yaml(Path(str(words["config"]))) if "config" in words else {}
     for key, word in words.items():
         field = fields.get(key)
         if word is True and field is not None and field.annotation is not bool:

@@ -5,6 +5,7 @@ it. `<out>` appears when it is whole.
 """
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock, Timeout
+
 import kdbench
 from kdbench.environment import environment, git_state
 from kdbench.errors import InputError
-from kdbench.files import SCHEMA, put_text, write_json
+from kdbench.files import SCHEMA, put_text
 from kdbench.recipe import Recipe
 from kdbench.training.data import with_responses
 from kdbench.training.ingredients import Ingredients, difference
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
 
 CARD = "kdbench.json"
 LOG = "training.jsonl"
-_IDENTITY = "identity.json"
+_IDENTITY, _LOCK = "identity.json", ".lock"
 
 
 @dataclass(frozen=True)
@@ -54,27 +57,26 @@ def train(recipe: Recipe) -> Trained:
     Raises:
         InputError: anything about models, data or settings that the user can mend.
     """
+    from kdbench.training.fit import make_trainer, run
+    from kdbench.training.phases import Phases
+
     out, parts = recipe.out, Ingredients(recipe)
     if out.exists():
         return Trained(out, _card_of(out, parts), 0)
     folder = out.with_name(f"{out.name}.unfinished")
-    with _locked(folder):
-        _claim(folder, parts)
-        return _train(recipe, parts, out, folder)
-
-
-def _train(recipe: Recipe, parts: Ingredients, out: Path, folder: Path) -> Trained:
-    from kdbench.training.fit import make_trainer, run
-    from kdbench.training.phases import Phases
-
+    _check_claim(folder, parts)
     triple, before = parts.triple(), Phases()
     examples = _examples(parts, triple, out, before)
-    trainer = make_trainer(parts, triple, examples, folder)
-    steps = run(trainer, folder, title=recipe.settings.method)
-    if trainer.is_world_process_zero():
-        card = _card(recipe, parts, triple, trainer, before)
-        _finish(trainer, card, folder, out)
-    trainer.accelerator.wait_for_everyone()
+    with _locked(folder):
+        if out.exists():  # another process was faster
+            return Trained(out, _card_of(out, parts), 0)
+        _check_claim(folder, parts)
+        trainer = make_trainer(parts, triple, examples, folder)
+        put_text(folder / _IDENTITY, json.dumps(parts.identity, indent=1))
+        steps = run(trainer, folder, title=recipe.settings.method)
+        if trainer.is_world_process_zero():
+            _finish(trainer, _card(recipe, parts, triple, trainer, before), folder, out)
+        trainer.accelerator.wait_for_everyone()
     return Trained(out, json.loads((out / CARD).read_text("utf-8")), steps)
 
 
@@ -86,7 +88,7 @@ def _examples(parts: Ingredients, triple: Triple, out: Path, phases: "Phases") -
     if not isinstance(source, FromTeacher):
         return parts.train.examples
     assert parts.teacher is not None  # noqa: S101 - such methods need one
-    how = sampling(settings, source.temperature, source.top_p, settings.seed)
+    how = sampling(settings)
     cache = settings.teacher_responses or out.parent / "teacher-responses"
     folder = folder_of(cache, parts.teacher.sha256, parts.train.sha256, how, settings.seed)
     size = settings.generation_batch_size
@@ -148,7 +150,7 @@ def _finish(
     trainer.work.tokenizer.save_pretrained(whole)
     log = "".join(json.dumps(line) + "\n" for line in trainer.state.log_history)
     put_text(whole / LOG, log)
-    write_json(whole / CARD, card)
+    put_text(whole / CARD, json.dumps(card, indent=1, sort_keys=True) + "\n")
     whole.rename(out)
     shutil.rmtree(folder)
 
@@ -167,17 +169,14 @@ def _card_of(out: Path, parts: Ingredients) -> dict[str, Any]:
     return card
 
 
-def _claim(folder: Path, parts: Ingredients) -> None:
-    """Note what this run is made from.
+def _check_claim(folder: Path, parts: Ingredients) -> None:
+    """A state that is there must be of the same run.
 
     Raises:
-        InputError: the folder holds an unfinished run made from something else.
+        InputError: it was made from something else.
     """
-    file = folder / _IDENTITY
-    if file.exists():
-        _compare(json.loads(file.read_text("utf-8")), parts, folder)
-    else:
-        put_text(file, json.dumps(parts.identity, indent=1))
+    if any(folder.glob("checkpoint-*")) and (folder / _IDENTITY).exists():
+        _compare(json.loads((folder / _IDENTITY).read_text("utf-8")), parts, folder)
 
 
 def _compare(known: dict[str, Any], parts: Ingredients, place: Path) -> None:
@@ -192,18 +191,17 @@ def _compare(known: dict[str, Any], parts: Ingredients, place: Path) -> None:
 def _locked(folder: Path, wait: bool = False) -> Iterator[None]:
     """Keep other processes off a folder; those of one distributed run go together.
 
+    A folder in which nothing was kept is not left behind.
+
     Raises:
         InputError: another process holds it, and we do not wait.
     """
-    import os
-
-    from filelock import FileLock, Timeout
-
     if int(os.environ.get("RANK", "0")) and not wait:
         yield
         return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.with_name(f".{folder.name}.lock"), timeout=-1 if wait else 0)
+    made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / _LOCK, timeout=-1 if wait else 0)
     try:
         lock.acquire()
     except Timeout:
@@ -212,3 +210,9 @@ def _locked(folder: Path, wait: bool = False) -> Iterator[None]:
         yield
     finally:
         lock.release()
+        if folder.exists() and not set(os.listdir(folder)) - {_LOCK, _IDENTITY}:
+            shutil.rmtree(folder)
+        for parent in made[1:]:
+            if any(parent.iterdir()):
+                break
+            parent.rmdir()

@@ -130,7 +130,5 @@ def mixture(log_p: "torch.Tensor", log_q: "torch.Tensor", weight: float) -> "tor
 
 def _expectation(log_weights: "torch.Tensor", values: "torch.Tensor") -> "torch.Tensor":
     """Sum of weight times value; a weight of zero counts nothing, whatever the value."""
-    import torch
-
-    possible = log_weights > -torch.inf
-    return (log_weights.exp() * values.masked_fill(~possible, 0.0)).sum(-1)
+    weights = log_weights.exp()
+    return (weights * values.masked_fill(weights == 0, 0.0)).sum(-1)

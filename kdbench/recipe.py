@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from kdbench.bundled import bundled
 from kdbench.config import Settings, TrainSettings, build, read_words, read_yaml, with_files
@@ -37,7 +36,11 @@ def parse_recipe(arguments: Sequence[str]) -> Recipe:
         InputError: unknown method or key, a bad value or file.
     """
     words = read_words(arguments)
-    return _build(with_files(words, _fields(words), *_recipe_file(words)))
+    named = {**_files(words), **words}  # the method may be named in a file
+    known = named.get("method") in methods.names()
+    own = methods.get(str(named["method"])).model_fields if known else {}
+    typed = with_files(words, {**TrainSettings.model_fields, **own})
+    return _build({**_files(words), **typed})
 
 
 def make_recipe(values: Mapping[str, object]) -> Recipe:
@@ -46,8 +49,14 @@ def make_recipe(values: Mapping[str, object]) -> Recipe:
     Raises:
         InputError: unknown method or key, a bad value or file.
     """
-    files = [read_yaml(file) for file in _recipe_file(values)]
-    return _build({**(files[0] if files else {}), **values})
+    return _build({**_files(values), **values})
+
+
+def _files(values: Mapping[str, object]) -> dict[str, object]:
+    """The keys of `recipe=`, and over them those of `config=`, which may name the recipe."""
+    config = read_yaml(Path(str(values["config"]))) if "config" in values else {}
+    recipe = {**config, **values}.get("recipe")
+    return {**(read_yaml(_recipe_file(str(recipe))) if recipe else {}), **config}
 
 
 def recipes() -> dict[str, Path]:
@@ -81,20 +90,10 @@ def _shared_names(kind: type[Settings]) -> set[str]:
     return shared
 
 
-def _fields(words: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Of the common settings, and of the method if the words name it."""
-    if words.get("method") in methods.names():
-        return {**TrainSettings.model_fields, **methods.get(str(words["method"])).model_fields}
-    return TrainSettings.model_fields
-
-
-def _recipe_file(values: Mapping[str, object]) -> list[Path]:
-    name = values.get("recipe")
-    if name is None:
-        return []
+def _recipe_file(name: str) -> Path:
     known = recipes()
-    if str(name) in known:
-        return [known[str(name)]]
-    if Path(str(name)).is_file():
-        return [Path(str(name))]
-    raise InputError(f"unknown recipe '{name}', and no such file: {nearest(str(name), known)}")
+    if name in known:
+        return known[name]
+    if Path(name).is_file():
+        return Path(name)
+    raise InputError(f"unknown recipe '{name}', and no such file: {nearest(name, known)}")

@@ -151,6 +151,10 @@ def _row(line: str, place: str, default_id: str) -> dict[str, Any]:
         raise ValueError(f"{place}: not JSON: {error.msg} (column {error.colno})") from error
     if not isinstance(row, dict):
         raise ValueError(f"{place}: not a JSON object")
+    try:
+        json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{place}: not text: {error}") from error
     if not isinstance(row.get("instruction"), str) or not row["instruction"].strip():
         raise ValueError(f"{place}: 'instruction' must be a non-empty string")
     text = row.get("input") or ""

@@ -8,7 +8,7 @@ Data: the dataset's responses.
 
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from kdbench.divergence import alpha_beta
 from kdbench.methods import Method, methods
@@ -24,6 +24,15 @@ class ABKD(Method):
     cost: ClassVar[str] = "teacher forward"
     alpha: float = Field(0.2, description="power of the teacher's probabilities")
     beta: float = Field(0.7, description="power of the student's probabilities")
+
+    @model_validator(mode="after")
+    def _has_a_value(self) -> "ABKD":
+        limits = {(1.0, 0.0), (0.0, 1.0)}
+        if (self.alpha, self.beta) in limits:
+            return self
+        if 0 in (self.alpha, self.beta, self.alpha + self.beta):
+            raise ValueError("alpha=, beta= and their sum must not be 0, but for 1,0 and 0,1")
+        return self
 
     def triple(self) -> Triple:
         """The divergence alone."""

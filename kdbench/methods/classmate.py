@@ -8,8 +8,9 @@ Objective: on the dataset KL(p‖q). On the student's own samples, with the clas
     form=subtract: KL(q‖p) - λ min(KL(q‖c), clamp), the page's literal form, λ = β/(1+β).
     For reverse KL and a = 0 the two have the same gradient up to the factor 1-λ:
     KL(q‖p) - λ KL(q‖c) = (1-λ) KL(q‖p̃) - (1-λ) log Z. So the loss of `subtract` has no floor at 0.
-Controls: classmate=teacher changes nothing, classmate=uniform sharpens the teacher to temperature
-    1/(1+β): what guidance must beat, because ROUGE-L of samples rewards sharpness.
+Controls: classmate=teacher leaves the teacher (under skew_reverse_kl, its plausible tokens alone),
+    classmate=uniform sharpens it to temperature 1/(1+β): what guidance must beat, because ROUGE-L
+    of samples rewards sharpness.
 Data: with probability `student_fraction` a batch of student samples, else the dataset. A trained
     classmate learns KL(p‖c) on the dataset alone, every second step, and so stays behind.
 """

@@ -1,8 +1,8 @@
 """TAID: the target moves from the student's own distribution to the teacher's.
 
 Paper: Shing et al. 2025 (arXiv 2501.16937).
-Objective: KL(p_t‖q), p_t = softmax((1-t) z_student + t z_teacher), the student's part detached; the
-    paper's code drops the entropy of p_t, which has no gradient.
+Objective: -sum p_t log q, p_t = softmax((1-t) z_student + t z_teacher), the student's part
+    detached: KL(p_t‖q) and the entropy of p_t, which has no gradient but counts in the schedule.
 Schedule: t rises from `start` to 1, at least linearly, faster while the loss falls.
 Data: the dataset's responses.
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from kdbench.divergence import forward_kl
+from kdbench.divergence import cross_entropy
 from kdbench.methods import Method, methods
 from kdbench.training import Chunk, Objective, RisingInterpolation, Triple
 from kdbench.training.target import interpolated
@@ -21,21 +21,23 @@ if TYPE_CHECKING:
 
 
 class TowardTeacher(Objective):
-    """Forward KL to the interpolated target."""
+    """Cross-entropy to the interpolated target."""
+
+    floor: ClassVar[float | None] = None  # the target's entropy
 
     def token(self, chunk: Chunk) -> "torch.Tensor":
-        """KL(p_t‖q)."""
+        """Minus the sum of p_t log q."""
         weight = chunk.schedule["teacher_weight"]
         target = interpolated(chunk.logits, chunk.view_logits("teacher"), weight)
-        return forward_kl(target, chunk.log_q)
+        return cross_entropy(target, chunk.log_q)
 
     def __str__(self) -> str:
-        return "forward_kl(interpolated)"
+        return "cross_entropy(interpolated)"
 
 
 @methods.register("taid")
 class TAID(Method):
-    """Forward KL to a target that moves from the student to the teacher."""
+    """Cross-entropy to a target that moves from the student to the teacher."""
 
     title: ClassVar[str] = "TAID"
     paper: ClassVar[str] = "Shing et al. 2025, arXiv 2501.16937"

@@ -4,16 +4,19 @@ import math
 import os
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import PrinterCallback, TrainerCallback, TrainingArguments
+from transformers.integrations import get_available_reporting_integrations
 
 from kdbench.config import TrainSettings
 from kdbench.errors import InputError
 from kdbench.progress import progress
 from kdbench.protocol import Protocol
+from kdbench.registry import nearest
 from kdbench.training.ingredients import Ingredients
 from kdbench.training.rollout import Example
 from kdbench.training.tokenizers import check_same_tokens
@@ -29,16 +32,25 @@ _SCHEDULES = {
 DEFAULT_MICRO_BATCH = 8
 
 
-def sampling(settings: TrainSettings, temperature: float, top_p: float, seed: int) -> Protocol:
-    """How responses are sampled in training: the prompt as it is, no n-gram rule."""
+def sampling(settings: TrainSettings) -> Protocol:
+    """How responses to learn from are sampled: the prompt as the student gets it."""
+    return replace(
+        _validation_sampling(settings),
+        max_prompt_tokens=settings.max_prompt_tokens if settings.long_prompts == "cut" else None,
+        temperature=settings.sampling_temperature,
+        top_p=settings.sampling_top_p,
+        seeds=(settings.seed,),
+    )
+
+
+def _validation_sampling(settings: TrainSettings) -> Protocol:
+    """Plain sampling, as the papers validate."""
     return Protocol(
         "training",
         max_prompt_tokens=None,
         max_new_tokens=settings.max_new_tokens,
-        temperature=temperature,
-        top_p=top_p,
         no_repeat_ngram_size=0,
-        seeds=(seed,),
+        seeds=(VALIDATION_SEED,),
     )
 
 
@@ -64,7 +76,11 @@ def make_trainer(
     torch.manual_seed(settings.seed)  # of an adapter's weights
     model = _with_lora(parts.load_student(), settings)
     if settings.gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        enable = getattr(model, "activation_checkpointing_enable", None)  # its newer name
+        (enable or model.gradient_checkpointing_enable)({"use_reentrant": False})
+    _check_positions(model, "the student", [*examples, *parts.valid.examples], settings)
+    if teacher is not None:
+        _check_positions(teacher, "the teacher", examples, settings)
     samples = settings.validation_samples
     size = settings.generation_batch_size
     arguments = _arguments(settings, parts, folder, len(examples))
@@ -75,8 +91,8 @@ def make_trainer(
         train=examples,
         valid=parts.valid.examples,
         sampled=parts.valid.examples[:samples],
-        sampling=sampling(settings, settings.temperature, settings.top_p, settings.seed),
-        validation_sampling=sampling(settings, 1.0, 1.0, VALIDATION_SEED),
+        sampling=sampling(settings),
+        validation_sampling=_validation_sampling(settings),
         micro_batch_size=settings.micro_batch_size or DEFAULT_MICRO_BATCH,
         generation_batch_size=None if size == "auto" else size,
         select=settings.select,
@@ -103,15 +119,35 @@ def run(trainer: DistillationTrainer, folder: Path, title: str) -> int:
     return int(trainer.state.global_step) - before
 
 
+def _check_positions(
+    model: Any, whose: str, examples: Sequence[Example], settings: TrainSettings
+) -> None:
+    positions = getattr(model.config, "max_position_embeddings", None)
+    longest = max(len(one.prompt_ids) + len(one.response_ids) for one in examples)
+    sampled = max(len(one.prompt_ids) for one in examples) + settings.max_new_tokens
+    if positions and max(longest, sampled) > positions:
+        keys = "max_length=" if longest > positions else "max_new_tokens= or max_prompt_tokens="
+        raise InputError(
+            f"{max(longest, sampled)} tokens of prompt and response do not fit into {whose}'s "
+            f"{positions} positions; lower {keys}"
+        )
+
+
 def _arguments(
     settings: TrainSettings, parts: Ingredients, folder: Path, rows: int
 ) -> TrainingArguments:
+    known = get_available_reporting_integrations()
+    for logger in settings.report_to:
+        if logger not in known:
+            raise InputError(
+                f"report_to={logger}: not a logger that is installed: {nearest(logger, known)}"
+            )
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     if settings.batch_size % processes:
         raise InputError(
             f"batch_size={settings.batch_size}: not a multiple of {processes} processes"
         )
-    an_epoch = math.ceil(rows / settings.batch_size)
+    an_epoch = _steps_of_an_epoch(rows, settings)
     steps = settings.steps or math.ceil((settings.epochs or 1) * an_epoch)
     cosine = settings.lr_schedule == "cosine"
     return TrainingArguments(
@@ -134,7 +170,6 @@ def _arguments(
         data_seed=settings.seed,
         eval_strategy="no",  # our callback decides
         save_strategy="no",
-        eval_on_start=True,
         logging_steps=settings.log_every,
         logging_first_step=True,
         logging_nan_inf_filter=False,
@@ -143,6 +178,10 @@ def _arguments(
         remove_unused_columns=False,
         dataloader_pin_memory=False,
     )
+
+
+def _steps_of_an_epoch(rows: int, settings: TrainSettings) -> int:
+    return math.ceil(rows / settings.batch_size)
 
 
 def _with_lora(model: Any, settings: TrainSettings) -> Any:
@@ -159,32 +198,33 @@ def _with_lora(model: Any, settings: TrainSettings) -> Any:
         target_modules="all-linear",
         task_type="CAUSAL_LM",
     )
-    return get_peft_model(model, config)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated")
+        warnings.filterwarnings("ignore", "fan_in_fan_out is set to")  # peft sets it right
+        return get_peft_model(model, config)
 
 
 class _Course(TrainerCallback):
     """When to validate and to save; and the progress of it."""
 
     def __init__(self, trainer: DistillationTrainer, settings: TrainSettings, start: Path | None):
-        self._trainer, self._settings, self._start = trainer, settings, start
+        self._trainer, self._start = trainer, start
+        # Counted in steps, so that a state always holds the validation of its step.
+        an_epoch = _steps_of_an_epoch(len(trainer.work.train), settings)
+        self._validate_every = settings.validate_every or an_epoch
+        self._save_every = settings.save_every
 
     def on_train_begin(self, *_: Any, **__: Any) -> None:
         """The student is wrapped, and transformers has loaded its own part of a state."""
         self._trainer.begin(self._start)
+        if self._start is None:
+            self._trainer.evaluate()
 
     def on_step_end(self, _: Any, state: Any, control: Any, **__: Any) -> Any:
         """Validate and save at their steps, and after the last one."""
         step, last = state.global_step, state.global_step >= state.max_steps
-        every = self._settings.validate_every
-        save = self._settings.save_every
-        control.should_evaluate = last or bool(every and step % every == 0)
+        save = self._save_every
+        control.should_evaluate = last or step % self._validate_every == 0
         control.should_save = control.should_evaluate if save is None else last or step % save == 0
         self._trainer.advance()
-        return control
-
-    def on_epoch_end(self, _: Any, __: Any, control: Any, **___: Any) -> Any:
-        """An epoch is the default between validations."""
-        if self._settings.validate_every is None and not control.should_training_stop:
-            control.should_evaluate = True
-            control.should_save = self._settings.save_every is None
         return control

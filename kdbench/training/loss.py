@@ -72,7 +72,8 @@ def distillation_loss(
     """
     work = _Work(batch, views, schedule or {}, chunk)
     value: torch.Tensor | None = None
-    sums, diagnostics = {}, {}
+    sums: dict[str, torch.Tensor] = {}
+    diagnostics: dict[str, tuple[torch.Tensor, int]] = {}
     for term in terms:
         places = work.places(term)
         if not len(places):
@@ -83,7 +84,7 @@ def distillation_loss(
             total = work.total(term, places)
         part = total * (term.weight / tokens_of(term, counts))
         value = part if value is None else value + part
-        sums[str(term)] = total.detach()
+        sums[str(term)] = total.detach() + sums.get(str(term), 0.0)
         if diagnose:
             diagnostics.update(work.diagnostics(term, places))
     if value is None:  # nothing here to learn from; other processes may have something
@@ -104,6 +105,7 @@ class _Work:
         import torch
 
         self._batch, self._views, self._schedule = batch, views, schedule
+        self._learns = torch.is_grad_enabled()  # a plan runs without, and may come first
         self._states: dict[str, torch.Tensor] = {}
         self._origins = batch.origins()
         self._chunk = chunk
@@ -113,7 +115,7 @@ class _Work:
         import torch
 
         if view not in self._states:
-            with torch.set_grad_enabled(view == STUDENT and torch.is_grad_enabled()):
+            with torch.set_grad_enabled(view == STUDENT and self._learns):
                 self._states[view] = self._views[view].states(self._batch)
         return self._states[view]
 

@@ -1,5 +1,6 @@
 """Responses to learn from, and the tensors of a batch of them: shift, mask and padding are here."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -115,16 +116,15 @@ class Batch:
         return [one.origin for one in self.rollouts for _ in one.response_ids]
 
     def recorded(self) -> dict[str, "torch.Tensor"]:
-        """Recorded scalars that all rollouts have, float32 of shape (N,)."""
+        """Recorded scalars, float32 of shape (N,); NaN where a rollout has none."""
+        names = sorted({name for one in self.rollouts for name in one.recorded})
+        return {name: self._recorded(name) for name in names}
+
+    def _recorded(self, name: str) -> "torch.Tensor":
         import torch
 
-        names = set.intersection(*(set(one.recorded) for one in self.rollouts))
-        return {
-            name: torch.tensor(
-                [value for one in self.rollouts for value in one.recorded[name]], device=self.device
-            )
-            for name in sorted(names)
-        }
+        rows = [one.recorded.get(name, [math.nan] * len(one.response_ids)) for one in self.rollouts]
+        return torch.tensor([value for row in rows for value in row], device=self.device)
 
     def inputs(
         self, prompt: Callable[[Rollout], Sequence[int]] | None = None

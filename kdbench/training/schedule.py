@@ -106,7 +106,7 @@ class RisingInterpolation(Schedule):
         if not math.isnan(self.last_loss):
             relative = (self.last_loss - loss) / (self.last_loss + 1e-15)
             self.fall = self.momentum * self.fall + (1 - self.momentum) * relative
-            faster = self.step_size / (1 + math.exp(-self.fall)) * (1 - self.weight)
+            faster = self.step_size * _logistic(self.fall) * (1 - self.weight)
             linear = self.start + (1 - self.start) * progress
             self.weight = min(1.0, max(linear, self.weight + faster))
         self.last_loss = loss
@@ -123,3 +123,7 @@ class RisingInterpolation(Schedule):
 
     def __str__(self) -> str:
         return f"rising_interpolation(start={self.start:g})"
+
+
+def _logistic(x: float) -> float:
+    return 0.5 * (1 + math.tanh(x / 2))  # overflows nowhere

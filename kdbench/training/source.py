@@ -94,14 +94,7 @@ class FromTeacher(FromDataset):
 
     They are sampled once, before training, and kept as a data set that later runs share; the
     trainer then gives them as the examples' responses.
-
-    Attributes:
-        temperature: of the sampling.
-        top_p: of the sampling.
     """
-
-    temperature: float = 1.0
-    top_p: float = 1.0
 
     def rollouts(self, draw: Draw) -> list[Rollout]:
         """One for each example, which holds the teacher's response."""
@@ -259,11 +252,12 @@ class WithPretraining(Source):
     def rollouts(self, draw: Draw) -> list[Rollout]:
         """The source's, and as many texts; a text's first token is its prompt."""
         found = self.source.rollouts(draw)
-        for place in range(len(found)):
-            number = int(draw.own_uniform(f"text {place}") * len(self.texts))
-            first, *rest = self.texts[number]
-            found.append(Rollout(f"text-{number}", (first,), tuple(rest), "pretraining"))
-        return found
+        return found + [self._text(draw.own_uniform(f"text {n}")) for n in range(len(found))]
+
+    def _text(self, uniform: float) -> Rollout:
+        number = int(uniform * len(self.texts))
+        first, *rest = self.texts[number]
+        return Rollout(f"text-{number}", (first,), tuple(rest), "pretraining")
 
     def state(self) -> dict[str, Any]:
         """The inner source's."""

@@ -5,7 +5,13 @@ import re
 from pathlib import Path
 from typing import Any
 
-from kdbench.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, load_tokenizer
+from kdbench.checkpoint import (
+    Checkpoint,
+    describe,
+    find_checkpoint,
+    load_checkpoint,
+    load_tokenizer,
+)
 from kdbench.errors import InputError
 
 _PRUNE = re.compile(r"prune:(?P<model>.+),layers=(?P<layers>\d+)")
@@ -42,7 +48,7 @@ class Student:
     @property
     def identity(self) -> dict[str, Any]:
         """Name and hash, for the run card."""
-        made = {"layers": self._layers} if self._layers else {}
+        made = {} if self._layers is None else {"layers": self._layers}
         if self._config:
             made = {"config": json.loads(self._config.read_text("utf-8")), "seed": self.seed}
         name = self._config.parent.name if self._config else self.checkpoint.name
@@ -57,7 +63,7 @@ class Student:
         if self._config:
             return _with_random_weights(self._config, self.seed).to(device)
         model, _ = load_checkpoint(self.checkpoint, "float32", device, trust_remote_code)
-        return prune(model, self._layers) if self._layers else model
+        return model if self._layers is None else prune(model, self._layers)
 
     def _pruned(self, spec: str, teacher: Checkpoint | None, unsafe_pickle: bool) -> Checkpoint:
         found = _PRUNE.fullmatch(spec)
@@ -74,9 +80,8 @@ class Student:
         self._config = config / "config.json" if config.is_dir() else config
         if not self._config.is_file():
             raise InputError(f"student={self.spec}: no such config.json")
-        folder = self._config.parent
-        if any(folder.glob("tokenizer*")) and any(folder.glob("*.safetensors")):
-            return find_checkpoint(str(folder))
+        if any(self._config.parent.glob("tokenizer*")):
+            return describe(self._config.parent)
         if teacher is None:
             raise InputError(f"student={self.spec}: needs teacher= for its tokenizer")
         return teacher

@@ -1,6 +1,7 @@
 """The teacher's responses to the training prompts: sampled once, kept as a data set.
 
-The folder is in the `data=DIR` layout, so that it can be looked at and trained on elsewhere. Its
+The folder is in the `data=DIR` layout, so that it can be looked at and trained on elsewhere; empty
+responses, which no data set may have, lie beside it in `empty.jsonl`. Its
 name is a hash of teacher, prompts and sampling; every run with these shares it, and an interrupted
 one goes on after its last response.
 """
@@ -56,8 +57,9 @@ def teacher_responses(
     Returns:
         A text and whether it ended by itself, for each id.
     """
-    lines = LinesFile(file)
-    known = {line["id"]: (line["output"][0], line["finish"] == "stop") for line in lines.read()}
+    texts, empty = LinesFile(file), LinesFile(file.with_name("empty.jsonl"))
+    found = [*texts.read(), *empty.read()]
+    known = {line["id"]: (line["output"][0], line["finish"] == "stop") for line in found}
     missing = [record for record in records if record["id"] not in known]
     if not missing:
         return known, 0
@@ -71,12 +73,14 @@ def teacher_responses(
     tokens = 0
     title = "teacher responses"
     with (
-        lines.appending() as appender,
+        texts.appending() as add_text,
+        empty.appending() as add_empty,
         progress(title, len(records), len(records) - len(missing), "samples") as advance,
     ):
         for batch in generator.batches(rows):
             for sample in generator.generate(batch, ()):
                 record = by_id[sample.document]
+                appender = add_text if sample.output.strip() else add_empty
                 appender.add(
                     {
                         "id": sample.document,
@@ -89,5 +93,6 @@ def teacher_responses(
                 known[sample.document] = (sample.output, sample.finish == "stop")
                 tokens += len(sample.tokens)
                 advance()
-            appender.sync()
+            add_text.sync()
+            add_empty.sync()
     return known, tokens

@@ -257,8 +257,6 @@ class DistillationTrainer(Trainer):
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Validation loss and sampled ROUGE-L; keeps the best student so far."""
         step = self.state.global_step
-        if self.validations and self.validations[-1]["step"] == step:
-            return {}  # a resumed run has this one
         with self.phases("validate"):
             found = {"step": float(step), **self._validate(self.views[STUDENT], self.model)}
             own_loss = self._validate_companion(found)

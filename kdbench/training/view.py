@@ -93,6 +93,10 @@ class ModelView:
             ours = self.logits(self._last_hidden(ids)[rows, columns])
         self._bare.train(training)
         width = self.vocabulary
+        if not torch.isfinite(whole).all():
+            raise InputError(
+                f"{self._bare.name_or_path}: the logits are not finite: the weights are broken"
+            )
         if not torch.allclose(whole[:, :width], ours, rtol=5e-2, atol=5e-2):
             raise InputError(
                 f"{type(self._bare).__name__}: its logits are not its head's output, which the "
@@ -102,14 +106,20 @@ class ModelView:
     def _last_hidden(self, ids: "torch.Tensor") -> "torch.Tensor":
         """Through the model as it is called, so that wrappers do their part."""
         seen: list[torch.Tensor] = []
-        decoder = self._bare.base_model
-        handle = decoder.register_forward_hook(lambda _, __, output: seen.append(output[0]))
+        handle = self._bare.get_decoder().register_forward_hook(
+            lambda _, __, output: seen.append(output[0])
+        )
         try:
             extra = {"logits_to_keep": 1} if self._few_logits else {}
             with self._autocast():
                 self.model(input_ids=ids, use_cache=False, **extra)
         finally:
             handle.remove()
+        if not seen:
+            raise InputError(
+                f"{type(self._bare).__name__}: its decoder is not found; this architecture is not "
+                "supported"
+            )
         return seen[0]
 
 

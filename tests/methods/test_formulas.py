@@ -1,0 +1,632 @@
+"""Each method's formula, by hand or beside a slow second implementation."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from kdbench.divergence import alpha_beta, forward_kl, generalised_jsd, reverse_kl, skew_reverse_kl
+from kdbench.methods import methods
+from kdbench.methods.classmate import ContrastTarget, Subtract
+from kdbench.methods.minillm import PolicyGradient
+from kdbench.methods.opd import SampledReverseKL
+from kdbench.methods.taid import TowardTeacher
+from kdbench.training import (
+    Batch,
+    Chunk,
+    CrossEntropy,
+    FromMixture,
+    FromReplay,
+    FromStudent,
+    Match,
+    Rollout,
+)
+from kdbench.training.loss import distillation_loss
+from kdbench.training.target import tempered
+from kdbench.training.view import ModelView, UniformView
+
+WIDTH = 6
+TARGETS = (1, 4, 0, 2, 2)
+RESPONSES = [
+    Rollout("one", (3,), TARGETS[:2], "dataset"),
+    Rollout("two", (5, 3), TARGETS[2:], "dataset"),
+]
+
+
+class Fixed:
+    """A view whose states are its logits."""
+
+    def __init__(self, logits):
+        self.table = logits
+
+    def states(self, _):
+        return self.table
+
+    def logits(self, states):
+        return states
+
+
+def logits(seed, *shape, spread=1.5):
+    generator = torch.Generator().manual_seed(seed)
+    return spread * torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def views_of(seed=0):
+    """Fixed logits of student, teacher and classmate on the response tokens."""
+    three = logits(seed, 3, len(TARGETS), WIDTH)
+    return dict(zip(("student", "teacher", "classmate"), map(Fixed, three), strict=True))
+
+
+def probabilities(view, temperature=1.0):
+    z = view.table.detach().numpy() / temperature
+    e = np.exp(z - z.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def kl(p, q):
+    return (p * np.log(p / q)).sum(-1)
+
+
+def nll(q):
+    return -np.log(q[np.arange(len(TARGETS)), list(TARGETS)])
+
+
+def term_of(name, number=0, **options):
+    return methods.get(name)(**options).triple().terms[number]
+
+
+def of_origin(origin, responses=RESPONSES):
+    return [Rollout(r.id, r.prompt_ids, r.response_ids, origin) for r in responses]
+
+
+def loss_of(name, views, responses=RESPONSES, schedule=None, **options):
+    triple = methods.get(name)(**options).triple()
+    counts = {}
+    for one in responses:
+        counts[one.origin] = counts.get(one.origin, 0) + len(one.response_ids)
+    schedule = triple.schedule.values(0.0) if schedule is None else schedule
+    value = distillation_loss(triple.terms, Batch(responses), views, counts, schedule).value
+    return float(value.detach())
+
+
+def chunk_of(student, views=None, targets=None, plan=None, schedule=None):
+    if targets is None:
+        targets = torch.zeros(len(student), dtype=torch.long)
+    return Chunk(student, views or {}, targets, plan, schedule)
+
+
+def gradient(function, z):
+    at = z.clone().requires_grad_()
+    (found,) = torch.autograd.grad(function(at).sum(), at)
+    return found
+
+
+# Divergences to the teacher
+
+
+@pytest.mark.parametrize(("ratio", "temperature"), [(0.5, 1), (0.3, 2), (1, 1), (0, 1), (1, 0.5)])
+def test_kd_mixes_cross_entropy_with_the_tempered_divergence(ratio, temperature):
+    views = views_of()
+    student, teacher = views["student"], views["teacher"]
+    divergence = kl(probabilities(teacher, temperature), probabilities(student, temperature))
+    token = (1 - ratio) * nll(probabilities(student)) + ratio * temperature**2 * divergence
+    found = loss_of("kd", views, kd_ratio=ratio, temperature=temperature)
+    assert found == pytest.approx(token.mean(), abs=1e-12)
+
+
+def test_kd_is_by_default_half_of_each_without_temperature():
+    views = views_of()
+    p, q = probabilities(views["teacher"]), probabilities(views["student"])
+    assert loss_of("kd", views) == pytest.approx((0.5 * nll(q) + 0.5 * kl(p, q)).mean())
+
+
+def test_the_gradient_of_kd_keeps_its_size_at_high_temperature():
+    student, teacher = logits(1, 2, len(TARGETS), WIDTH)
+    at = {
+        t: gradient(
+            lambda z, t=t: Match(forward_kl, temperature=t).token(
+                chunk_of(z, {"teacher": teacher})
+            ),
+            student,
+        )
+        for t in (1000.0, 2000.0)
+    }
+    # In the limit of Hinton et al.: the difference of the centred logits over V.
+    difference = (student - student.mean(-1, keepdim=True)) - (
+        teacher - teacher.mean(-1, keepdim=True)
+    )
+    for found in at.values():
+        assert torch.allclose(found, difference / WIDTH, atol=1e-2)
+
+
+@pytest.mark.parametrize("name", ["gkd", "jsd"])
+@pytest.mark.parametrize("weight", [0, 0.1, 0.5, 0.9, 1])
+def test_generalised_jsd_methods_weigh_the_teacher_by_their_teacher_weight(name, weight):
+    # Called with .1 in one code and .9 in another; here it is the teacher's share of the mixture.
+    views = views_of()
+    p, q = probabilities(views["teacher"]), probabilities(views["student"])
+    m = weight * p + (1 - weight) * q
+    expected = weight * kl(p, m) + (1 - weight) * kl(q, m)
+    if weight in (0, 1):
+        expected = kl(q, p) if weight else kl(p, q)
+    found = loss_of(name, views, teacher_weight=weight)
+    assert found == pytest.approx(expected.mean(), abs=1e-12)
+
+
+@pytest.mark.parametrize("skew", [0, 0.1, 0.4])
+def test_distillm_skews_both_directions(skew):
+    views = views_of()
+    p, q = probabilities(views["teacher"]), probabilities(views["student"])
+    forward, backward = kl(p, skew * p + (1 - skew) * q), kl(q, (1 - skew) * p + skew * q)
+    for options, expected in (
+        ({"direction": "forward"}, forward),
+        ({"direction": "reverse"}, backward),
+        ({}, backward),
+    ):
+        found = loss_of("distillm", views, skew=skew, **options)
+        assert found == pytest.approx(expected.mean(), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("sft", lambda p, q: nll(q)),
+        ("seqkd", lambda p, q: nll(q)),
+        ("imitkd", kl),
+        ("rkl", lambda p, q: kl(q, p)),
+        ("tvd", lambda p, q: 0.5 * np.abs(p - q).sum(-1)),
+        ("opd", lambda p, q: np.log(p / q)[np.arange(5), list(TARGETS)] * nll(q)),
+    ],
+)
+def test_the_plain_methods_are_their_formulas(name, expected):
+    views = views_of()
+    p, q = probabilities(views["teacher"]), probabilities(views["student"])
+    assert loss_of(name, views) == pytest.approx(expected(p, q).mean(), abs=1e-12)
+
+
+def test_seqkd_mixes_in_forward_kl_when_asked():
+    views = views_of()
+    p, q = probabilities(views["teacher"]), probabilities(views["student"])
+    found = loss_of("seqkd", views, of_origin("teacher"), kd_ratio=0.5)
+    assert found == pytest.approx((0.5 * nll(q) + 0.5 * kl(p, q)).mean())
+
+
+def test_akl_weighs_forward_and_reverse_kl_by_the_gaps_of_head_and_tail():
+    views = views_of()
+    p, q = probabilities(views["teacher"]), probabilities(views["student"])
+    expected = []
+    for one, other in zip(p, q, strict=True):
+        order = np.argsort(one)
+        tail = order[np.cumsum(one[order]) <= 0.5]
+        gap = np.abs(one - other)
+        share = gap[tail].sum() / gap.sum()
+        expected.append((1 - share) * kl(one, other) + share * kl(other, one))
+    assert loss_of("akl", views) == pytest.approx(np.mean(expected), abs=1e-12)
+
+
+def test_abkd_has_the_papers_powers_and_is_no_reverse_kl():
+    views = views_of()
+    p, q = probabilities(views["teacher"]), probabilities(views["student"])
+    a, b = 0.2, 0.7
+    inner = p**a * q**b - a / (a + b) * p ** (a + b) - b / (a + b) * q ** (a + b)
+    found = loss_of("abkd", views)
+    assert found == pytest.approx((-inner.sum(-1) / (a * b)).mean(), abs=1e-12)
+    assert abs(found - kl(q, p).mean()) > 1e-2
+    assert loss_of("abkd", views, alpha=0, beta=1) == pytest.approx(kl(q, p).mean())
+    assert loss_of("abkd", views, alpha=1, beta=0) == pytest.approx(kl(p, q).mean())
+
+
+def test_losses_are_the_mean_over_all_tokens_not_over_rows():
+    views = views_of()
+    token = nll(probabilities(views["student"]))
+    found = loss_of("sft", views)
+    assert found == pytest.approx(token.mean())
+    assert abs(found - (token[:2].mean() + token[2:].mean()) / 2) > 1e-3
+
+
+# Policy gradients
+
+
+def test_the_expected_gradient_of_opd_is_that_of_reverse_kl():
+    student, teacher = logits(2, 2, 1, WIDTH)
+    log_p, q = teacher.log_softmax(-1), student.softmax(-1)[0]
+    expected = torch.zeros_like(student)
+    for token in range(WIDTH):
+        views, y = {"teacher": teacher}, torch.tensor([token])
+        expected += q[token] * gradient(
+            lambda z, views=views, y=y: SampledReverseKL().token(chunk_of(z, views, y)), student
+        )
+    exact = gradient(lambda z: reverse_kl(log_p, z.log_softmax(-1)), student)
+    assert torch.allclose(expected, exact, atol=1e-14)
+
+
+def test_the_advantage_of_opd_carries_no_gradient():
+    student, teacher = logits(3, 2, 4, WIDTH)
+    y = torch.tensor([0, 1, 2, 5])
+    found = gradient(
+        lambda z: SampledReverseKL().token(chunk_of(z, {"teacher": teacher}, y)), student
+    )
+    gap = (teacher.log_softmax(-1) - student.log_softmax(-1)).gather(-1, y[:, None])
+    onehot = torch.nn.functional.one_hot(y, WIDTH)
+    assert torch.allclose(found, -gap * (onehot - student.softmax(-1)), atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("q", "sampled", "advantage", "loss", "slope"),
+    [
+        # ρ = .55/.5; d ρ/dz = ρ (1-q) for the token itself.
+        (0.55, 0.5, 1.5, -1.65, -1.5 * 1.1 * 0.45),
+        (0.7, 0.5, 1.5, -1.8, 0.0),
+        (0.7, 0.5, -1.5, 2.1, 1.5 * 1.4 * 0.3),
+        (0.25, 0.5, 1.5, -0.75, -1.5 * 0.5 * 0.75),
+        (0.25, 0.5, -1.5, 1.2, 0.0),
+    ],
+)
+def test_minillms_policy_gradient_on_two_tokens_by_hand(q, sampled, advantage, loss, slope):
+    z = torch.tensor([[math.log(q / (1 - q)), 0.0]], dtype=torch.float64)
+    plan = {
+        "log_sampled": torch.tensor([math.log(sampled)], dtype=torch.float64),
+        "advantage": torch.tensor([advantage], dtype=torch.float64),
+    }
+    objective = PolicyGradient(0.2)
+    assert float(objective.token(chunk_of(z, plan=plan))) == pytest.approx(loss)
+    found = gradient(lambda at: objective.token(chunk_of(at, plan=plan)), z)
+    assert found[0].tolist() == pytest.approx([slope, -slope])
+
+
+class FixedDraw:
+    """A draw that knows log-probabilities."""
+
+    def __init__(self, student, teacher):
+        self.known = {"student": student, "teacher": teacher}
+
+    def target_log_probs(self, _, view):
+        return self.known[view]
+
+
+LOG_Q = [[-1.0, -2.5, -0.3], [-0.7], [-3.0, -0.1, -1.2, -2.2, -0.9]]
+LOG_P = [[-1.5, -0.5, -0.4], [-2.7], [-0.2, -0.3, -4.0, -1.2, -0.9]]
+
+
+def recorded(minillm, log_q=LOG_Q, log_p=LOG_P):
+    rollouts = [Rollout(str(n), (0,), (1,) * len(row), "student") for n, row in enumerate(log_q)]
+    source = minillm.triple().source
+    assert isinstance(source, FromMixture)
+    return source.record(FixedDraw(log_q, log_p), rollouts)
+
+
+@pytest.mark.parametrize("mix", [0.0, 0.2, 1.0])
+def test_minillm_records_the_probability_under_the_mixture_that_was_sampled_from(mix):
+    for one, q, p in zip(
+        recorded(methods.get("minillm")(teacher_mix=mix)), LOG_Q, LOG_P, strict=True
+    ):
+        expected = [
+            math.log((1 - mix) * math.exp(a) + mix * math.exp(b)) for a, b in zip(q, p, strict=True)
+        ]
+        assert one.recorded["log_sampled"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_minillm_clips_the_ratio_with_the_importance_weight_inside():
+    # q_old = .5, p = .9: p̃ = .58 and w = .862. The student is at .62, 1.24 times q_old, which
+    # would be clipped alone; the ratio with w is 1.069 and is not.
+    (one,) = recorded(methods.get("minillm")(), [[math.log(0.5)]], [[math.log(0.9)]])
+    log_sampled = torch.tensor(one.recorded["log_sampled"], dtype=torch.float64)
+    assert float(log_sampled.exp()) == pytest.approx(0.58)
+    z = torch.tensor([[math.log(0.62 / 0.38), 0.0]], dtype=torch.float64)
+    plan = {"log_sampled": log_sampled, "advantage": torch.ones(1, dtype=torch.float64)}
+    objective = term_of("minillm").objective
+    assert float(objective.token(chunk_of(z, plan=plan))) == pytest.approx(-0.62 / 0.58)
+    found = gradient(lambda at: objective.token(chunk_of(at, plan=plan)), z)
+    assert float(found[0, 0]) == pytest.approx(-0.62 / 0.58 * 0.38)
+
+
+def slow_advantages(log_q, log_p, discount=0.95, scale=0.5, clip=100.0, length_norm=True):
+    rows = []
+    for q, p in zip(log_q, log_p, strict=True):
+        r = [min(clip, max(-clip, (b - a) / scale)) for a, b in zip(q, p, strict=True)]
+        rest = [
+            sum(discount ** (k - t) * r[k] for k in range(t, len(r)))
+            / (len(r) - t if length_norm else 1)
+            for t in range(len(r))
+        ]
+        rows.append(rest)
+    flat = np.concatenate(rows)
+    return [((np.array(row) - flat.mean()) / flat.std()).tolist() for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("options", "same"),
+    [
+        ({}, {}),
+        ({"discount": 0.5}, {"discount": 0.5}),
+        ({"length_norm": False}, {"length_norm": False}),
+        ({"reward_scale": 2.0, "reward_clip": 1.0}, {"scale": 2.0, "clip": 1.0}),
+    ],
+)
+def test_minillms_advantages_are_those_of_slow_code(options, same):
+    found = methods.get("minillm")(**options).advantages(LOG_Q, LOG_P)
+    expected = slow_advantages(LOG_Q, LOG_P, **same)
+    for one, other in zip(found, expected, strict=True):
+        assert one == pytest.approx(other, abs=1e-5)
+    kept = [list(one.recorded["advantage"]) for one in recorded(methods.get("minillm")(**options))]
+    assert kept == found
+
+
+def test_padding_does_not_leak_into_minillms_advantages():
+    # A row's own advantages, before whitening, do not know how long the others are; so with a
+    # copy of all tokens beside them, as many short rows, mean and deviation stay as they are.
+    minillm = methods.get("minillm")(discount=0.0, length_norm=False)
+    flat_q, flat_p = [[v for row in rows for v in row] for rows in (LOG_Q, LOG_P)]
+    apart = minillm.advantages([[v] for v in flat_q], [[v] for v in flat_p])
+    together = minillm.advantages([flat_q], [flat_p])
+    mixed = minillm.advantages(LOG_Q, LOG_P)
+    flatten = [value for row in mixed for value in row]
+    assert flatten == pytest.approx(together[0], abs=1e-5)
+    assert flatten == pytest.approx([row[0] for row in apart], abs=1e-5)
+
+
+@pytest.mark.parametrize("discount", [0.0, 0.5, 0.95])
+def test_minillms_discount_does_not_underflow_on_a_long_response(discount):
+    generator = torch.Generator().manual_seed(0)
+    log_q, log_p = (-3 * torch.rand(2, 3000, generator=generator)).tolist()
+    (found,) = methods.get("minillm")(discount=discount).advantages([log_q], [log_p])
+    assert np.isfinite(found).all()
+    assert np.std(found[:1000]) > 0
+    assert np.std(found) == pytest.approx(1, abs=1e-3)
+
+
+def test_minillm_adds_the_unweighted_single_step_term():
+    views = views_of()
+    responses = [
+        one.with_recorded(advantage=[0.5] * n, log_sampled=[-1.0] * n)
+        for one in of_origin("student")
+        for n in [len(one.response_ids)]
+    ]
+    p, q = probabilities(views["teacher"]), probabilities(views["student"])
+    ratio = np.exp(-nll(q) + 1)
+    policy = -np.minimum(0.5 * ratio, 0.5 * np.clip(ratio, 0.8, 1.2))
+    found = loss_of("minillm", views, responses)
+    assert found == pytest.approx((policy + kl(q, p)).mean(), abs=1e-7)
+    alone = loss_of("minillm", views, responses, single_step=0)
+    assert alone == pytest.approx(policy.mean(), abs=1e-7)
+
+
+# A moving target
+
+
+def test_taids_loss_on_the_worked_example():
+    student, teacher = torch.tensor([[[2.0, 0.0]], [[0.0, 2.0]]], dtype=torch.float64)
+    chunk = chunk_of(student, {"teacher": teacher}, schedule={"teacher_weight": 0.4})
+    assert float(TowardTeacher().token(chunk)) == pytest.approx(0.9296, abs=5e-5)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.4, 1.0])
+def test_taids_gradient_is_that_of_cross_entropy_to_a_fixed_target(weight):
+    student, teacher = logits(4, 2, 5, WIDTH)
+    target = ((1 - weight) * student + weight * teacher).softmax(-1)
+    views, schedule = {"teacher": teacher}, {"teacher_weight": weight}
+    found = gradient(
+        lambda z: TowardTeacher().token(chunk_of(z, views, schedule=schedule)), student
+    )
+    assert torch.allclose(found, student.softmax(-1) - target, atol=1e-14)
+
+
+def test_taid_ends_as_soft_cross_entropy_and_begins_at_its_start():
+    views = views_of()
+    p, q = probabilities(views["teacher"]), probabilities(views["student"])
+    ended = loss_of("taid", views, schedule={"teacher_weight": 1.0})
+    assert ended == pytest.approx(-(p * np.log(q)).sum(-1).mean())
+    z = 0.7 * views["student"].table + 0.3 * views["teacher"].table
+    expected = -(probabilities(Fixed(z)) * np.log(q)).sum(-1).mean()
+    assert loss_of("taid", views, start=0.3) == pytest.approx(expected)
+
+
+# Away from a classmate
+
+
+@pytest.mark.parametrize("strength", [0.05, 0.25, 1.0])
+def test_subtracting_has_the_gradient_of_the_contrasted_target_times_one_less_the_weight(strength):
+    student, teacher, classmate = logits(5, 3, 8, WIDTH)
+    views = {"teacher": teacher, "classmate": classmate}
+    weight = strength / (1 + strength)
+
+    def of(objective):
+        return gradient(lambda z: objective.token(chunk_of(z, views)), student)
+
+    subtracted = of(Subtract(strength, 0.0, clamp=100.0))
+    contrasted = of(ContrastTarget(strength, 0.0, "reverse_kl"))
+    assert subtracted.abs().max() > 1e-2
+    assert torch.allclose(subtracted, (1 - weight) * contrasted, atol=1e-13)
+
+
+def test_subtracting_is_reverse_kl_less_the_clamped_share_of_the_classmates():
+    views = views_of()
+    q, p, c = (probabilities(views[name]) for name in ("student", "teacher", "classmate"))
+    expected = kl(q, p) - 0.2 * np.minimum(kl(q, c), 0.7)
+    assert (kl(q, c) > 0.7).any()
+    assert (kl(q, c) < 0.7).any()
+    options = {"form": "subtract", "strength": 0.25, "clamp": 0.7}
+    found = loss_of("classmate", views, of_origin("student"), **options)
+    assert found == pytest.approx(expected.mean(), abs=1e-12)
+
+
+def test_a_clamped_token_is_no_longer_driven_away_from_the_classmate():
+    student, teacher, classmate = logits(6, 3, 4, WIDTH)
+    views = {"teacher": teacher, "classmate": classmate}
+    found = gradient(lambda z: Subtract(0.25, clamp=1e-9).token(chunk_of(z, views)), student)
+    plain = gradient(lambda z: reverse_kl(teacher.log_softmax(-1), z.log_softmax(-1)), student)
+    assert torch.allclose(found, plain, atol=1e-14)
+
+
+PLAIN = {"skew_reverse_kl": skew_reverse_kl, "reverse_kl": reverse_kl, "jsd": generalised_jsd}
+
+
+@pytest.mark.parametrize("divergence", PLAIN)
+@pytest.mark.parametrize("plausibility", [0.0, 0.1])
+def test_the_teacher_as_its_own_classmate_gives_plain_distillation(divergence, plausibility):
+    student, teacher = logits(7, 2, 8, WIDTH)
+    views = {"teacher": teacher, "classmate": teacher}
+    found = ContrastTarget(0.25, plausibility, divergence).token(chunk_of(student, views))
+    log_p = teacher.log_softmax(-1)
+    if divergence == "skew_reverse_kl":  # which drops implausible tokens, whoever the classmate is
+        cut = log_p.exp() < plausibility * log_p.exp().max(-1, keepdim=True).values
+        assert bool(cut.any()) == bool(plausibility)
+        log_p = log_p.masked_fill(cut, -torch.inf).log_softmax(-1)
+    expected = PLAIN[divergence](log_p, student.log_softmax(-1))
+    assert torch.allclose(found, expected, atol=1e-12)
+
+
+def test_subtracting_the_teacher_itself_only_scales_reverse_kl():
+    student, teacher = logits(8, 2, 8, WIDTH)
+    views = {"teacher": teacher, "classmate": teacher}
+    found = Subtract(0.25, clamp=100.0).token(chunk_of(student, views))
+    plain = reverse_kl(teacher.log_softmax(-1), student.log_softmax(-1))
+    assert torch.allclose(found, 0.8 * plain)
+
+
+@pytest.mark.parametrize("divergence", PLAIN)
+def test_a_uniform_classmate_gives_distillation_from_the_tempered_teacher(divergence):
+    student, teacher = logits(9, 2, len(TARGETS), WIDTH)
+    views = {
+        "student": Fixed(student),
+        "teacher": Fixed(teacher),
+        "classmate": UniformView(WIDTH),
+    }
+    options = {"strength": 0.25, "plausibility": 0, "divergence": divergence}
+    found = loss_of("classmate", views, of_origin("student"), **options)
+    expected = PLAIN[divergence](tempered(teacher, 0.8), student.log_softmax(-1)).mean()
+    assert found == pytest.approx(float(expected), abs=1e-7)
+
+
+def test_no_strength_and_no_cut_is_plain_distillation():
+    views = views_of()
+    p, q = probabilities(views["teacher"]), probabilities(views["student"])
+    options = {"strength": 0, "plausibility": 0}
+    found = loss_of("classmate", views, of_origin("student"), **options)
+    assert found == pytest.approx(kl(q, 0.9 * p + 0.1 * q).mean(), abs=1e-12)
+    found = loss_of("classmate", views, of_origin("student"), form="subtract", strength=0)
+    assert found == pytest.approx(kl(q, p).mean(), abs=1e-12)
+
+
+def test_on_the_dataset_the_classmate_has_no_say():
+    views = views_of()
+    p, q = probabilities(views["teacher"]), probabilities(views["student"])
+    assert loss_of("classmate", views) == pytest.approx(kl(p, q).mean(), abs=1e-12)
+
+
+def test_the_default_target_by_hand():
+    # p²⁵ᐟ²⁰ c⁻¹ᐟ⁴ on tokens of at least a tenth of the likeliest, and skew reverse KL to it.
+    views = views_of()
+    q, p, c = (probabilities(views[name]) for name in ("student", "teacher", "classmate"))
+    scores = p**1.25 * c**-0.25 * (p >= 0.1 * p.max(-1, keepdims=True))
+    target = scores / scores.sum(-1, keepdims=True)
+    expected = kl(q, 0.9 * target + 0.1 * q).mean()
+    found = loss_of("classmate", views, of_origin("student"))
+    assert found == pytest.approx(expected, abs=1e-12)
+
+
+# What no method may do
+
+ON_POLICY = (FromStudent, FromReplay, FromMixture)
+EVERY = [
+    *((name, {}) for name in methods.names()),
+    ("classmate", {"form": "subtract"}),
+    ("distillm", {"direction": "forward", "threshold": 1.0}),
+    ("seqkd", {"kd_ratio": 0.5}),
+    ("minillm", {"teacher_mix": 0.0}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), EVERY)
+@pytest.mark.parametrize("pretraining", [False, True])
+def test_no_student_is_fitted_to_its_own_words_by_cross_entropy(name, options, pretraining):
+    triple = methods.get(name)(**options).triple()
+    on_policy = isinstance(triple.source, ON_POLICY)
+    if pretraining:
+        triple = triple.with_pretraining([(1, 2, 3)], 1.0)
+    fitted = [term for term in triple.terms if isinstance(term.objective, CrossEntropy)]
+    if on_policy:
+        assert all(term.on and "student" not in term.on for term in fitted)
+    if pretraining:
+        assert fitted[-1].on == ("pretraining",)
+
+
+@pytest.mark.parametrize("name", ["gkd", "distillm", "classmate", "opd", "imitkd"])
+def test_pretraining_does_not_change_the_loss_of_student_samples(name):
+    views, responses = views_of(), of_origin("student")
+    triple = methods.get(name)().triple()
+    counts, batch, schedule = {"student": 5}, Batch(responses), triple.schedule.values(0.0)
+    plain, beside = [
+        distillation_loss(one.terms, batch, views, counts, schedule).value
+        for one in (triple, triple.with_pretraining([(1, 2, 3)], 1.0))
+    ]
+    assert torch.equal(plain, beside)
+
+
+def wide_model(columns):
+    """A tiny GPT-2 whose head is padded to some columns, full of garbage beyond the vocabulary."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(0)
+    sizes = {"n_embd": 8, "n_layer": 1, "n_head": 2, "n_positions": 16}
+    ends = {"bos_token_id": 0, "eos_token_id": 0}
+    narrow = GPT2LMHeadModel(GPT2Config(vocab_size=WIDTH, **sizes, **ends)).eval()
+    if columns == WIDTH:
+        return narrow
+    wide = GPT2LMHeadModel(GPT2Config(vocab_size=columns, **sizes, **ends)).eval()
+    weights = dict(narrow.state_dict())
+    for name in ("transformer.wte.weight", "lm_head.weight"):
+        garbage = 5 * torch.randn(columns - WIDTH, 8)
+        weights[name] = torch.cat([weights[name], garbage])
+    wide.load_state_dict(weights)
+    return wide
+
+
+def test_fine_tuning_is_the_loss_that_transformers_computes():
+    model = wide_model(WIDTH)
+    longest = max(len(one.prompt_ids) + len(one.response_ids) for one in RESPONSES)
+    ids, labels, attention = torch.zeros(3, len(RESPONSES), longest, dtype=torch.long)
+    labels -= 100
+    for row, one in enumerate(RESPONSES):
+        whole = torch.tensor(one.prompt_ids + one.response_ids)
+        ids[row, : len(whole)], attention[row, : len(whole)] = whole, 1
+        labels[row, len(one.prompt_ids) : len(whole)] = torch.tensor(one.response_ids)
+    theirs = model(input_ids=ids, attention_mask=attention, labels=labels).loss.detach()
+    ours = loss_of("sft", {"student": ModelView(model, WIDTH)})
+    assert ours == pytest.approx(float(theirs), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", methods.names())
+@pytest.mark.parametrize("padded", [{"student"}, {"teacher"}, {"student", "teacher"}])
+def test_a_head_with_more_columns_than_tokens_gives_the_same_loss(name, padded):
+    def value(wide):
+        views = {
+            view: ModelView(wide_model(WIDTH + 3 if view in wide else WIDTH), WIDTH)
+            for view in ("student", "teacher")
+        }
+        views["classmate"] = UniformView(WIDTH)
+        responses = [
+            one.with_recorded(
+                advantage=[0.5] * len(one.response_ids), log_sampled=[-1.0] * len(one.response_ids)
+            )
+            for one in of_origin("student")
+        ]
+        return loss_of(name, views, responses)
+
+    assert value(padded) == pytest.approx(value(set()), abs=1e-6)
+
+
+def test_the_head_is_cut_before_the_softmax():
+    batch = Batch(RESPONSES)
+    wide, narrow = ModelView(wide_model(WIDTH + 3), WIDTH), ModelView(wide_model(WIDTH), WIDTH)
+    found = wide.logits(wide.states(batch))
+    assert found.shape == (5, WIDTH)
+    torch.testing.assert_close(found, narrow.logits(narrow.states(batch)))
+
+
+def test_the_divergence_of_abkd_is_the_one_that_fidelity_is_measured_with():
+    objective = term_of("abkd").objective
+    assert isinstance(objective, Match)
+    assert objective.divergence is alpha_beta
+    assert dict(objective.options) == {"alpha": 0.2, "beta": 0.7}

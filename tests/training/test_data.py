@@ -1,0 +1,292 @@
+"""Training rows become token ids: lengths, the end token, and what the hash is of."""
+
+import gzip
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import AutoTokenizer
+
+from kdbench.bundled import load_module
+from kdbench.errors import InputError
+from kdbench.toy.models import World
+from kdbench.training.data import DataSet, Lengths, load_set, load_texts, with_responses
+from kdbench.training.rollout import Example
+
+ROOMY = Lengths(256, 512, "drop")
+LONG = "Count the letters of each word. " * 20
+ROWS: list[dict[str, Any]] = [
+    {"id": "a", "instruction": "Say yes.", "input": "", "output": ["yes", "Yes!"]},
+    {"id": "b", "instruction": "Repeat the input.", "input": "one two", "output": ["one two"]},
+    {"id": "c", "instruction": LONG, "input": "", "output": ["long"]},
+    {"id": "d", "instruction": "Say no.", "input": "", "output": ["no"]},
+]
+
+
+@pytest.fixture(scope="module")
+def tokenizer(world: World) -> Any:
+    return AutoTokenizer.from_pretrained(world.student)
+
+
+def write(folder: Path, rows: Sequence[Mapping[str, Any]], name: str = "train.jsonl") -> Path:
+    path = folder / "mine" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = "".join(f"{json.dumps(row)}\n" for row in rows)
+    if name.endswith(".gz"):
+        path.write_bytes(gzip.compress(text.encode()))
+    else:
+        path.write_text(text)
+    return folder
+
+
+def load(folder: Path, tokenizer: Any, lengths: Lengths = ROOMY, **words: Any) -> DataSet:
+    return load_set(folder, "mine", "train", tokenizer, lengths, **words)
+
+
+def encode(tokenizer: Any, text: str) -> list[int]:
+    return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+def prompt_of(row: Mapping[str, Any]) -> str:
+    return load_module("tasks/instruction.py").doc_to_text(row)
+
+
+def test_rows_are_encoded_with_their_prompt_and_first_reference(
+    tokenizer: Any, tmp_path: Path
+) -> None:
+    data = load(write(tmp_path, ROWS), tokenizer, Lengths(400, 512, "drop"))
+    assert [one.id for one in data.examples] == ["a", "b", "c", "d"]
+    assert data.rows == 4
+    assert data.dropped == 0
+    for one, row in zip(data.examples, ROWS, strict=True):
+        assert list(one.prompt_ids) == encode(tokenizer, prompt_of(row))
+        ends = [*encode(tokenizer, row["output"][0]), tokenizer.eos_token_id]
+        assert list(one.response_ids) == ends
+        assert one.references == tuple(row["output"])
+    assert "### Input:\none two" in prompt_of(data.records[1])
+
+
+def test_gzipped_rows_are_the_same(tokenizer: Any, tmp_path: Path) -> None:
+    plain = load(write(tmp_path / "plain", ROWS), tokenizer)
+    packed = load(write(tmp_path / "packed", ROWS, "train.jsonl.gz"), tokenizer)
+    assert packed == plain
+
+
+def test_a_row_with_a_long_prompt_is_dropped(tokenizer: Any, tmp_path: Path) -> None:
+    data = load(write(tmp_path, ROWS), tokenizer, Lengths(60, 512, "drop"))
+    assert [one.id for one in data.examples] == ["a", "b", "d"]
+    assert [record["id"] for record in data.records] == ["a", "b", "d"]
+    assert (data.rows, data.dropped) == (4, 1)
+
+
+def test_a_long_prompt_is_cut_on_the_right(tokenizer: Any, tmp_path: Path) -> None:
+    data = load(write(tmp_path, ROWS), tokenizer, Lengths(60, 512, "cut"))
+    assert [one.id for one in data.examples] == ["a", "b", "c", "d"]
+    assert data.dropped == 0
+    whole = encode(tokenizer, prompt_of(ROWS[2]))
+    assert len(whole) > 60
+    assert list(data.examples[2].prompt_ids) == whole[:60]
+    assert data.examples[2].response_ids[-1] == tokenizer.eos_token_id
+
+
+@pytest.mark.parametrize("long_prompts", ["drop", "cut"])
+def test_a_prompt_of_just_the_limit_stays_whole(
+    tokenizer: Any, tmp_path: Path, long_prompts: Any
+) -> None:
+    whole = encode(tokenizer, prompt_of(ROWS[1]))
+    lengths = Lengths(len(whole), 512, long_prompts)
+    data = load(write(tmp_path, ROWS[1:2]), tokenizer, lengths)
+    assert list(data.examples[0].prompt_ids) == whole
+
+
+def test_the_end_token_is_there_unless_the_length_cuts_it(tokenizer: Any, tmp_path: Path) -> None:
+    row = {**ROWS[0], "output": ["one two three four five"]}
+    folder = write(tmp_path, [row])
+    prompt, response = encode(tokenizer, prompt_of(row)), encode(tokenizer, row["output"][0])
+    whole = [*response, tokenizer.eos_token_id]
+    assert len(response) > 3
+    for room in range(1, len(whole) + 3):
+        lengths = Lengths(len(prompt), len(prompt) + room, "drop")
+        (example,) = load(folder, tokenizer, lengths).examples
+        assert list(example.response_ids) == whole[:room]
+        has_end = example.response_ids[-1] == tokenizer.eos_token_id
+        assert has_end == (room >= len(whole))
+
+
+def test_the_hash_is_of_the_content_and_not_of_the_place(tokenizer: Any, tmp_path: Path) -> None:
+    known = load(write(tmp_path / "one", ROWS), tokenizer).sha256
+    assert load(write(tmp_path / "two", ROWS, "train.jsonl.gz"), tokenizer).sha256 == known
+    spaced = "".join(f"{json.dumps(row, indent=None, separators=(' , ', ' : '))}\n" for row in ROWS)
+    (tmp_path / "one" / "mine" / "train.jsonl").write_text(spaced)
+    assert load(tmp_path / "one", tokenizer).sha256 == known
+    assert len(known) == 64
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": "z"},
+        {"instruction": "Say Yes."},
+        {"input": "please"},
+        {"output": ["yes."]},
+        {"output": ["yes", "Yes"]},
+        {"output": ["yes"]},
+    ],
+    ids=str,
+)
+def test_every_change_of_the_content_changes_the_hash(
+    change: dict[str, Any], tokenizer: Any, tmp_path: Path
+) -> None:
+    known = load(write(tmp_path, ROWS), tokenizer).sha256
+    other = load(write(tmp_path, [{**ROWS[0], **change}, *ROWS[1:]]), tokenizer).sha256
+    assert other != known
+
+
+def test_the_order_of_the_rows_is_part_of_the_hash(tokenizer: Any, tmp_path: Path) -> None:
+    known = load(write(tmp_path, ROWS), tokenizer).sha256
+    assert load(write(tmp_path, ROWS[::-1]), tokenizer).sha256 != known
+
+
+def test_a_limit_takes_the_first_rows_of_the_file(tokenizer: Any, tmp_path: Path) -> None:
+    folder = write(tmp_path, ROWS)
+    data = load(folder, tokenizer, Lengths(60, 512, "drop"), limit=3)
+    assert [one.id for one in data.examples] == ["a", "b"]
+    assert (data.rows, data.dropped) == (3, 1)
+    assert data.sha256 != load(folder, tokenizer, Lengths(60, 512, "drop")).sha256
+    assert load(folder, tokenizer, limit=99).rows == 4
+
+
+def test_a_missing_file_is_named(tokenizer: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"mine/train\.jsonl: no such file \(nor \.gz\)"):
+        load(tmp_path, tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("{oops", "not JSON"),
+        ("[1]", "not a JSON object"),
+        ('{"instruction": "", "output": "x"}', "'instruction' must be"),
+        ('{"instruction": "x"}', "'output' must be"),
+        ('{"instruction": "x", "output": [""]}', "'output' must be"),
+        ('{"id": "a", "instruction": "x", "output": "x"}', "'a' stands twice"),
+    ],
+)
+def test_a_malformed_row_is_named_by_file_and_line(
+    line: str, reason: str, tokenizer: Any, tmp_path: Path
+) -> None:
+    path = write(tmp_path, ROWS[:2]) / "mine" / "train.jsonl"
+    path.write_text(f"{path.read_text()}{line}\n")
+    with pytest.raises(InputError, match=rf"train\.jsonl:3: .*{reason}"):
+        load(tmp_path, tokenizer)
+
+
+def test_text_that_is_no_unicode_is_an_error_of_one_line(tokenizer: Any, tmp_path: Path) -> None:
+    """A lone surrogate is valid JSON, and no text."""
+    write(tmp_path, [{**ROWS[0], "output": ["a \ud800 b"]}])
+    with pytest.raises(InputError, match=r"train\.jsonl"):
+        load(tmp_path, tokenizer)
+
+
+def test_an_empty_file_is_an_error(tokenizer: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"train\.jsonl: no rows"):
+        load(write(tmp_path, []), tokenizer)
+
+
+def test_nothing_left_is_an_error(tokenizer: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="mine/train: no row has a prompt of 3 tokens or less"):
+        load(write(tmp_path, ROWS), tokenizer, Lengths(3, 512, "drop"))
+
+
+def test_the_variable_stands_in_for_the_folder(
+    tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KDBENCH_DATA", str(write(tmp_path / "there", ROWS)))
+    assert load_set(None, "mine", "train", tokenizer, ROOMY).rows == 4
+    write(tmp_path / "here", ROWS[:1])
+    assert load(tmp_path / "here", tokenizer).rows == 1
+
+
+def test_a_set_that_is_not_on_the_hub_needs_a_folder(tokenizer: Any) -> None:
+    with pytest.raises(InputError, match="train_set=mine: not on the hub; pass data=DIR"):
+        load_set(None, "mine", "train", tokenizer, ROOMY)
+
+
+def test_the_hubs_first_thousand_rows_are_the_validation_set(
+    tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "raw.jsonl"
+    rows = [{**ROWS[0], "id": str(number)} for number in range(1007)]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    asked = []
+
+    def download(*words: str) -> Path:
+        asked.append(words)
+        return path
+
+    monkeypatch.setattr(load_module("tasks/instruction.py"), "download", download)
+    valid = load_set(None, "dolly", "valid", tokenizer, ROOMY)
+    train = load_set(None, "dolly", "train", tokenizer, ROOMY)
+    assert [one.id for one in valid.examples] == [str(number) for number in range(1000)]
+    assert [one.id for one in train.examples] == [str(number) for number in range(1000, 1007)]
+    assert {words[:3] for words in asked} == {("dolly", "MiniLLM/dolly", "raw.jsonl")}
+
+
+def test_texts_are_cut_into_pieces(tokenizer: Any, tmp_path: Path) -> None:
+    path = tmp_path / "texts.jsonl"
+    texts = ["one two three four five six", "x", ""]
+    path.write_text("\n".join(json.dumps({"text": text}) for text in texts))  # no last newline
+    ids = encode(tokenizer, texts[0])
+    found = load_texts(path, tokenizer, 4)
+    assert [token for piece in found for token in piece] == ids[: sum(map(len, found))]
+    assert all(len(piece) == 4 for piece in found[:-1])
+    assert all(2 <= len(piece) <= 4 for piece in found)
+    assert len(ids) - sum(map(len, found)) <= 1  # a last token alone predicts nothing
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"text": "one two three"}\n{"words": "x"}\n', r"texts\.jsonl:2: 'text' must be a string"),
+        ('{"text": "one two three"}\n{oops\n', r"texts\.jsonl:2: not a line of JSON"),
+        ('{"text": 3}\n', r"texts\.jsonl:1: 'text' must be a string"),
+        ("", r"texts\.jsonl: no text of two tokens"),
+        ('{"text": ""}\n', r"texts\.jsonl: no text of two tokens"),
+    ],
+)
+def test_bad_texts_are_an_error(content: str, message: str, tokenizer: Any, tmp_path: Path) -> None:
+    path = tmp_path / "texts.jsonl"
+    path.write_text(content)
+    with pytest.raises(InputError, match=message):
+        load_texts(path, tokenizer, 16)
+
+
+def test_missing_texts_are_an_error(tokenizer: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"pretraining=.*none\.jsonl: no such file"):
+        load_texts(tmp_path / "none.jsonl", tokenizer, 16)
+
+
+def test_other_responses_end_only_where_they_ended(tokenizer: Any) -> None:
+    examples = [Example(name, (5, 6, 7), (8, 9), ("reference",)) for name in "abcd"]
+    texts = {"a": ("one two", True), "b": ("one two", False), "c": ("", True), "d": ("", False)}
+    found = with_responses(examples, texts, tokenizer, ROOMY)
+    ids, end = encode(tokenizer, "one two"), tokenizer.eos_token_id
+    responses = {one.id: list(one.response_ids) for one in found}
+    assert responses == {"a": [*ids, end], "b": ids, "c": [end]}  # nothing to learn from in d
+    assert {one.prompt_ids for one in found} == {(5, 6, 7)}
+    assert {one.references for one in found} == {("reference",)}
+
+
+def test_other_responses_are_cut_at_the_length_too(tokenizer: Any) -> None:
+    text = "one two three four five"
+    ids = encode(tokenizer, text)
+    for room in range(1, len(ids) + 2):
+        (found,) = with_responses(
+            [Example("a", (5, 6, 7), (8,))],
+            {"a": (text, True)},
+            tokenizer,
+            Lengths(3, 3 + room, "cut"),
+        )
+        assert list(found.response_ids) == [*ids, tokenizer.eos_token_id][:room]

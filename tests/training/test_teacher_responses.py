@@ -1,0 +1,239 @@
+"""The teacher answers once; an interrupted answering goes on; others can read what it said."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoTokenizer
+
+from kdbench.checkpoint import find_checkpoint, load_checkpoint
+from kdbench.protocol import Protocol
+from kdbench.toy.models import World
+from kdbench.training.data import DataSet, Lengths, load_set
+from kdbench.training.teacher_responses import folder_of, teacher_responses
+
+HOW = Protocol(
+    "training", max_prompt_tokens=None, max_new_tokens=10, no_repeat_ngram_size=0, seeds=(3,)
+)
+LENGTHS = Lengths(256, 512, "drop")
+Load = Callable[[], tuple[Any, Any]]
+
+
+@pytest.fixture(scope="module")
+def load(world: World) -> Load:
+    both = load_checkpoint(find_checkpoint(str(world.teacher)), "float32", "cpu")
+    return lambda: both
+
+
+@pytest.fixture(scope="module")
+def rows(world: World) -> DataSet:
+    tokenizer = AutoTokenizer.from_pretrained(world.student)
+    return load_set(world.data, "dolly", "train", tokenizer, LENGTHS, limit=14)
+
+
+def never() -> tuple[Any, Any]:
+    raise AssertionError("the teacher is not needed")
+
+
+def answer(file: Path, rows: DataSet, load: Load, size: int | None = 4, seed: int = 3) -> Any:
+    return teacher_responses(file, rows.records, replace(HOW, seeds=(seed,)), seed, load, size)
+
+
+def lines_of(file: Path) -> dict[str, dict[str, Any]]:
+    return {line["id"]: line for line in map(json.loads, file.read_text().splitlines())}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, rows: DataSet, load: Load) -> Path:
+    file = tmp_path_factory.mktemp("undisturbed") / "dolly" / "train.jsonl"
+    answer(file, rows, load)
+    return file
+
+
+def test_each_prompt_is_answered_once(undisturbed: Path, rows: DataSet) -> None:
+    lines = lines_of(undisturbed)
+    assert len(undisturbed.read_text().splitlines()) == 14
+    assert lines.keys() == {record["id"] for record in rows.records}
+    for record in rows.records:
+        line = lines[record["id"]]
+        assert line["instruction"] == record["instruction"]
+        assert line["input"] == record["input"]
+        assert len(line["output"]) == 1
+        assert line["finish"] in {"stop", "length"}
+    assert {line["finish"] for line in lines.values()} == {"stop", "length"}
+
+
+def test_a_second_call_needs_no_teacher(undisturbed: Path, rows: DataSet) -> None:
+    before = undisturbed.read_bytes()
+    texts, tokens = answer(undisturbed, rows, never)
+    assert tokens == 0
+    assert undisturbed.read_bytes() == before
+    lines = lines_of(undisturbed)
+    assert texts == {i: (line["output"][0], line["finish"] == "stop") for i, line in lines.items()}
+
+
+def test_what_is_given_and_what_is_kept_are_the_same(
+    rows: DataSet, load: Load, tmp_path: Path
+) -> None:
+    file = tmp_path / "train.jsonl"
+    given, tokens = answer(file, rows, load)
+    kept, _ = answer(file, rows, never)
+    assert given == kept
+    tokenizer = load()[1]
+    lengths = [
+        len(tokenizer(text, add_special_tokens=False)["input_ids"]) + ended
+        for text, ended in given.values()
+    ]
+    assert tokens == pytest.approx(sum(lengths), rel=0.1)  # text encodes more tightly at times
+    assert tokens >= sum(lengths) - 5
+
+
+@pytest.mark.parametrize("size", [1, 5, None])
+def test_the_batch_size_changes_no_text(
+    undisturbed: Path, rows: DataSet, load: Load, tmp_path: Path, size: int | None
+) -> None:
+    file = tmp_path / "train.jsonl"
+    answer(file, rows, load, size)
+    assert lines_of(file) == lines_of(undisturbed)
+
+
+def test_another_seed_says_other_things(
+    undisturbed: Path, rows: DataSet, load: Load, tmp_path: Path
+) -> None:
+    file = tmp_path / "train.jsonl"
+    answer(file, rows, load, seed=4)
+    assert lines_of(file) != lines_of(undisturbed)
+
+
+@pytest.mark.parametrize("where", ["in a line", "after a line", "in the first line", "empty"])
+def test_an_interrupted_answering_goes_on(
+    undisturbed: Path, rows: DataSet, load: Load, tmp_path: Path, where: str
+) -> None:
+    whole = undisturbed.read_bytes()
+    ends = [place for place, byte in enumerate(whole) if byte == ord("\n")]
+    length = {
+        "in a line": (ends[5] + ends[6]) // 2,
+        "after a line": ends[5] + 1,
+        "in the first line": ends[0] // 2,
+        "empty": 0,
+    }[where]
+    file = tmp_path / "dolly" / "train.jsonl"
+    file.parent.mkdir()
+    file.write_bytes(whole[:length])
+    asked = []
+
+    def once() -> tuple[Any, Any]:
+        asked.append(1)
+        return load()
+
+    texts, tokens = answer(file, rows, once)
+    assert asked == [1]
+    assert tokens > 0
+    assert lines_of(file) == lines_of(undisturbed)
+    assert len(file.read_text().splitlines()) == 14
+    assert file.read_bytes()[: ends[5] + 1 if length > ends[5] else 0] == (
+        whole[: ends[5] + 1] if length > ends[5] else b""
+    )
+    assert texts == answer(undisturbed, rows, never)[0]
+
+
+def test_a_crash_of_the_teacher_keeps_what_it_said(
+    undisturbed: Path, rows: DataSet, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "train.jsonl"
+    model, tokenizer = load()
+    forward, calls = model.forward, []
+
+    def tired(*args: Any, **words: Any) -> Any:
+        calls.append(1)
+        if len(calls) > 15:
+            raise KeyboardInterrupt
+        return forward(*args, **words)
+
+    monkeypatch.setattr(model, "forward", tired)
+    with pytest.raises(KeyboardInterrupt):
+        answer(file, rows, lambda: (model, tokenizer))
+    kept = lines_of(file)
+    assert 0 < len(kept) < 14
+    monkeypatch.undo()
+    answer(file, rows, load)
+    assert lines_of(file) == lines_of(undisturbed)
+    assert {name: lines_of(file)[name] for name in kept} == kept
+
+
+def test_only_new_prompts_are_asked(
+    undisturbed: Path, rows: DataSet, load: Load, tmp_path: Path
+) -> None:
+    file = tmp_path / "train.jsonl"
+    few = replace(rows, records=rows.records[:5])
+    known, first = answer(file, few, load)
+    everything, more = answer(file, rows, load)
+    assert first > 0
+    assert more > 0
+    assert {name: everything[name] for name in known} == known
+    assert lines_of(file) == lines_of(undisturbed)
+
+
+def test_the_folder_can_be_trained_on(undisturbed: Path, rows: DataSet, world: World) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(world.student)
+    read = load_set(undisturbed.parent.parent, "dolly", "train", tokenizer, LENGTHS)
+    lines = lines_of(undisturbed)
+    assert {one.id: one.references for one in read.examples} == {
+        name: tuple(line["output"]) for name, line in lines.items()
+    }
+    prompts = {one.id: one.prompt_ids for one in rows.examples}
+    assert {one.id: one.prompt_ids for one in read.examples} == prompts
+
+
+def test_the_folder_can_be_trained_on_if_the_teacher_said_nothing_at_times(
+    rows: DataSet, load: Load, world: World, tmp_path: Path
+) -> None:
+    """A model may end at once."""
+    model, tokenizer = load()
+
+    def end_at_once(_: Any, __: Any, output: Any) -> None:
+        if output.logits.shape[0] > 1:
+            output.logits[0, -1, tokenizer.eos_token_id] = 1e4
+
+    handle = model.register_forward_hook(end_at_once)
+    try:
+        texts, _ = answer(tmp_path / "dolly" / "train.jsonl", rows, lambda: (model, tokenizer))
+    finally:
+        handle.remove()
+    assert ("", True) in texts.values()
+    student = AutoTokenizer.from_pretrained(world.student)
+    read = load_set(tmp_path, "dolly", "train", student, LENGTHS)
+    assert {one.id for one in read.examples} <= texts.keys()
+
+
+def test_the_place_is_of_all_that_decides_the_responses(tmp_path: Path) -> None:
+    def place(teacher: str = "t", prompts: str = "p", how: Protocol = HOW, seed: int = 3) -> Path:
+        return folder_of(tmp_path, teacher, prompts, how, seed)
+
+    others = [
+        place("u"),
+        place(prompts="q"),
+        place(how=replace(HOW, temperature=0.9)),
+        place(how=replace(HOW, top_p=0.9)),
+        place(how=replace(HOW, max_new_tokens=11)),
+        place(seed=4),
+    ]
+    assert place() == place()
+    assert len({place(), *others}) == 7
+    assert place().parent == tmp_path
+    assert os.sep not in place().name
+
+
+def test_sampling_leaves_the_programs_own_random_numbers(
+    rows: DataSet, load: Load, tmp_path: Path
+) -> None:
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    answer(tmp_path / "train.jsonl", replace(rows, records=rows.records[:2]), load)
+    assert torch.equal(torch.rand(3), expected)

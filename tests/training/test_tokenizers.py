@@ -1,0 +1,104 @@
+"""Student and teacher must speak the same tokens; a line says in what they differ."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import AutoTokenizer
+
+from kdbench.errors import InputError
+from kdbench.toy.models import World
+from kdbench.training.tokenizers import check_same_tokens
+
+
+def changed(world: World, folder: Path, change: Callable[[dict[str, Any]], None]) -> Any:
+    """The toy tokenizer with another tokenizer.json."""
+    shutil.copytree(world.student, folder, ignore=shutil.ignore_patterns("*.safetensors"))
+    content = json.loads((folder / "tokenizer.json").read_text())
+    change(content)
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+    return AutoTokenizer.from_pretrained(folder)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(world: World) -> Any:
+    return AutoTokenizer.from_pretrained(world.student)
+
+
+def difference(student: Any, teacher: Any) -> str:
+    with pytest.raises(InputError) as error:
+        check_same_tokens(student, teacher, "gkd")
+    line = str(error.value)
+    assert "\n" not in line
+    assert "method=gkd" in line
+    return line
+
+
+def swap(content: dict[str, Any]) -> None:
+    """Two tokens of no merge change places."""
+    vocabulary = content["model"]["vocab"]
+    vocabulary["!"], vocabulary['"'] = vocabulary['"'], vocabulary["!"]
+
+
+def without_merges(content: dict[str, Any]) -> None:
+    content["model"]["merges"] = []
+
+
+def test_the_same_tokenizer_passes(tokenizer: Any, world: World) -> None:
+    check_same_tokens(tokenizer, AutoTokenizer.from_pretrained(world.teacher), "gkd")
+    check_same_tokens(tokenizer, tokenizer, "gkd")
+
+
+def test_what_does_not_change_the_tokens_passes(
+    tokenizer: Any, world: World, tmp_path: Path
+) -> None:
+    other = changed(world, tmp_path / "other", lambda content: content.update(padding=None))
+    other.chat_template = "{{ messages }}"
+    other.padding_side = "left"
+    check_same_tokens(tokenizer, other, "gkd")
+
+
+def test_another_number_of_tokens_is_named(tokenizer: Any, world: World, tmp_path: Path) -> None:
+    other = changed(world, tmp_path / "other", lambda content: None)
+    other.add_tokens(["<one>", "<two>"])
+    size = len(tokenizer)
+    assert f"({size} and {size + 2} tokens)" in difference(tokenizer, other)
+    assert f"({size + 2} and {size} tokens)" in difference(other, tokenizer)
+
+
+def test_a_token_with_another_id_is_named(tokenizer: Any, world: World, tmp_path: Path) -> None:
+    other = changed(world, tmp_path / "other", swap)
+    ids = tokenizer.get_vocab()
+    quote = '"'
+    assert f"('!' is {ids['!']} and {ids[quote]})" in difference(tokenizer, other)
+
+
+def test_a_token_that_the_teacher_does_not_know_is_named(
+    tokenizer: Any, world: World, tmp_path: Path
+) -> None:
+    ours, its = (changed(world, tmp_path / name, lambda content: None) for name in "ab")
+    ours.add_tokens(["<ours>"])
+    its.add_tokens(["<its>"])
+    assert f"('<ours>' is {len(tokenizer)} and unknown)" in difference(ours, its)
+
+
+def test_another_end_is_named(tokenizer: Any, world: World, tmp_path: Path) -> None:
+    other = changed(world, tmp_path / "other", lambda content: None)
+    other.eos_token = other.pad_token
+    line = difference(tokenizer, other)
+    assert f"they end with '{tokenizer.eos_token}' and '{tokenizer.pad_token}'" in line
+
+
+def test_other_merges_are_found(tokenizer: Any, world: World, tmp_path: Path) -> None:
+    other = changed(world, tmp_path / "other", without_merges)
+    assert other.get_vocab() == tokenizer.get_vocab()
+    assert "the same vocabulary, other merges" in difference(tokenizer, other)
+
+
+def test_the_line_says_what_else_can_be_done(tokenizer: Any, world: World, tmp_path: Path) -> None:
+    line = difference(tokenizer, changed(world, tmp_path / "other", without_merges))
+    assert "method=seqkd does not" in line
+    assert line.startswith("student and teacher have different tokenizers")

@@ -1,0 +1,277 @@
+"""The trainer as a whole: what may not change a result does not, and a crash loses nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import kdbench
+from kdbench.checkpoint import find_checkpoint
+from kdbench.distillation import Trained
+
+FEW = {
+    "steps": 4,
+    "batch_size": 8,
+    "limit": 24,
+    "learning_rate": 1e-2,
+    "max_new_tokens": 12,
+    "validation_limit": 6,
+    "validate_every": 2,
+    "log_every": 1,
+    "device": "cpu",
+    "precision": "float32",
+}
+
+
+def run(world, out: Path, **settings: object) -> Trained:
+    both = {"student": str(world.student), "teacher": str(world.teacher), "data": world.data}
+    return kdbench.train(**{**FEW, **both, "out": out, **settings})
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def largest_difference(one: Path, other: Path) -> float:
+    ours, theirs = weights(one), weights(other)
+    assert ours.keys() == theirs.keys()
+    return max(float((ours[name] - theirs[name]).abs().max()) for name in ours)
+
+
+def log_of(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / "training.jsonl").read_text().splitlines()]
+
+
+def learn_alike(one: Path, other: Path) -> None:
+    """Adam turns rounding of tiny gradients into steps, so weights are compared more loosely."""
+    for name in ("loss", "grad_norm"):
+        curves = [
+            [line[name] for line in log_of(folder) if name in line] for folder in (one, other)
+        ]
+        assert len(curves[0]) == FEW["steps"]
+        assert curves[0] == pytest.approx(curves[1], rel=2e-3)
+        assert curves[0][0] == pytest.approx(curves[1][0], rel=1e-5)
+    assert largest_difference(one, other) < 1e-3
+
+
+def test_a_student_is_trained_and_can_be_evaluated(world, tmp_path) -> None:
+    trained = run(world, tmp_path / "gkd", method="gkd", setting="toy")
+    assert trained.steps == 4
+    assert largest_difference(trained.checkpoint, world.student) > 1e-4
+    checkpoint = find_checkpoint(str(trained.checkpoint))
+    assert checkpoint.card["method"] == "GKD"
+    assert checkpoint.card["setting"] == "toy"
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["gkd"]
+    evaluation = kdbench.evaluate(
+        model=str(trained.checkpoint),
+        data=world.data,
+        tasks="dolly",
+        limit=2,
+        seeds=(1,),
+        max_new_tokens=4,
+        results=tmp_path / "results",
+        device="cpu",
+    )
+    run_record = json.loads((evaluation.run / "run.json").read_text())
+    assert run_record["method"] == "GKD"
+    assert run_record["setting"] == "toy"
+
+
+def test_the_card_says_what_from_what_how_well_and_at_what_cost(world, tmp_path) -> None:
+    trained = run(world, tmp_path / "c", method="classmate", student_fraction=0.5)
+    card = json.loads((trained.checkpoint / "kdbench.json").read_text())
+    assert card["training"]["teacher"]["sha256"] == find_checkpoint(str(world.teacher)).sha256
+    assert card["training"]["student"]["sha256"] == find_checkpoint(str(world.student)).sha256
+    assert card["training"]["data"]["train"]["rows"] == 24
+    assert card["training"]["parameters"]["strength"] == 0.25
+    assert card["triple"]["source"] == "student(0.5)+dataset"
+    assert "on student" in card["triple"]["objective"]
+    assert [one["step"] for one in card["validations"]] == [0, 2, 4]
+    assert {"loss", "rougeL", "classmate_loss", "classmate_rougeL"} <= set(card["validations"][0])
+    assert card["selected"]["step"] in (2, 4)
+    assert {"train", "validate", "generate", "companion"} <= set(card["phases"])
+    assert card["phases"]["train"]["tokens"] > 0
+    assert card["phases"]["generate"]["tokens"] > 0
+    assert card["peak_memory_bytes"]["host"] > 0
+
+
+def test_the_same_command_again_does_nothing(world, tmp_path) -> None:
+    first = run(world, tmp_path / "kd", method="kd")
+    again = run(world, tmp_path / "kd", method="kd", log_every=3, label="other")
+    assert again.steps == 0
+    assert again.card == first.card
+    with pytest.raises(kdbench.InputError, match="learning_rate"):
+        run(world, tmp_path / "kd", method="kd", learning_rate=1e-3)
+    with pytest.raises(kdbench.InputError, match="kd_ratio"):
+        run(world, tmp_path / "kd", method="kd", kd_ratio=1.0)
+
+
+@pytest.mark.parametrize("method", ["gkd", "minillm"])
+def test_micro_batches_and_chunks_change_no_weight(world, tmp_path, method) -> None:
+    """The loss is normalised by the tokens of the whole step (TRL issue 4719)."""
+    run(world, tmp_path / "whole", method=method, micro_batch_size=8)
+    run(world, tmp_path / "split", method=method, micro_batch_size=3, chunk_tokens=7)
+    learn_alike(tmp_path / "whole", tmp_path / "split")
+
+
+def test_gradient_checkpointing_changes_no_weight(world, tmp_path) -> None:
+    run(world, tmp_path / "plain", method="kd")
+    run(world, tmp_path / "less", method="kd", gradient_checkpointing=True)
+    learn_alike(tmp_path / "plain", tmp_path / "less")
+
+
+def test_bfloat16_learns_about_the_same(world, tmp_path) -> None:
+    full = run(world, tmp_path / "full", method="gkd")
+    half = run(world, tmp_path / "half", method="gkd", precision="bfloat16")
+    kept = [one.card["validations"][-1]["loss"] for one in (full, half)]
+    assert kept[0] == pytest.approx(kept[1], rel=0.1)
+    assert weights(half.checkpoint)["model.norm.weight"].dtype == torch.float32
+
+
+def test_a_lora_student_is_merged_when_it_is_done(world, tmp_path) -> None:
+    pytest.importorskip("peft")
+    trained = run(world, tmp_path / "lora", method="gkd", lora_rank=4, steps=2)
+    changed = weights(trained.checkpoint)
+    before = weights(world.student)
+    assert changed.keys() == before.keys()
+    assert not torch.equal(
+        changed["model.layers.0.self_attn.q_proj.weight"],
+        before["model.layers.0.self_attn.q_proj.weight"],
+    )
+    assert torch.equal(changed["model.embed_tokens.weight"], before["model.embed_tokens.weight"])
+    assert not list(trained.checkpoint.glob("adapter*"))
+
+
+def test_a_pruned_teacher_is_a_student(world, tmp_path) -> None:
+    trained = run(world, tmp_path / "p", method="kd", student="prune:teacher,layers=2", steps=2)
+    assert trained.card["training"]["student"]["layers"] == 2
+    config = json.loads((trained.checkpoint / "config.json").read_text())
+    assert config["num_hidden_layers"] == 2
+
+
+def test_plain_texts_against_forgetting(world, tmp_path) -> None:
+    file = tmp_path / "texts.jsonl"
+    file.write_text('{"text": "Anna lives in Rome."}\n{"text": "Ben has a dog."}\n')
+    trained = run(world, tmp_path / "p", method="gkd", pretraining=file, steps=2)
+    assert "cross_entropy on pretraining" in trained.card["triple"]["objective"]
+    assert any("loss/cross_entropy on pretraining" in line for line in log_of(tmp_path / "p"))
+
+
+def test_selection_by_loss_by_rouge_and_last(world, tmp_path) -> None:
+    steps = {}
+    for select in ("loss", "rougeL", "last"):
+        card = run(world, tmp_path / select, method="sft", select=select, learning_rate=0.1).card
+        after = card["validations"][1:]
+        steps[select] = card["selected"]["step"]
+        if select == "loss":
+            assert card["selected"]["loss"] == min(one["loss"] for one in after)
+        if select == "rougeL":
+            assert card["selected"]["rougeL"] == max(one["rougeL"] for one in after)
+    assert steps["last"] == 4
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [
+        ({"method": "sft", "epochs": 2, "steps": None, "validate_every": None}, "an epoch"),
+        ({"method": "gkd"}, "on policy"),
+        ({"method": "minillm", "rollout_batches": 2, "passes": 2}, "a pool of rollouts"),
+        ({"method": "distillm", "threshold": 0.7, "capacity": 12}, "a replay buffer"),
+        ({"method": "classmate", "classmate_lag": 0.01}, "a classmate"),
+        ({"method": "classmate", "classmate": "ema", "form": "subtract"}, "a moving average"),
+        ({"method": "taid"}, "a schedule"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_interrupted_after_any_save_it_ends_with_the_same_weights(
+    world, tmp_path, monkeypatch, settings, kind
+) -> None:
+    settings = {"save_every": 1, **settings}
+    undisturbed = run(world, tmp_path / "one", **settings)
+    for stop in range(1, 4):
+        _stop_after(monkeypatch, stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(world, tmp_path / "two", **settings)
+        monkeypatch.undo()
+    resumed = run(world, tmp_path / "two", **settings)
+    assert largest_difference(undisturbed.checkpoint, resumed.checkpoint) == 0
+    assert resumed.card["validations"] == undisturbed.card["validations"]
+    assert resumed.card["selected"] == undisturbed.card["selected"]
+    curves = [
+        [(one["step"], one["loss"]) for one in log_of(folder) if "loss" in one]
+        for folder in (undisturbed.checkpoint, resumed.checkpoint)
+    ]
+    assert curves[0] == curves[1]
+
+
+def _stop_after(monkeypatch, step: int) -> None:
+    """Interrupt in the step after this one, when a state of this one is on disk."""
+    from kdbench.training.trainer import DistillationTrainer
+
+    train = DistillationTrainer.training_step
+
+    def stop(self, *arguments):
+        if self.state.global_step >= step:
+            raise KeyboardInterrupt
+        return train(self, *arguments)
+
+    monkeypatch.setattr(DistillationTrainer, "training_step", stop)
+
+
+def test_killed_at_any_moment_it_ends_with_the_same_weights(world, tmp_path) -> None:
+    settings = {"method": "distillm", "threshold": 0.6, "save_every": 1, "steps": 40}
+    words = [f"{key}={value}" for key, value in {**FEW, **settings}.items()]
+    words += [f"student={world.student}", f"teacher={world.teacher}", f"data={world.data}"]
+    unfinished = tmp_path / "two.unfinished"
+    for delay in (0.0, 0.07):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "kdbench", "train", f"out={tmp_path / 'two'}", *words],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stderr=subprocess.DEVNULL,
+        )
+        before = saved(unfinished)
+        while process.poll() is None and not saved(unfinished) - before:
+            time.sleep(0.005)
+        time.sleep(delay)  # somewhere in a later step, perhaps while it saves
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        assert unfinished.exists()
+    undisturbed = run(world, tmp_path / "one", **settings)
+    resumed = run(world, tmp_path / "two", **settings)
+    assert 0 < resumed.steps < 40
+    assert largest_difference(undisturbed.checkpoint, resumed.checkpoint) == 0
+    assert not unfinished.exists()
+
+
+def saved(folder: Path) -> set[str]:
+    return {path.parent.name for path in folder.glob("checkpoint-*/kdbench_state.json")}
+
+
+def test_two_processes_train_like_one(world, tmp_path) -> None:
+    """The number of processes is not part of a method (methods.md 3.5: GPU count changes it)."""
+    run(world, tmp_path / "one", method="kd", micro_batch_size=4)
+    words = [f"{key}={value}" for key, value in FEW.items()]
+    words += [f"student={world.student}", f"teacher={world.teacher}", f"data={world.data}"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"]
+    launch += ["--master_port=0", "-m", "kdbench", "train", "method=kd", f"out={tmp_path / 'two'}"]
+    done = subprocess.run(
+        [*launch, "micro_batch_size=2", *words],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    learn_alike(tmp_path / "one", tmp_path / "two")
+    cards = [json.loads((tmp_path / name / "kdbench.json").read_text()) for name in ("one", "two")]
+    assert cards[1]["processes"] == 2
+    for ours, theirs in zip(cards[0]["validations"], cards[1]["validations"], strict=True):
+        assert ours["loss"] == pytest.approx(theirs["loss"], abs=1e-4)
+        assert ours["rougeL"] == pytest.approx(theirs["rougeL"], abs=1e-3)

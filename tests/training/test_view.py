@@ -1,0 +1,233 @@
+"""A view's states and logits are the model's own, for every architecture that is let in."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from transformers import (
+    Cohere2Config,
+    Cohere2ForCausalLM,
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    GraniteConfig,
+    GraniteForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    OPTConfig,
+    OPTForCausalLM,
+)
+
+from kdbench.errors import InputError
+from kdbench.training.loss import target_log_probs
+from kdbench.training.rollout import Batch, Rollout
+from kdbench.training.view import ModelView, UniformView, bare_model
+
+V = 32
+WIDTH = {"vocab_size": V, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+LLAMA = {**WIDTH, "num_key_value_heads": 2, "intermediate_size": 32, "initializer_range": 0.5}
+ENDS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+OPT = {**WIDTH, **ENDS, "ffn_dim": 32, "word_embed_proj_dim": 16, "init_std": 0.5}
+GEMMA = {**LLAMA, **ENDS, "head_dim": 8, "sliding_window": 16, "final_logit_softcapping": 2.0}
+
+FAMILIES: dict[str, Callable[[], Any]] = {
+    "llama": lambda: LlamaForCausalLM(LlamaConfig(**LLAMA)),
+    "gpt2": lambda: GPT2LMHeadModel(
+        GPT2Config(vocab_size=V, n_embd=16, n_head=2, n_layer=2, initializer_range=0.5, **ENDS)
+    ),
+    "opt": lambda: OPTForCausalLM(OPTConfig(**OPT)),
+    "opt with a projection": lambda: OPTForCausalLM(OPTConfig(**OPT | {"word_embed_proj_dim": 8})),
+    "gemma2": lambda: Gemma2ForCausalLM(Gemma2Config(**GEMMA)),
+    "cohere2": lambda: Cohere2ForCausalLM(
+        Cohere2Config(**LLAMA, **ENDS, logit_scale=0.25, sliding_window=16)
+    ),
+    "granite": lambda: GraniteForCausalLM(GraniteConfig(**LLAMA, logits_scaling=3.0)),
+}
+ROWS = [
+    Rollout("a", (3, 4, 5, 6), (7, 8, 9), "dataset"),
+    Rollout("b", (10,), (11, 12, 13, 14, 2), "student"),
+    Rollout("c", (15, 16), (2,), "student"),
+]
+
+
+def make(family: str, seed: int = 0) -> Any:
+    torch.manual_seed(seed)
+    return FAMILIES[family]().eval()
+
+
+@torch.no_grad()
+def own_logits(model: Any, rows: list[Rollout]) -> torch.Tensor:
+    """Of the whole model, row by row without padding."""
+    found = []
+    for row in rows:
+        whole = torch.tensor([[*row.prompt_ids, *row.response_ids]])
+        logits = model(input_ids=whole, use_cache=False).logits[0, :-1]
+        found.append(logits[len(row.prompt_ids) - 1 :])
+    return torch.cat(found).float()
+
+
+@torch.no_grad()
+def view_logits(view: ModelView, rows: list[Rollout]) -> torch.Tensor:
+    return view.logits(view.states(Batch(rows)))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_logits_of_the_states_are_the_models_own(family: str) -> None:
+    model = make(family)
+    view = ModelView(model, V)
+    view.check()
+    expected = own_logits(model, ROWS)
+    assert view.states(Batch(ROWS)).shape[0] == 9
+    assert expected.std() > 0.1
+    torch.testing.assert_close(view_logits(view, ROWS), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["gemma2", "cohere2", "granite"])
+def test_what_follows_the_head_is_more_than_rounding(family: str) -> None:
+    model = make(family)
+    with torch.no_grad():
+        states = ModelView(model, V).states(Batch(ROWS))
+        head = model.get_output_embeddings()(states)
+    assert (head - own_logits(model, ROWS)).abs().max() > 0.5
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_padding_on_the_right_does_not_change_states(family: str) -> None:
+    view = ModelView(make(family), V)
+    with torch.no_grad():
+        together = view.states(Batch(ROWS))
+        alone = torch.cat([view.states(Batch([row])) for row in ROWS])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-4)
+
+
+def test_the_gradient_is_that_of_the_whole_model() -> None:
+    model = make("gemma2")
+    view = ModelView(model, V)
+    view.logits(view.states(Batch(ROWS[:1]))).log_softmax(-1)[:, 5].sum().backward()
+    ours = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    whole = torch.tensor([[3, 4, 5, 6, 7, 8]])
+    model(input_ids=whole, use_cache=False).logits[0, 3:].log_softmax(-1)[:, 5].sum().backward()
+    for name, parameter in model.named_parameters():
+        if parameter.grad is not None:
+            torch.testing.assert_close(ours[name], parameter.grad, rtol=1e-3, atol=1e-5)
+
+
+class Twisted(LlamaForCausalLM):
+    """Changes its logits in a way that no configuration tells of."""
+
+    def forward(self, *args: Any, **words: Any) -> Any:
+        output = super().forward(*args, **words)
+        output.logits = 3 * output.logits.roll(1, -1)
+        return output
+
+
+def test_an_architecture_that_changes_its_logits_in_an_unknown_way_is_refused() -> None:
+    torch.manual_seed(0)
+    model = Twisted(LlamaConfig(**LLAMA)).eval()
+    with pytest.raises(InputError, match="Twisted: its logits are not its head's output"):
+        ModelView(model, V).check()
+
+
+def test_a_model_without_a_head_is_refused() -> None:
+    with pytest.raises(InputError, match="LlamaModel has no language-model head"):
+        ModelView(make("llama").model, V)
+
+
+def test_check_leaves_the_mode_of_the_model() -> None:
+    for training in (True, False):
+        model = make("gpt2").train(training)  # has dropout
+        ModelView(model, V).check()
+        assert model.training is training
+        assert model.transformer.drop.training is training
+
+
+def test_a_padded_head_is_cut_to_the_vocabulary_before_the_softmax() -> None:
+    """Student and teacher with other paddings see the same tokens."""
+    small, large = make("llama"), make("llama")
+    large.resize_token_embeddings(V + 8, mean_resizing=False)
+    with torch.no_grad():
+        large.lm_head.weight[V:] = 100.0  # padding that would win every softmax
+        large.lm_head.weight[V + 4 :] = -100.0
+    views = [ModelView(small, V), ModelView(large, V)]
+    for view in views:
+        view.check()
+        assert view_logits(view, ROWS).shape == (9, V)
+    torch.testing.assert_close(view_logits(views[0], ROWS), view_logits(views[1], ROWS))
+    scores = [target_log_probs(Batch(ROWS), view) for view in views]
+    assert scores[0] == scores[1]
+
+
+def test_a_head_smaller_than_the_vocabulary_is_refused() -> None:
+    view = ModelView(make("llama"), V + 1)
+    with pytest.raises(InputError, match="head has 32 tokens, its tokenizer 33"):
+        view_logits(view, ROWS)
+    with pytest.raises(InputError, match="head has 32 tokens, its tokenizer 33"):
+        view.check()
+
+
+# peft 0.21 asks transformers 5.23 for a property by its old name.
+peft_is_older = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
+
+
+def with_adapter(model: Any) -> Any:
+    peft = pytest.importorskip("peft")
+    config = peft.LoraConfig(
+        r=4, lora_alpha=8, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM"
+    )
+    wrapped = peft.get_peft_model(model, config)
+    torch.manual_seed(5)
+    with torch.no_grad():
+        for name, parameter in wrapped.named_parameters():
+            if "lora_B" in name:  # zero at first, which would be no adapter at all
+                parameter.normal_(std=0.5)
+    return wrapped.eval()
+
+
+@peft_is_older
+@pytest.mark.filterwarnings("ignore:fan_in_fan_out:UserWarning")
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_a_student_with_an_adapter_is_seen_through_it(family: str) -> None:
+    base = make(family)
+    before = own_logits(base, ROWS)
+    student = with_adapter(base)
+    view = ModelView(student, V)
+    view.check()
+    expected = own_logits(student, ROWS)
+    torch.testing.assert_close(view_logits(view, ROWS), expected, rtol=1e-4, atol=1e-4)
+    assert (expected - before).abs().max() > 0.1
+    assert type(bare_model(student)) is type(base)
+
+
+@peft_is_older
+def test_only_the_adapter_gets_a_gradient() -> None:
+    student = with_adapter(make("llama"))
+    view = ModelView(student, V)
+    view.logits(view.states(Batch(ROWS))).log_softmax(-1)[:, 3].sum().backward()
+    for name, parameter in student.named_parameters():
+        touched = parameter.grad is not None and bool(parameter.grad.abs().sum() > 0)
+        assert touched == ("lora_" in name), name
+
+
+@peft_is_older
+def test_the_teacher_is_not_changed_by_the_students_adapter() -> None:
+    """Student and teacher of one checkpoint: the adapter is the student's alone."""
+    teacher, base = make("llama"), make("llama")
+    view = ModelView(teacher, V)
+    before = view_logits(view, ROWS)
+    kept = copy.deepcopy(teacher.state_dict())
+    student_view = ModelView(with_adapter(base), V)
+    assert (view_logits(student_view, ROWS) - before).abs().max() > 0.1
+    torch.testing.assert_close(view_logits(view, ROWS), before, rtol=0, atol=0)
+    assert kept.keys() == teacher.state_dict().keys()
+    assert not [name for name, _ in teacher.named_modules() if "lora" in name]
+
+
+def test_every_token_is_as_likely_under_the_uniform_view() -> None:
+    view = UniformView(V)
+    logits = view.logits(view.states(Batch(ROWS)))
+    assert logits.shape == (9, V)
+    assert torch.equal(logits, torch.zeros(9, V))
