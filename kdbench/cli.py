@@ -89,7 +89,9 @@ def _train(arguments: list[str]) -> None:
     _quiet_libraries()
     from kdbench.distillation import train
 
-    _print_training(train(recipe))
+    trained = train(recipe)
+    if os.environ.get("RANK", "0") == "0":  # one process of a distributed run speaks
+        _print_training(trained)
 
 
 @verb("table", "TableSettings")

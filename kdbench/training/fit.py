@@ -4,6 +4,7 @@ import math
 import os
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -113,8 +114,9 @@ def run(trainer: DistillationTrainer, folder: Path, title: str) -> int:
     with warnings.catch_warnings():
         # torch warns that its schedulers are restored before the first optimiser step.
         warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
-        with progress(title, total, before, "steps") as advance:
-            trainer.advance = advance
+        speaks = trainer.is_world_process_zero()
+        with progress(title, total, before, "steps") if speaks else nullcontext() as advance:
+            trainer.advance = advance or trainer.advance
             trainer.train(resume_from_checkpoint=str(start) if start else None)
     return int(trainer.state.global_step) - before
 

@@ -259,16 +259,18 @@ def test_two_processes_train_like_one(world, tmp_path) -> None:
     run(world, tmp_path / "one", method="kd", micro_batch_size=4)
     words = [f"{key}={value}" for key, value in FEW.items()]
     words += [f"student={world.student}", f"teacher={world.teacher}", f"data={world.data}"]
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"]
-    launch += ["--master_port=0", "-m", "kdbench", "train", "method=kd", f"out={tmp_path / 'two'}"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
+    launch += ["-m", "kdbench", "train", "method=kd", f"out={tmp_path / 'two'}"]
     done = subprocess.run(
         [*launch, "micro_batch_size=2", *words],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("4 steps taken") == 1  # the first process speaks
     learn_alike(tmp_path / "one", tmp_path / "two")
     cards = [json.loads((tmp_path / name / "kdbench.json").read_text()) for name in ("one", "two")]
     assert cards[1]["processes"] == 2
