@@ -56,7 +56,14 @@ def _files(values: Mapping[str, object]) -> dict[str, object]:
     """The keys of `recipe=`, and over them those of `config=`, which may name the recipe."""
     config = read_yaml(Path(str(values["config"]))) if "config" in values else {}
     recipe = {**config, **values}.get("recipe")
-    return {**(read_yaml(_recipe_file(str(recipe))) if recipe else {}), **config}
+    return {**(_read_recipe(_recipe_file(str(recipe))) if recipe else {}), **config}
+
+
+def _read_recipe(file: Path) -> dict[str, object]:
+    """The keys of a recipe, over those of the file beside it that it extends."""
+    values = read_yaml(file)
+    base = values.pop("extends", None)
+    return values if base is None else {**_read_recipe(file.parent / str(base)), **values}
 
 
 def recipes() -> dict[str, Path]:
@@ -64,7 +71,7 @@ def recipes() -> dict[str, Path]:
     folder = bundled("baselines") / "recipes"
     return {
         str(file.relative_to(folder).with_suffix("")): file
-        for file in sorted(folder.rglob("*.yaml"))
+        for file in sorted(folder.rglob("[!_]*.yaml"))
     }
 
 

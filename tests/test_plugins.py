@@ -1,4 +1,4 @@
-"""A package with entry points adds metrics, backends and tasks; kdbench itself is not touched."""
+"""A package with entry points adds metrics, backends, methods and tasks without a change here."""
 
 import json
 import os
@@ -55,7 +55,8 @@ def site(tmp_path_factory):
 
 
 def test_without_the_plugin_there_are_no_such_parts(tmp_path):
-    for verb, part in (("metrics", "loudness"), ("backends", "echo"), ("tasks", "capitals")):
+    parts = {"metrics": "loudness", "backends": "echo", "methods": "uncertain", "tasks": "capitals"}
+    for verb, part in parts.items():
         done = kdbench(tmp_path, verb)
         assert done.returncode == 0
         assert part not in done.stdout
@@ -66,6 +67,7 @@ def test_without_the_plugin_there_are_no_such_parts(tmp_path):
     [
         ("metrics", "loudness rate lower is better Share of capital letters.", "rougeL"),
         ("backends", "echo Answers with the prompt.", "hf"),
+        ("methods", "uncertain Reverse KL where the student is unsure.", "gkd"),
         ("tasks", "capitals {site}/kdbench_plugin_example/capitals/capitals.yaml", "dolly"),
     ],
 )
@@ -137,3 +139,17 @@ def test_a_part_without_a_docstring_is_listed(tmp_path, verb, name, docstring):
     done = kdbench(install(tmp_path, change), verb)
     assert done.returncode == 0
     assert name in done.stdout
+
+
+def test_its_method_trains_by_its_own_keys(site, world):
+    words = ["method=uncertain", "share=0.3", "steps=2", "batch_size=8", "limit=16", "device=cpu"]
+    words += ["validation_limit=4", "max_new_tokens=8", "learning_rate=0.01", "out=student"]
+    words += [f"student={world.student}", f"teacher={world.teacher}", f"data={world.data}"]
+    done = kdbench(site, "train", *words)
+    assert done.returncode == 0, done.stderr
+    card = json.loads((site / "student" / "kdbench.json").read_text("utf-8"))
+    assert card["method"] == "Uncertain"
+    assert card["training"]["parameters"] == {"share": 0.3}
+    refused = kdbench(site, "train", "shre=0.3", *words)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "did you mean 'share'" in refused.stderr

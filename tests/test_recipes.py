@@ -1,0 +1,90 @@
+"""The bundled recipes and the list of published checkpoints."""
+
+import pytest
+import yaml
+
+import kdbench
+from kdbench.bundled import bundled
+from kdbench.methods import methods
+from kdbench.recipe import make_recipe, parse_recipe, recipes
+
+PAPERS = {"sft", "kd", "seqkd", "imitkd", "gkd", "minillm", "distillm", "classmate"}
+TOY = {"limit": 16, "batch_size": 8, "steps": 2, "epochs": None, "validation_limit": 4}
+
+
+@pytest.mark.parametrize("name", recipes())
+def test_a_recipe_parses(name) -> None:
+    recipe = parse_recipe([f"recipe={name}", "student=student", "teacher=teacher", "data=data"])
+    assert recipe.settings.recipe == name
+    family, _, rest = name.partition("/")
+    method = rest.removesuffix("-gpu")
+    assert recipe.settings.method == {"teacher": "sft", "init": "sft"}.get(method, method)
+    assert family in {"toy", "smollm2-135m", "gpt2-120m"}
+
+
+def test_there_is_a_recipe_for_each_method_and_family() -> None:
+    by_family: dict[str, set[str]] = {}
+    for name in recipes():
+        family, _, method = name.partition("/")
+        by_family.setdefault(family, set()).add(method)
+    assert by_family["toy"] == set(methods.names())
+    assert PAPERS | {"teacher", "init"} == by_family["gpt2-120m"]
+    small = PAPERS - {"imitkd"} | {"teacher", "init"}
+    assert by_family["smollm2-135m"] == small | {f"{method}-gpu" for method in small}
+
+
+def test_the_papers_setting_is_that_of_their_scripts() -> None:
+    """methods.md 3.2, 3.3 and 3.5, read from the scripts of MiniLLM and DistiLLM."""
+    made = {name: make_recipe({"recipe": f"gpt2-120m/{name}"}) for name in PAPERS}
+    for name, recipe in made.items():
+        settings = recipe.settings
+        assert (settings.max_prompt_tokens, settings.max_length) == (256, 512)
+        assert settings.select == "rougeL"
+        if name != "minillm":
+            assert settings.learning_rate == 5e-4
+            assert settings.epochs == 20
+            assert settings.weight_decay == 1e-2
+            assert settings.lr_schedule == "cosine"
+    assert made["kd"].method.kd_ratio == 1.0
+    assert made["kd"].settings.student == "openai-community/gpt2"
+    assert made["gkd"].method.teacher_weight == 0.1
+    assert made["distillm"].method.direction == "forward"
+    assert made["distillm"].method.threshold == 0.0
+    minillm = made["minillm"]
+    assert minillm.settings.learning_rate == 5e-6
+    assert minillm.settings.lr_schedule == "constant"
+    assert minillm.settings.warmup_steps == 100
+    assert minillm.settings.batch_size * minillm.method.rollout_batches == 256
+    assert (minillm.method.passes, minillm.method.discount) == (4, 0.95)
+    initial = make_recipe({"recipe": "gpt2-120m/init"}).settings
+    assert (initial.epochs, initial.select) == (3, "loss")
+
+
+@pytest.mark.parametrize("method", ["distillm", "minillm", "seqkd"])
+def test_a_toy_recipe_trains(world, tmp_path, method) -> None:
+    trained = kdbench.train(
+        recipe=f"toy/{method}",
+        student=str(world.student),
+        teacher=str(world.teacher),
+        data=world.data,
+        out=tmp_path / method,
+        device="cpu",
+        **TOY,
+    )
+    assert trained.steps == 2
+    assert trained.card["training"]["settings"]["learning_rate"] == 1e-3
+
+
+def test_the_zoo_names_settings_of_the_published_table() -> None:
+    zoo = yaml.safe_load((bundled("baselines") / "zoo.yaml").read_text("utf-8"))
+    published = yaml.safe_load((bundled("baselines") / "published.yaml").read_text("utf-8"))
+    known = {setting["id"] for setting in published["settings"]}
+    assert {setting["id"] for setting in zoo["settings"]} <= known
+    names = []
+    for setting in zoo["settings"]:
+        for one in [setting["teacher"], setting["initial"], *setting["students"]]:
+            assert one["source"] in zoo["sources"]
+            assert one["certainty"] in {"verified", "unverified"}
+            names.append(one["model"])
+    assert "MiniLLM/MiniLLM-gpt2-120M" in names
+    assert all(name.count("/") == 1 for name in names)
