@@ -6,7 +6,7 @@ import os
 
 from benchmarks.report import HEADER, write
 
-NAMES = ("rouge", "startup", "table", "lm_eval_equal", "generation", "batch_invariance")
+NAMES = ("rouge", "startup", "table", "lm_eval_equal", "generation", "batch_invariance", "training")
 
 
 def main() -> None:

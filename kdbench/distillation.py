@@ -141,11 +141,9 @@ def _finish(
     trainer: "DistillationTrainer", card: Mapping[str, Any], folder: Path, out: Path
 ) -> None:
     """Put the best student in place, whole; then the states that led there can go."""
-    from kdbench.training.trainer import BEST
-
     whole = folder / "whole"
     shutil.rmtree(whole, ignore_errors=True)
-    model = trainer.best_model(folder / BEST)
+    model = trainer.best_model()
     model.save_pretrained(whole)
     trainer.work.tokenizer.save_pretrained(whole)
     log = "".join(json.dumps(line) + "\n" for line in trainer.state.log_history)

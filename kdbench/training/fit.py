@@ -20,8 +20,9 @@ from kdbench.protocol import Protocol
 from kdbench.registry import nearest
 from kdbench.training.ingredients import Ingredients
 from kdbench.training.rollout import Example
+from kdbench.training.state import last_checkpoint
 from kdbench.training.tokenizers import check_same_tokens
-from kdbench.training.trainer import DistillationTrainer, Work, last_checkpoint
+from kdbench.training.trainer import DistillationTrainer, Work
 from kdbench.training.triple import Triple
 from kdbench.training.validation import SEED as VALIDATION_SEED
 
@@ -224,6 +225,7 @@ class _Course(TrainerCallback):
 
     def on_step_end(self, _: Any, state: Any, control: Any, **__: Any) -> Any:
         """Validate and save at their steps, and after the last one."""
+        self._trainer.after_step()
         step, last = state.global_step, state.global_step >= state.max_steps
         save = self._save_every
         control.should_evaluate = last or step % self._validate_every == 0

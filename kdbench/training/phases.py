@@ -1,5 +1,7 @@
 """Seconds and tokens by phase: what a method costs."""
 
+import ctypes
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -52,10 +54,21 @@ def _wait_for_device() -> None:
         torch.cuda.synchronize()
 
 
+def release_memory() -> None:
+    """Give freed memory back to the system.
+
+    The C library of Linux keeps the pages of tensors of many sizes: 50 steps on real data grew to
+    twice the memory of the first, with no tensor more alive.
+    """
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "malloc_trim"):  # glibc
+            libc.malloc_trim(0)
+
+
 def peak_memory() -> dict[str, int]:
     """Bytes: `host`, the largest resident set of this process so far, and `device`, on a GPU."""
     import resource
-    import sys
 
     import torch
 

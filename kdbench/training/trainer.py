@@ -7,8 +7,6 @@ whose losses are normalised by the token counts of the whole step over all proce
 the split nor the number of processes changes the gradient.
 """
 
-import json
-import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -21,21 +19,19 @@ import torch
 from transformers import Trainer
 
 from kdbench.errors import InputError
-from kdbench.files import put_text
-from kdbench.generate import Row
+from kdbench.generate import Row, Sample
 from kdbench.generate.decoding import of_mixture, of_model
 from kdbench.generate.generator import Generator
 from kdbench.protocol import Protocol
+from kdbench.training.draw import StepDraw
 from kdbench.training.loss import STUDENT, distillation_loss, target_log_probs
-from kdbench.training.phases import Phases
+from kdbench.training.notes import Notes
+from kdbench.training.phases import Phases, release_memory
 from kdbench.training.rollout import Batch, Example, Rollout
-from kdbench.training.source import keyed_uniform, sample_without_repetition
+from kdbench.training.state import best_folder, restore_state, save_state
 from kdbench.training.triple import Triple
 from kdbench.training.validation import loss_sum, rouge_sum
 from kdbench.training.view import ModelView, View, bare_model
-
-STATE = "kdbench_state.json"
-BEST = "best"
 
 
 @dataclass(frozen=True)
@@ -101,7 +97,8 @@ class DistillationTrainer(Trainer):
         self.micro_batch_size = work.micro_batch_size
         self.views: dict[str, View] = {}
         self.advance: Callable[[], None] = lambda: None
-        self._logged: dict[str, tuple[float, float]] = {}
+        self.notes = Notes()
+        self._done: tuple[Sequence[Example], torch.Tensor] | None = None
 
     # What a step learns from
 
@@ -111,7 +108,7 @@ class DistillationTrainer(Trainer):
         """The rollouts of an optimiser step, and their tokens by origin over all processes."""
         found = list(islice(epoch_iterator, num_batches))
         for inputs in found:
-            draw = _Draw(self, inputs["examples"])
+            draw = StepDraw(self, inputs["examples"], self.schedule_values)
             inputs["rollouts"] = self.triple.source.rollouts(draw)
             inputs["counts"] = self._count_everywhere(inputs["rollouts"])
         return found, None
@@ -132,7 +129,7 @@ class DistillationTrainer(Trainer):
                 f"the loss of step {self.state.global_step + 1} is not finite: lower "
                 "learning_rate=, or try precision=float32"
             )
-        self._after_step(inputs["examples"], total)
+        self._done = (inputs["examples"], total)
         return total * self.accelerator.num_processes  # transformers logs the mean over processes
 
     def _learn_from(self, part: Sequence[Rollout], counts: Mapping[str, int]) -> torch.Tensor:
@@ -150,9 +147,9 @@ class DistillationTrainer(Trainer):
         for term in self.triple.terms:
             if str(term) in loss.terms:
                 on = sum(len(r.response_ids) for r in part if not term.on or r.origin in term.on)
-                self._note(f"loss/{term}", float(loss.terms[str(term)]), on)
+                self.notes.add(f"loss/{term}", float(loss.terms[str(term)]), on)
         for name, (sum_of_it, count) in loss.diagnostics.items():
-            self._note(name, float(sum_of_it), count)
+            self.notes.add(name, float(sum_of_it), count)
         return loss.value.detach()
 
     def _micro_batches(self, rollouts: Sequence[Rollout]) -> list[list[Rollout]]:
@@ -167,14 +164,17 @@ class DistillationTrainer(Trainer):
         summed = self.sum_over_processes(torch.tensor(own, device=self.args.device))
         return dict(zip(origins, summed.tolist(), strict=True))
 
-    def _after_step(self, examples: Sequence[Example], loss: torch.Tensor) -> None:
+    def after_step(self) -> None:
+        """The student has taken a step: schedule and companion take theirs."""
+        assert self._done is not None  # noqa: S101
+        examples, loss = self._done
         everywhere = float(self.sum_over_processes(loss))
-        progress = (self.state.global_step + 1) / max(1, self.state.max_steps)
-        self.triple.schedule.after_step(everywhere, progress)
+        step = self.state.global_step
+        self.triple.schedule.after_step(everywhere, step / max(1, self.state.max_steps))
         if self.triple.companion:
             with self.phases("companion"):
-                step = self.state.global_step + 1
                 self.triple.companion.after_step(self, step, examples)
+        release_memory()
 
     # Views, and what companions and sources find beside them
 
@@ -193,7 +193,7 @@ class DistillationTrainer(Trainer):
         if missing:
             raise InputError(f"this method looks through '{missing.pop()}', which is not there")
         if checkpoint is not None:
-            self._restore(checkpoint)
+            restore_state(self, checkpoint)
 
     def _view(self, model: Any) -> ModelView:
         is_student = model is self.model_wrapped
@@ -232,25 +232,36 @@ class DistillationTrainer(Trainer):
         summed: torch.Tensor = self.accelerator.reduce(value.detach().clone(), "sum")
         return summed
 
-    def generate(
-        self, rows: Sequence[Row], protocol: Protocol, teacher_weight: float = 0.0
-    ) -> list[Any]:
-        """Samples of the student, or of its mixture with the teacher, in the order of the rows."""
+    # What sources ask for
+
+    def sample(self, rows: Sequence[Row], teacher_weight: float = 0.0) -> list[Sample]:
+        """Responses of the student, or of its mixture with the teacher, in the rows' order."""
         model = bare_model(self.model)
         begin = of_model(model, self.vocabulary)
         if teacher_weight:
             teacher = of_model(self.work.teacher, self.vocabulary)
             begin = of_mixture(begin, teacher, teacher_weight)
         size = self.work.generation_batch_size
-        generator = Generator(model, self.work.tokenizer, protocol, size, begin)
+        generator = Generator(model, self.work.tokenizer, self.work.sampling, size, begin)
         self.model.eval()
         found = {}
         # Entered once, autocast keeps its casts of the weights for the whole generation.
-        with self.autocast():
+        with self.phases("generate"), self.autocast():
             for batch in generator.batches(rows):
                 for sample in generator.generate(batch, ()):
                     found[sample.document, sample.seed] = sample
+        self.phases.count("generate", sum(len(sample.tokens) for sample in found.values()))
         return [found[row.document, row.seed] for row in rows]
+
+    def score(self, rollouts: Sequence[Rollout], view: str) -> list[list[float]]:
+        """Log-probability of each response token under a view as it is now."""
+        found, size = [], self.micro_batch_size
+        self.model.eval()
+        with self.phases("record"), torch.no_grad():
+            for start in range(0, len(rollouts), size):
+                batch = Batch(rollouts[start : start + size], self.args.device)
+                found += target_log_probs(batch, self.views[view], self.work.chunk_tokens)
+        return found
 
     # Validation and selection
 
@@ -278,13 +289,14 @@ class DistillationTrainer(Trainer):
             view, self.work.valid[share], self.micro_batch_size, self.args.device
         )
         with self.autocast():
-            rouge, responses, _ = rouge_sum(
+            rouge, responses, generated = rouge_sum(
                 model,
                 self.work.tokenizer,
                 self.work.sampled[share],
                 self.work.validation_sampling,
                 self.work.generation_batch_size,
             )
+        self.phases.count("validate", tokens + generated)
         sums = torch.tensor([loss, tokens, rouge, responses], device=self.args.device)
         loss, tokens, rouge, responses = self.sum_over_processes(sums).tolist()
         return {"loss": loss / max(tokens, 1), "rougeL": rouge / max(responses, 1)}
@@ -307,17 +319,19 @@ class DistillationTrainer(Trainer):
             if sign * new <= sign * kept:
                 return
         self.best = dict(found)
-        folder = Path(self.args.output_dir)
-        unfinished, best = folder / f".{BEST}.unfinished", folder / BEST
+        best = best_folder(Path(self.args.output_dir), found["step"])
+        unfinished = best.with_name(f".{best.name}.unfinished")
         if self.args.should_save:
             shutil.rmtree(unfinished, ignore_errors=True)
+            shutil.rmtree(best, ignore_errors=True)  # of a run that was killed after this
         self.save_model(str(unfinished), _internal_call=True)
         if self.args.should_save:
-            shutil.rmtree(best, ignore_errors=True)
             unfinished.rename(best)
 
-    def best_model(self, folder: Path) -> Any:
+    def best_model(self) -> Any:
         """The selected student, an adapter merged into its weights."""
+        assert self.best is not None  # noqa: S101 - the last step is always validated
+        folder = best_folder(Path(self.args.output_dir), self.best["step"])
         if hasattr(self.model, "merge_and_unload"):
             self.model.load_adapter(str(folder), "default")
             return self.model.merge_and_unload()
@@ -330,119 +344,16 @@ class DistillationTrainer(Trainer):
         step = self.state.global_step + 1
         return step == 1 or bool(step % int(self.args.logging_steps) == 0)
 
-    def _note(self, name: str, total: float, count: float) -> None:
-        before = self._logged.get(name, (0.0, 0.0))
-        self._logged[name] = (before[0] + total, before[1] + count)
-
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add each term's mean, the diagnostics and the schedule's values."""
         if "loss" in logs:
-            from accelerate.utils import gather_object
-
-            sums: dict[str, list[float]] = {}
-            for noted in gather_object([self._logged]):
-                for name, (total, count) in noted.items():
-                    sums.setdefault(name, [0.0, 0.0])
-                    sums[name][0] += total
-                    sums[name][1] += count
-            logs |= {name: total / count for name, (total, count) in sums.items() if count}
+            logs |= self.notes.take_means()
             logs |= {f"schedule/{name}": value for name, value in self.schedule_values.items()}
-            self._logged = {}
         super().log(logs, start_time)
 
     # State on disk
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Save our state beside transformers'; the file written last makes both valid."""
+        """Save what transformers keeps, then ours, which makes it valid."""
         super()._save_checkpoint(model, trial)
-        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-        rank = self.accelerator.process_index
-        if self.triple.companion and self.args.should_save:
-            self.triple.companion.save(folder)
-        put_text(folder / f"source_{rank}.json", json.dumps(self.triple.source.state()))
-        self.accelerator.wait_for_everyone()
-        if self.args.should_save:
-            put_text(folder / STATE, json.dumps(self._state(), indent=1))
-            for other in checkpoints(folder.parent):
-                if other != folder:
-                    shutil.rmtree(other)
-
-    def _state(self) -> dict[str, Any]:
-        return {
-            "step": self.state.global_step,
-            "schedule": self.triple.schedule.state(),
-            "phases": self.phases.as_dict(),
-            "validations": self.validations,
-            "best": self.best,
-            "logged": self._logged,
-        }
-
-    def _restore(self, folder: Path) -> None:
-        state = json.loads((folder / STATE).read_text("utf-8"))
-        rank = self.accelerator.process_index
-        self.triple.source.restore(json.loads((folder / f"source_{rank}.json").read_text("utf-8")))
-        self.triple.schedule.restore(state["schedule"])
-        if self.triple.companion:
-            self.triple.companion.restore(folder)
-        self.phases.restore(state["phases"])
-        self.validations, self.best = state["validations"], state["best"]
-        self._logged = {name: (total, count) for name, (total, count) in state["logged"].items()}
-
-
-class _Draw:
-    """One step of one process, for its source."""
-
-    def __init__(self, trainer: DistillationTrainer, examples: Sequence[Example]):
-        self._trainer, self.examples = trainer, examples
-        self.step = trainer.state.global_step
-        self.schedule = trainer.schedule_values
-
-    def uniform(self, name: str) -> float:
-        return keyed_uniform(self._trainer.args.seed, self.step, name)
-
-    def own_uniform(self, name: str) -> float:
-        rank = self._trainer.accelerator.process_index
-        return keyed_uniform(self._trainer.args.seed, self.step, name, rank)
-
-    def more_examples(self, count: int) -> list[Example]:
-        if not count:
-            return []
-        known = self._trainer.work.train
-        return sample_without_repetition(known, count, lambda n: self.own_uniform(f"more {n}"))
-
-    def student_responses(
-        self, examples: Sequence[Example], teacher_weight: float = 0.0
-    ) -> list[Rollout]:
-        trainer = self._trainer
-        # The noise of a response belongs to its place in the run, so no two are drawn alike.
-        seed = math.floor(2**40 * self.own_uniform("noise"))
-        rows = [Row(e.id, seed + place, e.prompt_ids) for place, e in enumerate(examples)]
-        with trainer.phases("generate"):
-            samples = trainer.generate(rows, trainer.work.sampling, teacher_weight)
-        trainer.phases.count("generate", sum(len(sample.tokens) for sample in samples))
-        return [
-            Rollout(e.id, e.prompt_ids, sample.tokens, "student")
-            for e, sample in zip(examples, samples, strict=True)
-        ]
-
-    def target_log_probs(self, rollouts: Sequence[Rollout], view: str) -> list[list[float]]:
-        trainer, found = self._trainer, []
-        size = trainer.micro_batch_size
-        trainer.model.eval()
-        with trainer.phases("record"), torch.no_grad():
-            for start in range(0, len(rollouts), size):
-                batch = Batch(rollouts[start : start + size], trainer.args.device)
-                found += target_log_probs(batch, trainer.views[view], trainer.work.chunk_tokens)
-        return found
-
-
-def checkpoints(folder: Path) -> list[Path]:
-    """Whole checkpoints and broken ones, oldest first."""
-    found = [path for path in folder.glob("checkpoint-*") if path.name[11:].isdecimal()]
-    return sorted(found, key=lambda path: int(path.name[11:]))
-
-
-def last_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that is whole."""
-    whole = [path for path in checkpoints(folder) if (path / STATE).is_file()]
-    return whole[-1] if whole else None
+        save_state(self, Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")

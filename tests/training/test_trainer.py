@@ -256,11 +256,11 @@ def saved(folder: Path) -> set[str]:
 
 def test_two_processes_train_like_one(world, tmp_path) -> None:
     """The number of processes is not part of a method (methods.md 3.5: GPU count changes it)."""
-    run(world, tmp_path / "one", method="kd", micro_batch_size=4)
+    run(world, tmp_path / "one", method="gkd", micro_batch_size=4)
     words = [f"{key}={value}" for key, value in FEW.items()]
     words += [f"student={world.student}", f"teacher={world.teacher}", f"data={world.data}"]
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
-    launch += ["-m", "kdbench", "train", "method=kd", f"out={tmp_path / 'two'}"]
+    launch += ["-m", "kdbench", "train", "method=gkd", f"out={tmp_path / 'two'}"]
     done = subprocess.run(
         [*launch, "micro_batch_size=2", *words],
         env={**os.environ, "OMP_NUM_THREADS": "1"},

@@ -1,0 +1,72 @@
+"""A trainer's state on disk: what a killed run goes on from.
+
+transformers writes `checkpoint-N` with model, optimiser, schedule of the learning rate and random
+states; source, schedule, companion, validations and costs lie in it too. The file written last
+makes it valid, and only then older ones go.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kdbench.files import put_text
+
+if TYPE_CHECKING:
+    from kdbench.training.trainer import DistillationTrainer
+
+_STATE = "kdbench_state.json"
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """Whole checkpoints and broken ones, oldest first."""
+    found = [path for path in folder.glob("checkpoint-*") if path.name[11:].isdecimal()]
+    return sorted(found, key=lambda path: int(path.name[11:]))
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint that is whole."""
+    whole = [path for path in checkpoints(folder) if (path / _STATE).is_file()]
+    return whole[-1] if whole else None
+
+
+def best_folder(folder: Path, step: float) -> Path:
+    """Where the best student so far lies, by the step of its validation."""
+    return folder / f"best-{step:.0f}"
+
+
+def save_state(trainer: "DistillationTrainer", folder: Path) -> None:
+    """Add our part to transformers' checkpoint, make it valid, and remove what it replaces."""
+    rank, first = trainer.accelerator.process_index, trainer.args.should_save
+    if trainer.triple.companion and first:
+        trainer.triple.companion.save(folder)
+    put_text(folder / f"source_{rank}.json", json.dumps(trainer.triple.source.state()))
+    trainer.accelerator.wait_for_everyone()
+    if not first:
+        return
+    state = {
+        "schedule": trainer.triple.schedule.state(),
+        "phases": trainer.phases.as_dict(),
+        "validations": trainer.validations,
+        "best": trainer.best,
+        "notes": trainer.notes.state(),
+    }
+    put_text(folder / _STATE, json.dumps(state, indent=1))
+    best = trainer.best and best_folder(folder.parent, trainer.best["step"])
+    for other in [*checkpoints(folder.parent), *folder.parent.glob("best-*")]:
+        if other not in (folder, best):
+            shutil.rmtree(other)
+
+
+def restore_state(trainer: "DistillationTrainer", folder: Path) -> None:
+    """Go on from what `save_state` wrote."""
+    rank = trainer.accelerator.process_index
+    state = json.loads((folder / _STATE).read_text("utf-8"))
+    source = json.loads((folder / f"source_{rank}.json").read_text("utf-8"))
+    trainer.triple.source.restore(source)
+    trainer.triple.schedule.restore(state["schedule"])
+    if trainer.triple.companion:
+        trainer.triple.companion.restore(folder)
+    trainer.phases.restore(state["phases"])
+    trainer.validations, trainer.best = state["validations"], state["best"]
+    trainer.notes.restore(state["notes"])
