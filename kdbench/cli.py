@@ -43,7 +43,8 @@ def verb(name: str, settings: str | None = None) -> Callable[[Verb], Verb]:
     def add(run: Verb) -> Verb:
         def command(context: typer.Context) -> None:
             if {"--help", "-h"} & set(context.args):
-                _print_help(name, run.__doc__ or "", settings)
+                words = [word for word in context.args if word not in ("--help", "-h")]
+                _print_help(name, run.__doc__ or "", settings, words)
                 return
             raise typer.Exit(_guarded(run, context.args))
 
@@ -213,18 +214,38 @@ def _complain(line: str, code: int) -> int:
     return code
 
 
-def _print_help(name: str, summary: str, settings: str | None) -> None:
+def _print_help(name: str, summary: str, settings: str | None, words: list[str]) -> None:
     import kdbench.config
 
     _say(f"kdbench {name} key=value …\n\n{summary}\n")
     if settings is None:
         return
-    kind = getattr(kdbench.config, settings)
+    _print_keys(getattr(kdbench.config, settings))
+    _say(f"  {'config=':<22}YAML file of such keys; the command line goes first")
+    if name == "train":
+        _print_method_keys(words)
+
+
+def _print_keys(kind: Any) -> None:
     for key, field in kind.model_fields.items():
         silent = field.default in (None, ()) and not field.is_required()
         default = "required" if field.is_required() else f"default {_word(field.default)}"
         _say(f"  {key + '=':<22}{field.description}{'' if silent else f' ({default})'}")
-    _say(f"  {'config=':<22}YAML file of such keys; the command line goes first")
+
+
+def _print_method_keys(words: list[str]) -> None:
+    named = [word.partition("=")[2] for word in words if word.startswith("method=")]
+    if not named:
+        _say("\nA method has keys of its own: kdbench train method=NAME --help")
+        return
+    from kdbench.methods import methods
+
+    try:
+        kind = methods.get(named[0])
+    except InputError as error:
+        raise typer.Exit(_complain(str(error), EXIT_INPUT)) from None
+    _say(f"\nmethod={named[0]}: {_first_line(kind.__doc__)}\n")
+    _print_keys(kind)
 
 
 def _print_evaluation(evaluation: Any) -> None:

@@ -3,50 +3,60 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol as Interface
 
-from kdbench.generate import Row
+from kdbench.generate import Row, Sample
 from kdbench.training.rollout import Example, Rollout
 from kdbench.training.source import keyed_uniform, sample_without_repetition
 
-if TYPE_CHECKING:
-    from kdbench.training.trainer import DistillationTrainer
+
+class Models(Interface):
+    """What a step may ask of the models."""
+
+    def sample(self, rows: Sequence[Row], teacher_weight: float = 0.0) -> list[Sample]:
+        """Responses of the student, or of its mixture with the teacher, in the rows' order."""
+
+    def score(self, rollouts: Sequence[Rollout], view: str) -> list[list[float]]:
+        """Log-probability of each response token under a view as it is now."""
 
 
 class StepDraw:
-    """What `kdbench.training.source.Draw` promises, from the trainer.
+    """What `kdbench.training.source.Draw` promises.
 
     Args:
-        trainer: samples and scores.
+        models: sample and score.
+        key: seed, step, and number of this process.
         examples: this process's rows of the step.
+        everything: the whole training set.
         schedule: the schedule's values.
     """
 
     def __init__(
         self,
-        trainer: "DistillationTrainer",
+        models: Models,
+        key: tuple[int, int, int],
         examples: Sequence[Example],
+        everything: Sequence[Example],
         schedule: Mapping[str, float],
     ):
-        self._trainer = trainer
+        self._models, self._everything = models, everything
+        self._seed, self.step, self._process = key
         self.examples, self.schedule = examples, schedule
-        self.step = trainer.state.global_step
 
     def uniform(self, name: str) -> float:
         """Equal on every process."""
-        return keyed_uniform(self._trainer.args.seed, self.step, name)
+        return keyed_uniform(self._seed, self.step, name)
 
     def own_uniform(self, name: str) -> float:
         """Different on every process."""
-        rank = self._trainer.accelerator.process_index
-        return keyed_uniform(self._trainer.args.seed, self.step, name, rank)
+        return keyed_uniform(self._seed, self.step, name, self._process)
 
     def more_examples(self, count: int) -> list[Example]:
         """Rows at random."""
         if not count:
             return []
-        known = self._trainer.work.train
-        return sample_without_repetition(known, count, lambda n: self.own_uniform(f"more {n}"))
+        uniform = self.own_uniform
+        return sample_without_repetition(self._everything, count, lambda n: uniform(f"more {n}"))
 
     def student_responses(
         self, examples: Sequence[Example], teacher_weight: float = 0.0
@@ -61,7 +71,7 @@ class StepDraw:
         for one in examples:
             rows.append(Row(one.id, seed + asked[one.id], one.prompt_ids))
             asked[one.id] += 1
-        samples = self._trainer.sample(rows, teacher_weight)
+        samples = self._models.sample(rows, teacher_weight)
         return [
             Rollout(one.id, one.prompt_ids, sample.tokens, "student")
             for one, sample in zip(examples, samples, strict=True)
@@ -69,4 +79,4 @@ class StepDraw:
 
     def target_log_probs(self, rollouts: Sequence[Rollout], view: str) -> list[list[float]]:
         """Of each response token, under a view as it is now."""
-        return self._trainer.score(rollouts, view)
+        return self._models.score(rollouts, view)

@@ -8,14 +8,37 @@ makes it valid, and only then older ones go.
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
+from typing import Protocol as Interface
 
 from kdbench.files import put_text
-
-if TYPE_CHECKING:
-    from kdbench.training.trainer import DistillationTrainer
+from kdbench.training.notes import Notes
+from kdbench.training.phases import Phases
+from kdbench.training.triple import Triple
 
 _STATE = "kdbench_state.json"
+
+
+class Remembering(Interface):
+    """What of a trainer is kept.
+
+    Attributes:
+        triple: source, schedule and companion have states.
+        phases: costs.
+        notes: of the log's next line.
+        validations: all so far.
+        best: the selected one of them.
+        accelerator: of the processes.
+        args: transformers' arguments.
+    """
+
+    triple: Triple
+    phases: Phases
+    notes: Notes
+    validations: list[dict[str, float]]
+    best: dict[str, float] | None
+    accelerator: Any
+    args: Any
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -35,7 +58,7 @@ def best_folder(folder: Path, step: float) -> Path:
     return folder / f"best-{step:.0f}"
 
 
-def save_state(trainer: "DistillationTrainer", folder: Path) -> None:
+def save_state(trainer: Remembering, folder: Path) -> None:
     """Add our part to transformers' checkpoint, make it valid, and remove what it replaces."""
     rank, first = trainer.accelerator.process_index, trainer.args.should_save
     if trainer.triple.companion and first:
@@ -58,7 +81,7 @@ def save_state(trainer: "DistillationTrainer", folder: Path) -> None:
             shutil.rmtree(other)
 
 
-def restore_state(trainer: "DistillationTrainer", folder: Path) -> None:
+def restore_state(trainer: Remembering, folder: Path) -> None:
     """Go on from what `save_state` wrote."""
     rank = trainer.accelerator.process_index
     state = json.loads((folder / _STATE).read_text("utf-8"))

@@ -108,7 +108,9 @@ class DistillationTrainer(Trainer):
         """The rollouts of an optimiser step, and their tokens by origin over all processes."""
         found = list(islice(epoch_iterator, num_batches))
         for inputs in found:
-            draw = StepDraw(self, inputs["examples"], self.schedule_values)
+            key = (self.args.seed, self.state.global_step, self.accelerator.process_index)
+            examples, everything = inputs["examples"], self.work.train
+            draw = StepDraw(self, key, examples, everything, self.schedule_values)
             inputs["rollouts"] = self.triple.source.rollouts(draw)
             inputs["counts"] = self._count_everywhere(inputs["rollouts"])
         return found, None
