@@ -40,7 +40,7 @@ def parse_recipe(arguments: Sequence[str]) -> Recipe:
     known = named.get("method") in methods.names()
     own = methods.get(str(named["method"])).model_fields if known else {}
     typed = with_files(words, {**TrainSettings.model_fields, **own})
-    return _build({**_files(words), **typed})
+    return _build(_over(typed, _files(words)))
 
 
 def make_recipe(values: Mapping[str, object]) -> Recipe:
@@ -49,21 +49,28 @@ def make_recipe(values: Mapping[str, object]) -> Recipe:
     Raises:
         InputError: unknown method or key, a bad value or file.
     """
-    return _build({**_files(values), **values})
+    return _build(_over(values, _files(values)))
 
 
 def _files(values: Mapping[str, object]) -> dict[str, object]:
     """The keys of `recipe=`, and over them those of `config=`, which may name the recipe."""
     config = read_yaml(Path(str(values["config"]))) if "config" in values else {}
     recipe = {**config, **values}.get("recipe")
-    return {**(_read_recipe(_recipe_file(str(recipe))) if recipe else {}), **config}
+    return _over(config, _read_recipe(_recipe_file(str(recipe))) if recipe else {})
 
 
 def _read_recipe(file: Path) -> dict[str, object]:
     """The keys of a recipe, over those of the file beside it that it extends."""
     values = read_yaml(file)
     base = values.pop("extends", None)
-    return values if base is None else {**_read_recipe(file.parent / str(base)), **values}
+    return values if base is None else _over(values, _read_recipe(file.parent / str(base)))
+
+
+def _over(upper: Mapping[str, object], lower: Mapping[str, object]) -> dict[str, object]:
+    """Keys over keys; steps= replaces epochs= as well, and epochs= steps=."""
+    lengths = {"steps", "epochs"}
+    replaced = lengths if lengths & set(upper) else set[str]()
+    return {**{key: value for key, value in lower.items() if key not in replaced}, **upper}
 
 
 def recipes() -> dict[str, Path]:

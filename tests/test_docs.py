@@ -4,11 +4,14 @@ A block says what it is in its info string:
 
     python test NAME        runs in a folder with path/to/student and path/to/data
     python test PKG/FILE    a file of the plug-in package PKG
+    python kdbench/FILE     that file, word for word
     yaml settings           keys of `kdbench eval`
+    yaml recipe             a recipe of `kdbench train`
     yaml task               the YAML of add-a-task.md
 """
 
 import ast
+import functools
 import importlib
 import json
 import os
@@ -28,8 +31,10 @@ import kdbench
 from kdbench import config
 from kdbench.cli import app
 from kdbench.generate import backends
+from kdbench.methods import Method, methods
 from kdbench.metrics import CorpusMetric, ForwardMetric, Reference, SampleMetric, metrics
 from kdbench.protocol import PROTOCOLS
+from kdbench.recipe import make_recipe, parse_recipe, recipes
 from kdbench.task import load_tasks
 
 ROOT = Path(__file__).parents[1]
@@ -43,6 +48,7 @@ PAGES = [
 SETTINGS = {
     "eval": config.EvalSettings,
     "score": config.ScoreSettings,
+    "train": config.TrainSettings,
     "table": config.TableSettings,
     "demo": config.DemoSettings,
 }
@@ -113,6 +119,52 @@ def shell_commands() -> list[object]:
 VERBS = {command.name for command in app.registered_commands}
 
 
+@functools.cache
+def example_methods() -> dict[str, type[Method]]:
+    """Methods of the plug-ins of the pages, by name."""
+    found = {}
+    for block in of_kind("toml"):
+        entries = tomllib.loads(block.text)["project"]["entry-points"].get("kdbench.methods", {})
+        for name, place in entries.items():
+            module, _, kind = place.partition(":")
+            (source,) = (
+                b.text
+                for b in blocks(block.page)
+                if b.info == ("python", "test", f"{module.replace('.', '/')}.py")
+            )
+            scope: dict[str, object] = {"__name__": module}
+            exec(compile(source, module, "exec"), scope)
+            found[name] = scope[kind]
+    return found
+
+
+def own_keys(arguments: list[str]) -> set[str]:
+    """Keys of the method that a `train` command names; of any method if it names none."""
+    words = config.read_words(arguments)
+    recipe = recipes().get(str(words.get("recipe")))
+    name = words.get("method") or (recipe and make_method(recipe))
+    if name in example_methods():
+        return set(example_methods()[name].model_fields)
+    named = [str(name)] if name else methods.names()
+    return {key for one in named for key in methods.get(one).model_fields}
+
+
+def make_method(recipe: Path) -> str:
+    return str(yaml.safe_load(recipe.read_text("utf-8"))["method"])
+
+
+def parse_training(arguments: list[str]) -> None:
+    """A whole `train` command, but for files that are not here."""
+    words = config.read_words(arguments)
+    method = words.get("method")
+    if method in example_methods():
+        own = {k: v for k, v in words.items() if k in own_keys(arguments)}
+        config.build(example_methods()[method], own)
+        arguments = [w for w in arguments if w.partition("=")[0] not in own]
+        arguments = [w.replace(f"method={method}", "method=sft") for w in arguments]
+    parse_recipe([word for word in arguments if "config=" not in word])
+
+
 @pytest.mark.parametrize(("page", "words", "whole"), shell_commands())
 def test_every_command_has_a_known_verb_and_known_keys(
     page: Path, words: list[str], whole: bool
@@ -125,8 +177,11 @@ def test_every_command_has_a_known_verb_and_known_keys(
         return
     keys = [word.removeprefix("--").partition("=")[0].replace("-", "_") for word in arguments]
     known = set(SETTINGS[verb].model_fields) | {"config"} if verb in SETTINGS else set()
+    known |= own_keys(arguments) if verb == "train" else set()
     assert set(keys) <= known
-    if whole and verb in SETTINGS:  # a command to be typed also has values that are taken
+    if whole and verb == "train":
+        parse_training(arguments)
+    elif whole and verb in SETTINGS:  # a command to be typed also has values that are taken
         config.parse(SETTINGS[verb], [word for word in arguments if "config=" not in word])
 
 
@@ -135,6 +190,12 @@ def test_a_wrong_key_would_be_seen() -> None:
     assert words == ["eval", "model=m", "taks=dolly"]
     with pytest.raises(kdbench.InputError, match="did you mean 'tasks'"):
         config.parse(SETTINGS["eval"], words[1:])
+    assert "passes" in own_keys(["method=minillm"])
+    assert "passes" not in own_keys(["recipe=toy/gkd"])
+    with pytest.raises(kdbench.InputError, match="unknown key 'passes' of method=gkd"):
+        parse_training(["recipe=toy/gkd", "student=s", "passes=2"])
+    with pytest.raises(kdbench.InputError, match="temperature=0"):
+        parse_training(["method=logit_std", "student=s", "temperature=0"])
 
 
 def slug(title: str) -> str:
@@ -194,6 +255,9 @@ def test_yaml_blocks_are_yaml(block: Block) -> None:
     assert isinstance(content, dict)
     if block.info[1:] == ("settings",):
         config.build(config.EvalSettings, content)
+    if block.info[1:] == ("recipe",):
+        values = {key: value for key, value in content.items() if key != "extends"}
+        make_recipe({"student": "path/to/student", **values})
 
 
 @pytest.mark.parametrize("block", params(of_kind("python")))
@@ -403,18 +467,19 @@ def test_the_example_plug_in_of_a_task_is_listed(tmp_path) -> None:
 
 
 def test_python_examples_run(tmp_path, monkeypatch, world, capsys) -> None:
-    """Those of the pages on evaluation and tables, in this order."""
+    """Those of the pages on evaluation, tables and training, in this order."""
     (tmp_path / "path" / "to").mkdir(parents=True)
-    shutil.copytree(world.student, tmp_path / "path" / "to" / "student")
-    shutil.copytree(world.data, tmp_path / "path" / "to" / "data")
+    for name in ("student", "teacher", "data"):
+        shutil.copytree(getattr(world, name), tmp_path / "path" / "to" / name)
     monkeypatch.chdir(tmp_path)
     found = [b for b in of_kind("python") if b.info[1:2] == ("test",) and "/" not in b.info[2]]
-    assert [block.info[2] for block in found] == ["evaluate", "table"]
+    assert [block.info[2] for block in found] == ["evaluate", "table", "train"]
     for block in found:
         exec(compile(block.text, block.id, "exec"), {})
     printed = capsys.readouterr().out
     assert "results/student/minillm" in printed
     assert "setting,row,kind" in printed
+    assert "runs/gkd 2 {'loss': " in printed
 
 
 def test_the_lists_of_parts_are_complete() -> None:
@@ -422,6 +487,7 @@ def test_the_lists_of_parts_are_complete() -> None:
     assert backends.names() == ["hf"]
     ends = {f"distinct_{n}" for n in (2, 3)}  # "distinct_1 to distinct_4"
     assert all(f"`{name}`" in text for name in set(metrics.names()) - ends)
+    assert all(f"`{name}`" in text for name in methods.names())
 
 
 def test_the_measured_run_of_the_gpu_page_is_that_of_its_file() -> None:
@@ -434,3 +500,151 @@ def test_the_measured_run_of_the_gpu_page_is_that_of_its_file() -> None:
         assert f"| {name} | {samples:,} | {seconds:.1f} | {rates} |" in text
     assert f"{record['model']['parameters']:,}" in text
     assert record["environment"]["gpus"][0] in text
+
+
+# Methods
+
+
+def lines_of_code(text: str) -> tuple[int, int]:
+    """Lines that are not blank, and those of them that are no docstring."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    nodes = [n for n in ast.walk(ast.parse(text)) if isinstance(n, documented)]
+    said = [n.body[0] for n in nodes if ast.get_docstring(n) is not None]
+    words = {line for n in said for line in range(n.lineno, (n.end_lineno or 0) + 1)}
+    filled = [number for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    return len(filled), len(set(filled) - words)
+
+
+def definition(file: str, name: str) -> str:
+    text = (ROOT / file).read_text("utf-8")
+    (node,) = (n for n in ast.parse(text).body if getattr(n, "name", None) == name)
+    first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
+    return "\n".join(text.splitlines()[first - 1 : node.end_lineno])
+
+
+def test_taid_stands_in_the_page_word_for_word_and_its_lines_are_counted() -> None:
+    page = ROOT / "docs" / "add-a-method.md"
+    (shown,) = [b for b in blocks(page) if b.info[1:2] == ("kdbench/methods/taid.py",)]
+    assert shown.text == (ROOT / shown.info[1]).read_text("utf-8")
+    text = " ".join(page.read_text("utf-8").split())
+    lines, code = lines_of_code(shown.text)
+    assert f"{lines} lines that are not blank, {code} of them code" in text
+    for file, name in (
+        ("kdbench/training/target.py", "interpolated"),
+        ("kdbench/training/schedule.py", "RisingInterpolation"),
+    ):
+        lines, code = lines_of_code(definition(file, name))
+        assert f"`{name}` in `{file}` ({lines} lines, {code} of them code)" in text
+
+
+def test_the_page_of_methods_has_each_method_its_keys_and_its_paper() -> None:
+    text = (ROOT / "docs" / "methods.md").read_text("utf-8")
+    rows = {
+        name: [line for line in text.splitlines() if line.startswith(f"| `{name}` |")]
+        for name in methods.names()
+    }
+    for name, (formula, remarks) in rows.items():
+        kind = methods.get(name)
+        cells = re.split(r"(?<!\\)\|", formula)
+        keys = set(re.findall(r"`(\w+)`", cells[5]))
+        assert keys == set(kind.model_fields)
+        numbers = re.findall(r"\d{4}\.\d{5}", kind.paper)
+        assert all(number in text for number in numbers), (name, remarks)
+
+
+def test_the_tests_that_the_page_of_methods_names_are_there() -> None:
+    text = (ROOT / "docs" / "methods.md").read_text("utf-8")
+    named = set(re.findall(r"`(test_\w+)`", text))
+    known = {
+        name
+        for file in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)\(", file.read_text("utf-8"), re.M)
+    }
+    assert len(named) > 15
+    assert named <= known
+
+
+def test_the_diagnostics_of_the_classmate_are_listed() -> None:
+    text = (ROOT / "docs" / "methods.md").read_text("utf-8")
+    source = (ROOT / "kdbench" / "methods" / "classmate.py").read_text("utf-8")
+    logged = set(re.findall(r'"(classmate/\w+)":', source))
+    assert len(logged) == 7
+    assert set(re.findall(r"`(classmate/\w+)`", text)) == logged
+
+
+@pytest.fixture(scope="module")
+def example_method(tmp_path_factory, world):
+    site = install(tmp_path_factory.mktemp("methods"), "add-a-method.md")
+    words = ["method=logit_std", "steps=2", "batch_size=8", "limit=16", "validation_limit=4"]
+    words += ["max_new_tokens=8", "temperature=0.3", "device=cpu", "out=student"]
+    words += [f"student={world.student}", f"teacher={world.teacher}", f"data={world.data}"]
+    return site, run(site, "methods"), run(site, "train", *words)
+
+
+def test_the_example_method_is_listed_as_the_page_says(example_method) -> None:
+    _, listed, _ = example_method
+    (said,) = [b.text for b in blocks(ROOT / "docs" / "add-a-method.md") if b.info == ("text",)]
+    assert said in listed
+
+
+def test_the_example_method_trains(example_method) -> None:
+    site, _, printed = example_method
+    assert "2 steps taken; checkpoint of step 2 in student" in printed
+    card = json.loads((site / "student" / "kdbench.json").read_text("utf-8"))
+    assert card["method"] == "LogitStd"
+    assert card["training"]["parameters"] == {"kd_ratio": 0.5, "temperature": 0.3}
+    log = (site / "student" / "training.jsonl").read_text("utf-8").splitlines()
+    (first,) = [line for line in map(json.loads, log) if line["step"] == 1]
+    assert first["loss/0.5 standardised_kl(temperature=0.3)"] > 0
+
+
+def test_the_example_objective_is_its_formula() -> None:
+    import torch
+
+    from kdbench.training import Chunk
+
+    z = torch.tensor([[1.0, 2.0, 3.0], [0.0, 0.0, 9.0]], dtype=torch.float64)
+    terms = example_methods()["logit_std"](temperature=0.5).triple().terms
+    objective = terms[1].objective
+    targets = torch.zeros(2, dtype=torch.long)
+    # Shift and scale do not matter: equal after standardising.
+    same = objective.token(Chunk(z, {"teacher": 5 * z - 3}, targets))
+    assert same.tolist() == pytest.approx([0, 0], abs=1e-12)
+    other = objective.token(Chunk(z, {"teacher": z.flip(-1)}, targets))
+    # z' is (-1, 0, 1) and (1, 0, -1); over T = 1/2 twice that.
+    p = torch.tensor([2.0, 0.0, -2.0], dtype=torch.float64).softmax(0)
+    assert float(other[0]) == pytest.approx(0.25 * 4 * float(p[0] - p[2]))
+
+
+def test_the_example_method_passes_the_conformance_test_as_the_page_says(example_method) -> None:
+    site, _, _ = example_method
+    words = "python -m pytest tests/methods/test_conformance.py -k logit_std"
+    assert words in (ROOT / "docs" / "add-a-method.md").read_text("utf-8")
+    paths = [str(site), os.environ.get("PYTHONPATH", "")]
+    done = subprocess.run(
+        [sys.executable, *words.split()[1:], "-q", "-p", "no:cacheprovider"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert int(re.findall(r"(\d+) passed", done.stdout)[0]) > 20
+
+
+def test_every_bundled_family_of_recipes_is_described() -> None:
+    text = (ROOT / "baselines" / "README.md").read_text("utf-8")
+    families = {name.partition("/")[0] for name in recipes()}
+    assert families == set(re.findall(r"^\| `([\w-]+)/` \|", text, re.M))
+
+
+def test_every_field_of_the_run_card_is_described(example_method) -> None:
+    site, _, _ = example_method
+    card = json.loads((site / "student" / "kdbench.json").read_text("utf-8"))
+    text = (ROOT / "docs" / "train.md").read_text("utf-8")
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in re.findall(r"`([\w.]+)`", row)}
+    fields = set(card) - {"training"} | {f"training.{name}" for name in card["training"]}
+    assert fields <= named

@@ -260,3 +260,14 @@ def test_the_bundled_recipes_are_recipes() -> None:
         words = [] if "student:" in path.read_text() else ["student=s"]
         words += [] if "teacher:" in path.read_text() else ["teacher=t"]
         assert parse_recipe([f"recipe={name}", *words]).settings.recipe == name
+
+
+@pytest.mark.parametrize("word", ["steps=7", "epochs=2"])
+def test_a_length_on_the_command_line_replaces_the_other_kind_in_a_recipe(word) -> None:
+    for name in ("toy/gkd", "smollm2-135m/gkd"):
+        words = [f"recipe={name}", "student=s", "teacher=t", word]
+        settings = parse_recipe(words).settings
+        key, _, value = word.partition("=")
+        other = {"steps": "epochs", "epochs": "steps"}[key]
+        assert getattr(settings, key) == float(value)
+        assert getattr(settings, other) is None

@@ -9,7 +9,7 @@ from kdbench.methods import methods
 from kdbench.recipe import make_recipe, parse_recipe, recipes
 
 PAPERS = {"sft", "kd", "seqkd", "imitkd", "gkd", "minillm", "distillm", "classmate"}
-TOY = {"limit": 16, "batch_size": 8, "steps": 2, "epochs": None, "validation_limit": 4}
+TOY = {"limit": 16, "batch_size": 8, "steps": 2, "validation_limit": 4}
 
 
 @pytest.mark.parametrize("name", recipes())
