@@ -221,7 +221,8 @@ class TrainSettings(Settings):
         "auto", description="of the teacher's weights; auto is the precision"
     )
     device: str = Field("auto", description="cpu, cuda, mps")
-    gradient_checkpointing: bool = Field(False, description="less memory, a third more time")
+    gradient_checkpointing: bool = Field(False, description="less memory, more time")
+    dropout: bool = Field(True, description="keep the student's own dropout; false turns it off")
     chunk_tokens: int | None = Field(
         None, ge=1, description="positions of one chunk of the loss; changes no result"
     )

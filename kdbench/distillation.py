@@ -67,6 +67,8 @@ def train(recipe: Recipe) -> Trained:
     _check_claim(folder, parts)
     triple, before = parts.triple(), Phases()
     examples = _examples(parts, triple, out, before)
+    if "tensorboard" in recipe.settings.report_to:  # else into the folder of states, which goes
+        os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(out.with_name(f"{out.name}.logs")))
     with _locked(folder):
         if out.exists():  # another process was faster
             return Trained(out, _card_of(out, parts), 0)

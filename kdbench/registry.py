@@ -2,7 +2,8 @@
 
 A built-in registers itself with the decorator in its own file, and every file of the kind's
 package is imported at the first look-up; so a new part is one new file. Other packages name theirs
-in an entry-point group (`kdbench.metrics`, `kdbench.backends`, `kdbench.tasks`).
+in an entry-point group (`kdbench.metrics`, `kdbench.backends`, `kdbench.methods`,
+`kdbench.tasks`).
 """
 
 import difflib

@@ -202,9 +202,9 @@ def test_a_bad_recipe_file_is_refused(text: str, message: str, tmp_path: Path) -
     assert message in refused(*NEEDED, f"recipe={write(tmp_path / 'r.yaml', text)}")
 
 
-def test_epochs_of_a_file_and_steps_of_a_word_do_not_fit(tmp_path: Path) -> None:
-    recipe = write(tmp_path / "r.yaml", "epochs: 3\n")
-    line = refused(*NEEDED, "method=kd", f"recipe={recipe}", "steps=5")
+def test_epochs_and_steps_in_one_place_do_not_fit(tmp_path: Path) -> None:
+    recipe = write(tmp_path / "r.yaml", "epochs: 3\nsteps: 5\n")
+    line = refused(*NEEDED, "method=kd", f"recipe={recipe}")
     assert "give epochs= or steps=, not both" in line
 
 

@@ -76,7 +76,10 @@ def make_trainer(
         teacher, tokenizer = parts.teacher_model
         check_same_tokens(parts.tokenizer, tokenizer, settings.method)
     torch.manual_seed(settings.seed)  # of an adapter's weights
-    model = _with_lora(parts.load_student(), settings)
+    model = parts.load_student()
+    if not settings.dropout:
+        _turn_dropout_off(model)
+    model = _with_lora(model, settings)
     if settings.gradient_checkpointing:
         enable = getattr(model, "activation_checkpointing_enable", None)  # its newer name
         (enable or model.gradient_checkpointing_enable)({"use_reentrant": False})
@@ -153,7 +156,7 @@ def _arguments(
     an_epoch = _steps_of_an_epoch(rows, settings)
     steps = settings.steps or math.ceil((settings.epochs or 1) * an_epoch)
     cosine = settings.lr_schedule == "cosine"
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(folder),
         max_steps=steps,
         per_device_train_batch_size=settings.batch_size // processes,
@@ -181,10 +184,21 @@ def _arguments(
         remove_unused_columns=False,
         dataloader_pin_memory=False,
     )
+    if processes == 1:
+        arguments._n_gpu = min(1, arguments.n_gpu)  # no DataParallel over all that it sees
+    return arguments
 
 
 def _steps_of_an_epoch(rows: int, settings: TrainSettings) -> int:
     return math.ceil(rows / settings.batch_size)
+
+
+def _turn_dropout_off(model: Any) -> None:
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        if isinstance(getattr(module, "attention_dropout", None), float):
+            module.attention_dropout = 0.0
 
 
 def _with_lora(model: Any, settings: TrainSettings) -> Any:

@@ -1,6 +1,9 @@
 """What goes into a training run: checkpoints, tokenizer, data; and their identity."""
 
+import hashlib
+import os
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from kdbench.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, pick_device
@@ -28,7 +31,7 @@ class Ingredients:
     def __init__(self, recipe: Recipe):
         self.method, self.settings = recipe.method, recipe.settings
         settings = self.settings
-        self.device = pick_device(settings.device)
+        self.device = _device(settings.device)
         if settings.teacher is None and self.method.needs_teacher:
             raise InputError(f"teacher= is missing: method={settings.method} learns from one")
         pickle = settings.unsafe_pickle
@@ -90,10 +93,18 @@ class Ingredients:
     def identity(self) -> dict[str, Any]:
         """All that decides the result, JSON-ready."""
         common = self.settings.model_dump(mode="json", exclude=_NO_PART)
+        if self.settings.steps is None:
+            common["epochs"] = self.settings.epochs or 1.0
+        if self.settings.pretraining is not None:
+            common["pretraining"] = _file_sha256(self.settings.pretraining)
         uses_teacher = self.teacher is not None and self.method.needs_teacher
         return {
             "settings": common | {"precision": self.precision, "teacher_dtype": self.teacher_dtype},
-            "parameters": self.method.model_dump(mode="json"),
+            "parameters": {
+                # What lies there counts, not where it lies.
+                name: find_checkpoint(str(value)).sha256 if isinstance(value, Path) else value
+                for name, value in self.method.model_dump().items()
+            },
             "student": self.student.identity,
             "teacher": {"name": self.teacher.name, "sha256": self.teacher.sha256}
             if self.teacher and uses_teacher
@@ -103,6 +114,28 @@ class Ingredients:
                 for split, data in (("train", self.train), ("valid", self.valid))
             },
         }
+
+
+def _device(asked: str) -> str:
+    """This process's device; torchrun says which one of several that is."""
+    if asked.startswith("cuda:"):
+        raise InputError(
+            f"device={asked}: show this one GPU with CUDA_VISIBLE_DEVICES={asked[5:]}, and pass "
+            "device=cuda"
+        )
+    device = pick_device(asked)
+    return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and _distributed() else device
+
+
+def _distributed() -> bool:
+    return "LOCAL_RANK" in os.environ
+
+
+def _file_sha256(path: Path) -> str:
+    if not path.is_file():
+        raise InputError(f"pretraining={path}: no such file")
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def difference(known: dict[str, Any], now: dict[str, Any]) -> str | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from typing import Protocol as Interface
 
+from kdbench.errors import InputError
 from kdbench.files import put_text
 from kdbench.training.notes import Notes
 from kdbench.training.phases import Phases
@@ -82,8 +83,18 @@ def save_state(trainer: Remembering, folder: Path) -> None:
 
 
 def restore_state(trainer: Remembering, folder: Path) -> None:
-    """Go on from what `save_state` wrote."""
+    """Go on from what `save_state` wrote.
+
+    Raises:
+        InputError: another number of processes wrote it.
+    """
     rank = trainer.accelerator.process_index
+    processes = trainer.accelerator.num_processes
+    kept = len(list(folder.glob("source_*.json")))
+    if kept != processes:
+        raise InputError(
+            f"{folder}: a state of {kept} processes; go on with as many, not with {processes}"
+        )
     state = json.loads((folder / _STATE).read_text("utf-8"))
     source = json.loads((folder / f"source_{rank}.json").read_text("utf-8"))
     trainer.triple.source.restore(source)
