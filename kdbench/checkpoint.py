@@ -46,9 +46,15 @@ class Checkpoint:
 
 
 def find_checkpoint(
-    model: str, revision: str | None = None, unsafe_pickle: bool = False
+    model: str, revision: str | None = None, unsafe_pickle: bool = False, key: str = "model"
 ) -> Checkpoint:
     """Find a checkpoint: a folder, a GGUF file, or a name on the hub (fetched if need be).
+
+    Args:
+        model: what names it.
+        revision: on the hub.
+        unsafe_pickle: take pickle weights.
+        key: the setting that named it, for messages.
 
     Raises:
         InputError: no such folder or name, no weights, missing shards, pickle weights unasked.
@@ -57,13 +63,13 @@ def find_checkpoint(
     if path.is_file() and path.suffix == ".gguf":
         return describe(path.parent, path.stem, path.name, None)
     if path.is_file():
-        raise InputError(f"model={model}: a file that is no .gguf; give the checkpoint's folder")
+        raise InputError(f"{key}={model}: a file that is no .gguf; give the checkpoint's folder")
     if path.is_dir():
-        return describe(path, gguf=_check_folder(path, unsafe_pickle))
+        return describe(path, gguf=_check_folder(path, unsafe_pickle, key))
     if not _HUB_NAME.fullmatch(model) or model.startswith("."):
-        raise InputError(f"model={model}: no such folder, and no name on the hub (org/name)")
-    folder = _fetch(model, revision, unsafe_pickle)
-    gguf = _check_folder(folder, unsafe_pickle)
+        raise InputError(f"{key}={model}: no such folder, and no name on the hub (org/name)")
+    folder = _fetch(model, revision, unsafe_pickle, key)
+    gguf = _check_folder(folder, unsafe_pickle, key)
     return describe(folder, model.replace("/", "__"), gguf, folder.name)
 
 
@@ -89,7 +95,7 @@ def load_checkpoint(
         options["gguf_file"] = checkpoint.gguf
     tokenizer = load_tokenizer(checkpoint, trust_remote_code)
     kind: Any = "auto" if dtype == "auto" else getattr(torch, dtype)
-    with _one_line(checkpoint.path):
+    with one_line(checkpoint.path):
         model = AutoModelForCausalLM.from_pretrained(checkpoint.path, dtype=kind, **options)
     if device == "cpu" and model.dtype == torch.float16:
         model = model.float()
@@ -107,7 +113,7 @@ def load_tokenizer(checkpoint: Checkpoint, trust_remote_code: bool = False) -> A
     options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
     if checkpoint.gguf:
         options["gguf_file"] = checkpoint.gguf
-    with _one_line(checkpoint.path):
+    with one_line(checkpoint.path):
         tokenizer = AutoTokenizer.from_pretrained(checkpoint.path, **options)
     if tokenizer.eos_token_id is None:
         raise InputError(
@@ -137,7 +143,7 @@ def pick_device(device: str) -> str:
     return device
 
 
-class _one_line:  # noqa: N801 - a context manager reads as a word
+class one_line:  # noqa: N801 - a context manager reads as a word
     """What transformers raises for a broken folder, as one line that names the folder."""
 
     def __init__(self, path: Path):
@@ -159,15 +165,15 @@ class _one_line:  # noqa: N801 - a context manager reads as a word
             raise InputError(f"{self.path}: cannot be loaded: {reason}") from error
 
 
-def _check_folder(path: Path, unsafe_pickle: bool) -> str | None:
+def _check_folder(path: Path, unsafe_pickle: bool, key: str) -> str | None:
     """Check that the folder holds a whole checkpoint; the name of its GGUF file, if it is one."""
     ggufs = sorted(file.name for file in path.glob("*.gguf"))
     if not (path / "config.json").is_file():
         if len(ggufs) == 1:
             return ggufs[0]
         if ggufs:
-            raise InputError(f"model={path}: several GGUF files; name one of {', '.join(ggufs)}")
-        raise InputError(f"model={path}: no checkpoint here (no config.json and no .gguf)")
+            raise InputError(f"{key}={path}: several GGUF files; name one of {', '.join(ggufs)}")
+        raise InputError(f"{key}={path}: no checkpoint here (no config.json and no .gguf)")
     for index in path.glob("*.safetensors.index.json"):
         try:
             shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
@@ -178,16 +184,16 @@ def _check_folder(path: Path, unsafe_pickle: bool) -> str | None:
             raise InputError(f"{path}: {missing[0]} is missing (interrupted download?)")
     if not any(path.glob("*.safetensors")):
         if not any(path.glob("pytorch_model*.bin")):
-            raise InputError(f"model={path}: no weights here (*.safetensors)")
+            raise InputError(f"{key}={path}: no weights here (*.safetensors)")
         if not unsafe_pickle:
             raise InputError(
-                f"model={path}: only pickle weights (*.bin), which can run code when read; convert "
+                f"{key}={path}: only pickle weights (*.bin), which can run code when read; convert "
                 "them to safetensors, or pass unsafe_pickle=true if you trust their maker"
             )
     return None
 
 
-def _fetch(model: str, revision: str | None, unsafe_pickle: bool) -> Path:
+def _fetch(model: str, revision: str | None, unsafe_pickle: bool, key: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         HfHubHTTPError,
@@ -202,7 +208,7 @@ def _fetch(model: str, revision: str | None, unsafe_pickle: bool) -> Path:
         return Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
     except (*unreachable, HFValidationError) as error:
         raise InputError(
-            f"model={model}: no such folder, and the hub does not give it "
+            f"{key}={model}: no such folder, and the hub does not give it "
             f"({type(error).__name__}); check the name, or pass a local folder"
         ) from None
 

@@ -6,7 +6,7 @@ Every verb's keys are the fields of its settings; nothing heavy is imported befo
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import typer
 
@@ -221,7 +221,7 @@ def _print_help(name: str, summary: str, settings: str | None, words: list[str])
     if settings is None:
         return
     _print_keys(getattr(kdbench.config, settings))
-    _say(f"  {'config=':<22}YAML file of such keys; the command line goes first")
+    _say(f"  {'config=':<24}YAML file of such keys; the command line goes first")
     if name == "train":
         _print_method_keys(words)
 
@@ -230,7 +230,17 @@ def _print_keys(kind: Any) -> None:
     for key, field in kind.model_fields.items():
         silent = field.default in (None, ()) and not field.is_required()
         default = "required" if field.is_required() else f"default {_word(field.default)}"
-        _say(f"  {key + '=':<22}{field.description}{'' if silent else f' ({default})'}")
+        choices = "|".join(_choices(field.annotation))
+        words = [field.description, f"[{choices}]" if choices else "", f"({default})"]
+        _say(f"  {key + '=':<24}{' '.join(filter(None, words[: 2 if silent else 3]))}")
+
+
+def _choices(annotation: Any) -> list[str]:
+    """The words that a setting can be."""
+    found = get_args(annotation)
+    if get_origin(annotation) is Literal:
+        return [str(one) for one in found]
+    return [word for one in found if get_origin(one) is Literal for word in _choices(one)]
 
 
 def _print_method_keys(words: list[str]) -> None:
@@ -273,11 +283,15 @@ def _print_evaluation(evaluation: Any) -> None:
 
 def _print_training(trained: Any) -> None:
     card = trained.card
+    if not trained.steps:
+        _say(f"{trained.checkpoint}: trained already, by the same settings")
     start, kept = card["validations"][0], card["selected"]
     for name, unit in (("loss", "nats a token"), ("rougeL", "points")):
         _say(f"validation {name}: {start[name]:.3f} → {kept[name]:.3f} {unit}")
     for name, phase in card["phases"].items():
         _say(f"  {name:<20}{phase['seconds']:9.1f} s {phase['tokens']:>10} tokens")
+    if kept["rougeL"] < start["rougeL"]:
+        _say("validation rougeL is lower than before training")
     step = f"{kept['step']:.0f}"
     _say(f"{trained.steps} steps taken; checkpoint of step {step} in {trained.checkpoint}")
 

@@ -171,7 +171,7 @@ class TrainSettings(Settings):
     steps: int | None = Field(None, ge=1, description="optimiser steps, instead of epochs")
     batch_size: int = Field(32, ge=1, description="rows of an optimiser step, over all processes")
     micro_batch_size: int | None = Field(
-        None, ge=1, description="rows of one forward pass (default: 8); changes no result"
+        None, ge=1, description="rows of one forward pass (default: 8); no part of the result"
     )
     learning_rate: float = Field(1e-4, gt=0, description="of AdamW, at its highest")
     min_learning_rate: float = Field(1e-7, ge=0, description="where the cosine ends")
@@ -209,7 +209,7 @@ class TrainSettings(Settings):
         "rougeL", description="which validation's student is kept in the end"
     )
     save_every: int | None = Field(
-        None, ge=1, description="steps between resumable states (default: at each validation)"
+        None, ge=1, description="steps between states to go on from (default: 100, and validations)"
     )
     log_every: int = Field(10, ge=1, description="steps between lines of the log")
     report_to: Names = Field((), description="loggers of transformers: tensorboard, wandb, …")

@@ -57,13 +57,16 @@ def train(recipe: Recipe) -> Trained:
     Raises:
         InputError: anything about models, data or settings that the user can mend.
     """
-    from kdbench.training.fit import make_trainer, run
+    from kdbench.training.fit import check_settings, make_trainer, run
     from kdbench.training.phases import Phases
 
+    check_settings(recipe.settings)
     out, parts = recipe.out, Ingredients(recipe)
-    if out.exists():
-        return Trained(out, _card_of(out, parts), 0)
     folder = out.with_name(f"{out.name}.unfinished")
+    if out.exists():
+        card = _card_of(out, parts)
+        _remove_leftover(folder)
+        return Trained(out, card, 0)
     _check_claim(folder, parts)
     triple, before = parts.triple(), Phases()
     examples = _examples(parts, triple, out, before)
@@ -92,9 +95,10 @@ def _examples(parts: Ingredients, triple: Triple, out: Path, phases: "Phases") -
     assert parts.teacher is not None  # noqa: S101 - such methods need one
     how = sampling(settings)
     cache = settings.teacher_responses or out.parent / "teacher-responses"
-    folder = folder_of(cache, parts.teacher.sha256, parts.train.sha256, how, settings.seed)
+    teacher = f"{parts.teacher.sha256} {parts.teacher_dtype}"
+    folder = folder_of(cache, teacher, parts.train.sha256, how, settings.seed)
     size = settings.generation_batch_size
-    with _locked(folder, wait=True), phases("teacher_responses"):
+    with _locked(folder, wait=True), _kept_cost(folder, phases):
         texts, tokens = teacher_responses(
             folder / settings.train_set / "train.jsonl",
             parts.train.records,
@@ -104,7 +108,23 @@ def _examples(parts: Ingredients, triple: Triple, out: Path, phases: "Phases") -
             None if size == "auto" else size,
         )
     phases.count("teacher_responses", tokens)
+    if not triple.needs_teacher_model:
+        parts.forget_teacher()
     return with_responses(parts.train.examples, texts, parts.tokenizer, parts.lengths)
+
+
+@contextmanager
+def _kept_cost(folder: Path, phases: "Phases") -> Iterator[None]:
+    """Time the teacher's generation; every run that shares its responses reports what it took."""
+    file, phase = folder / "seconds.json", "teacher_responses"
+    before = json.loads(file.read_text("utf-8")) if file.exists() else 0.0
+    try:
+        with phases(phase):
+            yield
+    finally:
+        if any(folder.glob("*/*.jsonl")):
+            phases.seconds[phase] += before
+            put_text(file, json.dumps(phases.seconds[phase]))
 
 
 def _card(
@@ -187,6 +207,17 @@ def _compare(known: dict[str, Any], parts: Ingredients, place: Path) -> None:
         )
 
 
+def _remove_leftover(folder: Path) -> None:
+    """What a run left that was killed after its checkpoint was in place."""
+    if not folder.exists():
+        return
+    try:
+        with FileLock(folder / _LOCK, timeout=0):
+            shutil.rmtree(folder)
+    except Timeout:
+        return  # the other process is just removing it
+
+
 @contextmanager
 def _locked(folder: Path, wait: bool = False) -> Iterator[None]:
     """Keep other processes off a folder; those of one distributed run go together.
@@ -209,9 +240,9 @@ def _locked(folder: Path, wait: bool = False) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.release()
         if folder.exists() and not set(os.listdir(folder)) - {_LOCK, _IDENTITY}:
             shutil.rmtree(folder)
+        lock.release()
         for parent in made[1:]:
             if any(parent.iterdir()):
                 break

@@ -166,8 +166,8 @@ CASES: dict[str, tuple[Broken, str]] = {
         lambda folder, world: words(world, teacher=folder),
         "no checkpoint here",
     ),
-    "teacher missing": (with_words(teacher="nowhere"), "model=nowhere: no such folder"),
-    "student missing": (with_words(student="nowhere"), "model=nowhere: no such folder"),
+    "teacher missing": (with_words(teacher="nowhere"), "teacher=nowhere: no such folder"),
+    "student missing": (with_words(student="nowhere"), "student=nowhere: no such folder"),
     "teacher without weights": (
         with_copy(lambda m: (m / "model.safetensors").unlink(), "teacher"),
         "no weights here",
@@ -250,7 +250,7 @@ CASES: dict[str, tuple[Broken, str]] = {
         r"student=random:nowhere: no such config\.json",
     ),
     "unknown precision": (with_words(precision="float16"), "precision=float16: input should be"),
-    "no such device": (with_words(device="cuda:99"), "device=cuda:99: not usable here"),
+    "no such device": (with_words(device="cuda:99"), "CUDA_VISIBLE_DEVICES=99"),
     "no rows in a step": (with_words(batch_size=0), "batch_size=0: input should be greater"),
     "no step": (with_words(steps=0), "steps=0: input should be greater"),
     "steps and epochs": (with_words(epochs=2), "give epochs= or steps=, not both"),
@@ -276,7 +276,7 @@ CASES: dict[str, tuple[Broken, str]] = {
     "plain texts without text": (texts_file('{"words": ""}\n'), r"texts\.jsonl:1: 'text' must be"),
     "classmate missing": (
         with_words("classmate", classmate_model="nowhere"),
-        "model=nowhere: no such folder",
+        "classmate_model=nowhere: no such folder",
     ),
     "not key=value": (lambda folder, world: ["kd"], "'kd' is not key=value"),
 }

@@ -18,12 +18,15 @@ class Method(Settings):
         paper: who described it, where.
         cost: what a step takes beside the student's own forward and backward pass.
         needs_teacher: whether `teacher=` must be given.
+        plain_sampling: its formula needs samples of the models' own distributions, so
+            `sampling_temperature=` and `sampling_top_p=` must stay 1.
     """
 
     title: ClassVar[str]
     paper: ClassVar[str]
     cost: ClassVar[str]
     needs_teacher: ClassVar[bool] = True
+    plain_sampling: ClassVar[bool] = False
 
     def triple(self) -> Triple:
         """What it trains with; made anew for each run, for sources and schedules have a memory."""

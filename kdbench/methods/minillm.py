@@ -51,6 +51,7 @@ class MiniLLM(Method):
     title: ClassVar[str] = "MiniLLM"
     paper: ClassVar[str] = "Gu et al. 2024, arXiv 2306.08543"
     cost: ClassVar[str] = "teacher forward, generation by student and teacher together"
+    plain_sampling: ClassVar[bool] = True
     teacher_mix: float = Field(0.2, ge=0, le=1, description="a, the teacher's share in sampling")
     rollout_batches: int = Field(4, ge=1, description="batches that are sampled together")
     passes: int = Field(4, ge=1, description="epochs over each set of rollouts")

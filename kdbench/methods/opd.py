@@ -37,6 +37,7 @@ class OPD(Method):
     title: ClassVar[str] = "OPD"
     paper: ClassVar[str] = "Thinking Machines Lab 2025"
     cost: ClassVar[str] = "teacher forward, student generation"
+    plain_sampling: ClassVar[bool] = True
 
     def triple(self) -> Triple:
         """The policy gradient alone."""

@@ -13,6 +13,7 @@ from kdbench.errors import InputError
 from kdbench.training.loss import STUDENT, distillation_loss
 from kdbench.training.objective import Match, Term
 from kdbench.training.rollout import Batch, Example, of_dataset
+from kdbench.training.tokenizers import check_same_tokens
 from kdbench.training.view import ModelView, UniformView, View, bare_model
 
 if TYPE_CHECKING:
@@ -28,18 +29,25 @@ class Beside(Interface):
         student: the student's model.
         views: by name, the teacher's among them.
         vocabulary: number of tokens V.
-        learning_rate: the student's at this step.
+        tokenizer: of student and teacher.
+        learning_rate: the student's at the step just taken.
+        max_grad_norm: gradients are clipped to it.
         micro_batch_size: rows of one forward pass.
     """
 
     student: Any
     views: dict[str, View]
     vocabulary: int
+    tokenizer: Any
     learning_rate: float
+    max_grad_norm: float
     micro_batch_size: int
 
     def student_at_start(self) -> Any:
         """Another copy of the student as it was before training."""
+
+    def optimizer_for(self, model: Any) -> Any:
+        """An optimiser of the student's kind for another model."""
 
     def autocast(self) -> AbstractContextManager[None]:
         """The precision of the training."""
@@ -106,18 +114,19 @@ class Classmate(Companion):
 
     def start(self, beside: Beside) -> View:
         """The classmate's view."""
-        import torch
-
         if self.kind == "teacher":
             return beside.views["teacher"]
         if self.kind == "uniform":
             return UniformView(beside.vocabulary)
         self._model = self._load(beside)
         self._view = ModelView(self._model, beside.vocabulary, autocast=beside.autocast)
+        self._view.check()
         if self.kind == "trained":
-            self._optimizer = torch.optim.AdamW(self._model.parameters(), weight_decay=1e-2)
+            self._optimizer = beside.optimizer_for(self._model)
         else:
             self._model.requires_grad_(False)
+        if self.kind == "ema":
+            self._pairs(bare_model(beside.student))
         return self._view
 
     def after_step(self, beside: Beside, step: int, examples: Sequence[Example]) -> None:
@@ -166,19 +175,26 @@ class Classmate(Companion):
         if self.path is None:
             return beside.student_at_start().to(bare_model(beside.student).device).eval()
         device = str(bare_model(beside.student).device)
-        model, _ = load_checkpoint(find_checkpoint(str(self.path)), "float32", device)
+        checkpoint = find_checkpoint(str(self.path), key="classmate_model")
+        model, tokenizer = load_checkpoint(checkpoint, "float32", device)
+        check_same_tokens(beside.tokenizer, tokenizer, "classmate", "classmate")
         return model
+
+    def _pairs(self, student: Any) -> list[tuple[Any, Any]]:
+        """Own parameters beside the student's."""
+        own, its = list(self._model.parameters()), list(student.parameters())
+        if [one.shape for one in own] != [one.shape for one in its]:
+            raise InputError(
+                "classmate=ema averages the student's weights: train without lora_rank= and "
+                "classmate_model="
+            )
+        return list(zip(own, its, strict=True))
 
     def _follow(self, student: Any) -> None:
         import torch
 
-        pairs = list(zip(self._model.parameters(), student.parameters(), strict=False))
-        if [own.shape for own, _ in pairs] != [its.shape for its in student.parameters()]:
-            raise InputError(
-                "classmate=ema averages the student's weights: train it without lora_rank="
-            )
         with torch.no_grad():
-            for own, its in pairs:
+            for own, its in self._pairs(student):
                 own.lerp_(its.to(own.dtype), 1 - self.decay)
 
     def _learn(self, beside: Beside, examples: Sequence[Example]) -> None:
@@ -200,7 +216,7 @@ class Classmate(Companion):
         for parameter in parameters:
             if parameter.grad is not None:
                 parameter.grad = beside.sum_over_processes(parameter.grad)
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        torch.nn.utils.clip_grad_norm_(parameters, beside.max_grad_norm)
         for group in self._optimizer.param_groups:
             group["lr"] = beside.learning_rate
         self._optimizer.step()

@@ -27,6 +27,7 @@ class StepDraw:
         models: sample and score.
         key: seed, step, and number of this process.
         examples: this process's rows of the step.
+        size: number of rows of a whole step.
         everything: the whole training set.
         schedule: the schedule's values.
     """
@@ -36,12 +37,13 @@ class StepDraw:
         models: Models,
         key: tuple[int, int, int],
         examples: Sequence[Example],
+        size: int,
         everything: Sequence[Example],
         schedule: Mapping[str, float],
     ):
         self._models, self._everything = models, everything
         self._seed, self.step, self._process = key
-        self.examples, self.schedule = examples, schedule
+        self.examples, self.size, self.schedule = examples, size, schedule
 
     def uniform(self, name: str) -> float:
         """Equal on every process."""

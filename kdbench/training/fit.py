@@ -1,5 +1,6 @@
 """The settings of `kdbench train` become transformers' arguments, and the trainer runs."""
 
+import importlib.util
 import math
 import os
 import warnings
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PrinterCallback, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, TrainerCallback, TrainerState, TrainingArguments
 from transformers.integrations import get_available_reporting_integrations
 
 from kdbench.config import TrainSettings
@@ -20,7 +21,7 @@ from kdbench.protocol import Protocol
 from kdbench.registry import nearest
 from kdbench.training.ingredients import Ingredients
 from kdbench.training.rollout import Example
-from kdbench.training.state import last_checkpoint
+from kdbench.training.state import last_checkpoint, restore_state
 from kdbench.training.tokenizers import check_same_tokens
 from kdbench.training.trainer import DistillationTrainer, Work
 from kdbench.training.triple import Triple
@@ -32,6 +33,7 @@ _SCHEDULES = {
     "constant": "constant_with_warmup",
 }
 DEFAULT_MICRO_BATCH = 8
+_STEPS_BETWEEN_STATES = 100
 
 
 def sampling(settings: TrainSettings) -> Protocol:
@@ -77,8 +79,6 @@ def make_trainer(
         check_same_tokens(parts.tokenizer, tokenizer, settings.method)
     torch.manual_seed(settings.seed)  # of an adapter's weights
     model = parts.load_student()
-    if not settings.dropout:
-        _turn_dropout_off(model)
     model = _with_lora(model, settings)
     if settings.gradient_checkpointing:
         enable = getattr(model, "activation_checkpointing_enable", None)  # its newer name
@@ -105,6 +105,11 @@ def make_trainer(
         chunk_tokens=settings.chunk_tokens,
     )
     trainer = DistillationTrainer(model, arguments, work)
+    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+        raise InputError(
+            "FSDP and DeepSpeed shard the head, which is used in chunks outside of the model; they "
+            "are not supported yet: use several processes (torchrun), or lora_rank="
+        )
     trainer.remove_callback(PrinterCallback)  # our progress says it
     trainer.add_callback(_Course(trainer, settings, last_checkpoint(folder)))
     return trainer
@@ -115,6 +120,10 @@ def run(trainer: DistillationTrainer, folder: Path, title: str) -> int:
     start = last_checkpoint(folder)
     total = trainer.args.max_steps
     before = int(start.name.rpartition("-")[2]) if start else 0
+    if start and before >= total:  # killed after the last step; transformers would take another
+        trainer.state = TrainerState.load_from_json(str(start / "trainer_state.json"))
+        restore_state(trainer, start)
+        return 0
     with warnings.catch_warnings():
         # torch warns that its schedulers are restored before the first optimiser step.
         warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
@@ -123,6 +132,30 @@ def run(trainer: DistillationTrainer, folder: Path, title: str) -> int:
             trainer.advance = advance or trainer.advance
             trainer.train(resume_from_checkpoint=str(start) if start else None)
     return int(trainer.state.global_step) - before
+
+
+def check_settings(settings: TrainSettings) -> None:
+    """What can be known before anything is loaded or generated.
+
+    Raises:
+        InputError: a logger or peft is missing, or the processes cannot share a batch.
+    """
+    known = get_available_reporting_integrations()
+    for logger in settings.report_to:
+        if logger not in known:
+            raise InputError(
+                f"report_to={logger}: not a logger that is installed: {nearest(logger, known)}"
+            )
+    if settings.lora_rank and importlib.util.find_spec("peft") is None:
+        raise InputError("lora_rank= needs peft: pip install 'kdbench[peft]'")
+    if settings.batch_size % _processes():
+        raise InputError(
+            f"batch_size={settings.batch_size}: not a multiple of {_processes()} processes"
+        )
+
+
+def _processes() -> int:
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def _check_positions(
@@ -142,17 +175,7 @@ def _check_positions(
 def _arguments(
     settings: TrainSettings, parts: Ingredients, folder: Path, rows: int
 ) -> TrainingArguments:
-    known = get_available_reporting_integrations()
-    for logger in settings.report_to:
-        if logger not in known:
-            raise InputError(
-                f"report_to={logger}: not a logger that is installed: {nearest(logger, known)}"
-            )
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    if settings.batch_size % processes:
-        raise InputError(
-            f"batch_size={settings.batch_size}: not a multiple of {processes} processes"
-        )
+    processes = _processes()
     an_epoch = _steps_of_an_epoch(rows, settings)
     steps = settings.steps or math.ceil((settings.epochs or 1) * an_epoch)
     cosine = settings.lr_schedule == "cosine"
@@ -193,21 +216,11 @@ def _steps_of_an_epoch(rows: int, settings: TrainSettings) -> int:
     return math.ceil(rows / settings.batch_size)
 
 
-def _turn_dropout_off(model: Any) -> None:
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
-        if isinstance(getattr(module, "attention_dropout", None), float):
-            module.attention_dropout = 0.0
-
-
 def _with_lora(model: Any, settings: TrainSettings) -> Any:
     if not settings.lora_rank:
         return model
-    try:
-        from peft import LoraConfig, get_peft_model
-    except ImportError:
-        raise InputError("lora_rank= needs peft: pip install 'kdbench[peft]'") from None
+    from peft import LoraConfig, get_peft_model
+
     config = LoraConfig(
         r=settings.lora_rank,
         lora_alpha=settings.lora_alpha,
@@ -230,6 +243,7 @@ class _Course(TrainerCallback):
         an_epoch = _steps_of_an_epoch(len(trainer.work.train), settings)
         self._validate_every = settings.validate_every or an_epoch
         self._save_every = settings.save_every
+        self._also_save_every = min(self._validate_every, _STEPS_BETWEEN_STATES)
 
     def on_train_begin(self, *_: Any, **__: Any) -> None:
         """The student is wrapped, and transformers has loaded its own part of a state."""
@@ -243,6 +257,9 @@ class _Course(TrainerCallback):
         step, last = state.global_step, state.global_step >= state.max_steps
         save = self._save_every
         control.should_evaluate = last or step % self._validate_every == 0
-        control.should_save = control.should_evaluate if save is None else last or step % save == 0
+        if save is None:
+            control.should_save = control.should_evaluate or step % self._also_save_every == 0
+        else:
+            control.should_save = last or step % save == 0
         self._trainer.advance()
         return control

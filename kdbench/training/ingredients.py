@@ -10,7 +10,7 @@ from kdbench.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, pic
 from kdbench.errors import InputError
 from kdbench.recipe import Recipe
 from kdbench.training.data import DataSet, Lengths, Split, load_set
-from kdbench.training.students import Student
+from kdbench.training.students import Student, turn_dropout_off
 from kdbench.training.triple import Triple
 
 # Keys that change neither what is learned nor its numbers beyond rounding.
@@ -36,8 +36,16 @@ class Ingredients:
             raise InputError(f"teacher= is missing: method={settings.method} learns from one")
         pickle = settings.unsafe_pickle
         self.teacher: Checkpoint | None = (
-            find_checkpoint(settings.teacher, unsafe_pickle=pickle) if settings.teacher else None
+            find_checkpoint(settings.teacher, unsafe_pickle=pickle, key="teacher")
+            if settings.teacher
+            else None
         )
+        plain = settings.sampling_temperature == settings.sampling_top_p == 1
+        if self.method.plain_sampling and not plain:
+            raise InputError(
+                f"method={settings.method} needs plain samples: leave out sampling_temperature= "
+                "and sampling_top_p="
+            )
         self.student = Student(settings.student, self.teacher, settings.seed, pickle)
         self.tokenizer = self.student.load_tokenizer(settings.trust_remote_code)
         self.lengths = Lengths(
@@ -75,9 +83,33 @@ class Ingredients:
         )
         return model.requires_grad_(False), tokenizer
 
+    def _without_effect(self, uses_teacher: bool) -> list[str]:
+        """Keys of the settings that nothing reads in this run."""
+        settings, found = self.settings, []
+        if not settings.lora_rank:
+            found += ["lora_alpha", "lora_dropout"]
+        if settings.lr_schedule != "cosine":
+            found += ["min_learning_rate"]
+        if settings.pretraining is None:
+            found += ["pretraining_weight"]
+        return found if uses_teacher else [*found, "teacher_dtype"]
+
+    def forget_teacher(self) -> None:
+        """Free the memory of its model."""
+        self.__dict__.pop("teacher_model", None)
+
     def load_student(self) -> Any:
         """The student before training; a new one at each call, all equal."""
-        return self.student.load(self.device, self.settings.trust_remote_code)
+        model = self.student.load(self.device, self.settings.trust_remote_code)
+        if not self.settings.dropout:
+            turn_dropout_off(model)
+        return model
+
+    def _content(self, key: str, path: Path) -> str:
+        if path.is_file():
+            return _file_sha256(path)
+        pickle = self.settings.unsafe_pickle
+        return find_checkpoint(str(path), unsafe_pickle=pickle, key=key).sha256
 
     def triple(self) -> Triple:
         """The method at work, with the plain texts if there are any."""
@@ -98,11 +130,14 @@ class Ingredients:
         if self.settings.pretraining is not None:
             common["pretraining"] = _file_sha256(self.settings.pretraining)
         uses_teacher = self.teacher is not None and self.method.needs_teacher
+        common |= {"precision": self.precision, "teacher_dtype": self.teacher_dtype}
+        for key in self._without_effect(uses_teacher):
+            del common[key]
         return {
-            "settings": common | {"precision": self.precision, "teacher_dtype": self.teacher_dtype},
+            "settings": common,
             "parameters": {
                 # What lies there counts, not where it lies.
-                name: find_checkpoint(str(value)).sha256 if isinstance(value, Path) else value
+                name: self._content(name, value) if isinstance(value, Path) else value
                 for name, value in self.method.model_dump().items()
             },
             "student": self.student.identity,

@@ -79,7 +79,7 @@ def distillation_loss(
         if not len(places):
             continue
         if isinstance(term.objective, StepObjective):
-            total = term.objective.step(batch, views)
+            total = term.objective.step(_of_origins(batch, term), views)
         else:
             total = work.total(term, places)
         part = total * (term.weight / tokens_of(term, counts))
@@ -90,6 +90,11 @@ def distillation_loss(
     if value is None:  # nothing here to learn from; other processes may have something
         value = views[STUDENT].logits(work.states(STUDENT)[:1]).sum() * 0.0
     return Loss(value, sums, diagnostics)
+
+
+def _of_origins(batch: Batch, term: Term) -> Batch:
+    kept = [one for one in batch.rollouts if not term.on or one.origin in term.on]
+    return Batch(kept, batch.device)
 
 
 class _Work:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from kdbench.divergence import forward_kl
 from kdbench.training.rollout import Batch, Origin
+from kdbench.training.target import tempered
 
 if TYPE_CHECKING:
     import torch
@@ -186,8 +187,8 @@ class Match(Objective):
         """D(p, q)."""
         if self.temperature == 1:
             return self.divergence(chunk.log_p, chunk.log_q, **self.options)
-        log_p = (chunk.view_logits("teacher") / self.temperature).log_softmax(-1)
-        log_q = (chunk.logits / self.temperature).log_softmax(-1)
+        log_p = tempered(chunk.view_logits("teacher"), self.temperature)
+        log_q = tempered(chunk.logits, self.temperature)
         return self.temperature**2 * self.divergence(log_p, log_q, **self.options)
 
     def __str__(self) -> str:

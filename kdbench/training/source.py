@@ -17,12 +17,14 @@ class Draw(Interface):
     """What a source may use in one step.
 
     Attributes:
-        examples: the next rows of the training set.
+        examples: the next rows of the training set; fewer at the end of an epoch.
+        size: number of rows of a whole step.
         step: number of the step, from 0.
         schedule: the schedule's values.
     """
 
     examples: Sequence[Example]
+    size: int
     step: int
     schedule: Mapping[str, float]
 
@@ -194,8 +196,8 @@ class FromMixture(Source):
         return batch
 
     def _sample(self, draw: Draw) -> list[list[Rollout]]:
-        size = len(draw.examples)
-        prompts = [*draw.examples, *draw.more_examples(size * (self.batches - 1))]
+        size, found = draw.size, draw.examples
+        prompts = [*found, *draw.more_examples(size * self.batches - len(found))]
         pool = self.record(draw, draw.student_responses(prompts, self.teacher_weight))
         batches = []
         for turn in range(self.passes):

@@ -11,6 +11,7 @@ from kdbench.checkpoint import (
     find_checkpoint,
     load_checkpoint,
     load_tokenizer,
+    one_line,
 )
 from kdbench.errors import InputError
 
@@ -43,7 +44,7 @@ class Student:
         elif found := _RANDOM.fullmatch(spec):
             self.checkpoint = self._random(Path(found["config"]), teacher)
         else:
-            self.checkpoint = find_checkpoint(spec, unsafe_pickle=unsafe_pickle)
+            self.checkpoint = find_checkpoint(spec, unsafe_pickle=unsafe_pickle, key="student")
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -71,7 +72,7 @@ class Student:
             raise InputError(f"student={spec}: must be prune:MODEL,layers=N")
         self._layers = int(found["layers"])
         if found["model"] != "teacher":
-            return find_checkpoint(found["model"], unsafe_pickle=unsafe_pickle)
+            return find_checkpoint(found["model"], unsafe_pickle=unsafe_pickle, key="student")
         if teacher is None:
             raise InputError(f"student={spec}: there is no teacher=")
         return teacher
@@ -122,7 +123,7 @@ def _with_layers(config: dict[str, Any], kept: list[int]) -> dict[str, Any]:
     cut = {
         key: [value[index] for index in kept]
         for key, value in config.items()
-        if key == "layer_types" and isinstance(value, list) and len(value) == whole
+        if isinstance(value, list) and len(value) == whole
     }
     count = "num_hidden_layers" if "num_hidden_layers" in config else "n_layer"
     return {**config, **cut, count: len(kept)}
@@ -141,7 +142,19 @@ def _with_random_weights(config: Path, seed: int) -> Any:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    with torch.random.fork_rng(devices=[]):
+    with one_line(config), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(config))
     return model.float().eval()
+
+
+def turn_dropout_off(model: Any) -> None:
+    """Set every dropout probability to 0, whether a module or a number holds it."""
+    import torch
+
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        for name, value in list(vars(module).items()):
+            if "drop" in name and isinstance(value, float):
+                setattr(module, name, 0.0)

@@ -27,7 +27,7 @@ def folder_of(cache: Path, teacher: str, prompts: str, protocol: Protocol, seed:
 
     Args:
         cache: folder of all such sets.
-        teacher: SHA-256 of the checkpoint.
+        teacher: SHA-256 of the checkpoint, and the precision of its weights.
         prompts: SHA-256 of the data set.
         protocol: lengths and decoding.
         seed: of the sampling.
@@ -44,7 +44,7 @@ def teacher_responses(
     load: Callable[[], tuple[Any, Any]],
     batch_size: int | None,
 ) -> tuple[dict[str, Ended], int]:
-    """The responses by id, and the number of tokens sampled by this call.
+    """The responses by id, and the number of tokens in them.
 
     Args:
         file: `<folder>/<set>/train.jsonl`; what is there is kept.
@@ -61,8 +61,9 @@ def teacher_responses(
     found = [*texts.read(), *empty.read()]
     known = {line["id"]: (line["output"][0], line["finish"] == "stop") for line in found}
     missing = [record for record in records if record["id"] not in known]
+    tokens = sum(line["n_tokens"] for line in found)
     if not missing:
-        return known, 0
+        return known, tokens
     model, tokenizer = load()
     generator = Generator(model, tokenizer, protocol, batch_size)
     prompt_of = load_module("tasks/instruction.py").doc_to_text
@@ -70,7 +71,6 @@ def teacher_responses(
     rows = [
         Row(record["id"], seed, generator.encode(prompt_of(record), "").ids) for record in missing
     ]
-    tokens = 0
     title = "teacher responses"
     with (
         texts.appending() as add_text,
@@ -88,10 +88,11 @@ def teacher_responses(
                         "input": record["input"],
                         "output": [sample.output],
                         "finish": sample.finish,
+                        "n_tokens": len(sample.tokens),
                     }
                 )
-                known[sample.document] = (sample.output, sample.finish == "stop")
                 tokens += len(sample.tokens)
+                known[sample.document] = (sample.output, sample.finish == "stop")
                 advance()
             add_text.sync()
             add_empty.sync()

@@ -8,16 +8,22 @@ from kdbench.errors import InputError
 _PROBE = "The 2 naïve cats cost $12.50;\n\n\tdef f(x): return 北京 # ok"
 
 
-def check_same_tokens(student: Any, teacher: Any, method: str) -> None:
+def check_same_tokens(student: Any, other: Any, method: str, whose: str = "teacher") -> None:
     """Compare vocabularies, special tokens and a probe; class names do not matter.
+
+    Args:
+        student: its tokenizer.
+        other: that of the other model.
+        method: for the message.
+        whose: the other model's part in it.
 
     Raises:
         InputError: they differ; the line says in what.
     """
-    found = _difference(student, teacher)
+    found = _difference(student, other)
     if found:
         raise InputError(
-            f"student and teacher have different tokenizers ({found}), and method={method} "
+            f"student and {whose} have different tokenizers ({found}), and method={method} "
             "compares them token by token; method=seqkd does not, or take a student of the "
             "teacher's family"
         )

@@ -93,11 +93,13 @@ class DistillationTrainer(Trainer):
         self.phases = Phases()
         self.validations: list[dict[str, float]] = []
         self.best: dict[str, float] | None = None
+        self.tokenizer = work.tokenizer
         self.vocabulary = len(work.tokenizer)
         self.micro_batch_size = work.micro_batch_size
         self.views: dict[str, View] = {}
         self.advance: Callable[[], None] = lambda: None
         self.notes = Notes()
+        self._rate = 0.0
         self._done: tuple[Sequence[Example], torch.Tensor] | None = None
 
     # What a step learns from
@@ -109,8 +111,9 @@ class DistillationTrainer(Trainer):
         found = list(islice(epoch_iterator, num_batches))
         for inputs in found:
             key = (self.args.seed, self.state.global_step, self.accelerator.process_index)
-            examples, everything = inputs["examples"], self.work.train
-            draw = StepDraw(self, key, examples, everything, self.schedule_values)
+            size, everything = self.args.per_device_train_batch_size, self.work.train
+            values = self.schedule_values
+            draw = StepDraw(self, key, inputs["examples"], size, everything, values)
             inputs["rollouts"] = self.triple.source.rollouts(draw)
             inputs["counts"] = self._count_everywhere(inputs["rollouts"])
         return found, None
@@ -118,6 +121,7 @@ class DistillationTrainer(Trainer):
     def training_step(self, model: Any, inputs: Mapping[str, Any], _: Any = None) -> torch.Tensor:
         """Forward and backward over all micro-batches of the step; the loss is over all tokens."""
         model.train()
+        self._rate = float(self._get_learning_rate())
         total = torch.zeros((), device=self.args.device)
         parts = self._micro_batches(inputs["rollouts"])
         tokens = sum(len(one.response_ids) for one in inputs["rollouts"])
@@ -187,6 +191,7 @@ class DistillationTrainer(Trainer):
             InputError: the method looks through a view that is not there.
         """
         self.views = {STUDENT: self._view(self.model_wrapped)}
+        self._plain_view = self._view(self.model)
         if self.work.teacher is not None:
             self.views["teacher"] = self._view(self.work.teacher)
         if self.triple.companion:
@@ -198,8 +203,7 @@ class DistillationTrainer(Trainer):
             restore_state(self, checkpoint)
 
     def _view(self, model: Any) -> ModelView:
-        is_student = model is self.model_wrapped
-        autocast = self.autocast if is_student else nullcontext
+        autocast = nullcontext if model is self.work.teacher else self.autocast
         view = ModelView(model, self.vocabulary, autocast=autocast)
         view.check()
         return view
@@ -211,8 +215,24 @@ class DistillationTrainer(Trainer):
 
     @property
     def learning_rate(self) -> float:
-        """The student's at this step."""
-        return float(self._get_learning_rate())
+        """The student's at the step just taken."""
+        return self._rate
+
+    @property
+    def max_grad_norm(self) -> float:
+        """Gradients are clipped to it."""
+        return float(self.args.max_grad_norm)
+
+    def optimizer_for(self, model: Any) -> Any:
+        """An optimiser of the student's kind for another model."""
+        kind, options = self.get_optimizer_cls_and_kwargs(self.args, model)
+        decayed = set(self.get_decay_parameter_names(model))
+        parts: dict[bool, list[Any]] = {True: [], False: []}
+        for name, parameter in model.named_parameters():
+            parts[name in decayed].append(parameter)
+        decay = self.args.weight_decay
+        groups = [{"params": parts[on], "weight_decay": decay if on else 0.0} for on in parts]
+        return kind(groups, **options)
 
     @property
     def schedule_values(self) -> Mapping[str, float]:
@@ -271,7 +291,7 @@ class DistillationTrainer(Trainer):
         """Validation loss and sampled ROUGE-L; keeps the best student so far."""
         step = self.state.global_step
         with self.phases("validate"):
-            found = {"step": float(step), **self._validate(self.views[STUDENT], self.model)}
+            found = {"step": float(step), **self._validate(self._plain_view, self.model)}
             own_loss = self._validate_companion(found)
         self.validations.append(found)
         self.triple.schedule.after_validation(found["loss"])
@@ -318,7 +338,7 @@ class DistillationTrainer(Trainer):
             return
         if self.best and sign:
             kept, new = self.best[self.work.select], found[self.work.select]
-            if sign * new <= sign * kept:
+            if not sign * new > sign * kept:
                 return
         self.best = dict(found)
         best = best_folder(Path(self.args.output_dir), found["step"])

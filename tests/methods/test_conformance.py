@@ -8,7 +8,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from kdbench.methods import methods
-from kdbench.training import Batch, Chunk, Objective, Rollout, Term
+from kdbench.training import Batch, Chunk, Objective, Rollout, StepObjective, Term
 from kdbench.training.loss import distillation_loss, tokens_of
 from kdbench.training.rollout import Origin
 from kdbench.training.view import ModelView, UniformView
@@ -476,3 +476,19 @@ def test_every_method_takes_pretraining_texts_in_the_same_micro_batch(name):
     )
     log_q = views["student"].logits(views["student"].by_id["text-0"]).log_softmax(-1)
     assert_all_close([value([text])], [-0.7 * (log_q[0, 2] + log_q[1, 3]) / 2])
+
+
+class Counting(StepObjective):
+    """One for each token of whatever it is given."""
+
+    def step(self, batch, views):
+        return views["student"].states(batch).sum() * 0 + len(batch.targets)
+
+
+def test_a_step_objective_sees_the_responses_it_applies_to():
+    responses = rollouts(("student", "student", "pretraining"), lengths=(4, 2, 5))
+    views, counts = tables(responses), {"student": 6, "pretraining": 5}
+    for on, mean in ((("student",), 1.0), ((), 1.0)):
+        term = Term(Counting(), on=on)
+        found = distillation_loss([term], Batch(responses), views, counts)
+        assert float(found.value) == pytest.approx(mean)

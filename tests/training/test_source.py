@@ -39,6 +39,10 @@ class FakeDraw:
     asked: list[tuple[int, float]] = field(default_factory=list)
     fresh: list[Rollout] = field(default_factory=list)
 
+    @property
+    def size(self) -> int:
+        return max(4, len(self.examples))
+
     def uniform(self, name: str) -> float:
         return keyed_uniform(self.seed, self.step, name) if self.u is None else self.u
 
@@ -384,3 +388,11 @@ def test_a_key_has_its_number_and_every_part_of_it_counts() -> None:
     assert keyed_uniform(10, 3, "x") == keyed_uniform(10, 3, "x")
     keys = [(10, 3, "x"), (10, 4, "x"), (11, 3, "x"), (10, 3, "y"), (1, 3, "x"), (103, "x"), (10,)]
     assert len({keyed_uniform(*key) for key in keys}) == len(keys)
+
+
+def test_a_set_sampled_in_a_short_batch_is_not_short_for_ever() -> None:
+    source = FromMixture(0.2, 2, 3, lambda draw, rollouts: list(rollouts))
+    first = source.rollouts(FakeDraw(step=0, examples=EXAMPLES[:1]))
+    assert len(first) == 4
+    assert {len(source.rollouts(FakeDraw(step=step))) for step in range(1, 6)} == {4}
+    assert source.pending == []

@@ -26,7 +26,7 @@ from transformers import (
 from kdbench.checkpoint import find_checkpoint
 from kdbench.errors import InputError
 from kdbench.toy.models import World
-from kdbench.training.students import Student, prune
+from kdbench.training.students import Student, prune, turn_dropout_off
 
 LAYERS = 6
 SMALL = {"vocab_size": 40, "hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": LAYERS}
@@ -204,9 +204,9 @@ def test_a_student_of_no_or_of_all_layers_is_refused(layers: int, world: World) 
         ("prune:,layers=2", "must be prune:MODEL,layers=N"),
         ("prune:teacher,layers=-1", "must be prune:MODEL,layers=N"),
         ("prune:teacher,layers=2", r"student=prune:teacher,layers=2: there is no teacher="),
-        ("prune:nowhere,layers=2", "model=nowhere: no such folder"),
+        ("prune:nowhere,layers=2", "student=nowhere: no such folder"),
         ("random:nowhere", r"student=random:nowhere: no such config\.json"),
-        ("nowhere", "model=nowhere: no such folder"),
+        ("nowhere", "student=nowhere: no such folder"),
     ],
 )
 def test_what_names_no_student_is_refused(spec: str, message: str, world: World) -> None:
@@ -275,3 +275,26 @@ def test_a_whole_checkpoint_gives_architecture_and_tokenizer_alone(world: World)
     model = made.load("cpu")
     assert model.config.hidden_size == trained.config.hidden_size
     assert not equal(model, trained)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_without_dropout_two_passes_in_training_are_equal(family: str) -> None:
+    model = make(family)
+    for key in ("dropout", "attention_dropout", "layerdrop", "attn_pdrop", "resid_pdrop"):
+        if hasattr(model.config, key):
+            setattr(model.config, key, 0.3)
+    model = type(model)(model.config).train()
+    turn_dropout_off(model)
+    ids = torch.arange(3, 9)[None]
+    with torch.no_grad():
+        assert torch.equal(model(ids).logits, model(ids).logits)
+
+
+def test_every_list_with_an_entry_a_layer_is_cut_alike() -> None:
+    from transformers import SmolLM3Config, SmolLM3ForCausalLM
+
+    config = SmolLM3Config(**LLAMA, no_rope_layer_interval=3)
+    student = prune(SmolLM3ForCausalLM(config), 4)
+    assert student.config.no_rope_layers == [config.no_rope_layers[kept] for kept in KEPT[4]]
+    wanted = [bool(one) for one in student.config.no_rope_layers]
+    assert [bool(layer.self_attn.use_rope) for layer in student.model.layers] == wanted

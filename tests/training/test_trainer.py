@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -252,6 +253,84 @@ def test_killed_at_any_moment_it_ends_with_the_same_weights(world, tmp_path) -> 
 
 def saved(folder: Path) -> set[str]:
     return {path.parent.name for path in folder.glob("checkpoint-*/kdbench_state.json")}
+
+
+def test_killed_when_all_steps_are_done_it_takes_no_further_one(
+    world, tmp_path, monkeypatch
+) -> None:
+    settings = {"method": "kd", "steps": 4, "validate_every": None}  # an epoch has 3
+    undisturbed = run(world, tmp_path / "one", **settings)
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kdbench.distillation._finish", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(world, tmp_path / "two", **settings)
+    monkeypatch.undo()
+    resumed = run(world, tmp_path / "two", **settings)
+    assert resumed.steps == 0
+    assert resumed.card["steps"] == 4
+    assert resumed.card["validations"] == undisturbed.card["validations"]
+    assert largest_difference(undisturbed.checkpoint, resumed.checkpoint) == 0
+
+
+def test_what_a_kill_after_the_end_leaves_is_removed(world, tmp_path, monkeypatch) -> None:
+    run(world, tmp_path / "kd", method="kd")
+    leftover = tmp_path / "kd.unfinished" / "checkpoint-4"
+    leftover.mkdir(parents=True)
+    assert run(world, tmp_path / "kd", method="kd").steps == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["kd"]
+
+
+@pytest.mark.parametrize("method", ["minillm", "opd"])
+def test_policy_gradients_need_plain_samples(world, tmp_path, method) -> None:
+    with pytest.raises(kdbench.InputError, match="plain samples"):
+        run(world, tmp_path / "x", method=method, sampling_temperature=0.5)
+
+
+def test_a_classmate_speaks_the_students_tokens(world, tmp_path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(world.student, other)
+    file = other / "tokenizer.json"
+    tokenizer = json.loads(file.read_text("utf-8"))
+    vocabulary = tokenizer["model"]["vocab"]
+    first, second = sorted(vocabulary, key=vocabulary.get)[-2:]
+    vocabulary[first], vocabulary[second] = vocabulary[second], vocabulary[first]
+    file.write_text(json.dumps(tokenizer), "utf-8")
+    with pytest.raises(kdbench.InputError, match="student and classmate have different"):
+        run(world, tmp_path / "x", method="classmate", classmate_model=other)
+
+
+def test_teacher_responses_are_those_of_a_precision_and_their_cost_is_kept(world, tmp_path) -> None:
+    kept = {"teacher_responses": tmp_path / "kept", "method": "seqkd", "steps": 2}
+    first = run(world, tmp_path / "a", **kept)
+    again = run(world, tmp_path / "b", **kept)
+    other = run(world, tmp_path / "c", **kept, teacher_dtype="bfloat16")
+    cost = [one.card["phases"]["teacher_responses"] for one in (first, again, other)]
+    assert cost[0]["tokens"] == cost[1]["tokens"] > 0
+    assert cost[1]["seconds"] >= cost[0]["seconds"] > 0
+    assert len(list((tmp_path / "kept").glob("*/seconds.json"))) == 2
+    assert largest_difference(first.checkpoint, again.checkpoint) == 0
+
+
+def test_the_classmate_learns_at_the_students_rate(world, tmp_path, monkeypatch) -> None:
+    from kdbench.training.companion import Classmate
+
+    rates = []
+    learn = Classmate._learn
+
+    def spy(self, beside, examples):
+        learn(self, beside, examples)
+        rates.append((self._optimizer.param_groups[0]["lr"], self._optimizer.defaults["betas"]))
+
+    monkeypatch.setattr(Classmate, "_learn", spy)
+    settings = {"method": "classmate", "lr_schedule": "linear", "classmate_every": 1, "beta2": 0.95}
+    run(world, tmp_path / "x", **settings)
+    logged = [one["learning_rate"] for one in log_of(tmp_path / "x") if "learning_rate" in one]
+    assert [rate for rate, _ in rates] == [1e-2, 7.5e-3, 5e-3, 2.5e-3]
+    assert len(logged) == 4
+    assert rates[0][1] == (0.9, 0.95)
 
 
 def test_two_processes_train_like_one(world, tmp_path) -> None:
