@@ -1,8 +1,10 @@
 """Files that survive a crash: written whole and put in place, or grown by whole lines."""
 
+import glob
 import json
 import math
 import os
+import platform
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -122,7 +124,8 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 def put_text(path: Path, text: str) -> None:
     """Write a file whole, or not at all; newlines stay as they are."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    stem = f".{path.name}.{platform.node()}."
+    temporary = path.with_name(f"{stem}{os.getpid()}")
     try:
         with temporary.open("w", encoding="utf-8", newline="") as stream:
             stream.write(text)
@@ -131,6 +134,19 @@ def put_text(path: Path, text: str) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+    for other in path.parent.glob(f"{glob.escape(stem)}*"):
+        if not _is_alive(other.name.removeprefix(stem)):  # killed while it wrote
+            other.unlink(missing_ok=True)
+
+
+def _is_alive(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _line(record: Mapping[str, Any]) -> str:

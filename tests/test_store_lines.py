@@ -1,11 +1,16 @@
 """The lines of a samples file: any text survives, and what a crash cut short is dropped."""
 
+import os
+import platform
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kdbench.errors import InputError
-from kdbench.files import LinesFile, parse_line
+from kdbench.files import LinesFile, parse_line, put_text
 from kdbench.generate import Sample
 from kdbench.store import read_sample, sample_record
 
@@ -126,3 +131,14 @@ def test_a_sample_of_wrong_types_is_refused(wrong, says):
     with pytest.raises(InputError) as caught:
         read_sample(record, "x.jsonl:4")
     assert str(caught.value).startswith(f"x.jsonl:4: {says}")
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_write(tmp_path):
+    done = subprocess.Popen([sys.executable, "-c", "pass"])
+    done.wait()
+    stem = f".run.json.{platform.node()}."
+    dead, alive = tmp_path / f"{stem}{done.pid}", tmp_path / f"{stem}{os.getppid()}"
+    for file in (dead, alive):
+        file.touch()
+    put_text(tmp_path / "run.json", "{}\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([alive.name, "run.json"])
