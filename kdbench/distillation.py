@@ -22,10 +22,10 @@ from kdbench.files import SCHEMA, put_text
 from kdbench.recipe import Recipe
 from kdbench.training.data import with_responses
 from kdbench.training.ingredients import Ingredients, difference
-from kdbench.training.rollout import Example
 from kdbench.training.source import FromTeacher
 from kdbench.training.teacher_responses import folder_of, teacher_responses
 from kdbench.training.triple import Triple
+from kdbench.views.rollout import Example
 
 if TYPE_CHECKING:
     from kdbench.training.phases import Phases

@@ -13,7 +13,6 @@ from kdbench.training.objective import (
     StepObjective,
     Term,
 )
-from kdbench.training.rollout import Batch, Example, Rollout
 from kdbench.training.schedule import Constant, RisingInterpolation, RisingThreshold, Schedule
 from kdbench.training.source import (
     Draw,
@@ -25,6 +24,7 @@ from kdbench.training.source import (
     Source,
 )
 from kdbench.training.triple import Triple
+from kdbench.views.rollout import Batch, Example, Rollout
 
 __all__ = [
     "Batch",

@@ -12,9 +12,9 @@ from kdbench.divergence import forward_kl
 from kdbench.errors import InputError
 from kdbench.training.loss import STUDENT, distillation_loss
 from kdbench.training.objective import Match, Term
-from kdbench.training.rollout import Batch, Example, of_dataset
-from kdbench.training.tokenizers import check_same_tokens
-from kdbench.training.view import ModelView, UniformView, View, bare_model
+from kdbench.views.rollout import Batch, Example, of_dataset
+from kdbench.views.tokenizers import check_same_tokens
+from kdbench.views.view import ModelView, UniformView, View, bare_model
 
 if TYPE_CHECKING:
     import torch

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from kdbench.bundled import load_module
 from kdbench.errors import InputError
-from kdbench.training.rollout import Example
+from kdbench.views.rollout import Example
 
 Split = Literal["train", "valid"]
 # Where MiniLLM publishes its training set; its first thousand rows are the validation set.

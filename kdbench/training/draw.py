@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol as Interface
 
 from kdbench.generate import Row, Sample
-from kdbench.training.rollout import Example, Rollout
 from kdbench.training.source import keyed_uniform, sample_without_repetition
+from kdbench.views.rollout import Example, Rollout
 
 
 class Models(Interface):

@@ -20,12 +20,12 @@ from kdbench.progress import progress
 from kdbench.protocol import Protocol
 from kdbench.registry import nearest
 from kdbench.training.ingredients import Ingredients
-from kdbench.training.rollout import Example
 from kdbench.training.state import last_checkpoint, restore_state
-from kdbench.training.tokenizers import check_same_tokens
 from kdbench.training.trainer import DistillationTrainer, Work
 from kdbench.training.triple import Triple
 from kdbench.training.validation import SEED as VALIDATION_SEED
+from kdbench.views.rollout import Example
+from kdbench.views.tokenizers import check_same_tokens
 
 _SCHEDULES = {
     "cosine": "cosine_with_min_lr",

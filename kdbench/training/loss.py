@@ -11,15 +11,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from kdbench.training.objective import Chunk, Plan, StepObjective, Term
-from kdbench.training.rollout import Batch
-from kdbench.training.view import View
+from kdbench.views.rollout import Batch
+from kdbench.views.view import View, chunk_length
 
 if TYPE_CHECKING:
     import torch
 
-# Elements of one (chunk, V) tensor. A CPU's caches like it small, a GPU wants work to do.
-_ELEMENTS = {"cpu": 2**23}
-_ELEMENTS_OF_OTHERS = 2**27
 STUDENT = "student"
 
 
@@ -36,11 +33,6 @@ class Loss:
     value: "torch.Tensor"
     terms: Mapping[str, "torch.Tensor"]
     diagnostics: Mapping[str, tuple["torch.Tensor", int]]
-
-
-def chunk_length(vocabulary: int, device: str) -> int:
-    """Positions of one chunk."""
-    return max(16, _ELEMENTS.get(device, _ELEMENTS_OF_OTHERS) // vocabulary)
 
 
 def tokens_of(term: Term, counts: Mapping[str, int]) -> int:

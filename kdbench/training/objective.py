@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from kdbench.divergence import forward_kl
-from kdbench.training.rollout import Batch, Origin
 from kdbench.training.target import tempered
+from kdbench.views.rollout import Batch, Origin
 
 if TYPE_CHECKING:
     import torch
 
-    from kdbench.training.view import View
+    from kdbench.views.view import View
 
 
 class Chunk:

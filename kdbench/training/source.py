@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from typing import Protocol as Interface
 
-from kdbench.training.rollout import Example, Rollout, of_dataset
+from kdbench.views.rollout import Example, Rollout, of_dataset
 
 
 class Draw(Interface):

@@ -27,11 +27,11 @@ from kdbench.training.draw import StepDraw
 from kdbench.training.loss import STUDENT, distillation_loss, target_log_probs
 from kdbench.training.notes import Notes
 from kdbench.training.phases import Phases, release_memory
-from kdbench.training.rollout import Batch, Example, Rollout
 from kdbench.training.state import best_folder, restore_state, save_state
 from kdbench.training.triple import Triple
 from kdbench.training.validation import loss_sum, rouge_sum
-from kdbench.training.view import ModelView, View, bare_model
+from kdbench.views.rollout import Batch, Example, Rollout
+from kdbench.views.view import ModelView, View, bare_model
 
 
 @dataclass(frozen=True)

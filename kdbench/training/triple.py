@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 
 from kdbench.training.companion import Companion
 from kdbench.training.objective import CrossEntropy, Objective, Term, as_terms
-from kdbench.training.rollout import Origin
 from kdbench.training.schedule import Constant, Schedule
 from kdbench.training.source import FromDataset, Source, WithPretraining
+from kdbench.views.rollout import Origin
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from kdbench.metrics.rouge import rouge_l, rouge_words
 from kdbench.protocol import Protocol, postprocess
 from kdbench.training.loss import STUDENT, distillation_loss
 from kdbench.training.objective import CrossEntropy, Term
-from kdbench.training.rollout import Batch, Example, of_dataset
-from kdbench.training.view import ModelView, bare_model
+from kdbench.views.rollout import Batch, Example, of_dataset
+from kdbench.views.view import ModelView, bare_model
 
 if TYPE_CHECKING:
     import torch

@@ -10,8 +10,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from kdbench.methods import methods
 from kdbench.training import Batch, Chunk, Objective, Rollout, StepObjective, Term
 from kdbench.training.loss import distillation_loss, tokens_of
-from kdbench.training.rollout import Origin
-from kdbench.training.view import ModelView, UniformView
+from kdbench.views.rollout import Origin
+from kdbench.views.view import ModelView, UniformView
 
 VOCABULARY, WIDTH = 11, 7
 VIEWS = ("teacher", "classmate")

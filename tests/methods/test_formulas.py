@@ -24,7 +24,7 @@ from kdbench.training import (
 )
 from kdbench.training.loss import distillation_loss
 from kdbench.training.target import tempered
-from kdbench.training.view import ModelView, UniformView
+from kdbench.views.view import ModelView, UniformView
 
 WIDTH = 6
 TARGETS = (1, 4, 0, 2, 2)

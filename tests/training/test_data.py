@@ -13,7 +13,7 @@ from kdbench.bundled import load_module
 from kdbench.errors import InputError
 from kdbench.toy.models import World
 from kdbench.training.data import DataSet, Lengths, load_set, load_texts, with_responses
-from kdbench.training.rollout import Example
+from kdbench.views.rollout import Example
 
 ROOMY = Lengths(256, 512, "drop")
 LONG = "Count the letters of each word. " * 20

@@ -10,7 +10,6 @@ from itertools import permutations
 import pytest
 from scipy import stats
 
-from kdbench.training.rollout import Example, Rollout
 from kdbench.training.source import (
     FromDataset,
     FromMixture,
@@ -22,6 +21,7 @@ from kdbench.training.source import (
     keyed_uniform,
     sample_without_repetition,
 )
+from kdbench.views.rollout import Example, Rollout
 
 EXAMPLES = [Example(f"e{n}", (n, n + 1), (100 + n, 1), (f"text {n}",)) for n in range(40)]
 

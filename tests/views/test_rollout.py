@@ -9,8 +9,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from kdbench.training.loss import STUDENT, distillation_loss, target_log_probs
 from kdbench.training.objective import CrossEntropy, Term
-from kdbench.training.rollout import Batch, Example, Rollout, of_dataset
-from kdbench.training.view import ModelView
+from kdbench.views.rollout import Batch, Example, Rollout, of_dataset
+from kdbench.views.view import ModelView
 
 VOCABULARY, EOS = 24, 1
 ROWS = [

@@ -11,7 +11,7 @@ from transformers import AutoTokenizer
 
 from kdbench.errors import InputError
 from kdbench.toy.models import World
-from kdbench.training.tokenizers import check_same_tokens
+from kdbench.views.tokenizers import check_same_tokens
 
 
 def changed(world: World, folder: Path, change: Callable[[dict[str, Any]], None]) -> Any:

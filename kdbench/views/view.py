@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 from typing import Protocol as Interface
 
 from kdbench.errors import InputError
-from kdbench.training.rollout import Batch, Rollout
+from kdbench.views.rollout import Batch, Rollout
 
 if TYPE_CHECKING:
     import torch
 
+# Elements of one (chunk, V) tensor. A CPU's caches like it small, a GPU wants work to do.
+_ELEMENTS = {"cpu": 2**23}
+_ELEMENTS_OF_OTHERS = 2**27
 PromptOf = Callable[[Rollout], Sequence[int]]
 
 
@@ -138,6 +141,11 @@ class UniformView:
     def logits(self, states: "torch.Tensor") -> "torch.Tensor":
         """Zeros."""
         return states.new_zeros(len(states), self.vocabulary)
+
+
+def chunk_length(vocabulary: int, device: str) -> int:
+    """Positions of one chunk."""
+    return max(16, _ELEMENTS.get(device, _ELEMENTS_OF_OTHERS) // vocabulary)
 
 
 def bare_model(model: Any) -> Any:

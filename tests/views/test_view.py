@@ -23,8 +23,8 @@ from transformers import (
 
 from kdbench.errors import InputError
 from kdbench.training.loss import target_log_probs
-from kdbench.training.rollout import Batch, Rollout
-from kdbench.training.view import ModelView, UniformView, bare_model
+from kdbench.views.rollout import Batch, Rollout
+from kdbench.views.view import ModelView, UniformView, bare_model
 
 V = 32
 WIDTH = {"vocab_size": V, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
