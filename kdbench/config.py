@@ -35,6 +35,7 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 AtLeastOne = Annotated[int, Field(ge=1)]
 Seeds = Annotated[tuple[int, ...], BeforeValidator(_split)]
 
+CACHE = "cache:"  # what teacher= begins with where its scores are on disk
 FIVE = ("dolly", "self_instruct", "vicuna", "super_natural", "unnatural")
 
 
@@ -94,6 +95,16 @@ class EvalSettings(MeasureSettings):
     """`kdbench eval model=…`: measure a checkpoint."""
 
     model: str = Field(description="checkpoint folder, GGUF file, or a name on the hub")
+    teacher: str | None = Field(
+        None, description="checkpoint to compare with, or cache:DIR; adds the metrics of fidelity"
+    )
+    undistilled: str | None = Field(
+        None, description="checkpoint of the student before distillation: the floor of fidelity"
+    )
+    teacher_cache: Path | None = Field(
+        None, description="folder that keeps the teacher's scores, for teacher=cache:DIR"
+    )
+    cache_top_k: int = Field(64, ge=50, description="tokens of each position kept there")
     tasks: Names = Field(FIVE, description="tasks by name, or paths of lm-eval YAML files")
     backend: str = Field("hf", description="what generates the text; see kdbench backends")
     batch_size: AtLeastOne | Literal["auto"] = Field(
@@ -108,6 +119,16 @@ class EvalSettings(MeasureSettings):
     unsafe_pickle: bool = Field(False, description="read pickle weights (*.bin): may run code")
     trust_remote_code: bool = Field(False, description="run the checkpoint's own Python code")
 
+    @model_validator(mode="after")
+    def _beside_a_teacher(self) -> "EvalSettings":
+        if self.teacher is None:
+            for key in ("undistilled", "teacher_cache"):
+                if getattr(self, key) is not None:
+                    raise ValueError(f"{key}= needs teacher=")
+        elif self.teacher.startswith(CACHE) and self.teacher_cache is not None:
+            raise ValueError("teacher=cache:DIR reads a cache; teacher_cache= writes one")
+        return self
+
     @field_validator("shard")
     @classmethod
     def _shard(cls, value: str | None) -> str | None:
@@ -116,6 +137,22 @@ class EvalSettings(MeasureSettings):
             if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
                 raise ValueError("must be I/N with 0 <= I < N, such as 0/4")
         return value
+
+    def of_teacher(self, seeds: Sequence[int]) -> "EvalSettings":
+        """How its teacher is measured.
+
+        Args:
+            seeds: the teacher's.
+        """
+        return self._of(self.teacher, {"seeds": tuple(seeds)})
+
+    def of_undistilled(self) -> "EvalSettings | None":
+        """How the floor is measured; None where there is none."""
+        return self._of(self.undistilled, {"teacher": self.teacher}) if self.undistilled else None
+
+    def _of(self, model: str | None, fields: Mapping[str, Any]) -> "EvalSettings":
+        own = ("teacher", "undistilled", "teacher_cache", "name", "method", "setting", "revision")
+        return self.model_copy(update={**dict.fromkeys(own), "model": model, **fields})
 
 
 class ScoreSettings(MeasureSettings):

@@ -12,7 +12,7 @@ from kdbench.generate import Sample
 from kdbench.metrics import ForwardMetric, make_metrics, with_stored
 from kdbench.protocol import Protocol, get_protocol
 from kdbench.record import RunRecord
-from kdbench.scoring import fingerprint, score_task
+from kdbench.scoring import fingerprint, score_task, with_teacher_of
 from kdbench.store import RunFolder, read_sample, run_id, sample_record
 from kdbench.task import load_tasks
 
@@ -114,6 +114,7 @@ def _score_run(settings: ScoreSettings, path: Path) -> Evaluation:
         cut = record.task(task.name).get("cut_prompts")
         with run.lock(task.name):
             result, scores = score_task(task, protocol, samples, metrics, forward, cut)
+            result = with_teacher_of(result, old)
             file.replace(sample_record(samples[key], scores[key]) for key in scores)
             results[task.name] = run.write_task(result)
     return Evaluation(path, results, 0)

@@ -122,13 +122,18 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def put_text(path: Path, text: str) -> None:
-    """Write a file whole, or not at all; newlines stay as they are."""
+    """Write a file whole, or not at all, in UTF-8; newlines stay as they are."""
+    put_bytes(path, text.encode())
+
+
+def put_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole, or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     stem = f".{path.name}.{platform.node()}."
     temporary = path.with_name(f"{stem}{os.getpid()}")
     try:
-        with temporary.open("w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
+        with temporary.open("wb") as stream:
+            stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, path)

@@ -88,6 +88,12 @@ class RunRecord:
         if self.run.read_run():
             self.run.update_run(change)
 
+    def label(self, **labels: str | None) -> None:
+        """Give the run labels that it has none of yet."""
+        run = self.run.read_run()
+        if run:
+            self.note(**{key: one for key, one in labels.items() if one and run.get(key) is None})
+
     def add_timing(self, task: str, samples: int, tokens: int, seconds: float) -> None:
         """Add to the task's generation cost."""
 

@@ -1,18 +1,27 @@
 """Samples become a task's result: scored, averaged, with error bars."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 from kdbench.errors import InputError
 from kdbench.generate import Sample
-from kdbench.metrics import Answer, CorpusMetric, ForwardMetric, Metric, SampleMetric
+from kdbench.metrics import (
+    Answer,
+    CorpusMetric,
+    ForwardMetric,
+    Metric,
+    SampleMetric,
+    compares_with_teacher,
+)
+from kdbench.metrics.exact_match import ExactMatch
 from kdbench.protocol import Protocol, postprocess
 from kdbench.statistics import Estimate, corpus_estimate, document_means, estimate
 from kdbench.store import MetricResult, TaskResult
 from kdbench.task import Task
 
 Samples = Mapping[tuple[str, int], Sample]
+_NO_ANSWER = "[invalid]"  # what lm-eval's filters give where they find none
 Scores = dict[int, list[float | None]]  # by seed, in document order
 
 
@@ -54,10 +63,7 @@ def score_task(
         InputError: a sample is missing.
     """
     check_complete(task, protocol.seeds, samples)
-    answers = {
-        seed: [_answer(samples[one.id, seed], one.references) for one in task.documents]
-        for seed in protocol.seeds
-    }
+    answers = answers_of(task, protocol.seeds, samples)
     scores: dict[str, Scores] = {}
     results: dict[str, MetricResult] = {}
     for metric in metrics:
@@ -78,6 +84,50 @@ def score_task(
             )
             scores[name] = by_seed
     return _assemble(task, protocol, results, scores, cut_prompts)
+
+
+def answers_of(task: Task, seeds: Sequence[int], samples: Samples) -> dict[int, list[Answer]]:
+    """The responses as metrics see them, by seed and in document order."""
+    return {
+        seed: [_answer(samples[one.id, seed], one.references) for one in task.documents]
+        for seed in seeds
+    }
+
+
+def with_final_answers(
+    task: Task, samples: Samples, answers: Mapping[int, Sequence[Answer]]
+) -> dict[int, list[Answer]]:
+    """The responses with their final answers and whether these are right.
+
+    A YAML of lm-eval's that filters an answer out of the response and scores its exact match says
+    what the answer is. Elsewhere it is the whole response, right if it equals a reference.
+    """
+    found = {} if task.bundled else _extracted(task, list(answers), samples)
+    exact = ExactMatch()
+    return {
+        seed: [
+            replace(one, final=found[seed][row][0], right=found[seed][row][1])
+            if found
+            else replace(one, final=one.text or None, right=bool(one.text and exact.score(one)))
+            for row, one in enumerate(each)
+        ]
+        for seed, each in answers.items()
+    }
+
+
+def with_teacher_of(result: TaskResult, old: TaskResult | None) -> TaskResult:
+    """The result with the old one's comparison with a teacher, where its texts are the same."""
+    if old is None or old.teacher is None or old.fingerprint != result.fingerprint:
+        return result
+    kept = {name: one for name, one in old.metrics.items() if compares_with_teacher(name)}
+    columns = {name: old.documents[name] for name in kept if name in old.documents}
+    return replace(
+        result,
+        metrics={**result.metrics, **kept},
+        documents={**result.documents, **columns},
+        teacher=old.teacher,
+        curves=old.curves,
+    )
 
 
 def check_complete(task: Task, seeds: Sequence[int], samples: Samples) -> None:
@@ -125,7 +175,8 @@ def _assemble(
 
 
 def _answer(sample: Sample, references: tuple[str, ...]) -> Answer:
-    return Answer(postprocess(sample.output), references, sample.n_tokens, sample.finish)
+    text, tokens = postprocess(sample.output), sample.tokens or None
+    return Answer(text, references, sample.n_tokens, sample.finish, tokens)
 
 
 def _scores(
@@ -169,26 +220,50 @@ def _own_scores(
     task: Task, seeds: Sequence[int], samples: Samples
 ) -> "list[tuple[str, Scores, str]]":
     """The YAML's own metrics (after its filters), named `metric,filter` as lm-eval prints them."""
-    from lm_eval.api.instance import Instance
-
     collected: dict[str, Scores] = {}
     for seed in seeds:
-        instances = [
-            Instance("generate_until", document.fields, (document.prompt, {}), 0, resps=[output])
-            for document in task.documents
-            for output in [samples[document.id, seed].output]
-        ]
-        for one in task.lm_eval._filters:
-            one.apply(instances)
-            for index, instance in enumerate(instances):
-                outcome = instance.filtered_resps[one.name]
-                fields = task.documents[index].fields
-                for name, value in task.lm_eval.process_results(fields, [outcome]).items():
-                    by_seed = collected.setdefault(f"{name},{one.name}", {})
-                    column = by_seed.setdefault(seed, [None] * len(task.documents))
-                    column[index] = _number(value)
+        for name, row, _, values in _outcomes(task, seed, samples):
+            for metric, value in values.items():
+                by_seed = collected.setdefault(f"{metric},{name}", {})
+                column = by_seed.setdefault(seed, [None] * len(task.documents))
+                column[row] = _number(value)
     better = task.lm_eval.higher_is_better()
     return [
         (name, scores, "higher" if better.get(name.split(",")[0], True) else "lower")
         for name, scores in collected.items()
     ]
+
+
+def _extracted(
+    task: Task, seeds: Sequence[int], samples: Samples
+) -> dict[int, list[tuple[str | None, bool]]]:
+    """Final answers and whether they are right, by the first filter; empty without exact match."""
+    found: dict[int, list[tuple[str | None, bool]]] = {}
+    for seed in seeds:
+        for name, _, outcome, values in _outcomes(task, seed, samples):
+            right = _number(values.get("exact_match"))
+            if right is None or name != task.lm_eval._filters[0].name:
+                continue
+            answer = str(outcome[0] if isinstance(outcome, list | tuple) else outcome).strip()
+            known = None if answer in ("", _NO_ANSWER) else answer
+            found.setdefault(seed, []).append((known, bool(known) and right > 0))
+    return found
+
+
+def _outcomes(
+    task: Task, seed: int, samples: Samples
+) -> Iterator[tuple[str, int, Any, Mapping[str, Any]]]:
+    """Each filter's name, each document's row, its filtered response and the YAML's scores."""
+    from lm_eval.api.instance import Instance
+
+    instances = [
+        Instance("generate_until", document.fields, (document.prompt, {}), 0, resps=[output])
+        for document in task.documents
+        for output in [samples[document.id, seed].output]
+    ]
+    for one in task.lm_eval._filters:
+        one.apply(instances)
+        for row, instance in enumerate(instances):
+            outcome = instance.filtered_resps[one.name]
+            fields = task.documents[row].fields
+            yield one.name, row, outcome, task.lm_eval.process_results(fields, [outcome])

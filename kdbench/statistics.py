@@ -4,8 +4,9 @@ The unit is the prompt: seeds of one prompt are averaged before anything is resa
 they are not independent observations of the task.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
 _CHUNK = 2**22  # resampled indices that live at once
+_KEPT = 2**24  # those that stay for the next metric
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,66 @@ def corpus_estimate(per_seed: Mapping[int, float | None], n: int) -> Estimate:
     values = list(per_seed.values())
     named = {str(seed): value for seed, value in per_seed.items()}
     return Estimate(_mean(values), None, None, _sd(values), named, n)
+
+
+def pooled_estimate(
+    sums: Mapping[int, np.ndarray], value: Callable[[np.ndarray], np.ndarray], n: int | None = None
+) -> Estimate:
+    """Estimate of a number that is a function of sums, such as a ratio.
+
+    Args:
+        sums: seed to what each prompt adds, shape (prompts, K); zeros for a prompt without.
+        value: sums of shape (..., K) to numbers of shape (...), NaN where undefined.
+        n: prompts behind the number; None counts those that add anything.
+    """
+    prompts = np.sum(list(sums.values()), axis=0)
+    if n is None:
+        n = int(np.any(prompts != 0, axis=1).sum())
+    low, high = pooled_interval(prompts, value) if n > 1 else (np.nan, np.nan)
+    per_seed = {str(seed): _finite(value(each.sum(axis=0))) for seed, each in sums.items()}
+    whole = _finite(value(prompts.sum(axis=0)))
+    return Estimate(whole, _finite(low), _finite(high), _sd(list(per_seed.values())), per_seed, n)
+
+
+def pooled_interval(
+    prompts: np.ndarray, value: Callable[[np.ndarray], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Percentile bootstrap intervals of functions of sums.
+
+    Args:
+        prompts: what each prompt adds, (n, K).
+        value: sums of shape (R, K) to numbers of shape (R,) or (R, B).
+
+    Returns:
+        Lower and upper ends, shape () or (B,); NaN where some resamples are undefined, for the
+        others alone would mislead.
+    """
+    values = np.concatenate([value(times @ prompts) for times in _resamples(len(prompts))])
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(values, [tail, 1 - tail], axis=0)
+    return low, high
+
+
+def _resamples(n: int) -> Iterable[np.ndarray]:
+    """How often each of n prompts is drawn, (R, n) each: sums of resamples are then products."""
+    return _kept_resamples(n) if RESAMPLES * n <= _KEPT else _drawn_resamples(n)
+
+
+@lru_cache(maxsize=4)
+def _kept_resamples(n: int) -> tuple[np.ndarray, ...]:
+    return tuple(_drawn_resamples(n))
+
+
+def _drawn_resamples(n: int, seed: int = 0) -> Iterator[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    rows = max(1, _CHUNK // n)
+    for start in range(0, RESAMPLES, rows):
+        size = min(rows, RESAMPLES - start)
+        yield rng.multinomial(n, np.full(n, 1 / n), size).astype(np.float64)
+
+
+def _finite(value: np.ndarray | float) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def document_means(scores: Mapping[int, Sequence[float | None]]) -> list[float | None]:

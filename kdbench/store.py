@@ -35,12 +35,35 @@ _RUN_FIELDS = {
 
 @dataclass(frozen=True)
 class MetricResult(Estimate):
-    """One metric of one task: an estimate, what it is, and why it may be missing."""
+    """One metric of one task: an estimate, what it is, and why it may be missing.
+
+    Attributes:
+        unit: of the numbers.
+        direction: which way is better.
+        version: of the metric.
+        reason: why there is no number.
+        micro: of a token metric: the mean over all tokens, where `value` is that over prompts.
+        bound: `lower` or `upper` where the value is a bound of the true one.
+        ceiling: what the teacher reaches against itself.
+        floor: what the undistilled student reaches.
+    """
 
     unit: str
     direction: str
     version: str
     reason: str | None = None
+    micro: float | None = None
+    bound: str | None = None
+    ceiling: float | None = None
+    floor: float | None = None
+
+    @property
+    def attained(self) -> float | None:
+        """The share of the way from floor to ceiling; None where they are not known or equal."""
+        if self.value is None or self.floor is None or self.ceiling is None:
+            return None
+        way = self.ceiling - self.floor
+        return (self.value - self.floor) / way if way else None
 
 
 @dataclass(frozen=True)
@@ -54,6 +77,9 @@ class TaskResult:
         data: rows, used, sha256, published.
         cut_prompts: prompts that the protocol's limit cut; None if not known.
         main_metric: the one that tables show.
+        teacher: whom the metrics of fidelity compare with: name, sha256 and so on.
+        curves: metrics by token index, `name@set`: the first index of each bucket and the first
+            beyond it, the mean over the responses that reach it, their number.
     """
 
     fingerprint: Mapping[str, Any]
@@ -62,12 +88,21 @@ class TaskResult:
     data: Mapping[str, Any]
     cut_prompts: int | None
     main_metric: str
+    teacher: Mapping[str, Any] | None = None
+    curves: Mapping[str, Mapping[str, list[Any]]] = field(default_factory=dict, repr=False)
     schema: int = SCHEMA
 
     @property
     def task(self) -> str:
         """The task's name."""
         return str(self.fingerprint["task"])
+
+
+def _leave_out(content: dict[str, Any], keys: Iterable[str]) -> None:
+    """What only a comparison with a teacher has; files of other runs do not change for it."""
+    for key in keys:
+        if content[key] is None or content[key] == {}:
+            del content[key]
 
 
 def _remove_empty(folders: Iterable[Path]) -> None:
@@ -125,7 +160,11 @@ class RunFolder:
     def write_task(self, result: TaskResult) -> TaskResult:
         """Put `<task>.json` in place; the result as it stands there, rounded."""
         path = self.path / f"{result.task}.json"
-        write_json(path, asdict(result))
+        content = asdict(result)
+        for one in content["metrics"].values():
+            _leave_out(one, ("micro", "bound", "ceiling", "floor"))
+        _leave_out(content, ("teacher", "curves"))
+        write_json(path, content)
         return read_task(path)
 
     def tasks(self) -> Iterator[TaskResult]:
@@ -186,7 +225,8 @@ def sample_record(
     """A line of a samples file."""
     record = asdict(sample)
     record["id"] = record.pop("document")
-    del record["tokens"]
+    if not sample.tokens:
+        del record["tokens"]
     return record if scores is None else {**record, "scores": dict(scores)}
 
 
@@ -208,7 +248,10 @@ def read_sample(record: Mapping[str, Any], place: str) -> Sample:
         raise InputError(f"{place}: 'n_tokens' must be a whole number or null")
     if finish not in ("stop", "length", None):
         raise InputError(f"{place}: 'finish' must be stop, length or null")
-    return Sample(str(record["id"]), seed, output, n_tokens, finish)
+    tokens = record.get("tokens", [])
+    if not isinstance(tokens, list) or not all(type(one) is int and one >= 0 for one in tokens):
+        raise InputError(f"{place}: 'tokens' must be a list of token ids")
+    return Sample(str(record["id"]), seed, output, n_tokens, finish, tuple(tokens))
 
 
 def read_task(path: Path) -> TaskResult:

@@ -41,7 +41,7 @@ class Sample:
         output: decoded without special tokens, cut at a stop string, not post-processed.
         n_tokens: generated tokens, the end-of-sequence token not counted; None if not known.
         finish: `stop` (end of sequence or stop string) or `length`; None if not known.
-        tokens: the generated ids, with the end token where it was chosen; not stored.
+        tokens: the generated ids, with the end token where it was chosen; empty if not known.
     """
 
     document: str

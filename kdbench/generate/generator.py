@@ -52,15 +52,8 @@ class Generator:
         Raises:
             InputError: no token, or more with the response than the model has positions.
         """
-        if self.protocol.prompt == "chat":
-            turns = [{"role": "user", "content": message}]
-            prompt = self.tokenizer.apply_chat_template(
-                turns, tokenize=False, add_generation_prompt=True
-            )
-        ids = self.tokenizer(prompt, add_special_tokens=self.protocol.add_bos)["input_ids"]
-        kept = tuple(ids[: self.protocol.max_prompt_tokens])
-        if not kept:
-            raise InputError(f"a prompt encodes to no tokens: '{prompt[:40]}'")
+        encoded = encode_prompt(self.tokenizer, self.protocol, prompt, message)
+        kept = encoded.ids
         if max(kept) >= self.model.get_input_embeddings().num_embeddings:
             raise InputError("the tokenizer has more tokens than the model's embedding: not a pair")
         positions = getattr(self.model.config, "max_position_embeddings", None)
@@ -70,7 +63,7 @@ class Generator:
                 f"not fit into the model's {positions} positions; lower max_new_tokens= or "
                 "max_prompt_tokens="
             )
-        return Prompt(kept, cut=len(kept) < len(ids))
+        return encoded
 
     def batches(self, rows: Sequence[Row]) -> Iterator[list[Row]]:
         """The longest prompts first, so that what does not fit fails first."""
@@ -161,6 +154,22 @@ class Generator:
                 "are broken, or too large for dtype=float16 (try bfloat16)"
             )
         return tokens
+
+
+def encode_prompt(tokenizer: Any, protocol: Protocol, prompt: str, message: str) -> Prompt:
+    """Token ids of a document's prompt, cut on the right at `max_prompt_tokens`.
+
+    Raises:
+        InputError: no token.
+    """
+    if protocol.prompt == "chat":
+        turns = [{"role": "user", "content": message}]
+        prompt = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    ids = tokenizer(prompt, add_special_tokens=protocol.add_bos)["input_ids"]
+    kept = tuple(ids[: protocol.max_prompt_tokens])
+    if not kept:
+        raise InputError(f"a prompt encodes to no tokens: '{prompt[:40]}'")
+    return Prompt(kept, cut=len(kept) < len(ids))
 
 
 def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:

@@ -14,6 +14,7 @@ from kdbench.metrics._kinds import (
     Answer,
     CorpusMetric,
     CorpusPairMetric,
+    CurveMetric,
     ForwardMetric,
     Metric,
     PairMetric,
@@ -27,13 +28,14 @@ from kdbench.metrics._kinds import (
     TeacherMetric,
     TokenMetric,
 )
-from kdbench.metrics._positions import Positions
+from kdbench.metrics._positions import Positions, TopPositions, top
 from kdbench.registry import Registry
 
 __all__ = [
     "Answer",
     "CorpusMetric",
     "CorpusPairMetric",
+    "CurveMetric",
     "ForwardMetric",
     "Metric",
     "PairMetric",
@@ -47,9 +49,12 @@ __all__ = [
     "SampleMetric",
     "TeacherMetric",
     "TokenMetric",
+    "TopPositions",
+    "compares_with_teacher",
     "make_metrics",
     "make_teacher_metrics",
     "metrics",
+    "top",
     "with_stored",
 ]
 
@@ -70,27 +75,28 @@ def make_teacher_metrics(names: Sequence[str] = ()) -> list[TeacherMetric]:
     """Instances of the named metrics that compare with a teacher, of all where none is named.
 
     Args:
-        names: of metrics of every kind; `top1` means all its position sets, and so does
-            `top1@student`.
+        names: of metrics of every kind, perhaps with a position set, as in `top1@student`.
 
     Raises:
-        InputError: as for `make_metrics`, and a position set that there is not.
+        InputError: as for `make_metrics`.
     """
     kinds = _kinds_of(names)
     return [kind() for kind in kinds.values() if issubclass(kind, TeacherMetric)]
 
 
+def compares_with_teacher(name: str) -> bool:
+    """Whether a result of this name, such as `top1@ref`, is that of a known teacher metric."""
+    name = name.partition("@")[0]
+    return name in metrics.names() and issubclass(metrics.get(name), TeacherMetric)
+
+
 def _kinds_of(names: Sequence[str]) -> dict[str, type[Metric]]:
     found = {}
     for word in names or metrics.names():
-        name, _, where = word.partition("@")
+        name = word.partition("@")[0]
         kind = found[name] = metrics.get(name)
         if kind.name != name:
             raise InputError(f"metric '{name}' calls itself '{kind.name}': both must be one name")
-        sets = kind.sets if issubclass(kind, PositionMetric) else ()
-        if where and where not in sets:
-            known = ", ".join(f"{name}@{one}" for one in sets) or name
-            raise InputError(f"metric '{word}': there is {known}")
     return found
 
 

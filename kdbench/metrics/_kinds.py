@@ -58,13 +58,14 @@ class Metric(ABC):
 
     Attributes:
         name: in results and tables.
-        unit: points (0 to 100), rate (0 to 1), tokens, nats, ratio (1 is equal) or correlation.
+        unit: points (0 to 100), rate (0 to 1), tokens, nats, ratio (1 is equal), correlation or
+            percent.
         direction: which way is better; `none` describes without judging.
         version: raised when the same text would score otherwise.
     """
 
     name: ClassVar[str]
-    unit: ClassVar[Literal["points", "rate", "tokens", "nats", "ratio", "correlation"]]
+    unit: ClassVar[Literal["points", "rate", "tokens", "nats", "ratio", "correlation", "percent"]]
     direction: ClassVar[Literal["higher", "lower", "none"]]
     version: ClassVar[int] = 1
 
@@ -169,6 +170,26 @@ class PooledTokenMetric(PositionMetric):
     @abstractmethod
     def value(self, sums: "np.ndarray") -> "np.ndarray":
         """The number from sums, shape (..., K) to (...); NaN where it is not defined."""
+
+
+class CurveMetric(TeacherMetric):
+    """A number from how a token metric goes over the token index, on two position sets.
+
+    Attributes:
+        curve: name of the token metric.
+        sets: the two position sets.
+        length: tokens that it looks at.
+        from_top_k: as for a position metric.
+    """
+
+    curve: ClassVar[str]
+    sets: ClassVar[tuple[PositionSet, PositionSet]]
+    length: ClassVar[int]
+    from_top_k: ClassVar[Literal["exact", "lower", "upper", "undefined"]] = "undefined"
+
+    @abstractmethod
+    def value(self, first: "np.ndarray", second: "np.ndarray") -> "np.ndarray":
+        """The number from the two sets' mean curves, (..., length) each to (...)."""
 
 
 class PairMetric(TeacherMetric):

@@ -6,10 +6,21 @@ Metric: distinct n-grams / all n-grams of whitespace-separated words, over all r
 Source: Li et al. 2016 (arXiv 1510.03055).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from kdbench.metrics import Answer, CorpusMetric, metrics
+
+
+def distinct_share(texts: Iterable[Sequence[str]], size: int) -> float | None:
+    """Distinct n-grams over all n-grams of texts as words; None where there is none."""
+    total = 0
+    distinct: set[tuple[str, ...]] = set()
+    for words in texts:
+        grams = list(zip(*(words[start:] for start in range(size)), strict=False))
+        total += len(grams)
+        distinct.update(grams)
+    return len(distinct) / total if total else None
 
 
 class _Distinct(CorpusMetric):
@@ -19,14 +30,7 @@ class _Distinct(CorpusMetric):
 
     def value(self, answers: Sequence[Answer]) -> float | None:
         """None where no response has n words."""
-        total = 0
-        distinct: set[tuple[str, ...]] = set()
-        for answer in answers:
-            words = answer.text.split()
-            grams = list(zip(*(words[start:] for start in range(self.size)), strict=False))
-            total += len(grams)
-            distinct.update(grams)
-        return len(distinct) / total if total else None
+        return distinct_share([answer.text.split() for answer in answers], self.size)
 
 
 @metrics.register("distinct_1")

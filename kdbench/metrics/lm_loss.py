@@ -13,8 +13,7 @@ from typing import Any
 
 from kdbench.errors import InputError
 from kdbench.metrics import ForwardMetric, Reference, metrics
-
-_TOKENS_PER_BATCH = 4096  # fixed: the company of a document must not depend on settings
+from kdbench.views import batches_by_length, reference_tokens
 
 
 @metrics.register("lm_loss")
@@ -31,22 +30,15 @@ class LMLoss(ForwardMetric):
         """Longest sequences first, a bounded number of tokens each."""
 
         def length(one: Reference) -> int:
-            return len(one.prompt_ids) + len(_target(tokenizer, one.text, limit))
+            return len(one.prompt_ids) + len(reference_tokens(tokenizer, one.text, limit))
 
-        lengths = {one.document: length(one) for one in references}
-        ordered = sorted(references, key=lambda one: -lengths[one.document])
-        batches = []
-        while ordered:
-            size = max(1, _TOKENS_PER_BATCH // lengths[ordered[0].document])
-            batches.append(ordered[:size])
-            ordered = ordered[size:]
-        return batches
+        return batches_by_length(references, [length(one) for one in references])
 
     def measure(
         self, model: Any, tokenizer: Any, batch: Sequence[Reference], limit: int
     ) -> list[float]:
         """Mean token loss of each reference."""
-        pairs = [(one.prompt_ids, _target(tokenizer, one.text, limit)) for one in batch]
+        pairs = [(one.prompt_ids, reference_tokens(tokenizer, one.text, limit)) for one in batch]
         losses = _losses(model, len(tokenizer), pairs)
         for one, loss in zip(batch, losses, strict=True):
             if not math.isfinite(loss):
@@ -54,11 +46,6 @@ class LMLoss(ForwardMetric):
                     f"lm_loss of document '{one.document}' is not finite: broken weights?"
                 )
         return losses
-
-
-def _target(tokenizer: Any, text: str, limit: int) -> list[int]:
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    return [*ids, tokenizer.eos_token_id][:limit]
 
 
 def _losses(

@@ -1,6 +1,8 @@
 """Named sources of scores on the same response tokens: what losses and fidelity metrics look at."""
 
 from kdbench.views.rollout import Batch, Example, Origin, Rollout
+from kdbench.views.texts import batches_by_length, reference_tokens
+from kdbench.views.tokenizers import SharedTokens, check_same_tokens, shared_tokens
 from kdbench.views.view import ModelView, UniformView, View, bare_model, chunk_length
 
 __all__ = [
@@ -9,8 +11,13 @@ __all__ = [
     "ModelView",
     "Origin",
     "Rollout",
+    "SharedTokens",
     "UniformView",
     "View",
     "bare_model",
+    "batches_by_length",
+    "check_same_tokens",
     "chunk_length",
+    "reference_tokens",
+    "shared_tokens",
 ]

@@ -70,14 +70,29 @@ class ModelView:
 
     def logits(self, states: "torch.Tensor") -> "torch.Tensor":
         """Float32 logits of some of the states, over V tokens."""
+        return self._scores(states, self.vocabulary)
+
+    def log_probs(self, states: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
+        """Float32 log-probabilities over V tokens, (n, H) to (n, V), and what was cut off.
+
+        The second is the probability, (n,), that the whole head gives to tokens beyond V.
+        """
+        scores = self._scores(states, None)
+        kept = scores[..., : self.vocabulary]
+        if kept.shape == scores.shape:
+            return kept.log_softmax(-1), scores.new_zeros(len(scores))
+        beyond = scores[..., self.vocabulary :].logsumexp(-1) - scores.logsumexp(-1)
+        return kept.log_softmax(-1), beyond.exp()
+
+    def _scores(self, states: "torch.Tensor", width: int | None) -> "torch.Tensor":
+        """Logits over the head's first tokens, over all with its padding if None."""
         with self._autocast():
             logits = self._head(states)
-        logits = _after_head(self._bare.config, logits[..., : self.vocabulary].float())
         if logits.shape[-1] < self.vocabulary:
             raise InputError(
                 f"the model's head has {logits.shape[-1]} tokens, its tokenizer {self.vocabulary}"
             )
-        return logits
+        return _after_head(self._bare.config, logits[..., :width].float())
 
     def check(self) -> None:
         """Compare head-of-states with the model's own logits on a few tokens.

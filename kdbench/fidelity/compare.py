@@ -1,0 +1,241 @@
+"""A student beside its teacher, task by task: token metrics, text metrics, ceiling and floor."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+from kdbench.fidelity.pairs import add_pairs
+from kdbench.fidelity.results import Results
+from kdbench.fidelity.teacher import Samples, Teacher
+from kdbench.fidelity.texts import (
+    REFERENCE_SEED,
+    Text,
+    reference_texts,
+    sampled_texts,
+    shared_texts,
+)
+from kdbench.fidelity.tokens import SetScores, score_set
+from kdbench.fidelity.wanted import GAP, SETS, Wanted, wanted
+from kdbench.generate.generator import end_tokens
+from kdbench.measuring import Measurement
+from kdbench.metrics import (
+    Answer,
+    CurveMetric,
+    PositionMetric,
+    PositionSet,
+    compares_with_teacher,
+)
+from kdbench.scoring import answers_of, with_final_answers
+from kdbench.store import MetricResult, TaskResult
+from kdbench.task import Task
+from kdbench.views import ModelView, SharedTokens, shared_tokens
+
+
+def compare_with_teacher(
+    student: Measurement, teacher: Teacher, floor: Mapping[str, TaskResult] | None = None
+) -> dict[str, TaskResult]:
+    """Add the metrics of fidelity to the student's results; what is there stays.
+
+    Args:
+        student: measured, with its results.
+        teacher: whom to compare with.
+        floor: the results of the undistilled student, beside the same teacher.
+
+    Returns:
+        The results by task, as they stand on disk.
+
+    Raises:
+        InputError: models or caches that cannot be compared with; unknown metrics.
+    """
+    asked = wanted(student.settings.metrics)
+    results = {}
+    for task in student.tasks:
+        if task.name in student.results:
+            with student.run.lock(task.name):
+                compared = _Comparison(student, teacher, task, asked)
+                results[task.name] = compared.result((floor or {}).get(task.name))
+    return results
+
+
+class _Comparison:
+    """One task."""
+
+    def __init__(self, student: Measurement, teacher: Teacher, task: Task, asked: Wanted):
+        self.student, self.teacher, self.task = student, teacher, task
+        self.stored = student.results[task.name]
+        same = self._same_teacher()
+        kept = [name for name in self.stored.metrics if same and compares_with_teacher(name)]
+        self.asked = asked
+        self.wanted = wanted([*asked.names, *kept]) if kept else asked
+        self.where: dict[str, Any] = {}
+
+    def result(self, floor: TaskResult | None) -> TaskResult:
+        """The task's result with the metrics of fidelity."""
+        result = self.stored if self._is_current() else self._measured()
+        if floor is not None:
+            result = _with_floor(result, floor)
+        return result if result == self.stored else self.student.run.write_task(result)
+
+    def _same_teacher(self) -> bool:
+        stored = self.stored.teacher
+        return stored is not None and all(
+            stored.get(key) == one for key, one in self.teacher.identity.items()
+        )
+
+    def _is_current(self) -> bool:
+        """Whether all is there, measured beside this teacher by these versions."""
+        versions = {metric.name: str(metric.version) for metric in self.asked.metrics}
+        return self._same_teacher() and all(
+            name in self.stored.metrics
+            and self.stored.metrics[name].version == versions[name.partition("@")[0]]
+            for name in self.asked.names
+        )
+
+    def _measured(self) -> TaskResult:
+        results = Results()
+        self._add_tokens(results)
+        samples = self.student.samples(self.task)
+        its_samples = self.teacher.samples(self.task)
+        student = self._answers(samples, self.student.protocol.seeds)
+        teacher = self._answers(its_samples, self.teacher.protocol.seeds)
+        add_pairs(results, self.wanted, student, teacher)
+        old = self.stored
+        own = {name: m for name, m in old.metrics.items() if not compares_with_teacher(name)}
+        columns = {n: c for n, c in old.documents.items() if not compares_with_teacher(n)}
+        return replace(
+            old,
+            metrics={**own, **results.metrics},
+            documents={**columns, **results.documents},
+            teacher={**self.teacher.identity, **self.where},
+            curves=results.curves,
+        )
+
+    def _answers(self, samples: Samples, seeds: Sequence[int]) -> dict[int, list[Answer]]:
+        return with_final_answers(self.task, samples, answers_of(self.task, seeds, samples))
+
+    def _add_tokens(self, results: Results) -> None:
+        names = [
+            name
+            for name in sorted(self.wanted.names)
+            for metric in self.wanted.metrics
+            if metric.name == name.partition("@")[0]
+            and isinstance(metric, PositionMetric | CurveMetric)
+        ]
+        if not names:
+            return
+        if reason := self._why_no_tokens():
+            results.add_nulls(names, self.wanted, reason)
+            return
+        sets: dict[PositionSet, SetScores] = {}
+        for where in SETS:
+            metrics = self.wanted.at(where)
+            if metrics:
+                self._add_set(results, sets, where, metrics)
+        self._add_what_needs_two(results, sets)
+        cut = {where: scores.cut_mass() for where, scores in sets.items()}
+        if any(any(pair) for pair in cut.values()):
+            self.where["cut_mass"] = {
+                where: {"student": pair[0], "teacher": pair[1]} for where, pair in cut.items()
+            }
+
+    def _add_set(
+        self,
+        results: Results,
+        sets: dict[PositionSet, SetScores],
+        where: PositionSet,
+        metrics: Sequence[PositionMetric],
+    ) -> None:
+        seeds, texts = self._texts(where)
+        kept = shared_texts(texts, self._teacher_prompts, self._shared, self._ends)
+        reason = self.teacher.why_not(kept, self._teacher_prompts)
+        if not kept:
+            reason = "no response of which both know every token"
+        if reason:
+            results.add_nulls([f"{one.name}@{where}" for one in metrics], self.wanted, reason)
+            return
+        if left_out := len(texts) - len(kept):
+            self.where.setdefault("left_out", {})[where] = left_out
+        view = ModelView(self.student.backend.model, self._shared.size)
+        view.check()
+        limit = self.student.protocol.max_new_tokens
+        lines = score_set(
+            self.student.run,
+            self.task.name,
+            where,
+            kept,
+            metrics,
+            view,
+            self.teacher.look(self._teacher_prompts, self._shared.size),
+            limit,
+            [self.teacher.identity, self._shared.size, list(seeds)],
+        )
+        ids = [document.id for document in self.task.documents]
+        sets[where] = SetScores(where, ids, seeds, limit, lines)
+        results.add_set(sets[where], metrics, self.teacher.top_k)
+
+    def _add_what_needs_two(self, results: Results, sets: Mapping[PositionSet, SetScores]) -> None:
+        for metric in self.wanted.gaps():
+            name = f"{metric.name}@{GAP}"
+            missing = [one for one in ("student", "ref") if one not in sets]
+            if missing or (self.teacher.top_k is not None and metric.from_top_k != "exact"):
+                reason = f"needs the exact @{missing[0] if missing else 'student'} scores"
+                results.add_nulls([name], self.wanted, reason)
+            else:
+                results.add_gap(metric, sets["student"], sets["ref"])
+        for one in self.wanted.curve_metrics():
+            if absent := [where for where in one.sets if where not in sets]:
+                results.add_nulls([one.name], self.wanted, f"needs the @{absent[0]} scores")
+            else:
+                results.add_curve_metric(one, sets, self.teacher.top_k)
+
+    def _texts(self, where: PositionSet) -> tuple[Sequence[int], list[Text]]:
+        task, student, prompts = self.task, self.student, self._prompts
+        tokenizer = student.backend.tokenizer
+        if where == "ref":
+            limit = student.protocol.max_new_tokens
+            return [REFERENCE_SEED], reference_texts(task.documents, prompts, tokenizer, limit)
+        source: Measurement | Teacher = student if where == "student" else self.teacher
+        samples = source.samples(task)
+        ordered = [
+            samples[document.id, seed]
+            for document in task.documents
+            for seed in source.protocol.seeds
+        ]
+        return source.protocol.seeds, sampled_texts(ordered, prompts, tokenizer, where)
+
+    def _why_no_tokens(self) -> str | None:
+        if self.student.backend.model is None:
+            return f"backend={self.student.settings.backend} does not show probabilities"
+        if self._shared.difference:
+            return f"student and teacher have different tokenizers ({self._shared.difference})"
+        return None
+
+    @cached_property
+    def _shared(self) -> SharedTokens:
+        return shared_tokens(self.student.backend.tokenizer, self.teacher.tokenizer)
+
+    @cached_property
+    def _ends(self) -> frozenset[int]:
+        backend = self.student.backend
+        return end_tokens(backend.model, backend.tokenizer) | self.teacher.ends
+
+    @cached_property
+    def _prompts(self) -> dict[str, Any]:
+        return self.student.prompts(self.task)
+
+    @cached_property
+    def _teacher_prompts(self) -> dict[str, Any]:
+        return self.teacher.prompts(self.task)
+
+
+def _with_floor(result: TaskResult, floor: TaskResult) -> TaskResult:
+    """The result with what the undistilled student reaches."""
+
+    def low(name: str, metric: MetricResult) -> MetricResult:
+        other = floor.metrics.get(name)
+        if not compares_with_teacher(name) or other is None:
+            return metric
+        return replace(metric, floor=other.value)
+
+    return replace(result, metrics={name: low(name, one) for name, one in result.metrics.items()})

@@ -1,0 +1,178 @@
+"""Token metrics of a task: both models over the position sets, then numbers with error bars.
+
+A line for each text is kept as it is measured, `samples/<task>.fidelity-<set>-<hash>.jsonl`; a run
+that was stopped goes on with the first batch that is not whole.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kdbench.fidelity.buckets import bucket_counts, bucket_starts, bucket_sums
+from kdbench.fidelity.forward import Outcome, See, look
+from kdbench.fidelity.texts import Text
+from kdbench.files import LinesFile
+from kdbench.metrics import PooledTokenMetric, PositionMetric, PositionSet, TokenMetric
+from kdbench.progress import progress
+from kdbench.views import ModelView, batches_by_length
+
+if TYPE_CHECKING:
+    from kdbench.store import RunFolder
+
+Key = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class SetScores:
+    """What the texts of one position set gave.
+
+    Attributes:
+        where: the position set.
+        documents: ids, in order.
+        seeds: of the texts.
+        limit: tokens of the longest response.
+        lines: by document and seed; a text that was left out is absent.
+    """
+
+    where: PositionSet
+    documents: Sequence[str]
+    seeds: Sequence[int]
+    limit: int
+    lines: Mapping[Key, Mapping[str, Any]]
+
+    def means(self, metric: TokenMetric) -> dict[int, list[float | None]]:
+        """Each response's mean by seed, in document order; infinite where a position is."""
+        return {
+            seed: [self._mean(self.lines.get((one, seed)), metric) for one in self.documents]
+            for seed in self.seeds
+        }
+
+    def micro(self, metric: TokenMetric) -> float | None:
+        """The mean over all positions."""
+        pairs = [self._sum(line, metric) for line in self.lines.values()]
+        count = sum(count for _, count in pairs)
+        return sum(total for total, _ in pairs) / count if count else None
+
+    def sums(self, metric: PooledTokenMetric) -> dict[int, np.ndarray]:
+        """What each document adds by seed, (documents, K)."""
+        width = max(len(line["pooled"][metric.name]) for line in self.lines.values())
+        return {
+            seed: np.array(
+                [
+                    line["pooled"][metric.name] if line else [0.0] * width
+                    for one in self.documents
+                    for line in [self.lines.get((one, seed))]
+                ]
+            )
+            for seed in self.seeds
+        }
+
+    def curve(self, metric: TokenMetric | str) -> tuple[np.ndarray, np.ndarray]:
+        """Sums and counts by bucket of token indices, all seeds, two of (documents, buckets)."""
+        name = metric if isinstance(metric, str) else metric.name
+        starts = bucket_starts(self.limit)
+        sums = np.zeros((len(self.documents), len(starts)))
+        counts = np.zeros_like(sums)
+        for row, one in enumerate(self.documents):
+            for seed in self.seeds:
+                if line := self.lines.get((one, seed)):
+                    sums[row] += [math.inf if v is None else v for v in line["curves"][name]]
+                    counts[row] += bucket_counts(line["n"], starts, self.limit)
+        return sums, counts
+
+    def cut_mass(self) -> tuple[float, float]:
+        """Mean probability beyond the shared tokens: the student's, the teacher's."""
+        pairs = [line["cut_mass"] for line in self.lines.values()]
+        student, teacher = np.mean(pairs, axis=0) if pairs else (0.0, 0.0)
+        return float(student), float(teacher)
+
+    def _mean(self, line: Mapping[str, Any] | None, metric: TokenMetric) -> float | None:
+        if line is None:
+            return None
+        total, count = self._sum(line, metric)
+        return total / count if count else None
+
+    def _sum(self, line: Mapping[str, Any], metric: TokenMetric) -> tuple[float, int]:
+        total, count = line["tokens"][metric.name]
+        return (math.inf if total is None else total), count
+
+
+def score_set(
+    run: "RunFolder",
+    task: str,
+    where: PositionSet,
+    texts: Sequence[Text],
+    metrics: Sequence[PositionMetric],
+    student: ModelView,
+    see: See,
+    limit: int,
+    key: Any,
+) -> dict[Key, dict[str, Any]]:
+    """Score the texts of a position set, but for those that are on disk.
+
+    Args:
+        run: the student's.
+        task: its name.
+        where: the position set.
+        texts: those that both models can score.
+        metrics: what to measure.
+        student: over the shared tokens.
+        see: the teacher, over the same.
+        limit: tokens of the longest response.
+        key: what else the numbers rest on, JSON-ready.
+
+    Returns:
+        A line for each text, by document and seed.
+    """
+    versions = sorted([metric.name, metric.version] for metric in metrics)
+    digest = hashlib.sha256(json.dumps([versions, key], sort_keys=True).encode()).hexdigest()[:8]
+    file = run.lines(f"{task}.fidelity-{where}-{digest}")
+    there = _read(file)
+    lengths = [len(one.rollout.prompt_ids) + len(one.rollout.response_ids) for one in texts]
+    title = f"{task} @{where}"
+    done = sum(text.key in there for text in texts)
+    with file.appending() as lines, progress(title, len(texts), done, "texts") as advance:
+        for batch in batches_by_length(texts, lengths):
+            if all(text.key in there for text in batch):
+                continue
+            # The whole batch again: in low precision a text can feel its company.
+            for outcome in look(batch, student, see, metrics, where):
+                if outcome.text.key not in there:
+                    lines.add(_line(outcome, metrics, limit))
+                    advance()
+            lines.sync()
+    return _read(file)  # as stored, so that a resume gives equal numbers
+
+
+def _read(file: LinesFile) -> dict[Key, dict[str, Any]]:
+    return {(line["id"], line["seed"]): line for line in file.read()}
+
+
+def _line(outcome: Outcome, metrics: Sequence[PositionMetric], limit: int) -> dict[str, Any]:
+    starts = bucket_starts(limit)
+    document, seed = outcome.text.key
+    curves = {
+        metric.name: bucket_sums(outcome.tokens[metric.name], starts, limit).tolist()
+        for metric in metrics
+        if isinstance(metric, TokenMetric) and metric.curve
+    }
+    return {
+        "id": document,
+        "seed": seed,
+        "n": len(outcome.text.rollout.response_ids),
+        "tokens": dict(_totals(outcome.tokens)),
+        "pooled": {name: sums.tolist() for name, sums in outcome.pooled.items()},
+        "curves": curves,
+        "cut_mass": list(outcome.cut_mass),
+    }
+
+
+def _totals(values: Mapping[str, np.ndarray]) -> Iterator[tuple[str, list[float]]]:
+    for name, column in values.items():
+        counted = column[~np.isnan(column)]
+        yield name, [float(counted.sum()), len(counted)]

@@ -1,0 +1,262 @@
+"""A checkpoint × tasks × seeds → results.
+
+Generate what is missing, measure what is missing, score. Each step reads what is on disk first, so
+the same command goes on after a crash, and does nothing when all is there.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from kdbench.checkpoint import Checkpoint, find_checkpoint
+from kdbench.config import EvalSettings
+from kdbench.errors import InputError
+from kdbench.generate import Backend, Options, Prompt, Row, Sample, backends
+from kdbench.metrics import ForwardMetric, Metric, Reference, make_metrics, with_stored
+from kdbench.progress import progress
+from kdbench.protocol import Protocol, get_protocol
+from kdbench.record import RunRecord
+from kdbench.scoring import fingerprint, score_task, with_teacher_of
+from kdbench.store import RunFolder, TaskResult, read_sample, run_id, sample_record
+from kdbench.task import Task, load_tasks
+
+Samples = dict[tuple[str, int], Sample]
+
+_AT_LEAST = "rougeL"  # where only metrics of fidelity are asked for
+
+
+def measure(settings: EvalSettings) -> "Measurement":
+    """Measure a checkpoint.
+
+    Raises:
+        InputError: anything about model, data, tasks or settings that the user can mend.
+    """
+    protocol = get_protocol(settings.protocol, settings.protocol_overrides())
+    metrics = make_metrics(settings.metrics) or make_metrics([_AT_LEAST])
+    backends.get(settings.backend)
+    tasks = load_tasks(settings.tasks, settings.data, settings.limit)
+    checkpoint = find_checkpoint(settings.model, settings.revision, settings.unsafe_pickle)
+    work = Measurement(settings, protocol, checkpoint)
+    work.tasks = tasks
+    try:
+        for task in tasks:
+            result = work.measure(task, metrics)
+            if result is not None:
+                work.results[task.name] = result
+    except BaseException:
+        if work.begun:  # a run that another call made is not spoiled by this one's bad input
+            work.record.note(status="failed")
+        raise
+    work.record.finish(method=settings.method, setting=settings.setting)
+    return work
+
+
+class Measurement:
+    """A checkpoint that is measured: the run's folder, and the backend once it is needed.
+
+    Attributes:
+        tasks: those asked for.
+        results: by task; a task of which a shard is still to come is absent.
+        generated: samples made by this call; 0 when all were there.
+        run: the run's folder.
+    """
+
+    def __init__(self, settings: EvalSettings, protocol: Protocol, checkpoint: Checkpoint):
+        self.settings, self.protocol, self.checkpoint = settings, protocol, checkpoint
+        self.tasks: Sequence[Task] = ()
+        self.results: dict[str, TaskResult] = {}
+        self.generated = 0
+        self.begun = False
+        texts = {
+            "checkpoint": checkpoint.sha256,
+            "protocol": protocol.as_dict(),
+            "limit": settings.limit,
+            "dtype": settings.dtype,
+            "backend": settings.backend,
+        }
+        self.name = settings.name or checkpoint.name
+        self.run = RunFolder(settings.results / self.name / run_id(protocol.name, texts))
+
+    @cached_property
+    def backend(self) -> Backend:
+        """Loaded at the first missing sample; most repeats of a command never need it."""
+        settings = self.settings
+        recorded = RunRecord(self.run, {}).batch_size()
+        options = Options(
+            dtype=settings.dtype,
+            device=settings.device,
+            batch_size=recorded if settings.batch_size == "auto" else settings.batch_size,
+            trust_remote_code=settings.trust_remote_code,
+        )
+        return backends.get(settings.backend)(self.checkpoint, self.protocol, options)
+
+    @cached_property
+    def record(self) -> RunRecord:
+        """What `run.json` says of this call."""
+        settings, checkpoint = self.settings, self.checkpoint
+        model = vars(self).get("backend") and self.backend.model
+        identity = {
+            "model": {
+                "name": self.name,
+                "revision": checkpoint.revision,
+                "sha256": checkpoint.sha256,
+                "parameters": model and sum(p.numel() for p in model.parameters()),
+                "dtype": model and str(model.dtype).removeprefix("torch."),
+            },
+            "method": settings.method or checkpoint.card.get("method"),
+            "setting": settings.setting or checkpoint.card.get("setting"),
+            "protocol": self.protocol.as_dict(),
+            "limit": settings.limit,
+            "backend": {"name": settings.backend, "batch_size": None},
+        }
+        return RunRecord(self.run, identity)
+
+    def measure(self, task: Task, metrics: Sequence[Metric]) -> TaskResult | None:
+        """The task's result; None while other shards have work to do."""
+        stored = self.run.read_task(task.name)
+        if stored and stored.fingerprint == fingerprint(task, self.protocol):
+            if all(metric.is_current(stored.metrics) for metric in metrics):
+                return stored
+            metrics = with_stored(metrics, stored.metrics)
+        if self._rows_missing(task):
+            # Whatever is wrong with model or prompts shows here, before anything is written.
+            self.prompts(task)
+        with self.run.lock(f"{task.name}{self._shard_suffix}"):
+            self._check_samples(task)
+            if self._rows_missing(task):
+                self._generate(task)
+        with self.run.lock(task.name, wait=self.settings.shard is not None):
+            return self._score(task, metrics)
+
+    def _score(self, task: Task, metrics: Sequence[Metric]) -> TaskResult | None:
+        samples = self.samples(task)
+        if len(samples) < len(task.documents) * len(self.protocol.seeds):
+            return None  # the other shards'
+        forward = {m.name: self._forward(task, m) for m in metrics if isinstance(m, ForwardMetric)}
+        cut = self.record.task(task.name).get("cut_prompts")
+        result, scores = score_task(task, self.protocol, samples, metrics, forward, cut)
+        result = with_teacher_of(result, self.run.read_task(task.name))
+        self.run.lines(task.name).replace(
+            sample_record(samples[key], scores[key]) for key in scores
+        )
+        for shard in self.run.shard_files(task.name):
+            shard.path.unlink()
+        return self.run.write_task(result)
+
+    def _check_samples(self, task: Task) -> None:
+        self.record.check_same_texts(task.name, fingerprint(task, self.protocol))
+        if not self.record.task(task.name) and self.samples(task):
+            raise InputError(
+                f"{self.run.path}: has samples of '{task.name}', but run.json does not say "
+                "what they answer; delete the folder, or bring run.json back"
+            )
+
+    def _rows_missing(self, task: Task) -> bool:
+        there = self.samples(task)
+        documents = task.documents[self._shard_slice]
+        return any((one.id, seed) not in there for one in documents for seed in self.protocol.seeds)
+
+    def _generate(self, task: Task) -> None:
+        prompts = self.prompts(task)
+        done = set(self.samples(task))
+        rows = [
+            Row(one.id, seed, prompts[one.id].ids)
+            for one in task.documents[self._shard_slice]
+            for seed in self.protocol.seeds
+        ]
+        there = sum((row.document, row.seed) in done for row in rows)
+        cut = sum(prompts[document.id].cut for document in task.documents)
+        with (
+            self.run.lines(f"{task.name}{self._shard_suffix}").appending() as file,
+            progress(task.name, len(rows), there, "samples") as advance,
+        ):
+            for batch in self._unfinished(rows, done):
+                start, made, tokens = time.monotonic(), 0, 0
+                for sample in self.backend.generate(batch, task.until):
+                    if (sample.document, sample.seed) in done:
+                        continue
+                    if not made:
+                        self._note_begin(task, cut)
+                    file.add(sample_record(sample))
+                    advance()
+                    made += 1
+                    tokens += sample.n_tokens or 0
+                file.sync()
+                self.generated += made
+                self.record.add_timing(task.name, made, tokens, time.monotonic() - start)
+
+    def _unfinished(
+        self, rows: Sequence[Row], done: set[tuple[str, int]]
+    ) -> Iterator[Sequence[Row]]:
+        """The whole batches in which something is missing.
+
+        Rows that are there are generated again with the rest of their batch, because in low
+        precision a row can feel its company: the texts are those of a run without a break.
+        """
+        for batch in self.backend.batches(rows):
+            if any((row.document, row.seed) not in done for row in batch):
+                yield batch
+
+    def _note_begin(self, task: Task, cut_prompts: int) -> None:
+        self.begun = True
+        texts = fingerprint(task, self.protocol)
+        self.record.begin(task.name, texts, self.backend.batch_size, cut_prompts)
+
+    def _forward(self, task: Task, metric: ForwardMetric) -> dict[str, float]:
+        file = self.run.lines(f"{task.name}.{metric.name}-v{metric.version}")
+        values = {record["id"]: record["value"] for record in file.read()}
+        if all(document.id in values for document in task.documents):
+            return values
+        model, tokenizer = self.backend.model, self.backend.tokenizer
+        if model is None:
+            return {}
+        prompts = self.prompts(task)
+        references = [Reference(d.id, prompts[d.id].ids, d.references[0]) for d in task.documents]
+        limit = self.protocol.max_new_tokens
+        with (
+            file.appending() as lines,
+            progress(f"{task.name} {metric.name}", len(references), len(values), "documents") as go,
+        ):
+            for batch in metric.batches(tokenizer, references, limit):
+                if all(one.document in values for one in batch):
+                    continue
+                measured = metric.measure(model, tokenizer, batch, limit)
+                for one, value in zip(batch, measured, strict=True):
+                    if one.document not in values:
+                        lines.add({"id": one.document, "value": value})
+                        go()
+                lines.sync()
+        # Read back, so that values are rounded alike with and without a resume.
+        return {record["id"]: record["value"] for record in file.read()}
+
+    def sample_files(self) -> list[Path]:
+        """The whole files of samples, of the tasks that are done."""
+        return [self.run.lines(task).path for task in self.results]
+
+    def prompts(self, task: Task) -> dict[str, Prompt]:
+        """The encoded prompts, by document."""
+        return {d.id: self.backend.encode(d.prompt, d.message) for d in task.documents}
+
+    def samples(self, task: Task) -> Samples:
+        """The samples of a task that are there, by document and seed."""
+        wanted = {(d.id, seed) for d in task.documents for seed in self.protocol.seeds}
+        samples: Samples = {}
+        for file in [self.run.lines(task.name), *self.run.shard_files(task.name)]:
+            for number, record in enumerate(file.read(), start=1):
+                sample = read_sample(record, f"{file.path}:{number}")
+                if (sample.document, sample.seed) in wanted:
+                    samples[sample.document, sample.seed] = sample
+        return samples
+
+    @property
+    def _shard_slice(self) -> slice:
+        if self.settings.shard is None:
+            return slice(None)
+        index, count = map(int, self.settings.shard.split("/"))
+        return slice(index, None, count)
+
+    @property
+    def _shard_suffix(self) -> str:
+        shard = self.settings.shard
+        return "" if shard is None else f".shard-{shard.replace('/', '-of-')}"

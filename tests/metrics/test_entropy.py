@@ -1,0 +1,71 @@
+"""The entropy ratio is one of sums, not a mean of ratios."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from kdbench.metrics import Positions, metrics
+
+
+def logs(*rows):
+    return torch.tensor(rows).log()
+
+
+def sums(log_p, log_q):
+    targets = torch.zeros(len(log_p), dtype=torch.int64)
+    return metrics.get("entropy_ratio")().sums(Positions(log_p, log_q, targets))
+
+
+def ratio(of):
+    return metrics.get("entropy_ratio")().value(np.asarray(of, dtype=np.float64))
+
+
+def random_logs(seed, *shape):
+    generator = torch.Generator().manual_seed(seed)
+    return (3 * torch.randn(*shape, generator=generator)).log_softmax(-1)
+
+
+def test_by_hand():
+    open_, narrow, sure = (0.25, 0.25, 0.25, 0.25), (0.5, 0.5, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0)
+    each = sums(logs(open_, narrow, sure), logs(narrow, narrow, sure))
+    two = math.log(2)
+    assert each.flatten().tolist() == pytest.approx([two, 2 * two, two, two, 0, 0])
+    # (1 + 1 + 0) / (2 + 1 + 0) nats of ln 2; the mean of ratios would be (.5 + 1 + ?) / 3.
+    assert float(ratio(each.sum(0))) == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_it_is_what_numpy_says(seed):
+    log_p, log_q = random_logs(seed, 2, 12, 40)
+    total = {}
+    for side, log_probs in (("p", log_p), ("q", log_q)):
+        probabilities = np.exp(log_probs.double().numpy())
+        total[side] = -(probabilities * np.log(probabilities)).sum()
+    each = sums(log_p, log_q)
+    assert each.shape == (12, 2)
+    assert float(ratio(each.sum(0))) == pytest.approx(total["q"] / total["p"], rel=1e-5)
+
+
+def test_a_sharper_student_is_below_one_and_a_flatter_one_above():
+    logits = random_logs(1, 20, 30)
+    for scale, above in ((2.0, False), (0.5, True)):
+        each = sums(logits, (scale * logits).log_softmax(-1))
+        assert (float(ratio(each.sum(0))) > 1) == above
+
+
+def test_no_position_has_no_ratio():
+    assert math.isnan(ratio([0.0, 0.0]))
+
+
+def test_many_sums_at_once():
+    found = ratio([[[1.0, 2.0], [3.0, 2.0]], [[0.0, 1.0], [0.0, 0.0]]])
+    assert found.shape == (2, 2)
+    assert found.flatten() == pytest.approx([0.5, 1.5, 0.0, math.nan], nan_ok=True)
+
+
+def test_it_describes_without_judging():
+    part = metrics.get("entropy_ratio")
+    assert (part.unit, part.direction, part.perfect) == ("ratio", "none", 1.0)
+    assert part.from_top_k == "exact"

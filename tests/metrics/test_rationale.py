@@ -1,0 +1,94 @@
+"""A rationale is a response without its final answer."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
+
+from kdbench.metrics import Answer, metrics
+from kdbench.metrics.rationale import rationale
+
+ALL, BLEU_RIGHT, CHRF_RIGHT = (
+    "rationale_bleu",
+    "rationale_bleu_both_right",
+    "rationale_chrf_both_right",
+)
+NAMES = [ALL, BLEU_RIGHT, CHRF_RIGHT]
+_WORDS = st.lists(st.sampled_from(["add", "two", "and", "gets", "4"]), min_size=1, max_size=9)
+
+
+def answer(text, final, right=True):
+    return Answer(text, ("-",), final=final, right=right)
+
+
+def score(name, student, teacher):
+    return metrics.get(name)().score(student, teacher)
+
+
+@pytest.mark.parametrize(
+    ("text", "final", "left"),
+    [
+        ("2 and 2 is 4", "4", "2 and 2 is"),
+        ("4 is 2 and 2, so 4.", "4", "4 is 2 and 2, so ."),  # the last one goes
+        ("4: two and two", "4", ": two and two"),
+        ("4", "4", None),
+        (" 4\n", "4", None),
+        ("a whole text", "a whole text", None),
+        ("two and two", "4", None),  # extracted as it does not stand there
+        ("two and two", None, None),
+        ("two and two", "", None),
+        ("", "", None),
+    ],
+)
+def test_the_rationale_by_hand(text, final, left):
+    assert rationale(answer(text, final)) == left
+
+
+@given(
+    before=st.text(max_size=10),
+    final=st.text(min_size=1, max_size=3),
+    after=st.text("x", max_size=3),
+)
+def test_no_more_than_the_answer_goes(before, final, after):
+    text = before + final + after
+    left = rationale(answer(text, final)) or ""
+    assert len("".join(left.split())) >= len("".join(text.split())) - len(final)
+    assert len(left) <= len(text) - len(final)
+
+
+@given(student=_WORDS.map(" ".join), teacher=_WORDS.map(" ".join))
+def test_likeness_is_the_packages(student, teacher):
+    pair = [answer(f"{text} #12", "#12") for text in (student, teacher)]
+    bleu = BLEU(effective_order=True).sentence_score(student, [teacher]).score
+    assert score(ALL, *pair) == score(BLEU_RIGHT, *pair) == bleu
+    assert score(CHRF_RIGHT, *pair) == CHRF().sentence_score(student, [teacher]).score
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_answer_itself_does_not_count(name):
+    pair = answer("two and two is four 4", "4"), answer("two and two is four 5", "5")
+    assert score(name, *pair) == pytest.approx(100)
+
+
+@pytest.mark.parametrize(
+    ("student", "teacher"),
+    [(True, False), (False, True), (False, False), (None, True), (None, None)],
+)
+def test_style_is_looked_at_where_both_are_right(student, teacher):
+    pair = answer("so it is 4", "4", student), answer("so it is 4", "4", teacher)
+    assert score(ALL, *pair) == pytest.approx(100)
+    assert score(BLEU_RIGHT, *pair) is score(CHRF_RIGHT, *pair) is None
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("bare", [answer("4", "4"), answer("so it is", None)])
+def test_a_pair_without_both_rationales_does_not_count(name, bare):
+    full = answer("so it is 4", "4")
+    assert score(name, full, bare) is score(name, bare, full) is score(name, bare, bare) is None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_in_points_and_its_ceiling_is_measured(name):
+    part = metrics.get(name)
+    assert (part.name, part.unit, part.direction, part.perfect) == (name, "points", "higher", None)

@@ -1,0 +1,95 @@
+"""Top-1 agreement, over all positions, over decisions, and where the teacher is wrong."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from kdbench.metrics import Positions, metrics
+
+
+def logs(*rows):
+    return torch.tensor(rows).log()
+
+
+def values(name, p, q, targets=None):
+    targets = torch.zeros(len(p), dtype=torch.int64) if targets is None else torch.tensor(targets)
+    return metrics.get(name)().values(Positions(p, q, targets))
+
+
+def random_logs(seed, *shape):
+    generator = torch.Generator().manual_seed(seed)
+    # Coarse enough for many equals.
+    return torch.randn(*shape, generator=generator).mul(2).round().log_softmax(-1)
+
+
+def test_agreement_by_hand():
+    found = values("top1", logs((0.6, 0.4), (0.6, 0.4)), logs((0.7, 0.3), (0.4, 0.6)))
+    assert found.tolist() == [1, 0]
+    assert float(found.mean()) == 0.5
+
+
+def test_of_equally_likely_tokens_the_lowest_id_counts():
+    equal, first, second = (0.4, 0.4, 0.2), (0.5, 0.4, 0.1), (0.4, 0.5, 0.1)
+    p, q = logs(equal, equal, first, second), logs(first, second, equal, equal)
+    assert values("top1", p, q).tolist() == [1, 0, 1, 0]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("vocabulary", [2, 5, 40, 300])
+def test_agreement_is_that_of_numpys_argmax(vocabulary, seed):
+    p, q = random_logs(seed, 2, 64, vocabulary)
+    expected = p.numpy().argmax(-1) == q.numpy().argmax(-1)
+    assert values("top1", p, q).tolist() == expected.astype(float).tolist()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_decisions_are_where_the_teachers_entropy_is_above_one_nat(seed):
+    p, q = random_logs(seed, 2, 64, 6)
+    probabilities = np.exp(p.double().numpy())
+    entropy = -(probabilities * np.log(probabilities)).sum(-1)
+    agree = p.numpy().argmax(-1) == q.numpy().argmax(-1)
+    expected = np.where(entropy > 1, agree, np.nan)
+    assert 0 < np.isnan(expected).sum() < 64
+    assert values("top1_decision", p, q).numpy() == pytest.approx(expected, nan_ok=True)
+
+
+def test_where_the_teacher_is_sure_there_is_no_decision():
+    # Entropies: ln 2 = .69, ln 3 = 1.10, 0.
+    p = logs((0.5, 0.5, 0.0), (1 / 3, 1 / 3, 1 / 3), (1.0, 0.0, 0.0))
+    found = values("top1_decision", p, p)
+    assert [math.isnan(one) for one in found.tolist()] == [True, False, True]
+    # It is the teacher's entropy that counts, not the student's.
+    found = values("top1_decision", p, p.flip(0))
+    assert [math.isnan(one) for one in found.tolist()] == [True, False, True]
+
+
+def test_where_the_teacher_is_right_it_is_not_wrong():
+    p = logs((0.6, 0.4), (0.6, 0.4), (0.6, 0.4))
+    q = logs((0.6, 0.4), (0.6, 0.4), (0.4, 0.6))
+    found = values("top1_teacher_wrong", p, q, [0, 1, 1])
+    assert math.isnan(found[0])
+    assert found[1:].tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("name", ["top1", "top1_decision", "top1_teacher_wrong"])
+def test_a_value_a_position_in_float(name):
+    p, q = random_logs(0, 2, 7, 5)
+    found = values(name, p, q)
+    assert found.shape == (7,)
+    assert found.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("name", "direction", "sets", "headline"),
+    [
+        ("top1", "higher", ("ref", "teacher", "student"), "student"),
+        ("top1_decision", "higher", ("ref", "teacher", "student"), "student"),
+        ("top1_teacher_wrong", "none", ("ref",), "ref"),
+    ],
+)
+def test_each_says_what_it_is(name, direction, sets, headline):
+    part = metrics.get(name)
+    assert (part.unit, part.direction, part.perfect) == ("rate", direction, 1.0)
+    assert (part.sets, part.headline, part.from_top_k) == (sets, headline, "exact")
