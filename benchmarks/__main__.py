@@ -6,7 +6,16 @@ import os
 
 from benchmarks.report import HEADER, write
 
-NAMES = ("rouge", "startup", "table", "lm_eval_equal", "generation", "batch_invariance", "training")
+NAMES = (
+    "rouge",
+    "startup",
+    "table",
+    "lm_eval_equal",
+    "generation",
+    "batch_invariance",
+    "training",
+    "fidelity",
+)
 
 
 def main() -> None:

@@ -484,8 +484,9 @@ def test_python_examples_run(tmp_path, monkeypatch, world, capsys) -> None:
 
 def test_the_lists_of_parts_are_complete() -> None:
     text = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    text += (ROOT / "docs" / "fidelity.md").read_text("utf-8")
     assert backends.names() == ["hf"]
-    ends = {f"distinct_{n}" for n in (2, 3)}  # "distinct_1 to distinct_4"
+    ends = {f"distinct_{n}{gap}" for n in (2, 3) for gap in ("", "_gap")}  # "1 to 4"
     assert all(f"`{name}`" in text for name in set(metrics.names()) - ends)
     assert all(f"`{name}`" in text for name in methods.names())
 

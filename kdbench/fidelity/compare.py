@@ -51,8 +51,11 @@ def compare_with_teacher(
     asked = wanted(student.settings.metrics)
     results = {}
     for task in student.tasks:
-        if task.name in student.results:
-            with student.run.lock(task.name):
+        if task.name not in student.results:
+            continue
+        results[task.name] = student.results[task.name]
+        if teacher.is_ready(task):
+            with student.run.lock(task.name, wait=student.settings.shard is not None):
                 compared = _Comparison(student, teacher, task, asked)
                 results[task.name] = compared.result((floor or {}).get(task.name))
     return results
@@ -63,7 +66,7 @@ class _Comparison:
 
     def __init__(self, student: Measurement, teacher: Teacher, task: Task, asked: Wanted):
         self.student, self.teacher, self.task = student, teacher, task
-        self.stored = student.results[task.name]
+        self.stored = student.run.read_task(task.name) or student.results[task.name]
         same = self._same_teacher()
         kept = [name for name in self.stored.metrics if same and compares_with_teacher(name)]
         self.asked = asked
@@ -72,7 +75,8 @@ class _Comparison:
 
     def result(self, floor: TaskResult | None) -> TaskResult:
         """The task's result with the metrics of fidelity."""
-        result = self.stored if self._is_current() else self._measured()
+        to_keep = self.student.settings.teacher_cache is not None
+        result = self.stored if self._is_current() and not to_keep else self._measured()
         if floor is not None:
             result = _with_floor(result, floor)
         return result if result == self.stored else self.student.run.write_task(result)
@@ -99,7 +103,7 @@ class _Comparison:
         its_samples = self.teacher.samples(self.task)
         student = self._answers(samples, self.student.protocol.seeds)
         teacher = self._answers(its_samples, self.teacher.protocol.seeds)
-        add_pairs(results, self.wanted, student, teacher)
+        add_pairs(results, self.wanted, student, teacher, self._why_no_shared_noise())
         old = self.stored
         own = {name: m for name, m in old.metrics.items() if not compares_with_teacher(name)}
         columns = {n: c for n, c in old.documents.items() if not compares_with_teacher(n)}
@@ -169,6 +173,7 @@ class _Comparison:
             self.teacher.look(self._teacher_prompts, self._shared.size),
             limit,
             [self.teacher.identity, self._shared.size, list(seeds)],
+            lambda text: self.teacher.has_kept(text, self._teacher_prompts),
         )
         ids = [document.id for document in self.task.documents]
         sets[where] = SetScores(where, ids, seeds, limit, lines)
@@ -210,6 +215,12 @@ class _Comparison:
         if self._shared.difference:
             return f"student and teacher have different tokenizers ({self._shared.difference})"
         return None
+
+    def _why_no_shared_noise(self) -> str | None:
+        """Noise belongs to token ids, so it is shared where these are."""
+        if self.student.backend.tokenizer is None or self.teacher.tokenizer is None:
+            return None
+        return self._why_no_tokens()
 
     @cached_property
     def _shared(self) -> SharedTokens:

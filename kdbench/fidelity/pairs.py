@@ -19,7 +19,13 @@ from kdbench.statistics import Estimate, corpus_estimate, estimate, pooled_estim
 Answers = Mapping[int, Sequence[Answer]]  # by seed, in document order
 
 
-def add_pairs(results: Results, wanted: Wanted, student: Answers, teacher: Answers) -> None:
+def add_pairs(
+    results: Results,
+    wanted: Wanted,
+    student: Answers,
+    teacher: Answers,
+    no_shared_noise: str | None = None,
+) -> None:
     """Add the text metrics.
 
     Args:
@@ -27,9 +33,12 @@ def add_pairs(results: Results, wanted: Wanted, student: Answers, teacher: Answe
         wanted: what to measure.
         student: the student's responses.
         teacher: the teacher's; at least the student's seeds, and a second one unless greedy.
+        no_shared_noise: why responses of one seed are not drawn with the same noise, if so.
     """
     for metric in wanted.metrics:
-        if isinstance(metric, PairMetric):
+        if isinstance(metric, PairMetric) and metric.same_noise and no_shared_noise:
+            results.add_nulls([metric.name], wanted, no_shared_noise)
+        elif isinstance(metric, PairMetric):
             ceiling = metric.perfect
             if ceiling is None:
                 ceiling = estimate(_scores(metric, _own(student, teacher), teacher)).value

@@ -56,6 +56,10 @@ class Teacher(ABC):
         """Its end tokens."""
 
     @abstractmethod
+    def is_ready(self, task: Task) -> bool:
+        """Whether its own responses are all there; those of other shards may be to come."""
+
+    @abstractmethod
     def samples(self, task: Task) -> Samples:
         """Its own responses."""
 
@@ -66,6 +70,10 @@ class Teacher(ABC):
     @abstractmethod
     def why_not(self, texts: Sequence[Text], prompts: Mapping[str, Prompt]) -> str | None:
         """Why it cannot score some texts, None if it can."""
+
+    def has_kept(self, text: Text, prompts: Mapping[str, Prompt]) -> bool:  # noqa: ARG002
+        """Whether nothing of its scores of a text is left to keep."""
+        return True
 
     @abstractmethod
     def look(self, prompts: Mapping[str, Prompt], vocabulary: int) -> See:
@@ -109,6 +117,7 @@ class LiveTeacher(Teacher):
             "top_k": None,
         }
         self._cache_folder, self._cache_top_k = settings.teacher_cache, settings.cache_top_k
+        self._cache = TopKCache(settings.teacher_cache or Path())
 
     @property
     def tokenizer(self) -> Any:
@@ -119,6 +128,10 @@ class LiveTeacher(Teacher):
     def ends(self) -> frozenset[int]:
         """Its end tokens."""
         return end_tokens(self._measured.backend.model, self.tokenizer)
+
+    def is_ready(self, task: Task) -> bool:
+        """Whether its own responses are all there."""
+        return task.name in self._measured.results
 
     def samples(self, task: Task) -> Samples:
         """Its own responses."""
@@ -134,13 +147,21 @@ class LiveTeacher(Teacher):
             return "the backend does not show the teacher's probabilities"
         return None
 
+    def has_kept(self, text: Text, prompts: Mapping[str, Prompt]) -> bool:
+        """Whether its scores of a text are in the cache that is to be made."""
+        if self._cache_folder is None:
+            return True
+        return self._cache.has(digest_of(text, prompts[text.rollout.id]))
+
     def look(self, prompts: Mapping[str, Prompt], vocabulary: int) -> See:
         """Its scores, kept in the cache if there is to be one."""
         view = ModelView(
             self._measured.backend.model, vocabulary, prompt=lambda one: prompts[one.id].ids
         )
         view.check()
-        cache = self._claimed_cache(vocabulary)
+        cache = self._cache if self._cache_folder else None
+        if cache is not None:
+            self._claim(cache, vocabulary)
 
         def see(batch: Batch, texts: Sequence[Text]) -> _LiveSight:
             recorder = None
@@ -151,10 +172,8 @@ class LiveTeacher(Teacher):
 
         return see
 
-    def _claimed_cache(self, vocabulary: int) -> TopKCache | None:
-        if self._cache_folder is None:
-            return None
-        measured, cache = self._measured, TopKCache(self._cache_folder)
+    def _claim(self, cache: TopKCache, vocabulary: int) -> None:
+        measured = self._measured
         cache.claim(
             CachedIdentity(
                 measured.name,
@@ -169,7 +188,6 @@ class LiveTeacher(Teacher):
         kept = cache.folder / "results" / measured.run.path.name
         for file in sorted([*measured.run.path.glob("run.json"), *measured.sample_files()]):
             put_bytes(kept / file.relative_to(measured.run.path), file.read_bytes())
-        return cache
 
 
 class _LiveSight:
@@ -236,6 +254,10 @@ class CachedTeacher(Teacher):
     def ends(self) -> frozenset[int]:
         """Its end tokens."""
         return frozenset(self._found.ends)
+
+    def is_ready(self, task: Task) -> bool:  # noqa: ARG002 - a live one's may be to come
+        """What is missing here is missing."""
+        return True
 
     def samples(self, task: Task) -> Samples:
         """Its own responses, as the cache has them.

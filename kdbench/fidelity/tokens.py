@@ -7,7 +7,7 @@ that was stopped goes on with the first batch that is not whole.
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -112,6 +112,7 @@ def score_set(
     see: See,
     limit: int,
     key: Any,
+    has_kept: Callable[[Text], bool],
 ) -> dict[Key, dict[str, Any]]:
     """Score the texts of a position set, but for those that are on disk.
 
@@ -125,6 +126,7 @@ def score_set(
         see: the teacher, over the same.
         limit: tokens of the longest response.
         key: what else the numbers rest on, JSON-ready.
+        has_kept: whether a text need not be shown to the teacher for its cache.
 
     Returns:
         A line for each text, by document and seed.
@@ -138,7 +140,7 @@ def score_set(
     done = sum(text.key in there for text in texts)
     with file.appending() as lines, progress(title, len(texts), done, "texts") as advance:
         for batch in batches_by_length(texts, lengths):
-            if all(text.key in there for text in batch):
+            if all(text.key in there and has_kept(text) for text in batch):
                 continue
             # The whole batch again: in low precision a text can feel its company.
             for outcome in look(batch, student, see, metrics, where):

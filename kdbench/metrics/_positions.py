@@ -4,12 +4,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from kdbench.divergence import entropy
+from kdbench.errors import InputError
 
 if TYPE_CHECKING:
     import torch
 
     from kdbench.metrics._kinds import PositionSet
 
+_EQUALS = 64  # tokens as likely as the last of a ranking that are looked at first
 _WIDEST = 50  # tokens of the longest ranking that a metric asks for
 
 
@@ -45,11 +47,11 @@ class Positions:
 
     def teacher_top(self, k: int) -> "tuple[torch.Tensor, torch.Tensor]":
         """The teacher's k likeliest tokens: log-probabilities and ids, (n, k), likeliest first."""
-        return _first(self._teacher_top, k)
+        return _first(self._teacher_top, k) if k <= _WIDEST else top(self.log_p, k)
 
     def student_top(self, k: int) -> "tuple[torch.Tensor, torch.Tensor]":
         """The student's k likeliest tokens."""
-        return _first(self._student_top, k)
+        return _first(self._student_top, k) if k <= _WIDEST else top(self._whole_log_q, k)
 
     def teacher_log_prob(self, ids: "torch.Tensor") -> "torch.Tensor":
         """Log p of some tokens, (n, k) to (n, k)."""
@@ -75,7 +77,11 @@ class Positions:
 
     @cached_property
     def _student_top(self) -> "tuple[torch.Tensor, torch.Tensor]":
-        return top(self.log_q, _WIDEST)
+        return top(self._whole_log_q, _WIDEST)
+
+    @property
+    def _whole_log_q(self) -> "torch.Tensor":
+        return self.log_q
 
 
 class TopPositions(Positions):
@@ -115,7 +121,7 @@ class TopPositions(Positions):
             targets,
             set,
         )
-        self._ids, self._whole_log_q = top_ids, log_q
+        self._ids, self._all_log_q = top_ids, log_q
         self.teacher_entropy, self._target_log_p = teacher_entropy, target_log_p
 
     @cached_property
@@ -140,21 +146,46 @@ class TopPositions(Positions):
         """Log p of the response's tokens, which the cache holds."""
         return self._target_log_p
 
-    @cached_property
-    def _teacher_top(self) -> "tuple[torch.Tensor, torch.Tensor]":
-        return self.log_p[:, :-1], self._ids
+    def teacher_top(self, k: int) -> "tuple[torch.Tensor, torch.Tensor]":
+        """The teacher's k likeliest tokens.
 
-    @cached_property
-    def _student_top(self) -> "tuple[torch.Tensor, torch.Tensor]":
-        return top(self._whole_log_q, _WIDEST)
+        Raises:
+            InputError: fewer of them are known.
+        """
+        known, vocabulary = self._ids.shape[-1], self._all_log_q.shape[-1]
+        if known < min(k, vocabulary):
+            raise InputError(f"needs the teacher's top {k}, and {known} are known")
+        return _first((self.log_p[:, :-1], self._ids), k)
+
+    @property
+    def _whole_log_q(self) -> "torch.Tensor":
+        return self._all_log_q
 
 
 def top(log_probs: "torch.Tensor", k: int) -> "tuple[torch.Tensor, torch.Tensor]":
     """The k likeliest, (n, V) to two of (n, min(k, V)); of equals the lowest id comes first."""
-    values, ids = log_probs.topk(min(k, log_probs.shape[-1]), dim=-1)
+    size = log_probs.shape[-1]
+    # topk takes any of the equals at its end, and rounded logits have many: look further.
+    values, ids = log_probs.topk(min(k + _EQUALS, size), dim=-1)
     ids, order = ids.sort(dim=-1)
     values, again = values.gather(-1, order).sort(dim=-1, descending=True, stable=True)
-    return values, ids.gather(-1, again)
+    ids = ids.gather(-1, again)
+    if values.shape[-1] < size:
+        unsure = values[:, -1] == values[:, k - 1]
+        if unsure.any():
+            ids[unsure, :k] = _lowest(log_probs[unsure], values[unsure, k - 1 : k], k)
+            values = log_probs.gather(-1, ids)
+    return values[:, :k], ids[:, :k]
+
+
+def _lowest(log_probs: "torch.Tensor", last: "torch.Tensor", k: int) -> "torch.Tensor":
+    """Ids of the k likeliest in order, of those that equal the last one the lowest."""
+    likelier, equal = log_probs > last, log_probs == last
+    room = k - likelier.sum(-1, keepdim=True)
+    taken = likelier | (equal & (equal.cumsum(-1) <= room))
+    ids = taken.nonzero()[:, 1].view(-1, k)
+    order = log_probs.gather(-1, ids).sort(dim=-1, descending=True, stable=True)[1]
+    return ids.gather(-1, order)
 
 
 def _first(

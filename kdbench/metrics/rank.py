@@ -69,6 +69,11 @@ def _comparisons(scores: "torch.Tensor") -> "torch.Tensor":
     return (scores[:, :, None] - scores[:, None, :]).sign()
 
 
+def _centred(values: "torch.Tensor") -> "torch.Tensor":
+    values = values - values[:, :1]  # so that equals become 0 exactly, and their correlation NaN
+    return values - values.mean(-1, keepdim=True)
+
+
 def _correlation(a: "torch.Tensor", b: "torch.Tensor") -> "torch.Tensor":
-    a, b = a - a.mean(-1, keepdim=True), b - b.mean(-1, keepdim=True)
+    a, b = _centred(a), _centred(b)
     return (a * b).sum(-1) / (a.square().sum(-1) * b.square().sum(-1)).sqrt()

@@ -118,19 +118,7 @@ def test_where_one_side_ranks_all_alike_there_is_no_number(name, size):
         assert math.isnan(values(name, *pair))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "spearman",
-        "kendall",
-        pytest.param(
-            "pearson",
-            marks=pytest.mark.xfail(
-                strict=True, reason="in float32 the mean of equals is not always their value"
-            ),
-        ),
-    ],
-)
+@every
 def test_where_one_side_ranks_all_alike_there_is_no_number_whatever_the_size(name):
     for size in range(2, 51):
         flat, other = torch.zeros(1, size).log_softmax(-1), random_logs(size, 1, size)

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kdbench.errors import InputError
 from kdbench.metrics import (
     Metric,
     PooledTokenMetric,
@@ -348,9 +349,8 @@ def test_from_as_many_as_it_needs_it_is_exact(name, data, at):
         assert one == pytest.approx(other, rel=1e-5, abs=1e-5, nan_ok=True)
 
 
-@pytest.mark.xfail(strict=True, reason="called exact, but it needs min(size, V) teacher tokens")
 @pytest.mark.parametrize("name", list(NEEDED))
-def test_from_fewer_than_it_needs_it_does_not_claim_to_be_exact(name):
+def test_from_fewer_than_it_needs_it_is_refused(name):
     at = random_positions(64, 60, "ref")
-    found = values(name, from_top_k(at, 4))
-    assert found.isnan().all() or same(found, values(name, at))
+    with pytest.raises(InputError, match="needs the teacher's top"):
+        values(name, from_top_k(at, 4))
