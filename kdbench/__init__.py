@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kdbench.distillation import Trained
     from kdbench.evaluation import Evaluation
+    from kdbench.reports import Report
     from kdbench.tables import Table
 
 __version__ = "0.1.0"
-__all__ = ["InputError", "evaluate", "score", "table", "train"]
+__all__ = ["InputError", "evaluate", "report", "score", "table", "train"]
 
 from kdbench.errors import InputError
 
@@ -68,3 +69,15 @@ def table(**settings: Any) -> "Table":
     from kdbench.tables import build_table
 
     return build_table(build(TableSettings, settings))
+
+
+def report(**settings: Any) -> "Report":
+    """Draw and write the report; the keys of `kdbench report --help`.
+
+    Raises:
+        InputError: unreadable results, nothing measured beside a teacher, or unknown settings.
+    """
+    from kdbench.config import ReportSettings, build
+    from kdbench.reports import make_report
+
+    return make_report(build(ReportSettings, settings))

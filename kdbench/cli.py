@@ -12,7 +12,6 @@ import typer
 
 from kdbench.errors import InputError
 
-_ALSO_SHOWN = ("exact_match", "response_length", "cut_off", "empty", "lm_loss")
 EXIT_STALE, EXIT_INPUT, EXIT_INTERRUPTED = 1, 2, 130
 
 app = typer.Typer(
@@ -67,7 +66,9 @@ def _eval(arguments: list[str]) -> None:
 
     settings = parse(EvalSettings, arguments)
     _quiet_libraries()
-    _print_evaluation(evaluate(settings))
+    from kdbench.printing import print_evaluation
+
+    print_evaluation(evaluate(settings))
 
 
 @verb("score", "ScoreSettings")
@@ -78,7 +79,9 @@ def _score(arguments: list[str]) -> None:
 
     settings = parse(ScoreSettings, arguments)
     _quiet_libraries()
-    _print_evaluation(score(settings))
+    from kdbench.printing import print_evaluation
+
+    print_evaluation(score(settings))
 
 
 @verb("train", "TrainSettings")
@@ -92,7 +95,9 @@ def _train(arguments: list[str]) -> None:
 
     trained = train(recipe)
     if os.environ.get("RANK", "0") == "0":  # one process of a distributed run speaks
-        _print_training(trained)
+        from kdbench.printing import print_training
+
+        print_training(trained)
 
 
 @verb("table", "TableSettings")
@@ -122,6 +127,23 @@ def _table(arguments: list[str]) -> int:
     return 0
 
 
+@verb("report", "ReportSettings")
+def _report(arguments: list[str]) -> None:
+    """Draw how good students are beside how faithful: results=… baseline=… out=…."""
+    from kdbench.config import ReportSettings, parse
+    from kdbench.reports import make_report
+    from kdbench.reports.findings import said
+
+    settings = parse(ReportSettings, arguments)
+    report = make_report(settings)
+    for file in report.files:
+        _say(str(file))
+    for line in report.findings.left_out:
+        _say(f"left out: {line}")
+    for correlation in report.findings.correlations:
+        _say(f"Spearman of {said(correlation)}")
+
+
 @verb("demo", "DemoSettings")
 def _demo(arguments: list[str]) -> None:
     """Run the whole pipeline on the embedded toy world: no network, two minutes on two cores."""
@@ -146,13 +168,19 @@ def _tasks(arguments: list[str]) -> None:
 @verb("metrics")
 def _metrics(arguments: list[str]) -> None:
     """List the metrics that are installed, plug-ins included."""
-    from kdbench.metrics import metrics
+    from kdbench.metrics import PositionMetric, TeacherMetric, metrics
+
+    def where(part: Any) -> str:
+        if issubclass(part, PositionMetric):
+            return " ".join(f"@{one}" for one in part.sets)
+        return "beside a teacher" if issubclass(part, TeacherMetric) else ""
 
     _no_arguments(arguments)
     parts = [metrics.get(name) for name in metrics.names()]
     better = {"higher": "higher is better", "lower": "lower is better", "none": ""}
     _print_rows(
-        (part.name, part.unit, better[part.direction], _first_line(part.__doc__)) for part in parts
+        (part.name, part.unit, better[part.direction], where(part), _first_line(part.__doc__))
+        for part in parts
     )
 
 
@@ -256,53 +284,6 @@ def _print_method_keys(words: list[str]) -> None:
         raise typer.Exit(_complain(str(error), EXIT_INPUT)) from None
     _say(f"\nmethod={named[0]}: {_first_line(kind.__doc__)}\n")
     _print_keys(kind)
-
-
-def _print_evaluation(evaluation: Any) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    main = {result.main_metric for result in evaluation.results.values()}
-    shown = [name for name in _ALSO_SHOWN if name not in main]
-    drawn = Table("task", "prompts", box=None, header_style="bold")
-    for title in (f"{' / '.join(sorted(main))} [95 % interval] ± seeds", *shown):
-        drawn.add_column(Text(title), justify="right")
-    for task, result in evaluation.results.items():
-        cells = [_main_cell(result.metrics[result.main_metric])]
-        for name in shown:
-            metric = result.metrics.get(name)
-            cells.append("" if metric is None or metric.value is None else f"{metric.value:.3g}")
-        drawn.add_row(task, str(result.data["used"]), *cells)
-    Console(width=None if sys.stdout.isatty() else 140).print(drawn)
-    _say(f"{evaluation.generated} samples generated; results in {evaluation.run}")
-    for task, result in evaluation.results.items():
-        if result.cut_prompts:
-            _say(f"{task}: {result.cut_prompts} prompts were cut at the protocol's limit")
-
-
-def _print_training(trained: Any) -> None:
-    card = trained.card
-    if not trained.steps:
-        _say(f"{trained.checkpoint}: trained already, by the same settings")
-    start, kept = card["validations"][0], card["selected"]
-    for name, unit in (("loss", "nats a token"), ("rougeL", "points")):
-        _say(f"validation {name}: {start[name]:.3f} → {kept[name]:.3f} {unit}")
-    for name, phase in card["phases"].items():
-        _say(f"  {name:<20}{phase['seconds']:9.1f} s {phase['tokens']:>10} tokens")
-    if kept["rougeL"] < start["rougeL"]:
-        _say("validation rougeL is lower than before training")
-    step = f"{kept['step']:.0f}"
-    _say(f"{trained.steps} steps taken; checkpoint of step {step} in {trained.checkpoint}")
-
-
-def _main_cell(metric: Any) -> str:
-    if metric.value is None:
-        return metric.reason or ""
-    text = f"{metric.value:.2f}"
-    if metric.ci_low is not None:
-        text += f" [{metric.ci_low:.2f}, {metric.ci_high:.2f}]"
-    return text if metric.seed_sd is None else f"{text} ± {metric.seed_sd:.2f}"
 
 
 def _print_rows(rows: Any) -> None:

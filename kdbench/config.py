@@ -177,6 +177,9 @@ class TableSettings(Settings):
     )
     tasks: Names = Field(FIVE, description="columns")
     metric: str = Field("rougeL", description="what the cells show")
+    columns: Names = Field(
+        (), description="TASK, AVG, METRIC (mean over tasks=) or TASK:METRIC; none means tasks, AVG"
+    )
     error: Literal["ci", "sd", "both", "none"] = Field(
         "ci", description="95 % interval over prompts, standard deviation over seeds"
     )
@@ -185,6 +188,20 @@ class TableSettings(Settings):
     )
     out: Path | None = Field(None, description="file to write; Markdown goes between its markers")
     check: bool = Field(False, description="write nothing; exit 1 with a diff when out= is stale")
+
+
+class ReportSettings(Settings):
+    """`kdbench report`: pictures of how good students are beside how faithful."""
+
+    results: Path = Field(Path("results"), description="folder of the results")
+    out: Path = Field(Path("report"), description="folder of the report")
+    baseline: str | None = Field(
+        None, description="model or method that learned without a teacher; gains are against it"
+    )
+    tasks: Names = Field((), description="tasks by name; none given means all that are found")
+    score: str = Field("rougeL", description="how good: the metric of gains")
+    fidelity: str = Field("acceptance@student", description="how faithful: the metric of changes")
+    level: bool = Field(False, description="draw gains over fidelity itself, not over its change")
 
 
 class TrainSettings(Settings):

@@ -59,11 +59,16 @@ class MetricResult(Estimate):
 
     @property
     def attained(self) -> float | None:
-        """The share of the way from floor to ceiling; None where they are not known or equal."""
+        """The share of the way from floor to ceiling.
+
+        None where an end is not known, or where the way is no longer than the value's interval:
+        the share would be noise.
+        """
         if self.value is None or self.floor is None or self.ceiling is None:
             return None
         way = self.ceiling - self.floor
-        return (self.value - self.floor) / way if way else None
+        wide = 0.0 if self.ci_low is None or self.ci_high is None else self.ci_high - self.ci_low
+        return (self.value - self.floor) / way if abs(way) > wide else None
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,7 @@ SETTINGS = {
     "score": config.ScoreSettings,
     "train": config.TrainSettings,
     "table": config.TableSettings,
+    "report": config.ReportSettings,
     "demo": config.DemoSettings,
 }
 SHELL = ("sh", "bash", "shell", "console")
@@ -337,8 +338,9 @@ def measured(site: Path, world, *words: str) -> dict[str, object]:
 @pytest.fixture(scope="module")
 def example_metrics(tmp_path_factory, world):
     site = install(tmp_path_factory.mktemp("metrics"), "add-a-metric.md")
-    names = "metrics=numbers,repeated,top1_reference"
-    return run(site, "metrics"), measured(site, world, names)["metrics"]
+    names = "metrics=numbers,repeated,top1_reference,bold,opening"
+    words = [names, f"teacher={world.teacher}"]
+    return run(site, "metrics"), measured(site, world, *words)["metrics"]
 
 
 def test_the_example_metrics_are_listed_as_the_page_says(example_metrics) -> None:
@@ -351,11 +353,14 @@ def test_the_example_metrics_are_listed_as_the_page_says(example_metrics) -> Non
 
 def test_the_example_metrics_measure(example_metrics) -> None:
     _, results = example_metrics
-    assert set(results) == {"numbers", "repeated", "top1_reference"}
+    bold = {"bold@ref", "bold@teacher", "bold@student"}
+    assert set(results) == {"numbers", "repeated", "top1_reference", "opening", *bold}
     for name, result in results.items():
         assert result["value"] is not None, (name, result)
         assert 0 <= result["value"] <= 1
         assert (result["ci_low"] is None) == (name == "repeated")
+    assert {results[name]["ceiling"] for name in bold} == {0}
+    assert 0 <= results["opening"]["ceiling"] <= 1
     assert results["top1_reference"]["value"] > 0.2  # the student was trained on such rows
     assert results["top1_reference"]["per_seed"] == {}
 

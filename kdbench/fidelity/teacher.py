@@ -118,6 +118,7 @@ class LiveTeacher(Teacher):
         }
         self._cache_folder, self._cache_top_k = settings.teacher_cache, settings.cache_top_k
         self._cache = TopKCache(settings.teacher_cache or Path())
+        self._claimed = False
 
     @property
     def tokenizer(self) -> Any:
@@ -160,8 +161,9 @@ class LiveTeacher(Teacher):
         )
         view.check()
         cache = self._cache if self._cache_folder else None
-        if cache is not None:
+        if cache is not None and not self._claimed:
             self._claim(cache, vocabulary)
+            self._claimed = True
 
         def see(batch: Batch, texts: Sequence[Text]) -> _LiveSight:
             recorder = None

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+_BOUNDS = {"lower": "≥", "upper": "≤"}
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -18,6 +20,7 @@ class Cell:
         decimals: digits to print.
         unverified: recalled from a paper, not read again.
         best: best of its column among the rows of its group.
+        bound: `lower` or `upper` where the value is a bound of the true one.
     """
 
     value: float
@@ -28,6 +31,7 @@ class Cell:
     decimals: int = 2
     unverified: bool = False
     best: bool = False
+    bound: str | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,7 @@ class Content:
         columns: titles, AVG last.
         groups: in order.
         error: which error bars cells show.
+        meanings: what each column shows, where they are not all of one metric.
     """
 
     metric: str
@@ -94,12 +99,14 @@ class Content:
     columns: tuple[str, ...]
     groups: tuple[Group, ...]
     error: Literal["ci", "sd", "both", "none"]
+    meanings: tuple[str, ...] = ()
 
     def text(self, cell: Cell | None) -> str:
         """A cell's number with its error bars, unmarked: `23.75 [22.90, 24.61]`."""
         if cell is None:
             return ""
-        words = [f"{cell.value:.{cell.decimals}f}"]
+        mark = _BOUNDS[cell.bound] if cell.bound else ""
+        words = [f"{mark}{cell.value:.{cell.decimals}f}"]
         # A paper prints the deviation over seeds alone; it is shown whichever bar is asked for.
         reported = cell.n is None
         if cell.sd is not None and (self.error in ("sd", "both") or (reported and self.shows)):
@@ -137,7 +144,9 @@ class Content:
         """
         rows = [row for group in self.groups for row in group.rows]
         cells = [cell for row in rows for cell in row.cells if cell is not None]
-        notes = [f"{self.metric}, {self.unit}."]
+        notes = [f"{what}." for what in self.meanings] or [f"{self.metric}, {self.unit}."]
+        if self.meanings:
+            notes.append("↑: higher is better, ↓: lower is better.")
         if any(cell.n is not None for cell in cells):
             bars = {
                 "ci": "[95 % bootstrap interval over prompts]",
@@ -151,6 +160,8 @@ class Content:
             notes.append(f"reported: copied from the row's source{deviation}.")
         if any(cell.unverified for cell in cells):
             notes.append("†: recalled from the paper, not read again.")
+        if any(cell.bound for cell in cells):
+            notes.append("≥, ≤: a bound; the teacher's cached top tokens decide no more.")
         if any(cell.best for cell in cells):
             notes.append(f"{best}: best of its column among the students of one setting.")
         return notes

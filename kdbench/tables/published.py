@@ -1,6 +1,7 @@
 """Rows that papers and pages report, from `baselines/published.yaml`."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -79,6 +80,45 @@ def published_groups(
         for one in published.settings
     ]
     return [group for group in groups if group.rows]
+
+
+def published_columns(
+    path: Path | None,
+    columns: Sequence[Sequence[str]],
+    metric: str,
+    show: Literal["verified", "all"],
+) -> list[Group]:
+    """The reported rows under columns of several metrics.
+
+    Args:
+        path: the YAML file, None for the bundled one.
+        columns: the tasks of each: one, several to average, or none for another metric.
+        metric: of the columns that have tasks.
+        show: as for `published_groups`.
+
+    Raises:
+        InputError: as for `published_groups`.
+    """
+    tasks = list(dict.fromkeys(task for column in columns for task in column))
+    groups = []
+    for group in published_groups(path, tasks, metric, show):
+        rows = []
+        for row in group.rows:
+            at = dict(zip(tasks, row.cells[:-1], strict=True))
+            cells = tuple(_over([at[task] for task in column]) for column in columns)
+            if any(cells):
+                rows.append(replace(row, cells=cells))
+        if rows:
+            groups.append(replace(group, rows=tuple(rows)))
+    return groups
+
+
+def _over(cells: Sequence[Cell | None]) -> Cell | None:
+    """One cell as it is, several averaged."""
+    known = [cell for cell in cells if cell is not None]
+    if len(cells) == 1 or not known:
+        return known[0] if known else None
+    return _average(cells, known[0].decimals)
 
 
 def _read(path: Path) -> _Published:

@@ -23,6 +23,10 @@ _TEX = {
     "^": r"\textasciicircum{}",
     "±": r"$\pm$",
     "→": r"$\rightarrow$",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "≥": r"$\geq$",
+    "≤": r"$\leq$",
     "†": r"$\dagger$",
     "–": "--",
     **{char: f"\\{char}" for char in "&%$#_{}"},
@@ -130,8 +134,13 @@ def _environment(form: str) -> "Environment":
 def _csv(table: Content) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    fields = ("value", "ci_low", "ci_high", "sd", "n", "unverified", "best")
-    names = [f"{column} {name}" for column in table.columns for name in fields]
+    fields = ["value", "ci_low", "ci_high", "sd", "n", "unverified", "best"]
+    if any(
+        cell and cell.bound for group in table.groups for row in group.rows for cell in row.cells
+    ):
+        fields.append("bound")
+    columns = [column.rstrip(" ↑↓") for column in table.columns]
+    names = [f"{column} {name}" for column in columns for name in fields]
     writer.writerow(["setting", "row", "kind", *names, "source", "note"])
     for group in table.groups:
         for row in group.rows:

@@ -1,0 +1,164 @@
+"""What the columns of a table show: `columns=` words become metrics over tasks."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from kdbench.config import TableSettings
+from kdbench.errors import InputError
+from kdbench.registry import nearest
+from kdbench.store import MetricResult
+from kdbench.stored import StoredRun
+from kdbench.task import TITLES
+
+Direction = Literal["higher", "lower", "none"]
+AVERAGE = "AVG"
+_ARROWS = {"higher": " ↑", "lower": " ↓", "none": ""}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: a metric of one task, or its plain mean over several.
+
+    Attributes:
+        name: in its title.
+        metric: name of the result.
+        tasks: whose numbers it rests on.
+        mean: whether it is a mean over them.
+        unit: of the metric.
+        direction: which way is better.
+        judged: whether the title tells the direction.
+    """
+
+    name: str
+    metric: str
+    tasks: tuple[str, ...]
+    mean: bool
+    unit: str = "points"
+    direction: Direction = "higher"
+    judged: bool = False
+
+    @property
+    def title(self) -> str:
+        """The header."""
+        return self.name + (_ARROWS[self.direction] if self.judged else "")
+
+    @property
+    def meaning(self) -> str:
+        """What it shows, for the notes."""
+        what = f"{self.metric}, {self.unit}"
+        if self.name != self.metric:
+            what = f"{self.name}: {what}"
+        return f"{what}, mean over {', '.join(self.tasks)}" if self.mean else what
+
+    def parts(self, run: StoredRun) -> list[MetricResult | None]:
+        """The metric in a run's results, by task; None where there is no such result."""
+        results = (run.results.get(task) for task in self.tasks)
+        return [None if one is None else one.metrics.get(self.metric) for one in results]
+
+
+def plain_columns(settings: TableSettings, runs: Sequence[StoredRun]) -> tuple[Column, ...]:
+    """The tasks, and their average, of one metric."""
+    metric, tasks = settings.metric, settings.tasks
+    unit: str = "points"
+    direction: Direction = "higher"
+    for run in runs:  # of several versions of a metric the last one read names the unit
+        known = [part for part in _metric_of(run, tasks, metric) if part.value is not None]
+        if known:
+            unit, direction = known[0].unit, cast(Direction, known[0].direction)
+    each = [Column(TITLES.get(t, t), metric, (t,), False, unit, direction) for t in tasks]
+    return (*each, Column(AVERAGE, metric, tasks, True, unit, direction))
+
+
+def _metric_of(run: StoredRun, tasks: Iterable[str], metric: str) -> list[MetricResult]:
+    results = [run.results[task] for task in tasks if task in run.results]
+    return [one.metrics[metric] for one in results if metric in one.metrics]
+
+
+def chosen_columns(settings: TableSettings, runs: Sequence[StoredRun]) -> tuple[Column, ...]:
+    """The columns that `columns=` names.
+
+    Raises:
+        InputError: a word that is neither a task nor a metric.
+    """
+    words = _Words(settings, runs)
+    return tuple(words.column(word) for word in dict.fromkeys(settings.columns))
+
+
+class _Words:
+    """The words that `columns=` can hold."""
+
+    def __init__(self, settings: TableSettings, runs: Sequence[StoredRun]):
+        self._settings = settings
+        results = [one for run in runs for one in run.results.values()]
+        self._tasks = {*settings.tasks, *TITLES, *(one.task for one in results)}
+        self._metrics: dict[str, MetricResult] = {}
+        for one in results:
+            self._metrics.update(one.metrics)
+
+    def column(self, word: str) -> Column:
+        task, colon, metric = word.partition(":")
+        if colon and task not in self._tasks:
+            raise InputError(f"columns={word}: task '{task}': {nearest(task, self._tasks)}")
+        if colon:
+            name = self._name(metric, word)
+            return self._make(f"{TITLES.get(task, task)} {name}", name, (task,), mean=False)
+        shown = self._settings.metric
+        if word == AVERAGE:
+            return self._make(word, self._name(shown, word), self._settings.tasks, mean=True)
+        if word in self._tasks:
+            name = self._name(shown, word)
+            return self._make(TITLES.get(word, word), name, (word,), mean=False)
+        name = self._name(word, word)
+        return self._make(name, name, self._settings.tasks, mean=True)
+
+    def _make(self, name: str, metric: str, tasks: tuple[str, ...], mean: bool) -> Column:
+        unit, direction = self._kind(metric)
+        return Column(name, metric, tasks, mean, unit, direction, judged=True)
+
+    def _name(self, metric: str, word: str) -> str:
+        name = result_name(metric, self._metrics)
+        if name is None:
+            known = {AVERAGE, *self._tasks, *self._metrics, *_registered()}
+            raise InputError(f"columns={word}: no task or metric: {nearest(metric, known)}")
+        return name
+
+    def _kind(self, metric: str) -> tuple[str, Direction]:
+        if metric in self._metrics:
+            found = self._metrics[metric]
+            return found.unit, cast(Direction, found.direction)
+        from kdbench.metrics import metrics
+
+        kind = metrics.get(metric.partition("@")[0])
+        return kind.unit, kind.direction
+
+
+def result_name(word: str, known: Mapping[str, object]) -> str | None:
+    """The result that a word means: itself, or the headline of a bare fidelity metric.
+
+    Args:
+        word: such as `acceptance` or `top1@ref`.
+        known: names that results have.
+
+    Returns:
+        None for a word that is no metric.
+    """
+    if word in known:
+        return word
+    from kdbench.metrics import PositionMetric, metrics
+
+    base, at, where = word.partition("@")
+    if base not in _registered():
+        return None
+    kind = metrics.get(base)
+    if not issubclass(kind, PositionMetric):
+        return None if at else word
+    if not at:
+        return f"{base}@{kind.headline}"
+    return word if where in kind.sets else None
+
+
+def _registered() -> list[str]:
+    from kdbench.metrics import metrics
+
+    return metrics.names()

@@ -1,0 +1,427 @@
+"""The report's numbers are those of the results, by hand; its files say them and nothing else.
+
+Two models and three documents on each of two tasks, dolly and vicuna. On dolly the differences of
+ROUGE-L are 10, 20, 30 and those of acceptance 0.1, 0.2, 0.0; on vicuna -3, 0, -6 and 0.1, 0.0, 0.2.
+Answers, where there are any, are those of ten pairs: RR 5, RW 1, WR 1, WWs 1, WWd 2.
+"""
+
+import csv
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+import kdbench
+from kdbench.config import ReportSettings
+from kdbench.errors import InputError
+from kdbench.reports.correlations import correlations
+from kdbench.reports.findings import find, said
+from kdbench.reports.model import Axis, Number, Point, Student
+from kdbench.statistics import bootstrap_interval
+from kdbench.store import MetricResult, RunFolder, TaskResult
+
+TEACHER = {"name": "big", "sha256": "teacher", "top_k": None}
+KINDS = {
+    "rougeL": ("points", "higher"),
+    "acceptance@student": ("rate", "higher"),
+    "fkl@teacher": ("nats", "lower"),
+    "answer_accuracy": ("rate", "higher"),
+    "answer_agreement": ("rate", "higher"),
+    "response_length": ("tokens", "none"),
+}
+SFT = {
+    "dolly": {"rougeL": [10, 20, 30], "acceptance@student": [0.5, 0.6, 0.7]},
+    "vicuna": {"rougeL": [9, 9, 9], "acceptance@student": [0.5, 0.5, 0.5]},
+}
+KD = {
+    "dolly": {"rougeL": [20, 40, 60], "acceptance@student": [0.6, 0.8, 0.7]},
+    "vicuna": {"rougeL": [6, 9, 3], "acceptance@student": [0.6, 0.5, 0.7]},
+}
+CELLS = {"rr": 0.5, "rw": 0.1, "wr": 0.1, "wws": 0.1, "wwd": 0.2}
+CURVE = {
+    "start": [0, 1],
+    "stop": [1, 2],
+    "value": [0.9, 0.8],
+    "ci_low": [0.85, None],
+    "ci_high": [0.95, None],
+    "n": [3, 1],
+}
+
+
+def result(name, value, **fields):
+    unit, direction = KINDS.get(name, ("rate", "none"))
+    known = {"ci_low": None, "ci_high": None, "seed_sd": None, "per_seed": {}, "n": 3}
+    return MetricResult(
+        value=value, unit=unit, direction=direction, version="1", **{**known, **fields}
+    )
+
+
+def put(results, name, tasks, method=None, teacher=TEACHER, ids=None, more=None, **run):
+    """A run with these numbers of documents; `more` are results of no document."""
+    folder = RunFolder(results / name / "run-1")
+    model = {"name": name, "sha256": f"sha of {name}", "parameters": 1000, **run.pop("model", {})}
+    record = {"method": method, "setting": None, "limit": None, "status": "complete", "tasks": {}}
+    folder.write_run({**record, "protocol": {"name": "minillm"}, "model": model})
+    for task, columns in tasks.items():
+        metrics = {
+            key: result(key, float(np.mean([v for v in values if v is not None])))
+            for key, values in columns.items()
+        }
+        metrics |= {key: result(key, value) for key, value in (more or {}).items()}
+        documents = {"id": list(ids or "abc"), **columns}
+        fingerprint = {"task": task, "prompts_sha256": run.get("prompts", "same")}
+        curves = run.get("curves") or {}
+        folder.write_task(
+            TaskResult(fingerprint, metrics, documents, {}, 0, "rougeL", teacher, curves)
+        )
+
+
+@pytest.fixture
+def results(tmp_path):
+    folder = tmp_path / "results"
+    put(folder, "sft", SFT, "SFT")
+    put(folder, "kd", KD, "KD")
+    return folder
+
+
+def found(results, **settings):
+    return find(ReportSettings(results=results, **{"baseline": "SFT", **settings}))
+
+
+def point(findings, model, task):
+    (one,) = (p for p in findings.points if (p.student.model, p.task) == (model, task))
+    return one
+
+
+def test_gain_change_and_quadrant_are_those_by_hand(results):
+    findings = found(results)
+    dolly, vicuna = (point(findings, "kd", task) for task in ("dolly", "vicuna"))
+    assert (dolly.gain.value, dolly.change.value) == pytest.approx((20, 0.1))
+    assert (vicuna.gain.value, vicuna.change.value) == pytest.approx((-3, 0.1))
+    assert (dolly.quadrant, vicuna.quadrant) == ("faithful gain", "faithful loss")
+    average = point(findings, "kd", "AVG")
+    assert (average.gain.value, average.change.value) == pytest.approx((8.5, 0.1))
+    assert average.gain.n == 6
+    assert (dolly.score.value, dolly.fidelity.value) == pytest.approx((40, 0.7))
+
+
+def test_the_interval_is_that_of_paired_differences(results):
+    gain = point(found(results), "kd", "dolly").gain
+    assert (gain.low, gain.high) == bootstrap_interval(np.array([10.0, 20.0, 30.0]))
+    assert (gain.low, gain.high, gain.n) == (10, 30, 3)
+
+
+def test_documents_are_matched_by_id_and_those_without_a_number_left_out(results):
+    shuffled = {"dolly": {"rougeL": [60, 20, 40], "acceptance@student": [None, 0.6, 0.8]}}
+    put(results, "kd", shuffled, "KD", ids="cab")
+    holed = {"dolly": {**SFT["dolly"], "rougeL": [10, None, 30]}}
+    put(results, "sft", holed, "SFT")
+    one = point(found(results), "kd", "dolly")
+    assert (one.gain.value, one.gain.n) == (pytest.approx(20), 2)
+    assert (one.change.value, one.change.n) == (pytest.approx(0.15), 2)
+
+
+def test_the_baseline_is_the_origin(results):
+    one = point(found(results), "sft", "dolly")
+    assert (one.gain.value, one.change.value, one.quadrant) == (0, 0, None)
+    assert found(results, baseline="sft").baseline.label == "SFT (sft)"
+
+
+def test_a_metric_of_which_less_is_better_changes_sign(results):
+    for name, values in (("sft", [0.5, 0.6, 0.7]), ("kd", [0.3, 0.4, 0.2])):
+        put(results, name, {"dolly": {"rougeL": [1, 2, 3], "fkl@teacher": values}}, name.upper())
+    one = point(found(results, fidelity="fkl"), "kd", "dolly")  # the headline set is @teacher
+    assert one.change.value == pytest.approx(0.3)
+    assert one.fidelity.value == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(
+    ("gain", "change", "quadrant"),
+    [
+        (1, 1, "faithful gain"),
+        (1, -1, "unfaithful gain"),
+        (-1, 1, "faithful loss"),
+        (-1, -1, "unfaithful loss"),
+        (0, 1, None),
+        (1, 0, None),
+    ],
+)
+def test_the_quadrants(gain, change, quadrant):
+    student = Student("m/r", "m", "m", "KD", None, False)
+    level = Number(1.0)
+    assert Point("t", student, level, level, Number(gain), Number(change)).quadrant == quadrant
+
+
+def test_the_example_of_ten_pairs(results):
+    shares = {f"answers_{name}": value for name, value in CELLS.items()}
+    more = {"answer_accuracy": 0.6, "answer_agreement": 0.6, "teacher_accuracy": 0.6, **shares}
+    put(results, "kd", KD, "KD", more=more)
+    findings = found(results, tasks=("dolly",))
+    (band,) = findings.band
+    assert (band.low, band.high) == pytest.approx((0.2, 1.0))
+    assert band.position == pytest.approx(0.5)
+    assert band.independent == pytest.approx(0.36)
+    (cells,) = findings.cells
+    assert {name: getattr(cells, name) for name in CELLS} == CELLS
+    assert cells.rr + cells.wws == pytest.approx(band.agreement.value)
+
+
+def test_curves_are_those_of_the_metric_of_fidelity_else_of_acceptance(results):
+    curves = {f"{name}@student": CURVE for name in ("acceptance", "top1")}
+    put(results, "kd", KD, "KD", curves=curves, more={"top1@student": 0.5, "rougeL_teacher": 1.0})
+    findings = found(results)
+    assert findings.curve == "acceptance"
+    first, second = (one for one in findings.curves if one.task == "dolly")
+    assert (first.where, first.start, first.stop, first.value) == ("student", 0, 1, 0.9)
+    assert (first.low, first.high, second.low, second.n) == (0.85, 0.95, None, 1)
+
+
+# Correlations
+
+
+def points(values):
+    """(run, task, fidelity, score, change, gain) as points."""
+    return [
+        Point(
+            task,
+            Student(run, run, run, run, None, False),
+            Number(score),
+            Number(fidelity),
+            Number(gain),
+            Number(change),
+        )
+        for run, task, fidelity, score, change, gain in values
+    ]
+
+
+HIGHER = Axis("m", "rate", "higher")
+
+
+def test_spearman_is_that_by_hand():
+    # Ranks of fidelity 1 2 3 4 5, of score 2 1 4 3 5: sum of d² is 4, rho 1 - 24 / 120 = 0.8.
+    rows = [
+        (f"r{i}", "t", i, score, -i, score)
+        for i, score in enumerate((20.0, 10.0, 40.0, 30.0, 50.0))
+    ]
+    levels, over_level, over_change = correlations(points(rows), HIGHER, HIGHER, True)
+    assert levels.rho == over_level.rho == pytest.approx(0.8)
+    assert over_change.rho == pytest.approx(-0.8)
+    assert (levels.n, levels.runs, levels.reason) == (5, 5, None)
+    assert levels.low < 0.8 < levels.high <= 1
+    lower = Axis("m", "nats", "lower")
+    assert correlations(points(rows), HIGHER, lower, True)[0].rho == pytest.approx(-0.8)
+
+
+def test_resamples_of_whole_runs_have_the_ranks_of_scipy():
+    from scipy.stats import spearmanr
+
+    from kdbench.reports.correlations import _resampled
+
+    rng = np.random.default_rng(3)
+    names = ["a", "a", "b", "c", "c", "d"]
+    one, other = rng.integers(0, 4, 6).astype(float), rng.normal(size=6)
+    values = _resampled(names, one, other)
+    times = np.random.default_rng(0).multinomial(4, np.full(4, 1 / 4), len(values))
+    for row in range(40):
+        places = np.repeat(np.arange(6), times[row][[0, 0, 1, 2, 2, 3]])
+        if np.ptp(one[places]) == 0 or np.ptp(other[places]) == 0:
+            assert np.isnan(values[row])
+        else:
+            expected = spearmanr(one[places], other[places]).statistic
+            assert values[row] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("rows", "rho", "reason"),
+    [
+        ([("a", "t", 1, 1, 1, 1), ("b", "t", 2, 2, 2, 2)], None, "fewer than 3 points"),
+        ([(f"r{i}", "t", 1, i, 1, i) for i in range(5)], None, "all values are equal"),
+        ([(f"r{i}", "t", i, i, i, i) for i in range(3)], 1, "no interval: fewer than 4 points"),
+        ([("r", f"t{i}", i, i, i, i) for i in range(5)], 1, "no interval: fewer than 3 runs"),
+    ],
+)
+def test_what_says_nothing_has_a_reason(rows, rho, reason):
+    first = correlations(points(rows), HIGHER, HIGHER, True)[0]
+    assert first.rho == (rho if rho is None else pytest.approx(rho))
+    assert (first.low, first.reason) == (None, reason)
+    assert reason in said(first)
+
+
+def test_baselines_and_averages_are_no_points_of_a_correlation(results):
+    put(results, "gkd", KD, "GKD")
+    levels, *_ = found(results).correlations
+    assert (levels.n, levels.runs) == (4, 2)
+    without = found(results, baseline=None).correlations
+    assert [one.of for one in without if one.task is None] == ["score and fidelity"]
+    assert without[0].n == 6
+
+
+# Which runs enter
+
+
+def test_the_teacher_itself_is_no_student(results):
+    put(results, "big", KD, "KD", model={"sha256": "teacher"})
+    findings = found(results)
+    assert [one.model for one in findings.students] == ["sft", "kd"]
+    assert findings.teacher == "big"
+
+
+def test_runs_of_other_prompts_or_teachers_are_left_out_and_named(results):
+    put(results, "other-prompts", KD, "GKD", prompts="other")
+    put(results, "other-teacher", KD, "GKD", teacher={"name": "x", "sha256": "x"})
+    put(results, "alone", KD, "GKD", teacher=None)
+    findings = found(results)
+    assert [one.model for one in findings.students] == ["sft", "kd"]
+    named = [line.partition("/")[0] for line in findings.left_out if "other prompts" in line]
+    assert named == ["other-prompts", "other-teacher"]
+
+
+def test_two_runs_of_one_label_are_told_apart(results):
+    folder = RunFolder(results / "kd" / "run-1")
+    (results / "kd").rename(results / "copy")
+    put(results, "kd", KD, "KD")
+    labels = [one.label for one in found(results).students]
+    assert len(labels) == len(set(labels)) == 3
+    assert folder.path.exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"baseline": "SFTT"}, "baseline=SFTT: did you mean 'SFT'"),
+        ({"tasks": ("doly",)}, "tasks=doly: did you mean 'dolly'"),
+        ({"score": "rougel"}, "score=rougel: no such result of these runs: did you mean 'rougeL'"),
+        ({"fidelity": "fkl"}, "fidelity=fkl: no such result of these runs"),
+        ({"fidelity": "response_length"}, "fidelity=response_length: has no better direction"),
+    ],
+)
+def test_a_wrong_setting_is_told_the_way_out(results, settings, says):
+    put(results, "kd", KD, "KD", more={"response_length": 3.0})
+    with pytest.raises(InputError, match=f"^{re.escape(says)}"):
+        found(results, **settings)
+
+
+def test_a_baseline_of_two_runs_is_refused(results):
+    put(results, "sft-2", SFT, "SFT")
+    with pytest.raises(InputError, match=r"baseline=SFT: 2 runs have this name: sft/run-1, sft-2/"):
+        found(results)
+    assert found(results, baseline="sft-2").baseline.model == "sft-2"
+
+
+def test_no_run_beside_a_teacher_is_an_error(tmp_path):
+    with pytest.raises(InputError, match="no run was measured beside a teacher; run kdbench eval"):
+        found(tmp_path / "none")
+    put(tmp_path, "kd", KD, teacher=None)
+    with pytest.raises(InputError, match="no run was measured beside a teacher"):
+        found(tmp_path)
+    put(tmp_path, "big", KD, model={"sha256": "teacher"})
+    with pytest.raises(InputError, match="only the teacher itself"):
+        found(tmp_path)
+
+
+# Files
+
+
+@pytest.fixture
+def rich(results):
+    """A name that is markup, curves and answers."""
+    shares = {f"answers_{name}": value for name, value in CELLS.items()}
+    more = {"answer_accuracy": 0.6, "answer_agreement": 0.6, "teacher_accuracy": 0.6, **shares}
+    exposure = {"stop": [1, 2], "value": [0.0, 5.0], "n": [3, 1]}
+    curves = {"acceptance@ref": CURVE, "acceptance@student": CURVE, "exposure_error": exposure}
+    put(results, "_<b>&$x$", KD, '"><script>alert(1)</script>', more=more, curves=curves)
+    return results
+
+
+PICTURES = ("gain", "band", "cells", "by_token", "exposure")
+
+
+def test_equal_results_give_equal_bytes(rich, tmp_path):
+    for out in ("one", "two"):
+        kdbench.report(results=rich, out=tmp_path / out, baseline="SFT")
+    files = sorted(path.name for path in (tmp_path / "one").iterdir())
+    endings = ("png", "svg", "csv")
+    assert set(files) == {f"{p}.{e}" for p in PICTURES for e in endings} | {
+        "index.html",
+        "report.json",
+    }
+    for name in files:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_every_number_stands_in_the_csv_and_the_json(rich, tmp_path):
+    report = kdbench.report(results=rich, out=tmp_path / "out", baseline="SFT")
+    assert all(path.exists() for path in report.files)
+    with (tmp_path / "out" / "gain.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    (row,) = (one for one in rows if (one["model"], one["task"]) == ("kd", "dolly"))
+    assert (float(row["gain"]), float(row["gain_low"]), float(row["gain_high"])) == (20, 10, 30)
+    assert (float(row["change"]), row["quadrant"]) == (0.1, "faithful gain")
+    content = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
+    assert content["gain"]["gain"] == [float(one["gain"]) for one in rows]
+    assert content["settings"]["baseline"] == "SFT"
+    of_all = content["correlations"]["gain and change of fidelity, all tasks"]
+    assert (of_all["n"], of_all["runs"]) == (4, 2)
+
+
+class _Tags(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.found, self.elsewhere = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append(tag)
+        for key, value in attrs:
+            if key in ("src", "href", "xlink:href") and not (value or "").startswith("#"):
+                self.elsewhere.append(value)
+
+
+def test_the_page_escapes_names_and_loads_nothing(rich, tmp_path):
+    kdbench.report(results=rich, out=tmp_path / "out", baseline="SFT")
+    text = (tmp_path / "out" / "index.html").read_text("utf-8")
+    tags = _Tags()
+    tags.feed(text)
+    assert not {"script", "b", "img", "link", "iframe"} & set(tags.found)
+    assert tags.elsewhere == []
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert tags.found.count("figure") == len(PICTURES)
+    ids = re.findall(r'\bid="([^"]*)"', text)
+    assert len(ids) == len(set(ids))
+
+
+def test_without_a_baseline_there_is_no_gain_and_that_is_said(rich, tmp_path):
+    out = tmp_path / "out"
+    kdbench.report(results=rich, out=out, baseline="SFT")
+    report = kdbench.report(results=rich, out=out)
+    assert not (out / "gain.png").exists()  # that of the earlier report is gone
+    assert "gain: needs baseline=, the model that learned without a teacher" in (
+        report.findings.left_out
+    )
+    assert "gain: needs baseline=" in (out / "index.html").read_text("utf-8")
+    content = json.loads((out / "report.json").read_text("utf-8"))
+    assert set(content["gain"]["gain"]) == {None}
+
+
+def test_pictures_without_numbers_are_left_out(results, tmp_path):
+    report = kdbench.report(results=results, out=tmp_path / "out", baseline="SFT", level=True)
+    names = {path.name for path in report.files}
+    assert names == {"gain.png", "gain.svg", "gain.csv", "report.json", "index.html"}
+    said_so = " ".join(report.findings.left_out)
+    assert all(f"{name}: no" in said_so for name in ("band", "cells", "by_token", "exposure"))
+
+
+def test_the_verb_names_its_files(results, tmp_path):
+    from typer.testing import CliRunner
+
+    from kdbench.cli import app
+
+    out = tmp_path / "out"
+    words = [f"results={results}", f"out={out}", "baseline=SFT"]
+    done = CliRunner().invoke(app, ["report", *words])
+    assert done.exit_code == 0
+    assert f"{out}/gain.png\n" in done.output
+    assert "Spearman of score and fidelity, all tasks: none (n = 2, 1 runs; " in done.output
+    done = CliRunner().invoke(app, ["report", f"results={tmp_path / 'none'}"])
+    assert done.exit_code == 2

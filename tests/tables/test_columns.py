@@ -1,0 +1,229 @@
+"""`columns=`: several metrics in one table, each with its own unit, direction and origin."""
+
+import csv
+import io
+
+import pytest
+
+from kdbench.config import TableSettings
+from kdbench.errors import InputError
+from kdbench.store import MetricResult, RunFolder, TaskResult
+from kdbench.tables import build_table
+
+BASELINES = """
+schema: 1
+metric: rougeL
+columns: [dolly, vicuna]
+sources:
+  page: {title: A page, url: https://x.org}
+settings:
+  - id: big-to-small
+    title: Big → small, by hand
+    teacher: big
+    student: small
+    rows:
+      - {method: GKD, role: student, source: page, certainty: verified, decimals: 2,
+         values: {dolly: 24.0, vicuna: 16.0}}
+      - {method: half, role: student, source: page, certainty: verified, decimals: 1,
+         values: {dolly: 20.0}}
+"""
+KINDS = {
+    "rougeL": ("points", "higher"),
+    "acceptance@student": ("rate", "higher"),
+    "fkl@teacher": ("nats", "lower"),
+    "entropy_ratio@ref": ("ratio", "none"),
+}
+TWO = ("dolly", "vicuna")
+
+
+@pytest.fixture
+def results(tmp_path):
+    (tmp_path / "published.yaml").write_text(BASELINES, encoding="utf-8")
+    return tmp_path / "results"
+
+
+def put(results, name, values, teacher="big", sha=None, version="1", method=None, **more):
+    """A run with these values of metrics on both tasks; a string is why there is none."""
+    folder = RunFolder(results / name / "run-1")
+    folder.write_run(
+        {
+            "model": {"name": name, "sha256": sha or name},
+            "method": method,
+            "setting": None,
+            "protocol": {"name": "minillm"},
+            "limit": None,
+            "status": "complete",
+            "tasks": {},
+        }
+    )
+    for task in TWO:
+        metrics = {}
+        for key, value in values.items():
+            unit, direction = KINDS[key]
+            reason = value if isinstance(value, str) else None
+            number = None if reason else value + (1 if task == "vicuna" else 0)
+            metrics[key] = MetricResult(
+                *(number, number, number, None, {}, 9),
+                unit=unit,
+                direction=direction,
+                version=version,
+                reason=reason,
+                **(more if "@" in key else {}),
+            )
+        of_teacher = {"name": teacher, "sha256": teacher} if teacher else None
+        fingerprint = {"task": task, "prompts_sha256": "same"}
+        folder.write_task(TaskResult(fingerprint, metrics, {"id": []}, {}, 0, "rougeL", of_teacher))
+
+
+def draw(results, *columns, **settings):
+    settings = {"tasks": TWO, "published": "none", "error": "none", **settings}
+    return build_table(
+        TableSettings(
+            results=results,
+            columns=columns,
+            baselines=results.parent / "published.yaml",
+            **settings,
+        )
+    )
+
+
+def shown(table):
+    return [[table.text(cell) for cell in row.cells] for g in table.groups for row in g.rows]
+
+
+def labels(table):
+    return [[row.label for row in group.rows] for group in table.groups]
+
+
+def best(table, column):
+    return [
+        row.label
+        for group in table.groups
+        for row in group.rows
+        if row.cells[column] is not None and row.cells[column].best
+    ]
+
+
+FULL = {"rougeL": 20.0, "acceptance@student": 0.25, "fkl@teacher": 0.5, "entropy_ratio@ref": 2.0}
+
+
+def test_a_word_is_a_task_the_average_a_metric_or_both(results):
+    put(results, "a", FULL)
+    table = draw(results, "dolly", "AVG", "acceptance", "fkl", "vicuna:fkl@teacher")
+    titles = ("Dolly ↑", "AVG ↑", "acceptance@student ↑", "fkl@teacher ↓", "Vicuna fkl@teacher ↓")
+    assert table.columns == titles
+    assert shown(table) == [["20.00", "20.50", "0.750", "1.000", "1.500"]]
+
+
+def test_every_column_says_its_unit_and_has_its_own_decimals_and_arrow(results):
+    put(results, "a", FULL)
+    table = draw(results, "rougeL", "acceptance", "entropy_ratio@ref")
+    assert table.columns == ("rougeL ↑", "acceptance@student ↑", "entropy_ratio@ref")
+    assert shown(table) == [["20.50", "0.750", "2.50"]]
+    notes = table.notes()
+    assert notes[:4] == [
+        "rougeL, points, mean over dolly, vicuna.",
+        "acceptance@student, rate, mean over dolly, vicuna.",
+        "entropy_ratio@ref, ratio, mean over dolly, vicuna.",
+        "↑: higher is better, ↓: lower is better.",
+    ]
+
+
+def test_best_is_by_each_columns_own_direction(results):
+    put(results, "a", FULL)
+    put(results, "b", {**FULL, "rougeL": 21.0, "fkl@teacher": 0.6})
+    table = draw(results, "rougeL", "fkl", "entropy_ratio@ref")
+    assert [best(table, column) for column in range(3)] == [["b"], ["a"], []]
+
+
+def test_the_teacher_itself_is_never_best(results):
+    put(results, "a", FULL)
+    put(results, "b", {**FULL, "acceptance@student": 0.3})
+    put(results, "big", {**FULL, "acceptance@student": 1.0}, sha="big")
+    table = draw(results, "acceptance")
+    assert labels(table) == [["big", "a", "b"]]
+    assert best(table, 0) == ["b"]
+
+
+@pytest.mark.parametrize(("bound", "mark"), [("lower", "≥"), ("upper", "≤")])
+def test_a_bound_is_shown_as_one_and_not_ranked(results, bound, mark):
+    put(results, "a", FULL, bound=bound)
+    put(results, "b", {**FULL, "acceptance@student": 0.3})
+    table = draw(results, "acceptance", "dolly:acceptance", "rougeL")
+    assert shown(table)[0] == [f"{mark}0.750", f"{mark}0.250", "20.50"]
+    assert best(table, 0) == []
+    assert any(note.startswith("≥, ≤: a bound") for note in table.notes())
+    (row, _) = csv.DictReader(io.StringIO(table.render("csv")))
+    assert (row["acceptance@student bound"], row["rougeL bound"]) == (bound, "")
+    assert (r"$\geq$0.750" if mark == "≥" else r"$\leq$0.750") in table.render("tex")
+    assert r"acceptance@student $\uparrow$" in table.render("tex")
+
+
+def test_why_a_cell_is_empty_stands_in_the_rows_note(results):
+    why = "student and teacher have different tokenizers"
+    put(results, "a", {**FULL, "acceptance@student": why, "fkl@teacher": why})
+    put(results, "b", {"rougeL": 30.0}, teacher=None)
+    table = draw(results, "rougeL", "acceptance", "fkl")
+    assert shown(table) == [["20.50", "", ""], ["30.50", "", ""]]
+    notes = [row.note for row in table.groups[0].rows]
+    assert notes == [f"acceptance@student, fkl@teacher: {why}", ""]
+
+
+def test_rows_beside_different_teachers_never_share_a_group(results):
+    put(results, "a", FULL)
+    put(results, "b", FULL, teacher="other")
+    put(results, "c", {"rougeL": 1.0}, teacher=None)
+    assert labels(draw(results, "rougeL", "acceptance")) == [["a", "c"], ["b"]]
+    assert labels(draw(results, "rougeL")) == [["a", "b", "c"]]
+    table = draw(results, metric="acceptance@student")
+    assert labels(table) == [["a"], ["b"]]
+
+
+def test_rows_of_another_metric_version_never_share_a_group(results):
+    put(results, "a", FULL)
+    put(results, "b", FULL, version="2")
+    assert labels(draw(results, "rougeL", "acceptance")) == [["a"], ["b"]]
+
+
+def test_published_rows_fill_what_they_have(results):
+    put(results, "a", FULL)
+    table = draw(results, "acceptance", "dolly", "AVG", "vicuna:rougeL", published="verified")
+    assert labels(table) == [["a"], ["GKD", "half"]]
+    assert shown(table)[1:] == [["", "24.00", "20.00", "16.00"], ["", "20.0", "", ""]]
+    assert labels(draw(results, "acceptance", published="verified")) == [["a"]]
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("doly", "columns=doly: no task or metric: did you mean 'dolly'"),
+        ("acceptence", "columns=acceptence: no task or metric: did you mean 'acceptance'"),
+        ("acceptance@nowhere", "columns=acceptance@nowhere: no task or metric: "),
+        ("rougeL@ref", "columns=rougeL@ref: no task or metric: "),
+        ("doly:rougeL", "columns=doly:rougeL: task 'doly': did you mean 'dolly'"),
+        ("dolly:rogueL", "columns=dolly:rogueL: no task or metric: did you mean 'rougeL'"),
+    ],
+)
+def test_an_unknown_word_is_told_the_nearest(results, word, says):
+    put(results, "a", FULL)
+    with pytest.raises(InputError) as caught:
+        draw(results, word)
+    assert str(caught.value).startswith(says)
+
+
+def test_a_metric_that_no_run_has_is_an_empty_column(results):
+    put(results, "a", FULL)
+    table = draw(results, "rougeL", "rkl")
+    assert table.columns == ("rougeL ↑", "rkl@student ↓")
+    assert shown(table) == [["20.50", ""]]
+    with pytest.raises(InputError, match="no result with columns=rkl, and no published row"):
+        draw(results, "rkl")
+
+
+def test_without_columns_nothing_of_this_is_shown(results):
+    put(results, "a", {**FULL, "acceptance@student": "why"})
+    table = draw(results)
+    assert table.columns == ("Dolly", "Vicuna", "AVG")
+    assert table.notes()[0] == "rougeL, points."
+    assert table.groups[0].rows[0].note == ""
+    assert "bound" not in table.render("csv")
