@@ -160,7 +160,7 @@ def _line(record: Mapping[str, Any]) -> str:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, float):
-        return round(value, 6) if math.isfinite(value) else None
+        return round(value, 6) + 0.0 if math.isfinite(value) else None  # + 0.0: no -0.0
     if isinstance(value, Mapping):
         return {str(key): _plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):

@@ -10,6 +10,7 @@ Source: the training losses of the same names (`kdbench.divergence`); Leviathan 
         (acceptance); Schulman 2020 (k1, k3).
 """
 
+import math
 from typing import TYPE_CHECKING
 
 from kdbench import divergence
@@ -34,7 +35,7 @@ class ForwardKL(TokenMetric):
 
     def values(self, at: Positions) -> "torch.Tensor":
         """0 and above."""
-        return divergence.forward_kl(at.log_p, at.log_q)
+        return divergence.forward_kl(at.log_p, at.log_q).clamp(min=0)  # rounding, at most
 
 
 @metrics.register("rkl")
@@ -50,7 +51,7 @@ class ReverseKL(TokenMetric):
 
     def values(self, at: Positions) -> "torch.Tensor":
         """0 and above."""
-        return divergence.reverse_kl(at.log_p, at.log_q)
+        return divergence.reverse_kl(at.log_p, at.log_q).clamp(min=0)
 
 
 @metrics.register("jsd")
@@ -66,7 +67,7 @@ class JensenShannon(TokenMetric):
 
     def values(self, at: Positions) -> "torch.Tensor":
         """0 to ln 2."""
-        return divergence.generalised_jsd(at.log_p, at.log_q)
+        return divergence.generalised_jsd(at.log_p, at.log_q).clamp(0, math.log(2))
 
 
 @metrics.register("tvd")
@@ -142,4 +143,4 @@ def _log_ratio(at: Positions) -> "torch.Tensor":
 
 
 def _total_variation(at: Positions) -> "torch.Tensor":
-    return divergence.total_variation(at.log_p, at.log_q).clamp(0, 1)  # rounding, at most
+    return divergence.total_variation(at.log_p, at.log_q).clamp(0, 1)
