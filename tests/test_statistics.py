@@ -16,6 +16,8 @@ from kdbench.statistics import (
     corpus_estimate,
     document_means,
     estimate,
+    pooled_estimate,
+    pooled_interval,
 )
 
 _SCORES = st.one_of(st.none(), st.floats(0, 100))
@@ -190,3 +192,132 @@ def test_the_interval_of_the_average_is_that_of_a_joint_bootstrap():
     low, high = np.quantile(np.mean(means, axis=0), [0.025, 0.975])
     assert (result.ci_low, result.ci_high) == pytest.approx((low, high), abs=0.05 * (high - low))
     assert result.ci_high - result.ci_low == pytest.approx(high - low, rel=0.05)
+
+
+# Functions of sums
+
+
+def ratio(sums):
+    return sums[..., 0] / np.where(sums[..., 1] == 0, np.nan, sums[..., 1])
+
+
+def summed(values, counts=None):
+    """What each prompt adds to a mean: its sum and its count."""
+    counts = np.ones(len(values)) if counts is None else counts
+    return np.stack([np.asarray(values) * counts, counts], axis=1)
+
+
+def test_a_ratio_of_sums_weighs_prompts_by_their_count():
+    result = pooled_estimate({1: summed([1.0, 4.0], np.array([3.0, 1.0]))}, ratio)
+    assert result.value == pytest.approx(7 / 4)
+    assert (result.n, result.per_seed, result.seed_sd) == (2, {"1": 7 / 4}, None)
+    assert (result.ci_low, result.ci_high) == (1.0, 4.0)
+
+
+def test_where_counts_are_equal_a_ratio_of_sums_is_the_mean():
+    scores = {seed: list(skewed(40, seed)) for seed in (1, 2, 3)}
+    plain = estimate(scores)
+    for count in (1.0, 7.0):
+        sums = {seed: summed(each, np.full(40, count)) for seed, each in scores.items()}
+        pooled = pooled_estimate(sums, ratio)
+        assert pooled.value == pytest.approx(plain.value)
+        assert pooled.per_seed == pytest.approx(plain.per_seed)
+        assert pooled.seed_sd == pytest.approx(plain.seed_sd)
+        assert pooled.n == plain.n
+        # Other draws of the same resampling.
+        slack = 0.1 * (plain.ci_high - plain.ci_low)
+        assert pooled.ci_low == pytest.approx(plain.ci_low, abs=slack)
+        assert pooled.ci_high == pytest.approx(plain.ci_high, abs=slack)
+
+
+@pytest.mark.parametrize("n", [2, 3, 80, 1700])
+def test_the_pooled_interval_of_a_mean_is_the_interval_of_the_mean(n):
+    values = skewed(n)
+    expected = bootstrap_interval(values)
+    slack = 0.15 * values.std() / math.sqrt(n)
+    assert pooled_interval(summed(values), ratio) == pytest.approx(expected, abs=slack)
+
+
+def test_the_pooled_interval_of_a_ratio_is_that_of_scipy():
+    rng = np.random.default_rng(3)
+    counts = rng.integers(1, 30, 60).astype(float)
+    sums = summed(skewed(60), counts)
+    theirs = bootstrap(
+        (sums[:, 0], sums[:, 1]),
+        lambda a, b, axis: a.sum(axis=axis) / b.sum(axis=axis),
+        paired=True,
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        method="percentile",
+        rng=np.random.default_rng(1),
+    ).confidence_interval
+    low, high = pooled_interval(sums, ratio)
+    slack = 0.05 * (theirs.high - theirs.low)
+    assert (low, high) == pytest.approx(tuple(theirs), abs=slack)
+
+
+def test_seeds_are_summed_before_prompts_are_resampled():
+    # Each prompt's ratio is 5 whatever its seeds do, so nothing is left to resample.
+    sums = {1: summed([0.0, 10.0, 4.0]), 2: summed([10.0, 0.0, 6.0])}
+    result = pooled_estimate(sums, ratio)
+    assert (result.ci_low, result.value, result.ci_high) == (5, 5, 5)
+    assert result.per_seed == {"1": pytest.approx(14 / 3), "2": pytest.approx(16 / 3)}
+
+
+def test_where_a_resample_is_undefined_there_is_no_interval():
+    result = pooled_estimate({1: np.array([[3.0, 2.0], [1.0, 0.0], [2.0, 0.0]])}, ratio)
+    assert result.value == 3.0
+    assert (result.ci_low, result.ci_high, result.n) == (None, None, 3)
+
+
+def test_where_the_whole_is_undefined_there_is_no_number():
+    result = pooled_estimate({1: np.zeros((3, 2)), 2: np.zeros((3, 2))}, ratio)
+    assert (result.value, result.ci_low, result.ci_high, result.seed_sd) == (None,) * 4
+    assert (result.per_seed, result.n) == ({"1": None, "2": None}, 0)
+    # One seed may be undefined where the whole is not.
+    holed = pooled_estimate({1: summed([1.0, 2.0]), 2: np.zeros((2, 2))}, ratio)
+    assert holed.per_seed == {"1": 1.5, "2": None}
+    assert (holed.value, holed.seed_sd) == (1.5, None)
+
+
+def test_one_prompt_has_no_pooled_interval():
+    result = pooled_estimate({1: np.array([[3.0, 2.0], [0.0, 0.0]])}, ratio)
+    assert (result.value, result.ci_low, result.n) == (1.5, None, 1)
+    assert pooled_estimate({1: np.zeros((3, 2))}, ratio, n=3).n == 3
+
+
+def test_several_intervals_at_once_are_those_one_by_one():
+    columns = np.random.default_rng(0).uniform(1, 2, (30, 6))
+
+    def ratios(sums):
+        return sums[..., :3] / sums[..., 3:]
+
+    low, high = pooled_interval(columns, ratios)
+    assert low.shape == high.shape == (3,)
+    for place in range(3):
+        one = pooled_interval(columns[:, [place, place + 3]], ratio)
+        assert (low[place], high[place]) == pytest.approx(one)
+
+
+def test_one_undefined_interval_does_not_spoil_the_others():
+    columns = np.array([[1.0, 1.0, 1.0, 1.0], [2.0, 2.0, 1.0, 0.0], [3.0, 0.0, 1.0, 0.0]])
+
+    def ratios(sums):
+        return sums[..., :2] / np.where(sums[..., 2:] == 0, np.nan, sums[..., 2:])
+
+    low, high = pooled_interval(columns, ratios)
+    assert np.isfinite([low[0], high[0]]).all()
+    assert not np.isfinite([low[1], high[1]]).any()
+
+
+def test_equal_sums_give_an_equal_pooled_interval():
+    sums = summed(skewed(50))
+    assert pooled_interval(sums, ratio) == pooled_interval(sums.copy(), ratio)
+
+
+def test_a_long_set_of_sums_is_resampled_in_chunks_with_the_same_spread():
+    values = np.arange(1700.0)
+    low, high = pooled_interval(summed(values), ratio)
+    half = 1.96 * values.std() / math.sqrt(len(values))
+    assert (high - low) / 2 == pytest.approx(half, rel=0.04)
+    assert (high + low) / 2 == pytest.approx(values.mean(), abs=0.05 * half)

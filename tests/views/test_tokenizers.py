@@ -11,7 +11,7 @@ from transformers import AutoTokenizer
 
 from kdbench.errors import InputError
 from kdbench.toy.models import World
-from kdbench.views.tokenizers import check_same_tokens
+from kdbench.views.tokenizers import SharedTokens, check_same_tokens, shared_tokens
 
 
 def changed(world: World, folder: Path, change: Callable[[dict[str, Any]], None]) -> Any:
@@ -102,3 +102,72 @@ def test_the_line_says_what_else_can_be_done(tokenizer: Any, world: World, tmp_p
     line = difference(tokenizer, changed(world, tmp_path / "other", without_merges))
     assert "method=seqkd does not" in line
     assert line.startswith("student and teacher have different tokenizers")
+
+
+# What two tokenizers share, for metrics
+
+
+def test_the_same_tokenizer_shares_all_its_tokens(tokenizer: Any, world: World) -> None:
+    teacher = AutoTokenizer.from_pretrained(world.teacher)
+    assert shared_tokens(tokenizer, teacher) == SharedTokens(len(tokenizer), True)
+
+
+def test_tokens_behind_the_others_last_one_are_not_shared(
+    tokenizer: Any, world: World, tmp_path: Path
+) -> None:
+    other = changed(world, tmp_path / "other", lambda content: None)
+    other.add_tokens(["<one>", "<two>"])
+    expected = SharedTokens(len(tokenizer), True)
+    assert shared_tokens(tokenizer, other) == expected
+    assert shared_tokens(other, tokenizer) == expected
+
+
+def test_tokens_of_ones_own_on_both_sides_do_not_compare(
+    tokenizer: Any, world: World, tmp_path: Path
+) -> None:
+    ours, its = (changed(world, tmp_path / name, lambda content: None) for name in "ab")
+    ours.add_tokens(["<ours>"])
+    its.add_tokens(["<its>", "<more>"])
+    for pair in ((ours, its), (its, ours)):
+        found = shared_tokens(*pair)
+        assert found.size == 0
+        assert found.difference
+
+
+def test_a_token_with_another_id_does_not_compare(
+    tokenizer: Any, world: World, tmp_path: Path
+) -> None:
+    other = changed(world, tmp_path / "other", swap)
+    ids = tokenizer.get_vocab()
+    found = shared_tokens(tokenizer, other)
+    quote = '"'
+    assert found == SharedTokens(0, True, f"'!' is {ids['!']} and {ids[quote]}")
+    other.add_tokens(["<more>"])
+    assert shared_tokens(tokenizer, other).size == 0
+    assert shared_tokens(other, tokenizer).size == 0
+
+
+def test_other_merges_do_not_compare(tokenizer: Any, world: World, tmp_path: Path) -> None:
+    other = changed(world, tmp_path / "other", without_merges)
+    expected = SharedTokens(0, True, "the same vocabulary, other merges")
+    assert shared_tokens(tokenizer, other) == expected
+    other.add_tokens(["<more>"])
+    assert shared_tokens(other, tokenizer).size == 0
+
+
+def test_another_end_is_told_but_compares(tokenizer: Any, world: World, tmp_path: Path) -> None:
+    other = changed(world, tmp_path / "other", lambda content: None)
+    other.eos_token = other.pad_token
+    assert shared_tokens(tokenizer, other) == SharedTokens(len(tokenizer), False)
+    other.add_tokens(["<end>"])
+    other.eos_token = "<end>"
+    for pair in ((tokenizer, other), (other, tokenizer)):
+        assert shared_tokens(*pair) == SharedTokens(len(tokenizer), False)
+
+
+def test_a_token_behind_that_changes_how_words_are_cut_does_not_compare(
+    tokenizer: Any, world: World, tmp_path: Path
+) -> None:
+    other = changed(world, tmp_path / "other", lambda content: None)
+    other.add_tokens(["cats"])
+    assert shared_tokens(tokenizer, other).difference == "the same vocabulary, other merges"

@@ -231,3 +231,69 @@ def test_every_token_is_as_likely_under_the_uniform_view() -> None:
     logits = view.logits(view.states(Batch(ROWS)))
     assert logits.shape == (9, V)
     assert torch.equal(logits, torch.zeros(9, V))
+
+
+# Log-probabilities, for metrics
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_log_probs_are_the_softmax_of_the_models_own_logits(family: str) -> None:
+    model = make(family)
+    view = ModelView(model, V)
+    with torch.no_grad():
+        found, cut = view.log_probs(view.states(Batch(ROWS)))
+    expected = own_logits(model, ROWS).log_softmax(-1)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    assert found.dtype == torch.float32
+    assert cut.tolist() == [0] * 9
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2"])
+@pytest.mark.parametrize("kept", [1, V - 5, V])
+def test_a_padded_head_is_cut_before_the_softmax_and_its_mass_is_told(
+    family: str, kept: int
+) -> None:
+    model = make(family)
+    view = ModelView(model, kept)
+    with torch.no_grad():
+        found, cut = view.log_probs(view.states(Batch(ROWS)))
+    whole = own_logits(model, ROWS)
+    assert found.shape == (9, kept)
+    torch.testing.assert_close(found, whole[:, :kept].log_softmax(-1), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found.exp().sum(-1), torch.ones(9))
+    expected = whole.softmax(-1)[:, kept:].sum(-1)
+    torch.testing.assert_close(cut, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_padding_that_wins_every_softmax_takes_nothing_from_the_others() -> None:
+    small, large = make("llama"), make("llama")
+    large.resize_token_embeddings(V + 8, mean_resizing=False)
+    with torch.no_grad():
+        large.lm_head.weight[V:] = 0
+        large.lm_head.weight[V, :] = 1000.0
+        large.lm_head.weight[V + 1, :] = -1000.0  # whatever a state's sign, one of them wins
+        views = [ModelView(small, V), ModelView(large, V)]
+        (ours, none), (its, cut) = (view.log_probs(view.states(Batch(ROWS))) for view in views)
+    torch.testing.assert_close(ours, its)
+    assert none.tolist() == [0] * 9
+    assert cut.tolist() == pytest.approx([1] * 9)
+
+
+def test_log_probs_in_low_precision_are_still_a_float32_softmax() -> None:
+    model = make("llama").bfloat16()
+    view = ModelView(model, V - 2)
+    with torch.no_grad():
+        states = view.states(Batch(ROWS))
+        found, cut = view.log_probs(states)
+        logits = model.lm_head(states).float()
+    assert (found.dtype, cut.dtype) == (torch.float32, torch.float32)
+    torch.testing.assert_close(found, logits[:, : V - 2].log_softmax(-1), rtol=0, atol=1e-6)
+
+
+def test_log_probs_of_a_head_smaller_than_the_vocabulary_are_refused() -> None:
+    view = ModelView(make("llama"), V + 1)
+    with (
+        torch.no_grad(),
+        pytest.raises(InputError, match="head has 32 tokens, its tokenizer 33"),
+    ):
+        view.log_probs(view.states(Batch(ROWS)))

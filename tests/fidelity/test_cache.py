@@ -1,0 +1,338 @@
+"""The teacher's scores on disk: exact or bounds of the truth, whole or not there at all."""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from kdbench.errors import InputError
+from kdbench.fidelity.cache import CachedIdentity, CachedSight, Recorder, TopKCache, digest_of
+from kdbench.fidelity.forward import Outcome, look
+from kdbench.fidelity.teacher import _LiveSight
+from kdbench.fidelity.texts import Text
+from kdbench.generate import Prompt
+from kdbench.metrics import PositionMetric, TokenMetric, metrics
+from kdbench.views import Batch, ModelView, Rollout
+
+V, K = 200, 64
+KINDS = [metrics.get(name) for name in metrics.names()]
+EVERY = [kind() for kind in KINDS if issubclass(kind, PositionMetric)]
+PROMPTS = {"a": Prompt((9, 3, 4), False), "b": Prompt((10,), False), "c": Prompt((5,), False)}
+TEXTS = [
+    Text(1, Rollout("a", (3, 4), tuple(range(60, 75)), "student")),
+    Text(1, Rollout("b", (10,), (11, 199, 2), "student")),
+    Text(2, Rollout("a", (3, 4), (7, 7, 7, 2), "student")),
+    Text(1, Rollout("c", (5, 6), (2,), "student")),
+]
+WHO = CachedIdentity("t", "0" * 64, "auto", V, K, (2,))
+
+
+def digest(text: Text) -> str:
+    return digest_of(text, PROMPTS[text.rollout.id])
+
+
+class Pair:
+    def __init__(self, student: Any, teacher: Any):
+        self.student = ModelView(student, V)
+        self.teacher = ModelView(teacher, V, prompt=lambda one: PROMPTS[one.id].ids)
+
+    def record(
+        self,
+        cache: TopKCache,
+        texts: Sequence[Text] = TEXTS,
+        chunk: int | None = None,
+        top_k: int = K,
+    ) -> list[Outcome]:
+        def see(batch: Batch, texts: Sequence[Text]) -> _LiveSight:
+            recorder = Recorder(cache, top_k, [digest(one) for one in texts], batch.lengths)
+            return _LiveSight(self.teacher, batch, recorder)
+
+        return list(look(texts, self.student, see, EVERY, "student", chunk))
+
+    def cached(
+        self, cache: TopKCache, texts: Sequence[Text] = TEXTS, chunk: int | None = None
+    ) -> list[Outcome]:
+        def see(batch: Batch, texts: Sequence[Text]) -> CachedSight:
+            return CachedSight(cache, [digest(one) for one in texts], batch.device)
+
+        return list(look(texts, self.student, see, EVERY, "student", chunk))
+
+
+@pytest.fixture(scope="module")
+def pair(tiny: Callable[..., Any]) -> Pair:
+    return Pair(tiny("llama", V, 1), tiny("llama", V + 4, 2))
+
+
+@pytest.fixture(scope="module")
+def recorded(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Outcome]]:
+    folder = tmp_path_factory.mktemp("cache")
+    return folder, pair.record(TopKCache(folder), chunk=5)
+
+
+def values(outcomes: list[Outcome], name: str) -> np.ndarray:
+    return np.concatenate([outcome.tokens[name] for outcome in outcomes])
+
+
+# What it says
+
+
+@pytest.mark.parametrize("metric", EVERY, ids=lambda metric: metric.name)
+def test_at_every_position_it_is_exact_or_the_bound_that_it_says(
+    pair: Pair, recorded: tuple[Path, list[Outcome]], metric: PositionMetric
+) -> None:
+    folder, truth = recorded
+    found = pair.cached(TopKCache(folder), chunk=4)
+    if not isinstance(metric, TokenMetric):
+        if metric.from_top_k == "exact":
+            for one, other in zip(found, truth, strict=True):
+                sums = other.pooled[metric.name]
+                np.testing.assert_allclose(one.pooled[metric.name], sums, rtol=1e-5, atol=1e-5)
+        return
+    ours, true = values(found, metric.name), values(truth, metric.name)
+    if metric.from_top_k == "exact":
+        np.testing.assert_allclose(ours, true, rtol=1e-5, atol=1e-5)
+    elif metric.from_top_k == "lower":
+        assert (ours <= true + 1e-5).all()
+        if metric.name != "mass_1":
+            assert (ours < true - 1e-3).any()
+    elif metric.from_top_k == "upper":
+        assert (ours >= true - 1e-5).all()
+        assert (ours > true + 1e-3).any()
+
+
+def test_with_all_tokens_kept_every_bound_is_the_truth(pair: Pair, tmp_path: Path) -> None:
+    cache = TopKCache(tmp_path)
+    truth = pair.record(cache, top_k=V)
+    found = pair.cached(cache)
+    for metric in EVERY:
+        if isinstance(metric, TokenMetric) and metric.from_top_k != "undefined":
+            np.testing.assert_allclose(
+                values(found, metric.name),
+                values(truth, metric.name),
+                rtol=1e-5,
+                atol=1e-5,
+                err_msg=metric.name,
+            )
+
+
+def test_texts_are_read_in_any_company(pair: Pair, recorded: tuple[Path, list[Outcome]]) -> None:
+    cache, truth = TopKCache(recorded[0]), {one.text.key: one for one in recorded[1]}
+    for texts in (TEXTS[::-1], TEXTS[1:2], TEXTS[2:]):
+        for outcome in pair.cached(cache, texts, chunk=3):
+            expected = truth[outcome.text.key]
+            for name in ("top1", "spearman", "k1"):
+                assert outcome.tokens[name] == pytest.approx(expected.tokens[name], abs=1e-5)
+
+
+def test_what_was_cut_off_the_teacher_is_not_known(
+    pair: Pair, recorded: tuple[Path, list[Outcome]]
+) -> None:
+    folder, truth = recorded
+    assert all(outcome.cut_mass[1] > 0 for outcome in truth)
+    assert all(outcome.cut_mass[1] == 0 for outcome in pair.cached(TopKCache(folder)))
+
+
+def test_recording_changes_no_number(pair: Pair, recorded: tuple[Path, list[Outcome]]) -> None:
+    def see(batch: Batch, _: Sequence[Text]) -> _LiveSight:
+        return _LiveSight(pair.teacher, batch, None)
+
+    plain = list(look(TEXTS, pair.student, see, EVERY, "student", 5))
+    for one, other in zip(plain, recorded[1], strict=True):
+        for name, column in one.tokens.items():
+            np.testing.assert_array_equal(column, other.tokens[name], err_msg=name)
+
+
+@pytest.mark.parametrize("chunk", [1, None])
+def test_the_chunk_does_not_show_in_the_file(
+    pair: Pair, recorded: tuple[Path, list[Outcome]], tmp_path: Path, chunk: int | None
+) -> None:
+    cache, first = TopKCache(tmp_path), TopKCache(recorded[0])
+    pair.record(cache, chunk=chunk)
+    assert names(tmp_path) == names(recorded[0])
+    for text in TEXTS:
+        ours, its = cache.read(digest(text)), first.read(digest(text))
+        assert ours["ids"].tolist() == its["ids"].tolist()
+        for part in ("log_p", "tail", "entropy", "target"):
+            torch.testing.assert_close(ours[part], its[part], atol=1e-5, rtol=1e-5)
+            assert ours[part].dtype == torch.float32
+        mass = ours["log_p"].exp().sum(-1) + ours["tail"].exp()
+        torch.testing.assert_close(mass, torch.ones_like(mass))
+        assert len(mass) == len(text.rollout.response_ids)
+
+
+def test_a_text_is_known_by_what_the_teacher_read() -> None:
+    one = TEXTS[0]
+    other_seed = Text(9, one.rollout)
+    other_student_prompt = Text(1, replace(one.rollout, prompt_ids=(1, 2)))
+    shorter = Text(1, replace(one.rollout, response_ids=one.rollout.response_ids[:-1]))
+    assert digest(one) == digest(other_seed) == digest(other_student_prompt)
+    # One token less of the prompt and one more of the response read alike, but score another.
+    moved = Text(1, replace(one.rollout, response_ids=(4, *one.rollout.response_ids)))
+    digests = {
+        digest(one),
+        digest(shorter),
+        digest_of(moved, Prompt((9, 3), False)),
+        digest_of(one, Prompt((9, 3), False)),
+        digest_of(one, Prompt((93, 4), False)),
+    }
+    assert len(digests) == 5
+
+
+def test_two_seeds_of_the_same_text_are_one(pair: Pair, tmp_path: Path) -> None:
+    twins = [TEXTS[0], Text(2, TEXTS[0].rollout)]
+    cache = TopKCache(tmp_path)
+    truth = pair.record(cache, twins)
+    for found, expected in zip(pair.cached(cache, twins), truth, strict=True):
+        assert found.tokens["k1"] == pytest.approx(expected.tokens["k1"], abs=1e-5)
+
+
+def test_what_is_there_is_not_written_again(pair: Pair, tmp_path: Path) -> None:
+    pair.record(TopKCache(tmp_path))
+    before = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.safetensors")}
+    pair.record(TopKCache(tmp_path))
+    pair.record(TopKCache(tmp_path), TEXTS[:2])
+    assert {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.safetensors")} == before
+    assert len(before) == 1
+
+
+def test_a_cache_that_grows_is_read_whole(pair: Pair, tmp_path: Path) -> None:
+    cache = TopKCache(tmp_path)
+    pair.record(cache, TEXTS[:1])
+    assert [cache.has(digest(one)) for one in TEXTS] == [True, False, False, False]
+    pair.record(cache, TEXTS[1:])
+    for one in (cache, TopKCache(tmp_path)):
+        assert all(one.has(digest(text)) for text in TEXTS)
+    assert len(pair.cached(TopKCache(tmp_path))) == 4
+
+
+# Whose it is
+
+
+def test_a_folder_without_scores_is_nobodys(tmp_path: Path) -> None:
+    assert TopKCache(tmp_path).identity() is None
+    assert TopKCache(tmp_path / "none").identity() is None
+    assert not TopKCache(tmp_path / "none").has("x")
+
+
+def test_a_claim_is_kept(tmp_path: Path) -> None:
+    TopKCache(tmp_path).claim(WHO)
+    before = (tmp_path / "teacher.json").read_bytes()
+    assert TopKCache(tmp_path).identity() == WHO
+    TopKCache(tmp_path).claim(WHO)
+    assert (tmp_path / "teacher.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("name", "u"),
+        ("sha256", "1" * 64),
+        ("dtype", "float32"),
+        ("vocabulary", 201),
+        ("top_k", 50),
+        ("ends", (2, 3)),
+    ],
+)
+def test_anothers_cache_is_refused(tmp_path: Path, key: str, value: Any) -> None:
+    TopKCache(tmp_path).claim(WHO)
+    before = (tmp_path / "teacher.json").read_bytes()
+    with pytest.raises(InputError, match=f"made with {key} .*, not .*; take another") as error:
+        TopKCache(tmp_path).claim(replace(WHO, **{key: value}))
+    assert str(tmp_path) in str(error.value)
+    assert "\n" not in str(error.value)
+    assert (tmp_path / "teacher.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("{", "not JSON"),
+        ("{}", "schema None; this kdbench reads schema 1"),
+        ('{"schema": 9}', "schema 9"),
+        ('{"schema": 1}', "not the record of a teacher cache"),
+        (json.dumps({"schema": 1, **asdict(WHO), "more": 1}), "not the record of a teacher cache"),
+        (json.dumps({"schema": 1, **asdict(WHO), "ends": 2}), "not the record of a teacher cache"),
+    ],
+)
+def test_a_broken_record_is_one_line(tmp_path: Path, content: str, line: str) -> None:
+    (tmp_path / "teacher.json").write_text(content)
+    with pytest.raises(InputError, match=line) as error:
+        TopKCache(tmp_path).identity()
+    assert str(tmp_path / "teacher.json") in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+# Broken files
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file())
+
+
+def without_texts(file: Path) -> None:
+    with safe_open(file, "pt") as opened:
+        save_file({key: opened.get_tensor(key) for key in opened.keys()}, file)  # noqa: SIM118
+
+
+BREAKS: dict[str, Callable[[Path], Any]] = {
+    "cut": lambda file: file.write_bytes(file.read_bytes()[:-1]),
+    "cut in the header": lambda file: file.write_bytes(file.read_bytes()[:40]),
+    "empty": lambda file: file.write_bytes(b""),
+    "something else": lambda file: file.write_text("oops" * 50),
+    "of another program": without_texts,
+}
+
+
+@pytest.mark.parametrize("how", BREAKS)
+def test_a_broken_file_is_one_line(pair: Pair, tmp_path: Path, how: str) -> None:
+    pair.record(TopKCache(tmp_path))
+    (file,) = (tmp_path / "scores").iterdir()
+    BREAKS[how](file)
+    with pytest.raises(InputError, match="not a file of a teacher cache") as error:
+        TopKCache(tmp_path).has("x")
+    assert str(file) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_write_that_fails_leaves_nothing(
+    pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    cache = TopKCache(tmp_path)
+    pair.record(cache, TEXTS[:1])
+    before = names(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            pair.record(cache, TEXTS[1:])
+    assert names(tmp_path) == before
+    assert not cache.has(digest(TEXTS[1]))
+    pair.record(cache, TEXTS[1:])
+    assert len(names(tmp_path)) == 2
+
+
+def test_what_a_killed_writer_left_is_no_score_and_goes_with_the_next_write(
+    pair: Pair, tmp_path: Path
+) -> None:
+    import platform
+
+    cache = TopKCache(tmp_path)
+    pair.record(cache, TEXTS[:1])
+    (file,) = (tmp_path / "scores").iterdir()
+    left = file.with_name(f".{file.name}.{platform.node()}.{2**22 + 1}")
+    left.write_bytes(file.read_bytes()[:100])
+    file.unlink()
+    cache = TopKCache(tmp_path)
+    assert not cache.has(digest(TEXTS[0]))
+    pair.record(cache, TEXTS[:1])
+    assert names(tmp_path) == [f"scores/{file.name}"]

@@ -1,0 +1,113 @@
+"""Which responses, and which of their tokens, both models can score."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from kdbench.fidelity.texts import (
+    REFERENCE_SEED,
+    Text,
+    reference_texts,
+    sampled_texts,
+    shared_texts,
+)
+from kdbench.generate import Prompt, Sample
+from kdbench.task import Document
+from kdbench.views import Rollout, SharedTokens
+
+EOS, ITS_EOS = 1, 2
+ENDS = frozenset({EOS, ITS_EOS})
+PROMPTS = {"a": Prompt((5, 6), False), "b": Prompt((7,), False)}
+
+
+@dataclass
+class Letters:
+    """A token for each letter."""
+
+    eos_token_id: int = EOS
+
+    def __call__(self, text: str, add_special_tokens: bool) -> dict[str, list[int]]:
+        assert not add_special_tokens
+        return {"input_ids": [ord(letter) - ord("a") + 10 for letter in text]}
+
+
+def document(name: str, *references: str) -> Document:
+    return Document(id=name, prompt="", message="", references=references, fields={})
+
+
+def text(*response: int, document: str = "a", seed: int = 0) -> Text:
+    return Text(seed, Rollout(document, PROMPTS[document].ids, response, "student"))
+
+
+def responses(texts: list[Text]) -> list[tuple[int, ...]]:
+    return [one.rollout.response_ids for one in texts]
+
+
+def test_the_first_reference_with_its_end_is_scored() -> None:
+    documents = [document("a", "abc", "xyz"), document("b", "c")]
+    texts = reference_texts(documents, PROMPTS, Letters(), limit=9)
+    assert responses(texts) == [(10, 11, 12, EOS), (12, EOS)]
+    assert [one.key for one in texts] == [("a", REFERENCE_SEED), ("b", REFERENCE_SEED)]
+    assert [one.rollout.prompt_ids for one in texts] == [(5, 6), (7,)]
+    assert {one.rollout.origin for one in texts} == {"dataset"}
+
+
+@pytest.mark.parametrize(("limit", "kept"), [(2, (10, 11)), (3, (10, 11, 12))])
+def test_a_reference_that_the_limit_cuts_has_no_end(limit: int, kept: tuple[int, ...]) -> None:
+    (one,) = reference_texts([document("a", "abc")], PROMPTS, Letters(), limit)
+    assert one.rollout.response_ids == kept
+
+
+def test_a_sample_is_scored_by_its_own_tokens() -> None:
+    """Not by those that its text encodes to, which may be others."""
+    sample = Sample("b", 20, "abc", 2, "stop", tokens=(40, 41, EOS))
+    (one,) = sampled_texts([sample], PROMPTS, Letters(), "teacher")
+    assert one.rollout == Rollout("b", (7,), (40, 41, EOS), "teacher")
+    assert one.key == ("b", 20)
+
+
+@pytest.mark.parametrize(("finish", "end"), [("stop", (EOS,)), ("length", ()), (None, ())], ids=str)
+def test_a_sample_without_tokens_is_encoded_again(finish: str, end: tuple[int, ...]) -> None:
+    sample = Sample("a", 1, "ab", 2, finish)
+    (one,) = sampled_texts([sample], PROMPTS, Letters(), "student")
+    assert one.rollout.response_ids == (10, 11, *end)
+
+
+def test_where_both_end_alike_the_end_is_a_position() -> None:
+    texts = [text(10, 11, EOS), text(EOS), text(10)]
+    assert shared_texts(texts, PROMPTS, SharedTokens(99, True), ENDS) == texts
+
+
+def test_where_they_end_differently_no_end_is_a_position() -> None:
+    texts = [text(10, 11, EOS), text(10, ITS_EOS), text(10, 11)]
+    kept = shared_texts(texts, PROMPTS, SharedTokens(99, False), ENDS)
+    assert responses(kept) == [(10, 11), (10,), (10, 11)]
+    assert [one.key for one in kept] == [one.key for one in texts]
+
+
+def test_only_the_last_token_is_an_end() -> None:
+    (one,) = shared_texts([text(EOS, 10, EOS)], PROMPTS, SharedTokens(99, False), ENDS)
+    assert one.rollout.response_ids == (EOS, 10)
+
+
+def test_a_response_of_which_nothing_is_left_is_left_out() -> None:
+    texts = [text(EOS), text(10, EOS), text()]
+    kept = shared_texts(texts, PROMPTS, SharedTokens(99, False), ENDS)
+    assert responses(kept) == [(10,)]
+    assert shared_texts([text()], PROMPTS, SharedTokens(99, True), ENDS) == []
+
+
+def test_a_text_with_a_token_that_only_one_knows_is_left_out() -> None:
+    texts = [text(10, 50, 11, seed=1), text(10, 49, seed=2), text(51, seed=3)]
+    kept = shared_texts(texts, PROMPTS, SharedTokens(50, True), ENDS)
+    assert [one.seed for one in kept] == [2]
+
+
+@pytest.mark.parametrize("whose", ["student", "teacher"])
+def test_prompts_count_too(whose: str) -> None:
+    ours, its = PROMPTS, {**PROMPTS, "a": Prompt((5, 60), False)}
+    if whose == "student":
+        ours, its = its, ours
+    texts = [Text(0, Rollout(name, ours[name].ids, (10,), "student")) for name in ("a", "b")]
+    kept = shared_texts(texts, its, SharedTokens(50, True), ENDS)
+    assert [one.rollout.id for one in kept] == ["b"]
