@@ -7,6 +7,7 @@ from pathlib import Path
 from kdbench.config import EvalSettings
 from kdbench.fidelity.compare import compare_with_teacher
 from kdbench.fidelity.teacher import find_teacher
+from kdbench.fidelity.wanted import check_words
 from kdbench.measuring import measure
 from kdbench.store import TaskResult
 
@@ -32,6 +33,7 @@ def evaluate(settings: EvalSettings) -> Evaluation:
     Raises:
         InputError: anything about models, data, tasks or settings that the user can mend.
     """
+    check_words(settings.metrics, settings.teacher is not None, settings.teacher_cache is not None)
     if settings.teacher is None:
         student = measure(settings)
         return Evaluation(student.run.path, student.results, student.generated)

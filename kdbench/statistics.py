@@ -98,8 +98,10 @@ def pooled_interval(
         others alone would mislead.
     """
     values = np.concatenate([value(times @ prompts) for times in _resamples(len(prompts))])
+    defined = np.isfinite(values).all(axis=0)
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(values, [tail, 1 - tail], axis=0)
+    ends = np.quantile(np.where(defined, values, 0.0), [tail, 1 - tail], axis=0)
+    low, high = np.where(defined, ends, np.nan)
     return low, high
 
 

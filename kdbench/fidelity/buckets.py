@@ -27,12 +27,3 @@ def bucket_sums(values: "np.ndarray", starts: list[int], limit: int) -> "np.ndar
     inside = [start for start in starts if start < len(values)]
     whole[: len(inside)] = np.add.reduceat(values, inside)
     return whole
-
-
-def bucket_counts(length: int, starts: list[int], limit: int) -> "np.ndarray":
-    """Positions of a response in each bucket."""
-    import numpy as np
-
-    edges = np.array([*starts, limit])
-    counts: np.ndarray = np.clip(length - edges[:-1], 0, np.diff(edges)).astype(float)
-    return counts

@@ -12,6 +12,7 @@ they are off by up to 0.004 nats, and the bounds of `TopPositions` would not hol
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -89,6 +90,15 @@ class TopKCache:
                 f"teacher_cache={self.folder}: made with {key} {was}, not {now}; take another one"
             )
 
+    def keep_tokenizer(self, tokenizer: Any) -> None:
+        """Put the teacher's tokenizer in place, whole, unless it is there."""
+        folder = self.folder / "tokenizer"
+        if not folder.exists():
+            unfinished = self.folder / ".tokenizer.unfinished"
+            shutil.rmtree(unfinished, ignore_errors=True)
+            tokenizer.save_pretrained(str(unfinished))
+            unfinished.rename(folder)
+
     def has(self, digest: str) -> bool:
         """Whether a text is there."""
         return digest in self._found()
@@ -125,9 +135,16 @@ class TopKCache:
                 try:
                     with safe_open(path, "pt") as file:
                         places = json.loads(file.metadata()["texts"])
-                except (SafetensorError, TypeError, KeyError, ValueError) as error:
+                    found = {one: (path, start, stop) for one, (start, stop) in places.items()}
+                except (
+                    SafetensorError,
+                    TypeError,
+                    KeyError,
+                    ValueError,
+                    AttributeError,
+                ) as error:
                     raise InputError(f"{path}: not a file of a teacher cache: {error}") from None
-                self._places |= {one: (path, *where) for one, where in places.items()}
+                self._places |= found
         return self._places
 
 

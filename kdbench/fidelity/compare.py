@@ -22,6 +22,7 @@ from kdbench.measuring import Measurement
 from kdbench.metrics import (
     Answer,
     CurveMetric,
+    PairMetric,
     PositionMetric,
     PositionSet,
     compares_with_teacher,
@@ -103,7 +104,14 @@ class _Comparison:
         its_samples = self.teacher.samples(self.task)
         student = self._answers(samples, self.student.protocol.seeds)
         teacher = self._answers(its_samples, self.teacher.protocol.seeds)
-        add_pairs(results, self.wanted, student, teacher, self._why_no_shared_noise())
+        no_shared_noise = None
+        if other_tokens := self._other_tokens():
+            # Ids do not compare; the noise, if there is any, belongs to them.
+            teacher = {
+                seed: [replace(a, tokens=None) for a in each] for seed, each in teacher.items()
+            }
+            no_shared_noise = other_tokens if self.student.protocol.temperature > 0 else None
+        add_pairs(results, self.wanted, student, teacher, no_shared_noise)
         old = self.stored
         own = {name: m for name, m in old.metrics.items() if not compares_with_teacher(name)}
         columns = {n: c for n, c in old.documents.items() if not compares_with_teacher(n)}
@@ -151,7 +159,7 @@ class _Comparison:
         metrics: Sequence[PositionMetric],
     ) -> None:
         seeds, texts = self._texts(where)
-        kept = shared_texts(texts, self._teacher_prompts, self._shared, self._ends)
+        kept = shared_texts(texts, self._shared, self._ends)
         reason = self.teacher.why_not(kept, self._teacher_prompts)
         if not kept:
             reason = "no response of which both know every token"
@@ -216,11 +224,15 @@ class _Comparison:
             return f"student and teacher have different tokenizers ({self._shared.difference})"
         return None
 
-    def _why_no_shared_noise(self) -> str | None:
-        """Noise belongs to token ids, so it is shared where these are."""
+    def _other_tokens(self) -> str | None:
+        """Why the two share no token ids, if so."""
+        if not any(isinstance(one, PairMetric) and one.same_noise for one in self.wanted.metrics):
+            return None  # nobody asks, and the answer costs loading them
         if self.student.backend.tokenizer is None or self.teacher.tokenizer is None:
             return None
-        return self._why_no_tokens()
+        if self._shared.difference is None:
+            return None
+        return f"student and teacher have different tokenizers ({self._shared.difference})"
 
     @cached_property
     def _shared(self) -> SharedTokens:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -61,17 +61,32 @@ class Results:
         )
 
     def add_scores(
-        self, name: str, metric: TeacherMetric, scores: Scores, keep: bool = True, **more: Any
+        self,
+        name: str,
+        metric: TeacherMetric,
+        scores: Scores,
+        keep: bool = True,
+        seeds: bool = True,
+        **more: Any,
     ) -> None:
-        """Add a mean over prompts, from scores by seed."""
+        """Add a mean over prompts.
+
+        Args:
+            name: of the result.
+            metric: what it is.
+            scores: by seed, in document order.
+            keep: keep the documents' means.
+            seeds: whether these are seeds; references have none.
+            more: fields of the result.
+        """
         if any(
             value is not None and math.isinf(value) for each in scores.values() for value in each
         ):
             self.add(name, metric, _UNDEFINED, **{**more, "reason": _INFINITE, "micro": None})
             return
         numbers = estimate(scores)
-        if list(scores) == [REFERENCE_SEED]:
-            numbers = Estimate(**{**asdict(numbers), "per_seed": {}})
+        if not seeds:
+            numbers = _without_seeds(numbers)
         self.add(name, metric, numbers, **more)
         if keep:
             self.documents[name] = document_means(scores)
@@ -94,14 +109,20 @@ class Results:
             elif isinstance(metric, TokenMetric):
                 micro = scores.micro(metric)
                 self.add_scores(
-                    name, metric, scores.means(metric), micro=micro, ceiling=metric.perfect, **bound
+                    name,
+                    metric,
+                    scores.means(metric),
+                    seeds=scores.where != "ref",
+                    micro=micro,
+                    ceiling=metric.perfect,
+                    **bound,
                 )
                 if metric.curve:
                     self.curves[name] = _curve(scores, *scores.curve(metric))
             elif isinstance(metric, PooledTokenMetric):
                 numbers = pooled_estimate(scores.sums(metric), metric.value)
                 if scores.where == "ref":
-                    numbers = Estimate(**{**asdict(numbers), "per_seed": {}})
+                    numbers = _without_seeds(numbers)
                 self.add(name, metric, numbers, ceiling=metric.perfect, **bound)
 
     def add_gap(self, metric: TokenMetric, student: SetScores, ref: SetScores) -> None:
@@ -142,9 +163,12 @@ class Results:
             self.add(metric.name, metric, _UNDEFINED, reason=reason)
             return
         numbers = pooled_estimate({REFERENCE_SEED: columns}, value)
-        numbers = Estimate(**{**asdict(numbers), "per_seed": {}})
-        self.add(metric.name, metric, numbers)
+        self.add(metric.name, metric, _without_seeds(numbers))
         self.curves[metric.name] = _excess_curve(metric.curve, *(sets[one] for one in metric.sets))
+
+
+def _without_seeds(numbers: Estimate) -> Estimate:
+    return replace(numbers, per_seed={}, seed_sd=None)
 
 
 def _bound(metric: PositionMetric, top_k: int | None) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from kdbench.measuring import measure
 from kdbench.metrics import Positions, PositionSet
 from kdbench.protocol import Protocol, get_protocol
 from kdbench.record import RunRecord
-from kdbench.scoring import fingerprint
+from kdbench.scoring import check_complete, fingerprint
 from kdbench.store import RunFolder, read_sample, run_id
 from kdbench.task import Task
 from kdbench.views import Batch, ModelView
@@ -87,8 +87,9 @@ def find_teacher(settings: EvalSettings) -> Teacher:
         InputError: no such checkpoint or cache, or a cache without these responses.
     """
     assert settings.teacher is not None  # noqa: S101 - for the type checker
-    protocol = get_protocol(settings.protocol, settings.protocol_overrides())
-    protocol = protocol.override({"seeds": teacher_seeds(protocol)})
+    overrides = settings.protocol_overrides()
+    seeds = teacher_seeds(get_protocol(settings.protocol, overrides))
+    protocol = get_protocol(settings.protocol, {**overrides, "seeds": seeds})
     if settings.teacher.startswith(CACHE):
         return CachedTeacher(settings, protocol, Path(settings.teacher.removeprefix(CACHE)))
     return LiveTeacher(settings, protocol)
@@ -186,7 +187,7 @@ class LiveTeacher(Teacher):
                 tuple(sorted(self.ends)),
             )
         )
-        self.tokenizer.save_pretrained(str(cache.folder / "tokenizer"))
+        cache.keep_tokenizer(self.tokenizer)
         kept = cache.folder / "results" / measured.run.path.name
         for file in sorted([*measured.run.path.glob("run.json"), *measured.sample_files()]):
             put_bytes(kept / file.relative_to(measured.run.path), file.read_bytes())
@@ -278,7 +279,9 @@ class CachedTeacher(Teacher):
             read_sample(record, f"{file.path}:{number}")
             for number, record in enumerate(file.read(), start=1)
         ]
-        return {(one.document, one.seed): one for one in samples}
+        found = {(one.document, one.seed): one for one in samples}
+        check_complete(task, self.protocol.seeds, found)
+        return found
 
     def prompts(self, task: Task) -> dict[str, Prompt]:
         """The prompts as it sees them."""

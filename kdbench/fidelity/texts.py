@@ -69,18 +69,16 @@ def _tokens(sample: Sample, tokenizer: Any) -> tuple[int, ...]:
 
 def shared_texts(
     texts: Sequence[Text],
-    teacher_prompts: Mapping[str, Prompt],
     shared: SharedTokens,
     ends: frozenset[int],
 ) -> list[Text]:
     """The texts that both models can score.
 
     Where their end tokens differ, the end of a response is no position: neither could agree there.
-    A text with a token that only one of them knows is left out.
+    A response with a token that only one of them knows is left out; each reads its own prompt.
 
     Args:
         texts: those of a position set.
-        teacher_prompts: the prompts as the teacher sees them.
         shared: the tokens that both know.
         ends: both models' end tokens.
     """
@@ -89,7 +87,6 @@ def shared_texts(
         rollout = text.rollout
         if not shared.same_end and rollout.response_ids[-1:] and rollout.response_ids[-1] in ends:
             rollout = replace(rollout, response_ids=rollout.response_ids[:-1])
-        seen = (*rollout.prompt_ids, *teacher_prompts[rollout.id].ids, *rollout.response_ids)
-        if rollout.response_ids and max(seen) < shared.size:
+        if rollout.response_ids and max(rollout.response_ids) < shared.size:
             kept.append(Text(text.seed, rollout))
     return kept

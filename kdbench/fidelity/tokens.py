@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kdbench.fidelity.buckets import bucket_counts, bucket_starts, bucket_sums
+from kdbench.fidelity.buckets import bucket_starts, bucket_sums
 from kdbench.fidelity.forward import Outcome, See, look
 from kdbench.fidelity.texts import Text
 from kdbench.files import LinesFile
@@ -67,7 +67,8 @@ class SetScores:
                     line["pooled"][metric.name] if line else [0.0] * width
                     for one in self.documents
                     for line in [self.lines.get((one, seed))]
-                ]
+                ],
+                dtype=float,  # and None, which stands for what is not finite, is NaN
             )
             for seed in self.seeds
         }
@@ -81,8 +82,9 @@ class SetScores:
         for row, one in enumerate(self.documents):
             for seed in self.seeds:
                 if line := self.lines.get((one, seed)):
-                    sums[row] += [math.inf if v is None else v for v in line["curves"][name]]
-                    counts[row] += bucket_counts(line["n"], starts, self.limit)
+                    totals, counted = line["curves"][name]
+                    sums[row] += [math.inf if value is None else value for value in totals]
+                    counts[row] += counted
         return sums, counts
 
     def cut_mass(self) -> tuple[float, float]:
@@ -159,9 +161,10 @@ def _line(outcome: Outcome, metrics: Sequence[PositionMetric], limit: int) -> di
     starts = bucket_starts(limit)
     document, seed = outcome.text.key
     curves = {
-        metric.name: bucket_sums(outcome.tokens[metric.name], starts, limit).tolist()
+        metric.name: [bucket_sums(part, starts, limit).tolist() for part in _counted(values)]
         for metric in metrics
         if isinstance(metric, TokenMetric) and metric.curve
+        for values in [outcome.tokens[metric.name]]
     }
     return {
         "id": document,
@@ -172,6 +175,12 @@ def _line(outcome: Outcome, metrics: Sequence[PositionMetric], limit: int) -> di
         "curves": curves,
         "cut_mass": list(outcome.cut_mass),
     }
+
+
+def _counted(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Values that count, 0 elsewhere, and which do."""
+    count = ~np.isnan(values)
+    return np.where(count, values, 0.0), count.astype(float)
 
 
 def _totals(values: Mapping[str, np.ndarray]) -> Iterator[tuple[str, list[float]]]:

@@ -66,10 +66,32 @@ def wanted(words: Sequence[str]) -> Wanted:
             metrics[one.curve] = needed
     names: set[str] = set()
     for word in words or metrics:
-        name, _, where = word.partition("@")
+        name, at, where = word.partition("@")
         if name in metrics:
             names |= _names(metrics[name], where)
+        if at and not isinstance(metrics.get(name), PositionMetric):
+            raise InputError(f"metric '{word}': '{name}' has no position sets")
     return Wanted(tuple(metrics.values()), frozenset(names))
+
+
+def check_words(words: Sequence[str], teacher: bool, keeps_scores: bool) -> None:
+    """Check `metrics=` before anything is generated.
+
+    Args:
+        words: as given.
+        teacher: whether there is one.
+        keeps_scores: whether its scores of tokens are to be kept.
+
+    Raises:
+        InputError: an unknown metric or position set, or one that lacks what it needs.
+    """
+    asked = wanted(words)
+    if not words:
+        return
+    if not teacher and asked.metrics:
+        raise InputError(f"metric '{asked.metrics[0].name}' compares with a teacher: give teacher=")
+    if keeps_scores and not any(asked.at(where) for where in SETS):
+        raise InputError("teacher_cache= keeps scores of tokens, and metrics= names none of tokens")
 
 
 def _names(metric: TeacherMetric, where: str) -> set[str]:
@@ -77,8 +99,6 @@ def _names(metric: TeacherMetric, where: str) -> set[str]:
     if isinstance(metric, CurveMetric):
         return {metric.name, *(f"{metric.curve}@{one}" for one in metric.sets)}
     if not isinstance(metric, PositionMetric):
-        if where:
-            raise InputError(f"metric '{metric.name}@{where}': '{metric.name}' has no position set")
         return {metric.name}
     known: dict[str, set[str]] = {one: {f"{metric.name}@{one}"} for one in metric.sets}
     if isinstance(metric, TokenMetric) and metric.on_policy_gap:

@@ -8,6 +8,7 @@ Metric: sum of H(q) over all positions / sum of H(p) over the same; 1 is equal, 
 from typing import TYPE_CHECKING
 
 from kdbench.metrics import PooledTokenMetric, Positions, metrics
+from kdbench.metrics.retained import ratio
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,8 +33,4 @@ class EntropyRatio(PooledTokenMetric):
 
     def value(self, sums: "np.ndarray") -> "np.ndarray":
         """The student's over the teacher's."""
-        import numpy as np
-
-        with np.errstate(invalid="ignore", divide="ignore"):
-            ratio: np.ndarray = sums[..., 0] / sums[..., 1]
-        return ratio
+        return ratio(sums[..., 0], sums[..., 1])

@@ -11,6 +11,7 @@ Source: Gu et al. 2024 (MiniLLM), after Arora et al. 2022; there, too, at the 16
 from typing import TYPE_CHECKING
 
 from kdbench.metrics import CurveMetric, metrics
+from kdbench.metrics.retained import ratio
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,9 +34,5 @@ class ExposureError(CurveMetric):
 
 
 def excess(student: "np.ndarray", teacher: "np.ndarray") -> "np.ndarray":
-    """100 (R - l eps) / (l eps); NaN where both are 0."""
-    import numpy as np
-
-    with np.errstate(invalid="ignore", divide="ignore"):
-        percent: np.ndarray = 100 * (student - teacher) / teacher
-    return percent
+    """100 (R - l eps) / (l eps); NaN where l eps is 0."""
+    return 100 * ratio(student - teacher, teacher)

@@ -317,7 +317,6 @@ def test_an_unknown_set_or_metric_is_one_line(
     assert contents(results) == before
 
 
-@pytest.mark.xfail(strict=True, reason="it is found after both models have generated")
 def test_an_unknown_set_is_found_before_anything_is_generated(
     compare: Compare, tmp_path: Path
 ) -> None:
@@ -326,7 +325,6 @@ def test_an_unknown_set_is_found_before_anything_is_generated(
     assert not (tmp_path / "results").exists()
 
 
-@pytest.mark.xfail(strict=True, reason="the set of a metric that has none is dropped")
 @pytest.mark.parametrize("word", ["rougeL@ref", "exposure_error@ref"])
 def test_a_set_of_a_metric_that_has_none_is_one_line(
     compare: Compare, results: Path, word: str
@@ -372,7 +370,6 @@ def test_greedy_has_one_seed(compare: Compare, tmp_path: Path) -> None:
     assert rows(found)["top1@student"].value >= rows(found)["same_text"].value
 
 
-@pytest.mark.xfail(strict=True, reason="seed 0 is taken for a reference, which has no seed")
 @pytest.mark.parametrize("name", ["top1@student", "rougeL_teacher", "same_text"])
 def test_seed_0_is_a_seed(compare: Compare, tmp_path: Path, name: str) -> None:
     found = compare(tmp_path, seeds=(0,), limit=1, max_new_tokens=4, metrics=(name,))
@@ -684,7 +681,6 @@ class Late(TokenMetric):
         return values.where(at.targets != 1, float("nan"))
 
 
-@pytest.mark.xfail(strict=True, reason="a position that does not count makes its bucket infinite")
 def test_a_curve_leaves_out_positions_that_do_not_count(
     compare: Compare, results: Path, with_metric: Callable
 ) -> None:
@@ -709,7 +705,6 @@ class Endless(PooledTokenMetric):
         return sums[..., 0]
 
 
-@pytest.mark.xfail(strict=True, reason="infinite sums come back from disk as None: TypeError")
 def test_a_pooled_sum_that_is_infinite_has_no_number(
     compare: Compare, results: Path, with_metric: Callable
 ) -> None:

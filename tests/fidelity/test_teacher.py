@@ -278,21 +278,11 @@ BREAKS: dict[str, Any] = {
     "places that are a list": (other_places("[]"), "not a file of a teacher cache"),
     "places that are none": (other_places('{"x": 1}'), "not a file of a teacher cache"),
 }
-KNOWN = {  # what a broken cache of these kinds does now
-    "some samples lost": "answers_of: KeyError",
-    "places that are a list": "TopKCache._found: AttributeError",
-    "places that are none": "TopKCache._found: TypeError",
-}
 
 
 @pytest.mark.parametrize(
     "how",
-    [
-        pytest.param(
-            how, marks=[pytest.mark.xfail(strict=True, reason=KNOWN[how])] if how in KNOWN else []
-        )
-        for how in BREAKS
-    ],
+    list(BREAKS),
 )
 def test_a_broken_cache_is_one_line(
     compare: Compare, cache: Path, generated: Path, how: str
@@ -321,7 +311,6 @@ def test_the_teachers_own_row_is_labelled_as_such(whole: Evaluation) -> None:
     assert json.loads(file.read_text())["method"] == "Teacher"
 
 
-@pytest.mark.xfail(strict=True, reason="the cache's folder is named by another protocol name")
 def test_a_cache_of_one_sampled_seed_is_found_again(compare: Compare, tmp_path: Path) -> None:
     one = {"seeds": (10,), "limit": 1, "max_new_tokens": 4, "metrics": ("top1",)}
     live = compare(tmp_path / "live", teacher_cache=tmp_path / "cache", **one)

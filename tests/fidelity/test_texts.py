@@ -75,39 +75,34 @@ def test_a_sample_without_tokens_is_encoded_again(finish: str, end: tuple[int, .
 
 def test_where_both_end_alike_the_end_is_a_position() -> None:
     texts = [text(10, 11, EOS), text(EOS), text(10)]
-    assert shared_texts(texts, PROMPTS, SharedTokens(99, True), ENDS) == texts
+    assert shared_texts(texts, SharedTokens(99, True), ENDS) == texts
 
 
 def test_where_they_end_differently_no_end_is_a_position() -> None:
     texts = [text(10, 11, EOS), text(10, ITS_EOS), text(10, 11)]
-    kept = shared_texts(texts, PROMPTS, SharedTokens(99, False), ENDS)
+    kept = shared_texts(texts, SharedTokens(99, False), ENDS)
     assert responses(kept) == [(10, 11), (10,), (10, 11)]
     assert [one.key for one in kept] == [one.key for one in texts]
 
 
 def test_only_the_last_token_is_an_end() -> None:
-    (one,) = shared_texts([text(EOS, 10, EOS)], PROMPTS, SharedTokens(99, False), ENDS)
+    (one,) = shared_texts([text(EOS, 10, EOS)], SharedTokens(99, False), ENDS)
     assert one.rollout.response_ids == (EOS, 10)
 
 
 def test_a_response_of_which_nothing_is_left_is_left_out() -> None:
     texts = [text(EOS), text(10, EOS), text()]
-    kept = shared_texts(texts, PROMPTS, SharedTokens(99, False), ENDS)
+    kept = shared_texts(texts, SharedTokens(99, False), ENDS)
     assert responses(kept) == [(10,)]
-    assert shared_texts([text()], PROMPTS, SharedTokens(99, True), ENDS) == []
+    assert shared_texts([text()], SharedTokens(99, True), ENDS) == []
 
 
 def test_a_text_with_a_token_that_only_one_knows_is_left_out() -> None:
     texts = [text(10, 50, 11, seed=1), text(10, 49, seed=2), text(51, seed=3)]
-    kept = shared_texts(texts, PROMPTS, SharedTokens(50, True), ENDS)
+    kept = shared_texts(texts, SharedTokens(50, True), ENDS)
     assert [one.seed for one in kept] == [2]
 
 
-@pytest.mark.parametrize("whose", ["student", "teacher"])
-def test_prompts_count_too(whose: str) -> None:
-    ours, its = PROMPTS, {**PROMPTS, "a": Prompt((5, 60), False)}
-    if whose == "student":
-        ours, its = its, ours
-    texts = [Text(0, Rollout(name, ours[name].ids, (10,), "student")) for name in ("a", "b")]
-    kept = shared_texts(texts, its, SharedTokens(50, True), ENDS)
-    assert [one.rollout.id for one in kept] == ["b"]
+def test_a_prompt_is_each_readers_own_and_does_not_count() -> None:
+    one = Text(0, Rollout("a", (5, 60), (10,), "student"))
+    assert shared_texts([one], SharedTokens(50, True), ENDS) == [one]

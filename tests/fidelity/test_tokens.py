@@ -27,7 +27,7 @@ def line(n: int, total: float | None, count: int, curve: Sequence[float | None] 
     return {
         "n": n,
         "tokens": {"fkl": [total, count]},
-        "curves": {"fkl": list(curve)},
+        "curves": {"fkl": [list(curve), [float(index < n) for index in range(len(curve))]]},
         "pooled": {},
         "cut_mass": [0.0, 0.0],
         **more,
@@ -164,7 +164,9 @@ def test_every_text_has_a_line_with_what_its_metrics_add(scorer: Scorer) -> None
         assert one["tokens"]["top1_decision"][1] <= n
         assert len(one["pooled"]["entropy_ratio"]) == 2
         assert set(one["curves"]) == {"fkl", "top1"}
-        assert sum(one["curves"]["fkl"]) == pytest.approx(one["tokens"]["fkl"][0], abs=1e-5)
+        sums, counts = one["curves"]["fkl"]
+        assert sum(sums) == pytest.approx(one["tokens"]["fkl"][0], abs=1e-5)
+        assert sum(counts) == n
         assert one["cut_mass"][0] == 0 < one["cut_mass"][1]
 
 
@@ -224,7 +226,8 @@ def test_batches_do_not_show_in_the_numbers(
     large = Scorer(pair, tmp_path / "large")
     for key, one in large.score().items():
         assert one["tokens"]["fkl"] == pytest.approx(small[key]["tokens"]["fkl"], abs=1e-4)
-        assert one["curves"]["fkl"] == pytest.approx(small[key]["curves"]["fkl"], abs=1e-4)
+        for ours, its in zip(one["curves"]["fkl"], small[key]["curves"]["fkl"], strict=True):
+            assert ours == pytest.approx(its, abs=1e-4)
         assert one["tokens"]["top1"] == small[key]["tokens"]["top1"]
     assert len(large.seen) == 1
 
