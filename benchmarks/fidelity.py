@@ -21,7 +21,7 @@ from benchmarks.report import Outcome, Row, target
 from kdbench.checkpoint import find_checkpoint, load_checkpoint
 from kdbench.fidelity.forward import Outcome as Scored
 from kdbench.fidelity.forward import look
-from kdbench.fidelity.teacher import _LiveSight
+from kdbench.fidelity.live import LiveSight
 from kdbench.fidelity.texts import Text, reference_texts
 from kdbench.fidelity.wanted import wanted
 from kdbench.generate import Prompt
@@ -130,7 +130,7 @@ def _chunked(
     yield from look(
         batch,
         ModelView(student, vocabulary),
-        lambda read, _: _LiveSight(view, read, None),
+        lambda read, _: LiveSight(view, read, None),
         wanted(()).at("ref"),
         "ref",
     )

@@ -98,6 +98,7 @@ class EvalSettings(MeasureSettings):
     teacher: str | None = Field(
         None, description="checkpoint to compare with, or cache:DIR; adds the metrics of fidelity"
     )
+    teacher_revision: str | None = Field(None, description="of the teacher on the hub")
     undistilled: str | None = Field(
         None, description="checkpoint of the student before distillation: the floor of fidelity"
     )
@@ -122,7 +123,7 @@ class EvalSettings(MeasureSettings):
     @model_validator(mode="after")
     def _beside_a_teacher(self) -> "EvalSettings":
         if self.teacher is None:
-            for key in ("undistilled", "teacher_cache"):
+            for key in ("undistilled", "teacher_cache", "teacher_revision"):
                 if getattr(self, key) is not None:
                     raise ValueError(f"{key}= needs teacher=")
         elif self.teacher.startswith(CACHE) and self.teacher_cache is not None:
@@ -144,14 +145,17 @@ class EvalSettings(MeasureSettings):
         Args:
             seeds: the teacher's.
         """
-        return self._of(self.teacher, {"seeds": tuple(seeds)})
+        fields = {"seeds": tuple(seeds), "revision": self.teacher_revision}
+        return self._of(self.teacher, fields)
 
     def of_undistilled(self) -> "EvalSettings | None":
         """How the floor is measured; None where there is none."""
-        return self._of(self.undistilled, {"teacher": self.teacher}) if self.undistilled else None
+        kept = {"teacher": self.teacher, "teacher_cache": self.teacher_cache}
+        return self._of(self.undistilled, kept) if self.undistilled else None
 
     def _of(self, model: str | None, fields: Mapping[str, Any]) -> "EvalSettings":
-        own = ("teacher", "undistilled", "teacher_cache", "name", "method", "setting", "revision")
+        beside = ("teacher", "teacher_revision", "teacher_cache", "undistilled")
+        own = (*beside, "name", "method", "setting", "revision")
         return self.model_copy(update={**dict.fromkeys(own), "model": model, **fields})
 
 

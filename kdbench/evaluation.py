@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kdbench.config import EvalSettings
-from kdbench.fidelity.compare import compare_with_teacher
-from kdbench.fidelity.teacher import find_teacher
+from kdbench.fidelity.compare import compare_with_teacher, measured_floor
+from kdbench.fidelity.find import find_teacher
 from kdbench.fidelity.wanted import check_words
-from kdbench.measuring import measure
+from kdbench.measuring import prepare
 from kdbench.store import TaskResult
 
 
@@ -34,14 +34,17 @@ def evaluate(settings: EvalSettings) -> Evaluation:
         InputError: anything about models, data, tasks or settings that the user can mend.
     """
     check_words(settings.metrics, settings.teacher is not None, settings.teacher_cache is not None)
+    # Whatever is wrong with one of the models shows before another has worked for hours.
+    student = prepare(settings)
     if settings.teacher is None:
-        student = measure(settings)
+        student.measure()
         return Evaluation(student.run.path, student.results, student.generated)
-    teacher = find_teacher(settings)
-    floor = settings.of_undistilled()
-    undistilled = None if floor is None else evaluate(floor)
-    student = measure(settings)
-    results = compare_with_teacher(student, teacher, undistilled.results if undistilled else {})
+    teacher = find_teacher(settings, student.tasks)
+    below = settings.of_undistilled()
+    undistilled = below and prepare(below, "undistilled", student.tasks, wait=True)
+    teacher.answer()
+    floor = undistilled and measured_floor(undistilled.measure(), teacher)
+    results = compare_with_teacher(student.measure(), teacher, floor or None)
     generated = student.generated + teacher.generated
     generated += undistilled.generated if undistilled else 0
     return Evaluation(student.run.path, results, generated)

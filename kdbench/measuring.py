@@ -26,8 +26,19 @@ Samples = dict[tuple[str, int], Sample]
 _AT_LEAST = "rougeL"  # where only metrics of fidelity are asked for
 
 
-def measure(settings: EvalSettings) -> "Measurement":
-    """Measure a checkpoint.
+def prepare(
+    settings: EvalSettings,
+    key: str = "model",
+    tasks: Sequence[Task] | None = None,
+    wait: bool = False,
+) -> "Measurement":
+    """A measurement that has not begun: its checkpoint is found, its tasks are loaded.
+
+    Args:
+        settings: what to measure.
+        key: the setting that named the checkpoint, for messages.
+        tasks: those of the settings, if they are loaded already.
+        wait: let another process at work on the run finish first.
 
     Raises:
         InputError: anything about model, data, tasks or settings that the user can mend.
@@ -35,39 +46,39 @@ def measure(settings: EvalSettings) -> "Measurement":
     protocol = get_protocol(settings.protocol, settings.protocol_overrides())
     metrics = make_metrics(settings.metrics) or make_metrics([_AT_LEAST])
     backends.get(settings.backend)
-    tasks = load_tasks(settings.tasks, settings.data, settings.limit)
-    checkpoint = find_checkpoint(settings.model, settings.revision, settings.unsafe_pickle)
-    work = Measurement(settings, protocol, checkpoint)
-    work.tasks = tasks
-    try:
-        for task in tasks:
-            result = work.measure(task, metrics)
-            if result is not None:
-                work.results[task.name] = result
-    except BaseException:
-        if work.begun:  # a run that another call made is not spoiled by this one's bad input
-            work.record.note(status="failed")
-        raise
-    work.record.finish(method=settings.method, setting=settings.setting)
-    return work
+    if tasks is None:
+        tasks = load_tasks(settings.tasks, settings.data, settings.limit)
+    checkpoint = find_checkpoint(settings.model, settings.revision, settings.unsafe_pickle, key)
+    return Measurement(settings, protocol, checkpoint, tasks, metrics, wait)
 
 
 class Measurement:
-    """A checkpoint that is measured: the run's folder, and the backend once it is needed.
+    """A checkpoint to measure: the run's folder, and the backend once it is needed.
 
     Attributes:
         tasks: those asked for.
         results: by task; a task of which a shard is still to come is absent.
         generated: samples made by this call; 0 when all were there.
         run: the run's folder.
+        waits: whether it lets other processes finish first; shards always do.
     """
 
-    def __init__(self, settings: EvalSettings, protocol: Protocol, checkpoint: Checkpoint):
+    def __init__(
+        self,
+        settings: EvalSettings,
+        protocol: Protocol,
+        checkpoint: Checkpoint,
+        tasks: Sequence[Task],
+        metrics: Sequence[Metric],
+        wait: bool = False,
+    ):
         self.settings, self.protocol, self.checkpoint = settings, protocol, checkpoint
-        self.tasks: Sequence[Task] = ()
+        self.tasks, self._metrics = tasks, metrics
         self.results: dict[str, TaskResult] = {}
         self.generated = 0
         self.begun = False
+        self.waits = wait or settings.shard is not None
+        self._waits_to_generate = wait
         texts = {
             "checkpoint": checkpoint.sha256,
             "protocol": protocol.as_dict(),
@@ -77,6 +88,33 @@ class Measurement:
         }
         self.name = settings.name or checkpoint.name
         self.run = RunFolder(settings.results / self.name / run_id(protocol.name, texts))
+
+    def measure(self) -> "Measurement":
+        """Measure what is missing of all tasks.
+
+        Raises:
+            InputError: anything about model, data, tasks or settings that the user can mend.
+        """
+        try:
+            for task in self.tasks:
+                self.finish(task)
+        except BaseException:
+            if self.begun:  # a run that another call made is not spoiled by this one's bad input
+                self.record.note(status="failed")
+            raise
+        self.record.finish(method=self.settings.method, setting=self.settings.setting)
+        return self
+
+    def finish(self, task: Task) -> bool:
+        """Measure what is missing of a task; False while other shards have work to do."""
+        result = self._measure(task, self._metrics)
+        if result is not None:
+            self.results[task.name] = result
+        return result is not None
+
+    def release(self) -> None:
+        """Free the model's memory; it is loaded again if it is needed."""
+        vars(self).pop("backend", None)
 
     @cached_property
     def backend(self) -> Backend:
@@ -112,7 +150,7 @@ class Measurement:
         }
         return RunRecord(self.run, identity)
 
-    def measure(self, task: Task, metrics: Sequence[Metric]) -> TaskResult | None:
+    def _measure(self, task: Task, metrics: Sequence[Metric]) -> TaskResult | None:
         """The task's result; None while other shards have work to do."""
         stored = self.run.read_task(task.name)
         if stored and stored.fingerprint == fingerprint(task, self.protocol):
@@ -122,11 +160,12 @@ class Measurement:
         if self._rows_missing(task):
             # Whatever is wrong with model or prompts shows here, before anything is written.
             self.prompts(task)
-        with self.run.lock(f"{task.name}{self._shard_suffix}"):
+        part = f"{task.name}{self._shard_suffix}"
+        with self.run.lock(part, wait=self._waits_to_generate):
             self._check_samples(task)
             if self._rows_missing(task):
                 self._generate(task)
-        with self.run.lock(task.name, wait=self.settings.shard is not None):
+        with self.run.lock(task.name, wait=self.waits):
             return self._score(task, metrics)
 
     def _score(self, task: Task, metrics: Sequence[Metric]) -> TaskResult | None:

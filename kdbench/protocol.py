@@ -43,6 +43,11 @@ class Protocol:
     add_bos: bool = False
     seeds: tuple[int, ...] = (10, 20, 30, 40, 50)
 
+    @property
+    def samples_plainly(self) -> bool:
+        """Whether tokens are drawn from the model's own distribution."""
+        return self.temperature == 1 and self.top_p == 1 and self.top_k == 0
+
     def override(self, fields: Mapping[str, Any]) -> "Protocol":
         """The same protocol with some fields changed; the changes become part of the name.
 

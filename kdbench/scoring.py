@@ -97,12 +97,15 @@ def answers_of(task: Task, seeds: Sequence[int], samples: Samples) -> dict[int, 
 def with_final_answers(
     task: Task, samples: Samples, answers: Mapping[int, Sequence[Answer]]
 ) -> dict[int, list[Answer]]:
-    """The responses with their final answers and whether these are right.
+    """The responses with their final answers and whether these are right, for closed answers.
 
-    A YAML of lm-eval's that filters an answer out of the response and scores its exact match says
-    what the answer is. Elsewhere it is the whole response, right if it equals a reference.
+    A YAML of lm-eval's that scores exact match says with its first filter what the answer is. With
+    `closed_answers: true` among its metadata the whole response is the answer, right if it equals a
+    reference. Free-form tasks have neither, and their responses stay as they are.
     """
     found = {} if task.bundled else _extracted(task, list(answers), samples)
+    if not found and not task.closed_answers:
+        return {seed: list(each) for seed, each in answers.items()}
     exact = ExactMatch()
     return {
         seed: [

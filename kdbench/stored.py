@@ -61,8 +61,11 @@ def stored_runs(results: Path) -> Iterator[StoredRun]:
     """
     for file in sorted(results.glob("*/*/run.json")):
         folder = RunFolder(file.parent)
+        record = folder.read_whole_run()
+        if record.get("auxiliary"):  # a teacher's extra seed
+            continue
         yield StoredRun(
             str(file.parent.relative_to(results)),
-            folder.read_whole_run(),
+            record,
             {result.task: result for result in folder.tasks()},
         )

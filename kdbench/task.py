@@ -66,6 +66,8 @@ class Task:
         lm_eval: the object that lm-eval made of the YAML.
         bundled: whether it is one of kdbench's own, whose version says when it changed.
         definition_sha256: of the YAML and the files beside it, for a task that is not.
+        closed_answers: whether a whole response is an answer, right or wrong: the YAML's
+            `metadata.closed_answers`.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Task:
     lm_eval: Any = field(repr=False, compare=False)
     bundled: bool
     definition_sha256: str | None = None
+    closed_answers: bool = False
 
     @property
     def prompts_sha256(self) -> str:
@@ -169,6 +172,7 @@ def _load(name: str | None, path: Path, data: Path | None, limit: int | None) ->
         lm_eval=task,
         bundled=own,
         definition_sha256=None if own else _definition(path),
+        closed_answers=bool((task.config.metadata or {}).get("closed_answers")),
     )
 
 

@@ -12,8 +12,10 @@ they are off by up to 0.004 nats, and the bounds of `TopPositions` would not hol
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,10 +96,11 @@ class TopKCache:
         """Put the teacher's tokenizer in place, whole, unless it is there."""
         folder = self.folder / "tokenizer"
         if not folder.exists():
-            unfinished = self.folder / ".tokenizer.unfinished"
-            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished = self.folder / f".tokenizer.{os.getpid()}"
             tokenizer.save_pretrained(str(unfinished))
-            unfinished.rename(folder)
+            with suppress(OSError):  # another process was faster
+                unfinished.rename(folder)
+            shutil.rmtree(unfinished, ignore_errors=True)
 
     def has(self, digest: str) -> bool:
         """Whether a text is there."""

@@ -1,10 +1,12 @@
 """A student beside its teacher, task by task: token metrics, text metrics, ceiling and floor."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
+from kdbench.fidelity.floor import Floor, with_floor, with_floor_of
 from kdbench.fidelity.pairs import add_pairs
 from kdbench.fidelity.results import Results
 from kdbench.fidelity.teacher import Samples, Teacher
@@ -25,23 +27,36 @@ from kdbench.metrics import (
     PairMetric,
     PositionMetric,
     PositionSet,
+    TokenMetric,
     compares_with_teacher,
 )
 from kdbench.scoring import answers_of, with_final_answers
-from kdbench.store import MetricResult, TaskResult
+from kdbench.store import TaskResult
 from kdbench.task import Task
 from kdbench.views import ModelView, SharedTokens, shared_tokens
 
 
+def measured_floor(undistilled: Measurement, teacher: Teacher) -> Floor:
+    """Compare the undistilled student with the teacher, and free its memory.
+
+    Raises:
+        InputError: as for `compare_with_teacher`.
+    """
+    results = compare_with_teacher(undistilled, teacher)
+    undistilled.record.label(method="Undistilled")
+    undistilled.release()
+    return Floor(undistilled.name, undistilled.checkpoint.sha256, results)
+
+
 def compare_with_teacher(
-    student: Measurement, teacher: Teacher, floor: Mapping[str, TaskResult] | None = None
+    student: Measurement, teacher: Teacher, floor: Floor | None = None
 ) -> dict[str, TaskResult]:
     """Add the metrics of fidelity to the student's results; what is there stays.
 
     Args:
         student: measured, with its results.
         teacher: whom to compare with.
-        floor: the results of the undistilled student, beside the same teacher.
+        floor: the undistilled student, beside the same teacher.
 
     Returns:
         The results by task, as they stand on disk.
@@ -55,10 +70,12 @@ def compare_with_teacher(
         if task.name not in student.results:
             continue
         results[task.name] = student.results[task.name]
-        if teacher.is_ready(task):
-            with student.run.lock(task.name, wait=student.settings.shard is not None):
+        if not teacher.is_ready(task):
+            sys.stderr.write(f"{task.name}: the teacher's other shards are still to come\n")
+        else:
+            with student.run.lock(task.name, wait=student.waits):
                 compared = _Comparison(student, teacher, task, asked)
-                results[task.name] = compared.result((floor or {}).get(task.name))
+                results[task.name] = compared.result(floor)
     return results
 
 
@@ -74,12 +91,12 @@ class _Comparison:
         self.wanted = wanted([*asked.names, *kept]) if kept else asked
         self.where: dict[str, Any] = {}
 
-    def result(self, floor: TaskResult | None) -> TaskResult:
+    def result(self, floor: Floor | None) -> TaskResult:
         """The task's result with the metrics of fidelity."""
         to_keep = self.student.settings.teacher_cache is not None
         result = self.stored if self._is_current() and not to_keep else self._measured()
-        if floor is not None:
-            result = _with_floor(result, floor)
+        if floor is not None and self.task.name in floor.results:
+            result = with_floor(result, floor)
         return result if result == self.stored else self.student.run.write_task(result)
 
     def _same_teacher(self) -> bool:
@@ -103,7 +120,7 @@ class _Comparison:
         samples = self.student.samples(self.task)
         its_samples = self.teacher.samples(self.task)
         student = self._answers(samples, self.student.protocol.seeds)
-        teacher = self._answers(its_samples, self.teacher.protocol.seeds)
+        teacher = self._answers(its_samples, self.teacher.seeds)
         no_shared_noise = None
         if other_tokens := self._other_tokens():
             # Ids do not compare; the noise, if there is any, belongs to them.
@@ -115,13 +132,14 @@ class _Comparison:
         old = self.stored
         own = {name: m for name, m in old.metrics.items() if not compares_with_teacher(name)}
         columns = {n: c for n, c in old.documents.items() if not compares_with_teacher(n)}
-        return replace(
+        measured = replace(
             old,
             metrics={**own, **results.metrics},
             documents={**columns, **results.documents},
             teacher={**self.teacher.identity, **self.where},
             curves=results.curves,
         )
+        return with_floor_of(measured, old) if self._same_teacher() else measured
 
     def _answers(self, samples: Samples, seeds: Sequence[int]) -> dict[int, list[Answer]]:
         return with_final_answers(self.task, samples, answers_of(self.task, seeds, samples))
@@ -145,11 +163,11 @@ class _Comparison:
             if metrics:
                 self._add_set(results, sets, where, metrics)
         self._add_what_needs_two(results, sets)
-        cut = {where: scores.cut_mass() for where, scores in sets.items()}
-        if any(any(pair) for pair in cut.values()):
-            self.where["cut_mass"] = {
-                where: {"student": pair[0], "teacher": pair[1]} for where, pair in cut.items()
-            }
+        if self.teacher.top_k is not None:
+            self.where["outside_top_k"] = {at: one.mass("outside") for at, one in sets.items()}
+        cut = {where: scores.mass("cut_mass") for where, scores in sets.items()}
+        if any(any(masses.values()) for masses in cut.values()):
+            self.where["cut_mass"] = cut
 
     def _add_set(
         self,
@@ -161,6 +179,8 @@ class _Comparison:
         seeds, texts = self._texts(where)
         kept = shared_texts(texts, self._shared, self._ends)
         reason = self.teacher.why_not(kept, self._teacher_prompts)
+        if where != "ref" and not self.student.protocol.samples_plainly:
+            metrics = self._leave_out_plain(results, where, metrics)
         if not kept:
             reason = "no response of which both know every token"
         if reason:
@@ -187,6 +207,15 @@ class _Comparison:
         sets[where] = SetScores(where, ids, seeds, limit, lines)
         results.add_set(sets[where], metrics, self.teacher.top_k)
 
+    def _leave_out_plain(
+        self, results: Results, where: PositionSet, metrics: Sequence[PositionMetric]
+    ) -> list[PositionMetric]:
+        """The metrics that mean something on such responses."""
+        plain = [one for one in metrics if isinstance(one, TokenMetric) and one.of_plain_samples]
+        reason = "needs samples of temperature=1, top_p=1, top_k=0"
+        results.add_nulls([f"{one.name}@{where}" for one in plain], self.wanted, reason)
+        return [one for one in metrics if one not in plain]
+
     def _add_what_needs_two(self, results: Results, sets: Mapping[PositionSet, SetScores]) -> None:
         for metric in self.wanted.gaps():
             name = f"{metric.name}@{GAP}"
@@ -208,14 +237,11 @@ class _Comparison:
         if where == "ref":
             limit = student.protocol.max_new_tokens
             return [REFERENCE_SEED], reference_texts(task.documents, prompts, tokenizer, limit)
-        source: Measurement | Teacher = student if where == "student" else self.teacher
-        samples = source.samples(task)
-        ordered = [
-            samples[document.id, seed]
-            for document in task.documents
-            for seed in source.protocol.seeds
-        ]
-        return source.protocol.seeds, sampled_texts(ordered, prompts, tokenizer, where)
+        own = where == "student"
+        seeds = student.protocol.seeds if own else self.teacher.seeds
+        samples = student.samples(task) if own else self.teacher.samples(task)
+        ordered = [samples[document.id, seed] for document in task.documents for seed in seeds]
+        return seeds, sampled_texts(ordered, prompts, tokenizer, where)
 
     def _why_no_tokens(self) -> str | None:
         if self.student.backend.model is None:
@@ -250,15 +276,3 @@ class _Comparison:
     @cached_property
     def _teacher_prompts(self) -> dict[str, Any]:
         return self.teacher.prompts(self.task)
-
-
-def _with_floor(result: TaskResult, floor: TaskResult) -> TaskResult:
-    """The result with what the undistilled student reaches."""
-
-    def low(name: str, metric: MetricResult) -> MetricResult:
-        other = floor.metrics.get(name)
-        if not compares_with_teacher(name) or other is None:
-            return metric
-        return replace(metric, floor=other.value)
-
-    return replace(result, metrics={name: low(name, one) for name, one in result.metrics.items()})

@@ -11,7 +11,14 @@ from typing import Protocol as Interface
 
 from kdbench.errors import InputError
 from kdbench.fidelity.texts import Text
-from kdbench.metrics import PooledTokenMetric, PositionMetric, Positions, PositionSet, TokenMetric
+from kdbench.metrics import (
+    PooledTokenMetric,
+    PositionMetric,
+    Positions,
+    PositionSet,
+    TokenMetric,
+    TopPositions,
+)
 from kdbench.views import Batch, ModelView, chunk_length
 
 if TYPE_CHECKING:
@@ -46,12 +53,14 @@ class Outcome:
         tokens: each token metric's value at each position, (length,); NaN does not count.
         pooled: each pooled metric's sums, (K,).
         cut_mass: mean probability beyond the shared tokens: the student's, the teacher's.
+        outside: mean probability outside of a cached teacher's top k: the student's, the teacher's.
     """
 
     text: Text
     tokens: "dict[str, np.ndarray]"
     pooled: "dict[str, np.ndarray]"
     cut_mass: tuple[float, float]
+    outside: tuple[float, float] = (0.0, 0.0)
 
 
 def look(
@@ -90,8 +99,8 @@ def look(
     columns = {name: np.split(_joined(parts, name), ends) for name in parts[0]}
     for row, text in enumerate(batch):
         mine = {name: rows[row] for name, rows in columns.items()}
-        student_cut, teacher_cut = mine.pop("")[:, :2].mean(axis=0)
-        if not np.isfinite([student_cut, teacher_cut]).all():
+        masses = [float(one) for one in mine.pop("").mean(axis=0)]
+        if not np.isfinite(masses).all():
             raise InputError(
                 f"the logits on document '{text.rollout.id}' are not finite: the weights of "
                 "student or teacher are broken, or too large for dtype=float16 (try bfloat16)"
@@ -100,7 +109,8 @@ def look(
             text,
             {m.name: mine[m.name] for m in metrics if isinstance(m, TokenMetric)},
             {m.name: mine[m.name].sum(axis=0) for m in metrics if isinstance(m, PooledTokenMetric)},
-            (float(student_cut), float(teacher_cut)),
+            (masses[0], masses[1]),
+            (masses[2], masses[3]),
         )
 
 
@@ -113,21 +123,31 @@ def _chunk(
     metrics: Sequence[PositionMetric],
     where: PositionSet,
 ) -> "dict[str, torch.Tensor]":
-    """Each metric's numbers at the positions of a chunk; under "" the masses that were cut off."""
+    """Each metric's numbers at the positions of a chunk; under "" the masses that are not seen."""
     import torch
 
     log_q, student_cut = student.log_probs(states[part])
     at, teacher_cut = sight.positions(part, log_q, read.targets[part], where)
     # A softmax with a logit that is not finite is NaN throughout.
     broken = log_q[:, 0].isnan() | at.log_p[:, 0].isnan()
-    cut = torch.stack([student_cut, teacher_cut], -1).masked_fill(broken[:, None], torch.nan)
-    found = {"": cut}
+    masses = torch.stack([student_cut, teacher_cut, *_outside(at)], -1)
+    found = {"": masses.masked_fill(broken[:, None], torch.nan)}
     for metric in metrics:
         if isinstance(metric, TokenMetric):
             found[metric.name] = metric.values(at)
         elif isinstance(metric, PooledTokenMetric):
             found[metric.name] = metric.sums(at)
     return {name: values.double().cpu() for name, values in found.items()}
+
+
+def _outside(at: Positions) -> "tuple[torch.Tensor, torch.Tensor]":
+    """The probability of the class that stands for all tokens outside of the teacher's top k."""
+    import torch
+
+    if isinstance(at, TopPositions):
+        return at.log_q[:, -1].exp(), at.log_p[:, -1].exp()
+    none = torch.zeros_like(at.log_q[:, 0])
+    return none, none
 
 
 def _joined(parts: Sequence[dict[str, Any]], name: str) -> "np.ndarray":

@@ -42,9 +42,10 @@ def add_pairs(
             ceiling = metric.perfect
             if ceiling is None:
                 ceiling = estimate(_scores(metric, _own(student, teacher), teacher)).value
-            results.add_scores(
-                metric.name, metric, _scores(metric, student, teacher), ceiling=ceiling
-            )
+            scores = _scores(metric, student, teacher)
+            results.add_scores(metric.name, metric, scores, ceiling=ceiling)
+            if metric.survival:
+                results.add_survival(metric.name, scores)
         elif isinstance(metric, PooledPairMetric | CorpusPairMetric | PromptPairMetric):
             ceiling = metric.perfect
             if ceiling is None:

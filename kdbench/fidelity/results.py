@@ -51,7 +51,7 @@ class Results:
     def add(self, name: str, metric: TeacherMetric, numbers: Estimate, **more: Any) -> None:
         """Add a number."""
         if numbers.value is None:
-            more.setdefault("reason", "not defined on these responses")
+            more.setdefault("reason", metric.undefined)
         self.metrics[name] = MetricResult(
             **asdict(numbers),
             unit=metric.unit,
@@ -90,6 +90,14 @@ class Results:
         self.add(name, metric, numbers, **more)
         if keep:
             self.documents[name] = document_means(scores)
+
+    def add_survival(self, name: str, scores: Scores) -> None:
+        """Add the share of pairs whose score, a token index, is beyond each index."""
+        known = np.array([one for each in scores.values() for one in each if one is not None])
+        if len(known):
+            starts = bucket_starts(int(known.max()) + 1)
+            shares = [float((known > start).mean()) for start in starts]
+            self.curves[name] = {"start": starts, "value": shares, "n": [len(known)] * len(starts)}
 
     def add_nulls(self, names: Sequence[str], wanted: Wanted, reason: str) -> None:
         """Say why some results have no number."""
@@ -130,7 +138,7 @@ class Results:
         on_reference = ref.means(metric)[REFERENCE_SEED]
         gaps = {
             seed: [
-                None if a is None or b is None or math.isinf(a + b) else a - b
+                None if a is None or b is None else math.inf if math.isinf(a + b) else a - b
                 for a, b in zip(values, on_reference, strict=True)
             ]
             for seed, values in student.means(metric).items()

@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from kdbench.store import RunFolder
 
 Key = tuple[str, int]
+
+_LAYOUT = 2  # of a line
 
 
 @dataclass(frozen=True)
@@ -87,11 +89,15 @@ class SetScores:
                     counts[row] += counted
         return sums, counts
 
-    def cut_mass(self) -> tuple[float, float]:
-        """Mean probability beyond the shared tokens: the student's, the teacher's."""
-        pairs = [line["cut_mass"] for line in self.lines.values()]
+    def mass(self, of: Literal["cut_mass", "outside"]) -> dict[str, float]:
+        """Mean probability that the metrics do not see, of student and teacher.
+
+        Args:
+            of: `cut_mass` beyond the shared tokens, `outside` of a cached teacher's top k.
+        """
+        pairs = [line[of] for line in self.lines.values()]
         student, teacher = np.mean(pairs, axis=0) if pairs else (0.0, 0.0)
-        return float(student), float(teacher)
+        return {"student": float(student), "teacher": float(teacher)}
 
     def _mean(self, line: Mapping[str, Any] | None, metric: TokenMetric) -> float | None:
         if line is None:
@@ -134,7 +140,8 @@ def score_set(
         A line for each text, by document and seed.
     """
     versions = sorted([metric.name, metric.version] for metric in metrics)
-    digest = hashlib.sha256(json.dumps([versions, key], sort_keys=True).encode()).hexdigest()[:8]
+    content = json.dumps([_LAYOUT, versions, key], sort_keys=True)
+    digest = hashlib.sha256(content.encode()).hexdigest()[:8]
     file = run.lines(f"{task}.fidelity-{where}-{digest}")
     there = _read(file)
     lengths = [len(one.rollout.prompt_ids) + len(one.rollout.response_ids) for one in texts]
@@ -174,6 +181,7 @@ def _line(outcome: Outcome, metrics: Sequence[PositionMetric], limit: int) -> di
         "pooled": {name: sums.tolist() for name, sums in outcome.pooled.items()},
         "curves": curves,
         "cut_mass": list(outcome.cut_mass),
+        "outside": list(outcome.outside),
     }
 
 

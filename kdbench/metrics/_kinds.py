@@ -24,9 +24,8 @@ class Answer:
         n_tokens: generated tokens, None if not known.
         finish: `stop`, `length`, None if not known.
         tokens: the generated ids, the end token included; None if not known.
-        final: the final answer as the task extracts it, else the whole text; None where there is
-            none.
-        right: whether the final answer is right, None if not known.
+        final: the final answer of a closed-answer task; None where there is none.
+        right: whether the final answer is right; None where the task has no closed answers.
     """
 
     text: str
@@ -121,9 +120,11 @@ class TeacherMetric(Metric):
     Attributes:
         perfect: the value of a student that is its teacher, where that is known beforehand. It is
             the ceiling; of other metrics the ceiling is the teacher against its own next seed.
+        undefined: what to say where it has no number.
     """
 
     perfect: ClassVar[float | None] = None
+    undefined: ClassVar[str] = "not defined on these responses"
 
 
 class PositionMetric(TeacherMetric):
@@ -150,10 +151,13 @@ class TokenMetric(PositionMetric):
     Attributes:
         curve: also kept by token index.
         on_policy_gap: also reported as `name@student-ref`.
+        of_plain_samples: it means something on plain samples alone, of temperature 1 and the whole
+            vocabulary.
     """
 
     curve: ClassVar[bool] = False
     on_policy_gap: ClassVar[bool] = False
+    of_plain_samples: ClassVar[bool] = False
 
     @abstractmethod
     def values(self, at: "Positions") -> "torch.Tensor":
@@ -199,9 +203,11 @@ class PairMetric(TeacherMetric):
         same_noise: whether the two are of one seed, and so drawn with the same noise. Else the
             teacher's is of the next seed: independent, as two users would see them. Greedy
             responses have one seed.
+        survival: the scores are token indices; the share of pairs beyond each is kept as a curve.
     """
 
     same_noise: ClassVar[bool] = False
+    survival: ClassVar[bool] = False
 
     @abstractmethod
     def score(self, student: Answer, teacher: Answer) -> float | None:

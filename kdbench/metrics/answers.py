@@ -28,6 +28,8 @@ _CELLS: tuple[Cell, ...] = ("rr", "rw", "wr", "wws", "wwd")
 _TOLERANCE = 0.001
 _MONEY = str.maketrans("", "", "$%,")
 
+NO_ANSWERS = "not a task of closed answers, or none of these counts"
+
 
 def same_answer(one: str | None, other: str | None) -> bool:
     """Whether two final answers, not both right, are the same."""
@@ -67,6 +69,7 @@ class CellMetric(PairMetric):
     """
 
     unit = "rate"
+    undefined = NO_ANSWERS
     cells: ClassVar[tuple[Cell, ...]]
 
     def score(self, student: Answer, teacher: Answer) -> float | None:
@@ -99,6 +102,8 @@ class Shares(NamedTuple):
 
 class PooledCellMetric(PooledPairMetric):
     """A function of the cells' shares."""
+
+    undefined = NO_ANSWERS
 
     def sums(self, student: Answer, teacher: Answer) -> Sequence[float]:
         """1 for the pair's cell, all 0 if it is in none."""

@@ -5,7 +5,9 @@ Metric: mean over a response's positions, then over prompts, at temperature 1 wh
         teacher would accept the student's drafts in speculative decoding. `fkl@teacher` and
         `rkl@student` are the pair that estimates sequence KLs, a token at a time; `k1` and `k3`
         estimate the same from the chosen tokens alone: p‖q on the teacher's responses, q‖p on the
-        student's. A KL is infinite where one side rules a token out.
+        student's, where these are plain
+        samples (an n-gram rule biases them a little). A KL is infinite where one side rules a token
+        out.
 Source: the training losses of the same names (`kdbench.divergence`); Leviathan et al. 2023
         (acceptance); Schulman 2020 (k1, k3).
 """
@@ -113,6 +115,7 @@ class K1(TokenMetric):
     perfect = 0.0
     sets = ("teacher", "student")
     from_top_k = "exact"
+    of_plain_samples = True
 
     def values(self, at: Positions) -> "torch.Tensor":
         """-log r."""
@@ -129,6 +132,7 @@ class K3(TokenMetric):
     perfect = 0.0
     sets = ("teacher", "student")
     from_top_k = "exact"
+    of_plain_samples = True
 
     def values(self, at: Positions) -> "torch.Tensor":
         """R - 1 - log r."""

@@ -76,6 +76,7 @@ class SelfBleuGap(PromptPairMetric):
     """Self-BLEU less the teacher's; positive where the student is less varied."""
 
     name = "self_bleu_gap"
+    undefined = "needs four seeds"
     unit = "points"
     direction = "none"
     perfect = 0.0

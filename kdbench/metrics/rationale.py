@@ -7,23 +7,29 @@ Metric: BLEU and chrF of what is left of a response once the last occurrence of 
 Source: `sentence_bleu_teacher` and `chrf_teacher`, which see the whole text.
 """
 
+import re
 from abc import abstractmethod
 from typing import ClassVar
 
 from kdbench.metrics import Answer, PairMetric, metrics
+from kdbench.metrics.answers import NO_ANSWERS
 from kdbench.metrics.similarity import sentence_bleu, sentence_chrf
 
 
 def rationale(answer: Answer) -> str | None:
     """The response without its final answer, None where it has none or is nothing else."""
-    if not answer.final or answer.final not in answer.text:
+    if not answer.final:
         return None
-    before, _, after = answer.text.rpartition(answer.final)
-    return (before + after).strip() or None
+    places = list(re.finditer(rf"(?<!\w){re.escape(answer.final)}(?!\w)", answer.text))
+    if not places:
+        return None
+    start, stop = places[-1].span()
+    return (answer.text[:start] + answer.text[stop:]).strip() or None
 
 
 class _Rationale(PairMetric):
     unit = "points"
+    undefined = NO_ANSWERS
     direction = "higher"
     both_right: ClassVar[bool]
 

@@ -61,6 +61,19 @@ class ExactMatchRetained(_Retained):
     quality = ExactMatch
 
 
+@metrics.register("accuracy_retained")
+class AccuracyRetained(_Ratio):
+    """The student's share of right final answers over the teacher's."""
+
+    name = "accuracy_retained"
+    direction = "higher"
+    undefined = "not a task of closed answers, or the teacher has none right"
+
+    def sums(self, student: Answer, teacher: Answer) -> Sequence[float]:
+        """Which of the two are right; nothing for a free-form task."""
+        return [float(bool(student.right)), float(bool(teacher.right))]
+
+
 @metrics.register("length_ratio")
 class LengthRatio(_Ratio):
     """The student's words over the teacher's."""

@@ -29,6 +29,7 @@ class FirstDivergence(PairMetric):
     """Tokens until student and teacher differ under the same noise."""
 
     name = "first_divergence"
+    survival = True
     unit = "tokens"
     direction = "higher"
     same_noise = True

@@ -18,7 +18,7 @@ GAIN_LEVEL = "gain and fidelity"
 GAIN_CHANGE = "gain and change of fidelity"
 _FEWEST = 3  # points of which a rank correlation says anything
 _FEWEST_FOR_INTERVAL = 4
-_FEWEST_RUNS = 3  # of fewer, whole-run resamples are the same few over and over
+_FEWEST_RUNS = 6  # of fewer, too many whole-run resamples hold one or two runs
 _MOST_UNDEFINED = 0.05
 
 

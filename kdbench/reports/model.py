@@ -105,6 +105,8 @@ class BandPoint:
         agreement: share of them that are the teacher's.
         teacher_accuracy: share of the teacher's answers that are right.
         ceiling: the teacher's agreement with itself, if known.
+        error_agreement: share of the same answer where both are wrong, if known.
+        kappa: Cohen's, of being right, if known.
     """
 
     task: str
@@ -113,6 +115,8 @@ class BandPoint:
     agreement: Number
     teacher_accuracy: float
     ceiling: float | None = None
+    error_agreement: Number | None = None
+    kappa: Number | None = None
 
     @property
     def low(self) -> float:

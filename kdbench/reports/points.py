@@ -135,8 +135,18 @@ def band_points(chosen: Selection) -> list[BandPoint]:
         agreement = _level(result, "answer_agreement")
         of_teacher = _level(result, "teacher_accuracy")
         if accuracy and agreement and of_teacher:
-            ceiling = result.metrics["answer_agreement"].ceiling
-            points.append(BandPoint(task, student, accuracy, agreement, of_teacher.value, ceiling))
+            points.append(
+                BandPoint(
+                    task,
+                    student,
+                    accuracy,
+                    agreement,
+                    of_teacher.value,
+                    result.metrics["answer_agreement"].ceiling,
+                    _level(result, "error_agreement"),
+                    _level(result, "error_kappa"),
+                )
+            )
     return points
 
 

@@ -39,6 +39,8 @@ def band_rows(found: Findings) -> list[Row]:
             "position": one.position,
             "independent": one.independent,
             "ceiling": one.ceiling,
+            **_interval("error_agreement", one.error_agreement),
+            **_interval("kappa", one.kappa),
         }
         for one in found.band
     ]

@@ -124,6 +124,9 @@ def _reasons(run: StoredRun, columns: Sequence[Column]) -> list[str]:
         reasons = [p.reason for p in column.parts(run) if p and p.value is None and p.reason]
         for reason in dict.fromkeys(reasons):
             found.setdefault(reason, []).append(column.name)
+        if missing := [task for task in column.tasks if task not in run.results]:
+            reason = f"no result of {', '.join(missing)} (choose others with tasks=)"
+            found.setdefault(reason, []).append(column.name)
     return [f"{', '.join(names)}: {reason}" for reason, names in found.items()]
 
 

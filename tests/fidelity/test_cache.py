@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from kdbench.errors import InputError
 from kdbench.fidelity.cache import CachedIdentity, CachedSight, Recorder, TopKCache, digest_of
 from kdbench.fidelity.forward import Outcome, look
-from kdbench.fidelity.teacher import _LiveSight
+from kdbench.fidelity.live import LiveSight
 from kdbench.fidelity.texts import Text
 from kdbench.generate import Prompt
 from kdbench.metrics import PositionMetric, TokenMetric, metrics
@@ -51,9 +51,9 @@ class Pair:
         chunk: int | None = None,
         top_k: int = K,
     ) -> list[Outcome]:
-        def see(batch: Batch, texts: Sequence[Text]) -> _LiveSight:
+        def see(batch: Batch, texts: Sequence[Text]) -> LiveSight:
             recorder = Recorder(cache, top_k, [digest(one) for one in texts], batch.lengths)
-            return _LiveSight(self.teacher, batch, recorder)
+            return LiveSight(self.teacher, batch, recorder)
 
         return list(look(texts, self.student, see, EVERY, "student", chunk))
 
@@ -141,8 +141,8 @@ def test_what_was_cut_off_the_teacher_is_not_known(
 
 
 def test_recording_changes_no_number(pair: Pair, recorded: tuple[Path, list[Outcome]]) -> None:
-    def see(batch: Batch, _: Sequence[Text]) -> _LiveSight:
-        return _LiveSight(pair.teacher, batch, None)
+    def see(batch: Batch, _: Sequence[Text]) -> LiveSight:
+        return LiveSight(pair.teacher, batch, None)
 
     plain = list(look(TEXTS, pair.student, see, EVERY, "student", 5))
     for one, other in zip(plain, recorded[1], strict=True):

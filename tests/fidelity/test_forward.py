@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from kdbench.errors import InputError
 from kdbench.fidelity.forward import Outcome, See, look
-from kdbench.fidelity.teacher import _LiveSight
+from kdbench.fidelity.live import LiveSight
 from kdbench.fidelity.texts import Text
 from kdbench.metrics import PositionMetric, Positions, TokenMetric, metrics
 from kdbench.views import Batch, ModelView, Rollout, view
@@ -48,8 +48,8 @@ class Pair:
         self.student = ModelView(student, V)
         self.teacher = ModelView(teacher, V, prompt=lambda one: ITS_PROMPTS[one.id])
 
-    def see(self, batch: Batch, _: Sequence[Text]) -> _LiveSight:
-        return _LiveSight(self.teacher, batch, None)
+    def see(self, batch: Batch, _: Sequence[Text]) -> LiveSight:
+        return LiveSight(self.teacher, batch, None)
 
     def look(
         self, texts: Sequence[Text], chunk: int | None = None, where: str = "student"
@@ -156,7 +156,7 @@ def test_what_the_padded_heads_lose_is_recorded(pairs: dict[str, Pair], family: 
 
 def test_a_student_that_is_its_teacher_is_perfect_everywhere(tiny: Callable[..., Any]) -> None:
     model = tiny("llama", V, 3)
-    see: See = lambda batch, texts: _LiveSight(ModelView(model, V), batch, None)  # noqa: E731
+    see: See = lambda batch, texts: LiveSight(ModelView(model, V), batch, None)  # noqa: E731
     for outcome in look(TEXTS, ModelView(model, V), see, EVERY, "student", 4):
         for metric in EVERY:
             if isinstance(metric, TokenMetric) and metric.perfect is not None:

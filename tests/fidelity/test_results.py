@@ -272,7 +272,8 @@ def test_a_gap_of_what_is_infinite_or_missing_is_not_defined() -> None:
         ForwardKL(), SetScores("student", ["d0", "d1"], [1], 1, {("d0", 1): line([1.0])}), ref
     )
     metric = results.metrics["fkl@student-ref"]
-    assert (metric.value, metric.n, metric.reason) == (None, 0, "not defined on these responses")
+    assert (metric.value, metric.n) == (None, 0)
+    assert metric.reason.startswith("infinite")
 
 
 def test_nulls_say_what_they_are_and_why() -> None:

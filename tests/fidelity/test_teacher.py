@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from kdbench.config import EvalSettings
 from kdbench.errors import InputError
 from kdbench.evaluation import Evaluation
-from kdbench.fidelity.teacher import teacher_seeds
+from kdbench.fidelity.find import parts_of
 from kdbench.metrics import PositionMetric, metrics
-from kdbench.protocol import get_protocol
 from kdbench.store import MetricResult
 from kdbench.toy.models import World
 
@@ -24,14 +24,15 @@ def kind_of(name: str) -> Any:
 
 
 def test_one_sampled_seed_has_a_second_for_the_teacher() -> None:
-    of = {
-        (10, 20, 30): (10, 20, 30),
-        (10,): (10, 11),
-    }
-    for seeds, its in of.items():
-        assert teacher_seeds(get_protocol("minillm", {"seeds": seeds})) == its
-    assert teacher_seeds(get_protocol("greedy")) == (0,)
-    assert teacher_seeds(get_protocol("greedy", {"temperature": 0.5})) == (0, 1)
+    def seeds(**fields: Any) -> list[tuple[int, ...]]:
+        settings = EvalSettings(model="s", teacher="t", **fields)
+        return [part.seeds for part in parts_of(settings)]
+
+    assert seeds() == [(10, 20, 30, 40, 50)]
+    assert seeds(seeds=(10, 20)) == [(10, 20)]
+    assert seeds(seeds=(10,)) == [(10,), (11,)]
+    assert seeds(protocol="greedy") == [(0,)]
+    assert seeds(protocol="greedy", temperature=0.5) == [(0,), (1,)]
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +77,10 @@ def test_without_the_teachers_folder_there_is_every_metric(
 ) -> None:
     assert not lonely.teacher.exists()
     assert rows(cached).keys() == rows(live[0]).keys()
-    teacher = cached.results["dolly"].teacher
+    teacher = dict(cached.results["dolly"].teacher)
+    outside = teacher.pop("outside_top_k")
     assert teacher == {**live[0].results["dolly"].teacher, "top_k": 64}
+    assert all(0 < mass < 1 for masses in outside.values() for mass in masses.values())
     assert teacher["name"] == "gone"
 
 
@@ -175,16 +178,16 @@ def test_texts_that_were_not_recorded_have_no_number(
 def test_another_protocol_than_the_caches_is_one_line(
     compare: Compare, live: tuple[Evaluation, Path], tmp_path: Path, other: dict[str, Any]
 ) -> None:
-    with pytest.raises(InputError, match="the cache has no responses of the teacher") as error:
+    with pytest.raises(InputError, match="no responses to 'dolly' under") as error:
         compare(tmp_path, teacher=f"cache:{live[1]}", metrics=("top1",), **other)
-    assert "run once with teacher=CHECKPOINT teacher_cache=DIR" in str(error.value)
+    assert "Make them with teacher=CHECKPOINT teacher_cache=DIR" in str(error.value)
     assert "\n" not in str(error.value)
 
 
 def test_another_task_than_the_caches_is_one_line(
     compare: Compare, live: tuple[Evaluation, Path], tmp_path: Path
 ) -> None:
-    with pytest.raises(InputError, match="no responses of the teacher to 'vicuna'"):
+    with pytest.raises(InputError, match="no responses to 'vicuna' under"):
         compare(tmp_path, teacher=f"cache:{live[1]}", tasks=("vicuna",), metrics=("top1",))
 
 
@@ -270,7 +273,7 @@ def other_places(text: str) -> Callable[[Path], None]:
 BREAKS: dict[str, Any] = {
     "scores cut": (break_scores, "not a file of a teacher cache"),
     "samples broken": (break_samples, r"dolly\.jsonl:1: not a line of JSON"),
-    "samples lost": (lose_samples, "the cache has no responses"),
+    "samples lost": (lose_samples, "no responses to 'dolly'"),
     "tokenizer lost": (lose_tokenizer, "tokenizer: cannot be loaded"),
     "record broken": (break_record, "not JSON"),
     "other prompts": (other_prompts, "answer other prompts"),

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from kdbench.errors import InputError
-from kdbench.fidelity.teacher import _LiveSight
+from kdbench.fidelity.live import LiveSight
 from kdbench.fidelity.texts import Text
 from kdbench.fidelity.tokens import SetScores, score_set
 from kdbench.metrics import PositionMetric, Positions, TokenMetric
@@ -92,8 +92,8 @@ def test_the_cut_mass_is_the_mean_over_texts() -> None:
         ("a", 1): line(1, 0.0, 1, cut_mass=[0.1, 0.0]),
         ("b", 1): line(9, 0.0, 9, cut_mass=[0.3, 0.5]),
     }
-    assert scores(lines).cut_mass() == pytest.approx((0.2, 0.25))
-    assert scores({}).cut_mass() == (0.0, 0.0)
+    assert scores(lines).mass("cut_mass") == pytest.approx({"student": 0.2, "teacher": 0.25})
+    assert scores({}).mass("cut_mass") == {"student": 0.0, "teacher": 0.0}
 
 
 # Files
@@ -127,9 +127,9 @@ class Scorer:
         self.student, self.teacher = pair
         self.run, self.seen = RunFolder(folder), []
 
-    def see(self, batch: Batch, texts: Sequence[Text]) -> _LiveSight:
+    def see(self, batch: Batch, texts: Sequence[Text]) -> LiveSight:
         self.seen.append([one.key for one in texts])
-        return _LiveSight(self.teacher, batch, None)
+        return LiveSight(self.teacher, batch, None)
 
     def score(
         self,

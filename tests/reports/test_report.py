@@ -208,8 +208,11 @@ def test_spearman_is_that_by_hand():
     levels, over_level, over_change = correlations(points(rows), HIGHER, HIGHER, True)
     assert levels.rho == over_level.rho == pytest.approx(0.8)
     assert over_change.rho == pytest.approx(-0.8)
-    assert (levels.n, levels.runs, levels.reason) == (5, 5, None)
-    assert levels.low < 0.8 < levels.high <= 1
+    assert (levels.n, levels.runs, levels.low) == (5, 5, None)
+    assert levels.reason == "no interval: fewer than 6 runs"
+    more = points([*rows, ("r5", "t", 5, 60.0, -5, 60.0)])
+    with_interval = correlations(more, HIGHER, HIGHER, True)[0]
+    assert with_interval.low < with_interval.rho < with_interval.high <= 1
     lower = Axis("m", "nats", "lower")
     assert correlations(points(rows), HIGHER, lower, True)[0].rho == pytest.approx(-0.8)
 
@@ -239,7 +242,7 @@ def test_resamples_of_whole_runs_have_the_ranks_of_scipy():
         ([("a", "t", 1, 1, 1, 1), ("b", "t", 2, 2, 2, 2)], None, "fewer than 3 points"),
         ([(f"r{i}", "t", 1, i, 1, i) for i in range(5)], None, "all values are equal"),
         ([(f"r{i}", "t", i, i, i, i) for i in range(3)], 1, "no interval: fewer than 4 points"),
-        ([("r", f"t{i}", i, i, i, i) for i in range(5)], 1, "no interval: fewer than 3 runs"),
+        ([("r", f"t{i}", i, i, i, i) for i in range(5)], 1, "no interval: fewer than 6 runs"),
     ],
 )
 def test_what_says_nothing_has_a_reason(rows, rho, reason):
