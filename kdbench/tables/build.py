@@ -7,7 +7,7 @@ from kdbench.config import TableSettings
 from kdbench.errors import InputError
 from kdbench.registry import nearest
 from kdbench.stored import stored_runs
-from kdbench.tables.columns import Column, Direction, chosen_columns, plain_columns
+from kdbench.tables.columns import Column, Direction, chosen_columns, headline, plain_columns
 from kdbench.tables.measured import measured_groups
 from kdbench.tables.model import Group
 from kdbench.tables.published import published_columns, published_groups
@@ -21,6 +21,7 @@ def build_table(settings: TableSettings) -> Table:
         InputError: unreadable results or baselines, an unknown group, or nothing to show.
     """
     runs = list(stored_runs(settings.results))
+    settings = settings.model_copy(update={"metric": headline(settings.metric, runs)})
     chosen = bool(settings.columns)
     columns = chosen_columns(settings, runs) if chosen else plain_columns(settings, runs)
     groups = measured_groups(runs, columns, chosen) + _published(settings, columns)

@@ -75,6 +75,17 @@ def _metric_of(run: StoredRun, tasks: Iterable[str], metric: str) -> list[Metric
     return [one.metrics[metric] for one in results if metric in one.metrics]
 
 
+def headline(word: str, runs: Sequence[StoredRun]) -> str:
+    """The result that `metric=` means: a bare fidelity metric is that of its headline set."""
+    known = {
+        name: one
+        for run in runs
+        for result in run.results.values()
+        for name, one in result.metrics.items()
+    }
+    return result_name(word, known) or word
+
+
 def chosen_columns(settings: TableSettings, runs: Sequence[StoredRun]) -> tuple[Column, ...]:
     """The columns that `columns=` names.
 

@@ -227,3 +227,31 @@ def test_without_columns_nothing_of_this_is_shown(results):
     assert table.notes()[0] == "rougeL, points."
     assert table.groups[0].rows[0].note == ""
     assert "bound" not in table.render("csv")
+
+
+def test_a_task_without_a_result_is_named_in_the_note(results):
+    put(results, "a", {"rougeL": 1.0})
+    wide = TableSettings(
+        results=results, tasks=(*TWO, "unnatural"), columns=("dolly", "rougeL"), published="none"
+    )
+    assert "rougeL: no result of unnatural (choose others with tasks=)" in str(build_table(wide))
+
+
+def test_a_bare_metric_of_fidelity_means_its_headline_set(results):
+    put(results, "a", {"rougeL": 1.0, "acceptance@student": 0.25})
+    words = {"results": results, "tasks": TWO, "published": "none"}
+    bare, full = (
+        str(build_table(TableSettings(**words, metric=name)))
+        for name in ("acceptance", "acceptance@student")
+    )
+    assert bare == full
+    assert "0.250" in bare
+
+
+def test_a_teachers_extra_seed_is_no_row(results):
+    put(results, "a", {"rougeL": 1.0})
+    put(results, "b", {"rougeL": 2.0})
+    run = RunFolder(results / "b" / "run-1")
+    run.update_run(lambda record: {**record, "auxiliary": True})
+    table = build_table(TableSettings(results=results, tasks=TWO, published="none"))
+    assert [row.label for group in table.groups for row in group.rows] == ["a"]
