@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+_TENSORS = 4  # of (chunk, V) are alive for metrics where a loss has one
+
 
 class Sight(Interface):
     """A teacher's scores of one batch."""
@@ -90,7 +92,7 @@ def look(
     read = Batch([text.rollout for text in batch], student.model.device)
     with torch.inference_mode():
         states, sight = student.states(read), see(read, batch)
-        size = chunk or chunk_length(student.vocabulary, states.device.type)
+        size = chunk or max(16, chunk_length(student.vocabulary, states.device.type) // _TENSORS)
         parts = []
         for part in torch.arange(len(states), device=states.device).split(size):
             parts.append(_chunk(part, states, read, student, sight, metrics, where))

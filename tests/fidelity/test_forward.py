@@ -210,7 +210,7 @@ def test_no_tensor_over_the_vocabulary_has_more_rows_than_a_chunk(
 def test_the_chunk_that_is_found_is_bounded_by_the_vocabulary(
     pairs: dict[str, Pair], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(view._ELEMENTS, "cpu", 17 * V)
+    monkeypatch.setitem(view._ELEMENTS, "cpu", 4 * 17 * V)
     seen, log_probs = [], ModelView.log_probs
     monkeypatch.setattr(
         ModelView, "log_probs", lambda *given: [seen.append(len(given[1])), log_probs(*given)][1]
