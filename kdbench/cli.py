@@ -12,7 +12,7 @@ import typer
 
 from kdbench.errors import InputError
 
-EXIT_STALE, EXIT_INPUT, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_STALE, EXIT_INPUT, EXIT_FAILED, EXIT_INTERRUPTED = 1, 2, 3, 130
 
 app = typer.Typer(
     add_completion=False,
@@ -65,7 +65,7 @@ def _eval(arguments: list[str]) -> None:
     from kdbench.evaluation import evaluate
 
     settings = parse(EvalSettings, arguments)
-    _quiet_libraries()
+    _quiet()
     from kdbench.printing import print_evaluation
 
     print_evaluation(evaluate(settings))
@@ -78,7 +78,7 @@ def _score(arguments: list[str]) -> None:
     from kdbench.external import score
 
     settings = parse(ScoreSettings, arguments)
-    _quiet_libraries()
+    _quiet()
     from kdbench.printing import print_evaluation
 
     print_evaluation(score(settings))
@@ -90,7 +90,7 @@ def _train(arguments: list[str]) -> None:
     from kdbench.recipe import parse_recipe
 
     recipe = parse_recipe(arguments)
-    _quiet_libraries()
+    _quiet()
     from kdbench.distillation import train
 
     trained = train(recipe)
@@ -144,13 +144,32 @@ def _report(arguments: list[str]) -> None:
         _say(f"Spearman of {said(correlation)}")
 
 
+@verb("fill", "FillSettings")
+def _fill(arguments: list[str]) -> int:
+    """Fill a table: fill TABLE.yaml; trains and measures what is missing; --plan only tells."""
+    from kdbench.config import FillSettings, parse
+
+    named = [word for word in arguments if "=" not in word and not word.startswith("--")]
+    words = [f"table={word}" if word in named[:1] else word for word in arguments]
+    dotted = [word for word in words if "." in word.partition("=")[0]]
+    settings = parse(FillSettings, [word for word in words if word not in dotted])
+    changes = {key: value for key, _, value in (word.partition("=") for word in dotted)}
+    settings = settings.model_copy(update={"changes": changes})
+    _quiet()
+    from kdbench.filling.table import fill
+
+    filled = fill(settings)
+    sys.stdout.write(filled.text)
+    return EXIT_FAILED if filled.failed else 0
+
+
 @verb("demo", "DemoSettings")
 def _demo(arguments: list[str]) -> None:
     """Run the whole pipeline on the embedded toy world: no network, two minutes on two cores."""
     from kdbench.config import DemoSettings, parse
 
     settings = parse(DemoSettings, arguments)
-    _quiet_libraries()
+    _quiet()
     from kdbench.demo import demo
 
     sys.stdout.write(demo(settings))
@@ -308,16 +327,7 @@ def _say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
 
 
-def _quiet_libraries() -> None:
-    """Hold back the bars and hints of the libraries below; ours say what matters."""
-    import logging
+def _quiet() -> None:
+    from kdbench.quiet import quiet_libraries
 
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
-    for name in ("transformers", "datasets", "lm_eval", "huggingface_hub"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    from transformers.utils import logging as transformers_logging
-
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    quiet_libraries()

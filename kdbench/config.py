@@ -99,6 +99,8 @@ class EvalSettings(MeasureSettings):
         None, description="checkpoint to compare with, or cache:DIR; adds the metrics of fidelity"
     )
     teacher_revision: str | None = Field(None, description="of the teacher on the hub")
+    teacher_name: str | None = Field(None, description="the teacher's name in results and tables")
+    undistilled_name: str | None = Field(None, description="that of the undistilled student")
     undistilled: str | None = Field(
         None, description="checkpoint of the student before distillation: the floor of fidelity"
     )
@@ -123,7 +125,7 @@ class EvalSettings(MeasureSettings):
     @model_validator(mode="after")
     def _beside_a_teacher(self) -> "EvalSettings":
         if self.teacher is None:
-            for key in ("undistilled", "teacher_cache", "teacher_revision"):
+            for key in ("undistilled", "teacher_cache", "teacher_revision", "teacher_name"):
                 if getattr(self, key) is not None:
                     raise ValueError(f"{key}= needs teacher=")
         elif self.teacher.startswith(CACHE) and self.teacher_cache is not None:
@@ -145,18 +147,29 @@ class EvalSettings(MeasureSettings):
         Args:
             seeds: the teacher's.
         """
-        fields = {"seeds": tuple(seeds), "revision": self.teacher_revision}
+        fields = {
+            "seeds": tuple(seeds),
+            "revision": self.teacher_revision,
+            "name": self.teacher_name,
+        }
         return self._of(self.teacher, fields)
 
     def of_undistilled(self) -> "EvalSettings | None":
         """How the floor is measured; None where there is none."""
-        kept = {"teacher": self.teacher, "teacher_cache": self.teacher_cache}
+        kept = {
+            "teacher": self.teacher,
+            "teacher_name": self.teacher_name,
+            "teacher_cache": self.teacher_cache,
+            "name": self.undistilled_name,
+        }
         return self._of(self.undistilled, kept) if self.undistilled else None
 
     def _of(self, model: str | None, fields: Mapping[str, Any]) -> "EvalSettings":
-        beside = ("teacher", "teacher_revision", "teacher_cache", "undistilled")
-        own = (*beside, "name", "method", "setting", "revision")
-        return self.model_copy(update={**dict.fromkeys(own), "model": model, **fields})
+        of_teacher = ("teacher", "teacher_name", "teacher_revision", "teacher_cache")
+        own = (*of_teacher, "undistilled", "undistilled_name", "name", "method", "setting")
+        return self.model_copy(
+            update={**dict.fromkeys((*own, "revision")), "model": model, **fields}
+        )
 
 
 class ScoreSettings(MeasureSettings):
@@ -299,6 +312,21 @@ class TrainSettings(Settings):
         return self
 
 
+class FillSettings(Settings):
+    """`kdbench fill TABLE.yaml`: train and measure what is missing of a table, and draw it."""
+
+    table: str = Field(description="the table's file, or the name of a bundled one")
+    plan: bool = Field(False, description="print what is there and what is missing; do nothing")
+    workers: AtLeastOne = Field(1, description="trainings and evaluations side by side")
+    data: Path | None = Field(None, description="folder of the data sets (else the table's)")
+    models: Path | None = Field(None, description="folder of checkpoints (else the table's)")
+    results: Path | None = Field(None, description="folder of results (else the table's)")
+    device: str | None = Field(None, description="cpu, cuda, mps (else found)")
+    changes: dict[str, str] = Field(
+        {}, description="of the table's own keys: evaluate.limit=20 teacher.train.steps=50"
+    )
+
+
 class DemoSettings(Settings):
     """`kdbench demo`: the whole pipeline on the embedded toy world."""
 
@@ -384,8 +412,12 @@ def _plain(value: str, field: FieldInfo | None) -> str | None:
     return None if optional and value.lower() in {"none", "null"} else value
 
 
-def read_yaml(path: Path) -> dict[str, object]:
+def read_yaml(path: Path, key: str = "config") -> dict[str, object]:
     """The keys of a file of settings.
+
+    Args:
+        path: the file.
+        key: the setting that named it, for messages.
 
     Raises:
         InputError: no such file, or no mapping in it.
@@ -393,11 +425,9 @@ def read_yaml(path: Path) -> dict[str, object]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"config={path}: {error.strerror}") from None
+        raise InputError(f"{key}={path}: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"config={path}: not YAML in UTF-8: {str(error).splitlines()[0]}"
-        ) from None
+        raise InputError(f"{key}={path}: not YAML in UTF-8: {str(error).splitlines()[0]}") from None
     if not isinstance(values, dict):
-        raise InputError(f"config={path}: must hold key: value lines")
+        raise InputError(f"{key}={path}: must hold key: value lines")
     return {str(key): value for key, value in values.items()}

@@ -14,7 +14,7 @@ from kdbench.training.students import Student, turn_dropout_off
 from kdbench.training.triple import Triple
 
 # Keys that change neither what is learned nor its numbers beyond rounding.
-_NO_PART = {
+NO_PART = {
     *("recipe", "student", "teacher", "data", "out", "label", "setting", "teacher_responses"),
     *("micro_batch_size", "generation_batch_size", "chunk_tokens", "gradient_checkpointing"),
     *("save_every", "log_every", "report_to", "device", "unsafe_pickle", "trust_remote_code"),
@@ -124,7 +124,7 @@ class Ingredients:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """All that decides the result, JSON-ready."""
-        common = self.settings.model_dump(mode="json", exclude=_NO_PART)
+        common = self.settings.model_dump(mode="json", exclude=NO_PART)
         if self.settings.steps is None:
             common["epochs"] = self.settings.epochs or 1.0
         if self.settings.pretraining is not None:

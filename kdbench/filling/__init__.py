@@ -1,0 +1,1 @@
+"""`kdbench fill`: a table's specification becomes a graph of work, and the graph a filled table."""

@@ -1,0 +1,73 @@
+"""Fill a table: do what is missing of its graph, then draw it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from kdbench.filling.executor import Executor
+from kdbench.filling.graph import Graph, Node
+from kdbench.filling.view import View
+from kdbench.filling.work import Done, is_done
+
+_SECONDS_BETWEEN_LOOKS = 0.5
+
+
+@dataclass
+class State:
+    """How far a graph is.
+
+    Attributes:
+        done: keys of nodes that are there.
+        running: those that are worked on.
+        failed: what went wrong, by key.
+        fresh: how those ended that this call did.
+    """
+
+    done: set[str] = field(default_factory=set)
+    running: set[str] = field(default_factory=set)
+    failed: dict[str, str] = field(default_factory=dict)
+    fresh: list[Done] = field(default_factory=list)
+
+    def ready(self, nodes: Mapping[str, Node]) -> Iterator[Node]:
+        """What can begin now, in order."""
+        begun = self.done | self.running | set(self.failed)
+        for node in nodes.values():
+            if node.key not in begun and set(node.needs) <= self.done:
+                yield node
+
+    def blocked(self, nodes: Mapping[str, Node]) -> dict[str, str]:
+        """Nodes that cannot be done, and the failed one each waits for."""
+        found = dict.fromkeys(self.failed, "")
+        for node in nodes.values():
+            cause = next((one for one in node.needs if one in found), None)
+            if node.key not in found and cause is not None:
+                found[node.key] = found[cause] or cause
+        return {key: cause for key, cause in found.items() if cause}
+
+
+def state_of(graph: Graph) -> State:
+    """What is there."""
+    return State(done={node.key for node in graph.nodes.values() if is_done(node)})
+
+
+def work_through(graph: Graph, executor: Executor, view: View) -> State:
+    """Do what is missing; a node that fails holds up those alone that need it."""
+    state = state_of(graph)
+    try:
+        while True:
+            for node in state.ready(graph.nodes):
+                if len(state.running) >= executor.slots:
+                    break
+                state.running.add(node.key)
+                executor.submit(node)
+            view.show(state)
+            if not state.running:
+                return state
+            for done in executor.finished(_SECONDS_BETWEEN_LOOKS):
+                state.running.discard(done.node)
+                state.fresh.append(done)
+                if done.error is None:
+                    state.done.add(done.node)
+                else:
+                    state.failed[done.node] = done.error
+    finally:
+        executor.close()

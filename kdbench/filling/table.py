@@ -1,0 +1,94 @@
+"""`kdbench fill`: the plan, the work, the drawn table."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from kdbench.config import FillSettings, TableSettings, build
+from kdbench.files import put_text
+from kdbench.filling.executor import LocalExecutor
+from kdbench.filling.fill import State, state_of, work_through
+from kdbench.filling.graph import Graph, Places
+from kdbench.filling.spec import TableSpec, find_spec, read_spec
+from kdbench.filling.view import View
+from kdbench.filling.work import log_of
+from kdbench.tables import build_table
+from kdbench.tables.write import whole_file
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What `fill` returns.
+
+    Attributes:
+        text: the plan, or the table as the terminal shows it.
+        failed: what went wrong, by key of the node.
+        table: the file that holds the table; None where nothing was drawn.
+    """
+
+    text: str
+    failed: dict[str, str]
+    table: Path | None = None
+
+
+def fill(settings: FillSettings) -> Filled:
+    """Do what is missing of a table, and draw it.
+
+    Raises:
+        InputError: anything about the table's file, models or data that the user can mend.
+    """
+    file = find_spec(settings.table)
+    spec = read_spec(file, settings.changes)
+    how = {} if settings.device is None else {"device": settings.device}
+    graph = Graph(spec, _places(settings, spec, file.stem), how)
+    if settings.plan:
+        return Filled("".join(f"{line}\n" for line in plan_lines(graph)), {})
+    with View(graph) as view:
+        state = work_through(graph, LocalExecutor(settings.workers, graph.places.models), view)
+    return _drawn(graph, state)
+
+
+def _places(settings: FillSettings, spec: TableSpec, name: str) -> Places:
+    return Places(
+        settings.models or spec.models or Path("runs") / name,
+        settings.results or spec.results or Path("results") / name,
+        settings.data or spec.data,
+    )
+
+
+def plan_lines(graph: Graph) -> Iterator[str]:
+    """Each node, what it needs, and whether it is there."""
+    state = state_of(graph)
+    missing = len(graph.nodes) - len(state.done)
+    yield f"{graph.spec.title}: {len(state.done)} of {len(graph.nodes)} done, {missing} missing"
+    width = max(map(len, graph.nodes))
+    for key, node in graph.nodes.items():
+        word = "done" if key in state.done else "missing"
+        needs = f"needs {', '.join(node.needs)}" if node.needs else ""
+        yield f"  {word:<8}{key:<{width}}  {needs}".rstrip()
+
+
+def _drawn(graph: Graph, state: State) -> Filled:
+    spec, places = graph.spec, graph.places
+    lines = [
+        f"failed: {key}: {reason} (log: {log_of(graph.nodes[key], places.models)})\n"
+        for key, reason in state.failed.items()
+    ]
+    lines += [f"not begun: {key}: needs {why}\n" for key, why in state.blocked(graph.nodes).items()]
+    if not any(key in state.done for key, node in graph.nodes.items() if node.kind == "evaluate"):
+        return Filled("".join(lines), state.failed)
+    table = build_table(
+        build(
+            TableSettings,
+            {
+                "results": places.results,
+                "tasks": spec.tasks,
+                "columns": spec.columns,
+                "settings": ("measured", *spec.published),
+                "published": "verified" if spec.published else "none",
+            },
+        )
+    )
+    file = places.results / "TABLE.md"
+    put_text(file, whole_file(file, "md", table.render("md")))
+    return Filled(f"{table}\n{''.join(lines)}table in {file}\n", state.failed, file)

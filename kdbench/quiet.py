@@ -1,0 +1,18 @@
+"""The libraries below speak less."""
+
+import os
+
+
+def quiet_libraries() -> None:
+    """Hold back the bars and hints of the libraries below; ours say what matters."""
+    import logging
+
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
+    for name in ("transformers", "datasets", "lm_eval", "huggingface_hub"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
