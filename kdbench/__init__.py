@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kdbench.distillation import Trained
     from kdbench.evaluation import Evaluation
+    from kdbench.filling.table import Filled
     from kdbench.reports import Report
     from kdbench.tables import Table
 
 __version__ = "0.1.0"
-__all__ = ["InputError", "evaluate", "report", "score", "table", "train"]
+__all__ = ["InputError", "evaluate", "fill", "report", "score", "table", "train"]
 
 from kdbench.errors import InputError
 
@@ -57,6 +58,18 @@ def train(**settings: Any) -> "Trained":
     from kdbench.recipe import make_recipe
 
     return run(make_recipe(settings))
+
+
+def fill(**settings: Any) -> "Filled":
+    """Fill a table; the keys of `kdbench fill --help`, and `changes` by dotted key.
+
+    Raises:
+        InputError: anything about the table's file, models or data that the caller can mend.
+    """
+    from kdbench.config import FillSettings, build
+    from kdbench.filling.table import fill as run
+
+    return run(build(FillSettings, settings))
 
 
 def table(**settings: Any) -> "Table":

@@ -66,11 +66,16 @@ def find_checkpoint(
         raise InputError(f"{key}={model}: a file that is no .gguf; give the checkpoint's folder")
     if path.is_dir():
         return describe(path, gguf=_check_folder(path, unsafe_pickle, key))
-    if not _HUB_NAME.fullmatch(model) or model.startswith("."):
+    if not is_hub_name(model):
         raise InputError(f"{key}={model}: no such folder, and no name on the hub (org/name)")
     folder = _fetch(model, revision, unsafe_pickle, key)
     gguf = _check_folder(folder, unsafe_pickle, key)
     return describe(folder, model.replace("/", "__"), gguf, folder.name)
+
+
+def is_hub_name(word: str) -> bool:
+    """Whether a word names a model of the hub, and no folder that is here."""
+    return not Path(word).exists() and bool(_HUB_NAME.fullmatch(word)) and word[0] != "."
 
 
 def load_checkpoint(

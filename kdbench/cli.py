@@ -147,14 +147,9 @@ def _report(arguments: list[str]) -> None:
 @verb("fill", "FillSettings")
 def _fill(arguments: list[str]) -> int:
     """Fill a table: fill TABLE.yaml; trains and measures what is missing; --plan only tells."""
-    from kdbench.config import FillSettings, parse
+    from kdbench.filling.words import parse_fill
 
-    named = [word for word in arguments if "=" not in word and not word.startswith("--")]
-    words = [f"table={word}" if word in named[:1] else word for word in arguments]
-    dotted = [word for word in words if "." in word.partition("=")[0]]
-    settings = parse(FillSettings, [word for word in words if word not in dotted])
-    changes = {key: value for key, _, value in (word.partition("=") for word in dotted)}
-    settings = settings.model_copy(update={"changes": changes})
+    settings = parse_fill(arguments)
     _quiet()
     from kdbench.filling.table import fill
 

@@ -323,7 +323,7 @@ class FillSettings(Settings):
     results: Path | None = Field(None, description="folder of results (else the table's)")
     device: str | None = Field(None, description="cpu, cuda, mps (else found)")
     changes: dict[str, str] = Field(
-        {}, description="of the table's own keys: evaluate.limit=20 teacher.train.steps=50"
+        {}, description="the table's own keys go over its file by dots: evaluate.limit=20"
     )
 
 

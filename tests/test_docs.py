@@ -30,6 +30,7 @@ import yaml
 import kdbench
 from kdbench import config
 from kdbench.cli import app
+from kdbench.filling.words import parse_fill
 from kdbench.generate import backends
 from kdbench.methods import Method, methods
 from kdbench.metrics import CorpusMetric, ForwardMetric, Reference, SampleMetric, metrics
@@ -51,6 +52,7 @@ SETTINGS = {
     "train": config.TrainSettings,
     "table": config.TableSettings,
     "report": config.ReportSettings,
+    "fill": config.FillSettings,
     "demo": config.DemoSettings,
 }
 SHELL = ("sh", "bash", "shell", "console")
@@ -175,6 +177,9 @@ def test_every_command_has_a_known_verb_and_known_keys(
         return
     assert verb in VERBS
     if "--help" in arguments:
+        return
+    if verb == "fill":
+        parse_fill(arguments)
         return
     keys = [word.removeprefix("--").partition("=")[0].replace("-", "_") for word in arguments]
     known = set(SETTINGS[verb].model_fields) | {"config"} if verb in SETTINGS else set()

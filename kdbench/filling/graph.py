@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from kdbench.checkpoint import find_checkpoint
+from kdbench.checkpoint import find_checkpoint, is_hub_name
 from kdbench.config import EvalSettings, build
 from kdbench.errors import InputError
 from kdbench.filling.spec import Entry, TableSpec
-from kdbench.metrics import make_metrics, make_teacher_metrics
+from kdbench.metrics import compares_with_teacher, make_metrics, make_teacher_metrics
 from kdbench.recipe import Recipe, make_recipe
 from kdbench.training.ingredients import NO_PART
 
@@ -127,6 +127,11 @@ class Graph:
     ) -> Node:
         label = entry.label or label
         if entry.checkpoint is not None:
+            if is_hub_name(entry.checkpoint):  # fetched when it is needed; its name says enough
+                name = label or entry.checkpoint.replace("/", "__")
+                return Node(
+                    "checkpoint", name, (), _digest(entry.checkpoint), Path(entry.checkpoint)
+                )
             given = find_checkpoint(entry.checkpoint, key="checkpoint")
             name = label or given.card.get("method") or given.name
             return Node("checkpoint", name, (), given.sha256, given.path)
@@ -164,7 +169,9 @@ class Graph:
 
     def _content_of(self, word: str) -> str:
         """What a student's word stands for: a checkpoint's content counts, not its place."""
-        return word if ":" in word else find_checkpoint(word, key="student").sha256
+        if ":" in word or is_hub_name(word):
+            return word
+        return find_checkpoint(word, key="student").sha256
 
     def _given(self, start: str | None, teacher: Node | None) -> dict[str, Any]:
         given = {"data": self.places.data, **self._how}
@@ -175,8 +182,10 @@ class Graph:
         return {key: value for key, value in given.items() if value is not None}
 
     def _evaluation(self, model: Node, floor: Node | None) -> Node:
-        keys = self.spec.evaluate
+        keys = dict(self.spec.evaluate)
         _refuse_own(keys, "evaluate")
+        if model is self.teacher and "metrics" in keys:  # nobody is beside it
+            keys["metrics"] = [one for one in keys["metrics"] if not compares_with_teacher(one)]
         needs = [model] if model is self.teacher else [model, self.teacher]
         needs += [floor] if floor else []
         settings = build(

@@ -44,6 +44,8 @@ class Done:
 
 def is_done(node: Node) -> bool:
     """Whether a node's outcome is there, whole."""
+    if node.work is None:
+        return True
     if node.kind != "evaluate":
         return node.place.exists()
     if not node.place.exists():
@@ -102,17 +104,16 @@ def _into(log: Path) -> Iterator[None]:
     sys.stdout.flush()
     sys.stderr.flush()
     kept = [os.dup(number) for number in (1, 2)]
-    with log.open("ab") as file:
+    with log.open("a", encoding="utf-8", buffering=1) as file:
         for number in (1, 2):
             os.dup2(file.fileno(), number)
-    try:
-        yield
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for number, old in zip((1, 2), kept, strict=True):
-            os.dup2(old, number)
-            os.close(old)
+        try:
+            with contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+                yield
+        finally:
+            for number, old in zip((1, 2), kept, strict=True):
+                os.dup2(old, number)
+                os.close(old)
 
 
 def die_with(parent: int) -> None:

@@ -1,0 +1,199 @@
+"""The work: what is missing is done once, what fails holds up only what needs it."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kdbench.config import FillSettings
+from kdbench.filling import work
+from kdbench.filling.executor import Executor
+from kdbench.filling.fill import state_of, work_through
+from kdbench.filling.graph import Graph, Node, Places
+from kdbench.filling.spec import read_spec
+from kdbench.filling.table import fill
+from kdbench.filling.view import View, last_line
+from kdbench.filling.work import Done, do, is_done, log_of
+from kdbench.toy.models import World
+
+
+class Inline(Executor):
+    """Does each node at once, in this process."""
+
+    def __init__(self, models: Path, slots: int = 1):
+        self.slots, self._models = slots, models
+        self.begun: list[str] = []
+        self._ended: list[Done] = []
+
+    def submit(self, node: Node) -> None:
+        self.begun.append(node.key)
+        self._ended.append(do(node, self._models))
+
+    def finished(self, timeout: float) -> list[Done]:
+        del timeout
+        ended, self._ended = self._ended, []
+        return ended
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def file(world: World, tmp_path: Path) -> Path:
+    values = {
+        "title": "a table",
+        "teacher": {"label": "Teacher", "checkpoint": str(world.teacher)},
+        "student": {"label": "Student", "checkpoint": str(world.student)},
+        "undistilled": "SFT",
+        "rows": [
+            {"train": {"recipe": "toy/sft"}},
+            {"train": {"recipe": "toy/kd"}},
+        ],
+        "train": {"limit": 16, "steps": 2, "validation_limit": 2, "max_new_tokens": 4},
+        "evaluate": {
+            "limit": 2,
+            "seeds": [10, 20],
+            "max_new_tokens": 4,
+            "metrics": ["rougeL", "acceptance@student"],
+        },
+        "tasks": ["dolly"],
+        "columns": ["dolly", "acceptance"],
+        "data": str(world.data),
+    }
+    path = tmp_path / "table.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+@pytest.fixture
+def graph(file: Path, tmp_path: Path) -> Graph:
+    spec = read_spec(file)
+    return Graph(spec, Places(tmp_path / "models", tmp_path / "results", spec.data))
+
+
+def worked(graph: Graph) -> tuple[list[str], dict[str, str]]:
+    executor = Inline(graph.places.models)
+    with View(graph) as view:
+        state = work_through(graph, executor, view)
+    return executor.begun, state.failed
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Task results and weights; run.json, cards and logs hold times."""
+    found = [*folder.rglob("dolly.json"), *folder.rglob("*.safetensors")]
+    return {str(file.relative_to(folder)): file.read_bytes() for file in found}
+
+
+def test_all_is_done_once(graph: Graph, capsys: pytest.CaptureFixture[str]) -> None:
+    begun, failed = worked(graph)
+    assert failed == {}
+    assert begun == [key for key, node in graph.nodes.items() if node.work is not None]
+    assert state_of(graph).done == set(graph.nodes)
+    said = capsys.readouterr().err
+    assert "running: train SFT\ndone: train SFT, " in said.replace("\r", "\n")
+    assert worked(graph) == ([], {})
+
+
+def test_what_is_lost_is_done_again_and_nothing_else(graph: Graph) -> None:
+    worked(graph)
+    before = contents(graph.places.results)
+    (file,) = graph.places.results.glob("KD/*/dolly.json")
+    file.unlink()
+    assert worked(graph) == (["evaluate KD"], {})
+    assert contents(graph.places.results) == before
+
+
+def test_a_failure_holds_up_what_needs_it_alone(
+    graph: Graph, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = work._run
+
+    def broken(node: Node) -> None:
+        if node.key == "train KD":
+            raise ZeroDivisionError("of all things")
+        run(node)
+
+    monkeypatch.setattr(work, "_run", broken)
+    begun, failed = worked(graph)
+    assert failed == {"train KD": "ZeroDivisionError: of all things"}
+    assert "evaluate SFT" in begun
+    assert "evaluate KD" not in begun
+    log = log_of(graph.nodes["train KD"], graph.places.models)
+    assert "Traceback" in log.read_text()
+    assert (
+        f"failed: train KD: ZeroDivisionError: of all things (log: {log})"
+        in capsys.readouterr().err
+    )
+    monkeypatch.undo()
+    assert worked(graph) == (["train KD", "evaluate KD"], {})
+
+
+def test_another_process_may_have_done_it(graph: Graph) -> None:
+    node = graph.nodes["train SFT"]
+    assert do(node, graph.places.models).fresh
+    again = do(node, graph.places.models)
+    assert (again.fresh, again.error) == (False, None)
+
+
+def test_the_table_is_drawn_with_one_row_a_label(file: Path, tmp_path: Path) -> None:
+    settings = FillSettings(
+        table=str(file), models=tmp_path / "m", results=tmp_path / "r", device="cpu", workers=2
+    )
+    planned = fill(settings.model_copy(update={"plan": True}))
+    assert "a table: 2 of 7 done, 5 missing" in planned.text
+    assert not (tmp_path / "m").exists()
+    filled = fill(settings)
+    assert filled.failed == {}
+    assert filled.table is not None
+    table = filled.table.read_text("utf-8")
+    assert [table.count(f"| {label} |") for label in ("Teacher", "SFT", "KD")] == [1, 1, 1]
+    assert fill(settings).text == filled.text
+
+
+def start(file: Path, folder: Path) -> "subprocess.Popen[bytes]":
+    words = [f"models={folder / 'm'}", f"results={folder / 'r'}", "device=cpu"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "kdbench", "fill", str(file), *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def test_killed_again_and_again_it_ends_in_the_same_bytes(file: Path, tmp_path: Path) -> None:
+    assert start(file, tmp_path / "whole").wait() == 0
+    chance = random.Random(3)
+    folder = tmp_path / "killed"
+    for _ in range(2):
+        process = start(file, folder)
+        time.sleep(chance.uniform(4, 14))
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)  # its workers end by themselves
+            process.wait()
+            time.sleep(1.5)
+    assert start(file, folder).wait() == 0
+    assert contents(folder / "r") == contents(tmp_path / "whole" / "r")
+    assert contents(folder / "m") == contents(tmp_path / "whole" / "m")
+
+
+def test_the_last_line_of_a_log_is_the_last_that_says_something(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    assert last_line(log) == ""
+    log.write_text("x" * 9000 + "\nsft: 7/200 steps\n\n")
+    assert last_line(log) == "sft: 7/200 steps"
+
+
+def test_a_mark_without_its_results_is_no_mark(graph: Graph) -> None:
+    worked(graph)
+    node = graph.nodes["evaluate SFT"]
+    mark = json.loads(node.place.read_text())
+    assert is_done(node)
+    (Path(mark["run"]) / "dolly.json").unlink()
+    assert not is_done(node)

@@ -1,0 +1,155 @@
+"""The graph of a table: what it holds, in which order, and what changes which node."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kdbench.errors import InputError
+from kdbench.filling.graph import Graph, Places
+from kdbench.filling.spec import find_spec, read_spec, tables
+from kdbench.toy.models import World
+
+Make = Callable[..., Graph]
+
+
+def spec_of(world: World) -> dict[str, Any]:
+    return {
+        "title": "a table",
+        "teacher": {"label": "Teacher", "checkpoint": str(world.teacher)},
+        "student": {"label": "Student", "checkpoint": str(world.student)},
+        "undistilled": "SFT",
+        "rows": [{"train": {"recipe": "toy/sft"}}, {"train": {"recipe": "toy/gkd"}}],
+        "train": {"limit": 8, "steps": 1},
+        "evaluate": {"limit": 2, "seeds": [10, 20]},
+        "tasks": ["dolly"],
+        "data": str(world.data),
+    }
+
+
+@pytest.fixture
+def make(world: World, tmp_path: Path) -> Make:
+    def graph(
+        change: Callable[[dict[str, Any]], None] = lambda spec: None, **changes: str
+    ) -> Graph:
+        values = spec_of(world)
+        change(values)
+        file = tmp_path / "table.yaml"
+        file.write_text(yaml.safe_dump(values))
+        spec = read_spec(file, {key.replace("__", "."): word for key, word in changes.items()})
+        assert spec.data is not None
+        return Graph(spec, Places(tmp_path / "models", tmp_path / "results", spec.data))
+
+    return graph
+
+
+def test_teacher_then_student_then_methods_then_cells(make: Make) -> None:
+    assert list(make().nodes) == [
+        "checkpoint Teacher",
+        "checkpoint Student",
+        "train SFT",
+        "train GKD",
+        "evaluate Teacher",
+        "evaluate SFT",
+        "evaluate GKD",
+    ]
+
+
+def test_each_node_comes_after_those_it_needs(make: Make) -> None:
+    graph, seen = make(), set[str]()
+    for key, node in graph.nodes.items():
+        assert set(node.needs) <= seen
+        seen.add(key)
+    needs = {key: set(node.needs) for key, node in graph.nodes.items()}
+    assert needs["train SFT"] == {"checkpoint Student"}
+    assert needs["train GKD"] == {"checkpoint Teacher", "checkpoint Student"}
+    # The teacher's responses and the floor are made once, before others need them.
+    assert {"evaluate Teacher", "evaluate SFT", "train GKD"} <= needs["evaluate GKD"]
+    assert "evaluate SFT" not in needs["evaluate SFT"]
+
+
+def places(graph: Graph) -> dict[str, str]:
+    return {key: node.place.name for key, node in graph.nodes.items()}
+
+
+@pytest.mark.parametrize(
+    ("changes", "other"),
+    [
+        ({}, set()),
+        ({"evaluate__limit": "1"}, {"evaluate Teacher", "evaluate SFT", "evaluate GKD"}),
+        (
+            {"train__learning_rate": "0.5"},
+            {"train SFT", "train GKD", "evaluate SFT", "evaluate GKD"},
+        ),
+        ({"train__log_every": "3"}, set()),  # no part of the outcome
+        ({"title": "another"}, set()),
+        ({"undistilled": "null"}, {"evaluate GKD"}),
+    ],
+)
+def test_what_changes_is_another_place_and_nothing_else(
+    make: Make, changes: dict[str, str], other: set[str]
+) -> None:
+    before, now = places(make()), places(make(**changes))
+    assert {key for key in before if before[key] != now[key]} == other
+
+
+def test_one_row_more_changes_no_other(make: Make) -> None:
+    def add(values: dict[str, Any]) -> None:
+        values["rows"].append({"train": {"recipe": "toy/kd"}})
+
+    before, now = places(make()), places(make(add))
+    assert set(now) - set(before) == {"train KD", "evaluate KD"}
+    assert all(now[key] == before[key] for key in before)
+
+
+def test_data_is_part_of_what_stands_on_it(make: Make, world: World, tmp_path: Path) -> None:
+    import shutil
+
+    data = shutil.copytree(world.data, tmp_path / "data")
+    before = places(make(data=str(data)))
+    with (data / "dolly" / "valid.jsonl").open("a") as file:
+        file.write("\n")
+    now = places(make(data=str(data)))
+    changed = {key for key in before if before[key] != now[key]}
+    assert changed == {"train SFT", "train GKD", "evaluate SFT", "evaluate GKD"}
+
+
+def broken(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    def change(values: dict[str, Any]) -> None:
+        values[key] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("tilte", "x", "unknown key 'tilte': did you mean 'title'"),
+        ("teacher", {}, "teacher: either checkpoint: or train:"),
+        ("rows", [{"train": {"recipe": "toy/sft"}, "checkpoint": "x"}], "rows.0: either"),
+        ("rows", [{"train": {"recipe": "toy/sft"}}] * 2, "two models are called 'SFT'"),
+        ("rows", [{"train": {"method": "sfft"}}], "unknown method 'sfft'"),
+        ("rows", [{"train": {"recipe": "toy/sft", "out": "x"}}], "'out' is the table's to say"),
+        ("evaluate", {"model": "x"}, "'model' is the table's to say"),
+        ("evaluate", {"limmit": 3}, "unknown key 'limmit'"),
+        ("undistilled", "KD", "'KD' is none of the rows' labels"),
+        ("student", {"checkpoint": "nowhere"}, "checkpoint=nowhere: no such folder"),
+        ("rows", [{"label": "../x", "checkpoint": "y"}], "letters, digits, spaces"),
+    ],
+)
+def test_what_is_wrong_is_one_line(make: Make, key: str, value: Any, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        make(broken(key, value))
+
+
+def test_a_table_that_is_not_there_names_the_known_ones(tmp_path: Path) -> None:
+    assert find_spec("smollm2-135m") == tables()["smollm2-135m"]
+    with pytest.raises(InputError, match="unknown table 'smollm2', and no such file"):
+        find_spec("smollm2")
+
+
+def test_a_change_below_what_holds_no_keys_is_refused(make: Make) -> None:
+    with pytest.raises(InputError, match="'title' holds no keys"):
+        make(title__x="1")
