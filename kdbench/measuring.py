@@ -16,7 +16,7 @@ from kdbench.generate import Backend, Options, Prompt, Row, Sample, backends
 from kdbench.metrics import ForwardMetric, Metric, Reference, make_metrics, with_stored
 from kdbench.progress import progress
 from kdbench.protocol import Protocol, get_protocol
-from kdbench.record import RunRecord
+from kdbench.record import RunRecord, training_cost
 from kdbench.scoring import fingerprint, score_task, with_teacher_of
 from kdbench.store import RunFolder, TaskResult, read_sample, run_id, sample_record
 from kdbench.task import Task, load_tasks
@@ -144,6 +144,7 @@ class Measurement:
             },
             "method": settings.method or checkpoint.card.get("method"),
             "setting": settings.setting or checkpoint.card.get("setting"),
+            "training": training_cost(checkpoint.card),
             "protocol": self.protocol.as_dict(),
             "limit": settings.limit,
             "backend": {"name": settings.backend, "batch_size": None},

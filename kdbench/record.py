@@ -114,3 +114,21 @@ class RunRecord:
             "git": git_state(),
             "tasks": {},
         }
+
+
+def training_cost(card: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What a run card says of cost; None for a checkpoint that kdbench did not train."""
+    try:
+        settings, phases = card["training"]["settings"], card["phases"]
+        samples = card["steps"] * settings["batch_size"]
+        seconds = sum(one["seconds"] for name, one in phases.items() if name != "validate")
+        tokens = {name: int(one["tokens"]) for name, one in phases.items()}
+    except (KeyError, TypeError):
+        return None
+    return {
+        "method": settings["method"],
+        "samples": samples,
+        "seconds": seconds,
+        "student_tokens": tokens.get("generate", 0),
+        "teacher_tokens": tokens.get("teacher_responses", 0),
+    }

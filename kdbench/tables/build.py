@@ -7,7 +7,8 @@ from kdbench.config import TableSettings
 from kdbench.errors import InputError
 from kdbench.registry import nearest
 from kdbench.stored import stored_runs
-from kdbench.tables.columns import Column, Direction, chosen_columns, headline, plain_columns
+from kdbench.tables.column import Column, Direction
+from kdbench.tables.columns import chosen_columns, headline, plain_columns
 from kdbench.tables.measured import measured_groups
 from kdbench.tables.model import Group
 from kdbench.tables.published import published_columns, published_groups

@@ -1,60 +1,18 @@
 """What the columns of a table show: `columns=` words become metrics over tasks."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast
 
 from kdbench.config import TableSettings
 from kdbench.errors import InputError
 from kdbench.registry import nearest
 from kdbench.store import MetricResult
 from kdbench.stored import StoredRun
+from kdbench.tables.column import Column, Direction
+from kdbench.tables.cost import COSTS, cost_column
 from kdbench.task import TITLES
 
-Direction = Literal["higher", "lower", "none"]
 AVERAGE = "AVG"
-_ARROWS = {"higher": " ↑", "lower": " ↓", "none": ""}
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column: a metric of one task, or its plain mean over several.
-
-    Attributes:
-        name: in its title.
-        metric: name of the result.
-        tasks: whose numbers it rests on.
-        mean: whether it is a mean over them.
-        unit: of the metric.
-        direction: which way is better.
-        judged: whether the title tells the direction.
-    """
-
-    name: str
-    metric: str
-    tasks: tuple[str, ...]
-    mean: bool
-    unit: str = "points"
-    direction: Direction = "higher"
-    judged: bool = False
-
-    @property
-    def title(self) -> str:
-        """The header."""
-        return self.name + (_ARROWS[self.direction] if self.judged else "")
-
-    @property
-    def meaning(self) -> str:
-        """What it shows, for the notes."""
-        what = f"{self.metric}, {self.unit}"
-        if self.name != self.metric:
-            what = f"{self.name}: {what}"
-        return f"{what}, mean over {', '.join(self.tasks)}" if self.mean else what
-
-    def parts(self, run: StoredRun) -> list[MetricResult | None]:
-        """The metric in a run's results, by task; None where there is no such result."""
-        results = (run.results.get(task) for task in self.tasks)
-        return [None if one is None else one.metrics.get(self.metric) for one in results]
 
 
 def plain_columns(settings: TableSettings, runs: Sequence[StoredRun]) -> tuple[Column, ...]:
@@ -100,7 +58,7 @@ class _Words:
     """The words that `columns=` can hold."""
 
     def __init__(self, settings: TableSettings, runs: Sequence[StoredRun]):
-        self._settings = settings
+        self._settings, self._runs = settings, runs
         results = [one for run in runs for one in run.results.values()]
         self._tasks = {*settings.tasks, *TITLES, *(one.task for one in results)}
         self._metrics: dict[str, MetricResult] = {}
@@ -108,6 +66,8 @@ class _Words:
             self._metrics.update(one.metrics)
 
     def column(self, word: str) -> Column:
+        if word in COSTS:
+            return cost_column(word, self._runs)
         task, colon, metric = word.partition(":")
         if colon and task not in self._tasks:
             raise InputError(f"columns={word}: task '{task}': {nearest(task, self._tasks)}")
@@ -130,7 +90,7 @@ class _Words:
     def _name(self, metric: str, word: str) -> str:
         name = result_name(metric, self._metrics)
         if name is None:
-            known = {AVERAGE, *self._tasks, *self._metrics, *_registered()}
+            known = {AVERAGE, *COSTS, *self._tasks, *self._metrics, *_registered()}
             raise InputError(f"columns={word}: no task or metric: {nearest(metric, known)}")
         return name
 

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, field
 from kdbench.statistics import average
 from kdbench.store import MetricResult, TaskResult
 from kdbench.stored import StoredRun
-from kdbench.tables.columns import Column
+from kdbench.tables.column import Column
+from kdbench.tables.cost import CostColumn
 from kdbench.tables.model import Cell, Group, TableRow
 
 _DECIMALS = {"points": 2, "tokens": 1, "rate": 3, "nats": 3}
@@ -112,7 +113,10 @@ def _row(run: StoredRun, columns: Sequence[Column], chosen: bool) -> TableRow:
         # Chosen columns can be of fidelity, and nobody is more faithful than the teacher itself.
         ranked=not (called or (chosen and run.is_own_teacher)),
         source=run.folder,
-        cells=tuple(_cell(column, column.parts(run)) for column in columns),
+        cells=tuple(
+            column.cell(run) if isinstance(column, CostColumn) else _cell(column, column.parts(run))
+            for column in columns
+        ),
         note="; ".join(notes),
     )
 

@@ -1,0 +1,75 @@
+"""Columns of cost: by hand, from run cards to cells."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kdbench.config import TableSettings
+from kdbench.record import training_cost
+from kdbench.store import RunFolder
+from kdbench.tables import build_table
+
+
+def card(method: str, train: float, sampling: float = 0.0, **tokens: int) -> dict[str, Any]:
+    seconds = {"train": train, "generate": sampling, "validate": 99.0, "teacher_responses": 0.0}
+    return {
+        "training": {"settings": {"method": method, "batch_size": 4}},
+        "steps": 5,
+        "phases": {
+            name: {"seconds": one, "tokens": tokens.get(name, 0)} for name, one in seconds.items()
+        },
+    }
+
+
+def test_cost_is_what_the_card_says_without_validation() -> None:
+    found = training_cost(card("gkd", 30.0, 10.0, generate=700, teacher_responses=30))
+    assert found == {
+        "method": "gkd",
+        "samples": 20,
+        "seconds": 40.0,
+        "student_tokens": 700,
+        "teacher_tokens": 30,
+    }
+
+
+@pytest.mark.parametrize("card", [{}, {"method": "GKD"}, {"training": None}, {"phases": {}}])
+def test_a_checkpoint_that_was_not_trained_here_has_no_cost(card: dict[str, Any]) -> None:
+    assert training_cost(card) is None
+
+
+def put(results: Path, name: str, method: str | None, cost: dict[str, Any] | None) -> None:
+    RunFolder(results / name / "run").write_run(
+        {
+            "model": {"name": name, "sha256": name},
+            "method": method,
+            "setting": "s",
+            "protocol": {"name": "minillm"},
+            "limit": None,
+            "status": "complete",
+            "tasks": {},
+            "training": cost,
+        }
+    )
+
+
+def test_cost_in_the_table_is_relative_to_sft(tmp_path: Path) -> None:
+    put(tmp_path, "teacher", "Teacher", training_cost(card("sft", 400.0)))
+    put(tmp_path, "sft", "SFT", training_cost(card("sft", 10.0)))
+    put(tmp_path, "gkd", "GKD", training_cost(card("gkd", 30.0, 10.0, generate=700)))
+    put(tmp_path, "given", None, None)
+    columns = ("seconds_per_sample", "relative_cost", "student_tokens", "teacher_tokens")
+    table = build_table(
+        TableSettings(results=tmp_path, columns=columns, tasks=("dolly",), published="none")
+    )
+    cells = {
+        row.label: [table.text(cell) for cell in row.cells]
+        for group in table.groups
+        for row in group.rows
+    }
+    assert cells["GKD (gkd)"] == ["2.00", "4.00", "700", "0"]
+    assert cells["SFT (sft)"] == ["0.50", "1.00", "0", "0"]
+    assert cells["Teacher (teacher)"] == ["20.00", "40.00", "0", "0"]
+    assert "given" not in cells  # nothing to show
+    assert table.columns[1] == "relative_cost ↓"
+    assert "relative_cost: seconds a training sample over those of SFT" in str(table)
