@@ -27,7 +27,9 @@ def measured_groups(
     """
     groups: list[_Open] = []
     for run in runs:
-        if not any(part and part.value is not None for c in columns for part in c.parts(run)):
+        row = _row(run, columns, chosen)
+        numbers = (part for column in columns for part in column.parts(run) if part)
+        if not any(row.cells) and all(part.value is None for part in numbers):
             continue
         record = run.record
         key = (record["setting"] or "", record["protocol"]["name"], record["limit"])
@@ -36,7 +38,7 @@ def measured_groups(
         if group is None:
             groups.append(group := _Open(key))
         group.same.update(same)
-        group.rows.append(_row(run, columns, chosen))
+        group.rows.append(row)
     for one in groups:
         one.rows.sort(key=lambda row: (row.ranked, row.label))  # teachers first
     titles = [_title(one.key) for one in groups]
