@@ -18,7 +18,7 @@ from kdbench.progress import progress
 from kdbench.protocol import Protocol, get_protocol
 from kdbench.record import RunRecord, training_cost
 from kdbench.scoring import fingerprint, score_task, with_teacher_of
-from kdbench.store import RunFolder, TaskResult, read_sample, run_id, sample_record
+from kdbench.store import RunFolder, TaskResult, generated_run_id, read_sample, sample_record
 from kdbench.task import Task, load_tasks
 
 Samples = dict[tuple[str, int], Sample]
@@ -79,15 +79,11 @@ class Measurement:
         self.begun = False
         self.waits = wait or settings.shard is not None
         self._waits_to_generate = wait
-        texts = {
-            "checkpoint": checkpoint.sha256,
-            "protocol": protocol.as_dict(),
-            "limit": settings.limit,
-            "dtype": settings.dtype,
-            "backend": settings.backend,
-        }
         self.name = settings.name or checkpoint.name
-        self.run = RunFolder(settings.results / self.name / run_id(protocol.name, texts))
+        folder = generated_run_id(
+            checkpoint.sha256, protocol.as_dict(), settings.limit, settings.dtype, settings.backend
+        )
+        self.run = RunFolder(settings.results / self.name / folder)
 
     def measure(self) -> "Measurement":
         """Measure what is missing of all tasks.

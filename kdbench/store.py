@@ -124,6 +124,28 @@ def run_id(protocol_name: str, identity: Mapping[str, Any]) -> str:
     return f"{re.sub(r'[^A-Za-z0-9._+=-]+', '-', protocol_name)}-{digest}"
 
 
+def generated_run_id(
+    checkpoint: str, protocol: Mapping[str, Any], limit: int | None, dtype: str, backend: str
+) -> str:
+    """The folder name of a run whose texts a checkpoint generates.
+
+    Args:
+        checkpoint: its SHA-256.
+        protocol: all its fields.
+        limit: first so many documents.
+        dtype: as asked for.
+        backend: what generates.
+    """
+    identity = {
+        "checkpoint": checkpoint,
+        "protocol": protocol,
+        "limit": limit,
+        "dtype": dtype,
+        "backend": backend,
+    }
+    return run_id(protocol["name"], identity)
+
+
 class RunFolder:
     """The folder of one run."""
 

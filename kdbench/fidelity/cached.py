@@ -3,28 +3,23 @@
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kdbench.checkpoint import one_line
 from kdbench.config import EvalSettings
 from kdbench.errors import InputError
 from kdbench.fidelity.cache import CachedSight, TopKCache, digest_of
 from kdbench.fidelity.forward import See
+from kdbench.fidelity.teacher import Samples, Teacher
 from kdbench.fidelity.texts import Text
 from kdbench.generate import Prompt
 from kdbench.generate.generator import encode_prompt
 from kdbench.protocol import Protocol
 from kdbench.record import RunRecord
 from kdbench.scoring import check_complete, fingerprint
-from kdbench.store import RunFolder, read_sample, run_id
+from kdbench.store import RunFolder, generated_run_id, read_sample
 from kdbench.task import Task
 from kdbench.views import Batch
-
-if TYPE_CHECKING:
-    pass
-
-
-from kdbench.fidelity.teacher import Samples, Teacher
 
 
 class CachedTeacher(Teacher):
@@ -53,14 +48,13 @@ class CachedTeacher(Teacher):
         self._limit = settings.limit
 
     def _run_id(self, settings: EvalSettings, protocol: Protocol) -> str:
-        texts = {
-            "checkpoint": self._found.sha256,
-            "protocol": protocol.as_dict(),
-            "limit": settings.limit,
-            "dtype": self._found.dtype,
-            "backend": settings.backend,
-        }
-        return run_id(protocol.name, texts)
+        return generated_run_id(
+            self._found.sha256,
+            protocol.as_dict(),
+            settings.limit,
+            self._found.dtype,
+            settings.backend,
+        )
 
     def answer(self) -> None:
         """They were made when the cache was."""

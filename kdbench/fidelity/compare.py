@@ -17,7 +17,7 @@ from kdbench.fidelity.texts import (
     sampled_texts,
     shared_texts,
 )
-from kdbench.fidelity.tokens import SetScores, score_set
+from kdbench.fidelity.tokens import Pass, SetScores, lines_of, score_set
 from kdbench.fidelity.wanted import GAP, SETS, Wanted, wanted
 from kdbench.generate.generator import end_tokens
 from kdbench.measuring import Measurement
@@ -190,21 +190,19 @@ class _Comparison:
             self.where.setdefault("left_out", {})[where] = left_out
         view = ModelView(self.student.backend.model, self._shared.size)
         view.check()
-        limit = self.student.protocol.max_new_tokens
-        lines = score_set(
-            self.student.run,
-            self.task.name,
+        both = Pass(
             where,
-            kept,
             metrics,
             view,
             self.teacher.look(self._teacher_prompts, self._shared.size),
-            limit,
-            [self.teacher.identity, self._shared.size, list(seeds)],
             lambda text: self.teacher.has_kept(text, self._teacher_prompts),
+            self.student.protocol.max_new_tokens,
         )
+        key = [self.teacher.identity, self._shared.size, list(seeds)]
+        file = lines_of(self.student.run, self.task.name, both, key)
+        lines = score_set(file, f"{self.task.name} @{where}", kept, both)
         ids = [document.id for document in self.task.documents]
-        sets[where] = SetScores(where, ids, seeds, limit, lines)
+        sets[where] = SetScores(where, ids, seeds, both.limit, lines)
         results.add_set(sets[where], metrics, self.teacher.top_k)
 
     def _leave_out_plain(

@@ -2,19 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from kdbench.config import CACHE, EvalSettings
-from kdbench.protocol import Protocol, get_protocol
-from kdbench.task import Task
-
-if TYPE_CHECKING:
-    pass
-
-
 from kdbench.fidelity.cached import CachedTeacher
 from kdbench.fidelity.live import LiveTeacher
 from kdbench.fidelity.teacher import Teacher
+from kdbench.protocol import Protocol, get_protocol
+from kdbench.task import Task
 
 
 def find_teacher(settings: EvalSettings, tasks: Sequence[Task]) -> Teacher:

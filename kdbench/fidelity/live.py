@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 from kdbench.config import EvalSettings
 from kdbench.fidelity.cache import CachedIdentity, Recorder, TopKCache, digest_of
 from kdbench.fidelity.forward import See
+from kdbench.fidelity.teacher import Samples, Teacher
 from kdbench.fidelity.texts import Text
 from kdbench.files import put_bytes
 from kdbench.generate import Prompt
 from kdbench.generate.generator import end_tokens
+from kdbench.measuring import prepare
 from kdbench.metrics import Positions, PositionSet
 from kdbench.protocol import Protocol
 from kdbench.task import Task
@@ -18,10 +20,6 @@ from kdbench.views import Batch, ModelView
 
 if TYPE_CHECKING:
     import torch
-
-
-from kdbench.fidelity.teacher import Samples, Teacher
-from kdbench.measuring import prepare
 
 
 class LiveTeacher(Teacher):

@@ -126,7 +126,7 @@ class Results:
                     **bound,
                 )
                 if metric.curve:
-                    self.curves[name] = _curve(scores, *scores.curve(metric))
+                    self.curves[name] = _curve(scores, *scores.curve(metric.name))
             elif isinstance(metric, PooledTokenMetric):
                 numbers = pooled_estimate(scores.sums(metric), metric.value)
                 if scores.where == "ref":

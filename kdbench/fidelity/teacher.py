@@ -2,15 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kdbench.fidelity.forward import See
 from kdbench.fidelity.texts import Text
 from kdbench.generate import Prompt, Sample
 from kdbench.task import Task
-
-if TYPE_CHECKING:
-    pass
 
 Samples = dict[tuple[str, int], Sample]
 

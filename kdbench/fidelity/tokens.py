@@ -75,9 +75,8 @@ class SetScores:
             for seed in self.seeds
         }
 
-    def curve(self, metric: TokenMetric | str) -> tuple[np.ndarray, np.ndarray]:
+    def curve(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Sums and counts by bucket of token indices, all seeds, two of (documents, buckets)."""
-        name = metric if isinstance(metric, str) else metric.name
         starts = bucket_starts(self.limit)
         sums = np.zeros((len(self.documents), len(starts)))
         counts = np.zeros_like(sums)
@@ -110,51 +109,67 @@ class SetScores:
         return (math.inf if total is None else total), count
 
 
-def score_set(
-    run: "RunFolder",
-    task: str,
-    where: PositionSet,
-    texts: Sequence[Text],
-    metrics: Sequence[PositionMetric],
-    student: ModelView,
-    see: See,
-    limit: int,
-    key: Any,
-    has_kept: Callable[[Text], bool],
-) -> dict[Key, dict[str, Any]]:
-    """Score the texts of a position set, but for those that are on disk.
+@dataclass(frozen=True)
+class Pass:
+    """Both models over the texts of a position set.
+
+    Attributes:
+        where: the position set.
+        metrics: what to measure.
+        student: over the shared tokens.
+        see: the teacher, over the same.
+        has_kept: whether a text need not be shown to the teacher for its cache.
+        limit: tokens of the longest response.
+    """
+
+    where: PositionSet
+    metrics: Sequence[PositionMetric]
+    student: ModelView
+    see: See
+    has_kept: Callable[[Text], bool]
+    limit: int
+
+
+def lines_of(run: "RunFolder", task: str, both: Pass, key: Any) -> LinesFile:
+    """The file of a pass; another metric, version or teacher is another file.
 
     Args:
         run: the student's.
         task: its name.
-        where: the position set.
-        texts: those that both models can score.
-        metrics: what to measure.
-        student: over the shared tokens.
-        see: the teacher, over the same.
-        limit: tokens of the longest response.
+        both: the pass.
         key: what else the numbers rest on, JSON-ready.
-        has_kept: whether a text need not be shown to the teacher for its cache.
+    """
+    versions = sorted([metric.name, metric.version] for metric in both.metrics)
+    content = json.dumps([_LAYOUT, versions, key], sort_keys=True)
+    digest = hashlib.sha256(content.encode()).hexdigest()[:8]
+    return run.lines(f"{task}.fidelity-{both.where}-{digest}")
+
+
+def score_set(
+    file: LinesFile, title: str, texts: Sequence[Text], both: Pass
+) -> dict[Key, dict[str, Any]]:
+    """Score the texts of a position set, but for those that are on disk.
+
+    Args:
+        file: keeps a line for each text.
+        title: of the progress.
+        texts: those that both models can score.
+        both: how.
 
     Returns:
         A line for each text, by document and seed.
     """
-    versions = sorted([metric.name, metric.version] for metric in metrics)
-    content = json.dumps([_LAYOUT, versions, key], sort_keys=True)
-    digest = hashlib.sha256(content.encode()).hexdigest()[:8]
-    file = run.lines(f"{task}.fidelity-{where}-{digest}")
     there = _read(file)
     lengths = [len(one.rollout.prompt_ids) + len(one.rollout.response_ids) for one in texts]
-    title = f"{task} @{where}"
     done = sum(text.key in there for text in texts)
     with file.appending() as lines, progress(title, len(texts), done, "texts") as advance:
         for batch in batches_by_length(texts, lengths):
-            if all(text.key in there and has_kept(text) for text in batch):
+            if all(text.key in there and both.has_kept(text) for text in batch):
                 continue
             # The whole batch again: in low precision a text can feel its company.
-            for outcome in look(batch, student, see, metrics, where):
+            for outcome in look(batch, both.student, both.see, both.metrics, both.where):
                 if outcome.text.key not in there:
-                    lines.add(_line(outcome, metrics, limit))
+                    lines.add(_line(outcome, both))
                     advance()
             lines.sync()
     return _read(file)  # as stored, so that a resume gives equal numbers
@@ -164,12 +179,12 @@ def _read(file: LinesFile) -> dict[Key, dict[str, Any]]:
     return {(line["id"], line["seed"]): line for line in file.read()}
 
 
-def _line(outcome: Outcome, metrics: Sequence[PositionMetric], limit: int) -> dict[str, Any]:
-    starts = bucket_starts(limit)
+def _line(outcome: Outcome, both: Pass) -> dict[str, Any]:
+    starts = bucket_starts(both.limit)
     document, seed = outcome.text.key
     curves = {
-        metric.name: [bucket_sums(part, starts, limit).tolist() for part in _counted(values)]
-        for metric in metrics
+        metric.name: [bucket_sums(part, starts, both.limit).tolist() for part in _counted(values)]
+        for metric in both.metrics
         if isinstance(metric, TokenMetric) and metric.curve
         for values in [outcome.tokens[metric.name]]
     }

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from kdbench.filling.executor import Executor
 from kdbench.filling.graph import Graph, Node
 from kdbench.filling.view import View
-from kdbench.filling.work import Done, is_done
+from kdbench.filling.work import is_done
 
 _SECONDS_BETWEEN_LOOKS = 0.5
 
@@ -19,13 +19,11 @@ class State:
         done: keys of nodes that are there.
         running: those that are worked on.
         failed: what went wrong, by key.
-        fresh: how those ended that this call did.
     """
 
     done: set[str] = field(default_factory=set)
     running: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
-    fresh: list[Done] = field(default_factory=list)
 
     def ready(self, nodes: Mapping[str, Node]) -> Iterator[Node]:
         """What can begin now, in order."""
@@ -64,7 +62,6 @@ def work_through(graph: Graph, executor: Executor, view: View) -> State:
                 return state
             for done in executor.finished(_SECONDS_BETWEEN_LOOKS):
                 state.running.discard(done.node)
-                state.fresh.append(done)
                 if done.error is None:
                     state.done.add(done.node)
                 else:

@@ -8,7 +8,7 @@ from kdbench.reports.style import (
     GREY,
     Look,
     Picture,
-    bars,
+    draw_point,
     drawing,
     left_label,
     legend,
@@ -70,20 +70,7 @@ def _band_panel(axes: "Axes", points: Sequence[BandPoint], by_method: Mapping[st
     axes.axvline(teacher, color=GREY, linewidth=0.8, zorder=1)
     for one in points:
         look = by_method[one.student.method]
-        x, y = one.accuracy, one.agreement
-        axes.errorbar(
-            x.value, y.value, **bars(x, y), fmt="none", ecolor=look.colour, elinewidth=1, alpha=0.55
-        )
-        axes.scatter(
-            x.value,
-            y.value,
-            s=70,
-            c=look.colour,
-            marker=look.marker,
-            edgecolors="white",
-            linewidths=0.8,
-            zorder=3,
-        )
+        draw_point(axes, one.accuracy, one.agreement, look, size=70)
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)
     axes.set_aspect("equal")

@@ -9,7 +9,7 @@ from kdbench.reports.style import (
     GREY,
     Look,
     Picture,
-    bars,
+    draw_point,
     drawing,
     left_label,
     legend,
@@ -90,7 +90,7 @@ def _panel(
         if x is None or y is None:
             continue
         size = sizes[point.student.parameters or None]
-        _draw_point(axes, x, y, by_method[point.student.method], size)
+        draw_point(axes, x, y, by_method[point.student.method], size)
         reach = [max(reach[0], _farthest(x, origin)), max(reach[1], _farthest(y, 0.0))]
     # The origin in the middle, and corners free for the quadrants' names.
     half = [1.3 * one or 1.0 for one in reach]
@@ -112,23 +112,6 @@ def _panel(
             style="italic",
             zorder=0,
         )
-
-
-def _draw_point(axes: "Axes", x: Number, y: Number, look: Look, size: float) -> None:
-    colour = look.colour
-    axes.errorbar(
-        x.value, y.value, **bars(x, y), fmt="none", ecolor=colour, elinewidth=1, alpha=0.55
-    )
-    axes.scatter(
-        x.value,
-        y.value,
-        s=size,
-        c=colour,
-        marker=look.marker,
-        edgecolors="white",
-        linewidths=0.8,
-        zorder=3,
-    )
 
 
 def _farthest(number: Number, origin: float) -> float:

@@ -161,12 +161,33 @@ def looks(students: Sequence[Student]) -> Mapping[str, Look]:
     return found
 
 
-def bars(x: Number, y: Number) -> dict[str, Any]:
-    """Error bars of a point on both axes, as matplotlib's errorbar takes them."""
-    return {"xerr": _reach(x), "yerr": _reach(y)}
+def draw_point(axes: "Axes", x: Number, y: Number, look: Look, size: float) -> None:
+    """A point with error bars on both axes."""
+    colour = look.colour
+    axes.errorbar(
+        x.value,
+        y.value,
+        xerr=_reach(x),
+        yerr=_reach(y),
+        fmt="none",
+        ecolor=colour,
+        elinewidth=1,
+        alpha=0.55,
+    )
+    axes.scatter(
+        x.value,
+        y.value,
+        s=size,
+        c=colour,
+        marker=look.marker,
+        edgecolors="white",
+        linewidths=0.8,
+        zorder=3,
+    )
 
 
 def _reach(number: Number) -> list[list[float]] | None:
+    """Both ends of an interval, as matplotlib's errorbar takes them."""
     if number.low is None or number.high is None:
         return None
     below, above = number.value - number.low, number.high - number.value
