@@ -18,12 +18,17 @@ class Decoding(Interface):
 
     Attributes:
         logits: of the next token of each row, shape (rows, V); V is the tokenizer's vocabulary.
+        leaving_share: of rows that have finished, at which the others had better go on alone.
+        runs_ahead: whether `advance` returns before the device is done, so that the host can look
+            at the tokens meanwhile.
     """
 
     logits: "torch.Tensor"
+    leaving_share: float
+    runs_ahead: bool
 
     def keep(self, rows: "torch.Tensor") -> None:
-        """Go on with these rows only, int64; the logits are right again after `advance`."""
+        """Go on with these rows only, int64."""
 
     def advance(self, tokens: "torch.Tensor") -> None:
         """Take each row's next token, int64 of shape (rows,)."""
@@ -35,6 +40,8 @@ Begin = Callable[[Prompts, int], Decoding]  # prompts of the rows, room for toke
 class CachedDecoding:
     """The decoding of one model, with its key-value cache.
 
+    Rows leave when an eighth has finished: each time, the others' caches are copied together.
+
     Args:
         model: a transformers model in evaluation mode.
         vocabulary: logits beyond it, padding of the head, are cut off.
@@ -42,11 +49,11 @@ class CachedDecoding:
         room: number of tokens to come.
     """
 
+    leaving_share, runs_ahead = 1 / 8, False
+
     def __init__(self, model: Any, vocabulary: int, prompts: Prompts, room: int):
         import torch
         from transformers import DynamicCache
-
-        from kdbench.generate.cache import fan_out
 
         self._model, self._vocabulary = model, vocabulary
         self._accepts = set(inspect.signature(type(model).forward).parameters)
@@ -63,13 +70,19 @@ class CachedDecoding:
         logits = self._forward(ids.to(model.device))
         place = {prompt: index for index, prompt in enumerate(distinct)}
         of_row = torch.tensor([place[prompt] for prompt in prompts], device=model.device)
-        fan_out(self._cache, of_row, room)
-        self._mask = self._mask[of_row]
+        self._fan_out(of_row, room)
         self.logits = logits[of_row]
+
+    def _fan_out(self, rows: "torch.Tensor", room: int) -> None:
+        """Continue each prompt as one or more rows."""
+        from kdbench.generate.cache import fan_out
+
+        fan_out(self._cache, rows, room)
+        self._mask = self._mask[rows]
 
     def keep(self, rows: "torch.Tensor") -> None:
         """Go on with these rows only."""
-        self._mask = self._mask[rows]
+        self._mask, self.logits = self._mask[rows], self.logits[rows]
         for layer in self._cache.layers:
             if hasattr(layer, "batch_select_indices"):
                 layer.batch_select_indices(rows)
@@ -112,12 +125,14 @@ class MixedDecoding:
 
     def __init__(self, student: Decoding, teacher: Decoding, teacher_weight: float):
         self._student, self._teacher, self._weight = student, teacher, teacher_weight
+        self.leaving_share, self.runs_ahead = student.leaving_share, student.runs_ahead
         self.logits = self._mix()
 
     def keep(self, rows: "torch.Tensor") -> None:
         """Go on with these rows only."""
         self._student.keep(rows)
         self._teacher.keep(rows)
+        self.logits = self.logits[rows]
 
     def advance(self, tokens: "torch.Tensor") -> None:
         """Take each row's next token."""
@@ -136,8 +151,11 @@ class MixedDecoding:
 
 
 def of_model(model: Any, vocabulary: int) -> Begin:
-    """Decodings of one model."""
-    return partial(CachedDecoding, model, vocabulary)
+    """Decodings of one model; on a GPU as a replayed graph where the model allows it."""
+    from kdbench.generate.replay import ReplayedDecoding, can_replay
+
+    kind = ReplayedDecoding if can_replay(model) else CachedDecoding
+    return partial(kind, model, vocabulary)
 
 
 def of_mixture(student: Begin, teacher: Begin, teacher_weight: float) -> Begin:

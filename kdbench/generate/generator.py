@@ -18,9 +18,6 @@ from kdbench.protocol import Protocol
 if TYPE_CHECKING:
     import torch
 
-# Rows leave when this share has finished: each time, the others' caches are copied together.
-_LEAVING_SHARE = 1 / 8
-
 
 class Generator:
     """Generates with a loaded model under one protocol.
@@ -108,24 +105,43 @@ class Generator:
         live = [Response(row, self.protocol, self.tokenizer, self._eos, until) for row in rows]
         with torch.inference_mode():
             decoding = self._begin([row.prompt_ids for row in rows], self.protocol.max_new_tokens)
-        while live:
+            keys = self._noise_keys(rows).to(decoding.logits.device)
+        for step in range(self.protocol.max_new_tokens):
             with torch.inference_mode():  # not held while the caller has a sample
-                tokens = self._choose(decoding.logits, live)
-            for response, token in zip(live, tokens.tolist(), strict=True):
+                tokens = self._choose(decoding.logits, live, keys[:, step])
+            chosen = tokens.tolist()
+            if decoding.runs_ahead:
+                with torch.inference_mode():
+                    decoding.advance(tokens)
+            for response, token in zip(live, chosen, strict=True):
                 if not response.finished and (sample := response.take(token)):
                     yield sample
             going = [index for index, response in enumerate(live) if not response.finished]
             if not going:
                 return
             with torch.inference_mode():
-                if len(live) - len(going) >= _LEAVING_SHARE * len(live):
+                if len(live) - len(going) >= decoding.leaving_share * len(live):
                     live = [live[index] for index in going]
                     kept = torch.tensor(going, device=tokens.device)
                     decoding.keep(kept)
-                    tokens = tokens[kept]
-                decoding.advance(tokens)
+                    tokens, keys = tokens[kept], keys[kept]
+                if not decoding.runs_ahead:
+                    decoding.advance(tokens)
 
-    def _choose(self, logits: "torch.Tensor", live: Sequence[Response]) -> "torch.Tensor":
+    def _noise_keys(self, rows: Sequence[Row]) -> "torch.Tensor":
+        """The keys of every step of each row, int32 of shape (rows, steps, 2)."""
+        import numpy as np
+        import torch
+
+        from kdbench.generate.noise import step_keys
+
+        steps = self.protocol.max_new_tokens
+        keys = [step_keys(row.seed, row.document, steps) for row in rows]
+        return torch.from_numpy(np.stack(keys))
+
+    def _choose(
+        self, logits: "torch.Tensor", live: Sequence[Response], keys: "torch.Tensor"
+    ) -> "torch.Tensor":
         """The next token of each row, int64."""
         import torch
         from transformers import TopKLogitsWarper, TopPLogitsWarper
@@ -144,8 +160,7 @@ class Generator:
                 scores = TopKLogitsWarper(protocol.top_k)(None, scores)
             if protocol.top_p < 1:
                 scores = TopPLogitsWarper(protocol.top_p)(None, scores)
-            keys = torch.tensor([response.key() for response in live], dtype=torch.int32)
-            scores = scores + gumbel(keys.to(scores.device), scores.shape[1])
+            scores = scores + gumbel(keys, scores.shape[1])
         best, tokens = scores.max(dim=-1)
         if not torch.isfinite(best).all():
             row = int((~torch.isfinite(best)).nonzero()[0])

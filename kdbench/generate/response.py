@@ -1,11 +1,10 @@
-"""One row while it is generated: its tokens, its noise, its n-grams, and when it is finished."""
+"""One row while it is generated: its tokens, its n-grams, and when it is finished."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
 
 from kdbench.generate import Row, Sample
 from kdbench.generate.ngram import SeenNGrams
-from kdbench.generate.noise import step_keys
 from kdbench.protocol import Protocol
 
 
@@ -35,12 +34,6 @@ class Response:
         self._tokenizer, self._end_tokens = tokenizer, end_tokens
         self._until = [stop for stop in until if stop]
         self._ngrams = SeenNGrams(protocol.no_repeat_ngram_size, row.prompt_ids)
-        self._keys = step_keys(row.seed, row.document, protocol.max_new_tokens).tolist()
-
-    def key(self) -> list[int]:
-        """The noise keys of the next token. A finished row's draws are thrown away."""
-        keys: list[int] = self._keys[min(len(self._tokens), self._limit - 1)]
-        return keys
 
     def banned(self) -> set[int]:
         """Tokens that the n-gram rule forbids next."""

@@ -80,6 +80,8 @@ def test_logits_are_the_logarithm_of_the_mixture(student: Any, teacher: Any, wei
 class Given:
     """A decoding with given logits."""
 
+    leaving_share, runs_ahead = 1.0, False
+
     def __init__(self, logits: list[list[float]]):
         self.logits = torch.tensor(logits)
 

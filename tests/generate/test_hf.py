@@ -134,8 +134,8 @@ def test_the_first_token_is_drawn_from_the_models_distribution(world: World) -> 
 def _first_tokens(engine: HFBackend, drawn: list[int]):  # type: ignore[no-untyped-def]
     choose, decode = engine._choose, engine._decode
 
-    def spy(logits, live):  # type: ignore[no-untyped-def]
-        tokens = choose(logits, live)
+    def spy(logits, live, keys):  # type: ignore[no-untyped-def]
+        tokens = choose(logits, live, keys)
         drawn.extend(tokens.tolist())
         return tokens
 

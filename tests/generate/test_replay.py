@@ -1,0 +1,142 @@
+"""The step that a GPU replays; without its graph it runs on any device."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+)
+
+from kdbench.generate import Row
+from kdbench.generate.decoding import CachedDecoding, MixedDecoding
+from kdbench.generate.generator import Generator
+from kdbench.generate.replay import ReplayedDecoding, can_replay
+from kdbench.protocol import get_protocol
+
+V, ROOM = 30, 12
+PROMPTS = [(3, 4, 5), (6,), (7, 8, 9, 10, 11, 12), (3, 4, 5)]
+SIZES = {"num_hidden_layers": 2, "num_attention_heads": 4, "hidden_size": 16}
+
+
+def llama() -> LlamaForCausalLM:
+    config = LlamaConfig(
+        vocab_size=V + 2,
+        intermediate_size=32,
+        num_key_value_heads=2,
+        initializer_range=0.5,
+        **SIZES,
+    )
+    return LlamaForCausalLM(config)
+
+
+def gpt2() -> GPT2LMHeadModel:
+    return GPT2LMHeadModel(
+        GPT2Config(vocab_size=V + 2, n_embd=16, n_layer=2, n_head=4, initializer_range=0.5)
+    )
+
+
+@pytest.fixture(params=[llama, gpt2])
+def model(request: pytest.FixtureRequest) -> Iterator[Any]:
+    torch.manual_seed(0)
+    return request.param().eval()
+
+
+@torch.inference_mode()
+def test_replayed_steps_are_those_of_the_plain_cache(model: Any) -> None:
+    plain = CachedDecoding(model, V, PROMPTS, ROOM)
+    replayed = ReplayedDecoding(model, V, PROMPTS, ROOM)
+    for step in range(ROOM):
+        torch.testing.assert_close(replayed.logits, plain.logits, rtol=1e-4, atol=1e-5)
+        if step in (3, 5):
+            kept = torch.tensor([0, 2, 3] if step == 3 else [2, 0])
+            plain.keep(kept)
+            replayed.keep(kept)
+        tokens = (plain.logits * (1 + step)).argmax(-1)
+        plain.advance(tokens)
+        replayed.advance(tokens)
+
+
+@torch.inference_mode()
+def test_a_mixture_of_replayed_models(model: Any) -> None:
+    plain = MixedDecoding(
+        CachedDecoding(model, V, PROMPTS, ROOM), CachedDecoding(model, V, PROMPTS, ROOM), 0.4
+    )
+    mixed = MixedDecoding(
+        ReplayedDecoding(model, V, PROMPTS, ROOM), ReplayedDecoding(model, V, PROMPTS, ROOM), 0.4
+    )
+    assert mixed.runs_ahead
+    for kept in ([0, 1, 2, 3], [0, 2], [1]):
+        for one in (plain, mixed):
+            one.keep(torch.tensor(kept))
+            one.advance(torch.arange(len(kept)) + 5)
+        torch.testing.assert_close(mixed.logits, plain.logits, rtol=1e-4, atol=1e-5)
+
+
+class Tokenizer:
+    """As much of a tokenizer as the loop needs."""
+
+    eos_token_id = 2
+
+    def __len__(self) -> int:
+        return V
+
+    def decode(self, ids: list[int], skip_special_tokens: bool) -> str:  # noqa: ARG002
+        return " ".join(map(str, ids))
+
+
+def texts(model: Any, kind: Any) -> dict[tuple[str, int], tuple[int, ...]]:
+    protocol = get_protocol("minillm", {"max_new_tokens": ROOM, "no_repeat_ngram_size": 2})
+    engine = Generator(
+        model, Tokenizer(), protocol, 64, lambda prompts, room: kind(model, V, prompts, room)
+    )
+    rows = [
+        Row(str(index), seed, prompt)
+        for index, prompt in enumerate(PROMPTS)
+        for seed in range(10, 22)
+    ]
+    samples = [one for batch in engine.batches(rows) for one in engine.generate(batch, ())]
+    return {(one.document, one.seed): one.tokens for one in samples}
+
+
+def test_the_loop_gives_the_same_texts_when_it_runs_ahead(model: Any) -> None:
+    """Rows end at every length, so that they leave; the last token fills the room."""
+    plain, replayed = texts(model, CachedDecoding), texts(model, ReplayedDecoding)
+    assert replayed == plain
+    assert len({len(tokens) for tokens in plain.values()}) > 4
+    assert max(map(len, plain.values())) == ROOM
+
+
+def test_only_full_attention_on_a_gpu_is_replayed(model: Any) -> None:
+    assert not can_replay(model)  # it is on the CPU
+    model.to("meta")
+    assert not can_replay(model)
+    config = MistralConfig(
+        vocab_size=V, intermediate_size=32, num_key_value_heads=2, sliding_window=4, **SIZES
+    )
+    sliding = _OnCuda(MistralForCausalLM(config))
+    assert not can_replay(sliding)
+    assert can_replay(_OnCuda(llama()))
+
+
+class _OnCuda:
+    """A model that says it is on a GPU."""
+
+    device = torch.device("cuda")
+
+    def __init__(self, model: Any):
+        self.config = model.config
+        self._can_compile_fullgraph = model._can_compile_fullgraph
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_captured_graph_gives_the_same_texts(model: Any) -> None:
+    model.to("cuda")
+    assert can_replay(model)
+    assert texts(model, ReplayedDecoding) == texts(model, CachedDecoding)
