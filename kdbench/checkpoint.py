@@ -93,11 +93,12 @@ def load_checkpoint(
         InputError: broken or incomplete weights, no tokenizer, code that is not trusted.
     """
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, GgufConfig
 
     options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
-    if checkpoint.gguf:
+    if checkpoint.gguf:  # plain weights, which can be trained and saved
         options["gguf_file"] = checkpoint.gguf
+        options["quantization_config"] = GgufConfig(dequantize=True)
     tokenizer = load_tokenizer(checkpoint, trust_remote_code)
     kind: Any = "auto" if dtype == "auto" else getattr(torch, dtype)
     with one_line(checkpoint.path):

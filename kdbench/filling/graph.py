@@ -22,6 +22,7 @@ from kdbench.training.ingredients import NO_PART
 
 TEACHER, STUDENT = "Teacher", "Student"
 DIGITS = 8  # of a fingerprint in a path
+MARKS = "filled"  # folder beside the results: which evaluation stands where, by fingerprint
 
 # How or where an evaluation runs is no part of its numbers.
 _NO_PART_OF_EVALUATION = {
@@ -218,7 +219,7 @@ class Graph:
         before = [one.key for one in needs]
         # Rows share the teacher's responses and the floor's numbers: these are made once, before.
         before += [f"evaluate {one.label}" for one in needs[1:]]
-        place = self.places.models / "evaluated" / mark
+        place = self.places.results / MARKS / mark
         return Node("evaluate", model.label, tuple(before), fingerprint, place, settings)
 
     def _files(self, pattern: str) -> Any:

@@ -1,6 +1,6 @@
 """`kdbench fill`: the plan, the work, the drawn table."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,8 @@ from kdbench.filling.executor import LocalExecutor
 from kdbench.filling.fill import State, state_of, work_through
 from kdbench.filling.graph import Graph, Places
 from kdbench.filling.spec import TableSpec, find_spec, read_spec
-from kdbench.filling.view import View
+from kdbench.filling.times import in_words, noted, seconds_of
+from kdbench.filling.view import View, last_line
 from kdbench.filling.work import log_of
 from kdbench.tables import build_table
 from kdbench.tables.write import whole_file
@@ -42,7 +43,7 @@ def fill(settings: FillSettings) -> Filled:
     how = {} if settings.device is None else {"device": settings.device}
     graph = Graph(spec, _places(settings, spec, file.stem), how)
     if settings.plan:
-        return Filled("".join(f"{line}\n" for line in plan_lines(graph)), {})
+        return Filled("".join(f"{line}\n" for line in plan_lines(graph, settings.workers)), {})
     with View(graph) as view:
         state = work_through(graph, LocalExecutor(settings.workers, graph.places.models), view)
     return _drawn(graph, state)
@@ -56,16 +57,39 @@ def _places(settings: FillSettings, spec: TableSpec, name: str) -> Places:
     )
 
 
-def plan_lines(graph: Graph) -> Iterator[str]:
-    """Each node, what it needs, and whether it is there."""
-    state = state_of(graph)
-    missing = len(graph.nodes) - len(state.done)
-    yield f"{graph.spec.title}: {len(state.done)} of {len(graph.nodes)} done, {missing} missing"
+def plan_lines(graph: Graph, workers: int = 1) -> Iterator[str]:
+    """Each node: whether it is there, how long it will take, what it needs."""
+    state, models = state_of(graph), graph.places.models
+    took = noted(models)
+    times = {
+        key: seconds_of(graph.nodes[key], took, last_line(log_of(graph.nodes[key], models)))
+        for key in state.wanted
+    }
+    done = len(graph.nodes) - len(state.wanted)
+    yield f"{graph.spec.title}: {done} of {len(graph.nodes)} done, {len(times)} missing"
     width = max(map(len, graph.nodes))
     for key, node in graph.nodes.items():
-        word = "done" if key in state.done else "missing"
+        word = "missing" if key in times else "done" if key in state.done else "unneeded"
         needs = f"needs {', '.join(node.needs)}" if node.needs else ""
-        yield f"  {word:<8}{key:<{width}}  {needs}".rstrip()
+        yield f"  {word:<10}{key:<{width}}  {_time(key, times):<8}{needs}".rstrip()
+    yield from _time_in_all(times, workers)
+
+
+def _time(key: str, times: Mapping[str, float | None]) -> str:
+    seconds = times.get(key)
+    return in_words(seconds) if seconds is not None else "?" if key in times else ""
+
+
+def _time_in_all(times: Mapping[str, float | None], workers: int) -> Iterator[str]:
+    known = [seconds for seconds in times.values() if seconds is not None]
+    if not times:
+        yield "nothing to do"
+        return
+    side = f" with {workers} side by side" if workers > 1 else ""
+    if known:
+        yield f"about {in_words(sum(known) / workers)}{side}, from what nodes took here"
+    if len(known) < len(times):
+        yield f"? for {len(times) - len(known)}: nothing like it was done here for this table yet"
 
 
 def _drawn(graph: Graph, state: State) -> Filled:

@@ -56,8 +56,7 @@ class View:
             log = log_of(self._graph.nodes[key], self._graph.places.models)
             return f": {state.failed[key]} (log: {log})"
         if word == "done":
-            left = sum(1 for one in self._graph.nodes if one not in state.done)
-            return f", {self._seconds(key):.0f} s; {left} left"
+            return f", {self._seconds(key):.0f} s; {len(state.wanted - state.done)} left"
         return ""
 
     def _seconds(self, key: str) -> float:
@@ -96,7 +95,7 @@ def last_line(log: Path) -> str:
 
 
 def _status(key: str, state: "State", graph: Graph) -> str:
-    if key in state.done:
+    if key in state.done or key not in state.wanted:
         return "done"
     if key in state.failed:
         return "failed"

@@ -20,6 +20,7 @@ from kdbench.config import EvalSettings
 from kdbench.errors import InputError
 from kdbench.files import SCHEMA, read_json, write_json
 from kdbench.filling.graph import Node
+from kdbench.filling.times import note
 from kdbench.recipe import Recipe
 
 _SECONDS_BETWEEN_LOOKS = 1.0
@@ -51,7 +52,8 @@ def is_done(node: Node) -> bool:
     if not node.place.exists():
         return False
     mark = read_json(node.place)
-    return all((Path(mark["run"]) / f"{task}.json").exists() for task in mark["tasks"])
+    run = node.place.parent.parent / mark["run"]
+    return all((run / f"{task}.json").exists() for task in mark["tasks"])
 
 
 def log_of(node: Node, models: Path) -> Path:
@@ -67,8 +69,11 @@ def do(node: Node, models: Path) -> Done:
     error, fresh = None, False
     with FileLock(log.with_suffix(".lock")), _into(log):
         if not is_done(node):
-            fresh = True
+            fresh, from_its_beginning = True, log.stat().st_size == 0
+            begun = time.monotonic()
             error = _attempt(node)
+            if error is None and from_its_beginning:
+                note(models, node, time.monotonic() - begun)
     return Done(node.key, error, time.monotonic() - start, fresh)
 
 
@@ -94,7 +99,8 @@ def _run(node: Node) -> None:
         evaluation = evaluate(node.work)
         missing = [task for task in node.work.tasks if task not in evaluation.results]
         assert not missing  # noqa: S101 - without shard= no task is left out
-        mark = {"run": str(evaluation.run), "tasks": sorted(evaluation.results)}
+        run = evaluation.run.relative_to(node.work.results).as_posix()
+        mark = {"run": run, "tasks": sorted(evaluation.results)}
         write_json(node.place, {"schema": SCHEMA, "fingerprint": node.fingerprint, **mark})
 
 

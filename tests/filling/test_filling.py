@@ -3,10 +3,12 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,10 +17,10 @@ import yaml
 from kdbench.config import FillSettings
 from kdbench.filling import work
 from kdbench.filling.executor import Executor
-from kdbench.filling.fill import state_of, work_through
+from kdbench.filling.fill import State, state_of, work_through
 from kdbench.filling.graph import Graph, Node, Places
 from kdbench.filling.spec import read_spec
-from kdbench.filling.table import fill
+from kdbench.filling.table import fill, plan_lines
 from kdbench.filling.view import View, last_line
 from kdbench.filling.work import Done, do, is_done, log_of
 from kdbench.toy.models import World
@@ -95,7 +97,7 @@ def test_all_is_done_once(graph: Graph, capsys: pytest.CaptureFixture[str]) -> N
     begun, failed = worked(graph)
     assert failed == {}
     assert begun == [key for key, node in graph.nodes.items() if node.work is not None]
-    assert state_of(graph).done == set(graph.nodes)
+    assert state_of(graph) == State(frozenset(), set(graph.nodes))
     said = capsys.readouterr().err
     assert "running: train SFT\ndone: train SFT, " in said.replace("\r", "\n")
     assert worked(graph) == ([], {})
@@ -108,6 +110,24 @@ def test_what_is_lost_is_done_again_and_nothing_else(graph: Graph) -> None:
     file.unlink()
     assert worked(graph) == (["evaluate KD"], {})
     assert contents(graph.places.results) == before
+
+
+def test_a_checkpoint_is_made_for_its_measurements_alone(graph: Graph) -> None:
+    """Results that were committed need no checkpoints, until a row is to be measured again."""
+    worked(graph)
+    shutil.rmtree(graph.places.models)
+    assert worked(graph) == ([], {})
+    assert "  unneeded  train KD" in "\n".join(plan_lines(graph))
+    graph.nodes["evaluate KD"].place.unlink()
+    assert "  missing   train KD" in "\n".join(plan_lines(graph))
+    assert worked(graph) == (["train SFT", "train KD", "evaluate KD"], {})
+
+
+def test_results_stand_wherever_they_are_moved(graph: Graph, tmp_path: Path) -> None:
+    worked(graph)
+    graph.places.results.rename(tmp_path / "elsewhere")
+    places = replace(graph.places, results=tmp_path / "elsewhere")
+    assert worked(Graph(graph.spec, places)) == ([], {})
 
 
 def test_a_failure_holds_up_what_needs_it_alone(
@@ -195,5 +215,5 @@ def test_a_mark_without_its_results_is_no_mark(graph: Graph) -> None:
     node = graph.nodes["evaluate SFT"]
     mark = json.loads(node.place.read_text())
     assert is_done(node)
-    (Path(mark["run"]) / "dolly.json").unlink()
+    (graph.places.results / mark["run"] / "dolly.json").unlink()
     assert not is_done(node)
