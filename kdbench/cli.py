@@ -116,7 +116,7 @@ def _table(arguments: list[str]) -> int:
     if settings.out is None:
         sys.stdout.write(text)
         return 0
-    text = whole_file(settings.out, form, text)
+    text = whole_file(settings.out, form, text, settings.block)
     diff = stale_diff(settings.out, text)
     if settings.check:
         sys.stdout.write(diff)
@@ -159,15 +159,17 @@ def _fill(arguments: list[str]) -> int:
 
 
 @verb("demo", "DemoSettings")
-def _demo(arguments: list[str]) -> None:
-    """Run the whole pipeline on the embedded toy world: no network, two minutes on two cores."""
+def _demo(arguments: list[str]) -> int:
+    """Run the whole pipeline on the embedded toy world: no network, minutes on two cores."""
     from kdbench.config import DemoSettings, parse
 
     settings = parse(DemoSettings, arguments)
     _quiet()
     from kdbench.demo import demo
 
-    sys.stdout.write(demo(settings))
+    filled = demo(settings)
+    sys.stdout.write(filled.text)
+    return EXIT_FAILED if filled.failed else 0
 
 
 @verb("tasks")

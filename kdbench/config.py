@@ -192,6 +192,9 @@ class TableSettings(Settings):
     settings: Names = Field(
         (), description="only these groups of rows, by id; measured means all measured ones"
     )
+    rows: Names = Field(
+        (), description="only these measured rows, by label, in this order (default: by name)"
+    )
     tasks: Names = Field(FIVE, description="columns")
     metric: str = Field("rougeL", description="what the cells show")
     columns: Names = Field(
@@ -204,6 +207,9 @@ class TableSettings(Settings):
         None, description="of the output (default: by the ending of out=, else terminal)"
     )
     out: Path | None = Field(None, description="file to write; Markdown goes between its markers")
+    block: str = Field(
+        "table", description="of a Markdown file: between kdbench:begin BLOCK and end"
+    )
     check: bool = Field(False, description="write nothing; exit 1 with a diff when out= is stale")
 
 
@@ -332,6 +338,7 @@ class DemoSettings(Settings):
 
     out: Path = Field(Path("runs/demo"), description="folder for the toy data and checkpoints")
     results: Path = Field(Path("results/demo"), description="folder of the results and the table")
+    steps: int | None = Field(None, ge=1, description="of each training (default: an epoch)")
     limit: int | None = Field(None, ge=1, description="first so many documents of each task")
 
 

@@ -1,24 +1,20 @@
-"""`kdbench demo`: toy data, a teacher, a student, both measured, and their table."""
+"""`kdbench demo`: the toy world, and the table of methods on it, filled from nothing."""
 
+import os
 import sys
 import time
 
-from kdbench.config import DemoSettings, EvalSettings, TableSettings
-from kdbench.evaluation import evaluate
-from kdbench.files import put_text
-from kdbench.tables import build_table
-from kdbench.tables.write import whole_file
+from kdbench.config import DemoSettings, FillSettings
+from kdbench.filling.table import Filled, fill
 from kdbench.toy.models import make_world
 
-SETTING = "toy world"
+_TABLE = "toy"
+_MOST_WORKERS = 8  # each is a process with torch in it
 _STEPS_BETWEEN_LINES = 100
 
 
-def demo(settings: DemoSettings) -> str:
-    """Run the whole pipeline on the toy world.
-
-    Returns:
-        The table, as the terminal shows it.
+def demo(settings: DemoSettings) -> Filled:
+    """Run the whole pipeline on the toy world; what is there is not done again.
 
     Raises:
         InputError: a folder that cannot be used.
@@ -26,25 +22,26 @@ def demo(settings: DemoSettings) -> str:
     start = time.monotonic()
     _say(f"toy data, teacher and student in {settings.out}")
     world = make_world(settings.out, report=_report_training)
-    for method, model in (("Teacher", world.teacher), ("SFT", world.student)):
-        _say(f"measuring {method}")
-        evaluation = evaluate(
-            EvalSettings(
-                model=str(model),
-                data=world.data,
-                limit=settings.limit,
-                results=settings.results,
-                method=method,
-                setting=SETTING,
-                device="cpu",
-            )
+    changes = {
+        "teacher.checkpoint": str(world.teacher),
+        "student.checkpoint": str(world.student),
+        **({} if settings.limit is None else {"evaluate.limit": str(settings.limit)}),
+        **({} if settings.steps is None else {"train.steps": str(settings.steps)}),
+    }
+    _say("the table: seven methods learn from the teacher, and all are measured")
+    filled = fill(
+        FillSettings(
+            table=_TABLE,
+            data=world.data,
+            models=settings.out / "models",
+            results=settings.results,
+            workers=min(os.cpu_count() or 1, _MOST_WORKERS),
+            device="cpu",
+            changes=changes,
         )
-        _say(f"  {evaluation.generated} samples generated, results in {evaluation.run}")
-    table = build_table(TableSettings(results=settings.results, published="none"))
-    file = settings.results / "TABLE.md"
-    put_text(file, whole_file(file, "md", table.render("md")))
-    _say(f"table in {file}; {time.monotonic() - start:.0f} s in all")
-    return "\n" + str(table)
+    )
+    _say(f"{time.monotonic() - start:.0f} s in all")
+    return filled
 
 
 def _report_training(name: str, step: int, loss: float) -> None:

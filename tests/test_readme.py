@@ -6,17 +6,35 @@ import sys
 from pathlib import Path
 
 import kdbench
+from kdbench.filling.spec import find_spec, read_spec
+from kdbench.recipe import make_recipe
+from kdbench.stored import stored_runs
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_table_is_not_stale() -> None:
-    words = "table settings=measured,gpt2-xl-to-gpt2-base out=README.md"
-    assert f"`kdbench {words}`" in README
-    command = [sys.executable, "-m", "kdbench", *words.split(), "--check"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+def test_the_tables_are_not_stale() -> None:
+    drawn = re.findall(r"`kdbench (table [^`]*out=README\.md[^`]*)`", README)
+    assert len(drawn) == README.count("<!-- kdbench:begin") == 2
+    for words in drawn:
+        command = [sys.executable, "-m", "kdbench", *words.split(), "--check"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_filled_table_is_the_bundled_one() -> None:
+    """Each row of its file has whole results of five sets, at least 50 prompts and five seeds."""
+    spec = read_spec(find_spec("smollm2-135m"))
+    runs = {run.label: run for run in stored_runs(ROOT / "results" / "smollm2-135m")}
+    rows = [one.label or make_recipe({**one.train, "data": "."}).method.title for one in spec.rows]
+    assert set(runs) == {"Teacher", *rows}
+    for run in runs.values():
+        assert set(run.results) == set(spec.tasks)
+        assert run.record["status"] == "complete"
+        for result in run.results.values():
+            rouge = result.metrics["rougeL"]
+            assert (rouge.n, len(rouge.per_seed)) == (50, 5)
 
 
 def test_a_stale_table_is_told_by_a_diff(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from kdbench.config import FillSettings, TableSettings, build
 from kdbench.files import put_text
 from kdbench.filling.executor import LocalExecutor
 from kdbench.filling.fill import State, state_of, work_through
-from kdbench.filling.graph import Graph, Places
+from kdbench.filling.graph import Graph, Node, Places
 from kdbench.filling.spec import TableSpec, find_spec, read_spec
 from kdbench.filling.times import in_words, noted, seconds_of
 from kdbench.filling.view import View, last_line
@@ -92,6 +92,10 @@ def _time_in_all(times: Mapping[str, float | None], workers: int) -> Iterator[st
         yield f"? for {len(times) - len(known)}: nothing like it was done here for this table yet"
 
 
+def _there(row: Node, state: State) -> bool:
+    return f"evaluate {row.label}" in state.done
+
+
 def _drawn(graph: Graph, state: State) -> Filled:
     spec, places = graph.spec, graph.places
     lines = [
@@ -108,6 +112,7 @@ def _drawn(graph: Graph, state: State) -> Filled:
                 "results": places.results,
                 "tasks": spec.tasks,
                 "columns": spec.columns,
+                "rows": [row.label for row in (graph.teacher, *graph.rows) if _there(row, state)],
                 "settings": ("measured", *spec.published),
                 "published": "verified" if spec.published else "none",
             },

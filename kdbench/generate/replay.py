@@ -36,7 +36,7 @@ class ColumnLayer(DynamicLayer):
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Put the states of one new token in their column; return all columns."""
-        # Under autocast a model's keys and values differ in dtype; the prefill's concatenation has not.
+        # Under autocast a model's keys and values differ in dtype; a prefill's do no longer.
         self.keys.index_copy_(2, self._column, key_states.to(self.keys.dtype))
         self.values.index_copy_(2, self._column, value_states.to(self.values.dtype))
         return self.keys, self.values

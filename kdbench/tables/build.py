@@ -25,7 +25,7 @@ def build_table(settings: TableSettings) -> Table:
     settings = settings.model_copy(update={"metric": headline(settings.metric, runs)})
     chosen = bool(settings.columns)
     columns = chosen_columns(settings, runs) if chosen else plain_columns(settings, runs)
-    groups = measured_groups(runs, columns, chosen) + _published(settings, columns)
+    groups = measured_groups(runs, columns, chosen, settings.rows) + _published(settings, columns)
     if settings.settings:
         groups = _select(groups, settings.settings)
     if not groups:

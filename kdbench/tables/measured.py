@@ -4,7 +4,10 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
+from kdbench.errors import InputError
+from kdbench.registry import nearest
 from kdbench.statistics import average
 from kdbench.store import MetricResult, TaskResult
 from kdbench.stored import StoredRun
@@ -16,7 +19,10 @@ _DECIMALS = {"points": 2, "tokens": 1, "rate": 3, "nats": 3}
 
 
 def measured_groups(
-    runs: Sequence[StoredRun], columns: Sequence[Column], chosen: bool
+    runs: Sequence[StoredRun],
+    columns: Sequence[Column],
+    chosen: bool,
+    order: Sequence[str] = (),
 ) -> list[Group]:
     """Rows group by setting, protocol and limit, and only where they answer the same prompts.
 
@@ -24,6 +30,10 @@ def measured_groups(
         runs: to show; those without a number are left out.
         columns: what to show.
         chosen: whether the columns were named; then notes say why a cell is empty.
+        order: labels of the rows to show, in order; none means all, teachers first.
+
+    Raises:
+        InputError: a label that no row has.
     """
     groups: list[_Open] = []
     for run in runs:
@@ -41,6 +51,8 @@ def measured_groups(
         group.rows.append(row)
     for one in groups:
         one.rows.sort(key=lambda row: (row.ranked, row.label))  # teachers first
+    if order:
+        groups = _ordered(groups, order)
     titles = [_title(one.key) for one in groups]
     return [
         Group(
@@ -51,6 +63,17 @@ def measured_groups(
         )
         for one, title in zip(groups, titles, strict=True)
     ]
+
+
+def _ordered(groups: Sequence["_Open"], order: Sequence[str]) -> list["_Open"]:
+    labels = {row.label for one in groups for row in one.rows}
+    for label in order:
+        if label not in labels:
+            raise InputError(f"rows={label}: {nearest(label, labels)}")
+    for one in groups:
+        kept = [row for row in one.rows if row.label in order]
+        one.rows = sorted(kept, key=lambda row: order.index(row.label))
+    return [one for one in groups if one.rows]
 
 
 @dataclass
@@ -120,7 +143,14 @@ def _row(run: StoredRun, columns: Sequence[Column], chosen: bool) -> TableRow:
             for column in columns
         ),
         note="; ".join(notes),
+        day=str(run.record.get("created") or "")[:10],
+        machine=_machine(run.record.get("environment") or {}),
     )
+
+
+def _machine(environment: Mapping[str, Any]) -> str:
+    gpus = environment.get("gpus")
+    return ", ".join(dict.fromkeys(gpus)) if gpus else "CPU" if gpus == [] else ""
 
 
 def _reasons(run: StoredRun, columns: Sequence[Column]) -> list[str]:

@@ -45,6 +45,8 @@ class TableRow:
         source: of a reported row: title and address; of a measured one: its run folder.
         cells: one a column, None where there is no number.
         note: what a reader must know.
+        day: on which a measurement began, such as `2026-11-22`.
+        machine: that it ran on.
     """
 
     label: str
@@ -53,6 +55,8 @@ class TableRow:
     source: str
     cells: tuple[Cell | None, ...]
     note: str = ""
+    day: str = ""
+    machine: str = ""
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,13 @@ class Content:
         rows = [row for group in self.groups for row in group.rows]
         return list(dict.fromkeys(f"{row.label}: {row.note}" for row in rows if row.note))
 
+    def _when_and_where(self) -> str:
+        rows = [row for group in self.groups for row in group.rows if row.kind == "measured"]
+        days = sorted({row.day for row in rows if row.day})
+        machines = sorted({row.machine for row in rows if row.machine})
+        when = " to ".join(dict.fromkeys([*days[:1], *days[-1:]]))
+        return (f" {when}" if when else "") + (f" on {', '.join(machines)}" if machines else "")
+
     def notes(self, best: str = "Bold") -> Sequence[str]:
         """What the marks mean, of those that occur.
 
@@ -154,7 +165,7 @@ class Content:
                 "both": "± standard deviation over seeds, [95 % bootstrap interval over prompts]",
                 "none": "no error bars",
             }
-            notes.append(f"measured: by kdbench, {bars[self.error]}.")
+            notes.append(f"measured: by kdbench{self._when_and_where()}, {bars[self.error]}.")
         if any(row.kind == "reported" for row in rows):
             deviation = ", ± deviation over seeds if given" if self.shows else ""
             notes.append(f"reported: copied from the row's source{deviation}.")

@@ -7,8 +7,7 @@ from kdbench.errors import InputError
 from kdbench.registry import nearest
 from kdbench.tables.render import FORMS
 
-BEGIN = "<!-- kdbench:begin table -->"
-END = "<!-- kdbench:end table -->"
+TABLE = "table"  # the block of a file that has only one
 
 
 def form_of(out: Path | None, form: str | None) -> str:
@@ -27,22 +26,23 @@ def form_of(out: Path | None, form: str | None) -> str:
     return ending
 
 
-def whole_file(out: Path, form: str, text: str) -> str:
-    """What the file should hold. In a Markdown file the table stands between its markers.
+def whole_file(out: Path, form: str, text: str, name: str = TABLE) -> str:
+    """What the file should hold. In a Markdown file the table stands between its block's markers.
 
     Raises:
         InputError: a Markdown file without the two markers, or with more.
     """
     if form != "md":
         return text
-    block = f"{BEGIN}\n{text}{END}"
+    begin, end = f"<!-- kdbench:begin {name} -->", f"<!-- kdbench:end {name} -->"
+    block = f"{begin}\n{text}{end}"
     if not out.exists():
         return block + "\n"
     old = _read(out)
-    if old.count(BEGIN) != 1 or old.count(END) != 1 or old.index(END) < old.index(BEGIN):
-        raise InputError(f"{out}: needs one line '{BEGIN}' and, after it, one line '{END}'")
-    before, _, rest = old.partition(BEGIN)
-    return before + block + rest.partition(END)[2]
+    if old.count(begin) != 1 or old.count(end) != 1 or old.index(end) < old.index(begin):
+        raise InputError(f"{out}: needs one line '{begin}' and, after it, one line '{end}'")
+    before, _, rest = old.partition(begin)
+    return before + block + rest.partition(end)[2]
 
 
 def stale_diff(out: Path, text: str) -> str:

@@ -296,3 +296,29 @@ def test_the_prompts_of_a_column_are_those_of_its_measured_rows(results):
     put(results, "a", {"dolly": 20.0, "vicuna": None})
     group = draw(results).groups[0]
     assert [group.prompts(column) for column in range(3)] == ["100", "", ""]
+
+
+def test_rows_are_those_asked_for_in_their_order(results):
+    for name in ("c", "a", "b"):
+        put(results, name, {"dolly": 20.0}, setting="s")
+    assert labels(draw(results)) == [["a", "b", "c"]]
+    assert labels(draw(results, rows=("b", "a"))) == [["b", "a"]]
+    with pytest.raises(InputError, match=r"^rows=d: known: a, b, c$"):
+        draw(results, rows=("a", "d"))
+
+
+def test_groups_without_a_row_that_was_asked_for_are_left_out(results):
+    put(results, "a", {"dolly": 20.0}, setting="one")
+    put(results, "b", {"dolly": 20.0}, setting="two")
+    assert [group.id for group in draw(results, rows=("b",)).groups] == ["two"]
+
+
+def test_a_table_says_when_and_where_it_was_measured(results):
+    gpu, cpu = {"gpus": ["A card"]}, {"gpus": []}
+    put(results, "a", {"dolly": 1.0}, created="2026-11-24T23:00:00+00:00", environment=gpu)
+    assert "measured: by kdbench 2026-11-24 on A card, [95 %" in str(draw(results))
+    put(results, "b", {"dolly": 1.0}, created="2026-11-22T01:00:00+00:00", environment=cpu)
+    put(results, "c", {"dolly": 1.0})  # a record that does not say
+    said = "measured: by kdbench 2026-11-22 to 2026-11-24 on A card, CPU, [95 %"
+    assert said in str(draw(results))
+    assert "measured: by kdbench, [95 %" in str(draw(results, rows=("c",)))

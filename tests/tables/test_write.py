@@ -7,7 +7,9 @@ import pytest
 
 from kdbench.errors import InputError
 from kdbench.files import put_text
-from kdbench.tables.write import BEGIN, END, form_of, stale_diff, whole_file
+from kdbench.tables.write import form_of, stale_diff, whole_file
+
+BEGIN, END = "<!-- kdbench:begin table -->", "<!-- kdbench:end table -->"
 
 TABLE = "| a |\n|--:|\n"
 
@@ -134,3 +136,12 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
         put_text(out, "new\n")
     assert out.read_text() == "old\n"
     assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_file_can_hold_several_tables(tmp_path):
+    other = "<!-- kdbench:begin b -->\nold\n<!-- kdbench:end b -->\n"
+    out = readme(tmp_path, f"{BEGIN}\nfirst\n{END}\n{other}")
+    text = whole_file(out, "md", TABLE, "b")
+    assert text == f"{BEGIN}\nfirst\n{END}\n" + other.replace("old\n", TABLE)
+    with pytest.raises(InputError, match="needs one line '<!-- kdbench:begin c -->'"):
+        whole_file(out, "md", TABLE, "c")
