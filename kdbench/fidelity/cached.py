@@ -13,6 +13,7 @@ from kdbench.fidelity.forward import See
 from kdbench.fidelity.teacher import Samples, Teacher
 from kdbench.fidelity.texts import Text
 from kdbench.generate import Prompt
+from kdbench.generate.choice import choose_backend
 from kdbench.generate.generator import encode_prompt
 from kdbench.protocol import Protocol
 from kdbench.record import RunRecord
@@ -53,7 +54,7 @@ class CachedTeacher(Teacher):
             protocol.as_dict(),
             settings.limit,
             self._found.dtype,
-            settings.backend,
+            choose_backend(settings.backend, settings.backend_options).identity,
         )
 
     def answer(self) -> None:
