@@ -119,8 +119,12 @@ class Engine:
         # Its second model runner has another interface of logits processors.
         os.environ["VLLM_USE_V2_MODEL_RUNNER"] = "0"
         self._loop = asyncio.new_event_loop()
-        with _one_line("vLLM does not start"):
-            self._engine = self._loop.run_until_complete(_started(arguments))
+        try:
+            with _one_line("vLLM does not start"):
+                self._engine = self._loop.run_until_complete(_started(arguments))
+        except InputError:
+            self._loop.close()
+            raise
         config = self._engine.vllm_config
         self.max_rows: int = config.scheduler_config.max_num_seqs
         self._in_flight = _AHEAD * self.max_rows * config.parallel_config.data_parallel_size

@@ -117,6 +117,6 @@ class EngineRows:
         if not finite.all():
             document = rows[int((~finite).nonzero()[0])].document
             raise InputError(f"the logits of document '{document}' are not finite")
-        logits[:, self._vocabulary :] = -torch.inf
+        logits[where, self._vocabulary :] = -torch.inf
         logits[where, : self._vocabulary] = scores.to(logits.dtype)
         return logits
