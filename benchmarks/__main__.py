@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME…] [--write]`: the benchmarks that need no extra, or the named ones."""
+"""`python -m benchmarks [NAME…] [--write]`: those that need no extra, or the named ones."""
 
 import argparse
 import importlib

@@ -142,14 +142,20 @@ def encode_prompt(tokenizer: Any, protocol: Protocol, prompt: str, message: str)
     Raises:
         InputError: no token.
     """
-    if protocol.prompt == "chat":
-        turns = [{"role": "user", "content": message}]
-        prompt = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-    ids = tokenizer(prompt, add_special_tokens=protocol.add_bos)["input_ids"]
+    text = prompt_text(tokenizer, protocol, prompt, message)
+    ids = tokenizer(text, add_special_tokens=protocol.add_bos)["input_ids"]
     kept = tuple(ids[: protocol.max_prompt_tokens])
     if not kept:
-        raise InputError(f"a prompt encodes to no tokens: '{prompt[:40]}'")
+        raise InputError(f"a prompt encodes to no tokens: '{text[:40]}'")
     return Prompt(kept, cut=len(kept) < len(ids))
+
+
+def prompt_text(tokenizer: Any, protocol: Protocol, prompt: str, message: str) -> str:
+    """What is encoded: the document's prompt, or its message in the tokenizer's chat template."""
+    if protocol.prompt == "task":
+        return prompt
+    turns = [{"role": "user", "content": message}]
+    return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
 
 
 def check_fits(encoded: Prompt, protocol: Protocol, tokens: int, positions: int | None) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from kdbench.checkpoint import Checkpoint, load_checkpoint, load_tokenizer, pick_device
+from kdbench.checkpoint import Checkpoint
 from kdbench.errors import InputError
-from kdbench.generate import Facts, Options, Prompt, Row, Sample, backends
-from kdbench.generate.generator import check_fits, encode_prompt
+from kdbench.generate import Facts, Options, Row, Sample, backends
+from kdbench.generate.apart import ApartFromModel
 from kdbench.generate.response import Response
 from kdbench.generate.vllm.engine import (
     Engine,
@@ -20,7 +20,6 @@ from kdbench.generate.vllm.engine import (
     check_options,
     here,
 )
-from kdbench.generate.vllm.folder import Folder
 from kdbench.generate.vllm.rows import KEY
 from kdbench.protocol import Protocol
 
@@ -28,14 +27,13 @@ PROCESSOR = "kdbench.generate.vllm.processor:RowNoise"
 
 
 @backends.register("vllm")
-class VLLMBackend:
+class VLLMBackend(ApartFromModel):
     """vLLM: one engine for all tasks and seeds, each sample the draw that hf makes.
 
     Raises:
         InputError: vLLM is not installed or does not start; what it cannot take.
     """
 
-    own_engine = True
     # They say where and how fast. Every other setting may change a number.
     silent_options = frozenset(
         {
@@ -62,17 +60,10 @@ class VLLMBackend:
     )
 
     def __init__(self, checkpoint: Checkpoint, protocol: Protocol, options: Options):
-        if checkpoint.gguf:
-            raise InputError(f"{checkpoint.path}: a GGUF file; use backend=hf")
         check_device(options.device)
-        self.checkpoint, self.protocol, self._options = checkpoint, protocol, options
-        self.batch_size = options.batch_size
-        self.tokenizer = load_tokenizer(checkpoint, options.trust_remote_code)
-        self._folder = Folder(checkpoint, options.trust_remote_code)
-        self._ends = self._folder.ends(self.tokenizer)
-        self._dtype = self._folder.dtype(options.dtype, here())
-        if protocol.prompt == "chat" and not self.tokenizer.chat_template:
-            raise InputError(f"{checkpoint.path}: no chat template; use protocol=minillm or greedy")
+        super().__init__(checkpoint, protocol, options)
+        self._ends = self.folder.ends(self.tokenizer)
+        self._dtype = self.folder.dtype(options.dtype, here())
 
     @staticmethod
     def check(argument: str, engine: Mapping[str, Any]) -> None:
@@ -85,20 +76,6 @@ class VLLMBackend:
             raise InputError(f"backend=vllm:{argument}: vllm takes nothing after a colon")
         check_installed()
         check_options(engine)
-
-    def encode(self, prompt: str, message: str) -> Prompt:
-        """Token ids of a document's prompt, cut on the right at `max_prompt_tokens`.
-
-        Raises:
-            InputError: no token, or more with the response than there is room for.
-        """
-        encoded = encode_prompt(self.tokenizer, self.protocol, prompt, message)
-        config = self._folder.config
-        positions = getattr(config, "max_position_embeddings", None)
-        limits = [positions, self._options.engine.get("max_model_len")]
-        room = min((int(one) for one in limits if one), default=None)
-        check_fits(encoded, self.protocol, config.vocab_size, room)
-        return encoded
 
     def batches(self, rows: Sequence[Row]) -> Iterator[list[Row]]:
         """All at once: the engine takes up a row as soon as another has finished."""
@@ -134,18 +111,7 @@ class VLLMBackend:
         """Size, precision, and the engine's version."""
         import vllm
 
-        return Facts(self._folder.parameters, self._dtype, f"vllm {vllm.__version__}")
-
-    @cached_property
-    def model(self) -> Any:
-        """The checkpoint in transformers, for what needs a forward pass; the engine stops first."""
-        self.stop()
-        options = self._options
-        device = pick_device(options.device)
-        model, _ = load_checkpoint(
-            self.checkpoint, options.dtype, device, options.trust_remote_code
-        )
-        return model
+        return Facts(self.folder.parameters, self._dtype, f"vllm {vllm.__version__}")
 
     def stop(self) -> None:
         """Stop the engine, if it runs."""
@@ -155,11 +121,11 @@ class VLLMBackend:
     @cached_property
     def _engine(self) -> Engine:
         """Started at the first row; a model that was loaded for a forward pass goes first."""
-        vars(self).pop("model", None)
+        self.forget_model()
         return Engine(self._arguments())
 
     def _arguments(self) -> dict[str, Any]:
-        protocol, options = self.protocol, self._options
+        protocol, options = self.protocol, self.options
         arguments: dict[str, Any] = {
             "model": str(self.checkpoint.path),
             "skip_tokenizer_init": True,
