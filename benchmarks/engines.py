@@ -5,7 +5,8 @@ without the n-gram rule; the checkpoint in float32 and in bfloat16. Model and en
 before, and timed apart. A round has prompts that no other round has, so that the engine's prefix
 cache knows none of them; seeds of one prompt share it. Every sample of hf's round is in one batch.
 Both draw from the same noise: texts differ where the arithmetic does, at near-ties.
-Needs vLLM (docs/backends.md); run it where that is installed.
+Needs vLLM (docs/backends.md); run it where that is installed. On a CPU, OMP_NUM_THREADS is hf's
+number of threads and VLLM_CPU_OMP_THREADS_BIND the cores of vLLM: give both as many.
 """
 
 import time
@@ -45,7 +46,10 @@ Texts = dict[str, list[str]]  # of each document, by seed
 
 def run() -> Outcome:
     """Each precision and protocol: rates, scores, equal texts."""
+    import torch
     import vllm
+
+    from kdbench.generate.vllm.engine import here
 
     documents = dolly(documents_wanted(20) * ROUNDS)
     rows = [
@@ -54,7 +58,9 @@ def run() -> Outcome:
         for word, protocol in PROTOCOLS.items()
         for row in _compare(documents, dtype, word, protocol)
     ]
-    return Outcome(f"{model_title()}, {data_title()}, vllm {vllm.__version__}", tuple(rows))
+    where = f"threads: {torch.get_num_threads()}" if here() == "cpu" else here()
+    on = f"{model_title()}, {data_title()}, vllm {vllm.__version__}, {where}"
+    return Outcome(on, tuple(rows))
 
 
 def _compare(

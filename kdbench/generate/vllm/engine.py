@@ -120,7 +120,7 @@ class Engine:
         os.environ["VLLM_USE_V2_MODEL_RUNNER"] = "0"
         self._loop = asyncio.new_event_loop()
         try:
-            with _one_line("vLLM does not start"):
+            with _one_line("vLLM does not start"), _own_threads():
                 self._engine = self._loop.run_until_complete(_started(arguments))
         except InputError:
             self._loop.close()
@@ -202,6 +202,18 @@ async def _cancelled(tasks: "Sequence[asyncio.Task[None]]") -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@contextmanager
+def _own_threads() -> Iterator[None]:
+    """Keep torch's threads of this process, which vLLM takes down to one; metrics need them."""
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager
