@@ -119,6 +119,9 @@ class EvalSettings(MeasureSettings):
         None, description="folder that keeps the teacher's scores, for teacher=cache:DIR"
     )
     cache_top_k: int = Field(64, ge=50, description="tokens of each position kept there")
+    teacher_scores: Literal["model", "engine"] = Field(
+        "model", description="engine: the backend tells its cache_top_k likeliest tokens; bounds"
+    )
     tasks: Names = Field(FIVE, description="tasks by name, or paths of lm-eval YAML files")
     backend: str = Field("hf", description="what generates the text; see kdbench backends")
     backend_options: Options = Field(

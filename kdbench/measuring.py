@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from kdbench.checkpoint import Checkpoint, find_checkpoint, served_model
 from kdbench.config import EvalSettings
@@ -18,7 +17,7 @@ from kdbench.generate.choice import choose_backend, facts_of
 from kdbench.metrics import ForwardMetric, Metric, Reference, make_metrics, with_stored
 from kdbench.progress import progress
 from kdbench.protocol import Protocol, get_protocol
-from kdbench.record import RunRecord, training_cost
+from kdbench.record import RunRecord, run_identity
 from kdbench.scoring import fingerprint, score_task, with_teacher_of
 from kdbench.store import RunFolder, TaskResult, generated_run_id, read_sample, sample_record
 from kdbench.task import Task, load_tasks
@@ -66,6 +65,7 @@ class Measurement:
         generated: samples made by this call; 0 when all were there.
         run: the run's folder.
         waits: whether it lets other processes finish first; shards always do.
+        chosen: the backend that generates.
     """
 
     def __init__(
@@ -85,13 +85,13 @@ class Measurement:
         self.waits = wait or settings.shard is not None
         self._waits_to_generate = wait
         self.name = settings.name or checkpoint.name
-        self._chosen = choose_backend(settings.backend, settings.backend_options)
+        self.chosen = choose_backend(settings.backend, settings.backend_options)
         folder = generated_run_id(
             checkpoint.sha256,
             protocol.as_dict(),
             settings.limit,
             settings.dtype,
-            self._chosen.identity,
+            self.chosen.identity,
         )
         self.run = RunFolder(settings.results / self.name / folder)
 
@@ -102,7 +102,7 @@ class Measurement:
             InputError: anything about model, data, tasks or settings that the user can mend.
         """
         try:
-            if self._chosen.own_engine:
+            if self.chosen.own_engine:
                 self._generate_all()
             for task in self.tasks:
                 self.finish(task)
@@ -135,7 +135,7 @@ class Measurement:
             self._stop()
 
     def _stop(self) -> None:
-        if self._chosen.own_engine and "backend" in vars(self):
+        if self.chosen.own_engine and "backend" in vars(self):
             self.backend.stop()  # type: ignore[attr-defined]
 
     @cached_property
@@ -148,37 +148,19 @@ class Measurement:
             device=settings.device,
             batch_size=recorded if settings.batch_size == "auto" else settings.batch_size,
             trust_remote_code=settings.trust_remote_code,
-            argument=self._chosen.argument,
-            engine=self._chosen.engine,
+            argument=self.chosen.argument,
+            engine=self.chosen.engine,
         )
-        return self._chosen.kind(self.checkpoint, self.protocol, options)
+        return self.chosen.kind(self.checkpoint, self.protocol, options)
 
     @cached_property
     def record(self) -> RunRecord:
         """What `run.json` says of this call."""
-        settings, checkpoint = self.settings, self.checkpoint
         facts = facts_of(self.backend) if "backend" in vars(self) else Facts()
-        identity = {
-            "model": {
-                "name": self.name,
-                "revision": checkpoint.revision,
-                "sha256": None if checkpoint.served else checkpoint.sha256,
-                "parameters": facts.parameters,
-                "dtype": facts.dtype,
-            },
-            "method": settings.method or checkpoint.card.get("method"),
-            "setting": settings.setting or checkpoint.card.get("setting"),
-            "training": training_cost(checkpoint.card),
-            "protocol": self.protocol.as_dict(),
-            "limit": settings.limit,
-            "backend": {"name": settings.backend, "batch_size": None, **self._of_engine(facts)},
-        }
+        identity = run_identity(
+            self.settings, self.name, self.checkpoint, self.protocol, self.chosen, facts
+        )
         return RunRecord(self.run, identity)
-
-    def _of_engine(self, facts: Facts) -> dict[str, Any]:
-        recorded = self._chosen.recorded
-        engine = {"engine": facts.engine} if facts.engine else {}
-        return {**engine, "options": recorded} if recorded else engine
 
     def _measure(self, task: Task, metrics: Sequence[Metric]) -> TaskResult | None:
         """The task's result; None while other shards have work to do."""
@@ -275,7 +257,7 @@ class Measurement:
         precision a row can feel its company: the texts are those of a run without a break. An
         engine that picks the company itself would not pick the same again.
         """
-        if self._chosen.own_engine:
+        if self.chosen.own_engine:
             rows = [row for row in rows if (row.document, row.seed) not in done]
         for batch in self.backend.batches(rows):
             if any((row.document, row.seed) not in done for row in batch):

@@ -38,6 +38,7 @@ class CachedTeacher(Teacher):
                 "with teacher=CHECKPOINT teacher_cache=DIR"
             )
         self._found, self.top_k = found, found.top_k
+        self.knows_entropy = found.entropy
         self.identity = {
             "name": found.name,
             "sha256": found.sha256,
@@ -141,6 +142,6 @@ class CachedTeacher(Teacher):
 
         def see(batch: Batch, texts: Sequence[Text]) -> CachedSight:
             digests = [digest_of(text, prompts[text.rollout.id]) for text in texts]
-            return CachedSight(self._cache, digests, batch.device)
+            return CachedSight([self._cache.read(one) for one in digests], batch.device)
 
         return see

@@ -11,6 +11,8 @@ What a class may offer beyond `Backend`, with what holds for one that does not:
                                backend takes neither an argument nor options
     is_served(argument)        static; whether model= is a name that a server knows
     facts()                    a `Facts`; without it from `model`
+    ends                       the tokens that end a response; without it from `model`
+    top_scores(texts, k)       log-probabilities of a teacher's texts (`teacher_scores=engine`)
     stop()                     free the engine's memory; it starts again when it is needed
 """
 
@@ -21,6 +23,7 @@ from typing import Any
 
 from kdbench.errors import InputError
 from kdbench.generate import Backend, Facts, backends
+from kdbench.generate.generator import end_tokens
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,12 @@ def choose_backend(word: str, engine: Mapping[str, Any]) -> BackendChoice:
     elif engine:
         raise InputError(f"backend_options={next(iter(engine))}=…: backend={name} takes none")
     return BackendChoice(word, kind, argument, engine)
+
+
+def ends_of(backend: Backend) -> frozenset[int]:
+    """The tokens that end a response."""
+    found: frozenset[int] | None = getattr(backend, "ends", None)
+    return end_tokens(backend.model, backend.tokenizer) if found is None else found
 
 
 def facts_of(backend: Backend) -> Facts:

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import torch
 
+from kdbench import evaluate
 from kdbench.checkpoint import find_checkpoint
 from kdbench.errors import InputError
 from kdbench.generate import Options, Row, Sample
@@ -336,3 +337,58 @@ def test_a_killed_run_goes_on_and_loses_nothing(vllm: Any, world: World, tmp_pat
         (ours,) = tmp_path.glob(f"cut/teacher/*/{task}.json")
         (theirs,) = tmp_path.glob(f"whole/teacher/*/{task}.json")
         assert ours.read_bytes() == theirs.read_bytes()
+
+
+@pytest.fixture
+def noisy(world: World, tmp_path: Any) -> Any:
+    """The teacher with other weights: the toy student's heads are too small for vLLM's CPU."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(world.teacher)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for one in model.parameters():
+            one.add_(torch.randn_like(one) * 0.2 * one.std(correction=0))
+    model.save_pretrained(tmp_path / "noisy")
+    AutoTokenizer.from_pretrained(world.teacher).save_pretrained(tmp_path / "noisy")
+    return tmp_path / "noisy"
+
+
+@engine
+def test_an_engines_top_k_bound_what_the_whole_distributions_say(
+    vllm: Any, world: World, noisy: Any, tmp_path: Any
+) -> None:
+    given = {
+        "model": str(noisy),
+        "teacher": str(world.teacher),
+        "data": world.data,
+        "results": tmp_path / "results",
+        "tasks": ["dolly"],
+        "limit": 4,
+        "seeds": [10, 20],
+        "max_new_tokens": 16,
+        "dtype": "float32",
+        "device": "cpu",
+        "cache_top_k": 50,
+    }
+    own = {"backend": "vllm", "backend_options": {"enforce_eager": True}}
+    caches = {name: tmp_path / name for name in ("hf", "vllm")}
+
+    def measured(**more: Any) -> dict[str, Any]:
+        return dict(evaluate(**{**given, **more}).results["dolly"].metrics)
+
+    exact = measured(teacher_cache=caches["hf"])
+    theirs = measured(teacher=f"cache:{caches['hf']}")
+    ours = measured(**own, teacher_scores="engine", teacher_cache=caches["vllm"])
+    again = measured(**own, teacher=f"cache:{caches['vllm']}")
+    compared = [name for name, one in theirs.items() if one.value is not None]
+    assert {"fkl@ref", "rkl@student", "acceptance@teacher", "top1@ref"} <= set(compared)
+    for name in compared:
+        if name.partition("@")[0] in ("entropy_ratio", "top1_decision"):
+            assert ours[name].reason == "the teacher's entropy is not known from its top 50"
+        else:
+            assert ours[name].value == pytest.approx(theirs[name].value, rel=2e-3, abs=1e-3), name
+            assert ours[name].bound == theirs[name].bound
+        assert again[name].value == ours[name].value
+    assert 0 < ours["fkl@ref"].value <= exact["fkl@ref"].value
+    assert ours["acceptance@student"].value >= exact["acceptance@student"].value

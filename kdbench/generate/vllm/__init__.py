@@ -20,6 +20,7 @@ from kdbench.generate.vllm.engine import (
     check_options,
     here,
 )
+from kdbench.generate.vllm.probabilities import Text, TopScores, top_scores
 from kdbench.generate.vllm.rows import KEY
 from kdbench.protocol import Protocol
 
@@ -62,7 +63,7 @@ class VLLMBackend(ApartFromModel):
     def __init__(self, checkpoint: Checkpoint, protocol: Protocol, options: Options):
         check_device(options.device)
         super().__init__(checkpoint, protocol, options)
-        self._ends = self.folder.ends(self.tokenizer)
+        self.ends = self.folder.ends(self.tokenizer)
         self._dtype = self.folder.dtype(options.dtype, here())
 
     @staticmethod
@@ -90,7 +91,7 @@ class VLLMBackend(ApartFromModel):
             InputError: the engine has died, for example of logits that are not finite.
         """
         responses = {
-            str(place): Response(row, self.protocol, self.tokenizer, self._ends, until)
+            str(place): Response(row, self.protocol, self.tokenizer, self.ends, until)
             for place, row in enumerate(rows)
         }
         requests = {
@@ -106,6 +107,14 @@ class VLLMBackend(ApartFromModel):
             return None
 
         yield from self._engine.run(requests, take)
+
+    def top_scores(self, texts: Sequence[Text], k: int) -> Iterator[tuple[int, TopScores]]:
+        """The k likeliest tokens at each position of texts, as they come.
+
+        Raises:
+            InputError: the engine has died.
+        """
+        yield from top_scores(self._engine, texts, k)
 
     def facts(self) -> Facts:
         """Size, precision, and the engine's version."""
@@ -134,6 +143,7 @@ class VLLMBackend(ApartFromModel):
             "generation_config": "vllm",  # the checkpoint's own has no say
             "enable_prefix_caching": True,
             "disable_log_stats": True,
+            "max_logprobs": -1,  # `top_scores` asks for as many as it needs
             "use_tqdm_on_load": False,
             "logits_processors": [PROCESSOR],
             "additional_config": {
@@ -143,7 +153,10 @@ class VLLMBackend(ApartFromModel):
         if options.batch_size is not None:
             arguments["max_num_seqs"] = options.batch_size
         if protocol.max_prompt_tokens is not None:  # else vLLM plans for the model's positions
-            arguments["max_model_len"] = protocol.max_prompt_tokens + protocol.max_new_tokens
+            # One more: to score a text the engine must be able to go on.
+            longest = protocol.max_prompt_tokens + protocol.max_new_tokens + 1
+            positions = getattr(self.folder.config, "max_position_embeddings", None)
+            arguments["max_model_len"] = min(longest, positions or longest)
         return {**arguments, **options.engine}
 
     def _params(self, row: Row, watched: bool) -> Any:
@@ -155,7 +168,7 @@ class VLLMBackend(ApartFromModel):
             temperature=0.0,
             max_tokens=self.protocol.max_new_tokens,
             ignore_eos=True,  # the end tokens are ours
-            stop_token_ids=sorted(self._ends),
+            stop_token_ids=sorted(self.ends),
             detokenize=False,
             output_kind=RequestOutputKind.DELTA if watched else RequestOutputKind.FINAL_ONLY,
             extra_args={KEY: {"seed": row.seed, "document": row.document}},
