@@ -307,6 +307,13 @@ def kdbench(arguments: list[str], **more: Any) -> subprocess.Popen:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
 
 
+def engines_of(session: int) -> list[str]:
+    """The engine's processes that still run."""
+    command = ["ps", "-s", str(session), "-o", "stat=,args="]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return [line for line in done.stdout.splitlines() if "VLLM::" in line and line[0] != "Z"]
+
+
 @engine
 def test_a_killed_run_goes_on_and_loses_nothing(vllm: Any, world: World, tmp_path: Any) -> None:
     whole = kdbench(
@@ -321,8 +328,11 @@ def test_a_killed_run_goes_on_and_loses_nothing(vllm: Any, world: World, tmp_pat
         time.sleep(0.02)
         for file in tmp_path.glob("cut/teacher/*/samples/dolly.jsonl"):
             lines = file.read_text("utf-8").splitlines()
-    os.killpg(process.pid, signal.SIGKILL)
+    os.kill(process.pid, signal.SIGKILL)
     process.wait(60)
+    while engines_of(process.pid) and time.monotonic() < deadline:  # they go after it
+        time.sleep(0.5)
+    assert not engines_of(process.pid)
     (file,) = tmp_path.glob("cut/teacher/*/samples/dolly.jsonl")
     there = [line for line in file.read_text("utf-8").splitlines() if line.endswith("}")]
     again = kdbench(words(world, tmp_path / "cut", batch_size=1))

@@ -20,8 +20,9 @@ from kdbench.generate.vllm.engine import (
     check_options,
     here,
 )
+from kdbench.generate.vllm.orphans import this_process
 from kdbench.generate.vllm.probabilities import Text, TopScores, top_scores
-from kdbench.generate.vllm.rows import KEY
+from kdbench.generate.vllm.rows import KEY, Told
 from kdbench.protocol import Protocol
 
 PROCESSOR = "kdbench.generate.vllm.processor:RowNoise"
@@ -146,9 +147,7 @@ class VLLMBackend(ApartFromModel):
             "max_logprobs": -1,  # `top_scores` asks for as many as it needs
             "use_tqdm_on_load": False,
             "logits_processors": [PROCESSOR],
-            "additional_config": {
-                KEY: {"protocol": protocol.as_dict(), "vocabulary": len(self.tokenizer)}
-            },
+            "additional_config": Told(protocol, len(self.tokenizer), this_process()),
         }
         if options.batch_size is not None:
             arguments["max_num_seqs"] = options.batch_size

@@ -4,17 +4,17 @@ from typing import Any
 
 from vllm.v1.sample.logits_processor import LogitsProcessor
 
-from kdbench.generate.vllm.rows import KEY, BatchUpdate, EngineRows
-from kdbench.protocol import Protocol
+from kdbench.generate.vllm.orphans import end_with
+from kdbench.generate.vllm.rows import BatchUpdate, EngineRows, Told
 
 
 class RowNoise(LogitsProcessor):
     """Bans, temperature, top-k, top-p and noise of each row, before a greedy choice."""
 
     def __init__(self, vllm_config: Any, device: Any, is_pin_memory: bool):  # noqa: ARG002
-        told = vllm_config.additional_config[KEY]
-        fields = {**told["protocol"], "seeds": tuple(told["protocol"]["seeds"])}
-        self._rows = EngineRows(Protocol(**fields), told["vocabulary"])
+        told: Told = vllm_config.additional_config
+        self._rows = EngineRows(told.protocol, told.vocabulary)
+        end_with(told.starter)
 
     def is_argmax_invariant(self) -> bool:
         """It decides the argmax."""

@@ -6,6 +6,7 @@ feels its company no more than the engine's own arithmetic does.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from typing import Protocol as Interface
 
@@ -13,12 +14,32 @@ from kdbench.errors import InputError
 from kdbench.generate.ngram import SeenNGrams
 from kdbench.generate.noise import step_keys
 from kdbench.generate.scores import choosing_scores
+from kdbench.generate.vllm.orphans import Starter
 from kdbench.protocol import Protocol
 
 if TYPE_CHECKING:
     import torch
 
 KEY = "kdbench"  # under which a request says whose row it is
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the engine's processes are told, as vLLM's `additional_config`.
+
+    Attributes:
+        protocol: of all rows.
+        vocabulary: tokens of the tokenizer.
+        starter: of the engine.
+    """
+
+    protocol: Protocol
+    vocabulary: int
+    starter: Starter
+
+    def compute_hash(self) -> str:
+        """For vLLM's cache of compiled code, in which none of this has a part."""
+        return KEY
 
 
 class BatchUpdate(Interface):
