@@ -2,4 +2,5 @@
 
 from kdbench.cli import main
 
-main()
+if __name__ == "__main__":  # engines start processes that import this file again
+    main()

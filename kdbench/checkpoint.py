@@ -33,8 +33,9 @@ class Checkpoint:
         path: the folder.
         gguf: the GGUF file in it, where that holds the weights.
         revision: commit on the hub, None for a folder.
-        sha256: of weights, configuration and tokenizer.
+        sha256: of weights, configuration and tokenizer; of name and backend for a served model.
         card: the run card `kdbench.json` that `kdbench train` leaves, else empty.
+        served: the name under which a server knows it, whose weights are not here; else None.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Checkpoint:
     revision: str | None
     sha256: str
     card: Mapping[str, Any] = field(repr=False)
+    served: str | None = None
 
 
 def find_checkpoint(
@@ -71,6 +73,18 @@ def find_checkpoint(
     folder = _fetch(model, revision, unsafe_pickle, key)
     gguf = _check_folder(folder, unsafe_pickle, key)
     return describe(folder, model.replace("/", "__"), gguf, folder.name)
+
+
+def served_model(name: str, backend: str) -> Checkpoint:
+    """A model of which only a server's name for it is known.
+
+    Args:
+        name: the server's.
+        backend: which server; part of the identity.
+    """
+    identity = hashlib.sha256(json.dumps([backend, name]).encode()).hexdigest()
+    label = re.sub(r"[^\w.+=-]+", "__", name).strip("._") or "model"
+    return Checkpoint(label, Path(name), None, None, identity, {}, served=name)
 
 
 def is_hub_name(word: str) -> bool:

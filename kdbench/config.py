@@ -31,6 +31,17 @@ def _split(value: object) -> object:
     return [value] if isinstance(value, int | Path) else value
 
 
+def _settings(value: object) -> object:
+    """`a=1,b=true` on the command line is a mapping; its values are YAML's."""
+    if not isinstance(value, str):
+        return value
+    pairs = [part.partition("=") for part in value.split(",") if part]
+    if any(not key or not equals for key, equals, _ in pairs):
+        raise ValueError("must be NAME=VALUE,NAME=VALUE (or a mapping in config=FILE)")
+    return {key: yaml.safe_load(word) for key, _, word in pairs}
+
+
+Options = Annotated[dict[str, Any], BeforeValidator(_settings)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 AtLeastOne = Annotated[int, Field(ge=1)]
 Seeds = Annotated[tuple[int, ...], BeforeValidator(_split)]
@@ -108,8 +119,14 @@ class EvalSettings(MeasureSettings):
         None, description="folder that keeps the teacher's scores, for teacher=cache:DIR"
     )
     cache_top_k: int = Field(64, ge=50, description="tokens of each position kept there")
+    teacher_scores: Literal["model", "engine"] = Field(
+        "model", description="engine: the backend tells its cache_top_k likeliest tokens; bounds"
+    )
     tasks: Names = Field(FIVE, description="tasks by name, or paths of lm-eval YAML files")
     backend: str = Field("hf", description="what generates the text; see kdbench backends")
+    backend_options: Options = Field(
+        {}, description="the backend's own, as in tensor_parallel_size=2,max_model_len=1024"
+    )
     batch_size: AtLeastOne | Literal["auto"] = Field(
         "auto", description="sequences that decode at once"
     )

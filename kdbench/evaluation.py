@@ -42,9 +42,12 @@ def evaluate(settings: EvalSettings) -> Evaluation:
     teacher = find_teacher(settings, student.tasks)
     below = settings.of_undistilled()
     undistilled = below and prepare(below, "undistilled", student.tasks, wait=True)
-    teacher.answer()
-    floor = undistilled and measured_floor(undistilled.measure(), teacher)
-    results = compare_with_teacher(student.measure(), teacher, floor or None)
+    try:
+        teacher.answer()
+        floor = undistilled and measured_floor(undistilled.measure(), teacher)
+        results = compare_with_teacher(student.measure(), teacher, floor or None)
+    finally:
+        teacher.release()
     generated = student.generated + teacher.generated
     generated += undistilled.generated if undistilled else 0
     return Evaluation(student.run.path, results, generated)

@@ -9,14 +9,15 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from kdbench.checkpoint import Checkpoint, find_checkpoint
+from kdbench.checkpoint import Checkpoint, find_checkpoint, served_model
 from kdbench.config import EvalSettings
 from kdbench.errors import InputError
-from kdbench.generate import Backend, Options, Prompt, Row, Sample, backends
+from kdbench.generate import Backend, Facts, Options, Prompt, Row, Sample
+from kdbench.generate.choice import choose_backend, facts_of
 from kdbench.metrics import ForwardMetric, Metric, Reference, make_metrics, with_stored
 from kdbench.progress import progress
 from kdbench.protocol import Protocol, get_protocol
-from kdbench.record import RunRecord, training_cost
+from kdbench.record import RunRecord, run_identity
 from kdbench.scoring import fingerprint, score_task, with_teacher_of
 from kdbench.store import RunFolder, TaskResult, generated_run_id, read_sample, sample_record
 from kdbench.task import Task, load_tasks
@@ -45,10 +46,13 @@ def prepare(
     """
     protocol = get_protocol(settings.protocol, settings.protocol_overrides())
     metrics = make_metrics(settings.metrics) or make_metrics([_AT_LEAST])
-    backends.get(settings.backend)
+    chosen = choose_backend(settings.backend, settings.backend_options)
     if tasks is None:
         tasks = load_tasks(settings.tasks, settings.data, settings.limit)
-    checkpoint = find_checkpoint(settings.model, settings.revision, settings.unsafe_pickle, key)
+    if chosen.is_served:
+        checkpoint = served_model(settings.model, chosen.identity)
+    else:
+        checkpoint = find_checkpoint(settings.model, settings.revision, settings.unsafe_pickle, key)
     return Measurement(settings, protocol, checkpoint, tasks, metrics, wait)
 
 
@@ -61,6 +65,7 @@ class Measurement:
         generated: samples made by this call; 0 when all were there.
         run: the run's folder.
         waits: whether it lets other processes finish first; shards always do.
+        chosen: the backend that generates.
     """
 
     def __init__(
@@ -80,8 +85,13 @@ class Measurement:
         self.waits = wait or settings.shard is not None
         self._waits_to_generate = wait
         self.name = settings.name or checkpoint.name
+        self.chosen = choose_backend(settings.backend, settings.backend_options)
         folder = generated_run_id(
-            checkpoint.sha256, protocol.as_dict(), settings.limit, settings.dtype, settings.backend
+            checkpoint.sha256,
+            protocol.as_dict(),
+            settings.limit,
+            settings.dtype,
+            self.chosen.identity,
         )
         self.run = RunFolder(settings.results / self.name / folder)
 
@@ -92,6 +102,8 @@ class Measurement:
             InputError: anything about model, data, tasks or settings that the user can mend.
         """
         try:
+            if self.chosen.own_engine:
+                self._generate_all()
             for task in self.tasks:
                 self.finish(task)
         except BaseException:
@@ -110,7 +122,21 @@ class Measurement:
 
     def release(self) -> None:
         """Free the model's memory; it is loaded again if it is needed."""
+        self._stop()
         vars(self).pop("backend", None)
+
+    def _generate_all(self) -> None:
+        """Make the samples of all tasks by one engine, and stop it."""
+        try:
+            for task in self.tasks:
+                if self._missing_metrics(task, self._metrics):
+                    self._make(task)
+        finally:
+            self._stop()
+
+    def _stop(self) -> None:
+        if self.chosen.own_engine and "backend" in vars(self):
+            self.backend.stop()  # type: ignore[attr-defined]
 
     @cached_property
     def backend(self) -> Backend:
@@ -122,38 +148,40 @@ class Measurement:
             device=settings.device,
             batch_size=recorded if settings.batch_size == "auto" else settings.batch_size,
             trust_remote_code=settings.trust_remote_code,
+            argument=self.chosen.argument,
+            engine=self.chosen.engine,
         )
-        return backends.get(settings.backend)(self.checkpoint, self.protocol, options)
+        return self.chosen.kind(self.checkpoint, self.protocol, options)
 
     @cached_property
     def record(self) -> RunRecord:
         """What `run.json` says of this call."""
-        settings, checkpoint = self.settings, self.checkpoint
-        model = vars(self).get("backend") and self.backend.model
-        identity = {
-            "model": {
-                "name": self.name,
-                "revision": checkpoint.revision,
-                "sha256": checkpoint.sha256,
-                "parameters": model and sum(p.numel() for p in model.parameters()),
-                "dtype": model and str(model.dtype).removeprefix("torch."),
-            },
-            "method": settings.method or checkpoint.card.get("method"),
-            "setting": settings.setting or checkpoint.card.get("setting"),
-            "training": training_cost(checkpoint.card),
-            "protocol": self.protocol.as_dict(),
-            "limit": settings.limit,
-            "backend": {"name": settings.backend, "batch_size": None},
-        }
+        facts = facts_of(self.backend) if "backend" in vars(self) else Facts()
+        identity = run_identity(
+            self.settings, self.name, self.checkpoint, self.protocol, self.chosen, facts
+        )
         return RunRecord(self.run, identity)
 
     def _measure(self, task: Task, metrics: Sequence[Metric]) -> TaskResult | None:
         """The task's result; None while other shards have work to do."""
+        missing = self._missing_metrics(task, metrics)
+        if not missing:
+            return self.run.read_task(task.name)
+        self._make(task)
+        with self.run.lock(task.name, wait=self.waits):
+            return self._score(task, missing)
+
+    def _missing_metrics(self, task: Task, metrics: Sequence[Metric]) -> Sequence[Metric]:
+        """What there is to measure: nothing, or with what is asked for all that is stored."""
         stored = self.run.read_task(task.name)
         if stored and stored.fingerprint == fingerprint(task, self.protocol):
             if all(metric.is_current(stored.metrics) for metric in metrics):
-                return stored
-            metrics = with_stored(metrics, stored.metrics)
+                return ()
+            return with_stored(metrics, stored.metrics)
+        return metrics
+
+    def _make(self, task: Task) -> None:
+        """Make the samples that are missing."""
         if self._rows_missing(task):
             # Whatever is wrong with model or prompts shows here, before anything is written.
             self.prompts(task)
@@ -162,8 +190,6 @@ class Measurement:
             self._check_samples(task)
             if self._rows_missing(task):
                 self._generate(task)
-        with self.run.lock(task.name, wait=self.waits):
-            return self._score(task, metrics)
 
     def _score(self, task: Task, metrics: Sequence[Metric]) -> TaskResult | None:
         samples = self.samples(task)
@@ -228,8 +254,11 @@ class Measurement:
         """The whole batches in which something is missing.
 
         Rows that are there are generated again with the rest of their batch, because in low
-        precision a row can feel its company: the texts are those of a run without a break.
+        precision a row can feel its company: the texts are those of a run without a break. An
+        engine that picks the company itself would not pick the same again.
         """
+        if self.chosen.own_engine:
+            rows = [row for row in rows if (row.document, row.seed) not in done]
         for batch in self.backend.batches(rows):
             if any((row.document, row.seed) not in done for row in batch):
                 yield batch

@@ -5,8 +5,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import kdbench
+from kdbench.checkpoint import Checkpoint
+from kdbench.config import EvalSettings
 from kdbench.environment import environment, git_state
 from kdbench.errors import InputError
+from kdbench.generate import Facts
+from kdbench.generate.choice import BackendChoice
+from kdbench.protocol import Protocol
 from kdbench.store import RunFolder
 
 _TEXTS = ("task_version", "definition_sha256", "data_sha256", "prompts_sha256")
@@ -114,6 +119,43 @@ class RunRecord:
             "git": git_state(),
             "tasks": {},
         }
+
+
+def run_identity(
+    settings: EvalSettings,
+    name: str,
+    checkpoint: Checkpoint,
+    protocol: Protocol,
+    chosen: BackendChoice,
+    facts: Facts,
+) -> dict[str, Any]:
+    """What the record of a generated run begins with.
+
+    Args:
+        settings: of the call.
+        name: the model's, in results.
+        checkpoint: what answers.
+        protocol: how.
+        chosen: the backend.
+        facts: what is known of it.
+    """
+    backend = {"name": settings.backend, "batch_size": None}
+    own = {"engine": facts.engine, "options": chosen.recorded}
+    return {
+        "model": {
+            "name": name,
+            "revision": checkpoint.revision,
+            "sha256": None if checkpoint.served else checkpoint.sha256,
+            "parameters": facts.parameters,
+            "dtype": facts.dtype,
+        },
+        "method": settings.method or checkpoint.card.get("method"),
+        "setting": settings.setting or checkpoint.card.get("setting"),
+        "training": training_cost(checkpoint.card),
+        "protocol": protocol.as_dict(),
+        "limit": settings.limit,
+        "backend": {**backend, **{key: one for key, one in own.items() if one}},
+    }
 
 
 def training_cost(card: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -419,7 +419,8 @@ def test_the_example_forward_metric_looks_at_the_right_positions(
 
 def test_the_example_backend_is_listed_and_answers(tmp_path, world) -> None:
     site = install(tmp_path, "add-a-backend.md")
-    assert "copy  Answers with the document's own words." in run(site, "backends")
+    listed = [" ".join(line.split()) for line in run(site, "backends").splitlines()]
+    assert "copy Answers with the document's own words." in listed
     result = measured(site, world, "backend=copy", "metrics=rougeL,lm_loss")
     assert result["metrics"]["lm_loss"]["reason"] == "needs the model"
     assert result["metrics"]["rougeL"]["seed_sd"] == 0
@@ -495,7 +496,8 @@ def test_python_examples_run(tmp_path, monkeypatch, world, capsys) -> None:
 def test_the_lists_of_parts_are_complete() -> None:
     text = (ROOT / "CHANGELOG.md").read_text("utf-8")
     text += (ROOT / "docs" / "fidelity.md").read_text("utf-8")
-    assert backends.names() == ["hf"]
+    pages = (ROOT / "docs" / "backends.md").read_text("utf-8")
+    assert all(f"| `{name}" in pages for name in backends.names())
     ends = {f"distinct_{n}{gap}" for n in (2, 3) for gap in ("", "_gap")}  # "1 to 4"
     assert all(f"`{name}`" in text for name in set(metrics.names()) - ends)
     assert all(f"`{name}`" in text for name in methods.names())
@@ -511,6 +513,16 @@ def test_the_measured_run_of_the_gpu_page_is_that_of_its_file() -> None:
         assert f"| {name} | {samples:,} | {seconds:.1f} | {rates} |" in text
     assert f"{record['model']['parameters']:,}" in text
     assert record["environment"]["gpus"][0] in text
+
+
+def test_the_figures_of_the_page_of_backends_are_those_of_the_benchmark() -> None:
+    results = (ROOT / "benchmarks" / "RESULTS.md").read_text("utf-8")
+    (section,) = re.findall(r"^## engines \(SmolLM2.*?(?=^## )", results, re.M | re.S)
+    text = (ROOT / "docs" / "backends.md").read_text("utf-8")
+    (table,) = re.findall(r"^\| vLLM beside `hf`.*?\n\n", text, re.M | re.S)
+    figures = re.findall(r"(?<=\| )\d[^|]*?(?= \|)", table)
+    assert len(figures) == 12
+    assert all(figure in section for figure in figures)
 
 
 # Methods

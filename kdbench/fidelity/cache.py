@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import torch
 
 _PARTS = ("log_p", "ids", "tail", "entropy", "target")
+Scores = Mapping[str, "torch.Tensor"]  # each of the parts, over the positions of a text or a batch
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class CachedIdentity:
         vocabulary: tokens over which its probabilities are normalised.
         top_k: tokens kept at each position.
         ends: its end tokens.
+        entropy: whether its entropies are known; an engine's top k leave them open.
     """
 
     name: str
@@ -51,6 +53,7 @@ class CachedIdentity:
     vocabulary: int
     top_k: int
     ends: tuple[int, ...]
+    entropy: bool = True
 
 
 class TopKCache:
@@ -175,8 +178,12 @@ class Recorder:
         log_p, ids = top(at.log_p, self._top_k)
         rest = at.log_p.scatter(-1, ids, -torch.inf).logsumexp(-1)
         values = (log_p, ids.int(), rest, at.teacher_entropy, at.target_log_p)
-        for part, value in zip(_PARTS, values, strict=True):
-            self._parts[part].append(value.cpu())
+        self.add_scores(dict(zip(_PARTS, values, strict=True)))
+
+    def add_scores(self, scores: Scores) -> None:
+        """Keep what is in the cache's form already."""
+        for part in _PARTS:
+            self._parts[part].append(scores[part].cpu())
 
     def close(self) -> None:
         """Write the batch, unless all of it is there."""
@@ -193,12 +200,16 @@ class Recorder:
 
 
 class CachedSight:
-    """A batch's scores out of the cache."""
+    """A batch's scores in the cache's form.
 
-    def __init__(self, cache: TopKCache, digests: Sequence[str], device: Any):
+    Args:
+        texts: the scores of each text.
+        device: where they are compared.
+    """
+
+    def __init__(self, texts: Sequence[Scores], device: Any):
         import torch
 
-        texts = [cache.read(digest) for digest in digests]
         self._parts = {
             part: torch.cat([text[part] for text in texts]).to(device) for part in _PARTS
         }

@@ -13,6 +13,7 @@ from kdbench.fidelity.forward import See
 from kdbench.fidelity.teacher import Samples, Teacher
 from kdbench.fidelity.texts import Text
 from kdbench.generate import Prompt
+from kdbench.generate.choice import choose_backend
 from kdbench.generate.generator import encode_prompt
 from kdbench.protocol import Protocol
 from kdbench.record import RunRecord
@@ -37,6 +38,7 @@ class CachedTeacher(Teacher):
                 "with teacher=CHECKPOINT teacher_cache=DIR"
             )
         self._found, self.top_k = found, found.top_k
+        self.knows_entropy = found.entropy
         self.identity = {
             "name": found.name,
             "sha256": found.sha256,
@@ -53,7 +55,7 @@ class CachedTeacher(Teacher):
             protocol.as_dict(),
             settings.limit,
             self._found.dtype,
-            settings.backend,
+            choose_backend(settings.backend, settings.backend_options).identity,
         )
 
     def answer(self) -> None:
@@ -140,6 +142,6 @@ class CachedTeacher(Teacher):
 
         def see(batch: Batch, texts: Sequence[Text]) -> CachedSight:
             digests = [digest_of(text, prompts[text.rollout.id]) for text in texts]
-            return CachedSight(self._cache, digests, batch.device)
+            return CachedSight([self._cache.read(one) for one in digests], batch.device)
 
         return see

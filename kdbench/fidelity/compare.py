@@ -19,7 +19,7 @@ from kdbench.fidelity.texts import (
 )
 from kdbench.fidelity.tokens import Pass, SetScores, lines_of, score_set
 from kdbench.fidelity.wanted import GAP, SETS, Wanted, wanted
-from kdbench.generate.generator import end_tokens
+from kdbench.generate.choice import ends_of
 from kdbench.measuring import Measurement
 from kdbench.metrics import (
     Answer,
@@ -181,6 +181,8 @@ class _Comparison:
         reason = self.teacher.why_not(kept, self._teacher_prompts)
         if where != "ref" and not self.student.protocol.samples_plainly:
             metrics = self._leave_out_plain(results, where, metrics)
+        if not self.teacher.knows_entropy:
+            metrics = self._leave_out_entropy(results, where, metrics)
         if not kept:
             reason = "no response of which both know every token"
         if reason:
@@ -213,6 +215,15 @@ class _Comparison:
         reason = "needs samples of temperature=1, top_p=1, top_k=0"
         results.add_nulls([f"{one.name}@{where}" for one in plain], self.wanted, reason)
         return [one for one in metrics if one not in plain]
+
+    def _leave_out_entropy(
+        self, results: Results, where: PositionSet, metrics: Sequence[PositionMetric]
+    ) -> list[PositionMetric]:
+        """The metrics that the teacher's top k decide."""
+        names = [f"{one.name}@{where}" for one in metrics if one.needs_entropy]
+        reason = f"the teacher's entropy is not known from its top {self.teacher.top_k}"
+        results.add_nulls(names, self.wanted, reason)
+        return [one for one in metrics if not one.needs_entropy]
 
     def _add_what_needs_two(self, results: Results, sets: Mapping[PositionSet, SetScores]) -> None:
         for metric in self.wanted.gaps():
@@ -265,7 +276,7 @@ class _Comparison:
     @cached_property
     def _ends(self) -> frozenset[int]:
         backend = self.student.backend
-        return end_tokens(backend.model, backend.tokenizer) | self.teacher.ends
+        return ends_of(backend) | self.teacher.ends
 
     @cached_property
     def _prompts(self) -> dict[str, Any]:

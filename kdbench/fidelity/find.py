@@ -5,6 +5,7 @@ from pathlib import Path
 
 from kdbench.config import CACHE, EvalSettings
 from kdbench.fidelity.cached import CachedTeacher
+from kdbench.fidelity.engine import EngineTeacher
 from kdbench.fidelity.live import LiveTeacher
 from kdbench.fidelity.teacher import Teacher
 from kdbench.protocol import Protocol, get_protocol
@@ -25,7 +26,8 @@ def find_teacher(settings: EvalSettings, tasks: Sequence[Task]) -> Teacher:
     parts = parts_of(settings)
     if settings.teacher.startswith(CACHE):
         return CachedTeacher(settings, parts, Path(settings.teacher.removeprefix(CACHE)))
-    return LiveTeacher(settings, parts, tasks)
+    kind = EngineTeacher if settings.teacher_scores == "engine" else LiveTeacher
+    return kind(settings, parts, tasks)
 
 
 def parts_of(settings: EvalSettings) -> list[Protocol]:

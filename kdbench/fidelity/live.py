@@ -11,7 +11,7 @@ from kdbench.fidelity.teacher import Samples, Teacher
 from kdbench.fidelity.texts import Text
 from kdbench.files import put_bytes
 from kdbench.generate import Prompt
-from kdbench.generate.generator import end_tokens
+from kdbench.generate.choice import ends_of
 from kdbench.measuring import prepare
 from kdbench.metrics import Positions, PositionSet
 from kdbench.protocol import Protocol
@@ -26,12 +26,13 @@ class LiveTeacher(Teacher):
     """A checkpoint, loaded where its scores or responses are missing."""
 
     def __init__(self, settings: EvalSettings, parts: Sequence[Protocol], tasks: Sequence[Task]):
-        self.seeds, self.top_k = tuple(seed for part in parts for seed in part.seeds), None
+        self.seeds: tuple[int, ...] = tuple(seed for part in parts for seed in part.seeds)
+        self.top_k: int | None = None
         self._runs = [
             prepare(settings.of_teacher(part.seeds), "teacher", tasks, wait=True) for part in parts
         ]
         self._first, self._setting = self._runs[0], settings.setting
-        self.identity = {
+        self.identity: Mapping[str, Any] = {
             "name": self._first.name,
             "sha256": self._first.checkpoint.sha256,
             "dtype": settings.dtype,
@@ -61,7 +62,7 @@ class LiveTeacher(Teacher):
     @property
     def ends(self) -> frozenset[int]:
         """Its end tokens."""
-        return end_tokens(self._first.backend.model, self.tokenizer)
+        return ends_of(self._first.backend)
 
     def is_ready(self, task: Task) -> bool:
         """Whether its own responses are all there, perhaps since other shards have finished."""
@@ -94,10 +95,7 @@ class LiveTeacher(Teacher):
             self._first.backend.model, vocabulary, prompt=lambda one: prompts[one.id].ids
         )
         view.check()
-        cache = self._cache if self._cache_folder else None
-        if cache is not None and not self._claimed:
-            self._claim(cache, vocabulary)
-            self._claimed = True
+        cache = self._kept(vocabulary)
 
         def see(batch: Batch, texts: Sequence[Text]) -> LiveSight:
             recorder = None
@@ -107,6 +105,20 @@ class LiveTeacher(Teacher):
             return LiveSight(view, batch, recorder)
 
         return see
+
+    def release(self) -> None:
+        """Free the models' memory."""
+        for run in self._runs:
+            run.release()
+
+    def _kept(self, vocabulary: int) -> TopKCache | None:
+        """The cache that is to be made, claimed; None if there is to be none."""
+        if self._cache_folder is None:
+            return None
+        if not self._claimed:
+            self._claim(self._cache, vocabulary)
+            self._claimed = True
+        return self._cache
 
     def _claim(self, cache: TopKCache, vocabulary: int) -> None:
         """Write down whose cache it is, and put the responses there."""
@@ -118,6 +130,7 @@ class LiveTeacher(Teacher):
                 vocabulary,
                 self._cache_top_k,
                 tuple(sorted(self.ends)),
+                self.knows_entropy,
             )
         )
         cache.keep_tokenizer(self.tokenizer)

@@ -19,11 +19,13 @@ class Teacher(ABC):
         identity: name, hash and precision: what makes a comparison stale.
         seeds: of its own responses; they may be more than the student's.
         top_k: of a cached one; None for a teacher whose every probability is known.
+        knows_entropy: whether that of its whole distributions is known.
     """
 
     identity: Mapping[str, Any]
     seeds: tuple[int, ...]
     top_k: int | None
+    knows_entropy: bool = True
 
     @property
     @abstractmethod
@@ -67,6 +69,9 @@ class Teacher(ABC):
     def has_kept(self, text: Text, prompts: Mapping[str, Prompt]) -> bool:  # noqa: ARG002
         """Whether nothing of its scores of a text is left to keep."""
         return True
+
+    def release(self) -> None:  # noqa: B027 - one on disk holds nothing
+        """Free its memory."""
 
     @abstractmethod
     def look(self, prompts: Mapping[str, Prompt], vocabulary: int) -> See:

@@ -4,7 +4,7 @@ A backend takes rows (a document's prompt and one seed each) and yields finished
 give the text of a row whatever its company: batch size, order, process, a resume in between.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 from typing import Protocol as Interface
@@ -74,28 +74,51 @@ class Options:
         device: `auto`, `cpu`, `cuda`, …
         batch_size: sequences that decode at once; None is to be found.
         trust_remote_code: run Python code that comes with the checkpoint.
+        argument: what stands after the colon of `backend=NAME:ARGUMENT`.
+        engine: settings of the backend's own, from `backend_options=`.
     """
 
     dtype: str = "auto"
     device: str = "auto"
     batch_size: int | None = None
     trust_remote_code: bool = False
+    argument: str = ""
+    engine: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What `run.json` says of what generated.
+
+    Attributes:
+        parameters: of the model; None if not known.
+        dtype: of its weights, such as `bfloat16`; None if not known.
+        engine: name and version of the program, where it is another one than transformers.
+    """
+
+    parameters: int | None = None
+    dtype: str | None = None
+    engine: str | None = None
 
 
 class Backend(Interface):
     """What a backend offers; `kdbench.generate.hf` is the reference.
 
+    `kdbench.generate.choice` lists what a backend can say of itself beyond this.
+
     Attributes:
         batch_size: in use, for a resume to keep; None until it is found.
-        model: the torch model, or None where it cannot be reached.
         tokenizer: of the checkpoint.
     """
 
     batch_size: int | None
-    model: Any
     tokenizer: Any
 
     def __init__(self, checkpoint: "Checkpoint", protocol: "Protocol", options: Options): ...
+
+    @property
+    def model(self) -> Any:
+        """The torch model, or None where it cannot be reached; an attribute will do."""
 
     def encode(self, prompt: str, message: str) -> Prompt:
         """Token ids of a document's prompt (or of its message, for the `chat` protocol)."""

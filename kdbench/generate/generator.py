@@ -13,6 +13,7 @@ from kdbench.generate import Prompt, Row, Sample
 from kdbench.generate.decoding import Begin, of_model
 from kdbench.generate.memory import rows_that_fit
 from kdbench.generate.response import Response
+from kdbench.generate.scores import choosing_scores
 from kdbench.protocol import Protocol
 
 if TYPE_CHECKING:
@@ -50,16 +51,9 @@ class Generator:
             InputError: no token, or more with the response than the model has positions.
         """
         encoded = encode_prompt(self.tokenizer, self.protocol, prompt, message)
-        kept = encoded.ids
-        if max(kept) >= self.model.get_input_embeddings().num_embeddings:
-            raise InputError("the tokenizer has more tokens than the model's embedding: not a pair")
         positions = getattr(self.model.config, "max_position_embeddings", None)
-        if positions and len(kept) + self.protocol.max_new_tokens > positions:
-            raise InputError(
-                f"a prompt of {len(kept)} tokens and {self.protocol.max_new_tokens} new ones do "
-                f"not fit into the model's {positions} positions; lower max_new_tokens= or "
-                "max_prompt_tokens="
-            )
+        tokens = self.model.get_input_embeddings().num_embeddings
+        check_fits(encoded, self.protocol, tokens, positions)
         return encoded
 
     def batches(self, rows: Sequence[Row]) -> Iterator[list[Row]]:
@@ -144,23 +138,9 @@ class Generator:
     ) -> "torch.Tensor":
         """The next token of each row, int64."""
         import torch
-        from transformers import TopKLogitsWarper, TopPLogitsWarper
 
-        from kdbench.generate.noise import gumbel
-
-        protocol = self.protocol
-        scores = logits.float()
         banned = [(row, token) for row, one in enumerate(live) for token in one.banned()]
-        if banned:
-            where = torch.tensor(banned, device=scores.device)
-            scores[where[:, 0], where[:, 1]] = -torch.inf
-        if protocol.temperature > 0:
-            scores = scores / protocol.temperature
-            if protocol.top_k:
-                scores = TopKLogitsWarper(protocol.top_k)(None, scores)
-            if protocol.top_p < 1:
-                scores = TopPLogitsWarper(protocol.top_p)(None, scores)
-            scores = scores + gumbel(keys, scores.shape[1])
+        scores = choosing_scores(logits, self.protocol, banned, keys)
         best, tokens = scores.max(dim=-1)
         if not torch.isfinite(best).all():
             row = int((~torch.isfinite(best)).nonzero()[0])
@@ -177,18 +157,51 @@ def encode_prompt(tokenizer: Any, protocol: Protocol, prompt: str, message: str)
     Raises:
         InputError: no token.
     """
-    if protocol.prompt == "chat":
-        turns = [{"role": "user", "content": message}]
-        prompt = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-    ids = tokenizer(prompt, add_special_tokens=protocol.add_bos)["input_ids"]
+    text = prompt_text(tokenizer, protocol, prompt, message)
+    ids = tokenizer(text, add_special_tokens=protocol.add_bos)["input_ids"]
     kept = tuple(ids[: protocol.max_prompt_tokens])
     if not kept:
-        raise InputError(f"a prompt encodes to no tokens: '{prompt[:40]}'")
+        raise InputError(f"a prompt encodes to no tokens: '{text[:40]}'")
     return Prompt(kept, cut=len(kept) < len(ids))
 
 
+def prompt_text(tokenizer: Any, protocol: Protocol, prompt: str, message: str) -> str:
+    """What is encoded: the document's prompt, or its message in the tokenizer's chat template."""
+    if protocol.prompt == "task":
+        return prompt
+    turns = [{"role": "user", "content": message}]
+    return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+
+
+def check_fits(encoded: Prompt, protocol: Protocol, tokens: int, positions: int | None) -> None:
+    """Check that a model can take a prompt and its response.
+
+    Args:
+        encoded: the prompt.
+        protocol: the limit of the response.
+        tokens: that the model has embeddings for.
+        positions: of the model, None if they have no end.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if max(encoded.ids) >= tokens:
+        raise InputError("the tokenizer has more tokens than the model's embedding: not a pair")
+    if positions and len(encoded.ids) + protocol.max_new_tokens > positions:
+        raise InputError(
+            f"a prompt of {len(encoded.ids)} tokens and {protocol.max_new_tokens} new ones do "
+            f"not fit into the model's {positions} positions; lower max_new_tokens= or "
+            "max_prompt_tokens="
+        )
+
+
 def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
-    """EOS of the tokenizer and of the generation configuration, which may name several."""
+    """EOS of the tokenizer and of the generation configuration, which may name several.
+
+    Args:
+        model: anything with a `generation_config`.
+        tokenizer: of the model.
+    """
     named = getattr(model.generation_config, "eos_token_id", None)
     several = named if isinstance(named, list) else [named]
     return frozenset({tokenizer.eos_token_id, *several} - {None})

@@ -138,11 +138,14 @@ class PositionMetric(TeacherMetric):
         headline: the set that its bare name means.
         from_top_k: what it is on a teacher's cached top-k, whose other tokens are one class:
             `exact`, a `lower` or `upper` bound, or `undefined`.
+        needs_entropy: it looks at the teacher's entropy, which a cache keeps, and an engine's top k
+            do not tell.
     """
 
     sets: ClassVar[tuple[PositionSet, ...]] = ("ref", "teacher", "student")
     headline: ClassVar[PositionSet] = "student"
     from_top_k: ClassVar[Literal["exact", "lower", "upper", "undefined"]] = "undefined"
+    needs_entropy: ClassVar[bool] = False
 
 
 class TokenMetric(PositionMetric):

@@ -24,6 +24,7 @@ class EntropyRatio(PooledTokenMetric):
     direction = "none"
     perfect = 1.0
     from_top_k = "exact"
+    needs_entropy = True
 
     def sums(self, at: Positions) -> "torch.Tensor":
         """Both entropies."""

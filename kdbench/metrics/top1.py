@@ -43,6 +43,7 @@ class Top1Decision(TokenMetric):
     direction = "higher"
     perfect = 1.0
     from_top_k = "exact"
+    needs_entropy = True
 
     def values(self, at: Positions) -> "torch.Tensor":
         """0 or 1; NaN where the teacher is sure."""

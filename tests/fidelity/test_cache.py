@@ -61,7 +61,7 @@ class Pair:
         self, cache: TopKCache, texts: Sequence[Text] = TEXTS, chunk: int | None = None
     ) -> list[Outcome]:
         def see(batch: Batch, texts: Sequence[Text]) -> CachedSight:
-            return CachedSight(cache, [digest(one) for one in texts], batch.device)
+            return CachedSight([cache.read(digest(one)) for one in texts], batch.device)
 
         return list(look(texts, self.student, see, EVERY, "student", chunk))
 

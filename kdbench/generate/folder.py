@@ -1,0 +1,76 @@
+"""What a checkpoint says of itself, read without its weights."""
+
+from functools import cached_property
+from types import SimpleNamespace
+from typing import Any
+
+from kdbench.checkpoint import Checkpoint, one_line
+from kdbench.generate.generator import end_tokens
+
+
+class Folder:
+    """A checkpoint's configuration.
+
+    Args:
+        checkpoint: of transformers' form.
+        trust_remote_code: run Python code that comes with it.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, trust_remote_code: bool):
+        self._path, self._trusted = checkpoint.path, trust_remote_code
+
+    @cached_property
+    def config(self) -> Any:
+        """Of the language model."""
+        from transformers import AutoConfig
+
+        with one_line(self._path):
+            config = AutoConfig.from_pretrained(self._path, trust_remote_code=self._trusted)
+        return config.get_text_config()
+
+    @cached_property
+    def parameters(self) -> int:
+        """Number of parameters; tied ones count once."""
+        import torch
+        from transformers import AutoModelForCausalLM
+
+        with one_line(self._path), torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(self.config, trust_remote_code=self._trusted)
+        return sum(parameter.numel() for parameter in model.parameters())
+
+    def dtype(self, asked: str, device: str) -> str:
+        """The precision that backend=hf would load it in.
+
+        Args:
+            asked: `dtype=`.
+            device: kind of device.
+        """
+        kind = asked if asked != "auto" else self._own_dtype
+        return "float32" if device == "cpu" and kind == "float16" else kind
+
+    def ends(self, tokenizer: Any) -> frozenset[int]:
+        """The tokens that end a response."""
+        from transformers import GenerationConfig
+
+        try:
+            named = GenerationConfig.from_pretrained(self._path)
+        except OSError:  # no generation_config.json
+            named = GenerationConfig.from_model_config(self.config)
+        return end_tokens(SimpleNamespace(generation_config=named), tokenizer)
+
+    @property
+    def _own_dtype(self) -> str:
+        if self.config.dtype is not None:
+            return str(self.config.dtype).removeprefix("torch.")
+        return self._dtype_of_weights
+
+    @property
+    def _dtype_of_weights(self) -> str:
+        from safetensors import safe_open
+
+        file = min(self._path.glob("*.safetensors"), default=None)
+        if file is None:
+            return "float32"
+        with safe_open(file, "pt") as tensors:
+            name = next(iter(tensors.keys()))
+            return str(tensors.get_tensor(name).dtype).removeprefix("torch.")

@@ -1,0 +1,235 @@
+"""Generation by any model of lm-eval: `backend=lm_eval:NAME`, such as hf or local-completions.
+
+lm-eval's models are asked for texts. What a protocol wants and a model cannot do is an error, never
+another protocol (`lm_eval_models`). A row's seed comes of (seed, document), and a row that is
+sampled is asked alone, so that its text does not depend on its company.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from kdbench.checkpoint import Checkpoint, pick_device
+from kdbench.checkpoint import one_line as loading
+from kdbench.errors import InputError
+from kdbench.generate import Facts, Options, Prompt, Row, Sample, backends
+from kdbench.generate.apart import ApartFromModel
+from kdbench.generate.generator import encode_prompt, prompt_text
+from kdbench.generate.lm_eval_models import (
+    check_options,
+    check_protocol,
+    find_kind,
+    generation_settings,
+    one_line,
+)
+from kdbench.generate.noise import step_keys
+from kdbench.protocol import Protocol
+
+_BATCH = 8
+_NO_LIMIT = 10**9  # tokens; lm-eval's client would cut longer prompts on the left
+
+
+@backends.register("lm_eval")
+class LMEvalBackend(ApartFromModel):
+    """Any model of lm-eval, as lm_eval:NAME: hf, local-completions, sglang and others.
+
+    Raises:
+        InputError: what the model cannot do of the protocol; a model that does not load.
+    """
+
+    silent_options = frozenset(
+        {
+            "auth_token",
+            "ca_cert_path",
+            "header",
+            "max_retries",
+            "num_concurrent",
+            "timeout",
+            "verify_certificate",
+        }
+    )
+    secret_options = frozenset({"auth_token", "header"})
+
+    def __init__(self, checkpoint: Checkpoint, protocol: Protocol, options: Options):
+        self._kind = find_kind(options.argument)
+        check_protocol(self._kind, protocol, options.engine)
+        self._asked: dict[tuple[int, ...], Any] = {}  # the text or messages, by the prompt's ids
+        if not checkpoint.served:
+            super().__init__(checkpoint, protocol, options)
+            return
+        self.checkpoint, self.protocol, self.options = checkpoint, protocol, options
+        self.batch_size = options.batch_size
+        self.tokenizer = _tokenizer(options.engine.get("tokenizer"))
+
+    @staticmethod
+    def check(argument: str, engine: Mapping[str, Any]) -> None:
+        """Check the model's name and settings.
+
+        Raises:
+            InputError: as it says.
+        """
+        check_options(find_kind(argument), engine)
+
+    @staticmethod
+    def is_served(argument: str) -> bool:
+        """Whether its weights are elsewhere."""
+        return find_kind(argument).is_served
+
+    def encode(self, prompt: str, message: str) -> Prompt:
+        """What is asked, as token ids; without a tokenizer as the bytes of its text.
+
+        Raises:
+            InputError: no token, or a cut prompt whose text would be read as other tokens.
+        """
+        if self.tokenizer is None:
+            chat = self.protocol.prompt == "chat"
+            turns = [{"role": "user", "content": message}]
+            asked = self._lm.apply_chat_template(turns) if chat else prompt
+            encoded = Prompt(tuple(message.encode() if chat else prompt.encode()), cut=False)
+        elif self.checkpoint.served:
+            encoded = encode_prompt(self.tokenizer, self.protocol, prompt, message)
+            asked = self._text(encoded, prompt, message)
+        else:
+            encoded = super().encode(prompt, message)
+            asked = self._text(encoded, prompt, message)
+        self._asked[encoded.ids] = asked
+        return encoded
+
+    def batches(self, rows: Sequence[Row]) -> Iterator[list[Row]]:
+        """All at once where each row is asked alone, else the longest prompts first."""
+        if not rows:
+            return
+        assert self._lm is not None  # noqa: S101 - loaded here, outside of what is timed
+        ordered = sorted(rows, key=lambda row: -len(row.prompt_ids))
+        alone = self._kind.is_api or self.protocol.temperature > 0
+        self.batch_size = 1 if alone else self.batch_size or _BATCH
+        size = len(ordered) if alone else self.batch_size
+        for start in range(0, len(ordered), size):
+            yield ordered[start : start + size]
+
+    def generate(self, rows: Sequence[Row], until: Sequence[str]) -> Iterator[Sample]:
+        """Yield the sample of each row as it is answered.
+
+        Raises:
+            InputError: the model fails, or its server does.
+        """
+        with one_line(self._kind.name, "no answer"):
+            if self._kind.is_api:
+                yield from self._at_once(rows, until)
+            elif self.protocol.temperature > 0:
+                for row in rows:
+                    yield from self._answers([row], until)
+            else:
+                yield from self._answers(rows, until)
+
+    def facts(self) -> Facts:
+        """lm-eval's version; size and precision where the weights are here."""
+        engine = f"lm_eval {version('lm_eval')}"
+        if self.checkpoint.served:
+            return Facts(engine=engine)
+        device = pick_device(self.options.device)
+        dtype = self.folder.dtype(self.options.dtype, device)
+        return Facts(self.folder.parameters, dtype, engine)
+
+    def stop(self) -> None:
+        """Drop the model; what it holds is freed."""
+        vars(self).pop("_lm", None)
+
+    @cached_property
+    def model(self) -> Any:
+        """The checkpoint in transformers; None for a model that is served."""
+        return None if self.checkpoint.served else self.load_model()
+
+    def _at_once(self, rows: Sequence[Row], until: Sequence[str]) -> Iterator[Sample]:
+        """So many requests under way as `num_concurrent` says; lm-eval's own way waits for all."""
+        workers = int(self.options.engine.get("num_concurrent", 1))
+        with ThreadPoolExecutor(workers) as pool:
+            asked = [pool.submit(self._answers, [row], until) for row in rows]
+            try:
+                for one in as_completed(asked):
+                    yield from one.result()
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _answers(self, rows: Sequence[Row], until: Sequence[str]) -> list[Sample]:
+        from lm_eval.api.instance import Instance
+
+        requests = []
+        for index, row in enumerate(rows):
+            arguments = (self._asked[row.prompt_ids], self._settings(row, list(until)))
+            requests.append(Instance("generate_until", {}, arguments, index))
+        texts = self._lm.generate_until(requests, disable_tqdm=True)
+        return [Sample(row.document, row.seed, text) for row, text in zip(rows, texts, strict=True)]
+
+    def _settings(self, row: Row, until: list[str]) -> dict[str, Any]:
+        """Of one request; seeds what is seeded by a call."""
+        seed = int(step_keys(row.seed, row.document, 1)[0, 0]) & 0x7FFFFFFF
+        key = self.options.engine.get("seed_key", "seed" if self._kind.is_api else None)
+        if key is None and self.protocol.temperature > 0:
+            from transformers import set_seed
+
+            set_seed(seed)
+        named = {} if key is None else {key: seed}
+        return generation_settings(self._kind, self.protocol, until, named)
+
+    def _text(self, encoded: Prompt, prompt: str, message: str) -> str:
+        """The text that the model reads as these tokens."""
+        if not encoded.cut:
+            return prompt_text(self.tokenizer, self.protocol, prompt, message)
+        text = str(self.tokenizer.decode(encoded.ids, skip_special_tokens=True))
+        again = self.tokenizer(text, add_special_tokens=self.protocol.add_bos)["input_ids"]
+        if tuple(again) != encoded.ids:
+            raise InputError(
+                f"backend=lm_eval:{self._kind.name}: it is given texts, and that of a prompt cut "
+                f"at {len(encoded.ids)} tokens reads as others: '{text[:40]}'; change "
+                "max_prompt_tokens="
+            )
+        return text
+
+    @cached_property
+    def _lm(self) -> Any:
+        """lm-eval's model; a model that was loaded for a forward pass goes first."""
+        self.forget_model()
+        with one_line(self._kind.name, "does not load"):
+            return self._kind.kind.create_from_arg_obj(self._arguments())
+
+    def _arguments(self) -> dict[str, Any]:
+        kind, options = self._kind, self.options
+        given = {key: value for key, value in options.engine.items() if key != "seed_key"}
+        if kind.is_api:
+            text = self.tokenizer is not None and not kind.takes_messages
+            own = {
+                "model": self.checkpoint.served,
+                "max_length": _NO_LIMIT,
+                "tokenizer_backend": "huggingface" if text else "none",
+                "tokenized_requests": text,
+                "add_bos_token": self.protocol.add_bos,
+            }
+            return {**own, **given, "num_concurrent": 1}
+        if kind.is_served:
+            return {
+                **({"model": self.checkpoint.served} if "model" in kind.parameters else {}),
+                **given,
+            }
+        own = {
+            "pretrained": str(self.checkpoint.path),
+            "dtype": self.folder.dtype(options.dtype, pick_device(options.device)),
+            "device": pick_device(options.device),
+            "batch_size": self.batch_size or 1,
+            "trust_remote_code": options.trust_remote_code,
+            "add_bos_token": self.protocol.add_bos,
+        }
+        return {**{key: one for key, one in own.items() if key in kind.parameters}, **given}
+
+
+def _tokenizer(folder: str | None) -> Any:
+    """The tokenizer that `backend_options=tokenizer=` names."""
+    if folder is None:
+        return None
+    from transformers import AutoTokenizer
+
+    with loading(Path(folder)):
+        return AutoTokenizer.from_pretrained(folder)
