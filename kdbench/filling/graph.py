@@ -7,10 +7,12 @@ place carries the fingerprint, so a changed node is another place, and what is t
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
+
+from pydantic import BaseModel
 
 from kdbench.checkpoint import find_checkpoint, is_hub_name
 from kdbench.config import EvalSettings, build
@@ -22,6 +24,9 @@ from kdbench.training.ingredients import NO_PART
 
 TEACHER, STUDENT = "Teacher", "Student"
 DIGITS = 8  # of a fingerprint in a path
+# A key that a later version adds changes nothing that was made without it; a default that changes
+# does: then this number is raised.
+_DEFAULTS = 1
 MARKS = "filled"  # folder beside the results: which evaluation stands where, by fingerprint
 
 # How or where an evaluation runs is no part of its numbers.
@@ -154,8 +159,8 @@ class Graph:
         looks_up = recipe.method.needs_teacher or "prune:teacher" in word
         needs = [one for one in (teacher if looks_up else None, shared) if one is not None]
         content = {
-            "settings": recipe.settings.model_dump(mode="json", exclude=NO_PART),
-            "method": [recipe.settings.method, recipe.method.model_dump(mode="json")],
+            "settings": _chosen(recipe.settings, NO_PART),
+            "method": [recipe.settings.method, _chosen(recipe.method)],
             "student": None if shared else self._content_of(word),
             "needs": [one.fingerprint for one in needs],
             "data": self._files(f"{recipe.settings.train_set}/[tv][ra]*.jsonl*"),
@@ -209,7 +214,7 @@ class Graph:
         )
         measured = [*make_metrics(settings.metrics), *make_teacher_metrics(settings.metrics)]
         content = {
-            "settings": settings.model_dump(mode="json", exclude=_NO_PART_OF_EVALUATION),
+            "settings": _chosen(settings, _NO_PART_OF_EVALUATION),
             "needs": [one.fingerprint for one in needs],
             "metrics": sorted([one.name, one.version] for one in measured),
             "data": self._files("*/test.jsonl*"),
@@ -236,6 +241,12 @@ def _refuse_own(keys: Mapping[str, Any], where: str) -> None:
     for key in keys:
         if key in _OWN:
             raise InputError(f"{where}: '{key}' is the table's to say, not an entry's")
+
+
+def _chosen(settings: BaseModel, no_part: Set[str] = frozenset()) -> dict[str, Any]:
+    """What differs from the defaults."""
+    chosen = settings.model_dump(mode="json", exclude=set(no_part), exclude_defaults=True)
+    return {**chosen, "defaults": _DEFAULTS}
 
 
 def _digest(content: Any) -> str:

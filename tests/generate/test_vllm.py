@@ -24,6 +24,7 @@ from kdbench.errors import InputError
 from kdbench.generate import Options, Row, Sample
 from kdbench.generate.choice import choose_backend
 from kdbench.generate.hf import HFBackend
+from kdbench.generate.noise import step_keys
 from kdbench.generate.response import Response
 from kdbench.generate.scores import choosing_scores
 from kdbench.generate.vllm import VLLMBackend
@@ -70,13 +71,12 @@ def logits(*names: str, step: int) -> torch.Tensor:
 def alone(document: str, protocol: Protocol, steps: int, seed: int = 1) -> list[int]:
     """What the loop of hf chooses for a row."""
     row = Response(Row(document, seed, (1, 2, 3)), protocol, Tokens(), frozenset(), ())
+    keys = torch.tensor(step_keys(seed, document, steps).copy())
     tokens: list[int] = []
     for step in range(steps):
         banned = [(0, token) for token in row.banned()]
         mine = logits(document, step=step)[:, :V]
-        tokens.append(
-            int(choosing_scores(mine, protocol, banned, torch.tensor([row.key()]).int()).argmax())
-        )
+        tokens.append(int(choosing_scores(mine, protocol, banned, keys[None, step]).argmax()))
         row.take(tokens[-1])
     return tokens
 
