@@ -1,7 +1,7 @@
-"""A key-value cache that is written in place.
+"""A key-value cache in which every row writes into a column of its own.
 
 transformers' DynamicLayer concatenates, that is, copies the whole cache for every token. Here the
-room for all tokens of a batch is taken once.
+room of all rows is taken once, and a row that has finished gives its place to another.
 """
 
 from typing import Any
@@ -10,61 +10,54 @@ import torch
 from transformers.cache_utils import DynamicLayer
 
 
-class RoomyLayer(DynamicLayer):
-    """A DynamicLayer with room for the tokens to come.
+class PlacedLayer(DynamicLayer):
+    """The keys and values of one layer; a row's tokens stand in its columns from 0.
 
     Args:
-        layer: the filled layer of a prefill, keys of shape (prompts, heads, length, width).
-        rows: int64, which prompt each row continues.
-        room: number of tokens to come.
+        keys: of some prompts, (prompts, heads, length, width); for shapes and dtype only.
+        values: likewise.
+        rows: number of places.
+        columns: of each row.
+        ends: the column into which each row writes next, int64 of shape (rows,); their owner
+            moves them.
     """
 
-    def __init__(self, layer: DynamicLayer, rows: torch.Tensor, room: int):
+    def __init__(
+        self, keys: torch.Tensor, values: torch.Tensor, rows: int, columns: int, ends: torch.Tensor
+    ):
         super().__init__()
-        self.dtype, self.device, self.is_initialized = layer.dtype, layer.device, True
-        self._length = layer.keys.shape[-2]
-        self._keys = _with_room(layer.keys, rows, room)
-        self._values = _with_room(layer.values, rows, room)
-        self._show()
+        self.dtype, self.device, self.is_initialized = keys.dtype, keys.device, True
+        self._ends, self._width = ends, columns
+        self._rows = torch.arange(rows, device=keys.device)
+        self._keys, self._values = (
+            states.new_zeros(rows, states.shape[1], columns, states.shape[-1])
+            for states in (keys, values)
+        )
+        self.show(columns)
+
+    def put(self, places: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> None:
+        """Begin other rows in some places, with the states of their prompts."""
+        length = keys.shape[-2]
+        self._keys[places, :, :length] = keys
+        self._values[places, :, :length] = values
+
+    def show(self, width: int) -> None:
+        """Attend to so many columns at the next token, its own among them."""
+        self._width = width
+        # Models ask for the length before they add a token.
+        self.keys, self.values = self._keys[:, :, : width - 1], self._values[:, :, : width - 1]
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Append the states of new tokens; return all."""
-        end = self._length + key_states.shape[-2]
-        self._keys[..., self._length : end, :] = key_states
-        self._values[..., self._length : end, :] = value_states
-        self._length = end
-        self._show()
-        return self.keys, self.values
+        """Take the states of each row's next token; return all that is shown."""
+        # Under autocast a model's keys and values differ in dtype; a prefill's do no longer.
+        self._keys[self._rows, :, self._ends] = key_states[:, :, 0].to(self._keys.dtype)
+        self._values[self._rows, :, self._ends] = value_states[:, :, 0].to(self._values.dtype)
+        return self._keys[:, :, : self._width], self._values[:, :, : self._width]
 
-    def batch_select_indices(self, indices: torch.Tensor) -> None:
-        """Keep only these rows."""
-        self._keys, self._values = self._keys[indices], self._values[indices]
-        self._show()
-
-    def _show(self) -> None:
-        self.keys = self._keys[..., : self._length, :]
-        self.values = self._values[..., : self._length, :]
-
-
-def _with_room(states: torch.Tensor, rows: torch.Tensor, room: int) -> torch.Tensor:
-    _, heads, length, width = states.shape
-    roomy = states.new_zeros(len(rows), heads, length + room, width)
-    roomy[..., :length, :] = states[rows]
-    return roomy
-
-
-def fan_out(cache: Any, rows: torch.Tensor, room: int) -> None:
-    """Continue each prompt of a prefilled cache as one or more rows.
-
-    Args:
-        cache: a DynamicCache; changed in place.
-        rows: int64, the prompt's index of each row.
-        room: number of tokens to come.
-    """
-    for index, layer in enumerate(cache.layers):
-        if type(layer) is DynamicLayer:
-            cache.layers[index] = RoomyLayer(layer, rows, room)
-        else:  # sliding windows and recurrent states keep their own kind
-            layer.reorder_cache(rows)
+    def keep(self, rows: torch.Tensor, ends: torch.Tensor) -> None:
+        """Go on with these rows only, and with their ends."""
+        self._keys, self._values = self._keys[rows], self._values[rows]
+        self._rows, self._ends = self._rows[: len(rows)], ends
+        self.show(self._width)

@@ -1,16 +1,18 @@
-"""A batch that decodes: prompts go in once, tokens one by one, next-token logits come out."""
+"""Rows that decode together: prompts go in, tokens one by one, next-token logits come out.
 
-import inspect
+A decoding knows the prompts of all rows in a queue and begins as many of them as have a place.
+"""
+
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from typing import Protocol as Interface
 
+from kdbench.generate.prefill import Prompts, forward, prefill
+
 if TYPE_CHECKING:
     import torch
-
-Prompts = Sequence[tuple[int, ...]]
 
 
 class Decoding(Interface):
@@ -19,99 +21,80 @@ class Decoding(Interface):
     Attributes:
         logits: of the next token of each row, shape (rows, V); V is the tokenizer's vocabulary.
         leaving_share: of rows that have finished, at which the others had better go on alone.
-        runs_ahead: whether `advance` returns before the device is done, so that the host can look
-            at the tokens meanwhile.
+        can_replace: whether a row that has finished can give its place to another.
+        runs_ahead: whether `advance` returns before the device is done, so that the host had better
+            look at the tokens meanwhile.
     """
 
     logits: "torch.Tensor"
     leaving_share: float
+    can_replace: bool
     runs_ahead: bool
-
-    def keep(self, rows: "torch.Tensor") -> None:
-        """Go on with these rows only, int64."""
 
     def advance(self, tokens: "torch.Tensor") -> None:
         """Take each row's next token, int64 of shape (rows,)."""
 
+    def replace(self, places: Sequence[int], rows: Sequence[int]) -> None:
+        """Begin rows of the queue, by number, in these places."""
 
-Begin = Callable[[Prompts, int], Decoding]  # prompts of the rows, room for tokens to come
+    def keep(self, rows: "torch.Tensor") -> None:
+        """Go on with these places only, int64."""
+
+
+# Prompts of all rows of the queue, places for rows, room for tokens to come.
+Begin = Callable[[Prompts, int, int], Decoding]
 
 
 class CachedDecoding:
-    """The decoding of one model, with its key-value cache.
-
-    Rows leave when an eighth has finished: each time, the others' caches are copied together.
+    """The decoding of one model with transformers' own cache: of any kind, to the end of its rows.
 
     Args:
         model: a transformers model in evaluation mode.
         vocabulary: logits beyond it, padding of the head, are cut off.
-        prompts: of each row; equal ones are run once.
+        prompts: of the queue; the first `places` begin, equal ones are run once.
+        places: number of rows.
         room: number of tokens to come.
     """
 
-    leaving_share, runs_ahead = 1 / 8, False
+    leaving_share, can_replace, runs_ahead = 1 / 8, False, False
 
-    def __init__(self, model: Any, vocabulary: int, prompts: Prompts, room: int):
+    def __init__(self, model: Any, vocabulary: int, prompts: Prompts, places: int, room: int):
         import torch
-        from transformers import DynamicCache
 
         self._model, self._vocabulary = model, vocabulary
-        self._accepts = set(inspect.signature(type(model).forward).parameters)
+        prompts = prompts[:places]
         distinct = list(dict.fromkeys(prompts))
-        longest = max(map(len, distinct))
-        ids = torch.zeros(len(distinct), longest, dtype=torch.long)
-        # The columns of tokens to come are attended to as soon as `_length` reaches them.
-        mask = torch.ones(len(distinct), longest + room, dtype=torch.long)
-        for index, prompt in enumerate(distinct):
-            ids[index, longest - len(prompt) :] = torch.tensor(prompt)
-            mask[index, : longest - len(prompt)] = 0
-        self._cache, self._mask = DynamicCache(config=model.config), mask.to(model.device)
-        self._length = 0
-        logits = self._forward(ids.to(model.device))
+        filled = prefill(model, vocabulary, distinct)
         place = {prompt: index for index, prompt in enumerate(distinct)}
         of_row = torch.tensor([place[prompt] for prompt in prompts], device=model.device)
-        self._fan_out(of_row, room)
-        self.logits = logits[of_row]
+        self._cache = filled.cache
+        self._cache.reorder_cache(of_row)
+        self._length = filled.mask.shape[1]
+        # The columns of tokens to come are attended to as soon as `_length` reaches them.
+        coming = filled.mask.new_ones(len(distinct), room)
+        self._mask = torch.cat([filled.mask, coming], dim=1)[of_row]
+        self.logits = filled.logits[of_row]
 
-    def _fan_out(self, rows: "torch.Tensor", room: int) -> None:
-        """Continue each prompt as one or more rows."""
-        from kdbench.generate.cache import fan_out
+    def advance(self, tokens: "torch.Tensor") -> None:
+        """Take each row's next token."""
+        self._length += 1
+        mask = self._mask[:, : self._length]
+        positions = mask.sum(-1, keepdim=True) - 1
+        logits = forward(self._model, tokens[:, None], mask, positions, self._cache)
+        self.logits = logits[:, : self._vocabulary]
 
-        fan_out(self._cache, rows, room)
-        self._mask = self._mask[rows]
+    def replace(self, places: Sequence[int], rows: Sequence[int]) -> None:
+        """Not here: all rows share the columns of the cache.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError
 
     def keep(self, rows: "torch.Tensor") -> None:
         """Go on with these rows only."""
         self._mask, self.logits = self._mask[rows], self.logits[rows]
-        for layer in self._cache.layers:
-            if hasattr(layer, "batch_select_indices"):
-                layer.batch_select_indices(rows)
-            else:
-                layer.reorder_cache(rows)
-
-    def advance(self, tokens: "torch.Tensor") -> None:
-        """Take each row's next token."""
-        self.logits = self._forward(tokens[:, None])
-
-    def _forward(self, ids: "torch.Tensor") -> "torch.Tensor":
-        end = self._length + ids.shape[1]
-        mask = self._mask[:, :end]
-        extra: dict[str, Any] = {}
-        if "position_ids" in self._accepts:
-            positions = (mask.cumsum(-1) - 1).clamp(min=0)
-            extra["position_ids"] = positions[:, self._length :]
-        if "logits_to_keep" in self._accepts:
-            extra["logits_to_keep"] = 1
-        output = self._model(
-            input_ids=ids,
-            attention_mask=mask,
-            past_key_values=self._cache,
-            use_cache=True,
-            **extra,
-        )
-        self._length = end
-        logits: torch.Tensor = output.logits[:, -1, : self._vocabulary]
-        return logits
+        self._cache.reorder_cache(rows)
 
 
 class MixedDecoding:
@@ -126,6 +109,19 @@ class MixedDecoding:
     def __init__(self, student: Decoding, teacher: Decoding, teacher_weight: float):
         self._student, self._teacher, self._weight = student, teacher, teacher_weight
         self.leaving_share, self.runs_ahead = student.leaving_share, student.runs_ahead
+        self.can_replace = student.can_replace and teacher.can_replace
+        self.logits = self._mix()
+
+    def advance(self, tokens: "torch.Tensor") -> None:
+        """Take each row's next token."""
+        self._student.advance(tokens)
+        self._teacher.advance(tokens)
+        self.logits = self._mix()
+
+    def replace(self, places: Sequence[int], rows: Sequence[int]) -> None:
+        """Begin other rows in these places."""
+        self._student.replace(places, rows)
+        self._teacher.replace(places, rows)
         self.logits = self._mix()
 
     def keep(self, rows: "torch.Tensor") -> None:
@@ -133,12 +129,6 @@ class MixedDecoding:
         self._student.keep(rows)
         self._teacher.keep(rows)
         self.logits = self.logits[rows]
-
-    def advance(self, tokens: "torch.Tensor") -> None:
-        """Take each row's next token."""
-        self._student.advance(tokens)
-        self._teacher.advance(tokens)
-        self.logits = self._mix()
 
     def _mix(self) -> "torch.Tensor":
         """Log-probabilities, which are logits too."""
@@ -151,17 +141,20 @@ class MixedDecoding:
 
 
 def of_model(model: Any, vocabulary: int) -> Begin:
-    """Decodings of one model; on a GPU as a replayed graph where the model allows it."""
+    """Decodings of one model, the fastest kind that it allows."""
+    from kdbench.generate.placed import PlacedDecoding, can_place
     from kdbench.generate.replay import ReplayedDecoding, can_replay
 
-    kind = ReplayedDecoding if can_replay(model) else CachedDecoding
-    return partial(kind, model, vocabulary)
+    if not can_place(model):
+        return partial(CachedDecoding, model, vocabulary)
+    return partial(ReplayedDecoding if can_replay(model) else PlacedDecoding, model, vocabulary)
 
 
 def of_mixture(student: Begin, teacher: Begin, teacher_weight: float) -> Begin:
     """Decodings of a student with a share of its teacher."""
 
-    def begin(prompts: Prompts, room: int) -> Decoding:
-        return MixedDecoding(student(prompts, room), teacher(prompts, room), teacher_weight)
+    def begin(prompts: Prompts, places: int, room: int) -> Decoding:
+        own, other = (one(prompts, places, room) for one in (student, teacher))
+        return MixedDecoding(own, other, teacher_weight)
 
     return begin

@@ -1,8 +1,9 @@
-"""The generation loop.
+"""Generation with a loaded model.
 
-The forward pass, the key-value caches and the logits warpers are transformers' own. The loop is
-ours, for what `model.generate` does not do: noise that belongs to a row (`noise`), one prefill for
-all seeds of a prompt, rows that leave the batch when they finish, an incremental n-gram rule.
+The forward pass and the logits warpers are transformers' own. The loop is ours, for what
+`model.generate` does not do: noise that belongs to a row (`noise`), one prefill for all seeds of a
+prompt, rows that give their place to others when they finish (`placed`), an incremental n-gram
+rule.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,10 @@ from kdbench.protocol import Protocol
 
 if TYPE_CHECKING:
     import torch
+
+# Batches of rows in one queue. In low precision a row feels its company, so what a crash breaks off
+# is made again in whole queues: a longer one wastes less at its end, and more in a crash.
+_QUEUED = 4
 
 
 class Generator:
@@ -57,19 +62,19 @@ class Generator:
         return encoded
 
     def batches(self, rows: Sequence[Row]) -> Iterator[list[Row]]:
-        """The longest prompts first, so that what does not fit fails first."""
+        """Queues of rows, the longest prompts first, so that what does not fit fails first."""
         ordered = sorted(rows, key=lambda row: -len(row.prompt_ids))
         if self.batch_size is None and ordered:
             length = len(ordered[0].prompt_ids) + self.protocol.max_new_tokens
             self.batch_size = rows_that_fit(self.model, length)
         start = 0
         while start < len(ordered):  # generate() may lower the batch size on the way
-            batch = ordered[start : start + (self.batch_size or 1)]
+            batch = ordered[start : start + _QUEUED * (self.batch_size or 1)]
             start += len(batch)
             yield batch
 
     def generate(self, rows: Sequence[Row], until: Sequence[str]) -> Iterator[Sample]:
-        """Yield the samples of one batch; when memory runs out, go on with half the rows.
+        """Yield the samples of one queue; when memory runs out, go on with half as many at once.
 
         Raises:
             InputError: logits that are not finite.
@@ -82,45 +87,36 @@ class Generator:
                 done.add((sample.document, sample.seed))
                 yield sample
         except RuntimeError as error:
-            if len(rows) == 1 or not should_reduce_batch_size(error):
+            if self._places(rows) == 1 or not should_reduce_batch_size(error):
                 raise
         # Out of the handler, whose traceback would keep the batch's tensors alive.
         rest = [row for row in rows if (row.document, row.seed) not in done]
         if rest:
             clear_device_cache(garbage_collection=True)
-            self.batch_size = max(1, len(rows) // 2)
-        while rest:
-            part, rest = rest[: self.batch_size], rest[self.batch_size :]
-            yield from self.generate(part, until)
+            self.batch_size = self._places(rows) // 2
+            yield from self.generate(rest, until)
+
+    def _places(self, rows: Sequence[Row]) -> int:
+        return min(self.batch_size or len(rows), len(rows))
 
     def _decode(self, rows: Sequence[Row], until: Sequence[str]) -> Iterator[Sample]:
         import torch
 
-        live = [Response(row, self.protocol, self.tokenizer, self._eos, until) for row in rows]
-        with torch.inference_mode():
-            decoding = self._begin([row.prompt_ids for row in rows], self.protocol.max_new_tokens)
-            keys = self._noise_keys(rows).to(decoding.logits.device)
-        for step in range(self.protocol.max_new_tokens):
+        from kdbench.generate.loop import Loop
+
+        places, room = self._places(rows), self.protocol.max_new_tokens
+        while rows:
+            queue = [Response(row, self.protocol, self.tokenizer, self._eos, until) for row in rows]
             with torch.inference_mode():  # not held while the caller has a sample
-                tokens = self._choose(decoding.logits, live, keys[:, step])
-            chosen = tokens.tolist()
-            if decoding.runs_ahead:
+                decoding = self._begin([row.prompt_ids for row in rows], places, room)
+                loop = Loop(queue, decoding, self._noise_keys(rows))
+            going = True
+            while going:
                 with torch.inference_mode():
-                    decoding.advance(tokens)
-            for response, token in zip(live, chosen, strict=True):
-                if not response.finished and (sample := response.take(token)):
-                    yield sample
-            going = [index for index, response in enumerate(live) if not response.finished]
-            if not going:
-                return
-            with torch.inference_mode():
-                if len(live) - len(going) >= decoding.leaving_share * len(live):
-                    live = [live[index] for index in going]
-                    kept = torch.tensor(going, device=tokens.device)
-                    decoding.keep(kept)
-                    tokens, keys = tokens[kept], keys[kept]
-                if not decoding.runs_ahead:
-                    decoding.advance(tokens)
+                    tokens = self._choose(decoding.logits, loop.live, loop.keys())
+                yield from loop.take(tokens)
+                going = loop.go_on(tokens)
+            rows = rows[loop.begun :]
 
     def _noise_keys(self, rows: Sequence[Row]) -> "torch.Tensor":
         """The keys of every step of each row, int32 of shape (rows, steps, 2)."""

@@ -35,6 +35,11 @@ class Response:
         self._until = [stop for stop in until if stop]
         self._ngrams = SeenNGrams(protocol.no_repeat_ngram_size, row.prompt_ids)
 
+    @property
+    def at_its_last(self) -> bool:
+        """Whether its next token is the last by the limit."""
+        return len(self._tokens) == self._limit - 1
+
     def banned(self) -> set[int]:
         """Tokens that the n-gram rule forbids next."""
         return set() if self.finished else self._ngrams.banned()

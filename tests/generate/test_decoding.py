@@ -64,7 +64,7 @@ def expected(models: tuple[Any, Any], rows: list[list[int]], weight: float) -> t
 def begin(student: Any, teacher: Any, weight: float, room: int = 8) -> Decoding:
     mixed = of_mixture(of_model(student, V), of_model(teacher, V), weight)
     with torch.inference_mode():
-        return mixed(PROMPTS, room)
+        return mixed(PROMPTS, len(PROMPTS), room)
 
 
 @pytest.mark.parametrize("weight", WEIGHTS)
@@ -80,7 +80,7 @@ def test_logits_are_the_logarithm_of_the_mixture(student: Any, teacher: Any, wei
 class Given:
     """A decoding with given logits."""
 
-    leaving_share, runs_ahead = 1.0, False
+    leaving_share, can_replace, runs_ahead = 1.0, False, False
 
     def __init__(self, logits: list[list[float]]):
         self.logits = torch.tensor(logits)
@@ -121,7 +121,7 @@ def test_rows_that_stay_and_advance_are_those_of_the_whole_prompts(
 
 def test_equal_prompts_are_run_once_and_go_their_own_ways(student: Any) -> None:
     with torch.inference_mode():
-        decoding = CachedDecoding(student, V, PROMPTS, 4)
+        decoding = CachedDecoding(student, V, PROMPTS, len(PROMPTS), 4)
         assert torch.equal(decoding.logits[0], decoding.logits[3])
         decoding.advance(torch.tensor([1, 1, 1, 2]))
         assert not torch.equal(decoding.logits[0], decoding.logits[3])

@@ -17,6 +17,7 @@ from transformers import (
 from kdbench.generate import Row
 from kdbench.generate.decoding import CachedDecoding, MixedDecoding
 from kdbench.generate.generator import Generator
+from kdbench.generate.placed import PlacedDecoding, can_place
 from kdbench.generate.replay import ReplayedDecoding, can_replay
 from kdbench.protocol import get_protocol
 
@@ -50,8 +51,8 @@ def model(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 @torch.inference_mode()
 def test_replayed_steps_are_those_of_the_plain_cache(model: Any) -> None:
-    plain = CachedDecoding(model, V, PROMPTS, ROOM)
-    replayed = ReplayedDecoding(model, V, PROMPTS, ROOM)
+    plain = CachedDecoding(model, V, PROMPTS, len(PROMPTS), ROOM)
+    replayed = ReplayedDecoding(model, V, PROMPTS, len(PROMPTS), ROOM)
     for step in range(ROOM):
         torch.testing.assert_close(replayed.logits, plain.logits, rtol=1e-4, atol=1e-5)
         if step in (3, 5):
@@ -65,13 +66,11 @@ def test_replayed_steps_are_those_of_the_plain_cache(model: Any) -> None:
 
 @torch.inference_mode()
 def test_a_mixture_of_replayed_models(model: Any) -> None:
-    plain = MixedDecoding(
-        CachedDecoding(model, V, PROMPTS, ROOM), CachedDecoding(model, V, PROMPTS, ROOM), 0.4
+    plain, mixed = (
+        MixedDecoding(*(kind(model, V, PROMPTS, len(PROMPTS), ROOM) for _ in range(2)), 0.4)
+        for kind in (CachedDecoding, ReplayedDecoding)
     )
-    mixed = MixedDecoding(
-        ReplayedDecoding(model, V, PROMPTS, ROOM), ReplayedDecoding(model, V, PROMPTS, ROOM), 0.4
-    )
-    assert mixed.runs_ahead
+    assert mixed.can_replace
     for kept in ([0, 1, 2, 3], [0, 2], [1]):
         for one in (plain, mixed):
             one.keep(torch.tensor(kept))
@@ -91,11 +90,9 @@ class Tokenizer:
         return " ".join(map(str, ids))
 
 
-def texts(model: Any, kind: Any) -> dict[tuple[str, int], tuple[int, ...]]:
+def texts(model: Any, kind: Any, size: int = 64) -> dict[tuple[str, int], tuple[int, ...]]:
     protocol = get_protocol("minillm", {"max_new_tokens": ROOM, "no_repeat_ngram_size": 2})
-    engine = Generator(
-        model, Tokenizer(), protocol, 64, lambda prompts, room: kind(model, V, prompts, room)
-    )
+    engine = Generator(model, Tokenizer(), protocol, size, lambda *queue: kind(model, V, *queue))
     rows = [
         Row(str(index), seed, prompt)
         for index, prompt in enumerate(PROMPTS)
@@ -108,9 +105,55 @@ def texts(model: Any, kind: Any) -> dict[tuple[str, int], tuple[int, ...]]:
 def test_the_loop_gives_the_same_texts_when_it_runs_ahead(model: Any) -> None:
     """Rows end at every length, so that they leave; the last token fills the room."""
     plain, replayed = texts(model, CachedDecoding), texts(model, ReplayedDecoding)
-    assert replayed == plain
+    assert replayed == plain == texts(model, PlacedDecoding)
     assert len({len(tokens) for tokens in plain.values()}) > 4
     assert max(map(len, plain.values())) == ROOM
+
+
+@pytest.mark.parametrize("size", [1, 5, 16])
+@pytest.mark.parametrize("kind", [PlacedDecoding, ReplayedDecoding])
+def test_rows_that_wait_take_the_places_of_those_that_have_finished(
+    model: Any, kind: Any, size: int
+) -> None:
+    """48 rows in few places give the texts of 48 rows side by side."""
+    assert texts(model, kind, size) == texts(model, CachedDecoding)
+
+
+def test_places_are_full_while_rows_wait(model: Any) -> None:
+    sizes: list[int] = []
+
+    class Watched(PlacedDecoding):
+        def advance(self, tokens: torch.Tensor) -> None:
+            sizes.append(len(tokens))
+            super().advance(tokens)
+
+    texts(model, Watched, 8)
+    queues = 48 / (4 * 8)
+    assert sizes.count(8) > 0.6 * len(sizes)
+    tokens = sum(map(len, texts(model, CachedDecoding).values()))
+    # Each queue drains at its end; a row that has finished waits for an eighth of the others.
+    assert sum(sizes) < 1.3 * tokens + queues * 8 * ROOM
+
+
+@torch.inference_mode()
+def test_prompts_are_run_once_for_all_rows_of_a_chunk(model: Any) -> None:
+    runs: list[int] = []
+    forward = model.forward
+
+    def spy(*args: Any, **words: Any) -> Any:
+        if words["input_ids"].shape[1] > 1:
+            runs.append(len(words["input_ids"]))
+        return forward(*args, **words)
+
+    model.forward = spy
+    prompts = [(index, 5, 6) for index in range(3, 9) for _ in range(5)]  # five seeds each
+    decoding = PlacedDecoding(model, V, prompts, 10, ROOM)
+    assert runs == [2]
+    decoding.replace([0, 3], [10, 11])
+    decoding.replace([1], [12])
+    assert runs == [2, 2]
+    decoding.replace([2, 4, 5, 6], [18, 19, 20, 21])  # the last of one chunk, the first of another
+    assert runs == [2, 2, 2]
 
 
 def test_only_full_attention_on_a_gpu_is_replayed(model: Any) -> None:
@@ -120,19 +163,18 @@ def test_only_full_attention_on_a_gpu_is_replayed(model: Any) -> None:
     config = MistralConfig(
         vocab_size=V, intermediate_size=32, num_key_value_heads=2, sliding_window=4, **SIZES
     )
-    sliding = _OnCuda(MistralForCausalLM(config))
+    sliding = _on_cuda(MistralForCausalLM(config))
+    assert not can_place(sliding)
     assert not can_replay(sliding)
-    assert can_replay(_OnCuda(llama()))
+    assert can_replay(_on_cuda(llama()))
 
 
-class _OnCuda:
+def _on_cuda(model: Any) -> Any:
     """A model that says it is on a GPU."""
-
-    device = torch.device("cuda")
-
-    def __init__(self, model: Any):
-        self.config = model.config
-        self._can_compile_fullgraph = model._can_compile_fullgraph
+    kind = type(model)
+    model.__class__ = type(kind.__name__, (kind,), {"device": torch.device("cuda")})
+    model.__class__.forward = kind.forward
+    return model
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

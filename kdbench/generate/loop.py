@@ -1,0 +1,91 @@
+"""Rows that decode and rows that wait: who is where, who comes next, when all are done."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from kdbench.generate import Sample
+from kdbench.generate.decoding import Decoding
+from kdbench.generate.response import Response
+
+# Places are given to others when this share of rows has finished: each time, prompts are run.
+_REPLACED_SHARE = 1 / 8
+
+
+class Loop:
+    """The host's side of a decoding.
+
+    Attributes:
+        live: the response in each place.
+        begun: number of responses that have had a place.
+
+    Args:
+        responses: of all rows of the decoding's queue.
+        decoding: which has begun the first of them.
+        keys: noise of every step of each row, int32 of shape (rows, steps, 2).
+    """
+
+    def __init__(self, responses: Sequence[Response], decoding: Decoding, keys: torch.Tensor):
+        self._responses, self._decoding = responses, decoding
+        device = decoding.logits.device
+        self.begun = len(decoding.logits)
+        self.live = list(responses[: self.begun])
+        self._all_keys = keys.to(device)
+        self._rows = torch.arange(self.begun, device=device)
+        self._steps = torch.zeros_like(self._rows)
+
+    def keys(self) -> torch.Tensor:
+        """The noise keys of each place's next token, int32 of shape (places, 2)."""
+        return self._all_keys[self._rows, self._steps]
+
+    def take(self, tokens: torch.Tensor) -> Iterator[Sample]:
+        """Give each row its next token, and yield the samples that are finished by it."""
+        chosen = tokens.tolist()
+        ahead = self._decoding.runs_ahead
+        if ahead and any(not one.finished and not one.at_its_last for one in self.live):
+            with torch.inference_mode():
+                self._decoding.advance(tokens)
+        for response, token in zip(self.live, chosen, strict=True):
+            if not response.finished and (sample := response.take(token)):
+                yield sample
+
+    def go_on(self, tokens: torch.Tensor) -> bool:
+        """Leave or fill the places of finished rows; False when there is nothing more to decode.
+
+        Args:
+            tokens: that `take` was given.
+        """
+        free = [place for place, one in enumerate(self.live) if one.finished]
+        waiting = len(self._responses) - self.begun if self._decoding.can_replace else 0
+        all_finished = len(free) == len(self.live)
+        if all_finished and not waiting:
+            return False
+        with torch.inference_mode():
+            # A row that has finished draws on with its last key; nobody reads it.
+            self._steps.add_(1).clamp_(max=self._all_keys.shape[1] - 1)
+            if not waiting and len(free) >= self._decoding.leaving_share * len(self.live):
+                tokens = tokens[self._leave()]
+            if not self._decoding.runs_ahead and not all_finished:
+                self._decoding.advance(tokens)
+            if waiting and len(free) >= _REPLACED_SHARE * len(self.live):
+                self._fill(free[:waiting])
+        return True
+
+    def _fill(self, places: Sequence[int]) -> None:
+        rows = range(self.begun, self.begun + len(places))
+        self._decoding.replace(places, rows)
+        for place, row in zip(places, rows, strict=True):
+            self.live[place] = self._responses[row]
+        at = torch.tensor(places, device=self._rows.device)
+        self._rows[at] = torch.arange(rows.start, rows.stop, device=self._rows.device)
+        self._steps[at] = 0
+        self.begun = rows.stop
+
+    def _leave(self) -> torch.Tensor:
+        """The places that go on, int64."""
+        going = [place for place, one in enumerate(self.live) if not one.finished]
+        kept = torch.tensor(going, device=self._rows.device)
+        self._decoding.keep(kept)
+        self.live = [self.live[place] for place in going]
+        self._rows, self._steps = self._rows[kept], self._steps[kept]
+        return kept
