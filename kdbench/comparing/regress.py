@@ -66,8 +66,7 @@ def regress(settings: RegressSettings) -> Gated:
     if settings.update:
         return _update(settings)
     try:
-        base = find_side(settings.baseline, "baseline", settings.results, settings.gates)
-        base = _of_tasks(base, settings)
+        base = find_base(settings)
         new = _new_side(settings, base)
         comparison = compared(settings, base, new)
     except InputError as error:
@@ -90,8 +89,13 @@ def _update(settings: RegressSettings) -> Gated:
     return Gated(None, path)
 
 
-def _of_tasks(base: Side, settings: RegressSettings) -> Side:
-    """The base's tasks that were asked for; all where none were."""
+def find_base(settings: RegressSettings) -> Side:
+    """The baseline, with the tasks that were asked for; all where none were.
+
+    Raises:
+        InputError: no such baseline, or it lacks a task.
+    """
+    base = find_side(settings.baseline, "baseline", settings.results, settings.gates)
     if "tasks" not in settings.model_fields_set:
         return base
     return chosen(base, [Path(task).stem for task in settings.tasks])
