@@ -1,22 +1,15 @@
 """Stored runs with given scores."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from gate_runs import KINDS, PROTOCOL, Put
 
 from kdbench.statistics import document_means, estimate
 from kdbench.store import MetricResult, RunFolder, TaskResult
-
-KINDS = {
-    "rougeL": ("points", "higher"),
-    "cut_off": ("rate", "lower"),
-    "response_length": ("tokens", "none"),
-}
-PROTOCOL = {"name": "minillm", "temperature": 1.0, "seeds": [10, 20]}
-Put = Callable[..., Path]
 
 
 @pytest.fixture
@@ -73,8 +66,3 @@ def put(tmp_path: Path) -> Put:
         return folder.path
 
     return write
-
-
-def noisy(n: int, mean: float, seed: int = 0, spread: float = 1.0) -> np.ndarray:
-    """Scores of shape (n, 2)."""
-    return np.random.default_rng(seed).normal(mean, spread, (n, 2)).round(4)
