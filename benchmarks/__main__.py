@@ -15,6 +15,7 @@ NAMES = (
     "batch_invariance",
     "training",
     "fidelity",
+    "gate",
 )
 
 

@@ -27,7 +27,6 @@ class Ties:
 
     def __init__(self, runs: Sequence[StoredRun | None]):
         self._runs = runs
-        self._kept: dict[tuple[str, str], np.ndarray | None] = {}
 
     def with_best(self, column: Column, best: int, others: Sequence[int]) -> list[int]:
         """The others that are not significantly different from the best.
@@ -37,7 +36,7 @@ class Ties:
             best: row.
             others: rows; those that cannot be paired are left out.
         """
-        parts = {task: self._scores(task, column.metric) for task in column.tasks}
+        parts = {task: self._scores(task, column.metric, best) for task in column.tasks}
         scores = {task: one for task, one in parts.items() if one is not None}
         if not scores or len(scores) < len(column.tasks):
             return []
@@ -51,27 +50,19 @@ class Ties:
     def _whole(self, scores: Mapping[str, np.ndarray], row: int) -> bool:
         return all(not np.isnan(one[row]).all() for one in scores.values())
 
-    def _scores(self, task: str, metric: str) -> np.ndarray | None:
-        """Scores by row and prompt, NaN where there are none; None where no row has any."""
-        key = (task, metric)
-        if key not in self._kept:
-            self._kept[key] = self._read(task, metric)
-        return self._kept[key]
-
-    def _read(self, task: str, metric: str) -> np.ndarray | None:
-        results = [run.results.get(task) if run is not None else None for run in self._runs]
-        columns = [None if one is None else one.documents.get(metric) for one in results]
-        ids = next((one.documents["id"] for one in results if one and metric in one.documents), [])
-        if not ids:
+    def _scores(self, task: str, metric: str, best: int) -> np.ndarray | None:
+        """Scores by row and prompt of the best, NaN where there are none; None without prompts."""
+        results = [None if run is None else run.results.get(task) for run in self._runs]
+        own = results[best]
+        if own is None or metric not in own.documents:
             return None
+        ids = own.documents["id"]
         nothing = [np.nan] * len(ids)
-        return np.array(
-            [
-                column if column and one is not None and one.documents["id"] == ids else nothing
-                for column, one in zip(columns, results, strict=True)
-            ],
-            dtype=np.float64,  # None becomes NaN
-        )
+        columns = [
+            one.documents.get(metric, nothing) if one and one.documents["id"] == ids else nothing
+            for one in results
+        ]
+        return np.array(columns, dtype=np.float64) if ids else None  # of None it makes NaN
 
 
 def _p_values(gaps: Mapping[str, np.ndarray]) -> list[float]:
