@@ -11,6 +11,7 @@ from functools import cache
 from math import sqrt
 from pathlib import Path
 from statistics import NormalDist
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,6 +27,9 @@ from kdbench.config import FIVE
 from kdbench.files import put_bytes
 from kdbench.paired import bootstrap_interval, sign_flips
 
+if TYPE_CHECKING:
+    from kdbench.reports.style import Picture
+
 PROMPT, INTERACTION, DRAW = 18.0, 6.0, 12.0
 TRIALS, ALPHA = 2000, 0.05
 SIZES = tuple((n, seeds) for n in (50, 250, 500) for seeds in (1, 5))
@@ -40,7 +44,7 @@ _KIND = Scores(np.zeros(0), "points", "higher", "1")
 def run() -> Outcome:
     """False alarms, power, coverage, time; and the figure."""
     rows = (*_false_alarms(), _family(), *_power(), *_coverage(), _speed())
-    _draw()
+    put_bytes(FIGURE, draw().svg)
     return Outcome(f"simulated scores, {TRIALS:,} trials, alpha {ALPHA:g}", rows)
 
 
@@ -200,7 +204,7 @@ def _seeds(count: int) -> str:
     return f"{count} seed{'s' * (count > 1)}"
 
 
-def _draw() -> None:
+def draw() -> "Picture":
     """False alarms by size; power by drop."""
     from kdbench.reports.style import COLOURS, DASHES, GREY, drawing, panels, picture
 
@@ -236,7 +240,5 @@ def _draw() -> None:
         power.plot([], [], color=GREY, marker="o", linestyle="none", label="kdbench")
         power.plot([], [], color=GREY, linewidth=1, label="theory, paired")
         power.plot([], [], color=GREY, linestyle=DASHES[1], linewidth=1, label="unpaired z-test")
-        power.legend(loc="center right")
-        drawn = picture(figure)
-        put_bytes(FIGURE, drawn.svg)
-        put_bytes(FIGURE.with_suffix(".png"), drawn.png)
+        power.legend(loc="upper left")
+        return picture(figure)

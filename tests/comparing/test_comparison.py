@@ -112,7 +112,7 @@ def test_less_is_better_where_the_metric_says_so(put: Put) -> None:
     a, b = put("a", few), put("b", many)
     (row,) = compared(a, b, "cut_off:0.05").rows
     assert (row.verdict, row.change) == ("regressed", 0.5)
-    assert row.low > 0.05
+    assert 0.05 < row.low < row.change < row.high
     assert row.worst[0].new == 1
     (back,) = compared(b, a, "cut_off:0.05").rows
     assert (back.verdict, back.change) == ("improved", -0.5)
@@ -131,6 +131,11 @@ def test_many_rows_share_one_alpha(put: Put) -> None:
     others = {f"t{i}": {"rougeL": np.zeros((100, 2))} for i in range(1, 20)}
     many = compared(put("c", one | others), put("d", new | others))
     assert set(verdicts(many)) == {"unchanged"}
+    strict = [
+        compared(put("e", x), put("f", y), "rougeL:0")
+        for x, y in ((one, new), (one | others, new | others))
+    ]
+    assert ["regressed" in verdicts(each) for each in strict] == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -193,6 +198,7 @@ def test_pairs_are_by_id_and_not_by_place(put: Put) -> None:
     b = put("b", turned, {"prompts_sha256": "turned"}, ids=ids[::-1])
     comparison = compared(a, b, partial=True)
     assert [(row.change, row.n) for row in comparison.rows] == [(0, N)]
+    assert comparison.rows[0].worst == ()
 
 
 def test_a_missing_task_is_a_problem_and_an_extra_one_is_not(put: Put) -> None:
