@@ -132,12 +132,9 @@ def _table(arguments: list[str]) -> int:
 @verb("compare", "kdbench.comparing.settings:CompareSettings")
 def _compare(arguments: list[str]) -> int:
     """Compare two runs on the same prompts: compare BASE NEW; exit 1 where NEW regressed."""
-    from kdbench.comparing.compare import compare, parse_compare
-    from kdbench.comparing.outputs.show import show
+    from kdbench.comparing.compare import parse_compare, run_compare
 
-    comparison = compare(parse_compare(arguments))
-    show(comparison)
-    return comparison.exit_code
+    return run_compare(parse_compare(arguments))
 
 
 @verb("regress", "kdbench.comparing.settings:RegressSettings")

@@ -7,6 +7,7 @@ from dataclasses import replace
 from kdbench.comparing.comparison import compare_sides
 from kdbench.comparing.model import Comparison, Method
 from kdbench.comparing.outputs.write import write_outputs, write_refusal
+from kdbench.comparing.run import run
 from kdbench.comparing.settings import CompareSettings, GateSettings
 from kdbench.comparing.sides import Side, find_side
 from kdbench.comparing.tolerance import DEFAULT, Tolerance, read_tolerances
@@ -31,6 +32,15 @@ def parse_compare(arguments: Sequence[str]) -> CompareSettings:
     return parse(CompareSettings, words)
 
 
+def run_compare(settings: CompareSettings) -> int:
+    """The verb: prints, and returns the exit code.
+
+    Raises:
+        InputError: what the user can mend; it is also in the files that were asked for.
+    """
+    return run(lambda: compare(settings), lambda problem: _refused(settings, problem))
+
+
 def compare(settings: CompareSettings) -> Comparison:
     """Compare two stored sides, and write the files that are asked for.
 
@@ -44,11 +54,14 @@ def compare(settings: CompareSettings) -> Comparison:
         )
         comparison = compared(settings, base, new)
     except InputError as error:
-        problem = Problem(EXIT_INCOMPARABLE, str(error))
-        write_refusal(settings, settings.base, settings.new, problem, settings.base)
+        _refused(settings, Problem(EXIT_INCOMPARABLE, str(error)))
         raise
     write_outputs(settings, comparison, base.label, (base, new))
     return comparison
+
+
+def _refused(settings: CompareSettings, problem: Problem) -> Comparison:
+    return write_refusal(settings, settings.base, settings.new, problem, settings.base)
 
 
 def compared(settings: GateSettings, base: Side, new: Side) -> Comparison:

@@ -1,7 +1,6 @@
 """`kdbench regress model=… baseline=…`: measure a checkpoint, and compare it with a baseline."""
 
 import sys
-import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,11 +10,11 @@ from kdbench.comparing.baseline import baseline_file, origin, write_baseline
 from kdbench.comparing.compare import chosen, compared, tolerances_of
 from kdbench.comparing.matching import problems_of
 from kdbench.comparing.model import Comparison
-from kdbench.comparing.outputs.show import show
 from kdbench.comparing.outputs.write import write_outputs, write_refusal
+from kdbench.comparing.run import run
 from kdbench.comparing.settings import RegressSettings
 from kdbench.comparing.sides import Side, TaskScores, find_side, run_side
-from kdbench.comparing.verdict import EXIT_INCOMPARABLE, EXIT_INCOMPLETE, Problem
+from kdbench.comparing.verdict import EXIT_INCOMPARABLE, Problem
 from kdbench.config import EvalSettings, build
 from kdbench.errors import InputError
 from kdbench.protocol import PROTOCOLS
@@ -40,20 +39,14 @@ def run_regress(settings: RegressSettings) -> int:
     Raises:
         InputError: what the user can mend; it is also in the files that were asked for.
     """
-    try:
+
+    def make() -> Comparison | None:
         gated = regress(settings)
-    except InputError:
-        raise
-    except Exception as error:  # noqa: BLE001 - Python's exit code 1 would look like a regression
-        traceback.print_exc()
-        text = f"the run failed: {type(error).__name__}: {error}".splitlines()[0]
-        show(_refused(settings, Problem(EXIT_INCOMPLETE, text)))
-        return EXIT_INCOMPLETE
-    if gated.comparison is None:
-        sys.stdout.write(f"{gated.written}: written\n")
-        return 0
-    show(gated.comparison)
-    return gated.comparison.exit_code
+        if gated.comparison is None:
+            sys.stdout.write(f"{gated.written}: written\n")
+        return gated.comparison
+
+    return run(make, lambda problem: _refused(settings, problem))
 
 
 def regress(settings: RegressSettings) -> Gated:
@@ -159,13 +152,13 @@ def _check_before(wanted: EvalSettings, base: Side, partial: bool) -> None:
     from kdbench.measuring import prepare
     from kdbench.scoring import fingerprint
 
-    run = prepare(wanted)
+    measurement = prepare(wanted)
     tasks: Mapping[str, TaskScores] = {
         task.name: TaskScores(
-            fingerprint(task, run.protocol), tuple(one.id for one in task.documents), {}
+            fingerprint(task, measurement.protocol), tuple(one.id for one in task.documents), {}
         )
-        for task in run.tasks
+        for task in measurement.tasks
     }
-    new = Side(run.name, run.name, None, "complete", wanted.limit, tasks)
+    new = Side(measurement.name, measurement.name, None, "complete", wanted.limit, tasks)
     for problem in problems_of(base, new, (), partial):
         raise InputError(problem.text)
