@@ -15,6 +15,7 @@ NAMES = (
     "batch_invariance",
     "training",
     "fidelity",
+    "gate",
 )
 WITH_EXTRA = ("engines",)  # needs vLLM
 KNOWN = NAMES + WITH_EXTRA

@@ -12,6 +12,9 @@ Every function takes the same keys as the command of its name.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kdbench.comparing.model import Comparison
+    from kdbench.comparing.plan import Plan
+    from kdbench.comparing.regress import Gated
     from kdbench.distillation import Trained
     from kdbench.evaluation import Evaluation
     from kdbench.filling.table import Filled
@@ -19,7 +22,18 @@ if TYPE_CHECKING:
     from kdbench.tables import Table
 
 __version__ = "0.1.0"
-__all__ = ["InputError", "evaluate", "fill", "report", "score", "table", "train"]
+__all__ = [
+    "InputError",
+    "compare",
+    "evaluate",
+    "fill",
+    "plan",
+    "regress",
+    "report",
+    "score",
+    "table",
+    "train",
+]
 
 from kdbench.errors import InputError
 
@@ -82,6 +96,45 @@ def table(**settings: Any) -> "Table":
     from kdbench.tables import build_table
 
     return build_table(build(TableSettings, settings))
+
+
+def compare(**settings: Any) -> "Comparison":
+    """Compare two stored runs on the same prompts; the keys of `kdbench compare --help`.
+
+    Raises:
+        InputError: a side that is not there, a metric that cannot be gated, or unknown settings.
+    """
+    from kdbench.comparing.compare import compare as run
+    from kdbench.comparing.settings import CompareSettings
+    from kdbench.config import build
+
+    return run(build(CompareSettings, settings))
+
+
+def regress(**settings: Any) -> "Gated":
+    """Measure a checkpoint and compare it with a baseline; the keys of `kdbench regress --help`.
+
+    Raises:
+        InputError: anything about model, baseline, data or settings that the caller can mend.
+    """
+    from kdbench.comparing.regress import regress as run
+    from kdbench.comparing.settings import RegressSettings
+    from kdbench.config import build
+
+    return run(build(RegressSettings, settings))
+
+
+def plan(**settings: Any) -> "Plan":
+    """How many prompts and seeds a gate needs; the keys of `kdbench plan --help`.
+
+    Raises:
+        InputError: no such run, no samples of it, or unknown settings.
+    """
+    from kdbench.comparing.plan import plan as run
+    from kdbench.comparing.settings import PlanSettings
+    from kdbench.config import build
+
+    return run(build(PlanSettings, settings))
 
 
 def report(**settings: Any) -> "Report":

@@ -3,6 +3,7 @@
 Every verb's keys are the fields of its settings; nothing heavy is imported before a verb runs.
 """
 
+import importlib
 import os
 import sys
 from collections.abc import Callable
@@ -36,7 +37,8 @@ def verb(name: str, settings: str | None = None) -> Callable[[Verb], Verb]:
 
     Args:
         name: on the command line.
-        settings: the class in `kdbench.config` whose fields are the verb's keys.
+        settings: the class whose fields are the verb's keys, in `kdbench.config` or as
+            `module:Class`.
     """
 
     def add(run: Verb) -> Verb:
@@ -125,6 +127,36 @@ def _table(arguments: list[str]) -> int:
         put_text(settings.out, text)
     _say(f"{settings.out}: {'written' if diff else 'up to date'}")
     return 0
+
+
+@verb("compare", "kdbench.comparing.settings:CompareSettings")
+def _compare(arguments: list[str]) -> int:
+    """Compare two runs on the same prompts: compare BASE NEW; exit 1 where NEW regressed."""
+    from kdbench.comparing.compare import parse_compare, run_compare
+
+    return run_compare(parse_compare(arguments))
+
+
+@verb("regress", "kdbench.comparing.settings:RegressSettings")
+def _regress(arguments: list[str]) -> int:
+    """Gate a checkpoint: model=… baseline=…; exit 1 where it regressed; --update writes one."""
+    from kdbench.comparing.regress import run_regress
+    from kdbench.comparing.settings import RegressSettings
+    from kdbench.config import parse
+
+    settings = parse(RegressSettings, arguments)
+    _quiet()
+    return run_regress(settings)
+
+
+@verb("plan", "kdbench.comparing.settings:PlanSettings")
+def _plan(arguments: list[str]) -> None:
+    """How many prompts and seeds a gate needs: run=… tolerance=0.5."""
+    from kdbench.comparing.plan import plan
+    from kdbench.comparing.settings import PlanSettings
+    from kdbench.config import parse
+
+    sys.stdout.write(str(plan(parse(PlanSettings, arguments))))
 
 
 @verb("report", "ReportSettings")
@@ -259,12 +291,11 @@ def _complain(line: str, code: int) -> int:
 
 
 def _print_help(name: str, summary: str, settings: str | None, words: list[str]) -> None:
-    import kdbench.config
-
     _say(f"kdbench {name} key=value …\n\n{summary}\n")
     if settings is None:
         return
-    _print_keys(getattr(kdbench.config, settings))
+    module, _, kind = settings.rpartition(":")
+    _print_keys(getattr(importlib.import_module(module or "kdbench.config"), kind))
     _say(f"  {'config=':<24}YAML file of such keys; the command line goes first")
     if name == "train":
         _print_method_keys(words)

@@ -28,6 +28,11 @@ def git_state() -> dict[str, Any] | None:
     return None if commit is None else {"commit": commit, "dirty": bool(_git("status", "-s"))}
 
 
+def git_user() -> str | None:
+    """The name that commits of this folder would have; None without git or a name."""
+    return _git("config", "user.name") or None
+
+
 def _git(*words: str) -> str | None:
     try:
         done = subprocess.run(["git", *words], capture_output=True, text=True, check=False)  # noqa: S603, S607

@@ -30,6 +30,8 @@ import yaml
 import kdbench
 from kdbench import config
 from kdbench.cli import app
+from kdbench.comparing.compare import parse_compare
+from kdbench.comparing.settings import CompareSettings, PlanSettings, RegressSettings
 from kdbench.filling.words import parse_fill
 from kdbench.generate import backends
 from kdbench.methods import Method, methods
@@ -52,6 +54,9 @@ SETTINGS = {
     "train": config.TrainSettings,
     "table": config.TableSettings,
     "report": config.ReportSettings,
+    "compare": CompareSettings,
+    "regress": RegressSettings,
+    "plan": PlanSettings,
     "fill": config.FillSettings,
     "demo": config.DemoSettings,
 }
@@ -178,8 +183,8 @@ def test_every_command_has_a_known_verb_and_known_keys(
     assert verb in VERBS
     if "--help" in arguments:
         return
-    if verb == "fill":
-        parse_fill(arguments)
+    if verb in ("fill", "compare") and arguments:  # these take words without a key
+        (parse_fill if verb == "fill" else parse_compare)(arguments)
         return
     keys = [word.removeprefix("--").partition("=")[0].replace("-", "_") for word in arguments]
     known = set(SETTINGS[verb].model_fields) | {"config"} if verb in SETTINGS else set()

@@ -6,13 +6,14 @@ from dataclasses import replace
 from kdbench.config import TableSettings
 from kdbench.errors import InputError
 from kdbench.registry import nearest
-from kdbench.stored import stored_runs
+from kdbench.stored import StoredRun, stored_runs
 from kdbench.tables.column import Column, Direction
 from kdbench.tables.columns import chosen_columns, headline, plain_columns
 from kdbench.tables.measured import measured_groups
 from kdbench.tables.model import Group
 from kdbench.tables.published import published_columns, published_groups
 from kdbench.tables.table import Table
+from kdbench.tables.ties import Ties
 
 
 def build_table(settings: TableSettings) -> Table:
@@ -37,7 +38,7 @@ def build_table(settings: TableSettings) -> Table:
         metric=settings.metric,
         unit=columns[0].unit,
         columns=tuple(column.title for column in columns),
-        groups=tuple(_mark_best(group, columns) for group in groups),
+        groups=tuple(_mark_best(group, columns, runs) for group in groups),
         error=settings.error,
         meanings=tuple(column.meaning for column in columns) if chosen else (),
     )
@@ -57,8 +58,11 @@ def _published(settings: TableSettings, columns: Sequence[Column]) -> list[Group
     return []
 
 
-def _mark_best(group: Group, columns: Sequence[Column]) -> Group:
+def _mark_best(group: Group, columns: Sequence[Column], runs: Sequence[StoredRun]) -> Group:
     rows = list(group.rows)
+    by_folder = {run.folder: run for run in runs}
+    ties = Ties([by_folder.get(row.source) for row in rows])
+    tested = False
     for place, column in enumerate(columns):
         cells = {
             index: cell
@@ -72,12 +76,16 @@ def _mark_best(group: Group, columns: Sequence[Column]) -> Group:
         ranked = {i: round(sign * cell.value, cell.decimals) for i, cell in cells.items()}
         if len(ranked) < 2:
             continue
-        top = max(ranked.values())
-        for index in (index for index, value in ranked.items() if value == top):
+        top = max(ranked, key=ranked.__getitem__)
+        equal = [index for index, value in ranked.items() if value == ranked[top]]
+        others = [index for index in ranked if index not in equal]
+        alike = ties.with_best(column, top, others) if group.measured else []
+        tested = tested or group.measured
+        for index in (*equal, *alike):
             marked = list(rows[index].cells)
             marked[place] = replace(cells[index], best=True)
             rows[index] = replace(rows[index], cells=tuple(marked))
-    return replace(group, rows=tuple(rows))
+    return replace(group, rows=tuple(rows), tested=tested)
 
 
 def _sign(direction: Direction) -> int:

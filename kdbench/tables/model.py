@@ -19,7 +19,7 @@ class Cell:
         n: prompts behind it, if known.
         decimals: digits to print.
         unverified: recalled from a paper, not read again.
-        best: best of its column among the rows of its group.
+        best: best of its column among the rows of its group, or not shown to differ from that.
         bound: `lower` or `upper` where the value is a bound of the true one.
     """
 
@@ -67,11 +67,13 @@ class Group:
         id: short, for `settings=`.
         title: for readers.
         rows: in order.
+        tested: measured rows were compared with the best ones.
     """
 
     id: str
     title: str
     rows: tuple[TableRow, ...]
+    tested: bool = False
 
     @property
     def measured(self) -> bool:
@@ -174,5 +176,11 @@ class Content:
         if any(cell.bound for cell in cells):
             notes.append("≥, ≤: a bound; the teacher's cached top tokens decide no more.")
         if any(cell.best for cell in cells):
-            notes.append(f"{best}: best of its column among the students of one setting.")
+            alike = (
+                "; of measured rows also those that a paired test does not tell from it "
+                "(sign flips over prompts, Holm, 5 %)"
+                if any(group.tested for group in self.groups)
+                else ""
+            )
+            notes.append(f"{best}: best of its column among the students of one setting{alike}.")
         return notes

@@ -164,13 +164,13 @@ def _terminal(table: Content) -> str:
         for row in group.rows:
             cells = (_starred(table, cell) for cell in row.cells)
             lines.append((f"  {row.label}", table.kind_of(row), *cells))
-    lines = [tuple(map(_printable, line)) for line in lines]
+    lines = [tuple(map(printable, line)) for line in lines]
     columns = zip(*(line for line in lines if len(line) > 1), strict=True)
     widths = [max(map(cell_len, column)) for column in columns]
     drawn = [_aligned(line, widths) if len(line) > 1 else line[0] for line in lines]
     sources = [f"[{number}] {source}" for number, source in enumerate(table.sources(), start=1)]
     foot = [*table.notes(best="*"), *sources, *table.row_notes()]
-    return "\n".join([*drawn, "", *map(_printable, foot)]) + "\n"
+    return "\n".join([*drawn, "", *map(printable, foot)]) + "\n"
 
 
 def _aligned(line: tuple[str, ...], widths: list[int]) -> str:
@@ -185,7 +185,7 @@ def _starred(table: Content, cell: Cell | None) -> str:
     return _marked(table.text(cell), cell) + ("*" if cell is not None and cell.best else "")
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """One line without control characters, which a terminal would obey."""
     spaced = "".join(" " if char.isspace() else char for char in text.rstrip())
     return "".join(char for char in spaced if char.isprintable())

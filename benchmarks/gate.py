@@ -1,0 +1,244 @@
+"""The gate simulated: how often it errs where nothing changed, what it sees where something did.
+
+A score is prompt + prompt × checkpoint + draw, with standard deviations 18, 6 and 12 ROUGE points;
+trials go through the rows and verdicts of `kdbench compare`. Peers: the normal theory of the paired
+test, and the unpaired z-test that other harnesses offer. Draws `benchmarks/gate.svg`.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from math import sqrt
+from pathlib import Path
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks.report import Outcome, Row, target
+from kdbench.comparing.comparison import compare_sides
+from kdbench.comparing.model import Method
+from kdbench.comparing.pairing import Pairs
+from kdbench.comparing.rows import judged_rows, measured_rows
+from kdbench.comparing.sides import Scores, Side, TaskScores
+from kdbench.comparing.tolerance import Tolerance
+from kdbench.comparing.verdict import Rules, Verdict
+from kdbench.config import FIVE
+from kdbench.files import put_bytes
+from kdbench.paired import bootstrap_interval, sign_flips
+
+if TYPE_CHECKING:
+    from kdbench.reports.style import Picture
+
+PROMPT, INTERACTION, DRAW = 18.0, 6.0, 12.0
+TRIALS, ALPHA = 2000, 0.05
+SIZES = tuple((n, seeds) for n in (50, 250, 500) for seeds in (1, 5))
+DROP = 1.5
+CURVE = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
+CURVE_PROMPTS = 250
+FIGURE = Path(__file__).parent / "gate.svg"
+_NORMAL = NormalDist()
+_KIND = Scores(np.zeros(0), "points", "higher", "1")
+
+
+def run() -> Outcome:
+    """False alarms, power, coverage, time; and the figure."""
+    rows = (*_false_alarms(), _family(), *_power(), *_coverage(), _speed())
+    put_bytes(FIGURE, draw().svg)
+    return Outcome(f"simulated scores, {TRIALS:,} trials, alpha {ALPHA:g}", rows)
+
+
+def scores(rng: np.random.Generator, n: int, seeds: int, drop: float) -> tuple[np.ndarray, ...]:
+    """Per-prompt means of base and new checkpoint, shape (n,) each."""
+    prompts = rng.normal(30, PROMPT, n)
+    base, new = (
+        prompts + rng.normal(0, INTERACTION, n) + rng.normal(0, DRAW, (seeds, n)).mean(axis=0)
+        for _ in range(2)
+    )
+    return base, new - drop
+
+
+def verdicts(tasks: Mapping[str, tuple[np.ndarray, ...]]) -> list[Verdict]:
+    """Of all rows, at tolerance 0."""
+    pairs = {
+        task: Pairs(tuple(map(str, range(len(base)))), base, new, 0)
+        for task, (base, new) in tasks.items()
+    }
+    rows = measured_rows("rougeL", _KIND, pairs, Tolerance(0.0), Method(), ALPHA)
+    return [row.verdict for row in judged_rows(list(rows), Rules(ALPHA))]
+
+
+@cache
+def rates(n: int, seeds: int, drop: float) -> tuple[float, float, float]:
+    """Shares of trials that regressed, that improved, and that the unpaired z-test calls worse."""
+    rng = np.random.default_rng([n, seeds, round(100 * drop)])
+    regressed = improved = unpaired = 0
+    for _ in range(TRIALS):
+        base, new = scores(rng, n, seeds, drop)
+        (verdict,) = verdicts({"task": (base, new)})
+        regressed += verdict == "regressed"
+        improved += verdict == "improved"
+        error = sqrt((base.var(ddof=1) + new.var(ddof=1)) / n)
+        unpaired += (new.mean() - base.mean()) / error < _NORMAL.inv_cdf(ALPHA / 2)
+    return regressed / TRIALS, improved / TRIALS, unpaired / TRIALS
+
+
+def theory(n: int, seeds: int, drop: float) -> float:
+    """Power of the paired z-test, to call a drop worse."""
+    error = sqrt((2 * INTERACTION**2 + 2 * DRAW**2 / seeds) / n)
+    return _NORMAL.cdf(drop / error + _NORMAL.inv_cdf(ALPHA / 2))
+
+
+def _error(rate: float) -> float:
+    """Half-width of the 95 % interval of a share of the trials."""
+    return 1.96 * sqrt(max(rate * (1 - rate), 0.25 / TRIALS) / TRIALS)
+
+
+def _said(rate: float) -> str:
+    return f"{100 * rate:.2f} % ± {100 * _error(rate):.2f}"
+
+
+def _false_alarms() -> Iterator[Row]:
+    for n, seeds in SIZES:
+        regressed, improved, unpaired = rates(n, seeds, 0.0)
+        for what, rate, peer, limit in (
+            ("regressed", regressed, f"unpaired z-test {_said(unpaired)}", ALPHA / 2),
+            ("worse or improved", regressed + improved, "", ALPHA),
+        ):
+            yield Row(
+                f"false alarms, {n} prompts, {_seeds(seeds)}: {what}",
+                peer,
+                _said(rate),
+                target=target(
+                    f"≤ {100 * limit:g} % within its error", rate - _error(rate) <= limit
+                ),
+            )
+
+
+def _family() -> Row:
+    rng = np.random.default_rng(6)
+    alarms = 0
+    for _ in range(TRIALS):
+        found = verdicts({task: scores(rng, 250, 5, 0.0) for task in FIVE})
+        alarms += "regressed" in found
+    rate = alarms / TRIALS
+    return Row(
+        "false alarms, 5 tasks × 250 prompts and AVG, 5 seeds: any row regressed",
+        "",
+        _said(rate),
+        target=target(f"≤ {50 * ALPHA:g} % within its error", rate - _error(rate) <= ALPHA / 2),
+    )
+
+
+def _power() -> Iterator[Row]:
+    for n, seeds in SIZES:
+        regressed, _, unpaired = rates(n, seeds, DROP)
+        wanted = theory(n, seeds, DROP)
+        yield Row(
+            f"power, drop of {DROP:g}, {n} prompts, {_seeds(seeds)}",
+            f"theory {100 * wanted:.1f} %; unpaired z-test {_said(unpaired)}",
+            _said(regressed),
+            target=target("theory within 3 points", abs(regressed - wanted) <= 0.03),
+        )
+
+
+def _coverage() -> Iterator[Row]:
+    """Why the interval is that of the sign flips."""
+    shapes = {
+        "symmetric": lambda rng, n: rng.normal(0, 1, n),
+        "skewed (exponential)": lambda rng, n: rng.exponential(1, n) - 1,
+    }
+    for shape, draw in shapes.items():
+        for n in (20, 50, 250):
+            rng = np.random.default_rng(n)
+            missed = np.zeros(2)
+            for _ in range(TRIALS):
+                differences = draw(rng, n)
+                for at, (low, high) in enumerate(
+                    (
+                        bootstrap_interval({"": differences}, ALPHA, 2000),
+                        sign_flips(differences, resamples=2000).interval(ALPHA),
+                    )
+                ):
+                    missed[at] += not low <= 0 <= high
+            peer, ours = missed / TRIALS
+            yield Row(
+                f"95 % interval misses the truth, {shape} differences, {n} prompts",
+                f"percentile bootstrap {_said(peer)}",
+                _said(ours),
+            )
+
+
+def _speed() -> Row:
+    rng = np.random.default_rng(7)
+    drawn = {task: scores(rng, 2000, 5, 1.0) for task in FIVE}
+    base, new = (_side(name, at, drawn) for at, name in enumerate(("base", "new")))
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        compare_sides(base, new, {"rougeL": Tolerance(0.5)}, Rules(), Method())
+        seconds.append(time.perf_counter() - start)
+    median = sorted(seconds)[2]
+    return Row(
+        "comparison of 5 tasks × 2,000 prompts and AVG",
+        "",
+        f"{median:.2f} s",
+        spread=f"{min(seconds):.2f}–{max(seconds):.2f} s, 5 rounds",
+        target=target("< 1 s", median < 1),
+    )
+
+
+def _side(name: str, at: int, drawn: Mapping[str, Sequence[np.ndarray]]) -> Side:
+    tasks = {
+        task: TaskScores(
+            {"task": task},
+            tuple(f"{task}-{row}" for row in range(len(both[at]))),
+            {"rougeL": Scores(both[at], "points", "higher", "1")},
+        )
+        for task, both in drawn.items()
+    }
+    return Side(name, name, None, "complete", None, tasks)
+
+
+def _seeds(count: int) -> str:
+    return f"{count} seed{'s' * (count > 1)}"
+
+
+def draw() -> "Picture":
+    """False alarms by size; power by drop."""
+    from kdbench.reports.style import COLOURS, DASHES, GREY, drawing, panels, picture
+
+    with drawing():
+        figure, (alarms, power) = panels(2, columns=2, height=3.4)
+        for seeds, colour, marker in ((1, COLOURS[1], "s"), (5, COLOURS[0], "o")):
+            sizes = sorted({n for n, _ in SIZES})
+            found = [100 * rates(n, seeds, 0.0)[0] for n in sizes]
+            errors = [100 * _error(one / 100) for one in found]
+            at = np.arange(len(sizes)) + (0.06 if seeds == 5 else -0.06)
+            alarms.errorbar(
+                at, found, errors, color=colour, fmt=marker, capsize=3, label=_seeds(seeds)
+            )
+            fine = np.linspace(0, max(CURVE), 100)
+            power.plot(
+                fine,
+                [100 * theory(CURVE_PROMPTS, seeds, one) for one in fine],
+                color=colour,
+                linewidth=1,
+            )
+            seen = [100 * rates(CURVE_PROMPTS, seeds, one)[0] for one in CURVE]
+            power.plot(CURVE, seen, color=colour, marker=marker, linestyle="none")
+            blind = [100 * rates(CURVE_PROMPTS, seeds, one)[2] for one in CURVE]
+            power.plot(CURVE, blind, color=colour, linestyle=DASHES[1], linewidth=1)
+        alarms.axhline(100 * ALPHA / 2, color=GREY, linestyle=DASHES[2])
+        alarms.annotate("α / 2", (2.3, 100 * ALPHA / 2), va="bottom", color=GREY)
+        alarms.set_xticks(range(3), [str(n) for n, seeds in SIZES if seeds == 1])
+        alarms.set(xlabel="prompts", ylabel="% of trials called regressed", ylim=(0, 5))
+        alarms.set(xlim=(-0.4, 2.7), title="Nothing changed")
+        alarms.legend(loc="lower right")
+        power.set(xlabel="true drop, points", ylim=(0, 103))
+        power.set_title(f"Power, {CURVE_PROMPTS} prompts")
+        power.plot([], [], color=GREY, marker="o", linestyle="none", label="kdbench")
+        power.plot([], [], color=GREY, linewidth=1, label="theory, paired")
+        power.plot([], [], color=GREY, linestyle=DASHES[1], linewidth=1, label="unpaired z-test")
+        power.legend(loc="upper left")
+        return picture(figure)

@@ -1,0 +1,29 @@
+"""A comparison as JSON: every number, a line for each row."""
+
+from dataclasses import asdict
+from typing import Any
+
+from kdbench.comparing.model import Comparison
+from kdbench.comparing.tolerance import said_tolerances
+from kdbench.files import SCHEMA
+
+
+def numbers(comparison: Comparison) -> dict[str, Any]:
+    """JSON-ready; rows by `task:metric`."""
+    decision = comparison.decision
+    return {
+        "schema": SCHEMA,
+        "base": comparison.base,
+        "new": comparison.new,
+        "decision": {
+            "exit_code": decision.code,
+            "word": decision.word,
+            "sentence": decision.sentence,
+        },
+        "rows": {f"{row.task}:{row.metric}": asdict(row) for row in comparison.rows},
+        "problems": [asdict(problem) for problem in comparison.problems],
+        "notes": list(comparison.notes),
+        "rules": asdict(comparison.rules),
+        "method": asdict(comparison.method),
+        "tolerance": said_tolerances(comparison.tolerances),
+    }

@@ -1,0 +1,282 @@
+"""Two stored sides become rows, or the field that forbids it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from gate_runs import PROTOCOL, Put, noisy
+from scipy import stats
+
+import kdbench
+from kdbench.comparing.comparison import compare_sides
+from kdbench.comparing.model import Comparison, Method
+from kdbench.comparing.sides import run_side
+from kdbench.comparing.tolerance import Tolerance, read_tolerances
+from kdbench.comparing.verdict import Rules
+from kdbench.errors import InputError
+
+N = 60
+BASE = {"dolly": {"rougeL": noisy(N, 30, 1)}, "vicuna": {"rougeL": noisy(40, 20, 2)}}
+
+
+def shifted(change: float, spread: float = 0.1) -> dict[str, Any]:
+    return {
+        task: {"rougeL": scores["rougeL"] + noisy(len(scores["rougeL"]), change, 3, spread)}
+        for task, scores in BASE.items()
+    }
+
+
+def compared(base: Path, new: Path, tolerance: str = "rougeL:0.5", **rules: Any) -> Comparison:
+    partial = rules.pop("partial", False)
+    return compare_sides(
+        run_side(base),
+        run_side(new),
+        read_tolerances(tolerance),
+        Rules(**rules),
+        Method(partial=partial),
+    )
+
+
+def verdicts(comparison: Comparison) -> list[str]:
+    return [row.verdict for row in comparison.rows]
+
+
+@pytest.mark.parametrize(
+    ("change", "spread", "verdict", "code"),
+    [
+        (-2.0, 0.1, "regressed", 1),
+        (-0.2, 0.1, "worse", 0),
+        (0.0, 0.1, "unchanged", 0),
+        (0.0, 9.0, "inconclusive", 0),
+        (2.0, 0.1, "improved", 0),
+    ],
+)
+def test_verdicts_of_all_rows(
+    put: Put, change: float, spread: float, verdict: str, code: int
+) -> None:
+    comparison = compared(put("a", BASE), put("b", shifted(change, spread)))
+    assert [(row.task, row.metric) for row in comparison.rows] == [
+        ("dolly", "rougeL"),
+        ("vicuna", "rougeL"),
+        ("AVG", "rougeL"),
+    ]
+    assert verdicts(comparison) == [verdict] * 3
+    assert comparison.exit_code == code
+
+
+def test_the_numbers_of_a_row(put: Put) -> None:
+    new = shifted(-1)
+    comparison = compared(put("a", BASE), put("b", new))
+    row, _, average = comparison.rows
+    differences = (new["dolly"]["rougeL"] - BASE["dolly"]["rougeL"]).mean(axis=1)
+    assert row.base == pytest.approx(BASE["dolly"]["rougeL"].mean())
+    assert row.new - row.base == pytest.approx(row.change)
+    assert row.change == pytest.approx(differences.mean(), abs=1e-5)
+    theirs = stats.ttest_1samp(differences, 0).confidence_interval(0.95)
+    assert (row.low, row.high) == pytest.approx((theirs.low, theirs.high), abs=0.01)
+    z = stats.norm.isf(0.05 / 2 / 3) + stats.norm.ppf(0.8)  # three rows
+    assert row.least == pytest.approx(z * differences.std(ddof=1) / N**0.5, rel=1e-4)
+    assert row.needed == np.ceil(N * (row.least / 0.5) ** 2)
+    assert row.p_adjusted == pytest.approx(3 * row.p)
+    assert [one.id for one in row.worst] == [f"dolly-{i}" for i in np.argsort(differences)[:5]]
+    first, second = comparison.rows[:2]
+    assert average.change == pytest.approx((first.change + second.change) / 2)
+    assert average.n == first.n + second.n
+
+
+def test_a_run_against_itself_is_unchanged_at_tolerance_0(put: Put) -> None:
+    folder = put("a", BASE)
+    comparison = compared(folder, folder, "rougeL:0")
+    assert verdicts(comparison) == ["unchanged"] * 3
+    assert (comparison.rows[0].low, comparison.rows[0].high) == (0, 0)
+
+
+def test_swapping_the_sides_mirrors_the_rows(put: Put) -> None:
+    a, b = put("a", BASE), put("b", shifted(-0.3, 0.5))
+    for one, other in zip(compared(a, b).rows, compared(b, a).rows, strict=True):
+        assert (one.change, one.low, one.high) == (-other.change, -other.high, -other.low)
+        assert one.p == other.p
+    mirrored = {"worse": "improved", "improved": "worse", "regressed": "improved"}
+    ahead, back = (verdicts(compared(x, y, "rougeL:0.1")) for x, y in ((a, b), (b, a)))
+    assert [mirrored.get(one, one) for one in ahead] == back
+
+
+def test_less_is_better_where_the_metric_says_so(put: Put) -> None:
+    few = {"dolly": {"cut_off": np.zeros((50, 2)), "rougeL": noisy(50, 1)}}
+    many = {
+        "dolly": {**few["dolly"], "cut_off": np.repeat([[1.0], [0.0]], 25, axis=0).repeat(2, 1)}
+    }
+    a, b = put("a", few), put("b", many)
+    (row,) = compared(a, b, "cut_off:0.05").rows
+    assert (row.verdict, row.change) == ("regressed", 0.5)
+    assert 0.05 < row.low < row.change < row.high
+    assert row.worst[0].new == 1
+    (back,) = compared(b, a, "cut_off:0.05").rows
+    assert (back.verdict, back.change) == ("improved", -0.5)
+    # One size of difference: the closed form, which is McNemar's.
+    assert row.p == pytest.approx(stats.binomtest(0, 25).pvalue)
+
+
+def test_many_rows_share_one_alpha(put: Put) -> None:
+    """A drop that one row would call worse is not enough among twenty."""
+    rng = np.random.default_rng(5)
+    drop = rng.normal(-0.3, 1, (100, 2))
+    drop -= drop.mean() + 0.18
+    one = {"t0": {"rougeL": np.zeros((100, 2))}}
+    new = {"t0": {"rougeL": drop.round(4)}}
+    assert "worse" in verdicts(compared(put("a", one), put("b", new)))
+    others = {f"t{i}": {"rougeL": np.zeros((100, 2))} for i in range(1, 20)}
+    many = compared(put("c", one | others), put("d", new | others))
+    assert set(verdicts(many)) == {"unchanged"}
+    strict = [
+        compared(put("e", x), put("f", y), "rougeL:0")
+        for x, y in ((one, new), (one | others, new | others))
+    ]
+    assert ["regressed" in verdicts(each) for each in strict] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"task_version": "2"}, "dolly: task_version differs: 1 in the base, 2 in the new run"),
+        ({"data_sha256": "x"}, "dolly: data_sha256 differs"),
+        ({"prompts_sha256": "x"}, "dolly: prompts_sha256 differs"),
+        ({"definition_sha256": "x"}, "dolly: definition_sha256 differs: absent in the base"),
+        (
+            {"protocol": {**PROTOCOL, "name": "minillm+temperature=0.5", "temperature": 0.5}},
+            "dolly: protocol.temperature differs: 1.0 in the base, 0.5 in the new run",
+        ),
+        ({"protocol": {**PROTOCOL, "name": "other"}}, "dolly: protocol.name differs"),
+        ({"protocol": {**PROTOCOL, "seeds": [10]}}, "dolly: protocol.seeds differs: 10,20 in"),
+    ],
+)
+def test_the_field_that_differs_is_named(put: Put, change: dict[str, Any], complaint: str) -> None:
+    comparison = compared(put("a", BASE), put("b", BASE, change))
+    assert comparison.rows == ()
+    assert comparison.exit_code == 2
+    assert len(comparison.problems) == 2  # a line a task
+    assert comparison.problems[0].text.startswith(complaint)
+    assert comparison.decision.word == "NO VERDICT"
+
+
+def test_another_version_or_teacher_of_a_metric_is_named(put: Put) -> None:
+    base, new = run_side(put("a", BASE)), run_side(put("b", BASE))
+    for field in ("version", "teacher", "unit"):
+        tasks = {
+            task: replace(
+                one, metrics={"rougeL": replace(one.metrics["rougeL"], **{field: "other"})}
+            )
+            for task, one in new.tasks.items()
+        }
+        changed = replace(new, tasks=tasks)
+        found = compare_sides(base, changed, {"rougeL": Tolerance(1)}, Rules(), Method())
+        assert found.exit_code == 2
+        assert found.problems[0].text.startswith(f"dolly: {field} of rougeL differs")
+
+
+def test_prompts_of_one_side_alone_need_leave(put: Put) -> None:
+    some = {"dolly": {"rougeL": BASE["dolly"]["rougeL"][:20]}}
+    a = put("a", {"dolly": BASE["dolly"]})
+    b = put("b", some, {"prompts_sha256": "of fewer"}, limit=20)
+    strict = compared(a, b)
+    assert strict.exit_code == 2
+    assert "limit differs: none in the base, 20 in the new run; 20 in common" in str(
+        strict.decision
+    )
+    partial = compared(a, b, partial=True)
+    assert (partial.exit_code, partial.rows[0].n) == (0, 20)
+    assert partial.notes == ("dolly: 40 of 60 prompts are only in a, left out",)
+
+
+def test_pairs_are_by_id_and_not_by_place(put: Put) -> None:
+    ids = [f"dolly-{i}" for i in range(N)]
+    turned = {"dolly": {"rougeL": BASE["dolly"]["rougeL"][::-1]}}
+    a = put("a", {"dolly": BASE["dolly"]}, ids=ids)
+    b = put("b", turned, {"prompts_sha256": "turned"}, ids=ids[::-1])
+    comparison = compared(a, b, partial=True)
+    assert [(row.change, row.n) for row in comparison.rows] == [(0, N)]
+    assert comparison.rows[0].worst == ()
+
+
+def test_a_missing_task_is_a_problem_and_an_extra_one_is_not(put: Put) -> None:
+    both, one = put("a", BASE), put("b", {"dolly": BASE["dolly"]})
+    lacks = compared(both, one)
+    assert lacks.exit_code == 2
+    assert lacks.problems[0].text.startswith("vicuna: is in a and not in b")
+    assert verdicts(compared(both, one, partial=True)) == ["unchanged"]
+    extra = compared(one, both)
+    assert extra.exit_code == 0
+    assert extra.notes == ("vicuna: not in b, so it is not compared",)
+
+
+@pytest.mark.parametrize("status", ["failed", "running"])
+def test_a_run_that_is_not_whole_is_3(put: Put, status: str) -> None:
+    comparison = compared(put("a", BASE), put("b", BASE, {"task_version": "2"}, status=status))
+    assert comparison.exit_code == 3
+    assert comparison.problems[0].text == f"b: run {status}; repeat its command to end it"
+
+
+def test_undefined_scores_are_left_out_and_told(put: Put) -> None:
+    holed = {"dolly": {"rougeL": BASE["dolly"]["rougeL"].copy()}}
+    a, b = put("a", {"dolly": BASE["dolly"]}), put("b", holed)
+    file = b / "dolly.json"
+    content = json.loads(file.read_text())
+    content["documents"]["rougeL"][3] = None
+    file.write_text(json.dumps(content))
+    comparison = compared(a, b)
+    assert comparison.rows[0].n == N - 1
+    assert comparison.notes == ("dolly: 1 prompts have no rougeL on one side and are left out",)
+    content["documents"]["rougeL"] = [None] * N
+    file.write_text(json.dumps(content))
+    assert "no prompt has rougeL on both sides" in str(compared(a, b).decision)
+
+
+def test_metrics_that_cannot_be_gated(put: Put) -> None:
+    scores = {"dolly": {"rougeL": noisy(9, 1), "response_length": noisy(9, 5)}}
+    a, b = put("a", scores), put("b", scores)
+    with pytest.raises(InputError, match="describes and does not judge"):
+        compared(a, b, "response_length:1")
+    with pytest.raises(InputError, match="no such metric: did you mean 'rougeL'"):
+        compared(a, b, "rougel:1")
+    file = a / "dolly.json"
+    content = json.loads(file.read_text())
+    del content["documents"]["rougeL"]
+    file.write_text(json.dumps(content))
+    assert "rougeL has no score for each prompt" in str(compared(a, b).decision)
+
+
+def test_the_verbs_function_finds_models_and_folders(put: Put, tmp_path: Path) -> None:
+    a = put("a", BASE)
+    put("b", shifted(-2))
+    results = tmp_path / "results"
+    found = kdbench.compare(base="a", new="b", results=results, tasks="dolly")
+    assert verdicts(found) == ["regressed"]
+    assert (
+        verdicts(kdbench.compare(base=str(a), new="b/minillm-1", results=results))
+        == ["regressed"] * 3
+    )
+    with pytest.raises(InputError, match="base=c: no folder of a run, no model in results"):
+        kdbench.compare(base="c", new="b", results=results)
+    with pytest.raises(InputError, match="tasks=doly: a: did you mean 'dolly'"):
+        kdbench.compare(base="a", new="b", results=results, tasks="doly")
+    put("a", BASE)
+    (results / "a" / "minillm-2").mkdir()
+    (results / "a" / "minillm-2" / "run.json").write_text((a / "run.json").read_text())
+    with pytest.raises(InputError, match=r"base=a: has several runs, give one: .*minillm-1, "):
+        kdbench.compare(base="a", new="b", results=results)
+
+
+def test_the_hierarchical_bootstrap_needs_samples(put: Put, tmp_path: Path) -> None:
+    put("a", BASE)
+    put("b", shifted(0), texts="text")
+    put("c", shifted(0.1, 0.5), texts="text")
+    words = {"results": tmp_path / "results", "interval": "hierarchical"}
+    with pytest.raises(InputError, match="a has no samples with rougeL of 'dolly' for every seed"):
+        kdbench.compare(base="a", new="b", **words)
+    wide = kdbench.compare(base="b", new="c", **words).rows[0]
+    plain = kdbench.compare(base="b", new="c", results=tmp_path / "results").rows[0]
+    assert wide.high - wide.low > plain.high - plain.low
+    assert wide.p == plain.p

@@ -1,0 +1,190 @@
+"""A comparison as text: the same bytes for the same inputs, escaped, and never too long."""
+
+import json
+import re
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gate_runs import Put, noisy
+
+import kdbench
+from kdbench.comparing.model import Comparison, Method, Row, WorstPrompt
+from kdbench.comparing.outputs.junit import junit
+from kdbench.comparing.outputs.markdown import LIMIT, markdown, marker
+from kdbench.comparing.outputs.terminal import coloured, terminal
+from kdbench.comparing.tolerance import Tolerance
+from kdbench.comparing.verdict import Problem, Rules
+from kdbench.errors import InputError
+
+ROW = Row(
+    task="dolly",
+    metric="rougeL",
+    unit="points",
+    direction="higher",
+    n=500,
+    base=23.41,
+    new=22.0,
+    change=-1.41,
+    low=-1.95,
+    high=-0.87,
+    p=0.0001,
+    p_adjusted=0.0003,
+    tolerance=0.5,
+    least=0.68,
+    needed=925,
+    verdict="regressed",
+    within=False,
+    worst=(WorstPrompt("117", 61.2, 20.0),),
+)
+FAILED = Comparison(
+    "base", "new", (ROW,), (), ("a note",), Rules(), Method(), {"rougeL": Tolerance(0.5)}
+)
+
+
+def changed(**fields: object) -> Comparison:
+    return replace(FAILED, rows=(replace(ROW, **fields),))
+
+
+def test_the_terminals_words() -> None:
+    assert terminal(FAILED).splitlines() == [
+        "new against base",
+        "",
+        "  task   metric  prompts   base    new  change   95 % interval       p  allowed  sees"
+        "  needs  verdict",
+        "  dolly  rougeL      500  23.41  22.00   -1.41  [-1.95, -0.87]  <0.001     0.50  0.68"
+        "         regressed",
+        "",
+        "tolerance rougeL:0.5; alpha 0.05",
+        "p: sign-flip permutation over prompts, seeds averaged, Holm over 1 rows; interval by sign "
+        "flips turned round, of each row alone.",
+        "sees: the change that is called one with 80% chance, at the first level of Holm; needs: "
+        "prompts with which an inconclusive row would see its tolerance.",
+        "lost most: dolly 117: 61.20 → 20.00 (-41.20)",
+        "note: a note",
+        "FAIL: 1 of 1 rows fail: 1 regressed",
+    ]
+    assert coloured(FAILED).plain == terminal(FAILED)
+    assert {str(span.style) for span in coloured(FAILED).spans} == {"bold red"}
+
+
+def test_an_inconclusive_row_says_what_it_needs_and_nothing_is_minus_zero() -> None:
+    text = terminal(changed(verdict="inconclusive", change=-0.001, low=None, high=None))
+    assert "+0.00        [−∞, ∞]" in text
+    assert re.search(r"0\.68    925  inconclusive", text)
+
+
+def test_a_comment_is_found_by_its_marker() -> None:
+    text = markdown(FAILED, "main gate --> x")
+    assert text.startswith("<!-- kdbench regress: main-gate-x -->\n### kdbench: FAIL: 1 of 1 rows")
+    assert "| dolly | rougeL | 500 | 23.41 | 22.00 |" in text
+    assert "**regressed** |" in text
+    assert marker("a") != marker("b")
+    assert "--" not in marker("a-->b---c")[4:-3]
+
+
+EVIL = "</details>\n| x | <script>alert(1)</script> `code` **b** <!-- kdbench regress: x --> @all"
+
+
+def test_what_models_and_files_say_is_escaped() -> None:
+    evil = replace(ROW, task=EVIL, worst=(WorstPrompt(EVIL, 61.2, 20.0),))
+    comparison = replace(FAILED, base=EVIL, new=EVIL, rows=(evil,), notes=(EVIL,))
+    texts = {(EVIL, EVIL): (EVIL, EVIL)}
+    text = markdown(comparison, "gate", texts)
+    assert text.count("<details>") == text.count("</details>") == 3
+    assert "<script>" not in text
+    assert text.count("<!--") == 1
+    assert r"\| x \|" in text
+    ET.fromstring(junit(replace(comparison, new="\x00\x1b[31m" + EVIL)))
+
+
+@pytest.mark.parametrize("letters", ["x", "𝕏", "*"])
+@pytest.mark.parametrize("rows", [1, 600, 10_000])
+def test_a_comment_is_never_too_long(letters: str, rows: int) -> None:
+    long = letters * 3000
+    row = replace(ROW, task=long, metric=long, worst=(WorstPrompt(long, 61.2, 20.0),))
+    fine = replace(row, verdict="unchanged", within=True)
+    comparison = replace(
+        FAILED,
+        base=long,
+        new=long,
+        rows=(*[fine] * (rows - 1), row),
+        notes=(long,) * rows,
+        problems=(),
+    )
+    text = markdown(comparison, long, {(long, long): (long, long)})
+    assert len(text.encode()) < LIMIT
+    assert text.count("<details>") == text.count("</details>") == 3
+    assert "**regressed**" in text  # failing rows go first where not all fit
+    if rows == 10_000:
+        assert re.search(r"\d+ of 10000 more rows are in the JSON file\.", text)
+    problems = replace(comparison, rows=(), problems=(Problem(2, long),) * rows)
+    assert len(markdown(problems, long).encode()) < LIMIT
+
+
+def test_junit_has_a_test_for_each_row() -> None:
+    rows = (
+        ROW,
+        replace(ROW, task="vicuna", verdict="inconclusive"),
+        replace(ROW, task="AVG", verdict="unchanged", within=True),
+    )
+    suite = ET.fromstring(junit(replace(FAILED, rows=rows)))[0]
+    assert [suite.get(key) for key in ("tests", "failures", "errors", "skipped")] == [
+        "3",
+        "1",
+        "0",
+        "1",
+    ]
+    assert [(case.get("classname"), case.get("name")) for case in suite] == [
+        ("kdbench.regress", f"{task} rougeL") for task in ("dolly", "vicuna", "AVG")
+    ]
+    failure = suite[0].find("failure")
+    assert failure is not None
+    assert failure.text == (
+        "task dolly, metric rougeL, prompts 500, base 23.41, new 22.00, change -1.41, "
+        "95 % interval [-1.95, -0.87], p <0.001, allowed 0.50, sees 0.68, verdict regressed"
+    )
+    assert suite[1].find("skipped") is not None
+    problem = replace(FAILED, rows=(), problems=(Problem(2, "seeds differ", "dolly"),))
+    suite = ET.fromstring(junit(problem))[0]
+    assert suite.get("errors") == "1"
+    error = suite[0].find("error")
+    assert error is not None
+    assert (suite[0].get("name"), error.get("message")) == ("dolly", "seeds differ")
+
+
+def test_require_conclusive_makes_an_inconclusive_row_a_failure() -> None:
+    row = replace(ROW, verdict="inconclusive")
+    strict = replace(FAILED, rows=(row,), rules=Rules(require_conclusive=True))
+    assert 'failures="1" errors="0" skipped="0"' in junit(strict)
+
+
+def files(settings: dict[str, object], folder: Path) -> dict[str, bytes]:
+    names = {"markdown": "c.md", "junit": "j.xml", "json": "n.json"}
+    kdbench.compare(**settings, **{key: folder / name for key, name in names.items()})
+    return {name: (folder / name).read_bytes() for name in names.values()}
+
+
+def test_equal_inputs_give_equal_bytes(put: Put, tmp_path: Path) -> None:
+    scores = {"dolly": {"rougeL": noisy(60, 30, 1)}, "vicuna": {"rougeL": noisy(30, 30, 2)}}
+    put("a", scores, texts="old *words*")
+    put("b", {t: {"rougeL": m["rougeL"] - 1} for t, m in scores.items()}, texts="new\n<b>words")
+    settings = {"base": "a", "new": "b", "results": tmp_path / "results"}
+    one, other = files(settings, tmp_path / "1"), files(settings, tmp_path / "2")
+    assert one == other
+    comment = one["c.md"].decode()
+    assert "  - base: old \\*words\\*\n  - new: new &lt;b&gt;words\n" in comment
+    content = json.loads(one["n.json"])
+    assert content["decision"]["exit_code"] == 1
+    assert set(content["rows"]) == {"dolly:rougeL", "vicuna:rougeL", "AVG:rougeL"}
+    assert content["rows"]["dolly:rougeL"]["change"] == -1
+    assert not re.search(rb"20\d\d-\d\d", b"".join(one.values()))  # no date
+
+
+def test_a_refusal_is_in_the_files_too(put: Put, tmp_path: Path) -> None:
+    put("a", {"dolly": {"rougeL": np.zeros((9, 2))}})
+    with pytest.raises(InputError, match="new=b"):
+        kdbench.compare(base="a", new="b", results=tmp_path / "results", junit=tmp_path / "j.xml")
+    assert 'errors="1"' in (tmp_path / "j.xml").read_text()

@@ -1,0 +1,273 @@
+"""The gate on the toy world: verdicts, exit codes, baselines."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from gate_runs import PROTOCOL, Put, noisy
+from safetensors.torch import load_file, save_file
+
+import kdbench
+from kdbench import cli
+from kdbench.comparing import regress as module
+from kdbench.comparing.baseline import Origin, baseline_side, write_baseline
+from kdbench.comparing.settings import RegressSettings
+from kdbench.comparing.sides import run_side
+from kdbench.comparing.tolerance import read_tolerances
+from kdbench.config import build
+from kdbench.errors import InputError
+from kdbench.toy.models import World
+
+Verb = Callable[..., int]
+SMALL = ("tasks=dolly,vicuna", "seeds=10,20", "max_new_tokens=24")
+
+
+def noised(world: World, folder: Path, strength: float) -> Path:
+    """The teacher with noise on its weights, in units of each tensor's own spread."""
+    shutil.copytree(world.teacher, folder)
+    file = folder / "model.safetensors"
+    generator = torch.Generator().manual_seed(0)
+    weights = {
+        name: one + strength * one.std() * torch.randn(one.shape, generator=generator)
+        for name, one in load_file(file).items()
+    }
+    save_file(weights, file, metadata={"format": "pt"})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def place(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with baselines: `main` of the teacher, `weak` of the student, which is worse."""
+    folder = tmp_path_factory.mktemp("gate")
+    for model, name in ((world.teacher, "main"), (world.student, "weak")):
+        words = [f"model={model}", f"baseline={name}", "--update", "reason=the first", *SMALL]
+        assert run(world, folder, *words) == 0
+    return folder
+
+
+def run(world: World, folder: Path, *words: str) -> int:
+    where = [f"data={world.data}", f"results={folder}/results", f"gates={folder}/gates"]
+    parsed = cli._guarded(cli._regress, [*words, *where, "device=cpu"])
+    assert isinstance(parsed, int)
+    return parsed
+
+
+def test_itself_is_unchanged_and_not_measured_again(
+    world: World, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {file: file.stat().st_mtime_ns for file in place.glob("results/*/*/*.json")}
+    words = [f"model={world.teacher}", "baseline=main", "tolerance=rougeL:0"]
+    assert run(world, place, *words) == 0
+    out = capsys.readouterr().out
+    assert out.count("  unchanged\n") == 3
+    assert out.endswith("PASS: 3 rows: 3 unchanged\n")
+    changed = {file.name for file, then in files.items() if file.stat().st_mtime_ns != then}
+    assert changed <= {"run.json"}  # its status is set again
+
+
+@pytest.mark.parametrize(
+    ("strength", "allowed", "verdicts", "code"),
+    [
+        (0.001, "rougeL:10", {"unchanged"}, 0),
+        (0.15, "rougeL:10", {"unchanged", "inconclusive", "worse", "improved"}, 0),
+        (1.0, "rougeL:1", {"regressed"}, 1),
+    ],
+)
+def test_noise_on_the_weights(
+    world: World, place: Path, tmp_path: Path, strength: float, allowed: str,
+    verdicts: set[str], code: int,
+) -> None:  # fmt: skip
+    model = noised(world, tmp_path / f"noise{strength}", strength)
+    words = [f"model={model}", "baseline=main", f"tolerance={allowed}"]
+    report = tmp_path / "report.json"
+    assert run(world, place, *words, f"json={report}") == code
+    rows = json.loads(report.read_text())["rows"]
+    assert set(rows) == {"dolly:rougeL", "vicuna:rougeL", "AVG:rougeL"}
+    found = {name: row["verdict"] for name, row in rows.items()}
+    assert found["AVG:rougeL"] in verdicts
+    if code == 0:
+        assert set(found.values()) <= verdicts
+
+
+def test_the_teacher_is_better(world: World, place: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    assert run(world, place, f"model={world.teacher}", "baseline=weak", f"json={report}") == 0
+    average = json.loads(report.read_text())["rows"]["AVG:rougeL"]
+    assert average["verdict"] == "improved"
+
+
+def test_a_baseline_says_who_when_and_why_and_holds_what_the_run_holds(place: Path) -> None:
+    file = place / "gates" / "main.json"
+    content = json.loads(file.read_text())
+    assert content["written"]["why"] == "the first"
+    assert content["written"]["who"]
+    assert re.fullmatch(r"20\d\d-.*\+00:00", content["written"]["when"])
+    assert content["model"]["name"] == "teacher"
+    assert content["tolerance"] == "rougeL:0.5"
+    (folder,) = place.glob("results/teacher/*")
+    stored, kept = run_side(folder), baseline_side(file)
+    for task in ("dolly", "vicuna"):
+        assert kept.tasks[task].ids == stored.tasks[task].ids
+        ours, theirs = (side.tasks[task].metrics["rougeL"].means for side in (kept, stored))
+        assert (ours == theirs).all()
+        assert kept.tasks[task].fingerprint == stored.tasks[task].fingerprint
+
+
+def test_equal_baselines_are_equal_bytes(put: Put, tmp_path: Path) -> None:
+    side = run_side(put("a", {"dolly": {"rougeL": noisy(5, 1)}}))
+    for name in ("one", "two"):
+        path = tmp_path / f"{name}.json"
+        write_baseline(path, side, read_tolerances("rougeL:1%"), Origin("me", "now", "why"))
+    assert (tmp_path / "one.json").read_bytes() == (tmp_path / "two.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("seeds=10",), "dolly: protocol.seeds differs: 10,20 in the base, 10 in the new run"),
+        (("limit=4",), "dolly: limit differs: none in the base, 4 in the new run; 4 in common"),
+        (("temperature=0.5",), "dolly: protocol.temperature differs: 1.0 in the base, 0.5"),
+        (("protocol=greedy",), "dolly: protocol.max_new_tokens differs"),
+        (("tasks=unnatural",), "tasks=unnatural: main: known: dolly, vicuna"),
+        (("baseline=mian",), "baseline=mian: no folder of a run, no model in results="),
+    ],
+)
+def test_what_does_not_compare_is_told_before_anything_is_generated(
+    world: World, place: Path, tmp_path: Path, words: tuple[str, ...], complaint: str,
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def generate(*_: object) -> None:
+        raise AssertionError("generated")
+
+    monkeypatch.setattr("kdbench.evaluation.evaluate", generate)
+    named = [] if "baseline=mian" in words else ["baseline=main"]
+    junit = tmp_path / "j.xml"
+    code = run(world, place, f"model={world.teacher}", *named, *words, f"junit={junit}")
+    assert code == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"kdbench: {complaint}")
+    assert captured.err.count("\n") == 1
+    assert 'errors="1"' in junit.read_text()
+
+
+def test_a_crash_is_3_and_no_regression(
+    world: World, place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def crash(*_: object) -> None:
+        raise ZeroDivisionError("of all things")
+
+    monkeypatch.setattr("kdbench.evaluation.evaluate", crash)
+    markdown = tmp_path / "c.md"
+    words = [f"model={world.teacher}", "baseline=main", f"markdown={markdown}"]
+    assert run(world, place, *words) == 3
+    captured = capsys.readouterr()
+    assert "Traceback" in captured.err
+    assert captured.out.endswith("NO VERDICT: the run failed: ZeroDivisionError: of all things\n")
+    assert "of all things" in markdown.read_text()
+    assert markdown.read_text().startswith("<!-- kdbench regress: main -->")
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("model=m", "baseline=b", "--update"), "reason= is missing: say why the baseline"),
+        (("model=m", "baseline=b", "--update", "reason= "), "reason= is missing"),
+        (("model=m", "baseline=b", "reason=x"), "reason= is for --update"),
+        (("baseline=b",), "give model=CHECKPOINT to measure, or run=FOLDER"),
+        (("model=m", "run=r", "baseline=b"), "give model=CHECKPOINT to measure, or run=FOLDER"),
+        (("model=m",), "baseline= is missing"),
+        (("model=m", "baseline=b", "shard=0/2"), "shard= is for kdbench eval"),
+        (("model=m", "baseline=b", "tolerance=x"), "tolerance=x: 'x' is not METRIC:NUMBER"),
+        (("model=m", "baseline=b", "alpha=0"), "alpha=0"),
+        (("model=m", "baseline=b", "tolerence=1"), "unknown key 'tolerence': did you mean"),
+    ],
+)
+def test_bad_words(
+    words: tuple[str, ...], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli._guarded(cli._regress, list(words)) == 2
+    assert capsys.readouterr().err.startswith(f"kdbench: {complaint}")
+
+
+def test_a_stored_run_is_gated_and_becomes_a_baseline(put: Put, tmp_path: Path) -> None:
+    scores = {"dolly": {"rougeL": noisy(30, 20), "cut_off": noisy(30, 0)}}
+    old = put("old", scores)
+    new = put("new", {"dolly": {**scores["dolly"], "rougeL": scores["dolly"]["rougeL"] - 2}})
+    gates = tmp_path / "gates"
+    words = {"baseline": "g", "gates": gates, "results": tmp_path / "results"}
+    done = kdbench.regress(
+        run=old, update=True, reason="why", tolerance="rougeL:1,cut_off:0.1", **words
+    )
+    assert (done.comparison, done.written) == (None, gates / "g.json")
+    found = kdbench.regress(run=new, **words).comparison
+    # The baseline's own tolerance, and no more metrics than that has.
+    assert [row.verdict for row in found.rows] == ["regressed", "unchanged"]
+    assert found.base == "g (old@old00000)"
+    with pytest.raises(InputError, match="tolerance=empty:…: no such metric: known: cut_off, rou"):
+        kdbench.regress(run=new, tolerance="empty:0", **words)
+    with pytest.raises(InputError, match="empty of 'dolly' has no score for each prompt"):
+        kdbench.regress(run=new, update=True, reason="why", tolerance="empty:0", **words)
+    failed = put("failed", scores, status="failed")
+    with pytest.raises(InputError, match="failed: run failed; only a complete one is a baseline"):
+        kdbench.regress(run=failed, update=True, reason="why", **words)
+    assert kdbench.regress(run=failed, **words).comparison.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda c: c.pop("kind"), "not the baseline of a gate"),
+        (lambda c: c.pop("scores"), "a broken baseline: 'scores'"),
+        (lambda c: c["scores"]["dolly"]["rougeL"].pop(), "'dolly' has not one score for each"),
+        (lambda c: c.update(tolerance="rougeL"), "a broken baseline: 'rougeL' is not METRIC"),
+        (lambda c: c["metrics"]["dolly:rougeL"].pop("unit"), "a broken baseline: "),
+        (lambda c: c.update(schema=9), "schema 9; this kdbench reads schema 1"),
+    ],
+)
+def test_broken_baselines(
+    put: Put, tmp_path: Path, change: Callable[[dict], object], complaint: str
+) -> None:
+    side = run_side(put("a", {"dolly": {"rougeL": noisy(5, 1)}}))
+    path = tmp_path / "g.json"
+    write_baseline(path, side, read_tolerances("1"), Origin("me", "now", "why"))
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=f"^{re.escape(str(path))}: .*{re.escape(complaint)}"):
+        baseline_side(path)
+
+
+def test_what_is_not_given_is_that_of_the_baseline(put: Put, tmp_path: Path) -> None:
+    protocol = {**PROTOCOL, "name": "greedy+max_new_tokens=9", "max_new_tokens": 9, "seeds": [0]}
+    folder = put("a", {"dolly": {"rougeL": noisy(5, 1)}}, {"protocol": protocol}, limit=5)
+    settings = build(RegressSettings, {"model": "m", "baseline": "a", "top_k": 3, "name": "n"})
+    wanted = module.eval_settings(settings, run_side(folder))
+    assert (wanted.model, wanted.name, wanted.tasks, wanted.limit) == ("m", "n", ("dolly",), 5)
+    assert wanted.metrics == ("rougeL",)
+    assert (wanted.protocol, wanted.max_new_tokens, wanted.top_k) == ("greedy", 9, 3)
+    outside = {**PROTOCOL, "name": "external"}
+    texts = run_side(put("b", {"dolly": {"rougeL": noisy(5, 1)}}, {"protocol": outside}))
+    with pytest.raises(InputError, match="b: rests on texts made elsewhere"):
+        module.eval_settings(settings, texts)
+
+
+def test_the_command_exits_with_the_code(put: Put, tmp_path: Path) -> None:
+    scores = {"dolly": {"rougeL": noisy(40, 20)}}
+    a = put("a", scores)
+    b = put("b", {"dolly": {"rougeL": scores["dolly"]["rougeL"] - 2}})
+    assert "=" not in str(a)
+    c = tmp_path / "results" / "c" / "seeds=1"
+    shutil.copytree(b, c)
+    for new, code in ((a, 0), (b, 1), (c, 1), ("nowhere", 2)):
+        command = [sys.executable, "-m", "kdbench", "compare", str(a), str(new)]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == code
+        assert ("FAIL:" in done.stdout) == (code == 1)
+        assert ("PASS:" in done.stdout) == (code == 0)

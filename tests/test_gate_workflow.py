@@ -1,0 +1,68 @@
+"""The workflows of docs/gate.md: valid, with split permissions, and with keys that are known."""
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kdbench.comparing.outputs.markdown import marker
+from kdbench.comparing.settings import RegressSettings
+from kdbench.config import parse
+
+DOCS = Path(__file__).parents[1] / "docs"
+FILES = {name: DOCS / f"{name}-workflow.yml" for name in ("gate", "gate-comment")}
+
+
+def read(name: str) -> dict[Any, Any]:
+    content = yaml.safe_load(FILES[name].read_text("utf-8"))
+    assert isinstance(content, dict)
+    return content
+
+
+def steps(name: str) -> list[dict[str, Any]]:
+    (job,) = read(name)["jobs"].values()
+    return list(job["steps"])
+
+
+def test_what_runs_the_requests_code_may_only_read() -> None:
+    workflow = read("gate")
+    assert workflow[True] == "pull_request"  # YAML 1.1 reads `on` as true
+    assert workflow["permissions"] == {"contents": "read"}
+    assert all("permissions" not in job for job in workflow["jobs"].values())
+    assert "secrets." not in FILES["gate"].read_text("utf-8")
+
+
+def test_what_may_write_runs_no_code_of_the_request() -> None:
+    workflow = read("gate-comment")
+    assert workflow[True] == {"workflow_run": {"workflows": ["gate"], "types": ["completed"]}}
+    assert workflow["permissions"] == {}
+    (job,) = workflow["jobs"].values()
+    assert job["permissions"] == {"actions": "read", "pull-requests": "write"}
+    assert all("uses" not in step for step in steps("gate-comment"))
+    for step in steps("gate-comment"):
+        assert "${{" not in step["run"]  # a branch's name is no shell text
+        done = subprocess.run(["bash", "-n"], input=step["run"], text=True, check=False)
+        assert done.returncode == 0
+    assert workflow[True]["workflow_run"]["workflows"] == [read("gate")["name"]]
+
+
+def test_the_command_has_known_keys_and_the_artifact_is_what_it_writes() -> None:
+    (command,) = (one["run"] for one in steps("gate") if "kdbench regress" in one.get("run", ""))
+    settings = parse(RegressSettings, shlex.split(command)[2:])
+    upload = steps("gate")[-1]
+    assert upload["if"] == "always()"
+    folder = upload["with"]["path"]
+    assert {settings.markdown, settings.junit, settings.json} == {
+        Path(folder, name) for name in ("comment.md", "junit.xml", "gate.json")
+    }
+
+
+@pytest.mark.parametrize("name", ["main", "a b/c", "x" * 500, "ü--> <script>", "..."])
+def test_the_marker_that_is_written_is_the_one_that_is_looked_for(name: str) -> None:
+    (script,) = (step["run"] for step in steps("gate-comment"))
+    (pattern,) = re.findall(r"grep -qxE '(.*)'", script)
+    assert re.fullmatch(pattern, marker(name))
