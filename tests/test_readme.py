@@ -37,6 +37,24 @@ def test_the_filled_table_is_the_bundled_one() -> None:
             assert (rouge.n, len(rouge.per_seed)) == (50, 5)
 
 
+def test_what_is_said_to_be_significant_is_what_compare_says() -> None:
+    said = re.findall(r"^- (AVG|acceptance@student) against (\w+): ([^.]+)\.", README, re.M)
+    assert len(said) == 3
+    for what, base, verdicts in said:
+        for word in verdicts.split(","):
+            new, verdict = word.split()
+            metric = "rougeL" if what == "AVG" else what
+            comparison = kdbench.compare(
+                base=base,
+                new=new,
+                results=ROOT / "results" / "smollm2-135m",
+                tolerance="rougeL:0.5,acceptance@student:0.01",
+            )
+            rows = {(row.task, row.metric): row.verdict for row in comparison.rows}
+            assert len(rows) == 12
+            assert rows["AVG", metric] == verdict
+
+
 def test_a_stale_table_is_told_by_a_diff(tmp_path: Path) -> None:
     copy = tmp_path / "README.md"
     copy.write_text(README.replace("| 500 | 242 |", "| 500 | 252 |"), encoding="utf-8")
