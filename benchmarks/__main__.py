@@ -16,8 +16,9 @@ NAMES = (
     "training",
     "fidelity",
     "gate",
+    "growth",
 )
-WITH_EXTRA = ("engines",)  # needs vLLM
+WITH_EXTRA = ("engines", "trl_step")  # need vLLM, TRL
 KNOWN = NAMES + WITH_EXTRA
 
 
@@ -32,7 +33,7 @@ def main() -> None:
     _quiet()
     for name in arguments.names or NAMES:
         outcome = importlib.import_module(f"benchmarks.{name}").run()
-        print(f"\n{name} ({outcome.on})\n{' | '.join(HEADER)}", flush=True)
+        print(f"\n{outcome.title(name)}\n{' | '.join(HEADER)}", flush=True)
         for row in outcome.rows:
             print(" | ".join(row.cells()), flush=True)
         if arguments.write:  # at once, so that a later failure loses nothing

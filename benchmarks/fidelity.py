@@ -2,7 +2,7 @@
 
 The student is the teacher without a middle block (a third of its layers), the texts are Dolly's
 references, all token metrics are measured, in float32. Each side runs in fresh processes, in turns;
-extra peak memory is a process's highest resident size during the pass less that before it (Linux).
+extra peak memory is what `ExtraMemory` says.
 `KDBENCH_BENCH_MODEL` and `KDBENCH_DATA` name a real teacher and real texts.
 """
 
@@ -12,10 +12,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.device import ExtraMemory, device, gpu, wait
 from benchmarks.inputs import data_title, documents_wanted, dolly, model, model_title
 from benchmarks.report import Outcome, Row, target
 from kdbench.checkpoint import find_checkpoint, load_checkpoint
@@ -60,7 +60,7 @@ def run() -> Outcome:
         target=target(f"≤ {TOLERANCE:g}", off <= TOLERANCE),
     )
     on = f"{model_title()} beside itself without a middle block, {data_title()}, float32"
-    return Outcome(on, (time_row, memory_row, values))
+    return Outcome(on, (time_row, memory_row, values), gpu())
 
 
 def _compared(
@@ -86,7 +86,7 @@ def _compared(
 
 def measure(side: str) -> dict[str, Any]:
     """One side, in this process."""
-    teacher, tokenizer = load_checkpoint(find_checkpoint(str(model())), "float32", "cpu")
+    teacher, tokenizer = load_checkpoint(find_checkpoint(str(model())), "float32", device())
     layers = teacher.config.num_hidden_layers
     student = prune(teacher, layers - max(1, layers // 3)).eval()
     documents = dolly(documents_wanted(20))
@@ -99,14 +99,15 @@ def measure(side: str) -> dict[str, Any]:
     batches = batches_by_length(texts, lengths)
     score = _chunked if side == "chunked" else _plain
     list(score(batches[-1][-1:], student, teacher, len(tokenizer)))  # warm
-    before = _reset_peak()
-    start = time.perf_counter()
-    found = [one for batch in batches for one in score(batch, student, teacher, len(tokenizer))]
-    seconds = time.perf_counter() - start
+    with ExtraMemory() as memory:
+        start = time.perf_counter()
+        found = [one for batch in batches for one in score(batch, student, teacher, len(tokenizer))]
+        wait()
+        seconds = time.perf_counter() - start
     found.sort(key=lambda one: one.text.key)
     return {
         "seconds": seconds,
-        "memory": (_peak() - before) / 2**20,
+        "memory": memory.bytes / 2**20,
         "texts": len(texts),
         "positions": sum(len(one.text.rollout.response_ids) for one in found),
         "values": [float(v) for one in found for v in _means(one)],
@@ -140,7 +141,7 @@ def _plain(batch: Sequence[Text], student: Any, teacher: Any, vocabulary: int) -
     import numpy as np
     import torch
 
-    read = Batch([text.rollout for text in batch])
+    read = Batch([text.rollout for text in batch], device())
     ids, rows, columns = read.inputs()
     with torch.inference_mode():
         log_q, log_p = (
@@ -154,28 +155,12 @@ def _plain(batch: Sequence[Text], student: Any, teacher: Any, vocabulary: int) -
             for metric in metrics
         }
     ends = np.cumsum(read.lengths)[:-1]
-    columns_of = {name: np.split(one.double().numpy(), ends) for name, one in values.items()}
+    columns_of = {name: np.split(one.double().cpu().numpy(), ends) for name, one in values.items()}
     for row, text in enumerate(batch):
         mine = {name: parts[row] for name, parts in columns_of.items()}
         tokens = {m.name: mine[m.name] for m in metrics if isinstance(m, TokenMetric)}
         pooled = {name: one.sum(axis=0) for name, one in mine.items() if name not in tokens}
         yield Scored(text, tokens, pooled, (0.0, 0.0))
-
-
-def _reset_peak() -> int:
-    Path("/proc/self/clear_refs").write_text("5")
-    return _status("VmRSS")
-
-
-def _peak() -> int:
-    return _status("VmHWM")
-
-
-def _status(key: str) -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(f"{key}:"):
-            return int(line.split()[1]) * 1024
-    raise OSError(f"no {key} here: this benchmark needs Linux")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Samples a second of kdbench's hf backend against lm-eval's `hf` model and a plain loop.
 
-Task: the first documents of Dolly, five seeds, protocol minillm with 64 new tokens, on the CPU, in
-the checkpoint's own dtype. Models are loaded before; from prompt text to response text is timed.
+Task: the first documents of Dolly, five seeds, protocol minillm with 64 new tokens, in the
+checkpoint's own dtype. Models are loaded before; from prompt text to response text is timed.
 - lm-eval hf, five passes: one pass a seed, as one gets seeds from lm-eval today.
 - lm-eval hf, repeats: all five samples of every prompt in one call, as `repeats: 5` makes them.
 - plain generate: the papers' scripts, a pass a seed, every prompt padded on the left to 256.
@@ -13,6 +13,7 @@ right. Mean ROUGE-L must be inside the other's 95 % interval over prompts, both 
 
 from collections.abc import Callable, Mapping, Sequence
 
+from benchmarks.device import device, gpu
 from benchmarks.generation_peers import (
     PROTOCOL,
     SEEDS,
@@ -42,7 +43,7 @@ PAPERS_BATCH = 8
 def run() -> Outcome:
     """All in turns; the texts of the last round are scored."""
     documents = dolly(documents_wanted(12))
-    backend = HFBackend(find_checkpoint(str(model())), PROTOCOL, Options(device="cpu"))
+    backend = HFBackend(find_checkpoint(str(model())), PROTOCOL, Options(device=device()))
     few, many = len(documents), len(documents) * len(SEEDS)
     passes, repeats = lm_eval_hf(documents, few), lm_eval_hf(documents, many)
     plain = plain_generate(backend.model, documents)
@@ -70,7 +71,7 @@ def run() -> Outcome:
     speed = [_speed(timed, name, batch, mine, many, aim) for name, batch, mine, aim in pairs]
     quality = [_quality(scores, name, f"kdbench {mine}") for name, _, mine, _ in pairs]
     kind = str(backend.model.dtype).removeprefix("torch.")
-    return Outcome(f"{model_title()}, {kind}, {data_title()}", (*speed, *quality))
+    return Outcome(f"{model_title()}, {kind}, {data_title()}", (*speed, *quality), gpu())
 
 
 def _speed(timed: Timed, name: str, batch: int, mine: int, samples: int, aim: bool) -> Row:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from benchmarks.device import device
 from benchmarks.inputs import NEW_TOKENS, model
 from kdbench.protocol import get_protocol
 from kdbench.task import Document
@@ -44,7 +45,7 @@ def lm_eval_hf(documents: Sequence[Document], batch: int) -> Callable[[int], lis
 
     lm = HFLM(
         str(model()),
-        device="cpu",
+        device=device(),
         dtype="auto",
         batch_size=batch,
         max_length=PROMPT_TOKENS + NEW_TOKENS,
@@ -79,7 +80,7 @@ def plain_generate(loaded: Any, documents: Sequence[Document]) -> Callable[[int]
                 padding="max_length",
                 truncation=True,
                 return_tensors="pt",
-            )
+            ).to(loaded.device)
             with torch.inference_mode():
                 out = loaded.generate(
                     input_ids=encoded["input_ids"],

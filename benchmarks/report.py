@@ -5,12 +5,12 @@ import platform
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 HEADER = ("what", "peer", "kdbench", "ratio", "spread", "target")
-_PACKAGES = ("torch", "transformers", "lm_eval", "rouge_score", "rapidfuzz")
+_PACKAGES = ("torch", "transformers", "trl", "lm_eval", "rouge_score", "rapidfuzz")
 _INTRO = """# Benchmarks
 
 Made by `python -m benchmarks --write`. Peer and kdbench run in turns (A B A B …) in one process or
@@ -51,10 +51,16 @@ class Outcome:
     Attributes:
         on: model and data; rows on another model or other data are kept beside these.
         rows: in order.
+        gpu: where the models ran, empty for the CPU; rows of another one are kept beside these.
     """
 
     on: str
     rows: tuple[Row, ...]
+    gpu: str = ""
+
+    def title(self, name: str) -> str:
+        """The heading under the benchmark's name."""
+        return f"{name} ({self.on}{self.gpu and f', {self.gpu}'})"
 
 
 def target(words: str, met: bool) -> str:
@@ -67,7 +73,7 @@ def write(name: str, outcome: Outcome) -> None:
     old = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
     parts = re.split(r"^## ", old, flags=re.MULTILINE)[1:]
     sections = {part.partition("\n")[0]: part.partition("\n")[2].strip() for part in parts}
-    sections[f"{name} ({outcome.on})"] = _section(outcome)
+    sections[outcome.title(name)] = _section(outcome)
     text = "\n\n".join(f"## {title}\n\n{sections[title]}" for title in sorted(sections))
     RESULTS.write_text(f"{_INTRO}\n{text}\n", encoding="utf-8")
 
@@ -82,11 +88,19 @@ def _line(cells: tuple[str, ...]) -> str:
 
 
 def _environment() -> str:
-    packages = ", ".join(f"{package} {version(package)}" for package in _PACKAGES)
+    versions = {package: _version(package) for package in _PACKAGES}
+    packages = ", ".join(f"{package} {found}" for package, found in versions.items() if found)
     return (
         f"{datetime.now(UTC):%Y-%m-%d}; {_cpu()}, {os.cpu_count()} cores; "
         f"Python {platform.python_version()}, {packages}"
     )
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _cpu() -> str:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import median
 
+from benchmarks.device import wait
+
 
 @dataclass(frozen=True)
 class Timed:
@@ -41,6 +43,7 @@ def in_turns(runs: Mapping[str, Callable[[], object]], rounds: int, budget: floa
         for name, run in runs.items():
             start = time.perf_counter()
             run()
+            wait()
             seconds[name].append(time.perf_counter() - start)
         spent = time.perf_counter() - begun
         if number >= 2 and spent * (number + 1) / number > budget:

@@ -13,6 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from benchmarks.device import device, gpu
 from benchmarks.inputs import data, model, model_title, world
 from benchmarks.report import Outcome, Row
 
@@ -23,7 +24,7 @@ STEPS = int(os.environ.get("KDBENCH_BENCH_STEPS", "50"))
 def run() -> Outcome:
     """A row each; the peer is supervised fine-tuning without a teacher."""
     real = "KDBENCH_BENCH_MODEL" in os.environ
-    words = [f"steps={STEPS}", "log_every=1", "device=cpu"]
+    words = [f"steps={STEPS}", "log_every=1", f"device={device()}"]
     if real:
         words += [f"teacher={model()}", f"data={data()}", f"validate_every={STEPS}"]
         words += ["validation_samples=16"]
@@ -46,7 +47,7 @@ def run() -> Outcome:
         for name, one in found.items()
     )
     what = f"{model_title()} to 20 layers, KDBENCH_DATA" if real else "toy world"
-    return Outcome(f"{what}, {os.cpu_count()} cores", rows)
+    return Outcome(f"{what}, {os.cpu_count()} cores", rows, gpu())
 
 
 def _train(family: str, name: str, words: list[str], folder: Path) -> dict[str, object]:
@@ -62,7 +63,7 @@ def _train(family: str, name: str, words: list[str], folder: Path) -> dict[str, 
     work = [phase["seconds"] for key, phase in card["phases"].items() if key != "validate"]
     return {
         "seconds": sum(work) / STEPS,
-        "memory": card["peak_memory_bytes"]["host"],
+        "memory": card["peak_memory_bytes"]["host" if device() == "cpu" else "device"],
         "falls": f"loss {first:.3f} → {last:.3f} (means of {tenth} steps), validation loss "
         f"{validations[0]['loss']:.2f} → {validations[-1]['loss']:.2f}",
     }

@@ -1,0 +1,196 @@
+"""The two sides of `trl_step`: the same few steps by kdbench's trainer and by TRL's."""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, Trainer, TrainerCallback
+
+from benchmarks.device import ExtraMemory, device, wait
+from benchmarks.inputs import data, model, world
+from kdbench.recipe import make_recipe
+from kdbench.training.fit import make_trainer
+from kdbench.training.ingredients import Ingredients
+from kdbench.views import Example
+
+WARM_UP = 2
+STEPS = int(os.environ.get("KDBENCH_BENCH_STEPS", "6"))
+REAL = "KDBENCH_BENCH_MODEL" in os.environ
+BATCH = int(os.environ.get("KDBENCH_BENCH_BATCH", "4" if REAL else "32"))
+TOKENS = int(os.environ.get("KDBENCH_BENCH_TOKENS", "256"))
+TEACHER_WEIGHT = 0.5
+IGNORED = -100
+
+
+def measure(side: str, precision: str) -> dict[str, Any]:
+    """Train with one side, in this process."""
+    with tempfile.TemporaryDirectory() as folder:
+        parts = _ingredients(precision)
+        rows = _of_one_length(parts.train.examples, (WARM_UP + STEPS) * BATCH)
+        make = {"trl": _trl, "kdbench": _kdbench}[side]
+        trainer = make(parts, rows, Path(folder))
+        trainer.args.train_sampling_strategy = "sequential"
+        watch, losses = _Watch(), list[torch.Tensor]()
+        trainer.add_callback(watch)  # the last one: it comes after all that a step is made of
+        seen = _record(trainer, losses)
+        trainer.train()
+    responses = sum(len(row.response_ids) for row in rows) / len(rows)
+    length = len(rows[0].prompt_ids) + len(rows[0].response_ids)
+    return {
+        "shape": f"{BATCH} rows of {length} tokens, {responses:.0f} of them responses",
+        "rows": seen,
+        "losses": [float(loss) for loss in losses],
+        "seconds": watch.seconds(),
+        "memory": [watch.memory.bytes / 2**20],
+    }
+
+
+def _ingredients(precision: str) -> Ingredients:
+    """Of `kdbench train`: a constant rate, no dropout (TRL turns it off), next to no validation."""
+    teacher = model()
+    if REAL:
+        layers = AutoConfig.from_pretrained(teacher).num_hidden_layers
+        student = f"prune:teacher,layers={layers - max(1, layers // 3)}"
+    else:
+        student = str(world().student)
+    return Ingredients(
+        make_recipe(
+            {
+                "method": "gkd",
+                "student_fraction": 0,
+                "teacher_weight": TEACHER_WEIGHT,
+                "student": student,
+                "teacher": str(teacher),
+                "data": data(),
+                "precision": precision,
+                "device": device(),
+                "dropout": False,
+                "steps": WARM_UP + STEPS,
+                "batch_size": BATCH,
+                "micro_batch_size": BATCH,
+                "lr_schedule": "constant",
+                "max_prompt_tokens": TOKENS // 2,
+                "max_length": TOKENS,
+                "max_new_tokens": 1,
+                "validation_limit": 8,
+                "validation_samples": 1,
+                "log_every": 1000,
+            }
+        )
+    )
+
+
+def _of_one_length(examples: Sequence[Example], count: int) -> list[Example]:
+    """The first rows that are long enough, cut to the greatest length that so many rows have."""
+    lengths = sorted((len(one.prompt_ids) + len(one.response_ids) for one in examples), reverse=True)
+    length = lengths[count - 1]
+    long = [one for one in examples if len(one.prompt_ids) + len(one.response_ids) >= length]
+    return [
+        Example(one.id, one.prompt_ids, one.response_ids[: length - len(one.prompt_ids)])
+        for one in long[:count]
+    ]
+
+
+def _kdbench(parts: Ingredients, rows: Sequence[Example], folder: Path) -> Trainer:
+    return make_trainer(parts, parts.triple(), rows, folder)
+
+
+def _trl(parts: Ingredients, rows: Sequence[Example], folder: Path) -> Trainer:
+    """TRL's trainer with the optimiser of kdbench's.
+
+    TRL's `beta` is the teacher's share of the mixture, and the weight of KL(p‖m), as ours. Its
+    model ends in full logits at all positions, prompts too, which the loss masks. It divides the
+    sum over response tokens by their number in the step, as transformers counts them.
+    """
+    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+    from datasets import Dataset
+    from trl.experimental.gkd import GKDConfig, GKDTrainer
+
+    settings = parts.settings
+    arguments = GKDConfig(
+        output_dir=str(folder),
+        max_steps=settings.steps,
+        per_device_train_batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="constant",
+        weight_decay=settings.weight_decay,
+        adam_beta1=settings.beta1,
+        adam_beta2=settings.beta2,
+        max_grad_norm=settings.max_grad_norm,
+        optim="adamw_torch",
+        bf16=parts.precision == "bfloat16",
+        gradient_checkpointing=False,
+        lmbda=0.0,
+        beta=TEACHER_WEIGHT,
+        use_cpu=device() == "cpu",
+        dataloader_pin_memory=False,
+        save_strategy="no",
+        logging_steps=settings.log_every,
+        report_to="none",
+        disable_tqdm=True,
+    )
+    arguments._n_gpu = min(1, arguments.n_gpu)
+    return GKDTrainer(
+        model=parts.load_student(),
+        teacher_model=parts.teacher_model[0],
+        args=arguments,
+        data_collator=_collate,
+        train_dataset=Dataset.from_list(
+            [{"prompt": list(one.prompt_ids), "response": list(one.response_ids)} for one in rows]
+        ),
+        processing_class=parts.tokenizer,
+    )
+
+
+def _collate(rows: Sequence[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
+    """Rows of one length: nothing to pad."""
+    ids = torch.tensor([row["prompt"] + row["response"] for row in rows])
+    labels = torch.tensor([[IGNORED] * len(row["prompt"]) + row["response"] for row in rows])
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": labels}
+
+
+class _Watch(TrainerCallback):
+    """When steps ended, and the peak of memory at the last one's end; after it nothing is done."""
+
+    def __init__(self) -> None:
+        self.memory = ExtraMemory()
+        self._ends: list[float] = []
+
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
+        """From here on memory counts."""
+        self.memory.__enter__()
+
+    def on_step_end(self, _: Any, state: Any, control: Any, **__: Any) -> Any:
+        """A step has ended."""
+        wait()
+        self._ends.append(time.perf_counter())
+        if state.global_step == state.max_steps:
+            self.memory.read()
+            control.should_save = control.should_evaluate = False
+        return control
+
+    def seconds(self) -> list[float]:
+        """Of each step after the warm-up."""
+        ends = self._ends[WARM_UP - 1 :]
+        return [end - start for start, end in zip(ends, ends[1:], strict=False)]
+
+
+def _record(trainer: Trainer, losses: list[torch.Tensor]) -> list[list[list[int]]]:
+    """Keep the loss of every step, and the token ids that it saw."""
+    step: Callable[..., torch.Tensor] = trainer.training_step
+    seen: list[list[list[int]]] = []
+
+    def recording(model: Any, inputs: Any, *others: Any) -> torch.Tensor:
+        if "rollouts" in inputs:
+            seen.append([[*one.prompt_ids, *one.response_ids] for one in inputs["rollouts"]])
+        else:
+            seen.append(inputs["input_ids"].tolist())
+        losses.append(step(model, inputs, *others).detach())
+        return losses[-1]
+
+    trainer.training_step = recording
+    return seen
