@@ -508,8 +508,10 @@ def test_the_lists_of_parts_are_complete() -> None:
     assert all(f"`{name}`" in text for name in methods.names())
 
 
-def test_the_measured_run_of_the_gpu_page_is_that_of_its_file() -> None:
-    file = ROOT / "results" / "SmolLM2-135M-Instruct" / "minillm-d084fe5d" / "run.json"
+@pytest.mark.parametrize("run", ["minillm-d084fe5d", "h100/minillm-e54ace6a"])
+def test_the_measured_runs_of_the_gpu_page_are_those_of_their_files(run: str) -> None:
+    where, _, name = run.rpartition("/")
+    file = ROOT / "results" / where / "SmolLM2-135M-Instruct" / name / "run.json"
     record = json.loads(file.read_text("utf-8"))
     text = (ROOT / "docs" / "gpu.md").read_text("utf-8")
     for name, task in record["tasks"].items():

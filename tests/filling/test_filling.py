@@ -21,6 +21,7 @@ from kdbench.filling.fill import State, state_of, work_through
 from kdbench.filling.graph import Graph, Node, Places
 from kdbench.filling.spec import read_spec
 from kdbench.filling.table import fill, plan_lines
+from kdbench.filling.times import noted
 from kdbench.filling.view import View, last_line
 from kdbench.filling.work import Done, do, is_done, log_of
 from kdbench.toy.models import World
@@ -217,3 +218,11 @@ def test_a_mark_without_its_results_is_no_mark(graph: Graph) -> None:
     assert is_done(node)
     (graph.places.results / mark["run"] / "dolly.json").unlink()
     assert not is_done(node)
+
+
+def test_two_processes_fill_one_table_and_do_no_node_twice(file: Path, tmp_path: Path) -> None:
+    both = [start(file, tmp_path) for _ in range(2)]
+    assert [one.wait() for one in both] == [0, 0]
+    done = [(one.kind, one.what) for one in noted(tmp_path / "m")]
+    trainings = [("train", "kd"), ("train", "sft")]
+    assert sorted(done) == [*[("evaluate", "evaluate")] * 3, *trainings]
