@@ -80,7 +80,12 @@ def _losses(shape: str, precision: str, theirs: Sequence[float], ours: Sequence[
 
 
 def _ratio(
-    what: str, key: str, unit: str, trl: Sequence[Found], kdbench: Sequence[Found], aim: float | None
+    what: str,
+    key: str,
+    unit: str,
+    trl: Sequence[Found],
+    kdbench: Sequence[Found],
+    aim: float | None,
 ) -> Row:
     theirs, ours = (median(_values(side, key)) for side in (trl, kdbench))
     pairs = zip(trl, kdbench, strict=True)

@@ -86,7 +86,9 @@ def _ingredients(precision: str) -> Ingredients:
 
 def _of_one_length(examples: Sequence[Example], count: int) -> list[Example]:
     """The first rows that are long enough, cut to the greatest length that so many rows have."""
-    lengths = sorted((len(one.prompt_ids) + len(one.response_ids) for one in examples), reverse=True)
+    lengths = sorted(
+        (len(one.prompt_ids) + len(one.response_ids) for one in examples), reverse=True
+    )
     length = lengths[count - 1]
     long = [one for one in examples if len(one.prompt_ids) + len(one.response_ids) >= length]
     return [
