@@ -4,6 +4,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +179,7 @@ class _Watch(TrainerCallback):
     def seconds(self) -> list[float]:
         """Of each step after the warm-up."""
         ends = self._ends[WARM_UP - 1 :]
-        return [end - start for start, end in zip(ends, ends[1:], strict=False)]
+        return [end - start for start, end in pairwise(ends)]
 
 
 def _record(trainer: Trainer, losses: list[torch.Tensor]) -> list[list[list[int]]]:
