@@ -1,11 +1,11 @@
-"""How `kdbench score` grows with the documents: 100, 1,000 and 10,000, five texts each.
+"""How `kdbench score` and `table` grow: 100, 1,000 and 10,000 documents, five texts each.
 
 Documents are drawn from the toy corpus, texts are other documents' references: no model takes part.
-Two commands run as fresh processes: `score` of a file of texts, all metrics that need no model, and
-`score run=` of the run that it left, which reads and scores it again. Time is the process's wall
-time, memory its highest resident set, as the system counts it (Linux, macOS). Imports and the load
-of the task do not grow and are in both, so what one document more takes is said beside. A size is
-compared with a tenth of it.
+Three commands run as fresh processes: `score` of a file of texts, all metrics that need no model;
+`score run=` of the run that it left, which reads and scores it again; and the `table` of it. Time
+is the process's wall time, memory its highest resident set, as the system counts it (Linux, macOS).
+Imports and the load of the task do not grow and are in both, so what one document more takes is
+said beside. A size is compared with a tenth of it.
 """
 
 import json
@@ -46,13 +46,12 @@ class Cost:
 
 def run() -> Outcome:
     """Two rows for each command and step of size."""
-    costs: dict[str, dict[int, list[Cost]]] = {"score samples=": {}, "score run=": {}}
+    costs: dict[str, dict[int, list[Cost]]] = {}
     for _ in range(ROUNDS):
         for size in SIZES:
             with tempfile.TemporaryDirectory() as folder:
-                first, again = _score(Path(folder), size)
-            costs["score samples="].setdefault(size, []).append(first)
-            costs["score run="].setdefault(size, []).append(again)
+                for name, cost in _measure(Path(folder), size).items():
+                    costs.setdefault(name, {}).setdefault(size, []).append(cost)
     rows = tuple(row for name, by_size in costs.items() for row in _rows(name, by_size))
     return Outcome(f"toy corpus, {len(SEEDS)} seeds", rows)
 
@@ -88,14 +87,16 @@ def _spread(ratios: list[float]) -> str:
     return f"{min(ratios):.3g}–{max(ratios):.3g}, {len(ratios)} rounds"
 
 
-def _score(folder: Path, size: int) -> tuple[Cost, Cost]:
-    """A file of texts, and the run that it left."""
+def _measure(folder: Path, size: int) -> dict[str, Cost]:
+    """A file of texts, the run that it left, and the table of that."""
     _write(folder, size)
     texts, results = folder / "texts.jsonl", folder / "results"
     words = ["score", f"data={folder}"]
     first = _cost([*words, f"samples={texts}", "task=dolly", f"results={results}"])
     (run_file,) = results.glob("*/*/run.json")
-    return first, _cost([*words, f"run={run_file.parent}"])
+    again = _cost([*words, f"run={run_file.parent}"])
+    drawn = _cost(["table", f"results={results}", "tasks=dolly", f"out={folder / 'table.csv'}"])
+    return {"score samples=": first, "score run=": again, "table": drawn}
 
 
 def _write(folder: Path, size: int) -> None:
