@@ -54,8 +54,9 @@ def _ingredients(precision: str) -> Ingredients:
     """Of `kdbench train`: a constant rate, no dropout (TRL turns it off), next to no validation."""
     teacher = model()
     if REAL:
-        layers = AutoConfig.from_pretrained(teacher).num_hidden_layers
-        student = f"prune:teacher,layers={layers - max(1, layers // 3)}"
+        whole = AutoConfig.from_pretrained(teacher).num_hidden_layers
+        layers = os.environ.get("KDBENCH_BENCH_LAYERS", whole - max(1, whole // 3))
+        student = f"prune:teacher,layers={layers}"
     else:
         student = str(world().student)
     return Ingredients(
