@@ -27,4 +27,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
+    """With the peers of the extra `bench`; without names, the benchmarks that need none."""
+    pip = (sys.executable, "-m", "pip", "install", "--quiet", "-c", "constraints.txt")
+    session.run(*pip, "-e", ".[bench]")
     session.run(sys.executable, "-m", "benchmarks", *session.posargs)

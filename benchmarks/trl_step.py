@@ -4,7 +4,7 @@ Both train the same student with the same teacher on the same token ids in the s
 rows (off-policy: no response is sampled), all cut to one length, so that neither pads. Equal are
 also the divergence (teacher's share 0.5), AdamW, learning rate, clipping, the precision, and that
 nothing is recomputed but the chunks of kdbench's loss. The student is the teacher without a middle
-block, a third of its layers; in the toy world it is the toy student.
+block, a third of its layers (or with KDBENCH_BENCH_LAYERS); in the toy world the toy student.
 
 A step lasts from the end of the one before it to its own end, data and optimiser included. Each
 side and precision runs in fresh processes, in turns; `ExtraMemory` is taken from the beginning of
@@ -37,8 +37,9 @@ Found = Mapping[str, Any]  # what a process printed
 def run() -> Outcome:
     """Losses, seconds of a step and extra peak memory in both precisions."""
     rows = [row for precision in PRECISIONS for row in _compare(precision)]
-    real = "KDBENCH_BENCH_MODEL" in os.environ
-    student = "itself without a middle block" if real else "toy student"
+    real, layers = "KDBENCH_BENCH_MODEL" in os.environ, os.environ.get("KDBENCH_BENCH_LAYERS")
+    pruned = f"{layers} of its layers" if layers else "itself without a middle block"
+    student = pruned if real else "toy student"
     on = f"{model_title()} to {student}, {data_title()}, trl {version('trl')}"
     return Outcome(on, tuple(rows), gpu())
 
@@ -80,7 +81,12 @@ def _losses(shape: str, precision: str, theirs: Sequence[float], ours: Sequence[
 
 
 def _ratio(
-    what: str, key: str, unit: str, trl: Sequence[Found], kdbench: Sequence[Found], aim: float | None
+    what: str,
+    key: str,
+    unit: str,
+    trl: Sequence[Found],
+    kdbench: Sequence[Found],
+    aim: float | None,
 ) -> Row:
     theirs, ours = (median(_values(side, key)) for side in (trl, kdbench))
     pairs = zip(trl, kdbench, strict=True)

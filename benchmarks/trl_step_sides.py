@@ -4,6 +4,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,9 @@ def _ingredients(precision: str) -> Ingredients:
     """Of `kdbench train`: a constant rate, no dropout (TRL turns it off), next to no validation."""
     teacher = model()
     if REAL:
-        layers = AutoConfig.from_pretrained(teacher).num_hidden_layers
-        student = f"prune:teacher,layers={layers - max(1, layers // 3)}"
+        whole = AutoConfig.from_pretrained(teacher).num_hidden_layers
+        layers = os.environ.get("KDBENCH_BENCH_LAYERS", whole - max(1, whole // 3))
+        student = f"prune:teacher,layers={layers}"
     else:
         student = str(world().student)
     return Ingredients(
@@ -86,7 +88,9 @@ def _ingredients(precision: str) -> Ingredients:
 
 def _of_one_length(examples: Sequence[Example], count: int) -> list[Example]:
     """The first rows that are long enough, cut to the greatest length that so many rows have."""
-    lengths = sorted((len(one.prompt_ids) + len(one.response_ids) for one in examples), reverse=True)
+    lengths = sorted(
+        (len(one.prompt_ids) + len(one.response_ids) for one in examples), reverse=True
+    )
     length = lengths[count - 1]
     long = [one for one in examples if len(one.prompt_ids) + len(one.response_ids) >= length]
     return [
@@ -176,7 +180,7 @@ class _Watch(TrainerCallback):
     def seconds(self) -> list[float]:
         """Of each step after the warm-up."""
         ends = self._ends[WARM_UP - 1 :]
-        return [end - start for start, end in zip(ends, ends[1:], strict=False)]
+        return [end - start for start, end in pairwise(ends)]
 
 
 def _record(trainer: Trainer, losses: list[torch.Tensor]) -> list[list[list[int]]]:

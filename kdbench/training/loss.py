@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from kdbench.training.objective import Chunk, Plan, StepObjective, Term
+from kdbench.training.objective import Chunk, Objective, Plan, StepObjective, Term
 from kdbench.views.rollout import Batch
 from kdbench.views.view import View, chunk_length
 
@@ -154,6 +154,8 @@ class _Work:
         """Each diagnostic's sum over the positions, and their number."""
         import torch
 
+        if type(term.objective).diagnostics is Objective.diagnostics:
+            return {}
         plan, sums = self._plan(term), dict[str, torch.Tensor]()
         with torch.no_grad():
             for part in self._chunks(places):

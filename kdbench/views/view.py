@@ -123,12 +123,17 @@ class ModelView:
 
     def _last_hidden(self, ids: "torch.Tensor") -> "torch.Tensor":
         """Through the model as it is called, so that wrappers do their part."""
+        import torch
+
         seen: list[torch.Tensor] = []
         handle = self._bare.get_decoder().register_forward_hook(
             lambda _, __, output: seen.append(output[0])
         )
         try:
-            extra = {"logits_to_keep": 1} if self._few_logits else {}
+            # An index and not a number: a slice of a frozen model's states is not contiguous, and
+            # torch then copies the head's weights once for each row of the batch.
+            one = torch.zeros(1, dtype=torch.long, device=ids.device)
+            extra = {"logits_to_keep": one} if self._few_logits else {}
             with self._autocast():
                 self.model(input_ids=ids, use_cache=False, **extra)
         finally:

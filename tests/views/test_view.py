@@ -103,6 +103,18 @@ def test_padding_on_the_right_does_not_change_states(family: str) -> None:
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_head_of_a_frozen_model_never_sees_a_slice(family: str) -> None:
+    # torch copies the weights for each row to multiply a slice with them
+    model = make(family).requires_grad_(False)
+    seen: list[torch.Tensor] = []
+    model.get_output_embeddings().register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    with torch.no_grad():
+        ModelView(model, V).states(Batch(ROWS))
+    assert seen
+    assert all(one.is_contiguous() for one in seen)
+
+
 def test_the_gradient_is_that_of_the_whole_model() -> None:
     model = make("gemma2")
     view = ModelView(model, V)
