@@ -127,6 +127,15 @@ def load_tasks(
     return tasks
 
 
+def task_definition(word: str) -> str:
+    """SHA-256 of the files that define what a word of `tasks=` names.
+
+    Raises:
+        InputError: no such task or file.
+    """
+    return _sha256([_definition(path) for _, path in _find(word)])
+
+
 def _find(word: str) -> list[tuple[str | None, Path]]:
     known = known_tasks()
     if word in known:

@@ -182,7 +182,7 @@ def _by_seed(side: Side, task: str, metric: str) -> np.ndarray:
     if scores is None or scores.shape[1] < 2 or len(scores) < 2 or np.isnan(scores).any():
         raise InputError(
             f"{side.label}: needs samples with {metric} of '{task}' for two seeds or more, to tell "
-            "the noise of sampling from the prompts"
+            "the noise of sampling from the prompts (samples/ is not committed)"
         )
     return scores
 

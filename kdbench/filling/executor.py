@@ -3,7 +3,6 @@
 import os
 from abc import ABC, abstractmethod
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -36,6 +35,8 @@ class Executor(ABC):
 class LocalExecutor(Executor):
     """Worker processes on this machine; each imports torch once and shares the cores.
 
+    Each worker has a pool of its own: one that is killed, perhaps for memory, fails its own node.
+
     Args:
         workers: nodes side by side.
         models: the folder of checkpoints and logs.
@@ -43,40 +44,51 @@ class LocalExecutor(Executor):
 
     def __init__(self, workers: int, models: Path):
         self.slots, self._models = workers, models
-        self._running: dict[Future[Done], Node] = {}
-        self._pool = self._new_pool()
-
-    def _new_pool(self) -> ProcessPoolExecutor:
-        threads = max(1, (os.cpu_count() or 1) // self.slots)
-        return ProcessPoolExecutor(
-            self.slots, get_context("spawn"), _begin_worker, (os.getpid(), threads)
-        )
+        self._running: dict[Future[Done], tuple[Node, ProcessPoolExecutor]] = {}
+        self._idle: list[ProcessPoolExecutor] = []
 
     def submit(self, node: Node) -> None:
         """Begin a node."""
-        try:
-            future = self._pool.submit(do, node, self._models)
-        except BrokenProcessPool:  # a worker was killed, perhaps for memory
-            self._pool = self._new_pool()
-            future = self._pool.submit(do, node, self._models)
-        self._running[future] = node
+        pool = self._idle.pop() if self._idle else self._new_pool()
+        self._running[pool.submit(do, node, self._models)] = node, pool
+
+    def _new_pool(self) -> ProcessPoolExecutor:
+        threads = max(1, _cores() // self.slots)
+        return ProcessPoolExecutor(1, get_context("spawn"), _begin_worker, (os.getpid(), threads))
 
     def finished(self, timeout: float) -> list[Done]:
         """The nodes that have ended; a worker that died has failed its node."""
         done, _ = wait(self._running, timeout, FIRST_COMPLETED)
-        return [self._outcome(future, self._running.pop(future)) for future in done]
+        dead = {one for one, (_, pool) in self._running.items() if not _is_alive(pool)}
+        return [self._outcome(future) for future in done | dead]
 
-    def _outcome(self, future: "Future[Done]", node: Node) -> Done:
-        error = future.exception()
-        if error is None:
+    def _outcome(self, future: "Future[Done]") -> Done:
+        node, pool = self._running.pop(future)
+        if future.done() and future.exception() is None:
+            self._idle.append(pool)
             return future.result()
-        return Done(node.key, f"its process died ({type(error).__name__})", 0.0, True)
+        pool.shutdown(wait=False, cancel_futures=True)
+        return Done(node.key, "its process died, perhaps for want of memory", 0.0, True)
 
     def close(self) -> None:
         """Stop the workers."""
-        for process in list((self._pool._processes or {}).values()):
-            process.terminate()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        for _, pool in self._running.values():
+            for process in (pool._processes or {}).values():
+                process.terminate()
+            pool.shutdown(wait=False, cancel_futures=True)
+        for pool in self._idle:
+            pool.shutdown()
+
+
+def _is_alive(pool: ProcessPoolExecutor) -> bool:
+    return all(process.is_alive() for process in (pool._processes or {}).values())
+
+
+def _cores() -> int:
+    """That this process may use, less if OMP_NUM_THREADS says so."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return min(cores, int(os.environ.get("OMP_NUM_THREADS") or cores))
 
 
 def _begin_worker(parent: int, threads: int) -> None:

@@ -20,6 +20,7 @@ from kdbench.errors import InputError
 from kdbench.filling.spec import Entry, TableSpec
 from kdbench.metrics import compares_with_teacher, make_metrics, make_teacher_metrics
 from kdbench.recipe import Recipe, make_recipe
+from kdbench.task import task_definition
 from kdbench.training.ingredients import NO_PART
 
 TEACHER, STUDENT = "Teacher", "Student"
@@ -72,7 +73,7 @@ class Places:
     Attributes:
         models: folder of checkpoints, logs and marks.
         results: folder of results.
-        data: folder of the data sets; None is KDBENCH_DATA, else the hub.
+        data: folder of the data sets; None is the hub.
     """
 
     models: Path
@@ -217,6 +218,7 @@ class Graph:
             "settings": _chosen(settings, _NO_PART_OF_EVALUATION),
             "needs": [one.fingerprint for one in needs],
             "metrics": sorted([one.name, one.version] for one in measured),
+            "tasks": [task_definition(task) for task in settings.tasks],
             "data": self._files("*/test.jsonl*"),
         }
         fingerprint = _digest(content)

@@ -1,18 +1,21 @@
 """`kdbench fill`: the plan, the work, the drawn table."""
 
+import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kdbench.config import FillSettings, TableSettings, build
+from kdbench.errors import InputError
 from kdbench.files import put_text
 from kdbench.filling.executor import LocalExecutor
 from kdbench.filling.fill import State, state_of, work_through
-from kdbench.filling.graph import Graph, Node, Places
+from kdbench.filling.graph import Graph, Places
 from kdbench.filling.spec import TableSpec, find_spec, read_spec
 from kdbench.filling.times import in_words, noted, seconds_of
 from kdbench.filling.view import View, last_line
-from kdbench.filling.work import log_of
+from kdbench.filling.work import log_of, read_mark
+from kdbench.stored import StoredRun, stored_runs
 from kdbench.tables import build_table
 from kdbench.tables.write import whole_file
 
@@ -50,10 +53,14 @@ def fill(settings: FillSettings) -> Filled:
 
 
 def _places(settings: FillSettings, spec: TableSpec, name: str) -> Places:
+    named = os.environ.get("KDBENCH_DATA")
+    data = settings.data or spec.data or (Path(named) if named else None)
+    if data is not None and not data.is_dir():
+        raise InputError(f"data={data}: no such folder")
     return Places(
         settings.models or spec.models or Path("runs") / name,
         settings.results or spec.results or Path("results") / name,
-        settings.data or spec.data,
+        data,
     )
 
 
@@ -65,8 +72,9 @@ def plan_lines(graph: Graph, workers: int = 1) -> Iterator[str]:
         key: seconds_of(graph.nodes[key], took, last_line(log_of(graph.nodes[key], models)))
         for key in state.wanted
     }
-    done = len(graph.nodes) - len(state.wanted)
-    yield f"{graph.spec.title}: {done} of {len(graph.nodes)} done, {len(times)} missing"
+    unneeded = len(graph.nodes) - len(state.done | state.wanted)
+    counts = f"{len(state.done)} of {len(graph.nodes)} done, {len(times)} missing"
+    yield f"{graph.spec.title}: {counts}{f', {unneeded} unneeded' if unneeded else ''}"
     width = max(map(len, graph.nodes))
     for key, node in graph.nodes.items():
         word = "missing" if key in times else "done" if key in state.done else "unneeded"
@@ -92,8 +100,17 @@ def _time_in_all(times: Mapping[str, float | None], workers: int) -> Iterator[st
         yield f"? for {len(times) - len(known)}: nothing like it was done here for this table yet"
 
 
-def _there(row: Node, state: State) -> bool:
-    return f"evaluate {row.label}" in state.done
+def _runs(graph: Graph, state: State) -> list[StoredRun]:
+    """The runs of the rows as they are now, in order; older ones of a row that changed are not."""
+    stored = {run.folder: run for run in stored_runs(graph.places.results)}
+    runs = []
+    for row in (graph.teacher, *graph.rows):
+        node = graph.nodes[f"evaluate {row.label}"]
+        if node.key in state.done:
+            run = stored[read_mark(node)["run"]]
+            named = {**run.record, "method": row.label, "setting": graph.setting}
+            runs.append(replace(run, record=named))
+    return runs
 
 
 def _drawn(graph: Graph, state: State) -> Filled:
@@ -103,20 +120,24 @@ def _drawn(graph: Graph, state: State) -> Filled:
         for key, reason in state.failed.items()
     ]
     lines += [f"not begun: {key}: needs {why}\n" for key, why in state.blocked(graph.nodes).items()]
-    if not any(key in state.done for key, node in graph.nodes.items() if node.kind == "evaluate"):
+    runs = _runs(graph, state)
+    if not runs:
         return Filled("".join(lines), state.failed)
+    found = dict.fromkeys(task for run in runs for task in run.results)
+    tasks = [task for task in spec.tasks if task in found]  # those of files by their own names
     table = build_table(
         build(
             TableSettings,
             {
                 "results": places.results,
-                "tasks": spec.tasks,
+                "tasks": [*tasks, *(task for task in found if task not in tasks)],
                 "columns": spec.columns,
-                "rows": [row.label for row in (graph.teacher, *graph.rows) if _there(row, state)],
+                "rows": [run.label for run in runs],
                 "settings": ("measured", *spec.published),
                 "published": "verified" if spec.published else "none",
             },
-        )
+        ),
+        runs,
     )
     file = places.results / "TABLE.md"
     put_text(file, whole_file(file, "md", table.render("md")))

@@ -41,7 +41,7 @@ class Took:
 def note(models: Path, node: Node, seconds: float) -> None:
     """Write down what a node took that was done from its beginning."""
     amount = amount_of(node)
-    if amount is None:
+    if not amount:
         return
     line = json.dumps(vars(Took(node.kind, _what(node), amount, round(seconds, 3))))
     with _file(models).open("a", encoding="utf-8") as file:
@@ -65,7 +65,7 @@ def seconds_of(node: Node, took: Sequence[Took], log: str = "") -> float | None:
         log: the last line of its own log.
     """
     left = _LEFT.search(log)
-    if left and _is_half_trained(node):
+    if left and is_half_trained(node):
         return float(left[1])
     alike = [one for one in took if one.kind == node.kind]
     alike = [one for one in alike if one.what == _what(node)] or alike
@@ -75,7 +75,8 @@ def seconds_of(node: Node, took: Sequence[Took], log: str = "") -> float | None:
     return amount * mean(one.seconds / one.amount for one in alike)
 
 
-def _is_half_trained(node: Node) -> bool:
+def is_half_trained(node: Node) -> bool:
+    """Whether a training has left a state to go on from."""
     return node.kind == "train" and node.place.with_name(f"{node.place.name}.unfinished").exists()
 
 
@@ -94,7 +95,9 @@ def _rows(recipe: Recipe) -> int | None:
     if settings.data is None:
         return None
     rows = _lines(settings.data / settings.train_set, "train.jsonl")
-    return rows and int((settings.epochs or 1) * min(rows, settings.limit or rows))
+    if rows is None:
+        return None
+    return max(1, int((settings.epochs or 1) * min(rows, settings.limit or rows)))
 
 
 def _responses(settings: EvalSettings) -> int | None:

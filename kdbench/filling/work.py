@@ -5,6 +5,7 @@ the lock later finds it done.
 """
 
 import contextlib
+import hashlib
 import os
 import sys
 import threading
@@ -13,6 +14,7 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
@@ -20,7 +22,7 @@ from kdbench.config import EvalSettings
 from kdbench.errors import InputError
 from kdbench.files import SCHEMA, read_json, write_json
 from kdbench.filling.graph import Node
-from kdbench.filling.times import note
+from kdbench.filling.times import amount_of, is_half_trained, note
 from kdbench.recipe import Recipe
 
 _SECONDS_BETWEEN_LOOKS = 1.0
@@ -51,14 +53,26 @@ def is_done(node: Node) -> bool:
         return node.place.exists()
     if not node.place.exists():
         return False
-    mark = read_json(node.place)
+    mark = read_mark(node)
     run = node.place.parent.parent / mark["run"]
-    return all((run / f"{task}.json").exists() for task in mark["tasks"])
+    return all(_sha256(run / f"{task}.json") == known for task, known in mark["tasks"].items())
+
+
+def read_mark(node: Node) -> dict[str, Any]:
+    """What an evaluation left: the run's folder below the results, and each task's SHA-256.
+
+    The hash, for a run's files change when the run is measured beside another teacher.
+    """
+    return read_json(node.place)
+
+
+def _sha256(file: Path) -> str | None:
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else None
 
 
 def log_of(node: Node, models: Path) -> Path:
     """The node's log."""
-    return models / "logs" / f"{node.kind}-{node.place.stem}.log"
+    return models / "logs" / f"{node.kind}-{node.place.name.removesuffix('.json')}.log"
 
 
 def do(node: Node, models: Path) -> Done:
@@ -69,39 +83,41 @@ def do(node: Node, models: Path) -> Done:
     error, fresh = None, False
     with FileLock(log.with_suffix(".lock")), _into(log):
         if not is_done(node):
-            fresh, from_its_beginning = True, log.stat().st_size == 0
-            begun = time.monotonic()
-            error = _attempt(node)
-            if error is None and from_its_beginning:
+            fresh, begun = True, time.monotonic()
+            error, whole = _attempt(node)
+            if whole:
                 note(models, node, time.monotonic() - begun)
     return Done(node.key, error, time.monotonic() - start, fresh)
 
 
-def _attempt(node: Node) -> str | None:
+def _attempt(node: Node) -> tuple[str | None, bool]:
+    """What went wrong, and whether the node was done from its beginning to its end."""
     try:
-        _run(node)
+        return None, _run(node)
     except InputError as error:
-        return str(error)
+        return str(error), False
     except Exception as error:  # noqa: BLE001 - a node may fail in any way; the others go on
         traceback.print_exc()
-        return f"{type(error).__name__}: {error}".splitlines()[0]
-    return None
+        return f"{type(error).__name__}: {error}".splitlines()[0], False
 
 
-def _run(node: Node) -> None:
+def _run(node: Node) -> bool:
     if isinstance(node.work, Recipe):
         from kdbench.distillation import train
 
+        begun = is_half_trained(node)
         train(node.work)
-    elif isinstance(node.work, EvalSettings):
+        return not begun
+    if isinstance(node.work, EvalSettings):
         from kdbench.evaluation import evaluate
 
         evaluation = evaluate(node.work)
-        missing = [task for task in node.work.tasks if task not in evaluation.results]
-        assert not missing  # noqa: S101 - without shard= no task is left out
         run = evaluation.run.relative_to(node.work.results).as_posix()
-        mark = {"run": run, "tasks": sorted(evaluation.results)}
+        tasks = {task: _sha256(evaluation.run / f"{task}.json") for task in evaluation.results}
+        mark = {"run": run, "tasks": tasks}
         write_json(node.place, {"schema": SCHEMA, "fingerprint": node.fingerprint, **mark})
+        return evaluation.generated == amount_of(node)
+    return False
 
 
 @contextlib.contextmanager

@@ -30,7 +30,8 @@ class PlacedDecoding:
         self._model, self._vocabulary = model, vocabulary
         places = min(places, len(prompts))
         self._queue = Queue(model, vocabulary, prompts, places)
-        self._columns = self._whole(max(map(len, prompts)) + room)
+        columns = max(map(len, prompts)) + room
+        self._columns, self._last = self._whole(columns), columns - 1
         # Of each place: tokens in the cache, for the host and for the device.
         self._lengths = np.zeros(places, dtype=np.int64)
         self._ends = torch.zeros(places, dtype=torch.long, device=model.device)
@@ -47,25 +48,23 @@ class PlacedDecoding:
         for part, filled, which in self._queue.prefilled(rows):
             at = torch.tensor([places[index] for index in part], device=self._ends.device)
             of = torch.tensor(which, device=self._ends.device)
-            states = list(filled.states())
             if self._cache is None:
-                self._make_cache(states, filled.logits)
-            for layer, (keys, values) in zip(self._cache.layers, states, strict=True):
+                self._make_cache(filled)
+            for layer, (keys, values) in zip(self._cache.layers, filled.states(), strict=True):
                 layer.put(at, keys[of], values[of])
             self.logits[at] = filled.logits[of]
             lengths = filled.mask.sum(-1)[of]
             self._ends[at] = lengths
             self._lengths[at.cpu().numpy()] = lengths.cpu().numpy()
 
-    def _make_cache(
-        self, states: Sequence[tuple[torch.Tensor, torch.Tensor]], logits: torch.Tensor
-    ) -> None:
+    def _make_cache(self, filled: Prefilled) -> None:
         places = len(self._lengths)
         self._cache = DynamicCache(config=self._model.config)
         self._cache.layers = [
-            PlacedLayer(keys, values, places, self._columns, self._ends) for keys, values in states
+            PlacedLayer(layer.keys, layer.values, places, self._columns, self._ends)
+            for layer in filled.cache.layers
         ]
-        self.logits = logits.new_empty(places, logits.shape[1])
+        self.logits = filled.logits.new_empty(places, filled.logits.shape[1])
 
     def advance(self, tokens: torch.Tensor) -> None:
         """Take each row's next token."""
@@ -84,8 +83,8 @@ class PlacedDecoding:
 
     def _move(self) -> None:
         """A row that has finished and waits stays in the last column: what it says is not read."""
-        self._lengths = np.minimum(self._lengths + 1, self._columns - 1)
-        self._ends.add_(1).clamp_(max=self._columns - 1)
+        self._lengths = np.minimum(self._lengths + 1, self._last)
+        self._ends.add_(1).clamp_(max=self._last)
 
     def keep(self, rows: torch.Tensor) -> None:
         """Go on with these rows only."""
@@ -126,6 +125,8 @@ class Queue:
             some = list(part)
             which = [self._numbers[rows[index]] % self._size for index in some]
             yield some, self._chunk(chunk), which
+        if rows[-1] == len(self._numbers) - 1:  # nobody waits
+            self._filled = None
 
     def _chunk(self, chunk: int) -> Prefilled:
         if self._filled is None or self._at != chunk:

@@ -64,7 +64,7 @@ class ReplayedDecoding(PlacedDecoding):
             use_cache=True,
             **last,
         )
-        self._ends.add_(1).clamp_(max=self._columns - 1)
+        self._ends.add_(1).clamp_(max=self._last)
         logits: torch.Tensor = output.logits[:, -1, : self._vocabulary]
         return logits
 
@@ -82,4 +82,5 @@ def can_replay(model: Any) -> bool:
         and getattr(model, "_can_compile_fullgraph", False)
         and model.config._attn_implementation == "sdpa"  # takes a mask as it is
         and can_place(model)
+        and not getattr(model.config, "alibi", False)  # computed from a mask of another shape
     )

@@ -16,13 +16,17 @@ from kdbench.tables.table import Table
 from kdbench.tables.ties import Ties
 
 
-def build_table(settings: TableSettings) -> Table:
+def build_table(settings: TableSettings, runs: Sequence[StoredRun] | None = None) -> Table:
     """The comparison table.
+
+    Args:
+        settings: what to show.
+        runs: of these; None means all of `results=`.
 
     Raises:
         InputError: unreadable results or baselines, an unknown group, or nothing to show.
     """
-    runs = list(stored_runs(settings.results))
+    runs = list(stored_runs(settings.results)) if runs is None else runs
     settings = settings.model_copy(update={"metric": headline(settings.metric, runs)})
     chosen = bool(settings.columns)
     columns = chosen_columns(settings, runs) if chosen else plain_columns(settings, runs)

@@ -15,11 +15,12 @@ import pytest
 import yaml
 
 from kdbench.config import FillSettings
+from kdbench.errors import InputError
 from kdbench.filling import work
-from kdbench.filling.executor import Executor
+from kdbench.filling.executor import Executor, LocalExecutor
 from kdbench.filling.fill import State, state_of, work_through
 from kdbench.filling.graph import Graph, Node, Places
-from kdbench.filling.spec import read_spec
+from kdbench.filling.spec import Entry, read_spec
 from kdbench.filling.table import fill, plan_lines
 from kdbench.filling.times import noted
 from kdbench.filling.view import View, last_line
@@ -226,3 +227,93 @@ def test_two_processes_fill_one_table_and_do_no_node_twice(file: Path, tmp_path:
     done = [(one.kind, one.what) for one in noted(tmp_path / "m")]
     trainings = [("train", "kd"), ("train", "sft")]
     assert sorted(done) == [*[("evaluate", "evaluate")] * 3, *trainings]
+
+
+def test_a_table_that_went_to_another_teacher_and_back_has_its_own_numbers(
+    graph: Graph, world: World
+) -> None:
+    """Both teachers' metrics stand in the same files, of which a mark remembers the content."""
+    worked(graph)
+    before = contents(graph.places.results)
+    other = Entry(label="Teacher", checkpoint=str(world.student))
+    changed = Graph(graph.spec.model_copy(update={"teacher": other}), graph.places)
+    assert worked(changed)[1] == {}
+    assert "evaluate SFT" in worked(graph)[0]
+    after = contents(graph.places.results)
+    assert {key: after[key] for key in before} == before
+
+
+def test_a_changed_row_is_drawn_alone_under_the_titles_of_now(file: Path, tmp_path: Path) -> None:
+    places = {"models": tmp_path / "m", "results": tmp_path / "r", "device": "cpu"}
+    first = fill(FillSettings(table=str(file), **places))
+    assert "a table, protocol" in first.text
+    changes = {"title": "another", "train.steps": "1"}
+    text = fill(FillSettings(table=str(file), changes=changes, **places)).text
+    assert "another, protocol" in text
+    assert "a table, protocol" not in text
+    assert [text.count(f"  {label} ") for label in ("Teacher", "SFT", "KD")] == [1, 1, 1]
+
+
+def test_a_table_of_a_task_file(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "capitals.jsonl").write_text('{"q": "France?", "a": "Paris"}\n')
+    task = tmp_path / "capitals.yaml"
+    task.write_text(
+        "task: capitals\ndataset_path: json\noutput_type: generate_until\ntest_split: test\n"
+        f"dataset_kwargs: {{data_files: {{test: {tmp_path / 'capitals.jsonl'}}}}}\n"
+        "doc_to_text: '{{q}}'\ndoc_to_target: '{{a}}'\ngeneration_kwargs: {until: []}\n"
+        "metadata: {version: 1.0}\n"
+    )
+    values = yaml.safe_load(file.read_text())
+    values |= {"tasks": [str(task)], "rows": values["rows"][:1]}
+    values |= {"columns": ["capitals", "acceptance"]}
+    file.write_text(yaml.safe_dump(values))
+    settings = FillSettings(table=str(file), models=tmp_path / "m", results=tmp_path / "r")
+    filled = fill(settings)
+    assert filled.failed == {}
+    assert "capitals" in filled.text
+    before = Graph(read_spec(file), Places(tmp_path / "m", tmp_path / "r", None))
+    task.write_text(task.read_text().replace("{{q}}", "Q: {{q}}"))
+    after = Graph(read_spec(file), Places(tmp_path / "m", tmp_path / "r", None))
+    key = "evaluate SFT"
+    assert before.nodes[key].fingerprint != after.nodes[key].fingerprint
+
+
+def test_logs_of_labels_with_dots_are_apart(graph: Graph) -> None:
+    node = graph.nodes["train KD"]
+    places = [graph.places.models / name for name in ("KD-w0.5-1a", "KD-w0.9-1a")]
+    logs = [log_of(replace(node, place=place), graph.places.models).name for place in places]
+    assert logs == ["train-KD-w0.5-1a.log", "train-KD-w0.9-1a.log"]
+
+
+def test_a_worker_that_is_killed_fails_its_own_node_alone(graph: Graph) -> None:
+    executor = LocalExecutor(2, graph.places.models)
+    nodes = [graph.nodes["train SFT"], graph.nodes["train KD"]]
+    try:
+        for node in nodes:
+            executor.submit(node)
+        (_, pool), _ = executor._running.values()
+        (process,) = pool._processes.values()
+        os.kill(process.pid, signal.SIGKILL)
+        ended: list[Done] = []
+        while len(ended) < 2:
+            ended += executor.finished(1.0)
+    finally:
+        executor.close()
+    errors = {one.node: one.error for one in ended}
+    assert errors["train KD"] is None
+    assert "its process died" in str(errors["train SFT"])
+
+
+def test_the_data_folder_of_the_environment_counts(
+    file: Path, tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = yaml.safe_load(file.read_text())
+    del values["data"]
+    file.write_text(yaml.safe_dump(values))
+    settings = FillSettings(table=str(file), models=tmp_path / "m", plan=True)
+    monkeypatch.setenv("KDBENCH_DATA", str(tmp_path / "nowhere"))
+    with pytest.raises(InputError, match=r"^data=.*nowhere: no such folder$"):
+        fill(settings)
+    monkeypatch.setenv("KDBENCH_DATA", str(world.data))
+    given = settings.model_copy(update={"data": world.data})
+    assert fill(settings).text == fill(given).text
