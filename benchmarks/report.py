@@ -15,8 +15,8 @@ _INTRO = """# Benchmarks
 
 Made by `python -m benchmarks --write`. Peer and kdbench run in turns (A B A B …) in one process or
 one loop of fresh processes; times are medians. Ratio: peer's time over kdbench's, so above 1
-kdbench is the faster one. Spread: least and greatest ratio of a single round. How to run them, and why
-some targets are missed: [README](README.md).
+kdbench is the faster one. Spread: least and greatest ratio of a single round. How to run them, and
+why some targets are missed: [README](README.md).
 """
 
 
