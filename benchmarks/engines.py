@@ -22,15 +22,14 @@ from benchmarks.inputs import (
     model,
     model_title,
 )
+from benchmarks.quality import agree, in_words, rouge_of
 from benchmarks.report import Outcome, Row, target
 from benchmarks.timing import Timed, in_turns
 from kdbench.checkpoint import find_checkpoint
 from kdbench.generate import Backend, Options
 from kdbench.generate.choice import choose_backend
-from kdbench.metrics import Answer
-from kdbench.metrics.rouge import RougeL
-from kdbench.protocol import Protocol, get_protocol, postprocess
-from kdbench.statistics import Estimate, estimate
+from kdbench.protocol import Protocol, get_protocol
+from kdbench.statistics import Estimate
 from kdbench.task import Document
 
 ROUNDS = 2
@@ -83,7 +82,7 @@ def _compare(
     loaded["vllm"].stop()
     title = f"{dtype}, {word}"
     yield _speed(title, timed, batch, start)
-    yield _quality(title, {name: _score(documents, each) for name, each in texts.items()})
+    yield _quality(title, {name: rouge_of(documents, each) for name, each in texts.items()})
     yield _equal(title, texts, target_share=EQUAL_IN_FLOAT32 if title == "float32, greedy" else 0)
 
 
@@ -113,9 +112,9 @@ def _speed(title: str, timed: Timed, samples: int, start: Mapping[str, float]) -
 
 def _quality(title: str, scores: Mapping[str, Estimate]) -> Row:
     hf, vllm = scores["hf"], scores["vllm"]
-    inside = _inside(hf, vllm) and _inside(vllm, hf)
+    inside = agree(hf, vllm)
     met = target("inside each other's interval", inside)
-    return Row(f"{title}: ROUGE-L", _interval(hf), _interval(vllm), target=met)
+    return Row(f"{title}: ROUGE-L", in_words(hf), in_words(vllm), target=met)
 
 
 def _equal(title: str, texts: Mapping[str, Texts], target_share: float) -> Row:
@@ -128,25 +127,3 @@ def _equal(title: str, texts: Mapping[str, Texts], target_share: float) -> Row:
     met = equal / len(pairs) >= target_share
     aim = target(f"≥ {target_share:.0%}", met) if target_share else ""
     return Row(f"{title}: equal texts", "", f"{equal}/{len(pairs)}", target=aim)
-
-
-def _interval(one: Estimate) -> str:
-    return f"{one.value:.2f} [{one.ci_low:.2f}, {one.ci_high:.2f}]"
-
-
-def _inside(one: Estimate, other: Estimate) -> bool:
-    return float(other.ci_low or 0) <= float(one.value or 0) <= float(other.ci_high or 0)
-
-
-def _score(documents: Sequence[Document], texts: Texts) -> Estimate:
-    metric = RougeL()
-    seeds = range(len(next(iter(texts.values()))))
-    return estimate(
-        {
-            seed: [
-                metric.score(Answer(postprocess(texts[one.id][seed]), one.references))
-                for one in documents
-            ]
-            for seed in seeds
-        }
-    )

@@ -11,7 +11,7 @@ beside kdbench at the number of documents. lm-eval cuts a longer prompt on the l
 right. Mean ROUGE-L must be inside the other's 95 % interval over prompts, both ways.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from benchmarks.device import device, gpu
 from benchmarks.generation_peers import (
@@ -24,16 +24,13 @@ from benchmarks.generation_peers import (
     together,
 )
 from benchmarks.inputs import answer, data_title, documents_wanted, dolly, model, model_title
+from benchmarks.quality import agree, in_words, rouge_of
 from benchmarks.report import Outcome, Row, target
 from benchmarks.timing import Timed, in_turns
 from kdbench.checkpoint import find_checkpoint
 from kdbench.generate import Options
 from kdbench.generate.hf import HFBackend
-from kdbench.metrics import Answer
-from kdbench.metrics.rouge import RougeL
-from kdbench.protocol import postprocess
-from kdbench.statistics import Estimate, estimate
-from kdbench.task import Document
+from kdbench.statistics import Estimate
 
 ROUNDS = 3
 FASTER = 2.5
@@ -61,7 +58,7 @@ def run() -> Outcome:
         return lambda: texts.update({name: makers[name]()})
 
     timed = in_turns({name: keeping(name) for name in makers}, ROUNDS)
-    scores = {name: _score(documents, each) for name, each in texts.items()}
+    scores = {name: rouge_of(documents, each) for name, each in texts.items()}
     pairs = (
         ("lm-eval hf, five passes", few, few, True),
         ("lm-eval hf, repeats", many, many, True),
@@ -89,27 +86,6 @@ def _speed(timed: Timed, name: str, batch: int, mine: int, samples: int, aim: bo
 
 def _quality(scores: Mapping[str, Estimate], name: str, ours: str) -> Row:
     a, b = scores[name], scores[ours]
-    inside = _inside(a, b) and _inside(b, a)
+    inside = agree(a, b)
     met = target("inside each other's interval", inside)
-    return Row(f"ROUGE-L of {name}", _interval(a), _interval(b), target=met)
-
-
-def _interval(one: Estimate) -> str:
-    return f"{one.value:.2f} [{one.ci_low:.2f}, {one.ci_high:.2f}]"
-
-
-def _inside(one: Estimate, other: Estimate) -> bool:
-    return float(other.ci_low or 0) <= float(one.value or 0) <= float(other.ci_high or 0)
-
-
-def _score(documents: Sequence[Document], texts: Texts) -> Estimate:
-    metric = RougeL()
-    return estimate(
-        {
-            seed: [
-                metric.score(Answer(postprocess(texts[one.id][index]), one.references))
-                for one in documents
-            ]
-            for index, seed in enumerate(SEEDS)
-        }
-    )
+    return Row(f"ROUGE-L of {name}", in_words(a), in_words(b), target=met)

@@ -3,15 +3,15 @@
 Every verb's keys are the fields of its settings; nothing heavy is imported before a verb runs.
 """
 
-import importlib
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 
 import typer
 
 from kdbench.errors import InputError
+from kdbench.help import first_line, help_lines, plain
 
 EXIT_STALE, EXIT_INPUT, EXIT_FAILED, EXIT_INTERRUPTED = 1, 2, 3, 130
 
@@ -28,10 +28,6 @@ app = typer.Typer(
 Verb = Callable[[list[str]], int | None]
 
 
-def _first_line(text: str | None) -> str:
-    return (text or "").partition("\n")[0]
-
-
 def verb(name: str, settings: str | None = None) -> Callable[[Verb], Verb]:
     """Make a function a verb.
 
@@ -45,13 +41,12 @@ def verb(name: str, settings: str | None = None) -> Callable[[Verb], Verb]:
         def command(context: typer.Context) -> None:
             if {"--help", "-h"} & set(context.args):
                 words = [word for word in context.args if word not in ("--help", "-h")]
-                _print_help(name, run.__doc__ or "", settings, words)
-                return
+                raise typer.Exit(_guarded(_telling(name, run.__doc__ or "", settings), words))
             raise typer.Exit(_guarded(run, context.args))
 
         app.command(
             name,
-            help=_first_line(run.__doc__),
+            help=first_line(run.__doc__),
             context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
             add_help_option=False,
         )(command)
@@ -227,7 +222,7 @@ def _metrics(arguments: list[str]) -> None:
     parts = [metrics.get(name) for name in metrics.names()]
     better = {"higher": "higher is better", "lower": "lower is better", "none": ""}
     _print_rows(
-        (part.name, part.unit, better[part.direction], where(part), _first_line(part.__doc__))
+        (part.name, part.unit, better[part.direction], where(part), first_line(part.__doc__))
         for part in parts
     )
 
@@ -240,7 +235,7 @@ def _methods(arguments: list[str]) -> None:
     _no_arguments(arguments)
     for name in methods.names():
         method = methods.get(name)
-        _say(f"{name}  {_first_line(method.__doc__)}")
+        _say(f"{name}  {first_line(method.__doc__)}")
         _print_rows([("", word, text) for word, text in method().describe().items()])
 
 
@@ -250,7 +245,7 @@ def _backends(arguments: list[str]) -> None:
     from kdbench.generate import backends
 
     _no_arguments(arguments)
-    _print_rows((name, _first_line(backends.get(name).__doc__)) for name in backends.names())
+    _print_rows((name, first_line(backends.get(name).__doc__)) for name in backends.names())
 
 
 @verb("protocols")
@@ -261,7 +256,7 @@ def _protocols(arguments: list[str]) -> None:
     _no_arguments(arguments)
     for protocol in PROTOCOLS.values():
         fields = {key: value for key, value in protocol.as_dict().items() if key != "name"}
-        words = (f"{key}={_word(value)}" for key, value in fields.items())
+        words = (f"{key}={plain(value)}" for key, value in fields.items())
         _say(f"{protocol.name}: {' '.join(words)}")
 
 
@@ -290,47 +285,12 @@ def _complain(line: str, code: int) -> int:
     return code
 
 
-def _print_help(name: str, summary: str, settings: str | None, words: list[str]) -> None:
-    _say(f"kdbench {name} key=value …\n\n{summary}\n")
-    if settings is None:
-        return
-    module, _, kind = settings.rpartition(":")
-    _print_keys(getattr(importlib.import_module(module or "kdbench.config"), kind))
-    _say(f"  {'config=':<24}YAML file of such keys; the command line goes first")
-    if name == "train":
-        _print_method_keys(words)
+def _telling(name: str, summary: str, settings: str | None) -> Verb:
+    def tell(words: list[str]) -> None:
+        for line in help_lines(name, summary, settings, words):
+            _say(line)
 
-
-def _print_keys(kind: Any) -> None:
-    for key, field in kind.model_fields.items():
-        silent = field.default in (None, ()) and not field.is_required()
-        default = "required" if field.is_required() else f"default {_word(field.default)}"
-        choices = "|".join(_choices(field.annotation))
-        words = [field.description, f"[{choices}]" if choices else "", f"({default})"]
-        _say(f"  {key + '=':<24}{' '.join(filter(None, words[: 2 if silent else 3]))}")
-
-
-def _choices(annotation: Any) -> list[str]:
-    """The words that a setting can be."""
-    found = get_args(annotation)
-    if get_origin(annotation) is Literal:
-        return [str(one) for one in found]
-    return [word for one in found if get_origin(one) is Literal for word in _choices(one)]
-
-
-def _print_method_keys(words: list[str]) -> None:
-    named = [word.partition("=")[2] for word in words if word.startswith("method=")]
-    if not named:
-        _say("\nA method has keys of its own: kdbench train method=NAME --help")
-        return
-    from kdbench.methods import methods
-
-    try:
-        kind = methods.get(named[0])
-    except InputError as error:
-        raise typer.Exit(_complain(str(error), EXIT_INPUT)) from None
-    _say(f"\nmethod={named[0]}: {_first_line(kind.__doc__)}\n")
-    _print_keys(kind)
+    return tell
 
 
 def _print_rows(rows: Any) -> None:
@@ -343,12 +303,6 @@ def _print_rows(rows: Any) -> None:
 def _no_arguments(arguments: list[str]) -> None:
     if arguments:
         raise InputError(f"'{arguments[0]}': this verb takes no arguments")
-
-
-def _word(value: Any) -> str:
-    if value is None:
-        return "none"
-    return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
 def _say(line: str) -> None:

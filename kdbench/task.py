@@ -7,6 +7,7 @@ because lm-eval's seeds, repeats and error bars do not serve sampled evaluation.
 import hashlib
 import json
 import logging
+import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
@@ -100,6 +101,12 @@ def known_tasks() -> dict[str, Path]:
         if tasks.setdefault(entry.name, path) != path:
             raise InputError(f"two tasks are named '{entry.name}': rename one of them")
     return tasks
+
+
+def data_folder(given: Path | None) -> Path | None:
+    """The folder of the data sets: the given one, else KDBENCH_DATA; None is the hub."""
+    named = os.environ.get("KDBENCH_DATA")
+    return given or (Path(named) if named else None)
 
 
 def load_tasks(

@@ -1,6 +1,5 @@
 """`kdbench fill`: the plan, the work, the drawn table."""
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from kdbench.filling.work import log_of, read_mark
 from kdbench.stored import StoredRun, stored_runs
 from kdbench.tables import build_table
 from kdbench.tables.write import whole_file
+from kdbench.task import data_folder
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,7 @@ def fill(settings: FillSettings) -> Filled:
 
 
 def _places(settings: FillSettings, spec: TableSpec, name: str) -> Places:
-    named = os.environ.get("KDBENCH_DATA")
-    data = settings.data or spec.data or (Path(named) if named else None)
+    data = data_folder(settings.data or spec.data)
     if data is not None and not data.is_dir():
         raise InputError(f"data={data}: no such folder")
     return Places(

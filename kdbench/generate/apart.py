@@ -1,5 +1,7 @@
 """What backends share that generate in an engine of their own, apart from a transformers model."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -9,6 +11,23 @@ from kdbench.generate import Options, Prompt
 from kdbench.generate.folder import Folder
 from kdbench.generate.generator import check_fits, encode_prompt
 from kdbench.protocol import Protocol
+
+
+@contextmanager
+def engine_in_one_line(backend: str, what: str) -> Iterator[None]:
+    """Whatever an engine raises, as one line; its processes may say more on stderr.
+
+    Args:
+        backend: as the user names it.
+        what: went wrong.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise InputError(f"backend={backend}: {what}: {reason}") from error
 
 
 class ApartFromModel:

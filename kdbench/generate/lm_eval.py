@@ -12,18 +12,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from kdbench.checkpoint import Checkpoint, pick_device
-from kdbench.checkpoint import one_line as loading
+from kdbench.checkpoint import Checkpoint, one_line, pick_device
 from kdbench.errors import InputError
 from kdbench.generate import Facts, Options, Prompt, Row, Sample, backends
-from kdbench.generate.apart import ApartFromModel
+from kdbench.generate.apart import ApartFromModel, engine_in_one_line
 from kdbench.generate.generator import encode_prompt, prompt_text
 from kdbench.generate.lm_eval_models import (
     check_options,
     check_protocol,
     find_kind,
     generation_settings,
-    one_line,
 )
 from kdbench.generate.noise import step_keys
 from kdbench.protocol import Protocol
@@ -116,7 +114,7 @@ class LMEvalBackend(ApartFromModel):
         Raises:
             InputError: the model fails, or its server does.
         """
-        with one_line(self._kind.name, "no answer"):
+        with engine_in_one_line(f"lm_eval:{self._kind.name}", "no answer"):
             if self._kind.is_api:
                 yield from self._at_once(rows, until)
             elif self.protocol.temperature > 0:
@@ -193,7 +191,7 @@ class LMEvalBackend(ApartFromModel):
     def _lm(self) -> Any:
         """lm-eval's model; a model that was loaded for a forward pass goes first."""
         self.forget_model()
-        with one_line(self._kind.name, "does not load"):
+        with engine_in_one_line(f"lm_eval:{self._kind.name}", "does not load"):
             return self._kind.kind.create_from_arg_obj(self._arguments())
 
     def _arguments(self) -> dict[str, Any]:
@@ -231,5 +229,5 @@ def _tokenizer(folder: str | None) -> Any:
         return None
     from transformers import AutoTokenizer
 
-    with loading(Path(folder)):
+    with one_line(Path(folder)):
         return AutoTokenizer.from_pretrained(folder)

@@ -7,8 +7,7 @@ others (sglang, vllm, …)        model=     as seed_key= names it    no
 """
 
 import inspect
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -169,15 +168,3 @@ def generation_settings(
     if kind.is_hf:
         settings["no_repeat_ngram_size"] = protocol.no_repeat_ngram_size
     return settings
-
-
-@contextmanager
-def one_line(name: str, what: str) -> Iterator[None]:
-    """Whatever lm-eval's model raises, as one line."""
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
-        raise InputError(f"backend=lm_eval:{name}: {what}: {reason}") from error

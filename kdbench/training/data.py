@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Literal
 
 from kdbench.bundled import load_module
 from kdbench.errors import InputError
+from kdbench.task import data_folder
 from kdbench.views.rollout import Example
 
 Split = Literal["train", "valid"]
@@ -145,7 +145,7 @@ def _response(tokenizer: Any, text: str, ended: bool, room: int) -> tuple[int, .
 
 
 def _rows(data: Path | None, name: str, split: Split) -> list[dict[str, Any]]:
-    folder = data or (Path(os.environ["KDBENCH_DATA"]) if "KDBENCH_DATA" in os.environ else None)
+    folder = data_folder(data)
     if folder is None:
         return list(_from_hub(name, split))
     found = [folder / name / f"{split}{ending}" for ending in (".jsonl", ".jsonl.gz")]

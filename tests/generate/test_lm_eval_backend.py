@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from answering import samples
 
 import kdbench
 from kdbench.checkpoint import find_checkpoint, served_model
 from kdbench.errors import InputError
-from kdbench.generate import Options, Row, Sample
+from kdbench.generate import Options
 from kdbench.generate.choice import choose_backend
 from kdbench.generate.hf import HFBackend
 from kdbench.generate.lm_eval import LMEvalBackend
@@ -30,21 +31,6 @@ api = pytest.mark.skipif(
     not all(importlib.util.find_spec(name) for name in ("aiohttp", "tenacity", "requests")),
     reason="lm-eval's client of servers needs aiohttp, tenacity and requests",
 )
-
-
-def samples(backend: Any, texts: list[str], until: tuple[str, ...] = ()) -> dict:
-    rows = [
-        Row(text, seed, backend.encode(text, text).ids)
-        for text in texts
-        for seed in backend.protocol.seeds
-    ]
-    found: dict[tuple[str, int], Sample] = {}
-    for batch in backend.batches(rows):
-        for sample in backend.generate(batch, until):
-            assert (sample.document, sample.seed) not in found
-            found[sample.document, sample.seed] = sample
-    assert len(found) == len(rows)
-    return found
 
 
 def local(world: World, protocol: Any, **options: Any) -> LMEvalBackend:

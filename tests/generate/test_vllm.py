@@ -17,11 +17,12 @@ from typing import Any
 
 import pytest
 import torch
+from answering import samples
 
 from kdbench import evaluate
 from kdbench.checkpoint import find_checkpoint
 from kdbench.errors import InputError
-from kdbench.generate import Options, Row, Sample
+from kdbench.generate import Options, Row
 from kdbench.generate.choice import choose_backend
 from kdbench.generate.hf import HFBackend
 from kdbench.generate.noise import step_keys
@@ -207,21 +208,6 @@ def vllm() -> Any:
 
 
 engine = pytest.mark.filterwarnings("ignore")  # vLLM's own
-
-
-def samples(backend: Any, texts: list[str], until: tuple[str, ...] = ()) -> dict:
-    rows = [
-        Row(text, seed, backend.encode(text, text).ids)
-        for text in texts
-        for seed in backend.protocol.seeds
-    ]
-    found: dict[tuple[str, int], Sample] = {}
-    for batch in backend.batches(rows):
-        for sample in backend.generate(batch, until):
-            assert (sample.document, sample.seed) not in found
-            found[sample.document, sample.seed] = sample
-    assert len(found) == len(rows)
-    return found
 
 
 def both(world: World, protocol: Protocol, **settings: Any) -> tuple[VLLMBackend, HFBackend]:

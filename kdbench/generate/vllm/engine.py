@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 from kdbench.errors import InputError
+from kdbench.generate.apart import engine_in_one_line
 from kdbench.registry import nearest
 
 T = TypeVar("T")
@@ -120,7 +121,7 @@ class Engine:
         os.environ["VLLM_USE_V2_MODEL_RUNNER"] = "0"
         self._loop = asyncio.new_event_loop()
         try:
-            with _one_line("vLLM does not start"), _own_threads():
+            with engine_in_one_line("vllm", "vLLM does not start"), _own_threads():
                 self._engine = self._loop.run_until_complete(_started(arguments))
         except InputError:
             self._loop.close()
@@ -146,7 +147,7 @@ class Engine:
         tasks = self._loop.run_until_complete(self._begin(requests, take, done))
         try:
             for _ in requests:
-                with _one_line("vLLM stopped"):
+                with engine_in_one_line("vllm", "vLLM stopped"):
                     one = self._loop.run_until_complete(done.get())
                     if isinstance(one, Exception):
                         raise one
@@ -214,15 +215,3 @@ def _own_threads() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-@contextmanager
-def _one_line(what: str) -> Iterator[None]:
-    """Whatever vLLM raises, as one line; its processes say more on stderr."""
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
-        raise InputError(f"backend=vllm: {what}: {reason}") from error

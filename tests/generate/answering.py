@@ -1,0 +1,23 @@
+"""Texts of a backend, for tests of several."""
+
+from typing import Any
+
+from kdbench.generate import Row, Sample
+
+
+def samples(
+    backend: Any, texts: list[str], until: tuple[str, ...] = ()
+) -> dict[tuple[str, int], Sample]:
+    """The sample of each text and seed; a row that comes twice fails."""
+    rows = [
+        Row(text, seed, backend.encode(text, text).ids)
+        for text in texts
+        for seed in backend.protocol.seeds
+    ]
+    found: dict[tuple[str, int], Sample] = {}
+    for batch in backend.batches(rows):
+        for sample in backend.generate(batch, until):
+            assert (sample.document, sample.seed) not in found
+            found[sample.document, sample.seed] = sample
+    assert len(found) == len(rows)
+    return found
