@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kdbench.reports import Report
     from kdbench.tables import Table
 
-__version__ = "0.1.0"
+
 __all__ = [
     "InputError",
     "compare",
@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 from kdbench.errors import InputError
+from kdbench.version import __version__ as __version__
 
 
 def evaluate(**settings: Any) -> "Evaluation":

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-import kdbench
 from kdbench.environment import environment, git_state
 from kdbench.errors import InputError
 from kdbench.files import SCHEMA, put_text
@@ -25,6 +24,7 @@ from kdbench.training.ingredients import Ingredients, difference
 from kdbench.training.source import FromTeacher
 from kdbench.training.teacher_responses import folder_of, teacher_responses
 from kdbench.training.triple import Triple
+from kdbench.version import __version__
 from kdbench.views.rollout import Example
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def _card(
         "device": parts.device,
         "processes": trainer.accelerator.num_processes,
         "micro_batch_size": trainer.micro_batch_size,
-        "kdbench_version": kdbench.__version__,
+        "kdbench_version": __version__,
         "environment": environment(),
         "git": git_state(),
     }

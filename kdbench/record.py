@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-import kdbench
 from kdbench.checkpoint import Checkpoint
 from kdbench.config import EvalSettings
 from kdbench.environment import environment, git_state
@@ -13,6 +12,7 @@ from kdbench.generate import Facts
 from kdbench.generate.choice import BackendChoice
 from kdbench.protocol import Protocol
 from kdbench.store import RunFolder
+from kdbench.version import __version__
 
 _TEXTS = ("task_version", "definition_sha256", "data_sha256", "prompts_sha256")
 
@@ -113,7 +113,7 @@ class RunRecord:
     def _new(self) -> dict[str, Any]:
         return {
             **self.identity,
-            "kdbench_version": kdbench.__version__,
+            "kdbench_version": __version__,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "environment": environment(),
             "git": git_state(),

@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import kdbench
 from kdbench.comparing.sides import Scores, Side, TaskScores, as_scores, titled
 from kdbench.comparing.tolerance import Tolerance, read_tolerances, said_tolerances
 from kdbench.environment import git_user
 from kdbench.errors import InputError
 from kdbench.files import SCHEMA, read_json, write_json
+from kdbench.version import __version__
 
 _KIND = "gate"
 
@@ -83,7 +83,7 @@ def write_baseline(
         {
             "schema": SCHEMA,
             "kind": _KIND,
-            "kdbench_version": kdbench.__version__,
+            "kdbench_version": __version__,
             "model": {"name": side.label, "sha256": side.sha256},
             "written": vars(written),
             "limit": side.limit,

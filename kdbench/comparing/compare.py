@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from kdbench.comparing.comparison import compare_sides
+from kdbench.comparing.find import find_side
 from kdbench.comparing.model import Comparison, Method
 from kdbench.comparing.outputs.write import write_outputs, write_refusal
 from kdbench.comparing.run import run
 from kdbench.comparing.settings import CompareSettings, GateSettings
-from kdbench.comparing.sides import Side, find_side
+from kdbench.comparing.sides import Side
 from kdbench.comparing.tolerance import DEFAULT, Tolerance, read_tolerances
 from kdbench.comparing.verdict import EXIT_INCOMPARABLE, Problem
 from kdbench.config import parse

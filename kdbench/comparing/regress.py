@@ -8,12 +8,13 @@ from typing import Any
 
 from kdbench.comparing.baseline import baseline_file, origin, write_baseline
 from kdbench.comparing.compare import chosen, compared, tolerances_of
+from kdbench.comparing.find import find_side
 from kdbench.comparing.matching import problems_of
 from kdbench.comparing.model import Comparison
 from kdbench.comparing.outputs.write import write_outputs, write_refusal
 from kdbench.comparing.run import run
 from kdbench.comparing.settings import RegressSettings
-from kdbench.comparing.sides import Side, TaskScores, find_side, run_side
+from kdbench.comparing.sides import Side, TaskScores, run_side
 from kdbench.comparing.verdict import EXIT_INCOMPARABLE, Problem
 from kdbench.config import EvalSettings, build
 from kdbench.errors import InputError

@@ -8,9 +8,10 @@ from kdbench.config import FillSettings, TableSettings, build
 from kdbench.errors import InputError
 from kdbench.files import put_text
 from kdbench.filling.executor import LocalExecutor
-from kdbench.filling.fill import State, state_of, work_through
+from kdbench.filling.fill import work_through
 from kdbench.filling.graph import Graph, Places
 from kdbench.filling.spec import TableSpec, find_spec, read_spec
+from kdbench.filling.state import State, state_of
 from kdbench.filling.times import in_words, noted, seconds_of
 from kdbench.filling.view import View, last_line
 from kdbench.filling.work import log_of, read_mark

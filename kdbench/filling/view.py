@@ -3,13 +3,11 @@
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kdbench.filling.graph import Graph, Node
+from kdbench.filling.state import State
 from kdbench.filling.work import log_of
-
-if TYPE_CHECKING:
-    from kdbench.filling.fill import State
 
 _LAST = 4096  # bytes of a log that are looked at
 _SIGNS = {"done": "✓", "running": "▶", "failed": "✗", "blocked": "–", "waiting": "·"}
@@ -37,7 +35,7 @@ class View:
         if self._live is not None:
             self._live.stop()
 
-    def show(self, state: "State") -> None:
+    def show(self, state: State) -> None:
         """Show how far the graph is."""
         status = {key: _status(key, state, self._graph) for key in self._graph.nodes}
         for key, word in status.items():
@@ -51,7 +49,7 @@ class View:
                 self._say(f"{word}: {key}{self._after(key, word, state)}")
             self._said[key] = word
 
-    def _after(self, key: str, word: str, state: "State") -> str:
+    def _after(self, key: str, word: str, state: State) -> str:
         if word == "failed":
             log = log_of(self._graph.nodes[key], self._graph.places.models)
             return f": {state.failed[key]} (log: {log})"
@@ -62,7 +60,7 @@ class View:
     def _seconds(self, key: str) -> float:
         return time.monotonic() - self._begun.get(key, time.monotonic())
 
-    def _table(self, status: dict[str, str], state: "State") -> Any:
+    def _table(self, status: dict[str, str], state: State) -> Any:
         from rich.table import Table
         from rich.text import Text
 
@@ -94,7 +92,7 @@ def last_line(log: Path) -> str:
     return next((line for line in reversed(lines) if line.strip()), "")
 
 
-def _status(key: str, state: "State", graph: Graph) -> str:
+def _status(key: str, state: State, graph: Graph) -> str:
     if key in state.done or key not in state.wanted:
         return "done"
     if key in state.failed:

@@ -21,14 +21,13 @@ from kdbench.metrics._kinds import (
     PooledPairMetric,
     PooledTokenMetric,
     PositionMetric,
-    PositionSet,
     PromptPairMetric,
     Reference,
     SampleMetric,
     TeacherMetric,
     TokenMetric,
 )
-from kdbench.metrics._positions import Positions, TopPositions, top
+from kdbench.metrics._positions import Positions, PositionSet, TopPositions, top
 from kdbench.registry import Registry
 
 __all__ = [

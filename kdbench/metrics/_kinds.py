@@ -5,13 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from kdbench.metrics._positions import Positions, PositionSet
+
 if TYPE_CHECKING:
     import numpy as np
     import torch
-
-    from kdbench.metrics._positions import Positions
-
-PositionSet = Literal["ref", "teacher", "student"]
 
 
 @dataclass(frozen=True)
@@ -163,7 +161,7 @@ class TokenMetric(PositionMetric):
     of_plain_samples: ClassVar[bool] = False
 
     @abstractmethod
-    def values(self, at: "Positions") -> "torch.Tensor":
+    def values(self, at: Positions) -> "torch.Tensor":
         """One value a position, shape (n,); NaN where it is not defined and does not count."""
 
 
@@ -171,7 +169,7 @@ class PooledTokenMetric(PositionMetric):
     """A number that is a function of sums over all positions, such as a ratio or a bin's error."""
 
     @abstractmethod
-    def sums(self, at: "Positions") -> "torch.Tensor":
+    def sums(self, at: Positions) -> "torch.Tensor":
         """What each position adds, shape (n, K)."""
 
     @abstractmethod

@@ -1,7 +1,7 @@
 """Response positions, as teacher and student see them: what a token metric looks at."""
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from kdbench.divergence import entropy
 from kdbench.errors import InputError
@@ -9,7 +9,7 @@ from kdbench.errors import InputError
 if TYPE_CHECKING:
     import torch
 
-    from kdbench.metrics._kinds import PositionSet
+PositionSet = Literal["ref", "teacher", "student"]
 
 _EQUALS = 64  # tokens as likely as the last of a ranking that are looked at first
 _WIDEST = 50  # tokens of the longest ranking that a metric asks for

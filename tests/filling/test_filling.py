@@ -18,9 +18,10 @@ from kdbench.config import FillSettings
 from kdbench.errors import InputError
 from kdbench.filling import work
 from kdbench.filling.executor import Executor, LocalExecutor
-from kdbench.filling.fill import State, state_of, work_through
+from kdbench.filling.fill import work_through
 from kdbench.filling.graph import Graph, Node, Places
 from kdbench.filling.spec import Entry, read_spec
+from kdbench.filling.state import State, state_of
 from kdbench.filling.table import fill, plan_lines
 from kdbench.filling.times import noted
 from kdbench.filling.view import View, last_line
