@@ -26,7 +26,7 @@ from kdbench.fidelity.texts import Text, reference_texts
 from kdbench.fidelity.wanted import wanted
 from kdbench.generate import Prompt
 from kdbench.metrics import Positions, TokenMetric
-from kdbench.training.students import prune
+from kdbench.distillation.students import prune
 from kdbench.views import Batch, ModelView, batches_by_length
 
 ROUNDS = 3

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kdbench.comparing.model import Comparison
     from kdbench.comparing.plan import Plan
     from kdbench.comparing.regress import Gated
-    from kdbench.distillation import Trained
+    from kdbench.distillation.train import Trained
     from kdbench.evaluation import Evaluation
     from kdbench.filling.table import Filled
     from kdbench.reports import Report
@@ -69,8 +69,8 @@ def train(**settings: Any) -> "Trained":
     Raises:
         InputError: anything about models, data or settings that the caller can mend.
     """
-    from kdbench.distillation import train as run
-    from kdbench.recipe import make_recipe
+    from kdbench.distillation.train import train as run
+    from kdbench.distillation.recipe import make_recipe
 
     return run(make_recipe(settings))
 

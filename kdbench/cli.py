@@ -84,11 +84,11 @@ def _score(arguments: list[str]) -> None:
 @verb("train", "TrainSettings")
 def _train(arguments: list[str]) -> None:
     """Train a student: method=… student=… teacher=… data=…; the same command again goes on."""
-    from kdbench.recipe import parse_recipe
+    from kdbench.distillation.recipe import parse_recipe
 
     recipe = parse_recipe(arguments)
     _quiet()
-    from kdbench.distillation import train
+    from kdbench.distillation.train import train
 
     trained = train(recipe)
     if os.environ.get("RANK", "0") == "0":  # one process of a distributed run speaks

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from kdbench.distillation import Trained
+    from kdbench.distillation.train import Trained
     from kdbench.evaluation import Evaluation
 
 _ALSO_SHOWN = ("exact_match", "response_length", "cut_off", "empty", "lm_loss")

@@ -37,7 +37,7 @@ from kdbench.generate import backends
 from kdbench.methods import Method, methods
 from kdbench.metrics import CorpusMetric, ForwardMetric, Reference, SampleMetric, metrics
 from kdbench.protocol import PROTOCOLS
-from kdbench.recipe import make_recipe, parse_recipe, recipes
+from kdbench.distillation.recipe import make_recipe, parse_recipe, recipes
 from kdbench.task import load_tasks
 
 ROOT = Path(__file__).parents[1]

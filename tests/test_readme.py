@@ -7,7 +7,7 @@ from pathlib import Path
 
 import kdbench
 from kdbench.filling.spec import find_spec, read_spec
-from kdbench.recipe import make_recipe
+from kdbench.distillation.recipe import make_recipe
 from kdbench.stored import stored_runs
 
 ROOT = Path(__file__).parents[1]

@@ -11,7 +11,7 @@ from kdbench.methods import Method, methods
 from kdbench.methods.distillm import DistiLLM
 from kdbench.methods.gkd import GKD
 from kdbench.methods.kd import KD
-from kdbench.recipe import Recipe, make_recipe, parse_recipe, recipes
+from kdbench.distillation.recipe import Recipe, make_recipe, parse_recipe, recipes
 from kdbench.training import CrossEntropy, Triple
 
 NEEDED = ["student=s", "teacher=t"]

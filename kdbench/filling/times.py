@@ -16,7 +16,7 @@ from statistics import mean
 from kdbench.config import EvalSettings
 from kdbench.filling.graph import Node
 from kdbench.protocol import get_protocol
-from kdbench.recipe import Recipe
+from kdbench.distillation.recipe import Recipe
 
 _LEFT = re.compile(r"(\d+) s left\s*$")
 

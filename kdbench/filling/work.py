@@ -23,7 +23,7 @@ from kdbench.errors import InputError
 from kdbench.files import SCHEMA, read_json, write_json
 from kdbench.filling.graph import Node
 from kdbench.filling.times import amount_of, is_half_trained, note
-from kdbench.recipe import Recipe
+from kdbench.distillation.recipe import Recipe
 
 _SECONDS_BETWEEN_LOOKS = 1.0
 
@@ -103,7 +103,7 @@ def _attempt(node: Node) -> tuple[str | None, bool]:
 
 def _run(node: Node) -> bool:
     if isinstance(node.work, Recipe):
-        from kdbench.distillation import train
+        from kdbench.distillation.train import train
 
         begun = is_half_trained(node)
         train(node.work)

@@ -8,7 +8,7 @@ import pytest
 from kdbench.config import EvalSettings
 from kdbench.filling.graph import Node
 from kdbench.filling.times import Took, amount_of, in_words, note, noted, seconds_of
-from kdbench.recipe import make_recipe
+from kdbench.distillation.recipe import make_recipe
 from kdbench.toy.models import World
 
 

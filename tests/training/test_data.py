@@ -12,7 +12,7 @@ from transformers import AutoTokenizer
 from kdbench.bundled import load_module
 from kdbench.errors import InputError
 from kdbench.toy.models import World
-from kdbench.training.data import DataSet, Lengths, load_set, load_texts, with_responses
+from kdbench.distillation.data import DataSet, Lengths, load_set, load_texts, with_responses
 from kdbench.views.rollout import Example
 
 ROOMY = Lengths(256, 512, "drop")

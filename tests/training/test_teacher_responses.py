@@ -14,8 +14,8 @@ from transformers import AutoTokenizer
 from kdbench.checkpoint import find_checkpoint, load_checkpoint
 from kdbench.protocol import Protocol
 from kdbench.toy.models import World
-from kdbench.training.data import DataSet, Lengths, load_set
-from kdbench.training.teacher_responses import folder_of, teacher_responses
+from kdbench.distillation.data import DataSet, Lengths, load_set
+from kdbench.distillation.teacher_responses import folder_of, teacher_responses
 
 HOW = Protocol(
     "training", max_prompt_tokens=None, max_new_tokens=10, no_repeat_ngram_size=0, seeds=(3,)

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 import kdbench
 from kdbench.checkpoint import find_checkpoint
-from kdbench.distillation import Trained
+from kdbench.distillation.train import Trained
 
 FEW = {
     "steps": 4,
@@ -264,7 +264,7 @@ def test_killed_when_all_steps_are_done_it_takes_no_further_one(
     def killed(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kdbench.distillation._finish", killed)
+    monkeypatch.setattr("kdbench.distillation.train._finish", killed)
     with pytest.raises(KeyboardInterrupt):
         run(world, tmp_path / "two", **settings)
     monkeypatch.undo()

@@ -8,9 +8,9 @@ from typing import Any
 
 from kdbench.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, pick_device
 from kdbench.errors import InputError
-from kdbench.recipe import Recipe
-from kdbench.training.data import DataSet, Lengths, Split, load_set
-from kdbench.training.students import Student, turn_dropout_off
+from kdbench.distillation.recipe import Recipe
+from kdbench.distillation.data import DataSet, Lengths, Split, load_set
+from kdbench.distillation.students import Student, turn_dropout_off
 from kdbench.training.triple import Triple
 
 # Keys that change neither what is learned nor its numbers beyond rounding.
@@ -113,7 +113,7 @@ class Ingredients:
 
     def triple(self) -> Triple:
         """The method at work, with the plain texts if there are any."""
-        from kdbench.training.data import load_texts
+        from kdbench.distillation.data import load_texts
 
         triple, settings = self.method.triple(), self.settings
         if settings.pretraining is None:

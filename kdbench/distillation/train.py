@@ -18,11 +18,11 @@ from filelock import FileLock, Timeout
 from kdbench.environment import environment, git_state
 from kdbench.errors import InputError
 from kdbench.files import SCHEMA, put_text
-from kdbench.recipe import Recipe
-from kdbench.training.data import with_responses
-from kdbench.training.ingredients import Ingredients, difference
+from kdbench.distillation.recipe import Recipe
+from kdbench.distillation.data import with_responses
+from kdbench.distillation.ingredients import Ingredients, difference
 from kdbench.training.source import FromTeacher
-from kdbench.training.teacher_responses import folder_of, teacher_responses
+from kdbench.distillation.teacher_responses import folder_of, teacher_responses
 from kdbench.training.triple import Triple
 from kdbench.version import __version__
 from kdbench.views.rollout import Example
@@ -57,7 +57,7 @@ def train(recipe: Recipe) -> Trained:
     Raises:
         InputError: anything about models, data or settings that the user can mend.
     """
-    from kdbench.training.fit import check_settings, make_trainer, run
+    from kdbench.distillation.fit import check_settings, make_trainer, run
     from kdbench.training.phases import Phases
 
     check_settings(recipe.settings)
@@ -87,7 +87,7 @@ def train(recipe: Recipe) -> Trained:
 
 def _examples(parts: Ingredients, triple: Triple, out: Path, phases: "Phases") -> Sequence[Example]:
     """The training set, with the teacher's responses where the method learns from those."""
-    from kdbench.training.fit import sampling
+    from kdbench.distillation.fit import sampling
 
     source, settings = triple.source.inner, parts.settings
     if not isinstance(source, FromTeacher):

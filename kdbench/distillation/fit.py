@@ -19,7 +19,7 @@ from kdbench.errors import InputError
 from kdbench.progress import progress
 from kdbench.protocol import Protocol
 from kdbench.registry import nearest
-from kdbench.training.ingredients import Ingredients
+from kdbench.distillation.ingredients import Ingredients
 from kdbench.training.state import last_checkpoint, restore_state
 from kdbench.training.trainer import DistillationTrainer, Work
 from kdbench.training.triple import Triple
