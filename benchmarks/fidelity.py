@@ -19,6 +19,7 @@ from benchmarks.device import ExtraMemory, device, gpu, wait
 from benchmarks.inputs import data_title, documents_wanted, dolly, model, model_title
 from benchmarks.report import Outcome, Row, target
 from kdbench.checkpoint import find_checkpoint, load_checkpoint
+from kdbench.distillation.students import prune
 from kdbench.fidelity.forward import Outcome as Scored
 from kdbench.fidelity.forward import look
 from kdbench.fidelity.live import LiveSight
@@ -26,7 +27,6 @@ from kdbench.fidelity.texts import Text, reference_texts
 from kdbench.fidelity.wanted import wanted
 from kdbench.generate import Prompt
 from kdbench.metrics import Positions, TokenMetric
-from kdbench.distillation.students import prune
 from kdbench.views import Batch, ModelView, batches_by_length
 
 ROUNDS = 3

@@ -16,12 +16,12 @@ from typing import Any
 import kdbench
 from benchmarks.inputs import NEW_TOKENS, data, data_title, world
 from benchmarks.report import Outcome, Row, target
-from kdbench.bundled import bundled
 from kdbench.config import FIVE
 from kdbench.metrics import Answer
 from kdbench.metrics.rouge import RougeL
 from kdbench.protocol import postprocess
 from kdbench.store import RunFolder
+from kdbench.system.bundled import bundled
 from kdbench.task import Task, load_tasks
 
 DOCUMENTS = 20

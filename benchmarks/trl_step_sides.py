@@ -13,9 +13,9 @@ from transformers import AutoConfig, Trainer, TrainerCallback
 
 from benchmarks.device import ExtraMemory, device, wait
 from benchmarks.inputs import data, model, world
-from kdbench.distillation.recipe import make_recipe
 from kdbench.distillation.fit import make_trainer
 from kdbench.distillation.ingredients import Ingredients
+from kdbench.distillation.recipe import make_recipe
 from kdbench.views import Example
 
 WARM_UP = 2

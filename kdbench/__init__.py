@@ -69,8 +69,8 @@ def train(**settings: Any) -> "Trained":
     Raises:
         InputError: anything about models, data or settings that the caller can mend.
     """
-    from kdbench.distillation.train import train as run
     from kdbench.distillation.recipe import make_recipe
+    from kdbench.distillation.train import train as run
 
     return run(make_recipe(settings))
 

@@ -101,7 +101,7 @@ def _train(arguments: list[str]) -> None:
 def _table(arguments: list[str]) -> int:
     """Draw the comparison table from results and published numbers; --check for CI."""
     from kdbench.config import TableSettings, parse
-    from kdbench.files import put_text
+    from kdbench.system.files import put_text
     from kdbench.tables import build_table
     from kdbench.tables.write import form_of, stale_diff, whole_file
 
@@ -310,6 +310,6 @@ def _say(line: str) -> None:
 
 
 def _quiet() -> None:
-    from kdbench.quiet import quiet_libraries
+    from kdbench.system.quiet import quiet_libraries
 
     quiet_libraries()

@@ -7,13 +7,13 @@ from typing import Any
 from kdbench.config import ScoreSettings
 from kdbench.errors import InputError
 from kdbench.evaluation import Evaluation
-from kdbench.files import LinesFile
 from kdbench.generate import Sample
 from kdbench.metrics import ForwardMetric, make_metrics, with_stored
 from kdbench.protocol import Protocol, get_protocol
 from kdbench.record import RunRecord
 from kdbench.scoring import fingerprint, score_task, with_teacher_of
 from kdbench.store import RunFolder, read_sample, run_id, sample_record
+from kdbench.system.files import LinesFile
 from kdbench.task import load_tasks
 
 Samples = dict[tuple[str, int], Sample]

@@ -15,11 +15,11 @@ from kdbench.errors import InputError
 from kdbench.generate import Backend, Facts, Options, Prompt, Row, Sample
 from kdbench.generate.choice import choose_backend, facts_of
 from kdbench.metrics import ForwardMetric, Metric, Reference, make_metrics, with_stored
-from kdbench.progress import progress
 from kdbench.protocol import Protocol, get_protocol
 from kdbench.record import RunRecord, run_identity
 from kdbench.scoring import fingerprint, score_task, with_teacher_of
 from kdbench.store import RunFolder, TaskResult, generated_run_id, read_sample, sample_record
+from kdbench.system.progress import progress
 from kdbench.task import Task, load_tasks
 
 Samples = dict[tuple[str, int], Sample]

@@ -6,12 +6,12 @@ from typing import Any
 
 from kdbench.checkpoint import Checkpoint
 from kdbench.config import EvalSettings
-from kdbench.environment import environment, git_state
 from kdbench.errors import InputError
 from kdbench.generate import Facts
 from kdbench.generate.choice import BackendChoice
 from kdbench.protocol import Protocol
 from kdbench.store import RunFolder
+from kdbench.system.environment import environment, git_state
 from kdbench.version import __version__
 
 _TEXTS = ("task_version", "definition_sha256", "data_sha256", "prompts_sha256")

@@ -6,23 +6,15 @@ in an entry-point group (`kdbench.metrics`, `kdbench.backends`, `kdbench.methods
 `kdbench.tasks`).
 """
 
-import difflib
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
-from kdbench.errors import InputError
+from kdbench.errors import InputError, nearest
 
 T = TypeVar("T")
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The end of an error line: the nearest known word, or all of them."""
-    known = sorted(known)
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
 
 
 class Registry(Generic[T]):

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from kdbench.errors import InputError
-from kdbench.files import SCHEMA, LinesFile, read_json, write_json
 from kdbench.generate import Sample
 from kdbench.statistics import Estimate
+from kdbench.system.files import SCHEMA, LinesFile, read_json, write_json
 
 _RUN_FIELDS = {
     "model": dict,

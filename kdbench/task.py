@@ -16,9 +16,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kdbench.bundled import bundled, load_module
-from kdbench.errors import InputError
-from kdbench.registry import nearest
+from kdbench.errors import InputError, nearest
+from kdbench.system.bundled import bundled, load_module
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from lm_eval.api.model import LM
 from lm_eval.tasks import TaskManager
 
 import kdbench
-from kdbench.files import LinesFile
+from kdbench.system.files import LinesFile
 from kdbench.task import load_tasks
 from kdbench.toy.models import World
 

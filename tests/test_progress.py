@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from kdbench import progress as module
-from kdbench.progress import progress
+from kdbench.system import progress as module
+from kdbench.system.progress import progress
 
 
 class Clock:

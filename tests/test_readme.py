@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import kdbench
-from kdbench.filling.spec import find_spec, read_spec
 from kdbench.distillation.recipe import make_recipe
+from kdbench.filling.spec import find_spec, read_spec
 from kdbench.stored import stored_runs
 
 ROOT = Path(__file__).parents[1]

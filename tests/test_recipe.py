@@ -6,12 +6,12 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import Field
 
+from kdbench.distillation.recipe import Recipe, make_recipe, parse_recipe, recipes
 from kdbench.errors import InputError
 from kdbench.methods import Method, methods
 from kdbench.methods.distillm import DistiLLM
 from kdbench.methods.gkd import GKD
 from kdbench.methods.kd import KD
-from kdbench.distillation.recipe import Recipe, make_recipe, parse_recipe, recipes
 from kdbench.training import CrossEntropy, Triple
 
 NEEDED = ["student=s", "teacher=t"]

@@ -4,9 +4,9 @@ import pytest
 import yaml
 
 import kdbench
-from kdbench.bundled import bundled
-from kdbench.methods import methods
 from kdbench.distillation.recipe import make_recipe, parse_recipe, recipes
+from kdbench.methods import methods
+from kdbench.system.bundled import bundled
 
 PAPERS = {"sft", "kd", "seqkd", "imitkd", "gkd", "minillm", "distillm", "classmate"}
 TOY = {"limit": 16, "batch_size": 8, "steps": 2, "validation_limit": 4}

@@ -8,8 +8,8 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from kdbench import registry as module
-from kdbench.errors import InputError
-from kdbench.registry import Registry, nearest
+from kdbench.errors import InputError, nearest
+from kdbench.registry import Registry
 
 BUILT_INS = """
 from kdbench_parts import parts

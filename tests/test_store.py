@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from kdbench.errors import InputError
-from kdbench.files import read_json, write_json
 from kdbench.store import MetricResult, RunFolder, TaskResult, read_task, run_id
+from kdbench.system.files import read_json, write_json
 
 HOLDER = """
 import sys

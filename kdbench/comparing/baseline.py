@@ -15,9 +15,9 @@ from typing import Any
 
 from kdbench.comparing.sides import Scores, Side, TaskScores, as_scores, titled
 from kdbench.comparing.tolerance import Tolerance, read_tolerances, said_tolerances
-from kdbench.environment import git_user
 from kdbench.errors import InputError
-from kdbench.files import SCHEMA, read_json, write_json
+from kdbench.system.environment import git_user
+from kdbench.system.files import SCHEMA, read_json, write_json
 from kdbench.version import __version__
 
 _KIND = "gate"

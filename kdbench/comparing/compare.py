@@ -14,8 +14,7 @@ from kdbench.comparing.sides import Side
 from kdbench.comparing.tolerance import DEFAULT, Tolerance, read_tolerances
 from kdbench.comparing.verdict import EXIT_INCOMPARABLE, Problem
 from kdbench.config import parse
-from kdbench.errors import InputError
-from kdbench.registry import nearest
+from kdbench.errors import InputError, nearest
 
 
 def parse_compare(arguments: Sequence[str]) -> CompareSettings:

@@ -9,8 +9,7 @@ from kdbench.comparing.rows import Measured, judged_rows, measured_rows
 from kdbench.comparing.sides import Side
 from kdbench.comparing.tolerance import Tolerance
 from kdbench.comparing.verdict import EXIT_INCOMPARABLE, Problem, Rules
-from kdbench.errors import InputError
-from kdbench.registry import nearest
+from kdbench.errors import InputError, nearest
 
 
 def compare_sides(

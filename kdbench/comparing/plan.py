@@ -19,13 +19,13 @@ from kdbench.comparing.compare import chosen
 from kdbench.comparing.find import find_side
 from kdbench.comparing.matching import problems_of
 from kdbench.comparing.model import AVERAGE
-from kdbench.comparing.outputs.words import DECIMALS
 from kdbench.comparing.pairing import pair
 from kdbench.comparing.settings import PlanSettings
 from kdbench.comparing.sides import Side
 from kdbench.comparing.tolerance import read_tolerances, said_tolerances
 from kdbench.errors import InputError
 from kdbench.paired import reach
+from kdbench.text import DECIMALS
 
 
 @dataclass(frozen=True)

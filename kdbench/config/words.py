@@ -13,8 +13,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from kdbench.config.kinds import Settings
-from kdbench.errors import InputError
-from kdbench.registry import nearest
+from kdbench.errors import InputError, nearest
 
 S = TypeVar("S", bound=Settings)
 

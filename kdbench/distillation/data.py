@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from kdbench.bundled import load_module
 from kdbench.errors import InputError
+from kdbench.system.bundled import load_module
 from kdbench.task import data_folder
 from kdbench.views.rollout import Example
 
@@ -91,7 +91,7 @@ def load_texts(path: Path, tokenizer: Any, length: int) -> list[tuple[int, ...]]
     Raises:
         InputError: a missing file, a bad line, or no text.
     """
-    from kdbench.files import LinesFile
+    from kdbench.system.files import LinesFile
 
     if not path.is_file():
         raise InputError(f"pretraining={path}: no such file")

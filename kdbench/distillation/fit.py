@@ -15,11 +15,10 @@ from transformers import PrinterCallback, TrainerCallback, TrainerState, Trainin
 from transformers.integrations import get_available_reporting_integrations
 
 from kdbench.config import TrainSettings
-from kdbench.errors import InputError
-from kdbench.progress import progress
-from kdbench.protocol import Protocol
-from kdbench.registry import nearest
 from kdbench.distillation.ingredients import Ingredients
+from kdbench.errors import InputError, nearest
+from kdbench.protocol import Protocol
+from kdbench.system.progress import progress
 from kdbench.training.state import last_checkpoint, restore_state
 from kdbench.training.trainer import DistillationTrainer, Work
 from kdbench.training.triple import Triple

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from kdbench.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, pick_device
-from kdbench.errors import InputError
-from kdbench.distillation.recipe import Recipe
 from kdbench.distillation.data import DataSet, Lengths, Split, load_set
+from kdbench.distillation.recipe import Recipe
 from kdbench.distillation.students import Student, turn_dropout_off
+from kdbench.errors import InputError
 from kdbench.training.triple import Triple
 
 # Keys that change neither what is learned nor its numbers beyond rounding.

@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kdbench.bundled import bundled
 from kdbench.config import Settings, TrainSettings, build, read_words, read_yaml, with_files
-from kdbench.errors import InputError
+from kdbench.errors import InputError, nearest
 from kdbench.methods import Method, methods
-from kdbench.registry import nearest
+from kdbench.system.bundled import bundled
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kdbench.bundled import load_module
-from kdbench.files import LinesFile
 from kdbench.generate import Row
 from kdbench.generate.generator import Generator
-from kdbench.progress import progress
 from kdbench.protocol import Protocol
+from kdbench.system.bundled import load_module
+from kdbench.system.files import LinesFile
+from kdbench.system.progress import progress
 
 Ended = tuple[str, bool]
 

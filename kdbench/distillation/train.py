@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from kdbench.environment import environment, git_state
-from kdbench.errors import InputError
-from kdbench.files import SCHEMA, put_text
-from kdbench.distillation.recipe import Recipe
 from kdbench.distillation.data import with_responses
 from kdbench.distillation.ingredients import Ingredients, difference
-from kdbench.training.source import FromTeacher
+from kdbench.distillation.recipe import Recipe
 from kdbench.distillation.teacher_responses import folder_of, teacher_responses
+from kdbench.errors import InputError
+from kdbench.system.environment import environment, git_state
+from kdbench.system.files import SCHEMA, put_text
+from kdbench.training.source import FromTeacher
 from kdbench.training.triple import Triple
 from kdbench.version import __version__
 from kdbench.views.rollout import Example

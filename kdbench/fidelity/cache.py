@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 from kdbench.errors import InputError
 from kdbench.fidelity.texts import Text
-from kdbench.files import SCHEMA, put_bytes, read_json, write_json
 from kdbench.generate import Prompt
 from kdbench.metrics import Positions, PositionSet, TopPositions, top
+from kdbench.system.files import SCHEMA, put_bytes, read_json, write_json
 
 if TYPE_CHECKING:
     import torch

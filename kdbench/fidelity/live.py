@@ -9,12 +9,12 @@ from kdbench.fidelity.cache import CachedIdentity, Recorder, TopKCache, digest_o
 from kdbench.fidelity.forward import See
 from kdbench.fidelity.teacher import Samples, Teacher
 from kdbench.fidelity.texts import Text
-from kdbench.files import put_bytes
 from kdbench.generate import Prompt
 from kdbench.generate.choice import ends_of
 from kdbench.measuring import prepare
 from kdbench.metrics import Positions, PositionSet
 from kdbench.protocol import Protocol
+from kdbench.system.files import put_bytes
 from kdbench.task import Task
 from kdbench.views import Batch, ModelView
 

@@ -16,9 +16,9 @@ import numpy as np
 from kdbench.fidelity.buckets import bucket_starts, bucket_sums
 from kdbench.fidelity.forward import Outcome, See, look
 from kdbench.fidelity.texts import Text
-from kdbench.files import LinesFile
 from kdbench.metrics import PooledTokenMetric, PositionMetric, PositionSet, TokenMetric
-from kdbench.progress import progress
+from kdbench.system.files import LinesFile
+from kdbench.system.progress import progress
 from kdbench.views import ModelView, batches_by_length
 
 if TYPE_CHECKING:

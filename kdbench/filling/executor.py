@@ -94,7 +94,7 @@ def _cores() -> int:
 def _begin_worker(parent: int, threads: int) -> None:
     die_with(parent)
     os.environ["OMP_NUM_THREADS"] = str(threads)
-    from kdbench.quiet import quiet_libraries
+    from kdbench.system.quiet import quiet_libraries
 
     quiet_libraries()
     import torch

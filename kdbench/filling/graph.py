@@ -16,12 +16,12 @@ from pydantic import BaseModel
 
 from kdbench.checkpoint import find_checkpoint, is_hub_name
 from kdbench.config import EvalSettings, build
+from kdbench.distillation.ingredients import NO_PART
+from kdbench.distillation.recipe import Recipe, make_recipe
 from kdbench.errors import InputError
 from kdbench.filling.spec import Entry, TableSpec
 from kdbench.metrics import compares_with_teacher, make_metrics, make_teacher_metrics
-from kdbench.distillation.recipe import Recipe, make_recipe
 from kdbench.task import task_definition
-from kdbench.distillation.ingredients import NO_PART
 
 TEACHER, STUDENT = "Teacher", "Student"
 DIGITS = 8  # of a fingerprint in a path

@@ -8,10 +8,9 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
-from kdbench.bundled import bundled
 from kdbench.config import FIVE, Names, Settings, read_yaml
-from kdbench.errors import InputError
-from kdbench.registry import nearest
+from kdbench.errors import InputError, nearest
+from kdbench.system.bundled import bundled
 
 _LABEL = re.compile(r"[\w+(\[][\w.+()\[\] -]*")
 

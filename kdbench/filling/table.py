@@ -6,7 +6,6 @@ from pathlib import Path
 
 from kdbench.config import FillSettings, TableSettings, build
 from kdbench.errors import InputError
-from kdbench.files import put_text
 from kdbench.filling.executor import LocalExecutor
 from kdbench.filling.fill import work_through
 from kdbench.filling.graph import Graph, Places
@@ -16,6 +15,7 @@ from kdbench.filling.times import in_words, noted, seconds_of
 from kdbench.filling.view import View, last_line
 from kdbench.filling.work import log_of, read_mark
 from kdbench.stored import StoredRun, stored_runs
+from kdbench.system.files import put_text
 from kdbench.tables import build_table
 from kdbench.tables.write import whole_file
 from kdbench.task import data_folder

@@ -14,9 +14,9 @@ from pathlib import Path
 from statistics import mean
 
 from kdbench.config import EvalSettings
+from kdbench.distillation.recipe import Recipe
 from kdbench.filling.graph import Node
 from kdbench.protocol import get_protocol
-from kdbench.distillation.recipe import Recipe
 
 _LEFT = re.compile(r"(\d+) s left\s*$")
 

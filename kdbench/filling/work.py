@@ -19,11 +19,11 @@ from typing import Any
 from filelock import FileLock
 
 from kdbench.config import EvalSettings
+from kdbench.distillation.recipe import Recipe
 from kdbench.errors import InputError
-from kdbench.files import SCHEMA, read_json, write_json
 from kdbench.filling.graph import Node
 from kdbench.filling.times import amount_of, is_half_trained, note
-from kdbench.distillation.recipe import Recipe
+from kdbench.system.files import SCHEMA, read_json, write_json
 
 _SECONDS_BETWEEN_LOOKS = 1.0
 

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from kdbench.errors import InputError
+from kdbench.errors import InputError, nearest
 from kdbench.protocol import Protocol
-from kdbench.registry import nearest
 
 # What kdbench sets itself.
 _OWN = {

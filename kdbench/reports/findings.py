@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 from kdbench.config import ReportSettings
-from kdbench.errors import InputError
-from kdbench.registry import nearest
+from kdbench.errors import InputError, nearest
 from kdbench.reports.correlations import correlations
 from kdbench.reports.model import Axis, Correlation, Findings
 from kdbench.reports.points import (

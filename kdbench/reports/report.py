@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from kdbench.config import ReportSettings
-from kdbench.files import put_bytes, put_text, write_json
 from kdbench.reports import rows
 from kdbench.reports.findings import find
 from kdbench.reports.model import Findings
 from kdbench.reports.rows import Row
 from kdbench.reports.style import Picture
+from kdbench.system.files import put_bytes, put_text, write_json
 
 _NUMBERS = "report.json"
 _PAGE = "index.html"

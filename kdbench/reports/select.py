@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from kdbench.config import ReportSettings
-from kdbench.errors import InputError
-from kdbench.registry import nearest
+from kdbench.errors import InputError, nearest
 from kdbench.reports.model import Student
 from kdbench.store import TaskResult
 from kdbench.stored import StoredRun, stored_runs

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from kdbench.config import TableSettings
-from kdbench.errors import InputError
-from kdbench.registry import nearest
+from kdbench.errors import InputError, nearest
 from kdbench.stored import StoredRun, stored_runs
 from kdbench.tables.column import Column, Direction
 from kdbench.tables.columns import chosen_columns, headline, plain_columns

@@ -4,8 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 from kdbench.config import TableSettings
-from kdbench.errors import InputError
-from kdbench.registry import nearest
+from kdbench.errors import InputError, nearest
 from kdbench.store import MetricResult
 from kdbench.stored import StoredRun
 from kdbench.tables.column import Column, Direction

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from kdbench.errors import InputError
-from kdbench.registry import nearest
+from kdbench.errors import InputError, nearest
 from kdbench.statistics import average
 from kdbench.store import MetricResult, TaskResult
 from kdbench.stored import StoredRun

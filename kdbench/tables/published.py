@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from kdbench.bundled import bundled
 from kdbench.errors import InputError
+from kdbench.system.bundled import bundled
 from kdbench.tables.model import Cell, Group, TableRow
 
 _NOT_ONE = "not a file of published numbers"

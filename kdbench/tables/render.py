@@ -2,15 +2,14 @@
 
 import csv
 import io
-import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 
-from kdbench.errors import InputError
-from kdbench.registry import nearest
+from kdbench.errors import InputError, nearest
 from kdbench.tables.model import Cell, Content
+from kdbench.text import escape_md, printable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -47,12 +46,6 @@ def render(table: Content, form: str) -> str:
         raise InputError(f"format={form}: {nearest(form, FORMS)}")
     text = _environment(form).get_template(f"table.{form}.j2").render(table=table)
     return text.rstrip("\n") + "\n"
-
-
-def escape_md(text: str) -> str:
-    """For a cell of a Markdown table: no markup, no markers, one line."""
-    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_\[\]|~#$])", r"\\\1", text)
 
 
 def escape_md_source(source: str) -> str:
@@ -183,9 +176,3 @@ def _aligned(line: tuple[str, ...], widths: list[int]) -> str:
 
 def _starred(table: Content, cell: Cell | None) -> str:
     return _marked(table.text(cell), cell) + ("*" if cell is not None and cell.best else "")
-
-
-def printable(text: str) -> str:
-    """One line without control characters, which a terminal would obey."""
-    spaced = "".join(" " if char.isspace() else char for char in text.rstrip())
-    return "".join(char for char in spaced if char.isprintable())

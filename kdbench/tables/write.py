@@ -3,8 +3,7 @@
 import difflib
 from pathlib import Path
 
-from kdbench.errors import InputError
-from kdbench.registry import nearest
+from kdbench.errors import InputError, nearest
 from kdbench.tables.render import FORMS
 
 TABLE = "table"  # the block of a file that has only one

@@ -12,7 +12,7 @@ from typing import Any
 from typing import Protocol as Interface
 
 from kdbench.errors import InputError
-from kdbench.files import put_text
+from kdbench.system.files import put_text
 from kdbench.training.notes import Notes
 from kdbench.training.phases import Phases
 from kdbench.training.triple import Triple

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from kdbench.config import EvalSettings
+from kdbench.distillation.recipe import make_recipe
 from kdbench.filling.graph import Node
 from kdbench.filling.times import Took, amount_of, in_words, note, noted, seconds_of
-from kdbench.distillation.recipe import make_recipe
 from kdbench.toy.models import World
 
 

@@ -3,9 +3,9 @@
 import pytest
 import yaml
 
-from kdbench.bundled import bundled
 from kdbench.config import FIVE, TableSettings
 from kdbench.errors import InputError
+from kdbench.system.bundled import bundled
 from kdbench.tables import build_table
 from kdbench.tables.published import published_groups
 

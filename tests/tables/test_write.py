@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kdbench.errors import InputError
-from kdbench.files import put_text
+from kdbench.system.files import put_text
 from kdbench.tables.write import form_of, stale_diff, whole_file
 
 BEGIN, END = "<!-- kdbench:begin table -->", "<!-- kdbench:end table -->"

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
-from kdbench.bundled import load_module
-from kdbench.errors import InputError
-from kdbench.toy.models import World
 from kdbench.distillation.data import DataSet, Lengths, load_set, load_texts, with_responses
+from kdbench.errors import InputError
+from kdbench.system.bundled import load_module
+from kdbench.toy.models import World
 from kdbench.views.rollout import Example
 
 ROOMY = Lengths(256, 512, "drop")

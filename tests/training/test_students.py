@@ -24,9 +24,9 @@ from transformers import (
 )
 
 from kdbench.checkpoint import find_checkpoint
+from kdbench.distillation.students import Student, prune, turn_dropout_off
 from kdbench.errors import InputError
 from kdbench.toy.models import World
-from kdbench.distillation.students import Student, prune, turn_dropout_off
 
 LAYERS = 6
 SMALL = {"vocab_size": 40, "hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": LAYERS}

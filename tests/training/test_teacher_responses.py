@@ -12,10 +12,10 @@ import torch
 from transformers import AutoTokenizer
 
 from kdbench.checkpoint import find_checkpoint, load_checkpoint
-from kdbench.protocol import Protocol
-from kdbench.toy.models import World
 from kdbench.distillation.data import DataSet, Lengths, load_set
 from kdbench.distillation.teacher_responses import folder_of, teacher_responses
+from kdbench.protocol import Protocol
+from kdbench.toy.models import World
 
 HOW = Protocol(
     "training", max_prompt_tokens=None, max_new_tokens=10, no_repeat_ngram_size=0, seeds=(3,)

@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 from kdbench.comparing.model import Comparison, Row
 from kdbench.comparing.outputs.words import line
 from kdbench.comparing.verdict import Problem, fails
-from kdbench.tables.render import printable
+from kdbench.text import printable
 
 _CLASS = "kdbench.regress"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from kdbench.comparing.model import Comparison, Row, WorstPrompt
 from kdbench.comparing.outputs.words import cells, explained, header, said_loss, worst
 from kdbench.comparing.verdict import fails
-from kdbench.tables.render import escape_md
+from kdbench.text import escape_md
 
 LIMIT = 65_000  # bytes; GitHub takes 65,536 characters of a comment
 Texts = Mapping[tuple[str, str], tuple[str, str]]

@@ -5,7 +5,7 @@ from typing import Any
 
 from kdbench.comparing.model import Comparison
 from kdbench.comparing.tolerance import said_tolerances
-from kdbench.files import SCHEMA
+from kdbench.system.files import SCHEMA
 
 
 def numbers(comparison: Comparison) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from rich.text import Text
 from kdbench.comparing.model import Comparison
 from kdbench.comparing.outputs.words import cells, explained, header, said_loss, worst
 from kdbench.comparing.verdict import Verdict
-from kdbench.tables.render import printable
+from kdbench.text import printable
 
 _LEFT = 2  # columns of words at the left
 _SHOWN = 3  # worst prompts

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from kdbench.comparing.model import Comparison, Row, WorstPrompt
 from kdbench.comparing.tolerance import said_tolerances
 from kdbench.paired import POWER
+from kdbench.text import DECIMALS, signed
 
-DECIMALS = {"points": 2, "tokens": 1, "rate": 3, "nats": 3}
 _INTERVALS = {
     "flip": "by sign flips turned round",
     "bootstrap": "by paired bootstrap over prompts",
@@ -40,11 +40,6 @@ def cells(row: Row) -> tuple[str, ...]:
         str(row.needed) if row.needed and row.verdict == "inconclusive" else "",
         row.verdict,
     )
-
-
-def signed(number: float, digits: int) -> str:
-    """With its sign, and never -0.00."""
-    return f"{round(number, digits) + 0.0:+.{digits}f}"
 
 
 def line(comparison: Comparison, row: Row) -> str:

@@ -10,7 +10,7 @@ from kdbench.comparing.outputs.words import worst
 from kdbench.comparing.settings import GateSettings
 from kdbench.comparing.sides import Side
 from kdbench.comparing.verdict import Problem
-from kdbench.files import put_text, write_json
+from kdbench.system.files import put_text, write_json
 
 _TEXTS = 5  # worst prompts whose responses are shown
 

@@ -20,10 +20,10 @@ from kdbench.generate.vllm.engine import (
     check_options,
     here,
 )
-from kdbench.generate.vllm.orphans import this_process
 from kdbench.generate.vllm.probabilities import Text, TopScores, top_scores
 from kdbench.generate.vllm.rows import KEY, Told
 from kdbench.protocol import Protocol
+from kdbench.system.processes import this_process
 
 PROCESSOR = "kdbench.generate.vllm.processor:RowNoise"
 

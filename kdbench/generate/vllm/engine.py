@@ -11,9 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
-from kdbench.errors import InputError
+from kdbench.errors import InputError, nearest
 from kdbench.generate.apart import engine_in_one_line
-from kdbench.registry import nearest
 
 T = TypeVar("T")
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from vllm.v1.sample.logits_processor import LogitsProcessor
 
-from kdbench.generate.vllm.orphans import end_with
 from kdbench.generate.vllm.rows import BatchUpdate, EngineRows, Told
+from kdbench.system.processes import end_with
 
 
 class RowNoise(LogitsProcessor):

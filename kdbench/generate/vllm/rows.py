@@ -14,8 +14,8 @@ from kdbench.errors import InputError
 from kdbench.generate.ngram import SeenNGrams
 from kdbench.generate.noise import step_keys
 from kdbench.generate.scores import choosing_scores
-from kdbench.generate.vllm.orphans import Starter
 from kdbench.protocol import Protocol
+from kdbench.system.processes import Starter
 
 if TYPE_CHECKING:
     import torch
