@@ -29,7 +29,7 @@ from kdbench.checkpoint import find_checkpoint
 from kdbench.generate import Backend, Options
 from kdbench.generate.choice import choose_backend
 from kdbench.protocol import Protocol, get_protocol
-from kdbench.statistics import Estimate
+from kdbench.stats.estimates import Estimate
 from kdbench.task import Document
 
 ROUNDS = 2

@@ -24,7 +24,7 @@ from kdbench.comparing.sides import Scores, Side, TaskScores
 from kdbench.comparing.tolerance import Tolerance
 from kdbench.comparing.verdict import Rules, Verdict
 from kdbench.config import FIVE
-from kdbench.paired import bootstrap_interval, sign_flips
+from kdbench.stats.paired import bootstrap_interval, sign_flips
 from kdbench.system.files import put_bytes
 
 if TYPE_CHECKING:

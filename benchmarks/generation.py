@@ -30,7 +30,7 @@ from benchmarks.timing import Timed, in_turns
 from kdbench.checkpoint import find_checkpoint
 from kdbench.generate import Options
 from kdbench.generate.hf import HFBackend
-from kdbench.statistics import Estimate
+from kdbench.stats.estimates import Estimate
 
 ROUNDS = 3
 FASTER = 2.5

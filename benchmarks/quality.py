@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from kdbench.metrics import Answer
 from kdbench.metrics.rouge import RougeL
 from kdbench.protocol import postprocess
-from kdbench.statistics import Estimate, estimate
+from kdbench.stats.estimates import Estimate, estimate
 from kdbench.task import Document
 
 

@@ -16,7 +16,7 @@ from benchmarks.timing import in_turns
 from kdbench.config import FIVE
 from kdbench.metrics import CorpusMetric, metrics
 from kdbench.protocol import PROTOCOLS
-from kdbench.statistics import corpus_estimate, document_means, estimate
+from kdbench.stats.estimates import corpus_estimate, document_means, estimate
 from kdbench.store import MetricResult, RunFolder, TaskResult
 
 ROUNDS = 5

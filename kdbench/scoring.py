@@ -16,7 +16,7 @@ from kdbench.metrics import (
 )
 from kdbench.metrics.exact_match import ExactMatch
 from kdbench.protocol import Protocol, postprocess
-from kdbench.statistics import Estimate, corpus_estimate, document_means, estimate
+from kdbench.stats.estimates import Estimate, corpus_estimate, document_means, estimate
 from kdbench.store import MetricResult, TaskResult
 from kdbench.task import Task
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from kdbench.errors import InputError
 from kdbench.generate import Sample
-from kdbench.statistics import Estimate
+from kdbench.stats.estimates import Estimate
 from kdbench.system.files import SCHEMA, LinesFile, read_json, write_json
 
 _RUN_FIELDS = {

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from kdbench import paired
+from kdbench.stats import paired
 
 numbers = st.floats(-100, 100).map(lambda x: round(x, 2))
 small = st.lists(numbers, min_size=1, max_size=12).map(np.array)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from kdbench.comparing.tolerance import Tolerance
 from kdbench.comparing.verdict import Decision, Problem, Rules, Verdict, decide
-from kdbench.paired import RESAMPLES
+from kdbench.stats.paired import RESAMPLES
 
 AVERAGE = "AVG"
 

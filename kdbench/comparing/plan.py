@@ -24,7 +24,7 @@ from kdbench.comparing.settings import PlanSettings
 from kdbench.comparing.sides import Side
 from kdbench.comparing.tolerance import read_tolerances, said_tolerances
 from kdbench.errors import InputError
-from kdbench.paired import reach
+from kdbench.stats.paired import reach
 from kdbench.text import DECIMALS
 
 

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from kdbench.comparing.tolerance import read_tolerances
 from kdbench.comparing.verdict import Rules
 from kdbench.config import EvalSettings, Names, Seeds, Settings
-from kdbench.paired import POWER, RESAMPLES
+from kdbench.stats.paired import POWER, RESAMPLES
 
 GATES = Path("baselines/gates")
 

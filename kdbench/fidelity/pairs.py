@@ -14,7 +14,7 @@ from kdbench.metrics import (
     PromptPairMetric,
     TeacherMetric,
 )
-from kdbench.statistics import Estimate, corpus_estimate, estimate, pooled_estimate
+from kdbench.stats.estimates import Estimate, corpus_estimate, estimate, pooled_estimate
 
 Answers = Mapping[int, Sequence[Answer]]  # by seed, in document order
 

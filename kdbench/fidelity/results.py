@@ -20,13 +20,7 @@ from kdbench.metrics import (
     TokenMetric,
 )
 from kdbench.metrics.exposure_bias import excess
-from kdbench.statistics import (
-    Estimate,
-    document_means,
-    estimate,
-    pooled_estimate,
-    pooled_interval,
-)
+from kdbench.stats.estimates import Estimate, document_means, estimate, pooled_estimate, pooled_interval
 from kdbench.store import MetricResult
 
 Scores = Mapping[int, Sequence[float | None]]

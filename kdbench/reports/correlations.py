@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kdbench.reports.model import Axis, Correlation, Point
 from kdbench.reports.points import AVERAGE
-from kdbench.statistics import CONFIDENCE, RESAMPLES
+from kdbench.stats.estimates import CONFIDENCE, RESAMPLES
 
 if TYPE_CHECKING:
     import numpy as np

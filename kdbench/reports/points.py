@@ -14,7 +14,7 @@ from kdbench.reports.model import (
     Student,
 )
 from kdbench.reports.select import Selection
-from kdbench.statistics import average, bootstrap_interval
+from kdbench.stats.estimates import average, bootstrap_interval
 from kdbench.store import MetricResult, TaskResult
 
 AVERAGE = "AVG"

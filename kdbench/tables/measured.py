@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from kdbench.errors import InputError, nearest
-from kdbench.statistics import average
+from kdbench.stats.estimates import average
 from kdbench.store import MetricResult, TaskResult
 from kdbench.stored import StoredRun
 from kdbench.tables.column import Column

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from gate_runs import KINDS, PROTOCOL, Put
 
-from kdbench.statistics import document_means, estimate
+from kdbench.stats.estimates import document_means, estimate
 from kdbench.store import MetricResult, RunFolder, TaskResult
 
 

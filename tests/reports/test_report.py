@@ -19,7 +19,7 @@ from kdbench.errors import InputError
 from kdbench.reports.correlations import correlations
 from kdbench.reports.findings import find, said
 from kdbench.reports.model import Axis, Number, Point, Student
-from kdbench.statistics import bootstrap_interval
+from kdbench.stats.estimates import bootstrap_interval
 from kdbench.store import MetricResult, RunFolder, TaskResult
 
 TEACHER = {"name": "big", "sha256": "teacher", "top_k": None}

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from kdbench.config import TableSettings
-from kdbench.paired import sign_flips
+from kdbench.stats.paired import sign_flips
 from kdbench.store import MetricResult, RunFolder, TaskResult
 from kdbench.tables import Table, build_table
 from kdbench.tables.ties import _p_values

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from kdbench.comparing.model import Comparison, Row, WorstPrompt
 from kdbench.comparing.tolerance import said_tolerances
-from kdbench.paired import POWER
+from kdbench.stats.paired import POWER
 from kdbench.text import DECIMALS, signed
 
 _INTERVALS = {
