@@ -20,7 +20,7 @@ from kdbench.config import FIVE
 from kdbench.metrics import Answer
 from kdbench.metrics.rouge import RougeL
 from kdbench.protocol import postprocess
-from kdbench.store import RunFolder
+from kdbench.store.folder import RunFolder
 from kdbench.system.bundled import bundled
 from kdbench.task import Task, load_tasks
 

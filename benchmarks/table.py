@@ -17,7 +17,8 @@ from kdbench.config import FIVE
 from kdbench.metrics import CorpusMetric, metrics
 from kdbench.protocol import PROTOCOLS
 from kdbench.stats.estimates import corpus_estimate, document_means, estimate
-from kdbench.store import MetricResult, RunFolder, TaskResult
+from kdbench.store.folder import RunFolder
+from kdbench.store.results import MetricResult, TaskResult
 
 ROUNDS = 5
 SECONDS = 2.0

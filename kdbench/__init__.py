@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from kdbench.comparing.plan import Plan
     from kdbench.comparing.regress import Gated
     from kdbench.distillation.train import Trained
-    from kdbench.evaluation import Evaluation
     from kdbench.filling.table import Filled
+    from kdbench.measuring.measurement import Evaluation
     from kdbench.reports import Report
     from kdbench.tables import Table
 
@@ -58,7 +58,7 @@ def score(**settings: Any) -> "Evaluation":
         InputError: anything about samples, data or settings that the caller can mend.
     """
     from kdbench.config import ScoreSettings, build
-    from kdbench.external import score as run
+    from kdbench.measuring.given_texts import score as run
 
     return run(build(ScoreSettings, settings))
 

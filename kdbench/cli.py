@@ -72,7 +72,7 @@ def _eval(arguments: list[str]) -> None:
 def _score(arguments: list[str]) -> None:
     """Measure texts made elsewhere: samples=FILE task=NAME; or a stored run again: run=FOLDER."""
     from kdbench.config import ScoreSettings, parse
-    from kdbench.external import score
+    from kdbench.measuring.given_texts import score
 
     settings = parse(ScoreSettings, arguments)
     _quiet()

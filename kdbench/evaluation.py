@@ -1,30 +1,10 @@
 """`kdbench eval`: a checkpoint measured, and beside its teacher where there is one."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-
 from kdbench.config import EvalSettings
 from kdbench.fidelity.compare import compare_with_teacher, measured_floor
 from kdbench.fidelity.find import find_teacher
 from kdbench.fidelity.wanted import check_words
-from kdbench.measuring import prepare
-from kdbench.store import TaskResult
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What `evaluate` returns.
-
-    Attributes:
-        run: the run's folder.
-        results: by task; a task of which a shard is still to come is absent.
-        generated: samples made by this call; 0 when all were there.
-    """
-
-    run: Path
-    results: Mapping[str, TaskResult]
-    generated: int = field(compare=False)
+from kdbench.measuring.measurement import Evaluation, prepare
 
 
 def evaluate(settings: EvalSettings) -> Evaluation:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from kdbench.distillation.train import Trained
-    from kdbench.evaluation import Evaluation
+    from kdbench.measuring.measurement import Evaluation
 
 _ALSO_SHOWN = ("exact_match", "response_length", "cut_off", "empty", "lm_loss")
 _FIDELITY = ("acceptance@student", "top1@student", "fkl@teacher", "rkl@student", "rougeL_teacher")

@@ -12,7 +12,7 @@ import pytest
 
 import kdbench
 from kdbench.errors import InputError
-from kdbench.evaluation import Evaluation
+from kdbench.measuring.measurement import Evaluation
 from kdbench.toy.models import World
 
 FAST = {"seeds": (10, 20), "max_new_tokens": 24, "device": "cpu"}
@@ -233,7 +233,7 @@ def test_a_second_process_on_the_same_task_is_refused(world: World, tmp_path: Pa
     first = run(world, tmp_path, tasks=("dolly",), limit=2)
     (first.run / "dolly.json").unlink()
     code = (
-        "import sys, time; from pathlib import Path; from kdbench.store import RunFolder\n"
+        "import sys, time; from pathlib import Path; from kdbench.store.folder import RunFolder\n"
         "with RunFolder(Path(sys.argv[1])).lock('dolly'): print('held', flush=True); time.sleep(60)"
     )
     holder = subprocess.Popen(

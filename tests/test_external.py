@@ -7,7 +7,7 @@ import pytest
 
 import kdbench
 from kdbench.errors import InputError
-from kdbench.evaluation import Evaluation
+from kdbench.measuring.measurement import Evaluation
 from kdbench.toy.models import World
 
 

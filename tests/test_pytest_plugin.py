@@ -10,7 +10,8 @@ import pytest
 from kdbench.comparing.baseline import Origin, write_baseline
 from kdbench.comparing.sides import run_side
 from kdbench.comparing.tolerance import read_tolerances
-from kdbench.store import MetricResult, RunFolder, TaskResult
+from kdbench.store.folder import RunFolder
+from kdbench.store.results import MetricResult, TaskResult
 
 pytest_plugins = ["pytester"]
 ROOT = Path(__file__).parents[1]

@@ -8,7 +8,7 @@ from pathlib import Path
 import kdbench
 from kdbench.distillation.recipe import make_recipe
 from kdbench.filling.spec import find_spec, read_spec
-from kdbench.stored import stored_runs
+from kdbench.store.runs import stored_runs
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -81,7 +81,7 @@ def test_the_python_interface_of_the_readme_is_there() -> None:
 
 def test_functions_stay_functions_after_their_modules_are_imported() -> None:
     import kdbench.evaluation
-    import kdbench.scoring
+    import kdbench.measuring.scoring
     import kdbench.tables
 
     assert all(callable(getattr(kdbench, name)) for name in ("evaluate", "score", "table"))

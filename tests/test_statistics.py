@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import bootstrap
 
-from kdbench.stats.estimates import RESAMPLES, average, bootstrap_interval, corpus_estimate, document_means, estimate, pooled_estimate, pooled_interval
+from kdbench.stats.estimates import (
+    RESAMPLES,
+    average,
+    bootstrap_interval,
+    corpus_estimate,
+    document_means,
+    estimate,
+    pooled_estimate,
+    pooled_interval,
+)
 
 _SCORES = st.one_of(st.none(), st.floats(0, 100))
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from kdbench.errors import InputError
-from kdbench.store import MetricResult, RunFolder, TaskResult, read_task, run_id
+from kdbench.store.folder import RunFolder, run_id
+from kdbench.store.results import MetricResult, TaskResult, read_task
 from kdbench.system.files import read_json, write_json
 
 HOLDER = """

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kdbench.errors import InputError
 from kdbench.generate import Sample
-from kdbench.store import read_sample, sample_record
+from kdbench.store.samples import read_sample, sample_record
 from kdbench.system.files import LinesFile, parse_line, put_text
 
 ODD = 'é 日本 \u2028 \u2029 \u0085 \x0b \x1c \\ " \r\n \x00 \U0001f600'

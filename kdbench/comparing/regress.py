@@ -150,8 +150,8 @@ def _check_before(wanted: EvalSettings, base: Side, partial: bool) -> None:
     Raises:
         InputError: the field that differs.
     """
-    from kdbench.measuring import prepare
-    from kdbench.scoring import fingerprint
+    from kdbench.measuring.measurement import prepare
+    from kdbench.measuring.scoring import fingerprint
 
     measurement = prepare(wanted)
     tasks: Mapping[str, TaskScores] = {

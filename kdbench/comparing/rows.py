@@ -10,7 +10,16 @@ from kdbench.comparing.pairing import Pairs
 from kdbench.comparing.sides import Scores
 from kdbench.comparing.tolerance import Tolerance, sign_of
 from kdbench.comparing.verdict import Evidence, Rules, judge
-from kdbench.stats.paired import Flips, average_flips, bootstrap_interval, equal_sizes_p, holm, reach, sign_flips, standard_error
+from kdbench.stats.paired import (
+    Flips,
+    average_flips,
+    bootstrap_interval,
+    equal_sizes_p,
+    holm,
+    reach,
+    sign_flips,
+    standard_error,
+)
 
 _WORST = 5
 

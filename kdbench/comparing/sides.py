@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from kdbench.store import RunFolder, TaskResult
+from kdbench.store.folder import RunFolder
+from kdbench.store.results import TaskResult
 
 
 @dataclass(frozen=True)

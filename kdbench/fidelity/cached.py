@@ -15,10 +15,11 @@ from kdbench.fidelity.texts import Text
 from kdbench.generate import Prompt
 from kdbench.generate.choice import choose_backend
 from kdbench.generate.generator import encode_prompt
+from kdbench.measuring.scoring import check_complete, fingerprint
 from kdbench.protocol import Protocol
-from kdbench.record import RunRecord
-from kdbench.scoring import check_complete, fingerprint
-from kdbench.store import RunFolder, generated_run_id, read_sample
+from kdbench.store.folder import RunFolder, generated_run_id
+from kdbench.store.record import RunRecord
+from kdbench.store.samples import read_sample
 from kdbench.task import Task
 from kdbench.views import Batch
 

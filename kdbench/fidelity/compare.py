@@ -20,7 +20,8 @@ from kdbench.fidelity.texts import (
 from kdbench.fidelity.tokens import Pass, SetScores, lines_of, score_set
 from kdbench.fidelity.wanted import GAP, SETS, Wanted, wanted
 from kdbench.generate.choice import ends_of
-from kdbench.measuring import Measurement
+from kdbench.measuring.measurement import Measurement
+from kdbench.measuring.scoring import answers_of, with_final_answers
 from kdbench.metrics import (
     Answer,
     CurveMetric,
@@ -30,8 +31,7 @@ from kdbench.metrics import (
     TokenMetric,
     compares_with_teacher,
 )
-from kdbench.scoring import answers_of, with_final_answers
-from kdbench.store import TaskResult
+from kdbench.store.results import TaskResult
 from kdbench.task import Task
 from kdbench.views import ModelView, SharedTokens, shared_tokens
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from kdbench.metrics import compares_with_teacher
-from kdbench.store import TaskResult
+from kdbench.store.results import TaskResult
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from kdbench.fidelity.teacher import Samples, Teacher
 from kdbench.fidelity.texts import Text
 from kdbench.generate import Prompt
 from kdbench.generate.choice import ends_of
-from kdbench.measuring import prepare
+from kdbench.measuring.measurement import prepare
 from kdbench.metrics import Positions, PositionSet
 from kdbench.protocol import Protocol
 from kdbench.system.files import put_bytes

@@ -20,8 +20,14 @@ from kdbench.metrics import (
     TokenMetric,
 )
 from kdbench.metrics.exposure_bias import excess
-from kdbench.stats.estimates import Estimate, document_means, estimate, pooled_estimate, pooled_interval
-from kdbench.store import MetricResult
+from kdbench.stats.estimates import (
+    Estimate,
+    document_means,
+    estimate,
+    pooled_estimate,
+    pooled_interval,
+)
+from kdbench.store.results import MetricResult
 
 Scores = Mapping[int, Sequence[float | None]]
 _UNDEFINED = Estimate(None, None, None, None, {}, 0)

@@ -22,7 +22,7 @@ from kdbench.system.progress import progress
 from kdbench.views import ModelView, batches_by_length
 
 if TYPE_CHECKING:
-    from kdbench.store import RunFolder
+    from kdbench.store.folder import RunFolder
 
 Key = tuple[str, int]
 

@@ -14,7 +14,7 @@ from kdbench.filling.state import State, state_of
 from kdbench.filling.times import in_words, noted, seconds_of
 from kdbench.filling.view import View, last_line
 from kdbench.filling.work import log_of, read_mark
-from kdbench.stored import StoredRun, stored_runs
+from kdbench.store.runs import StoredRun, stored_runs
 from kdbench.system.files import put_text
 from kdbench.tables import build_table
 from kdbench.tables.write import whole_file

@@ -15,7 +15,7 @@ from kdbench.reports.points import (
     gain_points,
 )
 from kdbench.reports.select import Selection, select
-from kdbench.store import MetricResult
+from kdbench.store.results import MetricResult
 from kdbench.tables.columns import result_name
 
 _DEFAULT_CURVE = "acceptance"

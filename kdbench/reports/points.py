@@ -15,7 +15,7 @@ from kdbench.reports.model import (
 )
 from kdbench.reports.select import Selection
 from kdbench.stats.estimates import average, bootstrap_interval
-from kdbench.store import MetricResult, TaskResult
+from kdbench.store.results import MetricResult, TaskResult
 
 AVERAGE = "AVG"
 SETS = ("ref", "teacher", "student")

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from kdbench.config import ReportSettings
 from kdbench.errors import InputError, nearest
 from kdbench.reports.model import Student
-from kdbench.store import TaskResult
-from kdbench.stored import StoredRun, stored_runs
+from kdbench.store.results import TaskResult
+from kdbench.store.runs import StoredRun, stored_runs
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from kdbench.config import TableSettings
 from kdbench.errors import InputError, nearest
-from kdbench.stored import StoredRun, stored_runs
+from kdbench.store.runs import StoredRun, stored_runs
 from kdbench.tables.column import Column, Direction
 from kdbench.tables.columns import chosen_columns, headline, plain_columns
 from kdbench.tables.measured import measured_groups

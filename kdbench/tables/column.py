@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from kdbench.store import MetricResult
-from kdbench.stored import StoredRun
+from kdbench.store.results import MetricResult
+from kdbench.store.runs import StoredRun
 
 Direction = Literal["higher", "lower", "none"]
 _ARROWS = {"higher": " ↑", "lower": " ↓", "none": ""}

@@ -5,8 +5,8 @@ from typing import cast
 
 from kdbench.config import TableSettings
 from kdbench.errors import InputError, nearest
-from kdbench.store import MetricResult
-from kdbench.stored import StoredRun
+from kdbench.store.results import MetricResult
+from kdbench.store.runs import StoredRun
 from kdbench.tables.column import Column, Direction
 from kdbench.tables.cost import COSTS, cost_column
 from kdbench.task import TITLES

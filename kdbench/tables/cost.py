@@ -8,7 +8,7 @@ divides them by those of supervised fine-tuning in the same setting, and `sft` i
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from kdbench.stored import StoredRun
+from kdbench.store.runs import StoredRun
 from kdbench.tables.column import Column
 from kdbench.tables.model import Cell
 

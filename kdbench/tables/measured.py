@@ -8,8 +8,8 @@ from typing import Any
 
 from kdbench.errors import InputError, nearest
 from kdbench.stats.estimates import average
-from kdbench.store import MetricResult, TaskResult
-from kdbench.stored import StoredRun
+from kdbench.store.results import MetricResult, TaskResult
+from kdbench.store.runs import StoredRun
 from kdbench.tables.column import Column
 from kdbench.tables.cost import CostColumn
 from kdbench.tables.model import Cell, Group, TableRow

@@ -12,7 +12,7 @@ from math import erfc, sqrt
 import numpy as np
 
 from kdbench.stats.paired import EXACT, average_flips, holm, sign_flips
-from kdbench.stored import StoredRun
+from kdbench.store.runs import StoredRun
 from kdbench.tables.column import Column
 
 ALPHA = 0.05

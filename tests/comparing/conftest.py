@@ -9,7 +9,8 @@ import pytest
 from gate_runs import KINDS, PROTOCOL, Put
 
 from kdbench.stats.estimates import document_means, estimate
-from kdbench.store import MetricResult, RunFolder, TaskResult
+from kdbench.store.folder import RunFolder
+from kdbench.store.results import MetricResult, TaskResult
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 import kdbench
-from kdbench.evaluation import Evaluation
+from kdbench.measuring.measurement import Evaluation
 from kdbench.metrics import metrics
 from kdbench.toy.models import World
 

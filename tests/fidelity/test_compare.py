@@ -17,9 +17,9 @@ import torch
 import kdbench
 from kdbench import cli
 from kdbench.errors import InputError
-from kdbench.evaluation import Evaluation
 from kdbench.fidelity.wanted import wanted
 from kdbench.generate import backends
+from kdbench.measuring.measurement import Evaluation
 from kdbench.metrics import (
     Answer,
     PairMetric,
@@ -29,7 +29,7 @@ from kdbench.metrics import (
     compares_with_teacher,
     metrics,
 )
-from kdbench.store import MetricResult, TaskResult
+from kdbench.store.results import MetricResult, TaskResult
 from kdbench.toy.models import World
 
 Compare = Callable[..., Evaluation]

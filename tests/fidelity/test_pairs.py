@@ -18,7 +18,7 @@ from kdbench.metrics import (
 )
 from kdbench.metrics.same_noise import FirstDivergence, SameText
 from kdbench.metrics.similarity import RougeLTeacher
-from kdbench.store import MetricResult
+from kdbench.store.results import MetricResult
 
 
 def answers(*texts: str) -> list[Answer]:

@@ -10,13 +10,13 @@ import pytest
 
 from kdbench.config import EvalSettings
 from kdbench.errors import InputError
-from kdbench.evaluation import Evaluation, evaluate
+from kdbench.evaluation import evaluate
 from kdbench.fidelity.compare import compare_with_teacher
 from kdbench.fidelity.find import find_teacher
 from kdbench.generate import Sample
-from kdbench.measuring import prepare
-from kdbench.scoring import answers_of, with_final_answers
-from kdbench.store import RunFolder
+from kdbench.measuring.measurement import Evaluation, prepare
+from kdbench.measuring.scoring import answers_of, with_final_answers
+from kdbench.store.folder import RunFolder
 from kdbench.task import load_tasks
 from kdbench.toy.models import World
 

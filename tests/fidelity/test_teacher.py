@@ -10,10 +10,10 @@ import pytest
 
 from kdbench.config import EvalSettings
 from kdbench.errors import InputError
-from kdbench.evaluation import Evaluation
 from kdbench.fidelity.find import parts_of
+from kdbench.measuring.measurement import Evaluation
 from kdbench.metrics import PositionMetric, metrics
-from kdbench.store import MetricResult
+from kdbench.store.results import MetricResult
 from kdbench.toy.models import World
 
 Compare = Callable[..., Evaluation]

@@ -17,7 +17,7 @@ from kdbench.metrics import PositionMetric, Positions, TokenMetric
 from kdbench.metrics.divergences import ForwardKL
 from kdbench.metrics.entropy import EntropyRatio
 from kdbench.metrics.top1 import Top1, Top1Decision
-from kdbench.store import RunFolder
+from kdbench.store.folder import RunFolder
 from kdbench.views import Batch, ModelView, Rollout
 
 V, LIMIT = 61, 20

@@ -20,7 +20,8 @@ from kdbench.reports.correlations import correlations
 from kdbench.reports.findings import find, said
 from kdbench.reports.model import Axis, Number, Point, Student
 from kdbench.stats.estimates import bootstrap_interval
-from kdbench.store import MetricResult, RunFolder, TaskResult
+from kdbench.store.folder import RunFolder
+from kdbench.store.results import MetricResult, TaskResult
 
 TEACHER = {"name": "big", "sha256": "teacher", "top_k": None}
 KINDS = {

@@ -4,7 +4,8 @@ import pytest
 
 from kdbench.config import TableSettings
 from kdbench.errors import InputError
-from kdbench.store import MetricResult, RunFolder, TaskResult
+from kdbench.store.folder import RunFolder
+from kdbench.store.results import MetricResult, TaskResult
 from kdbench.tables import build_table
 
 BASELINES = """

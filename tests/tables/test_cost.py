@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from kdbench.config import TableSettings
-from kdbench.record import training_cost
-from kdbench.store import RunFolder
+from kdbench.measuring.identity import training_cost
+from kdbench.store.folder import RunFolder
 from kdbench.tables import build_table
 
 

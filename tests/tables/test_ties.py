@@ -8,7 +8,8 @@ from scipy import stats
 
 from kdbench.config import TableSettings
 from kdbench.stats.paired import sign_flips
-from kdbench.store import MetricResult, RunFolder, TaskResult
+from kdbench.store.folder import RunFolder
+from kdbench.store.results import MetricResult, TaskResult
 from kdbench.tables import Table, build_table
 from kdbench.tables.ties import _p_values
 

@@ -13,13 +13,12 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from kdbench.errors import InputError
-from kdbench.generate import Sample
-from kdbench.stats.estimates import Estimate
+from kdbench.store.results import TaskResult, read_task
 from kdbench.system.files import SCHEMA, LinesFile, read_json, write_json
 
 _RUN_FIELDS = {
@@ -31,76 +30,6 @@ _RUN_FIELDS = {
     "status": str,
     "tasks": dict,
 }
-
-
-@dataclass(frozen=True)
-class MetricResult(Estimate):
-    """One metric of one task: an estimate, what it is, and why it may be missing.
-
-    Attributes:
-        unit: of the numbers.
-        direction: which way is better.
-        version: of the metric.
-        reason: why there is no number.
-        micro: of a token metric: the mean over all tokens, where `value` is that over prompts.
-        bound: `lower` or `upper` where the value is a bound of the true one.
-        ceiling: what the teacher reaches against itself.
-        floor: what the undistilled student reaches.
-    """
-
-    unit: str
-    direction: str
-    version: str
-    reason: str | None = None
-    micro: float | None = None
-    bound: str | None = None
-    ceiling: float | None = None
-    floor: float | None = None
-
-    @property
-    def attained(self) -> float | None:
-        """The share of the way from floor to ceiling.
-
-        None where an end is not known, or where the way is no longer than the value's interval:
-        the share would be noise.
-        """
-        if self.value is None or self.floor is None or self.ceiling is None:
-            return None
-        way = self.ceiling - self.floor
-        wide = 0.0 if self.ci_low is None or self.ci_high is None else self.ci_high - self.ci_low
-        return (self.value - self.floor) / way if abs(way) > wide else None
-
-
-@dataclass(frozen=True)
-class TaskResult:
-    """`<task>.json`.
-
-    Attributes:
-        fingerprint: what must be equal before two runs compare.
-        metrics: by name.
-        documents: `id`, and each metric's per-document means, in document order.
-        data: rows, used, sha256, published.
-        cut_prompts: prompts that the protocol's limit cut; None if not known.
-        main_metric: the one that tables show.
-        teacher: whom the metrics of fidelity compare with: name, sha256 and so on.
-        curves: metrics by token index, `name@set`: the first index of each bucket and the first
-            beyond it, the mean over the responses that reach it, their number.
-    """
-
-    fingerprint: Mapping[str, Any]
-    metrics: Mapping[str, MetricResult]
-    documents: Mapping[str, list[Any]] = field(repr=False)
-    data: Mapping[str, Any]
-    cut_prompts: int | None
-    main_metric: str
-    teacher: Mapping[str, Any] | None = None
-    curves: Mapping[str, Mapping[str, list[Any]]] = field(default_factory=dict, repr=False)
-    schema: int = SCHEMA
-
-    @property
-    def task(self) -> str:
-        """The task's name."""
-        return str(self.fingerprint["task"])
 
 
 def _leave_out(content: dict[str, Any], keys: Iterable[str]) -> None:
@@ -244,52 +173,3 @@ class RunFolder:
             if not (self.path / "run.json").exists():
                 path.unlink(missing_ok=True)
                 _remove_empty(made)
-
-
-def sample_record(
-    sample: Sample, scores: Mapping[str, float | None] | None = None
-) -> dict[str, Any]:
-    """A line of a samples file."""
-    record = asdict(sample)
-    record["id"] = record.pop("document")
-    if not sample.tokens:
-        del record["tokens"]
-    return record if scores is None else {**record, "scores": dict(scores)}
-
-
-def read_sample(record: Mapping[str, Any], place: str) -> Sample:
-    """A sample from a line.
-
-    Raises:
-        InputError: a field is missing or of the wrong type.
-    """
-    output, seed = record.get("output"), record.get("seed", 0)
-    n_tokens, finish = record.get("n_tokens"), record.get("finish")
-    if record.get("id") is None:
-        raise InputError(f"{place}: 'id' is missing")
-    if not isinstance(output, str):
-        raise InputError(f"{place}: 'output' must be a string")
-    if not isinstance(seed, int) or isinstance(seed, bool):
-        raise InputError(f"{place}: 'seed' must be a whole number")
-    if not (n_tokens is None or isinstance(n_tokens, int)) or isinstance(n_tokens, bool):
-        raise InputError(f"{place}: 'n_tokens' must be a whole number or null")
-    if finish not in ("stop", "length", None):
-        raise InputError(f"{place}: 'finish' must be stop, length or null")
-    tokens = record.get("tokens", [])
-    if not isinstance(tokens, list) or not all(type(one) is int and one >= 0 for one in tokens):
-        raise InputError(f"{place}: 'tokens' must be a list of token ids")
-    return Sample(str(record["id"]), seed, output, n_tokens, finish, tuple(tokens))
-
-
-def read_task(path: Path) -> TaskResult:
-    """A task's result.
-
-    Raises:
-        InputError: not a result file, or one of another schema.
-    """
-    content = read_json(path)
-    try:
-        metrics = {name: MetricResult(**one) for name, one in content.pop("metrics").items()}
-        return TaskResult(metrics=metrics, **content)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: not a result of kdbench: {error}") from None

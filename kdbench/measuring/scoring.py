@@ -17,10 +17,10 @@ from kdbench.metrics import (
 from kdbench.metrics.exact_match import ExactMatch
 from kdbench.protocol import Protocol, postprocess
 from kdbench.stats.estimates import Estimate, corpus_estimate, document_means, estimate
-from kdbench.store import MetricResult, TaskResult
+from kdbench.store.results import MetricResult, TaskResult
+from kdbench.store.samples import Samples
 from kdbench.task import Task
 
-Samples = Mapping[tuple[str, int], Sample]
 _NO_ANSWER = "[invalid]"  # what lm-eval's filters give where they find none
 Scores = dict[int, list[float | None]]  # by seed, in document order
 

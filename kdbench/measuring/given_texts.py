@@ -6,13 +6,14 @@ from typing import Any
 
 from kdbench.config import ScoreSettings
 from kdbench.errors import InputError
-from kdbench.evaluation import Evaluation
 from kdbench.generate import Sample
+from kdbench.measuring.measurement import Evaluation
+from kdbench.measuring.scoring import fingerprint, score_task, with_teacher_of
 from kdbench.metrics import ForwardMetric, make_metrics, with_stored
 from kdbench.protocol import Protocol, get_protocol
-from kdbench.record import RunRecord
-from kdbench.scoring import fingerprint, score_task, with_teacher_of
-from kdbench.store import RunFolder, read_sample, run_id, sample_record
+from kdbench.store.folder import RunFolder, run_id
+from kdbench.store.record import RunRecord
+from kdbench.store.samples import read_sample, sample_record
 from kdbench.system.files import LinesFile
 from kdbench.task import load_tasks
 

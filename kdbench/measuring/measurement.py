@@ -5,7 +5,8 @@ the same command goes on after a crash, and does nothing when all is there.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -14,11 +15,14 @@ from kdbench.config import EvalSettings
 from kdbench.errors import InputError
 from kdbench.generate import Backend, Facts, Options, Prompt, Row, Sample
 from kdbench.generate.choice import choose_backend, facts_of
+from kdbench.measuring.identity import run_identity
+from kdbench.measuring.scoring import fingerprint, score_task, with_teacher_of
 from kdbench.metrics import ForwardMetric, Metric, Reference, make_metrics, with_stored
 from kdbench.protocol import Protocol, get_protocol
-from kdbench.record import RunRecord, run_identity
-from kdbench.scoring import fingerprint, score_task, with_teacher_of
-from kdbench.store import RunFolder, TaskResult, generated_run_id, read_sample, sample_record
+from kdbench.store.folder import RunFolder, generated_run_id
+from kdbench.store.record import RunRecord
+from kdbench.store.results import TaskResult
+from kdbench.store.samples import read_sample, sample_record
 from kdbench.system.progress import progress
 from kdbench.task import Task, load_tasks
 
@@ -325,3 +329,18 @@ class Measurement:
     def _shard_suffix(self) -> str:
         shard = self.settings.shard
         return "" if shard is None else f".shard-{shard.replace('/', '-of-')}"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` returns.
+
+    Attributes:
+        run: the run's folder.
+        results: by task; a task of which a shard is still to come is absent.
+        generated: samples made by this call; 0 when all were there.
+    """
+
+    run: Path
+    results: Mapping[str, TaskResult]
+    generated: int = field(compare=False)

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kdbench.store import RunFolder, TaskResult
+from kdbench.store.folder import RunFolder
+from kdbench.store.results import TaskResult
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""`kdbench eval` and `score`: samples are made, scored and averaged."""

@@ -1,0 +1,1 @@
+"""Results on disk: the folder of a run, its record, its results and samples."""

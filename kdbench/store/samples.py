@@ -1,0 +1,45 @@
+"""A line of a samples file."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from kdbench.errors import InputError
+from kdbench.generate import Sample
+
+Samples = Mapping[tuple[str, int], Sample]
+
+
+def sample_record(
+    sample: Sample, scores: Mapping[str, float | None] | None = None
+) -> dict[str, Any]:
+    """A line of a samples file."""
+    record = asdict(sample)
+    record["id"] = record.pop("document")
+    if not sample.tokens:
+        del record["tokens"]
+    return record if scores is None else {**record, "scores": dict(scores)}
+
+
+def read_sample(record: Mapping[str, Any], place: str) -> Sample:
+    """A sample from a line.
+
+    Raises:
+        InputError: a field is missing or of the wrong type.
+    """
+    output, seed = record.get("output"), record.get("seed", 0)
+    n_tokens, finish = record.get("n_tokens"), record.get("finish")
+    if record.get("id") is None:
+        raise InputError(f"{place}: 'id' is missing")
+    if not isinstance(output, str):
+        raise InputError(f"{place}: 'output' must be a string")
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        raise InputError(f"{place}: 'seed' must be a whole number")
+    if not (n_tokens is None or isinstance(n_tokens, int)) or isinstance(n_tokens, bool):
+        raise InputError(f"{place}: 'n_tokens' must be a whole number or null")
+    if finish not in ("stop", "length", None):
+        raise InputError(f"{place}: 'finish' must be stop, length or null")
+    tokens = record.get("tokens", [])
+    if not isinstance(tokens, list) or not all(type(one) is int and one >= 0 for one in tokens):
+        raise InputError(f"{place}: 'tokens' must be a list of token ids")
+    return Sample(str(record["id"]), seed, output, n_tokens, finish, tuple(tokens))
