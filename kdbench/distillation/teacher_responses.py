@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kdbench.generate import Row
-from kdbench.generate.generator import Generator
+from kdbench.generate.decoding.generator import Generator
 from kdbench.protocol import Protocol
 from kdbench.system.bundled import load_module
 from kdbench.system.files import LinesFile

@@ -14,7 +14,7 @@ from kdbench.fidelity.teacher import Samples, Teacher
 from kdbench.fidelity.texts import Text
 from kdbench.generate import Prompt
 from kdbench.generate.choice import choose_backend
-from kdbench.generate.generator import encode_prompt
+from kdbench.generate.prompts import encode_prompt
 from kdbench.measuring.scoring import check_complete, fingerprint
 from kdbench.protocol import Protocol
 from kdbench.store.folder import RunFolder, generated_run_id

@@ -23,7 +23,7 @@ from typing import Any
 
 from kdbench.errors import InputError
 from kdbench.generate import Backend, Facts, backends
-from kdbench.generate.generator import end_tokens
+from kdbench.generate.prompts import end_tokens
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import inspect
 from kdbench.checkpoint import Checkpoint, load_checkpoint, pick_device
 from kdbench.errors import InputError
 from kdbench.generate import Options, backends
-from kdbench.generate.generator import Generator
+from kdbench.generate.decoding.generator import Generator
 from kdbench.protocol import Protocol
 
 

@@ -20,8 +20,8 @@ from transformers import Trainer
 
 from kdbench.errors import InputError
 from kdbench.generate import Row, Sample
-from kdbench.generate.decoding import of_mixture, of_model
-from kdbench.generate.generator import Generator
+from kdbench.generate.decoding.generator import Generator
+from kdbench.generate.decoding.kinds import of_mixture, of_model
 from kdbench.protocol import Protocol
 from kdbench.training.draw import StepDraw
 from kdbench.training.loss import STUDENT, distillation_loss, target_log_probs

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from kdbench.generate import Row
-from kdbench.generate.generator import Generator
+from kdbench.generate.decoding.generator import Generator
 from kdbench.metrics.rouge import rouge_l, rouge_words
 from kdbench.protocol import Protocol, postprocess
 from kdbench.training.loss import STUDENT, distillation_loss

@@ -9,14 +9,15 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from kdbench.checkpoint import find_checkpoint, load_checkpoint
 from kdbench.generate import Row, Sample
-from kdbench.generate.decoding import (
+from kdbench.generate.decoding.generator import Generator
+from kdbench.generate.decoding.kinds import (
     CachedDecoding,
     Decoding,
     MixedDecoding,
     of_mixture,
     of_model,
 )
-from kdbench.generate.generator import Generator, end_tokens
+from kdbench.generate.prompts import end_tokens
 from kdbench.protocol import Protocol
 from kdbench.toy.models import World
 

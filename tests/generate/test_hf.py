@@ -231,7 +231,9 @@ def test_auto_batch_size_is_a_power_of_two_that_fits(
     protocol = get_protocol("minillm", {"max_new_tokens": 4})
     sizes = []
     for free in (2**21, 2**40):
-        monkeypatch.setattr("kdbench.generate.memory._free_bytes", lambda _, free=free: free)
+        monkeypatch.setattr(
+            "kdbench.generate.decoding.memory._free_bytes", lambda _, free=free: free
+        )
         engine = HFBackend(find_checkpoint(str(world.student)), protocol, Options(device="cpu"))
         generate(engine, PROMPTS[:2])
         sizes.append(engine.batch_size)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import NoRepeatNGramLogitsProcessor
 
-from kdbench.generate.ngram import SeenNGrams
+from kdbench.generate.row.ngram import SeenNGrams
 
 
 @given(st.integers(1, 6), st.lists(st.integers(0, 3), min_size=1, max_size=40), st.integers(0, 40))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from kdbench.generate.noise import gumbel, step_keys
+from kdbench.generate.row.noise import gumbel, step_keys
 
 
 def noise(seed: int = 0, document: str = "d", steps: int = 1, vocabulary: int = 1000) -> np.ndarray:

@@ -15,10 +15,10 @@ from transformers import (
 )
 
 from kdbench.generate import Row
-from kdbench.generate.decoding import CachedDecoding, MixedDecoding
-from kdbench.generate.generator import Generator
-from kdbench.generate.placed import PlacedDecoding, can_place
-from kdbench.generate.replay import ReplayedDecoding, can_replay
+from kdbench.generate.decoding.generator import Generator
+from kdbench.generate.decoding.kinds import CachedDecoding, MixedDecoding
+from kdbench.generate.decoding.placed import PlacedDecoding, can_place
+from kdbench.generate.decoding.replay import ReplayedDecoding, can_replay
 from kdbench.protocol import get_protocol
 
 V, ROOM = 30, 12

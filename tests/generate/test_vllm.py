@@ -25,9 +25,9 @@ from kdbench.errors import InputError
 from kdbench.generate import Options, Row
 from kdbench.generate.choice import choose_backend
 from kdbench.generate.hf import HFBackend
-from kdbench.generate.noise import step_keys
-from kdbench.generate.response import Response
-from kdbench.generate.scores import choosing_scores
+from kdbench.generate.row.choosing import choosing_scores
+from kdbench.generate.row.noise import step_keys
+from kdbench.generate.row.response import Response
 from kdbench.generate.vllm import VLLMBackend
 from kdbench.generate.vllm.rows import KEY, EngineRows
 from kdbench.protocol import Protocol, get_protocol

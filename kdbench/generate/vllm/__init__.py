@@ -10,8 +10,8 @@ from typing import Any
 from kdbench.checkpoint import Checkpoint
 from kdbench.errors import InputError
 from kdbench.generate import Facts, Options, Row, Sample, backends
-from kdbench.generate.apart import ApartFromModel
-from kdbench.generate.response import Response
+from kdbench.generate.engine_backend import ApartFromModel
+from kdbench.generate.row.response import Response
 from kdbench.generate.vllm.engine import (
     Engine,
     Request,

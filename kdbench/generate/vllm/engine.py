@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 from kdbench.errors import InputError, nearest
-from kdbench.generate.apart import engine_in_one_line
+from kdbench.generate.engine_backend import engine_in_one_line
 
 T = TypeVar("T")
 

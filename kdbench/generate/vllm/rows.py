@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from typing import Protocol as Interface
 
 from kdbench.errors import InputError
-from kdbench.generate.ngram import SeenNGrams
-from kdbench.generate.noise import step_keys
-from kdbench.generate.scores import choosing_scores
+from kdbench.generate.row.choosing import choosing_scores
+from kdbench.generate.row.ngram import SeenNGrams
+from kdbench.generate.row.noise import step_keys
 from kdbench.protocol import Protocol
 from kdbench.system.processes import Starter
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
-from kdbench.generate.cache import PlacedLayer
-from kdbench.generate.prefill import Prefilled, Prompts, accepts, forward, prefill
+from kdbench.generate.decoding.cache import PlacedLayer
+from kdbench.generate.decoding.prefill import Prefilled, Prompts, accepts, forward, prefill
 
 
 class PlacedDecoding:

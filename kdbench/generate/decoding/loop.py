@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from kdbench.generate import Sample
-from kdbench.generate.decoding import Decoding
-from kdbench.generate.response import Response
+from kdbench.generate.decoding.kinds import Decoding
+from kdbench.generate.row.response import Response
 
 # Places are given to others when this share of rows has finished: each time, prompts are run.
 _REPLACED_SHARE = 1 / 8

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from kdbench.errors import InputError
 from kdbench.generate import Prompt, Row, Sample
-from kdbench.generate.decoding import Begin, of_model
-from kdbench.generate.memory import rows_that_fit
-from kdbench.generate.response import Response
-from kdbench.generate.scores import choosing_scores
+from kdbench.generate.decoding.kinds import Begin, of_model
+from kdbench.generate.decoding.memory import rows_that_fit
+from kdbench.generate.prompts import check_fits, encode_prompt, end_tokens
+from kdbench.generate.row.choosing import choosing_scores
+from kdbench.generate.row.response import Response
 from kdbench.protocol import Protocol
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class Generator:
     def _decode(self, rows: Sequence[Row], until: Sequence[str]) -> Iterator[Sample]:
         import torch
 
-        from kdbench.generate.loop import Loop
+        from kdbench.generate.decoding.loop import Loop
 
         places, room = self._places(rows), self.protocol.max_new_tokens
         while rows:
@@ -123,7 +124,7 @@ class Generator:
         import numpy as np
         import torch
 
-        from kdbench.generate.noise import step_keys
+        from kdbench.generate.row.noise import step_keys
 
         steps = self.protocol.max_new_tokens
         keys = [step_keys(row.seed, row.document, steps) for row in rows]
@@ -145,59 +146,3 @@ class Generator:
                 "are broken, or too large for dtype=float16 (try bfloat16)"
             )
         return tokens
-
-
-def encode_prompt(tokenizer: Any, protocol: Protocol, prompt: str, message: str) -> Prompt:
-    """Token ids of a document's prompt, cut on the right at `max_prompt_tokens`.
-
-    Raises:
-        InputError: no token.
-    """
-    text = prompt_text(tokenizer, protocol, prompt, message)
-    ids = tokenizer(text, add_special_tokens=protocol.add_bos)["input_ids"]
-    kept = tuple(ids[: protocol.max_prompt_tokens])
-    if not kept:
-        raise InputError(f"a prompt encodes to no tokens: '{text[:40]}'")
-    return Prompt(kept, cut=len(kept) < len(ids))
-
-
-def prompt_text(tokenizer: Any, protocol: Protocol, prompt: str, message: str) -> str:
-    """What is encoded: the document's prompt, or its message in the tokenizer's chat template."""
-    if protocol.prompt == "task":
-        return prompt
-    turns = [{"role": "user", "content": message}]
-    return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
-
-
-def check_fits(encoded: Prompt, protocol: Protocol, tokens: int, positions: int | None) -> None:
-    """Check that a model can take a prompt and its response.
-
-    Args:
-        encoded: the prompt.
-        protocol: the limit of the response.
-        tokens: that the model has embeddings for.
-        positions: of the model, None if they have no end.
-
-    Raises:
-        InputError: it cannot.
-    """
-    if max(encoded.ids) >= tokens:
-        raise InputError("the tokenizer has more tokens than the model's embedding: not a pair")
-    if positions and len(encoded.ids) + protocol.max_new_tokens > positions:
-        raise InputError(
-            f"a prompt of {len(encoded.ids)} tokens and {protocol.max_new_tokens} new ones do "
-            f"not fit into the model's {positions} positions; lower max_new_tokens= or "
-            "max_prompt_tokens="
-        )
-
-
-def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
-    """EOS of the tokenizer and of the generation configuration, which may name several.
-
-    Args:
-        model: anything with a `generation_config`.
-        tokenizer: of the model.
-    """
-    named = getattr(model.generation_config, "eos_token_id", None)
-    several = named if isinstance(named, list) else [named]
-    return frozenset({tokenizer.eos_token_id, *several} - {None})

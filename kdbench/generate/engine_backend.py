@@ -8,8 +8,8 @@ from typing import Any
 from kdbench.checkpoint import Checkpoint, load_checkpoint, load_tokenizer, pick_device
 from kdbench.errors import InputError
 from kdbench.generate import Options, Prompt
-from kdbench.generate.folder import Folder
-from kdbench.generate.generator import check_fits, encode_prompt
+from kdbench.generate.prompts import check_fits, encode_prompt
+from kdbench.generate.unloaded import Folder
 from kdbench.protocol import Protocol
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from kdbench.generate import Row, Sample
-from kdbench.generate.ngram import SeenNGrams
+from kdbench.generate.row.ngram import SeenNGrams
 from kdbench.protocol import Protocol
 
 

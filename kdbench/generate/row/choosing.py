@@ -33,7 +33,7 @@ def choosing_scores(
     import torch
     from transformers import TopKLogitsWarper, TopPLogitsWarper
 
-    from kdbench.generate.noise import gumbel
+    from kdbench.generate.row.noise import gumbel
 
     scores = logits.float()
     if banned:

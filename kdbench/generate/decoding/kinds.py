@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from typing import Protocol as Interface
 
-from kdbench.generate.prefill import Prompts, forward, prefill
+from kdbench.generate.decoding.prefill import Prompts, forward, prefill
 
 if TYPE_CHECKING:
     import torch
@@ -142,8 +142,8 @@ class MixedDecoding:
 
 def of_model(model: Any, vocabulary: int) -> Begin:
     """Decodings of one model, the fastest kind that it allows."""
-    from kdbench.generate.placed import PlacedDecoding, can_place
-    from kdbench.generate.replay import ReplayedDecoding, can_replay
+    from kdbench.generate.decoding.placed import PlacedDecoding, can_place
+    from kdbench.generate.decoding.replay import ReplayedDecoding, can_replay
 
     if not can_place(model):
         return partial(CachedDecoding, model, vocabulary)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from kdbench.checkpoint import Checkpoint, one_line
-from kdbench.generate.generator import end_tokens
+from kdbench.generate.prompts import end_tokens
 
 
 class Folder:

@@ -15,15 +15,15 @@ from typing import Any
 from kdbench.checkpoint import Checkpoint, one_line, pick_device
 from kdbench.errors import InputError
 from kdbench.generate import Facts, Options, Prompt, Row, Sample, backends
-from kdbench.generate.apart import ApartFromModel, engine_in_one_line
-from kdbench.generate.generator import encode_prompt, prompt_text
-from kdbench.generate.lm_eval_models import (
+from kdbench.generate.engine_backend import ApartFromModel, engine_in_one_line
+from kdbench.generate.lm_eval.models import (
     check_options,
     check_protocol,
     find_kind,
     generation_settings,
 )
-from kdbench.generate.noise import step_keys
+from kdbench.generate.prompts import encode_prompt, prompt_text
+from kdbench.generate.row.noise import step_keys
 from kdbench.protocol import Protocol
 
 _BATCH = 8

@@ -1,0 +1,1 @@
+"""One row: its noise, the n-gram rule, the choice of the next token, the response so far."""
