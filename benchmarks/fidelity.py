@@ -22,7 +22,7 @@ from kdbench.checkpoint import find_checkpoint, load_checkpoint
 from kdbench.distillation.students import prune
 from kdbench.fidelity.forward import Outcome as Scored
 from kdbench.fidelity.forward import look
-from kdbench.fidelity.live import LiveSight
+from kdbench.fidelity.teachers.live import LiveSight
 from kdbench.fidelity.texts import Text, reference_texts
 from kdbench.fidelity.wanted import wanted
 from kdbench.generate import Prompt

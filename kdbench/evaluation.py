@@ -2,7 +2,7 @@
 
 from kdbench.config import EvalSettings
 from kdbench.fidelity.compare import compare_with_teacher, measured_floor
-from kdbench.fidelity.find import find_teacher
+from kdbench.fidelity.teachers.find import find_teacher
 from kdbench.fidelity.wanted import check_words
 from kdbench.measuring.measurement import Evaluation, prepare
 

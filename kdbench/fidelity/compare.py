@@ -9,7 +9,7 @@ from typing import Any
 from kdbench.fidelity.floor import Floor, with_floor, with_floor_of
 from kdbench.fidelity.pairs import add_pairs
 from kdbench.fidelity.results import Results
-from kdbench.fidelity.teacher import Samples, Teacher
+from kdbench.fidelity.teachers.base import Samples, Teacher
 from kdbench.fidelity.texts import (
     REFERENCE_SEED,
     Text,

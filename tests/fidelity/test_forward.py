@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from kdbench.errors import InputError
 from kdbench.fidelity.forward import Outcome, See, look
-from kdbench.fidelity.live import LiveSight
+from kdbench.fidelity.teachers.live import LiveSight
 from kdbench.fidelity.texts import Text
 from kdbench.metrics import PositionMetric, Positions, TokenMetric, metrics
 from kdbench.views import Batch, ModelView, Rollout, view

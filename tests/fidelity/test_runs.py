@@ -12,7 +12,7 @@ from kdbench.config import EvalSettings
 from kdbench.errors import InputError
 from kdbench.evaluation import evaluate
 from kdbench.fidelity.compare import compare_with_teacher
-from kdbench.fidelity.find import find_teacher
+from kdbench.fidelity.teachers.find import find_teacher
 from kdbench.generate import Sample
 from kdbench.measuring.measurement import Evaluation, prepare
 from kdbench.measuring.scoring import answers_of, with_final_answers

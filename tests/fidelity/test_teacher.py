@@ -10,7 +10,7 @@ import pytest
 
 from kdbench.config import EvalSettings
 from kdbench.errors import InputError
-from kdbench.fidelity.find import parts_of
+from kdbench.fidelity.teachers.find import parts_of
 from kdbench.measuring.measurement import Evaluation
 from kdbench.metrics import PositionMetric, metrics
 from kdbench.store.results import MetricResult

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from kdbench.errors import InputError
-from kdbench.fidelity.live import LiveSight
+from kdbench.fidelity.teachers.live import LiveSight
 from kdbench.fidelity.texts import Text
 from kdbench.fidelity.tokens import Pass, SetScores, lines_of, score_set
 from kdbench.metrics import PositionMetric, Positions, TokenMetric
