@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-import kdbench.demo
 from kdbench.config import DemoSettings, FillSettings
 from kdbench.filling.table import Filled, fill
 from kdbench.toy.models import World
@@ -21,10 +20,10 @@ def test_the_demo_fills_the_toy_table(
         asked.append(settings)
         return fill(settings.model_copy(update={"plan": True}))
 
-    monkeypatch.setattr(kdbench.demo, "make_world", lambda out, report: world)
-    monkeypatch.setattr(kdbench.demo, "fill", plan)
+    monkeypatch.setattr(demo, "make_world", lambda out, report: world)
+    monkeypatch.setattr(demo, "fill", plan)
     settings = DemoSettings(out=tmp_path / "w", results=tmp_path / "r", steps=3, limit=2)
-    text = kdbench.demo.demo(settings).text
+    text = demo.demo(settings).text
     assert [f"train {one} " in text for one in METHODS] == [True] * len(METHODS)
     assert [f"evaluate {one} " in text for one in ["Teacher", *METHODS]] == [True] * 8
     (given,) = asked
@@ -37,7 +36,7 @@ def test_the_demo_trains_whole_epochs_unless_told(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[FillSettings] = []
-    monkeypatch.setattr(kdbench.demo, "make_world", lambda out, report: world)
-    monkeypatch.setattr(kdbench.demo, "fill", lambda given: asked.append(given) or Filled("", {}))
-    kdbench.demo.demo(DemoSettings(out=tmp_path))
+    monkeypatch.setattr(demo, "make_world", lambda out, report: world)
+    monkeypatch.setattr(demo, "fill", lambda given: asked.append(given) or Filled("", {}))
+    demo.demo(DemoSettings(out=tmp_path))
     assert set(asked[0].changes) == {"teacher.checkpoint", "student.checkpoint"}

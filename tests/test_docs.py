@@ -29,11 +29,11 @@ import yaml
 
 import kdbench
 from kdbench import config
-from kdbench.cli import app
+from kdbench.cli.app import app
 from kdbench.comparing.compare import parse_compare
 from kdbench.comparing.settings import CompareSettings, PlanSettings, RegressSettings
+from kdbench.config.fill import parse_fill
 from kdbench.distillation.recipe import make_recipe, parse_recipe, recipes
-from kdbench.filling.words import parse_fill
 from kdbench.generate import backends
 from kdbench.methods import Method, methods
 from kdbench.metrics import CorpusMetric, ForwardMetric, Reference, SampleMetric, metrics

@@ -17,7 +17,7 @@ pytest_plugins = ["pytester"]
 ROOT = Path(__file__).parents[1]
 UPDATE = ("--kdbench-set=update=true", "--kdbench-set=reason=x")
 INSTALLED = any(one.name == "kdbench" for one in entry_points(group="pytest11"))
-PLUGIN = [] if INSTALLED else ["-p", "kdbench.pytest_plugin"]
+PLUGIN = [] if INSTALLED else ["-p", "kdbench.comparing.pytest_plugin"]
 
 
 def stored(folder: Path, name: str, changes: dict[str, float], status: str = "complete") -> Path:
@@ -96,10 +96,10 @@ def test_an_incomplete_run_fails_every_row(pytester: pytest.Pytester, gate: Path
 
 def test_nothing_of_kdbench_is_imported_for_it() -> None:
     code = (
-        "import kdbench.pytest_plugin, sys\n"
+        "import kdbench.comparing.pytest_plugin, sys\n"
         "print(*sorted(m for m in sys.modules if m.startswith(('kdbench', 'numpy', 'torch'))))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == ["kdbench", "kdbench.errors", "kdbench.pytest_plugin"]
+    assert done.stdout.split() == ["kdbench", "kdbench.errors", "kdbench.comparing.pytest_plugin"]

@@ -7,7 +7,7 @@ a `ForwardMetric` at the model itself. Of a student beside its teacher: a `Token
 are 0 to 1, losses and divergences in nats.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from kdbench.errors import InputError
 from kdbench.metrics._kinds import (
@@ -53,6 +53,7 @@ __all__ = [
     "make_metrics",
     "make_teacher_metrics",
     "metrics",
+    "result_name",
     "top",
     "with_stored",
 ]
@@ -87,6 +88,29 @@ def compares_with_teacher(name: str) -> bool:
     """Whether a result of this name, such as `top1@ref`, is that of a known teacher metric."""
     name = name.partition("@")[0]
     return name in metrics.names() and issubclass(metrics.get(name), TeacherMetric)
+
+
+def result_name(word: str, known: Mapping[str, object]) -> str | None:
+    """The result that a word means: itself, or the headline of a bare fidelity metric.
+
+    Args:
+        word: such as `acceptance` or `top1@ref`.
+        known: names that results have.
+
+    Returns:
+        None for a word that is no metric.
+    """
+    if word in known:
+        return word
+    base, at, where = word.partition("@")
+    if base not in metrics.names():
+        return None
+    kind = metrics.get(base)
+    if not issubclass(kind, PositionMetric):
+        return None if at else word
+    if not at:
+        return f"{base}@{kind.headline}"
+    return word if where in kind.sets else None
 
 
 def _kinds_of(names: Sequence[str]) -> dict[str, type[Metric]]:

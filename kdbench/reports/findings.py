@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from kdbench.config import ReportSettings
 from kdbench.errors import InputError, nearest
+from kdbench.metrics import result_name
 from kdbench.reports.correlations import correlations
 from kdbench.reports.model import Axis, Correlation, Findings
 from kdbench.reports.points import (
@@ -16,7 +17,6 @@ from kdbench.reports.points import (
 )
 from kdbench.reports.select import Selection, select
 from kdbench.store.results import MetricResult
-from kdbench.tables.columns import result_name
 
 _DEFAULT_CURVE = "acceptance"
 

@@ -1,10 +1,11 @@
 """What the columns of a table show: `columns=` words become metrics over tasks."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 from kdbench.config import TableSettings
 from kdbench.errors import InputError, nearest
+from kdbench.metrics import metrics, result_name
 from kdbench.store.results import MetricResult
 from kdbench.store.runs import StoredRun
 from kdbench.tables.column import Column, Direction
@@ -89,7 +90,7 @@ class _Words:
     def _name(self, metric: str, word: str) -> str:
         name = result_name(metric, self._metrics)
         if name is None:
-            known = {AVERAGE, *COSTS, *self._tasks, *self._metrics, *_registered()}
+            known = {AVERAGE, *COSTS, *self._tasks, *self._metrics, *metrics.names()}
             raise InputError(f"columns={word}: no task or metric: {nearest(metric, known)}")
         return name
 
@@ -97,38 +98,5 @@ class _Words:
         if metric in self._metrics:
             found = self._metrics[metric]
             return found.unit, cast(Direction, found.direction)
-        from kdbench.metrics import metrics
-
         kind = metrics.get(metric.partition("@")[0])
         return kind.unit, kind.direction
-
-
-def result_name(word: str, known: Mapping[str, object]) -> str | None:
-    """The result that a word means: itself, or the headline of a bare fidelity metric.
-
-    Args:
-        word: such as `acceptance` or `top1@ref`.
-        known: names that results have.
-
-    Returns:
-        None for a word that is no metric.
-    """
-    if word in known:
-        return word
-    from kdbench.metrics import PositionMetric, metrics
-
-    base, at, where = word.partition("@")
-    if base not in _registered():
-        return None
-    kind = metrics.get(base)
-    if not issubclass(kind, PositionMetric):
-        return None if at else word
-    if not at:
-        return f"{base}@{kind.headline}"
-    return word if where in kind.sets else None
-
-
-def _registered() -> list[str]:
-    from kdbench.metrics import metrics
-
-    return metrics.names()

@@ -14,7 +14,7 @@ from gate_runs import PROTOCOL, Put, noisy
 from safetensors.torch import load_file, save_file
 
 import kdbench
-from kdbench import cli
+from kdbench.cli import app as cli
 from kdbench.comparing import regress as module
 from kdbench.comparing.baseline import Origin, baseline_side, write_baseline
 from kdbench.comparing.settings import RegressSettings

@@ -14,8 +14,14 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from kdbench.errors import InputError
-from kdbench.fidelity.teachers.cache import CachedIdentity, CachedSight, Recorder, TopKCache, digest_of
 from kdbench.fidelity.forward import Outcome, look
+from kdbench.fidelity.teachers.cache import (
+    CachedIdentity,
+    CachedSight,
+    Recorder,
+    TopKCache,
+    digest_of,
+)
 from kdbench.fidelity.teachers.live import LiveSight
 from kdbench.fidelity.texts import Text
 from kdbench.generate import Prompt

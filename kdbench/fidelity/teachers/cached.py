@@ -8,9 +8,9 @@ from typing import Any
 from kdbench.checkpoint import one_line
 from kdbench.config import EvalSettings
 from kdbench.errors import InputError
-from kdbench.fidelity.teachers.cache import CachedSight, TopKCache, digest_of
 from kdbench.fidelity.forward import See
 from kdbench.fidelity.teachers.base import Samples, Teacher
+from kdbench.fidelity.teachers.cache import CachedSight, TopKCache, digest_of
 from kdbench.fidelity.texts import Text
 from kdbench.generate import Prompt
 from kdbench.generate.choice import choose_backend

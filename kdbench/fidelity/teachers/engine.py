@@ -5,8 +5,8 @@ from typing import Any
 
 from kdbench.config import EvalSettings
 from kdbench.errors import InputError
-from kdbench.fidelity.teachers.cache import CachedSight, Recorder, Scores, digest_of
 from kdbench.fidelity.forward import See
+from kdbench.fidelity.teachers.cache import CachedSight, Recorder, Scores, digest_of
 from kdbench.fidelity.teachers.live import LiveTeacher
 from kdbench.fidelity.texts import Text
 from kdbench.generate import Prompt

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kdbench.config import CACHE, EvalSettings
+from kdbench.fidelity.teachers.base import Teacher
 from kdbench.fidelity.teachers.cached import CachedTeacher
 from kdbench.fidelity.teachers.engine import EngineTeacher
 from kdbench.fidelity.teachers.live import LiveTeacher
-from kdbench.fidelity.teachers.base import Teacher
 from kdbench.protocol import Protocol, get_protocol
 from kdbench.task import Task
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kdbench.config import EvalSettings
-from kdbench.fidelity.teachers.cache import CachedIdentity, Recorder, TopKCache, digest_of
 from kdbench.fidelity.forward import See
 from kdbench.fidelity.teachers.base import Samples, Teacher
+from kdbench.fidelity.teachers.cache import CachedIdentity, Recorder, TopKCache, digest_of
 from kdbench.fidelity.texts import Text
 from kdbench.generate import Prompt
 from kdbench.generate.choice import ends_of

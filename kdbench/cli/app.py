@@ -10,8 +10,8 @@ from typing import Any
 
 import typer
 
+from kdbench.cli.help import first_line, help_lines, plain
 from kdbench.errors import InputError
-from kdbench.help import first_line, help_lines, plain
 
 EXIT_STALE, EXIT_INPUT, EXIT_FAILED, EXIT_INTERRUPTED = 1, 2, 3, 130
 
@@ -63,7 +63,7 @@ def _eval(arguments: list[str]) -> None:
 
     settings = parse(EvalSettings, arguments)
     _quiet()
-    from kdbench.printing import print_evaluation
+    from kdbench.cli.printing import print_evaluation
 
     print_evaluation(evaluate(settings))
 
@@ -76,7 +76,7 @@ def _score(arguments: list[str]) -> None:
 
     settings = parse(ScoreSettings, arguments)
     _quiet()
-    from kdbench.printing import print_evaluation
+    from kdbench.cli.printing import print_evaluation
 
     print_evaluation(score(settings))
 
@@ -92,7 +92,7 @@ def _train(arguments: list[str]) -> None:
 
     trained = train(recipe)
     if os.environ.get("RANK", "0") == "0":  # one process of a distributed run speaks
-        from kdbench.printing import print_training
+        from kdbench.cli.printing import print_training
 
         print_training(trained)
 
@@ -174,7 +174,7 @@ def _report(arguments: list[str]) -> None:
 @verb("fill", "FillSettings")
 def _fill(arguments: list[str]) -> int:
     """Fill a table: fill TABLE.yaml; trains and measures what is missing; --plan only tells."""
-    from kdbench.filling.words import parse_fill
+    from kdbench.config.fill import parse_fill
 
     settings = parse_fill(arguments)
     _quiet()
@@ -192,7 +192,7 @@ def _demo(arguments: list[str]) -> int:
 
     settings = parse(DemoSettings, arguments)
     _quiet()
-    from kdbench.demo import demo
+    from kdbench.toy.demo import demo
 
     filled = demo(settings)
     sys.stdout.write(filled.text)
