@@ -40,7 +40,7 @@ from kdbench.metrics import CorpusMetric, ForwardMetric, Reference, SampleMetric
 from kdbench.protocol import PROTOCOLS
 from kdbench.task import load_tasks
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [
     *DOCS,

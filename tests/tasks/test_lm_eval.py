@@ -49,7 +49,7 @@ def test_same_prompts_and_same_rouge(world: World, tmp_path: Path) -> None:
         by_id = {sample["id"]: sample["output"] for sample in samples}
         texts.update({document.prompt: by_id[document.id] for document in task.documents})
     manager = TaskManager(
-        include_path=str(Path(__file__).parents[1] / "tasks"),
+        include_path=str(Path(__file__).parents[2] / "tasks"),
         include_defaults=False,
         metadata={"data": str(world.data)},
     )

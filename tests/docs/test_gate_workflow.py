@@ -13,7 +13,7 @@ from kdbench.comparing.outputs.markdown import marker
 from kdbench.comparing.settings import RegressSettings
 from kdbench.config import parse
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 FILES = {name: DOCS / f"{name}-workflow.yml" for name in ("gate", "gate-comment")}
 
 

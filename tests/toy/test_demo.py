@@ -6,6 +6,7 @@ import pytest
 
 from kdbench.config import DemoSettings, FillSettings
 from kdbench.filling.table import Filled, fill
+from kdbench.toy import demo
 from kdbench.toy.models import World
 
 METHODS = ["SFT", "KD", "SeqKD", "GKD", "MiniLLM", "DistiLLM", "Classmate"]

@@ -10,7 +10,7 @@ from kdbench.distillation.recipe import make_recipe
 from kdbench.filling.spec import find_spec, read_spec
 from kdbench.store.runs import stored_runs
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
