@@ -102,4 +102,10 @@ def test_nothing_of_kdbench_is_imported_for_it() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == ["kdbench", "kdbench.errors", "kdbench.comparing.pytest_plugin"]
+    assert done.stdout.split() == [
+        "kdbench",
+        "kdbench.comparing",
+        "kdbench.comparing.pytest_plugin",
+        "kdbench.errors",
+        "kdbench.version",
+    ]

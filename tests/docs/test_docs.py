@@ -526,7 +526,7 @@ def test_the_figures_of_the_page_of_backends_are_those_of_the_benchmark() -> Non
     results = (ROOT / "benchmarks" / "RESULTS.md").read_text("utf-8")
     (section,) = re.findall(r"^## engines \(SmolLM2.*?(?=^## )", results, re.M | re.S)
     text = (ROOT / "docs" / "backends.md").read_text("utf-8")
-    (table,) = re.findall(r"^\| vLLM beside `hf`.*?\n\n", text, re.M | re.S)
+    (table,) = re.findall(r"^\| vLLM compared with `hf`.*?\n\n", text, re.M | re.S)
     figures = re.findall(r"(?<=\| )\d[^|]*?(?= \|)", table)
     assert len(figures) == 12
     assert all(figure in section for figure in figures)
