@@ -2,6 +2,10 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class InputError(ValueError):
@@ -16,3 +20,10 @@ def nearest(word: str, known: Iterable[str]) -> str:
     known = sorted(known)
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
+
+
+def first_fault(error: "ValidationError") -> tuple[str, str]:
+    """The first fault that pydantic found: its dotted place ("" for the whole) and the reason."""
+    fault = error.errors()[0]
+    reason = fault["msg"].removeprefix("Value error, ")
+    return ".".join(map(str, fault["loc"])), reason[0].lower() + reason[1:]

@@ -1,22 +1,47 @@
-"""Text for people: numbers, columns, and what must be escaped."""
+"""Text for people: decimals, signs, aligned columns, and what must be escaped."""
 
 import re
+from collections.abc import Collection, Sequence
+
+AVERAGE = "AVG"
+"""The column and row of the plain mean over tasks."""
 
 DECIMALS = {"points": 2, "tokens": 1, "rate": 3, "nats": 3}
+"""Decimals shown of a number, by its unit; two for every other unit."""
 
 
-def escape_md(text: str) -> str:
-    """For a cell of a Markdown table: no markup, no markers, one line."""
-    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_\[\]|~#$])", r"\\\1", text)
+def signed(number: float, decimals: int) -> str:
+    """A number with its sign; zero is never negative."""
+    return f"{round(number, decimals) + 0.0:+.{decimals}f}"
+
+
+def aligned(rows: Sequence[Sequence[str]], left: Collection[int] = ()) -> list[str]:
+    """Lines of a table whose columns are two spaces apart.
+
+    Args:
+        rows: cells; every row has the same number of them.
+        left: columns aligned on the left; the others are aligned on the right.
+    """
+    from rich.cells import cell_len
+
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = []
+        for column, (text, width) in enumerate(zip(row, widths, strict=True)):
+            space = " " * (width - cell_len(text))
+            cells.append(text + space if column in left else space + text)
+        lines.append("  ".join(cells).rstrip())
+    return lines
 
 
 def printable(text: str) -> str:
-    """One line without control characters, which a terminal would obey."""
+    """One line without the control characters that a terminal would obey."""
     spaced = "".join(" " if char.isspace() else char for char in text.rstrip())
     return "".join(char for char in spaced if char.isprintable())
 
 
-def signed(number: float, digits: int) -> str:
-    """With its sign, and never -0.00."""
-    return f"{round(number, digits) + 0.0:+.{digits}f}"
+def escape_md(text: str) -> str:
+    """Text for a cell of a Markdown table: no markup, no markers, one line."""
+    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_\[\]|~#$])", r"\\\1", text)

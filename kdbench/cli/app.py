@@ -12,6 +12,7 @@ import typer
 
 from kdbench.cli.help import first_line, help_lines, plain
 from kdbench.errors import InputError
+from kdbench.system.console import say
 
 EXIT_STALE, EXIT_INPUT, EXIT_FAILED, EXIT_INTERRUPTED = 1, 2, 3, 130
 
@@ -120,7 +121,7 @@ def _table(arguments: list[str]) -> int:
         return EXIT_STALE if diff else 0
     if diff:
         put_text(settings.out, text)
-    _say(f"{settings.out}: {'written' if diff else 'up to date'}")
+    say(f"{settings.out}: {'written' if diff else 'up to date'}")
     return 0
 
 
@@ -164,11 +165,11 @@ def _report(arguments: list[str]) -> None:
     settings = parse(ReportSettings, arguments)
     report = make_report(settings)
     for file in report.files:
-        _say(str(file))
+        say(str(file))
     for line in report.findings.left_out:
-        _say(f"left out: {line}")
+        say(f"left out: {line}")
     for correlation in report.findings.correlations:
-        _say(f"Spearman of {said(correlation)}")
+        say(f"Spearman of {said(correlation)}")
 
 
 @verb("fill", "FillSettings")
@@ -235,7 +236,7 @@ def _methods(arguments: list[str]) -> None:
     _no_arguments(arguments)
     for name in methods.names():
         method = methods.get(name)
-        _say(f"{name}  {first_line(method.__doc__)}")
+        say(f"{name}  {first_line(method.__doc__)}")
         _print_rows([("", word, text) for word, text in method().describe().items()])
 
 
@@ -257,7 +258,7 @@ def _protocols(arguments: list[str]) -> None:
     for protocol in PROTOCOLS.values():
         fields = {key: value for key, value in protocol.as_dict().items() if key != "name"}
         words = (f"{key}={plain(value)}" for key, value in fields.items())
-        _say(f"{protocol.name}: {' '.join(words)}")
+        say(f"{protocol.name}: {' '.join(words)}")
 
 
 def main() -> None:
@@ -288,7 +289,7 @@ def _complain(line: str, code: int) -> int:
 def _telling(name: str, summary: str, settings: str | None) -> Verb:
     def tell(words: list[str]) -> None:
         for line in help_lines(name, summary, settings, words):
-            _say(line)
+            say(line)
 
     return tell
 
@@ -297,16 +298,12 @@ def _print_rows(rows: Any) -> None:
     rows = [tuple(row) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        _say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _no_arguments(arguments: list[str]) -> None:
     if arguments:
         raise InputError(f"'{arguments[0]}': this verb takes no arguments")
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
 
 
 def _quiet() -> None:

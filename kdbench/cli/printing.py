@@ -7,6 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from kdbench.system.console import say
+
 if TYPE_CHECKING:
     from kdbench.distillation.train import Trained
     from kdbench.measuring.measurement import Evaluation
@@ -32,10 +34,10 @@ def print_evaluation(evaluation: "Evaluation") -> None:
     console.print(drawn)
     if fidelity := _fidelity_table(evaluation.results):
         console.print(fidelity)
-    _say(f"{evaluation.generated} samples generated; results in {evaluation.run}")
+    say(f"{evaluation.generated} samples generated; results in {evaluation.run}")
     for task, result in evaluation.results.items():
         if result.cut_prompts:
-            _say(f"{task}: {result.cut_prompts} prompts were cut at the protocol's limit")
+            say(f"{task}: {result.cut_prompts} prompts were cut at the protocol's limit")
 
 
 def _fidelity_table(results: Any) -> Any:
@@ -79,16 +81,16 @@ def print_training(trained: "Trained") -> None:
     """What the training did and cost."""
     card = trained.card
     if not trained.steps:
-        _say(f"{trained.checkpoint}: trained already, by the same settings")
+        say(f"{trained.checkpoint}: trained already, by the same settings")
     start, kept = card["validations"][0], card["selected"]
     for name, unit in (("loss", "nats a token"), ("rougeL", "points")):
-        _say(f"validation {name}: {start[name]:.3f} → {kept[name]:.3f} {unit}")
+        say(f"validation {name}: {start[name]:.3f} → {kept[name]:.3f} {unit}")
     for name, phase in card["phases"].items():
-        _say(f"  {name:<20}{phase['seconds']:9.1f} s {phase['tokens']:>10} tokens")
+        say(f"  {name:<20}{phase['seconds']:9.1f} s {phase['tokens']:>10} tokens")
     if kept["rougeL"] < start["rougeL"]:
-        _say("validation rougeL is lower than before training")
+        say("validation rougeL is lower than before training")
     step = f"{kept['step']:.0f}"
-    _say(f"{trained.steps} steps taken; checkpoint of step {step} in {trained.checkpoint}")
+    say(f"{trained.steps} steps taken; checkpoint of step {step} in {trained.checkpoint}")
 
 
 def _main_cell(metric: Any) -> str:
@@ -98,7 +100,3 @@ def _main_cell(metric: Any) -> str:
     if metric.ci_low is not None:
         text += f" [{metric.ci_low:.2f}, {metric.ci_high:.2f}]"
     return text if metric.seed_sd is None else f"{text} ± {metric.seed_sd:.2f}"
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")

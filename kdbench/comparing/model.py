@@ -7,8 +7,6 @@ from kdbench.comparing.tolerance import Tolerance
 from kdbench.comparing.verdict import Decision, Problem, Rules, Verdict, decide
 from kdbench.stats.paired import RESAMPLES
 
-AVERAGE = "AVG"
-
 
 @dataclass(frozen=True)
 class Method:

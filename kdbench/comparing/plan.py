@@ -18,14 +18,13 @@ import numpy as np
 from kdbench.comparing.compare import chosen
 from kdbench.comparing.find import find_side
 from kdbench.comparing.matching import problems_of
-from kdbench.comparing.model import AVERAGE
 from kdbench.comparing.pairing import pair
 from kdbench.comparing.settings import PlanSettings
 from kdbench.comparing.sides import Side
 from kdbench.comparing.tolerance import read_tolerances, said_tolerances
 from kdbench.errors import InputError
 from kdbench.stats.paired import reach
-from kdbench.text import DECIMALS
+from kdbench.text import AVERAGE, DECIMALS
 
 
 @dataclass(frozen=True)

@@ -80,8 +80,8 @@ class _Gate:
     def rows(self) -> Iterator[tuple[str, str]]:
         """Task and metric of each row, which the baseline knows before anything is measured."""
         from kdbench.comparing.compare import tolerances_of
-        from kdbench.comparing.model import AVERAGE
         from kdbench.comparing.regress import find_base
+        from kdbench.text import AVERAGE
 
         base = find_base(self.settings)
         tasks = [*base.tasks, *([AVERAGE] if len(base.tasks) > 1 else [])]

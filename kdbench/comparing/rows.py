@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kdbench.comparing.model import AVERAGE, Method, Row, WorstPrompt
+from kdbench.comparing.model import Method, Row, WorstPrompt
 from kdbench.comparing.pairing import Pairs
 from kdbench.comparing.sides import Scores
 from kdbench.comparing.tolerance import Tolerance, sign_of
@@ -20,6 +20,7 @@ from kdbench.stats.paired import (
     sign_flips,
     standard_error,
 )
+from kdbench.text import AVERAGE
 
 _WORST = 5
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from kdbench.config.kinds import Settings
-from kdbench.errors import InputError, nearest
+from kdbench.errors import InputError, first_fault, nearest
 
 S = TypeVar("S", bound=Settings)
 
@@ -76,14 +76,13 @@ def build(kind: type[S], values: Mapping[str, object]) -> S:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        if not first["loc"]:  # of several keys together
-            raise InputError(first["msg"].removeprefix("Value error, ")) from None
-        key = str(first["loc"][0])
-        if first["type"] == "missing":
+        place, reason = first_fault(error)
+        key = place.partition(".")[0]
+        if not key:  # of several keys together
+            raise InputError(reason) from None
+        if key not in values:
             raise InputError(f"{key}= is missing: {kind.model_fields[key].description}") from None
-        reason = first["msg"].removeprefix("Value error, ")
-        raise InputError(f"{key}={values.get(key)}: {reason[0].lower() + reason[1:]}") from None
+        raise InputError(f"{key}={values[key]}: {reason}") from None
 
 
 def _plain(value: str, field: FieldInfo | None) -> str | None:

@@ -22,6 +22,7 @@ from kdbench.distillation.teacher_responses import folder_of, teacher_responses
 from kdbench.errors import InputError
 from kdbench.system.environment import environment, git_state
 from kdbench.system.files import SCHEMA, put_text
+from kdbench.system.locks import only_here, remove_empty
 from kdbench.training.source import FromTeacher
 from kdbench.training.triple import Triple
 from kdbench.version import __version__
@@ -230,20 +231,11 @@ def _locked(folder: Path, wait: bool = False) -> Iterator[None]:
     if int(os.environ.get("RANK", "0")) and not wait:
         yield
         return
-    made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / _LOCK, timeout=-1 if wait else 0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise InputError(f"{folder}: another kdbench process trains there; wait for it") from None
-    try:
-        yield
-    finally:
-        if folder.exists() and not set(os.listdir(folder)) - {_LOCK, _IDENTITY}:
-            shutil.rmtree(folder)
-        lock.release()
-        for parent in made[1:]:
-            if any(parent.iterdir()):
-                break
-            parent.rmdir()
+    busy = f"{folder}: another kdbench process trains there; wait for it"
+    with only_here(folder / _LOCK, busy, wait) as made:
+        try:
+            yield
+        finally:
+            if folder.exists() and not set(os.listdir(folder)) - {_LOCK, _IDENTITY}:
+                shutil.rmtree(folder)
+                remove_empty(made[1:])

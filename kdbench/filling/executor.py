@@ -7,7 +7,8 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from kdbench.filling.graph import Node
-from kdbench.filling.work import Done, die_with, do
+from kdbench.filling.work import Done, do
+from kdbench.system.processes import Starter, end_with, this_process
 
 
 class Executor(ABC):
@@ -54,7 +55,9 @@ class LocalExecutor(Executor):
 
     def _new_pool(self) -> ProcessPoolExecutor:
         threads = max(1, _cores() // self.slots)
-        return ProcessPoolExecutor(1, get_context("spawn"), _begin_worker, (os.getpid(), threads))
+        return ProcessPoolExecutor(
+            1, get_context("spawn"), _begin_worker, (this_process(), threads)
+        )
 
     def finished(self, timeout: float) -> list[Done]:
         """The nodes that have ended; a worker that died has failed its node."""
@@ -91,8 +94,8 @@ def _cores() -> int:
     return min(cores, int(os.environ.get("OMP_NUM_THREADS") or cores))
 
 
-def _begin_worker(parent: int, threads: int) -> None:
-    die_with(parent)
+def _begin_worker(starter: Starter, threads: int) -> None:
+    end_with(starter)
     os.environ["OMP_NUM_THREADS"] = str(threads)
     from kdbench.system.quiet import quiet_libraries
 

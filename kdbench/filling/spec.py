@@ -9,7 +9,7 @@ import yaml
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from kdbench.config import FIVE, Names, Settings, read_yaml
-from kdbench.errors import InputError, nearest
+from kdbench.errors import InputError, first_fault, nearest
 from kdbench.system.bundled import bundled
 
 _LABEL = re.compile(r"[\w+(\[][\w.+()\[\] -]*")
@@ -88,10 +88,8 @@ def read_spec(path: Path, changes: Mapping[str, str] | None = None) -> TableSpec
     try:
         return TableSpec.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        reason = first["msg"].removeprefix("Value error, ")
-        raise InputError(f"{path}: {place}: {reason[0].lower() + reason[1:]}") from None
+        place, reason = first_fault(error)
+        raise InputError(f"{path}: {place or 'the file'}: {reason}") from None
 
 
 def _change(values: dict[str, Any], dotted: str, word: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from kdbench.filling.graph import Graph, Node
 from kdbench.filling.state import State
 from kdbench.filling.work import log_of
+from kdbench.system.console import report_progress
 
 _LAST = 4096  # bytes of a log that are looked at
 _SIGNS = {"done": "✓", "running": "▶", "failed": "✗", "blocked": "–", "waiting": "·"}
@@ -46,7 +47,7 @@ class View:
             return
         for key, word in status.items():
             if word != self._said.get(key, "waiting") and (word != "done" or key in self._begun):
-                self._say(f"{word}: {key}{self._after(key, word, state)}")
+                report_progress(f"{word}: {key}{self._after(key, word, state)}")
             self._said[key] = word
 
     def _after(self, key: str, word: str, state: State) -> str:
@@ -76,10 +77,6 @@ class View:
 
     def _last_line(self, node: Node) -> str:
         return last_line(log_of(node, self._graph.places.models))
-
-    def _say(self, line: str) -> None:
-        sys.stderr.write(f"{line}\n")
-        sys.stderr.flush()
 
 
 def last_line(log: Path) -> str:

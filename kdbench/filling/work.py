@@ -8,7 +8,6 @@ import contextlib
 import hashlib
 import os
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -24,8 +23,6 @@ from kdbench.errors import InputError
 from kdbench.filling.graph import Node
 from kdbench.filling.times import amount_of, is_half_trained, note
 from kdbench.system.files import SCHEMA, read_json, write_json
-
-_SECONDS_BETWEEN_LOOKS = 1.0
 
 
 @dataclass(frozen=True)
@@ -136,14 +133,3 @@ def _into(log: Path) -> Iterator[None]:
             for number, old in zip((1, 2), kept, strict=True):
                 os.dup2(old, number)
                 os.close(old)
-
-
-def die_with(parent: int) -> None:
-    """End this process when its parent is gone: a killed table leaves no worker behind."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(_SECONDS_BETWEEN_LOOKS)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

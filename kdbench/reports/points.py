@@ -16,8 +16,8 @@ from kdbench.reports.model import (
 from kdbench.reports.select import Selection
 from kdbench.stats.estimates import average, bootstrap_interval
 from kdbench.store.results import MetricResult, TaskResult
+from kdbench.text import AVERAGE
 
-AVERAGE = "AVG"
 SETS = ("ref", "teacher", "student")
 _CELLS = ("rr", "wws", "wr", "rw", "wwd")
 

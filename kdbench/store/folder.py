@@ -20,6 +20,7 @@ from typing import Any
 from kdbench.errors import InputError
 from kdbench.store.results import TaskResult, read_task
 from kdbench.system.files import SCHEMA, LinesFile, read_json, write_json
+from kdbench.system.locks import only_here, remove_empty
 
 _RUN_FIELDS = {
     "model": dict,
@@ -37,14 +38,6 @@ def _leave_out(content: dict[str, Any], keys: Iterable[str]) -> None:
     for key in keys:
         if content[key] is None or content[key] == {}:
             del content[key]
-
-
-def _remove_empty(folders: Iterable[Path]) -> None:
-    """Take back folders, innermost first, up to the first that somebody uses."""
-    for folder in folders:
-        if any(folder.iterdir()):
-            return
-        folder.rmdir()
 
 
 def run_id(protocol_name: str, identity: Mapping[str, Any]) -> str:
@@ -153,23 +146,15 @@ class RunFolder:
         Raises:
             InputError: another process holds it, and we do not wait.
         """
-        from filelock import FileLock, Timeout
-
-        path = self.path / "samples" / f".{name}.lock"
-        made = [folder for folder in path.parents if not folder.exists()]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path, timeout=-1 if wait else 0)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise InputError(
-                f"{path}: another kdbench process is at work on '{name}'; wait for it, or share "
-                "the work with shard=I/N"
-            ) from None
-        try:
-            yield
-        finally:
-            lock.release()
-            if not (self.path / "run.json").exists():
-                path.unlink(missing_ok=True)
-                _remove_empty(made)
+        lock = self.path / "samples" / f".{name}.lock"
+        busy = (
+            f"{lock}: another kdbench process is at work on '{name}'; wait for it, or share "
+            "the work with shard=I/N"
+        )
+        with only_here(lock, busy, wait) as made:
+            try:
+                yield
+            finally:
+                if not (self.path / "run.json").exists():
+                    lock.unlink(missing_ok=True)
+                    remove_empty(made)

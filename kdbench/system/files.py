@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from kdbench.errors import InputError
+from kdbench.system.processes import is_alive
 
 SCHEMA = 1
 
@@ -140,18 +141,9 @@ def put_bytes(path: Path, content: bytes) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     for other in path.parent.glob(f"{glob.escape(stem)}*"):
-        if not _is_alive(other.name.removeprefix(stem)):  # killed while it wrote
+        pid = other.name.removeprefix(stem)
+        if not (pid.isdecimal() and is_alive(int(pid))):  # killed while it wrote
             other.unlink(missing_ok=True)
-
-
-def _is_alive(process: str) -> bool:
-    try:
-        os.kill(int(process), 0)
-    except (ProcessLookupError, ValueError):
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _line(record: Mapping[str, Any]) -> str:

@@ -11,8 +11,7 @@ from kdbench.store.runs import StoredRun
 from kdbench.tables.column import Column, Direction
 from kdbench.tables.cost import COSTS, cost_column
 from kdbench.task import TITLES
-
-AVERAGE = "AVG"
+from kdbench.text import AVERAGE
 
 
 def plain_columns(settings: TableSettings, runs: Sequence[StoredRun]) -> tuple[Column, ...]:

@@ -13,8 +13,7 @@ from kdbench.store.runs import StoredRun
 from kdbench.tables.column import Column
 from kdbench.tables.cost import CostColumn
 from kdbench.tables.model import Cell, Group, TableRow
-
-_DECIMALS = {"points": 2, "tokens": 1, "rate": 3, "nats": 3}
+from kdbench.text import DECIMALS
 
 
 def measured_groups(
@@ -172,7 +171,7 @@ def _cell(column: Column, parts: Sequence[MetricResult | None]) -> Cell | None:
     if mean is None or mean.value is None:
         return None
     known = [part for part in parts if part is not None]
-    decimals = _DECIMALS.get(known[0].unit, 2)
+    decimals = DECIMALS.get(known[0].unit, 2)
     bound = next((part.bound for part in known if part.bound), None)
     return Cell(mean.value, mean.ci_low, mean.ci_high, mean.seed_sd, mean.n, decimals, bound=bound)
 
@@ -180,7 +179,7 @@ def _cell(column: Column, parts: Sequence[MetricResult | None]) -> Cell | None:
 def _single_cell(part: MetricResult | None) -> Cell | None:
     if part is None or part.value is None:
         return None
-    decimals = _DECIMALS.get(part.unit, 2)
+    decimals = DECIMALS.get(part.unit, 2)
     return Cell(
         part.value, part.ci_low, part.ci_high, part.seed_sd, part.n, decimals, bound=part.bound
     )

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from kdbench.errors import InputError
+from kdbench.errors import InputError, first_fault
 from kdbench.system.bundled import bundled
 from kdbench.tables.model import Cell, Group, TableRow
 
@@ -129,9 +129,8 @@ def _read(path: Path) -> _Published:
     except OSError as error:
         raise InputError(f"baselines={path}: {error.strerror}") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "file"
-        raise InputError(f"{path}: {_NOT_ONE}: {place}: {first['msg']}") from None
+        place, reason = first_fault(error)
+        raise InputError(f"{path}: {_NOT_ONE}: {place or 'file'}: {reason}") from None
     except (yaml.YAMLError, ValueError) as error:  # no YAML, no UTF-8, no date …
         raise InputError(f"{path}: {_NOT_ONE}: {' '.join(str(error).split())}") from None
     for setting in published.settings:

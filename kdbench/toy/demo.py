@@ -1,11 +1,11 @@
 """`kdbench demo`: the toy world, and the table of methods on it, filled from nothing."""
 
 import os
-import sys
 import time
 
 from kdbench.config import DemoSettings, FillSettings
 from kdbench.filling.table import Filled, fill
+from kdbench.system.console import report_progress
 from kdbench.toy.models import make_world
 
 _TABLE = "toy"
@@ -20,7 +20,7 @@ def demo(settings: DemoSettings) -> Filled:
         InputError: a folder that cannot be used.
     """
     start = time.monotonic()
-    _say(f"toy data, teacher and student in {settings.out}")
+    report_progress(f"toy data, teacher and student in {settings.out}")
     world = make_world(settings.out, report=_report_training)
     changes = {
         "teacher.checkpoint": str(world.teacher),
@@ -28,7 +28,7 @@ def demo(settings: DemoSettings) -> Filled:
         **({} if settings.limit is None else {"evaluate.limit": str(settings.limit)}),
         **({} if settings.steps is None else {"train.steps": str(settings.steps)}),
     }
-    _say("the table: seven methods learn from the teacher, and all are measured")
+    report_progress("the table: seven methods learn from the teacher, and all are measured")
     filled = fill(
         FillSettings(
             table=_TABLE,
@@ -40,15 +40,10 @@ def demo(settings: DemoSettings) -> Filled:
             changes=changes,
         )
     )
-    _say(f"{time.monotonic() - start:.0f} s in all")
+    report_progress(f"{time.monotonic() - start:.0f} s in all")
     return filled
 
 
 def _report_training(name: str, step: int, loss: float) -> None:
     if step % _STEPS_BETWEEN_LINES == 0:
-        _say(f"  {name}: step {step}, loss {loss:.3f}")
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
+        report_progress(f"  {name}: step {step}, loss {loss:.3f}")

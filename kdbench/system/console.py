@@ -1,0 +1,14 @@
+"""Lines for the user: results on stdout, progress on stderr."""
+
+import sys
+
+
+def say(line: str) -> None:
+    """Print a line of a command's result on stdout."""
+    sys.stdout.write(f"{line}\n")
+
+
+def report_progress(line: str) -> None:
+    """Print a line about work in progress on stderr, at once."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
