@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kdbench.reports.model import Axis, Correlation, Point
-from kdbench.reports.points import AVERAGE
 from kdbench.stats.estimates import CONFIDENCE, RESAMPLES
+from kdbench.text import AVERAGE
 
 if TYPE_CHECKING:
     import numpy as np

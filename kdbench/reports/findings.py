@@ -8,7 +8,6 @@ from kdbench.metrics import result_name
 from kdbench.reports.correlations import correlations
 from kdbench.reports.model import Axis, Correlation, Findings
 from kdbench.reports.points import (
-    AVERAGE,
     answer_cells,
     band_points,
     curve_points,
@@ -17,6 +16,7 @@ from kdbench.reports.points import (
 )
 from kdbench.reports.select import Selection, select
 from kdbench.store.results import MetricResult
+from kdbench.text import AVERAGE
 
 _DEFAULT_CURVE = "acceptance"
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from kdbench.reports.model import Number, Student
-from kdbench.reports.points import AVERAGE
 from kdbench.task import TITLES
+from kdbench.text import AVERAGE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
