@@ -19,7 +19,7 @@ from kdbench.system.files import read_json, write_json
 HOLDER = """
 import sys
 from pathlib import Path
-from kdbench.store import RunFolder
+from kdbench.store.folder import RunFolder
 with RunFolder(Path(sys.argv[1])).lock("dolly"):
     print("held", flush=True)
     sys.stdin.read()
