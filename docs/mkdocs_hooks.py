@@ -1,8 +1,8 @@
 """MkDocs hooks that turn the pages of the repository, as a code host shows them, into a site.
 
 They bring in the files outside docs/ that a page links to and point the links at them. They rewrite
-what Python-Markdown reads differently: info strings of several words, and lists without a blank line
-before them. In `api.md` they replace `<!-- api: MODULE -->` by the module's docstrings.
+what Python-Markdown reads differently: info strings of several words, and lists without a blank
+line before them. In `api.md` they replace `<!-- api: MODULE -->` by the module's docstrings.
 """
 
 import posixpath
