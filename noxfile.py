@@ -1,4 +1,4 @@
-"""The sessions of a developer: `nox -s tests lint bench`.
+"""The sessions of a developer: `nox -s tests lint docs bench`.
 
 They run in the environment that started nox (the README makes it), because installing torch a
 second time takes longer than all tests.
@@ -9,7 +9,7 @@ import sys
 import nox
 
 nox.options.default_venv_backend = "none"
-nox.options.sessions = ["tests", "lint"]
+nox.options.sessions = ["tests", "lint", "docs"]
 nox.needs_version = ">=2024.4"
 
 
@@ -23,6 +23,15 @@ def lint(session: nox.Session) -> None:
     session.run(sys.executable, "-m", "ruff", "check", ".")
     session.run(sys.executable, "-m", "ruff", "format", "--check", ".")
     session.run(sys.executable, "-m", "mypy")
+    session.run(sys.executable, "-m", "codespell_lib")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation site into site/; `-- serve` serves it on this machine."""
+    command = session.posargs or ["build", "--strict"]
+    quiet = {"NO_MKDOCS_2_WARNING": "1"}  # an advertisement of mkdocs-material's
+    session.run(sys.executable, "-m", "mkdocs", *command, env=quiet)
 
 
 @nox.session

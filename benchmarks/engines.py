@@ -102,7 +102,7 @@ def _load(name: str, dtype: str, protocol: Protocol, batch: int, first: Document
 def _speed(title: str, timed: Timed, samples: int, start: Mapping[str, float]) -> Row:
     seconds = ", ".join(f"{name} {each:.0f} s" for name, each in start.items())
     return Row(
-        f"{title}: samples/s, {samples} at once (start-up and first sample, apart: {seconds})",
+        f"{title}: samples/s, {samples} at once (excluding start-up and first sample: {seconds})",
         f"{samples / timed.median('hf'):.2f}/s (hf)",
         f"{samples / timed.median('vllm'):.2f}/s (vllm)",
         f"{timed.ratio('hf', 'vllm'):.2f}",
@@ -113,7 +113,7 @@ def _speed(title: str, timed: Timed, samples: int, start: Mapping[str, float]) -
 def _quality(title: str, scores: Mapping[str, Estimate]) -> Row:
     hf, vllm = scores["hf"], scores["vllm"]
     inside = agree(hf, vllm)
-    met = target("inside each other's interval", inside)
+    met = target("each mean in the other's interval", inside)
     return Row(f"{title}: ROUGE-L", in_words(hf), in_words(vllm), target=met)
 
 

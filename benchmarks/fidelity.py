@@ -56,10 +56,10 @@ def run() -> Outcome:
     values = Row(
         f"{len(plain[0]['values'])} values of token metrics, {texts} texts, {positions} positions",
         "plain full logits",
-        f"greatest difference {off:.1g}",
+        f"largest difference {off:.1g}",
         target=target(f"≤ {TOLERANCE:g}", off <= TOLERANCE),
     )
-    on = f"{model_title()} beside itself without a middle block, {data_title()}, float32"
+    on = f"{model_title()} against itself without a middle block, {data_title()}, float32"
     return Outcome(on, (time_row, memory_row, values), gpu())
 
 
@@ -75,7 +75,7 @@ def _compared(
     ratios = sorted(a[key] / b[key] for a, b in zip(plain, ours, strict=True))
     words, met = wanted_ratio
     return Row(
-        f"the pass: {what}",
+        f"forward pass: {what}",
         f"{theirs:.1f} {unit}",
         f"{mine:.1f} {unit}",
         f"{theirs / mine:.2f}",

@@ -87,5 +87,5 @@ def _speed(timed: Timed, name: str, batch: int, mine: int, samples: int, aim: bo
 def _quality(scores: Mapping[str, Estimate], name: str, ours: str) -> Row:
     a, b = scores[name], scores[ours]
     inside = agree(a, b)
-    met = target("inside each other's interval", inside)
+    met = target("each mean in the other's interval", inside)
     return Row(f"ROUGE-L of {name}", in_words(a), in_words(b), target=met)

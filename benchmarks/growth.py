@@ -68,7 +68,7 @@ def _rows(name: str, by_size: dict[int, list[Cost]]) -> Iterator[Row]:
         yield Row(
             f"{what}: time",
             f"{seconds[0]:.2f} s ({small:,})",
-            f"{seconds[1]:.2f} s, ×{longer:.2f}; {slower:.2f} ms a further document",
+            f"{seconds[1]:.2f} s, ×{longer:.2f}; {slower:.2f} ms per additional document",
             f"{1 / longer:.2f}",
             _spread([a.seconds / b.seconds for a, b in zip(few, many, strict=True)]),
             target(f"≤ ×{LINEAR:g}", longer <= LINEAR),
@@ -76,7 +76,7 @@ def _rows(name: str, by_size: dict[int, list[Cost]]) -> Iterator[Row]:
         yield Row(
             f"{what}: peak memory",
             f"{size[0]:.0f} MiB ({small:,})",
-            f"{size[1]:.0f} MiB, ×{larger:.2f}; {more:.1f} KiB a further document",
+            f"{size[1]:.0f} MiB, ×{larger:.2f}; {more:.1f} KiB per additional document",
             f"{1 / larger:.2f}",
             _spread([a.bytes / b.bytes for a, b in zip(few, many, strict=True)]),
             target(f"≤ ×{FLAT:g}", larger <= FLAT),

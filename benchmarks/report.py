@@ -13,10 +13,13 @@ HEADER = ("what", "peer", "kdbench", "ratio", "spread", "target")
 _PACKAGES = ("torch", "transformers", "trl", "lm_eval", "rouge_score", "rapidfuzz")
 _INTRO = """# Benchmarks
 
-Made by `python -m benchmarks --write`. Peer and kdbench run in turns (A B A B …) in one process or
-one loop of fresh processes; times are medians. Ratio: peer's time over kdbench's, so above 1
-kdbench is the faster one. Spread: least and greatest ratio of a single round. How to run them, and
-why some targets are missed: [README](README.md).
+This page reports how fast kdbench is, how much memory it needs and how exact it is, compared with
+other tools.
+
+`python -m benchmarks --write` produced it. The peer and kdbench take turns (A B A B …), in one
+process or in a loop of fresh processes, and times are medians. The ratio is the peer's time divided
+by kdbench's, so kdbench is faster where it is above 1. The spread is the smallest and largest ratio
+of a single round. [How to run the benchmarks, and why some targets are missed](README.md).
 """
 
 

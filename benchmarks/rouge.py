@@ -45,7 +45,7 @@ def run() -> Outcome:
     timed = in_turns({"peer": lambda: peer(load), "cold": cold, "warm": lambda: ours(load)}, ROUNDS)
     rows = [
         Row(
-            f"greatest difference over {PAIRS:,} pairs, points",
+            f"largest difference over {PAIRS:,} pairs, points",
             "rouge-score",
             f"{difference}",
             target=target("0.0", difference == 0.0),

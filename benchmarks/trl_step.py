@@ -55,7 +55,7 @@ def _compare(precision: str) -> Iterator[Row]:
     shape = f"{ours[0]['shape']}, {precision}"
     yield _losses(shape, precision, theirs[0]["losses"], ours[0]["losses"])
     aims = (TIME, MEMORY) if precision == "bfloat16" else (None, None)
-    yield _ratio(f"{shape}: a step", "seconds", "s", theirs, ours, aims[0])
+    yield _ratio(f"{shape}: time per step", "seconds", "s", theirs, ours, aims[0])
     yield _ratio(f"{shape}: extra peak memory", "memory", "MiB", theirs, ours, aims[1])
 
 

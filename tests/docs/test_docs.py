@@ -236,10 +236,24 @@ def test_no_page_names_a_place_on_a_machine(page: Path) -> None:
 
 
 def test_the_index_names_every_page_once() -> None:
-    links = re.findall(
-        r"^- \[([\w-]+\.md)\]\(\1\): \S", (ROOT / "docs" / "README.md").read_text(), re.M
-    )
+    index = (ROOT / "docs" / "README.md").read_text("utf-8")
+    links = re.findall(r"^- \[[^\]]+\]\(([\w-]+\.md)\): \S", index, re.M)
     assert sorted(links) == [page.name for page in DOCS if page.name != "README.md"]
+
+
+def test_the_api_page_has_every_module_that_a_plug_in_imports() -> None:
+    imported = {
+        node.module
+        for block in of_kind("python")
+        for node in ast.walk(ast.parse(block.text))
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("kdbench.")
+    }
+    text = (ROOT / "docs" / "api.md").read_text("utf-8")
+    shown = re.findall(r"^<!-- api: ([\w.]+) -->$", text, re.M)
+    assert imported <= set(shown)
+    assert shown[1:] == re.findall(r"^## (kdbench\.[\w.]+)$", text, re.M)
+    for name in set(re.findall(r"`kdbench\.(\w+)`", text)):
+        assert name in kdbench.__all__
 
 
 def test_every_task_has_a_page() -> None:

@@ -1,5 +1,6 @@
-"""The README's table is drawn from what is committed, and its commands are those that CI runs."""
+"""Committed tables match the committed results, and CI runs the README's commands."""
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -12,12 +13,19 @@ from kdbench.store.runs import stored_runs
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+LEADERBOARD = (ROOT / "docs" / "leaderboard.md").read_text(encoding="utf-8")
+IMAGES = ROOT / "docs" / "images"
+SMALL = (
+    "table results=results/smollm2-135m rows=Teacher,SFT,GKD,DistiLLM,Sharpening "
+    "columns=AVG,acceptance,relative_cost published=none out=README.md block=smollm2-135m"
+)
 
 
 def test_the_tables_are_not_stale() -> None:
-    drawn = re.findall(r"`kdbench (table [^`]*out=README\.md[^`]*)`", README)
-    assert len(drawn) == README.count("<!-- kdbench:begin") == 2
-    for words in drawn:
+    drawn = re.findall(r"`kdbench (table [^`]*out=docs/leaderboard\.md[^`]*)`", LEADERBOARD)
+    assert len(drawn) == LEADERBOARD.count("<!-- kdbench:begin") == 2
+    assert README.count("<!-- kdbench:begin") == 1
+    for words in (SMALL, *drawn):
         command = [sys.executable, "-m", "kdbench", *words.split(), "--check"]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -38,7 +46,7 @@ def test_the_filled_table_is_the_bundled_one() -> None:
 
 
 def test_what_is_said_to_be_significant_is_what_compare_says() -> None:
-    said = re.findall(r"^- (AVG|acceptance@student) against (\w+): ([^.]+)\.", README, re.M)
+    said = re.findall(r"^- (AVG|acceptance@student) against (\w+): ([^.]+)\.", LEADERBOARD, re.M)
     assert len(said) == 3
     for what, base, verdicts in said:
         for word in verdicts.split(","):
@@ -56,10 +64,10 @@ def test_what_is_said_to_be_significant_is_what_compare_says() -> None:
 
 
 def test_a_stale_table_is_told_by_a_diff(tmp_path: Path) -> None:
-    copy = tmp_path / "README.md"
-    copy.write_text(README.replace("| 500 | 242 |", "| 500 | 252 |"), encoding="utf-8")
-    words = ["table", "settings=measured,gpt2-xl-to-gpt2-base", f"out={copy}", "--check"]
-    command = [sys.executable, "-m", "kdbench", *words]
+    copy = tmp_path / "leaderboard.md"
+    copy.write_text(LEADERBOARD.replace("| 500 | 242 |", "| 500 | 252 |"), encoding="utf-8")
+    (drawn,) = re.findall(r"`kdbench (table settings=[^`]*out=)docs/leaderboard\.md`", LEADERBOARD)
+    command = [sys.executable, "-m", "kdbench", *f"{drawn}{copy} --check".split()]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert re.search(r"^-\| prompts .* 252 .*\n\+\| prompts .* 242 ", done.stdout, re.M)
@@ -67,6 +75,9 @@ def test_a_stale_table_is_told_by_a_diff(tmp_path: Path) -> None:
 
 
 def test_ci_runs_the_commands_of_the_readme() -> None:
+    first = README.splitlines().index(". .venv/bin/activate")
+    assert README.splitlines()[first + 1].startswith("kdbench eval model=runs/demo/student")
+    assert first < 60  # a reader with sixty seconds gets as far as a command of their own
     for name in ("demo", "test"):
         (command,) = re.findall(rf"<!-- readme:{name} -->\n```sh\n(.*)\n```", README)
         assert command.startswith("python3 -m venv .venv && .venv/bin/pip install -c constraints")
@@ -85,3 +96,16 @@ def test_functions_stay_functions_after_their_modules_are_imported() -> None:
     import kdbench.tables
 
     assert all(callable(getattr(kdbench, name)) for name in ("evaluate", "score", "table"))
+
+
+def test_the_picture_is_drawn_from_the_committed_results() -> None:
+    script = IMAGES / "quality_fidelity.py"
+    spec = importlib.util.spec_from_file_location("quality_fidelity", script)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    for theme in ("light", "dark"):
+        picture = (IMAGES / f"quality-fidelity-{theme}.svg").read_text(encoding="utf-8")
+        assert f"<dc:description>{module.description()}</dc:description>" in picture
