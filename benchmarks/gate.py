@@ -24,7 +24,8 @@ from kdbench.comparing.sides import Scores, Side, TaskScores
 from kdbench.comparing.tolerance import Tolerance
 from kdbench.comparing.verdict import Rules, Verdict
 from kdbench.config import FIVE
-from kdbench.stats.paired import bootstrap_interval, sign_flips
+from kdbench.stats.bootstrap import average_interval
+from kdbench.stats.paired import sign_flips
 from kdbench.system.files import put_bytes
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def _coverage() -> Iterator[Row]:
                 differences = draw(rng, n)
                 for at, (low, high) in enumerate(
                     (
-                        bootstrap_interval({"": differences}, ALPHA, 2000),
+                        average_interval({"": differences}, ALPHA, 2000),
                         sign_flips(differences, resamples=2000).interval(ALPHA),
                     )
                 ):
