@@ -81,7 +81,8 @@ def test_the_numbers_of_a_row(put: Put) -> None:
     assert row.least == pytest.approx(z * differences.std(ddof=1) / N**0.5, rel=1e-4)
     assert row.needed == np.ceil(N * (row.least / 0.5) ** 2)
     assert row.p_adjusted == pytest.approx(3 * row.p)
-    assert [one.id for one in row.worst] == [f"dolly-{i}" for i in np.argsort(differences)[:5]]
+    largest = [f"dolly-{i}" for i in np.argsort(differences)[:5]]
+    assert [prompt.id for prompt in row.worst] == largest
     first, second = comparison.rows[:2]
     assert average.change == pytest.approx((first.change + second.change) / 2)
     assert average.n == first.n + second.n
@@ -96,12 +97,12 @@ def test_a_run_against_itself_is_unchanged_at_tolerance_0(put: Put) -> None:
 
 def test_swapping_the_runs_mirrors_the_rows(put: Put) -> None:
     a, b = put("a", BASE), put("b", shifted(-0.3, 0.5))
-    for one, other in zip(compared(a, b).rows, compared(b, a).rows, strict=True):
-        assert (one.change, one.low, one.high) == (-other.change, -other.high, -other.low)
-        assert one.p == other.p
+    for row, swapped in zip(compared(a, b).rows, compared(b, a).rows, strict=True):
+        assert (row.change, row.low, row.high) == (-swapped.change, -swapped.high, -swapped.low)
+        assert row.p == swapped.p
     mirrored = {"worse": "improved", "improved": "worse", "regressed": "improved"}
     ahead, back = (verdicts(compared(x, y, "rougeL:0.1")) for x, y in ((a, b), (b, a)))
-    assert [mirrored.get(one, one) for one in ahead] == back
+    assert [mirrored.get(verdict, verdict) for verdict in ahead] == back
 
 
 def test_less_is_better_where_the_metric_says_so(put: Put) -> None:
@@ -125,17 +126,17 @@ def test_many_rows_share_one_alpha(put: Put) -> None:
     rng = np.random.default_rng(5)
     drop = rng.normal(-0.3, 1, (100, 2))
     drop -= drop.mean() + 0.18
-    one = {"t0": {"rougeL": np.zeros((100, 2))}}
+    base = {"t0": {"rougeL": np.zeros((100, 2))}}
     new = {"t0": {"rougeL": drop.round(4)}}
-    assert "worse" in verdicts(compared(put("a", one), put("b", new)))
+    assert "worse" in verdicts(compared(put("a", base), put("b", new)))
     others = {f"t{i}": {"rougeL": np.zeros((100, 2))} for i in range(1, 20)}
-    many = compared(put("c", one | others), put("d", new | others))
+    many = compared(put("c", base | others), put("d", new | others))
     assert set(verdicts(many)) == {"unchanged"}
     strict = [
         compared(put("e", x), put("f", y), "rougeL:0")
-        for x, y in ((one, new), (one | others, new | others))
+        for x, y in ((base, new), (base | others, new | others))
     ]
-    assert ["regressed" in verdicts(each) for each in strict] == [True, False]
+    assert ["regressed" in verdicts(comparison) for comparison in strict] == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -167,14 +168,14 @@ def test_another_version_or_teacher_of_a_metric_is_named(put: Put) -> None:
     for field in ("version", "teacher", "unit"):
         tasks = {
             task: replace(
-                one, metrics={"rougeL": replace(one.metrics["rougeL"], **{field: "other"})}
+                scores, metrics={"rougeL": replace(scores.metrics["rougeL"], **{field: "other"})}
             )
-            for task, one in new.tasks.items()
+            for task, scores in new.tasks.items()
         }
         changed = replace(new, tasks=tasks)
-        found = compare_runs(base, changed, {"rougeL": Tolerance(1)}, Rules(), RowTestMethod())
-        assert found.exit_code == 2
-        assert found.problems[0].text.startswith(f"dolly: {field} of rougeL differs")
+        comparison = compare_runs(base, changed, {"rougeL": Tolerance(1)}, Rules(), RowTestMethod())
+        assert comparison.exit_code == 2
+        assert comparison.problems[0].text.startswith(f"dolly: {field} of rougeL differs")
 
 
 def test_prompts_of_only_one_run_need_allow_partial(put: Put) -> None:
@@ -202,12 +203,12 @@ def test_pairs_are_by_id_and_not_by_place(put: Put) -> None:
 
 
 def test_a_missing_task_is_a_problem_and_an_extra_one_is_not(put: Put) -> None:
-    both, one = put("a", BASE), put("b", {"dolly": BASE["dolly"]})
-    lacks = compared(both, one)
+    both, only_dolly = put("a", BASE), put("b", {"dolly": BASE["dolly"]})
+    lacks = compared(both, only_dolly)
     assert lacks.exit_code == 2
     assert lacks.problems[0].text.startswith("vicuna: a has results for this task and b does not")
-    assert verdicts(compared(both, one, partial=True)) == ["unchanged"]
-    extra = compared(one, both)
+    assert verdicts(compared(both, only_dolly, partial=True)) == ["unchanged"]
+    extra = compared(only_dolly, both)
     assert extra.exit_code == 0
     assert extra.notes == ("vicuna: not compared, because b has no results for it",)
 
@@ -254,8 +255,8 @@ def test_the_verbs_function_finds_models_and_folders(put: Put, tmp_path: Path) -
     a = put("a", BASE)
     put("b", shifted(-2))
     results = tmp_path / "results"
-    found = kdbench.compare(base="a", new="b", results=results, tasks="dolly")
-    assert verdicts(found) == ["regressed"]
+    comparison = kdbench.compare(base="a", new="b", results=results, tasks="dolly")
+    assert verdicts(comparison) == ["regressed"]
     assert (
         verdicts(kdbench.compare(base=str(a), new="b/minillm-1", results=results))
         == ["regressed"] * 3
@@ -275,10 +276,10 @@ def test_the_hierarchical_bootstrap_needs_samples(put: Put, tmp_path: Path) -> N
     put("a", BASE)
     put("b", shifted(0), texts="text")
     put("c", shifted(0.1, 0.5), texts="text")
-    words = {"results": tmp_path / "results", "interval": "hierarchical"}
+    settings = {"results": tmp_path / "results", "interval": "hierarchical"}
     with pytest.raises(InputError, match="a has no samples with rougeL of 'dolly' for every seed"):
-        kdbench.compare(base="a", new="b", **words)
-    wide = kdbench.compare(base="b", new="c", **words).rows[0]
+        kdbench.compare(base="a", new="b", **settings)
+    wide = kdbench.compare(base="b", new="c", **settings).rows[0]
     plain = kdbench.compare(base="b", new="c", results=tmp_path / "results").rows[0]
     assert wide.high - wide.low > plain.high - plain.low
     assert wide.p == plain.p

@@ -16,7 +16,7 @@ from kdbench.store.results import MetricResult, TaskResult
 pytest_plugins = ["pytester"]
 ROOT = Path(__file__).parents[2]
 UPDATE = ("--kdbench-set=update=true", "--kdbench-set=reason=x")
-INSTALLED = any(one.name == "kdbench" for one in entry_points(group="pytest11"))
+INSTALLED = any(entry.name == "kdbench" for entry in entry_points(group="pytest11"))
 PLUGIN = [] if INSTALLED else ["-p", "kdbench.comparing.pytest_plugin"]
 
 

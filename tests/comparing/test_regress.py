@@ -35,8 +35,8 @@ def noised(world: World, folder: Path, strength: float) -> Path:
     file = folder / "model.safetensors"
     generator = torch.Generator().manual_seed(0)
     weights = {
-        name: one + strength * one.std() * torch.randn(one.shape, generator=generator)
-        for name, one in load_file(file).items()
+        name: weight + strength * weight.std() * torch.randn(weight.shape, generator=generator)
+        for name, weight in load_file(file).items()
     }
     save_file(weights, file, metadata={"format": "pt"})
     return folder
@@ -90,10 +90,10 @@ def test_noise_on_the_weights(
     assert run(world, place, *words, f"json={report}") == code
     rows = json.loads(report.read_text())["rows"]
     assert set(rows) == {"dolly:rougeL", "vicuna:rougeL", "AVG:rougeL"}
-    found = {name: row["verdict"] for name, row in rows.items()}
-    assert found["AVG:rougeL"] in verdicts
+    verdict_of = {name: row["verdict"] for name, row in rows.items()}
+    assert verdict_of["AVG:rougeL"] in verdicts
     if code == 0:
-        assert set(found.values()) <= verdicts
+        assert set(verdict_of.values()) <= verdicts
 
 
 def test_the_teacher_is_better(world: World, place: Path, tmp_path: Path) -> None:
@@ -215,10 +215,10 @@ def test_a_stored_run_is_gated_and_becomes_a_baseline(put: Put, tmp_path: Path) 
         run=old, update=True, reason="why", tolerance="rougeL:1,cut_off:0.1", **words
     )
     assert (done.comparison, done.written) == (None, gates / "g.json")
-    found = kdbench.regress(run=new, **words).comparison
+    comparison = kdbench.regress(run=new, **words).comparison
     # The baseline's own tolerance, and no more metrics than that has.
-    assert [row.verdict for row in found.rows] == ["regressed", "unchanged"]
-    assert found.base == "g (old@old00000)"
+    assert [row.verdict for row in comparison.rows] == ["regressed", "unchanged"]
+    assert comparison.base == "g (old@old00000)"
     with pytest.raises(InputError, match="tolerance=empty:…: no such metric: known: cut_off, rou"):
         kdbench.regress(run=new, tolerance="empty:0", **words)
     with pytest.raises(InputError, match="empty of 'dolly' has no score per prompt"):

@@ -61,9 +61,9 @@ def test_where_nothing_is_defined_there_is_no_number():
 
 
 def test_one_document_has_no_interval_and_one_seed_no_deviation():
-    one = estimate({1: [3.0], 2: [5.0]})
-    assert (one.value, one.ci_low, one.ci_high, one.n) == (4, None, None, 1)
-    assert one.seed_sd is not None
+    single = estimate({1: [3.0], 2: [5.0]})
+    assert (single.value, single.ci_low, single.ci_high, single.n) == (4, None, None, 1)
+    assert single.seed_sd is not None
     assert estimate({1: [3.0, 4.0]}).seed_sd is None
     assert estimate({1: [3.0, 4.0]}).ci_low is not None
 
@@ -76,7 +76,7 @@ def test_seeds_of_different_lengths_are_a_mistake():
 @given(st.dictionaries(st.integers(0, 99), st.tuples(_SCORES, _SCORES, _SCORES), min_size=1))
 def test_the_interval_lies_within_the_scores_and_around_the_value(scores):
     result = estimate(scores)
-    known = [one for one in document_means(scores) if one is not None]
+    known = [mean for mean in document_means(scores) if mean is not None]
     assert result.n == len(known)
     assert (result.ci_low is None) == (result.n < 2)
     if result.ci_low is not None:
@@ -109,8 +109,8 @@ def test_an_average_is_never_partial(missing):
 
 
 def test_the_average_has_the_deviation_of_the_seeds_averages():
-    one, other = {10: [1.0, 3.0], 20: [2.0, 4.0]}, {10: [10.0, 10.0], 20: [30.0, 30.0]}
-    result = average(parts_of(one, other))
+    first, second = {10: [1.0, 3.0], 20: [2.0, 4.0]}, {10: [10.0, 10.0], 20: [30.0, 30.0]}
+    result = average(parts_of(first, second))
     assert result.per_seed == {"10": 6.0, "20": 16.5}
     assert result.seed_sd == pytest.approx(10.5 / math.sqrt(2))
 
@@ -159,7 +159,7 @@ def test_where_counts_are_equal_a_ratio_of_sums_is_the_mean():
     scores = {seed: list(skewed(40, seed)) for seed in (1, 2, 3)}
     plain = estimate(scores)
     for count in (1.0, 7.0):
-        sums = {seed: summed(each, np.full(40, count)) for seed, each in scores.items()}
+        sums = {seed: summed(values, np.full(40, count)) for seed, values in scores.items()}
         pooled = pooled_estimate(sums, ratio)
         assert pooled.value == pytest.approx(plain.value)
         assert pooled.per_seed == pytest.approx(plain.per_seed)

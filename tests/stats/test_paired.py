@@ -91,14 +91,14 @@ def test_p_and_interval_agree(differences: np.ndarray) -> None:
 
 
 @given(st.lists(numbers, min_size=1, max_size=60).map(np.array))
-def test_a_swap_of_the_sides_mirrors_all(differences: np.ndarray) -> None:
-    one = paired.sign_flips(differences, resamples=2000)
-    other = paired.sign_flips(-differences, resamples=2000)
-    assert one.mean == -other.mean
-    assert one.p() == other.p()
-    assert one.p(0.5) == other.p(-0.5)
-    low, high = one.interval(0.05)
-    assert other.interval(0.05) == (-high, -low)
+def test_swapping_the_runs_mirrors_all(differences: np.ndarray) -> None:
+    plain = paired.sign_flips(differences, resamples=2000)
+    swapped = paired.sign_flips(-differences, resamples=2000)
+    assert plain.mean == -swapped.mean
+    assert plain.p() == swapped.p()
+    assert plain.p(0.5) == swapped.p(-0.5)
+    low, high = plain.interval(0.05)
+    assert swapped.interval(0.05) == (-high, -low)
 
 
 def test_too_few_prompts_have_an_infinite_interval_and_none_means_no_change() -> None:
@@ -167,8 +167,8 @@ def test_the_detectable_change() -> None:
 
 def test_p_is_uniform_where_nothing_changed() -> None:
     rng = np.random.default_rng(0)
-    found = [paired.sign_flips(rng.normal(0, 1, 30), resamples=1000).p() for _ in range(400)]
-    assert stats.kstest(found, "uniform").pvalue > 0.01
+    p_values = [paired.sign_flips(rng.normal(0, 1, 30), resamples=1000).p() for _ in range(400)]
+    assert stats.kstest(p_values, "uniform").pvalue > 0.01
 
 
 @pytest.mark.parametrize("kind", ["flip", "bootstrap"])
