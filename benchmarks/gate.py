@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.report import Outcome, Row, target
-from kdbench.comparing.comparison import compare_sides
-from kdbench.comparing.model import Method
-from kdbench.comparing.pairing import Pairs
-from kdbench.comparing.rows import judged_rows, measured_rows
-from kdbench.comparing.sides import Scores, Side, TaskScores
+from kdbench.comparing.comparison import compare_runs
+from kdbench.comparing.model import RowTestMethod
+from kdbench.comparing.pairing import PairedScores
+from kdbench.comparing.rows import compared_rows, row_tests
+from kdbench.comparing.scores import ComparedRun, PromptScores, TaskScores
 from kdbench.comparing.tolerance import Tolerance
 from kdbench.comparing.verdict import Rules, Verdict
 from kdbench.config import FIVE
-from kdbench.stats.paired import bootstrap_interval, sign_flips
+from kdbench.stats.bootstrap import average_interval
+from kdbench.stats.paired import sign_flips
 from kdbench.system.files import put_bytes
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ CURVE = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 CURVE_PROMPTS = 250
 FIGURE = Path(__file__).parent / "gate.svg"
 _NORMAL = NormalDist()
-_KIND = Scores(np.zeros(0), "points", "higher", "1")
+_KIND = PromptScores(np.zeros(0), "points", "higher", "1")
 
 
 def run() -> Outcome:
@@ -61,11 +62,12 @@ def scores(rng: np.random.Generator, n: int, seeds: int, drop: float) -> tuple[n
 def verdicts(tasks: Mapping[str, tuple[np.ndarray, ...]]) -> list[Verdict]:
     """Of all rows, at tolerance 0."""
     pairs = {
-        task: Pairs(tuple(map(str, range(len(base)))), base, new, 0)
+        task: PairedScores(tuple(map(str, range(len(base)))), base, new, 0)
         for task, (base, new) in tasks.items()
     }
-    rows = measured_rows("rougeL", _KIND, pairs, Tolerance(0.0), Method(), ALPHA)
-    return [row.verdict for row in judged_rows(list(rows), Rules(ALPHA))]
+    method = RowTestMethod()
+    tests = list(row_tests("rougeL", _KIND, pairs, Tolerance(0.0), method.resamples))
+    return [row.verdict for row in compared_rows(tests, method, Rules(ALPHA))]
 
 
 @cache
@@ -156,7 +158,7 @@ def _coverage() -> Iterator[Row]:
                 differences = draw(rng, n)
                 for at, (low, high) in enumerate(
                     (
-                        bootstrap_interval({"": differences}, ALPHA, 2000),
+                        average_interval({"": differences}, ALPHA, 2000),
                         sign_flips(differences, resamples=2000).interval(ALPHA),
                     )
                 ):
@@ -172,11 +174,11 @@ def _coverage() -> Iterator[Row]:
 def _speed() -> Row:
     rng = np.random.default_rng(7)
     drawn = {task: scores(rng, 2000, 5, 1.0) for task in FIVE}
-    base, new = (_side(name, at, drawn) for at, name in enumerate(("base", "new")))
+    base, new = (_run(name, at, drawn) for at, name in enumerate(("base", "new")))
     seconds = []
     for _ in range(5):
         start = time.perf_counter()
-        compare_sides(base, new, {"rougeL": Tolerance(0.5)}, Rules(), Method())
+        compare_runs(base, new, {"rougeL": Tolerance(0.5)}, Rules(), RowTestMethod())
         seconds.append(time.perf_counter() - start)
     median = sorted(seconds)[2]
     return Row(
@@ -188,16 +190,16 @@ def _speed() -> Row:
     )
 
 
-def _side(name: str, at: int, drawn: Mapping[str, Sequence[np.ndarray]]) -> Side:
+def _run(name: str, at: int, drawn: Mapping[str, Sequence[np.ndarray]]) -> ComparedRun:
     tasks = {
         task: TaskScores(
             {"task": task},
             tuple(f"{task}-{row}" for row in range(len(both[at]))),
-            {"rougeL": Scores(both[at], "points", "higher", "1")},
+            {"rougeL": PromptScores(both[at], "points", "higher", "1")},
         )
         for task, both in drawn.items()
     }
-    return Side(name, name, None, "complete", None, tasks)
+    return ComparedRun(name, name, None, "complete", None, tasks)
 
 
 def _seeds(count: int) -> str:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kdbench.comparing.model import Comparison
-    from kdbench.comparing.plan import Plan
-    from kdbench.comparing.regress import Gated
+    from kdbench.comparing.plan import GatePlan
+    from kdbench.comparing.regress import GateResult
     from kdbench.distillation.train import Trained
     from kdbench.filling.table import Filled
     from kdbench.measuring.measurement import Evaluation
@@ -112,7 +112,7 @@ def compare(**settings: Any) -> "Comparison":
     return run(build(CompareSettings, settings))
 
 
-def regress(**settings: Any) -> "Gated":
+def regress(**settings: Any) -> "GateResult":
     """Measure a checkpoint and compare it with a baseline; the keys of `kdbench regress --help`.
 
     Raises:
@@ -125,7 +125,7 @@ def regress(**settings: Any) -> "Gated":
     return run(build(RegressSettings, settings))
 
 
-def plan(**settings: Any) -> "Plan":
+def plan(**settings: Any) -> "GatePlan":
     """How many prompts and seeds a gate needs; the keys of `kdbench plan --help`.
 
     Raises:

@@ -4,6 +4,8 @@ import importlib
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, get_args, get_origin
 
+from kdbench.config.kinds import fields_by_key
+
 
 def help_lines(
     name: str, summary: str, settings: str | None, words: Sequence[str]
@@ -30,8 +32,8 @@ def help_lines(
 
 
 def _keys(kind: Any) -> Iterator[str]:
-    for key, field in kind.model_fields.items():
-        silent = field.default in (None, ()) and not field.is_required()
+    for key, field in fields_by_key(kind).items():
+        silent = field.default in (None, (), "") and not field.is_required()
         default = "required" if field.is_required() else f"default {plain(field.default)}"
         choices = "|".join(_choices(field.annotation))
         words = [field.description, f"[{choices}]" if choices else "", f"({default})"]

@@ -1,6 +1,6 @@
-"""Is a new checkpoint worse, by how much, and could this run have seen it?
+"""Comparing two runs prompt by prompt, and gating a checkpoint: `compare`, `regress` and `plan`.
 
-`find` and `sides` read what is compared, `matching` says whether it may be, `pairing` and `rows` do
-it with the statistics of `kdbench.stats.paired`, `verdict` says what it means and which exit code
-it has. Verbs: `compare`, `regress`, `plan`; what they write is in `outputs`.
+`find` and `scores` read the two runs, `matching` checks that they are comparable, `pairing` pairs
+their prompts, `rows` tests each task and metric with `kdbench.stats.paired`, and `verdict` derives
+the verdicts and the exit code. `outputs` writes the results as text, Markdown, JUnit XML and JSON.
 """

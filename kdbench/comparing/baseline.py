@@ -1,8 +1,8 @@
-"""A gate's baseline: `baselines/gates/NAME.json`, small and committed; it needs no samples.
+"""A gate's baseline, `baselines/gates/NAME.json`: a small file to commit; it needs no samples.
 
-It holds what a stored run holds of the gated metrics: the fingerprint and each prompt's mean over
-seeds, with six decimals as there. So a run compared with its own baseline has differences of
-exactly 0. Seeds are not kept: only the hierarchical bootstrap would use them.
+It stores what a stored run has of the gated metrics: the fingerprint of each task, and each
+prompt's mean over seeds with the same six decimals. A run compared with its own baseline therefore
+differs by exactly 0. Single seeds, which only the hierarchical bootstrap uses, are not stored.
 """
 
 import os
@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from kdbench.comparing.sides import Scores, Side, TaskScores, as_scores, titled
-from kdbench.comparing.tolerance import Tolerance, read_tolerances, said_tolerances
+from kdbench.comparing.scores import ComparedRun, PromptScores, TaskScores, run_title, score_array
+from kdbench.comparing.tolerance import Tolerance, format_tolerances, parse_tolerances
 from kdbench.errors import InputError
 from kdbench.system.environment import git_user
 from kdbench.system.files import SCHEMA, read_json, write_json
@@ -24,13 +24,13 @@ _KIND = "gate"
 
 
 @dataclass(frozen=True)
-class Origin:
+class BaselineOrigin:
     """Who wrote a baseline, when, and why.
 
     Attributes:
-        who: name of git's user, else of the system's.
-        when: UTC, ISO 8601.
-        why: as they said.
+        who: Name of the git user, else of the system user.
+        when: Time in UTC, as in ISO 8601.
+        why: Reason that the user gave.
     """
 
     who: str
@@ -38,45 +38,57 @@ class Origin:
     why: str
 
 
-def origin(why: str) -> Origin:
-    """Of a baseline that is written now."""
+def origin_now(reason: str) -> BaselineOrigin:
+    """The origin of a baseline that is being written.
+
+    Args:
+        reason: Reason that the user gave.
+    """
     who = git_user() or os.environ.get("USER") or "unknown"
-    return Origin(who, datetime.now(UTC).isoformat(timespec="seconds"), why)
+    return BaselineOrigin(who, datetime.now(UTC).isoformat(timespec="seconds"), reason)
 
 
-def baseline_file(word: str, gates: Path) -> Path:
-    """Where the baseline of a name is; a word that ends in .json is a path itself."""
-    if word.endswith(".json"):
-        return Path(word)
-    return gates / f"{word}.json"
+def baseline_path(name: str, gates: Path) -> Path:
+    """The file of a baseline.
+
+    Args:
+        name: Name of the baseline, or a path that ends in .json.
+        gates: Folder of the baselines.
+    """
+    if name.endswith(".json"):
+        return Path(name)
+    return gates / f"{name}.json"
 
 
 def write_baseline(
-    path: Path, side: Side, tolerances: Mapping[str, Tolerance], written: Origin
+    path: Path, run: ComparedRun, tolerances: Mapping[str, Tolerance], origin: BaselineOrigin
 ) -> None:
-    """Put a baseline in place.
+    """Write a baseline.
 
     Args:
-        path: the file.
-        side: a whole stored run.
-        tolerances: of the gate; only their metrics are kept.
-        written: who, when and why.
+        path: File to write.
+        run: Complete stored run.
+        tolerances: Tolerances of the gate; only their metrics are stored.
+        origin: Who writes the baseline, when and why.
 
     Raises:
-        InputError: the run is not whole, or lacks scores by prompt of a metric.
+        InputError: The run is incomplete, or a metric has no score per prompt.
     """
-    if side.status != "complete":
-        raise InputError(f"{side.label}: run {side.status}; only a complete one is a baseline")
+    if run.status != "complete":
+        raise InputError(
+            f"{run.label}: the run's status is '{run.status}'; only a complete run can become a "
+            "baseline"
+        )
     if not re.fullmatch(r"[\w.+=@-]+\.json", path.name):
         raise InputError(
-            f"baseline={path.stem}: must be the name of a file: letters, digits, . - _"
+            f"baseline={path.stem}: must be a file name of letters, digits and . _ + = @ -"
         )
-    for task, one in side.tasks.items():
+    for task, scores in run.tasks.items():
         for metric in tolerances:
-            if metric not in one.metrics:
+            if metric not in scores.metrics:
                 raise InputError(
-                    f"{side.label}: {metric} of '{task}' has no score for each prompt, so it "
-                    "cannot be gated"
+                    f"{run.label}: {metric} of '{task}' has no score per prompt, so it cannot be "
+                    "gated; remove it from tolerance="
                 )
     write_json(
         path,
@@ -84,68 +96,73 @@ def write_baseline(
             "schema": SCHEMA,
             "kind": _KIND,
             "kdbench_version": __version__,
-            "model": {"name": side.label, "sha256": side.sha256},
-            "written": vars(written),
-            "limit": side.limit,
-            "tolerance": said_tolerances(tolerances),
-            "fingerprints": {task: one.fingerprint for task, one in side.tasks.items()},
+            "model": {"name": run.label, "sha256": run.sha256},
+            "written": vars(origin),
+            "limit": run.limit,
+            "tolerance": format_tolerances(tolerances),
+            "fingerprints": {task: scores.fingerprint for task, scores in run.tasks.items()},
             "metrics": {
-                f"{task}:{metric}": _described(one.metrics[metric])
-                for task, one in side.tasks.items()
+                f"{task}:{metric}": _description(scores.metrics[metric])
+                for task, scores in run.tasks.items()
                 for metric in tolerances
             },
             "scores": {
                 task: {
-                    "id": list(one.ids),
-                    **{metric: one.metrics[metric].means.tolist() for metric in tolerances},
+                    "id": list(scores.ids),
+                    **{metric: scores.metrics[metric].means.tolist() for metric in tolerances},
                 }
-                for task, one in side.tasks.items()
+                for task, scores in run.tasks.items()
             },
         },
     )
 
 
-def _described(scores: Scores) -> dict[str, Any]:
-    names = ("unit", "direction", "version", "teacher", "bound")
-    return {name: getattr(scores, name) for name in names}
+def _description(scores: PromptScores) -> dict[str, Any]:
+    fields = ("unit", "direction", "version", "teacher", "bound")
+    return {field: getattr(scores, field) for field in fields}
 
 
-def baseline_side(path: Path) -> Side:
-    """A baseline as a side.
+def read_baseline(path: Path) -> ComparedRun:
+    """Read the run that a baseline stores.
+
+    Args:
+        path: File of the baseline.
 
     Raises:
-        InputError: no baseline, or a broken one.
+        InputError: The file is not a baseline, or it is malformed.
     """
     content = read_json(path)
     if content.get("kind") != _KIND:
-        raise InputError(f"{path}: not the baseline of a gate; kdbench regress --update writes one")
+        raise InputError(f"{path}: not a gate's baseline; kdbench regress --update writes one")
     try:
         model, tolerance = content["model"], str(content["tolerance"])
-        read_tolerances(tolerance)
-        return Side(
+        parse_tolerances(tolerance)
+        return ComparedRun(
             label=path.stem,
-            title=f"{path.stem} ({titled(model['name'], model['sha256'])})",
+            title=f"{path.stem} ({run_title(model['name'], model['sha256'])})",
             sha256=model["sha256"],
             status="complete",
             limit=content["limit"],
             tasks={
-                task: _task(task, fingerprint, content)
+                task: _task_scores(task, fingerprint, content)
                 for task, fingerprint in content["fingerprints"].items()
             },
             tolerance=tolerance,
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise InputError(f"{path}: a broken baseline: {error}") from None
+        raise InputError(f"{path}: malformed baseline: {error}") from None
 
 
-def _task(task: str, fingerprint: Mapping[str, Any], content: Mapping[str, Any]) -> TaskScores:
+def _task_scores(
+    task: str, fingerprint: Mapping[str, Any], content: Mapping[str, Any]
+) -> TaskScores:
     columns = content["scores"][task]
     ids = tuple(map(str, columns["id"]))
     metrics = {
-        name: Scores(as_scores(values), **content["metrics"][f"{task}:{name}"])
-        for name, values in columns.items()
+        name: PromptScores(score_array(scores), **content["metrics"][f"{task}:{name}"])
+        for name, scores in columns.items()
         if name != "id"
     }
-    if any(len(one.means) != len(ids) for one in metrics.values()):
-        raise ValueError(f"'{task}' has not one score for each prompt")
+    if any(len(scores.means) != len(ids) for scores in metrics.values()):
+        raise ValueError(f"'{task}' does not have one score for each prompt")
     return TaskScores(fingerprint, ids, metrics)

@@ -1,68 +1,78 @@
-"""Two sides become a comparison."""
+"""Comparing two runs."""
 
 from collections.abc import Mapping
 
-from kdbench.comparing.matching import problems_of
-from kdbench.comparing.model import Comparison, Method
-from kdbench.comparing.pairing import left_out, pair
-from kdbench.comparing.rows import Measured, judged_rows, measured_rows
-from kdbench.comparing.sides import Side
+from kdbench.comparing.matching import comparison_problems
+from kdbench.comparing.model import Comparison, RowTestMethod
+from kdbench.comparing.pairing import left_out, pair_scores
+from kdbench.comparing.rows import RowTest, compared_rows, row_tests
+from kdbench.comparing.scores import ComparedRun
 from kdbench.comparing.tolerance import Tolerance
 from kdbench.comparing.verdict import EXIT_INCOMPARABLE, Problem, Rules
 from kdbench.errors import InputError, nearest
 
 
-def compare_sides(
-    base: Side,
-    new: Side,
+def compare_runs(
+    base: ComparedRun,
+    new: ComparedRun,
     tolerances: Mapping[str, Tolerance],
     rules: Rules,
-    method: Method,
+    method: RowTestMethod,
 ) -> Comparison:
-    """Compare two sides on all their tasks.
+    """Compare two runs on all tasks of the base.
+
+    Args:
+        base: Run to compare with.
+        new: Run to judge.
+        tolerances: Largest acceptable loss of each metric to compare.
+        rules: When the gate fails.
+        method: How the rows are tested.
 
     Raises:
-        InputError: a metric that neither has, or without a better direction; samples that the
-            hierarchical bootstrap lacks.
+        InputError: A metric is unknown to both runs or has no better direction, or the hierarchical
+            bootstrap lacks samples.
     """
-    _check_known(tolerances, base, new)
-    problems = problems_of(base, new, tolerances, method.partial)
-    measured: list[Measured] = []
-    extra = [task for task in new.tasks if task not in base.tasks]
-    notes = {f"{task}: not in {base.label}, so it is not compared": None for task in extra}
+    _check_metrics(tolerances, base, new)
+    problems = comparison_problems(base, new, tolerances, method.partial)
+    tests: list[RowTest] = []
+    notes = [
+        f"{task}: not compared, because {base.label} has no results for it"
+        for task in new.tasks
+        if task not in base.tasks
+    ]
     tasks = [task for task in base.tasks if task in new.tasks]
     for metric, tolerance in () if problems else tolerances.items():
         by_seed = method.interval == "hierarchical"
-        pairs = {task: pair(base, new, task, metric, by_seed) for task in tasks}
-        notes |= dict.fromkeys(
-            f"{task}: {text}" for task, text in left_out(base, new, pairs, metric)
-        )
-        empty = [task for task, one in pairs.items() if not one.ids]
+        pairs = {task: pair_scores(base, new, task, metric, by_seed) for task in tasks}
+        notes += left_out(base, new, pairs, metric)
+        empty = [task for task, paired in pairs.items() if not paired.ids]
         problems += [
-            Problem(EXIT_INCOMPARABLE, f"{task}: no prompt has {metric} on both sides", task)
+            Problem(EXIT_INCOMPARABLE, f"{task}: no prompt has {metric} in both runs", task)
             for task in empty
         ]
         if not empty:
             kind = base.tasks[tasks[0]].metrics[metric]
-            measured += measured_rows(metric, kind, pairs, tolerance, method, rules.alpha)
+            tests += row_tests(metric, kind, pairs, tolerance, method.resamples)
     return Comparison(
         base=base.title,
         new=new.title,
-        rows=() if problems else tuple(judged_rows(measured, rules)),
+        rows=() if problems else tuple(compared_rows(tests, method, rules)),
         problems=tuple(problems),
-        notes=tuple(notes),
+        notes=tuple(dict.fromkeys(notes)),
         rules=rules,
         method=method,
         tolerances=tolerances,
     )
 
 
-def _check_known(tolerances: Mapping[str, Tolerance], base: Side, new: Side) -> None:
+def _check_metrics(
+    tolerances: Mapping[str, Tolerance], base: ComparedRun, new: ComparedRun
+) -> None:
     known = {
         name
-        for side in (base, new)
-        for task in side.tasks.values()
-        for name in {*task.metrics, *task.pooled}
+        for run in (base, new)
+        for scores in run.tasks.values()
+        for name in {*scores.metrics, *scores.pooled}
     }
     for metric in tolerances:
         if known and metric not in known:

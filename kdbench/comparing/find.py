@@ -1,43 +1,48 @@
-"""The side of a comparison that a word names."""
+"""Finding the run or baseline that a setting names."""
 
 import glob
 from pathlib import Path
 
-from kdbench.comparing.baseline import baseline_file, baseline_side
-from kdbench.comparing.sides import Side, run_side
+from kdbench.comparing.baseline import baseline_path, read_baseline
+from kdbench.comparing.scores import ComparedRun, read_run
 from kdbench.errors import InputError
 
 
-def find_side(word: str, key: str, results: Path, gates: Path) -> Side:
-    """The side that a word names.
+def find_run(name: str, key: str, results: Path, gates: Path) -> ComparedRun:
+    """The stored run or baseline of a name.
 
     Args:
-        word: folder of a run, file or name of a gate's baseline, or a model of the results.
-        key: the setting that named it, for messages.
-        results: folder of the results.
-        gates: folder of the baselines.
+        name: Folder of a run, file or name of a baseline, or name of a model in the results.
+        key: Setting that gave the name, for messages.
+        results: Folder of the results.
+        gates: Folder of the baselines.
 
     Raises:
-        InputError: nothing of that name, or several things.
+        InputError: Nothing has this name, or several things have it.
     """
-    path = Path(word)
+    path = Path(name)
     if (path / "run.json").is_file():
-        return run_side(path)
+        return read_run(path)
     if path.suffix == ".json" and path.is_file():
-        return baseline_side(path)
-    gate = baseline_file(word, gates)
-    runs = sorted(file.parent for file in results.glob(f"{glob.escape(word)}/*/run.json"))
-    if (results / word / "run.json").is_file():
-        runs = [results / word]
-    if gate.is_file() and runs:
-        raise InputError(f"{key}={word}: is both {gate} and a model in {results}; give the path")
-    if gate.is_file():
-        return baseline_side(gate)
-    if len(runs) > 1:
-        names = ", ".join(str(run) for run in runs)
-        raise InputError(f"{key}={word}: has several runs, give one: {names}")
-    if not runs:
+        return read_baseline(path)
+    baseline = baseline_path(name, gates)
+    folders = sorted(file.parent for file in results.glob(f"{glob.escape(name)}/*/run.json"))
+    if (results / name / "run.json").is_file():
+        folders = [results / name]
+    if baseline.is_file() and folders:
         raise InputError(
-            f"{key}={word}: no folder of a run, no model in results={results}, no gate in {gates}"
+            f"{key}={name}: names both the baseline {baseline} and a model in {results}; "
+            "give a path instead"
         )
-    return run_side(runs[0])
+    if baseline.is_file():
+        return read_baseline(baseline)
+    if len(folders) > 1:
+        raise InputError(
+            f"{key}={name}: has several runs; give one: {', '.join(map(str, folders))}"
+        )
+    if not folders:
+        raise InputError(
+            f"{key}={name}: is not a run folder, a model in results={results} or a baseline in "
+            f"gates={gates}"
+        )
+    return read_run(folders[0])

@@ -1,113 +1,127 @@
-"""Whether two sides may be compared, and if not, which field differs."""
+"""Checking that two runs are comparable, and naming the field that differs if they are not."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from kdbench.comparing.sides import Side, TaskScores
+from kdbench.comparing.scores import ComparedRun, TaskScores
 from kdbench.comparing.verdict import EXIT_INCOMPARABLE, EXIT_INCOMPLETE, Problem
 
-# In the order in which one explains the others: another limit also means other prompts.
-_ORDER = ("task_version", "definition_sha256", "data_sha256", "protocol")
+# Earlier fields explain later ones.
+_FIRST = ("task_version", "definition_sha256", "data_sha256", "protocol")
+# A limit also changes the prompts, so they are compared last, by id.
+_COMPARED_LAST = ("prompts_sha256", "task")
 _ABSENT = "absent"
 
 
-def problems_of(base: Side, new: Side, metrics: Iterable[str], partial: bool) -> list[Problem]:
-    """All that forbids the comparison.
+def comparison_problems(
+    base: ComparedRun, new: ComparedRun, metrics: Iterable[str], partial: bool
+) -> list[Problem]:
+    """Every reason why two runs cannot be compared.
 
     Args:
-        base: what is compared with.
-        new: what is judged.
-        metrics: names of those that are compared.
-        partial: compare the tasks and prompts that both have.
+        base: Run to compare with.
+        new: Run to judge.
+        metrics: Names of the metrics to compare.
+        partial: Whether only the tasks and prompts that both runs have are compared.
     """
-    found = [
-        Problem(EXIT_INCOMPLETE, f"{side.label}: run {side.status}; repeat its command to end it")
-        for side in (base, new)
-        if side.status != "complete"
+    problems = [
+        Problem(
+            EXIT_INCOMPLETE,
+            f"{run.label}: the run's status is '{run.status}'; rerun its command to complete it",
+        )
+        for run in (base, new)
+        if run.status != "complete"
     ]
     if not set(base.tasks) & set(new.tasks):
-        return [*found, Problem(EXIT_INCOMPARABLE, f"{base.label} and {new.label}: no common task")]
+        text = f"{base.label} and {new.label} have no task in common"
+        return [*problems, Problem(EXIT_INCOMPARABLE, text)]
     for task in base.tasks:
         if task in new.tasks:
-            found += [
+            problems += [
                 Problem(EXIT_INCOMPARABLE, f"{task}: {text}", task)
-                for text in _differences(base, new, task, metrics, partial)
+                for text in _task_problems(base, new, task, metrics, partial)
             ]
         elif not partial:
             text = (
-                f"{task}: is in {base.label} and not in {new.label}; measure it, choose with "
-                "tasks=, or pass allow_partial=true"
+                f"{task}: {base.label} has results for this task and {new.label} does not; measure "
+                "it, select tasks with tasks=, or set allow_partial=true"
             )
-            found.append(Problem(EXIT_INCOMPARABLE, text, task))
-    return found
+            problems.append(Problem(EXIT_INCOMPARABLE, text, task))
+    return problems
 
 
-def _differences(
-    base: Side, new: Side, task: str, metrics: Iterable[str], partial: bool
+def _task_problems(
+    base: ComparedRun, new: ComparedRun, task: str, metrics: Iterable[str], partial: bool
 ) -> Iterator[str]:
-    one, other = base.tasks[task], new.tasks[task]
-    fields = list(_fields(one.fingerprint, other.fingerprint))
-    # A protocol's name tells its overrides, so it differs along with a field that says more.
-    named = [field for field in fields if field[0] != "protocol.name"] or fields
-    yield from (_said(*field) for field in named)
+    old_scores, new_scores = base.tasks[task], new.tasks[task]
+    fields = list(_differing_fields(old_scores.fingerprint, new_scores.fingerprint))
+    # Overrides are part of a protocol's name, so another field explains a differing name better.
+    explaining = [field for field in fields if field[0] != "protocol.name"] or fields
+    yield from (_difference(*field) for field in explaining)
     if not fields:
-        yield from _other_prompts(base, new, task, partial)
+        yield from _prompt_problems(base, new, task, partial)
     for metric in metrics:
-        yield from _other_metric(one, other, metric)
+        yield from _metric_problems(old_scores, new_scores, metric)
 
 
-def _said(field: str, one: Any, other: Any) -> str:
-    return f"{field} differs: {_word(one)} in the base, {_word(other)} in the new run"
+def _difference(field: str, base: Any, new: Any) -> str:
+    return f"{field} differs: {_shown(base)} in the base, {_shown(new)} in the new run"
 
 
-def _word(value: Any) -> str:
+def _shown(value: Any) -> str:
     if isinstance(value, list):
         return ",".join(map(str, value))
     text = "none" if value is None else str(value)
-    return text[:12] if len(text) == 64 else text
+    is_hash = len(text) == 64
+    return text[:12] if is_hash else text
 
 
-def _fields(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """Dotted fields that differ, but for the prompts, which a limit changes too."""
-    keys = [*_ORDER, *sorted({*one, *other} - {*_ORDER, "prompts_sha256", "task"})]
-    for key in keys:
-        a, b = one.get(key, _ABSENT), other.get(key, _ABSENT)
-        if isinstance(a, Mapping) and isinstance(b, Mapping):
-            for inner in sorted({*a, *b}):
-                if a.get(inner, _ABSENT) != b.get(inner, _ABSENT):
-                    yield f"{key}.{inner}", a.get(inner, _ABSENT), b.get(inner, _ABSENT)
-        elif a != b:
-            yield key, a, b
+def _differing_fields(
+    base: Mapping[str, Any], new: Mapping[str, Any]
+) -> Iterator[tuple[str, Any, Any]]:
+    """The dotted name and both values of each field of two fingerprints that differs."""
+    for key in [*_FIRST, *sorted({*base, *new} - {*_FIRST, *_COMPARED_LAST})]:
+        old_value, new_value = base.get(key, _ABSENT), new.get(key, _ABSENT)
+        if isinstance(old_value, Mapping) and isinstance(new_value, Mapping):
+            for inner in sorted({*old_value, *new_value}):
+                pair = old_value.get(inner, _ABSENT), new_value.get(inner, _ABSENT)
+                if pair[0] != pair[1]:
+                    yield f"{key}.{inner}", *pair
+        elif old_value != new_value:
+            yield key, old_value, new_value
 
 
-def _other_prompts(base: Side, new: Side, task: str, partial: bool) -> Iterator[str]:
-    one, other = base.tasks[task], new.tasks[task]
-    hashes = [side.fingerprint.get("prompts_sha256") for side in (one, other)]
-    if one.ids == other.ids:
+def _prompt_problems(
+    base: ComparedRun, new: ComparedRun, task: str, partial: bool
+) -> Iterator[str]:
+    old_scores, new_scores = base.tasks[task], new.tasks[task]
+    if old_scores.ids == new_scores.ids:
+        hashes = [s.fingerprint.get("prompts_sha256") for s in (old_scores, new_scores)]
         if hashes[0] != hashes[1]:
-            yield _said("prompts_sha256", *hashes)
+            yield _difference("prompts_sha256", *hashes)
         return
-    common = len(set(one.ids) & set(other.ids))
+    common = len(set(old_scores.ids) & set(new_scores.ids))
     if not common:
-        yield "the two have no prompt in common"
+        yield "the two runs have no prompt in common"
     elif not partial:
-        what = (
-            _said("limit", base.limit, new.limit)
+        difference = (
+            _difference("limit", base.limit, new.limit)
             if base.limit != new.limit
-            else f"{len(one.ids)} and {len(other.ids)} prompts"
+            else f"the base has {len(old_scores.ids)} prompts and the new run {len(new_scores.ids)}"
         )
-        yield f"{what}; {common} in common (allow_partial=true compares these)"
+        yield f"{difference}; set allow_partial=true to compare the {common} in common"
 
 
-def _other_metric(one: TaskScores, other: TaskScores, metric: str) -> Iterator[str]:
-    if metric in one.pooled | other.pooled:
-        yield f"{metric} has no score for each prompt, so it cannot be gated; leave it out"
+def _metric_problems(base: TaskScores, new: TaskScores, metric: str) -> Iterator[str]:
+    if metric in base.pooled | new.pooled:
+        yield f"{metric} has no score per prompt, so it cannot be gated; remove it from tolerance="
         return
-    for side, where in ((one, "base"), (other, "new run")):
-        if metric not in side.metrics:
-            yield f"{metric} is missing in the {where}; measure it: metrics={metric}"
+    for scores, place in ((base, "base"), (new, "new run")):
+        if metric not in scores.metrics:
+            yield f"{metric} is missing in the {place}; measure it with metrics={metric}"
             return
-    a, b = one.metrics[metric], other.metrics[metric]
-    for name in ("version", "unit", "direction", "teacher", "bound"):
-        if getattr(a, name) != getattr(b, name):
-            yield _said(f"{name} of {metric}", getattr(a, name), getattr(b, name))
+    old_scores, new_scores = base.metrics[metric], new.metrics[metric]
+    for field in ("version", "unit", "direction", "teacher", "bound"):
+        old_value, new_value = getattr(old_scores, field), getattr(new_scores, field)
+        if old_value != new_value:
+            yield _difference(f"{field} of {metric}", old_value, new_value)

@@ -1,21 +1,21 @@
-"""What a comparison is, whatever it is drawn as."""
+"""The result of a comparison, independent of how it is written down."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from kdbench.comparing.tolerance import Tolerance
 from kdbench.comparing.verdict import Decision, Problem, Rules, Verdict, decide
-from kdbench.stats.paired import RESAMPLES
+from kdbench.stats.bootstrap import RESAMPLES
 
 
 @dataclass(frozen=True)
-class Method:
-    """How intervals are made.
+class RowTestMethod:
+    """How rows are tested.
 
     Attributes:
-        interval: `flip`, `bootstrap` or `hierarchical`.
-        resamples: random sign flips, and resamples of a bootstrap.
-        partial: compare the tasks and prompts that both sides have.
+        interval: Kind of interval: `flip`, `bootstrap` or `hierarchical`.
+        resamples: Number of random sign flips, and of bootstrap resamples.
+        partial: Whether only the tasks and prompts that both runs have are compared.
     """
 
     interval: str = "flip"
@@ -25,12 +25,12 @@ class Method:
 
 @dataclass(frozen=True)
 class WorstPrompt:
-    """A prompt that lost much.
+    """A prompt with a large loss.
 
     Attributes:
-        id: of the document.
-        base: its mean score over seeds.
-        new: that of the new run.
+        id: Document id.
+        base: Score in the base, averaged over seeds.
+        new: Score in the new run, averaged over seeds.
     """
 
     id: str
@@ -39,28 +39,28 @@ class WorstPrompt:
 
 
 @dataclass(frozen=True)
-class Row:
-    """One comparison, in the metric's own unit and sign.
+class ComparedRow:
+    """The comparison of one metric on one task, in the metric's own unit and direction.
 
     Attributes:
-        task: its name, or `AVG`, the plain mean over tasks.
-        metric: its name.
-        unit: of the numbers.
-        direction: which way is better.
-        n: prompts.
-        base: mean of the base.
-        new: mean of the new run.
+        task: Name of the task, or `AVG` for the plain mean over tasks.
+        metric: Name of the metric.
+        unit: Unit of the numbers.
+        direction: Direction that is better, `higher` or `lower`.
+        n: Number of prompts.
+        base: Mean of the base.
+        new: Mean of the new run.
         change: new - base.
-        low: lower end of the interval of the change; None where n is too small for one.
-        high: upper end.
-        p: two-sided, against no change.
-        p_adjusted: Holm's, over all rows.
-        tolerance: loss that is fine.
-        least: change that this run would have called one, with 80 % chance; None for one prompt.
-        needed: prompts with which `least` is the tolerance; None for a tolerance of 0.
-        verdict: one of five.
-        within: whether the whole interval is within the tolerance.
-        worst: the prompts that lost most.
+        low: Lower end of the change's interval; None if n is too small for one.
+        high: Upper end of the interval; None if n is too small for one.
+        p: Two-sided p-value against "no change".
+        p_adjusted: The p-value with Holm's correction over all rows.
+        tolerance: Largest acceptable loss.
+        least: Smallest change that the comparison detects with 80 % power; None for one prompt.
+        needed: Number of prompts at which `least` equals the tolerance; None at tolerance 0.
+        verdict: One of the five verdicts.
+        within: Whether the whole interval is within the tolerance.
+        worst: Prompts with the largest losses.
     """
 
     task: str
@@ -85,34 +85,34 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a comparison found.
+    """The result of comparing two runs.
 
     Attributes:
-        base: label of what was compared with.
-        new: label of what was judged.
-        rows: in order; empty where there are problems.
-        problems: why the two cannot be compared.
-        notes: what a reader must know, such as prompts that were left out.
-        rules: when it fails.
-        method: how intervals were made.
-        tolerances: as asked for, by metric.
+        base: Title of the base.
+        new: Title of the run that is judged.
+        rows: Compared rows, in order; empty if there are problems.
+        problems: Reasons why the runs cannot be compared.
+        notes: What a reader must know, such as how many prompts were left out.
+        rules: When the gate fails.
+        method: How the rows were tested.
+        tolerances: Requested tolerance of each metric.
     """
 
     base: str
     new: str
-    rows: tuple[Row, ...]
+    rows: tuple[ComparedRow, ...]
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
     rules: Rules
-    method: Method
+    method: RowTestMethod
     tolerances: Mapping[str, Tolerance]
 
     @property
     def decision(self) -> Decision:
-        """Words and exit code."""
+        """The outcome, its reason and its exit code."""
         return decide(self.rows, self.problems, self.rules)
 
     @property
     def exit_code(self) -> int:
-        """0 fine, 1 regression, 2 incomparable, 3 a run is not whole."""
+        """0 passed, 1 regressed, 2 not comparable, 3 a run is incomplete."""
         return self.decision.code

@@ -1,77 +1,95 @@
-"""The prompts of two sides, paired by id."""
+"""Pairing the scores of two runs by prompt."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from kdbench.comparing.sides import Side
+from kdbench.comparing.scores import ComparedRun
 from kdbench.errors import InputError
 
 
 @dataclass(frozen=True)
-class Pairs:
-    """One task and metric of both sides.
+class PairedScores:
+    """The scores of both runs for one task and metric.
 
     Attributes:
-        ids: prompts that both have a score of.
-        base: their scores, shape (n,).
-        new: the same of the new run.
-        unknown: common prompts without a score on one side or both.
-        nested: new - base by prompt and seed, shape (n, k), for the hierarchical bootstrap.
+        ids: Document ids of the prompts that have a score in both runs.
+        base: Scores of the base, shape (n,).
+        new: Scores of the new run, shape (n,).
+        undefined: Number of common prompts without a score in at least one of the runs.
+        by_seed: new - base of each prompt and seed, shape (n, k), for the hierarchical bootstrap;
+            None unless it was requested.
     """
 
     ids: tuple[str, ...]
     base: np.ndarray
     new: np.ndarray
-    unknown: int
-    nested: np.ndarray | None = None
+    undefined: int
+    by_seed: np.ndarray | None = None
 
 
-def pair(base: Side, new: Side, task: str, metric: str, by_seed: bool = False) -> Pairs:
-    """Pair one task and metric.
+def pair_scores(
+    base: ComparedRun, new: ComparedRun, task: str, metric: str, by_seed: bool = False
+) -> PairedScores:
+    """Pair the scores of two runs by document id.
 
     Args:
-        base: what is compared with.
-        new: what is judged.
-        task: that both have.
-        metric: that both have.
-        by_seed: keep the seeds apart, too.
+        base: Run to compare with.
+        new: Run to judge.
+        task: Name of a task of both runs.
+        metric: Name of a metric of both runs.
+        by_seed: Whether differences of single seeds are also kept.
 
     Raises:
-        InputError: the seeds are wanted, and a side has no samples that hold them.
+        InputError: Single seeds are requested, and a run has no samples with their scores.
     """
-    one, other = base.tasks[task], new.tasks[task]
-    theirs = {document: row for row, document in enumerate(other.ids)}
-    rows = [(row, theirs[each]) for row, each in enumerate(one.ids) if each in theirs]
-    mine, at = np.array(rows, dtype=np.intp).reshape(-1, 2).T
-    a, b = one.metrics[metric].means[mine], other.metrics[metric].means[at]
-    known = ~(np.isnan(a) | np.isnan(b))
-    nested = None
+    old_scores, new_scores = base.tasks[task], new.tasks[task]
+    new_row_of = {document: row for row, document in enumerate(new_scores.ids)}
+    row_pairs = [
+        (old_row, new_row_of[document])
+        for old_row, document in enumerate(old_scores.ids)
+        if document in new_row_of
+    ]
+    old_rows, new_rows = np.array(row_pairs, dtype=np.intp).reshape(-1, 2).T
+    old_means = old_scores.metrics[metric].means[old_rows]
+    new_means = new_scores.metrics[metric].means[new_rows]
+    defined = ~(np.isnan(old_means) | np.isnan(new_means))
+    differences = None
     if by_seed:
-        nested = (_seeds(new, task, metric)[at] - _seeds(base, task, metric)[mine])[known]
-    ids = tuple(one.ids[row] for row in mine[known])
-    return Pairs(ids, a[known], b[known], int((~known).sum()), nested)
+        new_by_seed = _whole_scores(new, task, metric)[new_rows]
+        differences = (new_by_seed - _whole_scores(base, task, metric)[old_rows])[defined]
+    ids = tuple(old_scores.ids[row] for row in old_rows[defined])
+    undefined = int((~defined).sum())
+    return PairedScores(ids, old_means[defined], new_means[defined], undefined, differences)
 
 
-def _seeds(side: Side, task: str, metric: str) -> np.ndarray:
-    scores = side.by_seed(task, metric)
+def _whole_scores(run: ComparedRun, task: str, metric: str) -> np.ndarray:
+    scores = run.scores_by_seed(task, metric)
     if scores is None or np.isnan(scores).any():
         raise InputError(
-            f"interval=hierarchical: {side.label} has no samples with {metric} of '{task}' for "
+            f"interval=hierarchical: {run.label} has no samples with {metric} of '{task}' for "
             "every seed; use interval=bootstrap"
         )
     return scores
 
 
 def left_out(
-    base: Side, new: Side, pairs: Mapping[str, Pairs], metric: str
-) -> Iterator[tuple[str, str]]:
-    """Which prompts do not count, by task, a line each."""
-    for task, one in pairs.items():
-        if one.unknown:
-            yield task, f"{one.unknown} prompts have no {metric} on one side and are left out"
-        ids = set(base.tasks[task].ids), set(new.tasks[task].ids)
-        for side, mine, theirs in ((base, *ids), (new, *ids[::-1])):
-            if only := len(mine - theirs):
-                yield task, f"{only} of {len(mine)} prompts are only in {side.label}, left out"
+    base: ComparedRun, new: ComparedRun, pairs: Mapping[str, PairedScores], metric: str
+) -> Iterator[str]:
+    """Notes on the prompts that are not compared.
+
+    Args:
+        base: Run to compare with.
+        new: Run to judge.
+        pairs: Paired scores of each task.
+        metric: Name of the metric.
+    """
+    for task, paired in pairs.items():
+        if paired.undefined:
+            text = f"{task}: left out prompts without {metric} in one of the runs"
+            yield f"{text}: {paired.undefined}"
+        old_ids, new_ids = set(base.tasks[task].ids), set(new.tasks[task].ids)
+        for run, ids, other_ids in ((base, old_ids, new_ids), (new, new_ids, old_ids)):
+            if only := len(ids - other_ids):
+                yield f"{task}: left out prompts that only {run.label} has: {only} of {len(ids)}"

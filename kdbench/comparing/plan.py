@@ -1,12 +1,13 @@
 """`kdbench plan run=… tolerance=…`: how many prompts and seeds a gate needs.
 
-A prompt's difference has a variance of
+The difference between two checkpoints on one prompt has the variance
 
     between + within / seeds
 
-where `within` comes from sampling and `between` from prompts that the new checkpoint answers
-better or worse for good. Two runs show both. One run shows its own sampling: beside a checkpoint
-that is as good on every prompt and draws independently, within is twice the run's and between 0.
+where `within` comes from sampling, and `between` from prompts on which the new checkpoint is truly
+better or worse. Two runs show both. One run shows only its own sampling variance; the plan then
+assumes a second checkpoint that is equally good on every prompt and draws independently, so that
+`within` is twice the run's variance and `between` is 0.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,51 +16,51 @@ from math import ceil, sqrt
 
 import numpy as np
 
-from kdbench.comparing.compare import chosen
-from kdbench.comparing.find import find_side
-from kdbench.comparing.matching import problems_of
-from kdbench.comparing.pairing import pair
+from kdbench.comparing.compare import select_tasks
+from kdbench.comparing.find import find_run
+from kdbench.comparing.matching import comparison_problems
+from kdbench.comparing.pairing import pair_scores
+from kdbench.comparing.scores import ComparedRun
 from kdbench.comparing.settings import PlanSettings
-from kdbench.comparing.sides import Side
-from kdbench.comparing.tolerance import read_tolerances, said_tolerances
+from kdbench.comparing.tolerance import format_tolerances, parse_tolerances
 from kdbench.errors import InputError
-from kdbench.stats.paired import reach
-from kdbench.text import AVERAGE, DECIMALS
+from kdbench.stats.paired import detectable_errors
+from kdbench.text import AVERAGE, DECIMALS, aligned
 
 
 @dataclass(frozen=True)
-class Spread:
-    """How much a prompt's difference varies.
+class DifferenceVariance:
+    """The variance of a prompt's difference on one task.
 
     Attributes:
-        n: prompts of the stored run.
-        between: variance that more seeds do not lessen.
-        within: variance of one seed.
-        mean: of the base's scores, for relative tolerances.
+        n: Number of prompts of the stored run.
+        between: Variance that more seeds do not reduce.
+        within: Variance of a single seed.
+        base_mean: Mean score of the base, for relative tolerances.
     """
 
     n: int
     between: float
     within: float
-    mean: float
+    base_mean: float
 
-    def variance(self, seeds: int) -> float:
-        """Of the difference of a prompt's means over so many seeds."""
+    def with_seeds(self, seeds: int) -> float:
+        """The variance of the difference between means over a number of seeds."""
         return self.between + self.within / seeds
 
 
 @dataclass(frozen=True)
-class Need:
-    """What a row of the gate needs.
+class GatePlanRow:
+    """What the gate needs for one metric and task.
 
     Attributes:
-        task: its name, or `AVG`.
-        metric: its name.
-        tolerance: in the metric's unit.
-        decimals: digits of the unit.
-        there: prompts of the stored run.
-        prompts: needed, by number of seeds; None for a tolerance of 0.
-        sees: by number of seeds, the change that the stored run's prompts would show.
+        task: Name of the task, or `AVG`.
+        metric: Name of the metric.
+        tolerance: Loss to detect, in the metric's unit.
+        decimals: Number of decimals shown.
+        there: Number of prompts of the stored run.
+        prompts: Number of prompts needed, by number of seeds; None at tolerance 0.
+        sees: Smallest change detected with the stored run's prompts, by number of seeds.
     """
 
     task: str
@@ -72,17 +73,17 @@ class Need:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Prompts and seeds of a gate; `print` shows them.
+class GatePlan:
+    """The prompts and seeds that a gate needs; `str` gives the table that the verb prints.
 
     Attributes:
-        title: what it rests on.
-        rows: in order.
-        notes: what it supposes.
+        title: What the plan is for, and which run it rests on.
+        rows: Rows of the table, in order.
+        notes: Assumptions.
     """
 
     title: str
-    rows: tuple[Need, ...]
+    rows: tuple[GatePlanRow, ...]
     notes: tuple[str, ...]
 
     def __str__(self) -> str:
@@ -90,119 +91,131 @@ class Plan:
 
     def _lines(self) -> Iterator[str]:
         seeds = list(self.rows[0].prompts)
+        titles = [f"{count} seed{'s' * (count > 1)}" for count in seeds]
+        table = [["task", "metric", "prompts", "tolerance", *titles]]
+        for row in self.rows:
+            cells = [f"{_shown(row.prompts[k])} ({row.sees[k]:.{row.decimals}f})" for k in seeds]
+            tolerance = f"{row.tolerance:.{row.decimals}f}"
+            table.append([row.task, row.metric, str(row.there), tolerance, *cells])
+        task, metric = 0, 1
         yield self.title
         yield ""
-        heads = [f"{k} seed{'s' * (k > 1)}" for k in seeds]
-        lines = [["task", "metric", "prompts", "tolerance", *heads]]
-        for row in self.rows:
-            cells = [f"{_count(row.prompts[k])} ({row.sees[k]:.{row.decimals}f})" for k in seeds]
-            allowed = f"{row.tolerance:.{row.decimals}f}"
-            lines.append([row.task, row.metric, str(row.there), allowed, *cells])
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        for line in lines:
-            left = [word.ljust(width) for word, width in zip(line[:2], widths[:2], strict=True)]
-            right = [word.rjust(width) for word, width in zip(line[2:], widths[2:], strict=True)]
-            yield "  " + "  ".join([*left, *right])
+        yield from (f"  {line}" for line in aligned(table, left=(task, metric)))
         yield ""
         yield from self.notes
 
 
-def _count(prompts: int | None) -> str:
+def _shown(prompts: int | None) -> str:
     return "–" if prompts is None else str(prompts)
 
 
-def plan(settings: PlanSettings) -> Plan:
-    """How many prompts and seeds a gate needs.
+def plan(settings: PlanSettings) -> GatePlan:
+    """Compute how many prompts and seeds a gate needs.
+
+    Args:
+        settings: Keys of the verb.
 
     Raises:
-        InputError: no such run, runs that do not compare, or no samples to tell seeds apart.
+        InputError: There is no such run, the runs are not comparable, or there are no samples that
+            show single seeds.
     """
-    run = chosen(find_side(settings.run, "run", settings.results, settings.gates), settings.tasks)
-    other = None
+    run = find_run(settings.run, "run", settings.results, settings.gates)
+    run = select_tasks(run, settings.tasks)
+    tolerances = parse_tolerances(settings.tolerance)
+    second = None
     if settings.against is not None:
-        other = find_side(settings.against, "against", settings.results, settings.gates)
-        for problem in problems_of(run, other, read_tolerances(settings.tolerance), partial=False):
+        second = find_run(settings.against, "against", settings.results, settings.gates)
+        for problem in comparison_problems(run, second, tolerances, partial=False):
             raise InputError(problem.text)
-    tolerances = read_tolerances(settings.tolerance)
-    rows = len(tolerances) * (len(run.tasks) + (len(run.tasks) > 1))
-    errors = reach(settings.alpha / rows, settings.power)
-    needs: list[Need] = []
+    count = len(tolerances) * (len(run.tasks) + (len(run.tasks) > 1))
+    detectable = detectable_errors(settings.alpha / count, settings.power)
+    rows: list[GatePlanRow] = []
     for metric, tolerance in tolerances.items():
-        spreads = {task: _spread(run, other, task, metric) for task in run.tasks}
+        variances = {task: _variance(run, second, task, metric) for task in run.tasks}
         unit = next(iter(run.tasks.values())).metrics[metric].unit
-        groups = [({task: one}, task) for task, one in spreads.items()]
-        if len(spreads) > 1:
-            groups.append((spreads, AVERAGE))
-        for group, name in groups:
-            allowed = tolerance.within(float(np.mean([one.mean for one in group.values()])))
-            sees = {k: errors * _error(list(group.values()), k) for k in settings.seeds}
-            there = sum(one.n for one in group.values())
+        tasks_of_row = {task: [variance] for task, variance in variances.items()}
+        if len(variances) > 1:
+            tasks_of_row[AVERAGE] = list(variances.values())
+        for task, of_row in tasks_of_row.items():
+            allowed = tolerance.in_units(float(np.mean([v.base_mean for v in of_row])))
+            sees = {seeds: detectable * _error(of_row, seeds) for seeds in settings.seeds}
+            n = sum(variance.n for variance in of_row)
             prompts = {
-                k: ceil(there * (seen / allowed) ** 2) if allowed else None
-                for k, seen in sees.items()
+                seeds: ceil(n * (change / allowed) ** 2) if allowed else None
+                for seeds, change in sees.items()
             }
-            digits = DECIMALS.get(unit, 2)
-            needs.append(Need(name, metric, allowed, digits, there, prompts, sees))
-    return Plan(_title(run, other, settings), tuple(needs), tuple(_notes(settings, rows)))
+            decimals = DECIMALS.get(unit, 2)
+            rows.append(GatePlanRow(task, metric, allowed, decimals, n, prompts, sees))
+    return GatePlan(_title(run, second, settings), tuple(rows), tuple(_notes(settings, count)))
 
 
-def _error(spreads: Sequence[Spread], seeds: int) -> float:
-    """Standard error of the mean of the tasks' differences."""
-    return sqrt(sum(one.variance(seeds) / one.n for one in spreads)) / len(spreads)
+def _error(variances: Sequence[DifferenceVariance], seeds: int) -> float:
+    """The standard error of the mean over tasks of the difference."""
+    return sqrt(sum(v.with_seeds(seeds) / v.n for v in variances)) / len(variances)
 
 
-def _spread(run: Side, other: Side | None, task: str, metric: str) -> Spread:
-    """What the samples show.
+def _variance(
+    run: ComparedRun, second: ComparedRun | None, task: str, metric: str
+) -> DifferenceVariance:
+    """The variance that the samples show.
 
     Raises:
-        InputError: no scores of single seeds, or of one seed alone.
+        InputError: The samples have no scores of the metric, or of fewer than two seeds.
     """
     if metric not in run.tasks[task].metrics:
-        raise InputError(f"tolerance={metric}:…: {run.label} has no scores by prompt in '{task}'")
-    scores = _by_seed(run, task, metric)
-    mean = float(np.mean(scores))
-    if other is None:
-        return Spread(len(scores), 0.0, 2 * _within(scores), mean)
-    pairs = pair(run, other, task, metric)
-    rows = [run.tasks[task].ids.index(one) for one in pairs.ids]
-    theirs = [other.tasks[task].ids.index(one) for one in pairs.ids]
-    differences: np.ndarray = _by_seed(other, task, metric)[theirs] - scores[rows]
+        raise InputError(
+            f"tolerance={metric}:…: {run.label} has no score per prompt of this metric for '{task}'"
+        )
+    scores = _scores_by_seed(run, task, metric)
+    base_mean = float(np.mean(scores))
+    if second is None:
+        return DifferenceVariance(len(scores), 0.0, 2 * _variance_of_a_seed(scores), base_mean)
+    paired = pair_scores(run, second, task, metric)
+    rows = [run.tasks[task].ids.index(document) for document in paired.ids]
+    second_rows = [second.tasks[task].ids.index(document) for document in paired.ids]
+    second_scores = _scores_by_seed(second, task, metric)
+    differences: np.ndarray = second_scores[second_rows] - scores[rows]
     n, seeds = differences.shape
-    within = _within(differences)
+    within = _variance_of_a_seed(differences)
     between = max(0.0, float(differences.mean(axis=1).var(ddof=1)) - within / seeds)
-    return Spread(n, between, within, mean)
+    return DifferenceVariance(n, between, within, base_mean)
 
 
-def _within(scores: np.ndarray) -> float:
+def _variance_of_a_seed(scores: np.ndarray) -> float:
+    """The mean over prompts of the variance over seeds, of scores of shape (prompts, seeds)."""
     return float(scores.var(axis=1, ddof=1).mean())
 
 
-def _by_seed(side: Side, task: str, metric: str) -> np.ndarray:
-    scores = side.by_seed(task, metric)
+def _scores_by_seed(run: ComparedRun, task: str, metric: str) -> np.ndarray:
+    scores = run.scores_by_seed(task, metric)
     if scores is None or scores.shape[1] < 2 or len(scores) < 2 or np.isnan(scores).any():
         raise InputError(
-            f"{side.label}: needs samples with {metric} of '{task}' for two seeds or more, to tell "
-            "the noise of sampling from the prompts (samples/ is not committed)"
+            f"{run.label}: a plan needs samples with {metric} of '{task}' for at least two seeds, "
+            "to separate sampling variance from differences between prompts (samples/ is not "
+            "committed)"
         )
     return scores
 
 
-def _title(run: Side, other: Side | None, settings: PlanSettings) -> str:
-    rests = run.title if other is None else f"{other.title} against {run.title}"
+def _title(run: ComparedRun, second: ComparedRun | None, settings: PlanSettings) -> str:
+    source = run.title if second is None else f"{second.title} against {run.title}"
+    tolerances = format_tolerances(parse_tolerances(settings.tolerance))
     return (
-        f"prompts (and the change seen with those of the run) for tolerance "
-        f"{said_tolerances(read_tolerances(settings.tolerance))}, from {rests}"
+        f"prompts needed to detect a loss of {tolerances} (in brackets: smallest change detected "
+        f"with the run's own prompts), from {source}"
     )
 
 
 def _notes(settings: PlanSettings, rows: int) -> Iterator[str]:
     yield (
-        f"alpha {settings.alpha:g} at the first level of Holm over {rows} rows, "
-        f"{settings.power:.0%} chance; AVG counts the prompts of all tasks, in the run's shares."
+        f"alpha {settings.alpha:g} at Holm's strictest level over {rows} row{'s' * (rows != 1)}, "
+        f"{100 * settings.power:g} % power; AVG counts the prompts of all tasks, in the run's "
+        "proportions"
     )
     if settings.against is None:
         yield (
-            "From one run: as if the new checkpoint were as good on every prompt and drew "
-            "independently. A near one draws alike and needs fewer prompts, a retrained one also "
-            "changes prompts for good and needs more: against=RUN measures it."
+            "From one run, the plan assumes a second checkpoint that is equally good on every "
+            "prompt and draws independently. A similar checkpoint draws alike and needs fewer "
+            "prompts; a retrained one is better on some prompts and worse on others, and needs "
+            "more. against=RUN measures it."
         )

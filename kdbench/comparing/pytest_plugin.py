@@ -1,7 +1,7 @@
 """The gate as tests: `pytest --kdbench-model=… --kdbench-baseline=…`.
 
-Each row of the comparison is an item. Without `--kdbench-model` or `--kdbench-run` nothing happens,
-and nothing of kdbench but this file is imported.
+Each row of the comparison is one test. Without `--kdbench-model` and `--kdbench-run` the plug-in
+does nothing, and nothing else of kdbench is imported.
 """
 
 from collections.abc import Iterator
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
 _OPTIONS = {
     "model": "checkpoint to gate",
     "run": "folder of a stored run to gate, instead of a checkpoint",
-    "baseline": "the gate's baseline: its name or file, or a run",
+    "baseline": "gate's baseline (name or file), or a run",
     "data": "folder of the data sets",
     "results": "folder of the results",
-    "tolerance": "how much worse is fine, as in rougeL:0.5,empty:0",
+    "tolerance": "largest acceptable loss of each metric, as in rougeL:0.5,empty:0",
 }
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options."""
-    group = parser.getgroup("kdbench", "gate a checkpoint (kdbench regress)")
-    for name, what in _OPTIONS.items():
-        group.addoption(f"--kdbench-{name}", metavar=name.upper(), help=what)
-    group.addoption("--kdbench-strict", action="store_true", help="a row that is worse fails too")
+    group = parser.getgroup("kdbench", "gating a checkpoint (see kdbench regress)")
+    for name, description in _OPTIONS.items():
+        group.addoption(f"--kdbench-{name}", metavar=name.upper(), help=description)
+    group.addoption("--kdbench-strict", action="store_true", help="fail rows that are worse, too")
     group.addoption(
         "--kdbench-set",
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="any other key of kdbench regress; may be repeated",
+        help="any other key of kdbench regress; can be repeated",
     )
 
 
@@ -41,67 +41,67 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(
     session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
 ) -> None:
-    """Add an item for each row, where a checkpoint was named."""
+    """Add a test for each row, if a checkpoint or a run was named."""
     if config.getoption("kdbench_model") is None and config.getoption("kdbench_run") is None:
         return
     from kdbench.errors import InputError
 
     try:
         gate = _Gate(config)
-        names = list(gate.rows())
+        rows = list(gate.rows())
     except InputError as error:
         raise pytest.UsageError(str(error)) from None
-    for task, metric in names:
+    for task, metric in rows:
         name = f"kdbench[{task}-{metric}]"
         items.append(_RowItem.from_parent(session, name=name, gate=gate, row=(task, metric)))
 
 
 class _Gate:
-    """The comparison, made once, when the first item runs."""
+    """The comparison, made once, when the first test runs."""
 
     def __init__(self, config: pytest.Config):
         from kdbench.comparing.settings import RegressSettings
         from kdbench.config import parse
         from kdbench.errors import InputError
 
-        words = [
+        arguments = [
             f"{name}={value}"
             for name in _OPTIONS
             if (value := config.getoption(f"kdbench_{name}")) is not None
         ]
-        words += ["strict=true"] * bool(config.getoption("kdbench_strict"))
-        words += config.getoption("kdbench_set")
-        self.settings: RegressSettings = parse(RegressSettings, words)
+        arguments += ["strict=true"] * bool(config.getoption("kdbench_strict"))
+        arguments += config.getoption("kdbench_set")
+        self.settings: RegressSettings = parse(RegressSettings, arguments)
         if self.settings.update:
-            raise InputError("--kdbench-set update=true: tests write no baseline")
+            raise InputError("--kdbench-set update=true: tests cannot write a baseline")
         self._comparison: Comparison | None = None
         self._error: Exception | None = None
 
     def rows(self) -> Iterator[tuple[str, str]]:
-        """Task and metric of each row, which the baseline knows before anything is measured."""
-        from kdbench.comparing.compare import tolerances_of
-        from kdbench.comparing.regress import find_base
+        """The task and metric of each row, which are known before anything is measured."""
+        from kdbench.comparing.compare import gate_tolerances
+        from kdbench.comparing.regress import find_baseline
         from kdbench.text import AVERAGE
 
-        base = find_base(self.settings)
+        base = find_baseline(self.settings)
         tasks = [*base.tasks, *([AVERAGE] if len(base.tasks) > 1 else [])]
-        for metric in tolerances_of(self.settings, base):
+        for metric in gate_tolerances(self.settings, base):
             yield from ((task, metric) for task in tasks)
 
     def comparison(self) -> "Comparison":
-        """Made once, and what went wrong is not tried again for the next row."""
+        """The comparison, made on the first call; an error is raised again on later calls."""
         if self._error is not None:
             raise self._error
         if self._comparison is None:
             try:
-                self._comparison = self._made()
+                self._comparison = self._compare()
             except Exception as error:
                 self._error = error
                 raise
         return self._comparison
 
-    def _made(self) -> "Comparison":
-        """By one process at a time: the others of pytest-xdist find its results."""
+    def _compare(self) -> "Comparison":
+        """Compare in one process at a time; those of pytest-xdist reuse the first one's results."""
         from filelock import FileLock
 
         from kdbench.comparing.regress import regress
@@ -121,25 +121,25 @@ class _RowItem(pytest.Item):
         self._gate, self._row = gate, row
 
     def runtest(self) -> None:
-        """Fail where the row makes the gate fail; skip where it is inconclusive."""
-        from kdbench.comparing.outputs.words import line
+        """Fail if the row fails the gate, and skip if it is inconclusive."""
+        from kdbench.comparing.outputs.phrases import row_line
         from kdbench.comparing.verdict import fails
 
         comparison = self._gate.comparison()
         if comparison.problems:
             raise _GateError(str(comparison.decision))
-        found = {(row.task, row.metric): row for row in comparison.rows}
-        if self._row not in found:
+        rows = {(row.task, row.metric): row for row in comparison.rows}
+        if self._row not in rows:
             pytest.skip("not compared: the new run does not have this task")
-        row = found[self._row]
-        said = line(comparison, row)
+        row = rows[self._row]
+        line = row_line(comparison, row)
         if fails(row, comparison.rules):
-            raise _GateError(said)
+            raise _GateError(line)
         if row.verdict == "inconclusive":
-            pytest.skip(said)
+            pytest.skip(line)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """One line for what the gate says."""
+        """The message alone, without a traceback, if the gate failed."""
         from kdbench.errors import InputError
 
         if isinstance(excinfo.value, _GateError | InputError):
@@ -147,9 +147,9 @@ class _RowItem(pytest.Item):
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[str, None, str]:
-        """Where it stands in reports."""
+        """The place and name that pytest's reports show."""
         return "kdbench", None, self.name
 
 
 class _GateError(Exception):
-    """A row failed, or nothing could be compared."""
+    """A row failed the gate, or the runs could not be compared."""

@@ -6,28 +6,31 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from kdbench.comparing.baseline import baseline_file, origin, write_baseline
-from kdbench.comparing.compare import chosen, compared, tolerances_of
-from kdbench.comparing.find import find_side
-from kdbench.comparing.matching import problems_of
+from kdbench.comparing.baseline import baseline_path, origin_now, write_baseline
+from kdbench.comparing.compare import compare_with_settings, gate_tolerances, select_tasks
+from kdbench.comparing.find import find_run
+from kdbench.comparing.matching import comparison_problems
 from kdbench.comparing.model import Comparison
 from kdbench.comparing.outputs.write import write_outputs, write_refusal
-from kdbench.comparing.run import run
+from kdbench.comparing.run import run_verb
+from kdbench.comparing.scores import ComparedRun, TaskScores, read_run
 from kdbench.comparing.settings import RegressSettings
-from kdbench.comparing.sides import Side, TaskScores, run_side
 from kdbench.comparing.verdict import EXIT_INCOMPARABLE, Problem
 from kdbench.config import EvalSettings, build
 from kdbench.errors import InputError
 from kdbench.protocol import PROTOCOLS
 
+_DEFAULTS_OF_BASELINE = ("tasks", "protocol", "metrics")
+"""Keys whose empty value means the baseline's, or that of `kdbench eval` with --update."""
+
 
 @dataclass(frozen=True)
-class Gated:
-    """What `regress` returns.
+class GateResult:
+    """The result of `regress`.
 
     Attributes:
-        comparison: with the baseline; None where the baseline was written instead.
-        written: the baseline's file; None where none was written.
+        comparison: Comparison with the baseline; None if the baseline was written instead.
+        written: File of the baseline that was written; None if none was.
     """
 
     comparison: Comparison | None
@@ -35,120 +38,139 @@ class Gated:
 
 
 def run_regress(settings: RegressSettings) -> int:
-    """The verb: prints, and returns the exit code.
+    """Gate a checkpoint, print the result and return the exit code.
+
+    Args:
+        settings: Keys of the verb.
 
     Raises:
-        InputError: what the user can mend; it is also in the files that were asked for.
+        InputError: The user can fix it; the requested output files also report it.
     """
 
-    def make() -> Comparison | None:
-        gated = regress(settings)
-        if gated.comparison is None:
-            sys.stdout.write(f"{gated.written}: written\n")
-        return gated.comparison
+    def compare() -> Comparison | None:
+        result = regress(settings)
+        if result.comparison is None:
+            sys.stdout.write(f"{result.written}: written\n")
+        return result.comparison
 
-    return run(make, lambda problem: _refused(settings, problem))
+    return run_verb(compare, lambda problem: _refuse(settings, problem))
 
 
-def regress(settings: RegressSettings) -> Gated:
-    """Measure what is missing of the checkpoint, and compare it; or write the baseline.
+def regress(settings: RegressSettings) -> GateResult:
+    """Measure a checkpoint and compare it with the baseline, or write the baseline.
+
+    Results that are already stored are not measured again.
+
+    Args:
+        settings: Keys of the verb.
 
     Raises:
-        InputError: a baseline that is not there or rests on something else, a model, data or
-            settings that the user can mend.
+        InputError: The baseline does not exist or is not comparable, or the user can fix the model,
+            the data or a setting.
     """
     if settings.update:
         return _update(settings)
     try:
-        base = find_base(settings)
-        new = _new_side(settings, base)
-        comparison = compared(settings, base, new)
+        base = find_baseline(settings)
+        new = _new_run(settings, base)
+        comparison = compare_with_settings(settings, base, new)
     except InputError as error:
-        _refused(settings, Problem(EXIT_INCOMPARABLE, str(error)))
+        _refuse(settings, Problem(EXIT_INCOMPARABLE, str(error)))
         raise
     write_outputs(settings, comparison, base.label, (base, new))
-    return Gated(comparison)
+    return GateResult(comparison)
 
 
-def _refused(settings: RegressSettings, problem: Problem) -> Comparison:
+def _refuse(settings: RegressSettings, problem: Problem) -> Comparison:
     new = str(settings.model or settings.run)
     name = Path(settings.baseline).stem
     return write_refusal(settings, settings.baseline, new, problem, name)
 
 
-def _update(settings: RegressSettings) -> Gated:
-    path = baseline_file(settings.baseline, settings.gates)
-    side = _new_side(settings, None)
-    write_baseline(path, side, tolerances_of(settings, None), origin(settings.reason or ""))
-    return Gated(None, path)
+def _update(settings: RegressSettings) -> GateResult:
+    path = baseline_path(settings.baseline, settings.gates)
+    run = _new_run(settings, None)
+    origin = origin_now(settings.reason or "")
+    write_baseline(path, run, gate_tolerances(settings, None), origin)
+    return GateResult(None, path)
 
 
-def find_base(settings: RegressSettings) -> Side:
-    """The baseline, with the tasks that were asked for; all where none were.
+def find_baseline(settings: RegressSettings) -> ComparedRun:
+    """The baseline with the requested tasks; with all tasks if none was requested.
+
+    Args:
+        settings: Keys of the verb.
 
     Raises:
-        InputError: no such baseline, or it lacks a task.
+        InputError: There is no such baseline, or it does not have a task.
     """
-    base = find_side(settings.baseline, "baseline", settings.results, settings.gates)
-    if "tasks" not in settings.model_fields_set:
-        return base
-    return chosen(base, [Path(task).stem for task in settings.tasks])
+    base = find_run(settings.baseline, "baseline", settings.results, settings.gates)
+    return select_tasks(base, [Path(task).stem for task in settings.tasks])
 
 
-def _new_side(settings: RegressSettings, base: Side | None) -> Side:
-    """The run that is judged; it is measured first unless it is a stored one."""
+def _new_run(settings: RegressSettings, base: ComparedRun | None) -> ComparedRun:
+    """The run to judge: a stored one, or the checkpoint's, which is measured first."""
     if settings.run is not None:
-        return run_side(settings.run)
+        return read_run(settings.run)
     from kdbench.evaluation import evaluate
 
     wanted = eval_settings(settings, base)
     if base is not None:
-        _check_before(wanted, base, settings.allow_partial)
+        _check_comparable(wanted, base, settings.allow_partial)
     evaluation = evaluate(wanted)
-    side = run_side(evaluation.run)
-    # These tasks are whole, whatever another call has left undone in the folder.
-    tasks = {task: side.tasks[task] for task in evaluation.results}
-    return replace(side, tasks=tasks, status="complete")
+    run = read_run(evaluation.run)
+    # These tasks are complete, even if another command left other tasks of the folder unfinished.
+    tasks = {task: run.tasks[task] for task in evaluation.results}
+    return replace(run, tasks=tasks, status="complete")
 
 
-def eval_settings(settings: RegressSettings, base: Side | None) -> EvalSettings:
-    """How the checkpoint is measured: as was asked for, in the rest like the baseline."""
-    keys = set(EvalSettings.model_fields) & settings.model_fields_set
-    given = {key: getattr(settings, key) for key in keys}
-    values: dict[str, Any] = {} if base is None else _like(base, set(given))
-    if metrics := _measurable(tolerances_of(settings, base)):
-        values["metrics"] = metrics
-    return build(EvalSettings, {**values, **given})
+def eval_settings(settings: RegressSettings, base: ComparedRun | None) -> EvalSettings:
+    """How the checkpoint is measured: as requested, and otherwise like the baseline.
+
+    Args:
+        settings: Keys of the verb.
+        base: Baseline to compare with; None while a baseline is being written.
+    """
+    given = {
+        key: getattr(settings, key)
+        for key in set(EvalSettings.model_fields) & settings.model_fields_set
+        if getattr(settings, key) or key not in _DEFAULTS_OF_BASELINE
+    }
+    defaults = {} if base is None else _defaults_of(base, "protocol" in given)
+    if metrics := _measurable(gate_tolerances(settings, base)):
+        defaults["metrics"] = metrics
+    return build(EvalSettings, {**defaults, **given})
 
 
-def _like(base: Side, given: set[str]) -> dict[str, Any]:
-    """Tasks, limit and protocol of a side."""
+def _defaults_of(base: ComparedRun, protocol_given: bool) -> dict[str, Any]:
+    """The tasks, limit and protocol of a baseline; no protocol if a different one was requested."""
+    defaults = {"tasks": tuple(base.tasks), "limit": base.limit}
+    if protocol_given:
+        return defaults
     protocol = next(iter(base.tasks.values())).fingerprint["protocol"]
     name = str(protocol["name"]).partition("+")[0]
-    if "protocol" in given:
-        return {"tasks": tuple(base.tasks), "limit": base.limit}
     if name not in PROTOCOLS:
         raise InputError(
-            f"{base.label}: rests on texts made elsewhere (protocol '{name}'); score the new "
-            "ones with kdbench score, then give run=FOLDER"
+            f"{base.label}: its texts were generated outside kdbench (protocol '{name}'); score "
+            "the new texts with kdbench score, then give run=FOLDER"
         )
-    plain = PROTOCOLS[name].as_dict()
-    fields = {k: v for k, v in protocol.items() if k != "name" and plain.get(k) != v}
-    return {"tasks": tuple(base.tasks), "limit": base.limit, "protocol": name, **fields}
+    named = PROTOCOLS[name].as_dict()
+    overrides = {k: v for k, v in protocol.items() if k != "name" and named.get(k) != v}
+    return {**defaults, "protocol": name, **overrides}
 
 
-def _measurable(tolerances: Iterable[str]) -> tuple[str, ...]:
-    """The gated metrics that kdbench has; a YAML's own come with its task."""
+def _measurable(metrics_gated: Iterable[str]) -> tuple[str, ...]:
+    """The gated metrics that kdbench computes; those of a task's YAML file come with the task."""
     from kdbench.metrics import metrics
 
-    return tuple(name for name in tolerances if name.partition("@")[0] in metrics.names())
+    return tuple(name for name in metrics_gated if name.partition("@")[0] in metrics.names())
 
 
-def _check_before(wanted: EvalSettings, base: Side, partial: bool) -> None:
-    """Whatever forbids the comparison is told before hours of generation.
+def _check_comparable(wanted: EvalSettings, base: ComparedRun, partial: bool) -> None:
+    """Report whatever prevents the comparison before hours of generation.
 
     Raises:
-        InputError: the field that differs.
+        InputError: A field differs; the message names it.
     """
     from kdbench.measuring.measurement import prepare
     from kdbench.measuring.scoring import fingerprint
@@ -156,10 +178,12 @@ def _check_before(wanted: EvalSettings, base: Side, partial: bool) -> None:
     measurement = prepare(wanted)
     tasks: Mapping[str, TaskScores] = {
         task.name: TaskScores(
-            fingerprint(task, measurement.protocol), tuple(one.id for one in task.documents), {}
+            fingerprint(task, measurement.protocol),
+            tuple(document.id for document in task.documents),
+            {},
         )
         for task in measurement.tasks
     }
-    new = Side(measurement.name, measurement.name, None, "complete", wanted.limit, tasks)
-    for problem in problems_of(base, new, (), partial):
+    new = ComparedRun(measurement.name, measurement.name, None, "complete", wanted.limit, tasks)
+    for problem in comparison_problems(base, new, (), partial):
         raise InputError(problem.text)

@@ -1,22 +1,23 @@
-"""Pairs become numbers, numbers of all rows together become verdicts."""
+"""Testing the rows of a comparison: paired scores become sign-flip tests, and these become rows."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from kdbench.comparing.model import Method, Row, WorstPrompt
-from kdbench.comparing.pairing import Pairs
-from kdbench.comparing.sides import Scores
-from kdbench.comparing.tolerance import Tolerance, sign_of
-from kdbench.comparing.verdict import Evidence, Rules, judge
+from kdbench.comparing.model import ComparedRow, RowTestMethod, WorstPrompt
+from kdbench.comparing.pairing import PairedScores
+from kdbench.comparing.scores import PromptScores
+from kdbench.comparing.tolerance import Tolerance, gain_sign
+from kdbench.comparing.verdict import Rules, is_within, judge
+from kdbench.stats.bootstrap import average_interval
 from kdbench.stats.paired import (
     Flips,
     average_flips,
-    bootstrap_interval,
+    detectable_errors,
     equal_sizes_p,
     holm,
-    reach,
     sign_flips,
     standard_error,
 )
@@ -26,155 +27,181 @@ _WORST = 5
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A row before it is judged beside the others.
+class RowTest:
+    """The sign-flip test of one row, before the correction over all rows.
+
+    It works on gains: differences with the sign that makes positive ones better.
 
     Attributes:
-        task: its name, or `AVG`.
-        metric: its name.
-        unit: of the numbers.
-        direction: which way is better.
-        sign: makes a gain of a change.
-        n: prompts.
-        base: mean of the base.
-        new: mean of the new run.
-        gain: the mean difference, positive where better.
-        interval: of the gain; an end can be infinite.
-        p: two-sided, against no change.
-        p_beyond: two-sided, against a loss of the tolerance; 1 where the loss is smaller.
-        error: standard error of the gain; None for one prompt.
-        tolerance: loss that is fine, in the metric's unit.
-        worst: the prompts that lost most.
+        task: Name of the task, or `AVG`.
+        metric: Name of the metric.
+        kind: Scores that give the metric's unit and direction.
+        sign: Factor that turns a change into a gain.
+        pairs: Paired scores of the row's tasks: of one task, or of all for `AVG`.
+        requested: Tolerance as requested.
+        flips: Sign flips of the mean gain.
+        p: Two-sided p-value against "no change".
     """
 
     task: str
     metric: str
-    unit: str
-    direction: str
+    kind: PromptScores
     sign: int
-    n: int
-    base: float
-    new: float
-    gain: float
-    interval: tuple[float, float]
+    pairs: Mapping[str, PairedScores]
+    requested: Tolerance
+    flips: Flips
     p: float
-    p_beyond: float
-    error: float | None
-    tolerance: float
-    worst: tuple[WorstPrompt, ...] = ()
+
+    @cached_property
+    def base(self) -> float:
+        """Mean over the row's tasks of the base's means."""
+        return float(np.mean([paired.base.mean() for paired in self.pairs.values()]))
+
+    @cached_property
+    def new(self) -> float:
+        """Mean over the row's tasks of the new run's means."""
+        return float(np.mean([paired.new.mean() for paired in self.pairs.values()]))
+
+    @cached_property
+    def n(self) -> int:
+        """Number of prompts."""
+        return sum(len(paired.ids) for paired in self.pairs.values())
+
+    @cached_property
+    def tolerance(self) -> float:
+        """Largest acceptable loss, in the metric's unit."""
+        return self.requested.in_units(self.base)
+
+    @cached_property
+    def p_beyond(self) -> float:
+        """Two-sided p-value against "the loss equals the tolerance"; 1 for a smaller loss."""
+        return self.flips.p(-self.tolerance) if self.flips.mean < -self.tolerance else 1.0
+
+    def interval(self, method: RowTestMethod, alpha: float) -> tuple[float, float]:
+        """The interval of the gain; an end can be infinite.
+
+        Args:
+            method: Kind of interval and number of resamples.
+            alpha: 1 - coverage.
+        """
+        if method.interval == "flip":
+            return self.flips.interval(alpha)
+        gains = {
+            task: gains_of(paired, self.sign)
+            if paired.by_seed is None
+            else self.sign * paired.by_seed
+            for task, paired in self.pairs.items()
+        }
+        return average_interval(gains, alpha, method.resamples)
+
+    def error(self) -> float | None:
+        """The standard error of the mean gain; None if a task has a single prompt."""
+        errors = [standard_error(gains_of(paired, self.sign)) for paired in self.pairs.values()]
+        known = [error for error in errors if error is not None]
+        return float(np.linalg.norm(known)) / len(errors) if len(known) == len(errors) else None
+
+    def worst(self) -> tuple[WorstPrompt, ...]:
+        """The prompts of a single task that lost most."""
+        if self.task not in self.pairs:
+            return ()
+        paired = self.pairs[self.task]
+        gains = gains_of(paired, self.sign)
+        return tuple(
+            WorstPrompt(paired.ids[row], float(paired.base[row]), float(paired.new[row]))
+            for row in np.argsort(gains, kind="stable")[:_WORST]
+            if gains[row] < 0
+        )
 
 
-def measured_rows(
+def gains_of(paired: PairedScores, sign: int) -> np.ndarray:
+    """The gain of each prompt, shape (n,); positive is better."""
+    gains: np.ndarray = sign * (paired.new - paired.base)
+    return gains
+
+
+def row_tests(
     metric: str,
-    kind: Scores,
-    pairs: Mapping[str, Pairs],
+    kind: PromptScores,
+    pairs: Mapping[str, PairedScores],
     tolerance: Tolerance,
-    method: Method,
-    alpha: float,
-) -> Iterator[Measured]:
-    """A metric's rows: each task, and the average of several.
+    resamples: int,
+) -> Iterator[RowTest]:
+    """Test a metric on each task, and on the average if there are several tasks.
+
+    Args:
+        metric: Name of the metric.
+        kind: Scores that give the metric's unit and direction.
+        pairs: Paired scores of each task.
+        tolerance: Largest acceptable loss.
+        resamples: Number of random sign flips.
 
     Raises:
-        InputError: neither way of the metric is better.
+        InputError: Neither direction of the metric is better.
     """
-    sign = sign_of(metric, kind.direction)
-    gains = {task: sign * (one.new - one.base) for task, one in pairs.items()}
-    nested = {task: sign * one.nested for task, one in pairs.items() if one.nested is not None}
-    flips = {task: sign_flips(gain, task, method.resamples) for task, gain in gains.items()}
-
-    def row(task: str, tasks: Sequence[str], flipped: Flips, p: float) -> Measured:
-        base, new = (float(np.mean([getattr(pairs[t], s).mean() for t in tasks])) for s in _SIDES)
-        allowed = tolerance.within(base)
-        return Measured(
-            task=task,
-            metric=metric,
-            unit=kind.unit,
-            direction=kind.direction,
-            sign=sign,
-            n=sum(len(gains[one]) for one in tasks),
-            base=base,
-            new=new,
-            gain=flipped.mean,
-            interval=_interval(
-                {one: (nested or gains)[one] for one in tasks}, flipped, method, alpha
-            ),
-            p=p,
-            p_beyond=flipped.p(-allowed) if flipped.mean < -allowed else 1.0,
-            error=_error([gains[one] for one in tasks]),
-            tolerance=allowed,
-            worst=_worst(pairs[task], gains[task]) if task in pairs else (),
-        )
-
-    for task, flipped in flips.items():
+    sign = gain_sign(metric, kind.direction)
+    gains = {task: gains_of(paired, sign) for task, paired in pairs.items()}
+    flips = {task: sign_flips(gain, task, resamples) for task, gain in gains.items()}
+    for task, of_task in flips.items():
         exact = equal_sizes_p(gains[task])
-        yield row(task, [task], flipped, flipped.p() if exact is None else exact)
+        p = of_task.p() if exact is None else exact
+        yield RowTest(task, metric, kind, sign, {task: pairs[task]}, tolerance, of_task, p)
     if len(pairs) > 1:
-        joint = average_flips(gains, flips, method.resamples)
-        yield row(AVERAGE, list(pairs), joint, joint.p())
+        joint = average_flips(gains, flips, resamples)
+        yield RowTest(AVERAGE, metric, kind, sign, pairs, tolerance, joint, joint.p())
 
 
-_SIDES = ("base", "new")
+def compared_rows(
+    tests: Sequence[RowTest], method: RowTestMethod, rules: Rules
+) -> Iterator[ComparedRow]:
+    """The rows with their verdicts, which depend on the number of rows.
 
-
-def _interval(
-    parts: Mapping[str, np.ndarray], flips: Flips, method: Method, alpha: float
-) -> tuple[float, float]:
-    if method.interval == "flip":
-        return flips.interval(alpha)
-    return bootstrap_interval(parts, alpha, method.resamples)
-
-
-def _error(gains: Sequence[np.ndarray]) -> float | None:
-    """Standard error of the mean of several means."""
-    errors = [error for gain in gains if (error := standard_error(gain)) is not None]
-    return float(np.linalg.norm(errors)) / len(gains) if len(errors) == len(gains) else None
-
-
-def _worst(pairs: Pairs, gains: np.ndarray) -> tuple[WorstPrompt, ...]:
-    order = np.argsort(gains, kind="stable")[:_WORST]
-    return tuple(
-        WorstPrompt(pairs.ids[at], float(pairs.base[at]), float(pairs.new[at]))
-        for at in order
-        if gains[at] < 0
-    )
-
-
-def judged_rows(measured: Sequence[Measured], rules: Rules) -> Iterator[Row]:
-    """The rows with their verdicts, which depend on how many rows there are."""
-    adjusted = holm([one.p for one in measured])
-    beyond = holm([one.p_beyond for one in measured])
-    # What a row's own test can see, at the level at which Holm's begins.
-    errors = reach(rules.alpha / max(1, len(measured)))
-    for one, p, p_beyond in zip(measured, adjusted, beyond, strict=True):
-        evidence = Evidence(one.gain, one.interval[0], p, p_beyond, one.tolerance)
-        low, high = (_finite(one.sign * end) for end in one.interval[:: one.sign])
-        least = None if one.error is None else errors * one.error
-        yield Row(
-            task=one.task,
-            metric=one.metric,
-            unit=one.unit,
-            direction=one.direction,
-            n=one.n,
-            base=one.base,
-            new=one.new,
-            change=one.sign * one.gain,
+    Args:
+        tests: Tests of all rows of the comparison.
+        method: Kind of interval and number of resamples.
+        rules: Level of the tests.
+    """
+    adjusted = holm([test.p for test in tests])
+    adjusted_beyond = holm([test.p_beyond for test in tests])
+    # The detectable change is that of the row's own test at Holm's strictest level.
+    detectable = detectable_errors(rules.alpha / max(1, len(tests)))
+    for test, p, p_beyond in zip(tests, adjusted, adjusted_beyond, strict=True):
+        interval = test.interval(method, rules.alpha)
+        low, high = (_finite(test.sign * end) for end in interval[:: test.sign])
+        error = test.error()
+        least = None if error is None else detectable * error
+        yield ComparedRow(
+            task=test.task,
+            metric=test.metric,
+            unit=test.kind.unit,
+            direction=test.kind.direction,
+            n=test.n,
+            base=test.base,
+            new=test.new,
+            change=test.sign * test.flips.mean,
             low=low,
             high=high,
-            p=one.p,
+            p=test.p,
             p_adjusted=p,
-            tolerance=one.tolerance,
+            tolerance=test.tolerance,
             least=least,
-            needed=_needed(one, least),
-            verdict=judge(evidence, rules.alpha),
-            within=evidence.within,
-            worst=one.worst,
+            needed=_needed_prompts(test, least),
+            verdict=judge(
+                gain=test.flips.mean,
+                low=interval[0],
+                p=p,
+                p_beyond=p_beyond,
+                tolerance=test.tolerance,
+                alpha=rules.alpha,
+            ),
+            within=is_within(interval[0], test.tolerance),
+            worst=test.worst(),
         )
 
 
-def _needed(one: Measured, least: float | None) -> int | None:
-    if least is None or one.tolerance == 0:
+def _needed_prompts(test: RowTest, least: float | None) -> int | None:
+    if least is None or test.tolerance == 0:
         return None
-    return int(np.ceil(one.n * (least / one.tolerance) ** 2))
+    return int(np.ceil(test.n * (least / test.tolerance) ** 2))
 
 
 def _finite(end: float) -> float | None:

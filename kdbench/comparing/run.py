@@ -1,27 +1,30 @@
-"""A comparison as a verb: printed, with its exit code."""
+"""Running a comparison as a verb: printing the result, and returning the exit code."""
 
+import sys
 import traceback
 from collections.abc import Callable
 
 from kdbench.comparing.model import Comparison
-from kdbench.comparing.outputs.show import show
+from kdbench.comparing.outputs.terminal import coloured, terminal
 from kdbench.comparing.verdict import EXIT_INCOMPLETE, Problem
 from kdbench.errors import InputError
 
 
-def run(make: Callable[[], Comparison | None], refuse: Callable[[Problem], Comparison]) -> int:
-    """Print what is made; the exit code.
+def run_verb(
+    compare: Callable[[], Comparison | None], refuse: Callable[[Problem], Comparison]
+) -> int:
+    """Print a comparison and return its exit code.
 
     Args:
-        make: the comparison; None where something else was done.
-        refuse: writes the files of a comparison that did not come about.
+        compare: Makes the comparison; returns None if the verb did something else.
+        refuse: Writes the output files of a comparison that failed with a problem.
 
     Raises:
-        InputError: what the user can mend.
-        OSError: a file that cannot be written.
+        InputError: The user can fix it.
+        OSError: A file cannot be written.
     """
     try:
-        comparison = make()
+        comparison = compare()
     except (InputError, OSError):
         raise
     except Exception as error:  # noqa: BLE001 - Python's exit code 1 would look like a regression
@@ -30,5 +33,15 @@ def run(make: Callable[[], Comparison | None], refuse: Callable[[Problem], Compa
         comparison = refuse(Problem(EXIT_INCOMPLETE, text))
     if comparison is None:
         return 0
-    show(comparison)
+    _print(comparison)
     return comparison.exit_code
+
+
+def _print(comparison: Comparison) -> None:
+    """Print in colour on a terminal, and plain text elsewhere."""
+    if not sys.stdout.isatty():
+        sys.stdout.write(terminal(comparison))
+        return
+    from rich.console import Console
+
+    Console(highlight=False).print(coloured(comparison), end="", soft_wrap=True)

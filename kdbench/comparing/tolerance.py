@@ -7,18 +7,20 @@ from dataclasses import dataclass
 
 from kdbench.errors import InputError
 
-MAIN = "rougeL"  # what a bare number is of
-# A name may hold commas (`exact_match,number` of lm-eval), so an entry ends after its number.
+MAIN = "rougeL"
+"""The metric of a tolerance that is only a number."""
+
+# A name may hold commas (lm-eval's `exact_match,number`), so an entry ends after its number.
 _ENTRY = re.compile(r"\s*([^:%\s][^:%]*?)\s*:\s*([0-9.eE+-]+)\s*(%?)\s*(?:,|$)")
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How much worse is still fine.
+    """The largest acceptable loss of a metric.
 
     Attributes:
-        amount: in the metric's unit, or in percent of the base's mean.
-        relative: whether it is in percent.
+        amount: Loss in the metric's unit, or in percent of the base's mean.
+        relative: Whether the amount is in percent.
     """
 
     amount: float
@@ -27,69 +29,77 @@ class Tolerance:
     def __str__(self) -> str:
         return f"{self.amount:g}%" if self.relative else f"{self.amount:g}"
 
-    def within(self, base: float) -> float:
-        """In the metric's unit, where the base's mean is `base`."""
-        return abs(base) * self.amount / 100 if self.relative else self.amount
+    def in_units(self, base_mean: float) -> float:
+        """The loss in the metric's unit.
+
+        Args:
+            base_mean: Mean score of the base.
+        """
+        return abs(base_mean) * self.amount / 100 if self.relative else self.amount
 
 
 DEFAULT: Mapping[str, Tolerance] = {MAIN: Tolerance(0.5)}
 
 
-def read_tolerances(text: str) -> dict[str, Tolerance]:
+def parse_tolerances(text: str) -> dict[str, Tolerance]:
     """Tolerances by metric, in order.
 
     Args:
-        text: `METRIC:NUMBER` or `METRIC:NUMBER%`, more after commas; a bare `NUMBER` or `NUMBER%`
-            is that of rougeL.
+        text: Entries `METRIC:NUMBER` or `METRIC:NUMBER%`, separated by commas. `NUMBER` or
+            `NUMBER%` alone is the tolerance of rougeL.
 
     Raises:
-        InputError: something else, a negative number, or a metric twice.
+        InputError: The text has a different form, a negative number, or a metric twice.
     """
     if re.fullmatch(r"\s*[0-9.eE+-]+\s*%?\s*", text):
         text = f"{MAIN}:{text}"
-    found: dict[str, Tolerance] = {}
-    at = 0
-    while at < len(text):
-        entry = _ENTRY.match(text, at)
+    tolerances: dict[str, Tolerance] = {}
+    start = 0
+    while start < len(text):
+        entry = _ENTRY.match(text, start)
         if entry is None:
             raise InputError(
-                f"'{text[at:]}' is not METRIC:NUMBER or METRIC:NUMBER%, as in "
+                f"'{text[start:]}' is not METRIC:NUMBER or METRIC:NUMBER%, as in "
                 "rougeL:0.5,empty:0 or rougeL:2%"
             )
         name = entry[1]
-        if name in found:
+        if name in tolerances:
             raise InputError(f"'{name}' is given twice")
-        found[name] = Tolerance(_amount(entry[2]), bool(entry[3]))
-        at = entry.end()
-    if not found:
-        raise InputError("it is empty: give METRIC:NUMBER, as in rougeL:0.5")
-    return found
+        tolerances[name] = Tolerance(_amount(entry[2]), bool(entry[3]))
+        start = entry.end()
+    if not tolerances:
+        raise InputError("must not be empty; give METRIC:NUMBER, as in rougeL:0.5")
+    return tolerances
 
 
-def _amount(word: str) -> float:
+def _amount(text: str) -> float:
     try:
-        amount = float(word)
+        amount = float(text)
     except ValueError:
         amount = math.nan
     if not 0 <= amount < math.inf:
-        raise InputError(f"'{word}' is not a number of 0 or more")
+        raise InputError(f"'{text}' is not a number of 0 or more")
     return amount
 
 
-def said_tolerances(tolerances: Mapping[str, Tolerance]) -> str:
-    """What `read_tolerances` reads."""
-    return ",".join(f"{name}:{one}" for name, one in tolerances.items())
+def format_tolerances(tolerances: Mapping[str, Tolerance]) -> str:
+    """The text that `parse_tolerances` reads back."""
+    return ",".join(f"{metric}:{tolerance}" for metric, tolerance in tolerances.items())
 
 
-def sign_of(metric: str, direction: str) -> int:
-    """1 where higher is better, -1 where lower is: a change times it is a gain.
+def gain_sign(metric: str, direction: str) -> int:
+    """The factor that turns a change into a gain: 1 if higher is better, -1 if lower is.
+
+    Args:
+        metric: Name of the metric, for messages.
+        direction: Direction that is better, `higher` or `lower`.
 
     Raises:
-        InputError: neither is better.
+        InputError: Neither direction is better.
     """
     if direction not in ("higher", "lower"):
         raise InputError(
-            f"tolerance={metric}:…: the metric describes and does not judge, so no checkpoint is "
-            "worse by it; leave it out"
+            f"tolerance={metric}:…: neither direction of this metric is better, so it cannot be "
+            "gated; remove it from tolerance="
         )
     return 1 if direction == "higher" else -1

@@ -1,14 +1,17 @@
-"""What the numbers mean. One function makes a verdict, one the decision: its words and its code.
+"""Verdicts on rows, the decision on a comparison, and its exit code.
 
-Three error rates, at the level alpha (0.05):
+Error rates at the level alpha (0.05). They hold if the differences between the prompts' scores are
+symmetric under the null hypothesis, so that their signs are exchangeable. With sparse, lopsided
+differences and few prompts the true rates can be higher.
 
-- `worse` and `improved` are Holm's test over all rows: with no change in any row, the chance that
-  some row is called so is at most alpha, at most alpha / 2 for each of the two words.
-- `regressed` is the same test of "not worse than the tolerance allows" in place of "no change":
-  with no row truly beyond its tolerance, the chance that some row regressed, and that the gate
-  fails, is at most alpha / 2. At tolerance 0 it is the test of `worse`.
-- `unchanged` says of one row that its whole interval is within the tolerance: of a row that truly
-  is beyond it, the chance of that is at most alpha / 2.
+- `worse` and `improved` come from the test of "no change" with Holm's correction over all rows. If
+  no row changed, the probability that any row gets either verdict is at most alpha, and at most
+  alpha / 2 for each of the two.
+- `regressed` comes from the same test of "the loss is at most the tolerance". If no row is truly
+  beyond its tolerance, the probability that any row regressed, and so that the gate fails, is at
+  most alpha / 2. At tolerance 0 it is the test of `worse`.
+- `unchanged` means that the row's whole interval is within the tolerance. A row that is truly
+  beyond its tolerance gets this verdict with a probability of at most alpha / 2.
 """
 
 from collections import Counter
@@ -26,9 +29,9 @@ class Rules:
     """When a gate fails.
 
     Attributes:
-        alpha: level of all tests.
-        strict: `worse` fails too.
-        require_conclusive: a row that was not shown to be within its tolerance fails too.
+        alpha: Level of all tests.
+        strict: Whether `worse` also fails.
+        require_conclusive: Whether a row that was not shown to be within its tolerance also fails.
     """
 
     alpha: float = 0.05
@@ -37,37 +40,13 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What is known of a row, as gains: positive is better.
-
-    Attributes:
-        gain: the mean difference.
-        low: lower end of its interval.
-        p: against no change, two-sided, adjusted over rows.
-        p_beyond: against a loss of the tolerance, two-sided, adjusted over rows.
-        tolerance: how great a loss is fine.
-    """
-
-    gain: float
-    low: float
-    p: float
-    p_beyond: float
-    tolerance: float
-
-    @property
-    def within(self) -> bool:
-        """Whether the whole interval is within the tolerance."""
-        return self.low >= -self.tolerance
-
-
-@dataclass(frozen=True)
 class Problem:
-    """Why there is nothing to judge.
+    """A reason why there is nothing to judge.
 
     Attributes:
-        code: 2 where the sides do not compare, 3 where one is not whole.
-        text: one line.
-        task: where it is of one task.
+        code: Exit code: 2 if the runs are not comparable, 3 if a run is incomplete.
+        text: Description in one line.
+        task: Task that the problem concerns; None if it concerns all.
     """
 
     code: int
@@ -80,21 +59,21 @@ class Judged(Protocol):
 
     @property
     def verdict(self) -> Verdict:
-        """One of the five."""
+        """One of the five verdicts."""
 
     @property
     def within(self) -> bool:
-        """Whether it was shown to be within its tolerance."""
+        """Whether the row was shown to be within its tolerance."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What a comparison comes to.
+    """The outcome of a comparison.
 
     Attributes:
-        code: the exit code.
-        word: `PASS`, `FAIL`, or `NO VERDICT`.
-        sentence: why.
+        code: Exit code.
+        word: `PASS`, `FAIL` or `NO VERDICT`.
+        sentence: Reason.
     """
 
     code: int
@@ -105,13 +84,29 @@ class Decision:
         return f"{self.word}: {self.sentence}"
 
 
-def judge(evidence: Evidence, alpha: float) -> Verdict:
-    """The verdict of a row."""
-    if evidence.gain < -evidence.tolerance and evidence.p_beyond <= alpha:
+def judge(
+    *, gain: float, low: float, p: float, p_beyond: float, tolerance: float, alpha: float
+) -> Verdict:
+    """The verdict on a row.
+
+    Args:
+        gain: Mean difference; positive is better.
+        low: Lower end of the gain's interval.
+        p: Two-sided p-value against "no change", corrected over all rows.
+        p_beyond: Two-sided p-value against "the loss equals the tolerance", corrected likewise.
+        tolerance: Largest acceptable loss, in the metric's unit.
+        alpha: Level of the tests.
+    """
+    if gain < -tolerance and p_beyond <= alpha:
         return "regressed"
-    if evidence.p <= alpha:
-        return "improved" if evidence.gain > 0 else "worse"
-    return "unchanged" if evidence.within else "inconclusive"
+    if p <= alpha:
+        return "improved" if gain > 0 else "worse"
+    return "unchanged" if is_within(low, tolerance) else "inconclusive"
+
+
+def is_within(low: float, tolerance: float) -> bool:
+    """Whether an interval of a gain, with the lower end `low`, excludes losses beyond tolerance."""
+    return low >= -tolerance
 
 
 def fails(row: Judged, rules: Rules) -> bool:
@@ -122,14 +117,21 @@ def fails(row: Judged, rules: Rules) -> bool:
 
 
 def decide(rows: Sequence[Judged], problems: Sequence[Problem], rules: Rules) -> Decision:
-    """The words and the exit code: 0 fine, 1 regression, 2 incomparable, 3 not whole."""
+    """The outcome, with exit code 0 (pass), 1 (regression), 2 (incomparable) or 3 (incomplete).
+
+    Args:
+        rows: Judged rows.
+        problems: Reasons why the runs cannot be compared.
+        rules: When the gate fails.
+    """
     if problems:
-        return Decision(max(one.code for one in problems), "NO VERDICT", problems[0].text)
+        code = max(problem.code for problem in problems)
+        return Decision(code, "NO VERDICT", problems[0].text)
     if not rows:
         return Decision(EXIT_INCOMPARABLE, "NO VERDICT", "there is nothing to compare")
     counts = Counter(row.verdict for row in rows)
-    words = ", ".join(f"{counts[one]} {one}" for one in VERDICTS if counts[one])
+    summary = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
     failed = sum(fails(row, rules) for row in rows)
     if failed:
-        return Decision(EXIT_REGRESSION, "FAIL", f"{failed} of {len(rows)} rows fail: {words}")
-    return Decision(EXIT_FINE, "PASS", f"{len(rows)} rows: {words}")
+        return Decision(EXIT_REGRESSION, "FAIL", f"{failed} of {len(rows)} rows fail: {summary}")
+    return Decision(EXIT_FINE, "PASS", f"{len(rows)} rows: {summary}")

@@ -6,7 +6,16 @@ one line that names it.
 
 from kdbench.config.draw import ReportSettings, TableSettings
 from kdbench.config.fill import DemoSettings, FillSettings
-from kdbench.config.kinds import CACHE, FIVE, AtLeastOne, Names, Options, Seeds, Settings
+from kdbench.config.kinds import (
+    CACHE,
+    FIVE,
+    AtLeastOne,
+    Names,
+    Options,
+    Seeds,
+    Settings,
+    fields_by_key,
+)
 from kdbench.config.measure import EvalSettings, MeasureSettings, ProtocolSettings, ScoreSettings
 from kdbench.config.train import TrainSettings
 from kdbench.config.words import build, parse, read_words, read_yaml, with_files
@@ -29,6 +38,7 @@ __all__ = [
     "TableSettings",
     "TrainSettings",
     "build",
+    "fields_by_key",
     "parse",
     "read_words",
     "read_yaml",

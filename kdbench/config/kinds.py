@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.fields import FieldInfo
 
 
 def _split(value: object) -> object:
@@ -37,3 +38,11 @@ class Settings(BaseModel):
     """What one verb takes. Every field is a key of the command line."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+def fields_by_key(kind: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields of settings by their key: the field's alias if it has one, else its name.
+
+    A key that is an attribute of pydantic's models, such as `json`, needs a field of another name.
+    """
+    return {field.alias or name: field for name, field in kind.model_fields.items()}

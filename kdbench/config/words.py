@@ -12,7 +12,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from kdbench.config.kinds import Settings
+from kdbench.config.kinds import Settings, fields_by_key
 from kdbench.errors import InputError, first_fault, nearest
 
 S = TypeVar("S", bound=Settings)
@@ -25,7 +25,7 @@ def parse(kind: type[S], arguments: Sequence[str]) -> S:
         InputError: a word without `=`, an unknown or repeated key, a bad value or file.
     """
     words = read_words(arguments)
-    return build(kind, with_files(words, kind.model_fields))
+    return build(kind, with_files(words, fields_by_key(kind)))
 
 
 def read_words(arguments: Sequence[str]) -> dict[str, str | bool]:
@@ -70,9 +70,10 @@ def build(kind: type[S], values: Mapping[str, object]) -> S:
     Raises:
         InputError: an unknown key, a missing one or a bad value.
     """
+    fields = fields_by_key(kind)
     for key in values:
-        if key not in kind.model_fields:
-            raise InputError(f"unknown key '{key}': {nearest(key, kind.model_fields)}")
+        if key not in fields:
+            raise InputError(f"unknown key '{key}': {nearest(key, fields)}")
     try:
         return kind.model_validate(values)
     except ValidationError as error:
@@ -81,7 +82,7 @@ def build(kind: type[S], values: Mapping[str, object]) -> S:
         if not key:  # of several keys together
             raise InputError(reason) from None
         if key not in values:
-            raise InputError(f"{key}= is missing: {kind.model_fields[key].description}") from None
+            raise InputError(f"{key}= is missing: {fields[key].description}") from None
         raise InputError(f"{key}={values[key]}: {reason}") from None
 
 

@@ -20,13 +20,8 @@ from kdbench.metrics import (
     TokenMetric,
 )
 from kdbench.metrics.exposure_bias import excess
-from kdbench.stats.estimates import (
-    Estimate,
-    document_means,
-    estimate,
-    pooled_estimate,
-    pooled_interval,
-)
+from kdbench.stats.bootstrap import pooled_interval
+from kdbench.stats.estimates import Estimate, document_means, estimate, pooled_estimate
 from kdbench.store.results import MetricResult
 
 Scores = Mapping[int, Sequence[float | None]]

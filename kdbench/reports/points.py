@@ -14,7 +14,8 @@ from kdbench.reports.model import (
     Student,
 )
 from kdbench.reports.select import Selection
-from kdbench.stats.estimates import average, bootstrap_interval
+from kdbench.stats.bootstrap import mean_interval
+from kdbench.stats.estimates import average
 from kdbench.store.results import MetricResult, TaskResult
 from kdbench.text import AVERAGE
 
@@ -87,7 +88,7 @@ def difference(own: TaskResult, of_baseline: TaskResult, axis: Axis) -> Number |
         of_values = axis.sign * (float(pair[0].value or 0) - float(pair[1].value or 0))
         return Number(of_values, n=min(pair[0].n, pair[1].n))
     better = axis.sign * np.array([columns[0][one] - columns[1][one] for one in shared])
-    low, high = bootstrap_interval(better) if len(shared) > 1 else (None, None)
+    low, high = mean_interval(better) if len(shared) > 1 else (None, None)
     return Number(float(better.mean()), low, high, len(shared))
 
 

@@ -1,1 +1,1 @@
-"""Estimates with their intervals, and paired tests."""
+"""Estimates with their intervals (`estimates`, `bootstrap`) and paired tests (`paired`)."""

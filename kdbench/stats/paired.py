@@ -1,13 +1,17 @@
-"""Paired statistics of a mean over prompts: numbers on arrays, and nothing else.
+"""Paired tests of a mean over prompts.
 
-The unit is the prompt. `differences` are one number a prompt, shape (n,); the null hypothesis is
-that they are spread symmetrically about zero, as they are when two checkpoints of equal quality
-answer the same prompts. Then every sign could as well be the other one, which gives exact p-values
-(Fisher 1935), and every shift of the null gives an interval: a flip of the signs in a set of
-prompts beats the observed mean for just the shifts between the mean over the set and the mean over
-the others (Hartigan 1969, "Using subsample values as typical values"). So one drawing gives the
-p-value against any tolerance and the interval, and these never contradict one another:
-0 is outside the interval if and only if p <= alpha.
+The unit of analysis is the prompt: every function takes one difference a prompt, shape (n,).
+
+Sign-flip test (Fisher 1935). The null hypothesis is that the differences are distributed
+symmetrically about zero, so that each sign is exchangeable. The p-value is the share of sign flips
+whose mean is at least as extreme as the observed mean. It is exact under this hypothesis; with
+sparse, lopsided differences and few prompts the true error rate can exceed the stated level.
+
+Inverted sign-flip test (Hartigan 1969, "Using subsample values as typical values"). Flipping the
+signs of a set of prompts beats the observed mean under exactly those shifts of the null that lie
+between the mean over the set and the mean over the remaining prompts. One set of flips therefore
+gives the p-value against any shift and the interval, and the two always agree: 0 is outside the
+interval if and only if p <= alpha.
 """
 
 import zlib
@@ -18,24 +22,25 @@ from statistics import NormalDist
 
 import numpy as np
 
-RESAMPLES = 10_000
-EXACT = 20  # up to so many prompts all 2^n flips are taken
+from kdbench.stats.bootstrap import RESAMPLES
+
+EXACT = 20
+"""Up to this number of prompts, all 2^n flips are used instead of random ones."""
+
 POWER = 0.80
-_CHUNK = 2**21  # random signs that live at once
-_SAME = 1e-9  # of the greatest difference: what rounding alone can do
+_SIGNS_AT_ONCE = 2**21  # limits the memory of random flips
+_ROUNDING = 1e-9  # tolerance of comparisons, as a share of the largest difference
 
 
 @dataclass(frozen=True)
 class Flips:
-    """What sign flips do to a weighted mean of differences.
+    """Sign flips of a weighted mean of differences; the identity is one of the R flips.
 
     Attributes:
-        mean: the observed one.
-        moved: weighted sum of the differences whose sign is flipped, shape (R,).
-        share: weight of these differences, of 1, shape (R,).
-        scale: the greatest difference, for comparisons beyond rounding.
-
-    The identity is among the R flips.
+        mean: The observed mean.
+        moved: Weighted sum of the differences whose sign is flipped, shape (R,).
+        share: Total weight of these differences, between 0 and 1, shape (R,).
+        scale: The largest absolute difference.
     """
 
     mean: float
@@ -44,18 +49,21 @@ class Flips:
     scale: float
 
     @cached_property
-    def _typical(self) -> tuple[np.ndarray, np.ndarray]:
-        """The shifts between which each flip beats the observed mean; both ends sorted."""
-        inside = (self.share > _SAME) & (self.share < 1 - _SAME)
-        share = np.where(inside, self.share, 0.5)
-        one = np.where(inside, self.moved / share, -np.inf)
-        other = np.where(inside, (self.mean - self.moved) / (1 - share), np.inf)
-        return np.sort(np.minimum(one, other)), np.sort(np.maximum(one, other))
+    def _shifts(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper ends of the shifts under which each flip beats the mean, both sorted."""
+        proper = (self.share > _ROUNDING) & (self.share < 1 - _ROUNDING)
+        share = np.where(proper, self.share, 0.5)
+        of_flipped = np.where(proper, self.moved / share, -np.inf)
+        of_kept = np.where(proper, (self.mean - self.moved) / (1 - share), np.inf)
+        return np.sort(np.minimum(of_flipped, of_kept)), np.sort(np.maximum(of_flipped, of_kept))
 
     def p(self, shift: float = 0.0) -> float:
-        """Two-sided p-value of a mean that is `shift`; twice the one-sided one."""
-        low, high = self._typical
-        slack = _SAME * self.scale
+        """The two-sided p-value of the null hypothesis that the mean is `shift`.
+
+        It is twice the one-sided p-value.
+        """
+        low, high = self._shifts
+        slack = _ROUNDING * self.scale
         if shift <= self.mean:
             hits = np.searchsorted(low, shift + slack, side="right")
         else:
@@ -63,25 +71,25 @@ class Flips:
         return float(hits) / len(low)
 
     def interval(self, alpha: float) -> tuple[float, float]:
-        """The shifts whose p-value is above alpha; an end is infinite where n is too small.
+        """The shifts whose p-value exceeds alpha; an end is infinite if n is too small.
 
         Args:
             alpha: 1 - coverage, below 1.
         """
         if self.scale == 0:
             return 0.0, 0.0
-        low, high = self._typical
-        at = int(np.floor(alpha * len(low) + _SAME))
-        return float(low[at]), float(high[-1 - at])
+        low, high = self._shifts
+        rejected = int(np.floor(alpha * len(low) + _ROUNDING))
+        return float(low[rejected]), float(high[-1 - rejected])
 
 
 def sign_flips(differences: np.ndarray, stream: str = "", resamples: int = RESAMPLES) -> Flips:
-    """All 2^n sign flips, or random ones where n > 20.
+    """Sign flips of a mean: all 2^n for up to 20 prompts, otherwise random ones.
 
     Args:
-        differences: one a prompt, shape (n,), n >= 1.
-        stream: names the random signs; different names are independent.
-        resamples: number of random flips.
+        differences: One difference a prompt, shape (n,), n >= 1.
+        stream: Name of the random stream; different names give independent signs.
+        resamples: Number of random flips.
     """
     n = len(differences)
     if n <= EXACT:
@@ -90,35 +98,42 @@ def sign_flips(differences: np.ndarray, stream: str = "", resamples: int = RESAM
 
 
 def average_flips(
-    parts: Mapping[str, np.ndarray], drawn: Mapping[str, Flips], resamples: int = RESAMPLES
+    differences_by_task: Mapping[str, np.ndarray],
+    flips_by_task: Mapping[str, Flips],
+    resamples: int = RESAMPLES,
 ) -> Flips:
-    """Joint sign flips inside several tasks, of the plain mean of the tasks' means.
+    """Joint sign flips of the plain mean over tasks of each task's mean.
 
     Args:
-        parts: differences by task.
-        drawn: each task's own flips; random ones are used again.
-        resamples: number of random flips.
+        differences_by_task: Differences of each task, shape (n,) each.
+        flips_by_task: Flips of each task alone; the random ones are reused.
+        resamples: Number of random flips.
     """
-    if sum(map(len, parts.values())) <= EXACT:
-        weights = [np.full(len(part), 1 / (len(part) * len(parts))) for part in parts.values()]
-        return _all_flips(np.concatenate(list(parts.values())), np.concatenate(weights))
+    tasks = len(differences_by_task)
+    if sum(map(len, differences_by_task.values())) <= EXACT:
+        weights = [np.full(len(d), 1 / (len(d) * tasks)) for d in differences_by_task.values()]
+        return _all_flips(
+            np.concatenate(list(differences_by_task.values())), np.concatenate(weights)
+        )
     flips = [
-        drawn[task] if len(part) > EXACT else _random_flips(part, task, resamples)
-        for task, part in parts.items()
+        flips_by_task[task]
+        if len(differences) > EXACT
+        else _random_flips(differences, task, resamples)
+        for task, differences in differences_by_task.items()
     ]
     return Flips(
-        float(np.mean([one.mean for one in flips])),
-        np.mean([one.moved for one in flips], axis=0),
-        np.mean([one.share for one in flips], axis=0),
-        max(one.scale for one in flips),
+        float(np.mean([of_task.mean for of_task in flips])),
+        np.mean([of_task.moved for of_task in flips], axis=0),
+        np.mean([of_task.share for of_task in flips], axis=0),
+        max(of_task.scale for of_task in flips),
     )
 
 
 def _all_flips(differences: np.ndarray, weights: np.ndarray) -> Flips:
-    """Every flip by doubling; the last sign stays, for turning all of them changes nothing."""
+    """Every flip, by doubling. The last sign is fixed: flipping all signs changes nothing."""
     moved = share = np.zeros(1)
-    for each, weight in zip((differences * weights)[:-1], weights[:-1], strict=True):
-        moved = np.concatenate([moved, moved + each])
+    for weighted, weight in zip((differences * weights)[:-1], weights[:-1], strict=True):
+        moved = np.concatenate([moved, moved + weighted])
         share = np.concatenate([share, share + weight])
     return Flips(float(differences @ weights), moved, share, _scale(differences))
 
@@ -128,7 +143,7 @@ def _random_flips(differences: np.ndarray, stream: str, resamples: int) -> Flips
     rng = np.random.default_rng(zlib.crc32(stream.encode()))
     columns = np.stack([differences, np.ones(n)], axis=1) / n
     sums = [np.zeros((1, 2))]  # the identity
-    rows = max(1, _CHUNK // n)
+    rows = max(1, _SIGNS_AT_ONCE // n)
     for start in range(0, resamples, rows):
         size = min(rows, resamples - start)
         bits = np.frombuffer(rng.bytes(size * ((n + 7) // 8)), np.uint8).reshape(size, -1)
@@ -142,19 +157,22 @@ def _scale(differences: np.ndarray) -> float:
 
 
 def equal_sizes_p(differences: np.ndarray) -> float | None:
-    """The p-value of all 2^n flips where all differences that are not 0 have one size.
+    """The two-sided p-value over all 2^n flips if all non-zero differences have the same size.
 
-    These are the differences of binary scores, and the p-value is that of McNemar's exact test:
-    with m discordant prompts, k of them on the rarer side, min(1, 2 P[Bin(m, 1/2) <= k]).
+    Differences of binary scores do, and the p-value is then that of McNemar's exact test: with m
+    discordant prompts, k of them on the rarer side, min(1, 2 P[Bin(m, 1/2) <= k]).
+
+    Args:
+        differences: One difference a prompt, shape (n,).
 
     Returns:
-        None where the sizes differ.
+        The p-value; None if the sizes differ.
     """
-    there = differences[np.abs(differences) > _SAME * _scale(differences)]
-    sizes = np.abs(there)
-    if len(there) and np.ptp(sizes) > _SAME * sizes.max():
+    nonzero = differences[np.abs(differences) > _ROUNDING * _scale(differences)]
+    sizes = np.abs(nonzero)
+    if len(nonzero) and np.ptp(sizes) > _ROUNDING * sizes.max():
         return None
-    m, k = len(there), min(int((there > 0).sum()), int((there < 0).sum()))
+    m, k = len(nonzero), min(int((nonzero > 0).sum()), int((nonzero < 0).sum()))
     term, total = 1, 1
     for i in range(1, k + 1):
         term = term * (m - i + 1) // i
@@ -163,7 +181,14 @@ def equal_sizes_p(differences: np.ndarray) -> float | None:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's (1979) adjusted p-values: those <= alpha are wrong together at most alpha often."""
+    """Holm's (1979) adjusted p-values.
+
+    Rejecting those at or below alpha rejects any true null hypothesis with a probability of at most
+    alpha, however the tests depend on each other.
+
+    Args:
+        p_values: Unadjusted p-values.
+    """
     adjusted = [0.0] * len(p_values)
     highest = 0.0
     ranked = sorted(range(len(p_values)), key=lambda i: p_values[i])
@@ -174,44 +199,19 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def standard_error(differences: np.ndarray) -> float | None:
-    """Of the mean; None for a single prompt."""
+    """The standard error of the mean; None for a single prompt."""
     n = len(differences)
     return float(differences.std(ddof=1) / np.sqrt(n)) if n > 1 else None
 
 
-def reach(alpha: float, power: float = POWER) -> float:
-    """z(1 - alpha/2) + z(power): how many standard errors a two-sided test can see."""
-    normal = NormalDist()
-    return normal.inv_cdf(1 - alpha / 2) + normal.inv_cdf(power)
+def detectable_errors(alpha: float, power: float = POWER) -> float:
+    """The smallest change that a two-sided test detects, in standard errors.
 
-
-def bootstrap_interval(
-    parts: Mapping[str, np.ndarray], alpha: float, resamples: int = RESAMPLES
-) -> tuple[float, float]:
-    """Percentile bootstrap over prompts of the mean of the parts' means.
+    It is z(1 - alpha/2) + z(power), by the normal approximation.
 
     Args:
-        parts: by task: differences, shape (n,); or, for the hierarchical bootstrap, by prompt and
-            seed, shape (n, k): then seeds are drawn again within each drawn prompt.
-        alpha: 1 - coverage.
-        resamples: number of them.
+        alpha: Level of the test.
+        power: Probability of detecting the change.
     """
-    means = np.mean([_resampled(part, task, resamples) for task, part in parts.items()], axis=0)
-    low, high = np.quantile(means, [alpha / 2, 1 - alpha / 2])
-    return float(low), float(high)
-
-
-def _resampled(values: np.ndarray, stream: str, resamples: int) -> np.ndarray:
-    n, k = len(values), values.shape[1] if values.ndim > 1 else 1
-    rng = np.random.default_rng(zlib.crc32(stream.encode()))
-    flat = values.ravel()
-    means = np.empty(resamples)
-    rows = max(1, _CHUNK // (n * k))
-    for start in range(0, resamples, rows):
-        size = min(rows, resamples - start)
-        drawn = rng.integers(0, n, (size, n), dtype=np.int32)
-        if k > 1:
-            seeds = rng.integers(0, k, (size, n, k), dtype=np.int32)
-            drawn = (drawn[:, :, None] * k + seeds).reshape(size, -1)
-        means[start : start + size] = flat[drawn].mean(axis=1)
-    return means
+    normal = NormalDist()
+    return normal.inv_cdf(1 - alpha / 2) + normal.inv_cdf(power)

@@ -54,14 +54,14 @@ def put(tmp_path: Path) -> Put:
             if texts is not None:
                 folder.lines(task).replace(
                     {
-                        "id": one,
+                        "id": document,
                         "seed": seed,
                         "output": texts,
                         "n_tokens": 1,
                         "finish": "stop",
                         "scores": {m: float(v[row, k]) for m, v in metrics.items()},
                     }
-                    for row, one in enumerate(names)
+                    for row, document in enumerate(names)
                     for k, seed in enumerate(PROTOCOL["seeds"])
                 )
         return folder.path

@@ -1,4 +1,4 @@
-"""Two stored sides become rows, or the field that forbids it."""
+"""Comparing two stored runs: the rows, or the field that prevents a comparison."""
 
 import json
 from dataclasses import replace
@@ -11,10 +11,10 @@ from gate_runs import PROTOCOL, Put, noisy
 from scipy import stats
 
 import kdbench
-from kdbench.comparing.comparison import compare_sides
-from kdbench.comparing.model import Comparison, Method
-from kdbench.comparing.sides import run_side
-from kdbench.comparing.tolerance import Tolerance, read_tolerances
+from kdbench.comparing.comparison import compare_runs
+from kdbench.comparing.model import Comparison, RowTestMethod
+from kdbench.comparing.scores import read_run
+from kdbench.comparing.tolerance import Tolerance, parse_tolerances
 from kdbench.comparing.verdict import Rules
 from kdbench.errors import InputError
 
@@ -31,12 +31,12 @@ def shifted(change: float, spread: float = 0.1) -> dict[str, Any]:
 
 def compared(base: Path, new: Path, tolerance: str = "rougeL:0.5", **rules: Any) -> Comparison:
     partial = rules.pop("partial", False)
-    return compare_sides(
-        run_side(base),
-        run_side(new),
-        read_tolerances(tolerance),
+    return compare_runs(
+        read_run(base),
+        read_run(new),
+        parse_tolerances(tolerance),
         Rules(**rules),
-        Method(partial=partial),
+        RowTestMethod(partial=partial),
     )
 
 
@@ -81,7 +81,8 @@ def test_the_numbers_of_a_row(put: Put) -> None:
     assert row.least == pytest.approx(z * differences.std(ddof=1) / N**0.5, rel=1e-4)
     assert row.needed == np.ceil(N * (row.least / 0.5) ** 2)
     assert row.p_adjusted == pytest.approx(3 * row.p)
-    assert [one.id for one in row.worst] == [f"dolly-{i}" for i in np.argsort(differences)[:5]]
+    largest = [f"dolly-{i}" for i in np.argsort(differences)[:5]]
+    assert [prompt.id for prompt in row.worst] == largest
     first, second = comparison.rows[:2]
     assert average.change == pytest.approx((first.change + second.change) / 2)
     assert average.n == first.n + second.n
@@ -94,14 +95,14 @@ def test_a_run_against_itself_is_unchanged_at_tolerance_0(put: Put) -> None:
     assert (comparison.rows[0].low, comparison.rows[0].high) == (0, 0)
 
 
-def test_swapping_the_sides_mirrors_the_rows(put: Put) -> None:
+def test_swapping_the_runs_mirrors_the_rows(put: Put) -> None:
     a, b = put("a", BASE), put("b", shifted(-0.3, 0.5))
-    for one, other in zip(compared(a, b).rows, compared(b, a).rows, strict=True):
-        assert (one.change, one.low, one.high) == (-other.change, -other.high, -other.low)
-        assert one.p == other.p
+    for row, swapped in zip(compared(a, b).rows, compared(b, a).rows, strict=True):
+        assert (row.change, row.low, row.high) == (-swapped.change, -swapped.high, -swapped.low)
+        assert row.p == swapped.p
     mirrored = {"worse": "improved", "improved": "worse", "regressed": "improved"}
     ahead, back = (verdicts(compared(x, y, "rougeL:0.1")) for x, y in ((a, b), (b, a)))
-    assert [mirrored.get(one, one) for one in ahead] == back
+    assert [mirrored.get(verdict, verdict) for verdict in ahead] == back
 
 
 def test_less_is_better_where_the_metric_says_so(put: Put) -> None:
@@ -125,17 +126,17 @@ def test_many_rows_share_one_alpha(put: Put) -> None:
     rng = np.random.default_rng(5)
     drop = rng.normal(-0.3, 1, (100, 2))
     drop -= drop.mean() + 0.18
-    one = {"t0": {"rougeL": np.zeros((100, 2))}}
+    base = {"t0": {"rougeL": np.zeros((100, 2))}}
     new = {"t0": {"rougeL": drop.round(4)}}
-    assert "worse" in verdicts(compared(put("a", one), put("b", new)))
+    assert "worse" in verdicts(compared(put("a", base), put("b", new)))
     others = {f"t{i}": {"rougeL": np.zeros((100, 2))} for i in range(1, 20)}
-    many = compared(put("c", one | others), put("d", new | others))
+    many = compared(put("c", base | others), put("d", new | others))
     assert set(verdicts(many)) == {"unchanged"}
     strict = [
         compared(put("e", x), put("f", y), "rougeL:0")
-        for x, y in ((one, new), (one | others, new | others))
+        for x, y in ((base, new), (base | others, new | others))
     ]
-    assert ["regressed" in verdicts(each) for each in strict] == [True, False]
+    assert ["regressed" in verdicts(comparison) for comparison in strict] == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -163,32 +164,32 @@ def test_the_field_that_differs_is_named(put: Put, change: dict[str, Any], compl
 
 
 def test_another_version_or_teacher_of_a_metric_is_named(put: Put) -> None:
-    base, new = run_side(put("a", BASE)), run_side(put("b", BASE))
+    base, new = read_run(put("a", BASE)), read_run(put("b", BASE))
     for field in ("version", "teacher", "unit"):
         tasks = {
             task: replace(
-                one, metrics={"rougeL": replace(one.metrics["rougeL"], **{field: "other"})}
+                scores, metrics={"rougeL": replace(scores.metrics["rougeL"], **{field: "other"})}
             )
-            for task, one in new.tasks.items()
+            for task, scores in new.tasks.items()
         }
         changed = replace(new, tasks=tasks)
-        found = compare_sides(base, changed, {"rougeL": Tolerance(1)}, Rules(), Method())
-        assert found.exit_code == 2
-        assert found.problems[0].text.startswith(f"dolly: {field} of rougeL differs")
+        comparison = compare_runs(base, changed, {"rougeL": Tolerance(1)}, Rules(), RowTestMethod())
+        assert comparison.exit_code == 2
+        assert comparison.problems[0].text.startswith(f"dolly: {field} of rougeL differs")
 
 
-def test_prompts_of_one_side_alone_need_leave(put: Put) -> None:
+def test_prompts_of_only_one_run_need_allow_partial(put: Put) -> None:
     some = {"dolly": {"rougeL": BASE["dolly"]["rougeL"][:20]}}
     a = put("a", {"dolly": BASE["dolly"]})
     b = put("b", some, {"prompts_sha256": "of fewer"}, limit=20)
     strict = compared(a, b)
     assert strict.exit_code == 2
-    assert "limit differs: none in the base, 20 in the new run; 20 in common" in str(
+    assert "limit differs: none in the base, 20 in the new run; set allow_partial=true" in str(
         strict.decision
     )
     partial = compared(a, b, partial=True)
     assert (partial.exit_code, partial.rows[0].n) == (0, 20)
-    assert partial.notes == ("dolly: 40 of 60 prompts are only in a, left out",)
+    assert partial.notes == ("dolly: left out prompts that only a has: 40 of 60",)
 
 
 def test_pairs_are_by_id_and_not_by_place(put: Put) -> None:
@@ -202,24 +203,26 @@ def test_pairs_are_by_id_and_not_by_place(put: Put) -> None:
 
 
 def test_a_missing_task_is_a_problem_and_an_extra_one_is_not(put: Put) -> None:
-    both, one = put("a", BASE), put("b", {"dolly": BASE["dolly"]})
-    lacks = compared(both, one)
+    both, only_dolly = put("a", BASE), put("b", {"dolly": BASE["dolly"]})
+    lacks = compared(both, only_dolly)
     assert lacks.exit_code == 2
-    assert lacks.problems[0].text.startswith("vicuna: is in a and not in b")
-    assert verdicts(compared(both, one, partial=True)) == ["unchanged"]
-    extra = compared(one, both)
+    assert lacks.problems[0].text.startswith("vicuna: a has results for this task and b does not")
+    assert verdicts(compared(both, only_dolly, partial=True)) == ["unchanged"]
+    extra = compared(only_dolly, both)
     assert extra.exit_code == 0
-    assert extra.notes == ("vicuna: not in b, so it is not compared",)
+    assert extra.notes == ("vicuna: not compared, because b has no results for it",)
 
 
 @pytest.mark.parametrize("status", ["failed", "running"])
-def test_a_run_that_is_not_whole_is_3(put: Put, status: str) -> None:
+def test_an_incomplete_run_is_exit_code_3(put: Put, status: str) -> None:
     comparison = compared(put("a", BASE), put("b", BASE, {"task_version": "2"}, status=status))
     assert comparison.exit_code == 3
-    assert comparison.problems[0].text == f"b: run {status}; repeat its command to end it"
+    assert comparison.problems[0].text == (
+        f"b: the run's status is '{status}'; rerun its command to complete it"
+    )
 
 
-def test_undefined_scores_are_left_out_and_told(put: Put) -> None:
+def test_undefined_scores_are_left_out_with_a_note(put: Put) -> None:
     holed = {"dolly": {"rougeL": BASE["dolly"]["rougeL"].copy()}}
     a, b = put("a", {"dolly": BASE["dolly"]}), put("b", holed)
     file = b / "dolly.json"
@@ -228,16 +231,16 @@ def test_undefined_scores_are_left_out_and_told(put: Put) -> None:
     file.write_text(json.dumps(content))
     comparison = compared(a, b)
     assert comparison.rows[0].n == N - 1
-    assert comparison.notes == ("dolly: 1 prompts have no rougeL on one side and are left out",)
+    assert comparison.notes == ("dolly: left out prompts without rougeL in one of the runs: 1",)
     content["documents"]["rougeL"] = [None] * N
     file.write_text(json.dumps(content))
-    assert "no prompt has rougeL on both sides" in str(compared(a, b).decision)
+    assert "no prompt has rougeL in both runs" in str(compared(a, b).decision)
 
 
 def test_metrics_that_cannot_be_gated(put: Put) -> None:
     scores = {"dolly": {"rougeL": noisy(9, 1), "response_length": noisy(9, 5)}}
     a, b = put("a", scores), put("b", scores)
-    with pytest.raises(InputError, match="describes and does not judge"):
+    with pytest.raises(InputError, match="neither direction of this metric is better"):
         compared(a, b, "response_length:1")
     with pytest.raises(InputError, match="no such metric: did you mean 'rougeL'"):
         compared(a, b, "rougel:1")
@@ -245,27 +248,27 @@ def test_metrics_that_cannot_be_gated(put: Put) -> None:
     content = json.loads(file.read_text())
     del content["documents"]["rougeL"]
     file.write_text(json.dumps(content))
-    assert "rougeL has no score for each prompt" in str(compared(a, b).decision)
+    assert "rougeL has no score per prompt" in str(compared(a, b).decision)
 
 
 def test_the_verbs_function_finds_models_and_folders(put: Put, tmp_path: Path) -> None:
     a = put("a", BASE)
     put("b", shifted(-2))
     results = tmp_path / "results"
-    found = kdbench.compare(base="a", new="b", results=results, tasks="dolly")
-    assert verdicts(found) == ["regressed"]
+    comparison = kdbench.compare(base="a", new="b", results=results, tasks="dolly")
+    assert verdicts(comparison) == ["regressed"]
     assert (
         verdicts(kdbench.compare(base=str(a), new="b/minillm-1", results=results))
         == ["regressed"] * 3
     )
-    with pytest.raises(InputError, match="base=c: no folder of a run, no model in results"):
+    with pytest.raises(InputError, match="base=c: is not a run folder, a model in results="):
         kdbench.compare(base="c", new="b", results=results)
-    with pytest.raises(InputError, match="tasks=doly: a: did you mean 'dolly'"):
+    with pytest.raises(InputError, match="tasks=doly: a has no such task: did you mean 'dolly'"):
         kdbench.compare(base="a", new="b", results=results, tasks="doly")
     put("a", BASE)
     (results / "a" / "minillm-2").mkdir()
     (results / "a" / "minillm-2" / "run.json").write_text((a / "run.json").read_text())
-    with pytest.raises(InputError, match=r"base=a: has several runs, give one: .*minillm-1, "):
+    with pytest.raises(InputError, match=r"base=a: has several runs; give one: .*minillm-1, "):
         kdbench.compare(base="a", new="b", results=results)
 
 
@@ -273,10 +276,10 @@ def test_the_hierarchical_bootstrap_needs_samples(put: Put, tmp_path: Path) -> N
     put("a", BASE)
     put("b", shifted(0), texts="text")
     put("c", shifted(0.1, 0.5), texts="text")
-    words = {"results": tmp_path / "results", "interval": "hierarchical"}
+    settings = {"results": tmp_path / "results", "interval": "hierarchical"}
     with pytest.raises(InputError, match="a has no samples with rougeL of 'dolly' for every seed"):
-        kdbench.compare(base="a", new="b", **words)
-    wide = kdbench.compare(base="b", new="c", **words).rows[0]
+        kdbench.compare(base="a", new="b", **settings)
+    wide = kdbench.compare(base="b", new="c", **settings).rows[0]
     plain = kdbench.compare(base="b", new="c", results=tmp_path / "results").rows[0]
     assert wide.high - wide.low > plain.high - plain.low
     assert wide.p == plain.p

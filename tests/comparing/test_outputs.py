@@ -11,7 +11,7 @@ import pytest
 from gate_runs import Put, noisy
 
 import kdbench
-from kdbench.comparing.model import Comparison, Method, Row, WorstPrompt
+from kdbench.comparing.model import ComparedRow, Comparison, RowTestMethod, WorstPrompt
 from kdbench.comparing.outputs.junit import junit
 from kdbench.comparing.outputs.markdown import LIMIT, markdown, marker
 from kdbench.comparing.outputs.terminal import coloured, terminal
@@ -19,7 +19,7 @@ from kdbench.comparing.tolerance import Tolerance
 from kdbench.comparing.verdict import Problem, Rules
 from kdbench.errors import InputError
 
-ROW = Row(
+ROW = ComparedRow(
     task="dolly",
     metric="rougeL",
     unit="points",
@@ -40,7 +40,7 @@ ROW = Row(
     worst=(WorstPrompt("117", 61.2, 20.0),),
 )
 FAILED = Comparison(
-    "base", "new", (ROW,), (), ("a note",), Rules(), Method(), {"rougeL": Tolerance(0.5)}
+    "base", "new", (ROW,), (), ("a note",), Rules(), RowTestMethod(), {"rougeL": Tolerance(0.5)}
 )
 
 
@@ -48,7 +48,7 @@ def changed(**fields: object) -> Comparison:
     return replace(FAILED, rows=(replace(ROW, **fields),))
 
 
-def test_the_terminals_words() -> None:
+def test_the_text_on_the_terminal() -> None:
     assert terminal(FAILED).splitlines() == [
         "new against base",
         "",
@@ -58,11 +58,12 @@ def test_the_terminals_words() -> None:
         "         regressed",
         "",
         "tolerance rougeL:0.5; alpha 0.05",
-        "p: sign-flip permutation over prompts, seeds averaged, Holm over 1 rows; interval by sign "
-        "flips turned round, of each row alone.",
-        "sees: the change that is called one with 80% chance, at the first level of Holm; needs: "
-        "prompts with which an inconclusive row would see its tolerance.",
-        "lost most: dolly 117: 61.20 → 20.00 (-41.20)",
+        "p: two-sided sign-flip test over prompts (seeds averaged; assumes symmetric differences), "
+        "Holm's correction over 1 row",
+        "interval: inverted sign-flip test, for each row alone",
+        "sees: smallest change detected with 80 % power (at Holm's strictest level); needs: "
+        "prompts required to detect a change as large as the tolerance",
+        "largest losses: dolly 117: 61.20 → 20.00 (-41.20)",
         "note: a note",
         "FAIL: 1 of 1 rows fail: 1 regressed",
     ]
@@ -70,7 +71,7 @@ def test_the_terminals_words() -> None:
     assert {str(span.style) for span in coloured(FAILED).spans} == {"bold red"}
 
 
-def test_an_inconclusive_row_says_what_it_needs_and_nothing_is_minus_zero() -> None:
+def test_an_inconclusive_row_shows_what_it_needs_and_no_zero_is_negative() -> None:
     text = terminal(changed(verdict="inconclusive", change=-0.001, low=None, high=None))
     assert "+0.00        [−∞, ∞]" in text
     assert re.search(r"0\.68    925  inconclusive", text)
@@ -88,7 +89,7 @@ def test_a_comment_is_found_by_its_marker() -> None:
 EVIL = "</details>\n| x | <script>alert(1)</script> `code` **b** <!-- kdbench regress: x --> @all"
 
 
-def test_what_models_and_files_say_is_escaped() -> None:
+def test_responses_and_names_are_escaped() -> None:
     evil = replace(ROW, task=EVIL, worst=(WorstPrompt(EVIL, 61.2, 20.0),))
     comparison = replace(FAILED, base=EVIL, new=EVIL, rows=(evil,), notes=(EVIL,))
     texts = {(EVIL, EVIL): (EVIL, EVIL)}
@@ -119,7 +120,7 @@ def test_a_comment_is_never_too_long(letters: str, rows: int) -> None:
     assert text.count("<details>") == text.count("</details>") == 3
     assert "**regressed**" in text  # failing rows go first where not all fit
     if rows == 10_000:
-        assert re.search(r"\d+ of 10000 more rows are in the JSON file\.", text)
+        assert re.search(r"\d+ of 10000 rows are not shown; the JSON file has all of them\.", text)
     problems = replace(comparison, rows=(), problems=(Problem(2, long),) * rows)
     assert len(markdown(problems, long).encode()) < LIMIT
 
@@ -172,15 +173,15 @@ def test_equal_inputs_give_equal_bytes(put: Put, tmp_path: Path) -> None:
     put("a", scores, texts="old *words*")
     put("b", {t: {"rougeL": m["rougeL"] - 1} for t, m in scores.items()}, texts="new\n<b>words")
     settings = {"base": "a", "new": "b", "results": tmp_path / "results"}
-    one, other = files(settings, tmp_path / "1"), files(settings, tmp_path / "2")
-    assert one == other
-    comment = one["c.md"].decode()
+    first, second = files(settings, tmp_path / "1"), files(settings, tmp_path / "2")
+    assert first == second
+    comment = first["c.md"].decode()
     assert "  - base: old \\*words\\*\n  - new: new &lt;b&gt;words\n" in comment
-    content = json.loads(one["n.json"])
+    content = json.loads(first["n.json"])
     assert content["decision"]["exit_code"] == 1
     assert set(content["rows"]) == {"dolly:rougeL", "vicuna:rougeL", "AVG:rougeL"}
     assert content["rows"]["dolly:rougeL"]["change"] == -1
-    assert not re.search(rb"20\d\d-\d\d", b"".join(one.values()))  # no date
+    assert not re.search(rb"20\d\d-\d\d", b"".join(first.values()))  # no date
 
 
 def test_a_refusal_is_in_the_files_too(put: Put, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_one_run_shows_the_noise_of_sampling(put: Put, tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_two_runs_show_what_more_seeds_do_not_lessen(put: Put, tmp_path: Path) -> None:
+def test_two_runs_show_the_variance_that_more_seeds_do_not_reduce(put: Put, tmp_path: Path) -> None:
     put("a", scores(6, 1), texts="x")
     put("b", scores(6, 2, of_prompts=3), texts="x")
     plan = kdbench.plan(run="a", against="b", results=tmp_path / "results", seeds="1,1000000")
@@ -45,8 +45,7 @@ def test_two_runs_show_what_more_seeds_do_not_lessen(put: Put, tmp_path: Path) -
     assert "From one run" not in str(plan)
 
 
-def test_the_plan_keeps_its_word(put: Put, tmp_path: Path) -> None:
-    """A gate of the planned size sees the tolerance about as often as planned."""
+def test_a_gate_of_the_planned_size_has_the_planned_power(put: Put, tmp_path: Path) -> None:
     put("a", scores(6, 1), texts="x")
     plan = kdbench.plan(run="a", tolerance="1", results=tmp_path / "results", seeds="2")
     n = plan.rows[0].prompts[2]
@@ -61,9 +60,11 @@ def test_the_plan_keeps_its_word(put: Put, tmp_path: Path) -> None:
 def test_what_a_plan_needs(put: Put, tmp_path: Path) -> None:
     put("a", scores(6, 1))
     results = tmp_path / "results"
-    with pytest.raises(InputError, match="a: needs samples with rougeL of 'dolly' for two seeds"):
+    with pytest.raises(
+        InputError, match="a: a plan needs samples with rougeL of 'dolly' for at least two"
+    ):
         kdbench.plan(run="a", results=results)
-    with pytest.raises(InputError, match="a has no scores by prompt in 'dolly'"):
+    with pytest.raises(InputError, match="a has no score per prompt of this metric for 'dolly'"):
         kdbench.plan(run="a", results=results, tolerance="empty:0")
     with pytest.raises(InputError, match="seeds="):
         kdbench.plan(run="a", results=results, seeds="0")

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from kdbench.comparing.baseline import Origin, write_baseline
-from kdbench.comparing.sides import run_side
-from kdbench.comparing.tolerance import read_tolerances
+from kdbench.comparing.baseline import BaselineOrigin, write_baseline
+from kdbench.comparing.scores import read_run
+from kdbench.comparing.tolerance import parse_tolerances
 from kdbench.store.folder import RunFolder
 from kdbench.store.results import MetricResult, TaskResult
 
 pytest_plugins = ["pytester"]
 ROOT = Path(__file__).parents[2]
 UPDATE = ("--kdbench-set=update=true", "--kdbench-set=reason=x")
-INSTALLED = any(one.name == "kdbench" for one in entry_points(group="pytest11"))
+INSTALLED = any(entry.name == "kdbench" for entry in entry_points(group="pytest11"))
 PLUGIN = [] if INSTALLED else ["-p", "kdbench.comparing.pytest_plugin"]
 
 
@@ -37,9 +37,9 @@ def stored(folder: Path, name: str, changes: dict[str, float], status: str = "co
 
 @pytest.fixture
 def gate(pytester: pytest.Pytester) -> Path:
-    side = run_side(stored(pytester.path, "old", {"dolly": 0, "vicuna": 0}))
+    side = read_run(stored(pytester.path, "old", {"dolly": 0, "vicuna": 0}))
     path = pytester.path / "gate.json"
-    write_baseline(path, side, read_tolerances("0.5"), Origin("me", "now", "why"))
+    write_baseline(path, side, parse_tolerances("0.5"), BaselineOrigin("me", "now", "why"))
     pytester.makepyfile(test_other="def test_other(): pass")
     return path
 
@@ -69,17 +69,20 @@ def test_each_row_is_a_test(pytester: pytest.Pytester, gate: Path) -> None:
     wide.assert_outcomes(passed=4)
 
 
-def test_what_is_no_gate_is_a_usage_error(pytester: pytest.Pytester, gate: Path) -> None:
+def test_wrong_options_are_a_usage_error(pytester: pytest.Pytester, gate: Path) -> None:
     for options, complaint in (
         (["--kdbench-model=m"], "baseline= is missing"),
-        (["--kdbench-model=m", "--kdbench-baseline=nowhere"], "baseline=nowhere: no folder"),
+        (
+            ["--kdbench-model=m", "--kdbench-baseline=nowhere"],
+            "baseline=nowhere: is not a run folder",
+        ),
         (
             ["--kdbench-model=m", f"--kdbench-baseline={gate}", "--kdbench-set", "limt=3"],
             "unknown key 'limt': did you mean 'limit'?",
         ),
         (
             [f"--kdbench-baseline={gate}", "--kdbench-model=m", *UPDATE],
-            "tests write no baseline",
+            "tests cannot write a baseline",
         ),
     ):
         result = pytester.runpytest(*PLUGIN, *options)
@@ -91,7 +94,9 @@ def test_an_incomplete_run_fails_every_row(pytester: pytest.Pytester, gate: Path
     new = stored(pytester.path, "new", {"dolly": 0, "vicuna": 0}, status="failed")
     result = pytester.runpytest(*PLUGIN, f"--kdbench-run={new}", f"--kdbench-baseline={gate}")
     result.assert_outcomes(passed=1, failed=3)
-    result.stdout.fnmatch_lines(["NO VERDICT: new: run failed; repeat its command to end it"])
+    result.stdout.fnmatch_lines(
+        ["NO VERDICT: new: the run's status is 'failed'; rerun its command to complete it"]
+    )
 
 
 def test_nothing_of_kdbench_is_imported_for_it() -> None:

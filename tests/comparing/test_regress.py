@@ -12,15 +12,16 @@ import pytest
 import torch
 from gate_runs import PROTOCOL, Put, noisy
 from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner
 
 import kdbench
 from kdbench.cli import app as cli
 from kdbench.comparing import regress as module
-from kdbench.comparing.baseline import Origin, baseline_side, write_baseline
+from kdbench.comparing.baseline import BaselineOrigin, read_baseline, write_baseline
+from kdbench.comparing.scores import read_run
 from kdbench.comparing.settings import RegressSettings
-from kdbench.comparing.sides import run_side
-from kdbench.comparing.tolerance import read_tolerances
-from kdbench.config import build
+from kdbench.comparing.tolerance import parse_tolerances
+from kdbench.config import EvalSettings, build
 from kdbench.errors import InputError
 from kdbench.toy.models import World
 
@@ -34,8 +35,8 @@ def noised(world: World, folder: Path, strength: float) -> Path:
     file = folder / "model.safetensors"
     generator = torch.Generator().manual_seed(0)
     weights = {
-        name: one + strength * one.std() * torch.randn(one.shape, generator=generator)
-        for name, one in load_file(file).items()
+        name: weight + strength * weight.std() * torch.randn(weight.shape, generator=generator)
+        for name, weight in load_file(file).items()
     }
     save_file(weights, file, metadata={"format": "pt"})
     return folder
@@ -89,10 +90,10 @@ def test_noise_on_the_weights(
     assert run(world, place, *words, f"json={report}") == code
     rows = json.loads(report.read_text())["rows"]
     assert set(rows) == {"dolly:rougeL", "vicuna:rougeL", "AVG:rougeL"}
-    found = {name: row["verdict"] for name, row in rows.items()}
-    assert found["AVG:rougeL"] in verdicts
+    verdict_of = {name: row["verdict"] for name, row in rows.items()}
+    assert verdict_of["AVG:rougeL"] in verdicts
     if code == 0:
-        assert set(found.values()) <= verdicts
+        assert set(verdict_of.values()) <= verdicts
 
 
 def test_the_teacher_is_better(world: World, place: Path, tmp_path: Path) -> None:
@@ -102,7 +103,7 @@ def test_the_teacher_is_better(world: World, place: Path, tmp_path: Path) -> Non
     assert average["verdict"] == "improved"
 
 
-def test_a_baseline_says_who_when_and_why_and_holds_what_the_run_holds(place: Path) -> None:
+def test_a_baseline_stores_its_origin_and_the_scores_of_the_run(place: Path) -> None:
     file = place / "gates" / "main.json"
     content = json.loads(file.read_text())
     assert content["written"]["why"] == "the first"
@@ -111,7 +112,7 @@ def test_a_baseline_says_who_when_and_why_and_holds_what_the_run_holds(place: Pa
     assert content["model"]["name"] == "teacher"
     assert content["tolerance"] == "rougeL:0.5"
     (folder,) = place.glob("results/teacher/*")
-    stored, kept = run_side(folder), baseline_side(file)
+    stored, kept = read_run(folder), read_baseline(file)
     for task in ("dolly", "vicuna"):
         assert kept.tasks[task].ids == stored.tasks[task].ids
         ours, theirs = (side.tasks[task].metrics["rougeL"].means for side in (kept, stored))
@@ -120,10 +121,12 @@ def test_a_baseline_says_who_when_and_why_and_holds_what_the_run_holds(place: Pa
 
 
 def test_equal_baselines_are_equal_bytes(put: Put, tmp_path: Path) -> None:
-    side = run_side(put("a", {"dolly": {"rougeL": noisy(5, 1)}}))
+    side = read_run(put("a", {"dolly": {"rougeL": noisy(5, 1)}}))
     for name in ("one", "two"):
         path = tmp_path / f"{name}.json"
-        write_baseline(path, side, read_tolerances("rougeL:1%"), Origin("me", "now", "why"))
+        write_baseline(
+            path, side, parse_tolerances("rougeL:1%"), BaselineOrigin("me", "now", "why")
+        )
     assert (tmp_path / "one.json").read_bytes() == (tmp_path / "two.json").read_bytes()
 
 
@@ -131,14 +134,17 @@ def test_equal_baselines_are_equal_bytes(put: Put, tmp_path: Path) -> None:
     ("words", "complaint"),
     [
         (("seeds=10",), "dolly: protocol.seeds differs: 10,20 in the base, 10 in the new run"),
-        (("limit=4",), "dolly: limit differs: none in the base, 4 in the new run; 4 in common"),
+        (
+            ("limit=4",),
+            "dolly: limit differs: none in the base, 4 in the new run; set allow_partial",
+        ),
         (("temperature=0.5",), "dolly: protocol.temperature differs: 1.0 in the base, 0.5"),
         (("protocol=greedy",), "dolly: protocol.max_new_tokens differs"),
-        (("tasks=unnatural",), "tasks=unnatural: main: known: dolly, vicuna"),
-        (("baseline=mian",), "baseline=mian: no folder of a run, no model in results="),
+        (("tasks=unnatural",), "tasks=unnatural: main has no such task: known: dolly, vicuna"),
+        (("baseline=mian",), "baseline=mian: is not a run folder, a model in results="),
     ],
 )
-def test_what_does_not_compare_is_told_before_anything_is_generated(
+def test_incomparable_settings_are_reported_before_anything_is_generated(
     world: World, place: Path, tmp_path: Path, words: tuple[str, ...], complaint: str,
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -156,7 +162,7 @@ def test_what_does_not_compare_is_told_before_anything_is_generated(
     assert 'errors="1"' in junit.read_text()
 
 
-def test_a_crash_is_3_and_no_regression(
+def test_a_crash_is_exit_code_3_and_no_regression(
     world: World, place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -177,13 +183,16 @@ def test_a_crash_is_3_and_no_regression(
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (("model=m", "baseline=b", "--update"), "reason= is missing: say why the baseline"),
+        (("model=m", "baseline=b", "--update"), "reason= is missing: --update needs the reason"),
         (("model=m", "baseline=b", "--update", "reason= "), "reason= is missing"),
-        (("model=m", "baseline=b", "reason=x"), "reason= is for --update"),
-        (("baseline=b",), "give model=CHECKPOINT to measure, or run=FOLDER"),
-        (("model=m", "run=r", "baseline=b"), "give model=CHECKPOINT to measure, or run=FOLDER"),
+        (("model=m", "baseline=b", "reason=x"), "reason= is only for --update"),
+        (("baseline=b",), "give either model=CHECKPOINT to measure, or run=FOLDER"),
+        (
+            ("model=m", "run=r", "baseline=b"),
+            "give either model=CHECKPOINT to measure, or run=FOLDER",
+        ),
         (("model=m",), "baseline= is missing"),
-        (("model=m", "baseline=b", "shard=0/2"), "shard= is for kdbench eval"),
+        (("model=m", "baseline=b", "shard=0/2"), "shard= is only for kdbench eval"),
         (("model=m", "baseline=b", "tolerance=x"), "tolerance=x: 'x' is not METRIC:NUMBER"),
         (("model=m", "baseline=b", "alpha=0"), "alpha=0"),
         (("model=m", "baseline=b", "tolerence=1"), "unknown key 'tolerence': did you mean"),
@@ -206,16 +215,18 @@ def test_a_stored_run_is_gated_and_becomes_a_baseline(put: Put, tmp_path: Path) 
         run=old, update=True, reason="why", tolerance="rougeL:1,cut_off:0.1", **words
     )
     assert (done.comparison, done.written) == (None, gates / "g.json")
-    found = kdbench.regress(run=new, **words).comparison
+    comparison = kdbench.regress(run=new, **words).comparison
     # The baseline's own tolerance, and no more metrics than that has.
-    assert [row.verdict for row in found.rows] == ["regressed", "unchanged"]
-    assert found.base == "g (old@old00000)"
+    assert [row.verdict for row in comparison.rows] == ["regressed", "unchanged"]
+    assert comparison.base == "g (old@old00000)"
     with pytest.raises(InputError, match="tolerance=empty:…: no such metric: known: cut_off, rou"):
         kdbench.regress(run=new, tolerance="empty:0", **words)
-    with pytest.raises(InputError, match="empty of 'dolly' has no score for each prompt"):
+    with pytest.raises(InputError, match="empty of 'dolly' has no score per prompt"):
         kdbench.regress(run=new, update=True, reason="why", tolerance="empty:0", **words)
     failed = put("failed", scores, status="failed")
-    with pytest.raises(InputError, match="failed: run failed; only a complete one is a baseline"):
+    with pytest.raises(
+        InputError, match="failed: the run's status is 'failed'; only a complete run can become"
+    ):
         kdbench.regress(run=failed, update=True, reason="why", **words)
     assert kdbench.regress(run=failed, **words).comparison.exit_code == 3
 
@@ -223,39 +234,72 @@ def test_a_stored_run_is_gated_and_becomes_a_baseline(put: Put, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        (lambda c: c.pop("kind"), "not the baseline of a gate"),
-        (lambda c: c.pop("scores"), "a broken baseline: 'scores'"),
-        (lambda c: c["scores"]["dolly"]["rougeL"].pop(), "'dolly' has not one score for each"),
-        (lambda c: c.update(tolerance="rougeL"), "a broken baseline: 'rougeL' is not METRIC"),
-        (lambda c: c["metrics"]["dolly:rougeL"].pop("unit"), "a broken baseline: "),
+        (lambda c: c.pop("kind"), "not a gate's baseline"),
+        (lambda c: c.pop("scores"), "malformed baseline: 'scores'"),
+        (
+            lambda c: c["scores"]["dolly"]["rougeL"].pop(),
+            "'dolly' does not have one score for each",
+        ),
+        (lambda c: c.update(tolerance="rougeL"), "malformed baseline: 'rougeL' is not METRIC"),
+        (lambda c: c["metrics"]["dolly:rougeL"].pop("unit"), "malformed baseline: "),
         (lambda c: c.update(schema=9), "schema 9; this kdbench reads schema 1"),
     ],
 )
 def test_broken_baselines(
     put: Put, tmp_path: Path, change: Callable[[dict], object], complaint: str
 ) -> None:
-    side = run_side(put("a", {"dolly": {"rougeL": noisy(5, 1)}}))
+    side = read_run(put("a", {"dolly": {"rougeL": noisy(5, 1)}}))
     path = tmp_path / "g.json"
-    write_baseline(path, side, read_tolerances("1"), Origin("me", "now", "why"))
+    write_baseline(path, side, parse_tolerances("1"), BaselineOrigin("me", "now", "why"))
     content = json.loads(path.read_text())
     change(content)
     path.write_text(json.dumps(content))
     with pytest.raises(InputError, match=f"^{re.escape(str(path))}: .*{re.escape(complaint)}"):
-        baseline_side(path)
+        read_baseline(path)
 
 
-def test_what_is_not_given_is_that_of_the_baseline(put: Put, tmp_path: Path) -> None:
+def test_settings_default_to_those_of_the_baseline(put: Put, tmp_path: Path) -> None:
     protocol = {**PROTOCOL, "name": "greedy+max_new_tokens=9", "max_new_tokens": 9, "seeds": [0]}
     folder = put("a", {"dolly": {"rougeL": noisy(5, 1)}}, {"protocol": protocol}, limit=5)
     settings = build(RegressSettings, {"model": "m", "baseline": "a", "top_k": 3, "name": "n"})
-    wanted = module.eval_settings(settings, run_side(folder))
+    wanted = module.eval_settings(settings, read_run(folder))
     assert (wanted.model, wanted.name, wanted.tasks, wanted.limit) == ("m", "n", ("dolly",), 5)
     assert wanted.metrics == ("rougeL",)
     assert (wanted.protocol, wanted.max_new_tokens, wanted.top_k) == ("greedy", 9, 3)
+    chosen = {"protocol": "minillm", "tasks": "vicuna", "metrics": "empty", "limit": None}
+    different = build(RegressSettings, {"model": "m", "baseline": "a", **chosen})
+    wanted = module.eval_settings(different, read_run(folder))
+    assert (wanted.protocol, wanted.max_new_tokens) == ("minillm", None)
+    assert (wanted.tasks, wanted.metrics, wanted.limit) == (("vicuna",), ("empty",), None)
     outside = {**PROTOCOL, "name": "external"}
-    texts = run_side(put("b", {"dolly": {"rougeL": noisy(5, 1)}}, {"protocol": outside}))
-    with pytest.raises(InputError, match="b: rests on texts made elsewhere"):
+    texts = read_run(put("b", {"dolly": {"rougeL": noisy(5, 1)}}, {"protocol": outside}))
+    with pytest.raises(InputError, match="b: its texts were generated outside kdbench"):
         module.eval_settings(settings, texts)
+
+
+def test_a_first_baseline_has_the_defaults_of_eval() -> None:
+    words = {"model": "m", "run": None, "baseline": "b", "update": True, "reason": "first"}
+    settings = build(RegressSettings, {**words, "protocol": None})
+    wanted, plain = module.eval_settings(settings, None), build(EvalSettings, {"model": "m"})
+    assert (wanted.protocol, wanted.tasks, wanted.limit) == ("minillm", plain.tasks, None)
+    assert wanted.metrics == ("rougeL",)
+
+
+def test_the_help_shows_the_defaults_that_take_effect() -> None:
+    result = CliRunner().invoke(cli.app, ["regress", "--help"])
+    assert result.exit_code == 0
+    out = " ".join(result.output.split())
+    assert "json= JSON file" in out
+    assert "(default: the baseline's, with its overrides; with --update minillm)" in out
+    assert "(default minillm)" not in out
+
+
+def test_no_key_shadows_an_attribute() -> None:
+    code = "import kdbench.comparing.settings"
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+    assert build(RegressSettings, {"run": "r", "baseline": "b", "json": "n"}).json_file == Path("n")
+    with pytest.raises(InputError, match="unknown key 'json_file': did you mean 'json'"):
+        build(RegressSettings, {"run": "r", "baseline": "b", "json_file": "n"})
 
 
 def test_the_command_exits_with_the_code(put: Put, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdbench.comparing.tolerance import Tolerance, read_tolerances, said_tolerances, sign_of
+from kdbench.comparing.tolerance import Tolerance, format_tolerances, gain_sign, parse_tolerances
 from kdbench.errors import InputError
 
 
@@ -26,8 +26,8 @@ from kdbench.errors import InputError
     ],
 )
 def test_what_is_read(text: str, wanted: dict[str, Tolerance]) -> None:
-    assert read_tolerances(text) == wanted
-    assert list(read_tolerances(text)) == list(wanted)
+    assert parse_tolerances(text) == wanted
+    assert list(parse_tolerances(text)) == list(wanted)
 
 
 @pytest.mark.parametrize(
@@ -41,13 +41,13 @@ def test_what_is_read(text: str, wanted: dict[str, Tolerance]) -> None:
         ("rougeL:1e999", "'1e999' is not a number"),
         ("rougeL:1-2", "'1-2' is not a number"),
         ("rougeL:1,rougeL:2", "'rougeL' is given twice"),
-        ("", "it is empty"),
+        ("", "must not be empty"),
         ("rougeL:0.5,empty", "'empty' is not"),
     ],
 )
 def test_what_is_refused(text: str, complaint: str) -> None:
     with pytest.raises(InputError, match=re.escape(complaint)):
-        read_tolerances(text)
+        parse_tolerances(text)
 
 
 names = st.text(st.sampled_from("abL@_,1"), min_size=1).filter(
@@ -57,17 +57,17 @@ amounts = st.builds(Tolerance, st.integers(0, 999).map(lambda x: x / 8), st.bool
 
 
 @given(st.dictionaries(names, amounts, min_size=1, max_size=4))
-def test_what_is_said_is_read_again(tolerances: dict[str, Tolerance]) -> None:
-    assert read_tolerances(said_tolerances(tolerances)) == tolerances
+def test_formatted_tolerances_are_parsed_again(tolerances: dict[str, Tolerance]) -> None:
+    assert parse_tolerances(format_tolerances(tolerances)) == tolerances
 
 
-def test_percent_are_of_the_base() -> None:
-    assert Tolerance(2, relative=True).within(25.0) == 0.5
-    assert Tolerance(2, relative=True).within(-25.0) == 0.5
-    assert Tolerance(2).within(25.0) == 2
+def test_percent_refers_to_the_base() -> None:
+    assert Tolerance(2, relative=True).in_units(25.0) == 0.5
+    assert Tolerance(2, relative=True).in_units(-25.0) == 0.5
+    assert Tolerance(2).in_units(25.0) == 2
 
 
 def test_the_direction_decides_what_a_gain_is() -> None:
-    assert (sign_of("m", "higher"), sign_of("m", "lower")) == (1, -1)
-    with pytest.raises(InputError, match="describes and does not judge"):
-        sign_of("response_length", "none")
+    assert (gain_sign("m", "higher"), gain_sign("m", "lower")) == (1, -1)
+    with pytest.raises(InputError, match="neither direction of this metric is better"):
+        gain_sign("response_length", "none")

@@ -1,4 +1,4 @@
-"""One function says what numbers mean, one which exit code they have."""
+"""Verdicts, decisions and exit codes."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from kdbench.comparing.verdict import (
     VERDICTS,
-    Evidence,
     Problem,
     Rules,
     Verdict,
@@ -42,7 +41,8 @@ class Row:
 def test_verdicts(
     gain: float, low: float, p: float, p_beyond: float, tolerance: float, wanted: str
 ) -> None:
-    assert judge(Evidence(gain, low, p, p_beyond, tolerance), 0.05) == wanted
+    verdict = judge(gain=gain, low=low, p=p, p_beyond=p_beyond, tolerance=tolerance, alpha=0.05)
+    assert verdict == wanted
 
 
 @pytest.mark.parametrize(

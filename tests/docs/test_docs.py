@@ -187,7 +187,7 @@ def test_every_command_has_a_known_verb_and_known_keys(
         (parse_fill if verb == "fill" else parse_compare)(arguments)
         return
     keys = [word.removeprefix("--").partition("=")[0].replace("-", "_") for word in arguments]
-    known = set(SETTINGS[verb].model_fields) | {"config"} if verb in SETTINGS else set()
+    known = set(config.fields_by_key(SETTINGS[verb])) | {"config"} if verb in SETTINGS else set()
     known |= own_keys(arguments) if verb == "train" else set()
     assert set(keys) <= known
     if whole and verb == "train":

@@ -56,7 +56,7 @@ def test_the_command_has_known_keys_and_the_artifact_is_what_it_writes() -> None
     upload = steps("gate")[-1]
     assert upload["if"] == "always()"
     folder = upload["with"]["path"]
-    assert {settings.markdown, settings.junit, settings.json} == {
+    assert {settings.markdown, settings.junit, settings.json_file} == {
         Path(folder, name) for name in ("comment.md", "junit.xml", "gate.json")
     }
 

@@ -1,4 +1,4 @@
-"""What the tests of comparisons share; imported by name from this folder."""
+"""What the tests of comparisons share."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -19,7 +19,7 @@ from kdbench.errors import InputError
 from kdbench.reports.correlations import correlations
 from kdbench.reports.findings import find, said
 from kdbench.reports.model import Axis, Number, Point, Student
-from kdbench.stats.estimates import bootstrap_interval
+from kdbench.stats.bootstrap import mean_interval
 from kdbench.store.folder import RunFolder
 from kdbench.store.results import MetricResult, TaskResult
 
@@ -110,7 +110,7 @@ def test_gain_change_and_quadrant_are_those_by_hand(results):
 
 def test_the_interval_is_that_of_paired_differences(results):
     gain = point(found(results), "kd", "dolly").gain
-    assert (gain.low, gain.high) == bootstrap_interval(np.array([10.0, 20.0, 30.0]))
+    assert (gain.low, gain.high) == mean_interval(np.array([10.0, 20.0, 30.0]))
     assert (gain.low, gain.high, gain.n) == (10, 30, 3)
 
 

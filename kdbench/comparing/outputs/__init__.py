@@ -1,1 +1,1 @@
-"""A comparison as text: terminal, Markdown, JUnit XML, JSON. Equal comparisons, equal bytes."""
+"""A comparison as terminal text, Markdown, JUnit XML and JSON; equal comparisons, equal bytes."""

@@ -1,9 +1,9 @@
-"""A comparison as JUnit XML: a test for each row."""
+"""A comparison as JUnit XML: one test for each row."""
 
 import xml.etree.ElementTree as ET
 
-from kdbench.comparing.model import Comparison, Row
-from kdbench.comparing.outputs.words import line
+from kdbench.comparing.model import ComparedRow, Comparison
+from kdbench.comparing.outputs.phrases import row_line
 from kdbench.comparing.verdict import Problem, fails
 from kdbench.text import printable
 
@@ -11,7 +11,10 @@ _CLASS = "kdbench.regress"
 
 
 def junit(comparison: Comparison) -> str:
-    """Failed rows are failures, inconclusive ones skipped, what cannot be compared is an error."""
+    """JUnit XML.
+
+    Rows that fail the gate are failures, inconclusive rows are skipped, and problems are errors.
+    """
     cases = [_row_case(comparison, row) for row in comparison.rows]
     cases += [_problem_case(problem) for problem in comparison.problems]
     counts = {
@@ -20,23 +23,23 @@ def junit(comparison: Comparison) -> str:
         "skipped": sum(case.find("skipped") is not None for case in cases),
     }
     name = printable(f"kdbench regress: {comparison.new} against {comparison.base}")
-    numbers = {"tests": str(len(cases)), **{key: str(count) for key, count in counts.items()}}
+    attributes = {"tests": str(len(cases)), **{key: str(count) for key, count in counts.items()}}
     suites = ET.Element("testsuites")
-    suite = ET.SubElement(suites, "testsuite", {"name": name, **numbers})
+    suite = ET.SubElement(suites, "testsuite", {"name": name, **attributes})
     suite.extend(cases)
     ET.indent(suites)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(suites, encoding="unicode")}\n'
 
 
-def _row_case(comparison: Comparison, row: Row) -> ET.Element:
+def _row_case(comparison: Comparison, row: ComparedRow) -> ET.Element:
     case = _case(f"{row.task} {row.metric}")
-    said = printable(line(comparison, row))
+    text = printable(row_line(comparison, row))
     if fails(row, comparison.rules):
-        ET.SubElement(case, "failure", {"message": row.verdict}).text = said
+        ET.SubElement(case, "failure", {"message": row.verdict}).text = text
     elif row.verdict == "inconclusive":
-        ET.SubElement(case, "skipped", {"message": said})
+        ET.SubElement(case, "skipped", {"message": text})
     else:
-        ET.SubElement(case, "system-out").text = said
+        ET.SubElement(case, "system-out").text = text
     return case
 
 

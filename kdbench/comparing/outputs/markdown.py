@@ -1,44 +1,59 @@
-"""A comparison as a pull-request comment: found again by its hidden marker, and never too long."""
+"""A comparison as a pull-request comment, with a hidden marker to find it and a limited length."""
 
 import re
 from collections.abc import Iterable, Mapping
 
-from kdbench.comparing.model import Comparison, Row, WorstPrompt
-from kdbench.comparing.outputs.words import cells, explained, header, said_loss, worst
+from kdbench.comparing.model import ComparedRow, Comparison, WorstPrompt
+from kdbench.comparing.outputs.phrases import (
+    cells,
+    header,
+    largest_losses,
+    loss_line,
+    method_lines,
+)
 from kdbench.comparing.verdict import fails
 from kdbench.text import escape_md
 
-LIMIT = 65_000  # bytes; GitHub takes 65,536 characters of a comment
-Texts = Mapping[tuple[str, str], tuple[str, str]]
-_SHOWN = 10  # worst prompts
-_CUT = 400  # characters of a response
-_WORD = 200  # characters of a name
-_FOLDS = 20_000  # bytes that the folds may take from the table
+LIMIT = 65_000
+"""Bytes of a comment; GitHub accepts 65,536 characters."""
+
+ResponsePairs = Mapping[tuple[str, str], tuple[str, str]]
+"""The responses of base and new run, by task and document id."""
+
+_SHOWN_LOSSES = 10
+_RESPONSE_LENGTH = 400  # characters
+_NAME_LENGTH = 200  # characters
+_SECTION_LIMIT = 20_000  # bytes of a folded section
 
 
-def marker(base: str) -> str:
-    """The hidden line by which a comment is found again, one for each gate."""
-    return f"<!-- kdbench regress: {re.sub(r'[^A-Za-z0-9._]+', '-', base)[:_WORD].strip('-')} -->"
-
-
-def markdown(comparison: Comparison, name: str, texts: Texts | None = None) -> str:
-    """Fewer than 65,000 bytes of Markdown; model text is escaped.
+def marker(gate: str) -> str:
+    """The hidden line that identifies the comment of a gate.
 
     Args:
-        comparison: what to say.
-        name: of the gate, for the marker.
-        texts: the responses of base and new run, by task and prompt, where they are known.
+        gate: Name of the gate.
+    """
+    name = re.sub(r"[^A-Za-z0-9._]+", "-", gate)[:_NAME_LENGTH].strip("-")
+    return f"<!-- kdbench regress: {name} -->"
+
+
+def markdown(comparison: Comparison, gate: str, responses: ResponsePairs | None = None) -> str:
+    """Markdown of fewer than 65,000 bytes, in which names and responses are escaped.
+
+    Args:
+        comparison: Comparison to write.
+        gate: Name of the gate, for the marker.
+        responses: Responses to the prompts with the largest losses, where known.
     """
     head = [
-        marker(name),
+        marker(gate),
         f"### kdbench: {_short(str(comparison.decision))}",
         "",
         f"{_short(comparison.new)} against {_short(comparison.base)}",
         "",
     ]
-    folds = _folds(comparison, texts or {})
-    room = LIMIT - 1 - _size([*head, *folds])
-    return "".join(f"{line}\n" for line in [*head, *_table(comparison, room), *folds])
+    sections = _sections(comparison, responses or {})
+    room = LIMIT - 1 - _size([*head, *sections])
+    return "".join(f"{line}\n" for line in [*head, *_table(comparison, room), *sections])
 
 
 def _size(lines: Iterable[str]) -> int:
@@ -46,56 +61,62 @@ def _size(lines: Iterable[str]) -> int:
 
 
 def _short(text: str) -> str:
-    return escape_md(text if len(text) <= _WORD else f"{text[: _WORD - 1]}…")
+    return escape_md(text if len(text) <= _NAME_LENGTH else f"{text[: _NAME_LENGTH - 1]}…")
 
 
 def _table(comparison: Comparison, room: int) -> list[str]:
-    """The table's lines, failing rows first where not all of them fit."""
+    """The lines of the table, failing rows first if not all rows fit into `room` bytes."""
     if not comparison.rows:
         return []
     titles = header(comparison)
     lines = [_line(titles), _line(["---", "---", *["---:"] * (len(titles) - 3), "---"])]
     rows = list(comparison.rows)
     drawn = [_line([*map(_short, cells(row)[:-1]), _verdict(row, comparison)]) for row in rows]
-    last = f"{len(rows)} of {len(rows)} more rows are in the JSON file."
-    if _size([*lines, *drawn, "", last, ""]) <= room:
+    longest_note = _hidden_rows(len(rows), len(rows))
+    if _size([*lines, *drawn, "", longest_note, ""]) <= room:
         return [*lines, *drawn, ""]
-    order = sorted(range(len(rows)), key=lambda at: not fails(rows[at], comparison.rules))
-    room -= _size([*lines, "", last, ""])
-    for shown, at in enumerate(order):
-        room -= _size([drawn[at]])
+    failing_first = sorted(
+        range(len(rows)), key=lambda index: not fails(rows[index], comparison.rules)
+    )
+    room -= _size([*lines, "", longest_note, ""])
+    for shown, index in enumerate(failing_first):
+        room -= _size([drawn[index]])
         if room < 0:
-            left = len(rows) - shown
-            return [*lines, "", f"{left} of {len(rows)} more rows are in the JSON file.", ""]
-        lines.append(drawn[at])
+            return [*lines, "", _hidden_rows(len(rows) - shown, len(rows)), ""]
+        lines.append(drawn[index])
     return [*lines, ""]
 
 
-def _verdict(row: Row, comparison: Comparison) -> str:
+def _hidden_rows(hidden: int, total: int) -> str:
+    return f"{hidden} of {total} rows are not shown; the JSON file has all of them."
+
+
+def _verdict(row: ComparedRow, comparison: Comparison) -> str:
     return f"**{row.verdict}**" if fails(row, comparison.rules) else row.verdict
 
 
-def _line(words: Iterable[str]) -> str:
-    return f"| {' | '.join(words)} |"
+def _line(texts: Iterable[str]) -> str:
+    return f"| {' | '.join(texts)} |"
 
 
-def _folds(comparison: Comparison, texts: Texts) -> list[str]:
-    found: list[str] = []
-    remarks = [*(problem.text for problem in comparison.problems), *comparison.notes]
-    if remarks:
-        found += _fold(f"Remarks ({len(remarks)})", [f"- {_short(one)}" for one in remarks])
-    if lost := worst(comparison.rows, _SHOWN):
-        items = [item for one in lost for item in _lost(*one, texts)]
-        found += _fold("Prompts that lost most", items)
+def _sections(comparison: Comparison, responses: ResponsePairs) -> list[str]:
+    """The folded sections: notes, largest losses, method."""
+    lines: list[str] = []
+    notes = [*(problem.text for problem in comparison.problems), *comparison.notes]
+    if notes:
+        lines += _section(f"Notes ({len(notes)})", [f"- {_short(note)}" for note in notes])
+    if losses := largest_losses(comparison.rows, _SHOWN_LOSSES):
+        items = [item for loss in losses for item in _loss(*loss, responses)]
+        lines += _section("Prompts with the largest losses", items)
     if comparison.rows:
-        said = [f"- {_short(one)}" for one in explained(comparison)]
-        found += _fold("How it was judged", said)
-    return found
+        method = [f"- {_short(line)}" for line in method_lines(comparison)]
+        lines += _section("How the rows were tested", method)
+    return lines
 
 
-def _fold(title: str, items: list[str]) -> list[str]:
-    """A fold of what fits."""
-    room, kept = _FOLDS, []
+def _section(title: str, items: list[str]) -> list[str]:
+    """A folded section with as many items as fit."""
+    room, kept = _SECTION_LIMIT, []
     for item in items:
         room -= _size([item])
         if room < 0:
@@ -105,10 +126,10 @@ def _fold(title: str, items: list[str]) -> list[str]:
     return [f"<details><summary>{title}</summary>", "", *kept, "", "</details>"]
 
 
-def _lost(row: Row, prompt: WorstPrompt, texts: Texts) -> list[str]:
-    lines = [f"- {_short(said_loss(row, prompt))}"]
-    if both := texts.get((row.task, prompt.id)):
-        for side, text in zip(("base", "new"), both, strict=True):
-            cut = text if len(text) <= _CUT else f"{text[:_CUT]}…"
-            lines.append(f"  - {side}: {escape_md(cut) or 'nothing'}")
+def _loss(row: ComparedRow, prompt: WorstPrompt, responses: ResponsePairs) -> list[str]:
+    lines = [f"- {_short(loss_line(row, prompt))}"]
+    if pair := responses.get((row.task, prompt.id)):
+        for run, text in zip(("base", "new"), pair, strict=True):
+            cut = text if len(text) <= _RESPONSE_LENGTH else f"{text[:_RESPONSE_LENGTH]}…"
+            lines.append(f"  - {run}: {escape_md(cut) or '(empty)'}")
     return lines

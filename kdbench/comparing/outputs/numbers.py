@@ -1,15 +1,15 @@
-"""A comparison as JSON: every number, a line for each row."""
+"""A comparison as JSON: every number, by row."""
 
 from dataclasses import asdict
 from typing import Any
 
 from kdbench.comparing.model import Comparison
-from kdbench.comparing.tolerance import said_tolerances
+from kdbench.comparing.tolerance import format_tolerances
 from kdbench.system.files import SCHEMA
 
 
 def numbers(comparison: Comparison) -> dict[str, Any]:
-    """JSON-ready; rows by `task:metric`."""
+    """The comparison as JSON-ready values, with rows by `task:metric`."""
     decision = comparison.decision
     return {
         "schema": SCHEMA,
@@ -25,5 +25,5 @@ def numbers(comparison: Comparison) -> dict[str, Any]:
         "notes": list(comparison.notes),
         "rules": asdict(comparison.rules),
         "method": asdict(comparison.method),
-        "tolerance": said_tolerances(comparison.tolerances),
+        "tolerance": format_tolerances(comparison.tolerances),
     }

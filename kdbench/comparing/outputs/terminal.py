@@ -1,15 +1,19 @@
-"""A comparison on the terminal."""
+"""A comparison as text for the terminal."""
 
-from rich.cells import cell_len
 from rich.text import Text
 
 from kdbench.comparing.model import Comparison
-from kdbench.comparing.outputs.words import cells, explained, header, said_loss, worst
+from kdbench.comparing.outputs.phrases import (
+    cells,
+    header,
+    largest_losses,
+    loss_line,
+    method_lines,
+)
 from kdbench.comparing.verdict import Verdict
-from kdbench.text import printable
+from kdbench.text import aligned, printable
 
-_LEFT = 2  # columns of words at the left
-_SHOWN = 3  # worst prompts
+_SHOWN_LOSSES = 3
 STYLES: dict[Verdict, str] = {
     "regressed": "bold red",
     "worse": "yellow",
@@ -20,13 +24,15 @@ STYLES: dict[Verdict, str] = {
 
 
 def terminal(comparison: Comparison) -> str:
-    """Plain text; ends with a newline."""
+    """Plain text that ends with a newline."""
     lines = [f"{comparison.new} against {comparison.base}"]
     if comparison.rows:
-        lines += ["", *_aligned([header(comparison), *map(cells, comparison.rows)]), ""]
-        lines += explained(comparison)
-    if lost := worst(comparison.rows, _SHOWN):
-        lines.append("lost most: " + "; ".join(said_loss(*one) for one in lost))
+        titles = header(comparison)
+        left = (titles.index("task"), titles.index("metric"), titles.index("verdict"))
+        table = aligned([titles, *map(cells, comparison.rows)], left)
+        lines += ["", *(f"  {line}" for line in table), "", *method_lines(comparison)]
+    if losses := largest_losses(comparison.rows, _SHOWN_LOSSES):
+        lines.append("largest losses: " + "; ".join(loss_line(*loss) for loss in losses))
     lines += [f"note: {note}" for note in comparison.notes]
     lines += [f"problem: {problem.text}" for problem in comparison.problems]
     lines.append(str(comparison.decision))
@@ -34,23 +40,10 @@ def terminal(comparison: Comparison) -> str:
 
 
 def coloured(comparison: Comparison) -> Text:
-    """The same with its verdicts coloured."""
+    """The same text with coloured verdicts."""
     text = Text(terminal(comparison))
-    for word, style in STYLES.items():
-        text.highlight_regex(rf"(?<=  ){word}(?=\n)", style)
+    for verdict, style in STYLES.items():
+        text.highlight_regex(rf"(?<=  ){verdict}(?=\n)", style)
     text.highlight_regex(r"(?m)^PASS(?=:)", "bold green")
     text.highlight_regex(r"(?m)^(FAIL|NO VERDICT)(?=:)", "bold red")
     return text
-
-
-def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
-    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        padded = []
-        for place, (word, width) in enumerate(zip(row, widths, strict=True)):
-            space = " " * (width - cell_len(word))
-            left = place < _LEFT or place == len(row) - 1
-            padded.append(word + space if left else space + word)
-        lines.append("  " + "  ".join(padded).rstrip())
-    return lines

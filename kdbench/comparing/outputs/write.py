@@ -1,64 +1,70 @@
-"""The files of a comparison, as settings ask for them."""
+"""Writing the output files that the settings request."""
 
 from collections.abc import Iterator
 
-from kdbench.comparing.model import Comparison, Method
+from kdbench.comparing.model import Comparison, RowTestMethod
 from kdbench.comparing.outputs.junit import junit
 from kdbench.comparing.outputs.markdown import markdown
 from kdbench.comparing.outputs.numbers import numbers
-from kdbench.comparing.outputs.words import worst
+from kdbench.comparing.outputs.phrases import largest_losses
+from kdbench.comparing.scores import ComparedRun
 from kdbench.comparing.settings import GateSettings
-from kdbench.comparing.sides import Side
 from kdbench.comparing.verdict import Problem
 from kdbench.system.files import put_text, write_json
 
-_TEXTS = 5  # worst prompts whose responses are shown
+_LOSSES_WITH_RESPONSES = 5
 
 
 def write_outputs(
-    settings: GateSettings, comparison: Comparison, name: str, sides: tuple[Side, ...] = ()
+    settings: GateSettings,
+    comparison: Comparison,
+    gate: str,
+    runs: tuple[ComparedRun, ComparedRun] | None = None,
 ) -> None:
-    """Write the files that were asked for.
+    """Write the requested files.
 
     Args:
-        settings: say which.
-        comparison: what to say.
-        name: of the gate, for the comment's marker.
-        sides: base and new run, whose texts a comment shows where there are samples.
+        settings: Paths of the files.
+        comparison: Comparison to write.
+        gate: Name of the gate, for the marker of the comment.
+        runs: Base and new run, for the responses that a comment shows if there are samples.
     """
     if settings.markdown is not None:
-        texts = dict(_texts(comparison, *sides)) if len(sides) == 2 else {}
-        put_text(settings.markdown, markdown(comparison, name, texts))
+        responses = dict(_responses(comparison, *runs)) if runs else {}
+        put_text(settings.markdown, markdown(comparison, gate, responses))
     if settings.junit is not None:
         put_text(settings.junit, junit(comparison))
-    if settings.json is not None:
-        write_json(settings.json, numbers(comparison))
+    if settings.json_file is not None:
+        write_json(settings.json_file, numbers(comparison))
 
 
 def write_refusal(
-    settings: GateSettings, base: str, new: str, problem: Problem, name: str
+    settings: GateSettings, base: str, new: str, problem: Problem, gate: str
 ) -> Comparison:
-    """Write the files of a comparison that did not come about, so that CI has them too.
+    """Write the requested files of a comparison that could not be made, so that CI has them.
 
     Args:
-        settings: say which files.
-        base: what was to be compared with.
-        new: what was to be judged.
-        problem: why not.
-        name: of the gate.
+        settings: Paths of the files.
+        base: Title of the base.
+        new: Title of the run to judge.
+        problem: Reason why the comparison could not be made.
+        gate: Name of the gate.
+
+    Returns:
+        A comparison without rows.
     """
-    nothing = Comparison(base, new, (), (problem,), (), settings.rules, Method(), {})
-    write_outputs(settings, nothing, name)
-    return nothing
+    empty = Comparison(base, new, (), (problem,), (), settings.rules, RowTestMethod(), {})
+    write_outputs(settings, empty, gate)
+    return empty
 
 
-def _texts(
-    comparison: Comparison, base: Side, new: Side
+def _responses(
+    comparison: Comparison, base: ComparedRun, new: ComparedRun
 ) -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
-    lost = worst(comparison.rows, _TEXTS)
-    for task in dict.fromkeys(row.task for row, _ in lost):
-        old, now = base.texts(task), new.texts(task)
-        for row, prompt in lost:
+    losses = largest_losses(comparison.rows, _LOSSES_WITH_RESPONSES)
+    for task in dict.fromkeys(row.task for row, _ in losses):
+        old, now = base.responses(task), new.responses(task)
+        for row, prompt in losses:
             if row.task == task and (prompt.id in old or prompt.id in now):
-                both = old.get(prompt.id, "not kept"), now.get(prompt.id, "not kept")
-                yield (task, prompt.id), both
+                pair = old.get(prompt.id, "(not stored)"), now.get(prompt.id, "(not stored)")
+                yield (task, prompt.id), pair
