@@ -1,13 +1,12 @@
 """Toy instruction data: a closed world of people and lists, written in the `data=DIR` layout.
 
-Dolly is the set the toy models learn from. The four other sets are for evaluation only and keep
-the shift of the real benchmarks: other wordings, longer answers, task definitions, compositions.
+The toy models train on Dolly. The four other sets are for evaluation only and differ from Dolly as
+the real benchmarks do: in wording, length of answers, task definitions and composed tasks.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import random
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +14,8 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from kdbench.system.files import put_text
 
 PREAMBLE = (
     "Below is an instruction that describes a task. "
@@ -30,7 +31,7 @@ RESPONSE_HEADER = "\n\n### Response:\n"
 
 @dataclass(frozen=True)
 class Person:
-    """An inhabitant of the toy world; the facts are the same for every seed."""
+    """A person of the toy world; the facts do not depend on the seed."""
 
     name: str
     age: int
@@ -74,8 +75,8 @@ FACTS: dict[str, str] = {
 }
 DESCRIPTION = "{name} is a {job} of {city}, has a {pet} and likes {colour}."
 STORY = "One day {name} met a {animal} in {city}. They were happy."
-# The parts of a long answer: a text and the place of its person in the scene.
-TOLD: dict[str, tuple[tuple[str, int], ...]] = {
+# The sentences of a long answer, each with the index of its person in the scene.
+LONG_ANSWERS: dict[str, tuple[tuple[str, int], ...]] = {
     "describe": ((DESCRIPTION, 0),),
     "describe-two": ((DESCRIPTION, 0), (DESCRIPTION, 1)),
     "describe-three": ((DESCRIPTION, 0), (DESCRIPTION, 1), (DESCRIPTION, 2)),
@@ -90,7 +91,7 @@ LIST_OPERATIONS: dict[str, Callable[[list[str]], list[str]]] = {
     "first": lambda items: items[:1],
     "last": lambda items: items[-1:],
 }
-# A wording is "instruction" or "instruction|input"; the braces are filled from a scene.
+# A wording is "instruction" or "instruction|input", with fields of a scene in braces.
 Wordings = Mapping[str, Sequence[str]]
 
 PLAIN: Wordings = {
@@ -114,7 +115,7 @@ PLAIN: Wordings = {
     "count": ("Count the list.|{items}", "Give the number of items in the list.|{items}"),
     "keep": ("Name the {group} of the list.|{items}", "Give only the {group}.|{items}"),
 }
-# The opening moves everything after it, so that no model can rely on fixed positions.
+# The opening shifts everything after it, so that no model can rely on fixed positions.
 DOLLY: Wordings = {
     kind: (*wordings, *(f"Here is a task. {wording}" for wording in wordings))
     for kind, wordings in PLAIN.items()
@@ -170,8 +171,15 @@ SHIFTED: dict[str, Wordings] = {
 
 
 @dataclass(frozen=True)
-class Example:
-    """One instruction with its references, the canonical one first."""
+class ToyRow:
+    """An instruction and its references, the full sentence first.
+
+    Attributes:
+        kind: Kind of task: `city`, `sort`, `reverse-first`.
+        instruction: Text of the instruction.
+        input: Text of the input, or empty.
+        references: Accepted answers.
+    """
 
     kind: str
     instruction: str
@@ -180,7 +188,7 @@ class Example:
 
 
 def alpaca_prompt(instruction: str, input: str) -> str:
-    """Return the Alpaca prompt of one row; an empty `input` selects the short form."""
+    """Format a row as an Alpaca prompt; an empty `input` selects the short form."""
     if not input:
         return f"{PREAMBLE}{instruction}{RESPONSE_HEADER}"
     return f"{PREAMBLE_WITH_INPUT}{instruction}{INPUT_HEADER}{input}{RESPONSE_HEADER}"
@@ -195,7 +203,7 @@ def _draw_items(rng: random.Random, kind: str, group: str) -> list[str]:
 
 
 def _references(kind: str, people: list[Person], scene: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the accepted answers of a scene, the full sentence first."""
+    """The accepted answers of a scene, the full sentence first."""
     if kind in FACTS:
         return (FACTS[kind].format(**scene), str(scene[kind]))
     if kind == "sum":
@@ -204,9 +212,12 @@ def _references(kind: str, people: list[Person], scene: Mapping[str, Any]) -> tu
     if kind == "older":
         younger, older = sorted(people[:2], key=lambda person: person.age)
         return (f"{older.name} is older than {younger.name}.", older.name)
-    if kind in TOLD:
-        told = [text.format(**{**scene, **vars(people[place])}) for text, place in TOLD[kind]]
-        return (" ".join(told),)
+    if kind in LONG_ANSWERS:
+        sentences = [
+            sentence.format(**{**scene, **vars(people[index])})
+            for sentence, index in LONG_ANSWERS[kind]
+        ]
+        return (" ".join(sentences),)
     return _list_references(kind, scene["list"], scene["group"])
 
 
@@ -220,8 +231,14 @@ def _list_references(kind: str, items: list[str], group: str) -> tuple[str, ...]
     return (" ".join(items),)
 
 
-def draw_example(rng: random.Random, wordings: Wordings, list_weight: int = 1) -> Example:
-    """Draw a kind, a wording and a scene; kinds about lists weigh `list_weight`, others one."""
+def draw_example(rng: random.Random, wordings: Wordings, list_weight: int = 1) -> ToyRow:
+    """Draw a kind of task, a wording and a scene.
+
+    Args:
+        rng: Source of randomness.
+        wordings: Wordings to draw from, by kind.
+        list_weight: Weight of kinds about lists; the others have weight 1.
+    """
     weights = [list_weight if "{items}" in wordings[kind][0] else 1 for kind in wordings]
     (kind,) = rng.choices(list(wordings), weights)
     people = rng.sample(PEOPLE, 3)
@@ -238,53 +255,55 @@ def draw_example(rng: random.Random, wordings: Wordings, list_weight: int = 1) -
         "items": " ".join(items),
     }
     instruction, _, context = rng.choice(wordings[kind]).format(**scene).partition("|")
-    return Example(kind, instruction, context, _references(kind, people, scene))
+    return ToyRow(kind, instruction, context, _references(kind, people, scene))
 
 
 def split_of(instruction: str, context: str) -> str:
-    """Return the Dolly split that alone may hold this pair: "train", "valid" or "test".
+    """The only Dolly split that may hold this pair: "train", "valid" or "test".
 
-    A fixed rule, not a draw, keeps the splits disjoint whatever their sizes and seeds are.
+    The rule is fixed, not random, so the splits are disjoint for all sizes and seeds.
     """
     bucket = zlib.crc32(f"{instruction}|{context}".encode()) % 20
     return "test" if bucket < 3 else "valid" if bucket < 5 else "train"
 
 
-def _examples(rng: random.Random, wordings: Wordings, split: str = "") -> Iterator[Example]:
-    """Yield examples without end; only training rows repeat, with more lists, the hard part."""
+def _rows(rng: random.Random, wordings: Wordings, split: str = "") -> Iterator[ToyRow]:
+    """Yield rows without end.
+
+    Only training rows may repeat, and more of them are about lists, which are hard to learn.
+    """
     seen: set[tuple[str, str]] = set()
     while True:
-        example = draw_example(rng, wordings, list_weight=2 if split == "train" else 1)
-        pair = (example.instruction, example.input)
+        row = draw_example(rng, wordings, list_weight=2 if split == "train" else 1)
+        pair = (row.instruction, row.input)
         if pair in seen or split not in ("", split_of(*pair)):
             continue
         if split != "train":
             seen.add(pair)
-        yield example
+        yield row
 
 
-def _row(identity: str, folder: str, example: Example) -> dict[str, Any]:
-    references = example.references if folder == "super_natural" else example.references[:1]
-    texts = {"id": identity, "instruction": example.instruction, "input": example.input}
-    label = {"dolly": {"category": example.kind}, "super_natural": {"task": example.kind}}
+def _record(identity: str, folder: str, row: ToyRow) -> dict[str, Any]:
+    references = row.references if folder == "super_natural" else row.references[:1]
+    texts = {"id": identity, "instruction": row.instruction, "input": row.input}
+    label = {"dolly": {"category": row.kind}, "super_natural": {"task": row.kind}}
     return {**texts, "output": list(references), **label.get(folder, {})}
-
-
-def _write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    partial.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(partial, path)
 
 
 def write_corpus(
     directory: Path, seed: int = 0, train: int = 6000, valid: int = 200, test: int = 100
 ) -> None:
-    """Write every set of the toy corpus under `directory`; sizes are rows per file.
+    """Write all sets of the toy corpus; the same arguments give the same bytes.
 
-    The same arguments give the same bytes. Raises ValueError when a size is negative, or above
-    1000 for the evaluation files, which hold no row twice.
+    Args:
+        directory: Folder of the sets.
+        seed: Seed of the rows.
+        train: Number of rows of Dolly's training split.
+        valid: Number of rows of Dolly's validation split.
+        test: Number of rows of each test file.
+
+    Raises:
+        ValueError: a size is negative, or above 1000 for an evaluation file, whose rows differ.
     """
     if min(train, valid, test) < 0 or max(valid, test) > 1000:
         raise ValueError(f"impossible sizes: {train=}, {valid=}, {test=}")
@@ -293,6 +312,10 @@ def write_corpus(
     files += [(folder, "test", wordings, test) for folder, wordings in SHIFTED.items()]
     for folder, split, wordings, size in files:
         rng = random.Random(f"kdbench-toy-{seed}-{folder}-{split}")
-        examples = islice(_examples(rng, wordings, split if folder == "dolly" else ""), size)
-        rows = [_row(f"toy-{folder}-{split}-{n:04d}", folder, x) for n, x in enumerate(examples)]
-        _write_lines(directory / folder / f"{split}.jsonl", rows)
+        rows = islice(_rows(rng, wordings, split if folder == "dolly" else ""), size)
+        records = [
+            _record(f"toy-{folder}-{split}-{number:04d}", folder, row)
+            for number, row in enumerate(rows)
+        ]
+        lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in records]
+        put_text(directory / folder / f"{split}.jsonl", "".join(lines))
