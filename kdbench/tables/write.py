@@ -36,7 +36,7 @@ def whole_file(out: Path, form: str, text: str, name: str = TABLE) -> str:
         out: File of the table.
         form: Form of the table.
         text: The table.
-        name: Name of its block, which stands in the markers.
+        name: Name of its block, as in the markers.
 
     Raises:
         InputError: a Markdown file does not have exactly two markers of the block.
