@@ -23,7 +23,8 @@ from statistics import median
 
 from benchmarks.report import Outcome, Row, target
 from benchmarks.startup import kdbench_command
-from kdbench.toy.corpus import DOLLY, draw_example
+from kdbench.toy.content import DOLLY
+from kdbench.toy.corpus import draw_example
 
 SIZES = (100, 1_000, 10_000)
 SEEDS = (10, 20, 30, 40, 50)

@@ -1,1 +1,1 @@
-"""`kdbench fill`: a table's specification becomes a graph of work, and the graph a filled table."""
+"""`kdbench fill`: the specification of a table becomes a graph of work, then a filled table."""

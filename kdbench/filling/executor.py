@@ -1,4 +1,4 @@
-"""Where nodes are done: an interface, and this machine."""
+"""Where nodes run: an interface, and its implementation for this machine."""
 
 import os
 from abc import ABC, abstractmethod
@@ -6,50 +6,58 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from multiprocessing import get_context
 from pathlib import Path
 
-from kdbench.filling.graph import Node
-from kdbench.filling.work import Done, do
+from kdbench.filling.nodes import Node
+from kdbench.filling.work import NodeResult, do
 from kdbench.system.processes import Starter, end_with, this_process
 
 
 class Executor(ABC):
-    """Does nodes. A cluster's would submit jobs; whatever they see is on a shared disk.
+    """Runs nodes. One for a cluster would submit jobs, whose files are on a shared disk.
 
     Attributes:
-        slots: nodes that it does at once.
+        slots: Number of nodes that it runs in parallel.
     """
 
     slots: int
 
     @abstractmethod
     def submit(self, node: Node) -> None:
-        """Begin a node; all that it needs is done."""
+        """Start a node whose needs are done."""
 
     @abstractmethod
-    def finished(self, timeout: float) -> list[Done]:
-        """The nodes that have ended since the last call; waits for one, at most so many seconds."""
+    def finished(self, timeout: float) -> list[NodeResult]:
+        """Wait for a node to end.
+
+        Args:
+            timeout: Seconds to wait at most.
+
+        Returns:
+            The results of the nodes that have ended since the last call.
+        """
 
     @abstractmethod
     def close(self) -> None:
-        """No more nodes; what still runs is stopped."""
+        """Stop the nodes that are running."""
 
 
 class LocalExecutor(Executor):
-    """Worker processes on this machine; each imports torch once and shares the cores.
+    """Runs nodes in worker processes on this machine, which share its cores.
 
-    Each worker has a pool of its own: one that is killed, perhaps for memory, fails its own node.
+    Each worker has its own pool, so a worker that is killed, say for its memory, fails only its own
+    node. A worker imports torch once.
 
     Args:
-        workers: nodes side by side.
-        models: the folder of checkpoints and logs.
+        workers: Number of nodes to run in parallel.
+        models: Folder of checkpoints and logs.
     """
 
     def __init__(self, workers: int, models: Path):
         self.slots, self._models = workers, models
-        self._running: dict[Future[Done], tuple[Node, ProcessPoolExecutor]] = {}
+        self._running: dict[Future[NodeResult], tuple[Node, ProcessPoolExecutor]] = {}
         self._idle: list[ProcessPoolExecutor] = []
 
     def submit(self, node: Node) -> None:
-        """Begin a node."""
+        """Start a node in an idle worker, or in a new one."""
         pool = self._idle.pop() if self._idle else self._new_pool()
         self._running[pool.submit(do, node, self._models)] = node, pool
 
@@ -59,22 +67,22 @@ class LocalExecutor(Executor):
             1, get_context("spawn"), _begin_worker, (this_process(), threads)
         )
 
-    def finished(self, timeout: float) -> list[Done]:
-        """The nodes that have ended; a worker that died has failed its node."""
-        done, _ = wait(self._running, timeout, FIRST_COMPLETED)
-        dead = {one for one, (_, pool) in self._running.items() if not _is_alive(pool)}
-        return [self._outcome(future) for future in done | dead]
+    def finished(self, timeout: float) -> list[NodeResult]:
+        """Wait for a node to end; the node of a worker that died has failed."""
+        ended, _ = wait(self._running, timeout, FIRST_COMPLETED)
+        died = {future for future, (_, pool) in self._running.items() if not _is_alive(pool)}
+        return [self._result(future) for future in ended | died]
 
-    def _outcome(self, future: "Future[Done]") -> Done:
+    def _result(self, future: "Future[NodeResult]") -> NodeResult:
         node, pool = self._running.pop(future)
         if future.done() and future.exception() is None:
             self._idle.append(pool)
             return future.result()
         pool.shutdown(wait=False, cancel_futures=True)
-        return Done(node.key, "its process died, perhaps for want of memory", 0.0, True)
+        return NodeResult(node.key, "its process died, possibly out of memory")
 
     def close(self) -> None:
-        """Stop the workers."""
+        """Stop all workers."""
         for _, pool in self._running.values():
             for process in (pool._processes or {}).values():
                 process.terminate()
@@ -88,7 +96,7 @@ def _is_alive(pool: ProcessPoolExecutor) -> bool:
 
 
 def _cores() -> int:
-    """That this process may use, less if OMP_NUM_THREADS says so."""
+    """Number of cores that this process may use, at most OMP_NUM_THREADS."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     return min(cores, int(os.environ.get("OMP_NUM_THREADS") or cores))

@@ -1,19 +1,23 @@
-"""Fill a table: do what is missing of its graph, then draw it."""
+"""Do the missing nodes of a graph."""
 
 from kdbench.filling.executor import Executor
 from kdbench.filling.graph import Graph
+from kdbench.filling.progress import ProgressView
 from kdbench.filling.state import State, state_of
-from kdbench.filling.view import View
 
-_SECONDS_BETWEEN_LOOKS = 0.5
+_SECONDS_BETWEEN_UPDATES = 0.5
 
 
-def work_through(graph: Graph, executor: Executor, view: View) -> State:
-    """Do what is missing; a node that fails holds up those alone that need it."""
+def do_missing(graph: Graph, executor: Executor, view: ProgressView) -> State:
+    """Do the missing nodes; a node that fails blocks only the nodes that need it.
+
+    Returns:
+        The final state: every wanted node is done, failed or blocked.
+    """
     state = state_of(graph)
     try:
         while True:
-            for node in state.ready(graph.nodes):
+            for node in state.ready(graph):
                 if len(state.running) >= executor.slots:
                     break
                 state.running.add(node.key)
@@ -21,11 +25,11 @@ def work_through(graph: Graph, executor: Executor, view: View) -> State:
             view.show(state)
             if not state.running:
                 return state
-            for done in executor.finished(_SECONDS_BETWEEN_LOOKS):
-                state.running.discard(done.node)
-                if done.error is None:
-                    state.done.add(done.node)
+            for result in executor.finished(_SECONDS_BETWEEN_UPDATES):
+                state.running.discard(result.key)
+                if result.error is None:
+                    state.done.add(result.key)
                 else:
-                    state.failed[done.node] = done.error
+                    state.failed[result.key] = result.error
     finally:
         executor.close()

@@ -1,79 +1,53 @@
 """The graph of a table: teacher → shared initial student → each method → each row's evaluation.
 
-A node's fingerprint covers all that goes into it: its settings, what they stand on, versions. Its
-place carries the fingerprint, so a changed node is another place, and what is there is whole.
+A node's fingerprint covers everything that decides its outcome: its settings, the nodes it builds
+on, data and versions. The fingerprint is part of the node's place, so a changed node has a new
+place, and whatever exists at a place is complete.
 """
 
-import hashlib
-import json
 import re
-from collections.abc import Mapping, Set
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import BaseModel
+from typing import Any, TypeAlias
 
 from kdbench.checkpoint import find_checkpoint, is_hub_name
 from kdbench.config import EvalSettings, build
 from kdbench.distillation.ingredients import NO_PART
-from kdbench.distillation.recipe import Recipe, make_recipe
-from kdbench.errors import InputError
+from kdbench.distillation.recipe import make_recipe
+from kdbench.errors import InputError, nearest
+from kdbench.filling.fingerprints import digest, file_hashes, non_defaults
+from kdbench.filling.nodes import CheckpointNode, EvaluateNode, Node, TrainNode
 from kdbench.filling.spec import Entry, TableSpec
 from kdbench.metrics import compares_with_teacher, make_metrics, make_teacher_metrics
 from kdbench.task import task_definition
 
 TEACHER, STUDENT = "Teacher", "Student"
 DIGITS = 8  # of a fingerprint in a path
-# A key that a later version adds changes nothing that was made without it; a default that changes
-# does: then this number is raised.
-_DEFAULTS = 1
-MARKS = "filled"  # folder beside the results: which evaluation stands where, by fingerprint
+MARKS = "filled"  # folder of the evaluations' marks, below the results
 
-# How or where an evaluation runs is no part of its numbers.
+# These keys say how or where an evaluation runs, which does not affect its numbers.
 _NO_PART_OF_EVALUATION = {
     *("model", "teacher", "undistilled", "data", "results", "name", "method", "setting"),
     *("teacher_name", "undistilled_name"),
     *("device", "batch_size", "shard", "teacher_cache", "cache_top_k"),
 }
-# What the table itself says.
-_OWN = {"teacher", "out", "data", "label", "setting", "model", "undistilled", "results", "name"}
+# These keys follow from the table, so `train:` and `evaluate:` cannot hold them.
+_SET_BY_TABLE = {
+    *("teacher", "out", "data", "label", "setting", "model", "undistilled", "results", "name"),
+}
 
-
-@dataclass(frozen=True)
-class Node:
-    """A piece of work.
-
-    Attributes:
-        kind: a `checkpoint` is given, `train` makes one, `evaluate` measures one.
-        label: of the row.
-        needs: keys of the nodes that must be done before.
-        fingerprint: of all that goes into it, SHA-256.
-        place: the checkpoint's folder, or the file that says that its results are there.
-        work: what to run; None for a given checkpoint.
-    """
-
-    kind: Literal["checkpoint", "train", "evaluate"]
-    label: str
-    needs: tuple[str, ...]
-    fingerprint: str
-    place: Path
-    work: Recipe | EvalSettings | None = field(default=None, repr=False)
-
-    @property
-    def key(self) -> str:
-        """Unique in the graph, and readable."""
-        return f"{self.kind} {self.label}"
+ModelNode: TypeAlias = CheckpointNode | TrainNode
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where a table's things lie.
+    """The folders of a table.
 
     Attributes:
-        models: folder of checkpoints, logs and marks.
-        results: folder of results.
-        data: folder of the data sets; None is the hub.
+        models: Folder of checkpoints, logs and recorded times.
+        results: Folder of results and marks.
+        data: Folder of the data sets; None for those of the hub.
     """
 
     models: Path
@@ -85,126 +59,157 @@ class Graph:
     """All nodes of a table, each after those that it needs.
 
     Attributes:
-        nodes: by key, in an order in which they can be done.
-        rows: the rows' models, in the table's order.
-        teacher: the teacher's model.
+        nodes: Nodes by key, in an order in which they can be done.
+        rows: Models of the table's rows, in order.
+        teacher: Model of the teacher.
+        evaluations: Evaluations by the label of their model.
 
     Args:
-        spec: the table.
-        places: where its things lie.
-        how: keys that say how to run, for training and evaluation alike: `device`.
+        spec: Specification of the table.
+        places: Folders of the table.
+        execution: Keys for trainings and evaluations that do not affect results: `device`.
 
     Raises:
-        InputError: an entry that cannot be: unknown keys, two rows of one label, no student.
+        InputError: an entry has an unknown key, the label of another one, or no student.
     """
 
-    def __init__(self, spec: TableSpec, places: Places, how: Mapping[str, Any] | None = None):
-        self.spec, self.places, self._how = spec, places, dict(how or {})
+    def __init__(self, spec: TableSpec, places: Places, execution: Mapping[str, Any] | None = None):
+        self.spec, self.places, self._execution = spec, places, dict(execution or {})
         self.setting = spec.setting or spec.title
         self.nodes: dict[str, Node] = {}
-        self._labels: set[str] = set()
-        self.teacher = self._add(self._model(spec.teacher, TEACHER, None, None))
+        self.evaluations: dict[str, EvaluateNode] = {}
+        self._models: dict[str, ModelNode] = {}
+        self.teacher = self._add_model(spec.teacher, TEACHER)
         student = None
         if spec.student is not None:
-            student = self._add(self._model(spec.student, STUDENT, self.teacher, None))
-        self.rows = [self._add(self._model(one, None, self.teacher, student)) for one in spec.rows]
+            student = self._add_model(spec.student, STUDENT, self.teacher)
+        self.rows = [self._add_model(row, None, self.teacher, student) for row in spec.rows]
         floor = self._floor()
-        self._add(self._evaluation(self.teacher, None))
-        for row in sorted(self.rows, key=lambda one: one is not floor):  # others need the floor's
-            self._add(self._evaluation(row, None if row is floor else floor))
+        self._add_evaluation(self.teacher, None)
+        for row in sorted(self.rows, key=lambda row: row is not floor):  # the floor comes first
+            self._add_evaluation(row, None if row is floor else floor)
 
-    def _add(self, node: Node) -> Node:
-        if node.key in self.nodes or (node.kind != "evaluate" and node.label in self._labels):
-            raise InputError(f"two models are called '{node.label}': give one another label:")
-        self._labels.add(node.label)
-        self.nodes[node.key] = node
+    def _add_model(
+        self,
+        entry: Entry,
+        label: str | None,
+        teacher: ModelNode | None = None,
+        student: ModelNode | None = None,
+    ) -> ModelNode:
+        node = self._model(entry, entry.label or label, teacher, student)
+        if node.label in self._models:
+            raise InputError(
+                f"two models have the label '{node.label}'; give one of them another label:"
+            )
+        self._models[node.label] = self.nodes[node.key] = node
         return node
 
-    def _floor(self) -> Node | None:
-        wanted = self.spec.undistilled
-        if wanted is None:
+    def _add_evaluation(self, model: ModelNode, floor: ModelNode | None) -> None:
+        node = self._evaluation(model, floor)
+        self.evaluations[node.label] = self.nodes[node.key] = node
+
+    def _floor(self) -> ModelNode | None:
+        """The row whose fidelity is the floor of the others'."""
+        label = self.spec.undistilled
+        if label is None:
             return None
-        for row in self.rows:
-            if row.label == wanted:
-                return row
-        raise InputError(f"undistilled: '{wanted}' is none of the rows' labels")
+        rows = {row.label: row for row in self.rows}
+        if label not in rows:
+            raise InputError(f"undistilled: no row has the label '{label}': {nearest(label, rows)}")
+        return rows[label]
 
     def _model(
-        self, entry: Entry, label: str | None, teacher: Node | None, student: Node | None
-    ) -> Node:
-        label = entry.label or label
-        if entry.checkpoint is not None:
-            if is_hub_name(entry.checkpoint):  # fetched when it is needed; its name says enough
-                name = label or entry.checkpoint.replace("/", "__")
-                return Node(
-                    "checkpoint", name, (), _digest(entry.checkpoint), Path(entry.checkpoint)
-                )
-            given = find_checkpoint(entry.checkpoint, key="checkpoint")
-            name = label or given.card.get("method") or given.name
-            return Node("checkpoint", name, (), given.sha256, given.path)
-        return self._training({**self.spec.train, **(entry.train or {})}, label, teacher, student)
+        self,
+        entry: Entry,
+        label: str | None,
+        teacher: ModelNode | None,
+        student: ModelNode | None,
+    ) -> ModelNode:
+        if entry.checkpoint is None:
+            return self._training(
+                {**self.spec.train, **(entry.train or {})}, label, teacher, student
+            )
+        if is_hub_name(entry.checkpoint):  # fetched only when needed; the name identifies it
+            label = label or entry.checkpoint.replace("/", "__")
+            return CheckpointNode(label, (), digest(entry.checkpoint), Path(entry.checkpoint))
+        checkpoint = find_checkpoint(entry.checkpoint, key="checkpoint")
+        label = label or checkpoint.card.get("method") or checkpoint.name
+        return CheckpointNode(label, (), checkpoint.sha256, checkpoint.path)
 
     def _training(
         self,
         keys: Mapping[str, Any],
         label: str | None,
-        teacher: Node | None,
-        student: Node | None,
-    ) -> Node:
-        _refuse_own(keys, "train")
-        start: str | None = keys.get("student") or (str(student.place) if student else None)
-        recipe = make_recipe({**keys, **self._given(start, teacher)})
-        label = label or recipe.settings.label or recipe.method.title
-        word = recipe.settings.student
-        shared = student if student and word == str(student.place) else None
-        looks_up = recipe.method.needs_teacher or "prune:teacher" in word
-        needs = [one for one in (teacher if looks_up else None, shared) if one is not None]
-        content = {
-            "settings": _chosen(recipe.settings, NO_PART),
-            "method": [recipe.settings.method, _chosen(recipe.method)],
-            "student": None if shared else self._content_of(word),
-            "needs": [one.fingerprint for one in needs],
-            "data": self._files(f"{recipe.settings.train_set}/[tv][ra]*.jsonl*"),
+        teacher: ModelNode | None,
+        student: ModelNode | None,
+    ) -> TrainNode:
+        _refuse_keys_of_table(keys, "train")
+        given = {
+            "data": self.places.data,
+            **self._execution,
+            "teacher": teacher and str(teacher.place),
+            "student": keys.get("student") or (student and str(student.place)),
         }
-        fingerprint = _digest(content)
+        given = {key: value for key, value in given.items() if value is not None}
+        recipe = make_recipe({**keys, **given})
+        label = label or recipe.settings.label or recipe.method.title
+        start = recipe.settings.student
+        shared = student if student and start == str(student.place) else None
+        uses_teacher = recipe.method.needs_teacher or "prune:teacher" in start
+        needs = [node for node in (teacher if uses_teacher else None, shared) if node is not None]
+        content = {
+            "settings": non_defaults(recipe.settings, NO_PART),
+            "method": [recipe.settings.method, non_defaults(recipe.method)],
+            "student": None if shared else _identity_of_student(start),
+            "needs": [node.fingerprint for node in needs],
+            "data": file_hashes(self.places.data, f"{recipe.settings.train_set}/[tv][ra]*.jsonl*"),
+        }
+        fingerprint = digest(content)
         place = self.places.models / f"{_slug(label)}-{fingerprint[:DIGITS]}"
         settings = recipe.settings.model_copy(
             update={"out": place, "label": label, "setting": self.setting}
         )
-        keys_of = tuple(one.key for one in needs)
-        return Node("train", label, keys_of, fingerprint, place, replace(recipe, settings=settings))
+        recipe = replace(recipe, settings=settings)
+        return TrainNode(label, _keys(needs), fingerprint, place, recipe)
 
-    def _content_of(self, word: str) -> str:
-        """What a student's word stands for: a checkpoint's content counts, not its place."""
-        if ":" in word or is_hub_name(word):
-            return word
-        return find_checkpoint(word, key="student").sha256
+    def _evaluation(self, model: ModelNode, floor: ModelNode | None) -> EvaluateNode:
+        teacher = None if model is self.teacher else self.teacher
+        settings = self._evaluation_settings(model, teacher, floor)
+        models = [node for node in (model, teacher, floor) if node is not None]
+        metrics = [*make_metrics(settings.metrics), *make_teacher_metrics(settings.metrics)]
+        content = {
+            "settings": non_defaults(settings, _NO_PART_OF_EVALUATION),
+            "needs": [node.fingerprint for node in models],
+            "metrics": sorted([metric.name, metric.version] for metric in metrics),
+            "tasks": [task_definition(task) for task in settings.tasks],
+            "data": file_hashes(self.places.data, "*/test.jsonl*"),
+        }
+        fingerprint = digest(content)
+        # Rows share the teacher's responses and the floor's numbers, which are made once, before.
+        shared = [self.evaluations[node.label] for node in models[1:]]
+        mark = f"{_slug(model.label)}-{fingerprint[:DIGITS]}.json"
+        place = self.places.results / MARKS / mark
+        return EvaluateNode(model.label, _keys([*models, *shared]), fingerprint, place, settings)
 
-    def _given(self, start: str | None, teacher: Node | None) -> dict[str, Any]:
-        given = {"data": self.places.data, **self._how}
-        if teacher is not None:
-            given["teacher"] = str(teacher.place)
-        if start is not None:
-            given["student"] = start
-        return {key: value for key, value in given.items() if value is not None}
-
-    def _evaluation(self, model: Node, floor: Node | None) -> Node:
+    def _evaluation_settings(
+        self, model: ModelNode, teacher: ModelNode | None, floor: ModelNode | None
+    ) -> EvalSettings:
         keys = dict(self.spec.evaluate)
-        _refuse_own(keys, "evaluate")
-        if model is self.teacher and "metrics" in keys:  # nobody is beside it
-            keys["metrics"] = [one for one in keys["metrics"] if not compares_with_teacher(one)]
-        needs = [model] if model is self.teacher else [model, self.teacher]
-        needs += [floor] if floor else []
-        settings = build(
+        _refuse_keys_of_table(keys, "evaluate")
+        if teacher is None and "metrics" in keys:
+            keys["metrics"] = [
+                metric for metric in keys["metrics"] if not compares_with_teacher(metric)
+            ]
+        return build(
             EvalSettings,
             {
                 **keys,
-                **self._how,
+                **self._execution,
                 "model": str(model.place),
-                "teacher": None if model is self.teacher else str(self.teacher.place),
-                "teacher_name": None if model is self.teacher else self.teacher.label,
-                "undistilled": str(floor.place) if floor else None,
-                "undistilled_name": floor.label if floor else None,
+                "teacher": teacher and str(teacher.place),
+                "teacher_name": teacher and teacher.label,
+                "undistilled": floor and str(floor.place),
+                "undistilled_name": floor and floor.label,
                 "tasks": self.spec.tasks,
                 "data": self.places.data,
                 "results": self.places.results,
@@ -213,46 +218,23 @@ class Graph:
                 "setting": self.setting,
             },
         )
-        measured = [*make_metrics(settings.metrics), *make_teacher_metrics(settings.metrics)]
-        content = {
-            "settings": _chosen(settings, _NO_PART_OF_EVALUATION),
-            "needs": [one.fingerprint for one in needs],
-            "metrics": sorted([one.name, one.version] for one in measured),
-            "tasks": [task_definition(task) for task in settings.tasks],
-            "data": self._files("*/test.jsonl*"),
-        }
-        fingerprint = _digest(content)
-        mark = f"{_slug(model.label)}-{fingerprint[:DIGITS]}.json"
-        before = [one.key for one in needs]
-        # Rows share the teacher's responses and the floor's numbers: these are made once, before.
-        before += [f"evaluate {one.label}" for one in needs[1:]]
-        place = self.places.results / MARKS / mark
-        return Node("evaluate", model.label, tuple(before), fingerprint, place, settings)
-
-    def _files(self, pattern: str) -> Any:
-        """Content of the data; without a folder the sets of the hub, whose names say enough."""
-        if self.places.data is None:
-            return None
-        return [
-            [str(file.relative_to(self.places.data)), hashlib.sha256(file.read_bytes()).hexdigest()]
-            for file in sorted(self.places.data.glob(pattern))
-        ]
 
 
-def _refuse_own(keys: Mapping[str, Any], where: str) -> None:
+def _keys(nodes: Sequence[Node]) -> tuple[str, ...]:
+    return tuple(node.key for node in nodes)
+
+
+def _refuse_keys_of_table(keys: Mapping[str, Any], section: str) -> None:
     for key in keys:
-        if key in _OWN:
-            raise InputError(f"{where}: '{key}' is the table's to say, not an entry's")
+        if key in _SET_BY_TABLE:
+            raise InputError(f"{section}: '{key}' is set by the table; remove it here")
 
 
-def _chosen(settings: BaseModel, no_part: Set[str] = frozenset()) -> dict[str, Any]:
-    """What differs from the defaults."""
-    chosen = settings.model_dump(mode="json", exclude=set(no_part), exclude_defaults=True)
-    return {**chosen, "defaults": _DEFAULTS}
-
-
-def _digest(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+def _identity_of_student(student: str) -> str:
+    """What identifies the checkpoint that `student=` names: its content, not its place."""
+    if ":" in student or is_hub_name(student):
+        return student
+    return find_checkpoint(student, key="student").sha256
 
 
 def _slug(label: str) -> str:

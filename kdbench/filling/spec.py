@@ -1,4 +1,4 @@
-"""A table's specification: `TABLE.yaml`, read and checked."""
+"""The specification of a table: `TABLE.yaml`, read and checked."""
 
 import re
 from collections.abc import Mapping
@@ -16,28 +16,30 @@ _LABEL = re.compile(r"[\w+(\[][\w.+()\[\] -]*")
 
 
 def _checkpoint_of(value: object) -> object:
-    """A bare word is a checkpoint."""
+    """A bare string names a checkpoint."""
     return {"checkpoint": value} if isinstance(value, str) else value
 
 
 class Entry(Settings):
-    """A model of the table: a checkpoint that is there, or one to train."""
+    """A model of the table: an existing checkpoint, or one to train."""
 
-    label: str | None = Field(None, description="of the row (default: the method's)")
-    checkpoint: str | None = Field(None, description="folder, or name on the hub")
-    train: dict[str, Any] | None = Field(None, description="keys of kdbench train")
+    label: str | None = Field(None, description="label of the row (default: the method's title)")
+    checkpoint: str | None = Field(
+        None, description="folder of a checkpoint, or its name on the hub"
+    )
+    train: dict[str, Any] | None = Field(None, description="keys of `kdbench train`")
 
     @field_validator("label")
     @classmethod
     def _folder_name(cls, value: str | None) -> str | None:
         if value is not None and not _LABEL.fullmatch(value):
-            raise ValueError("letters, digits, spaces and . _ + - ( ) [ ] only")
+            raise ValueError("use only letters, digits, spaces and . _ + - ( ) [ ]")
         return value
 
     @model_validator(mode="after")
     def _one_of_two(self) -> "Entry":
         if (self.checkpoint is None) == (self.train is None):
-            raise ValueError("either checkpoint: or train:")
+            raise ValueError("give either checkpoint: or train:")
         return self
 
 
@@ -47,77 +49,82 @@ Model = Annotated[Entry, BeforeValidator(_checkpoint_of)]
 class TableSpec(Settings):
     """`TABLE.yaml`.
 
-    `train` and `evaluate` hold keys of `kdbench train` and `kdbench eval` for all rows; a row's own
-    `train` goes first.
+    `train` and `evaluate` hold keys of `kdbench train` and `kdbench eval` for all rows; the keys of
+    a row's own `train` override them.
     """
 
-    title: str = Field(description="of the table")
-    setting: str | None = Field(None, description="group of its rows (default: the title)")
-    teacher: Model = Field(description="checkpoint:, or train: with student:")
+    title: str = Field(description="title of the table")
+    setting: str | None = Field(None, description="setting of its rows (default: the title)")
+    teacher: Model = Field(description="teacher: checkpoint:, or train: with student:")
     student: Model | None = Field(
-        None, description="what trained rows start from, unless their train has student:"
+        None, description="initial student of the trained rows, unless their train has student:"
     )
-    undistilled: str | None = Field(None, description="label of the row that is fidelity's floor")
-    rows: tuple[Model, ...] = Field((), description="in the order of the table")
-    train: dict[str, Any] = Field({}, description="keys of kdbench train, for every trained row")
-    evaluate: dict[str, Any] = Field({}, description="keys of kdbench eval, for every row")
+    undistilled: str | None = Field(
+        None, description="label of the row that is the floor of fidelity"
+    )
+    rows: tuple[Model, ...] = Field((), description="rows of the table, in order")
+    train: dict[str, Any] = Field({}, description="keys of `kdbench train` for all trained rows")
+    evaluate: dict[str, Any] = Field({}, description="keys of `kdbench eval` for all rows")
     data: Path | None = Field(None, description="folder of the data sets")
     models: Path | None = Field(None, description="folder of checkpoints (default: runs/NAME)")
     results: Path | None = Field(None, description="folder of results (default: results/NAME)")
-    tasks: Names = Field(FIVE, description="tasks by name, or paths of lm-eval YAML files")
-    columns: Names = Field((), description="of the drawn table, as for kdbench table")
-    published: Names = Field((), description="groups of published rows to show, by id")
+    tasks: Names = Field(FIVE, description="names of tasks, or paths of lm-eval YAML files")
+    columns: Names = Field((), description="columns of the table, as for `kdbench table`")
+    published: Names = Field((), description="ids of the groups of published rows to show")
 
 
 def read_spec(path: Path, changes: Mapping[str, str] | None = None) -> TableSpec:
     """Read a specification.
 
     Args:
-        path: the file.
-        changes: values that go over the file's, by dotted key: `evaluate.limit`.
+        path: The file.
+        changes: Values that override those of the file, by dotted key: `evaluate.limit`.
 
     Raises:
-        InputError: no such file, or something in it that is wrong; the line names the place.
+        InputError: the file does not exist, or a key or value in it is wrong.
     """
     values = read_yaml(path, "table")
-    for dotted, word in (changes or {}).items():
-        _change(values, dotted, word)
+    for dotted_key, text in (changes or {}).items():
+        _change(values, dotted_key, text)
     for key in values:
         if key not in TableSpec.model_fields:
             raise InputError(f"{path}: unknown key '{key}': {nearest(key, TableSpec.model_fields)}")
     try:
         return TableSpec.model_validate(values)
     except ValidationError as error:
-        place, reason = first_fault(error)
-        raise InputError(f"{path}: {place or 'the file'}: {reason}") from None
+        key, reason = first_fault(error)
+        raise InputError(f"{path}: {key or 'the file'}: {reason}") from None
 
 
-def _change(values: dict[str, Any], dotted: str, word: str) -> None:
-    """Put a value of the command line in its place; it is read as YAML is."""
-    *path, last = dotted.split(".")
-    for part in path:
-        inner = values.setdefault(part, {})
-        if not isinstance(inner, dict):
-            raise InputError(f"{dotted}={word}: '{part}' holds no keys in this table")
-        values = inner
-    values[last] = yaml.safe_load(word)
+def _change(values: dict[str, Any], dotted_key: str, text: str) -> None:
+    """Set a key to a value of the command line, which is read as YAML."""
+    *parents, last = dotted_key.split(".")
+    for parent in parents:
+        children = values.setdefault(parent, {})
+        if not isinstance(children, dict):
+            raise InputError(f"{dotted_key}={text}: '{parent}' has no keys of its own")
+        values = children
+    values[last] = yaml.safe_load(text)
 
 
 def tables() -> dict[str, Path]:
-    """The bundled specifications by name, such as `toy`."""
+    """The files of the bundled specifications, by name: `toy`."""
     folder = bundled("baselines") / "tables"
     return {file.stem: file for file in sorted(folder.glob("[!_]*.yaml"))}
 
 
-def find_spec(word: str) -> Path:
-    """The file that a word names: a path, or the name of a bundled one.
+def find_spec(table: str) -> Path:
+    """Find the file of a specification.
+
+    Args:
+        table: Name of a bundled specification, or a path.
 
     Raises:
-        InputError: there is neither.
+        InputError: it is neither.
     """
-    known = tables()
-    if word in known:
-        return known[word]
-    if Path(word).is_file():
-        return Path(word)
-    raise InputError(f"unknown table '{word}', and no such file: {nearest(word, known)}")
+    bundled_tables = tables()
+    if table in bundled_tables:
+        return bundled_tables[table]
+    if Path(table).is_file():
+        return Path(table)
+    raise InputError(f"unknown table '{table}', and no such file: {nearest(table, bundled_tables)}")

@@ -1,21 +1,24 @@
-"""How far a graph is: what is done, running, failed or still wanted."""
+"""The state of a graph: which nodes are done, running, failed, blocked or waiting."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
-from kdbench.filling.graph import Graph, Node
-from kdbench.filling.work import is_done
+from kdbench.filling.graph import Graph
+from kdbench.filling.nodes import Node
+
+Status = Literal["done", "running", "failed", "blocked", "waiting"]
 
 
 @dataclass
 class State:
-    """How far a graph is.
+    """The state of a graph; nodes are named by their keys.
 
     Attributes:
-        wanted: keys of nodes that results are waiting for, and these themselves.
-        done: keys of nodes that are there.
-        running: those that are worked on.
-        failed: what went wrong, by key.
+        wanted: Evaluations that are missing, and the missing nodes that they need.
+        done: Nodes whose outcomes exist.
+        running: Nodes that are running.
+        failed: What went wrong, by node.
     """
 
     wanted: frozenset[str] = frozenset()
@@ -23,36 +26,50 @@ class State:
     running: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
 
-    def ready(self, nodes: Mapping[str, Node]) -> Iterator[Node]:
-        """What can begin now, in order."""
-        begun = self.done | self.running | set(self.failed)
-        for node in nodes.values():
-            if node.key in self.wanted - begun and set(node.needs) <= self.done:
+    def ready(self, graph: Graph) -> Iterator[Node]:
+        """The nodes that can start now, in the order of the graph."""
+        started = self.done | self.running | set(self.failed)
+        for node in graph.nodes.values():
+            if node.key in self.wanted - started and set(node.needs) <= self.done:
                 yield node
 
-    def blocked(self, nodes: Mapping[str, Node]) -> dict[str, str]:
-        """Nodes that cannot be done, and the failed one each waits for."""
-        found = dict.fromkeys(self.failed, "")
-        for node in nodes.values():
-            cause = next((one for one in node.needs if one in found), None)
-            if node.key in self.wanted - set(found) and cause is not None:
-                found[node.key] = found[cause] or cause
-        return {key: cause for key, cause in found.items() if cause}
+    def blocked(self, graph: Graph) -> dict[str, str]:
+        """The nodes that cannot start, and for each the failed node that it needs."""
+        causes = {key: key for key in self.failed}
+        for node in graph.nodes.values():
+            cause = next((causes[key] for key in node.needs if key in causes), None)
+            if node.key in self.wanted and node.key not in causes and cause is not None:
+                causes[node.key] = cause
+        return {key: cause for key, cause in causes.items() if key not in self.failed}
+
+    def statuses(self, graph: Graph) -> dict[str, Status]:
+        """The status of each node; a node that nothing needs counts as done."""
+        blocked = self.blocked(graph)
+        return {key: self._status(key, key in blocked) for key in graph.nodes}
+
+    def _status(self, key: str, is_blocked: bool) -> Status:
+        if key in self.done or key not in self.wanted:
+            return "done"
+        if key in self.failed:
+            return "failed"
+        if key in self.running:
+            return "running"
+        return "blocked" if is_blocked else "waiting"
 
 
 def state_of(graph: Graph) -> State:
-    """What is there."""
-    done = {node.key for node in graph.nodes.values() if is_done(node)}
-    return State(_wanted(graph.nodes, done), done)
+    """The state of a graph on disk, before anything runs."""
+    done = {node.key for node in graph.nodes.values() if node.is_done()}
+    return State(_wanted(graph, done), done)
 
 
-def _wanted(nodes: Mapping[str, Node], done: set[str]) -> frozenset[str]:
-    """A checkpoint whose measurements are all there is not made again."""
-    found: set[str] = set()
-    open_ends = [node.key for node in nodes.values() if node.kind == "evaluate"]
-    while open_ends:
-        key = open_ends.pop()
-        if key not in done | found:
-            found.add(key)
-            open_ends += nodes[key].needs
-    return frozenset(found)
+def _wanted(graph: Graph, done: set[str]) -> frozenset[str]:
+    """A checkpoint is wanted only while an evaluation of it is missing."""
+    wanted: set[str] = set()
+    keys = [node.key for node in graph.evaluations.values()]
+    while keys:
+        key = keys.pop()
+        if key not in done | wanted:
+            wanted.add(key)
+            keys += graph.nodes[key].needs
+    return frozenset(wanted)

@@ -1,19 +1,18 @@
-"""`kdbench fill`: the plan, the work, the drawn table."""
+"""`kdbench fill`: read a table's file, do what is missing, draw the table."""
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kdbench.config import FillSettings, TableSettings, build
 from kdbench.errors import InputError
+from kdbench.filling.dry_run import dry_run_lines
 from kdbench.filling.executor import LocalExecutor
-from kdbench.filling.fill import work_through
+from kdbench.filling.fill import do_missing
 from kdbench.filling.graph import Graph, Places
+from kdbench.filling.logs import log_of
+from kdbench.filling.progress import ProgressView
 from kdbench.filling.spec import TableSpec, find_spec, read_spec
-from kdbench.filling.state import State, state_of
-from kdbench.filling.times import in_words, noted, seconds_of
-from kdbench.filling.view import View, last_line
-from kdbench.filling.work import log_of, read_mark
+from kdbench.filling.state import State
 from kdbench.store.runs import StoredRun, stored_runs
 from kdbench.system.files import put_text
 from kdbench.tables import build_table
@@ -23,12 +22,12 @@ from kdbench.task import data_folder
 
 @dataclass(frozen=True)
 class Filled:
-    """What `fill` returns.
+    """The outcome of `fill`.
 
     Attributes:
-        text: the plan, or the table as the terminal shows it.
-        failed: what went wrong, by key of the node.
-        table: the file that holds the table; None where nothing was drawn.
+        text: Lines of the dry run, or the table as a terminal shows it.
+        failed: What went wrong, by key of the node.
+        table: File of the table; None if nothing was drawn.
     """
 
     text: str
@@ -37,19 +36,22 @@ class Filled:
 
 
 def fill(settings: FillSettings) -> Filled:
-    """Do what is missing of a table, and draw it.
+    """Do what is missing of a table, then draw it.
+
+    Args:
+        settings: Settings of `kdbench fill`.
 
     Raises:
-        InputError: anything about the table's file, models or data that the user can mend.
+        InputError: the table's file, a model or a data set is missing or wrong.
     """
     file = find_spec(settings.table)
     spec = read_spec(file, settings.changes)
-    how = {} if settings.device is None else {"device": settings.device}
-    graph = Graph(spec, _places(settings, spec, file.stem), how)
+    execution = {} if settings.device is None else {"device": settings.device}
+    graph = Graph(spec, _places(settings, spec, file.stem), execution)
     if settings.plan:
-        return Filled("".join(f"{line}\n" for line in plan_lines(graph, settings.workers)), {})
-    with View(graph) as view:
-        state = work_through(graph, LocalExecutor(settings.workers, graph.places.models), view)
+        return Filled("".join(f"{line}\n" for line in dry_run_lines(graph, settings.workers)), {})
+    with ProgressView(graph) as view:
+        state = do_missing(graph, LocalExecutor(settings.workers, graph.places.models), view)
     return _drawn(graph, state)
 
 
@@ -64,81 +66,47 @@ def _places(settings: FillSettings, spec: TableSpec, name: str) -> Places:
     )
 
 
-def plan_lines(graph: Graph, workers: int = 1) -> Iterator[str]:
-    """Each node: whether it is there, how long it will take, what it needs."""
-    state, models = state_of(graph), graph.places.models
-    took = noted(models)
-    times = {
-        key: seconds_of(graph.nodes[key], took, last_line(log_of(graph.nodes[key], models)))
-        for key in state.wanted
+def _drawn(graph: Graph, state: State) -> Filled:
+    failures = _failure_lines(graph, state)
+    runs = _runs(graph, state)
+    if not runs:
+        return Filled(failures, state.failed)
+    spec, places = graph.spec, graph.places
+    measured = dict.fromkeys(task for run in runs for task in run.results)
+    # A task of a YAML file is named by the file, not by its path in the specification.
+    tasks = dict.fromkeys([*(task for task in spec.tasks if task in measured), *measured])
+    settings = {
+        "results": places.results,
+        "tasks": list(tasks),
+        "columns": spec.columns,
+        "rows": [run.label for run in runs],
+        "settings": ("measured", *spec.published),
+        "published": "verified" if spec.published else "none",
     }
-    unneeded = len(graph.nodes) - len(state.done | state.wanted)
-    counts = f"{len(state.done)} of {len(graph.nodes)} done, {len(times)} missing"
-    yield f"{graph.spec.title}: {counts}{f', {unneeded} unneeded' if unneeded else ''}"
-    width = max(map(len, graph.nodes))
-    for key, node in graph.nodes.items():
-        word = "missing" if key in times else "done" if key in state.done else "unneeded"
-        needs = f"needs {', '.join(node.needs)}" if node.needs else ""
-        yield f"  {word:<10}{key:<{width}}  {_time(key, times):<8}{needs}".rstrip()
-    yield from _time_in_all(times, workers)
-
-
-def _time(key: str, times: Mapping[str, float | None]) -> str:
-    seconds = times.get(key)
-    return in_words(seconds) if seconds is not None else "?" if key in times else ""
-
-
-def _time_in_all(times: Mapping[str, float | None], workers: int) -> Iterator[str]:
-    known = [seconds for seconds in times.values() if seconds is not None]
-    if not times:
-        yield "nothing to do"
-        return
-    side = f" with {workers} side by side" if workers > 1 else ""
-    if known:
-        yield f"about {in_words(sum(known) / workers)}{side}, from what nodes took here"
-    if len(known) < len(times):
-        yield f"? for {len(times) - len(known)}: nothing like it was done here for this table yet"
+    table = build_table(build(TableSettings, settings), runs)
+    file = places.results / "TABLE.md"
+    put_text(file, whole_file(file, "md", table.render("md")))
+    return Filled(f"{table}\n{failures}table written to {file}\n", state.failed, file)
 
 
 def _runs(graph: Graph, state: State) -> list[StoredRun]:
-    """The runs of the rows as they are now, in order; older ones of a row that changed are not."""
+    """The current runs of the rows, in order, without earlier runs of rows that have changed."""
     stored = {run.folder: run for run in stored_runs(graph.places.results)}
     runs = []
-    for row in (graph.teacher, *graph.rows):
-        node = graph.nodes[f"evaluate {row.label}"]
-        if node.key in state.done:
-            run = stored[read_mark(node)["run"]]
-            named = {**run.record, "method": row.label, "setting": graph.setting}
-            runs.append(replace(run, record=named))
+    for model in (graph.teacher, *graph.rows):
+        evaluation = graph.evaluations[model.label]
+        if evaluation.key in state.done:
+            run = stored[evaluation.run_folder()]
+            labels = {"method": model.label, "setting": graph.setting}
+            runs.append(replace(run, record={**run.record, **labels}))
     return runs
 
 
-def _drawn(graph: Graph, state: State) -> Filled:
-    spec, places = graph.spec, graph.places
-    lines = [
-        f"failed: {key}: {reason} (log: {log_of(graph.nodes[key], places.models)})\n"
-        for key, reason in state.failed.items()
-    ]
-    lines += [f"not begun: {key}: needs {why}\n" for key, why in state.blocked(graph.nodes).items()]
-    runs = _runs(graph, state)
-    if not runs:
-        return Filled("".join(lines), state.failed)
-    found = dict.fromkeys(task for run in runs for task in run.results)
-    tasks = [task for task in spec.tasks if task in found]  # those of files by their own names
-    table = build_table(
-        build(
-            TableSettings,
-            {
-                "results": places.results,
-                "tasks": [*tasks, *(task for task in found if task not in tasks)],
-                "columns": spec.columns,
-                "rows": [run.label for run in runs],
-                "settings": ("measured", *spec.published),
-                "published": "verified" if spec.published else "none",
-            },
-        ),
-        runs,
-    )
-    file = places.results / "TABLE.md"
-    put_text(file, whole_file(file, "md", table.render("md")))
-    return Filled(f"{table}\n{''.join(lines)}table in {file}\n", state.failed, file)
+def _failure_lines(graph: Graph, state: State) -> str:
+    lines = []
+    for key, error in state.failed.items():
+        log = log_of(graph.nodes[key], graph.places.models)
+        lines.append(f"failed: {key}: {error} (log: {log})\n")
+    for key, failed in state.blocked(graph).items():
+        lines.append(f"not started: {key}: needs {failed}, which failed\n")
+    return "".join(lines)

@@ -1,35 +1,30 @@
-"""How long nodes took here, and so how long the others will take.
+"""How long nodes took, and an estimate of how long the missing ones will take.
 
-Nothing is assumed about a machine: a node is estimated from nodes like it that were done here for
-this table, or from its own log where it is half trained.
+No speed is assumed. An estimate comes from the recorded times of similar nodes of this table, or
+from the node's own log if its training was interrupted.
 """
 
-import gzip
 import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from statistics import mean
 
-from kdbench.config import EvalSettings
-from kdbench.distillation.recipe import Recipe
-from kdbench.filling.graph import Node
-from kdbench.protocol import get_protocol
+from kdbench.filling.nodes import Node
 
-_LEFT = re.compile(r"(\d+) s left\s*$")
+_SECONDS_LEFT = re.compile(r"(\d+) s left\s*$")
 
 
 @dataclass(frozen=True)
-class Took:
-    """What a node took.
+class Timing:
+    """What a finished node took: a line of `times.jsonl`.
 
     Attributes:
-        kind: of the node.
-        what: the method that trained, or `evaluate`.
-        amount: rows that were learnt from, or responses that were measured.
-        seconds: on the wall.
+        kind: Kind of the node.
+        what: Training method, or `evaluate`.
+        amount: Examples that it trained on, or responses that it measured.
+        seconds: Wall time.
     """
 
     kind: str
@@ -38,97 +33,62 @@ class Took:
     seconds: float
 
 
-def note(models: Path, node: Node, seconds: float) -> None:
-    """Write down what a node took that was done from its beginning."""
-    amount = amount_of(node)
+def record_time(models: Path, node: Node, seconds: float) -> None:
+    """Record the time of a node that one call did from beginning to end.
+
+    Args:
+        models: Folder of checkpoints, which holds the recorded times.
+        node: The node.
+        seconds: Wall time.
+    """
+    amount = node.amount()
     if not amount:
         return
-    line = json.dumps(vars(Took(node.kind, _what(node), amount, round(seconds, 3))))
+    timing = Timing(node.kind, node.pace, amount, round(seconds, 3))
     with _file(models).open("a", encoding="utf-8") as file:
-        file.write(f"\n{line}")  # a line that a crash cut stays alone
+        file.write(f"\n{json.dumps(vars(timing))}")  # the newline first: a crash may cut a line
 
 
-def noted(models: Path) -> list[Took]:
-    """All that was written down for a table, whole lines only."""
+def recorded_times(models: Path) -> list[Timing]:
+    """The recorded times of a table, without lines that a crash cut.
+
+    Args:
+        models: Folder of checkpoints, which holds the recorded times.
+    """
     if not _file(models).exists():
         return []
     lines = _file(models).read_text(encoding="utf-8").splitlines()
-    return [Took(**json.loads(line)) for line in lines if line.endswith("}")]
+    return [Timing(**json.loads(line)) for line in lines if line.endswith("}")]
 
 
-def seconds_of(node: Node, took: Sequence[Took], log: str = "") -> float | None:
-    """How long a node will take; None if nothing like it was done here.
+def estimated_seconds(node: Node, timings: Sequence[Timing], log_line: str = "") -> float | None:
+    """Estimate how long a missing node will take.
 
     Args:
-        node: that is missing.
-        took: what others took.
-        log: the last line of its own log.
+        node: The node.
+        timings: Recorded times of the table.
+        log_line: Last line of the node's log.
+
+    Returns:
+        Seconds of wall time, or None if no similar node has been timed.
     """
-    left = _LEFT.search(log)
-    if left and is_half_trained(node):
+    left = _SECONDS_LEFT.search(log_line)
+    if left and node.is_half_done():
         return float(left[1])
-    alike = [one for one in took if one.kind == node.kind]
-    alike = [one for one in alike if one.what == _what(node)] or alike
-    amount = amount_of(node)
-    if not alike or amount is None:
+    of_kind = [timing for timing in timings if timing.kind == node.kind]
+    similar = [timing for timing in of_kind if timing.what == node.pace] or of_kind
+    amount = node.amount()
+    if not similar or amount is None:
         return None
-    return amount * mean(one.seconds / one.amount for one in alike)
+    return amount * mean(timing.seconds / timing.amount for timing in similar)
 
 
-def is_half_trained(node: Node) -> bool:
-    """Whether a training has left a state to go on from."""
-    return node.kind == "train" and node.place.with_name(f"{node.place.name}.unfinished").exists()
-
-
-def amount_of(node: Node) -> int | None:
-    """Rows to learn from, or responses to measure; None where the data are not here."""
-    work = node.work
-    if isinstance(work, Recipe):
-        return _rows(work)
-    return _responses(work) if isinstance(work, EvalSettings) else None
-
-
-def _rows(recipe: Recipe) -> int | None:
-    settings = recipe.settings
-    if settings.steps is not None:
-        return settings.steps * settings.batch_size
-    if settings.data is None:
-        return None
-    rows = _lines(settings.data / settings.train_set, "train.jsonl")
-    if rows is None:
-        return None
-    return max(1, int((settings.epochs or 1) * min(rows, settings.limit or rows)))
-
-
-def _responses(settings: EvalSettings) -> int | None:
-    if settings.data is None:
-        return None
-    seeds = get_protocol(settings.protocol, settings.protocol_overrides()).seeds
-    each = [_lines(settings.data / task, "test.jsonl") for task in settings.tasks]
-    if None in each:
-        return None
-    return len(seeds) * sum(min(n, settings.limit or n) for n in each if n is not None)
-
-
-@lru_cache
-def _lines(folder: Path, name: str) -> int | None:
-    for file, opened in ((folder / name, open), (folder / f"{name}.gz", gzip.open)):
-        if file.exists():
-            with opened(file, "rb") as lines:
-                return sum(1 for line in lines if line.strip())
-    return None
-
-
-def _what(node: Node) -> str:
-    return node.work.settings.method if isinstance(node.work, Recipe) else node.kind
+def duration(seconds: float) -> str:
+    """A rounded duration: `40 s`, `12 min`, `3.5 h`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def _file(models: Path) -> Path:
     return models / "times.jsonl"
-
-
-def in_words(seconds: float) -> str:
-    """`40 s`, `12 min`, `3.5 h`."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

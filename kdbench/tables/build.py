@@ -1,32 +1,32 @@
 """Results and published numbers become a table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from kdbench.config import TableSettings
 from kdbench.errors import InputError, nearest
 from kdbench.store.runs import StoredRun, stored_runs
-from kdbench.tables.column import Column, Direction
-from kdbench.tables.columns import chosen_columns, headline, plain_columns
+from kdbench.tables.column import Column, column_notes
+from kdbench.tables.columns import chosen_columns, full_metric_name, plain_columns
 from kdbench.tables.measured import measured_groups
-from kdbench.tables.model import Group
+from kdbench.tables.model import Cell, Group
 from kdbench.tables.published import published_columns, published_groups
-from kdbench.tables.table import Table
+from kdbench.tables.render import Table
 from kdbench.tables.ties import Ties
 
 
 def build_table(settings: TableSettings, runs: Sequence[StoredRun] | None = None) -> Table:
-    """The comparison table.
+    """Build the comparison table.
 
     Args:
-        settings: what to show.
-        runs: of these; None means all of `results=`.
+        settings: What to show.
+        runs: Runs to show; None for all runs in `results=`.
 
     Raises:
-        InputError: unreadable results or baselines, an unknown group, or nothing to show.
+        InputError: results or baselines cannot be read, a group is unknown, or the table is empty.
     """
     runs = list(stored_runs(settings.results)) if runs is None else runs
-    settings = settings.model_copy(update={"metric": headline(settings.metric, runs)})
+    settings = settings.model_copy(update={"metric": full_metric_name(settings.metric, runs)})
     chosen = bool(settings.columns)
     columns = chosen_columns(settings, runs) if chosen else plain_columns(settings, runs)
     groups = measured_groups(runs, columns, chosen, settings.rows) + _published(settings, columns)
@@ -35,7 +35,7 @@ def build_table(settings: TableSettings, runs: Sequence[StoredRun] | None = None
     if not groups:
         what = f"columns={','.join(settings.columns)}" if chosen else f"metric '{settings.metric}'"
         raise InputError(
-            f"results={settings.results}: no result with {what}, and no published row asked for"
+            f"results={settings.results}: no result with {what}, and no published row to show"
         )
     return Table(
         metric=settings.metric,
@@ -43,12 +43,12 @@ def build_table(settings: TableSettings, runs: Sequence[StoredRun] | None = None
         columns=tuple(column.title for column in columns),
         groups=tuple(_mark_best(group, columns, runs) for group in groups),
         error=settings.error,
-        meanings=tuple(column.meaning for column in columns) if chosen else (),
+        meanings=column_notes(columns) if chosen else (),
     )
 
 
 def _published(settings: TableSettings, columns: Sequence[Column]) -> list[Group]:
-    """The reported rows; of chosen columns they fill those of their metric."""
+    """The reported rows; they fill those of the chosen columns that show their metric."""
     baselines, show = settings.baselines, settings.published
     if show == "none":
         return []
@@ -62,6 +62,7 @@ def _published(settings: TableSettings, columns: Sequence[Column]) -> list[Group
 
 
 def _mark_best(group: Group, columns: Sequence[Column], runs: Sequence[StoredRun]) -> Group:
+    """Mark the best rows of each column, and those not significantly different from them."""
     rows = list(group.rows)
     by_folder = {run.folder: run for run in runs}
     ties = Ties([by_folder.get(row.source) for row in rows])
@@ -72,32 +73,38 @@ def _mark_best(group: Group, columns: Sequence[Column], runs: Sequence[StoredRun
             for index, row in enumerate(rows)
             if row.ranked and (cell := row.cells[place]) is not None
         }
-        # Which of two bounded values is the better one is not known.
-        if column.direction == "none" or any(cell.bound for cell in cells.values()):
+        best = _best(column, cells)
+        if not best:
             continue
-        sign = _sign(column.direction)
-        ranked = {i: round(sign * cell.value, cell.decimals) for i, cell in cells.items()}
-        if len(ranked) < 2:
-            continue
-        top = max(ranked, key=ranked.__getitem__)
-        equal = [index for index, value in ranked.items() if value == ranked[top]]
-        others = [index for index in ranked if index not in equal]
-        alike = ties.with_best(column, top, others) if group.measured else []
-        tested = tested or group.measured
-        for index in (*equal, *alike):
+        if group.measured:
+            others = [index for index in cells if index not in best]
+            best += ties.with_best(column, best[0], others)
+            tested = True
+        for index in best:
             marked = list(rows[index].cells)
             marked[place] = replace(cells[index], best=True)
             rows[index] = replace(rows[index], cells=tuple(marked))
     return replace(group, rows=tuple(rows), tested=tested)
 
 
-def _sign(direction: Direction) -> int:
-    return -1 if direction == "lower" else 1
+def _best(column: Column, cells: Mapping[int, Cell]) -> list[int]:
+    """The rows with the best value as printed; empty where no row can be called the best.
+
+    Args:
+        column: The column.
+        cells: Cells of the ranked rows, by row.
+    """
+    # Which of two bounded values is better is not known.
+    if column.direction == "none" or any(cell.bound for cell in cells.values()) or len(cells) < 2:
+        return []
+    printed = {index: round(cell.value, cell.decimals) for index, cell in cells.items()}
+    best = (max if column.direction == "higher" else min)(printed.values())
+    return [index for index, value in printed.items() if value == best]
 
 
-def _select(groups: Sequence[Group], wanted: Sequence[str]) -> list[Group]:
-    ids = {group.id for group in groups} | {"measured"}
-    for word in wanted:
-        if word not in ids:
-            raise InputError(f"settings={word}: {nearest(word, ids)}")
-    return [one for one in groups if one.id in wanted or ("measured" in wanted and one.measured)]
+def _select(groups: Sequence[Group], ids: Sequence[str]) -> list[Group]:
+    known = {group.id for group in groups} | {"measured"}
+    for group_id in ids:
+        if group_id not in known:
+            raise InputError(f"settings={group_id}: {nearest(group_id, known)}")
+    return [group for group in groups if group.id in ids or ("measured" in ids and group.measured)]

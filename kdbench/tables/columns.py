@@ -1,4 +1,4 @@
-"""What the columns of a table show: `columns=` words become metrics over tasks."""
+"""The columns of a table: the tasks of one metric, or those that `columns=` names."""
 
 from collections.abc import Iterable, Sequence
 from typing import cast
@@ -15,87 +15,95 @@ from kdbench.text import AVERAGE
 
 
 def plain_columns(settings: TableSettings, runs: Sequence[StoredRun]) -> tuple[Column, ...]:
-    """The tasks, and their average, of one metric."""
+    """The columns of `metric=`: its tasks, and their average."""
     metric, tasks = settings.metric, settings.tasks
     unit: str = "points"
     direction: Direction = "higher"
-    for run in runs:  # of several versions of a metric the last one read names the unit
-        known = [part for part in _metric_of(run, tasks, metric) if part.value is not None]
+    for run in runs:  # if the runs hold several versions of the metric, the last one counts
+        known = [result for result in _results(run, tasks, metric) if result.value is not None]
         if known:
             unit, direction = known[0].unit, cast(Direction, known[0].direction)
-    each = [Column(TITLES.get(t, t), metric, (t,), False, unit, direction) for t in tasks]
-    return (*each, Column(AVERAGE, metric, tasks, True, unit, direction))
+    columns = [
+        Column(TITLES.get(task, task), metric, (task,), False, unit, direction) for task in tasks
+    ]
+    return (*columns, Column(AVERAGE, metric, tasks, True, unit, direction))
 
 
-def _metric_of(run: StoredRun, tasks: Iterable[str], metric: str) -> list[MetricResult]:
+def _results(run: StoredRun, tasks: Iterable[str], metric: str) -> list[MetricResult]:
     results = [run.results[task] for task in tasks if task in run.results]
-    return [one.metrics[metric] for one in results if metric in one.metrics]
+    return [result.metrics[metric] for result in results if metric in result.metrics]
 
 
-def headline(word: str, runs: Sequence[StoredRun]) -> str:
-    """The result that `metric=` means: a bare fidelity metric is that of its headline set."""
-    known = {
-        name: one
+def full_metric_name(name: str, runs: Sequence[StoredRun]) -> str:
+    """The name of a metric in results; a bare fidelity metric means its headline position set.
+
+    Args:
+        name: Value of `metric=`: `rougeL`, `acceptance`, `acceptance@student`.
+        runs: Runs of the table.
+    """
+    return result_name(name, _metrics_of(runs)) or name
+
+
+def _metrics_of(runs: Sequence[StoredRun]) -> dict[str, MetricResult]:
+    return {
+        name: metric
         for run in runs
         for result in run.results.values()
-        for name, one in result.metrics.items()
+        for name, metric in result.metrics.items()
     }
-    return result_name(word, known) or word
 
 
 def chosen_columns(settings: TableSettings, runs: Sequence[StoredRun]) -> tuple[Column, ...]:
     """The columns that `columns=` names.
 
     Raises:
-        InputError: a word that is neither a task nor a metric.
+        InputError: a name that is neither that of a task nor that of a metric.
     """
-    words = _Words(settings, runs)
-    return tuple(words.column(word) for word in dict.fromkeys(settings.columns))
+    reader = _ColumnReader(settings, runs)
+    return tuple(reader.column(name) for name in dict.fromkeys(settings.columns))
 
 
-class _Words:
-    """The words that `columns=` can hold."""
+class _ColumnReader:
+    """Reads the names in `columns=`."""
 
     def __init__(self, settings: TableSettings, runs: Sequence[StoredRun]):
         self._settings, self._runs = settings, runs
-        results = [one for run in runs for one in run.results.values()]
-        self._tasks = {*settings.tasks, *TITLES, *(one.task for one in results)}
-        self._metrics: dict[str, MetricResult] = {}
-        for one in results:
-            self._metrics.update(one.metrics)
+        measured = {task for run in runs for task in run.results}
+        self._tasks = {*settings.tasks, *TITLES, *measured}
+        self._metrics = _metrics_of(runs)
 
-    def column(self, word: str) -> Column:
-        if word in COSTS:
-            return cost_column(word, self._runs)
-        task, colon, metric = word.partition(":")
+    def column(self, name: str) -> Column:
+        if name in COSTS:
+            return cost_column(name, self._runs)
+        task, colon, metric = name.partition(":")
         if colon and task not in self._tasks:
-            raise InputError(f"columns={word}: task '{task}': {nearest(task, self._tasks)}")
+            raise InputError(f"columns={name}: task '{task}': {nearest(task, self._tasks)}")
         if colon:
-            name = self._name(metric, word)
-            return self._make(f"{TITLES.get(task, task)} {name}", name, (task,), mean=False)
-        shown = self._settings.metric
-        if word == AVERAGE:
-            return self._make(word, self._name(shown, word), self._settings.tasks, mean=True)
-        if word in self._tasks:
-            name = self._name(shown, word)
-            return self._make(TITLES.get(word, word), name, (word,), mean=False)
-        name = self._name(word, word)
-        return self._make(name, name, self._settings.tasks, mean=True)
+            metric = self._metric(metric, name)
+            return self._make(f"{TITLES.get(task, task)} {metric}", metric, (task,), mean=False)
+        if name == AVERAGE:
+            metric = self._metric(self._settings.metric, name)
+            return self._make(name, metric, self._settings.tasks, mean=True)
+        if name in self._tasks:
+            metric = self._metric(self._settings.metric, name)
+            return self._make(TITLES.get(name, name), metric, (name,), mean=False)
+        metric = self._metric(name, name)
+        return self._make(metric, metric, self._settings.tasks, mean=True)
 
     def _make(self, name: str, metric: str, tasks: tuple[str, ...], mean: bool) -> Column:
-        unit, direction = self._kind(metric)
-        return Column(name, metric, tasks, mean, unit, direction, judged=True)
+        unit, direction = self._unit_and_direction(metric)
+        return Column(name, metric, tasks, mean, unit, direction, arrow=True)
 
-    def _name(self, metric: str, word: str) -> str:
+    def _metric(self, metric: str, column: str) -> str:
         name = result_name(metric, self._metrics)
         if name is None:
             known = {AVERAGE, *COSTS, *self._tasks, *self._metrics, *metrics.names()}
-            raise InputError(f"columns={word}: no task or metric: {nearest(metric, known)}")
+            raise InputError(f"columns={column}: not a task or metric: {nearest(metric, known)}")
         return name
 
-    def _kind(self, metric: str) -> tuple[str, Direction]:
+    def _unit_and_direction(self, metric: str) -> tuple[str, Direction]:
         if metric in self._metrics:
-            found = self._metrics[metric]
-            return found.unit, cast(Direction, found.direction)
-        kind = metrics.get(metric.partition("@")[0])
-        return kind.unit, kind.direction
+            result = self._metrics[metric]
+            return result.unit, cast(Direction, result.direction)
+        known = metrics.get(metric.partition("@")[0])
+        return known.unit, known.direction

@@ -1,8 +1,9 @@
 """Columns of cost: what the training of a row's checkpoint took, from its run card.
 
-A sample is a row of an optimiser step, whatever a method does with it. Validation is left out: how
-often it is done is no cost of a method. Seconds are of the machine that trained; `relative_cost`
-divides them by those of supervised fine-tuning in the same setting, and `sft` is 1.
+A sample is an example in the batch of an optimiser step, whatever the method does with it.
+Validation is left out, since its frequency is not a cost of the method. Seconds are those of the
+machine that trained; `relative_cost` divides them by those of supervised fine-tuning in the same
+setting, so that SFT is 1.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,32 +12,35 @@ from dataclasses import dataclass, field
 from kdbench.store.runs import StoredRun
 from kdbench.tables.column import Column
 from kdbench.tables.model import Cell
+from kdbench.tables.teachers import teacher_folders
 
 COSTS = {
-    "seconds_per_sample": ("seconds a training sample", 2),
-    "relative_cost": ("seconds a training sample over those of SFT", 2),
-    "student_tokens": ("tokens that the student generated in training", 0),
-    "teacher_tokens": ("tokens that the teacher generated for training", 0),
+    "seconds_per_sample": ("the training time per sample in seconds", 2),
+    "relative_cost": ("the training time per sample divided by that of SFT", 2),
+    "student_tokens": ("the number of tokens that the student generated in training", 0),
+    "teacher_tokens": ("the number of tokens that the teacher generated for training", 0),
 }
+"""Description and decimals of each cost."""
 
 
 @dataclass(frozen=True)
 class CostColumn(Column):
-    """A cost.
+    """A column of a cost.
 
     Attributes:
-        of_sft: seconds a sample of supervised fine-tuning, by setting.
+        sft_seconds: Seconds per sample of supervised fine-tuning, by setting.
     """
 
-    of_sft: Mapping[str | None, float] = field(default_factory=dict)
+    sft_seconds: Mapping[str | None, float] = field(default_factory=dict)
 
     @property
-    def meaning(self) -> str:
-        """What it shows, for the notes."""
-        return f"{self.name}: {COSTS[self.metric][0]}"
+    def predicates(self) -> tuple[str, str]:
+        """The predicate of the sentence that describes the column; it has no plural."""
+        predicate = f"is {COSTS[self.metric][0]}"
+        return predicate, predicate
 
     def cell(self, run: StoredRun) -> Cell | None:
-        """The run's cost; None where it is not known."""
+        """The run's cost; None if it is not known."""
         value = self._value(run)
         return None if value is None else Cell(value, decimals=COSTS[self.metric][1])
 
@@ -49,21 +53,22 @@ class CostColumn(Column):
         seconds: float = cost["seconds"] / cost["samples"]
         if self.metric == "seconds_per_sample":
             return seconds
-        base = self.of_sft.get(run.record["setting"])
-        return seconds / base if base else None
+        sft_seconds = self.sft_seconds.get(run.record["setting"])
+        return seconds / sft_seconds if sft_seconds else None
 
 
-def cost_column(word: str, runs: Sequence[StoredRun]) -> CostColumn:
+def cost_column(name: str, runs: Sequence[StoredRun]) -> CostColumn:
     """The column of a cost.
 
     Args:
-        word: one of `COSTS`.
-        runs: all of the table, among which SFT's is looked up.
+        name: One of `COSTS`.
+        runs: Runs of the table, among them that of SFT. A fine-tuned teacher is not SFT.
     """
-    of_sft = {
+    teachers = teacher_folders(runs)
+    sft_seconds = {
         run.record["setting"]: cost["seconds"] / cost["samples"]
         for run in runs
+        if run.folder not in teachers
         if (cost := run.record.get("training")) and cost["method"] == "sft" and cost["samples"]
-        if (run.method or "").lower() != "teacher"
     }
-    return CostColumn(word, word, (), False, direction="lower", judged=True, of_sft=of_sft)
+    return CostColumn(name, name, (), False, direction="lower", arrow=True, sft_seconds=sft_seconds)

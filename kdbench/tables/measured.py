@@ -3,17 +3,19 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 from kdbench.errors import InputError, nearest
-from kdbench.stats.estimates import average
-from kdbench.store.results import MetricResult, TaskResult
+from kdbench.metrics import compares_with_teacher
+from kdbench.store.results import TaskResult
 from kdbench.store.runs import StoredRun
 from kdbench.tables.column import Column
-from kdbench.tables.cost import CostColumn
-from kdbench.tables.model import Cell, Group, TableRow
-from kdbench.text import DECIMALS
+from kdbench.tables.model import Group, TableRow
+from kdbench.tables.teachers import teacher_folders
+
+GroupKey: TypeAlias = tuple[str, str, int | None]
+"""Setting, protocol and limit of a group."""
 
 
 def measured_groups(
@@ -22,124 +24,128 @@ def measured_groups(
     chosen: bool,
     order: Sequence[str] = (),
 ) -> list[Group]:
-    """Rows group by setting, protocol and limit, and only where they answer the same prompts.
+    """Group runs by setting, protocol and limit, if they also answer the same prompts.
 
     Args:
-        runs: to show; those without a number are left out.
-        columns: what to show.
-        chosen: whether the columns were named; then notes say why a cell is empty.
-        order: labels of the rows to show, in order; none means all, teachers first.
+        runs: Runs to show; a run without any number is left out.
+        columns: Columns to show.
+        chosen: Whether the columns were chosen; if so, row notes explain empty cells.
+        order: Labels of the rows to show, in order; empty for all rows, teachers first.
 
     Raises:
-        InputError: a label that no row has.
+        InputError: a label in `order` that no row has.
     """
-    groups: list[_Open] = []
+    groups: list[_GroupBuilder] = []
+    teachers = teacher_folders(runs)
     for run in runs:
-        row = _row(run, columns, chosen)
-        numbers = (part for column in columns for part in column.parts(run) if part)
-        if not any(row.cells) and all(part.value is None for part in numbers):
+        row = _row(run, columns, chosen, ranked=run.folder not in teachers)
+        results = [result for column in columns for result in column.results(run) if result]
+        if not any(row.cells) and all(result.value is None for result in results):
             continue
         record = run.record
         key = (record["setting"] or "", record["protocol"]["name"], record["limit"])
-        same = _rests_on(run, columns)
-        group = next((one for one in groups if one.takes(key, same)), None)
+        basis = _basis(run, columns)
+        group = next((group for group in groups if group.takes(key, basis)), None)
         if group is None:
-            groups.append(group := _Open(key))
-        group.same.update(same)
+            groups.append(group := _GroupBuilder(key))
+        group.basis.update(basis)
         group.rows.append(row)
-    for one in groups:
-        one.rows.sort(key=lambda row: (row.ranked, row.label))  # teachers first
+    for group in groups:
+        group.rows.sort(key=lambda row: (row.ranked, row.label))  # teachers first
     if order:
         groups = _ordered(groups, order)
-    titles = [_title(one.key) for one in groups]
+    titles = [_title(group.key) for group in groups]
     return [
         Group(
-            one.key[0] or "measured",
-            # What sets two groups of one title apart is not to be seen: other data or prompts.
-            title if titles.count(title) == 1 else f"{title}, data {_digest(one.same)}",
-            tuple(one.rows),
+            group.key[0] or "measured",
+            # Equal titles do not show that the groups have different data or prompts.
+            title if titles.count(title) == 1 else f"{title}, data {_digest(group.basis)}",
+            tuple(group.rows),
         )
-        for one, title in zip(groups, titles, strict=True)
+        for group, title in zip(groups, titles, strict=True)
     ]
 
 
-def _ordered(groups: Sequence["_Open"], order: Sequence[str]) -> list["_Open"]:
-    labels = {row.label for one in groups for row in one.rows}
+@dataclass
+class _GroupBuilder:
+    """A group to which rows can be added.
+
+    Attributes:
+        key: Setting, protocol and limit.
+        basis: What must be equal for its rows to be compared, by task and metric.
+        rows: Rows so far.
+    """
+
+    key: GroupKey
+    basis: dict[str, str] = field(default_factory=dict)
+    rows: list[TableRow] = field(default_factory=list)
+
+    def takes(self, key: GroupKey, basis: Mapping[str, str]) -> bool:
+        """Whether a row of this key and basis can be compared with the rows of the group."""
+        return self.key == key and all(
+            self.basis.get(name, value) == value for name, value in basis.items()
+        )
+
+
+def _ordered(groups: Sequence[_GroupBuilder], order: Sequence[str]) -> list[_GroupBuilder]:
+    labels = {row.label for group in groups for row in group.rows}
     for label in order:
         if label not in labels:
             raise InputError(f"rows={label}: {nearest(label, labels)}")
-    for one in groups:
-        kept = [row for row in one.rows if row.label in order]
-        one.rows = sorted(kept, key=lambda row: order.index(row.label))
-    return [one for one in groups if one.rows]
+    for group in groups:
+        shown = [row for row in group.rows if row.label in order]
+        group.rows = sorted(shown, key=lambda row: order.index(row.label))
+    return [group for group in groups if group.rows]
 
 
-@dataclass
-class _Open:
-    """A group that still takes rows; `same` is what a number rests on, by task and metric."""
-
-    key: tuple[str, str, int | None]
-    same: dict[str, str] = field(default_factory=dict)
-    rows: list[TableRow] = field(default_factory=list)
-
-    def takes(self, key: tuple[str, str, int | None], same: Mapping[str, str]) -> bool:
-        return self.key == key and all(self.same.get(t, what) == what for t, what in same.items())
-
-
-def _rests_on(run: StoredRun, columns: Sequence[Column]) -> dict[str, str]:
-    """What must be equal in two rows: of a task's metric the prompts, the version, the teacher."""
-    same = {}
-    several = len({column.metric for column in columns}) > 1
+def _basis(run: StoredRun, columns: Sequence[Column]) -> dict[str, str]:
+    """What must be equal in two rows: the prompts of a task, a metric's version, its teacher."""
+    basis = {}
+    several_metrics = len({column.metric for column in columns}) > 1
     for column in columns:
-        for task, part in zip(column.tasks, column.parts(run), strict=True):
-            if part is None:
+        for task, metric in zip(column.tasks, column.results(run), strict=True):
+            if metric is None:
                 continue
             result = run.results[task]
-            parts = [result.fingerprint, part.version, *_teacher(result, column.metric)]
-            same[task] = json.dumps(parts[:1] if several else parts, sort_keys=True)
-            if several:
-                same[f"{task}:{column.metric}"] = json.dumps(parts[1:])
-    return same
+            values = [result.fingerprint, metric.version, *_teacher(result, column.metric)]
+            if several_metrics:
+                basis[task] = json.dumps(values[:1], sort_keys=True)
+                basis[f"{task}:{column.metric}"] = json.dumps(values[1:])
+            else:
+                basis[task] = json.dumps(values, sort_keys=True)
+    return basis
 
 
 def _teacher(result: TaskResult, metric: str) -> list[str | None]:
-    """Whom a metric of fidelity compares with; nothing for another metric."""
-    if result.teacher is None:
+    """The SHA-256 of a fidelity metric's teacher; empty for another metric."""
+    if result.teacher is None or not compares_with_teacher(metric):
         return []
-    from kdbench.metrics import compares_with_teacher
-
-    return [result.teacher.get("sha256")] if compares_with_teacher(metric) else []
+    return [result.teacher.get("sha256")]
 
 
-def _title(key: tuple[str, str, int | None]) -> str:
+def _title(key: GroupKey) -> str:
     setting, protocol, limit = key
-    words = [setting] if setting else []
-    words.append(f"protocol {protocol}")
+    parts = [setting] if setting else []
+    parts.append(f"protocol {protocol}")
     if limit:
-        words.append(f"first {limit} prompts a task")
-    return ", ".join(words)
+        parts.append(f"first {limit} prompts a task")
+    return ", ".join(parts)
 
 
-def _digest(same: Mapping[str, str]) -> str:
-    return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()[:8]
+def _digest(basis: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(basis, sort_keys=True).encode()).hexdigest()[:8]
 
 
-def _row(run: StoredRun, columns: Sequence[Column], chosen: bool) -> TableRow:
-    status = run.record["status"]
-    notes = [] if status == "complete" else [f"run {status}"]
+def _row(run: StoredRun, columns: Sequence[Column], chosen: bool, ranked: bool) -> TableRow:
+    notes = [] if run.record["status"] == "complete" else ["the run is not complete"]
     if chosen:
         notes += _reasons(run, columns)
-    called = (run.method or "").lower() == "teacher"
     return TableRow(
         label=run.label,
         kind="measured",
-        # Chosen columns can be of fidelity, and nobody is more faithful than the teacher itself.
-        ranked=not (called or (chosen and run.is_own_teacher)),
+        ranked=ranked,
         source=run.folder,
-        cells=tuple(
-            column.cell(run) if isinstance(column, CostColumn) else _cell(column, column.parts(run))
-            for column in columns
-        ),
+        cells=tuple(column.cell(run) for column in columns),
         note="; ".join(notes),
         day=str(run.record.get("created") or "")[:10],
         machine=_machine(run.record.get("environment") or {}),
@@ -152,34 +158,13 @@ def _machine(environment: Mapping[str, Any]) -> str:
 
 
 def _reasons(run: StoredRun, columns: Sequence[Column]) -> list[str]:
-    """Why cells are empty, each once."""
-    found: dict[str, list[str]] = {}
+    """Why cells are empty, each reason once."""
+    names: dict[str, list[str]] = {}
     for column in columns:
-        reasons = [p.reason for p in column.parts(run) if p and p.value is None and p.reason]
-        for reason in dict.fromkeys(reasons):
-            found.setdefault(reason, []).append(column.name)
+        empty = [result for result in column.results(run) if result and result.value is None]
+        for reason in dict.fromkeys(result.reason for result in empty if result.reason):
+            names.setdefault(reason, []).append(column.name)
         if missing := [task for task in column.tasks if task not in run.results]:
-            reason = f"no result of {', '.join(missing)} (choose others with tasks=)"
-            found.setdefault(reason, []).append(column.name)
-    return [f"{', '.join(names)}: {reason}" for reason, names in found.items()]
-
-
-def _cell(column: Column, parts: Sequence[MetricResult | None]) -> Cell | None:
-    if not column.mean:
-        return _single_cell(parts[0])
-    mean = average([None if part is None else asdict(part) for part in parts])
-    if mean is None or mean.value is None:
-        return None
-    known = [part for part in parts if part is not None]
-    decimals = DECIMALS.get(known[0].unit, 2)
-    bound = next((part.bound for part in known if part.bound), None)
-    return Cell(mean.value, mean.ci_low, mean.ci_high, mean.seed_sd, mean.n, decimals, bound=bound)
-
-
-def _single_cell(part: MetricResult | None) -> Cell | None:
-    if part is None or part.value is None:
-        return None
-    decimals = DECIMALS.get(part.unit, 2)
-    return Cell(
-        part.value, part.ci_low, part.ci_high, part.seed_sd, part.n, decimals, bound=part.bound
-    )
+            reason = f"no result for {', '.join(missing)} (choose the tasks with tasks=)"
+            names.setdefault(reason, []).append(column.name)
+    return [f"{', '.join(columns)}: {reason}" for reason, columns in names.items()]

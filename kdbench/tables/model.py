@@ -1,10 +1,11 @@
-"""What a table is, whatever it is drawn as."""
+"""What a table holds, in whatever form it is drawn, and the notes below it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 _BOUNDS = {"lower": "≥", "upper": "≤"}
+_TEST = "sign-flip test paired by prompt, Holm-corrected, at the 5 % level"
 
 
 @dataclass(frozen=True)
@@ -12,15 +13,15 @@ class Cell:
     """A number in a table.
 
     Attributes:
-        value: in the metric's unit.
-        ci_low: lower end of its 95 % interval over prompts, if known.
-        ci_high: upper end.
-        sd: standard deviation over seeds, if known.
-        n: prompts behind it, if known.
-        decimals: digits to print.
-        unverified: recalled from a paper, not read again.
-        best: best of its column among the rows of its group, or not shown to differ from that.
-        bound: `lower` or `upper` where the value is a bound of the true one.
+        value: Number, in the metric's unit.
+        ci_low: Lower end of its 95 % interval over prompts, if known.
+        ci_high: Upper end of that interval.
+        sd: Standard deviation over seeds, if known.
+        n: Number of prompts, if known.
+        decimals: Decimals to print.
+        unverified: Whether it was recalled from a paper and not checked.
+        best: Whether it is the best of its column and group, or not significantly different.
+        bound: `lower` or `upper` if the value is a bound of the true one.
     """
 
     value: float
@@ -36,17 +37,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class TableRow:
-    """A method's line.
+    """A row of a table.
 
     Attributes:
-        label: the method.
-        kind: who says so: `measured` by kdbench, or `reported` by a paper or page.
-        ranked: whether it takes part in "best"; teachers and composites do not.
-        source: of a reported row: title and address; of a measured one: its run folder.
-        cells: one a column, None where there is no number.
-        note: what a reader must know.
-        day: on which a measurement began, such as `2026-11-22`.
-        machine: that it ran on.
+        label: Method, and model if its name differs.
+        kind: `measured` by kdbench, or `reported` by a paper or page.
+        ranked: Whether it can be the best; teachers and composites cannot.
+        source: Title and address of a reported row, run folder of a measured one.
+        cells: One cell for each column, None where there is no number.
+        note: Note on the row, below the table.
+        day: Day on which its measurement started: `2026-11-22`.
+        machine: Machine that measured it.
     """
 
     label: str
@@ -61,13 +62,13 @@ class TableRow:
 
 @dataclass(frozen=True)
 class Group:
-    """Rows of one setting; only these compare.
+    """Rows that may be compared with each other, and with no others.
 
     Attributes:
-        id: short, for `settings=`.
-        title: for readers.
-        rows: in order.
-        tested: measured rows were compared with the best ones.
+        id: Short name, for `settings=`.
+        title: Heading of the rows.
+        rows: Rows, in order.
+        tested: Whether the best rows were compared with the others by a test.
     """
 
     id: str
@@ -81,7 +82,7 @@ class Group:
         return any(row.kind == "measured" for row in self.rows)
 
     def prompts(self, column: int) -> str:
-        """The number of prompts behind a measured column: `500`, or `20-500` where rows differ."""
+        """The number of prompts of a measured column: `500`, or `20–500` where rows differ."""
         cells = [row.cells[column] for row in self.rows if row.kind == "measured"]
         counts = sorted({cell.n for cell in cells if cell is not None and cell.n is not None})
         return "–".join(map(str, dict.fromkeys([counts[0], counts[-1]]))) if counts else ""
@@ -89,15 +90,15 @@ class Group:
 
 @dataclass(frozen=True)
 class Content:
-    """What a table holds, and its words.
+    """The content of a table, without its form.
 
     Attributes:
-        metric: what the cells show.
-        unit: of the metric.
-        columns: titles, AVG last.
-        groups: in order.
-        error: which error bars cells show.
-        meanings: what each column shows, where they are not all of one metric.
+        metric: Metric that the cells show, unless `meanings` describe the columns.
+        unit: Unit of that metric.
+        columns: Titles of the columns.
+        groups: Groups of rows, in order.
+        error: Error bars that the cells show.
+        meanings: Sentences that describe the columns, if they were chosen with `columns=`.
     """
 
     metric: str
@@ -107,80 +108,98 @@ class Content:
     error: Literal["ci", "sd", "both", "none"]
     meanings: tuple[str, ...] = ()
 
+    @property
+    def rows(self) -> list[TableRow]:
+        """The rows of all groups, in order."""
+        return [row for group in self.groups for row in group.rows]
+
+    @property
+    def cells(self) -> list[Cell]:
+        """The cells of all rows that hold a number."""
+        return [cell for row in self.rows for cell in row.cells if cell is not None]
+
     def text(self, cell: Cell | None) -> str:
-        """A cell's number with its error bars, unmarked: `23.75 [22.90, 24.61]`."""
+        """A cell's number with its error bars, without marks: `23.75 [22.90, 24.61]`."""
         if cell is None:
             return ""
-        mark = _BOUNDS[cell.bound] if cell.bound else ""
-        words = [f"{mark}{cell.value:.{cell.decimals}f}"]
-        # A paper prints the deviation over seeds alone; it is shown whichever bar is asked for.
+        bound = _BOUNDS[cell.bound] if cell.bound else ""
+        texts = [f"{bound}{cell.value:.{cell.decimals}f}"]
+        # A paper's only error bar is the deviation over seeds, so it is shown for both kinds.
         reported = cell.n is None
-        if cell.sd is not None and (self.error in ("sd", "both") or (reported and self.shows)):
-            words.append(f"± {cell.sd:.{cell.decimals}f}")
-        if cell.ci_low is not None and cell.ci_high is not None and self.error in ("ci", "both"):
-            words.append(f"[{cell.ci_low:.{cell.decimals}f}, {cell.ci_high:.{cell.decimals}f}]")
-        return " ".join(words)
+        if cell.sd is not None and (self._shows_sd or (reported and self.error != "none")):
+            texts.append(f"± {cell.sd:.{cell.decimals}f}")
+        if cell.ci_low is not None and cell.ci_high is not None and self._shows_ci:
+            texts.append(f"[{cell.ci_low:.{cell.decimals}f}, {cell.ci_high:.{cell.decimals}f}]")
+        return " ".join(texts)
+
+    @property
+    def _shows_sd(self) -> bool:
+        return self.error in ("sd", "both")
+
+    @property
+    def _shows_ci(self) -> bool:
+        return self.error in ("ci", "both")
 
     def sources(self) -> list[str]:
-        """The sources of reported rows, each once; `kind_of` gives their numbers, from 1."""
-        rows = [row for group in self.groups for row in group.rows]
-        return list(dict.fromkeys(row.source for row in rows if row.kind == "reported"))
+        """The sources of reported rows, each once; `kind_of` numbers them from 1."""
+        return list(dict.fromkeys(row.source for row in self.rows if row.kind == "reported"))
 
     def kind_of(self, row: TableRow) -> str:
-        """`measured`, or `reported [3]` with the number of its source."""
+        """`measured`, or `reported [3]` with the number of the row's source."""
         if row.kind == "measured":
             return row.kind
         return f"{row.kind} [{self.sources().index(row.source) + 1}]"
 
-    @property
-    def shows(self) -> bool:
-        """Whether cells have error bars at all."""
-        return self.error != "none"
-
     def row_notes(self) -> list[str]:
-        """What a reader must know of single rows, `label: note`."""
-        rows = [row for group in self.groups for row in group.rows]
-        return list(dict.fromkeys(f"{row.label}: {row.note}" for row in rows if row.note))
+        """The notes on single rows, `label: note`, each once."""
+        return list(dict.fromkeys(f"{row.label}: {row.note}" for row in self.rows if row.note))
 
-    def _when_and_where(self) -> str:
-        rows = [row for group in self.groups for row in group.rows if row.kind == "measured"]
-        days = sorted({row.day for row in rows if row.day})
-        machines = sorted({row.machine for row in rows if row.machine})
-        when = " to ".join(dict.fromkeys([*days[:1], *days[-1:]]))
-        return (f" {when}" if when else "") + (f" on {', '.join(machines)}" if machines else "")
-
-    def notes(self, best: str = "Bold") -> Sequence[str]:
-        """What the marks mean, of those that occur.
+    def notes(self, best: str = "bold") -> Sequence[str]:
+        """Sentences that explain the columns, and the marks that occur in the table.
 
         Args:
-            best: the mark of the best.
+            best: Mark of the best students.
         """
-        rows = [row for group in self.groups for row in group.rows]
-        cells = [cell for row in rows for cell in row.cells if cell is not None]
-        notes = [f"{what}." for what in self.meanings] or [f"{self.metric}, {self.unit}."]
+        notes = [*(self.meanings or [f"Cells show {self.metric} ({self.unit})."])]
         if self.meanings:
-            notes.append("↑: higher is better, ↓: lower is better.")
-        if any(cell.n is not None for cell in cells):
-            bars = {
-                "ci": "[95 % bootstrap interval over prompts]",
-                "sd": "± standard deviation over seeds",
-                "both": "± standard deviation over seeds, [95 % bootstrap interval over prompts]",
-                "none": "no error bars",
-            }
-            notes.append(f"measured: by kdbench{self._when_and_where()}, {bars[self.error]}.")
-        if any(row.kind == "reported" for row in rows):
-            deviation = ", ± deviation over seeds if given" if self.shows else ""
-            notes.append(f"reported: copied from the row's source{deviation}.")
-        if any(cell.unverified for cell in cells):
-            notes.append("†: recalled from the paper, not read again.")
-        if any(cell.bound for cell in cells):
-            notes.append("≥, ≤: a bound; the teacher's cached top tokens decide no more.")
-        if any(cell.best for cell in cells):
-            alike = (
-                "; of measured rows also those that a paired test does not tell from it "
-                "(sign flips over prompts, Holm, 5 %)"
-                if any(group.tested for group in self.groups)
-                else ""
+            notes.append("↑: higher is better; ↓: lower is better.")
+        if any(cell.n is not None for cell in self.cells):
+            notes.append(f"The measured rows come from kdbench{self._when_and_where()}.")
+            if self._shows_sd:
+                notes.append("± is the standard deviation over seeds.")
+            if self._shows_ci:
+                notes.append("Brackets hold the 95 % bootstrap interval over prompts.")
+        if any(row.kind == "reported" for row in self.rows):
+            deviation = ", with its standard deviation over seeds (±) if it gives one"
+            shown = deviation if self.error != "none" else ""
+            notes.append(f"Each reported row is copied from its source{shown}.")
+        if any(cell.unverified for cell in self.cells):
+            notes.append("† marks numbers recalled from a paper and not checked against it.")
+        if any(cell.bound for cell in self.cells):
+            notes.append(
+                "≥ and ≤ mark bounds: the teacher's cached top tokens do not give the exact value."
             )
-            notes.append(f"{best}: best of its column among the students of one setting{alike}.")
+        if any(cell.best for cell in self.cells):
+            notes.append(f"Within each setting, {best} marks {self._best_students()}.")
         return notes
+
+    def _when_and_where(self) -> str:
+        rows = [row for row in self.rows if row.kind == "measured"]
+        days = sorted({row.day for row in rows if row.day})
+        machines = sorted({row.machine for row in rows if row.machine})
+        when = f" on {days[0]}" if days else ""
+        if len(days) > 1:
+            when = f" between {days[0]} and {days[-1]}"
+        where = f" on {listed(machines)}" if machines else ""
+        return f", run{when}{where}" if when or where else ""
+
+    def _best_students(self) -> str:
+        best = "the best student in a column"
+        if not any(group.tested for group in self.groups):
+            return best
+        return f"{best} and any measured one not significantly different from it ({_TEST})"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as a phrase: `a`, `a and b`, `a, b and c`."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))

@@ -1,4 +1,4 @@
-"""Rows that papers and pages report, from `baselines/published.yaml`."""
+"""Rows that papers and web pages report, from `baselines/published.yaml`."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,22 +12,22 @@ from kdbench.errors import InputError, first_fault
 from kdbench.system.bundled import bundled
 from kdbench.tables.model import Cell, Group, TableRow
 
-_NOT_ONE = "not a file of published numbers"
+_NOT_PUBLISHED = "not a file of published numbers"
 Points = Annotated[float, Field(strict=True, ge=0, le=100)]
 Certainty = Literal["verified", "unverified"]
 
 
-class _Part(BaseModel):
+class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class _Source(_Part):
+class _Source(_Strict):
     title: str
     url: str
     note: str = ""
 
 
-class _Row(_Part):
+class _Row(_Strict):
     method: str
     role: Literal["student", "teacher", "composite"]
     source: str
@@ -37,11 +37,9 @@ class _Row(_Part):
     sd: dict[str, Points] = Field(default_factory=dict)
     unverified: tuple[str, ...] = ()
     note: str = ""
-    cost_seconds_per_sample: float | None = None
-    cost_source: str | None = None
 
 
-class _Setting(_Part):
+class _Setting(_Strict):
     id: str
     title: str
     teacher: str
@@ -50,7 +48,7 @@ class _Setting(_Part):
     rows: tuple[_Row, ...]
 
 
-class _Published(_Part):
+class _Published(_Strict):
     schema_: Literal[1] = Field(alias="schema")
     metric: str
     columns: tuple[str, ...]
@@ -61,23 +59,23 @@ class _Published(_Part):
 def published_groups(
     path: Path | None, columns: Sequence[str], metric: str, show: Literal["verified", "all"]
 ) -> list[Group]:
-    """The reported rows, a group for each setting.
+    """Read the reported rows, a group for each setting.
 
     Args:
-        path: the YAML file, None for the bundled one.
-        columns: tasks.
-        metric: rows of other metrics are left out.
-        show: `verified` numbers, or `all`, where the others are marked.
+        path: YAML file; None for the bundled one.
+        columns: Tasks to show.
+        metric: Metric to show; without numbers of it there is no group.
+        show: `verified` for verified numbers only, `all` for all, with the others marked.
 
     Raises:
-        InputError: not a file of published numbers; the line names the field.
+        InputError: the file is not one of published numbers.
     """
     published = _read(path or bundled("baselines") / "published.yaml")
     if published.metric != metric:
         return []
     groups = [
-        Group(one.id, one.title, tuple(_rows(one, published.sources, columns, show)))
-        for one in published.settings
+        Group(setting.id, setting.title, tuple(_rows(setting, published.sources, columns, show)))
+        for setting in published.settings
     ]
     return [group for group in groups if group.rows]
 
@@ -88,24 +86,25 @@ def published_columns(
     metric: str,
     show: Literal["verified", "all"],
 ) -> list[Group]:
-    """The reported rows under columns of several metrics.
+    """Read the reported rows for columns of several metrics.
 
     Args:
-        path: the YAML file, None for the bundled one.
-        columns: the tasks of each: one, several to average, or none for another metric.
-        metric: of the columns that have tasks.
-        show: as for `published_groups`.
+        path: YAML file; None for the bundled one.
+        columns: For each column its tasks: one, several to average, or none if it shows another
+            metric.
+        metric: Metric of the columns that have tasks.
+        show: `verified` or `all`, as for `published_groups`.
 
     Raises:
-        InputError: as for `published_groups`.
+        InputError: the file is not one of published numbers.
     """
     tasks = list(dict.fromkeys(task for column in columns for task in column))
     groups = []
     for group in published_groups(path, tasks, metric, show):
         rows = []
         for row in group.rows:
-            at = dict(zip(tasks, row.cells[:-1], strict=True))
-            cells = tuple(_over([at[task] for task in column]) for column in columns)
+            by_task = dict(zip(tasks, row.cells[:-1], strict=True))
+            cells = tuple(_combined([by_task[task] for task in column]) for column in columns)
             if any(cells):
                 rows.append(replace(row, cells=cells))
         if rows:
@@ -113,8 +112,8 @@ def published_columns(
     return groups
 
 
-def _over(cells: Sequence[Cell | None]) -> Cell | None:
-    """One cell as it is, several averaged."""
+def _combined(cells: Sequence[Cell | None]) -> Cell | None:
+    """The average of several cells; a single cell as it is."""
     known = [cell for cell in cells if cell is not None]
     if len(cells) == 1 or not known:
         return known[0] if known else None
@@ -129,10 +128,10 @@ def _read(path: Path) -> _Published:
     except OSError as error:
         raise InputError(f"baselines={path}: {error.strerror}") from None
     except ValidationError as error:
-        place, reason = first_fault(error)
-        raise InputError(f"{path}: {_NOT_ONE}: {place or 'file'}: {reason}") from None
-    except (yaml.YAMLError, ValueError) as error:  # no YAML, no UTF-8, no date …
-        raise InputError(f"{path}: {_NOT_ONE}: {' '.join(str(error).split())}") from None
+        field, reason = first_fault(error)
+        raise InputError(f"{path}: {_NOT_PUBLISHED}: {field or 'file'}: {reason}") from None
+    except (yaml.YAMLError, ValueError) as error:  # not YAML, not UTF-8, an impossible date …
+        raise InputError(f"{path}: {_NOT_PUBLISHED}: {' '.join(str(error).split())}") from None
     for setting in published.settings:
         for row in setting.rows:
             _check_names(path, published, row)
@@ -140,18 +139,17 @@ def _read(path: Path) -> _Published:
 
 
 def _check_names(path: Path, published: _Published, row: _Row) -> None:
-    """A misspelt name would drop a number, or make a recalled one look read."""
+    """Check names: a misspelt one would drop a number, or hide that it is unverified."""
     sources, columns, values = set(published.sources), set(published.columns), set(row.values)
-    used = [
+    checks = [
         ("source", {row.source}, sources),
-        ("cost_source", {row.cost_source} if row.cost_source else set(), sources),
         ("values", values, columns),
         ("sd", set(row.sd), values),
         ("unverified", set(row.unverified), values),
     ]
-    for field, names, allowed in used:
-        for name in sorted(names - allowed):
-            raise InputError(f"{path}: row '{row.method}': {field} names no such thing: '{name}'")
+    for field, names, known in checks:
+        for name in sorted(names - known):
+            raise InputError(f"{path}: row '{row.method}': {field}: unknown name '{name}'")
 
 
 def _rows(
@@ -194,7 +192,7 @@ def _cell(row: _Row, column: str) -> Cell | None:
 
 
 def _average(cells: Sequence[Cell | None], decimals: int) -> Cell | None:
-    """The plain mean of the printed cells; None if one is missing."""
+    """The plain mean of cells; None if one is missing."""
     known = [cell for cell in cells if cell is not None]
     if len(known) < len(cells):
         return None

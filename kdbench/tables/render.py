@@ -1,15 +1,14 @@
-"""A table as text of some form. What comes from files is escaped for the form."""
+"""The comparison table in its five forms; text from files is escaped for each form."""
 
 import csv
 import io
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from rich.cells import cell_len
-
 from kdbench.errors import InputError, nearest
 from kdbench.tables.model import Cell, Content
-from kdbench.text import escape_md, printable
+from kdbench.text import aligned, escape_md, printable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -32,24 +31,37 @@ _TEX = {
 }
 
 
-def render(table: Content, form: str) -> str:
-    """The table as `terminal`, `md`, `csv`, `tex` or `html`; ends with a newline.
+@dataclass(frozen=True)
+class Table(Content):
+    """The comparison table; `print` shows it as a terminal does."""
 
-    Raises:
-        InputError: another form.
-    """
-    if form == "terminal":
-        return _terminal(table)
-    if form == "csv":
-        return _csv(table)
-    if form not in FORMS:
-        raise InputError(f"format={form}: {nearest(form, FORMS)}")
-    text = _environment(form).get_template(f"table.{form}.j2").render(table=table)
-    return text.rstrip("\n") + "\n"
+    def __str__(self) -> str:
+        return self.render("terminal")
+
+    def render(self, form: str) -> str:
+        """Draw the table.
+
+        Args:
+            form: `terminal`, `md`, `csv`, `tex` or `html`.
+
+        Returns:
+            The text, which ends with a newline.
+
+        Raises:
+            InputError: an unknown form.
+        """
+        if form == "terminal":
+            return _terminal(self)
+        if form == "csv":
+            return _csv(self)
+        if form not in FORMS:
+            raise InputError(f"format={form}: {nearest(form, FORMS)}")
+        text = _environment(form).get_template(f"table.{form}.j2").render(table=self)
+        return text.rstrip("\n") + "\n"
 
 
 def escape_md_source(source: str) -> str:
-    """A source, `title, address`; the address stays whole, so that it can be followed."""
+    """Escape a source, `title, address`, for Markdown; the address stays whole, as a link."""
     title, _, address = source.rpartition(", ")
     if not address.startswith(("https://", "http://")) or "<" in address or ">" in address:
         return escape_md(source)
@@ -57,9 +69,9 @@ def escape_md_source(source: str) -> str:
 
 
 def escape_tex(text: str) -> str:
-    """For LaTeX."""
+    """Escape text for LaTeX."""
     text = "".join(_TEX.get(char, char) for char in " ".join(text.split()))
-    # After the \\ of the line before, these would be read as its argument.
+    # At the start of a line these would be read as an argument of the \\ before it.
     return f"{{}}{text}" if text.startswith(("[", "*")) else text
 
 
@@ -95,7 +107,7 @@ def _bold_html(text: str, cell: Cell | None) -> Any:
 def _environment(form: str) -> "Environment":
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    # TeX is full of braces, so its template has other delimiters.
+    # LaTeX is full of braces, so its template has different delimiters.
     delimiters: dict[str, Any] = {}
     if form == "tex":
         delimiters = {
@@ -109,7 +121,7 @@ def _environment(form: str) -> "Environment":
     environment = Environment(
         loader=PackageLoader("kdbench.tables"),
         undefined=StrictUndefined,
-        autoescape=form == "html",  # noqa: S701 - the other forms have filters of their own
+        autoescape=form == "html",  # noqa: S701 - the other forms have their own filters
         trim_blocks=True,
         **delimiters,
     )
@@ -125,12 +137,10 @@ def _environment(form: str) -> "Environment":
 
 
 def _csv(table: Content) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
     fields = ["value", "ci_low", "ci_high", "sd", "n", "unverified", "best"]
-    if any(
-        cell and cell.bound for group in table.groups for row in group.rows for cell in row.cells
-    ):
+    if any(cell.bound for cell in table.cells):
         fields.append("bound")
     columns = [column.rstrip(" ↑↓") for column in table.columns]
     names = [f"{column} {name}" for column in columns for name in fields]
@@ -143,11 +153,11 @@ def _csv(table: Content) -> str:
                 for name in fields
             ]
             writer.writerow([group.title, row.label, row.kind, *numbers, row.source, row.note])
-    return out.getvalue()
+    return text.getvalue()
 
 
 def _terminal(table: Content) -> str:
-    """Aligned columns; a title stands above its group."""
+    """Aligned columns, a title above each group, and the notes."""
     lines: list[tuple[str, ...]] = [("", "", *table.columns)]
     for group in table.groups:
         lines.append((group.title,))
@@ -158,20 +168,11 @@ def _terminal(table: Content) -> str:
             cells = (_starred(table, cell) for cell in row.cells)
             lines.append((f"  {row.label}", table.kind_of(row), *cells))
     lines = [tuple(map(printable, line)) for line in lines]
-    columns = zip(*(line for line in lines if len(line) > 1), strict=True)
-    widths = [max(map(cell_len, column)) for column in columns]
-    drawn = [_aligned(line, widths) if len(line) > 1 else line[0] for line in lines]
+    rows = iter(aligned([line for line in lines if len(line) > 1], left=(0, 1)))
+    drawn = [next(rows) if len(line) > 1 else line[0] for line in lines]
     sources = [f"[{number}] {source}" for number, source in enumerate(table.sources(), start=1)]
-    foot = [*table.notes(best="*"), *sources, *table.row_notes()]
-    return "\n".join([*drawn, "", *map(printable, foot)]) + "\n"
-
-
-def _aligned(line: tuple[str, ...], widths: list[int]) -> str:
-    padded = []
-    for column, (text, width) in enumerate(zip(line, widths, strict=True)):
-        space = " " * (width - cell_len(text))
-        padded.append(text + space if column < 2 else space + text)
-    return "  ".join(padded).rstrip()
+    notes = [*table.notes(best="*"), *sources, *table.row_notes()]
+    return "\n".join([*drawn, "", *map(printable, notes)]) + "\n"
 
 
 def _starred(table: Content, cell: Cell | None) -> str:

@@ -1,9 +1,9 @@
-"""Which rows a paired test does not tell from the best one.
+"""Which rows are not significantly different from the best one.
 
-Rows of a group answered the same prompts, so each is paired with the best by prompt. The test is
-the sign-flip one of `kdbench compare`: exact up to 20 prompts; beyond, its normal limit, for a
-table may have thousands of pairs. (With differences d and weights w, flips make of sum(w d) a
-number with mean 0 and variance sum(w² d²).) Holm's correction is over the pairs of a column.
+Rows of a group answered the same prompts, so each is paired with the best one by prompt. The test
+is the sign-flip test of `kdbench compare`: exact up to 20 prompts, and beyond that its normal
+limit, since a table may need thousands of tests. (For differences d with weights w, flipping signs
+gives sum(w d) mean 0 and variance sum(w² d²).) Holm's correction covers the pairs of a column.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,57 +19,64 @@ ALPHA = 0.05
 
 
 class Ties:
-    """The scores of a group's rows.
+    """The scores by prompt of a group's rows.
 
     Args:
-        runs: of the rows, in order; None where a row is not measured.
+        runs: Runs of the rows, in order; None for a row that is not measured.
     """
 
     def __init__(self, runs: Sequence[StoredRun | None]):
         self._runs = runs
 
     def with_best(self, column: Column, best: int, others: Sequence[int]) -> list[int]:
-        """The others that are not significantly different from the best.
+        """Find the rows that are not significantly different from the best one.
 
         Args:
-            column: what is compared.
-            best: row.
-            others: rows; those that cannot be paired are left out.
+            column: Column to compare.
+            best: Index of the best row.
+            others: Indices of the rows to compare with it; those that cannot be paired are left
+                out.
         """
-        parts = {task: self._scores(task, column.metric, best) for task in column.tasks}
-        scores = {task: one for task, one in parts.items() if one is not None}
+        by_task = {task: self._scores(task, column.metric, best) for task in column.tasks}
+        scores = {task: matrix for task, matrix in by_task.items() if matrix is not None}
         if not scores or len(scores) < len(column.tasks):
             return []
-        paired = [row for row in others if self._whole(scores, row)]
-        if not paired or not self._whole(scores, best):
+        paired = [row for row in others if self._has_all_tasks(scores, row)]
+        if not paired or not self._has_all_tasks(scores, best):
             return []
-        gaps = {task: one[paired] - one[best] for task, one in scores.items()}
+        gaps = {task: matrix[paired] - matrix[best] for task, matrix in scores.items()}
         adjusted = holm(_p_values(gaps))
         return [row for row, p in zip(paired, adjusted, strict=True) if p > ALPHA]
 
-    def _whole(self, scores: Mapping[str, np.ndarray], row: int) -> bool:
-        return all(not np.isnan(one[row]).all() for one in scores.values())
+    def _has_all_tasks(self, scores: Mapping[str, np.ndarray], row: int) -> bool:
+        return all(not np.isnan(matrix[row]).all() for matrix in scores.values())
 
     def _scores(self, task: str, metric: str, best: int) -> np.ndarray | None:
-        """Scores by row and prompt of the best, NaN where there are none; None without prompts."""
+        """Scores on the prompts of the best row.
+
+        Returns:
+            Scores [rows, prompts], NaN where there is none; None if the best row has no scores.
+        """
         results = [None if run is None else run.results.get(task) for run in self._runs]
-        own = results[best]
-        if own is None or metric not in own.documents:
+        best_result = results[best]
+        if best_result is None or metric not in best_result.documents:
             return None
-        ids = own.documents["id"]
-        nothing = [np.nan] * len(ids)
-        columns = [
-            one.documents.get(metric, nothing) if one and one.documents["id"] == ids else nothing
-            for one in results
+        ids = best_result.documents["id"]
+        missing = [np.nan] * len(ids)
+        rows = [
+            result.documents.get(metric, missing)
+            if result and result.documents["id"] == ids
+            else missing
+            for result in results
         ]
-        return np.array(columns, dtype=np.float64) if ids else None  # of None it makes NaN
+        return np.array(rows, dtype=np.float64) if ids else None  # None becomes NaN
 
 
 def _p_values(gaps: Mapping[str, np.ndarray]) -> list[float]:
-    """Two-sided, of each row's mean over tasks.
+    """Two-sided p-values of the rows' mean differences, averaged over tasks.
 
     Args:
-        gaps: by task: differences from the best by row and prompt, NaN where not defined.
+        gaps: Differences from the best row by task [rows, prompts], NaN where not defined.
     """
     rows = len(next(iter(gaps.values())))
     mean, variance, prompts = np.zeros(rows), np.zeros(rows), np.zeros(rows)

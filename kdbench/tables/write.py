@@ -1,4 +1,4 @@
-"""A table goes into a file, or is compared with the one that is there."""
+"""A table is written into a file, or compared with the one that the file holds."""
 
 import difflib
 from pathlib import Path
@@ -6,14 +6,18 @@ from pathlib import Path
 from kdbench.errors import InputError, nearest
 from kdbench.tables.render import FORMS
 
-TABLE = "table"  # the block of a file that has only one
+TABLE = "table"  # the default name of a block
 
 
 def form_of(out: Path | None, form: str | None) -> str:
-    """The form asked for, else that of the file's ending, else the terminal's.
+    """Choose the form of a table.
+
+    Args:
+        out: File of the table; None for the terminal.
+        form: Form that the user asked for; None for that of the file's ending.
 
     Raises:
-        InputError: an ending that names no form.
+        InputError: an ending that is not that of a form.
     """
     if form is not None:
         return form
@@ -26,10 +30,16 @@ def form_of(out: Path | None, form: str | None) -> str:
 
 
 def whole_file(out: Path, form: str, text: str, name: str = TABLE) -> str:
-    """What the file should hold. In a Markdown file the table stands between its block's markers.
+    """The text of the file with the table; in Markdown the table replaces that of its block.
+
+    Args:
+        out: File of the table.
+        form: Form of the table.
+        text: The table.
+        name: Name of its block, as in the markers.
 
     Raises:
-        InputError: a Markdown file without the two markers, or with more.
+        InputError: a Markdown file does not have exactly two markers of the block.
     """
     if form != "md":
         return text
@@ -45,7 +55,7 @@ def whole_file(out: Path, form: str, text: str, name: str = TABLE) -> str:
 
 
 def stale_diff(out: Path, text: str) -> str:
-    """What would change in the file, as a unified diff; empty when nothing would."""
+    """Compare a file with a new text, as a unified diff; empty if they are equal."""
     old = _read(out) if out.exists() else ""
     lines = difflib.unified_diff(
         old.splitlines(keepends=True), text.splitlines(keepends=True), str(out), f"{out} (new)"
@@ -55,6 +65,6 @@ def stale_diff(out: Path, text: str) -> str:
 
 def _read(out: Path) -> str:
     try:
-        return out.read_bytes().decode()  # as bytes, so that newlines stay as they are
+        return out.read_bytes().decode()  # read_text would change newlines
     except UnicodeDecodeError as error:
         raise InputError(f"{out}: not UTF-8: {error}") from None

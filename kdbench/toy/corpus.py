@@ -1,20 +1,31 @@
 """Toy instruction data: a closed world of people and lists, written in the `data=DIR` layout.
 
-Dolly is the set the toy models learn from. The four other sets are for evaluation only and keep
-the shift of the real benchmarks: other wordings, longer answers, task definitions, compositions.
+The toy models train on Dolly. The four other sets are for evaluation only and differ from Dolly as
+the real benchmarks do: in wording, length of answers, task definitions and composed tasks.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import random
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from kdbench.system.files import put_text
+from kdbench.toy.content import (
+    DOLLY,
+    FACTS,
+    GROUPS,
+    LONG_ANSWERS,
+    PEOPLE,
+    SHIFTED,
+    Person,
+    Wordings,
+)
 
 PREAMBLE = (
     "Below is an instruction that describes a task. "
@@ -28,61 +39,6 @@ INPUT_HEADER = "\n\n### Input:\n"
 RESPONSE_HEADER = "\n\n### Response:\n"
 
 
-@dataclass(frozen=True)
-class Person:
-    """An inhabitant of the toy world; the facts are the same for every seed."""
-
-    name: str
-    age: int
-    job: str
-    city: str
-    pet: str
-    colour: str
-
-
-PEOPLE = (
-    Person("Anna", 34, "baker", "Rome", "cat", "red"),
-    Person("Ben", 52, "doctor", "Oslo", "dog", "blue"),
-    Person("Clara", 27, "pilot", "Lima", "bird", "green"),
-    Person("David", 45, "farmer", "Paris", "horse", "black"),
-    Person("Emma", 31, "singer", "Tokyo", "fish", "white"),
-    Person("Felix", 63, "nurse", "Cairo", "rabbit", "pink"),
-    Person("Grace", 22, "writer", "Berlin", "mouse", "brown"),
-    Person("Hugo", 58, "painter", "Madrid", "turtle", "yellow"),
-    Person("Iris", 39, "doctor", "Dublin", "cat", "green"),
-    Person("Jack", 25, "baker", "Athens", "horse", "blue"),
-    Person("Kate", 47, "farmer", "Rome", "fish", "yellow"),
-    Person("Leo", 36, "singer", "Oslo", "mouse", "red"),
-    Person("Maria", 61, "painter", "Lima", "dog", "white"),
-    Person("Noah", 29, "pilot", "Paris", "rabbit", "black"),
-    Person("Olga", 54, "writer", "Tokyo", "bird", "brown"),
-    Person("Paul", 41, "nurse", "Cairo", "turtle", "pink"),
-)
-GROUPS: dict[str, tuple[str, ...]] = {
-    "colours": tuple(dict.fromkeys(person.colour for person in PEOPLE)),
-    "pets": tuple(dict.fromkeys(person.pet for person in PEOPLE)),
-    "cities": tuple(dict.fromkeys(person.city for person in PEOPLE)),
-    "numbers": tuple("123456789"),
-}
-
-FACTS: dict[str, str] = {
-    "city": "{name} lives in {city}.",
-    "job": "{name} works as a {job}.",
-    "pet": "{name} has a {pet}.",
-    "colour": "{name} likes {colour}.",
-    "age": "{name} is {age} years old.",
-}
-DESCRIPTION = "{name} is a {job} of {city}, has a {pet} and likes {colour}."
-STORY = "One day {name} met a {animal} in {city}. They were happy."
-# The parts of a long answer: a text and the place of its person in the scene.
-TOLD: dict[str, tuple[tuple[str, int], ...]] = {
-    "describe": ((DESCRIPTION, 0),),
-    "describe-two": ((DESCRIPTION, 0), (DESCRIPTION, 1)),
-    "describe-three": ((DESCRIPTION, 0), (DESCRIPTION, 1), (DESCRIPTION, 2)),
-    "story": ((STORY, 0),),
-    "story-two": ((STORY, 0), (STORY, 1)),
-    "story-describe": ((DESCRIPTION, 0), (STORY, 0)),
-}
 LIST_OPERATIONS: dict[str, Callable[[list[str]], list[str]]] = {
     "repeat": lambda items: items,
     "reverse": lambda items: items[::-1],
@@ -90,88 +46,18 @@ LIST_OPERATIONS: dict[str, Callable[[list[str]], list[str]]] = {
     "first": lambda items: items[:1],
     "last": lambda items: items[-1:],
 }
-# A wording is "instruction" or "instruction|input"; the braces are filled from a scene.
-Wordings = Mapping[str, Sequence[str]]
-
-PLAIN: Wordings = {
-    fact: (
-        f"What is the {fact} of {{name}}?",
-        f"Name the {fact} of {{name}}.",
-        f"Tell me the {fact} of {{name}}.",
-        f"Give the {fact} of the person.|{{name}}",
-    )
-    for fact in FACTS
-} | {
-    "describe": ("Who is {name}?", "Tell me about {name}.", "Write about the person.|{name}"),
-    "story": ("Write a story of {name} and a {animal}.", "Tell a story of {name} and a {animal}."),
-    "older": ("Who is older, {name} or {other}?", "Name the older person.|{name}, {other}"),
-    "sum": ("What is {a} plus {b}?", "Add the numbers.|{a}, {b}"),
-    "repeat": ("Repeat the list.|{items}", "Give the list.|{items}"),
-    "reverse": ("Reverse the list.|{items}", "Write the list in reverse order.|{items}"),
-    "sort": ("Sort the list.|{items}", "Write the list in order.|{items}"),
-    "first": ("What is the first item of the list?|{items}", "Give the first item.|{items}"),
-    "last": ("What is the last item of the list?|{items}", "Give the last item.|{items}"),
-    "count": ("Count the list.|{items}", "Give the number of items in the list.|{items}"),
-    "keep": ("Name the {group} of the list.|{items}", "Give only the {group}.|{items}"),
-}
-# The opening moves everything after it, so that no model can rely on fixed positions.
-DOLLY: Wordings = {
-    kind: (*wordings, *(f"Here is a task. {wording}" for wording in wordings))
-    for kind, wordings in PLAIN.items()
-}
-SHIFTED: dict[str, Wordings] = {
-    "self_instruct": {
-        fact: (f"What is the {fact} of the person?|{{name}}", f"Write the {fact}.|{{name}}")
-        for fact in FACTS
-    }
-    | {
-        "describe": ("Tell me about the person.|{name}", "Write about {name}."),
-        "older": ("Who is the older person?|{name}, {other}",),
-        "sum": ("What is the first number plus the last number?|{a}, {b}", "Add {a} and {b}."),
-        "reverse": ("Give the list in reverse.|{items}", "Reverse the order of the list.|{items}"),
-        "sort": ("Give the list in order.|{items}", "Sort the items.|{items}"),
-        "first": ("Tell me the first item in the list.|{items}", "Name the first item.|{items}"),
-        "last": ("Tell me the last item in the list.|{items}", "Name the last item.|{items}"),
-        "count": ("What is the number of items?|{items}",),
-        "keep": ("Write only the {group} of the list.|{items}",),
-    },
-    "vicuna": {
-        "describe-two": ("Who are {name} and {other}?", "Tell me about {name} and {other}."),
-        "describe-three": ("Tell me about {name}, {other} and {third}.",),
-        "story-two": ("Tell a story of {name} and {other} and a {animal}.",),
-        "story-describe": ("Tell me about {name} and tell a story of {name} and a {animal}.",),
-    },
-    "super_natural": {
-        kind: (f"The input is {given}. {PLAIN[kind][-1]}",)
-        for given, kinds in (
-            ("a person", tuple(FACTS)),
-            ("two names", ("older",)),
-            ("two numbers", ("sum",)),
-            ("a list", ("reverse", "sort", "first", "last", "count", "keep")),
-        )
-        for kind in kinds
-    },
-    "unnatural": {
-        "city": ("A story of {name}: in what city?", "{name} lives in what city?"),
-        "job": ("{name} works. As what?",),
-        "pet": ("What is the name of the pet {name} has?",),
-        "colour": ("What colour is it {name} likes?",),
-        "describe": ("Name {name} and give the job, city, pet and colour.",),
-        "older": ("Sort {name} and {other}: who is older?",),
-        "sum": ("A story of numbers: {a} plus {b}.",),
-        "sort-reverse": ("Sort the list and write it in reverse order.|{items}",),
-    }
-    | {
-        f"{verb}-{place}": (f"{verb.title()} the list and give the {place} item.|{{items}}",)
-        for verb in ("reverse", "sort")
-        for place in ("first", "last")
-    },
-}
 
 
 @dataclass(frozen=True)
-class Example:
-    """One instruction with its references, the canonical one first."""
+class ToyRow:
+    """An instruction and its references, the full sentence first.
+
+    Attributes:
+        kind: Kind of task: `city`, `sort`, `reverse-first`.
+        instruction: Text of the instruction.
+        input: Text of the input, or empty.
+        references: Accepted answers.
+    """
 
     kind: str
     instruction: str
@@ -180,7 +66,7 @@ class Example:
 
 
 def alpaca_prompt(instruction: str, input: str) -> str:
-    """Return the Alpaca prompt of one row; an empty `input` selects the short form."""
+    """Format a row as an Alpaca prompt; an empty `input` selects the short form."""
     if not input:
         return f"{PREAMBLE}{instruction}{RESPONSE_HEADER}"
     return f"{PREAMBLE_WITH_INPUT}{instruction}{INPUT_HEADER}{input}{RESPONSE_HEADER}"
@@ -195,7 +81,7 @@ def _draw_items(rng: random.Random, kind: str, group: str) -> list[str]:
 
 
 def _references(kind: str, people: list[Person], scene: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the accepted answers of a scene, the full sentence first."""
+    """The accepted answers of a scene, the full sentence first."""
     if kind in FACTS:
         return (FACTS[kind].format(**scene), str(scene[kind]))
     if kind == "sum":
@@ -204,9 +90,12 @@ def _references(kind: str, people: list[Person], scene: Mapping[str, Any]) -> tu
     if kind == "older":
         younger, older = sorted(people[:2], key=lambda person: person.age)
         return (f"{older.name} is older than {younger.name}.", older.name)
-    if kind in TOLD:
-        told = [text.format(**{**scene, **vars(people[place])}) for text, place in TOLD[kind]]
-        return (" ".join(told),)
+    if kind in LONG_ANSWERS:
+        sentences = [
+            sentence.format(**{**scene, **vars(people[index])})
+            for sentence, index in LONG_ANSWERS[kind]
+        ]
+        return (" ".join(sentences),)
     return _list_references(kind, scene["list"], scene["group"])
 
 
@@ -220,8 +109,14 @@ def _list_references(kind: str, items: list[str], group: str) -> tuple[str, ...]
     return (" ".join(items),)
 
 
-def draw_example(rng: random.Random, wordings: Wordings, list_weight: int = 1) -> Example:
-    """Draw a kind, a wording and a scene; kinds about lists weigh `list_weight`, others one."""
+def draw_example(rng: random.Random, wordings: Wordings, list_weight: int = 1) -> ToyRow:
+    """Draw a kind of task, a wording and a scene.
+
+    Args:
+        rng: Source of randomness.
+        wordings: Wordings to draw from, by kind.
+        list_weight: Weight of kinds about lists; the others have weight 1.
+    """
     weights = [list_weight if "{items}" in wordings[kind][0] else 1 for kind in wordings]
     (kind,) = rng.choices(list(wordings), weights)
     people = rng.sample(PEOPLE, 3)
@@ -238,53 +133,55 @@ def draw_example(rng: random.Random, wordings: Wordings, list_weight: int = 1) -
         "items": " ".join(items),
     }
     instruction, _, context = rng.choice(wordings[kind]).format(**scene).partition("|")
-    return Example(kind, instruction, context, _references(kind, people, scene))
+    return ToyRow(kind, instruction, context, _references(kind, people, scene))
 
 
 def split_of(instruction: str, context: str) -> str:
-    """Return the Dolly split that alone may hold this pair: "train", "valid" or "test".
+    """The only Dolly split that may hold this pair: "train", "valid" or "test".
 
-    A fixed rule, not a draw, keeps the splits disjoint whatever their sizes and seeds are.
+    The rule is fixed, not random, so the splits are disjoint for all sizes and seeds.
     """
     bucket = zlib.crc32(f"{instruction}|{context}".encode()) % 20
     return "test" if bucket < 3 else "valid" if bucket < 5 else "train"
 
 
-def _examples(rng: random.Random, wordings: Wordings, split: str = "") -> Iterator[Example]:
-    """Yield examples without end; only training rows repeat, with more lists, the hard part."""
+def _rows(rng: random.Random, wordings: Wordings, split: str = "") -> Iterator[ToyRow]:
+    """Yield rows without end.
+
+    Only training rows may repeat, and more of them are about lists, which are hard to learn.
+    """
     seen: set[tuple[str, str]] = set()
     while True:
-        example = draw_example(rng, wordings, list_weight=2 if split == "train" else 1)
-        pair = (example.instruction, example.input)
+        row = draw_example(rng, wordings, list_weight=2 if split == "train" else 1)
+        pair = (row.instruction, row.input)
         if pair in seen or split not in ("", split_of(*pair)):
             continue
         if split != "train":
             seen.add(pair)
-        yield example
+        yield row
 
 
-def _row(identity: str, folder: str, example: Example) -> dict[str, Any]:
-    references = example.references if folder == "super_natural" else example.references[:1]
-    texts = {"id": identity, "instruction": example.instruction, "input": example.input}
-    label = {"dolly": {"category": example.kind}, "super_natural": {"task": example.kind}}
+def _record(identity: str, folder: str, row: ToyRow) -> dict[str, Any]:
+    references = row.references if folder == "super_natural" else row.references[:1]
+    texts = {"id": identity, "instruction": row.instruction, "input": row.input}
+    label = {"dolly": {"category": row.kind}, "super_natural": {"task": row.kind}}
     return {**texts, "output": list(references), **label.get(folder, {})}
-
-
-def _write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    partial.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(partial, path)
 
 
 def write_corpus(
     directory: Path, seed: int = 0, train: int = 6000, valid: int = 200, test: int = 100
 ) -> None:
-    """Write every set of the toy corpus under `directory`; sizes are rows per file.
+    """Write all sets of the toy corpus; the same arguments give the same bytes.
 
-    The same arguments give the same bytes. Raises ValueError when a size is negative, or above
-    1000 for the evaluation files, which hold no row twice.
+    Args:
+        directory: Folder of the sets.
+        seed: Seed of the rows.
+        train: Number of rows of Dolly's training split.
+        valid: Number of rows of Dolly's validation split.
+        test: Number of rows of each test file.
+
+    Raises:
+        ValueError: a size is negative, or above 1000 for an evaluation file, whose rows differ.
     """
     if min(train, valid, test) < 0 or max(valid, test) > 1000:
         raise ValueError(f"impossible sizes: {train=}, {valid=}, {test=}")
@@ -293,6 +190,10 @@ def write_corpus(
     files += [(folder, "test", wordings, test) for folder, wordings in SHIFTED.items()]
     for folder, split, wordings, size in files:
         rng = random.Random(f"kdbench-toy-{seed}-{folder}-{split}")
-        examples = islice(_examples(rng, wordings, split if folder == "dolly" else ""), size)
-        rows = [_row(f"toy-{folder}-{split}-{n:04d}", folder, x) for n, x in enumerate(examples)]
-        _write_lines(directory / folder / f"{split}.jsonl", rows)
+        rows = islice(_rows(rng, wordings, split if folder == "dolly" else ""), size)
+        records = [
+            _record(f"toy-{folder}-{split}-{number:04d}", folder, row)
+            for number, row in enumerate(rows)
+        ]
+        lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in records]
+        put_text(directory / folder / f"{split}.jsonl", "".join(lines))

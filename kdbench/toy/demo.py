@@ -1,4 +1,4 @@
-"""`kdbench demo`: the toy world, and the table of methods on it, filled from nothing."""
+"""`kdbench demo`: make the toy world, then fill the table of methods on it."""
 
 import os
 import time
@@ -14,13 +14,16 @@ _STEPS_BETWEEN_LINES = 100
 
 
 def demo(settings: DemoSettings) -> Filled:
-    """Run the whole pipeline on the toy world; what is there is not done again.
+    """Run the whole pipeline on the toy world, without repeating what is done.
+
+    Args:
+        settings: Settings of `kdbench demo`.
 
     Raises:
-        InputError: a folder that cannot be used.
+        InputError: a folder cannot be used.
     """
     start = time.monotonic()
-    report_progress(f"toy data, teacher and student in {settings.out}")
+    report_progress(f"making toy data, a teacher and a student in {settings.out}")
     world = make_world(settings.out, report=_report_training)
     changes = {
         "teacher.checkpoint": str(world.teacher),
@@ -28,7 +31,7 @@ def demo(settings: DemoSettings) -> Filled:
         **({} if settings.limit is None else {"evaluate.limit": str(settings.limit)}),
         **({} if settings.steps is None else {"train.steps": str(settings.steps)}),
     }
-    report_progress("the table: seven methods learn from the teacher, and all are measured")
+    report_progress("filling the table: training seven methods, then measuring every model")
     filled = fill(
         FillSettings(
             table=_TABLE,
@@ -40,7 +43,7 @@ def demo(settings: DemoSettings) -> Filled:
             changes=changes,
         )
     )
-    report_progress(f"{time.monotonic() - start:.0f} s in all")
+    report_progress(f"finished in {time.monotonic() - start:.0f} s")
     return filled
 
 

@@ -1,4 +1,4 @@
-"""Tiny Llama teachers and students, and the toy world on disk that every small run starts from."""
+"""Tiny Llama teachers and students, and the toy world on disk with which small runs start."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kdbench.errors import InputError
+from kdbench.system.files import put_text
 from kdbench.toy.corpus import alpaca_prompt, write_corpus
 from kdbench.toy.tokenizer import build_tokenizer
 
@@ -24,14 +26,21 @@ IGNORED = -100
 WARM_UP_STEPS = 20
 CONTEXT_LENGTH = 512
 
-# Three times the usual value: these narrow models wait long for their first copying heads if
-# attention starts out flat.
+# Three times the usual value: with nearly uniform attention at the start, these narrow models take
+# long to form their first copying heads.
 INITIAL_SPREAD = 0.06
 
 
 @dataclass(frozen=True)
 class Size:
-    """The shape of a toy model: `width` is the hidden size, `inner` that of the feed-forward."""
+    """The size of a toy model.
+
+    Attributes:
+        layers: Number of layers.
+        width: Hidden size.
+        heads: Number of attention heads.
+        inner: Size of the feed-forward layer.
+    """
 
     layers: int
     width: int
@@ -44,14 +53,14 @@ STUDENT = Size(layers=2, width=64, heads=4, inner=128)
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How one model of the toy world is made."""
+class ToyTraining:
+    """How a model of the toy world is trained."""
 
     size: Size
     learning_rate: float
 
 
-RECIPES = {"teacher": Recipe(TEACHER, 2e-3), "student": Recipe(STUDENT, 5e-3)}
+TRAININGS = {"teacher": ToyTraining(TEACHER, 2e-3), "student": ToyTraining(STUDENT, 5e-3)}
 WorldReport = Callable[[str, int, float], None]
 
 
@@ -65,7 +74,7 @@ class World:
 
 
 def random_model(tokenizer: PreTrainedTokenizerFast, size: Size, seed: int) -> LlamaForCausalLM:
-    """Return a float32 Llama with tied embeddings whose weights depend on `seed` alone."""
+    """Make a float32 Llama with tied embeddings; its weights depend only on `seed`."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -89,22 +98,27 @@ def random_model(tokenizer: PreTrainedTokenizerFast, size: Size, seed: int) -> L
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """One training row: `ids` holds prompt, response and EOS; `targets` ignores the prompt."""
+class EncodedRow:
+    """A training row as tokens.
+
+    Attributes:
+        ids: Token ids of prompt, response and EOS.
+        targets: The same ids, with `IGNORED` in place of the prompt's.
+    """
 
     ids: list[int]
     targets: list[int]
 
 
-def encode_row(tokenizer: PreTrainedTokenizerFast, row: Mapping[str, Any]) -> Encoded:
+def encode_row(tokenizer: PreTrainedTokenizerFast, row: Mapping[str, Any]) -> EncodedRow:
     """Encode a corpus row with its first reference as the response."""
     prompt = tokenizer(alpaca_prompt(row["instruction"], row["input"])).input_ids
     response = [*tokenizer(row["output"][0]).input_ids, tokenizer.eos_token_id]
-    return Encoded(prompt + response, [IGNORED] * len(prompt) + response)
+    return EncodedRow(prompt + response, [IGNORED] * len(prompt) + response)
 
 
-def pad_batch(batch: Sequence[Encoded], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return ids and targets, both [rows, longest row], padded on the right."""
+def pad_batch(batch: Sequence[EncodedRow], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Stack rows into ids and targets [rows, longest row], padded on the right."""
     import torch
 
     longest = max(len(row.ids) for row in batch)
@@ -116,24 +130,30 @@ def pad_batch(batch: Sequence[Encoded], pad: int) -> tuple[torch.Tensor, torch.T
 def response_loss(
     model: LlamaForCausalLM, ids: torch.Tensor, targets: torch.Tensor
 ) -> torch.Tensor:
-    """Return the mean cross-entropy in nats per response token, EOS included.
+    """The mean cross-entropy of response tokens and EOS, in nats per token.
 
-    `ids` and `targets` are [rows, length]. Padding on the right needs no attention mask, since
-    no position of a causal model looks ahead.
+    Padding on the right needs no attention mask, since a causal model does not look ahead.
+
+    Args:
+        model: The model.
+        ids: Token ids [rows, length].
+        targets: Target ids [rows, length], `IGNORED` where there is no loss.
     """
     from torch.nn.functional import cross_entropy
 
     hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
-    wanted = targets[:, 1:]
-    kept = wanted != IGNORED
-    return cross_entropy(model.lm_head(hidden[kept]), wanted[kept])
+    next_ids = targets[:, 1:]
+    counted = next_ids != IGNORED
+    return cross_entropy(model.lm_head(hidden[counted]), next_ids[counted])
 
 
-def _batches(rows: Sequence[Encoded], size: int, rng: random.Random) -> Iterator[list[Encoded]]:
+def _batches(
+    rows: Sequence[EncodedRow], size: int, rng: random.Random
+) -> Iterator[list[EncodedRow]]:
     """Yield batches without end, in a new order each epoch.
 
-    Grouping rows by length would halve the padding, but a batch of one kind of task gives so
-    noisy a gradient that the toy models learn less per second.
+    Grouping rows by length would halve the padding. But batches would then hold one kind of task,
+    and their gradients are so noisy that the toy models learn less per second.
     """
     while True:
         order = rng.sample(rows, len(rows))
@@ -155,10 +175,23 @@ def finetune(
     seed: int = 0,
     report: Callable[[int, float], None] | None = None,
 ) -> list[float]:
-    """Train `model` in place on the responses of corpus rows and return the loss of each step.
+    """Train a model in place on the responses of corpus rows.
 
-    `report` receives the number of finished steps and the loss in nats per token. Raises
-    ValueError when there are no rows or `steps` or `batch_size` is below one.
+    Args:
+        model: The model.
+        tokenizer: Its tokenizer.
+        rows: Rows of the corpus.
+        steps: Number of optimiser steps.
+        batch_size: Rows per step.
+        learning_rate: Peak learning rate of AdamW.
+        seed: Seed of the order of rows.
+        report: Called after each step with its number and its loss.
+
+    Returns:
+        The loss of each step, in nats per token.
+
+    Raises:
+        ValueError: there are no rows, or `steps` or `batch_size` is below one.
     """
     import torch
 
@@ -196,33 +229,31 @@ def _unfinished(folder: Path) -> Path:
 
 
 def _claim(directory: Path, settings: dict[str, Any]) -> None:
-    """Record what the world is made from, so that no other world is taken for it."""
+    """Record the settings of the world, so that one with different settings is not reused."""
     path = directory / "world.json"
-    if path.exists():
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if found != settings:
-            raise ValueError(f"{directory} holds another toy world: {found}, not {settings}")
-        return
-    directory.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(".world.json.unfinished")
-    unfinished.write_text(json.dumps(settings) + "\n", encoding="utf-8")
-    os.replace(unfinished, path)
+    if not path.exists():
+        put_text(path, json.dumps(settings) + "\n")
+    elif (recorded := json.loads(path.read_text(encoding="utf-8"))) != settings:
+        raise InputError(
+            f"{directory}: holds a toy world with different settings ({recorded}, not {settings}); "
+            "choose another folder, or delete this one"
+        )
 
 
 def _write_checkpoint(
     folder: Path, data: Path, seed: int, steps: int, report: WorldReport | None
 ) -> None:
-    """Train the model that `folder` is named after and put it there in one step."""
-    name, recipe = folder.name, RECIPES[folder.name]
+    """Train the model that `folder` is named after, and put it there in one step."""
+    name, training = folder.name, TRAININGS[folder.name]
     tokenizer = build_tokenizer(data)
-    model = random_model(tokenizer, recipe.size, seed)
+    model = random_model(tokenizer, training.size, seed)
     text = (data / "dolly" / "train.jsonl").read_text(encoding="utf-8")
     finetune(
         model,
         tokenizer,
         rows=[json.loads(line) for line in text.splitlines()],
         steps=steps,
-        learning_rate=recipe.learning_rate,
+        learning_rate=training.learning_rate,
         seed=seed,
         report=partial(report, name) if report else None,
     )
@@ -242,18 +273,29 @@ def make_world(
     test: int = 100,
     report: WorldReport | None = None,
 ) -> World:
-    """Write the toy corpus, a teacher and a student under `directory`, skipping what is there.
+    """Write the toy corpus, a teacher and a student, unless they exist.
 
-    Both models learn from the Dolly training rows alone; a checkpoint folder holds model and
-    tokenizer. A killed run leaves no half-written part, and the next one goes on after the last
-    complete part. `report` receives "teacher" or "student", the number of finished steps and the
-    loss in nats per token. Raises ValueError when `directory` holds a world made with other
-    arguments.
+    Both models train only on Dolly's training rows. A call that is killed leaves no half-written
+    part, and the next call resumes after the last complete one.
+
+    Args:
+        directory: Folder of the world.
+        seed: Seed of the corpus, the models' weights and the order of rows.
+        teacher_steps: Number of optimiser steps of the teacher.
+        student_steps: Number of optimiser steps of the student.
+        train: Number of rows of Dolly's training split.
+        valid: Number of rows of Dolly's validation split.
+        test: Number of rows of each test file.
+        report: Called after each step with "teacher" or "student", the number of the step, and its
+            loss in nats per token.
+
+    Raises:
+        InputError: the folder holds a world with different settings.
     """
     rows = {"train": train, "valid": valid, "test": test}
     steps = {"teacher": teacher_steps, "student": student_steps}
-    recipes = {name: asdict(recipe) for name, recipe in RECIPES.items()}
-    _claim(directory, {"seed": seed, "rows": rows, "steps": steps, "recipes": recipes})
+    trainings = {name: asdict(training) for name, training in TRAININGS.items()}
+    _claim(directory, {"seed": seed, "rows": rows, "steps": steps, "recipes": trainings})
     world = World(directory / "data", directory / "teacher", directory / "student")
     if not world.data.exists():
         unfinished = _unfinished(world.data)

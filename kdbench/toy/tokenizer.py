@@ -1,4 +1,4 @@
-"""The toy tokenizer: a small byte-level BPE learned from the toy training rows."""
+"""The toy tokenizer: a small byte-level BPE, trained on the toy training rows."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 BOS, EOS, PAD = "<|bos|>", "<|eos|>", "<|pad|>"
 VOCABULARY_SIZE = 512
 
-# Each piece of the prompt template is one token. The template makes up most of a toy prompt, so
-# this halves the cost of every toy run and leaves all merges to the words of the toy world.
+# Each piece of the prompt template is one token. The template is most of a toy prompt, so this
+# halves the cost of every toy run and leaves all merges to the words of the toy world.
 TEMPLATE_PIECES = (PREAMBLE, PREAMBLE_WITH_INPUT, INPUT_HEADER, RESPONSE_HEADER)
 
 CHAT_TEMPLATE = (
@@ -32,11 +32,16 @@ CHAT_TEMPLATE = (
 
 
 def build_tokenizer(corpus: Path) -> PreTrainedTokenizerFast:
-    """Train the toy tokenizer on the Dolly training rows of a corpus folder.
+    """Train the toy tokenizer on Dolly's training rows; the same corpus gives the same tokenizer.
 
-    The vocabulary has at most 512 entries, any UTF-8 text survives encoding and decoding, and the
-    same corpus gives the same tokenizer. No special token is added to a text by itself. Raises
-    FileNotFoundError when `corpus` holds no `dolly/train.jsonl`.
+    The vocabulary has at most 512 entries, and decoding restores any encoded UTF-8 text. Encoding
+    adds no special tokens.
+
+    Args:
+        corpus: Folder of the toy corpus.
+
+    Raises:
+        FileNotFoundError: the folder has no `dolly/train.jsonl`.
     """
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
@@ -63,7 +68,7 @@ def build_tokenizer(corpus: Path) -> PreTrainedTokenizerFast:
 
 
 def _training_texts(corpus: Path) -> Iterator[str]:
-    """Yield what a prompt holds between the template pieces, and every reference."""
+    """Yield the texts of prompts without the template, and all references."""
     with (corpus / "dolly" / "train.jsonl").open(encoding="utf-8") as lines:
         for line in lines:
             row = json.loads(line)

@@ -1,4 +1,4 @@
-"""The work: what is missing is done once, what fails holds up only what needs it."""
+"""The work: what is missing is done once, and a failure blocks only what needs it."""
 
 import json
 import os
@@ -16,32 +16,34 @@ import yaml
 
 from kdbench.config import FillSettings
 from kdbench.errors import InputError
-from kdbench.filling import work
+from kdbench.filling.dry_run import dry_run_lines
 from kdbench.filling.executor import Executor, LocalExecutor
-from kdbench.filling.fill import work_through
-from kdbench.filling.graph import Graph, Node, Places
+from kdbench.filling.fill import do_missing
+from kdbench.filling.graph import Graph, Places
+from kdbench.filling.logs import last_line, log_of
+from kdbench.filling.nodes import Node, TrainNode
+from kdbench.filling.progress import ProgressView
 from kdbench.filling.spec import Entry, read_spec
 from kdbench.filling.state import State, state_of
-from kdbench.filling.table import fill, plan_lines
-from kdbench.filling.times import noted
-from kdbench.filling.view import View, last_line
-from kdbench.filling.work import Done, do, is_done, log_of
+from kdbench.filling.table import fill
+from kdbench.filling.times import recorded_times
+from kdbench.filling.work import NodeResult, do
 from kdbench.toy.models import World
 
 
 class Inline(Executor):
-    """Does each node at once, in this process."""
+    """Does each node immediately, in this process."""
 
     def __init__(self, models: Path, slots: int = 1):
         self.slots, self._models = slots, models
         self.begun: list[str] = []
-        self._ended: list[Done] = []
+        self._ended: list[NodeResult] = []
 
     def submit(self, node: Node) -> None:
         self.begun.append(node.key)
         self._ended.append(do(node, self._models))
 
-    def finished(self, timeout: float) -> list[Done]:
+    def finished(self, timeout: float) -> list[NodeResult]:
         del timeout
         ended, self._ended = self._ended, []
         return ended
@@ -85,21 +87,21 @@ def graph(file: Path, tmp_path: Path) -> Graph:
 
 def worked(graph: Graph) -> tuple[list[str], dict[str, str]]:
     executor = Inline(graph.places.models)
-    with View(graph) as view:
-        state = work_through(graph, executor, view)
+    with ProgressView(graph) as view:
+        state = do_missing(graph, executor, view)
     return executor.begun, state.failed
 
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Task results and weights; run.json, cards and logs hold times."""
-    found = [*folder.rglob("dolly.json"), *folder.rglob("*.safetensors")]
-    return {str(file.relative_to(folder)): file.read_bytes() for file in found}
+    files = [*folder.rglob("dolly.json"), *folder.rglob("*.safetensors")]
+    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
 
 
 def test_all_is_done_once(graph: Graph, capsys: pytest.CaptureFixture[str]) -> None:
     begun, failed = worked(graph)
     assert failed == {}
-    assert begun == [key for key, node in graph.nodes.items() if node.work is not None]
+    assert begun == [key for key, node in graph.nodes.items() if not node.is_given]
     assert state_of(graph) == State(frozenset(), set(graph.nodes))
     said = capsys.readouterr().err
     assert "running: train SFT\ndone: train SFT, " in said.replace("\r", "\n")
@@ -120,30 +122,30 @@ def test_a_checkpoint_is_made_for_its_measurements_alone(graph: Graph) -> None:
     worked(graph)
     shutil.rmtree(graph.places.models)
     assert worked(graph) == ([], {})
-    assert "  unneeded  train KD" in "\n".join(plan_lines(graph))
+    assert "  unneeded  train KD" in "\n".join(dry_run_lines(graph))
     graph.nodes["evaluate KD"].place.unlink()
-    assert "  missing   train KD" in "\n".join(plan_lines(graph))
+    assert "  missing   train KD" in "\n".join(dry_run_lines(graph))
     assert worked(graph) == (["train SFT", "train KD", "evaluate KD"], {})
 
 
-def test_results_stand_wherever_they_are_moved(graph: Graph, tmp_path: Path) -> None:
+def test_results_can_be_moved(graph: Graph, tmp_path: Path) -> None:
     worked(graph)
     graph.places.results.rename(tmp_path / "elsewhere")
     places = replace(graph.places, results=tmp_path / "elsewhere")
     assert worked(Graph(graph.spec, places)) == ([], {})
 
 
-def test_a_failure_holds_up_what_needs_it_alone(
+def test_a_failure_blocks_only_what_needs_it(
     graph: Graph, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = work._run
+    run = TrainNode.run
 
-    def broken(node: Node) -> None:
+    def broken(node: TrainNode) -> bool:
         if node.key == "train KD":
             raise ZeroDivisionError("of all things")
-        run(node)
+        return run(node)
 
-    monkeypatch.setattr(work, "_run", broken)
+    monkeypatch.setattr(TrainNode, "run", broken)
     begun, failed = worked(graph)
     assert failed == {"train KD": "ZeroDivisionError: of all things"}
     assert "evaluate SFT" in begun
@@ -158,11 +160,24 @@ def test_a_failure_holds_up_what_needs_it_alone(
     assert worked(graph) == (["train KD", "evaluate KD"], {})
 
 
-def test_another_process_may_have_done_it(graph: Graph) -> None:
+def test_a_node_that_another_process_has_done_is_not_done_again(graph: Graph) -> None:
     node = graph.nodes["train SFT"]
-    assert do(node, graph.places.models).fresh
-    again = do(node, graph.places.models)
-    assert (again.fresh, again.error) == (False, None)
+    for _ in range(2):
+        assert do(node, graph.places.models) == NodeResult("train SFT")
+    assert len(recorded_times(graph.places.models)) == 1
+
+
+def test_bad_input_fails_a_node_without_a_traceback(
+    graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(node: TrainNode) -> bool:
+        raise InputError(f"{node.label}: bad input")
+
+    monkeypatch.setattr(TrainNode, "run", refuse)
+    node = graph.nodes["train SFT"]
+    assert do(node, graph.places.models) == NodeResult("train SFT", "SFT: bad input")
+    assert log_of(node, graph.places.models).read_text() == ""
+    assert recorded_times(graph.places.models) == []
 
 
 def test_the_table_is_drawn_with_one_row_a_label(file: Path, tmp_path: Path) -> None:
@@ -206,7 +221,7 @@ def test_killed_again_and_again_it_ends_in_the_same_bytes(file: Path, tmp_path: 
     assert contents(folder / "m") == contents(tmp_path / "whole" / "m")
 
 
-def test_the_last_line_of_a_log_is_the_last_that_says_something(tmp_path: Path) -> None:
+def test_the_last_line_of_a_log_is_the_last_that_is_not_blank(tmp_path: Path) -> None:
     log = tmp_path / "a.log"
     assert last_line(log) == ""
     log.write_text("x" * 9000 + "\nsft: 7/200 steps\n\n")
@@ -217,15 +232,15 @@ def test_a_mark_without_its_results_is_no_mark(graph: Graph) -> None:
     worked(graph)
     node = graph.nodes["evaluate SFT"]
     mark = json.loads(node.place.read_text())
-    assert is_done(node)
+    assert node.is_done()
     (graph.places.results / mark["run"] / "dolly.json").unlink()
-    assert not is_done(node)
+    assert not node.is_done()
 
 
 def test_two_processes_fill_one_table_and_do_no_node_twice(file: Path, tmp_path: Path) -> None:
-    both = [start(file, tmp_path) for _ in range(2)]
-    assert [one.wait() for one in both] == [0, 0]
-    done = [(one.kind, one.what) for one in noted(tmp_path / "m")]
+    processes = [start(file, tmp_path) for _ in range(2)]
+    assert [process.wait() for process in processes] == [0, 0]
+    done = [(timing.kind, timing.what) for timing in recorded_times(tmp_path / "m")]
     trainings = [("train", "kd"), ("train", "sft")]
     assert sorted(done) == [*[("evaluate", "evaluate")] * 3, *trainings]
 
@@ -233,7 +248,7 @@ def test_two_processes_fill_one_table_and_do_no_node_twice(file: Path, tmp_path:
 def test_a_table_that_went_to_another_teacher_and_back_has_its_own_numbers(
     graph: Graph, world: World
 ) -> None:
-    """Both teachers' metrics stand in the same files, of which a mark remembers the content."""
+    """Both teachers' metrics are in the same files, whose content a mark identifies."""
     worked(graph)
     before = contents(graph.places.results)
     other = Entry(label="Teacher", checkpoint=str(world.student))
@@ -295,12 +310,12 @@ def test_a_worker_that_is_killed_fails_its_own_node_alone(graph: Graph) -> None:
         (_, pool), _ = executor._running.values()
         (process,) = pool._processes.values()
         os.kill(process.pid, signal.SIGKILL)
-        ended: list[Done] = []
+        ended: list[NodeResult] = []
         while len(ended) < 2:
             ended += executor.finished(1.0)
     finally:
         executor.close()
-    errors = {one.node: one.error for one in ended}
+    errors = {result.key: result.error for result in ended}
     assert errors["train KD"] is None
     assert "its process died" in str(errors["train SFT"])
 

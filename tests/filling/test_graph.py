@@ -127,16 +127,20 @@ def broken(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
     ("key", "value", "says"),
     [
         ("tilte", "x", "unknown key 'tilte': did you mean 'title'"),
-        ("teacher", {}, "teacher: either checkpoint: or train:"),
-        ("rows", [{"train": {"recipe": "toy/sft"}, "checkpoint": "x"}], "rows.0: either"),
-        ("rows", [{"train": {"recipe": "toy/sft"}}] * 2, "two models are called 'SFT'"),
+        ("teacher", {}, "teacher: give either checkpoint: or train:"),
+        ("rows", [{"train": {"recipe": "toy/sft"}, "checkpoint": "x"}], "rows.0: give either"),
+        ("rows", [{"train": {"recipe": "toy/sft"}}] * 2, "two models have the label 'SFT'"),
         ("rows", [{"train": {"method": "sfft"}}], "unknown method 'sfft'"),
-        ("rows", [{"train": {"recipe": "toy/sft", "out": "x"}}], "'out' is the table's to say"),
-        ("evaluate", {"model": "x"}, "'model' is the table's to say"),
+        (
+            "rows",
+            [{"train": {"recipe": "toy/sft", "out": "x"}}],
+            "train: 'out' is set by the table",
+        ),
+        ("evaluate", {"model": "x"}, "evaluate: 'model' is set by the table"),
         ("evaluate", {"limmit": 3}, "unknown key 'limmit'"),
-        ("undistilled", "KD", "'KD' is none of the rows' labels"),
+        ("undistilled", "KD", "undistilled: no row has the label 'KD': did you mean 'GKD'"),
         ("student", {"checkpoint": "nowhere"}, "checkpoint=nowhere: no such folder"),
-        ("rows", [{"label": "../x", "checkpoint": "y"}], "letters, digits, spaces"),
+        ("rows", [{"label": "../x", "checkpoint": "y"}], "use only letters, digits, spaces"),
     ],
 )
 def test_what_is_wrong_is_one_line(make: Make, key: str, value: Any, says: str) -> None:
@@ -151,5 +155,5 @@ def test_a_table_that_is_not_there_names_the_known_ones(tmp_path: Path) -> None:
 
 
 def test_a_change_below_what_holds_no_keys_is_refused(make: Make) -> None:
-    with pytest.raises(InputError, match="'title' holds no keys"):
+    with pytest.raises(InputError, match="'title' has no keys of its own"):
         make(title__x="1")

@@ -37,12 +37,28 @@ def results(tmp_path):
 RUN = {"method": None, "setting": None, "limit": None, "status": "complete", "tasks": {}}
 
 
-def put(results, name, values, texts=None, other=None, metric="rougeL", version="1", **run):
-    """A stored run with one number a task, answering the prompts `texts`."""
+def put(
+    results,
+    name,
+    values,
+    texts=None,
+    other=None,
+    metric="rougeL",
+    version="1",
+    teacher=None,
+    **run,
+):
+    """Store a run with one number for each task.
+
+    Args:
+        texts: Hash of the prompts by task.
+        other: Fields of the fingerprint that differ.
+        teacher: Name of the run with whose checkpoint it is compared.
+    """
     folder = RunFolder(results / name / "run-1")
     record = {**RUN, **run}
     protocol = {"name": record.pop("protocol", "minillm")}
-    folder.write_run({**record, "model": {"name": name}, "protocol": protocol})
+    folder.write_run({**record, "model": {"name": name, "sha256": name}, "protocol": protocol})
     unit, direction = {
         "rougeL": ("points", "higher"),
         "lm_loss": ("nats", "lower"),
@@ -58,8 +74,11 @@ def put(results, name, values, texts=None, other=None, metric="rougeL", version=
             "protocol": {"temperature": 1.0},
             **(other or {}),
         }
+        compared = {"name": "big", "sha256": teacher} if teacher else None
         folder.write_task(
-            TaskResult(fingerprint, {metric: numbers}, {"id": []}, {"used": 100}, 0, metric)
+            TaskResult(
+                fingerprint, {metric: numbers}, {"id": []}, {"used": 100}, 0, metric, compared
+            )
         )
 
 
@@ -120,9 +139,9 @@ def test_a_row_is_labelled_by_its_method_and_model(results, name, method, label)
     assert labels(draw(results)) == [[label]]
 
 
-def test_a_run_that_is_not_complete_says_so(results):
+def test_a_run_that_is_not_complete_has_a_note(results):
     put(results, "m", {"dolly": 1.0}, status="running")
-    assert draw(results).groups[0].rows[0].note == "run running"
+    assert draw(results).groups[0].rows[0].note == "the run is not complete"
 
 
 def test_rows_that_answer_the_same_prompts_share_a_group(results):
@@ -179,11 +198,35 @@ def test_the_fingerprint_of_a_task_that_is_not_shown_does_not_part_rows(results)
 
 
 def test_the_best_of_a_column_is_marked_and_teachers_are_not(results):
-    put(results, "a", {"dolly": 20.0, "vicuna": 12.0})
+    put(results, "a", {"dolly": 20.0, "vicuna": 12.0}, teacher="t")
     put(results, "b", {"dolly": 21.0, "vicuna": 10.0})
-    put(results, "t", {"dolly": 30.0, "vicuna": 30.0}, method="Teacher")
+    put(results, "t", {"dolly": 30.0, "vicuna": 30.0}, method="GPT-2 XL")
     table = draw(results)
+    assert labels(table) == [["GPT-2 XL (t)", "a", "b"]]
     assert (best(table, 0), best(table, 1), best(table, 2)) == (["b"], ["a"], ["a"])
+
+
+def test_a_label_does_not_make_a_teacher(results):
+    put(results, "a", {"dolly": 20.0}, teacher="t")
+    put(results, "b", {"dolly": 30.0}, method="Teacher")
+    assert labels(draw(results)) == [["Teacher (b)", "a"]]
+    assert best(draw(results)) == ["Teacher (b)"]
+
+
+def test_a_teacher_in_one_setting_may_be_a_student_in_another(results):
+    put(results, "small", {"dolly": 10.0}, setting="340M to 120M", teacher="medium")
+    put(results, "medium", {"dolly": 20.0}, setting="1.5B to 340M")
+    put(results, "other", {"dolly": 15.0}, setting="1.5B to 340M")
+    assert best(draw(results)) == ["medium"]
+
+
+def test_a_model_without_a_hash_is_no_teacher(results):
+    put(results, "a", {"dolly": 20.0}, teacher="t")
+    put(results, "b", {"dolly": 30.0})
+    RunFolder(results / "b" / "run-1").update_run(
+        lambda run: {**run, "model": {"name": "b", "sha256": None}}
+    )
+    assert best(draw(results)) == ["b"]
 
 
 def test_what_prints_alike_is_best_together(results):
@@ -194,8 +237,8 @@ def test_what_prints_alike_is_best_together(results):
 
 
 def test_a_row_alone_is_best_of_nothing(results):
-    put(results, "a", {"dolly": 20.0})
-    put(results, "t", {"dolly": 10.0}, method="Teacher")
+    put(results, "a", {"dolly": 20.0}, teacher="t")
+    put(results, "t", {"dolly": 10.0})
     assert best(draw(results)) == []
 
 
@@ -317,9 +360,9 @@ def test_groups_without_a_row_that_was_asked_for_are_left_out(results):
 def test_a_table_says_when_and_where_it_was_measured(results):
     gpu, cpu = {"gpus": ["A card"]}, {"gpus": []}
     put(results, "a", {"dolly": 1.0}, created="2026-11-24T23:00:00+00:00", environment=gpu)
-    assert "measured: by kdbench 2026-11-24 on A card, [95 %" in str(draw(results))
+    assert "come from kdbench, run on 2026-11-24 on A card.\n" in str(draw(results))
     put(results, "b", {"dolly": 1.0}, created="2026-11-22T01:00:00+00:00", environment=cpu)
-    put(results, "c", {"dolly": 1.0})  # a record that does not say
-    said = "measured: by kdbench 2026-11-22 to 2026-11-24 on A card, CPU, [95 %"
-    assert said in str(draw(results))
-    assert "measured: by kdbench, [95 %" in str(draw(results, rows=("c",)))
+    put(results, "c", {"dolly": 1.0})  # neither date nor machine
+    note = "come from kdbench, run between 2026-11-22 and 2026-11-24 on A card and CPU.\n"
+    assert note in str(draw(results))
+    assert "come from kdbench.\n" in str(draw(results, rows=("c",)))

@@ -122,11 +122,20 @@ def test_every_column_says_its_unit_and_has_its_own_decimals_and_arrow(results):
     assert table.columns == ("rougeL ↑", "acceptance@student ↑", "entropy_ratio@ref")
     assert shown(table) == [["20.50", "0.750", "2.50"]]
     notes = table.notes()
-    assert notes[:4] == [
-        "rougeL, points, mean over dolly, vicuna.",
-        "acceptance@student, rate, mean over dolly, vicuna.",
-        "entropy_ratio@ref, ratio, mean over dolly, vicuna.",
-        "↑: higher is better, ↓: lower is better.",
+    assert notes[:2] == [
+        "rougeL (points), acceptance@student (rate) and entropy_ratio@ref (ratio) "
+        "are means over Dolly and Vicuna.",
+        "↑: higher is better; ↓: lower is better.",
+    ]
+
+
+def test_columns_of_one_kind_share_a_sentence(results):
+    put(results, "a", FULL)
+    table = draw(results, "dolly", "AVG", "vicuna", "dolly:fkl")
+    assert table.notes()[:3] == [
+        "Dolly and Vicuna show rougeL (points).",
+        "AVG (rougeL, points) is the mean over Dolly and Vicuna.",
+        "Dolly fkl@teacher shows fkl@teacher (nats).",
     ]
 
 
@@ -153,14 +162,14 @@ def test_a_bound_is_shown_as_one_and_not_ranked(results, bound, mark):
     table = draw(results, "acceptance", "dolly:acceptance", "rougeL")
     assert shown(table)[0] == [f"{mark}0.750", f"{mark}0.250", "20.50"]
     assert best(table, 0) == []
-    assert any(note.startswith("≥, ≤: a bound") for note in table.notes())
+    assert any(note.startswith("≥ and ≤ mark bounds: ") for note in table.notes())
     (row, _) = csv.DictReader(io.StringIO(table.render("csv")))
     assert (row["acceptance@student bound"], row["rougeL bound"]) == (bound, "")
     assert (r"$\geq$0.750" if mark == "≥" else r"$\leq$0.750") in table.render("tex")
     assert r"acceptance@student $\uparrow$" in table.render("tex")
 
 
-def test_why_a_cell_is_empty_stands_in_the_rows_note(results):
+def test_the_row_notes_explain_empty_cells(results):
     why = "student and teacher have different tokenizers"
     put(results, "a", {**FULL, "acceptance@student": why, "fkl@teacher": why})
     put(results, "b", {"rougeL": 30.0}, teacher=None)
@@ -170,7 +179,7 @@ def test_why_a_cell_is_empty_stands_in_the_rows_note(results):
     assert notes == [f"acceptance@student, fkl@teacher: {why}", ""]
 
 
-def test_rows_beside_different_teachers_never_share_a_group(results):
+def test_rows_compared_with_different_teachers_never_share_a_group(results):
     put(results, "a", FULL)
     put(results, "b", FULL, teacher="other")
     put(results, "c", {"rougeL": 1.0}, teacher=None)
@@ -197,15 +206,15 @@ def test_published_rows_fill_what_they_have(results):
 @pytest.mark.parametrize(
     ("word", "says"),
     [
-        ("doly", "columns=doly: no task or metric: did you mean 'dolly'"),
-        ("acceptence", "columns=acceptence: no task or metric: did you mean 'acceptance'"),
-        ("acceptance@nowhere", "columns=acceptance@nowhere: no task or metric: "),
-        ("rougeL@ref", "columns=rougeL@ref: no task or metric: "),
+        ("doly", "columns=doly: not a task or metric: did you mean 'dolly'"),
+        ("acceptence", "columns=acceptence: not a task or metric: did you mean 'acceptance'"),
+        ("acceptance@nowhere", "columns=acceptance@nowhere: not a task or metric: "),
+        ("rougeL@ref", "columns=rougeL@ref: not a task or metric: "),
         ("doly:rougeL", "columns=doly:rougeL: task 'doly': did you mean 'dolly'"),
-        ("dolly:rogueL", "columns=dolly:rogueL: no task or metric: did you mean 'rougeL'"),
+        ("dolly:rogueL", "columns=dolly:rogueL: not a task or metric: did you mean 'rougeL'"),
     ],
 )
-def test_an_unknown_word_is_told_the_nearest(results, word, says):
+def test_an_unknown_name_is_refused_with_the_nearest_one(results, word, says):
     put(results, "a", FULL)
     with pytest.raises(InputError) as caught:
         draw(results, word)
@@ -225,7 +234,7 @@ def test_without_columns_nothing_of_this_is_shown(results):
     put(results, "a", {**FULL, "acceptance@student": "why"})
     table = draw(results)
     assert table.columns == ("Dolly", "Vicuna", "AVG")
-    assert table.notes()[0] == "rougeL, points."
+    assert table.notes()[0] == "Cells show rougeL (points)."
     assert table.groups[0].rows[0].note == ""
     assert "bound" not in table.render("csv")
 
@@ -235,7 +244,9 @@ def test_a_task_without_a_result_is_named_in_the_note(results):
     wide = TableSettings(
         results=results, tasks=(*TWO, "unnatural"), columns=("dolly", "rougeL"), published="none"
     )
-    assert "rougeL: no result of unnatural (choose others with tasks=)" in str(build_table(wide))
+    assert "rougeL: no result for unnatural (choose the tasks with tasks=)" in str(
+        build_table(wide)
+    )
 
 
 def test_a_bare_metric_of_fidelity_means_its_headline_set(results):

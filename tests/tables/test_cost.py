@@ -8,6 +8,7 @@ import pytest
 from kdbench.config import TableSettings
 from kdbench.measuring.identity import training_cost
 from kdbench.store.folder import RunFolder
+from kdbench.store.results import TaskResult
 from kdbench.tables import build_table
 
 
@@ -38,8 +39,15 @@ def test_a_checkpoint_that_was_not_trained_here_has_no_cost(card: dict[str, Any]
     assert training_cost(card) is None
 
 
-def put(results: Path, name: str, method: str | None, cost: dict[str, Any] | None) -> None:
-    RunFolder(results / name / "run").write_run(
+def put(
+    results: Path,
+    name: str,
+    method: str | None,
+    cost: dict[str, Any] | None,
+    teacher: str | None = None,
+) -> None:
+    folder = RunFolder(results / name / "run")
+    folder.write_run(
         {
             "model": {"name": name, "sha256": name},
             "method": method,
@@ -51,12 +59,15 @@ def put(results: Path, name: str, method: str | None, cost: dict[str, Any] | Non
             "training": cost,
         }
     )
+    compared = {"name": teacher, "sha256": teacher} if teacher else None
+    folder.write_task(TaskResult({"task": "dolly"}, {}, {"id": []}, {}, 0, "rougeL", compared))
 
 
 def test_cost_in_the_table_is_relative_to_sft(tmp_path: Path) -> None:
-    put(tmp_path, "teacher", "Teacher", training_cost(card("sft", 400.0)))
+    put(tmp_path, "tuned", "SFT", training_cost(card("sft", 400.0)))
     put(tmp_path, "sft", "SFT", training_cost(card("sft", 10.0)))
-    put(tmp_path, "gkd", "GKD", training_cost(card("gkd", 30.0, 10.0, generate=700)))
+    gkd = training_cost(card("gkd", 30.0, 10.0, generate=700))
+    put(tmp_path, "gkd", "GKD", gkd, teacher="tuned")
     put(tmp_path, "given", None, None)
     columns = ("seconds_per_sample", "relative_cost", "student_tokens", "teacher_tokens")
     table = build_table(
@@ -69,7 +80,7 @@ def test_cost_in_the_table_is_relative_to_sft(tmp_path: Path) -> None:
     }
     assert cells["GKD (gkd)"] == ["2.00", "4.00", "700", "0"]
     assert cells["SFT (sft)"] == ["0.50", "1.00", "0", "0"]
-    assert cells["Teacher (teacher)"] == ["20.00", "40.00", "0", "0"]
+    assert cells["SFT (tuned)"] == ["20.00", "40.00", "0", "0"]
     assert "given" not in cells  # nothing to show
     assert table.columns[1] == "relative_cost ↓"
-    assert "relative_cost: seconds a training sample over those of SFT" in str(table)
+    assert "relative_cost is the training time per sample divided by that of SFT." in str(table)

@@ -138,7 +138,7 @@ def test_a_file_that_is_no_such_file_is_refused_by_name_and_field(tmp_path, old,
 def test_a_row_of_an_unknown_source_is_refused_by_name(tmp_path, show, row):
     head, mark, rest = FILE.partition(f"method: {row},")
     text = head + mark + rest.replace("source: page", "source: pgae", 1)
-    with pytest.raises(InputError, match=rf"row '{row}': source names no such thing: 'pgae'$"):
+    with pytest.raises(InputError, match=rf"row '{row}': source: unknown name 'pgae'$"):
         groups(tmp_path, show, text)
 
 
@@ -146,11 +146,11 @@ def test_a_row_of_an_unknown_source_is_refused_by_name(tmp_path, show, row):
     ("field", "task"), [("values", "vicuna"), ("sd", "dolly"), ("unverified", "vicuna")]
 )
 def test_a_misspelt_task_is_refused_by_name(tmp_path, field, task):
-    """It would drop a number, or make a recalled one look read."""
+    """It would drop a number, or hide that it is unverified."""
     head, mark, rest = FILE.partition(f"{field}:")
     text = head + mark + rest.replace(task, "vicnua", 1)
     assert text != FILE
-    with pytest.raises(InputError, match=f"{field} names no such thing: 'vicnua'$"):
+    with pytest.raises(InputError, match=f"{field}: unknown name 'vicnua'$"):
         groups(tmp_path, "all", text)
 
 
@@ -175,7 +175,6 @@ def test_every_row_of_the_repository_is_whole():
         assert row["role"] in ("student", "teacher", "composite")
         assert row["certainty"] in ("verified", "unverified")
         assert row["source"] in content["sources"]
-        assert row.get("cost_source", row["source"]) in content["sources"]
         assert set(row["values"]) <= set(FIVE)
         assert row["values"]
         assert set(row.get("sd", {})) | set(row.get("unverified", ())) <= set(row["values"])

@@ -31,7 +31,7 @@ def table(error="both"):
     measured = (
         row("Teacher", "measured", False, "teacher/r", *teacher),
         row("GKD", "measured", True, "gkd/r", *gkd),
-        row("SFT_b", "measured", True, "sft/r", Cell(20.0, n=20), None, None, note="run running"),
+        row("SFT_b", "measured", True, "sft/r", Cell(20.0, n=20), None, None, note="not complete"),
     )
     reported = (
         row("GKD", "reported", True, ONE, Cell(23.75, best=True), Cell(16.64), Cell(20.2)),
@@ -46,12 +46,14 @@ def table(error="both"):
 
 
 NOTES = (
-    "rougeL, points.",
-    "measured: by kdbench, ± standard deviation over seeds, "
-    "[95 % bootstrap interval over prompts].",
-    "reported: copied from the row's source, ± deviation over seeds if given.",
-    "†: recalled from the paper, not read again.",
-    "Bold: best of its column among the students of one setting.",
+    "Cells show rougeL (points).",
+    "The measured rows come from kdbench.",
+    "± is the standard deviation over seeds.",
+    "Brackets hold the 95 % bootstrap interval over prompts.",
+    "Each reported row is copied from its source, "
+    "with its standard deviation over seeds (±) if it gives one.",
+    "† marks numbers recalled from a paper and not checked against it.",
+    "Within each setting, bold marks the best student in a column.",
 )
 
 MD = f"""\
@@ -74,7 +76,7 @@ Sources:
 2. Paper &amp; two, <https://x.org/2>
 
 Notes:
-- SFT\\_b: run running
+- SFT\\_b: not complete
 - Best of all: composite
 """
 
@@ -98,7 +100,7 @@ Best of all & reported [1] & 99.00 &  &  \\
 % TEX_NOTES
 % [1] Page one, https://x.org/1
 % [2] Paper \& two, https://x.org/2
-% SFT\_b: run running
+% SFT\_b: not complete
 % Best of all: composite
 """
 
@@ -109,14 +111,14 @@ HTML_ROWS = """\
 <tr title="gkd/r"><td>GKD</td><td class="kind measured">measured</td>\
 <td><b>23.46</b><small>± 0.35 [22.90, 24.61]</small></td>\
 <td>16.50<small>[15.00, 18.00]</small></td><td><b>19.98</b></td></tr>
-<tr title="sft/r: run running"><td>SFT_b</td><td class="kind measured">measured</td>\
+<tr title="sft/r: not complete"><td>SFT_b</td><td class="kind measured">measured</td>\
 <td>20.00</td><td></td><td></td></tr>
 <tr title="Paper &amp; two, https://x.org/2"><td>KD</td><td class="kind reported">reported [2]</td>\
 <td>22.8<small>± 0.3</small></td><td><b>17.4</b><small>†</small></td>\
 <td>20.1<small>†</small></td></tr>
 <li>Page one, https://x.org/1</li>
 <li>Paper &amp; two, https://x.org/2</li>
-<li>SFT_b: run running</li>
+<li>SFT_b: not complete</li>
 <li>Best of all: composite</li>
 """
 
@@ -133,10 +135,10 @@ GPT-2 → small
   Best of all  reported [1]                         99.00
 
 {chr(10).join(NOTES[:-1])}
-*: best of its column among the students of one setting.
+Within each setting, * marks the best student in a column.
 [1] {ONE}
 [2] {TWO}
-SFT_b: run running
+SFT_b: not complete
 Best of all: composite
 """
 
@@ -198,34 +200,31 @@ def test_error_bars_are_those_asked_for(error, measured, reported):
 @pytest.mark.parametrize(
     ("error", "measured", "reported"),
     [
-        ("ci", "[95 % bootstrap interval over prompts]", ", ± deviation over seeds if given"),
-        ("sd", "± standard deviation over seeds", ", ± deviation over seeds if given"),
-        ("none", "no error bars", ""),
+        ("ci", NOTES[3:4], NOTES[4]),
+        ("sd", NOTES[2:3], NOTES[4]),
+        ("none", (), "Each reported row is copied from its source."),
     ],
 )
 def test_the_notes_explain_the_error_bars_that_are_shown(error, measured, reported):
-    notes = table(error).notes()
-    assert notes[1] == f"measured: by kdbench, {measured}."
-    assert notes[2] == f"reported: copied from the row's source{reported}."
-    assert (*notes[:1], *notes[3:]) == (*NOTES[:1], *NOTES[3:])
+    assert tuple(table(error).notes()) == (*NOTES[:2], *measured, reported, *NOTES[5:])
 
 
 @pytest.mark.parametrize("form", ["terminal", "md", "tex", "html"])
 def test_what_does_not_occur_is_not_explained(form):
     line = row("GKD", "measured", True, "gkd/r", Cell(1.0, n=20))
     plain = Table("rougeL", "points", ("Dolly",), (Group("g", "G", (line,)),), "none")
-    assert plain.notes() == ["rougeL, points.", "measured: by kdbench, no error bars."]
+    assert plain.notes() == ["Cells show rougeL (points).", "The measured rows come from kdbench."]
     drawn = plain.render(form)
-    assert [word for word in ("reported:", "†", "dagger", "best of") if word in drawn] == []
+    assert [word for word in ("reported row", "†", "dagger", "best student") if word in drawn] == []
     assert [word for word in ("Sources", "Notes:", "<ol", "<ul", "% [") if word in drawn] == []
 
 
 def test_equal_notes_of_equal_rows_are_listed_once():
-    line = row("GKD", "measured", True, "gkd/r", Cell(1.0, n=20), note="run running")
+    line = row("GKD", "measured", True, "gkd/r", Cell(1.0, n=20), note="not complete")
     groups = Group("a", "A", (line, line)), Group("b", "B", (line,))
     twice = Table("rougeL", "points", ("Dolly",), groups, "ci")
-    assert twice.row_notes() == ["GKD: run running"]
-    assert twice.render("terminal").count("run running") == 1
+    assert twice.row_notes() == ["GKD: not complete"]
+    assert twice.render("terminal").count("not complete") == 1
 
 
 def test_another_form_is_refused():

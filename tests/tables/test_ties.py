@@ -1,4 +1,4 @@
-"""Rows that a paired test does not tell from the best are bold with it."""
+"""Rows not significantly different from the best are bold with it."""
 
 from pathlib import Path
 
@@ -67,7 +67,7 @@ def test_near_rows_are_bold_with_the_best_and_far_ones_are_not(tmp_path: Path) -
     assert table.render("md").count("**") == 2 * (6 + 1)  # the group has a title
     assert table.render("html").count("<b>") == 6
     assert table.render("tex").count(r"\textbf{") >= 6
-    assert "those that a paired test does not tell from it" in table.render("terminal")
+    assert "any measured one not significantly different from it" in table.render("terminal")
 
 
 def test_what_cannot_be_paired_is_not_bold(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_one_row_alone_has_no_best_and_no_note(tmp_path: Path) -> None:
     put(tmp_path, "only", {task: np.arange(30.0) for task in TASKS})
     table = draw(tmp_path)
     assert bold(table) == {"only": [False] * 3}
-    assert "paired test" not in table.render("md")
+    assert "significantly" not in table.render("md")
 
 
 def test_the_average_needs_all_tasks(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from kdbench.toy import corpus
-from kdbench.toy.corpus import DOLLY, SHIFTED, alpaca_prompt, draw_example, write_corpus
+from kdbench.toy.content import DOLLY, PEOPLE, SHIFTED
+from kdbench.toy.corpus import alpaca_prompt, draw_example, write_corpus
 
 FILES = {
     "dolly/train.jsonl",
@@ -130,7 +131,7 @@ def test_training_covers_every_kind_and_every_person(data: Path) -> None:
     rows = read_rows(data / "dolly/train.jsonl")
     assert {row["category"] for row in rows} == set(DOLLY)
     text = json.dumps(rows)
-    assert all(person.name in text for person in corpus.PEOPLE)
+    assert all(person.name in text for person in PEOPLE)
 
 
 def test_each_set_keeps_the_shift_of_its_benchmark(data: Path) -> None:
@@ -167,7 +168,7 @@ def test_list_answers(kind: str, items: list[str], expected: str) -> None:
 
 def test_older_names_the_older_person() -> None:
     rng = random.Random(0)
-    ages = {person.name: person.age for person in corpus.PEOPLE}
+    ages = {person.name: person.age for person in PEOPLE}
     for _ in range(200):
         example = draw_example(rng, {"older": DOLLY["older"]})
         older, younger = example.references[0].strip(".").split(" is older than ")
@@ -188,9 +189,7 @@ def test_facts_are_those_of_the_person_asked_for() -> None:
     for _ in range(200):
         example = draw_example(rng, {"city": DOLLY["city"]})
         (person,) = (
-            person
-            for person in corpus.PEOPLE
-            if person.name in f"{example.instruction} {example.input}"
+            person for person in PEOPLE if person.name in f"{example.instruction} {example.input}"
         )
         assert example.references == (f"{person.name} lives in {person.city}.", person.city)
 

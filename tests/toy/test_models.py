@@ -12,6 +12,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from kdbench.errors import InputError
 from kdbench.toy import models
 from kdbench.toy.corpus import write_corpus
 from kdbench.toy.models import (
@@ -220,9 +221,9 @@ def test_complete_world_is_left_alone(miniature: tuple[World, Losses]) -> None:
     assert snapshot(world.data.parent) == before
 
 
-def test_another_world_is_not_taken_for_it(miniature: tuple[World, Losses]) -> None:
+def test_a_world_with_different_settings_is_not_reused(miniature: tuple[World, Losses]) -> None:
     directory = miniature[0].data.parent
-    with pytest.raises(ValueError, match="another toy world"):
+    with pytest.raises(InputError, match="holds a toy world with different settings"):
         make_world(directory, seed=1, **MINIATURE)
 
 
@@ -230,7 +231,7 @@ class KilledError(Exception):
     """Stands for the kill of the process."""
 
 
-def test_world_killed_in_training_goes_on_after_the_last_complete_part(tmp_path: Path) -> None:
+def test_a_world_killed_in_training_resumes_after_the_last_complete_part(tmp_path: Path) -> None:
     def kill_in_student(name: str, step: int, loss: float) -> None:
         if (name, step) == ("student", 1):
             raise KilledError
@@ -251,7 +252,7 @@ def test_world_killed_in_training_goes_on_after_the_last_complete_part(tmp_path:
 
 
 @pytest.mark.parametrize("part", ["world.json", "data", "teacher", "student"])
-def test_world_killed_in_writing_leaves_no_half_part(
+def test_a_world_killed_in_writing_leaves_no_half_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     def kill_before_replacing(source: Path, target: Path) -> None:

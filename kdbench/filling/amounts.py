@@ -1,0 +1,51 @@
+"""How much work a training or an evaluation is, counted in the data files."""
+
+import gzip
+from functools import lru_cache
+from pathlib import Path
+
+from kdbench.config import EvalSettings, TrainSettings
+from kdbench.protocol import get_protocol
+
+
+def training_examples(settings: TrainSettings) -> int | None:
+    """Count the examples that a training processes, an example of two epochs twice.
+
+    Returns:
+        The number of examples, or None if the data set is not on this disk.
+    """
+    if settings.steps is not None:
+        return settings.steps * settings.batch_size
+    if settings.data is None:
+        return None
+    examples = _count_lines(settings.data / settings.train_set, "train.jsonl")
+    if examples is None:
+        return None
+    return max(1, int((settings.epochs or 1) * min(examples, settings.limit or examples)))
+
+
+def responses(settings: EvalSettings) -> int | None:
+    """Count the responses that an evaluation measures, over all tasks and seeds.
+
+    Returns:
+        The number of responses, or None if a task's data set is not on this disk.
+    """
+    if settings.data is None:
+        return None
+    seeds = get_protocol(settings.protocol, settings.protocol_overrides()).seeds
+    documents = 0
+    for task in settings.tasks:
+        count = _count_lines(settings.data / task, "test.jsonl")
+        if count is None:
+            return None
+        documents += min(count, settings.limit or count)
+    return len(seeds) * documents
+
+
+@lru_cache
+def _count_lines(folder: Path, name: str) -> int | None:
+    for file, opener in ((folder / name, open), (folder / f"{name}.gz", gzip.open)):
+        if file.exists():
+            with opener(file, "rb") as lines:
+                return sum(1 for line in lines if line.strip())
+    return None

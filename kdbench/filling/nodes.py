@@ -1,0 +1,179 @@
+"""The nodes of a table's graph: a given checkpoint, a training, an evaluation."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from kdbench.config import EvalSettings
+from kdbench.distillation.recipe import Recipe
+from kdbench.filling.amounts import responses, training_examples
+from kdbench.system.files import SCHEMA, read_json, write_json
+
+
+@dataclass(frozen=True)
+class Node(ABC):
+    """A piece of work, and the place of its outcome.
+
+    Attributes:
+        kind: First word of its key and of its log's name.
+        is_given: Whether its outcome is an input, which takes no work.
+        label: Label of the table's row, or of the teacher or the initial student.
+        needs: Keys of the nodes that must be done before it.
+        fingerprint: SHA-256 of everything that decides the outcome.
+        place: Folder or file of the outcome.
+    """
+
+    kind: ClassVar[str]
+    is_given: ClassVar[bool] = False
+
+    label: str
+    needs: tuple[str, ...]
+    fingerprint: str
+    place: Path
+
+    @property
+    def key(self) -> str:
+        """A readable name, unique in the graph: `train GKD`."""
+        return f"{self.kind} {self.label}"
+
+    @property
+    def pace(self) -> str:
+        """The name under which its time is recorded; nodes of one name run at a similar pace."""
+        return self.kind
+
+    @abstractmethod
+    def is_done(self) -> bool:
+        """Whether the complete outcome exists."""
+
+    def is_half_done(self) -> bool:
+        """Whether an interrupted call left a state from which the work resumes."""
+        return False
+
+    @abstractmethod
+    def amount(self) -> int | None:
+        """The examples or responses to process; None if the data are not on this disk."""
+
+    @abstractmethod
+    def run(self) -> bool:
+        """Do the work, in this process.
+
+        Returns:
+            Whether this call did all of it, so that its time is that of the whole node.
+        """
+
+
+@dataclass(frozen=True)
+class CheckpointNode(Node):
+    """A checkpoint that the table's file names: there is nothing to do.
+
+    Attributes:
+        place: Folder of the checkpoint, or its name on the hub.
+    """
+
+    kind: ClassVar[str] = "checkpoint"
+    is_given: ClassVar[bool] = True
+
+    def is_done(self) -> bool:
+        """A given checkpoint is always done."""
+        return True
+
+    def amount(self) -> None:
+        """A given checkpoint takes no work."""
+
+    def run(self) -> bool:
+        """Do nothing."""
+        return False
+
+
+@dataclass(frozen=True)
+class TrainNode(Node):
+    """A training.
+
+    Attributes:
+        place: Folder of the checkpoint that it writes.
+        recipe: What to train, and how.
+    """
+
+    kind: ClassVar[str] = "train"
+
+    recipe: Recipe = field(repr=False)
+
+    @property
+    def pace(self) -> str:
+        """The name of the training method."""
+        return self.recipe.settings.method
+
+    def is_done(self) -> bool:
+        """Whether the checkpoint exists; a training puts it there in one step."""
+        return self.place.exists()
+
+    def is_half_done(self) -> bool:
+        """Whether an interrupted training left a state from which it resumes."""
+        return self.place.with_name(f"{self.place.name}.unfinished").exists()
+
+    def amount(self) -> int | None:
+        """The examples to train on; None if the data set is not on this disk."""
+        return training_examples(self.recipe.settings)
+
+    def run(self) -> bool:
+        """Train the checkpoint, from its last state if there is one."""
+        from kdbench.distillation.train import train
+
+        resumes = self.is_half_done()
+        train(self.recipe)
+        return not resumes
+
+
+@dataclass(frozen=True)
+class EvaluateNode(Node):
+    """An evaluation.
+
+    Attributes:
+        place: Mark file, which names the run's folder and the SHA-256 of each task's result.
+        settings: What to measure, and how.
+    """
+
+    kind: ClassVar[str] = "evaluate"
+
+    settings: EvalSettings = field(repr=False)
+
+    def is_done(self) -> bool:
+        """Whether the mark exists and the results are those that it names.
+
+        A run's files change when the run is compared with another teacher, hence the hashes.
+        """
+        if not self.place.exists():
+            return False
+        mark = read_json(self.place)
+        run = self.place.parent.parent / mark["run"]
+        return all(
+            _sha256(run / f"{task}.json") == sha256 for task, sha256 in mark["tasks"].items()
+        )
+
+    def amount(self) -> int | None:
+        """The responses to measure; None if a task's data set is not on this disk."""
+        return responses(self.settings)
+
+    def run(self) -> bool:
+        """Measure the checkpoint, then write the mark."""
+        from kdbench.evaluation import evaluate
+
+        evaluation = evaluate(self.settings)
+        mark: dict[str, Any] = {
+            "run": evaluation.run.relative_to(self.settings.results).as_posix(),
+            "tasks": {
+                task: _sha256(evaluation.run / f"{task}.json") for task in evaluation.results
+            },
+        }
+        write_json(self.place, {"schema": SCHEMA, "fingerprint": self.fingerprint, **mark})
+        return evaluation.generated == self.amount()
+
+    def run_folder(self) -> str:
+        """The folder of the finished run, relative to the results folder."""
+        return str(read_json(self.place)["run"])
+
+
+def _sha256(file: Path) -> str | None:
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else None

@@ -1,0 +1,92 @@
+"""Progress of a graph: a live table on a terminal, elsewhere a line for each change."""
+
+import sys
+import time
+from typing import Any
+
+from kdbench.filling.graph import Graph
+from kdbench.filling.logs import last_line, log_of
+from kdbench.filling.state import State, Status
+from kdbench.system.console import report_progress
+
+_SIGNS: dict[Status, str] = {
+    "done": "✓",
+    "running": "▶",
+    "failed": "✗",
+    "blocked": "–",
+    "waiting": "·",
+}
+
+
+class ProgressView:
+    """Shows states of a graph on stderr, between `with` and its end.
+
+    Args:
+        graph: The graph.
+    """
+
+    def __init__(self, graph: Graph):
+        self._graph = graph
+        self._start_times: dict[str, float] = {}
+        self._statuses: dict[str, Status] = {}
+        self._live: Any = None
+
+    def __enter__(self) -> "ProgressView":
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.live import Live
+
+            self._live = Live(console=Console(stderr=True), refresh_per_second=2)
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def show(self, state: State) -> None:
+        """Show a state."""
+        statuses = state.statuses(self._graph)
+        for key in state.running:
+            self._start_times.setdefault(key, time.monotonic())
+        if self._live is not None:
+            self._live.update(self._table(statuses, state))
+        else:
+            self._print_changes(statuses, state)
+
+    def _print_changes(self, statuses: dict[str, Status], state: State) -> None:
+        for key, status in statuses.items():
+            changed = status != self._statuses.get(key, "waiting")
+            was_done_before = status == "done" and key not in self._start_times
+            if changed and not was_done_before:
+                report_progress(f"{status}: {key}{self._details(key, status, state)}")
+        self._statuses = statuses
+
+    def _details(self, key: str, status: Status, state: State) -> str:
+        if status == "failed":
+            log = log_of(self._graph.nodes[key], self._graph.places.models)
+            return f": {state.failed[key]} (log: {log})"
+        if status == "done":
+            return f", {self._seconds(key)}; {len(state.wanted - state.done)} left"
+        return ""
+
+    def _seconds(self, key: str) -> str:
+        if key not in self._start_times:
+            return ""
+        return f"{time.monotonic() - self._start_times[key]:.0f} s"
+
+    def _table(self, statuses: dict[str, Status], state: State) -> Any:
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, show_header=False)
+        for key, status in statuses.items():
+            node = self._graph.nodes[key]
+            if node.is_given:
+                continue
+            text = state.failed.get(key, "")
+            if status == "running":
+                text = last_line(log_of(node, self._graph.places.models))
+            cells = (_SIGNS[status], key, status, self._seconds(key))
+            table.add_row(*cells, Text(text, overflow="ellipsis"))
+        return table
