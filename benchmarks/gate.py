@@ -208,7 +208,8 @@ def _seeds(count: int) -> str:
 
 def draw() -> "Picture":
     """False alarms by size; power by drop."""
-    from kdbench.reports.style import COLOURS, DASHES, GREY, drawing, panels, picture
+    from kdbench.reports.panels import panels
+    from kdbench.reports.style import COLOURS, DASHES, GREY, drawing, picture
 
     with drawing():
         figure, (alarms, power) = panels(2, columns=2, height=3.4)
