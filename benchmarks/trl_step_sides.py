@@ -56,7 +56,7 @@ def measure(side: str, precision: str) -> dict[str, Any]:
 
 
 def _ingredients(precision: str) -> Ingredients:
-    """A `kdbench train` run at a constant rate, without dropout (as in TRL); it hardly validates."""
+    """The run of kdbench: constant rate, no dropout (as in TRL), and hardly any validation."""
     teacher = model()
     if REAL:
         whole = AutoConfig.from_pretrained(teacher).num_hidden_layers
