@@ -1,8 +1,12 @@
-"""Benchmarks: a peer and kdbench in turns, and the ratio. `python -m benchmarks [NAME…] [--write]`.
+"""Benchmarks that compare kdbench with a peer: `python -m benchmarks [NAME…] [--write]`.
 
-KDBENCH_DATA names the folder of the data sets (else the toy world's), KDBENCH_BENCH_MODEL the
-checkpoint that generates (else the toy teacher), KDBENCH_BENCH_DOCUMENTS how many documents it
-answers (else 12 in `generation`, 20 in `batch_invariance`). KDBENCH_BENCH_DEVICE is where models
-run (else the CPU): `cuda` for `generation`, `batch_invariance`, `training`, `fidelity`, `trl_step`.
-The toy world is that of `kdbench demo`: `runs/demo` in the working folder, made if it is not there.
+Environment variables:
+    KDBENCH_DATA: Folder of the data sets; by default that of the toy world.
+    KDBENCH_BENCH_MODEL: Checkpoint that generates; by default the toy teacher.
+    KDBENCH_BENCH_DOCUMENTS: Number of documents; by default 12 in `generation` and 20 in
+        `batch_invariance`.
+    KDBENCH_BENCH_DEVICE: Device of the models; by default the CPU. `generation`,
+        `batch_invariance`, `training`, `fidelity` and `trl_step` also run on `cuda`.
+
+The toy world is that of `kdbench demo`, in `runs/demo`; it is made if it does not exist.
 """

@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME…] [--write]`: those that need no extra, or the named ones."""
+"""`python -m benchmarks [NAME…] [--write]` runs the named benchmarks, else all without extras."""
 
 import argparse
 import importlib
@@ -18,15 +18,15 @@ NAMES = (
     "gate",
     "growth",
 )
-WITH_EXTRA = ("engines", "trl_step")  # need vLLM, TRL
+WITH_EXTRA = ("engines", "trl_step")  # these need vLLM and TRL
 KNOWN = NAMES + WITH_EXTRA
 
 
 def main() -> None:
-    """Run, print a row each, and with `--write` put the rows into RESULTS.md."""
+    """Run benchmarks, print their rows, and with `--write` store them in RESULTS.md."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(KNOWN))
-    parser.add_argument("--write", action="store_true", help="put the rows into RESULTS.md")
+    parser.add_argument("--write", action="store_true", help="store the rows in RESULTS.md")
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(KNOWN):
         parser.error(f"unknown benchmark {', '.join(sorted(unknown))}; known: {', '.join(KNOWN)}")
@@ -36,7 +36,7 @@ def main() -> None:
         print(f"\n{outcome.title(name)}\n{' | '.join(HEADER)}", flush=True)
         for row in outcome.rows:
             print(" | ".join(row.cells()), flush=True)
-        if arguments.write:  # at once, so that a later failure loses nothing
+        if arguments.write:  # after each benchmark, so that a later failure loses nothing
             write(name, outcome)
 
 

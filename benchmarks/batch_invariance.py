@@ -1,7 +1,8 @@
-"""Whether the text of a (document, seed) is the same at batch sizes 1, 7 and 32, in float32.
+"""Whether a document and a seed give the same text at batch sizes 1, 7 and 32, in float32.
 
-The first documents of Dolly, two seeds, protocol minillm with 64 new tokens. Against: the same
-backend at batch size 1. Promised for the CPU (docs/gpu.md), so only there it is a target.
+The benchmark generates from the first documents of Dolly with two seeds, under the protocol minillm
+with 64 new tokens, and compares each batch size with batch size 1. kdbench promises equal texts on
+the CPU only (docs/gpu.md), so there is a target only there.
 """
 
 from benchmarks.device import device, gpu
@@ -14,7 +15,7 @@ from benchmarks.inputs import (
     model,
     model_title,
 )
-from benchmarks.report import Outcome, Row, target
+from benchmarks.report import BenchmarkRow, Outcome, target
 from kdbench.checkpoint import find_checkpoint
 from kdbench.generate import Options
 from kdbench.generate.hf import HFBackend
@@ -24,7 +25,7 @@ BATCHES = (1, 7, 32)
 
 
 def run() -> Outcome:
-    """A row for each batch size but the first."""
+    """Compare each batch size with the first."""
     protocol = get_protocol("minillm", {"max_new_tokens": NEW_TOKENS, "seeds": (10, 20)})
     options = Options(dtype="float32", device=device())
     backend = HFBackend(find_checkpoint(str(model())), protocol, options)
@@ -33,9 +34,10 @@ def run() -> Outcome:
     total = len(documents) * len(protocol.seeds)
     rows = []
     for batch, texts in zip(BATCHES[1:], others, strict=True):
-        equal = sum(a == b for one in alone for a, b in zip(alone[one], texts[one], strict=True))
+        pairs = [pair for name in alone for pair in zip(alone[name], texts[name], strict=True)]
+        equal = sum(text == expected for expected, text in pairs)
         rows.append(
-            Row(
+            BenchmarkRow(
                 f"equal texts of {total} rows, batch size {batch}",
                 f"{total}/{total} (batch size {BATCHES[0]})",
                 f"{equal}/{total}",

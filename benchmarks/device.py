@@ -1,4 +1,4 @@
-"""Where models run (`KDBENCH_BENCH_DEVICE`, else the CPU), and what something takes there."""
+"""The device of the models (`KDBENCH_BENCH_DEVICE`, by default the CPU) and its peak memory."""
 
 import os
 from pathlib import Path
@@ -6,12 +6,12 @@ from typing import Any
 
 
 def device() -> str:
-    """`cpu` or `cuda`."""
+    """The device: `cpu` or `cuda`."""
     return os.environ.get("KDBENCH_BENCH_DEVICE", "cpu")
 
 
 def gpu() -> str:
-    """The GPU's name; empty on a CPU."""
+    """The name of the GPU; empty on a CPU."""
     if device() == "cpu":
         return ""
     import torch
@@ -20,7 +20,7 @@ def gpu() -> str:
 
 
 def wait() -> None:
-    """Until the device has done what it was given, so that a clock can be read."""
+    """Wait until the device has finished its work, so that a clock reading is valid."""
     if device() != "cpu":
         import torch
 
@@ -28,12 +28,12 @@ def wait() -> None:
 
 
 class ExtraMemory:
-    """The most memory that a block took beyond what was in use before it.
+    """A context that measures the peak memory of its block, less the memory in use before it.
 
-    Of the device: on a CPU the process's resident set (Linux), on a GPU torch's allocations.
+    On a CPU this is the resident set of the process (Linux only), on a GPU torch's allocations.
 
     Attributes:
-        bytes: known after the block, or after `read`.
+        bytes: Extra peak memory; set at the end of the block, or by `read`.
     """
 
     bytes = 0
@@ -43,7 +43,7 @@ class ExtraMemory:
         return self
 
     def read(self) -> None:
-        """Take the peak so far."""
+        """Set `bytes` to the peak so far."""
         self.bytes = (_cuda_peak() if device() != "cpu" else _host("VmHWM")) - self._before
 
     def __exit__(self, *_: Any) -> None:
@@ -73,4 +73,4 @@ def _host(key: str) -> int:
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(f"{key}:"):
             return int(line.split()[1]) * 1024
-    raise OSError(f"no {key} here: this benchmark needs Linux")
+    raise OSError(f"/proc/self/status has no {key}: this benchmark needs Linux")

@@ -1,9 +1,9 @@
-"""The fidelity pass against the plain computation: all logits of a batch, then the same metrics.
+"""kdbench's chunked fidelity pass compared with the plain one that keeps all logits of a batch.
 
-The student is the teacher without a middle block (a third of its layers), the texts are Dolly's
-references, all token metrics are measured, in float32. Each side runs in fresh processes, in turns;
-extra peak memory is what `ExtraMemory` says.
-`KDBENCH_BENCH_MODEL` and `KDBENCH_DATA` name a real teacher and real texts.
+The student is the teacher without a middle block of a third of its layers, and the texts are
+Dolly's references. Both sides compute all token metrics in float32. They run in fresh processes, in
+turns. `ExtraMemory` defines extra peak memory. `KDBENCH_BENCH_MODEL` and `KDBENCH_DATA` name a real
+teacher and real texts.
 """
 
 import json
@@ -17,10 +17,10 @@ from typing import Any
 
 from benchmarks.device import ExtraMemory, device, gpu, wait
 from benchmarks.inputs import data_title, documents_wanted, dolly, model, model_title
-from benchmarks.report import Outcome, Row, target
+from benchmarks.report import BenchmarkRow, Outcome, target
 from kdbench.checkpoint import find_checkpoint, load_checkpoint
 from kdbench.distillation.students import prune
-from kdbench.fidelity.forward import Outcome as Scored
+from kdbench.fidelity.forward import Outcome as ScoredText
 from kdbench.fidelity.forward import look
 from kdbench.fidelity.teachers.live import LiveSight
 from kdbench.fidelity.texts import Text, reference_texts
@@ -30,34 +30,34 @@ from kdbench.metrics import Positions, TokenMetric
 from kdbench.views import Batch, ModelView, batches_by_length
 
 ROUNDS = 3
-TOKENS = 128  # of a prompt and of a reference, at most
+TOKENS = 128  # maximum, of a prompt and of a reference
 TOLERANCE = 1e-5
 
 
 def run() -> Outcome:
-    """Time, extra peak memory and equality."""
-    sides: dict[str, list[dict[str, Any]]] = {"plain": [], "chunked": []}
+    """Compare time, extra peak memory and values."""
+    measured: dict[str, list[dict[str, Any]]] = {"plain": [], "chunked": []}
     for _ in range(ROUNDS):
-        for side, found in sides.items():
+        for side, rounds in measured.items():
             done = subprocess.run(
                 [sys.executable, "-m", "benchmarks.fidelity", side],
                 check=True,
                 capture_output=True,
                 text=True,
             )
-            found.append(json.loads(done.stdout.splitlines()[-1]))
-    plain, ours = sides["plain"], sides["chunked"]
-    time_row = _compared("seconds", "time", "s", plain, ours, ("≥ 1", lambda ratio: ratio >= 1))
-    memory_row = _compared(
-        "memory", "extra peak memory", "MiB", plain, ours, ("≥ 4", lambda ratio: ratio >= 4)
+            rounds.append(json.loads(done.stdout.splitlines()[-1]))
+    plain, chunked = measured["plain"], measured["chunked"]
+    time_row = _compared("seconds", "time", "s", plain, chunked, at_least=1)
+    memory_row = _compared("memory", "extra peak memory", "MiB", plain, chunked, at_least=4)
+    difference = max(
+        abs(a - b) for a, b in zip(plain[0]["values"], chunked[0]["values"], strict=True)
     )
-    off = max(abs(a - b) for a, b in zip(plain[0]["values"], ours[0]["values"], strict=True))
     texts, positions = plain[0]["texts"], plain[0]["positions"]
-    values = Row(
+    values = BenchmarkRow(
         f"{len(plain[0]['values'])} values of token metrics, {texts} texts, {positions} positions",
         "plain full logits",
-        f"largest difference {off:.1g}",
-        target=target(f"≤ {TOLERANCE:g}", off <= TOLERANCE),
+        f"largest difference {difference:.1g}",
+        target=target(f"≤ {TOLERANCE:g}", difference <= TOLERANCE),
     )
     on = f"{model_title()} against itself without a middle block, {data_title()}, float32"
     return Outcome(on, (time_row, memory_row, values), gpu())
@@ -68,65 +68,74 @@ def _compared(
     what: str,
     unit: str,
     plain: list[dict[str, Any]],
-    ours: list[dict[str, Any]],
-    wanted_ratio: Any,
-) -> Row:
-    theirs, mine = (median(one[key] for one in side) for side in (plain, ours))
-    ratios = sorted(a[key] / b[key] for a, b in zip(plain, ours, strict=True))
-    words, met = wanted_ratio
-    return Row(
+    chunked: list[dict[str, Any]],
+    at_least: float,
+) -> BenchmarkRow:
+    theirs, ours = (median(measured[key] for measured in side) for side in (plain, chunked))
+    ratios = sorted(a[key] / b[key] for a, b in zip(plain, chunked, strict=True))
+    return BenchmarkRow(
         f"forward pass: {what}",
         f"{theirs:.1f} {unit}",
-        f"{mine:.1f} {unit}",
-        f"{theirs / mine:.2f}",
+        f"{ours:.1f} {unit}",
+        f"{theirs / ours:.2f}",
         f"{ratios[0]:.3g}–{ratios[-1]:.3g}, {len(ratios)} rounds",
-        target(words, met(theirs / mine)),
+        target(f"≥ {at_least:g}", theirs / ours >= at_least),
     )
 
 
 def measure(side: str) -> dict[str, Any]:
-    """One side, in this process."""
+    """Measure one side in this process.
+
+    Args:
+        side: `plain` or `chunked`.
+    """
     teacher, tokenizer = load_checkpoint(find_checkpoint(str(model())), "float32", device())
     layers = teacher.config.num_hidden_layers
     student = prune(teacher, layers - max(1, layers // 3)).eval()
     documents = dolly(documents_wanted(20))
     prompts = {
-        one.id: Prompt(tuple(tokenizer(one.prompt)["input_ids"][:TOKENS]), False)
-        for one in documents
+        document.id: Prompt(tuple(tokenizer(document.prompt)["input_ids"][:TOKENS]), False)
+        for document in documents
     }
     texts = reference_texts(documents, prompts, tokenizer, TOKENS)
-    lengths = [len(one.rollout.prompt_ids) + len(one.rollout.response_ids) for one in texts]
+    rollouts = [text.rollout for text in texts]
+    lengths = [len(rollout.prompt_ids) + len(rollout.response_ids) for rollout in rollouts]
     batches = batches_by_length(texts, lengths)
     score = _chunked if side == "chunked" else _plain
     list(score(batches[-1][-1:], student, teacher, len(tokenizer)))  # warm
     with ExtraMemory() as memory:
         start = time.perf_counter()
-        found = [one for batch in batches for one in score(batch, student, teacher, len(tokenizer))]
+        scored = [
+            outcome
+            for batch in batches
+            for outcome in score(batch, student, teacher, len(tokenizer))
+        ]
         wait()
         seconds = time.perf_counter() - start
-    found.sort(key=lambda one: one.text.key)
+    scored.sort(key=lambda outcome: outcome.text.key)
     return {
         "seconds": seconds,
         "memory": memory.bytes / 2**20,
         "texts": len(texts),
-        "positions": sum(len(one.text.rollout.response_ids) for one in found),
-        "values": [float(v) for one in found for v in _means(one)],
+        "positions": sum(len(rollout.response_ids) for rollout in rollouts),
+        "values": [mean for outcome in scored for mean in _means(outcome)],
     }
 
 
-def _means(one: Scored) -> Iterator[float]:
+def _means(scored: ScoredText) -> Iterator[float]:
+    """The mean of each metric over the tokens of a text."""
     import numpy as np
 
-    for name in sorted(one.tokens):
-        column = one.tokens[name]
+    for name in sorted(scored.tokens):
+        column = scored.tokens[name]
         yield float(np.nanmean(column)) if not np.isnan(column).all() else 0.0
-    for name in sorted(one.pooled):
-        yield from (one.pooled[name] / len(one.text.rollout.response_ids)).tolist()
+    for name in sorted(scored.pooled):
+        yield from (scored.pooled[name] / len(scored.text.rollout.response_ids)).tolist()
 
 
 def _chunked(
     batch: Sequence[Text], student: Any, teacher: Any, vocabulary: int
-) -> Iterator[Scored]:
+) -> Iterator[ScoredText]:
     view = ModelView(teacher, vocabulary)
     yield from look(
         batch,
@@ -137,7 +146,9 @@ def _chunked(
     )
 
 
-def _plain(batch: Sequence[Text], student: Any, teacher: Any, vocabulary: int) -> Iterator[Scored]:
+def _plain(
+    batch: Sequence[Text], student: Any, teacher: Any, vocabulary: int
+) -> Iterator[ScoredText]:
     import numpy as np
     import torch
 
@@ -155,12 +166,16 @@ def _plain(batch: Sequence[Text], student: Any, teacher: Any, vocabulary: int) -
             for metric in metrics
         }
     ends = np.cumsum(read.lengths)[:-1]
-    columns_of = {name: np.split(one.double().cpu().numpy(), ends) for name, one in values.items()}
+    columns_of = {
+        name: np.split(column.double().cpu().numpy(), ends) for name, column in values.items()
+    }
     for row, text in enumerate(batch):
-        mine = {name: parts[row] for name, parts in columns_of.items()}
-        tokens = {m.name: mine[m.name] for m in metrics if isinstance(m, TokenMetric)}
-        pooled = {name: one.sum(axis=0) for name, one in mine.items() if name not in tokens}
-        yield Scored(text, tokens, pooled, (0.0, 0.0))
+        of_text = {name: by_text[row] for name, by_text in columns_of.items()}
+        tokens = {m.name: of_text[m.name] for m in metrics if isinstance(m, TokenMetric)}
+        pooled = {
+            name: column.sum(axis=0) for name, column in of_text.items() if name not in tokens
+        }
+        yield ScoredText(text, tokens, pooled, (0.0, 0.0))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""The gate simulated: how often it errs where nothing changed, what it sees where something did.
+"""Simulation of the gate: false alarms where nothing changed, and power where something did.
 
-A score is prompt + prompt × checkpoint + draw, with standard deviations 18, 6 and 12 ROUGE points;
-trials go through the rows and verdicts of `kdbench compare`. Peers: the normal theory of the paired
-test, and the unpaired z-test that other harnesses offer. Draws `benchmarks/gate.svg`.
+A simulated score is the sum of a prompt effect, an interaction of prompt and checkpoint, and
+sampling noise, with standard deviations of 18, 6 and 12 ROUGE points. Each trial computes the rows
+and verdicts of `kdbench compare`. The peers are the normal theory of the paired test, and the
+unpaired z-test that other harnesses offer. The benchmark also draws `benchmarks/gate.svg`.
 """
 
 import time
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.report import Outcome, Row, target
+from benchmarks.report import BenchmarkRow, Outcome, target
 from kdbench.comparing.comparison import compare_runs
 from kdbench.comparing.model import RowTestMethod
 from kdbench.comparing.pairing import PairedScores
@@ -31,7 +32,7 @@ from kdbench.system.files import put_bytes
 if TYPE_CHECKING:
     from kdbench.reports.style import Picture
 
-PROMPT, INTERACTION, DRAW = 18.0, 6.0, 12.0
+PROMPT, INTERACTION, NOISE = 18.0, 6.0, 12.0  # standard deviations, points
 TRIALS, ALPHA = 2000, 0.05
 SIZES = tuple((n, seeds) for n in (50, 250, 500) for seeds in (1, 5))
 DROP = 1.5
@@ -43,24 +44,35 @@ _KIND = PromptScores(np.zeros(0), "points", "higher", "1")
 
 
 def run() -> Outcome:
-    """False alarms, power, coverage, time; and the figure."""
+    """Measure false alarms, power, coverage and time, and draw the figure."""
     rows = (*_false_alarms(), _family(), *_power(), *_coverage(), _speed())
     put_bytes(FIGURE, draw().svg)
     return Outcome(f"simulated scores, {TRIALS:,} trials, alpha {ALPHA:g}", rows)
 
 
 def scores(rng: np.random.Generator, n: int, seeds: int, drop: float) -> tuple[np.ndarray, ...]:
-    """Per-prompt means of base and new checkpoint, shape (n,) each."""
+    """Means per prompt of the base and the new checkpoint, shape (n,) each.
+
+    Args:
+        rng: Random generator.
+        n: Number of prompts.
+        seeds: Number of seeds.
+        drop: True loss of the new checkpoint in points.
+    """
     prompts = rng.normal(30, PROMPT, n)
     base, new = (
-        prompts + rng.normal(0, INTERACTION, n) + rng.normal(0, DRAW, (seeds, n)).mean(axis=0)
+        prompts + rng.normal(0, INTERACTION, n) + rng.normal(0, NOISE, (seeds, n)).mean(axis=0)
         for _ in range(2)
     )
     return base, new - drop
 
 
 def verdicts(tasks: Mapping[str, tuple[np.ndarray, ...]]) -> list[Verdict]:
-    """Of all rows, at tolerance 0."""
+    """The verdicts of all rows at tolerance 0.
+
+    Args:
+        tasks: Means per prompt of the base and the new checkpoint, by task.
+    """
     pairs = {
         task: PairedScores(tuple(map(str, range(len(base)))), base, new, 0)
         for task, (base, new) in tasks.items()
@@ -72,7 +84,7 @@ def verdicts(tasks: Mapping[str, tuple[np.ndarray, ...]]) -> list[Verdict]:
 
 @cache
 def rates(n: int, seeds: int, drop: float) -> tuple[float, float, float]:
-    """Shares of trials that regressed, that improved, and that the unpaired z-test calls worse."""
+    """Shares of trials judged regressed, improved, and worse by the unpaired z-test."""
     rng = np.random.default_rng([n, seeds, round(100 * drop)])
     regressed = improved = unpaired = 0
     for _ in range(TRIALS):
@@ -86,8 +98,8 @@ def rates(n: int, seeds: int, drop: float) -> tuple[float, float, float]:
 
 
 def theory(n: int, seeds: int, drop: float) -> float:
-    """Power of the paired z-test, to call a drop worse."""
-    error = sqrt((2 * INTERACTION**2 + 2 * DRAW**2 / seeds) / n)
+    """Power of the paired z-test to call a drop worse."""
+    error = sqrt((2 * INTERACTION**2 + 2 * NOISE**2 / seeds) / n)
     return _NORMAL.cdf(drop / error + _NORMAL.inv_cdf(ALPHA / 2))
 
 
@@ -96,56 +108,56 @@ def _error(rate: float) -> float:
     return 1.96 * sqrt(max(rate * (1 - rate), 0.25 / TRIALS) / TRIALS)
 
 
-def _said(rate: float) -> str:
+def _percent(rate: float) -> str:
     return f"{100 * rate:.2f} % ± {100 * _error(rate):.2f}"
 
 
-def _false_alarms() -> Iterator[Row]:
+def _false_alarms() -> Iterator[BenchmarkRow]:
     for n, seeds in SIZES:
         regressed, improved, unpaired = rates(n, seeds, 0.0)
         for what, rate, peer, limit in (
-            ("regressed", regressed, f"unpaired z-test {_said(unpaired)}", ALPHA / 2),
+            ("regressed", regressed, f"unpaired z-test {_percent(unpaired)}", ALPHA / 2),
             ("worse or improved", regressed + improved, "", ALPHA),
         ):
-            yield Row(
+            yield BenchmarkRow(
                 f"false alarms, {n} prompts, {_seeds(seeds)}: {what}",
                 peer,
-                _said(rate),
+                _percent(rate),
                 target=target(
                     f"≤ {100 * limit:g} % within its error", rate - _error(rate) <= limit
                 ),
             )
 
 
-def _family() -> Row:
+def _family() -> BenchmarkRow:
     rng = np.random.default_rng(6)
     alarms = 0
     for _ in range(TRIALS):
-        found = verdicts({task: scores(rng, 250, 5, 0.0) for task in FIVE})
-        alarms += "regressed" in found
+        judged = verdicts({task: scores(rng, 250, 5, 0.0) for task in FIVE})
+        alarms += "regressed" in judged
     rate = alarms / TRIALS
-    return Row(
+    return BenchmarkRow(
         "false alarms, 5 tasks × 250 prompts and AVG, 5 seeds: any row regressed",
         "",
-        _said(rate),
+        _percent(rate),
         target=target(f"≤ {50 * ALPHA:g} % within its error", rate - _error(rate) <= ALPHA / 2),
     )
 
 
-def _power() -> Iterator[Row]:
+def _power() -> Iterator[BenchmarkRow]:
     for n, seeds in SIZES:
         regressed, _, unpaired = rates(n, seeds, DROP)
-        wanted = theory(n, seeds, DROP)
-        yield Row(
+        expected = theory(n, seeds, DROP)
+        yield BenchmarkRow(
             f"power, drop of {DROP:g}, {n} prompts, {_seeds(seeds)}",
-            f"theory {100 * wanted:.1f} %; unpaired z-test {_said(unpaired)}",
-            _said(regressed),
-            target=target("theory within 3 points", abs(regressed - wanted) <= 0.03),
+            f"theory {100 * expected:.1f} %; unpaired z-test {_percent(unpaired)}",
+            _percent(regressed),
+            target=target("theory within 3 points", abs(regressed - expected) <= 0.03),
         )
 
 
-def _coverage() -> Iterator[Row]:
-    """Why the interval is that of the sign flips."""
+def _coverage() -> Iterator[BenchmarkRow]:
+    """How often 95 % intervals miss the truth, by bootstrap and by sign flips."""
     shapes = {
         "symmetric": lambda rng, n: rng.normal(0, 1, n),
         "skewed (exponential)": lambda rng, n: rng.exponential(1, n) - 1,
@@ -156,32 +168,32 @@ def _coverage() -> Iterator[Row]:
             missed = np.zeros(2)
             for _ in range(TRIALS):
                 differences = draw(rng, n)
-                for at, (low, high) in enumerate(
+                for method, (low, high) in enumerate(
                     (
                         average_interval({"": differences}, ALPHA, 2000),
                         sign_flips(differences, resamples=2000).interval(ALPHA),
                     )
                 ):
-                    missed[at] += not low <= 0 <= high
+                    missed[method] += not low <= 0 <= high
             peer, ours = missed / TRIALS
-            yield Row(
+            yield BenchmarkRow(
                 f"95 % interval misses the truth, {shape} differences, {n} prompts",
-                f"percentile bootstrap {_said(peer)}",
-                _said(ours),
+                f"percentile bootstrap {_percent(peer)}",
+                _percent(ours),
             )
 
 
-def _speed() -> Row:
+def _speed() -> BenchmarkRow:
     rng = np.random.default_rng(7)
     drawn = {task: scores(rng, 2000, 5, 1.0) for task in FIVE}
-    base, new = (_run(name, at, drawn) for at, name in enumerate(("base", "new")))
+    base, new = (_run(name, index, drawn) for index, name in enumerate(("base", "new")))
     seconds = []
     for _ in range(5):
         start = time.perf_counter()
         compare_runs(base, new, {"rougeL": Tolerance(0.5)}, Rules(), RowTestMethod())
         seconds.append(time.perf_counter() - start)
     median = sorted(seconds)[2]
-    return Row(
+    return BenchmarkRow(
         "comparison of 5 tasks × 2,000 prompts and AVG",
         "",
         f"{median:.2f} s",
@@ -190,12 +202,12 @@ def _speed() -> Row:
     )
 
 
-def _run(name: str, at: int, drawn: Mapping[str, Sequence[np.ndarray]]) -> ComparedRun:
+def _run(name: str, index: int, drawn: Mapping[str, Sequence[np.ndarray]]) -> ComparedRun:
     tasks = {
         task: TaskScores(
             {"task": task},
-            tuple(f"{task}-{row}" for row in range(len(both[at]))),
-            {"rougeL": PromptScores(both[at], "points", "higher", "1")},
+            tuple(f"{task}-{row}" for row in range(len(both[index]))),
+            {"rougeL": PromptScores(both[index], "points", "higher", "1")},
         )
         for task, both in drawn.items()
     }
@@ -207,30 +219,31 @@ def _seeds(count: int) -> str:
 
 
 def draw() -> "Picture":
-    """False alarms by size; power by drop."""
-    from kdbench.reports.style import COLOURS, DASHES, GREY, drawing, panels, picture
+    """Draw false alarms by number of prompts and power by true drop."""
+    from kdbench.reports.panels import panels
+    from kdbench.reports.style import COLOURS, DASHES, GREY, drawing, picture
 
     with drawing():
         figure, (alarms, power) = panels(2, columns=2, height=3.4)
         for seeds, colour, marker in ((1, COLOURS[1], "s"), (5, COLOURS[0], "o")):
             sizes = sorted({n for n, _ in SIZES})
-            found = [100 * rates(n, seeds, 0.0)[0] for n in sizes]
-            errors = [100 * _error(one / 100) for one in found]
-            at = np.arange(len(sizes)) + (0.06 if seeds == 5 else -0.06)
+            alarm_rates = [100 * rates(n, seeds, 0.0)[0] for n in sizes]
+            errors = [100 * _error(rate / 100) for rate in alarm_rates]
+            x = np.arange(len(sizes)) + (0.06 if seeds == 5 else -0.06)
             alarms.errorbar(
-                at, found, errors, color=colour, fmt=marker, capsize=3, label=_seeds(seeds)
+                x, alarm_rates, errors, color=colour, fmt=marker, capsize=3, label=_seeds(seeds)
             )
             fine = np.linspace(0, max(CURVE), 100)
             power.plot(
                 fine,
-                [100 * theory(CURVE_PROMPTS, seeds, one) for one in fine],
+                [100 * theory(CURVE_PROMPTS, seeds, drop) for drop in fine],
                 color=colour,
                 linewidth=1,
             )
-            seen = [100 * rates(CURVE_PROMPTS, seeds, one)[0] for one in CURVE]
-            power.plot(CURVE, seen, color=colour, marker=marker, linestyle="none")
-            blind = [100 * rates(CURVE_PROMPTS, seeds, one)[2] for one in CURVE]
-            power.plot(CURVE, blind, color=colour, linestyle=DASHES[1], linewidth=1)
+            paired = [100 * rates(CURVE_PROMPTS, seeds, drop)[0] for drop in CURVE]
+            power.plot(CURVE, paired, color=colour, marker=marker, linestyle="none")
+            unpaired = [100 * rates(CURVE_PROMPTS, seeds, drop)[2] for drop in CURVE]
+            power.plot(CURVE, unpaired, color=colour, linestyle=DASHES[1], linewidth=1)
         alarms.axhline(100 * ALPHA / 2, color=GREY, linestyle=DASHES[2])
         alarms.annotate("α / 2", (2.3, 100 * ALPHA / 2), va="bottom", color=GREY)
         alarms.set_xticks(range(3), [str(n) for n, seeds in SIZES if seeds == 1])

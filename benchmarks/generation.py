@@ -1,14 +1,18 @@
-"""Samples a second of kdbench's hf backend against lm-eval's `hf` model and a plain loop.
+"""Samples per second of kdbench's hf backend, lm-eval's `hf` model and a plain loop.
 
-Task: the first documents of Dolly, five seeds, protocol minillm with 64 new tokens, in the
-checkpoint's own dtype. Models are loaded before; from prompt text to response text is timed.
-- lm-eval hf, five passes: one pass a seed, as one gets seeds from lm-eval today.
+All generate from the first documents of Dolly with five seeds, under the protocol minillm with 64
+new tokens, in the dtype of the checkpoint. Models are loaded beforehand; the time is from prompt
+text to response text. The peers are:
+
+- lm-eval hf, five passes: one pass per seed, which is how lm-eval gives seeds today.
 - lm-eval hf, repeats: all five samples of every prompt in one call, as `repeats: 5` makes them.
-- plain generate: the papers' scripts, a pass a seed, every prompt padded on the left to 256.
-All sample at temperature 1 without top-k and with the papers' 6-gram rule. The batch is that of the
-row on both sides, and every batch is full; but the papers' 8, whose last batch may not be, stands
-beside kdbench at the number of documents. lm-eval cuts a longer prompt on the left instead of the
-right. Mean ROUGE-L must be inside the other's 95 % interval over prompts, both ways.
+- plain generate: the papers' scripts, one pass per seed, every prompt padded on the left to 256.
+
+All sample at temperature 1 without top-k and with the papers' 6-gram rule. Both sides of a row have
+the same batch size, and every batch is full. The exception is the papers' batch size of 8, whose
+last batch may not be full: it is compared with kdbench at a batch of all documents. lm-eval cuts
+long prompts on the left, kdbench on the right. Each mean ROUGE-L must lie in the other's 95 %
+interval over prompts.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,15 +21,14 @@ from benchmarks.device import device, gpu
 from benchmarks.generation_peers import (
     PROTOCOL,
     SEEDS,
-    Texts,
     by_pass,
     lm_eval_hf,
     plain_generate,
     together,
 )
-from benchmarks.inputs import answer, data_title, documents_wanted, dolly, model, model_title
-from benchmarks.quality import agree, in_words, rouge_of
-from benchmarks.report import Outcome, Row, target
+from benchmarks.inputs import Texts, answer, data_title, documents_wanted, dolly, model, model_title
+from benchmarks.quality import agree, rouge_of, with_interval
+from benchmarks.report import BenchmarkRow, Outcome, target
 from benchmarks.timing import Timed, in_turns
 from kdbench.checkpoint import find_checkpoint
 from kdbench.generate import Options
@@ -38,13 +41,13 @@ PAPERS_BATCH = 8
 
 
 def run() -> Outcome:
-    """All in turns; the texts of the last round are scored."""
+    """Time all in turns, and score the texts of the last round."""
     documents = dolly(documents_wanted(12))
     backend = HFBackend(find_checkpoint(str(model())), PROTOCOL, Options(device=device()))
     few, many = len(documents), len(documents) * len(SEEDS)
     passes, repeats = lm_eval_hf(documents, few), lm_eval_hf(documents, many)
     plain = plain_generate(backend.model, documents)
-    makers: dict[str, Callable[[], Texts]] = {
+    generators: dict[str, Callable[[], Texts]] = {
         "lm-eval hf, five passes": lambda: by_pass(documents, lambda: passes(1)),
         f"kdbench {few}": lambda: answer(backend, documents, few),
         "lm-eval hf, repeats": lambda: together(documents, repeats(len(SEEDS))),
@@ -54,38 +57,42 @@ def run() -> Outcome:
     }
     texts: dict[str, Texts] = {}
 
-    def keeping(name: str) -> Callable[[], None]:
-        return lambda: texts.update({name: makers[name]()})
+    def storing(name: str) -> Callable[[], None]:
+        return lambda: texts.update({name: generators[name]()})
 
-    timed = in_turns({name: keeping(name) for name in makers}, ROUNDS)
-    scores = {name: rouge_of(documents, each) for name, each in texts.items()}
-    pairs = (
+    timed = in_turns({name: storing(name) for name in generators}, ROUNDS)
+    scores = {name: rouge_of(documents, generated) for name, generated in texts.items()}
+    pairs = (  # peer, its batch size, kdbench's, whether there is a target
         ("lm-eval hf, five passes", few, few, True),
         ("lm-eval hf, repeats", many, many, True),
         ("plain generate", few, few, False),
         ("plain generate, papers' batch", PAPERS_BATCH, few, False),
     )
-    speed = [_speed(timed, name, batch, mine, many, aim) for name, batch, mine, aim in pairs]
-    quality = [_quality(scores, name, f"kdbench {mine}") for name, _, mine, _ in pairs]
-    kind = str(backend.model.dtype).removeprefix("torch.")
-    return Outcome(f"{model_title()}, {kind}, {data_title()}", (*speed, *quality), gpu())
+    speed = [_speed(timed, name, batch, ours, many, aimed) for name, batch, ours, aimed in pairs]
+    quality = [_quality(scores, name, f"kdbench {ours}") for name, _, ours, _ in pairs]
+    dtype = str(backend.model.dtype).removeprefix("torch.")
+    return Outcome(f"{model_title()}, {dtype}, {data_title()}", (*speed, *quality), gpu())
 
 
-def _speed(timed: Timed, name: str, batch: int, mine: int, samples: int, aim: bool) -> Row:
-    ours = f"kdbench {mine}"
-    ratio = timed.ratio(name, ours)
-    return Row(
-        f"samples/s against {name}, batch {batch}",
-        f"{samples / timed.median(name):.2f}/s",
-        f"{samples / timed.median(ours):.2f}/s (batch {mine})",
+def _speed(
+    timed: Timed, peer: str, peer_batch: int, batch: int, samples: int, aimed: bool
+) -> BenchmarkRow:
+    ours = f"kdbench {batch}"
+    ratio = timed.ratio(peer, ours)
+    return BenchmarkRow(
+        f"samples/s against {peer}, batch {peer_batch}",
+        f"{samples / timed.median(peer):.2f}/s",
+        f"{samples / timed.median(ours):.2f}/s (batch {batch})",
         f"{ratio:.2f}",
-        timed.spread(name, ours),
-        target(f"≥ {FASTER}", ratio >= FASTER) if aim else "",
+        timed.spread(peer, ours),
+        target(f"≥ {FASTER}", ratio >= FASTER) if aimed else "",
     )
 
 
-def _quality(scores: Mapping[str, Estimate], name: str, ours: str) -> Row:
-    a, b = scores[name], scores[ours]
-    inside = agree(a, b)
-    met = target("each mean in the other's interval", inside)
-    return Row(f"ROUGE-L of {name}", in_words(a), in_words(b), target=met)
+def _quality(scores: Mapping[str, Estimate], peer: str, ours: str) -> BenchmarkRow:
+    return BenchmarkRow(
+        f"ROUGE-L of {peer}",
+        with_interval(scores[peer]),
+        with_interval(scores[ours]),
+        target=target("each mean in the other's interval", agree(scores[peer], scores[ours])),
+    )

@@ -1,10 +1,10 @@
-"""The peers of `generation`: lm-eval's `hf` model, and the papers' loop around `model.generate`."""
+"""The peers of `generation`: lm-eval's `hf` model and the papers' loop around `model.generate`."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks.device import device
-from benchmarks.inputs import NEW_TOKENS, model
+from benchmarks.inputs import NEW_TOKENS, Texts, model
 from kdbench.protocol import get_protocol
 from kdbench.task import Document
 
@@ -18,28 +18,27 @@ SAMPLING = {
     "top_k": PROTOCOL.top_k,
     "no_repeat_ngram_size": PROTOCOL.no_repeat_ngram_size,
 }
-Texts = dict[str, list[str]]  # of each document, by seed
 
 
 def by_pass(documents: Sequence[Document], one_pass: Callable[[], list[str]]) -> Texts:
-    """A pass for each seed, seeded as the papers' scripts seed it."""
+    """Texts of one pass per seed, seeded as the papers' scripts seed it."""
     from transformers import set_seed
 
     columns = []
     for seed in SEEDS:
         set_seed(seed)
         columns.append(one_pass())
-    return {one.id: [column[i] for column in columns] for i, one in enumerate(documents)}
+    return {document.id: [column[i] for column in columns] for i, document in enumerate(documents)}
 
 
 def together(documents: Sequence[Document], texts: list[str]) -> Texts:
-    """Texts of one call, all seeds of a document next to one another."""
+    """Texts of one call that returns the seeds of a document one after another."""
     n = len(SEEDS)
-    return {one.id: texts[n * i : n * (i + 1)] for i, one in enumerate(documents)}
+    return {document.id: texts[n * i : n * (i + 1)] for i, document in enumerate(documents)}
 
 
 def lm_eval_hf(documents: Sequence[Document], batch: int) -> Callable[[int], list[str]]:
-    """lm-eval's hf model on these prompts: texts in document order, `repeats` of each."""
+    """A function of `repeats` that returns that many texts of lm-eval's hf model per document."""
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
 
@@ -52,7 +51,9 @@ def lm_eval_hf(documents: Sequence[Document], batch: int) -> Callable[[int], lis
         add_bos_token=PROTOCOL.add_bos,
     )
     keys = {"until": [], "max_gen_toks": NEW_TOKENS, **SAMPLING}
-    requests = [Instance("generate_until", {}, (one.prompt, keys), 0) for one in documents]
+    requests = [
+        Instance("generate_until", {}, (document.prompt, keys), 0) for document in documents
+    ]
 
     def generate(repeats: int) -> list[str]:
         cloned = [request for request in requests for _ in range(repeats)]
@@ -62,7 +63,7 @@ def lm_eval_hf(documents: Sequence[Document], batch: int) -> Callable[[int], lis
 
 
 def plain_generate(loaded: Any, documents: Sequence[Document]) -> Callable[[int], list[str]]:
-    """`model.generate` on prompts that are all padded on the left to the same length."""
+    """A function of the batch size: the texts of `model.generate`, all prompts padded alike."""
     import torch
     from transformers import AutoTokenizer
 
@@ -74,7 +75,7 @@ def plain_generate(loaded: Any, documents: Sequence[Document]) -> Callable[[int]
         texts: list[str] = []
         for start in range(0, len(documents), batch):
             encoded = tokenizer(
-                [one.prompt for one in documents[start : start + batch]],
+                [document.prompt for document in documents[start : start + batch]],
                 add_special_tokens=PROTOCOL.add_bos,
                 max_length=PROMPT_TOKENS,
                 padding="max_length",

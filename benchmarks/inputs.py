@@ -1,4 +1,4 @@
-"""What the benchmarks run on: data sets, checkpoints, prompts."""
+"""Inputs of the benchmarks: data sets, checkpoints and prompts."""
 
 import json
 import os
@@ -12,13 +12,15 @@ from kdbench.config import FIVE
 from kdbench.task import Document, load_tasks
 from kdbench.toy.models import World, make_world
 
-WORLD = Path("runs/demo")  # where `kdbench demo` makes it
+WORLD = Path("runs/demo")  # where `kdbench demo` makes the toy world
 NEW_TOKENS = 64
+
+Texts = dict[str, list[str]]  # responses by document, in the order of seeds
 
 
 @cache
 def world() -> World:
-    """The toy world, made if it is not there (a minute or two)."""
+    """The toy world; making it takes a minute or two if it does not exist."""
     if not (WORLD / "student").exists():
         print(f"making the toy world in {WORLD}", file=sys.stderr, flush=True)
     return make_world(WORLD)
@@ -31,7 +33,7 @@ def data() -> Path:
 
 
 def data_title() -> str:
-    """What to call them."""
+    """The name of the data in titles."""
     return "KDBENCH_DATA" if os.environ.get("KDBENCH_DATA") else "toy data"
 
 
@@ -42,7 +44,7 @@ def model() -> Path:
 
 
 def model_title() -> str:
-    """What to call it."""
+    """The name of the checkpoint in titles."""
     named = os.environ.get("KDBENCH_BENCH_MODEL")
     return Path(named).name if named else "toy teacher"
 
@@ -55,7 +57,11 @@ def references() -> list[tuple[str, ...]]:
 
 
 def documents_wanted(default: int) -> int:
-    """How many documents a checkpoint answers."""
+    """The number of documents to generate from.
+
+    Args:
+        default: Number if KDBENCH_BENCH_DOCUMENTS is not set.
+    """
     return int(os.environ.get("KDBENCH_BENCH_DOCUMENTS", default))
 
 
@@ -64,23 +70,25 @@ def dolly(documents: int) -> Sequence[Document]:
     return load_tasks(["dolly"], data(), documents)[0].documents
 
 
-def answer(backend: Any, documents: Sequence[Document], batch_size: int) -> dict[str, list[str]]:
-    """Run a kdbench backend: encode, batch, generate; the texts of each document, by seed.
+def answer(backend: Any, documents: Sequence[Document], batch_size: int) -> Texts:
+    """Generate a response to each document with each seed of the backend's protocol.
 
     Args:
-        backend: loaded.
-        documents: to answer with each seed of its protocol.
-        batch_size: rows that decode at once.
+        backend: A loaded backend of kdbench.
+        documents: Documents to respond to.
+        batch_size: Number of rows that are decoded at once.
     """
     from kdbench.generate import Row
 
     backend.batch_size = batch_size
     seeds = backend.protocol.seeds
-    ids = {one.id: backend.encode(one.prompt, one.message).ids for one in documents}
-    rows = [Row(one.id, seed, ids[one.id]) for one in documents for seed in seeds]
+    ids = {
+        document.id: backend.encode(document.prompt, document.message).ids for document in documents
+    }
+    rows = [Row(document.id, seed, ids[document.id]) for document in documents for seed in seeds]
     texts = {
         (sample.document, sample.seed): sample.output
         for batch in backend.batches(rows)
         for sample in backend.generate(batch, ())
     }
-    return {one.id: [texts[one.id, seed] for seed in seeds] for one in documents}
+    return {document.id: [texts[document.id, seed] for seed in seeds] for document in documents}

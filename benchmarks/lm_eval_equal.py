@@ -1,9 +1,10 @@
-"""The same texts scored by lm-eval on the exported tasks and by kdbench: no difference.
+"""lm-eval and kdbench give the same texts the same scores.
 
-The toy student answers the first documents of the five tasks through kdbench. lm-eval then runs
-`kd_dolly` and the others with a model that gives the stored texts back, so its scores come from the
-tasks' own `process_results`, which uses the `rouge-score` package. Compared are the prompts, each
-document's ROUGE-L to the last bit, and the stored score and mean at their six decimals.
+kdbench generates responses of the toy student to the first documents of the five tasks. lm-eval
+then runs `kd_dolly` and the other exported tasks with a model that returns the stored texts, so its
+scores come from the tasks' own `process_results`, which uses the `rouge-score` package. The
+benchmark compares the prompts, the ROUGE-L of each document to the last bit, and the stored scores
+and means at their six decimals.
 """
 
 import logging
@@ -15,7 +16,7 @@ from typing import Any
 
 import kdbench
 from benchmarks.inputs import NEW_TOKENS, data, data_title, world
-from benchmarks.report import Outcome, Row, target
+from benchmarks.report import BenchmarkRow, Outcome, target
 from kdbench.config import FIVE
 from kdbench.metrics import Answer
 from kdbench.metrics.rouge import RougeL
@@ -29,7 +30,7 @@ SEED = 10
 
 
 def run() -> Outcome:
-    """A row for each task."""
+    """Compare the scores of each task."""
     with tempfile.TemporaryDirectory() as folder:
         evaluation = kdbench.evaluate(
             model=str(world().student),
@@ -46,11 +47,11 @@ def run() -> Outcome:
     return Outcome(f"toy student, {data_title()}", tuple(rows))
 
 
-def _row(task: Task, stored: RunFolder) -> Row:
+def _row(task: Task, stored: RunFolder) -> BenchmarkRow:
     records = {record["id"]: record for record in stored.lines(task.name).read()}
     texts = [records[document.id]["output"] for document in task.documents]
     outcome = _lm_eval(task, texts)
-    samples = sorted(outcome["samples"][f"kd_{task.name}"], key=lambda one: one["doc_id"])
+    samples = sorted(outcome["samples"][f"kd_{task.name}"], key=lambda sample: sample["doc_id"])
     theirs = [sample["rougeL"] for sample in samples]
     prompts = [sample["arguments"][0][0] for sample in samples]
     metric = RougeL()
@@ -72,29 +73,29 @@ def _row(task: Task, stored: RunFolder) -> Row:
         abs(round(mean, 6) - value),
     ]
     same = sum(a == b.prompt for a, b in zip(prompts, task.documents, strict=True))
-    words = ", ".join(f"{one:g}" for one in differences)
-    return Row(
+    shown = ", ".join(f"{difference:g}" for difference in differences)
+    return BenchmarkRow(
         f"{task.name}: {len(ours)} documents",
         f"mean {mean:.6f} (lm-eval)",
         f"mean {value:.6f}",
-        f"differences {words} (documents, stored, mean); equal prompts {same}/{len(prompts)}",
+        f"differences {shown} (documents, stored, mean); equal prompts {same}/{len(prompts)}",
         target=target("0, all equal", not any(differences) and same == len(task.documents)),
     )
 
 
 def _lm_eval(task: Task, texts: Sequence[str]) -> dict[str, Any]:
-    """lm-eval's results and samples for a model that gives these texts."""
+    """lm-eval's results and samples for a model that returns these texts."""
     import lm_eval
     from lm_eval.api.model import LM
     from lm_eval.tasks import TaskManager
 
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
-    by_prompt: dict[str, deque[str]] = defaultdict(deque)  # a prompt can stand twice
+    by_prompt: dict[str, deque[str]] = defaultdict(deque)  # a prompt can occur twice
     for document, text in zip(task.documents, texts, strict=True):
         by_prompt[document.prompt].append(text)
 
     class Stored(LM):  # type: ignore[misc]
-        """Answers from the stored texts, by prompt."""
+        """A model that returns the stored texts, by prompt."""
 
         def generate_until(self, requests: list[Any], **_: Any) -> list[str]:
             return [by_prompt[request.args[0]].popleft() for request in requests]
@@ -108,11 +109,11 @@ def _lm_eval(task: Task, texts: Sequence[str]) -> dict[str, Any]:
     manager = TaskManager(
         include_path=str(bundled("tasks")), include_defaults=False, metadata={"data": str(data())}
     )
-    found = lm_eval.simple_evaluate(
+    outcome = lm_eval.simple_evaluate(
         model=Stored(),
         tasks=[f"kd_{task.name}"],
         task_manager=manager,
         limit=len(texts),
         bootstrap_iters=0,
     )
-    return dict(found)
+    return dict(outcome)

@@ -1,4 +1,4 @@
-"""How good the texts of two sides are: mean ROUGE-L, and whether they agree."""
+"""Mean ROUGE-L of generated texts, and whether two means agree."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,31 +13,32 @@ def rouge_of(documents: Sequence[Document], texts: Mapping[str, Sequence[str]]) 
     """Mean ROUGE-L over documents and seeds.
 
     Args:
-        documents: with their references.
-        texts: of each document, by id: one a seed.
+        documents: Documents with their references.
+        texts: Texts by document id, one per seed.
     """
     metric = RougeL()
     seeds = range(len(next(iter(texts.values()))))
     return estimate(
         {
             seed: [
-                metric.score(Answer(postprocess(texts[one.id][seed]), one.references))
-                for one in documents
+                metric.score(Answer(postprocess(texts[document.id][seed]), document.references))
+                for document in documents
             ]
             for seed in seeds
         }
     )
 
 
-def in_words(one: Estimate) -> str:
-    """`12.24 [9.39, 14.88]`."""
-    return f"{one.value:.2f} [{one.ci_low:.2f}, {one.ci_high:.2f}]"
+def with_interval(estimate: Estimate) -> str:
+    """An estimate as text, such as `12.24 [9.39, 14.88]`."""
+    return f"{estimate.value:.2f} [{estimate.ci_low:.2f}, {estimate.ci_high:.2f}]"
 
 
-def agree(one: Estimate, other: Estimate) -> bool:
-    """Whether each mean is inside the other's interval."""
-    return _inside(one, other) and _inside(other, one)
+def agree(first: Estimate, second: Estimate) -> bool:
+    """Whether each mean lies in the other's interval."""
+    return _inside(first, second) and _inside(second, first)
 
 
-def _inside(one: Estimate, other: Estimate) -> bool:
-    return float(other.ci_low or 0) <= float(one.value or 0) <= float(other.ci_high or 0)
+def _inside(mean: Estimate, interval: Estimate) -> bool:
+    low, high = float(interval.ci_low or 0), float(interval.ci_high or 0)
+    return low <= float(mean.value or 0) <= high

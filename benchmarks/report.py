@@ -1,4 +1,4 @@
-"""The rows of benchmarks, and RESULTS.md: a section for each benchmark and what it ran on."""
+"""Rows of benchmarks, and their sections in RESULTS.md."""
 
 import os
 import platform
@@ -24,16 +24,16 @@ of a single round. [How to run the benchmarks, and why some targets are missed](
 
 
 @dataclass(frozen=True)
-class Row:
+class BenchmarkRow:
     """One line of a benchmark.
 
     Attributes:
-        what: is measured.
-        peer: its figure.
-        kdbench: our figure.
-        ratio: of the two.
-        spread: of the ratio over the rounds.
-        target: what is to be reached, and whether it is.
+        what: What is measured.
+        peer: Figure of the peer.
+        kdbench: Figure of kdbench.
+        ratio: Ratio of the two.
+        spread: Spread of the ratio over the rounds.
+        target: The target, and whether it is met.
     """
 
     what: str
@@ -44,39 +44,47 @@ class Row:
     target: str = ""
 
     def cells(self) -> tuple[str, ...]:
-        """In the order of `HEADER`."""
+        """The cells of the line, in the order of `HEADER`."""
         return (self.what, self.peer, self.kdbench, self.ratio, self.spread, self.target)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a benchmark returns.
+    """The result of a benchmark.
+
+    RESULTS.md has a section for each benchmark, model, data and GPU.
 
     Attributes:
-        on: model and data; rows on another model or other data are kept beside these.
-        rows: in order.
-        gpu: where the models ran, empty for the CPU; rows of another one are kept beside these.
+        on: Model and data.
+        rows: Lines, in order.
+        gpu: GPU of the models; empty for the CPU.
     """
 
     on: str
-    rows: tuple[Row, ...]
+    rows: tuple[BenchmarkRow, ...]
     gpu: str = ""
 
     def title(self, name: str) -> str:
-        """The heading under the benchmark's name."""
+        """The heading of the section.
+
+        Args:
+            name: Name of the benchmark.
+        """
         return f"{name} ({self.on}{self.gpu and f', {self.gpu}'})"
 
 
-def target(words: str, met: bool) -> str:
-    """`≥ 40: met`, or `≥ 40: MISSED`."""
-    return f"{words}: {'met' if met else 'MISSED'}"
+def target(aim: str, met: bool) -> str:
+    """A target as text, such as `≥ 40: met` or `≥ 40: MISSED`."""
+    return f"{aim}: {'met' if met else 'MISSED'}"
 
 
 def write(name: str, outcome: Outcome) -> None:
-    """Put a section into RESULTS.md; the other sections stay."""
+    """Write a section of RESULTS.md; the other sections stay as they are."""
     old = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
-    parts = re.split(r"^## ", old, flags=re.MULTILINE)[1:]
-    sections = {part.partition("\n")[0]: part.partition("\n")[2].strip() for part in parts}
+    sections = {}
+    for section in re.split(r"^## ", old, flags=re.MULTILINE)[1:]:
+        title, _, body = section.partition("\n")
+        sections[title] = body.strip()
     sections[outcome.title(name)] = _section(outcome)
     text = "\n\n".join(f"## {title}\n\n{sections[title]}" for title in sorted(sections))
     RESULTS.write_text(f"{_INTRO}\n{text}\n", encoding="utf-8")
@@ -93,7 +101,7 @@ def _line(cells: tuple[str, ...]) -> str:
 
 def _environment() -> str:
     versions = {package: _version(package) for package in _PACKAGES}
-    packages = ", ".join(f"{package} {found}" for package, found in versions.items() if found)
+    packages = ", ".join(f"{package} {number}" for package, number in versions.items() if number)
     return (
         f"{datetime.now(UTC):%Y-%m-%d}; {_cpu()}, {os.cpu_count()} cores; "
         f"Python {platform.python_version()}, {packages}"
@@ -110,5 +118,5 @@ def _version(package: str) -> str | None:
 def _cpu() -> str:
     info = Path("/proc/cpuinfo")
     text = info.read_text(encoding="utf-8") if info.exists() else ""
-    found = re.search(r"^model name\s*:\s*(.+)$", text, flags=re.MULTILINE)
-    return found[1] if found else platform.processor() or platform.machine()
+    name = re.search(r"^model name\s*:\s*(.+)$", text, flags=re.MULTILINE)
+    return name[1] if name else platform.processor() or platform.machine()

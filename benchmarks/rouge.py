@@ -1,18 +1,18 @@
-"""ROUGE-L of kdbench against the `rouge-score` package with stemmer, in one process.
+"""ROUGE-L of kdbench compared with the `rouge-score` package with stemmer, in one process.
 
-Measured: (a) the greatest difference over pairs of references and other documents' references;
-(b) the time of an evaluation's load: every document of the five sets, five responses each (seeds),
-the responses being other documents' references. `rouge-score` runs as the papers' scripts run it,
-`score_multi` for each response. Cold: kdbench has stemmed no word yet, as in a fresh process (its
-stem cache is replaced before each round; modules are imported before). Warm: the stems of an
-earlier pass are there; references are read anew.
+The benchmark measures (a) the largest difference over pairs of a document and a reference of
+another document, and (b) the time to score the load of an evaluation: every document of the five
+data sets with five responses, which are references of other documents. `rouge-score` runs as in the
+papers' scripts, with one `score_multi` per response. With a cold stem cache, kdbench has stemmed no
+word yet, as in a fresh process: the cache is replaced before each round, and modules are imported
+beforehand. With a warm one, it has the stems of an earlier pass but reads references again.
 """
 
 import random
 from collections.abc import Sequence
 
 from benchmarks.inputs import data_title, references
-from benchmarks.report import Outcome, Row, target
+from benchmarks.report import BenchmarkRow, Outcome, target
 from benchmarks.timing import in_turns
 from kdbench.metrics import Answer, rouge
 
@@ -25,7 +25,7 @@ Pair = tuple[tuple[str, ...], str]
 
 
 def run() -> Outcome:
-    """Equality, then speed with cold and with warm stems."""
+    """Compare scores, then time with a cold and with a warm stem cache."""
     from rouge_score.rouge_scorer import RougeScorer
 
     scorer = RougeScorer(["rougeL"], use_stemmer=True)
@@ -40,11 +40,11 @@ def run() -> Outcome:
 
     pairs = _pairs(random.Random(1).choices(documents, k=PAIRS), documents)
     both = zip(peer(pairs), ours(pairs), strict=True)
-    difference = max(abs(theirs - mine) for theirs, mine in both)
-    load = _pairs([one for one in documents for _ in range(SEEDS)], documents)
+    difference = max(abs(theirs - our_score) for theirs, our_score in both)
+    load = _pairs([refs for refs in documents for _ in range(SEEDS)], documents)
     timed = in_turns({"peer": lambda: peer(load), "cold": cold, "warm": lambda: ours(load)}, ROUNDS)
     rows = [
-        Row(
+        BenchmarkRow(
             f"largest difference over {PAIRS:,} pairs, points",
             "rouge-score",
             f"{difference}",
@@ -54,7 +54,7 @@ def run() -> Outcome:
     for name in ("cold", "warm"):
         ratio = timed.ratio("peer", name)
         rows.append(
-            Row(
+            BenchmarkRow(
                 f"{len(documents):,} documents × {SEEDS} seeds, {name} stem cache",
                 f"{timed.median('peer'):.2f} s (rouge-score)",
                 f"{timed.median(name):.3f} s",
@@ -67,13 +67,13 @@ def run() -> Outcome:
 
 
 def ours(pairs: Sequence[Pair]) -> list[float]:
-    """A fresh metric, as each evaluation makes one."""
+    """Scores of a new metric object, as each evaluation makes one."""
     metric = rouge.RougeL()
     return [metric.score(Answer(text, refs)) for refs, text in pairs]
 
 
 def _pairs(chosen: Sequence[tuple[str, ...]], documents: Sequence[tuple[str, ...]]) -> list[Pair]:
-    """The chosen documents' references, each with a reference of another document."""
+    """References of the chosen documents, each with a reference of another document."""
     rng = random.Random(0)
     pairs = []
     for refs in chosen:

@@ -1,7 +1,7 @@
-"""`kdbench table` on 1,000 runs, and on 1,000 results, as a fresh process.
+"""The wall time of `kdbench table` on 1,000 runs and on 1,000 results, in fresh processes.
 
-Beside it: a fresh Python that reads the same files with `json` and does nothing else, what no
-table that reads its results can go below by much. The files are in the system's cache.
+The peer is a fresh Python that only reads the same files with `json`, which is close to a lower
+bound for any table that reads its results. The files are in the system's cache.
 """
 
 import random
@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.report import Outcome, Row, target
+from benchmarks.report import BenchmarkRow, Outcome, target
 from benchmarks.startup import fresh, kdbench_command
 from benchmarks.timing import in_turns
 from kdbench.config import FIVE
@@ -29,11 +29,11 @@ _READ = (
 
 
 def run() -> Outcome:
-    """1,000 runs × 5 tasks × 100 documents; 200 runs × 5 tasks × 500 documents."""
+    """Time tables of 1,000 runs of 5 × 100 documents and of 200 runs of 5 × 500 documents."""
     return Outcome("synthetic results", (_row(1000, 100), _row(200, 500)))
 
 
-def _row(runs: int, documents: int) -> Row:
+def _row(runs: int, documents: int) -> BenchmarkRow:
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder) / "results"
         write_results(results, runs, documents)
@@ -46,9 +46,8 @@ def _row(runs: int, documents: int) -> Row:
     if measured < runs:
         raise RuntimeError(f"the table shows {measured} of {runs} runs")
     seconds = timed.median("table")
-    results_here = runs * len(FIVE)
-    return Row(
-        f"kdbench table: {runs:,} runs, {results_here:,} results of {documents} documents, "
+    return BenchmarkRow(
+        f"kdbench table: {runs:,} runs, {runs * len(FIVE):,} results of {documents} documents, "
         f"{size:.0f} MB",
         f"{timed.median('read'):.2f} s (reading the JSON)",
         f"{seconds:.2f} s",
@@ -59,7 +58,7 @@ def _row(runs: int, documents: int) -> Row:
 
 
 def write_results(results: Path, runs: int, documents: int) -> None:
-    """Runs with all metrics in five tasks; the task files of all runs are equal."""
+    """Write runs with all metrics on five tasks; all runs have the same task files."""
     first = RunFolder(results / "model-0000" / "minillm-00000000")
     for task in FIVE:
         first.write_task(_result(task, documents))

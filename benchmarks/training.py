@@ -1,8 +1,9 @@
-"""Methods against each other: seconds a step, memory, and whether the loss falls.
+"""Methods compared with each other: seconds per step, memory, and whether the loss falls.
 
-Each method trains in a fresh process for `KDBENCH_BENCH_STEPS` steps (50). With
-`KDBENCH_BENCH_MODEL` (the teacher) and `KDBENCH_DATA` the student is the teacher without its ten
-middle layers, by the recipes `smollm2-135m/METHOD`; else it is the toy world's, by `toy/METHOD`.
+Each method trains in a fresh process for `KDBENCH_BENCH_STEPS` steps (50). If `KDBENCH_BENCH_MODEL`
+names a teacher and `KDBENCH_DATA` its data, the student is the teacher without its ten middle
+layers, and the recipes are `smollm2-135m/METHOD`. Otherwise the student is that of the toy world,
+and the recipes are `toy/METHOD`.
 """
 
 import json
@@ -15,55 +16,55 @@ from pathlib import Path
 
 from benchmarks.device import device, gpu
 from benchmarks.inputs import data, model, model_title, world
-from benchmarks.report import Outcome, Row
+from benchmarks.report import BenchmarkRow, Outcome
 
 METHODS = ("sft", "gkd", "distillm", "classmate", "minillm")
 STEPS = int(os.environ.get("KDBENCH_BENCH_STEPS", "50"))
 
 
 def run() -> Outcome:
-    """A row each; the peer is supervised fine-tuning without a teacher."""
+    """Train with each method; the peer is supervised fine-tuning without a teacher."""
     real = "KDBENCH_BENCH_MODEL" in os.environ
-    words = [f"steps={STEPS}", "log_every=1", f"device={device()}"]
+    arguments = [f"steps={STEPS}", "log_every=1", f"device={device()}"]
     if real:
-        words += [f"teacher={model()}", f"data={data()}", f"validate_every={STEPS}"]
-        words += ["validation_samples=16"]
+        arguments += [f"teacher={model()}", f"data={data()}", f"validate_every={STEPS}"]
+        arguments += ["validation_samples=16"]
     else:
         toy = world()
-        words += [f"teacher={toy.teacher}", f"student={toy.student}", f"data={toy.data}"]
+        arguments += [f"teacher={toy.teacher}", f"student={toy.student}", f"data={toy.data}"]
     family = "smollm2-135m" if real else "toy"
     with tempfile.TemporaryDirectory() as folder:
-        found = {name: _train(family, name, words, Path(folder)) for name in METHODS}
-    base = found["sft"]["seconds"]
+        trained = {name: _train(family, name, arguments, Path(folder)) for name in METHODS}
+    base = trained["sft"]["seconds"]
     rows = tuple(
-        Row(
+        BenchmarkRow(
             f"{name}, {STEPS} steps",
             f"{base:.2f} s/step (sft)",
-            f"{one['seconds']:.2f} s/step, {one['memory'] / 2**30:.1f} GiB; {one['falls']}",
-            f"{base / one['seconds']:.2f}",
+            f"{run['seconds']:.2f} s/step, {run['memory'] / 2**30:.1f} GiB; {run['losses']}",
+            f"{base / run['seconds']:.2f}",
             "",
             "",
         )
-        for name, one in found.items()
+        for name, run in trained.items()
     )
-    what = f"{model_title()} to 20 layers, KDBENCH_DATA" if real else "toy world"
-    return Outcome(f"{what}, {os.cpu_count()} cores", rows, gpu())
+    on = f"{model_title()} to 20 layers, KDBENCH_DATA" if real else "toy world"
+    return Outcome(f"{on}, {os.cpu_count()} cores", rows, gpu())
 
 
-def _train(family: str, name: str, words: list[str], folder: Path) -> dict[str, object]:
+def _train(family: str, name: str, arguments: list[str], folder: Path) -> dict[str, object]:
     out = folder / name
     command = [sys.executable, "-m", "kdbench", "train", f"recipe={family}/{name}", f"out={out}"]
-    subprocess.run([*command, *words], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*command, *arguments], check=True, stdout=subprocess.DEVNULL)
     card = json.loads((out / "kdbench.json").read_text("utf-8"))
     lines = [json.loads(line) for line in (out / "training.jsonl").read_text("utf-8").splitlines()]
     losses = [line["loss"] for line in lines if "loss" in line]
-    tenth = max(1, len(losses) // 5)
-    first, last = statistics.fmean(losses[:tenth]), statistics.fmean(losses[-tenth:])
+    fifth = max(1, len(losses) // 5)
+    first, last = statistics.fmean(losses[:fifth]), statistics.fmean(losses[-fifth:])
     validations = card["validations"]
-    work = [phase["seconds"] for key, phase in card["phases"].items() if key != "validate"]
+    seconds = [phase["seconds"] for key, phase in card["phases"].items() if key != "validate"]
     return {
-        "seconds": sum(work) / STEPS,
+        "seconds": sum(seconds) / STEPS,
         "memory": card["peak_memory_bytes"]["host" if device() == "cpu" else "device"],
-        "falls": f"loss {first:.3f} → {last:.3f} (means of {tenth} steps), validation loss "
+        "losses": f"loss {first:.3f} → {last:.3f} (means of {fifth} steps), validation loss "
         f"{validations[0]['loss']:.2f} → {validations[-1]['loss']:.2f}",
     }

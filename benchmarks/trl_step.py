@@ -1,16 +1,18 @@
-"""A step of `gkd` as `kdbench train` takes it, against a step of TRL's GKDTrainer.
+"""A training step of `gkd` by `kdbench train`, compared with a step of TRL's GKDTrainer.
 
-Both train the same student with the same teacher on the same token ids in the same order: Dolly's
-rows (off-policy: no response is sampled), all cut to one length, so that neither pads. Equal are
-also the divergence (teacher's share 0.5), AdamW, learning rate, clipping, the precision, and that
-nothing is recomputed but the chunks of kdbench's loss. The student is the teacher without a middle
-block, a third of its layers (or with KDBENCH_BENCH_LAYERS); in the toy world the toy student.
+Both train the same student with the same teacher on the same token ids in the same order. The rows
+are Dolly's (off-policy: no response is sampled), cut to one length, so neither side pads. Both have
+the same divergence (teacher weight 0.5), AdamW, learning rate, clipping and precision, and nothing
+is recomputed except the chunks of kdbench's loss. The student is the teacher without a middle block
+of a third of its layers, or with KDBENCH_BENCH_LAYERS layers; in the toy world it is the toy
+student.
 
-A step lasts from the end of the one before it to its own end, data and optimiser included. Each
-side and precision runs in fresh processes, in turns; `ExtraMemory` is taken from the beginning of
-the training to the end of its last step. Needs TRL (`pip install kdbench[bench]`).
-KDBENCH_BENCH_STEPS (6) is how many steps are measured, KDBENCH_BENCH_BATCH (4, in the toy world 32)
-the rows of a step, KDBENCH_BENCH_TOKENS (256) the most tokens of a row.
+The time of a step runs from the end of the previous step to its own end, data and optimiser
+included. Each side and precision runs in fresh processes, in turns. `ExtraMemory` covers the time
+from the beginning of training to the end of the last step. The benchmark needs TRL
+(`pip install kdbench[bench]`). KDBENCH_BENCH_STEPS (6) is the number of measured steps,
+KDBENCH_BENCH_BATCH (4, or 32 in the toy world) the rows per step, and KDBENCH_BENCH_TOKENS (256)
+the maximum length of a row.
 """
 
 import json
@@ -24,18 +26,18 @@ from typing import Any
 
 from benchmarks.device import gpu
 from benchmarks.inputs import data_title, model_title
-from benchmarks.report import Outcome, Row, target
+from benchmarks.report import BenchmarkRow, Outcome, target
 
 ROUNDS = 2
 SIDES = ("trl", "kdbench")
 PRECISIONS = ("float32", "bfloat16")
 EQUAL = 1e-5  # relative, in float32
 TIME, MEMORY = 0.45, 0.55  # of TRL's, in bfloat16
-Found = Mapping[str, Any]  # what a process printed
+Measured = Mapping[str, Any]  # the output of a process
 
 
 def run() -> Outcome:
-    """Losses, seconds of a step and extra peak memory in both precisions."""
+    """Compare losses, time per step and extra peak memory in both precisions."""
     rows = [row for precision in PRECISIONS for row in _compare(precision)]
     real, layers = "KDBENCH_BENCH_MODEL" in os.environ, os.environ.get("KDBENCH_BENCH_LAYERS")
     pruned = f"{layers} of its layers" if layers else "itself without a middle block"
@@ -44,13 +46,13 @@ def run() -> Outcome:
     return Outcome(on, tuple(rows), gpu())
 
 
-def _compare(precision: str) -> Iterator[Row]:
-    found: dict[str, list[Found]] = {side: [] for side in SIDES}
+def _compare(precision: str) -> Iterator[BenchmarkRow]:
+    measured: dict[str, list[Measured]] = {side: [] for side in SIDES}
     for _ in range(ROUNDS):
         for side in SIDES:
-            found[side].append(_fresh(side, precision))
-    theirs, ours = found["trl"], found["kdbench"]
-    if any(one["rows"] != theirs[0]["rows"] for one in (*theirs, *ours)):
+            measured[side].append(_fresh(side, precision))
+    theirs, ours = measured["trl"], measured["kdbench"]
+    if any(process["rows"] != theirs[0]["rows"] for process in (*theirs, *ours)):
         raise RuntimeError("the two sides did not see the same token ids in the same order")
     shape = f"{ours[0]['shape']}, {precision}"
     yield _losses(shape, precision, theirs[0]["losses"], ours[0]["losses"])
@@ -59,23 +61,26 @@ def _compare(precision: str) -> Iterator[Row]:
     yield _ratio(f"{shape}: extra peak memory", "memory", "MiB", theirs, ours, aims[1])
 
 
-def _fresh(side: str, precision: str) -> Found:
+def _fresh(side: str, precision: str) -> Measured:
     command = [sys.executable, "-m", "benchmarks.trl_step", side, precision]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}:\n{done.stderr}")
-    found: Found = json.loads(done.stdout.splitlines()[-1])
-    return found
+    measured: Measured = json.loads(done.stdout.splitlines()[-1])
+    return measured
 
 
-def _losses(shape: str, precision: str, theirs: Sequence[float], ours: Sequence[float]) -> Row:
-    off = [abs(a - b) / abs(a) for a, b in zip(theirs, ours, strict=True)]
-    aim = target(f"first ≤ {EQUAL:g}", off[0] <= EQUAL) if precision == "float32" else ""
-    return Row(
+def _losses(
+    shape: str, precision: str, theirs: Sequence[float], ours: Sequence[float]
+) -> BenchmarkRow:
+    differences = [abs(a - b) / abs(a) for a, b in zip(theirs, ours, strict=True)]
+    aim = target(f"first ≤ {EQUAL:g}", differences[0] <= EQUAL) if precision == "float32" else ""
+    return BenchmarkRow(
         f"{shape}: loss of the first step",
         f"{theirs[0]:.7f} (trl)",
         f"{ours[0]:.7f}",
-        f"relative difference {off[0]:.1g}; at most {max(off):.1g} in {len(off)} steps",
+        f"relative difference {differences[0]:.1g}; at most {max(differences):.1g} in "
+        f"{len(differences)} steps",
         target=aim,
     )
 
@@ -84,15 +89,15 @@ def _ratio(
     what: str,
     key: str,
     unit: str,
-    trl: Sequence[Found],
-    kdbench: Sequence[Found],
+    trl: Sequence[Measured],
+    kdbench: Sequence[Measured],
     aim: float | None,
-) -> Row:
+) -> BenchmarkRow:
     theirs, ours = (median(_values(side, key)) for side in (trl, kdbench))
     pairs = zip(trl, kdbench, strict=True)
     ratios = sorted(median(_values([a], key)) / median(_values([b], key)) for a, b in pairs)
     share = ours / theirs
-    return Row(
+    return BenchmarkRow(
         what,
         f"{theirs:.4g} {unit} (trl)",
         f"{ours:.4g} {unit}, {share:.2f}× the peer's",
@@ -102,8 +107,8 @@ def _ratio(
     )
 
 
-def _values(side: Sequence[Found], key: str) -> list[float]:
-    return [value for one in side for value in one[key]]
+def _values(side: Sequence[Measured], key: str) -> list[float]:
+    return [value for process in side for value in process[key]]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The two sides of `trl_step`: the same few steps by kdbench's trainer and by TRL's."""
+"""The two sides of `trl_step`: the same steps by kdbench's trainer and by TRL's."""
 
 import os
 import tempfile
@@ -28,7 +28,12 @@ IGNORED = -100
 
 
 def measure(side: str, precision: str) -> dict[str, Any]:
-    """Train with one side, in this process."""
+    """Train with one side in this process.
+
+    Args:
+        side: `trl` or `kdbench`.
+        precision: `float32` or `bfloat16`.
+    """
     with tempfile.TemporaryDirectory() as folder:
         parts = _ingredients(precision)
         rows = _of_one_length(parts.train.examples, (WARM_UP + STEPS) * BATCH)
@@ -36,7 +41,7 @@ def measure(side: str, precision: str) -> dict[str, Any]:
         trainer = make(parts, rows, Path(folder))
         trainer.args.train_sampling_strategy = "sequential"
         watch, losses = _Watch(), list[torch.Tensor]()
-        trainer.add_callback(watch)  # the last one: it comes after all that a step is made of
+        trainer.add_callback(watch)  # added last, so that it runs at the very end of a step
         seen = _record(trainer, losses)
         trainer.train()
     responses = sum(len(row.response_ids) for row in rows) / len(rows)
@@ -51,7 +56,7 @@ def measure(side: str, precision: str) -> dict[str, Any]:
 
 
 def _ingredients(precision: str) -> Ingredients:
-    """Of `kdbench train`: a constant rate, no dropout (TRL turns it off), next to no validation."""
+    """The run of kdbench: constant rate, no dropout (as in TRL), and hardly any validation."""
     teacher = model()
     if REAL:
         whole = AutoConfig.from_pretrained(teacher).num_hidden_layers
@@ -87,15 +92,15 @@ def _ingredients(precision: str) -> Ingredients:
 
 
 def _of_one_length(examples: Sequence[Example], count: int) -> list[Example]:
-    """The first rows that are long enough, cut to the greatest length that so many rows have."""
+    """The first `count` rows that are long enough, cut to the longest length they all have."""
     lengths = sorted(
-        (len(one.prompt_ids) + len(one.response_ids) for one in examples), reverse=True
+        (len(row.prompt_ids) + len(row.response_ids) for row in examples), reverse=True
     )
     length = lengths[count - 1]
-    long = [one for one in examples if len(one.prompt_ids) + len(one.response_ids) >= length]
+    long = [row for row in examples if len(row.prompt_ids) + len(row.response_ids) >= length]
     return [
-        Example(one.id, one.prompt_ids, one.response_ids[: length - len(one.prompt_ids)])
-        for one in long[:count]
+        Example(row.id, row.prompt_ids, row.response_ids[: length - len(row.prompt_ids)])
+        for row in long[:count]
     ]
 
 
@@ -104,11 +109,11 @@ def _kdbench(parts: Ingredients, rows: Sequence[Example], folder: Path) -> Train
 
 
 def _trl(parts: Ingredients, rows: Sequence[Example], folder: Path) -> Trainer:
-    """TRL's trainer with the optimiser of kdbench's.
+    """TRL's trainer with the optimiser settings of kdbench's.
 
-    TRL's `beta` is the teacher's share of the mixture, and the weight of KL(p‖m), as ours. Its
-    model ends in full logits at all positions, prompts too, which the loss masks. It divides the
-    sum over response tokens by their number in the step, as transformers counts them.
+    TRL's `beta` is the teacher's share of the mixture and the weight of KL(p‖m), as in kdbench. The
+    model computes full logits at all positions, including prompts, which the loss masks. The loss
+    is the sum over response tokens, divided by transformers' count of them in the step.
     """
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     from datasets import Dataset
@@ -144,32 +149,32 @@ def _trl(parts: Ingredients, rows: Sequence[Example], folder: Path) -> Trainer:
         args=arguments,
         data_collator=_collate,
         train_dataset=Dataset.from_list(
-            [{"prompt": list(one.prompt_ids), "response": list(one.response_ids)} for one in rows]
+            [{"prompt": list(row.prompt_ids), "response": list(row.response_ids)} for row in rows]
         ),
         processing_class=parts.tokenizer,
     )
 
 
 def _collate(rows: Sequence[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
-    """Rows of one length: nothing to pad."""
+    """A batch of rows of one length, without padding."""
     ids = torch.tensor([row["prompt"] + row["response"] for row in rows])
     labels = torch.tensor([[IGNORED] * len(row["prompt"]) + row["response"] for row in rows])
     return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": labels}
 
 
 class _Watch(TrainerCallback):
-    """When steps ended, and the peak of memory at the last one's end; after it nothing is done."""
+    """Records when each step ends, and the peak memory at the end of the last step."""
 
     def __init__(self) -> None:
         self.memory = ExtraMemory()
         self._ends: list[float] = []
 
     def on_train_begin(self, *_: Any, **__: Any) -> None:
-        """From here on memory counts."""
+        """Start measuring memory."""
         self.memory.__enter__()
 
     def on_step_end(self, _: Any, state: Any, control: Any, **__: Any) -> Any:
-        """A step has ended."""
+        """Record the end of a step; after the last one, neither save nor evaluate."""
         wait()
         self._ends.append(time.perf_counter())
         if state.global_step == state.max_steps:
@@ -178,22 +183,24 @@ class _Watch(TrainerCallback):
         return control
 
     def seconds(self) -> list[float]:
-        """Of each step after the warm-up."""
+        """Seconds of each step after the warm-up."""
         ends = self._ends[WARM_UP - 1 :]
         return [end - start for start, end in pairwise(ends)]
 
 
 def _record(trainer: Trainer, losses: list[torch.Tensor]) -> list[list[list[int]]]:
-    """Keep the loss of every step, and the token ids that it saw."""
+    """Append the loss of every step to `losses`; return a list that collects its token ids."""
     step: Callable[..., torch.Tensor] = trainer.training_step
     seen: list[list[list[int]]] = []
 
-    def recording(model: Any, inputs: Any, *others: Any) -> torch.Tensor:
+    def recording(model: Any, inputs: Any, *arguments: Any) -> torch.Tensor:
         if "rollouts" in inputs:
-            seen.append([[*one.prompt_ids, *one.response_ids] for one in inputs["rollouts"]])
+            seen.append(
+                [[*rollout.prompt_ids, *rollout.response_ids] for rollout in inputs["rollouts"]]
+            )
         else:
             seen.append(inputs["input_ids"].tolist())
-        losses.append(step(model, inputs, *others).detach())
+        losses.append(step(model, inputs, *arguments).detach())
         return losses[-1]
 
     trainer.training_step = recording

@@ -1,11 +1,11 @@
-"""The functions of the five instruction-following tasks, for lm-evaluation-harness and kdbench.
+"""Functions of the five instruction-following tasks, for lm-evaluation-harness and kdbench.
 
-Dataset: JSON lines with `instruction`, `input`, `output` (one reference or a list), and `id`.
+Dataset: JSON lines with `instruction`, `input`, `output` (one reference or a list) and `id`.
 Metric:  ROUGE-L F-measure with stemmer, maximum over references, in points (0 to 100).
-Source:  the prompt and the scoring of MiniLLM's evaluation code (see docs/protocol.md).
+Source:  Prompt and scoring of MiniLLM's evaluation code (see docs/protocol.md).
 
-This file needs lm-eval, datasets and rouge-score only, so that `lm_eval --include_path tasks`
-works alone and its score is an independent check of kdbench's own fast one.
+This file needs only lm-eval, datasets and rouge-score. `lm_eval --include_path tasks` therefore
+works without kdbench, and its score is an independent check of kdbench's faster implementation.
 """
 
 import functools
@@ -30,18 +30,18 @@ WITH_INPUT = (
 
 
 def doc_to_text(doc: dict[str, Any]) -> str:
-    """The Alpaca-style prompt; ends with a newline, as in the papers."""
+    """The Alpaca-style prompt of a document; it ends with a newline, as in the papers."""
     template = WITH_INPUT if doc["input"] else WITHOUT_INPUT
     return template.format(instruction=doc["instruction"], input=doc["input"])
 
 
 def doc_to_target(doc: dict[str, Any]) -> list[str]:
-    """All references."""
+    """All references of a document."""
     return list(doc["output"])
 
 
 def process_results(doc: dict[str, Any], results: Sequence[Any]) -> dict[str, float]:
-    """ROUGE-L of the response, averaged where there are several (lm-eval's `repeats`)."""
+    """ROUGE-L of a response, averaged over responses if there are several (`repeats`)."""
     responses = results[0] if isinstance(results[0], list) else [results[0]]
     scores = [_rouge_l(doc["output"], _postprocess(response)) for response in responses]
     return {"rougeL": sum(scores) / len(scores)}
@@ -56,18 +56,21 @@ def load(
     data: str | None = None,
     **_: Any,
 ) -> dict[str, Any]:
-    """The documents, from the first of: `data`, the variable KDBENCH_DATA, the hub.
+    """Load the documents from `data`, else from the folder KDBENCH_DATA, else from the hub.
 
     Args:
-        set: folder of the set in the data folder.
-        repository: data set on the hub.
-        file: file in that data set.
-        revision: of the hub's data set.
-        first: read only so many rows.
-        data: folder with `<set>/test.jsonl` (or `.jsonl.gz`).
+        set: Folder of the data set inside the data folder.
+        repository: Data set on the hub.
+        file: File in that data set.
+        revision: Revision of the data set on the hub.
+        first: Number of rows to read from the start; None reads all.
+        data: Folder with `<set>/test.jsonl` (or `.jsonl.gz`).
+
+    Returns:
+        The documents by split.
 
     Raises:
-        ValueError: a missing set, or a bad line; the message names file and line.
+        ValueError: The data set is missing or a line is bad; the message names file and line.
     """
     from datasets import Dataset
 
@@ -79,9 +82,9 @@ def load(
 
 
 def content_sha256(rows: Sequence[dict[str, Any]]) -> str:
-    """SHA-256 of what the rows say, whatever their order and ids."""
-    parts = sorted(json.dumps([r["instruction"], r["input"], list(r["output"])]) for r in rows)
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    """SHA-256 of the content of rows; it does not depend on their order or ids."""
+    contents = sorted(json.dumps([r["instruction"], r["input"], list(r["output"])]) for r in rows)
+    return hashlib.sha256("\n".join(contents).encode()).hexdigest()
 
 
 def _local_file(name: str, data: str | None) -> Path | None:
@@ -92,16 +95,25 @@ def _local_file(name: str, data: str | None) -> Path | None:
         if path.is_file():
             return path
     raise ValueError(
-        f"{Path(data) / name / 'test.jsonl'}: no such file; put the set there, or leave out data= "
-        "and KDBENCH_DATA to take it from the hub"
+        f"{Path(data) / name / 'test.jsonl'}: no such file; put the data set there, or "
+        "unset data= and KDBENCH_DATA to download it from the hub"
     )
 
 
 def download(name: str, repository: str, file: str, revision: str) -> Path:
-    """A file of a data set on the hub.
+    """Download a file of a data set on the hub.
+
+    Args:
+        name: Name of the data set in kdbench, for messages.
+        repository: Data set on the hub.
+        file: File in that data set.
+        revision: Revision of the data set on the hub.
+
+    Returns:
+        Path of the local copy.
 
     Raises:
-        ValueError: the hub does not give it; the message says what else to do.
+        ValueError: The download failed; the message suggests an alternative.
     """
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
@@ -110,21 +122,21 @@ def download(name: str, repository: str, file: str, revision: str) -> Path:
         return Path(hf_hub_download(repository, file, repo_type="dataset", revision=revision))
     except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
         raise ValueError(
-            f"set '{name}' cannot be fetched from the hub data set {repository} ({file}): "
+            f"data set '{name}' cannot be downloaded from {repository} on the hub ({file}): "
             f"{type(error).__name__}; pass data=DIR with DIR/{name}/test.jsonl"
         ) from error
 
 
 def read_rows(path: Path, name: str, first: int | None) -> Iterator[dict[str, Any]]:
-    """The rows of a JSON-lines file, gzipped or not.
+    """Read the rows of a JSON-lines file, which may be gzipped.
 
     Args:
-        path: the file.
-        name: of the set; rows without an id are numbered after it.
-        first: read only so many rows.
+        path: Path of the file.
+        name: Name of the data set, which prefixes the numbers of rows without an id.
+        first: Number of rows to read from the start; None reads all.
 
     Raises:
-        ValueError: a bad line or a repeated id; the message names file and line.
+        ValueError: A line is bad or an id occurs twice; the message names file and line.
     """
     seen: set[str] = set()
     opener = gzip.open if path.suffix == ".gz" else open
@@ -135,13 +147,13 @@ def read_rows(path: Path, name: str, first: int | None) -> Iterator[dict[str, An
                     break
                 row = _row(line, f"{path}:{number}", f"{name}-{number - 1:05d}")
                 if row["id"] in seen:
-                    raise ValueError(f"{path}:{number}: id '{row['id']}' stands twice")
+                    raise ValueError(f"{path}:{number}: id '{row['id']}' occurs twice")
                 seen.add(row["id"])
                 yield row
     except (UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
         raise ValueError(f"{path}: not readable as UTF-8 JSON lines: {error}") from error
     if not seen:
-        raise ValueError(f"{path}: no rows; a set needs one JSON object a line")
+        raise ValueError(f"{path}: no rows; a data set needs one JSON object per line")
 
 
 def _row(line: str, place: str, default_id: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The toy world in miniature, made once for all workers of a test run."""
+"""A small toy world, made once for all workers of a test run."""
 
 import os
 
@@ -6,19 +6,20 @@ import pytest
 import torch
 from filelock import FileLock
 
-os.environ["HF_HUB_OFFLINE"] = "1"  # a test that asks the hub is a broken test
+os.environ["HF_HUB_OFFLINE"] = "1"  # tests must not use the network
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ.pop("KDBENCH_DATA", None)
 
 from kdbench.toy.models import World, make_world
 
-# Two processes of several threads each wait for one another more than they work.
+# Several multi-threaded processes on few cores spend most of their time waiting.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The toy world of the test run, which its workers share."""
     shared = tmp_path_factory.getbasetemp()
     if os.environ.get("PYTEST_XDIST_WORKER"):
         shared = shared.parent

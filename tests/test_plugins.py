@@ -1,4 +1,4 @@
-"""A package with entry points adds metrics, backends, methods and tasks without a change here."""
+"""A package with entry points adds metrics, backends, methods and tasks to kdbench."""
 
 import json
 import os
@@ -14,9 +14,11 @@ PLUGIN = Path(__file__).parent / "plugin"
 
 
 def install(site, change=None):
-    """Lay the plug-in out in a folder of packages as pip would, without pip or network.
+    """Lay out the plug-in's package as pip would install it, without pip and network.
 
-    `change` may edit the copy of the package before anything runs.
+    Args:
+        site: Folder of packages.
+        change: Function that edits the copy of the package; None leaves it as it is.
     """
     project = tomllib.loads((PLUGIN / "pyproject.toml").read_text("utf-8"))["project"]
     package = site / "kdbench_plugin_example"
@@ -27,19 +29,19 @@ def install(site, change=None):
         f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
     )
     lines = []
-    for group, parts in project["entry-points"].items():
-        lines += [f"[{group}]", *(f"{name} = {value}" for name, value in parts.items())]
+    for group, entries in project["entry-points"].items():
+        lines += [f"[{group}]", *(f"{name} = {value}" for name, value in entries.items())]
     (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
     if change is not None:
         change(package)
     return site
 
 
-def kdbench(site, *words):
-    """Run the command where the plug-in is installed; stdout, stderr and exit code."""
+def kdbench(site, *arguments):
+    """Run a `kdbench` command with a folder of packages; return the completed process."""
     paths = [str(site), os.environ.get("PYTHONPATH", "")]
     return subprocess.run(
-        [sys.executable, "-m", "kdbench", *words],
+        [sys.executable, "-m", "kdbench", *arguments],
         cwd=site,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
         capture_output=True,
@@ -54,29 +56,29 @@ def site(tmp_path_factory):
     return install(tmp_path_factory.mktemp("site"))
 
 
-def test_without_the_plugin_there_are_no_such_parts(tmp_path):
-    parts = {"metrics": "loudness", "backends": "echo", "methods": "uncertain", "tasks": "capitals"}
-    for verb, part in parts.items():
+def test_without_the_plugin_nothing_of_it_is_listed(tmp_path):
+    names = {"metrics": "loudness", "backends": "echo", "methods": "uncertain", "tasks": "capitals"}
+    for verb, name in names.items():
         done = kdbench(tmp_path, verb)
         assert done.returncode == 0
-        assert part not in done.stdout
+        assert name not in done.stdout
 
 
 @pytest.mark.parametrize(
-    ("verb", "words", "built_in"),
+    ("verb", "line", "built_in"),
     [
-        ("metrics", "loudness rate lower is better Share of capital letters.", "rougeL"),
-        ("backends", "echo Answers with the prompt.", "hf"),
-        ("methods", "uncertain Reverse KL where the student is unsure.", "gkd"),
+        ("metrics", "loudness rate lower is better Share of letters that are capitals.", "rougeL"),
+        ("backends", "echo Returns the prompt as the response.", "hf"),
+        ("methods", "uncertain Reverse KL where the student is uncertain.", "gkd"),
         ("tasks", "capitals {site}/kdbench_plugin_example/capitals/capitals.yaml", "dolly"),
     ],
 )
-def test_its_parts_are_listed_beside_the_built_in_ones(site, verb, words, built_in):
+def test_the_plugin_is_listed_with_the_built_in_names(site, verb, line, built_in):
     done = kdbench(site, verb)
     assert (done.returncode, done.stderr) == (0, "")
-    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
-    assert words.format(site=site) in lines
-    assert any(line.startswith(f"{built_in} ") for line in lines)
+    printed = [" ".join(text.split()) for text in done.stdout.splitlines()]
+    assert line.format(site=site) in printed
+    assert any(text.startswith(f"{built_in} ") for text in printed)
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +88,8 @@ def result(site):
     model.mkdir()
     (model / "config.json").write_text("{}")
     (model / "model.safetensors").write_bytes(b"")
-    words = ["model=echoer", "tasks=capitals", "backend=echo", "metrics=loudness,rougeL"]
-    done = kdbench(site, "eval", *words, "seeds=1,2")
+    arguments = ["model=echoer", "tasks=capitals", "backend=echo", "metrics=loudness,rougeL"]
+    done = kdbench(site, "eval", *arguments, "seeds=1,2")
     assert done.returncode == 0, done.stderr
     (file,) = site.glob("results/echoer/*/capitals.json")
     return json.loads(file.read_text("utf-8"))
@@ -107,13 +109,13 @@ def test_its_metric_is_measured(result):
     assert (loudness["unit"], loudness["direction"], loudness["version"]) == ("rate", "lower", "1")
 
 
-def test_the_metric_of_its_task_is_measured_too(result):
-    own = result["metrics"]["names_it,none"]
-    assert own["value"] == pytest.approx(1 / 3, abs=1e-6)
+def test_the_metric_of_its_task_is_measured(result):
+    names_it = result["metrics"]["names_it,none"]
+    assert names_it["value"] == pytest.approx(1 / 3, abs=1e-6)
     assert result["documents"]["names_it,none"] == [0, 1, 0]
 
 
-def test_an_entry_point_that_names_no_file_is_one_line(tmp_path):
+def test_an_entry_point_that_names_no_file_gives_a_one_line_error(tmp_path):
     site = install(tmp_path, lambda package: shutil.rmtree(package / "capitals"))
     done = kdbench(site, "tasks")
     assert done.returncode == 2
@@ -124,12 +126,12 @@ def test_an_entry_point_that_names_no_file_is_one_line(tmp_path):
 @pytest.mark.parametrize(
     ("verb", "name", "docstring"),
     [
-        ("metrics", "loudness", '    """Share of capital letters."""\n'),
-        ("backends", "echo", '    """Answers with the prompt."""\n'),
+        ("metrics", "loudness", '    """Share of letters that are capitals."""\n'),
+        ("backends", "echo", '    """Returns the prompt as the response."""\n'),
     ],
     ids=["metric", "backend"],
 )
-def test_a_part_without_a_docstring_is_listed(tmp_path, verb, name, docstring):
+def test_a_class_without_a_docstring_is_listed(tmp_path, verb, name, docstring):
     def change(package):
         file = package / f"{name}.py"
         text = file.read_text("utf-8")
@@ -141,15 +143,22 @@ def test_a_part_without_a_docstring_is_listed(tmp_path, verb, name, docstring):
     assert name in done.stdout
 
 
-def test_its_method_trains_by_its_own_keys(site, world):
-    words = ["method=uncertain", "share=0.3", "steps=2", "batch_size=8", "limit=16", "device=cpu"]
-    words += ["validation_limit=4", "max_new_tokens=8", "learning_rate=0.01", "out=student"]
-    words += [f"student={world.student}", f"teacher={world.teacher}", f"data={world.data}"]
-    done = kdbench(site, "train", *words)
+def test_its_method_trains_with_keys_of_its_own(site, world):
+    arguments = [
+        "method=uncertain",
+        "share=0.3",
+        "steps=2",
+        "batch_size=8",
+        "limit=16",
+        "device=cpu",
+    ]
+    arguments += ["validation_limit=4", "max_new_tokens=8", "learning_rate=0.01", "out=student"]
+    arguments += [f"student={world.student}", f"teacher={world.teacher}", f"data={world.data}"]
+    done = kdbench(site, "train", *arguments)
     assert done.returncode == 0, done.stderr
     card = json.loads((site / "student" / "kdbench.json").read_text("utf-8"))
     assert card["method"] == "Uncertain"
     assert card["training"]["parameters"] == {"share": 0.3}
-    refused = kdbench(site, "train", "shre=0.3", *words)
+    refused = kdbench(site, "train", "shre=0.3", *arguments)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "did you mean 'share'" in refused.stderr

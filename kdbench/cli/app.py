@@ -160,7 +160,7 @@ def _report(arguments: list[str]) -> None:
     """Draw how good students are beside how faithful: results=… baseline=… out=…."""
     from kdbench.config import ReportSettings, parse
     from kdbench.reports import make_report
-    from kdbench.reports.findings import said
+    from kdbench.reports.correlations import correlation_line
 
     settings = parse(ReportSettings, arguments)
     report = make_report(settings)
@@ -169,7 +169,7 @@ def _report(arguments: list[str]) -> None:
     for line in report.findings.left_out:
         say(f"left out: {line}")
     for correlation in report.findings.correlations:
-        say(f"Spearman of {said(correlation)}")
+        say(f"Spearman correlation of {correlation_line(correlation)}")
 
 
 @verb("fill", "FillSettings")

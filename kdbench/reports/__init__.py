@@ -1,4 +1,4 @@
-"""The report: how good students are beside how faithful they are, in pictures and numbers."""
+"""The report: pictures and numbers of how good students are and how faithful to their teacher."""
 
 from kdbench.reports.report import Report, make_report
 

@@ -1,76 +1,57 @@
-"""Pictures B and C: agreement of final answers within its band, and the five cells."""
+"""Pictures of final answers: agreement within its band, and who is right."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kdbench.reports.model import BandPoint, Cells, Findings
-from kdbench.reports.style import (
-    GREY,
-    Look,
-    Picture,
-    draw_point,
-    drawing,
-    left_label,
-    legend,
-    looks,
-    method_labels,
-    panels,
-    picture,
-    short,
-    title_of,
-)
+from kdbench.reports.marks import Mark, draw_point, marks, method_labels
+from kdbench.reports.model import AnswerShares, BandPoint, Findings
+from kdbench.reports.panels import left_label, legend, panels, short, title_of
+from kdbench.reports.style import GREY, Picture, drawing, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _BAND = "#BFD7EA"
-CELL_WORDS = {
-    "rr": "both right (RR)",
-    "wws": "both wrong, same answer (WWs)",
-    "wr": "only the student right (WR)",
-    "rw": "only the teacher right (RW)",
-    "wwd": "both wrong, different (WWd)",
+_SHARES = {  # label and colour
+    "rr": ("both right (RR)", "#0072B2"),
+    "wws": ("both wrong, same answer (WWs)", "#56B4E9"),
+    "wr": ("only the student right (WR)", "#009E73"),
+    "rw": ("only the teacher right (RW)", "#E69F00"),
+    "wwd": ("both wrong, different answers (WWd)", "#C8C8C8"),
 }
-_CELL_COLOURS = {
-    "rr": "#0072B2",
-    "wws": "#56B4E9",
-    "wr": "#009E73",
-    "rw": "#E69F00",
-    "wwd": "#C8C8C8",
-}
-_LIGHT = {"rr"}  # cells dark enough for white figures
+_WHITE_FIGURES = {"rr"}  # shares whose colour is dark enough for white figures
 
 
-def draw_band(found: Findings) -> Picture:
-    """A panel for each task: agreement over accuracy, within what the accuracies allow."""
-    tasks = list(dict.fromkeys(point.task for point in found.band))
-    by_method = looks(found.students)
+def draw_band(findings: Findings) -> Picture:
+    """Draw a panel for each task: agreement against accuracy, and the band of what is possible."""
+    tasks = list(dict.fromkeys(point.task for point in findings.band))
+    by_method = marks(findings.students)
     with drawing():
         figure, all_axes = panels(len(tasks), height=2.8 if len(tasks) > 2 else 3.3)
         for axes, task in zip(all_axes, tasks, strict=True):
-            points = [one for one in found.band if one.task == task]
             axes.set_title(title_of(task))
-            _band_panel(axes, points, by_method)
-        figure.supxlabel("the student's accuracy", fontsize=10)
+            _band_panel(axes, [point for point in findings.band if point.task == task], by_method)
+        figure.supxlabel("accuracy of the student", fontsize=10)
         left_label(all_axes, "agreement with the teacher")
-        _band_legend(figure, found, by_method)
+        _band_legend(figure, findings, by_method)
         return picture(figure)
 
 
-def _band_panel(axes: "Axes", points: Sequence[BandPoint], by_method: Mapping[str, Look]) -> None:
-    teacher = sum(one.teacher_accuracy for one in points) / len(points)
-    grid = [0.0, *sorted({teacher, 1 - teacher}), 1.0]  # where the edges bend
-    low = [max(0.0, teacher + own - 1) for own in grid]
-    high = [1 - abs(teacher - own) for own in grid]
-    axes.fill_between(grid, low, high, color=_BAND, linewidth=0, zorder=0)
+def _band_panel(axes: "Axes", points: Sequence[BandPoint], by_method: Mapping[str, Mark]) -> None:
+    teacher = sum(point.teacher_accuracy for point in points) / len(points)
+    accuracies = [0.0, *sorted({teacher, 1 - teacher}), 1.0]  # where the band's edges bend
+    low = [max(0.0, teacher + accuracy - 1) for accuracy in accuracies]
+    high = [1 - abs(teacher - accuracy) for accuracy in accuracies]
+    axes.fill_between(accuracies, low, high, color=_BAND, linewidth=0, zorder=0)
     axes.plot([0, 1], [0, teacher], color="black", linestyle=":", linewidth=1.3, zorder=1)
-    ceilings = [one.ceiling for one in points if one.ceiling is not None]
+    ceilings = [point.ceiling for point in points if point.ceiling is not None]
     if ceilings:
         axes.axhline(max(ceilings), color=GREY, linestyle="--", linewidth=1, zorder=1)
     axes.axvline(teacher, color=GREY, linewidth=0.8, zorder=1)
-    for one in points:
-        look = by_method[one.student.method]
-        draw_point(axes, one.accuracy, one.agreement, look, size=70)
+    for point in points:
+        mark = by_method[point.student.method]
+        draw_point(axes, point.accuracy, point.agreement, mark, size=70)
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)
     axes.set_aspect("equal")
@@ -78,11 +59,11 @@ def _band_panel(axes: "Axes", points: Sequence[BandPoint], by_method: Mapping[st
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", ".25", ".5", ".75", "1"])
 
 
-def _band_legend(figure: Any, found: Findings, by_method: Mapping[str, Look]) -> None:
+def _band_legend(figure: "Figure", findings: Findings, by_method: Mapping[str, Mark]) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    methods = method_labels(one.student for one in found.band)
+    methods = method_labels(point.student for point in findings.band)
     handles: list[Any] = [
         Line2D([], [], linestyle="", marker=by_method[name].marker, color=by_method[name].colour)
         for name in methods
@@ -95,37 +76,38 @@ def _band_legend(figure: Any, found: Findings, by_method: Mapping[str, Look]) ->
     labels = [
         *methods.values(),
         "allowed by the two accuracies",
-        "if independent, and wrong never alike",
-        "the teacher's accuracy",
+        "independent, wrong answers never match",
+        "accuracy of the teacher",
     ]
-    if any(one.ceiling is not None for one in found.band):
+    if any(point.ceiling is not None for point in findings.band):
         handles.append(Line2D([], [], color=GREY, linestyle="--", linewidth=1))
-        labels.append("the teacher with itself")
+        labels.append("agreement of the teacher with itself")
     legend(figure, handles, labels)
 
 
-def draw_cells(found: Findings) -> Picture:
-    """A stacked bar for each task and run; the blue part is agreement."""
-    tasks = list(dict.fromkeys(one.task for one in found.cells))
-    most = max(sum(one.task == task for one in found.cells) for task in tasks)
+def draw_cells(findings: Findings) -> Picture:
+    """Draw a stacked bar for each task and run; its blue part is agreement."""
+    tasks = list(dict.fromkeys(shares.task for shares in findings.cells))
+    bars = {task: [bar for bar in findings.cells if bar.task == task] for task in tasks}
+    height = 0.5 + 0.32 * max(map(len, bars.values()))
     with drawing():
-        figure, all_axes = panels(len(tasks), columns=1, height=0.5 + 0.32 * most, sharex=True)
+        figure, all_axes = panels(len(tasks), columns=1, height=height, sharex=True)
         figure.set_figwidth(9)
         for axes, task in zip(all_axes, tasks, strict=True):
             axes.set_title(title_of(task), loc="left")
-            _cells_panel(axes, [one for one in found.cells if one.task == task])
-        figure.supxlabel("share of answers; the blue part is agreement", fontsize=10)
+            _cells_panel(axes, bars[task])
+        figure.supxlabel("share of answers; blue is agreement", fontsize=10)
         _cells_legend(figure)
         return picture(figure)
 
 
-def _cells_panel(axes: "Axes", bars_: Sequence[Cells]) -> None:
-    for row, one in enumerate(bars_):
+def _cells_panel(axes: "Axes", bars: Sequence[AnswerShares]) -> None:
+    for row, bar in enumerate(bars):
         start = 0.0
-        for name, colour in _CELL_COLOURS.items():
-            share = getattr(one, name)
+        for name, (_, colour) in _SHARES.items():
+            share = getattr(bar, name)
             axes.barh(row, share, left=start, color=colour, edgecolor="white", height=0.78)
-            if share >= 0.04:
+            if share >= 0.04:  # else the figure does not fit
                 axes.text(
                     start + share / 2,
                     row,
@@ -133,19 +115,18 @@ def _cells_panel(axes: "Axes", bars_: Sequence[Cells]) -> None:
                     ha="center",
                     va="center",
                     fontsize=8.5,
-                    color="white" if name in _LIGHT else "black",
+                    color="white" if name in _WHITE_FIGURES else "black",
                 )
             start += share
-    labels = [short(one.student.label, 28) for one in bars_]
-    axes.set_yticks(range(len(bars_)), labels)
+    axes.set_yticks(range(len(bars)), [short(bar.student.label, 28) for bar in bars])
     axes.invert_yaxis()
     axes.set_xlim(0, 1)
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
 
 
-def _cells_legend(figure: Any) -> None:
+def _cells_legend(figure: "Figure") -> None:
     from matplotlib.patches import Patch
 
-    handles = [Patch(color=_CELL_COLOURS[name]) for name in CELL_WORDS]
-    legend(figure, handles, list(CELL_WORDS.values()))
+    handles = [Patch(color=colour) for _, colour in _SHARES.values()]
+    legend(figure, handles, [label for label, _ in _SHARES.values()])

@@ -1,72 +1,67 @@
-"""Picture D: fidelity by token index; and the accumulated exposure error by length."""
+"""Pictures by length: fidelity by token, and the accumulated exposure error."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from kdbench.reports.model import CurvePoint, Findings
+from kdbench.reports.model import CurvePoint, ExposurePoint, Findings, StudentRow
+from kdbench.reports.panels import layout, left_label, legend, panels, short, title_of, token_axis
 from kdbench.reports.points import SETS
-from kdbench.reports.style import (
-    COLOURS,
-    DASHES,
-    Dashes,
-    Picture,
-    drawing,
-    layout,
-    left_label,
-    legend,
-    panels,
-    picture,
-    short,
-    title_of,
-    token_axis,
-)
+from kdbench.reports.style import COLOURS, DASHES, Dashes, Picture, drawing, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-_SETS: dict[str, tuple[str, Dashes]] = {  # colour and dashes, so that print in grey can be read too
+LineStyle = tuple[str, Dashes]  # colour, and dashes so that a print in grey is legible
+
+_STYLES: dict[str, LineStyle] = {
     "ref": ("#009E73", ":"),
     "teacher": ("#D55E00", "--"),
     "student": ("#0072B2", "-"),
 }
-_WORDS = {
+_LABELS = {
     "ref": "@ref: reference text",
     "teacher": "@teacher: the teacher's text",
-    "student": "@student: its own text",
+    "student": "@student: the student's own text",
 }
 
 
-def draw_by_token(found: Findings) -> Picture:
-    """A row for each student, a panel for each task."""
-    tasks = list(dict.fromkeys(one.task for one in found.curves))
-    students = list(dict.fromkeys(one.student for one in found.curves))
-    last = max(one.stop for one in found.curves)
+def draw_by_token(findings: Findings) -> Picture:
+    """Draw a row of panels for each student, a panel for each task."""
+    tasks = list(dict.fromkeys(point.task for point in findings.curves))
+    students = list(dict.fromkeys(point.student for point in findings.curves))
+    last = max(point.stop for point in findings.curves)
     with drawing():
         figure, all_axes = _grid(len(students), len(tasks))
-        for row, student in enumerate(students):
-            for column, task in enumerate(tasks):
-                axes = all_axes[row][column]
-                here = [p for p in found.curves if p.student is student and p.task == task]
-                if row == 0:
-                    axes.set_title(title_of(task))
-                _curves_panel(axes, here)
+        for axes, task in zip(all_axes[0], tasks, strict=True):
+            axes.set_title(title_of(task))
+        for row, student in zip(all_axes, students, strict=True):
+            row[0].set_ylabel(_wrapped(student.label), fontsize=9.5)
+            for axes, task in zip(row, tasks, strict=True):
+                of_panel = [
+                    point
+                    for point in findings.curves
+                    if point.student is student and point.task == task
+                ]
+                _curves_panel(axes, of_panel)
                 token_axis(axes, last, narrow=len(tasks) > 3)
-            all_axes[row][0].set_ylabel(_wrapped(student.label), fontsize=9.5)
-        figure.supxlabel("token of the response (logarithmic)", fontsize=10)
-        figure.supylabel(f"{found.curve} ({found.curve_unit})", fontsize=10)
-        _sets_legend(figure, {one.where for one in found.curves})
+        figure.supxlabel("token of the response (log scale)", fontsize=10)
+        figure.supylabel(f"{findings.curve} ({findings.curve_unit})", fontsize=10)
+        shown = {point.where for point in findings.curves}
+        sets = [name for name in SETS if name in shown]
+        _line_legend(figure, [_STYLES[name] for name in sets], [_LABELS[name] for name in sets])
         return picture(figure)
 
 
 def _wrapped(label: str) -> str:
-    """A name in two lines where it is long: the method above the model."""
+    """A label; a long one is broken into the method and, below it, the model."""
     if len(label) <= 18 or " (" not in label:
         return short(label, 24)
-    first, _, second = label.partition(" (")
-    return f"{short(first, 24)}\n({short(second.removesuffix(')'), 22)})"
+    method, _, model = label.partition(" (")
+    return f"{short(method, 24)}\n({short(model.removesuffix(')'), 22)})"
 
 
-def _grid(rows: int, columns: int) -> tuple[Any, Any]:
+def _grid(rows: int, columns: int) -> tuple["Figure", Any]:
     from matplotlib.figure import Figure
 
     width = max(5.5, min(9.0, 3.6 * columns), 1.9 * columns)
@@ -76,77 +71,77 @@ def _grid(rows: int, columns: int) -> tuple[Any, Any]:
 
 def _curves_panel(axes: "Axes", points: Sequence[CurvePoint]) -> None:
     for where in SETS:
-        own = [p for p in points if p.where == where and p.value is not None]
-        colour, dashes = _SETS[where]
-        # Between the first and the last token of a bucket, counted from 1.
-        middle = [((p.start + 1) * p.stop) ** 0.5 for p in own]
-        # Beyond it few responses are left, and there is no interval.
-        edge = next((i for i, p in enumerate(own) if p.low is None), len(own))
-        values = [float(p.value or 0) for p in own]
-        axes.plot(middle[:edge], values[:edge], color=colour, linestyle=dashes, linewidth=1.6)
-        axes.plot(
-            middle[max(0, edge - 1) :],
-            values[max(0, edge - 1) :],
-            color=colour,
-            linestyle=dashes,
-            linewidth=0.7,
-            alpha=0.6,
-        )
-        axes.fill_between(
-            middle[:edge],
-            [float(p.low or 0) for p in own[:edge]],
-            [float(p.high or 0) for p in own[:edge]],
-            color=colour,
-            alpha=0.15,
-            linewidth=0,
-        )
+        _curve(axes, [p for p in points if p.where == where and p.value is not None], where)
 
 
-def _sets_legend(figure: Any, sets: set[str]) -> None:
-    from matplotlib.lines import Line2D
+def _curve(axes: "Axes", points: Sequence[CurvePoint], where: str) -> None:
+    """Draw a curve with its intervals, thin where it has none.
 
-    shown = [where for where in SETS if where in sets]
-    handles = [Line2D([], [], color=_SETS[w][0], linestyle=_SETS[w][1]) for w in shown]
-    legend(figure, handles, [_WORDS[where] for where in shown])
+    Args:
+        axes: The panel.
+        points: Points of one position set that have a value, in order.
+        where: The position set.
+    """
+    colour, dashes = _STYLES[where]
+    # The geometric mean of the first and the last token of a bucket, counted from 1.
+    tokens = [((point.start + 1) * point.stop) ** 0.5 for point in points]
+    values = [float(point.value or 0) for point in points]
+    # From here on, too few responses are left for an interval.
+    edge = next((i for i, point in enumerate(points) if point.low is None), len(points))
+    thin = max(0, edge - 1)
+    axes.plot(tokens[:edge], values[:edge], color=colour, linestyle=dashes, linewidth=1.6)
+    axes.plot(
+        tokens[thin:], values[thin:], color=colour, linestyle=dashes, linewidth=0.7, alpha=0.6
+    )
+    axes.fill_between(
+        tokens[:edge],
+        [float(point.low or 0) for point in points[:edge]],
+        [float(point.high or 0) for point in points[:edge]],
+        color=colour,
+        alpha=0.15,
+        linewidth=0,
+    )
 
 
-def draw_exposure(found: Findings) -> Picture:
-    """A panel for each task, a line for each student."""
-    tasks = list(dict.fromkeys(one.task for one in found.exposure))
-    students = list(dict.fromkeys(one.student for one in found.exposure))
-    looks = {
-        one.run: (COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS) % len(DASHES)])
-        for i, one in enumerate(students)
-    }
-    last = max(one.length for one in found.exposure)
+def draw_exposure(findings: Findings) -> Picture:
+    """Draw a panel for each task, a line for each student."""
+    tasks = list(dict.fromkeys(point.task for point in findings.exposure))
+    students = list(dict.fromkeys(point.student for point in findings.exposure))
+    styles: list[LineStyle] = [
+        (COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS) % len(DASHES)])
+        for i in range(len(students))
+    ]
+    last = max(point.length for point in findings.exposure)
     with drawing():
         figure, all_axes = panels(len(tasks))
         for axes, task in zip(all_axes, tasks, strict=True):
             axes.set_title(title_of(task))
             axes.axhline(0, color="black", linewidth=0.8)
-            for student in students:
-                own = [
-                    p
-                    for p in found.exposure
-                    if p.task == task and p.student is student and p.value is not None
-                ]
-                colour, dashes = looks[student.run]
-                axes.plot(
-                    [p.length for p in own],
-                    [float(p.value or 0) for p in own],
-                    color=colour,
-                    linestyle=dashes,
-                    linewidth=1.5,
-                )
+            of_task = [point for point in findings.exposure if point.task == task]
+            for student, style in zip(students, styles, strict=True):
+                _exposure_line(axes, of_task, student, style)
             token_axis(axes, last)
-        figure.supxlabel("tokens of the response that count (logarithmic)", fontsize=10)
+        figure.supxlabel("length of the response in tokens (log scale)", fontsize=10)
         left_label(all_axes, "excess error (percent)")
-        _students_legend(figure, [(looks[one.run], one.label) for one in students])
+        _line_legend(figure, styles, [student.label for student in students])
         return picture(figure)
 
 
-def _students_legend(figure: Any, shown: Sequence[tuple[tuple[str, Dashes], str]]) -> None:
+def _exposure_line(
+    axes: "Axes", points: Sequence[ExposurePoint], student: StudentRow, style: LineStyle
+) -> None:
+    known = [p for p in points if p.student is student and p.value is not None]
+    axes.plot(
+        [point.length for point in known],
+        [float(point.value or 0) for point in known],
+        color=style[0],
+        linestyle=style[1],
+        linewidth=1.5,
+    )
+
+
+def _line_legend(figure: "Figure", styles: Sequence[LineStyle], labels: Sequence[str]) -> None:
     from matplotlib.lines import Line2D
 
-    handles = [Line2D([], [], color=look[0], linestyle=look[1]) for look, _ in shown]
-    legend(figure, handles, [label for _, label in shown])
+    handles = [Line2D([], [], color=colour, linestyle=dashes) for colour, dashes in styles]
+    legend(figure, handles, labels)

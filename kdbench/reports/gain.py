@@ -1,30 +1,20 @@
-"""Picture A: gain of the score over change of fidelity."""
+"""The picture of gains: gain of the score against change of the fidelity."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from kdbench.reports.marks import Mark, draw_point, marks, method_labels
 from kdbench.reports.model import Axis, Findings, Number, Point
-from kdbench.reports.style import (
-    GREY,
-    Look,
-    Picture,
-    draw_point,
-    drawing,
-    left_label,
-    legend,
-    looks,
-    method_labels,
-    panels,
-    picture,
-    title_of,
-)
+from kdbench.reports.panels import left_label, legend, panels, title_of
+from kdbench.reports.style import GREY, Picture, drawing, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-_AREAS = (40.0, 220.0)  # of markers, from the smallest to the largest model
-_ONE_AREA = 80.0
+_AREAS = (40.0, 220.0)  # square points, of the markers of the smallest and the largest model
+_ONLY_AREA = 80.0
 _CORNERS = (
     ("unfaithful gain", 0.02, 0.98, "left", "top"),
     ("faithful gain", 0.98, 0.98, "right", "top"),
@@ -33,85 +23,83 @@ _CORNERS = (
 )
 
 
-def draw_gain(found: Findings, level: bool) -> Picture:
-    """A panel for each task and for their average.
+def draw_gain(findings: Findings, level: bool) -> Picture:
+    """Draw a panel for each task and one for their average.
 
     Args:
-        found: the numbers, with a baseline.
-        level: draw the gain over fidelity itself.
+        findings: Numbers of the report, with a baseline.
+        level: Whether to plot gains against fidelity itself instead of its change.
     """
-    points = [one for one in found.points if one.gain and one.change]
-    tasks = list(dict.fromkeys(one.task for one in points))
-    by_method = looks(found.students)
-    sizes = areas(one.student.parameters for one in points)
+    points = [point for point in findings.points if point.gain and point.change]
+    tasks = list(dict.fromkeys(point.task for point in points))
+    by_method = marks(findings.students)
+    areas = marker_areas(point.student.parameters for point in points)
     with drawing():
         figure, all_axes = panels(len(tasks))
         for axes, task in zip(all_axes, tasks, strict=True):
-            here = [one for one in points if one.task == task]
             axes.set_title(title_of(task))
-            _panel(axes, here, by_method, sizes, level, found.fidelity)
-        figure.supxlabel(_x_label(found, level), fontsize=10)
-        left_label(all_axes, f"gain of {_difference(found.score)}")
-        _legend(figure, points, by_method, sizes)
+            of_task = [point for point in points if point.task == task]
+            _panel(axes, of_task, by_method, areas, findings.fidelity if level else None)
+        figure.supxlabel(_x_label(findings, level), fontsize=10)
+        left_label(all_axes, _y_label(findings.score))
+        _legend(figure, points, by_method, areas)
         return picture(figure)
 
 
-def _difference(axis: Axis) -> str:
-    turned = ", sign turned: up is better" if axis.sign < 0 else ""
-    return f"{axis.name} ({axis.unit}{turned})"
+def _y_label(score: Axis) -> str:
+    flipped = ", sign flipped; up is better" if score.sign < 0 else ""
+    return f"gain in {score.name} ({score.unit}{flipped})"
 
 
-def _x_label(found: Findings, level: bool) -> str:
-    axis, baseline = found.fidelity, found.baseline
-    against = "" if baseline is None else f" against {baseline.label}"
+def _x_label(findings: Findings, level: bool) -> str:
+    fidelity, baseline = findings.fidelity, findings.baseline
     if level:
-        turned = ", axis turned" if axis.sign < 0 else ""
-        return f"{axis.name} ({axis.unit}{turned}); right is more faithful"
-    turned = ", sign turned" if axis.sign < 0 else ""
-    return f"change of {axis.name}{against} ({axis.unit}{turned}); right is more faithful"
+        flipped = ", axis inverted" if fidelity.sign < 0 else ""
+        return f"{fidelity.name} ({fidelity.unit}{flipped}); right is more faithful"
+    flipped = ", sign flipped" if fidelity.sign < 0 else ""
+    compared = "" if baseline is None else f" from {baseline.label}"
+    return f"change in {fidelity.name}{compared} ({fidelity.unit}{flipped}); right is more faithful"
 
 
 def _panel(
     axes: "Axes",
     points: Sequence[Point],
-    by_method: Mapping[str, Look],
-    sizes: Mapping[int | None, float],
-    level: bool,
-    fidelity: Axis,
+    by_method: Mapping[str, Mark],
+    areas: Mapping[int | None, float],
+    fidelity: Axis | None,
 ) -> None:
+    """Draw the points of a task around the baseline.
+
+    Args:
+        axes: The panel.
+        points: Points of the task.
+        by_method: Marks by method.
+        areas: Areas of markers by number of parameters.
+        fidelity: Metric of the x axis if levels are plotted, None for changes.
+    """
     origin = 0.0
-    if level:
+    if fidelity:
         origin = next((p.fidelity.value for p in points if p.student.baseline), origin)
     axes.axhline(0, color=GREY, linewidth=0.8, zorder=1)
     axes.axvline(origin, color=GREY, linewidth=0.8, zorder=1)
-    reach = [0.0, 0.0]
-    for point in sorted(points, key=lambda one: -sizes[one.student.parameters or None]):
-        x, y = (point.fidelity if level else point.change), point.gain
+    x_reach = y_reach = 0.0
+    # The largest first, so that no marker hides a smaller one.
+    for point in sorted(points, key=lambda point: -areas[point.student.parameters or None]):
+        x, y = (point.fidelity if fidelity else point.change), point.gain
         if x is None or y is None:
             continue
-        size = sizes[point.student.parameters or None]
-        draw_point(axes, x, y, by_method[point.student.method], size)
-        reach = [max(reach[0], _farthest(x, origin)), max(reach[1], _farthest(y, 0.0))]
-    # The origin in the middle, and corners free for the quadrants' names.
-    half = [1.3 * one or 1.0 for one in reach]
-    turned = -1 if level and fidelity.sign < 0 else 1
-    axes.set_xlim(origin - turned * half[0], origin + turned * half[0])
-    axes.set_ylim(-half[1], half[1])
+        area = areas[point.student.parameters or None]
+        draw_point(axes, x, y, by_method[point.student.method], area)
+        x_reach = max(x_reach, _farthest(x, origin))
+        y_reach = max(y_reach, _farthest(y, 0.0))
+    # The baseline is in the middle, and the corners stay free for the names of the quadrants.
+    x_half, y_half = 1.3 * x_reach or 1.0, 1.3 * y_reach or 1.0
+    to_the_right = -1 if fidelity and fidelity.sign < 0 else 1
+    axes.set_xlim(origin - to_the_right * x_half, origin + to_the_right * x_half)
+    axes.set_ylim(-y_half, y_half)
     axes.locator_params(axis="x", nbins=4)
     axes.locator_params(axis="y", nbins=5)
-    for name, x_place, y_place, side, end in _CORNERS:
-        axes.text(
-            x_place,
-            y_place,
-            name,
-            transform=axes.transAxes,
-            ha=side,
-            va=end,
-            color=GREY,
-            fontsize=8.5,
-            style="italic",
-            zorder=0,
-        )
+    _name_quadrants(axes)
 
 
 def _farthest(number: Number, origin: float) -> float:
@@ -119,38 +107,62 @@ def _farthest(number: Number, origin: float) -> float:
     return max(abs(end - origin) for end in ends if end is not None)
 
 
-def areas(sizes: Iterable[int | None]) -> dict[int | None, float]:
-    """Markers' areas: by the logarithm of the models' parameters; of one size where unknown."""
-    known = sorted({size for size in sizes if size})
+def _name_quadrants(axes: "Axes") -> None:
+    for name, x, y, horizontal, vertical in _CORNERS:
+        axes.text(
+            x,
+            y,
+            name,
+            transform=axes.transAxes,
+            ha=horizontal,
+            va=vertical,
+            color=GREY,
+            fontsize=8.5,
+            style="italic",
+            zorder=0,
+        )
+
+
+def marker_areas(parameters: Iterable[int | None]) -> dict[int | None, float]:
+    """Areas of markers in square points, by number of parameters.
+
+    The area grows with the logarithm of the number; all are equal if fewer than two sizes are
+    known.
+    """
+    known = sorted({count for count in parameters if count})
     if len(known) < 2:
-        return dict.fromkeys([None, *known], _ONE_AREA)
+        return dict.fromkeys([None, *known], _ONLY_AREA)
     low, high = math.log(known[0]), math.log(known[-1])
-    way = (_AREAS[1] - _AREAS[0]) / (high - low)
-    return {None: _ONE_AREA} | {size: _AREAS[0] + way * (math.log(size) - low) for size in known}
+    slope = (_AREAS[1] - _AREAS[0]) / (high - low)
+    by_count: dict[int | None, float] = {
+        count: _AREAS[0] + slope * (math.log(count) - low) for count in known
+    }
+    return by_count | {None: _ONLY_AREA}
 
 
 def _legend(
-    figure: Any,
+    figure: "Figure",
     points: Sequence[Point],
-    by_method: Mapping[str, Look],
-    sizes: Mapping[int | None, float],
+    by_method: Mapping[str, Mark],
+    areas: Mapping[int | None, float],
 ) -> None:
     from matplotlib.lines import Line2D
 
-    def mark(look: Look, size: float) -> Line2D:
-        return Line2D([], [], linestyle="", marker=look.marker, color=look.colour, markersize=size)
+    def handle(mark: Mark, size: float) -> Line2D:
+        return Line2D([], [], linestyle="", marker=mark.marker, color=mark.colour, markersize=size)
 
-    methods = method_labels(one.student for one in points)
-    handles, labels = [mark(by_method[name], 8) for name in methods], list(methods.values())
-    known = sorted(size for size in sizes if size)
+    methods = method_labels(point.student for point in points)
+    handles = [handle(by_method[method], 8) for method in methods]
+    labels = list(methods.values())
+    known = sorted(count for count in areas if count)
     if len(known) > 1:
-        for size in (known[0], known[-1]):
-            handles.append(mark(Look(GREY, "o"), sizes[size] ** 0.5))
-            labels.append(f"{_count(size)} parameters")
+        for count in (known[0], known[-1]):
+            handles.append(handle(Mark(GREY, "o"), areas[count] ** 0.5))
+            labels.append(f"{_rounded(count)} parameters")
     legend(figure, handles, labels)
 
 
-def _count(parameters: int) -> str:
+def _rounded(parameters: int) -> str:
     for size, letter in ((1e9, " B"), (1e6, " M"), (1e3, " k")):
         if parameters >= size:
             return f"{parameters / size:.3g}{letter}"

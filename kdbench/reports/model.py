@@ -1,4 +1,4 @@
-"""What a report shows, before it is drawn. Every number of a picture stands here first."""
+"""The numbers of a report: everything that its pictures, its page and its files show."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -11,10 +11,10 @@ class Number:
     """A number with its 95 % interval over prompts.
 
     Attributes:
-        value: the number.
-        low: lower end, None where there is no interval.
-        high: upper end.
-        n: prompts behind it.
+        value: The number.
+        low: Lower end of the interval; None where there is no interval.
+        high: Upper end of the interval.
+        n: Number of prompts behind it.
     """
 
     value: float
@@ -24,16 +24,16 @@ class Number:
 
 
 @dataclass(frozen=True)
-class Student:
-    """A run that was measured beside the teacher.
+class StudentRow:
+    """A run that was compared with the teacher.
 
     Attributes:
-        run: its folder below the results; unique.
-        label: for readers; unique in a report.
-        model: its name.
-        method: its label, the model's name if it has none.
-        parameters: of the model, if known.
-        baseline: whether gains and changes are measured against it.
+        run: Folder of the run, relative to the results; unique.
+        label: Name for readers; unique in a report.
+        model: Name of the model.
+        method: Label of the method, or the model's name if it has none.
+        parameters: Parameter count of the model, if known.
+        baseline: Whether gains and changes are measured from this student.
     """
 
     run: str
@@ -46,12 +46,12 @@ class Student:
 
 @dataclass(frozen=True)
 class Axis:
-    """A metric of a report.
+    """A metric that a report plots.
 
     Attributes:
-        name: of the result.
-        unit: of its numbers.
-        direction: which way is better.
+        name: Name of the result.
+        unit: Unit of its numbers.
+        direction: `higher` or `lower`: the better direction.
     """
 
     name: str
@@ -60,25 +60,25 @@ class Axis:
 
     @property
     def sign(self) -> int:
-        """What makes a difference positive where it is for the better."""
+        """The factor that makes an improvement positive."""
         return -1 if self.direction == "lower" else 1
 
 
 @dataclass(frozen=True)
 class Point:
-    """A student on a task: how good, how faithful, and how both changed.
+    """A student on a task: its score, its fidelity, and how both differ from the baseline's.
 
     Attributes:
-        task: its name, AVG for the plain mean over all tasks.
-        student: whose.
-        score: the level of the score.
-        fidelity: the level of fidelity.
-        gain: of the score over the baseline, positive is better; None without a baseline.
-        change: of fidelity against the baseline, positive is more faithful.
+        task: Name of the task; AVG for the plain mean over all tasks.
+        student: The student.
+        score: Level of the score.
+        fidelity: Level of the fidelity.
+        gain: Score relative to the baseline, positive is better; None without a baseline.
+        change: Fidelity relative to the baseline, positive is more faithful.
     """
 
     task: str
-    student: Student
+    student: StudentRow
     score: Number
     fidelity: Number
     gain: Number | None = None
@@ -86,7 +86,7 @@ class Point:
 
     @property
     def quadrant(self) -> Quadrant | None:
-        """The sign of both; None without a baseline, or where one is exactly 0."""
+        """The signs of gain and change; None without a baseline, or where either is exactly 0."""
         if self.gain is None or self.change is None or not self.gain.value * self.change.value:
             return None
         if self.gain.value > 0:
@@ -96,21 +96,21 @@ class Point:
 
 @dataclass(frozen=True)
 class BandPoint:
-    """Agreement of final answers, within what the two accuracies allow.
+    """Agreement of final answers, and the band that the two accuracies allow.
 
     Attributes:
-        task: its name.
-        student: whose.
-        accuracy: share of the student's answers that are right.
-        agreement: share of them that are the teacher's.
-        teacher_accuracy: share of the teacher's answers that are right.
-        ceiling: the teacher's agreement with itself, if known.
-        error_agreement: share of the same answer where both are wrong, if known.
-        kappa: Cohen's, of being right, if known.
+        task: Name of the task.
+        student: The student.
+        accuracy: Share of the student's answers that are right.
+        agreement: Share of the student's answers that equal the teacher's.
+        teacher_accuracy: Share of the teacher's answers that are right.
+        ceiling: Agreement of the teacher with itself, if known.
+        error_agreement: Share of equal answers where both are wrong, if known.
+        kappa: Cohen's kappa of being right, if known.
     """
 
     task: str
-    student: Student
+    student: StudentRow
     accuracy: Number
     agreement: Number
     teacher_accuracy: float
@@ -120,42 +120,42 @@ class BandPoint:
 
     @property
     def low(self) -> float:
-        """The least agreement that the two accuracies allow."""
+        """The lowest agreement that the two accuracies allow."""
         return max(0.0, self.teacher_accuracy + self.accuracy.value - 1)
 
     @property
     def high(self) -> float:
-        """The most that they allow."""
+        """The highest agreement that the two accuracies allow."""
         return 1 - abs(self.teacher_accuracy - self.accuracy.value)
 
     @property
     def independent(self) -> float:
-        """Agreement if right answers are independent and wrong ones never the same."""
+        """The agreement if right answers are independent and wrong answers never match."""
         return self.teacher_accuracy * self.accuracy.value
 
     @property
     def position(self) -> float | None:
-        """The share of the way from the least to the most; None where they are equal."""
-        way = self.high - self.low
-        return (self.agreement.value - self.low) / way if way > 1e-12 else None
+        """The position within the band, 0 to 1; None where the band has no width."""
+        width = self.high - self.low
+        return (self.agreement.value - self.low) / width if width > 1e-12 else None
 
 
 @dataclass(frozen=True)
-class Cells:
-    """Shares of pairs of final answers.
+class AnswerShares:
+    """Shares of the pairs of final answers, by who is right; they sum to 1.
 
     Attributes:
-        task: its name.
-        student: whose.
-        rr: both right.
-        wws: both wrong, the same answer.
-        wr: only the student right.
-        rw: only the teacher right.
-        wwd: both wrong, different answers.
+        task: Name of the task.
+        student: The student.
+        rr: Both are right.
+        wws: Both are wrong, with the same answer.
+        wr: Only the student is right.
+        rw: Only the teacher is right.
+        wwd: Both are wrong, with different answers.
     """
 
     task: str
-    student: Student
+    student: StudentRow
     rr: float
     wws: float
     wr: float
@@ -165,22 +165,22 @@ class Cells:
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """Fidelity at the token indices start to stop, the end not included.
+    """Fidelity at a bucket of token indices.
 
     Attributes:
-        task: its name.
-        student: whose.
-        where: the position set: ref, teacher or student.
-        start: first index.
-        stop: first index beyond.
-        value: mean over the responses that reach it, None if not defined; with its interval.
-        low: lower end of its interval, if known.
-        high: upper end.
-        n: responses.
+        task: Name of the task.
+        student: The student.
+        where: Position set: `ref`, `teacher` or `student`.
+        start: First token index of the bucket.
+        stop: First token index after the bucket.
+        value: Mean over the responses that reach the bucket; None if not defined.
+        low: Lower end of its interval, if known.
+        high: Upper end of its interval.
+        n: Number of responses that reach the bucket.
     """
 
     task: str
-    student: Student
+    student: StudentRow
     where: str
     start: int
     stop: int
@@ -192,18 +192,18 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class ExposurePoint:
-    """Accumulated exposure error at a length.
+    """Accumulated exposure error up to a length.
 
     Attributes:
-        task: its name.
-        student: whose.
-        length: tokens of a response that count.
-        value: percent, None if not defined.
-        n: responses that are as long.
+        task: Name of the task.
+        student: The student.
+        length: Number of response tokens that are counted.
+        value: Percent; None if not defined.
+        n: Number of responses that are at least as long.
     """
 
     task: str
-    student: Student
+    student: StudentRow
     length: int
     value: float | None
     n: int
@@ -214,14 +214,14 @@ class Correlation:
     """Spearman's rank correlation over runs and tasks.
 
     Attributes:
-        of: the two quantities.
-        task: the one task, None for all.
-        rho: the correlation, None where it is not defined.
-        low: lower end of its 95 % bootstrap interval; whole runs are drawn.
-        high: upper end.
-        n: points.
-        runs: runs that they come from.
-        reason: why there is no number, or no interval.
+        of: The two quantities.
+        task: The task; None for all tasks.
+        rho: The correlation; None where it is not defined.
+        low: Lower end of its 95 % bootstrap interval, which resamples whole runs.
+        high: Upper end of the interval.
+        n: Number of points.
+        runs: Number of runs that the points come from.
+        reason: Why there is no number, or no interval.
     """
 
     of: str
@@ -239,20 +239,20 @@ class Findings:
     """All numbers of a report.
 
     Attributes:
-        score: metric of gains.
-        fidelity: metric of changes.
-        curve: metric of the pictures by token, None if there is no curve.
-        curve_unit: its unit.
-        teacher: its name.
-        students: in order, the baseline first.
-        tasks: in order.
-        points: by task and student.
-        band: positions within the band.
-        cells: of final answers.
-        curves: by token index.
-        exposure: by length.
-        correlations: of gain, score, change and fidelity.
-        left_out: what is not shown, and why.
+        score: Metric of gains.
+        fidelity: Metric of changes.
+        curve: Metric plotted by token; None if there is no curve.
+        curve_unit: Unit of that metric.
+        teacher: Name of the teacher.
+        students: Students in order, the baseline first.
+        tasks: Names of the tasks, in order.
+        points: Scores and fidelities, by task and student.
+        band: Agreement of final answers and its band.
+        cells: Shares of right and wrong final answers.
+        curves: Fidelity by token.
+        exposure: Accumulated exposure error by length.
+        correlations: Correlations of score, fidelity, gain and change.
+        left_out: What the report does not show, and why.
     """
 
     score: Axis
@@ -260,17 +260,29 @@ class Findings:
     curve: str | None
     curve_unit: str
     teacher: str
-    students: tuple[Student, ...]
+    students: tuple[StudentRow, ...]
     tasks: tuple[str, ...]
     points: tuple[Point, ...] = field(repr=False)
     band: tuple[BandPoint, ...] = field(repr=False)
-    cells: tuple[Cells, ...] = field(repr=False)
+    cells: tuple[AnswerShares, ...] = field(repr=False)
     curves: tuple[CurvePoint, ...] = field(repr=False)
     exposure: tuple[ExposurePoint, ...] = field(repr=False)
     correlations: tuple[Correlation, ...]
     left_out: tuple[str, ...]
 
     @property
-    def baseline(self) -> Student | None:
-        """The student that gains and changes are measured against."""
-        return next((one for one in self.students if one.baseline), None)
+    def baseline(self) -> StudentRow | None:
+        """The student from which gains and changes are measured."""
+        return next((student for student in self.students if student.baseline), None)
+
+    @property
+    def has_gains(self) -> bool:
+        """Whether a student other than the baseline has a gain and a change."""
+        return any(
+            point.gain and point.change and not point.student.baseline for point in self.points
+        )
+
+    @property
+    def has_exposure(self) -> bool:
+        """Whether an exposure error is defined anywhere."""
+        return any(point.value is not None for point in self.exposure)

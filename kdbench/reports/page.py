@@ -1,64 +1,74 @@
-"""The report as one static page: no scripts, nothing from elsewhere."""
+"""The report as one static page, without scripts and without anything loaded from elsewhere."""
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
-from kdbench.reports.findings import counted, said
-from kdbench.reports.model import Findings, Number
-from kdbench.reports.rows import Row
-from kdbench.reports.style import Picture, title_of
+from kdbench.reports.correlations import correlation_line
+from kdbench.reports.model import Findings, Number, Quadrant
+from kdbench.reports.panels import title_of
+from kdbench.reports.rows import ReportRow
+from kdbench.reports.style import Picture
+from kdbench.text import AVERAGE, DECIMALS
 
-_DECIMALS = {"points": 2, "tokens": 1, "percent": 1}
-_ABOUT = {
-    "gain": (
-        "Gain beside fidelity",
-        "Up is a better score than the baseline's, right is a student more like its teacher. "
-        "Error bars are 95 % paired bootstrap intervals over prompts; where a bar crosses a line, "
-        "the sign is not certain.",
-    ),
-    "band": (
-        "Agreement within its band",
-        "Two models that are often right agree often, however different they are: agreement can "
-        "only lie in the shaded band. Read the place within the band, not the height.",
-    ),
-    "cells": (
-        "Right and wrong together",
-        "The blue parts are agreement. Light blue is the part that knowing the right answer does "
-        "not explain: the same mistakes.",
-    ),
-    "by_token": (
-        "Fidelity by token",
-        "How like its teacher the student is at each token of a response. A curve on its own text "
-        "that falls below the one on the teacher's text is exposure bias. Thin ends rest on too "
-        "few responses for an interval.",
-    ),
-    "exposure": (
-        "Accumulated exposure error",
-        "How much more divergence from the teacher gathers on the student's own text than on the "
-        "teacher's, up to a length. 0 is no exposure bias.",
-    ),
+_DECIMALS = {**DECIMALS, "percent": 1}
+_TITLES = {
+    "gain": "Gain against fidelity",
+    "band": "Agreement within its band",
+    "cells": "Right and wrong together",
+    "by_token": "Fidelity by token",
+    "exposure": "Accumulated exposure error",
+}
+_CAPTIONS = {
+    "gain": "Up means a better score than the baseline's. Right means closer to the teacher. Error "
+    "bars are 95\N{NO-BREAK SPACE}% paired bootstrap intervals over prompts. If a bar crosses a "
+    "line, the sign is not certain.",
+    "band": "Two models that are often right often agree, even if they have nothing else in "
+    "common. Given the two accuracies, agreement can only lie in the shaded band. Read the "
+    "position within the band, not the height.",
+    "cells": "The blue parts are agreement. The light blue part is the one that knowing the right "
+    "answer does not explain: the same mistakes.",
+    "by_token": "The curves show how faithful each student is at each token of a response. If the "
+    "curve for the student's own text falls below the curve for the teacher's text, that is "
+    "exposure bias. Where a line is thin, too few responses are left for an interval.",
+    "exposure": "The curves show by what percentage more divergence from the teacher accumulates "
+    "on the student's own text than on the teacher's text, up to each length. Zero means no "
+    "exposure bias.",
 }
 
 
 @dataclass(frozen=True)
 class _Section:
-    """A picture on the page."""
+    """A picture on the page.
+
+    Attributes:
+        name: Name of the picture, as in its file names.
+        title: Heading above it.
+        caption: How to read it.
+        svg: The picture as HTML.
+    """
 
     name: str
     title: str
-    about: str
+    caption: str
     svg: str
 
 
 def page(
-    found: Findings,
+    findings: Findings,
     settings: Mapping[str, Any],
-    tables: Mapping[str, Sequence[Row]],
+    tables: Mapping[str, Sequence[ReportRow]],
     pictures: Mapping[str, Picture],
 ) -> str:
-    """The page."""
+    """The HTML of the page.
+
+    Args:
+        findings: Numbers of the report.
+        settings: Settings of the report, as JSON values.
+        tables: Rows of each picture, by its name.
+        pictures: Drawn pictures by name, in order.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -71,52 +81,72 @@ def page(
     )
     environment.filters["task_title"] = title_of
     sections = [
-        # The picture is our own; names in it were escaped when it was drawn.
-        _Section(name, *_ABOUT[name], Markup(inline_svg(picture.svg, name)))  # noqa: S704
+        _Section(
+            name,
+            _TITLES[name],
+            _CAPTIONS[name],
+            # The picture is our own; names in it were escaped when it was drawn.
+            Markup(inline_svg(picture.svg, name)),  # noqa: S704
+        )
         for name, picture in pictures.items()
     ]
     return environment.get_template("index.html.j2").render(
-        found=found,
-        settings={key: _word(value) for key, value in settings.items()},
+        findings=findings,
+        settings={key: _setting_text(value) for key, value in settings.items()},
         sections=sections,
         tables=sorted(tables),
-        quadrants=counted(found) if found.baseline else [],
-        correlations=[said(one) for one in found.correlations],
-        score=lambda one: number(one, found.score.unit),
-        fidelity=lambda one: number(one, found.fidelity.unit),
+        quadrants=_quadrant_counts(findings) if findings.baseline else [],
+        correlations=[correlation_line(correlation) for correlation in findings.correlations],
+        score=lambda number: number_text(number, findings.score.unit),
+        fidelity=lambda number: number_text(number, findings.fidelity.unit),
     )
 
 
 def inline_svg(svg: bytes, name: str) -> str:
-    """A picture for the page: without the file's head, its ids told apart from others'."""
+    """A picture for the page: no file header, and ids that no other picture has.
+
+    Args:
+        svg: Bytes of the SVG file.
+        name: Name of the picture, which becomes the prefix of its ids.
+    """
     text = svg.decode()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
     text = re.sub(r'\bid="', f'id="{name}-', text)
     text = re.sub(r'href="#', f'href="#{name}-', text)
     text = re.sub(r"url\(#", f"url(#{name}-", text)
-    # The view box gives the shape; letters stay as large as the page's.
+    # The view box keeps the proportions; the maximum width keeps letters as large as the page's.
     head, end, rest = text.partition(">")
-    points = re.search(r' width="([\d.]+)pt"', head)
-    most = f"max-width: {1.5 * float(points[1]):.0f}px" if points else ""
+    width = re.search(r' width="([\d.]+)pt"', head)
+    style = f"max-width: {1.5 * float(width[1]):.0f}px" if width else ""
     head = re.sub(r' (?:width|height)="[^"]*"', "", head)
-    return f'{head} style="{most}" role="img" aria-label="{_ABOUT[name][0]}"{end}{rest}'.strip()
+    return f'{head} style="{style}" role="img" aria-label="{_TITLES[name]}"{end}{rest}'.strip()
 
 
-def number(one: Number | None, unit: str) -> str:
-    """A number with its interval, as a cell shows it."""
-    if one is None:
+def number_text(number: Number | None, unit: str) -> str:
+    """A number with its interval, as a cell of the page's table shows it."""
+    if number is None:
         return ""
     decimals = _DECIMALS.get(unit, 3)
-    text = f"{one.value:.{decimals}f}"
-    if one.low is None or one.high is None:
+    text = f"{number.value:.{decimals}f}"
+    if number.low is None or number.high is None:
         return text
-    return f"{text} [{one.low:.{decimals}f}, {one.high:.{decimals}f}]"
+    return f"{text} [{number.low:.{decimals}f}, {number.high:.{decimals}f}]"
 
 
-def _word(value: Any) -> str:
+def _quadrant_counts(findings: Findings) -> list[tuple[str, int]]:
+    """The number of points in each quadrant, without averages and the baseline."""
+    quadrants = [
+        point.quadrant
+        for point in findings.points
+        if point.task != AVERAGE and not point.student.baseline
+    ]
+    return [(name, quadrants.count(name)) for name in get_args(Quadrant)]
+
+
+def _setting_text(value: Any) -> str:
+    if value is None:
+        return "none"
     if isinstance(value, list):
         return ",".join(map(str, value)) or "all"
-    return (
-        "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-    )
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,15 +1,14 @@
-"""The report as files: pictures, their numbers, one page."""
+"""The files of a report: pictures, their numbers, and a page."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from kdbench.config import ReportSettings
 from kdbench.reports import rows
 from kdbench.reports.findings import find
 from kdbench.reports.model import Findings
-from kdbench.reports.rows import Row
+from kdbench.reports.rows import ReportRow
 from kdbench.reports.style import Picture
 from kdbench.system.files import put_bytes, put_text, write_json
 
@@ -20,11 +19,11 @@ _PICTURES = ("gain", "band", "cells", "by_token", "exposure")
 
 @dataclass(frozen=True)
 class Report:
-    """A report that was written.
+    """A report that has been written.
 
     Attributes:
-        findings: its numbers.
-        files: that were written, in order.
+        findings: Its numbers.
+        files: Paths of its files, in the order in which they were written.
     """
 
     findings: Findings = field(repr=False)
@@ -32,67 +31,66 @@ class Report:
 
 
 def make_report(settings: ReportSettings) -> Report:
-    """Find the numbers, draw them, write all files of the report.
+    """Compute the numbers of a report, draw its pictures and write its files.
 
     Raises:
-        InputError: as for `find`; nothing is written then.
+        InputError: As `find` raises it; nothing has been written then.
     """
     from kdbench.reports.page import page
 
-    found = find(settings)
-    tables = _tables(found)
-    pictures = _draw(found, tables, settings.level)
-    shown = settings.model_dump(mode="json", exclude={"out"})
+    findings = find(settings)
+    tables = _tables(findings)
+    pictures = _draw(findings, tables, settings.level)
+    shown_settings = settings.model_dump(mode="json", exclude={"out"})
     written: list[Path] = []
     for name, picture in pictures.items():
-        files = settings.out / f"{name}.png", settings.out / f"{name}.svg"
-        put_bytes(files[0], picture.png)
-        put_bytes(files[1], picture.svg)
-        written += files
-    for name, of_picture in tables.items():
-        put_text(settings.out / f"{name}.csv", rows.as_csv(of_picture))
+        png, svg = settings.out / f"{name}.png", settings.out / f"{name}.svg"
+        put_bytes(png, picture.png)
+        put_bytes(svg, picture.svg)
+        written += [png, svg]
+    for name, table in tables.items():
+        put_text(settings.out / f"{name}.csv", rows.as_csv(table))
         written.append(settings.out / f"{name}.csv")
-    own = (settings.out / _NUMBERS).exists()
-    write_json(settings.out / _NUMBERS, rows.as_json(found, shown, tables))
-    put_text(settings.out / _PAGE, page(found, shown, tables, pictures))
+    holds_a_report = (settings.out / _NUMBERS).exists()
+    write_json(settings.out / _NUMBERS, rows.as_json(findings, shown_settings, tables))
+    put_text(settings.out / _PAGE, page(findings, shown_settings, tables, pictures))
     written += [settings.out / _NUMBERS, settings.out / _PAGE]
-    if own:
-        _remove_old(settings.out, written)
-    return Report(found, tuple(written))
+    if holds_a_report:
+        _remove_stale(settings.out, written)
+    return Report(findings, tuple(written))
 
 
-def _tables(found: Findings) -> dict[str, Sequence[Row]]:
-    """The rows of each picture; a picture without any is not drawn."""
-    tables: dict[str, Sequence[Row]] = {
-        "gain": rows.gain_rows(found),
-        "band": rows.band_rows(found),
-        "cells": rows.cell_rows(found),
-        "by_token": rows.curve_rows(found),
+def _tables(findings: Findings) -> dict[str, Sequence[ReportRow]]:
+    """The rows of each picture, by its name; a picture without rows is not drawn."""
+    tables: dict[str, Sequence[ReportRow]] = {
+        "gain": rows.gain_rows(findings),
+        "band": rows.band_rows(findings),
+        "cells": rows.cell_rows(findings),
+        "by_token": rows.curve_rows(findings),
+        "exposure": rows.exposure_rows(findings) if findings.has_exposure else [],
     }
-    if any(one.value is not None for one in found.exposure):
-        tables["exposure"] = rows.exposure_rows(found)
     return {name: table for name, table in tables.items() if table}
 
 
-def _draw(found: Findings, tables: Mapping[str, Any], level: bool) -> dict[str, Picture]:
+def _draw(
+    findings: Findings, tables: Mapping[str, Sequence[ReportRow]], level: bool
+) -> dict[str, Picture]:
     from kdbench.reports.answers import draw_band, draw_cells
     from kdbench.reports.by_token import draw_by_token, draw_exposure
     from kdbench.reports.gain import draw_gain
 
-    pictures = {}
-    if any(one.gain and one.change and not one.student.baseline for one in found.points):
-        pictures["gain"] = draw_gain(found, level)
+    pictures = {"gain": draw_gain(findings, level)} if findings.has_gains else {}
     drawers = {
         "band": draw_band,
         "cells": draw_cells,
         "by_token": draw_by_token,
         "exposure": draw_exposure,
     }
-    return pictures | {name: draw(found) for name, draw in drawers.items() if name in tables}
+    return pictures | {name: draw(findings) for name, draw in drawers.items() if name in tables}
 
 
-def _remove_old(folder: Path, written: Sequence[Path]) -> None:
-    """Pictures of an earlier report in its place would be read as this one's."""
+def _remove_stale(folder: Path, written: Sequence[Path]) -> None:
+    """Delete the pictures of an earlier report in this folder that this report does not have."""
     for name in _PICTURES:
         for ending in ("png", "svg", "csv"):
             file = folder / f"{name}.{ending}"

@@ -1,4 +1,4 @@
-"""The numbers of a report as rows: of the CSV beside each picture, and of `report.json`."""
+"""The numbers of a report as rows: of the CSV file of each picture, and of `report.json`."""
 
 import csv
 import io
@@ -6,87 +6,89 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from kdbench.reports.model import Findings, Number, Student
+from kdbench.reports.model import Findings, Number, StudentRow
 
-Row = Mapping[str, Any]
+ReportRow = Mapping[str, Any]
 
 
-def gain_rows(found: Findings) -> list[Row]:
-    """Picture A. Gains and changes are positive where they are for the better."""
+def gain_rows(findings: Findings) -> list[ReportRow]:
+    """The rows of gain.csv; gains and changes are positive where they are improvements."""
     return [
         {
-            **_who(one.task, one.student),
-            **_interval("gain", one.gain),
-            **_interval("change", one.change),
-            "quadrant": one.quadrant,
-            **_interval("score", one.score),
-            **_interval("fidelity", one.fidelity),
+            **_student(point.task, point.student),
+            **_interval("gain", point.gain),
+            **_interval("change", point.change),
+            "quadrant": point.quadrant,
+            **_interval("score", point.score),
+            **_interval("fidelity", point.fidelity),
         }
-        for one in found.points
+        for point in findings.points
     ]
 
 
-def band_rows(found: Findings) -> list[Row]:
-    """Picture B."""
+def band_rows(findings: Findings) -> list[ReportRow]:
+    """The rows of band.csv."""
     return [
         {
-            **_who(one.task, one.student),
-            **_interval("accuracy", one.accuracy),
-            **_interval("agreement", one.agreement),
-            "teacher_accuracy": one.teacher_accuracy,
-            "least": one.low,
-            "most": one.high,
-            "position": one.position,
-            "independent": one.independent,
-            "ceiling": one.ceiling,
-            **_interval("error_agreement", one.error_agreement),
-            **_interval("kappa", one.kappa),
+            **_student(point.task, point.student),
+            **_interval("accuracy", point.accuracy),
+            **_interval("agreement", point.agreement),
+            "teacher_accuracy": point.teacher_accuracy,
+            "least": point.low,
+            "most": point.high,
+            "position": point.position,
+            "independent": point.independent,
+            "ceiling": point.ceiling,
+            **_interval("error_agreement", point.error_agreement),
+            **_interval("kappa", point.kappa),
         }
-        for one in found.band
+        for point in findings.band
     ]
 
 
-def cell_rows(found: Findings) -> list[Row]:
-    """Picture C."""
-    return [
-        {**_who(one.task, one.student)}
-        | {name: getattr(one, name) for name in ("rr", "wws", "wr", "rw", "wwd")}
-        for one in found.cells
-    ]
-
-
-def curve_rows(found: Findings) -> list[Row]:
-    """Picture D."""
+def cell_rows(findings: Findings) -> list[ReportRow]:
+    """The rows of cells.csv."""
     return [
         {
-            **_who(one.task, one.student),
-            "metric": found.curve,
-            "set": one.where,
-            "start": one.start,
-            "stop": one.stop,
-            "value": one.value,
-            "value_low": one.low,
-            "value_high": one.high,
-            "n": one.n,
+            **_student(shares.task, shares.student),
+            **{name: getattr(shares, name) for name in ("rr", "wws", "wr", "rw", "wwd")},
         }
-        for one in found.curves
+        for shares in findings.cells
     ]
 
 
-def exposure_rows(found: Findings) -> list[Row]:
-    """The picture of exposure error."""
+def curve_rows(findings: Findings) -> list[ReportRow]:
+    """The rows of by_token.csv."""
     return [
         {
-            **_who(one.task, one.student),
-            "length": one.length,
-            "value": one.value,
-            "n": one.n,
+            **_student(point.task, point.student),
+            "metric": findings.curve,
+            "set": point.where,
+            "start": point.start,
+            "stop": point.stop,
+            "value": point.value,
+            "value_low": point.low,
+            "value_high": point.high,
+            "n": point.n,
         }
-        for one in found.exposure
+        for point in findings.curves
     ]
 
 
-def _who(task: str, student: Student) -> dict[str, Any]:
+def exposure_rows(findings: Findings) -> list[ReportRow]:
+    """The rows of exposure.csv."""
+    return [
+        {
+            **_student(point.task, point.student),
+            "length": point.length,
+            "value": point.value,
+            "n": point.n,
+        }
+        for point in findings.exposure
+    ]
+
+
+def _student(task: str, student: StudentRow) -> dict[str, Any]:
     return {
         "task": task,
         "run": student.run,
@@ -106,40 +108,47 @@ def _interval(name: str, number: Number | None) -> dict[str, Any]:
     }
 
 
-def as_csv(rows: Sequence[Row]) -> str:
-    """Six decimals, empty where there is no number."""
+def as_csv(rows: Sequence[ReportRow]) -> str:
+    """Rows as CSV text, with six decimals and empty cells where there is no number."""
     out = io.StringIO()
     writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow({key: _plain(value) for key, value in row.items()})
+        writer.writerow({key: _csv_cell(value) for key, value in row.items()})
     return out.getvalue()
 
 
-def _plain(value: Any) -> Any:
+def _csv_cell(value: Any) -> Any:
     if isinstance(value, bool):
         return str(value).lower()
     return round(value, 6) + 0.0 if isinstance(value, float) else value
 
 
 def as_json(
-    found: Findings, settings: Mapping[str, Any], tables: Mapping[str, Sequence[Row]]
-) -> Row:
-    """Everything, as `report.json` keeps it: of each picture its columns, as in its CSV."""
+    findings: Findings, settings: Mapping[str, Any], tables: Mapping[str, Sequence[ReportRow]]
+) -> Mapping[str, Any]:
+    """The content of `report.json`.
+
+    Args:
+        findings: The numbers.
+        settings: Settings of the report, as JSON values.
+        tables: Rows of each picture, by its name; they are stored by column.
+    """
     return {
         "schema": 1,
         "settings": settings,
-        "teacher": found.teacher,
-        "score": asdict(found.score),
-        "fidelity": asdict(found.fidelity),
-        "students": {one.run: asdict(one) for one in found.students},
-        "tasks": list(found.tasks),
+        "teacher": findings.teacher,
+        "score": asdict(findings.score),
+        "fidelity": asdict(findings.fidelity),
+        "students": {student.run: asdict(student) for student in findings.students},
+        "tasks": list(findings.tasks),
         **{
-            name: {key: [row[key] for row in rows] for key in rows[0]}
+            name: {column: [row[column] for row in rows] for column in rows[0]}
             for name, rows in tables.items()
         },
         "correlations": {
-            f"{one.of}, {one.task or 'all tasks'}": asdict(one) for one in found.correlations
+            f"{correlation.of}, {correlation.task or 'all tasks'}": asdict(correlation)
+            for correlation in findings.correlations
         },
-        "left_out": list(found.left_out),
+        "left_out": list(findings.left_out),
     }

@@ -1,4 +1,4 @@
-"""Which runs enter a report: students of one teacher that answer the same prompts."""
+"""The runs of a report: students of one teacher that answered the same prompts."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 
 from kdbench.config import ReportSettings
 from kdbench.errors import InputError, nearest
-from kdbench.reports.model import Student
+from kdbench.reports.model import StudentRow
 from kdbench.store.results import TaskResult
 from kdbench.store.runs import StoredRun, stored_runs
+from kdbench.text import printable
 
 
 @dataclass(frozen=True)
@@ -16,115 +17,119 @@ class Selection:
     """The runs of a report.
 
     Attributes:
-        students: in order, the baseline first.
-        results: of each student's run: its results by task, of the report's tasks.
-        tasks: in order.
-        teacher: its name.
-        left_out: runs that do not enter, and why.
+        students: Students in order, the baseline first.
+        results: Results by run and task, for the tasks of the report.
+        tasks: Names of the tasks, in order.
+        teacher: Name of the teacher.
+        left_out: Runs that are left out, and why.
     """
 
-    students: tuple[Student, ...]
+    students: tuple[StudentRow, ...]
     results: Mapping[str, Mapping[str, TaskResult]] = field(repr=False)
     tasks: tuple[str, ...]
     teacher: str
     left_out: tuple[str, ...]
 
-    def of(self, student: Student, task: str) -> TaskResult | None:
-        """A student's result of a task, None if there is none."""
+    def result(self, student: StudentRow, task: str) -> TaskResult | None:
+        """The result of a student on a task, None if there is none."""
         return self.results[student.run].get(task)
 
     @property
-    def baseline(self) -> Student | None:
-        """The student that gains are measured against."""
-        return next((one for one in self.students if one.baseline), None)
+    def baseline(self) -> StudentRow | None:
+        """The student from which gains are measured."""
+        return next((student for student in self.students if student.baseline), None)
 
 
 def select(settings: ReportSettings) -> Selection:
-    """The runs of a report.
+    """Select the runs of a report.
 
     Raises:
-        InputError: no student was measured beside a teacher, or an unknown task or baseline.
+        InputError: No student was compared with a teacher, or a task or the baseline is unknown.
     """
     compared = [run for run in stored_runs(settings.results) if _compared(run)]
     if not compared:
         raise InputError(
-            f"results={settings.results}: no run was measured beside a teacher; run kdbench eval "
+            f"results={settings.results}: no run was compared with a teacher; run kdbench eval "
             "model=… teacher=…"
         )
-    found = {task for run in compared for task in _compared(run)}
+    known_tasks = {task for run in compared for task in _compared(run)}
     for task in settings.tasks:
-        if task not in found:
-            raise InputError(f"tasks={task}: {nearest(task, found)}")
-    tasks = settings.tasks or tuple(sorted(found))
+        if task not in known_tasks:
+            raise InputError(f"tasks={task}: {nearest(task, known_tasks)}")
+    tasks = settings.tasks or tuple(sorted(known_tasks))
     runs = [run for run in compared if not run.is_own_teacher]
     runs = [run for run in runs if any(task in _compared(run) for task in tasks)]
     if not runs:
         raise InputError(
-            f"results={settings.results}: no student was measured beside the teacher, only the "
-            "teacher itself; run kdbench eval model=… teacher=…"
+            f"results={settings.results}: only the teacher itself was compared with the teacher; "
+            "run kdbench eval model=… teacher=… on a student"
         )
     baseline = _baseline(settings.baseline, runs)
     groups = _groups(runs, tasks)
-    kept = max(groups, key=lambda group: (any(run is baseline for run in group), len(group)))
-    return _selection(kept, tasks, baseline, groups)
+    shown = max(groups, key=lambda group: (any(run is baseline for run in group), len(group)))
+    return _selection(shown, tasks, baseline, groups)
 
 
 def _compared(run: StoredRun) -> dict[str, TaskResult]:
-    """The results that stand beside a teacher's."""
+    """The results of a run that were compared with a teacher, by task."""
     return {task: result for task, result in run.results.items() if result.teacher}
 
 
-def _baseline(word: str | None, runs: Sequence[StoredRun]) -> StoredRun | None:
-    if word is None:
+def _baseline(name: str | None, runs: Sequence[StoredRun]) -> StoredRun | None:
+    if name is None:
         return None
-    named = [run for run in runs if run.model == word] or [r for r in runs if r.method == word]
+    named = [run for run in runs if run.model == name] or [r for r in runs if r.method == name]
     if not named:
         known = {run.model for run in runs} | {run.method for run in runs if run.method}
-        raise InputError(f"baseline={word}: {nearest(word, known)}")
+        raise InputError(f"baseline={name}: {nearest(name, known)}")
     if len(named) > 1:
         raise InputError(
-            f"baseline={word}: {len(named)} runs have this name: "
-            f"{', '.join(run.folder for run in named)}; give the model's name of one, or another "
-            "results="
+            f"baseline={name}: {len(named)} runs have this name: "
+            f"{', '.join(run.folder for run in named)}; give the name of one of their models, or "
+            "another results="
         )
     return named[0]
 
 
 def _groups(runs: Sequence[StoredRun], tasks: Sequence[str]) -> list[list[StoredRun]]:
-    """Runs that answer the same prompts of shared tasks beside the same teacher."""
+    """Groups of runs that have the same prompts of shared tasks and the same teacher."""
     groups: list[tuple[dict[str, str], list[StoredRun]]] = []
     for run in runs:
-        same = {
-            task: json.dumps([one.fingerprint, (one.teacher or {}).get("sha256")], sort_keys=True)
-            for task, one in _compared(run).items()
+        identities = {
+            task: json.dumps(
+                [result.fingerprint, (result.teacher or {}).get("sha256")], sort_keys=True
+            )
+            for task, result in _compared(run).items()
             if task in tasks
         }
-        fits = (
-            group
-            for group in groups
-            if set(group[0]) & set(same)
-            and all(group[0].get(task, what) == what for task, what in same.items())
+        matching = (
+            (of_group, members)
+            for of_group, members in groups
+            if set(of_group) & set(identities)
+            and all(
+                of_group.get(task, identity) == identity for task, identity in identities.items()
+            )
         )
-        group = next(fits, None)
+        group = next(matching, None)
         if group is None:
             groups.append(group := ({}, []))
-        group[0].update(same)
+        group[0].update(identities)
         group[1].append(run)
     return [members for _, members in groups]
 
 
 def _selection(
-    kept: Sequence[StoredRun],
+    shown: Sequence[StoredRun],
     tasks: Sequence[str],
     baseline: StoredRun | None,
     groups: Sequence[Sequence[StoredRun]],
 ) -> Selection:
     results = {
-        run.folder: {task: one for task, one in _compared(run).items() if task in tasks}
-        for run in kept
+        run.folder: {task: result for task, result in _compared(run).items() if task in tasks}
+        for run in shown
     }
     students = [
-        Student(
+        StudentRow(
             run=run.folder,
             label=_one_line(run.label),
             model=run.model,
@@ -132,32 +137,34 @@ def _selection(
             parameters=run.parameters,
             baseline=run is baseline,
         )
-        for run in kept
+        for run in shown
     ]
-    students.sort(key=lambda one: (not one.baseline, one.method, one.label, one.run))
+    students.sort(key=lambda row: (not row.baseline, row.method, row.label, row.run))
     first = next(iter(results[students[0].run].values()))
     return Selection(
-        students=tuple(_told_apart(students)),
+        students=tuple(_with_unique_labels(students)),
         results=results,
-        tasks=tuple(task for task in tasks if any(task in one for one in results.values())),
+        tasks=tuple(task for task in tasks if any(task in by_task for by_task in results.values())),
         teacher=_one_line(str((first.teacher or {}).get("name", "teacher"))),
         left_out=tuple(
-            f"{run.folder}: other prompts, protocol or teacher than the {len(kept)} runs shown"
+            f"{run.folder}: different prompts, protocol or teacher from the {len(shown)} runs shown"
             for group in groups
-            if group is not kept
+            if group is not shown
             for run in group
         ),
     )
 
 
-def _told_apart(students: Sequence[Student]) -> list[Student]:
-    """Two runs of one name get the end of their folders' names."""
-    labels = [one.label for one in students]
+def _with_unique_labels(students: Sequence[StudentRow]) -> list[StudentRow]:
+    """The students; those that share a label get the end of their folder's name appended."""
+    labels = [student.label for student in students]
     return [
-        one if labels.count(one.label) == 1 else replace(one, label=f"{one.label} {one.run[-8:]}")
-        for one in students
+        student
+        if labels.count(student.label) == 1
+        else replace(student, label=f"{student.label} {student.run[-8:]}")
+        for student in students
     ]
 
 
 def _one_line(text: str) -> str:
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return " ".join(printable(text).split())

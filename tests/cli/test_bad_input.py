@@ -125,7 +125,7 @@ CASES: dict[str, tuple[Broken, str]] = {
         r"test\.jsonl:1: not a JSON obj",
     ),
     "empty data": (with_data(lambda _: []), r"test\.jsonl: no rows"),
-    "duplicate ids": (with_data(lambda x: [*x, x[0]]), r"test\.jsonl:13: id .* stands twice"),
+    "duplicate ids": (with_data(lambda x: [*x, x[0]]), r"test\.jsonl:13: id .* occurs twice"),
     "empty reference": (with_data(change_row(2, output=[""])), r"test\.jsonl:3: 'output' must be"),
     "no references": (with_data(change_row(2, output=[])), r"test\.jsonl:3: 'output' must be"),
     "no instruction": (with_data(change_row(1, instruction="")), r"test\.jsonl:2: 'instruction'"),
@@ -133,7 +133,7 @@ CASES: dict[str, tuple[Broken, str]] = {
     "data folder missing": (with_arguments("limit=1", "data=/no/such"), "data= is given twice"),
     "set missing": (
         lambda folder, world: ["eval", f"model={world.student}", f"data={folder}", "tasks=vicuna"],
-        r"vicuna/test\.jsonl: no such file; put the set there",
+        r"vicuna/test\.jsonl: no such file; put the data set there",
     ),
     "unknown task": (
         lambda folder, world: ["eval", f"model={world.student}", "tasks=doly"],

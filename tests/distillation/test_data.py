@@ -171,7 +171,7 @@ def test_a_missing_file_is_named(tokenizer: Any, tmp_path: Path) -> None:
         ('{"instruction": "", "output": "x"}', "'instruction' must be"),
         ('{"instruction": "x"}', "'output' must be"),
         ('{"instruction": "x", "output": [""]}', "'output' must be"),
-        ('{"id": "a", "instruction": "x", "output": "x"}', "'a' stands twice"),
+        ('{"id": "a", "instruction": "x", "output": "x"}', "'a' occurs twice"),
     ],
 )
 def test_a_malformed_row_is_named_by_file_and_line(

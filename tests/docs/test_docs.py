@@ -1,13 +1,13 @@
-"""The documents are true: examples run, commands have known keys, links lead somewhere.
+"""The documentation is correct: examples run, commands have known keys, links have targets.
 
-A block says what it is in its info string:
+The info string of a fenced block gives its kind:
 
-    python test NAME        runs in a folder with path/to/student and path/to/data
+    python test NAME        code that runs in a folder with path/to/student and path/to/data
     python test PKG/FILE    a file of the plug-in package PKG
-    python kdbench/FILE     that file, word for word
+    python kdbench/FILE     an exact copy of that file
     yaml settings           keys of `kdbench eval`
     yaml recipe             a recipe of `kdbench train`
-    yaml task               the YAML of add-a-task.md
+    yaml task               the YAML file of add-a-task.md
 """
 
 import ast
@@ -65,7 +65,7 @@ SHELL = ("sh", "bash", "shell", "console")
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: its page, its info string's words, its text."""
+    """A fenced block of a page, with the words of its info string."""
 
     page: Path
     info: tuple[str, ...]
@@ -77,8 +77,8 @@ class Block:
 
 
 def blocks(page: Path) -> list[Block]:
-    found = re.findall(r"^```([^\n]*)\n(.*?)^```$", page.read_text("utf-8"), re.M | re.S)
-    return [Block(page, tuple(info.split()), text) for info, text in found]
+    fenced = re.findall(r"^```([^\n]*)\n(.*?)^```$", page.read_text("utf-8"), re.M | re.S)
+    return [Block(page, tuple(info.split()), text) for info, text in fenced]
 
 
 def of_kind(*kinds: str) -> list[Block]:
@@ -90,38 +90,44 @@ def of_kind(*kinds: str) -> list[Block]:
     ]
 
 
-def params(found: list[Block]) -> list[object]:
-    assert found
-    return [pytest.param(block, id=block.id) for block in found]
+def params(kind: str) -> list[object]:
+    """A pytest parameter for every block of a kind."""
+    selected = of_kind(kind)
+    assert selected
+    return [pytest.param(block, id=block.id) for block in selected]
 
 
 def commands(text: str) -> list[list[str]]:
-    """The words after `kdbench` of every command in shell text."""
-    found = []
+    """The arguments of every `kdbench` command in shell text."""
+    all_arguments = []
     for line in text.replace("\\\n", " ").splitlines():
         words = shlex.split(line, comments=True)
-        for place, word in enumerate(words):
+        for index, word in enumerate(words):
             if word == "kdbench" or word.endswith("/kdbench"):
-                rest = words[place + 1 :]
+                rest = words[index + 1 :]
                 ends = [rest.index(end) for end in ("&", "&&", "|", ";", ">") if end in rest]
-                found.append(rest[: min(ends, default=None)])
-    return found
+                all_arguments.append(rest[: min(ends, default=None)])
+    return all_arguments
 
 
 def shell_commands() -> list[object]:
-    found = []
+    """Page, arguments, and whether the command is complete, for every command of every page."""
+    all_commands = []
     for page in PAGES:
         for block in blocks(page):
             if block.info[:1] and block.info[0] in SHELL:
-                found += [(page, words, True) for words in commands(block.text)]
+                all_commands += [(page, arguments, True) for arguments in commands(block.text)]
             if block.info[:1] == ("yaml",):
-                lines = re.findall(r"^.*run: *(kdbench .*)$", block.text, re.M)
-                found += [(page, words, True) for line in lines for words in commands(line)]
+                for line in re.findall(r"^.*run: *(kdbench .*)$", block.text, re.M):
+                    all_commands += [(page, arguments, True) for arguments in commands(line)]
         text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.M | re.S)
-        inline = re.findall(r"`(kdbench [^`]*)`", text)
-        found += [(page, words, False) for one in inline for words in commands(one)]
-    assert len(found) > 50
-    return [pytest.param(*one, id=f"{one[0].name}: {' '.join(one[1])}") for one in found]
+        for inline in re.findall(r"`(kdbench [^`]*)`", text):
+            all_commands += [(page, arguments, False) for arguments in commands(inline)]
+    assert len(all_commands) > 50
+    return [
+        pytest.param(page, arguments, complete, id=f"{page.name}: {' '.join(arguments)}")
+        for page, arguments, complete in all_commands
+    ]
 
 
 VERBS = {command.name for command in app.registered_commands}
@@ -129,12 +135,12 @@ VERBS = {command.name for command in app.registered_commands}
 
 @functools.cache
 def example_methods() -> dict[str, type[Method]]:
-    """Methods of the plug-ins of the pages, by name."""
-    found = {}
+    """The methods of the pages' example plug-ins, by name."""
+    examples = {}
     for block in of_kind("toml"):
         entries = tomllib.loads(block.text)["project"]["entry-points"].get("kdbench.methods", {})
-        for name, place in entries.items():
-            module, _, kind = place.partition(":")
+        for name, entry_point in entries.items():
+            module, _, kind = entry_point.partition(":")
             (source,) = (
                 b.text
                 for b in blocks(block.page)
@@ -142,67 +148,67 @@ def example_methods() -> dict[str, type[Method]]:
             )
             scope: dict[str, object] = {"__name__": module}
             exec(compile(source, module, "exec"), scope)
-            found[name] = scope[kind]
-    return found
+            examples[name] = scope[kind]
+    return examples
 
 
-def own_keys(arguments: list[str]) -> set[str]:
-    """Keys of the method that a `train` command names; of any method if it names none."""
-    words = config.read_words(arguments)
-    recipe = recipes().get(str(words.get("recipe")))
-    name = words.get("method") or (recipe and make_method(recipe))
+def method_keys(arguments: list[str]) -> set[str]:
+    """The keys of the method that a `train` command names; of all methods if it names none."""
+    values = config.read_words(arguments)
+    recipe = recipes().get(str(values.get("recipe")))
+    name = values.get("method") or (recipe and method_of(recipe))
     if name in example_methods():
         return set(example_methods()[name].model_fields)
-    named = [str(name)] if name else methods.names()
-    return {key for one in named for key in methods.get(one).model_fields}
+    candidates = [str(name)] if name else methods.names()
+    return {key for candidate in candidates for key in methods.get(candidate).model_fields}
 
 
-def make_method(recipe: Path) -> str:
+def method_of(recipe: Path) -> str:
     return str(yaml.safe_load(recipe.read_text("utf-8"))["method"])
 
 
 def parse_training(arguments: list[str]) -> None:
-    """A whole `train` command, but for files that are not here."""
-    words = config.read_words(arguments)
-    method = words.get("method")
+    """Parse a complete `train` command, except for config files, which do not exist here."""
+    values = config.read_words(arguments)
+    method = values.get("method")
     if method in example_methods():
-        own = {k: v for k, v in words.items() if k in own_keys(arguments)}
-        config.build(example_methods()[method], own)
-        arguments = [w for w in arguments if w.partition("=")[0] not in own]
-        arguments = [w.replace(f"method={method}", "method=sft") for w in arguments]
-    parse_recipe([word for word in arguments if "config=" not in word])
+        of_method = {key: values[key] for key in values if key in method_keys(arguments)}
+        config.build(example_methods()[method], of_method)
+        arguments = [a for a in arguments if a.partition("=")[0] not in of_method]
+        arguments = [a.replace(f"method={method}", "method=sft") for a in arguments]
+    parse_recipe([argument for argument in arguments if "config=" not in argument])
 
 
-@pytest.mark.parametrize(("page", "words", "whole"), shell_commands())
+@pytest.mark.parametrize(("page", "command", "complete"), shell_commands())
 def test_every_command_has_a_known_verb_and_known_keys(
-    page: Path, words: list[str], whole: bool
+    page: Path, command: list[str], complete: bool
 ) -> None:
-    verb, *arguments = words
+    verb, *arguments = command
     if verb in ("VERB", "--help"):
         return
     assert verb in VERBS
     if "--help" in arguments:
         return
-    if verb in ("fill", "compare") and arguments:  # these take words without a key
+    if verb in ("fill", "compare") and arguments:  # these take arguments without a key
         (parse_fill if verb == "fill" else parse_compare)(arguments)
         return
     keys = [word.removeprefix("--").partition("=")[0].replace("-", "_") for word in arguments]
     known = set(config.fields_by_key(SETTINGS[verb])) | {"config"} if verb in SETTINGS else set()
-    known |= own_keys(arguments) if verb == "train" else set()
+    known |= method_keys(arguments) if verb == "train" else set()
     assert set(keys) <= known
-    if whole and verb == "train":
+    if complete and verb == "train":
         parse_training(arguments)
-    elif whole and verb in SETTINGS:  # a command to be typed also has values that are taken
-        config.parse(SETTINGS[verb], [word for word in arguments if "config=" not in word])
+    elif complete and verb in SETTINGS:  # the values of a complete command must be valid too
+        config.parse(SETTINGS[verb], [a for a in arguments if "config=" not in a])
 
 
-def test_a_wrong_key_would_be_seen() -> None:
-    (words,) = commands("CUDA_VISIBLE_DEVICES=0 kdbench eval model=m \\\n  taks=dolly &  # a slip")
-    assert words == ["eval", "model=m", "taks=dolly"]
+def test_the_checks_of_commands_catch_a_wrong_key() -> None:
+    (command,) = commands("CUDA_VISIBLE_DEVICES=0 kdbench eval model=m \\\n  taks=dolly &  # typo")
+    assert command == ["eval", "model=m", "taks=dolly"]
     with pytest.raises(kdbench.InputError, match="did you mean 'tasks'"):
-        config.parse(SETTINGS["eval"], words[1:])
-    assert "passes" in own_keys(["method=minillm"])
-    assert "passes" not in own_keys(["recipe=toy/gkd"])
+        config.parse(SETTINGS["eval"], command[1:])
+    assert "passes" in method_keys(["method=minillm"])
+    assert "passes" not in method_keys(["recipe=toy/gkd"])
     with pytest.raises(kdbench.InputError, match="unknown key 'passes' of method=gkd"):
         parse_training(["recipe=toy/gkd", "student=s", "passes=2"])
     with pytest.raises(kdbench.InputError, match="temperature=0"):
@@ -215,7 +221,7 @@ def slug(title: str) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_relative_links_lead_somewhere(page: Path) -> None:
+def test_relative_links_have_targets(page: Path) -> None:
     text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.M | re.S)
     for link in re.findall(r"\]\(([^)\s]+)\)", text):
         if re.match(r"[a-z]+:", link):
@@ -230,9 +236,9 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_no_page_names_a_place_on_a_machine(page: Path) -> None:
-    places = r"(?<![\w.])/(?:work|tmp|home|root|Users|mnt|opt)/\S*"
-    assert re.findall(places, page.read_text("utf-8")) == []
+def test_no_page_names_a_path_on_a_machine(page: Path) -> None:
+    machine_paths = r"(?<![\w.])/(?:work|tmp|home|root|Users|mnt|opt)/\S*"
+    assert re.findall(machine_paths, page.read_text("utf-8")) == []
 
 
 def test_the_index_names_every_page_once() -> None:
@@ -261,7 +267,7 @@ def test_every_task_has_a_page() -> None:
     assert folders == {path.parent for path in (ROOT / "tasks").glob("*/README.md")}
 
 
-@pytest.mark.parametrize("block", params(of_kind("json")))
+@pytest.mark.parametrize("block", params("json"))
 def test_json_blocks_are_json(block: Block) -> None:
     try:
         json.loads(block.text)
@@ -269,12 +275,12 @@ def test_json_blocks_are_json(block: Block) -> None:
         assert [json.loads(line) for line in block.text.splitlines()]
 
 
-@pytest.mark.parametrize("block", params(of_kind("toml")))
+@pytest.mark.parametrize("block", params("toml"))
 def test_toml_blocks_are_toml(block: Block) -> None:
     assert tomllib.loads(block.text)
 
 
-@pytest.mark.parametrize("block", params(of_kind("yaml")))
+@pytest.mark.parametrize("block", params("yaml"))
 def test_yaml_blocks_are_yaml(block: Block) -> None:
     content = yaml.safe_load(block.text)
     assert isinstance(content, dict)
@@ -285,12 +291,12 @@ def test_yaml_blocks_are_yaml(block: Block) -> None:
         make_recipe({"student": "path/to/student", **values})
 
 
-@pytest.mark.parametrize("block", params(of_kind("python")))
+@pytest.mark.parametrize("block", params("python"))
 def test_python_blocks_parse(block: Block) -> None:
     assert ast.parse(block.text).body
 
 
-def test_the_protocols_are_printed_as_they_are() -> None:
+def test_the_page_quotes_what_kdbench_protocols_prints() -> None:
     command = [sys.executable, "-m", "kdbench", "protocols"]
     printed = subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout
     texts = [block.text for block in blocks(ROOT / "docs" / "protocol.md")]
@@ -298,27 +304,27 @@ def test_the_protocols_are_printed_as_they_are() -> None:
     assert len(PROTOCOLS) == printed.count("\n")
 
 
-def test_the_prompts_are_those_of_the_tasks(world) -> None:
+def test_the_page_quotes_the_prompts_of_the_tasks(world) -> None:
     texts = [
         block.text for block in blocks(ROOT / "docs" / "protocol.md") if block.info == ("text",)
     ]
     (task,) = load_tasks(["super_natural"], world.data)
     (dolly,) = load_tasks(["dolly"], world.data)
-    without = next(one for one in dolly.documents if not one.fields["input"])
+    without = next(document for document in dolly.documents if not document.fields["input"])
     for document in (task.documents[0], without):
         assert any(
             text.format(**document.fields) == document.prompt for text in texts if "{" in text
         )
 
 
-# Plug-ins of the pages
+# Example plug-ins
 
 
 def install(site: Path, page: str) -> Path:
-    """Lay a page's package out in a folder of packages as pip would, without pip or network."""
-    found = blocks(ROOT / "docs" / page)
+    """Lay out the package of a page as pip would install it, without pip and network."""
+    of_page = blocks(ROOT / "docs" / page)
     files = {
-        b.info[2]: b.text for b in found if b.info[:2] == ("python", "test") and "/" in b.info[2]
+        b.info[2]: b.text for b in of_page if b.info[:2] == ("python", "test") and "/" in b.info[2]
     }
     package = next(iter(files)).partition("/")[0]
     (site / package).mkdir()
@@ -329,18 +335,19 @@ def install(site: Path, page: str) -> Path:
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 0.0.1\n")
     lines = []
-    for block in found:
+    for block in of_page:
         if block.info == ("toml",):
-            for group, parts in tomllib.loads(block.text)["project"]["entry-points"].items():
-                lines += [f"[{group}]", *(f"{name} = {value}" for name, value in parts.items())]
+            for group, entries in tomllib.loads(block.text)["project"]["entry-points"].items():
+                lines += [f"[{group}]", *(f"{name} = {value}" for name, value in entries.items())]
     (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
     return site
 
 
-def run(site: Path, *words: str) -> str:
+def run(site: Path, *arguments: str) -> str:
+    """The output of a `kdbench` command in a folder of packages."""
     paths = [str(site), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
-        [sys.executable, "-m", "kdbench", *words],
+        [sys.executable, "-m", "kdbench", *arguments],
         cwd=site,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
         capture_output=True,
@@ -352,9 +359,10 @@ def run(site: Path, *words: str) -> str:
     return done.stdout
 
 
-def measured(site: Path, world, *words: str) -> dict[str, object]:
-    few = ["tasks=dolly", "limit=4", "seeds=1,2", "max_new_tokens=16", "device=cpu"]
-    run(site, "eval", f"model={world.student}", f"data={world.data}", *few, *words)
+def measure(site: Path, world, *arguments: str) -> dict[str, object]:
+    """The stored result of the toy student on four documents of Dolly."""
+    small = ["tasks=dolly", "limit=4", "seeds=1,2", "max_new_tokens=16", "device=cpu"]
+    run(site, "eval", f"model={world.student}", f"data={world.data}", *small, *arguments)
     (file,) = site.glob("results/student/*/dolly.json")
     return json.loads(file.read_text("utf-8"))
 
@@ -363,19 +371,19 @@ def measured(site: Path, world, *words: str) -> dict[str, object]:
 def example_metrics(tmp_path_factory, world):
     site = install(tmp_path_factory.mktemp("metrics"), "add-a-metric.md")
     names = "metrics=numbers,repeated,top1_reference,bold,opening"
-    words = [names, f"teacher={world.teacher}"]
-    return run(site, "metrics"), measured(site, world, *words)["metrics"]
+    arguments = [names, f"teacher={world.teacher}"]
+    return run(site, "metrics"), measure(site, world, *arguments)["metrics"]
 
 
-def test_the_example_metrics_are_listed_as_the_page_says(example_metrics) -> None:
-    listed, _ = example_metrics
-    page = [b.text for b in blocks(ROOT / "docs" / "add-a-metric.md") if b.info == ("text",)]
-    (said,) = page
-    lines = {" ".join(line.split()) for line in listed.splitlines()}
-    assert {" ".join(line.split()) for line in said.splitlines()} <= lines
+def test_the_page_quotes_the_list_of_the_example_metrics(example_metrics) -> None:
+    printed, _ = example_metrics
+    page = blocks(ROOT / "docs" / "add-a-metric.md")
+    (quoted,) = [block.text for block in page if block.info == ("text",)]
+    lines = {" ".join(line.split()) for line in printed.splitlines()}
+    assert {" ".join(line.split()) for line in quoted.splitlines()} <= lines
 
 
-def test_the_example_metrics_measure(example_metrics) -> None:
+def test_the_example_metrics_give_plausible_results(example_metrics) -> None:
     _, results = example_metrics
     bold = {"bold@ref", "bold@teacher", "bold@student"}
     assert set(results) == {"numbers", "repeated", "top1_reference", "opening", *bold}
@@ -389,28 +397,26 @@ def test_the_example_metrics_measure(example_metrics) -> None:
     assert results["top1_reference"]["per_seed"] == {}
 
 
-def test_the_example_metrics_are_one_of_each_kind(tmp_path, monkeypatch) -> None:
+def test_there_is_an_example_metric_of_each_kind(tmp_path, monkeypatch) -> None:
     site = install(tmp_path, "add-a-metric.md")
     monkeypatch.syspath_prepend(site)
     from kdbench.metrics import Answer
 
-    parts = {}
+    classes = {}
     for name in ("numbers", "repeated", "top1"):
         module = importlib.import_module(f"kdbench_example_metrics.{name}")
-        parts[name] = getattr(module, name.capitalize())
+        classes[name] = getattr(module, name.capitalize())
     kinds = {"numbers": SampleMetric, "repeated": CorpusMetric, "top1": ForwardMetric}
-    assert all(issubclass(parts[name], kind) for name, kind in kinds.items())
-    score = parts["numbers"]().score
+    assert all(issubclass(classes[name], kind) for name, kind in kinds.items())
+    score = classes["numbers"]().score
     assert score(Answer("3 and 4", ("3, 5",))) == 0.5
     assert score(Answer("3 and 4", ("3, 5", "4"))) == 1
     assert score(Answer("3 and 4", ("none",))) is None
     texts = [Answer(text, ("x",)) for text in ("a", "b", "a", "c")]
-    assert parts["repeated"]().value(texts) == 0.5
+    assert classes["repeated"]().value(texts) == 0.5
 
 
-def test_the_example_forward_metric_looks_at_the_right_positions(
-    tmp_path, monkeypatch, world
-) -> None:
+def test_the_example_forward_metric_reads_the_right_positions(tmp_path, monkeypatch, world) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -425,7 +431,7 @@ def test_the_example_forward_metric_looks_at_the_right_positions(
         target = tokenizer(document.references[0], add_special_tokens=False).input_ids
         target = [*target, tokenizer.eos_token_id]
         hits = []
-        for end, token in enumerate(target):  # a token at a time
+        for end, token in enumerate(target):  # one token at a time
             with torch.no_grad():
                 logits = model(torch.tensor([prompt + target[:end]])).logits
             hits.append(int(logits[0, -1].argmax()) == token)
@@ -436,11 +442,11 @@ def test_the_example_forward_metric_looks_at_the_right_positions(
     assert len(set(values)) > 2
 
 
-def test_the_example_backend_is_listed_and_answers(tmp_path, world) -> None:
+def test_the_example_backend_is_listed_and_generates(tmp_path, world) -> None:
     site = install(tmp_path, "add-a-backend.md")
-    listed = [" ".join(line.split()) for line in run(site, "backends").splitlines()]
-    assert "copy Answers with the document's own words." in listed
-    result = measured(site, world, "backend=copy", "metrics=rougeL,lm_loss")
+    lines = [" ".join(line.split()) for line in run(site, "backends").splitlines()]
+    assert "copy Answers with the document's own words." in lines
+    result = measure(site, world, "backend=copy", "metrics=rougeL,lm_loss")
     assert result["metrics"]["lm_loss"]["reason"] == "needs the model"
     assert result["metrics"]["rougeL"]["seed_sd"] == 0
     (file,) = site.glob("results/student/*/samples/dolly.jsonl")
@@ -449,14 +455,14 @@ def test_the_example_backend_is_listed_and_answers(tmp_path, world) -> None:
     assert first["output"].split()[:3] == row["instruction"].split()[:3]
 
 
-def write_task(folder: Path) -> Path:
-    found = blocks(ROOT / "docs" / "add-a-task.md")
-    (text,) = [block.text for block in found if block.info == ("yaml", "task")]
-    (rows,) = [block.text for block in found if block.info == ("json",)]
+def write_task(folder: Path) -> None:
+    """Write the task of add-a-task.md to the paths that the page names."""
+    page = blocks(ROOT / "docs" / "add-a-task.md")
+    (text,) = [block.text for block in page if block.info == ("yaml", "task")]
+    (rows,) = [block.text for block in page if block.info == ("json",)]
     (folder / "path" / "to").mkdir(parents=True)
     (folder / "path" / "to" / "capitals.jsonl").write_text(rows, "utf-8")
     (folder / "path" / "to" / "capitals.yaml").write_text(text, "utf-8")
-    return Path("path/to/capitals.yaml")
 
 
 @pytest.fixture
@@ -469,7 +475,7 @@ def task_folder(tmp_path, monkeypatch) -> Path:
 
 def test_the_example_task_loads_and_runs(task_folder, world) -> None:
     (task,) = load_tasks(["path/to/capitals.yaml"])
-    assert [one.id for one in task.documents] == ["fr", "no"]
+    assert [document.id for document in task.documents] == ["fr", "no"]
     assert task.documents[0].prompt == "What is the capital of France?\n"
     assert task.documents[1].references == ("Oslo", "Oslo, Norway")
     assert task.until == ("\n",)
@@ -487,24 +493,24 @@ def test_the_example_task_loads_and_runs(task_folder, world) -> None:
     assert result.metrics["rougeL"].n == 2
 
 
-def test_the_example_plug_in_of_a_task_is_listed(tmp_path) -> None:
+def test_the_example_plug_in_with_a_task_is_listed(tmp_path) -> None:
     site = install(tmp_path, "add-a-task.md")
-    found = blocks(ROOT / "docs" / "add-a-task.md")
-    (text,) = [block.text for block in found if block.info == ("yaml", "task")]
+    page = blocks(ROOT / "docs" / "add-a-task.md")
+    (text,) = [block.text for block in page if block.info == ("yaml", "task")]
     (site / "kdbench_example_tasks" / "capitals.yaml").write_text(text, "utf-8")
-    listed = run(site, "tasks")
-    assert any(line.startswith("capitals ") for line in listed.splitlines())
+    lines = run(site, "tasks").splitlines()
+    assert any(line.startswith("capitals ") for line in lines)
 
 
 def test_python_examples_run(tmp_path, monkeypatch, world, capsys) -> None:
-    """Those of the pages on evaluation, tables and training, in this order."""
+    """The examples of the pages on evaluation, tables and training run in this order."""
     (tmp_path / "path" / "to").mkdir(parents=True)
     for name in ("student", "teacher", "data"):
         shutil.copytree(getattr(world, name), tmp_path / "path" / "to" / name)
     monkeypatch.chdir(tmp_path)
-    found = [b for b in of_kind("python") if b.info[1:2] == ("test",) and "/" not in b.info[2]]
-    assert [block.info[2] for block in found] == ["evaluate", "table", "train"]
-    for block in found:
+    examples = [b for b in of_kind("python") if b.info[1:2] == ("test",) and "/" not in b.info[2]]
+    assert [block.info[2] for block in examples] == ["evaluate", "table", "train"]
+    for block in examples:
         exec(compile(block.text, block.id, "exec"), {})
     printed = capsys.readouterr().out
     assert "results/student/minillm" in printed
@@ -512,20 +518,20 @@ def test_python_examples_run(tmp_path, monkeypatch, world, capsys) -> None:
     assert "runs/gkd 2 {'loss': " in printed
 
 
-def test_the_lists_of_parts_are_complete() -> None:
+def test_the_pages_name_every_backend_metric_and_method() -> None:
     text = (ROOT / "CHANGELOG.md").read_text("utf-8")
     text += (ROOT / "docs" / "fidelity.md").read_text("utf-8")
     pages = (ROOT / "docs" / "backends.md").read_text("utf-8")
     assert all(f"| `{name}" in pages for name in backends.names())
-    ends = {f"distinct_{n}{gap}" for n in (2, 3) for gap in ("", "_gap")}  # "1 to 4"
-    assert all(f"`{name}`" in text for name in set(metrics.names()) - ends)
+    within = {f"distinct_{n}{gap}" for n in (2, 3) for gap in ("", "_gap")}  # in "1 to 4"
+    assert all(f"`{name}`" in text for name in set(metrics.names()) - within)
     assert all(f"`{name}`" in text for name in methods.names())
 
 
 @pytest.mark.parametrize("run", ["minillm-d084fe5d", "h100/minillm-e54ace6a"])
-def test_the_measured_runs_of_the_gpu_page_are_those_of_their_files(run: str) -> None:
-    where, _, name = run.rpartition("/")
-    file = ROOT / "results" / where / "SmolLM2-135M-Instruct" / name / "run.json"
+def test_the_runs_of_the_gpu_page_equal_their_files(run: str) -> None:
+    folder, _, name = run.rpartition("/")
+    file = ROOT / "results" / folder / "SmolLM2-135M-Instruct" / name / "run.json"
     record = json.loads(file.read_text("utf-8"))
     text = (ROOT / "docs" / "gpu.md").read_text("utf-8")
     for name, task in record["tasks"].items():
@@ -536,7 +542,7 @@ def test_the_measured_runs_of_the_gpu_page_are_those_of_their_files(run: str) ->
     assert record["environment"]["gpus"][0] in text
 
 
-def test_the_figures_of_the_page_of_backends_are_those_of_the_benchmark() -> None:
+def test_the_figures_of_the_page_on_backends_equal_the_benchmarks() -> None:
     results = (ROOT / "benchmarks" / "RESULTS.md").read_text("utf-8")
     (section,) = re.findall(r"^## engines \(SmolLM2.*?(?=^## )", results, re.M | re.S)
     text = (ROOT / "docs" / "backends.md").read_text("utf-8")
@@ -549,39 +555,13 @@ def test_the_figures_of_the_page_of_backends_are_those_of_the_benchmark() -> Non
 # Methods
 
 
-def lines_of_code(text: str) -> tuple[int, int]:
-    """Lines that are not blank, and those of them that are no docstring."""
-    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
-    nodes = [n for n in ast.walk(ast.parse(text)) if isinstance(n, documented)]
-    said = [n.body[0] for n in nodes if ast.get_docstring(n) is not None]
-    words = {line for n in said for line in range(n.lineno, (n.end_lineno or 0) + 1)}
-    filled = [number for number, line in enumerate(text.splitlines(), 1) if line.strip()]
-    return len(filled), len(set(filled) - words)
-
-
-def definition(file: str, name: str) -> str:
-    text = (ROOT / file).read_text("utf-8")
-    (node,) = (n for n in ast.parse(text).body if getattr(n, "name", None) == name)
-    first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
-    return "\n".join(text.splitlines()[first - 1 : node.end_lineno])
-
-
-def test_taid_stands_in_the_page_word_for_word_and_its_lines_are_counted() -> None:
+def test_the_page_quotes_the_file_of_taid() -> None:
     page = ROOT / "docs" / "add-a-method.md"
-    (shown,) = [b for b in blocks(page) if b.info[1:2] == ("kdbench/methods/taid.py",)]
-    assert shown.text == (ROOT / shown.info[1]).read_text("utf-8")
-    text = " ".join(page.read_text("utf-8").split())
-    lines, code = lines_of_code(shown.text)
-    assert f"{lines} lines that are not blank, {code} of them code" in text
-    for file, name in (
-        ("kdbench/training/target.py", "interpolated"),
-        ("kdbench/training/schedule.py", "RisingInterpolation"),
-    ):
-        lines, code = lines_of_code(definition(file, name))
-        assert f"`{name}` in `{file}` ({lines} lines, {code} of them code)" in text
+    (quoted,) = [b for b in blocks(page) if b.info[1:2] == ("kdbench/methods/taid.py",)]
+    assert quoted.text == (ROOT / quoted.info[1]).read_text("utf-8")
 
 
-def test_the_page_of_methods_has_each_method_its_keys_and_its_paper() -> None:
+def test_the_page_on_methods_has_every_method_with_its_keys_and_paper() -> None:
     text = (ROOT / "docs" / "methods.md").read_text("utf-8")
     rows = {
         name: [line for line in text.splitlines() if line.startswith(f"| `{name}` |")]
@@ -596,7 +576,7 @@ def test_the_page_of_methods_has_each_method_its_keys_and_its_paper() -> None:
         assert all(number in text for number in numbers), (name, remarks)
 
 
-def test_the_tests_that_the_page_of_methods_names_are_there() -> None:
+def test_the_tests_that_the_page_on_methods_names_exist() -> None:
     text = (ROOT / "docs" / "methods.md").read_text("utf-8")
     named = set(re.findall(r"`(test_\w+)`", text))
     known = {
@@ -608,7 +588,7 @@ def test_the_tests_that_the_page_of_methods_names_are_there() -> None:
     assert named <= known
 
 
-def test_the_diagnostics_of_the_classmate_are_listed() -> None:
+def test_the_page_on_methods_lists_the_diagnostics_of_classmate() -> None:
     text = (ROOT / "docs" / "methods.md").read_text("utf-8")
     source = (ROOT / "kdbench" / "methods" / "classmate.py").read_text("utf-8")
     logged = set(re.findall(r'"(classmate/\w+)":', source))
@@ -619,16 +599,17 @@ def test_the_diagnostics_of_the_classmate_are_listed() -> None:
 @pytest.fixture(scope="module")
 def example_method(tmp_path_factory, world):
     site = install(tmp_path_factory.mktemp("methods"), "add-a-method.md")
-    words = ["method=logit_std", "steps=2", "batch_size=8", "limit=16", "validation_limit=4"]
-    words += ["max_new_tokens=8", "temperature=0.3", "device=cpu", "out=student"]
-    words += [f"student={world.student}", f"teacher={world.teacher}", f"data={world.data}"]
-    return site, run(site, "methods"), run(site, "train", *words)
+    arguments = ["method=logit_std", "steps=2", "batch_size=8", "limit=16", "validation_limit=4"]
+    arguments += ["max_new_tokens=8", "temperature=0.3", "device=cpu", "out=student"]
+    arguments += [f"student={world.student}", f"teacher={world.teacher}", f"data={world.data}"]
+    return site, run(site, "methods"), run(site, "train", *arguments)
 
 
-def test_the_example_method_is_listed_as_the_page_says(example_method) -> None:
-    _, listed, _ = example_method
-    (said,) = [b.text for b in blocks(ROOT / "docs" / "add-a-method.md") if b.info == ("text",)]
-    assert said in listed
+def test_the_page_quotes_the_list_of_the_example_method(example_method) -> None:
+    _, printed, _ = example_method
+    page = blocks(ROOT / "docs" / "add-a-method.md")
+    (quoted,) = [block.text for block in page if block.info == ("text",)]
+    assert quoted in printed
 
 
 def test_the_example_method_trains(example_method) -> None:
@@ -651,22 +632,22 @@ def test_the_example_objective_is_its_formula() -> None:
     terms = example_methods()["logit_std"](temperature=0.5).triple().terms
     objective = terms[1].objective
     targets = torch.zeros(2, dtype=torch.long)
-    # Shift and scale do not matter: equal after standardising.
+    # Standardising removes shift and scale.
     same = objective.token(Chunk(z, {"teacher": 5 * z - 3}, targets))
     assert same.tolist() == pytest.approx([0, 0], abs=1e-12)
     other = objective.token(Chunk(z, {"teacher": z.flip(-1)}, targets))
-    # z' is (-1, 0, 1) and (1, 0, -1); over T = 1/2 twice that.
+    # The standardised logits are (-1, 0, 1) and (1, 0, -1); dividing by T = 1/2 doubles them.
     p = torch.tensor([2.0, 0.0, -2.0], dtype=torch.float64).softmax(0)
     assert float(other[0]) == pytest.approx(0.25 * 4 * float(p[0] - p[2]))
 
 
-def test_the_example_method_passes_the_conformance_test_as_the_page_says(example_method) -> None:
+def test_the_example_method_passes_the_conformance_test_of_the_page(example_method) -> None:
     site, _, _ = example_method
-    words = "python -m pytest tests/methods/test_conformance.py -k logit_std"
-    assert words in (ROOT / "docs" / "add-a-method.md").read_text("utf-8")
+    command = "python -m pytest tests/methods/test_conformance.py -k logit_std"
+    assert command in (ROOT / "docs" / "add-a-method.md").read_text("utf-8")
     paths = [str(site), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
-        [sys.executable, *words.split()[1:], "-q", "-p", "no:cacheprovider"],
+        [sys.executable, *command.split()[1:], "-q", "-p", "no:cacheprovider"],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
         capture_output=True,

@@ -1,4 +1,4 @@
-"""The workflows of docs/gate.md: valid, with split permissions, and with keys that are known."""
+"""The workflows of docs/gate.md are valid, have minimal permissions and use known keys."""
 
 import re
 import shlex
@@ -28,7 +28,7 @@ def steps(name: str) -> list[dict[str, Any]]:
     return list(job["steps"])
 
 
-def test_what_runs_the_requests_code_may_only_read() -> None:
+def test_the_workflow_that_runs_the_requests_code_may_only_read() -> None:
     workflow = read("gate")
     assert workflow[True] == "pull_request"  # YAML 1.1 reads `on` as true
     assert workflow["permissions"] == {"contents": "read"}
@@ -36,7 +36,7 @@ def test_what_runs_the_requests_code_may_only_read() -> None:
     assert "secrets." not in FILES["gate"].read_text("utf-8")
 
 
-def test_what_may_write_runs_no_code_of_the_request() -> None:
+def test_the_workflow_that_may_write_runs_no_code_of_the_request() -> None:
     workflow = read("gate-comment")
     assert workflow[True] == {"workflow_run": {"workflows": ["gate"], "types": ["completed"]}}
     assert workflow["permissions"] == {}
@@ -44,14 +44,15 @@ def test_what_may_write_runs_no_code_of_the_request() -> None:
     assert job["permissions"] == {"actions": "read", "pull-requests": "write"}
     assert all("uses" not in step for step in steps("gate-comment"))
     for step in steps("gate-comment"):
-        assert "${{" not in step["run"]  # a branch's name is no shell text
+        assert "${{" not in step["run"]  # a branch name must never reach the shell
         done = subprocess.run(["bash", "-n"], input=step["run"], text=True, check=False)
         assert done.returncode == 0
     assert workflow[True]["workflow_run"]["workflows"] == [read("gate")["name"]]
 
 
-def test_the_command_has_known_keys_and_the_artifact_is_what_it_writes() -> None:
-    (command,) = (one["run"] for one in steps("gate") if "kdbench regress" in one.get("run", ""))
+def test_the_command_has_known_keys_and_its_files_are_uploaded() -> None:
+    scripts = [step.get("run", "") for step in steps("gate")]
+    (command,) = (script for script in scripts if "kdbench regress" in script)
     settings = parse(RegressSettings, shlex.split(command)[2:])
     upload = steps("gate")[-1]
     assert upload["if"] == "always()"
@@ -62,7 +63,7 @@ def test_the_command_has_known_keys_and_the_artifact_is_what_it_writes() -> None
 
 
 @pytest.mark.parametrize("name", ["main", "a b/c", "x" * 500, "ü--> <script>", "..."])
-def test_the_marker_that_is_written_is_the_one_that_is_looked_for(name: str) -> None:
+def test_the_comment_workflow_finds_the_marker_that_regress_writes(name: str) -> None:
     (script,) = (step["run"] for step in steps("gate-comment"))
     (pattern,) = re.findall(r"grep -qxE '(.*)'", script)
     assert re.fullmatch(pattern, marker(name))

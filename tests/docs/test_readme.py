@@ -25,17 +25,17 @@ def test_the_tables_are_not_stale() -> None:
     drawn = re.findall(r"`kdbench (table [^`]*out=docs/leaderboard\.md[^`]*)`", LEADERBOARD)
     assert len(drawn) == LEADERBOARD.count("<!-- kdbench:begin") == 2
     assert README.count("<!-- kdbench:begin") == 1
-    for words in (SMALL, *drawn):
-        command = [sys.executable, "-m", "kdbench", *words.split(), "--check"]
+    for command_line in (SMALL, *drawn):
+        command = [sys.executable, "-m", "kdbench", *command_line.split(), "--check"]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_the_filled_table_is_the_bundled_one() -> None:
-    """Each row of its file has whole results of five sets, at least 50 prompts and five seeds."""
+def test_the_committed_results_fill_the_bundled_table() -> None:
+    """Every row of the table file has complete results of all tasks, 50 prompts and five seeds."""
     spec = read_spec(find_spec("smollm2-135m"))
     runs = {run.label: run for run in stored_runs(ROOT / "results" / "smollm2-135m")}
-    rows = [one.label or make_recipe({**one.train, "data": "."}).method.title for one in spec.rows]
+    rows = [row.label or make_recipe({**row.train, "data": "."}).method.title for row in spec.rows]
     assert set(runs) == {"Teacher", *rows}
     for run in runs.values():
         assert set(run.results) == set(spec.tasks)
@@ -45,13 +45,13 @@ def test_the_filled_table_is_the_bundled_one() -> None:
             assert (rouge.n, len(rouge.per_seed)) == (50, 5)
 
 
-def test_what_is_said_to_be_significant_is_what_compare_says() -> None:
-    said = re.findall(r"^- (AVG|acceptance@student) against (\w+): ([^.]+)\.", LEADERBOARD, re.M)
-    assert len(said) == 3
-    for what, base, verdicts in said:
-        for word in verdicts.split(","):
-            new, verdict = word.split()
-            metric = "rougeL" if what == "AVG" else what
+def test_the_verdicts_of_the_leaderboard_are_those_of_compare() -> None:
+    lines = re.findall(r"^- (AVG|acceptance@student) against (\w+): ([^.]+)\.", LEADERBOARD, re.M)
+    assert len(lines) == 3
+    for column, base, verdicts in lines:
+        for named_verdict in verdicts.split(","):
+            new, verdict = named_verdict.split()
+            metric = "rougeL" if column == "AVG" else column
             comparison = kdbench.compare(
                 base=base,
                 new=new,
@@ -63,7 +63,7 @@ def test_what_is_said_to_be_significant_is_what_compare_says() -> None:
             assert rows["AVG", metric] == verdict
 
 
-def test_a_stale_table_is_told_by_a_diff(tmp_path: Path) -> None:
+def test_check_prints_the_diff_of_a_stale_table(tmp_path: Path) -> None:
     copy = tmp_path / "leaderboard.md"
     copy.write_text(LEADERBOARD.replace("| 500 | 242 |", "| 500 | 252 |"), encoding="utf-8")
     (drawn,) = re.findall(r"`kdbench (table settings=[^`]*out=)docs/leaderboard\.md`", LEADERBOARD)
@@ -77,20 +77,20 @@ def test_a_stale_table_is_told_by_a_diff(tmp_path: Path) -> None:
 def test_ci_runs_the_commands_of_the_readme() -> None:
     first = README.splitlines().index(". .venv/bin/activate")
     assert README.splitlines()[first + 1].startswith("kdbench eval model=runs/demo/student")
-    assert first < 60  # a reader with sixty seconds gets as far as a command of their own
+    assert first < 60  # a reader reaches a command of their own within sixty seconds
     for name in ("demo", "test"):
         (command,) = re.findall(rf"<!-- readme:{name} -->\n```sh\n(.*)\n```", README)
         assert command.startswith("python3 -m venv .venv && .venv/bin/pip install -c constraints")
     assert "for name in test demo" in (ROOT / ".ci" / "run").read_text()
 
 
-def test_the_python_interface_of_the_readme_is_there() -> None:
+def test_the_python_functions_of_the_readme_exist() -> None:
     for name in set(re.findall(r"kdbench\.(\w+)\(", README)):
         assert callable(getattr(kdbench, name))
     assert {"evaluate", "table"} <= set(re.findall(r"kdbench\.(\w+)\(", README))
 
 
-def test_functions_stay_functions_after_their_modules_are_imported() -> None:
+def test_no_imported_module_replaces_a_public_function() -> None:
     import kdbench.evaluation
     import kdbench.measuring.scoring
     import kdbench.tables
@@ -104,7 +104,7 @@ def test_the_picture_is_drawn_from_the_committed_results() -> None:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
+    sys.modules[spec.name] = module  # dataclasses look up their module
     spec.loader.exec_module(module)
     for theme in ("light", "dark"):
         picture = (IMAGES / f"quality-fidelity-{theme}.svg").read_text(encoding="utf-8")

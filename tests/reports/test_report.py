@@ -1,8 +1,8 @@
-"""The report's numbers are those of the results, by hand; its files say them and nothing else.
+"""The numbers of a report equal those computed by hand, and its files hold the same numbers.
 
-Two models and three documents on each of two tasks, dolly and vicuna. On dolly the differences of
-ROUGE-L are 10, 20, 30 and those of acceptance 0.1, 0.2, 0.0; on vicuna -3, 0, -6 and 0.1, 0.0, 0.2.
-Answers, where there are any, are those of ten pairs: RR 5, RW 1, WR 1, WWs 1, WWd 2.
+There are two models and two tasks, dolly and vicuna, of three documents each. On dolly ROUGE-L
+differs by 10, 20, 30 and acceptance by 0.1, 0.2, 0.0; on vicuna by -3, 0, -6 and 0.1, 0.0, 0.2.
+Where there are final answers, there are ten pairs: RR 5, RW 1, WR 1, WWs 1, WWd 2.
 """
 
 import csv
@@ -16,9 +16,9 @@ import pytest
 import kdbench
 from kdbench.config import ReportSettings
 from kdbench.errors import InputError
-from kdbench.reports.correlations import correlations
-from kdbench.reports.findings import find, said
-from kdbench.reports.model import Axis, Number, Point, Student
+from kdbench.reports.correlations import correlation_line, correlations
+from kdbench.reports.findings import find
+from kdbench.reports.model import Axis, Number, Point, StudentRow
 from kdbench.stats.bootstrap import mean_interval
 from kdbench.store.folder import RunFolder
 from kdbench.store.results import MetricResult, TaskResult
@@ -59,8 +59,8 @@ def result(name, value, **fields):
     )
 
 
-def put(results, name, tasks, method=None, teacher=TEACHER, ids=None, more=None, **run):
-    """A run with these numbers of documents; `more` are results of no document."""
+def write_run(results, name, tasks, method=None, teacher=TEACHER, ids=None, more=None, **run):
+    """Write a run with these scores per document; metrics in `more` have none per document."""
     folder = RunFolder(results / name / "run-1")
     model = {"name": name, "sha256": f"sha of {name}", "parameters": 1000, **run.pop("model", {})}
     record = {"method": method, "setting": None, "limit": None, "status": "complete", "tasks": {}}
@@ -82,60 +82,64 @@ def put(results, name, tasks, method=None, teacher=TEACHER, ids=None, more=None,
 @pytest.fixture
 def results(tmp_path):
     folder = tmp_path / "results"
-    put(folder, "sft", SFT, "SFT")
-    put(folder, "kd", KD, "KD")
+    write_run(folder, "sft", SFT, "SFT")
+    write_run(folder, "kd", KD, "KD")
     return folder
 
 
-def found(results, **settings):
+def findings_of(results, **settings):
     return find(ReportSettings(results=results, **{"baseline": "SFT", **settings}))
 
 
-def point(findings, model, task):
-    (one,) = (p for p in findings.points if (p.student.model, p.task) == (model, task))
-    return one
+def point_of(findings, model, task):
+    (point,) = (p for p in findings.points if (p.student.model, p.task) == (model, task))
+    return point
 
 
-def test_gain_change_and_quadrant_are_those_by_hand(results):
-    findings = found(results)
-    dolly, vicuna = (point(findings, "kd", task) for task in ("dolly", "vicuna"))
+def test_gain_change_and_quadrant_equal_those_computed_by_hand(results):
+    findings = findings_of(results)
+    dolly, vicuna = (point_of(findings, "kd", task) for task in ("dolly", "vicuna"))
     assert (dolly.gain.value, dolly.change.value) == pytest.approx((20, 0.1))
     assert (vicuna.gain.value, vicuna.change.value) == pytest.approx((-3, 0.1))
     assert (dolly.quadrant, vicuna.quadrant) == ("faithful gain", "faithful loss")
-    average = point(findings, "kd", "AVG")
+    average = point_of(findings, "kd", "AVG")
     assert (average.gain.value, average.change.value) == pytest.approx((8.5, 0.1))
     assert average.gain.n == 6
     assert (dolly.score.value, dolly.fidelity.value) == pytest.approx((40, 0.7))
 
 
-def test_the_interval_is_that_of_paired_differences(results):
-    gain = point(found(results), "kd", "dolly").gain
+def test_the_interval_is_over_paired_differences(results):
+    gain = point_of(findings_of(results), "kd", "dolly").gain
     assert (gain.low, gain.high) == mean_interval(np.array([10.0, 20.0, 30.0]))
     assert (gain.low, gain.high, gain.n) == (10, 30, 3)
 
 
-def test_documents_are_matched_by_id_and_those_without_a_number_left_out(results):
+def test_documents_are_matched_by_id_and_need_a_number_in_both_runs(results):
     shuffled = {"dolly": {"rougeL": [60, 20, 40], "acceptance@student": [None, 0.6, 0.8]}}
-    put(results, "kd", shuffled, "KD", ids="cab")
+    write_run(results, "kd", shuffled, "KD", ids="cab")
     holed = {"dolly": {**SFT["dolly"], "rougeL": [10, None, 30]}}
-    put(results, "sft", holed, "SFT")
-    one = point(found(results), "kd", "dolly")
-    assert (one.gain.value, one.gain.n) == (pytest.approx(20), 2)
-    assert (one.change.value, one.change.n) == (pytest.approx(0.15), 2)
+    write_run(results, "sft", holed, "SFT")
+    point = point_of(findings_of(results), "kd", "dolly")
+    assert (point.gain.value, point.gain.n) == (pytest.approx(20), 2)
+    assert (point.change.value, point.change.n) == (pytest.approx(0.15), 2)
 
 
 def test_the_baseline_is_the_origin(results):
-    one = point(found(results), "sft", "dolly")
-    assert (one.gain.value, one.change.value, one.quadrant) == (0, 0, None)
-    assert found(results, baseline="sft").baseline.label == "SFT (sft)"
+    point = point_of(findings_of(results), "sft", "dolly")
+    assert (point.gain.value, point.change.value, point.quadrant) == (0, 0, None)
+    assert findings_of(results, baseline="sft").baseline.label == "SFT (sft)"
 
 
-def test_a_metric_of_which_less_is_better_changes_sign(results):
+def test_a_metric_where_lower_is_better_changes_sign(results):
     for name, values in (("sft", [0.5, 0.6, 0.7]), ("kd", [0.3, 0.4, 0.2])):
-        put(results, name, {"dolly": {"rougeL": [1, 2, 3], "fkl@teacher": values}}, name.upper())
-    one = point(found(results, fidelity="fkl"), "kd", "dolly")  # the headline set is @teacher
-    assert one.change.value == pytest.approx(0.3)
-    assert one.fidelity.value == pytest.approx(0.3)
+        write_run(
+            results, name, {"dolly": {"rougeL": [1, 2, 3], "fkl@teacher": values}}, name.upper()
+        )
+    point = point_of(
+        findings_of(results, fidelity="fkl"), "kd", "dolly"
+    )  # its headline set is @teacher
+    assert point.change.value == pytest.approx(0.3)
+    assert point.fidelity.value == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize(
@@ -149,17 +153,17 @@ def test_a_metric_of_which_less_is_better_changes_sign(results):
         (1, 0, None),
     ],
 )
-def test_the_quadrants(gain, change, quadrant):
-    student = Student("m/r", "m", "m", "KD", None, False)
+def test_the_quadrant_follows_from_the_signs(gain, change, quadrant):
+    student = StudentRow("m/r", "m", "m", "KD", None, False)
     level = Number(1.0)
     assert Point("t", student, level, level, Number(gain), Number(change)).quadrant == quadrant
 
 
-def test_the_example_of_ten_pairs(results):
+def test_ten_pairs_of_answers_give_the_band_and_the_shares(results):
     shares = {f"answers_{name}": value for name, value in CELLS.items()}
     more = {"answer_accuracy": 0.6, "answer_agreement": 0.6, "teacher_accuracy": 0.6, **shares}
-    put(results, "kd", KD, "KD", more=more)
-    findings = found(results, tasks=("dolly",))
+    write_run(results, "kd", KD, "KD", more=more)
+    findings = findings_of(results, tasks=("dolly",))
     (band,) = findings.band
     assert (band.low, band.high) == pytest.approx((0.2, 1.0))
     assert band.position == pytest.approx(0.5)
@@ -169,12 +173,14 @@ def test_the_example_of_ten_pairs(results):
     assert cells.rr + cells.wws == pytest.approx(band.agreement.value)
 
 
-def test_curves_are_those_of_the_metric_of_fidelity_else_of_acceptance(results):
+def test_curves_show_the_fidelity_metric_or_else_acceptance(results):
     curves = {f"{name}@student": CURVE for name in ("acceptance", "top1")}
-    put(results, "kd", KD, "KD", curves=curves, more={"top1@student": 0.5, "rougeL_teacher": 1.0})
-    findings = found(results)
+    write_run(
+        results, "kd", KD, "KD", curves=curves, more={"top1@student": 0.5, "rougeL_teacher": 1.0}
+    )
+    findings = findings_of(results)
     assert findings.curve == "acceptance"
-    first, second = (one for one in findings.curves if one.task == "dolly")
+    first, second = (point for point in findings.curves if point.task == "dolly")
     assert (first.where, first.start, first.stop, first.value) == ("student", 0, 1, 0.9)
     assert (first.low, first.high, second.low, second.n) == (0.85, 0.95, None, 1)
 
@@ -187,7 +193,7 @@ def points(values):
     return [
         Point(
             task,
-            Student(run, run, run, run, None, False),
+            StudentRow(run, run, run, run, None, False),
             Number(score),
             Number(fidelity),
             Number(gain),
@@ -200,7 +206,7 @@ def points(values):
 HIGHER = Axis("m", "rate", "higher")
 
 
-def test_spearman_is_that_by_hand():
+def test_spearman_equals_the_value_computed_by_hand():
     # Ranks of fidelity 1 2 3 4 5, of score 2 1 4 3 5: sum of d² is 4, rho 1 - 24 / 120 = 0.8.
     rows = [
         (f"r{i}", "t", i, score, -i, score)
@@ -218,22 +224,22 @@ def test_spearman_is_that_by_hand():
     assert correlations(points(rows), HIGHER, lower, True)[0].rho == pytest.approx(-0.8)
 
 
-def test_resamples_of_whole_runs_have_the_ranks_of_scipy():
+def test_correlations_of_resampled_runs_equal_scipys():
     from scipy.stats import spearmanr
 
     from kdbench.reports.correlations import _resampled
 
     rng = np.random.default_rng(3)
-    names = ["a", "a", "b", "c", "c", "d"]
-    one, other = rng.integers(0, 4, 6).astype(float), rng.normal(size=6)
-    values = _resampled(names, one, other)
+    runs = ["a", "a", "b", "c", "c", "d"]
+    x, y = rng.integers(0, 4, 6).astype(float), rng.normal(size=6)
+    values = _resampled(runs, x, y)
     times = np.random.default_rng(0).multinomial(4, np.full(4, 1 / 4), len(values))
     for row in range(40):
-        places = np.repeat(np.arange(6), times[row][[0, 0, 1, 2, 2, 3]])
-        if np.ptp(one[places]) == 0 or np.ptp(other[places]) == 0:
+        drawn = np.repeat(np.arange(6), times[row][[0, 0, 1, 2, 2, 3]])
+        if np.ptp(x[drawn]) == 0 or np.ptp(y[drawn]) == 0:
             assert np.isnan(values[row])
         else:
-            expected = spearmanr(one[places], other[places]).statistic
+            expected = spearmanr(x[drawn], y[drawn]).statistic
             assert values[row] == pytest.approx(expected)
 
 
@@ -246,83 +252,91 @@ def test_resamples_of_whole_runs_have_the_ranks_of_scipy():
         ([("r", f"t{i}", i, i, i, i) for i in range(5)], 1, "no interval: fewer than 6 runs"),
     ],
 )
-def test_what_says_nothing_has_a_reason(rows, rho, reason):
+def test_a_missing_correlation_or_interval_has_a_reason(rows, rho, reason):
     first = correlations(points(rows), HIGHER, HIGHER, True)[0]
     assert first.rho == (rho if rho is None else pytest.approx(rho))
     assert (first.low, first.reason) == (None, reason)
-    assert reason in said(first)
+    assert reason in correlation_line(first)
 
 
-def test_baselines_and_averages_are_no_points_of_a_correlation(results):
-    put(results, "gkd", KD, "GKD")
-    levels, *_ = found(results).correlations
+def test_correlations_ignore_the_baseline_and_averages(results):
+    write_run(results, "gkd", KD, "GKD")
+    levels, *_ = findings_of(results).correlations
     assert (levels.n, levels.runs) == (4, 2)
-    without = found(results, baseline=None).correlations
-    assert [one.of for one in without if one.task is None] == ["score and fidelity"]
+    without = findings_of(results, baseline=None).correlations
+    assert [correlation.of for correlation in without if correlation.task is None] == [
+        "score and fidelity"
+    ]
     assert without[0].n == 6
 
 
 # Which runs enter
 
 
-def test_the_teacher_itself_is_no_student(results):
-    put(results, "big", KD, "KD", model={"sha256": "teacher"})
-    findings = found(results)
-    assert [one.model for one in findings.students] == ["sft", "kd"]
+def test_the_teacher_itself_is_not_a_student(results):
+    write_run(results, "big", KD, "KD", model={"sha256": "teacher"})
+    findings = findings_of(results)
+    assert [student.model for student in findings.students] == ["sft", "kd"]
     assert findings.teacher == "big"
 
 
-def test_runs_of_other_prompts_or_teachers_are_left_out_and_named(results):
-    put(results, "other-prompts", KD, "GKD", prompts="other")
-    put(results, "other-teacher", KD, "GKD", teacher={"name": "x", "sha256": "x"})
-    put(results, "alone", KD, "GKD", teacher=None)
-    findings = found(results)
-    assert [one.model for one in findings.students] == ["sft", "kd"]
-    named = [line.partition("/")[0] for line in findings.left_out if "other prompts" in line]
+def test_runs_with_different_prompts_or_teachers_are_left_out_and_named(results):
+    write_run(results, "other-prompts", KD, "GKD", prompts="other")
+    write_run(results, "other-teacher", KD, "GKD", teacher={"name": "x", "sha256": "x"})
+    write_run(results, "alone", KD, "GKD", teacher=None)
+    findings = findings_of(results)
+    assert [student.model for student in findings.students] == ["sft", "kd"]
+    named = [line.partition("/")[0] for line in findings.left_out if "different prompts" in line]
     assert named == ["other-prompts", "other-teacher"]
 
 
-def test_two_runs_of_one_label_are_told_apart(results):
+def test_two_runs_with_the_same_label_get_different_labels(results):
     folder = RunFolder(results / "kd" / "run-1")
     (results / "kd").rename(results / "copy")
-    put(results, "kd", KD, "KD")
-    labels = [one.label for one in found(results).students]
+    write_run(results, "kd", KD, "KD")
+    labels = [student.label for student in findings_of(results).students]
     assert len(labels) == len(set(labels)) == 3
     assert folder.path.exists()
 
 
 @pytest.mark.parametrize(
-    ("settings", "says"),
+    ("settings", "message"),
     [
         ({"baseline": "SFTT"}, "baseline=SFTT: did you mean 'SFT'"),
         ({"tasks": ("doly",)}, "tasks=doly: did you mean 'dolly'"),
-        ({"score": "rougel"}, "score=rougel: no such result of these runs: did you mean 'rougeL'"),
-        ({"fidelity": "fkl"}, "fidelity=fkl: no such result of these runs"),
-        ({"fidelity": "response_length"}, "fidelity=response_length: has no better direction"),
+        (
+            {"score": "rougel"},
+            "score=rougel: these runs have no such metric: did you mean 'rougeL'",
+        ),
+        ({"fidelity": "fkl"}, "fidelity=fkl: these runs have no such metric"),
+        (
+            {"fidelity": "response_length"},
+            "fidelity=response_length: neither higher nor lower is better",
+        ),
     ],
 )
-def test_a_wrong_setting_is_told_the_way_out(results, settings, says):
-    put(results, "kd", KD, "KD", more={"response_length": 3.0})
-    with pytest.raises(InputError, match=f"^{re.escape(says)}"):
-        found(results, **settings)
+def test_a_wrong_setting_gives_an_error_that_suggests_a_fix(results, settings, message):
+    write_run(results, "kd", KD, "KD", more={"response_length": 3.0})
+    with pytest.raises(InputError, match=f"^{re.escape(message)}"):
+        findings_of(results, **settings)
 
 
-def test_a_baseline_of_two_runs_is_refused(results):
-    put(results, "sft-2", SFT, "SFT")
+def test_a_baseline_that_names_two_runs_is_refused(results):
+    write_run(results, "sft-2", SFT, "SFT")
     with pytest.raises(InputError, match=r"baseline=SFT: 2 runs have this name: sft/run-1, sft-2/"):
-        found(results)
-    assert found(results, baseline="sft-2").baseline.model == "sft-2"
+        findings_of(results)
+    assert findings_of(results, baseline="sft-2").baseline.model == "sft-2"
 
 
-def test_no_run_beside_a_teacher_is_an_error(tmp_path):
-    with pytest.raises(InputError, match="no run was measured beside a teacher; run kdbench eval"):
-        found(tmp_path / "none")
-    put(tmp_path, "kd", KD, teacher=None)
-    with pytest.raises(InputError, match="no run was measured beside a teacher"):
-        found(tmp_path)
-    put(tmp_path, "big", KD, model={"sha256": "teacher"})
-    with pytest.raises(InputError, match="only the teacher itself"):
-        found(tmp_path)
+def test_no_run_compared_with_a_teacher_is_an_error(tmp_path):
+    with pytest.raises(InputError, match="no run was compared with a teacher; run kdbench eval"):
+        findings_of(tmp_path / "none")
+    write_run(tmp_path, "kd", KD, teacher=None)
+    with pytest.raises(InputError, match="no run was compared with a teacher"):
+        findings_of(tmp_path)
+    write_run(tmp_path, "big", KD, model={"sha256": "teacher"})
+    with pytest.raises(InputError, match="only the teacher itself was compared"):
+        findings_of(tmp_path)
 
 
 # Files
@@ -330,12 +344,12 @@ def test_no_run_beside_a_teacher_is_an_error(tmp_path):
 
 @pytest.fixture
 def rich(results):
-    """A name that is markup, curves and answers."""
+    """A run whose name is markup, with curves and final answers."""
     shares = {f"answers_{name}": value for name, value in CELLS.items()}
     more = {"answer_accuracy": 0.6, "answer_agreement": 0.6, "teacher_accuracy": 0.6, **shares}
     exposure = {"stop": [1, 2], "value": [0.0, 5.0], "n": [3, 1]}
     curves = {"acceptance@ref": CURVE, "acceptance@student": CURVE, "exposure_error": exposure}
-    put(results, "_<b>&$x$", KD, '"><script>alert(1)</script>', more=more, curves=curves)
+    write_run(results, "_<b>&$x$", KD, '"><script>alert(1)</script>', more=more, curves=curves)
     return results
 
 
@@ -343,28 +357,28 @@ PICTURES = ("gain", "band", "cells", "by_token", "exposure")
 
 
 def test_equal_results_give_equal_bytes(rich, tmp_path):
-    for out in ("one", "two"):
+    for out in ("first", "second"):
         kdbench.report(results=rich, out=tmp_path / out, baseline="SFT")
-    files = sorted(path.name for path in (tmp_path / "one").iterdir())
+    files = sorted(path.name for path in (tmp_path / "first").iterdir())
     endings = ("png", "svg", "csv")
     assert set(files) == {f"{p}.{e}" for p in PICTURES for e in endings} | {
         "index.html",
         "report.json",
     }
     for name in files:
-        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
 
 
-def test_every_number_stands_in_the_csv_and_the_json(rich, tmp_path):
+def test_the_csv_and_the_json_hold_every_number(rich, tmp_path):
     report = kdbench.report(results=rich, out=tmp_path / "out", baseline="SFT")
     assert all(path.exists() for path in report.files)
     with (tmp_path / "out" / "gain.csv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    (row,) = (one for one in rows if (one["model"], one["task"]) == ("kd", "dolly"))
+    (row,) = (row for row in rows if (row["model"], row["task"]) == ("kd", "dolly"))
     assert (float(row["gain"]), float(row["gain_low"]), float(row["gain_high"])) == (20, 10, 30)
     assert (float(row["change"]), row["quadrant"]) == (0.1, "faithful gain")
     content = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
-    assert content["gain"]["gain"] == [float(one["gain"]) for one in rows]
+    assert content["gain"]["gain"] == [float(row["gain"]) for row in rows]
     assert content["settings"]["baseline"] == "SFT"
     of_all = content["correlations"]["gain and change of fidelity, all tasks"]
     assert (of_all["n"], of_all["runs"]) == (4, 2)
@@ -373,34 +387,34 @@ def test_every_number_stands_in_the_csv_and_the_json(rich, tmp_path):
 class _Tags(HTMLParser):
     def __init__(self):
         super().__init__()
-        self.found, self.elsewhere = [], []
+        self.tags, self.external_links = [], []
 
     def handle_starttag(self, tag, attrs):
-        self.found.append(tag)
+        self.tags.append(tag)
         for key, value in attrs:
             if key in ("src", "href", "xlink:href") and not (value or "").startswith("#"):
-                self.elsewhere.append(value)
+                self.external_links.append(value)
 
 
 def test_the_page_escapes_names_and_loads_nothing(rich, tmp_path):
     kdbench.report(results=rich, out=tmp_path / "out", baseline="SFT")
     text = (tmp_path / "out" / "index.html").read_text("utf-8")
-    tags = _Tags()
-    tags.feed(text)
-    assert not {"script", "b", "img", "link", "iframe"} & set(tags.found)
-    assert tags.elsewhere == []
+    parser = _Tags()
+    parser.feed(text)
+    assert not {"script", "b", "img", "link", "iframe"} & set(parser.tags)
+    assert parser.external_links == []
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
-    assert tags.found.count("figure") == len(PICTURES)
+    assert parser.tags.count("figure") == len(PICTURES)
     ids = re.findall(r'\bid="([^"]*)"', text)
     assert len(ids) == len(set(ids))
 
 
-def test_without_a_baseline_there_is_no_gain_and_that_is_said(rich, tmp_path):
+def test_without_a_baseline_the_report_lists_the_gain_as_left_out(rich, tmp_path):
     out = tmp_path / "out"
     kdbench.report(results=rich, out=out, baseline="SFT")
     report = kdbench.report(results=rich, out=out)
-    assert not (out / "gain.png").exists()  # that of the earlier report is gone
-    assert "gain: needs baseline=, the model that learned without a teacher" in (
+    assert not (out / "gain.png").exists()  # the earlier report's picture is deleted
+    assert "gain: needs baseline=, the student that learned without a teacher" in (
         report.findings.left_out
     )
     assert "gain: needs baseline=" in (out / "index.html").read_text("utf-8")
@@ -416,16 +430,19 @@ def test_pictures_without_numbers_are_left_out(results, tmp_path):
     assert all(f"{name}: no" in said_so for name in ("band", "cells", "by_token", "exposure"))
 
 
-def test_the_verb_names_its_files(results, tmp_path):
+def test_the_command_prints_its_files_and_correlations(results, tmp_path):
     from typer.testing import CliRunner
 
     from kdbench.cli.app import app
 
     out = tmp_path / "out"
-    words = [f"results={results}", f"out={out}", "baseline=SFT"]
-    done = CliRunner().invoke(app, ["report", *words])
+    arguments = [f"results={results}", f"out={out}", "baseline=SFT"]
+    done = CliRunner().invoke(app, ["report", *arguments])
     assert done.exit_code == 0
     assert f"{out}/gain.png\n" in done.output
-    assert "Spearman of score and fidelity, all tasks: none (n = 2, 1 runs; " in done.output
+    assert (
+        "Spearman correlation of score and fidelity, all tasks: no correlation (2 points, 1 run; "
+        in done.output
+    )
     done = CliRunner().invoke(app, ["report", f"results={tmp_path / 'none'}"])
     assert done.exit_code == 2

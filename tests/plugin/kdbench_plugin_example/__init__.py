@@ -1,4 +1,4 @@
-"""An example of a plug-in for kdbench."""
+"""Example plug-ins for kdbench."""
 
 from pathlib import Path
 

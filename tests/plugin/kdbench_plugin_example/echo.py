@@ -1,5 +1,5 @@
-# ruff: noqa: ARG002 - a backend is given more than this one needs
-"""A backend without a model: it answers with the prompt, louder for even seeds."""
+# ruff: noqa: ARG002 - this backend does not need all of its arguments
+"""A backend without a model that returns the prompt, in capitals for even seeds."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from kdbench.protocol import Protocol
 
 
 class Echo:
-    """Answers with the prompt."""
+    """Returns the prompt as the response."""
 
     model: Any = None
     tokenizer: Any = None
@@ -19,16 +19,16 @@ class Echo:
         self.batch_size = options.batch_size or 2
 
     def encode(self, prompt: str, message: str) -> Prompt:
-        """A token for each character."""
+        """Encode a prompt as one token per character."""
         return Prompt(tuple(map(ord, prompt)), False)
 
     def batches(self, rows: Sequence[Row]) -> Iterator[list[Row]]:
-        """In order, a few at once."""
+        """Batches of rows, in order."""
         for start in range(0, len(rows), self.batch_size):
             yield list(rows[start : start + self.batch_size])
 
     def generate(self, rows: Sequence[Row], until: Sequence[str]) -> Iterator[Sample]:
-        """The prompt itself."""
+        """One sample for each row: its prompt in capitals or small letters."""
         for row in rows:
             text = "".join(map(chr, row.prompt_ids))
             text = text.upper() if row.seed % 2 == 0 else text.lower()

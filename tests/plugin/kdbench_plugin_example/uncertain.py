@@ -1,6 +1,6 @@
-"""Reverse KL on student responses, where the student is unsure.
+"""Reverse KL on student responses, restricted to tokens where the student is uncertain.
 
-An example of an objective that looks at whole responses (`plan`) before chunks (`token`).
+This is an example of an objective that reads whole responses (`plan`) before chunks (`token`).
 """
 
 from collections.abc import Mapping
@@ -19,30 +19,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WhereUnsure(Objective):
-    """Reverse KL on the tokens of highest entropy of each response."""
+    """Reverse KL on the highest-entropy tokens of each response.
+
+    Attributes:
+        share: Share of the tokens of a response that count.
+    """
 
     share: float = 0.5
 
     def plan(self, plan: Plan) -> Mapping[str, "torch.Tensor"]:
-        """1 on each response's most uncertain tokens, 0 on the others."""
+        """Mark the most uncertain tokens of each response with 1, the others with 0."""
         entropy = plan.entropy("student").masked_fill(~plan.mask, -1)
         kept = (self.share * plan.mask.sum(-1, keepdim=True)).ceil().long()
         threshold = entropy.sort(-1, descending=True).values.gather(-1, kept - 1)
         return {"unsure": (entropy >= threshold).float()}
 
     def token(self, chunk: Chunk) -> "torch.Tensor":
-        """KL(q‖p), or nothing."""
+        """KL(q‖p) at marked tokens, 0 at others."""
         return chunk.plan["unsure"] * reverse_kl(chunk.log_p, chunk.log_q)
 
 
 class Uncertain(Method):
-    """Reverse KL where the student is unsure."""
+    """Reverse KL where the student is uncertain."""
 
     title: ClassVar[str] = "Uncertain"
     paper: ClassVar[str] = "-"
     cost: ClassVar[str] = "teacher forward, student generation"
-    share: float = Field(0.5, gt=0, le=1, description="of each response's tokens")
+    share: float = Field(0.5, gt=0, le=1, description="Share of a response's tokens that count")
 
     def triple(self) -> Triple:
-        """On fresh student samples."""
+        """The objective on newly sampled student responses."""
         return Triple(WhereUnsure(self.share), FromStudent())

@@ -1,4 +1,4 @@
-"""The functions of the task, for lm-evaluation-harness and kdbench."""
+"""Functions of the task, for lm-evaluation-harness and kdbench."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def load(**_: Any) -> dict[str, Any]:
-    """The documents, from the file beside this one."""
+    """Load the documents from capitals.jsonl in the same folder."""
     from datasets import Dataset
 
     lines = Path(__file__).with_name("capitals.jsonl").read_text(encoding="utf-8").splitlines()
@@ -14,5 +14,5 @@ def load(**_: Any) -> dict[str, Any]:
 
 
 def process_results(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
-    """Whether the response names the capital."""
+    """Score 1 if the response names the capital, else 0."""
     return {"names_it": float(doc["capital"].lower() in results[0].lower())}
