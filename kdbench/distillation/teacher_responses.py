@@ -1,9 +1,9 @@
 """The teacher's responses to the training prompts: sampled once, kept as a data set.
 
-The folder is in the `data=DIR` layout, so that it can be looked at and trained on elsewhere; empty
-responses, which no data set may have, lie beside it in `empty.jsonl`. Its
-name is a hash of teacher, prompts and sampling; every run with these shares it, and an interrupted
-one goes on after its last response.
+The folder has the layout of `data=DIR`, so other tools can read it or train on it. Empty responses,
+which a data set may not have, are in `empty.jsonl` in the same folder. The folder's name is a hash
+of teacher, prompts and sampling. All runs for which these are equal share the responses, and an
+interrupted run resumes after the last one.
 """
 
 import hashlib
@@ -19,18 +19,16 @@ from kdbench.system.bundled import load_module
 from kdbench.system.files import LinesFile
 from kdbench.system.progress import progress
 
-Ended = tuple[str, bool]
-
 
 def folder_of(cache: Path, teacher: str, prompts: str, protocol: Protocol, seed: int) -> Path:
-    """Where responses lie.
+    """The folder of a set of responses.
 
     Args:
-        cache: folder of all such sets.
-        teacher: SHA-256 of the checkpoint, and the precision of its weights.
-        prompts: SHA-256 of the data set.
-        protocol: lengths and decoding.
-        seed: of the sampling.
+        cache: The folder of all such sets.
+        teacher: SHA-256 of the checkpoint, and the type of its weights.
+        prompts: SHA-256 of the training set.
+        protocol: Length limits and decoding.
+        seed: Seed of the sampling.
     """
     key = json.dumps([teacher, prompts, protocol.as_dict(), seed], sort_keys=True)
     return cache / hashlib.sha256(key.encode()).hexdigest()[:12]
@@ -43,27 +41,27 @@ def teacher_responses(
     seed: int,
     load: Callable[[], tuple[Any, Any]],
     batch_size: int | None,
-) -> tuple[dict[str, Ended], int]:
-    """The responses by id, and the number of tokens in them.
+) -> tuple[dict[str, tuple[str, bool]], int]:
+    """Read the responses that exist and sample those that are missing.
 
     Args:
-        file: `<folder>/<set>/train.jsonl`; what is there is kept.
-        records: rows of the training set.
-        protocol: lengths and decoding.
-        seed: of the sampling.
-        load: gives the teacher's model and tokenizer; called if a response is missing.
-        batch_size: rows that decode at once; None is found.
+        file: `<folder>/<set>/train.jsonl`; responses in it are kept.
+        records: The rows of the training set.
+        protocol: Length limits and decoding.
+        seed: Seed of the sampling.
+        load: Returns the teacher's model and tokenizer; called only if a response is missing.
+        batch_size: Rows that decode at once; None chooses it from the free memory.
 
     Returns:
-        A text and whether it ended by itself, for each id.
+        For each id the response and whether it ended by itself, and the number of tokens in all.
     """
     texts, empty = LinesFile(file), LinesFile(file.with_name("empty.jsonl"))
-    found = [*texts.read(), *empty.read()]
-    known = {line["id"]: (line["output"][0], line["finish"] == "stop") for line in found}
-    missing = [record for record in records if record["id"] not in known]
-    tokens = sum(line["n_tokens"] for line in found)
+    lines = [*texts.read(), *empty.read()]
+    responses = {line["id"]: (line["output"][0], line["finish"] == "stop") for line in lines}
+    missing = [record for record in records if record["id"] not in responses]
+    tokens = sum(line["n_tokens"] for line in lines)
     if not missing:
-        return known, tokens
+        return responses, tokens
     model, tokenizer = load()
     generator = Generator(model, tokenizer, protocol, batch_size)
     prompt_of = load_module("tasks/instruction.py").doc_to_text
@@ -71,11 +69,11 @@ def teacher_responses(
     rows = [
         Row(record["id"], seed, generator.encode(prompt_of(record), "").ids) for record in missing
     ]
-    title = "teacher responses"
+    made_before = len(records) - len(missing)
     with (
         texts.appending() as add_text,
         empty.appending() as add_empty,
-        progress(title, len(records), len(records) - len(missing), "samples") as advance,
+        progress("teacher responses", len(records), made_before, "samples") as advance,
     ):
         for batch in generator.batches(rows):
             for sample in generator.generate(batch, ()):
@@ -92,8 +90,8 @@ def teacher_responses(
                     }
                 )
                 tokens += len(sample.tokens)
-                known[sample.document] = (sample.output, sample.finish == "stop")
+                responses[sample.document] = (sample.output, sample.finish == "stop")
                 advance()
             add_text.sync()
             add_empty.sync()
-    return known, tokens
+    return responses, tokens

@@ -320,8 +320,8 @@ def test_the_classmate_learns_at_the_students_rate(world, tmp_path, monkeypatch)
     rates = []
     learn = Classmate._learn
 
-    def spy(self, beside, examples):
-        learn(self, beside, examples)
+    def spy(self, context, examples):
+        learn(self, context, examples)
         rates.append((self._optimizer.param_groups[0]["lr"], self._optimizer.defaults["betas"]))
 
     monkeypatch.setattr(Classmate, "_learn", spy)
