@@ -47,7 +47,7 @@ class RisingThreshold(Schedule):
     responses, is the threshold times the share of training that is left.
 
     Attributes:
-        threshold: Probability of training on student responses; at first the initial one.
+        threshold: Probability of training on student responses, which rises from its first value.
         tolerance: Rise of the validation loss that counts, nats per token.
         increment: Rise of the threshold.
         remembered: The validation loss to compare with; None before the first one.

@@ -13,7 +13,7 @@ def best_folder(folder: Path, step: float) -> Path:
     return folder / f"best-{step:.0f}"
 
 
-class Selection:
+class StudentSelection:
     """All validations of a run, and the student that the last of them leaves as the best.
 
     Args:

@@ -15,7 +15,7 @@ from kdbench.errors import InputError
 from kdbench.system.files import put_text
 from kdbench.training.notes import Notes
 from kdbench.training.phases import Phases
-from kdbench.training.selection import Selection, best_folder
+from kdbench.training.selection import StudentSelection, best_folder
 from kdbench.training.triple import Triple
 
 _STATE = "kdbench_state.json"
@@ -48,7 +48,7 @@ class RunState:
     triple: Triple
     phases: Phases
     notes: Notes
-    selection: Selection
+    selection: StudentSelection
     accelerator: Any
 
     def save(self, folder: Path, first: bool) -> None:

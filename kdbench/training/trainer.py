@@ -26,7 +26,7 @@ from kdbench.training.loss import STUDENT, distillation_loss
 from kdbench.training.notes import Notes
 from kdbench.training.phases import Phases, release_memory
 from kdbench.training.sampling import RolloutSampler
-from kdbench.training.selection import Selection
+from kdbench.training.selection import StudentSelection
 from kdbench.training.state import RunState
 from kdbench.training.validation import Validator
 from kdbench.training.work import Work
@@ -83,7 +83,7 @@ class DistillationTrainer(Trainer):
         )
         self.work, self._triple = work, work.triple
         self.phases, self._notes = Phases(), Notes()
-        self.selection = Selection(work.select, Path(args.output_dir), args.should_save)
+        self.selection = StudentSelection(work.select, Path(args.output_dir), args.should_save)
         self.run_state = RunState(
             work.triple, self.phases, self._notes, self.selection, self.accelerator
         )
