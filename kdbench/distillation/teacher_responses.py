@@ -8,7 +8,7 @@ interrupted run resumes after the last one.
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,41 +57,45 @@ def teacher_responses(
     """
     texts, empty = LinesFile(file), LinesFile(file.with_name("empty.jsonl"))
     lines = [*texts.read(), *empty.read()]
+    known = {line["id"] for line in lines}
+    missing = [record for record in records if record["id"] not in known]
+    if missing:
+        made_before = len(records) - len(missing)
+        generator = Generator(*load(), protocol, batch_size)
+        with (
+            texts.appending() as add_text,
+            empty.appending() as add_empty,
+            progress("teacher responses", len(records), made_before, "samples") as advance,
+        ):
+            for batch in _sampled(generator, missing, seed):
+                for line in batch:
+                    (add_text if line["output"][0].strip() else add_empty).add(line)
+                    lines.append(line)
+                    advance()
+                add_text.sync()
+                add_empty.sync()
     responses = {line["id"]: (line["output"][0], line["finish"] == "stop") for line in lines}
-    missing = [record for record in records if record["id"] not in responses]
-    tokens = sum(line["n_tokens"] for line in lines)
-    if not missing:
-        return responses, tokens
-    model, tokenizer = load()
-    generator = Generator(model, tokenizer, protocol, batch_size)
+    return responses, sum(line["n_tokens"] for line in lines)
+
+
+def _sampled(
+    generator: Generator, records: Sequence[Mapping[str, Any]], seed: int
+) -> Iterator[Iterator[dict[str, Any]]]:
+    """Sample a response to each record; gives the lines of the file, batch by batch."""
     prompt_of = load_module("tasks/instruction.py").doc_to_text
-    by_id = {record["id"]: record for record in missing}
+    by_id = {record["id"]: record for record in records}
     rows = [
-        Row(record["id"], seed, generator.encode(prompt_of(record), "").ids) for record in missing
+        Row(record["id"], seed, generator.encode(prompt_of(record), "").ids) for record in records
     ]
-    made_before = len(records) - len(missing)
-    with (
-        texts.appending() as add_text,
-        empty.appending() as add_empty,
-        progress("teacher responses", len(records), made_before, "samples") as advance,
-    ):
-        for batch in generator.batches(rows):
-            for sample in generator.generate(batch, ()):
-                record = by_id[sample.document]
-                appender = add_text if sample.output.strip() else add_empty
-                appender.add(
-                    {
-                        "id": sample.document,
-                        "instruction": record["instruction"],
-                        "input": record["input"],
-                        "output": [sample.output],
-                        "finish": sample.finish,
-                        "n_tokens": len(sample.tokens),
-                    }
-                )
-                tokens += len(sample.tokens)
-                responses[sample.document] = (sample.output, sample.finish == "stop")
-                advance()
-            add_text.sync()
-            add_empty.sync()
-    return responses, tokens
+    for batch in generator.batches(rows):
+        yield (
+            {
+                "id": sample.document,
+                "instruction": by_id[sample.document]["instruction"],
+                "input": by_id[sample.document]["input"],
+                "output": [sample.output],
+                "finish": sample.finish,
+                "n_tokens": len(sample.tokens),
+            }
+            for sample in generator.generate(batch, ())
+        )
