@@ -13,7 +13,7 @@ from transformers import AutoConfig, Trainer, TrainerCallback
 
 from benchmarks.device import ExtraMemory, device, wait
 from benchmarks.inputs import data, model, world
-from kdbench.distillation.fit import make_trainer
+from kdbench.distillation.fit import make_trainer, prepare
 from kdbench.distillation.ingredients import Ingredients
 from kdbench.distillation.recipe import make_recipe
 from kdbench.views import Example
@@ -105,7 +105,7 @@ def _of_one_length(examples: Sequence[Example], count: int) -> list[Example]:
 
 
 def _kdbench(parts: Ingredients, rows: Sequence[Example], folder: Path) -> Trainer:
-    return make_trainer(parts, parts.triple(), rows, folder)
+    return make_trainer(prepare(parts, parts.triple(), rows, folder))
 
 
 def _trl(parts: Ingredients, rows: Sequence[Example], folder: Path) -> Trainer:

@@ -1,1 +1,1 @@
-"""`kdbench train`: a recipe's checkpoints and data, and the run that makes a student of them."""
+"""`kdbench train`: recipes, the checkpoints and data they name, and the training run."""

@@ -1,4 +1,4 @@
-"""Training and validation sets: rows of the `data=DIR` layout, as token ids."""
+"""Training and validation sets: examples of the `data=DIR` layout, as token ids."""
 
 import hashlib
 import json
@@ -9,23 +9,24 @@ from typing import Any, Literal
 
 from kdbench.errors import InputError
 from kdbench.system.bundled import load_module
+from kdbench.system.files import LinesFile
 from kdbench.task import data_folder
 from kdbench.views.rollout import Example
 
 Split = Literal["train", "valid"]
-# Where MiniLLM publishes its training set; its first thousand rows are the validation set.
+# Where MiniLLM publishes its training set; the first thousand rows are the validation set.
 _HUB = {"dolly": ("MiniLLM/dolly", "raw.jsonl", 1000)}
 
 
 @dataclass(frozen=True)
 class Lengths:
-    """Limits in tokens.
+    """Length limits in tokens.
 
     Attributes:
-        prompt: longer prompts are dropped or cut.
-        total: prompt and response; a longer response is cut and has no EOS.
-        long_prompts: `drop` rows with longer prompts, as MiniLLM does, or `cut` them on the right,
-            as DistiLLM does (the marker of the response is lost).
+        prompt: Longest prompt; longer ones are dropped or cut.
+        total: Longest prompt and response together; a longer response is cut and has no EOS.
+        long_prompts: `drop` leaves out examples with longer prompts, as MiniLLM does; `cut` cuts
+            them on the right, as DistiLLM does, and loses the marker before the response.
     """
 
     prompt: int
@@ -35,14 +36,14 @@ class Lengths:
 
 @dataclass(frozen=True)
 class DataSet:
-    """Encoded rows.
+    """An encoded training or validation set.
 
     Attributes:
-        examples: in the order of the file.
-        records: the row of each example, as text.
-        rows: number of rows in the file.
-        dropped: rows whose prompt was too long.
-        sha256: of ids, prompts and responses of all rows used, as text.
+        examples: The examples in the order of the file.
+        records: The row of each example, as text.
+        rows: Number of rows read.
+        dropped: Number of rows whose prompt was too long.
+        sha256: SHA-256 of the ids, prompts and responses of all rows read, as text.
     """
 
     examples: Sequence[Example]
@@ -62,23 +63,33 @@ def load_set(
 ) -> DataSet:
     """Read and encode a set.
 
+    Prompt and response are tokenized separately. With SmolLM2's tokenizer this gives the same
+    tokens as tokenizing them together, as MiniLLM's code does; with a SentencePiece-style tokenizer
+    the first token of the response differs.
+
     Args:
-        data: folder with `<name>/<split>.jsonl` (or `.jsonl.gz`); None is KDBENCH_DATA, else hub.
-        name: of the set, such as `dolly`.
-        split: which file.
-        tokenizer: the student's.
-        lengths: limits.
-        limit: first so many rows.
+        data: Folder with `<name>/<split>.jsonl` (or `.jsonl.gz`); None looks at KDBENCH_DATA, then
+            at the hub.
+        name: Name of the set, such as `dolly`.
+        split: Which file of the set.
+        tokenizer: The student's tokenizer.
+        lengths: Length limits.
+        limit: Read only the first N rows; None reads all.
 
     Raises:
-        InputError: a missing or malformed file, or nothing left in it.
+        InputError: the file is missing or malformed, or no row is left.
     """
     rows = _rows(data, name, split)[:limit]
     module = load_module("tasks/instruction.py")
     texts = [(row, module.doc_to_text(row)) for row in rows]
-    pairs = [(e, row) for row, text in texts if (e := _encode(tokenizer, row, text, lengths))]
+    pairs = [
+        (example, row) for row, text in texts if (example := _encode(tokenizer, row, text, lengths))
+    ]
     if not pairs:
-        raise InputError(f"{name}/{split}: no row has a prompt of {lengths.prompt} tokens or less")
+        raise InputError(
+            f"{name}/{split}: every prompt is longer than {lengths.prompt} tokens; raise "
+            "max_prompt_tokens=, or pass long_prompts=cut"
+        )
     content = [[row["id"], text, row["output"]] for row, text in texts]
     sha256 = hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
     examples, records = zip(*pairs, strict=True)
@@ -86,13 +97,19 @@ def load_set(
 
 
 def load_texts(path: Path, tokenizer: Any, length: int) -> list[tuple[int, ...]]:
-    """Plain texts, one JSON object with `text` a line, cut into pieces of `length` tokens.
+    """Read plain texts and cut them into pieces.
+
+    Args:
+        path: A file with one JSON object per line, each with a `text`.
+        tokenizer: The student's tokenizer.
+        length: Tokens in a piece; the last one of a text may be shorter.
+
+    Returns:
+        Pieces of two or more tokens.
 
     Raises:
-        InputError: a missing file, a bad line, or no text.
+        InputError: the file is missing, a line is malformed, or there is no text.
     """
-    from kdbench.system.files import LinesFile
-
     if not path.is_file():
         raise InputError(f"pretraining={path}: no such file")
     pieces: list[tuple[int, ...]] = []
@@ -109,23 +126,28 @@ def load_texts(path: Path, tokenizer: Any, length: int) -> list[tuple[int, ...]]
 
 def with_responses(
     examples: Sequence[Example],
-    texts: Mapping[str, tuple[str, bool]],
+    responses: Mapping[str, tuple[str, bool]],
     tokenizer: Any,
     lengths: Lengths,
 ) -> list[Example]:
-    """The examples with other responses.
+    """Replace the responses of examples; those whose new response is empty are left out.
+
+    A response that did not end by itself, because of the length limit, gets no end token, so the
+    student does not learn to stop there. MiniLLM's code appends one to every response.
 
     Args:
-        examples: of the training set.
-        texts: by id: the response, and whether it ended by itself.
-        tokenizer: of the student.
-        lengths: limits.
+        examples: The training examples.
+        responses: By id, the response as text and whether it ended by itself.
+        tokenizer: The student's tokenizer.
+        lengths: Length limits.
     """
-    return [
-        Example(one.id, one.prompt_ids, response, one.references)
-        for one in examples
-        if (response := _response(tokenizer, *texts[one.id], lengths.total - len(one.prompt_ids)))
-    ]
+    replaced = []
+    for example in examples:
+        text, ended = responses[example.id]
+        room = lengths.total - len(example.prompt_ids)
+        if ids := _response(tokenizer, text, ended, room):
+            replaced.append(Example(example.id, example.prompt_ids, ids, example.references))
+    return replaced
 
 
 def _encode(
@@ -148,12 +170,12 @@ def _rows(data: Path | None, name: str, split: Split) -> list[dict[str, Any]]:
     folder = data_folder(data)
     if folder is None:
         return list(_from_hub(name, split))
-    found = [folder / name / f"{split}{ending}" for ending in (".jsonl", ".jsonl.gz")]
-    for path in found:
+    files = [folder / name / f"{split}{ending}" for ending in (".jsonl", ".jsonl.gz")]
+    for path in files:
         if path.is_file():
             return list(_read(path, name))
     raise InputError(
-        f"{found[0]}: no such file (nor .gz); training needs {name}/train.jsonl and "
+        f"{files[0]}: no such file (nor .gz); training needs {name}/train.jsonl and "
         f"{name}/valid.jsonl in data="
     )
 
@@ -167,7 +189,7 @@ def _read(path: Path, name: str) -> Iterator[dict[str, Any]]:
 
 def _from_hub(name: str, split: Split) -> Iterator[dict[str, Any]]:
     if name not in _HUB:
-        raise InputError(f"train_set={name}: not on the hub; pass data=DIR")
+        raise InputError(f"train_set={name}: this set is not on the hub; pass data=DIR")
     repository, file, validation = _HUB[name]
     module = load_module("tasks/instruction.py")
     try:

@@ -1,4 +1,4 @@
-"""What goes into a training run: checkpoints, tokenizer, data; and their identity."""
+"""What goes into a training run: checkpoints, tokenizer and data, and the run's identity."""
 
 import hashlib
 import os
@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from kdbench.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, pick_device
-from kdbench.distillation.data import DataSet, Lengths, Split, load_set
+from kdbench.distillation.data import DataSet, Lengths, Split, load_set, load_texts
 from kdbench.distillation.recipe import Recipe
-from kdbench.distillation.students import Student, turn_dropout_off
+from kdbench.distillation.students import StudentSource, turn_dropout_off
 from kdbench.errors import InputError
 from kdbench.training.triple import Triple
 
-# Keys that change neither what is learned nor its numbers beyond rounding.
+# Keys that change neither what is learned nor any number beyond rounding.
 NO_PART = {
     *("recipe", "student", "teacher", "data", "out", "label", "setting", "teacher_responses"),
     *("micro_batch_size", "generation_batch_size", "chunk_tokens", "gradient_checkpointing"),
@@ -22,10 +22,15 @@ NO_PART = {
 
 
 class Ingredients:
-    """Checkpoints are found and hashed, data is read; models are loaded when they are asked for.
+    """The checkpoints and data of a recipe.
+
+    Checkpoints are found and hashed and data is read at once; models are loaded on demand.
+
+    Args:
+        recipe: The settings and the method.
 
     Raises:
-        InputError: anything about models, data or settings that the user can mend.
+        InputError: anything about models, data or settings that the user can fix.
     """
 
     def __init__(self, recipe: Recipe):
@@ -46,7 +51,7 @@ class Ingredients:
                 f"method={settings.method} needs plain samples: leave out sampling_temperature= "
                 "and sampling_top_p="
             )
-        self.student = Student(settings.student, self.teacher, settings.seed, pickle)
+        self.student = StudentSource(settings.student, self.teacher, settings.seed, pickle)
         self.tokenizer = self.student.load_tokenizer(settings.trust_remote_code)
         self.lengths = Lengths(
             settings.max_prompt_tokens, settings.max_length, settings.long_prompts
@@ -62,20 +67,20 @@ class Ingredients:
 
     @property
     def precision(self) -> str:
-        """Of forward and backward."""
+        """The precision of forward and backward pass, `float32` or `bfloat16`."""
         if self.settings.precision != "auto":
             return self.settings.precision
         return "float32" if self.device == "cpu" else "bfloat16"
 
     @property
     def teacher_dtype(self) -> str:
-        """Of the teacher's weights."""
-        asked = self.settings.teacher_dtype
-        return self.precision if asked == "auto" else asked
+        """The type of the teacher's weights."""
+        dtype = self.settings.teacher_dtype
+        return self.precision if dtype == "auto" else dtype
 
     @cached_property
     def teacher_model(self) -> tuple[Any, Any]:
-        """The teacher's model and tokenizer."""
+        """The teacher's model and tokenizer, loaded at the first call."""
         if self.teacher is None:
             raise InputError(f"teacher= is missing: method={self.settings.method} learns from one")
         model, tokenizer = load_checkpoint(
@@ -84,22 +89,22 @@ class Ingredients:
         return model.requires_grad_(False), tokenizer
 
     def _without_effect(self, uses_teacher: bool) -> list[str]:
-        """Keys of the settings that nothing reads in this run."""
-        settings, found = self.settings, []
+        """Keys of the settings that have no effect in this run."""
+        settings, keys = self.settings, []
         if not settings.lora_rank:
-            found += ["lora_alpha", "lora_dropout"]
+            keys += ["lora_alpha", "lora_dropout"]
         if settings.lr_schedule != "cosine":
-            found += ["min_learning_rate"]
+            keys += ["min_learning_rate"]
         if settings.pretraining is None:
-            found += ["pretraining_weight"]
-        return found if uses_teacher else [*found, "teacher_dtype"]
+            keys += ["pretraining_weight"]
+        return keys if uses_teacher else [*keys, "teacher_dtype"]
 
     def forget_teacher(self) -> None:
-        """Free the memory of its model."""
+        """Free the memory of the teacher's model."""
         self.__dict__.pop("teacher_model", None)
 
     def load_student(self) -> Any:
-        """The student before training; a new one at each call, all equal."""
+        """Load the student as it is before training; each call returns a new, equal copy."""
         model = self.student.load(self.device, self.settings.trust_remote_code)
         if not self.settings.dropout:
             turn_dropout_off(model)
@@ -112,9 +117,7 @@ class Ingredients:
         return find_checkpoint(str(path), unsafe_pickle=pickle, key=key).sha256
 
     def triple(self) -> Triple:
-        """The method at work, with the plain texts if there are any."""
-        from kdbench.distillation.data import load_texts
-
+        """A new triple of the method, with the plain texts of `pretraining=` if there are any."""
         triple, settings = self.method.triple(), self.settings
         if settings.pretraining is None:
             return triple
@@ -123,7 +126,7 @@ class Ingredients:
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """All that decides the result, JSON-ready."""
+        """All that decides the result, ready for JSON."""
         common = self.settings.model_dump(mode="json", exclude=NO_PART)
         if self.settings.steps is None:
             common["epochs"] = self.settings.epochs or 1.0
@@ -136,7 +139,7 @@ class Ingredients:
         return {
             "settings": common,
             "parameters": {
-                # What lies there counts, not where it lies.
+                # A file counts by its content, not by its place.
                 name: self._content(name, value) if isinstance(value, Path) else value
                 for name, value in self.method.model_dump().items()
             },
@@ -151,19 +154,16 @@ class Ingredients:
         }
 
 
-def _device(asked: str) -> str:
-    """This process's device; torchrun says which one of several that is."""
-    if asked.startswith("cuda:"):
+def _device(setting: str) -> str:
+    """The device of this process; with several processes, torchrun sets its number."""
+    if setting.startswith("cuda:"):
         raise InputError(
-            f"device={asked}: show this one GPU with CUDA_VISIBLE_DEVICES={asked[5:]}, and pass "
-            "device=cuda"
+            f"device={setting}: to train on this GPU, set CUDA_VISIBLE_DEVICES={setting[5:]} and "
+            "pass device=cuda"
         )
-    device = pick_device(asked)
-    return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and _distributed() else device
-
-
-def _distributed() -> bool:
-    return "LOCAL_RANK" in os.environ
+    device = pick_device(setting)
+    distributed = "LOCAL_RANK" in os.environ
+    return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and distributed else device
 
 
 def _file_sha256(path: Path) -> str:
@@ -171,16 +171,3 @@ def _file_sha256(path: Path) -> str:
         raise InputError(f"pretraining={path}: no such file")
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def difference(known: dict[str, Any], now: dict[str, Any]) -> str | None:
-    """The first key in which two identities differ, with both values; None if they are equal."""
-    for part in sorted(set(known) | set(now)):
-        was, is_now = known.get(part), now.get(part)
-        if was == is_now:
-            continue
-        if isinstance(was, dict) and isinstance(is_now, dict):
-            deeper = difference(was, is_now)
-            return deeper if part in ("settings", "parameters") else f"{part} {deeper}"
-        return f"{part} (was {str(was)[:60]}, is {str(is_now)[:60]})"
-    return None

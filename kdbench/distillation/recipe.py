@@ -1,4 +1,4 @@
-"""A recipe: the settings of `kdbench train`, and the method with its own parameters."""
+"""Recipes: the settings of `kdbench train`, and the method with its own keys."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from kdbench.system.bundled import bundled
 
 @dataclass(frozen=True)
 class Recipe:
-    """What one training run is made from.
+    """The settings of a training run.
 
     Attributes:
-        settings: common to all methods.
-        method: with its parameters.
+        settings: The keys that all methods share.
+        method: The method with its own keys.
     """
 
     settings: TrainSettings
@@ -24,26 +24,28 @@ class Recipe:
 
     @property
     def out(self) -> Path:
-        """The checkpoint's folder."""
+        """The folder of the checkpoint."""
         return self.settings.out or Path("runs") / self.settings.method
 
 
 def parse_recipe(arguments: Sequence[str]) -> Recipe:
-    """From command-line words; they go before `config=`, that before `recipe=`.
+    """Read a recipe from command-line words.
+
+    The words take precedence over the file of `config=`, and that over the file of `recipe=`.
 
     Raises:
         InputError: unknown method or key, a bad value or file.
     """
     words = read_words(arguments)
-    named = {**_files(words), **words}  # the method may be named in a file
-    known = named.get("method") in methods.names()
-    own = methods.get(str(named["method"])).model_fields if known else {}
-    typed = with_files(words, {**TrainSettings.model_fields, **own})
+    merged = {**_files(words), **words}  # the method may be named in a file
+    known = merged.get("method") in methods.names()
+    method_fields = methods.get(str(merged["method"])).model_fields if known else {}
+    typed = with_files(words, {**TrainSettings.model_fields, **method_fields})
     return _build(_over(typed, _files(words)))
 
 
 def make_recipe(values: Mapping[str, object]) -> Recipe:
-    """From keys and values; `recipe` names a file of more.
+    """Make a recipe from keys and values; those of the files that they name are added.
 
     Raises:
         InputError: unknown method or key, a bad value or file.
@@ -52,21 +54,21 @@ def make_recipe(values: Mapping[str, object]) -> Recipe:
 
 
 def _files(values: Mapping[str, object]) -> dict[str, object]:
-    """The keys of `recipe=`, and over them those of `config=`, which may name the recipe."""
+    """The keys of `config=` over those of `recipe=`, which the former may name."""
     config = read_yaml(Path(str(values["config"]))) if "config" in values else {}
     recipe = {**config, **values}.get("recipe")
     return _over(config, _read_recipe(_recipe_file(str(recipe))) if recipe else {})
 
 
 def _read_recipe(file: Path) -> dict[str, object]:
-    """The keys of a recipe, over those of the file beside it that it extends."""
+    """The keys of a recipe, over those of the file in the same folder that it extends."""
     values = read_yaml(file)
     base = values.pop("extends", None)
     return values if base is None else _over(values, _read_recipe(file.parent / str(base)))
 
 
 def _over(upper: Mapping[str, object], lower: Mapping[str, object]) -> dict[str, object]:
-    """Keys over keys; steps= replaces epochs= as well, and epochs= steps=."""
+    """The upper keys over the lower; either of steps= and epochs= replaces both."""
     lengths = {"steps", "epochs"}
     replaced = lengths if lengths & set(upper) else set[str]()
     return {**{key: value for key, value in lower.items() if key not in replaced}, **upper}
@@ -83,23 +85,23 @@ def recipes() -> dict[str, Path]:
 
 def _build(values: Mapping[str, object]) -> Recipe:
     if "method" not in values:
-        raise InputError("method= is missing: how to train; see kdbench methods")
+        raise InputError("method= is missing: name a method; kdbench methods lists them")
     kind = methods.get(str(values["method"]))
-    both = _shared_names(kind) | set(kind.model_fields)
+    known = _shared_keys(kind) | set(kind.model_fields)
     for key in values:
-        if key not in both:
+        if key not in known:
             raise InputError(
-                f"unknown key '{key}' of method={values['method']}: {nearest(key, both)}"
+                f"unknown key '{key}' of method={values['method']}: {nearest(key, known)}"
             )
-    own = {key: value for key, value in values.items() if key in kind.model_fields}
-    common = {key: value for key, value in values.items() if key not in kind.model_fields}
-    return Recipe(build(TrainSettings, common), build(kind, own))
+    of_method = {key: value for key, value in values.items() if key in kind.model_fields}
+    shared = {key: value for key, value in values.items() if key not in kind.model_fields}
+    return Recipe(build(TrainSettings, shared), build(kind, of_method))
 
 
-def _shared_names(kind: type[Settings]) -> set[str]:
+def _shared_keys(kind: type[Settings]) -> set[str]:
     shared = set(TrainSettings.model_fields)
-    if twice := shared & set(kind.model_fields):
-        raise InputError(f"{kind.__name__}: '{twice.pop()}' is a key of every method; rename it")
+    if clash := shared & set(kind.model_fields):
+        raise InputError(f"{kind.__name__}: '{clash.pop()}' is a key of every method; rename it")
     return shared
 
 
@@ -109,4 +111,4 @@ def _recipe_file(name: str) -> Path:
         return known[name]
     if Path(name).is_file():
         return Path(name)
-    raise InputError(f"unknown recipe '{name}', and no such file: {nearest(name, known)}")
+    raise InputError(f"recipe={name}: neither a bundled recipe nor a file: {nearest(name, known)}")

@@ -1,4 +1,4 @@
-"""Students that are made: a pruned teacher, or random weights."""
+"""Where a student comes from: a checkpoint, a pruned model, or random weights."""
 
 import json
 import re
@@ -19,20 +19,21 @@ _PRUNE = re.compile(r"prune:(?P<model>.+),layers=(?P<layers>\d+)")
 _RANDOM = re.compile(r"random:(?P<config>.+)")
 
 
-class Student:
+class StudentSource:
     """What `student=` names: a checkpoint, `prune:MODEL,layers=N` or `random:CONFIG`.
 
-    `prune` keeps the first and the last layers of a model and drops a block in the middle: far
-    better to start from than every other layer. `random` takes an architecture from a config.json
-    (or its folder) and its tokenizer from beside it, or else from the teacher.
+    `prune` keeps the first and the last layers of a model and drops a block in the middle, a far
+    better start than every other layer. `random` takes the architecture from a config.json (or its
+    folder), and the tokenizer from the same folder or else from the teacher.
 
     Args:
-        spec: the word after `student=`; in `prune:teacher,…` the teacher's own checkpoint is meant.
-        teacher: what `teacher=` names, if anything.
-        seed: of random weights.
+        spec: The value of `student=`; in `prune:teacher,…` the model is that of `teacher=`.
+        teacher: The checkpoint of `teacher=`; None if it is not given.
+        seed: Seed of the random weights.
+        unsafe_pickle: Whether to read pickle weights, which may run code.
 
     Raises:
-        InputError: no such checkpoint or configuration.
+        InputError: the checkpoint or configuration does not exist.
     """
 
     def __init__(self, spec: str, teacher: Checkpoint | None, seed: int, unsafe_pickle: bool):
@@ -41,40 +42,40 @@ class Student:
         self._config: Path | None = None
         if spec.startswith("prune:"):
             self.checkpoint = self._pruned(spec, teacher, unsafe_pickle)
-        elif found := _RANDOM.fullmatch(spec):
-            self.checkpoint = self._random(Path(found["config"]), teacher)
+        elif random := _RANDOM.fullmatch(spec):
+            self.checkpoint = self._random(Path(random["config"]), teacher)
         else:
             self.checkpoint = find_checkpoint(spec, unsafe_pickle=unsafe_pickle, key="student")
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Name and hash, for the run card."""
-        made = {} if self._layers is None else {"layers": self._layers}
+        """Name, hash, and how it was made if it was; for the run card."""
+        origin = {} if self._layers is None else {"layers": self._layers}
         if self._config:
-            made = {"config": json.loads(self._config.read_text("utf-8")), "seed": self.seed}
+            origin = {"config": json.loads(self._config.read_text("utf-8")), "seed": self.seed}
         name = self._config.parent.name if self._config else self.checkpoint.name
-        return {"name": name, "sha256": self.checkpoint.sha256, **made}
+        return {"name": name, "sha256": self.checkpoint.sha256, **origin}
 
     def load_tokenizer(self, trust_remote_code: bool = False) -> Any:
-        """The student's tokenizer."""
+        """Load the student's tokenizer."""
         return load_tokenizer(self.checkpoint, trust_remote_code)
 
     def load(self, device: str, trust_remote_code: bool = False) -> Any:
-        """The student before training, float32; equal at every call."""
+        """Load the student before training in float32; each call returns an equal copy."""
         if self._config:
             return _with_random_weights(self._config, self.seed).to(device)
         model, _ = load_checkpoint(self.checkpoint, "float32", device, trust_remote_code)
         return model if self._layers is None else prune(model, self._layers)
 
     def _pruned(self, spec: str, teacher: Checkpoint | None, unsafe_pickle: bool) -> Checkpoint:
-        found = _PRUNE.fullmatch(spec)
-        if found is None:
+        match = _PRUNE.fullmatch(spec)
+        if match is None:
             raise InputError(f"student={spec}: must be prune:MODEL,layers=N")
-        self._layers = int(found["layers"])
-        if found["model"] != "teacher":
-            return find_checkpoint(found["model"], unsafe_pickle=unsafe_pickle, key="student")
+        self._layers = int(match["layers"])
+        if match["model"] != "teacher":
+            return find_checkpoint(match["model"], unsafe_pickle=unsafe_pickle, key="student")
         if teacher is None:
-            raise InputError(f"student={spec}: there is no teacher=")
+            raise InputError(f"student={spec}: teacher= is missing")
         return teacher
 
     def _random(self, config: Path, teacher: Checkpoint | None) -> Checkpoint:
@@ -84,48 +85,52 @@ class Student:
         if any(self._config.parent.glob("tokenizer*")):
             return describe(self._config.parent)
         if teacher is None:
-            raise InputError(f"student={self.spec}: needs teacher= for its tokenizer")
+            raise InputError(
+                f"student={self.spec}: no tokenizer in its folder; pass teacher= to use its"
+            )
         return teacher
 
 
 def prune(model: Any, layers: int) -> Any:
-    """A copy with the first and last layers of a model, `layers` in all, the middle dropped.
+    """Copy a model without a block of layers in the middle.
+
+    Args:
+        model: The model to copy.
+        layers: Number of layers to keep: the first half, rounded up, and the last.
 
     Raises:
-        InputError: not fewer layers than the model has, or an architecture whose layers are not
-            found.
+        InputError: there is nothing to drop, or the layers of this architecture are not found.
     """
-    whole = model.config.num_hidden_layers
-    if not 1 <= layers < whole:
-        raise InputError(f"layers={layers}: the model has {whole}; give 1 to {whole - 1}")
+    total = model.config.num_hidden_layers
+    if not 1 <= layers < total:
+        raise InputError(f"layers={layers}: the model has {total}; give 1 to {total - 1}")
     first = (layers + 1) // 2
-    kept = [*range(first), *range(whole - (layers - first), whole)]
-    prefix = _layers_prefix(model, whole)
+    kept = [*range(first), *range(total - (layers - first), total)]
+    prefix = _layers_prefix(model, total)
     config = type(model.config).from_dict(_with_layers(model.config.to_dict(), kept))
     student = type(model)(config)
-    place = {old: new for new, old in enumerate(kept)}
+    new_index = {old: new for new, old in enumerate(kept)}
     weights = {}
     for name, weight in model.state_dict().items():
         if not name.startswith(prefix):
             weights[name] = weight
             continue
         index, _, rest = name.removeprefix(prefix).partition(".")
-        if int(index) in place:
-            weights[f"{prefix}{place[int(index)]}.{rest}"] = weight
+        if int(index) in new_index:
+            weights[f"{prefix}{new_index[int(index)]}.{rest}"] = weight
     student.load_state_dict(weights)
     student.generation_config = model.generation_config
     return student.to(model.device, model.dtype).eval()
 
 
 def _with_layers(config: dict[str, Any], kept: list[int]) -> dict[str, Any]:
-    """The configuration of the kept layers; lists with an entry a layer are cut alike."""
-    whole = config["num_hidden_layers"] if "num_hidden_layers" in config else config["n_layer"]
+    """The configuration of the kept layers; lists with an entry per layer are cut as well."""
+    count = "num_hidden_layers" if "num_hidden_layers" in config else "n_layer"
     cut = {
         key: [value[index] for index in kept]
         for key, value in config.items()
-        if isinstance(value, list) and len(value) == whole
+        if isinstance(value, list) and len(value) == config[count]
     }
-    count = "num_hidden_layers" if "num_hidden_layers" in config else "n_layer"
     return {**config, **cut, count: len(kept)}
 
 
@@ -135,7 +140,7 @@ def _layers_prefix(model: Any, layers: int) -> str:
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.ModuleList) and len(module) == layers:
             return f"{name}."
-    raise InputError(f"{type(model).__name__}: its layers are not found; it cannot be pruned")
+    raise InputError(f"{type(model).__name__}: cannot be pruned: its layers were not found")
 
 
 def _with_random_weights(config: Path, seed: int) -> Any:
@@ -149,7 +154,7 @@ def _with_random_weights(config: Path, seed: int) -> Any:
 
 
 def turn_dropout_off(model: Any) -> None:
-    """Set every dropout probability to 0, whether a module or a number holds it."""
+    """Set every dropout probability of a model to 0, in modules and in plain attributes."""
     import torch
 
     for module in model.modules():

@@ -1,14 +1,14 @@
 """The teacher's responses to the training prompts: sampled once, kept as a data set.
 
-The folder is in the `data=DIR` layout, so that it can be looked at and trained on elsewhere; empty
-responses, which no data set may have, lie beside it in `empty.jsonl`. Its
-name is a hash of teacher, prompts and sampling; every run with these shares it, and an interrupted
-one goes on after its last response.
+The folder has the layout of `data=DIR`, so other tools can read it or train on it. Empty responses,
+which a data set may not have, are in `empty.jsonl` in the same folder. The folder's name is a hash
+of teacher, prompts and sampling. All runs for which these are equal share the responses, and an
+interrupted run resumes after the last one.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +19,16 @@ from kdbench.system.bundled import load_module
 from kdbench.system.files import LinesFile
 from kdbench.system.progress import progress
 
-Ended = tuple[str, bool]
-
 
 def folder_of(cache: Path, teacher: str, prompts: str, protocol: Protocol, seed: int) -> Path:
-    """Where responses lie.
+    """The folder of a set of responses.
 
     Args:
-        cache: folder of all such sets.
-        teacher: SHA-256 of the checkpoint, and the precision of its weights.
-        prompts: SHA-256 of the data set.
-        protocol: lengths and decoding.
-        seed: of the sampling.
+        cache: The folder of all such sets.
+        teacher: SHA-256 of the checkpoint, and the type of its weights.
+        prompts: SHA-256 of the training set.
+        protocol: Length limits and decoding.
+        seed: Seed of the sampling.
     """
     key = json.dumps([teacher, prompts, protocol.as_dict(), seed], sort_keys=True)
     return cache / hashlib.sha256(key.encode()).hexdigest()[:12]
@@ -43,57 +41,61 @@ def teacher_responses(
     seed: int,
     load: Callable[[], tuple[Any, Any]],
     batch_size: int | None,
-) -> tuple[dict[str, Ended], int]:
-    """The responses by id, and the number of tokens in them.
+) -> tuple[dict[str, tuple[str, bool]], int]:
+    """Read the responses that exist and sample those that are missing.
 
     Args:
-        file: `<folder>/<set>/train.jsonl`; what is there is kept.
-        records: rows of the training set.
-        protocol: lengths and decoding.
-        seed: of the sampling.
-        load: gives the teacher's model and tokenizer; called if a response is missing.
-        batch_size: rows that decode at once; None is found.
+        file: `<folder>/<set>/train.jsonl`; responses in it are kept.
+        records: The rows of the training set.
+        protocol: Length limits and decoding.
+        seed: Seed of the sampling.
+        load: Returns the teacher's model and tokenizer; called only if a response is missing.
+        batch_size: Rows that decode at once; None chooses it from the free memory.
 
     Returns:
-        A text and whether it ended by itself, for each id.
+        For each id the response and whether it ended by itself, and the number of tokens in all.
     """
     texts, empty = LinesFile(file), LinesFile(file.with_name("empty.jsonl"))
-    found = [*texts.read(), *empty.read()]
-    known = {line["id"]: (line["output"][0], line["finish"] == "stop") for line in found}
+    lines = [*texts.read(), *empty.read()]
+    known = {line["id"] for line in lines}
     missing = [record for record in records if record["id"] not in known]
-    tokens = sum(line["n_tokens"] for line in found)
-    if not missing:
-        return known, tokens
-    model, tokenizer = load()
-    generator = Generator(model, tokenizer, protocol, batch_size)
+    if missing:
+        made_before = len(records) - len(missing)
+        generator = Generator(*load(), protocol, batch_size)
+        with (
+            texts.appending() as add_text,
+            empty.appending() as add_empty,
+            progress("teacher responses", len(records), made_before, "samples") as advance,
+        ):
+            for batch in _sampled(generator, missing, seed):
+                for line in batch:
+                    (add_text if line["output"][0].strip() else add_empty).add(line)
+                    lines.append(line)
+                    advance()
+                add_text.sync()
+                add_empty.sync()
+    responses = {line["id"]: (line["output"][0], line["finish"] == "stop") for line in lines}
+    return responses, sum(line["n_tokens"] for line in lines)
+
+
+def _sampled(
+    generator: Generator, records: Sequence[Mapping[str, Any]], seed: int
+) -> Iterator[Iterator[dict[str, Any]]]:
+    """Sample a response to each record; gives the lines of the file, batch by batch."""
     prompt_of = load_module("tasks/instruction.py").doc_to_text
-    by_id = {record["id"]: record for record in missing}
+    by_id = {record["id"]: record for record in records}
     rows = [
-        Row(record["id"], seed, generator.encode(prompt_of(record), "").ids) for record in missing
+        Row(record["id"], seed, generator.encode(prompt_of(record), "").ids) for record in records
     ]
-    title = "teacher responses"
-    with (
-        texts.appending() as add_text,
-        empty.appending() as add_empty,
-        progress(title, len(records), len(records) - len(missing), "samples") as advance,
-    ):
-        for batch in generator.batches(rows):
-            for sample in generator.generate(batch, ()):
-                record = by_id[sample.document]
-                appender = add_text if sample.output.strip() else add_empty
-                appender.add(
-                    {
-                        "id": sample.document,
-                        "instruction": record["instruction"],
-                        "input": record["input"],
-                        "output": [sample.output],
-                        "finish": sample.finish,
-                        "n_tokens": len(sample.tokens),
-                    }
-                )
-                tokens += len(sample.tokens)
-                known[sample.document] = (sample.output, sample.finish == "stop")
-                advance()
-            add_text.sync()
-            add_empty.sync()
-    return known, tokens
+    for batch in generator.batches(rows):
+        yield (
+            {
+                "id": sample.document,
+                "instruction": by_id[sample.document]["instruction"],
+                "input": by_id[sample.document]["input"],
+                "output": [sample.output],
+                "finish": sample.finish,
+                "n_tokens": len(sample.tokens),
+            }
+            for sample in generator.generate(batch, ())
+        )

@@ -1,6 +1,6 @@
-"""Distillation methods: one method, one file; its docstring gives paper, formula, conventions.
+"""Distillation methods, one per file, whose docstring gives paper, formula and conventions.
 
-A method is its parameters, and the triple they make.
+A method consists of its keys and of the triple that they make.
 """
 
 from typing import ClassVar
@@ -11,14 +11,14 @@ from kdbench.training.triple import Triple
 
 
 class Method(Settings):
-    """A method; a subclass's fields are keys of `kdbench train`.
+    """A method. The fields of a subclass are keys of `kdbench train`.
 
     Attributes:
-        title: the row's label in a table.
-        paper: who described it, where.
-        cost: what a step takes beside the student's own forward and backward pass.
-        needs_teacher: whether `teacher=` must be given.
-        plain_sampling: its formula needs samples of the models' own distributions, so
+        title: The row's label in a table.
+        paper: Who described the method, and where.
+        cost: The cost of a step in addition to the student's forward and backward pass.
+        needs_teacher: Whether `teacher=` must be given.
+        plain_sampling: Whether the formula needs samples of the models' own distributions, so that
             `sampling_temperature=` and `sampling_top_p=` must stay 1.
     """
 
@@ -29,11 +29,11 @@ class Method(Settings):
     plain_sampling: ClassVar[bool] = False
 
     def triple(self) -> Triple:
-        """What it trains with; made anew for each run, for sources and schedules have a memory."""
+        """Make what the method trains with; new for each run, as its parts have a memory."""
         raise NotImplementedError
 
     def describe(self) -> dict[str, str]:
-        """In words, for lists."""
+        """Text descriptions, for lists."""
         return {"paper": self.paper, **self.triple().describe(), "cost": self.cost}
 
 

@@ -1,8 +1,11 @@
 """ABKD: alpha-beta divergence.
 
 Paper: Wang et al. 2025 (arXiv 2505.04560).
-Objective: see `kdbench.divergence.alpha_beta`; α = 0.2, β = 0.7 is the paper's setting for GPT-2
-    (its release script runs 0, 1, which is plain reverse KL).
+Objective: `kdbench.divergence.alpha_beta`. The defaults α = 0.2, β = 0.7 are the paper's for GPT-2.
+    Its release script has 0.2, 0.7 for the 0.3B and 0.7B students and 0.1, 0.8 for OpenLLaMA; for
+    the 0.1B student it has 0, 1, which is plain reverse KL.
+Limits: of the limits at (α, 0), (0, β) and α + β = 0, which ABKD's code implements, only (1, 0) and
+    (0, 1) are available here.
 Data: the dataset's responses.
 """
 
@@ -22,18 +25,18 @@ class ABKD(Method):
     title: ClassVar[str] = "ABKD"
     paper: ClassVar[str] = "Wang et al. 2025, arXiv 2505.04560"
     cost: ClassVar[str] = "teacher forward"
-    alpha: float = Field(0.2, description="power of the teacher's probabilities")
-    beta: float = Field(0.7, description="power of the student's probabilities")
+    alpha: float = Field(0.2, description="α, power of the teacher's probabilities")
+    beta: float = Field(0.7, description="β, power of the student's probabilities")
 
     @model_validator(mode="after")
-    def _has_a_value(self) -> "ABKD":
+    def _is_defined(self) -> "ABKD":
         limits = {(1.0, 0.0), (0.0, 1.0)}
         if (self.alpha, self.beta) in limits:
             return self
         if 0 in (self.alpha, self.beta, self.alpha + self.beta):
-            raise ValueError("alpha=, beta= and their sum must not be 0, but for 1,0 and 0,1")
+            raise ValueError("alpha=, beta= and their sum must not be 0, except for 1,0 and 0,1")
         return self
 
     def triple(self) -> Triple:
-        """The divergence alone."""
+        """The divergence on the dataset."""
         return Triple(Match(alpha_beta, {"alpha": self.alpha, "beta": self.beta}))

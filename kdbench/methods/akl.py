@@ -1,4 +1,4 @@
-"""Adaptive KL: forward KL weighs the head of the teacher's distribution, reverse KL its tail.
+"""Adaptive KL: forward KL weighted by the head of the distribution, reverse KL by its tail.
 
 Paper: Wu et al. 2024 (arXiv 2404.02657).
 Objective: g_h/(g_h+g_t) KL(p‖q) + g_t/(g_h+g_t) KL(q‖p); see `kdbench.divergence.adaptive_kl`.
@@ -21,8 +21,8 @@ class AKL(Method):
     title: ClassVar[str] = "AKL"
     paper: ClassVar[str] = "Wu et al. 2024, arXiv 2404.02657"
     cost: ClassVar[str] = "teacher forward"
-    tail_mass: float = Field(0.5, ge=0, le=1, description="teacher's probability in the tail")
+    tail_mass: float = Field(0.5, ge=0, le=1, description="teacher's probability mass in the tail")
 
     def triple(self) -> Triple:
-        """The divergence alone."""
+        """The divergence on the dataset."""
         return Triple(Match(adaptive_kl, {"tail_mass": self.tail_mass}))

@@ -1,18 +1,18 @@
 """Weak-model-guided distillation: toward the teacher, away from a weaker classmate.
 
-Source: the project page of Class Knowledge Distillation (2025), which gives no weights and no code;
-    everything but the idea is a choice made here.
-Objective: on the dataset KL(p‖q). On the student's own samples, with the classmate's c:
-    form=target: D(p̃, q), p̃ ∝ p (p/c)^β on tokens with p >= a max p; D is the skew reverse KL, or
-        reverse KL or JSD with the teacher's own probabilities on the other tokens.
-    form=subtract: KL(q‖p) - λ min(KL(q‖c), clamp), the page's literal form, λ = β/(1+β).
-    For reverse KL and a = 0 the two have the same gradient up to the factor 1-λ:
+Source: the project page of Class Knowledge Distillation (2025), which has no weights and no code.
+    Only the idea is from the page; everything else is a choice of kdbench.
+Objective: KL(p‖q) on the dataset. On student samples, with the classmate's distribution c:
+    form=target: D(p̃, q) with p̃ ∝ p (p/c)^β on the tokens with p >= a max p. D is the skew reverse
+        KL, or else reverse KL or JSD, for which the other tokens keep the teacher's probability.
+    form=subtract: KL(q‖p) - λ min(KL(q‖c), clamp), the literal form of the page, λ = β/(1+β).
+    For reverse KL and a = 0 the two forms have the same gradient up to the factor 1-λ:
     KL(q‖p) - λ KL(q‖c) = (1-λ) KL(q‖p̃) - (1-λ) log Z. So the loss of `subtract` has no floor at 0.
-Controls: classmate=teacher leaves the teacher (under skew_reverse_kl, its plausible tokens alone),
-    classmate=uniform sharpens it to temperature 1/(1+β): what guidance must beat, because ROUGE-L
-    of samples rewards sharpness.
-Data: with probability `student_fraction` a batch of student samples, else the dataset. A trained
-    classmate learns KL(p‖c) on the dataset alone, every second step, and so stays behind.
+Controls: classmate=teacher leaves the teacher as it is (under skew_reverse_kl, on its plausible
+    tokens alone). classmate=uniform sharpens it to temperature 1/(1+β); guidance must beat this,
+    because ROUGE-L of samples rewards sharpness.
+Data: with probability `student_fraction` a batch of student samples, otherwise the dataset. A
+    trained classmate learns KL(p‖c) on the dataset alone, every second step, so it stays behind.
 """
 
 from collections.abc import Mapping
@@ -25,13 +25,13 @@ from pydantic import Field
 from kdbench.divergence import forward_kl, generalised_jsd, reverse_kl, skew_reverse_kl
 from kdbench.methods import Method, methods
 from kdbench.training import Chunk, Classmate, FromStudent, Match, Objective, Term, Triple
-from kdbench.training.companion import Kind
+from kdbench.training.companion import ClassmateKind
 from kdbench.training.target import contrast
 
 if TYPE_CHECKING:
     import torch
 
-Divergence = Literal["skew_reverse_kl", "reverse_kl", "jsd"]
+DivergenceName = Literal["skew_reverse_kl", "reverse_kl", "jsd"]
 _DIVERGENCES = {
     "skew_reverse_kl": skew_reverse_kl,
     "reverse_kl": reverse_kl,
@@ -41,7 +41,7 @@ _DIVERGENCES = {
 
 @dataclass(frozen=True)
 class Guided(Objective):
-    """What both forms share: the views, and how the three models differ on the samples."""
+    """What both forms share: views, target, and diagnostics of how the three models differ."""
 
     views: ClassVar[tuple[str, ...]] = ("teacher", "classmate")
     floor: ClassVar[float | None] = None  # the target is not the teacher
@@ -49,23 +49,23 @@ class Guided(Objective):
     plausibility: float = 0.1
 
     def target(self, chunk: Chunk, implausible: Literal["zero", "teacher"]) -> "torch.Tensor":
-        """The contrasted distribution p̃ as log-probabilities, (n, V)."""
+        """Log-probabilities of the contrasted distribution p̃, (n, V)."""
         log_c = chunk.log_prob("classmate")
         return contrast(chunk.log_p, log_c, self.strength, self.plausibility, implausible)
 
     def diagnostics(self, chunk: Chunk) -> Mapping[str, "torch.Tensor"]:
-        """Divergences, agreements, and where the classmate changes the teacher's first choice."""
+        """Divergences, agreement of first choices, and first choices that the classmate changes."""
         log_q, log_p, log_c = chunk.log_q, chunk.log_p, chunk.log_prob("classmate")
-        best = {"q": log_q.argmax(-1), "p": log_p.argmax(-1), "c": log_c.argmax(-1)}
+        student, teacher, classmate = (log.argmax(-1) for log in (log_q, log_p, log_c))
         target = self.target(chunk, "zero")
         return {
             "classmate/kl_student_classmate": reverse_kl(log_c, log_q),
             "classmate/kl_student_teacher": reverse_kl(log_p, log_q),
             "classmate/kl_student_target": reverse_kl(self.target(chunk, "teacher"), log_q),
-            "classmate/agree_student_classmate": (best["q"] == best["c"]).float(),
-            "classmate/agree_student_teacher": (best["q"] == best["p"]).float(),
-            "classmate/agree_classmate_teacher": (best["c"] == best["p"]).float(),
-            "classmate/changed_first_choice": (target.argmax(-1) != best["p"]).float(),
+            "classmate/agree_student_classmate": (student == classmate).float(),
+            "classmate/agree_student_teacher": (student == teacher).float(),
+            "classmate/agree_classmate_teacher": (classmate == teacher).float(),
+            "classmate/changed_first_choice": (target.argmax(-1) != teacher).float(),
         }
 
 
@@ -73,7 +73,7 @@ class Guided(Objective):
 class ContrastTarget(Guided):
     """A divergence to the contrasted target."""
 
-    divergence: Divergence = "skew_reverse_kl"
+    divergence: DivergenceName = "skew_reverse_kl"
 
     def token(self, chunk: Chunk) -> "torch.Tensor":
         """D(p̃, q)."""
@@ -92,7 +92,7 @@ class Subtract(Guided):
     clamp: float = 5.0
 
     def token(self, chunk: Chunk) -> "torch.Tensor":
-        """λ = β/(1+β) is below 1 for every β, above which the loss would have no minimum."""
+        """The loss has a minimum only for λ < 1, which λ = β/(1+β) ensures for every β."""
         away = reverse_kl(chunk.log_prob("classmate"), chunk.log_q).clamp(max=self.clamp)
         weight = self.strength / (1 + self.strength)
         return reverse_kl(chunk.log_p, chunk.log_q) - weight * away
@@ -108,26 +108,34 @@ class WeakGuided(Method):
     title: ClassVar[str] = "Classmate"
     paper: ClassVar[str] = "Class Knowledge Distillation 2025 (project page)"
     cost: ClassVar[str] = "teacher and classmate forward, student generation, classmate training"
-    form: Literal["target", "subtract"] = Field("target", description="how the classmate counts")
-    strength: float = Field(0.25, ge=0, description="β; λ = β/(1+β)")
-    plausibility: float = Field(0.1, ge=0, le=1, description="a, only tokens with p >= a max p")
-    divergence: Divergence = Field("skew_reverse_kl", description="to the target")
+    form: Literal["target", "subtract"] = Field("target", description="how the classmate is used")
+    strength: float = Field(0.25, ge=0, description="β, strength of the contrast; λ = β/(1+β)")
+    plausibility: float = Field(
+        0.1, ge=0, le=1, description="a; only tokens with p >= a max p are contrasted"
+    )
+    divergence: DivergenceName = Field(
+        "skew_reverse_kl", description="divergence to the target of form=target"
+    )
     clamp: float = Field(5.0, gt=0, description="largest KL(q‖c) that form=subtract rewards, nats")
-    student_fraction: float = Field(0.5, ge=0, le=1, description="share of student-sampled batches")
-    classmate: Kind = Field("trained", description="trained, frozen, ema, teacher or uniform")
+    student_fraction: float = Field(
+        0.5, ge=0, le=1, description="share of batches that are student samples"
+    )
+    classmate: ClassmateKind = Field("trained", description="the weaker model")
     classmate_model: Path | None = Field(
         None,
-        description="checkpoint the classmate starts from, perhaps a smaller one (else as "
-        "the student)",
+        description="checkpoint from which the classmate starts, which may be smaller "
+        "(default: the student's)",
     )
-    classmate_every: int = Field(2, ge=1, description="student steps for one of the classmate")
+    classmate_every: int = Field(2, ge=1, description="student steps per classmate step")
     classmate_lag: float | None = Field(
-        None, description="it waits while its validation loss is below the student's plus this"
+        None,
+        description="a trained classmate pauses while its validation loss is below the student's "
+        "plus this, nats per token",
     )
-    classmate_decay: float = Field(0.99, ge=0, lt=1, description="of classmate=ema")
+    classmate_decay: float = Field(0.99, ge=0, lt=1, description="decay of classmate=ema per step")
 
     def triple(self) -> Triple:
-        """Forward KL on the dataset, guidance on the student's samples."""
+        """Forward KL on the dataset, guidance on student samples."""
         guided: Guided = (
             ContrastTarget(self.strength, self.plausibility, self.divergence)
             if self.form == "target"

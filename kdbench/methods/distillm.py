@@ -1,13 +1,13 @@
 """DistiLLM: skew divergences with an adaptive off-policy source.
 
 Paper: Ko et al. 2024 (arXiv 2402.03898); constants from its public code.
-Objective: `direction=reverse`: KL(q ‖ (1-α) p + α q), `forward`: KL(p ‖ α p + (1-α) q); α = `skew`.
-    Its GPT-2 base model has forward, all larger ones reverse.
-Data: student samples with probability `threshold`, which rises by 0.1 whenever the validation loss
-    has risen by `tolerance`; most of them from a replay buffer, fewer fresh ones over time.
-    With threshold 0 at first, no sample is drawn until the validation loss rises; see `threshold`.
-The paper's loss on plain texts is `pretraining=FILE`. Cross-entropy on student samples, which users
-    report to collapse the student, cannot be had here.
+Objective: `direction=reverse`: KL(q ‖ (1-α) p + α q); `forward`: KL(p ‖ α p + (1-α) q); α = `skew`.
+    The authors use forward for GPT-2 base and reverse for all larger models.
+Data: student samples with probability `threshold`, which rises by `increment` whenever the
+    validation loss has risen by `tolerance`; most samples come from a replay buffer, more so over
+    time. With `threshold=0` no response is sampled until the validation loss has risen.
+The paper's loss on plain texts is `pretraining=FILE`. The authors' code also has cross-entropy on
+    student samples, which users report to collapse the student; it is not available here.
 """
 
 from typing import ClassVar, Literal
@@ -26,15 +26,17 @@ class DistiLLM(Method):
     title: ClassVar[str] = "DistiLLM"
     paper: ClassVar[str] = "Ko et al. 2024, arXiv 2402.03898"
     cost: ClassVar[str] = "teacher forward, student generation in few steps"
-    direction: Literal["forward", "reverse"] = Field("reverse", description="of the skew KL")
-    skew: float = Field(0.1, ge=0, lt=1, description="α, share of the other side in the mixture")
-    threshold: float = Field(0.0, ge=0, le=1, description="share of student batches at first")
-    tolerance: float = Field(0.1, ge=0, description="rise of validation loss that counts, nats")
+    direction: Literal["forward", "reverse"] = Field(
+        "reverse", description="direction of the skew KL"
+    )
+    skew: float = Field(0.1, ge=0, lt=1, description="α, share of the opposite side in the mixture")
+    threshold: float = Field(0.0, ge=0, le=1, description="initial share of student batches")
+    tolerance: float = Field(0.1, ge=0, description="rise of the validation loss that counts, nats")
     increment: float = Field(0.1, ge=0, le=1, description="rise of the threshold")
-    capacity: int = Field(1000, ge=1, description="rollouts in the replay buffer of a process")
+    capacity: int = Field(1000, ge=1, description="rollouts in the replay buffer of each process")
 
     def triple(self) -> Triple:
-        """The skew divergence on whatever the batch is of."""
+        """The skew divergence on replayed or new student samples, or the dataset."""
         divergence = (
             Match(skew_kl, {"teacher_weight": self.skew})
             if self.direction == "forward"

@@ -1,10 +1,11 @@
 """Generalised knowledge distillation.
 
 Paper: Agarwal et al. 2024 (arXiv 2306.13649).
-Objective: generalised JSD, w KL(p‖m) + (1-w) KL(q‖m), m = w p + (1-w) q, no gradient through the
-    sampling. w = 0 and 1 are KL(p‖q) and KL(q‖p), as in the paper's code; w near them vanishes.
-Data: with probability `student_fraction` a batch of fresh student samples, else the dataset. The
-    student learns from the samples just drawn; DistiLLM's GKD baseline redraws from its last 1000.
+Objective: generalised JSD, w KL(p‖m) + (1-w) KL(q‖m) with m = w p + (1-w) q; no gradient through
+    the sampling. w = 0 and 1 are KL(p‖q) and KL(q‖p), as in TRL; we found no code by the paper's
+    authors. The formula vanishes at both ends, so near them the loss is small.
+Data: with probability `student_fraction` a batch of new student samples, otherwise the dataset. The
+    student learns from the samples just drawn; DistiLLM's GKD baseline draws from its last 1000.
 """
 
 from typing import ClassVar
@@ -24,11 +25,13 @@ class GKD(Method):
     paper: ClassVar[str] = "Agarwal et al. 2024, arXiv 2306.13649"
     cost: ClassVar[str] = "teacher forward, student generation in half of the steps"
     teacher_weight: float = Field(
-        0.5, ge=0, le=1, description="teacher's share of the mixture; 0 is KL(p‖q), 1 is KL(q‖p)"
+        0.5, ge=0, le=1, description="w, teacher's share of the mixture; 0 is KL(p‖q), 1 is KL(q‖p)"
     )
-    student_fraction: float = Field(0.5, ge=0, le=1, description="share of student-sampled batches")
+    student_fraction: float = Field(
+        0.5, ge=0, le=1, description="share of batches that are student samples"
+    )
 
     def triple(self) -> Triple:
-        """The divergence on whatever the batch is of."""
+        """The divergence on student samples or the dataset."""
         divergence = Match(generalised_jsd, {"teacher_weight": self.teacher_weight})
         return Triple(divergence, FromStudent(self.student_fraction))

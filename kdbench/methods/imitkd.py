@@ -1,8 +1,8 @@
 """ImitKD: the teacher corrects the student's own prefixes.
 
-Paper: Lin et al. 2020 (arXiv 2009.07253); as in DistiLLM's baseline, on student samples only.
+Paper: Lin et al. 2020 (arXiv 2009.07253); on student samples only, as in DistiLLM's baseline.
 Objective: KL(p‖q), no gradient through the sampling.
-Data: fresh student samples, with probability `student_fraction`; else the dataset.
+Data: with probability `student_fraction` new student samples, otherwise the dataset.
 """
 
 from typing import ClassVar
@@ -21,8 +21,10 @@ class ImitKD(Method):
     title: ClassVar[str] = "ImitKD"
     paper: ClassVar[str] = "Lin et al. 2020, arXiv 2009.07253"
     cost: ClassVar[str] = "teacher forward, student generation"
-    student_fraction: float = Field(1.0, ge=0, le=1, description="share of student-sampled batches")
+    student_fraction: float = Field(
+        1.0, ge=0, le=1, description="share of batches that are student samples"
+    )
 
     def triple(self) -> Triple:
-        """Forward KL on whatever the batch is of."""
+        """Forward KL on student samples or the dataset."""
         return Triple(Match(forward_kl), FromStudent(self.student_fraction))

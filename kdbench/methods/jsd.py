@@ -1,9 +1,10 @@
 """Generalised Jensen-Shannon divergence on the dataset.
 
 Paper: Wen et al. 2023 (arXiv 2307.15190); generalised by Agarwal et al. 2024 (arXiv 2306.13649).
-Objective: w KL(p‖m) + (1-w) KL(q‖m), m = w p + (1-w) q; w = `teacher_weight`. The first DistiLLM
-    code has w = 0.1, the second 0.9, TRL 0.5: the same name, three losses.
-Data: the dataset's responses.
+Objective: w KL(p‖m) + (1-w) KL(q‖m), m = w p + (1-w) q; w = `teacher_weight`. Three public codes
+    use this name for different weights: DistiLLM 0.1, DistiLLM-2 0.9, TRL 0.5.
+Data: the dataset's responses, as in the loss-only baselines of DistiLLM and ABKD. Wen et al. train
+    on student samples and on targets; for student samples use `gkd` with `student_fraction=1`.
 """
 
 from typing import ClassVar
@@ -23,9 +24,9 @@ class JSD(Method):
     paper: ClassVar[str] = "Wen et al. 2023, arXiv 2307.15190"
     cost: ClassVar[str] = "teacher forward"
     teacher_weight: float = Field(
-        0.5, ge=0, le=1, description="teacher's share of the mixture; 0 is KL(p‖q), 1 is KL(q‖p)"
+        0.5, ge=0, le=1, description="w, teacher's share of the mixture; 0 is KL(p‖q), 1 is KL(q‖p)"
     )
 
     def triple(self) -> Triple:
-        """The divergence alone."""
+        """The divergence on the dataset."""
         return Triple(Match(generalised_jsd, {"teacher_weight": self.teacher_weight}))

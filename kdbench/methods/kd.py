@@ -1,8 +1,8 @@
 """Word-level knowledge distillation by forward KL.
 
-Paper: Hinton et al. 2015 (arXiv 1503.02531), on each token as in Sanh et al. 2019.
+Paper: Hinton et al. 2015 (arXiv 1503.02531), token by token as in Sanh et al. 2019.
 Objective: (1-r) CE + r T² KL(p_T‖q_T) with p_T = softmax(z_teacher / T). MiniLLM's baseline has
-    r = 0.5, DistiLLM's r = 1; neither has a temperature.
+    r = 0.5 and DistiLLM's r = 1; neither has a temperature.
 Data: the dataset's responses.
 """
 
@@ -26,7 +26,7 @@ class KD(Method):
     temperature: float = Field(1.0, gt=0, description="divides both logits in the divergence")
 
     def triple(self) -> Triple:
-        """Both terms on every response token."""
+        """Both terms on the dataset."""
         divergence = Match(forward_kl, temperature=self.temperature)
         terms = [Term(CrossEntropy(), 1 - self.kd_ratio), Term(divergence, self.kd_ratio)]
         return Triple([term for term in terms if term.weight])

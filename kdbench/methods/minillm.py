@@ -2,14 +2,18 @@
 
 Paper: Gu et al. 2024 (arXiv 2306.08543); constants from its public code.
 Objective: with reward r_t = (log p(y_t) - log q_old(y_t)) / `reward_scale`, clipped, and advantage
-    A_t = (sum over k >= t of `discount`^(k-t) r_k) / (T - t + 1), whitened over all rollouts:
+    A_t = (sum over k >= t of `discount`^(k-t) r_k) / (T - t + 1), whitened over the rollouts:
       -min(A ρ, A clip(ρ, 1-`clip`, 1+`clip`)),  ρ = w q(y)/q_old(y),  w = q_old(y)/p̃(y),
-    plus the single-step term KL(q‖p) over the whole vocabulary, unweighted. As in the code, A_t
-    includes r_t although the single-step term covers it, and `discount` is 0.95; the paper has
-    neither. Whitening looks at tokens alone (in the code padding counts), over a whole set of
-    rollouts.
+    plus the single-step term KL(q‖p) over the whole vocabulary, without importance weight. As in
+    the code, A_t includes r_t although the single-step term covers it, and `discount` is 0.95; the
+    paper has neither.
+Whitening: over the tokens of a process's whole set of rollouts, without padding. The code counts
+    padding, and whitens over all processes; so here the number of processes changes the gradient.
+    Whitening removes the scale of the rewards, so `reward_scale` only decides which ones are
+    clipped. `length_norm=false` is an addition of kdbench.
 Data: y ~ p̃ = (1-a) q + a p token by token, a = `teacher_mix`; each set of `rollout_batches` batches
-    serves `passes` epochs (PPO). The pre-training loss is `pretraining=FILE`.
+    serves `passes` epochs (PPO). So with the default keys an epoch samples about a quarter of the
+    prompts; see `kdbench.training.FromMixture`. The pre-training loss is `pretraining=FILE`.
 """
 
 from collections.abc import Sequence
@@ -29,14 +33,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PolicyGradient(Objective):
-    """PPO's clipped loss with the advantages that were recorded at sampling."""
+    """PPO's clipped loss, with the advantages recorded at sampling."""
 
     views: ClassVar[tuple[str, ...]] = ()
     floor: ClassVar[float | None] = None
     clip: float = 0.2
 
     def token(self, chunk: Chunk) -> "torch.Tensor":
-        """-min(A ρ, A clip(ρ)); ρ is 1/p̃(y) times q(y), and only that has a gradient."""
+        """-min(A ρ, A clip(ρ)) with ρ = q(y)/p̃(y), where only q(y) has a gradient."""
         ratio = (chunk.of_target(chunk.log_q) - chunk.plan["log_sampled"]).exp()
         return clipped_ratio_loss(ratio, chunk.plan["advantage"], self.clip)
 
@@ -52,14 +56,14 @@ class MiniLLM(Method):
     paper: ClassVar[str] = "Gu et al. 2024, arXiv 2306.08543"
     cost: ClassVar[str] = "teacher forward, generation by student and teacher together"
     plain_sampling: ClassVar[bool] = True
-    teacher_mix: float = Field(0.2, ge=0, le=1, description="a, the teacher's share in sampling")
-    rollout_batches: int = Field(4, ge=1, description="batches that are sampled together")
-    passes: int = Field(4, ge=1, description="epochs over each set of rollouts")
-    clip: float = Field(0.2, gt=0, description="of the probability ratio")
-    discount: float = Field(0.95, ge=0, le=1, description="of later rewards")
+    teacher_mix: float = Field(0.2, ge=0, le=1, description="a, teacher's share in sampling")
+    rollout_batches: int = Field(4, ge=1, description="number of batches that are sampled together")
+    passes: int = Field(4, ge=1, description="number of epochs over each set of rollouts")
+    clip: float = Field(0.2, gt=0, description="clip of the probability ratio")
+    discount: float = Field(0.95, ge=0, le=1, description="discount of later rewards per token")
     length_norm: bool = Field(True, description="divide the reward by the number of tokens left")
-    reward_scale: float = Field(0.5, gt=0, description="rewards are divided by it")
-    reward_clip: float = Field(100.0, gt=0, description="largest absolute reward")
+    reward_scale: float = Field(0.5, gt=0, description="divisor of the rewards, before the clip")
+    reward_clip: float = Field(100.0, gt=0, description="largest absolute reward after scaling")
     single_step: float = Field(1.0, ge=0, description="weight of the single-step reverse KL")
 
     def triple(self) -> Triple:
@@ -69,20 +73,25 @@ class MiniLLM(Method):
         return Triple([term for term in terms if term.weight], source)
 
     def _record(self, draw: Draw, rollouts: Sequence[Rollout]) -> list[Rollout]:
-        """Advantage and log p̃(y) of each token, as of when it was sampled."""
+        """Record the advantage and log p̃(y) of each token at sampling."""
         log_q = draw.target_log_probs(rollouts, "student")
         log_p = draw.target_log_probs(rollouts, "teacher")
         advantages = self.advantages(log_q, log_p)
         sampled = [self._log_mixture(q, p) for q, p in zip(log_q, log_p, strict=True)]
         return [
-            one.with_recorded(advantage=advantage, log_sampled=log_sampled)
-            for one, advantage, log_sampled in zip(rollouts, advantages, sampled, strict=True)
+            rollout.with_recorded(advantage=advantage, log_sampled=log_sampled)
+            for rollout, advantage, log_sampled in zip(rollouts, advantages, sampled, strict=True)
         ]
 
     def advantages(
         self, log_q: Sequence[Sequence[float]], log_p: Sequence[Sequence[float]]
     ) -> list[list[float]]:
-        """Of each token of each response, from log-probabilities of student and teacher."""
+        """The advantage of each token of each response, whitened over all of them.
+
+        Args:
+            log_q: The student's log-probabilities of the response tokens, row by row.
+            log_p: The teacher's.
+        """
         import torch
         from torch.nn.utils.rnn import pad_sequence
 

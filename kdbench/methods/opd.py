@@ -1,9 +1,9 @@
 """On-policy distillation by sampled tokens.
 
 Source: Thinking Machines Lab 2025, "On-Policy Distillation"; the loss of tinker-cookbook.
-Objective: -A log q(y) with A = log p(y) - log q(y), detached: the policy gradient of the reverse KL
-    of one token (discount 0), which needs the teacher's log-probability of the sampled token alone.
-Data: fresh student samples.
+Objective: -A log q(y) with A = log p(y) - log q(y), detached. This is the policy gradient of the
+    reverse KL of a single token (discount 0); of the teacher it needs only log p(y).
+Data: new student samples. Each is used once, so there is no importance ratio.
 """
 
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SampledReverseKL(Objective):
-    """-(log p(y) - log q(y)), detached, times log q(y)."""
+    """-A log q(y), A = log p(y) - log q(y), detached."""
 
     def token(self, chunk: Chunk) -> "torch.Tensor":
-        """Its value is a score, its gradient that of KL(q‖p) in expectation."""
+        """A loss whose gradient is that of KL(q‖p) in expectation; its value has no meaning."""
         log_q = chunk.of_target(chunk.log_q)
         advantage = (chunk.of_target(chunk.log_p) - log_q).detach()
         return -advantage * log_q
@@ -40,5 +40,5 @@ class OPD(Method):
     plain_sampling: ClassVar[bool] = True
 
     def triple(self) -> Triple:
-        """The policy gradient alone."""
+        """The policy gradient on student samples."""
         return Triple(SampledReverseKL(), FromStudent())

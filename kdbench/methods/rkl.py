@@ -1,9 +1,11 @@
 """Reverse KL on the dataset, token by token.
 
-Paper: Wen et al. 2023 (arXiv 2307.15190) compare it as one of the f-divergences. It is not
-    MiniLLM, which is on-policy, though some tables call it so.
+Paper: Wen et al. 2023 (arXiv 2307.15190), who compare f-divergences. It is not MiniLLM, which is
+    on-policy, though some tables call it that.
 Objective: KL(q‖p).
-Data: the dataset's responses.
+Data: the dataset's responses, as in the loss-only baselines of DistiLLM and ABKD. Wen et al. train
+    on student samples and on targets; for student samples use `gkd` with `student_fraction=1` and
+    `teacher_weight=1`.
 """
 
 from typing import ClassVar
@@ -22,5 +24,5 @@ class RKL(Method):
     cost: ClassVar[str] = "teacher forward"
 
     def triple(self) -> Triple:
-        """Reverse KL alone."""
+        """Reverse KL on the dataset."""
         return Triple(Match(reverse_kl))

@@ -1,10 +1,11 @@
 """Sequence-level knowledge distillation: fine-tuning on the teacher's own responses.
 
-Paper: Kim and Rush 2016 (arXiv 1606.07947), with samples for the beam search, as MiniLLM has it.
-Objective: -log q(y) on y ~ p, one sample for each training prompt; MiniLLM's baseline adds as much
-    forward KL (`kd_ratio=0.5`). Token-level forward KL on the dataset is `kd`, though some code
-    calls that SeqKD.
-Data: the teacher's responses, sampled once and kept; a teacher of another tokenizer will do.
+Paper: Kim and Rush 2016 (arXiv 1606.07947), with samples instead of beam search, as in MiniLLM.
+Objective: -log q(y) on y ~ p, one sample per training prompt; MiniLLM's baseline adds as much
+    forward KL (`kd_ratio=0.5`). Forward KL on the dataset, which some code calls SeqKD, is `kd`.
+Data: the teacher's responses, sampled once and kept. Without forward KL, the teacher may have a
+    different tokenizer. A response that was cut at `max_new_tokens=` gets no end token; MiniLLM's
+    code appends one to every response.
 """
 
 from typing import ClassVar
@@ -23,10 +24,10 @@ class SeqKD(Method):
     title: ClassVar[str] = "SeqKD"
     paper: ClassVar[str] = "Kim and Rush 2016, arXiv 1606.07947"
     cost: ClassVar[str] = "teacher generation, once"
-    kd_ratio: float = Field(0.0, ge=0, le=1, description="weight of forward KL; CE has the rest")
+    kd_ratio: float = Field(0.0, ge=0, le=1, description="r, weight of forward KL; CE has 1-r")
 
     def triple(self) -> Triple:
-        """On the teacher's responses."""
+        """Both terms on the teacher's responses."""
         terms = [
             Term(CrossEntropy(), 1 - self.kd_ratio),
             Term(Match(forward_kl), self.kd_ratio),

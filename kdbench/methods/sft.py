@@ -1,6 +1,6 @@
-"""Supervised fine-tuning: no distillation, the row that every method must beat.
+"""Supervised fine-tuning without a teacher: the row that every method must beat.
 
-Objective: -log q(y), mean over all response tokens of the batch.
+Objective: -log q(y), the mean over all response tokens of the step.
 Data: the dataset's responses.
 """
 
@@ -20,5 +20,5 @@ class SFT(Method):
     needs_teacher: ClassVar[bool] = False
 
     def triple(self) -> Triple:
-        """Cross-entropy alone."""
+        """Cross-entropy on the dataset."""
         return Triple(CrossEntropy())

@@ -1,9 +1,10 @@
 """Total variation distance on the dataset.
 
 Paper: Wen et al. 2023 (arXiv 2307.15190).
-Objective: half the sum of |p - q|; one minus it is the acceptance rate, so this trains directly for
-    speculative decoding.
-Data: the dataset's responses.
+Objective: half the sum of |p - q|. One minus it is the acceptance rate of speculative decoding, so
+    this trains directly for acceptance.
+Data: the dataset's responses, as in the loss-only baselines of DistiLLM and ABKD. Wen et al. train
+    on student samples and on targets.
 """
 
 from typing import ClassVar
@@ -22,5 +23,5 @@ class TVD(Method):
     cost: ClassVar[str] = "teacher forward"
 
     def triple(self) -> Triple:
-        """The distance alone."""
+        """The distance on the dataset."""
         return Triple(Match(total_variation))

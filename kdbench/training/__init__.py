@@ -1,9 +1,9 @@
-"""Parts of which a distillation method is made; `kdbench.methods` puts them together.
+"""The parts of a distillation method; `kdbench.methods` combines them.
 
-A method is a triple over named views: an objective, a data source, a schedule.
+A method is a triple over named views: an objective, a data source and a schedule.
 """
 
-from kdbench.training.companion import Classmate, Companion
+from kdbench.training.companion import Classmate, Companion, CompanionContext
 from kdbench.training.objective import (
     Chunk,
     CrossEntropy,
@@ -31,6 +31,7 @@ __all__ = [
     "Chunk",
     "Classmate",
     "Companion",
+    "CompanionContext",
     "Constant",
     "CrossEntropy",
     "Draw",

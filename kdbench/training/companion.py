@@ -1,11 +1,10 @@
-"""A companion: a model beside the student that methods look through as one more view."""
+"""A companion: a second model in training, which objectives see as one more view."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-from typing import Protocol as Interface
 
 from kdbench.checkpoint import find_checkpoint, load_checkpoint
 from kdbench.divergence import forward_kl
@@ -19,71 +18,79 @@ from kdbench.views.view import ModelView, UniformView, View, bare_model
 if TYPE_CHECKING:
     import torch
 
-Kind = Literal["trained", "frozen", "ema", "teacher", "uniform"]
+ClassmateKind = Literal["trained", "frozen", "ema", "teacher", "uniform"]
 
 
-class Beside(Interface):
-    """What a companion finds at the trainer's side.
+@dataclass(frozen=True)
+class CompanionContext:
+    """What a companion has access to.
 
     Attributes:
-        student: the student's model.
-        views: by name, the teacher's among them.
-        vocabulary: number of tokens V.
-        tokenizer: of student and teacher.
-        learning_rate: the student's at the step just taken.
-        max_grad_norm: gradients are clipped to it.
-        micro_batch_size: rows of one forward pass.
+        student: The student's model.
+        views: The views by name, including the teacher's.
+        vocabulary: Number of tokens V.
+        tokenizer: The tokenizer of student and teacher.
+        learning_rate: The student's learning rate in the step just taken; 0 before the first step.
+        max_grad_norm: The norm to which gradients are clipped.
+        micro_batch_size: Rows per forward pass.
+        student_at_start: Returns a new copy of the student as it was before training.
+        optimizer_for: Returns an optimiser for another model, with the settings of the student's.
+        autocast: Returns a context in which models run in the precision of the training.
+        sum_over_processes: Returns the sum of a tensor over all processes.
     """
 
     student: Any
-    views: dict[str, View]
+    views: Mapping[str, View]
     vocabulary: int
     tokenizer: Any
     learning_rate: float
     max_grad_norm: float
     micro_batch_size: int
-
-    def student_at_start(self) -> Any:
-        """Another copy of the student as it was before training."""
-
-    def optimizer_for(self, model: Any) -> Any:
-        """An optimiser of the student's kind for another model."""
-
-    def autocast(self) -> AbstractContextManager[None]:
-        """The precision of the training."""
-
-    def sum_over_processes(self, value: "torch.Tensor") -> "torch.Tensor":
-        """The sum of every process's tensor."""
+    student_at_start: Callable[[], Any]
+    optimizer_for: Callable[[Any], Any]
+    autocast: Callable[[], AbstractContextManager[None]]
+    sum_over_processes: "Callable[[torch.Tensor], torch.Tensor]"
 
 
 class Companion:
-    """A model beside the student.
+    """A model next to the student.
 
     Attributes:
-        name: of its view.
+        name: The name of its view.
     """
 
     name = "companion"
 
-    def start(self, beside: Beside) -> View:
-        """Make the model and give its view; called once, before a state is loaded."""
+    def start(self, context: CompanionContext) -> View:
+        """Make the model and return its view; called once, before a state is restored."""
         raise NotImplementedError
 
-    def after_step(self, beside: Beside, step: int, examples: Sequence[Example]) -> None:
-        """The student has taken step number `step`, from 1; `examples` are its dataset rows."""
+    def after_step(self, context: CompanionContext, step: int, examples: Sequence[Example]) -> None:
+        """React to an optimiser step of the student.
+
+        Args:
+            context: Models, settings and processes of the run.
+            step: The number of the step, from 1.
+            examples: This process's dataset examples of the step.
+        """
 
     def after_validation(self, student_loss: float, own_loss: float | None) -> None:
-        """Validation losses of the student and of the companion."""
+        """React to a validation.
+
+        Args:
+            student_loss: The student's validation loss, nats per token.
+            own_loss: The companion's; None if it has no model of its own.
+        """
 
     def model(self) -> Any:
-        """The model to validate and to save; None where there is none of its own."""
+        """The model to validate and to save; None if there is no model of its own."""
         return None
 
     def save(self, folder: Path) -> None:
-        """Keep the state in a checkpoint's folder."""
+        """Save the state into a checkpoint's folder."""
 
     def restore(self, folder: Path) -> None:
-        """Go on from a checkpoint's folder."""
+        """Continue from the state in a checkpoint's folder."""
 
 
 @dataclass
@@ -91,17 +98,19 @@ class Classmate(Companion):
     """A weaker model of the student's kind (weak-model-guided distillation).
 
     Attributes:
-        kind: `trained` beside the student by forward KL to the teacher, on the dataset alone, so
-            that it stays behind; `frozen` as it starts; `ema` of the student's weights; `teacher`
-            and `uniform` are controls: nothing to move away from, and mere sharpening.
-        path: checkpoint that it starts from; None is the student's own start.
-        every: student steps for one step of a trained classmate.
-        lag: a trained classmate waits while its validation loss is below the student's plus this;
-            None lets it run.
-        decay: of the moving average.
+        kind: `trained` learns from the teacher by forward KL on dataset examples alone, so that it
+            stays behind the student; `frozen` stays as it starts; `ema` is a moving average of the
+            student's weights. `teacher` and `uniform` are controls: nothing to move away from, and
+            plain sharpening.
+        path: The checkpoint from which it starts; None is the student before training.
+        every: Student steps per step of a trained classmate.
+        lag: A trained classmate pauses while its validation loss is below the student's plus this,
+            nats per token; None never pauses it.
+        decay: Decay of the moving average per step.
+        waiting: Whether a trained classmate pauses.
     """
 
-    kind: Kind = "trained"
+    kind: ClassmateKind = "trained"
     path: Path | None = None
     every: int = 2
     lag: float | None = None
@@ -112,41 +121,41 @@ class Classmate(Companion):
     _view: ModelView | None = field(default=None, init=False, repr=False)
     waiting: bool = field(default=False, init=False)
 
-    def start(self, beside: Beside) -> View:
-        """The classmate's view."""
+    def start(self, context: CompanionContext) -> View:
+        """Make the classmate and return its view."""
         if self.kind == "teacher":
-            return beside.views["teacher"]
+            return context.views["teacher"]
         if self.kind == "uniform":
-            return UniformView(beside.vocabulary)
-        self._model = self._load(beside)
-        self._view = ModelView(self._model, beside.vocabulary, autocast=beside.autocast)
+            return UniformView(context.vocabulary)
+        self._model = self._load(context)
+        self._view = ModelView(self._model, context.vocabulary, autocast=context.autocast)
         self._view.check()
         if self.kind == "trained":
-            self._optimizer = beside.optimizer_for(self._model)
+            self._optimizer = context.optimizer_for(self._model)
         else:
             self._model.requires_grad_(False)
         if self.kind == "ema":
-            self._pairs(bare_model(beside.student))
+            self._paired_parameters(bare_model(context.student))
         return self._view
 
-    def after_step(self, beside: Beside, step: int, examples: Sequence[Example]) -> None:
+    def after_step(self, context: CompanionContext, step: int, examples: Sequence[Example]) -> None:
         """Learn from the teacher, or follow the student's weights."""
         if self.kind == "ema":
-            self._follow(bare_model(beside.student))
+            self._follow(bare_model(context.student))
         elif self.kind == "trained" and step % self.every == 0 and not self.waiting:
-            self._learn(beside, examples)
+            self._learn(context, examples)
 
     def after_validation(self, student_loss: float, own_loss: float | None) -> None:
-        """Wait while too good."""
+        """Pause while the classmate is too good."""
         if self.lag is not None and own_loss is not None:
             self.waiting = own_loss < student_loss + self.lag
 
     def model(self) -> Any:
-        """The classmate's own model, if it has one."""
+        """The classmate's model; None for the controls, which have none."""
         return self._model
 
     def save(self, folder: Path) -> None:
-        """Weights, optimiser, and whether it waits."""
+        """Save the weights, the optimiser, and whether it pauses."""
         import torch
 
         if self._model is None:
@@ -160,7 +169,7 @@ class Classmate(Companion):
         torch.save(state, folder / "classmate.pt")
 
     def restore(self, folder: Path) -> None:
-        """What `save` kept."""
+        """Continue from what `save` wrote."""
         import torch
 
         if self._model is None:
@@ -171,54 +180,55 @@ class Classmate(Companion):
         if self._optimizer is not None:
             self._optimizer.load_state_dict(state["optimizer"])
 
-    def _load(self, beside: Beside) -> Any:
+    def _load(self, context: CompanionContext) -> Any:
+        device = bare_model(context.student).device
         if self.path is None:
-            return beside.student_at_start().to(bare_model(beside.student).device).eval()
-        device = str(bare_model(beside.student).device)
+            return context.student_at_start().to(device).eval()
         checkpoint = find_checkpoint(str(self.path), key="classmate_model")
-        model, tokenizer = load_checkpoint(checkpoint, "float32", device)
-        check_same_tokens(beside.tokenizer, tokenizer, "classmate", "classmate")
+        model, tokenizer = load_checkpoint(checkpoint, "float32", str(device))
+        check_same_tokens(context.tokenizer, tokenizer, "classmate", "classmate")
         return model
 
-    def _pairs(self, student: Any) -> list[tuple[Any, Any]]:
-        """Own parameters beside the student's."""
-        own, its = list(self._model.parameters()), list(student.parameters())
-        if [one.shape for one in own] != [one.shape for one in its]:
+    def _paired_parameters(self, student: Any) -> list[tuple[Any, Any]]:
+        """Each parameter of the classmate with the student's."""
+        ours, theirs = list(self._model.parameters()), list(student.parameters())
+        if [tensor.shape for tensor in ours] != [tensor.shape for tensor in theirs]:
             raise InputError(
                 "classmate=ema averages the student's weights: train without lora_rank= and "
                 "classmate_model="
             )
-        return list(zip(own, its, strict=True))
+        return list(zip(ours, theirs, strict=True))
 
     def _follow(self, student: Any) -> None:
         import torch
 
         with torch.no_grad():
-            for own, its in self._pairs(student):
-                own.lerp_(its.to(own.dtype), 1 - self.decay)
+            for average, weights in self._paired_parameters(student):
+                average.lerp_(weights.to(average.dtype), 1 - self.decay)
 
-    def _learn(self, beside: Beside, examples: Sequence[Example]) -> None:
+    def _learn(self, context: CompanionContext, examples: Sequence[Example]) -> None:
         import torch
 
         rollouts = [of_dataset(example) for example in examples]
-        own = torch.tensor(sum(len(r.response_ids) for r in rollouts), device=self._model.device)
-        counts = {"dataset": int(beside.sum_over_processes(own))}
-        assert self._view is not None  # noqa: S101 - a trained classmate has begun
-        views: dict[str, View] = {STUDENT: self._view, "teacher": beside.views["teacher"]}
+        device, size = self._model.device, context.micro_batch_size
+        tokens = torch.tensor(sum(len(row.response_ids) for row in rollouts), device=device)
+        counts = {"dataset": int(context.sum_over_processes(tokens))}
+        assert self._view is not None  # noqa: S101 - a trained classmate has started
+        views: dict[str, View] = {STUDENT: self._view, "teacher": context.views["teacher"]}
         self._model.train()
         self._optimizer.zero_grad()
-        for start in range(0, len(rollouts), beside.micro_batch_size):
-            batch = Batch(rollouts[start : start + beside.micro_batch_size], self._model.device)
+        for start in range(0, len(rollouts), size):
+            batch = Batch(rollouts[start : start + size], device)
             loss = distillation_loss([Term(Match(forward_kl))], batch, views, counts)
             loss.value.backward()
         self._model.eval()
         parameters = list(self._model.parameters())
         for parameter in parameters:
             if parameter.grad is not None:
-                parameter.grad = beside.sum_over_processes(parameter.grad)
-        torch.nn.utils.clip_grad_norm_(parameters, beside.max_grad_norm)
+                parameter.grad = context.sum_over_processes(parameter.grad)
+        torch.nn.utils.clip_grad_norm_(parameters, context.max_grad_norm)
         for group in self._optimizer.param_groups:
-            group["lr"] = beside.learning_rate
+            group["lr"] = context.learning_rate
         self._optimizer.step()
 
     def __str__(self) -> str:

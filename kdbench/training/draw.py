@@ -1,84 +1,79 @@
-"""One optimiser step of one process, as its data source sees it."""
+"""One optimiser step on one process, as its data source sees it."""
 
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Protocol as Interface
 
-from kdbench.generate import Row, Sample
+from kdbench.generate import Row
+from kdbench.training.sampling import RolloutSampler
 from kdbench.training.source import keyed_uniform, sample_without_repetition
 from kdbench.views.rollout import Example, Rollout
 
 
-class Models(Interface):
-    """What a step may ask of the models."""
-
-    def sample(self, rows: Sequence[Row], teacher_weight: float = 0.0) -> list[Sample]:
-        """Responses of the student, or of its mixture with the teacher, in the rows' order."""
-
-    def score(self, rollouts: Sequence[Rollout], view: str) -> list[list[float]]:
-        """Log-probability of each response token under a view as it is now."""
-
-
 class StepDraw:
-    """What `kdbench.training.source.Draw` promises.
+    """Implements `kdbench.training.source.Draw`.
 
     Args:
-        models: sample and score.
-        key: seed, step, and number of this process.
-        examples: this process's rows of the step.
-        size: number of rows of a whole step.
-        everything: the whole training set.
-        schedule: the schedule's values.
+        sampler: Samples responses and scores tokens.
+        seed: The run's seed.
+        step: The number of the step, from 0.
+        process: The number of this process.
+        examples: This process's examples of the step.
+        size: The number of examples of a whole step on this process.
+        train: The whole training set.
+        schedule: The schedule's values.
     """
 
     def __init__(
         self,
-        models: Models,
-        key: tuple[int, int, int],
+        sampler: RolloutSampler,
+        seed: int,
+        step: int,
+        process: int,
         examples: Sequence[Example],
         size: int,
-        everything: Sequence[Example],
+        train: Sequence[Example],
         schedule: Mapping[str, float],
     ):
-        self._models, self._everything = models, everything
-        self._seed, self.step, self._process = key
+        self._sampler, self._train = sampler, train
+        self._seed, self.step, self._process = seed, step, process
         self.examples, self.size, self.schedule = examples, size, schedule
 
     def uniform(self, name: str) -> float:
-        """Equal on every process."""
+        """A number of [0, 1) that is equal on every process."""
         return keyed_uniform(self._seed, self.step, name)
 
     def own_uniform(self, name: str) -> float:
-        """Different on every process."""
+        """A number of [0, 1) that is different on every process."""
         return keyed_uniform(self._seed, self.step, name, self._process)
 
     def more_examples(self, count: int) -> list[Example]:
-        """Rows at random."""
+        """Examples of the training set, drawn at random."""
         if not count:
             return []
         uniform = self.own_uniform
-        return sample_without_repetition(self._everything, count, lambda n: uniform(f"more {n}"))
+        return sample_without_repetition(self._train, count, lambda n: uniform(f"more {n}"))
 
     def student_responses(
         self, examples: Sequence[Example], teacher_weight: float = 0.0
     ) -> list[Rollout]:
-        """Fresh samples.
+        """Sample a new response to each example.
 
-        The noise belongs to step, example and the how-many-eth response to it, not to a process or
-        a place in the batch; so the responses do not depend on how the rows are shared out.
+        The sampling noise depends on the step, the example, and how often that example has
+        occurred before in the list, but not on the process or the place in the batch. So the
+        responses do not depend on how the rows are distributed over processes.
         """
-        seed, asked = math.floor(2**40 * self.uniform("noise")), Counter[str]()
+        seed, occurrences = math.floor(2**40 * self.uniform("noise")), Counter[str]()
         rows = []
-        for one in examples:
-            rows.append(Row(one.id, seed + asked[one.id], one.prompt_ids))
-            asked[one.id] += 1
-        samples = self._models.sample(rows, teacher_weight)
+        for example in examples:
+            rows.append(Row(example.id, seed + occurrences[example.id], example.prompt_ids))
+            occurrences[example.id] += 1
+        samples = self._sampler.sample(rows, teacher_weight)
         return [
-            Rollout(one.id, one.prompt_ids, sample.tokens, "student")
-            for one, sample in zip(examples, samples, strict=True)
+            Rollout(example.id, example.prompt_ids, sample.tokens, "student")
+            for example, sample in zip(examples, samples, strict=True)
         ]
 
     def target_log_probs(self, rollouts: Sequence[Rollout], view: str) -> list[list[float]]:
-        """Of each response token, under a view as it is now."""
-        return self._models.score(rollouts, view)
+        """The log-probability of each response token under a view's current model."""
+        return self._sampler.score(rollouts, view)

@@ -1,8 +1,8 @@
-"""The loss of a micro-batch, in chunks: no logits of the whole batch ever exist.
+"""The loss of a micro-batch, in chunks: the logits of the whole batch never exist at once.
 
 The models give hidden states at the valid response positions alone. Head, softmax and objective
-run over a chunk of them at a time and once more in the backward pass, so the memory of the loss is
-a few tensors of (chunk, V) however long the batch is.
+run over one chunk of positions at a time, and once more in the backward pass. So the memory of the
+loss is a few tensors of shape (chunk, V), however long the batch is.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,12 +22,12 @@ STUDENT = "student"
 
 @dataclass(frozen=True)
 class Loss:
-    """What a micro-batch gives.
+    """The loss of a micro-batch.
 
     Attributes:
-        value: the weighted sum of the terms, with gradient.
-        terms: each term's sum over its tokens, by its text, detached.
-        diagnostics: each diagnostic's sum and its number of tokens.
+        value: The weighted sum of the terms, a scalar with gradient.
+        terms: The sum of each term over its tokens, by the term's text, detached.
+        diagnostics: The sum of each diagnostic and the number of its tokens.
     """
 
     value: "torch.Tensor"
@@ -36,7 +36,7 @@ class Loss:
 
 
 def tokens_of(term: Term, counts: Mapping[str, int]) -> int:
-    """Number of tokens that a term is averaged over."""
+    """Number of tokens over which a term is averaged, given the token counts by origin."""
     return sum(counts.get(origin, 0) for origin in term.on) if term.on else sum(counts.values())
 
 
@@ -49,48 +49,48 @@ def distillation_loss(
     chunk: int | None = None,
     diagnose: bool = False,
 ) -> Loss:
-    """The loss of a micro-batch, normalised by the whole optimiser step's token counts.
+    """Compute the loss of a micro-batch, normalised by the whole step's token counts.
 
     Args:
-        terms: what to minimise.
-        batch: the micro-batch.
-        views: by name; `student` is the one that learns.
-        counts: response tokens by origin in the whole step: all micro-batches, all processes. The
-            losses of the micro-batches then add up to the mean over all tokens, however they are
+        terms: What to minimise.
+        batch: The micro-batch.
+        views: The views by name; `student` is the one that learns.
+        counts: Response tokens by origin in the whole step, over all micro-batches and processes.
+            So the losses of the micro-batches add up to the mean over all tokens, however they are
             split.
-        schedule: the schedule's values.
-        chunk: positions of a chunk; None is found from the vocabulary.
-        diagnose: compute the diagnostics of the objectives as well.
+        schedule: The schedule's values.
+        chunk: Positions in a chunk; None chooses it from the vocabulary.
+        diagnose: Whether to compute the objectives' diagnostics as well.
     """
-    work = _Work(batch, views, schedule or {}, chunk)
+    micro_batch = _MicroBatch(batch, views, schedule or {}, chunk)
     value: torch.Tensor | None = None
     sums: dict[str, torch.Tensor] = {}
     diagnostics: dict[str, tuple[torch.Tensor, int]] = {}
     for term in terms:
-        places = work.places(term)
-        if not len(places):
+        positions = micro_batch.positions(term)
+        if not len(positions):
             continue
         if isinstance(term.objective, StepObjective):
             total = term.objective.step(_of_origins(batch, term), views)
         else:
-            total = work.total(term, places)
-        part = total * (term.weight / tokens_of(term, counts))
-        value = part if value is None else value + part
+            total = micro_batch.total(term, positions)
+        weighted = total * (term.weight / tokens_of(term, counts))
+        value = weighted if value is None else value + weighted
         sums[str(term)] = total.detach() + sums.get(str(term), 0.0)
         if diagnose:
-            diagnostics.update(work.diagnostics(term, places))
-    if value is None:  # nothing here to learn from; other processes may have something
-        value = views[STUDENT].logits(work.states(STUDENT)[:1]).sum() * 0.0
+            diagnostics.update(micro_batch.diagnostics(term, positions))
+    if value is None:  # nothing to learn from here; other processes may have something
+        value = views[STUDENT].logits(micro_batch.states(STUDENT)[:1]).sum() * 0.0
     return Loss(value, sums, diagnostics)
 
 
 def _of_origins(batch: Batch, term: Term) -> Batch:
-    kept = [one for one in batch.rollouts if not term.on or one.origin in term.on]
-    return Batch(kept, batch.device)
+    rollouts = [row for row in batch.rollouts if not term.on or row.origin in term.on]
+    return Batch(rollouts, batch.device)
 
 
-class _Work:
-    """One micro-batch: its states by view, its chunks."""
+class _MicroBatch:
+    """A micro-batch with its hidden states by view, which are computed once, and its chunks."""
 
     def __init__(
         self,
@@ -102,13 +102,13 @@ class _Work:
         import torch
 
         self._batch, self._views, self._schedule = batch, views, schedule
-        self._learns = torch.is_grad_enabled()  # a plan runs without, and may come first
+        self._learns = torch.is_grad_enabled()  # a plan runs without gradient, and may come first
         self._states: dict[str, torch.Tensor] = {}
         self._origins = batch.origins()
         self._chunk = chunk
 
     def states(self, view: str) -> "torch.Tensor":
-        """Hidden states (N, H) of a view, computed once; with gradient for the student alone."""
+        """Hidden states (N, H) of a view; with gradient for the student alone."""
         import torch
 
         if view not in self._states:
@@ -116,113 +116,123 @@ class _Work:
                 self._states[view] = self._views[view].states(self._batch)
         return self._states[view]
 
-    def places(self, term: Term) -> "torch.Tensor":
-        """The positions, among the N, that a term applies to."""
+    def positions(self, term: Term) -> "torch.Tensor":
+        """The positions, among the N, to which a term applies, int64."""
         import torch
 
-        places = [i for i, origin in enumerate(self._origins) if not term.on or origin in term.on]
-        return torch.tensor(places, dtype=torch.long, device=self._batch.device)
+        indices = [
+            index for index, origin in enumerate(self._origins) if not term.on or origin in term.on
+        ]
+        return torch.tensor(indices, dtype=torch.long, device=self._batch.device)
 
-    def total(self, term: Term, places: "torch.Tensor") -> "torch.Tensor":
-        """A term's sum over its positions."""
+    def total(self, term: Term, positions: "torch.Tensor") -> "torch.Tensor":
+        """The sum of a term over its positions, a scalar with gradient."""
         import torch
         from torch.utils.checkpoint import checkpoint
 
         plan = self._plan(term)
         total = torch.zeros((), device=self._batch.device)
-        for part in self._chunks(places):
-            run = partial(self._chunk_total, term, part, plan)
-            # No dropout between states and loss, so there is no random state to keep.
+        for chunk in self._chunks(positions):
+            run = partial(self._chunk_total, term, chunk, plan)
+            # There is no dropout between states and loss, so there is no random state to keep.
             total = total + checkpoint(
-                run, self.states(STUDENT)[part], use_reentrant=False, preserve_rng_state=False
+                run, self.states(STUDENT)[chunk], use_reentrant=False, preserve_rng_state=False
             )
         return total
 
     def _chunk_total(
         self,
         term: Term,
-        part: "torch.Tensor",
+        positions: "torch.Tensor",
         plan: Mapping[str, "torch.Tensor"],
         states: "torch.Tensor",
     ) -> "torch.Tensor":
-        loss: torch.Tensor = term.objective.token(self._look(term, part, plan, states)).sum()
+        chunk = self._chunk_at(term, positions, plan, states)
+        loss: torch.Tensor = term.objective.token(chunk).sum()
         return loss
 
     def diagnostics(
-        self, term: Term, places: "torch.Tensor"
+        self, term: Term, positions: "torch.Tensor"
     ) -> dict[str, tuple["torch.Tensor", int]]:
-        """Each diagnostic's sum over the positions, and their number."""
+        """The sum of each diagnostic over the positions, and their number."""
         import torch
 
         if type(term.objective).diagnostics is Objective.diagnostics:
             return {}
         plan, sums = self._plan(term), dict[str, torch.Tensor]()
         with torch.no_grad():
-            for part in self._chunks(places):
-                chunk = self._look(term, part, plan, self.states(STUDENT)[part])
+            for places in self._chunks(positions):
+                chunk = self._chunk_at(term, places, plan, self.states(STUDENT)[places])
                 for name, values in term.objective.diagnostics(chunk).items():
                     sums[name] = sums.get(name, torch.zeros_like(values.sum())) + values.sum()
-        return {name: (total, len(places)) for name, total in sums.items()}
+        return {name: (total, len(positions)) for name, total in sums.items()}
 
-    def _look(
+    def _chunk_at(
         self,
         term: Term,
-        part: "torch.Tensor",
+        positions: "torch.Tensor",
         plan: Mapping[str, "torch.Tensor"],
         states: "torch.Tensor",
     ) -> Chunk:
-        """A chunk as its objective sees it; `states` are the student's."""
+        """The chunk of some positions, for the term's objective; `states` are the student's."""
         import torch
 
         with torch.no_grad():
             views = {
-                name: self._views[name].logits(self.states(name)[part])
+                name: self._views[name].logits(self.states(name)[positions])
                 for name in term.objective.views
             }
         return Chunk(
             logits=self._views[STUDENT].logits(states),
             views=views,
-            targets=self._batch.targets[part],
-            plan={name: values[part] for name, values in plan.items()},
+            targets=self._batch.targets[positions],
+            plan={name: values[positions] for name, values in plan.items()},
             schedule=self._schedule,
         )
 
-    def _chunks(self, places: "torch.Tensor") -> Iterator["torch.Tensor"]:
+    def _chunks(self, positions: "torch.Tensor") -> Iterator["torch.Tensor"]:
         if self._chunk is None:
             width = self._views[STUDENT].logits(self.states(STUDENT)[:1].detach()).shape[-1]
-            self._chunk = chunk_length(width, places.device.type)
-        yield from places.split(self._chunk)
+            self._chunk = chunk_length(width, positions.device.type)
+        yield from positions.split(self._chunk)
 
     def _plan(self, term: Term) -> dict[str, "torch.Tensor"]:
+        """The values that were recorded or planned for each of the N tokens, (N,) each."""
         import torch
 
         mask = self._batch.mask
         with torch.no_grad():
-            planned = term.objective.plan(Plan(self._batch, self._scalar, self._schedule))
+            planned = term.objective.plan(Plan(self._batch, self.scalars, self._schedule))
         return self._batch.recorded() | {name: values[mask] for name, values in planned.items()}
 
-    def _scalar(self, kind: str, view: str) -> "torch.Tensor":
-        """One value for each of the N tokens, without gradient."""
+    def scalars(self, kind: str, view: str) -> "torch.Tensor":
+        """A value of each token under a view, (N,), without gradient.
+
+        Args:
+            kind: `log_prob` of the response token, or `entropy` of the distribution, in nats.
+            view: The name of the view.
+        """
         import torch
 
         from kdbench.divergence import entropy
 
-        found = []
+        chunks = []
         everything = torch.arange(len(self._origins), device=self._batch.device)
         with torch.no_grad():
-            for part in self._chunks(everything):
-                log_probs = self._views[view].logits(self.states(view)[part]).log_softmax(-1)
+            for positions in self._chunks(everything):
+                states = self.states(view)[positions]
+                log_probs = self._views[view].logits(states).log_softmax(-1)
                 if kind == "entropy":
-                    found.append(entropy(log_probs))
+                    chunks.append(entropy(log_probs))
                 else:
-                    targets = self._batch.targets[part][:, None]
-                    found.append(log_probs.gather(-1, targets)[:, 0])
-        return torch.cat(found)
+                    targets = self._batch.targets[positions][:, None]
+                    chunks.append(log_probs.gather(-1, targets)[:, 0])
+        return torch.cat(chunks)
 
 
 def target_log_probs(batch: Batch, view: View, chunk: int | None = None) -> list[list[float]]:
-    """Log-probability of each response token under a view, row by row."""
-    flat = _Work(batch, {STUDENT: view}, {}, chunk)._scalar("log_prob", STUDENT).tolist()
+    """The log-probability of each response token under a view, row by row."""
+    flat = _MicroBatch(batch, {STUDENT: view}, {}, chunk).scalars("log_prob", STUDENT).tolist()
     rows, start = [], 0
     for length in batch.lengths:
         rows.append(flat[start : start + length])

@@ -1,4 +1,4 @@
-"""An objective: the loss of a chunk of response tokens."""
+"""Objectives: the loss of a chunk of response tokens."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 class Chunk:
-    """Some of the valid response positions of a batch, with what is known about them.
+    """n of the response positions of a batch, with what the models give there.
 
     Attributes:
-        logits: of the student, float32 (n, V), with gradient.
-        targets: the response tokens, int64 (n,).
-        plan: what `Objective.plan` gave and what was recorded at sampling, (n,) each.
-        schedule: the schedule's values.
+        logits: The student's logits, float32 (n, V), with gradient.
+        targets: The response tokens, int64 (n,).
+        plan: Values from `Objective.plan` and values recorded at sampling, (n,) each.
+        schedule: The schedule's values.
     """
 
     def __init__(
@@ -60,16 +60,16 @@ class Chunk:
         return self._views[view]
 
     def of_target(self, log_probs: "torch.Tensor") -> "torch.Tensor":
-        """The entries of the response tokens, (n, V) to (n,)."""
+        """The entries at the response tokens, (n, V) to (n,)."""
         return log_probs.gather(-1, self.targets[:, None])[:, 0]
 
 
 class Plan:
-    """Scalars of all response tokens of a batch, for what a chunk alone cannot tell.
+    """Scalars of all response tokens of a batch, for quantities that need more than a chunk.
 
     Attributes:
-        mask: which cells of (rows, L) hold a token, bool; L is the longest response.
-        schedule: the schedule's values.
+        mask: Which cells of (rows, L) hold a token, bool; L is the longest response.
+        schedule: The schedule's values.
     """
 
     def __init__(
@@ -82,15 +82,15 @@ class Plan:
         self._batch, self._scalar = batch, scalar
 
     def log_prob(self, view: str = "student") -> "torch.Tensor":
-        """Log-probability of each response token under a view, (rows, L), 0 off the mask."""
+        """Log-probability of each response token under a view, (rows, L), 0 outside the mask."""
         return self._padded(self._scalar("log_prob", view))
 
     def entropy(self, view: str = "student") -> "torch.Tensor":
-        """Entropy of a view's distribution at each response token, nats, (rows, L)."""
+        """Entropy in nats of a view's distribution at each response token, (rows, L)."""
         return self._padded(self._scalar("entropy", view))
 
     def recorded(self, name: str) -> "torch.Tensor":
-        """What was recorded at sampling, (rows, L)."""
+        """A scalar that was recorded at sampling, (rows, L)."""
         return self._padded(self._batch.recorded()[name])
 
     def _padded(self, flat: "torch.Tensor") -> "torch.Tensor":
@@ -102,19 +102,19 @@ class Plan:
 class Objective:
     """A loss. A subclass defines `token`, and `plan` if it needs more than a chunk at a time.
 
-    A loss that is no sum over tokens defines `step` instead. The trainer owns shift, mask,
+    For a loss that is not a sum over tokens, see `StepObjective`. The trainer handles shift, mask,
     vocabulary, chunks, recomputation and normalisation.
 
     Attributes:
-        views: names of the views it looks through.
-        floor: its smallest value when the student equals the teacher; None where that depends.
+        views: Names of the views that it needs.
+        floor: The loss when the student equals the teacher; None if it is not a fixed number.
     """
 
     views: ClassVar[tuple[str, ...]] = ("teacher",)
     floor: ClassVar[float | None] = 0.0
 
     def plan(self, plan: Plan) -> Mapping[str, "torch.Tensor"]:  # noqa: ARG002
-        """Values of each response token, (rows, L) each, without gradient; `token` finds them."""
+        """Named values of each response token, (rows, L) each, for `token` in `chunk.plan`."""
         return {}
 
     def token(self, chunk: Chunk) -> "torch.Tensor":
@@ -122,15 +122,20 @@ class Objective:
         raise NotImplementedError
 
     def diagnostics(self, chunk: Chunk) -> Mapping[str, "torch.Tensor"]:  # noqa: ARG002
-        """Values to log beside the loss, (n,) each; averaged over tokens."""
+        """Named values to log with the loss, (n,) each; the log has their means over tokens."""
         return {}
 
 
 class StepObjective(Objective):
-    """The escape hatch: a loss of a whole micro-batch, such as one of pairs of sequences."""
+    """The loss of a whole micro-batch, such as one of pairs of sequences."""
 
     def step(self, batch: Batch, views: Mapping[str, "View"]) -> "torch.Tensor":
-        """The loss summed over the batch's response tokens, a scalar; `student` is a view too."""
+        """The loss summed over the batch's response tokens, a scalar.
+
+        Args:
+            batch: The micro-batch, restricted to the term's origins.
+            views: All views by name, including `student`.
+        """
         raise NotImplementedError
 
 
@@ -139,9 +144,10 @@ class Term:
     """A weighted objective on the responses of some origins.
 
     Attributes:
-        objective: the loss.
-        weight: its factor.
-        on: origins it applies to; empty is all. It is averaged over the tokens of these alone.
+        objective: The loss.
+        weight: The factor of the loss.
+        on: The origins to whose responses it applies, all if empty. The loss is averaged over
+            their tokens alone.
     """
 
     objective: Objective
@@ -173,10 +179,10 @@ class Match(Objective):
     """A divergence between the teacher's distribution and the student's.
 
     Attributes:
-        divergence: a function of `kdbench.divergence`.
-        options: its keyword arguments.
-        temperature: both logits are divided by it, and the loss multiplied by its square, which
-            keeps the gradient's size (Hinton et al. 2015).
+        divergence: A function of `kdbench.divergence`.
+        options: Its keyword arguments.
+        temperature: Divides both logits. The loss is multiplied by its square, which keeps the
+            size of the gradient (Hinton et al. 2015).
     """
 
     divergence: Callable[..., "torch.Tensor"] = forward_kl
@@ -192,11 +198,11 @@ class Match(Objective):
         return self.temperature**2 * self.divergence(log_p, log_q, **self.options)
 
     def __str__(self) -> str:
-        words = [f"{key}={value:g}" for key, value in self.options.items()]
-        words += [f"temperature={self.temperature:g}"] if self.temperature != 1 else []
-        return self.divergence.__name__ + (f"({', '.join(words)})" if words else "")
+        options = [f"{key}={value:g}" for key, value in self.options.items()]
+        options += [f"temperature={self.temperature:g}"] if self.temperature != 1 else []
+        return self.divergence.__name__ + (f"({', '.join(options)})" if options else "")
 
 
 def as_terms(objective: "Objective | Sequence[Term]") -> tuple[Term, ...]:
-    """An objective alone is one term."""
+    """An objective as a weighted sum; a single one is a sum of one term."""
     return (Term(objective),) if isinstance(objective, Objective) else tuple(objective)

@@ -1,4 +1,4 @@
-"""Seconds and tokens by phase: what a method costs."""
+"""The cost of a method: seconds and tokens by phase, and memory."""
 
 import ctypes
 import sys
@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 
 class Phases:
-    """Adds up seconds and tokens; phases do not nest.
+    """Adds up seconds and tokens by phase; phases do not nest.
 
     Attributes:
-        seconds: by phase.
-        tokens: by phase.
+        seconds: Seconds by phase.
+        tokens: Tokens by phase.
     """
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class Phases:
 
     @contextmanager
     def __call__(self, name: str, tokens: int = 0) -> Iterator[None]:
-        """Time a phase; the device's queue is waited for, so that its work counts here."""
+        """Time a phase, including the work that is still in the device's queue at its end."""
         start = time.perf_counter()
         try:
             yield
@@ -35,16 +35,16 @@ class Phases:
         self.tokens[name] = self.tokens.get(name, 0) + tokens
 
     def as_dict(self) -> dict[str, dict[str, float]]:
-        """By phase: `seconds` and `tokens`."""
+        """`seconds` and `tokens` of each phase."""
         return {
             name: {"seconds": self.seconds[name], "tokens": self.tokens.get(name, 0)}
             for name in sorted(self.seconds)
         }
 
     def restore(self, state: Mapping[str, Mapping[str, float]]) -> None:
-        """Go on from what `as_dict` gave."""
-        self.seconds = {name: one["seconds"] for name, one in state.items()}
-        self.tokens = {name: int(one["tokens"]) for name, one in state.items()}
+        """Continue from what `as_dict` returned."""
+        self.seconds = {name: phase["seconds"] for name, phase in state.items()}
+        self.tokens = {name: int(phase["tokens"]) for name, phase in state.items()}
 
 
 def _wait_for_device() -> None:
@@ -57,8 +57,8 @@ def _wait_for_device() -> None:
 def release_memory() -> None:
     """Give freed memory back to the system.
 
-    The C library of Linux keeps the pages of tensors of many sizes: 50 steps on real data grew to
-    twice the memory of the first, with no tensor more alive.
+    The C library of Linux keeps the pages of freed tensors of many sizes. In 50 steps on real data
+    the process grew to twice its memory after the first step, with no more tensors alive.
     """
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
@@ -67,7 +67,7 @@ def release_memory() -> None:
 
 
 def peak_memory() -> dict[str, int]:
-    """Bytes: `host`, the largest resident set of this process so far, and `device`, on a GPU."""
+    """Peak memory in bytes: `host` is the largest resident set so far, `device` that of a GPU."""
     import resource
 
     import torch

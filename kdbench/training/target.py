@@ -1,6 +1,6 @@
-"""Target transforms: what the student is asked to match, made from the teacher's distribution.
+"""Target transforms: distributions for the student to match, made from the teacher's.
 
-All work on the last axis, over V tokens, and return log-probabilities.
+All functions work on the last axis, over V tokens, and return log-probabilities.
 """
 
 import math
@@ -30,7 +30,7 @@ def interpolated(
 
 
 def top_k(log_p: "torch.Tensor", k: int) -> "torch.Tensor":
-    """The k likeliest tokens, renormalised; -inf elsewhere."""
+    """The k most likely tokens, renormalised; -inf elsewhere."""
     import torch
 
     kept = log_p.topk(k, dim=-1)
@@ -47,16 +47,17 @@ def contrast(
 ) -> "torch.Tensor":
     """Toward the teacher and away from a weaker model: proportional to p (p/c)^strength.
 
-    Contrastive decoding (Li et al. 2023) as a target. A tiny c would decide alone among tokens that
-    the teacher thinks unlikely; so only tokens with p >= plausibility * max p are contrasted.
+    This is contrastive decoding (Li et al. 2023) as a target. Among tokens that the teacher finds
+    unlikely, a tiny c would decide alone; so only tokens with p >= plausibility * max p are
+    contrasted.
 
     Args:
-        log_p: teacher, normalised.
-        log_c: the weaker model (classmate), normalised.
-        strength: 0 leaves the teacher as it is.
-        plausibility: share of the teacher's largest probability, 0 to 1; 0 contrasts every token.
-        implausible: the other tokens get nothing (`zero`, -inf: for divergences that are finite
-            there, such as skewed ones) or keep the teacher's own probability (`teacher`).
+        log_p: The teacher's log-probabilities, normalised.
+        log_c: Those of the weaker model (classmate), normalised.
+        strength: Strength of the contrast; 0 leaves the teacher as it is.
+        plausibility: Share of the teacher's largest probability, 0 to 1; 0 contrasts every token.
+        implausible: What the other tokens get. `zero` is -inf, for divergences that are finite
+            there, such as skewed ones; `teacher` keeps the teacher's probability.
     """
     import torch
 

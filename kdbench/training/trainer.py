@@ -1,14 +1,15 @@
-"""The trainer: one class for every method, on the Trainer of transformers.
+"""The trainer: one class for every method, based on the Trainer of transformers.
 
-transformers does optimiser, schedule of the learning rate, precision, processes, checkpoints and
-loggers. What a step learns from is ours: the dataloader gives the prompts of a whole optimiser
-step; the method's source answers them; the responses are split into micro-batches of equal lengths,
-whose losses are normalised by the token counts of the whole step over all processes. So neither
-the split nor the number of processes changes the gradient.
+transformers provides the optimiser, the learning-rate schedule, precision, processes, checkpoints
+and loggers. What a step learns from is decided here. The dataloader gives the examples of a whole
+optimiser step and the method's source gives the responses to them. The responses are split into
+micro-batches of similar lengths, and the losses are normalised by the token counts of the whole
+step over all processes. So for given responses, neither the split nor the number of processes
+changes the gradient. Values that a method computes within a process can depend on that number:
+MiniLLM whitens its advantages over the rollouts of one process.
 """
 
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
@@ -19,363 +20,289 @@ import torch
 from transformers import Trainer
 
 from kdbench.errors import InputError
-from kdbench.generate import Row, Sample
-from kdbench.generate.decoding.generator import Generator
-from kdbench.generate.decoding.kinds import of_mixture, of_model
-from kdbench.protocol import Protocol
+from kdbench.training.companion import CompanionContext
 from kdbench.training.draw import StepDraw
-from kdbench.training.loss import STUDENT, distillation_loss, target_log_probs
+from kdbench.training.loss import STUDENT, distillation_loss
 from kdbench.training.notes import Notes
 from kdbench.training.phases import Phases, release_memory
-from kdbench.training.state import best_folder, restore_state, save_state
-from kdbench.training.triple import Triple
-from kdbench.training.validation import loss_sum, rouge_sum
+from kdbench.training.sampling import RolloutSampler
+from kdbench.training.selection import StudentSelection
+from kdbench.training.state import RunState
+from kdbench.training.validation import Validator
+from kdbench.training.work import Work
 from kdbench.views.rollout import Batch, Example, Rollout
-from kdbench.views.view import ModelView, View, bare_model
+from kdbench.views.view import ModelView, View
+
+_ORIGINS = ("dataset", "teacher", "student", "pretraining")
 
 
 @dataclass(frozen=True)
-class Work:
-    """What a trainer is given beside transformers' own arguments.
+class StepOutcome:
+    """An optimiser step of this process, as schedule and companion learn of it.
 
     Attributes:
-        triple: the method.
-        teacher: the teacher's model, None for methods without one.
-        tokenizer: of student and teacher.
-        train: training examples.
-        valid: validation examples for the loss.
-        sampled: those of them that are answered for ROUGE-L.
-        sampling: lengths and decoding of the student's responses in training.
-        validation_sampling: the same in validation.
-        micro_batch_size: rows of one forward pass.
-        generation_batch_size: rows that decode at once; None is found from the free memory.
-        select: what decides which checkpoint is the best one.
-        student_at_start: loads the student as it was before training.
-        chunk_tokens: positions of one chunk of the loss; None is found.
+        number: The number of the step, from 1.
+        examples: The dataset examples of the step.
+        loss: This process's share of the loss; the sum over processes is the loss of the step.
+        learning_rate: The student's learning rate in the step.
     """
 
-    triple: Triple
-    teacher: Any
-    tokenizer: Any
-    train: Sequence[Example]
-    valid: Sequence[Example]
-    sampled: Sequence[Example]
-    sampling: Protocol
-    validation_sampling: Protocol
-    micro_batch_size: int
-    generation_batch_size: int | None
-    select: str
-    student_at_start: Callable[[], Any]
-    chunk_tokens: int | None = None
+    number: int
+    examples: Sequence[Example]
+    loss: torch.Tensor
+    learning_rate: float
 
 
 class DistillationTrainer(Trainer):
     """Trains a student by any method.
 
+    `begin` must be called when training begins, and `after_step` after each optimiser step; see
+    `kdbench.distillation.course`.
+
     Args:
-        model: the student, perhaps with LoRA.
-        args: transformers' TrainingArguments; the batch size of a device is its share of the whole
-            optimiser step, gradient accumulation 1.
-        work: the rest.
-        callbacks: of transformers.
+        model: The student, with an adapter if there is one.
+        args: transformers' TrainingArguments. The batch size of a device is its share of the whole
+            optimiser step, and gradient accumulation is 1.
+        work: The method, the teacher, the data and the limits.
+
+    Attributes:
+        work: The argument.
+        phases: Seconds and tokens by phase.
+        selection: The validations and the best student.
+        run_state: What is saved in addition to transformers' checkpoints.
+        views: The views by name; empty before `begin`.
     """
 
-    def __init__(self, model: Any, args: Any, work: Work, callbacks: Sequence[Any] = ()):
+    def __init__(self, model: Any, args: Any, work: Work):
         super().__init__(
             model=model,
             args=args,
             train_dataset=list(work.train),
             data_collator=lambda examples: {"examples": examples},
             processing_class=work.tokenizer,
-            callbacks=list(callbacks),
         )
-        self.work, self.triple = work, work.triple
-        self.phases = Phases()
-        self.validations: list[dict[str, float]] = []
-        self.best: dict[str, float] | None = None
-        self.tokenizer = work.tokenizer
-        self.vocabulary = len(work.tokenizer)
-        self.micro_batch_size = work.micro_batch_size
+        self.work, self._triple = work, work.triple
+        self.phases, self._notes = Phases(), Notes()
+        self.selection = StudentSelection(work.select, Path(args.output_dir), args.should_save)
+        self.run_state = RunState(
+            work.triple, self.phases, self._notes, self.selection, self.accelerator
+        )
         self.views: dict[str, View] = {}
-        self.advance: Callable[[], None] = lambda: None
-        self.notes = Notes()
-        self._rate = 0.0
-        self._done: tuple[Sequence[Example], torch.Tensor] | None = None
+        self._outcome: StepOutcome | None = None
 
-    # What a step learns from
+    def begin(self, checkpoint: Path | None) -> None:
+        """Make the views, now that the student is wrapped, and restore a checkpoint's state.
+
+        Raises:
+            InputError: the objective needs a view that this run does not have.
+        """
+        self.views[STUDENT] = self._view(self.model_wrapped)
+        self._unwrapped_view = self._view(self.model)
+        if self.work.teacher is not None:
+            self.views["teacher"] = self._view(self.work.teacher)
+        if companion := self._triple.companion:
+            self.views[companion.name] = companion.start(self._companion_context(0.0))
+        if missing := self._triple.views - set(self.views):
+            raise InputError(
+                f"the objective needs the view '{missing.pop()}', and this run has only "
+                f"{', '.join(self.views)}; a method adds a view by a companion of that name"
+            )
+        self._sampler = RolloutSampler(
+            self.work, self.model, self.views, self._autocast, self.phases
+        )
+        self._validator = Validator(self.work, self.accelerator, self._autocast, self.phases)
+        if checkpoint is not None:
+            self.run_state.restore(checkpoint)
+
+    # An optimiser step
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, _: Any
     ) -> tuple[list[Any], Any]:
-        """The rollouts of an optimiser step, and their tokens by origin over all processes."""
-        found = list(islice(epoch_iterator, num_batches))
-        for inputs in found:
-            key = (self.args.seed, self.state.global_step, self.accelerator.process_index)
-            size, everything = self.args.per_device_train_batch_size, self.work.train
-            values = self.schedule_values
-            draw = StepDraw(self, key, inputs["examples"], size, everything, values)
-            inputs["rollouts"] = self.triple.source.rollouts(draw)
+        """Add the rollouts of an optimiser step, and their token counts over all processes."""
+        batches = list(islice(epoch_iterator, num_batches))
+        for inputs in batches:
+            draw = StepDraw(
+                self._sampler,
+                seed=self.args.seed,
+                step=self.state.global_step,
+                process=self.accelerator.process_index,
+                examples=inputs["examples"],
+                size=self.args.per_device_train_batch_size,
+                train=self.work.train,
+                schedule=self._schedule_values,
+            )
+            inputs["rollouts"] = self._triple.source.rollouts(draw)
             inputs["counts"] = self._count_everywhere(inputs["rollouts"])
-        return found, None
+        return batches, None
 
     def training_step(self, model: Any, inputs: Mapping[str, Any], _: Any = None) -> torch.Tensor:
-        """Forward and backward over all micro-batches of the step; the loss is over all tokens."""
+        """Forward and backward over all micro-batches of a step; the loss is over all tokens."""
         model.train()
-        self._rate = float(self._get_learning_rate())
-        total = torch.zeros((), device=self.args.device)
-        parts = self._micro_batches(inputs["rollouts"])
-        tokens = sum(len(one.response_ids) for one in inputs["rollouts"])
+        step, learning_rate = self.state.global_step + 1, float(self._get_learning_rate())
+        loss = torch.zeros((), device=self.args.device)
+        micro_batches = self._micro_batches(inputs["rollouts"])
+        tokens = sum(len(rollout.response_ids) for rollout in inputs["rollouts"])
         with self.phases("train", tokens):
-            for number, part in enumerate(parts, start=1):
-                last = number == len(parts)
+            for number, rollouts in enumerate(micro_batches, start=1):
+                last = number == len(micro_batches)
                 with nullcontext() if last else self.accelerator.no_sync(model):
-                    total += self._learn_from(part, inputs["counts"])
-        if not torch.isfinite(total):
+                    loss += self._learn_from(rollouts, inputs["counts"])
+        if not torch.isfinite(loss):
             raise InputError(
-                f"the loss of step {self.state.global_step + 1} is not finite: lower "
-                "learning_rate=, or try precision=float32"
+                f"the loss of step {step} is not finite: lower learning_rate=, or try "
+                "precision=float32"
             )
-        self._done = (inputs["examples"], total)
-        return total * self.accelerator.num_processes  # transformers logs the mean over processes
+        self._outcome = StepOutcome(step, inputs["examples"], loss, learning_rate)
+        return loss * self.accelerator.num_processes  # transformers logs the mean over processes
 
-    def _learn_from(self, part: Sequence[Rollout], counts: Mapping[str, int]) -> torch.Tensor:
+    def take_outcome(self) -> StepOutcome:
+        """The outcome of the last step; each outcome can be taken once."""
+        outcome, self._outcome = self._outcome, None
+        assert outcome is not None  # noqa: S101 - asked for once after each step
+        return outcome
+
+    def after_step(self, outcome: StepOutcome) -> None:
+        """Update schedule and companion, now that the student's weights are those after the step.
+
+        Args:
+            outcome: Of the step just taken.
+        """
+        loss = float(self._sum_over_processes(outcome.loss))
+        self._triple.schedule.after_step(loss, outcome.number / max(1, self.state.max_steps))
+        if companion := self._triple.companion:
+            with self.phases("companion"):
+                context = self._companion_context(outcome.learning_rate)
+                companion.after_step(context, outcome.number, outcome.examples)
+        release_memory()
+
+    def _learn_from(self, rollouts: Sequence[Rollout], counts: Mapping[str, int]) -> torch.Tensor:
         loss = distillation_loss(
-            self.triple.terms,
-            Batch(part, self.args.device),
+            self._triple.terms,
+            Batch(rollouts, self.args.device),
             self.views,
             counts,
-            self.schedule_values,
+            self._schedule_values,
             self.work.chunk_tokens,
             diagnose=self._logs_this_step,
         )
         # Processes average their gradients; the loss is a share of the sum.
         self.accelerator.backward(loss.value * self.accelerator.num_processes)
-        for term in self.triple.terms:
+        for term in self._triple.terms:
             if str(term) in loss.terms:
-                on = sum(len(r.response_ids) for r in part if not term.on or r.origin in term.on)
-                self.notes.add(f"loss/{term}", float(loss.terms[str(term)]), on)
-        for name, (sum_of_it, count) in loss.diagnostics.items():
-            self.notes.add(name, float(sum_of_it), count)
+                tokens = sum(
+                    len(rollout.response_ids)
+                    for rollout in rollouts
+                    if not term.on or rollout.origin in term.on
+                )
+                self._notes.add(f"loss/{term}", float(loss.terms[str(term)]), tokens)
+        for name, (total, count) in loss.diagnostics.items():
+            self._notes.add(name, float(total), count)
         return loss.value.detach()
 
     def _micro_batches(self, rollouts: Sequence[Rollout]) -> list[list[Rollout]]:
-        """Rows of about equal length together, which saves padding; the sum is the same."""
+        """Rows of similar length together, which saves padding; the sum stays the same."""
         size = self.work.micro_batch_size
-        ordered = sorted(rollouts, key=lambda one: len(one.prompt_ids) + len(one.response_ids))
-        return [ordered[start : start + size] for start in range(0, len(ordered), size)]
+        by_length = sorted(rollouts, key=lambda row: len(row.prompt_ids) + len(row.response_ids))
+        return [by_length[start : start + size] for start in range(0, len(by_length), size)]
 
     def _count_everywhere(self, rollouts: Sequence[Rollout]) -> dict[str, int]:
-        origins = ("dataset", "teacher", "student", "pretraining")
-        own = [sum(len(r.response_ids) for r in rollouts if r.origin == o) for o in origins]
-        summed = self.sum_over_processes(torch.tensor(own, device=self.args.device))
-        return dict(zip(origins, summed.tolist(), strict=True))
+        counts = [
+            sum(len(rollout.response_ids) for rollout in rollouts if rollout.origin == origin)
+            for origin in _ORIGINS
+        ]
+        summed = self._sum_over_processes(torch.tensor(counts, device=self.args.device))
+        return dict(zip(_ORIGINS, summed.tolist(), strict=True))
 
-    def after_step(self) -> None:
-        """The student has taken a step: schedule and companion take theirs."""
-        assert self._done is not None  # noqa: S101
-        examples, loss = self._done
-        everywhere = float(self.sum_over_processes(loss))
-        step = self.state.global_step
-        self.triple.schedule.after_step(everywhere, step / max(1, self.state.max_steps))
-        if self.triple.companion:
-            with self.phases("companion"):
-                self.triple.companion.after_step(self, step, examples)
-        release_memory()
+    @property
+    def _schedule_values(self) -> Mapping[str, float]:
+        """The schedule's values in the next step."""
+        progress = self.state.global_step / max(1, self.state.max_steps)
+        return self._triple.schedule.values(progress)
 
-    # Views, and what companions and sources find beside them
-
-    def begin(self, checkpoint: Path | None) -> None:
-        """Make the views, now that the student is wrapped; go on from a checkpoint's state.
-
-        Raises:
-            InputError: the method looks through a view that is not there.
-        """
-        self.views = {STUDENT: self._view(self.model_wrapped)}
-        self._plain_view = self._view(self.model)
-        if self.work.teacher is not None:
-            self.views["teacher"] = self._view(self.work.teacher)
-        if self.triple.companion:
-            self.views[self.triple.companion.name] = self.triple.companion.start(self)
-        missing = self.triple.views - set(self.views)
-        if missing:
-            raise InputError(f"this method looks through '{missing.pop()}', which is not there")
-        if checkpoint is not None:
-            restore_state(self, checkpoint)
+    # Views and companion
 
     def _view(self, model: Any) -> ModelView:
-        autocast = nullcontext if model is self.work.teacher else self.autocast
-        view = ModelView(model, self.vocabulary, autocast=autocast)
+        autocast = nullcontext if model is self.work.teacher else self._autocast
+        view = ModelView(model, self.work.vocabulary, autocast=autocast)
         view.check()
         return view
 
-    @property
-    def student(self) -> Any:
-        """The student's model."""
-        return self.model
+    def _companion_context(self, learning_rate: float) -> CompanionContext:
+        return CompanionContext(
+            student=self.model,
+            views=self.views,
+            vocabulary=self.work.vocabulary,
+            tokenizer=self.work.tokenizer,
+            learning_rate=learning_rate,
+            max_grad_norm=float(self.args.max_grad_norm),
+            micro_batch_size=self.work.micro_batch_size,
+            student_at_start=self.work.student_at_start,
+            optimizer_for=self._optimizer_for,
+            autocast=self._autocast,
+            sum_over_processes=self._sum_over_processes,
+        )
 
-    @property
-    def learning_rate(self) -> float:
-        """The student's at the step just taken."""
-        return self._rate
-
-    @property
-    def max_grad_norm(self) -> float:
-        """Gradients are clipped to it."""
-        return float(self.args.max_grad_norm)
-
-    def optimizer_for(self, model: Any) -> Any:
-        """An optimiser of the student's kind for another model."""
+    def _optimizer_for(self, model: Any) -> Any:
         kind, options = self.get_optimizer_cls_and_kwargs(self.args, model)
         decayed = set(self.get_decay_parameter_names(model))
-        parts: dict[bool, list[Any]] = {True: [], False: []}
+        groups: dict[bool, list[Any]] = {True: [], False: []}
         for name, parameter in model.named_parameters():
-            parts[name in decayed].append(parameter)
+            groups[name in decayed].append(parameter)
         decay = self.args.weight_decay
-        groups = [{"params": parts[on], "weight_decay": decay if on else 0.0} for on in parts]
-        return kind(groups, **options)
+        return kind(
+            [
+                {"params": parameters, "weight_decay": decay if decays else 0.0}
+                for decays, parameters in groups.items()
+            ],
+            **options,
+        )
 
-    @property
-    def schedule_values(self) -> Mapping[str, float]:
-        """The schedule's values at this step."""
-        progress = self.state.global_step / max(1, self.state.max_steps)
-        return self.triple.schedule.values(progress)
-
-    def student_at_start(self) -> Any:
-        """Another copy of the student as it was before training."""
-        return self.work.student_at_start()
-
-    def autocast(self) -> AbstractContextManager[None]:
-        """The precision of the training."""
+    def _autocast(self) -> AbstractContextManager[None]:
         context: AbstractContextManager[None] = self.accelerator.autocast()
         return context
 
-    def sum_over_processes(self, value: torch.Tensor) -> torch.Tensor:
-        """The sum of every process's tensor."""
+    def _sum_over_processes(self, value: torch.Tensor) -> torch.Tensor:
         summed: torch.Tensor = self.accelerator.reduce(value.detach().clone(), "sum")
         return summed
 
-    # What sources ask for
-
-    def sample(self, rows: Sequence[Row], teacher_weight: float = 0.0) -> list[Sample]:
-        """Responses of the student, or of its mixture with the teacher, in the rows' order."""
-        model = bare_model(self.model)
-        begin = of_model(model, self.vocabulary)
-        if teacher_weight:
-            teacher = of_model(self.work.teacher, self.vocabulary)
-            begin = of_mixture(begin, teacher, teacher_weight)
-        size = self.work.generation_batch_size
-        generator = Generator(model, self.work.tokenizer, self.work.sampling, size, begin)
-        self.model.eval()
-        found = {}
-        # Entered once, autocast keeps its casts of the weights for the whole generation.
-        with self.phases("generate"), self.autocast():
-            for batch in generator.batches(rows):
-                for sample in generator.generate(batch, ()):
-                    found[sample.document, sample.seed] = sample
-        self.phases.count("generate", sum(len(sample.tokens) for sample in found.values()))
-        return [found[row.document, row.seed] for row in rows]
-
-    def score(self, rollouts: Sequence[Rollout], view: str) -> list[list[float]]:
-        """Log-probability of each response token under a view as it is now."""
-        found, size = [], self.micro_batch_size
-        self.model.eval()
-        with self.phases("record"), torch.no_grad():
-            for start in range(0, len(rollouts), size):
-                batch = Batch(rollouts[start : start + size], self.args.device)
-                found += target_log_probs(batch, self.views[view], self.work.chunk_tokens)
-        return found
-
-    # Validation and selection
+    # Validation, log and state on disk: the hooks of transformers
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """Validation loss and sampled ROUGE-L; keeps the best student so far."""
-        step = self.state.global_step
+        """Validate the student, and its companion; keep the student if it is the best so far."""
+        companion, companion_loss = self._triple.companion, None
+        validation = {"step": float(self.state.global_step)}
         with self.phases("validate"):
-            found = {"step": float(step), **self._validate(self._plain_view, self.model)}
-            own_loss = self._validate_companion(found)
-        self.validations.append(found)
-        self.triple.schedule.after_validation(found["loss"])
-        if self.triple.companion:
-            self.triple.companion.after_validation(found["loss"], own_loss)
-        self._keep_if_best(found)
-        metrics = {f"eval_{name}": value for name, value in found.items() if name != "step"}
+            validation |= self._validator.measure(self._unwrapped_view, self.model)
+            if companion and companion.model() is not None:
+                view = self.views[companion.name]
+                measured = self._validator.measure(view, companion.model())
+                validation |= {f"{companion.name}_{name}": measured[name] for name in measured}
+                companion_loss = measured["loss"]
+        self._triple.schedule.after_validation(validation["loss"])
+        if companion:
+            companion.after_validation(validation["loss"], companion_loss)
+        self.selection.add(validation, lambda folder: self.save_model(folder, _internal_call=True))
+        metrics = {f"eval_{name}": value for name, value in validation.items() if name != "step"}
         self.log(dict(metrics))
         call = self.callback_handler.on_evaluate
         self.control: Any = call(self.args, self.state, self.control, metrics)
         return metrics
 
-    def _validate(self, view: Any, model: Any) -> dict[str, float]:
-        share = slice(self.accelerator.process_index, None, self.accelerator.num_processes)
-        model.eval()
-        loss, tokens = loss_sum(
-            view, self.work.valid[share], self.micro_batch_size, self.args.device
-        )
-        with self.autocast():
-            rouge, responses, generated = rouge_sum(
-                model,
-                self.work.tokenizer,
-                self.work.sampled[share],
-                self.work.validation_sampling,
-                self.work.generation_batch_size,
-            )
-        self.phases.count("validate", tokens + generated)
-        sums = torch.tensor([loss, tokens, rouge, responses], device=self.args.device)
-        loss, tokens, rouge, responses = self.sum_over_processes(sums).tolist()
-        return {"loss": loss / max(tokens, 1), "rougeL": rouge / max(responses, 1)}
-
-    def _validate_companion(self, found: dict[str, float]) -> float | None:
-        companion = self.triple.companion
-        if companion is None or companion.model() is None:
-            return None
-        measured = self._validate(self.views[companion.name], companion.model())
-        found.update({f"{companion.name}_{name}": value for name, value in measured.items()})
-        return measured["loss"]
-
-    def _keep_if_best(self, found: dict[str, float]) -> None:
-        """The student before training is no candidate."""
-        sign = {"rougeL": 1, "loss": -1}.get(self.work.select)
-        if found["step"] == 0:
-            return
-        if self.best and sign:
-            kept, new = self.best[self.work.select], found[self.work.select]
-            if not sign * new > sign * kept:
-                return
-        self.best = dict(found)
-        best = best_folder(Path(self.args.output_dir), found["step"])
-        unfinished = best.with_name(f".{best.name}.unfinished")
-        if self.args.should_save:
-            shutil.rmtree(unfinished, ignore_errors=True)
-            shutil.rmtree(best, ignore_errors=True)  # of a run that was killed after this
-        self.save_model(str(unfinished), _internal_call=True)
-        if self.args.should_save:
-            unfinished.rename(best)
-
-    def best_model(self) -> Any:
-        """The selected student, an adapter merged into its weights."""
-        assert self.best is not None  # noqa: S101 - the last step is always validated
-        folder = best_folder(Path(self.args.output_dir), self.best["step"])
-        if hasattr(self.model, "merge_and_unload"):
-            self.model.load_adapter(str(folder), "default")
-            return self.model.merge_and_unload()
-        return type(self.model).from_pretrained(folder, dtype=self.model.dtype)
-
-    # Logs
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add the mean of each term, the diagnostics and the schedule's values."""
+        if "loss" in logs:
+            logs |= self._notes.take_means()
+            logs |= {f"schedule/{name}": value for name, value in self._schedule_values.items()}
+        super().log(logs, start_time)
 
     @property
     def _logs_this_step(self) -> bool:
         step = self.state.global_step + 1
         return step == 1 or bool(step % int(self.args.logging_steps) == 0)
 
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add each term's mean, the diagnostics and the schedule's values."""
-        if "loss" in logs:
-            logs |= self.notes.take_means()
-            logs |= {f"schedule/{name}": value for name, value in self.schedule_values.items()}
-        super().log(logs, start_time)
-
-    # State on disk
-
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Save what transformers keeps, then ours, which makes it valid."""
+        """Save what transformers keeps, and then the rest, which makes the checkpoint valid."""
         super()._save_checkpoint(model, trial)
-        save_state(self, Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
+        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        self.run_state.save(folder, first=self.args.should_save)

@@ -1,4 +1,4 @@
-"""A method at work: objective, data source, schedule, and perhaps a model beside the student."""
+"""A method in training: objective, data source, schedule, and a companion if there is one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -15,10 +15,10 @@ class Triple:
     """What a method trains with.
 
     Attributes:
-        objective: one, or a weighted sum.
-        source: where responses come from.
-        schedule: what changes during training.
-        companion: a model that is trained or kept beside the student, as a further view.
+        objective: An objective, or a weighted sum of several.
+        source: Where responses come from.
+        schedule: What changes during training.
+        companion: A second model, visible as a further view.
     """
 
     objective: Objective | Sequence[Term]
@@ -33,26 +33,31 @@ class Triple:
 
     @property
     def views(self) -> set[str]:
-        """Names of all views that the objective looks through."""
+        """Names of all views that the objective needs."""
         return {name for term in self.terms for name in term.objective.views}
 
     @property
     def needs_teacher_model(self) -> bool:
-        """Whether the teacher must be in memory during training, with the student's tokenizer."""
+        """Whether the teacher must be in memory in training and share the student's tokenizer."""
         return "teacher" in self.views or self.source.uses_teacher or self.companion is not None
 
     def with_pretraining(self, texts: Sequence[tuple[int, ...]], weight: float) -> "Triple":
-        """The same with the language-model loss on plain texts beside it."""
-        others: tuple[Origin, ...] = ("dataset", "teacher", "student")
-        terms = [term if term.on else replace(term, on=others) for term in self.terms]
+        """Add the language-model loss on plain texts.
+
+        Args:
+            texts: Encoded texts of two or more tokens each.
+            weight: Weight of their cross-entropy.
+        """
+        responses: tuple[Origin, ...] = ("dataset", "teacher", "student")
+        terms = [term if term.on else replace(term, on=responses) for term in self.terms]
         added = Term(CrossEntropy(), weight, on=("pretraining",))
         return replace(self, objective=(*terms, added), source=WithPretraining(self.source, texts))
 
     def describe(self) -> dict[str, str]:
-        """In words, for lists and run cards."""
-        words = {
+        """Text descriptions of the parts, for lists and run cards."""
+        texts = {
             "objective": " + ".join(str(term) for term in self.terms),
             "source": str(self.source),
             "schedule": str(self.schedule),
         }
-        return words | ({"companion": str(self.companion)} if self.companion else {})
+        return texts | ({"companion": str(self.companion)} if self.companion else {})

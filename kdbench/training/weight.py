@@ -1,4 +1,4 @@
-"""Weights: scalars of response tokens, (rows, L) with a mask, that objectives multiply with."""
+"""Weights of response tokens: scalars by which an objective multiplies its loss."""
 
 from typing import TYPE_CHECKING
 
@@ -9,16 +9,19 @@ if TYPE_CHECKING:
 def mean_of_rest(
     rewards: "torch.Tensor", mask: "torch.Tensor", discount: float, normalise: bool = True
 ) -> "torch.Tensor":
-    """The discounted sum of the rewards from each token on, divided by the number of them.
+    """The discounted sum of the rewards from each token on, divided by the number of tokens left.
 
-    MiniLLM's length normalisation: (sum over k >= t of discount^(k-t) r_k) / (T - t + 1). Summed
-    backwards, so that no power of the discount underflows on long responses.
+    MiniLLM's length normalisation: (sum over k >= t of discount^(k-t) r_k) / (T - t + 1). The sum
+    runs backwards, so that no power of the discount underflows on long responses.
 
     Args:
-        rewards: (rows, L).
-        mask: which cells hold a token, bool.
-        discount: of later rewards, 0 to 1.
-        normalise: divide.
+        rewards: The reward of each token, (rows, L).
+        mask: Which cells hold a token, bool (rows, L).
+        discount: Discount of later rewards per token, 0 to 1.
+        normalise: Whether to divide by the number of tokens left.
+
+    Returns:
+        The values, (rows, L), 0 outside the mask.
     """
     import torch
 
@@ -33,16 +36,16 @@ def mean_of_rest(
 
 
 def whitened(values: "torch.Tensor", mask: "torch.Tensor") -> "torch.Tensor":
-    """Mean 0 and variance 1 over the tokens of the mask; padding neither counts nor changes."""
-    kept = values[mask]
-    spread = kept.var(unbiased=False).clamp(min=1e-8).sqrt()
-    return (values - kept.mean()) / spread * mask
+    """Scale values to mean 0 and variance 1 over the mask; all of (rows, L), 0 outside the mask."""
+    tokens = values[mask]
+    deviation = tokens.var(unbiased=False).clamp(min=1e-8).sqrt()
+    return (values - tokens.mean()) / deviation * mask
 
 
 def clipped_ratio_loss(
     ratio: "torch.Tensor", advantage: "torch.Tensor", clip: float
 ) -> "torch.Tensor":
-    """PPO's -min(A ratio, A clip(ratio, 1-clip, 1+clip)) (Schulman et al. 2017)."""
+    """PPO's clipped loss, -min(A ratio, A clip(ratio, 1-clip, 1+clip)) (Schulman et al. 2017)."""
     import torch
 
     return -torch.minimum(advantage * ratio, advantage * ratio.clamp(1 - clip, 1 + clip))

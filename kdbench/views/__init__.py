@@ -1,4 +1,4 @@
-"""Named sources of scores on the same response tokens: what losses and fidelity metrics look at."""
+"""Views: named models that score the same response tokens, for losses and fidelity metrics."""
 
 from kdbench.views.rollout import Batch, Example, Origin, Rollout
 from kdbench.views.texts import batches_by_length, reference_tokens

@@ -1,4 +1,4 @@
-"""Responses to learn from, and the tensors of a batch of them: shift, mask and padding are here."""
+"""Responses to learn from, and the tensors of a batch of them, with shift, mask and padding."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -17,10 +17,10 @@ class Example:
     """A row of the training or validation set.
 
     Attributes:
-        id: unique in its set.
-        prompt_ids: the encoded prompt, never empty.
-        response_ids: the encoded first reference, with EOS unless a length limit cut it.
-        references: all right answers, as text.
+        id: Id that is unique in its set.
+        prompt_ids: The encoded prompt, never empty.
+        response_ids: The encoded first reference, with EOS unless a length limit cut it.
+        references: All references, as text.
     """
 
     id: str
@@ -34,11 +34,11 @@ class Rollout:
     """A prompt and a response that the student learns from.
 
     Attributes:
-        id: of the example that was answered.
-        prompt_ids: never empty.
-        response_ids: with EOS where the response ended by itself.
-        origin: who wrote the response; a teacher-mixed sample counts as the student's.
-        recorded: scalars of each response token from when it was sampled, such as `old`.
+        id: Id of the example that was answered.
+        prompt_ids: The encoded prompt, never empty.
+        response_ids: The encoded response, with EOS if it ended by itself.
+        origin: Where the response is from; a teacher-mixed sample counts as the student's.
+        recorded: Scalars of each response token, recorded at sampling, by name.
     """
 
     id: str
@@ -48,12 +48,12 @@ class Rollout:
     recorded: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def with_recorded(self, **scalars: Sequence[float]) -> "Rollout":
-        """The same rollout with more recorded scalars."""
+        """Copy the rollout with more recorded scalars, one per response token."""
         added = {name: tuple(values) for name, values in scalars.items()}
         return replace(self, recorded={**self.recorded, **added})
 
     def as_json(self) -> dict[str, Any]:
-        """For a state on disk; floats survive exactly."""
+        """The rollout ready for JSON, which keeps floats exactly."""
         return {
             "id": self.id,
             "prompt": list(self.prompt_ids),
@@ -64,26 +64,26 @@ class Rollout:
 
     @classmethod
     def from_json(cls, state: Mapping[str, Any]) -> "Rollout":
-        """What `as_json` gave."""
+        """The rollout from what `as_json` returned."""
         recorded = {name: tuple(values) for name, values in state["recorded"].items()}
         prompt, response = tuple(state["prompt"]), tuple(state["response"])
         return cls(state["id"], prompt, response, state["origin"], recorded)
 
 
 def of_dataset(example: Example) -> Rollout:
-    """The example's own response."""
+    """The rollout of an example with its own response."""
     return Rollout(example.id, example.prompt_ids, example.response_ids, "dataset")
 
 
 class Batch:
-    """Rollouts of one forward pass.
+    """The rollouts of one forward pass.
 
-    N is the number of response tokens, in the order of rows and then of tokens; every view and
-    every objective sees the same N positions, whatever prompt it was shown.
+    N is the number of response tokens, ordered by row and then by token. Every view and every
+    objective sees the same N positions, whatever prompt a view is shown.
 
     Args:
-        rollouts: one or more, each with a response.
-        device: of the tensors.
+        rollouts: One or more rollouts, each with a response.
+        device: Device of the tensors.
     """
 
     def __init__(self, rollouts: Sequence[Rollout], device: "torch.device | str" = "cpu"):
@@ -92,15 +92,15 @@ class Batch:
 
     @property
     def lengths(self) -> list[int]:
-        """Response tokens of each row."""
-        return [len(one.response_ids) for one in self.rollouts]
+        """The number of response tokens of each row."""
+        return [len(rollout.response_ids) for rollout in self.rollouts]
 
     @cached_property
     def targets(self) -> "torch.Tensor":
         """The response tokens, int64 of shape (N,)."""
         import torch
 
-        tokens = [token for one in self.rollouts for token in one.response_ids]
+        tokens = [token for rollout in self.rollouts for token in rollout.response_ids]
         return torch.tensor(tokens, device=self.device)
 
     @cached_property
@@ -112,47 +112,53 @@ class Batch:
         return torch.arange(int(lengths.max()), device=self.device) < lengths[:, None]
 
     def origins(self) -> list[str]:
-        """Who wrote each of the N tokens."""
-        return [one.origin for one in self.rollouts for _ in one.response_ids]
+        """The origin of each of the N tokens."""
+        return [rollout.origin for rollout in self.rollouts for _ in rollout.response_ids]
 
     def recorded(self) -> dict[str, "torch.Tensor"]:
-        """Recorded scalars, float32 of shape (N,); NaN where a rollout has none."""
-        names = sorted({name for one in self.rollouts for name in one.recorded})
+        """Recorded scalars by name, float32 of shape (N,); NaN where a rollout has none."""
+        names = sorted({name for rollout in self.rollouts for name in rollout.recorded})
         return {name: self._recorded(name) for name in names}
 
     def _recorded(self, name: str) -> "torch.Tensor":
         import torch
 
-        rows = [one.recorded.get(name, [math.nan] * len(one.response_ids)) for one in self.rollouts]
+        rows = [
+            rollout.recorded.get(name, [math.nan] * len(rollout.response_ids))
+            for rollout in self.rollouts
+        ]
         return torch.tensor([value for row in rows for value in row], device=self.device)
 
     def inputs(
         self, prompt: Callable[[Rollout], Sequence[int]] | None = None
     ) -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
-        """Input ids, and where each of the N tokens is predicted.
+        """Input ids, and the places where each of the N tokens is predicted.
 
-        The state at position t predicts token t + 1, so the first response token is predicted at
-        the prompt's last token and the last response token is no input. Rows are padded on the
-        right, where causal attention cannot see the padding; so no attention mask is needed.
+        The state at position t predicts token t + 1. So the first response token is predicted at
+        the prompt's last token, and the last response token is not an input. Rows are padded on the
+        right, where causal attention does not see the padding, so no attention mask is needed.
 
         Args:
-            prompt: the prompt a view is shown instead; it must not be empty.
+            prompt: Returns the prompt to show instead of the rollout's; it must not be empty.
 
         Returns:
-            ids (rows, T), rows (N,), columns (N,), int64.
+            Input ids (rows, T), and the row (N,) and column (N,) of each prediction, int64.
         """
         import torch
 
-        prompts = [tuple(prompt(one)) if prompt else one.prompt_ids for one in self.rollouts]
-        whole = [p + r.response_ids[:-1] for p, r in zip(prompts, self.rollouts, strict=True)]
-        ids = torch.zeros(len(whole), max(map(len, whole)), dtype=torch.long)
-        for row, tokens in enumerate(whole):
+        prompts = [tuple(prompt(row)) if prompt else row.prompt_ids for row in self.rollouts]
+        inputs = [
+            prompt_ids + rollout.response_ids[:-1]
+            for prompt_ids, rollout in zip(prompts, self.rollouts, strict=True)
+        ]
+        ids = torch.zeros(len(inputs), max(map(len, inputs)), dtype=torch.long)
+        for row, tokens in enumerate(inputs):
             ids[row, : len(tokens)] = torch.tensor(tokens)
         rows = [row for row, length in enumerate(self.lengths) for _ in range(length)]
         columns = [
-            len(given) - 1 + place
-            for given, length in zip(prompts, self.lengths, strict=True)
-            for place in range(length)
+            len(prompt_ids) - 1 + index
+            for prompt_ids, length in zip(prompts, self.lengths, strict=True)
+            for index in range(length)
         ]
         return (
             ids.to(self.device),

@@ -1,19 +1,21 @@
-"""Responses as tokens, and the company in which a model reads them."""
+"""Reference responses as tokens, and the composition of the batches in which models read texts."""
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_TOKENS_PER_BATCH = 4096  # fixed: the company of a text must not depend on settings
+_TOKENS_PER_BATCH = 4096  # fixed: batch composition must not depend on settings
 
 
 def batches_by_length(texts: Sequence[T], lengths: Sequence[int]) -> list[list[T]]:
-    """Longest first, a bounded number of tokens each, padding counted; it depends on nothing else.
+    """Split texts into batches, longest first, with a bounded number of tokens including padding.
+
+    The composition of the batches depends on nothing else.
 
     Args:
-        texts: what to read.
-        lengths: tokens of each, prompt and response.
+        texts: The texts to read.
+        lengths: The number of tokens of each text, prompt and response.
     """
     order = sorted(range(len(texts)), key=lambda index: -lengths[index])
     batches = []
@@ -25,6 +27,6 @@ def batches_by_length(texts: Sequence[T], lengths: Sequence[int]) -> list[list[T
 
 
 def reference_tokens(tokenizer: Any, text: str, limit: int) -> list[int]:
-    """A reference as a model would have written it: with EOS, unless the limit cuts it off."""
+    """The tokens of a reference with EOS, cut at the limit as a model's response would be."""
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     return [*ids, tokenizer.eos_token_id][:limit]

@@ -1,7 +1,7 @@
-"""A view: a named source of scores on the response tokens of a batch.
+"""Views: named models that score the response tokens of a batch.
 
-A view first gives a hidden state for each response token, which is small, and then, for one chunk
-of them at a time, the logits, which are not.
+A view first gives a hidden state for each response token, which is small. It then gives the logits,
+which are large, for one chunk of tokens at a time.
 """
 
 import inspect
@@ -16,14 +16,14 @@ from kdbench.views.rollout import Batch, Rollout
 if TYPE_CHECKING:
     import torch
 
-# Elements of one (chunk, V) tensor. A CPU's caches like it small, a GPU wants work to do.
+# Elements of a (chunk, V) tensor: few, to fit a CPU's caches; many, to keep a GPU busy.
 _ELEMENTS = {"cpu": 2**23}
-_ELEMENTS_OF_OTHERS = 2**27
+_ELEMENTS_ELSEWHERE = 2**27
 PromptOf = Callable[[Rollout], Sequence[int]]
 
 
 class View(Interface):
-    """What an objective can look through: `teacher`, `classmate` and so on."""
+    """A model as an objective sees it: `teacher`, `classmate` and so on."""
 
     def states(self, batch: Batch) -> "torch.Tensor":
         """A hidden state for each response token, shape (N, H)."""
@@ -36,14 +36,15 @@ class ModelView:
     """A transformers model as a view.
 
     Args:
-        model: as it is called, perhaps wrapped by accelerate.
-        vocabulary: number of tokens V; logits beyond it, padding of the head, are cut off before
-            any softmax, on every view alike.
-        prompt: another prompt for this view, with context that the student does not see.
-        autocast: the precision in which model and head run.
+        model: The model as it is called, perhaps wrapped by accelerate.
+        vocabulary: Number of tokens V. Logits beyond it, which are padding of the head, are cut off
+            before any softmax, on all views.
+        prompt: Returns the prompt of this view, for context that the student does not see; None
+            shows the rollout's prompt.
+        autocast: Returns a context with the precision in which model and head run.
 
     Raises:
-        InputError: an architecture whose logits are not its head's output.
+        InputError: the model has no language-model head.
     """
 
     def __init__(
@@ -73,9 +74,14 @@ class ModelView:
         return self._scores(states, self.vocabulary)
 
     def log_probs(self, states: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
-        """Float32 log-probabilities over V tokens, (n, H) to (n, V), and what was cut off.
+        """Float32 log-probabilities over V tokens, and the probability that was cut off.
 
-        The second is the probability, (n,), that the whole head gives to tokens beyond V.
+        Args:
+            states: Hidden states, (n, H).
+
+        Returns:
+            Log-probabilities (n, V), and the probability (n,) that the whole head gives to tokens
+            beyond V.
         """
         scores = self._scores(states, None)
         kept = scores[..., : self.vocabulary]
@@ -85,20 +91,22 @@ class ModelView:
         return kept.log_softmax(-1), beyond.exp()
 
     def _scores(self, states: "torch.Tensor", width: int | None) -> "torch.Tensor":
-        """Logits over the head's first tokens, over all with its padding if None."""
+        """Logits over the first `width` tokens of the head; over all if None."""
         with self._autocast():
             logits = self._head(states)
         if logits.shape[-1] < self.vocabulary:
             raise InputError(
-                f"the model's head has {logits.shape[-1]} tokens, its tokenizer {self.vocabulary}"
+                f"the model's head has {logits.shape[-1]} tokens, its tokenizer {self.vocabulary}: "
+                "they do not belong together"
             )
         return _after_head(self._bare.config, logits[..., :width].float())
 
     def check(self) -> None:
-        """Compare head-of-states with the model's own logits on a few tokens.
+        """Check that the head's output equals the model's logits, on a few tokens.
 
         Raises:
-            InputError: they differ: the architecture changes its logits in a way not known here.
+            InputError: they differ, as the architecture changes its logits in an unknown way, or
+                they are not finite.
         """
         import torch
 
@@ -113,63 +121,63 @@ class ModelView:
         width = self.vocabulary
         if not torch.isfinite(whole).all():
             raise InputError(
-                f"{self._bare.name_or_path}: the logits are not finite: the weights are broken"
+                f"{self._bare.name_or_path}: its logits are not finite: the weights are broken"
             )
         if not torch.allclose(whole[:, :width], ours, rtol=5e-2, atol=5e-2):
             raise InputError(
                 f"{type(self._bare).__name__}: its logits are not its head's output, which the "
-                "trainer computes in chunks; this architecture is not supported"
+                "loss computes in chunks; this architecture is not supported"
             )
 
     def _last_hidden(self, ids: "torch.Tensor") -> "torch.Tensor":
-        """Through the model as it is called, so that wrappers do their part."""
+        """The decoder's last hidden states, (rows, T, H), from a call of the wrapped model."""
         import torch
 
-        seen: list[torch.Tensor] = []
+        outputs: list[torch.Tensor] = []
         handle = self._bare.get_decoder().register_forward_hook(
-            lambda _, __, output: seen.append(output[0])
+            lambda _, __, output: outputs.append(output[0])
         )
         try:
             # An index and not a number: a slice of a frozen model's states is not contiguous, and
-            # torch then copies the head's weights once for each row of the batch.
-            one = torch.zeros(1, dtype=torch.long, device=ids.device)
-            extra = {"logits_to_keep": one} if self._few_logits else {}
+            # torch would copy the head's weights once for each row of the batch.
+            first = torch.zeros(1, dtype=torch.long, device=ids.device)
+            options = {"logits_to_keep": first} if self._few_logits else {}
             with self._autocast():
-                self.model(input_ids=ids, use_cache=False, **extra)
+                self.model(input_ids=ids, use_cache=False, **options)
         finally:
             handle.remove()
-        if not seen:
+        if not outputs:
             raise InputError(
-                f"{type(self._bare).__name__}: its decoder is not found; this architecture is not "
+                f"{type(self._bare).__name__}: its decoder was not found; this architecture is not "
                 "supported"
             )
-        return seen[0]
+        return outputs[0]
 
 
 class UniformView:
-    """Every token is as likely as every other: the control of a guided method."""
+    """A view under which all tokens are equally likely: a control for guided methods."""
 
     def __init__(self, vocabulary: int):
         self.vocabulary = vocabulary
 
     def states(self, batch: Batch) -> "torch.Tensor":
-        """Nothing, once a token."""
+        """Empty states, (N, 0)."""
         import torch
 
         return torch.zeros(len(batch.targets), 0, device=batch.device)
 
     def logits(self, states: "torch.Tensor") -> "torch.Tensor":
-        """Zeros."""
+        """Zero logits, (n, V)."""
         return states.new_zeros(len(states), self.vocabulary)
 
 
 def chunk_length(vocabulary: int, device: str) -> int:
-    """Positions of one chunk."""
-    return max(16, _ELEMENTS.get(device, _ELEMENTS_OF_OTHERS) // vocabulary)
+    """Number of positions in a chunk, for a vocabulary and a type of device such as `cuda`."""
+    return max(16, _ELEMENTS.get(device, _ELEMENTS_ELSEWHERE) // vocabulary)
 
 
 def bare_model(model: Any) -> Any:
-    """The transformers model inside accelerate's and peft's wrappers."""
+    """The transformers model inside the wrappers of accelerate and peft."""
     from accelerate.utils import extract_model_from_parallel
 
     model = extract_model_from_parallel(model)
@@ -177,7 +185,7 @@ def bare_model(model: Any) -> Any:
 
 
 def _after_head(config: Any, logits: "torch.Tensor") -> "torch.Tensor":
-    """What some architectures do to their head's output."""
+    """Apply what some architectures do to their head's output."""
     config = config.get_text_config()
     if scale := getattr(config, "logit_scale", None):  # Cohere
         logits = logits * scale

@@ -196,7 +196,7 @@ def test_an_empty_file_is_an_error(tokenizer: Any, tmp_path: Path) -> None:
 
 
 def test_nothing_left_is_an_error(tokenizer: Any, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="mine/train: no row has a prompt of 3 tokens or less"):
+    with pytest.raises(InputError, match="mine/train: every prompt is longer than 3 tokens"):
         load(write(tmp_path, ROWS), tokenizer, Lengths(3, 512, "drop"))
 
 
@@ -210,7 +210,9 @@ def test_the_variable_stands_in_for_the_folder(
 
 
 def test_a_set_that_is_not_on_the_hub_needs_a_folder(tokenizer: Any) -> None:
-    with pytest.raises(InputError, match="train_set=mine: not on the hub; pass data=DIR"):
+    with pytest.raises(
+        InputError, match="train_set=mine: this set is not on the hub; pass data=DIR"
+    ):
         load_set(None, "mine", "train", tokenizer, ROOMY)
 
 

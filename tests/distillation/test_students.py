@@ -24,7 +24,7 @@ from transformers import (
 )
 
 from kdbench.checkpoint import find_checkpoint
-from kdbench.distillation.students import Student, prune, turn_dropout_off
+from kdbench.distillation.students import StudentSource, prune, turn_dropout_off
 from kdbench.errors import InputError
 from kdbench.toy.models import World
 
@@ -149,8 +149,10 @@ def config(tmp_path_factory: pytest.TempPathFactory, world: World) -> Path:
     return folder
 
 
-def student(spec: str, world: World, seed: int = 3, teacher: bool = True) -> Student:
-    return Student(spec, find_checkpoint(str(world.teacher)) if teacher else None, seed, False)
+def student(spec: str, world: World, seed: int = 3, teacher: bool = True) -> StudentSource:
+    return StudentSource(
+        spec, find_checkpoint(str(world.teacher)) if teacher else None, seed, False
+    )
 
 
 def equal(one: Any, other: Any) -> bool:
@@ -203,7 +205,7 @@ def test_a_student_of_no_or_of_all_layers_is_refused(layers: int, world: World) 
         ("prune:teacher,layers=two", "must be prune:MODEL,layers=N"),
         ("prune:,layers=2", "must be prune:MODEL,layers=N"),
         ("prune:teacher,layers=-1", "must be prune:MODEL,layers=N"),
-        ("prune:teacher,layers=2", r"student=prune:teacher,layers=2: there is no teacher="),
+        ("prune:teacher,layers=2", r"student=prune:teacher,layers=2: teacher= is missing"),
         ("prune:nowhere,layers=2", "student=nowhere: no such folder"),
         ("random:nowhere", r"student=random:nowhere: no such config\.json"),
         ("nowhere", "student=nowhere: no such folder"),
@@ -250,7 +252,7 @@ def test_the_identity_of_random_weights_is_configuration_and_seed(
 def test_random_weights_take_the_teachers_tokenizer(config: Path, world: World) -> None:
     tokenizer = student(f"random:{config}", world).load_tokenizer()
     assert tokenizer.get_vocab() == student(str(world.teacher), world).load_tokenizer().get_vocab()
-    with pytest.raises(InputError, match="needs teacher= for its tokenizer"):
+    with pytest.raises(InputError, match="no tokenizer in its folder; pass teacher="):
         student(f"random:{config}", world, teacher=False)
 
 

@@ -207,10 +207,13 @@ CASES: dict[str, tuple[Broken, str]] = {
         with_copy(with_positions(8), method="sft"),
         "positions",
     ),
-    "out that is not ours": (no_folder, "out=.*out: exists, and is no checkpoint of kdbench"),
-    "out with a broken card": (broken_card, "out=.*out: exists, and is no checkpoint of kdbench"),
+    "out that is not ours": (no_folder, "out=.*out: exists, and is not a checkpoint of kdbench"),
+    "out with a broken card": (
+        broken_card,
+        "out=.*out: exists, and is not a checkpoint of kdbench",
+    ),
     "out with the card of something else": (foreign_card, "out"),
-    "out that is a file": (file_for_out, "out=.*out: exists, and is no checkpoint of kdbench"),
+    "out that is a file": (file_for_out, "out=.*out: exists, and is not a checkpoint of kdbench"),
     "data missing": (
         lambda folder, world: words(world, data=folder / "none"),
         r"dolly/train\.jsonl: no such file",
@@ -232,7 +235,10 @@ CASES: dict[str, tuple[Broken, str]] = {
         r"dolly/train\.jsonl:1: not JSON",
     ),
     "another set": (with_words(train_set="alpaca"), r"alpaca/train\.jsonl: no such file"),
-    "every prompt too long": (with_words(max_prompt_tokens=2), "no row has a prompt of 2 tokens"),
+    "every prompt too long": (
+        with_words(max_prompt_tokens=2),
+        "every prompt is longer than 2 tokens",
+    ),
     "layers too many": (
         with_words(student="prune:teacher,layers=9"),
         "layers=9: the model has 4; give 1 to 3",
@@ -263,7 +269,10 @@ CASES: dict[str, tuple[Broken, str]] = {
     "parameter of another method": (with_words(passes=1), "unknown key 'passes' of method=kd"),
     "parameter out of its range": (with_words(kd_ratio=1.5), r"kd_ratio=1\.5: input should be"),
     "parameters that have no limit": (with_words("abkd", alpha=0, beta=3), "alpha=.* beta="),
-    "unknown recipe": (with_words(recipe="toy/none"), "unknown recipe 'toy/none'"),
+    "unknown recipe": (
+        with_words(recipe="toy/none"),
+        "recipe=toy/none: neither a bundled recipe nor a file",
+    ),
     "recipe that is no YAML": (recipe_file("seed: [x"), r"recipe\.yaml: not YAML"),
     "recipe with an unknown key": (recipe_file("sede: 3"), "unknown key 'sede' of method=kd"),
     "prompts as long as the whole": (
@@ -373,7 +382,7 @@ def test_a_run_made_with_other_settings_is_kept(
     rest = {key: value for key, value in changes.items() if key != "method"}
     arguments = words(world, method, out=inputs / "out", **rest)
     line = complaint(arguments, tmp_path / "work", monkeypatch, capsys)
-    assert re.search(f"made with another {message}", line), line
+    assert re.search(f"was made with a different {message}", line), line
     assert "pass out=… to keep both, or delete the folder" in line
     assert list((tmp_path / "work").rglob("*")) == []
     assert content(inputs) == before
@@ -406,7 +415,7 @@ def test_a_run_of_another_process_is_not_disturbed(
     (tmp_path / "out.unfinished").mkdir()
     with FileLock(tmp_path / "out.unfinished" / ".lock"):
         line = complaint(arguments, tmp_path / "work", monkeypatch, capsys)
-    assert "another kdbench process trains there" in line
+    assert "another kdbench process is training here" in line
 
 
 def test_a_trained_student_stays_as_it_is(trained: Path, world: World) -> None:

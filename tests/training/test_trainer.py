@@ -320,8 +320,8 @@ def test_the_classmate_learns_at_the_students_rate(world, tmp_path, monkeypatch)
     rates = []
     learn = Classmate._learn
 
-    def spy(self, beside, examples):
-        learn(self, beside, examples)
+    def spy(self, context, examples):
+        learn(self, context, examples)
         rates.append((self._optimizer.param_groups[0]["lr"], self._optimizer.defaults["betas"]))
 
     monkeypatch.setattr(Classmate, "_learn", spy)
@@ -334,7 +334,7 @@ def test_the_classmate_learns_at_the_students_rate(world, tmp_path, monkeypatch)
 
 
 def test_two_processes_train_like_one(world, tmp_path) -> None:
-    """The number of processes is not part of a method (methods.md 3.5: GPU count changes it)."""
+    """For given responses, the number of processes changes no gradient."""
     run(world, tmp_path / "one", method="gkd", micro_batch_size=4)
     words = [f"{key}={value}" for key, value in FEW.items()]
     words += [f"student={world.student}", f"teacher={world.teacher}", f"data={world.data}"]

@@ -1,4 +1,4 @@
-"""The company in which texts are read: `kdbench.views.texts`."""
+"""Reference tokens, and the composition of the batches in which texts are read."""
 
 import pytest
 from hypothesis import given
@@ -30,7 +30,8 @@ def test_the_order_of_the_texts_does_not_change_the_lengths_of_a_batch(
     lengths: list[int], chance: object
 ) -> None:
     def shapes(given: list[int]) -> list[list[int]]:
-        return [[given[i] for i in batch] for batch in batches_by_length(range(len(given)), given)]
+        batches = batches_by_length(range(len(given)), given)
+        return [[given[index] for index in batch] for batch in batches]
 
     shuffled = list(lengths)
     chance.shuffle(shuffled)

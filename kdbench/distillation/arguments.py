@@ -1,0 +1,121 @@
+"""The settings of `kdbench train` as arguments of the trainer, and what can be checked at once."""
+
+import importlib.util
+import math
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from transformers import TrainingArguments
+from transformers.integrations import get_available_reporting_integrations
+
+from kdbench.config import TrainSettings
+from kdbench.errors import InputError, nearest
+from kdbench.protocol import Protocol
+from kdbench.training.validation import SEED as VALIDATION_SEED
+
+_SCHEDULES = {
+    "cosine": "cosine_with_min_lr",
+    "linear": "linear",
+    "constant": "constant_with_warmup",
+}
+DEFAULT_MICRO_BATCH = 8
+
+
+def check_settings(settings: TrainSettings) -> None:
+    """Check what can be checked before anything is loaded or generated.
+
+    Raises:
+        InputError: a logger or peft is not installed, or the processes cannot share a batch.
+    """
+    known = get_available_reporting_integrations()
+    for logger in settings.report_to:
+        if logger not in known:
+            raise InputError(
+                f"report_to={logger}: no such logger is installed: {nearest(logger, known)}"
+            )
+    if settings.lora_rank and importlib.util.find_spec("peft") is None:
+        raise InputError("lora_rank= needs peft: pip install 'kdbench[peft]'")
+    if settings.batch_size % _processes():
+        raise InputError(
+            f"batch_size={settings.batch_size}: must be a multiple of the {_processes()} processes"
+        )
+
+
+def sampling(settings: TrainSettings) -> Protocol:
+    """Length limits and decoding of responses to learn from; prompts as the student gets them."""
+    return replace(
+        validation_sampling(settings),
+        max_prompt_tokens=settings.max_prompt_tokens if settings.long_prompts == "cut" else None,
+        temperature=settings.sampling_temperature,
+        top_p=settings.sampling_top_p,
+        seeds=(settings.seed,),
+    )
+
+
+def validation_sampling(settings: TrainSettings) -> Protocol:
+    """Length limits and decoding of validation: plain sampling, as in the papers."""
+    return Protocol(
+        "training",
+        max_prompt_tokens=None,
+        max_new_tokens=settings.max_new_tokens,
+        no_repeat_ngram_size=0,
+        seeds=(VALIDATION_SEED,),
+    )
+
+
+def steps_of_epoch(settings: TrainSettings, examples: int) -> int:
+    """Number of optimiser steps in an epoch, given the number of examples."""
+    return math.ceil(examples / settings.batch_size)
+
+
+def training_arguments(
+    settings: TrainSettings, precision: str, device: str, folder: Path, examples: int
+) -> TrainingArguments:
+    """The arguments of transformers' trainer.
+
+    Args:
+        settings: The settings of the run.
+        precision: `float32` or `bfloat16`.
+        device: The device of this process.
+        folder: Where the states are saved.
+        examples: The number of training examples.
+    """
+    epochs = settings.epochs or 1
+    steps = settings.steps or math.ceil(epochs * steps_of_epoch(settings, examples))
+    cosine = settings.lr_schedule == "cosine"
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        max_steps=steps,
+        per_device_train_batch_size=settings.batch_size // _processes(),
+        gradient_accumulation_steps=1,  # DistillationTrainer makes the micro-batches
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type=_SCHEDULES[settings.lr_schedule],
+        lr_scheduler_kwargs={"min_lr": settings.min_learning_rate} if cosine else {},
+        warmup_steps=settings.warmup_steps,
+        weight_decay=settings.weight_decay,
+        adam_beta1=settings.beta1,
+        adam_beta2=settings.beta2,
+        max_grad_norm=settings.max_grad_norm,
+        optim="adamw_torch",
+        bf16=precision == "bfloat16",
+        use_cpu=device == "cpu",
+        seed=settings.seed,
+        data_seed=settings.seed,
+        eval_strategy="no",  # our callback decides
+        save_strategy="no",
+        logging_steps=settings.log_every,
+        logging_first_step=True,
+        logging_nan_inf_filter=False,
+        report_to=list(settings.report_to) or "none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+    )
+    if _processes() == 1:
+        arguments._n_gpu = min(1, arguments.n_gpu)  # no DataParallel over all visible GPUs
+    return arguments
+
+
+def _processes() -> int:
+    return int(os.environ.get("WORLD_SIZE", "1"))

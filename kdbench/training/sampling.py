@@ -1,0 +1,79 @@
+"""What data sources ask the models for: responses, and log-probabilities of response tokens."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+
+from kdbench.generate import Row, Sample
+from kdbench.generate.decoding.generator import Generator
+from kdbench.generate.decoding.kinds import of_mixture, of_model
+from kdbench.training.loss import target_log_probs
+from kdbench.training.phases import Phases
+from kdbench.training.work import Work
+from kdbench.views.rollout import Batch, Rollout
+from kdbench.views.view import View, bare_model
+
+
+class RolloutSampler:
+    """Samples responses from the models in training and scores tokens under the views.
+
+    Args:
+        work: Teacher, tokenizer, decoding and batch sizes.
+        student: The student's model, not wrapped for several processes.
+        views: The views by name, as they are during training.
+        autocast: The precision of the training.
+        phases: Where seconds and tokens are counted.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        student: Any,
+        views: Mapping[str, View],
+        autocast: Callable[[], AbstractContextManager[None]],
+        phases: Phases,
+    ):
+        self._work, self._student, self._views = work, student, views
+        self._autocast, self._phases = autocast, phases
+
+    def sample(self, rows: Sequence[Row], teacher_weight: float = 0.0) -> list[Sample]:
+        """Sample a response to each row.
+
+        Args:
+            rows: Prompts with their seeds.
+            teacher_weight: The teacher's share of each token's distribution; 0 is the student.
+
+        Returns:
+            The samples in the order of the rows.
+        """
+        work = self._work
+        model = bare_model(self._student)
+        distribution = of_model(model, work.vocabulary)
+        if teacher_weight:
+            teacher = of_model(work.teacher, work.vocabulary)
+            distribution = of_mixture(distribution, teacher, teacher_weight)
+        size = work.generation_batch_size
+        generator = Generator(model, work.tokenizer, work.sampling, size, distribution)
+        self._student.eval()
+        samples = {}
+        # Entered once, autocast keeps its casts of the weights for the whole generation.
+        with self._phases("generate"), self._autocast():
+            for batch in generator.batches(rows):
+                for sample in generator.generate(batch, ()):
+                    samples[sample.document, sample.seed] = sample
+        self._phases.count("generate", sum(len(sample.tokens) for sample in samples.values()))
+        return [samples[row.document, row.seed] for row in rows]
+
+    def score(self, rollouts: Sequence[Rollout], view: str) -> list[list[float]]:
+        """The log-probability (nats) of each response token under a view's current model."""
+        log_probs: list[list[float]] = []
+        size = self._work.micro_batch_size
+        device = bare_model(self._student).device
+        self._student.eval()
+        with self._phases("record"), torch.no_grad():
+            for start in range(0, len(rollouts), size):
+                batch = Batch(rollouts[start : start + size], device)
+                log_probs += target_log_probs(batch, self._views[view], self._work.chunk_tokens)
+        return log_probs

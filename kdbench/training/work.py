@@ -1,0 +1,49 @@
+"""What the trainer works on: method, models, data and limits."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kdbench.protocol import Protocol
+from kdbench.training.triple import Triple
+from kdbench.views.rollout import Example
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a trainer is given in addition to transformers' own arguments.
+
+    Attributes:
+        triple: The method's objective, source, schedule and companion.
+        teacher: The teacher's model; None if the method needs none in memory.
+        tokenizer: The tokenizer of student and teacher.
+        train: The training examples.
+        valid: The validation examples for the loss.
+        sampled: Those validation examples that are answered for ROUGE-L.
+        sampling: Length limits and decoding of the student's responses in training.
+        validation_sampling: Length limits and decoding in validation.
+        micro_batch_size: Rows per forward pass.
+        generation_batch_size: Rows that decode at once; None chooses it from the free memory.
+        select: What decides which student is kept: `rougeL`, `loss` or `last`.
+        student_at_start: Loads a new copy of the student as it was before training.
+        chunk_tokens: Positions in a chunk of the loss; None chooses it from the vocabulary.
+    """
+
+    triple: Triple
+    teacher: Any
+    tokenizer: Any
+    train: Sequence[Example]
+    valid: Sequence[Example]
+    sampled: Sequence[Example]
+    sampling: Protocol
+    validation_sampling: Protocol
+    micro_batch_size: int
+    generation_batch_size: int | None
+    select: str
+    student_at_start: Callable[[], Any]
+    chunk_tokens: int | None = None
+
+    @property
+    def vocabulary(self) -> int:
+        """Number of tokens V that student and teacher share."""
+        return len(self.tokenizer)
