@@ -1,13 +1,23 @@
-"""Settings: every key of every verb, its default and its unit.
+"""Settings: every key of every verb, with its type, default and description.
 
 `key=value` words, files and keyword arguments become these types (`words`); a wrong key or value is
-one line that names it.
+a one-line error that names it.
 """
 
 from kdbench.config.draw import ReportSettings, TableSettings
 from kdbench.config.fill import DemoSettings, FillSettings
-from kdbench.config.kinds import CACHE, FIVE, AtLeastOne, Names, Options, Seeds, Settings
-from kdbench.config.measure import EvalSettings, MeasureSettings, ProtocolSettings, ScoreSettings
+from kdbench.config.kinds import (
+    CACHE,
+    FIVE,
+    AtLeastOne,
+    Names,
+    OptionMap,
+    Seeds,
+    Settings,
+    given_keys,
+    key_groups,
+)
+from kdbench.config.measure import EvalSettings, ScoreSettings
 from kdbench.config.train import TrainSettings
 from kdbench.config.words import build, parse, read_words, read_yaml, with_files
 
@@ -18,10 +28,8 @@ __all__ = [
     "DemoSettings",
     "EvalSettings",
     "FillSettings",
-    "MeasureSettings",
     "Names",
-    "Options",
-    "ProtocolSettings",
+    "OptionMap",
     "ReportSettings",
     "ScoreSettings",
     "Seeds",
@@ -29,6 +37,8 @@ __all__ = [
     "TableSettings",
     "TrainSettings",
     "build",
+    "given_keys",
+    "key_groups",
     "parse",
     "read_words",
     "read_yaml",

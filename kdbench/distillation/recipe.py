@@ -39,7 +39,9 @@ def parse_recipe(arguments: Sequence[str]) -> Recipe:
     known = named.get("method") in methods.names()
     own = methods.get(str(named["method"])).model_fields if known else {}
     typed = with_files(words, {**TrainSettings.model_fields, **own})
-    return _build(_over(typed, _files(words)))
+    recipe = _build(_over(typed, _files(words)))
+    recipe.settings.refuse_ignored(words)
+    return recipe
 
 
 def make_recipe(values: Mapping[str, object]) -> Recipe:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from kdbench.cli import app as cli
+from kdbench.cli import verbs as cli
 from kdbench.toy.models import World
 
 Broken = Callable[[Path, World], list[str]]  # makes the input in a folder; the verb's arguments

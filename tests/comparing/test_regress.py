@@ -14,7 +14,8 @@ from gate_runs import PROTOCOL, Put, noisy
 from safetensors.torch import load_file, save_file
 
 import kdbench
-from kdbench.cli import app as cli
+from kdbench.cli import verbs as cli
+from kdbench.cli.app import guarded
 from kdbench.comparing import regress as module
 from kdbench.comparing.baseline import Origin, baseline_side, write_baseline
 from kdbench.comparing.settings import RegressSettings
@@ -53,7 +54,7 @@ def place(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(world: World, folder: Path, *words: str) -> int:
     where = [f"data={world.data}", f"results={folder}/results", f"gates={folder}/gates"]
-    parsed = cli._guarded(cli._regress, [*words, *where, "device=cpu"])
+    parsed = guarded(cli._regress, [*words, *where, "device=cpu"])
     assert isinstance(parsed, int)
     return parsed
 
@@ -192,7 +193,7 @@ def test_a_crash_is_3_and_no_regression(
 def test_bad_words(
     words: tuple[str, ...], complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli._guarded(cli._regress, list(words)) == 2
+    assert guarded(cli._regress, list(words)) == 2
     assert capsys.readouterr().err.startswith(f"kdbench: {complaint}")
 
 

@@ -419,7 +419,7 @@ def test_pictures_without_numbers_are_left_out(results, tmp_path):
 def test_the_verb_names_its_files(results, tmp_path):
     from typer.testing import CliRunner
 
-    from kdbench.cli.app import app
+    from kdbench.cli.verbs import app
 
     out = tmp_path / "out"
     words = [f"results={results}", f"out={out}", "baseline=SFT"]
