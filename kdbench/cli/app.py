@@ -30,7 +30,7 @@ Verb = Callable[[list[str]], int | None]
 
 
 def verb(
-    name: str, settings: str | None = None, example: str | None = None
+    name: str, settings: str | None = None, example: str | None = None, words: str = ""
 ) -> Callable[[Verb], Verb]:
     """Add a function to the command line as a verb.
 
@@ -41,10 +41,11 @@ def verb(
         settings: Class whose fields are the verb's keys, in `kdbench.config` or as `module:Class`;
             None for a verb without keys.
         example: Arguments of an example command.
+        words: Words without a key that the verb takes first, such as "BASE NEW".
     """
 
     def add(run: Verb) -> Verb:
-        help_of_verb = VerbHelp(name, run.__doc__ or "", settings, example)
+        help_of_verb = VerbHelp(name, run.__doc__ or "", settings, example, words)
 
         def show_help(words: list[str]) -> None:
             for line in help_lines(help_of_verb, words):

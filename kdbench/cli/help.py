@@ -31,12 +31,14 @@ class VerbHelp:
         doc: Docstring: a line of summary, and paragraphs.
         settings: Class whose fields are the verb's keys, in `kdbench.config` or as `module:Class`.
         example: Arguments of an example command.
+        words: Words without a key that the verb takes first, such as "BASE NEW".
     """
 
     name: str
     doc: str
     settings: str | None
     example: str | None
+    words: str = ""
 
 
 def help_lines(verb: VerbHelp, words: Sequence[str], width: int | None = None) -> Iterator[str]:
@@ -51,7 +53,8 @@ def help_lines(verb: VerbHelp, words: Sequence[str], width: int | None = None) -
         InputError: There is no such method.
     """
     width = width or _terminal_width()
-    yield f"kdbench {verb.name}{' key=value …' if verb.settings else ''}"
+    usage = ["kdbench", verb.name, verb.words, "key=value …" if verb.settings else ""]
+    yield " ".join(filter(None, usage))
     for paragraph in cleandoc(verb.doc).split("\n\n"):
         yield from ["", *textwrap.wrap(" ".join(paragraph.split()), width)]
     if verb.settings is None:

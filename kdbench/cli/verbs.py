@@ -100,11 +100,12 @@ def _table(arguments: list[str]) -> int:
     "compare",
     "kdbench.comparing.settings:CompareSettings",
     "results/old/minillm-0a1b2c3d results/new/minillm-4e5f6a7b tolerance=rougeL:0.5",
+    words="BASE NEW",
 )
 def _compare(arguments: list[str]) -> int:
     """Compare two runs on the same prompts; exit 1 on a regression.
 
-    The words BASE and NEW, without a key, are base= and new=.
+    BASE and NEW are the values of base= and new=.
     """
     from kdbench.comparing.compare import parse_compare, run_compare
 
@@ -158,11 +159,11 @@ def _report(arguments: list[str]) -> None:
         say(f"Spearman of {said(correlation)}")
 
 
-@verb("fill", "FillSettings", "TABLE.yaml workers=2 evaluate.limit=20 --plan")
+@verb("fill", "FillSettings", "TABLE.yaml workers=2 evaluate.limit=20 --plan", words="TABLE.yaml")
 def _fill(arguments: list[str]) -> int:
     """Train and measure what a table lacks, then draw it.
 
-    A word without a key is table=. A key with dots changes a key of the table file.
+    TABLE.yaml is the value of table=. A key with dots changes a key of that file.
     """
     from kdbench.config.fill import parse_fill
 

@@ -17,7 +17,7 @@ from kdbench.config.kinds import (
     given_keys,
     key_groups,
 )
-from kdbench.config.measure import EvalSettings, ScoreSettings
+from kdbench.config.measure import EvalSettings, ScoreSettings, TeacherKeys
 from kdbench.config.train import TrainSettings
 from kdbench.config.words import build, parse, read_words, read_yaml, with_files
 
@@ -35,6 +35,7 @@ __all__ = [
     "Seeds",
     "Settings",
     "TableSettings",
+    "TeacherKeys",
     "TrainSettings",
     "build",
     "given_keys",

@@ -82,7 +82,7 @@ class TableSettings(RowKeys, ColumnKeys, TableOutputKeys):
         return self
 
 
-class ReportSettings(Settings, group="Data"):
+class ReportSettings(Settings):
     """`kdbench report`: figures of quality against fidelity to the teacher."""
 
     results: Path = Field(Path("results"), description="Folder of the results")

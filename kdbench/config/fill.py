@@ -47,7 +47,7 @@ class FillSettings(FillKeys, FillFolderKeys):
     """`kdbench fill TABLE.yaml`: train and measure what a table lacks, and draw it."""
 
 
-class DemoSettings(Settings, group="Options"):
+class DemoSettings(Settings):
     """`kdbench demo`: the whole pipeline on a toy data set."""
 
     out: Path = Field(Path("runs/demo"), description="Folder of the toy data and checkpoints")

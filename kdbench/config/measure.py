@@ -166,7 +166,7 @@ class BackendKeys(Settings, group="Backend"):
         description="Options of the backend, as in tensor_parallel_size=2,max_model_len=1024",
     )
     batch_size: AtLeastOne | Literal["auto"] = Field(
-        "auto", description="Number of sequences that decode at once; does not affect the result"
+        "auto", description="Number of sequences that decode at once"
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="Number format of weights and activations; auto is the checkpoint's"

@@ -42,7 +42,7 @@ class TrainingDataKeys(Settings, group="Data"):
     )
     pretraining: Path | None = Field(
         None,
-        description='JSONL file of plain texts, one {"text": …} per line, which counters forgetting',
+        description='JSONL file of plain texts against forgetting, one {"text": …} per line',
     )
     pretraining_weight: float = Field(1.0, gt=0, description="Weight of the loss on plain texts")
 
@@ -74,7 +74,9 @@ class OptimisationKeys(Settings, group="Optimisation"):
     )
     beta1: float = Field(0.9, ge=0, lt=1, description="First-moment decay rate of AdamW")
     beta2: float = Field(0.999, ge=0, lt=1, description="Second-moment decay rate of AdamW")
-    max_grad_norm: float = Field(1.0, gt=0, description="Largest gradient norm; above it, clipped")
+    max_grad_norm: float = Field(
+        1.0, gt=0, description="Gradient norm above which gradients are clipped"
+    )
     dropout: bool = Field(True, description="Whether the student's own dropout stays on")
     seed: int = Field(
         10, ge=0, description="Seed of the data order, sampling, dropout and random weights"

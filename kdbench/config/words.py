@@ -75,9 +75,8 @@ def build(kind: type[S], values: Mapping[str, object]) -> S:
     """
     for key in values:
         if key not in kind.model_fields:
-            note = (
-                f" {_DIFFERENCE}" if key in _SIMILAR and _SIMILAR & set(kind.model_fields) else ""
-            )
+            similar = key in _SIMILAR and not _SIMILAR.isdisjoint(kind.model_fields)
+            note = f" {_DIFFERENCE}" if similar else ""
             raise InputError(f"unknown key '{key}': {nearest(key, kind.model_fields)}{note}")
     try:
         return kind.model_validate(values)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from kdbench.checkpoint import find_checkpoint, is_hub_name
-from kdbench.config import EvalSettings, build
+from kdbench.config import EvalSettings, TeacherKeys, build
 from kdbench.distillation.ingredients import NO_PART
 from kdbench.distillation.recipe import Recipe, make_recipe
 from kdbench.errors import InputError
@@ -193,6 +193,10 @@ class Graph:
         _refuse_own(keys, "evaluate")
         if model is self.teacher and "metrics" in keys:  # nobody is beside it
             keys["metrics"] = [one for one in keys["metrics"] if not compares_with_teacher(one)]
+        if model is self.teacher:
+            keys = {
+                key: value for key, value in keys.items() if key not in TeacherKeys.model_fields
+            }
         needs = [model] if model is self.teacher else [model, self.teacher]
         needs += [floor] if floor else []
         settings = build(
