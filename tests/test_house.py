@@ -60,7 +60,7 @@ def test_a_circle_and_an_uphill_import_would_be_seen(tmp_path: Path) -> None:
     assert sum(uphill(graph).values()) == 2
 
 
-@pytest.mark.parametrize("verb", [*LISTS, "--help", "eval --help", "regress --help"])
+@pytest.mark.parametrize("verb", [*LISTS, "--help", "eval --help"])
 def test_a_list_or_a_help_imports_no_heavy_package(verb: str) -> None:
     code = (
         "import sys\n"

@@ -18,7 +18,7 @@ _WIDTH = 80
 _REQUIRED = "Required"
 _CONFIG = ("config=", "YAML file of keys; keys on the command line take precedence")
 
-Entry = tuple[str, str]
+HelpEntry = tuple[str, str]
 """A key as it is typed, and its description."""
 
 
@@ -87,7 +87,7 @@ def plain(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
-def _sections(settings: str) -> dict[str, list[Entry]]:
+def _sections(settings: str) -> dict[str, list[HelpEntry]]:
     """The entries of a verb's keys by title; required keys come first."""
     from kdbench.config.kinds import ADVANCED, key_groups
 
@@ -104,7 +104,7 @@ def _sections(settings: str) -> dict[str, list[Entry]]:
     return sections
 
 
-def _method_sections(words: Sequence[str]) -> dict[str, list[Entry]]:
+def _method_sections(words: Sequence[str]) -> dict[str, list[HelpEntry]]:
     """The entries of a method's own keys."""
     name = _method_named(words)
     if name is None:
@@ -120,7 +120,7 @@ def _method_named(words: Sequence[str]) -> str | None:
     return next((word.partition("=")[2] for word in words if word.startswith("method=")), None)
 
 
-def _entry(key: str, field: "FieldInfo") -> Entry:
+def _entry(key: str, field: "FieldInfo") -> HelpEntry:
     """A key as it is typed, and its description with choices and default."""
     if field.annotation is bool and field.default is False:
         return f"--{key.replace('_', '-')}", field.description or ""
@@ -146,7 +146,9 @@ def _choices(annotation: Any) -> list[str]:
     return [choice for kind in kinds for choice in _choices(kind)]
 
 
-def _section_lines(title: str, entries: Sequence[Entry], column: int, width: int) -> Iterator[str]:
+def _section_lines(
+    title: str, entries: Sequence[HelpEntry], column: int, width: int
+) -> Iterator[str]:
     """A title and its entries, whose descriptions begin at a column and wrap there."""
     yield from textwrap.wrap(title, width)
     for key, text in entries:

@@ -99,5 +99,5 @@ def _select(groups: Sequence[Group], wanted: Sequence[str]) -> list[Group]:
     ids = {group.id for group in groups} | {"measured"}
     for word in wanted:
         if word not in ids:
-            raise InputError(f"settings={word}: {nearest(word, ids)}")
+            raise InputError(f"settings={word}: no such group of rows; {nearest(word, ids)}")
     return [one for one in groups if one.id in wanted or ("measured" in wanted and one.measured)]
