@@ -27,7 +27,7 @@ class Registry(Generic[T]):
 
     def __init__(self, kind: str, package: str, group: str):
         self.kind, self.package, self.group = kind, package, group
-        self._registered: dict[str, T] = {}
+        self._parts: dict[str, T] = {}
         self._complete = False
 
     def register(self, name: str) -> Callable[[T], T]:
@@ -38,7 +38,7 @@ class Registry(Generic[T]):
         """
 
         def add(registered: T) -> T:
-            if self._registered.setdefault(name, registered) is not registered:
+            if self._parts.setdefault(name, registered) is not registered:
                 raise InputError(f"two {self.kind}s are named '{name}': rename one of them")
             return registered
 
@@ -47,7 +47,7 @@ class Registry(Generic[T]):
     def names(self) -> list[str]:
         """The names of all, built-in and from other packages, sorted."""
         self._find_all()
-        return sorted(self._registered)
+        return sorted(self._parts)
 
     def get(self, name: str) -> T:
         """The class registered under a name.
@@ -56,9 +56,9 @@ class Registry(Generic[T]):
             InputError: The name is unknown; the message suggests the nearest one.
         """
         self._find_all()
-        if name not in self._registered:
-            raise InputError(f"unknown {self.kind} '{name}': {nearest(name, self._registered)}")
-        return self._registered[name]
+        if name not in self._parts:
+            raise InputError(f"unknown {self.kind} '{name}': {nearest(name, self._parts)}")
+        return self._parts[name]
 
     def _find_all(self) -> None:
         if self._complete:

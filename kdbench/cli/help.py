@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-    from kdbench.config import Settings
-
 _WIDTH = 80
 _REQUIRED = "Required"
 _CONFIG = ("config=", "YAML file of keys; keys on the command line take precedence")
@@ -89,11 +87,11 @@ def plain(value: Any) -> str:
 
 def _sections(settings: str) -> dict[str, list[HelpEntry]]:
     """The entries of a verb's keys by title; required keys come first."""
-    from kdbench.config.kinds import ADVANCED, key_groups
+    from kdbench.config.kinds import ADVANCED, fields_by_key, key_groups
 
     module, _, name = settings.rpartition(":")
     kind = getattr(importlib.import_module(module or "kdbench.config"), name)
-    fields: dict[str, FieldInfo] = kind.model_fields
+    fields = fields_by_key(kind)
     required = [_entry(key, field) for key, field in fields.items() if field.is_required()]
     sections = {_REQUIRED: required} if required else {}
     for group, keys in key_groups(kind).items():
@@ -109,10 +107,11 @@ def _method_sections(words: Sequence[str]) -> dict[str, list[HelpEntry]]:
     name = _method_named(words)
     if name is None:
         return {}
+    from kdbench.config.kinds import fields_by_key
     from kdbench.methods import methods
 
-    method: type[Settings] = methods.get(name)
-    entries = [_entry(key, field) for key, field in method.model_fields.items()]
+    method = methods.get(name)
+    entries = [_entry(key, field) for key, field in fields_by_key(method).items()]
     return {f"method={name}: {first_line(method.__doc__)}": entries}
 
 
@@ -130,7 +129,7 @@ def _entry(key: str, field: "FieldInfo") -> HelpEntry:
         text += f" [{'|'.join(choices)}]"
     if default:
         text += f" (default{default}"
-    elif not field.is_required() and field.default not in (None, (), {}):
+    elif not field.is_required() and field.default not in (None, "", (), {}):
         text += f" (default {plain(field.default)})"
     return f"{key}=", text
 

@@ -14,6 +14,7 @@ from kdbench.config.kinds import (
     OptionMap,
     Seeds,
     Settings,
+    fields_by_key,
     given_keys,
     key_groups,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "TeacherKeys",
     "TrainSettings",
     "build",
+    "fields_by_key",
     "given_keys",
     "key_groups",
     "parse",

@@ -77,8 +77,6 @@ class TableSettings(RowKeys, ColumnKeys, TableOutputKeys):
         form = self.format or (self.out and self.out.suffix.removeprefix("."))
         if "block" in given and (self.out is None or form != "md"):
             raise ValueError("block= needs out=FILE.md: only Markdown files have blocks")
-        if "baselines" in given and self.published == "none":
-            raise ValueError("baselines= has no effect with published=none")
         return self
 
 

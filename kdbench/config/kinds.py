@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.fields import FieldInfo
 
 
 def _split_list(value: object) -> object:
@@ -55,29 +56,37 @@ class Settings(BaseModel):
             cls.__group__ = group
 
 
+def fields_by_key(kind: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields of settings by key: the field's alias if it has one, else its name.
+
+    A key that is an attribute of pydantic's models, such as `json`, needs a field of another name.
+    """
+    return {field.alias or name: field for name, field in kind.model_fields.items()}
+
+
 def key_groups(kind: type[Settings]) -> dict[str, list[str]]:
     """The keys of a class by group, in the order of its bases; `Advanced` comes last."""
     groups: dict[str, list[str]] = {}
     for base in kind.__mro__:
         groups.setdefault(vars(base).get("__group__", Settings.__group__), [])
     groups[ADVANCED] = groups.pop(ADVANCED, [])
-    for key in kind.model_fields:
-        groups[_group_of(kind, key)].append(key)
+    for name, field in kind.model_fields.items():
+        groups[_group_of(kind, name)].append(field.alias or name)
     return {group: keys for group, keys in groups.items() if keys}
 
 
 def given_keys(settings: Settings) -> list[str]:
     """The keys that were given a value, even if it is the default; `none` counts as no value."""
     return [
-        key
-        for key in type(settings).model_fields
-        if key in settings.model_fields_set and getattr(settings, key) is not None
+        field.alias or name
+        for name, field in type(settings).model_fields.items()
+        if name in settings.model_fields_set and getattr(settings, name) is not None
     ]
 
 
-def _group_of(kind: type[Settings], key: str) -> str:
-    """The group that the nearest class gives a key; a class without a group leaves it as it was."""
+def _group_of(kind: type[Settings], name: str) -> str:
+    """The group that the nearest class gives a field; a class without one leaves it as it was."""
     for base in kind.__mro__:
-        if key in inspect.get_annotations(base) and "__group__" in vars(base):
+        if name in inspect.get_annotations(base) and "__group__" in vars(base):
             return str(vars(base)["__group__"])
     return Settings.__group__

@@ -15,8 +15,8 @@ class TrainedModelKeys(Settings, group="Model"):
 
     method: str = Field(description="Distillation method; see kdbench methods")
     student: str = Field(
-        description="Student to start from: a checkpoint, prune:MODEL,layers=N (a model without "
-        "its middle layers) or random:CONFIG"
+        description="Checkpoint to start from, prune:MODEL,layers=N (a model without its middle "
+        "layers) or random:CONFIG (random weights)"
     )
     teacher: str | None = Field(
         None, description="Teacher's checkpoint folder, or model name on the Hub"

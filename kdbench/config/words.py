@@ -12,7 +12,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from kdbench.config.kinds import Settings
+from kdbench.config.kinds import Settings, fields_by_key
 from kdbench.errors import InputError, first_fault, nearest
 
 S = TypeVar("S", bound=Settings)
@@ -28,7 +28,7 @@ def parse(kind: type[S], arguments: Sequence[str]) -> S:
         InputError: A word without `=`, an unknown or repeated key, a bad value or file.
     """
     words = read_words(arguments)
-    return build(kind, with_files(words, kind.model_fields))
+    return build(kind, with_files(words, fields_by_key(kind)))
 
 
 def read_words(arguments: Sequence[str]) -> dict[str, str | bool]:
@@ -73,11 +73,12 @@ def build(kind: type[S], values: Mapping[str, object]) -> S:
     Raises:
         InputError: An unknown key, a missing one or a bad value.
     """
+    fields = fields_by_key(kind)
     for key in values:
-        if key not in kind.model_fields:
-            similar = key in _SIMILAR and not _SIMILAR.isdisjoint(kind.model_fields)
+        if key not in fields:
+            similar = key in _SIMILAR and not _SIMILAR.isdisjoint(fields)
             note = f" {_DIFFERENCE}" if similar else ""
-            raise InputError(f"unknown key '{key}': {nearest(key, kind.model_fields)}{note}")
+            raise InputError(f"unknown key '{key}': {nearest(key, fields)}{note}")
     try:
         return kind.model_validate(values)
     except ValidationError as error:
@@ -86,7 +87,7 @@ def build(kind: type[S], values: Mapping[str, object]) -> S:
         if not key:  # about several keys together
             raise InputError(reason) from None
         if key not in values:
-            description = kind.model_fields[key].description or ""
+            description = fields[key].description or ""
             raise InputError(f"{key}= is missing: {_uncapitalised(description)}") from None
         raise InputError(f"{key}={values[key]}: {reason}") from None
 

@@ -7,6 +7,8 @@ from typing import Any
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "lm_eval", "rouge_score", "rapidfuzz", "numpy")
 
+_READ_ONLY = ("--no-optional-locks",)  # else `git status` writes the user's index
+
 
 def environment() -> dict[str, Any]:
     """Python, platform, package versions and GPUs."""
@@ -25,7 +27,11 @@ def environment() -> dict[str, Any]:
 def git_state() -> dict[str, Any] | None:
     """The working folder's commit, and whether files were changed; None outside a checkout."""
     commit = _git("rev-parse", "HEAD")
-    return None if commit is None else {"commit": commit, "dirty": bool(_git("status", "-s"))}
+    return (
+        None
+        if commit is None
+        else {"commit": commit, "dirty": bool(_git(*_READ_ONLY, "status", "-s"))}
+    )
 
 
 def git_user() -> str | None:

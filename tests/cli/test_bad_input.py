@@ -163,13 +163,19 @@ CASES: dict[str, tuple[Broken, str]] = {
     "bad shard": (with_arguments("shard=4/4"), "shard=4/4: must be I/N"),
     "not key=value": (with_arguments("dolly"), "'dolly' is not key=value"),
     "seeds twice": (with_arguments("seeds=1,1"), "seeds=1,1: seeds must be unique"),
-    "greedy with seeds": (
-        with_arguments("temperature=0"),
-        "greedy decoding, where all seeds give the same text",
+    "greedy with seeds": (with_arguments("temperature=0"), "where all seeds give the same text"),
+    "greedy with top_k": (
+        with_arguments("protocol=greedy", "top_k=5"),
+        "top_k= has no effect with temperature=0",
     ),
-    "no such device": (
-        with_arguments("device=cuda:99"),
-        "device=cuda:99: not available on this machine",
+    "no such device": (with_arguments("device=cuda:99"), "device=cuda:99: not available"),
+    "revision of a folder": (
+        with_arguments("revision=main"),
+        "revision= is for models on the Hub, and model=.* is on this disk",
+    ),
+    "teacher key without a teacher": (
+        with_arguments("undistilled_name=x"),
+        "undistilled_name= needs teacher=",
     ),
     "prompt too long for the model": (with_arguments("max_new_tokens=512"), "positions; lower"),
     "folder that is no checkpoint": (

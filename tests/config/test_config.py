@@ -234,7 +234,6 @@ def test_the_teacher_is_measured_like_the_student_under_its_own_labels():
         (TableSettings, ["block=table"], "block= needs out=FILE.md"),
         (TableSettings, ["block=b", "out=table.tex"], "block= needs out=FILE.md"),
         (TableSettings, ["block=b", "out=t.md", "format=csv"], "block= needs out=FILE.md"),
-        (TableSettings, ["published=none", "baselines=b.yaml"], "baselines= has no effect with"),
     ],
 )
 def test_a_key_that_would_be_ignored_is_refused(kind, words, says):
