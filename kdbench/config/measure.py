@@ -245,8 +245,8 @@ class EvalSettings(
 
     def _for_model(self, model: str | None, changes: Mapping[str, Any]) -> "EvalSettings":
         """The same settings for a different model; keys that describe this model are reset."""
-        own = {**ModelKeys.model_fields, **LabelKeys.model_fields, **TeacherKeys.model_fields}
-        defaults = {key: field.default for key, field in own.items()}
+        sections = (ModelKeys, LabelKeys, TeacherKeys)
+        defaults = {k: v.default for section in sections for k, v in section.model_fields.items()}
         return self.model_copy(update={**defaults, "model": model, **changes})
 
 
