@@ -18,7 +18,9 @@ from kdbench.config import (
     Settings,
     TableSettings,
     TrainSettings,
+    build,
     fields_by_key,
+    given_keys,
     key_groups,
 )
 from kdbench.methods import Method, methods
@@ -101,6 +103,15 @@ def test_keys_without_a_group_are_options() -> None:
 
     assert key_groups(Plugin) == {"Options": ["share"]}
     assert key_groups(Both) == {"Options": ["other"], "Data": ["rows", "title"]}
+
+
+def test_a_key_may_be_the_alias_of_a_field() -> None:
+    class Files(Settings, group="Output"):
+        json_file: str = Field("", alias="json", description="File")
+
+    assert key_groups(Files) == {"Output": ["json"]}
+    assert given_keys(build(Files, {"json": "x"})) == ["json"]
+    assert list(fields_by_key(Files)) == ["json"]
 
 
 GATES = ("compare", "regress", "plan")
