@@ -5,6 +5,7 @@ second time takes longer than all tests.
 """
 
 import sys
+from pathlib import Path
 
 import nox
 
@@ -24,6 +25,7 @@ def lint(session: nox.Session) -> None:
     session.run(sys.executable, "-m", "ruff", "format", "--check", ".")
     session.run(sys.executable, "-m", "mypy")
     session.run(sys.executable, "-m", "codespell_lib")
+    session.run(str(Path(sys.executable).with_name("lint-imports")), "--no-cache")
 
 
 @nox.session

@@ -1,4 +1,4 @@
-"""kdbench: a comparison table of distilled language-model students that can be believed.
+"""kdbench: benchmark distilled language-model students and compare them in one table.
 
     import kdbench
 
@@ -6,7 +6,7 @@
     table = kdbench.table(results="results")
     print(table)
 
-Every function takes the same keys as the command of its name.
+Every function takes the keys of the command of the same name.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -40,10 +40,10 @@ from kdbench.version import __version__ as __version__
 
 
 def evaluate(**settings: Any) -> "Evaluation":
-    """Measure a checkpoint; the keys of `kdbench eval --help`.
+    """Measure a checkpoint; takes the keys of `kdbench eval --help`.
 
     Raises:
-        InputError: anything about model, data, tasks or settings that the caller can mend.
+        InputError: Anything about model, data, tasks or settings that the caller can fix.
     """
     from kdbench.config import EvalSettings, build
     from kdbench.evaluation import evaluate as run
@@ -52,10 +52,10 @@ def evaluate(**settings: Any) -> "Evaluation":
 
 
 def score(**settings: Any) -> "Evaluation":
-    """Measure texts that were made elsewhere; the keys of `kdbench score --help`.
+    """Score texts that were made elsewhere; takes the keys of `kdbench score --help`.
 
     Raises:
-        InputError: anything about samples, data or settings that the caller can mend.
+        InputError: Anything about samples, data or settings that the caller can fix.
     """
     from kdbench.config import ScoreSettings, build
     from kdbench.measuring.given_texts import score as run
@@ -64,22 +64,24 @@ def score(**settings: Any) -> "Evaluation":
 
 
 def train(**settings: Any) -> "Trained":
-    """Train a student; the keys of `kdbench train --help` and of the method.
+    """Train a student; takes the keys of `kdbench train --help` and of the method.
 
     Raises:
-        InputError: anything about models, data or settings that the caller can mend.
+        InputError: Anything about models, data or settings that the caller can fix.
     """
     from kdbench.distillation.recipe import make_recipe
     from kdbench.distillation.train import train as run
 
-    return run(make_recipe(settings))
+    recipe = make_recipe(settings)
+    recipe.settings.refuse_ignored(settings)
+    return run(recipe)
 
 
 def fill(**settings: Any) -> "Filled":
-    """Fill a table; the keys of `kdbench fill --help`, and `changes` by dotted key.
+    """Fill a table; takes the keys of `kdbench fill --help`, and `changes` by dotted key.
 
     Raises:
-        InputError: anything about the table's file, models or data that the caller can mend.
+        InputError: Anything about the table file, models or data that the caller can fix.
     """
     from kdbench.config import FillSettings, build
     from kdbench.filling.table import fill as run
@@ -88,22 +90,29 @@ def fill(**settings: Any) -> "Filled":
 
 
 def table(**settings: Any) -> "Table":
-    """The comparison table; the keys of `kdbench table --help`.
+    """Build the comparison table; takes the keys of `kdbench table --help` that choose its content.
 
     Raises:
-        InputError: unreadable results or baselines, or unknown settings.
+        InputError: Unreadable results or baselines, unknown settings, or a key about output.
     """
-    from kdbench.config import TableSettings, build
+    from kdbench.config import TableSettings, build, given_keys
     from kdbench.tables import build_table
 
-    return build_table(build(TableSettings, settings))
+    built = build(TableSettings, settings)
+    for key in given_keys(built):
+        if key in ("out", "format", "block", "check"):
+            raise InputError(
+                f"{key}= is for the command line: the function returns the table, whose "
+                "render('md') is its text"
+            )
+    return build_table(built)
 
 
 def compare(**settings: Any) -> "Comparison":
-    """Compare two stored runs on the same prompts; the keys of `kdbench compare --help`.
+    """Compare two stored runs on the same prompts; takes the keys of `kdbench compare --help`.
 
     Raises:
-        InputError: a side that is not there, a metric that cannot be gated, or unknown settings.
+        InputError: A run does not exist, a metric cannot be gated, or a setting is unknown.
     """
     from kdbench.comparing.compare import compare as run
     from kdbench.comparing.settings import CompareSettings
@@ -113,10 +122,10 @@ def compare(**settings: Any) -> "Comparison":
 
 
 def regress(**settings: Any) -> "GateResult":
-    """Measure a checkpoint and compare it with a baseline; the keys of `kdbench regress --help`.
+    """Compare a checkpoint with a baseline; takes the keys of `kdbench regress --help`.
 
     Raises:
-        InputError: anything about model, baseline, data or settings that the caller can mend.
+        InputError: Anything about model, baseline, data or settings that the caller can fix.
     """
     from kdbench.comparing.regress import regress as run
     from kdbench.comparing.settings import RegressSettings
@@ -126,10 +135,10 @@ def regress(**settings: Any) -> "GateResult":
 
 
 def plan(**settings: Any) -> "GatePlan":
-    """How many prompts and seeds a gate needs; the keys of `kdbench plan --help`.
+    """Estimate the prompts and seeds a gate needs; takes the keys of `kdbench plan --help`.
 
     Raises:
-        InputError: no such run, no samples of it, or unknown settings.
+        InputError: The run does not exist or has no samples, or a setting is unknown.
     """
     from kdbench.comparing.plan import plan as run
     from kdbench.comparing.settings import PlanSettings
@@ -139,10 +148,10 @@ def plan(**settings: Any) -> "GatePlan":
 
 
 def report(**settings: Any) -> "Report":
-    """Draw and write the report; the keys of `kdbench report --help`.
+    """Plot and write the report; takes the keys of `kdbench report --help`.
 
     Raises:
-        InputError: unreadable results, nothing measured beside a teacher, or unknown settings.
+        InputError: Unreadable results, none compared with a teacher, or an unknown setting.
     """
     from kdbench.config import ReportSettings, build
     from kdbench.reports import make_report

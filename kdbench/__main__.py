@@ -1,6 +1,6 @@
 """`python -m kdbench`."""
 
-from kdbench.cli.app import main
+from kdbench.cli.verbs import main
 
 if __name__ == "__main__":  # engines start processes that import this file again
     main()

@@ -1,4 +1,4 @@
-"""A checkpoint: where it lies, what it is (its hash), and loading it with transformers."""
+"""Checkpoints: finding, hashing and loading them."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from typing import Any
 
 from kdbench.errors import InputError
 
-# The files that decide what a checkpoint answers; a run card or a README beside them does not.
+# The files that determine a checkpoint's responses; a run card or a README does not.
 _IDENTITY = (
     "*.safetensors",
     "pytorch_model*.bin",
@@ -26,16 +26,17 @@ _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint on this disk.
+    """A checkpoint on this disk, or a model that a server holds.
 
     Attributes:
-        name: for results and tables: the folder's name, or `org__model` of the hub.
-        path: the folder.
-        gguf: the GGUF file in it, where that holds the weights.
-        revision: commit on the hub, None for a folder.
-        sha256: of weights, configuration and tokenizer; of name and backend for a served model.
-        card: the run card `kdbench.json` that `kdbench train` leaves, else empty.
-        served: the name under which a server knows it, whose weights are not here; else None.
+        name: Name in results and tables: the folder's, or `org__model` for a model on the Hub.
+        path: Folder of the checkpoint.
+        gguf: Name of the GGUF file that holds the weights, if one does.
+        revision: Commit on the Hub; None for a folder.
+        sha256: Hash of weights, configuration and tokenizer; of name and backend for a served
+            model.
+        card: Content of the run card `kdbench.json` that `kdbench train` writes; empty without one.
+        served: Name under which a server knows the model; None for a checkpoint on this disk.
     """
 
     name: str
@@ -50,67 +51,73 @@ class Checkpoint:
 def find_checkpoint(
     model: str, revision: str | None = None, unsafe_pickle: bool = False, key: str = "model"
 ) -> Checkpoint:
-    """Find a checkpoint: a folder, a GGUF file, or a name on the hub (fetched if need be).
+    """Find a checkpoint: a folder, a GGUF file, or a model on the Hub, downloaded if necessary.
 
     Args:
-        model: what names it.
-        revision: on the hub.
-        unsafe_pickle: take pickle weights.
-        key: the setting that named it, for messages.
+        model: Path, or name on the Hub.
+        revision: Branch, tag or commit on the Hub.
+        unsafe_pickle: Whether pickle weights are accepted.
+        key: Setting that named the checkpoint, for messages.
 
     Raises:
-        InputError: no such folder or name, no weights, missing shards, pickle weights unasked.
+        InputError: There is no such folder or name, weights or shards are missing, pickle weights
+            are not permitted, or a folder is given a revision.
     """
     path = Path(model)
+    if revision is not None and path.exists():
+        of_key = "revision" if key == "model" else f"{key}_revision"
+        raise InputError(f"{of_key}= is for models on the Hub, and {key}={model} is on this disk")
     if path.is_file() and path.suffix == ".gguf":
         return describe(path.parent, path.stem, path.name, None)
     if path.is_file():
-        raise InputError(f"{key}={model}: a file that is no .gguf; give the checkpoint's folder")
+        raise InputError(f"{key}={model}: not a .gguf file; give the checkpoint's folder")
     if path.is_dir():
         return describe(path, gguf=_check_folder(path, unsafe_pickle, key))
     if not is_hub_name(model):
-        raise InputError(f"{key}={model}: no such folder, and no name on the hub (org/name)")
+        raise InputError(f"{key}={model}: no such folder, and not a name on the Hub (org/name)")
     folder = _fetch(model, revision, unsafe_pickle, key)
     gguf = _check_folder(folder, unsafe_pickle, key)
     return describe(folder, model.replace("/", "__"), gguf, folder.name)
 
 
 def served_model(name: str, backend: str) -> Checkpoint:
-    """A model of which only a server's name for it is known.
+    """A model that only a server has; its identity is its name there.
 
     Args:
-        name: the server's.
-        backend: which server; part of the identity.
+        name: Name under which the server knows the model.
+        backend: Backend that talks to the server; part of the identity.
     """
     identity = hashlib.sha256(json.dumps([backend, name]).encode()).hexdigest()
     label = re.sub(r"[^\w.+=-]+", "__", name).strip("._") or "model"
     return Checkpoint(label, Path(name), None, None, identity, {}, served=name)
 
 
-def is_hub_name(word: str) -> bool:
-    """Whether a word names a model of the hub, and no folder that is here."""
-    return not Path(word).exists() and bool(_HUB_NAME.fullmatch(word)) and word[0] != "."
+def is_hub_name(name: str) -> bool:
+    """Whether a name can be that of a model on the Hub, and is no path on this disk."""
+    return not Path(name).exists() and bool(_HUB_NAME.fullmatch(name)) and name[0] != "."
 
 
 def load_checkpoint(
     checkpoint: Checkpoint, dtype: str, device: str, trust_remote_code: bool = False
 ) -> tuple[Any, Any]:
-    """Load model (in evaluation mode, on the device) and tokenizer.
+    """Load the model, in evaluation mode and on the device, and the tokenizer.
 
     Args:
-        checkpoint: what `find_checkpoint` found.
-        dtype: `auto` is the checkpoint's own; float16 becomes float32 on a CPU.
-        device: as `pick_device` gives.
-        trust_remote_code: run Python code that comes with the checkpoint.
+        checkpoint: Result of `find_checkpoint`.
+        dtype: Number format of the weights; `auto` is the checkpoint's own. On a CPU, float16
+            becomes float32.
+        device: Result of `pick_device`.
+        trust_remote_code: Whether Python code that comes with the checkpoint may run.
 
     Raises:
-        InputError: broken or incomplete weights, no tokenizer, code that is not trusted.
+        InputError: Weights are broken or incomplete, there is no tokenizer, or the checkpoint
+            needs code that is not trusted.
     """
     import torch
     from transformers import AutoModelForCausalLM, GgufConfig
 
     options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
-    if checkpoint.gguf:  # plain weights, which can be trained and saved
+    if checkpoint.gguf:  # dequantised weights can be trained and saved
         options["gguf_file"] = checkpoint.gguf
         options["quantization_config"] = GgufConfig(dequantize=True)
     tokenizer = load_tokenizer(checkpoint, trust_remote_code)
@@ -123,10 +130,10 @@ def load_checkpoint(
 
 
 def load_tokenizer(checkpoint: Checkpoint, trust_remote_code: bool = False) -> Any:
-    """Load the tokenizer alone.
+    """Load only the tokenizer.
 
     Raises:
-        InputError: there is none, or it names no end-of-sequence token.
+        InputError: There is no tokenizer, or it has no end-of-sequence token.
     """
     from transformers import AutoTokenizer
 
@@ -144,10 +151,10 @@ def load_tokenizer(checkpoint: Checkpoint, trust_remote_code: bool = False) -> A
 
 
 def pick_device(device: str) -> str:
-    """`auto` is the first accelerator, else the CPU.
+    """The device of a name; `auto` is the first accelerator, or the CPU if there is none.
 
     Raises:
-        InputError: a device that is not here.
+        InputError: The device is not available.
     """
     import torch
 
@@ -159,12 +166,12 @@ def pick_device(device: str) -> str:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"device={device}: not usable here ({reason})") from None
+        raise InputError(f"device={device}: not available on this machine ({reason})") from None
     return device
 
 
-class one_line:  # noqa: N801 - a context manager reads as a word
-    """What transformers raises for a broken folder, as one line that names the folder."""
+class one_line:  # noqa: N801 - a context manager, used like a function
+    """A context that turns errors of transformers into one line that names the folder."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -186,19 +193,25 @@ class one_line:  # noqa: N801 - a context manager reads as a word
 
 
 def _check_folder(path: Path, unsafe_pickle: bool, key: str) -> str | None:
-    """Check that the folder holds a whole checkpoint; the name of its GGUF file, if it is one."""
+    """The name of the folder's GGUF file, if it is a GGUF checkpoint.
+
+    Raises:
+        InputError: The folder holds no complete checkpoint.
+    """
     ggufs = sorted(file.name for file in path.glob("*.gguf"))
     if not (path / "config.json").is_file():
         if len(ggufs) == 1:
             return ggufs[0]
         if ggufs:
-            raise InputError(f"{key}={path}: several GGUF files; name one of {', '.join(ggufs)}")
-        raise InputError(f"{key}={path}: no checkpoint here (no config.json and no .gguf)")
+            raise InputError(
+                f"{key}={path}: holds several GGUF files; give the path of one: {', '.join(ggufs)}"
+            )
+        raise InputError(f"{key}={path}: no checkpoint here (neither config.json nor a .gguf file)")
     for index in path.glob("*.safetensors.index.json"):
         try:
             shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise InputError(f"{index}: not an index of shards: {error}") from None
+            raise InputError(f"{index}: not an index of weight shards: {error}") from None
         missing = sorted(shard for shard in shards if not (path / shard).is_file())
         if missing:
             raise InputError(f"{path}: {missing[0]} is missing (interrupted download?)")
@@ -207,8 +220,8 @@ def _check_folder(path: Path, unsafe_pickle: bool, key: str) -> str | None:
             raise InputError(f"{key}={path}: no weights here (*.safetensors)")
         if not unsafe_pickle:
             raise InputError(
-                f"{key}={path}: only pickle weights (*.bin), which can run code when read; convert "
-                "them to safetensors, or pass unsafe_pickle=true if you trust their maker"
+                f"{key}={path}: only pickle weights (*.bin), which can run code when read; "
+                "convert them to safetensors, or pass unsafe_pickle=true if you trust their author"
             )
     return None
 
@@ -228,7 +241,7 @@ def _fetch(model: str, revision: str | None, unsafe_pickle: bool, key: str) -> P
         return Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
     except (*unreachable, HFValidationError) as error:
         raise InputError(
-            f"{key}={model}: no such folder, and the hub does not give it "
+            f"{key}={model}: no such folder, and it cannot be downloaded from the Hub "
             f"({type(error).__name__}); check the name, or pass a local folder"
         ) from None
 
@@ -236,10 +249,10 @@ def _fetch(model: str, revision: str | None, unsafe_pickle: bool, key: str) -> P
 def describe(
     path: Path, name: str | None = None, gguf: str | None = None, revision: str | None = None
 ) -> Checkpoint:
-    """What lies in a folder, whether or not it has weights.
+    """The checkpoint of a folder, even of one without weights.
 
     Raises:
-        InputError: a broken run card.
+        InputError: The run card is broken.
     """
     card_file = path / "kdbench.json"
     try:

@@ -1,4 +1,4 @@
-"""The one exception for what a user can mend."""
+"""The exception for errors that a user can fix, and the wording of such errors."""
 
 import difflib
 from collections.abc import Iterable
@@ -9,21 +9,21 @@ if TYPE_CHECKING:
 
 
 class InputError(ValueError):
-    """Bad input, told in one line that names the file, line or key and the way out.
+    """An error in the input; its one-line message names the file, line or key and the way out.
 
-    The command line prints it on stderr and exits with 2; nothing has been half-written.
+    The command line prints it on stderr and exits with code 2. No file is left half-written.
     """
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """The end of an error line: the nearest known word, or all of them."""
+    """The end of an error message: the nearest known word, or all known words."""
     known = sorted(known)
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
 
 
 def first_fault(error: "ValidationError") -> tuple[str, str]:
-    """The first fault that pydantic found: its dotted place ("" for the whole) and the reason."""
+    """The first error that pydantic reports: its dotted place ("" for the whole) and the reason."""
     fault = error.errors()[0]
     reason = fault["msg"].removeprefix("Value error, ")
     return ".".join(map(str, fault["loc"])), reason[0].lower() + reason[1:]

@@ -1,10 +1,11 @@
-"""A protocol is how a number becomes comparable: prompt form, lengths, decoding, seeds.
+"""Protocols: the prompt form, lengths, decoding and seeds that make results comparable.
 
-`minillm` is the one of the MiniLLM and DistiLLM papers, read from their evaluation code: prompts
-without BOS, cut on the right at 256 tokens (the tail "### Response:" of a longer one is lost, as
-there); 256 new tokens; plain sampling at temperature 1; no repeated 6-gram, a default of their
-argument parser that no script sets; seeds 10 to 50. DistiLLM differs in `add_bos` alone: it encodes
-prompts with the tokenizer's special tokens.
+`minillm` is the protocol of the MiniLLM and DistiLLM papers, as read from their evaluation code.
+Prompts have no BOS token and are cut on the right at 256 tokens, which removes the "### Response:"
+at the end of a longer prompt, as it does there. Responses have up to 256 tokens, sampled at
+temperature 1 with seeds 10 to 50. No 6-gram repeats, which is a default of their argument parser
+that no script sets. DistiLLM differs only in `add_bos`: it encodes prompts with the tokenizer's
+special tokens.
 """
 
 from collections.abc import Mapping
@@ -16,19 +17,20 @@ from kdbench.errors import InputError, nearest
 
 @dataclass(frozen=True)
 class Protocol:
-    """All that decides which text a checkpoint answers to a document.
+    """Everything that determines a checkpoint's response to a document.
 
     Attributes:
-        name: base name and overrides, such as `minillm+max_new_tokens=64`.
-        prompt: `task` takes the task's prompt, `chat` the tokenizer's chat template.
-        max_prompt_tokens: longer prompts are cut on the right; None is no cut.
-        max_new_tokens: responses end here with finish `length`.
-        temperature: 0 is greedy.
-        top_p: nucleus mass, 1 is off.
-        top_k: number of tokens kept, 0 is off.
-        no_repeat_ngram_size: no n-gram of prompt and response repeats; 0 is off.
-        add_bos: encode prompts with the tokenizer's special tokens.
-        seeds: one response a document for each.
+        name: Base name and overrides, such as `minillm+max_new_tokens=64`.
+        prompt: Form of the prompt: `task` is the task's own, `chat` the tokenizer's chat template.
+        max_prompt_tokens: Length at which prompts are cut on the right, in tokens; None for no cut.
+        max_new_tokens: Length at which responses end, in tokens, with finish `length`.
+        temperature: Sampling temperature; 0 is greedy decoding.
+        top_p: Probability mass of nucleus sampling; 1 turns it off.
+        top_k: Number of most likely tokens to sample from; 0 turns it off.
+        no_repeat_ngram_size: Length of n-grams that may not repeat in prompt and response, in
+            tokens; 0 turns the rule off.
+        add_bos: Whether prompts are encoded with the tokenizer's special tokens.
+        seeds: Sampling seeds; each gives one response per document.
     """
 
     name: str
@@ -44,29 +46,35 @@ class Protocol:
 
     @property
     def samples_plainly(self) -> bool:
-        """Whether tokens are drawn from the model's own distribution."""
+        """Whether tokens are sampled from the model's unmodified distribution."""
         return self.temperature == 1 and self.top_p == 1 and self.top_k == 0
 
     def override(self, fields: Mapping[str, Any]) -> "Protocol":
-        """The same protocol with some fields changed; the changes become part of the name.
+        """A copy with some fields changed; the changes become part of its name.
 
         Raises:
-            InputError: seeds that repeat, no seed, or several seeds of greedy decoding.
+            InputError: Repeated seeds, no seed, or sampling fields with greedy decoding.
         """
-        # Six decimals, as results are stored.
+        # Results are stored with six decimals.
         fields = {key: round(v, 6) if isinstance(v, float) else v for key, v in fields.items()}
         fields = {key: tuple(v) if isinstance(v, list) else v for key, v in fields.items()}
         changed = {k: v for k, v in sorted(fields.items()) if v != getattr(self, k)}
-        name = "+".join([self.name, *(f"{key}={_word(value)}" for key, value in changed.items())])
+        name = "+".join([self.name, *(f"{key}={_plain(value)}" for key, value in changed.items())])
         protocol = replace(self, name=name, **changed)
         if not protocol.seeds or len(set(protocol.seeds)) < len(protocol.seeds):
-            raise InputError(f"seeds={_word(protocol.seeds)}: give each seed once, one at least")
+            raise InputError(f"seeds={_plain(protocol.seeds)}: seeds must be unique and non-empty")
         if protocol.temperature == 0 and len(protocol.seeds) > 1:
-            raise InputError("temperature=0 is greedy, where all seeds are equal: give one seed")
+            raise InputError(
+                "temperature=0 is greedy decoding, where all seeds give the same text: give one "
+                "seed, as in seeds=0"
+            )
+        for field in ("top_p", "top_k"):
+            if protocol.temperature == 0 and field in changed:
+                raise InputError(f"{field}= has no effect with temperature=0, greedy decoding")
         return protocol
 
     def as_dict(self) -> dict[str, Any]:
-        """All fields, JSON-ready; part of every fingerprint."""
+        """All fields, ready for JSON; part of every fingerprint."""
         return {**asdict(self), "seeds": list(self.seeds)}
 
 
@@ -78,10 +86,10 @@ PROTOCOLS = {
 
 
 def get_protocol(name: str, overrides: Mapping[str, Any] | None = None) -> Protocol:
-    """A named protocol with overrides.
+    """The protocol of a name, with overrides.
 
     Raises:
-        InputError: the name is unknown, or the overrides do not fit together.
+        InputError: The name is unknown, or the overrides contradict each other.
     """
     if name not in PROTOCOLS:
         raise InputError(f"unknown protocol '{name}': {nearest(name, PROTOCOLS)}")
@@ -89,14 +97,15 @@ def get_protocol(name: str, overrides: Mapping[str, Any] | None = None) -> Proto
 
 
 def postprocess(text: str) -> str:
-    """What the papers' scripts do to a decoded response before it is scored.
+    """A decoded response as the papers' scripts score it.
 
-    Cut at a literal `<|endoftext|>`, turn `<n>` into a newline, strip. No other stop string.
+    The text is cut at a literal `<|endoftext|>`, `<n>` becomes a newline, and surrounding white
+    space is stripped. There are no other stop strings.
     """
     return text.split("<|endoftext|>", 1)[0].replace("<n>", "\n").strip()
 
 
-def _word(value: object) -> str:
+def _plain(value: object) -> str:
     if value is None:
         return "none"
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,9 +1,8 @@
-"""One registry for every kind of part: found by name, built-in or from another package.
+"""Registries that find metrics, methods and backends by name, built-in or from other packages.
 
-A built-in registers itself with the decorator in its own file, and every file of the kind's
-package is imported at the first look-up; so a new part is one new file. Other packages name theirs
-in an entry-point group (`kdbench.metrics`, `kdbench.backends`, `kdbench.methods`,
-`kdbench.tasks`).
+A built-in class registers itself with a decorator in its own file, and the first look-up imports
+every file of the package; so adding one means adding a file. Other packages name theirs in an
+entry-point group (`kdbench.metrics`, `kdbench.backends`, `kdbench.methods`, `kdbench.tasks`).
 """
 
 import importlib
@@ -18,12 +17,12 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """Parts of one kind (metrics, backends), by name.
+    """Classes of one kind, such as metrics, by name.
 
     Args:
-        kind: the word for one part in messages, such as "metric".
-        package: the package whose modules register the built-ins.
-        group: the entry-point group that other packages use.
+        kind: Word for one of them in messages, such as "metric".
+        package: Package whose modules register the built-in ones.
+        group: Entry-point group that other packages use.
     """
 
     def __init__(self, kind: str, package: str, group: str):
@@ -32,29 +31,29 @@ class Registry(Generic[T]):
         self._complete = False
 
     def register(self, name: str) -> Callable[[T], T]:
-        """Decorate a part with its name.
+        """Register the decorated class under a name.
 
         Raises:
-            InputError: another part already has this name.
+            InputError: The name is taken.
         """
 
-        def add(part: T) -> T:
-            if self._parts.setdefault(name, part) is not part:
+        def add(registered: T) -> T:
+            if self._parts.setdefault(name, registered) is not registered:
                 raise InputError(f"two {self.kind}s are named '{name}': rename one of them")
-            return part
+            return registered
 
         return add
 
     def names(self) -> list[str]:
-        """All names, built-in and installed, sorted."""
+        """The names of all, built-in and from other packages, sorted."""
         self._find_all()
         return sorted(self._parts)
 
     def get(self, name: str) -> T:
-        """The part of this name.
+        """The class registered under a name.
 
         Raises:
-            InputError: no part has this name; the line names the nearest one.
+            InputError: The name is unknown; the message suggests the nearest one.
         """
         self._find_all()
         if name not in self._parts:
@@ -69,8 +68,8 @@ class Registry(Generic[T]):
             importlib.import_module(f"{self.package}.{module.name}")
         for entry in entry_points(group=self.group):
             try:
-                part = entry.load()
+                loaded = entry.load()
             except (ImportError, AttributeError) as error:
                 raise InputError(f"entry point {self.group}:{entry.name}: {error}") from error
-            self.register(entry.name)(part)
+            self.register(entry.name)(loaded)
         self._complete = True

@@ -1,13 +1,13 @@
-"""Text for people: decimals, signs, aligned columns, and what must be escaped."""
+"""Text for people: decimals, signs, aligned columns, and escaping."""
 
 import re
 from collections.abc import Collection, Sequence
 
 AVERAGE = "AVG"
-"""The column and row of the plain mean over tasks."""
+"""Name of the column and row that hold the unweighted mean over tasks."""
 
 DECIMALS = {"points": 2, "tokens": 1, "rate": 3, "nats": 3}
-"""Decimals shown of a number, by its unit; two for every other unit."""
+"""Number of decimals shown, by unit; two for other units."""
 
 
 def signed(number: float, decimals: int) -> str:
@@ -19,8 +19,8 @@ def aligned(rows: Sequence[Sequence[str]], left: Collection[int] = ()) -> list[s
     """Lines of a table whose columns are two spaces apart.
 
     Args:
-        rows: cells; every row has the same number of them.
-        left: columns aligned on the left; the others are aligned on the right.
+        rows: Rows of cells; every row has the same number of them.
+        left: Indices of left-aligned columns; the others are right-aligned.
     """
     from rich.cells import cell_len
 
@@ -36,12 +36,12 @@ def aligned(rows: Sequence[Sequence[str]], left: Collection[int] = ()) -> list[s
 
 
 def printable(text: str) -> str:
-    """One line without the control characters that a terminal would obey."""
+    """The text as one line, without control characters that a terminal would obey."""
     spaced = "".join(" " if char.isspace() else char for char in text.rstrip())
     return "".join(char for char in spaced if char.isprintable())
 
 
 def escape_md(text: str) -> str:
-    """Text for a cell of a Markdown table: no markup, no markers, one line."""
+    """The text as one line for a cell of a Markdown table, with markup escaped."""
     text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_\[\]|~#$])", r"\\\1", text)

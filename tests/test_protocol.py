@@ -79,7 +79,7 @@ def test_greedy_with_several_seeds_is_refused():
 
 @pytest.mark.parametrize("seeds", [(1, 2, 1), ()])
 def test_repeated_or_no_seeds_are_refused(seeds):
-    with pytest.raises(InputError, match=r"^seeds=.*give each seed once, one at least"):
+    with pytest.raises(InputError, match=r"^seeds=.*seeds must be unique and non-empty"):
         get_protocol("minillm", {"seeds": seeds})
 
 

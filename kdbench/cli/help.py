@@ -1,67 +1,78 @@
-"""What `kdbench VERB --help` says: the keys of a verb's settings, their defaults and units."""
+"""The text of `kdbench VERB --help`: a verb's keys, with their descriptions and defaults."""
 
 import importlib
+import shutil
+import sys
+import textwrap
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, get_args, get_origin
+from dataclasses import dataclass
+from inspect import cleandoc
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
-from kdbench.config.kinds import fields_by_key
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+_WIDTH = 80
+_REQUIRED = "Required"
+_CONFIG = ("config=", "YAML file of keys; keys on the command line take precedence")
+
+HelpEntry = tuple[str, str]
+"""A key as it is typed, and its description."""
 
 
-def help_lines(
-    name: str, summary: str, settings: str | None, words: Sequence[str]
-) -> Iterator[str]:
+@dataclass(frozen=True)
+class VerbHelp:
+    """What the help of a verb is made from.
+
+    Attributes:
+        name: Name on the command line.
+        doc: Docstring: a line of summary, and paragraphs.
+        settings: Class whose fields are the verb's keys, in `kdbench.config` or as `module:Class`.
+        example: Arguments of an example command.
+        words: Words without a key that the verb takes first, such as "BASE NEW".
+    """
+
+    name: str
+    doc: str
+    settings: str | None
+    example: str | None
+    words: str = ""
+
+
+def help_lines(verb: VerbHelp, words: Sequence[str], width: int | None = None) -> Iterator[str]:
     """The help of a verb, line by line.
 
     Args:
-        name: of the verb.
-        summary: what it does.
-        settings: the class whose fields are its keys, in `kdbench.config` or as `module:Class`.
-        words: given beside --help; `method=` names a method whose keys are told too.
+        verb: What the help is made from.
+        words: Words of the command line other than `--help`; `method=NAME` adds that method's keys.
+        width: Columns to wrap at; by default the terminal's, or 80 elsewhere.
 
     Raises:
-        InputError: no such method.
+        InputError: There is no such method.
     """
-    yield f"kdbench {name} key=value …\n\n{summary}\n"
-    if settings is None:
+    width = width or _terminal_width()
+    usage = ["kdbench", verb.name, verb.words, "key=value …" if verb.settings else ""]
+    yield " ".join(filter(None, usage))
+    for paragraph in cleandoc(verb.doc).split("\n\n"):
+        yield from ["", *textwrap.wrap(" ".join(paragraph.split()), width)]
+    if verb.settings is None:
         return
-    module, _, kind = settings.rpartition(":")
-    yield from _keys(getattr(importlib.import_module(module or "kdbench.config"), kind))
-    yield f"  {'config=':<24}YAML file of such keys; the command line goes first"
-    if name == "train":
-        yield from _method_keys(words)
-
-
-def _keys(kind: Any) -> Iterator[str]:
-    for key, field in fields_by_key(kind).items():
-        silent = field.default in (None, (), "") and not field.is_required()
-        default = "required" if field.is_required() else f"default {plain(field.default)}"
-        choices = "|".join(_choices(field.annotation))
-        words = [field.description, f"[{choices}]" if choices else "", f"({default})"]
-        yield f"  {key + '=':<24}{' '.join(filter(None, words[: 2 if silent else 3]))}"
-
-
-def _choices(annotation: Any) -> list[str]:
-    """The words that a setting can be."""
-    found = get_args(annotation)
-    if get_origin(annotation) is Literal:
-        return [str(one) for one in found]
-    return [word for one in found if get_origin(one) is Literal for word in _choices(one)]
-
-
-def _method_keys(words: Sequence[str]) -> Iterator[str]:
-    named = [word.partition("=")[2] for word in words if word.startswith("method=")]
-    if not named:
-        yield "\nA method has keys of its own: kdbench train method=NAME --help"
-        return
-    from kdbench.methods import methods
-
-    kind = methods.get(named[0])
-    yield f"\nmethod={named[0]}: {first_line(kind.__doc__)}\n"
-    yield from _keys(kind)
+    sections = _sections(verb.settings)
+    if verb.name == "train":
+        sections |= _method_sections(words)
+    column = 4 + max(len(key) for entries in sections.values() for key, _ in entries)
+    if _REQUIRED in sections:
+        yield from ["", *_section_lines(_REQUIRED, sections.pop(_REQUIRED), column, width)]
+    if verb.example:
+        yield from ["", *_example_lines(f"kdbench {verb.name} {verb.example}", width)]
+    for title, entries in sections.items():
+        yield from ["", *_section_lines(title, entries, column, width)]
+    if verb.name == "train" and not _method_named(words):
+        yield from ["", "Each method has more keys: kdbench train method=NAME --help"]
 
 
 def first_line(text: str | None) -> str:
-    """Of a docstring."""
+    """The first line of a docstring; empty if there is none."""
     return (text or "").partition("\n")[0]
 
 
@@ -69,4 +80,100 @@ def plain(value: Any) -> str:
     """A setting's value as one types it."""
     if value is None:
         return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
     return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+
+
+def _sections(settings: str) -> dict[str, list[HelpEntry]]:
+    """The entries of a verb's keys by title; required keys come first."""
+    from kdbench.config.kinds import ADVANCED, fields_by_key, key_groups
+
+    module, _, name = settings.rpartition(":")
+    kind = getattr(importlib.import_module(module or "kdbench.config"), name)
+    fields = fields_by_key(kind)
+    required = [_entry(key, field) for key, field in fields.items() if field.is_required()]
+    sections = {_REQUIRED: required} if required else {}
+    for group, keys in key_groups(kind).items():
+        entries = [_entry(key, fields[key]) for key in keys if not fields[key].is_required()]
+        if entries:
+            sections[group] = entries
+    sections.setdefault(ADVANCED, []).append(_CONFIG)
+    return sections
+
+
+def _method_sections(words: Sequence[str]) -> dict[str, list[HelpEntry]]:
+    """The entries of a method's own keys."""
+    name = _method_named(words)
+    if name is None:
+        return {}
+    from kdbench.config.kinds import fields_by_key
+    from kdbench.methods import methods
+
+    method = methods.get(name)
+    entries = [_entry(key, field) for key, field in fields_by_key(method).items()]
+    return {f"method={name}: {first_line(method.__doc__)}": entries}
+
+
+def _method_named(words: Sequence[str]) -> str | None:
+    return next((word.partition("=")[2] for word in words if word.startswith("method=")), None)
+
+
+def _entry(key: str, field: "FieldInfo") -> HelpEntry:
+    """A key as it is typed, and its description with choices and default."""
+    if field.annotation is bool and field.default is False:
+        return f"--{key.replace('_', '-')}", field.description or ""
+    text, _, default = (field.description or "").partition(" (default")
+    choices = _choices(field.annotation)
+    if len(choices) > 1:
+        text += f" [{'|'.join(choices)}]"
+    if default:
+        text += f" (default{default}"
+    elif not field.is_required() and field.default not in (None, "", (), {}):
+        text += f" (default {plain(field.default)})"
+    return f"{key}=", text
+
+
+def _choices(annotation: Any) -> list[str]:
+    """The words that a setting can be."""
+    if annotation is bool:
+        return ["true", "false"]
+    arguments = get_args(annotation)
+    if get_origin(annotation) is Literal:
+        return [str(value) for value in arguments]
+    kinds = [kind for kind in arguments if kind is bool or get_origin(kind) is Literal]
+    return [choice for kind in kinds for choice in _choices(kind)]
+
+
+def _section_lines(
+    title: str, entries: Sequence[HelpEntry], column: int, width: int
+) -> Iterator[str]:
+    """A title and its entries, whose descriptions begin at a column and wrap there."""
+    yield from textwrap.wrap(title, width)
+    for key, text in entries:
+        yield from textwrap.wrap(
+            text,
+            width,
+            initial_indent=f"  {key}".ljust(column),
+            subsequent_indent=" " * column,
+            break_on_hyphens=False,
+        ) or [f"  {key}"]
+
+
+def _example_lines(command: str, width: int) -> Iterator[str]:
+    """An example command; one that is too long continues on further lines."""
+    yield "Example"
+    lines = textwrap.wrap(
+        command,
+        width - 2,
+        initial_indent="  ",
+        subsequent_indent="    ",
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+    yield from [f"{line} \\" for line in lines[:-1]]
+    yield lines[-1]
+
+
+def _terminal_width() -> int:
+    return shutil.get_terminal_size((_WIDTH, 24)).columns if sys.stdout.isatty() else _WIDTH

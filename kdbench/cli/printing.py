@@ -1,74 +1,87 @@
-"""What the verbs print when they have measured or trained."""
+"""What the verbs print after measuring or training."""
 
-import sys
-from typing import TYPE_CHECKING, Any
-
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
 
 from kdbench.system.console import say
+from kdbench.text import aligned
 
 if TYPE_CHECKING:
     from kdbench.distillation.train import Trained
     from kdbench.measuring.measurement import Evaluation
+    from kdbench.store.results import MetricResult, TaskResult
 
 _ALSO_SHOWN = ("exact_match", "response_length", "cut_off", "empty", "lm_loss")
 _FIDELITY = ("acceptance@student", "top1@student", "fkl@teacher", "rkl@student", "rougeL_teacher")
 
 
 def print_evaluation(evaluation: "Evaluation") -> None:
-    """The results by task, and beside the teacher where there is one."""
-    main = {result.main_metric for result in evaluation.results.values()}
-    shown = [name for name in _ALSO_SHOWN if name not in main]
-    drawn = Table("task", "prompts", box=None, header_style="bold")
-    for title in (f"{' / '.join(sorted(main))} [95 % interval] ± seeds", *shown):
-        drawn.add_column(Text(title), justify="right")
-    for task, result in evaluation.results.items():
-        cells = [_main_cell(result.metrics[result.main_metric])]
-        for name in shown:
-            metric = result.metrics.get(name)
-            cells.append("" if metric is None or metric.value is None else f"{metric.value:.3g}")
-        drawn.add_row(task, str(result.data["used"]), *cells)
-    console = Console(width=None if sys.stdout.isatty() else 140)
-    console.print(drawn)
-    if fidelity := _fidelity_table(evaluation.results):
-        console.print(fidelity)
+    """Print the results by task, and the headline fidelity metrics if there is a teacher."""
+    for line in _quality_lines(evaluation.results):
+        say(line)
+    for line in _fidelity_lines(evaluation.results):
+        say(line)
     say(f"{evaluation.generated} samples generated; results in {evaluation.run}")
     for task, result in evaluation.results.items():
         if result.cut_prompts:
             say(f"{task}: {result.cut_prompts} prompts were cut at the protocol's limit")
 
 
-def _fidelity_table(results: Any) -> Any:
-    """The headline metrics beside the teacher; None without one."""
+def print_training(trained: "Trained") -> None:
+    """Print what the training achieved and cost."""
+    card = trained.card
+    if not trained.steps:
+        say(f"{trained.checkpoint}: already trained with the same settings")
+    before, after = card["validations"][0], card["selected"]
+    for name, unit in (("loss", "nats a token"), ("rougeL", "points")):
+        say(f"validation {name}: {before[name]:.3f} → {after[name]:.3f} {unit}")
+    for name, phase in card["phases"].items():
+        say(f"  {name:<20}{phase['seconds']:9.1f} s {phase['tokens']:>10} tokens")
+    if after["rougeL"] < before["rougeL"]:
+        say("validation rougeL is lower than before training")
+    step = f"{after['step']:.0f}"
+    say(f"{trained.steps} steps taken; checkpoint of step {step} in {trained.checkpoint}")
+
+
+def _quality_lines(results: "Mapping[str, TaskResult]") -> list[str]:
+    """The tasks with their main metric and a few others."""
+    main = {result.main_metric for result in results.values()}
+    shown = [name for name in _ALSO_SHOWN if name not in main]
+    rows = [["task", "prompts", f"{' / '.join(sorted(main))} [95 % interval] ± seeds", *shown]]
+    for task, result in results.items():
+        others = [_short(result.metrics.get(name)) for name in shown]
+        main_cell = _main_cell(result.metrics[result.main_metric])
+        rows.append([task, str(result.data["used"]), main_cell, *others])
+    return aligned(rows, left={0})
+
+
+def _fidelity_lines(results: "Mapping[str, TaskResult]") -> list[str]:
+    """The headline fidelity metrics of the tasks that were compared with a teacher, and notes."""
     compared = {task: result for task, result in results.items() if result.teacher}
-    names = [n for n in _FIDELITY if any(n in one.metrics for one in compared.values())]
+    names = [
+        name for name in _FIDELITY if any(name in result.metrics for result in compared.values())
+    ]
     if not names:
-        return None
-    teacher = next(iter(compared.values())).teacher["name"]
-    drawn = Table(box=None, header_style="bold")
-    drawn.add_column(Text(f"beside {teacher}"))
-    for name in names:
-        drawn.add_column(Text(name), justify="right")
+        return []
+    teachers = [result.teacher["name"] for result in compared.values() if result.teacher]
+    rows = [[f"compared with {teachers[0]}", *names]]
     for task, result in compared.items():
-        cells = [_fidelity_cell(result.metrics.get(name)) for name in names]
-        drawn.add_row(task, *map(Text, cells))
-    reasons = {
-        metric.reason
-        for result in compared.values()
-        for name in names
-        if (metric := result.metrics.get(name)) and metric.value is None
-    }
-    notes = sorted(filter(None, reasons))
-    found = [one.metrics.get(name) for one in compared.values() for name in names]
-    if any(metric is not None and metric.attained is not None for metric in found):
-        notes.append("in brackets: the way from the undistilled student to the ceiling")
-    drawn.caption = Text("; ".join(notes)) if notes else None
-    return drawn
+        rows.append([task, *(_fidelity_cell(result.metrics.get(name)) for name in names)])
+    shown = [result.metrics.get(name) for result in compared.values() for name in names]
+    notes = _fidelity_notes([metric for metric in shown if metric is not None])
+    return [*aligned(rows, left={0}), *notes]
 
 
-def _fidelity_cell(metric: Any) -> str:
+def _fidelity_notes(metrics: "Collection[MetricResult]") -> list[str]:
+    """Why cells are empty, and what the numbers in brackets are."""
+    missing = {metric.reason for metric in metrics if metric.value is None and metric.reason}
+    notes = sorted(missing)
+    if any(metric.attained is not None for metric in metrics):
+        notes.append("in brackets: share of the gap from undistilled student to ceiling")
+    return notes
+
+
+def _fidelity_cell(metric: "MetricResult | None") -> str:
     if metric is None or metric.value is None:
         return "–"
     text = f"{metric.value:.3f}" if metric.unit != "points" else f"{metric.value:.2f}"
@@ -77,26 +90,14 @@ def _fidelity_cell(metric: Any) -> str:
     return text if metric.attained is None else f"{text} ({metric.attained:.0%})"
 
 
-def print_training(trained: "Trained") -> None:
-    """What the training did and cost."""
-    card = trained.card
-    if not trained.steps:
-        say(f"{trained.checkpoint}: trained already, by the same settings")
-    start, kept = card["validations"][0], card["selected"]
-    for name, unit in (("loss", "nats a token"), ("rougeL", "points")):
-        say(f"validation {name}: {start[name]:.3f} → {kept[name]:.3f} {unit}")
-    for name, phase in card["phases"].items():
-        say(f"  {name:<20}{phase['seconds']:9.1f} s {phase['tokens']:>10} tokens")
-    if kept["rougeL"] < start["rougeL"]:
-        say("validation rougeL is lower than before training")
-    step = f"{kept['step']:.0f}"
-    say(f"{trained.steps} steps taken; checkpoint of step {step} in {trained.checkpoint}")
-
-
-def _main_cell(metric: Any) -> str:
+def _main_cell(metric: "MetricResult") -> str:
     if metric.value is None:
         return metric.reason or ""
     text = f"{metric.value:.2f}"
     if metric.ci_low is not None:
         text += f" [{metric.ci_low:.2f}, {metric.ci_high:.2f}]"
     return text if metric.seed_sd is None else f"{text} ± {metric.seed_sd:.2f}"
+
+
+def _short(metric: "MetricResult | None") -> str:
+    return "" if metric is None or metric.value is None else f"{metric.value:.3g}"

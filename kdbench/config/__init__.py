@@ -1,7 +1,7 @@
-"""Settings: every key of every verb, its default and its unit.
+"""Settings: every key of every verb, with its type, default and description.
 
 `key=value` words, files and keyword arguments become these types (`words`); a wrong key or value is
-one line that names it.
+a one-line error that names it.
 """
 
 from kdbench.config.draw import ReportSettings, TableSettings
@@ -11,12 +11,14 @@ from kdbench.config.kinds import (
     FIVE,
     AtLeastOne,
     Names,
-    Options,
+    OptionMap,
     Seeds,
     Settings,
     fields_by_key,
+    given_keys,
+    key_groups,
 )
-from kdbench.config.measure import EvalSettings, MeasureSettings, ProtocolSettings, ScoreSettings
+from kdbench.config.measure import EvalSettings, ScoreSettings, TeacherKeys
 from kdbench.config.train import TrainSettings
 from kdbench.config.words import build, parse, read_words, read_yaml, with_files
 
@@ -27,18 +29,19 @@ __all__ = [
     "DemoSettings",
     "EvalSettings",
     "FillSettings",
-    "MeasureSettings",
     "Names",
-    "Options",
-    "ProtocolSettings",
+    "OptionMap",
     "ReportSettings",
     "ScoreSettings",
     "Seeds",
     "Settings",
     "TableSettings",
+    "TeacherKeys",
     "TrainSettings",
     "build",
     "fields_by_key",
+    "given_keys",
+    "key_groups",
     "parse",
     "read_words",
     "read_yaml",

@@ -3,52 +3,97 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from kdbench.config.kinds import FIVE, Names, Settings
+from kdbench.config.kinds import FIVE, Names, Settings, given_keys
 
 
-class TableSettings(Settings):
-    """`kdbench table`: the comparison table from results and published numbers."""
+class RowKeys(Settings, group="Rows"):
+    """Which rows a table shows."""
 
-    results: Path = Field(Path("results"), description="folder of the results")
-    baselines: Path | None = Field(None, description="published.yaml (default: the bundled one)")
-    published: Literal["verified", "all", "none"] = Field(
-        "verified", description="reported rows to show; all adds the unverified ones"
+    results: Path = Field(Path("results"), description="Folder of the results")
+    rows: Names = Field(
+        (), description="Measured rows to show, by label and in this order (default: all, by name)"
     )
     settings: Names = Field(
-        (), description="only these groups of rows, by id; measured means all measured ones"
+        (),
+        description="Settings to show, by id: each is a group of rows that compare, which eval and "
+        "train name with setting=; measured shows every measured one (default: all)",
     )
-    rows: Names = Field(
-        (), description="only these measured rows, by label, in this order (default: by name)"
+    published: Literal["verified", "all", "none"] = Field(
+        "verified", description="Published rows to show; all includes unverified ones"
     )
-    tasks: Names = Field(FIVE, description="columns")
-    metric: str = Field("rougeL", description="what the cells show")
+    baselines: Path | None = Field(
+        None, description="File of published numbers (default: the bundled published.yaml)"
+    )
+
+
+class ColumnKeys(Settings, group="Columns"):
+    """What the cells of a table show."""
+
+    tasks: Names = Field(FIVE, description="Tasks to show as columns")
+    metric: str = Field("rougeL", description="Metric shown in the cells")
     columns: Names = Field(
-        (), description="TASK, AVG, METRIC (mean over tasks=) or TASK:METRIC; none means tasks, AVG"
+        (),
+        description="Columns to show: TASK, AVG, METRIC (its mean over tasks=) or TASK:METRIC "
+        "(default: the tasks and AVG)",
     )
     error: Literal["ci", "sd", "both", "none"] = Field(
-        "ci", description="95 % interval over prompts, standard deviation over seeds"
+        "ci",
+        description="Error shown in the cells: 95 % interval over prompts, standard deviation "
+        "over seeds, both or none",
+    )
+
+
+class TableOutputKeys(Settings, group="Output"):
+    """Where and in which format a table is written."""
+
+    out: Path | None = Field(
+        None,
+        description="File to write; in a Markdown file, only the text between the markers of "
+        "block= is replaced (default: the terminal)",
     )
     format: Literal["terminal", "md", "csv", "tex", "html"] | None = Field(
-        None, description="of the output (default: by the ending of out=, else terminal)"
+        None, description="Output format (default: that of the file ending, else terminal)"
     )
-    out: Path | None = Field(None, description="file to write; Markdown goes between its markers")
     block: str = Field(
-        "table", description="of a Markdown file: between kdbench:begin BLOCK and end"
+        "table",
+        description="Name of the markers in a Markdown file: <!-- kdbench:begin NAME --> and "
+        "<!-- kdbench:end NAME -->",
     )
-    check: bool = Field(False, description="write nothing; exit 1 with a diff when out= is stale")
+    check: bool = Field(
+        False, description="Dry run for CI: print a diff and exit with 1 if the file is stale"
+    )
+
+
+class TableSettings(RowKeys, ColumnKeys, TableOutputKeys):
+    """`kdbench table`: the comparison table from results and published numbers."""
+
+    @model_validator(mode="after")
+    def _keys_take_effect(self) -> "TableSettings":
+        given = given_keys(self)
+        if self.check and self.out is None:
+            raise ValueError("check=true needs out=FILE, the table to compare with")
+        form = self.format or (self.out and self.out.suffix.removeprefix("."))
+        if "block" in given and (self.out is None or form != "md"):
+            raise ValueError("block= needs out=FILE.md: only Markdown files have blocks")
+        return self
 
 
 class ReportSettings(Settings):
-    """`kdbench report`: pictures of how good students are beside how faithful."""
+    """`kdbench report`: figures of quality against fidelity to the teacher."""
 
-    results: Path = Field(Path("results"), description="folder of the results")
-    out: Path = Field(Path("report"), description="folder of the report")
+    results: Path = Field(Path("results"), description="Folder of the results")
+    out: Path = Field(Path("report"), description="Folder of the report")
     baseline: str | None = Field(
-        None, description="model or method that learned without a teacher; gains are against it"
+        None,
+        description="Model or method that was trained without a teacher; gains are relative to it",
     )
-    tasks: Names = Field((), description="tasks by name; none given means all that are found")
-    score: str = Field("rougeL", description="how good: the metric of gains")
-    fidelity: str = Field("acceptance@student", description="how faithful: the metric of changes")
-    level: bool = Field(False, description="draw gains over fidelity itself, not over its change")
+    tasks: Names = Field((), description="Tasks to plot, by name (default: all)")
+    score: str = Field("rougeL", description="Metric of quality, whose gains are plotted")
+    fidelity: str = Field(
+        "acceptance@student", description="Metric of fidelity, whose changes are plotted"
+    )
+    level: bool = Field(
+        False, description="Plot gains against fidelity itself instead of its change"
+    )

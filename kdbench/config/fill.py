@@ -9,39 +9,66 @@ from kdbench.config.kinds import AtLeastOne, Settings
 from kdbench.config.words import parse
 
 
-class FillSettings(Settings):
-    """`kdbench fill TABLE.yaml`: train and measure what is missing of a table, and draw it."""
+class FillKeys(Settings, group="Table"):
+    """Which table is filled, and how."""
 
-    table: str = Field(description="the table's file, or the name of a bundled one")
-    plan: bool = Field(False, description="print what is there and what is missing; do nothing")
-    workers: AtLeastOne = Field(1, description="trainings and evaluations side by side")
-    data: Path | None = Field(None, description="folder of the data sets (else the table's)")
-    models: Path | None = Field(None, description="folder of checkpoints (else the table's)")
-    results: Path | None = Field(None, description="folder of results (else the table's)")
-    device: str | None = Field(None, description="cpu, cuda, mps (else found)")
+    table: str = Field(description="Table file, or the name of a bundled one")
+    plan: bool = Field(
+        False, description="Dry run: print what is done and what is missing, and do nothing"
+    )
+    workers: AtLeastOne = Field(
+        1, description="Number of trainings and evaluations that run in parallel"
+    )
+    device: str | None = Field(
+        None, description="Device: cpu, cuda or mps (default: chosen automatically)"
+    )
     changes: dict[str, str] = Field(
-        {}, description="the table's own keys go over its file by dots: evaluate.limit=20"
+        {},
+        description="Changes to keys of the table file; on the command line each is a key with "
+        "dots, as in evaluate.limit=20",
     )
 
 
-class DemoSettings(Settings):
-    """`kdbench demo`: the whole pipeline on the embedded toy world."""
+class FillFolderKeys(Settings, group="Folders"):
+    """Where a table's files are."""
 
-    out: Path = Field(Path("runs/demo"), description="folder for the toy data and checkpoints")
-    results: Path = Field(Path("results/demo"), description="folder of the results and the table")
-    steps: int | None = Field(None, ge=1, description="of each training (default: an epoch)")
-    limit: int | None = Field(None, ge=1, description="first so many documents of each task")
+    data: Path | None = Field(
+        None, description="Folder of the data sets (default: as in the table file)"
+    )
+    models: Path | None = Field(
+        None, description="Folder of the checkpoints (default: as in the table file)"
+    )
+    results: Path | None = Field(
+        None, description="Folder of the results (default: as in the table file)"
+    )
+
+
+class FillSettings(FillKeys, FillFolderKeys):
+    """`kdbench fill TABLE.yaml`: train and measure what a table lacks, and draw it."""
+
+
+class DemoSettings(Settings):
+    """`kdbench demo`: the whole pipeline on a toy data set."""
+
+    out: Path = Field(Path("runs/demo"), description="Folder of the toy data and checkpoints")
+    results: Path = Field(Path("results/demo"), description="Folder of the results and the table")
+    steps: int | None = Field(
+        None, ge=1, description="Number of optimiser steps per training (default: one epoch)"
+    )
+    limit: int | None = Field(
+        None, ge=1, description="Number of documents to use, from the start of each task"
+    )
 
 
 def parse_fill(arguments: Sequence[str]) -> FillSettings:
     """Settings from words: `TABLE.yaml workers=2 evaluate.limit=20 --plan`.
 
     Raises:
-        InputError: an unknown key or a bad value.
+        InputError: An unknown key or a bad value.
     """
-    named = [word for word in arguments if "=" not in word and not word.startswith("--")]
+    tables = [word for word in arguments if "=" not in word and not word.startswith("--")]
     dotted = [word for word in arguments if "=" in word and "." in word.partition("=")[0]]
-    words = [f"table={word}" if word in named[:1] else word for word in arguments]
+    words = [f"table={word}" if word in tables[:1] else word for word in arguments]
     settings = parse(FillSettings, [word for word in words if word not in dotted])
     changes = {key: value for key, _, value in (word.partition("=") for word in dotted)}
     return settings.model_copy(update={"changes": changes})

@@ -1,48 +1,92 @@
-"""What settings are made of."""
+"""What settings are made of: value types, and groups of keys."""
 
+import inspect
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
 
-def _split(value: object) -> object:
+def _split_list(value: object) -> object:
     """`10,20,30` on the command line is a list."""
     if isinstance(value, str):
-        return [part for part in value.split(",") if part]
+        return [item for item in value.split(",") if item]
     return [value] if isinstance(value, int | Path) else value
 
 
-def _settings(value: object) -> object:
-    """`a=1,b=true` on the command line is a mapping; its values are YAML's."""
+def _split_mapping(value: object) -> object:
+    """`a=1,b=true` on the command line is a mapping; its values are read as YAML."""
     if not isinstance(value, str):
         return value
-    pairs = [part.partition("=") for part in value.split(",") if part]
+    pairs = [item.partition("=") for item in value.split(",") if item]
     if any(not key or not equals for key, equals, _ in pairs):
         raise ValueError("must be NAME=VALUE,NAME=VALUE (or a mapping in config=FILE)")
-    return {key: yaml.safe_load(word) for key, _, word in pairs}
+    return {key: yaml.safe_load(text) for key, _, text in pairs}
 
 
-Options = Annotated[dict[str, Any], BeforeValidator(_settings)]
-Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
+OptionMap = Annotated[dict[str, Any], BeforeValidator(_split_mapping)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_split_list)]
 AtLeastOne = Annotated[int, Field(ge=1)]
-Seeds = Annotated[tuple[int, ...], BeforeValidator(_split)]
+Seeds = Annotated[tuple[int, ...], BeforeValidator(_split_list)]
 
-CACHE = "cache:"  # what teacher= begins with where its scores are on disk
+CACHE = "cache:"
+"""The prefix of `teacher=` that names a folder of stored teacher scores."""
 FIVE = ("dolly", "self_instruct", "vicuna", "super_natural", "unnatural")
+"""The five test sets of the MiniLLM and DistiLLM papers."""
+ADVANCED = "Advanced"
+"""The group of keys that few users need."""
 
 
 class Settings(BaseModel):
-    """What one verb takes. Every field is a key of the command line."""
+    """The keys of a verb or of a method; every field is a key on the command line.
+
+    A class may name the group under which `--help` lists the keys that it declares:
+    `class DataKeys(Settings, group="Data")`. Verbs combine such classes.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
+    __group__: ClassVar[str] = "Options"
+
+    def __init_subclass__(cls, *, group: str | None = None, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        if group is not None:
+            cls.__group__ = group
+
 
 def fields_by_key(kind: type[BaseModel]) -> dict[str, FieldInfo]:
-    """The fields of settings by their key: the field's alias if it has one, else its name.
+    """The fields of settings by key: the field's alias if it has one, else its name.
 
     A key that is an attribute of pydantic's models, such as `json`, needs a field of another name.
     """
     return {field.alias or name: field for name, field in kind.model_fields.items()}
+
+
+def key_groups(kind: type[Settings]) -> dict[str, list[str]]:
+    """The keys of a class by group, in the order of its bases; `Advanced` comes last."""
+    groups: dict[str, list[str]] = {}
+    for base in kind.__mro__:
+        groups.setdefault(vars(base).get("__group__", Settings.__group__), [])
+    groups[ADVANCED] = groups.pop(ADVANCED, [])
+    for name, field in kind.model_fields.items():
+        groups[_group_of(kind, name)].append(field.alias or name)
+    return {group: keys for group, keys in groups.items() if keys}
+
+
+def given_keys(settings: Settings) -> list[str]:
+    """The keys that were given a value, even if it is the default; `none` counts as no value."""
+    return [
+        field.alias or name
+        for name, field in type(settings).model_fields.items()
+        if name in settings.model_fields_set and getattr(settings, name) is not None
+    ]
+
+
+def _group_of(kind: type[Settings], name: str) -> str:
+    """The group that the nearest class gives a field; a class without one leaves it as it was."""
+    for base in kind.__mro__:
+        if name in inspect.get_annotations(base) and "__group__" in vars(base):
+            return str(vars(base)["__group__"])
+    return Settings.__group__

@@ -6,46 +6,142 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from kdbench.config.kinds import CACHE, FIVE, AtLeastOne, Names, Options, Seeds, Settings
+from kdbench.config.kinds import (
+    ADVANCED,
+    CACHE,
+    FIVE,
+    AtLeastOne,
+    Names,
+    OptionMap,
+    Seeds,
+    Settings,
+    given_keys,
+)
 
 
-class ProtocolSettings(Settings):
-    """The protocol and the fields of it that can be overridden."""
+class ModelKeys(Settings, group="Model"):
+    """Which checkpoint is measured."""
 
-    protocol: str = Field("minillm", description="named protocol: minillm, greedy or chat")
+    model: str = Field(description="Checkpoint folder, GGUF file, or model name on the Hub")
+    revision: str | None = Field(None, description="Branch, tag or commit of a model on the Hub")
+
+
+class TeacherKeys(Settings, group="Teacher"):
+    """What the checkpoint is compared with; every key but `teacher=` needs `teacher=`."""
+
+    teacher: str | None = Field(
+        None,
+        description="Teacher checkpoint to compare with, or cache:DIR for stored scores; "
+        "adds the fidelity metrics",
+    )
+    teacher_revision: str | None = Field(
+        None, description="Branch, tag or commit of a teacher on the Hub"
+    )
+    teacher_name: str | None = Field(
+        None, description="Teacher's name in results and tables (default: its folder's name)"
+    )
+    undistilled: str | None = Field(
+        None,
+        description="Checkpoint of the student before distillation, which sets the floor of "
+        "fidelity",
+    )
+    undistilled_name: str | None = Field(
+        None,
+        description="Undistilled student's name in results and tables (default: its folder's name)",
+    )
+    teacher_cache: Path | None = Field(
+        None,
+        description="Folder in which to store the teacher's scores, for a later teacher=cache:DIR",
+    )
+    cache_top_k: int = Field(
+        64,
+        ge=50,
+        description="Number of most likely tokens stored per position, or requested from the "
+        "engine with teacher_scores=engine",
+    )
+    teacher_scores: Literal["model", "engine"] = Field(
+        "model",
+        description="Source of the teacher's scores: the loaded model (exact), or the top "
+        "cache_top_k tokens from the backend's engine (bounds)",
+    )
+
+
+class DataKeys(Settings, group="Data"):
+    """Which documents are used."""
+
+    data: Path | None = Field(
+        None, description="Folder of the data sets (default: $KDBENCH_DATA, else the Hub)"
+    )
+    limit: int | None = Field(
+        None, ge=1, description="Number of documents to use, from the start of each task"
+    )
+
+
+class TaskKeys(DataKeys, group="Data"):
+    """Which documents of which tasks are used."""
+
+    tasks: Names = Field(FIVE, description="Task names, or paths of lm-eval YAML files")
+
+
+class ProtocolKeys(Settings, group="Protocol"):
+    """The protocol, and the fields of it that can be overridden."""
+
+    protocol: str = Field(
+        "minillm", description="Named protocol: minillm, greedy or chat; see kdbench protocols"
+    )
     max_prompt_tokens: int | None = Field(
-        None, ge=1, description="longer prompts are cut here, tokens (else the protocol's)"
+        None,
+        ge=1,
+        description="Prompt length limit, in tokens; longer prompts are cut, none for no cut "
+        "(default: the protocol's, as for the keys below)",
     )
-    max_new_tokens: int | None = Field(
-        None, ge=1, description="response limit, tokens (else the protocol's, and so on)"
-    )
+    max_new_tokens: int | None = Field(None, ge=1, description="Response length limit, in tokens")
     temperature: float | None = Field(
-        None, ge=0, le=1e6, description="sampling temperature, 0 is greedy"
+        None, ge=0, le=1e6, description="Sampling temperature; 0 is greedy decoding"
     )
-    top_p: float | None = Field(None, gt=0, le=1, description="nucleus mass, 1 is off")
-    top_k: int | None = Field(None, ge=0, description="number of tokens kept, 0 is off")
-    no_repeat_ngram_size: int | None = Field(None, ge=0, description="n-gram rule, 0 is off")
-    add_bos: bool | None = Field(None, description="put the BOS token before the prompt")
-    seeds: Seeds | None = Field(None, description="sampling seeds, as in 10,20,30")
+    top_p: float | None = Field(
+        None, gt=0, le=1, description="Probability mass of nucleus sampling; 1 turns it off"
+    )
+    top_k: int | None = Field(
+        None, ge=0, description="Number of most likely tokens to sample from; 0 turns it off"
+    )
+    no_repeat_ngram_size: int | None = Field(
+        None,
+        ge=0,
+        description="Length of n-grams that may not repeat, in tokens; 0 turns the rule off",
+    )
+    add_bos: bool | None = Field(None, description="Whether the BOS token precedes the prompt")
+    seeds: Seeds | None = Field(None, description="Sampling seeds, as in 10,20,30")
 
     def protocol_overrides(self) -> dict[str, Any]:
         """The protocol's fields that were given, by name."""
-        keys = (set(ProtocolSettings.model_fields) - {"protocol"}) & self.model_fields_set
+        keys = (set(ProtocolKeys.model_fields) - {"protocol"}) & self.model_fields_set
         given = {key: getattr(self, key) for key in keys}
-        # None leaves a field to the protocol, but for the one of which it is a value: no cut.
+        # None leaves a field to the protocol, except where it is a value: no cut.
         return {k: v for k, v in given.items() if v is not None or k == "max_prompt_tokens"}
 
 
-class MeasureSettings(ProtocolSettings):
-    """On what to measure, what, and where the results go."""
+class MetricKeys(Settings, group="Metrics"):
+    """What is measured."""
 
-    data: Path | None = Field(None, description="folder of the data sets (else KDBENCH_DATA, hub)")
-    limit: int | None = Field(None, ge=1, description="first so many documents of each task")
-    metrics: Names = Field((), description="metrics by name; none given means all")
-    results: Path = Field(Path("results"), description="folder of the results")
-    name: str | None = Field(None, description="the model's name in results and tables")
-    method: str | None = Field(None, description="the row's label in the table, such as GKD")
-    setting: str | None = Field(None, description="the table's group of rows that compare")
+    metrics: Names = Field((), description="Metrics to compute, by name (default: all)")
+
+
+class LabelKeys(Settings, group="Output"):
+    """What the measured model is called."""
+
+    name: str | None = Field(
+        None, description="Model's name in results and tables (default: its folder's or file's)"
+    )
+    method: str | None = Field(
+        None,
+        description="Row label in tables, such as GKD (default: the run card's, else the name)",
+    )
+    setting: str | None = Field(
+        None,
+        description="Setting that the run belongs to; a table groups the rows of one setting "
+        "(default: the run card's)",
+    )
 
     @field_validator("name")
     @classmethod
@@ -55,51 +151,70 @@ class MeasureSettings(ProtocolSettings):
         return value
 
 
-class EvalSettings(MeasureSettings):
-    """`kdbench eval model=…`: measure a checkpoint."""
+class ResultKeys(LabelKeys, group="Output"):
+    """Where the results go, and what the measured model is called in them."""
 
-    model: str = Field(description="checkpoint folder, GGUF file, or a name on the hub")
-    teacher: str | None = Field(
-        None, description="checkpoint to compare with, or cache:DIR; adds the metrics of fidelity"
-    )
-    teacher_revision: str | None = Field(None, description="of the teacher on the hub")
-    teacher_name: str | None = Field(None, description="the teacher's name in results and tables")
-    undistilled_name: str | None = Field(None, description="that of the undistilled student")
-    undistilled: str | None = Field(
-        None, description="checkpoint of the student before distillation: the floor of fidelity"
-    )
-    teacher_cache: Path | None = Field(
-        None, description="folder that keeps the teacher's scores, for teacher=cache:DIR"
-    )
-    cache_top_k: int = Field(64, ge=50, description="tokens of each position kept there")
-    teacher_scores: Literal["model", "engine"] = Field(
-        "model", description="engine: the backend tells its cache_top_k likeliest tokens; bounds"
-    )
-    tasks: Names = Field(FIVE, description="tasks by name, or paths of lm-eval YAML files")
-    backend: str = Field("hf", description="what generates the text; see kdbench backends")
-    backend_options: Options = Field(
-        {}, description="the backend's own, as in tensor_parallel_size=2,max_model_len=1024"
+    results: Path = Field(Path("results"), description="Folder of the results")
+
+
+class BackendKeys(Settings, group="Backend"):
+    """What generates the responses, and on which hardware."""
+
+    backend: str = Field("hf", description="Generation backend; see kdbench backends")
+    backend_options: OptionMap = Field(
+        {},
+        description="Options of the backend, as in tensor_parallel_size=2,max_model_len=1024",
     )
     batch_size: AtLeastOne | Literal["auto"] = Field(
-        "auto", description="sequences that decode at once"
+        "auto", description="Number of sequences that decode at once"
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="of weights and activations"
+        "auto", description="Number format of weights and activations; auto is the checkpoint's"
     )
-    device: str = Field("auto", description="cpu, cuda, cuda:1, mps")
-    shard: str | None = Field(None, description="I/N: only every N-th document, from I on")
-    revision: str | None = Field(None, description="of the checkpoint on the hub")
-    unsafe_pickle: bool = Field(False, description="read pickle weights (*.bin): may run code")
-    trust_remote_code: bool = Field(False, description="run the checkpoint's own Python code")
+    device: str = Field("auto", description="Device: auto, cpu, cuda, cuda:1 or mps")
+
+
+class AdvancedKeys(Settings, group=ADVANCED):
+    """What few runs need."""
+
+    shard: str | None = Field(
+        None,
+        description="Share of the documents to process, I/N: every N-th document, starting at I",
+    )
+    unsafe_pickle: bool = Field(
+        False, description="Permission to read pickle weights (*.bin), which can run code"
+    )
+    trust_remote_code: bool = Field(
+        False, description="Permission to run Python code that comes with the checkpoint"
+    )
+
+
+class EvalSettings(
+    ModelKeys,
+    TeacherKeys,
+    TaskKeys,
+    ProtocolKeys,
+    MetricKeys,
+    ResultKeys,
+    BackendKeys,
+    AdvancedKeys,
+):
+    """`kdbench eval model=…`: measure a checkpoint."""
 
     @model_validator(mode="after")
-    def _beside_a_teacher(self) -> "EvalSettings":
+    def _teacher_keys_take_effect(self) -> "EvalSettings":
+        given = set(given_keys(self)) & set(TeacherKeys.model_fields)
         if self.teacher is None:
-            for key in ("undistilled", "teacher_cache", "teacher_revision", "teacher_name"):
-                if getattr(self, key) is not None:
-                    raise ValueError(f"{key}= needs teacher=")
-        elif self.teacher.startswith(CACHE) and self.teacher_cache is not None:
-            raise ValueError("teacher=cache:DIR reads a cache; teacher_cache= writes one")
+            _refuse(given, "needs teacher=")
+        elif self.teacher.startswith(CACHE):
+            if self.teacher_cache is not None:
+                raise ValueError("teacher=cache:DIR reads a cache; teacher_cache= writes one")
+            fixed = given - {"teacher", "undistilled", "undistilled_name"}
+            _refuse(fixed, "has no effect with teacher=cache:DIR, whose scores are stored already")
+        if self.undistilled is None:
+            _refuse(given & {"undistilled_name"}, "needs undistilled=")
+        if self.teacher_cache is None and self.teacher_scores != "engine":
+            _refuse(given & {"cache_top_k"}, "needs teacher_cache= or teacher_scores=engine")
         return self
 
     @field_validator("shard")
@@ -112,40 +227,64 @@ class EvalSettings(MeasureSettings):
         return value
 
     def of_teacher(self, seeds: Sequence[int]) -> "EvalSettings":
-        """How its teacher is measured.
+        """How the teacher is measured.
 
         Args:
-            seeds: the teacher's.
+            seeds: Sampling seeds of the teacher's responses.
         """
-        fields = {
-            "seeds": tuple(seeds),
-            "revision": self.teacher_revision,
-            "name": self.teacher_name,
-        }
-        return self._of(self.teacher, fields)
+        labels = {"revision": self.teacher_revision, "name": self.teacher_name}
+        return self._for_model(self.teacher, {**labels, "seeds": tuple(seeds)})
 
     def of_undistilled(self) -> "EvalSettings | None":
-        """How the floor is measured; None where there is none."""
-        kept = {
-            "teacher": self.teacher,
-            "teacher_name": self.teacher_name,
-            "teacher_cache": self.teacher_cache,
-            "name": self.undistilled_name,
-        }
-        return self._of(self.undistilled, kept) if self.undistilled else None
+        """How the undistilled student is measured; None if none was given."""
+        if self.undistilled is None:
+            return None
+        kept = ("teacher", "teacher_name", "teacher_cache")
+        labels = {"name": self.undistilled_name}
+        return self._for_model(self.undistilled, {k: getattr(self, k) for k in kept} | labels)
 
-    def _of(self, model: str | None, fields: Mapping[str, Any]) -> "EvalSettings":
-        of_teacher = ("teacher", "teacher_name", "teacher_revision", "teacher_cache")
-        own = (*of_teacher, "undistilled", "undistilled_name", "name", "method", "setting")
-        return self.model_copy(
-            update={**dict.fromkeys((*own, "revision")), "model": model, **fields}
-        )
+    def _for_model(self, model: str | None, changes: Mapping[str, Any]) -> "EvalSettings":
+        """The same settings for a different model; keys that describe this model are reset."""
+        sections = (ModelKeys, LabelKeys, TeacherKeys)
+        defaults = {k: v.default for section in sections for k, v in section.model_fields.items()}
+        return self.model_copy(update={**defaults, "model": model, **changes})
 
 
-class ScoreSettings(MeasureSettings):
-    """`kdbench score samples=FILE task=…`: measure texts made elsewhere, or a stored run again."""
+class TextKeys(Settings, group="Samples"):
+    """What is scored: a file of texts, or a stored run."""
 
-    protocol: str = Field("external", description="the protocol that the texts were made with")
-    samples: Path | None = Field(None, description="JSONL of {id, output, seed, …}")
-    task: str | None = Field(None, description="task by name, or path of a lm-eval YAML file")
-    run: Path | None = Field(None, description="folder of a stored run to score again")
+    samples: Path | None = Field(
+        None, description="JSONL file of samples, one object per line: id, output, seed"
+    )
+    task: str | None = Field(
+        None, description="Task that the samples answer: a name, or the path of a lm-eval YAML file"
+    )
+    run: Path | None = Field(
+        None, description="Folder of a stored run to score again, instead of samples="
+    )
+
+
+class ScoreSettings(TextKeys, DataKeys, ProtocolKeys, MetricKeys, ResultKeys):
+    """`kdbench score samples=FILE task=…`: score texts made elsewhere, or a stored run again."""
+
+    protocol: str = Field(
+        "external",
+        description="Protocol that the texts were made with; external is an unknown one",
+    )
+
+    @model_validator(mode="after")
+    def _a_stored_run_fixes_the_rest(self) -> "ScoreSettings":
+        if self.run is not None and self.samples is None:
+            used = {"run", "task", "data", "metrics"}
+            _refuse(set(given_keys(self)) - used, "has no effect with run=, which records it")
+        return self
+
+
+def _refuse(keys: set[str], reason: str) -> None:
+    """Refuse keys that would be ignored.
+
+    Raises:
+        ValueError: There is at least one such key; the message names the first.
+    """
+    if keys:
+        raise ValueError(f"{min(keys)}= {reason}")

@@ -1,94 +1,228 @@
 """Keys of `kdbench train`; each method has more of its own."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
 
-from kdbench.config.kinds import AtLeastOne, Names, Settings
+from kdbench.config.kinds import ADVANCED, AtLeastOne, Names, Settings
+from kdbench.errors import InputError
 
 
-class TrainSettings(Settings):
-    """`kdbench train method=… student=…`: what every method takes; each has keys of its own."""
+class TrainedModelKeys(Settings, group="Model"):
+    """Which student learns from which teacher, and how."""
 
-    method: str = Field(description="how to train; see kdbench methods")
-    recipe: str | None = Field(None, description="bundled recipe, such as toy/gkd, or a YAML file")
+    method: str = Field(description="Distillation method; see kdbench methods")
     student: str = Field(
-        description="checkpoint, prune:MODEL,layers=N (drops a middle block) or random:CONFIG"
+        description="Checkpoint to start from, prune:MODEL,layers=N (a model without its middle "
+        "layers) or random:CONFIG (random weights)"
     )
-    teacher: str | None = Field(None, description="checkpoint folder, or a name on the hub")
-    data: Path | None = Field(None, description="folder of the data sets (else KDBENCH_DATA, hub)")
-    train_set: str = Field("dolly", description="the set in it: SET/train.jsonl, SET/valid.jsonl")
-    out: Path | None = Field(None, description="folder of the checkpoint (default: runs/METHOD)")
-    label: str | None = Field(None, description="the row's label in tables (default: the method's)")
-    setting: str | None = Field(None, description="the table's group of rows that compare")
-    seed: int = Field(10, ge=0, description="of data order, sampling, dropout and random weights")
-    limit: int | None = Field(None, ge=1, description="first so many rows of the training set")
+    teacher: str | None = Field(
+        None, description="Teacher's checkpoint folder, or model name on the Hub"
+    )
+    recipe: str | None = Field(
+        None,
+        description="File of keys, or the name of a bundled recipe such as toy/gkd; other keys "
+        "override it",
+    )
 
-    epochs: float | None = Field(None, gt=0, description="over the training set (default: 1)")
-    steps: int | None = Field(None, ge=1, description="optimiser steps, instead of epochs")
-    batch_size: int = Field(32, ge=1, description="rows of an optimiser step, over all processes")
-    micro_batch_size: int | None = Field(
-        None, ge=1, description="rows of one forward pass (default: 8); no part of the result"
+
+class TrainingDataKeys(Settings, group="Data"):
+    """What the student learns from."""
+
+    data: Path | None = Field(
+        None, description="Folder of the data sets (default: $KDBENCH_DATA, else the Hub)"
     )
-    learning_rate: float = Field(1e-4, gt=0, description="of AdamW, at its highest")
-    min_learning_rate: float = Field(1e-7, ge=0, description="where the cosine ends")
+    train_set: str = Field(
+        "dolly", description="Data set to train on: its train.jsonl and valid.jsonl"
+    )
+    limit: int | None = Field(
+        None, ge=1, description="Number of training examples to use, from the start of the set"
+    )
+    pretraining: Path | None = Field(
+        None,
+        description='JSONL file of plain texts against forgetting, one {"text": …} per line',
+    )
+    pretraining_weight: float = Field(1.0, gt=0, description="Weight of the loss on plain texts")
+
+
+class OptimisationKeys(Settings, group="Optimisation"):
+    """How the weights are updated."""
+
+    epochs: float | None = Field(
+        None, gt=0, description="Number of passes over the training set (default: 1)"
+    )
+    steps: int | None = Field(
+        None, ge=1, description="Number of optimiser steps, instead of epochs="
+    )
+    batch_size: int = Field(
+        32, ge=1, description="Number of examples per optimiser step, over all processes"
+    )
+    learning_rate: float = Field(1e-4, gt=0, description="Peak learning rate of AdamW")
+    min_learning_rate: float = Field(
+        1e-7, ge=0, description="Final learning rate of the cosine schedule"
+    )
     lr_schedule: Literal["cosine", "linear", "constant"] = Field(
-        "cosine", description="of the learning rate, after the warm-up"
+        "cosine", description="Schedule of the learning rate after the warm-up"
     )
-    warmup_steps: int = Field(0, ge=0, description="of the learning rate")
-    weight_decay: float = Field(1e-2, ge=0, description="of AdamW; not on biases and norms")
-    beta1: float = Field(0.9, ge=0, lt=1, description="of AdamW")
-    beta2: float = Field(0.999, ge=0, lt=1, description="of AdamW")
-    max_grad_norm: float = Field(1.0, gt=0, description="gradients are clipped to it")
+    warmup_steps: int = Field(
+        0, ge=0, description="Number of steps over which the learning rate rises"
+    )
+    weight_decay: float = Field(
+        1e-2, ge=0, description="Weight decay of AdamW; biases and norms have none"
+    )
+    beta1: float = Field(0.9, ge=0, lt=1, description="First-moment decay rate of AdamW")
+    beta2: float = Field(0.999, ge=0, lt=1, description="Second-moment decay rate of AdamW")
+    max_grad_norm: float = Field(
+        1.0, gt=0, description="Gradient norm above which gradients are clipped"
+    )
+    dropout: bool = Field(True, description="Whether the student's own dropout stays on")
+    seed: int = Field(
+        10, ge=0, description="Seed of the data order, sampling, dropout and random weights"
+    )
 
-    max_prompt_tokens: int = Field(256, ge=1, description="limit of a prompt, tokens")
-    long_prompts: Literal["drop", "cut"] = Field("drop", description="rows with longer prompts")
-    max_length: int = Field(512, ge=2, description="prompt and response, tokens")
-    max_new_tokens: int = Field(256, ge=1, description="limit of a sampled response, tokens")
-    sampling_temperature: float = Field(1.0, gt=0, description="of responses in training")
-    sampling_top_p: float = Field(1.0, gt=0, le=1, description="of responses in training")
+
+class LoraKeys(Settings, group="LoRA"):
+    """The adapter that is trained instead of all weights."""
+
+    lora_rank: int = Field(
+        0, ge=0, description="Rank of a LoRA adapter to train; 0 trains all weights"
+    )
+    lora_alpha: int = Field(64, ge=1, description="Scale of the adapter, divided by its rank")
+    lora_dropout: float = Field(0.1, ge=0, lt=1, description="Dropout rate of the adapter")
+
+
+class LengthKeys(Settings, group="Lengths"):
+    """How long prompts and responses may be."""
+
+    max_prompt_tokens: int = Field(256, ge=1, description="Prompt length limit, in tokens")
+    long_prompts: Literal["drop", "cut"] = Field(
+        "drop", description="Treatment of examples whose prompt is longer"
+    )
+    max_length: int = Field(
+        512, ge=2, description="Length limit of prompt and response together, in tokens"
+    )
+    max_new_tokens: int = Field(
+        256, ge=1, description="Length limit of a generated response, in tokens"
+    )
+
+
+class SamplingKeys(Settings, group="Sampling"):
+    """How responses are generated during training."""
+
+    sampling_temperature: float = Field(
+        1.0, gt=0, description="Sampling temperature of the responses used in training"
+    )
+    sampling_top_p: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Probability mass of nucleus sampling for the responses used in training; 1 "
+        "turns it off",
+    )
     teacher_responses: Path | None = Field(
-        None, description="folder of kept teacher responses (default: teacher-responses beside out)"
+        None,
+        description="Folder in which the teacher's responses are kept and shared between runs "
+        "(default: teacher-responses, next to out=)",
     )
     generation_batch_size: AtLeastOne | Literal["auto"] = Field(
-        "auto", description="sequences that decode at once"
+        "auto", description="Number of sequences that decode at once"
     )
 
-    pretraining: Path | None = Field(None, description='JSONL of {"text"} against forgetting')
-    pretraining_weight: float = Field(1.0, gt=0, description="of the loss on those texts")
 
-    validate_every: int | None = Field(None, ge=1, description="steps (default: an epoch)")
-    validation_limit: int | None = Field(None, ge=1, description="rows for the validation loss")
+class ValidationKeys(Settings, group="Validation"):
+    """How often the student is validated, and which state of it is kept."""
+
+    validate_every: int | None = Field(
+        None, ge=1, description="Number of steps between validations (default: one epoch)"
+    )
+    validation_limit: int | None = Field(
+        None, ge=1, description="Number of validation examples for the loss (default: all)"
+    )
     validation_samples: int | None = Field(
-        None, ge=1, description="rows answered for validation ROUGE-L (default: all of those)"
+        None,
+        ge=1,
+        description="Number of validation examples answered for ROUGE-L (default: as many as for "
+        "the loss)",
     )
     select: Literal["rougeL", "loss", "last"] = Field(
-        "rougeL", description="which validation's student is kept in the end"
+        "rougeL", description="Criterion for the validation whose student is kept"
     )
-    save_every: int | None = Field(
-        None, ge=1, description="steps between states to go on from (default: 100, and validations)"
-    )
-    log_every: int = Field(10, ge=1, description="steps between lines of the log")
-    report_to: Names = Field((), description="loggers of transformers: tensorboard, wandb, …")
 
+
+class PrecisionKeys(Settings, group="Precision and memory"):
+    """How the training fits the hardware."""
+
+    device: str = Field("auto", description="Device: auto, cpu, cuda or mps")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="of forward and backward; auto is bfloat16 on a GPU"
+        "auto",
+        description="Number format of the forward and backward pass; auto is bfloat16 on a GPU, "
+        "else float32",
     )
     teacher_dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="of the teacher's weights; auto is the precision"
+        "auto", description="Number format of the teacher's weights; auto follows precision="
     )
-    device: str = Field("auto", description="cpu, cuda, mps")
-    gradient_checkpointing: bool = Field(False, description="less memory, more time")
-    dropout: bool = Field(True, description="keep the student's own dropout; false turns it off")
+    micro_batch_size: int | None = Field(
+        None,
+        ge=1,
+        description="Number of examples per forward pass (default: 8); does not affect the result",
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="Recompute activations in the backward pass: less memory, more time"
+    )
     chunk_tokens: int | None = Field(
-        None, ge=1, description="positions of one chunk of the loss; changes no result"
+        None,
+        ge=1,
+        description="Number of positions per chunk of the loss; does not affect the result",
     )
-    lora_rank: int = Field(0, ge=0, description="train a LoRA adapter of this rank; 0 is off")
-    lora_alpha: int = Field(64, ge=1, description="scale of the adapter, divided by the rank")
-    lora_dropout: float = Field(0.1, ge=0, lt=1, description="of the adapter")
-    unsafe_pickle: bool = Field(False, description="read pickle weights (*.bin): may run code")
-    trust_remote_code: bool = Field(False, description="run the checkpoints' own Python code")
+
+
+class TrainOutputKeys(Settings, group="Output"):
+    """Where the checkpoint and the log go, and what the checkpoint is called."""
+
+    out: Path | None = Field(None, description="Folder of the checkpoint (default: runs/METHOD)")
+    label: str | None = Field(None, description="Row label in tables (default: the method's title)")
+    setting: str | None = Field(
+        None,
+        description="Setting that the student belongs to; a table groups the rows of one setting",
+    )
+    save_every: int | None = Field(
+        None,
+        ge=1,
+        description="Number of steps between saved states, from which an interrupted run resumes "
+        "(default: 100, and at each validation)",
+    )
+    log_every: int = Field(10, ge=1, description="Number of steps between lines of the log")
+    report_to: Names = Field(
+        (), description="Experiment loggers of transformers: tensorboard, wandb, …"
+    )
+
+
+class TrainAdvancedKeys(Settings, group=ADVANCED):
+    """What few runs need."""
+
+    unsafe_pickle: bool = Field(
+        False, description="Permission to read pickle weights (*.bin), which can run code"
+    )
+    trust_remote_code: bool = Field(
+        False, description="Permission to run Python code that comes with the checkpoints"
+    )
+
+
+class TrainSettings(
+    TrainedModelKeys,
+    TrainingDataKeys,
+    OptimisationKeys,
+    LoraKeys,
+    LengthKeys,
+    SamplingKeys,
+    ValidationKeys,
+    PrecisionKeys,
+    TrainOutputKeys,
+    TrainAdvancedKeys,
+):
+    """`kdbench train method=… student=…`: the keys of every method; each has keys of its own."""
 
     @model_validator(mode="after")
     def _fit_together(self) -> "TrainSettings":
@@ -97,3 +231,24 @@ class TrainSettings(Settings):
         if self.max_prompt_tokens >= self.max_length:
             raise ValueError("max_prompt_tokens= must be below max_length=")
         return self
+
+    def refuse_ignored(self, given: Collection[str]) -> None:
+        """Refuse keys that have no effect because of the values of others.
+
+        A recipe may hold such keys, because a command can override the key they depend on.
+
+        Args:
+            given: Keys that were given outside a recipe.
+
+        Raises:
+            InputError: One of them has no effect.
+        """
+        needed = {
+            "lora_alpha": (self.lora_rank > 0, "lora_rank="),
+            "lora_dropout": (self.lora_rank > 0, "lora_rank="),
+            "min_learning_rate": (self.lr_schedule == "cosine", "lr_schedule=cosine"),
+            "pretraining_weight": (self.pretraining is not None, "pretraining=FILE"),
+        }
+        for key, (has_effect, need) in needed.items():
+            if key in given and not has_effect:
+                raise InputError(f"{key}= has no effect without {need}")

@@ -1,7 +1,7 @@
-"""Words of the command line and keys of files become settings.
+"""Turning command-line words and files of keys into settings.
 
-The order of precedence: the command line, then `config=FILE.yaml`, then the defaults. An unknown
-key or a value of the wrong type is an `InputError` that names it.
+The command line takes precedence over `config=FILE.yaml`, and the file over the defaults. An
+unknown key or a value of the wrong type is an `InputError` that names it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,22 +17,25 @@ from kdbench.errors import InputError, first_fault, nearest
 
 S = TypeVar("S", bound=Settings)
 
+_SIMILAR = {"setting", "settings"}
+_DIFFERENCE = "setting= names the group of a run; settings= chooses the groups that a table shows"
+
 
 def parse(kind: type[S], arguments: Sequence[str]) -> S:
     """Typed settings from command-line words (`key=value`, `--flag`).
 
     Raises:
-        InputError: a word without `=`, an unknown or repeated key, a bad value or file.
+        InputError: A word without `=`, an unknown or repeated key, a bad value or file.
     """
     words = read_words(arguments)
     return build(kind, with_files(words, fields_by_key(kind)))
 
 
 def read_words(arguments: Sequence[str]) -> dict[str, str | bool]:
-    """`key=value` words by key; `--flag` is true.
+    """The values of `key=value` words by key; the value of `--flag` is true.
 
     Raises:
-        InputError: a word without `=`, or a repeated key.
+        InputError: A word without `=`, or a repeated key.
     """
     given: dict[str, str | bool] = {}
     for word in arguments:
@@ -49,10 +52,10 @@ def read_words(arguments: Sequence[str]) -> dict[str, str | bool]:
 def with_files(
     words: Mapping[str, str | bool], fields: Mapping[str, FieldInfo]
 ) -> dict[str, object]:
-    """The words, over the keys of `config=`.
+    """The values of the words and, for keys that are not among them, those of `config=`.
 
     Raises:
-        InputError: a bad file, or a `--key` that needs a value.
+        InputError: A bad file, or a `--key` that needs a value.
     """
     values = read_yaml(Path(str(words["config"]))) if "config" in words else {}
     for key, word in words.items():
@@ -68,39 +71,42 @@ def build(kind: type[S], values: Mapping[str, object]) -> S:
     """Typed settings from a mapping, with one-line errors.
 
     Raises:
-        InputError: an unknown key, a missing one or a bad value.
+        InputError: An unknown key, a missing one or a bad value.
     """
     fields = fields_by_key(kind)
     for key in values:
         if key not in fields:
-            raise InputError(f"unknown key '{key}': {nearest(key, fields)}")
+            similar = key in _SIMILAR and not _SIMILAR.isdisjoint(fields)
+            note = f" {_DIFFERENCE}" if similar else ""
+            raise InputError(f"unknown key '{key}': {nearest(key, fields)}{note}")
     try:
         return kind.model_validate(values)
     except ValidationError as error:
         place, reason = first_fault(error)
         key = place.partition(".")[0]
-        if not key:  # of several keys together
+        if not key:  # about several keys together
             raise InputError(reason) from None
         if key not in values:
-            raise InputError(f"{key}= is missing: {fields[key].description}") from None
+            description = fields[key].description or ""
+            raise InputError(f"{key}= is missing: {_uncapitalised(description)}") from None
         raise InputError(f"{key}={values[key]}: {reason}") from None
 
 
 def _plain(value: str, field: FieldInfo | None) -> str | None:
-    """`none` is None where a field may be that; elsewhere it is a word like others."""
+    """`none` is None if the field may be None; otherwise it is text like any other."""
     optional = field is not None and type(None) in get_args(field.annotation)
     return None if optional and value.lower() in {"none", "null"} else value
 
 
 def read_yaml(path: Path, key: str = "config") -> dict[str, object]:
-    """The keys of a file of settings.
+    """The keys and values of a YAML file.
 
     Args:
-        path: the file.
-        key: the setting that named it, for messages.
+        path: File to read.
+        key: Setting that named the file, for messages.
 
     Raises:
-        InputError: no such file, or no mapping in it.
+        InputError: There is no such file, or it holds no mapping.
     """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -110,4 +116,9 @@ def read_yaml(path: Path, key: str = "config") -> dict[str, object]:
         raise InputError(f"{key}={path}: not YAML in UTF-8: {str(error).splitlines()[0]}") from None
     if not isinstance(values, dict):
         raise InputError(f"{key}={path}: must hold key: value lines")
-    return {str(key): value for key, value in values.items()}
+    return {str(name): value for name, value in values.items()}
+
+
+def _uncapitalised(text: str) -> str:
+    """The text with a small first letter, unless its first word is an abbreviation."""
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]

@@ -41,7 +41,9 @@ def parse_recipe(arguments: Sequence[str]) -> Recipe:
     known = merged.get("method") in methods.names()
     method_fields = methods.get(str(merged["method"])).model_fields if known else {}
     typed = with_files(words, {**TrainSettings.model_fields, **method_fields})
-    return _build(_over(typed, _files(words)))
+    recipe = _build(_over(typed, _files(words)))
+    recipe.settings.refuse_ignored(words)
+    return recipe
 
 
 def make_recipe(values: Mapping[str, object]) -> Recipe:

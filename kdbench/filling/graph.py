@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from kdbench.checkpoint import find_checkpoint, is_hub_name
-from kdbench.config import EvalSettings, build
+from kdbench.config import EvalSettings, TeacherKeys, build
 from kdbench.distillation.ingredients import NO_PART
 from kdbench.distillation.recipe import make_recipe
 from kdbench.errors import InputError, nearest
@@ -196,10 +196,14 @@ class Graph:
     ) -> EvalSettings:
         keys = dict(self.spec.evaluate)
         _refuse_keys_of_table(keys, "evaluate")
-        if teacher is None and "metrics" in keys:
-            keys["metrics"] = [
-                metric for metric in keys["metrics"] if not compares_with_teacher(metric)
-            ]
+        if teacher is None:
+            keys = {
+                key: value for key, value in keys.items() if key not in TeacherKeys.model_fields
+            }
+            if "metrics" in keys:
+                keys["metrics"] = [
+                    metric for metric in keys["metrics"] if not compares_with_teacher(metric)
+                ]
         return build(
             EvalSettings,
             {

@@ -1,4 +1,4 @@
-"""Where the files that come with kdbench lie: `tasks/` and `baselines/`."""
+"""The places of the files that come with kdbench: `tasks/` and `baselines/`."""
 
 import importlib.util
 from functools import cache
@@ -9,7 +9,7 @@ _PACKAGE = Path(__file__).parents[1]
 
 
 def bundled(name: str) -> Path:
-    """The folder `tasks` or `baselines`: inside an installed wheel, else beside the package."""
+    """The folder `tasks` or `baselines`: inside an installed wheel, or next to the package."""
     installed = _PACKAGE / "_bundled" / name
     return installed if installed.is_dir() else _PACKAGE.parent / name
 

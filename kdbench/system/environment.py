@@ -1,4 +1,4 @@
-"""What a run ran on: versions, machine, commit. Recorded, never compared."""
+"""Versions, machine and commit of a run. They are recorded but never compared."""
 
 import platform
 import subprocess
@@ -7,9 +7,11 @@ from typing import Any
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "lm_eval", "rouge_score", "rapidfuzz", "numpy")
 
+_READ_ONLY = ("--no-optional-locks",)  # else `git status` writes the user's index
+
 
 def environment() -> dict[str, Any]:
-    """Python, platform, packages, GPUs."""
+    """Python, platform, package versions and GPUs."""
     import torch
 
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
@@ -23,20 +25,24 @@ def environment() -> dict[str, Any]:
 
 
 def git_state() -> dict[str, Any] | None:
-    """Commit and whether files were changed, of the working folder; None outside a checkout."""
+    """The working folder's commit, and whether files were changed; None outside a checkout."""
     commit = _git("rev-parse", "HEAD")
-    return None if commit is None else {"commit": commit, "dirty": bool(_git("status", "-s"))}
+    return (
+        None
+        if commit is None
+        else {"commit": commit, "dirty": bool(_git(*_READ_ONLY, "status", "-s"))}
+    )
 
 
 def git_user() -> str | None:
-    """The name that commits of this folder would have; None without git or a name."""
+    """The name of the git user in this folder; None without git or a name."""
     return _git("config", "user.name") or None
 
 
-def _git(*words: str) -> str | None:
+def _git(*arguments: str) -> str | None:
     try:
-        done = subprocess.run(["git", *words], capture_output=True, text=True, check=False)  # noqa: S603, S607
-    except OSError:  # no git here
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)  # noqa: S603, S607
+    except OSError:  # git is not installed
         return None
     return done.stdout.strip() if done.returncode == 0 else None
 

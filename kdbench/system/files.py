@@ -1,4 +1,4 @@
-"""Files that survive a crash: written whole and put in place, or grown by whole lines."""
+"""Files that survive a crash: replaced as a whole, or extended by whole lines."""
 
 import glob
 import json
@@ -17,19 +17,19 @@ SCHEMA = 1
 
 
 class LinesFile:
-    """A JSONL file that grows by whole lines."""
+    """A JSONL file that is extended by whole lines."""
 
     def __init__(self, path: Path):
         self.path = path
 
     def read(self, whole: bool = False) -> list[dict[str, Any]]:
-        """All lines; of our own files, a last one without its newline is what a crash left.
+        """All lines; a last line without a newline is what a crash left, and is skipped.
 
         Args:
-            whole: the file is somebody's: its last line counts, newline or not.
+            whole: Whether the file is a user's, whose last line counts even without a newline.
 
         Raises:
-            InputError: a line that is no JSON object.
+            InputError: A line is not a JSON object.
         """
         if not self.path.exists():
             return []
@@ -43,7 +43,7 @@ class LinesFile:
 
     @contextmanager
     def appending(self) -> Iterator["Appender"]:
-        """Append lines; the file is opened at the first, an unfinished last line cut off."""
+        """Append lines; the first one opens the file and removes an unfinished last line."""
         appender = Appender(self.path)
         try:
             yield appender
@@ -51,19 +51,19 @@ class LinesFile:
             appender.close()
 
     def replace(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Write the whole file anew."""
+        """Replace the whole file."""
         put_text(self.path, "".join(_line(record) for record in records))
 
 
 class Appender:
-    """A LinesFile that is being appended to."""
+    """A JSONL file opened for appending."""
 
     def __init__(self, path: Path):
         self._path = path
         self._stream: BinaryIO | None = None
 
     def add(self, record: Mapping[str, Any]) -> None:
-        """Append a line; it survives this process from here on."""
+        """Append a line, which from then on survives the end of this process."""
         if self._stream is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._stream = self._path.open("ab+")
@@ -73,7 +73,7 @@ class Appender:
         self._stream.flush()
 
     def sync(self) -> None:
-        """Have the disk keep what was added; it survives a power cut from here on."""
+        """Flush the added lines to disk, so that they survive a power cut."""
         if self._stream is not None:
             os.fsync(self._stream.fileno())
 
@@ -84,10 +84,10 @@ class Appender:
 
 
 def parse_line(line: bytes, place: str) -> dict[str, Any]:
-    """A JSON object from a line.
+    """The JSON object in a line.
 
     Raises:
-        InputError: it is none, or no UTF-8.
+        InputError: The line is not a JSON object, or not in UTF-8.
     """
     try:
         record = json.loads(line)
@@ -100,10 +100,10 @@ def parse_line(line: bytes, place: str) -> dict[str, Any]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file of ours.
+    """The JSON object in a file that kdbench wrote.
 
     Raises:
-        InputError: broken JSON, or a schema that this version does not know.
+        InputError: The JSON is broken, or this version does not know its schema.
     """
     from pydantic_core import from_json
 
@@ -118,17 +118,17 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Sorted keys, six decimals, null for what is not finite; put in place whole."""
+    """Replace a file by JSON with sorted keys, six decimals, and null for non-finite numbers."""
     put_text(path, _pretty(_plain(content), 0) + "\n")
 
 
 def put_text(path: Path, text: str) -> None:
-    """Write a file whole, or not at all, in UTF-8; newlines stay as they are."""
+    """Replace a file by a text in UTF-8, atomically; newlines are kept as they are."""
     put_bytes(path, text.encode())
 
 
 def put_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole, or not at all."""
+    """Replace a file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     stem = f".{path.name}.{platform.node()}."
     temporary = path.with_name(f"{stem}{os.getpid()}")
@@ -140,10 +140,10 @@ def put_bytes(path: Path, content: bytes) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    for other in path.parent.glob(f"{glob.escape(stem)}*"):
-        pid = other.name.removeprefix(stem)
-        if not (pid.isdecimal() and is_alive(int(pid))):  # killed while it wrote
-            other.unlink(missing_ok=True)
+    for leftover in path.parent.glob(f"{glob.escape(stem)}*"):
+        pid = leftover.name.removeprefix(stem)
+        if not (pid.isdecimal() and is_alive(int(pid))):  # its process was killed while writing
+            leftover.unlink(missing_ok=True)
 
 
 def _line(record: Mapping[str, Any]) -> str:
@@ -154,14 +154,14 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return round(value, 6) + 0.0 if math.isfinite(value) else None  # + 0.0: no -0.0
     if isinstance(value, Mapping):
-        return {str(key): _plain(one) for key, one in value.items()}
+        return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     return value
 
 
 def _pretty(value: Any, depth: int) -> str:
-    """A line for each metric and each column of scores: small, and clean in a diff."""
+    """JSON with one line per metric and per column of scores, for small diffs."""
     if depth == 2 or not isinstance(value, dict) or not value:
         return json.dumps(value, ensure_ascii=False, sort_keys=True)
     indent = " " * depth

@@ -12,15 +12,15 @@ def only_here(lock: Path, busy: str, wait: bool = False) -> Iterator[list[Path]]
     """Keep other processes out while the block runs.
 
     Args:
-        lock: the lock's file; missing folders are made.
-        busy: the error's text if another process holds the lock.
-        wait: wait for the other process instead.
+        lock: File of the lock; missing folders are created.
+        busy: Text of the error if another process holds the lock.
+        wait: Whether to wait for the other process instead.
 
     Yields:
-        The folders that were made for the lock, innermost first.
+        The folders that were created for the lock, innermost first.
 
     Raises:
-        InputError: another process holds the lock, and `wait` is false.
+        InputError: Another process holds the lock, and `wait` is false.
     """
     from filelock import FileLock, Timeout
 
@@ -38,7 +38,7 @@ def only_here(lock: Path, busy: str, wait: bool = False) -> Iterator[list[Path]]
 
 
 def remove_empty(folders: Iterable[Path]) -> None:
-    """Remove folders, innermost first, up to the first one that holds something."""
+    """Remove empty folders, innermost first, and stop at the first that is not empty."""
     for folder in folders:
         if any(folder.iterdir()):
             return

@@ -1,4 +1,4 @@
-"""Processes that must not outlive the one that started them, not even after a kill -9."""
+"""Ending child processes with the process that started them, even after a kill -9."""
 
 import os
 import socket
@@ -10,30 +10,30 @@ _SECONDS_BETWEEN_CHECKS = 1.0
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process of this machine is running."""
+    """Whether a process is running on this machine."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # it runs, under another user
+    except PermissionError:  # it runs as a different user
         return True
     return True
 
 
 @dataclass(frozen=True)
 class Starter:
-    """The process that started another one.
+    """A process that started another one.
 
     Attributes:
-        host: where it runs.
-        pid: its process id there.
+        host: Name of its machine.
+        pid: Its process id there.
     """
 
     host: str
     pid: int
 
     def lives(self) -> bool:
-        """Whether it is still running; a process of another host counts as running."""
+        """Whether it is still running; a process on a different machine counts as running."""
         return self.host != socket.gethostname() or is_alive(self.pid)
 
 
@@ -51,7 +51,7 @@ def end_with(starter: Starter) -> None:
 def _watch(starter: Starter) -> None:
     parent = os.getppid()
     while starter.lives():
-        if parent == starter.pid != os.getppid():  # it ended, and nobody has reaped it yet
+        if parent == starter.pid != os.getppid():  # it ended, but has not been reaped
             break
         time.sleep(_SECONDS_BETWEEN_CHECKS)
-    os._exit(1)  # other threads may be busy in native code; nothing short of this ends them
+    os._exit(1)  # nothing less ends threads that are busy in native code

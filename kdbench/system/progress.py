@@ -1,4 +1,4 @@
-"""How far a long step is: a live bar on a terminal, a plain line now and then elsewhere."""
+"""Progress of long steps: a live bar on a terminal, elsewhere a line every few seconds."""
 
 import sys
 import time
@@ -10,13 +10,13 @@ _SECONDS_BETWEEN_LINES = 15
 
 @contextmanager
 def progress(title: str, total: int, done: int, unit: str) -> Iterator[Callable[[], None]]:
-    """Show progress on stderr; the value is called once for each finished unit.
+    """Show progress on stderr; the caller calls the yielded function after each unit.
 
     Args:
-        title: such as the task's name.
-        total: units in all.
-        done: units that were there before.
-        unit: plural, such as "samples".
+        title: What is in progress, such as a task's name.
+        total: Number of units in all.
+        done: Number of units that were finished before.
+        unit: Name of the units in the plural, such as "samples".
     """
     if sys.stderr.isatty():
         with _bar(title, total, done, unit) as advance:
@@ -63,7 +63,7 @@ def _lines(title: str, total: int, done: int, unit: str) -> Callable[[], None]:
             last = now
             rate = made / (now - start)
             left = (total - done - made) / rate
-            print(  # noqa: T201 - the progress of a log file
+            print(  # noqa: T201 - for log files
                 f"{title}: {done + made}/{total} {unit}, {rate:.2f}/s, {left:.0f} s left",
                 file=sys.stderr,
                 flush=True,

@@ -1,10 +1,10 @@
-"""The libraries below speak less."""
+"""Silencing the libraries that kdbench uses."""
 
 import os
 
 
 def quiet_libraries() -> None:
-    """Hold back the bars and hints of the libraries below; ours say what matters."""
+    """Turn off the progress bars and hints of libraries; kdbench prints its own."""
     import logging
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -106,5 +106,7 @@ def _select(groups: Sequence[Group], ids: Sequence[str]) -> list[Group]:
     known = {group.id for group in groups} | {"measured"}
     for group_id in ids:
         if group_id not in known:
-            raise InputError(f"settings={group_id}: {nearest(group_id, known)}")
+            raise InputError(
+                f"settings={group_id}: no such group of rows; {nearest(group_id, known)}"
+            )
     return [group for group in groups if group.id in ids or ("measured" in ids and group.measured)]

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from kdbench.cli import app as cli
+from kdbench.cli import verbs as cli
 from kdbench.toy.models import World
 
 Broken = Callable[[Path, World], list[str]]  # makes the input in a folder; the verb's arguments
@@ -162,9 +162,21 @@ CASES: dict[str, tuple[Broken, str]] = {
     ),
     "bad shard": (with_arguments("shard=4/4"), "shard=4/4: must be I/N"),
     "not key=value": (with_arguments("dolly"), "'dolly' is not key=value"),
-    "seeds twice": (with_arguments("seeds=1,1"), "seeds=1,1: give each seed once"),
-    "greedy with seeds": (with_arguments("temperature=0"), "greedy, where all seeds are equal"),
-    "no such device": (with_arguments("device=cuda:99"), "device=cuda:99: not usable here"),
+    "seeds twice": (with_arguments("seeds=1,1"), "seeds=1,1: seeds must be unique"),
+    "greedy with seeds": (with_arguments("temperature=0"), "where all seeds give the same text"),
+    "greedy with top_k": (
+        with_arguments("protocol=greedy", "top_k=5"),
+        "top_k= has no effect with temperature=0",
+    ),
+    "no such device": (with_arguments("device=cuda:99"), "device=cuda:99: not available"),
+    "revision of a folder": (
+        with_arguments("revision=main"),
+        "revision= is for models on the Hub, and model=.* is on this disk",
+    ),
+    "teacher key without a teacher": (
+        with_arguments("undistilled_name=x"),
+        "undistilled_name= needs teacher=",
+    ),
     "prompt too long for the model": (with_arguments("max_new_tokens=512"), "positions; lower"),
     "folder that is no checkpoint": (
         lambda folder, world: ["eval", f"model={folder}", f"data={world.data}"],
@@ -176,7 +188,7 @@ CASES: dict[str, tuple[Broken, str]] = {
     ),
     "hub out of reach": (
         lambda folder, world: ["eval", "model=org/name", f"data={world.data}"],
-        "model=org/name: no such folder, and the hub does not give it",
+        "model=org/name: no such folder, and it cannot be downloaded from the Hub",
     ),
     "a file for a model": (
         lambda folder, world: [
@@ -184,7 +196,7 @@ CASES: dict[str, tuple[Broken, str]] = {
             f"model={world.student / 'config.json'}",
             f"data={world.data}",
         ],
-        r"config\.json: a file that is no \.gguf",
+        r"config\.json: not a \.gguf file",
     ),
     "weights missing": (
         with_model(lambda m: (m / "model.safetensors").unlink()),
@@ -243,6 +255,10 @@ CASES: dict[str, tuple[Broken, str]] = {
     "run that is none": (
         lambda folder, world: ["score", f"run={folder}"],
         "not the record of a run",
+    ),
+    "a key that a stored run fixes": (
+        lambda folder, world: ["score", f"run={folder}", "name=x"],
+        "name= has no effect with run=, which records it",
     ),
     "nothing to draw": (
         lambda folder, world: ["table", "published=none"],

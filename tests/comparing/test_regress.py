@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 import kdbench
-from kdbench.cli import app as cli
+from kdbench.cli import verbs as cli
+from kdbench.cli.app import guarded
 from kdbench.comparing import regress as module
 from kdbench.comparing.baseline import BaselineOrigin, read_baseline, write_baseline
 from kdbench.comparing.scores import read_run
@@ -54,7 +55,7 @@ def place(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(world: World, folder: Path, *words: str) -> int:
     where = [f"data={world.data}", f"results={folder}/results", f"gates={folder}/gates"]
-    parsed = cli._guarded(cli._regress, [*words, *where, "device=cpu"])
+    parsed = guarded(cli._regress, [*words, *where, "device=cpu"])
     assert isinstance(parsed, int)
     return parsed
 
@@ -201,7 +202,7 @@ def test_a_crash_is_exit_code_3_and_no_regression(
 def test_bad_words(
     words: tuple[str, ...], complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli._guarded(cli._regress, list(words)) == 2
+    assert guarded(cli._regress, list(words)) == 2
     assert capsys.readouterr().err.startswith(f"kdbench: {complaint}")
 
 

@@ -4,7 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from kdbench.config import FIVE, DemoSettings, EvalSettings, ScoreSettings, TableSettings, parse
+from kdbench.config import (
+    FIVE,
+    DemoSettings,
+    EvalSettings,
+    ScoreSettings,
+    TableSettings,
+    TeacherKeys,
+    TrainSettings,
+    build,
+    given_keys,
+    parse,
+)
 from kdbench.errors import InputError
 
 
@@ -51,7 +62,7 @@ def test_a_value_may_hold_an_equals_sign():
 
 @pytest.mark.parametrize("word", ["--check", "--check=true", "check=true", "check=yes", "check=1"])
 def test_a_flag_needs_no_value(word):
-    assert parse(TableSettings, [word]).check is True
+    assert parse(TableSettings, [word, "out=table.md"]).check is True
 
 
 def test_dashes_stand_for_key_value_words():
@@ -150,3 +161,106 @@ def test_a_config_file_that_is_no_utf8_is_one_line(tmp_path):
 def test_every_key_is_described():
     for kind in (EvalSettings, ScoreSettings, TableSettings, DemoSettings):
         assert [key for key, field in kind.model_fields.items() if not field.description] == []
+
+
+VALUES = {"cache_top_k": "64", "teacher_scores": "model"}  # the defaults, given explicitly
+
+
+@pytest.mark.parametrize("key", sorted(set(TeacherKeys.model_fields) - {"teacher"}))
+def test_every_key_about_a_teacher_needs_one(key):
+    word = f"{key}={VALUES.get(key, 'x')}"
+    assert complaint(EvalSettings, "model=m", word) == f"{key}= needs teacher="
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["teacher=t", "undistilled_name=x"], "undistilled_name= needs undistilled="),
+        (
+            ["teacher=t", "cache_top_k=64"],
+            "cache_top_k= needs teacher_cache= or teacher_scores=engine",
+        ),
+        (["teacher=cache:c", "cache_top_k=64"], "cache_top_k= has no effect with teacher=cache:"),
+        (["teacher=cache:c", "teacher_name=x"], "teacher_name= has no effect with teacher=cache:"),
+        (["teacher=cache:c", "teacher_cache=d"], "teacher=cache:DIR reads a cache"),
+    ],
+)
+def test_a_key_about_a_teacher_that_would_be_ignored_is_refused(words, says):
+    assert complaint(EvalSettings, "model=m", *words).startswith(says)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["cache_top_k=64", "teacher_cache=c"],
+        ["cache_top_k=64", "teacher_scores=engine"],
+        ["undistilled=u", "undistilled_name=x"],
+        ["teacher_name=none", "teacher_cache=none"],
+    ],
+)
+def test_keys_about_a_teacher_that_take_effect_are_taken(words):
+    assert evaluation("teacher=t", *words).teacher == "t"
+
+
+def test_a_given_default_is_known_to_be_given():
+    settings = evaluation("dtype=auto", "limit=none")
+    assert set(given_keys(settings)) == {"model", "dtype"}
+
+
+def test_the_teacher_is_measured_like_the_student_under_its_own_labels():
+    settings = evaluation(
+        *("teacher=t", "teacher_name=T", "teacher_revision=r", "teacher_cache=c", "cache_top_k=80"),
+        *("undistilled=u", "undistilled_name=U", "name=n", "method=GKD", "setting=S", "limit=3"),
+        *("revision=s", "backend=vllm", "trust_remote_code=true"),
+    )
+    teacher = settings.of_teacher((1, 2))
+    expected = {"model": "t", "name": "T", "revision": "r", "seeds": (1, 2), "limit": 3}
+    expected |= {"backend": "vllm", "trust_remote_code": True}
+    assert teacher == build(EvalSettings, expected)
+    floor = settings.of_undistilled()
+    expected |= {"model": "u", "name": "U", "revision": None, "seeds": None}
+    expected |= {"teacher": "t", "teacher_name": "T", "teacher_cache": "c"}
+    assert floor == build(EvalSettings, expected)
+    assert evaluation().of_undistilled() is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "says"),
+    [
+        (ScoreSettings, ["run=r", "limit=3"], "limit= has no effect with run="),
+        (ScoreSettings, ["run=r", "protocol=external"], "protocol= has no effect with run="),
+        (ScoreSettings, ["run=r", "name=x", "task=dolly"], "name= has no effect with run="),
+        (TableSettings, ["check=true"], "check=true needs out=FILE"),
+        (TableSettings, ["block=table"], "block= needs out=FILE.md"),
+        (TableSettings, ["block=b", "out=table.tex"], "block= needs out=FILE.md"),
+        (TableSettings, ["block=b", "out=t.md", "format=csv"], "block= needs out=FILE.md"),
+    ],
+)
+def test_a_key_that_would_be_ignored_is_refused(kind, words, says):
+    assert complaint(kind, *words).startswith(says)
+
+
+@pytest.mark.parametrize(
+    ("given", "values"),
+    [
+        ("lora_alpha", {}),
+        ("lora_dropout", {}),
+        ("min_learning_rate", {"lr_schedule": "constant"}),
+        ("pretraining_weight", {}),
+    ],
+)
+def test_a_training_key_without_effect_is_refused_unless_a_recipe_holds_it(given, values):
+    settings = build(
+        TrainSettings,
+        {"method": "sft", "student": "s", given: 1e-2 if given == "lora_dropout" else 1, **values},
+    )
+    settings.refuse_ignored(())
+    with pytest.raises(InputError, match=f"^{given}= has no effect without "):
+        settings.refuse_ignored([given])
+
+
+def test_setting_and_settings_are_told_apart():
+    table = complaint(TableSettings, "setting=x")
+    assert table.startswith("unknown key 'setting': did you mean 'settings'? setting= names ")
+    run = complaint(EvalSettings, "model=m", "settings=x")
+    assert "did you mean 'setting'? setting= names the group of a run; settings= chooses" in run

@@ -191,7 +191,7 @@ def test_what_is_wrong_is_named(words: list[str], message: str) -> None:
 
 
 def test_a_student_is_needed() -> None:
-    assert "student= is missing: checkpoint, prune:MODEL" in refused("method=sft")
+    assert "student= is missing: checkpoint to start from, prune:MODEL" in refused("method=sft")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 import kdbench
-from kdbench.cli import app as cli
+from kdbench.cli import verbs as cli
 from kdbench.toy.models import World
 
 Broken = Callable[[Path, World], list[str]]  # makes the input in a folder; words after `train`

@@ -29,7 +29,7 @@ import yaml
 
 import kdbench
 from kdbench import config
-from kdbench.cli.app import app
+from kdbench.cli.verbs import app
 from kdbench.comparing.compare import parse_compare
 from kdbench.comparing.settings import CompareSettings, PlanSettings, RegressSettings
 from kdbench.config.fill import parse_fill

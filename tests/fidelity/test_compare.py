@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import kdbench
-from kdbench.cli import app as cli
+from kdbench.cli import verbs as cli
 from kdbench.errors import InputError
 from kdbench.fidelity.wanted import wanted
 from kdbench.generate import backends

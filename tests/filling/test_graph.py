@@ -57,6 +57,16 @@ def test_teacher_then_student_then_methods_then_cells(make: Make) -> None:
     ]
 
 
+def test_keys_about_a_teacher_are_for_the_students(make: Make) -> None:
+    graph = make(evaluate__teacher_cache="kept", evaluate__cache_top_k="64")
+    caches = {node.label: node.work.teacher_cache for node in evaluations(graph)}
+    assert caches == {"Teacher": None, "SFT": Path("kept"), "GKD": Path("kept")}
+
+
+def evaluations(graph: Graph) -> list[Any]:
+    return [node for node in graph.nodes.values() if node.kind == "evaluate"]
+
+
 def test_each_node_comes_after_those_it_needs(make: Make) -> None:
     graph, seen = make(), set[str]()
     for key, node in graph.nodes.items():

@@ -433,7 +433,7 @@ def test_pictures_without_numbers_are_left_out(results, tmp_path):
 def test_the_command_prints_its_files_and_correlations(results, tmp_path):
     from typer.testing import CliRunner
 
-    from kdbench.cli.app import app
+    from kdbench.cli.verbs import app
 
     out = tmp_path / "out"
     arguments = [f"results={results}", f"out={out}", "baseline=SFT"]

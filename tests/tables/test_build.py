@@ -305,7 +305,7 @@ def test_groups_are_picked_by_id_or_as_measured(results, settings, expected):
 )
 def test_what_is_no_id_is_refused_and_told_the_nearest(results, word, says):
     put(results, "a", {"dolly": 20.0}, setting="Toy")
-    with pytest.raises(InputError, match=f"^settings={word}: {says}"):
+    with pytest.raises(InputError, match=f"^settings={word}: no such group of rows; {says}"):
         draw(results, "verified", settings=("Toy", word))
 
 

@@ -146,7 +146,7 @@ def test_a_server_is_asked_by_tokens_and_each_row_has_its_own_seed(
 
 @api
 def test_without_a_tokenizer_a_server_is_asked_by_text(server: Any) -> None:
-    protocol = get_protocol("greedy", {"max_prompt_tokens": None, "top_k": 5})
+    protocol = get_protocol("greedy", {"max_prompt_tokens": None})
     samples(served(server, protocol, tokenizer_backend="none"), PROMPTS[:1])
     (asked,) = server.asked
     assert asked["prompt"] == PROMPTS[0]

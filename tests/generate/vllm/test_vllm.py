@@ -367,7 +367,6 @@ def test_an_engines_top_k_bound_what_the_whole_distributions_say(
         "max_new_tokens": 16,
         "dtype": "float32",
         "device": "cpu",
-        "cache_top_k": 50,
     }
     own = {"backend": "vllm", "backend_options": {"enforce_eager": True}}
     caches = {name: tmp_path / name for name in ("hf", "vllm")}
@@ -375,9 +374,10 @@ def test_an_engines_top_k_bound_what_the_whole_distributions_say(
     def measured(**more: Any) -> dict[str, Any]:
         return dict(evaluate(**{**given, **more}).results["dolly"].metrics)
 
-    exact = measured(teacher_cache=caches["hf"])
+    exact = measured(teacher_cache=caches["hf"], cache_top_k=50)
     theirs = measured(teacher=f"cache:{caches['hf']}")
-    ours = measured(**own, teacher_scores="engine", teacher_cache=caches["vllm"])
+    engine_scores = {"teacher_scores": "engine", "teacher_cache": caches["vllm"], "cache_top_k": 50}
+    ours = measured(**own, **engine_scores)
     again = measured(**own, teacher=f"cache:{caches['vllm']}")
     compared = [name for name, one in theirs.items() if one.value is not None]
     assert {"fkl@ref", "rkl@student", "acceptance@teacher", "top1@ref"} <= set(compared)

@@ -1,0 +1,272 @@
+"""The verbs of the command line."""
+
+import os
+import sys
+from typing import Any
+
+from kdbench.cli.app import EXIT_FAILED, EXIT_STALE, app, verb
+from kdbench.cli.help import first_line, plain
+from kdbench.errors import InputError
+from kdbench.system.console import say
+from kdbench.text import aligned
+
+
+def main() -> None:
+    """The console script."""
+    app()
+
+
+@verb("eval", "EvalSettings", "model=path/to/student data=path/to/data limit=20")
+def _eval(arguments: list[str]) -> None:
+    """Measure a checkpoint, and compare it with its teacher.
+
+    Run the same command again after an interruption, and it resumes.
+    """
+    from kdbench.config import EvalSettings, parse
+    from kdbench.evaluation import evaluate
+
+    settings = parse(EvalSettings, arguments)
+    _quiet()
+    from kdbench.cli.printing import print_evaluation
+
+    print_evaluation(evaluate(settings))
+
+
+@verb("score", "ScoreSettings", "samples=texts.jsonl task=dolly data=path/to/data")
+def _score(arguments: list[str]) -> None:
+    """Score texts made elsewhere, or score a stored run again.
+
+    Give samples=FILE and task=NAME, or run=FOLDER.
+    """
+    from kdbench.config import ScoreSettings, parse
+    from kdbench.measuring.given_texts import score
+
+    settings = parse(ScoreSettings, arguments)
+    _quiet()
+    from kdbench.cli.printing import print_evaluation
+
+    print_evaluation(score(settings))
+
+
+@verb(
+    "train",
+    "TrainSettings",
+    "method=gkd student=path/to/student teacher=path/to/teacher data=path/to/data",
+)
+def _train(arguments: list[str]) -> None:
+    """Train a student with a distillation method.
+
+    Run the same command again after an interruption, and it resumes from the last saved state.
+    """
+    from kdbench.distillation.recipe import parse_recipe
+
+    recipe = parse_recipe(arguments)
+    _quiet()
+    from kdbench.distillation.train import train
+
+    trained = train(recipe)
+    if os.environ.get("RANK", "0") == "0":  # only one process of a distributed run prints
+        from kdbench.cli.printing import print_training
+
+        print_training(trained)
+
+
+@verb("table", "TableSettings", "results=results columns=rougeL,acceptance out=README.md")
+def _table(arguments: list[str]) -> int:
+    """Draw the comparison table from results and published numbers."""
+    from kdbench.config import TableSettings, parse
+    from kdbench.system.files import put_text
+    from kdbench.tables import build_table
+    from kdbench.tables.write import form_of, stale_diff, whole_file
+
+    settings = parse(TableSettings, arguments)
+    form = form_of(settings.out, settings.format)
+    text = build_table(settings).render(form)
+    if settings.out is None:
+        sys.stdout.write(text)
+        return 0
+    text = whole_file(settings.out, form, text, settings.block)
+    diff = stale_diff(settings.out, text)
+    if settings.check:
+        sys.stdout.write(diff)
+        return EXIT_STALE if diff else 0
+    if diff:
+        put_text(settings.out, text)
+    say(f"{settings.out}: {'written' if diff else 'up to date'}")
+    return 0
+
+
+@verb(
+    "compare",
+    "kdbench.comparing.settings:CompareSettings",
+    "results/old/minillm-0a1b2c3d results/new/minillm-4e5f6a7b tolerance=rougeL:0.5",
+    words="BASE NEW",
+)
+def _compare(arguments: list[str]) -> int:
+    """Compare two runs on the same prompts; exit 1 on a regression.
+
+    BASE and NEW are the values of base= and new=.
+    """
+    from kdbench.comparing.compare import parse_compare, run_compare
+
+    return run_compare(parse_compare(arguments))
+
+
+@verb(
+    "regress",
+    "kdbench.comparing.settings:RegressSettings",
+    "model=path/to/student baseline=student data=path/to/data",
+)
+def _regress(arguments: list[str]) -> int:
+    """Gate a checkpoint against a baseline; exit 1 on a regression.
+
+    With --update it writes the baseline instead. Tasks, limit and protocol that are not given are
+    the baseline's, and the metrics are those with a tolerance.
+    """
+    from kdbench.comparing.regress import run_regress
+    from kdbench.comparing.settings import RegressSettings
+    from kdbench.config import parse
+
+    settings = parse(RegressSettings, arguments)
+    _quiet()
+    return run_regress(settings)
+
+
+@verb("plan", "kdbench.comparing.settings:PlanSettings", "run=student tolerance=rougeL:0.5")
+def _plan(arguments: list[str]) -> None:
+    """Estimate how many prompts and seeds a gate needs."""
+    from kdbench.comparing.plan import plan
+    from kdbench.comparing.settings import PlanSettings
+    from kdbench.config import parse
+
+    sys.stdout.write(str(plan(parse(PlanSettings, arguments))))
+
+
+@verb("report", "ReportSettings", "results=results baseline=SFT out=report")
+def _report(arguments: list[str]) -> None:
+    """Plot the quality of students against their fidelity."""
+    from kdbench.config import ReportSettings, parse
+    from kdbench.reports import make_report
+    from kdbench.reports.correlations import correlation_line
+
+    settings = parse(ReportSettings, arguments)
+    report = make_report(settings)
+    for file in report.files:
+        say(str(file))
+    for line in report.findings.left_out:
+        say(f"left out: {line}")
+    for correlation in report.findings.correlations:
+        say(f"Spearman correlation of {correlation_line(correlation)}")
+
+
+@verb("fill", "FillSettings", "TABLE.yaml workers=2 evaluate.limit=20 --plan", words="TABLE.yaml")
+def _fill(arguments: list[str]) -> int:
+    """Train and measure what a table lacks, then draw it.
+
+    TABLE.yaml is the value of table=. A key with dots changes a key of that file.
+    """
+    from kdbench.config.fill import parse_fill
+
+    settings = parse_fill(arguments)
+    _quiet()
+    from kdbench.filling.table import fill
+
+    filled = fill(settings)
+    sys.stdout.write(filled.text)
+    return EXIT_FAILED if filled.failed else 0
+
+
+@verb("demo", "DemoSettings", "limit=10")
+def _demo(arguments: list[str]) -> int:
+    """Run the whole pipeline on a toy data set, without a network.
+
+    It takes minutes on two cores.
+    """
+    from kdbench.config import DemoSettings, parse
+
+    settings = parse(DemoSettings, arguments)
+    _quiet()
+    from kdbench.toy.demo import demo
+
+    filled = demo(settings)
+    sys.stdout.write(filled.text)
+    return EXIT_FAILED if filled.failed else 0
+
+
+@verb("tasks")
+def _tasks(arguments: list[str]) -> None:
+    """List the installed tasks, including plug-ins."""
+    from kdbench.task import TITLES, known_tasks
+
+    _refuse_arguments(arguments)
+    _list([(name, TITLES.get(name, ""), str(path)) for name, path in known_tasks().items()])
+
+
+@verb("metrics")
+def _metrics(arguments: list[str]) -> None:
+    """List the installed metrics, including plug-ins."""
+    from kdbench.metrics import PositionMetric, TeacherMetric, metrics
+
+    def needs(kind: Any) -> str:
+        if issubclass(kind, PositionMetric):
+            return " ".join(f"@{positions}" for positions in kind.sets)
+        return "needs a teacher" if issubclass(kind, TeacherMetric) else ""
+
+    _refuse_arguments(arguments)
+    better = {"higher": "higher is better", "lower": "lower is better", "none": ""}
+    kinds = [metrics.get(name) for name in metrics.names()]
+    _list(
+        [
+            (kind.name, kind.unit, better[kind.direction], needs(kind), first_line(kind.__doc__))
+            for kind in kinds
+        ]
+    )
+
+
+@verb("methods")
+def _methods(arguments: list[str]) -> None:
+    """List the installed distillation methods, including plug-ins."""
+    from kdbench.methods import methods
+
+    _refuse_arguments(arguments)
+    for name in methods.names():
+        method = methods.get(name)
+        say(f"{name}  {first_line(method.__doc__)}")
+        _list([("", field, text) for field, text in method().describe().items()])
+
+
+@verb("backends")
+def _backends(arguments: list[str]) -> None:
+    """List the installed generation backends, including plug-ins."""
+    from kdbench.generate import backends
+
+    _refuse_arguments(arguments)
+    _list([(name, first_line(backends.get(name).__doc__)) for name in backends.names()])
+
+
+@verb("protocols")
+def _protocols(arguments: list[str]) -> None:
+    """List the protocols and their fields."""
+    from kdbench.protocol import PROTOCOLS
+
+    _refuse_arguments(arguments)
+    for protocol in PROTOCOLS.values():
+        fields = {key: value for key, value in protocol.as_dict().items() if key != "name"}
+        pairs = (f"{key}={plain(value)}" for key, value in fields.items())
+        say(f"{protocol.name}: {' '.join(pairs)}")
+
+
+def _list(rows: list[tuple[str, ...]]) -> None:
+    for line in aligned(rows, left=range(len(rows[0]))):
+        say(line)
+
+
+def _refuse_arguments(arguments: list[str]) -> None:
+    if arguments:
+        raise InputError(f"'{arguments[0]}': this command takes no arguments")
+
+
+def _quiet() -> None:
+    from kdbench.system.quiet import quiet_libraries
+
+    quiet_libraries()

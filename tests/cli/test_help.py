@@ -1,0 +1,125 @@
+"""`kdbench --help` and `kdbench VERB --help`: whole, in groups, within the width."""
+
+import re
+
+import pytest
+from pydantic import Field
+from typer.testing import CliRunner
+
+from kdbench.cli.help import VerbHelp, help_lines
+from kdbench.cli.verbs import app
+from kdbench.comparing.settings import CompareSettings, PlanSettings, RegressSettings
+from kdbench.config import (
+    DemoSettings,
+    EvalSettings,
+    FillSettings,
+    ReportSettings,
+    ScoreSettings,
+    Settings,
+    TableSettings,
+    TrainSettings,
+    build,
+    fields_by_key,
+    given_keys,
+    key_groups,
+)
+from kdbench.methods import Method, methods
+
+SETTINGS = {
+    "eval": EvalSettings,
+    "score": ScoreSettings,
+    "train": TrainSettings,
+    "table": TableSettings,
+    "compare": CompareSettings,
+    "regress": RegressSettings,
+    "plan": PlanSettings,
+    "report": ReportSettings,
+    "fill": FillSettings,
+    "demo": DemoSettings,
+}
+
+
+def printed(*words: str) -> str:
+    result = CliRunner().invoke(app, list(words))
+    assert result.exit_code == 0, result.output
+    return str(result.output)
+
+
+def test_every_summary_is_whole_on_80_columns() -> None:
+    text = printed("--help")
+    assert max(map(len, text.splitlines())) <= 80
+    for command in app.registered_commands:
+        assert command.help
+        assert len(command.help) <= 62
+        assert command.help.endswith(".")
+        assert re.search(rf"^  {command.name} +{re.escape(command.help)}$", text, re.M)
+
+
+@pytest.mark.parametrize("verb", SETTINGS)
+def test_every_key_is_listed_once_within_80_columns(verb: str) -> None:
+    lines = printed(verb, "--help").splitlines()
+    assert max(map(len, lines)) <= 80
+    listed = re.findall(r"^  (?:--)?([\w-]+)(?:=| |$)", "\n".join(lines), re.M)
+    keys = [name.replace("-", "_") for name in listed if name != "kdbench"]
+    assert sorted(keys) == sorted([*fields_by_key(SETTINGS[verb]), "config"])
+
+
+def test_required_keys_and_an_example_come_before_the_groups() -> None:
+    text = printed("eval", "--help")
+    titles = re.findall(r"^(?! )(\w[\w ]*)$", text, re.M)
+    assert titles[:3] == ["Required", "Example", "Model"]
+    assert titles[3:] == ["Teacher", "Data", "Protocol", "Metrics", "Output", "Backend", "Advanced"]
+
+
+def test_a_description_has_its_choices_its_default_and_a_hanging_indent() -> None:
+    text = printed("train", "--help")
+    assert "  learning_rate=            Peak learning rate of AdamW (default 0.0001)\n" in text
+    assert "[cosine|linear|constant] (default cosine)\n" in text
+    assert "  --gradient-checkpointing  " in text
+    wide = list(help_lines(VerbHelp("train", "Train.", "TrainSettings", None), [], width=200))
+    assert any(line.endswith("[rougeL|loss|last] (default rougeL)") for line in wide)
+
+
+def test_the_keys_of_a_method_are_added() -> None:
+    assert "kdbench train method=NAME --help" in printed("train", "--help")
+    text = printed("train", "method=taid", "--help")
+    assert "method=taid: " in text
+    for key in methods.get("taid").model_fields:
+        assert f"\n  {key}=" in text
+    assert "method=NAME" not in text
+
+
+def test_keys_without_a_group_are_options() -> None:
+    class Plugin(Method):
+        share: float = Field(0.5, description="Share of the loss")
+
+    class Given(Settings, group="Data"):
+        rows: int = 1
+        title: str = ""
+
+    class Both(Given):
+        title: str = "a"  # a class without a group leaves the key in its group
+        other: int = 2
+
+    assert key_groups(Plugin) == {"Options": ["share"]}
+    assert key_groups(Both) == {"Options": ["other"], "Data": ["rows", "title"]}
+
+
+def test_a_key_may_be_the_alias_of_a_field() -> None:
+    class Files(Settings, group="Output"):
+        json_file: str = Field("", alias="json", description="File")
+
+    assert key_groups(Files) == {"Output": ["json"]}
+    assert given_keys(build(Files, {"json": "x"})) == ["json"]
+    assert list(fields_by_key(Files)) == ["json"]
+
+
+GATES = ("compare", "regress", "plan")
+
+
+@pytest.mark.parametrize("verb", [verb for verb in SETTINGS if verb not in GATES])
+def test_every_description_is_a_phrase_with_a_capital_and_no_stop(verb: str) -> None:
+    for key, field in SETTINGS[verb].model_fields.items():
+        assert field.description, key
+        assert field.description[0].isupper(), key
+        assert not field.description.endswith("."), key
