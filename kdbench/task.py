@@ -52,7 +52,7 @@ class Document:
     fields: Mapping[str, Any] = field(repr=False, compare=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Task:
     """A loaded task.
 
