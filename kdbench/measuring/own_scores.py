@@ -1,12 +1,12 @@
 """The metrics that a task's YAML defines, computed by lm-eval after the YAML's filters."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from kdbench.store.samples import Samples
-from kdbench.task import Task
+from kdbench.task import Document, Task
 
 SeedScores = dict[int, list[float | None]]
 """Scores by seed, in document order."""
@@ -16,7 +16,7 @@ _DEFAULT_FILTER = {"name": "none", "filter": [{"function": "take_first"}]}  # as
 
 
 @dataclass(frozen=True)
-class OwnMetric:
+class YamlMetric:
     """A metric of the YAML after one of its filters.
 
     Attributes:
@@ -47,7 +47,7 @@ class _Filtered:
     scores: Mapping[str, Any]
 
 
-def own_metrics(task: Task, seeds: Sequence[int], samples: Samples) -> list[OwnMetric]:
+def yaml_metrics(task: Task, seeds: Sequence[int], samples: Samples) -> list[YamlMetric]:
     """Score samples by the metrics of the YAML.
 
     Args:
@@ -64,7 +64,7 @@ def own_metrics(task: Task, seeds: Sequence[int], samples: Samples) -> list[OwnM
                 column[filtered.row] = _number(value)
     higher = task.lm_eval.higher_is_better()
     return [
-        OwnMetric(name, scores, "higher" if higher.get(name.split(",")[0], True) else "lower")
+        YamlMetric(name, scores, "higher" if higher.get(name.split(",")[0], True) else "lower")
         for name, scores in collected.items()
     ]
 
@@ -83,7 +83,7 @@ def final_answers(
         By seed and in document order: the answer, None if there is none, and whether it is right.
         Empty if the YAML has no exact match.
     """
-    first = next((entry["name"] for entry in _filters(task)), None)
+    first = next((entry["name"] for entry in _filters(task.lm_eval)), None)
     answers: dict[int, list[tuple[str | None, bool]]] = {}
     for seed in seeds:
         for filtered in _filtered_samples(task, seed, samples):
@@ -99,36 +99,37 @@ def final_answers(
 
 def _filtered_samples(task: Task, seed: int, samples: Samples) -> tuple[_Filtered, ...]:
     outputs = tuple(samples[document.id, seed].output for document in task.documents)
-    return _filtered_outputs(task, outputs)
+    return _filtered_outputs(task.lm_eval, task.documents, outputs)
 
 
 @lru_cache(maxsize=64)  # a run is scored, then compared with a teacher: the filters run once
-def _filtered_outputs(task: Task, outputs: tuple[str, ...]) -> tuple[_Filtered, ...]:
-    return tuple(_run_filters(task, outputs))
-
-
-def _run_filters(task: Task, outputs: Sequence[str]) -> Iterator[_Filtered]:
+def _filtered_outputs(
+    lm_eval_task: Any, documents: tuple[Document, ...], outputs: tuple[str, ...]
+) -> tuple[_Filtered, ...]:
     from lm_eval.api.instance import Instance
     from lm_eval.filters import build_filter_ensemble
 
     instances = [
         Instance("generate_until", document.fields, (document.prompt, {}), 0, resps=[output])
-        for document, output in zip(task.documents, outputs, strict=True)
+        for document, output in zip(documents, outputs, strict=True)
     ]
-    for entry in _filters(task):
+    filtered = []
+    for entry in _filters(lm_eval_task):
+        name = entry["name"]
         steps = [
             (step["function"], {key: step[key] for key in step if key != "function"})
             for step in entry["filter"]
         ]
-        build_filter_ensemble(entry["name"], steps).apply(instances)
-        for row, (document, instance) in enumerate(zip(task.documents, instances, strict=True)):
-            response = instance.filtered_resps[entry["name"]]
-            scores = task.lm_eval.process_results(document.fields, [response])
-            yield _Filtered(entry["name"], row, response, scores)
+        build_filter_ensemble(name, steps).apply(instances)
+        for row, (document, instance) in enumerate(zip(documents, instances, strict=True)):
+            response = instance.filtered_resps[name]
+            scores = lm_eval_task.process_results(document.fields, [response])
+            filtered.append(_Filtered(name, row, response, scores))
+    return tuple(filtered)
 
 
-def _filters(task: Task) -> Sequence[Mapping[str, Any]]:
-    configured: Sequence[Mapping[str, Any]] | None = task.lm_eval.config.filter_list
+def _filters(lm_eval_task: Any) -> Sequence[Mapping[str, Any]]:
+    configured: Sequence[Mapping[str, Any]] | None = lm_eval_task.config.filter_list
     return [_DEFAULT_FILTER] if configured is None else configured
 
 

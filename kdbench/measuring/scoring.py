@@ -6,7 +6,7 @@ from typing import Any
 
 from kdbench.errors import InputError
 from kdbench.generate import Sample
-from kdbench.measuring.own_scores import SeedScores, final_answers, own_metrics
+from kdbench.measuring.own_scores import SeedScores, final_answers, yaml_metrics
 from kdbench.metrics import (
     Answer,
     CorpusMetric,
@@ -76,14 +76,14 @@ def score_task(
         results[metric.name] = _result(metric, estimate(by_seed))
         scores[metric.name] = by_seed
     if not task.bundled:
-        for own in own_metrics(task, protocol.seeds, samples):
-            results[own.name] = MetricResult(
-                **asdict(estimate(own.scores)),
+        for yaml_metric in yaml_metrics(task, protocol.seeds, samples):
+            results[yaml_metric.name] = MetricResult(
+                **asdict(estimate(yaml_metric.scores)),
                 unit="task's own",
-                direction=own.direction,
+                direction=yaml_metric.direction,
                 version="lm-eval",
             )
-            scores[own.name] = own.scores
+            scores[yaml_metric.name] = yaml_metric.scores
     return _assemble(task, protocol, results, scores, cut_prompts)
 
 

@@ -19,7 +19,7 @@ from kdbench.system.files import read_json, write_json
 HOLDER = """
 import sys
 from pathlib import Path
-from kdbench.store import RunFolder
+from kdbench.store.folder import RunFolder
 with RunFolder(Path(sys.argv[1])).lock("dolly"):
     print("held", flush=True)
     sys.stdin.read()
@@ -161,7 +161,7 @@ def test_a_lock_held_by_another_process_is_refused_by_name(tmp_path):
     run = RunFolder(tmp_path / "results" / "model" / "run")
     with held_elsewhere(run.path):
         with (
-            pytest.raises(InputError, match="another kdbench process is at work on 'dolly'"),
+            pytest.raises(InputError, match="another kdbench process is already running 'dolly'"),
             run.lock("dolly"),
         ):
             pass
