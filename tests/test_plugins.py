@@ -71,7 +71,7 @@ def test_without_the_plugin_there_are_no_such_parts(tmp_path):
         ("tasks", "capitals {site}/kdbench_plugin_example/capitals/capitals.yaml", "dolly"),
     ],
 )
-def test_its_parts_are_listed_beside_the_built_in_ones(site, verb, words, built_in):
+def test_its_parts_are_listed_with_the_built_in_ones(site, verb, words, built_in):
     done = kdbench(site, verb)
     assert (done.returncode, done.stderr) == (0, "")
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]

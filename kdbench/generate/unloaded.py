@@ -1,4 +1,4 @@
-"""What a checkpoint's files tell without loading its weights."""
+"""What can be read from a checkpoint's files without loading the weights."""
 
 from functools import cached_property
 from types import SimpleNamespace

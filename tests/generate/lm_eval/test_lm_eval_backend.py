@@ -53,7 +53,7 @@ def test_greedy_texts_of_lm_evals_hf_are_those_of_hf(world: World, ngram: int) -
     assert "_lm" not in vars(ours)
 
 
-def test_a_sample_of_lm_evals_hf_does_not_depend_on_its_company(world: World) -> None:
+def test_a_sample_of_lm_evals_hf_does_not_depend_on_the_batch(world: World) -> None:
     protocol = get_protocol("minillm", {"max_new_tokens": 12, "seeds": (10, 20)})
     ours = local(world, protocol, batch_size=8)
     found = samples(ours, PROMPTS)
@@ -77,7 +77,7 @@ def test_a_cut_prompt_is_asked_as_the_text_of_its_tokens(world: World) -> None:
 
 
 class Fake(BaseHTTPRequestHandler):
-    """An OpenAI-compatible server whose answers say what it was asked."""
+    """An OpenAI-compatible server whose answers depend on the request."""
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -251,7 +251,7 @@ def test_dummy_is_evaluated_and_described(world: World, tmp_path: Path) -> None:
 
 
 @api
-def test_a_server_beside_a_served_teacher(server: Any, world: World, tmp_path: Path) -> None:
+def test_a_server_compared_with_a_served_teacher(server: Any, world: World, tmp_path: Path) -> None:
     """From the command line, with a comma list of options; token metrics are null with a reason."""
     url = f"http://127.0.0.1:{server.server_port}/v1/completions"
     options = f"base_url={url},tokenizer={world.teacher},num_concurrent=4"

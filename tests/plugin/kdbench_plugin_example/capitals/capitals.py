@@ -6,7 +6,7 @@ from typing import Any
 
 
 def load(**_: Any) -> dict[str, Any]:
-    """The documents, from the file beside this one."""
+    """The documents, from the file next to this one."""
     from datasets import Dataset
 
     lines = Path(__file__).with_name("capitals.jsonl").read_text(encoding="utf-8").splitlines()
