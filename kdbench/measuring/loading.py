@@ -1,9 +1,12 @@
 """A backend that loads when it is first needed; a repeated command usually never needs it."""
 
 from collections.abc import Callable
+from threading import RLock
 
 from kdbench.generate import Backend, Prompt
 from kdbench.task import Task
+
+_LOADING = RLock()  # transformers patches torch while it loads, so threads must not load together
 
 
 class LazyBackend:
@@ -19,9 +22,10 @@ class LazyBackend:
 
     def get(self) -> Backend:
         """Return the backend, loaded."""
-        if self._loaded is None:
-            self._loaded = self._load()
-        return self._loaded
+        with _LOADING:
+            if self._loaded is None:
+                self._loaded = self._load()
+            return self._loaded
 
     def prompts(self, task: Task) -> dict[str, Prompt]:
         """Return the encoded prompts of a task by document; this loads the backend."""

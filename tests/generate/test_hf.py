@@ -1,4 +1,4 @@
-"""Generation on transformers: equal to `model.generate`, and independent of the batch composition."""
+"""Generation on transformers: equal to `model.generate`, and independent of the batch."""
 
 from collections.abc import Iterator
 from pathlib import Path
