@@ -49,7 +49,7 @@ def run() -> Outcome:
     import torch
     import vllm
 
-    from kdbench.generate.vllm.engine import here
+    from kdbench.generate.vllm.engine import device_kind
 
     documents = dolly(documents_wanted(20) * ROUNDS)
     rows = [
@@ -58,7 +58,7 @@ def run() -> Outcome:
         for name, protocol in PROTOCOLS.items()
         for row in _compare(documents, dtype, name, protocol)
     ]
-    where = f"threads: {torch.get_num_threads()}" if here() == "cpu" else here()
+    where = f"threads: {torch.get_num_threads()}" if device_kind() == "cpu" else device_kind()
     on = f"{model_title()}, {data_title()}, vllm {vllm.__version__}, {where}"
     return Outcome(on, tuple(rows))
 

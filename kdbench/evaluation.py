@@ -1,4 +1,4 @@
-"""`kdbench eval`: a checkpoint measured, and beside its teacher where there is one."""
+"""`kdbench eval`: measure a checkpoint and, if a teacher is given, compare it with the teacher."""
 
 from kdbench.config import EvalSettings
 from kdbench.fidelity.compare import compare_with_teacher, measured_floor
@@ -8,20 +8,25 @@ from kdbench.measuring.measurement import Evaluation, prepare
 
 
 def evaluate(settings: EvalSettings) -> Evaluation:
-    """Measure a checkpoint, and how far it agrees with a teacher.
+    """Measure a checkpoint and how closely it agrees with a teacher.
+
+    Args:
+        settings: What to measure, and how.
 
     Raises:
-        InputError: anything about models, data, tasks or settings that the user can mend.
+        InputError: Models, data, tasks or settings have a fault that the user can fix.
     """
     check_words(settings.metrics, settings.teacher is not None, settings.teacher_cache is not None)
-    # Whatever is wrong with one of the models shows before another has worked for hours.
+    # A fault of any model is reported before another model has worked for hours.
     student = prepare(settings)
     if settings.teacher is None:
         student.measure()
         return Evaluation(student.run.path, student.results, student.generated)
     teacher = find_teacher(settings, student.tasks)
-    below = settings.of_undistilled()
-    undistilled = below and prepare(below, "undistilled", student.tasks, wait=True)
+    floor_settings = settings.of_undistilled()
+    undistilled = floor_settings and prepare(
+        floor_settings, "undistilled", student.tasks, wait=True
+    )
     try:
         teacher.answer()
         floor = undistilled and measured_floor(undistilled.measure(), teacher)

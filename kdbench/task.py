@@ -1,7 +1,7 @@
 """A task is an lm-evaluation-harness task: documents, prompts and references from its YAML.
 
-lm-eval reads the YAML and its functions; kdbench keeps generation, storage and statistics its own,
-because lm-eval's seeds, repeats and error bars do not serve sampled evaluation.
+lm-eval reads the YAML and its functions. Generation, storage and statistics are kdbench's own,
+because lm-eval's seeds, repeats and error bars do not fit sampled evaluation.
 """
 
 import hashlib
@@ -35,14 +35,14 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Document:
-    """One prompt and what answers it.
+    """An item of a task: a prompt and its references.
 
     Attributes:
-        id: unique in the task; samples and scores are kept by it.
-        prompt: the text that the task's YAML makes.
-        message: what a user would say: the prompt without the task's template.
-        references: one or more right answers.
-        fields: the row of the data set, as the YAML's functions take it.
+        id: Id, unique in the task; samples and scores are stored by it.
+        prompt: Text of the prompt, as the task's YAML renders it.
+        message: What a user would say: the prompt without the task's template.
+        references: One or more reference responses.
+        fields: Row of the data set, as the YAML's functions take it.
     """
 
     id: str
@@ -57,17 +57,17 @@ class Task:
     """A loaded task.
 
     Attributes:
-        name: of results and columns.
-        version: the YAML's `metadata.version`.
-        documents: those to answer, after `limit`.
-        until: strings that end a response.
-        data: `rows`, `used`, `sha256` of the whole set, and `published`: whether the content is
-            that of the papers (None where their content is not known).
-        lm_eval: the object that lm-eval made of the YAML.
-        bundled: whether it is one of kdbench's own, whose version says when it changed.
-        definition_sha256: of the YAML and the files beside it, for a task that is not.
-        closed_answers: whether a whole response is an answer, right or wrong: the YAML's
-            `metadata.closed_answers`.
+        name: Name in results and columns.
+        version: `metadata.version` of the YAML.
+        documents: Documents to answer, after `limit`.
+        until: Strings that end a response.
+        data: `rows`, `used` and `sha256` of the whole set, and `published`: whether the content is
+            that of the papers; None if their content is unknown.
+        lm_eval: Object that lm-eval made of the YAML.
+        bundled: Whether the task comes with kdbench, so that its version identifies it.
+        definition_sha256: For other tasks, SHA-256 of the YAML and the files in its folder.
+        closed_answers: Whether a whole response is an answer, right or wrong:
+            `metadata.closed_answers` of the YAML.
     """
 
     name: str
@@ -82,15 +82,15 @@ class Task:
 
     @property
     def prompts_sha256(self) -> str:
-        """Of ids and prompts, in order: whatever a template or a limit changes, changes it."""
+        """SHA-256 of ids and prompts in order; it changes with the template or the limit."""
         return _sha256([[document.id, document.prompt] for document in self.documents])
 
 
 def known_tasks() -> dict[str, Path]:
-    """Names and YAML files of the bundled tasks and of those in installed packages.
+    """Return names and YAML files of the tasks in kdbench and in installed plug-ins.
 
     Raises:
-        InputError: an entry point that names no YAML file.
+        InputError: An entry point does not name a file, or two tasks have one name.
     """
     tasks = {file.stem: file for file in sorted(bundled("tasks").glob("[!_]*/[!_]*.yaml"))}
     for entry in entry_points(group="kdbench.tasks"):
@@ -103,28 +103,29 @@ def known_tasks() -> dict[str, Path]:
 
 
 def data_folder(given: Path | None) -> Path | None:
-    """The folder of the data sets: the given one, else KDBENCH_DATA; None is the hub."""
-    named = os.environ.get("KDBENCH_DATA")
-    return given or (Path(named) if named else None)
+    """Return the folder of the data sets: the given one, else KDBENCH_DATA, else None: the hub."""
+    default = os.environ.get("KDBENCH_DATA")
+    return given or (Path(default) if default else None)
 
 
 def load_tasks(
     names: Sequence[str], data: Path | None = None, limit: int | None = None
 ) -> list[Task]:
-    """Load tasks by name or by path of a YAML file (or of a folder of them).
+    """Load tasks by name, or by path of a YAML file or of a folder of such files.
 
     Args:
-        names: names of `known_tasks`, or paths of `generate_until` YAML files.
-        data: folder of the data sets of the bundled tasks.
-        limit: first so many documents of each.
+        names: Names in `known_tasks`, or paths of `generate_until` YAML files.
+        data: Folder of the data sets of the tasks that come with kdbench.
+        limit: Number of documents to use of each task; None for all.
 
     Raises:
-        InputError: unknown task, broken YAML, missing or malformed data, two tasks of one name.
+        InputError: A task is unknown, a YAML is broken, data are missing or malformed, or two tasks
+            have one name.
     """
     if data is not None and not data.is_dir():
         raise InputError(f"data={data}: no such folder")
-    found = [(name, path) for word in names for name, path in _find(word)]
-    tasks = [_load(name, path, data, limit) for name, path in found]
+    files = [file for name in names for file in _find(name)]
+    tasks = [_load(name, path, data, limit) for name, path in files]
     if not tasks:
         raise InputError("tasks= names no task")
     for index, task in enumerate(tasks):
@@ -133,43 +134,46 @@ def load_tasks(
     return tasks
 
 
-def task_definition(word: str) -> str:
-    """SHA-256 of the files that define what a word of `tasks=` names.
+def task_definition(name: str) -> str:
+    """Return the SHA-256 of the files that define a task.
+
+    Args:
+        name: Name or path of a task, as in `tasks=`.
 
     Raises:
-        InputError: no such task or file.
+        InputError: There is no such task or file.
     """
-    return _sha256([_definition(path) for _, path in _find(word)])
+    return _sha256([_definition(path) for _, path in _find(name)])
 
 
-def _find(word: str) -> list[tuple[str | None, Path]]:
+def _find(name: str) -> list[tuple[str | None, Path]]:
     known = known_tasks()
-    if word in known:
-        return [(word, known[word])]
-    path = Path(word)
+    if name in known:
+        return [(name, known[name])]
+    path = Path(name)
     if path.is_file():
         return [(None, path)]
     if path.is_dir():
         files = sorted(path.glob("[!_]*.yaml"))
         if not files:
-            raise InputError(f"tasks={word}: no *.yaml in this folder")
+            raise InputError(f"tasks={name}: this folder has no *.yaml")
         return [(None, file) for file in files]
-    raise InputError(f"unknown task '{word}', and no such file: {nearest(word, known)}")
+    raise InputError(f"unknown task '{name}', and no such file: {nearest(name, known)}")
 
 
 def _load(name: str | None, path: Path, data: Path | None, limit: int | None) -> Task:
     path = path.resolve()
-    own = path.is_relative_to(bundled("tasks").resolve())
-    if name is None and own:
+    is_bundled = path.is_relative_to(bundled("tasks").resolve())
+    if name is None and is_bundled:
         name = path.stem
-    task = _through_lm_eval(path, {"data": str(data)} if own and data else {})
+    task = _through_lm_eval(path, {"data": str(data)} if is_bundled and data else {})
     name = name or str(task.config.task)
     if not _NAME.fullmatch(name) or name == "run":
         raise InputError(f"{path}: '{name}' cannot name a file of results; rename the task")
     if task.OUTPUT_TYPE != "generate_until":
         raise InputError(f"{path}: output_type is {task.OUTPUT_TYPE}; kdbench runs generate_until")
     rows = list(task.eval_docs)
-    documents = tuple(_documents(task, rows, path, own))
+    documents = tuple(_documents(task, rows, path, is_bundled))
     until = task.config.generation_kwargs.get("until") or ()
     content = (task.config.metadata or {}).get("content_sha256")
     used = documents[:limit]
@@ -185,8 +189,8 @@ def _load(name: str | None, path: Path, data: Path | None, limit: int | None) ->
             "published": None if content is None else _content(rows) == content,
         },
         lm_eval=task,
-        bundled=own,
-        definition_sha256=None if own else _definition(path),
+        bundled=is_bundled,
+        definition_sha256=None if is_bundled else _definition(path),
         closed_answers=bool((task.config.metadata or {}).get("closed_answers")),
     )
 
@@ -201,12 +205,12 @@ def _through_lm_eval(path: Path, metadata: dict[str, Any]) -> Any:
             raise
         except Exception as error:
             reason = " ".join(str(error).split()) or type(error).__name__
-            # Our own loader's messages name the data file already.
-            ours = isinstance(error, ValueError) and path.is_relative_to(bundled("tasks"))
-            raise InputError(reason if ours else f"{path}: {reason}") from error
+            # Messages of kdbench's own loader name the data file already.
+            own_loader = isinstance(error, ValueError) and path.is_relative_to(bundled("tasks"))
+            raise InputError(reason if own_loader else f"{path}: {reason}") from error
     tasks = list(loaded["tasks"].values())
     if len(tasks) != 1:
-        raise InputError(f"{path}: names {len(tasks)} tasks; pass the YAML of each task")
+        raise InputError(f"{path}: defines {len(tasks)} tasks; pass the YAML of each task")
     return tasks[0]
 
 
@@ -216,12 +220,12 @@ def _definition(path: Path) -> str:
 
 
 def _documents(
-    task: Any, rows: Sequence[Mapping[str, Any]], path: Path, own: bool
+    task: Any, rows: Sequence[Mapping[str, Any]], path: Path, is_bundled: bool
 ) -> "Iterator[Document]":
     task.set_fewshot_seed(1234)  # lm-eval's default
     seen: set[str] = set()
     for index, row in enumerate(rows):
-        document = _document(task, row, index, own)
+        document = _document(task, row, index, is_bundled)
         if document.id in seen:
             raise InputError(f"{path}: two documents have the id '{document.id}'")
         if not document.references or not all(document.references):
@@ -230,14 +234,14 @@ def _documents(
         yield document
 
 
-def _document(task: Any, row: Mapping[str, Any], index: int, own: bool) -> Document:
+def _document(task: Any, row: Mapping[str, Any], index: int, is_bundled: bool) -> Document:
     prompt = task.fewshot_context(row, task.config.num_fewshot or 0)
     target = task.doc_to_target(row)
     if task.config.doc_to_choice is not None:
         target = task.doc_to_choice(row)[target]
     references = target if isinstance(target, list | tuple) else [target]
-    # What is template in a third party's prompt, and what is context, only its author knows.
-    instruction = row.get("instruction") if own else None
+    # Only the author of another task knows which part of its prompt is the template.
+    instruction = row.get("instruction") if is_bundled else None
     message = f"{instruction}\n\n{row.get('input') or ''}".strip() if instruction else prompt
     return Document(
         id=str(row.get("id", index)),
@@ -258,7 +262,7 @@ def _sha256(value: object) -> str:
 
 @contextmanager
 def _quiet_lm_eval() -> "Iterator[None]":
-    """Hold back lm-eval's hints to its own command line."""
+    """Suppress lm-eval's hints about its own command line."""
     logger = logging.getLogger("lm_eval")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -157,7 +157,7 @@ def test_samples_without_their_record_are_refused(world: World, tmp_path: Path) 
     first = run(world, tmp_path, tasks=("dolly",), limit=2)
     (first.run / "run.json").unlink()
     (first.run / "dolly.json").unlink()
-    with pytest.raises(InputError, match=r"run\.json does not say what they answer"):
+    with pytest.raises(InputError, match=r"run\.json does not record their prompts"):
         run(world, tmp_path, tasks=("dolly",), limit=2)
 
 
@@ -196,7 +196,7 @@ def test_other_data_under_the_same_run_is_refused(world: World, tmp_path: Path) 
     run(world, tmp_path / "results", data=data, tasks=("dolly",))
     file = data / "dolly" / "test.jsonl"
     file.write_text(file.read_text().replace("the", "teh"))
-    with pytest.raises(InputError, match="answer other prompts"):
+    with pytest.raises(InputError, match="generated from different prompts"):
         run(world, tmp_path / "results", data=data, tasks=("dolly",))
 
 

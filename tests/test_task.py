@@ -94,7 +94,7 @@ def test_gzipped_data_is_the_same_data(world: World, tmp_path: Path) -> None:
 REAL = Path(__file__).parents[2] / "shared" / "data"
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="the papers' sets are not beside this checkout")
+@pytest.mark.skipif(not REAL.is_dir(), reason="the papers' sets are not next to this checkout")
 def test_the_papers_sets_are_recognised() -> None:
     sizes = {"dolly": 500, "self_instruct": 242, "vicuna": 80, "super_natural": 1694}
     for name, size in sizes.items():

@@ -19,7 +19,6 @@ from kdbench.fidelity.texts import (
 )
 from kdbench.fidelity.tokens import Pass, SetScores, lines_of, score_set
 from kdbench.fidelity.wanted import GAP, SETS, Wanted, wanted
-from kdbench.generate.choice import ends_of
 from kdbench.measuring.measurement import Measurement
 from kdbench.measuring.scoring import answers_of, with_final_answers
 from kdbench.metrics import (
@@ -275,8 +274,7 @@ class _Comparison:
 
     @cached_property
     def _ends(self) -> frozenset[int]:
-        backend = self.student.backend
-        return ends_of(backend) | self.teacher.ends
+        return self.student.backend.ends | self.teacher.ends
 
     @cached_property
     def _prompts(self) -> dict[str, Any]:

@@ -1,20 +1,4 @@
-"""The backend that `backend=` and `backend_options=` name.
-
-What a class may offer beyond `Backend`, with what holds for one that does not:
-
-    own_engine = False         it picks each row's company itself, in an engine beside which `model`
-                               is loaded when first asked for: rows that are there are not made
-                               again, and all tasks are generated before anything is measured
-    silent_options = ()        names of backend_options that change no text: not in a run's id
-    secret_options = ()        names of backend_options that are not written down
-    check(argument, engine)    static; raises InputError for what it cannot take; without it a
-                               backend takes neither an argument nor options
-    is_served(argument)        static; whether model= is a name that a server knows
-    facts()                    a `Facts`; without it from `model`
-    ends                       the tokens that end a response; without it from `model`
-    top_scores(texts, k)       log-probabilities of a teacher's texts (`teacher_scores=engine`)
-    stop()                     free the engine's memory; it starts again when it is needed
-"""
+"""The backend that `backend=` and `backend_options=` name."""
 
 import json
 from collections.abc import Mapping
@@ -22,82 +6,75 @@ from dataclasses import dataclass
 from typing import Any
 
 from kdbench.errors import InputError
-from kdbench.generate import Backend, Facts, backends
-from kdbench.generate.prompts import end_tokens
+from kdbench.generate import Backend, backends
 
 
 @dataclass(frozen=True)
 class BackendChoice:
-    """A backend and its own settings, checked.
+    """A backend and its options, checked.
 
     Attributes:
-        word: as given, `NAME` or `NAME:ARGUMENT`.
-        kind: the class.
-        argument: what follows the colon.
-        engine: the backend's own settings.
+        given: Value of `backend=`: `NAME` or `NAME:ARGUMENT`.
+        kind: Class of the backend.
+        argument: Text after the colon.
+        engine: Options of the backend itself.
     """
 
-    word: str
+    given: str
     kind: type[Backend]
     argument: str
     engine: Mapping[str, Any]
 
     @property
     def own_engine(self) -> bool:
-        """Whether it generates in an engine of its own."""
-        return bool(getattr(self.kind, "own_engine", False))
+        """Whether the backend chooses the batch composition itself."""
+        return self.kind.own_engine
 
     @property
     def is_served(self) -> bool:
-        """Whether the weights are elsewhere, and `model=` is a name."""
-        served = getattr(self.kind, "is_served", None)
-        return served is not None and bool(served(self.argument))
+        """Whether the weights are on a server, and `model=` is a name known there."""
+        return self.kind.is_served(self.argument)
+
+    @property
+    def has_top_scores(self) -> bool:
+        """Whether the backend reports log-probabilities."""
+        return self.kind.top_scores is not Backend.top_scores
 
     @property
     def identity(self) -> str:
-        """What a run's id is made of: the word, and the options that can change a text."""
-        silent = getattr(self.kind, "silent_options", ())
-        loud = {key: value for key, value in sorted(self.engine.items()) if key not in silent}
-        return f"{self.word} {json.dumps(loud)}" if loud else self.word
+        """The backend's part in the hash of a run: its name, and options that affect the text."""
+        hashed = self._options_except(self.kind.silent_options)
+        return f"{self.given} {json.dumps(hashed)}" if hashed else self.given
 
     @property
     def recorded(self) -> dict[str, Any]:
         """The options for `run.json`, without secrets."""
-        secret = getattr(self.kind, "secret_options", ())
-        return {key: value for key, value in sorted(self.engine.items()) if key not in secret}
+        return self._options_except(self.kind.secret_options)
+
+    def _options_except(self, names: Any) -> dict[str, Any]:
+        return {key: value for key, value in sorted(self.engine.items()) if key not in names}
 
 
-def choose_backend(word: str, engine: Mapping[str, Any]) -> BackendChoice:
-    """Look a backend up and check its settings.
+def choose_backend(given: str, engine: Mapping[str, Any]) -> BackendChoice:
+    """Look up a backend and check its options.
+
+    Args:
+        given: Value of `backend=`: `NAME` or `NAME:ARGUMENT`.
+        engine: Value of `backend_options=`.
 
     Raises:
-        InputError: an unknown backend, or settings that it does not take.
+        InputError: The backend is unknown, or does not take the argument or an option.
     """
-    name, colon, argument = word.partition(":")
-    kind = backends.get(name)
-    check = getattr(kind, "check", None)
-    if check is not None:
-        check(argument, engine)
-    elif colon:
-        raise InputError(f"backend={word}: {name} takes nothing after a colon")
-    elif engine:
-        raise InputError(f"backend_options={next(iter(engine))}=…: backend={name} takes none")
-    return BackendChoice(word, kind, argument, engine)
+    name, colon, argument = given.partition(":")
+    kind = _with_defaults(backends.get(name))
+    if colon and not argument:
+        raise InputError(f"backend={given}: an argument must follow the colon")
+    kind.check(argument, engine)
+    return BackendChoice(given, kind, argument, engine)
 
 
-def ends_of(backend: Backend) -> frozenset[int]:
-    """The tokens that end a response."""
-    found: frozenset[int] | None = getattr(backend, "ends", None)
-    return end_tokens(backend.model, backend.tokenizer) if found is None else found
-
-
-def facts_of(backend: Backend) -> Facts:
-    """What is known of a loaded backend."""
-    if hasattr(backend, "facts"):
-        facts: Facts = backend.facts()
-        return facts
-    model = backend.model
-    if model is None:
-        return Facts()
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    return Facts(parameters, str(model.dtype).removeprefix("torch."))
+def _with_defaults(kind: type[Any]) -> type[Backend]:
+    """Return the class itself, or with the defaults of `Backend` if it does not inherit them."""
+    if issubclass(kind, Backend):
+        return kind
+    return type(kind.__name__, (kind, Backend), {"__doc__": kind.__doc__})

@@ -1,21 +1,21 @@
-"""Generation on transformers: a checkpoint, loaded, and the generation loop of `generator`."""
+"""Generation with transformers: a checkpoint is loaded and generates with `Generator`."""
 
 import inspect
 
 from kdbench.checkpoint import Checkpoint, load_checkpoint, pick_device
 from kdbench.errors import InputError
-from kdbench.generate import Options, backends
+from kdbench.generate import Backend, Options, backends
 from kdbench.generate.decoding.generator import Generator
 from kdbench.protocol import Protocol
 
 
 @backends.register("hf")
-class HFBackend(Generator):
+class HFBackend(Generator, Backend):
     """transformers: a checkpoint on one device, under one protocol.
 
     Raises:
-        InputError: the checkpoint cannot be loaded, has no EOS or no chat template though the
-            protocol needs one.
+        InputError: The checkpoint cannot be loaded, has no end-of-sequence token or key-value
+            cache, or has no chat template for `prompt=chat`.
     """
 
     def __init__(self, checkpoint: Checkpoint, protocol: Protocol, options: Options):
@@ -25,8 +25,8 @@ class HFBackend(Generator):
         )
         if "past_key_values" not in inspect.signature(model.forward).parameters:
             raise InputError(
-                f"{checkpoint.path}: {type(model).__name__} keeps no key-value cache, which "
-                "backend=hf decodes with"
+                f"{checkpoint.path}: {type(model).__name__} has no key-value cache, which "
+                "backend=hf needs"
             )
         if protocol.prompt == "chat" and not tokenizer.chat_template:
             raise InputError(f"{checkpoint.path}: no chat template; use protocol=minillm or greedy")

@@ -1,4 +1,4 @@
-"""What a checkpoint says of itself, read without its weights."""
+"""What can be read from a checkpoint's files without loading the weights."""
 
 from functools import cached_property
 from types import SimpleNamespace
@@ -8,12 +8,12 @@ from kdbench.checkpoint import Checkpoint, one_line
 from kdbench.generate.prompts import end_tokens
 
 
-class Folder:
-    """A checkpoint's configuration.
+class UnloadedCheckpoint:
+    """A checkpoint whose weights are not loaded.
 
     Args:
-        checkpoint: of transformers' form.
-        trust_remote_code: run Python code that comes with it.
+        checkpoint: Checkpoint in the format of transformers.
+        trust_remote_code: Whether to run Python code that comes with it.
     """
 
     def __init__(self, checkpoint: Checkpoint, trust_remote_code: bool):
@@ -21,7 +21,7 @@ class Folder:
 
     @cached_property
     def config(self) -> Any:
-        """Of the language model."""
+        """Configuration of the language model."""
         from transformers import AutoConfig
 
         with one_line(self._path):
@@ -30,7 +30,7 @@ class Folder:
 
     @cached_property
     def parameters(self) -> int:
-        """Number of parameters; tied ones count once."""
+        """Number of parameters; tied parameters count once."""
         import torch
         from transformers import AutoModelForCausalLM
 
@@ -38,28 +38,28 @@ class Folder:
             model = AutoModelForCausalLM.from_config(self.config, trust_remote_code=self._trusted)
         return sum(parameter.numel() for parameter in model.parameters())
 
-    def dtype(self, asked: str, device: str) -> str:
-        """The precision that backend=hf would load it in.
+    def dtype(self, requested: str, device: str) -> str:
+        """Return the precision in which backend=hf would load the checkpoint.
 
         Args:
-            asked: `dtype=`.
-            device: kind of device.
+            requested: Value of `dtype=`.
+            device: Kind of device, such as `cpu`.
         """
-        kind = asked if asked != "auto" else self._own_dtype
-        return "float32" if device == "cpu" and kind == "float16" else kind
+        dtype = requested if requested != "auto" else self._stored_dtype
+        return "float32" if device == "cpu" and dtype == "float16" else dtype
 
     def ends(self, tokenizer: Any) -> frozenset[int]:
-        """The tokens that end a response."""
+        """Return the ids of the tokens that end a response."""
         from transformers import GenerationConfig
 
         try:
-            named = GenerationConfig.from_pretrained(self._path)
+            generation = GenerationConfig.from_pretrained(self._path)
         except OSError:  # no generation_config.json
-            named = GenerationConfig.from_model_config(self.config)
-        return end_tokens(SimpleNamespace(generation_config=named), tokenizer)
+            generation = GenerationConfig.from_model_config(self.config)
+        return end_tokens(SimpleNamespace(generation_config=generation), tokenizer)
 
     @property
-    def _own_dtype(self) -> str:
+    def _stored_dtype(self) -> str:
         if self.config.dtype is not None:
             return str(self.config.dtype).removeprefix("torch.")
         return self._dtype_of_weights

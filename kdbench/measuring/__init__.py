@@ -1,1 +1,1 @@
-"""`kdbench eval` and `score`: samples are made, scored and averaged."""
+"""Generate samples, score them and average the scores."""

@@ -1,4 +1,4 @@
-"""`kdbench score`: texts that were made elsewhere, or a stored run, scored without generating."""
+"""`kdbench score`: score texts made elsewhere, or a stored run again, without generating."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,59 +6,69 @@ from typing import Any
 
 from kdbench.config import ScoreSettings
 from kdbench.errors import InputError
-from kdbench.generate import Sample
+from kdbench.measuring.forward_metrics import stored_values, values_file
 from kdbench.measuring.measurement import Evaluation
 from kdbench.measuring.scoring import fingerprint, score_task, with_teacher_of
 from kdbench.metrics import ForwardMetric, make_metrics, with_stored
 from kdbench.protocol import Protocol, get_protocol
 from kdbench.store.folder import RunFolder, run_id
 from kdbench.store.record import RunRecord
-from kdbench.store.samples import read_sample, sample_record
+from kdbench.store.results import TaskResult
+from kdbench.store.samples import Samples, read_sample, sample_record
 from kdbench.system.files import LinesFile
-from kdbench.task import load_tasks
-
-Samples = dict[tuple[str, int], Sample]
+from kdbench.task import Task, load_tasks
 
 
 @dataclass(frozen=True)
 class ExternalProtocol(Protocol):
-    """Nothing is known of it but the seeds; it compares with no measured protocol."""
+    """A protocol of which only the seeds are known; it compares with no measured protocol."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Name and seeds."""
+        """Return the name and the seeds."""
         return {"name": self.name, "seeds": list(self.seeds)}
 
 
 def score(settings: ScoreSettings) -> Evaluation:
-    """Score a file of samples, or a stored run again.
+    """Score a file of samples, or score a stored run again.
 
     Raises:
-        InputError: samples that are malformed, unknown, repeated or missing; see the line.
+        InputError: Samples are malformed, unknown, repeated or missing; the message names the line.
     """
     if (settings.samples is None) == (settings.run is None):
         raise InputError("give samples=FILE and task=NAME, or run=FOLDER")
     if settings.run is not None:
         return _score_run(settings, settings.run)
     if settings.task is None:
-        raise InputError("task= is missing: which task do the samples answer?")
+        raise InputError("task= is missing; name the task that the samples answer")
     assert settings.samples is not None  # noqa: S101 - for the type checker
     return _score_file(settings, settings.samples, settings.task)
 
 
 def _score_file(settings: ScoreSettings, path: Path, task_name: str) -> Evaluation:
     (task,) = load_tasks([task_name], settings.data, settings.limit)
-    samples = _read(path, {document.id for document in task.documents}, task.name)
+    samples = _read(path, task)
     protocol = _protocol(settings, tuple(sorted({seed for _, seed in samples})))
-    metrics = [one for one in make_metrics(settings.metrics) if not isinstance(one, ForwardMetric)]
+    metrics = [m for m in make_metrics(settings.metrics) if not isinstance(m, ForwardMetric)]
     name = settings.name or path.stem
     texts = {"backend": "external", "limit": settings.limit, "protocol": protocol.as_dict()}
     run = RunFolder(settings.results / name / run_id(protocol.name, texts))
     _check_same_texts(run, task.name, samples)
-    old = run.read_task(task.name)
-    if old:
-        metrics = with_stored(metrics, old.metrics)
+    stored = run.read_task(task.name)
+    if stored:
+        metrics = with_stored(metrics, stored.metrics)
     result, scores = score_task(task, protocol, samples, metrics, {})
-    identity = {
+    record = RunRecord(run)
+    with run.lock(task.name):
+        identity = _identity(settings, name, protocol)
+        record.begin(task.name, fingerprint(task, protocol), identity)
+        run.lines(task.name).replace(sample_record(samples[key], scores[key]) for key in scores)
+        result = run.write_task(result)
+    record.finish(method=settings.method, setting=settings.setting)
+    return Evaluation(run.path, {task.name: result}, 0)
+
+
+def _identity(settings: ScoreSettings, name: str, protocol: Protocol) -> dict[str, Any]:
+    return {
         "model": {
             "name": name,
             "revision": None,
@@ -72,75 +82,76 @@ def _score_file(settings: ScoreSettings, path: Path, task_name: str) -> Evaluati
         "limit": settings.limit,
         "backend": {"name": "external", "batch_size": None},
     }
-    record = RunRecord(run, identity)
-    with run.lock(task.name):
-        record.begin(task.name, fingerprint(task, protocol))
-        run.lines(task.name).replace(sample_record(samples[key], scores[key]) for key in scores)
-        result = run.write_task(result)
-    record.finish(method=settings.method, setting=settings.setting)
-    return Evaluation(run.path, {task.name: result}, 0)
 
 
 def _check_same_texts(run: RunFolder, task: str, samples: Samples) -> None:
-    """One name holds one text for each prompt, of however many tasks."""
+    """Check that the samples repeat the texts stored under this name."""
     for number, record in enumerate(run.lines(task).read(), start=1):
-        old = read_sample(record, f"{run.lines(task).path}:{number}")
-        new = samples.get((old.document, old.seed))
-        if new is not None and new.output != old.output:
+        stored = read_sample(record, f"{run.lines(task).path}:{number}")
+        new = samples.get((stored.document, stored.seed))
+        if new is not None and new.output != stored.output:
             raise InputError(
-                f"{run.path}: holds another text for document '{old.document}' of '{task}'; pass "
-                "name=… to keep both, or delete the folder"
+                f"{run.path}: holds a different text for document '{stored.document}' of '{task}'; "
+                "pass name=… to keep both, or delete the folder"
             )
 
 
 def _score_run(settings: ScoreSettings, path: Path) -> Evaluation:
     run = RunFolder(path)
-    stored = run.read_whole_run()
-    fields = {**stored["protocol"], "seeds": tuple(stored["protocol"]["seeds"])}
+    stored_run = run.read_whole_run()
+    fields = {**stored_run["protocol"], "seeds": tuple(stored_run["protocol"]["seeds"])}
     protocol = (ExternalProtocol if len(fields) == 2 else Protocol)(**fields)
-    names = [settings.task] if settings.task else list(stored["tasks"])
-    record = RunRecord(run, {})
-    results = {}
-    for task in load_tasks(names, settings.data, stored["limit"]):
-        record.check_same_texts(task.name, fingerprint(task, protocol))
-        file = run.lines(task.name)
-        if not file.path.exists():
-            raise InputError(f"{file.path}: no samples here to score again")
-        samples = _read(file.path, {document.id for document in task.documents}, task.name)
-        old = run.read_task(task.name)
-        metrics = with_stored(make_metrics(settings.metrics), old.metrics if old else ())
-        forward = {one.name: _values(run, task.name, one) for one in metrics}
-        # What needs the model and was not measured is left to `kdbench eval`.
-        metrics = [m for m in metrics if forward[m.name] or not isinstance(m, ForwardMetric)]
-        cut = record.task(task.name).get("cut_prompts")
-        with run.lock(task.name):
-            result, scores = score_task(task, protocol, samples, metrics, forward, cut)
-            result = with_teacher_of(result, old)
-            file.replace(sample_record(samples[key], scores[key]) for key in scores)
-            results[task.name] = run.write_task(result)
+    names = [settings.task] if settings.task else list(stored_run["tasks"])
+    results = {
+        task.name: _score_again(settings, run, task, protocol)
+        for task in load_tasks(names, settings.data, stored_run["limit"])
+    }
     return Evaluation(path, results, 0)
 
 
-def _values(run: RunFolder, task: str, metric: Any) -> dict[str, float]:
-    lines = run.lines(f"{task}.{metric.name}-v{metric.version}").read()
-    return {line["id"]: line["value"] for line in lines}
+def _score_again(
+    settings: ScoreSettings, run: RunFolder, task: Task, protocol: Protocol
+) -> TaskResult:
+    record = RunRecord(run)
+    record.check_same_texts(task.name, fingerprint(task, protocol))
+    file = run.lines(task.name)
+    if not file.path.exists():
+        raise InputError(f"{file.path}: there are no samples to score again")
+    samples = _read(file.path, task)
+    stored = run.read_task(task.name)
+    metrics = with_stored(make_metrics(settings.metrics), stored.metrics if stored else ())
+    forward = {
+        metric.name: stored_values(values_file(run, task.name, metric))
+        for metric in metrics
+        if isinstance(metric, ForwardMetric)
+    }
+    # A metric that needs the model and has no stored values is left to `kdbench eval`.
+    metrics = [m for m in metrics if not isinstance(m, ForwardMetric) or forward[m.name]]
+    cut = record.task(task.name).get("cut_prompts")
+    with run.lock(task.name):
+        result, scores = score_task(task, protocol, samples, metrics, forward, cut)
+        result = with_teacher_of(result, stored)
+        file.replace(sample_record(samples[key], scores[key]) for key in scores)
+        return run.write_task(result)
 
 
-def _read(path: Path, known: set[str], task: str) -> Samples:
+def _read(path: Path, task: Task) -> Samples:
+    """Read the samples of a task, and check that each names a document and comes once."""
     if not path.is_file():
         raise InputError(f"samples={path}: no such file")
+    known = {document.id for document in task.documents}
     samples: Samples = {}
     for number, record in enumerate(LinesFile(path).read(whole=True), start=1):
         place = f"{path}:{number}"
         sample = read_sample(record, place)
         key = (sample.document, sample.seed)
         if sample.document not in known:
-            raise InputError(f"{place}: task '{task}' has no document '{sample.document}'")
+            raise InputError(f"{place}: task '{task.name}' has no document '{sample.document}'")
         if key in samples:
             raise InputError(f"{place}: document '{key[0]}' has two samples of seed {key[1]}")
         samples[key] = sample
     if not samples:
-        raise InputError(f"{path}: no samples in it; it needs one JSON object a line")
+        raise InputError(f"{path}: has no samples; it needs one JSON object per line")
     return samples
 
 

@@ -1,4 +1,4 @@
-"""What a new run record says about the run."""
+"""What a new `run.json` records about the run."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,18 +18,18 @@ def run_identity(
     chosen: BackendChoice,
     facts: Facts,
 ) -> dict[str, Any]:
-    """What the record of a generated run begins with.
+    """Return what `run.json` records when the first sample of a run is generated.
 
     Args:
-        settings: of the call.
-        name: the model's, in results.
-        checkpoint: what answers.
-        protocol: how.
-        chosen: the backend.
-        facts: what is known of it.
+        settings: Settings of the call.
+        name: Name of the model in results.
+        checkpoint: Checkpoint that generates.
+        protocol: Protocol of the samples.
+        chosen: Backend of the settings.
+        facts: Facts about the loaded backend.
     """
     backend = {"name": settings.backend, "batch_size": None}
-    own = {"engine": facts.engine, "options": chosen.recorded}
+    details = {"engine": facts.engine, "options": chosen.recorded}
     return {
         "model": {
             "name": name,
@@ -43,17 +43,21 @@ def run_identity(
         "training": training_cost(checkpoint.card),
         "protocol": protocol.as_dict(),
         "limit": settings.limit,
-        "backend": {**backend, **{key: one for key, one in own.items() if one}},
+        "backend": {**backend, **{key: value for key, value in details.items() if value}},
     }
 
 
 def training_cost(card: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What a run card says of cost; None for a checkpoint that kdbench did not train."""
+    """Return the training cost in a run card; None for a checkpoint that kdbench did not train.
+
+    Args:
+        card: Content of `kdbench.json`.
+    """
     try:
         settings, phases = card["training"]["settings"], card["phases"]
         samples = card["steps"] * settings["batch_size"]
-        seconds = sum(one["seconds"] for name, one in phases.items() if name != "validate")
-        tokens = {name: int(one["tokens"]) for name, one in phases.items()}
+        seconds = sum(phase["seconds"] for name, phase in phases.items() if name != "validate")
+        tokens = {name: int(phase["tokens"]) for name, phase in phases.items()}
     except (KeyError, TypeError):
         return None
     return {

@@ -1,11 +1,12 @@
-"""Samples become a task's result: scored, averaged, with error bars."""
+"""Samples become the result of a task: scores, means and their intervals."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 from kdbench.errors import InputError
 from kdbench.generate import Sample
+from kdbench.measuring.own_scores import SeedScores, final_answers, yaml_metrics
 from kdbench.metrics import (
     Answer,
     CorpusMetric,
@@ -21,12 +22,12 @@ from kdbench.store.results import MetricResult, TaskResult
 from kdbench.store.samples import Samples
 from kdbench.task import Task
 
-_NO_ANSWER = "[invalid]"  # what lm-eval's filters give where they find none
-Scores = dict[int, list[float | None]]  # by seed, in document order
+SampleScores = dict[tuple[str, int], dict[str, float | None]]
+"""The scores of each sample by metric, by document and seed."""
 
 
 def fingerprint(task: Task, protocol: Protocol) -> dict[str, Any]:
-    """What decides a number, apart from the checkpoint; equal before two runs compare."""
+    """Return what decides a number apart from the checkpoint; equal if two runs compare."""
     definition = {} if task.bundled else {"definition_sha256": task.definition_sha256}
     return {
         **definition,
@@ -45,51 +46,53 @@ def score_task(
     metrics: Sequence[Metric],
     forward: Mapping[str, Mapping[str, float]],
     cut_prompts: int | None = None,
-) -> tuple[TaskResult, dict[tuple[str, int], dict[str, float | None]]]:
+) -> tuple[TaskResult, SampleScores]:
     """Score all samples of a task.
 
     Args:
-        task: its documents are what must be answered.
-        protocol: its seeds are those that must be there.
-        samples: by document and seed.
-        metrics: what to measure.
-        forward: values of forward metrics, by name and document.
-        cut_prompts: how many prompts the protocol cut, None if not known.
+        task: Task with the documents to be answered.
+        protocol: Protocol with the seeds to be present.
+        samples: Samples by document and seed.
+        metrics: Metrics to measure.
+        forward: Values of forward metrics, by name and document.
+        cut_prompts: Number of prompts that the protocol's limit cut; None if unknown.
 
     Returns:
         The result, and the scores of each sample.
 
     Raises:
-        InputError: a sample is missing.
+        InputError: A sample is missing.
     """
     check_complete(task, protocol.seeds, samples)
     answers = answers_of(task, protocol.seeds, samples)
-    scores: dict[str, Scores] = {}
+    scores: dict[str, SeedScores] = {}
     results: dict[str, MetricResult] = {}
     for metric in metrics:
         if isinstance(metric, CorpusMetric):
-            values = {seed: metric.value(each) for seed, each in answers.items()}
+            values = {seed: metric.value(responses) for seed, responses in answers.items()}
             results[metric.name] = _result(metric, corpus_estimate(values, len(task.documents)))
             continue
         by_seed = _scores(metric, task, answers, forward)
         results[metric.name] = _result(metric, estimate(by_seed))
         scores[metric.name] = by_seed
     if not task.bundled:
-        for name, by_seed, direction in _own_scores(task, protocol.seeds, samples):
-            results[name] = MetricResult(
-                **asdict(estimate(by_seed)),
+        for yaml_metric in yaml_metrics(task, protocol.seeds, samples):
+            results[yaml_metric.name] = MetricResult(
+                **asdict(estimate(yaml_metric.scores)),
                 unit="task's own",
-                direction=direction,
+                direction=yaml_metric.direction,
                 version="lm-eval",
             )
-            scores[name] = by_seed
+            scores[yaml_metric.name] = yaml_metric.scores
     return _assemble(task, protocol, results, scores, cut_prompts)
 
 
 def answers_of(task: Task, seeds: Sequence[int], samples: Samples) -> dict[int, list[Answer]]:
-    """The responses as metrics see them, by seed and in document order."""
+    """Return the responses as metrics take them, by seed and in document order."""
     return {
-        seed: [_answer(samples[one.id, seed], one.references) for one in task.documents]
+        seed: [
+            _answer(samples[document.id, seed], document.references) for document in task.documents
+        ]
         for seed in seeds
     }
 
@@ -97,32 +100,41 @@ def answers_of(task: Task, seeds: Sequence[int], samples: Samples) -> dict[int, 
 def with_final_answers(
     task: Task, samples: Samples, answers: Mapping[int, Sequence[Answer]]
 ) -> dict[int, list[Answer]]:
-    """The responses with their final answers and whether these are right, for closed answers.
+    """Add final answers, and whether they are right, to the responses of closed tasks.
 
-    A YAML of lm-eval's that scores exact match says with its first filter what the answer is. With
-    `closed_answers: true` among its metadata the whole response is the answer, right if it equals a
-    reference. Free-form tasks have neither, and their responses stay as they are.
+    If a YAML of lm-eval scores exact match, its first filter extracts the final answer. If its
+    metadata has `closed_answers: true`, the whole response is the answer, and is right if it equals
+    a reference. Free-form tasks have neither, and their responses stay as they are.
+
+    Args:
+        task: Task of the responses.
+        samples: Samples by document and seed.
+        answers: The same responses as metrics take them, by seed and in document order.
     """
-    found = {} if task.bundled else _extracted(task, list(answers), samples)
-    if not found and not task.closed_answers:
-        return {seed: list(each) for seed, each in answers.items()}
-    exact = ExactMatch()
-    return {
-        seed: [
-            replace(one, final=found[seed][row][0], right=found[seed][row][1])
-            if found
-            else replace(one, final=one.text or None, right=bool(one.text and exact.score(one)))
-            for row, one in enumerate(each)
-        ]
-        for seed, each in answers.items()
-    }
+    extracted = {} if task.bundled else final_answers(task, list(answers), samples)
+    if extracted:
+        return {
+            seed: [
+                replace(response, final=final, right=right)
+                for response, (final, right) in zip(responses, extracted[seed], strict=True)
+            ]
+            for seed, responses in answers.items()
+        }
+    if task.closed_answers:
+        return {seed: [_closed(r) for r in responses] for seed, responses in answers.items()}
+    return {seed: list(responses) for seed, responses in answers.items()}
 
 
 def with_teacher_of(result: TaskResult, old: TaskResult | None) -> TaskResult:
-    """The result with the old one's comparison with a teacher, where its texts are the same."""
+    """Keep the comparison with a teacher in an old result of the same samples.
+
+    Args:
+        result: New result, without a comparison.
+        old: Stored result; its comparison is kept if its fingerprint is the same.
+    """
     if old is None or old.teacher is None or old.fingerprint != result.fingerprint:
         return result
-    kept = {name: one for name, one in old.metrics.items() if compares_with_teacher(name)}
+    kept = {name: m for name, m in old.metrics.items() if compares_with_teacher(name)}
     columns = {name: old.documents[name] for name in kept if name in old.documents}
     return replace(
         result,
@@ -137,16 +149,19 @@ def check_complete(task: Task, seeds: Sequence[int], samples: Samples) -> None:
     """Check that every document has a sample of every seed.
 
     Raises:
-        InputError: some are missing; the line names the first.
+        InputError: Samples are missing; the message names the first.
     """
     missing = [
-        (d.id, seed) for d in task.documents for seed in seeds if (d.id, seed) not in samples
+        (document.id, seed)
+        for document in task.documents
+        for seed in seeds
+        if (document.id, seed) not in samples
     ]
     if missing:
-        document, seed = missing[0]
+        document_id, seed = missing[0]
         raise InputError(
             f"task '{task.name}': {len(missing)} of {len(task.documents) * len(seeds)} samples are "
-            f"missing, the first for document '{document}', seed {seed}"
+            f"missing, the first for document '{document_id}', seed {seed}"
         )
 
 
@@ -154,9 +169,9 @@ def _assemble(
     task: Task,
     protocol: Protocol,
     results: Mapping[str, MetricResult],
-    scores: Mapping[str, Scores],
+    scores: Mapping[str, SeedScores],
     cut_prompts: int | None,
-) -> tuple[TaskResult, dict[tuple[str, int], dict[str, float | None]]]:
+) -> tuple[TaskResult, SampleScores]:
     ids = [document.id for document in task.documents]
     means = {name: document_means(by_seed) for name, by_seed in scores.items()}
     result = TaskResult(
@@ -167,14 +182,14 @@ def _assemble(
         cut_prompts=cut_prompts,
         main_metric="rougeL" if "rougeL" in results else next(iter(results)),
     )
-    each = {
-        (one, seed): {
+    by_sample = {
+        (document, seed): {
             name: by_seed[seed][index] for name, by_seed in scores.items() if seed in by_seed
         }
-        for index, one in enumerate(ids)
+        for index, document in enumerate(ids)
         for seed in protocol.seeds
     }
-    return result, each
+    return result, by_sample
 
 
 def _answer(sample: Sample, references: tuple[str, ...]) -> Answer:
@@ -182,19 +197,26 @@ def _answer(sample: Sample, references: tuple[str, ...]) -> Answer:
     return Answer(text, references, sample.n_tokens, sample.finish, tokens)
 
 
+def _closed(response: Answer) -> Answer:
+    right = bool(response.text and ExactMatch().score(response))
+    return replace(response, final=response.text or None, right=right)
+
+
 def _scores(
     metric: Metric,
     task: Task,
     answers: Mapping[int, Sequence[Answer]],
     forward: Mapping[str, Mapping[str, float]],
-) -> Scores:
+) -> SeedScores:
     if isinstance(metric, ForwardMetric):
         values = forward.get(metric.name, {})
         return {0: [values.get(document.id) for document in task.documents]}
     if isinstance(metric, SampleMetric):
-        return {seed: [metric.score(one) for one in each] for seed, each in answers.items()}
+        return {seed: [metric.score(r) for r in responses] for seed, responses in answers.items()}
+    base = type(metric).__mro__[1].__name__
     raise InputError(
-        f"metric '{metric.name}' is of no known kind ({type(metric).__mro__[1].__name__})"
+        f"metric '{metric.name}': kdbench cannot score a subclass of {base}; "
+        "derive it from SampleMetric, CorpusMetric or ForwardMetric"
     )
 
 
@@ -202,7 +224,7 @@ def _result(metric: Metric, numbers: Estimate) -> MetricResult:
     fields = asdict(numbers)
     reason = None if numbers.value is not None else "not known for these samples"
     if isinstance(metric, ForwardMetric):
-        fields["per_seed"] = {}  # it has no seeds
+        fields["per_seed"] = {}  # a forward metric has no seeds
         reason = reason and "needs the model"
     return MetricResult(
         **fields,
@@ -211,62 +233,3 @@ def _result(metric: Metric, numbers: Estimate) -> MetricResult:
         version=str(metric.version),
         reason=reason,
     )
-
-
-def _number(value: Any) -> float | None:
-    """A plain number; what a YAML aggregates in another way (pairs, lists) has none."""
-    value = value.item() if hasattr(value, "item") else value
-    return float(value) if isinstance(value, int | float) else None
-
-
-def _own_scores(
-    task: Task, seeds: Sequence[int], samples: Samples
-) -> "list[tuple[str, Scores, str]]":
-    """The YAML's own metrics (after its filters), named `metric,filter` as lm-eval prints them."""
-    collected: dict[str, Scores] = {}
-    for seed in seeds:
-        for name, row, _, values in _outcomes(task, seed, samples):
-            for metric, value in values.items():
-                by_seed = collected.setdefault(f"{metric},{name}", {})
-                column = by_seed.setdefault(seed, [None] * len(task.documents))
-                column[row] = _number(value)
-    better = task.lm_eval.higher_is_better()
-    return [
-        (name, scores, "higher" if better.get(name.split(",")[0], True) else "lower")
-        for name, scores in collected.items()
-    ]
-
-
-def _extracted(
-    task: Task, seeds: Sequence[int], samples: Samples
-) -> dict[int, list[tuple[str | None, bool]]]:
-    """Final answers and whether they are right, by the first filter; empty without exact match."""
-    found: dict[int, list[tuple[str | None, bool]]] = {}
-    for seed in seeds:
-        for name, _, outcome, values in _outcomes(task, seed, samples):
-            right = _number(values.get("exact_match"))
-            if right is None or name != task.lm_eval._filters[0].name:
-                continue
-            answer = str(outcome[0] if isinstance(outcome, list | tuple) else outcome).strip()
-            known = None if answer in ("", _NO_ANSWER) else answer
-            found.setdefault(seed, []).append((known, bool(known) and right > 0))
-    return found
-
-
-def _outcomes(
-    task: Task, seed: int, samples: Samples
-) -> Iterator[tuple[str, int, Any, Mapping[str, Any]]]:
-    """Each filter's name, each document's row, its filtered response and the YAML's scores."""
-    from lm_eval.api.instance import Instance
-
-    instances = [
-        Instance("generate_until", document.fields, (document.prompt, {}), 0, resps=[output])
-        for document in task.documents
-        for output in [samples[document.id, seed].output]
-    ]
-    for one in task.lm_eval._filters:
-        one.apply(instances)
-        for row, instance in enumerate(instances):
-            outcome = instance.filtered_resps[one.name]
-            fields = task.documents[row].fields
-            yield one.name, row, outcome, task.lm_eval.process_results(fields, [outcome])

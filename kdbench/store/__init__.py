@@ -1,1 +1,1 @@
-"""Results on disk: the folder of a run, its record, its results and samples."""
+"""Results on disk: the folder of a run, with its record, results and samples."""

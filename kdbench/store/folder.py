@@ -1,11 +1,11 @@
-"""The files of a run. The path is the key; nothing that was computed is ever lost.
+"""The files of a run.
 
     results/<model>/<run>/run.json               identity, environment, timing, status
     results/<model>/<run>/<task>.json            fingerprint, metrics, scores of each document
-    results/<model>/<run>/samples/<task>.jsonl   a line for each (document, seed), as they finish
+    results/<model>/<run>/samples/<task>.jsonl   one line per document and seed, as they finish
 
-Small files are written whole and put in place; samples are appended and flushed, and a line that a
-crash cut short is dropped. Task files hold no time and no path: equal runs give equal bytes.
+Small files are replaced atomically. Samples are appended and flushed; a line that a crash cut short
+is dropped. Task files contain no times and no paths, so equal runs have equal bytes.
 """
 
 import hashlib
@@ -33,15 +33,20 @@ _RUN_FIELDS = {
 }
 
 
-def _leave_out(content: dict[str, Any], keys: Iterable[str]) -> None:
-    """What only a comparison with a teacher has; files of other runs do not change for it."""
+def _drop_unset(content: dict[str, Any], keys: Iterable[str]) -> None:
+    """Remove fields that are set only by a comparison with a teacher."""
     for key in keys:
         if content[key] is None or content[key] == {}:
             del content[key]
 
 
 def run_id(protocol_name: str, identity: Mapping[str, Any]) -> str:
-    """A run's folder name: the protocol, and eight digits of all that went into the texts."""
+    """Return a run's folder name: the protocol's name and eight digits of a hash.
+
+    Args:
+        protocol_name: Name of the protocol.
+        identity: Everything that affects the texts, as JSON values.
+    """
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
     return f"{re.sub(r'[^A-Za-z0-9._+=-]+', '-', protocol_name)}-{digest}"
 
@@ -49,14 +54,14 @@ def run_id(protocol_name: str, identity: Mapping[str, Any]) -> str:
 def generated_run_id(
     checkpoint: str, protocol: Mapping[str, Any], limit: int | None, dtype: str, backend: str
 ) -> str:
-    """The folder name of a run whose texts a checkpoint generates.
+    """Return the folder name of a run whose texts are generated from a checkpoint.
 
     Args:
-        checkpoint: its SHA-256.
-        protocol: all its fields.
-        limit: first so many documents.
-        dtype: as asked for.
-        backend: what generates.
+        checkpoint: SHA-256 of the checkpoint.
+        protocol: All fields of the protocol.
+        limit: Number of documents of each task; None for all.
+        dtype: Value of `dtype=`.
+        backend: Identity of the backend.
     """
     identity = {
         "checkpoint": checkpoint,
@@ -69,21 +74,25 @@ def generated_run_id(
 
 
 class RunFolder:
-    """The folder of one run."""
+    """The folder of one run.
+
+    Args:
+        path: The folder, which may not exist yet.
+    """
 
     def __init__(self, path: Path):
         self.path = path
 
     def read_run(self) -> dict[str, Any]:
-        """`run.json`, empty if there is none yet."""
+        """Return the content of `run.json`; empty if there is none yet."""
         path = self.path / "run.json"
         return read_json(path) if path.exists() else {}
 
     def read_whole_run(self) -> dict[str, Any]:
-        """`run.json` of a run that was begun.
+        """Return the content of `run.json`, with all its fields.
 
         Raises:
-            InputError: there is none, or it lacks a field.
+            InputError: There is no such file, or a field is missing or of the wrong type.
         """
         run = self.read_run()
         path = self.path / "run.json"
@@ -91,48 +100,52 @@ class RunFolder:
             if key not in run:
                 raise InputError(f"{path}: not the record of a run: '{key}' is missing")
             if not isinstance(run[key], kinds):
-                raise InputError(f"{path}: not the record of a run: '{key}' is of another type")
+                raise InputError(f"{path}: not the record of a run: '{key}' has the wrong type")
         for key in ("model", "protocol"):
             if "name" not in run[key]:
                 raise InputError(f"{path}: not the record of a run: '{key}' has no name")
         return run
 
     def write_run(self, run: Mapping[str, Any]) -> None:
-        """Put `run.json` in place."""
+        """Replace `run.json`."""
         write_json(self.path / "run.json", {"schema": SCHEMA, **run})
 
     def read_task(self, task: str) -> TaskResult | None:
-        """A task's result, None if there is none."""
+        """Return the result of a task; None if there is none."""
         path = self.path / f"{task}.json"
         return read_task(path) if path.exists() else None
 
     def write_task(self, result: TaskResult) -> TaskResult:
-        """Put `<task>.json` in place; the result as it stands there, rounded."""
+        """Replace `<task>.json`, and return the result as stored there, rounded."""
         path = self.path / f"{result.task}.json"
         content = asdict(result)
-        for one in content["metrics"].values():
-            _leave_out(one, ("micro", "bound", "ceiling", "floor"))
-        _leave_out(content, ("teacher", "curves"))
+        for metric in content["metrics"].values():
+            _drop_unset(metric, ("micro", "bound", "ceiling", "floor"))
+        _drop_unset(content, ("teacher", "curves"))
         write_json(path, content)
         return read_task(path)
 
     def tasks(self) -> Iterator[TaskResult]:
-        """All results of the run."""
+        """Yield the results of the run, by name of the task."""
         for path in sorted(self.path.glob("*.json")):
             if path.name != "run.json":
                 yield read_task(path)
 
     def lines(self, name: str) -> LinesFile:
-        """The appended file `samples/<name>.jsonl`."""
+        """Return the file `samples/<name>.jsonl`, to which lines are appended."""
         return LinesFile(self.path / "samples" / f"{name}.jsonl")
 
     def shard_files(self, task: str) -> list[LinesFile]:
-        """The samples that the shards of a task have made."""
+        """Return the files of samples that the shards of a task have generated."""
         files = (self.path / "samples").glob(f"{task}.shard-*.jsonl")
         return [LinesFile(path) for path in sorted(files)]
 
     def update_run(self, change: Callable[[dict[str, Any]], Mapping[str, Any]]) -> None:
-        """Change `run.json` while no other process does."""
+        """Change `run.json` under a lock.
+
+        Args:
+            change: Function from the old content, empty for a new run, to the new content.
+        """
         with self.lock("run", wait=True):
             old = self.read_run()
             new = change(dict(old))
@@ -141,14 +154,18 @@ class RunFolder:
 
     @contextmanager
     def lock(self, name: str, wait: bool = False) -> Iterator[None]:
-        """Keep other processes off a part of the run.
+        """Hold a lock on a part of the run.
+
+        Args:
+            name: Name of the part, such as a task.
+            wait: Whether to wait for another process that holds the lock.
 
         Raises:
-            InputError: another process holds it, and we do not wait.
+            InputError: Another process holds the lock, and `wait` is false.
         """
         lock = self.path / "samples" / f".{name}.lock"
         busy = (
-            f"{lock}: another kdbench process is at work on '{name}'; wait for it, or share "
+            f"{lock}: another kdbench process is already running '{name}'; wait for it, or share "
             "the work with shard=I/N"
         )
         with only_here(lock, busy, wait) as made:

@@ -1,4 +1,4 @@
-"""`run.json`: what a run is, what it ran on, how long it took, whether it is whole."""
+"""`run.json`: what a run is, where it ran, how long it took, and whether it is complete."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -9,34 +9,42 @@ from kdbench.store.folder import RunFolder
 from kdbench.system.environment import environment, git_state
 from kdbench.version import __version__
 
-_TEXTS = ("task_version", "definition_sha256", "data_sha256", "prompts_sha256")
+_TEXT_KEYS = ("task_version", "definition_sha256", "data_sha256", "prompts_sha256")
 
 
 class RunRecord:
-    """The record of one run folder.
+    """The record of one run.
 
     Args:
-        run: the folder.
-        identity: model, method, setting, protocol, limit, backend: what a new record begins with.
+        run: Folder of the run.
     """
 
-    def __init__(self, run: RunFolder, identity: Mapping[str, Any]):
-        self.run, self.identity = run, identity
+    def __init__(self, run: RunFolder):
+        self.run = run
 
     def begin(
         self,
         task: str,
         fingerprint: Mapping[str, Any],
+        identity: Mapping[str, Any],
         batch_size: int | None = None,
         cut_prompts: int | None = None,
     ) -> None:
-        """Write down what is generated, and in which company, before its first sample."""
+        """Record a task before its first sample is written.
+
+        Args:
+            task: Name of the task.
+            fingerprint: Fingerprint of the task, which names its data and prompts.
+            identity: Model, method, setting, protocol, limit and backend, for a new `run.json`.
+            batch_size: Batch size in use; None if unknown.
+            cut_prompts: Number of prompts that the protocol's limit cut; None if unknown.
+        """
 
         def change(run: dict[str, Any]) -> dict[str, Any]:
-            run = run or self._new()
+            run = run or _new(identity)
             entry = {
                 **run["tasks"].get(task, {}),
-                **{key: fingerprint[key] for key in _TEXTS if key in fingerprint},
+                **{key: fingerprint[key] for key in _TEXT_KEYS if key in fingerprint},
             }
             entry["cut_prompts"] = cut_prompts
             return {
@@ -49,53 +57,55 @@ class RunRecord:
         self.run.update_run(change)
 
     def check_same_texts(self, task: str, fingerprint: Mapping[str, Any]) -> None:
-        """Check that stored samples answer the prompts of now.
+        """Check that stored samples were generated from today's data and prompts.
 
         Raises:
-            InputError: data or prompts have changed since.
+            InputError: Data or prompts have changed since.
         """
-        noted = self.task(task)
-        for key in _TEXTS:
-            if noted and key in fingerprint and noted.get(key) != fingerprint[key]:
-                was, now = str(noted.get(key))[:12], fingerprint[key][:12]
+        recorded = self.task(task)
+        for key in _TEXT_KEYS:
+            if recorded and key in fingerprint and recorded.get(key) != fingerprint[key]:
+                was, now = str(recorded.get(key))[:12], fingerprint[key][:12]
                 raise InputError(
-                    f"{self.run.path}: its samples of '{task}' answer other prompts ({key} was "
-                    f"{was}, is {now}); pass name=… to keep both, or delete the folder"
+                    f"{self.run.path}: stored samples for '{task}' were generated from different "
+                    f"prompts ({key} was {was}, is {now}); pass name=… to keep both, or delete "
+                    "the folder"
                 )
 
     def task(self, task: str) -> dict[str, Any]:
-        """What is written down for a task, empty before its first sample."""
+        """Return what is recorded for a task; empty before its first sample."""
         return dict(self.run.read_run().get("tasks", {}).get(task, {}))
 
     def batch_size(self) -> int | None:
-        """That of the run's earlier part: in low precision a row can feel its company."""
+        """Return the batch size of the run so far; in low precision it can affect the text."""
         size: int | None = self.run.read_run().get("backend", {}).get("batch_size")
         return size
 
     def note(self, **fields: Any) -> None:
-        """Change fields of the record; nothing is written for a run that has not begun."""
+        """Set fields of the record; nothing is written for a run that has not begun."""
         if self.run.read_run():
             self.run.update_run(lambda run: {**run, **fields})
 
     def finish(self, **labels: str | None) -> None:
-        """Set the status by what is there, and the labels that this call was given."""
+        """Set the status, and the labels that are not None."""
 
         def change(run: dict[str, Any]) -> dict[str, Any]:
-            whole = all((self.run.path / f"{task}.json").exists() for task in run["tasks"])
+            complete = all((self.run.path / f"{task}.json").exists() for task in run["tasks"])
             given = {key: label for key, label in labels.items() if label is not None}
-            return {**run, **given, "status": "complete" if whole else "running"}
+            return {**run, **given, "status": "complete" if complete else "running"}
 
         if self.run.read_run():
             self.run.update_run(change)
 
     def label(self, **labels: str | None) -> None:
-        """Give the run labels that it has none of yet."""
+        """Set the labels that the run does not have yet."""
         run = self.run.read_run()
         if run:
-            self.note(**{key: one for key, one in labels.items() if one and run.get(key) is None})
+            new = {key: label for key, label in labels.items() if label and run.get(key) is None}
+            self.note(**new)
 
     def add_timing(self, task: str, samples: int, tokens: int, seconds: float) -> None:
-        """Add to the task's generation cost."""
+        """Add to the recorded generation cost of a task."""
 
         def change(run: dict[str, Any]) -> dict[str, Any]:
             entry = dict(run["tasks"][task])
@@ -105,12 +115,13 @@ class RunRecord:
 
         self.run.update_run(change)
 
-    def _new(self) -> dict[str, Any]:
-        return {
-            **self.identity,
-            "kdbench_version": __version__,
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "environment": environment(),
-            "git": git_state(),
-            "tasks": {},
-        }
+
+def _new(identity: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **identity,
+        "kdbench_version": __version__,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "environment": environment(),
+        "git": git_state(),
+        "tasks": {},
+    }

@@ -12,17 +12,17 @@ from kdbench.system.files import SCHEMA, read_json
 
 @dataclass(frozen=True)
 class MetricResult(Estimate):
-    """One metric of one task: an estimate, what it is, and why it may be missing.
+    """One metric of one task: an estimate with its unit, or the reason why it is missing.
 
     Attributes:
-        unit: of the numbers.
-        direction: which way is better.
-        version: of the metric.
-        reason: why there is no number.
-        micro: of a token metric: the mean over all tokens, where `value` is that over prompts.
-        bound: `lower` or `upper` where the value is a bound of the true one.
-        ceiling: what the teacher reaches against itself.
-        floor: what the undistilled student reaches.
+        unit: Unit of the numbers.
+        direction: Which is better: `higher`, `lower` or `none`.
+        version: Version of the metric.
+        reason: Why there is no number.
+        micro: For token metrics, the mean over all tokens; `value` is the mean over prompts.
+        bound: `lower` or `upper` if the value is a bound of the true value.
+        ceiling: Value that the teacher reaches against itself.
+        floor: Value that the undistilled student reaches.
     """
 
     unit: str
@@ -36,16 +36,16 @@ class MetricResult(Estimate):
 
     @property
     def attained(self) -> float | None:
-        """The share of the way from floor to ceiling.
+        """The share of the gap between floor and ceiling that the value closes.
 
-        None where an end is not known, or where the way is no longer than the value's interval:
-        the share would be noise.
+        None if floor or ceiling is unknown, or if the gap is no wider than the value's confidence
+        interval: the share would be noise.
         """
         if self.value is None or self.floor is None or self.ceiling is None:
             return None
-        way = self.ceiling - self.floor
-        wide = 0.0 if self.ci_low is None or self.ci_high is None else self.ci_high - self.ci_low
-        return (self.value - self.floor) / way if abs(way) > wide else None
+        gap = self.ceiling - self.floor
+        width = 0.0 if self.ci_low is None or self.ci_high is None else self.ci_high - self.ci_low
+        return (self.value - self.floor) / gap if abs(gap) > width else None
 
 
 @dataclass(frozen=True)
@@ -53,15 +53,15 @@ class TaskResult:
     """`<task>.json`.
 
     Attributes:
-        fingerprint: what must be equal before two runs compare.
-        metrics: by name.
-        documents: `id`, and each metric's per-document means, in document order.
-        data: rows, used, sha256, published.
-        cut_prompts: prompts that the protocol's limit cut; None if not known.
-        main_metric: the one that tables show.
-        teacher: whom the metrics of fidelity compare with: name, sha256 and so on.
-        curves: metrics by token index, `name@set`: the first index of each bucket and the first
-            beyond it, the mean over the responses that reach it, their number.
+        fingerprint: What must be equal for two runs to compare.
+        metrics: Metrics by name.
+        documents: `id`, and the per-document means of each metric, in document order.
+        data: `rows`, `used`, `sha256` and `published` of the task's data.
+        cut_prompts: Number of prompts that the protocol's limit cut; None if unknown.
+        main_metric: Name of the metric that tables show.
+        teacher: Identity of the teacher that metrics of fidelity compare with.
+        curves: Metrics by token index, named `name@set`: for each bucket its first index, the first
+            index after it, the mean over the responses that reach it, and their number.
     """
 
     fingerprint: Mapping[str, Any]
@@ -81,14 +81,14 @@ class TaskResult:
 
 
 def read_task(path: Path) -> TaskResult:
-    """A task's result.
+    """Read a task's result.
 
     Raises:
-        InputError: not a result file, or one of another schema.
+        InputError: The file is not a result, or has a different schema.
     """
     content = read_json(path)
     try:
-        metrics = {name: MetricResult(**one) for name, one in content.pop("metrics").items()}
+        metrics = {name: MetricResult(**m) for name, m in content.pop("metrics").items()}
         return TaskResult(metrics=metrics, **content)
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: not a result of kdbench: {error}") from None

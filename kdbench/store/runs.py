@@ -11,12 +11,12 @@ from kdbench.store.results import TaskResult
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A run that was begun.
+    """A run that has begun.
 
     Attributes:
-        folder: its place below the results, `model/run`.
-        record: `run.json`.
-        results: by task.
+        folder: Folder relative to the results, `model/run`.
+        record: Content of `run.json`.
+        results: Results by task.
     """
 
     folder: str
@@ -25,45 +25,48 @@ class StoredRun:
 
     @property
     def model(self) -> str:
-        """The model's name."""
+        """Name of the model."""
         return str(self.record["model"]["name"])
 
     @property
     def method(self) -> str | None:
-        """The method's label, if it has one."""
+        """Label of the method; None if it has none."""
         return self.record["method"] or None
 
     @property
     def label(self) -> str:
-        """The row's name: the method and the model."""
+        """Label of the row: method and model."""
         if self.method and self.method != self.model:
             return f"{self.method} ({self.model})"
         return self.model
 
     @property
     def parameters(self) -> int | None:
-        """Of the model, if known."""
+        """Number of parameters of the model; None if unknown."""
         known = self.record["model"].get("parameters")
         return None if known is None else int(known)
 
     @property
     def is_own_teacher(self) -> bool:
-        """Whether it is the teacher, measured beside itself."""
-        own = self.record["model"].get("sha256")
-        teachers = [one.teacher for one in self.results.values() if one.teacher]
-        return own is not None and any(one.get("sha256") == own for one in teachers)
+        """Whether the run compares the teacher with itself."""
+        sha256 = self.record["model"].get("sha256")
+        teachers = [result.teacher for result in self.results.values() if result.teacher]
+        return sha256 is not None and any(t.get("sha256") == sha256 for t in teachers)
 
 
 def stored_runs(results: Path) -> Iterator[StoredRun]:
-    """All runs of a results folder, by path; none if there is no such folder.
+    """Yield the runs of a results folder by path; none if the folder does not exist.
+
+    Args:
+        results: Folder of the results.
 
     Raises:
-        InputError: a file that is no record of a run, or no result.
+        InputError: A file is not the record of a run, or not a result.
     """
     for file in sorted(results.glob("*/*/run.json")):
         folder = RunFolder(file.parent)
         record = folder.read_whole_run()
-        if record.get("auxiliary"):  # a teacher's extra seed
+        if record.get("auxiliary"):  # an extra seed of a teacher
             continue
         yield StoredRun(
             str(file.parent.relative_to(results)),

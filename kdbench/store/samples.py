@@ -1,4 +1,4 @@
-"""A line of a samples file."""
+"""The lines of a samples file."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -7,13 +7,19 @@ from typing import Any
 from kdbench.errors import InputError
 from kdbench.generate import Sample
 
-Samples = Mapping[tuple[str, int], Sample]
+Samples = dict[tuple[str, int], Sample]
+"""Samples by document and seed."""
 
 
 def sample_record(
     sample: Sample, scores: Mapping[str, float | None] | None = None
 ) -> dict[str, Any]:
-    """A line of a samples file."""
+    """Return the line of a sample.
+
+    Args:
+        sample: Sample to write.
+        scores: Scores of the sample by metric; None before it is scored.
+    """
     record = asdict(sample)
     record["id"] = record.pop("document")
     if not sample.tokens:
@@ -22,10 +28,14 @@ def sample_record(
 
 
 def read_sample(record: Mapping[str, Any], place: str) -> Sample:
-    """A sample from a line.
+    """Return the sample of a line.
+
+    Args:
+        record: Content of the line.
+        place: File and line number, for error messages.
 
     Raises:
-        InputError: a field is missing or of the wrong type.
+        InputError: A field is missing or of the wrong type.
     """
     output, seed = record.get("output"), record.get("seed", 0)
     n_tokens, finish = record.get("n_tokens"), record.get("finish")
@@ -40,6 +50,8 @@ def read_sample(record: Mapping[str, Any], place: str) -> Sample:
     if finish not in ("stop", "length", None):
         raise InputError(f"{place}: 'finish' must be stop, length or null")
     tokens = record.get("tokens", [])
-    if not isinstance(tokens, list) or not all(type(one) is int and one >= 0 for one in tokens):
+    if not isinstance(tokens, list) or not all(
+        type(token) is int and token >= 0 for token in tokens
+    ):
         raise InputError(f"{place}: 'tokens' must be a list of token ids")
     return Sample(str(record["id"]), seed, output, n_tokens, finish, tuple(tokens))

@@ -245,7 +245,7 @@ CASES: dict[str, tuple[Broken, str]] = {
     ),
     "samples missing": (with_samples(FIRST), "11 of 12 samples are missing, the first for"),
     "samples malformed": (with_samples("{"), r"texts\.jsonl:1: not a line of JSON"),
-    "samples empty": (with_samples(), r"texts\.jsonl: no samples in it"),
+    "samples empty": (with_samples(), r"texts\.jsonl: has no samples"),
     "sample without output": (with_samples('{"id": "x"}'), r":1: 'output' must be a string"),
     "score without task": (
         lambda folder, world: ["score", f"samples={world.data / 'dolly' / 'test.jsonl'}"],

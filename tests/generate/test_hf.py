@@ -1,4 +1,4 @@
-"""Generation on transformers: equal to `model.generate`, and to itself in any company."""
+"""Generation on transformers: equal to `model.generate`, and independent of the batch."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,7 +94,7 @@ def test_greedy_text_is_that_of_transformers(checkpoint: Path, ngram: int) -> No
         assert got.n_tokens == (expected != engine.tokenizer.eos_token_id).sum()
 
 
-def test_a_sample_does_not_depend_on_its_company(checkpoint: Path) -> None:
+def test_a_sample_does_not_depend_on_the_batch(checkpoint: Path) -> None:
     protocol = get_protocol("minillm", {"max_new_tokens": 20, "seeds": (10, 20, 30)})
     alone = generate(backend(checkpoint, protocol, 1), PROMPTS)
     for size in (4, 7, 64):

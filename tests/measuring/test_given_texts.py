@@ -125,6 +125,6 @@ def test_other_texts_under_one_name_are_refused(world: World, tmp_path: Path) ->
     where = {"task": "dolly", "data": world.data, "name": "x", "results": tmp_path / "results"}
     first = kdbench.score(samples=perfect(world, tmp_path, "dolly"), **where)
     before = {file: file.read_bytes() for file in first.run.rglob("*.json*")}
-    with pytest.raises(InputError, match="holds another text for document"):
+    with pytest.raises(InputError, match="holds a different text for document"):
         kdbench.score(samples=perfect(world, tmp_path, "dolly", " no"), **where)
     assert {file: file.read_bytes() for file in first.run.rglob("*.json*")} == before

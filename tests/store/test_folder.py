@@ -123,7 +123,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "reason"),
     [
         (b"{", "not JSON"),
         (b"", "not JSON"),
@@ -136,12 +136,12 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
         (b'{"schema": 1, "metrics": {}, "extra": 1}', "not a result of kdbench"),
     ],
 )
-def test_a_file_that_is_no_result_is_refused_by_name(tmp_path, content, says):
+def test_a_file_that_is_no_result_is_refused_by_name(tmp_path, content, reason):
     path = tmp_path / "dolly.json"
     path.write_bytes(content)
     with pytest.raises(InputError) as caught:
         read_task(path)
-    assert str(caught.value).startswith(f"{path}: {says}")
+    assert str(caught.value).startswith(f"{path}: {reason}")
 
 
 def test_a_run_is_named_by_its_protocol_and_by_what_went_into_it():
@@ -161,7 +161,7 @@ def test_a_lock_held_by_another_process_is_refused_by_name(tmp_path):
     run = RunFolder(tmp_path / "results" / "model" / "run")
     with held_elsewhere(run.path):
         with (
-            pytest.raises(InputError, match="another kdbench process is at work on 'dolly'"),
+            pytest.raises(InputError, match="another kdbench process is already running 'dolly'"),
             run.lock("dolly"),
         ):
             pass

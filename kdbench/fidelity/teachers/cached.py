@@ -96,7 +96,7 @@ class CachedTeacher(Teacher):
                     f"{self._listed() or 'none'}. Make them with teacher=CHECKPOINT "
                     "teacher_cache=DIR"
                 )
-            RunRecord(run, {}).check_same_texts(task.name, fingerprint(task, protocol))
+            RunRecord(run).check_same_texts(task.name, fingerprint(task, protocol))
             for number, record in enumerate(file.read(), start=1):
                 one = read_sample(record, f"{file.path}:{number}")
                 found[one.document, one.seed] = one

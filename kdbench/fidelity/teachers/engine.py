@@ -33,7 +33,7 @@ class EngineTeacher(LiveTeacher):
 
     def __init__(self, settings: EvalSettings, parts: Sequence[Protocol], tasks: Sequence[Task]):
         super().__init__(settings, parts, tasks)
-        if not hasattr(self._first.chosen.kind, "top_scores"):
+        if not self._first.chosen.has_top_scores:
             raise InputError(
                 f"teacher_scores=engine: backend={settings.backend} tells no log-probabilities; "
                 "use backend=vllm"
@@ -64,7 +64,7 @@ class EngineTeacher(LiveTeacher):
             if cache is not None and all(cache.has(one) for one in digests):
                 return CachedSight([cache.read(one) for one in digests], batch.device)
             pairs = [(prompts[text.rollout.id].ids, text.rollout.response_ids) for text in texts]
-            found = dict(self._first.backend.top_scores(pairs, self.top_k))  # type: ignore[attr-defined]
+            found = dict(self._first.backend.top_scores(pairs, self._cache_top_k))
             scores = [_scores(found[place]) for place in range(len(texts))]
             if cache is not None:
                 recorder = Recorder(cache, self._cache_top_k, digests, batch.lengths)

@@ -10,7 +10,6 @@ from kdbench.fidelity.teachers.base import Samples, Teacher
 from kdbench.fidelity.teachers.cache import CachedIdentity, Recorder, TopKCache, digest_of
 from kdbench.fidelity.texts import Text
 from kdbench.generate import Prompt
-from kdbench.generate.choice import ends_of
 from kdbench.measuring.measurement import prepare
 from kdbench.metrics import Positions, PositionSet
 from kdbench.protocol import Protocol
@@ -62,7 +61,7 @@ class LiveTeacher(Teacher):
     @property
     def ends(self) -> frozenset[int]:
         """Its end tokens."""
-        return ends_of(self._first.backend)
+        return self._first.backend.ends
 
     def is_ready(self, task: Task) -> bool:
         """Whether its own responses are all there, perhaps since other shards have finished."""

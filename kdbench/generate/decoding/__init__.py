@@ -1,1 +1,1 @@
-"""The decoding loop of backend=hf: prefill, batches, cache, and the memory that they need."""
+"""The decoding loop of backend=hf: prefill, continuous batching, key-value cache, memory."""

@@ -1,7 +1,7 @@
-"""A key-value cache in which every row writes into a column of its own.
+"""A key-value cache in which each row has a write position of its own.
 
-transformers' DynamicLayer concatenates, that is, copies the whole cache for every token. Here the
-room of all rows is taken once, and a row that has finished gives its place to another.
+transformers' DynamicLayer concatenates, which copies the whole cache for every token. Here the
+memory of all rows is allocated once, and the place of a finished row is reused by another row.
 """
 
 from typing import Any
@@ -11,15 +11,15 @@ from transformers.cache_utils import DynamicLayer
 
 
 class PlacedLayer(DynamicLayer):
-    """The keys and values of one layer; a row's tokens stand in its columns from 0.
+    """The keys and values of one layer; the tokens of a row are in its columns from 0 on.
 
     Args:
-        keys: of some prompts, (prompts, heads, length, width); for shapes and dtype only.
-        values: likewise.
-        rows: number of places.
-        columns: of each row.
-        ends: the column into which each row writes next, int64 of shape (rows,); their owner
-            moves them.
+        keys: Keys of some prompts, (prompts, heads, length, width), for their shape and dtype.
+        values: Values of the same prompts, for their shape and dtype.
+        rows: Number of places for rows.
+        columns: Number of columns of each row.
+        ends: Column into which each row writes next, int64 of shape (rows,). The caller owns the
+            tensor and advances it.
     """
 
     def __init__(
@@ -36,28 +36,39 @@ class PlacedLayer(DynamicLayer):
         self.show(columns)
 
     def put(self, places: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> None:
-        """Begin other rows in some places, with the states of their prompts."""
+        """Begin new rows in some places.
+
+        Args:
+            places: Indices of the places, int64.
+            keys: Keys of the new rows' prompts, (places, heads, length, width).
+            values: Values of the same prompts.
+        """
         length = keys.shape[-2]
         self._keys[places, :, :length] = keys
         self._values[places, :, :length] = values
 
     def show(self, width: int) -> None:
-        """Attend to so many columns at the next token, its own among them."""
+        """Set the number of columns that the next token attends to, including its own."""
         self._width = width
-        # Models ask for the length before they add a token.
+        # Models read the length before they add a token.
         self.keys, self.values = self._keys[:, :, : width - 1], self._values[:, :, : width - 1]
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Take the states of each row's next token; return all that is shown."""
-        # Under autocast a model's keys and values differ in dtype; a prefill's do no longer.
+        """Write the states of each row's next token, and return the columns to attend to."""
+        # Under autocast, keys and values of a step can differ in dtype; those of a prefill do not.
         self._keys[self._rows, :, self._ends] = key_states[:, :, 0].to(self._keys.dtype)
         self._values[self._rows, :, self._ends] = value_states[:, :, 0].to(self._values.dtype)
         return self._keys[:, :, : self._width], self._values[:, :, : self._width]
 
     def keep(self, rows: torch.Tensor, ends: torch.Tensor) -> None:
-        """Go on with these rows only, and with their ends."""
+        """Keep these rows only.
+
+        Args:
+            rows: Indices of the rows to keep, int64.
+            ends: Their write positions, int64.
+        """
         self._keys, self._values = self._keys[rows], self._values[rows]
         self._rows, self._ends = self._rows[: len(rows)], ends
         self.show(self._width)

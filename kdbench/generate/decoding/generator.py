@@ -1,9 +1,8 @@
 """Generation with a loaded model.
 
-The forward pass and the logits warpers are transformers' own. The loop is ours, for what
+The forward pass and the logits warpers are those of transformers. The loop is kdbench's, for what
 `model.generate` does not do: noise that belongs to a row (`noise`), one prefill for all seeds of a
-prompt, rows that give their place to others when they finish (`placed`), an incremental n-gram
-rule.
+prompt, continuous batching (`placed`) and an incremental n-gram rule.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,8 +20,8 @@ from kdbench.protocol import Protocol
 if TYPE_CHECKING:
     import torch
 
-# Batches of rows in one queue. In low precision a row feels its company, so what a crash breaks off
-# is made again in whole queues: a longer one wastes less at its end, and more in a crash.
+# Batches of rows in one queue. In low precision a text can depend on the batch composition, so a
+# resume generates whole queues again: a long queue wastes less at its end, and more after a crash.
 _QUEUED = 4
 
 
@@ -30,11 +29,11 @@ class Generator:
     """Generates with a loaded model under one protocol.
 
     Args:
-        model: a transformers model in evaluation mode.
-        tokenizer: of the model.
-        protocol: lengths, decoding.
-        batch_size: rows that decode at once; None is found from the free memory.
-        begin: how a batch decodes, such as a mixture with a teacher; None is the model alone.
+        model: transformers model in evaluation mode.
+        tokenizer: Tokenizer of the model.
+        protocol: Protocol with the lengths and decoding settings.
+        batch_size: Number of rows that decode together; None chooses it from the free memory.
+        begin: How a batch decodes, such as a mixture with a teacher; None is the model alone.
     """
 
     def __init__(
@@ -51,10 +50,10 @@ class Generator:
         self._eos = end_tokens(model, tokenizer)
 
     def encode(self, prompt: str, message: str) -> Prompt:
-        """Token ids of a document's prompt, cut on the right at `max_prompt_tokens`.
+        """Encode a document and keep its first `max_prompt_tokens` tokens.
 
         Raises:
-            InputError: no token, or more with the response than the model has positions.
+            InputError: The prompt has no tokens, or prompt and response are too long.
         """
         encoded = encode_prompt(self.tokenizer, self.protocol, prompt, message)
         positions = getattr(self.model.config, "max_position_embeddings", None)
@@ -63,22 +62,22 @@ class Generator:
         return encoded
 
     def batches(self, rows: Sequence[Row]) -> Iterator[list[Row]]:
-        """Queues of rows, the longest prompts first, so that what does not fit fails first."""
+        """Yield queues of rows, the longest prompts first, so that a lack of memory shows early."""
         ordered = sorted(rows, key=lambda row: -len(row.prompt_ids))
         if self.batch_size is None and ordered:
             length = len(ordered[0].prompt_ids) + self.protocol.max_new_tokens
             self.batch_size = rows_that_fit(self.model, length)
         start = 0
-        while start < len(ordered):  # generate() may lower the batch size on the way
+        while start < len(ordered):  # `generate` may lower the batch size
             batch = ordered[start : start + _QUEUED * (self.batch_size or 1)]
             start += len(batch)
             yield batch
 
     def generate(self, rows: Sequence[Row], until: Sequence[str]) -> Iterator[Sample]:
-        """Yield the samples of one queue; when memory runs out, go on with half as many at once.
+        """Yield the samples of one queue; if memory runs out, continue with half the batch size.
 
         Raises:
-            InputError: logits that are not finite.
+            InputError: Logits are not finite.
         """
         from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 
@@ -90,7 +89,7 @@ class Generator:
         except RuntimeError as error:
             if self._places(rows) == 1 or not should_reduce_batch_size(error):
                 raise
-        # Out of the handler, whose traceback would keep the batch's tensors alive.
+        # Outside of the handler, whose traceback keeps the batch's tensors alive.
         rest = [row for row in rows if (row.document, row.seed) not in done]
         if rest:
             clear_device_cache(garbage_collection=True)
@@ -108,19 +107,19 @@ class Generator:
         places, room = self._places(rows), self.protocol.max_new_tokens
         while rows:
             queue = [Response(row, self.protocol, self.tokenizer, self._eos, until) for row in rows]
-            with torch.inference_mode():  # not held while the caller has a sample
+            with torch.inference_mode():  # left while the caller has a sample
                 decoding = self._begin([row.prompt_ids for row in rows], places, room)
                 loop = Loop(queue, decoding, self._noise_keys(rows))
-            going = True
-            while going:
+            running = True
+            while running:
                 with torch.inference_mode():
                     tokens = self._choose(decoding.logits, loop.live, loop.keys())
                 yield from loop.take(tokens)
-                going = loop.go_on(tokens)
+                running = loop.advance(tokens)
             rows = rows[loop.begun :]
 
     def _noise_keys(self, rows: Sequence[Row]) -> "torch.Tensor":
-        """The keys of every step of each row, int32 of shape (rows, steps, 2)."""
+        """Return the keys of every step of each row, int32 of shape (rows, steps, 2)."""
         import numpy as np
         import torch
 
@@ -133,10 +132,10 @@ class Generator:
     def _choose(
         self, logits: "torch.Tensor", live: Sequence[Response], keys: "torch.Tensor"
     ) -> "torch.Tensor":
-        """The next token of each row, int64."""
+        """Return the next token of each row, int64."""
         import torch
 
-        banned = [(row, token) for row, one in enumerate(live) for token in one.banned()]
+        banned = [(row, token) for row, response in enumerate(live) for token in response.banned()]
         scores = choosing_scores(logits, self.protocol, banned, keys)
         best, tokens = scores.max(dim=-1)
         if not torch.isfinite(best).all():

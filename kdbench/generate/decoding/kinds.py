@@ -1,6 +1,6 @@
-"""Rows that decode together: prompts go in, tokens one by one, next-token logits come out.
+"""Decodings of rows together: they take prompts and tokens, and return next-token logits.
 
-A decoding knows the prompts of all rows in a queue and begins as many of them as have a place.
+A decoding has the prompts of all rows in a queue, and begins as many rows as it has places.
 """
 
 import math
@@ -19,11 +19,11 @@ class Decoding(Interface):
     """Rows that decode together.
 
     Attributes:
-        logits: of the next token of each row, shape (rows, V); V is the tokenizer's vocabulary.
-        leaving_share: of rows that have finished, at which the others had better go on alone.
-        can_replace: whether a row that has finished can give its place to another.
-        runs_ahead: whether `advance` returns before the device is done, so that the host had better
-            look at the tokens meanwhile.
+        logits: Logits of each row's next token, (rows, V); V is the tokenizer's vocabulary.
+        leaving_share: Share of finished rows from which it pays to drop them from the batch.
+        can_replace: Whether a new row can take the place of a finished one.
+        runs_ahead: Whether `advance` returns before the device is done, so that the host can read
+            the previous tokens meanwhile.
     """
 
     logits: "torch.Tensor"
@@ -32,28 +32,33 @@ class Decoding(Interface):
     runs_ahead: bool
 
     def advance(self, tokens: "torch.Tensor") -> None:
-        """Take each row's next token, int64 of shape (rows,)."""
+        """Run one step with each row's next token, int64 of shape (rows,)."""
 
     def replace(self, places: Sequence[int], rows: Sequence[int]) -> None:
-        """Begin rows of the queue, by number, in these places."""
+        """Begin new rows in places of finished ones.
+
+        Args:
+            places: Indices of the places.
+            rows: Indices in the queue of the rows that take them.
+        """
 
     def keep(self, rows: "torch.Tensor") -> None:
-        """Go on with these places only, int64."""
+        """Keep the rows in these places only, int64."""
 
 
-# Prompts of all rows of the queue, places for rows, room for tokens to come.
 Begin = Callable[[Prompts, int, int], Decoding]
+"""Begins a decoding of: the prompts of a queue, the number of places, the tokens to come."""
 
 
 class CachedDecoding:
-    """The decoding of one model with transformers' own cache: of any kind, to the end of its rows.
+    """The decoding of one model with transformers' own cache of any kind; places are not reused.
 
     Args:
-        model: a transformers model in evaluation mode.
-        vocabulary: logits beyond it, padding of the head, are cut off.
-        prompts: of the queue; the first `places` begin, equal ones are run once.
-        places: number of rows.
-        room: number of tokens to come.
+        model: transformers model in evaluation mode.
+        vocabulary: Number of logits to keep; those beyond it are padding of the head.
+        prompts: Prompts of the queue; the first `places` begin, and equal prompts are run once.
+        places: Number of rows that decode together.
+        room: Largest number of tokens to come.
     """
 
     leaving_share, can_replace, runs_ahead = 1 / 8, False, False
@@ -70,13 +75,13 @@ class CachedDecoding:
         self._cache = filled.cache
         self._cache.reorder_cache(of_row)
         self._length = filled.mask.shape[1]
-        # The columns of tokens to come are attended to as soon as `_length` reaches them.
+        # The columns of tokens to come are attended to once `_length` reaches them.
         coming = filled.mask.new_ones(len(distinct), room)
         self._mask = torch.cat([filled.mask, coming], dim=1)[of_row]
         self.logits = filled.logits[of_row]
 
     def advance(self, tokens: "torch.Tensor") -> None:
-        """Take each row's next token."""
+        """Run one step with each row's next token."""
         self._length += 1
         mask = self._mask[:, : self._length]
         positions = mask.sum(-1, keepdim=True) - 1
@@ -84,15 +89,15 @@ class CachedDecoding:
         self.logits = logits[:, : self._vocabulary]
 
     def replace(self, places: Sequence[int], rows: Sequence[int]) -> None:
-        """Not here: all rows share the columns of the cache.
+        """Raise an error: all rows share the columns of the cache.
 
         Raises:
-            NotImplementedError: always.
+            NotImplementedError: Always.
         """
         raise NotImplementedError
 
     def keep(self, rows: "torch.Tensor") -> None:
-        """Go on with these rows only."""
+        """Keep these rows only."""
         self._mask, self.logits = self._mask[rows], self.logits[rows]
         self._cache.reorder_cache(rows)
 
@@ -101,9 +106,9 @@ class MixedDecoding:
     """Teacher-mixed sampling: each token from (1 - w) * student + w * teacher (MiniLLM, eq. 7).
 
     Args:
-        student: decoding of the student's rows.
-        teacher: decoding of the same rows.
-        teacher_weight: w, 0 to 1.
+        student: Decoding of the rows with the student.
+        teacher: Decoding of the same rows with the teacher.
+        teacher_weight: Weight w of the teacher, 0 to 1.
     """
 
     def __init__(self, student: Decoding, teacher: Decoding, teacher_weight: float):
@@ -113,25 +118,25 @@ class MixedDecoding:
         self.logits = self._mix()
 
     def advance(self, tokens: "torch.Tensor") -> None:
-        """Take each row's next token."""
+        """Run one step with each row's next token."""
         self._student.advance(tokens)
         self._teacher.advance(tokens)
         self.logits = self._mix()
 
     def replace(self, places: Sequence[int], rows: Sequence[int]) -> None:
-        """Begin other rows in these places."""
+        """Begin new rows in these places."""
         self._student.replace(places, rows)
         self._teacher.replace(places, rows)
         self.logits = self._mix()
 
     def keep(self, rows: "torch.Tensor") -> None:
-        """Go on with these rows only."""
+        """Keep these rows only."""
         self._student.keep(rows)
         self._teacher.keep(rows)
         self.logits = self.logits[rows]
 
     def _mix(self) -> "torch.Tensor":
-        """Log-probabilities, which are logits too."""
+        """Return the log-probabilities of the mixture, which are logits too."""
         student = self._student.logits.float().log_softmax(-1)
         teacher = self._teacher.logits.float().log_softmax(-1).to(student.device)
         if self._weight in (0.0, 1.0):
@@ -141,7 +146,12 @@ class MixedDecoding:
 
 
 def of_model(model: Any, vocabulary: int) -> Begin:
-    """Decodings of one model, the fastest kind that it allows."""
+    """Return the fastest kind of decoding that a model allows.
+
+    Args:
+        model: transformers model in evaluation mode.
+        vocabulary: Number of tokens of the tokenizer.
+    """
     from kdbench.generate.decoding.placed import PlacedDecoding, can_place
     from kdbench.generate.decoding.replay import ReplayedDecoding, can_replay
 
@@ -151,10 +161,17 @@ def of_model(model: Any, vocabulary: int) -> Begin:
 
 
 def of_mixture(student: Begin, teacher: Begin, teacher_weight: float) -> Begin:
-    """Decodings of a student with a share of its teacher."""
+    """Return decodings of the mixture of a student and its teacher.
+
+    Args:
+        student: How the student decodes.
+        teacher: How the teacher decodes.
+        teacher_weight: Weight of the teacher, 0 to 1.
+    """
 
     def begin(prompts: Prompts, places: int, room: int) -> Decoding:
-        own, other = (one(prompts, places, room) for one in (student, teacher))
-        return MixedDecoding(own, other, teacher_weight)
+        return MixedDecoding(
+            student(prompts, places, room), teacher(prompts, places, room), teacher_weight
+        )
 
     return begin

@@ -1,4 +1,4 @@
-"""Rows that decode and rows that wait: who is where, who comes next, when all are done."""
+"""Continuous batching on the host: which row is in which place, and which row is next."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,21 +8,21 @@ from kdbench.generate import Sample
 from kdbench.generate.decoding.kinds import Decoding
 from kdbench.generate.row.response import Response
 
-# Places are given to others when this share of rows has finished: each time, prompts are run.
+# Share of finished rows at which new rows take their places; each time, prompts are run.
 _REPLACED_SHARE = 1 / 8
 
 
 class Loop:
     """The host's side of a decoding.
 
-    Attributes:
-        live: the response in each place.
-        begun: number of responses that have had a place.
-
     Args:
-        responses: of all rows of the decoding's queue.
-        decoding: which has begun the first of them.
-        keys: noise of every step of each row, int32 of shape (rows, steps, 2).
+        responses: Responses of all rows of the decoding's queue.
+        decoding: Decoding that has begun the first rows.
+        keys: Noise keys of every step of each row, int32 of shape (rows, steps, 2).
+
+    Attributes:
+        live: Response in each place.
+        begun: Number of responses that have begun.
     """
 
     def __init__(self, responses: Sequence[Response], decoding: Decoding, keys: torch.Tensor):
@@ -35,36 +35,40 @@ class Loop:
         self._steps = torch.zeros_like(self._rows)
 
     def keys(self) -> torch.Tensor:
-        """The noise keys of each place's next token, int32 of shape (places, 2)."""
+        """Return the noise keys of each place's next token, int32 of shape (places, 2)."""
         return self._all_keys[self._rows, self._steps]
 
     def take(self, tokens: torch.Tensor) -> Iterator[Sample]:
-        """Give each row its next token, and yield the samples that are finished by it."""
+        """Give each row its next token, and yield the samples that end with it.
+
+        Args:
+            tokens: Next token of each place, int64.
+        """
         chosen = tokens.tolist()
         ahead = self._decoding.runs_ahead
-        if ahead and any(not one.finished and not one.at_its_last for one in self.live):
+        if ahead and any(not r.finished and not r.at_its_last for r in self.live):
             with torch.inference_mode():
                 self._decoding.advance(tokens)
         for response, token in zip(self.live, chosen, strict=True):
             if not response.finished and (sample := response.take(token)):
                 yield sample
 
-    def go_on(self, tokens: torch.Tensor) -> bool:
-        """Leave or fill the places of finished rows; False when there is nothing more to decode.
+    def advance(self, tokens: torch.Tensor) -> bool:
+        """Drop or refill the places of finished rows; return False when nothing is left to decode.
 
         Args:
-            tokens: that `take` was given.
+            tokens: The tokens that `take` was given.
         """
-        free = [place for place, one in enumerate(self.live) if one.finished]
+        free = [place for place, response in enumerate(self.live) if response.finished]
         waiting = len(self._responses) - self.begun if self._decoding.can_replace else 0
         all_finished = len(free) == len(self.live)
         if all_finished and not waiting:
             return False
         with torch.inference_mode():
-            # A row that has finished draws on with its last key; nobody reads it.
+            # A finished row keeps drawing with its last key; its tokens are not read.
             self._steps.add_(1).clamp_(max=self._all_keys.shape[1] - 1)
             if not waiting and len(free) >= self._decoding.leaving_share * len(self.live):
-                tokens = tokens[self._leave()]
+                tokens = tokens[self._drop_finished()]
             if not self._decoding.runs_ahead and not all_finished:
                 self._decoding.advance(tokens)
             if waiting and len(free) >= _REPLACED_SHARE * len(self.live):
@@ -81,11 +85,11 @@ class Loop:
         self._steps[at] = 0
         self.begun = rows.stop
 
-    def _leave(self) -> torch.Tensor:
-        """The places that go on, int64."""
-        going = [place for place, one in enumerate(self.live) if not one.finished]
-        kept = torch.tensor(going, device=self._rows.device)
+    def _drop_finished(self) -> torch.Tensor:
+        """Drop finished rows, and return the places of the others, int64."""
+        unfinished = [place for place, response in enumerate(self.live) if not response.finished]
+        kept = torch.tensor(unfinished, device=self._rows.device)
         self._decoding.keep(kept)
-        self.live = [self.live[place] for place in going]
+        self.live = [self.live[place] for place in unfinished]
         self._rows, self._steps = self._rows[kept], self._steps[kept]
         return kept

@@ -1,4 +1,4 @@
-"""Rows that decode in places: one that has finished gives its place to the next of the queue."""
+"""Continuous batching: the next row of the queue takes the place of a finished one."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -17,11 +17,11 @@ class PlacedDecoding:
     """The decoding of one model with full attention.
 
     Args:
-        model: a transformers model in evaluation mode, for which `can_place` holds.
-        vocabulary: logits beyond it, padding of the head, are cut off.
-        prompts: of all rows of the queue; those in the first places begin.
-        places: rows that decode at once, at most.
-        room: number of tokens to come.
+        model: transformers model in evaluation mode, for which `can_place` holds.
+        vocabulary: Number of logits to keep; those beyond it are padding of the head.
+        prompts: Prompts of all rows of the queue; the first `places` begin.
+        places: Largest number of rows that decode together.
+        room: Largest number of tokens to come.
     """
 
     leaving_share, can_replace, runs_ahead = 1 / 8, True, False
@@ -32,7 +32,7 @@ class PlacedDecoding:
         self._queue = Queue(model, vocabulary, prompts, places)
         columns = max(map(len, prompts)) + room
         self._columns, self._last = self._whole(columns), columns - 1
-        # Of each place: tokens in the cache, for the host and for the device.
+        # Number of tokens in the cache at each place, on the host and on the device.
         self._lengths = np.zeros(places, dtype=np.int64)
         self._ends = torch.zeros(places, dtype=torch.long, device=model.device)
         self._cache: Any = None
@@ -45,15 +45,15 @@ class PlacedDecoding:
 
     def replace(self, places: Sequence[int], rows: Sequence[int]) -> None:
         """Begin rows of the queue in these places; their logits are those after the prompt."""
-        for part, filled, which in self._queue.prefilled(rows):
-            at = torch.tensor([places[index] for index in part], device=self._ends.device)
-            of = torch.tensor(which, device=self._ends.device)
+        for indices, filled, numbers in self._queue.prefilled(rows):
+            at = torch.tensor([places[index] for index in indices], device=self._ends.device)
+            prompts = torch.tensor(numbers, device=self._ends.device)
             if self._cache is None:
                 self._make_cache(filled)
             for layer, (keys, values) in zip(self._cache.layers, filled.states(), strict=True):
-                layer.put(at, keys[of], values[of])
-            self.logits[at] = filled.logits[of]
-            lengths = filled.mask.sum(-1)[of]
+                layer.put(at, keys[prompts], values[prompts])
+            self.logits[at] = filled.logits[prompts]
+            lengths = filled.mask.sum(-1)[prompts]
             self._ends[at] = lengths
             self._lengths[at.cpu().numpy()] = lengths.cpu().numpy()
 
@@ -67,7 +67,7 @@ class PlacedDecoding:
         self.logits = filled.logits.new_empty(places, filled.logits.shape[1])
 
     def advance(self, tokens: torch.Tensor) -> None:
-        """Take each row's next token."""
+        """Run one step with each row's next token."""
         width = int(self._lengths.max()) + 1
         self._show(width)
         seen = torch.arange(width, device=tokens.device) <= self._ends[:, None]
@@ -82,12 +82,12 @@ class PlacedDecoding:
             layer.show(width)
 
     def _move(self) -> None:
-        """A row that has finished and waits stays in the last column: what it says is not read."""
+        """Advance the rows; a finished row that is still in its place stays in the last column."""
         self._lengths = np.minimum(self._lengths + 1, self._last)
         self._ends.add_(1).clamp_(max=self._last)
 
     def keep(self, rows: torch.Tensor) -> None:
-        """Go on with these rows only."""
+        """Keep these rows only."""
         self._lengths = self._lengths[rows.cpu().numpy()]
         self._ends, self.logits = self._ends[rows], self.logits[rows]
         for layer in self._cache.layers:
@@ -95,13 +95,13 @@ class PlacedDecoding:
 
 
 class Queue:
-    """The prompts of rows that wait, prefilled some at a time in the order of the rows.
+    """The prompts of a queue, prefilled in chunks in the order of the rows.
 
     Args:
-        model: a transformers model.
-        vocabulary: of the logits.
-        prompts: of all rows; equal ones, which are seeds of one document, are run once.
-        places: that rows decode in: so many rows' prompts are run together.
+        model: transformers model.
+        vocabulary: Number of logits to keep.
+        prompts: Prompts of all rows; equal prompts, of seeds of one document, are run once.
+        places: Number of rows whose prompts are run together.
     """
 
     def __init__(self, model: Any, vocabulary: int, prompts: Prompts, places: int):
@@ -114,23 +114,26 @@ class Queue:
         self._filled: Prefilled | None = None
 
     def prefilled(self, rows: Sequence[int]) -> Iterator[tuple[list[int], Prefilled, list[int]]]:
-        """Prefilled prompts of some rows.
+        """Yield the prefilled prompts of some rows, chunk by chunk.
+
+        Args:
+            rows: Indices of the rows in the queue, ascending.
 
         Yields:
-            Which of `rows`, prompts, and for each of these rows the number of its prompt.
+            Indices into `rows`, a prefilled chunk, and the number of each row's prompt in it.
         """
-        for chunk, part in groupby(
+        for chunk, group in groupby(
             range(len(rows)), key=lambda index: self._numbers[rows[index]] // self._size
         ):
-            some = list(part)
-            which = [self._numbers[rows[index]] % self._size for index in some]
-            yield some, self._chunk(chunk), which
-        if rows[-1] == len(self._numbers) - 1:  # nobody waits
+            indices = list(group)
+            numbers = [self._numbers[rows[index]] % self._size for index in indices]
+            yield indices, self._chunk(chunk), numbers
+        if rows[-1] == len(self._numbers) - 1:  # no row is waiting
             self._filled = None
 
     def _chunk(self, chunk: int) -> Prefilled:
         if self._filled is None or self._at != chunk:
-            self._filled = None  # its memory first
+            self._filled = None  # free its memory first
             start = chunk * self._size
             prompts = self._distinct[start : start + self._size]
             self._at, self._filled = chunk, prefill(self._model, self._vocabulary, prompts)
@@ -138,7 +141,7 @@ class Queue:
 
 
 def can_place(model: Any) -> bool:
-    """Whether rows of one model may stand in columns of their own: full attention only."""
+    """Return whether rows can have write positions of their own: full attention only."""
     layers = DynamicCache(config=model.config).layers
     return (
         accepts(model, "position_ids")

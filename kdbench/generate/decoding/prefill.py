@@ -1,4 +1,4 @@
-"""Prompts go through the model: once for all rows that answer them."""
+"""Prefill: each prompt is run through the model once for all its rows."""
 
 import inspect
 from collections.abc import Iterator, Sequence
@@ -9,16 +9,17 @@ if TYPE_CHECKING:
     import torch
 
 Prompts = Sequence[tuple[int, ...]]
+"""Token ids of prompts."""
 
 
 @dataclass(frozen=True)
 class Prefilled:
-    """Prompts that have gone through a model, padded on the left.
+    """Prompts after the forward pass, padded on the left.
 
     Attributes:
-        cache: a transformers cache.
-        logits: of the token after each prompt, (prompts, V).
-        mask: 1 for tokens, 0 for padding, (prompts, length).
+        cache: transformers cache.
+        logits: Logits of the token after each prompt, (prompts, V).
+        mask: 1 for tokens and 0 for padding, (prompts, length).
     """
 
     cache: Any
@@ -26,13 +27,15 @@ class Prefilled:
     mask: "torch.Tensor"
 
     def states(self) -> Iterator[tuple["torch.Tensor", "torch.Tensor"]]:
-        """Keys and values of each layer, each prompt's tokens from column 0 on."""
+        """Yield keys and values of each layer, with each prompt's tokens from column 0 on."""
         import torch
 
         length = self.mask.shape[1]
         padding = length - self.mask.sum(-1, keepdim=True)
         columns = torch.arange(length, device=self.mask.device)[None] + padding
-        columns = columns.clamp(max=length - 1)[:, None, :, None]  # beyond a prompt: anything
+        columns = columns.clamp(max=length - 1)[
+            :, None, :, None
+        ]  # beyond a prompt, any value will do
         for layer in self.cache.layers:
             yield (
                 layer.keys.gather(2, columns.expand(-1, *layer.keys.shape[1:])),
@@ -41,12 +44,12 @@ class Prefilled:
 
 
 def prefill(model: Any, vocabulary: int, prompts: Prompts) -> Prefilled:
-    """Run prompts.
+    """Run prompts through a model.
 
     Args:
-        model: a transformers model in evaluation mode.
-        vocabulary: logits beyond it, padding of the head, are cut off.
-        prompts: each at least one token.
+        model: transformers model in evaluation mode.
+        vocabulary: Number of logits to keep; those beyond it are padding of the head.
+        prompts: Prompts of at least one token each.
     """
     import torch
     from transformers import DynamicCache
@@ -70,7 +73,15 @@ def forward(
     positions: "torch.Tensor",
     cache: Any,
 ) -> "torch.Tensor":
-    """Logits after the last column, (rows, V of the head)."""
+    """Return the logits after the last column, (rows, V of the head).
+
+    Args:
+        model: transformers model in evaluation mode.
+        ids: Token ids, (rows, columns).
+        mask: 1 for tokens and 0 for padding, (rows, columns in the cache with these).
+        positions: Positions of the tokens, (rows, columns).
+        cache: transformers cache, extended in place.
+    """
     extra: dict[str, Any] = {}
     if accepts(model, "position_ids"):
         extra["position_ids"] = positions
@@ -84,5 +95,5 @@ def forward(
 
 
 def accepts(model: Any, argument: str) -> bool:
-    """Whether a model's forward pass takes an argument."""
+    """Return whether a model's forward pass takes an argument."""
     return argument in inspect.signature(type(model).forward).parameters

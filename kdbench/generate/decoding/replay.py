@@ -1,8 +1,8 @@
-"""Rows that decode on a GPU: the step is captured once as a CUDA graph, then replayed.
+"""Decoding on a GPU: one step is captured as a CUDA graph, then replayed.
 
-A small model's step is hundreds of short kernels; launched one by one from Python they keep the GPU
-waiting. A graph launches them together, but has fixed shapes and addresses: all columns are
-attended to under a mask, and what moves lives on the device.
+The step of a small model is hundreds of short kernels; the GPU is idle while Python launches them
+one by one. A graph launches them together, but its shapes and addresses are fixed: all columns are
+attended to under a mask, and everything that changes is on the device.
 """
 
 from typing import Any
@@ -12,20 +12,21 @@ import torch
 from kdbench.generate.decoding.placed import PlacedDecoding, can_place
 from kdbench.generate.decoding.prefill import Prompts, accepts
 
-_ALIGNED = 8  # columns; the attention kernels want their masks so
+_ALIGNED = 8  # number of columns; the attention kernels need aligned masks
 
 
 class ReplayedDecoding(PlacedDecoding):
     """The decoding of one model on a GPU.
 
-    Rows leave when half have finished: their step has to be captured anew.
+    Finished rows are dropped only when they are half of the batch, since the step is then captured
+    again.
 
     Args:
-        model: a transformers model in evaluation mode, for which `can_replay` holds.
-        vocabulary: logits beyond it, padding of the head, are cut off.
-        prompts: of all rows of the queue; those in the first places begin.
-        places: rows that decode at once, at most.
-        room: number of tokens to come.
+        model: transformers model in evaluation mode, for which `can_replay` holds.
+        vocabulary: Number of logits to keep; those beyond it are padding of the head.
+        prompts: Prompts of all rows of the queue; the first `places` begin.
+        places: Largest number of rows that decode together.
+        room: Largest number of tokens to come.
     """
 
     leaving_share, runs_ahead = 1 / 2, True
@@ -42,13 +43,13 @@ class ReplayedDecoding(PlacedDecoding):
         return -(-columns // _ALIGNED) * _ALIGNED
 
     def advance(self, tokens: torch.Tensor) -> None:
-        """Take each row's next token; the device may still be at it when this returns."""
+        """Start one step with each row's next token; the device may finish it later."""
         self._ids.copy_(tokens[:, None])
         if self._graph is None and self._warm and self._ids.is_cuda:
             self._graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(self._graph):
                 self.logits = self._step()
-        if self._graph is None:  # libraries set themselves up in a first, plain step
+        if self._graph is None:  # libraries initialise in a first, plain step
             self.logits, self._warm = self._step(), True
         else:
             self._graph.replay()
@@ -69,18 +70,18 @@ class ReplayedDecoding(PlacedDecoding):
         return logits
 
     def keep(self, rows: torch.Tensor) -> None:
-        """Go on with these rows only."""
+        """Keep these rows only."""
         self._graph, self._warm = None, False
         super().keep(rows)
         self._ids = self._ids[rows]
 
 
 def can_replay(model: Any) -> bool:
-    """Whether a model's step is always the same, on a GPU."""
+    """Return whether a model's step can be captured: on a GPU, with fixed operations."""
     return (
         model.device.type == "cuda"
         and getattr(model, "_can_compile_fullgraph", False)
-        and model.config._attn_implementation == "sdpa"  # takes a mask as it is
+        and model.config._attn_implementation == "sdpa"  # uses a mask as given
         and can_place(model)
         and not getattr(model.config, "alibi", False)  # computed from a mask of another shape
     )

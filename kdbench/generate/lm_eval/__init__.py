@@ -1,21 +1,19 @@
 """Generation by any model of lm-eval: `backend=lm_eval:NAME`, such as hf or local-completions.
 
-lm-eval's models are asked for texts. What a protocol wants and a model cannot do is an error, never
-another protocol (`lm_eval_models`). A row's seed comes of (seed, document), and a row that is
-sampled is asked alone, so that its text does not depend on its company.
+lm-eval's models take text. What a protocol asks for and a model cannot do is an error; the protocol
+is never changed silently (`models`). The seed of a row is derived from (seed, document), and
+sampled rows are requested one by one, so that a text does not depend on the batch composition.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from kdbench.checkpoint import Checkpoint, one_line, pick_device
 from kdbench.errors import InputError
 from kdbench.generate import Facts, Options, Prompt, Row, Sample, backends
-from kdbench.generate.engine_backend import ApartFromModel, engine_in_one_line
+from kdbench.generate.engine_backend import EngineBackend, engine_in_one_line
 from kdbench.generate.lm_eval.models import (
     check_options,
     check_protocol,
@@ -27,15 +25,15 @@ from kdbench.generate.row.noise import step_keys
 from kdbench.protocol import Protocol
 
 _BATCH = 8
-_NO_LIMIT = 10**9  # tokens; lm-eval's client would cut longer prompts on the left
+_NO_LIMIT = 10**9  # tokens; otherwise lm-eval's client cuts longer prompts on the left
 
 
 @backends.register("lm_eval")
-class LMEvalBackend(ApartFromModel):
+class LMEvalBackend(EngineBackend):
     """Any model of lm-eval, as lm_eval:NAME: hf, local-completions, sglang and others.
 
     Raises:
-        InputError: what the model cannot do of the protocol; a model that does not load.
+        InputError: The model cannot follow the protocol, or does not load.
     """
 
     silent_options = frozenset(
@@ -54,7 +52,7 @@ class LMEvalBackend(ApartFromModel):
     def __init__(self, checkpoint: Checkpoint, protocol: Protocol, options: Options):
         self._kind = find_kind(options.argument)
         check_protocol(self._kind, protocol, options.engine)
-        self._asked: dict[tuple[int, ...], Any] = {}  # the text or messages, by the prompt's ids
+        self._requested: dict[tuple[int, ...], Any] = {}  # text or messages, by the prompt's ids
         if not checkpoint.served:
             super().__init__(checkpoint, protocol, options)
             return
@@ -64,40 +62,41 @@ class LMEvalBackend(ApartFromModel):
 
     @staticmethod
     def check(argument: str, engine: Mapping[str, Any]) -> None:
-        """Check the model's name and settings.
+        """Check the name and the options of lm-eval's model.
 
         Raises:
-            InputError: as it says.
+            InputError: lm-eval has no such model, or the model does not take an option.
         """
         check_options(find_kind(argument), engine)
 
     @staticmethod
     def is_served(argument: str) -> bool:
-        """Whether its weights are elsewhere."""
+        """Return whether the model's weights are on a server."""
         return find_kind(argument).is_served
 
     def encode(self, prompt: str, message: str) -> Prompt:
-        """What is asked, as token ids; without a tokenizer as the bytes of its text.
+        """Encode what the model will be given; without a tokenizer, as the bytes of its text.
 
         Raises:
-            InputError: no token, or a cut prompt whose text would be read as other tokens.
+            InputError: The prompt has no tokens, or the text of a cut prompt encodes differently.
         """
+        request: Any
         if self.tokenizer is None:
             chat = self.protocol.prompt == "chat"
             turns = [{"role": "user", "content": message}]
-            asked = self._lm.apply_chat_template(turns) if chat else prompt
+            request = self._lm.apply_chat_template(turns) if chat else prompt
             encoded = Prompt(tuple(message.encode() if chat else prompt.encode()), cut=False)
         elif self.checkpoint.served:
             encoded = encode_prompt(self.tokenizer, self.protocol, prompt, message)
-            asked = self._text(encoded, prompt, message)
+            request = self._text(encoded, prompt, message)
         else:
             encoded = super().encode(prompt, message)
-            asked = self._text(encoded, prompt, message)
-        self._asked[encoded.ids] = asked
+            request = self._text(encoded, prompt, message)
+        self._requested[encoded.ids] = request
         return encoded
 
     def batches(self, rows: Sequence[Row]) -> Iterator[list[Row]]:
-        """All at once where each row is asked alone, else the longest prompts first."""
+        """Yield one batch if rows are requested one by one, else the longest prompts first."""
         if not rows:
             return
         assert self._lm is not None  # noqa: S101 - loaded here, outside of what is timed
@@ -109,14 +108,14 @@ class LMEvalBackend(ApartFromModel):
             yield ordered[start : start + size]
 
     def generate(self, rows: Sequence[Row], until: Sequence[str]) -> Iterator[Sample]:
-        """Yield the sample of each row as it is answered.
+        """Yield the sample of each row as it finishes.
 
         Raises:
-            InputError: the model fails, or its server does.
+            InputError: The model or its server fails.
         """
         with engine_in_one_line(f"lm_eval:{self._kind.name}", "no answer"):
             if self._kind.is_api:
-                yield from self._at_once(rows, until)
+                yield from self._concurrently(rows, until)
             elif self.protocol.temperature > 0:
                 for row in rows:
                     yield from self._answers([row], until)
@@ -124,31 +123,35 @@ class LMEvalBackend(ApartFromModel):
                 yield from self._answers(rows, until)
 
     def facts(self) -> Facts:
-        """lm-eval's version; size and precision where the weights are here."""
+        """Return lm-eval's version, and size and precision unless a server has the weights."""
+        from importlib.metadata import version
+
         engine = f"lm_eval {version('lm_eval')}"
         if self.checkpoint.served:
             return Facts(engine=engine)
         device = pick_device(self.options.device)
-        dtype = self.folder.dtype(self.options.dtype, device)
-        return Facts(self.folder.parameters, dtype, engine)
+        dtype = self.unloaded.dtype(self.options.dtype, device)
+        return Facts(self.unloaded.parameters, dtype, engine)
 
     def stop(self) -> None:
-        """Drop the model; what it holds is freed."""
+        """Drop lm-eval's model and free its memory."""
         vars(self).pop("_lm", None)
 
     @cached_property
     def model(self) -> Any:
-        """The checkpoint in transformers; None for a model that is served."""
+        """The checkpoint in transformers; None for a model on a server."""
         return None if self.checkpoint.served else self.load_model()
 
-    def _at_once(self, rows: Sequence[Row], until: Sequence[str]) -> Iterator[Sample]:
-        """So many requests under way as `num_concurrent` says; lm-eval's own way waits for all."""
+    def _concurrently(self, rows: Sequence[Row], until: Sequence[str]) -> Iterator[Sample]:
+        """Keep `num_concurrent` requests in flight; lm-eval's own client yields only at the end."""
+        from concurrent.futures import ThreadPoolExecutor, as_completed
+
         workers = int(self.options.engine.get("num_concurrent", 1))
         with ThreadPoolExecutor(workers) as pool:
-            asked = [pool.submit(self._answers, [row], until) for row in rows]
+            requests = [pool.submit(self._answers, [row], until) for row in rows]
             try:
-                for one in as_completed(asked):
-                    yield from one.result()
+                for request in as_completed(requests):
+                    yield from request.result()
             finally:
                 pool.shutdown(cancel_futures=True)
 
@@ -157,13 +160,13 @@ class LMEvalBackend(ApartFromModel):
 
         requests = []
         for index, row in enumerate(rows):
-            arguments = (self._asked[row.prompt_ids], self._settings(row, list(until)))
+            arguments = (self._requested[row.prompt_ids], self._settings(row, list(until)))
             requests.append(Instance("generate_until", {}, arguments, index))
         texts = self._lm.generate_until(requests, disable_tqdm=True)
         return [Sample(row.document, row.seed, text) for row, text in zip(rows, texts, strict=True)]
 
     def _settings(self, row: Row, until: list[str]) -> dict[str, Any]:
-        """Of one request; seeds what is seeded by a call."""
+        """Return the settings of one request; call `set_seed` if a request carries no seed."""
         seed = int(step_keys(row.seed, row.document, 1)[0, 0]) & 0x7FFFFFFF
         key = self.options.engine.get("seed_key", "seed" if self._kind.is_api else None)
         if key is None and self.protocol.temperature > 0:
@@ -174,22 +177,22 @@ class LMEvalBackend(ApartFromModel):
         return generation_settings(self._kind, self.protocol, until, named)
 
     def _text(self, encoded: Prompt, prompt: str, message: str) -> str:
-        """The text that the model reads as these tokens."""
+        """Return the text that the model encodes as these tokens."""
         if not encoded.cut:
             return prompt_text(self.tokenizer, self.protocol, prompt, message)
         text = str(self.tokenizer.decode(encoded.ids, skip_special_tokens=True))
         again = self.tokenizer(text, add_special_tokens=self.protocol.add_bos)["input_ids"]
         if tuple(again) != encoded.ids:
             raise InputError(
-                f"backend=lm_eval:{self._kind.name}: it is given texts, and that of a prompt cut "
-                f"at {len(encoded.ids)} tokens reads as others: '{text[:40]}'; change "
+                f"backend=lm_eval:{self._kind.name}: takes text, and the text of a prompt cut at "
+                f"{len(encoded.ids)} tokens encodes to different tokens: '{text[:40]}'; change "
                 "max_prompt_tokens="
             )
         return text
 
     @cached_property
     def _lm(self) -> Any:
-        """lm-eval's model; a model that was loaded for a forward pass goes first."""
+        """lm-eval's model; the transformers model is freed before it loads."""
         self.forget_model()
         with engine_in_one_line(f"lm_eval:{self._kind.name}", "does not load"):
             return self._kind.kind.create_from_arg_obj(self._arguments())
@@ -199,32 +202,33 @@ class LMEvalBackend(ApartFromModel):
         given = {key: value for key, value in options.engine.items() if key != "seed_key"}
         if kind.is_api:
             text = self.tokenizer is not None and not kind.takes_messages
-            own = {
+            defaults = {
                 "model": self.checkpoint.served,
                 "max_length": _NO_LIMIT,
                 "tokenizer_backend": "huggingface" if text else "none",
                 "tokenized_requests": text,
                 "add_bos_token": self.protocol.add_bos,
             }
-            return {**own, **given, "num_concurrent": 1}
+            return {**defaults, **given, "num_concurrent": 1}
         if kind.is_served:
             return {
                 **({"model": self.checkpoint.served} if "model" in kind.parameters else {}),
                 **given,
             }
-        own = {
+        defaults = {
             "pretrained": str(self.checkpoint.path),
-            "dtype": self.folder.dtype(options.dtype, pick_device(options.device)),
+            "dtype": self.unloaded.dtype(options.dtype, pick_device(options.device)),
             "device": pick_device(options.device),
             "batch_size": self.batch_size or 1,
             "trust_remote_code": options.trust_remote_code,
             "add_bos_token": self.protocol.add_bos,
         }
-        return {**{key: one for key, one in own.items() if key in kind.parameters}, **given}
+        known = {key: value for key, value in defaults.items() if key in kind.parameters}
+        return {**known, **given}
 
 
 def _tokenizer(folder: str | None) -> Any:
-    """The tokenizer that `backend_options=tokenizer=` names."""
+    """Load the tokenizer that `backend_options=tokenizer=` names, if any."""
     if folder is None:
         return None
     from transformers import AutoTokenizer

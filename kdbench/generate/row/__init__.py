@@ -1,1 +1,1 @@
-"""One row: its noise, the n-gram rule, the choice of the next token, the response so far."""
+"""One row: its noise, its n-grams, the choice of its next token, and its response so far."""

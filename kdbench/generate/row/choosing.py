@@ -1,7 +1,7 @@
-"""From logits to the next token: bans, temperature, top-k, top-p, and each row's own noise.
+"""From logits to the next token: bans, temperature, top-k, top-p and the row's noise.
 
-Every backend that can see logits chooses by this one function, so that a row's text is the same
-draw everywhere, up to the arithmetic of the forward pass.
+Every backend that has logits chooses with this function. So the text of a row is the same draw
+everywhere, up to the arithmetic of the forward pass.
 """
 
 from collections.abc import Sequence
@@ -19,16 +19,16 @@ def choosing_scores(
     banned: Sequence[tuple[int, int]],
     keys: "torch.Tensor",
 ) -> "torch.Tensor":
-    """Scores whose argmax is each row's next token.
+    """Return scores whose argmax is each row's next token.
 
     Args:
-        logits: of the next token, (rows, V).
-        protocol: temperature, top_k, top_p.
-        banned: pairs of row and token that may not be.
-        keys: of this step's noise, int32 of shape (rows, 2) (`noise.step_keys`).
+        logits: Logits of the next token, (rows, V).
+        protocol: Protocol with temperature, top_k and top_p.
+        banned: Pairs of a row's index and a token that it must not choose.
+        keys: Noise keys of this step, int32 of shape (rows, 2) (`noise.step_keys`).
 
     Returns:
-        float32 of shape (rows, V), -inf for what cannot be chosen.
+        float32 tensor of shape (rows, V), -inf for tokens that cannot be chosen.
     """
     import torch
     from transformers import TopKLogitsWarper, TopPLogitsWarper

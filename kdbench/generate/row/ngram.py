@@ -1,6 +1,7 @@
-"""The rule that no n-gram of prompt and response occurs twice, kept incrementally.
+"""The rule that no n-gram of prompt and response occurs twice, applied incrementally.
 
-The same bans as transformers' NoRepeatNGramLogitsProcessor, which rescans every row at every step.
+It bans the same tokens as transformers' NoRepeatNGramLogitsProcessor, which rescans every row at
+every step.
 """
 
 from collections import defaultdict
@@ -11,8 +12,8 @@ class SeenNGrams:
     """The n-grams of one row.
 
     Args:
-        size: n; 0 bans nothing.
-        tokens: the prompt.
+        size: Length n of the n-grams; 0 bans nothing.
+        tokens: Token ids of the prompt.
     """
 
     def __init__(self, size: int, tokens: Sequence[int]):
@@ -24,7 +25,7 @@ class SeenNGrams:
                 self.append(token)
 
     def append(self, token: int) -> None:
-        """Take note of the row's next token."""
+        """Add the row's next token."""
         if not self._size:
             return
         if len(self._last) == self._size - 1:
@@ -32,7 +33,7 @@ class SeenNGrams:
         self._last = (*self._last, token)[-(self._size - 1) :] if self._size > 1 else ()
 
     def banned(self) -> set[int]:
-        """Tokens that would complete an n-gram that is already there."""
+        """Return the tokens that would repeat an n-gram."""
         if not self._size or len(self._last) < self._size - 1:
             return set()
         return self._followers.get(self._last, set())

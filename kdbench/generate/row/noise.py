@@ -1,47 +1,54 @@
 """Sampling noise that belongs to a row, not to a batch.
 
-Softmax sampling is an argmax: with independent E_v ~ Exponential(1), argmax_v(logit_v - log E_v) is
-a draw from softmax(logits) (the Gumbel-max trick; -log E is a standard Gumbel variable). E_v comes
-from a counter-based generator of (seed, document, step, v), in integer arithmetic that every device
-does alike. So the draw of a row is the same alone and in a batch, in any order, after a resume;
-and a small error in the logits changes it only where two candidates nearly tie.
+Sampling from a softmax is an argmax: with independent E_v ~ Exponential(1),
+argmax_v(logit_v - log E_v) is a draw from softmax(logits) (the Gumbel-max trick; -log E is a
+standard Gumbel variable). E_v comes from a counter-based generator of (seed, document, step, v), in
+integer arithmetic that is the same on every device. So the draw of a row is the same alone and in
+any batch, in any order and after a resume, and a small error in the logits changes it only where
+two candidates nearly tie.
 """
 
 import hashlib
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
 
-def step_keys(seed: int, document: str, steps: int) -> np.ndarray:
-    """Two 32-bit keys for every step of a row: the bytes of SHAKE-128 over (seed, document).
+def step_keys(seed: int, document: str, steps: int) -> "np.ndarray":
+    """Return two 32-bit keys for each step of a row: the bytes of SHAKE-128 of (seed, document).
+
+    Args:
+        seed: Seed of the sampling noise.
+        document: Id of the document.
+        steps: Number of steps.
 
     Returns:
-        int32 of shape (steps, 2). A longer row begins with the keys of a shorter one.
+        int32 array of shape (steps, 2). A longer row begins with the keys of a shorter one.
     """
+    import numpy as np
+
     digest = hashlib.shake_128(f"{seed}\0{document}".encode()).digest(8 * steps)
     return np.frombuffer(digest, dtype="<i4").reshape(steps, 2)
 
 
 def gumbel(keys: "torch.Tensor", vocabulary: int) -> "torch.Tensor":
-    """Standard Gumbel variables.
+    """Draw standard Gumbel variables.
 
     Args:
-        keys: int32 of shape (rows, 2), one step's keys.
-        vocabulary: number of columns V.
+        keys: Keys of one step of each row, int32 of shape (rows, 2).
+        vocabulary: Number of columns V.
 
     Returns:
-        float32 of shape (rows, V) on the device of the keys.
+        float32 tensor of shape (rows, V) on the device of the keys.
     """
     import torch
 
     ids = torch.arange(vocabulary, dtype=torch.int32, device=keys.device)
     if keys.device.type != "cpu":
         return _gumbel_of(keys, ids)
-    # A row at a time stays in the processor's cache: six times faster than the whole at once.
+    # One row at a time stays in the processor's cache: six times faster than all at once.
     noise = torch.empty(len(keys), vocabulary)
     for row, key in enumerate(keys):
         noise[row] = _gumbel_of(key, ids)
@@ -50,12 +57,12 @@ def gumbel(keys: "torch.Tensor", vocabulary: int) -> "torch.Tensor":
 
 def _gumbel_of(keys: "torch.Tensor", ids: "torch.Tensor") -> "torch.Tensor":
     first, second = keys[..., :1], keys[..., 1:]
-    # The mixing constants of Wellons' lowbias32, the second key put in between its rounds; int32
-    # multiplication wraps, and a mask makes the arithmetic shift a logical one.
+    # The mixing constants of Wellons' lowbias32, with the second key added between its rounds.
+    # int32 multiplication wraps, and a mask makes the arithmetic shift a logical one.
     bits = ids * 0x2545F491 + first
     bits = (bits ^ ((bits >> 16) & 0xFFFF)) * 0x7FEB352D + second
     bits = (bits ^ ((bits >> 15) & 0x1FFFF)) * (0x846CA68B - 2**32)
     bits = bits ^ ((bits >> 16) & 0xFFFF)
-    # Small uniforms, which decide, keep full precision in float32.
+    # Small uniforms, which decide the argmax, keep full precision in float32.
     uniform = ((bits & 0x7FFFFFFF).float() + 0.5) * 2.0**-31
     return -(-(-uniform).log1p()).log()

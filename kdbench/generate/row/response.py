@@ -1,4 +1,4 @@
-"""One row while it is generated: its tokens, its n-grams, and when it is finished."""
+"""One response while it is generated: its tokens, its n-grams, and when it ends."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -9,14 +9,17 @@ from kdbench.protocol import Protocol
 
 
 class Response:
-    """A response in the making.
+    """A response that is being generated.
 
     Args:
-        row: what is answered.
-        protocol: limits, n-gram rule.
-        tokenizer: decodes.
-        end_tokens: ids that end a response.
-        until: strings that end a response.
+        row: Row to generate.
+        protocol: Protocol with the response limit and the n-gram rule.
+        tokenizer: Tokenizer that decodes the response.
+        end_tokens: Ids of the tokens that end a response.
+        until: Strings that end a response.
+
+    Attributes:
+        finished: Whether the response has ended.
     """
 
     def __init__(
@@ -37,15 +40,15 @@ class Response:
 
     @property
     def at_its_last(self) -> bool:
-        """Whether its next token is the last by the limit."""
+        """Whether the next token reaches the limit."""
         return len(self._tokens) == self._limit - 1
 
     def banned(self) -> set[int]:
-        """Tokens that the n-gram rule forbids next."""
+        """Return the tokens that the n-gram rule forbids next; none for a finished response."""
         return set() if self.finished else self._ngrams.banned()
 
     def take(self, token: int) -> Sample | None:
-        """Take the next token; the sample if it was the last."""
+        """Add the next token, and return the sample if the response ends with it."""
         if token in self._end_tokens:
             return self._finish(self._text(), "stop", (token,))
         self._tokens.append(token)

@@ -1,7 +1,7 @@
-"""vLLM's engine: started, asked, stopped.
+"""vLLM's engine: start, requests, stop.
 
-It is the asynchronous engine, which alone spreads requests over data-parallel replicas; its event
-loop runs while the caller waits for the next finished row, and at no other time.
+Only the asynchronous engine spreads requests over data-parallel replicas. Its event loop runs only
+while the caller waits for the next finished request.
 """
 
 import asyncio
@@ -16,11 +16,11 @@ from kdbench.generate.engine_backend import engine_in_one_line
 
 T = TypeVar("T")
 
-_AHEAD = 4  # times the rows that decode at once are handed over: the engine never waits for one
+_AHEAD = 4  # requests in flight, in multiples of the rows that decode at once: no idle engine
 INSTALL = 'pip install "kdbench[vllm]"'
 
-# What kdbench sets itself: the model and what decides which text it answers.
-_OWN = {
+# Settings that kdbench sets, with the key that decides each, if any.
+_SET_BY_KDBENCH = {
     "model": "model=",
     "tokenizer": "model=",
     "revision": "revision=",
@@ -29,19 +29,19 @@ _OWN = {
     "max_num_seqs": "batch_size=",
     "seed": "seeds=",
     "generation_config": "the protocol's keys",
-    "skip_tokenizer_init": "nothing: kdbench encodes",
+    "skip_tokenizer_init": None,
     "logits_processors": "the protocol's keys",
-    "additional_config": "nothing: kdbench needs it",
-    "speculative_config": "nothing: vLLM takes no n-gram rule and no row's noise beside it",
+    "additional_config": None,
+    "speculative_config": None,  # vLLM cannot combine it with the n-gram rule and row noise
 }
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the engine is asked.
+    """A request to the engine.
 
     Attributes:
-        prompt_ids: tokens that it reads.
+        prompt_ids: Token ids of the prompt.
         params: vLLM's `SamplingParams`.
     """
 
@@ -50,10 +50,10 @@ class Request:
 
 
 def check_installed() -> None:
-    """Check that vLLM is here.
+    """Check that vLLM is installed.
 
     Raises:
-        InputError: it is not; the line says how to install it.
+        InputError: vLLM is not installed; the message names the command that installs it.
     """
     try:
         import vllm  # noqa: F401
@@ -64,37 +64,42 @@ def check_installed() -> None:
 
 
 def check_options(options: Mapping[str, Any]) -> None:
-    """Check the names of engine settings.
+    """Check the names of the engine's options.
 
     Raises:
-        InputError: a setting that vLLM does not have, or one that kdbench sets.
+        InputError: vLLM has no such option, or kdbench sets it.
     """
     from vllm.engine.arg_utils import AsyncEngineArgs
 
     known = {field.name for field in fields(AsyncEngineArgs)}
     for name in options:
-        if name in _OWN:
-            raise InputError(f"backend_options={name}=…: kdbench sets it; use {_OWN[name]}")
+        if name in _SET_BY_KDBENCH:
+            use = _SET_BY_KDBENCH[name]
+            hint = f"; use {use}" if use else "; leave it out"
+            raise InputError(f"backend_options={name}=…: kdbench sets it{hint}")
         if name not in known:
             near = nearest(name, known)
-            raise InputError(f"backend_options={name}=…: vLLM has no such setting: {near}")
+            raise InputError(f"backend_options={name}=…: vLLM has no such option; {near}")
 
 
 def check_device(device: str) -> None:
-    """Check that the installed vLLM runs there.
+    """Check that the installed vLLM runs on a device.
+
+    Args:
+        device: Value of `device=`.
 
     Raises:
-        InputError: it was built for another device, or one of several is named.
+        InputError: vLLM was built for another kind of device, or the device has an index.
     """
     kind, _, index = device.partition(":")
     if index:
         raise InputError(f"device={device}: choose vLLM's GPUs with CUDA_VISIBLE_DEVICES")
-    if kind not in ("auto", here()):
-        raise InputError(f"device={device}: the installed vLLM runs on '{here()}'")
+    if kind not in ("auto", device_kind()):
+        raise InputError(f"device={device}: the installed vLLM runs on '{device_kind()}'")
 
 
-def here() -> str:
-    """The kind of device that the installed vLLM runs on."""
+def device_kind() -> str:
+    """Return the kind of device on which the installed vLLM runs, such as `cuda`."""
     from vllm.platforms import current_platform
 
     return str(current_platform.device_type)
@@ -104,23 +109,23 @@ class Engine:
     """A running engine.
 
     Args:
-        arguments: of vLLM's `AsyncEngineArgs`.
+        arguments: Arguments of vLLM's `AsyncEngineArgs`.
 
     Attributes:
-        max_rows: that decode at once, in one replica.
+        max_rows: Number of rows that decode together in one replica.
 
     Raises:
-        InputError: it does not start.
+        InputError: The engine does not start.
     """
 
     def __init__(self, arguments: Mapping[str, Any]):
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-        # Its second model runner has another interface of logits processors.
+        # vLLM's second model runner has a different interface for logits processors.
         os.environ["VLLM_USE_V2_MODEL_RUNNER"] = "0"
         self._loop = asyncio.new_event_loop()
         try:
-            with engine_in_one_line("vllm", "vLLM does not start"), _own_threads():
+            with engine_in_one_line("vllm", "vLLM does not start"), _threads_restored():
                 self._engine = self._loop.run_until_complete(_started(arguments))
         except InputError:
             self._loop.close()
@@ -132,25 +137,25 @@ class Engine:
     def run(
         self, requests: Mapping[str, Request], take: Callable[[str, Any], T | None]
     ) -> Iterator[T]:
-        """Answer requests, in the order in which they are finished.
+        """Yield the results of requests, in the order in which they finish.
 
         Args:
-            requests: by a name of the caller's.
-            take: is given each output (vLLM's `RequestOutput`) with its request's name; what it
-                returns is yielded, and ends the request.
+            requests: Requests by a name that the caller chooses.
+            take: Called with the request's name and each of its outputs (vLLM's `RequestOutput`).
+                The first value that is not None is yielded and ends the request.
 
         Raises:
-            InputError: the engine refuses a request, or has died.
+            InputError: The engine refuses a request or stopped.
         """
         done: asyncio.Queue[T | Exception] = asyncio.Queue()
         tasks = self._loop.run_until_complete(self._begin(requests, take, done))
         try:
             for _ in requests:
                 with engine_in_one_line("vllm", "vLLM stopped"):
-                    one = self._loop.run_until_complete(done.get())
-                    if isinstance(one, Exception):
-                        raise one
-                yield one
+                    result = self._loop.run_until_complete(done.get())
+                    if isinstance(result, Exception):
+                        raise result
+                yield result
         finally:
             self._loop.run_until_complete(_cancelled(tasks))
 
@@ -160,16 +165,16 @@ class Engine:
         take: Callable[[str, Any], T | None],
         done: "asyncio.Queue[T | Exception]",
     ) -> "list[asyncio.Task[None]]":
-        places = asyncio.Semaphore(self._in_flight)
+        slots = asyncio.Semaphore(self._in_flight)
 
         async def follow(name: str, request: Request) -> None:
             try:
-                async with places:
+                async with slots:
                     done.put_nowait(await self._followed(name, request, take))
-            except Exception as error:  # noqa: BLE001 - raised where it is waited for
+            except Exception as error:  # noqa: BLE001 - `run` raises it
                 done.put_nowait(error)
 
-        return [asyncio.create_task(follow(*one)) for one in requests.items()]
+        return [asyncio.create_task(follow(name, request)) for name, request in requests.items()]
 
     async def _followed(
         self, name: str, request: Request, take: Callable[[str, Any], T | None]
@@ -181,11 +186,11 @@ class Engine:
                 if (taken := take(name, output)) is not None:
                     return taken
         finally:
-            await outputs.aclose()  # which aborts a request that is not finished
+            await outputs.aclose()  # aborts an unfinished request
         raise InputError(f"request {name} ended without a result")
 
     def stop(self) -> None:
-        """End its processes and free their memory."""
+        """End the engine's processes and free their memory."""
         self._engine.shutdown()
         self._loop.run_until_complete(asyncio.sleep(0))
         self._loop.close()
@@ -205,8 +210,8 @@ async def _cancelled(tasks: "Sequence[asyncio.Task[None]]") -> None:
 
 
 @contextmanager
-def _own_threads() -> Iterator[None]:
-    """Keep torch's threads of this process, which vLLM takes down to one; metrics need them."""
+def _threads_restored() -> Iterator[None]:
+    """Restore torch's number of threads, which vLLM sets to one; metrics need them."""
     import torch
 
     before = torch.get_num_threads()

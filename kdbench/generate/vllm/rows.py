@@ -1,8 +1,8 @@
 """The rows of an engine's batch, as its logits processor keeps them.
 
-The engine decodes greedily; what makes it sample by the protocol is that each row's logits become
-`choosing_scores` first. So a sample is the draw that backend=hf makes of (seed, document), and it
-feels its company no more than the engine's own arithmetic does.
+The engine decodes greedily. It samples by the protocol because each row's logits are replaced by
+`choosing_scores` first. So a sample is the draw that backend=hf makes from (seed, document), and it
+depends on the batch composition only as far as the engine's own arithmetic does.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,17 +20,18 @@ from kdbench.system.processes import Starter
 if TYPE_CHECKING:
     import torch
 
-KEY = "kdbench"  # under which a request says whose row it is
+KEY = "kdbench"
+"""Entry of a request's `extra_args` that holds the seed and document of its row."""
 
 
 @dataclass(frozen=True)
-class Told:
-    """What the engine's processes are told, as vLLM's `additional_config`.
+class ProcessorConfig:
+    """Configuration of the logits processor, passed as vLLM's `additional_config`.
 
     Attributes:
-        protocol: of all rows.
-        vocabulary: tokens of the tokenizer.
-        starter: of the engine.
+        protocol: Protocol of all rows.
+        vocabulary: Number of tokens of the tokenizer.
+        starter: Process that started the engine.
     """
 
     protocol: Protocol
@@ -38,12 +39,12 @@ class Told:
     starter: Starter
 
     def compute_hash(self) -> str:
-        """For vLLM's cache of compiled code, in which none of this has a part."""
+        """Return a constant for vLLM's cache of compiled code, which depends on none of this."""
         return KEY
 
 
 class BatchUpdate(Interface):
-    """What has changed in the engine's batch: to apply in this order (vLLM's `BatchUpdate`)."""
+    """Changes of the engine's batch, to be applied in this order (vLLM's `BatchUpdate`)."""
 
     removed: Sequence[int]
     added: Sequence[tuple[int, Any, list[int] | None, list[int]]]
@@ -54,34 +55,39 @@ class EngineRow:
     """A row that the engine decodes.
 
     Args:
-        protocol: limits, n-gram rule.
-        whose: `seed` and `document`.
-        prompt: its tokens.
-        output: its tokens so far, the engine's own list, which grows.
+        protocol: Protocol with the response limit and the n-gram rule.
+        origin: `seed` and `document` of the row.
+        prompt: Token ids of the prompt.
+        output: Tokens generated so far: the engine's own list, which grows.
     """
 
     def __init__(
         self,
         protocol: Protocol,
-        whose: Mapping[str, Any],
+        origin: Mapping[str, Any],
         prompt: Sequence[int],
         output: list[int],
     ):
-        self.document: str = whose["document"]
+        self.document: str = origin["document"]
         self._output, self._read = output, 0
-        self._keys = step_keys(whose["seed"], self.document, protocol.max_new_tokens).tolist()
+        self._keys = step_keys(origin["seed"], self.document, protocol.max_new_tokens).tolist()
         self._ngrams = SeenNGrams(protocol.no_repeat_ngram_size, prompt)
 
     def key(self) -> list[int]:
-        """The noise keys of the next token; of a token too many, which is thrown away, the last."""
+        """Return the noise keys of the next token.
+
+        The engine may draw one token beyond the limit, which is discarded; it gets the last keys.
+        """
         keys: list[int] = self._keys[min(len(self._output), len(self._keys) - 1)]
         return keys
 
     def banned(self) -> set[int]:
-        """Tokens that the n-gram rule forbids next."""
+        """Return the tokens that the n-gram rule forbids next."""
         new = self._output[self._read :]
-        if any(token < 0 for token in new):  # a placeholder of a token that is still to come
-            raise RuntimeError("kdbench: the engine chooses before it knows the token before")
+        if any(token < 0 for token in new):  # placeholder of an unknown token
+            raise RuntimeError(
+                "kdbench: the engine chooses a token before it knows the previous one"
+            )
         for token in new:
             self._ngrams.append(token)
         self._read = len(self._output)
@@ -92,8 +98,8 @@ class EngineRows:
     """The rows of the batch, by place.
 
     Args:
-        protocol: of all rows.
-        vocabulary: tokens of the tokenizer; logits beyond it, padding of the head, are none.
+        protocol: Protocol of all rows.
+        vocabulary: Number of tokens of the tokenizer; logits beyond it are padding of the head.
     """
 
     def __init__(self, protocol: Protocol, vocabulary: int):
@@ -101,16 +107,16 @@ class EngineRows:
         self._rows: dict[int, EngineRow] = {}
 
     def update(self, change: BatchUpdate | None) -> None:
-        """Follow the engine's batch."""
+        """Apply the changes of the engine's batch."""
         if change is None:
             return
         for place in change.removed:
             self._rows.pop(place, None)
         for place, params, prompt, output in change.added:
             self._rows.pop(place, None)
-            whose = (params.extra_args or {}).get(KEY)
-            if whose is not None:
-                self._rows[place] = EngineRow(self._protocol, whose, prompt or (), output)
+            origin = (params.extra_args or {}).get(KEY)
+            if origin is not None:
+                self._rows[place] = EngineRow(self._protocol, origin, prompt or (), output)
         for start, end, direction in change.moved:
             row, other = self._rows.pop(start, None), self._rows.pop(end, None)
             if row is not None:
@@ -119,10 +125,13 @@ class EngineRows:
                 self._rows[start] = other
 
     def choose(self, logits: "torch.Tensor") -> "torch.Tensor":
-        """The logits with each row's scores in their place, (rows, V of the head).
+        """Replace each row's logits by scores whose argmax is its next token.
+
+        Args:
+            logits: Logits of the next tokens, (rows, V of the head); changed in place.
 
         Raises:
-            InputError: logits that are not finite.
+            InputError: A row's logits are not finite.
         """
         import torch
 
@@ -132,9 +141,9 @@ class EngineRows:
         rows = [self._rows[place] for place in places]
         banned = [(index, token) for index, row in enumerate(rows) for token in row.banned()]
         where = torch.tensor(places, device=logits.device)
-        mine = logits[where, : self._vocabulary]
+        own_logits = logits[where, : self._vocabulary]
         keys = torch.tensor([row.key() for row in rows], dtype=torch.int32, device=logits.device)
-        scores = choosing_scores(mine, self._protocol, banned, keys)
+        scores = choosing_scores(own_logits, self._protocol, banned, keys)
         finite = torch.isfinite(scores.max(dim=-1).values)
         if not finite.all():
             document = rows[int((~finite).nonzero()[0])].document

@@ -276,7 +276,7 @@ BREAKS: dict[str, Any] = {
     "samples lost": (lose_samples, "no responses to 'dolly'"),
     "tokenizer lost": (lose_tokenizer, "tokenizer: cannot be loaded"),
     "record broken": (break_record, "not JSON"),
-    "other prompts": (other_prompts, "answer other prompts"),
+    "other prompts": (other_prompts, "generated from different prompts"),
     "some samples lost": (some_samples, "missing"),
     "places that are a list": (other_places("[]"), "not a file of a teacher cache"),
     "places that are none": (other_places('{"x": 1}'), "not a file of a teacher cache"),

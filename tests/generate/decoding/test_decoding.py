@@ -94,7 +94,7 @@ class Given:
 
 
 def test_a_mixture_of_what_is_known_is_exact() -> None:
-    """Logits that are no log-probabilities, and tokens that one of the two never says."""
+    """Logits that are not log-probabilities, and tokens that one of the two never chooses."""
     student, teacher = [[5.0, 5.0, -math.inf]], [[0.0, -math.inf, -math.inf]]
     mixed = MixedDecoding(Given(student), Given(teacher), 0.2)
     assert mixed.logits.exp().tolist()[0] == pytest.approx([0.4 + 0.2, 0.4, 0.0])
@@ -201,7 +201,7 @@ def test_the_whole_share_of_the_teacher_is_the_teacher_alone(pair: tuple[Any, An
     assert samples(mixed, rows) == samples(alone, rows)
 
 
-def test_a_mixed_sample_does_not_depend_on_its_company(pair: tuple[Any, Any, Any]) -> None:
+def test_a_mixed_sample_does_not_depend_on_the_batch(pair: tuple[Any, Any, Any]) -> None:
     engine = generator(pair, 0.4, max_new_tokens=16)
     rows = rows_of(engine, range(5))
     together = samples(engine, rows)

@@ -170,7 +170,7 @@ def test_only_full_attention_on_a_gpu_is_replayed(model: Any) -> None:
 
 
 def _on_cuda(model: Any) -> Any:
-    """A model that says it is on a GPU."""
+    """A model that claims to be on a GPU."""
     kind = type(model)
     model.__class__ = type(kind.__name__, (kind,), {"device": torch.device("cuda")})
     model.__class__.forward = kind.forward

@@ -53,7 +53,7 @@ def test_greedy_texts_of_lm_evals_hf_are_those_of_hf(world: World, ngram: int) -
     assert "_lm" not in vars(ours)
 
 
-def test_a_sample_of_lm_evals_hf_does_not_depend_on_its_company(world: World) -> None:
+def test_a_sample_of_lm_evals_hf_does_not_depend_on_the_batch(world: World) -> None:
     protocol = get_protocol("minillm", {"max_new_tokens": 12, "seeds": (10, 20)})
     ours = local(world, protocol, batch_size=8)
     found = samples(ours, PROMPTS)
@@ -71,13 +71,13 @@ def test_a_cut_prompt_is_asked_as_the_text_of_its_tokens(world: World) -> None:
     ours = local(world, protocol)
     encoded = ours.encode(PROMPTS[1], "")
     assert encoded.cut
-    text = ours._asked[encoded.ids]
+    text = ours._requested[encoded.ids]
     assert PROMPTS[1].startswith(text)
     assert tuple(ours.tokenizer(text, add_special_tokens=False)["input_ids"]) == encoded.ids
 
 
 class Fake(BaseHTTPRequestHandler):
-    """An OpenAI-compatible server whose answers say what it was asked."""
+    """An OpenAI-compatible server whose answers depend on the request."""
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -178,12 +178,18 @@ def test_a_server_that_fails_is_one_line(server: Any) -> None:
     [
         ("dummy", "minillm", {}, {}, "no n-gram rule; pass no_repeat_ngram_size=0"),
         ("dummy", "minillm", FREE, {}, "pass temperature=0, or name .*seed_key=NAME"),
-        ("dummy", "greedy", {}, {}, "no prompt can be cut"),
+        ("dummy", "greedy", {}, {}, "prompts cannot be cut without a tokenizer"),
         ("local-completions", "minillm", {}, {}, "no_repeat_ngram_size=0"),
-        ("local-completions", "minillm", FREE, {}, "so that prompts are sent as tokens"),
+        ("local-completions", "minillm", FREE, {}, "to send prompts as tokens"),
         ("local-completions", "chat", {}, {}, "a chat template needs backend_options=tokenizer"),
         ("local-chat-completions", "minillm", FREE, {}, "pass protocol=chat"),
-        ("sglang", "minillm", {"no_repeat_ngram_size": 0}, {}, "how it is seeded is not known"),
+        (
+            "sglang",
+            "minillm",
+            {"no_repeat_ngram_size": 0},
+            {},
+            "does not know how to seed this model",
+        ),
     ],
 )
 def test_what_a_model_cannot_do_is_refused(
@@ -203,8 +209,8 @@ def test_what_a_model_cannot_do_is_refused(
         ("lm_eval:local-completion", {}, "did you mean 'local-completions'"),
         ("lm_eval:local-completions", {"base_ulr": "x"}, "did you mean 'base_url'"),
         ("lm_eval:hf", {"batch_size": 3}, "kdbench sets it; use batch_size="),
-        ("hf:fast", {}, "hf takes nothing after a colon"),
-        ("hf", {"fast": True}, "backend=hf takes none"),
+        ("hf:fast", {}, "backend=…:fast: this backend takes no argument after a colon"),
+        ("hf", {"fast": True}, "backend_options=fast=…: this backend takes no options"),
     ],
 )
 def test_wrong_words_are_refused(word: str, options: dict, line: str) -> None:
@@ -245,7 +251,7 @@ def test_dummy_is_evaluated_and_described(world: World, tmp_path: Path) -> None:
 
 
 @api
-def test_a_server_beside_a_served_teacher(server: Any, world: World, tmp_path: Path) -> None:
+def test_a_server_compared_with_a_served_teacher(server: Any, world: World, tmp_path: Path) -> None:
     """From the command line, with a comma list of options; token metrics are null with a reason."""
     url = f"http://127.0.0.1:{server.server_port}/v1/completions"
     options = f"base_url={url},tokenizer={world.teacher},num_concurrent=4"

@@ -57,7 +57,7 @@ def test_keys_of_a_longer_row_begin_with_those_of_a_shorter(
     assert np.array_equal(step_keys(seed, document, more)[:few], step_keys(seed, document, few))
 
 
-def test_a_row_has_its_noise_in_any_company() -> None:
+def test_a_row_has_its_noise_in_any_batch() -> None:
     keys = torch.tensor(step_keys(3, "x", 9).copy(), dtype=torch.int32)
     whole = gumbel(keys, 77)
     for index in range(len(keys)):

@@ -61,7 +61,7 @@ def asked(document: str, seed: int = 1) -> SimpleNamespace:
 
 
 def logits(*names: str, step: int) -> torch.Tensor:
-    """Those of some documents at a step: the same in every company."""
+    """Those of some documents at a step: the same in every batch."""
     rows = []
     for name in names:
         generator = torch.Generator().manual_seed(sum(map(ord, name)) * 100 + step)
@@ -227,7 +227,7 @@ def stopping() -> Iterator[list[VLLMBackend]]:
 
 
 @engine
-def test_samples_are_those_of_hf_in_any_company(vllm: Any, world: World, stopping: list) -> None:
+def test_samples_are_those_of_hf_in_any_batch(vllm: Any, world: World, stopping: list) -> None:
     protocol = get_protocol("minillm", {"max_new_tokens": 24, "seeds": (10, 20, 30)})
     ours, hf = both(world, protocol)
     stopping.append(ours)
@@ -251,7 +251,7 @@ def test_samples_are_those_of_hf_in_any_company(vllm: Any, world: World, stoppin
 
 @engine
 def test_a_hard_pressed_engine_changes_nothing(vllm: Any, world: World, stopping: list) -> None:
-    """Few blocks, so that rows are set aside; prompts in pieces; every rule at work."""
+    """Few blocks, so that rows are preempted; chunked prompts; every rule in use."""
     fields = {"temperature": 0.7, "top_k": 40, "top_p": 0.9, "no_repeat_ngram_size": 2}
     protocol = get_protocol("minillm", {**fields, "max_new_tokens": 60, "seeds": (1, 2, 3, 4)})
     tight = {"max_model_len": 128, "block_size": 32, "num_gpu_blocks_override": 7}
@@ -266,7 +266,7 @@ def test_unknown_and_taken_engine_settings_are_errors(vllm: Any) -> None:
         choose_backend("vllm", {"tensor_parallel": 2})
     with pytest.raises(InputError, match="kdbench sets it; use batch_size="):
         choose_backend("vllm", {"max_num_seqs": 2})
-    with pytest.raises(InputError, match="nothing after a colon"):
+    with pytest.raises(InputError, match="takes no argument after a colon"):
         choose_backend("vllm:fast", {})
     silent = choose_backend("vllm", {"tensor_parallel_size": 2, "enforce_eager": True})
     assert silent.identity == "vllm"

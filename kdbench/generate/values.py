@@ -1,0 +1,111 @@
+"""What backends take and return."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+
+ScoredText = tuple[tuple[int, ...], tuple[int, ...]]
+"""Token ids of a prompt, and of the response whose tokens are scored."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One response to generate.
+
+    Attributes:
+        document: Id of the document.
+        seed: Seed of the sampling noise.
+        prompt_ids: Token ids of the prompt, after the protocol's prompt limit.
+    """
+
+    document: str
+    seed: int
+    prompt_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One generated response.
+
+    Attributes:
+        document: Id of the document.
+        seed: Seed of the sampling noise.
+        output: Text without special tokens, cut at a stop string, before post-processing.
+        n_tokens: Number of generated tokens without the end token; None if unknown.
+        finish: `stop` for an end token or a stop string, `length` for the limit; None if unknown.
+        tokens: Generated token ids, with the end token if it was chosen; empty if unknown.
+    """
+
+    document: str
+    seed: int
+    output: str
+    n_tokens: int | None = None
+    finish: Literal["stop", "length"] | None = None
+    tokens: tuple[int, ...] = field(default=(), repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """An encoded prompt.
+
+    Attributes:
+        ids: Token ids, after the protocol's prompt limit.
+        cut: Whether the limit removed tokens.
+    """
+
+    ids: tuple[int, ...]
+    cut: bool
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a backend runs. None of this is part of a protocol.
+
+    Attributes:
+        dtype: Precision of the weights: `auto`, `float32`, `bfloat16` or `float16`.
+        device: Device of the model: `auto`, `cpu`, `cuda`, …
+        batch_size: Number of sequences that decode together; None lets the backend choose.
+        trust_remote_code: Whether to run Python code that comes with the checkpoint.
+        argument: Text after the colon of `backend=NAME:ARGUMENT`.
+        engine: Options of the backend itself, from `backend_options=`.
+    """
+
+    dtype: str = "auto"
+    device: str = "auto"
+    batch_size: int | None = None
+    trust_remote_code: bool = False
+    argument: str = ""
+    engine: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What `run.json` records about the loaded model.
+
+    Attributes:
+        parameters: Number of parameters; None if unknown.
+        dtype: Precision of the weights, such as `bfloat16`; None if unknown.
+        engine: Name and version of the engine; None for transformers.
+    """
+
+    parameters: int | None = None
+    dtype: str | None = None
+    engine: str | None = None
+
+
+@dataclass(frozen=True)
+class TopScores:
+    """Log-probabilities at the n positions of a response, normalised over the model's whole head.
+
+    Attributes:
+        log_p: Log-probabilities of the k likeliest tokens, likeliest first, float32 of (n, k).
+        ids: Ids of these tokens, int32 of (n, k).
+        target: Log-probabilities of the response's own tokens, float32 of (n,).
+    """
+
+    log_p: "np.ndarray"
+    ids: "np.ndarray"
+    target: "np.ndarray"

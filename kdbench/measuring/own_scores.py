@@ -1,0 +1,139 @@
+"""The metrics that a task's YAML defines, computed by lm-eval after the YAML's filters."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from kdbench.store.samples import Samples
+from kdbench.task import Document, Task
+
+SeedScores = dict[int, list[float | None]]
+"""Scores by seed, in document order."""
+
+_NO_ANSWER = "[invalid]"  # what lm-eval's filters return if they find no answer
+_DEFAULT_FILTER = {"name": "none", "filter": [{"function": "take_first"}]}  # as in lm-eval
+
+
+@dataclass(frozen=True)
+class YamlMetric:
+    """A metric of the YAML after one of its filters.
+
+    Attributes:
+        name: `metric,filter`, as lm-eval prints it.
+        scores: Scores by seed, in document order.
+        direction: `higher` or `lower`, whichever is better.
+    """
+
+    name: str
+    scores: SeedScores
+    direction: str
+
+
+@dataclass(frozen=True)
+class _Filtered:
+    """What one filter makes of one response.
+
+    Attributes:
+        filter: Name of the filter.
+        row: Index of the document.
+        response: The filtered response.
+        scores: The YAML's scores of it, by metric.
+    """
+
+    filter: str
+    row: int
+    response: Any
+    scores: Mapping[str, Any]
+
+
+def yaml_metrics(task: Task, seeds: Sequence[int], samples: Samples) -> list[YamlMetric]:
+    """Score samples by the metrics of the YAML.
+
+    Args:
+        task: Task whose YAML is not one of kdbench's own.
+        seeds: Seeds of the samples.
+        samples: A sample of each document and seed.
+    """
+    collected: dict[str, SeedScores] = {}
+    for seed in seeds:
+        for filtered in _filtered_samples(task, seed, samples):
+            for metric, value in filtered.scores.items():
+                by_seed = collected.setdefault(f"{metric},{filtered.filter}", {})
+                column = by_seed.setdefault(seed, [None] * len(task.documents))
+                column[filtered.row] = _number(value)
+    higher = task.lm_eval.higher_is_better()
+    return [
+        YamlMetric(name, scores, "higher" if higher.get(name.split(",")[0], True) else "lower")
+        for name, scores in collected.items()
+    ]
+
+
+def final_answers(
+    task: Task, seeds: Sequence[int], samples: Samples
+) -> dict[int, list[tuple[str | None, bool]]]:
+    """Extract final answers with the first filter of the YAML, and judge them by exact match.
+
+    Args:
+        task: Task whose YAML is not one of kdbench's own.
+        seeds: Seeds of the samples.
+        samples: A sample of each document and seed.
+
+    Returns:
+        By seed and in document order: the answer, None if there is none, and whether it is right.
+        Empty if the YAML has no exact match.
+    """
+    first = next((entry["name"] for entry in _filters(task.lm_eval)), None)
+    answers: dict[int, list[tuple[str | None, bool]]] = {}
+    for seed in seeds:
+        for filtered in _filtered_samples(task, seed, samples):
+            right = _number(filtered.scores.get("exact_match"))
+            if right is None or filtered.filter != first:
+                continue
+            response = filtered.response
+            text = str(response[0] if isinstance(response, list | tuple) else response).strip()
+            answer = None if text in ("", _NO_ANSWER) else text
+            answers.setdefault(seed, []).append((answer, bool(answer) and right > 0))
+    return answers
+
+
+def _filtered_samples(task: Task, seed: int, samples: Samples) -> tuple[_Filtered, ...]:
+    outputs = tuple(samples[document.id, seed].output for document in task.documents)
+    return _filtered_outputs(task.lm_eval, task.documents, outputs)
+
+
+@lru_cache(maxsize=64)  # a run is scored, then compared with a teacher: the filters run once
+def _filtered_outputs(
+    lm_eval_task: Any, documents: tuple[Document, ...], outputs: tuple[str, ...]
+) -> tuple[_Filtered, ...]:
+    from lm_eval.api.instance import Instance
+    from lm_eval.filters import build_filter_ensemble
+
+    instances = [
+        Instance("generate_until", document.fields, (document.prompt, {}), 0, resps=[output])
+        for document, output in zip(documents, outputs, strict=True)
+    ]
+    filtered = []
+    for entry in _filters(lm_eval_task):
+        name = entry["name"]
+        steps = [
+            (step["function"], {key: step[key] for key in step if key != "function"})
+            for step in entry["filter"]
+        ]
+        build_filter_ensemble(name, steps).apply(instances)
+        for row, (document, instance) in enumerate(zip(documents, instances, strict=True)):
+            response = instance.filtered_resps[name]
+            scores = lm_eval_task.process_results(document.fields, [response])
+            filtered.append(_Filtered(name, row, response, scores))
+    return tuple(filtered)
+
+
+def _filters(lm_eval_task: Any) -> Sequence[Mapping[str, Any]]:
+    configured: Sequence[Mapping[str, Any]] | None = lm_eval_task.config.filter_list
+    return [_DEFAULT_FILTER] if configured is None else configured
+
+
+def _number(value: Any) -> float | None:
+    """Return a number; None for pairs and lists, which the YAML aggregates in its own way."""
+    value = value.item() if hasattr(value, "item") else value
+    return float(value) if isinstance(value, int | float) else None
