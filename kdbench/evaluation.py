@@ -3,7 +3,7 @@
 from kdbench.config import EvalSettings
 from kdbench.fidelity.compare import compare_with_teacher, measured_floor
 from kdbench.fidelity.teachers.find import find_teacher
-from kdbench.fidelity.wanted import check_words
+from kdbench.fidelity.wanted import check_metrics
 from kdbench.measuring.measurement import Evaluation, prepare
 
 
@@ -13,7 +13,8 @@ def evaluate(settings: EvalSettings) -> Evaluation:
     Raises:
         InputError: anything about models, data, tasks or settings that the user can mend.
     """
-    check_words(settings.metrics, settings.teacher is not None, settings.teacher_cache is not None)
+    has_teacher, caches_scores = settings.teacher is not None, settings.teacher_cache is not None
+    check_metrics(settings.metrics, has_teacher, caches_scores)
     # Whatever is wrong with one of the models shows before another has worked for hours.
     student = prepare(settings)
     if settings.teacher is None:
