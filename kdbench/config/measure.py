@@ -41,7 +41,7 @@ class MeasureSettings(ProtocolSettings):
 
     data: Path | None = Field(None, description="folder of the data sets (else KDBENCH_DATA, hub)")
     limit: int | None = Field(None, ge=1, description="first so many documents of each task")
-    metrics: Names = Field((), description="metrics by name; none given means all")
+    metrics: Names = Field((), description="metrics by name, all, or headline (the default)")
     results: Path = Field(Path("results"), description="folder of the results")
     name: str | None = Field(None, description="the model's name in results and tables")
     method: str | None = Field(None, description="the row's label in the table, such as GKD")

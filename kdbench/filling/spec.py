@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator, m
 
 from kdbench.config import FIVE, Names, Settings, read_yaml
 from kdbench.errors import InputError, first_fault, nearest
+from kdbench.metrics import ALL
 from kdbench.system.bundled import bundled
 
 _LABEL = re.compile(r"[\w+(\[][\w.+()\[\] -]*")
@@ -60,13 +61,24 @@ class TableSpec(Settings):
     undistilled: str | None = Field(None, description="label of the row that is fidelity's floor")
     rows: tuple[Model, ...] = Field((), description="in the order of the table")
     train: dict[str, Any] = Field({}, description="keys of kdbench train, for every trained row")
-    evaluate: dict[str, Any] = Field({}, description="keys of kdbench eval, for every row")
+    evaluate: dict[str, Any] = Field(
+        {},
+        description="keys of kdbench eval, for every row (default: metrics: [all])",
+        validate_default=True,
+    )
     data: Path | None = Field(None, description="folder of the data sets")
     models: Path | None = Field(None, description="folder of checkpoints (default: runs/NAME)")
     results: Path | None = Field(None, description="folder of results (default: results/NAME)")
     tasks: Names = Field(FIVE, description="tasks by name, or paths of lm-eval YAML files")
     columns: Names = Field((), description="of the drawn table, as for kdbench table")
     published: Names = Field((), description="groups of published rows to show, by id")
+
+    @field_validator("evaluate")
+    @classmethod
+    def _all_metrics(cls, value: dict[str, Any]) -> dict[str, Any]:
+        """A table measures all metrics, unless it names those that it wants."""
+        metrics = value.get("metrics") or [ALL]
+        return {**value, "metrics": metrics.split(",") if isinstance(metrics, str) else metrics}
 
 
 def read_spec(path: Path, changes: Mapping[str, str] | None = None) -> TableSpec:
