@@ -20,11 +20,10 @@ from benchmarks.inputs import data_title, documents_wanted, dolly, model, model_
 from benchmarks.report import Outcome, Row, target
 from kdbench.checkpoint import find_checkpoint, load_checkpoint
 from kdbench.distillation.students import prune
-from kdbench.fidelity.forward import Outcome as Scored
-from kdbench.fidelity.forward import look
-from kdbench.fidelity.teachers.live import LiveSight
-from kdbench.fidelity.texts import Text, reference_texts
-from kdbench.fidelity.wanted import wanted
+from kdbench.fidelity.forward import TextScores, compare_batch
+from kdbench.fidelity.teachers.live import LiveScores
+from kdbench.fidelity.texts import ComparedText, reference_texts
+from kdbench.fidelity.wanted import wanted_metrics
 from kdbench.generate import Prompt
 from kdbench.metrics import Positions, TokenMetric
 from kdbench.views import Batch, ModelView, batches_by_length
@@ -114,7 +113,7 @@ def measure(side: str) -> dict[str, Any]:
     }
 
 
-def _means(one: Scored) -> Iterator[float]:
+def _means(one: TextScores) -> Iterator[float]:
     import numpy as np
 
     for name in sorted(one.tokens):
@@ -125,19 +124,21 @@ def _means(one: Scored) -> Iterator[float]:
 
 
 def _chunked(
-    batch: Sequence[Text], student: Any, teacher: Any, vocabulary: int
-) -> Iterator[Scored]:
+    batch: Sequence[ComparedText], student: Any, teacher: Any, vocabulary: int
+) -> Iterator[TextScores]:
     view = ModelView(teacher, vocabulary)
-    yield from look(
+    yield from compare_batch(
         batch,
         ModelView(student, vocabulary),
-        lambda read, _: LiveSight(view, read, None),
-        wanted(()).at("ref"),
+        lambda read, _: LiveScores(view, read, None),
+        wanted_metrics(("all",)).at("ref"),
         "ref",
     )
 
 
-def _plain(batch: Sequence[Text], student: Any, teacher: Any, vocabulary: int) -> Iterator[Scored]:
+def _plain(
+    batch: Sequence[ComparedText], student: Any, teacher: Any, vocabulary: int
+) -> Iterator[TextScores]:
     import numpy as np
     import torch
 
@@ -149,7 +150,7 @@ def _plain(batch: Sequence[Text], student: Any, teacher: Any, vocabulary: int) -
             for model in (student, teacher)
         )
         at = Positions(log_p[rows, columns], log_q[rows, columns], read.targets, "ref")
-        metrics = wanted(()).at("ref")
+        metrics = wanted_metrics(("all",)).at("ref")
         values = {
             metric.name: metric.values(at) if isinstance(metric, TokenMetric) else metric.sums(at)  # type: ignore[attr-defined]
             for metric in metrics
@@ -160,7 +161,7 @@ def _plain(batch: Sequence[Text], student: Any, teacher: Any, vocabulary: int) -
         mine = {name: parts[row] for name, parts in columns_of.items()}
         tokens = {m.name: mine[m.name] for m in metrics if isinstance(m, TokenMetric)}
         pooled = {name: one.sum(axis=0) for name, one in mine.items() if name not in tokens}
-        yield Scored(text, tokens, pooled, (0.0, 0.0))
+        yield TextScores(text, tokens, pooled, (0.0, 0.0))
 
 
 if __name__ == "__main__":

@@ -99,10 +99,10 @@ class ModelPair:
             limit = self.student.protocol.max_new_tokens
             texts = reference_texts(documents, self.student_prompts, tokenizer, limit)
             return [REFERENCE_SEED], texts
-        if position_set == "student":
-            seeds, samples = self.student.protocol.seeds, self.student.samples(self.task)
-        else:
-            seeds, samples = self.teacher.seeds, self.teacher.samples(self.task)
+        by_student = position_set == "student"
+        seeds = self.student.protocol.seeds if by_student else self.teacher.seeds
+        writer = self.student if by_student else self.teacher
+        samples = writer.samples(self.task)
         ordered = [samples[document.id, seed] for document in documents for seed in seeds]
         return seeds, sampled_texts(ordered, self.student_prompts, tokenizer, position_set)
 

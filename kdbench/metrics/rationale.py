@@ -37,8 +37,10 @@ class _Rationale(PairMetric):
         """Return 0 to 100; None if a rationale is missing or the pair does not count."""
         if self.both_right and not (student.right and teacher.right):
             return None
-        texts = rationale(student), rationale(teacher)
-        return None if texts[0] is None or texts[1] is None else self.similarity(*texts)
+        text, teacher_text = rationale(student), rationale(teacher)
+        if text is None or teacher_text is None:
+            return None
+        return self.similarity(text, teacher_text)
 
     @abstractmethod
     def similarity(self, student: str, teacher: str) -> float:
