@@ -97,7 +97,7 @@ class TopKCache:
                 "choose another folder"
             )
 
-    def keep_tokenizer(self, tokenizer: Any) -> None:
+    def store_tokenizer(self, tokenizer: Any) -> None:
         """Store the teacher's tokenizer, unless it is already there."""
         folder = self.folder / "tokenizer"
         if not folder.exists():

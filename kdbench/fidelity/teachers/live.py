@@ -149,7 +149,7 @@ class LiveTeacher(Teacher):
                 self.knows_entropy,
             )
         )
-        cache.keep_tokenizer(self.tokenizer)
+        cache.store_tokenizer(self.tokenizer)
         for run in self._runs:
             folder = cache.folder / "results" / run.run.path.name
             for file in sorted([*run.run.path.glob("run.json"), *run.sample_files()]):

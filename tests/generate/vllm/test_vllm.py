@@ -368,6 +368,7 @@ def test_an_engines_top_k_bound_what_the_whole_distributions_say(
         "dtype": "float32",
         "device": "cpu",
         "cache_top_k": 50,
+        "metrics": ["all"],
     }
     own = {"backend": "vllm", "backend_options": {"enforce_eager": True}}
     caches = {name: tmp_path / name for name in ("hf", "vllm")}
