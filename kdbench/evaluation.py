@@ -3,7 +3,7 @@
 from kdbench.config import EvalSettings
 from kdbench.fidelity.compare import compare_with_teacher, measured_floor
 from kdbench.fidelity.teachers.find import find_teacher
-from kdbench.fidelity.wanted import check_words
+from kdbench.fidelity.wanted import check_metrics
 from kdbench.measuring.measurement import Evaluation, prepare
 
 
@@ -16,7 +16,8 @@ def evaluate(settings: EvalSettings) -> Evaluation:
     Raises:
         InputError: Models, data, tasks or settings have a fault that the user can fix.
     """
-    check_words(settings.metrics, settings.teacher is not None, settings.teacher_cache is not None)
+    has_teacher, caches_scores = settings.teacher is not None, settings.teacher_cache is not None
+    check_metrics(settings.metrics, has_teacher, caches_scores)
     # A fault of any model is reported before another model has worked for hours.
     student = prepare(settings)
     if settings.teacher is None:

@@ -124,7 +124,9 @@ class ProtocolKeys(Settings, group="Protocol"):
 class MetricKeys(Settings, group="Metrics"):
     """What is measured."""
 
-    metrics: Names = Field((), description="Metrics to compute, by name (default: all)")
+    metrics: Names = Field(
+        (), description="Metrics to compute, by name, or all, or headline (default: headline)"
+    )
 
 
 class LabelKeys(Settings, group="Output"):

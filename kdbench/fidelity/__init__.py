@@ -1,1 +1,1 @@
-"""A student beside its teacher: how far they agree, on tokens and on texts."""
+"""How closely a student agrees with its teacher, on tokens and on texts."""

@@ -1,7 +1,7 @@
-"""Both models over the texts of a position set: hidden states of a batch, logits of a chunk.
+"""Both models over the texts of a position set: hidden states by batch, logits by chunk.
 
-No logits of a whole batch ever exist: head, softmax and metrics run over a chunk of positions at a
-time, so peak memory grows with neither text length nor number of texts.
+The logits of a whole batch are never in memory: head, softmax and metrics run over a chunk of
+positions at a time, so that peak memory grows with neither the length nor the number of texts.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from typing import Protocol as Interface
 
 from kdbench.errors import InputError
-from kdbench.fidelity.texts import Text
+from kdbench.fidelity.texts import ComparedText
 from kdbench.metrics import (
     PooledTokenMetric,
     PositionMetric,
@@ -25,135 +25,161 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-_TENSORS = 4  # of (chunk, V) are alive for metrics where a loss has one
+_TENSORS = 4  # tensors of shape (chunk, V) that metrics need where a loss needs one
+_MASSES = ""  # key of the masses among the metrics' columns
 
 
-class Sight(Interface):
-    """A teacher's scores of one batch."""
+class TeacherScores(Interface):
+    """A teacher's scores of the texts of one batch."""
 
     def positions(
         self,
-        part: "torch.Tensor",
+        chunk: "torch.Tensor",
         log_q: "torch.Tensor",
         targets: "torch.Tensor",
-        where: PositionSet,
+        position_set: PositionSet,
     ) -> tuple[Positions, "torch.Tensor"]:
-        """The chunk as a metric sees it, and the teacher's mass beyond the shared tokens, (n,)."""
+        """Join the teacher's scores of a chunk with the student's.
+
+        Args:
+            chunk: Indices of the chunk's positions in the batch, (n,).
+            log_q: The student's log-probabilities, (n, V).
+            targets: The response's tokens, (n,).
+            position_set: Position set to which the batch belongs.
+
+        Returns:
+            The chunk as metrics see it, and the teacher's probability of tokens that are not
+            shared, (n,).
+        """
 
     def close(self) -> None:
-        """The batch is done."""
+        """Finish the batch."""
 
 
-See = Callable[[Batch, Sequence[Text]], Sight]
+TeacherScorer = Callable[[Batch, Sequence[ComparedText]], TeacherScores]
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What one text gave.
+class TextScores:
+    """The numbers of one text.
 
     Attributes:
-        tokens: each token metric's value at each position, (length,); NaN does not count.
-        pooled: each pooled metric's sums, (K,).
-        cut_mass: mean probability beyond the shared tokens: the student's, the teacher's.
-        outside: mean probability outside of a cached teacher's top k: the student's, the teacher's.
+        text: The text.
+        tokens: Values of each token metric by position, (length,); NaN does not count.
+        pooled: Sums of each pooled metric, (K,).
+        cut_mass: Mean probability of tokens that are not shared: the student's, the teacher's.
+        outside: Mean probability outside the teacher's top k, if only these are known: the
+            student's, the teacher's.
     """
 
-    text: Text
+    text: ComparedText
     tokens: "dict[str, np.ndarray]"
     pooled: "dict[str, np.ndarray]"
     cut_mass: tuple[float, float]
     outside: tuple[float, float] = (0.0, 0.0)
 
 
-def look(
-    batch: Sequence[Text],
+def compare_batch(
+    texts: Sequence[ComparedText],
     student: ModelView,
-    see: See,
+    teacher: TeacherScorer,
     metrics: Sequence[PositionMetric],
-    where: PositionSet,
+    position_set: PositionSet,
     chunk: int | None = None,
-) -> Iterator[Outcome]:
-    """Score the texts of one batch.
+) -> Iterator[TextScores]:
+    """Measure the texts of one batch.
 
     Args:
-        batch: texts, each with a response.
-        student: over the shared tokens.
-        see: the teacher, over the same.
-        metrics: what to measure.
-        where: the position set.
-        chunk: positions of a chunk; None is found from the vocabulary. It changes no result.
+        texts: Texts of the batch, each with a response.
+        student: The student, over the shared tokens.
+        teacher: The teacher, over the same tokens.
+        metrics: Metrics to measure.
+        position_set: Position set to which the texts belong.
+        chunk: Number of positions per chunk; by default it depends on the vocabulary. It does not
+            affect the results.
 
     Raises:
-        InputError: logits that are not finite.
+        InputError: Logits are not finite.
     """
     import numpy as np
     import torch
 
-    read = Batch([text.rollout for text in batch], student.model.device)
+    batch = Batch([text.rollout for text in texts], student.model.device)
     with torch.inference_mode():
-        states, sight = student.states(read), see(read, batch)
+        states, scores = student.states(batch), teacher(batch, texts)
         size = chunk or max(16, chunk_length(student.vocabulary, states.device.type) // _TENSORS)
-        parts = []
-        for part in torch.arange(len(states), device=states.device).split(size):
-            parts.append(_chunk(part, states, read, student, sight, metrics, where))
-    sight.close()
-    ends = np.cumsum(read.lengths)[:-1]
-    columns = {name: np.split(_joined(parts, name), ends) for name in parts[0]}
-    for row, text in enumerate(batch):
-        mine = {name: rows[row] for name, rows in columns.items()}
-        masses = [float(one) for one in mine.pop("").mean(axis=0)]
-        if not np.isfinite(masses).all():
-            raise InputError(
-                f"the logits on document '{text.rollout.id}' are not finite: the weights of "
-                "student or teacher are broken, or too large for dtype=float16 (try bfloat16)"
-            )
-        yield Outcome(
+        chunks = [
+            _compare_chunk(indices, states, batch, student, scores, metrics, position_set)
+            for indices in torch.arange(len(states), device=states.device).split(size)
+        ]
+    scores.close()
+    ends = np.cumsum(batch.lengths)[:-1]
+    columns = {name: np.split(_joined(chunks, name), ends) for name in chunks[0]}
+    for row, text in enumerate(texts):
+        values = {name: rows[row] for name, rows in columns.items()}
+        masses = [float(mass) for mass in values.pop(_MASSES).mean(axis=0)]
+        _check_finite(masses, text)
+        yield TextScores(
             text,
-            {m.name: mine[m.name] for m in metrics if isinstance(m, TokenMetric)},
-            {m.name: mine[m.name].sum(axis=0) for m in metrics if isinstance(m, PooledTokenMetric)},
+            {m.name: values[m.name] for m in metrics if isinstance(m, TokenMetric)},
+            {
+                m.name: values[m.name].sum(axis=0)
+                for m in metrics
+                if isinstance(m, PooledTokenMetric)
+            },
             (masses[0], masses[1]),
             (masses[2], masses[3]),
         )
 
 
-def _chunk(
-    part: "torch.Tensor",
+def _check_finite(masses: Sequence[float], text: ComparedText) -> None:
+    import numpy as np
+
+    if not np.isfinite(masses).all():
+        raise InputError(
+            f"the logits on document '{text.rollout.id}' are not finite: the weights of "
+            "student or teacher are broken, or too large for dtype=float16 (try bfloat16)"
+        )
+
+
+def _compare_chunk(
+    indices: "torch.Tensor",
     states: "torch.Tensor",
-    read: Batch,
+    batch: Batch,
     student: ModelView,
-    sight: Sight,
+    scores: TeacherScores,
     metrics: Sequence[PositionMetric],
-    where: PositionSet,
+    position_set: PositionSet,
 ) -> "dict[str, torch.Tensor]":
-    """Each metric's numbers at the positions of a chunk; under "" the masses that are not seen."""
+    """Each metric's numbers at the positions of a chunk, and the masses that metrics do not see."""
     import torch
 
-    log_q, student_cut = student.log_probs(states[part])
-    at, teacher_cut = sight.positions(part, log_q, read.targets[part], where)
-    # A softmax with a logit that is not finite is NaN throughout.
+    log_q, student_cut = student.log_probs(states[indices])
+    at, teacher_cut = scores.positions(indices, log_q, batch.targets[indices], position_set)
+    # A softmax over a logit that is not finite is NaN throughout.
     broken = log_q[:, 0].isnan() | at.log_p[:, 0].isnan()
-    masses = torch.stack([student_cut, teacher_cut, *_outside(at)], -1)
-    found = {"": masses.masked_fill(broken[:, None], torch.nan)}
+    masses = torch.stack([student_cut, teacher_cut, *_outside_top_k(at)], -1)
+    columns = {_MASSES: masses.masked_fill(broken[:, None], torch.nan)}
     for metric in metrics:
         if isinstance(metric, TokenMetric):
-            found[metric.name] = metric.values(at)
+            columns[metric.name] = metric.values(at)
         elif isinstance(metric, PooledTokenMetric):
-            found[metric.name] = metric.sums(at)
-    return {name: values.double().cpu() for name, values in found.items()}
+            columns[metric.name] = metric.sums(at)
+    return {name: values.double().cpu() for name, values in columns.items()}
 
 
-def _outside(at: Positions) -> "tuple[torch.Tensor, torch.Tensor]":
-    """The probability of the class that stands for all tokens outside of the teacher's top k."""
+def _outside_top_k(at: Positions) -> "tuple[torch.Tensor, torch.Tensor]":
+    """Both models' probability of all tokens outside the teacher's top k, if only k are known."""
     import torch
 
     if isinstance(at, TopPositions):
         return at.log_q[:, -1].exp(), at.log_p[:, -1].exp()
-    none = torch.zeros_like(at.log_q[:, 0])
-    return none, none
+    zeros = torch.zeros_like(at.log_q[:, 0])
+    return zeros, zeros
 
 
-def _joined(parts: Sequence[dict[str, Any]], name: str) -> "np.ndarray":
+def _joined(chunks: Sequence[dict[str, Any]], name: str) -> "np.ndarray":
     import torch
 
-    whole: np.ndarray = torch.cat([part[name] for part in parts]).numpy()
-    return whole
+    values: np.ndarray = torch.cat([chunk[name] for chunk in chunks]).numpy()
+    return values

@@ -1,11 +1,11 @@
-"""Text metrics of a task: each of the student's responses beside one of the teacher's."""
+"""Text metrics of a task: each response of the student with one of the teacher's."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from kdbench.fidelity.results import Results
-from kdbench.fidelity.wanted import Wanted
+from kdbench.fidelity.wanted import WantedMetrics
 from kdbench.metrics import (
     Answer,
     CorpusPairMetric,
@@ -16,24 +16,26 @@ from kdbench.metrics import (
 )
 from kdbench.stats.estimates import Estimate, corpus_estimate, estimate, pooled_estimate
 
-Answers = Mapping[int, Sequence[Answer]]  # by seed, in document order
+AnswersBySeed = Mapping[int, Sequence[Answer]]  # in document order
 
 
 def add_pairs(
     results: Results,
-    wanted: Wanted,
-    student: Answers,
-    teacher: Answers,
+    wanted: WantedMetrics,
+    student: AnswersBySeed,
+    teacher: AnswersBySeed,
     no_shared_noise: str | None = None,
 ) -> None:
-    """Add the text metrics.
+    """Add the text metrics to the results.
 
     Args:
-        results: to add them to.
-        wanted: what to measure.
-        student: the student's responses.
-        teacher: the teacher's; at least the student's seeds, and a second one unless greedy.
-        no_shared_noise: why responses of one seed are not drawn with the same noise, if so.
+        results: Results to add to.
+        wanted: Metrics to measure.
+        student: The student's responses.
+        teacher: The teacher's responses: at least the student's seeds, and unless decoding is
+            greedy a second seed.
+        no_shared_noise: Why responses of one seed are not drawn with the same noise, if they are
+            not.
     """
     for metric in wanted.metrics:
         if isinstance(metric, PairMetric) and metric.same_noise and no_shared_noise:
@@ -41,7 +43,7 @@ def add_pairs(
         elif isinstance(metric, PairMetric):
             ceiling = metric.perfect
             if ceiling is None:
-                ceiling = estimate(_scores(metric, _own(student, teacher), teacher)).value
+                ceiling = estimate(_scores(metric, _teacher_as(student, teacher), teacher)).value
             scores = _scores(metric, student, teacher)
             results.add_scores(metric.name, metric, scores, ceiling=ceiling)
             if metric.survival:
@@ -49,46 +51,48 @@ def add_pairs(
         elif isinstance(metric, PooledPairMetric | CorpusPairMetric | PromptPairMetric):
             ceiling = metric.perfect
             if ceiling is None:
-                ceiling = _number(metric, _own(student, teacher), teacher).value
+                ceiling = _number(metric, _teacher_as(student, teacher), teacher).value
             numbers = _number(metric, student, teacher)
             results.add(metric.name, metric, numbers, ceiling=ceiling)
 
 
 def partner(seed: int, teacher: Sequence[int], same_noise: bool) -> int:
-    """The seed of the teacher's response that one of the student's is compared with.
+    """Return the seed of the teacher's response with which a student's response is compared.
 
     Args:
-        seed: the student's.
-        teacher: the teacher's seeds, in order.
-        same_noise: the same seed, whose noise both were drawn with; else the next one.
+        seed: The student's seed.
+        teacher: The teacher's seeds, in order.
+        same_noise: Whether to take the same seed, so that both are drawn with the same noise, or
+            the next one.
     """
     if same_noise:
         return seed
     return teacher[(list(teacher).index(seed) + 1) % len(teacher)]
 
 
-def _own(student: Answers, teacher: Answers) -> Answers:
-    """The teacher in the student's place."""
+def _teacher_as(student: AnswersBySeed, teacher: AnswersBySeed) -> AnswersBySeed:
+    """The teacher's responses at the student's seeds, to be compared in its place."""
     return {seed: teacher[seed] for seed in student}
 
 
 def _scores(
-    metric: PairMetric, student: Answers, teacher: Answers
+    metric: PairMetric, student: AnswersBySeed, teacher: AnswersBySeed
 ) -> dict[int, list[float | None]]:
     return {
-        seed: [metric.score(mine, its) for mine, its in zip(answers, other, strict=True)]
+        seed: [metric.score(*pair) for pair in zip(answers, teacher_answers, strict=True)]
         for seed, answers in student.items()
-        for other in [teacher[partner(seed, list(teacher), metric.same_noise)]]
+        for teacher_answers in [teacher[partner(seed, list(teacher), metric.same_noise)]]
     }
 
 
-def _number(metric: TeacherMetric, student: Answers, teacher: Answers) -> Estimate:
+def _number(metric: TeacherMetric, student: AnswersBySeed, teacher: AnswersBySeed) -> Estimate:
     paired = {seed: teacher[partner(seed, list(teacher), False)] for seed in student}
     documents = len(next(iter(student.values())))
     if isinstance(metric, PooledPairMetric):
         sums = {
             seed: np.array(
-                [metric.sums(a, b) for a, b in zip(answers, paired[seed], strict=True)], dtype=float
+                [metric.sums(*pair) for pair in zip(answers, paired[seed], strict=True)],
+                dtype=float,
             )
             for seed, answers in student.items()
         }
@@ -98,8 +102,9 @@ def _number(metric: TeacherMetric, student: Answers, teacher: Answers) -> Estima
         return corpus_estimate(values, documents)
     assert isinstance(metric, PromptPairMetric)  # noqa: S101 - for the type checker
     scores = [
-        metric.score([each[row] for each in student.values()], [each[row] for each in its])
-        for its in [[teacher[seed] for seed in student]]
+        metric.score(
+            [answers[row] for answers in student.values()], [teacher[seed][row] for seed in student]
+        )
         for row in range(documents)
     ]
     numbers = estimate({0: scores})

@@ -1,4 +1,4 @@
-"""Scores become metrics of a task's result: named, with error bars, or with why there are none."""
+"""The fidelity part of a task's result: numbers with error bars, or why there are none."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from kdbench.fidelity.buckets import bucket_starts
+from kdbench.fidelity.curves import excess_curve, mean_curve, survival_curve
+from kdbench.fidelity.set_scores import SetScores
 from kdbench.fidelity.texts import REFERENCE_SEED
-from kdbench.fidelity.tokens import SetScores
-from kdbench.fidelity.wanted import GAP, Wanted
+from kdbench.fidelity.wanted import GAP, WantedMetrics
 from kdbench.metrics import (
     CurveMetric,
     PooledTokenMetric,
@@ -19,23 +19,22 @@ from kdbench.metrics import (
     TeacherMetric,
     TokenMetric,
 )
-from kdbench.metrics.exposure_bias import excess
-from kdbench.stats.bootstrap import pooled_interval
 from kdbench.stats.estimates import Estimate, document_means, estimate, pooled_estimate
 from kdbench.store.results import MetricResult
 
-Scores = Mapping[int, Sequence[float | None]]
+ScoresBySeed = Mapping[int, Sequence[float | None]]  # in document order
+
 _UNDEFINED = Estimate(None, None, None, None, {}, 0)
 _INFINITE = "infinite: one of the two rules out a token that the other allows"
 
 
 class Results:
-    """The fidelity part of a task's result in the making.
+    """Collects the fidelity part of a task's result.
 
     Attributes:
-        metrics: by name of the result.
-        documents: per-document means.
-        curves: by token index.
+        metrics: Metrics by the result's name.
+        documents: Means per document, by the result's name.
+        curves: Curves by token index, by the result's name.
     """
 
     def __init__(self) -> None:
@@ -44,7 +43,14 @@ class Results:
         self.curves: dict[str, dict[str, list[Any]]] = {}
 
     def add(self, name: str, metric: TeacherMetric, numbers: Estimate, **more: Any) -> None:
-        """Add a number."""
+        """Add an estimate.
+
+        Args:
+            name: Name of the result.
+            metric: The metric.
+            numbers: The estimate; without a value, `more` or the metric gives the reason.
+            more: Further fields of the result.
+        """
         if numbers.value is None:
             more.setdefault("reason", metric.undefined)
         self.metrics[name] = MetricResult(
@@ -59,7 +65,7 @@ class Results:
         self,
         name: str,
         metric: TeacherMetric,
-        scores: Scores,
+        scores: ScoresBySeed,
         keep: bool = True,
         seeds: bool = True,
         **more: Any,
@@ -67,35 +73,36 @@ class Results:
         """Add a mean over prompts.
 
         Args:
-            name: of the result.
-            metric: what it is.
-            scores: by seed, in document order.
-            keep: keep the documents' means.
-            seeds: whether these are seeds; references have none.
-            more: fields of the result.
+            name: Name of the result.
+            metric: The metric.
+            scores: Scores by seed, in document order.
+            keep: Whether to store the means per document.
+            seeds: Whether the keys of `scores` are seeds; references have none.
+            more: Further fields of the result.
         """
-        if any(
-            value is not None and math.isinf(value) for each in scores.values() for value in each
-        ):
+        values = [score for column in scores.values() for score in column if score is not None]
+        if any(map(math.isinf, values)):
             self.add(name, metric, _UNDEFINED, **{**more, "reason": _INFINITE, "micro": None})
             return
         numbers = estimate(scores)
-        if not seeds:
-            numbers = _without_seeds(numbers)
-        self.add(name, metric, numbers, **more)
+        self.add(name, metric, numbers if seeds else _without_seeds(numbers), **more)
         if keep:
             self.documents[name] = document_means(scores)
 
-    def add_survival(self, name: str, scores: Scores) -> None:
+    def add_survival(self, name: str, scores: ScoresBySeed) -> None:
         """Add the share of pairs whose score, a token index, is beyond each index."""
-        known = np.array([one for each in scores.values() for one in each if one is not None])
-        if len(known):
-            starts = bucket_starts(int(known.max()) + 1)
-            shares = [float((known > start).mean()) for start in starts]
-            self.curves[name] = {"start": starts, "value": shares, "n": [len(known)] * len(starts)}
+        known = [score for column in scores.values() for score in column if score is not None]
+        if known:
+            self.curves[name] = survival_curve(known)
 
-    def add_nulls(self, names: Sequence[str], wanted: Wanted, reason: str) -> None:
-        """Say why some results have no number."""
+    def add_nulls(self, names: Sequence[str], wanted: WantedMetrics, reason: str) -> None:
+        """Add results without a number.
+
+        Args:
+            names: Names of the results.
+            wanted: The metrics to measure.
+            reason: Why there is no number.
+        """
         by_name = {metric.name: metric for metric in wanted.metrics}
         for name in names:
             self.add(name, by_name[name.partition("@")[0]], _UNDEFINED, reason=reason)
@@ -103,39 +110,41 @@ class Results:
     def add_set(
         self, scores: SetScores, metrics: Sequence[PositionMetric], top_k: int | None
     ) -> None:
-        """Add the token metrics of a position set."""
+        """Add the token metrics of a position set.
+
+        Args:
+            scores: Scores of the position set.
+            metrics: Metrics measured on it.
+            top_k: Number of the teacher's tokens that are known; None if all are.
+        """
         for metric in metrics:
-            name = f"{metric.name}@{scores.where}"
+            name = f"{metric.name}@{scores.position_set}"
             bound = _bound(metric, top_k)
             if bound.get("reason"):
                 self.add(name, metric, _UNDEFINED, **bound)
             elif isinstance(metric, TokenMetric):
-                micro = scores.micro(metric)
                 self.add_scores(
                     name,
                     metric,
                     scores.means(metric),
-                    seeds=scores.where != "ref",
-                    micro=micro,
+                    seeds=scores.position_set != "ref",
+                    micro=scores.micro(metric),
                     ceiling=metric.perfect,
                     **bound,
                 )
                 if metric.curve:
-                    self.curves[name] = _curve(scores, *scores.curve(metric.name))
+                    self.curves[name] = mean_curve(scores, metric.name)
             elif isinstance(metric, PooledTokenMetric):
                 numbers = pooled_estimate(scores.sums(metric), metric.value)
-                if scores.where == "ref":
+                if scores.position_set == "ref":
                     numbers = _without_seeds(numbers)
                 self.add(name, metric, numbers, ceiling=metric.perfect, **bound)
 
     def add_gap(self, metric: TokenMetric, student: SetScores, ref: SetScores) -> None:
-        """Add how much the metric changes from the reference to the student's own responses."""
+        """Add the on-policy gap: the metric on the student's responses minus on the reference."""
         on_reference = ref.means(metric)[REFERENCE_SEED]
         gaps = {
-            seed: [
-                None if a is None or b is None else math.inf if math.isinf(a + b) else a - b
-                for a, b in zip(values, on_reference, strict=True)
-            ]
+            seed: [_difference(*pair) for pair in zip(values, on_reference, strict=True)]
             for seed, values in student.means(metric).items()
         }
         self.add_scores(f"{metric.name}@{GAP}", metric, gaps, keep=False, ceiling=0.0)
@@ -143,31 +152,48 @@ class Results:
     def add_curve_metric(
         self, metric: CurveMetric, sets: Mapping[PositionSet, SetScores], top_k: int | None
     ) -> None:
-        """Add a number made of two curves."""
-        # Two bounded curves bound nothing.
-        if top_k is not None and metric.from_top_k != "exact":
-            reason = f"a teacher's top {top_k} do not decide it"
+        """Add a number computed from two curves.
+
+        Args:
+            metric: The metric.
+            sets: Scores by position set.
+            top_k: Number of the teacher's tokens that are known; None if all are.
+        """
+        curves = [sets[position_set].curve(metric.curve) for position_set in metric.sets]
+        if reason := _why_no_number(metric, curves, top_k):
             self.add(metric.name, metric, _UNDEFINED, reason=reason)
             return
-        pair = [sets[one].curve(metric.curve) for one in metric.sets]
-        if not all(np.isfinite(sums).all() for sums, _ in pair):
-            self.add(metric.name, metric, _UNDEFINED, reason=_INFINITE)
-            return
-        length = metric.length
-        columns = np.concatenate([part[:, :length] for two in pair for part in two], axis=1)
+        columns = np.concatenate(
+            [column[:, : metric.length] for curve in curves for column in curve], axis=1
+        )
 
         def value(sums: np.ndarray) -> np.ndarray:
-            first, its_count, second, other_count = np.split(sums, 4, axis=-1)
+            first, first_count, second, second_count = np.split(sums, 4, axis=-1)
             with np.errstate(invalid="ignore", divide="ignore"):
-                return metric.value(first / its_count, second / other_count)
+                return metric.value(first / first_count, second / second_count)
 
-        if min(part.shape[1] for two in pair for part in two) < length:
-            reason = f"responses are limited to fewer than {length} tokens"
-            self.add(metric.name, metric, _UNDEFINED, reason=reason)
-            return
         numbers = pooled_estimate({REFERENCE_SEED: columns}, value)
         self.add(metric.name, metric, _without_seeds(numbers))
-        self.curves[metric.name] = _excess_curve(metric.curve, *(sets[one] for one in metric.sets))
+        first, second = (sets[position_set] for position_set in metric.sets)
+        self.curves[metric.name] = excess_curve(metric.curve, first, second)
+
+
+def _why_no_number(
+    metric: CurveMetric, curves: Sequence[tuple[np.ndarray, np.ndarray]], top_k: int | None
+) -> str | None:
+    if top_k is not None and metric.from_top_k != "exact":  # two bounded curves bound nothing
+        return f"a teacher's top {top_k} do not decide it"
+    if not all(np.isfinite(sums).all() for sums, _ in curves):
+        return _INFINITE
+    if min(column.shape[1] for curve in curves for column in curve) < metric.length:
+        return f"responses are limited to fewer than {metric.length} tokens"
+    return None
+
+
+def _difference(value: float | None, on_reference: float | None) -> float | None:
+    if value is None or on_reference is None:
+        return None
+    return math.inf if math.isinf(value + on_reference) else value - on_reference
 
 
 def _without_seeds(numbers: Estimate) -> Estimate:
@@ -175,67 +201,9 @@ def _without_seeds(numbers: Estimate) -> Estimate:
 
 
 def _bound(metric: PositionMetric, top_k: int | None) -> dict[str, Any]:
+    """Fields of the result that say what the teacher's top k leave of the metric."""
     if top_k is None or metric.from_top_k == "exact":
         return {}
     if metric.from_top_k == "undefined":
         return {"reason": f"a teacher's top {top_k} do not decide it"}
     return {"bound": metric.from_top_k}
-
-
-def _curve(scores: SetScores, sums: np.ndarray, counts: np.ndarray) -> dict[str, list[Any]]:
-    """Mean by token index over the responses that reach it."""
-    starts = bucket_starts(scores.limit)
-    reached = counts.sum(axis=0) > 0
-    last = int(reached.sum())
-    with np.errstate(invalid="ignore"):
-        means = (sums.sum(axis=0) / np.maximum(counts.sum(axis=0), 1))[:last]
-    low, high = _mean_intervals(sums[:, :last], counts[:, :last])
-    return {
-        "start": starts[:last],
-        "stop": [*starts[1:], scores.limit][:last],
-        "value": means.tolist(),
-        "ci_low": low,
-        "ci_high": high,
-        "n": _alive(scores, starts)[:last],
-    }
-
-
-def _mean_intervals(
-    sums: np.ndarray, counts: np.ndarray
-) -> tuple[list[float | None], list[float | None]]:
-    """Ends of the intervals of several means over the positions of prompts, each (n, B)."""
-    buckets = sums.shape[1]
-    if len(sums) < 2 or not np.isfinite(sums).all():
-        return [None] * buckets, [None] * buckets
-
-    def means(both: np.ndarray) -> np.ndarray:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            ratio: np.ndarray = both[..., :buckets] / both[..., buckets:]
-        return ratio
-
-    low, high = pooled_interval(np.concatenate([sums, counts], axis=1), means)
-    return low.tolist(), high.tolist()
-
-
-def _alive(scores: SetScores, starts: Sequence[int]) -> list[int]:
-    lengths = np.array([line["n"] for line in scores.lines.values()])
-    return [int((lengths > start).sum()) for start in starts]
-
-
-def _excess_curve(name: str, student: SetScores, teacher: SetScores) -> dict[str, list[Any]]:
-    """ExAccErr for every l at the end of a bucket that both reach.
-
-    Beyond the first 16 indices a bucket's width stands for its positions' sum.
-    """
-    edges = np.array([*bucket_starts(student.limit), student.limit])
-    totals, shared = [], len(edges) - 1
-    for scores in (student, teacher):
-        sums, counts = (part.sum(axis=0) for part in scores.curve(name))
-        shared = min(shared, int((counts > 0).sum()))
-        totals.append(np.cumsum(np.diff(edges) * sums / np.maximum(counts, 1)))
-    alive = [_alive(one, edges[:-1].tolist()) for one in (student, teacher)]
-    return {
-        "stop": edges[1 : shared + 1].tolist(),
-        "value": excess(totals[0][:shared], totals[1][:shared]).tolist(),
-        "n": [min(pair) for pair in zip(*alive, strict=True)][:shared],
-    }

@@ -1,4 +1,4 @@
-"""Position sets: the responses whose every token both models score."""
+"""The texts of the position sets: responses whose every token both models score."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,16 +8,16 @@ from kdbench.generate import Prompt, Sample
 from kdbench.task import Document
 from kdbench.views import Origin, Rollout, SharedTokens, reference_tokens
 
-REFERENCE_SEED = 0  # of references, which have none
+REFERENCE_SEED = 0  # stands for the seed of references, which have none
 
 
 @dataclass(frozen=True)
-class Text:
-    """A response to score.
+class ComparedText:
+    """A response on which the two models are compared.
 
     Attributes:
-        seed: of the sample.
-        rollout: its `id` is the document's.
+        seed: Seed of the sample.
+        rollout: Prompt and response as tokens; its `id` is the document's.
     """
 
     seed: int
@@ -28,39 +28,63 @@ class Text:
         """Document and seed."""
         return self.rollout.id, self.seed
 
+    @property
+    def length(self) -> int:
+        """Number of tokens of prompt and response."""
+        return len(self.rollout.prompt_ids) + len(self.rollout.response_ids)
+
 
 def reference_texts(
     documents: Sequence[Document], prompts: Mapping[str, Prompt], tokenizer: Any, limit: int
-) -> list[Text]:
-    """`@ref`: each document's first reference."""
+) -> list[ComparedText]:
+    """Return the texts of `@ref`: the first reference of each document.
+
+    Args:
+        documents: Documents of the task.
+        prompts: The student's prompts, by document.
+        tokenizer: The student's tokenizer.
+        limit: Number of tokens at which a reference is cut.
+    """
     return [
-        Text(
+        ComparedText(
             REFERENCE_SEED,
             Rollout(
-                one.id,
-                prompts[one.id].ids,
-                tuple(reference_tokens(tokenizer, one.references[0], limit)),
+                document.id,
+                prompts[document.id].ids,
+                tuple(reference_tokens(tokenizer, document.references[0], limit)),
                 "dataset",
             ),
         )
-        for one in documents
+        for document in documents
     ]
 
 
 def sampled_texts(
     samples: Sequence[Sample], prompts: Mapping[str, Prompt], tokenizer: Any, origin: Origin
-) -> list[Text]:
-    """`@teacher` and `@student`: the sampled tokens; a text without them is encoded again."""
+) -> list[ComparedText]:
+    """Return the texts of `@teacher` or `@student`: the sampled tokens.
+
+    Args:
+        samples: Samples in order. A sample that was stored without tokens is encoded again.
+        prompts: The student's prompts, by document.
+        tokenizer: The student's tokenizer.
+        origin: The model that wrote the samples.
+    """
     return [
-        Text(
-            one.seed,
-            Rollout(one.document, prompts[one.document].ids, _tokens(one, tokenizer), origin),
+        ComparedText(
+            sample.seed,
+            Rollout(
+                sample.document,
+                prompts[sample.document].ids,
+                _response_tokens(sample, tokenizer),
+                origin,
+            ),
         )
-        for one in samples
+        for sample in samples
     ]
 
 
-def _tokens(sample: Sample, tokenizer: Any) -> tuple[int, ...]:
+def _response_tokens(sample: Sample, tokenizer: Any) -> tuple[int, ...]:
     if sample.tokens:
         return sample.tokens
     ids = tokenizer(sample.output, add_special_tokens=False)["input_ids"]
@@ -68,19 +92,17 @@ def _tokens(sample: Sample, tokenizer: Any) -> tuple[int, ...]:
 
 
 def shared_texts(
-    texts: Sequence[Text],
-    shared: SharedTokens,
-    ends: frozenset[int],
-) -> list[Text]:
-    """The texts that both models can score.
+    texts: Sequence[ComparedText], shared: SharedTokens, ends: frozenset[int]
+) -> list[ComparedText]:
+    """Return the texts that both models can score.
 
-    Where their end tokens differ, the end of a response is no position: neither could agree there.
-    A response with a token that only one of them knows is left out; each reads its own prompt.
+    If the models have different end tokens, the end of a response is not a position, because they
+    could never agree on it. A response with a token that only one model knows is left out.
 
     Args:
-        texts: those of a position set.
-        shared: the tokens that both know.
-        ends: both models' end tokens.
+        texts: Texts of a position set.
+        shared: Tokens that both models know.
+        ends: End tokens of both models.
     """
     kept = []
     for text in texts:
@@ -88,5 +110,5 @@ def shared_texts(
         if not shared.same_end and rollout.response_ids[-1:] and rollout.response_ids[-1] in ends:
             rollout = replace(rollout, response_ids=rollout.response_ids[:-1])
         if rollout.response_ids and max(rollout.response_ids) < shared.size:
-            kept.append(Text(text.seed, rollout))
+            kept.append(ComparedText(text.seed, rollout))
     return kept

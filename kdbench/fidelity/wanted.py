@@ -1,10 +1,13 @@
-"""Which metrics of fidelity are asked for, and what they need measured."""
+"""Which fidelity metrics `metrics=` asks for, and what they need measured."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kdbench.errors import InputError
 from kdbench.metrics import (
+    ALL,
+    HEADLINE,
+    POSITION_SETS,
     CurveMetric,
     PositionMetric,
     PositionSet,
@@ -13,32 +16,31 @@ from kdbench.metrics import (
     make_teacher_metrics,
 )
 
-SETS: tuple[PositionSet, ...] = ("ref", "teacher", "student")
-GAP = "student-ref"
+GAP = "student-ref"  # stands for a position set in the names of on-policy gaps
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What is to be measured.
+class WantedMetrics:
+    """The fidelity metrics to measure.
 
     Attributes:
-        metrics: instances, each once.
-        names: of the results: `rougeL_teacher`, `top1@ref`, `top1@student-ref`.
+        metrics: Instances, each once.
+        names: Names of the results, such as `rougeL_teacher`, `top1@ref` and `top1@student-ref`.
     """
 
     metrics: tuple[TeacherMetric, ...]
     names: frozenset[str]
 
-    def at(self, where: PositionSet) -> list[PositionMetric]:
-        """The metrics of a position set."""
+    def at(self, position_set: PositionSet) -> list[PositionMetric]:
+        """The metrics wanted on a position set."""
         return [
             metric
             for metric in self.metrics
-            if isinstance(metric, PositionMetric) and f"{metric.name}@{where}" in self.names
+            if isinstance(metric, PositionMetric) and f"{metric.name}@{position_set}" in self.names
         ]
 
     def gaps(self) -> list[TokenMetric]:
-        """The metrics whose on-policy gap is asked for."""
+        """The metrics whose on-policy gap is wanted."""
         return [
             metric
             for metric in self.metrics
@@ -46,65 +48,77 @@ class Wanted:
         ]
 
     def curve_metrics(self) -> list[CurveMetric]:
-        """Those made of two curves."""
+        """The wanted metrics that are computed from two curves."""
         return [metric for metric in self.metrics if isinstance(metric, CurveMetric)]
 
+    def token_names(self) -> list[str]:
+        """Names of the results that compare distributions, sorted."""
+        bases = {m.name for m in self.metrics if isinstance(m, PositionMetric | CurveMetric)}
+        return sorted(name for name in self.names if name.partition("@")[0] in bases)
 
-def wanted(words: Sequence[str]) -> Wanted:
-    """What the words of `metrics=` ask for, all where there is none.
+
+def wanted_metrics(names: Sequence[str]) -> WantedMetrics:
+    """Find the fidelity metrics that `metrics=` asks for; without names, the headline set.
 
     Args:
-        words: `top1` for all its sets, `top1@ref` for one, `top1@student-ref` for the gap.
+        names: `all`, `headline`, or names of metrics: `top1` for all its position sets, `top1@ref`
+            for one of them, `top1@student-ref` for the on-policy gap.
 
     Raises:
-        InputError: an unknown metric or position set.
+        InputError: A metric or position set is unknown.
     """
-    metrics = {metric.name: metric for metric in make_teacher_metrics(words)}
-    for one in list(metrics.values()):
-        if isinstance(one, CurveMetric) and one.curve not in metrics:
-            (needed,) = make_teacher_metrics([one.curve])
-            metrics[one.curve] = needed
-    names: set[str] = set()
-    for word in words or metrics:
-        name, at, where = word.partition("@")
-        if name in metrics:
-            names |= _names(metrics[name], where)
-        if at and not isinstance(metrics.get(name), PositionMetric):
-            raise InputError(f"metric '{word}': '{name}' has no position sets")
-    return Wanted(tuple(metrics.values()), frozenset(names))
+    metrics = {metric.name: metric for metric in make_teacher_metrics(names)}
+    for metric in list(metrics.values()):
+        if isinstance(metric, CurveMetric) and metric.curve not in metrics:
+            (needed,) = make_teacher_metrics([metric.curve])
+            metrics[metric.curve] = needed
+    results: set[str] = set()
+    for name in names or (HEADLINE,):
+        base, at, position_set = name.partition("@")
+        for metric in make_teacher_metrics([name]):
+            results |= _result_names(metric, position_set)
+        if at and not isinstance(metrics.get(base), PositionMetric):
+            raise InputError(f"metric '{name}': '{base}' has no position sets")
+    return WantedMetrics(tuple(metrics.values()), frozenset(results))
 
 
-def check_words(words: Sequence[str], teacher: bool, keeps_scores: bool) -> None:
+def check_metrics(names: Sequence[str], has_teacher: bool, caches_scores: bool) -> None:
     """Check `metrics=` before anything is generated.
 
     Args:
-        words: as given.
-        teacher: whether there is one.
-        keeps_scores: whether its scores of tokens are to be kept.
+        names: Names of metrics, as given.
+        has_teacher: Whether `teacher=` is given.
+        caches_scores: Whether `teacher_cache=` is given.
 
     Raises:
-        InputError: an unknown metric or position set, or one that lacks what it needs.
+        InputError: A metric or position set is unknown, or a metric lacks what it needs.
     """
-    asked = wanted(words)
-    if not words:
+    wanted = wanted_metrics(names)
+    if not names:
         return
-    if not teacher and asked.metrics:
-        raise InputError(f"metric '{asked.metrics[0].name}' compares with a teacher: give teacher=")
-    if keeps_scores and not any(asked.at(where) for where in SETS):
-        raise InputError("teacher_cache= keeps scores of tokens, and metrics= names none of tokens")
+    explicit = [name for name in names if name not in (ALL, HEADLINE)]
+    if not has_teacher and explicit and (metrics := wanted_metrics(explicit).metrics):
+        raise InputError(f"metric '{metrics[0].name}' compares with a teacher: give teacher=")
+    if caches_scores and not any(wanted.at(position_set) for position_set in POSITION_SETS):
+        raise InputError(
+            "teacher_cache= stores the teacher's scores of tokens, but metrics= names no token "
+            "metric; add one, such as top1"
+        )
 
 
-def _names(metric: TeacherMetric, where: str) -> set[str]:
-    """The results that a word asks for, and those that they are made of."""
+def _result_names(metric: TeacherMetric, position_set: str) -> set[str]:
+    """Names of the results that a metric's name asks for, and of those they are made of."""
     if isinstance(metric, CurveMetric):
-        return {metric.name, *(f"{metric.curve}@{one}" for one in metric.sets)}
+        return {metric.name, *(f"{metric.curve}@{needed}" for needed in metric.sets)}
     if not isinstance(metric, PositionMetric):
         return {metric.name}
-    known: dict[str, set[str]] = {one: {f"{metric.name}@{one}"} for one in metric.sets}
+    by_set: dict[str, set[str]] = {known: {f"{metric.name}@{known}"} for known in metric.sets}
     if isinstance(metric, TokenMetric) and metric.on_policy_gap:
         ends = ("student", "ref")
-        known[GAP] = {f"{metric.name}@{GAP}", *(f"{metric.name}@{one}" for one in ends)}
-    if where and where not in known:
-        listed = ", ".join(f"{metric.name}@{one}" for one in known)
-        raise InputError(f"metric '{metric.name}@{where}': there is {listed}")
-    return set().union(*known.values()) if not where else known[where]
+        by_set[GAP] = {f"{metric.name}@{GAP}", *(f"{metric.name}@{end}" for end in ends)}
+    if not position_set:
+        return set().union(*by_set.values())
+    if position_set not in by_set:
+        choices = ", ".join(f"{metric.name}@{known}" for known in by_set)
+        raise InputError(f"metric '{metric.name}@{position_set}': choose from {choices}")
+    return by_set[position_set]

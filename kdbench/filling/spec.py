@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator, m
 
 from kdbench.config import FIVE, Names, Settings, read_yaml
 from kdbench.errors import InputError, first_fault, nearest
+from kdbench.metrics import ALL
 from kdbench.system.bundled import bundled
 
 _LABEL = re.compile(r"[\w+(\[][\w.+()\[\] -]*")
@@ -64,13 +65,24 @@ class TableSpec(Settings):
     )
     rows: tuple[Model, ...] = Field((), description="rows of the table, in order")
     train: dict[str, Any] = Field({}, description="keys of `kdbench train` for all trained rows")
-    evaluate: dict[str, Any] = Field({}, description="keys of `kdbench eval` for all rows")
+    evaluate: dict[str, Any] = Field(
+        {},
+        description="keys of `kdbench eval` for all rows (default: metrics: [all])",
+        validate_default=True,
+    )
     data: Path | None = Field(None, description="folder of the data sets")
     models: Path | None = Field(None, description="folder of checkpoints (default: runs/NAME)")
     results: Path | None = Field(None, description="folder of results (default: results/NAME)")
     tasks: Names = Field(FIVE, description="names of tasks, or paths of lm-eval YAML files")
     columns: Names = Field((), description="columns of the table, as for `kdbench table`")
     published: Names = Field((), description="ids of the groups of published rows to show")
+
+    @field_validator("evaluate")
+    @classmethod
+    def _all_metrics(cls, value: dict[str, Any]) -> dict[str, Any]:
+        """A table measures all metrics, unless it names those that it wants."""
+        metrics = value.get("metrics") or [ALL]
+        return {**value, "metrics": metrics.split(",") if isinstance(metrics, str) else metrics}
 
 
 def read_spec(path: Path, changes: Mapping[str, str] | None = None) -> TableSpec:

@@ -1,10 +1,10 @@
-"""What is measured. One metric, one file; a file here, or an entry point, is all it takes.
+"""The metrics: one file each, here or named by an entry point.
 
-Of one model: a `SampleMetric` looks at one response, a `CorpusMetric` at all responses of one seed,
-a `ForwardMetric` at the model itself. Of a student beside its teacher: a `TokenMetric` or
-`PooledTokenMetric` looks at their next-token distributions; a `PairMetric`, `PooledPairMetric`,
-`PromptPairMetric` or `CorpusPairMetric` at their texts. Text overlap is in points (0 to 100), rates
-are 0 to 1, losses and divergences in nats.
+One model: a `SampleMetric` scores a response, a `CorpusMetric` all responses of a seed, a
+`ForwardMetric` the model itself. A student and its teacher: a `TokenMetric` or `PooledTokenMetric`
+compares their next-token distributions; a `PairMetric`, `PooledPairMetric`, `PromptPairMetric` or
+`CorpusPairMetric` compares their texts. Text overlap is in points (0 to 100), rates are 0 to 1,
+losses and divergences are in nats.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,10 +27,13 @@ from kdbench.metrics._kinds import (
     TeacherMetric,
     TokenMetric,
 )
-from kdbench.metrics._positions import Positions, PositionSet, TopPositions, top
+from kdbench.metrics._positions import POSITION_SETS, Positions, PositionSet, TopPositions, top
 from kdbench.registry import Registry
 
 __all__ = [
+    "ALL",
+    "HEADLINE",
+    "POSITION_SETS",
     "Answer",
     "CorpusMetric",
     "CorpusPairMetric",
@@ -50,6 +53,7 @@ __all__ = [
     "TokenMetric",
     "TopPositions",
     "compares_with_teacher",
+    "is_known",
     "make_metrics",
     "make_teacher_metrics",
     "metrics",
@@ -60,25 +64,35 @@ __all__ = [
 
 metrics: Registry[type[Metric]] = Registry("metric", "kdbench.metrics", "kdbench.metrics")
 
+ALL, HEADLINE = "all", "headline"  # names of sets of metrics, accepted wherever a metric's name is
+
+# Metrics of earlier results that equal another one, or 1 minus another one. They are not measured
+# any more, and go when the comparison with the teacher is measured again.
+_RETIRED = {"answer_churn", "negative_flips", "positive_flips", "tvd"}
+
 
 def make_metrics(names: Sequence[str] = ()) -> list[Metric]:
-    """Instances of the named metrics that need no teacher, of all such where none is named.
+    """Make the named metrics that need no teacher; without names, all of them.
+
+    Args:
+        names: Names of metrics of every kind, `all` or `headline`.
 
     Raises:
-        InputError: an unknown name, or a metric registered under another than its own.
+        InputError: A name is unknown, or a metric is registered under a name other than its own.
     """
     kinds = _kinds_of(names)
     return [kind() for kind in kinds.values() if not issubclass(kind, TeacherMetric)]
 
 
 def make_teacher_metrics(names: Sequence[str] = ()) -> list[TeacherMetric]:
-    """Instances of the named metrics that compare with a teacher, of all where none is named.
+    """Make the named metrics that compare with a teacher; without names, the headline set.
 
     Args:
-        names: of metrics of every kind, perhaps with a position set, as in `top1@student`.
+        names: Names of metrics of every kind, `all` or `headline`. A name may have a position set,
+            as in `top1@student`.
 
     Raises:
-        InputError: as for `make_metrics`.
+        InputError: As for `make_metrics`.
     """
     kinds = _kinds_of(names)
     return [kind() for kind in kinds.values() if issubclass(kind, TeacherMetric)]
@@ -86,46 +100,76 @@ def make_teacher_metrics(names: Sequence[str] = ()) -> list[TeacherMetric]:
 
 def compares_with_teacher(name: str) -> bool:
     """Whether a result of this name, such as `top1@ref`, is that of a known teacher metric."""
-    name = name.partition("@")[0]
-    return name in metrics.names() and issubclass(metrics.get(name), TeacherMetric)
+    base = name.partition("@")[0]
+    if base in _RETIRED:
+        return True
+    return base in metrics.names() and issubclass(metrics.get(base), TeacherMetric)
 
 
-def result_name(word: str, known: Mapping[str, object]) -> str | None:
-    """The result that a word means: itself, or the headline of a bare fidelity metric.
+def is_known(name: str) -> bool:
+    """Whether a result of this name, such as `top1@ref`, is that of an installed metric."""
+    return name.partition("@")[0] in metrics.names()
+
+
+def result_name(name: str, known: Mapping[str, object]) -> str | None:
+    """Find the result that a name stands for: its own, or a bare metric's headline position set.
 
     Args:
-        word: such as `acceptance` or `top1@ref`.
-        known: names that results have.
+        name: Name of a result or metric, such as `top1@ref` or `acceptance`.
+        known: Results by name.
 
     Returns:
-        None for a word that is no metric.
+        The result's name; None if the name is that of no metric.
     """
-    if word in known:
-        return word
-    base, at, where = word.partition("@")
+    if name in known:
+        return name
+    base, at, position_set = name.partition("@")
     if base not in metrics.names():
         return None
     kind = metrics.get(base)
     if not issubclass(kind, PositionMetric):
-        return None if at else word
+        return None if at else name
     if not at:
         return f"{base}@{kind.headline}"
-    return word if where in kind.sets else None
+    return name if position_set in kind.sets else None
 
 
 def _kinds_of(names: Sequence[str]) -> dict[str, type[Metric]]:
-    found = {}
-    for word in names or metrics.names():
-        name = word.partition("@")[0]
-        kind = found[name] = metrics.get(name)
-        if kind.name != name:
-            raise InputError(f"metric '{name}' calls itself '{kind.name}': both must be one name")
-    return found
+    """Classes of the named metrics, by name; without names, those of the headline set."""
+    kinds: dict[str, type[Metric]] = {}
+    for name in names or (HEADLINE,):
+        kinds |= {base: _kind_of(base) for base in _bases(name)}
+    return kinds
+
+
+def _bases(name: str) -> list[str]:
+    """Names of the metrics that a name of `metrics=` stands for, without position sets."""
+    if name == ALL:
+        return metrics.names()
+    if name == HEADLINE:
+        return [base for base in metrics.names() if _is_default(metrics.get(base))]
+    return [name.partition("@")[0]]
+
+
+def _is_default(kind: type[Metric]) -> bool:
+    return not issubclass(kind, TeacherMetric) or kind.by_default
+
+
+def _kind_of(base: str) -> type[Metric]:
+    kind = metrics.get(base)
+    if kind.name != base:
+        raise InputError(f"metric '{base}' calls itself '{kind.name}': the two names must be equal")
+    return kind
 
 
 def with_stored(wanted: Sequence[Metric], stored: Iterable[str]) -> list[Metric]:
-    """The wanted metrics and, so that none is lost, those that a stored result has."""
-    known = set(metrics.names())
-    own = [name for name in stored if name in known]
-    names = dict.fromkeys([metric.name for metric in wanted] + own)
+    """Return the wanted metrics and those of a stored result, so that none is lost.
+
+    Args:
+        wanted: Metrics to measure.
+        stored: Names of stored results.
+    """
+    installed = set(metrics.names())
+    names = dict.fromkeys([metric.name for metric in wanted])
+    names |= dict.fromkeys(name for name in stored if name in installed)
     return make_metrics(list(names)) if names else []

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from kdbench.metrics._positions import Positions, PositionSet
+from kdbench.metrics._positions import POSITION_SETS, Positions, PositionSet
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Answer:
-    """One response as a metric sees it.
+    """One response, as a metric sees it.
 
     Attributes:
-        text: post-processed.
-        references: right answers, one or more.
-        n_tokens: generated tokens, None if not known.
-        finish: `stop`, `length`, None if not known.
-        tokens: the generated ids, the end token included; None if not known.
-        final: the final answer of a closed-answer task; None where there is none.
-        right: whether the final answer is right; None where the task has no closed answers.
+        text: The response's text, post-processed.
+        references: The document's references, one or more.
+        n_tokens: Number of generated tokens; None if it is not known.
+        finish: How the response ended, `stop` or `length`; None if it is not known.
+        tokens: The generated token ids, including the end token; None if they are not known.
+        final: The final answer, in a task with closed answers; None if there is none.
+        right: Whether the final answer is right; None if the task has no closed answers.
     """
 
     text: str
@@ -37,12 +37,12 @@ class Answer:
 
 @dataclass(frozen=True)
 class Reference:
-    """What a model is shown to be measured without generating.
+    """A prompt and its first reference: what a model is measured on without generating.
 
     Attributes:
-        document: id.
-        prompt_ids: encoded prompt.
-        text: the document's first reference.
+        document: The document's id.
+        prompt_ids: Token ids of the encoded prompt.
+        text: The document's first reference.
     """
 
     document: str
@@ -51,14 +51,15 @@ class Reference:
 
 
 class Metric(ABC):
-    """Name, unit, direction and version; a new version makes old scores stale.
+    """A metric of any kind: its name, unit, direction and version.
 
     Attributes:
-        name: in results and tables.
-        unit: points (0 to 100), rate (0 to 1), tokens, nats, ratio (1 is equal), correlation or
-            percent.
-        direction: which way is better; `none` describes without judging.
-        version: raised when the same text would score otherwise.
+        name: The metric's name in results and tables.
+        unit: Unit of the number: points (0 to 100), rate (0 to 1), tokens, nats, ratio (1 means
+            equal), correlation or percent.
+        direction: Whether higher or lower is better; `none` describes without judging.
+        version: Version of the definition, to be raised whenever the same text would score
+            differently. Stored scores of an older version are measured again.
     """
 
     name: ClassVar[str]
@@ -67,7 +68,7 @@ class Metric(ABC):
     version: ClassVar[int] = 1
 
     def is_current(self, stored: Mapping[str, Any]) -> bool:
-        """Whether the results have this metric in this version."""
+        """Whether stored results contain this metric in this version."""
         return self.name in stored and stored[self.name].version == str(self.version)
 
 
@@ -76,7 +77,7 @@ class SampleMetric(Metric):
 
     @abstractmethod
     def score(self, answer: Answer) -> float | None:
-        """The response's score, None where it is not defined."""
+        """Score a response; return None if the metric is not defined on it."""
 
 
 class CorpusMetric(Metric):
@@ -84,76 +85,81 @@ class CorpusMetric(Metric):
 
     @abstractmethod
     def value(self, answers: Sequence[Answer]) -> float | None:
-        """The number, None where it is not defined."""
+        """Score all responses of a seed; return None if the metric is not defined on them."""
 
 
 class ForwardMetric(Metric):
-    """A number for each document from the model's own probabilities.
+    """A number for each document, from the model's own probabilities.
 
-    The batches depend on the references alone, so that a resume computes in the same company.
+    The batches depend on the references alone, so that a resumed run computes with the same batch
+    composition.
     """
 
     @abstractmethod
     def batches(
         self, tokenizer: Any, references: Sequence[Reference], limit: int
     ) -> list[list[Reference]]:
-        """The references in the company in which they are measured.
+        """Group the references into the batches in which they are measured.
 
         Args:
-            tokenizer: of the model.
-            references: what to measure on.
-            limit: tokens of a reference that count.
+            tokenizer: Tokenizer of the model.
+            references: References to measure on.
+            limit: Number of tokens of a reference that count.
         """
 
     @abstractmethod
     def measure(
         self, model: Any, tokenizer: Any, batch: Sequence[Reference], limit: int
     ) -> list[float]:
-        """The values of one batch; the model is in evaluation mode."""
+        """Return the values of one batch. The model is in evaluation mode."""
 
 
 class TeacherMetric(Metric):
-    """Compares a student with its teacher; measured where `teacher=` is given.
+    """A comparison of a student with its teacher, measured when `teacher=` is given.
 
     Attributes:
-        perfect: the value of a student that is its teacher, where that is known beforehand. It is
-            the ceiling; of other metrics the ceiling is the teacher against its own next seed.
-        undefined: what to say where it has no number.
+        by_default: Whether the metric is measured without `metrics=`. If not, its name or
+            `metrics=all` asks for it.
+        perfect: The value of a student that equals its teacher, if it is known beforehand. It
+            serves as the ceiling. The ceiling of other metrics is measured, by comparing the
+            teacher with its own next seed.
+        undefined: Reason to give when there is no number.
     """
 
+    by_default: ClassVar[bool] = True
     perfect: ClassVar[float | None] = None
     undefined: ClassVar[str] = "not defined on these responses"
 
 
 class PositionMetric(TeacherMetric):
-    """Looks at the two next-token distributions at response positions.
+    """A comparison of the two next-token distributions at response positions.
 
-    Its results are named `name@set`: `@ref` on the first reference, `@teacher` on the teacher's own
-    responses, `@student` on the student's own.
+    Its results are named `name@set`: `@ref` on the first reference, `@teacher` on the teacher's
+    responses, `@student` on the student's responses.
 
     Attributes:
-        sets: where it is measured.
-        headline: the set that its bare name means.
-        from_top_k: what it is on a teacher's cached top-k, whose other tokens are one class:
-            `exact`, a `lower` or `upper` bound, or `undefined`.
-        needs_entropy: it looks at the teacher's entropy, which a cache keeps, and an engine's top k
-            do not tell.
+        sets: Position sets on which the metric is measured.
+        headline: Position set that the bare name stands for.
+        from_top_k: What the number is when only the teacher's top k are known and all other tokens
+            form one class: `exact`, a `lower` or an `upper` bound, or `undefined`.
+        needs_entropy: Whether the metric uses the teacher's entropy. A cache stores it; the top k
+            of an engine do not determine it.
     """
 
-    sets: ClassVar[tuple[PositionSet, ...]] = ("ref", "teacher", "student")
+    sets: ClassVar[tuple[PositionSet, ...]] = POSITION_SETS
     headline: ClassVar[PositionSet] = "student"
     from_top_k: ClassVar[Literal["exact", "lower", "upper", "undefined"]] = "undefined"
     needs_entropy: ClassVar[bool] = False
 
 
 class TokenMetric(PositionMetric):
-    """A number for each position, averaged over a response, then over prompts.
+    """A number for each position, averaged over each response and then over prompts.
 
     Attributes:
-        curve: also kept by token index.
-        on_policy_gap: also reported as `name@student-ref`.
-        of_plain_samples: it means something on plain samples alone, of temperature 1 and the whole
-            vocabulary.
+        curve: Whether means by token index are stored too.
+        on_policy_gap: Whether `name@student-ref` is reported too.
+        of_plain_samples: Whether the metric is only meaningful on plain samples: temperature 1,
+            whole vocabulary.
     """
 
     curve: ClassVar[bool] = False
@@ -162,29 +168,29 @@ class TokenMetric(PositionMetric):
 
     @abstractmethod
     def values(self, at: Positions) -> "torch.Tensor":
-        """One value a position, shape (n,); NaN where it is not defined and does not count."""
+        """Return one value for each position, shape (n,); NaN for positions that do not count."""
 
 
 class PooledTokenMetric(PositionMetric):
-    """A number that is a function of sums over all positions, such as a ratio or a bin's error."""
+    """A number from sums over all positions, such as a ratio or a calibration error."""
 
     @abstractmethod
     def sums(self, at: Positions) -> "torch.Tensor":
-        """What each position adds, shape (n, K)."""
+        """Return what each position adds to the sums, shape (n, K)."""
 
     @abstractmethod
     def value(self, sums: "np.ndarray") -> "np.ndarray":
-        """The number from sums, shape (..., K) to (...); NaN where it is not defined."""
+        """Compute the number from the sums, shape (..., K) to (...); NaN if it is not defined."""
 
 
 class CurveMetric(TeacherMetric):
-    """A number from how a token metric goes over the token index, on two position sets.
+    """A number from the curves of a token metric by token index, on two position sets.
 
     Attributes:
-        curve: name of the token metric.
-        sets: the two position sets.
-        length: tokens that it looks at.
-        from_top_k: as for a position metric.
+        curve: Name of the token metric.
+        sets: The two position sets.
+        length: Number of token indices that count.
+        from_top_k: As for a position metric.
     """
 
     curve: ClassVar[str]
@@ -194,17 +200,18 @@ class CurveMetric(TeacherMetric):
 
     @abstractmethod
     def value(self, first: "np.ndarray", second: "np.ndarray") -> "np.ndarray":
-        """The number from the two sets' mean curves, (..., length) each to (...)."""
+        """Compute the number from the two mean curves, shape (..., length) each to (...)."""
 
 
 class PairMetric(TeacherMetric):
-    """A number for each response beside one of the teacher's to the same prompt.
+    """A number for each response of the student and a response of the teacher to the same prompt.
 
     Attributes:
-        same_noise: whether the two are of one seed, and so drawn with the same noise. Else the
-            teacher's is of the next seed: independent, as two users would see them. Greedy
-            responses have one seed.
-        survival: the scores are token indices; the share of pairs beyond each is kept as a curve.
+        same_noise: Whether the two responses have the same seed and are therefore drawn with the
+            same noise. Otherwise the teacher's response has the next seed, so that the two are
+            independent draws. Greedy responses have one seed.
+        survival: Whether the scores are token indices, and the share of pairs that reach each
+            index is stored as a curve.
     """
 
     same_noise: ClassVar[bool] = False
@@ -212,27 +219,27 @@ class PairMetric(TeacherMetric):
 
     @abstractmethod
     def score(self, student: Answer, teacher: Answer) -> float | None:
-        """The response's score, None where it is not defined."""
+        """Score a pair of responses; return None if the metric is not defined on it."""
 
 
 class PooledPairMetric(TeacherMetric):
-    """A number that is a function of sums over all pairs of responses."""
+    """A number from sums over all pairs of responses."""
 
     @abstractmethod
     def sums(self, student: Answer, teacher: Answer) -> Sequence[float]:
-        """What a pair adds: K numbers."""
+        """Return the K numbers that a pair adds to the sums."""
 
     @abstractmethod
     def value(self, sums: "np.ndarray") -> "np.ndarray":
-        """The number from sums, shape (..., K) to (...); NaN where it is not defined."""
+        """Compute the number from the sums, shape (..., K) to (...); NaN if it is not defined."""
 
 
 class PromptPairMetric(TeacherMetric):
-    """A number for each prompt, from all responses of both."""
+    """A number for each prompt, from all responses of both models."""
 
     @abstractmethod
     def score(self, student: Sequence[Answer], teacher: Sequence[Answer]) -> float | None:
-        """The prompt's score, None where it is not defined."""
+        """Score the responses to a prompt; return None if the metric is not defined on them."""
 
 
 class CorpusPairMetric(TeacherMetric):
@@ -240,4 +247,4 @@ class CorpusPairMetric(TeacherMetric):
 
     @abstractmethod
     def value(self, student: Sequence[Answer], teacher: Sequence[Answer]) -> float | None:
-        """The number, None where it is not defined."""
+        """Score all pairs of a seed; return None if the metric is not defined on them."""

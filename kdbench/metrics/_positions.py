@@ -1,7 +1,7 @@
-"""Response positions, as teacher and student see them: what a token metric looks at."""
+"""Response positions with both models' next-token distributions: the input of token metrics."""
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from kdbench.divergence import entropy
 from kdbench.errors import InputError
@@ -10,20 +10,21 @@ if TYPE_CHECKING:
     import torch
 
 PositionSet = Literal["ref", "teacher", "student"]
+POSITION_SETS: tuple[PositionSet, ...] = get_args(PositionSet)
 
-_EQUALS = 64  # tokens as likely as the last of a ranking that are looked at first
-_WIDEST = 50  # tokens of the longest ranking that a metric asks for
+_EQUALS = 64  # extra tokens fetched, in case of ties at the end of a ranking
+_WIDEST = 50  # longest ranking that a built-in metric asks for
 
 
 class Positions:
-    """One chunk of n response positions, both distributions known over all V tokens.
+    """A chunk of n response positions with both distributions over all V tokens.
 
     Attributes:
-        log_p: the teacher's log-probabilities over C classes, float32 (n, C): what a divergence
-            takes. Here the classes are the V tokens.
-        log_q: the student's, over the same classes.
-        targets: the response's tokens, int64 (n,).
-        set: which responses these are.
+        log_p: The teacher's log-probabilities over C classes, float32 of shape (n, C), as a
+            divergence takes them. Here the classes are the V tokens.
+        log_q: The student's log-probabilities over the same classes.
+        targets: The response's tokens, int64 of shape (n,).
+        set: Position set to which the responses belong.
     """
 
     def __init__(
@@ -37,38 +38,38 @@ class Positions:
 
     @cached_property
     def teacher_entropy(self) -> "torch.Tensor":
-        """H(p), (n,)."""
+        """The teacher's entropy H(p), shape (n,)."""
         return entropy(self.log_p)
 
     @cached_property
     def student_entropy(self) -> "torch.Tensor":
-        """H(q), (n,)."""
+        """The student's entropy H(q), shape (n,)."""
         return entropy(self.log_q)
 
     def teacher_top(self, k: int) -> "tuple[torch.Tensor, torch.Tensor]":
-        """The teacher's k likeliest tokens: log-probabilities and ids, (n, k), likeliest first."""
+        """Log-probabilities and ids of the teacher's top k, (n, k) each, most likely first."""
         return _first(self._teacher_top, k) if k <= _WIDEST else top(self.log_p, k)
 
     def student_top(self, k: int) -> "tuple[torch.Tensor, torch.Tensor]":
-        """The student's k likeliest tokens."""
+        """Log-probabilities and ids of the student's top k, (n, k) each, most likely first."""
         return _first(self._student_top, k) if k <= _WIDEST else top(self._whole_log_q, k)
 
     def teacher_log_prob(self, ids: "torch.Tensor") -> "torch.Tensor":
-        """Log p of some tokens, (n, k) to (n, k)."""
+        """The teacher's log-probabilities of given tokens, (n, k) to (n, k)."""
         return self.log_p.gather(-1, ids)
 
     def student_log_prob(self, ids: "torch.Tensor") -> "torch.Tensor":
-        """Log q of some tokens, (n, k) to (n, k)."""
+        """The student's log-probabilities of given tokens, (n, k) to (n, k)."""
         return self.log_q.gather(-1, ids)
 
     @property
     def target_log_p(self) -> "torch.Tensor":
-        """Log p of the response's tokens, (n,)."""
+        """The teacher's log-probabilities of the response's tokens, shape (n,)."""
         return self.teacher_log_prob(self.targets[:, None])[:, 0]
 
     @property
     def target_log_q(self) -> "torch.Tensor":
-        """Log q of the response's tokens, (n,)."""
+        """The student's log-probabilities of the response's tokens, shape (n,)."""
         return self.student_log_prob(self.targets[:, None])[:, 0]
 
     @cached_property
@@ -85,20 +86,21 @@ class Positions:
 
 
 class TopPositions(Positions):
-    """Positions of which only the teacher's k likeliest tokens are known.
+    """Positions at which only the teacher's k most likely tokens are known.
 
-    The classes of the divergences are these k tokens and one for all others: the coarser partition
-    can only lower an f-divergence, so `from_top_k` says lower, and upper for an acceptance.
+    Divergences are taken over k + 1 classes: these k tokens, and all other tokens together. The
+    coarser partition can only lower an f-divergence, so it gives a lower bound of a divergence and
+    an upper bound of acceptance.
 
     Args:
-        top_log_p: (n, k), likeliest first.
-        top_ids: (n, k).
-        tail_log_p: log of the others' mass, (n,).
-        teacher_entropy: of the whole distribution, (n,).
-        target_log_p: of the response's tokens, (n,).
-        log_q: the student's, over all V tokens.
-        targets: as for `Positions`.
-        set: as for `Positions`.
+        top_log_p: The teacher's log-probabilities of its top k, (n, k), most likely first.
+        top_ids: Ids of these tokens, (n, k).
+        tail_log_p: Log of the teacher's probability of all other tokens, (n,).
+        teacher_entropy: Entropy of the teacher's whole distribution, (n,).
+        target_log_p: The teacher's log-probabilities of the response's tokens, (n,).
+        log_q: The student's log-probabilities over all V tokens, (n, V).
+        targets: As for `Positions`.
+        set: As for `Positions`.
     """
 
     def __init__(
@@ -126,31 +128,31 @@ class TopPositions(Positions):
 
     @cached_property
     def student_entropy(self) -> "torch.Tensor":
-        """H(q) over all tokens."""
+        """The student's entropy H(q) over all V tokens, shape (n,)."""
         return entropy(self._whole_log_q)
 
     def teacher_log_prob(self, ids: "torch.Tensor") -> "torch.Tensor":
-        """Log p of some tokens; -inf for those that are not among the k."""
+        """The teacher's log-probabilities of given tokens; -inf for those outside its top k."""
         import torch
 
-        found = ids[..., None] == self._ids[:, None, :]
-        known = self.log_p[:, None, :-1].masked_fill(~found, -torch.inf)
+        matches = ids[..., None] == self._ids[:, None, :]
+        known = self.log_p[:, None, :-1].masked_fill(~matches, -torch.inf)
         return known.amax(-1)
 
     def student_log_prob(self, ids: "torch.Tensor") -> "torch.Tensor":
-        """Log q of some tokens."""
+        """The student's log-probabilities of given tokens, (n, k) to (n, k)."""
         return self._whole_log_q.gather(-1, ids)
 
     @property
     def target_log_p(self) -> "torch.Tensor":
-        """Log p of the response's tokens, which the cache holds."""
+        """The teacher's log-probabilities of the response's tokens, shape (n,)."""
         return self._target_log_p
 
     def teacher_top(self, k: int) -> "tuple[torch.Tensor, torch.Tensor]":
-        """The teacher's k likeliest tokens.
+        """Log-probabilities and ids of the teacher's top k, (n, k) each, most likely first.
 
         Raises:
-            InputError: fewer of them are known.
+            InputError: Fewer than k tokens are known.
         """
         known, vocabulary = self._ids.shape[-1], self._all_log_q.shape[-1]
         if known < min(k, vocabulary):
@@ -163,9 +165,12 @@ class TopPositions(Positions):
 
 
 def top(log_probs: "torch.Tensor", k: int) -> "tuple[torch.Tensor, torch.Tensor]":
-    """The k likeliest, (n, V) to two of (n, min(k, V)); of equals the lowest id comes first."""
+    """Return values and ids of the k largest, (n, V) to two of (n, min(k, V)).
+
+    Of equal values the lowest id comes first.
+    """
     size = log_probs.shape[-1]
-    # topk takes any of the equals at its end, and rounded logits have many: look further.
+    # topk breaks ties arbitrarily, and rounded logits have many ties: fetch more than k.
     values, ids = log_probs.topk(min(k + _EQUALS, size), dim=-1)
     ids, order = ids.sort(dim=-1)
     values, again = values.gather(-1, order).sort(dim=-1, descending=True, stable=True)
@@ -179,10 +184,10 @@ def top(log_probs: "torch.Tensor", k: int) -> "tuple[torch.Tensor, torch.Tensor]
 
 
 def _lowest(log_probs: "torch.Tensor", last: "torch.Tensor", k: int) -> "torch.Tensor":
-    """Ids of the k likeliest in order, of those that equal the last one the lowest."""
-    likelier, equal = log_probs > last, log_probs == last
-    room = k - likelier.sum(-1, keepdim=True)
-    taken = likelier | (equal & (equal.cumsum(-1) <= room))
+    """Ids of the k largest in order; ties with the last one go to the lowest ids."""
+    larger, equal = log_probs > last, log_probs == last
+    room = k - larger.sum(-1, keepdim=True)
+    taken = larger | (equal & (equal.cumsum(-1) <= room))
     ids = taken.nonzero()[:, 1].view(-1, k)
     order = log_probs.gather(-1, ids).sort(dim=-1, descending=True, stable=True)[1]
     return ids.gather(-1, order)

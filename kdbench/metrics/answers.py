@@ -1,20 +1,23 @@
-"""Whether the student's final answers are its teacher's, right or wrong.
+"""Agreement of the student's final answers with its teacher's.
 
-Metric: each pair of final answers is one of five: both right (rr), only the teacher's (rw), only
-        the student's (wr), both wrong and the same (wws), both wrong and different (wwd). Agreement
-        is rr + wws: two right answers are the same answer. Its bounds are those that the two
-        accuracies alone leave; `error_agreement` is wws / (wws + wwd); `error_kappa` is Cohen's
-        kappa of being right, 0 where errors are independent. Wrong answers are the same if both
-        are numbers within 0.001 of one another, else if equal by `exact_match`'s rules; no answer
-        is the same as none. A pair not known to be right or wrong does not count. All are 0 to 1,
-        kappa -1 to 1. Shares of negative and positive flips: `kdbench.metrics.flips`.
-Source: Cohen 1960 (kappa). `normalise` would make -5 of 5 and 3.14 of 314: numbers go first.
+Metric: each pair of final answers falls into one of five cells: both right (rr), only the teacher
+        right (rw), only the student right (wr), both wrong with the same answer (wws), both wrong
+        with different answers (wwd). Agreement is rr + wws: two right answers count as the same.
+        Its bounds are what the two accuracies allow; `error_agreement` is wws / (wws + wwd);
+        `error_kappa` is Cohen's kappa of being right, 0 if errors are independent. Two wrong
+        answers are the same if both are numbers within 0.001 of each other, or else if they are
+        equal by `exact_match`'s rules; a missing answer agrees with nothing. A pair does not count
+        unless both are known to be right or wrong. All are 0 to 1, kappa is -1 to 1. With the
+        teacher as the old model, rw is the rate of negative flips, wr that of positive flips, and
+        1 - agreement is churn; see `kdbench.metrics.flips` for what follows from them.
+Source: Cohen 1960 (kappa); Yan et al. 2021 (arXiv 2011.09161, flips); Milani Fard et al. 2016
+        (churn).
 """
 
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, get_args
 
 from kdbench.metrics import Answer, PairMetric, PooledPairMetric, metrics
 from kdbench.metrics.exact_match import normalise
@@ -23,23 +26,26 @@ from kdbench.metrics.retained import ratio
 if TYPE_CHECKING:
     import numpy as np
 
-Cell = Literal["rr", "rw", "wr", "wws", "wwd"]
-_CELLS: tuple[Cell, ...] = ("rr", "rw", "wr", "wws", "wwd")
+AnswerCell = Literal["rr", "rw", "wr", "wws", "wwd"]
+_CELLS: tuple[AnswerCell, ...] = get_args(AnswerCell)
 _TOLERANCE = 0.001
 _MONEY = str.maketrans("", "", "$%,")
 
 NO_ANSWERS = "not a task of closed answers, or none of these counts"
 
 
-def same_answer(one: str | None, other: str | None) -> bool:
-    """Whether two final answers, not both right, are the same."""
-    if one is None or other is None or not one.strip():
+def same_answer(student: str | None, teacher: str | None) -> bool:
+    """Whether two final answers that are not both right are the same."""
+    if student is None or teacher is None or not student.strip():
         return False
-    first, second = _number(one), _number(other)
-    if first is not None and second is not None:
-        return abs(first - second) <= _TOLERANCE
-    words = normalise(one)
-    return words == normalise(other) if words else one.strip() == other.strip()
+    # Numbers first: `normalise` would turn -5 into 5 and 3.14 into 314.
+    numbers = _number(student), _number(teacher)
+    if numbers[0] is not None and numbers[1] is not None:
+        return abs(numbers[0] - numbers[1]) <= _TOLERANCE
+    normalised = normalise(student)
+    if not normalised:
+        return student.strip() == teacher.strip()
+    return normalised == normalise(teacher)
 
 
 def _number(text: str) -> float | None:
@@ -50,8 +56,8 @@ def _number(text: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def cell(student: Answer, teacher: Answer) -> Cell | None:
-    """Which of the five the pair is, None if it is not known of both whether they are right."""
+def cell_of(student: Answer, teacher: Answer) -> AnswerCell | None:
+    """Return the cell of a pair; None unless both are known to be right or wrong."""
     if student.right is None or teacher.right is None:
         return None
     if teacher.right:
@@ -65,21 +71,21 @@ class CellMetric(PairMetric):
     """Share of pairs that are in certain cells.
 
     Attributes:
-        cells: those that count as 1.
+        cells: Cells that count as 1.
     """
 
     unit = "rate"
     undefined = NO_ANSWERS
-    cells: ClassVar[tuple[Cell, ...]]
+    cells: ClassVar[tuple[AnswerCell, ...]]
 
     def score(self, student: Answer, teacher: Answer) -> float | None:
-        """0 or 1, None where it is not known whether both are right."""
-        found = cell(student, teacher)
-        return None if found is None else float(found in self.cells)
+        """Return 0 or 1; None unless both answers are known to be right or wrong."""
+        cell = cell_of(student, teacher)
+        return None if cell is None else float(cell in self.cells)
 
 
 class Shares(NamedTuple):
-    """The cells' shares of all pairs, and what follows from them."""
+    """Each cell's share of all pairs, and the accuracies that follow."""
 
     rr: "np.ndarray"
     rw: "np.ndarray"
@@ -101,29 +107,29 @@ class Shares(NamedTuple):
 
 
 class PooledCellMetric(PooledPairMetric):
-    """A function of the cells' shares."""
+    """A number from the cells' shares."""
 
     undefined = NO_ANSWERS
 
     def sums(self, student: Answer, teacher: Answer) -> Sequence[float]:
-        """1 for the pair's cell, all 0 if it is in none."""
-        found = cell(student, teacher)
-        return [float(found == name) for name in _CELLS]
+        """Return 1 for the pair's cell and 0 for the others; all 0 if the pair does not count."""
+        cell = cell_of(student, teacher)
+        return [float(cell == name) for name in _CELLS]
 
     def value(self, sums: "np.ndarray") -> "np.ndarray":
-        """Of the cells' counts."""
+        """Compute the number from the cells' counts."""
         import numpy as np
 
         return self.of(Shares(*np.moveaxis(ratio(sums, sums.sum(-1, keepdims=True)), -1, 0)))
 
     @abstractmethod
     def of(self, share: Shares) -> "np.ndarray":
-        """The number, NaN where it is not defined."""
+        """Compute the number; NaN if it is not defined."""
 
 
 @metrics.register("answer_agreement")
 class AnswerAgreement(CellMetric):
-    """Share of final answers that are the teacher's."""
+    """Share of pairs with the same final answer."""
 
     name = "answer_agreement"
     direction = "higher"
@@ -132,7 +138,7 @@ class AnswerAgreement(CellMetric):
 
 @metrics.register("answers_rr")
 class BothRight(CellMetric):
-    """Share of pairs where teacher and student are right."""
+    """Share of pairs where both final answers are right."""
 
     name = "answers_rr"
     direction = "none"
@@ -141,7 +147,7 @@ class BothRight(CellMetric):
 
 @metrics.register("answers_rw")
 class OnlyTeacherRight(CellMetric):
-    """Share of pairs where the teacher is right and the student wrong."""
+    """Share of pairs where only the teacher is right (negative flips)."""
 
     name = "answers_rw"
     direction = "none"
@@ -150,7 +156,7 @@ class OnlyTeacherRight(CellMetric):
 
 @metrics.register("answers_wr")
 class OnlyStudentRight(CellMetric):
-    """Share of pairs where the teacher is wrong and the student right."""
+    """Share of pairs where only the student is right (positive flips)."""
 
     name = "answers_wr"
     direction = "none"
@@ -159,7 +165,7 @@ class OnlyStudentRight(CellMetric):
 
 @metrics.register("answers_wws")
 class SameWrong(CellMetric):
-    """Share of pairs with the same wrong answer."""
+    """Share of pairs where both are wrong with the same answer."""
 
     name = "answers_wws"
     direction = "none"
@@ -168,7 +174,7 @@ class SameWrong(CellMetric):
 
 @metrics.register("answers_wwd")
 class DifferentWrong(CellMetric):
-    """Share of pairs with different wrong answers, or none."""
+    """Share of pairs where both are wrong with different or missing answers."""
 
     name = "answers_wwd"
     direction = "none"
@@ -177,7 +183,7 @@ class DifferentWrong(CellMetric):
 
 @metrics.register("teacher_accuracy")
 class TeacherAccuracy(CellMetric):
-    """Share of pairs where the teacher is right."""
+    """Share of the teacher's final answers that are right."""
 
     name = "teacher_accuracy"
     direction = "none"
@@ -186,7 +192,7 @@ class TeacherAccuracy(CellMetric):
 
 @metrics.register("answer_accuracy")
 class AnswerAccuracy(CellMetric):
-    """Share of pairs where the student is right."""
+    """Share of the student's final answers that are right."""
 
     name = "answer_accuracy"
     direction = "higher"
@@ -195,55 +201,57 @@ class AnswerAccuracy(CellMetric):
 
 @metrics.register("agreement_low")
 class AgreementLow(PooledCellMetric):
-    """The least agreement that the two accuracies allow."""
+    """Lowest answer agreement that the two accuracies allow."""
 
+    by_default = False
     name = "agreement_low"
     unit = "rate"
     direction = "none"
 
     def of(self, share: Shares) -> "np.ndarray":
-        """Where as few as possible are both right."""
+        """As few pairs as possible are both right."""
         least: np.ndarray = (share.teacher + share.student - 1).clip(min=0)
         return least
 
 
 @metrics.register("agreement_high")
 class AgreementHigh(PooledCellMetric):
-    """The most agreement that the two accuracies allow."""
+    """Highest answer agreement that the two accuracies allow."""
 
+    by_default = False
     name = "agreement_high"
     unit = "rate"
     direction = "none"
 
     def of(self, share: Shares) -> "np.ndarray":
-        """Where the better one is right wherever the other is."""
+        """The better model is right wherever the other one is."""
         most: np.ndarray = 1 - abs(share.teacher - share.student)
         return most
 
 
 @metrics.register("error_agreement")
 class ErrorAgreement(PooledCellMetric):
-    """Share of the same answer where both are wrong."""
+    """Share of pairs with the same answer among those where both are wrong."""
 
     name = "error_agreement"
     unit = "rate"
     direction = "none"
 
     def of(self, share: Shares) -> "np.ndarray":
-        """NaN where they are never both wrong."""
+        """NaN if the two are never both wrong."""
         return ratio(share.wws, share.wws + share.wwd)
 
 
 @metrics.register("error_kappa")
 class ErrorKappa(PooledCellMetric):
-    """Cohen's kappa of being right: 0 is chance, given the two accuracies."""
+    """Cohen's kappa of being right; 0 if errors are independent."""
 
     name = "error_kappa"
     unit = "correlation"
     direction = "none"
 
     def of(self, share: Shares) -> "np.ndarray":
-        """NaN where both are always right, or always wrong."""
+        """NaN if both are always right or always wrong."""
         alike = share.rr + share.wws + share.wwd
         chance = share.teacher * share.student + (1 - share.teacher) * (1 - share.student)
         return ratio(alike - chance, 1 - chance)

@@ -1,12 +1,12 @@
-"""Calibration: whether confidence is what it says, and whether it is the teacher's.
+"""Calibration of the student, on the reference and against its teacher.
 
-Metric: expected calibration error, sum over 10 equal bins (lo, hi] of top-1 confidence of
-        n_b/N |hits_b - confidence_b|, over all positions; 0 to 1. A hit is, for `ece`, the
-        reference's token; for `ece_teacher`, the teacher's likeliest token; for `ece_teacher_soft`,
-        the teacher's probability of the student's choice. `ece_gap` is the student's `ece` less the
+Metric: expected calibration error over all positions, 0 to 1: the sum over 10 equal bins (lo, hi]
+        of top-1 confidence of n_b/N |hits_b - confidence_b|. A hit is the reference's token for
+        `ece`, the teacher's most likely token for `ece_teacher`, and the teacher's probability of
+        the student's choice for `ece_teacher_soft`. `ece_gap` is the student's `ece` minus the
         teacher's: a faithful student of an over-confident teacher is over-confident too.
         `confidence_gap` is the mean of |max q - max p|.
-Source: Guo et al. 2017 (arXiv 1706.04599); the bins are Stanton et al.'s.
+Source: Guo et al. 2017 (arXiv 1706.04599); bins as in Stanton et al. 2021.
 """
 
 from typing import TYPE_CHECKING
@@ -25,13 +25,13 @@ class _Calibration(PooledTokenMetric):
     direction = "lower"
 
     def value(self, sums: "np.ndarray") -> "np.ndarray":
-        """The expected calibration error."""
+        """Compute the expected calibration error."""
         return calibration_error(sums)
 
 
 @metrics.register("ece")
 class Calibration(_Calibration):
-    """Calibration error of the student on the reference's tokens."""
+    """Expected calibration error of the student on the reference's tokens."""
 
     name = "ece"
     sets = ("ref",)
@@ -39,15 +39,16 @@ class Calibration(_Calibration):
     from_top_k = "exact"
 
     def sums(self, at: Positions) -> "torch.Tensor":
-        """Hits, confidence and count of each bin."""
+        """Return hits, confidence and count of each bin."""
         log_q, choice = at.student_top(1)
         return binned(log_q[:, 0].exp(), (choice[:, 0] == at.targets).float())
 
 
 @metrics.register("ece_gap")
 class CalibrationGap(PooledTokenMetric):
-    """The student's calibration error less the teacher's, on the reference's tokens."""
+    """Calibration error on the reference: the student's minus the teacher's."""
 
+    by_default = False
     name = "ece_gap"
     unit = "rate"
     direction = "none"
@@ -57,7 +58,7 @@ class CalibrationGap(PooledTokenMetric):
     from_top_k = "exact"
 
     def sums(self, at: Positions) -> "torch.Tensor":
-        """The student's bins, then the teacher's."""
+        """Return the student's bins, then the teacher's."""
         import torch
 
         both = (at.student_top(1), at.teacher_top(1))
@@ -65,7 +66,7 @@ class CalibrationGap(PooledTokenMetric):
         return torch.cat(bins, -1)
 
     def value(self, sums: "np.ndarray") -> "np.ndarray":
-        """Positive where the student is the worse calibrated."""
+        """Positive if the student is calibrated worse."""
         student, teacher = sums[..., : 3 * _BINS], sums[..., 3 * _BINS :]
         gap: np.ndarray = calibration_error(student) - calibration_error(teacher)
         return gap
@@ -73,13 +74,14 @@ class CalibrationGap(PooledTokenMetric):
 
 @metrics.register("ece_teacher")
 class CalibrationToTeacher(_Calibration):
-    """Calibration error of the student against the teacher's likeliest tokens."""
+    """Calibration error of the student against the teacher's most likely tokens."""
 
+    by_default = False
     name = "ece_teacher"
     from_top_k = "exact"
 
     def sums(self, at: Positions) -> "torch.Tensor":
-        """Hits, confidence and count of each bin."""
+        """Return hits, confidence and count of each bin."""
         log_q, choice = at.student_top(1)
         return binned(log_q[:, 0].exp(), (choice == at.teacher_top(1)[1])[:, 0].float())
 
@@ -88,19 +90,21 @@ class CalibrationToTeacher(_Calibration):
 class SoftCalibrationToTeacher(_Calibration):
     """Calibration error of the student against the teacher's probability of its choice."""
 
+    by_default = False
     name = "ece_teacher_soft"
     perfect = 0.0
 
     def sums(self, at: Positions) -> "torch.Tensor":
-        """Teacher's probability, confidence and count of each bin."""
+        """Return the teacher's probability, confidence and count of each bin."""
         log_q, choice = at.student_top(1)
         return binned(log_q[:, 0].exp(), at.teacher_log_prob(choice)[:, 0].exp())
 
 
 @metrics.register("confidence_gap")
 class ConfidenceGap(TokenMetric):
-    """Difference of the two models' top-1 confidence, without sign."""
+    """Absolute difference of the two models' top-1 confidence."""
 
+    by_default = False
     name = "confidence_gap"
     unit = "rate"
     direction = "lower"
@@ -108,12 +112,12 @@ class ConfidenceGap(TokenMetric):
     from_top_k = "exact"
 
     def values(self, at: Positions) -> "torch.Tensor":
-        """0 to 1."""
+        """Return the difference, 0 to 1."""
         return (at.student_top(1)[0].exp() - at.teacher_top(1)[0].exp()).abs()[:, 0]
 
 
 def binned(confidence: "torch.Tensor", hits: "torch.Tensor") -> "torch.Tensor":
-    """Hits, confidence and count by bin, two of (n,) to (n, 3 x 10)."""
+    """Sort positions into bins: hits, confidence and count of each, two of (n,) to (n, 3 x 10)."""
     import torch
 
     one_hot = torch.nn.functional.one_hot(
@@ -124,7 +128,7 @@ def binned(confidence: "torch.Tensor", hits: "torch.Tensor") -> "torch.Tensor":
 
 
 def calibration_error(sums: "np.ndarray") -> "np.ndarray":
-    """The error from summed bins, (..., 3 x 10) to (...); NaN without a position."""
+    """Compute the error from summed bins, (..., 3 x 10) to (...); NaN without positions."""
     import numpy as np
 
     hits, confidence, count = np.split(sums, 3, axis=-1)

@@ -1,8 +1,8 @@
-"""Distinct-n: how varied the responses of one seed are.
+"""Distinct-n: diversity of the responses of one seed.
 
 Metric: distinct n-grams / all n-grams of whitespace-separated words, over all responses of a seed;
-        the mean over seeds. It falls as the corpus grows, so compare equal sets and lengths only,
-        and it has no interval: resampled prompts repeat, which lowers it.
+        mean over seeds. It falls as the corpus grows, so only equal sets and lengths compare. It
+        has no interval, because resampled prompts repeat, which lowers it.
 Source: Li et al. 2016 (arXiv 1510.03055).
 """
 
@@ -13,7 +13,15 @@ from kdbench.metrics import Answer, CorpusMetric, metrics
 
 
 def distinct_share(texts: Iterable[Sequence[str]], size: int) -> float | None:
-    """Distinct n-grams over all n-grams of texts as words; None where there is none."""
+    """Return distinct n-grams / all n-grams.
+
+    Args:
+        texts: Texts as sequences of words.
+        size: n, the length of an n-gram.
+
+    Returns:
+        The share; None if no text has n words.
+    """
     total = 0
     distinct: set[tuple[str, ...]] = set()
     for words in texts:
@@ -29,13 +37,13 @@ class _Distinct(CorpusMetric):
     size: ClassVar[int]
 
     def value(self, answers: Sequence[Answer]) -> float | None:
-        """None where no response has n words."""
+        """Return the share; None if no response has n words."""
         return distinct_share([answer.text.split() for answer in answers], self.size)
 
 
 @metrics.register("distinct_1")
 class Distinct1(_Distinct):
-    """Distinct words over all words."""
+    """Share of distinct words among all words, over the responses of a seed."""
 
     name = "distinct_1"
     size = 1
@@ -43,7 +51,7 @@ class Distinct1(_Distinct):
 
 @metrics.register("distinct_2")
 class Distinct2(_Distinct):
-    """Distinct pairs of words over all pairs."""
+    """Share of distinct word 2-grams among all, over the responses of a seed."""
 
     name = "distinct_2"
     size = 2
@@ -51,7 +59,7 @@ class Distinct2(_Distinct):
 
 @metrics.register("distinct_3")
 class Distinct3(_Distinct):
-    """Distinct 3-grams of words over all 3-grams."""
+    """Share of distinct word 3-grams among all, over the responses of a seed."""
 
     name = "distinct_3"
     size = 3
@@ -59,7 +67,7 @@ class Distinct3(_Distinct):
 
 @metrics.register("distinct_4")
 class Distinct4(_Distinct):
-    """Distinct 4-grams of words over all 4-grams."""
+    """Share of distinct word 4-grams among all, over the responses of a seed."""
 
     name = "distinct_4"
     size = 4

@@ -1,13 +1,13 @@
 """Divergences between the teacher's next-token distribution p and the student's q.
 
-Metric: mean over a response's positions, then over prompts, at temperature 1 whatever the protocol
-        samples at; nats, but for total variation. Acceptance = 1 - TVD is the rate at which the
-        teacher would accept the student's drafts in speculative decoding. `fkl@teacher` and
-        `rkl@student` are the pair that estimates sequence KLs, a token at a time; `k1` and `k3`
-        estimate the same from the chosen tokens alone: p‖q on the teacher's responses, q‖p on the
-        student's, where these are plain
-        samples (an n-gram rule biases them a little). A KL is infinite where one side rules a token
-        out.
+Metric: mean over a response's positions, then over prompts, at temperature 1 whatever temperature
+        the protocol samples at; divergences are in nats. Acceptance is 1 - total variation: the
+        rate at which the teacher would accept the student's drafts in speculative decoding.
+        `fkl@teacher` and `rkl@student` are the pair that estimates the sequence-level KLs, token
+        by token. `k1` and `k3` estimate the same KLs from the sampled tokens alone: p‖q on the
+        teacher's responses, q‖p on the student's, if these are plain samples (an n-gram rule
+        biases them a little). A KL is infinite if one model gives zero probability to a token that
+        the other allows.
 Source: the training losses of the same names (`kdbench.divergence`); Leviathan et al. 2023
         (acceptance); Schulman 2020 (k1, k3).
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @metrics.register("fkl")
 class ForwardKL(TokenMetric):
-    """KL(p‖q): what of the teacher the student misses."""
+    """Forward KL divergence KL(p‖q), with the teacher p first."""
 
     name = "fkl"
     unit = "nats"
@@ -36,13 +36,13 @@ class ForwardKL(TokenMetric):
     on_policy_gap = True
 
     def values(self, at: Positions) -> "torch.Tensor":
-        """0 and above."""
-        return divergence.forward_kl(at.log_p, at.log_q).clamp(min=0)  # rounding, at most
+        """Return the divergence, 0 or more."""
+        return divergence.forward_kl(at.log_p, at.log_q).clamp(min=0)  # removes rounding errors
 
 
 @metrics.register("rkl")
 class ReverseKL(TokenMetric):
-    """KL(q‖p): what the student says that the teacher would not."""
+    """Reverse KL divergence KL(q‖p), with the student q first."""
 
     name = "rkl"
     unit = "nats"
@@ -52,14 +52,15 @@ class ReverseKL(TokenMetric):
     on_policy_gap = True
 
     def values(self, at: Positions) -> "torch.Tensor":
-        """0 and above."""
+        """Return the divergence, 0 or more."""
         return divergence.reverse_kl(at.log_p, at.log_q).clamp(min=0)
 
 
 @metrics.register("jsd")
 class JensenShannon(TokenMetric):
-    """Jensen-Shannon divergence, at most ln 2."""
+    """Jensen-Shannon divergence of teacher and student, at most ln 2."""
 
+    by_default = False
     name = "jsd"
     unit = "nats"
     direction = "lower"
@@ -68,29 +69,13 @@ class JensenShannon(TokenMetric):
     on_policy_gap = True
 
     def values(self, at: Positions) -> "torch.Tensor":
-        """0 to ln 2."""
+        """Return the divergence, 0 to ln 2."""
         return divergence.generalised_jsd(at.log_p, at.log_q).clamp(0, math.log(2))
-
-
-@metrics.register("tvd")
-class TotalVariation(TokenMetric):
-    """Total variation distance, half the sum of |p - q|."""
-
-    name = "tvd"
-    unit = "rate"
-    direction = "lower"
-    perfect = 0.0
-    from_top_k = "lower"
-    on_policy_gap = True
-
-    def values(self, at: Positions) -> "torch.Tensor":
-        """0 to 1."""
-        return _total_variation(at)
 
 
 @metrics.register("acceptance")
 class Acceptance(TokenMetric):
-    """1 - TVD: share of the student's drafts that the teacher accepts."""
+    """Acceptance rate of the student's drafts in speculative decoding: 1 - total variation."""
 
     name = "acceptance"
     unit = "rate"
@@ -101,14 +86,15 @@ class Acceptance(TokenMetric):
     on_policy_gap = True
 
     def values(self, at: Positions) -> "torch.Tensor":
-        """0 to 1."""
-        return 1 - _total_variation(at)
+        """Return 1 - total variation, 0 to 1."""
+        return 1 - divergence.total_variation(at.log_p, at.log_q).clamp(0, 1)
 
 
 @metrics.register("k1")
 class K1(TokenMetric):
-    """Unbiased estimate of the sampler's KL from its own tokens; may be negative."""
+    """Unbiased estimate of the sampling model's KL from its sampled tokens; may be negative."""
 
+    by_default = False
     name = "k1"
     unit = "nats"
     direction = "none"
@@ -118,14 +104,15 @@ class K1(TokenMetric):
     of_plain_samples = True
 
     def values(self, at: Positions) -> "torch.Tensor":
-        """-log r."""
+        """Return -log r."""
         return -_log_ratio(at)
 
 
 @metrics.register("k3")
 class K3(TokenMetric):
-    """Estimate of the sampler's KL from its own tokens: unbiased too, never negative."""
+    """Unbiased, non-negative estimate of the sampling model's KL from its sampled tokens."""
 
+    by_default = False
     name = "k3"
     unit = "nats"
     direction = "lower"
@@ -135,16 +122,12 @@ class K3(TokenMetric):
     of_plain_samples = True
 
     def values(self, at: Positions) -> "torch.Tensor":
-        """R - 1 - log r."""
+        """Return r - 1 - log r."""
         log_ratio = _log_ratio(at)
         return log_ratio.expm1() - log_ratio
 
 
 def _log_ratio(at: Positions) -> "torch.Tensor":
-    """Log r: the other model's probability of the token over its sampler's."""
+    """Log r: the other model's probability of the token / the sampling model's."""
     log_ratio = at.target_log_p - at.target_log_q
     return -log_ratio if at.set == "teacher" else log_ratio
-
-
-def _total_variation(at: Positions) -> "torch.Tensor":
-    return divergence.total_variation(at.log_p, at.log_q).clamp(0, 1)

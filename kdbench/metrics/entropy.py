@@ -1,8 +1,8 @@
-"""Entropy ratio: whether the student is as unsure as its teacher.
+"""Entropy ratio: the student's entropy divided by the teacher's.
 
-Metric: sum of H(q) over all positions / sum of H(p) over the same; 1 is equal, below 1 the student
-        has sharpened (mode seeking), above 1 it has flattened. A ratio of sums: that of single
-        positions is unbounded where the teacher is sure.
+Metric: sum of H(q) over all positions / sum of H(p) over the same positions. At 1 the two are
+        equal, below 1 the student has sharpened (mode seeking), above 1 it has flattened. It is a
+        ratio of sums because the ratio at a single position is unbounded if the teacher is sure.
 """
 
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @metrics.register("entropy_ratio")
 class EntropyRatio(PooledTokenMetric):
-    """The student's entropy over the teacher's."""
+    """The student's entropy divided by the teacher's; below 1 the student has sharpened."""
 
     name = "entropy_ratio"
     unit = "ratio"
@@ -27,11 +27,11 @@ class EntropyRatio(PooledTokenMetric):
     needs_entropy = True
 
     def sums(self, at: Positions) -> "torch.Tensor":
-        """Both entropies."""
+        """Return the student's entropy and the teacher's."""
         import torch
 
         return torch.stack([at.student_entropy, at.teacher_entropy], -1)
 
     def value(self, sums: "np.ndarray") -> "np.ndarray":
-        """The student's over the teacher's."""
+        """Compute the ratio."""
         return ratio(sums[..., 0], sums[..., 1])

@@ -1,7 +1,7 @@
 """Exact match after normalisation.
 
-Metric: 100 if the response equals a reference once both are lower-cased, without punctuation and
-        with single spaces (articles stay); maximum over references; points.
+Metric: 100 if the response equals a reference once both are lower-cased, stripped of punctuation
+        and single-spaced (articles stay); maximum over references; points.
 Source: MiniLLM's `rouge_metric.py`.
 """
 
@@ -13,19 +13,19 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def normalise(text: str) -> str:
-    """Lower case, no ASCII punctuation, single spaces."""
+    """Lower-case a text, remove ASCII punctuation and collapse white space."""
     return " ".join(text.lower().translate(_PUNCTUATION).split())
 
 
 @metrics.register("exact_match")
 class ExactMatch(SampleMetric):
-    """Share of responses that equal a reference."""
+    """Share of responses that equal a reference after normalisation."""
 
     name = "exact_match"
     unit = "points"
     direction = "higher"
 
     def score(self, answer: Answer) -> float:
-        """0 or 100."""
+        """Return 0 or 100."""
         response = normalise(answer.text)
         return 100.0 * any(response == normalise(text) for text in answer.references)

@@ -1,11 +1,11 @@
-"""Exposure bias: how much worse the student agrees with its teacher on its own prefixes.
+"""Exposure bias: excess divergence from the teacher on the student's own prefixes.
 
-Metric: ExAccErr(l) = 100 (R(l) - l eps(l)) / (l eps(l)) percent, with R(l) the forward KL summed
-        over the first l tokens of the student's own responses, l eps(l) the same on the teacher's;
-        each token index is averaged over the responses that reach it. 0 is no exposure bias; it may
-        be negative and has no upper end. Here at l = 16, exact; for every l see the curve
-        `exposure_error`.
-Source: Gu et al. 2024 (MiniLLM), after Arora et al. 2022; there, too, at the 16th token.
+Metric: ExAccErr(l) = 100 (R(l) - l eps(l)) / (l eps(l)) percent. R(l) is the forward KL summed over
+        the first l tokens of the student's responses, l eps(l) is the same sum on the teacher's
+        responses; each token index is averaged over the responses that reach it. 0 means no
+        exposure bias; the value may be negative and has no upper limit. It is reported at l = 16,
+        exactly; the curve `exposure_error` has other l.
+Source: Gu et al. 2024 (MiniLLM), after Arora et al. 2022; also reported at the 16th token there.
 """
 
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @metrics.register("exposure_error")
 class ExposureError(CurveMetric):
-    """Accumulated forward KL on the student's prefixes over that on the teacher's, less 1."""
+    """MiniLLM's ExAccErr: excess forward KL on the student's prefixes over 16 tokens."""
 
     name = "exposure_error"
     unit = "percent"
@@ -29,10 +29,15 @@ class ExposureError(CurveMetric):
     length = 16
 
     def value(self, first: "np.ndarray", second: "np.ndarray") -> "np.ndarray":
-        """Percent."""
+        """Return the excess in percent."""
         return excess(first.sum(-1), second.sum(-1))
 
 
 def excess(student: "np.ndarray", teacher: "np.ndarray") -> "np.ndarray":
-    """100 (R - l eps) / (l eps); NaN where l eps is 0."""
+    """Compute 100 (R - l eps) / (l eps); NaN if l eps is 0.
+
+    Args:
+        student: R, accumulated forward KL on the student's responses.
+        teacher: l eps, the same on the teacher's responses.
+    """
     return 100 * ratio(student - teacher, teacher)

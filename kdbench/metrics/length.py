@@ -1,7 +1,7 @@
-"""How long responses are, how many ran into the limit, how many say nothing.
+"""Length of the responses, and the shares that were cut off or are empty.
 
-Metric: mean tokens a response (EOS not counted); share that ended by the limit; share that is
-        empty after post-processing.
+Metric: mean number of tokens per response (EOS not counted); share of responses that ended at the
+        token limit; share that is empty after post-processing.
 """
 
 from kdbench.metrics import Answer, SampleMetric, metrics
@@ -9,38 +9,38 @@ from kdbench.metrics import Answer, SampleMetric, metrics
 
 @metrics.register("response_length")
 class ResponseLength(SampleMetric):
-    """Generated tokens."""
+    """Number of generated tokens, without the end token."""
 
     name = "response_length"
     unit = "tokens"
     direction = "none"
 
     def score(self, answer: Answer) -> float | None:
-        """None where the number of tokens is not known."""
+        """Return the number of tokens; None if it is not known."""
         return None if answer.n_tokens is None else float(answer.n_tokens)
 
 
 @metrics.register("cut_off")
 class CutOff(SampleMetric):
-    """Share of responses that ended at the limit."""
+    """Share of responses that ended at the token limit."""
 
     name = "cut_off"
     unit = "rate"
     direction = "lower"
 
     def score(self, answer: Answer) -> float | None:
-        """0 or 1, None where it is not known how the response ended."""
+        """Return 0 or 1; None if it is not known how the response ended."""
         return None if answer.finish is None else float(answer.finish == "length")
 
 
 @metrics.register("empty")
 class Empty(SampleMetric):
-    """Share of responses without text."""
+    """Share of responses that are empty after post-processing."""
 
     name = "empty"
     unit = "rate"
     direction = "lower"
 
     def score(self, answer: Answer) -> float:
-        """0 or 1."""
+        """Return 0 or 1."""
         return float(not answer.text)

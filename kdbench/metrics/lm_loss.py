@@ -1,9 +1,9 @@
 """Language-model loss on the first reference.
 
-Metric: mean over the reference's tokens, EOS included, of -log q(token | prompt, tokens before);
+Metric: mean over the reference's tokens, EOS included, of -log q(token | prompt, previous tokens);
         then the mean over documents; nats. A reference longer than the protocol's response limit
         is cut there, without EOS.
-Source: logged beside ROUGE-L by MiniLLM's evaluation.
+Source: logged along with ROUGE-L by MiniLLM's evaluation, which does not count EOS.
 """
 
 import inspect
@@ -18,7 +18,7 @@ from kdbench.views import batches_by_length, reference_tokens
 
 @metrics.register("lm_loss")
 class LMLoss(ForwardMetric):
-    """Mean token loss on the first reference."""
+    """Mean cross-entropy per token of the first reference."""
 
     name = "lm_loss"
     unit = "nats"
@@ -27,23 +27,27 @@ class LMLoss(ForwardMetric):
     def batches(
         self, tokenizer: Any, references: Sequence[Reference], limit: int
     ) -> list[list[Reference]]:
-        """Longest sequences first, a bounded number of tokens each."""
-
-        def length(one: Reference) -> int:
-            return len(one.prompt_ids) + len(reference_tokens(tokenizer, one.text, limit))
-
-        return batches_by_length(references, [length(one) for one in references])
+        """Group references by length, longest first, with a bounded number of tokens per batch."""
+        lengths = [
+            len(reference.prompt_ids) + len(reference_tokens(tokenizer, reference.text, limit))
+            for reference in references
+        ]
+        return batches_by_length(references, lengths)
 
     def measure(
         self, model: Any, tokenizer: Any, batch: Sequence[Reference], limit: int
     ) -> list[float]:
-        """Mean token loss of each reference."""
-        pairs = [(one.prompt_ids, reference_tokens(tokenizer, one.text, limit)) for one in batch]
+        """Return the mean token loss of each reference."""
+        pairs = [
+            (reference.prompt_ids, reference_tokens(tokenizer, reference.text, limit))
+            for reference in batch
+        ]
         losses = _losses(model, len(tokenizer), pairs)
-        for one, loss in zip(batch, losses, strict=True):
+        for reference, loss in zip(batch, losses, strict=True):
             if not math.isfinite(loss):
                 raise InputError(
-                    f"lm_loss of document '{one.document}' is not finite: broken weights?"
+                    f"the lm_loss of document '{reference.document}' is not finite: the model's "
+                    "weights may be broken"
                 )
         return losses
 
@@ -51,16 +55,19 @@ class LMLoss(ForwardMetric):
 def _losses(
     model: Any, vocabulary: int, pairs: Sequence[tuple[tuple[int, ...], list[int]]]
 ) -> list[float]:
-    """Padded on the left, so that all responses end together and few logits are needed."""
+    """Compute the mean loss of each target after its prompt.
+
+    Sequences are padded on the left, so that all targets end together and few logits are needed.
+    """
     import torch
 
     longest = max(len(prompt) + len(target) for prompt, target in pairs)
     ids = torch.zeros(len(pairs), longest, dtype=torch.long)
     mask = torch.zeros_like(ids)
     for row, (prompt, target) in enumerate(pairs):
-        whole = [*prompt, *target]
-        ids[row, longest - len(whole) :] = torch.tensor(whole)
-        mask[row, longest - len(whole) :] = 1
+        tokens = [*prompt, *target]
+        ids[row, longest - len(tokens) :] = torch.tensor(tokens)
+        mask[row, longest - len(tokens) :] = 1
     accepts = inspect.signature(model.forward).parameters
     inputs = {"input_ids": ids.to(model.device), "attention_mask": mask.to(model.device)}
     if "position_ids" in accepts:
@@ -76,5 +83,5 @@ def _cross_entropy(logits: Any, target: list[int]) -> Any:
     import torch
 
     predictions = logits[-len(target) - 1 : -1].float()
-    wanted = torch.tensor(target, device=logits.device)
-    return torch.nn.functional.cross_entropy(predictions, wanted)
+    targets = torch.tensor(target, device=logits.device)
+    return torch.nn.functional.cross_entropy(predictions, targets)

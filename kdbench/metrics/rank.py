@@ -1,9 +1,9 @@
-"""Whether student and teacher order the teacher's 50 likeliest tokens alike.
+"""Correlation of student and teacher over the teacher's 50 most likely tokens.
 
 Metric: Spearman's rho with mid-ranks, Kendall's tau-b, and Pearson's correlation of the
-        log-probabilities (which shift and scale do not change); -1 to 1, mean over a response's
-        positions, then over prompts. Never over the whole vocabulary, whose tail is noise. A
-        position where one side ranks all alike does not count.
+        log-probabilities (invariant to shift and scale); -1 to 1, mean over a response's positions,
+        then over prompts. The rest of the vocabulary is left out because its order is noise. A
+        position where one model gives all 50 tokens the same probability does not count.
 """
 
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ _TOP = 50
 
 
 class _Rank(TokenMetric):
+    by_default = False
     unit = "correlation"
     direction = "higher"
     perfect = 1.0
@@ -25,37 +26,38 @@ class _Rank(TokenMetric):
 
 @metrics.register("spearman")
 class Spearman(_Rank):
-    """Rank correlation on the teacher's 50 likeliest tokens."""
+    """Spearman's rank correlation over the teacher's 50 most likely tokens."""
 
     name = "spearman"
 
     def values(self, at: Positions) -> "torch.Tensor":
-        """-1 to 1."""
-        # A mid-rank is, but for shift and scale, the sum of its comparisons.
-        its, ours = (_comparisons(scores).sum(-1) for scores in _scores(at))
-        return _correlation(its, ours)
+        """Return the correlation, -1 to 1."""
+        # Up to shift and scale, a mid-rank is the sum of the token's comparisons.
+        teacher, student = (_comparisons(scores).sum(-1) for scores in _scores(at))
+        return _correlation(teacher, student)
 
 
 @metrics.register("kendall")
 class Kendall(_Rank):
-    """Share of pairs in the teacher's order less share in the other, ties counted as tau-b does."""
+    """Kendall's rank correlation tau-b over the teacher's 50 most likely tokens."""
 
     name = "kendall"
 
     def values(self, at: Positions) -> "torch.Tensor":
-        """-1 to 1."""
-        its, ours = (_comparisons(scores).flatten(1) for scores in _scores(at))
-        return (its * ours).sum(-1) / (its.abs().sum(-1) * ours.abs().sum(-1)).sqrt()
+        """Return the correlation, -1 to 1."""
+        teacher, student = (_comparisons(scores).flatten(1) for scores in _scores(at))
+        untied = (teacher.abs().sum(-1) * student.abs().sum(-1)).sqrt()
+        return (teacher * student).sum(-1) / untied
 
 
 @metrics.register("pearson")
 class Pearson(_Rank):
-    """Linear correlation of log-probabilities on the teacher's 50 likeliest tokens."""
+    """Pearson's correlation of log-probabilities over the teacher's 50 most likely tokens."""
 
     name = "pearson"
 
     def values(self, at: Positions) -> "torch.Tensor":
-        """-1 to 1."""
+        """Return the correlation, -1 to 1."""
         return _correlation(*_scores(at))
 
 
@@ -65,12 +67,12 @@ def _scores(at: Positions) -> "tuple[torch.Tensor, torch.Tensor]":
 
 
 def _comparisons(scores: "torch.Tensor") -> "torch.Tensor":
-    """-1, 0 or 1 for each pair, (n, k) to (n, k, k)."""
+    """Compare each pair of tokens: -1, 0 or 1, (n, k) to (n, k, k)."""
     return (scores[:, :, None] - scores[:, None, :]).sign()
 
 
 def _centred(values: "torch.Tensor") -> "torch.Tensor":
-    values = values - values[:, :1]  # so that equals become 0 exactly, and their correlation NaN
+    values = values - values[:, :1]  # equal values become exactly 0, and their correlation NaN
     return values - values.mean(-1, keepdim=True)
 
 

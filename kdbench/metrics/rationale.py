@@ -1,10 +1,9 @@
-"""How like the teacher's reasoning the student's is, its final answer aside.
+"""Similarity of the student's rationale, the text around the final answer, to the teacher's.
 
-Metric: BLEU and chrF of what is left of a response once the last occurrence of its final answer is
-        taken out, against the same of the teacher's; points. Responses without a final answer, or
-        with nothing beside it, do not count. Where both are right, likeness is of style alone:
-        what the answers share by being correct is out of both.
-Source: `sentence_bleu_teacher` and `chrf_teacher`, which see the whole text.
+Metric: BLEU and chrF of both responses after the last occurrence of the final answer is removed
+        from each; points. Responses without a final answer, or with nothing else, do not count.
+        Restricted to pairs where both are right, the metric compares style alone.
+Source: `sentence_bleu_teacher` and `chrf_teacher`, which compare the whole text.
 """
 
 import re
@@ -17,49 +16,52 @@ from kdbench.metrics.similarity import sentence_bleu, sentence_chrf
 
 
 def rationale(answer: Answer) -> str | None:
-    """The response without its final answer, None where it has none or is nothing else."""
+    """Return the response without its final answer; None if it has none or nothing else."""
     if not answer.final:
         return None
-    places = list(re.finditer(rf"(?<!\w){re.escape(answer.final)}(?!\w)", answer.text))
-    if not places:
+    matches = list(re.finditer(rf"(?<!\w){re.escape(answer.final)}(?!\w)", answer.text))
+    if not matches:
         return None
-    start, stop = places[-1].span()
+    start, stop = matches[-1].span()
     return (answer.text[:start] + answer.text[stop:]).strip() or None
 
 
 class _Rationale(PairMetric):
+    by_default = False
     unit = "points"
     undefined = NO_ANSWERS
     direction = "higher"
     both_right: ClassVar[bool]
 
     def score(self, student: Answer, teacher: Answer) -> float | None:
-        """0 to 100, None where a rationale is missing or the pair does not count."""
+        """Return 0 to 100; None if a rationale is missing or the pair does not count."""
         if self.both_right and not (student.right and teacher.right):
             return None
-        ours, its = rationale(student), rationale(teacher)
-        return None if ours is None or its is None else self.likeness(ours, its)
+        text, teacher_text = rationale(student), rationale(teacher)
+        if text is None or teacher_text is None:
+            return None
+        return self.similarity(text, teacher_text)
 
     @abstractmethod
-    def likeness(self, student: str, teacher: str) -> float:
-        """Of two rationales, 0 to 100."""
+    def similarity(self, student: str, teacher: str) -> float:
+        """Compare two rationales, 0 to 100."""
 
 
 @metrics.register("rationale_bleu")
 class RationaleBleu(_Rationale):
-    """BLEU against the teacher's response, final answers taken out."""
+    """BLEU against the teacher's response, with both final answers removed."""
 
     name = "rationale_bleu"
     both_right = False
 
-    def likeness(self, student: str, teacher: str) -> float:
-        """BLEU."""
+    def similarity(self, student: str, teacher: str) -> float:
+        """Return BLEU."""
         return sentence_bleu(student, [teacher])
 
 
 @metrics.register("rationale_bleu_both_right")
 class RationaleBleuBothRight(RationaleBleu):
-    """BLEU without the final answers, where both are right."""
+    """BLEU against the teacher's response without the final answers, if both are right."""
 
     name = "rationale_bleu_both_right"
     both_right = True
@@ -67,11 +69,11 @@ class RationaleBleuBothRight(RationaleBleu):
 
 @metrics.register("rationale_chrf_both_right")
 class RationaleChrfBothRight(_Rationale):
-    """chrF without the final answers, where both are right."""
+    """chrF against the teacher's response without the final answers, if both are right."""
 
     name = "rationale_chrf_both_right"
     both_right = True
 
-    def likeness(self, student: str, teacher: str) -> float:
-        """The chrF."""
+    def similarity(self, student: str, teacher: str) -> float:
+        """Return chrF."""
         return sentence_chrf(student, teacher)

@@ -1,9 +1,9 @@
-"""Whether student and teacher write the same where chance is the same.
+"""Agreement of responses that student and teacher draw with the same noise.
 
-Metric: share of responses whose text equals the teacher's; tokens until the two first differ.
-        Responses of one seed are drawn with the same Gumbel noise, so equal distributions give
-        equal text and what differs is the models, not the draw. With greedy decoding this is the
-        usual first divergence.
+Metric: share of responses whose text equals the teacher's; number of tokens before the first
+        difference. Responses of one seed are drawn with the same Gumbel noise, so equal
+        distributions give equal text, and differences come from the models rather than from the
+        draw. Under greedy decoding these are the usual exact match and first divergence.
 """
 
 from kdbench.metrics import Answer, PairMetric, metrics
@@ -11,8 +11,9 @@ from kdbench.metrics import Answer, PairMetric, metrics
 
 @metrics.register("same_text")
 class SameText(PairMetric):
-    """Share of responses that equal the teacher's under the same noise."""
+    """Share of responses that equal the teacher's at the same seed."""
 
+    by_default = False
     name = "same_text"
     unit = "rate"
     direction = "higher"
@@ -20,14 +21,15 @@ class SameText(PairMetric):
     same_noise = True
 
     def score(self, student: Answer, teacher: Answer) -> float:
-        """0 or 1."""
+        """Return 0 or 1."""
         return float(student.text == teacher.text)
 
 
 @metrics.register("first_divergence")
 class FirstDivergence(PairMetric):
-    """Tokens until student and teacher differ under the same noise."""
+    """Number of tokens before the first difference from the teacher at the same seed."""
 
+    by_default = False
     name = "first_divergence"
     survival = True
     unit = "tokens"
@@ -35,8 +37,11 @@ class FirstDivergence(PairMetric):
     same_noise = True
 
     def score(self, student: Answer, teacher: Answer) -> float | None:
-        """The first differing token's index, their number if none; None if tokens are unknown."""
+        """Return the index of the first difference; None if the tokens are not known.
+
+        Without a difference, this is the length of the shorter response.
+        """
         if student.tokens is None or teacher.tokens is None:
             return None
         pairs = list(zip(student.tokens, teacher.tokens, strict=False))
-        return float(next((index for index, (s, t) in enumerate(pairs) if s != t), len(pairs)))
+        return float(next((index for index, (a, b) in enumerate(pairs) if a != b), len(pairs)))

@@ -1,9 +1,9 @@
-"""Top-1 agreement: how often student and teacher would greedily choose the same token.
+"""Top-1 agreement: how often student and teacher have the same most likely token.
 
-Metric: mean of 1[argmax p = argmax q] over a response's positions, then over prompts; of equally
-        likely tokens the lowest id counts. Most tokens are easy and inflate it, so it is also taken
-        over the decisions alone, where the teacher's entropy is above 1 nat, and where the teacher
-        itself is wrong about the reference.
+Metric: mean of 1[argmax p = argmax q] over a response's positions, then over prompts; ties go to
+        the lowest id. Most tokens are easy and inflate the number, so it is also taken over the
+        positions where the teacher's entropy is above 1 nat, and over those where the teacher's
+        most likely token is not the reference's.
 Source: Stanton et al. 2021 (arXiv 2106.05945), average top-1 agreement.
 """
 
@@ -19,7 +19,7 @@ DECISION_ENTROPY = 1.0  # nats
 
 @metrics.register("top1")
 class Top1(TokenMetric):
-    """Share of positions where the likeliest token is the teacher's."""
+    """Share of positions where both models have the same most likely token."""
 
     name = "top1"
     unit = "rate"
@@ -30,7 +30,7 @@ class Top1(TokenMetric):
     on_policy_gap = True
 
     def values(self, at: Positions) -> "torch.Tensor":
-        """0 or 1."""
+        """Return 0 or 1."""
         return _agree(at)
 
 
@@ -38,6 +38,7 @@ class Top1(TokenMetric):
 class Top1Decision(TokenMetric):
     """Top-1 agreement where the teacher's entropy is above 1 nat."""
 
+    by_default = False
     name = "top1_decision"
     unit = "rate"
     direction = "higher"
@@ -46,14 +47,15 @@ class Top1Decision(TokenMetric):
     needs_entropy = True
 
     def values(self, at: Positions) -> "torch.Tensor":
-        """0 or 1; NaN where the teacher is sure."""
+        """Return 0 or 1; NaN where the teacher is sure."""
         return _agree(at).where(at.teacher_entropy > DECISION_ENTROPY, float("nan"))
 
 
 @metrics.register("top1_teacher_wrong")
 class Top1TeacherWrong(TokenMetric):
-    """Top-1 agreement where the teacher's likeliest token is not the reference's."""
+    """Top-1 agreement where the teacher's most likely token is not the reference's."""
 
+    by_default = False
     name = "top1_teacher_wrong"
     unit = "rate"
     direction = "none"
@@ -63,7 +65,7 @@ class Top1TeacherWrong(TokenMetric):
     from_top_k = "exact"
 
     def values(self, at: Positions) -> "torch.Tensor":
-        """0 or 1; NaN where the teacher is right."""
+        """Return 0 or 1; NaN where the teacher is right."""
         wrong = at.teacher_top(1)[1][:, 0] != at.targets
         return _agree(at).where(wrong, float("nan"))
 

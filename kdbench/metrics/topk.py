@@ -1,9 +1,10 @@
-"""Overlap of the likeliest tokens, and the teacher's mass on the student's.
+"""Overlap of the two models' top k, and the teacher's probability of the student's.
 
-Metric: `overlap_k` |topk(p) ∩ topk(q)| / k; with k beyond the handful of tokens that matter it
-        compares noise, so `overlap_nucleus` takes k from the teacher's 0.95 nucleus (at most 50);
-        `hit_k` 1[argmax p in topk(q)]; `mass_k` sum of p over topk(q), which ignores how junk is
-        ordered; all 0 to 1, mean over a response's positions, then over prompts.
+Metric: `overlap_k` is |topk(p) ∩ topk(q)| / k. With k beyond the handful of tokens that matter it
+        compares noise, so `overlap_nucleus` takes k from the teacher's 0.95 nucleus (at most 50).
+        `hit_k` is 1[argmax p in topk(q)]. `mass_k` is the sum of p over topk(q), which ignores the
+        order of unlikely tokens. All are 0 to 1, mean over a response's positions, then over
+        prompts.
 """
 
 from typing import TYPE_CHECKING, ClassVar
@@ -17,6 +18,7 @@ _NUCLEUS, _WIDEST = 0.95, 50
 
 
 class _Overlap(TokenMetric):
+    by_default = False
     unit = "rate"
     direction = "higher"
     perfect = 1.0
@@ -24,14 +26,14 @@ class _Overlap(TokenMetric):
     size: ClassVar[int]
 
     def values(self, at: Positions) -> "torch.Tensor":
-        """0 to 1."""
-        ours, its = at.student_top(self.size)[1], at.teacher_top(self.size)[1]
-        return _shared(ours, its).float().mean(-1)
+        """Return the share, 0 to 1."""
+        student, teacher = at.student_top(self.size)[1], at.teacher_top(self.size)[1]
+        return _shared(student, teacher).float().mean(-1)
 
 
 @metrics.register("overlap_5")
 class Overlap5(_Overlap):
-    """Share of the teacher's 5 likeliest tokens among the student's."""
+    """Share of the teacher's top 5 tokens in the student's top 5."""
 
     name = "overlap_5"
     size = 5
@@ -39,7 +41,7 @@ class Overlap5(_Overlap):
 
 @metrics.register("overlap_10")
 class Overlap10(_Overlap):
-    """Share of the teacher's 10 likeliest tokens among the student's."""
+    """Share of the teacher's top 10 tokens in the student's top 10."""
 
     name = "overlap_10"
     size = 10
@@ -47,7 +49,7 @@ class Overlap10(_Overlap):
 
 @metrics.register("overlap_50")
 class Overlap50(_Overlap):
-    """Share of the teacher's 50 likeliest tokens among the student's."""
+    """Share of the teacher's top 50 tokens in the student's top 50."""
 
     name = "overlap_50"
     size = 50
@@ -55,8 +57,9 @@ class Overlap50(_Overlap):
 
 @metrics.register("overlap_nucleus")
 class OverlapNucleus(TokenMetric):
-    """Overlap of as many tokens as the teacher's 0.95 nucleus has, at most 50."""
+    """Overlap of the top k, where k is the size of the teacher's 0.95 nucleus, at most 50."""
 
+    by_default = False
     name = "overlap_nucleus"
     unit = "rate"
     direction = "higher"
@@ -64,20 +67,23 @@ class OverlapNucleus(TokenMetric):
     from_top_k = "exact"
 
     def values(self, at: Positions) -> "torch.Tensor":
-        """0 to 1."""
+        """Return the share, 0 to 1."""
         import torch
 
-        log_p, its = at.teacher_top(_WIDEST)
-        ours = at.student_top(_WIDEST)[1]
-        before = log_p.exp().cumsum(-1) - log_p.exp()  # mass of the likelier ones
+        log_p, teacher = at.teacher_top(_WIDEST)
+        student = at.student_top(_WIDEST)[1]
+        before = log_p.exp().cumsum(-1) - log_p.exp()  # probability of the more likely tokens
         size = (before < _NUCLEUS).sum(-1, keepdim=True)
-        rank = torch.arange(its.shape[-1], device=its.device)
+        rank = torch.arange(teacher.shape[-1], device=teacher.device)
         inside = rank < size
-        same = (its[:, :, None] == ours[:, None, :]) & inside[:, :, None] & inside[:, None, :]
+        same = (
+            (teacher[:, :, None] == student[:, None, :]) & inside[:, :, None] & inside[:, None, :]
+        )
         return same.any(-1).sum(-1) / size[:, 0]
 
 
 class _Hit(TokenMetric):
+    by_default = False
     unit = "rate"
     direction = "higher"
     perfect = 1.0
@@ -85,13 +91,13 @@ class _Hit(TokenMetric):
     size: ClassVar[int]
 
     def values(self, at: Positions) -> "torch.Tensor":
-        """0 or 1."""
+        """Return 0 or 1."""
         return _shared(at.student_top(self.size)[1], at.teacher_top(1)[1]).float()[:, 0]
 
 
 @metrics.register("hit_5")
 class Hit5(_Hit):
-    """Share of positions where the teacher's choice is among the student's 5."""
+    """Share of positions where the teacher's most likely token is in the student's top 5."""
 
     name = "hit_5"
     size = 5
@@ -99,27 +105,28 @@ class Hit5(_Hit):
 
 @metrics.register("hit_10")
 class Hit10(_Hit):
-    """Share of positions where the teacher's choice is among the student's 10."""
+    """Share of positions where the teacher's most likely token is in the student's top 10."""
 
     name = "hit_10"
     size = 10
 
 
 class _Mass(TokenMetric):
+    by_default = False
     unit = "rate"
     direction = "higher"
     from_top_k = "lower"
     size: ClassVar[int]
 
     def values(self, at: Positions) -> "torch.Tensor":
-        """0 to 1."""
+        """Return the share, 0 to 1."""
         ids = at.student_top(self.size)[1]
-        return at.teacher_log_prob(ids).exp().sum(-1).clamp(max=1)  # rounding, at most
+        return at.teacher_log_prob(ids).exp().sum(-1).clamp(max=1)  # removes rounding errors
 
 
 @metrics.register("mass_1")
 class Mass1(_Mass):
-    """The teacher's probability of the student's likeliest token."""
+    """The teacher's probability of the student's most likely token."""
 
     name = "mass_1"
     size = 1
@@ -127,7 +134,7 @@ class Mass1(_Mass):
 
 @metrics.register("mass_5")
 class Mass5(_Mass):
-    """The teacher's probability of the student's 5 likeliest tokens."""
+    """The teacher's probability of the student's top 5 tokens."""
 
     name = "mass_5"
     size = 5
@@ -135,7 +142,7 @@ class Mass5(_Mass):
 
 @metrics.register("mass_10")
 class Mass10(_Mass):
-    """The teacher's probability of the student's 10 likeliest tokens."""
+    """The teacher's probability of the student's top 10 tokens."""
 
     name = "mass_10"
     size = 10
@@ -143,12 +150,12 @@ class Mass10(_Mass):
 
 @metrics.register("mass_50")
 class Mass50(_Mass):
-    """The teacher's probability of the student's 50 likeliest tokens."""
+    """The teacher's probability of the student's top 50 tokens."""
 
     name = "mass_50"
     size = 50
 
 
-def _shared(ours: "torch.Tensor", its: "torch.Tensor") -> "torch.Tensor":
-    """Which of its ids are among ours: (n, a), (n, b) to bool (n, b)."""
-    return (its[:, :, None] == ours[:, None, :]).any(-1)
+def _shared(student: "torch.Tensor", teacher: "torch.Tensor") -> "torch.Tensor":
+    """Mark the teacher's ids that are among the student's: (n, a), (n, b) to bool (n, b)."""
+    return (teacher[:, :, None] == student[:, None, :]).any(-1)

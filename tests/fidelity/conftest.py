@@ -49,6 +49,7 @@ def compare(world: World) -> Callable[..., Evaluation]:
             "max_new_tokens": 18,
             "seeds": (10, 20),
             "device": "cpu",
+            "metrics": ("all",),
         }
         return kdbench.evaluate(results=results, **{**chosen, **settings})
 

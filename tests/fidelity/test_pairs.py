@@ -7,7 +7,7 @@ import pytest
 
 from kdbench.fidelity.pairs import add_pairs, partner
 from kdbench.fidelity.results import Results
-from kdbench.fidelity.wanted import Wanted
+from kdbench.fidelity.wanted import WantedMetrics
 from kdbench.metrics import (
     Answer,
     CorpusPairMetric,
@@ -91,7 +91,7 @@ class Prompt(PromptPairMetric):
 
 def added(metric: TeacherMetric, student=STUDENT, teacher=TEACHER) -> MetricResult:
     results = Results()
-    add_pairs(results, Wanted((metric,), frozenset({metric.name})), student, teacher)
+    add_pairs(results, WantedMetrics((metric,), frozenset({metric.name})), student, teacher)
     (name,) = results.metrics
     assert name == metric.name
     return results.metrics[name]
@@ -206,7 +206,7 @@ def test_first_divergence_is_the_index_of_the_first_token_that_differs() -> None
 
 
 def test_where_the_noise_is_not_shared_what_needs_it_says_why() -> None:
-    asked = Wanted((SameText(), RougeLTeacher()), frozenset({"same_text", "rougeL_teacher"}))
+    asked = WantedMetrics((SameText(), RougeLTeacher()), frozenset({"same_text", "rougeL_teacher"}))
     results = Results()
     add_pairs(results, asked, STUDENT, TEACHER, "because")
     assert results.metrics["same_text"].value is None
@@ -219,5 +219,5 @@ def test_what_is_of_another_kind_is_left_alone() -> None:
     from kdbench.metrics.top1 import Top1
 
     results = Results()
-    add_pairs(results, Wanted((Top1(),), frozenset({"top1@ref"})), STUDENT, TEACHER)
+    add_pairs(results, WantedMetrics((Top1(),), frozenset({"top1@ref"})), STUDENT, TEACHER)
     assert results.metrics == {}

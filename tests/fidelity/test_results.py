@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from kdbench.fidelity.results import Results
+from kdbench.fidelity.set_scores import SetScores
 from kdbench.fidelity.texts import REFERENCE_SEED
-from kdbench.fidelity.tokens import SetScores
-from kdbench.fidelity.wanted import wanted
+from kdbench.fidelity.wanted import wanted_metrics
 from kdbench.metrics import CurveMetric
 from kdbench.metrics.calibration import Calibration, SoftCalibrationToTeacher
 from kdbench.metrics.divergences import Acceptance, ForwardKL
@@ -278,7 +278,7 @@ def test_a_gap_of_what_is_infinite_or_missing_is_not_defined() -> None:
 
 def test_nulls_say_what_they_are_and_why() -> None:
     results = Results()
-    asked = wanted(["top1", "exposure_error"])
+    asked = wanted_metrics(["top1", "exposure_error"])
     results.add_nulls(["top1@ref", "top1@student-ref", "exposure_error"], asked, "because")
     for name, unit in (("top1@ref", "rate"), ("exposure_error", "percent")):
         metric = results.metrics[name]

@@ -6,7 +6,7 @@ import pytest
 
 from kdbench.fidelity.texts import (
     REFERENCE_SEED,
-    Text,
+    ComparedText,
     reference_texts,
     sampled_texts,
     shared_texts,
@@ -35,11 +35,11 @@ def document(name: str, *references: str) -> Document:
     return Document(id=name, prompt="", message="", references=references, fields={})
 
 
-def text(*response: int, document: str = "a", seed: int = 0) -> Text:
-    return Text(seed, Rollout(document, PROMPTS[document].ids, response, "student"))
+def text(*response: int, document: str = "a", seed: int = 0) -> ComparedText:
+    return ComparedText(seed, Rollout(document, PROMPTS[document].ids, response, "student"))
 
 
-def responses(texts: list[Text]) -> list[tuple[int, ...]]:
+def responses(texts: list[ComparedText]) -> list[tuple[int, ...]]:
     return [one.rollout.response_ids for one in texts]
 
 
@@ -104,5 +104,5 @@ def test_a_text_with_a_token_that_only_one_knows_is_left_out() -> None:
 
 
 def test_a_prompt_is_each_readers_own_and_does_not_count() -> None:
-    one = Text(0, Rollout("a", (5, 60), (10,), "student"))
+    one = ComparedText(0, Rollout("a", (5, 60), (10,), "student"))
     assert shared_texts([one], SharedTokens(50, True), ENDS) == [one]

@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from kdbench.errors import InputError
-from kdbench.fidelity.teachers.live import LiveSight
-from kdbench.fidelity.texts import Text
-from kdbench.fidelity.tokens import Pass, SetScores, lines_of, score_set
+from kdbench.fidelity.set_scores import SetScores
+from kdbench.fidelity.teachers.live import LiveScores
+from kdbench.fidelity.texts import ComparedText
+from kdbench.fidelity.tokens import ForwardPass, lines_of, score_set
 from kdbench.metrics import PositionMetric, Positions, TokenMetric
 from kdbench.metrics.divergences import ForwardKL
 from kdbench.metrics.entropy import EntropyRatio
@@ -99,7 +100,7 @@ def test_the_cut_mass_is_the_mean_over_texts() -> None:
 
 
 TEXTS = [
-    Text(seed, Rollout(document, prompt, response, "student"))
+    ComparedText(seed, Rollout(document, prompt, response, "student"))
     for seed in (1, 2)
     for document, prompt, response in (
         ("a", (3, 4, 5), (6, 7, 8, 9)),
@@ -126,18 +127,18 @@ class Scorer:
         self.student, self.teacher = pair
         self.run, self.seen = RunFolder(folder), []
 
-    def see(self, batch: Batch, texts: Sequence[Text]) -> LiveSight:
+    def see(self, batch: Batch, texts: Sequence[ComparedText]) -> LiveScores:
         self.seen.append([one.key for one in texts])
-        return LiveSight(self.teacher, batch, None)
+        return LiveScores(self.teacher, batch, None)
 
     def score(
         self,
         metrics: Sequence[PositionMetric] = METRICS,
         key: Any = "k",
-        has_kept: Callable[[Text], bool] = lambda text: True,
+        must_cache: Callable[[ComparedText], bool] = lambda text: False,
     ) -> dict[tuple[str, int], dict[str, Any]]:
         self.seen = []
-        both = Pass("ref", metrics, self.student, self.see, has_kept, LIMIT)
+        both = ForwardPass("ref", metrics, self.student, self.see, must_cache, LIMIT)
         return score_set(lines_of(self.run, "t", both, key), "t @ref", TEXTS, both)
 
     def files(self) -> dict[str, bytes]:
@@ -192,7 +193,7 @@ def test_stopped_after_any_line_it_ends_in_the_same_bytes(
 
 def test_a_text_that_the_cache_lacks_is_shown_again_but_not_written_twice(scorer: Scorer) -> None:
     whole, files = scorer.score(), scorer.files()
-    assert scorer.score(has_kept=lambda text: text.key != KEYS[2]) == whole
+    assert scorer.score(must_cache=lambda text: text.key == KEYS[2]) == whole
     assert scorer.seen == [[KEYS[2]]]
     assert scorer.files() == files
 

@@ -5,8 +5,9 @@ from typing import ClassVar
 import pytest
 
 from kdbench.errors import InputError
-from kdbench.fidelity.wanted import GAP, SETS, wanted
+from kdbench.fidelity.wanted import GAP, check_metrics, wanted_metrics
 from kdbench.metrics import (
+    POSITION_SETS,
     CurveMetric,
     PairMetric,
     PositionMetric,
@@ -18,8 +19,8 @@ from kdbench.metrics import (
 TEACHER = [name for name in metrics.names() if issubclass(metrics.get(name), TeacherMetric)]
 
 
-def test_no_word_asks_for_every_metric_on_all_its_sets() -> None:
-    asked = wanted([])
+def test_all_asks_for_every_metric_on_all_its_sets() -> None:
+    asked = wanted_metrics(["all"])
     assert [metric.name for metric in asked.metrics] == TEACHER
     for metric in asked.metrics:
         if isinstance(metric, PositionMetric):
@@ -34,53 +35,103 @@ def test_no_word_asks_for_every_metric_on_all_its_sets() -> None:
     }
 
 
+HEADLINE = {
+    *("acceptance", "top1", "fkl", "rkl", "entropy_ratio", "ece", "exposure_error"),
+    *("rougeL_teacher", "answer_agreement", "answer_accuracy", "teacher_accuracy"),
+    *("error_agreement", "error_kappa"),
+    *(f"answers_{cell}" for cell in ("rr", "rw", "wr", "wws", "wwd")),
+}
+
+
+@pytest.mark.parametrize("names", [[], ["headline"], ["headline", "top1@ref"]])
+def test_no_name_asks_for_the_headline_set(names: list[str]) -> None:
+    asked = wanted_metrics(names)
+    assert {metric.name for metric in asked.metrics} == HEADLINE
+    assert {name.partition("@")[0] for name in asked.names} == HEADLINE
+    assert asked.names < wanted_metrics(["all"]).names
+    assert {"acceptance@student", "top1@student", "fkl@teacher", "rkl@student"} < asked.names
+
+
+def test_a_name_is_added_to_a_set() -> None:
+    more = wanted_metrics(["headline", "kendall@ref", "rougeL_retained"])
+    assert more.names == wanted_metrics([]).names | {"kendall@ref", "rougeL_retained"}
+    assert wanted_metrics(["all", "kendall@ref"]).names == wanted_metrics(["all"]).names
+
+
+def test_a_set_of_metrics_has_no_position_set() -> None:
+    with pytest.raises(InputError, match="unknown metric 'all'"):
+        wanted_metrics(["all@ref"])
+
+
+@pytest.mark.parametrize("names", [(), ("all",), ("headline",), ("headline", "rougeL")])
+def test_sets_of_metrics_need_no_teacher(names: tuple[str, ...]) -> None:
+    check_metrics(names, has_teacher=False, caches_scores=False)
+    check_metrics(names, has_teacher=True, caches_scores=True)
+
+
+def test_a_named_metric_needs_its_teacher() -> None:
+    with pytest.raises(InputError, match="metric 'kendall' compares with a teacher"):
+        check_metrics(("headline", "kendall"), has_teacher=False, caches_scores=False)
+    with pytest.raises(InputError, match="names no token metric"):
+        check_metrics(("rougeL_teacher",), has_teacher=True, caches_scores=True)
+
+
 def test_a_bare_name_asks_for_all_its_sets_and_the_gap() -> None:
-    assert wanted(["top1"]).names == {"top1@ref", "top1@teacher", "top1@student", f"top1@{GAP}"}
-    assert wanted(["k1"]).names == {"k1@teacher", "k1@student"}
+    assert wanted_metrics(["top1"]).names == {
+        "top1@ref",
+        "top1@teacher",
+        "top1@student",
+        f"top1@{GAP}",
+    }
+    assert wanted_metrics(["k1"]).names == {"k1@teacher", "k1@student"}
 
 
-@pytest.mark.parametrize("where", SETS)
+@pytest.mark.parametrize("where", POSITION_SETS)
 def test_a_set_asks_for_that_alone(where: str) -> None:
-    asked = wanted([f"top1@{where}"])
+    asked = wanted_metrics([f"top1@{where}"])
     assert asked.names == {f"top1@{where}"}
-    assert [[m.name for m in asked.at(one)] for one in SETS] == [
-        ["top1"] if one == where else [] for one in SETS
+    assert [[m.name for m in asked.at(one)] for one in POSITION_SETS] == [
+        ["top1"] if one == where else [] for one in POSITION_SETS
     ]
     assert asked.gaps() == []
 
 
 def test_the_gap_asks_for_both_its_ends() -> None:
-    asked = wanted([f"fkl@{GAP}"])
+    asked = wanted_metrics([f"fkl@{GAP}"])
     assert asked.names == {"fkl@student-ref", "fkl@student", "fkl@ref"}
     assert [metric.name for metric in asked.gaps()] == ["fkl"]
 
 
 def test_a_curve_metric_asks_for_the_metric_that_it_is_made_of() -> None:
-    asked = wanted(["exposure_error"])
+    asked = wanted_metrics(["exposure_error"])
     assert asked.names == {"exposure_error", "fkl@student", "fkl@teacher"}
     assert {metric.name for metric in asked.metrics} == {"exposure_error", "fkl"}
     assert [metric.name for metric in asked.curve_metrics()] == ["exposure_error"]
-    both = wanted(["exposure_error", "fkl@ref"])
+    both = wanted_metrics(["exposure_error", "fkl@ref"])
     assert both.names == asked.names | {"fkl@ref"}
 
 
 def test_several_words_ask_for_all_of_them() -> None:
-    asked = wanted(["top1@ref", "top1@student", "rougeL_teacher", "lm_loss", "rougeL"])
+    asked = wanted_metrics(["top1@ref", "top1@student", "rougeL_teacher", "lm_loss", "rougeL"])
     assert asked.names == {"top1@ref", "top1@student", "rougeL_teacher"}
     assert sorted(metric.name for metric in asked.metrics) == ["rougeL_teacher", "top1"]
 
 
 def test_where_only_metrics_of_one_model_are_asked_for_there_is_nothing_to_compare() -> None:
-    assert (wanted(["rougeL"]).names, wanted(["rougeL"]).metrics) == (frozenset(), ())
+    asked = wanted_metrics(["rougeL"])
+    assert (asked.names, asked.metrics) == (frozenset(), ())
 
 
 @pytest.mark.parametrize(
     ("word", "line"),
     [
-        ("top1@refs", "metric 'top1@refs': there is top1@ref, top1@teacher, top1@student, top1@st"),
-        ("k1@ref", "metric 'k1@ref': there is k1@teacher, k1@student"),
-        ("k1@student-ref", "metric 'k1@student-ref': there is"),
-        ("ece@student", "metric 'ece@student': there is ece@ref"),
+        (
+            "top1@refs",
+            "metric 'top1@refs': choose from top1@ref, top1@teacher, top1@student",
+        ),
+        ("k1@ref", "metric 'k1@ref': choose from k1@teacher, k1@student"),
+        ("k1@student-ref", "metric 'k1@student-ref': choose from"),
+        ("ece@student", "metric 'ece@student': choose from ece@ref"),
         ("rougeL_teacher@ref", "'rougeL_teacher' has no position set"),
         ("top2", "unknown metric 'top2': did you mean 'top1'"),
         ("top2@ref", "unknown metric 'top2'"),
@@ -88,7 +139,7 @@ def test_where_only_metrics_of_one_model_are_asked_for_there_is_nothing_to_compa
 )
 def test_a_word_that_asks_for_nothing_is_one_line(word: str, line: str) -> None:
     with pytest.raises(InputError, match=line) as error:
-        wanted([word])
+        wanted_metrics([word])
     assert "\n" not in str(error.value)
 
 
@@ -123,6 +174,9 @@ def test_the_sets_of_a_metric_of_somebody_elses(with_metric) -> None:
 
     for kind in (Nine, NineCurve, Same):
         with_metric(kind)
-    assert wanted(["nine", "same"]).names == {"nine@teacher", "same"}
-    assert wanted(["nine_curve"]).names == {"nine_curve", "nine@teacher"}
-    assert wanted([]).names >= {"nine@teacher", "nine_curve", "same"}
+    assert wanted_metrics(["nine", "same"]).names == {"nine@teacher", "same"}
+    assert wanted_metrics(["nine_curve"]).names == {"nine_curve", "nine@teacher"}
+    assert wanted_metrics([]).names >= {"nine@teacher", "nine_curve", "same"}
+    Same.by_default = False
+    assert "same" not in wanted_metrics(["headline"]).names
+    assert "same" in wanted_metrics(["all"]).names

@@ -167,3 +167,13 @@ def test_a_table_that_is_not_there_names_the_known_ones(tmp_path: Path) -> None:
 def test_a_change_below_what_holds_no_keys_is_refused(make: Make) -> None:
     with pytest.raises(InputError, match="'title' has no keys of its own"):
         make(title__x="1")
+
+
+def test_a_table_measures_all_metrics_unless_it_names_some(make: Make) -> None:
+    def metrics(**changes: str) -> set[tuple[str, ...]]:
+        nodes = make(**changes).nodes
+        return {nodes[f"evaluate {label}"].work.metrics for label in ("SFT", "Teacher")}
+
+    assert metrics() == metrics(evaluate__metrics="all") == {("all",)}
+    assert metrics(evaluate__metrics="headline") == {("headline",)}
+    assert metrics(evaluate__metrics="rougeL,top1") == {("rougeL", "top1"), ("rougeL",)}

@@ -1,1 +1,1 @@
-"""A teacher's scores: from the loaded model, from a cache on disk, or from an engine."""
+"""Teachers: loaded from a checkpoint, read from a cache, or held by an engine."""

@@ -1,13 +1,14 @@
-"""The teacher's scores on disk: its k likeliest tokens at each position, and the mass of the rest.
+"""The teacher's scores on disk: its top k at each position, and the probability of all others.
 
-    DIR/teacher.json                 whose scores these are, over which tokens, how many of them
-    DIR/tokenizer/                   the teacher's
-    DIR/results/…                    the teacher's own responses, as `kdbench eval` left them
+    DIR/teacher.json                 the teacher, its vocabulary, and k
+    DIR/tokenizer/                   the teacher's tokenizer
+    DIR/results/…                    the teacher's responses, as `kdbench eval` stored them
     DIR/scores/<hash>.safetensors    the texts of one batch, each under its hash
 
-A text's hash is that of the prompt's and the response's tokens. The k log-probabilities, the log of
-the remaining mass, the entropy and the response's own log-probabilities are float32: in 16 bits
-they are off by up to 0.004 nats, and the bounds of `TopPositions` would not hold.
+The hash of a text is that of the tokens of prompt and response. The k log-probabilities, the log of
+the remaining probability, the entropy and the log-probabilities of the response's tokens are
+float32: in 16 bits they would be off by up to 0.004 nats, and the bounds of `TopPositions` would
+not hold.
 """
 
 import hashlib
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kdbench.errors import InputError
-from kdbench.fidelity.texts import Text
+from kdbench.fidelity.texts import ComparedText
 from kdbench.generate import Prompt
 from kdbench.metrics import Positions, PositionSet, TopPositions, top
 from kdbench.system.files import SCHEMA, put_bytes, read_json, write_json
@@ -29,22 +30,22 @@ from kdbench.system.files import SCHEMA, put_bytes, read_json, write_json
 if TYPE_CHECKING:
     import torch
 
-_PARTS = ("log_p", "ids", "tail", "entropy", "target")
-Scores = Mapping[str, "torch.Tensor"]  # each of the parts, over the positions of a text or a batch
+_COLUMNS = ("log_p", "ids", "tail", "entropy", "target")
+ScoreColumns = Mapping[str, "torch.Tensor"]  # each column over the positions of a text or a batch
 
 
 @dataclass(frozen=True)
 class CachedIdentity:
-    """`teacher.json`.
+    """The content of `teacher.json`.
 
     Attributes:
-        name: of the teacher.
-        sha256: of its checkpoint.
-        dtype: asked for.
-        vocabulary: tokens over which its probabilities are normalised.
-        top_k: tokens kept at each position.
-        ends: its end tokens.
-        entropy: whether its entropies are known; an engine's top k leave them open.
+        name: Name of the teacher.
+        sha256: Hash of its checkpoint.
+        dtype: The `dtype=` that it was loaded with.
+        vocabulary: Number of tokens over which its probabilities are normalised.
+        top_k: Number of tokens stored at each position.
+        ends: Its end tokens.
+        entropy: Whether its entropies are known; the top k of an engine do not determine them.
     """
 
     name: str
@@ -57,18 +58,18 @@ class CachedIdentity:
 
 
 class TopKCache:
-    """A folder of cached scores.
-
-    Raises:
-        InputError: broken `teacher.json`.
-    """
+    """A folder of cached scores."""
 
     def __init__(self, folder: Path):
         self.folder = folder
         self._places: dict[str, tuple[Path, int, int]] | None = None
 
     def identity(self) -> CachedIdentity | None:
-        """Whose scores these are; None for a folder without any."""
+        """Return whose scores these are; None if the folder has no scores.
+
+        Raises:
+            InputError: `teacher.json` is broken.
+        """
         path = self.folder / "teacher.json"
         if not path.exists():
             return None
@@ -80,10 +81,10 @@ class TopKCache:
             raise InputError(f"{path}: not the record of a teacher cache: {error}") from None
 
     def claim(self, identity: CachedIdentity) -> None:
-        """Make the folder this teacher's.
+        """Make the folder this teacher's cache.
 
         Raises:
-            InputError: it is another's, or one of another size.
+            InputError: It is the cache of another teacher, or of another size.
         """
         old = self.identity()
         if old is None:
@@ -92,11 +93,12 @@ class TopKCache:
             pairs = zip(asdict(old).items(), asdict(identity).values(), strict=True)
             key, was, now = next((key, was, now) for (key, was), now in pairs if was != now)
             raise InputError(
-                f"teacher_cache={self.folder}: made with {key} {was}, not {now}; take another one"
+                f"teacher_cache={self.folder}: made with {key} {was}, not {now}; "
+                "choose another folder"
             )
 
-    def keep_tokenizer(self, tokenizer: Any) -> None:
-        """Put the teacher's tokenizer in place, whole, unless it is there."""
+    def store_tokenizer(self, tokenizer: Any) -> None:
+        """Store the teacher's tokenizer, unless it is already there."""
         folder = self.folder / "tokenizer"
         if not folder.exists():
             unfinished = self.folder / f".tokenizer.{os.getpid()}"
@@ -106,15 +108,15 @@ class TopKCache:
             shutil.rmtree(unfinished, ignore_errors=True)
 
     def has(self, digest: str) -> bool:
-        """Whether a text is there."""
-        return digest in self._found()
+        """Whether the cache has the scores of a text."""
+        return digest in self._all_places()
 
     def write(self, tensors: "Mapping[str, torch.Tensor]", places: Mapping[str, Any]) -> None:
-        """Put the scores of a batch in place.
+        """Store the scores of a batch.
 
         Args:
-            tensors: each part, over all positions of the batch.
-            places: the first and last-but-one position of each text, by hash.
+            tensors: Each column over all positions of the batch.
+            places: First position of each text and the one after its last, by the text's hash.
         """
         from safetensors.torch import save
 
@@ -122,76 +124,81 @@ class TopKCache:
         path = self.folder / "scores" / f"{name}.safetensors"
         put_bytes(path, save(dict(tensors), {"texts": json.dumps(places, sort_keys=True)}))
         for digest, (start, stop) in places.items():
-            self._found()[digest] = (path, start, stop)
+            self._all_places()[digest] = (path, start, stop)
 
     def read(self, digest: str) -> "dict[str, torch.Tensor]":
-        """The parts of one text."""
+        """Return the scores of a text, by column."""
         from safetensors import safe_open
 
-        path, start, stop = self._found()[digest]
+        path, start, stop = self._all_places()[digest]
         with safe_open(path, "pt") as file:
-            return {part: file.get_slice(part)[start:stop] for part in _PARTS}
+            return {column: file.get_slice(column)[start:stop] for column in _COLUMNS}
 
-    def _found(self) -> dict[str, tuple[Path, int, int]]:
-        from safetensors import SafetensorError, safe_open
-
+    def _all_places(self) -> dict[str, tuple[Path, int, int]]:
+        """File, first position and the one after the last of each text, by its hash."""
         if self._places is None:
             self._places = {}
             for path in sorted((self.folder / "scores").glob("*.safetensors")):
-                try:
-                    with safe_open(path, "pt") as file:
-                        places = json.loads(file.metadata()["texts"])
-                    found = {one: (path, start, stop) for one, (start, stop) in places.items()}
-                except (
-                    SafetensorError,
-                    TypeError,
-                    KeyError,
-                    ValueError,
-                    AttributeError,
-                ) as error:
-                    raise InputError(f"{path}: not a file of a teacher cache: {error}") from None
-                self._places |= found
+                self._places |= _places_in(path)
         return self._places
 
 
-def digest_of(text: Text, prompt: Prompt) -> str:
-    """The key of a text: what the teacher read."""
+def _places_in(path: Path) -> dict[str, tuple[Path, int, int]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            places = json.loads(file.metadata()["texts"])
+        return {digest: (path, start, stop) for digest, (start, stop) in places.items()}
+    except (SafetensorError, TypeError, KeyError, ValueError, AttributeError) as error:
+        raise InputError(f"{path}: not a file of a teacher cache: {error}") from None
+
+
+def digest_of(text: ComparedText, prompt: Prompt) -> str:
+    """Hash a text: the tokens that the teacher reads."""
     return hashlib.sha256(
         json.dumps([list(prompt.ids), list(text.rollout.response_ids)]).encode()
     ).hexdigest()
 
 
 class Recorder:
-    """Keeps what a live teacher says of a batch, for the cache."""
+    """Collects a teacher's scores of a batch and writes them to the cache.
+
+    Args:
+        cache: The cache.
+        top_k: Number of tokens to store at each position.
+        digests: Hashes of the batch's texts.
+        lengths: Number of response tokens of each text.
+    """
 
     def __init__(
         self, cache: TopKCache, top_k: int, digests: Sequence[str], lengths: Sequence[int]
     ):
         self._cache, self._top_k = cache, top_k
         self._digests, self._lengths = digests, lengths
-        self._parts: dict[str, list[torch.Tensor]] = {part: [] for part in _PARTS}
+        self._columns: dict[str, list[torch.Tensor]] = {column: [] for column in _COLUMNS}
 
     def add(self, at: Positions) -> None:
-        """Keep a chunk."""
+        """Add the positions of a chunk."""
         import torch
 
         log_p, ids = top(at.log_p, self._top_k)
         rest = at.log_p.scatter(-1, ids, -torch.inf).logsumexp(-1)
         values = (log_p, ids.int(), rest, at.teacher_entropy, at.target_log_p)
-        self.add_scores(dict(zip(_PARTS, values, strict=True)))
+        self.add_scores(dict(zip(_COLUMNS, values, strict=True)))
 
-    def add_scores(self, scores: Scores) -> None:
-        """Keep what is in the cache's form already."""
-        for part in _PARTS:
-            self._parts[part].append(scores[part].cpu())
+    def add_scores(self, scores: ScoreColumns) -> None:
+        """Add scores that are already in the cache's form."""
+        for column in _COLUMNS:
+            self._columns[column].append(scores[column].cpu())
 
     def close(self) -> None:
-        """Write the batch, unless all of it is there."""
+        """Write the batch, unless the cache already has all of it."""
         import torch
 
         if all(self._cache.has(digest) for digest in self._digests):
             return
-        tensors = {part: torch.cat(values).contiguous() for part, values in self._parts.items()}
+        tensors = {name: torch.cat(chunks).contiguous() for name, chunks in self._columns.items()}
         places, start = {}, 0
         for digest, length in zip(self._digests, self._lengths, strict=True):
             places[digest] = (start, start + length)
@@ -199,32 +206,35 @@ class Recorder:
         self._cache.write(tensors, places)
 
 
-class CachedSight:
-    """A batch's scores in the cache's form.
+class CachedScores:
+    """A teacher's scores of one batch in the cache's form.
 
     Args:
-        texts: the scores of each text.
-        device: where they are compared.
+        texts: Scores of each text.
+        device: Device on which they are compared.
     """
 
-    def __init__(self, texts: Sequence[Scores], device: Any):
+    def __init__(self, texts: Sequence[ScoreColumns], device: Any):
         import torch
 
-        self._parts = {
-            part: torch.cat([text[part] for text in texts]).to(device) for part in _PARTS
+        self._columns = {
+            column: torch.cat([text[column] for text in texts]).to(device) for column in _COLUMNS
         }
 
     def positions(
         self,
-        part: "torch.Tensor",
+        chunk: "torch.Tensor",
         log_q: "torch.Tensor",
         targets: "torch.Tensor",
-        where: PositionSet,
+        position_set: PositionSet,
     ) -> "tuple[Positions, torch.Tensor]":
-        """Coarse positions; what was cut off the teacher is not known any more."""
-        log_p, ids, tail, entropy, target = (self._parts[name][part] for name in _PARTS)
-        at = TopPositions(log_p, ids.long(), tail, entropy, target, log_q, targets, where)
+        """Join the teacher's top k with the student's scores.
+
+        The teacher's probability of tokens that are not shared is not stored, and given as 0.
+        """
+        log_p, ids, tail, entropy, target = (self._columns[name][chunk] for name in _COLUMNS)
+        at = TopPositions(log_p, ids.long(), tail, entropy, target, log_q, targets, position_set)
         return at, log_q.new_zeros(len(log_q))
 
     def close(self) -> None:
-        """Nothing to keep."""
+        """Do nothing: the scores are already stored."""

@@ -1,4 +1,4 @@
-"""A teacher that is not in memory: what `teacher_cache=` has kept of one."""
+"""A teacher that is not loaded: its responses and scores come from a cache."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -8,63 +8,75 @@ from typing import Any
 from kdbench.checkpoint import one_line
 from kdbench.config import EvalSettings
 from kdbench.errors import InputError
-from kdbench.fidelity.forward import See
-from kdbench.fidelity.teachers.base import Samples, Teacher
-from kdbench.fidelity.teachers.cache import CachedSight, TopKCache, digest_of
-from kdbench.fidelity.texts import Text
-from kdbench.generate import Prompt
+from kdbench.fidelity.forward import TeacherScorer
+from kdbench.fidelity.teachers.base import Teacher
+from kdbench.fidelity.teachers.cache import CachedScores, TopKCache, digest_of
+from kdbench.fidelity.texts import ComparedText
+from kdbench.generate import Prompt, Sample
 from kdbench.generate.choice import choose_backend
 from kdbench.generate.prompts import encode_prompt
 from kdbench.measuring.scoring import check_complete, fingerprint
 from kdbench.protocol import Protocol
 from kdbench.store.folder import RunFolder, generated_run_id
 from kdbench.store.record import RunRecord
-from kdbench.store.samples import read_sample
+from kdbench.store.samples import Samples, read_sample
 from kdbench.task import Task
 from kdbench.views import Batch
 
 
 class CachedTeacher(Teacher):
-    """A teacher that is not in memory: what `teacher_cache=` has kept of it."""
+    """A teacher that is not loaded: its responses and scores come from `teacher_cache=`.
 
-    generated = 0  # by this call
+    Args:
+        settings: Settings of the student.
+        protocols: Protocols of the teacher's runs, as `protocols_of` gives them.
+        folder: Folder of the cache.
 
-    def __init__(self, settings: EvalSettings, parts: Sequence[Protocol], folder: Path):
-        self.seeds = tuple(seed for part in parts for seed in part.seeds)
+    Raises:
+        InputError: The folder is no cache.
+    """
+
+    generated = 0
+
+    def __init__(self, settings: EvalSettings, protocols: Sequence[Protocol], folder: Path):
+        self.seeds = tuple(seed for protocol in protocols for seed in protocol.seeds)
         self._cache = TopKCache(folder)
-        found = self._cache.identity()
-        if found is None:
+        cached = self._cache.identity()
+        if cached is None:
             raise InputError(
-                f"teacher=cache:{folder}: no teacher's scores here (no teacher.json); make them "
+                f"teacher=cache:{folder}: no teacher.json, so this is not a cache; make one "
                 "with teacher=CHECKPOINT teacher_cache=DIR"
             )
-        self._found, self.top_k = found, found.top_k
-        self.knows_entropy = found.entropy
+        self._cached, self.top_k = cached, cached.top_k
+        self.knows_entropy = cached.entropy
         self.identity = {
-            "name": found.name,
-            "sha256": found.sha256,
-            "dtype": found.dtype,
-            "top_k": found.top_k,
+            "name": cached.name,
+            "sha256": cached.sha256,
+            "dtype": cached.dtype,
+            "top_k": cached.top_k,
         }
-        self._parts = parts
-        self._runs = [RunFolder(folder / "results" / self._run_id(settings, p)) for p in parts]
+        self._protocols = protocols
+        self._runs = [
+            RunFolder(folder / "results" / self._run_id(settings, protocol))
+            for protocol in protocols
+        ]
         self._limit = settings.limit
 
     def _run_id(self, settings: EvalSettings, protocol: Protocol) -> str:
         return generated_run_id(
-            self._found.sha256,
+            self._cached.sha256,
             protocol.as_dict(),
             settings.limit,
-            self._found.dtype,
+            self._cached.dtype,
             choose_backend(settings.backend, settings.backend_options).identity,
         )
 
     def answer(self) -> None:
-        """They were made when the cache was."""
+        """Do nothing: the responses were generated when the cache was made."""
 
     @cached_property
     def tokenizer(self) -> Any:
-        """The teacher's."""
+        """The teacher's tokenizer."""
         from transformers import AutoTokenizer
 
         folder = self._cache.folder / "tokenizer"
@@ -73,21 +85,21 @@ class CachedTeacher(Teacher):
 
     @property
     def ends(self) -> frozenset[int]:
-        """Its end tokens."""
-        return frozenset(self._found.ends)
+        """The teacher's end tokens."""
+        return frozenset(self._cached.ends)
 
-    def is_ready(self, task: Task) -> bool:  # noqa: ARG002 - a live one's may be to come
-        """What is missing here is missing."""
+    def is_ready(self, task: Task) -> bool:  # noqa: ARG002
+        """Whether all responses exist: nobody else adds any to a cache."""
         return True
 
     def samples(self, task: Task) -> Samples:
-        """Its own responses, as the cache has them.
+        """Return the teacher's responses from the cache.
 
         Raises:
-            InputError: it has none to this task under this protocol, or not all.
+            InputError: The cache lacks responses to this task under this protocol.
         """
-        found: Samples = {}
-        for run, protocol in zip(self._runs, self._parts, strict=True):
+        samples: dict[tuple[str, int], Sample] = {}
+        for run, protocol in zip(self._runs, self._protocols, strict=True):
             file = run.lines(task.name)
             if not file.path.exists():
                 raise InputError(
@@ -98,13 +110,13 @@ class CachedTeacher(Teacher):
                 )
             RunRecord(run).check_same_texts(task.name, fingerprint(task, protocol))
             for number, record in enumerate(file.read(), start=1):
-                one = read_sample(record, f"{file.path}:{number}")
-                found[one.document, one.seed] = one
-        check_complete(task, self.seeds, found)
-        return found
+                sample = read_sample(record, f"{file.path}:{number}")
+                samples[sample.document, sample.seed] = sample
+        check_complete(task, self.seeds, samples)
+        return samples
 
     def _listed(self) -> str:
-        """What the cache has responses to."""
+        """List the tasks and protocols that the cache has responses for."""
         files = sorted((self._cache.folder / "results").glob("*/samples/*.jsonl"))
         records = {file: RunFolder(file.parents[1]).read_run() for file in files}
         return "; ".join(
@@ -114,14 +126,15 @@ class CachedTeacher(Teacher):
         )
 
     def prompts(self, task: Task) -> dict[str, Prompt]:
-        """The prompts as it sees them."""
+        """Return the prompts as the teacher reads them, by document."""
+        protocol = self._protocols[0]
         return {
-            one.id: encode_prompt(self.tokenizer, self._parts[0], one.prompt, one.message)
-            for one in task.documents
+            document.id: encode_prompt(self.tokenizer, protocol, document.prompt, document.message)
+            for document in task.documents
         }
 
-    def why_not(self, texts: Sequence[Text], prompts: Mapping[str, Prompt]) -> str | None:
-        """Texts that it was never shown."""
+    def why_not(self, texts: Sequence[ComparedText], prompts: Mapping[str, Prompt]) -> str | None:
+        """Return how many of these texts the cache lacks; None if it has all."""
         unknown = sum(
             not self._cache.has(digest_of(text, prompts[text.rollout.id])) for text in texts
         )
@@ -129,20 +142,22 @@ class CachedTeacher(Teacher):
             return f"the cache has no scores of {unknown} of these {len(texts)} texts"
         return None
 
-    def look(self, prompts: Mapping[str, Prompt], vocabulary: int) -> See:
-        """Its scores, from disk.
+    def scorer(self, prompts: Mapping[str, Prompt], vocabulary: int) -> TeacherScorer:
+        """Return a function that reads the scores of a batch from the cache.
 
         Raises:
-            InputError: they are normalised over other tokens.
+            InputError: The cached scores are normalised over different tokens.
         """
-        if vocabulary != self._found.vocabulary:
+        if vocabulary != self._cached.vocabulary:
             raise InputError(
-                f"teacher=cache:{self._cache.folder}: made over {self._found.vocabulary} tokens, "
-                f"and this student shares {vocabulary} with the teacher; make a cache beside it"
+                f"teacher=cache:{self._cache.folder}: made over {self._cached.vocabulary} tokens, "
+                f"but this student shares {vocabulary} with the teacher; "
+                "make a cache with this student"
             )
 
-        def see(batch: Batch, texts: Sequence[Text]) -> CachedSight:
+        def score(batch: Batch, texts: Sequence[ComparedText]) -> CachedScores:
             digests = [digest_of(text, prompts[text.rollout.id]) for text in texts]
-            return CachedSight([self._cache.read(one) for one in digests], batch.device)
+            columns = [self._cache.read(digest) for digest in digests]
+            return CachedScores(columns, batch.device)
 
-        return see
+        return score

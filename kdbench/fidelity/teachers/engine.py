@@ -1,95 +1,98 @@
-"""A teacher whose whole distributions are out of reach: an engine says its k likeliest tokens."""
+"""A teacher that only an engine can hold: its top k log-probabilities come from the engine."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kdbench.config import EvalSettings
 from kdbench.errors import InputError
-from kdbench.fidelity.forward import See
-from kdbench.fidelity.teachers.cache import CachedSight, Recorder, Scores, digest_of
+from kdbench.fidelity.forward import TeacherScorer
+from kdbench.fidelity.teachers.cache import CachedScores, Recorder, ScoreColumns, digest_of
 from kdbench.fidelity.teachers.live import LiveTeacher
-from kdbench.fidelity.texts import Text
+from kdbench.fidelity.texts import ComparedText
 from kdbench.generate import Prompt
 from kdbench.protocol import Protocol
 from kdbench.task import Task
 from kdbench.views import Batch
 
-# Rounding of k float32 probabilities; a tail that small says nothing, and must not be zero, of
-# which the reverse divergences would be infinite.
+# A tail below the rounding error of k float32 probabilities means nothing. It must not be 0, or the
+# reverse divergences would be infinite.
 _LEAST_TAIL = 1e-6
 
 
 class EngineTeacher(LiveTeacher):
-    """A checkpoint that only an engine holds.
+    """A checkpoint that only an engine can hold.
 
-    Its scores are the engine's top k and the mass of the rest, as a cache has them: divergences are
-    bounds. Unlike a cache's they lack the entropy, and padding of the head counts to the rest.
+    Its scores are the engine's top k and the probability of all other tokens, as in a cache, so
+    divergences are bounds. Unlike in a cache, the entropy is not known, and padding of the head
+    counts towards the other tokens.
 
     Raises:
-        InputError: `backend=` has no engine that tells log-probabilities.
+        InputError: `backend=` has no engine that reports log-probabilities.
     """
 
     knows_entropy = False
 
-    def __init__(self, settings: EvalSettings, parts: Sequence[Protocol], tasks: Sequence[Task]):
-        super().__init__(settings, parts, tasks)
+    def __init__(
+        self, settings: EvalSettings, protocols: Sequence[Protocol], tasks: Sequence[Task]
+    ):
+        super().__init__(settings, protocols, tasks)
         if not self._first.chosen.has_top_scores:
             raise InputError(
-                f"teacher_scores=engine: backend={settings.backend} tells no log-probabilities; "
-                "use backend=vllm"
+                f"teacher_scores=engine: backend={settings.backend} does not report "
+                "log-probabilities; use backend=vllm"
             )
         self.top_k = settings.cache_top_k
         self.identity = {**self.identity, "top_k": self.top_k, "scores": "engine"}
 
-    def why_not(self, texts: Sequence[Text], prompts: Mapping[str, Prompt]) -> str | None:  # noqa: ARG002
-        """It can score whatever it can read."""
+    def why_not(self, texts: Sequence[ComparedText], prompts: Mapping[str, Prompt]) -> str | None:  # noqa: ARG002
+        """Return None: an engine can score any text."""
         return None
 
-    def look(self, prompts: Mapping[str, Prompt], vocabulary: int) -> See:
-        """Its scores, from the cache or from the engine.
+    def scorer(self, prompts: Mapping[str, Prompt], vocabulary: int) -> TeacherScorer:
+        """Return a function that takes the scores of a batch from the cache or the engine.
 
         Raises:
-            InputError: the student does not know all of its tokens.
+            InputError: The student does not know all of the teacher's tokens.
         """
         if vocabulary != len(self.tokenizer):
             raise InputError(
                 "teacher_scores=engine: the student shares "
-                f"{vocabulary} of the teacher's {len(self.tokenizer)} tokens, and over those alone "
-                "the engine's probabilities cannot be normalised; use teacher_scores=model"
+                f"{vocabulary} of the teacher's {len(self.tokenizer)} tokens, and the engine's "
+                "probabilities cannot be normalised over those alone; use teacher_scores=model"
             )
-        cache = self._kept(vocabulary)
+        cache = self._claimed_cache(vocabulary)
 
-        def see(batch: Batch, texts: Sequence[Text]) -> CachedSight:
+        def score(batch: Batch, texts: Sequence[ComparedText]) -> CachedScores:
             digests = [digest_of(text, prompts[text.rollout.id]) for text in texts]
-            if cache is not None and all(cache.has(one) for one in digests):
-                return CachedSight([cache.read(one) for one in digests], batch.device)
+            if cache is not None and all(cache.has(digest) for digest in digests):
+                return CachedScores([cache.read(digest) for digest in digests], batch.device)
             pairs = [(prompts[text.rollout.id].ids, text.rollout.response_ids) for text in texts]
-            found = dict(self._first.backend.top_scores(pairs, self._cache_top_k))
-            scores = [_scores(found[place]) for place in range(len(texts))]
+            top_scores = dict(self._first.backend.top_scores(pairs, self._cache_top_k))
+            columns = [_columns(top_scores[row]) for row in range(len(texts))]
             if cache is not None:
                 recorder = Recorder(cache, self._cache_top_k, digests, batch.lengths)
-                for one in scores:
-                    recorder.add_scores(one)
+                for scores in columns:
+                    recorder.add_scores(scores)
                 recorder.close()
-            return CachedSight(scores, batch.device)
+            return CachedScores(columns, batch.device)
 
-        return see
+        return score
 
 
-def _scores(known: Any) -> Scores:
-    """An engine's scores of a text, as a cache has them.
+def _columns(scores: Any) -> ScoreColumns:
+    """Convert an engine's scores of a text to the cache's form.
 
     Args:
-        known: a `TopScores`.
+        scores: `TopScores` of the text.
     """
     import torch
 
-    log_p = torch.from_numpy(known.log_p)
-    rest = (1 - log_p.double().exp().sum(-1)).clamp(min=_LEAST_TAIL).log().float()
+    log_p = torch.from_numpy(scores.log_p)
+    tail = (1 - log_p.double().exp().sum(-1)).clamp(min=_LEAST_TAIL).log().float()
     return {
         "log_p": log_p,
-        "ids": torch.from_numpy(known.ids),
-        "tail": rest,
-        "entropy": torch.full_like(rest, torch.nan),
-        "target": torch.from_numpy(known.target),
+        "ids": torch.from_numpy(scores.ids),
+        "tail": tail,
+        "entropy": torch.full_like(tail, torch.nan),
+        "target": torch.from_numpy(scores.target),
     }

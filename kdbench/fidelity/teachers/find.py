@@ -1,4 +1,4 @@
-"""The teacher that `teacher=` names: a checkpoint, or the cache that one has left."""
+"""The teacher that `teacher=` names: a checkpoint or a cache."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,31 +13,33 @@ from kdbench.task import Task
 
 
 def find_teacher(settings: EvalSettings, tasks: Sequence[Task]) -> Teacher:
-    """The teacher of `teacher=`.
+    """Find the teacher that `teacher=` names.
 
     Args:
-        settings: the student's.
-        tasks: those of the settings.
+        settings: Settings of the student.
+        tasks: The loaded tasks of the settings.
 
     Raises:
-        InputError: no such checkpoint or cache.
+        InputError: There is no such checkpoint or cache.
     """
     assert settings.teacher is not None  # noqa: S101 - for the type checker
-    parts = parts_of(settings)
+    protocols = protocols_of(settings)
     if settings.teacher.startswith(CACHE):
-        return CachedTeacher(settings, parts, Path(settings.teacher.removeprefix(CACHE)))
+        return CachedTeacher(settings, protocols, Path(settings.teacher.removeprefix(CACHE)))
     kind = EngineTeacher if settings.teacher_scores == "engine" else LiveTeacher
-    return kind(settings, parts, tasks)
+    return kind(settings, protocols, tasks)
 
 
-def parts_of(settings: EvalSettings) -> list[Protocol]:
-    """The student's protocol, under which the teacher's run is one like others; and another seed.
+def protocols_of(settings: EvalSettings) -> list[Protocol]:
+    """Return the protocols of the teacher's runs, one run each.
 
-    A single seed's response is drawn with the student's noise, so there must be a second one.
+    The first is the student's protocol, so that the teacher's run is an ordinary one. If that has a
+    single sampled seed, the second one has the next seed: a teacher's response at the same seed is
+    drawn with the student's noise, so another one is needed.
     """
     overrides = settings.protocol_overrides()
     protocol = get_protocol(settings.protocol, overrides)
     if len(protocol.seeds) > 1 or protocol.temperature == 0:
         return [protocol]
-    other = {**overrides, "seeds": (protocol.seeds[0] + 1,)}
-    return [protocol, get_protocol(settings.protocol, other)]
+    next_seed = {**overrides, "seeds": (protocol.seeds[0] + 1,)}
+    return [protocol, get_protocol(settings.protocol, next_seed)]

@@ -14,16 +14,16 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from kdbench.errors import InputError
-from kdbench.fidelity.forward import Outcome, look
+from kdbench.fidelity.forward import TextScores, compare_batch
 from kdbench.fidelity.teachers.cache import (
     CachedIdentity,
-    CachedSight,
+    CachedScores,
     Recorder,
     TopKCache,
     digest_of,
 )
-from kdbench.fidelity.teachers.live import LiveSight
-from kdbench.fidelity.texts import Text
+from kdbench.fidelity.teachers.live import LiveScores
+from kdbench.fidelity.texts import ComparedText
 from kdbench.generate import Prompt
 from kdbench.metrics import PositionMetric, TokenMetric, metrics
 from kdbench.views import Batch, ModelView, Rollout
@@ -33,15 +33,15 @@ KINDS = [metrics.get(name) for name in metrics.names()]
 EVERY = [kind() for kind in KINDS if issubclass(kind, PositionMetric)]
 PROMPTS = {"a": Prompt((9, 3, 4), False), "b": Prompt((10,), False), "c": Prompt((5,), False)}
 TEXTS = [
-    Text(1, Rollout("a", (3, 4), tuple(range(60, 75)), "student")),
-    Text(1, Rollout("b", (10,), (11, 199, 2), "student")),
-    Text(2, Rollout("a", (3, 4), (7, 7, 7, 2), "student")),
-    Text(1, Rollout("c", (5, 6), (2,), "student")),
+    ComparedText(1, Rollout("a", (3, 4), tuple(range(60, 75)), "student")),
+    ComparedText(1, Rollout("b", (10,), (11, 199, 2), "student")),
+    ComparedText(2, Rollout("a", (3, 4), (7, 7, 7, 2), "student")),
+    ComparedText(1, Rollout("c", (5, 6), (2,), "student")),
 ]
 WHO = CachedIdentity("t", "0" * 64, "auto", V, K, (2,))
 
 
-def digest(text: Text) -> str:
+def digest(text: ComparedText) -> str:
     return digest_of(text, PROMPTS[text.rollout.id])
 
 
@@ -53,23 +53,23 @@ class Pair:
     def record(
         self,
         cache: TopKCache,
-        texts: Sequence[Text] = TEXTS,
+        texts: Sequence[ComparedText] = TEXTS,
         chunk: int | None = None,
         top_k: int = K,
-    ) -> list[Outcome]:
-        def see(batch: Batch, texts: Sequence[Text]) -> LiveSight:
+    ) -> list[TextScores]:
+        def see(batch: Batch, texts: Sequence[ComparedText]) -> LiveScores:
             recorder = Recorder(cache, top_k, [digest(one) for one in texts], batch.lengths)
-            return LiveSight(self.teacher, batch, recorder)
+            return LiveScores(self.teacher, batch, recorder)
 
-        return list(look(texts, self.student, see, EVERY, "student", chunk))
+        return list(compare_batch(texts, self.student, see, EVERY, "student", chunk))
 
     def cached(
-        self, cache: TopKCache, texts: Sequence[Text] = TEXTS, chunk: int | None = None
-    ) -> list[Outcome]:
-        def see(batch: Batch, texts: Sequence[Text]) -> CachedSight:
-            return CachedSight([cache.read(digest(one)) for one in texts], batch.device)
+        self, cache: TopKCache, texts: Sequence[ComparedText] = TEXTS, chunk: int | None = None
+    ) -> list[TextScores]:
+        def see(batch: Batch, texts: Sequence[ComparedText]) -> CachedScores:
+            return CachedScores([cache.read(digest(one)) for one in texts], batch.device)
 
-        return list(look(texts, self.student, see, EVERY, "student", chunk))
+        return list(compare_batch(texts, self.student, see, EVERY, "student", chunk))
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +78,12 @@ def pair(tiny: Callable[..., Any]) -> Pair:
 
 
 @pytest.fixture(scope="module")
-def recorded(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Outcome]]:
+def recorded(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[TextScores]]:
     folder = tmp_path_factory.mktemp("cache")
     return folder, pair.record(TopKCache(folder), chunk=5)
 
 
-def values(outcomes: list[Outcome], name: str) -> np.ndarray:
+def values(outcomes: list[TextScores], name: str) -> np.ndarray:
     return np.concatenate([outcome.tokens[name] for outcome in outcomes])
 
 
@@ -92,7 +92,7 @@ def values(outcomes: list[Outcome], name: str) -> np.ndarray:
 
 @pytest.mark.parametrize("metric", EVERY, ids=lambda metric: metric.name)
 def test_at_every_position_it_is_exact_or_the_bound_that_it_says(
-    pair: Pair, recorded: tuple[Path, list[Outcome]], metric: PositionMetric
+    pair: Pair, recorded: tuple[Path, list[TextScores]], metric: PositionMetric
 ) -> None:
     folder, truth = recorded
     found = pair.cached(TopKCache(folder), chunk=4)
@@ -129,7 +129,7 @@ def test_with_all_tokens_kept_every_bound_is_the_truth(pair: Pair, tmp_path: Pat
             )
 
 
-def test_texts_are_read_in_any_company(pair: Pair, recorded: tuple[Path, list[Outcome]]) -> None:
+def test_texts_are_read_in_any_company(pair: Pair, recorded: tuple[Path, list[TextScores]]) -> None:
     cache, truth = TopKCache(recorded[0]), {one.text.key: one for one in recorded[1]}
     for texts in (TEXTS[::-1], TEXTS[1:2], TEXTS[2:]):
         for outcome in pair.cached(cache, texts, chunk=3):
@@ -139,18 +139,18 @@ def test_texts_are_read_in_any_company(pair: Pair, recorded: tuple[Path, list[Ou
 
 
 def test_what_was_cut_off_the_teacher_is_not_known(
-    pair: Pair, recorded: tuple[Path, list[Outcome]]
+    pair: Pair, recorded: tuple[Path, list[TextScores]]
 ) -> None:
     folder, truth = recorded
     assert all(outcome.cut_mass[1] > 0 for outcome in truth)
     assert all(outcome.cut_mass[1] == 0 for outcome in pair.cached(TopKCache(folder)))
 
 
-def test_recording_changes_no_number(pair: Pair, recorded: tuple[Path, list[Outcome]]) -> None:
-    def see(batch: Batch, _: Sequence[Text]) -> LiveSight:
-        return LiveSight(pair.teacher, batch, None)
+def test_recording_changes_no_number(pair: Pair, recorded: tuple[Path, list[TextScores]]) -> None:
+    def see(batch: Batch, _: Sequence[ComparedText]) -> LiveScores:
+        return LiveScores(pair.teacher, batch, None)
 
-    plain = list(look(TEXTS, pair.student, see, EVERY, "student", 5))
+    plain = list(compare_batch(TEXTS, pair.student, see, EVERY, "student", 5))
     for one, other in zip(plain, recorded[1], strict=True):
         for name, column in one.tokens.items():
             np.testing.assert_array_equal(column, other.tokens[name], err_msg=name)
@@ -158,7 +158,7 @@ def test_recording_changes_no_number(pair: Pair, recorded: tuple[Path, list[Outc
 
 @pytest.mark.parametrize("chunk", [1, None])
 def test_the_chunk_does_not_show_in_the_file(
-    pair: Pair, recorded: tuple[Path, list[Outcome]], tmp_path: Path, chunk: int | None
+    pair: Pair, recorded: tuple[Path, list[TextScores]], tmp_path: Path, chunk: int | None
 ) -> None:
     cache, first = TopKCache(tmp_path), TopKCache(recorded[0])
     pair.record(cache, chunk=chunk)
@@ -176,12 +176,12 @@ def test_the_chunk_does_not_show_in_the_file(
 
 def test_a_text_is_known_by_what_the_teacher_read() -> None:
     one = TEXTS[0]
-    other_seed = Text(9, one.rollout)
-    other_student_prompt = Text(1, replace(one.rollout, prompt_ids=(1, 2)))
-    shorter = Text(1, replace(one.rollout, response_ids=one.rollout.response_ids[:-1]))
+    other_seed = ComparedText(9, one.rollout)
+    other_student_prompt = ComparedText(1, replace(one.rollout, prompt_ids=(1, 2)))
+    shorter = ComparedText(1, replace(one.rollout, response_ids=one.rollout.response_ids[:-1]))
     assert digest(one) == digest(other_seed) == digest(other_student_prompt)
     # One token less of the prompt and one more of the response read alike, but score another.
-    moved = Text(1, replace(one.rollout, response_ids=(4, *one.rollout.response_ids)))
+    moved = ComparedText(1, replace(one.rollout, response_ids=(4, *one.rollout.response_ids)))
     digests = {
         digest(one),
         digest(shorter),
@@ -193,7 +193,7 @@ def test_a_text_is_known_by_what_the_teacher_read() -> None:
 
 
 def test_two_seeds_of_the_same_text_are_one(pair: Pair, tmp_path: Path) -> None:
-    twins = [TEXTS[0], Text(2, TEXTS[0].rollout)]
+    twins = [TEXTS[0], ComparedText(2, TEXTS[0].rollout)]
     cache = TopKCache(tmp_path)
     truth = pair.record(cache, twins)
     for found, expected in zip(pair.cached(cache, twins), truth, strict=True):
@@ -250,7 +250,7 @@ def test_a_claim_is_kept(tmp_path: Path) -> None:
 def test_anothers_cache_is_refused(tmp_path: Path, key: str, value: Any) -> None:
     TopKCache(tmp_path).claim(WHO)
     before = (tmp_path / "teacher.json").read_bytes()
-    with pytest.raises(InputError, match=f"made with {key} .*, not .*; take another") as error:
+    with pytest.raises(InputError, match=f"made with {key} .*, not .*; choose another") as error:
         TopKCache(tmp_path).claim(replace(WHO, **{key: value}))
     assert str(tmp_path) in str(error.value)
     assert "\n" not in str(error.value)

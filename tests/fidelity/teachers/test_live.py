@@ -10,7 +10,7 @@ import pytest
 
 from kdbench.config import EvalSettings
 from kdbench.errors import InputError
-from kdbench.fidelity.teachers.find import parts_of
+from kdbench.fidelity.teachers.find import protocols_of
 from kdbench.measuring.measurement import Evaluation
 from kdbench.metrics import PositionMetric, metrics
 from kdbench.store.results import MetricResult
@@ -26,7 +26,7 @@ def kind_of(name: str) -> Any:
 def test_one_sampled_seed_has_a_second_for_the_teacher() -> None:
     def seeds(**fields: Any) -> list[tuple[int, ...]]:
         settings = EvalSettings(model="s", teacher="t", **fields)
-        return [part.seeds for part in parts_of(settings)]
+        return [part.seeds for part in protocols_of(settings)]
 
     assert seeds() == [(10, 20, 30, 40, 50)]
     assert seeds(seeds=(10, 20)) == [(10, 20)]
@@ -194,7 +194,7 @@ def test_another_task_than_the_caches_is_one_line(
 def test_no_cache_there_is_one_line_before_anything_is_generated(
     compare: Compare, tmp_path: Path
 ) -> None:
-    with pytest.raises(InputError, match="no teacher's scores here"):
+    with pytest.raises(InputError, match=r"no teacher\.json, so this is not a cache"):
         compare(tmp_path / "results", teacher=f"cache:{tmp_path / 'none'}")
     assert not (tmp_path / "results").exists()
 
@@ -220,7 +220,7 @@ def test_scores_over_other_tokens_are_refused(
 ) -> None:
     record = json.loads((cache / "teacher.json").read_text())
     (cache / "teacher.json").write_text(json.dumps({**record, "vocabulary": 500}))
-    with pytest.raises(InputError, match=r"made over 500 tokens, and this student shares \d+ "):
+    with pytest.raises(InputError, match=r"made over 500 tokens, but this student shares \d+ "):
         compare(tmp_path / "results", teacher=f"cache:{cache}", metrics=("top1@ref",))
 
 

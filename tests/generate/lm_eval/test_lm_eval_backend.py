@@ -264,7 +264,7 @@ def test_a_server_compared_with_a_served_teacher(server: Any, world: World, tmp_
     assert "Requesting API" not in done.stderr
     (file,) = tmp_path.glob("small/*/dolly.json")
     metrics = json.loads(file.read_text("utf-8"))["metrics"]
-    assert "does not show probabilities" in metrics["tvd@student"]["reason"]
+    assert "does not show probabilities" in metrics["rkl@student"]["reason"]
     assert metrics["rougeL"]["value"] is not None
     assert len(server.asked) == 12
     again = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)

@@ -367,6 +367,7 @@ def test_an_engines_top_k_bound_what_the_whole_distributions_say(
         "max_new_tokens": 16,
         "dtype": "float32",
         "device": "cpu",
+        "metrics": ["all"],
     }
     own = {"backend": "vllm", "backend_options": {"enforce_eager": True}}
     caches = {name: tmp_path / name for name in ("hf", "vllm")}

@@ -1,0 +1,127 @@
+"""A student and its teacher on one task: what the two share, and the texts to compare them on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from kdbench.fidelity.teachers.base import Teacher
+from kdbench.fidelity.texts import (
+    REFERENCE_SEED,
+    ComparedText,
+    reference_texts,
+    sampled_texts,
+    shared_texts,
+)
+from kdbench.generate import Prompt
+from kdbench.measuring.measurement import Measurement
+from kdbench.measuring.scoring import answers_of, with_final_answers
+from kdbench.metrics import Answer, PositionSet
+from kdbench.store.samples import Samples
+from kdbench.task import Task
+from kdbench.views import SharedTokens, shared_tokens
+
+
+@dataclass(frozen=True)
+class SetTexts:
+    """The texts of a position set.
+
+    Attributes:
+        position_set: The position set.
+        seeds: Seeds of the texts.
+        texts: Texts that both models can score.
+        left_out: Number of texts that not both can score.
+    """
+
+    position_set: PositionSet
+    seeds: Sequence[int]
+    texts: Sequence[ComparedText]
+    left_out: int
+
+
+@dataclass(frozen=True)
+class ModelPair:
+    """A student and its teacher on one task.
+
+    Attributes:
+        student: The student's measurement.
+        teacher: The teacher.
+        task: The task.
+    """
+
+    student: Measurement
+    teacher: Teacher
+    task: Task
+
+    @cached_property
+    def shared_tokens(self) -> SharedTokens:
+        """The tokens that both models know."""
+        return shared_tokens(self.student.backend.tokenizer, self.teacher.tokenizer)
+
+    @cached_property
+    def student_prompts(self) -> Mapping[str, Prompt]:
+        """The prompts as the student reads them, by document."""
+        return self.student.prompts(self.task)
+
+    @cached_property
+    def teacher_prompts(self) -> Mapping[str, Prompt]:
+        """The prompts as the teacher reads them, by document."""
+        return self.teacher.prompts(self.task)
+
+    @property
+    def tokenizer_difference(self) -> str | None:
+        """Why the two models' tokens do not compare; None if they do."""
+        difference = self.shared_tokens.difference
+        return difference and f"student and teacher have different tokenizers ({difference})"
+
+    def why_no_probabilities(self) -> str | None:
+        """Return why the two models' distributions do not compare; None if they do."""
+        if self.student.backend.model is None:
+            return f"backend={self.student.settings.backend} does not show probabilities"
+        return self.tokenizer_difference
+
+    def why_no_shared_tokens(self) -> str | None:
+        """Return why the responses' token ids do not compare; None if they do or are not known."""
+        if self.student.backend.tokenizer is None or self.teacher.tokenizer is None:
+            return None
+        return self.tokenizer_difference
+
+    def texts(self, position_set: PositionSet) -> SetTexts:
+        """Return the texts of a position set."""
+        seeds, texts = self._all_texts(position_set)
+        ends = self.student.backend.ends | self.teacher.ends
+        shared = shared_texts(texts, self.shared_tokens, ends)
+        return SetTexts(position_set, seeds, shared, len(texts) - len(shared))
+
+    def _all_texts(self, position_set: PositionSet) -> tuple[Sequence[int], list[ComparedText]]:
+        documents, tokenizer = self.task.documents, self.student.backend.tokenizer
+        if position_set == "ref":
+            limit = self.student.protocol.max_new_tokens
+            texts = reference_texts(documents, self.student_prompts, tokenizer, limit)
+            return [REFERENCE_SEED], texts
+        by_student = position_set == "student"
+        seeds = self.student.protocol.seeds if by_student else self.teacher.seeds
+        writer = self.student if by_student else self.teacher
+        samples = writer.samples(self.task)
+        ordered = [samples[document.id, seed] for document in documents for seed in seeds]
+        return seeds, sampled_texts(ordered, self.student_prompts, tokenizer, position_set)
+
+    def student_answers(self) -> dict[int, list[Answer]]:
+        """Return the student's responses by seed, in document order."""
+        return self._answers(self.student.protocol.seeds, self.student.samples(self.task))
+
+    def teacher_answers(self, with_tokens: bool = True) -> dict[int, list[Answer]]:
+        """Return the teacher's responses by seed, in document order.
+
+        Args:
+            with_tokens: Whether their token ids mean the same to the student.
+        """
+        answers = self._answers(self.teacher.seeds, self.teacher.samples(self.task))
+        if with_tokens:
+            return answers
+        return {
+            seed: [replace(answer, tokens=None) for answer in column]
+            for seed, column in answers.items()
+        }
+
+    def _answers(self, seeds: Sequence[int], samples: Samples) -> dict[int, list[Answer]]:
+        return with_final_answers(self.task, samples, answers_of(self.task, seeds, samples))

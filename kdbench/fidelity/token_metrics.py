@@ -1,0 +1,172 @@
+"""The token metrics of a task, one position set after another."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kdbench.fidelity.model_pair import ModelPair, SetTexts
+from kdbench.fidelity.results import Results
+from kdbench.fidelity.set_scores import SetScores
+from kdbench.fidelity.tokens import ForwardPass, lines_of, score_set
+from kdbench.fidelity.wanted import GAP, WantedMetrics
+from kdbench.metrics import POSITION_SETS, PositionMetric, PositionSet, TokenMetric
+from kdbench.views import ModelView
+
+
+@dataclass(frozen=True)
+class TokenFacts:
+    """What a comparison of distributions did not see, stored with the teacher's identity.
+
+    Attributes:
+        left_out: Number of texts that not both models can score, by position set.
+        outside_top_k: Mean probability outside the teacher's top k of both models, by position set;
+            None if all of the teacher's tokens are known.
+        cut_mass: Mean probability of tokens that are not shared, by position set; None if it is 0.
+    """
+
+    left_out: Mapping[PositionSet, int]
+    outside_top_k: Mapping[PositionSet, Mapping[str, float]] | None
+    cut_mass: Mapping[PositionSet, Mapping[str, float]] | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The facts that there are."""
+        facts = {
+            "left_out": self.left_out or None,
+            "outside_top_k": self.outside_top_k,
+            "cut_mass": self.cut_mass,
+        }
+        return {name: fact for name, fact in facts.items() if fact is not None}
+
+
+NO_FACTS = TokenFacts({}, None, None)
+
+
+def add_token_metrics(results: Results, pair: ModelPair, wanted: WantedMetrics) -> TokenFacts:
+    """Measure the token metrics and add them to the results.
+
+    Args:
+        results: Results to add to.
+        pair: Student, teacher and task.
+        wanted: Metrics to measure.
+
+    Returns:
+        What the metrics did not see.
+
+    Raises:
+        InputError: The models cannot be compared, or logits are not finite.
+    """
+    names = wanted.token_names()
+    if not names:
+        return NO_FACTS
+    if reason := pair.why_no_probabilities():
+        results.add_nulls(names, wanted, reason)
+        return NO_FACTS
+    sets: dict[PositionSet, SetScores] = {}
+    for position_set in POSITION_SETS:
+        if wanted.at(position_set):
+            scores = _add_set(results, pair, wanted, position_set)
+            if scores is not None:
+                sets[position_set] = scores
+    _add_gaps(results, wanted, sets, pair.teacher.top_k)
+    _add_curve_metrics(results, wanted, sets, pair.teacher.top_k)
+    return _facts(sets, pair.teacher.top_k)
+
+
+def _add_set(
+    results: Results, pair: ModelPair, wanted: WantedMetrics, position_set: PositionSet
+) -> SetScores | None:
+    """Add the metrics of a position set; return its scores, or None if there are none."""
+    texts = pair.texts(position_set)
+    metrics = _defined_metrics(results, pair, wanted, position_set)
+    reason = pair.teacher.why_not(texts.texts, pair.teacher_prompts)
+    if not texts.texts:
+        reason = "no response of which both know every token"
+    if reason:
+        results.add_nulls([f"{metric.name}@{position_set}" for metric in metrics], wanted, reason)
+        return None
+    scores = _score(pair, texts, metrics)
+    results.add_set(scores, metrics, pair.teacher.top_k)
+    return scores
+
+
+def _defined_metrics(
+    results: Results, pair: ModelPair, wanted: WantedMetrics, position_set: PositionSet
+) -> list[PositionMetric]:
+    """Return the wanted metrics that are defined; the others are added without a number."""
+    undefined: dict[str, str] = {}
+    for metric in wanted.at(position_set):
+        if not pair.teacher.knows_entropy and metric.needs_entropy:
+            reason = f"the teacher's entropy is not known from its top {pair.teacher.top_k}"
+            undefined[metric.name] = reason
+        of_plain_samples = isinstance(metric, TokenMetric) and metric.of_plain_samples
+        sampled = position_set != "ref"
+        if sampled and of_plain_samples and not pair.student.protocol.samples_plainly:
+            undefined[metric.name] = "needs samples of temperature=1, top_p=1, top_k=0"
+    for name, reason in undefined.items():
+        results.add_nulls([f"{name}@{position_set}"], wanted, reason)
+    return [metric for metric in wanted.at(position_set) if metric.name not in undefined]
+
+
+def _score(pair: ModelPair, texts: SetTexts, metrics: list[PositionMetric]) -> SetScores:
+    """Run both models over the texts, except those already stored."""
+    student, teacher, task = pair.student, pair.teacher, pair.task
+    vocabulary = pair.shared_tokens.size
+    view = ModelView(student.backend.model, vocabulary)
+    view.check()
+    forward_pass = ForwardPass(
+        texts.position_set,
+        metrics,
+        view,
+        teacher.scorer(pair.teacher_prompts, vocabulary),
+        lambda text: teacher.must_cache(text, pair.teacher_prompts),
+        student.protocol.max_new_tokens,
+    )
+    key = [teacher.identity, vocabulary, list(texts.seeds)]
+    file = lines_of(student.run, task.name, forward_pass, key)
+    title = f"{task.name} @{texts.position_set}"
+    return SetScores(
+        texts.position_set,
+        [document.id for document in task.documents],
+        texts.seeds,
+        forward_pass.limit,
+        score_set(file, title, texts.texts, forward_pass),
+        texts.left_out,
+    )
+
+
+def _add_gaps(
+    results: Results,
+    wanted: WantedMetrics,
+    sets: Mapping[PositionSet, SetScores],
+    top_k: int | None,
+) -> None:
+    for metric in wanted.gaps():
+        missing = [end for end in ("student", "ref") if end not in sets]
+        if missing or (top_k is not None and metric.from_top_k != "exact"):
+            reason = f"needs the exact @{missing[0] if missing else 'student'} scores"
+            results.add_nulls([f"{metric.name}@{GAP}"], wanted, reason)
+        else:
+            results.add_gap(metric, sets["student"], sets["ref"])
+
+
+def _add_curve_metrics(
+    results: Results,
+    wanted: WantedMetrics,
+    sets: Mapping[PositionSet, SetScores],
+    top_k: int | None,
+) -> None:
+    for metric in wanted.curve_metrics():
+        if missing := [position_set for position_set in metric.sets if position_set not in sets]:
+            results.add_nulls([metric.name], wanted, f"needs the @{missing[0]} scores")
+        else:
+            results.add_curve_metric(metric, sets, top_k)
+
+
+def _facts(sets: Mapping[PositionSet, SetScores], top_k: int | None) -> TokenFacts:
+    outside = {position_set: scores.mass("outside") for position_set, scores in sets.items()}
+    cut = {position_set: scores.mass("cut_mass") for position_set, scores in sets.items()}
+    return TokenFacts(
+        left_out={name: scores.left_out for name, scores in sets.items() if scores.left_out},
+        outside_top_k=None if top_k is None else outside,
+        cut_mass=cut if any(any(masses.values()) for masses in cut.values()) else None,
+    )
