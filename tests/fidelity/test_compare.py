@@ -400,7 +400,7 @@ def test_a_single_sampled_seed_meets_a_second_one_of_the_teacher(
     ]
     table = str(kdbench.table(results=tmp_path, tasks=("dolly",), published="none"))
     # The teacher's run of the student's seed is a row; that of the other seed is none.
-    assert table.count("measured ") == 2
+    assert table.count("  measured  ") == 2
     assert table.count("protocol minillm") == 1
     assert found.generated == 2 + 4
     assert set(rows(found)["rougeL_teacher"].per_seed) == {"10"}
