@@ -1,7 +1,5 @@
 """Generation on transformers: a checkpoint, loaded, and the generation loop of `generator`."""
 
-import inspect
-
 from kdbench.checkpoint import Checkpoint, load_checkpoint, pick_device
 from kdbench.errors import InputError
 from kdbench.generate import Options, backends
@@ -14,8 +12,8 @@ class HFBackend(Generator):
     """transformers: a checkpoint on one device, under one protocol.
 
     Raises:
-        InputError: the checkpoint cannot be loaded, has no EOS or no chat template though the
-            protocol needs one.
+        InputError: the checkpoint cannot be loaded, has no EOS, does not decode as its forward pass
+            says, or has no chat template though the protocol needs one.
     """
 
     def __init__(self, checkpoint: Checkpoint, protocol: Protocol, options: Options):
@@ -23,11 +21,6 @@ class HFBackend(Generator):
         model, tokenizer = load_checkpoint(
             checkpoint, options.dtype, device, options.trust_remote_code
         )
-        if "past_key_values" not in inspect.signature(model.forward).parameters:
-            raise InputError(
-                f"{checkpoint.path}: {type(model).__name__} keeps no key-value cache, which "
-                "backend=hf decodes with"
-            )
         if protocol.prompt == "chat" and not tokenizer.chat_template:
             raise InputError(f"{checkpoint.path}: no chat template; use protocol=minillm or greedy")
         super().__init__(model, tokenizer, protocol, options.batch_size)

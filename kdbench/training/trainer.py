@@ -21,7 +21,8 @@ from transformers import Trainer
 from kdbench.errors import InputError
 from kdbench.generate import Row, Sample
 from kdbench.generate.decoding.generator import Generator
-from kdbench.generate.decoding.kinds import of_mixture, of_model
+from kdbench.generate.decoding.guard import SoundDecodings
+from kdbench.generate.decoding.kinds import of_mixture
 from kdbench.protocol import Protocol
 from kdbench.training.draw import StepDraw
 from kdbench.training.loss import STUDENT, distillation_loss, target_log_probs
@@ -97,6 +98,7 @@ class DistillationTrainer(Trainer):
         self.vocabulary = len(work.tokenizer)
         self.micro_batch_size = work.micro_batch_size
         self.views: dict[str, View] = {}
+        self._decodings = SoundDecodings(self.vocabulary)
         self.advance: Callable[[], None] = lambda: None
         self.notes = Notes()
         self._rate = 0.0
@@ -188,8 +190,10 @@ class DistillationTrainer(Trainer):
         """Make the views, now that the student is wrapped; go on from a checkpoint's state.
 
         Raises:
-            InputError: the method looks through a view that is not there.
+            InputError: the method looks through a view that is not there, or the student does not
+                decode as its forward pass says.
         """
+        self._decodings.of(bare_model(self.model))
         self.views = {STUDENT: self._view(self.model_wrapped)}
         self._plain_view = self._view(self.model)
         if self.work.teacher is not None:
@@ -259,9 +263,9 @@ class DistillationTrainer(Trainer):
     def sample(self, rows: Sequence[Row], teacher_weight: float = 0.0) -> list[Sample]:
         """Responses of the student, or of its mixture with the teacher, in the rows' order."""
         model = bare_model(self.model)
-        begin = of_model(model, self.vocabulary)
+        begin = self._decodings.of(model)
         if teacher_weight:
-            teacher = of_model(self.work.teacher, self.vocabulary)
+            teacher = self._decodings.of(self.work.teacher)
             begin = of_mixture(begin, teacher, teacher_weight)
         size = self.work.generation_batch_size
         generator = Generator(model, self.work.tokenizer, self.work.sampling, size, begin)
@@ -317,6 +321,7 @@ class DistillationTrainer(Trainer):
                 self.work.sampled[share],
                 self.work.validation_sampling,
                 self.work.generation_batch_size,
+                self._decodings.of(bare_model(model)),
             )
         self.phases.count("validate", tokens + generated)
         sums = torch.tensor([loss, tokens, rouge, responses], device=self.args.device)

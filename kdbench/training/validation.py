@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdbench.generate import Row
 from kdbench.generate.decoding.generator import Generator
+from kdbench.generate.decoding.kinds import Begin
 from kdbench.metrics.rouge import rouge_l, rouge_words
 from kdbench.protocol import Protocol, postprocess
 from kdbench.training.loss import STUDENT, distillation_loss
@@ -46,9 +47,10 @@ def rouge_sum(
     examples: Sequence[Example],
     protocol: Protocol,
     batch_size: int | None,
+    begin: Begin,
 ) -> tuple[float, int, int]:
     """ROUGE-L in points summed over sampled responses, their number, and their tokens."""
-    generator = Generator(bare_model(model), tokenizer, protocol, batch_size)
+    generator = Generator(bare_model(model), tokenizer, protocol, batch_size, begin)
     by_id = {one.id: one for one in examples}
     rows = [Row(one.id, SEED, one.prompt_ids) for one in examples]
     total, tokens = 0.0, 0

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from kdbench.errors import InputError
 from kdbench.generate import Prompt, Row, Sample
-from kdbench.generate.decoding.kinds import Begin, of_model
+from kdbench.generate.decoding.guard import guarded
+from kdbench.generate.decoding.kinds import Begin
 from kdbench.generate.decoding.memory import rows_that_fit
 from kdbench.generate.prompts import check_fits, encode_prompt, end_tokens
 from kdbench.generate.row.choosing import choosing_scores
@@ -34,7 +35,11 @@ class Generator:
         tokenizer: of the model.
         protocol: lengths, decoding.
         batch_size: rows that decode at once; None is found from the free memory.
-        begin: how a batch decodes, such as a mixture with a teacher; None is the model alone.
+        begin: how a batch decodes, such as a mixture with a teacher; None is the model alone, in
+            the fastest way that `guard` finds right.
+
+    Raises:
+        InputError: no way of decoding agrees with the model's plain forward pass.
     """
 
     def __init__(
@@ -47,7 +52,7 @@ class Generator:
     ):
         self.model, self.tokenizer, self.protocol = model, tokenizer, protocol
         self.batch_size = batch_size
-        self._begin = begin or of_model(model, len(tokenizer))
+        self._begin = begin or guarded(model, len(tokenizer))
         self._eos = end_tokens(model, tokenizer)
 
     def encode(self, prompt: str, message: str) -> Prompt:
