@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from kdbench.views.view import ModelView
 
+# Settings that are named like those of other architectures, and do not follow the head.
+_BEFORE_OR_UNUSED = {("minicpm3", "logits_scaling"), ("mpt", "logit_scale")}
 # Logits of this size (root mean square) show any cap that a softmax would feel.
 _LARGE = 50.0
 _LENGTHS = (9, 4)
@@ -67,9 +69,9 @@ def after_head(config: Any, logits: "torch.Tensor") -> "torch.Tensor":
 
 
 def _number(config: Any, name: str) -> float | None:
-    """A setting of a configuration if it is a number; MPT's `logit_scale` is a word and unused."""
+    """A setting of a configuration if it is a number that follows the head."""
     value = getattr(config, name, None)
-    usable = isinstance(value, int | float) and config.model_type != "mpt"
+    usable = isinstance(value, int | float) and (config.model_type, name) not in _BEFORE_OR_UNUSED
     return value if usable else None
 
 

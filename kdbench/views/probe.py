@@ -86,7 +86,12 @@ def distance(found: "torch.Tensor", expected: "torch.Tensor") -> float:
 
 
 def tolerance(dtype: "torch.dtype") -> float:
-    """The largest `distance` that the rounding of a dtype explains; `guard` says how it was found."""
+    """The largest `distance` that the rounding of a dtype explains.
+
+    Of 190 small models in float32, decoding in another order was off by at most 1e-5 where it was
+    right, and by at least 2e-3 where it was wrong. A random model of 30 layers and width 576 was
+    off by at most 5e-6 in float32, .006 in float16 and .044 in bfloat16.
+    """
     import torch
 
-    return 1e-3 if torch.finfo(dtype).eps < 1e-4 else 0.1
+    return max(5e-4, 13 * torch.finfo(dtype).eps)

@@ -8,7 +8,7 @@ from transformers import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 V = 64
-_MOST_PARAMETERS = 3e6
+_MOST_PARAMETERS = 1e7
 
 # Sizes, with the names that configurations have for them.
 _NAMES_OF_SIZES = {
@@ -32,7 +32,7 @@ _NAMES_OF_SIZES = {
     8: "head_dim kv_channels v_head_dim qk_nope_head_dim qk_rope_head_dim d_kv state_size "
     "mamba_d_state mamba_d_head mamba_n_heads mamba_num_heads mamba_head_dim linear_head_dim "
     "linear_key_head_dim linear_value_head_dim attention_chunk_size chunk_size "
-    "mamba_chunk_size index_head_dim index_topk o_lora_rank laurel_rank hidden_size_per_layer_input router_hidden_size",
+    "mamba_chunk_size index_head_dim o_lora_rank laurel_rank hidden_size_per_layer_input router_hidden_size",
     16: "q_lora_rank kv_lora_rank mamba_headdim attention_head_dim adapter_rank",
     64: "d_inner mamba_d_ssm vocab_size vocab_size_per_layer_input",
     128: "max_position_embeddings n_positions n_ctx max_seq_len max_sequence_length seq_length "
@@ -42,7 +42,6 @@ _NAMES_OF_SIZES = {
 SMALL = {name: size for size, names in _NAMES_OF_SIZES.items() for name in names.split()}
 ENDS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
 _UNSET = ("pad_token_id", "num_key_value_heads", "head_dim")  # set even where the default is None
-_MLA = {"num_key_value_heads": 4, "head_dim": None}
 
 # What the rules above do not give; None leaves the configuration's own value.
 OVERRIDES: dict[str, dict[str, Any]] = {
@@ -50,18 +49,23 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "BltForCausalLM": {"encoder_hash_byte_group_vocab": 50},
     "CohereCompassForCausalLM": {
         "layer_types": ["sliding_attention", "full_attention"],
+        "rope_parameters": dict.fromkeys(
+            ("sliding_attention", "full_attention"), {"rope_type": "default", "rope_theta": 1e4}
+        ),
     },
     "DbrxForCausalLM": {
-        "attn_config": {"kv_n_heads": 2, "rope_theta": 1e4},
+        "attn_config": {"kv_n_heads": 2, "rope_theta": 1e4, "clip_qkv": 8.0},
         "ffn_config": {"ffn_hidden_size": 48, "moe_num_experts": 4, "moe_top_k": 2},
     },
     "DeepseekV2ForCausalLM": {"num_experts_per_tok": 2},
     "DeepseekV4ForCausalLM": {"head_dim": 16},
     "Dots3NoteForCausalLM": {"head_dim": 8, "shared_experts_intermediate_size": 24},
     "Gemma3nForCausalLM": {
-        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "intermediate_size": [48, 48],
+        "layer_types": ["sliding_attention", "full_attention"],
         "num_kv_shared_layers": 0,
-        "activation_sparsity_pattern": 0.0,
+        "activation_sparsity_pattern": [0.0, 0.0],
     },
     "LongcatFlashForCausalLM": {"head_dim": 8},
     "Phi4MultimodalForCausalLM": {"eos_token_id": 2, "original_max_position_embeddings": 128},
@@ -74,8 +78,17 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "XmodForCausalLM": {"default_language": "en_XX"},
     "Dots1ForCausalLM": {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2},
     "JambaForCausalLM": {"attn_layer_period": 2, "attn_layer_offset": 1},
+    "GraniteMoeHybridForCausalLM": {"layer_types": ["linear_attention", "full_attention"]},
     "Lfm2MoeForCausalLM": {"layer_types": ["conv", "full_attention"]},
     "Mamba2ForCausalLM": {"num_heads": 8},
+    "Qwen4ExpForCausalLM": {
+        "indexer_budget": 64,
+        "indexer_compress_ratio": 4,
+        "indexer_head_dim": 8,
+        "indexer_n_heads": 4,
+        "indexer_kv_heads": 1,
+        "ngram_vocab_size_base": 50,
+    },
     "RecurrentGemmaForCausalLM": {"num_hidden_layers": 3},
     "ReformerModelWithLMHead": {
         "is_decoder": True,
@@ -88,7 +101,11 @@ OVERRIDES: dict[str, dict[str, Any]] = {
         "attention_hidden_size": 64,
         "layers_block_type": ["linear_attention", "hybrid"] * 2,
     },
-    "Zamba2ForCausalLM": {"num_key_value_heads": 4, "attention_hidden_size": 64, "mamba_headdim": 32},
+    "Zamba2ForCausalLM": {
+        "num_key_value_heads": 4,
+        "attention_hidden_size": 64,
+        "mamba_headdim": 32,
+    },
     "ZayaForCausalLM": {"num_experts_per_tok": 1},
 }
 
@@ -126,11 +143,9 @@ def tiny_config(name: str, **overrides: Any) -> Any:
     own = {**_NAMED.get(name, {}), **overrides}
     base = kind()
     text = _text_of(base)
-    if text is base:
-        return kind(**{**_small(base), **own})
     parts = {key: value for key, value in vars(base).items() if hasattr(value, "get_text_config")}
     small = {key: _small(part) | (own if part is text else {}) for key, part in parts.items()}
-    return kind(**small)
+    return kind(**small | (_small(base) | own if text is base else {}))
 
 
 def _text_of(config: Any) -> Any:
