@@ -43,7 +43,7 @@ SMALL = {name: size for size, names in _NAMES_OF_SIZES.items() for name in names
 ENDS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
 _UNSET = ("pad_token_id", "num_key_value_heads", "head_dim")  # set even where the default is None
 
-# What the rules above do not give; None leaves the configuration's own value.
+# What the rules above do not give.
 OVERRIDES: dict[str, dict[str, Any]] = {
     "BambaForCausalLM": {"attn_layer_indices": [1]},
     "BltForCausalLM": {"encoder_hash_byte_group_vocab": 50},
@@ -109,20 +109,43 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "ZayaForCausalLM": {"num_experts_per_tok": 1},
 }
 
+# Classes that are not built, with the reason.
+NOT_BUILT = {
+    "Dots3NoteForCausalLM": "no small configuration was found",
+    "Gemma3nForConditionalGeneration": "its vision tower needs the package timm",
+    "Gemma4AssistantForCausalLM": "it only continues another model's states",
+    "Gemma4UnifiedAssistantForCausalLM": "it only continues another model's states",
+}
+# Classes that are encoders unless a setting says otherwise.
+AS_DECODERS = {
+    "is_decoder": "BertGenerationDecoder BertLMHeadModel BigBirdForCausalLM CamembertForCausalLM "
+    "Data2VecTextForCausalLM ElectraForCausalLM ErnieForCausalLM MegatronBertForCausalLM "
+    "RemBertForCausalLM RoCBertForCausalLM RoFormerForCausalLM RobertaForCausalLM "
+    "RobertaPreLayerNormForCausalLM XLMRobertaForCausalLM XLMRobertaXLForCausalLM "
+    "XmodForCausalLM",
+    "causal": "XLMWithLMHeadModel",
+}
 
-def classes() -> list[str]:
-    """Names of the causal-LM classes, sorted."""
-    return sorted(set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()))
+
+def variants() -> list[tuple[str, str]]:
+    """Every class with the setting that makes it a decoder, or with an empty one."""
+    plain = [(name, "") for name in set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())]
+    decoders = [(name, key) for key, names in AS_DECODERS.items() for name in names.split()]
+    return sorted(plain + decoders)
 
 
-def build(name: str, seed: int = 0, **overrides: Any) -> Any:
+def build(name: str, setting: str = "", seed: int = 0) -> Any:
     """A model of a class in float32, in evaluation mode.
 
     Args:
         name: of the class.
+        setting: of its configuration that is set to True, if any.
         seed: of its weights.
-        overrides: settings of its configuration.
+
+    Raises:
+        ValueError: the smallest configuration that is known is too large.
     """
+    overrides = {setting: True} if setting else {}
     kind = getattr(transformers, name)
     config = tiny_config(name, **overrides)
     with torch.device("meta"):
@@ -140,7 +163,7 @@ def tiny_config(name: str, **overrides: Any) -> Any:
     if kind is None:
         kinds = [k for k, v in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.items() if v == name]
         kind = CONFIG_MAPPING[kinds[0]]
-    own = {**_NAMED.get(name, {}), **overrides}
+    own = {**OVERRIDES.get(name, {}), **overrides}
     base = kind()
     text = _text_of(base)
     parts = {key: value for key, value in vars(base).items() if hasattr(value, "get_text_config")}
@@ -189,5 +212,3 @@ def _layers(values: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {name: [value[i] for i in kept] for name, value in lists.items()}
     return found | dict.fromkeys(counts, max(2, len(kept)))
 
-
-_NAMED = OVERRIDES
