@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from kdbench.errors import InputError
 from kdbench.generate.decoding.kinds import Begin, CachedDecoding, of_model
 from kdbench.generate.decoding.rowwise import AloneDecoding, RecomputedDecoding
+from kdbench.generate.decoding.rope import rope_limit, within_rope
 from kdbench.system.console import report_progress
 from kdbench.views.probe import distance, plain_logits, plainly, probe_tokens, tolerance
 
@@ -107,7 +108,7 @@ def sound_decoding(model: Any, vocabulary: int) -> SoundDecoding:
             reason = _disagreement(make, probe)
             if reason is None:
                 note = f"{name}: {_HOW[path]}: {why}" if _HOW[path] else None
-                return SoundDecoding(path, make(), note)
+                return SoundDecoding(path, within_rope(model, vocabulary, make()), note)
             why = why or f"in a batch {reason}"
     raise InputError(f"{name}: no way of decoding agrees with its plain forward pass: {reason}")
 
@@ -250,6 +251,7 @@ def _longest(config: Any) -> int:
 
 
 def _positions(config: Any) -> int:
-    """Positions of a model; many if they have no end."""
+    """Positions of a model that stay as they are; many if they have no end."""
     positions = getattr(config.get_text_config(), "max_position_embeddings", None)
-    return positions if isinstance(positions, int) and positions > 0 else 1 << 30
+    limits = [positions, rope_limit(config)]
+    return min([one for one in limits if isinstance(one, int) and one > 0], default=1 << 30)

@@ -1,9 +1,10 @@
 """Prompts go through the model: once for all rows that answer them."""
 
-import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from kdbench.views.probe import accepts
 
 if TYPE_CHECKING:
     import torch
@@ -81,8 +82,3 @@ def forward(
     )
     logits: torch.Tensor = output.logits[:, -1]
     return logits
-
-
-def accepts(model: Any, argument: str) -> bool:
-    """Whether a model's forward pass takes an argument."""
-    return argument in inspect.signature(type(model).forward).parameters

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from kdbench.generate.decoding.prefill import Prompts, accepts
+from kdbench.generate.decoding.prefill import Prompts
+from kdbench.views.probe import accepts
 
 if TYPE_CHECKING:
     import torch
@@ -21,21 +22,31 @@ class AloneDecoding:
         prompts: of the queue; the first `places` begin.
         places: number of rows.
         room: number of tokens to come.
+        renewed_after: a row that grows beyond this length begins anew, with all its tokens; None
+            is never.
     """
 
     # A row that has finished leaves at once: no other row depends on it.
     leaving_share, can_replace, runs_ahead = 1e-9, False, False
 
-    def __init__(self, model: Any, vocabulary: int, prompts: Prompts, places: int, room: int):  # noqa: ARG002 - as every decoding
+    def __init__(
+        self,
+        model: Any,
+        vocabulary: int,
+        prompts: Prompts,
+        places: int,
+        room: int,  # noqa: ARG002 - as for every decoding
+        renewed_after: int | None = None,
+    ):
         import torch
 
-        self._model, self._vocabulary = model, vocabulary
+        self._model, self._vocabulary, self._renewed_after = model, vocabulary, renewed_after
         self._rows = [self._row() for _ in prompts[:places]]
         begun = zip(self._rows, prompts[:places], strict=True)
         self.logits = torch.cat([row.take(prompt) for row, prompt in begun])
 
     def _row(self) -> "_RecomputedRow":
-        return _CachedRow(self._model, self._vocabulary)
+        return _CachedRow(self._model, self._vocabulary, self._renewed_after)
 
     def advance(self, tokens: "torch.Tensor") -> None:
         """Take each row's next token."""
@@ -88,12 +99,17 @@ class _RecomputedRow:
 class _CachedRow(_RecomputedRow):
     """The state that a model has returned for one row."""
 
-    def __init__(self, model: Any, vocabulary: int):
+    def __init__(self, model: Any, vocabulary: int, renewed_after: int | None):
         super().__init__(model, vocabulary)
         self._state: dict[str, Any] = {}
+        self._renewed_after = renewed_after
 
     def take(self, tokens: Sequence[int]) -> "torch.Tensor":
         """Logits after some more tokens, shape (1, V)."""
+        before = len(self._tokens)
+        self._tokens += tuple(tokens)
+        if self._renewed_after is not None and before <= self._renewed_after < len(self._tokens):
+            self._state, tokens = {}, self._tokens
         output = self._run(tokens, use_cache=True, **self._state)
         self._state = {name: output[name] for name in _STATES if output.get(name) is not None}
         if not self._state:
