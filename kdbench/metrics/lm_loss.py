@@ -15,6 +15,7 @@ from kdbench.errors import InputError
 from kdbench.metrics import ForwardMetric, Reference, metrics
 from kdbench.views import batches_by_length, reference_tokens
 from kdbench.views.probe import accepts, distance, plainly, probe_tokens, tolerance
+from kdbench.views.rope import rope_limit
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +44,7 @@ class LMLoss(ForwardMetric):
     ) -> list[float]:
         """Mean token loss of each reference."""
         pairs = [(one.prompt_ids, reference_tokens(tokenizer, one.text, limit)) for one in batch]
-        if len(pairs) > 1 and _padding_disturbs(model, len(tokenizer)):
+        if len(pairs) > 1 and _must_be_alone(model, len(tokenizer), pairs):
             losses = [_losses(model, len(tokenizer), [pair])[0] for pair in pairs]
         else:
             losses = _losses(model, len(tokenizer), pairs)
@@ -67,6 +68,14 @@ def _losses(model: Any, vocabulary: int, pairs: Sequence[Pair]) -> list[float]:
     with torch.inference_mode():
         logits = _logits(model, pairs)[..., :vocabulary]
         return [float(_cross_entropy(logits[row], target)) for row, (_, target) in enumerate(pairs)]
+
+
+def _must_be_alone(model: Any, vocabulary: int, pairs: Sequence[Pair]) -> bool:
+    """Whether rows have other losses in a batch."""
+    limit = rope_limit(model.config)
+    longest = max(len(prompt) + len(target) for prompt, target in pairs)
+    too_long = limit is not None and longest > limit
+    return too_long or _padding_disturbs(model, vocabulary)
 
 
 def _padding_disturbs(model: Any, vocabulary: int) -> bool:

@@ -133,9 +133,7 @@ def _check_large(view: "ModelView") -> None:
         small = view.head(states)
     size = float(small.float().square().mean().sqrt())
     factor = min(_LARGE / max(size, 1e-6), 1e4 / max(float(states.abs().max()), 1e-6))
-    handle = view.head.register_forward_pre_hook(
-        lambda _, given: (factor * given[0], *given[1:])
-    )
+    handle = view.head.register_forward_pre_hook(lambda _, given: (factor * given[0], *given[1:]))
     try:
         with view.autocast():
             whole = plain_logits(view.bare, tokens)

@@ -1,6 +1,7 @@
-"""Probes of a model: random prompts, its plain forward pass, and how far other logits are from it."""
+"""Probes of a model: random prompts, its plain forward pass, how far other logits are from it."""
 
 import inspect
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -82,7 +83,7 @@ def distance(found: "torch.Tensor", expected: "torch.Tensor") -> float:
     spread = (expected - expected.mean(-1, keepdim=True)).square().mean().sqrt()
     error = (found.float() - expected).square().mean().sqrt()
     ratio = float(error / spread.clamp(min=torch.finfo(torch.float32).tiny))
-    return ratio if ratio == ratio else float("inf")
+    return float("inf") if math.isnan(ratio) else ratio
 
 
 def tolerance(dtype: "torch.dtype") -> float:
@@ -94,4 +95,4 @@ def tolerance(dtype: "torch.dtype") -> float:
     """
     import torch
 
-    return max(5e-4, 13 * torch.finfo(dtype).eps)
+    return max(5e-4, 13 * float(torch.finfo(dtype).eps))

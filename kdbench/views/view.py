@@ -12,6 +12,7 @@ from typing import Protocol as Interface
 from kdbench.errors import InputError
 from kdbench.views.head import after_head, check_view, head_input
 from kdbench.views.rollout import Batch, Rollout
+from kdbench.views.rope import rope_limit
 
 if TYPE_CHECKING:
     import torch
@@ -57,12 +58,19 @@ class ModelView:
         self._prompt, self.autocast = prompt, autocast
         self.bare = bare_model(model)
         self.head = self.bare.get_output_embeddings()
+        self._rope_limit = rope_limit(self.bare.config)
         if self.head is None:
             raise InputError(f"{type(self.bare).__name__} has no language-model head")
 
     def states(self, batch: Batch) -> "torch.Tensor":
         """A hidden state for each response token."""
+        import torch
+
         ids, rows, columns = batch.inputs(self._prompt)
+        if len(ids) > 1 and self._rope_limit and ids.shape[1] > self._rope_limit:
+            # The longest row would change the positions of all.
+            alone = [self.states(Batch([one], batch.device)) for one in batch.rollouts]
+            return torch.cat(alone)
         states: torch.Tensor = self.last_hidden(ids)[rows, columns]
         return states
 

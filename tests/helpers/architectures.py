@@ -23,21 +23,27 @@ _ROW = re.compile(r"^\| `(\w+)`(?: with `(\w+)=true`)? \| ([\w ]+) \| ([\w ]+) \
 _INTRODUCTION = """\
 # Architectures
 
-transformers {version} has {classes} classes of causal language models. kdbench tries each of them as a small random model in float32
-on a CPU, at three prompts of different lengths. This page lists the results; a test repeats them. The same check runs on your own
-checkpoint whenever `eval`, `train` or `fill` loads it, as student or as teacher:
+transformers {version} has {classes} classes of causal language models. kdbench tries each of them
+as a small random model in float32 on a CPU, with prompts of different lengths. This page lists the
+results, and a test repeats them. The same checks run on your checkpoint, teacher or student, when
+`eval`, `train` or `fill` loads it.
 
-- **Decoding** is compared with the plain forward pass of each prompt alone, without padding and without a cache. Four ways are tried,
-  and the first whose logits agree is used:
-    - *fast batch*: rows decode together, and a row that has finished gives its place to another if all layers allow it;
-    - *batch*: rows decode together until the slowest has finished;
-    - *alone*: rows decode one at a time with the model's own cache;
-    - *recomputed*: rows decode one at a time, and each token takes a whole forward pass.
+**Decoding** is compared with the plain forward pass of each prompt alone, without padding and
+without a cache. Four ways are tried, and the first whose logits agree is used:
 
-    A line on stderr says when it is not the first. A model is *refused* if no way agrees, or if later tokens change the logits of earlier
-    ones.
-- **Training and fidelity** compute the logits from the states that the model's head is given. They are compared with the model's own
-  logits, as they are and scaled until they are large, so that a cap on large logits cannot hide.
+- *fast batch*: rows decode together, and where all layers allow it, the next row takes the place of
+  one that has finished;
+- *batch*: rows decode together until all of them have finished;
+- *alone*: rows decode one at a time, with the model's own cache;
+- *recomputed*: rows decode one at a time, and each token takes a whole forward pass.
+
+One line on stderr says when it is not the first. A model is *refused* if no way agrees, or if later
+tokens change the logits of earlier ones. Models with LongRoPE decode one row at a time when a
+prompt and its response may grow beyond the length at which all positions change.
+
+**Training and fidelity** compute logits from the states that a model's head is given. These are
+compared with the model's own logits, as they are and scaled until they are large, so that a cap on
+large logits cannot hide.
 
 {counts}
 

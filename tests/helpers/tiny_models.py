@@ -32,7 +32,8 @@ _NAMES_OF_SIZES = {
     8: "head_dim kv_channels v_head_dim qk_nope_head_dim qk_rope_head_dim d_kv state_size "
     "mamba_d_state mamba_d_head mamba_n_heads mamba_num_heads mamba_head_dim linear_head_dim "
     "linear_key_head_dim linear_value_head_dim attention_chunk_size chunk_size "
-    "mamba_chunk_size index_head_dim o_lora_rank laurel_rank hidden_size_per_layer_input router_hidden_size",
+    "mamba_chunk_size index_head_dim o_lora_rank laurel_rank "
+    "hidden_size_per_layer_input router_hidden_size",
     16: "q_lora_rank kv_lora_rank mamba_headdim attention_head_dim adapter_rank",
     64: "d_inner mamba_d_ssm vocab_size vocab_size_per_layer_input",
     128: "max_position_embeddings n_positions n_ctx max_seq_len max_sequence_length seq_length "
@@ -49,9 +50,10 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "BltForCausalLM": {"encoder_hash_byte_group_vocab": 50},
     "CohereCompassForCausalLM": {
         "layer_types": ["sliding_attention", "full_attention"],
-        "rope_parameters": dict.fromkeys(
-            ("sliding_attention", "full_attention"), {"rope_type": "default", "rope_theta": 1e4}
-        ),
+        "rope_parameters": {
+            kind: {"rope_type": "default", "rope_theta": 1e4}
+            for kind in ("sliding_attention", "full_attention")
+        },
     },
     "DbrxForCausalLM": {
         "attn_config": {"kv_n_heads": 2, "rope_theta": 1e4, "clip_qkv": 8.0},
@@ -212,3 +214,26 @@ def _layers(values: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {name: [value[i] for i in kept] for name, value in lists.items()}
     return found | dict.fromkeys(counts, max(2, len(kept)))
 
+
+def with_longrope(limit: int) -> Any:
+    """A model whose rotary positions change beyond a length."""
+    config = transformers.Phi3Config(
+        vocab_size=V,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=128,
+        original_max_position_embeddings=limit,
+        pad_token_id=0,
+        rope_parameters={
+            "rope_type": "longrope",
+            "rope_theta": 1e4,
+            "short_factor": [1.0] * 4,
+            "long_factor": [2.0, 4.0, 8.0, 16.0],
+            "original_max_position_embeddings": limit,
+        },
+    )
+    torch.manual_seed(0)
+    return transformers.Phi3ForCausalLM(config).eval()

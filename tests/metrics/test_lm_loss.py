@@ -1,8 +1,10 @@
 """`lm_loss` of a row is the same in every batch."""
 
+from typing import Any
+
 import pytest
 import torch
-from tiny_models import V, build
+from tiny_models import V, build, with_longrope
 
 from kdbench.metrics.lm_loss import LMLoss, Reference
 
@@ -16,6 +18,7 @@ class Letters:
         return V
 
     def __call__(self, text: str, add_special_tokens: bool) -> dict[str, list[int]]:
+        assert not add_special_tokens
         return {"input_ids": [ord(letter) - 80 for letter in text]}
 
 
@@ -33,7 +36,15 @@ class Letters:
     ],
 )
 def test_the_loss_is_that_of_a_plain_forward_pass(name: str) -> None:
-    model, tokenizer = build(name), Letters()
+    check(build(name))
+
+
+def test_a_long_row_does_not_change_the_loss_of_the_others() -> None:
+    check(with_longrope(9))
+
+
+def check(model: Any) -> None:
+    tokenizer = Letters()
     rows = [Reference(str(at), prompt, text) for at, (prompt, text) in enumerate(ROWS)]
     expected = []
     for row in rows:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_models import build, with_longrope
 from transformers import (
     Cohere2Config,
     Cohere2ForCausalLM,
@@ -20,8 +21,6 @@ from transformers import (
     OPTConfig,
     OPTForCausalLM,
 )
-
-from tiny_models import build
 
 from kdbench.errors import InputError
 from kdbench.training.loss import target_log_probs
@@ -196,6 +195,26 @@ def test_states_are_those_that_the_head_is_given(name: str) -> None:
     view.check()
     found = view_logits(view, ROWS)
     torch.testing.assert_close(found, own_logits(model, ROWS)[:, :V], rtol=1e-4, atol=1e-4)
+
+
+def test_a_long_row_does_not_change_the_rotary_positions_of_the_others() -> None:
+    model = with_longrope(5)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(4 if parameter.dim() > 1 else 1)
+    whole = [len(row.prompt_ids) + len(row.response_ids) - 1 for row in ROWS]
+    assert min(whole) < 5 < max(whole)
+    # each row as long as the view makes it, without its last token
+    expected = torch.cat(
+        [
+            model(input_ids=torch.tensor([[*row.prompt_ids, *row.response_ids[:-1]]])).logits[
+                0, len(row.prompt_ids) - 1 :
+            ]
+            for row in ROWS
+        ]
+    ).detach()
+    view = ModelView(model, V)
+    assert (view_logits(view, ROWS) - expected[:, :V]).abs().max() < 1e-3
 
 
 def test_an_encoder_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""The guard of generation: a model decodes only in a way that gives its plain forward pass's logits.
+"""The guard of generation: a way of decoding must give the logits of a plain forward pass.
 
 Architectures break batches in many ways: states that do not move with the rows, masks that take
 padding for tokens, positions that count it, caches of their own. No list of names keeps up with
@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from kdbench.errors import InputError
 from kdbench.generate.decoding.kinds import Begin, CachedDecoding, of_model
+from kdbench.generate.decoding.rope import within_rope
 from kdbench.generate.decoding.rowwise import AloneDecoding, RecomputedDecoding
-from kdbench.generate.decoding.rope import rope_limit, within_rope
 from kdbench.system.console import report_progress
 from kdbench.views.probe import distance, plain_logits, plainly, probe_tokens, tolerance
+from kdbench.views.rope import rope_limit
 
 if TYPE_CHECKING:
     import torch
 
 Path = Literal["fast", "batch", "alone", "recomputed"]
 
-# The last row is the first one's equal, as seeds of a document are; the fifth row waits for a place.
+# Lengths of the prompts; the third grows with a local window.
 _LENGTHS = (3, 17, 9, 6)
 _PLACES = 4
 _STEPS = 4
@@ -80,7 +81,7 @@ class SoundDecodings:
 
 
 def guarded(model: Any, vocabulary: int) -> Begin:
-    """The fastest decoding that agrees with the model's plain forward pass; a slow one is announced.
+    """The fastest decoding that agrees with a plain forward pass; a slow one is announced.
 
     Raises:
         InputError: there is none.
@@ -138,9 +139,7 @@ class _Probe:
     def __init__(self, model: Any, vocabulary: int):
         graphs = model.device.type == "cuda"
         self.steps = _STEPS_OF_GRAPHS if graphs else _STEPS
-        self.leaving = (
-            _STEPS_OF_GRAPHS_BEFORE_ROWS_LEAVE if graphs else _STEPS_BEFORE_ROWS_LEAVE
-        )
+        self.leaving = _STEPS_OF_GRAPHS_BEFORE_ROWS_LEAVE if graphs else _STEPS_BEFORE_ROWS_LEAVE
         lengths = [*_LENGTHS[:2], _longest(model.config), _LENGTHS[3]]
         room = max(1, _positions(model.config) - self.steps - 1)
         whole = [min(length, room) + self.steps for length in lengths]

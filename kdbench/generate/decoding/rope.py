@@ -1,10 +1,11 @@
-"""Rotary positions that change with the length: a batch or a cache would mix both kinds."""
+"""Decoding with rotary positions that change with the length."""
 
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kdbench.generate.decoding.rowwise import AloneDecoding
 from kdbench.system.console import report_progress
+from kdbench.views.rope import rope_limit
 
 if TYPE_CHECKING:
     from kdbench.generate.decoding.kinds import Begin, Decoding
@@ -44,17 +45,3 @@ def within_rope(model: Any, vocabulary: int, begin: "Begin") -> "Begin":
         return alone(prompts, places, room)
 
     return choose
-
-
-def rope_limit(config: Any) -> int | None:
-    """The length at which LongRoPE changes the positions of all tokens; None without LongRoPE."""
-    config = config.get_text_config()
-    rope = getattr(config, "rope_parameters", None)
-    kinds = [rope, *rope.values()] if isinstance(rope, dict) else []
-    found = [
-        one.get("original_max_position_embeddings")
-        or getattr(config, "original_max_position_embeddings", None)
-        for one in kinds
-        if isinstance(one, dict) and one.get("rope_type") == "longrope"
-    ]
-    return min((limit for limit in found if isinstance(limit, int)), default=None)

@@ -7,13 +7,13 @@ import architectures
 import pytest
 import torch
 import transformers
-from tiny_models import NOT_BUILT, V, build, variants
+from tiny_models import NOT_BUILT, V, build, variants, with_longrope
 
 from kdbench.errors import InputError
 from kdbench.generate.decoding.guard import SoundDecodings, guarded, sound_decoding
 from kdbench.generate.decoding.kinds import Begin, of_model
 from kdbench.generate.decoding.memory import _bytes_per_row, rows_that_fit
-from kdbench.generate.decoding.rope import rope_limit
+from kdbench.views.rope import rope_limit
 
 PROMPTS = [(5, 9, 12, 7), (8, 3, 40, 22, 31, 17, 9, 11, 50, 4, 6, 33), (19, 20, 21, 5, 5, 8, 13)]
 STEPS = 6
@@ -75,39 +75,12 @@ def test_no_class_is_decoded_wrongly(name: str, setting: str) -> None:
     assert [decoded_tokens(sound.begin, [prompt])[0] for prompt in PROMPTS] == expected
 
 
-def phi3(limit: int) -> Any:
-    """A model whose rotary positions change beyond a length."""
-    from transformers import Phi3Config, Phi3ForCausalLM
-
-    config = Phi3Config(
-        vocab_size=V,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=128,
-        original_max_position_embeddings=limit,
-        pad_token_id=0,
-        rope_parameters={
-            "rope_type": "longrope",
-            "rope_theta": 1e4,
-            "short_factor": [1.0] * 4,
-            "long_factor": [2.0, 4.0, 8.0, 16.0],
-            "original_max_position_embeddings": limit,
-        },
-    )
-    torch.manual_seed(0)
-    model = Phi3ForCausalLM(config).eval()
-    sharpen(model)
-    return model
-
-
 def test_rows_that_grow_beyond_the_limit_of_longrope_begin_anew(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     limit = 9
-    model = phi3(limit)
+    model = with_longrope(limit)
+    sharpen(model)
     begin = of_model(model, V)
     expected = [plain_tokens(model, prompt) for prompt in PROMPTS]
     wrong = [decoded_tokens(begin, [prompt])[0] for prompt in PROMPTS]
@@ -123,7 +96,7 @@ def test_rows_that_grow_beyond_the_limit_of_longrope_begin_anew(
 
 def test_most_models_have_no_limit() -> None:
     assert rope_limit(build("LlamaForCausalLM").config) is None
-    assert rope_limit(phi3(9).config) == 9
+    assert rope_limit(with_longrope(9).config) == 9
 
 
 # What the guard says
@@ -162,7 +135,7 @@ def test_a_model_that_fails_in_every_way_is_refused_in_one_line() -> None:
             return output
 
     model.__class__ = Moody
-    with pytest.raises(InputError, match="^Moody: no way of decoding agrees .* spread$") as caught:
+    with pytest.raises(InputError, match=r"^Moody: no way of decoding agrees .* spread$") as caught:
         sound_decoding(model, V)
     assert "\n" not in str(caught.value)
 
