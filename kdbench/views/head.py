@@ -1,6 +1,8 @@
 """The head of a model: what goes into it, what follows it, and whether that is all of it."""
 
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
+from typing import Protocol as Interface
 
 from kdbench.errors import InputError
 from kdbench.views.probe import distance, plain_logits, plainly, probe_tokens, tolerance
@@ -9,14 +11,35 @@ from kdbench.views.rollout import Batch, Rollout
 if TYPE_CHECKING:
     import torch
 
-    from kdbench.views.view import ModelView
-
 # Settings that are named like those of other architectures, and do not follow the head.
 _BEFORE_OR_UNUSED = {("minicpm3", "logits_scaling"), ("mpt", "logit_scale")}
 # Logits of this size (root mean square) show any cap that a softmax would feel.
 _LARGE = 50.0
 _LENGTHS = (9, 4)
 _PROMPT = 2
+
+
+class HeadView(Interface):
+    """A view of a model through its head.
+
+    Attributes:
+        bare: the transformers model.
+        head: its output embeddings.
+        vocabulary: number of tokens V.
+    """
+
+    bare: Any
+    head: Any
+    vocabulary: int
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """The precision in which model and head run."""
+
+    def last_hidden(self, ids: "torch.Tensor") -> "torch.Tensor":
+        """The head's input at each position, (rows, T, H)."""
+
+    def logits(self, states: "torch.Tensor") -> "torch.Tensor":
+        """Float32 logits of some of the states, over V tokens."""
 
 
 def head_input(bare: Any, model: Any, ids: "torch.Tensor") -> "torch.Tensor":
@@ -75,7 +98,7 @@ def _number(config: Any, name: str) -> float | None:
     return value if usable else None
 
 
-def check_view(view: "ModelView") -> None:
+def check_view(view: HeadView) -> None:
     """Compare a view's logits with the model's own.
 
     Small logits, as a model has before training, hide a cap; so the head's input is also scaled
@@ -103,7 +126,7 @@ def check_view(view: "ModelView") -> None:
             ) from error
 
 
-def _check_rows(view: "ModelView") -> None:
+def _check_rows(view: HeadView) -> None:
     """Rows of two lengths, padded, against each of them alone."""
     import torch
 
@@ -122,7 +145,7 @@ def _check_rows(view: "ModelView") -> None:
     _compare(view, states, whole, limit)
 
 
-def _check_large(view: "ModelView") -> None:
+def _check_large(view: HeadView) -> None:
     """One row whose states are scaled on their way into the head."""
     import torch
 
@@ -143,9 +166,7 @@ def _check_large(view: "ModelView") -> None:
     _compare(view, factor * states, whole, limit)
 
 
-def _compare(
-    view: "ModelView", states: "torch.Tensor", whole: "torch.Tensor", limit: float
-) -> None:
+def _compare(view: HeadView, states: "torch.Tensor", whole: "torch.Tensor", limit: float) -> None:
     found = distance(view.logits(states), whole[:, : view.vocabulary])
     if not found <= limit:
         raise InputError(
