@@ -1,7 +1,5 @@
 """Generation with transformers: a checkpoint is loaded and generates with `Generator`."""
 
-import inspect
-
 from kdbench.checkpoint import Checkpoint, load_checkpoint, pick_device
 from kdbench.errors import InputError
 from kdbench.generate import Backend, Options, backends
@@ -14,8 +12,8 @@ class HFBackend(Generator, Backend):
     """transformers: a checkpoint on one device, under one protocol.
 
     Raises:
-        InputError: The checkpoint cannot be loaded, has no end-of-sequence token or key-value
-            cache, or has no chat template for `prompt=chat`.
+        InputError: The checkpoint cannot be loaded, has no end-of-sequence token, has no chat
+            template for `prompt=chat`, or does not decode as its forward pass does.
     """
 
     def __init__(self, checkpoint: Checkpoint, protocol: Protocol, options: Options):
@@ -23,11 +21,6 @@ class HFBackend(Generator, Backend):
         model, tokenizer = load_checkpoint(
             checkpoint, options.dtype, device, options.trust_remote_code
         )
-        if "past_key_values" not in inspect.signature(model.forward).parameters:
-            raise InputError(
-                f"{checkpoint.path}: {type(model).__name__} has no key-value cache, which "
-                "backend=hf needs"
-            )
         if protocol.prompt == "chat" and not tokenizer.chat_template:
             raise InputError(f"{checkpoint.path}: no chat template; use protocol=minillm or greedy")
         super().__init__(model, tokenizer, protocol, options.batch_size)

@@ -6,14 +6,19 @@ Metric: mean over the reference's tokens, EOS included, of -log q(token | prompt
 Source: logged along with ROUGE-L by MiniLLM's evaluation, which does not count EOS.
 """
 
-import inspect
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from kdbench.errors import InputError
 from kdbench.metrics import ForwardMetric, Reference, metrics
 from kdbench.views import batches_by_length, reference_tokens
+from kdbench.views.probe import accepts, distance, plainly, probe_tokens, tolerance
+from kdbench.views.rope import rope_limit
+
+if TYPE_CHECKING:
+    import torch
 
 
 @metrics.register("lm_loss")
@@ -42,7 +47,10 @@ class LMLoss(ForwardMetric):
             (reference.prompt_ids, reference_tokens(tokenizer, reference.text, limit))
             for reference in batch
         ]
-        losses = _losses(model, len(tokenizer), pairs)
+        if len(pairs) > 1 and _must_be_alone(model, len(tokenizer), pairs):
+            losses = [_losses(model, len(tokenizer), [pair])[0] for pair in pairs]
+        else:
+            losses = _losses(model, len(tokenizer), pairs)
         for reference, loss in zip(batch, losses, strict=True):
             if not math.isfinite(loss):
                 raise InputError(
@@ -52,31 +60,60 @@ class LMLoss(ForwardMetric):
         return losses
 
 
-def _losses(
-    model: Any, vocabulary: int, pairs: Sequence[tuple[tuple[int, ...], list[int]]]
-) -> list[float]:
-    """Compute the mean loss of each target after its prompt.
+Pair = tuple[tuple[int, ...], list[int]]
+# What is known of models, each checked once: whether padding on the left changes their logits.
+_KNOWN: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
 
-    Sequences are padded on the left, so that all targets end together and few logits are needed.
-    """
+
+def _losses(model: Any, vocabulary: int, pairs: Sequence[Pair]) -> list[float]:
+    """Of each pair of prompt and target."""
+    import torch
+
+    with torch.inference_mode():
+        logits = _logits(model, pairs)[..., :vocabulary]
+        return [float(_cross_entropy(logits[row], target)) for row, (_, target) in enumerate(pairs)]
+
+
+def _must_be_alone(model: Any, vocabulary: int, pairs: Sequence[Pair]) -> bool:
+    """Whether rows have other losses in a batch."""
+    limit = rope_limit(model.config)
+    longest = max(len(prompt) + len(target) for prompt, target in pairs)
+    too_long = limit is not None and longest > limit
+    return too_long or _padding_disturbs(model, vocabulary)
+
+
+def _padding_disturbs(model: Any, vocabulary: int) -> bool:
+    """Whether a short row has other logits in a batch with a long one."""
+    if model not in _KNOWN:
+        with plainly(model):
+            rows = probe_tokens(model, vocabulary, (4, 17))
+            pairs = [(row[:1], list(row[1:])) for row in rows]
+            together = _logits(model, pairs)[0, -4:, :vocabulary].float()
+            alone = _logits(model, pairs[:1])[0, -4:, :vocabulary].float()
+            _KNOWN[model] = distance(together, alone) > tolerance(model.dtype)
+    return _KNOWN[model]
+
+
+def _logits(model: Any, pairs: Sequence[Pair]) -> "torch.Tensor":
+    """Padded on the left, so that all responses end together and few logits are needed."""
     import torch
 
     longest = max(len(prompt) + len(target) for prompt, target in pairs)
     ids = torch.zeros(len(pairs), longest, dtype=torch.long)
     mask = torch.zeros_like(ids)
     for row, (prompt, target) in enumerate(pairs):
-        tokens = [*prompt, *target]
-        ids[row, longest - len(tokens) :] = torch.tensor(tokens)
-        mask[row, longest - len(tokens) :] = 1
-    accepts = inspect.signature(model.forward).parameters
-    inputs = {"input_ids": ids.to(model.device), "attention_mask": mask.to(model.device)}
-    if "position_ids" in accepts:
-        inputs["position_ids"] = (inputs["attention_mask"].cumsum(-1) - 1).clamp(min=0)
+        whole = [*prompt, *target]
+        ids[row, longest - len(whole) :] = torch.tensor(whole)
+        mask[row, longest - len(whole) :] = 1
+    inputs = {"input_ids": ids.to(model.device)}
+    if accepts(model, "attention_mask"):
+        inputs["attention_mask"] = mask.to(model.device)
+    if accepts(model, "position_ids"):
+        inputs["position_ids"] = (mask.cumsum(-1) - 1).clamp(min=0).to(model.device)
     kept = max(len(target) for _, target in pairs) + 1
-    extra = {"logits_to_keep": kept} if "logits_to_keep" in accepts else {}
-    with torch.inference_mode():
-        logits = model(**inputs, use_cache=False, **extra).logits[..., :vocabulary]
-        return [float(_cross_entropy(logits[row], target)) for row, (_, target) in enumerate(pairs)]
+    extra = {"logits_to_keep": kept} if accepts(model, "logits_to_keep") else {}
+    logits: torch.Tensor = model(**inputs, use_cache=False, **extra).logits
+    return logits
 
 
 def _cross_entropy(logits: Any, target: list[int]) -> Any:

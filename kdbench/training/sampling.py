@@ -8,7 +8,8 @@ import torch
 
 from kdbench.generate import Row, Sample
 from kdbench.generate.decoding.generator import Generator
-from kdbench.generate.decoding.kinds import of_mixture, of_model
+from kdbench.generate.decoding.guard import SoundDecodings
+from kdbench.generate.decoding.kinds import of_mixture
 from kdbench.training.loss import target_log_probs
 from kdbench.training.phases import Phases
 from kdbench.training.work import Work
@@ -22,6 +23,7 @@ class RolloutSampler:
     Args:
         work: Teacher, tokenizer, decoding and batch sizes.
         student: The student's model, not wrapped for several processes.
+        decodings: How each model decodes.
         views: The views by name, as they are during training.
         autocast: The precision of the training.
         phases: Where seconds and tokens are counted.
@@ -31,11 +33,13 @@ class RolloutSampler:
         self,
         work: Work,
         student: Any,
+        decodings: SoundDecodings,
         views: Mapping[str, View],
         autocast: Callable[[], AbstractContextManager[None]],
         phases: Phases,
     ):
         self._work, self._student, self._views = work, student, views
+        self._decodings = decodings
         self._autocast, self._phases = autocast, phases
 
     def sample(self, rows: Sequence[Row], teacher_weight: float = 0.0) -> list[Sample]:
@@ -50,9 +54,9 @@ class RolloutSampler:
         """
         work = self._work
         model = bare_model(self._student)
-        distribution = of_model(model, work.vocabulary)
+        distribution = self._decodings.of(model)
         if teacher_weight:
-            teacher = of_model(work.teacher, work.vocabulary)
+            teacher = self._decodings.of(work.teacher)
             distribution = of_mixture(distribution, teacher, teacher_weight)
         size = work.generation_batch_size
         generator = Generator(model, work.tokenizer, work.sampling, size, distribution)

@@ -20,6 +20,7 @@ import torch
 from transformers import Trainer
 
 from kdbench.errors import InputError
+from kdbench.generate.decoding.guard import SoundDecodings
 from kdbench.training.companion import CompanionContext
 from kdbench.training.draw import StepDraw
 from kdbench.training.loss import STUDENT, distillation_loss
@@ -31,7 +32,7 @@ from kdbench.training.state import RunState
 from kdbench.training.validation import Validator
 from kdbench.training.work import Work
 from kdbench.views.rollout import Batch, Example, Rollout
-from kdbench.views.view import ModelView, View
+from kdbench.views.view import ModelView, View, bare_model
 
 _ORIGINS = ("dataset", "teacher", "student", "pretraining")
 
@@ -94,8 +95,11 @@ class DistillationTrainer(Trainer):
         """Make the views, now that the student is wrapped, and restore a checkpoint's state.
 
         Raises:
-            InputError: the objective needs a view that this run does not have.
+            InputError: the objective needs a view that this run does not have, or the student
+                does not decode as its forward pass does.
         """
+        decodings = SoundDecodings(self.work.vocabulary)
+        decodings.of(bare_model(self.model))
         self.views[STUDENT] = self._view(self.model_wrapped)
         self._unwrapped_view = self._view(self.model)
         if self.work.teacher is not None:
@@ -108,9 +112,11 @@ class DistillationTrainer(Trainer):
                 f"{', '.join(self.views)}; a method adds a view by a companion of that name"
             )
         self._sampler = RolloutSampler(
-            self.work, self.model, self.views, self._autocast, self.phases
+            self.work, self.model, decodings, self.views, self._autocast, self.phases
         )
-        self._validator = Validator(self.work, self.accelerator, self._autocast, self.phases)
+        self._validator = Validator(
+            self.work, self.accelerator, decodings, self._autocast, self.phases
+        )
         if checkpoint is not None:
             self.run_state.restore(checkpoint)
 

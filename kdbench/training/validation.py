@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from kdbench.generate import Row
 from kdbench.generate.decoding.generator import Generator
+from kdbench.generate.decoding.guard import SoundDecodings
+from kdbench.generate.decoding.kinds import Begin
 from kdbench.metrics.rouge import rouge_l, rouge_words
 from kdbench.protocol import Protocol, postprocess
 from kdbench.training.loss import STUDENT, distillation_loss
@@ -34,6 +36,7 @@ class Validator:
     Args:
         work: Validation examples, decoding and batch sizes.
         accelerator: Of the run's processes.
+        decodings: How each model decodes.
         autocast: The precision of the training.
         phases: Where tokens are counted.
     """
@@ -42,10 +45,11 @@ class Validator:
         self,
         work: Work,
         accelerator: Any,
+        decodings: SoundDecodings,
         autocast: Callable[[], AbstractContextManager[None]],
         phases: Phases,
     ):
-        self._work, self._accelerator = work, accelerator
+        self._work, self._accelerator, self._decodings = work, accelerator, decodings
         self._autocast, self._phases = autocast, phases
 
     def measure(self, view: View, model: Any) -> dict[str, float]:
@@ -72,6 +76,7 @@ class Validator:
                 work.sampled[share],
                 work.validation_sampling,
                 work.generation_batch_size,
+                self._decodings.of(bare_model(model)),
             )
         self._phases.count("validate", tokens + generated)
         sums = torch.tensor([loss, tokens, rouge, responses], device=device)
@@ -113,6 +118,7 @@ def rouge_sum(
     examples: Sequence[Example],
     protocol: Protocol,
     batch_size: int | None,
+    begin: Begin,
 ) -> tuple[float, int, int]:
     """Sample a response to each example and sum its ROUGE-L against the best reference.
 
@@ -122,11 +128,12 @@ def rouge_sum(
         examples: The validation examples; may be empty.
         protocol: Length limits and decoding.
         batch_size: Rows that decode at once; None chooses it.
+        begin: How the model decodes.
 
     Returns:
         The sum in points, the number of responses, and the number of sampled tokens.
     """
-    generator = Generator(bare_model(model), tokenizer, protocol, batch_size)
+    generator = Generator(bare_model(model), tokenizer, protocol, batch_size, begin)
     references = {example.id: example.references for example in examples}
     rows = [Row(example.id, SEED, example.prompt_ids) for example in examples]
     total, tokens = 0.0, 0

@@ -4,14 +4,15 @@ A view first gives a hidden state for each response token, which is small. It th
 which are large, for one chunk of tokens at a time.
 """
 
-import inspect
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 from typing import Protocol as Interface
 
 from kdbench.errors import InputError
+from kdbench.views.head import after_head, check_view, head_input
 from kdbench.views.rollout import Batch, Rollout
+from kdbench.views.rope import rope_limit
 
 if TYPE_CHECKING:
     import torch
@@ -55,18 +56,23 @@ class ModelView:
         autocast: Callable[[], AbstractContextManager[None]] = nullcontext,
     ):
         self.model, self.vocabulary = model, vocabulary
-        self._prompt, self._autocast = prompt, autocast
-        self._bare = bare_model(model)
-        self._head = self._bare.get_output_embeddings()
-        accepts = inspect.signature(type(self._bare).forward).parameters
-        self._few_logits = "logits_to_keep" in accepts
-        if self._head is None:
-            raise InputError(f"{type(self._bare).__name__} has no language-model head")
+        self._prompt, self.autocast = prompt, autocast
+        self.bare = bare_model(model)
+        self.head = self.bare.get_output_embeddings()
+        self._rope_limit = rope_limit(self.bare.config)
+        if self.head is None:
+            raise InputError(f"{type(self.bare).__name__} has no language-model head")
 
     def states(self, batch: Batch) -> "torch.Tensor":
         """A hidden state for each response token."""
+        import torch
+
         ids, rows, columns = batch.inputs(self._prompt)
-        states: torch.Tensor = self._last_hidden(ids)[rows, columns]
+        if len(ids) > 1 and self._rope_limit and ids.shape[1] > self._rope_limit:
+            # The longest row would change the positions of all.
+            alone = [self.states(Batch([one], batch.device)) for one in batch.rollouts]
+            return torch.cat(alone)
+        states: torch.Tensor = self.last_hidden(ids)[rows, columns]
         return states
 
     def logits(self, states: "torch.Tensor") -> "torch.Tensor":
@@ -91,15 +97,15 @@ class ModelView:
         return kept.log_softmax(-1), beyond.exp()
 
     def _scores(self, states: "torch.Tensor", width: int | None) -> "torch.Tensor":
-        """Logits over the first `width` tokens of the head; over all if None."""
-        with self._autocast():
-            logits = self._head(states)
+        """Logits over the head's first tokens, over all with its padding if None."""
+        with self.autocast():
+            logits = self.head(states)
         if logits.shape[-1] < self.vocabulary:
             raise InputError(
                 f"the model's head has {logits.shape[-1]} tokens, its tokenizer {self.vocabulary}: "
                 "they do not belong together"
             )
-        return _after_head(self._bare.config, logits[..., :width].float())
+        return after_head(self.bare.config, logits[..., :width].float())
 
     def check(self) -> None:
         """Check that the head's output equals the model's logits, on a few tokens.
@@ -108,50 +114,12 @@ class ModelView:
             InputError: they differ, as the architecture changes its logits in an unknown way, or
                 they are not finite.
         """
-        import torch
+        check_view(self)
 
-        batch = Batch([Rollout("", (0, 1), (2, 3, 0), "dataset")], self._bare.device)
-        training = self._bare.training
-        self._bare.eval()
-        with torch.no_grad(), self._autocast():
-            ids, rows, columns = batch.inputs()
-            whole = self._bare(input_ids=ids, use_cache=False).logits[rows, columns].float()
-            ours = self.logits(self._last_hidden(ids)[rows, columns])
-        self._bare.train(training)
-        width = self.vocabulary
-        if not torch.isfinite(whole).all():
-            raise InputError(
-                f"{self._bare.name_or_path}: its logits are not finite: the weights are broken"
-            )
-        if not torch.allclose(whole[:, :width], ours, rtol=5e-2, atol=5e-2):
-            raise InputError(
-                f"{type(self._bare).__name__}: its logits are not its head's output, which the "
-                "loss computes in chunks; this architecture is not supported"
-            )
-
-    def _last_hidden(self, ids: "torch.Tensor") -> "torch.Tensor":
-        """The decoder's last hidden states, (rows, T, H), from a call of the wrapped model."""
-        import torch
-
-        outputs: list[torch.Tensor] = []
-        handle = self._bare.get_decoder().register_forward_hook(
-            lambda _, __, output: outputs.append(output[0])
-        )
-        try:
-            # An index and not a number: a slice of a frozen model's states is not contiguous, and
-            # torch would copy the head's weights once for each row of the batch.
-            first = torch.zeros(1, dtype=torch.long, device=ids.device)
-            options = {"logits_to_keep": first} if self._few_logits else {}
-            with self._autocast():
-                self.model(input_ids=ids, use_cache=False, **options)
-        finally:
-            handle.remove()
-        if not outputs:
-            raise InputError(
-                f"{type(self._bare).__name__}: its decoder was not found; this architecture is not "
-                "supported"
-            )
-        return outputs[0]
+    def last_hidden(self, ids: "torch.Tensor") -> "torch.Tensor":
+        """Through the model as it is called, so that wrappers do their part."""
+        with self.autocast():
+            return head_input(self.bare, self.model, ids)
 
 
 class UniformView:
@@ -182,15 +150,3 @@ def bare_model(model: Any) -> Any:
 
     model = extract_model_from_parallel(model)
     return model.get_base_model() if hasattr(model, "get_base_model") else model
-
-
-def _after_head(config: Any, logits: "torch.Tensor") -> "torch.Tensor":
-    """Apply what some architectures do to their head's output."""
-    config = config.get_text_config()
-    if scale := getattr(config, "logit_scale", None):  # Cohere
-        logits = logits * scale
-    if scale := getattr(config, "logits_scaling", None):  # Granite
-        logits = logits / scale
-    if cap := getattr(config, "final_logit_softcapping", None):  # Gemma 2
-        logits = cap * (logits / cap).tanh()
-    return logits

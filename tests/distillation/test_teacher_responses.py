@@ -197,8 +197,8 @@ def test_the_folder_can_be_trained_on_if_the_teacher_said_nothing_at_times(
     model, tokenizer = load()
 
     def end_at_once(_: Any, __: Any, output: Any) -> None:
-        if output.logits.shape[0] > 1:
-            output.logits[0, -1, tokenizer.eos_token_id] = 1e4
+        often = output.logits.argmax(-1) % 3 == 0  # the same alone and in a batch
+        output.logits[..., tokenizer.eos_token_id] += 1e4 * often
 
     handle = model.register_forward_hook(end_at_once)
     try:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_models import build, with_longrope
 from transformers import (
     Cohere2Config,
     Cohere2ForCausalLM,
@@ -142,6 +143,83 @@ def test_an_architecture_that_changes_its_logits_in_an_unknown_way_is_refused() 
     model = Twisted(LlamaConfig(**LLAMA)).eval()
     with pytest.raises(InputError, match="Twisted: its logits are not its head's output"):
         ModelView(model, V).check()
+
+
+class Capped(LlamaForCausalLM):
+    """Caps its logits as Gemma 2 does, under a name that nobody knows."""
+
+    def forward(self, *args: Any, **words: Any) -> Any:
+        output = super().forward(*args, **words)
+        output.logits = 30 * (output.logits / 30).tanh()
+        return output
+
+
+class Shifted(LlamaForCausalLM):
+    """Adds a bias to its logits."""
+
+    def forward(self, *args: Any, **words: Any) -> Any:
+        output = super().forward(*args, **words)
+        output.logits = output.logits + 0.01 * torch.arange(V)
+        return output
+
+
+@pytest.mark.parametrize("kind", [Capped, Shifted])
+@pytest.mark.parametrize("scale", [0.02, 0.5])
+def test_a_cap_or_a_bias_is_found_however_small_the_logits_are(kind: type, scale: float) -> None:
+    torch.manual_seed(0)
+    model = kind(LlamaConfig(**LLAMA | {"initializer_range": scale})).eval()
+    with pytest.raises(InputError, match="its logits are not its head's output"):
+        ModelView(model, V).check()
+
+
+def test_the_cap_of_recurrent_gemma_is_applied() -> None:
+    model = build("RecurrentGemmaForCausalLM")
+    with torch.no_grad():
+        model.lm_head.weight.mul_(300)
+    view = ModelView(model, V)
+    view.check()
+    expected = own_logits(model, ROWS)
+    assert 20 < expected.abs().max() <= 30
+    found = view_logits(view, ROWS)
+    torch.testing.assert_close(found, expected[:, :V], rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "name", ["Llama4ForCausalLM", "ModernBertDecoderForCausalLM", "MllamaForCausalLM"]
+)
+def test_states_are_those_that_the_head_is_given(name: str) -> None:
+    """Their `get_decoder` is the whole model, or gives no state first."""
+    model = build(name)
+    view = ModelView(model, V)
+    view.check()
+    found = view_logits(view, ROWS)
+    torch.testing.assert_close(found, own_logits(model, ROWS)[:, :V], rtol=1e-4, atol=1e-4)
+
+
+def test_a_long_row_does_not_change_the_rotary_positions_of_the_others() -> None:
+    model = with_longrope(5)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(4 if parameter.dim() > 1 else 1)
+    whole = [len(row.prompt_ids) + len(row.response_ids) - 1 for row in ROWS]
+    assert min(whole) < 5 < max(whole)
+    # each row as long as the view makes it, without its last token
+    expected = torch.cat(
+        [
+            model(input_ids=torch.tensor([[*row.prompt_ids, *row.response_ids[:-1]]])).logits[
+                0, len(row.prompt_ids) - 1 :
+            ]
+            for row in ROWS
+        ]
+    ).detach()
+    view = ModelView(model, V)
+    assert (view_logits(view, ROWS) - expected[:, :V]).abs().max() < 1e-3
+
+
+def test_an_encoder_is_refused() -> None:
+    with pytest.raises(InputError, match="BertLMHeadModel: its logits are not its head's output"):
+        ModelView(build("BertLMHeadModel"), V).check()
 
 
 def test_a_model_without_a_head_is_refused() -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from kdbench.errors import InputError
 from kdbench.generate import Prompt, Row, Sample
-from kdbench.generate.decoding.kinds import Begin, of_model
+from kdbench.generate.decoding.guard import guarded
+from kdbench.generate.decoding.kinds import Begin
 from kdbench.generate.decoding.memory import rows_that_fit
 from kdbench.generate.prompts import check_fits, encode_prompt, end_tokens
 from kdbench.generate.row.choosing import choosing_scores
@@ -33,7 +34,11 @@ class Generator:
         tokenizer: Tokenizer of the model.
         protocol: Protocol with the lengths and decoding settings.
         batch_size: Number of rows that decode together; None chooses it from the free memory.
-        begin: How a batch decodes, such as a mixture with a teacher; None is the model alone.
+        begin: How a batch decodes, such as a mixture with a teacher; None is the model alone,
+            in the fastest way that `guard` finds correct.
+
+    Raises:
+        InputError: No way of decoding agrees with the model's plain forward pass.
     """
 
     def __init__(
@@ -46,7 +51,7 @@ class Generator:
     ):
         self.model, self.tokenizer, self.protocol = model, tokenizer, protocol
         self.batch_size = batch_size
-        self._begin = begin or of_model(model, len(tokenizer))
+        self._begin = begin or guarded(model, len(tokenizer))
         self._eos = end_tokens(model, tokenizer)
 
     def encode(self, prompt: str, message: str) -> Prompt:

@@ -25,12 +25,43 @@ def rows_that_fit(model: Any, length: int) -> int:
 
 def _bytes_per_row(model: Any, length: int) -> int:
     config = model.config.get_text_config()
-    heads = config.num_attention_heads
-    width = getattr(config, "head_dim", None) or config.hidden_size // heads
-    cached_heads = getattr(config, "num_key_value_heads", None) or heads
-    cache = 2 * config.num_hidden_layers * cached_heads * width * model.dtype.itemsize * length
-    # Twice: dropping finished rows copies the cache of the others.
-    return int(2 * cache + _LOGIT_COPIES * 4 * config.vocab_size)
+    layers = _largest(config, "num_hidden_layers") or 1
+    heads = _largest(config, "num_attention_heads") or 1
+    hidden = _largest(config, "hidden_size") or model.get_input_embeddings().weight.shape[-1]
+    width = _largest(config, "head_dim", "global_head_dim") or -(-hidden // heads)
+    cached_heads = _largest(config, "num_key_value_heads") or heads
+    cache = 2 * layers * cached_heads * width * model.dtype.itemsize * length
+    vocabulary = _largest(config, "vocab_size") or len(model.get_input_embeddings().weight)
+    # Twice: rows that leave a batch copy the caches of those that stay.
+    return int(2 * cache + _LOGIT_COPIES * 4 * vocabulary)
+
+
+def _largest(config: Any, *names: str) -> int | None:
+    """The largest size of these names over all layers; None where a configuration has none.
+
+    Configurations whose layers differ refuse to name one size, or have a list of them.
+    """
+    found: list[int] = []
+    for part in (config, *_layers(config)):
+        for name in names:
+            try:
+                value = getattr(part, name, None)
+            except Exception:  # noqa: BLE001, S112 - a library's own kinds of refusal
+                continue
+            found += [one for one in _flat(value) if isinstance(one, int)]
+    return max(found, default=None)
+
+
+def _layers(config: Any) -> list[Any]:
+    """The settings of layers that differ from the others."""
+    try:
+        return list(getattr(config, "per_layer_config", None) or ())
+    except Exception:  # noqa: BLE001 - a library's own kinds of refusal
+        return []
+
+
+def _flat(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def _free_bytes(device: str) -> int:

@@ -10,7 +10,8 @@ import torch
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from kdbench.generate.decoding.cache import PlacedLayer
-from kdbench.generate.decoding.prefill import Prefilled, Prompts, accepts, forward, prefill
+from kdbench.generate.decoding.prefill import Prefilled, Prompts, forward, prefill
+from kdbench.views.probe import accepts
 
 
 class PlacedDecoding:

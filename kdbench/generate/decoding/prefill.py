@@ -1,9 +1,10 @@
 """Prefill: each prompt is run through the model once for all its rows."""
 
-import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from kdbench.views.probe import accepts
 
 if TYPE_CHECKING:
     import torch
@@ -92,8 +93,3 @@ def forward(
     )
     logits: torch.Tensor = output.logits[:, -1]
     return logits
-
-
-def accepts(model: Any, argument: str) -> bool:
-    """Return whether a model's forward pass takes an argument."""
-    return argument in inspect.signature(type(model).forward).parameters

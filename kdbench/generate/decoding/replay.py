@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from kdbench.generate.decoding.placed import PlacedDecoding, can_place
-from kdbench.generate.decoding.prefill import Prompts, accepts
+from kdbench.generate.decoding.prefill import Prompts
+from kdbench.views.probe import accepts
 
 _ALIGNED = 8  # number of columns; the attention kernels need aligned masks
 

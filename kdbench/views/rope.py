@@ -1,0 +1,17 @@
+"""Rotary positions that change with the length: a batch or a cache would mix both kinds."""
+
+from typing import Any
+
+
+def rope_limit(config: Any) -> int | None:
+    """The length at which LongRoPE changes the positions of all tokens; None without LongRoPE."""
+    config = config.get_text_config()
+    rope = getattr(config, "rope_parameters", None)
+    kinds = [rope, *rope.values()] if isinstance(rope, dict) else []
+    found = [
+        one.get("original_max_position_embeddings")
+        or getattr(config, "original_max_position_embeddings", None)
+        for one in kinds
+        if isinstance(one, dict) and one.get("rope_type") == "longrope"
+    ]
+    return min((limit for limit in found if isinstance(limit, int)), default=None)
