@@ -119,7 +119,7 @@ def test_the_entropy_of_a_fair_coin_is_log_two():
     assert float(entropy(torch.tensor([0.0, -torch.inf]))) == 0
 
 
-def test_a_mixture_weighs_its_first_side():
+def test_a_mixtures_weight_applies_to_its_first_side():
     assert mixture(logs(P), logs(Q), 0.2).exp().tolist() == pytest.approx([0.7, 0.3])
     assert torch.equal(mixture(logs(P), logs(Q), 1), logs(P))
     assert torch.equal(mixture(logs(P), logs(Q), 0), logs(Q))
@@ -160,7 +160,7 @@ def test_skew_divergences_of_the_example():
 
 
 @pytest.mark.parametrize(("alpha", "beta"), [(0.2, 0.7), (0.5, 0.5), (1, 1), (2, -0.5), (0.9, 0.1)])
-def test_alpha_beta_is_its_formula(alpha, beta):
+def test_alpha_beta_equals_its_formula(alpha, beta):
     found = by_hand(partial(alpha_beta, alpha=alpha, beta=beta), WIDE_P, WIDE_Q)
     assert found == pytest.approx(numpy_alpha_beta(WIDE_P, WIDE_Q, alpha, beta), abs=1e-12)
 
@@ -182,12 +182,12 @@ def test_alpha_beta_refuses_other_limits(alpha, beta):
 
 
 @pytest.mark.parametrize("weight", [-0.1, 1.1, 2])
-def test_generalised_jsd_refuses_a_weight_that_is_no_share(weight):
+def test_generalised_jsd_refuses_weights_outside_0_to_1(weight):
     with pytest.raises(InputError, match="must be 0 to 1"):
         generalised_jsd(logs(P), logs(Q), weight)
 
 
-def test_adaptive_kl_of_the_example_weighs_both_parts_alike():
+def test_adaptive_kl_of_the_example_weights_both_parts_equally():
     # Both gaps are .25; the first token alone fills the tail's half.
     assert by_hand(adaptive_kl, P, Q) == pytest.approx(0.5 * (0.143841 + 0.130812), abs=1e-6)
 
@@ -202,7 +202,7 @@ def test_adaptive_kl_applies_the_mask_of_sorted_tokens_to_the_gaps_in_that_order
     assert found == pytest.approx((1 - share) * kl(p, q) + share * kl(q, p), abs=1e-12)
 
 
-def test_adaptive_kl_by_hand():
+def test_adaptive_kl_worked_out_by_hand():
     # Ascending .05 .15 .3 .5: the tail holds three, whose gaps are .25 + .05 + .1 of .8 in all.
     found = by_hand(partial(adaptive_kl, tail_mass=0.5 + 1e-9), WIDE_P, WIDE_Q)
     assert found == pytest.approx(0.5 * kl(WIDE_P, WIDE_Q) + 0.5 * kl(WIDE_Q, WIDE_P))
@@ -247,7 +247,7 @@ def sides(pairs):
 @every
 @given(pairs=_logits)
 @settings(deadline=None, max_examples=50)
-def test_a_divergence_is_never_negative_and_zero_only_where_both_are_equal(divergence, pairs):
+def test_a_divergence_is_non_negative_and_zero_only_for_equal_distributions(divergence, pairs):
     log_p, log_q = sides(pairs)
     value = float(divergence(log_p, log_q))
     assert value >= -1e-12
@@ -305,7 +305,7 @@ def test_generalised_jsd_over_its_small_weight_tends_to_kl_at_both_ends(seed):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_at_the_ends_generalised_jsd_is_kl_itself_and_so_jumps(seed):
+def test_generalised_jsd_jumps_to_kl_at_both_ends(seed):
     log_p, log_q = random_logits(seed, 2, 9).log_softmax(-1)
     for weight, end in ((0, forward_kl), (0.0, forward_kl), (1, reverse_kl), (1.0, reverse_kl)):
         assert torch.equal(generalised_jsd(log_p, log_q, weight), end(log_p, log_q))
@@ -313,7 +313,7 @@ def test_at_the_ends_generalised_jsd_is_kl_itself_and_so_jumps(seed):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_alpha_beta_has_its_limits_and_comes_near_them_continuously(seed):
+def test_alpha_beta_approaches_its_limits_continuously(seed):
     log_p, log_q = random_logits(seed, 2, 9, spread=1.0).log_softmax(-1)
     forward, reverse = float(forward_kl(log_p, log_q)), float(reverse_kl(log_p, log_q))
     for number in (int, float):
@@ -328,7 +328,7 @@ def test_alpha_beta_has_its_limits_and_comes_near_them_continuously(seed):
 
 
 @pytest.mark.parametrize("name", FINITE_AT_ZERO)
-def test_a_token_that_the_teacher_rules_out_leaves_loss_and_gradient_finite(name):
+def test_a_ruled_out_token_keeps_loss_and_gradient_finite(name):
     log_p = torch.tensor([0.5, 0.5, 0.0, 0.0], dtype=torch.float64).log()
     z = random_logits(3, 4).requires_grad_()
     value = DIVERGENCES[name](log_p, z.log_softmax(-1))
@@ -338,7 +338,7 @@ def test_a_token_that_the_teacher_rules_out_leaves_loss_and_gradient_finite(name
     assert z.grad.abs().sum() > 0
 
 
-def test_a_ruled_out_token_counts_as_the_limit_says():
+def test_a_ruled_out_token_counts_as_in_the_limit():
     p, q = (1.0, 0.0), (0.75, 0.25)
     assert by_hand(forward_kl, p, q) == pytest.approx(math.log(4 / 3))
     assert by_hand(skew_kl, p, q) == pytest.approx(-math.log(0.1 + 0.9 * 0.75))
@@ -362,7 +362,7 @@ def test_extreme_logits_give_a_finite_loss_and_gradient(divergence, dtype):
 
 
 @every
-def test_rows_do_not_touch_one_another(divergence):
+def test_rows_are_independent(divergence):
     teacher, student = random_logits(1, 2, 4, 3, 7).log_softmax(-1)
     whole = divergence(teacher, student)
     assert whole.shape == (4, 3)

@@ -101,7 +101,7 @@ def test_a_prompt_of_just_the_limit_stays_whole(
     assert list(data.examples[0].prompt_ids) == whole
 
 
-def test_the_end_token_is_there_unless_the_length_cuts_it(tokenizer: Any, tmp_path: Path) -> None:
+def test_the_end_token_is_kept_unless_the_length_cuts_it(tokenizer: Any, tmp_path: Path) -> None:
     row = {**ROWS[0], "output": ["one two three four five"]}
     folder = write(tmp_path, [row])
     prompt, response = encode(tokenizer, prompt_of(row)), encode(tokenizer, row["output"][0])
@@ -115,7 +115,7 @@ def test_the_end_token_is_there_unless_the_length_cuts_it(tokenizer: Any, tmp_pa
         assert has_end == (room >= len(whole))
 
 
-def test_the_hash_is_of_the_content_and_not_of_the_place(tokenizer: Any, tmp_path: Path) -> None:
+def test_the_hash_covers_the_content_and_not_the_path(tokenizer: Any, tmp_path: Path) -> None:
     known = load(write(tmp_path / "one", ROWS), tokenizer).sha256
     assert load(write(tmp_path / "two", ROWS, "train.jsonl.gz"), tokenizer).sha256 == known
     spaced = "".join(f"{json.dumps(row, indent=None, separators=(' , ', ' : '))}\n" for row in ROWS)
@@ -158,7 +158,7 @@ def test_a_limit_takes_the_first_rows_of_the_file(tokenizer: Any, tmp_path: Path
     assert load(folder, tokenizer, limit=99).rows == 4
 
 
-def test_a_missing_file_is_named(tokenizer: Any, tmp_path: Path) -> None:
+def test_a_missing_file_is_named_in_the_error(tokenizer: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"mine/train\.jsonl: no such file \(nor \.gz\)"):
         load(tmp_path, tokenizer)
 
@@ -183,7 +183,7 @@ def test_a_malformed_row_is_named_by_file_and_line(
         load(tmp_path, tokenizer)
 
 
-def test_text_that_is_no_unicode_is_an_error_of_one_line(tokenizer: Any, tmp_path: Path) -> None:
+def test_invalid_unicode_gives_a_one_line_error(tokenizer: Any, tmp_path: Path) -> None:
     """A lone surrogate is valid JSON, and no text."""
     write(tmp_path, [{**ROWS[0], "output": ["a \ud800 b"]}])
     with pytest.raises(InputError, match=r"train\.jsonl"):
@@ -195,12 +195,12 @@ def test_an_empty_file_is_an_error(tokenizer: Any, tmp_path: Path) -> None:
         load(write(tmp_path, []), tokenizer)
 
 
-def test_nothing_left_is_an_error(tokenizer: Any, tmp_path: Path) -> None:
+def test_no_usable_rows_are_an_error(tokenizer: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="mine/train: every prompt is longer than 3 tokens"):
         load(write(tmp_path, ROWS), tokenizer, Lengths(3, 512, "drop"))
 
 
-def test_the_variable_stands_in_for_the_folder(
+def test_the_environment_variable_replaces_the_folder(
     tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KDBENCH_DATA", str(write(tmp_path / "there", ROWS)))
@@ -209,7 +209,7 @@ def test_the_variable_stands_in_for_the_folder(
     assert load(tmp_path / "here", tokenizer).rows == 1
 
 
-def test_a_set_that_is_not_on_the_hub_needs_a_folder(tokenizer: Any) -> None:
+def test_a_data_set_outside_the_hub_needs_a_folder(tokenizer: Any) -> None:
     with pytest.raises(
         InputError, match="train_set=mine: this set is not on the hub; pass data=DIR"
     ):
@@ -270,7 +270,7 @@ def test_missing_texts_are_an_error(tokenizer: Any, tmp_path: Path) -> None:
         load_texts(tmp_path / "none.jsonl", tokenizer, 16)
 
 
-def test_other_responses_end_only_where_they_ended(tokenizer: Any) -> None:
+def test_given_responses_end_only_where_they_ended(tokenizer: Any) -> None:
     examples = [Example(name, (5, 6, 7), (8, 9), ("reference",)) for name in "abcd"]
     texts = {"a": ("one two", True), "b": ("one two", False), "c": ("", True), "d": ("", False)}
     found = with_responses(examples, texts, tokenizer, ROOMY)
@@ -281,7 +281,7 @@ def test_other_responses_end_only_where_they_ended(tokenizer: Any) -> None:
     assert {one.references for one in found} == {("reference",)}
 
 
-def test_other_responses_are_cut_at_the_length_too(tokenizer: Any) -> None:
+def test_given_responses_are_cut_at_the_length_limit(tokenizer: Any) -> None:
     text = "one two three four five"
     ids = encode(tokenizer, text)
     for room in range(1, len(ids) + 2):

@@ -66,7 +66,7 @@ def make(family: str) -> Any:
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("layers", KEPT)
-def test_the_first_and_last_layers_stay_and_the_middle_goes(family: str, layers: int) -> None:
+def test_pruning_keeps_the_first_and_last_layers(family: str, layers: int) -> None:
     teacher, prefix = make(family), FAMILIES[family][1]
     before = copy.deepcopy(teacher.state_dict())
     student = prune(teacher, layers)
@@ -84,7 +84,7 @@ def test_the_first_and_last_layers_stay_and_the_middle_goes(family: str, layers:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_pruned_student_computes_what_is_left_of_its_teacher(family: str) -> None:
+def test_a_pruned_student_equals_the_teacher_without_the_pruned_layers(family: str) -> None:
     teacher = make(family)
     student = prune(teacher, 3)
     by_hand = copy.deepcopy(teacher)
@@ -134,7 +134,7 @@ def test_tied_embeddings_stay_tied() -> None:
 
 
 @pytest.mark.parametrize("layers", [0, -1, LAYERS, LAYERS + 1])
-def test_layers_that_are_no_pruning_are_refused(layers: int) -> None:
+def test_an_invalid_number_of_layers_is_refused(layers: int) -> None:
     with pytest.raises(InputError, match=rf"layers={layers}: the model has 6; give 1 to 5"):
         prune(make("llama"), layers)
 
@@ -160,7 +160,7 @@ def equal(one: Any, other: Any) -> bool:
     return ours.keys() == its.keys() and all(torch.equal(ours[name], its[name]) for name in ours)
 
 
-def test_a_checkpoint_is_loaded_as_it_is(world: World) -> None:
+def test_a_checkpoint_is_loaded_unchanged(world: World) -> None:
     made = student(str(world.student), world, teacher=False)
     model = made.load("cpu")
     assert model.dtype == torch.float32
@@ -211,13 +211,13 @@ def test_a_student_of_no_or_of_all_layers_is_refused(layers: int, world: World) 
         ("nowhere", "student=nowhere: no such folder"),
     ],
 )
-def test_what_names_no_student_is_refused(spec: str, message: str, world: World) -> None:
+def test_an_invalid_student_is_refused(spec: str, message: str, world: World) -> None:
     with pytest.raises(InputError, match=message):
         student(spec, world, teacher=False)
 
 
 @pytest.mark.parametrize("file", [True, False])
-def test_random_weights_are_those_of_their_seed(file: bool, config: Path, world: World) -> None:
+def test_random_weights_depend_only_on_the_seed(file: bool, config: Path, world: World) -> None:
     spec = f"random:{config / 'config.json' if file else config}"
     made = student(spec, world)
     first = made.load("cpu")
@@ -230,7 +230,7 @@ def test_random_weights_are_those_of_their_seed(file: bool, config: Path, world:
     assert not first.training
 
 
-def test_random_weights_leave_the_programs_own_random_numbers(config: Path, world: World) -> None:
+def test_random_weights_do_not_touch_the_global_random_state(config: Path, world: World) -> None:
     torch.manual_seed(1)
     expected = torch.rand(3)
     torch.manual_seed(1)
@@ -238,7 +238,7 @@ def test_random_weights_leave_the_programs_own_random_numbers(config: Path, worl
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_the_identity_of_random_weights_is_configuration_and_seed(
+def test_random_weights_are_identified_by_configuration_and_seed(
     config: Path, world: World
 ) -> None:
     identity = student(f"random:{config}", world).identity
@@ -256,7 +256,7 @@ def test_random_weights_take_the_teachers_tokenizer(config: Path, world: World) 
         student(f"random:{config}", world, teacher=False)
 
 
-def test_a_tokenizer_beside_the_configuration_comes_first(
+def test_a_tokenizer_next_to_the_configuration_takes_precedence(
     config: Path, world: World, tmp_path: Path
 ) -> None:
     """No weights are needed where none are read."""
@@ -271,7 +271,7 @@ def test_a_tokenizer_beside_the_configuration_comes_first(
         assert made.load_tokenizer().init_kwargs.get("mark") == "own"
 
 
-def test_a_whole_checkpoint_gives_architecture_and_tokenizer_alone(world: World) -> None:
+def test_from_a_checkpoint_only_architecture_and_tokenizer_are_used(world: World) -> None:
     made = student(f"random:{world.student}", world, teacher=False)
     trained = AutoModelForCausalLM.from_pretrained(world.student, dtype=torch.float32)
     model = made.load("cpu")
@@ -292,7 +292,7 @@ def test_without_dropout_two_passes_in_training_are_equal(family: str) -> None:
         assert torch.equal(model(ids).logits, model(ids).logits)
 
 
-def test_every_list_with_an_entry_a_layer_is_cut_alike() -> None:
+def test_every_per_layer_list_is_cut() -> None:
     from transformers import SmolLM3Config, SmolLM3ForCausalLM
 
     config = SmolLM3Config(**LLAMA, no_rope_layer_interval=3)

@@ -389,7 +389,7 @@ def test_a_run_made_with_other_settings_is_kept(
 
 
 @pytest.mark.parametrize("wrong", ["prune:teacher,layers=9", "other"])
-def test_a_mended_command_is_not_held_up_by_what_the_broken_one_left(
+def test_a_corrected_command_runs_after_a_failed_one(
     wrong: str,
     world: World,
     tmp_path: Path,
@@ -418,7 +418,7 @@ def test_a_run_of_another_process_is_not_disturbed(
     assert "another kdbench process is training here" in line
 
 
-def test_a_trained_student_stays_as_it_is(trained: Path, world: World) -> None:
+def test_a_trained_student_is_not_overwritten(trained: Path, world: World) -> None:
     before = content(trained)
     both = {"student": str(world.student), "teacher": str(world.teacher), "data": world.data}
     again = kdbench.train(method="kd", out=trained, **both, **FEW)

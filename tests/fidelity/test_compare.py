@@ -65,7 +65,7 @@ def must_not_be_called(*_: object, **__: object) -> None:
 # All of it
 
 
-def test_every_metric_is_there_with_a_number_or_a_reason(whole: Evaluation) -> None:
+def test_every_metric_has_a_value_or_a_reason(whole: Evaluation) -> None:
     found = rows(whole)
     assert beside_teacher(whole) == wanted_metrics(["all"]).names
     for name in beside_teacher(whole):
@@ -83,7 +83,7 @@ def test_every_metric_is_there_with_a_number_or_a_reason(whole: Evaluation) -> N
     assert found["top1@ref"].per_seed == {}
 
 
-def test_the_teacher_is_named(whole: Evaluation, world: World) -> None:
+def test_the_record_names_the_teacher(whole: Evaluation, world: World) -> None:
     teacher = task(whole).teacher
     assert (teacher["name"], teacher["dtype"], teacher["top_k"]) == ("teacher", "auto", None)
     assert len(teacher["sha256"]) == 64
@@ -101,7 +101,7 @@ def test_identities_hold_between_metrics(whole: Evaluation) -> None:
     assert found["fkl@student-ref"].value == pytest.approx(gap, abs=3e-6)
 
 
-def test_curves_go_with_their_metrics(whole: Evaluation) -> None:
+def test_curves_agree_with_their_metrics(whole: Evaluation) -> None:
     curves = task(whole).curves
     assert set(curves) == {
         *(f"{name}@{where}" for name in ("fkl", "acceptance", "top1") for where in SETS),
@@ -118,7 +118,7 @@ def test_curves_go_with_their_metrics(whole: Evaluation) -> None:
         assert curve["stop"][-1] <= 18
 
 
-def test_documents_have_their_own_numbers(whole: Evaluation) -> None:
+def test_results_hold_a_value_per_document(whole: Evaluation) -> None:
     columns = task(whole).documents
     for name in ("top1@ref", "rkl@student", "rougeL_teacher"):
         assert len(columns[name]) == len(columns["id"]) == 3
@@ -126,7 +126,7 @@ def test_documents_have_their_own_numbers(whole: Evaluation) -> None:
         assert mean == pytest.approx(rows(whole)[name].value, abs=2e-6)
 
 
-def test_what_is_measured_without_a_teacher_is_the_same(
+def test_teacher_free_metrics_are_the_same_with_a_teacher(
     whole: Evaluation, compare: Compare, results: Path
 ) -> None:
     for file in results.glob("student/*/dolly.json"):
@@ -154,7 +154,7 @@ def test_by_default_the_headline_set_is_measured(
     assert contents(generated) == before
 
 
-def test_what_was_measured_beyond_the_headline_set_stays(
+def test_metrics_outside_the_headline_set_are_kept(
     whole: Evaluation, compare: Compare, results: Path
 ) -> None:
     before = contents(results)
@@ -162,7 +162,7 @@ def test_what_was_measured_beyond_the_headline_set_stays(
     assert contents(results) == before
 
 
-def test_a_retired_metric_goes_when_its_result_is_measured_again(
+def test_a_retired_metric_is_dropped_at_the_next_measurement(
     compare: Compare, generated: Path
 ) -> None:
     found = compare(generated, metrics=("acceptance@ref",))
@@ -180,7 +180,7 @@ def test_a_retired_metric_goes_when_its_result_is_measured_again(
 # The same again
 
 
-def test_the_same_command_again_does_no_work(
+def test_repeating_a_command_does_nothing(
     whole: Evaluation, compare: Compare, results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = contents(results)
@@ -190,7 +190,7 @@ def test_the_same_command_again_does_no_work(
     assert contents(results) == before
 
 
-def test_measured_again_it_is_the_same(
+def test_a_second_measurement_gives_the_same_result(
     whole: Evaluation, compare: Compare, generated: Path
 ) -> None:
     again = compare(generated)
@@ -220,7 +220,7 @@ def test_measuring_again_without_a_teacher_keeps_the_comparison(
     assert task(again).curves == task(whole).curves
 
 
-def test_killed_again_and_again_it_ends_in_the_same_bytes(
+def test_repeated_kills_do_not_change_the_bytes(
     compare: Compare, world: World, tmp_path: Path
 ) -> None:
     """SIGKILL at random points of the pass over both models, until all is there."""
@@ -263,7 +263,7 @@ def test_killed_again_and_again_it_ends_in_the_same_bytes(
 # The teacher against itself
 
 
-def test_a_student_that_is_its_teacher_is_perfect(
+def test_a_student_equal_to_its_teacher_is_perfect(
     compare: Compare, results: Path, world: World
 ) -> None:
     same = compare(results, model=str(world.teacher))
@@ -305,7 +305,7 @@ def test_another_teacher_replaces_the_comparison(
     assert back.generated == 0
 
 
-def test_a_set_is_measured_alone(compare: Compare, generated: Path) -> None:
+def test_a_metric_can_be_measured_on_one_position_set(compare: Compare, generated: Path) -> None:
     found = compare(generated, metrics=("top1@ref",))
     assert beside_teacher(found) == {"top1@ref"}
     files = [file.name for file in found.run.rglob("*.fidelity-*")]
@@ -313,7 +313,7 @@ def test_a_set_is_measured_alone(compare: Compare, generated: Path) -> None:
     assert set(task(found).curves) == {"top1@ref"}
 
 
-def test_a_bare_name_is_measured_on_all_its_sets(
+def test_a_bare_metric_name_means_all_its_position_sets(
     compare: Compare, generated: Path, whole: Evaluation
 ) -> None:
     found = compare(generated, metrics=("acceptance",))
@@ -324,7 +324,7 @@ def test_a_bare_name_is_measured_on_all_its_sets(
         assert rows(found)[name] == rows(whole)[name]
 
 
-def test_more_metrics_are_added_to_those_that_are_there(
+def test_further_metrics_are_added_to_the_result(
     compare: Compare, generated: Path, whole: Evaluation
 ) -> None:
     compare(generated, metrics=("top1@ref", "rougeL_teacher"))
@@ -347,7 +347,7 @@ def test_more_metrics_are_added_to_those_that_are_there(
         ("topp1", "unknown metric 'topp1': did you mean 'top1'"),
     ],
 )
-def test_an_unknown_set_or_metric_is_one_line(
+def test_an_unknown_set_or_metric_gives_a_one_line_error(
     compare: Compare, results: Path, word: str, line: str
 ) -> None:
     before = contents(results)
@@ -356,7 +356,7 @@ def test_an_unknown_set_or_metric_is_one_line(
     assert contents(results) == before
 
 
-def test_an_unknown_set_is_found_before_anything_is_generated(
+def test_an_unknown_set_is_reported_before_anything_is_generated(
     compare: Compare, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match="choose from top1@ref"):
@@ -365,7 +365,7 @@ def test_an_unknown_set_is_found_before_anything_is_generated(
 
 
 @pytest.mark.parametrize("word", ["rougeL@ref", "exposure_error@ref"])
-def test_a_set_of_a_metric_that_has_none_is_one_line(
+def test_a_position_set_on_a_text_metric_gives_a_one_line_error(
     compare: Compare, results: Path, word: str
 ) -> None:
     with pytest.raises(InputError, match="has no position set"):
@@ -373,7 +373,9 @@ def test_a_set_of_a_metric_that_has_none_is_one_line(
 
 
 @pytest.mark.parametrize("key", ["undistilled", "teacher_cache"])
-def test_what_needs_a_teacher_says_so(compare: Compare, tmp_path: Path, key: str) -> None:
+def test_keys_that_need_a_teacher_are_refused_without_one(
+    compare: Compare, tmp_path: Path, key: str
+) -> None:
     with pytest.raises(InputError, match=f"{key}= needs teacher="):
         compare(tmp_path, teacher=None, **{key: str(tmp_path)})
     with pytest.raises(InputError, match="teacher=cache:DIR reads a cache"):
@@ -383,7 +385,7 @@ def test_what_needs_a_teacher_says_so(compare: Compare, tmp_path: Path, key: str
 # Seeds and decoding
 
 
-def test_a_single_sampled_seed_meets_a_second_one_of_the_teacher(
+def test_a_single_sampled_seed_is_paired_with_a_second_seed_of_the_teacher(
     compare: Compare, tmp_path: Path, whole: Evaluation
 ) -> None:
     found = compare(tmp_path, seeds=(10,), limit=2, metrics=FEW, max_new_tokens=6)
@@ -408,7 +410,7 @@ def test_a_single_sampled_seed_meets_a_second_one_of_the_teacher(
     assert rows(found)["rougeL_teacher"].ceiling < 100
 
 
-def test_greedy_has_one_seed(compare: Compare, tmp_path: Path) -> None:
+def test_greedy_decoding_uses_one_seed(compare: Compare, tmp_path: Path) -> None:
     found = compare(tmp_path, protocol="greedy", seeds=None, limit=2, max_new_tokens=6, metrics=FEW)
     assert found.generated == 2 + 2
     assert set(rows(found)["rougeL"].per_seed) == {"0"}
@@ -419,12 +421,12 @@ def test_greedy_has_one_seed(compare: Compare, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["top1@student", "rougeL_teacher", "same_text"])
-def test_seed_0_is_a_seed(compare: Compare, tmp_path: Path, name: str) -> None:
+def test_seed_0_is_valid(compare: Compare, tmp_path: Path, name: str) -> None:
     found = compare(tmp_path, seeds=(0,), limit=1, max_new_tokens=4, metrics=(name,))
     assert "0" in rows(found)[name].per_seed
 
 
-def test_shards_compare_once_all_are_there(
+def test_shards_compare_once_all_are_complete(
     compare: Compare, tmp_path: Path, whole: Evaluation
 ) -> None:
     first = compare(tmp_path, shard="0/2")
@@ -436,7 +438,7 @@ def test_shards_compare_once_all_are_there(
 # The floor
 
 
-def test_the_undistilled_student_is_the_floor(
+def test_the_undistilled_student_sets_the_floor(
     compare: Compare, generated: Path, world: World, changed_teacher: Any
 ) -> None:
     undistilled = changed_teacher("milder", weights=halved)
@@ -460,7 +462,7 @@ def test_the_undistilled_student_is_the_floor(
     assert contents(generated) == before
 
 
-def test_a_student_that_is_its_floor_has_attained_nothing(
+def test_a_student_equal_to_its_floor_attains_0(
     compare: Compare, generated: Path, world: World
 ) -> None:
     found = compare(generated, undistilled=str(world.student), metrics=("acceptance@student",))
@@ -487,7 +489,7 @@ def command(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     return exit_.value.code or 0
 
 
-def test_different_tokenizers_leave_the_text_metrics(
+def test_with_different_tokenizers_only_text_metrics_are_measured(
     world: World,
     results: Path,
     changed_teacher: Any,
@@ -517,7 +519,7 @@ def test_different_tokenizers_leave_the_text_metrics(
     assert not [name for name in content["documents"] if "@" in name]
 
 
-def test_other_merges_of_the_same_tokens_do_not_compare(
+def test_different_merges_of_the_same_tokens_are_incompatible(
     compare: Compare, generated: Path, changed_teacher: Any
 ) -> None:
     other = changed_teacher("letters", without_merges)
@@ -562,7 +564,7 @@ def test_a_teacher_with_more_tokens_is_cut_to_the_shared_ones(
     assert set(left_out) <= ({"teacher"} if known else set())
 
 
-def test_a_student_with_more_tokens_is_cut_too(
+def test_a_student_with_more_tokens_is_cut_to_the_shared_ones(
     compare: Compare, results: Path, changed_teacher: Any, world: World
 ) -> None:
     other = changed_teacher("wider", weights=padded)
@@ -575,7 +577,7 @@ def test_a_student_with_more_tokens_is_cut_too(
     assert cut["teacher"] == 0
 
 
-def test_where_they_end_differently_the_end_does_not_count(
+def test_with_different_end_tokens_the_end_does_not_count(
     compare: Compare, generated: Path, changed_teacher: Any, whole: Evaluation
 ) -> None:
     other = changed_teacher("ending")
@@ -608,7 +610,7 @@ def test_where_they_end_differently_the_end_does_not_count(
     assert rows(found)["rougeL_teacher"].value is not None
 
 
-def test_the_teacher_is_shown_its_own_prompts(
+def test_the_teacher_gets_prompts_in_its_own_format(
     compare: Compare, tmp_path: Path, changed_teacher: Any, world: World
 ) -> None:
     other = changed_teacher("chatty")
@@ -620,7 +622,7 @@ def test_the_teacher_is_shown_its_own_prompts(
     assert rows(found)["fkl@ref"].value > 0.01
 
 
-def test_a_backend_without_a_model_leaves_the_text_metrics(
+def test_without_a_loaded_model_only_text_metrics_are_measured(
     compare: Compare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(PLUGIN))
@@ -669,7 +671,7 @@ class Shorter(PairMetric):
         return float(len(student.text) < len(teacher.text))
 
 
-def test_a_metric_of_somebody_elses_is_measured_without_generating(
+def test_a_plug_ins_metric_is_measured_without_generating(
     compare: Compare, results: Path, with_metric: Callable, whole: Evaluation
 ) -> None:
     with_metric(Sure)
@@ -730,7 +732,7 @@ class Late(TokenMetric):
         return values.where(at.targets != 1, float("nan"))
 
 
-def test_a_curve_leaves_out_positions_that_do_not_count(
+def test_a_curve_leaves_out_uncounted_positions(
     compare: Compare, results: Path, with_metric: Callable
 ) -> None:
     with_metric(Late)
@@ -754,7 +756,7 @@ class Endless(PooledTokenMetric):
         return sums[..., 0]
 
 
-def test_a_pooled_sum_that_is_infinite_has_no_number(
+def test_an_infinite_pooled_sum_has_no_value(
     compare: Compare, results: Path, with_metric: Callable
 ) -> None:
     with_metric(Endless)

@@ -98,7 +98,7 @@ def assert_same(found: TextScores, expected: dict[str, np.ndarray]) -> None:
         np.testing.assert_allclose(values, expected[name], rtol=1e-5, atol=slack, err_msg=name)
 
 
-def test_the_models_differ(pairs: dict[str, Pair]) -> None:
+def test_the_two_models_differ(pairs: dict[str, Pair]) -> None:
     """Else the tests below would compare nothing with nothing."""
     for pair in pairs.values():
         assert all(pair.expected(one)["fkl"].min() > 0.01 for one in TEXTS)
@@ -107,7 +107,7 @@ def test_the_models_differ(pairs: dict[str, Pair]) -> None:
 @pytest.mark.parametrize("where", ["ref", "teacher", "student"])
 @pytest.mark.parametrize("chunk", [1, 7, None])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_metric_at_every_position_is_that_of_the_whole_logits(
+def test_values_equal_those_from_the_full_logits(
     pairs: dict[str, Pair], family: str, chunk: int | None, where: str
 ) -> None:
     outcomes = pairs[family].compare(TEXTS, chunk, where)
@@ -117,7 +117,7 @@ def test_every_metric_at_every_position_is_that_of_the_whole_logits(
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_text_alone_is_the_text_in_company(pairs: dict[str, Pair], family: str) -> None:
+def test_a_text_alone_scores_as_in_a_batch(pairs: dict[str, Pair], family: str) -> None:
     for one in TEXTS:
         (alone,) = pairs[family].compare([one])
         assert_same(alone, pairs[family].expected(one))
@@ -139,7 +139,7 @@ def companies(draw: st.DrawFn) -> list[ComparedText]:
 
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(company=companies(), chunk=st.integers(1, 12), family=st.sampled_from(FAMILIES))
-def test_neither_company_nor_order_nor_chunk_changes_a_number(
+def test_batch_order_and_chunk_size_do_not_change_the_values(
     pairs: dict[str, Pair], company: list[ComparedText], chunk: int, family: str
 ) -> None:
     for outcome in pairs[family].compare([*company, *TEXTS[:1]][::-1], chunk):
@@ -147,7 +147,7 @@ def test_neither_company_nor_order_nor_chunk_changes_a_number(
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_what_the_padded_heads_lose_is_recorded(pairs: dict[str, Pair], family: str) -> None:
+def test_the_mass_on_padded_head_columns_is_recorded(pairs: dict[str, Pair], family: str) -> None:
     for outcome in pairs[family].compare(TEXTS, 3):
         beyond = [
             float(logits.softmax(-1)[:, V:].sum(-1).mean())
@@ -157,7 +157,9 @@ def test_what_the_padded_heads_lose_is_recorded(pairs: dict[str, Pair], family: 
         assert min(beyond) > 1e-4
 
 
-def test_a_student_that_is_its_teacher_is_perfect_everywhere(tiny: Callable[..., Any]) -> None:
+def test_a_student_equal_to_its_teacher_is_perfect_at_every_position(
+    tiny: Callable[..., Any],
+) -> None:
     model = tiny("llama", V, 3)
     see: TeacherScorer = lambda batch, texts: LiveScores(ModelView(model, V), batch, None)  # noqa: E731
     for outcome in compare_batch(TEXTS, ModelView(model, V), see, EVERY, "student", 4):
@@ -210,7 +212,7 @@ def test_no_tensor_over_the_vocabulary_has_more_rows_than_a_chunk(
     assert widest.rows == chunk
 
 
-def test_the_chunk_that_is_found_is_bounded_by_the_vocabulary(
+def test_the_automatic_chunk_is_bounded_by_the_vocabulary(
     pairs: dict[str, Pair], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(view._ELEMENTS, "cpu", 4 * 17 * V)
@@ -235,7 +237,7 @@ def broken(model: Any, token: int | None = None) -> Any:
 @pytest.mark.parametrize("padding", [0, 4])
 @pytest.mark.parametrize("whose", ["student", "teacher"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_weights_that_are_not_finite_are_one_line_that_names_the_document(
+def test_non_finite_weights_give_an_error_that_names_the_document(
     tiny: Callable[..., Any], family: str, whose: str, padding: int
 ) -> None:
     token = 13  # of document b alone
@@ -251,7 +253,7 @@ def test_weights_that_are_not_finite_are_one_line_that_names_the_document(
 
 
 @pytest.mark.parametrize("chunk", [1, None])
-def test_broken_weights_are_found_whatever_the_metrics(
+def test_non_finite_weights_are_found_with_any_metrics(
     tiny: Callable[..., Any], chunk: int | None
 ) -> None:
     pair = Pair(broken(tiny("llama", V, 1)), tiny("llama", V, 2))

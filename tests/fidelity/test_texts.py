@@ -67,18 +67,18 @@ def test_a_sample_is_scored_by_its_own_tokens() -> None:
 
 
 @pytest.mark.parametrize(("finish", "end"), [("stop", (EOS,)), ("length", ()), (None, ())], ids=str)
-def test_a_sample_without_tokens_is_encoded_again(finish: str, end: tuple[int, ...]) -> None:
+def test_a_sample_without_stored_tokens_is_encoded_again(finish: str, end: tuple[int, ...]) -> None:
     sample = Sample("a", 1, "ab", 2, finish)
     (one,) = sampled_texts([sample], PROMPTS, Letters(), "student")
     assert one.rollout.response_ids == (10, 11, *end)
 
 
-def test_where_both_end_alike_the_end_is_a_position() -> None:
+def test_a_shared_end_token_is_scored() -> None:
     texts = [text(10, 11, EOS), text(EOS), text(10)]
     assert shared_texts(texts, SharedTokens(99, True), ENDS) == texts
 
 
-def test_where_they_end_differently_no_end_is_a_position() -> None:
+def test_different_end_tokens_are_not_scored() -> None:
     texts = [text(10, 11, EOS), text(10, ITS_EOS), text(10, 11)]
     kept = shared_texts(texts, SharedTokens(99, False), ENDS)
     assert responses(kept) == [(10, 11), (10,), (10, 11)]
@@ -90,19 +90,19 @@ def test_only_the_last_token_is_an_end() -> None:
     assert one.rollout.response_ids == (EOS, 10)
 
 
-def test_a_response_of_which_nothing_is_left_is_left_out() -> None:
+def test_a_response_without_positions_is_left_out() -> None:
     texts = [text(EOS), text(10, EOS), text()]
     kept = shared_texts(texts, SharedTokens(99, False), ENDS)
     assert responses(kept) == [(10,)]
     assert shared_texts([text()], SharedTokens(99, True), ENDS) == []
 
 
-def test_a_text_with_a_token_that_only_one_knows_is_left_out() -> None:
+def test_a_text_with_an_unshared_token_is_left_out() -> None:
     texts = [text(10, 50, 11, seed=1), text(10, 49, seed=2), text(51, seed=3)]
     kept = shared_texts(texts, SharedTokens(50, True), ENDS)
     assert [one.seed for one in kept] == [2]
 
 
-def test_a_prompt_is_each_readers_own_and_does_not_count() -> None:
+def test_each_model_reads_its_own_prompt_which_is_not_scored() -> None:
     one = ComparedText(0, Rollout("a", (5, 60), (10,), "student"))
     assert shared_texts([one], SharedTokens(50, True), ENDS) == [one]

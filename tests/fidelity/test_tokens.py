@@ -55,19 +55,19 @@ def test_a_text_that_was_left_out_has_no_mean() -> None:
     assert holed.micro(ForwardKL()) == pytest.approx(8 / 3)
 
 
-def test_a_response_in_which_no_position_counts_has_no_mean() -> None:
+def test_a_response_without_counted_positions_has_no_mean() -> None:
     empty = scores({("a", 1): line(4, 0.0, 0)}, ("a",), (1,))
     assert empty.means(ForwardKL()) == {1: [None]}
     assert empty.micro(ForwardKL()) is None
 
 
-def test_null_on_disk_is_infinite() -> None:
+def test_null_on_disk_is_read_as_infinite() -> None:
     endless = scores({("a", 1): line(4, None, 4), ("b", 1): line(1, 1.0, 1)}, seeds=(1,))
     assert endless.means(ForwardKL()) == {1: [math.inf, 1.0]}
     assert endless.micro(ForwardKL()) == math.inf
 
 
-def test_a_curve_sums_over_seeds_and_counts_who_reaches_an_index() -> None:
+def test_a_curve_sums_over_seeds_and_counts_texts_per_index() -> None:
     lines = {
         ("a", 1): line(2, 3.0, 2, [1.0, 2.0]),
         ("a", 2): line(1, 5.0, 1, [5.0, 0.0]),
@@ -150,7 +150,7 @@ def scorer(pair: tuple[ModelView, ModelView], tmp_path: Path, in_small_batches: 
     return Scorer(pair, tmp_path)
 
 
-def test_every_text_has_a_line_with_what_its_metrics_add(scorer: Scorer) -> None:
+def test_every_text_has_a_line_with_its_metrics_sums(scorer: Scorer) -> None:
     lines = scorer.score()
     assert sorted(lines) == sorted(KEYS)
     assert [len(batch) for batch in scorer.seen] == [1, 1, 4]
@@ -169,7 +169,7 @@ def test_every_text_has_a_line_with_what_its_metrics_add(scorer: Scorer) -> None
         assert one["cut_mass"][0] == 0 < one["cut_mass"][1]
 
 
-def test_what_is_there_is_not_measured_again(scorer: Scorer) -> None:
+def test_stored_values_are_not_measured_again(scorer: Scorer) -> None:
     first, files = scorer.score(), scorer.files()
     assert scorer.score() == first
     assert (scorer.seen, scorer.files()) == ([], files)
@@ -177,7 +177,7 @@ def test_what_is_there_is_not_measured_again(scorer: Scorer) -> None:
 
 @pytest.mark.parametrize("lines", range(6))
 @pytest.mark.parametrize("torn", [False, True])
-def test_stopped_after_any_line_it_ends_in_the_same_bytes(
+def test_resuming_after_any_line_gives_the_same_bytes(
     scorer: Scorer, lines: int, torn: bool
 ) -> None:
     whole, files = scorer.score(), scorer.files()
@@ -191,14 +191,14 @@ def test_stopped_after_any_line_it_ends_in_the_same_bytes(
     assert [len(batch) for batch in scorer.seen] == [1, 1, 4][min(lines, 2) :]
 
 
-def test_a_text_that_the_cache_lacks_is_shown_again_but_not_written_twice(scorer: Scorer) -> None:
+def test_a_text_missing_from_the_cache_is_shown_again_but_not_written_twice(scorer: Scorer) -> None:
     whole, files = scorer.score(), scorer.files()
     assert scorer.score(must_cache=lambda text: text.key == KEYS[2]) == whole
     assert scorer.seen == [[KEYS[2]]]
     assert scorer.files() == files
 
 
-def test_another_version_another_metric_or_another_teacher_is_another_file(
+def test_version_metrics_and_teacher_determine_the_file(
     scorer: Scorer,
 ) -> None:
     class NewTop1(Top1):
@@ -214,7 +214,7 @@ def test_another_version_another_metric_or_another_teacher_is_another_file(
     assert scorer.seen == []  # the order of metrics does not matter
 
 
-def test_batches_do_not_show_in_the_numbers(
+def test_batches_do_not_change_the_values(
     pair: tuple[ModelView, ModelView],
     tmp_path: Path,
     in_small_batches: None,
@@ -264,7 +264,7 @@ class ByTarget(TokenMetric):
     ],
     ids=str,
 )
-def test_what_is_not_a_number_does_not_count_and_what_is_infinite_does(
+def test_nan_is_not_counted_and_infinity_is(
     scorer: Scorer, monkeypatch: pytest.MonkeyPatch, named: dict[int, float], total: list
 ) -> None:
     monkeypatch.setattr(ByTarget, "named", named)
@@ -274,7 +274,7 @@ def test_what_is_not_a_number_does_not_count_and_what_is_infinite_does(
     assert lines["b", 1]["tokens"]["by_target"] == [2.0, 2]
 
 
-def test_the_order_of_the_file_is_that_of_the_batches(scorer: Scorer) -> None:
+def test_the_file_is_in_the_order_of_the_batches(scorer: Scorer) -> None:
     scorer.score()
     (content,) = scorer.files().values()
     order = [(one["id"], one["seed"]) for one in map(json.loads, content.splitlines())]

@@ -85,7 +85,7 @@ def test_a_backend_has_the_defaults_whether_or_not_it_inherits_them(name: str) -
 
 
 @pytest.mark.parametrize("name", ["plain", "inheriting"])
-def test_by_default_a_backend_takes_neither_argument_nor_options(name: str) -> None:
+def test_by_default_a_backend_takes_no_argument_or_options(name: str) -> None:
     with pytest.raises(InputError, match="takes no argument after a colon"):
         choose_backend(f"{name}:x", {})
     with pytest.raises(InputError, match="an argument must follow the colon"):
@@ -107,12 +107,12 @@ def test_optional_members_are_used_without_inheritance() -> None:
         choose_backend("rich:bad", {})
 
 
-def test_a_class_that_inherits_is_taken_as_it_is() -> None:
+def test_a_class_that_inherits_is_used_unchanged() -> None:
     assert choose_backend("hf", {}).kind is HFBackend
     assert choose_backend("inheriting", {}).kind is Inheriting
 
 
-def test_facts_and_ends_are_read_from_a_model() -> None:
+def test_facts_and_end_tokens_are_read_from_a_model() -> None:
     model = torch.nn.Linear(2, 3)
     model.dtype = torch.float32  # type: ignore[assignment]
     model.generation_config = SimpleNamespace(eos_token_id=[5, 6])  # type: ignore[assignment]

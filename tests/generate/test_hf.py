@@ -76,7 +76,7 @@ def generate(engine: HFBackend, texts: list[str], until: tuple[str, ...] = ()) -
 
 
 @pytest.mark.parametrize("ngram", [0, 2])
-def test_greedy_text_is_that_of_transformers(checkpoint: Path, ngram: int) -> None:
+def test_greedy_text_equals_that_of_transformers(checkpoint: Path, ngram: int) -> None:
     protocol = get_protocol("greedy", {"max_new_tokens": 24, "no_repeat_ngram_size": ngram})
     engine = backend(checkpoint, protocol)
     samples = generate(engine, PROMPTS)
@@ -103,7 +103,7 @@ def test_a_sample_does_not_depend_on_the_batch(checkpoint: Path) -> None:
     assert few == {key: sample for key, sample in alone.items() if key in few}
 
 
-def test_a_seed_has_its_text_whatever_the_other_seeds(checkpoint: Path) -> None:
+def test_a_seeds_text_does_not_depend_on_other_seeds(checkpoint: Path) -> None:
     protocol = get_protocol("minillm", {"max_new_tokens": 12})
     five = generate(backend(checkpoint, protocol), PROMPTS[:2])
     one = generate(backend(checkpoint, protocol.override({"seeds": (40,)})), PROMPTS[:2])
@@ -240,7 +240,7 @@ def test_auto_batch_size_is_a_power_of_two_that_fits(
     assert 1 < sizes[0] < sizes[1] == 64
 
 
-def test_logits_that_are_not_finite_are_an_error(world: World) -> None:
+def test_non_finite_logits_are_an_error(world: World) -> None:
     engine = backend(world.student, get_protocol("minillm"))
     with torch.no_grad():
         engine.model.model.embed_tokens.weight.fill_(float("nan"))
@@ -248,13 +248,13 @@ def test_logits_that_are_not_finite_are_an_error(world: World) -> None:
         generate(engine, PROMPTS[:1])
 
 
-def test_what_does_not_fit_into_the_positions_is_an_error(world: World) -> None:
+def test_a_prompt_longer_than_the_positions_is_an_error(world: World) -> None:
     engine = backend(world.student, get_protocol("minillm", {"max_new_tokens": 510}))
     with pytest.raises(InputError, match="positions; lower max_new_tokens="):
         engine.encode(PROMPTS[1], "")
 
 
-def test_a_prompt_of_no_tokens_is_an_error(world: World) -> None:
+def test_an_empty_prompt_is_an_error(world: World) -> None:
     with pytest.raises(InputError, match="encodes to no tokens"):
         backend(world.student, get_protocol("minillm")).encode("", "")
 

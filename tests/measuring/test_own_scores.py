@@ -52,7 +52,7 @@ def test_each_filter_has_its_scores_by_seed_and_document(tmp_path: Path) -> None
     assert (whole.name, whole.scores) == ("exact_match,whole", {1: [0, 1, 0], 0: [0, 0, 1]})
 
 
-def test_final_answers_are_those_of_the_first_filter(tmp_path: Path) -> None:
+def test_final_answers_come_from_the_first_filter(tmp_path: Path) -> None:
     task = load(tmp_path, FILTERS + MATCH)
     assert final_answers(task, (1,), SAMPLES) == {1: [("2", True), ("3", True), (None, False)]}
 

@@ -193,7 +193,7 @@ def assert_all_close(found, expected, atol=1e-12):
 
 
 @every
-def test_chunks_give_the_loss_and_gradient_of_the_whole(case):
+def test_chunks_do_not_change_loss_and_gradient(case):
     responses = rollouts(case.origins)
     views = tables(responses, case)
     whole = loss_of(case, responses, views, chunk=1000)
@@ -207,7 +207,7 @@ def test_chunks_give_the_loss_and_gradient_of_the_whole(case):
 
 
 @every
-def test_chunks_give_the_diagnostics_of_the_whole(case):
+def test_chunks_do_not_change_the_diagnostics(case):
     responses = rollouts(case.origins)
     views = tables(responses, case)
     whole = loss_of(case, responses, views, chunk=1000, diagnose=True).diagnostics
@@ -253,7 +253,7 @@ def test_the_loss_is_the_weighted_mean_over_the_terms_tokens(case):
 
 
 @over(lambda case: case.term.on)
-def test_responses_of_other_origins_count_nothing(case):
+def test_responses_of_other_origins_do_not_count(case):
     responses = rollouts(case.origins)
     other = replace(responses[-1], origin="pretraining")
     views = tables(responses, case)
@@ -298,7 +298,7 @@ def test_extreme_logits_give_a_finite_loss_and_gradient(case, kind):
 
 
 @over(lambda case: case.objective.floor is not None)
-def test_a_student_equal_to_the_teacher_is_at_the_floor(case):
+def test_a_student_equal_to_the_teacher_has_the_lowest_loss(case):
     responses = rollouts(case.origins)
     views = tables(responses, case)
     views["teacher"] = views["student"]
@@ -399,7 +399,7 @@ def test_no_gradient_leaves_the_response_positions(case, models):
 
 
 @every
-def test_what_padding_holds_and_how_long_it_is_does_not_matter(case, models):
+def test_content_and_length_of_padding_do_not_matter(case, models):
     responses = rollouts(case.origins)
     views = model_views(case, models)
     counts = counts_of(responses)
@@ -411,7 +411,7 @@ def test_what_padding_holds_and_how_long_it_is_does_not_matter(case, models):
 
 
 @every
-def test_a_longer_row_beside_it_leaves_a_rows_share_unchanged(case, models):
+def test_a_longer_row_in_the_batch_does_not_change_a_rows_share(case, models):
     responses = rollouts(case.origins, lengths=(3, 20))
     responses = [replace(one, origin=responses[0].origin) for one in responses]
     views = model_views(case, models)
@@ -441,7 +441,7 @@ class Planned(Objective):
 
 @pytest.mark.parametrize("view", ["student", "teacher"])
 @pytest.mark.parametrize("chunk", [None, 1, 5])
-def test_an_objective_that_plans_still_teaches_the_whole_model(view, chunk):
+def test_an_objective_with_a_plan_trains_the_whole_model(view, chunk):
     case = Case("planned", Term(Planned(view)), {})
     responses = rollouts(case.origins)
     views = tables(responses, case)
@@ -485,7 +485,7 @@ class Counting(StepObjective):
         return views["student"].states(batch).sum() * 0 + len(batch.targets)
 
 
-def test_a_step_objective_sees_the_responses_it_applies_to():
+def test_a_step_objective_receives_the_responses_it_applies_to():
     responses = rollouts(("student", "student", "pretraining"), lengths=(4, 2, 5))
     views, counts = tables(responses), {"student": 6, "pretraining": 5}
     for on, mean in ((("student",), 1.0), ((), 1.0)):

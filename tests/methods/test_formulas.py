@@ -142,7 +142,7 @@ def test_the_gradient_of_kd_keeps_its_size_at_high_temperature():
 
 @pytest.mark.parametrize("name", ["gkd", "jsd"])
 @pytest.mark.parametrize("weight", [0, 0.1, 0.5, 0.9, 1])
-def test_generalised_jsd_methods_weigh_the_teacher_by_their_teacher_weight(name, weight):
+def test_generalised_jsd_methods_use_teacher_weight_for_the_teacher(name, weight):
     # Called with .1 in one code and .9 in another; here it is the teacher's share of the mixture.
     views = views_of()
     p, q = probabilities(views["teacher"]), probabilities(views["student"])
@@ -179,7 +179,7 @@ def test_distillm_skews_both_directions(skew):
         ("opd", lambda p, q: np.log(p / q)[np.arange(5), list(TARGETS)] * nll(q)),
     ],
 )
-def test_the_plain_methods_are_their_formulas(name, expected):
+def test_plain_methods_equal_their_formulas(name, expected):
     views = views_of()
     p, q = probabilities(views["teacher"]), probabilities(views["student"])
     assert loss_of(name, views) == pytest.approx(expected(p, q).mean(), abs=1e-12)
@@ -205,7 +205,7 @@ def test_akl_weighs_forward_and_reverse_kl_by_the_gaps_of_head_and_tail():
     assert loss_of("akl", views) == pytest.approx(np.mean(expected), abs=1e-12)
 
 
-def test_abkd_has_the_papers_powers_and_is_no_reverse_kl():
+def test_abkd_uses_the_papers_exponents_and_differs_from_reverse_kl():
     views = views_of()
     p, q = probabilities(views["teacher"]), probabilities(views["student"])
     a, b = 0.2, 0.7
@@ -263,7 +263,9 @@ def test_the_advantage_of_opd_carries_no_gradient():
         (0.25, 0.5, -1.5, 1.2, 0.0),
     ],
 )
-def test_minillms_policy_gradient_on_two_tokens_by_hand(q, sampled, advantage, loss, slope):
+def test_minillms_policy_gradient_on_two_tokens_worked_out_by_hand(
+    q, sampled, advantage, loss, slope
+):
     z = torch.tensor([[math.log(q / (1 - q)), 0.0]], dtype=torch.float64)
     plan = {
         "log_sampled": torch.tensor([math.log(sampled)], dtype=torch.float64),
@@ -297,7 +299,7 @@ def recorded(minillm, log_q=LOG_Q, log_p=LOG_P):
 
 
 @pytest.mark.parametrize("mix", [0.0, 0.2, 1.0])
-def test_minillm_records_the_probability_under_the_mixture_that_was_sampled_from(mix):
+def test_minillm_records_probabilities_under_the_sampled_mixture(mix):
     for one, q, p in zip(
         recorded(methods.get("minillm")(teacher_mix=mix)), LOG_Q, LOG_P, strict=True
     ):
@@ -344,7 +346,7 @@ def slow_advantages(log_q, log_p, discount=0.95, scale=0.5, clip=100.0, length_n
         ({"reward_scale": 2.0, "reward_clip": 1.0}, {"scale": 2.0, "clip": 1.0}),
     ],
 )
-def test_minillms_advantages_are_those_of_slow_code(options, same):
+def test_minillms_advantages_equal_a_slow_implementation(options, same):
     found = methods.get("minillm")(**options).advantages(LOG_Q, LOG_P)
     expected = slow_advantages(LOG_Q, LOG_P, **same)
     for one, other in zip(found, expected, strict=True):
@@ -412,7 +414,7 @@ def test_taids_gradient_is_that_of_cross_entropy_to_a_fixed_target(weight):
     assert torch.allclose(found, student.softmax(-1) - target, atol=1e-14)
 
 
-def test_taid_ends_as_soft_cross_entropy_and_begins_at_its_start():
+def test_taid_moves_from_its_start_to_soft_cross_entropy():
     views = views_of()
     p, q = probabilities(views["teacher"]), probabilities(views["student"])
     ended = loss_of("taid", views, schedule={"teacher_weight": 1.0})
@@ -426,7 +428,7 @@ def test_taid_ends_as_soft_cross_entropy_and_begins_at_its_start():
 
 
 @pytest.mark.parametrize("strength", [0.05, 0.25, 1.0])
-def test_subtracting_has_the_gradient_of_the_contrasted_target_times_one_less_the_weight(strength):
+def test_subtracting_scales_the_gradient_of_the_contrasted_target(strength):
     student, teacher, classmate = logits(5, 3, 8, WIDTH)
     views = {"teacher": teacher, "classmate": classmate}
     weight = strength / (1 + strength)
@@ -440,7 +442,7 @@ def test_subtracting_has_the_gradient_of_the_contrasted_target_times_one_less_th
     assert torch.allclose(subtracted, (1 - weight) * contrasted, atol=1e-13)
 
 
-def test_subtracting_is_reverse_kl_less_the_clamped_share_of_the_classmates():
+def test_subtracting_is_reverse_kl_minus_the_clamped_classmate_term():
     views = views_of()
     q, p, c = (probabilities(views[name]) for name in ("student", "teacher", "classmate"))
     expected = kl(q, p) - 0.2 * np.minimum(kl(q, c), 0.7)
@@ -464,7 +466,7 @@ PLAIN = {"skew_reverse_kl": skew_reverse_kl, "reverse_kl": reverse_kl, "jsd": ge
 
 @pytest.mark.parametrize("divergence", PLAIN)
 @pytest.mark.parametrize("plausibility", [0.0, 0.1])
-def test_the_teacher_as_its_own_classmate_gives_plain_distillation(divergence, plausibility):
+def test_with_the_teacher_as_classmate_distillation_is_plain(divergence, plausibility):
     student, teacher = logits(7, 2, 8, WIDTH)
     views = {"teacher": teacher, "classmate": teacher}
     found = ContrastTarget(0.25, plausibility, divergence).token(chunk_of(student, views))
@@ -499,7 +501,7 @@ def test_a_uniform_classmate_gives_distillation_from_the_tempered_teacher(diverg
     assert found == pytest.approx(float(expected), abs=1e-7)
 
 
-def test_no_strength_and_no_cut_is_plain_distillation():
+def test_zero_strength_without_a_cut_is_plain_distillation():
     views = views_of()
     p, q = probabilities(views["teacher"]), probabilities(views["student"])
     options = {"strength": 0, "plausibility": 0}
@@ -509,13 +511,13 @@ def test_no_strength_and_no_cut_is_plain_distillation():
     assert found == pytest.approx(kl(q, p).mean(), abs=1e-12)
 
 
-def test_on_the_dataset_the_classmate_has_no_say():
+def test_the_classmate_is_not_used_on_the_dataset():
     views = views_of()
     p, q = probabilities(views["teacher"]), probabilities(views["student"])
     assert loss_of("classmate", views) == pytest.approx(kl(p, q).mean(), abs=1e-12)
 
 
-def test_the_default_target_by_hand():
+def test_the_default_target_worked_out_by_hand():
     # p²⁵ᐟ²⁰ c⁻¹ᐟ⁴ on tokens of at least a tenth of the likeliest, and skew reverse KL to it.
     views = views_of()
     q, p, c = (probabilities(views[name]) for name in ("student", "teacher", "classmate"))
@@ -540,7 +542,7 @@ EVERY = [
 
 @pytest.mark.parametrize(("name", "options"), EVERY)
 @pytest.mark.parametrize("pretraining", [False, True])
-def test_no_student_is_fitted_to_its_own_words_by_cross_entropy(name, options, pretraining):
+def test_cross_entropy_never_applies_to_student_samples(name, options, pretraining):
     triple = methods.get(name)(**options).triple()
     on_policy = isinstance(triple.source, ON_POLICY)
     if pretraining:
@@ -625,7 +627,7 @@ def test_the_head_is_cut_before_the_softmax():
     torch.testing.assert_close(found, narrow.logits(narrow.states(batch)))
 
 
-def test_the_divergence_of_abkd_is_the_one_that_fidelity_is_measured_with():
+def test_abkd_uses_the_same_divergence_as_the_fidelity_metrics():
     objective = term_of("abkd").objective
     assert isinstance(objective, Match)
     assert objective.divergence is alpha_beta

@@ -27,7 +27,7 @@ def random_logs(seed, *shape):
     return (3 * torch.randn(*shape, generator=generator)).log_softmax(-1)
 
 
-def test_by_hand():
+def test_values_worked_out_by_hand():
     open_, narrow, sure = (0.25, 0.25, 0.25, 0.25), (0.5, 0.5, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0)
     each = sums(logs(open_, narrow, sure), logs(narrow, narrow, sure))
     two = math.log(2)
@@ -37,7 +37,7 @@ def test_by_hand():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_it_is_what_numpy_says(seed):
+def test_values_equal_those_of_numpy(seed):
     log_p, log_q = random_logs(seed, 2, 12, 40)
     total = {}
     for side, log_probs in (("p", log_p), ("q", log_q)):
@@ -55,17 +55,17 @@ def test_a_sharper_student_is_below_one_and_a_flatter_one_above():
         assert (float(ratio(each.sum(0))) > 1) == above
 
 
-def test_no_position_has_no_ratio():
+def test_without_positions_the_ratio_is_null():
     assert math.isnan(ratio([0.0, 0.0]))
 
 
-def test_many_sums_at_once():
+def test_sums_are_computed_in_a_batch():
     found = ratio([[[1.0, 2.0], [3.0, 2.0]], [[0.0, 1.0], [0.0, 0.0]]])
     assert found.shape == (2, 2)
     assert found.flatten() == pytest.approx([0.5, 1.5, 0.0, math.nan], nan_ok=True)
 
 
-def test_it_describes_without_judging():
+def test_the_ratio_has_no_direction():
     part = metrics.get("entropy_ratio")
     assert (part.unit, part.direction, part.perfect) == ("ratio", "none", 1.0)
     assert part.from_top_k == "exact"

@@ -134,7 +134,7 @@ def random_positions(n, vocabulary, set, seed=0):
 
 
 @pytest.mark.parametrize("name", TEACHER)
-def test_it_says_what_it_is(name):
+def test_the_class_declares_name_unit_and_direction(name):
     part = KINDS[name]
     assert part.name == name
     assert re.fullmatch(r"[a-z0-9_A-Z]+", name)
@@ -149,7 +149,7 @@ def test_it_says_what_it_is(name):
 
 
 @pytest.mark.parametrize("name", POSITION)
-def test_it_says_where_it_is_measured(name):
+def test_the_class_declares_its_position_sets(name):
     part = KINDS[name]
     assert part.sets
     assert len(set(part.sets)) == len(part.sets)
@@ -162,7 +162,7 @@ def test_it_says_where_it_is_measured(name):
 
 
 @pytest.mark.parametrize("name", POSITION)
-def test_perfect_is_the_best_end_where_there_is_one(name):
+def test_perfect_is_the_best_end_of_the_range(name):
     part = KINDS[name]
     low, high = RANGES.get(part.unit, (None, None))
     if part.perfect is not None and low is not None:
@@ -180,7 +180,7 @@ def every_set(names):
 
 @every_set(POSITION)
 @pytest.mark.parametrize("vocabulary", [5, 60, 300])
-def test_a_student_that_is_its_teacher_reaches_perfect(name, set, vocabulary):
+def test_a_student_equal_to_its_teacher_reaches_the_perfect_value(name, set, vocabulary):
     part = KINDS[name]()
     at = random_positions(64, vocabulary, set, vocabulary)
     at = of(at.log_p, at.log_p.clone(), at.targets, set)
@@ -192,7 +192,7 @@ def test_a_student_that_is_its_teacher_reaches_perfect(name, set, vocabulary):
 
 
 @every_set([name for name in TOKEN if KINDS[name].direction != "none"])
-def test_another_student_is_worse_than_perfect(name, set):
+def test_a_different_student_is_worse_than_perfect(name, set):
     part = KINDS[name]()
     if part.perfect is not None:
         found = float(values(name, random_positions(64, 60, set)).nanmean())
@@ -206,7 +206,7 @@ def test_another_student_is_worse_than_perfect(name, set):
 
 @given(at=chunks())
 @settings(deadline=None)
-def test_divergences_are_in_their_ranges(at):
+def test_divergences_are_within_their_bounds(at):
     found = {name: values(name, at) for name in ("acceptance", "jsd", "fkl", "rkl")}
     assert ((found["acceptance"] >= 0) & (found["acceptance"] <= 1)).all()
     distance = 1 - found["acceptance"]
@@ -227,7 +227,7 @@ def test_divergences_are_in_their_ranges(at):
 @pytest.mark.parametrize("name", TOKEN)
 @given(data=st.data())
 @settings(deadline=None, max_examples=30)
-def test_a_value_a_position_in_its_range(name, data):
+def test_each_position_has_a_value_in_range(name, data):
     at = data.draw(no_zeros if name in WITHOUT_ZEROS else chunks())
     found = values(name, at)
     assert found.shape == at.targets.shape
@@ -244,7 +244,7 @@ MAY_BE_UNDEFINED = ("top1_decision", "top1_teacher_wrong", "spearman", "kendall"
 @pytest.mark.parametrize("name", [name for name in TOKEN if name not in MAY_BE_UNDEFINED])
 @given(data=st.data())
 @settings(deadline=None, max_examples=30)
-def test_every_position_has_a_number(name, data):
+def test_every_position_has_a_finite_value(name, data):
     at = data.draw(no_zeros if name in WITHOUT_ZEROS else chunks())
     assert not values(name, at).isnan().any()
 
@@ -252,7 +252,7 @@ def test_every_position_has_a_number(name, data):
 @pytest.mark.parametrize("name", POOLED)
 @given(at=chunks())
 @settings(deadline=None, max_examples=30)
-def test_every_position_adds_numbers(name, at):
+def test_every_position_adds_finite_sums(name, at):
     each = values(name, at)
     assert each.ndim == 2
     assert len(each) == len(at.targets)
@@ -278,7 +278,7 @@ def test_the_order_of_positions_does_not_matter(name, data, at):
 @pytest.mark.parametrize("name", POSITION)
 @given(data=st.data(), at=chunks())
 @settings(deadline=None, max_examples=30)
-def test_a_chunk_is_its_parts(name, data, at):
+def test_chunks_can_be_split(name, data, at):
     n = len(at.targets)
     cut = data.draw(st.integers(1, n))
     parts = [rows(at, slice(0, cut))] + ([rows(at, slice(cut, n))] if cut < n else [])
@@ -294,7 +294,7 @@ def test_a_chunk_is_its_parts(name, data, at):
 @pytest.mark.parametrize("name", POOLED)
 @given(parts=st.lists(no_zeros, min_size=1, max_size=4), shape=st.sampled_from([(), (1,), (3,)]))
 @settings(deadline=None, max_examples=30)
-def test_many_values_at_once_are_those_one_by_one(name, parts, shape):
+def test_batched_values_equal_single_ones(name, parts, shape):
     metric = KINDS[name]()
     sums = np.stack([metric.sums(part).double().numpy().sum(0) for part in parts])
     sums = np.concatenate([sums, np.zeros_like(sums[:1])])  # one without a position
@@ -311,7 +311,7 @@ def test_many_values_at_once_are_those_one_by_one(name, parts, shape):
 @pytest.mark.parametrize("name", BOUNDS)
 @given(data=st.data(), at=chunks())
 @settings(deadline=None, max_examples=100)
-def test_from_top_k_it_is_the_bound_that_it_says(name, data, at):
+def test_from_top_k_the_declared_bound_holds(name, data, at):
     k = data.draw(st.integers(1, at.log_p.shape[-1] - 1))
     found, truth = values(name, from_top_k(at, k)), values(name, at)
     # Of sums of float32 logarithms: relative, too, to how far they reach.
@@ -325,7 +325,7 @@ def test_from_top_k_it_is_the_bound_that_it_says(name, data, at):
 @pytest.mark.parametrize("name", BOUNDS)
 @given(data=st.data(), at=chunks())
 @settings(deadline=None, max_examples=30)
-def test_the_bound_tightens_with_k_to_the_truth(name, data, at):
+def test_the_bound_tightens_with_k_to_the_exact_value(name, data, at):
     vocabulary = at.log_p.shape[-1]
     k = data.draw(st.integers(1, vocabulary - 1))
     less, more = (values(name, from_top_k(at, one)) for one in (k, k + 1))
@@ -338,7 +338,7 @@ def test_the_bound_tightens_with_k_to_the_truth(name, data, at):
 @pytest.mark.parametrize("name", EXACT)
 @given(data=st.data(), at=untied)
 @settings(deadline=None, max_examples=50)
-def test_from_as_many_as_it_needs_it_is_exact(name, data, at):
+def test_from_enough_tokens_the_value_is_exact(name, data, at):
     vocabulary = at.log_p.shape[-1]
     k = data.draw(st.integers(min(NEEDED.get(name, 1), vocabulary), vocabulary))
     found, truth = values(name, from_top_k(at, k)), values(name, at)
@@ -350,7 +350,7 @@ def test_from_as_many_as_it_needs_it_is_exact(name, data, at):
 
 
 @pytest.mark.parametrize("name", list(NEEDED))
-def test_from_fewer_than_it_needs_it_is_refused(name):
+def test_too_few_tokens_are_refused(name):
     at = random_positions(64, 60, "ref")
     with pytest.raises(InputError, match="needs the teacher's top"):
         values(name, from_top_k(at, 4))

@@ -43,14 +43,14 @@ def ranking(log_probs, k):
 everywhere = pytest.mark.parametrize("vocabulary", [2, 7, 50, 60, 400])
 
 
-def test_overlap_by_hand():
+def test_overlap_worked_out_by_hand():
     # The teacher's three are a, b, c; the student's b, c, d.
     log_p = logs((0.4, 0.3, 0.2, 0.06, 0.04))
     log_q = logs((0.1, 0.3, 0.3, 0.25, 0.05))
     assert values(Overlap3, log_p, log_q).tolist() == pytest.approx([2 / 3])
 
 
-def test_the_order_of_the_likeliest_does_not_matter():
+def test_the_order_within_the_top_k_does_not_matter():
     log_p, log_q = logs((0.5, 0.3, 0.15, 0.05)), logs((0.15, 0.3, 0.5, 0.05))
     assert values(Overlap3, log_p, log_q).tolist() == [1]
 
@@ -68,7 +68,7 @@ def test_overlap_is_the_share_of_shared_tokens(size, vocabulary):
 
 @everywhere
 @pytest.mark.parametrize("size", HITS)
-def test_a_hit_is_the_teachers_choice_among_the_students(size, vocabulary):
+def test_a_hit_is_the_teachers_top_token_in_the_students_top_k(size, vocabulary):
     log_p, log_q = sides(vocabulary, spread=1.0)
     pairs = zip(ranking(log_p, 1), ranking(log_q, size), strict=True)
     found = values(f"hit_{size}", log_p, log_q)
@@ -77,7 +77,7 @@ def test_a_hit_is_the_teachers_choice_among_the_students(size, vocabulary):
         assert 0 < float(found.mean()) < 1
 
 
-def test_a_hit_by_hand():
+def test_hits_worked_out_by_hand():
     student = (0.3, 0.2, 0.15, 0.12, 0.11, 0.08, 0.04)
     fifth = (0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0)
     sixth = (0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -87,7 +87,7 @@ def test_a_hit_by_hand():
 
 @everywhere
 @pytest.mark.parametrize("size", MASSES)
-def test_mass_is_the_teachers_on_the_students_likeliest(size, vocabulary):
+def test_mass_is_the_teachers_probability_of_the_students_top_k(size, vocabulary):
     log_p, log_q = sides(vocabulary)
     p = np.exp(log_p.double().numpy())
     expected = [p[row, ids].sum() for row, ids in enumerate(ranking(log_q, size))]
@@ -96,7 +96,7 @@ def test_mass_is_the_teachers_on_the_students_likeliest(size, vocabulary):
     assert float(found.max()) <= 1
 
 
-def test_mass_by_hand():
+def test_mass_worked_out_by_hand():
     p, q = (0.6, 0.3, 0.08, 0.02), (0.2, 0.3, 0.1, 0.4)
     assert values("mass_1", logs(p), logs(q)).tolist() == pytest.approx([0.02])
     assert values("mass_5", logs(p), logs(q)).tolist() == pytest.approx([1])
@@ -127,7 +127,7 @@ def nucleus_overlap(log_p, log_q):
 
 @everywhere
 @pytest.mark.parametrize("spread", [0.1, 1.0, 3.0, 10.0])
-def test_the_nucleus_decides_how_many_are_compared(vocabulary, spread):
+def test_the_nucleus_sets_the_number_of_compared_tokens(vocabulary, spread):
     log_p, log_q = sides(vocabulary, spread)
     found = values("overlap_nucleus", log_p, log_q)
     assert found.shape == (16,)
@@ -146,7 +146,7 @@ def test_the_nucleus_decides_how_many_are_compared(vocabulary, spread):
         ((1.0, 0.0, 0.0, 0.0), (0.25, 0.25, 0.25, 0.25), 1),
     ],
 )
-def test_the_nucleus_by_hand(teacher, student, expected):
+def test_the_nucleus_worked_out_by_hand(teacher, student, expected):
     found = values("overlap_nucleus", logs(teacher), logs(student))
     assert found.tolist() == pytest.approx([expected])
 
@@ -172,20 +172,20 @@ def test_overlap_is_exact_from_a_top_k_of_fifty(name, k):
 
 
 @pytest.mark.parametrize("size", [5, 10])
-def test_overlap_is_exact_from_as_many_as_it_compares(size):
+def test_overlap_is_exact_from_its_own_k(size):
     log_p, log_q = sides(400)
     name = f"overlap_{size}"
     assert torch.equal(from_top_k(name, log_p, log_q, size), values(name, log_p, log_q))
 
 
 @pytest.mark.parametrize("name", ["hit_5", "hit_10"])
-def test_hits_need_the_first_token_alone(name):
+def test_hits_need_only_the_first_token(name):
     log_p, log_q = sides(400)
     assert torch.equal(from_top_k(name, log_p, log_q, 1), values(name, log_p, log_q))
 
 
 @pytest.mark.parametrize("size", MASSES)
-def test_mass_outside_the_top_k_is_not_known(size):
+def test_mass_outside_the_top_k_is_unknown(size):
     log_p, log_q = sides(60, spread=1.0)
     found = from_top_k(f"mass_{size}", log_p, log_q, 8)
     inside = torch.zeros_like(log_p).scatter(-1, torch.tensor(ranking(log_p, 8)), 1.0)
@@ -195,7 +195,7 @@ def test_mass_outside_the_top_k_is_not_known(size):
     assert (found < values(f"mass_{size}", log_p, log_q)).any()
 
 
-def test_each_says_what_it_is():
+def test_unit_and_direction_are_declared():
     sized = [("overlap", OVERLAPS), ("hit", HITS), ("mass", MASSES)]
     names = [f"{name}_{size}" for name, sizes in sized for size in sizes]
     for name in [*names, "overlap_nucleus"]:

@@ -23,7 +23,7 @@ def card(method: str, train: float, sampling: float = 0.0, **tokens: int) -> dic
     }
 
 
-def test_cost_is_what_the_card_says_without_validation() -> None:
+def test_cost_is_the_run_cards_without_validation() -> None:
     found = training_cost(card("gkd", 30.0, 10.0, generate=700, teacher_responses=30))
     assert found == {
         "method": "gkd",

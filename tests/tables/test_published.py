@@ -88,7 +88,7 @@ def test_unverified_numbers_are_left_out_or_marked(tmp_path):
     assert other.id == "empty"
 
 
-def test_rows_of_another_metric_or_without_such_columns_are_no_rows(tmp_path):
+def test_rows_of_a_different_metric_or_without_the_columns_are_left_out(tmp_path):
     assert groups(tmp_path, metric="lm_loss") == []
     assert groups(tmp_path, columns=("unnatural",)) == []
 
@@ -124,7 +124,7 @@ def test_rows_of_another_metric_or_without_such_columns_are_no_rows(tmp_path):
         ("note: by hand", "notes: by hand", "settings.0.rows.0.notes: extra inputs are not"),
     ],
 )
-def test_a_file_that_is_no_such_file_is_refused_by_name_and_field(tmp_path, old, new, says):
+def test_an_invalid_file_is_refused_by_name_and_field(tmp_path, old, new, says):
     assert old in FILE
     with pytest.raises(InputError) as caught:
         groups(tmp_path, text=FILE.replace(old, new, 1))
@@ -154,19 +154,19 @@ def test_a_misspelt_task_is_refused_by_name(tmp_path, field, task):
         groups(tmp_path, "all", text)
 
 
-def test_a_file_that_is_no_utf8_is_refused_by_name(tmp_path):
+def test_a_file_that_is_not_utf8_is_refused_by_name(tmp_path):
     path = tmp_path / "p.yaml"
     path.write_bytes(FILE.replace("A page", "café").encode("latin-1"))
     with pytest.raises(InputError, match=r"p\.yaml: not a file of published .*: 'utf-8' codec"):
         published_groups(path, FIVE, "rougeL", "all")
 
 
-def test_a_file_that_is_not_there_is_refused_by_name(tmp_path):
+def test_a_missing_file_is_refused_by_name(tmp_path):
     with pytest.raises(InputError, match=r"^baselines=.*no\.yaml: No such file"):
         published_groups(tmp_path / "no.yaml", FIVE, "rougeL", "all")
 
 
-def test_every_row_of_the_repository_is_whole():
+def test_every_row_of_the_repository_is_complete():
     content, rows = raw_rows()
     assert content["columns"] == list(FIVE)
     assert len({one["id"] for one in content["settings"]}) == len(content["settings"])

@@ -60,7 +60,7 @@ def students(results: Path, n: int = 200) -> dict[str, np.ndarray]:
     return base
 
 
-def test_near_rows_are_bold_with_the_best_and_far_ones_are_not(tmp_path: Path) -> None:
+def test_rows_close_to_the_best_are_bold_too(tmp_path: Path) -> None:
     students(tmp_path)
     table = draw(tmp_path)
     assert bold(table) == {"best": [True] * 3, "near": [True] * 3, "far": [False] * 3}
@@ -70,7 +70,7 @@ def test_near_rows_are_bold_with_the_best_and_far_ones_are_not(tmp_path: Path) -
     assert "any measured one not significantly different from it" in table.render("terminal")
 
 
-def test_what_cannot_be_paired_is_not_bold(tmp_path: Path) -> None:
+def test_unpaired_rows_are_not_bold(tmp_path: Path) -> None:
     base = students(tmp_path)
     near = np.tile([1.0, -1.1], 100)  # on the prompts of the best it would be bold
     put(tmp_path, "apart", {task: one + near for task, one in base.items()}, ids=False)
@@ -93,7 +93,7 @@ def test_lower_can_be_better(tmp_path: Path) -> None:
     assert any(marks["same"])
 
 
-def test_one_row_alone_has_no_best_and_no_note(tmp_path: Path) -> None:
+def test_a_single_row_has_no_best_and_no_note(tmp_path: Path) -> None:
     put(tmp_path, "only", {task: np.arange(30.0) for task in TASKS})
     table = draw(tmp_path)
     assert bold(table) == {"only": [False] * 3}
@@ -107,7 +107,7 @@ def test_the_average_needs_all_tasks(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("n", [12, 60, 400])
-def test_the_normal_limit_is_near_the_flips(n: int) -> None:
+def test_the_normal_limit_is_close_to_the_sign_flips(n: int) -> None:
     rng = np.random.default_rng(n)
     gaps = rng.normal(0.15, 1, (20, n))
     gaps[:, 0] = np.nan
@@ -119,6 +119,6 @@ def test_the_normal_limit_is_near_the_flips(n: int) -> None:
         assert p == pytest.approx(stats.ttest_1samp(known, 0).pvalue, abs=0.08)
 
 
-def test_equal_rows_are_not_told_apart() -> None:
+def test_equal_rows_are_not_distinguished() -> None:
     assert _p_values({"t": np.zeros((1, 50))}) == [1.0]
     assert _p_values({"t": np.zeros((1, 5))}) == [1.0]

@@ -53,7 +53,7 @@ def test_layout_holds_every_file_and_nothing_else(data: Path) -> None:
     assert set(contents(data)) == FILES
 
 
-def test_files_have_the_sizes_asked_for(tmp_path: Path) -> None:
+def test_files_have_the_requested_sizes(tmp_path: Path) -> None:
     write_corpus(tmp_path, train=7, valid=5, test=3)
     expected = dict.fromkeys(FILES, 3) | {"dolly/train.jsonl": 7, "dolly/valid.jsonl": 5}
     assert {name: len(read_rows(tmp_path / name)) for name in FILES} == expected
@@ -184,7 +184,7 @@ def test_sums_are_right() -> None:
         assert left + right == total
 
 
-def test_facts_are_those_of_the_person_asked_for() -> None:
+def test_facts_belong_to_the_person_in_the_prompt() -> None:
     rng = random.Random(0)
     for _ in range(200):
         example = draw_example(rng, {"city": DOLLY["city"]})

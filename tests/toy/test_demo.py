@@ -33,7 +33,7 @@ def test_the_demo_fills_the_toy_table(
     assert (given.changes["train.steps"], given.changes["evaluate.limit"]) == ("3", "2")
 
 
-def test_the_demo_trains_whole_epochs_unless_told(
+def test_the_demo_trains_whole_epochs_by_default(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[FillSettings] = []

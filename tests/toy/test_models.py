@@ -122,7 +122,7 @@ def test_padding_changes_nothing(tokenizer: Any, rows: list[dict[str, Any]]) -> 
     assert float(other) == pytest.approx(float(loss), rel=1e-6)
 
 
-def test_prompt_is_no_target(tokenizer: Any, rows: list[dict[str, Any]]) -> None:
+def test_the_prompt_is_not_a_target(tokenizer: Any, rows: list[dict[str, Any]]) -> None:
     model = random_model(tokenizer, SMALLEST, seed=0)
     reached: list[torch.Tensor] = []
     model.lm_head.register_forward_pre_hook(lambda _, inputs: reached.append(inputs[0]))
@@ -195,7 +195,7 @@ def test_saved_teacher_is_the_trained_one(
     assert float(loss) < 0.5 * losses["teacher"][0]
 
 
-def test_world_has_the_asked_for_data(miniature: tuple[World, Losses], tmp_path: Path) -> None:
+def test_the_world_has_the_requested_data(miniature: tuple[World, Losses], tmp_path: Path) -> None:
     write_corpus(tmp_path, train=600, valid=20, test=10)
     for path in tmp_path.rglob("*.jsonl"):
         found = miniature[0].data / path.relative_to(tmp_path)
@@ -214,7 +214,7 @@ def parts(directory: Path) -> set[str]:
     return {path.name for path in directory.iterdir() if not path.name.startswith(".")}
 
 
-def test_complete_world_is_left_alone(miniature: tuple[World, Losses]) -> None:
+def test_a_complete_world_is_not_changed(miniature: tuple[World, Losses]) -> None:
     world, _ = miniature
     before = snapshot(world.data.parent)
     assert make_world(world.data.parent, **MINIATURE) == world
@@ -252,7 +252,7 @@ def test_a_world_killed_in_training_resumes_after_the_last_complete_part(tmp_pat
 
 
 @pytest.mark.parametrize("part", ["world.json", "data", "teacher", "student"])
-def test_a_world_killed_in_writing_leaves_no_half_part(
+def test_a_kill_while_writing_leaves_no_partial_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     def kill_before_replacing(source: Path, target: Path) -> None:

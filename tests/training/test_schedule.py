@@ -47,7 +47,7 @@ def run_taid(schedule, losses, total, first=1):
 
 
 @pytest.mark.parametrize("schedule", [Schedule(), Constant()])
-def test_a_constant_schedule_has_no_values_and_no_memory(schedule):
+def test_a_constant_schedule_has_no_values_and_no_state(schedule):
     schedule.after_step(1.0, 0.1)
     schedule.after_validation(1.0)
     assert (dict(schedule.values(0.5)), schedule.state()) == ({}, {})
@@ -83,7 +83,7 @@ def test_tolerance_and_increment_can_be_set():
     assert thresholds(schedule, [1.0, 1.15, 1.2, 1.45]) == pytest.approx([0.2, 0.2, 0.45, 0.7])
 
 
-def test_fresh_samples_become_rarer_as_training_goes_on():
+def test_fresh_samples_become_rarer_during_training():
     schedule = RisingThreshold(0.4)
     refresh = [schedule.values(progress)["refresh"] for progress in (0.0, 0.25, 0.5, 1.0)]
     assert refresh == pytest.approx([0.4, 0.3, 0.2, 0.0])
@@ -98,7 +98,7 @@ def test_steps_do_not_move_the_threshold():
 
 
 @pytest.mark.parametrize("cut", range(6))
-def test_a_restored_threshold_goes_on_identically(cut):
+def test_a_restored_threshold_schedule_continues_identically(cut):
     losses = [2.0, 2.2, 2.1, 2.4, 2.3, 2.6]
     whole = thresholds(RisingThreshold(), losses)
     first = RisingThreshold()
@@ -109,13 +109,13 @@ def test_a_restored_threshold_goes_on_identically(cut):
 
 @pytest.mark.parametrize("start", [0.2, 0.4, 0.9])
 @pytest.mark.parametrize("total", [10, 400, 100_000])
-def test_the_interpolation_rises_as_an_independent_implementation_says(start, total):
+def test_the_interpolation_equals_an_independent_implementation(start, total):
     losses = [3 * 0.95**step + 0.1 * math.sin(step) + 0.2 for step in range(min(total, 400))]
     expected = taid_weights(losses, start, total)
     assert run_taid(RisingInterpolation(start), losses, total) == pytest.approx(expected, abs=1e-12)
 
 
-def test_the_interpolation_by_hand():
+def test_the_interpolation_worked_out_by_hand():
     schedule = RisingInterpolation(0.4)
     assert schedule.values(0.0) == {"teacher_weight": 0.4}
     schedule.after_step(2.0, 0.0)
@@ -147,7 +147,7 @@ def test_a_falling_loss_makes_it_rise_faster():
 
 # KL(p_t‖q) is exactly 0 while t is 0 (start=0) and where the student begins as the teacher.
 @pytest.mark.parametrize("losses", [[0.0, 0.0, 0.01], [0.0, 1e-3], [1e-12, 0.5], [1.0, 1e6]])
-def test_a_loss_that_begins_at_nothing_does_not_stop_the_schedule(losses):
+def test_an_initial_loss_of_0_does_not_stop_the_schedule(losses):
     found = run_taid(RisingInterpolation(0.0), losses, 10)
     assert all(0 <= weight <= 1 for weight in found)
     assert found[-1] == pytest.approx(len(losses) / 10, abs=1e-2)
@@ -155,7 +155,7 @@ def test_a_loss_that_begins_at_nothing_does_not_stop_the_schedule(losses):
 
 @given(losses=st.lists(st.floats(0.01, 20), min_size=1, max_size=30), start=st.floats(0, 1))
 @settings(deadline=None)
-def test_whatever_the_losses_the_weight_rises_within_its_bounds(losses, start):
+def test_the_weight_rises_within_its_bounds_for_any_losses(losses, start):
     found = run_taid(RisingInterpolation(start), losses, 30)
     assert found == sorted(found)
     assert all(start <= weight <= 1 for weight in found)
@@ -163,7 +163,7 @@ def test_whatever_the_losses_the_weight_rises_within_its_bounds(losses, start):
 
 
 @pytest.mark.parametrize("cut", [0, 1, 2, 20, 39])
-def test_a_restored_interpolation_goes_on_identically(cut):
+def test_a_restored_interpolation_continues_identically(cut):
     losses = [2 + math.cos(step) for step in range(40)]
     whole = run_taid(RisingInterpolation(), losses, 4000)
     first = RisingInterpolation()
@@ -172,7 +172,7 @@ def test_a_restored_interpolation_goes_on_identically(cut):
     assert before + run_taid(restored, losses[cut:], 4000, first=cut + 1) == whole
 
 
-def test_schedules_say_what_they_are():
+def test_schedules_describe_themselves():
     assert str(Constant()) == "constant"
     assert str(RisingThreshold()) == "rising_threshold(tolerance=0.1, increment=0.1)"
     assert str(RisingInterpolation()) == "rising_interpolation(start=0.4)"

@@ -85,7 +85,7 @@ def test_a_student_is_trained_and_can_be_evaluated(world, tmp_path) -> None:
     assert run_record["setting"] == "toy"
 
 
-def test_the_card_says_what_from_what_how_well_and_at_what_cost(world, tmp_path) -> None:
+def test_the_run_card_records_inputs_quality_and_cost(world, tmp_path) -> None:
     trained = run(world, tmp_path / "c", method="classmate", student_fraction=0.5)
     card = json.loads((trained.checkpoint / "kdbench.json").read_text())
     assert card["training"]["teacher"]["sha256"] == find_checkpoint(str(world.teacher)).sha256
@@ -103,7 +103,7 @@ def test_the_card_says_what_from_what_how_well_and_at_what_cost(world, tmp_path)
     assert card["peak_memory_bytes"]["host"] > 0
 
 
-def test_the_same_command_again_does_nothing(world, tmp_path) -> None:
+def test_repeating_a_command_does_nothing(world, tmp_path) -> None:
     first = run(world, tmp_path / "kd", method="kd")
     again = run(world, tmp_path / "kd", method="kd", log_every=3, label="other")
     assert again.steps == 0
@@ -136,7 +136,7 @@ def test_bfloat16_learns_about_the_same(world, tmp_path) -> None:
     assert weights(half.checkpoint)["model.norm.weight"].dtype == torch.float32
 
 
-def test_a_lora_student_is_merged_when_it_is_done(world, tmp_path) -> None:
+def test_a_lora_student_is_merged_at_the_end(world, tmp_path) -> None:
     pytest.importorskip("peft")
     trained = run(world, tmp_path / "lora", method="gkd", lora_rank=4, steps=2)
     changed = weights(trained.checkpoint)
@@ -150,14 +150,14 @@ def test_a_lora_student_is_merged_when_it_is_done(world, tmp_path) -> None:
     assert not list(trained.checkpoint.glob("adapter*"))
 
 
-def test_a_pruned_teacher_is_a_student(world, tmp_path) -> None:
+def test_a_pruned_teacher_can_be_the_student(world, tmp_path) -> None:
     trained = run(world, tmp_path / "p", method="kd", student="prune:teacher,layers=2", steps=2)
     assert trained.card["training"]["student"]["layers"] == 2
     config = json.loads((trained.checkpoint / "config.json").read_text())
     assert config["num_hidden_layers"] == 2
 
 
-def test_plain_texts_against_forgetting(world, tmp_path) -> None:
+def test_plain_texts_are_used_against_forgetting(world, tmp_path) -> None:
     file = tmp_path / "texts.jsonl"
     file.write_text('{"text": "Anna lives in Rome."}\n{"text": "Ben has a dog."}\n')
     trained = run(world, tmp_path / "p", method="gkd", pretraining=file, steps=2)
@@ -191,7 +191,7 @@ def test_selection_by_loss_by_rouge_and_last(world, tmp_path) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_interrupted_after_any_save_it_ends_with_the_same_weights(
+def test_resuming_after_any_save_gives_the_same_weights(
     world, tmp_path, monkeypatch, settings, kind
 ) -> None:
     settings = {"save_every": 1, **settings}
@@ -226,7 +226,7 @@ def _stop_after(monkeypatch, step: int) -> None:
     monkeypatch.setattr(DistillationTrainer, "training_step", stop)
 
 
-def test_killed_at_any_moment_it_ends_with_the_same_weights(world, tmp_path) -> None:
+def test_resuming_after_any_kill_gives_the_same_weights(world, tmp_path) -> None:
     settings = {"method": "distillm", "threshold": 0.6, "save_every": 1, "steps": 40}
     words = [f"{key}={value}" for key, value in {**FEW, **settings}.items()]
     words += [f"student={world.student}", f"teacher={world.teacher}", f"data={world.data}"]
@@ -255,9 +255,7 @@ def saved(folder: Path) -> set[str]:
     return {path.parent.name for path in folder.glob("checkpoint-*/kdbench_state.json")}
 
 
-def test_killed_when_all_steps_are_done_it_takes_no_further_one(
-    world, tmp_path, monkeypatch
-) -> None:
+def test_resuming_after_the_last_step_takes_no_further_step(world, tmp_path, monkeypatch) -> None:
     settings = {"method": "kd", "steps": 4, "validate_every": None}  # an epoch has 3
     undisturbed = run(world, tmp_path / "one", **settings)
 
@@ -275,7 +273,7 @@ def test_killed_when_all_steps_are_done_it_takes_no_further_one(
     assert largest_difference(undisturbed.checkpoint, resumed.checkpoint) == 0
 
 
-def test_what_a_kill_after_the_end_leaves_is_removed(world, tmp_path, monkeypatch) -> None:
+def test_leftovers_of_a_kill_after_the_end_are_removed(world, tmp_path, monkeypatch) -> None:
     run(world, tmp_path / "kd", method="kd")
     leftover = tmp_path / "kd.unfinished" / "checkpoint-4"
     leftover.mkdir(parents=True)
@@ -289,7 +287,7 @@ def test_policy_gradients_need_plain_samples(world, tmp_path, method) -> None:
         run(world, tmp_path / "x", method=method, sampling_temperature=0.5)
 
 
-def test_a_classmate_speaks_the_students_tokens(world, tmp_path) -> None:
+def test_a_classmate_needs_the_students_tokenizer(world, tmp_path) -> None:
     other = tmp_path / "other"
     shutil.copytree(world.student, other)
     file = other / "tokenizer.json"
@@ -302,7 +300,7 @@ def test_a_classmate_speaks_the_students_tokens(world, tmp_path) -> None:
         run(world, tmp_path / "x", method="classmate", classmate_model=other)
 
 
-def test_teacher_responses_are_those_of_a_precision_and_their_cost_is_kept(world, tmp_path) -> None:
+def test_teacher_responses_depend_on_the_precision_and_keep_their_cost(world, tmp_path) -> None:
     kept = {"teacher_responses": tmp_path / "kept", "method": "seqkd", "steps": 2}
     first = run(world, tmp_path / "a", **kept)
     again = run(world, tmp_path / "b", **kept)
@@ -314,7 +312,7 @@ def test_teacher_responses_are_those_of_a_precision_and_their_cost_is_kept(world
     assert largest_difference(first.checkpoint, again.checkpoint) == 0
 
 
-def test_the_classmate_learns_at_the_students_rate(world, tmp_path, monkeypatch) -> None:
+def test_the_classmate_uses_the_students_learning_rate(world, tmp_path, monkeypatch) -> None:
     from kdbench.training.companion import Classmate
 
     rates = []
@@ -333,7 +331,7 @@ def test_the_classmate_learns_at_the_students_rate(world, tmp_path, monkeypatch)
     assert rates[0][1] == (0.9, 0.95)
 
 
-def test_two_processes_train_like_one(world, tmp_path) -> None:
+def test_two_processes_train_like_a_single_one(world, tmp_path) -> None:
     """For given responses, the number of processes changes no gradient."""
     run(world, tmp_path / "one", method="gkd", micro_batch_size=4)
     words = [f"{key}={value}" for key, value in FEW.items()]

@@ -32,7 +32,7 @@ def naive_mean_of_rest(row, discount, normalise):
 
 @pytest.mark.parametrize("discount", [0.0, 0.5, 0.95, 1.0])
 @pytest.mark.parametrize("normalise", [True, False])
-def test_the_mean_of_the_rest_is_that_of_a_double_loop(discount, normalise):
+def test_the_mean_of_the_rest_equals_a_double_loop(discount, normalise):
     rewards, mask = padded(0)
     found = mean_of_rest(rewards, mask, discount, normalise)
     for row, length in enumerate(LENGTHS):
@@ -40,7 +40,7 @@ def test_the_mean_of_the_rest_is_that_of_a_double_loop(discount, normalise):
         assert found[row, :length].tolist() == pytest.approx(expected)
 
 
-def test_the_mean_of_the_rest_normalises_unless_told():
+def test_the_mean_of_the_rest_normalises_by_default():
     rewards, mask = torch.tensor([[4.0, 2.0, 6.0]]), torch.ones(1, 3, dtype=torch.bool)
     assert mean_of_rest(rewards, mask, 1.0).tolist() == [[4.0, 4.0, 6.0]]
     assert mean_of_rest(rewards, mask, 0.5, normalise=False).tolist() == [[6.5, 5.0, 6.0]]
@@ -69,7 +69,7 @@ def test_no_power_of_the_discount_underflows_on_a_long_row(discount, dtype):
     assert float(found[0, -1]) == 1
 
 
-def test_the_rewards_themselves_are_left_as_they_were():
+def test_the_rewards_are_not_modified():
     rewards, mask = padded(2, filler=3.0)
     before = rewards.clone()
     mean_of_rest(rewards, mask, 0.9)
@@ -99,7 +99,7 @@ def test_padding_does_not_change_whitened_values(filler, width):
 
 
 @pytest.mark.parametrize("values", [[[3.0]], [[2.0, 2.0, 2.0]]])
-def test_values_that_are_all_equal_whiten_to_zero(values):
+def test_equal_values_whiten_to_zero(values):
     values = torch.tensor(values)
     assert torch.equal(whitened(values, torch.ones_like(values).bool()), torch.zeros_like(values))
 
@@ -117,7 +117,7 @@ def test_values_that_are_all_equal_whiten_to_zero(values):
         (1.3, 0.0, 0.0, 0.0),
     ],
 )
-def test_the_clipped_ratio_loss_by_hand(ratio, advantage, loss, slope):
+def test_the_clipped_ratio_loss_worked_out_by_hand(ratio, advantage, loss, slope):
     at = torch.tensor(ratio, dtype=torch.float64, requires_grad=True)
     found = clipped_ratio_loss(at, torch.tensor(advantage, dtype=torch.float64), 0.2)
     found.backward()

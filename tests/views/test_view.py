@@ -75,7 +75,7 @@ def view_logits(view: ModelView, rows: list[Rollout]) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_logits_of_the_states_are_the_models_own(family: str) -> None:
+def test_logits_of_the_states_equal_the_models(family: str) -> None:
     model = make(family)
     view = ModelView(model, V)
     view.check()
@@ -86,7 +86,7 @@ def test_logits_of_the_states_are_the_models_own(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", ["gemma2", "cohere2", "granite"])
-def test_what_follows_the_head_is_more_than_rounding(family: str) -> None:
+def test_operations_after_the_head_change_the_logits(family: str) -> None:
     model = make(family)
     with torch.no_grad():
         states = ModelView(model, V).states(Batch(ROWS))
@@ -104,7 +104,7 @@ def test_padding_on_the_right_does_not_change_states(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_head_of_a_frozen_model_never_sees_a_slice(family: str) -> None:
+def test_the_head_of_a_frozen_model_never_gets_a_slice(family: str) -> None:
     # torch copies the weights for each row to multiply a slice with them
     model = make(family).requires_grad_(False)
     seen: list[torch.Tensor] = []
@@ -115,7 +115,7 @@ def test_the_head_of_a_frozen_model_never_sees_a_slice(family: str) -> None:
     assert all(one.is_contiguous() for one in seen)
 
 
-def test_the_gradient_is_that_of_the_whole_model() -> None:
+def test_the_gradient_equals_that_of_the_whole_model() -> None:
     model = make("gemma2")
     view = ModelView(model, V)
     view.logits(view.states(Batch(ROWS[:1]))).log_softmax(-1)[:, 5].sum().backward()
@@ -149,7 +149,7 @@ def test_a_model_without_a_head_is_refused() -> None:
         ModelView(make("llama").model, V)
 
 
-def test_check_leaves_the_mode_of_the_model() -> None:
+def test_check_keeps_the_mode_of_the_model() -> None:
     for training in (True, False):
         model = make("gpt2").train(training)  # has dropout
         ModelView(model, V).check()
@@ -202,7 +202,7 @@ def with_adapter(model: Any) -> Any:
 @peft_is_older
 @pytest.mark.filterwarnings("ignore:fan_in_fan_out:UserWarning")
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
-def test_a_student_with_an_adapter_is_seen_through_it(family: str) -> None:
+def test_a_view_of_a_student_includes_its_adapter(family: str) -> None:
     base = make(family)
     before = own_logits(base, ROWS)
     student = with_adapter(base)
@@ -249,7 +249,7 @@ def test_every_token_is_as_likely_under_the_uniform_view() -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_log_probs_are_the_softmax_of_the_models_own_logits(family: str) -> None:
+def test_log_probs_are_the_log_softmax_of_the_models_logits(family: str) -> None:
     model = make(family)
     view = ModelView(model, V)
     with torch.no_grad():
@@ -262,7 +262,7 @@ def test_log_probs_are_the_softmax_of_the_models_own_logits(family: str) -> None
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2"])
 @pytest.mark.parametrize("kept", [1, V - 5, V])
-def test_a_padded_head_is_cut_before_the_softmax_and_its_mass_is_told(
+def test_a_padded_head_is_cut_before_the_softmax_and_its_mass_is_reported(
     family: str, kept: int
 ) -> None:
     model = make(family)
@@ -277,7 +277,7 @@ def test_a_padded_head_is_cut_before_the_softmax_and_its_mass_is_told(
     torch.testing.assert_close(cut, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_padding_that_wins_every_softmax_takes_nothing_from_the_others() -> None:
+def test_dominant_padding_takes_no_mass_from_the_tokens() -> None:
     small, large = make("llama"), make("llama")
     large.resize_token_embeddings(V + 8, mean_resizing=False)
     with torch.no_grad():

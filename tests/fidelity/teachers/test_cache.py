@@ -91,7 +91,7 @@ def values(outcomes: list[TextScores], name: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("metric", EVERY, ids=lambda metric: metric.name)
-def test_at_every_position_it_is_exact_or_the_bound_that_it_says(
+def test_cached_scores_are_exact_or_the_declared_bound(
     pair: Pair, recorded: tuple[Path, list[TextScores]], metric: PositionMetric
 ) -> None:
     folder, truth = recorded
@@ -114,7 +114,7 @@ def test_at_every_position_it_is_exact_or_the_bound_that_it_says(
         assert (ours > true + 1e-3).any()
 
 
-def test_with_all_tokens_kept_every_bound_is_the_truth(pair: Pair, tmp_path: Path) -> None:
+def test_a_cache_of_all_tokens_is_exact(pair: Pair, tmp_path: Path) -> None:
     cache = TopKCache(tmp_path)
     truth = pair.record(cache, top_k=V)
     found = pair.cached(cache)
@@ -129,7 +129,9 @@ def test_with_all_tokens_kept_every_bound_is_the_truth(pair: Pair, tmp_path: Pat
             )
 
 
-def test_texts_are_read_in_any_company(pair: Pair, recorded: tuple[Path, list[TextScores]]) -> None:
+def test_cached_scores_do_not_depend_on_the_batch(
+    pair: Pair, recorded: tuple[Path, list[TextScores]]
+) -> None:
     cache, truth = TopKCache(recorded[0]), {one.text.key: one for one in recorded[1]}
     for texts in (TEXTS[::-1], TEXTS[1:2], TEXTS[2:]):
         for outcome in pair.cached(cache, texts, chunk=3):
@@ -138,7 +140,7 @@ def test_texts_are_read_in_any_company(pair: Pair, recorded: tuple[Path, list[Te
                 assert outcome.tokens[name] == pytest.approx(expected.tokens[name], abs=1e-5)
 
 
-def test_what_was_cut_off_the_teacher_is_not_known(
+def test_mass_outside_the_shared_vocabulary_is_unknown(
     pair: Pair, recorded: tuple[Path, list[TextScores]]
 ) -> None:
     folder, truth = recorded
@@ -146,7 +148,9 @@ def test_what_was_cut_off_the_teacher_is_not_known(
     assert all(outcome.cut_mass[1] == 0 for outcome in pair.cached(TopKCache(folder)))
 
 
-def test_recording_changes_no_number(pair: Pair, recorded: tuple[Path, list[TextScores]]) -> None:
+def test_recording_does_not_change_the_scores(
+    pair: Pair, recorded: tuple[Path, list[TextScores]]
+) -> None:
     def see(batch: Batch, _: Sequence[ComparedText]) -> LiveScores:
         return LiveScores(pair.teacher, batch, None)
 
@@ -157,7 +161,7 @@ def test_recording_changes_no_number(pair: Pair, recorded: tuple[Path, list[Text
 
 
 @pytest.mark.parametrize("chunk", [1, None])
-def test_the_chunk_does_not_show_in_the_file(
+def test_the_file_does_not_depend_on_the_chunk_size(
     pair: Pair, recorded: tuple[Path, list[TextScores]], tmp_path: Path, chunk: int | None
 ) -> None:
     cache, first = TopKCache(tmp_path), TopKCache(recorded[0])
@@ -174,7 +178,7 @@ def test_the_chunk_does_not_show_in_the_file(
         assert len(mass) == len(text.rollout.response_ids)
 
 
-def test_a_text_is_known_by_what_the_teacher_read() -> None:
+def test_a_text_is_identified_by_the_tokens_the_teacher_scores() -> None:
     one = TEXTS[0]
     other_seed = ComparedText(9, one.rollout)
     other_student_prompt = ComparedText(1, replace(one.rollout, prompt_ids=(1, 2)))
@@ -192,7 +196,7 @@ def test_a_text_is_known_by_what_the_teacher_read() -> None:
     assert len(digests) == 5
 
 
-def test_two_seeds_of_the_same_text_are_one(pair: Pair, tmp_path: Path) -> None:
+def test_two_seeds_with_the_same_text_share_one_record(pair: Pair, tmp_path: Path) -> None:
     twins = [TEXTS[0], ComparedText(2, TEXTS[0].rollout)]
     cache = TopKCache(tmp_path)
     truth = pair.record(cache, twins)
@@ -200,7 +204,7 @@ def test_two_seeds_of_the_same_text_are_one(pair: Pair, tmp_path: Path) -> None:
         assert found.tokens["k1"] == pytest.approx(expected.tokens["k1"], abs=1e-5)
 
 
-def test_what_is_there_is_not_written_again(pair: Pair, tmp_path: Path) -> None:
+def test_recorded_scores_are_not_written_again(pair: Pair, tmp_path: Path) -> None:
     pair.record(TopKCache(tmp_path))
     before = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.safetensors")}
     pair.record(TopKCache(tmp_path))
@@ -209,7 +213,7 @@ def test_what_is_there_is_not_written_again(pair: Pair, tmp_path: Path) -> None:
     assert len(before) == 1
 
 
-def test_a_cache_that_grows_is_read_whole(pair: Pair, tmp_path: Path) -> None:
+def test_a_growing_cache_is_read_completely(pair: Pair, tmp_path: Path) -> None:
     cache = TopKCache(tmp_path)
     pair.record(cache, TEXTS[:1])
     assert [cache.has(digest(one)) for one in TEXTS] == [True, False, False, False]
@@ -222,13 +226,13 @@ def test_a_cache_that_grows_is_read_whole(pair: Pair, tmp_path: Path) -> None:
 # Whose it is
 
 
-def test_a_folder_without_scores_is_nobodys(tmp_path: Path) -> None:
+def test_a_folder_without_scores_has_no_owner(tmp_path: Path) -> None:
     assert TopKCache(tmp_path).identity() is None
     assert TopKCache(tmp_path / "none").identity() is None
     assert not TopKCache(tmp_path / "none").has("x")
 
 
-def test_a_claim_is_kept(tmp_path: Path) -> None:
+def test_a_claimed_folder_keeps_its_owner(tmp_path: Path) -> None:
     TopKCache(tmp_path).claim(WHO)
     before = (tmp_path / "teacher.json").read_bytes()
     assert TopKCache(tmp_path).identity() == WHO
@@ -247,7 +251,7 @@ def test_a_claim_is_kept(tmp_path: Path) -> None:
         ("ends", (2, 3)),
     ],
 )
-def test_anothers_cache_is_refused(tmp_path: Path, key: str, value: Any) -> None:
+def test_a_cache_of_a_different_teacher_is_refused(tmp_path: Path, key: str, value: Any) -> None:
     TopKCache(tmp_path).claim(WHO)
     before = (tmp_path / "teacher.json").read_bytes()
     with pytest.raises(InputError, match=f"made with {key} .*, not .*; choose another") as error:
@@ -268,7 +272,7 @@ def test_anothers_cache_is_refused(tmp_path: Path, key: str, value: Any) -> None
         (json.dumps({"schema": 1, **asdict(WHO), "ends": 2}), "not the record of a teacher cache"),
     ],
 )
-def test_a_broken_record_is_one_line(tmp_path: Path, content: str, line: str) -> None:
+def test_a_broken_record_gives_a_one_line_error(tmp_path: Path, content: str, line: str) -> None:
     (tmp_path / "teacher.json").write_text(content)
     with pytest.raises(InputError, match=line) as error:
         TopKCache(tmp_path).identity()
@@ -298,7 +302,7 @@ BREAKS: dict[str, Callable[[Path], Any]] = {
 
 
 @pytest.mark.parametrize("how", BREAKS)
-def test_a_broken_file_is_one_line(pair: Pair, tmp_path: Path, how: str) -> None:
+def test_a_broken_file_gives_a_one_line_error(pair: Pair, tmp_path: Path, how: str) -> None:
     pair.record(TopKCache(tmp_path))
     (file,) = (tmp_path / "scores").iterdir()
     BREAKS[how](file)
@@ -327,7 +331,7 @@ def test_a_write_that_fails_leaves_nothing(
     assert len(names(tmp_path)) == 2
 
 
-def test_what_a_killed_writer_left_is_no_score_and_goes_with_the_next_write(
+def test_temporary_files_of_a_killed_writer_are_ignored_and_removed(
     pair: Pair, tmp_path: Path
 ) -> None:
     import platform

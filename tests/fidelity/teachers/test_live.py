@@ -23,7 +23,7 @@ def kind_of(name: str) -> Any:
     return metrics.get(name.partition("@")[0])
 
 
-def test_one_sampled_seed_has_a_second_for_the_teacher() -> None:
+def test_with_one_sampled_seed_the_teacher_gets_a_second() -> None:
     def seeds(**fields: Any) -> list[tuple[int, ...]]:
         settings = EvalSettings(model="s", teacher="t", **fields)
         return [part.seeds for part in protocols_of(settings)]
@@ -72,7 +72,7 @@ def rows(evaluation: Evaluation) -> dict[str, MetricResult]:
     return dict(evaluation.results["dolly"].metrics)
 
 
-def test_without_the_teachers_folder_there_is_every_metric(
+def test_a_cache_gives_every_metric_without_the_teachers_folder(
     live: tuple[Evaluation, Path], cached: Evaluation, lonely: World
 ) -> None:
     assert not lonely.teacher.exists()
@@ -84,7 +84,7 @@ def test_without_the_teachers_folder_there_is_every_metric(
     assert teacher["name"] == "gone"
 
 
-def test_beside_the_cache_numbers_are_exact_or_bounds(
+def test_metrics_from_a_cache_are_exact_or_bounds(
     live: tuple[Evaluation, Path], cached: Evaluation
 ) -> None:
     compared = {"exact": 0, "lower": 0, "upper": 0, "undefined": 0}
@@ -109,7 +109,7 @@ def test_beside_the_cache_numbers_are_exact_or_bounds(
     assert all(compared.values())
 
 
-def test_beside_the_cache_gaps_of_bounds_are_none(cached: Evaluation) -> None:
+def test_from_a_cache_gaps_between_bounds_are_null(cached: Evaluation) -> None:
     found = rows(cached)
     assert found["top1@student-ref"].value is not None
     assert found["fkl@student-ref"].value is None
@@ -117,7 +117,7 @@ def test_beside_the_cache_gaps_of_bounds_are_none(cached: Evaluation) -> None:
     assert found["exposure_error"].reason == "a teacher's top 64 do not decide it"
 
 
-def test_beside_the_cache_texts_are_compared_as_ever(
+def test_from_a_cache_text_metrics_are_unchanged(
     live: tuple[Evaluation, Path], cached: Evaluation
 ) -> None:
     found, true = rows(cached), rows(live[0])
@@ -127,7 +127,7 @@ def test_beside_the_cache_texts_are_compared_as_ever(
         assert found[name] == true[name]
 
 
-def test_the_cache_itself_is_the_same_however_often_it_is_made(
+def test_making_the_cache_again_gives_the_same_bytes(
     live: tuple[Evaluation, Path],
 ) -> None:
     files = [file.relative_to(live[1]).parts for file in live[1].rglob("*") if file.is_file()]
@@ -140,7 +140,7 @@ def test_the_cache_itself_is_the_same_however_often_it_is_made(
 OTHER = {"metrics": ("top1", "acceptance@student", "rougeL_teacher"), "limit": 3}
 
 
-def test_another_students_own_texts_are_not_in_the_cache(
+def test_samples_of_a_different_student_are_not_in_the_cache(
     compare: Compare, live: tuple[Evaluation, Path], world: World, tmp_path: Path
 ) -> None:
     """Here the other student is the teacher itself, which is not needed to be a teacher."""
@@ -151,7 +151,7 @@ def test_another_students_own_texts_are_not_in_the_cache(
     assert rows(found)["top1@student"].value == 1
 
 
-def test_texts_that_were_not_recorded_have_no_number(
+def test_texts_missing_from_the_cache_have_no_value(
     compare: Compare, live: tuple[Evaluation, Path], changed_teacher: Any, tmp_path: Path
 ) -> None:
     def louder(model: Any) -> None:
@@ -175,7 +175,7 @@ def test_texts_that_were_not_recorded_have_no_number(
     [{"max_new_tokens": 17}, {"seeds": (10,)}, {"limit": 2}, {"temperature": 0.5}],
     ids=str,
 )
-def test_another_protocol_than_the_caches_is_one_line(
+def test_a_different_protocol_from_the_caches_gives_a_one_line_error(
     compare: Compare, live: tuple[Evaluation, Path], tmp_path: Path, other: dict[str, Any]
 ) -> None:
     with pytest.raises(InputError, match="no responses to 'dolly' under") as error:
@@ -184,14 +184,14 @@ def test_another_protocol_than_the_caches_is_one_line(
     assert "\n" not in str(error.value)
 
 
-def test_another_task_than_the_caches_is_one_line(
+def test_a_task_missing_from_the_cache_gives_a_one_line_error(
     compare: Compare, live: tuple[Evaluation, Path], tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match="no responses to 'vicuna' under"):
         compare(tmp_path, teacher=f"cache:{live[1]}", tasks=("vicuna",), metrics=("top1",))
 
 
-def test_no_cache_there_is_one_line_before_anything_is_generated(
+def test_a_missing_cache_is_reported_before_anything_is_generated(
     compare: Compare, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=r"no teacher\.json, so this is not a cache"):
@@ -206,7 +206,7 @@ def test_no_cache_there_is_one_line_before_anything_is_generated(
         (None, {"cache_top_k": 50}, "made with"),
     ],
 )
-def test_one_folder_is_one_teachers(
+def test_a_cache_folder_belongs_to_one_teacher(
     compare: Compare, cache: Path, generated: Path, change: str, settings: Any, line: str
 ) -> None:
     before = {file: file.read_bytes() for file in cache.rglob("*") if file.is_file()}
@@ -215,7 +215,7 @@ def test_one_folder_is_one_teachers(
     assert {file: file.read_bytes() for file in cache.rglob("*") if file.is_file()} == before
 
 
-def test_scores_over_other_tokens_are_refused(
+def test_scores_over_a_different_vocabulary_are_refused(
     compare: Compare, cache: Path, tmp_path: Path
 ) -> None:
     record = json.loads((cache / "teacher.json").read_text())
@@ -287,7 +287,7 @@ BREAKS: dict[str, Any] = {
     "how",
     list(BREAKS),
 )
-def test_a_broken_cache_is_one_line(
+def test_a_broken_cache_gives_a_one_line_error(
     compare: Compare, cache: Path, generated: Path, how: str
 ) -> None:
     change, line = BREAKS[how]
@@ -297,7 +297,7 @@ def test_a_broken_cache_is_one_line(
     assert "\n" not in str(error.value)
 
 
-def test_a_cache_made_later_has_what_was_measured_before(
+def test_a_cache_made_later_covers_earlier_measurements(
     compare: Compare, results: Path, whole: Evaluation, tmp_path: Path
 ) -> None:
     """Everything is measured already: the teacher is shown the texts again, for the cache alone."""

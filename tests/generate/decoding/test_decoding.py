@@ -93,7 +93,7 @@ class Given:
         self.logits = self.logits + tokens[:, None]
 
 
-def test_a_mixture_of_what_is_known_is_exact() -> None:
+def test_a_mixture_of_known_distributions_is_exact() -> None:
     """Logits that are not log-probabilities, and tokens that one of the two never chooses."""
     student, teacher = [[5.0, 5.0, -math.inf]], [[0.0, -math.inf, -math.inf]]
     mixed = MixedDecoding(Given(student), Given(teacher), 0.2)
@@ -106,7 +106,7 @@ def test_a_mixture_of_what_is_known_is_exact() -> None:
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
-def test_rows_that_stay_and_advance_are_those_of_the_whole_prompts(
+def test_kept_and_advanced_rows_equal_those_of_the_full_prompts(
     student: Any, teacher: Any, weight: float
 ) -> None:
     decoding, rows = begin(student, teacher, weight), [list(row) for row in PROMPTS]
@@ -120,7 +120,7 @@ def test_rows_that_stay_and_advance_are_those_of_the_whole_prompts(
             torch.testing.assert_close(decoding.logits.double(), wanted, rtol=1e-3, atol=1e-3)
 
 
-def test_equal_prompts_are_run_once_and_go_their_own_ways(student: Any) -> None:
+def test_equal_prompts_share_a_prefill_and_then_diverge(student: Any) -> None:
     with torch.inference_mode():
         decoding = CachedDecoding(student, V, PROMPTS, len(PROMPTS), 4)
         assert torch.equal(decoding.logits[0], decoding.logits[3])
@@ -128,7 +128,7 @@ def test_equal_prompts_are_run_once_and_go_their_own_ways(student: Any) -> None:
         assert not torch.equal(decoding.logits[0], decoding.logits[3])
 
 
-def test_padding_of_the_head_is_never_drawn(student: Any, teacher: Any) -> None:
+def test_padding_columns_are_never_sampled(student: Any, teacher: Any) -> None:
     assert student.config.vocab_size > V
     assert begin(student, teacher, 0.0).logits.shape[1] == V
     assert begin(student, teacher, 0.5).logits.shape[1] == V
@@ -187,13 +187,13 @@ def test_first_tokens_are_drawn_from_the_mixture(pair: tuple[Any, Any, Any], wei
     assert stats.chisquare(observed, alone).pvalue < 1e-6  # and not from the student alone
 
 
-def test_no_share_of_the_teacher_is_the_student_alone(pair: tuple[Any, Any, Any]) -> None:
+def test_a_teacher_share_of_0_is_the_student_alone(pair: tuple[Any, Any, Any]) -> None:
     alone, mixed = (generator(pair, weight, max_new_tokens=12) for weight in (None, 0.0))
     rows = rows_of(alone, range(6))
     assert samples(mixed, rows) == samples(alone, rows)
 
 
-def test_the_whole_share_of_the_teacher_is_the_teacher_alone(pair: tuple[Any, Any, Any]) -> None:
+def test_a_teacher_share_of_1_is_the_teacher_alone(pair: tuple[Any, Any, Any]) -> None:
     model, other, tokenizer = pair
     mixed = generator(pair, 1.0, max_new_tokens=12)
     alone = generator((other, model, tokenizer), None, max_new_tokens=12)
@@ -210,7 +210,7 @@ def test_a_mixed_sample_does_not_depend_on_the_batch(pair: tuple[Any, Any, Any])
 
 
 @pytest.mark.parametrize("weight", [None, 0.3])
-def test_a_sample_holds_its_tokens_and_the_end_if_it_ended(
+def test_a_sample_holds_its_tokens_and_its_end_token(
     pair: tuple[Any, Any, Any], weight: float | None
 ) -> None:
     model, _, tokenizer = pair

@@ -50,7 +50,7 @@ def model(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 
 @torch.inference_mode()
-def test_replayed_steps_are_those_of_the_plain_cache(model: Any) -> None:
+def test_replayed_steps_equal_those_of_the_plain_cache(model: Any) -> None:
     plain = CachedDecoding(model, V, PROMPTS, len(PROMPTS), ROOM)
     replayed = ReplayedDecoding(model, V, PROMPTS, len(PROMPTS), ROOM)
     for step in range(ROOM):
@@ -112,9 +112,7 @@ def test_the_loop_gives_the_same_texts_when_it_runs_ahead(model: Any) -> None:
 
 @pytest.mark.parametrize("size", [1, 5, 16])
 @pytest.mark.parametrize("kind", [PlacedDecoding, ReplayedDecoding])
-def test_rows_that_wait_take_the_places_of_those_that_have_finished(
-    model: Any, kind: Any, size: int
-) -> None:
+def test_waiting_rows_take_the_places_of_finished_ones(model: Any, kind: Any, size: int) -> None:
     """48 rows in few places give the texts of 48 rows side by side."""
     assert texts(model, kind, size) == texts(model, CachedDecoding)
 

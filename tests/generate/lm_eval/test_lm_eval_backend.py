@@ -39,7 +39,7 @@ def local(world: World, protocol: Any, **options: Any) -> LMEvalBackend:
 
 
 @pytest.mark.parametrize("ngram", [0, 2])
-def test_greedy_texts_of_lm_evals_hf_are_those_of_hf(world: World, ngram: int) -> None:
+def test_greedy_texts_of_lm_evals_hf_equal_those_of_hf(world: World, ngram: int) -> None:
     protocol = get_protocol("greedy", {"max_new_tokens": 16, "no_repeat_ngram_size": ngram})
     hf = HFBackend(find_checkpoint(str(world.teacher)), protocol, Options("float32", "cpu", 8))
     ours = local(world, protocol, batch_size=2)
@@ -164,7 +164,7 @@ def test_a_chat_server_is_asked_by_messages(server: Any) -> None:
 
 
 @api
-def test_a_server_that_fails_is_one_line(server: Any) -> None:
+def test_a_failing_server_gives_a_one_line_error(server: Any) -> None:
     protocol = get_protocol("greedy", {"max_prompt_tokens": None})
     ours = served(server, protocol, tokenizer_backend="none")
     server.shutdown()
@@ -192,7 +192,7 @@ def test_a_server_that_fails_is_one_line(server: Any) -> None:
         ),
     ],
 )
-def test_what_a_model_cannot_do_is_refused(
+def test_unsupported_requests_are_refused(
     name: str, base: str, fields: dict, options: dict, line: str
 ) -> None:
     if name == "sglang" and not importlib.util.find_spec("sglang"):
@@ -213,12 +213,12 @@ def test_what_a_model_cannot_do_is_refused(
         ("hf", {"fast": True}, "backend_options=fast=…: this backend takes no options"),
     ],
 )
-def test_wrong_words_are_refused(word: str, options: dict, line: str) -> None:
+def test_wrong_arguments_are_refused(word: str, options: dict, line: str) -> None:
     with pytest.raises(InputError, match=line):
         choose_backend(word, options)
 
 
-def test_what_changes_no_text_is_not_in_the_identity() -> None:
+def test_options_that_do_not_affect_texts_are_not_in_the_identity() -> None:
     def identity(**options: Any) -> str:
         return choose_backend("lm_eval:local-completions", options).identity
 

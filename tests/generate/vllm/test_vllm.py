@@ -90,7 +90,7 @@ PROTOCOLS = [
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda one: one.name)
-def test_rows_choose_as_hf_wherever_the_engine_puts_them(protocol: Protocol) -> None:
+def test_rows_choose_as_in_hf_wherever_the_engine_puts_them(protocol: Protocol) -> None:
     rows = EngineRows(protocol, V)
     made: dict[str, list[int]] = {name: [] for name in "abcd"}
     places: dict[int, str] = {}
@@ -135,14 +135,14 @@ def test_rows_choose_as_hf_wherever_the_engine_puts_them(protocol: Protocol) -> 
         assert tokens == alone(name, protocol, len(tokens))
 
 
-def test_a_place_that_is_not_filled_again_is_left() -> None:
+def test_an_unfilled_slot_is_ignored() -> None:
     rows = EngineRows(PROTOCOLS[0], V)
     rows.update(Update(added=[(0, asked("a"), [1], []), (1, asked("b"), [1], [])]))
     rows.update(Update(removed=[1]))
     assert (rows.choose(logits("a", "b", step=0))[1] == logits("a", "b", step=0)[1]).all()
 
 
-def test_requests_of_others_are_left_alone() -> None:
+def test_requests_from_elsewhere_are_unchanged() -> None:
     rows = EngineRows(PROTOCOLS[0], V)
     other = SimpleNamespace(extra_args=None)
     rows.update(Update(added=[(0, other, [1], []), (1, asked("b"), None, [])]))
@@ -162,7 +162,7 @@ def test_the_padding_of_the_head_cannot_be_chosen() -> None:
     assert rows.choose(peaked)[0, V:].tolist() == [-torch.inf] * (PADDED - V)
 
 
-def test_logits_that_are_not_finite_name_the_document() -> None:
+def test_non_finite_logits_name_the_document() -> None:
     rows = EngineRows(PROTOCOLS[0], V)
     rows.update(Update(added=[(0, asked("a"), [1], []), (1, asked("b"), [1], [])]))
     broken = logits("a", "b", step=0)
@@ -171,14 +171,14 @@ def test_logits_that_are_not_finite_name_the_document() -> None:
         rows.choose(broken)
 
 
-def test_a_token_that_is_not_known_yet_is_no_token() -> None:
+def test_a_placeholder_token_is_an_error() -> None:
     rows = EngineRows(PROTOCOLS[0], V)
     rows.update(Update(added=[(0, asked("a"), [1], [7, -1])]))
     with pytest.raises(RuntimeError, match="before it knows"):
         rows.choose(logits("a", step=0))
 
 
-def test_without_vllm_one_line_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_vllm_the_error_explains_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "vllm", None)
     with pytest.raises(InputError, match=r'not installed: pip install "kdbench\[vllm\]"'):
         choose_backend("vllm", {})
@@ -227,7 +227,7 @@ def stopping() -> Iterator[list[VLLMBackend]]:
 
 
 @engine
-def test_samples_are_those_of_hf_in_any_batch(vllm: Any, world: World, stopping: list) -> None:
+def test_samples_equal_those_of_hf_in_any_batch(vllm: Any, world: World, stopping: list) -> None:
     protocol = get_protocol("minillm", {"max_new_tokens": 24, "seeds": (10, 20, 30)})
     ours, hf = both(world, protocol)
     stopping.append(ours)
@@ -250,7 +250,7 @@ def test_samples_are_those_of_hf_in_any_batch(vllm: Any, world: World, stopping:
 
 
 @engine
-def test_a_hard_pressed_engine_changes_nothing(vllm: Any, world: World, stopping: list) -> None:
+def test_preemption_does_not_change_the_texts(vllm: Any, world: World, stopping: list) -> None:
     """Few blocks, so that rows are preempted; chunked prompts; every rule in use."""
     fields = {"temperature": 0.7, "top_k": 40, "top_p": 0.9, "no_repeat_ngram_size": 2}
     protocol = get_protocol("minillm", {**fields, "max_new_tokens": 60, "seeds": (1, 2, 3, 4)})
@@ -303,7 +303,7 @@ def engines_of(session: int) -> list[str]:
 
 
 @engine
-def test_a_killed_run_goes_on_and_loses_nothing(vllm: Any, world: World, tmp_path: Any) -> None:
+def test_a_killed_run_resumes_without_loss(vllm: Any, world: World, tmp_path: Any) -> None:
     whole = kdbench(
         words(world, tmp_path / "whole", backend="hf", backend_options="", device="cpu")
     )
@@ -353,7 +353,7 @@ def noisy(world: World, tmp_path: Any) -> Any:
 
 
 @engine
-def test_an_engines_top_k_bound_what_the_whole_distributions_say(
+def test_an_engines_top_k_bounds_the_exact_values(
     vllm: Any, world: World, noisy: Any, tmp_path: Any
 ) -> None:
     given = {
