@@ -1,4 +1,4 @@
-"""Checkpoints are known by what they hold, and load from every form."""
+"""Checkpoints are identified by their content and load from every format."""
 
 import json
 import shutil

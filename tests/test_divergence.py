@@ -1,4 +1,4 @@
-"""Divergences: values by hand, what each of them promises everywhere, and gradients."""
+"""Divergences: hand-computed values, properties on any distributions, and gradients."""
 
 import math
 from functools import partial
@@ -43,7 +43,7 @@ DIVERGENCES = {
     "alpha_beta_1_0": partial(alpha_beta, alpha=1, beta=0),
     "alpha_beta_0_1": partial(alpha_beta, alpha=0, beta=1),
 }
-# A target may give a token no probability at all where the divergence stays finite.
+# The target may rule out a token where the divergence stays finite.
 FINITE_AT_ZERO = [
     "forward_kl",
     "jsd",
@@ -92,7 +92,7 @@ def numpy_alpha_beta(p, q, a, b):
 
 
 def numpy_tail_share(p, q, tail_mass):
-    """The tail's share of the gap: of the teacher's least likely tokens up to a mass."""
+    """Share of the gap on the tail, the teacher's least likely tokens up to a given mass."""
     seen, gaps = 0.0, {"tail": 0.0, "head": 0.0}
     for token in np.argsort(p):
         seen += p[token]
@@ -134,7 +134,7 @@ def test_generalised_jsd_weighs_both_sides_against_the_teacher_weighted_mixture(
 
 
 def test_the_mixture_of_a_small_teacher_weight_is_near_the_student():
-    # The codes disagree on whose weight it is: at 0.1 the other way round would be the 0.9 here.
+    # Published codes disagree on whose weight it is: their 0.1 could be the 0.9 here.
     near_student = by_hand(partial(generalised_jsd, teacher_weight=0.1), WIDE_P, WIDE_Q)
     near_teacher = by_hand(partial(generalised_jsd, teacher_weight=0.9), WIDE_P, WIDE_Q)
     m = 0.1 * np.array(WIDE_P) + 0.9 * np.array(WIDE_Q)
@@ -232,7 +232,7 @@ def test_adaptive_kl_without_tail_or_head_is_one_kl(tail_mass):
     assert found == pytest.approx(by_hand(whole, WIDE_P, WIDE_Q))
 
 
-# Everywhere
+# Properties on any distributions
 
 _logits = st.lists(
     st.tuples(st.floats(-8, 8), st.floats(-8, 8)), min_size=2, max_size=8

@@ -1,4 +1,4 @@
-"""The pipeline on the toy world: whole, resumable, and the same however it was run."""
+"""The pipeline on the toy world is complete, resumable and deterministic."""
 
 import json
 import os
@@ -112,7 +112,7 @@ def test_shards_make_the_samples_of_one_process(
 def test_repeated_kills_do_not_change_the_bytes(
     world: World, whole: Evaluation, tmp_path: Path
 ) -> None:
-    """SIGKILL as soon as new samples are on disk, until the run is whole."""
+    """Send SIGKILL as soon as new samples are on disk, until the run is complete."""
     command = [sys.executable, "-m", "kdbench", "eval", f"model={world.student}"]
     command += [f"data={world.data}", f"results={tmp_path}", "seeds=10,20", "max_new_tokens=24"]
     command += ["device=cpu", "batch_size=4"]

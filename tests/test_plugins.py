@@ -83,7 +83,7 @@ def test_the_plugin_is_listed_with_the_built_in_names(site, verb, line, built_in
 
 @pytest.fixture(scope="module")
 def result(site):
-    """The plug-in's task, measured with its backend and its metric."""
+    """The plug-in's task, measured with its backend and metric."""
     model = site / "echoer"
     model.mkdir()
     (model / "config.json").write_text("{}")

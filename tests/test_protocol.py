@@ -1,4 +1,4 @@
-"""The protocols are the papers', and every change of one shows in its name."""
+"""The protocols equal those of the papers, and every change to one is in its name."""
 
 from dataclasses import FrozenInstanceError
 

@@ -1,4 +1,4 @@
-"""Parts are found by name, wherever they come from."""
+"""Parts are looked up by name, whether built in or from a plug-in."""
 
 import importlib
 import sys
@@ -42,7 +42,7 @@ def parts(tmp_path, monkeypatch):
 
 
 def offer(monkeypatch, **values):
-    """Let installed packages offer these parts: name to `module:attribute`."""
+    """Simulate installed packages that offer parts: name to `module:attribute`."""
     points = [EntryPoint(name, value, "kdbench.trees") for name, value in values.items()]
 
     def entry_points(group):

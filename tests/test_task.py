@@ -1,4 +1,4 @@
-"""Tasks come from lm-eval's YAML: kdbench's own, and anybody's."""
+"""Tasks are lm-eval YAML files, bundled or third-party."""
 
 import json
 import shutil
@@ -128,7 +128,7 @@ metadata: {{version: 2.0}}
 
 @pytest.fixture
 def foreign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A third party's few-shot YAML with filters and a metric of its own."""
+    """A third-party few-shot YAML file with filters and its own metric."""
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
     rows = [{"question": f"Capital {i}?", "answer": word} for i, word in enumerate("abcd")]
     (tmp_path / "rows.json").write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -1,4 +1,4 @@
-"""Training rows become token ids: lengths, the end token, and what the hash is of."""
+"""Training rows become token ids: lengths, the end token, and the hash."""
 
 import gzip
 import json
@@ -184,7 +184,7 @@ def test_a_malformed_row_is_named_by_file_and_line(
 
 
 def test_invalid_unicode_gives_a_one_line_error(tokenizer: Any, tmp_path: Path) -> None:
-    """A lone surrogate is valid JSON, and no text."""
+    """A lone surrogate is valid JSON but not valid text."""
     write(tmp_path, [{**ROWS[0], "output": ["a \ud800 b"]}])
     with pytest.raises(InputError, match=r"train\.jsonl"):
         load(tmp_path, tokenizer)
@@ -245,7 +245,7 @@ def test_texts_are_cut_into_pieces(tokenizer: Any, tmp_path: Path) -> None:
     assert [token for piece in found for token in piece] == ids[: sum(map(len, found))]
     assert all(len(piece) == 4 for piece in found[:-1])
     assert all(2 <= len(piece) <= 4 for piece in found)
-    assert len(ids) - sum(map(len, found)) <= 1  # a last token alone predicts nothing
+    assert len(ids) - sum(map(len, found)) <= 1  # a single last token predicts nothing
 
 
 @pytest.mark.parametrize(

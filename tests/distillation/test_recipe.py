@@ -1,4 +1,4 @@
-"""A recipe: which file or word decides a key, and whose key it is."""
+"""A recipe: which file or argument sets a key, and which keys exist."""
 
 from pathlib import Path
 from typing import Any, ClassVar
@@ -86,7 +86,7 @@ def test_every_key_can_be_given_in_files(tmp_path: Path) -> None:
 
 
 def test_a_recipe_named_in_the_config_file_is_used(tmp_path: Path) -> None:
-    """A key of the settings: it is followed, or refused, but not passed over."""
+    """A key of the settings is used or refused, never ignored."""
     recipe = write(tmp_path / "r.yaml", "learning_rate: 0.25\n")
     config = write(tmp_path / "c.yaml", f"recipe: {recipe}\nmethod: kd\n")
     assert parse(f"config={config}").settings.learning_rate == 0.25
@@ -215,7 +215,7 @@ def test_epochs_and_steps_together_are_refused(tmp_path: Path) -> None:
 
 
 class Blunt(Method):
-    """A plug-in whose key every method has already."""
+    """A plug-in that repeats a common key."""
 
     title: ClassVar[str] = "Blunt"
     paper: ClassVar[str] = "-"

@@ -1,4 +1,4 @@
-"""Students that are made: a pruned teacher keeps its ends, random weights are their seed's."""
+"""Students made from a teacher's outer layers or from random weights."""
 
 import copy
 import json
@@ -141,7 +141,7 @@ def test_an_invalid_number_of_layers_is_refused(layers: int) -> None:
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory, world: World) -> Path:
-    """A folder with the configuration of a smaller student alone."""
+    """A folder with only the configuration of a smaller student."""
     folder = tmp_path_factory.mktemp("tiny")
     known = json.loads((world.student / "config.json").read_text())
     changed = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "head_dim": 4}
@@ -259,7 +259,7 @@ def test_random_weights_take_the_teachers_tokenizer(config: Path, world: World) 
 def test_a_tokenizer_next_to_the_configuration_takes_precedence(
     config: Path, world: World, tmp_path: Path
 ) -> None:
-    """No weights are needed where none are read."""
+    """No weights are needed, because none are read."""
     folder = tmp_path / "own"
     shutil.copytree(config, folder)
     for file in world.student.glob("token*"):

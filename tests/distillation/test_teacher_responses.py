@@ -1,4 +1,4 @@
-"""The teacher answers once; an interrupted answering goes on; others can read what it said."""
+"""The teacher answers each prompt once and resumes; its responses can be trained on."""
 
 import json
 import os
@@ -87,7 +87,7 @@ def test_returned_and_stored_responses_are_equal(rows: DataSet, load: Load, tmp_
         len(tokenizer(text, add_special_tokens=False)["input_ids"]) + ended
         for text, ended in given.values()
     ]
-    assert tokens == pytest.approx(sum(lengths), rel=0.1)  # text encodes more tightly at times
+    assert tokens == pytest.approx(sum(lengths), rel=0.1)  # re-encoded text can have fewer tokens
     assert tokens >= sum(lengths) - 5
 
 
@@ -191,7 +191,7 @@ def test_the_folder_can_be_trained_on(undisturbed: Path, rows: DataSet, world: W
 def test_the_folder_can_be_trained_on_with_empty_responses(
     rows: DataSet, load: Load, world: World, tmp_path: Path
 ) -> None:
-    """A model may end at once."""
+    """A model may end immediately."""
     model, tokenizer = load()
 
     def end_at_once(_: Any, __: Any, output: Any) -> None:

@@ -1,4 +1,4 @@
-"""Bad input to `kdbench train` is one line that names it; exit 2; nothing is left behind."""
+"""Bad input to `kdbench train` gives a one-line error and exit code 2, and leaves no files."""
 
 import json
 import re
@@ -17,7 +17,7 @@ import kdbench
 from kdbench.cli import verbs as cli
 from kdbench.toy.models import World
 
-Broken = Callable[[Path, World], list[str]]  # makes the input in a folder; words after `train`
+Broken = Callable[[Path, World], list[str]]  # makes the input in a folder; arguments after `train`
 FEW = {
     "steps": 1,
     "batch_size": 2,
@@ -88,7 +88,7 @@ def one_nan(model: Path) -> None:
 
 
 def with_positions(count: int) -> Callable[[Path], None]:
-    """A model of learned positions, where one too many is no row of a table."""
+    """A model with learned positions, whose table has no row for a further position."""
 
     def change(model: Path) -> None:
         tokenizer = AutoTokenizer.from_pretrained(model)
@@ -297,7 +297,7 @@ def complaint(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> str:
-    """The one line of `kdbench train` in a working folder."""
+    """The one-line error of `kdbench train` in a working folder."""
     work.mkdir(exist_ok=True)
     monkeypatch.chdir(work)
     monkeypatch.setattr(sys, "argv", ["kdbench", "train", *arguments])
@@ -396,7 +396,7 @@ def test_a_corrected_command_runs_after_a_failed_one(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A student that cannot be pruned so, or does not speak the teacher's tokens."""
+    """A student that cannot be pruned as requested, or has a different tokenizer."""
     work, out = tmp_path / "work", tmp_path / "out"
     shutil.copytree(world.student, work / "other")
     swap_tokens(work / "other")

@@ -1,4 +1,4 @@
-"""Token indices in buckets: a partition, fine at first; sums are those of the parts."""
+"""Token indices are partitioned into buckets, finer at the start."""
 
 from itertools import pairwise
 

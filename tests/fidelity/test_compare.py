@@ -1,4 +1,4 @@
-"""`kdbench eval model=STUDENT teacher=TEACHER` on the toy world: whole, resumable, the same."""
+"""`kdbench eval model= teacher=` on the toy world is complete, resumable and deterministic."""
 
 import json
 import random
@@ -62,7 +62,7 @@ def must_not_be_called(*_: object, **__: object) -> None:
     raise AssertionError("the checkpoint was loaded")
 
 
-# All of it
+# Complete results
 
 
 def test_every_metric_has_a_value_or_a_reason(whole: Evaluation) -> None:
@@ -112,7 +112,7 @@ def test_curves_agree_with_their_metrics(whole: Evaluation) -> None:
         curve = curves[name]
         assert curve["n"] == sorted(curve["n"], reverse=True)
         tokens = sum(n * v for n, v in zip(curve["n"], curve["value"], strict=True))
-        micro = tokens / sum(curve["n"])  # 18 tokens: all but the last have a bucket each
+        micro = tokens / sum(curve["n"])  # with 18 tokens, all but the last have their own bucket
         assert micro == pytest.approx(rows(whole)[name].micro, abs=0.1)
         assert curve["start"][0] == 0
         assert curve["stop"][-1] <= 18
@@ -177,7 +177,7 @@ def test_a_retired_metric_is_dropped_at_the_next_measurement(
     assert not {"tvd@ref"} & set(task(again).documents)
 
 
-# The same again
+# Repetition
 
 
 def test_repeating_a_command_does_nothing(
@@ -223,7 +223,7 @@ def test_measuring_again_without_a_teacher_keeps_the_comparison(
 def test_repeated_kills_do_not_change_the_bytes(
     compare: Compare, world: World, tmp_path: Path
 ) -> None:
-    """SIGKILL at random points of the pass over both models, until all is there."""
+    """Send SIGKILL at random points of the pass over both models until all results exist."""
     few = {"limit": 12, "metrics": FEW}
     expected = compare(tmp_path / "once", teacher_cache=tmp_path / "once-cache", **few)
     again = shutil.copytree(tmp_path / "once", tmp_path / "again")
@@ -282,7 +282,7 @@ def test_a_student_equal_to_its_teacher_is_perfect(
     assert found["exposure_error"].value is None or abs(found["exposure_error"].value) < 1e9
 
 
-# Another teacher, other metrics
+# A different teacher, different metrics
 
 
 def halved(model: Any) -> None:
@@ -319,7 +319,7 @@ def test_a_bare_metric_name_means_all_its_position_sets(
     found = compare(generated, metrics=("acceptance",))
     names = {f"acceptance@{where}" for where in (*SETS, "student-ref")}
     assert beside_teacher(found) == names
-    assert set(rows(found)) == {*names, "rougeL"}  # which every result has
+    assert set(rows(found)) == {*names, "rougeL"}  # every result has it
     for name in names:
         assert rows(found)[name] == rows(whole)[name]
 
@@ -401,7 +401,7 @@ def test_a_single_sampled_seed_is_paired_with_a_second_seed_of_the_teacher(
         ("teacher", 11),
     ]
     table = str(kdbench.table(results=tmp_path, tasks=("dolly",), published="none"))
-    # The teacher's run of the student's seed is a row; that of the other seed is none.
+    # The teacher's run with the student's seed is a row; its run with the second seed is not.
     assert table.count("measured ") == 2
     assert table.count("protocol minillm") == 1
     assert found.generated == 2 + 4
@@ -416,7 +416,7 @@ def test_greedy_decoding_uses_one_seed(compare: Compare, tmp_path: Path) -> None
     assert set(rows(found)["rougeL"].per_seed) == {"0"}
     assert rows(found)["rougeL_teacher"].ceiling == 100
     assert rows(found)["top1@student"].seed_sd is None
-    # Greedy tokens agree at least until the first one that differs.
+    # Greedy tokens agree at least up to the first difference.
     assert rows(found)["top1@student"].value >= rows(found)["same_text"].value
 
 
@@ -473,7 +473,7 @@ def test_a_student_equal_to_its_floor_attains_0(
 
 
 def swapped(content: dict[str, Any]) -> None:
-    """Two tokens of no merge change places."""
+    """Swap two tokens that take part in no merge."""
     vocabulary = content["model"]["vocab"]
     vocabulary["!"], vocabulary['"'] = vocabulary['"'], vocabulary["!"]
 
@@ -506,7 +506,7 @@ def test_with_different_tokenizers_only_text_metrics_are_measured(
     )
     content = json.loads(next(results.glob("student/*/dolly.json")).read_text())
     assert content["teacher"]["name"] == "foreign"
-    by_tokens = {"exposure_error", "first_divergence", "same_text"}  # or by their noise
+    by_tokens = {"exposure_error", "first_divergence", "same_text"}  # or for the noise
     for name in wanted_metrics(["all"]).names:
         metric = content["metrics"][name]
         if "@" in name or name in by_tokens:
@@ -540,7 +540,7 @@ def with_more_tokens(folder: str, *tokens: str) -> None:
 
 
 def padded(model: Any) -> None:
-    """A head of eight more tokens, to which it gives a good deal."""
+    """A head with eight further tokens of considerable probability."""
     torch.manual_seed(0)
     model.resize_token_embeddings(model.config.vocab_size + 8, mean_resizing=False)
     model.get_input_embeddings().weight.data[-8:] = model.get_input_embeddings().weight.data[10:18]
@@ -550,7 +550,7 @@ def padded(model: Any) -> None:
 def test_a_teacher_with_more_tokens_is_cut_to_the_shared_ones(
     compare: Compare, generated: Path, changed_teacher: Any, whole: Evaluation, known: bool
 ) -> None:
-    """Whether its tokenizer knows them or its head is padded."""
+    """The tokenizer knows the further tokens, or the head is padded."""
     other = changed_teacher("wider", weights=padded)
     if known:
         with_more_tokens(other, *(f"<more{place}>" for place in range(8)))
@@ -605,7 +605,7 @@ def test_with_different_end_tokens_the_end_does_not_count(
     shorter = [
         before[where, one["id"], one["seed"]] - one["n"] for where in lines for one in lines[where]
     ]
-    assert set(shorter) == {0, 1}  # texts that the limit cut have no end
+    assert set(shorter) == {0, 1}  # texts cut by the limit have no end token
     assert rows(found)["top1@ref"].value is not None
     assert rows(found)["rougeL_teacher"].value is not None
 
@@ -643,11 +643,11 @@ def test_without_a_loaded_model_only_text_metrics_are_measured(
     assert contents(tmp_path) == before
 
 
-# Metrics of somebody else's
+# Third-party metrics
 
 
 class Sure(TokenMetric):
-    """How sure the student is of the response's tokens."""
+    """The student's probability of the response's tokens."""
 
     name = "sure"
     unit = "rate"
@@ -660,7 +660,7 @@ class Sure(TokenMetric):
 
 
 class Shorter(PairMetric):
-    """Whether the student's response is the shorter one."""
+    """Whether the student's response is shorter than the teacher's."""
 
     name = "shorter"
     unit = "rate"
@@ -719,7 +719,7 @@ def test_a_new_version_is_measured_again_without_generating(
 
 
 class Late(TokenMetric):
-    """Counts from the second position on, and is kept by token index."""
+    """A metric that counts from the second position and has a curve."""
 
     name = "late"
     unit = "rate"
@@ -742,7 +742,7 @@ def test_a_curve_leaves_out_uncounted_positions(
 
 
 class Endless(PooledTokenMetric):
-    """A sum that may be infinite."""
+    """A pooled metric whose sum can be infinite."""
 
     name = "endless"
     unit = "nats"

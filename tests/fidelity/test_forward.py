@@ -1,4 +1,4 @@
-"""Both models in chunks say what one softmax over all positions says, whatever the company."""
+"""Scores in chunks equal one softmax over all positions, whatever the batch."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -39,7 +39,7 @@ TEXTS = [
     text("d", range(22, 40), (50, 51)),
     text("a", (3, 4, 5, 6), (9, 9, 9, 9, 9, 9), seed=1),
 ]
-# The teacher is shown other prompts, of other lengths.
+# The teacher gets different prompts, of different lengths.
 ITS_PROMPTS = {"a": (1, 3, 4, 5, 6), "b": (9, 10), "c": (20,), "d": tuple(range(22, 40))}
 
 
@@ -61,7 +61,7 @@ class Pair:
 
     @torch.no_grad()
     def logits(self, one: ComparedText) -> list[torch.Tensor]:
-        """Of the whole head, of both models on the text alone, in one go."""
+        """Full logits of both models on a single text, from one forward pass."""
         found = []
         for model, prompt in zip(
             self.models, (one.rollout.prompt_ids, ITS_PROMPTS[one.rollout.id]), strict=True
@@ -99,7 +99,7 @@ def assert_same(found: TextScores, expected: dict[str, np.ndarray]) -> None:
 
 
 def test_the_two_models_differ(pairs: dict[str, Pair]) -> None:
-    """Else the tests below would compare nothing with nothing."""
+    """Otherwise the tests below would be vacuous."""
     for pair in pairs.values():
         assert all(pair.expected(one)["fkl"].min() > 0.01 for one in TEXTS)
 
@@ -174,7 +174,7 @@ def test_a_student_equal_to_its_teacher_is_perfect_at_every_position(
 
 
 class Widest(TorchDispatchMode):
-    """The most rows of any result of any operation that has as many columns as a head."""
+    """Record the largest number of rows of any tensor that is as wide as a head."""
 
     def __init__(self, widths: set[int]):
         super().__init__()
@@ -228,7 +228,7 @@ def test_the_automatic_chunk_is_bounded_by_the_vocabulary(
 
 
 def broken(model: Any, token: int | None = None) -> Any:
-    """Its embedding of one token, or of all, is not a number."""
+    """The embedding of one token, or of all tokens, is NaN."""
     with torch.no_grad():
         model.get_input_embeddings().weight[slice(None) if token is None else token] = torch.nan
     return model
@@ -247,7 +247,7 @@ def test_non_finite_weights_give_an_error_that_names_the_document(
     broken(chosen, token)
     pair = Pair(student, teacher)
     found = compare_batch(TEXTS, pair.student, pair.see, EVERY, "ref", 3)
-    assert next(found).text == TEXTS[0]  # it is fine
+    assert next(found).text == TEXTS[0]  # the weights are finite here
     with pytest.raises(InputError, match="logits on document 'b' are not finite: the weights"):
         next(found)
 

@@ -1,4 +1,4 @@
-"""Which of the teacher's responses each of the student's is compared with, and what comes out."""
+"""Pairs of student and teacher responses, and the results from them."""
 
 from collections.abc import Callable, Sequence
 
@@ -30,7 +30,7 @@ TEACHER = {10: answers("t a 10", "t b 10"), 20: answers("t a 20", "t b 20")}
 
 
 class Seen:
-    """Metrics that note what they were shown."""
+    """Metrics that record their arguments."""
 
     shown: list[tuple[str, str]]
 
@@ -178,7 +178,7 @@ def test_a_pooled_metric_is_computed_from_sums() -> None:
     assert result.ci_low <= result.value <= result.ci_high
 
 
-# What the built-in ones make of it
+# The built-in metrics
 
 
 def test_the_ceiling_is_perfect_or_the_teacher_against_itself() -> None:
@@ -191,7 +191,7 @@ def test_the_ceiling_is_perfect_or_the_teacher_against_itself() -> None:
 
 
 def test_first_divergence_is_the_index_of_the_first_token_that_differs() -> None:
-    """Section 1.9 of the reference, under the same noise."""
+    """The example of section 1.9 of the reference, with shared noise."""
 
     def sampled(*tokens: int) -> list[Answer]:
         return [Answer("x", ("r",), tokens=tokens)]

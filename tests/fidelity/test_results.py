@@ -1,4 +1,4 @@
-"""Scores become results: by hand, with error bars, or with why there is no number."""
+"""Scores become results, with error bars or with a reason for a missing value."""
 
 import math
 from typing import Any, ClassVar
@@ -19,7 +19,7 @@ from kdbench.metrics.top1 import Top1
 
 
 def line(values: list[float], name: str = "fkl", limit: int | None = None) -> dict[str, Any]:
-    """A response of as many tokens, all indices in buckets of their own."""
+    """A response with one value per token; every index has its own bucket."""
     width = limit or len(values)
     total = sum(values)
     return {
@@ -67,7 +67,7 @@ def exposure(student: SetScores, teacher: SetScores, **more: Any) -> Results:
 
 
 def test_exposure_error_equals_the_reference_example() -> None:
-    """Section 1.10: student-prefix KLs .2, .4; teacher-prefix .2, .2: 50 %."""
+    """Section 1.10: .2 and .4 on the student's prefixes, .2 and .2 on the teacher's give 50 %."""
     results = exposure(of("student", 1, 2, [0.2, 0.4]), of("teacher", 1, 2, [0.2, 0.2]))
     assert results.metrics["exposure_2"].value == pytest.approx(50)
     curve = results.curves["exposure_2"]
@@ -78,7 +78,9 @@ def test_exposure_error_equals_the_reference_example() -> None:
 
 
 def test_exposure_error_averages_over_responses_that_reach_an_index() -> None:
-    student = of("student", 1, 2, [0.1, 0.4], [0.3])  # .2, then .4 of the one still alive
+    student = of(
+        "student", 1, 2, [0.1, 0.4], [0.3]
+    )  # .2, then .4 of the only response that reaches the index
     teacher = of("teacher", 1, 2, [0.2, 0.3], [0.2, 0.1])
     results = exposure(student, teacher)
     assert results.metrics["exposure_2"].value == pytest.approx(50)
@@ -149,7 +151,7 @@ def test_a_curve_averages_over_texts_that_reach_an_index() -> None:
     assert curve["value"] == [4.0, 3.0, 3.0]
     assert curve["n"] == [3, 2, 1]
     assert curve["ci_low"][0] == 1.0
-    # In some resamples nobody reaches the later indices.
+    # In some resamples no response reaches the later indices.
     assert [bool(np.isfinite(one)) for one in curve["ci_low"]] == [True, False, False]
 
 
@@ -224,7 +226,7 @@ def test_a_pooled_metric_without_sums_is_null() -> None:
 
 
 def test_a_ratio_undefined_in_some_resamples_has_no_interval() -> None:
-    """The teacher is sure of every token of the first prompt."""
+    """The teacher's entropy is zero on every token of the first prompt."""
     rows = {("a", 1): [1.0, 0.0], ("b", 1): [2.0, 1.0]}
     metric = added(pooled("student", [1], rows), EntropyRatio()).metrics["entropy_ratio@student"]
     assert metric.value == 3.0

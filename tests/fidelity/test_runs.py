@@ -1,4 +1,4 @@
-"""Whose numbers these are, in which order things happen, and who waits for whom."""
+"""Which model each number belongs to, and the order of runs that share a teacher."""
 
 import json
 import threading
@@ -46,7 +46,7 @@ def test_a_floor_names_its_model_and_stays_until_replaced(
     other = compare(generated, undistilled=third, metrics=("jsd@ref",))
     assert stored(other)["teacher"]["undistilled"]["name"] == "third"
     assert stored(other)["metrics"]["jsd@ref"]["floor"] is not None
-    assert "floor" not in stored(other)["metrics"]["top1@ref"]  # it was another's
+    assert "floor" not in stored(other)["metrics"]["top1@ref"]  # it belonged to a different model
 
 
 @pytest.mark.parametrize("key", ["model", "teacher", "undistilled"])
@@ -76,7 +76,7 @@ def test_the_last_shard_compares_even_if_the_teacher_finishes_later(
     late = EvalSettings(**words, shard="1/2")
     student = prepare(late)
     teacher = find_teacher(late, student.tasks)
-    teacher.answer()  # its half; the other shard's is still to come
+    teacher.answer()  # half of the documents; those of the other shard are missing
     assert evaluate(EvalSettings(**words, shard="0/2")).results == {}
     results = compare_with_teacher(student.measure(), teacher)
     assert results["dolly"].metrics["top1@ref"].value is not None

@@ -1,4 +1,4 @@
-"""Which responses, and which of their tokens, both models can score."""
+"""The responses and tokens that both models can score."""
 
 from dataclasses import dataclass
 
@@ -59,7 +59,7 @@ def test_a_reference_that_the_limit_cuts_has_no_end(limit: int, kept: tuple[int,
 
 
 def test_a_sample_is_scored_by_its_own_tokens() -> None:
-    """Not by those that its text encodes to, which may be others."""
+    """The tokens that its text encodes to may be different."""
     sample = Sample("b", 20, "abc", 2, "stop", tokens=(40, 41, EOS))
     (one,) = sampled_texts([sample], PROMPTS, Letters(), "teacher")
     assert one.rollout == Rollout("b", (7,), (40, 41, EOS), "teacher")

@@ -1,4 +1,4 @@
-"""Lines of texts: kept as they are measured, gone on with after a stop, averaged by the prompt."""
+"""Lines of scored texts are stored as they are measured, resumed, and averaged by prompt."""
 
 import json
 import math
@@ -35,7 +35,7 @@ def line(n: int, total: float | None, count: int, curve: Sequence[float | None] 
     }
 
 
-# Averages, by hand
+# Averages worked out by hand
 
 
 def scores(lines: dict, documents: Sequence[str] = ("a", "b"), seeds: Sequence[int] = (1, 2)):
@@ -43,7 +43,7 @@ def scores(lines: dict, documents: Sequence[str] = ("a", "b"), seeds: Sequence[i
 
 
 def test_a_mean_over_prompts_is_not_one_over_tokens() -> None:
-    """Section 1 of the reference: macro is the mean of the responses' means, micro that of all."""
+    """Section 1 of the reference: macro averages the responses' means, micro all tokens."""
     whole = scores({("a", 1): line(1, 3.0, 1), ("b", 1): line(3, 3.0, 3)}, seeds=(1,))
     assert whole.means(ForwardKL()) == {1: [3.0, 1.0]}
     assert whole.micro(ForwardKL()) == pytest.approx(6 / 4)
@@ -187,7 +187,7 @@ def test_resuming_after_any_line_gives_the_same_bytes(
     (scorer.run.path / "samples" / name).write_bytes(b"".join(kept[:lines]) + end)
     assert scorer.score() == whole
     assert scorer.files() == files
-    # Batches that are whole are not read again; of the others, every text is.
+    # Complete batches are not read again; in the others, every text is.
     assert [len(batch) for batch in scorer.seen] == [1, 1, 4][min(lines, 2) :]
 
 
@@ -239,11 +239,11 @@ def test_a_broken_line_is_refused(scorer: Scorer) -> None:
         scorer.score()
 
 
-# Values that do not count, and those that are infinite
+# Uncounted and infinite values
 
 
 class ByTarget(TokenMetric):
-    """A value for each response token; 1 for those that are not named."""
+    """One value per response token; 1 where none is given."""
 
     name = "by_target"
     unit = "rate"

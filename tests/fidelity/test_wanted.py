@@ -1,4 +1,4 @@
-"""What the words of `metrics=` ask for."""
+"""The metrics that the names in `metrics=` select."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""The work: what is missing is done once, and a failure blocks only what needs it."""
+"""Filling a table: missing nodes are done once, and a failure blocks only its dependents."""
 
 import json
 import os
@@ -32,7 +32,7 @@ from kdbench.toy.models import World
 
 
 class Inline(Executor):
-    """Does each node immediately, in this process."""
+    """An executor that runs each node immediately, in this process."""
 
     def __init__(self, models: Path, slots: int = 1):
         self.slots, self._models = slots, models
@@ -118,7 +118,7 @@ def test_only_lost_results_are_made_again(graph: Graph) -> None:
 
 
 def test_a_checkpoint_is_made_only_for_measurements(graph: Graph) -> None:
-    """Results that were committed need no checkpoints, until a row is to be measured again."""
+    """Committed results need no checkpoints until a row has to be measured again."""
     worked(graph)
     shutil.rmtree(graph.places.models)
     assert worked(graph) == ([], {})
@@ -246,7 +246,7 @@ def test_two_processes_fill_one_table_without_repeating_a_node(file: Path, tmp_p
 
 
 def test_switching_the_teacher_back_restores_the_numbers(graph: Graph, world: World) -> None:
-    """Both teachers' metrics are in the same files, whose content a mark identifies."""
+    """The metrics of both teachers are in the same files, whose content a mark identifies."""
     worked(graph)
     before = contents(graph.places.results)
     other = Entry(label="Teacher", checkpoint=str(world.student))

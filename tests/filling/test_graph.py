@@ -1,4 +1,4 @@
-"""The graph of a table: what it holds, in which order, and what changes which node."""
+"""The graph of a table: its nodes, their order, and which change affects which node."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -93,7 +93,7 @@ def places(graph: Graph) -> dict[str, str]:
             {"train__learning_rate": "0.5"},
             {"train SFT", "train GKD", "evaluate SFT", "evaluate GKD"},
         ),
-        ({"train__log_every": "3"}, set()),  # no part of the outcome
+        ({"train__log_every": "3"}, set()),  # does not affect the result
         ({"title": "another"}, set()),
         ({"undistilled": "null"}, {"evaluate GKD"}),
     ],

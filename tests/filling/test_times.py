@@ -70,9 +70,7 @@ def test_the_log_of_an_interrupted_training_gives_its_duration(
 ) -> None:
     node = replace(training(world, "sft"), place=tmp_path / "x")
     log_line = "sft: 97/200 steps, 0.12/s, 872 s left"
-    assert estimated_seconds(node, TIMINGS, log_line) == pytest.approx(
-        8
-    )  # of another run, long gone
+    assert estimated_seconds(node, TIMINGS, log_line) == pytest.approx(8)  # of an earlier run
     (tmp_path / "x.unfinished").mkdir()
     assert estimated_seconds(node, [], log_line) == 872
     assert estimated_seconds(node, TIMINGS, "sft: loss 0.3") == pytest.approx(8)

@@ -1,5 +1,5 @@
 # ruff: noqa: ARG002, ARG004 - a backend is given more than these need
-"""A backend is a class that inherits the defaults, or one that kdbench gives them to."""
+"""A backend inherits the defaults, or kdbench adds them to it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import SimpleNamespace
@@ -15,7 +15,7 @@ from kdbench.generate.hf import HFBackend
 
 
 class Plain:
-    """A backend that inherits from nothing of kdbench."""
+    """A backend that does not inherit from kdbench's base class."""
 
     def __init__(self, checkpoint: Any, protocol: Any, options: Options):
         super().__init__()
@@ -32,7 +32,7 @@ class Plain:
 
 
 class Rich(Plain):
-    """A backend that inherits from nothing of kdbench and has every optional member."""
+    """A backend that does not inherit from kdbench's base class and has every optional member."""
 
     own_engine = True
     silent_options = ("quiet",)

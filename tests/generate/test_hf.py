@@ -156,11 +156,11 @@ def test_seeds_of_a_prompt_share_its_prefill(world: World) -> None:
     engine.model.forward = spy
     generate(engine, PROMPTS[:3])
     assert shapes[0][0] == 3
-    assert shapes[1][0] > 10  # of 15 rows, less those that ended at once
+    assert shapes[1][0] > 10  # 15 rows, minus those that ended immediately
 
 
 def test_finished_rows_leave_the_batch(world: World) -> None:
-    """Each step runs no more rows than are unfinished, an eighth apart."""
+    """Each step runs at most an eighth more rows than are unfinished."""
     protocol = get_protocol("minillm", {"max_new_tokens": 40})
     engine = backend(world.student, protocol, batch_size=100)
     rows = []

@@ -1,4 +1,4 @@
-"""Texts of a backend, for tests of several."""
+"""Samples of a backend, for the tests of several backends."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from kdbench.generate import Row, Sample
 def samples(
     backend: Any, texts: list[str], until: tuple[str, ...] = ()
 ) -> dict[tuple[str, int], Sample]:
-    """The sample of each text and seed; a row that comes twice fails."""
+    """The sample of each text and seed; a repeated row fails."""
     rows = [
         Row(text, seed, backend.encode(text, text).ids)
         for text in texts

@@ -1,4 +1,4 @@
-"""Texts made elsewhere are scored like texts made here; a stored run can be scored again."""
+"""Given texts are scored as generated ones are; a stored run can be scored again."""
 
 import json
 from pathlib import Path

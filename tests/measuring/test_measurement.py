@@ -1,4 +1,4 @@
-"""A measurement records the same, whatever was looked at before it."""
+"""A measurement's record does not depend on earlier access to it."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The metrics of a YAML: lm-eval's filters and scores, run once for all that needs them."""
+"""The metrics of a YAML file: lm-eval's filters and scores, run once for all uses."""
 
 import json
 from pathlib import Path
@@ -83,4 +83,4 @@ def test_the_filters_run_once_for_scores_and_final_answers(
     task = load(tmp_path, FILTERS + MATCH)
     yaml_metrics(task, (0, 1), SAMPLES)
     final_answers(task, (0, 1), SAMPLES)
-    assert calls == [3, 3]  # one call for each seed
+    assert calls == [3, 3]  # one call per seed

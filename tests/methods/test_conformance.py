@@ -1,4 +1,4 @@
-"""What every method's objective must do, whatever its formula: chunks, masks, padding, extremes."""
+"""Properties of every method's objective: chunks, masks, padding and extreme values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -43,7 +43,7 @@ VARIANTS = [
 
 @dataclass(frozen=True)
 class Case:
-    """A term of a method, with what else it needs."""
+    """A term of a method with its views and schedule."""
 
     name: str
     term: Term
@@ -96,7 +96,7 @@ DETACHED = (
 
 
 def over(kept=lambda case: True):
-    """Each term of each method that a test applies to."""
+    """The terms of all methods to which a test applies."""
     cases = [case for case in CASES if kept(case)]
     return pytest.mark.parametrize("case", cases, ids=[case.name for case in cases])
 
@@ -105,7 +105,7 @@ every = over()
 
 
 class Table:
-    """A view of given states, by rollout, and a linear head."""
+    """A view of given states per rollout, and a linear head."""
 
     def __init__(self, states, head=None):
         self.by_id, self.head = states, head
@@ -126,13 +126,13 @@ def generator(seed):
 
 
 def rollouts(origins=ALL, lengths=(4, 1, 6, 3), seed=0, prompt=3):
-    """Responses of these origins in turn, with what MiniLLM records."""
+    """Responses with the given origins in turn, with the scalars that MiniLLM records."""
     draw = generator(seed)
     found = []
     for number, length in enumerate(lengths):
         tokens = torch.randint(0, VOCABULARY, (prompt + length,), generator=draw).tolist()
         advantage = torch.randn(length, generator=draw).tolist()
-        # Whatever was sampled was likely enough to be sampled.
+        # A sampled token has a probability that can be sampled.
         sampled = (-3 * torch.rand(length, generator=draw) - 1).tolist()
         one = Rollout(
             f"row-{number}",
@@ -158,7 +158,7 @@ def table(seed, responses, dtype=torch.float64):
 
 
 def with_classmate(case, views):
-    """The control kinds of a classmate are views of their own."""
+    """The control kinds of a classmate have their own views."""
     if case.uniform:
         views["classmate"] = UniformView(VOCABULARY)
     if case.same:
@@ -243,7 +243,7 @@ def test_the_loss_is_the_weighted_mean_over_the_terms_tokens(case):
     views = tables(responses, case)
     found = loss_of(case, responses, views)
     counts = counts_of(responses)
-    # The share of a step in which there are twice as many tokens elsewhere is a third.
+    # With twice as many tokens elsewhere in the step, the share is a third.
     elsewhere = {origin: 3 * count for origin, count in counts.items()}
     third = loss_of(case, responses, views, elsewhere)
     assert_all_close([3 * third.value], [found.value])
@@ -360,7 +360,7 @@ def model_views(case, models):
 
 
 class PaddedBatch(Batch):
-    """The same batch with more padding, and other tokens in it."""
+    """The same batch with more padding, filled with different tokens."""
 
     def inputs(self, prompt=None):
         ids, rows, columns = super().inputs(prompt)
@@ -479,7 +479,7 @@ def test_every_method_takes_pretraining_texts_in_the_same_micro_batch(name):
 
 
 class Counting(StepObjective):
-    """One for each token of whatever it is given."""
+    """A value of one per token."""
 
     def step(self, batch, views):
         return views["student"].states(batch).sum() * 0 + len(batch.targets)

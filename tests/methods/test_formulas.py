@@ -1,4 +1,4 @@
-"""Each method's formula, by hand or beside a slow second implementation."""
+"""Each method's formula, worked out by hand or compared with a slow second implementation."""
 
 import math
 
@@ -143,7 +143,7 @@ def test_the_gradient_of_kd_keeps_its_size_at_high_temperature():
 @pytest.mark.parametrize("name", ["gkd", "jsd"])
 @pytest.mark.parametrize("weight", [0, 0.1, 0.5, 0.9, 1])
 def test_generalised_jsd_methods_use_teacher_weight_for_the_teacher(name, weight):
-    # Called with .1 in one code and .9 in another; here it is the teacher's share of the mixture.
+    # Published codes disagree (.1 or .9); here it is the teacher's share of the mixture.
     views = views_of()
     p, q = probabilities(views["teacher"]), probabilities(views["student"])
     m = weight * p + (1 - weight) * q
@@ -278,7 +278,7 @@ def test_minillms_policy_gradient_on_two_tokens_worked_out_by_hand(
 
 
 class FixedDraw:
-    """A draw that knows log-probabilities."""
+    """A draw with known log-probabilities."""
 
     def __init__(self, student, teacher):
         self.known = {"student": student, "teacher": teacher}
@@ -471,7 +471,7 @@ def test_with_the_teacher_as_classmate_distillation_is_plain(divergence, plausib
     views = {"teacher": teacher, "classmate": teacher}
     found = ContrastTarget(0.25, plausibility, divergence).token(chunk_of(student, views))
     log_p = teacher.log_softmax(-1)
-    if divergence == "skew_reverse_kl":  # which drops implausible tokens, whoever the classmate is
+    if divergence == "skew_reverse_kl":  # implausible tokens are dropped for any classmate
         cut = log_p.exp() < plausibility * log_p.exp().max(-1, keepdim=True).values
         assert bool(cut.any()) == bool(plausibility)
         log_p = log_p.masked_fill(cut, -torch.inf).log_softmax(-1)
@@ -518,7 +518,7 @@ def test_the_classmate_is_not_used_on_the_dataset():
 
 
 def test_the_default_target_worked_out_by_hand():
-    # p²⁵ᐟ²⁰ c⁻¹ᐟ⁴ on tokens of at least a tenth of the likeliest, and skew reverse KL to it.
+    # Skew reverse KL to p²⁵ᐟ²⁰ c⁻¹ᐟ⁴ on tokens of at least a tenth of the most likely one.
     views = views_of()
     q, p, c = (probabilities(views[name]) for name in ("student", "teacher", "classmate"))
     scores = p**1.25 * c**-0.25 * (p >= 0.1 * p.max(-1, keepdims=True))
@@ -528,7 +528,7 @@ def test_the_default_target_worked_out_by_hand():
     assert found == pytest.approx(expected, abs=1e-12)
 
 
-# What no method may do
+# Limits of every method
 
 ON_POLICY = (FromStudent, FromReplay, FromMixture)
 EVERY = [
@@ -567,7 +567,7 @@ def test_pretraining_does_not_change_the_loss_of_student_samples(name):
 
 
 def wide_model(columns):
-    """A tiny GPT-2 whose head is padded to some columns, full of garbage beyond the vocabulary."""
+    """A tiny GPT-2 whose head is padded with columns of garbage beyond the vocabulary."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
     torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""Agreement of final answers, its five cells, and what they say of errors and flips."""
+"""Agreement of final answers, its five cells, and the error and flip metrics made from them."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ def answer(final, right):
     return Answer("-", ("-",), final=final, right=right)
 
 
-# Student, teacher.
+# Student, then teacher.
 RR = answer("4", True), answer("4.0", True)
 RW = answer("5", False), answer("4", True)
 WR = answer("4", True), answer("5", False)
@@ -109,7 +109,7 @@ def test_student_and_teacher_are_not_swapped(name, expected):
         ("-$12", "12", False),
         ("12%", "12.0", True),
         ("1e3", "1000", True),
-        ("-5", "5", False),  # without punctuation they would be equal
+        ("-5", "5", False),  # they are equal only without punctuation
         ("3.14", "314", False),
         ("3.14", "31.4", False),
         ("5 apples", "5 apples!", True),
@@ -160,8 +160,8 @@ def test_without_counted_pairs_the_value_is_null(name):
         ("error_agreement", [RR, RW, WR]),
         ("error_kappa", [RR, RR, RR]),
         ("error_kappa", [SAME, DIFFERENT, DIFFERENT]),
-        ("relative_negative_flips", [RR, RR, WR]),  # a student always right
-        ("relative_negative_flips", [WR, DIFFERENT]),  # a teacher never right
+        ("relative_negative_flips", [RR, RR, WR]),  # a student that is always right
+        ("relative_negative_flips", [WR, DIFFERENT]),  # a teacher that is never right
         ("trust_compatibility", [WR, DIFFERENT, SAME]),
     ],
 )
@@ -170,7 +170,7 @@ def test_a_zero_denominator_gives_null(name, pairs):
 
 
 def test_independent_errors_have_kappa_0_and_relative_flips_1():
-    # The student is right in half, whether its teacher is or not.
+    # The student is right in half of the cases, independently of its teacher.
     pairs = [RR, RW, WR, DIFFERENT]
     assert value("error_kappa", pairs) == pytest.approx(0)
     assert value("relative_negative_flips", pairs) == pytest.approx(1)

@@ -1,4 +1,4 @@
-"""Expected calibration error, to the reference's tokens and to the teacher."""
+"""Expected calibration error against the reference's tokens and against the teacher."""
 
 import math
 
@@ -44,7 +44,7 @@ def numpy_ece(confidence, hits):
 
 
 def test_values_worked_out_by_hand():
-    # Confidences .9 .9 .6 .6, right 1 0 1 1: half of |.5 - .9| and half of |1 - .6|.
+    # Confidences .9 .9 .6 .6 and hits 1 0 1 1 give half of |.5 - .9| plus half of |1 - .6|.
     rows = logs((0.9, 0.1), (0.9, 0.1), (0.6, 0.4), (0.6, 0.4))
     assert error("ece", rows, rows, [0, 1, 0, 0]) == pytest.approx(0.4, abs=1e-6)
 
@@ -52,16 +52,16 @@ def test_values_worked_out_by_hand():
 def test_the_teacher_example_worked_out_by_hand():
     student = logs((0.9, 0.1), (0.9, 0.1), (0.6, 0.4), (0.6, 0.4))
     teacher = logs((0.7, 0.3), (0.2, 0.8), (0.7, 0.3), (0.7, 0.3))
-    references = [1, 1, 1, 1]  # which do not matter here
+    references = [1, 1, 1, 1]  # they do not matter here
     assert error("ece_teacher", teacher, student, references) == pytest.approx(0.4, abs=1e-6)
-    # |.45 - .9| and |.7 - .6|, half each.
+    # Half of |.45 - .9| plus half of |.7 - .6|.
     soft = error("ece_teacher_soft", teacher, student, references)
     assert soft == pytest.approx(0.275, abs=1e-6)
 
 
 def test_the_calibration_gap_is_signed():
     sure, unsure = logs((0.9, 0.1), (0.9, 0.1)), logs((0.6, 0.4), (0.6, 0.4))
-    # Half right: .4 of error for the sure, .1 for the unsure.
+    # Half of the tokens are hits: the error is .4 at high confidence and .1 at low confidence.
     assert error("ece_gap", unsure, sure, [0, 1]) == pytest.approx(0.3, abs=1e-6)
     assert error("ece_gap", sure, unsure, [0, 1]) == pytest.approx(-0.3, abs=1e-6)
 

@@ -1,4 +1,4 @@
-"""Divergences as metrics: values by hand, numpy's, infinities, and what a top-k cache makes."""
+"""Divergences as metrics: by hand, against numpy, infinite, and from a top-k cache."""
 
 import math
 
@@ -106,7 +106,7 @@ def test_an_infinite_position_does_not_affect_the_others():
 
 
 def from_top_two(name, p, q):
-    """On a cache of the two first tokens, which are the teacher's likeliest."""
+    """The divergence from a cache of the first two tokens, the teacher's most likely."""
     log_p, log_q = logs(p), logs(q)
     entropy = torch.tensor([-(np.array(p) * np.log(p)).sum()]).float()
     tail = torch.tensor([sum(p[2:])]).log()
@@ -123,7 +123,7 @@ def test_forward_kl_from_top_k_puts_the_rest_into_one_class():
     found = from_top_two("fkl", WIDE_P, WIDE_Q)
     assert found == pytest.approx(0.498224, abs=1e-6)
 
-    # Neither of the alternatives that are no bound.
+    # The value is neither of the two alternatives that would not be a bound.
     mass_p, mass_q = p[:2].sum(), q[:2].sum()
     renormalised = kl(p[:2] / mass_p, q[:2] / mass_q)
     assert renormalised == pytest.approx(0.144622, abs=1e-6)
@@ -135,7 +135,7 @@ def test_forward_kl_from_top_k_puts_the_rest_into_one_class():
     for other in (renormalised, partial_sum, binary):
         assert abs(found - other) > 0.1
 
-    # The chain rule: the bucket is the whole without what happens among the others.
+    # By the chain rule, the coarse KL is the whole KL minus the part among the other tokens.
     assert found == pytest.approx(binary + mass_p * renormalised, abs=1e-6)
     tails = kl(p[2:] / (1 - mass_p), q[2:] / (1 - mass_q))
     assert found + (1 - mass_p) * tails == pytest.approx(true, abs=1e-6)
@@ -155,7 +155,7 @@ def test_the_bound_of_each_divergence_from_top_k():
     assert set(kinds.values()) == {"lower"}
 
 
-# From the chosen tokens alone
+# From the sampled tokens only
 
 
 def chosen(name, set, p_of_token, q_of_token):
@@ -166,7 +166,7 @@ def chosen(name, set, p_of_token, q_of_token):
 
 @pytest.mark.parametrize(("set", "flip"), [("student", False), ("teacher", True)])
 def test_the_sampled_estimates_worked_out_by_hand(set, flip):
-    # r is the other model's probability of the token over its sampler's: 2, then .5.
+    # r, the other model's probability divided by the sampler's, is 2 and then .5.
     other, sampler = (0.5, 0.25), (0.25, 0.5)
     p, q = (sampler, other) if flip else (other, sampler)
     k1, k3 = chosen("k1", set, p, q), chosen("k3", set, p, q)
@@ -183,7 +183,7 @@ def test_the_sampled_estimates_are_unbiased(name, set, exact):
     log_p, log_q = random_logs(5, 2, 4, 12, spread=1.0)
     sampler = (log_p if set == "teacher" else log_q).double().exp()
     expected = torch.zeros(4, dtype=torch.float64)
-    for token in range(12):  # the mean over all tokens that the sampler may choose
+    for token in range(12):  # the expectation over the sampler's tokens
         at = positions(log_p, log_q, [token] * 4, set)
         expected += sampler[:, token] * metrics.get(name)().values(at)
     kl_of_all = metrics.get(exact)().values(positions(log_p, log_q))
@@ -200,7 +200,7 @@ def test_k3_is_never_negative_and_k1_may_be():
 def test_k3_is_accurate_for_ratios_near_one():
     log_p, log_q = torch.tensor([[-0.0003]]), torch.tensor([[0.0]])
     found = metrics.get("k3")().values(positions(log_p, log_q, [0], "student"))
-    # Of r - 1, with r rounded to float32, not one digit would be left.
+    # r - 1, with r rounded to float32, would have no correct digit.
     assert float(found) == pytest.approx(0.0003**2 / 2, rel=1e-2)
 
 

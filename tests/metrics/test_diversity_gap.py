@@ -1,4 +1,4 @@
-"""The gap of diversity is signed, and of equal amounts of text."""
+"""The diversity gap is signed and compares equal amounts of text."""
 
 import pytest
 from hypothesis import given
@@ -31,7 +31,7 @@ def test_distinct_worked_out_by_hand(size, student):
 
 
 def test_each_pair_is_cut_to_the_shorter():
-    # "a a" beside "a b", "c" beside "a": 2 of 3 words distinct on both sides.
+    # The cut pairs are "a a" with "a b" and "c" with "a": 2 of 3 words are distinct on both sides.
     assert gap(1, ["a a a a", "c"], ["a b", "a d e"]) == 2 / 3 - 2 / 3
     # Uncut, the student's would be 1 of 4 and the gap negative.
     assert gap(1, ["a a a a"], ["b"]) == 0
@@ -69,9 +69,9 @@ def test_self_bleu_worked_out_by_hand():
     same, other = "a b c d", ["e f g h", "i j k l", "m n o p", "q r s t"]
     assert self_bleu(answers([same] * 4)) == pytest.approx(100)
     assert self_bleu(answers(other)) == 0
-    # Two of four responses have their equal among the others.
+    # Two of the four responses are equal.
     assert self_bleu(answers([same, same, *other[:2]])) == pytest.approx(50)
-    assert self_bleu_gap([same] * 4, other) == pytest.approx(100)  # the student is less varied
+    assert self_bleu_gap([same] * 4, other) == pytest.approx(100)  # the student is less diverse
     assert self_bleu_gap(other, [same, same, *other[:2]]) == pytest.approx(-50)
 
 

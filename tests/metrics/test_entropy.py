@@ -1,4 +1,4 @@
-"""The entropy ratio is one of sums, not a mean of ratios."""
+"""The entropy ratio is a ratio of sums, not a mean of ratios."""
 
 import math
 

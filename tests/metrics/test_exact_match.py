@@ -1,4 +1,4 @@
-"""Exact match is equality after MiniLLM's normalisation, and after nothing more."""
+"""Exact match is equality after exactly MiniLLM's normalisation."""
 
 import re
 
@@ -29,7 +29,7 @@ def score(response, *references):
         ("Paris, France", "Paris", 0),
         ("cats", "cat", 0),
         ("café", "cafe", 0),
-        ("“Paris”", "Paris", 0),  # only ASCII punctuation goes
+        ("“Paris”", "Paris", 0),  # only ASCII punctuation is removed
         ("", "Paris", 0),
         ("", "", 100),
     ],

@@ -1,4 +1,4 @@
-"""How long, how cut, how empty; None where it is not known."""
+"""Length, share cut off and share empty; None where unknown."""
 
 import pytest
 

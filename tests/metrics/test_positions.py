@@ -1,4 +1,4 @@
-"""What a token metric looks at: rankings, and distributions, whole or by the teacher's top k."""
+"""Inputs of a token metric: rankings, and distributions, complete or from the teacher's top k."""
 
 import math
 
@@ -20,7 +20,7 @@ def random_targets(seed, n, vocabulary):
 
 
 def rounded_logs(seed, *shape):
-    """Of logits in bfloat16, many of which are equal."""
+    """Log-probabilities from bfloat16 logits, many of which are equal."""
     logits = 3 * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
     return logits.bfloat16().float().log_softmax(-1)
 
@@ -41,7 +41,7 @@ def both(seed, n=6, vocabulary=20):
 
 
 def cached(log_p, log_q, targets, k, **other):
-    """Only the teacher's k likeliest tokens, as a cache would hold them."""
+    """Positions with only the teacher's k most likely tokens, as in a cache."""
     ids = torch.from_numpy(ranking(log_p, k))
     tail = log_p.double().scatter(-1, ids, -math.inf).logsumexp(-1).float()
     entropy = torch.from_numpy(numpy_entropy(log_p)).float()
@@ -49,7 +49,7 @@ def cached(log_p, log_q, targets, k, **other):
     return TopPositions(log_p.gather(-1, ids), ids, tail, entropy, chosen, log_q, targets, **other)
 
 
-# The likeliest first
+# Rankings
 
 
 @pytest.mark.parametrize("k", [1, 2, 5, 50, 100])
@@ -121,7 +121,7 @@ def test_a_shorter_ranking_is_the_start_of_a_longer_one():
         assert torch.equal(short[1], long[1][:, :k])
 
 
-# Both distributions whole
+# Complete distributions
 
 
 @pytest.mark.parametrize("vocabulary", [2, 20, 70])

@@ -1,4 +1,4 @@
-"""Rank correlations on the teacher's 50 likeliest tokens, beside scipy's."""
+"""Rank correlations on the teacher's 50 most likely tokens, compared with scipy's."""
 
 import math
 
@@ -36,7 +36,7 @@ def random_logs(seed, *shape, rounded=False):
 
 @pytest.mark.parametrize(("name", "expected"), [("spearman", 0.8), ("kendall", 0.6667)])
 def test_values_worked_out_by_hand(name, expected):
-    # The student swaps the teacher's two first.
+    # The student swaps the teacher's first two tokens.
     assert of_scores(name, (3, 2, 1, 0), (2, 3, 1, 0)) == pytest.approx(expected, abs=1e-4)
 
 
@@ -52,7 +52,7 @@ def test_equal_and_reversed_orders_reach_the_ends_of_the_scale(name):
 @pytest.mark.parametrize("vocabulary", [2, 3, 10, 50])
 def test_values_equal_scipys_with_ties(name, vocabulary, rounded):
     log_p, log_q = random_logs(vocabulary, 2, 12, vocabulary, rounded=rounded)
-    # Where all is tied scipy warns; that has its own test.
+    # scipy warns if all ranks are tied; a separate test covers that.
     use = (log_p.amax(-1) > log_p.amin(-1)) & (log_q.amax(-1) > log_q.amin(-1))
     pairs = zip(log_p[use].double().numpy(), log_q[use].double().numpy(), strict=True)
     expected = [SCIPY[name](*pair) for pair in pairs]
@@ -112,7 +112,7 @@ def test_pearson_with_a_ruled_out_token_is_null():
 @every
 @pytest.mark.parametrize("size", [2, 4, 8, 50])
 def test_a_constant_ranking_gives_null(name, size):
-    flat = torch.full((1, size), -2.0)  # of which the mean is exact
+    flat = torch.full((1, size), -2.0)  # their mean is exact
     other = random_logs(3, 1, size)
     for pair in ((flat, other), (other, flat), (flat, flat)):
         assert math.isnan(values(name, *pair))
@@ -130,7 +130,7 @@ def test_a_constant_ranking_gives_null_at_any_size(name):
 def test_a_flat_position_does_not_affect_the_others(name):
     log_p, log_q = random_logs(4, 2, 3, 8)
     expected = values(name, log_p, log_q)
-    log_q[1] = -2.0  # of which the mean is exact
+    log_q[1] = -2.0  # their mean is exact
     found = values(name, log_p, log_q)
     assert math.isnan(found[1])
     assert found[[0, 2]].tolist() == expected[[0, 2]].tolist()

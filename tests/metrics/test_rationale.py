@@ -30,12 +30,12 @@ def score(name, student, teacher):
     ("text", "final", "left"),
     [
         ("2 and 2 is 4", "4", "2 and 2 is"),
-        ("4 is 2 and 2, so 4.", "4", "4 is 2 and 2, so ."),  # the last one goes
+        ("4 is 2 and 2, so 4.", "4", "4 is 2 and 2, so ."),  # the last occurrence is removed
         ("4: two and two", "4", ": two and two"),
         ("4", "4", None),
         (" 4\n", "4", None),
         ("a whole text", "a whole text", None),
-        ("two and two", "4", None),  # extracted as it does not stand there
+        ("two and two", "4", None),  # the extracted answer does not occur in the text
         ("two and two", None, None),
         ("two and two", "", None),
         ("", "", None),

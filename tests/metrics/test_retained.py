@@ -1,4 +1,4 @@
-"""What a student retains is its sum over its teacher's, not the mean of ratios."""
+"""Retention is the student's sum divided by the teacher's, not a mean of ratios."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def value(name, *pairs):
 
 
 def test_rouge_worked_out_by_hand():
-    # The student's 80 points of the teacher's 100; then (80 + 0) / (100 + 80).
+    # The student has 80 of the teacher's 100 points, then (80 + 0) / (100 + 80).
     assert value("rougeL_retained", ("the cat on mat", REFERENCE)) == pytest.approx(0.8)
     pairs = [("the cat on mat", REFERENCE), ("dog", "the cat on mat")]
     assert value("rougeL_retained", *pairs) == pytest.approx(80 / 180)

@@ -25,7 +25,7 @@ HAND = [
     "K\u212a İstanbul ﬁne x\u00a0y snake_case",
 ]
 
-# Few words, so that texts share some; among them all that a tokenizer may stumble over.
+# Few words, so that texts share some, including those that are hard to tokenize.
 _HARD = "the The THE cat cats running run flies was his 42 don't café naïve 東京 !!! a-b a_b İ ß x"
 _WORDS = st.sampled_from(_HARD.split())
 _TEXTS = st.one_of(

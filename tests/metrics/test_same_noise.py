@@ -1,4 +1,4 @@
-"""Under the same noise: equal text, and the first token that differs."""
+"""Metrics under the same noise: equal texts, and the first difference."""
 
 import pytest
 from hypothesis import given

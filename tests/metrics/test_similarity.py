@@ -1,4 +1,4 @@
-"""Likeness to the teacher's text is sacrebleu's, for one pair, for all, for any resample."""
+"""Similarity to the teacher's text equals sacrebleu's, for a pair, a corpus and any resample."""
 
 import math
 
@@ -49,7 +49,7 @@ def test_rouge_worked_out_by_hand():
 
 
 def test_bleu_worked_out_by_hand():
-    # 4 of 4 words and 1 of 3 pairs match, no longer n-gram: half of 1 of 2, a quarter of 1 of 1.
+    # 4 of 4 words and 1 of 3 bigrams match; longer n-grams are smoothed: 1/2 of 1/2, 1/4 of 1.
     by_hand = 100 * math.exp(1 - 6 / 4) * (1 * 1 / 3 * 1 / 4 * 1 / 4) ** (1 / 4)
     assert corpus((STUDENT, TEACHER)) == pytest.approx(by_hand)
     assert score("sentence_bleu_teacher", STUDENT, TEACHER) == pytest.approx(by_hand)

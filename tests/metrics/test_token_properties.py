@@ -1,4 +1,4 @@
-"""What every metric of next-token distributions promises, whatever the distributions."""
+"""Properties of every metric of next-token distributions, on any distributions."""
 
 import math
 import re
@@ -34,7 +34,7 @@ POSITION = named(PositionMetric)
 
 
 def allowed(kind, attribute):
-    """The values that its annotation allows."""
+    """The values that the annotation allows."""
     (literal,) = get_args(kind.__annotations__[attribute])
     return set(get_args(literal))
 
@@ -43,9 +43,9 @@ UNITS, DIRECTIONS = allowed(Metric, "unit"), allowed(Metric, "direction")
 FROM_TOP_K = allowed(PositionMetric, "from_top_k")
 BOUNDS = [name for name in POSITION if KINDS[name].from_top_k in ("lower", "upper")]
 EXACT = [name for name in POSITION if KINDS[name].from_top_k == "exact"]
-WITHOUT_ZEROS = ("k1", "k3", "pearson")  # at tokens of no probability they may have no number
+WITHOUT_ZEROS = ("k1", "k3", "pearson")  # may be undefined at tokens of zero probability
 
-# How many of the teacher's tokens a cache must hold for an exact value; of all others 1.
+# Number of the teacher's tokens that a cache needs for an exact value; 1 for all other metrics.
 NEEDED = {"overlap_5": 5, "overlap_10": 10}
 NEEDED |= dict.fromkeys(["overlap_50", "overlap_nucleus", "spearman", "kendall", "pearson"], 50)
 RANGES = {"rate": (0, 1), "nats": (0, math.inf), "correlation": (-1, 1)}
@@ -53,7 +53,7 @@ SIGNED = ("k1", "ece_gap")
 
 
 def values(name, at):
-    """One a position: of a pooled metric, what it adds to the sums."""
+    """One value per position; for a pooled metric, what the position adds to the sums."""
     metric = KINDS[name]()
     return metric.values(at) if isinstance(metric, TokenMetric) else metric.sums(at)
 
@@ -65,11 +65,11 @@ def same(found, expected, atol=1e-5):
 def a_side(random, n, vocabulary, spread, zeros):
     logits = torch.from_numpy(random.normal(size=(n, vocabulary)) * spread).float()
     ruled_out = torch.from_numpy(random.random((n, vocabulary)) < zeros)
-    ruled_out.scatter_(-1, logits.argmax(-1, keepdim=True), False)  # one at least is left
+    ruled_out.scatter_(-1, logits.argmax(-1, keepdim=True), False)  # at least one token is left
     return logits.masked_fill(ruled_out, -math.inf).log_softmax(-1)
 
 
-SPREADS = [0.0, 0.1, 1.0, 4.0, 15.0]  # flat to peaked
+SPREADS = [0.0, 0.1, 1.0, 4.0, 15.0]  # from flat to peaked
 ZEROS = [0.0, 0.0, 0.3, 0.9]
 
 
@@ -91,7 +91,7 @@ def chunks(draw, teacher_zeros=ZEROS, student_zeros=ZEROS, spreads=SPREADS):
         draw(st.sampled_from(spreads)),
         draw(st.sampled_from(student_zeros)),
     )
-    if draw(st.booleans()):  # a student that has learned something
+    if draw(st.booleans()):  # a student close to its teacher
         mixed = (log_p.exp() * 0.8 + log_q.exp() * 0.2).log()
         log_q = (
             (mixed - mixed.logsumexp(-1, keepdim=True))
@@ -103,7 +103,7 @@ def chunks(draw, teacher_zeros=ZEROS, student_zeros=ZEROS, spreads=SPREADS):
 
 
 no_zeros = chunks(teacher_zeros=[0.0], student_zeros=[0.0])
-# Without equals, of which a shorter ranking than the vocabulary may hold any.
+# Without ties, of which a ranking shorter than the vocabulary may hold any.
 untied = chunks(teacher_zeros=[0.0], student_zeros=[0.0, 0.3], spreads=[0.1, 1.0, 4.0])
 
 
@@ -116,7 +116,7 @@ def rows(at, chosen):
 
 
 def from_top_k(at, k):
-    """The same positions, of the teacher only its k likeliest tokens."""
+    """The same positions, with only the teacher's k most likely tokens."""
     known, ids = top(at.log_p, k)
     tail = at.log_p.double().scatter(-1, ids, -math.inf).logsumexp(-1).float()
     return TopPositions(
@@ -130,7 +130,7 @@ def random_positions(n, vocabulary, set, seed=0):
     return of(log_p, log_q, torch.from_numpy(random.integers(0, vocabulary, n)), set)
 
 
-# What each says of itself
+# Declarations
 
 
 @pytest.mark.parametrize("name", TEACHER)
@@ -201,7 +201,7 @@ def test_a_different_student_is_worse_than_perfect(name, set):
         assert abs(found - part.perfect) > 1e-3
 
 
-# In what range
+# Ranges
 
 
 @given(at=chunks())
@@ -213,7 +213,7 @@ def test_divergences_are_within_their_bounds(at):
     assert ((found["jsd"] >= -1e-6) & (found["jsd"] <= math.log(2) + 1e-6)).all()
     for name in ("fkl", "rkl"):
         assert (found[name] >= -1e-6 * (1 + len(at.log_p[0]))).all()
-        # Pinsker; infinite where one side rules out what the other does not.
+        # Pinsker's inequality; KL is infinite where only one side rules out a token.
         assert (found[name] >= 2 * distance.square() - 1e-5).all()
     ruled_out = (at.log_q == -math.inf) & (at.log_p > -math.inf)
     assert torch.equal(found["fkl"] == math.inf, ruled_out.any(-1))
@@ -264,7 +264,7 @@ def test_every_position_adds_finite_sums(name, at):
             assert found >= 0
 
 
-# Positions do not touch one another
+# Independence of positions
 
 
 @pytest.mark.parametrize("name", POSITION)
@@ -297,7 +297,7 @@ def test_chunks_can_be_split(name, data, at):
 def test_batched_values_equal_single_ones(name, parts, shape):
     metric = KINDS[name]()
     sums = np.stack([metric.sums(part).double().numpy().sum(0) for part in parts])
-    sums = np.concatenate([sums, np.zeros_like(sums[:1])])  # one without a position
+    sums = np.concatenate([sums, np.zeros_like(sums[:1])])  # one text has no position
     expected = np.array([metric.value(row) for row in sums])
     assert np.isnan(expected[-1])
     found = metric.value(np.broadcast_to(sums, (*shape, *sums.shape)))
@@ -314,7 +314,7 @@ def test_batched_values_equal_single_ones(name, parts, shape):
 def test_from_top_k_the_declared_bound_holds(name, data, at):
     k = data.draw(st.integers(1, at.log_p.shape[-1] - 1))
     found, truth = values(name, from_top_k(at, k)), values(name, at)
-    # Of sums of float32 logarithms: relative, too, to how far they reach.
+    # Rounding of float32 sums of logarithms, relative to their range.
     finite = truth.isfinite()
     room = torch.where(finite, 1e-5 * (1 + truth.abs()), torch.zeros(()))
     below = found <= truth + room

@@ -1,4 +1,4 @@
-"""Top-1 agreement, over all positions, over decisions, and where the teacher is wrong."""
+"""Top-1 agreement over all positions, over decisions, and where the teacher is wrong."""
 
 import math
 
@@ -20,7 +20,7 @@ def values(name, p, q, targets=None):
 
 def random_logs(seed, *shape):
     generator = torch.Generator().manual_seed(seed)
-    # Coarse enough for many equals.
+    # Coarse enough for many ties.
     return torch.randn(*shape, generator=generator).mul(2).round().log_softmax(-1)
 
 
@@ -60,7 +60,7 @@ def test_confident_teacher_positions_are_not_decisions():
     p = logs((0.5, 0.5, 0.0), (1 / 3, 1 / 3, 1 / 3), (1.0, 0.0, 0.0))
     found = values("top1_decision", p, p)
     assert [math.isnan(one) for one in found.tolist()] == [True, False, True]
-    # It is the teacher's entropy that counts, not the student's.
+    # The teacher's entropy decides, not the student's.
     found = values("top1_decision", p, p.flip(0))
     assert [math.isnan(one) for one in found.tolist()] == [True, False, True]
 

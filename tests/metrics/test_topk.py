@@ -1,4 +1,4 @@
-"""Overlap of the likeliest tokens, hits, and the teacher's mass on the student's."""
+"""Overlap of the most likely tokens, hits, and the teacher's mass on the student's top k."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def random_logs(seed, *shape, spread=3.0):
 
 
 def sides(vocabulary, spread=3.0):
-    """A student not too far from its teacher."""
+    """A teacher and a student close to it."""
     log_p = random_logs(vocabulary, 16, vocabulary, spread=spread)
     return log_p, (log_p + random_logs(vocabulary + 1, 16, vocabulary)).log_softmax(-1)
 
@@ -112,7 +112,7 @@ def test_mass_grows_with_the_number_of_tokens():
 
 
 def nucleus_overlap(log_p, log_q):
-    """As few tokens as have .95 of the teacher's mass, at most 50."""
+    """Overlap over the fewest tokens that hold .95 of the teacher's mass, at most 50."""
     found = []
     for p, its, ours in zip(
         np.exp(log_p.double().numpy()), ranking(log_p, 50), ranking(log_q, 50), strict=True

@@ -1,4 +1,4 @@
-"""The files of a run: equal content gives equal bytes, and a crash loses nothing."""
+"""The files of a run are deterministic and survive a crash."""
 
 import errno
 import json
@@ -43,7 +43,7 @@ def result(value=23.75):
 
 @contextmanager
 def held_elsewhere(path):
-    """The task's lock is held by another process."""
+    """Hold the task's lock in a different process."""
     command = [sys.executable, "-c", HOLDER, str(path)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

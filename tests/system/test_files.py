@@ -1,4 +1,4 @@
-"""The lines of a samples file: any text survives, and what a crash cut short is dropped."""
+"""The lines of a samples file: any text survives, and a truncated last line is dropped."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""Results and published numbers become groups of rows that may be compared, and no others."""
+"""Results and published numbers become groups of comparable rows."""
 
 import pytest
 

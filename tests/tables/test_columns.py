@@ -1,4 +1,4 @@
-"""`columns=`: several metrics in one table, each with its own unit, direction and origin."""
+"""`columns=` shows several metrics in one table, each with its unit, direction and source."""
 
 import csv
 import io
@@ -44,7 +44,7 @@ def results(tmp_path):
 
 
 def put(results, name, values, teacher="big", sha=None, version="1", method=None, **more):
-    """A run with these values of metrics on both tasks; a string is why there is none."""
+    """Store a run with metric values on both tasks; a string is the reason for a missing value."""
     folder = RunFolder(results / name / "run-1")
     folder.write_run(
         {

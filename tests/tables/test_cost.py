@@ -1,4 +1,4 @@
-"""Columns of cost: by hand, from run cards to cells."""
+"""Columns of cost, from run cards to cells, against hand-computed values."""
 
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,6 @@ def test_cost_in_the_table_is_relative_to_sft(tmp_path: Path) -> None:
     assert cells["GKD (gkd)"] == ["2.00", "4.00", "700", "0"]
     assert cells["SFT (sft)"] == ["0.50", "1.00", "0", "0"]
     assert cells["SFT (tuned)"] == ["20.00", "40.00", "0", "0"]
-    assert "given" not in cells  # nothing to show
+    assert "given" not in cells  # there is nothing to show
     assert table.columns[1] == "relative_cost ↓"
     assert "relative_cost is the training time per sample divided by that of SFT." in str(table)

@@ -1,4 +1,4 @@
-"""Nothing that stands in a table can break out of its form."""
+"""No text in a table can break the output format."""
 
 import html
 import re
@@ -31,7 +31,7 @@ def of_one_row(
 
 
 class Page(HTMLParser):
-    """What a browser sees: the tags, and the text of the cells."""
+    """Collect what a browser sees: the tags, and the text of the cells."""
 
     def __init__(self, text):
         super().__init__()

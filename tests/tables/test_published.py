@@ -1,4 +1,4 @@
-"""The published numbers: the repository's own file, and files that are none."""
+"""The published numbers: the repository's file, and invalid files."""
 
 import pytest
 import yaml
@@ -146,7 +146,7 @@ def test_a_row_of_an_unknown_source_is_refused_by_name(tmp_path, show, row):
     ("field", "task"), [("values", "vicuna"), ("sd", "dolly"), ("unverified", "vicuna")]
 )
 def test_a_misspelt_task_is_refused_by_name(tmp_path, field, task):
-    """It would drop a number, or hide that it is unverified."""
+    """A misspelt task would drop a number, or hide that it is unverified."""
     head, mark, rest = FILE.partition(f"{field}:")
     text = head + mark + rest.replace(task, "vicnua", 1)
     assert text != FILE

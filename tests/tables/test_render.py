@@ -1,4 +1,4 @@
-"""A table in its five forms: what it shows, and what it explains."""
+"""A table in its five formats, with its notes."""
 
 import csv
 import html

@@ -72,7 +72,7 @@ def test_rows_close_to_the_best_are_bold_too(tmp_path: Path) -> None:
 
 def test_unpaired_rows_are_not_bold(tmp_path: Path) -> None:
     base = students(tmp_path)
-    near = np.tile([1.0, -1.1], 100)  # on the prompts of the best it would be bold
+    near = np.tile([1.0, -1.1], 100)  # with the best row's prompts it would be bold
     put(tmp_path, "apart", {task: one + near for task, one in base.items()}, ids=False)
     marks = bold(draw(tmp_path))
     assert marks["best"] == [True] * 3
@@ -102,7 +102,7 @@ def test_a_single_row_has_no_best_and_no_note(tmp_path: Path) -> None:
 
 def test_the_average_needs_all_tasks(tmp_path: Path) -> None:
     base = students(tmp_path)
-    put(tmp_path, "half", {"dolly": base["dolly"][::-1] - 0.1})  # far apart prompt by prompt
+    put(tmp_path, "half", {"dolly": base["dolly"][::-1] - 0.1})  # the rows differ on every prompt
     assert bold(draw(tmp_path))["half"] == [True, False, False]
 
 

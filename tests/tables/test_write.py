@@ -1,4 +1,4 @@
-"""A table goes whole into its file, and a stale file is told."""
+"""A table is written to its file completely, and a stale file is reported."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The demo is the bundled toy table on a world of its own; CI runs the whole of it."""
+"""The demo fills the bundled toy table on its own toy world; CI runs all of it."""
 
 from pathlib import Path
 

@@ -228,7 +228,7 @@ def test_a_world_with_different_settings_is_not_reused(miniature: tuple[World, L
 
 
 class KilledError(Exception):
-    """Stands for the kill of the process."""
+    """Simulates a killed process."""
 
 
 def test_a_world_killed_in_training_resumes_after_the_last_complete_part(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Schedules: DistiLLM's threshold step by step, TAID's weight beside a second implementation."""
+"""Schedules: DistiLLM's threshold step by step, TAID's weight against a second implementation."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from kdbench.training.schedule import Constant, RisingInterpolation, RisingThres
 
 
 def through_json(schedule, fresh):
-    """A fresh schedule that goes on from the other's state, as a checkpoint keeps it."""
+    """A new schedule restored from a state that went through JSON, as in a checkpoint."""
     fresh.restore(json.loads(json.dumps(schedule.state(), allow_nan=False)))
     return fresh
 
@@ -25,7 +25,7 @@ def thresholds(schedule, losses):
 
 
 def taid_weights(losses, start=0.4, total=None):
-    """Section by section as the paper has it; the first loss has nothing to be compared with."""
+    """TAID's weights as in the paper; the first loss has no predecessor."""
     total = total or len(losses)
     t, m, before, found = start, 0.0, None, []
     for step, loss in enumerate(losses, start=1):
@@ -60,7 +60,7 @@ def test_the_threshold_stays_while_the_validation_loss_falls():
 
 
 def test_the_threshold_rises_and_the_loss_is_remembered_only_when_it_rose_enough():
-    # The first is from before training. 2.09 is too little; 2.1 is enough and becomes the new
+    # The first loss is from before training. 2.09 is too small; 2.1 is enough and becomes the new
     # mark, which 2.15 and the fall to 1.0 do not move, so 2.2 is a rise again and 2.25 is not.
     losses = [2.0, 2.09, 2.1, 2.15, 1.0, 2.2000001, 2.25]
     found = thresholds(RisingThreshold(), losses)
@@ -68,7 +68,7 @@ def test_the_threshold_rises_and_the_loss_is_remembered_only_when_it_rose_enough
 
 
 def test_a_fall_is_not_remembered():
-    # Of 1.0 the 1.5 would be a rise, but only 3.0 is remembered.
+    # Compared with 1.0, 1.5 would be a rise, but only 3.0 is remembered.
     assert thresholds(RisingThreshold(), [3.0, 1.0, 1.5, 3.05]) == [0, 0, 0, 0]
 
 

@@ -1,4 +1,4 @@
-"""Which student is kept, and what a resumed run knows of it."""
+"""Which student is kept, also by a resumed run."""
 
 from pathlib import Path
 

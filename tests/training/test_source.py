@@ -1,4 +1,4 @@
-"""Data sources: what a step learns from, how often, and the same after a resume."""
+"""Data sources: the examples of a step, their shares, and identical resumption."""
 
 import json
 import math
@@ -28,7 +28,7 @@ EXAMPLES = [Example(f"e{n}", (n, n + 1), (100 + n, 1), (f"text {n}",)) for n in 
 
 @dataclass
 class FakeDraw:
-    """A step whose student answers with tokens that are never the same twice."""
+    """A step whose student never answers with the same tokens twice."""
 
     step: int
     examples: Sequence[Example] = field(default_factory=lambda: EXAMPLES[:4])
@@ -180,7 +180,7 @@ def test_each_branch_of_the_replay_source(u: float, filled: int, kind: str) -> N
 
 
 def test_the_replay_source_follows_the_papers_rule() -> None:
-    """Against the rule of the paper's code, step by step, with a threshold that rises."""
+    """Follow the rule of the paper's code step by step, with a rising threshold."""
     source, queue, seen = FromReplay(capacity=20), [], Counter()
     for step in range(600):
         threshold = min(1.0, 0.1 * (step // 60))
@@ -245,7 +245,7 @@ def test_every_mixed_rollout_is_used_equally_often() -> None:
         ]
         assert all(sorted(turn) == sorted(turns[0]) for turn in turns)
         assert len(set(turns[0])) == 12
-        assert len({tuple(turn) for turn in turns}) == 4  # shuffled anew
+        assert len({tuple(turn) for turn in turns}) == 4  # shuffled again
         assert all(turn != sorted(turn) for turn in turns)
         pools.append(set(turns[0]))
     assert not pools[0] & pools[1]
@@ -268,7 +268,7 @@ def test_recorded_scalars_stay_with_their_rollout() -> None:
 
 
 def test_a_training_set_smaller_than_the_rollouts_is_used_up() -> None:
-    source = mixture(batches=20, passes=2)  # 4 + 76 of 40 rows
+    source = mixture(batches=20, passes=2)  # 4 + 76 rollouts of 40 rows
     count, batches = Counter[tuple[int, ...]](), 0
     while not batches or source.pending:
         batch = source.rollouts(FakeDraw(batches))

@@ -1,4 +1,4 @@
-"""Target transforms: what they leave alone, what they move, and values by hand."""
+"""Target transforms: invariants, limits and hand-computed values."""
 
 import math
 
@@ -84,7 +84,7 @@ def test_implausible_tokens_get_zero_or_the_teachers_probability():
     assert torch.equal(zero == -torch.inf, ~may)
     kept = contrast(log_p, log_c, 0.25, 0.1, "teacher")
     assert torch.equal(kept[~may], log_p[~may])
-    # The plausible tokens share the teacher's mass of them, in the proportions of the other form.
+    # The plausible tokens share the teacher's mass on them in the proportions of "zero".
     mass = (log_p.exp() * may).sum(-1, keepdim=True)
     assert torch.allclose(kept.exp() * may, mass * zero.exp() * may)
 
@@ -92,7 +92,7 @@ def test_implausible_tokens_get_zero_or_the_teachers_probability():
 def test_contrast_worked_out_by_hand():
     log_p = torch.tensor([0.6, 0.3, 0.09, 0.01], dtype=torch.float64).log()
     log_c = torch.tensor([0.3, 0.3, 0.2, 0.2], dtype=torch.float64).log()
-    # Strength 1 is p²/c, and of at least a tenth of .6 the first three are: 1.2, .3, .0405.
+    # Strength 1 gives p²/c; the first three tokens have at least a tenth of .6: 1.2, .3, .0405.
     scores = torch.tensor([1.2, 0.3, 0.0405, 0.0], dtype=torch.float64)
     assert torch.allclose(contrast(log_p, log_c, 1.0, 0.1).exp(), scores / scores.sum())
     kept = 0.99 * scores / scores.sum() + torch.tensor([0, 0, 0, 0.01], dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""The trainer as a whole: what may not change a result does not, and a crash loses nothing."""
+"""The whole trainer: the same result for any batching, and no loss from a crash."""
 
 import json
 import os
@@ -213,7 +213,7 @@ def test_resuming_after_any_save_gives_the_same_weights(
 
 
 def _stop_after(monkeypatch, step: int) -> None:
-    """Interrupt in the step after this one, when a state of this one is on disk."""
+    """Interrupt in the step after the given one, whose state is then on disk."""
     from kdbench.training.trainer import DistillationTrainer
 
     train = DistillationTrainer.training_step
@@ -347,7 +347,7 @@ def test_two_processes_train_like_a_single_one(world, tmp_path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.count("4 steps taken") == 1  # the first process speaks
+    assert done.stdout.count("4 steps taken") == 1  # the first process prints
     learn_alike(tmp_path / "one", tmp_path / "two")
     cards = [json.loads((tmp_path / name / "kdbench.json").read_text()) for name in ("one", "two")]
     assert cards[1]["processes"] == 2

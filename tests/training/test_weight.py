@@ -1,4 +1,4 @@
-"""Token weights: against slow code and by hand; padding never counts."""
+"""Token weights, against slow code and hand-computed values; padding never counts."""
 
 import math
 
@@ -12,7 +12,7 @@ LENGTHS = (5, 1, 8, 3)
 
 
 def padded(seed, lengths=LENGTHS, width=None, filler=0.0):
-    """Random rewards and the mask of rows of these lengths; `filler` is what padding holds."""
+    """Random rewards and the mask of rows with the given lengths; padding holds `filler`."""
     generator = torch.Generator().manual_seed(seed)
     width = width or max(lengths)
     mask = torch.arange(width) < torch.tensor(lengths)[:, None]

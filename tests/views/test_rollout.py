@@ -38,7 +38,7 @@ def model() -> LlamaForCausalLM:
 
 @torch.no_grad()
 def token_at_a_time(model: LlamaForCausalLM, row: Rollout, prompt: tuple = ()) -> list[float]:
-    """Log-probability of each response token, the model run anew on all that is before it."""
+    """Log-probability of each response token, from a separate forward pass per prefix."""
     given, found = [*(prompt or row.prompt_ids)], []
     for token in row.response_ids:
         logits = model(torch.tensor([given])).logits[0, -1]
@@ -151,7 +151,7 @@ def test_cross_entropy_covers_only_response_tokens(model: LlamaForCausalLM) -> N
 
 
 def test_the_first_token_is_trained_and_nothing_after_the_end(model: LlamaForCausalLM) -> None:
-    """As a gradient on the states: one at each predicted position, none elsewhere."""
+    """The states have a gradient at each predicted position and nowhere else."""
     batch = Batch(ROWS)
     ids, rows, columns = batch.inputs()
     hidden = model.model(ids, use_cache=False).last_hidden_state.detach().requires_grad_()

@@ -1,4 +1,4 @@
-"""Reference tokens, and the composition of the batches in which texts are read."""
+"""Reference tokens, and the composition of batches of texts."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Student and teacher must speak the same tokens; a line says in what they differ."""
+"""Student and teacher need the same tokenizer; an error line names the difference."""
 
 import json
 import shutil
@@ -38,7 +38,7 @@ def difference(student: Any, teacher: Any) -> str:
 
 
 def swap(content: dict[str, Any]) -> None:
-    """Two tokens of no merge change places."""
+    """Swap two tokens that take part in no merge."""
     vocabulary = content["model"]["vocab"]
     vocabulary["!"], vocabulary['"'] = vocabulary['"'], vocabulary["!"]
 

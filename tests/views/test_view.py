@@ -1,4 +1,4 @@
-"""A view's states and logits are the model's own, for every architecture that is let in."""
+"""A view's states and logits equal the model's, for every supported architecture."""
 
 import copy
 from collections.abc import Callable
@@ -60,7 +60,7 @@ def make(family: str, seed: int = 0) -> Any:
 
 @torch.no_grad()
 def own_logits(model: Any, rows: list[Rollout]) -> torch.Tensor:
-    """Of the whole model, row by row without padding."""
+    """Logits of the whole model, row by row without padding."""
     found = []
     for row in rows:
         whole = torch.tensor([[*row.prompt_ids, *row.response_ids]])
@@ -129,7 +129,7 @@ def test_the_gradient_equals_that_of_the_whole_model() -> None:
 
 
 class Twisted(LlamaForCausalLM):
-    """Changes its logits in a way that no configuration tells of."""
+    """A model that changes its logits in a way that its configuration does not show."""
 
     def forward(self, *args: Any, **words: Any) -> Any:
         output = super().forward(*args, **words)
@@ -158,7 +158,7 @@ def test_check_keeps_the_mode_of_the_model() -> None:
 
 
 def test_a_padded_head_is_cut_to_the_vocabulary_before_the_softmax() -> None:
-    """Student and teacher with other paddings see the same tokens."""
+    """Student and teacher with different paddings see the same tokens."""
     small, large = make("llama"), make("llama")
     large.resize_token_embeddings(V + 8, mean_resizing=False)
     with torch.no_grad():
@@ -194,7 +194,7 @@ def with_adapter(model: Any) -> Any:
     torch.manual_seed(5)
     with torch.no_grad():
         for name, parameter in wrapped.named_parameters():
-            if "lora_B" in name:  # zero at first, which would be no adapter at all
+            if "lora_B" in name:  # the initial zeros would make it no adapter at all
                 parameter.normal_(std=0.5)
     return wrapped.eval()
 
@@ -226,7 +226,7 @@ def test_only_the_adapter_gets_a_gradient() -> None:
 
 @peft_is_older
 def test_the_teacher_is_not_changed_by_the_students_adapter() -> None:
-    """Student and teacher of one checkpoint: the adapter is the student's alone."""
+    """Student and teacher share a checkpoint; only the student has the adapter."""
     teacher, base = make("llama"), make("llama")
     view = ModelView(teacher, V)
     before = view_logits(view, ROWS)
@@ -283,7 +283,7 @@ def test_dominant_padding_takes_no_mass_from_the_tokens() -> None:
     with torch.no_grad():
         large.lm_head.weight[V:] = 0
         large.lm_head.weight[V, :] = 1000.0
-        large.lm_head.weight[V + 1, :] = -1000.0  # whatever a state's sign, one of them wins
+        large.lm_head.weight[V + 1, :] = -1000.0  # one of them wins for either sign of a state
         views = [ModelView(small, V), ModelView(large, V)]
         (ours, none), (its, cut) = (view.log_probs(view.states(Batch(ROWS))) for view in views)
     torch.testing.assert_close(ours, its)

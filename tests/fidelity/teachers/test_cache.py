@@ -1,4 +1,4 @@
-"""The teacher's scores on disk: exact or bounds of the truth, whole or not there at all."""
+"""The teacher's scores on disk are exact or bounds, and complete or absent."""
 
 import json
 import os
@@ -87,7 +87,7 @@ def values(outcomes: list[TextScores], name: str) -> np.ndarray:
     return np.concatenate([outcome.tokens[name] for outcome in outcomes])
 
 
-# What it says
+# Content
 
 
 @pytest.mark.parametrize("metric", EVERY, ids=lambda metric: metric.name)
@@ -223,7 +223,7 @@ def test_a_growing_cache_is_read_completely(pair: Pair, tmp_path: Path) -> None:
     assert len(pair.cached(TopKCache(tmp_path))) == 4
 
 
-# Whose it is
+# Ownership
 
 
 def test_a_folder_without_scores_has_no_owner(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A teacher in memory, and one of which only a cache is left."""
+"""A teacher in memory, and a teacher of which only the cache is left."""
 
 import json
 import shutil
@@ -37,7 +37,7 @@ def test_with_one_sampled_seed_the_teacher_gets_a_second() -> None:
 
 @pytest.fixture(scope="module")
 def lonely(world: World, tmp_path_factory: pytest.TempPathFactory) -> World:
-    """A world whose teacher goes away."""
+    """A world whose teacher is deleted."""
     folder = tmp_path_factory.mktemp("lonely")
     return World(world.data, shutil.copytree(world.teacher, folder / "gone"), world.student)
 
@@ -46,7 +46,7 @@ def lonely(world: World, tmp_path_factory: pytest.TempPathFactory) -> World:
 def live(
     lonely: World, compare: Compare, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Evaluation, Path]:
-    """Measured with a cache; then the teacher's folder is removed."""
+    """A measurement that wrote a cache, after which the teacher's folder was removed."""
     cache = tmp_path_factory.mktemp("cache")
     folder = tmp_path_factory.mktemp("live")
     found = compare(folder, teacher=str(lonely.teacher), teacher_cache=cache)
@@ -58,7 +58,7 @@ def live(
 def cached(
     live: tuple[Evaluation, Path], compare: Compare, tmp_path_factory: pytest.TempPathFactory
 ) -> Evaluation:
-    """The same student beside the cache."""
+    """The same student compared with the cache."""
     return compare(tmp_path_factory.mktemp("cached"), teacher=f"cache:{live[1]}")
 
 
@@ -143,11 +143,11 @@ OTHER = {"metrics": ("top1", "acceptance@student", "rougeL_teacher"), "limit": 3
 def test_samples_of_a_different_student_are_not_in_the_cache(
     compare: Compare, live: tuple[Evaluation, Path], world: World, tmp_path: Path
 ) -> None:
-    """Here the other student is the teacher itself, which is not needed to be a teacher."""
+    """The different student is the teacher itself, here in the role of a student."""
     found = compare(tmp_path, model=str(world.teacher), teacher=f"cache:{live[1]}", **OTHER)
     assert rows(found)["top1@ref"].value == 1
     assert rows(found)["top1@teacher"].value == 1
-    # It writes what the teacher wrote: so its texts are known.
+    # It generates the teacher's texts, which are in the cache.
     assert rows(found)["top1@student"].value == 1
 
 
@@ -300,7 +300,7 @@ def test_a_broken_cache_gives_a_one_line_error(
 def test_a_cache_made_later_covers_earlier_measurements(
     compare: Compare, results: Path, whole: Evaluation, tmp_path: Path
 ) -> None:
-    """Everything is measured already: the teacher is shown the texts again, for the cache alone."""
+    """Everything is already measured; the teacher reads the texts again only for the cache."""
     later = compare(results, teacher_cache=tmp_path / "late", metrics=("top1",))
     assert (later.generated, later.results) == (0, whole.results)
     found = compare(results, teacher=f"cache:{tmp_path / 'late'}", metrics=("top1",))

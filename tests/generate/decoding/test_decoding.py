@@ -1,4 +1,4 @@
-"""Batches that decode: a model alone, or mixed token by token with its teacher."""
+"""Decoding of batches, by one model or by a token-level mixture with its teacher."""
 
 import math
 from typing import Any
@@ -94,7 +94,7 @@ class Given:
 
 
 def test_a_mixture_of_known_distributions_is_exact() -> None:
-    """Logits that are not log-probabilities, and tokens that one of the two never chooses."""
+    """The logits are not log-probabilities, and some tokens are ruled out by one of the two."""
     student, teacher = [[5.0, 5.0, -math.inf]], [[0.0, -math.inf, -math.inf]]
     mixed = MixedDecoding(Given(student), Given(teacher), 0.2)
     assert mixed.logits.exp().tolist()[0] == pytest.approx([0.4 + 0.2, 0.4, 0.0])
@@ -184,7 +184,7 @@ def test_first_tokens_are_drawn_from_the_mixture(pair: tuple[Any, Any, Any], wei
     wanted = [*(probabilities[likely] * len(drawn)), rest]
     assert stats.chisquare(observed, wanted).pvalue > 1e-3
     alone = [*(q.numpy()[likely] * len(drawn)), q.numpy()[~likely].sum() * len(drawn)]
-    assert stats.chisquare(observed, alone).pvalue < 1e-6  # and not from the student alone
+    assert stats.chisquare(observed, alone).pvalue < 1e-6  # and not from the student's distribution
 
 
 def test_a_teacher_share_of_0_is_the_student_alone(pair: tuple[Any, Any, Any]) -> None:

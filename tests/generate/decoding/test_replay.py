@@ -1,4 +1,4 @@
-"""The step that a GPU replays; without its graph it runs on any device."""
+"""The step that a GPU replays as a graph and that runs on any device without one."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -79,7 +79,7 @@ def test_a_mixture_of_replayed_models(model: Any) -> None:
 
 
 class Tokenizer:
-    """As much of a tokenizer as the loop needs."""
+    """The part of a tokenizer that the loop needs."""
 
     eos_token_id = 2
 
@@ -103,7 +103,7 @@ def texts(model: Any, kind: Any, size: int = 64) -> dict[tuple[str, int], tuple[
 
 
 def test_the_loop_gives_the_same_texts_when_it_runs_ahead(model: Any) -> None:
-    """Rows end at every length, so that they leave; the last token fills the room."""
+    """Rows end at every length and leave the batch; the last token uses the last position."""
     plain, replayed = texts(model, CachedDecoding), texts(model, ReplayedDecoding)
     assert replayed == plain == texts(model, PlacedDecoding)
     assert len({len(tokens) for tokens in plain.values()}) > 4
@@ -113,7 +113,7 @@ def test_the_loop_gives_the_same_texts_when_it_runs_ahead(model: Any) -> None:
 @pytest.mark.parametrize("size", [1, 5, 16])
 @pytest.mark.parametrize("kind", [PlacedDecoding, ReplayedDecoding])
 def test_waiting_rows_take_the_places_of_finished_ones(model: Any, kind: Any, size: int) -> None:
-    """48 rows in few places give the texts of 48 rows side by side."""
+    """48 rows in few places give the texts of 48 rows in parallel."""
     assert texts(model, kind, size) == texts(model, CachedDecoding)
 
 
@@ -129,7 +129,7 @@ def test_places_are_full_while_rows_wait(model: Any) -> None:
     queues = 48 / (4 * 8)
     assert sizes.count(8) > 0.6 * len(sizes)
     tokens = sum(map(len, texts(model, CachedDecoding).values()))
-    # Each queue drains at its end; a row that has finished waits for an eighth of the others.
+    # A queue drains at its end; a finished row waits until an eighth of the rows have finished.
     assert sum(sizes) < 1.3 * tokens + queues * 8 * ROOM
 
 
@@ -150,12 +150,12 @@ def test_prompts_are_run_once_for_all_rows_of_a_chunk(model: Any) -> None:
     decoding.replace([0, 3], [10, 11])
     decoding.replace([1], [12])
     assert runs == [2, 2]
-    decoding.replace([2, 4, 5, 6], [18, 19, 20, 21])  # the last of one chunk, the first of another
+    decoding.replace([2, 4, 5, 6], [18, 19, 20, 21])  # the end of a chunk, the start of the next
     assert runs == [2, 2, 2]
 
 
 def test_only_full_attention_on_a_gpu_is_replayed(model: Any) -> None:
-    assert not can_replay(model)  # it is on the CPU
+    assert not can_replay(model)  # the model is on the CPU
     model.to("meta")
     assert not can_replay(model)
     config = MistralConfig(

@@ -1,4 +1,4 @@
-"""Generation by lm-eval's models: what they are asked, and what is refused."""
+"""Generation by lm-eval's models: their requests, and what is refused."""
 
 import hashlib
 import importlib.util

@@ -1,6 +1,6 @@
-"""Generation on vLLM: the draws of backend=hf, whatever the engine does with its batch.
+"""Generation on vLLM draws as backend=hf does, whatever the engine does with its batch.
 
-What the logits processor does is tested on tensors. The rest needs the engine.
+The logits processor is tested on tensors. The other tests need the engine.
 """
 
 import json
@@ -50,7 +50,7 @@ class Update:
 
 
 class Tokens:
-    """A tokenizer of numbers."""
+    """A tokenizer whose tokens are numbers."""
 
     def decode(self, ids: list[int], **_: object) -> str:
         return " ".join(map(str, ids))
@@ -61,7 +61,7 @@ def asked(document: str, seed: int = 1) -> SimpleNamespace:
 
 
 def logits(*names: str, step: int) -> torch.Tensor:
-    """Those of some documents at a step: the same in every batch."""
+    """Logits of documents at a step, the same in every batch."""
     rows = []
     for name in names:
         generator = torch.Generator().manual_seed(sum(map(ord, name)) * 100 + step)
@@ -70,7 +70,7 @@ def logits(*names: str, step: int) -> torch.Tensor:
 
 
 def alone(document: str, protocol: Protocol, steps: int, seed: int = 1) -> list[int]:
-    """What the loop of hf chooses for a row."""
+    """The token that the loop of hf chooses for a row."""
     row = Response(Row(document, seed, (1, 2, 3)), protocol, Tokens(), frozenset(), ())
     keys = torch.tensor(step_keys(seed, document, steps).copy())
     tokens: list[int] = []
@@ -110,7 +110,7 @@ def test_rows_choose_as_in_hf_wherever_the_engine_puts_them(protocol: Protocol) 
             Update(removed=[0], moved=[(2, 0, Direction.UNIDIRECTIONAL)]),
             {0: "a", 1: "b"},
         ),
-        # A place is filled again; and a row that was set aside comes back with what it had.
+        # A slot is filled again; a preempted row returns with its tokens.
         8: (
             Update(
                 removed=[1],
@@ -207,7 +207,7 @@ def vllm() -> Any:
     return pytest.importorskip("vllm", reason="vLLM is not installed (docs/backends.md)")
 
 
-engine = pytest.mark.filterwarnings("ignore")  # vLLM's own
+engine = pytest.mark.filterwarnings("ignore")  # vLLM's
 
 
 def both(world: World, protocol: Protocol, **settings: Any) -> tuple[VLLMBackend, HFBackend]:
@@ -244,14 +244,14 @@ def test_samples_equal_those_of_hf_in_any_batch(vllm: Any, world: World, stoppin
     assert samples(ours, PROMPTS, until) == samples(hf, PROMPTS, until)
     assert ours.facts().parameters == sum(one.numel() for one in hf.model.parameters())
     assert ours.facts().dtype == "float32"
-    # The model for a forward pass takes the engine's place.
+    # The model for a forward pass replaces the engine.
     assert sum(one.numel() for one in ours.model.parameters()) == ours.facts().parameters
     assert "_engine" not in vars(ours)
 
 
 @engine
 def test_preemption_does_not_change_the_texts(vllm: Any, world: World, stopping: list) -> None:
-    """Few blocks, so that rows are preempted; chunked prompts; every rule in use."""
+    """Few blocks, so that rows are preempted; chunked prompts; every sampling rule."""
     fields = {"temperature": 0.7, "top_k": 40, "top_p": 0.9, "no_repeat_ngram_size": 2}
     protocol = get_protocol("minillm", {**fields, "max_new_tokens": 60, "seeds": (1, 2, 3, 4)})
     tight = {"max_model_len": 128, "block_size": 32, "num_gpu_blocks_override": 7}
@@ -296,7 +296,7 @@ def kdbench(arguments: list[str], **more: Any) -> subprocess.Popen:
 
 
 def engines_of(session: int) -> list[str]:
-    """The engine's processes that still run."""
+    """The engine's processes that are still running."""
     command = ["ps", "-s", str(session), "-o", "stat=,args="]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return [line for line in done.stdout.splitlines() if "VLLM::" in line and line[0] != "Z"]
@@ -308,7 +308,7 @@ def test_a_killed_run_resumes_without_loss(vllm: Any, world: World, tmp_path: An
         words(world, tmp_path / "whole", backend="hf", backend_options="", device="cpu")
     )
     assert whole.wait(300) == 0, whole.communicate()[1]
-    # One row at a time, so that there is time to kill it between two samples.
+    # One row at a time leaves time to kill the process between two samples.
     process = kdbench(words(world, tmp_path / "cut", batch_size=1), start_new_session=True)
     deadline = time.monotonic() + 300
     lines: list[str] = []
@@ -318,7 +318,7 @@ def test_a_killed_run_resumes_without_loss(vllm: Any, world: World, tmp_path: An
             lines = file.read_text("utf-8").splitlines()
     os.kill(process.pid, signal.SIGKILL)
     process.wait(60)
-    while engines_of(process.pid) and time.monotonic() < deadline:  # they go after it
+    while engines_of(process.pid) and time.monotonic() < deadline:  # they end after it
         time.sleep(0.5)
     assert not engines_of(process.pid)
     (file,) = tmp_path.glob("cut/teacher/*/samples/dolly.jsonl")
@@ -339,7 +339,7 @@ def test_a_killed_run_resumes_without_loss(vllm: Any, world: World, tmp_path: An
 
 @pytest.fixture
 def noisy(world: World, tmp_path: Any) -> Any:
-    """The teacher with other weights: the toy student's heads are too small for vLLM's CPU."""
+    """The teacher with perturbed weights; vLLM on a CPU cannot run the toy student's heads."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     model = AutoModelForCausalLM.from_pretrained(world.teacher)
