@@ -113,12 +113,12 @@ def write_gguf(gguf, model, folder: Path, file: Path) -> None:  # type: ignore[n
     for key, value in model.state_dict().items():
         array = value.float().numpy()
         if key.startswith("model.layers."):
-            _, _, index, part = key.removesuffix(".weight").split(".", 3)
-            if names[part] in ("attn_q", "attn_k"):  # llama.cpp interleaves rotary halves
+            _, _, index, weight = key.removesuffix(".weight").split(".", 3)
+            if names[weight] in ("attn_q", "attn_k"):  # llama.cpp interleaves rotary halves
                 heads = config.num_attention_heads
                 array = array.reshape(heads, 2, -1, array.shape[1]).swapaxes(1, 2)
                 array = array.reshape(value.shape).copy()
-            writer.add_tensor(f"blk.{index}.{names[part]}.weight", array)
+            writer.add_tensor(f"blk.{index}.{names[weight]}.weight", array)
         elif key == "model.embed_tokens.weight":
             writer.add_tensor("token_embd.weight", array)
         elif key == "model.norm.weight":

@@ -129,8 +129,8 @@ def test_a_mixtures_weight_applies_to_its_first_side():
 def test_generalised_jsd_weighs_both_sides_against_the_teacher_weighted_mixture(weight):
     m = blend(WIDE_P, WIDE_Q, weight)
     expected = weight * kl(WIDE_P, m) + (1 - weight) * kl(WIDE_Q, m)
-    found = by_hand(partial(generalised_jsd, teacher_weight=weight), WIDE_P, WIDE_Q)
-    assert found == pytest.approx(expected, abs=1e-12)
+    actual = by_hand(partial(generalised_jsd, teacher_weight=weight), WIDE_P, WIDE_Q)
+    assert actual == pytest.approx(expected, abs=1e-12)
 
 
 def test_the_mixture_of_a_small_teacher_weight_is_near_the_student():
@@ -161,13 +161,13 @@ def test_skew_divergences_of_the_example():
 
 @pytest.mark.parametrize(("alpha", "beta"), [(0.2, 0.7), (0.5, 0.5), (1, 1), (2, -0.5), (0.9, 0.1)])
 def test_alpha_beta_equals_its_formula(alpha, beta):
-    found = by_hand(partial(alpha_beta, alpha=alpha, beta=beta), WIDE_P, WIDE_Q)
-    assert found == pytest.approx(numpy_alpha_beta(WIDE_P, WIDE_Q, alpha, beta), abs=1e-12)
+    actual = by_hand(partial(alpha_beta, alpha=alpha, beta=beta), WIDE_P, WIDE_Q)
+    assert actual == pytest.approx(numpy_alpha_beta(WIDE_P, WIDE_Q, alpha, beta), abs=1e-12)
 
 
 def test_alpha_beta_of_one_and_one_is_half_the_squared_distance():
-    found = by_hand(partial(alpha_beta, alpha=1, beta=1), P, Q)
-    assert found == pytest.approx(0.5 * (0.25**2 + 0.25**2))
+    actual = by_hand(partial(alpha_beta, alpha=1, beta=1), P, Q)
+    assert actual == pytest.approx(0.5 * (0.25**2 + 0.25**2))
 
 
 def test_alpha_beta_is_not_reverse_kl_unless_asked():
@@ -198,14 +198,14 @@ def test_adaptive_kl_applies_the_mask_of_sorted_tokens_to_the_gaps_in_that_order
     p, q = [np.array(side)[list(order)] for side in (WIDE_P, WIDE_Q)]
     # Sums of these probabilities are decimals; a hair more makes "up to" mean the same everywhere.
     share = numpy_tail_share(p, q, tail_mass + 1e-9)
-    found = by_hand(partial(adaptive_kl, tail_mass=tail_mass + 1e-9), p, q)
-    assert found == pytest.approx((1 - share) * kl(p, q) + share * kl(q, p), abs=1e-12)
+    actual = by_hand(partial(adaptive_kl, tail_mass=tail_mass + 1e-9), p, q)
+    assert actual == pytest.approx((1 - share) * kl(p, q) + share * kl(q, p), abs=1e-12)
 
 
 def test_adaptive_kl_worked_out_by_hand():
     # Ascending .05 .15 .3 .5: the tail holds three, whose gaps are .25 + .05 + .1 of .8 in all.
-    found = by_hand(partial(adaptive_kl, tail_mass=0.5 + 1e-9), WIDE_P, WIDE_Q)
-    assert found == pytest.approx(0.5 * kl(WIDE_P, WIDE_Q) + 0.5 * kl(WIDE_Q, WIDE_P))
+    actual = by_hand(partial(adaptive_kl, tail_mass=0.5 + 1e-9), WIDE_P, WIDE_Q)
+    assert actual == pytest.approx(0.5 * kl(WIDE_P, WIDE_Q) + 0.5 * kl(WIDE_Q, WIDE_P))
 
 
 def test_the_weights_of_adaptive_kl_carry_no_gradient():
@@ -217,19 +217,19 @@ def test_the_weights_of_adaptive_kl_carry_no_gradient():
         loss(at.log_softmax(-1)).backward()
         return at.grad
 
-    found = gradient(lambda log_q: adaptive_kl(p, log_q, 0.4))
+    actual = gradient(lambda log_q: adaptive_kl(p, log_q, 0.4))
     expected = gradient(
         lambda log_q: (1 - share) * forward_kl(p, log_q) + share * reverse_kl(p, log_q)
     )
-    assert torch.allclose(found, expected, atol=1e-12)
+    assert torch.allclose(actual, expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("tail_mass", [0, 1])
 def test_adaptive_kl_without_tail_or_head_is_one_kl(tail_mass):
     whole = {0: forward_kl, 1: reverse_kl}[tail_mass]
     # In floats the probabilities may add up to a little more than 1.
-    found = by_hand(partial(adaptive_kl, tail_mass=tail_mass + 1e-9), WIDE_P, WIDE_Q)
-    assert found == pytest.approx(by_hand(whole, WIDE_P, WIDE_Q))
+    actual = by_hand(partial(adaptive_kl, tail_mass=tail_mass + 1e-9), WIDE_P, WIDE_Q)
+    assert actual == pytest.approx(by_hand(whole, WIDE_P, WIDE_Q))
 
 
 # Properties on any distributions

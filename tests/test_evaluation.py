@@ -62,9 +62,9 @@ def test_the_stored_value_is_the_mean_of_the_stored_samples(whole: Evaluation) -
     lines = (whole.run / "samples" / "dolly.jsonl").read_text().splitlines()
     samples = [json.loads(line) for line in lines]
     result = whole.results["dolly"]
-    mean = sum(one["scores"]["rougeL"] for one in samples) / len(samples)
+    mean = sum(sample["scores"]["rougeL"] for sample in samples) / len(samples)
     assert result.metrics["rougeL"].value == pytest.approx(mean, abs=1e-5)
-    assert [one["id"] for one in samples[::2]] == result.documents["id"]
+    assert [sample["id"] for sample in samples[::2]] == result.documents["id"]
 
 
 def test_the_run_record_describes_model_protocol_and_environment(whole: Evaluation) -> None:
@@ -258,7 +258,7 @@ def _must_not_be_called(*_: object, **__: object) -> None:
 
 def _texts(run_folder: Path, task: str) -> list[tuple[str, int, str]]:
     lines = (run_folder / "samples" / f"{task}.jsonl").read_text().splitlines()
-    return [(one["id"], one["seed"], one["output"]) for one in map(json.loads, lines)]
+    return [(line["id"], line["seed"], line["output"]) for line in map(json.loads, lines)]
 
 
 def _bytes_on_disk(results: Path) -> int:

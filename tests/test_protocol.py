@@ -49,10 +49,10 @@ def test_an_override_changes_the_field_and_the_name():
 
 
 def test_overrides_are_named_in_a_fixed_order():
-    one = get_protocol("minillm", {"top_p": 0.9, "max_new_tokens": 64, "seeds": (1, 2)})
+    protocol = get_protocol("minillm", {"top_p": 0.9, "max_new_tokens": 64, "seeds": (1, 2)})
     other = get_protocol("minillm", {"seeds": [1, 2], "max_new_tokens": 64, "top_p": 0.9})
-    assert one == other
-    assert one.name == "minillm+max_new_tokens=64+seeds=1,2+top_p=0.9"
+    assert protocol == other
+    assert protocol.name == "minillm+max_new_tokens=64+seeds=1,2+top_p=0.9"
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def test_entry_points_of_the_group_are_listed(parts, monkeypatch):
 def test_entry_points_of_other_groups_are_not_listed(parts, monkeypatch):
     other = [EntryPoint("fir", "collections:OrderedDict", "kdbench.bushes")]
     monkeypatch.setattr(
-        module, "entry_points", lambda group: [one for one in other if one.group == group]
+        module, "entry_points", lambda group: [entry for entry in other if entry.group == group]
     )
     assert "fir" not in parts.names()
 
@@ -97,9 +97,9 @@ def test_two_parts_with_the_same_name_are_refused(parts):
 
 
 def test_the_same_part_may_register_twice():
-    registry, part = Registry("tree", "kdbench", "kdbench.trees"), object()
-    assert registry.register("yew")(part) is part
-    assert registry.register("yew")(part) is part
+    registry, oak = Registry("tree", "kdbench", "kdbench.trees"), object()
+    assert registry.register("yew")(oak) is oak
+    assert registry.register("yew")(oak) is oak
 
 
 def test_an_unknown_name_is_refused_with_the_nearest_one(parts):

@@ -26,8 +26,10 @@ def test_the_five_bundled_tasks_load(world: World) -> None:
         rows = [
             json.loads(line) for line in (world.data / name / "test.jsonl").read_text().splitlines()
         ]
-        assert [one.id for one in task.documents] == [row["id"] for row in rows]
-        assert [list(one.references) for one in task.documents] == [row["output"] for row in rows]
+        assert [document.id for document in task.documents] == [row["id"] for row in rows]
+        assert [list(document.references) for document in task.documents] == [
+            row["output"] for row in rows
+        ]
         assert task.until == ()
 
 
@@ -130,7 +132,7 @@ metadata: {{version: 2.0}}
 def foreign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A third-party few-shot YAML file with filters and its own metric."""
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
-    rows = [{"question": f"Capital {i}?", "answer": word} for i, word in enumerate("abcd")]
+    rows = [{"question": f"Capital {i}?", "answer": answer} for i, answer in enumerate("abcd")]
     (tmp_path / "rows.json").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "capitals.yaml").write_text(FOREIGN.format(data=tmp_path / "rows.json"))
     return tmp_path / "capitals.yaml"
@@ -164,8 +166,8 @@ def test_a_foreign_yaml_runs_and_keeps_its_metrics(
     outputs = (evaluation.run / "samples" / "capitals.jsonl").read_text().splitlines()
     for line in map(json.loads, outputs):
         assert "\n" not in line["output"]
-        own = line["output"].lower() == "abcd"[int(line["id"])]
-        assert line["scores"]["exact_match,whole"] == float(own)
+        right = line["output"].lower() == "abcd"[int(line["id"])]
+        assert line["scores"]["exact_match,whole"] == float(right)
 
 
 def test_a_single_stop_string_is_one_string(foreign: Path) -> None:

@@ -82,9 +82,9 @@ def test_the_zoo_names_settings_of_the_published_table() -> None:
     assert {setting["id"] for setting in zoo["settings"]} <= known
     names = []
     for setting in zoo["settings"]:
-        for one in [setting["teacher"], setting["initial"], *setting["students"]]:
-            assert one["source"] in zoo["sources"]
-            assert one["certainty"] in {"verified", "unverified"}
-            names.append(one["model"])
+        for checkpoint in [setting["teacher"], setting["initial"], *setting["students"]]:
+            assert checkpoint["source"] in zoo["sources"]
+            assert checkpoint["certainty"] in {"verified", "unverified"}
+            names.append(checkpoint["model"])
     assert "MiniLLM/MiniLLM-gpt2-120M" in names
     assert all(name.count("/") == 1 for name in names)

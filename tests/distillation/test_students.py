@@ -117,9 +117,9 @@ def test_a_layer_keeps_its_kind_of_attention(family: str) -> None:
 def test_a_pruned_student_generates_and_survives_saving(family: str, tmp_path: Path) -> None:
     student = prune(make(family), 3)
     ids = torch.randint(3, 40, (1, 12))
-    words = {"max_new_tokens": 6, "min_new_tokens": 6, "do_sample": False}
-    cached = student.generate(ids, attention_mask=torch.ones_like(ids), **words)
-    slow = student.generate(ids, attention_mask=torch.ones_like(ids), use_cache=False, **words)
+    options = {"max_new_tokens": 6, "min_new_tokens": 6, "do_sample": False}
+    cached = student.generate(ids, attention_mask=torch.ones_like(ids), **options)
+    slow = student.generate(ids, attention_mask=torch.ones_like(ids), use_cache=False, **options)
     assert cached.shape == (1, 18)
     assert torch.equal(cached, slow)
     student.save_pretrained(tmp_path)
@@ -155,8 +155,8 @@ def student(spec: str, world: World, seed: int = 3, teacher: bool = True) -> Stu
     )
 
 
-def equal(one: Any, other: Any) -> bool:
-    ours, its = one.state_dict(), other.state_dict()
+def equal(first: Any, other: Any) -> bool:
+    ours, its = first.state_dict(), other.state_dict()
     return ours.keys() == its.keys() and all(torch.equal(ours[name], its[name]) for name in ours)
 
 
@@ -188,7 +188,7 @@ def test_a_teacher_is_pruned_by_name_or_by_path(named: bool, world: World) -> No
 
 def test_the_number_of_layers_is_part_of_the_identity(world: World) -> None:
     identities = [student(f"prune:teacher,layers={n}", world).identity for n in (1, 2, 3)]
-    assert [one.pop("layers") for one in identities] == [1, 2, 3]
+    assert [identity.pop("layers") for identity in identities] == [1, 2, 3]
     assert identities[0] == identities[1] == identities[2]
 
 
@@ -298,5 +298,5 @@ def test_every_per_layer_list_is_cut() -> None:
     config = SmolLM3Config(**LLAMA, no_rope_layer_interval=3)
     student = prune(SmolLM3ForCausalLM(config), 4)
     assert student.config.no_rope_layers == [config.no_rope_layers[kept] for kept in KEPT[4]]
-    wanted = [bool(one) for one in student.config.no_rope_layers]
+    wanted = [bool(flag) for flag in student.config.no_rope_layers]
     assert [bool(layer.self_attn.use_rope) for layer in student.model.layers] == wanted

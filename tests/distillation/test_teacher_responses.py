@@ -147,11 +147,11 @@ def test_a_crash_keeps_the_responses_so_far(
     model, tokenizer = load()
     forward, calls = model.forward, []
 
-    def tired(*args: Any, **words: Any) -> Any:
+    def tired(*args: Any, **options: Any) -> Any:
         calls.append(1)
         if len(calls) > 15:
             raise KeyboardInterrupt
-        return forward(*args, **words)
+        return forward(*args, **options)
 
     monkeypatch.setattr(model, "forward", tired)
     with pytest.raises(KeyboardInterrupt):
@@ -181,11 +181,11 @@ def test_the_folder_can_be_trained_on(undisturbed: Path, rows: DataSet, world: W
     tokenizer = AutoTokenizer.from_pretrained(world.student)
     read = load_set(undisturbed.parent.parent, "dolly", "train", tokenizer, LENGTHS)
     lines = lines_of(undisturbed)
-    assert {one.id: one.references for one in read.examples} == {
+    assert {example.id: example.references for example in read.examples} == {
         name: tuple(line["output"]) for name, line in lines.items()
     }
-    prompts = {one.id: one.prompt_ids for one in rows.examples}
-    assert {one.id: one.prompt_ids for one in read.examples} == prompts
+    prompts = {example.id: example.prompt_ids for example in rows.examples}
+    assert {example.id: example.prompt_ids for example in read.examples} == prompts
 
 
 def test_the_folder_can_be_trained_on_with_empty_responses(
@@ -206,7 +206,7 @@ def test_the_folder_can_be_trained_on_with_empty_responses(
     assert ("", True) in texts.values()
     student = AutoTokenizer.from_pretrained(world.student)
     read = load_set(tmp_path, "dolly", "train", student, LENGTHS)
-    assert {one.id for one in read.examples} <= texts.keys()
+    assert {example.id for example in read.examples} <= texts.keys()
 
 
 def test_the_path_depends_on_everything_that_affects_the_responses(tmp_path: Path) -> None:

@@ -25,11 +25,11 @@ def tiny() -> Callable[..., Any]:
 
     def make(family: str, width: int, seed: int) -> Any:
         torch.manual_seed(seed)
-        own = {"vocab_size": width, "initializer_range": 0.4, **WIDTH}
+        keys = {"vocab_size": width, "initializer_range": 0.4, **WIDTH}
         if family == "gpt2":
-            return GPT2LMHeadModel(GPT2Config(**own)).eval()
+            return GPT2LMHeadModel(GPT2Config(**keys)).eval()
         return LlamaForCausalLM(
-            LlamaConfig(**own, num_key_value_heads=2, intermediate_size=32)
+            LlamaConfig(**keys, num_key_value_heads=2, intermediate_size=32)
         ).eval()
 
     return make

@@ -34,5 +34,5 @@ def test_bucket_sums_equal_those_of_a_loop(limit: int, length: int, seed: int) -
     edges = [*starts, limit]
     sums = bucket_sums(values, starts, limit)
     for place, (start, stop) in enumerate(pairwise(edges)):
-        part = values[start:stop]
-        assert sums[place] == pytest.approx(part.sum(), abs=1e-12)
+        bucket = values[start:stop]
+        assert sums[place] == pytest.approx(bucket.sum(), abs=1e-12)

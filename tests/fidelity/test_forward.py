@@ -49,7 +49,7 @@ class Pair:
     def __init__(self, student: Any, teacher: Any):
         self.models = student, teacher
         self.student = ModelView(student, V)
-        self.teacher = ModelView(teacher, V, prompt=lambda one: ITS_PROMPTS[one.id])
+        self.teacher = ModelView(teacher, V, prompt=lambda rollout: ITS_PROMPTS[rollout.id])
 
     def see(self, batch: Batch, _: Sequence[ComparedText]) -> LiveScores:
         return LiveScores(self.teacher, batch, None)
@@ -60,19 +60,21 @@ class Pair:
         return list(compare_batch(texts, self.student, self.see, EVERY, where, chunk))
 
     @torch.no_grad()
-    def logits(self, one: ComparedText) -> list[torch.Tensor]:
+    def logits(self, compared: ComparedText) -> list[torch.Tensor]:
         """Full logits of both models on a single text, from one forward pass."""
-        found = []
+        logits = []
         for model, prompt in zip(
-            self.models, (one.rollout.prompt_ids, ITS_PROMPTS[one.rollout.id]), strict=True
+            self.models,
+            (compared.rollout.prompt_ids, ITS_PROMPTS[compared.rollout.id]),
+            strict=True,
         ):
-            ids = torch.tensor([[*prompt, *one.rollout.response_ids]])
-            found.append(model(input_ids=ids).logits[0, len(prompt) - 1 : -1].float())
-        return found
+            ids = torch.tensor([[*prompt, *compared.rollout.response_ids]])
+            logits.append(model(input_ids=ids).logits[0, len(prompt) - 1 : -1].float())
+        return logits
 
-    def expected(self, one: ComparedText, where: str = "student") -> dict[str, np.ndarray]:
-        log_q, log_p = (logits[:, :V].log_softmax(-1) for logits in self.logits(one))
-        at = Positions(log_p, log_q, torch.tensor(one.rollout.response_ids), where)
+    def expected(self, compared: ComparedText, where: str = "student") -> dict[str, np.ndarray]:
+        log_q, log_p = (logits[:, :V].log_softmax(-1) for logits in self.logits(compared))
+        at = Positions(log_p, log_q, torch.tensor(compared.rollout.response_ids), where)
         return {
             metric.name: metric.values(at).double().numpy()
             if isinstance(metric, TokenMetric)
@@ -89,8 +91,8 @@ def pairs(tiny: Callable[..., Any]) -> dict[str, Pair]:
     }
 
 
-def assert_same(found: TextScores, expected: dict[str, np.ndarray]) -> None:
-    numbers = {**found.tokens, **found.pooled}
+def assert_same(actual: TextScores, expected: dict[str, np.ndarray]) -> None:
+    numbers = {**actual.tokens, **actual.pooled}
     assert numbers.keys() == expected.keys()
     for name, values in numbers.items():
         assert values.shape == expected[name].shape, name
@@ -101,7 +103,7 @@ def assert_same(found: TextScores, expected: dict[str, np.ndarray]) -> None:
 def test_the_two_models_differ(pairs: dict[str, Pair]) -> None:
     """Otherwise the tests below would be vacuous."""
     for pair in pairs.values():
-        assert all(pair.expected(one)["fkl"].min() > 0.01 for one in TEXTS)
+        assert all(pair.expected(text)["fkl"].min() > 0.01 for text in TEXTS)
 
 
 @pytest.mark.parametrize("where", ["ref", "teacher", "student"])
@@ -112,15 +114,15 @@ def test_values_equal_those_from_the_full_logits(
 ) -> None:
     outcomes = pairs[family].compare(TEXTS, chunk, where)
     assert [outcome.text for outcome in outcomes] == TEXTS
-    for outcome, one in zip(outcomes, TEXTS, strict=True):
-        assert_same(outcome, pairs[family].expected(one, where))
+    for outcome, compared in zip(outcomes, TEXTS, strict=True):
+        assert_same(outcome, pairs[family].expected(compared, where))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_text_alone_scores_as_in_a_batch(pairs: dict[str, Pair], family: str) -> None:
-    for one in TEXTS:
-        (alone,) = pairs[family].compare([one])
-        assert_same(alone, pairs[family].expected(one))
+    for compared in TEXTS:
+        (alone,) = pairs[family].compare([compared])
+        assert_same(alone, pairs[family].expected(compared))
 
 
 @st.composite
@@ -182,10 +184,12 @@ class Widest(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        for one in result if isinstance(result, tuple | list) else (result,):
-            is_wide = isinstance(one, torch.Tensor) and one.ndim and one.shape[-1] in self.widths
+        for tensor in result if isinstance(result, tuple | list) else (result,):
+            is_wide = (
+                isinstance(tensor, torch.Tensor) and tensor.ndim and tensor.shape[-1] in self.widths
+            )
             if is_wide and func.name() != "aten::t":  # a view of the head's weights
-                self.rows = max(self.rows, one.numel() // one.shape[-1])
+                self.rows = max(self.rows, tensor.numel() // tensor.shape[-1])
         return result
 
 
@@ -196,10 +200,10 @@ def test_no_tensor_over_the_vocabulary_has_more_rows_than_a_chunk(
 ) -> None:
     chunk, seen, log_probs = 7, [], ModelView.log_probs
 
-    def recorded(one: ModelView, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        found = log_probs(one, states)
-        seen.append(tuple(found[0].shape))
-        return found
+    def recorded(view: ModelView, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        computed = log_probs(view, states)
+        seen.append(tuple(computed[0].shape))
+        return computed
 
     monkeypatch.setattr(ModelView, "log_probs", recorded)
     long = [text("a", (3, 4), [5 + place % 50 for place in range(length)], s) for s in (0, 1)]
@@ -246,10 +250,10 @@ def test_non_finite_weights_give_an_error_that_names_the_document(
     chosen.lm_head.weight = torch.nn.Parameter(chosen.lm_head.weight.clone())  # not the embedding
     broken(chosen, token)
     pair = Pair(student, teacher)
-    found = compare_batch(TEXTS, pair.student, pair.see, EVERY, "ref", 3)
-    assert next(found).text == TEXTS[0]  # the weights are finite here
+    outcomes = compare_batch(TEXTS, pair.student, pair.see, EVERY, "ref", 3)
+    assert next(outcomes).text == TEXTS[0]  # the weights are finite here
     with pytest.raises(InputError, match="logits on document 'b' are not finite: the weights"):
-        next(found)
+        next(outcomes)
 
 
 @pytest.mark.parametrize("chunk", [1, None])

@@ -152,7 +152,7 @@ def test_a_curve_averages_over_texts_that_reach_an_index() -> None:
     assert curve["n"] == [3, 2, 1]
     assert curve["ci_low"][0] == 1.0
     # In some resamples no response reaches the later indices.
-    assert [bool(np.isfinite(one)) for one in curve["ci_low"]] == [True, False, False]
+    assert [bool(np.isfinite(bound)) for bound in curve["ci_low"]] == [True, False, False]
 
 
 def test_beyond_16_tokens_a_bucket_holds_several() -> None:
@@ -161,8 +161,8 @@ def test_beyond_16_tokens_a_bucket_holds_several() -> None:
     from kdbench.fidelity.buckets import bucket_starts, bucket_sums
 
     row["curves"]["fkl"] = [
-        bucket_sums(np.array(part), bucket_starts(30), 30).tolist()
-        for part in (values, [1.0] * len(values))
+        bucket_sums(np.array(column), bucket_starts(30), 30).tolist()
+        for column in (values, [1.0] * len(values))
     ]
     results = added(SetScores("student", ["a"], [1], 30, {("a", 1): row}), ForwardKL())
     curve = results.curves["fkl@student"]
@@ -241,8 +241,8 @@ def test_calibration_on_references_equals_the_worked_example() -> None:
 
     sums = binned(tensor([0.9, 0.9, 0.6, 0.6]), tensor([1.0, 0.0, 1.0, 1.0])).double()
     lines = {
-        (name, REFERENCE_SEED): {**line([0.0]), "pooled": {"ece": part.sum(0).tolist()}}
-        for name, part in zip("ab", sums.split(2), strict=True)
+        (name, REFERENCE_SEED): {**line([0.0]), "pooled": {"ece": prompt_sums.sum(0).tolist()}}
+        for name, prompt_sums in zip("ab", sums.split(2), strict=True)
     }
     scores = SetScores("ref", ["a", "b"], [REFERENCE_SEED], 1, lines)
     assert added(scores, Calibration()).metrics["ece@ref"].value == pytest.approx(0.4, abs=1e-6)

@@ -61,7 +61,7 @@ def test_a_missing_model_is_reported_before_any_generation(
 def test_the_last_shard_compares_even_if_the_teacher_finishes_later(
     world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words: dict[str, Any] = {
+    options: dict[str, Any] = {
         "model": str(world.student),
         "teacher": str(world.teacher),
         "data": world.data,
@@ -73,22 +73,22 @@ def test_the_last_shard_compares_even_if_the_teacher_finishes_later(
         "metrics": ("top1@ref",),
         "results": tmp_path,
     }
-    late = EvalSettings(**words, shard="1/2")
+    late = EvalSettings(**options, shard="1/2")
     student = prepare(late)
     teacher = find_teacher(late, student.tasks)
     teacher.answer()  # half of the documents; those of the other shard are missing
-    assert evaluate(EvalSettings(**words, shard="0/2")).results == {}
+    assert evaluate(EvalSettings(**options, shard="0/2")).results == {}
     results = compare_with_teacher(student.measure(), teacher)
     assert results["dolly"].metrics["top1@ref"].value is not None
 
 
 def test_two_students_share_one_teacher_run(compare: Compare, tmp_path: Path, world: World) -> None:
-    words = {"metrics": ("top1@ref",), "limit": 2, "max_new_tokens": 4}
+    options = {"metrics": ("top1@ref",), "limit": 2, "max_new_tokens": 4}
     errors: list[Exception] = []
 
     def run(name: str) -> None:
         try:
-            compare(tmp_path, name=name, **words)
+            compare(tmp_path, name=name, **options)
         except InputError as error:
             errors.append(error)
 
@@ -102,9 +102,9 @@ def test_two_students_share_one_teacher_run(compare: Compare, tmp_path: Path, wo
 
 
 def test_the_log_ratio_estimates_kl_only_on_plain_samples(compare: Compare, tmp_path: Path) -> None:
-    words = {"limit": 1, "max_new_tokens": 4, "metrics": ("k1", "k3", "rkl@student")}
-    plain = compare(tmp_path / "plain", **words).results["dolly"].metrics
-    greedy = compare(tmp_path, protocol="greedy", seeds=None, **words).results["dolly"].metrics
+    options = {"limit": 1, "max_new_tokens": 4, "metrics": ("k1", "k3", "rkl@student")}
+    plain = compare(tmp_path / "plain", **options).results["dolly"].metrics
+    greedy = compare(tmp_path, protocol="greedy", seeds=None, **options).results["dolly"].metrics
     for name in ("k1@student", "k1@teacher", "k3@student", "k3@teacher"):
         assert plain[name].value is not None
         assert greedy[name].value is None
@@ -145,15 +145,15 @@ def sums(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **parts: str) -> Any:
 def finals(task: Any, *outputs: str) -> list[tuple[str | None, bool | None]]:
     samples = {(str(i), 1): Sample(str(i), 1, text) for i, text in enumerate(outputs)}
     answers = with_final_answers(task, samples, answers_of(task, [1], samples))
-    return [(one.final, one.right) for one in answers[1]]
+    return [(answer.final, answer.right) for answer in answers[1]]
 
 
 def test_the_first_filter_extracts_the_final_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = sums(tmp_path, monkeypatch, filters=FILTERS)
-    found = finals(task, "0 + 1 is 1", "it is 7.", "who knows")
-    assert found == [("1", True), ("7", False), (None, False)]
+    actual = finals(task, "0 + 1 is 1", "it is 7.", "who knows")
+    assert actual == [("1", True), ("7", False), (None, False)]
 
 
 def test_a_task_can_declare_whole_responses_to_be_answers(
@@ -166,8 +166,8 @@ def test_a_task_can_declare_whole_responses_to_be_answers(
 def test_a_free_form_task_has_no_final_answers(whole: Evaluation, world: World) -> None:
     (task,) = load_tasks(["dolly"], world.data, 1)
     samples = {(task.documents[0].id, 1): Sample(task.documents[0].id, 1, "yes")}
-    ((one,),) = with_final_answers(task, samples, answers_of(task, [1], samples)).values()
-    assert (one.final, one.right) == (None, None)
+    ((answer,),) = with_final_answers(task, samples, answers_of(task, [1], samples)).values()
+    assert (answer.final, answer.right) == (None, None)
     metrics = whole.results["dolly"].metrics
     for name in ("answer_agreement", "agreement_high", "error_kappa", "answers_rw"):
         assert metrics[name].value is None

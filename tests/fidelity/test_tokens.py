@@ -80,8 +80,8 @@ def test_a_curve_sums_over_seeds_and_counts_texts_per_index() -> None:
 
 def test_pooled_sums_are_zero_for_a_text_that_was_left_out() -> None:
     lines = {("a", 2): line(1, 0.0, 1, pooled={"entropy_ratio": [1.0, 2.0]})}
-    found = scores(lines).sums(EntropyRatio())
-    assert {seed: each.tolist() for seed, each in found.items()} == {
+    actual = scores(lines).sums(EntropyRatio())
+    assert {seed: sums.tolist() for seed, sums in actual.items()} == {
         1: [[0.0, 0.0], [0.0, 0.0]],
         2: [[1.0, 2.0], [0.0, 0.0]],
     }
@@ -108,7 +108,7 @@ TEXTS = [
         ("c", (12, 13), tuple(range(14, 14 + 18 + seed))),
     )
 ]
-KEYS = [one.key for one in TEXTS]
+KEYS = [text.key for text in TEXTS]
 METRICS: list[PositionMetric] = [ForwardKL(), Top1(), Top1Decision(), EntropyRatio()]
 
 
@@ -128,7 +128,7 @@ class Scorer:
         self.run, self.seen = RunFolder(folder), []
 
     def see(self, batch: Batch, texts: Sequence[ComparedText]) -> LiveScores:
-        self.seen.append([one.key for one in texts])
+        self.seen.append([text.key for text in texts])
         return LiveScores(self.teacher, batch, None)
 
     def score(
@@ -157,16 +157,16 @@ def test_every_text_has_a_line_with_its_metrics_sums(scorer: Scorer) -> None:
     (file,) = scorer.files()
     assert file.startswith("t.fidelity-ref-")
     for text in TEXTS:
-        one, n = lines[text.key], len(text.rollout.response_ids)
-        assert (one["id"], one["seed"], one["n"]) == (*text.key, n)
-        assert one["tokens"]["fkl"][1] == one["tokens"]["top1"][1] == n
-        assert one["tokens"]["top1_decision"][1] <= n
-        assert len(one["pooled"]["entropy_ratio"]) == 2
-        assert set(one["curves"]) == {"fkl", "top1"}
-        sums, counts = one["curves"]["fkl"]
-        assert sum(sums) == pytest.approx(one["tokens"]["fkl"][0], abs=1e-5)
+        line, n = lines[text.key], len(text.rollout.response_ids)
+        assert (line["id"], line["seed"], line["n"]) == (*text.key, n)
+        assert line["tokens"]["fkl"][1] == line["tokens"]["top1"][1] == n
+        assert line["tokens"]["top1_decision"][1] <= n
+        assert len(line["pooled"]["entropy_ratio"]) == 2
+        assert set(line["curves"]) == {"fkl", "top1"}
+        sums, counts = line["curves"]["fkl"]
+        assert sum(sums) == pytest.approx(line["tokens"]["fkl"][0], abs=1e-5)
         assert sum(counts) == n
-        assert one["cut_mass"][0] == 0 < one["cut_mass"][1]
+        assert line["cut_mass"][0] == 0 < line["cut_mass"][1]
 
 
 def test_stored_values_are_not_measured_again(scorer: Scorer) -> None:
@@ -223,11 +223,11 @@ def test_batches_do_not_change_the_values(
     small = Scorer(pair, tmp_path / "small").score()
     monkeypatch.undo()
     large = Scorer(pair, tmp_path / "large")
-    for key, one in large.score().items():
-        assert one["tokens"]["fkl"] == pytest.approx(small[key]["tokens"]["fkl"], abs=1e-4)
-        for ours, its in zip(one["curves"]["fkl"], small[key]["curves"]["fkl"], strict=True):
+    for key, line in large.score().items():
+        assert line["tokens"]["fkl"] == pytest.approx(small[key]["tokens"]["fkl"], abs=1e-4)
+        for ours, its in zip(line["curves"]["fkl"], small[key]["curves"]["fkl"], strict=True):
             assert ours == pytest.approx(its, abs=1e-4)
-        assert one["tokens"]["top1"] == small[key]["tokens"]["top1"]
+        assert line["tokens"]["top1"] == small[key]["tokens"]["top1"]
     assert len(large.seen) == 1
 
 
@@ -277,5 +277,5 @@ def test_nan_is_not_counted_and_infinity_is(
 def test_the_file_is_in_the_order_of_the_batches(scorer: Scorer) -> None:
     scorer.score()
     (content,) = scorer.files().values()
-    order = [(one["id"], one["seed"]) for one in map(json.loads, content.splitlines())]
+    order = [(line["id"], line["seed"]) for line in map(json.loads, content.splitlines())]
     assert order == [key for batch in scorer.seen for key in batch]

@@ -90,8 +90,8 @@ def test_a_bare_name_means_all_its_sets_and_the_gap() -> None:
 def test_a_name_with_a_position_set_means_only_that_set(where: str) -> None:
     asked = wanted_metrics([f"top1@{where}"])
     assert asked.names == {f"top1@{where}"}
-    assert [[m.name for m in asked.at(one)] for one in POSITION_SETS] == [
-        ["top1"] if one == where else [] for one in POSITION_SETS
+    assert [[m.name for m in asked.at(position_set)] for position_set in POSITION_SETS] == [
+        ["top1"] if position_set == where else [] for position_set in POSITION_SETS
     ]
     assert asked.gaps() == []
 
@@ -123,7 +123,7 @@ def test_metrics_of_a_single_model_need_no_comparison() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "line"),
+    ("name", "line"),
     [
         (
             "top1@refs",
@@ -137,9 +137,9 @@ def test_metrics_of_a_single_model_need_no_comparison() -> None:
         ("top2@ref", "unknown metric 'top2'"),
     ],
 )
-def test_an_unknown_name_gives_a_one_line_error(word: str, line: str) -> None:
+def test_an_unknown_name_gives_a_one_line_error(name: str, line: str) -> None:
     with pytest.raises(InputError, match=line) as error:
-        wanted_metrics([word])
+        wanted_metrics([name])
     assert "\n" not in str(error.value)
 
 

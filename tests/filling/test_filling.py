@@ -196,9 +196,9 @@ def test_the_table_has_one_row_per_label(file: Path, tmp_path: Path) -> None:
 
 
 def start(file: Path, folder: Path) -> "subprocess.Popen[bytes]":
-    words = [f"models={folder / 'm'}", f"results={folder / 'r'}", "device=cpu"]
+    arguments = [f"models={folder / 'm'}", f"results={folder / 'r'}", "device=cpu"]
     return subprocess.Popen(
-        [sys.executable, "-m", "kdbench", "fill", str(file), *words],
+        [sys.executable, "-m", "kdbench", "fill", str(file), *arguments],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

@@ -38,7 +38,7 @@ def make(world: World, tmp_path: Path) -> Make:
         change(values)
         file = tmp_path / "table.yaml"
         file.write_text(yaml.safe_dump(values))
-        spec = read_spec(file, {key.replace("__", "."): word for key, word in changes.items()})
+        spec = read_spec(file, {key.replace("__", "."): value for key, value in changes.items()})
         assert spec.data is not None
         return Graph(spec, Places(tmp_path / "models", tmp_path / "results", spec.data))
 

@@ -106,8 +106,8 @@ def test_a_sample_does_not_depend_on_the_batch(checkpoint: Path) -> None:
 def test_a_seeds_text_does_not_depend_on_other_seeds(checkpoint: Path) -> None:
     protocol = get_protocol("minillm", {"max_new_tokens": 12})
     five = generate(backend(checkpoint, protocol), PROMPTS[:2])
-    one = generate(backend(checkpoint, protocol.override({"seeds": (40,)})), PROMPTS[:2])
-    assert one == {key: sample for key, sample in five.items() if key[1] == 40}
+    single = generate(backend(checkpoint, protocol.override({"seeds": (40,)})), PROMPTS[:2])
+    assert single == {key: sample for key, sample in five.items() if key[1] == 40}
     assert len({sample.output for (text, _), sample in five.items() if text == PROMPTS[0]}) > 1
 
 
@@ -149,9 +149,9 @@ def test_seeds_of_a_prompt_share_its_prefill(world: World) -> None:
     shapes = []
     forward = engine.model.forward
 
-    def spy(*args: object, **words: torch.Tensor) -> object:
-        shapes.append(tuple(words["input_ids"].shape))
-        return forward(*args, **words)
+    def spy(*args: object, **options: torch.Tensor) -> object:
+        shapes.append(tuple(options["input_ids"].shape))
+        return forward(*args, **options)
 
     engine.model.forward = spy
     generate(engine, PROMPTS[:3])
@@ -166,9 +166,9 @@ def test_finished_rows_leave_the_batch(world: World) -> None:
     rows = []
     forward = engine.model.forward
 
-    def spy(*args: object, **words: torch.Tensor) -> object:
-        rows.append(words["input_ids"].shape[0])
-        return forward(*args, **words)
+    def spy(*args: object, **options: torch.Tensor) -> object:
+        rows.append(options["input_ids"].shape[0])
+        return forward(*args, **options)
 
     engine.model.forward = spy
     samples = generate(engine, PROMPTS)
@@ -213,11 +213,11 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing(
     engine = backend(world.student, protocol, batch_size=25)
     forward, steps = engine.model.forward, []
 
-    def hungry(*args: object, **words: torch.Tensor) -> object:
-        steps.append(words["input_ids"].shape[0])
-        if words["input_ids"].shape[0] > 6:
+    def hungry(*args: object, **options: torch.Tensor) -> object:
+        steps.append(options["input_ids"].shape[0])
+        if options["input_ids"].shape[0] > 6:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")
-        return forward(*args, **words)
+        return forward(*args, **options)
 
     engine.model.forward = hungry
     assert generate(engine, PROMPTS) == expected
@@ -269,10 +269,10 @@ def test_chat_protocol_uses_the_tokenizers_template(world: World) -> None:
 
 
 def test_top_k_and_temperature_shape_the_draw(world: World) -> None:
-    one = generate(
+    shaped = generate(
         backend(world.student, get_protocol("minillm", {"top_k": 1, "seeds": (1,)})), PROMPTS
     )
     cold = get_protocol("minillm", {"temperature": 1e-4, "seeds": (1,)})
-    assert generate(backend(world.student, cold), PROMPTS) == one
+    assert generate(backend(world.student, cold), PROMPTS) == shaped
     narrow = get_protocol("minillm", {"top_p": 1e-6, "seeds": (1,)})
-    assert generate(backend(world.student, narrow), PROMPTS) == one
+    assert generate(backend(world.student, narrow), PROMPTS) == shaped

@@ -14,10 +14,10 @@ def samples(
         for text in texts
         for seed in backend.protocol.seeds
     ]
-    found: dict[tuple[str, int], Sample] = {}
+    generated: dict[tuple[str, int], Sample] = {}
     for batch in backend.batches(rows):
         for sample in backend.generate(batch, until):
-            assert (sample.document, sample.seed) not in found
-            found[sample.document, sample.seed] = sample
-    assert len(found) == len(rows)
-    return found
+            assert (sample.document, sample.seed) not in generated
+            generated[sample.document, sample.seed] = sample
+    assert len(generated) == len(rows)
+    return generated

@@ -97,7 +97,7 @@ def test_student_and_teacher_are_not_swapped(name, expected):
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "same"),
+    ("first", "other", "same"),
     [
         ("Paris", "paris.", True),
         ("Paris", "Rome", False),
@@ -126,10 +126,10 @@ def test_student_and_teacher_are_not_swapped(name, expected):
         (None, "None", False),
     ],
 )
-def test_when_two_wrong_answers_are_the_same(one, other, same):
-    assert same_answer(one, other) is same_answer(other, one) is same
+def test_when_two_wrong_answers_are_the_same(first, other, same):
+    assert same_answer(first, other) is same_answer(other, first) is same
     expected = "wws" if same else "wwd"
-    assert cell_of(answer(one, False), answer(other, False)) == expected
+    assert cell_of(answer(first, False), answer(other, False)) == expected
 
 
 def test_two_right_answers_agree_however_written():
@@ -196,22 +196,22 @@ def test_agreement_is_within_its_bounds(pairs):
 
 @given(_PAIRS)
 def test_the_five_cells_partition_the_pairs(pairs):
-    found = {name: value(name, pairs) for name in RATES}
+    actual = {name: value(name, pairs) for name in RATES}
     names = ("rr", "rw", "wr", "wws", "wwd")
-    rr, rw, wr, wws, wwd = (found[f"answers_{name}"] for name in names)
+    rr, rw, wr, wws, wwd = (actual[f"answers_{name}"] for name in names)
     assert rr + rw + wr + wws + wwd == pytest.approx(1)
-    assert found["answer_agreement"] == pytest.approx(rr + wws)
-    assert found["answer_accuracy"] - found["teacher_accuracy"] == pytest.approx(wr - rw)
+    assert actual["answer_agreement"] == pytest.approx(rr + wws)
+    assert actual["answer_accuracy"] - actual["teacher_accuracy"] == pytest.approx(wr - rw)
     right = [pair[0].right for pair in pairs]
-    assert found["answer_accuracy"] == pytest.approx(sum(right) / len(right))
+    assert actual["answer_accuracy"] == pytest.approx(sum(right) / len(right))
 
 
 @given(_PAIRS)
 def test_values_are_in_range(pairs):
     for name, (unit, _) in POOLED.items():
-        found = value(name, pairs)
+        actual = value(name, pairs)
         low, high = {"rate": (0, 1), "correlation": (-1, 1), "ratio": (0, np.inf)}[unit]
-        assert np.isnan(found) or low - 1e-9 <= found <= high + 1e-9
+        assert np.isnan(actual) or low - 1e-9 <= actual <= high + 1e-9
 
 
 @given(_PAIRS)
@@ -227,11 +227,16 @@ def test_symmetric_metrics_do_not_change_when_sides_swap(pairs):
 
 @pytest.mark.parametrize(("name", "direction"), RATES.items())
 def test_shares_of_pairs_are_rates(name, direction):
-    part = metrics.get(name)
-    assert (part.name, part.unit, part.direction, part.perfect) == (name, "rate", direction, None)
+    metric = metrics.get(name)
+    assert (metric.name, metric.unit, metric.direction, metric.perfect) == (
+        name,
+        "rate",
+        direction,
+        None,
+    )
 
 
 @pytest.mark.parametrize(("name", "says"), POOLED.items())
 def test_unit_and_direction_are_declared(name, says):
-    part = metrics.get(name)
-    assert (part.name, (part.unit, part.direction)) == (name, says)
+    metric = metrics.get(name)
+    assert (metric.name, (metric.unit, metric.direction)) == (name, says)

@@ -27,20 +27,20 @@ def sums(name, log_p, log_q, targets):
 
 
 def error(name, log_p, log_q, targets):
-    each = sums(name, log_p, log_q, targets).double().numpy()
-    return float(metrics.get(name)().value(each.sum(0)))
+    position_sums = sums(name, log_p, log_q, targets).double().numpy()
+    return float(metrics.get(name)().value(position_sums.sum(0)))
 
 
 def numpy_ece(confidence, hits):
     """Bin by bin (lo, hi]."""
     confidence, hits = np.asarray(confidence, np.float64), np.asarray(hits, np.float64)
-    found = 0.0
+    total = 0.0
     for index in range(10):
         inside = (confidence > index / 10) & (confidence <= (index + 1) / 10)
         if inside.any():
             gap = abs(hits[inside].mean() - confidence[inside].mean())
-            found += inside.mean() * gap
-    return found
+            total += inside.mean() * gap
+    return total
 
 
 def test_values_worked_out_by_hand():
@@ -69,8 +69,8 @@ def test_the_calibration_gap_is_signed():
 def test_the_confidence_gap_is_unsigned():
     p, q = logs((0.9, 0.1), (0.6, 0.4)), logs((0.3, 0.7), (0.1, 0.9))
     at = Positions(p, q, torch.tensor([0, 0]))
-    found = metrics.get("confidence_gap")().values(at)
-    assert found.tolist() == pytest.approx([0.2, 0.3], abs=1e-6)
+    actual = metrics.get("confidence_gap")().values(at)
+    assert actual.tolist() == pytest.approx([0.2, 0.3], abs=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -88,8 +88,8 @@ def test_values_equal_those_of_numpy(vocabulary, seed):
         "ece_teacher": numpy_ece(q.max(-1), of_student == of_teacher),
         "ece_teacher_soft": numpy_ece(q.max(-1), p[np.arange(200), of_student]),
     }
-    found = {name: error(name, log_p, log_q, targets) for name in ERRORS}
-    assert found == pytest.approx(expected, abs=1e-5)
+    actual = {name: error(name, log_p, log_q, targets) for name in ERRORS}
+    assert actual == pytest.approx(expected, abs=1e-5)
     gap = metrics.get("confidence_gap")().values(Positions(log_p, log_q, torch.tensor(targets)))
     assert gap.numpy() == pytest.approx(np.abs(q.max(-1) - p.max(-1)), abs=1e-5)
 
@@ -136,7 +136,7 @@ def test_without_positions_the_error_is_null(name):
     ],
 )
 def test_unit_and_direction_are_declared(name, direction, perfect, sets, from_top_k):
-    part = metrics.get(name)
-    assert (part.unit, part.direction, part.perfect) == ("rate", direction, perfect)
-    assert (part.sets, part.from_top_k) == (sets, from_top_k)
-    assert part.headline in part.sets
+    metric = metrics.get(name)
+    assert (metric.unit, metric.direction, metric.perfect) == ("rate", direction, perfect)
+    assert (metric.sets, metric.from_top_k) == (sets, from_top_k)
+    assert metric.headline in metric.sets

@@ -39,12 +39,12 @@ def test_words_are_separated_by_white_space():
 
 
 @given(st.lists(st.sampled_from("abc"), min_size=4, max_size=20), st.integers(1, 4))
-def test_repeating_the_corpus_halves_the_value(words, size):
-    text = " ".join(words)
+def test_repeating_the_corpus_halves_the_value(vocabulary, size):
+    text = " ".join(vocabulary)
     assert value(size, text, text) == pytest.approx(value(size, text) / 2)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
 def test_the_metric_is_a_rate_without_a_direction(size):
-    part = metrics.get(f"distinct_{size}")
-    assert (part.name, part.unit, part.direction) == (f"distinct_{size}", "rate", "none")
+    metric = metrics.get(f"distinct_{size}")
+    assert (metric.name, metric.unit, metric.direction) == (f"distinct_{size}", "rate", "none")

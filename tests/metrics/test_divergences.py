@@ -68,10 +68,10 @@ def test_the_example_worked_out_by_hand(name, expected):
 @pytest.mark.parametrize("vocabulary", [2, 10, 500])
 def test_values_equal_those_of_numpy(name, vocabulary):
     log_p, log_q = random_logs(vocabulary, 2, 16, vocabulary)
-    found = metrics.get(name)().values(positions(log_p, log_q))
+    actual = metrics.get(name)().values(positions(log_p, log_q))
     p, q = (np.exp(side.double().numpy()) for side in (log_p, log_q))
-    assert found.shape == (16,)
-    assert found.numpy() == pytest.approx(REFERENCES[name](p, q), rel=1e-5, abs=2e-6)
+    assert actual.shape == (16,)
+    assert actual.numpy() == pytest.approx(REFERENCES[name](p, q), rel=1e-5, abs=2e-6)
 
 
 @pytest.mark.parametrize(
@@ -120,8 +120,8 @@ def test_forward_kl_from_top_k_puts_the_rest_into_one_class():
     true = kl(p, q)
     assert true == pytest.approx(0.581401, abs=1e-6)
     assert by_hand("fkl", WIDE_P, WIDE_Q) == pytest.approx(true, abs=1e-6)
-    found = from_top_two("fkl", WIDE_P, WIDE_Q)
-    assert found == pytest.approx(0.498224, abs=1e-6)
+    actual = from_top_two("fkl", WIDE_P, WIDE_Q)
+    assert actual == pytest.approx(0.498224, abs=1e-6)
 
     # The value is neither of the two alternatives that would not be a bound.
     mass_p, mass_q = p[:2].sum(), q[:2].sum()
@@ -133,12 +133,12 @@ def test_forward_kl_from_top_k_puts_the_rest_into_one_class():
     binary = kl((mass_p, 1 - mass_p), (mass_q, 1 - mass_q))
     assert binary == pytest.approx(0.368064, abs=1e-6)
     for other in (renormalised, partial_sum, binary):
-        assert abs(found - other) > 0.1
+        assert abs(actual - other) > 0.1
 
     # By the chain rule, the coarse KL is the whole KL minus the part among the other tokens.
-    assert found == pytest.approx(binary + mass_p * renormalised, abs=1e-6)
+    assert actual == pytest.approx(binary + mass_p * renormalised, abs=1e-6)
     tails = kl(p[2:] / (1 - mass_p), q[2:] / (1 - mass_q))
-    assert found + (1 - mass_p) * tails == pytest.approx(true, abs=1e-6)
+    assert actual + (1 - mass_p) * tails == pytest.approx(true, abs=1e-6)
 
 
 @every
@@ -159,7 +159,10 @@ def test_the_bound_of_each_divergence_from_top_k():
 
 
 def chosen(name, set, p_of_token, q_of_token):
-    rows = [[(one, 1 - one) for one in side] for side in (p_of_token, q_of_token)]
+    rows = [
+        [(probability, 1 - probability) for probability in side]
+        for side in (p_of_token, q_of_token)
+    ]
     at = positions(logs(*rows[0]), logs(*rows[1]), [0] * len(p_of_token), set)
     return metrics.get(name)().values(at)
 
@@ -199,9 +202,9 @@ def test_k3_is_never_negative_and_k1_may_be():
 
 def test_k3_is_accurate_for_ratios_near_one():
     log_p, log_q = torch.tensor([[-0.0003]]), torch.tensor([[0.0]])
-    found = metrics.get("k3")().values(positions(log_p, log_q, [0], "student"))
+    actual = metrics.get("k3")().values(positions(log_p, log_q, [0], "student"))
     # r - 1, with r rounded to float32, would have no correct digit.
-    assert float(found) == pytest.approx(0.0003**2 / 2, rel=1e-2)
+    assert float(actual) == pytest.approx(0.0003**2 / 2, rel=1e-2)
 
 
 @pytest.mark.parametrize("name", ["k1", "k3"])
@@ -225,7 +228,7 @@ def test_a_sampled_token_ruled_out_by_the_other_model_gives_infinity(name):
     ],
 )
 def test_unit_and_direction_are_declared(name, unit, direction, headline):
-    part = metrics.get(name)
-    assert (part.unit, part.direction, part.headline) == (unit, direction, headline)
+    metric = metrics.get(name)
+    assert (metric.unit, metric.direction, metric.headline) == (unit, direction, headline)
     sets = ("teacher", "student") if name in ("k1", "k3") else ("ref", "teacher", "student")
-    assert part.sets == sets
+    assert metric.sets == sets

@@ -51,7 +51,7 @@ def test_unpaired_responses_are_an_error():
 
 @given(st.lists(st.tuples(_TEXTS, _TEXTS), max_size=5), st.integers(1, 4))
 def test_swapping_the_sides_changes_the_sign(pairs, size):
-    student, teacher = [one for one, _ in pairs], [other for _, other in pairs]
+    student, teacher = [student_text for student_text, _ in pairs], [other for _, other in pairs]
     forward, backward = gap(size, student, teacher), gap(size, teacher, student)
     assert forward is backward is None or forward == -backward
     assert forward is None or -1 < forward < 1
@@ -113,5 +113,5 @@ def test_the_gap_of_self_bleu_is_signed(student, teacher):
     [*((f"distinct_{size}_gap", "rate") for size in (1, 2, 3, 4)), ("self_bleu_gap", "points")],
 )
 def test_a_gap_has_no_direction_and_is_0_for_the_teacher(name, unit):
-    part = metrics.get(name)
-    assert (part.name, part.unit, part.direction, part.perfect) == (name, unit, "none", 0)
+    metric = metrics.get(name)
+    assert (metric.name, metric.unit, metric.direction, metric.perfect) == (name, unit, "none", 0)

@@ -54,5 +54,5 @@ def test_every_text_matches_itself(text):
 
 
 def test_the_metric_is_in_points_and_higher_is_better():
-    part = metrics.get("exact_match")
-    assert (part.name, part.unit, part.direction) == ("exact_match", "points", "higher")
+    metric = metrics.get("exact_match")
+    assert (metric.name, metric.unit, metric.direction) == ("exact_match", "points", "higher")

@@ -35,5 +35,5 @@ def test_a_response_without_text_is_empty(text, value):
     ],
 )
 def test_unit_and_direction_are_declared(name, unit, direction):
-    part = metrics.get(name)
-    assert (part.name, part.unit, part.direction) == (name, unit, direction)
+    metric = metrics.get(name)
+    assert (metric.name, metric.unit, metric.direction) == (name, unit, direction)

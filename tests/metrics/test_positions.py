@@ -171,12 +171,12 @@ def test_the_coarse_classes_are_the_top_tokens_and_a_remainder(k):
     at = cached(log_p, log_q, targets, k)
     ids = ranking(log_p, k)
     assert at.log_p.shape == at.log_q.shape == (6, k + 1)
-    for found, whole in ((at.log_p, log_p), (at.log_q, log_q)):
-        assert found.double().exp().sum(-1).numpy() == pytest.approx(np.ones(6), abs=1e-6)
+    for coarse, whole in ((at.log_p, log_p), (at.log_q, log_q)):
+        assert coarse.double().exp().sum(-1).numpy() == pytest.approx(np.ones(6), abs=1e-6)
         probabilities = np.exp(whole.double().numpy())
         named = np.take_along_axis(probabilities, ids, -1)
         expected = np.concatenate([named, 1 - named.sum(-1, keepdims=True)], -1)
-        assert found.double().exp().numpy() == pytest.approx(expected, abs=1e-6)
+        assert coarse.double().exp().numpy() == pytest.approx(expected, abs=1e-6)
 
 
 def test_cached_quantities_equal_those_of_the_full_distribution():
@@ -202,11 +202,11 @@ def test_the_students_distribution_is_complete():
 @pytest.mark.parametrize("k", [1, 4, 20])
 def test_the_teachers_probability_outside_the_top_k_counts_as_zero(k):
     log_p, log_q, targets = both(8)
-    found = cached(log_p, log_q, targets, k).teacher_log_prob(torch.arange(20).expand(6, -1))
+    actual = cached(log_p, log_q, targets, k).teacher_log_prob(torch.arange(20).expand(6, -1))
     inside = torch.zeros(6, 20, dtype=torch.bool)
     inside.scatter_(-1, torch.from_numpy(ranking(log_p, k)), True)
-    assert torch.equal(found[inside], log_p[inside])
-    assert (found[~inside] == -math.inf).all()
+    assert torch.equal(actual[inside], log_p[inside])
+    assert (actual[~inside] == -math.inf).all()
 
 
 def test_the_teachers_ranking_covers_its_cached_tokens():

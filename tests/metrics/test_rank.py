@@ -44,7 +44,7 @@ def test_values_worked_out_by_hand(name, expected):
 def test_equal_and_reversed_orders_reach_the_ends_of_the_scale(name):
     order = (3.0, 1.0, 0.5, -2.0)
     assert of_scores(name, order, order) == pytest.approx(1)
-    assert of_scores(name, order, tuple(-one for one in order)) == pytest.approx(-1)
+    assert of_scores(name, order, tuple(-score for score in order)) == pytest.approx(-1)
 
 
 @every
@@ -56,15 +56,15 @@ def test_values_equal_scipys_with_ties(name, vocabulary, rounded):
     use = (log_p.amax(-1) > log_p.amin(-1)) & (log_q.amax(-1) > log_q.amin(-1))
     pairs = zip(log_p[use].double().numpy(), log_q[use].double().numpy(), strict=True)
     expected = [SCIPY[name](*pair) for pair in pairs]
-    found = values(name, log_p, log_q)
-    assert found.shape == (12,)
-    assert found[use].tolist() == pytest.approx(expected, abs=1e-5)
+    actual = values(name, log_p, log_q)
+    assert actual.shape == (12,)
+    assert actual[use].tolist() == pytest.approx(expected, abs=1e-5)
 
 
 def test_rounded_scores_contain_ties():
     log_p, log_q = random_logs(10, 2, 12, 10, rounded=True)
-    for one in (log_p, log_q):
-        assert any(len(set(row)) < 10 for row in one.tolist())
+    for side in (log_p, log_q):
+        assert any(len(set(row)) < 10 for row in side.tolist())
     # Ties by hand: mid-ranks (3.5, 3.5, 2, 1) against (4, 3, 2, 1) are .9486833, tau-b 5/sqrt(30).
     assert of_scores("spearman", (2, 2, 1, 0), (3, 2, 1, 0)) == pytest.approx(0.9486833)
     assert of_scores("kendall", (2, 2, 1, 0), (3, 2, 1, 0)) == pytest.approx(5 / 30**0.5)
@@ -131,13 +131,13 @@ def test_a_flat_position_does_not_affect_the_others(name):
     log_p, log_q = random_logs(4, 2, 3, 8)
     expected = values(name, log_p, log_q)
     log_q[1] = -2.0  # their mean is exact
-    found = values(name, log_p, log_q)
-    assert math.isnan(found[1])
-    assert found[[0, 2]].tolist() == expected[[0, 2]].tolist()
+    actual = values(name, log_p, log_q)
+    assert math.isnan(actual[1])
+    assert actual[[0, 2]].tolist() == expected[[0, 2]].tolist()
 
 
 @every
 def test_unit_and_direction_are_declared(name):
-    part = metrics.get(name)
-    assert (part.name, part.unit, part.direction) == (name, "correlation", "higher")
-    assert (part.perfect, part.from_top_k) == (1.0, "exact")
+    metric = metrics.get(name)
+    assert (metric.name, metric.unit, metric.direction) == (name, "correlation", "higher")
+    assert (metric.perfect, metric.from_top_k) == (1.0, "exact")

@@ -90,5 +90,10 @@ def test_a_pair_without_both_rationales_is_not_counted(name, bare):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_metric_is_in_points_and_has_a_measured_ceiling(name):
-    part = metrics.get(name)
-    assert (part.name, part.unit, part.direction, part.perfect) == (name, "points", "higher", None)
+    metric = metrics.get(name)
+    assert (metric.name, metric.unit, metric.direction, metric.perfect) == (
+        name,
+        "points",
+        "higher",
+        None,
+    )

@@ -59,6 +59,6 @@ def test_a_copy_of_the_teacher_retains_everything(name, texts):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_unit_is_a_ratio(name):
-    part = metrics.get(name)
+    metric = metrics.get(name)
     direction = "none" if name == "length_ratio" else "higher"
-    assert (part.name, part.unit, part.direction) == (name, "ratio", direction)
+    assert (metric.name, metric.unit, metric.direction) == (name, "ratio", direction)

@@ -65,8 +65,8 @@ def test_the_value_equals_the_hand_computation():
 
 
 def test_precision_and_recall_have_equal_weight():
-    one, other = "the cat on mat", "the cat sat on the mat today"
-    assert score(one, other) == score(other, one)
+    first, other = "the cat on mat", "the cat sat on the mat today"
+    assert score(first, other) == score(other, first)
 
 
 def test_the_best_reference_counts():
@@ -99,5 +99,5 @@ def test_texts_without_words_score_zero_even_with_themselves(text):
 
 
 def test_the_metric_is_in_points_and_higher_is_better():
-    part = metrics.get("rougeL")
-    assert (part.name, part.unit, part.direction) == ("rougeL", "points", "higher")
+    metric = metrics.get("rougeL")
+    assert (metric.name, metric.unit, metric.direction) == ("rougeL", "points", "higher")

@@ -63,11 +63,11 @@ def test_tokens_are_equal_before_the_first_divergence_and_differ_there(student, 
     ("name", "unit", "perfect"), [("same_text", "rate", 1.0), ("first_divergence", "tokens", None)]
 )
 def test_unit_and_direction_are_declared(name, unit, perfect):
-    part = metrics.get(name)
-    assert (part.name, part.unit, part.direction) == (name, unit, "higher")
-    assert (part.perfect, part.same_noise) == (perfect, True)
+    metric = metrics.get(name)
+    assert (metric.name, metric.unit, metric.direction) == (name, unit, "higher")
+    assert (metric.perfect, metric.same_noise) == (perfect, True)
 
 
 def test_no_other_metric_shares_the_noise():
     parts = [metrics.get(name) for name in ("chrf_teacher", "answer_agreement", "rationale_bleu")]
-    assert not any(part.same_noise for part in parts)
+    assert not any(metric.same_noise for metric in parts)

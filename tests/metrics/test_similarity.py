@@ -135,13 +135,18 @@ def test_points_range_from_0_to_100_for_equal_texts(name, student, teacher):
 
 @given(student=_TEXTS, teacher=_TEXTS)
 def test_rouge_is_symmetric(student, teacher):
-    one, other = (
+    first, other = (
         score("rougeL_teacher", *pair) for pair in [(student, teacher), (teacher, student)]
     )
-    assert one == pytest.approx(other)
+    assert first == pytest.approx(other)
 
 
 @pytest.mark.parametrize("name", [*ONE_BY_ONE, "bleu_teacher"])
 def test_the_metric_is_in_points_and_has_a_measured_ceiling(name):
-    part = metrics.get(name)
-    assert (part.name, part.unit, part.direction, part.perfect) == (name, "points", "higher", None)
+    metric = metrics.get(name)
+    assert (metric.name, metric.unit, metric.direction, metric.perfect) == (
+        name,
+        "points",
+        "higher",
+        None,
+    )

@@ -25,9 +25,9 @@ def random_logs(seed, *shape):
 
 
 def test_agreement_worked_out_by_hand():
-    found = values("top1", logs((0.6, 0.4), (0.6, 0.4)), logs((0.7, 0.3), (0.4, 0.6)))
-    assert found.tolist() == [1, 0]
-    assert float(found.mean()) == 0.5
+    actual = values("top1", logs((0.6, 0.4), (0.6, 0.4)), logs((0.7, 0.3), (0.4, 0.6)))
+    assert actual.tolist() == [1, 0]
+    assert float(actual.mean()) == 0.5
 
 
 def test_ties_go_to_the_lowest_token_id():
@@ -58,27 +58,27 @@ def test_decisions_are_where_the_teachers_entropy_is_above_one_nat(seed):
 def test_confident_teacher_positions_are_not_decisions():
     # Entropies: ln 2 = .69, ln 3 = 1.10, 0.
     p = logs((0.5, 0.5, 0.0), (1 / 3, 1 / 3, 1 / 3), (1.0, 0.0, 0.0))
-    found = values("top1_decision", p, p)
-    assert [math.isnan(one) for one in found.tolist()] == [True, False, True]
+    actual = values("top1_decision", p, p)
+    assert [math.isnan(value) for value in actual.tolist()] == [True, False, True]
     # The teacher's entropy decides, not the student's.
-    found = values("top1_decision", p, p.flip(0))
-    assert [math.isnan(one) for one in found.tolist()] == [True, False, True]
+    actual = values("top1_decision", p, p.flip(0))
+    assert [math.isnan(value) for value in actual.tolist()] == [True, False, True]
 
 
 def test_only_positions_with_a_wrong_teacher_are_counted():
     p = logs((0.6, 0.4), (0.6, 0.4), (0.6, 0.4))
     q = logs((0.6, 0.4), (0.6, 0.4), (0.4, 0.6))
-    found = values("top1_teacher_wrong", p, q, [0, 1, 1])
-    assert math.isnan(found[0])
-    assert found[1:].tolist() == [1, 0]
+    actual = values("top1_teacher_wrong", p, q, [0, 1, 1])
+    assert math.isnan(actual[0])
+    assert actual[1:].tolist() == [1, 0]
 
 
 @pytest.mark.parametrize("name", ["top1", "top1_decision", "top1_teacher_wrong"])
 def test_each_position_has_a_float_value(name):
     p, q = random_logs(0, 2, 7, 5)
-    found = values(name, p, q)
-    assert found.shape == (7,)
-    assert found.dtype == torch.float32
+    actual = values(name, p, q)
+    assert actual.shape == (7,)
+    assert actual.dtype == torch.float32
 
 
 @pytest.mark.parametrize(
@@ -90,6 +90,6 @@ def test_each_position_has_a_float_value(name):
     ],
 )
 def test_unit_and_direction_are_declared(name, direction, sets, headline):
-    part = metrics.get(name)
-    assert (part.unit, part.direction, part.perfect) == ("rate", direction, 1.0)
-    assert (part.sets, part.headline, part.from_top_k) == (sets, headline, "exact")
+    metric = metrics.get(name)
+    assert (metric.unit, metric.direction, metric.perfect) == ("rate", direction, 1.0)
+    assert (metric.sets, metric.headline, metric.from_top_k) == (sets, headline, "exact")

@@ -188,6 +188,6 @@ def test_intervals_cover(kind: str) -> None:
 
 def test_tasks_have_the_same_weight_in_an_average() -> None:
     parts = {"few": np.full(30, 1.0), "many": np.full(300, 3.0)}
-    flips = {task: paired.sign_flips(part, task) for task, part in parts.items()}
+    flips = {task: paired.sign_flips(differences, task) for task, differences in parts.items()}
     assert paired.average_flips(parts, flips).mean == pytest.approx(2)
     assert average_interval(parts, 0.05) == (2, 2)

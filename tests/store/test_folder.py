@@ -69,7 +69,7 @@ def test_every_file_of_a_run_except_its_record_is_a_task(tmp_path):
     run = RunFolder(tmp_path)
     run.write_run({"status": "complete"})
     run.write_task(result())
-    assert [one.task for one in run.tasks()] == ["dolly"]
+    assert [result.task for result in run.tasks()] == ["dolly"]
     assert run.read_run() == {"schema": 1, "status": "complete"}
 
 
@@ -230,5 +230,5 @@ def test_the_shards_of_a_task_are_found(tmp_path):
     run = RunFolder(tmp_path)
     for name in ("dolly.shard-1-2", "dolly.shard-0-2", "dolly", "vicuna.shard-0-2"):
         run.lines(name).replace([])
-    found = [file.path.name for file in run.shard_files("dolly")]
-    assert found == ["dolly.shard-0-2.jsonl", "dolly.shard-1-2.jsonl"]
+    actual = [file.path.name for file in run.shard_files("dolly")]
+    assert actual == ["dolly.shard-0-2.jsonl", "dolly.shard-1-2.jsonl"]

@@ -30,7 +30,7 @@ def test_line_separators_inside_a_text_do_not_end_the_line(tmp_path):
         lines.add({"id": "1", "output": ODD})
         lines.add({"id": "2", "output": ""})
         lines.sync()
-    assert [one["output"] for one in file.read()] == [ODD, ""]
+    assert [line["output"] for line in file.read()] == [ODD, ""]
     assert file.path.read_bytes().count(b"\n") == 2
 
 
@@ -54,7 +54,7 @@ def test_a_truncated_last_line_is_dropped_before_the_next_write(tmp_path, torn):
 def test_a_last_line_without_a_newline_counts(tmp_path):
     file = LinesFile(tmp_path / "x.jsonl")
     file.path.write_text('{"id": "1"}\n{"id": "2"}')
-    assert [one["id"] for one in file.read(whole=True)] == ["1", "2"]
+    assert [line["id"] for line in file.read(whole=True)] == ["1", "2"]
     file.path.write_text('{"id": "1"}\n{"id"')
     with pytest.raises(InputError, match=r"x\.jsonl:2: not a line of JSON"):
         file.read(whole=True)

@@ -296,17 +296,17 @@ def test_groups_are_selected_by_id_or_as_measured(results, settings, expected):
     put(results, "a", {"dolly": 20.0})
     put(results, "b", {"dolly": 20.0}, setting="Toy")
     table = draw(results, "verified", settings=settings)
-    assert [one for group in labels(table) for one in group] == expected
+    assert [label for group in labels(table) for label in group] == expected
 
 
 @pytest.mark.parametrize(
-    ("word", "says"),
+    ("setting", "says"),
     [("big-to-smal", "did you mean"), ("Big → small, by hand", ""), ("Toy, protocol minillm", "")],
 )
-def test_an_unknown_id_is_refused_with_the_nearest_one(results, word, says):
+def test_an_unknown_id_is_refused_with_the_nearest_one(results, setting, says):
     put(results, "a", {"dolly": 20.0}, setting="Toy")
-    with pytest.raises(InputError, match=f"^settings={word}: no such group of rows; {says}"):
-        draw(results, "verified", settings=("Toy", word))
+    with pytest.raises(InputError, match=f"^settings={setting}: no such group of rows; {says}"):
+        draw(results, "verified", settings=("Toy", setting))
 
 
 def test_nothing_to_show_is_an_error(results):

@@ -204,7 +204,7 @@ def test_published_rows_fill_the_columns_they_have(results):
 
 
 @pytest.mark.parametrize(
-    ("word", "says"),
+    ("column", "says"),
     [
         ("doly", "columns=doly: not a task or metric: did you mean 'dolly'"),
         ("acceptence", "columns=acceptence: not a task or metric: did you mean 'acceptance'"),
@@ -214,10 +214,10 @@ def test_published_rows_fill_the_columns_they_have(results):
         ("dolly:rogueL", "columns=dolly:rogueL: not a task or metric: did you mean 'rougeL'"),
     ],
 )
-def test_an_unknown_name_is_refused_with_the_nearest_one(results, word, says):
+def test_an_unknown_name_is_refused_with_the_nearest_one(results, column, says):
     put(results, "a", FULL)
     with pytest.raises(InputError) as caught:
-        draw(results, word)
+        draw(results, column)
     assert str(caught.value).startswith(says)
 
 
@@ -251,9 +251,9 @@ def test_the_note_names_a_task_without_a_result(results):
 
 def test_a_bare_metric_of_fidelity_means_its_headline_set(results):
     put(results, "a", {"rougeL": 1.0, "acceptance@student": 0.25})
-    words = {"results": results, "tasks": TWO, "published": "none"}
+    options = {"results": results, "tasks": TWO, "published": "none"}
     bare, full = (
-        str(build_table(TableSettings(**words, metric=name)))
+        str(build_table(TableSettings(**options, metric=name)))
         for name in ("acceptance", "acceptance@student")
     )
     assert bare == full

@@ -18,14 +18,15 @@ def card(method: str, train: float, sampling: float = 0.0, **tokens: int) -> dic
         "training": {"settings": {"method": method, "batch_size": 4}},
         "steps": 5,
         "phases": {
-            name: {"seconds": one, "tokens": tokens.get(name, 0)} for name, one in seconds.items()
+            name: {"seconds": duration, "tokens": tokens.get(name, 0)}
+            for name, duration in seconds.items()
         },
     }
 
 
 def test_cost_is_the_run_cards_without_validation() -> None:
-    found = training_cost(card("gkd", 30.0, 10.0, generate=700, teacher_responses=30))
-    assert found == {
+    actual = training_cost(card("gkd", 30.0, 10.0, generate=700, teacher_responses=30))
+    assert actual == {
         "method": "gkd",
         "samples": 20,
         "seconds": 40.0,

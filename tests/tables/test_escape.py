@@ -60,8 +60,8 @@ def test_html_escapes_any_text(text):
 @pytest.mark.parametrize("text", HOSTILE)
 def test_markdown_escapes_any_text(text):
     plain, drawn = (
-        of_one_row(word, word, (word,), word, note=word).render("md").splitlines()
-        for word in ("GKD", text)
+        of_one_row(label, label, (label,), label, note=label).render("md").splitlines()
+        for label in ("GKD", text)
     )
     assert len(drawn) == len(plain)
     rows = [re.split(r"(?<!\\)(?:\\\\)*\|", line) for line in drawn[:4]]
@@ -114,7 +114,8 @@ def test_the_terminal_shows_column_names_unchanged(name):
 @pytest.mark.parametrize("text", ["\x1b[2J", "a\x9bb", "a\rb", "a\n\nb", "a\u202eb", "a\u2028b"])
 def test_control_characters_do_not_reach_the_terminal(text):
     plain, drawn = (
-        of_one_row(word, word, (word,), word, note=word).render("terminal") for word in ("ab", text)
+        of_one_row(label, label, (label,), label, note=label).render("terminal")
+        for label in ("ab", text)
     )
     assert "".join(char for char in drawn if char != "\n").isprintable()
     assert drawn.count("\n") == plain.count("\n")

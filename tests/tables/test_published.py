@@ -53,7 +53,7 @@ def values(row):
 
 def raw_rows():
     content = yaml.safe_load((bundled("baselines") / "published.yaml").read_text("utf-8"))
-    return content, [(one, row) for one in content["settings"] for row in one["rows"]]
+    return content, [(setting, row) for setting in content["settings"] for row in setting["rows"]]
 
 
 def test_a_row_becomes_cells_and_their_plain_mean(tmp_path):
@@ -169,8 +169,8 @@ def test_a_missing_file_is_refused_by_name(tmp_path):
 def test_every_row_of_the_repository_is_complete():
     content, rows = raw_rows()
     assert content["columns"] == list(FIVE)
-    assert len({one["id"] for one in content["settings"]}) == len(content["settings"])
-    assert len({(one["id"], row["method"]) for one, row in rows}) == len(rows)
+    assert len({setting["id"] for setting in content["settings"]}) == len(content["settings"])
+    assert len({(setting["id"], row["method"]) for setting, row in rows}) == len(rows)
     for _, row in rows:
         assert row["role"] in ("student", "teacher", "composite")
         assert row["certainty"] in ("verified", "unverified")

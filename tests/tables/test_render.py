@@ -167,18 +167,18 @@ def test_terminal_output():
 def test_csv_has_full_precision():
     reader = csv.DictReader(io.StringIO(table().render("csv")))
     rows = list(reader)
-    assert [(one["setting"], one["row"], one["kind"]) for one in rows] == [
+    assert [(record["setting"], record["row"], record["kind"]) for record in rows] == [
         (group.title, line.label, line.kind) for group in table().groups for line in group.rows
     ]
     names = ("value", "ci_low", "ci_high", "sd", "n", "unverified", "best")
     columns = [f"{column} {name}" for column in table().columns for name in names]
     assert reader.fieldnames == ["setting", "row", "kind", *columns, "source", "note"]
-    for one, line in zip(rows, (r for g in table().groups for r in g.rows), strict=True):
-        assert (one["source"], one["note"]) == (line.source, line.note)
+    for record, line in zip(rows, (r for g in table().groups for r in g.rows), strict=True):
+        assert (record["source"], record["note"]) == (line.source, line.note)
         for column, cell in zip(table().columns, line.cells, strict=True):
             for name in names:
                 value = None if cell is None else getattr(cell, name)
-                assert one[f"{column} {name}"] == ("" if value is None else str(value))
+                assert record[f"{column} {name}"] == ("" if value is None else str(value))
 
 
 @pytest.mark.parametrize(
@@ -215,8 +215,12 @@ def test_notes_explain_only_what_occurs(form):
     plain = Table("rougeL", "points", ("Dolly",), (Group("g", "G", (line,)),), "none")
     assert plain.notes() == ["Cells show rougeL (points).", "The measured rows come from kdbench."]
     drawn = plain.render(form)
-    assert [word for word in ("reported row", "†", "dagger", "best student") if word in drawn] == []
-    assert [word for word in ("Sources", "Notes:", "<ol", "<ul", "% [") if word in drawn] == []
+    assert [
+        phrase for phrase in ("reported row", "†", "dagger", "best student") if phrase in drawn
+    ] == []
+    assert [
+        phrase for phrase in ("Sources", "Notes:", "<ol", "<ul", "% [") if phrase in drawn
+    ] == []
 
 
 def test_equal_notes_of_equal_rows_are_listed_once():

@@ -33,7 +33,7 @@ def put(
         number = MetricResult(mean, mean - 1, mean + 1, None, {}, n, "points", direction, "1")
         documents = {
             "id": [f"{task}-{row if ids else row + 1}" for row in range(n)],
-            metric: [None if np.isnan(one) else float(one) for one in values],
+            metric: [None if np.isnan(value) else float(value) for value in values],
         }
         fingerprint = {"task": task, "prompts_sha256": "same", "protocol": {}}
         folder.write_task(TaskResult(fingerprint, {metric: number}, documents, {}, 0, metric))
@@ -55,8 +55,8 @@ def students(results: Path, n: int = 200) -> dict[str, np.ndarray]:
     put(results, "best", base)
     noise = rng.normal(0, 2, n)
     near = noise - noise.mean() - 0.1
-    put(results, "near", {task: one + near for task, one in base.items()})
-    put(results, "far", {task: one - 3 + rng.normal(0, 2, n) for task, one in base.items()})
+    put(results, "near", {task: scores + near for task, scores in base.items()})
+    put(results, "far", {task: scores - 3 + rng.normal(0, 2, n) for task, scores in base.items()})
     return base
 
 
@@ -73,7 +73,7 @@ def test_rows_close_to_the_best_are_bold_too(tmp_path: Path) -> None:
 def test_unpaired_rows_are_not_bold(tmp_path: Path) -> None:
     base = students(tmp_path)
     near = np.tile([1.0, -1.1], 100)  # with the best row's prompts it would be bold
-    put(tmp_path, "apart", {task: one + near for task, one in base.items()}, ids=False)
+    put(tmp_path, "apart", {task: scores + near for task, scores in base.items()}, ids=False)
     marks = bold(draw(tmp_path))
     assert marks["best"] == [True] * 3
     assert marks["apart"] == [False] * 3
@@ -111,8 +111,8 @@ def test_the_normal_limit_is_close_to_the_sign_flips(n: int) -> None:
     rng = np.random.default_rng(n)
     gaps = rng.normal(0.15, 1, (20, n))
     gaps[:, 0] = np.nan
-    found = _p_values({"t": gaps})
-    for row, p in zip(gaps, found, strict=True):
+    p_values = _p_values({"t": gaps})
+    for row, p in zip(gaps, p_values, strict=True):
         known = row[1:]
         near = 1e-9 if n <= 20 else 0.02
         assert p == pytest.approx(sign_flips(known).p(), abs=near)

@@ -96,8 +96,8 @@ def test_bytes_do_not_depend_on_the_process(data: Path, tmp_path: Path) -> None:
 def test_another_seed_changes_every_file(tmp_path: Path) -> None:
     for seed in (0, 1):
         write_corpus(tmp_path / str(seed), seed=seed, train=50, valid=10, test=10)
-    one, two = contents(tmp_path / "0"), contents(tmp_path / "1")
-    assert all(one[name] != two[name] for name in FILES)
+    first, two = contents(tmp_path / "0"), contents(tmp_path / "1")
+    assert all(first[name] != two[name] for name in FILES)
 
 
 def test_test_rows_do_not_depend_on_the_training_size(data: Path, tmp_path: Path) -> None:
@@ -123,8 +123,8 @@ def test_dolly_splits_are_disjoint_across_seeds(tmp_path: Path) -> None:
 
 def test_evaluation_files_hold_no_row_twice(data: Path) -> None:
     for name in FILES - {"dolly/train.jsonl"}:
-        found = pairs(read_rows(data / name))
-        assert len(set(found)) == len(found), name
+        rows = pairs(read_rows(data / name))
+        assert len(set(rows)) == len(rows), name
 
 
 def test_training_covers_every_kind_and_every_person(data: Path) -> None:
@@ -180,7 +180,7 @@ def test_sums_are_right() -> None:
     rng = random.Random(0)
     for _ in range(200):
         sentence = draw_example(rng, {"sum": DOLLY["sum"]}).references[0]
-        left, right, total = (int(word.strip(".")) for word in sentence.split()[::2])
+        left, right, total = (int(number.strip(".")) for number in sentence.split()[::2])
         assert left + right == total
 
 

@@ -25,8 +25,8 @@ def test_the_demo_fills_the_toy_table(
     monkeypatch.setattr(demo, "fill", plan)
     settings = DemoSettings(out=tmp_path / "w", results=tmp_path / "r", steps=3, limit=2)
     text = demo.demo(settings).text
-    assert [f"train {one} " in text for one in METHODS] == [True] * len(METHODS)
-    assert [f"evaluate {one} " in text for one in ["Teacher", *METHODS]] == [True] * 8
+    assert [f"train {method} " in text for method in METHODS] == [True] * len(METHODS)
+    assert [f"evaluate {label} " in text for label in ["Teacher", *METHODS]] == [True] * 8
     (given,) = asked
     assert (given.results, given.models) == (tmp_path / "r", tmp_path / "w" / "models")
     assert given.changes["teacher.checkpoint"] == str(world.teacher)

@@ -63,8 +63,8 @@ def weights(model: Any) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
 
-def same(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
-    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+def same(first: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == two.keys() and all(torch.equal(first[name], two[name]) for name in first)
 
 
 @pytest.mark.parametrize(("size", "low", "high"), [(TEACHER, 0.8e6, 1e6), (STUDENT, 8e4, 1.3e5)])
@@ -198,8 +198,8 @@ def test_saved_teacher_is_the_trained_one(
 def test_the_world_has_the_requested_data(miniature: tuple[World, Losses], tmp_path: Path) -> None:
     write_corpus(tmp_path, train=600, valid=20, test=10)
     for path in tmp_path.rglob("*.jsonl"):
-        found = miniature[0].data / path.relative_to(tmp_path)
-        assert found.read_bytes() == path.read_bytes()
+        copied = miniature[0].data / path.relative_to(tmp_path)
+        assert copied.read_bytes() == path.read_bytes()
 
 
 def snapshot(directory: Path) -> dict[str, tuple[int, bytes]]:
@@ -251,12 +251,12 @@ def test_a_world_killed_in_training_resumes_after_the_last_complete_part(tmp_pat
     }
 
 
-@pytest.mark.parametrize("part", ["world.json", "data", "teacher", "student"])
+@pytest.mark.parametrize("file_name", ["world.json", "data", "teacher", "student"])
 def test_a_kill_while_writing_leaves_no_partial_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file_name: str
 ) -> None:
     def kill_before_replacing(source: Path, target: Path) -> None:
-        if target.name == part:
+        if target.name == file_name:
             raise KilledError
         source.rename(target)
 
@@ -264,7 +264,7 @@ def test_a_kill_while_writing_leaves_no_partial_files(
         patch.setattr(models.os, "replace", kill_before_replacing)
         with pytest.raises(KilledError):
             make_world(tmp_path, **TINY)
-    assert part not in parts(tmp_path)
+    assert file_name not in parts(tmp_path)
     make_world(tmp_path, **TINY)
     assert parts(tmp_path) == {"world.json", "data", "teacher", "student"}
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]

@@ -61,8 +61,8 @@ def test_a_classmate_equal_to_the_teacher_keeps_plausible_tokens(strength):
 def test_a_uniform_classmate_only_tempers_the_teacher(strength):
     z = logits(1, 6, 50)
     uniform = torch.zeros_like(z).log_softmax(-1)
-    found = contrast(z.log_softmax(-1), uniform, strength, 0.0)
-    assert torch.allclose(found, tempered(z, 1 / (1 + strength)))
+    actual = contrast(z.log_softmax(-1), uniform, strength, 0.0)
+    assert torch.allclose(actual, tempered(z, 1 / (1 + strength)))
 
 
 @pytest.mark.parametrize("weight", [0.1, 0.2, 0.3, 0.5, 0.9])
@@ -173,21 +173,21 @@ def test_standardising_removes_shift_and_scale():
 
 
 def test_equal_logits_stay_uniform_when_standardised():
-    found = standardised(torch.full((2, 5), 3.0))
-    assert torch.allclose(found, torch.full((2, 5), -math.log(5)))
+    actual = standardised(torch.full((2, 5), 3.0))
+    assert torch.allclose(actual, torch.full((2, 5), -math.log(5)))
 
 
 def test_top_k_keeps_the_most_likely_tokens_and_renormalises():
     log_p = torch.tensor([0.1, 0.4, 0.2, 0.3], dtype=torch.float64).log()
-    found = top_k(log_p, 2).exp()
-    assert found.tolist() == pytest.approx([0, 0.4 / 0.7, 0, 0.3 / 0.7])
+    actual = top_k(log_p, 2).exp()
+    assert actual.tolist() == pytest.approx([0, 0.4 / 0.7, 0, 0.3 / 0.7])
     assert torch.allclose(top_k(log_p, 4), log_p)
 
 
 def test_top_k_works_row_by_row():
     log_p, _, _ = three()
-    found = top_k(log_p, 5)
-    assert torch.equal((found > -torch.inf).sum(-1), torch.full((6,), 5))
-    assert torch.allclose(sums(found), torch.ones(6, dtype=torch.float64))
-    for row, kept in zip(log_p, found, strict=True):
+    actual = top_k(log_p, 5)
+    assert torch.equal((actual > -torch.inf).sum(-1), torch.full((6,), 5))
+    assert torch.allclose(sums(actual), torch.ones(6, dtype=torch.float64))
+    for row, kept in zip(log_p, actual, strict=True):
         assert torch.equal(row.argsort(descending=True)[:5], kept.argsort(descending=True)[:5])

@@ -40,8 +40,8 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "model.safetensors")
 
 
-def largest_difference(one: Path, other: Path) -> float:
-    ours, theirs = weights(one), weights(other)
+def largest_difference(first: Path, other: Path) -> float:
+    ours, theirs = weights(first), weights(other)
     assert ours.keys() == theirs.keys()
     return max(float((ours[name] - theirs[name]).abs().max()) for name in ours)
 
@@ -50,16 +50,16 @@ def log_of(folder: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (folder / "training.jsonl").read_text().splitlines()]
 
 
-def learn_alike(one: Path, other: Path) -> None:
+def learn_alike(first: Path, other: Path) -> None:
     """Adam turns rounding of tiny gradients into steps, so weights are compared more loosely."""
     for name in ("loss", "grad_norm"):
         curves = [
-            [line[name] for line in log_of(folder) if name in line] for folder in (one, other)
+            [line[name] for line in log_of(folder) if name in line] for folder in (first, other)
         ]
         assert len(curves[0]) == FEW["steps"]
         assert curves[0] == pytest.approx(curves[1], rel=2e-3)
         assert curves[0][0] == pytest.approx(curves[1][0], rel=1e-5)
-    assert largest_difference(one, other) < 1e-3
+    assert largest_difference(first, other) < 1e-3
 
 
 def test_a_student_is_trained_and_can_be_evaluated(world, tmp_path) -> None:
@@ -94,7 +94,7 @@ def test_the_run_card_records_inputs_quality_and_cost(world, tmp_path) -> None:
     assert card["training"]["parameters"]["strength"] == 0.25
     assert card["triple"]["source"] == "student(0.5)+dataset"
     assert "on student" in card["triple"]["objective"]
-    assert [one["step"] for one in card["validations"]] == [0, 2, 4]
+    assert [validation["step"] for validation in card["validations"]] == [0, 2, 4]
     assert {"loss", "rougeL", "classmate_loss", "classmate_rougeL"} <= set(card["validations"][0])
     assert card["selected"]["step"] in (2, 4)
     assert {"train", "validate", "generate", "companion"} <= set(card["phases"])
@@ -131,7 +131,7 @@ def test_gradient_checkpointing_changes_no_weight(world, tmp_path) -> None:
 def test_bfloat16_learns_about_the_same(world, tmp_path) -> None:
     full = run(world, tmp_path / "full", method="gkd")
     half = run(world, tmp_path / "half", method="gkd", precision="bfloat16")
-    kept = [one.card["validations"][-1]["loss"] for one in (full, half)]
+    kept = [checkpoint.card["validations"][-1]["loss"] for checkpoint in (full, half)]
     assert kept[0] == pytest.approx(kept[1], rel=0.1)
     assert weights(half.checkpoint)["model.norm.weight"].dtype == torch.float32
 
@@ -172,9 +172,9 @@ def test_selection_by_loss_by_rouge_and_last(world, tmp_path) -> None:
         after = card["validations"][1:]
         steps[select] = card["selected"]["step"]
         if select == "loss":
-            assert card["selected"]["loss"] == min(one["loss"] for one in after)
+            assert card["selected"]["loss"] == min(validation["loss"] for validation in after)
         if select == "rougeL":
-            assert card["selected"]["rougeL"] == max(one["rougeL"] for one in after)
+            assert card["selected"]["rougeL"] == max(validation["rougeL"] for validation in after)
     assert steps["last"] == 4
 
 
@@ -206,7 +206,7 @@ def test_resuming_after_any_save_gives_the_same_weights(
     assert resumed.card["validations"] == undisturbed.card["validations"]
     assert resumed.card["selected"] == undisturbed.card["selected"]
     curves = [
-        [(one["step"], one["loss"]) for one in log_of(folder) if "loss" in one]
+        [(entry["step"], entry["loss"]) for entry in log_of(folder) if "loss" in entry]
         for folder in (undisturbed.checkpoint, resumed.checkpoint)
     ]
     assert curves[0] == curves[1]
@@ -228,12 +228,12 @@ def _stop_after(monkeypatch, step: int) -> None:
 
 def test_resuming_after_any_kill_gives_the_same_weights(world, tmp_path) -> None:
     settings = {"method": "distillm", "threshold": 0.6, "save_every": 1, "steps": 40}
-    words = [f"{key}={value}" for key, value in {**FEW, **settings}.items()]
-    words += [f"student={world.student}", f"teacher={world.teacher}", f"data={world.data}"]
+    arguments = [f"{key}={value}" for key, value in {**FEW, **settings}.items()]
+    arguments += [f"student={world.student}", f"teacher={world.teacher}", f"data={world.data}"]
     unfinished = tmp_path / "two.unfinished"
     for delay in (0.0, 0.07):
         process = subprocess.Popen(
-            [sys.executable, "-m", "kdbench", "train", f"out={tmp_path / 'two'}", *words],
+            [sys.executable, "-m", "kdbench", "train", f"out={tmp_path / 'two'}", *arguments],
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             stderr=subprocess.DEVNULL,
         )
@@ -305,7 +305,7 @@ def test_teacher_responses_depend_on_the_precision_and_keep_their_cost(world, tm
     first = run(world, tmp_path / "a", **kept)
     again = run(world, tmp_path / "b", **kept)
     other = run(world, tmp_path / "c", **kept, teacher_dtype="bfloat16")
-    cost = [one.card["phases"]["teacher_responses"] for one in (first, again, other)]
+    cost = [checkpoint.card["phases"]["teacher_responses"] for checkpoint in (first, again, other)]
     assert cost[0]["tokens"] == cost[1]["tokens"] > 0
     assert cost[1]["seconds"] >= cost[0]["seconds"] > 0
     assert len(list((tmp_path / "kept").glob("*/seconds.json"))) == 2
@@ -325,7 +325,9 @@ def test_the_classmate_uses_the_students_learning_rate(world, tmp_path, monkeypa
     monkeypatch.setattr(Classmate, "_learn", spy)
     settings = {"method": "classmate", "lr_schedule": "linear", "classmate_every": 1, "beta2": 0.95}
     run(world, tmp_path / "x", **settings)
-    logged = [one["learning_rate"] for one in log_of(tmp_path / "x") if "learning_rate" in one]
+    logged = [
+        entry["learning_rate"] for entry in log_of(tmp_path / "x") if "learning_rate" in entry
+    ]
     assert [rate for rate, _ in rates] == [1e-2, 7.5e-3, 5e-3, 2.5e-3]
     assert len(logged) == 4
     assert rates[0][1] == (0.9, 0.95)
@@ -334,12 +336,12 @@ def test_the_classmate_uses_the_students_learning_rate(world, tmp_path, monkeypa
 def test_two_processes_train_like_a_single_one(world, tmp_path) -> None:
     """For given responses, the number of processes changes no gradient."""
     run(world, tmp_path / "one", method="gkd", micro_batch_size=4)
-    words = [f"{key}={value}" for key, value in FEW.items()]
-    words += [f"student={world.student}", f"teacher={world.teacher}", f"data={world.data}"]
+    arguments = [f"{key}={value}" for key, value in FEW.items()]
+    arguments += [f"student={world.student}", f"teacher={world.teacher}", f"data={world.data}"]
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
     launch += ["-m", "kdbench", "train", "method=gkd", f"out={tmp_path / 'two'}"]
     done = subprocess.run(
-        [*launch, "micro_batch_size=2", *words],
+        [*launch, "micro_batch_size=2", *arguments],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,

@@ -131,9 +131,9 @@ def test_extra_tokens_on_both_sides_are_incompatible(
     ours.add_tokens(["<ours>"])
     its.add_tokens(["<its>", "<more>"])
     for pair in ((ours, its), (its, ours)):
-        found = shared_tokens(*pair)
-        assert found.size == 0
-        assert found.difference
+        shared = shared_tokens(*pair)
+        assert shared.size == 0
+        assert shared.difference
 
 
 def test_a_token_with_a_different_id_is_incompatible(
@@ -141,9 +141,9 @@ def test_a_token_with_a_different_id_is_incompatible(
 ) -> None:
     other = changed(world, tmp_path / "other", swap)
     ids = tokenizer.get_vocab()
-    found = shared_tokens(tokenizer, other)
+    shared = shared_tokens(tokenizer, other)
     quote = '"'
-    assert found == SharedTokens(0, True, f"'!' is {ids['!']} and {ids[quote]}")
+    assert shared == SharedTokens(0, True, f"'!' is {ids['!']} and {ids[quote]}")
     other.add_tokens(["<more>"])
     assert shared_tokens(tokenizer, other).size == 0
     assert shared_tokens(other, tokenizer).size == 0

@@ -112,7 +112,7 @@ def test_the_head_of_a_frozen_model_never_gets_a_slice(family: str) -> None:
     with torch.no_grad():
         ModelView(model, V).states(Batch(ROWS))
     assert seen
-    assert all(one.is_contiguous() for one in seen)
+    assert all(states.is_contiguous() for states in seen)
 
 
 def test_the_gradient_equals_that_of_the_whole_model() -> None:
@@ -131,8 +131,8 @@ def test_the_gradient_equals_that_of_the_whole_model() -> None:
 class Twisted(LlamaForCausalLM):
     """A model that changes its logits in a way that its configuration does not show."""
 
-    def forward(self, *args: Any, **words: Any) -> Any:
-        output = super().forward(*args, **words)
+    def forward(self, *args: Any, **options: Any) -> Any:
+        output = super().forward(*args, **options)
         output.logits = 3 * output.logits.roll(1, -1)
         return output
 
@@ -253,10 +253,10 @@ def test_log_probs_are_the_log_softmax_of_the_models_logits(family: str) -> None
     model = make(family)
     view = ModelView(model, V)
     with torch.no_grad():
-        found, cut = view.log_probs(view.states(Batch(ROWS)))
+        actual, cut = view.log_probs(view.states(Batch(ROWS)))
     expected = own_logits(model, ROWS).log_softmax(-1)
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
-    assert found.dtype == torch.float32
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4)
+    assert actual.dtype == torch.float32
     assert cut.tolist() == [0] * 9
 
 
@@ -268,11 +268,11 @@ def test_a_padded_head_is_cut_before_the_softmax_and_its_mass_is_reported(
     model = make(family)
     view = ModelView(model, kept)
     with torch.no_grad():
-        found, cut = view.log_probs(view.states(Batch(ROWS)))
+        actual, cut = view.log_probs(view.states(Batch(ROWS)))
     whole = own_logits(model, ROWS)
-    assert found.shape == (9, kept)
-    torch.testing.assert_close(found, whole[:, :kept].log_softmax(-1), rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(found.exp().sum(-1), torch.ones(9))
+    assert actual.shape == (9, kept)
+    torch.testing.assert_close(actual, whole[:, :kept].log_softmax(-1), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(actual.exp().sum(-1), torch.ones(9))
     expected = whole.softmax(-1)[:, kept:].sum(-1)
     torch.testing.assert_close(cut, expected, rtol=1e-4, atol=1e-5)
 
@@ -296,10 +296,10 @@ def test_log_probs_in_low_precision_are_still_a_float32_softmax() -> None:
     view = ModelView(model, V - 2)
     with torch.no_grad():
         states = view.states(Batch(ROWS))
-        found, cut = view.log_probs(states)
+        actual, cut = view.log_probs(states)
         logits = model.lm_head(states).float()
-    assert (found.dtype, cut.dtype) == (torch.float32, torch.float32)
-    torch.testing.assert_close(found, logits[:, : V - 2].log_softmax(-1), rtol=0, atol=1e-6)
+    assert (actual.dtype, cut.dtype) == (torch.float32, torch.float32)
+    torch.testing.assert_close(actual, logits[:, : V - 2].log_softmax(-1), rtol=0, atol=1e-6)
 
 
 def test_log_probs_of_a_head_smaller_than_the_vocabulary_are_refused() -> None:

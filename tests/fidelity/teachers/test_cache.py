@@ -48,7 +48,7 @@ def digest(text: ComparedText) -> str:
 class Pair:
     def __init__(self, student: Any, teacher: Any):
         self.student = ModelView(student, V)
-        self.teacher = ModelView(teacher, V, prompt=lambda one: PROMPTS[one.id].ids)
+        self.teacher = ModelView(teacher, V, prompt=lambda rollout: PROMPTS[rollout.id].ids)
 
     def record(
         self,
@@ -58,7 +58,7 @@ class Pair:
         top_k: int = K,
     ) -> list[TextScores]:
         def see(batch: Batch, texts: Sequence[ComparedText]) -> LiveScores:
-            recorder = Recorder(cache, top_k, [digest(one) for one in texts], batch.lengths)
+            recorder = Recorder(cache, top_k, [digest(text) for text in texts], batch.lengths)
             return LiveScores(self.teacher, batch, recorder)
 
         return list(compare_batch(texts, self.student, see, EVERY, "student", chunk))
@@ -67,7 +67,7 @@ class Pair:
         self, cache: TopKCache, texts: Sequence[ComparedText] = TEXTS, chunk: int | None = None
     ) -> list[TextScores]:
         def see(batch: Batch, texts: Sequence[ComparedText]) -> CachedScores:
-            return CachedScores([cache.read(digest(one)) for one in texts], batch.device)
+            return CachedScores([cache.read(digest(text)) for text in texts], batch.device)
 
         return list(compare_batch(texts, self.student, see, EVERY, "student", chunk))
 
@@ -95,14 +95,14 @@ def test_cached_scores_are_exact_or_the_declared_bound(
     pair: Pair, recorded: tuple[Path, list[TextScores]], metric: PositionMetric
 ) -> None:
     folder, truth = recorded
-    found = pair.cached(TopKCache(folder), chunk=4)
+    actual = pair.cached(TopKCache(folder), chunk=4)
     if not isinstance(metric, TokenMetric):
         if metric.from_top_k == "exact":
-            for one, other in zip(found, truth, strict=True):
+            for outcome, other in zip(actual, truth, strict=True):
                 sums = other.pooled[metric.name]
-                np.testing.assert_allclose(one.pooled[metric.name], sums, rtol=1e-5, atol=1e-5)
+                np.testing.assert_allclose(outcome.pooled[metric.name], sums, rtol=1e-5, atol=1e-5)
         return
-    ours, true = values(found, metric.name), values(truth, metric.name)
+    ours, true = values(actual, metric.name), values(truth, metric.name)
     if metric.from_top_k == "exact":
         np.testing.assert_allclose(ours, true, rtol=1e-5, atol=1e-5)
     elif metric.from_top_k == "lower":
@@ -117,11 +117,11 @@ def test_cached_scores_are_exact_or_the_declared_bound(
 def test_a_cache_of_all_tokens_is_exact(pair: Pair, tmp_path: Path) -> None:
     cache = TopKCache(tmp_path)
     truth = pair.record(cache, top_k=V)
-    found = pair.cached(cache)
+    actual = pair.cached(cache)
     for metric in EVERY:
         if isinstance(metric, TokenMetric) and metric.from_top_k != "undefined":
             np.testing.assert_allclose(
-                values(found, metric.name),
+                values(actual, metric.name),
                 values(truth, metric.name),
                 rtol=1e-5,
                 atol=1e-5,
@@ -132,7 +132,7 @@ def test_a_cache_of_all_tokens_is_exact(pair: Pair, tmp_path: Path) -> None:
 def test_cached_scores_do_not_depend_on_the_batch(
     pair: Pair, recorded: tuple[Path, list[TextScores]]
 ) -> None:
-    cache, truth = TopKCache(recorded[0]), {one.text.key: one for one in recorded[1]}
+    cache, truth = TopKCache(recorded[0]), {outcome.text.key: outcome for outcome in recorded[1]}
     for texts in (TEXTS[::-1], TEXTS[1:2], TEXTS[2:]):
         for outcome in pair.cached(cache, texts, chunk=3):
             expected = truth[outcome.text.key]
@@ -155,8 +155,8 @@ def test_recording_does_not_change_the_scores(
         return LiveScores(pair.teacher, batch, None)
 
     plain = list(compare_batch(TEXTS, pair.student, see, EVERY, "student", 5))
-    for one, other in zip(plain, recorded[1], strict=True):
-        for name, column in one.tokens.items():
+    for outcome, other in zip(plain, recorded[1], strict=True):
+        for name, column in outcome.tokens.items():
             np.testing.assert_array_equal(column, other.tokens[name], err_msg=name)
 
 
@@ -170,28 +170,28 @@ def test_the_file_does_not_depend_on_the_chunk_size(
     for text in TEXTS:
         ours, its = cache.read(digest(text)), first.read(digest(text))
         assert ours["ids"].tolist() == its["ids"].tolist()
-        for part in ("log_p", "tail", "entropy", "target"):
-            torch.testing.assert_close(ours[part], its[part], atol=1e-5, rtol=1e-5)
-            assert ours[part].dtype == torch.float32
+        for field in ("log_p", "tail", "entropy", "target"):
+            torch.testing.assert_close(ours[field], its[field], atol=1e-5, rtol=1e-5)
+            assert ours[field].dtype == torch.float32
         mass = ours["log_p"].exp().sum(-1) + ours["tail"].exp()
         torch.testing.assert_close(mass, torch.ones_like(mass))
         assert len(mass) == len(text.rollout.response_ids)
 
 
 def test_a_text_is_identified_by_the_tokens_the_teacher_scores() -> None:
-    one = TEXTS[0]
-    other_seed = ComparedText(9, one.rollout)
-    other_student_prompt = ComparedText(1, replace(one.rollout, prompt_ids=(1, 2)))
-    shorter = ComparedText(1, replace(one.rollout, response_ids=one.rollout.response_ids[:-1]))
-    assert digest(one) == digest(other_seed) == digest(other_student_prompt)
+    text = TEXTS[0]
+    other_seed = ComparedText(9, text.rollout)
+    other_student_prompt = ComparedText(1, replace(text.rollout, prompt_ids=(1, 2)))
+    shorter = ComparedText(1, replace(text.rollout, response_ids=text.rollout.response_ids[:-1]))
+    assert digest(text) == digest(other_seed) == digest(other_student_prompt)
     # One token less of the prompt and one more of the response read alike, but score another.
-    moved = ComparedText(1, replace(one.rollout, response_ids=(4, *one.rollout.response_ids)))
+    moved = ComparedText(1, replace(text.rollout, response_ids=(4, *text.rollout.response_ids)))
     digests = {
-        digest(one),
+        digest(text),
         digest(shorter),
         digest_of(moved, Prompt((9, 3), False)),
-        digest_of(one, Prompt((9, 3), False)),
-        digest_of(one, Prompt((93, 4), False)),
+        digest_of(text, Prompt((9, 3), False)),
+        digest_of(text, Prompt((93, 4), False)),
     }
     assert len(digests) == 5
 
@@ -200,8 +200,8 @@ def test_two_seeds_with_the_same_text_share_one_record(pair: Pair, tmp_path: Pat
     twins = [TEXTS[0], ComparedText(2, TEXTS[0].rollout)]
     cache = TopKCache(tmp_path)
     truth = pair.record(cache, twins)
-    for found, expected in zip(pair.cached(cache, twins), truth, strict=True):
-        assert found.tokens["k1"] == pytest.approx(expected.tokens["k1"], abs=1e-5)
+    for actual, expected in zip(pair.cached(cache, twins), truth, strict=True):
+        assert actual.tokens["k1"] == pytest.approx(expected.tokens["k1"], abs=1e-5)
 
 
 def test_recorded_scores_are_not_written_again(pair: Pair, tmp_path: Path) -> None:
@@ -216,10 +216,10 @@ def test_recorded_scores_are_not_written_again(pair: Pair, tmp_path: Path) -> No
 def test_a_growing_cache_is_read_completely(pair: Pair, tmp_path: Path) -> None:
     cache = TopKCache(tmp_path)
     pair.record(cache, TEXTS[:1])
-    assert [cache.has(digest(one)) for one in TEXTS] == [True, False, False, False]
+    assert [cache.has(digest(text)) for text in TEXTS] == [True, False, False, False]
     pair.record(cache, TEXTS[1:])
-    for one in (cache, TopKCache(tmp_path)):
-        assert all(one.has(digest(text)) for text in TEXTS)
+    for view in (cache, TopKCache(tmp_path)):
+        assert all(view.has(digest(text)) for text in TEXTS)
     assert len(pair.cached(TopKCache(tmp_path))) == 4
 
 

@@ -26,7 +26,7 @@ def kind_of(name: str) -> Any:
 def test_with_one_sampled_seed_the_teacher_gets_a_second() -> None:
     def seeds(**fields: Any) -> list[tuple[int, ...]]:
         settings = EvalSettings(model="s", teacher="t", **fields)
-        return [part.seeds for part in protocols_of(settings)]
+        return [protocol.seeds for protocol in protocols_of(settings)]
 
     assert seeds() == [(10, 20, 30, 40, 50)]
     assert seeds(seeds=(10, 20)) == [(10, 20)]
@@ -49,9 +49,9 @@ def live(
     """A measurement that wrote a cache, after which the teacher's folder was removed."""
     cache = tmp_path_factory.mktemp("cache")
     folder = tmp_path_factory.mktemp("live")
-    found = compare(folder, teacher=str(lonely.teacher), teacher_cache=cache)
+    evaluation = compare(folder, teacher=str(lonely.teacher), teacher_cache=cache)
     shutil.rmtree(lonely.teacher)
-    return found, cache
+    return evaluation, cache
 
 
 @pytest.fixture(scope="module")
@@ -110,21 +110,21 @@ def test_metrics_from_a_cache_are_exact_or_bounds(
 
 
 def test_from_a_cache_gaps_between_bounds_are_null(cached: Evaluation) -> None:
-    found = rows(cached)
-    assert found["top1@student-ref"].value is not None
-    assert found["fkl@student-ref"].value is None
-    assert found["fkl@student-ref"].reason == "needs the exact @student scores"
-    assert found["exposure_error"].reason == "a teacher's top 64 do not decide it"
+    measured = rows(cached)
+    assert measured["top1@student-ref"].value is not None
+    assert measured["fkl@student-ref"].value is None
+    assert measured["fkl@student-ref"].reason == "needs the exact @student scores"
+    assert measured["exposure_error"].reason == "a teacher's top 64 do not decide it"
 
 
 def test_from_a_cache_text_metrics_are_unchanged(
     live: tuple[Evaluation, Path], cached: Evaluation
 ) -> None:
-    found, true = rows(cached), rows(live[0])
-    texts = [name for name in found if not hasattr(kind_of(name), "from_top_k")]
+    measured, true = rows(cached), rows(live[0])
+    texts = [name for name in measured if not hasattr(kind_of(name), "from_top_k")]
     assert {"rougeL_teacher", "same_text", "rougeL", "lm_loss", "distinct_1_gap"} <= {*texts}
     for name in texts:
-        assert found[name] == true[name]
+        assert measured[name] == true[name]
 
 
 def test_making_the_cache_again_gives_the_same_bytes(
@@ -144,11 +144,11 @@ def test_samples_of_a_different_student_are_not_in_the_cache(
     compare: Compare, live: tuple[Evaluation, Path], world: World, tmp_path: Path
 ) -> None:
     """The different student is the teacher itself, here in the role of a student."""
-    found = compare(tmp_path, model=str(world.teacher), teacher=f"cache:{live[1]}", **OTHER)
-    assert rows(found)["top1@ref"].value == 1
-    assert rows(found)["top1@teacher"].value == 1
+    evaluation = compare(tmp_path, model=str(world.teacher), teacher=f"cache:{live[1]}", **OTHER)
+    assert rows(evaluation)["top1@ref"].value == 1
+    assert rows(evaluation)["top1@teacher"].value == 1
     # It generates the teacher's texts, which are in the cache.
-    assert rows(found)["top1@student"].value == 1
+    assert rows(evaluation)["top1@student"].value == 1
 
 
 def test_texts_missing_from_the_cache_have_no_value(
@@ -158,16 +158,16 @@ def test_texts_missing_from_the_cache_have_no_value(
         model.lm_head.weight.data *= 0.5
 
     other = changed_teacher("other", weights=louder)
-    found = compare(tmp_path, model=other, teacher=f"cache:{live[1]}", **OTHER)
-    assert rows(found)["top1@ref"].value is not None
-    assert rows(found)["top1@teacher"].value is not None
+    evaluation = compare(tmp_path, model=other, teacher=f"cache:{live[1]}", **OTHER)
+    assert rows(evaluation)["top1@ref"].value is not None
+    assert rows(evaluation)["top1@teacher"].value is not None
     for name in ("top1@student", "acceptance@student"):
-        metric = rows(found)[name]
+        metric = rows(evaluation)[name]
         assert metric.value is None
         assert metric.reason.startswith("the cache has no scores of ")
         assert metric.reason.endswith(" of these 6 texts")
-    assert rows(found)["top1@student-ref"].reason == "needs the exact @student scores"
-    assert rows(found)["rougeL_teacher"].value is not None
+    assert rows(evaluation)["top1@student-ref"].reason == "needs the exact @student scores"
+    assert rows(evaluation)["rougeL_teacher"].value is not None
 
 
 @pytest.mark.parametrize(
@@ -303,10 +303,10 @@ def test_a_cache_made_later_covers_earlier_measurements(
     """Everything is already measured; the teacher reads the texts again only for the cache."""
     later = compare(results, teacher_cache=tmp_path / "late", metrics=("top1",))
     assert (later.generated, later.results) == (0, whole.results)
-    found = compare(results, teacher=f"cache:{tmp_path / 'late'}", metrics=("top1",))
+    evaluation = compare(results, teacher=f"cache:{tmp_path / 'late'}", metrics=("top1",))
     for where in ("ref", "teacher", "student"):
         name = f"top1@{where}"
-        assert rows(found)[name].value == pytest.approx(rows(whole)[name].value, abs=2e-5)
+        assert rows(evaluation)[name].value == pytest.approx(rows(whole)[name].value, abs=2e-5)
 
 
 def test_the_teachers_own_row_is_labelled_as_such(whole: Evaluation) -> None:
@@ -315,7 +315,7 @@ def test_the_teachers_own_row_is_labelled_as_such(whole: Evaluation) -> None:
 
 
 def test_a_cache_of_one_sampled_seed_is_found_again(compare: Compare, tmp_path: Path) -> None:
-    one = {"seeds": (10,), "limit": 1, "max_new_tokens": 4, "metrics": ("top1",)}
-    live = compare(tmp_path / "live", teacher_cache=tmp_path / "cache", **one)
-    found = compare(tmp_path / "cached", teacher=f"cache:{tmp_path / 'cache'}", **one)
-    assert rows(found)["top1@ref"].value == pytest.approx(rows(live)["top1@ref"].value)
+    options = {"seeds": (10,), "limit": 1, "max_new_tokens": 4, "metrics": ("top1",)}
+    live = compare(tmp_path / "live", teacher_cache=tmp_path / "cache", **options)
+    evaluation = compare(tmp_path / "cached", teacher=f"cache:{tmp_path / 'cache'}", **options)
+    assert rows(evaluation)["top1@ref"].value == pytest.approx(rows(live)["top1@ref"].value)

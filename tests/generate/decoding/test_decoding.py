@@ -53,13 +53,13 @@ def teacher() -> LlamaForCausalLM:
 @torch.inference_mode()
 def expected(models: tuple[Any, Any], rows: list[list[int]], weight: float) -> torch.Tensor:
     """log((1-w) q + w p) of each row's next token, in float64, each row alone."""
-    found = []
+    log_probs = []
     for row in rows:
         q, p = (
             model(torch.tensor([row])).logits[0, -1, :V].double().softmax(-1) for model in models
         )
-        found.append(((1 - weight) * q + weight * p).log())
-    return torch.stack(found)
+        log_probs.append(((1 - weight) * q + weight * p).log())
+    return torch.stack(log_probs)
 
 
 def begin(student: Any, teacher: Any, weight: float, room: int = 8) -> Decoding:
@@ -153,9 +153,9 @@ def generator(pair: tuple[Any, Any, Any], weight: float | None, **fields: Any) -
 
 
 def samples(engine: Generator, rows: list[Row]) -> dict[tuple[str, int], Sample]:
-    found = [one for batch in engine.batches(rows) for one in engine.generate(batch, ())]
-    assert len(found) == len(rows)
-    return {(one.document, one.seed): one for one in found}
+    generated = [sample for batch in engine.batches(rows) for sample in engine.generate(batch, ())]
+    assert len(generated) == len(rows)
+    return {(sample.document, sample.seed): sample for sample in generated}
 
 
 def rows_of(engine: Generator, seeds: range) -> list[Row]:
@@ -175,8 +175,8 @@ def test_first_tokens_are_drawn_from_the_mixture(pair: tuple[Any, Any, Any], wei
             m(torch.tensor([prompt])).logits[0, -1].double().softmax(-1) for m in (model, other)
         )
     probabilities = ((1 - weight) * q + weight * p).numpy()
-    found = samples(engine, [Row("d", seed, prompt) for seed in range(4000)])
-    drawn = [one.tokens[0] for one in found.values()]
+    generated = samples(engine, [Row("d", seed, prompt) for seed in range(4000)])
+    drawn = [sample.tokens[0] for sample in generated.values()]
     likely = probabilities * len(drawn) >= 5
     observed = [drawn.count(token) for token in likely.nonzero()[0]]
     observed.append(len(drawn) - sum(observed))
@@ -215,17 +215,17 @@ def test_a_sample_holds_its_tokens_and_its_end_token(
 ) -> None:
     model, _, tokenizer = pair
     engine = generator(pair, weight, max_new_tokens=24)
-    found = samples(engine, rows_of(engine, range(12))).values()
+    generated = samples(engine, rows_of(engine, range(12))).values()
     ends = end_tokens(model, tokenizer)
-    assert {one.finish for one in found} == {"stop", "length"}
-    for one in found:
-        ended = one.finish == "stop"
-        assert len(one.tokens) == one.n_tokens + ended
-        assert (one.tokens[-1] in ends) == ended
-        assert not ends & set(one.tokens[: one.n_tokens])
-        assert (one.n_tokens == 24) == (not ended)
-        kept = one.tokens[: one.n_tokens]
-        assert tokenizer.decode(kept, skip_special_tokens=True) == one.output
+    assert {sample.finish for sample in generated} == {"stop", "length"}
+    for sample in generated:
+        ended = sample.finish == "stop"
+        assert len(sample.tokens) == sample.n_tokens + ended
+        assert (sample.tokens[-1] in ends) == ended
+        assert not ends & set(sample.tokens[: sample.n_tokens])
+        assert (sample.n_tokens == 24) == (not ended)
+        kept = sample.tokens[: sample.n_tokens]
+        assert tokenizer.decode(kept, skip_special_tokens=True) == sample.output
 
 
 def test_greedy_tokens_are_the_mixtures_most_likely_ones(pair: tuple[Any, Any, Any]) -> None:

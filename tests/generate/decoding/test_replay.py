@@ -72,9 +72,9 @@ def test_a_mixture_of_replayed_models(model: Any) -> None:
     )
     assert mixed.can_replace
     for kept in ([0, 1, 2, 3], [0, 2], [1]):
-        for one in (plain, mixed):
-            one.keep(torch.tensor(kept))
-            one.advance(torch.arange(len(kept)) + 5)
+        for decoding in (plain, mixed):
+            decoding.keep(torch.tensor(kept))
+            decoding.advance(torch.arange(len(kept)) + 5)
         torch.testing.assert_close(mixed.logits, plain.logits, rtol=1e-4, atol=1e-5)
 
 
@@ -98,8 +98,8 @@ def texts(model: Any, kind: Any, size: int = 64) -> dict[tuple[str, int], tuple[
         for index, prompt in enumerate(PROMPTS)
         for seed in range(10, 22)
     ]
-    samples = [one for batch in engine.batches(rows) for one in engine.generate(batch, ())]
-    return {(one.document, one.seed): one.tokens for one in samples}
+    samples = [sample for batch in engine.batches(rows) for sample in engine.generate(batch, ())]
+    return {(sample.document, sample.seed): sample.tokens for sample in samples}
 
 
 def test_the_loop_gives_the_same_texts_when_it_runs_ahead(model: Any) -> None:
@@ -138,10 +138,10 @@ def test_prompts_are_run_once_for_all_rows_of_a_chunk(model: Any) -> None:
     runs: list[int] = []
     forward = model.forward
 
-    def spy(*args: Any, **words: Any) -> Any:
-        if words["input_ids"].shape[1] > 1:
-            runs.append(len(words["input_ids"]))
-        return forward(*args, **words)
+    def spy(*args: Any, **options: Any) -> Any:
+        if options["input_ids"].shape[1] > 1:
+            runs.append(len(options["input_ids"]))
+        return forward(*args, **options)
 
     model.forward = spy
     prompts = [(index, 5, 6) for index in range(3, 9) for _ in range(5)]  # five seeds each

@@ -89,7 +89,7 @@ PROTOCOLS = [
 ]
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda one: one.name)
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda protocol: protocol.name)
 def test_rows_choose_as_in_hf_wherever_the_engine_puts_them(protocol: Protocol) -> None:
     rows = EngineRows(protocol, V)
     made: dict[str, list[int]] = {name: [] for name in "abcd"}
@@ -222,8 +222,8 @@ def both(world: World, protocol: Protocol, **settings: Any) -> tuple[VLLMBackend
 def stopping() -> Iterator[list[VLLMBackend]]:
     started: list[VLLMBackend] = []
     yield started
-    for one in started:
-        one.stop()
+    for backend in started:
+        backend.stop()
 
 
 @engine
@@ -232,20 +232,20 @@ def test_samples_equal_those_of_hf_in_any_batch(vllm: Any, world: World, stoppin
     ours, hf = both(world, protocol)
     stopping.append(ours)
     expected = samples(hf, PROMPTS)
-    found = samples(ours, PROMPTS)
-    assert found == expected
-    assert {key: one.tokens for key, one in found.items()} == {
-        key: one.tokens for key, one in expected.items()
+    generated = samples(ours, PROMPTS)
+    assert generated == expected
+    assert {key: sample.tokens for key, sample in generated.items()} == {
+        key: sample.tokens for key, sample in expected.items()
     }
     assert samples(ours, PROMPTS[3:1:-1]) == {
-        k: v for k, v in found.items() if k[0] in PROMPTS[2:4]
+        k: v for k, v in generated.items() if k[0] in PROMPTS[2:4]
     }
     until = ("e", "zzz")
     assert samples(ours, PROMPTS, until) == samples(hf, PROMPTS, until)
-    assert ours.facts().parameters == sum(one.numel() for one in hf.model.parameters())
+    assert ours.facts().parameters == sum(weight.numel() for weight in hf.model.parameters())
     assert ours.facts().dtype == "float32"
     # The model for a forward pass replaces the engine.
-    assert sum(one.numel() for one in ours.model.parameters()) == ours.facts().parameters
+    assert sum(weight.numel() for weight in ours.model.parameters()) == ours.facts().parameters
     assert "_engine" not in vars(ours)
 
 
@@ -345,8 +345,8 @@ def noisy(world: World, tmp_path: Any) -> Any:
     model = AutoModelForCausalLM.from_pretrained(world.teacher)
     torch.manual_seed(0)
     with torch.no_grad():
-        for one in model.parameters():
-            one.add_(torch.randn_like(one) * 0.2 * one.std(correction=0))
+        for weight in model.parameters():
+            weight.add_(torch.randn_like(weight) * 0.2 * weight.std(correction=0))
     model.save_pretrained(tmp_path / "noisy")
     AutoTokenizer.from_pretrained(world.teacher).save_pretrained(tmp_path / "noisy")
     return tmp_path / "noisy"
@@ -369,7 +369,7 @@ def test_an_engines_top_k_bounds_the_exact_values(
         "device": "cpu",
         "metrics": ["all"],
     }
-    own = {"backend": "vllm", "backend_options": {"enforce_eager": True}}
+    engine = {"backend": "vllm", "backend_options": {"enforce_eager": True}}
     caches = {name: tmp_path / name for name in ("hf", "vllm")}
 
     def measured(**more: Any) -> dict[str, Any]:
@@ -378,9 +378,9 @@ def test_an_engines_top_k_bounds_the_exact_values(
     exact = measured(teacher_cache=caches["hf"], cache_top_k=50)
     theirs = measured(teacher=f"cache:{caches['hf']}")
     engine_scores = {"teacher_scores": "engine", "teacher_cache": caches["vllm"], "cache_top_k": 50}
-    ours = measured(**own, **engine_scores)
-    again = measured(**own, teacher=f"cache:{caches['vllm']}")
-    compared = [name for name, one in theirs.items() if one.value is not None]
+    ours = measured(**engine, **engine_scores)
+    again = measured(**engine, teacher=f"cache:{caches['vllm']}")
+    compared = [name for name, metric in theirs.items() if metric.value is not None]
     assert {"fkl@ref", "rkl@student", "acceptance@teacher", "top1@ref"} <= set(compared)
     for name in compared:
         if name.partition("@")[0] in ("entropy_ratio", "top1_decision"):
