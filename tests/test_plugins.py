@@ -67,7 +67,11 @@ def test_without_the_plugin_none_of_its_names_are_listed(tmp_path):
 @pytest.mark.parametrize(
     ("verb", "line", "built_in"),
     [
-        ("metrics", "loudness rate lower is better Share of letters that are capitals.", "rougeL"),
+        (
+            "metrics",
+            "loudness rate lower is better headline Share of letters that are capitals.",
+            "rougeL",
+        ),
         ("backends", "echo Returns the prompt as the response.", "hf"),
         ("methods", "uncertain Reverse KL where the student is uncertain.", "gkd"),
         ("tasks", "capitals {site}/kdbench_plugin_example/capitals/capitals.yaml", "dolly"),

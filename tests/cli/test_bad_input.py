@@ -303,8 +303,10 @@ def test_bad_input(
     assert list(work.rglob("*")) == []
 
 
-def test_a_full_disk_is_one_line_and_the_run_goes_on_later(world: World, tmp_path: Path) -> None:
-    """A limit on file size stands in for the full disk: writing fails half-way."""
+def test_a_full_disk_gives_a_one_line_error_and_the_run_resumes_later(
+    world: World, tmp_path: Path
+) -> None:
+    """A limit on file size simulates the full disk: writing fails half-way."""
     results = tmp_path / "results"
     arguments = [sys.executable, "-m", "kdbench", "eval", f"model={world.student}"]
     arguments += [f"data={world.data}", "tasks=dolly", "seeds=1,2,3", "device=cpu"]

@@ -112,7 +112,7 @@ def test_a_file_may_give_one_value_for_a_list(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("kind", "arguments", "says"),
+    ("kind", "arguments", "message"),
     [
         (EvalSettings, ["modle=m"], "unknown key 'modle': did you mean 'model'?"),
         (EvalSettings, ["model=m", "zzz=1"], "unknown key 'zzz': known: add_bos, backend,"),
@@ -137,12 +137,12 @@ def test_a_file_may_give_one_value_for_a_list(tmp_path):
         (EvalSettings, ["config=no/such.yaml"], "config=no/such.yaml: No such file"),
     ],
 )
-def test_what_is_wrong_is_one_line_that_names_it(kind, arguments, says):
-    assert complaint(kind, *arguments).startswith(says)
+def test_what_is_wrong_is_one_line_that_names_it(kind, arguments, message):
+    assert complaint(kind, *arguments).startswith(message)
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         ("limit: [1", "not YAML"),
         ("- limit", "must hold key: value lines"),
@@ -151,8 +151,8 @@ def test_what_is_wrong_is_one_line_that_names_it(kind, arguments, says):
         ("config: other.yaml", "unknown key 'config'"),
     ],
 )
-def test_a_bad_config_file_is_one_line(tmp_path, content, says):
-    assert says in complaint(EvalSettings, "model=m", write(tmp_path / "c.yaml", content))
+def test_a_bad_config_file_is_one_line(tmp_path, content, message):
+    assert message in complaint(EvalSettings, "model=m", write(tmp_path / "c.yaml", content))
 
 
 def test_a_config_file_that_is_no_utf8_is_one_line(tmp_path):
@@ -175,7 +175,7 @@ def test_every_key_about_a_teacher_needs_one(key):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         (["teacher=t", "undistilled_name=x"], "undistilled_name= needs undistilled="),
         (
@@ -187,8 +187,8 @@ def test_every_key_about_a_teacher_needs_one(key):
         (["teacher=cache:c", "teacher_cache=d"], "teacher=cache:DIR reads a cache"),
     ],
 )
-def test_a_key_about_a_teacher_that_would_be_ignored_is_refused(arguments, says):
-    assert complaint(EvalSettings, "model=m", *arguments).startswith(says)
+def test_a_key_about_a_teacher_that_would_be_ignored_is_refused(arguments, message):
+    assert complaint(EvalSettings, "model=m", *arguments).startswith(message)
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_the_teacher_is_measured_like_the_student_under_its_own_labels():
 
 
 @pytest.mark.parametrize(
-    ("kind", "arguments", "says"),
+    ("kind", "arguments", "message"),
     [
         (ScoreSettings, ["run=r", "limit=3"], "limit= has no effect with run="),
         (ScoreSettings, ["run=r", "protocol=external"], "protocol= has no effect with run="),
@@ -238,8 +238,8 @@ def test_the_teacher_is_measured_like_the_student_under_its_own_labels():
         (TableSettings, ["block=b", "out=t.md", "format=csv"], "block= needs out=FILE.md"),
     ],
 )
-def test_a_key_that_would_be_ignored_is_refused(kind, arguments, says):
-    assert complaint(kind, *arguments).startswith(says)
+def test_a_key_that_would_be_ignored_is_refused(kind, arguments, message):
+    assert complaint(kind, *arguments).startswith(message)
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_a_training_key_without_effect_is_refused_unless_a_recipe_holds_it(given
         settings.refuse_ignored([given])
 
 
-def test_setting_and_settings_are_told_apart():
+def test_setting_and_settings_are_distinguished():
     table = complaint(TableSettings, "setting=x")
     assert table.startswith("unknown key 'setting': did you mean 'settings'? setting= names ")
     run = complaint(EvalSettings, "model=m", "settings=x")

@@ -46,7 +46,7 @@ def rows(evaluation: Evaluation) -> Mapping[str, MetricResult]:
     return task(evaluation).metrics
 
 
-def beside_teacher(evaluation: Evaluation) -> set[str]:
+def teacher_metrics(evaluation: Evaluation) -> set[str]:
     return {name for name in rows(evaluation) if compares_with_teacher(name)}
 
 
@@ -67,8 +67,8 @@ def must_not_be_called(*_: object, **__: object) -> None:
 
 def test_every_metric_has_a_value_or_a_reason(whole: Evaluation) -> None:
     measured = rows(whole)
-    assert beside_teacher(whole) == wanted_metrics(["all"]).names
-    for name in beside_teacher(whole):
+    assert teacher_metrics(whole) == wanted_metrics(["all"]).names
+    for name in teacher_metrics(whole):
         metric, kind = measured[name], metrics.get(name.partition("@")[0])
         assert (metric.unit, metric.direction) == (kind.unit, kind.direction)
         assert metric.version == str(kind.version)
@@ -147,12 +147,12 @@ def test_by_default_the_headline_set_is_measured(
     compare: Compare, generated: Path, whole: Evaluation
 ) -> None:
     evaluation = compare(generated, metrics=())
-    assert beside_teacher(evaluation) == wanted_metrics([]).names < beside_teacher(whole)
-    for name in beside_teacher(evaluation):
+    assert teacher_metrics(evaluation) == wanted_metrics([]).names < teacher_metrics(whole)
+    for name in teacher_metrics(evaluation):
         assert rows(evaluation)[name] == rows(whole)[name]
-    assert set(rows(evaluation)) - beside_teacher(evaluation) == set(rows(whole)) - beside_teacher(
-        whole
-    )
+    assert set(rows(evaluation)) - teacher_metrics(evaluation) == set(
+        rows(whole)
+    ) - teacher_metrics(whole)
     before = contents(generated)
     assert compare(generated, metrics=("headline",)).results == evaluation.results
     assert contents(generated) == before
@@ -177,7 +177,7 @@ def test_a_retired_metric_is_dropped_at_the_next_measurement(
     file.write_text(json.dumps(content))
     assert "tvd@ref" in rows(compare(generated, metrics=("acceptance@ref",)))
     again = compare(generated, metrics=("acceptance@ref", "top1@ref"))
-    assert beside_teacher(again) == {"acceptance@ref", "top1@ref"}
+    assert teacher_metrics(again) == {"acceptance@ref", "top1@ref"}
     assert not {"tvd@ref"} & set(task(again).documents)
 
 
@@ -219,7 +219,7 @@ def test_measuring_again_without_a_teacher_keeps_the_comparison(
     with_metric(NewEmpty)
     again = compare(results, teacher=None)
     assert rows(again)["empty"].version == "9"
-    assert beside_teacher(again) == beside_teacher(whole)
+    assert teacher_metrics(again) == teacher_metrics(whole)
     assert task(again).teacher == task(whole).teacher
     assert task(again).curves == task(whole).curves
 
@@ -278,7 +278,7 @@ def test_a_student_equal_to_its_teacher_is_perfect(
         for name in ("fkl", "rkl", "jsd"):
             assert measured[f"{name}@{where}"].value == pytest.approx(0, abs=1e-6)
         assert measured[f"acceptance@{where}"].value == pytest.approx(1, abs=1e-6)
-    for name in beside_teacher(same):
+    for name in teacher_metrics(same):
         metric = measured[name]
         if metric.ceiling is not None and metric.value is not None:
             assert metric.value == pytest.approx(metric.ceiling, abs=2e-5), name
@@ -300,7 +300,7 @@ def test_another_teacher_replaces_the_comparison(
     evaluation = compare(results, teacher=other, metrics=("top1@ref", "fkl@ref"))
     assert evaluation.run.name == whole.run.name
     assert task(evaluation).teacher["name"] == "milder"
-    assert beside_teacher(evaluation) == {"top1@ref", "fkl@ref"}
+    assert teacher_metrics(evaluation) == {"top1@ref", "fkl@ref"}
     assert rows(evaluation)["fkl@ref"].value != rows(whole)["fkl@ref"].value
     assert set(task(evaluation).curves) == {"top1@ref", "fkl@ref"}
     assert not [name for name in task(evaluation).documents if name.endswith("@student")]
@@ -311,7 +311,7 @@ def test_another_teacher_replaces_the_comparison(
 
 def test_a_metric_can_be_measured_on_one_position_set(compare: Compare, generated: Path) -> None:
     evaluation = compare(generated, metrics=("top1@ref",))
-    assert beside_teacher(evaluation) == {"top1@ref"}
+    assert teacher_metrics(evaluation) == {"top1@ref"}
     files = [file.name for file in evaluation.run.rglob("*.fidelity-*")]
     assert [name.partition("fidelity-")[2][:4] for name in files] == ["ref-"]
     assert set(task(evaluation).curves) == {"top1@ref"}
@@ -322,7 +322,7 @@ def test_a_bare_metric_name_means_all_its_position_sets(
 ) -> None:
     evaluation = compare(generated, metrics=("acceptance",))
     names = {f"acceptance@{where}" for where in (*SETS, "student-ref")}
-    assert beside_teacher(evaluation) == names
+    assert teacher_metrics(evaluation) == names
     assert set(rows(evaluation)) == {*names, "rougeL"}  # every result has it
     for name in names:
         assert rows(evaluation)[name] == rows(whole)[name]
@@ -334,12 +334,12 @@ def test_further_metrics_are_added_to_the_result(
     compare(generated, metrics=("top1@ref", "rougeL_teacher"))
     more = compare(generated, metrics=("fkl@student", "bleu_teacher"))
     names = {"top1@ref", "rougeL_teacher", "fkl@student", "bleu_teacher"}
-    assert beside_teacher(more) == names
+    assert teacher_metrics(more) == names
     for name in names:
         assert rows(more)[name] == rows(whole)[name]
     before = contents(generated)
     again = compare(generated, metrics=("fkl@student",))
-    assert beside_teacher(again) == names
+    assert teacher_metrics(again) == names
     assert contents(generated) == before
 
 
@@ -452,7 +452,7 @@ def test_the_undistilled_student_sets_the_floor(
     evaluation = compare(generated, undistilled=undistilled, **options)
     floor = compare(generated, model=undistilled, **options)
     assert floor.generated == 0
-    for name in beside_teacher(evaluation):
+    for name in teacher_metrics(evaluation):
         metric = rows(evaluation)[name]
         assert metric.floor == rows(floor)[name].value
         assert rows(floor)[name].floor is None
@@ -641,7 +641,7 @@ def test_without_a_loaded_model_only_text_metrics_are_measured(
     evaluation = compare(
         tmp_path, backend="echo", metrics=(*FEW, "exposure_error", "answer_agreement")
     )
-    for name in beside_teacher(evaluation):
+    for name in teacher_metrics(evaluation):
         metric = rows(evaluation)[name]
         if "@" in name or name == "exposure_error":
             assert metric.value is None
@@ -688,7 +688,7 @@ def test_a_plug_ins_metric_is_measured_without_generating(
     with_metric(Shorter)
     evaluation = compare(results, metrics=("sure", "shorter"))
     assert evaluation.generated == 0
-    assert beside_teacher(evaluation) == beside_teacher(whole) | {
+    assert teacher_metrics(evaluation) == teacher_metrics(whole) | {
         "sure@ref",
         "sure@student",
         "shorter",

@@ -126,7 +126,7 @@ def test_a_text_alone_scores_as_in_a_batch(pairs: dict[str, Pair], family: str) 
 
 
 @st.composite
-def companies(draw: st.DrawFn) -> list[ComparedText]:
+def batches(draw: st.DrawFn) -> list[ComparedText]:
     tokens = st.integers(3, V - 1)
     return [
         text(
@@ -140,11 +140,11 @@ def companies(draw: st.DrawFn) -> list[ComparedText]:
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)
-@given(company=companies(), chunk=st.integers(1, 12), family=st.sampled_from(FAMILIES))
+@given(batch=batches(), chunk=st.integers(1, 12), family=st.sampled_from(FAMILIES))
 def test_batch_order_and_chunk_size_do_not_change_the_values(
-    pairs: dict[str, Pair], company: list[ComparedText], chunk: int, family: str
+    pairs: dict[str, Pair], batch: list[ComparedText], chunk: int, family: str
 ) -> None:
-    for outcome in pairs[family].compare([*company, *TEXTS[:1]][::-1], chunk):
+    for outcome in pairs[family].compare([*batch, *TEXTS[:1]][::-1], chunk):
         assert_same(outcome, pairs[family].expected(outcome.text))
 
 

@@ -136,7 +136,7 @@ def broken(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "says"),
+    ("key", "value", "message"),
     [
         ("tilte", "x", "unknown key 'tilte': did you mean 'title'"),
         ("teacher", {}, "teacher: give either checkpoint: or train:"),
@@ -155,8 +155,10 @@ def broken(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
         ("rows", [{"label": "../x", "checkpoint": "y"}], "use only letters, digits, spaces"),
     ],
 )
-def test_a_wrong_table_gives_a_one_line_error(make: Make, key: str, value: Any, says: str) -> None:
-    with pytest.raises(InputError, match=says):
+def test_a_wrong_table_gives_a_one_line_error(
+    make: Make, key: str, value: Any, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
         make(broken(key, value))
 
 

@@ -360,7 +360,7 @@ def test_minillms_advantages_equal_a_slow_implementation(options, same):
 
 def test_padding_does_not_leak_into_minillms_advantages():
     # A row's own advantages, before whitening, do not know how long the others are; so with a
-    # copy of all tokens beside them, as many short rows, mean and deviation stay as they are.
+    # copy of all tokens in further short rows, mean and deviation do not change.
     minillm = methods.get("minillm")(discount=0.0, length_norm=False)
     flat_q, flat_p = [[v for row in rows for v in row] for rows in (LOG_Q, LOG_P)]
     apart = minillm.advantages([[v] for v in flat_q], [[v] for v in flat_p])

@@ -236,7 +236,7 @@ def test_shares_of_pairs_are_rates(name, direction):
     )
 
 
-@pytest.mark.parametrize(("name", "says"), POOLED.items())
-def test_unit_and_direction_are_declared(name, says):
+@pytest.mark.parametrize(("name", "unit_and_direction"), POOLED.items())
+def test_unit_and_direction_are_declared(name, unit_and_direction):
     metric = metrics.get(name)
-    assert (metric.name, (metric.unit, metric.direction)) == (name, says)
+    assert (metric.name, (metric.unit, metric.direction)) == (name, unit_and_direction)

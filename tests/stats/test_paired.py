@@ -126,7 +126,7 @@ def test_the_closed_form_equals_enumeration(differences: np.ndarray) -> None:
     assert paired.equal_sizes_p(differences) == pytest.approx(wanted)
 
 
-def test_the_closed_form_is_for_equal_sizes_alone_and_stands_many_prompts() -> None:
+def test_the_closed_form_needs_equal_sizes_and_handles_many_prompts() -> None:
     assert paired.equal_sizes_p(np.array([1.0, -2.0])) is None
     many = np.array([1.0] * 5200 + [-1.0] * 5000)
     assert paired.equal_sizes_p(many) == pytest.approx(stats.binomtest(5000, 10_200).pvalue)

@@ -65,7 +65,7 @@ def test_a_missing_file_has_no_lines(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("line", "says"),
+    ("line", "message"),
     [
         (b"{", "not a line of JSON in UTF-8"),
         (b"", "not a line of JSON in UTF-8"),
@@ -75,12 +75,12 @@ def test_a_missing_file_has_no_lines(tmp_path):
         (b"null", "not a JSON object"),
     ],
 )
-def test_a_malformed_line_is_refused_with_its_number(tmp_path, line, says):
+def test_a_malformed_line_is_refused_with_its_number(tmp_path, line, message):
     file = LinesFile(tmp_path / "x.jsonl")
     file.path.write_bytes(b'{"id": "1"}\n' + line + b'\n{"id": "3"}\n')
     with pytest.raises(InputError) as caught:
         file.read()
-    assert str(caught.value).startswith(f"{file.path}:2: {says}")
+    assert str(caught.value).startswith(f"{file.path}:2: {message}")
 
 
 def test_a_lone_surrogate_is_never_written(tmp_path):
@@ -108,7 +108,7 @@ def test_a_sample_needs_only_an_id_and_an_output():
 
 
 @pytest.mark.parametrize(
-    ("wrong", "says"),
+    ("wrong", "message"),
     [
         ({"id": ...}, "'id' is missing"),
         ({"output": ...}, "'output' must be a string"),
@@ -125,12 +125,12 @@ def test_a_sample_needs_only_an_id_and_an_output():
         ({"id": None}, "'id' is missing"),
     ],
 )
-def test_a_sample_of_wrong_types_is_refused(wrong, says):
+def test_a_sample_of_wrong_types_is_refused(wrong, message):
     record = {"id": "1", "output": "x", "seed": 10, "n_tokens": 3, "finish": "stop", **wrong}
     record = {key: value for key, value in record.items() if value is not ...}
     with pytest.raises(InputError) as caught:
         read_sample(record, "x.jsonl:4")
-    assert str(caught.value).startswith(f"x.jsonl:4: {says}")
+    assert str(caught.value).startswith(f"x.jsonl:4: {message}")
 
 
 def test_temporary_files_of_a_killed_writer_are_removed(tmp_path):

@@ -176,7 +176,7 @@ def test_setting_protocol_and_limit_separate_groups(results, other):
     table = draw(results)
     assert labels(table) == [["a"], ["b"]]
     titles = " / ".join(group.title for group in table.groups)
-    assert ("first 20 prompts a task" if "limit" in other else str(*other.values())) in titles
+    assert ("first 20 prompts per task" if "limit" in other else str(*other.values())) in titles
 
 
 @pytest.mark.parametrize(
@@ -300,12 +300,12 @@ def test_groups_are_selected_by_id_or_as_measured(results, settings, expected):
 
 
 @pytest.mark.parametrize(
-    ("setting", "says"),
+    ("setting", "message"),
     [("big-to-smal", "did you mean"), ("Big → small, by hand", ""), ("Toy, protocol minillm", "")],
 )
-def test_an_unknown_id_is_refused_with_the_nearest_one(results, setting, says):
+def test_an_unknown_id_is_refused_with_the_nearest_one(results, setting, message):
     put(results, "a", {"dolly": 20.0}, setting="Toy")
-    with pytest.raises(InputError, match=f"^settings={setting}: no such group of rows; {says}"):
+    with pytest.raises(InputError, match=f"^settings={setting}: no such group of rows; {message}"):
         draw(results, "verified", settings=("Toy", setting))
 
 

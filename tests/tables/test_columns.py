@@ -204,7 +204,7 @@ def test_published_rows_fill_the_columns_they_have(results):
 
 
 @pytest.mark.parametrize(
-    ("column", "says"),
+    ("column", "message"),
     [
         ("doly", "columns=doly: not a task or metric: did you mean 'dolly'"),
         ("acceptence", "columns=acceptence: not a task or metric: did you mean 'acceptance'"),
@@ -214,11 +214,11 @@ def test_published_rows_fill_the_columns_they_have(results):
         ("dolly:rogueL", "columns=dolly:rogueL: not a task or metric: did you mean 'rougeL'"),
     ],
 )
-def test_an_unknown_name_is_refused_with_the_nearest_one(results, column, says):
+def test_an_unknown_name_is_refused_with_the_nearest_one(results, column, message):
     put(results, "a", FULL)
     with pytest.raises(InputError) as caught:
         draw(results, column)
-    assert str(caught.value).startswith(says)
+    assert str(caught.value).startswith(message)
 
 
 def test_a_metric_that_no_run_has_is_an_empty_column(results):

@@ -94,7 +94,7 @@ def test_rows_of_a_different_metric_or_without_the_columns_are_left_out(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "says"),
+    ("old", "new", "message"),
     [
         (FILE, "[1", "while parsing a flow sequence"),
         (FILE, "", "file: input should be a valid dictionary"),
@@ -124,12 +124,12 @@ def test_rows_of_a_different_metric_or_without_the_columns_are_left_out(tmp_path
         ("note: by hand", "notes: by hand", "settings.0.rows.0.notes: extra inputs are not"),
     ],
 )
-def test_an_invalid_file_is_refused_by_name_and_field(tmp_path, old, new, says):
+def test_an_invalid_file_is_refused_by_name_and_field(tmp_path, old, new, message):
     assert old in FILE
     with pytest.raises(InputError) as caught:
         groups(tmp_path, text=FILE.replace(old, new, 1))
     path = tmp_path / "published.yaml"
-    assert str(caught.value).startswith(f"{path}: not a file of published numbers: {says}")
+    assert str(caught.value).startswith(f"{path}: not a file of published numbers: {message}")
     assert "\n" not in str(caught.value)
 
 

@@ -135,13 +135,13 @@ def test_training_covers_every_kind_and_every_person(data: Path) -> None:
 
 
 def test_each_set_keeps_the_shift_of_its_benchmark(data: Path) -> None:
-    def words(name: str) -> float:
+    def mean_words(name: str) -> float:
         rows = read_rows(data / name)
         return sum(len(row["output"][0].split()) for row in rows) / len(rows)
 
     vicuna = read_rows(data / "vicuna/test.jsonl")
     assert all(row["input"] == "" for row in vicuna)
-    assert words("vicuna/test.jsonl") > 2 * words("dolly/test.jsonl")
+    assert mean_words("vicuna/test.jsonl") > 2 * mean_words("dolly/test.jsonl")
     natural = read_rows(data / "super_natural/test.jsonl")
     assert all(row["input"] for row in natural)
     assert 0 < sum(len(row["output"]) > 1 for row in natural) < len(natural)

@@ -61,12 +61,12 @@ def make(family: str, seed: int = 0) -> Any:
 @torch.no_grad()
 def own_logits(model: Any, rows: list[Rollout]) -> torch.Tensor:
     """Logits of the whole model, row by row without padding."""
-    found = []
+    per_row = []
     for row in rows:
-        whole = torch.tensor([[*row.prompt_ids, *row.response_ids]])
-        logits = model(input_ids=whole, use_cache=False).logits[0, :-1]
-        found.append(logits[len(row.prompt_ids) - 1 :])
-    return torch.cat(found).float()
+        tokens = torch.tensor([[*row.prompt_ids, *row.response_ids]])
+        logits = model(input_ids=tokens, use_cache=False).logits[0, :-1]
+        per_row.append(logits[len(row.prompt_ids) - 1 :])
+    return torch.cat(per_row).float()
 
 
 @torch.no_grad()

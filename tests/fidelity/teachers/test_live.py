@@ -36,21 +36,21 @@ def test_with_one_sampled_seed_the_teacher_gets_a_second() -> None:
 
 
 @pytest.fixture(scope="module")
-def lonely(world: World, tmp_path_factory: pytest.TempPathFactory) -> World:
+def teacherless(world: World, tmp_path_factory: pytest.TempPathFactory) -> World:
     """A world whose teacher is deleted."""
-    folder = tmp_path_factory.mktemp("lonely")
+    folder = tmp_path_factory.mktemp("teacherless")
     return World(world.data, shutil.copytree(world.teacher, folder / "gone"), world.student)
 
 
 @pytest.fixture(scope="module")
 def live(
-    lonely: World, compare: Compare, tmp_path_factory: pytest.TempPathFactory
+    teacherless: World, compare: Compare, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Evaluation, Path]:
     """A measurement that wrote a cache, after which the teacher's folder was removed."""
     cache = tmp_path_factory.mktemp("cache")
     folder = tmp_path_factory.mktemp("live")
-    evaluation = compare(folder, teacher=str(lonely.teacher), teacher_cache=cache)
-    shutil.rmtree(lonely.teacher)
+    evaluation = compare(folder, teacher=str(teacherless.teacher), teacher_cache=cache)
+    shutil.rmtree(teacherless.teacher)
     return evaluation, cache
 
 
@@ -73,9 +73,9 @@ def rows(evaluation: Evaluation) -> dict[str, MetricResult]:
 
 
 def test_a_cache_gives_every_metric_without_the_teachers_folder(
-    live: tuple[Evaluation, Path], cached: Evaluation, lonely: World
+    live: tuple[Evaluation, Path], cached: Evaluation, teacherless: World
 ) -> None:
-    assert not lonely.teacher.exists()
+    assert not teacherless.teacher.exists()
     assert rows(cached).keys() == rows(live[0]).keys()
     teacher = dict(cached.results["dolly"].teacher)
     outside = teacher.pop("outside_top_k")

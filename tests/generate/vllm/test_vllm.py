@@ -212,8 +212,8 @@ engine = pytest.mark.filterwarnings("ignore")  # vLLM's
 
 def both(world: World, protocol: Protocol, **settings: Any) -> tuple[VLLMBackend, HFBackend]:
     checkpoint = find_checkpoint(str(world.teacher))
-    own = {"enforce_eager": True, **settings}
-    options = Options(dtype="float32", batch_size=8, engine=own)
+    engine_options = {"enforce_eager": True, **settings}
+    options = Options(dtype="float32", batch_size=8, engine=engine_options)
     plain = Options(dtype="float32", device="cpu", batch_size=8)
     return VLLMBackend(checkpoint, protocol, options), HFBackend(checkpoint, protocol, plain)
 
@@ -273,7 +273,7 @@ def test_unknown_and_taken_engine_settings_are_errors(vllm: Any) -> None:
     assert choose_backend("vllm", {"quantization": "fp8"}).identity != "vllm"
 
 
-def words(world: World, results: Any, **settings: Any) -> list[str]:
+def eval_arguments(world: World, results: Any, **settings: Any) -> list[str]:
     given = {
         "model": world.teacher,
         "data": world.data,
@@ -305,11 +305,11 @@ def engines_of(session: int) -> list[str]:
 @engine
 def test_a_killed_run_resumes_without_loss(vllm: Any, world: World, tmp_path: Any) -> None:
     whole = kdbench(
-        words(world, tmp_path / "whole", backend="hf", backend_options="", device="cpu")
+        eval_arguments(world, tmp_path / "whole", backend="hf", backend_options="", device="cpu")
     )
     assert whole.wait(300) == 0, whole.communicate()[1]
     # One row at a time leaves time to kill the process between two samples.
-    process = kdbench(words(world, tmp_path / "cut", batch_size=1), start_new_session=True)
+    process = kdbench(eval_arguments(world, tmp_path / "cut", batch_size=1), start_new_session=True)
     deadline = time.monotonic() + 300
     lines: list[str] = []
     while len(lines) < 3 and process.poll() is None and time.monotonic() < deadline:
@@ -323,7 +323,7 @@ def test_a_killed_run_resumes_without_loss(vllm: Any, world: World, tmp_path: An
     assert not engines_of(process.pid)
     (file,) = tmp_path.glob("cut/teacher/*/samples/dolly.jsonl")
     there = [line for line in file.read_text("utf-8").splitlines() if line.endswith("}")]
-    again = kdbench(words(world, tmp_path / "cut", batch_size=1))
+    again = kdbench(eval_arguments(world, tmp_path / "cut", batch_size=1))
     printed, said = again.communicate(timeout=300)
     assert again.returncode == 0, said.decode()
     assert f"{32 - len(there)} samples generated" in printed.decode()
