@@ -406,7 +406,7 @@ def test_a_single_sampled_seed_is_paired_with_a_second_seed_of_the_teacher(
     ]
     table = str(kdbench.table(results=tmp_path, tasks=("dolly",), published="none"))
     # The teacher's run with the student's seed is a row; its run with the second seed is not.
-    assert table.count("measured ") == 2
+    assert table.count("  measured  ") == 2
     assert table.count("protocol minillm") == 1
     assert evaluation.generated == 2 + 4
     assert set(rows(evaluation)["rougeL_teacher"].per_seed) == {"10"}

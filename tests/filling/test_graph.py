@@ -59,7 +59,7 @@ def test_nodes_are_teacher_student_methods_and_cells(make: Make) -> None:
 
 def test_teacher_keys_apply_to_students_only(make: Make) -> None:
     graph = make(evaluate__teacher_cache="kept", evaluate__cache_top_k="64")
-    caches = {node.label: node.work.teacher_cache for node in evaluations(graph)}
+    caches = {node.label: node.settings.teacher_cache for node in evaluations(graph)}
     assert caches == {"Teacher": None, "SFT": Path("kept"), "GKD": Path("kept")}
 
 
@@ -176,7 +176,7 @@ def test_a_change_below_a_value_is_refused(make: Make) -> None:
 def test_a_table_measures_all_metrics_unless_it_names_some(make: Make) -> None:
     def metrics(**changes: str) -> set[tuple[str, ...]]:
         nodes = make(**changes).nodes
-        return {nodes[f"evaluate {label}"].work.metrics for label in ("SFT", "Teacher")}
+        return {nodes[f"evaluate {label}"].settings.metrics for label in ("SFT", "Teacher")}
 
     assert metrics() == metrics(evaluate__metrics="all") == {("all",)}
     assert metrics(evaluate__metrics="headline") == {("headline",)}
