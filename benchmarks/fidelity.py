@@ -2,7 +2,7 @@
 
 The student is the teacher without a middle block (a third of its layers), the texts are Dolly's
 references, all token metrics are measured, in float32. Each side runs in fresh processes, in turns;
-extra peak memory is what `ExtraMemory` says.
+extra peak memory is that of `ExtraMemory`.
 `KDBENCH_BENCH_MODEL` and `KDBENCH_DATA` name a real teacher and real texts.
 """
 
@@ -58,7 +58,7 @@ def run() -> Outcome:
         f"greatest difference {off:.1g}",
         target=target(f"≤ {TOLERANCE:g}", off <= TOLERANCE),
     )
-    on = f"{model_title()} beside itself without a middle block, {data_title()}, float32"
+    on = f"{model_title()} against itself without a middle block, {data_title()}, float32"
     return Outcome(on, (time_row, memory_row, values), gpu())
 
 

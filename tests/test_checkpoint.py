@@ -1,4 +1,4 @@
-"""Checkpoints are known by what they hold, and load from every form."""
+"""Checkpoints are identified by their content and load from every format."""
 
 import json
 import shutil
@@ -22,11 +22,11 @@ def identity(path: Path) -> str:
     return find_checkpoint(str(path)).sha256
 
 
-def test_a_copy_is_the_same_checkpoint(world: World, model: Path) -> None:
+def test_a_copy_has_the_same_identity(world: World, model: Path) -> None:
     assert identity(model) == identity(world.student)
 
 
-def test_a_run_card_is_no_part_of_the_identity_and_is_read(world: World, model: Path) -> None:
+def test_a_run_card_is_read_but_not_in_the_identity(world: World, model: Path) -> None:
     (model / "kdbench.json").write_text(json.dumps({"method": "GKD"}))
     (model / "README.md").write_text("hello")
     assert identity(model) == identity(world.student)
@@ -34,7 +34,9 @@ def test_a_run_card_is_no_part_of_the_identity_and_is_read(world: World, model: 
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
-def test_weights_configuration_and_tokenizer_are(world: World, model: Path, name: str) -> None:
+def test_weights_configuration_and_tokenizer_are_in_the_identity(
+    world: World, model: Path, name: str
+) -> None:
     file = model / name
     if name == "model.safetensors":
         weights = load_file(file)
@@ -45,7 +47,7 @@ def test_weights_configuration_and_tokenizer_are(world: World, model: Path, name
     assert identity(model) != identity(world.student)
 
 
-def test_pickle_weights_load_when_asked(world: World, model: Path) -> None:
+def test_pickle_weights_load_only_on_request(world: World, model: Path) -> None:
     weights = load_file(model / "model.safetensors")
     torch.save(weights, model / "pytorch_model.bin")
     (model / "model.safetensors").unlink()
@@ -56,14 +58,14 @@ def test_pickle_weights_load_when_asked(world: World, model: Path) -> None:
         assert torch.equal(loaded.state_dict()[name], value)
 
 
-def test_dtypes(world: World) -> None:
+def test_number_formats_are_applied(world: World) -> None:
     checkpoint = find_checkpoint(str(world.student))
     assert load_checkpoint(checkpoint, "auto", "cpu")[0].dtype == torch.float32
     assert load_checkpoint(checkpoint, "bfloat16", "cpu")[0].dtype == torch.bfloat16
     assert load_checkpoint(checkpoint, "float16", "cpu")[0].dtype == torch.float32
 
 
-def test_auto_device_is_here() -> None:
+def test_the_auto_device_exists() -> None:
     device = pick_device("auto")
     assert torch.empty(1, device=device).device.type == device
 
@@ -111,12 +113,12 @@ def write_gguf(gguf, model, folder: Path, file: Path) -> None:  # type: ignore[n
     for key, value in model.state_dict().items():
         array = value.float().numpy()
         if key.startswith("model.layers."):
-            _, _, index, part = key.removesuffix(".weight").split(".", 3)
-            if names[part] in ("attn_q", "attn_k"):  # llama.cpp interleaves rotary halves
+            _, _, index, weight = key.removesuffix(".weight").split(".", 3)
+            if names[weight] in ("attn_q", "attn_k"):  # llama.cpp interleaves rotary halves
                 heads = config.num_attention_heads
                 array = array.reshape(heads, 2, -1, array.shape[1]).swapaxes(1, 2)
                 array = array.reshape(value.shape).copy()
-            writer.add_tensor(f"blk.{index}.{names[part]}.weight", array)
+            writer.add_tensor(f"blk.{index}.{names[weight]}.weight", array)
         elif key == "model.embed_tokens.weight":
             writer.add_tensor("token_embd.weight", array)
         elif key == "model.norm.weight":

@@ -1,4 +1,4 @@
-"""Divergences: values by hand, what each of them promises everywhere, and gradients."""
+"""Divergences: hand-computed values, properties on any distributions, and gradients."""
 
 import math
 from functools import partial
@@ -43,7 +43,7 @@ DIVERGENCES = {
     "alpha_beta_1_0": partial(alpha_beta, alpha=1, beta=0),
     "alpha_beta_0_1": partial(alpha_beta, alpha=0, beta=1),
 }
-# A target may give a token no probability at all where the divergence stays finite.
+# The target may rule out a token where the divergence stays finite.
 FINITE_AT_ZERO = [
     "forward_kl",
     "jsd",
@@ -92,7 +92,7 @@ def numpy_alpha_beta(p, q, a, b):
 
 
 def numpy_tail_share(p, q, tail_mass):
-    """The tail's share of the gap: of the teacher's least likely tokens up to a mass."""
+    """Share of the gap on the tail, the teacher's least likely tokens up to a given mass."""
     seen, gaps = 0.0, {"tail": 0.0, "head": 0.0}
     for token in np.argsort(p):
         seen += p[token]
@@ -119,7 +119,7 @@ def test_the_entropy_of_a_fair_coin_is_log_two():
     assert float(entropy(torch.tensor([0.0, -torch.inf]))) == 0
 
 
-def test_a_mixture_weighs_its_first_side():
+def test_a_mixtures_weight_applies_to_its_first_side():
     assert mixture(logs(P), logs(Q), 0.2).exp().tolist() == pytest.approx([0.7, 0.3])
     assert torch.equal(mixture(logs(P), logs(Q), 1), logs(P))
     assert torch.equal(mixture(logs(P), logs(Q), 0), logs(Q))
@@ -129,12 +129,12 @@ def test_a_mixture_weighs_its_first_side():
 def test_generalised_jsd_weighs_both_sides_against_the_teacher_weighted_mixture(weight):
     m = blend(WIDE_P, WIDE_Q, weight)
     expected = weight * kl(WIDE_P, m) + (1 - weight) * kl(WIDE_Q, m)
-    found = by_hand(partial(generalised_jsd, teacher_weight=weight), WIDE_P, WIDE_Q)
-    assert found == pytest.approx(expected, abs=1e-12)
+    actual = by_hand(partial(generalised_jsd, teacher_weight=weight), WIDE_P, WIDE_Q)
+    assert actual == pytest.approx(expected, abs=1e-12)
 
 
 def test_the_mixture_of_a_small_teacher_weight_is_near_the_student():
-    # The codes disagree on whose weight it is: at 0.1 the other way round would be the 0.9 here.
+    # Published codes disagree on whose weight it is: their 0.1 could be the 0.9 here.
     near_student = by_hand(partial(generalised_jsd, teacher_weight=0.1), WIDE_P, WIDE_Q)
     near_teacher = by_hand(partial(generalised_jsd, teacher_weight=0.9), WIDE_P, WIDE_Q)
     m = 0.1 * np.array(WIDE_P) + 0.9 * np.array(WIDE_Q)
@@ -160,14 +160,14 @@ def test_skew_divergences_of_the_example():
 
 
 @pytest.mark.parametrize(("alpha", "beta"), [(0.2, 0.7), (0.5, 0.5), (1, 1), (2, -0.5), (0.9, 0.1)])
-def test_alpha_beta_is_its_formula(alpha, beta):
-    found = by_hand(partial(alpha_beta, alpha=alpha, beta=beta), WIDE_P, WIDE_Q)
-    assert found == pytest.approx(numpy_alpha_beta(WIDE_P, WIDE_Q, alpha, beta), abs=1e-12)
+def test_alpha_beta_equals_its_formula(alpha, beta):
+    actual = by_hand(partial(alpha_beta, alpha=alpha, beta=beta), WIDE_P, WIDE_Q)
+    assert actual == pytest.approx(numpy_alpha_beta(WIDE_P, WIDE_Q, alpha, beta), abs=1e-12)
 
 
 def test_alpha_beta_of_one_and_one_is_half_the_squared_distance():
-    found = by_hand(partial(alpha_beta, alpha=1, beta=1), P, Q)
-    assert found == pytest.approx(0.5 * (0.25**2 + 0.25**2))
+    actual = by_hand(partial(alpha_beta, alpha=1, beta=1), P, Q)
+    assert actual == pytest.approx(0.5 * (0.25**2 + 0.25**2))
 
 
 def test_alpha_beta_is_not_reverse_kl_unless_asked():
@@ -182,12 +182,12 @@ def test_alpha_beta_refuses_other_limits(alpha, beta):
 
 
 @pytest.mark.parametrize("weight", [-0.1, 1.1, 2])
-def test_generalised_jsd_refuses_a_weight_that_is_no_share(weight):
+def test_generalised_jsd_refuses_weights_outside_0_to_1(weight):
     with pytest.raises(InputError, match="must be 0 to 1"):
         generalised_jsd(logs(P), logs(Q), weight)
 
 
-def test_adaptive_kl_of_the_example_weighs_both_parts_alike():
+def test_adaptive_kl_of_the_example_weights_both_parts_equally():
     # Both gaps are .25; the first token alone fills the tail's half.
     assert by_hand(adaptive_kl, P, Q) == pytest.approx(0.5 * (0.143841 + 0.130812), abs=1e-6)
 
@@ -198,14 +198,14 @@ def test_adaptive_kl_applies_the_mask_of_sorted_tokens_to_the_gaps_in_that_order
     p, q = [np.array(side)[list(order)] for side in (WIDE_P, WIDE_Q)]
     # Sums of these probabilities are decimals; a hair more makes "up to" mean the same everywhere.
     share = numpy_tail_share(p, q, tail_mass + 1e-9)
-    found = by_hand(partial(adaptive_kl, tail_mass=tail_mass + 1e-9), p, q)
-    assert found == pytest.approx((1 - share) * kl(p, q) + share * kl(q, p), abs=1e-12)
+    actual = by_hand(partial(adaptive_kl, tail_mass=tail_mass + 1e-9), p, q)
+    assert actual == pytest.approx((1 - share) * kl(p, q) + share * kl(q, p), abs=1e-12)
 
 
-def test_adaptive_kl_by_hand():
+def test_adaptive_kl_worked_out_by_hand():
     # Ascending .05 .15 .3 .5: the tail holds three, whose gaps are .25 + .05 + .1 of .8 in all.
-    found = by_hand(partial(adaptive_kl, tail_mass=0.5 + 1e-9), WIDE_P, WIDE_Q)
-    assert found == pytest.approx(0.5 * kl(WIDE_P, WIDE_Q) + 0.5 * kl(WIDE_Q, WIDE_P))
+    actual = by_hand(partial(adaptive_kl, tail_mass=0.5 + 1e-9), WIDE_P, WIDE_Q)
+    assert actual == pytest.approx(0.5 * kl(WIDE_P, WIDE_Q) + 0.5 * kl(WIDE_Q, WIDE_P))
 
 
 def test_the_weights_of_adaptive_kl_carry_no_gradient():
@@ -217,22 +217,22 @@ def test_the_weights_of_adaptive_kl_carry_no_gradient():
         loss(at.log_softmax(-1)).backward()
         return at.grad
 
-    found = gradient(lambda log_q: adaptive_kl(p, log_q, 0.4))
+    actual = gradient(lambda log_q: adaptive_kl(p, log_q, 0.4))
     expected = gradient(
         lambda log_q: (1 - share) * forward_kl(p, log_q) + share * reverse_kl(p, log_q)
     )
-    assert torch.allclose(found, expected, atol=1e-12)
+    assert torch.allclose(actual, expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("tail_mass", [0, 1])
 def test_adaptive_kl_without_tail_or_head_is_one_kl(tail_mass):
     whole = {0: forward_kl, 1: reverse_kl}[tail_mass]
     # In floats the probabilities may add up to a little more than 1.
-    found = by_hand(partial(adaptive_kl, tail_mass=tail_mass + 1e-9), WIDE_P, WIDE_Q)
-    assert found == pytest.approx(by_hand(whole, WIDE_P, WIDE_Q))
+    actual = by_hand(partial(adaptive_kl, tail_mass=tail_mass + 1e-9), WIDE_P, WIDE_Q)
+    assert actual == pytest.approx(by_hand(whole, WIDE_P, WIDE_Q))
 
 
-# Everywhere
+# Properties on any distributions
 
 _logits = st.lists(
     st.tuples(st.floats(-8, 8), st.floats(-8, 8)), min_size=2, max_size=8
@@ -247,7 +247,7 @@ def sides(pairs):
 @every
 @given(pairs=_logits)
 @settings(deadline=None, max_examples=50)
-def test_a_divergence_is_never_negative_and_zero_only_where_both_are_equal(divergence, pairs):
+def test_a_divergence_is_non_negative_and_zero_only_for_equal_distributions(divergence, pairs):
     log_p, log_q = sides(pairs)
     value = float(divergence(log_p, log_q))
     assert value >= -1e-12
@@ -305,7 +305,7 @@ def test_generalised_jsd_over_its_small_weight_tends_to_kl_at_both_ends(seed):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_at_the_ends_generalised_jsd_is_kl_itself_and_so_jumps(seed):
+def test_generalised_jsd_jumps_to_kl_at_both_ends(seed):
     log_p, log_q = random_logits(seed, 2, 9).log_softmax(-1)
     for weight, end in ((0, forward_kl), (0.0, forward_kl), (1, reverse_kl), (1.0, reverse_kl)):
         assert torch.equal(generalised_jsd(log_p, log_q, weight), end(log_p, log_q))
@@ -313,7 +313,7 @@ def test_at_the_ends_generalised_jsd_is_kl_itself_and_so_jumps(seed):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_alpha_beta_has_its_limits_and_comes_near_them_continuously(seed):
+def test_alpha_beta_approaches_its_limits_continuously(seed):
     log_p, log_q = random_logits(seed, 2, 9, spread=1.0).log_softmax(-1)
     forward, reverse = float(forward_kl(log_p, log_q)), float(reverse_kl(log_p, log_q))
     for number in (int, float):
@@ -328,7 +328,7 @@ def test_alpha_beta_has_its_limits_and_comes_near_them_continuously(seed):
 
 
 @pytest.mark.parametrize("name", FINITE_AT_ZERO)
-def test_a_token_that_the_teacher_rules_out_leaves_loss_and_gradient_finite(name):
+def test_a_ruled_out_token_keeps_loss_and_gradient_finite(name):
     log_p = torch.tensor([0.5, 0.5, 0.0, 0.0], dtype=torch.float64).log()
     z = random_logits(3, 4).requires_grad_()
     value = DIVERGENCES[name](log_p, z.log_softmax(-1))
@@ -338,7 +338,7 @@ def test_a_token_that_the_teacher_rules_out_leaves_loss_and_gradient_finite(name
     assert z.grad.abs().sum() > 0
 
 
-def test_a_ruled_out_token_counts_as_the_limit_says():
+def test_a_ruled_out_token_counts_as_in_the_limit():
     p, q = (1.0, 0.0), (0.75, 0.25)
     assert by_hand(forward_kl, p, q) == pytest.approx(math.log(4 / 3))
     assert by_hand(skew_kl, p, q) == pytest.approx(-math.log(0.1 + 0.9 * 0.75))
@@ -362,7 +362,7 @@ def test_extreme_logits_give_a_finite_loss_and_gradient(divergence, dtype):
 
 
 @every
-def test_rows_do_not_touch_one_another(divergence):
+def test_rows_are_independent(divergence):
     teacher, student = random_logits(1, 2, 4, 3, 7).log_softmax(-1)
     whole = divergence(teacher, student)
     assert whole.shape == (4, 3)

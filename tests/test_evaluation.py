@@ -1,4 +1,4 @@
-"""The pipeline on the toy world: whole, resumable, and the same however it was run."""
+"""The pipeline on the toy world is complete, resumable and deterministic."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def whole(world: World, tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
     return run(world, tmp_path_factory.mktemp("whole"))
 
 
-def test_all_tasks_and_metrics_are_measured(whole: Evaluation) -> None:
+def test_every_task_and_metric_is_measured(whole: Evaluation) -> None:
     assert list(whole.results) == [
         "dolly",
         "self_instruct",
@@ -62,12 +62,12 @@ def test_the_stored_value_is_the_mean_of_the_stored_samples(whole: Evaluation) -
     lines = (whole.run / "samples" / "dolly.jsonl").read_text().splitlines()
     samples = [json.loads(line) for line in lines]
     result = whole.results["dolly"]
-    mean = sum(one["scores"]["rougeL"] for one in samples) / len(samples)
+    mean = sum(sample["scores"]["rougeL"] for sample in samples) / len(samples)
     assert result.metrics["rougeL"].value == pytest.approx(mean, abs=1e-5)
-    assert [one["id"] for one in samples[::2]] == result.documents["id"]
+    assert [sample["id"] for sample in samples[::2]] == result.documents["id"]
 
 
-def test_run_record_says_what_and_on_what(whole: Evaluation) -> None:
+def test_the_run_record_describes_model_protocol_and_environment(whole: Evaluation) -> None:
     record = json.loads((whole.run / "run.json").read_text())
     assert record["status"] == "complete"
     assert record["protocol"]["name"] == "minillm+max_new_tokens=24+seeds=10,20"
@@ -77,7 +77,7 @@ def test_run_record_says_what_and_on_what(whole: Evaluation) -> None:
     assert record["environment"]["packages"]["torch"]
 
 
-def test_the_same_command_again_does_no_work(
+def test_repeating_a_command_does_nothing(
     world: World, whole: Evaluation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = {file: file.stat().st_mtime_ns for file in whole.run.rglob("*.json*")}
@@ -109,10 +109,10 @@ def test_shards_make_the_samples_of_one_process(
     assert not list((last.run / "samples").glob("*shard*.jsonl"))
 
 
-def test_killed_again_and_again_it_ends_in_the_same_bytes(
+def test_repeated_kills_do_not_change_the_bytes(
     world: World, whole: Evaluation, tmp_path: Path
 ) -> None:
-    """SIGKILL as soon as new samples are on disk, until the run is whole."""
+    """Send SIGKILL as soon as new samples are on disk, until the run is complete."""
     command = [sys.executable, "-m", "kdbench", "eval", f"model={world.student}"]
     command += [f"data={world.data}", f"results={tmp_path}", "seeds=10,20", "max_new_tokens=24"]
     command += ["device=cpu", "batch_size=4"]
@@ -133,7 +133,7 @@ def test_killed_again_and_again_it_ends_in_the_same_bytes(
     assert task_files(folder) == task_files(expected.run)
 
 
-def test_a_torn_line_is_made_again(world: World, tmp_path: Path) -> None:
+def test_a_truncated_line_is_generated_again(world: World, tmp_path: Path) -> None:
     first = run(world, tmp_path, tasks=("dolly",))
     expected = task_files(first.run)
     samples = first.run / "samples" / "dolly.jsonl"
@@ -171,7 +171,7 @@ def test_bad_input_does_not_spoil_a_complete_run(world: World, tmp_path: Path) -
     assert (first.run / "run.json").read_bytes() == before
 
 
-def test_labels_given_later_are_taken_over(world: World, tmp_path: Path) -> None:
+def test_labels_given_later_are_stored(world: World, tmp_path: Path) -> None:
     first = run(world, tmp_path, tasks=("dolly",), limit=2)
     again = run(world, tmp_path, tasks=("dolly",), limit=2, method="GKD", setting="toy")
     assert (again.run, again.generated) == (first.run, 0)
@@ -181,14 +181,14 @@ def test_labels_given_later_are_taken_over(world: World, tmp_path: Path) -> None
     assert json.loads((first.run / "run.json").read_text()) == record
 
 
-def test_a_run_is_complete_when_every_task_that_it_began_is(world: World, tmp_path: Path) -> None:
+def test_a_run_is_complete_when_all_its_tasks_are(world: World, tmp_path: Path) -> None:
     first = run(world, tmp_path, tasks=("dolly", "vicuna"), limit=2)
     (first.run / "vicuna.json").unlink()
     run(world, tmp_path, tasks=("dolly",), limit=2)
     assert json.loads((first.run / "run.json").read_text())["status"] == "running"
 
 
-def test_other_data_under_the_same_run_is_refused(world: World, tmp_path: Path) -> None:
+def test_different_data_under_the_same_run_is_refused(world: World, tmp_path: Path) -> None:
     import shutil
 
     data = tmp_path / "data"
@@ -200,7 +200,9 @@ def test_other_data_under_the_same_run_is_refused(world: World, tmp_path: Path) 
         run(world, tmp_path / "results", data=data, tasks=("dolly",))
 
 
-def test_limit_and_protocol_are_other_runs(world: World, whole: Evaluation, tmp_path: Path) -> None:
+def test_limit_and_protocol_make_separate_runs(
+    world: World, whole: Evaluation, tmp_path: Path
+) -> None:
     few = run(world, tmp_path, tasks=("dolly",), limit=3)
     greedy = run(world, tmp_path, tasks=("dolly",), limit=3, protocol="greedy", seeds=None)
     assert few.run != greedy.run
@@ -208,7 +210,7 @@ def test_limit_and_protocol_are_other_runs(world: World, whole: Evaluation, tmp_
     assert _texts(few.run, "dolly") == _texts(whole.run, "dolly")[:6]
 
 
-def test_language_model_loss_is_that_of_transformers(world: World, whole: Evaluation) -> None:
+def test_language_model_loss_equals_that_of_transformers(world: World, whole: Evaluation) -> None:
     """The mean token loss that `model(labels=…)` gives, document by document."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -256,7 +258,7 @@ def _must_not_be_called(*_: object, **__: object) -> None:
 
 def _texts(run_folder: Path, task: str) -> list[tuple[str, int, str]]:
     lines = (run_folder / "samples" / f"{task}.jsonl").read_text().splitlines()
-    return [(one["id"], one["seed"], one["output"]) for one in map(json.loads, lines)]
+    return [(line["id"], line["seed"], line["output"]) for line in map(json.loads, lines)]
 
 
 def _bytes_on_disk(results: Path) -> int:

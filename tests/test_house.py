@@ -1,4 +1,4 @@
-"""The package stays a house: few loose modules, imports downhill, one meaning for each name."""
+"""The package's structure: few loose modules, imports downhill, one meaning for each name."""
 
 import ast
 import re

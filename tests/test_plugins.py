@@ -56,7 +56,7 @@ def site(tmp_path_factory):
     return install(tmp_path_factory.mktemp("site"))
 
 
-def test_without_the_plugin_nothing_of_it_is_listed(tmp_path):
+def test_without_the_plugin_none_of_its_names_are_listed(tmp_path):
     names = {"metrics": "loudness", "backends": "echo", "methods": "uncertain", "tasks": "capitals"}
     for verb, name in names.items():
         done = kdbench(tmp_path, verb)
@@ -67,7 +67,11 @@ def test_without_the_plugin_nothing_of_it_is_listed(tmp_path):
 @pytest.mark.parametrize(
     ("verb", "line", "built_in"),
     [
-        ("metrics", "loudness rate lower is better Share of letters that are capitals.", "rougeL"),
+        (
+            "metrics",
+            "loudness rate lower is better headline Share of letters that are capitals.",
+            "rougeL",
+        ),
         ("backends", "echo Returns the prompt as the response.", "hf"),
         ("methods", "uncertain Reverse KL where the student is uncertain.", "gkd"),
         ("tasks", "capitals {site}/kdbench_plugin_example/capitals/capitals.yaml", "dolly"),
@@ -83,7 +87,7 @@ def test_the_plugin_is_listed_with_the_built_in_names(site, verb, line, built_in
 
 @pytest.fixture(scope="module")
 def result(site):
-    """The plug-in's task, measured with its backend and its metric."""
+    """The plug-in's task, measured with its backend and metric."""
     model = site / "echoer"
     model.mkdir()
     (model / "config.json").write_text("{}")
@@ -95,21 +99,21 @@ def result(site):
     return json.loads(file.read_text("utf-8"))
 
 
-def test_its_task_runs_on_its_backend(result):
+def test_a_plug_ins_task_runs_on_its_backend(result):
     assert result["fingerprint"]["task"] == "capitals"
     assert result["documents"]["id"] == ["fr", "lu", "no"]
     assert result["data"]["rows"] == 3
     assert result["metrics"]["rougeL"]["per_seed"]["1"] > 0
 
 
-def test_its_metric_is_measured(result):
+def test_a_plug_ins_metric_is_measured(result):
     loudness = result["metrics"]["loudness"]
     assert loudness["per_seed"] == {"1": 0, "2": 1}
     assert (loudness["value"], loudness["n"]) == (0.5, 3)
     assert (loudness["unit"], loudness["direction"], loudness["version"]) == ("rate", "lower", "1")
 
 
-def test_the_metric_of_its_task_is_measured(result):
+def test_the_metric_of_a_plug_ins_task_is_measured(result):
     names_it = result["metrics"]["names_it,none"]
     assert names_it["value"] == pytest.approx(1 / 3, abs=1e-6)
     assert result["documents"]["names_it,none"] == [0, 1, 0]
@@ -143,7 +147,7 @@ def test_a_class_without_a_docstring_is_listed(tmp_path, verb, name, docstring):
     assert name in done.stdout
 
 
-def test_its_method_trains_with_keys_of_its_own(site, world):
+def test_a_plug_ins_method_trains_with_its_own_keys(site, world):
     arguments = [
         "method=uncertain",
         "share=0.3",

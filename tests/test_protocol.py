@@ -1,4 +1,4 @@
-"""The protocols are the papers', and every change of one shows in its name."""
+"""The protocols equal those of the papers, and every change to one is in its name."""
 
 from dataclasses import FrozenInstanceError
 
@@ -29,7 +29,7 @@ def test_greedy_is_one_undisturbed_greedy_response():
     assert (greedy.prompt, greedy.max_prompt_tokens, greedy.max_new_tokens) == ("task", 256, 256)
 
 
-def test_chat_takes_the_template_and_cuts_no_prompt():
+def test_chat_uses_the_template_and_does_not_cut_prompts():
     chat = get_protocol("chat")
     assert (chat.prompt, chat.max_prompt_tokens, chat.no_repeat_ngram_size) == ("chat", None, 0)
     assert chat.temperature == 1.0
@@ -48,11 +48,11 @@ def test_an_override_changes_the_field_and_the_name():
     assert protocol.name == "minillm+max_new_tokens=64"
 
 
-def test_overrides_are_named_in_one_order():
-    one = get_protocol("minillm", {"top_p": 0.9, "max_new_tokens": 64, "seeds": (1, 2)})
+def test_overrides_are_named_in_a_fixed_order():
+    protocol = get_protocol("minillm", {"top_p": 0.9, "max_new_tokens": 64, "seeds": (1, 2)})
     other = get_protocol("minillm", {"seeds": [1, 2], "max_new_tokens": 64, "top_p": 0.9})
-    assert one == other
-    assert one.name == "minillm+max_new_tokens=64+seeds=1,2+top_p=0.9"
+    assert protocol == other
+    assert protocol.name == "minillm+max_new_tokens=64+seeds=1,2+top_p=0.9"
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_an_override_that_changes_nothing_is_not_named(same):
     assert get_protocol("minillm", same) == get_protocol("minillm")
 
 
-def test_the_named_protocol_itself_stays_as_it_is():
+def test_an_override_does_not_change_the_named_protocol():
     get_protocol("minillm", {"top_k": 5})
     assert PROTOCOLS["minillm"].top_k == 0
     with pytest.raises(FrozenInstanceError):
@@ -84,7 +84,7 @@ def test_repeated_or_no_seeds_are_refused(seeds):
 
 
 @pytest.mark.parametrize("field", ["max_new_tokens", "temperature", "top_p", "top_k", "add_bos"])
-def test_none_is_no_value_of_a_field_that_needs_one(field):
+def test_none_is_refused_for_a_required_field(field):
     from kdbench.config import EvalSettings, parse
 
     try:
@@ -95,13 +95,13 @@ def test_none_is_no_value_of_a_field_that_needs_one(field):
     assert protocol == get_protocol("minillm")
 
 
-def test_prompts_can_go_uncut():
+def test_prompts_can_stay_uncut():
     protocol = get_protocol("minillm", {"max_prompt_tokens": None})
     assert protocol.max_prompt_tokens is None
     assert protocol.name == "minillm+max_prompt_tokens=none"
 
 
-def test_an_unknown_protocol_is_told_the_nearest():
+def test_an_unknown_protocol_is_refused_with_the_nearest_one():
     with pytest.raises(InputError, match="unknown protocol 'minilm': did you mean 'minillm'"):
         get_protocol("minilm")
 
@@ -122,5 +122,5 @@ def test_an_unknown_protocol_is_told_the_nearest():
         ("", ""),
     ],
 )
-def test_postprocessing_does_what_the_papers_scripts_do_and_no_more(raw, scored):
+def test_postprocessing_equals_that_of_the_papers_scripts(raw, scored):
     assert postprocess(raw) == scored

@@ -1,4 +1,4 @@
-"""Parts are found by name, wherever they come from."""
+"""Parts are looked up by name, whether built in or from a plug-in."""
 
 import importlib
 import sys
@@ -42,7 +42,7 @@ def parts(tmp_path, monkeypatch):
 
 
 def offer(monkeypatch, **values):
-    """Let installed packages offer these parts: name to `module:attribute`."""
+    """Simulate installed packages that offer parts: name to `module:attribute`."""
     points = [EntryPoint(name, value, "kdbench.trees") for name, value in values.items()]
 
     def entry_points(group):
@@ -56,7 +56,7 @@ def test_every_module_of_the_package_registers_its_parts(parts):
     assert parts.get("oak").__module__ == "kdbench_parts.oak"
 
 
-def test_entry_points_of_the_group_are_parts_too(parts, monkeypatch):
+def test_entry_points_of_the_group_are_listed(parts, monkeypatch):
     offer(monkeypatch, fir="collections:OrderedDict")
     assert parts.names() == ["elm", "fir", "oak"]
     from collections import OrderedDict
@@ -64,10 +64,10 @@ def test_entry_points_of_the_group_are_parts_too(parts, monkeypatch):
     assert parts.get("fir") is OrderedDict
 
 
-def test_entry_points_of_other_groups_are_not(parts, monkeypatch):
+def test_entry_points_of_other_groups_are_not_listed(parts, monkeypatch):
     other = [EntryPoint("fir", "collections:OrderedDict", "kdbench.bushes")]
     monkeypatch.setattr(
-        module, "entry_points", lambda group: [one for one in other if one.group == group]
+        module, "entry_points", lambda group: [entry for entry in other if entry.group == group]
     )
     assert "fir" not in parts.names()
 
@@ -83,31 +83,31 @@ def test_a_plugin_may_not_take_a_built_in_name(parts, monkeypatch):
         parts.names()
 
 
-def test_a_broken_plugin_is_no_secret_at_the_second_lookup(parts, monkeypatch):
+def test_a_broken_plugin_fails_at_every_lookup(parts, monkeypatch):
     offer(monkeypatch, fir="kdbench_no_such_module:Fir")
     for _ in range(2):
         with pytest.raises((InputError, ImportError), match="kdbench_no_such_module"):
             parts.names()
 
 
-def test_two_parts_of_one_name_are_refused(parts):
+def test_two_parts_with_the_same_name_are_refused(parts):
     parts.register("yew")(object())
     with pytest.raises(InputError, match="two trees are named 'yew': rename one of them"):
         parts.register("yew")(object())
 
 
 def test_the_same_part_may_register_twice():
-    registry, part = Registry("tree", "kdbench", "kdbench.trees"), object()
-    assert registry.register("yew")(part) is part
-    assert registry.register("yew")(part) is part
+    registry, oak = Registry("tree", "kdbench", "kdbench.trees"), object()
+    assert registry.register("yew")(oak) is oak
+    assert registry.register("yew")(oak) is oak
 
 
-def test_an_unknown_name_is_told_the_nearest(parts):
+def test_an_unknown_name_is_refused_with_the_nearest_one(parts):
     with pytest.raises(InputError, match=r"^unknown tree 'oka': did you mean 'oak'\?$"):
         parts.get("oka")
 
 
-def test_a_name_like_no_other_is_told_all(parts):
+def test_a_name_without_a_near_one_is_refused_with_all(parts):
     with pytest.raises(InputError, match=r"^unknown tree 'zzz': known: elm, oak$"):
         parts.get("zzz")
 

@@ -1,4 +1,4 @@
-"""Tasks come from lm-eval's YAML: kdbench's own, and anybody's."""
+"""Tasks are lm-eval YAML files, bundled or third-party."""
 
 import json
 import shutil
@@ -19,19 +19,21 @@ def load(world: World, name: str, **settings: object) -> Task:
     return task
 
 
-def test_the_five_are_known_and_load(world: World) -> None:
+def test_the_five_bundled_tasks_load(world: World) -> None:
     assert sorted(known_tasks()) == FIVE
     for name in FIVE:
         task = load(world, name)
         rows = [
             json.loads(line) for line in (world.data / name / "test.jsonl").read_text().splitlines()
         ]
-        assert [one.id for one in task.documents] == [row["id"] for row in rows]
-        assert [list(one.references) for one in task.documents] == [row["output"] for row in rows]
+        assert [document.id for document in task.documents] == [row["id"] for row in rows]
+        assert [list(document.references) for document in task.documents] == [
+            row["output"] for row in rows
+        ]
         assert task.until == ()
 
 
-def test_the_prompt_is_that_of_the_papers(world: World) -> None:
+def test_the_prompt_equals_the_papers(world: World) -> None:
     with_input = "Below is an instruction that describes a task, paired with an input that provides further context. Write a response that appropriately completes the request.\n\n### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:\n"  # noqa: E501
     without = "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n### Instruction:\n{instruction}\n\n### Response:\n"  # noqa: E501
     seen = set()
@@ -48,7 +50,7 @@ def test_a_message_is_the_prompt_without_its_template(world: World) -> None:
         assert document.message == f"{document.fields['instruction']}\n\n{document.fields['input']}"
 
 
-def test_limit_takes_the_first_and_the_hash_of_data_stays(world: World) -> None:
+def test_limit_takes_the_first_documents_and_keeps_the_hash(world: World) -> None:
     whole, few = load(world, "dolly"), load(world, "dolly", limit=3)
     assert few.documents == whole.documents[:3]
     assert few.data == {**whole.data, "used": 3}
@@ -56,7 +58,7 @@ def test_limit_takes_the_first_and_the_hash_of_data_stays(world: World) -> None:
 
 
 @pytest.mark.parametrize("field", ["instruction", "output", "id"])
-def test_any_change_of_data_changes_its_hash(world: World, tmp_path: Path, field: str) -> None:
+def test_any_change_of_the_data_changes_its_hash(world: World, tmp_path: Path, field: str) -> None:
     shutil.copytree(world.data, tmp_path / "data")
     file = tmp_path / "data" / "dolly" / "test.jsonl"
     rows = [json.loads(line) for line in file.read_text().splitlines()]
@@ -66,7 +68,7 @@ def test_any_change_of_data_changes_its_hash(world: World, tmp_path: Path, field
     assert changed.data["sha256"] != load(world, "dolly").data["sha256"]
 
 
-def test_data_comes_from_the_variable_where_no_folder_is_named(
+def test_data_comes_from_the_variable_without_a_folder(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KDBENCH_DATA", str(world.data))
@@ -74,7 +76,7 @@ def test_data_comes_from_the_variable_where_no_folder_is_named(
     assert task.documents == load(world, "dolly").documents
 
 
-def test_without_data_the_error_says_how_to_get_it() -> None:
+def test_without_data_the_error_explains_how_to_get_it() -> None:
     with pytest.raises(
         InputError, match=r"MiniLLM/dolly .*pass data=DIR with DIR/dolly/test\.jsonl"
     ):
@@ -128,9 +130,9 @@ metadata: {{version: 2.0}}
 
 @pytest.fixture
 def foreign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A third party's few-shot YAML with filters and a metric of its own."""
+    """A third-party few-shot YAML file with filters and its own metric."""
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
-    rows = [{"question": f"Capital {i}?", "answer": word} for i, word in enumerate("abcd")]
+    rows = [{"question": f"Capital {i}?", "answer": answer} for i, answer in enumerate("abcd")]
     (tmp_path / "rows.json").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "capitals.yaml").write_text(FOREIGN.format(data=tmp_path / "rows.json"))
     return tmp_path / "capitals.yaml"
@@ -148,7 +150,7 @@ def test_a_foreign_yaml_loads(foreign: Path) -> None:
     assert by_folder.documents == task.documents
 
 
-def test_a_foreign_yaml_runs_and_its_own_metrics_are_kept(
+def test_a_foreign_yaml_runs_and_keeps_its_metrics(
     foreign: Path, world: World, tmp_path: Path
 ) -> None:
     evaluation = kdbench.evaluate(
@@ -164,8 +166,8 @@ def test_a_foreign_yaml_runs_and_its_own_metrics_are_kept(
     outputs = (evaluation.run / "samples" / "capitals.jsonl").read_text().splitlines()
     for line in map(json.loads, outputs):
         assert "\n" not in line["output"]
-        own = line["output"].lower() == "abcd"[int(line["id"])]
-        assert line["scores"]["exact_match,whole"] == float(own)
+        right = line["output"].lower() == "abcd"[int(line["id"])]
+        assert line["scores"]["exact_match,whole"] == float(right)
 
 
 def test_a_single_stop_string_is_one_string(foreign: Path) -> None:
@@ -176,13 +178,13 @@ def test_a_single_stop_string_is_one_string(foreign: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["run", "a/b", "../x"])
-def test_a_name_that_cannot_name_a_file_is_refused(foreign: Path, name: str) -> None:
+def test_a_task_name_invalid_as_a_file_name_is_refused(foreign: Path, name: str) -> None:
     foreign.write_text(foreign.read_text().replace("task: capitals", f"task: {name}"))
     with pytest.raises(InputError, match="cannot name a file of results"):
         load_tasks([str(foreign)])
 
 
-def test_a_changed_definition_of_a_foreign_task_is_another_task(
+def test_a_changed_definition_of_a_foreign_task_changes_its_identity(
     foreign: Path, world: World, tmp_path: Path
 ) -> None:
     settings = {"model": str(world.student), "tasks": str(foreign), "protocol": "greedy"}
@@ -193,11 +195,11 @@ def test_a_changed_definition_of_a_foreign_task_is_another_task(
         kdbench.evaluate(**settings)
 
 
-def test_a_bundled_task_is_known_by_its_path_too(world: World) -> None:
+def test_a_bundled_task_can_be_given_by_path(world: World) -> None:
     (task,) = load_tasks([str(known_tasks()["dolly"])], world.data)
     assert task == load(world, "dolly")
 
 
-def test_two_tasks_of_one_name_are_refused(world: World) -> None:
+def test_two_tasks_with_the_same_name_are_refused(world: World) -> None:
     with pytest.raises(InputError, match="'dolly' is named twice"):
         load_tasks(["dolly", "dolly"], world.data)

@@ -2,7 +2,7 @@
 
     python docs/images/quality_fidelity.py
 
-It writes one SVG for light pages and one for dark pages beside this file. Equal results give equal
+It writes one SVG for light pages and one for dark pages next to this file. Equal results give equal
 bytes.
 """
 

@@ -33,7 +33,7 @@ def print_training(trained: "Trained") -> None:
     if not trained.steps:
         say(f"{trained.checkpoint}: already trained with the same settings")
     before, after = card["validations"][0], card["selected"]
-    for name, unit in (("loss", "nats a token"), ("rougeL", "points")):
+    for name, unit in (("loss", "nats per token"), ("rougeL", "points")):
         say(f"validation {name}: {before[name]:.3f} → {after[name]:.3f} {unit}")
     for name, phase in card["phases"].items():
         say(f"  {name:<20}{phase['seconds']:9.1f} s {phase['tokens']:>10} tokens")

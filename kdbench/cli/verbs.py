@@ -205,7 +205,7 @@ def _tasks(arguments: list[str]) -> None:
 @verb("metrics")
 def _metrics(arguments: list[str]) -> None:
     """List the installed metrics, including plug-ins."""
-    from kdbench.metrics import PositionMetric, TeacherMetric, metrics
+    from kdbench.metrics import PositionMetric, TeacherMetric, in_headline_set, metrics
 
     def needs(kind: Any) -> str:
         if issubclass(kind, PositionMetric):
@@ -215,10 +215,18 @@ def _metrics(arguments: list[str]) -> None:
     _refuse_arguments(arguments)
     better = {"higher": "higher is better", "lower": "lower is better", "none": ""}
     kinds = [metrics.get(name) for name in metrics.names()]
+    headline = ["headline" if in_headline_set(kind) else "" for kind in kinds]
     _list(
         [
-            (kind.name, kind.unit, better[kind.direction], needs(kind), first_line(kind.__doc__))
-            for kind in kinds
+            (
+                kind.name,
+                kind.unit,
+                better[kind.direction],
+                mark,
+                needs(kind),
+                first_line(kind.__doc__),
+            )
+            for kind, mark in zip(kinds, headline, strict=True)
         ]
     )
 

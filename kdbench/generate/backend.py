@@ -71,7 +71,7 @@ class Backend(ABC):
 
         Args:
             prompt: Text of the prompt.
-            message: What the user says, without the task's template; for `prompt=chat`.
+            message: The user's message, without the task's template; for `prompt=chat`.
         """
 
     @abstractmethod

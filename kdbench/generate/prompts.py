@@ -16,7 +16,7 @@ def encode_prompt(tokenizer: Any, protocol: "Protocol", prompt: str, message: st
         tokenizer: Tokenizer of the model.
         protocol: Protocol with the prompt's kind, its limit and `add_bos`.
         prompt: Text of the prompt.
-        message: What the user says, without the task's template; for `prompt=chat`.
+        message: The user's message, without the task's template; for `prompt=chat`.
 
     Raises:
         InputError: The prompt encodes to no tokens.

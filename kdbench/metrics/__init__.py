@@ -53,6 +53,7 @@ __all__ = [
     "TokenMetric",
     "TopPositions",
     "compares_with_teacher",
+    "in_headline_set",
     "is_known",
     "make_metrics",
     "make_teacher_metrics",
@@ -147,11 +148,12 @@ def _bases(name: str) -> list[str]:
     if name == ALL:
         return metrics.names()
     if name == HEADLINE:
-        return [base for base in metrics.names() if _is_default(metrics.get(base))]
+        return [base for base in metrics.names() if in_headline_set(metrics.get(base))]
     return [name.partition("@")[0]]
 
 
-def _is_default(kind: type[Metric]) -> bool:
+def in_headline_set(kind: type[Metric]) -> bool:
+    """Whether a metric is measured without `metrics=`: if it needs no teacher, always."""
     return not issubclass(kind, TeacherMetric) or kind.by_default
 
 

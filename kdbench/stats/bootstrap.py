@@ -20,7 +20,7 @@ def mean_interval(values: np.ndarray, seed: int = 0) -> tuple[float, float]:
     """The 95 % interval of a mean.
 
     Args:
-        values: One value a prompt, shape (n,).
+        values: One value per prompt, of shape (n,).
         seed: Seed of the resampling.
     """
     return _interval(_resampled_means(values, seed, RESAMPLES), 1 - CONFIDENCE)

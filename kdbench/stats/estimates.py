@@ -55,7 +55,7 @@ def estimate(scores: Mapping[int, Sequence[float | None]]) -> Estimate:
 
 
 def corpus_estimate(per_seed: Mapping[int, float | None], n: int) -> Estimate:
-    """Estimate a metric that has one number a seed and therefore no interval over prompts.
+    """Estimate a metric that has one number per seed and therefore no interval over prompts.
 
     Args:
         per_seed: The metric's number for each seed; None where undefined.

@@ -128,7 +128,7 @@ def _title(key: GroupKey) -> str:
     parts = [setting] if setting else []
     parts.append(f"protocol {protocol}")
     if limit:
-        parts.append(f"first {limit} prompts a task")
+        parts.append(f"first {limit} prompts per task")
     return ", ".join(parts)
 
 

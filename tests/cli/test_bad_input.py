@@ -47,9 +47,9 @@ def with_model(change: Callable[[Path], object]) -> Broken:
     return make
 
 
-def with_arguments(*words: str) -> Broken:
+def with_arguments(*arguments: str) -> Broken:
     def make(folder: Path, world: World) -> list[str]:
-        return ["eval", f"model={world.student}", f"data={world.data}", "tasks=dolly", *words]
+        return ["eval", f"model={world.student}", f"data={world.data}", "tasks=dolly", *arguments]
 
     return make
 
@@ -303,14 +303,16 @@ def test_bad_input(
     assert list(work.rglob("*")) == []
 
 
-def test_a_full_disk_is_one_line_and_the_run_goes_on_later(world: World, tmp_path: Path) -> None:
-    """A limit on file size stands in for the full disk: writing fails half-way."""
+def test_a_full_disk_gives_a_one_line_error_and_the_run_resumes_later(
+    world: World, tmp_path: Path
+) -> None:
+    """A limit on file size simulates the full disk: writing fails half-way."""
     results = tmp_path / "results"
-    words = [sys.executable, "-m", "kdbench", "eval", f"model={world.student}"]
-    words += [f"data={world.data}", "tasks=dolly", "seeds=1,2,3", "device=cpu"]
-    words += [f"results={results}", "batch_size=4"]
+    arguments = [sys.executable, "-m", "kdbench", "eval", f"model={world.student}"]
+    arguments += [f"data={world.data}", "tasks=dolly", "seeds=1,2,3", "device=cpu"]
+    arguments += [f"results={results}", "batch_size=4"]
     full = subprocess.run(
-        ["bash", "-c", 'ulimit -f 3; trap "" XFSZ; exec "$@"', "-", *words],
+        ["bash", "-c", 'ulimit -f 3; trap "" XFSZ; exec "$@"', "-", *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -319,7 +321,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_later(world: World, tmp_pat
     assert full.returncode == 2, full.stderr
     assert last.startswith("kdbench: ")
     assert "too large" in last
-    subprocess.run(words, check=True, capture_output=True)
+    subprocess.run(arguments, check=True, capture_output=True)
     (folder,) = results.glob("student/*")
     samples = (folder / "samples" / "dolly.jsonl").read_text().splitlines()
     assert len(samples) == 36

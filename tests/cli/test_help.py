@@ -39,8 +39,8 @@ SETTINGS = {
 }
 
 
-def printed(*words: str) -> str:
-    result = CliRunner().invoke(app, list(words))
+def printed(*arguments: str) -> str:
+    result = CliRunner().invoke(app, list(arguments))
     assert result.exit_code == 0, result.output
     return str(result.output)
 

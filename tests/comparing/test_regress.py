@@ -48,14 +48,14 @@ def place(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with baselines: `main` of the teacher, `weak` of the student, which is worse."""
     folder = tmp_path_factory.mktemp("gate")
     for model, name in ((world.teacher, "main"), (world.student, "weak")):
-        words = [f"model={model}", f"baseline={name}", "--update", "reason=the first", *SMALL]
-        assert run(world, folder, *words) == 0
+        arguments = [f"model={model}", f"baseline={name}", "--update", "reason=the first", *SMALL]
+        assert run(world, folder, *arguments) == 0
     return folder
 
 
-def run(world: World, folder: Path, *words: str) -> int:
+def run(world: World, folder: Path, *arguments: str) -> int:
     where = [f"data={world.data}", f"results={folder}/results", f"gates={folder}/gates"]
-    parsed = guarded(cli._regress, [*words, *where, "device=cpu"])
+    parsed = guarded(cli._regress, [*arguments, *where, "device=cpu"])
     assert isinstance(parsed, int)
     return parsed
 
@@ -64,8 +64,8 @@ def test_itself_is_unchanged_and_not_measured_again(
     world: World, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = {file: file.stat().st_mtime_ns for file in place.glob("results/*/*/*.json")}
-    words = [f"model={world.teacher}", "baseline=main", "tolerance=rougeL:0"]
-    assert run(world, place, *words) == 0
+    arguments = [f"model={world.teacher}", "baseline=main", "tolerance=rougeL:0"]
+    assert run(world, place, *arguments) == 0
     out = capsys.readouterr().out
     assert out.count("  unchanged\n") == 3
     assert out.endswith("PASS: 3 rows: 3 unchanged\n")
@@ -86,9 +86,9 @@ def test_noise_on_the_weights(
     verdicts: set[str], code: int,
 ) -> None:  # fmt: skip
     model = noised(world, tmp_path / f"noise{strength}", strength)
-    words = [f"model={model}", "baseline=main", f"tolerance={allowed}"]
+    arguments = [f"model={model}", "baseline=main", f"tolerance={allowed}"]
     report = tmp_path / "report.json"
-    assert run(world, place, *words, f"json={report}") == code
+    assert run(world, place, *arguments, f"json={report}") == code
     rows = json.loads(report.read_text())["rows"]
     assert set(rows) == {"dolly:rougeL", "vicuna:rougeL", "AVG:rougeL"}
     verdict_of = {name: row["verdict"] for name, row in rows.items()}
@@ -132,7 +132,7 @@ def test_equal_baselines_are_equal_bytes(put: Put, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "complaint"),
+    ("arguments", "complaint"),
     [
         (("seeds=10",), "dolly: protocol.seeds differs: 10,20 in the base, 10 in the new run"),
         (
@@ -146,16 +146,16 @@ def test_equal_baselines_are_equal_bytes(put: Put, tmp_path: Path) -> None:
     ],
 )
 def test_incomparable_settings_are_reported_before_anything_is_generated(
-    world: World, place: Path, tmp_path: Path, words: tuple[str, ...], complaint: str,
+    world: World, place: Path, tmp_path: Path, arguments: tuple[str, ...], complaint: str,
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     def generate(*_: object) -> None:
         raise AssertionError("generated")
 
     monkeypatch.setattr("kdbench.evaluation.evaluate", generate)
-    named = [] if "baseline=mian" in words else ["baseline=main"]
+    named = [] if "baseline=mian" in arguments else ["baseline=main"]
     junit = tmp_path / "j.xml"
-    code = run(world, place, f"model={world.teacher}", *named, *words, f"junit={junit}")
+    code = run(world, place, f"model={world.teacher}", *named, *arguments, f"junit={junit}")
     assert code == 2
     captured = capsys.readouterr()
     assert captured.err.startswith(f"kdbench: {complaint}")
@@ -172,8 +172,8 @@ def test_a_crash_is_exit_code_3_and_no_regression(
 
     monkeypatch.setattr("kdbench.evaluation.evaluate", crash)
     markdown = tmp_path / "c.md"
-    words = [f"model={world.teacher}", "baseline=main", f"markdown={markdown}"]
-    assert run(world, place, *words) == 3
+    arguments = [f"model={world.teacher}", "baseline=main", f"markdown={markdown}"]
+    assert run(world, place, *arguments) == 3
     captured = capsys.readouterr()
     assert "Traceback" in captured.err
     assert captured.out.endswith("NO VERDICT: the run failed: ZeroDivisionError: of all things\n")
@@ -182,7 +182,7 @@ def test_a_crash_is_exit_code_3_and_no_regression(
 
 
 @pytest.mark.parametrize(
-    ("words", "complaint"),
+    ("arguments", "complaint"),
     [
         (("model=m", "baseline=b", "--update"), "reason= is missing: --update needs the reason"),
         (("model=m", "baseline=b", "--update", "reason= "), "reason= is missing"),
@@ -200,9 +200,9 @@ def test_a_crash_is_exit_code_3_and_no_regression(
     ],
 )
 def test_bad_words(
-    words: tuple[str, ...], complaint: str, capsys: pytest.CaptureFixture[str]
+    arguments: tuple[str, ...], complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert guarded(cli._regress, list(words)) == 2
+    assert guarded(cli._regress, list(arguments)) == 2
     assert capsys.readouterr().err.startswith(f"kdbench: {complaint}")
 
 
@@ -211,25 +211,25 @@ def test_a_stored_run_is_gated_and_becomes_a_baseline(put: Put, tmp_path: Path) 
     old = put("old", scores)
     new = put("new", {"dolly": {**scores["dolly"], "rougeL": scores["dolly"]["rougeL"] - 2}})
     gates = tmp_path / "gates"
-    words = {"baseline": "g", "gates": gates, "results": tmp_path / "results"}
+    options = {"baseline": "g", "gates": gates, "results": tmp_path / "results"}
     done = kdbench.regress(
-        run=old, update=True, reason="why", tolerance="rougeL:1,cut_off:0.1", **words
+        run=old, update=True, reason="why", tolerance="rougeL:1,cut_off:0.1", **options
     )
     assert (done.comparison, done.written) == (None, gates / "g.json")
-    comparison = kdbench.regress(run=new, **words).comparison
+    comparison = kdbench.regress(run=new, **options).comparison
     # The baseline's own tolerance, and no more metrics than that has.
     assert [row.verdict for row in comparison.rows] == ["regressed", "unchanged"]
     assert comparison.base == "g (old@old00000)"
     with pytest.raises(InputError, match="tolerance=empty:…: no such metric: known: cut_off, rou"):
-        kdbench.regress(run=new, tolerance="empty:0", **words)
+        kdbench.regress(run=new, tolerance="empty:0", **options)
     with pytest.raises(InputError, match="empty of 'dolly' has no score per prompt"):
-        kdbench.regress(run=new, update=True, reason="why", tolerance="empty:0", **words)
+        kdbench.regress(run=new, update=True, reason="why", tolerance="empty:0", **options)
     failed = put("failed", scores, status="failed")
     with pytest.raises(
         InputError, match="failed: the run's status is 'failed'; only a complete run can become"
     ):
-        kdbench.regress(run=failed, update=True, reason="why", **words)
-    assert kdbench.regress(run=failed, **words).comparison.exit_code == 3
+        kdbench.regress(run=failed, update=True, reason="why", **options)
+    assert kdbench.regress(run=failed, **options).comparison.exit_code == 3
 
 
 @pytest.mark.parametrize(
@@ -279,8 +279,8 @@ def test_settings_default_to_those_of_the_baseline(put: Put, tmp_path: Path) -> 
 
 
 def test_a_first_baseline_has_the_defaults_of_eval() -> None:
-    words = {"model": "m", "run": None, "baseline": "b", "update": True, "reason": "first"}
-    settings = build(RegressSettings, {**words, "protocol": None})
+    options = {"model": "m", "run": None, "baseline": "b", "update": True, "reason": "first"}
+    settings = build(RegressSettings, {**options, "protocol": None})
     wanted, plain = module.eval_settings(settings, None), build(EvalSettings, {"model": "m"})
     assert (wanted.protocol, wanted.tasks, wanted.limit) == ("minillm", plain.tasks, None)
     assert wanted.metrics == ("rougeL",)

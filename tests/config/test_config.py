@@ -19,14 +19,14 @@ from kdbench.config import (
 from kdbench.errors import InputError
 
 
-def evaluation(*words):
-    return parse(EvalSettings, ["model=m", *words])
+def evaluation(*arguments):
+    return parse(EvalSettings, ["model=m", *arguments])
 
 
-def complaint(kind, *words):
+def complaint(kind, *arguments):
     """The one line that refuses these words."""
     with pytest.raises(InputError) as caught:
-        parse(kind, words)
+        parse(kind, arguments)
     line = str(caught.value)
     assert line
     assert "\n" not in line
@@ -60,9 +60,11 @@ def test_a_value_may_hold_an_equals_sign():
     assert parse(EvalSettings, ["model=runs/lr=1e-4/last"]).model == "runs/lr=1e-4/last"
 
 
-@pytest.mark.parametrize("word", ["--check", "--check=true", "check=true", "check=yes", "check=1"])
-def test_a_flag_needs_no_value(word):
-    assert parse(TableSettings, [word, "out=table.md"]).check is True
+@pytest.mark.parametrize(
+    "argument", ["--check", "--check=true", "check=true", "check=yes", "check=1"]
+)
+def test_a_flag_needs_no_value(argument):
+    assert parse(TableSettings, [argument, "out=table.md"]).check is True
 
 
 def test_dashes_stand_for_key_value_words():
@@ -82,9 +84,9 @@ def test_lists_are_split_at_commas():
     assert settings.metrics == ("rougeL",)
 
 
-@pytest.mark.parametrize("word", ["none", "None", "null"])
-def test_none_is_no_value(word):
-    settings = evaluation(f"limit={word}", f"name={word}")
+@pytest.mark.parametrize("argument", ["none", "None", "null"])
+def test_none_is_no_value(argument):
+    settings = evaluation(f"limit={argument}", f"name={argument}")
     assert settings.limit is None
     assert settings.name is None
 
@@ -110,7 +112,7 @@ def test_a_file_may_give_one_value_for_a_list(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("kind", "words", "says"),
+    ("kind", "arguments", "message"),
     [
         (EvalSettings, ["modle=m"], "unknown key 'modle': did you mean 'model'?"),
         (EvalSettings, ["model=m", "zzz=1"], "unknown key 'zzz': known: add_bos, backend,"),
@@ -135,12 +137,12 @@ def test_a_file_may_give_one_value_for_a_list(tmp_path):
         (EvalSettings, ["config=no/such.yaml"], "config=no/such.yaml: No such file"),
     ],
 )
-def test_what_is_wrong_is_one_line_that_names_it(kind, words, says):
-    assert complaint(kind, *words).startswith(says)
+def test_what_is_wrong_is_one_line_that_names_it(kind, arguments, message):
+    assert complaint(kind, *arguments).startswith(message)
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         ("limit: [1", "not YAML"),
         ("- limit", "must hold key: value lines"),
@@ -149,8 +151,8 @@ def test_what_is_wrong_is_one_line_that_names_it(kind, words, says):
         ("config: other.yaml", "unknown key 'config'"),
     ],
 )
-def test_a_bad_config_file_is_one_line(tmp_path, content, says):
-    assert says in complaint(EvalSettings, "model=m", write(tmp_path / "c.yaml", content))
+def test_a_bad_config_file_is_one_line(tmp_path, content, message):
+    assert message in complaint(EvalSettings, "model=m", write(tmp_path / "c.yaml", content))
 
 
 def test_a_config_file_that_is_no_utf8_is_one_line(tmp_path):
@@ -168,12 +170,12 @@ VALUES = {"cache_top_k": "64", "teacher_scores": "model"}  # the defaults, given
 
 @pytest.mark.parametrize("key", sorted(set(TeacherKeys.model_fields) - {"teacher"}))
 def test_every_key_about_a_teacher_needs_one(key):
-    word = f"{key}={VALUES.get(key, 'x')}"
-    assert complaint(EvalSettings, "model=m", word) == f"{key}= needs teacher="
+    argument = f"{key}={VALUES.get(key, 'x')}"
+    assert complaint(EvalSettings, "model=m", argument) == f"{key}= needs teacher="
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("arguments", "message"),
     [
         (["teacher=t", "undistilled_name=x"], "undistilled_name= needs undistilled="),
         (
@@ -185,12 +187,12 @@ def test_every_key_about_a_teacher_needs_one(key):
         (["teacher=cache:c", "teacher_cache=d"], "teacher=cache:DIR reads a cache"),
     ],
 )
-def test_a_key_about_a_teacher_that_would_be_ignored_is_refused(words, says):
-    assert complaint(EvalSettings, "model=m", *words).startswith(says)
+def test_a_key_about_a_teacher_that_would_be_ignored_is_refused(arguments, message):
+    assert complaint(EvalSettings, "model=m", *arguments).startswith(message)
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [
         ["cache_top_k=64", "teacher_cache=c"],
         ["cache_top_k=64", "teacher_scores=engine"],
@@ -198,8 +200,8 @@ def test_a_key_about_a_teacher_that_would_be_ignored_is_refused(words, says):
         ["teacher_name=none", "teacher_cache=none"],
     ],
 )
-def test_keys_about_a_teacher_that_take_effect_are_taken(words):
-    assert evaluation("teacher=t", *words).teacher == "t"
+def test_keys_about_a_teacher_that_take_effect_are_taken(arguments):
+    assert evaluation("teacher=t", *arguments).teacher == "t"
 
 
 def test_a_given_default_is_known_to_be_given():
@@ -225,7 +227,7 @@ def test_the_teacher_is_measured_like_the_student_under_its_own_labels():
 
 
 @pytest.mark.parametrize(
-    ("kind", "words", "says"),
+    ("kind", "arguments", "message"),
     [
         (ScoreSettings, ["run=r", "limit=3"], "limit= has no effect with run="),
         (ScoreSettings, ["run=r", "protocol=external"], "protocol= has no effect with run="),
@@ -236,8 +238,8 @@ def test_the_teacher_is_measured_like_the_student_under_its_own_labels():
         (TableSettings, ["block=b", "out=t.md", "format=csv"], "block= needs out=FILE.md"),
     ],
 )
-def test_a_key_that_would_be_ignored_is_refused(kind, words, says):
-    assert complaint(kind, *words).startswith(says)
+def test_a_key_that_would_be_ignored_is_refused(kind, arguments, message):
+    assert complaint(kind, *arguments).startswith(message)
 
 
 @pytest.mark.parametrize(
@@ -259,7 +261,7 @@ def test_a_training_key_without_effect_is_refused_unless_a_recipe_holds_it(given
         settings.refuse_ignored([given])
 
 
-def test_setting_and_settings_are_told_apart():
+def test_setting_and_settings_are_distinguished():
     table = complaint(TableSettings, "setting=x")
     assert table.startswith("unknown key 'setting': did you mean 'settings'? setting= names ")
     run = complaint(EvalSettings, "model=m", "settings=x")

@@ -1,4 +1,4 @@
-"""Training rows become token ids: lengths, the end token, and what the hash is of."""
+"""Training rows become token ids: lengths, the end token, and the hash."""
 
 import gzip
 import json
@@ -41,8 +41,8 @@ def write(folder: Path, rows: Sequence[Mapping[str, Any]], name: str = "train.js
     return folder
 
 
-def load(folder: Path, tokenizer: Any, lengths: Lengths = ROOMY, **words: Any) -> DataSet:
-    return load_set(folder, "mine", "train", tokenizer, lengths, **words)
+def load(folder: Path, tokenizer: Any, lengths: Lengths = ROOMY, **options: Any) -> DataSet:
+    return load_set(folder, "mine", "train", tokenizer, lengths, **options)
 
 
 def encode(tokenizer: Any, text: str) -> list[int]:
@@ -57,14 +57,14 @@ def test_rows_are_encoded_with_their_prompt_and_first_reference(
     tokenizer: Any, tmp_path: Path
 ) -> None:
     data = load(write(tmp_path, ROWS), tokenizer, Lengths(400, 512, "drop"))
-    assert [one.id for one in data.examples] == ["a", "b", "c", "d"]
+    assert [example.id for example in data.examples] == ["a", "b", "c", "d"]
     assert data.rows == 4
     assert data.dropped == 0
-    for one, row in zip(data.examples, ROWS, strict=True):
-        assert list(one.prompt_ids) == encode(tokenizer, prompt_of(row))
+    for example, row in zip(data.examples, ROWS, strict=True):
+        assert list(example.prompt_ids) == encode(tokenizer, prompt_of(row))
         ends = [*encode(tokenizer, row["output"][0]), tokenizer.eos_token_id]
-        assert list(one.response_ids) == ends
-        assert one.references == tuple(row["output"])
+        assert list(example.response_ids) == ends
+        assert example.references == tuple(row["output"])
     assert "### Input:\none two" in prompt_of(data.records[1])
 
 
@@ -76,14 +76,14 @@ def test_gzipped_rows_are_the_same(tokenizer: Any, tmp_path: Path) -> None:
 
 def test_a_row_with_a_long_prompt_is_dropped(tokenizer: Any, tmp_path: Path) -> None:
     data = load(write(tmp_path, ROWS), tokenizer, Lengths(60, 512, "drop"))
-    assert [one.id for one in data.examples] == ["a", "b", "d"]
+    assert [example.id for example in data.examples] == ["a", "b", "d"]
     assert [record["id"] for record in data.records] == ["a", "b", "d"]
     assert (data.rows, data.dropped) == (4, 1)
 
 
 def test_a_long_prompt_is_cut_on_the_right(tokenizer: Any, tmp_path: Path) -> None:
     data = load(write(tmp_path, ROWS), tokenizer, Lengths(60, 512, "cut"))
-    assert [one.id for one in data.examples] == ["a", "b", "c", "d"]
+    assert [example.id for example in data.examples] == ["a", "b", "c", "d"]
     assert data.dropped == 0
     whole = encode(tokenizer, prompt_of(ROWS[2]))
     assert len(whole) > 60
@@ -101,7 +101,7 @@ def test_a_prompt_of_just_the_limit_stays_whole(
     assert list(data.examples[0].prompt_ids) == whole
 
 
-def test_the_end_token_is_there_unless_the_length_cuts_it(tokenizer: Any, tmp_path: Path) -> None:
+def test_the_end_token_is_kept_unless_the_length_cuts_it(tokenizer: Any, tmp_path: Path) -> None:
     row = {**ROWS[0], "output": ["one two three four five"]}
     folder = write(tmp_path, [row])
     prompt, response = encode(tokenizer, prompt_of(row)), encode(tokenizer, row["output"][0])
@@ -115,7 +115,7 @@ def test_the_end_token_is_there_unless_the_length_cuts_it(tokenizer: Any, tmp_pa
         assert has_end == (room >= len(whole))
 
 
-def test_the_hash_is_of_the_content_and_not_of_the_place(tokenizer: Any, tmp_path: Path) -> None:
+def test_the_hash_covers_the_content_and_not_the_path(tokenizer: Any, tmp_path: Path) -> None:
     known = load(write(tmp_path / "one", ROWS), tokenizer).sha256
     assert load(write(tmp_path / "two", ROWS, "train.jsonl.gz"), tokenizer).sha256 == known
     spaced = "".join(f"{json.dumps(row, indent=None, separators=(' , ', ' : '))}\n" for row in ROWS)
@@ -152,13 +152,13 @@ def test_the_order_of_the_rows_is_part_of_the_hash(tokenizer: Any, tmp_path: Pat
 def test_a_limit_takes_the_first_rows_of_the_file(tokenizer: Any, tmp_path: Path) -> None:
     folder = write(tmp_path, ROWS)
     data = load(folder, tokenizer, Lengths(60, 512, "drop"), limit=3)
-    assert [one.id for one in data.examples] == ["a", "b"]
+    assert [example.id for example in data.examples] == ["a", "b"]
     assert (data.rows, data.dropped) == (3, 1)
     assert data.sha256 != load(folder, tokenizer, Lengths(60, 512, "drop")).sha256
     assert load(folder, tokenizer, limit=99).rows == 4
 
 
-def test_a_missing_file_is_named(tokenizer: Any, tmp_path: Path) -> None:
+def test_a_missing_file_is_named_in_the_error(tokenizer: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"mine/train\.jsonl: no such file \(nor \.gz\)"):
         load(tmp_path, tokenizer)
 
@@ -183,8 +183,8 @@ def test_a_malformed_row_is_named_by_file_and_line(
         load(tmp_path, tokenizer)
 
 
-def test_text_that_is_no_unicode_is_an_error_of_one_line(tokenizer: Any, tmp_path: Path) -> None:
-    """A lone surrogate is valid JSON, and no text."""
+def test_invalid_unicode_gives_a_one_line_error(tokenizer: Any, tmp_path: Path) -> None:
+    """A lone surrogate is valid JSON but not valid text."""
     write(tmp_path, [{**ROWS[0], "output": ["a \ud800 b"]}])
     with pytest.raises(InputError, match=r"train\.jsonl"):
         load(tmp_path, tokenizer)
@@ -195,12 +195,12 @@ def test_an_empty_file_is_an_error(tokenizer: Any, tmp_path: Path) -> None:
         load(write(tmp_path, []), tokenizer)
 
 
-def test_nothing_left_is_an_error(tokenizer: Any, tmp_path: Path) -> None:
+def test_no_usable_rows_are_an_error(tokenizer: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="mine/train: every prompt is longer than 3 tokens"):
         load(write(tmp_path, ROWS), tokenizer, Lengths(3, 512, "drop"))
 
 
-def test_the_variable_stands_in_for_the_folder(
+def test_the_environment_variable_replaces_the_folder(
     tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KDBENCH_DATA", str(write(tmp_path / "there", ROWS)))
@@ -209,7 +209,7 @@ def test_the_variable_stands_in_for_the_folder(
     assert load(tmp_path / "here", tokenizer).rows == 1
 
 
-def test_a_set_that_is_not_on_the_hub_needs_a_folder(tokenizer: Any) -> None:
+def test_a_data_set_outside_the_hub_needs_a_folder(tokenizer: Any) -> None:
     with pytest.raises(
         InputError, match="train_set=mine: this set is not on the hub; pass data=DIR"
     ):
@@ -224,16 +224,18 @@ def test_the_hubs_first_thousand_rows_are_the_validation_set(
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     asked = []
 
-    def download(*words: str) -> Path:
-        asked.append(words)
+    def download(*source: str) -> Path:
+        asked.append(source)
         return path
 
     monkeypatch.setattr(load_module("tasks/instruction.py"), "download", download)
     valid = load_set(None, "dolly", "valid", tokenizer, ROOMY)
     train = load_set(None, "dolly", "train", tokenizer, ROOMY)
-    assert [one.id for one in valid.examples] == [str(number) for number in range(1000)]
-    assert [one.id for one in train.examples] == [str(number) for number in range(1000, 1007)]
-    assert {words[:3] for words in asked} == {("dolly", "MiniLLM/dolly", "raw.jsonl")}
+    assert [example.id for example in valid.examples] == [str(number) for number in range(1000)]
+    assert [example.id for example in train.examples] == [
+        str(number) for number in range(1000, 1007)
+    ]
+    assert {source[:3] for source in asked} == {("dolly", "MiniLLM/dolly", "raw.jsonl")}
 
 
 def test_texts_are_cut_into_pieces(tokenizer: Any, tmp_path: Path) -> None:
@@ -241,11 +243,11 @@ def test_texts_are_cut_into_pieces(tokenizer: Any, tmp_path: Path) -> None:
     texts = ["one two three four five six", "x", ""]
     path.write_text("\n".join(json.dumps({"text": text}) for text in texts))  # no last newline
     ids = encode(tokenizer, texts[0])
-    found = load_texts(path, tokenizer, 4)
-    assert [token for piece in found for token in piece] == ids[: sum(map(len, found))]
-    assert all(len(piece) == 4 for piece in found[:-1])
-    assert all(2 <= len(piece) <= 4 for piece in found)
-    assert len(ids) - sum(map(len, found)) <= 1  # a last token alone predicts nothing
+    actual = load_texts(path, tokenizer, 4)
+    assert [token for piece in actual for token in piece] == ids[: sum(map(len, actual))]
+    assert all(len(piece) == 4 for piece in actual[:-1])
+    assert all(2 <= len(piece) <= 4 for piece in actual)
+    assert len(ids) - sum(map(len, actual)) <= 1  # a single last token predicts nothing
 
 
 @pytest.mark.parametrize(
@@ -270,25 +272,25 @@ def test_missing_texts_are_an_error(tokenizer: Any, tmp_path: Path) -> None:
         load_texts(tmp_path / "none.jsonl", tokenizer, 16)
 
 
-def test_other_responses_end_only_where_they_ended(tokenizer: Any) -> None:
+def test_given_responses_end_only_where_they_ended(tokenizer: Any) -> None:
     examples = [Example(name, (5, 6, 7), (8, 9), ("reference",)) for name in "abcd"]
     texts = {"a": ("one two", True), "b": ("one two", False), "c": ("", True), "d": ("", False)}
-    found = with_responses(examples, texts, tokenizer, ROOMY)
+    answered = with_responses(examples, texts, tokenizer, ROOMY)
     ids, end = encode(tokenizer, "one two"), tokenizer.eos_token_id
-    responses = {one.id: list(one.response_ids) for one in found}
+    responses = {example.id: list(example.response_ids) for example in answered}
     assert responses == {"a": [*ids, end], "b": ids, "c": [end]}  # nothing to learn from in d
-    assert {one.prompt_ids for one in found} == {(5, 6, 7)}
-    assert {one.references for one in found} == {("reference",)}
+    assert {example.prompt_ids for example in answered} == {(5, 6, 7)}
+    assert {example.references for example in answered} == {("reference",)}
 
 
-def test_other_responses_are_cut_at_the_length_too(tokenizer: Any) -> None:
+def test_given_responses_are_cut_at_the_length_limit(tokenizer: Any) -> None:
     text = "one two three four five"
     ids = encode(tokenizer, text)
     for room in range(1, len(ids) + 2):
-        (found,) = with_responses(
+        (example,) = with_responses(
             [Example("a", (5, 6, 7), (8,))],
             {"a": (text, True)},
             tokenizer,
             Lengths(3, 3 + room, "cut"),
         )
-        assert list(found.response_ids) == [*ids, tokenizer.eos_token_id][:room]
+        assert list(example.response_ids) == [*ids, tokenizer.eos_token_id][:room]

@@ -1,4 +1,4 @@
-"""A recipe: which file or word decides a key, and whose key it is."""
+"""A recipe: which file or argument sets a key, and which keys exist."""
 
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,18 +22,18 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def parse(*words: str) -> Recipe:
-    return parse_recipe([*NEEDED, *words])
+def parse(*arguments: str) -> Recipe:
+    return parse_recipe([*NEEDED, *arguments])
 
 
-def refused(*words: str) -> str:
+def refused(*arguments: str) -> str:
     with pytest.raises(InputError) as error:
-        parse_recipe(list(words))
+        parse_recipe(list(arguments))
     assert "\n" not in str(error.value)
     return str(error.value)
 
 
-def test_words_make_a_recipe() -> None:
+def test_arguments_make_a_recipe() -> None:
     recipe = parse("method=gkd", "student_fraction=0.25", "learning_rate=3e-4", "epochs=2.5")
     assert recipe.method == GKD(student_fraction=0.25)
     assert recipe.settings.learning_rate == 3e-4
@@ -43,7 +43,7 @@ def test_words_make_a_recipe() -> None:
     assert recipe.settings.batch_size == 32
 
 
-def test_the_order_is_words_then_config_then_recipe_then_defaults(tmp_path: Path) -> None:
+def test_arguments_precede_config_then_recipe_then_defaults(tmp_path: Path) -> None:
     recipe = write(
         tmp_path / "recipe.yaml",
         "method: gkd\nseed: 1\nbatch_size: 1\nlearning_rate: 0.1\nteacher_weight: 0.1\n"
@@ -55,38 +55,38 @@ def test_the_order_is_words_then_config_then_recipe_then_defaults(tmp_path: Path
     )
     files = [f"recipe={recipe}", f"config={config}"]
     for order in (files, files[::-1]):
-        found = parse("seed=3", *order, "student_fraction=0.3")
-        assert found.settings.seed == 3
-        assert found.settings.batch_size == 2
-        assert found.settings.learning_rate == 0.1
-        assert found.settings.beta2 == 0.999
-        assert found.method == GKD(teacher_weight=0.2, student_fraction=0.3)
-        assert found.settings.recipe == str(recipe)
+        parsed = parse("seed=3", *order, "student_fraction=0.3")
+        assert parsed.settings.seed == 3
+        assert parsed.settings.batch_size == 2
+        assert parsed.settings.learning_rate == 0.1
+        assert parsed.settings.beta2 == 0.999
+        assert parsed.method == GKD(teacher_weight=0.2, student_fraction=0.3)
+        assert parsed.settings.recipe == str(recipe)
 
 
-def test_the_method_of_a_word_is_taken_over_that_of_a_recipe(tmp_path: Path) -> None:
+def test_the_method_argument_overrides_the_recipes(tmp_path: Path) -> None:
     recipe = write(tmp_path / "r.yaml", "method: gkd\nseed: 4\n")
-    found = parse(f"recipe={recipe}", "method=kd")
-    assert isinstance(found.method, KD)
-    assert found.settings.method == "kd"
-    assert found.settings.seed == 4
+    parsed = parse(f"recipe={recipe}", "method=kd")
+    assert isinstance(parsed.method, KD)
+    assert parsed.settings.method == "kd"
+    assert parsed.settings.seed == 4
 
 
-def test_a_key_of_the_recipes_method_that_another_one_lacks_is_named(tmp_path: Path) -> None:
+def test_a_recipe_key_unknown_to_the_chosen_method_is_named(tmp_path: Path) -> None:
     recipe = write(tmp_path / "r.yaml", "method: gkd\nstudent_fraction: 0.4\n")
     line = refused(*NEEDED, f"recipe={recipe}", "method=kd")
     assert "unknown key 'student_fraction' of method=kd" in line
 
 
-def test_everything_may_stand_in_the_files(tmp_path: Path) -> None:
+def test_every_key_can_be_given_in_files(tmp_path: Path) -> None:
     recipe = write(tmp_path / "r.yaml", "method: distillm\nstudent: a\nteacher: b\nskew: 0.2\n")
-    found = parse_recipe([f"recipe={recipe}"])
-    assert found.method == DistiLLM(skew=0.2)
-    assert (found.settings.student, found.settings.teacher) == ("a", "b")
+    parsed = parse_recipe([f"recipe={recipe}"])
+    assert parsed.method == DistiLLM(skew=0.2)
+    assert (parsed.settings.student, parsed.settings.teacher) == ("a", "b")
 
 
-def test_a_recipe_named_in_the_config_file_counts(tmp_path: Path) -> None:
-    """A key of the settings: it is followed, or refused, but not passed over."""
+def test_a_recipe_named_in_the_config_file_is_used(tmp_path: Path) -> None:
+    """A key of the settings is used or refused, never ignored."""
     recipe = write(tmp_path / "r.yaml", "learning_rate: 0.25\n")
     config = write(tmp_path / "c.yaml", f"recipe: {recipe}\nmethod: kd\n")
     assert parse(f"config={config}").settings.learning_rate == 0.25
@@ -95,16 +95,16 @@ def test_a_recipe_named_in_the_config_file_counts(tmp_path: Path) -> None:
 def test_keys_and_values_make_a_recipe(tmp_path: Path) -> None:
     recipe = write(tmp_path / "r.yaml", "method: gkd\nseed: 1\nteacher_weight: 0.1\n")
     values = {"student": "s", "teacher": "t", "recipe": str(recipe), "seed": 5}
-    found = make_recipe(values)
-    assert found.settings.seed == 5
-    assert found.method == GKD(teacher_weight=0.1)
+    made = make_recipe(values)
+    assert made.settings.seed == 5
+    assert made.method == GKD(teacher_weight=0.1)
     assert make_recipe({"method": "sft", "student": "s"}).settings.seed == 10
 
 
-def test_words_and_values_make_the_same_recipe() -> None:
-    words = parse("method=kd", "kd_ratio=0.5", "steps=3", "out=x", "report_to=a,b")
+def test_arguments_and_values_make_the_same_recipe() -> None:
+    parsed = parse("method=kd", "kd_ratio=0.5", "steps=3", "out=x", "report_to=a,b")
     values = {"student": "s", "teacher": "t", "method": "kd", "kd_ratio": 0.5, "steps": 3}
-    assert make_recipe({**values, "out": "x", "report_to": ["a", "b"]}) == words
+    assert make_recipe({**values, "out": "x", "report_to": ["a", "b"]}) == parsed
 
 
 def test_the_folder_of_the_checkpoint_is_named_after_the_method() -> None:
@@ -121,31 +121,33 @@ def test_loggers_are_a_list(tmp_path: Path) -> None:
     assert parse("method=kd", f"recipe={recipe}").settings.report_to == two
 
 
-def test_flags_and_dashes_are_words_too() -> None:
-    found = parse("method=minillm", "--gradient-checkpointing", "--length-norm=false", "--clip=0.1")
-    assert found.settings.gradient_checkpointing
-    assert found.method.length_norm is False
-    assert found.method.clip == 0.1
+def test_flags_and_dashes_are_accepted() -> None:
+    recipe = parse(
+        "method=minillm", "--gradient-checkpointing", "--length-norm=false", "--clip=0.1"
+    )
+    assert recipe.settings.gradient_checkpointing
+    assert recipe.method.length_norm is False
+    assert recipe.method.clip == 0.1
 
 
 def test_none_unsets_a_key_that_may_be_unset(tmp_path: Path) -> None:
     recipe = write(tmp_path / "r.yaml", "method: kd\nepochs: 20\n")
-    found = parse(f"recipe={recipe}", "epochs=none", "steps=3")
-    assert found.settings.epochs is None
-    assert found.settings.steps == 3
+    parsed = parse(f"recipe={recipe}", "epochs=none", "steps=3")
+    assert parsed.settings.epochs is None
+    assert parsed.settings.steps == 3
 
 
 @pytest.mark.parametrize("where", ["words", "recipe"])
-def test_none_unsets_a_key_of_the_method_wherever_that_is_named(tmp_path: Path, where: str) -> None:
+def test_none_unsets_a_method_key_wherever_the_method_is_named(tmp_path: Path, where: str) -> None:
     method = "" if where == "words" else "method: classmate\n"
     recipe = write(tmp_path / "r.yaml", f"{method}classmate_lag: 0.5\n")
-    words = ["method=classmate"] if where == "words" else []
-    found = parse(f"recipe={recipe}", "classmate_lag=none", *words)
-    assert found.method.classmate_lag is None
+    arguments = ["method=classmate"] if where == "words" else []
+    parsed = parse(f"recipe={recipe}", "classmate_lag=none", *arguments)
+    assert parsed.method.classmate_lag is None
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         ([], "method= is missing: name a method; kdbench methods lists them"),
         (["method=gdk"], "unknown method 'gdk': did you mean 'gkd'?"),
@@ -186,11 +188,11 @@ def test_none_unsets_a_key_of_the_method_wherever_that_is_named(tmp_path: Path, 
     ],
     ids=str,
 )
-def test_what_is_wrong_is_named(words: list[str], message: str) -> None:
-    assert message in refused(*NEEDED, *words)
+def test_the_error_names_the_wrong_key(arguments: list[str], message: str) -> None:
+    assert message in refused(*NEEDED, *arguments)
 
 
-def test_a_student_is_needed() -> None:
+def test_a_student_is_required() -> None:
     assert "student= is missing: checkpoint to start from, prune:MODEL" in refused("method=sft")
 
 
@@ -208,14 +210,14 @@ def test_a_bad_recipe_file_is_refused(text: str, message: str, tmp_path: Path) -
     assert message in refused(*NEEDED, f"recipe={write(tmp_path / 'r.yaml', text)}")
 
 
-def test_epochs_and_steps_in_one_place_do_not_fit(tmp_path: Path) -> None:
+def test_epochs_and_steps_together_are_refused(tmp_path: Path) -> None:
     recipe = write(tmp_path / "r.yaml", "epochs: 3\nsteps: 5\n")
     line = refused(*NEEDED, "method=kd", f"recipe={recipe}")
     assert "give epochs= or steps=, not both" in line
 
 
 class Blunt(Method):
-    """A plug-in whose key every method has already."""
+    """A plug-in that repeats a common key."""
 
     title: ClassVar[str] = "Blunt"
     paper: ClassVar[str] = "-"
@@ -235,13 +237,13 @@ def plug_in(monkeypatch: pytest.MonkeyPatch, **kinds: Any) -> None:
 
 def test_a_plug_in_that_repeats_a_common_key_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     plug_in(monkeypatch, blunt=Blunt)
-    for words in (["method=blunt"], ["method=blunt", "learning_rate=3"]):
-        line = refused(*NEEDED, *words)
+    for arguments in (["method=blunt"], ["method=blunt", "learning_rate=3"]):
+        line = refused(*NEEDED, *arguments)
         assert "Blunt: 'learning_rate' is a key of every method; rename it" in line
     assert parse("method=kd").settings.method == "kd"
 
 
-def test_the_keys_of_a_plug_in_are_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_keys_of_a_plug_in_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     class Own(Method):
         """One key."""
 
@@ -260,20 +262,20 @@ def test_no_method_of_kdbench_repeats_a_common_key() -> None:
         assert parse(f"method={name}").settings.method == name
 
 
-def test_the_bundled_recipes_are_recipes() -> None:
+def test_the_bundled_recipes_are_valid() -> None:
     for name, path in recipes().items():
         assert path.is_file()
-        words = [] if "student:" in path.read_text() else ["student=s"]
-        words += [] if "teacher:" in path.read_text() else ["teacher=t"]
-        assert parse_recipe([f"recipe={name}", *words]).settings.recipe == name
+        arguments = [] if "student:" in path.read_text() else ["student=s"]
+        arguments += [] if "teacher:" in path.read_text() else ["teacher=t"]
+        assert parse_recipe([f"recipe={name}", *arguments]).settings.recipe == name
 
 
-@pytest.mark.parametrize("word", ["steps=7", "epochs=2"])
-def test_a_length_on_the_command_line_replaces_the_other_kind_in_a_recipe(word) -> None:
+@pytest.mark.parametrize("length", ["steps=7", "epochs=2"])
+def test_steps_or_epochs_on_the_command_line_replace_the_recipes(length) -> None:
     for name in ("toy/gkd", "smollm2-135m/gkd"):
-        words = [f"recipe={name}", "student=s", "teacher=t", word]
-        settings = parse_recipe(words).settings
-        key, _, value = word.partition("=")
+        arguments = [f"recipe={name}", "student=s", "teacher=t", length]
+        settings = parse_recipe(arguments).settings
+        key, _, value = length.partition("=")
         other = {"steps": "epochs", "epochs": "steps"}[key]
         assert getattr(settings, key) == float(value)
         assert getattr(settings, other) is None

@@ -22,7 +22,7 @@ def test_a_recipe_parses(name) -> None:
     assert family in {"toy", "smollm2-135m", "gpt2-120m"}
 
 
-def test_there_is_a_recipe_for_each_method_and_family() -> None:
+def test_each_method_and_family_has_a_recipe() -> None:
     by_family: dict[str, set[str]] = {}
     for name in recipes():
         family, _, method = name.partition("/")
@@ -33,7 +33,7 @@ def test_there_is_a_recipe_for_each_method_and_family() -> None:
     assert by_family["smollm2-135m"] == small | {f"{method}-gpu" for method in small}
 
 
-def test_the_papers_setting_is_that_of_their_scripts() -> None:
+def test_the_papers_settings_equal_those_of_their_scripts() -> None:
     """methods.md 3.2, 3.3 and 3.5, read from the scripts of MiniLLM and DistiLLM."""
     made = {name: make_recipe({"recipe": f"gpt2-120m/{name}"}) for name in PAPERS}
     for name, recipe in made.items():
@@ -82,9 +82,9 @@ def test_the_zoo_names_settings_of_the_published_table() -> None:
     assert {setting["id"] for setting in zoo["settings"]} <= known
     names = []
     for setting in zoo["settings"]:
-        for one in [setting["teacher"], setting["initial"], *setting["students"]]:
-            assert one["source"] in zoo["sources"]
-            assert one["certainty"] in {"verified", "unverified"}
-            names.append(one["model"])
+        for checkpoint in [setting["teacher"], setting["initial"], *setting["students"]]:
+            assert checkpoint["source"] in zoo["sources"]
+            assert checkpoint["certainty"] in {"verified", "unverified"}
+            names.append(checkpoint["model"])
     assert "MiniLLM/MiniLLM-gpt2-120M" in names
     assert all(name.count("/") == 1 for name in names)

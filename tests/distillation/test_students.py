@@ -1,4 +1,4 @@
-"""Students that are made: a pruned teacher keeps its ends, random weights are their seed's."""
+"""Students made from a teacher's outer layers or from random weights."""
 
 import copy
 import json
@@ -66,7 +66,7 @@ def make(family: str) -> Any:
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("layers", KEPT)
-def test_the_first_and_last_layers_stay_and_the_middle_goes(family: str, layers: int) -> None:
+def test_pruning_keeps_the_first_and_last_layers(family: str, layers: int) -> None:
     teacher, prefix = make(family), FAMILIES[family][1]
     before = copy.deepcopy(teacher.state_dict())
     student = prune(teacher, layers)
@@ -84,7 +84,7 @@ def test_the_first_and_last_layers_stay_and_the_middle_goes(family: str, layers:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_pruned_student_computes_what_is_left_of_its_teacher(family: str) -> None:
+def test_a_pruned_student_equals_the_teacher_without_the_pruned_layers(family: str) -> None:
     teacher = make(family)
     student = prune(teacher, 3)
     by_hand = copy.deepcopy(teacher)
@@ -117,9 +117,9 @@ def test_a_layer_keeps_its_kind_of_attention(family: str) -> None:
 def test_a_pruned_student_generates_and_survives_saving(family: str, tmp_path: Path) -> None:
     student = prune(make(family), 3)
     ids = torch.randint(3, 40, (1, 12))
-    words = {"max_new_tokens": 6, "min_new_tokens": 6, "do_sample": False}
-    cached = student.generate(ids, attention_mask=torch.ones_like(ids), **words)
-    slow = student.generate(ids, attention_mask=torch.ones_like(ids), use_cache=False, **words)
+    options = {"max_new_tokens": 6, "min_new_tokens": 6, "do_sample": False}
+    cached = student.generate(ids, attention_mask=torch.ones_like(ids), **options)
+    slow = student.generate(ids, attention_mask=torch.ones_like(ids), use_cache=False, **options)
     assert cached.shape == (1, 18)
     assert torch.equal(cached, slow)
     student.save_pretrained(tmp_path)
@@ -134,14 +134,14 @@ def test_tied_embeddings_stay_tied() -> None:
 
 
 @pytest.mark.parametrize("layers", [0, -1, LAYERS, LAYERS + 1])
-def test_layers_that_are_no_pruning_are_refused(layers: int) -> None:
+def test_an_invalid_number_of_layers_is_refused(layers: int) -> None:
     with pytest.raises(InputError, match=rf"layers={layers}: the model has 6; give 1 to 5"):
         prune(make("llama"), layers)
 
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory, world: World) -> Path:
-    """A folder with the configuration of a smaller student alone."""
+    """A folder with only the configuration of a smaller student."""
     folder = tmp_path_factory.mktemp("tiny")
     known = json.loads((world.student / "config.json").read_text())
     changed = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "head_dim": 4}
@@ -155,12 +155,12 @@ def student(spec: str, world: World, seed: int = 3, teacher: bool = True) -> Stu
     )
 
 
-def equal(one: Any, other: Any) -> bool:
-    ours, its = one.state_dict(), other.state_dict()
+def equal(first: Any, other: Any) -> bool:
+    ours, its = first.state_dict(), other.state_dict()
     return ours.keys() == its.keys() and all(torch.equal(ours[name], its[name]) for name in ours)
 
 
-def test_a_checkpoint_is_loaded_as_it_is(world: World) -> None:
+def test_a_checkpoint_is_loaded_unchanged(world: World) -> None:
     made = student(str(world.student), world, teacher=False)
     model = made.load("cpu")
     assert model.dtype == torch.float32
@@ -188,7 +188,7 @@ def test_a_teacher_is_pruned_by_name_or_by_path(named: bool, world: World) -> No
 
 def test_the_number_of_layers_is_part_of_the_identity(world: World) -> None:
     identities = [student(f"prune:teacher,layers={n}", world).identity for n in (1, 2, 3)]
-    assert [one.pop("layers") for one in identities] == [1, 2, 3]
+    assert [identity.pop("layers") for identity in identities] == [1, 2, 3]
     assert identities[0] == identities[1] == identities[2]
 
 
@@ -211,13 +211,13 @@ def test_a_student_of_no_or_of_all_layers_is_refused(layers: int, world: World) 
         ("nowhere", "student=nowhere: no such folder"),
     ],
 )
-def test_what_names_no_student_is_refused(spec: str, message: str, world: World) -> None:
+def test_an_invalid_student_is_refused(spec: str, message: str, world: World) -> None:
     with pytest.raises(InputError, match=message):
         student(spec, world, teacher=False)
 
 
 @pytest.mark.parametrize("file", [True, False])
-def test_random_weights_are_those_of_their_seed(file: bool, config: Path, world: World) -> None:
+def test_random_weights_depend_only_on_the_seed(file: bool, config: Path, world: World) -> None:
     spec = f"random:{config / 'config.json' if file else config}"
     made = student(spec, world)
     first = made.load("cpu")
@@ -230,7 +230,7 @@ def test_random_weights_are_those_of_their_seed(file: bool, config: Path, world:
     assert not first.training
 
 
-def test_random_weights_leave_the_programs_own_random_numbers(config: Path, world: World) -> None:
+def test_random_weights_do_not_touch_the_global_random_state(config: Path, world: World) -> None:
     torch.manual_seed(1)
     expected = torch.rand(3)
     torch.manual_seed(1)
@@ -238,7 +238,7 @@ def test_random_weights_leave_the_programs_own_random_numbers(config: Path, worl
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_the_identity_of_random_weights_is_configuration_and_seed(
+def test_random_weights_are_identified_by_configuration_and_seed(
     config: Path, world: World
 ) -> None:
     identity = student(f"random:{config}", world).identity
@@ -256,10 +256,10 @@ def test_random_weights_take_the_teachers_tokenizer(config: Path, world: World) 
         student(f"random:{config}", world, teacher=False)
 
 
-def test_a_tokenizer_beside_the_configuration_comes_first(
+def test_a_tokenizer_next_to_the_configuration_takes_precedence(
     config: Path, world: World, tmp_path: Path
 ) -> None:
-    """No weights are needed where none are read."""
+    """No weights are needed, because none are read."""
     folder = tmp_path / "own"
     shutil.copytree(config, folder)
     for file in world.student.glob("token*"):
@@ -271,7 +271,7 @@ def test_a_tokenizer_beside_the_configuration_comes_first(
         assert made.load_tokenizer().init_kwargs.get("mark") == "own"
 
 
-def test_a_whole_checkpoint_gives_architecture_and_tokenizer_alone(world: World) -> None:
+def test_from_a_checkpoint_only_architecture_and_tokenizer_are_used(world: World) -> None:
     made = student(f"random:{world.student}", world, teacher=False)
     trained = AutoModelForCausalLM.from_pretrained(world.student, dtype=torch.float32)
     model = made.load("cpu")
@@ -292,11 +292,11 @@ def test_without_dropout_two_passes_in_training_are_equal(family: str) -> None:
         assert torch.equal(model(ids).logits, model(ids).logits)
 
 
-def test_every_list_with_an_entry_a_layer_is_cut_alike() -> None:
+def test_every_per_layer_list_is_cut() -> None:
     from transformers import SmolLM3Config, SmolLM3ForCausalLM
 
     config = SmolLM3Config(**LLAMA, no_rope_layer_interval=3)
     student = prune(SmolLM3ForCausalLM(config), 4)
     assert student.config.no_rope_layers == [config.no_rope_layers[kept] for kept in KEPT[4]]
-    wanted = [bool(one) for one in student.config.no_rope_layers]
+    wanted = [bool(flag) for flag in student.config.no_rope_layers]
     assert [bool(layer.self_attn.use_rope) for layer in student.model.layers] == wanted

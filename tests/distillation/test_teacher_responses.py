@@ -1,4 +1,4 @@
-"""The teacher answers once; an interrupted answering goes on; others can read what it said."""
+"""The teacher answers each prompt once and resumes; its responses can be trained on."""
 
 import json
 import os
@@ -68,7 +68,7 @@ def test_each_prompt_is_answered_once(undisturbed: Path, rows: DataSet) -> None:
     assert {line["finish"] for line in lines.values()} == {"stop", "length"}
 
 
-def test_a_second_call_needs_no_teacher(undisturbed: Path, rows: DataSet) -> None:
+def test_a_second_call_does_not_load_the_teacher(undisturbed: Path, rows: DataSet) -> None:
     before = undisturbed.read_bytes()
     texts, tokens = answer(undisturbed, rows, never)
     assert tokens == sum(line["n_tokens"] for line in lines_of(undisturbed).values())
@@ -77,9 +77,7 @@ def test_a_second_call_needs_no_teacher(undisturbed: Path, rows: DataSet) -> Non
     assert texts == {i: (line["output"][0], line["finish"] == "stop") for i, line in lines.items()}
 
 
-def test_what_is_given_and_what_is_kept_are_the_same(
-    rows: DataSet, load: Load, tmp_path: Path
-) -> None:
+def test_returned_and_stored_responses_are_equal(rows: DataSet, load: Load, tmp_path: Path) -> None:
     file = tmp_path / "train.jsonl"
     given, tokens = answer(file, rows, load)
     kept, _ = answer(file, rows, never)
@@ -89,7 +87,7 @@ def test_what_is_given_and_what_is_kept_are_the_same(
         len(tokenizer(text, add_special_tokens=False)["input_ids"]) + ended
         for text, ended in given.values()
     ]
-    assert tokens == pytest.approx(sum(lengths), rel=0.1)  # text encodes more tightly at times
+    assert tokens == pytest.approx(sum(lengths), rel=0.1)  # re-encoded text can have fewer tokens
     assert tokens >= sum(lengths) - 5
 
 
@@ -102,7 +100,7 @@ def test_the_batch_size_changes_no_text(
     assert lines_of(file) == lines_of(undisturbed)
 
 
-def test_another_seed_says_other_things(
+def test_a_different_seed_gives_different_responses(
     undisturbed: Path, rows: DataSet, load: Load, tmp_path: Path
 ) -> None:
     file = tmp_path / "train.jsonl"
@@ -111,7 +109,7 @@ def test_another_seed_says_other_things(
 
 
 @pytest.mark.parametrize("where", ["in a line", "after a line", "in the first line", "empty"])
-def test_an_interrupted_answering_goes_on(
+def test_interrupted_generation_resumes(
     undisturbed: Path, rows: DataSet, load: Load, tmp_path: Path, where: str
 ) -> None:
     whole = undisturbed.read_bytes()
@@ -142,18 +140,18 @@ def test_an_interrupted_answering_goes_on(
     assert texts == answer(undisturbed, rows, never)[0]
 
 
-def test_a_crash_of_the_teacher_keeps_what_it_said(
+def test_a_crash_keeps_the_responses_so_far(
     undisturbed: Path, rows: DataSet, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "train.jsonl"
     model, tokenizer = load()
     forward, calls = model.forward, []
 
-    def tired(*args: Any, **words: Any) -> Any:
+    def tired(*args: Any, **options: Any) -> Any:
         calls.append(1)
         if len(calls) > 15:
             raise KeyboardInterrupt
-        return forward(*args, **words)
+        return forward(*args, **options)
 
     monkeypatch.setattr(model, "forward", tired)
     with pytest.raises(KeyboardInterrupt):
@@ -183,17 +181,17 @@ def test_the_folder_can_be_trained_on(undisturbed: Path, rows: DataSet, world: W
     tokenizer = AutoTokenizer.from_pretrained(world.student)
     read = load_set(undisturbed.parent.parent, "dolly", "train", tokenizer, LENGTHS)
     lines = lines_of(undisturbed)
-    assert {one.id: one.references for one in read.examples} == {
+    assert {example.id: example.references for example in read.examples} == {
         name: tuple(line["output"]) for name, line in lines.items()
     }
-    prompts = {one.id: one.prompt_ids for one in rows.examples}
-    assert {one.id: one.prompt_ids for one in read.examples} == prompts
+    prompts = {example.id: example.prompt_ids for example in rows.examples}
+    assert {example.id: example.prompt_ids for example in read.examples} == prompts
 
 
-def test_the_folder_can_be_trained_on_if_the_teacher_said_nothing_at_times(
+def test_the_folder_can_be_trained_on_with_empty_responses(
     rows: DataSet, load: Load, world: World, tmp_path: Path
 ) -> None:
-    """A model may end at once."""
+    """A model may end immediately."""
     model, tokenizer = load()
 
     def end_at_once(_: Any, __: Any, output: Any) -> None:
@@ -208,10 +206,10 @@ def test_the_folder_can_be_trained_on_if_the_teacher_said_nothing_at_times(
     assert ("", True) in texts.values()
     student = AutoTokenizer.from_pretrained(world.student)
     read = load_set(tmp_path, "dolly", "train", student, LENGTHS)
-    assert {one.id for one in read.examples} <= texts.keys()
+    assert {example.id for example in read.examples} <= texts.keys()
 
 
-def test_the_place_is_of_all_that_decides_the_responses(tmp_path: Path) -> None:
+def test_the_path_depends_on_everything_that_affects_the_responses(tmp_path: Path) -> None:
     def place(teacher: str = "t", prompts: str = "p", how: Protocol = HOW, seed: int = 3) -> Path:
         return folder_of(tmp_path, teacher, prompts, how, seed)
 
@@ -229,7 +227,7 @@ def test_the_place_is_of_all_that_decides_the_responses(tmp_path: Path) -> None:
     assert os.sep not in place().name
 
 
-def test_sampling_leaves_the_programs_own_random_numbers(
+def test_sampling_does_not_touch_the_global_random_state(
     rows: DataSet, load: Load, tmp_path: Path
 ) -> None:
     torch.manual_seed(1)

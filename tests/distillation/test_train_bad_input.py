@@ -1,4 +1,4 @@
-"""Bad input to `kdbench train` is one line that names it; exit 2; nothing is left behind."""
+"""Bad input to `kdbench train` gives a one-line error and exit code 2, and leaves no files."""
 
 import json
 import re
@@ -17,7 +17,7 @@ import kdbench
 from kdbench.cli import verbs as cli
 from kdbench.toy.models import World
 
-Broken = Callable[[Path, World], list[str]]  # makes the input in a folder; words after `train`
+Broken = Callable[[Path, World], list[str]]  # makes the input in a folder; arguments after `train`
 FEW = {
     "steps": 1,
     "batch_size": 2,
@@ -32,13 +32,13 @@ def few(**changes: object) -> list[str]:
     return [f"{key}={value}" for key, value in (FEW | changes).items()]
 
 
-def words(world: World, method: str = "kd", **changes: object) -> list[str]:
+def train_arguments(world: World, method: str = "kd", **changes: object) -> list[str]:
     both = {"student": world.student, "teacher": world.teacher, "data": world.data}
     return [f"method={method}", *few(**both | changes)]
 
 
-def with_words(method: str = "kd", **changes: object) -> Broken:
-    return lambda folder, world: words(world, method, **changes)
+def with_arguments(method: str = "kd", **changes: object) -> Broken:
+    return lambda folder, world: train_arguments(world, method, **changes)
 
 
 def with_copy(
@@ -50,7 +50,7 @@ def with_copy(
         copy = folder / "changed"
         shutil.copytree(getattr(world, of), copy)
         change(copy)
-        return words(world, method, **changes, **{of: copy})
+        return train_arguments(world, method, **changes, **{of: copy})
 
     return make
 
@@ -88,7 +88,7 @@ def one_nan(model: Path) -> None:
 
 
 def with_positions(count: int) -> Callable[[Path], None]:
-    """A model of learned positions, where one too many is no row of a table."""
+    """A model with learned positions, whose table has no row for a further position."""
 
     def change(model: Path) -> None:
         tokenizer = AutoTokenizer.from_pretrained(model)
@@ -104,30 +104,30 @@ def with_positions(count: int) -> Callable[[Path], None]:
 def no_folder(folder: Path, world: World) -> list[str]:
     (folder / "out").mkdir()
     (folder / "out" / "thesis.tex").write_text("three years of work")
-    return words(world, out=folder / "out")
+    return train_arguments(world, out=folder / "out")
 
 
 def foreign_card(folder: Path, world: World) -> list[str]:
     (folder / "out").mkdir()
     (folder / "out" / "kdbench.json").write_text("{}")
-    return words(world, out=folder / "out")
+    return train_arguments(world, out=folder / "out")
 
 
 def broken_card(folder: Path, world: World) -> list[str]:
     (folder / "out").mkdir()
     (folder / "out" / "kdbench.json").write_text("{")
-    return words(world, out=folder / "out")
+    return train_arguments(world, out=folder / "out")
 
 
 def file_for_out(folder: Path, world: World) -> list[str]:
     (folder / "out").write_text("")
-    return words(world, out=folder / "out")
+    return train_arguments(world, out=folder / "out")
 
 
 def recipe_file(text: str) -> Broken:
     def make(folder: Path, world: World) -> list[str]:
         (folder / "recipe.yaml").write_text(text)
-        return words(world, recipe=folder / "recipe.yaml")
+        return train_arguments(world, recipe=folder / "recipe.yaml")
 
     return make
 
@@ -135,13 +135,15 @@ def recipe_file(text: str) -> Broken:
 def texts_file(text: str) -> Broken:
     def make(folder: Path, world: World) -> list[str]:
         (folder / "texts.jsonl").write_text(text)
-        return words(world, "sft", pretraining=folder / "texts.jsonl")
+        return train_arguments(world, "sft", pretraining=folder / "texts.jsonl")
 
     return make
 
 
 def without_teacher(method: str) -> Broken:
-    return lambda folder, world: [w for w in words(world, method) if not w.startswith("teacher=")]
+    return lambda folder, world: [
+        w for w in train_arguments(world, method) if not w.startswith("teacher=")
+    ]
 
 
 NEED_A_TEACHER = [
@@ -163,11 +165,11 @@ CASES: dict[str, tuple[Broken, str]] = {
     ),
     "no method": (lambda folder, world: [f"student={world.student}"], "method= is missing"),
     "teacher that is no checkpoint": (
-        lambda folder, world: words(world, teacher=folder),
+        lambda folder, world: train_arguments(world, teacher=folder),
         "no checkpoint here",
     ),
-    "teacher missing": (with_words(teacher="nowhere"), "teacher=nowhere: no such folder"),
-    "student missing": (with_words(student="nowhere"), "student=nowhere: no such folder"),
+    "teacher missing": (with_arguments(teacher="nowhere"), "teacher=nowhere: no such folder"),
+    "student missing": (with_arguments(student="nowhere"), "student=nowhere: no such folder"),
     "teacher without weights": (
         with_copy(lambda m: (m / "model.safetensors").unlink(), "teacher"),
         "no weights here",
@@ -215,7 +217,7 @@ CASES: dict[str, tuple[Broken, str]] = {
     "out with the card of something else": (foreign_card, "out"),
     "out that is a file": (file_for_out, "out=.*out: exists, and is not a checkpoint of kdbench"),
     "data missing": (
-        lambda folder, world: words(world, data=folder / "none"),
+        lambda folder, world: train_arguments(world, data=folder / "none"),
         r"dolly/train\.jsonl: no such file",
     ),
     "no training set": (
@@ -234,57 +236,60 @@ CASES: dict[str, tuple[Broken, str]] = {
         with_copy(lambda data: (data / "dolly" / "train.jsonl").write_text("{oops\n"), "data"),
         r"dolly/train\.jsonl:1: not JSON",
     ),
-    "another set": (with_words(train_set="alpaca"), r"alpaca/train\.jsonl: no such file"),
+    "another set": (with_arguments(train_set="alpaca"), r"alpaca/train\.jsonl: no such file"),
     "every prompt too long": (
-        with_words(max_prompt_tokens=2),
+        with_arguments(max_prompt_tokens=2),
         "every prompt is longer than 2 tokens",
     ),
     "layers too many": (
-        with_words(student="prune:teacher,layers=9"),
+        with_arguments(student="prune:teacher,layers=9"),
         "layers=9: the model has 4; give 1 to 3",
     ),
     "no layers": (
-        with_words(student="prune:teacher,layers=0"),
+        with_arguments(student="prune:teacher,layers=0"),
         "layers=0: the model has 4; give 1 to 3",
     ),
     "layers of no number": (
-        with_words(student="prune:teacher,layers=x"),
+        with_arguments(student="prune:teacher,layers=x"),
         "must be prune:MODEL,layers=N",
     ),
     "no configuration for random weights": (
-        with_words(student="random:nowhere"),
+        with_arguments(student="random:nowhere"),
         r"student=random:nowhere: no such config\.json",
     ),
-    "unknown precision": (with_words(precision="float16"), "precision=float16: input should be"),
-    "no such device": (with_words(device="cuda:99"), "CUDA_VISIBLE_DEVICES=99"),
-    "no rows in a step": (with_words(batch_size=0), "batch_size=0: input should be greater"),
-    "no step": (with_words(steps=0), "steps=0: input should be greater"),
-    "steps and epochs": (with_words(epochs=2), "give epochs= or steps=, not both"),
-    "unknown method": (with_words("gdk"), "unknown method 'gdk': did you mean 'gkd'"),
-    "unknown key": (with_words(learning_rat=1), "unknown key 'learning_rat' of method=kd"),
+    "unknown precision": (
+        with_arguments(precision="float16"),
+        "precision=float16: input should be",
+    ),
+    "no such device": (with_arguments(device="cuda:99"), "CUDA_VISIBLE_DEVICES=99"),
+    "no rows in a step": (with_arguments(batch_size=0), "batch_size=0: input should be greater"),
+    "no step": (with_arguments(steps=0), "steps=0: input should be greater"),
+    "steps and epochs": (with_arguments(epochs=2), "give epochs= or steps=, not both"),
+    "unknown method": (with_arguments("gdk"), "unknown method 'gdk': did you mean 'gkd'"),
+    "unknown key": (with_arguments(learning_rat=1), "unknown key 'learning_rat' of method=kd"),
     "unknown parameter of the method": (
-        with_words("gkd", student_part=1),
+        with_arguments("gkd", student_part=1),
         "unknown key 'student_part' of method=gkd",
     ),
-    "parameter of another method": (with_words(passes=1), "unknown key 'passes' of method=kd"),
-    "parameter out of its range": (with_words(kd_ratio=1.5), r"kd_ratio=1\.5: input should be"),
-    "parameters that have no limit": (with_words("abkd", alpha=0, beta=3), "alpha=.* beta="),
+    "parameter of another method": (with_arguments(passes=1), "unknown key 'passes' of method=kd"),
+    "parameter out of its range": (with_arguments(kd_ratio=1.5), r"kd_ratio=1\.5: input should be"),
+    "parameters that have no limit": (with_arguments("abkd", alpha=0, beta=3), "alpha=.* beta="),
     "unknown recipe": (
-        with_words(recipe="toy/none"),
+        with_arguments(recipe="toy/none"),
         "recipe=toy/none: neither a bundled recipe nor a file",
     ),
     "recipe that is no YAML": (recipe_file("seed: [x"), r"recipe\.yaml: not YAML"),
     "recipe with an unknown key": (recipe_file("sede: 3"), "unknown key 'sede' of method=kd"),
     "prompts as long as the whole": (
-        with_words(max_prompt_tokens=64, max_length=64),
+        with_arguments(max_prompt_tokens=64, max_length=64),
         "max_prompt_tokens= must be below max_length=",
     ),
-    "unknown logger": (with_words("sft", report_to="tensorbord"), "report_to=.*tensorbord"),
-    "no plain texts": (with_words("sft", pretraining="none.jsonl"), "none.jsonl: no such file"),
+    "unknown logger": (with_arguments("sft", report_to="tensorbord"), "report_to=.*tensorbord"),
+    "no plain texts": (with_arguments("sft", pretraining="none.jsonl"), "none.jsonl: no such file"),
     "broken plain texts": (texts_file("{oops\n"), r"texts\.jsonl:1: not a line of JSON"),
     "plain texts without text": (texts_file('{"words": ""}\n'), r"texts\.jsonl:1: 'text' must be"),
     "classmate missing": (
-        with_words("classmate", classmate_model="nowhere"),
+        with_arguments("classmate", classmate_model="nowhere"),
         "classmate_model=nowhere: no such folder",
     ),
     "not key=value": (lambda folder, world: ["kd"], "'kd' is not key=value"),
@@ -297,7 +302,7 @@ def complaint(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> str:
-    """The one line of `kdbench train` in a working folder."""
+    """The one-line error of `kdbench train` in a working folder."""
     work.mkdir(exist_ok=True)
     monkeypatch.chdir(work)
     monkeypatch.setattr(sys, "argv", ["kdbench", "train", *arguments])
@@ -380,7 +385,7 @@ def test_a_run_made_with_other_settings_is_kept(
     before = content(inputs)
     method = str(changes.get("method", "kd"))
     rest = {key: value for key, value in changes.items() if key != "method"}
-    arguments = words(world, method, out=inputs / "out", **rest)
+    arguments = train_arguments(world, method, out=inputs / "out", **rest)
     line = complaint(arguments, tmp_path / "work", monkeypatch, capsys)
     assert re.search(f"was made with a different {message}", line), line
     assert "pass out=… to keep both, or delete the folder" in line
@@ -389,18 +394,18 @@ def test_a_run_made_with_other_settings_is_kept(
 
 
 @pytest.mark.parametrize("wrong", ["prune:teacher,layers=9", "other"])
-def test_a_mended_command_is_not_held_up_by_what_the_broken_one_left(
+def test_a_corrected_command_runs_after_a_failed_one(
     wrong: str,
     world: World,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A student that cannot be pruned so, or does not speak the teacher's tokens."""
+    """A student that cannot be pruned as requested, or has a different tokenizer."""
     work, out = tmp_path / "work", tmp_path / "out"
     shutil.copytree(world.student, work / "other")
     swap_tokens(work / "other")
-    complaint(words(world, student=wrong, out=out), work, monkeypatch, capsys)
+    complaint(train_arguments(world, student=wrong, out=out), work, monkeypatch, capsys)
     both = {"student": "prune:teacher,layers=2", "teacher": str(world.teacher), "data": world.data}
     assert kdbench.train(method="kd", out=out, **both, **FEW).steps == 1
 
@@ -411,14 +416,14 @@ def test_a_run_of_another_process_is_not_disturbed(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    arguments = words(world, out=tmp_path / "out")
+    arguments = train_arguments(world, out=tmp_path / "out")
     (tmp_path / "out.unfinished").mkdir()
     with FileLock(tmp_path / "out.unfinished" / ".lock"):
         line = complaint(arguments, tmp_path / "work", monkeypatch, capsys)
     assert "another kdbench process is training here" in line
 
 
-def test_a_trained_student_stays_as_it_is(trained: Path, world: World) -> None:
+def test_a_trained_student_is_not_overwritten(trained: Path, world: World) -> None:
     before = content(trained)
     both = {"student": str(world.student), "teacher": str(world.teacher), "data": world.data}
     again = kdbench.train(method="kd", out=trained, **both, **FEW)

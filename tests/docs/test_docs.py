@@ -101,10 +101,10 @@ def commands(text: str) -> list[list[str]]:
     """The arguments of every `kdbench` command in shell text."""
     all_arguments = []
     for line in text.replace("\\\n", " ").splitlines():
-        words = shlex.split(line, comments=True)
-        for index, word in enumerate(words):
-            if word == "kdbench" or word.endswith("/kdbench"):
-                rest = words[index + 1 :]
+        tokens = shlex.split(line, comments=True)
+        for index, token in enumerate(tokens):
+            if token == "kdbench" or token.endswith("/kdbench"):
+                rest = tokens[index + 1 :]
                 ends = [rest.index(end) for end in ("&", "&&", "|", ";", ">") if end in rest]
                 all_arguments.append(rest[: min(ends, default=None)])
     return all_arguments
@@ -192,7 +192,9 @@ def test_every_command_has_a_known_verb_and_known_keys(
     if verb in ("fill", "compare") and arguments:  # these take arguments without a key
         (parse_fill if verb == "fill" else parse_compare)(arguments)
         return
-    keys = [word.removeprefix("--").partition("=")[0].replace("-", "_") for word in arguments]
+    keys = [
+        argument.removeprefix("--").partition("=")[0].replace("-", "_") for argument in arguments
+    ]
     known = set(config.fields_by_key(SETTINGS[verb])) | {"config"} if verb in SETTINGS else set()
     known |= method_keys(arguments) if verb == "train" else set()
     assert set(keys) <= known

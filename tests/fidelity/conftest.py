@@ -1,4 +1,4 @@
-"""Comparisons on the toy world, and tiny models, that several files share."""
+"""Shared fixtures: comparisons on the toy world, and tiny models."""
 
 import json
 import shutil
@@ -21,15 +21,15 @@ WIDTH = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, **
 
 @pytest.fixture(scope="session")
 def tiny() -> Callable[..., Any]:
-    """A model of random weights: its family, the width of its head, a seed."""
+    """Make a model with random weights from its family, the width of its head and a seed."""
 
     def make(family: str, width: int, seed: int) -> Any:
         torch.manual_seed(seed)
-        own = {"vocab_size": width, "initializer_range": 0.4, **WIDTH}
+        keys = {"vocab_size": width, "initializer_range": 0.4, **WIDTH}
         if family == "gpt2":
-            return GPT2LMHeadModel(GPT2Config(**own)).eval()
+            return GPT2LMHeadModel(GPT2Config(**keys)).eval()
         return LlamaForCausalLM(
-            LlamaConfig(**own, num_key_value_heads=2, intermediate_size=32)
+            LlamaConfig(**keys, num_key_value_heads=2, intermediate_size=32)
         ).eval()
 
     return make
@@ -37,7 +37,7 @@ def tiny() -> Callable[..., Any]:
 
 @pytest.fixture(scope="session")
 def compare(world: World) -> Callable[..., Evaluation]:
-    """The toy student beside the toy teacher on a few documents."""
+    """Compare the toy student with the toy teacher on a few documents."""
 
     def run(results: Path, **settings: object) -> Evaluation:
         chosen = {
@@ -66,13 +66,13 @@ def whole(
 
 @pytest.fixture
 def results(whole: Evaluation, tmp_path: Path) -> Path:
-    """A copy of the results of `whole`, to go on from."""
+    """A copy of the results of `whole`, as a starting point."""
     return shutil.copytree(whole.run.parents[1], tmp_path / "results")
 
 
 @pytest.fixture
 def generated(results: Path) -> Path:
-    """The samples of `whole`, nothing measured yet beside the teacher."""
+    """The samples of `whole`, not yet compared with the teacher."""
     for file in results.rglob("*.fidelity-*.jsonl"):
         file.unlink()
     for file in results.glob("student/*/dolly.json"):
@@ -105,7 +105,7 @@ def changed_teacher(world: World, tmp_path: Path) -> Callable[..., str]:
 
 @pytest.fixture
 def with_metric(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
-    """Register a metric of somebody else's, as an entry point would."""
+    """Register a third-party metric, as an entry point would."""
     metrics.names()
 
     def add(kind: Any) -> None:

@@ -1,4 +1,4 @@
-"""Token indices in buckets: a partition, fine at first; sums are those of the parts."""
+"""Token indices are partitioned into buckets, finer at the start."""
 
 from itertools import pairwise
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kdbench.fidelity.buckets import bucket_starts, bucket_sums
 
 
-def test_the_first_16_indices_have_a_bucket_each_and_then_four_a_doubling() -> None:
+def test_the_first_16_indices_have_one_bucket_each_then_four_per_doubling() -> None:
     assert bucket_starts(100) == [*range(16), 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96]
 
 
@@ -28,11 +28,11 @@ def test_a_long_text_has_few_buckets() -> None:
 
 
 @given(st.integers(1, 300), st.integers(1, 400), st.integers(0, 2**32 - 1))
-def test_sums_are_those_of_a_loop(limit: int, length: int, seed: int) -> None:
+def test_bucket_sums_equal_those_of_a_loop(limit: int, length: int, seed: int) -> None:
     values = np.random.default_rng(seed).normal(size=length)
     starts = bucket_starts(limit)
     edges = [*starts, limit]
     sums = bucket_sums(values, starts, limit)
     for place, (start, stop) in enumerate(pairwise(edges)):
-        part = values[start:stop]
-        assert sums[place] == pytest.approx(part.sum(), abs=1e-12)
+        bucket = values[start:stop]
+        assert sums[place] == pytest.approx(bucket.sum(), abs=1e-12)

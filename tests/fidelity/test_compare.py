@@ -1,4 +1,4 @@
-"""`kdbench eval model=STUDENT teacher=TEACHER` on the toy world: whole, resumable, the same."""
+"""`kdbench eval model= teacher=` on the toy world is complete, resumable and deterministic."""
 
 import json
 import random
@@ -46,7 +46,7 @@ def rows(evaluation: Evaluation) -> Mapping[str, MetricResult]:
     return task(evaluation).metrics
 
 
-def beside_teacher(evaluation: Evaluation) -> set[str]:
+def teacher_metrics(evaluation: Evaluation) -> set[str]:
     return {name for name in rows(evaluation) if compares_with_teacher(name)}
 
 
@@ -62,28 +62,28 @@ def must_not_be_called(*_: object, **__: object) -> None:
     raise AssertionError("the checkpoint was loaded")
 
 
-# All of it
+# Complete results
 
 
-def test_every_metric_is_there_with_a_number_or_a_reason(whole: Evaluation) -> None:
-    found = rows(whole)
-    assert beside_teacher(whole) == wanted_metrics(["all"]).names
-    for name in beside_teacher(whole):
-        metric, kind = found[name], metrics.get(name.partition("@")[0])
+def test_every_metric_has_a_value_or_a_reason(whole: Evaluation) -> None:
+    measured = rows(whole)
+    assert teacher_metrics(whole) == wanted_metrics(["all"]).names
+    for name in teacher_metrics(whole):
+        metric, kind = measured[name], metrics.get(name.partition("@")[0])
         assert (metric.unit, metric.direction) == (kind.unit, kind.direction)
         assert metric.version == str(kind.version)
         assert (metric.value is None) == (metric.reason is not None), name
         if metric.ci_low is not None:
             assert metric.ci_low <= metric.value <= metric.ci_high, name
     for name in ("top1@student", "fkl@teacher", "rkl@student", "acceptance@ref", "k3@teacher"):
-        assert found[name].value is not None
-        assert found[name].micro is not None
-        assert found[name].n == 3
-    assert set(found["top1@student"].per_seed) == {"10", "20"}
-    assert found["top1@ref"].per_seed == {}
+        assert measured[name].value is not None
+        assert measured[name].micro is not None
+        assert measured[name].n == 3
+    assert set(measured["top1@student"].per_seed) == {"10", "20"}
+    assert measured["top1@ref"].per_seed == {}
 
 
-def test_the_teacher_is_named(whole: Evaluation, world: World) -> None:
+def test_the_record_names_the_teacher(whole: Evaluation, world: World) -> None:
     teacher = task(whole).teacher
     assert (teacher["name"], teacher["dtype"], teacher["top_k"]) == ("teacher", "auto", None)
     assert len(teacher["sha256"]) == 64
@@ -92,16 +92,16 @@ def test_the_teacher_is_named(whole: Evaluation, world: World) -> None:
 
 
 def test_identities_hold_between_metrics(whole: Evaluation) -> None:
-    found = rows(whole)
+    measured = rows(whole)
     for where in SETS:
-        distance = 1 - found[f"acceptance@{where}"].value
-        assert found[f"jsd@{where}"].value <= min(0.6932, distance)
-        assert found[f"mass_1@{where}"].value <= found[f"mass_5@{where}"].value
-    gap = found["fkl@student"].value - found["fkl@ref"].value
-    assert found["fkl@student-ref"].value == pytest.approx(gap, abs=3e-6)
+        distance = 1 - measured[f"acceptance@{where}"].value
+        assert measured[f"jsd@{where}"].value <= min(0.6932, distance)
+        assert measured[f"mass_1@{where}"].value <= measured[f"mass_5@{where}"].value
+    gap = measured["fkl@student"].value - measured["fkl@ref"].value
+    assert measured["fkl@student-ref"].value == pytest.approx(gap, abs=3e-6)
 
 
-def test_curves_go_with_their_metrics(whole: Evaluation) -> None:
+def test_curves_agree_with_their_metrics(whole: Evaluation) -> None:
     curves = task(whole).curves
     assert set(curves) == {
         *(f"{name}@{where}" for name in ("fkl", "acceptance", "top1") for where in SETS),
@@ -112,13 +112,13 @@ def test_curves_go_with_their_metrics(whole: Evaluation) -> None:
         curve = curves[name]
         assert curve["n"] == sorted(curve["n"], reverse=True)
         tokens = sum(n * v for n, v in zip(curve["n"], curve["value"], strict=True))
-        micro = tokens / sum(curve["n"])  # 18 tokens: all but the last have a bucket each
+        micro = tokens / sum(curve["n"])  # with 18 tokens, all but the last have their own bucket
         assert micro == pytest.approx(rows(whole)[name].micro, abs=0.1)
         assert curve["start"][0] == 0
         assert curve["stop"][-1] <= 18
 
 
-def test_documents_have_their_own_numbers(whole: Evaluation) -> None:
+def test_results_hold_a_value_per_document(whole: Evaluation) -> None:
     columns = task(whole).documents
     for name in ("top1@ref", "rkl@student", "rougeL_teacher"):
         assert len(columns[name]) == len(columns["id"]) == 3
@@ -126,14 +126,16 @@ def test_documents_have_their_own_numbers(whole: Evaluation) -> None:
         assert mean == pytest.approx(rows(whole)[name].value, abs=2e-6)
 
 
-def test_what_is_measured_without_a_teacher_is_the_same(
+def test_teacher_free_metrics_are_the_same_with_a_teacher(
     whole: Evaluation, compare: Compare, results: Path
 ) -> None:
     for file in results.glob("student/*/dolly.json"):
         file.unlink()
     alone = compare(results, teacher=None)
-    own = {name: one for name, one in rows(whole).items() if not compares_with_teacher(name)}
-    assert rows(alone) == own
+    teacher_free = {
+        name: metric for name, metric in rows(whole).items() if not compares_with_teacher(name)
+    }
+    assert rows(alone) == teacher_free
     assert task(alone).teacher is None
     assert "curves" not in json.loads((alone.run / "dolly.json").read_text())
 
@@ -144,17 +146,19 @@ def test_what_is_measured_without_a_teacher_is_the_same(
 def test_by_default_the_headline_set_is_measured(
     compare: Compare, generated: Path, whole: Evaluation
 ) -> None:
-    found = compare(generated, metrics=())
-    assert beside_teacher(found) == wanted_metrics([]).names < beside_teacher(whole)
-    for name in beside_teacher(found):
-        assert rows(found)[name] == rows(whole)[name]
-    assert set(rows(found)) - beside_teacher(found) == set(rows(whole)) - beside_teacher(whole)
+    evaluation = compare(generated, metrics=())
+    assert teacher_metrics(evaluation) == wanted_metrics([]).names < teacher_metrics(whole)
+    for name in teacher_metrics(evaluation):
+        assert rows(evaluation)[name] == rows(whole)[name]
+    assert set(rows(evaluation)) - teacher_metrics(evaluation) == set(
+        rows(whole)
+    ) - teacher_metrics(whole)
     before = contents(generated)
-    assert compare(generated, metrics=("headline",)).results == found.results
+    assert compare(generated, metrics=("headline",)).results == evaluation.results
     assert contents(generated) == before
 
 
-def test_what_was_measured_beyond_the_headline_set_stays(
+def test_metrics_outside_the_headline_set_are_kept(
     whole: Evaluation, compare: Compare, results: Path
 ) -> None:
     before = contents(results)
@@ -162,25 +166,25 @@ def test_what_was_measured_beyond_the_headline_set_stays(
     assert contents(results) == before
 
 
-def test_a_retired_metric_goes_when_its_result_is_measured_again(
+def test_a_retired_metric_is_dropped_at_the_next_measurement(
     compare: Compare, generated: Path
 ) -> None:
-    found = compare(generated, metrics=("acceptance@ref",))
-    file = found.run / "dolly.json"
+    evaluation = compare(generated, metrics=("acceptance@ref",))
+    file = evaluation.run / "dolly.json"
     content = json.loads(file.read_text())
     content["metrics"]["tvd@ref"] = content["metrics"]["acceptance@ref"]
     content["documents"]["tvd@ref"] = content["documents"]["acceptance@ref"]
     file.write_text(json.dumps(content))
     assert "tvd@ref" in rows(compare(generated, metrics=("acceptance@ref",)))
     again = compare(generated, metrics=("acceptance@ref", "top1@ref"))
-    assert beside_teacher(again) == {"acceptance@ref", "top1@ref"}
+    assert teacher_metrics(again) == {"acceptance@ref", "top1@ref"}
     assert not {"tvd@ref"} & set(task(again).documents)
 
 
-# The same again
+# Repetition
 
 
-def test_the_same_command_again_does_no_work(
+def test_repeating_a_command_does_nothing(
     whole: Evaluation, compare: Compare, results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = contents(results)
@@ -190,7 +194,7 @@ def test_the_same_command_again_does_no_work(
     assert contents(results) == before
 
 
-def test_measured_again_it_is_the_same(
+def test_a_second_measurement_gives_the_same_result(
     whole: Evaluation, compare: Compare, generated: Path
 ) -> None:
     again = compare(generated)
@@ -215,15 +219,15 @@ def test_measuring_again_without_a_teacher_keeps_the_comparison(
     with_metric(NewEmpty)
     again = compare(results, teacher=None)
     assert rows(again)["empty"].version == "9"
-    assert beside_teacher(again) == beside_teacher(whole)
+    assert teacher_metrics(again) == teacher_metrics(whole)
     assert task(again).teacher == task(whole).teacher
     assert task(again).curves == task(whole).curves
 
 
-def test_killed_again_and_again_it_ends_in_the_same_bytes(
+def test_repeated_kills_do_not_change_the_bytes(
     compare: Compare, world: World, tmp_path: Path
 ) -> None:
-    """SIGKILL at random points of the pass over both models, until all is there."""
+    """Send SIGKILL at random points of the pass over both models until all results exist."""
     few = {"limit": 12, "metrics": FEW}
     expected = compare(tmp_path / "once", teacher_cache=tmp_path / "once-cache", **few)
     again = shutil.copytree(tmp_path / "once", tmp_path / "again")
@@ -252,37 +256,37 @@ def test_killed_again_and_again_it_ends_in_the_same_bytes(
     done = compare(again, teacher_cache=cache, **few)
     assert kills
     assert (done.generated, done.results) == (0, expected.results)
-    found, once = contents(again), contents(tmp_path / "once")
+    actual, once = contents(again), contents(tmp_path / "once")
     for name in once:
         if not name.endswith("run.json"):
-            assert found[name] == once[name], name
-    assert found.keys() == once.keys()
+            assert actual[name] == once[name], name
+    assert actual.keys() == once.keys()
     assert contents(cache) == contents(tmp_path / "once-cache")
 
 
 # The teacher against itself
 
 
-def test_a_student_that_is_its_teacher_is_perfect(
+def test_a_student_equal_to_its_teacher_is_perfect(
     compare: Compare, results: Path, world: World
 ) -> None:
     same = compare(results, model=str(world.teacher))
     assert same.generated == 0  # its samples are the teacher's
-    found = rows(same)
+    measured = rows(same)
     for where in SETS:
-        assert found[f"top1@{where}"].value == 1
+        assert measured[f"top1@{where}"].value == 1
         for name in ("fkl", "rkl", "jsd"):
-            assert found[f"{name}@{where}"].value == pytest.approx(0, abs=1e-6)
-        assert found[f"acceptance@{where}"].value == pytest.approx(1, abs=1e-6)
-    for name in beside_teacher(same):
-        metric = found[name]
+            assert measured[f"{name}@{where}"].value == pytest.approx(0, abs=1e-6)
+        assert measured[f"acceptance@{where}"].value == pytest.approx(1, abs=1e-6)
+    for name in teacher_metrics(same):
+        metric = measured[name]
         if metric.ceiling is not None and metric.value is not None:
             assert metric.value == pytest.approx(metric.ceiling, abs=2e-5), name
-    assert found["same_text"].value == 1
-    assert found["exposure_error"].value is None or abs(found["exposure_error"].value) < 1e9
+    assert measured["same_text"].value == 1
+    assert measured["exposure_error"].value is None or abs(measured["exposure_error"].value) < 1e9
 
 
-# Another teacher, other metrics
+# A different teacher, different metrics
 
 
 def halved(model: Any) -> None:
@@ -293,70 +297,70 @@ def test_another_teacher_replaces_the_comparison(
     compare: Compare, results: Path, whole: Evaluation, changed_teacher: Any
 ) -> None:
     other = changed_teacher("milder", weights=halved)
-    found = compare(results, teacher=other, metrics=("top1@ref", "fkl@ref"))
-    assert found.run.name == whole.run.name
-    assert task(found).teacher["name"] == "milder"
-    assert beside_teacher(found) == {"top1@ref", "fkl@ref"}
-    assert rows(found)["fkl@ref"].value != rows(whole)["fkl@ref"].value
-    assert set(task(found).curves) == {"top1@ref", "fkl@ref"}
-    assert not [name for name in task(found).documents if name.endswith("@student")]
+    evaluation = compare(results, teacher=other, metrics=("top1@ref", "fkl@ref"))
+    assert evaluation.run.name == whole.run.name
+    assert task(evaluation).teacher["name"] == "milder"
+    assert teacher_metrics(evaluation) == {"top1@ref", "fkl@ref"}
+    assert rows(evaluation)["fkl@ref"].value != rows(whole)["fkl@ref"].value
+    assert set(task(evaluation).curves) == {"top1@ref", "fkl@ref"}
+    assert not [name for name in task(evaluation).documents if name.endswith("@student")]
     back = compare(results)
     assert task(back).metrics == task(whole).metrics
     assert back.generated == 0
 
 
-def test_a_set_is_measured_alone(compare: Compare, generated: Path) -> None:
-    found = compare(generated, metrics=("top1@ref",))
-    assert beside_teacher(found) == {"top1@ref"}
-    files = [file.name for file in found.run.rglob("*.fidelity-*")]
+def test_a_metric_can_be_measured_on_one_position_set(compare: Compare, generated: Path) -> None:
+    evaluation = compare(generated, metrics=("top1@ref",))
+    assert teacher_metrics(evaluation) == {"top1@ref"}
+    files = [file.name for file in evaluation.run.rglob("*.fidelity-*")]
     assert [name.partition("fidelity-")[2][:4] for name in files] == ["ref-"]
-    assert set(task(found).curves) == {"top1@ref"}
+    assert set(task(evaluation).curves) == {"top1@ref"}
 
 
-def test_a_bare_name_is_measured_on_all_its_sets(
+def test_a_bare_metric_name_means_all_its_position_sets(
     compare: Compare, generated: Path, whole: Evaluation
 ) -> None:
-    found = compare(generated, metrics=("acceptance",))
+    evaluation = compare(generated, metrics=("acceptance",))
     names = {f"acceptance@{where}" for where in (*SETS, "student-ref")}
-    assert beside_teacher(found) == names
-    assert set(rows(found)) == {*names, "rougeL"}  # which every result has
+    assert teacher_metrics(evaluation) == names
+    assert set(rows(evaluation)) == {*names, "rougeL"}  # every result has it
     for name in names:
-        assert rows(found)[name] == rows(whole)[name]
+        assert rows(evaluation)[name] == rows(whole)[name]
 
 
-def test_more_metrics_are_added_to_those_that_are_there(
+def test_further_metrics_are_added_to_the_result(
     compare: Compare, generated: Path, whole: Evaluation
 ) -> None:
     compare(generated, metrics=("top1@ref", "rougeL_teacher"))
     more = compare(generated, metrics=("fkl@student", "bleu_teacher"))
     names = {"top1@ref", "rougeL_teacher", "fkl@student", "bleu_teacher"}
-    assert beside_teacher(more) == names
+    assert teacher_metrics(more) == names
     for name in names:
         assert rows(more)[name] == rows(whole)[name]
     before = contents(generated)
     again = compare(generated, metrics=("fkl@student",))
-    assert beside_teacher(again) == names
+    assert teacher_metrics(again) == names
     assert contents(generated) == before
 
 
 @pytest.mark.parametrize(
-    ("word", "line"),
+    ("metric", "line"),
     [
         ("top1@studnt", "metric 'top1@studnt': choose from top1@ref"),
         ("rougeL_teacher@ref", "'rougeL_teacher' has no position set"),
         ("topp1", "unknown metric 'topp1': did you mean 'top1'"),
     ],
 )
-def test_an_unknown_set_or_metric_is_one_line(
-    compare: Compare, results: Path, word: str, line: str
+def test_an_unknown_set_or_metric_gives_a_one_line_error(
+    compare: Compare, results: Path, metric: str, line: str
 ) -> None:
     before = contents(results)
     with pytest.raises(InputError, match=line):
-        compare(results, metrics=(word,))
+        compare(results, metrics=(metric,))
     assert contents(results) == before
 
 
-def test_an_unknown_set_is_found_before_anything_is_generated(
+def test_an_unknown_set_is_reported_before_anything_is_generated(
     compare: Compare, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match="choose from top1@ref"):
@@ -364,16 +368,18 @@ def test_an_unknown_set_is_found_before_anything_is_generated(
     assert not (tmp_path / "results").exists()
 
 
-@pytest.mark.parametrize("word", ["rougeL@ref", "exposure_error@ref"])
-def test_a_set_of_a_metric_that_has_none_is_one_line(
-    compare: Compare, results: Path, word: str
+@pytest.mark.parametrize("metric", ["rougeL@ref", "exposure_error@ref"])
+def test_a_position_set_on_a_text_metric_gives_a_one_line_error(
+    compare: Compare, results: Path, metric: str
 ) -> None:
     with pytest.raises(InputError, match="has no position set"):
-        compare(results, metrics=(word,))
+        compare(results, metrics=(metric,))
 
 
 @pytest.mark.parametrize("key", ["undistilled", "teacher_cache"])
-def test_what_needs_a_teacher_says_so(compare: Compare, tmp_path: Path, key: str) -> None:
+def test_keys_that_need_a_teacher_are_refused_without_one(
+    compare: Compare, tmp_path: Path, key: str
+) -> None:
     with pytest.raises(InputError, match=f"{key}= needs teacher="):
         compare(tmp_path, teacher=None, **{key: str(tmp_path)})
     with pytest.raises(InputError, match="teacher=cache:DIR reads a cache"):
@@ -383,48 +389,50 @@ def test_what_needs_a_teacher_says_so(compare: Compare, tmp_path: Path, key: str
 # Seeds and decoding
 
 
-def test_a_single_sampled_seed_meets_a_second_one_of_the_teacher(
+def test_a_single_sampled_seed_is_paired_with_a_second_seed_of_the_teacher(
     compare: Compare, tmp_path: Path, whole: Evaluation
 ) -> None:
-    found = compare(tmp_path, seeds=(10,), limit=2, metrics=FEW, max_new_tokens=6)
+    evaluation = compare(tmp_path, seeds=(10,), limit=2, metrics=FEW, max_new_tokens=6)
     seeds = {
         file.relative_to(tmp_path).parts[:2]: {
             json.loads(line)["seed"] for line in file.read_text().splitlines()
         }
         for file in tmp_path.glob("*/*/samples/dolly.jsonl")
     }
-    assert sorted((name, *each) for (name, _), each in seeds.items()) == [
+    assert sorted((name, *per_seed) for (name, _), per_seed in seeds.items()) == [
         ("student", 10),
         ("teacher", 10),
         ("teacher", 11),
     ]
     table = str(kdbench.table(results=tmp_path, tasks=("dolly",), published="none"))
-    # The teacher's run of the student's seed is a row; that of the other seed is none.
+    # The teacher's run with the student's seed is a row; its run with the second seed is not.
     assert table.count("  measured  ") == 2
     assert table.count("protocol minillm") == 1
-    assert found.generated == 2 + 4
-    assert set(rows(found)["rougeL_teacher"].per_seed) == {"10"}
-    assert set(rows(found)["top1@teacher"].per_seed) == {"10", "11"}
-    assert rows(found)["rougeL_teacher"].ceiling < 100
+    assert evaluation.generated == 2 + 4
+    assert set(rows(evaluation)["rougeL_teacher"].per_seed) == {"10"}
+    assert set(rows(evaluation)["top1@teacher"].per_seed) == {"10", "11"}
+    assert rows(evaluation)["rougeL_teacher"].ceiling < 100
 
 
-def test_greedy_has_one_seed(compare: Compare, tmp_path: Path) -> None:
-    found = compare(tmp_path, protocol="greedy", seeds=None, limit=2, max_new_tokens=6, metrics=FEW)
-    assert found.generated == 2 + 2
-    assert set(rows(found)["rougeL"].per_seed) == {"0"}
-    assert rows(found)["rougeL_teacher"].ceiling == 100
-    assert rows(found)["top1@student"].seed_sd is None
-    # Greedy tokens agree at least until the first one that differs.
-    assert rows(found)["top1@student"].value >= rows(found)["same_text"].value
+def test_greedy_decoding_uses_one_seed(compare: Compare, tmp_path: Path) -> None:
+    evaluation = compare(
+        tmp_path, protocol="greedy", seeds=None, limit=2, max_new_tokens=6, metrics=FEW
+    )
+    assert evaluation.generated == 2 + 2
+    assert set(rows(evaluation)["rougeL"].per_seed) == {"0"}
+    assert rows(evaluation)["rougeL_teacher"].ceiling == 100
+    assert rows(evaluation)["top1@student"].seed_sd is None
+    # Greedy tokens agree at least up to the first difference.
+    assert rows(evaluation)["top1@student"].value >= rows(evaluation)["same_text"].value
 
 
 @pytest.mark.parametrize("name", ["top1@student", "rougeL_teacher", "same_text"])
-def test_seed_0_is_a_seed(compare: Compare, tmp_path: Path, name: str) -> None:
-    found = compare(tmp_path, seeds=(0,), limit=1, max_new_tokens=4, metrics=(name,))
-    assert "0" in rows(found)[name].per_seed
+def test_seed_0_is_valid(compare: Compare, tmp_path: Path, name: str) -> None:
+    evaluation = compare(tmp_path, seeds=(0,), limit=1, max_new_tokens=4, metrics=(name,))
+    assert "0" in rows(evaluation)[name].per_seed
 
 
-def test_shards_compare_once_all_are_there(
+def test_shards_compare_once_all_are_complete(
     compare: Compare, tmp_path: Path, whole: Evaluation
 ) -> None:
     first = compare(tmp_path, shard="0/2")
@@ -436,42 +444,42 @@ def test_shards_compare_once_all_are_there(
 # The floor
 
 
-def test_the_undistilled_student_is_the_floor(
+def test_the_undistilled_student_sets_the_floor(
     compare: Compare, generated: Path, world: World, changed_teacher: Any
 ) -> None:
     undistilled = changed_teacher("milder", weights=halved)
-    words = {"metrics": (*FEW, "length_ratio")}
-    found = compare(generated, undistilled=undistilled, **words)
-    floor = compare(generated, model=undistilled, **words)
+    options = {"metrics": (*FEW, "length_ratio")}
+    evaluation = compare(generated, undistilled=undistilled, **options)
+    floor = compare(generated, model=undistilled, **options)
     assert floor.generated == 0
-    for name in beside_teacher(found):
-        metric = rows(found)[name]
+    for name in teacher_metrics(evaluation):
+        metric = rows(evaluation)[name]
         assert metric.floor == rows(floor)[name].value
         assert rows(floor)[name].floor is None
-    metric = rows(found)["acceptance@student"]
+    metric = rows(evaluation)["acceptance@student"]
     expected = (metric.value - metric.floor) / (1 - metric.floor)
     assert metric.attained == pytest.approx(expected)
-    assert rows(found)["rougeL"].floor is None
-    stored = json.loads((found.run / "dolly.json").read_text())["metrics"]
+    assert rows(evaluation)["rougeL"].floor is None
+    stored = json.loads((evaluation.run / "dolly.json").read_text())["metrics"]
     assert "floor" not in stored["rougeL"]
     assert stored["acceptance@student"]["floor"] == metric.floor
     before = contents(generated)
-    compare(generated, undistilled=undistilled, **words)
+    compare(generated, undistilled=undistilled, **options)
     assert contents(generated) == before
 
 
-def test_a_student_that_is_its_floor_has_attained_nothing(
+def test_a_student_equal_to_its_floor_attains_0(
     compare: Compare, generated: Path, world: World
 ) -> None:
-    found = compare(generated, undistilled=str(world.student), metrics=("acceptance@student",))
-    assert rows(found)["acceptance@student"].attained == 0
+    evaluation = compare(generated, undistilled=str(world.student), metrics=("acceptance@student",))
+    assert rows(evaluation)["acceptance@student"].attained == 0
 
 
 # Tokenizers and vocabularies
 
 
 def swapped(content: dict[str, Any]) -> None:
-    """Two tokens of no merge change places."""
+    """Swap two tokens that take part in no merge."""
     vocabulary = content["model"]["vocab"]
     vocabulary["!"], vocabulary['"'] = vocabulary['"'], vocabulary["!"]
 
@@ -480,14 +488,14 @@ def without_merges(content: dict[str, Any]) -> None:
     content["model"]["merges"] = []
 
 
-def command(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["kdbench", *words])
+def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["kdbench", *arguments])
     with pytest.raises(SystemExit) as exit_:
         cli.main()
     return exit_.value.code or 0
 
 
-def test_different_tokenizers_leave_the_text_metrics(
+def test_with_different_tokenizers_only_text_metrics_are_measured(
     world: World,
     results: Path,
     changed_teacher: Any,
@@ -495,16 +503,16 @@ def test_different_tokenizers_leave_the_text_metrics(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     other = changed_teacher("foreign", swapped)
-    words = [f"model={world.student}", f"teacher={other}", f"data={world.data}", "tasks=dolly"]
-    words += ["limit=3", "max_new_tokens=18", "seeds=10,20", "device=cpu", f"results={results}"]
-    words.append("metrics=all")
-    assert command(monkeypatch, "eval", *words) == 0
+    arguments = [f"model={world.student}", f"teacher={other}", f"data={world.data}", "tasks=dolly"]
+    arguments += ["limit=3", "max_new_tokens=18", "seeds=10,20", "device=cpu", f"results={results}"]
+    arguments.append("metrics=all")
+    assert command(monkeypatch, "eval", *arguments) == 0
     assert "student and teacher have different tokenizers" in " ".join(
         capsys.readouterr().out.split()
     )
     content = json.loads(next(results.glob("student/*/dolly.json")).read_text())
     assert content["teacher"]["name"] == "foreign"
-    by_tokens = {"exposure_error", "first_divergence", "same_text"}  # or by their noise
+    by_tokens = {"exposure_error", "first_divergence", "same_text"}  # or for the noise
     for name in wanted_metrics(["all"]).names:
         metric = content["metrics"][name]
         if "@" in name or name in by_tokens:
@@ -517,16 +525,16 @@ def test_different_tokenizers_leave_the_text_metrics(
     assert not [name for name in content["documents"] if "@" in name]
 
 
-def test_other_merges_of_the_same_tokens_do_not_compare(
+def test_different_merges_of_the_same_tokens_are_incompatible(
     compare: Compare, generated: Path, changed_teacher: Any
 ) -> None:
     other = changed_teacher("letters", without_merges)
-    found = compare(
+    evaluation = compare(
         generated, teacher=other, metrics=("top1@ref", "rougeL_teacher"), limit=1, max_new_tokens=4
     )
-    assert rows(found)["top1@ref"].value is None
-    assert "the same vocabulary, other merges" in rows(found)["top1@ref"].reason
-    assert rows(found)["rougeL_teacher"].value is not None
+    assert rows(evaluation)["top1@ref"].value is None
+    assert "the same vocabulary, other merges" in rows(evaluation)["top1@ref"].reason
+    assert rows(evaluation)["rougeL_teacher"].value is not None
 
 
 def with_more_tokens(folder: str, *tokens: str) -> None:
@@ -538,7 +546,7 @@ def with_more_tokens(folder: str, *tokens: str) -> None:
 
 
 def padded(model: Any) -> None:
-    """A head of eight more tokens, to which it gives a good deal."""
+    """A head with eight further tokens of considerable probability."""
     torch.manual_seed(0)
     model.resize_token_embeddings(model.config.vocab_size + 8, mean_resizing=False)
     model.get_input_embeddings().weight.data[-8:] = model.get_input_embeddings().weight.data[10:18]
@@ -548,34 +556,34 @@ def padded(model: Any) -> None:
 def test_a_teacher_with_more_tokens_is_cut_to_the_shared_ones(
     compare: Compare, generated: Path, changed_teacher: Any, whole: Evaluation, known: bool
 ) -> None:
-    """Whether its tokenizer knows them or its head is padded."""
+    """The tokenizer knows the further tokens, or the head is padded."""
     other = changed_teacher("wider", weights=padded)
     if known:
         with_more_tokens(other, *(f"<more{place}>" for place in range(8)))
-    found = compare(generated, teacher=other, metrics=("top1", "fkl@ref", "jsd@ref"))
+    evaluation = compare(generated, teacher=other, metrics=("top1", "fkl@ref", "jsd@ref"))
     for name in ("top1@ref", "fkl@ref", "jsd@ref"):  # the softmax is over the shared tokens
-        assert rows(found)[name].value == pytest.approx(rows(whole)[name].value, abs=1e-5)
-    cut = task(found).teacher["cut_mass"]["ref"]
+        assert rows(evaluation)[name].value == pytest.approx(rows(whole)[name].value, abs=1e-5)
+    cut = task(evaluation).teacher["cut_mass"]["ref"]
     assert cut["student"] == 0
     assert 0 < cut["teacher"] < 1
-    left_out = task(found).teacher.get("left_out", {})
+    left_out = task(evaluation).teacher.get("left_out", {})
     assert set(left_out) <= ({"teacher"} if known else set())
 
 
-def test_a_student_with_more_tokens_is_cut_too(
+def test_a_student_with_more_tokens_is_cut_to_the_shared_ones(
     compare: Compare, results: Path, changed_teacher: Any, world: World
 ) -> None:
     other = changed_teacher("wider", weights=padded)
     with_more_tokens(other, *(f"<more{place}>" for place in range(8)))
-    found = compare(results, model=other, metrics=("top1@ref", "jsd@ref"))
-    assert rows(found)["top1@ref"].value == 1
-    assert rows(found)["jsd@ref"].value == pytest.approx(0, abs=1e-5)
-    cut = task(found).teacher["cut_mass"]["ref"]
+    evaluation = compare(results, model=other, metrics=("top1@ref", "jsd@ref"))
+    assert rows(evaluation)["top1@ref"].value == 1
+    assert rows(evaluation)["jsd@ref"].value == pytest.approx(0, abs=1e-5)
+    cut = task(evaluation).teacher["cut_mass"]["ref"]
     assert 0 < cut["student"] < 1
     assert cut["teacher"] == 0
 
 
-def test_where_they_end_differently_the_end_does_not_count(
+def test_with_different_end_tokens_the_end_does_not_count(
     compare: Compare, generated: Path, changed_teacher: Any, whole: Evaluation
 ) -> None:
     other = changed_teacher("ending")
@@ -583,7 +591,7 @@ def test_where_they_end_differently_the_end_does_not_count(
         file = Path(other) / name
         if file.exists():
             file.write_text(file.read_text().replace("<|eos|>", "<|pad|>"))
-    found = compare(
+    evaluation = compare(
         generated, teacher=other, metrics=("top1@ref", "top1@student", "rougeL_teacher")
     )
     lines = {
@@ -592,23 +600,25 @@ def test_where_they_end_differently_the_end_does_not_count(
             for file in run.rglob(f"*.fidelity-{where}-*")
             for line in file.read_text().splitlines()
         ]
-        for where, run in (("ref", found.run), ("student", found.run))
+        for where, run in (("ref", evaluation.run), ("student", evaluation.run))
     }
     before = {
-        (where, one["id"], one["seed"]): one["n"]
+        (where, line["id"], line["seed"]): line["n"]
         for where in lines
         for file in whole.run.rglob(f"*.fidelity-{where}-*")
-        for one in map(json.loads, file.read_text().splitlines())
+        for line in map(json.loads, file.read_text().splitlines())
     }
     shorter = [
-        before[where, one["id"], one["seed"]] - one["n"] for where in lines for one in lines[where]
+        before[where, line["id"], line["seed"]] - line["n"]
+        for where in lines
+        for line in lines[where]
     ]
-    assert set(shorter) == {0, 1}  # texts that the limit cut have no end
-    assert rows(found)["top1@ref"].value is not None
-    assert rows(found)["rougeL_teacher"].value is not None
+    assert set(shorter) == {0, 1}  # texts cut by the limit have no end token
+    assert rows(evaluation)["top1@ref"].value is not None
+    assert rows(evaluation)["rougeL_teacher"].value is not None
 
 
-def test_the_teacher_is_shown_its_own_prompts(
+def test_the_teacher_gets_prompts_in_its_own_format(
     compare: Compare, tmp_path: Path, changed_teacher: Any, world: World
 ) -> None:
     other = changed_teacher("chatty")
@@ -616,11 +626,11 @@ def test_the_teacher_is_shown_its_own_prompts(
     few = {"protocol": "chat", "limit": 2, "max_new_tokens": 4, "metrics": ("fkl@ref",)}
     same = compare(tmp_path, model=str(world.teacher), **few)
     assert rows(same)["fkl@ref"].value == pytest.approx(0, abs=1e-6)
-    found = compare(tmp_path, model=str(world.teacher), teacher=other, **few)
-    assert rows(found)["fkl@ref"].value > 0.01
+    evaluation = compare(tmp_path, model=str(world.teacher), teacher=other, **few)
+    assert rows(evaluation)["fkl@ref"].value > 0.01
 
 
-def test_a_backend_without_a_model_leaves_the_text_metrics(
+def test_without_a_loaded_model_only_text_metrics_are_measured(
     compare: Compare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(PLUGIN))
@@ -628,24 +638,26 @@ def test_a_backend_without_a_model_leaves_the_text_metrics(
 
     backends.names()
     monkeypatch.setitem(backends._parts, "echo", Echo)
-    found = compare(tmp_path, backend="echo", metrics=(*FEW, "exposure_error", "answer_agreement"))
-    for name in beside_teacher(found):
-        metric = rows(found)[name]
+    evaluation = compare(
+        tmp_path, backend="echo", metrics=(*FEW, "exposure_error", "answer_agreement")
+    )
+    for name in teacher_metrics(evaluation):
+        metric = rows(evaluation)[name]
         if "@" in name or name == "exposure_error":
             assert metric.value is None
             assert metric.reason == "backend=echo does not show probabilities"
-    assert rows(found)["same_text"].value == 1  # both echo the prompt
-    assert rows(found)["rougeL_teacher"].value is not None
+    assert rows(evaluation)["same_text"].value == 1  # both echo the prompt
+    assert rows(evaluation)["rougeL_teacher"].value is not None
     before = contents(tmp_path)
     compare(tmp_path, backend="echo", metrics=(*FEW, "exposure_error", "answer_agreement"))
     assert contents(tmp_path) == before
 
 
-# Metrics of somebody else's
+# Third-party metrics
 
 
 class Sure(TokenMetric):
-    """How sure the student is of the response's tokens."""
+    """The student's probability of the response's tokens."""
 
     name = "sure"
     unit = "rate"
@@ -658,7 +670,7 @@ class Sure(TokenMetric):
 
 
 class Shorter(PairMetric):
-    """Whether the student's response is the shorter one."""
+    """Whether the student's response is shorter than the teacher's."""
 
     name = "shorter"
     unit = "rate"
@@ -669,22 +681,26 @@ class Shorter(PairMetric):
         return float(len(student.text) < len(teacher.text))
 
 
-def test_a_metric_of_somebody_elses_is_measured_without_generating(
+def test_a_plug_ins_metric_is_measured_without_generating(
     compare: Compare, results: Path, with_metric: Callable, whole: Evaluation
 ) -> None:
     with_metric(Sure)
     with_metric(Shorter)
-    found = compare(results, metrics=("sure", "shorter"))
-    assert found.generated == 0
-    assert beside_teacher(found) == beside_teacher(whole) | {"sure@ref", "sure@student", "shorter"}
-    sure, shorter = rows(found)["sure@ref"], rows(found)["shorter"]
+    evaluation = compare(results, metrics=("sure", "shorter"))
+    assert evaluation.generated == 0
+    assert teacher_metrics(evaluation) == teacher_metrics(whole) | {
+        "sure@ref",
+        "sure@student",
+        "shorter",
+    }
+    sure, shorter = rows(evaluation)["sure@ref"], rows(evaluation)["shorter"]
     assert (sure.unit, sure.direction, sure.version) == ("rate", "higher", "1")
     assert 0 < sure.value < 1
     assert (shorter.unit, shorter.direction, shorter.version) == ("rate", "none", "1")
     assert shorter.ceiling == 0
     assert set(shorter.per_seed) == {"10", "20"}
-    assert rows(found)["top1@ref"] == rows(whole)["top1@ref"]
-    assert compare(results).results == found.results
+    assert rows(evaluation)["top1@ref"] == rows(whole)["top1@ref"]
+    assert compare(results).results == evaluation.results
 
 
 def test_a_new_version_is_measured_again_without_generating(
@@ -717,7 +733,7 @@ def test_a_new_version_is_measured_again_without_generating(
 
 
 class Late(TokenMetric):
-    """Counts from the second position on, and is kept by token index."""
+    """A metric that counts from the second position and has a curve."""
 
     name = "late"
     unit = "rate"
@@ -730,17 +746,17 @@ class Late(TokenMetric):
         return values.where(at.targets != 1, float("nan"))
 
 
-def test_a_curve_leaves_out_positions_that_do_not_count(
+def test_a_curve_leaves_out_uncounted_positions(
     compare: Compare, results: Path, with_metric: Callable
 ) -> None:
     with_metric(Late)
-    found = compare(results, metrics=("late",))
-    assert rows(found)["late@ref"].value is not None
-    assert None not in task(found).curves["late@ref"]["value"]
+    evaluation = compare(results, metrics=("late",))
+    assert rows(evaluation)["late@ref"].value is not None
+    assert None not in task(evaluation).curves["late@ref"]["value"]
 
 
 class Endless(PooledTokenMetric):
-    """A sum that may be infinite."""
+    """A pooled metric whose sum can be infinite."""
 
     name = "endless"
     unit = "nats"
@@ -754,10 +770,10 @@ class Endless(PooledTokenMetric):
         return sums[..., 0]
 
 
-def test_a_pooled_sum_that_is_infinite_has_no_number(
+def test_an_infinite_pooled_sum_has_no_value(
     compare: Compare, results: Path, with_metric: Callable
 ) -> None:
     with_metric(Endless)
-    found = compare(results, metrics=("endless",))
-    assert rows(found)["endless@ref"].value is None
-    assert rows(found)["endless@ref"].reason
+    evaluation = compare(results, metrics=("endless",))
+    assert rows(evaluation)["endless@ref"].value is None
+    assert rows(evaluation)["endless@ref"].reason

@@ -1,4 +1,4 @@
-"""Both models in chunks say what one softmax over all positions says, whatever the company."""
+"""Scores in chunks equal one softmax over all positions, whatever the batch."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -39,7 +39,7 @@ TEXTS = [
     text("d", range(22, 40), (50, 51)),
     text("a", (3, 4, 5, 6), (9, 9, 9, 9, 9, 9), seed=1),
 ]
-# The teacher is shown other prompts, of other lengths.
+# The teacher gets different prompts, of different lengths.
 ITS_PROMPTS = {"a": (1, 3, 4, 5, 6), "b": (9, 10), "c": (20,), "d": tuple(range(22, 40))}
 
 
@@ -49,7 +49,7 @@ class Pair:
     def __init__(self, student: Any, teacher: Any):
         self.models = student, teacher
         self.student = ModelView(student, V)
-        self.teacher = ModelView(teacher, V, prompt=lambda one: ITS_PROMPTS[one.id])
+        self.teacher = ModelView(teacher, V, prompt=lambda rollout: ITS_PROMPTS[rollout.id])
 
     def see(self, batch: Batch, _: Sequence[ComparedText]) -> LiveScores:
         return LiveScores(self.teacher, batch, None)
@@ -60,19 +60,21 @@ class Pair:
         return list(compare_batch(texts, self.student, self.see, EVERY, where, chunk))
 
     @torch.no_grad()
-    def logits(self, one: ComparedText) -> list[torch.Tensor]:
-        """Of the whole head, of both models on the text alone, in one go."""
-        found = []
+    def logits(self, compared: ComparedText) -> list[torch.Tensor]:
+        """Full logits of both models on a single text, from one forward pass."""
+        logits = []
         for model, prompt in zip(
-            self.models, (one.rollout.prompt_ids, ITS_PROMPTS[one.rollout.id]), strict=True
+            self.models,
+            (compared.rollout.prompt_ids, ITS_PROMPTS[compared.rollout.id]),
+            strict=True,
         ):
-            ids = torch.tensor([[*prompt, *one.rollout.response_ids]])
-            found.append(model(input_ids=ids).logits[0, len(prompt) - 1 : -1].float())
-        return found
+            ids = torch.tensor([[*prompt, *compared.rollout.response_ids]])
+            logits.append(model(input_ids=ids).logits[0, len(prompt) - 1 : -1].float())
+        return logits
 
-    def expected(self, one: ComparedText, where: str = "student") -> dict[str, np.ndarray]:
-        log_q, log_p = (logits[:, :V].log_softmax(-1) for logits in self.logits(one))
-        at = Positions(log_p, log_q, torch.tensor(one.rollout.response_ids), where)
+    def expected(self, compared: ComparedText, where: str = "student") -> dict[str, np.ndarray]:
+        log_q, log_p = (logits[:, :V].log_softmax(-1) for logits in self.logits(compared))
+        at = Positions(log_p, log_q, torch.tensor(compared.rollout.response_ids), where)
         return {
             metric.name: metric.values(at).double().numpy()
             if isinstance(metric, TokenMetric)
@@ -89,8 +91,8 @@ def pairs(tiny: Callable[..., Any]) -> dict[str, Pair]:
     }
 
 
-def assert_same(found: TextScores, expected: dict[str, np.ndarray]) -> None:
-    numbers = {**found.tokens, **found.pooled}
+def assert_same(actual: TextScores, expected: dict[str, np.ndarray]) -> None:
+    numbers = {**actual.tokens, **actual.pooled}
     assert numbers.keys() == expected.keys()
     for name, values in numbers.items():
         assert values.shape == expected[name].shape, name
@@ -98,33 +100,33 @@ def assert_same(found: TextScores, expected: dict[str, np.ndarray]) -> None:
         np.testing.assert_allclose(values, expected[name], rtol=1e-5, atol=slack, err_msg=name)
 
 
-def test_the_models_differ(pairs: dict[str, Pair]) -> None:
-    """Else the tests below would compare nothing with nothing."""
+def test_the_two_models_differ(pairs: dict[str, Pair]) -> None:
+    """Otherwise the tests below would be vacuous."""
     for pair in pairs.values():
-        assert all(pair.expected(one)["fkl"].min() > 0.01 for one in TEXTS)
+        assert all(pair.expected(text)["fkl"].min() > 0.01 for text in TEXTS)
 
 
 @pytest.mark.parametrize("where", ["ref", "teacher", "student"])
 @pytest.mark.parametrize("chunk", [1, 7, None])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_metric_at_every_position_is_that_of_the_whole_logits(
+def test_values_equal_those_from_the_full_logits(
     pairs: dict[str, Pair], family: str, chunk: int | None, where: str
 ) -> None:
     outcomes = pairs[family].compare(TEXTS, chunk, where)
     assert [outcome.text for outcome in outcomes] == TEXTS
-    for outcome, one in zip(outcomes, TEXTS, strict=True):
-        assert_same(outcome, pairs[family].expected(one, where))
+    for outcome, compared in zip(outcomes, TEXTS, strict=True):
+        assert_same(outcome, pairs[family].expected(compared, where))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_text_alone_is_the_text_in_company(pairs: dict[str, Pair], family: str) -> None:
-    for one in TEXTS:
-        (alone,) = pairs[family].compare([one])
-        assert_same(alone, pairs[family].expected(one))
+def test_a_text_alone_scores_as_in_a_batch(pairs: dict[str, Pair], family: str) -> None:
+    for compared in TEXTS:
+        (alone,) = pairs[family].compare([compared])
+        assert_same(alone, pairs[family].expected(compared))
 
 
 @st.composite
-def companies(draw: st.DrawFn) -> list[ComparedText]:
+def batches(draw: st.DrawFn) -> list[ComparedText]:
     tokens = st.integers(3, V - 1)
     return [
         text(
@@ -138,16 +140,16 @@ def companies(draw: st.DrawFn) -> list[ComparedText]:
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)
-@given(company=companies(), chunk=st.integers(1, 12), family=st.sampled_from(FAMILIES))
-def test_neither_company_nor_order_nor_chunk_changes_a_number(
-    pairs: dict[str, Pair], company: list[ComparedText], chunk: int, family: str
+@given(batch=batches(), chunk=st.integers(1, 12), family=st.sampled_from(FAMILIES))
+def test_batch_order_and_chunk_size_do_not_change_the_values(
+    pairs: dict[str, Pair], batch: list[ComparedText], chunk: int, family: str
 ) -> None:
-    for outcome in pairs[family].compare([*company, *TEXTS[:1]][::-1], chunk):
+    for outcome in pairs[family].compare([*batch, *TEXTS[:1]][::-1], chunk):
         assert_same(outcome, pairs[family].expected(outcome.text))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_what_the_padded_heads_lose_is_recorded(pairs: dict[str, Pair], family: str) -> None:
+def test_the_mass_on_padded_head_columns_is_recorded(pairs: dict[str, Pair], family: str) -> None:
     for outcome in pairs[family].compare(TEXTS, 3):
         beyond = [
             float(logits.softmax(-1)[:, V:].sum(-1).mean())
@@ -157,7 +159,9 @@ def test_what_the_padded_heads_lose_is_recorded(pairs: dict[str, Pair], family: 
         assert min(beyond) > 1e-4
 
 
-def test_a_student_that_is_its_teacher_is_perfect_everywhere(tiny: Callable[..., Any]) -> None:
+def test_a_student_equal_to_its_teacher_is_perfect_at_every_position(
+    tiny: Callable[..., Any],
+) -> None:
     model = tiny("llama", V, 3)
     see: TeacherScorer = lambda batch, texts: LiveScores(ModelView(model, V), batch, None)  # noqa: E731
     for outcome in compare_batch(TEXTS, ModelView(model, V), see, EVERY, "student", 4):
@@ -172,7 +176,7 @@ def test_a_student_that_is_its_teacher_is_perfect_everywhere(tiny: Callable[...,
 
 
 class Widest(TorchDispatchMode):
-    """The most rows of any result of any operation that has as many columns as a head."""
+    """Record the largest number of rows of any tensor that is as wide as a head."""
 
     def __init__(self, widths: set[int]):
         super().__init__()
@@ -180,10 +184,12 @@ class Widest(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        for one in result if isinstance(result, tuple | list) else (result,):
-            is_wide = isinstance(one, torch.Tensor) and one.ndim and one.shape[-1] in self.widths
+        for tensor in result if isinstance(result, tuple | list) else (result,):
+            is_wide = (
+                isinstance(tensor, torch.Tensor) and tensor.ndim and tensor.shape[-1] in self.widths
+            )
             if is_wide and func.name() != "aten::t":  # a view of the head's weights
-                self.rows = max(self.rows, one.numel() // one.shape[-1])
+                self.rows = max(self.rows, tensor.numel() // tensor.shape[-1])
         return result
 
 
@@ -194,10 +200,10 @@ def test_no_tensor_over_the_vocabulary_has_more_rows_than_a_chunk(
 ) -> None:
     chunk, seen, log_probs = 7, [], ModelView.log_probs
 
-    def recorded(one: ModelView, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        found = log_probs(one, states)
-        seen.append(tuple(found[0].shape))
-        return found
+    def recorded(view: ModelView, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        computed = log_probs(view, states)
+        seen.append(tuple(computed[0].shape))
+        return computed
 
     monkeypatch.setattr(ModelView, "log_probs", recorded)
     long = [text("a", (3, 4), [5 + place % 50 for place in range(length)], s) for s in (0, 1)]
@@ -210,7 +216,7 @@ def test_no_tensor_over_the_vocabulary_has_more_rows_than_a_chunk(
     assert widest.rows == chunk
 
 
-def test_the_chunk_that_is_found_is_bounded_by_the_vocabulary(
+def test_the_automatic_chunk_is_bounded_by_the_vocabulary(
     pairs: dict[str, Pair], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(view._ELEMENTS, "cpu", 4 * 17 * V)
@@ -226,7 +232,7 @@ def test_the_chunk_that_is_found_is_bounded_by_the_vocabulary(
 
 
 def broken(model: Any, token: int | None = None) -> Any:
-    """Its embedding of one token, or of all, is not a number."""
+    """The embedding of one token, or of all tokens, is NaN."""
     with torch.no_grad():
         model.get_input_embeddings().weight[slice(None) if token is None else token] = torch.nan
     return model
@@ -235,7 +241,7 @@ def broken(model: Any, token: int | None = None) -> Any:
 @pytest.mark.parametrize("padding", [0, 4])
 @pytest.mark.parametrize("whose", ["student", "teacher"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_weights_that_are_not_finite_are_one_line_that_names_the_document(
+def test_non_finite_weights_give_an_error_that_names_the_document(
     tiny: Callable[..., Any], family: str, whose: str, padding: int
 ) -> None:
     token = 13  # of document b alone
@@ -244,14 +250,14 @@ def test_weights_that_are_not_finite_are_one_line_that_names_the_document(
     chosen.lm_head.weight = torch.nn.Parameter(chosen.lm_head.weight.clone())  # not the embedding
     broken(chosen, token)
     pair = Pair(student, teacher)
-    found = compare_batch(TEXTS, pair.student, pair.see, EVERY, "ref", 3)
-    assert next(found).text == TEXTS[0]  # it is fine
+    outcomes = compare_batch(TEXTS, pair.student, pair.see, EVERY, "ref", 3)
+    assert next(outcomes).text == TEXTS[0]  # the weights are finite here
     with pytest.raises(InputError, match="logits on document 'b' are not finite: the weights"):
-        next(found)
+        next(outcomes)
 
 
 @pytest.mark.parametrize("chunk", [1, None])
-def test_broken_weights_are_found_whatever_the_metrics(
+def test_non_finite_weights_are_found_with_any_metrics(
     tiny: Callable[..., Any], chunk: int | None
 ) -> None:
     pair = Pair(broken(tiny("llama", V, 1)), tiny("llama", V, 2))

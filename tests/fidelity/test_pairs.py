@@ -1,4 +1,4 @@
-"""Which of the teacher's responses each of the student's is compared with, and what comes out."""
+"""Pairs of student and teacher responses, and the results from them."""
 
 from collections.abc import Callable, Sequence
 
@@ -30,7 +30,7 @@ TEACHER = {10: answers("t a 10", "t b 10"), 20: answers("t a 20", "t b 20")}
 
 
 class Seen:
-    """Metrics that note what they were shown."""
+    """Metrics that record their arguments."""
 
     shown: list[tuple[str, str]]
 
@@ -101,7 +101,7 @@ def added(metric: TeacherMetric, student=STUDENT, teacher=TEACHER) -> MetricResu
     ("seed", "seeds", "other"),
     [(10, [10, 20, 30], 20), (20, [10, 20, 30], 30), (30, [10, 20, 30], 10), (0, [0], 0)],
 )
-def test_the_partner_is_the_next_seed_but_for_the_same_noise(
+def test_partners_have_the_next_seed_unless_the_noise_is_shared(
     seed: int, seeds: list[int], other: int
 ) -> None:
     assert partner(seed, seeds, same_noise=False) == other
@@ -109,7 +109,7 @@ def test_the_partner_is_the_next_seed_but_for_the_same_noise(
 
 
 @pytest.mark.parametrize("make", [Pair, Pooled])
-def test_responses_are_paired_with_the_teachers_of_the_next_seed(make: Callable) -> None:
+def test_responses_are_paired_with_the_teachers_next_seed(make: Callable) -> None:
     metric = make()
     added(metric)
     of_student = [pair for pair in metric.shown if pair[0].startswith("s")]
@@ -123,13 +123,13 @@ def test_responses_are_paired_with_the_teachers_of_the_next_seed(make: Callable)
     assert of_teacher == [(a.replace("s", "t"), b) for a, b in of_student]
 
 
-def test_under_the_same_noise_it_is_the_same_seed() -> None:
+def test_same_noise_metrics_pair_the_same_seed() -> None:
     metric = SameNoise()
     added(metric)
     assert metric.shown[-4:] == [(a, a.replace("s", "t")) for a, _ in metric.shown[-4:]]
 
 
-def test_a_single_seed_meets_the_teachers_second_one() -> None:
+def test_a_single_seed_is_paired_with_the_teachers_second_one() -> None:
     metric = Pair()
     result = added(metric, {10: STUDENT[10]})
     assert ("s a 10", "t a 20") in metric.shown
@@ -137,14 +137,14 @@ def test_a_single_seed_meets_the_teachers_second_one() -> None:
     assert list(result.per_seed) == ["10"]
 
 
-def test_greedy_meets_greedy() -> None:
+def test_greedy_responses_are_paired_with_greedy_ones() -> None:
     metric = Pair()
     result = added(metric, {0: answers("s")}, {0: answers("t")})
     assert metric.shown == [("t", "t"), ("s", "t")]
     assert (result.n, result.seed_sd) == (1, None)
 
 
-def test_a_corpus_has_one_number_a_seed_and_no_interval() -> None:
+def test_a_corpus_metric_has_one_value_per_seed_and_no_interval() -> None:
     metric = Corpus()
     result = added(metric)
     assert metric.shown[-2:] == [
@@ -155,7 +155,7 @@ def test_a_corpus_has_one_number_a_seed_and_no_interval() -> None:
     assert result.ceiling == 1.5
 
 
-def test_a_prompt_has_one_number_from_all_seeds() -> None:
+def test_a_prompt_metric_has_one_value_over_all_seeds() -> None:
     metric = Prompt()
     result = added(metric)
     assert metric.shown[-2:] == [
@@ -167,7 +167,7 @@ def test_a_prompt_has_one_number_from_all_seeds() -> None:
     assert result.ci_low is not None
 
 
-def test_a_pooled_number_is_of_sums() -> None:
+def test_a_pooled_metric_is_computed_from_sums() -> None:
     result = added(
         Pooled(),
         {1: answers("a", "aaa"), 2: answers("aa", "aa")},
@@ -178,10 +178,10 @@ def test_a_pooled_number_is_of_sums() -> None:
     assert result.ci_low <= result.value <= result.ci_high
 
 
-# What the built-in ones make of it
+# The built-in metrics
 
 
-def test_the_ceiling_is_perfect_where_that_is_known_else_the_teacher_against_itself() -> None:
+def test_the_ceiling_is_perfect_or_the_teacher_against_itself() -> None:
     teacher = {1: answers("the cat sat"), 2: answers("the cat ran")}
     student = {1: answers("a dog"), 2: answers("a cow")}
     assert added(SameText(), student, teacher).ceiling == 1.0
@@ -191,7 +191,7 @@ def test_the_ceiling_is_perfect_where_that_is_known_else_the_teacher_against_its
 
 
 def test_first_divergence_is_the_index_of_the_first_token_that_differs() -> None:
-    """Section 1.9 of the reference, under the same noise."""
+    """The example of section 1.9 of the reference, with shared noise."""
 
     def sampled(*tokens: int) -> list[Answer]:
         return [Answer("x", ("r",), tokens=tokens)]
@@ -205,7 +205,7 @@ def test_first_divergence_is_the_index_of_the_first_token_that_differs() -> None
     assert (unknown.value, unknown.reason) == (None, "not defined on these responses")
 
 
-def test_where_the_noise_is_not_shared_what_needs_it_says_why() -> None:
+def test_same_noise_metrics_give_a_reason_when_the_noise_differs() -> None:
     asked = WantedMetrics((SameText(), RougeLTeacher()), frozenset({"same_text", "rougeL_teacher"}))
     results = Results()
     add_pairs(results, asked, STUDENT, TEACHER, "because")
@@ -215,7 +215,7 @@ def test_where_the_noise_is_not_shared_what_needs_it_says_why() -> None:
     assert list(results.documents) == ["rougeL_teacher"]
 
 
-def test_what_is_of_another_kind_is_left_alone() -> None:
+def test_metrics_of_other_kinds_are_ignored() -> None:
     from kdbench.metrics.top1 import Top1
 
     results = Results()

@@ -1,4 +1,4 @@
-"""Scores become results: by hand, with error bars, or with why there is no number."""
+"""Scores become results, with error bars or with a reason for a missing value."""
 
 import math
 from typing import Any, ClassVar
@@ -19,7 +19,7 @@ from kdbench.metrics.top1 import Top1
 
 
 def line(values: list[float], name: str = "fkl", limit: int | None = None) -> dict[str, Any]:
-    """A response of as many tokens, all indices in buckets of their own."""
+    """A response with one value per token; every index has its own bucket."""
     width = limit or len(values)
     total = sum(values)
     return {
@@ -66,8 +66,8 @@ def exposure(student: SetScores, teacher: SetScores, **more: Any) -> Results:
     return results
 
 
-def test_exposure_error_is_that_of_the_reference() -> None:
-    """Section 1.10: student-prefix KLs .2, .4; teacher-prefix .2, .2: 50 %."""
+def test_exposure_error_equals_the_reference_example() -> None:
+    """Section 1.10: .2 and .4 on the student's prefixes, .2 and .2 on the teacher's give 50 %."""
     results = exposure(of("student", 1, 2, [0.2, 0.4]), of("teacher", 1, 2, [0.2, 0.2]))
     assert results.metrics["exposure_2"].value == pytest.approx(50)
     curve = results.curves["exposure_2"]
@@ -77,15 +77,17 @@ def test_exposure_error_is_that_of_the_reference() -> None:
     assert excess(np.array(0.6), np.array(0.4)) == pytest.approx(50)
 
 
-def test_exposure_error_averages_an_index_over_the_responses_that_reach_it() -> None:
-    student = of("student", 1, 2, [0.1, 0.4], [0.3])  # .2, then .4 of the one still alive
+def test_exposure_error_averages_over_responses_that_reach_an_index() -> None:
+    student = of(
+        "student", 1, 2, [0.1, 0.4], [0.3]
+    )  # .2, then .4 of the only response that reaches the index
     teacher = of("teacher", 1, 2, [0.2, 0.3], [0.2, 0.1])
     results = exposure(student, teacher)
     assert results.metrics["exposure_2"].value == pytest.approx(50)
     assert results.curves["exposure_2"]["n"] == [2, 1]
 
 
-def test_exposure_error_of_responses_that_do_not_reach_its_length() -> None:
+def test_exposure_error_is_null_for_responses_that_are_too_short() -> None:
     results = exposure(of("student", 1, 2, [0.2], [0.3]), of("teacher", 1, 2, [0.2, 0.2], [0.1]))
     assert results.metrics["exposure_2"].value is None
     assert results.metrics["exposure_2"].reason == "not defined on these responses"
@@ -93,7 +95,7 @@ def test_exposure_error_of_responses_that_do_not_reach_its_length() -> None:
     assert limited.metrics["exposure_2"].reason == "responses are limited to fewer than 2 tokens"
 
 
-def test_exposure_error_has_an_interval_only_where_each_resample_has_a_number() -> None:
+def test_exposure_error_has_an_interval_only_if_every_resample_is_defined() -> None:
     rng = np.random.default_rng(0)
     rows = [list(row) for row in rng.uniform(0.1, 1, (20, 2))]
     whole = exposure(of("student", 1, 2, *rows), of("teacher", 1, 2, *rows[::-1]))
@@ -107,7 +109,7 @@ def test_exposure_error_has_an_interval_only_where_each_resample_has_a_number() 
     assert (metric.ci_low, metric.ci_high) == (None, None)
 
 
-def test_exposure_error_of_infinite_divergences_or_of_a_cached_teacher() -> None:
+def test_exposure_error_is_null_for_infinite_divergences_or_a_cached_teacher() -> None:
     results = exposure(of("student", 1, 2, [0.2, math.inf]), of("teacher", 1, 2, [0.2, 0.2]))
     assert results.metrics["exposure_2"].reason.startswith("infinite")
     assert results.metrics["exposure_2"].value is None
@@ -125,7 +127,7 @@ def added(scores: SetScores, metric: Any, top_k: int | None = None) -> Results:
     return results
 
 
-def test_a_token_metric_is_a_mean_of_means_with_the_plain_mean_beside_it() -> None:
+def test_a_token_metric_has_a_macro_and_a_micro_mean() -> None:
     results = added(of("student", 7, 4, [1.0, 2.0, 3.0], [4.0]), ForwardKL())
     metric = results.metrics["fkl@student"]
     assert (metric.value, metric.micro, metric.n) == (3.0, 2.5, 2)
@@ -135,13 +137,13 @@ def test_a_token_metric_is_a_mean_of_means_with_the_plain_mean_beside_it() -> No
     assert results.documents["fkl@student"] == [2.0, 4.0]
 
 
-def test_on_references_there_are_no_seeds() -> None:
+def test_values_on_references_have_no_seeds() -> None:
     metric = added(of("ref", REFERENCE_SEED, 4, [1.0], [4.0]), ForwardKL()).metrics["fkl@ref"]
     assert (metric.per_seed, metric.seed_sd, metric.n) == ({}, None, 2)
     assert metric.ci_low == 1.0
 
 
-def test_a_curve_is_the_mean_by_index_over_those_that_reach_it() -> None:
+def test_a_curve_averages_over_texts_that_reach_an_index() -> None:
     results = added(of("student", 7, 5, [1.0, 2.0, 3.0], [4.0], [7.0, 4.0]), ForwardKL())
     curve = results.curves["fkl@student"]
     assert curve["start"] == [0, 1, 2]
@@ -149,8 +151,8 @@ def test_a_curve_is_the_mean_by_index_over_those_that_reach_it() -> None:
     assert curve["value"] == [4.0, 3.0, 3.0]
     assert curve["n"] == [3, 2, 1]
     assert curve["ci_low"][0] == 1.0
-    # In some resamples nobody reaches the later indices.
-    assert [bool(np.isfinite(one)) for one in curve["ci_low"]] == [True, False, False]
+    # In some resamples no response reaches the later indices.
+    assert [bool(np.isfinite(bound)) for bound in curve["ci_low"]] == [True, False, False]
 
 
 def test_beyond_16_tokens_a_bucket_holds_several() -> None:
@@ -159,8 +161,8 @@ def test_beyond_16_tokens_a_bucket_holds_several() -> None:
     from kdbench.fidelity.buckets import bucket_starts, bucket_sums
 
     row["curves"]["fkl"] = [
-        bucket_sums(np.array(part), bucket_starts(30), 30).tolist()
-        for part in (values, [1.0] * len(values))
+        bucket_sums(np.array(column), bucket_starts(30), 30).tolist()
+        for column in (values, [1.0] * len(values))
     ]
     results = added(SetScores("student", ["a"], [1], 30, {("a", 1): row}), ForwardKL())
     curve = results.curves["fkl@student"]
@@ -171,7 +173,7 @@ def test_beyond_16_tokens_a_bucket_holds_several() -> None:
     assert set(curve["ci_low"]) == {None}  # one prompt
 
 
-def test_an_infinite_divergence_has_a_reason_and_no_number() -> None:
+def test_an_infinite_divergence_has_a_reason_and_no_value() -> None:
     results = added(of("student", 7, 2, [1.0, math.inf], [4.0]), ForwardKL())
     metric = results.metrics["fkl@student"]
     assert (metric.value, metric.micro, metric.n) == (None, None, 0)
@@ -183,13 +185,13 @@ def test_an_infinite_divergence_has_a_reason_and_no_number() -> None:
 @pytest.mark.parametrize(
     ("kind", "bound"), [(ForwardKL, "lower"), (Acceptance, "upper"), (Top1, None)]
 )
-def test_beside_a_cached_teacher_a_number_says_what_it_bounds(kind: Any, bound: str) -> None:
+def test_with_a_cached_teacher_a_result_records_its_bound(kind: Any, bound: str) -> None:
     scores = of("student", 7, 2, [0.5, 1.0], name=kind.name)
     assert added(scores, kind(), 64).metrics[f"{kind.name}@student"].bound == bound
     assert added(scores, kind()).metrics[f"{kind.name}@student"].bound is None
 
 
-def test_what_the_teachers_top_do_not_decide_is_not_defined() -> None:
+def test_a_metric_undecided_by_the_top_tokens_is_null() -> None:
     scores = of("student", 7, 2, [0.5, 1.0])
     metric = added(scores, SoftCalibrationToTeacher(), 64).metrics["ece_teacher_soft@student"]
     assert (metric.value, metric.reason) == (None, "a teacher's top 64 do not decide it")
@@ -215,7 +217,7 @@ def test_a_pooled_metric_is_a_ratio_of_sums() -> None:
     assert metric.ci_high == pytest.approx(7 / 8)
 
 
-def test_a_pooled_metric_without_any_sum_is_not_defined() -> None:
+def test_a_pooled_metric_without_sums_is_null() -> None:
     rows = {("a", REFERENCE_SEED): [0.0, 0.0], ("b", REFERENCE_SEED): [0.0, 0.0]}
     metric = added(pooled("ref", [REFERENCE_SEED], rows), EntropyRatio())
     metric = metric.metrics["entropy_ratio@ref"]
@@ -223,15 +225,15 @@ def test_a_pooled_metric_without_any_sum_is_not_defined() -> None:
     assert metric.reason == "not defined on these responses"
 
 
-def test_a_ratio_that_some_resamples_do_not_define_has_no_interval() -> None:
-    """The teacher is sure of every token of the first prompt."""
+def test_a_ratio_undefined_in_some_resamples_has_no_interval() -> None:
+    """The teacher's entropy is zero on every token of the first prompt."""
     rows = {("a", 1): [1.0, 0.0], ("b", 1): [2.0, 1.0]}
     metric = added(pooled("student", [1], rows), EntropyRatio()).metrics["entropy_ratio@student"]
     assert metric.value == 3.0
     assert (metric.ci_low, metric.ci_high) == (None, None)
 
 
-def test_calibration_on_references_is_that_of_the_reference_note() -> None:
+def test_calibration_on_references_equals_the_worked_example() -> None:
     """Section 1.6: confidences .9, .9, .6, .6; correct 1, 0, 1, 1: .4."""
     from torch import tensor
 
@@ -239,8 +241,8 @@ def test_calibration_on_references_is_that_of_the_reference_note() -> None:
 
     sums = binned(tensor([0.9, 0.9, 0.6, 0.6]), tensor([1.0, 0.0, 1.0, 1.0])).double()
     lines = {
-        (name, REFERENCE_SEED): {**line([0.0]), "pooled": {"ece": part.sum(0).tolist()}}
-        for name, part in zip("ab", sums.split(2), strict=True)
+        (name, REFERENCE_SEED): {**line([0.0]), "pooled": {"ece": prompt_sums.sum(0).tolist()}}
+        for name, prompt_sums in zip("ab", sums.split(2), strict=True)
     }
     scores = SetScores("ref", ["a", "b"], [REFERENCE_SEED], 1, lines)
     assert added(scores, Calibration()).metrics["ece@ref"].value == pytest.approx(0.4, abs=1e-6)
@@ -249,7 +251,7 @@ def test_calibration_on_references_is_that_of_the_reference_note() -> None:
 # The on-policy gap
 
 
-def test_the_gap_is_prompt_by_prompt_and_seed_by_seed() -> None:
+def test_the_on_policy_gap_is_per_prompt_and_seed() -> None:
     ref = of("ref", REFERENCE_SEED, 1, [0.5], [0.25])
     lines = {
         ("d0", 1): line([1.0]),
@@ -265,7 +267,7 @@ def test_the_gap_is_prompt_by_prompt_and_seed_by_seed() -> None:
     assert "fkl@student-ref" not in results.documents
 
 
-def test_a_gap_of_what_is_infinite_or_missing_is_not_defined() -> None:
+def test_a_gap_of_infinite_or_missing_values_is_null() -> None:
     ref = of("ref", REFERENCE_SEED, 1, [math.inf], [0.25])
     results = Results()
     results.add_gap(
@@ -276,7 +278,7 @@ def test_a_gap_of_what_is_infinite_or_missing_is_not_defined() -> None:
     assert metric.reason.startswith("infinite")
 
 
-def test_nulls_say_what_they_are_and_why() -> None:
+def test_null_results_have_a_unit_and_a_reason() -> None:
     results = Results()
     asked = wanted_metrics(["top1", "exposure_error"])
     results.add_nulls(["top1@ref", "top1@student-ref", "exposure_error"], asked, "because")

@@ -1,4 +1,4 @@
-"""Whose numbers these are, in which order things happen, and who waits for whom."""
+"""Which model each number belongs to, and the order of runs that share a teacher."""
 
 import json
 import threading
@@ -32,7 +32,7 @@ def stored(evaluation: Evaluation) -> dict[str, Any]:
     return content
 
 
-def test_a_floor_says_whose_it_is_and_stays_until_another_comes(
+def test_a_floor_names_its_model_and_stays_until_replaced(
     compare: Compare, generated: Path, changed_teacher: Any
 ) -> None:
     milder = changed_teacher("milder", weights=halved)
@@ -46,11 +46,11 @@ def test_a_floor_says_whose_it_is_and_stays_until_another_comes(
     other = compare(generated, undistilled=third, metrics=("jsd@ref",))
     assert stored(other)["teacher"]["undistilled"]["name"] == "third"
     assert stored(other)["metrics"]["jsd@ref"]["floor"] is not None
-    assert "floor" not in stored(other)["metrics"]["top1@ref"]  # it was another's
+    assert "floor" not in stored(other)["metrics"]["top1@ref"]  # it belonged to a different model
 
 
 @pytest.mark.parametrize("key", ["model", "teacher", "undistilled"])
-def test_a_model_that_is_not_there_is_found_before_another_answers(
+def test_a_missing_model_is_reported_before_any_generation(
     compare: Compare, tmp_path: Path, key: str
 ) -> None:
     with pytest.raises(InputError, match=f"^{key}=.*nowhere: no such folder"):
@@ -58,10 +58,10 @@ def test_a_model_that_is_not_there_is_found_before_another_answers(
     assert not (tmp_path / "results").exists()
 
 
-def test_the_shard_that_ends_last_compares_though_the_teacher_was_ready_later(
+def test_the_last_shard_compares_even_if_the_teacher_finishes_later(
     world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words: dict[str, Any] = {
+    options: dict[str, Any] = {
         "model": str(world.student),
         "teacher": str(world.teacher),
         "data": world.data,
@@ -73,22 +73,22 @@ def test_the_shard_that_ends_last_compares_though_the_teacher_was_ready_later(
         "metrics": ("top1@ref",),
         "results": tmp_path,
     }
-    late = EvalSettings(**words, shard="1/2")
+    late = EvalSettings(**options, shard="1/2")
     student = prepare(late)
     teacher = find_teacher(late, student.tasks)
-    teacher.answer()  # its half; the other shard's is still to come
-    assert evaluate(EvalSettings(**words, shard="0/2")).results == {}
+    teacher.answer()  # half of the documents; those of the other shard are missing
+    assert evaluate(EvalSettings(**options, shard="0/2")).results == {}
     results = compare_with_teacher(student.measure(), teacher)
     assert results["dolly"].metrics["top1@ref"].value is not None
 
 
-def test_two_students_wait_for_one_teacher(compare: Compare, tmp_path: Path, world: World) -> None:
-    words = {"metrics": ("top1@ref",), "limit": 2, "max_new_tokens": 4}
+def test_two_students_share_one_teacher_run(compare: Compare, tmp_path: Path, world: World) -> None:
+    options = {"metrics": ("top1@ref",), "limit": 2, "max_new_tokens": 4}
     errors: list[Exception] = []
 
     def run(name: str) -> None:
         try:
-            compare(tmp_path, name=name, **words)
+            compare(tmp_path, name=name, **options)
         except InputError as error:
             errors.append(error)
 
@@ -101,12 +101,10 @@ def test_two_students_wait_for_one_teacher(compare: Compare, tmp_path: Path, wor
     assert len(list(tmp_path.glob("*/*/dolly.json"))) == 3
 
 
-def test_the_log_ratio_is_an_estimate_on_plain_samples_alone(
-    compare: Compare, tmp_path: Path
-) -> None:
-    words = {"limit": 1, "max_new_tokens": 4, "metrics": ("k1", "k3", "rkl@student")}
-    plain = compare(tmp_path / "plain", **words).results["dolly"].metrics
-    greedy = compare(tmp_path, protocol="greedy", seeds=None, **words).results["dolly"].metrics
+def test_the_log_ratio_estimates_kl_only_on_plain_samples(compare: Compare, tmp_path: Path) -> None:
+    options = {"limit": 1, "max_new_tokens": 4, "metrics": ("k1", "k3", "rkl@student")}
+    plain = compare(tmp_path / "plain", **options).results["dolly"].metrics
+    greedy = compare(tmp_path, protocol="greedy", seeds=None, **options).results["dolly"].metrics
     for name in ("k1@student", "k1@teacher", "k3@student", "k3@teacher"):
         assert plain[name].value is not None
         assert greedy[name].value is None
@@ -147,36 +145,36 @@ def sums(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **parts: str) -> Any:
 def finals(task: Any, *outputs: str) -> list[tuple[str | None, bool | None]]:
     samples = {(str(i), 1): Sample(str(i), 1, text) for i, text in enumerate(outputs)}
     answers = with_final_answers(task, samples, answers_of(task, [1], samples))
-    return [(one.final, one.right) for one in answers[1]]
+    return [(answer.final, answer.right) for answer in answers[1]]
 
 
-def test_the_first_filter_says_what_the_answer_is(
+def test_the_first_filter_extracts_the_final_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = sums(tmp_path, monkeypatch, filters=FILTERS)
-    found = finals(task, "0 + 1 is 1", "it is 7.", "who knows")
-    assert found == [("1", True), ("7", False), (None, False)]
+    actual = finals(task, "0 + 1 is 1", "it is 7.", "who knows")
+    assert actual == [("1", True), ("7", False), (None, False)]
 
 
-def test_a_task_can_say_that_whole_responses_are_answers(
+def test_a_task_can_declare_whole_responses_to_be_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flagged = sums(tmp_path, monkeypatch, metric="bleu", flag=", closed_answers: true")
     assert finals(flagged, "1", "7", "") == [("1", True), ("7", False), (None, False)]
 
 
-def test_a_free_form_task_has_no_answers(whole: Evaluation, world: World) -> None:
+def test_a_free_form_task_has_no_final_answers(whole: Evaluation, world: World) -> None:
     (task,) = load_tasks(["dolly"], world.data, 1)
     samples = {(task.documents[0].id, 1): Sample(task.documents[0].id, 1, "yes")}
-    ((one,),) = with_final_answers(task, samples, answers_of(task, [1], samples)).values()
-    assert (one.final, one.right) == (None, None)
+    ((answer,),) = with_final_answers(task, samples, answers_of(task, [1], samples)).values()
+    assert (answer.final, answer.right) == (None, None)
     metrics = whole.results["dolly"].metrics
     for name in ("answer_agreement", "agreement_high", "error_kappa", "answers_rw"):
         assert metrics[name].value is None
         assert "closed answers" in str(metrics[name].reason)
 
 
-def test_a_teachers_other_seed_is_no_row(compare: Compare, tmp_path: Path) -> None:
+def test_the_teachers_second_seed_is_not_a_table_row(compare: Compare, tmp_path: Path) -> None:
     compare(tmp_path, seeds=(10,), limit=1, max_new_tokens=4, metrics=("top1@ref",))
     runs = [RunFolder(file.parent).read_run() for file in tmp_path.glob("teacher/*/run.json")]
     assert sorted(run["protocol"]["seeds"] for run in runs) == [[10], [11]]

@@ -1,4 +1,4 @@
-"""Which responses, and which of their tokens, both models can score."""
+"""The responses and tokens that both models can score."""
 
 from dataclasses import dataclass
 
@@ -40,69 +40,69 @@ def text(*response: int, document: str = "a", seed: int = 0) -> ComparedText:
 
 
 def responses(texts: list[ComparedText]) -> list[tuple[int, ...]]:
-    return [one.rollout.response_ids for one in texts]
+    return [text.rollout.response_ids for text in texts]
 
 
 def test_the_first_reference_with_its_end_is_scored() -> None:
     documents = [document("a", "abc", "xyz"), document("b", "c")]
     texts = reference_texts(documents, PROMPTS, Letters(), limit=9)
     assert responses(texts) == [(10, 11, 12, EOS), (12, EOS)]
-    assert [one.key for one in texts] == [("a", REFERENCE_SEED), ("b", REFERENCE_SEED)]
-    assert [one.rollout.prompt_ids for one in texts] == [(5, 6), (7,)]
-    assert {one.rollout.origin for one in texts} == {"dataset"}
+    assert [text.key for text in texts] == [("a", REFERENCE_SEED), ("b", REFERENCE_SEED)]
+    assert [text.rollout.prompt_ids for text in texts] == [(5, 6), (7,)]
+    assert {text.rollout.origin for text in texts} == {"dataset"}
 
 
 @pytest.mark.parametrize(("limit", "kept"), [(2, (10, 11)), (3, (10, 11, 12))])
 def test_a_reference_that_the_limit_cuts_has_no_end(limit: int, kept: tuple[int, ...]) -> None:
-    (one,) = reference_texts([document("a", "abc")], PROMPTS, Letters(), limit)
-    assert one.rollout.response_ids == kept
+    (compared,) = reference_texts([document("a", "abc")], PROMPTS, Letters(), limit)
+    assert compared.rollout.response_ids == kept
 
 
 def test_a_sample_is_scored_by_its_own_tokens() -> None:
-    """Not by those that its text encodes to, which may be others."""
+    """The tokens that its text encodes to may be different."""
     sample = Sample("b", 20, "abc", 2, "stop", tokens=(40, 41, EOS))
-    (one,) = sampled_texts([sample], PROMPTS, Letters(), "teacher")
-    assert one.rollout == Rollout("b", (7,), (40, 41, EOS), "teacher")
-    assert one.key == ("b", 20)
+    (compared,) = sampled_texts([sample], PROMPTS, Letters(), "teacher")
+    assert compared.rollout == Rollout("b", (7,), (40, 41, EOS), "teacher")
+    assert compared.key == ("b", 20)
 
 
 @pytest.mark.parametrize(("finish", "end"), [("stop", (EOS,)), ("length", ()), (None, ())], ids=str)
-def test_a_sample_without_tokens_is_encoded_again(finish: str, end: tuple[int, ...]) -> None:
+def test_a_sample_without_stored_tokens_is_encoded_again(finish: str, end: tuple[int, ...]) -> None:
     sample = Sample("a", 1, "ab", 2, finish)
-    (one,) = sampled_texts([sample], PROMPTS, Letters(), "student")
-    assert one.rollout.response_ids == (10, 11, *end)
+    (compared,) = sampled_texts([sample], PROMPTS, Letters(), "student")
+    assert compared.rollout.response_ids == (10, 11, *end)
 
 
-def test_where_both_end_alike_the_end_is_a_position() -> None:
+def test_a_shared_end_token_is_scored() -> None:
     texts = [text(10, 11, EOS), text(EOS), text(10)]
     assert shared_texts(texts, SharedTokens(99, True), ENDS) == texts
 
 
-def test_where_they_end_differently_no_end_is_a_position() -> None:
+def test_different_end_tokens_are_not_scored() -> None:
     texts = [text(10, 11, EOS), text(10, ITS_EOS), text(10, 11)]
     kept = shared_texts(texts, SharedTokens(99, False), ENDS)
     assert responses(kept) == [(10, 11), (10,), (10, 11)]
-    assert [one.key for one in kept] == [one.key for one in texts]
+    assert [text.key for text in kept] == [text.key for text in texts]
 
 
 def test_only_the_last_token_is_an_end() -> None:
-    (one,) = shared_texts([text(EOS, 10, EOS)], SharedTokens(99, False), ENDS)
-    assert one.rollout.response_ids == (EOS, 10)
+    (compared,) = shared_texts([text(EOS, 10, EOS)], SharedTokens(99, False), ENDS)
+    assert compared.rollout.response_ids == (EOS, 10)
 
 
-def test_a_response_of_which_nothing_is_left_is_left_out() -> None:
+def test_a_response_without_positions_is_left_out() -> None:
     texts = [text(EOS), text(10, EOS), text()]
     kept = shared_texts(texts, SharedTokens(99, False), ENDS)
     assert responses(kept) == [(10,)]
     assert shared_texts([text()], SharedTokens(99, True), ENDS) == []
 
 
-def test_a_text_with_a_token_that_only_one_knows_is_left_out() -> None:
+def test_a_text_with_an_unshared_token_is_left_out() -> None:
     texts = [text(10, 50, 11, seed=1), text(10, 49, seed=2), text(51, seed=3)]
     kept = shared_texts(texts, SharedTokens(50, True), ENDS)
-    assert [one.seed for one in kept] == [2]
+    assert [text.seed for text in kept] == [2]
 
 
-def test_a_prompt_is_each_readers_own_and_does_not_count() -> None:
-    one = ComparedText(0, Rollout("a", (5, 60), (10,), "student"))
-    assert shared_texts([one], SharedTokens(50, True), ENDS) == [one]
+def test_each_model_reads_its_own_prompt_which_is_not_scored() -> None:
+    compared = ComparedText(0, Rollout("a", (5, 60), (10,), "student"))
+    assert shared_texts([compared], SharedTokens(50, True), ENDS) == [compared]

@@ -1,4 +1,4 @@
-"""Lines of texts: kept as they are measured, gone on with after a stop, averaged by the prompt."""
+"""Lines of scored texts are stored as they are measured, resumed, and averaged by prompt."""
 
 import json
 import math
@@ -35,7 +35,7 @@ def line(n: int, total: float | None, count: int, curve: Sequence[float | None] 
     }
 
 
-# Averages, by hand
+# Averages worked out by hand
 
 
 def scores(lines: dict, documents: Sequence[str] = ("a", "b"), seeds: Sequence[int] = (1, 2)):
@@ -43,7 +43,7 @@ def scores(lines: dict, documents: Sequence[str] = ("a", "b"), seeds: Sequence[i
 
 
 def test_a_mean_over_prompts_is_not_one_over_tokens() -> None:
-    """Section 1 of the reference: macro is the mean of the responses' means, micro that of all."""
+    """Section 1 of the reference: macro averages the responses' means, micro all tokens."""
     whole = scores({("a", 1): line(1, 3.0, 1), ("b", 1): line(3, 3.0, 3)}, seeds=(1,))
     assert whole.means(ForwardKL()) == {1: [3.0, 1.0]}
     assert whole.micro(ForwardKL()) == pytest.approx(6 / 4)
@@ -55,19 +55,19 @@ def test_a_text_that_was_left_out_has_no_mean() -> None:
     assert holed.micro(ForwardKL()) == pytest.approx(8 / 3)
 
 
-def test_a_response_in_which_no_position_counts_has_no_mean() -> None:
+def test_a_response_without_counted_positions_has_no_mean() -> None:
     empty = scores({("a", 1): line(4, 0.0, 0)}, ("a",), (1,))
     assert empty.means(ForwardKL()) == {1: [None]}
     assert empty.micro(ForwardKL()) is None
 
 
-def test_null_on_disk_is_infinite() -> None:
+def test_null_on_disk_is_read_as_infinite() -> None:
     endless = scores({("a", 1): line(4, None, 4), ("b", 1): line(1, 1.0, 1)}, seeds=(1,))
     assert endless.means(ForwardKL()) == {1: [math.inf, 1.0]}
     assert endless.micro(ForwardKL()) == math.inf
 
 
-def test_a_curve_sums_over_seeds_and_counts_who_reaches_an_index() -> None:
+def test_a_curve_sums_over_seeds_and_counts_texts_per_index() -> None:
     lines = {
         ("a", 1): line(2, 3.0, 2, [1.0, 2.0]),
         ("a", 2): line(1, 5.0, 1, [5.0, 0.0]),
@@ -80,8 +80,8 @@ def test_a_curve_sums_over_seeds_and_counts_who_reaches_an_index() -> None:
 
 def test_pooled_sums_are_zero_for_a_text_that_was_left_out() -> None:
     lines = {("a", 2): line(1, 0.0, 1, pooled={"entropy_ratio": [1.0, 2.0]})}
-    found = scores(lines).sums(EntropyRatio())
-    assert {seed: each.tolist() for seed, each in found.items()} == {
+    actual = scores(lines).sums(EntropyRatio())
+    assert {seed: sums.tolist() for seed, sums in actual.items()} == {
         1: [[0.0, 0.0], [0.0, 0.0]],
         2: [[1.0, 2.0], [0.0, 0.0]],
     }
@@ -108,7 +108,7 @@ TEXTS = [
         ("c", (12, 13), tuple(range(14, 14 + 18 + seed))),
     )
 ]
-KEYS = [one.key for one in TEXTS]
+KEYS = [text.key for text in TEXTS]
 METRICS: list[PositionMetric] = [ForwardKL(), Top1(), Top1Decision(), EntropyRatio()]
 
 
@@ -128,7 +128,7 @@ class Scorer:
         self.run, self.seen = RunFolder(folder), []
 
     def see(self, batch: Batch, texts: Sequence[ComparedText]) -> LiveScores:
-        self.seen.append([one.key for one in texts])
+        self.seen.append([text.key for text in texts])
         return LiveScores(self.teacher, batch, None)
 
     def score(
@@ -150,26 +150,26 @@ def scorer(pair: tuple[ModelView, ModelView], tmp_path: Path, in_small_batches: 
     return Scorer(pair, tmp_path)
 
 
-def test_every_text_has_a_line_with_what_its_metrics_add(scorer: Scorer) -> None:
+def test_every_text_has_a_line_with_its_metrics_sums(scorer: Scorer) -> None:
     lines = scorer.score()
     assert sorted(lines) == sorted(KEYS)
     assert [len(batch) for batch in scorer.seen] == [1, 1, 4]
     (file,) = scorer.files()
     assert file.startswith("t.fidelity-ref-")
     for text in TEXTS:
-        one, n = lines[text.key], len(text.rollout.response_ids)
-        assert (one["id"], one["seed"], one["n"]) == (*text.key, n)
-        assert one["tokens"]["fkl"][1] == one["tokens"]["top1"][1] == n
-        assert one["tokens"]["top1_decision"][1] <= n
-        assert len(one["pooled"]["entropy_ratio"]) == 2
-        assert set(one["curves"]) == {"fkl", "top1"}
-        sums, counts = one["curves"]["fkl"]
-        assert sum(sums) == pytest.approx(one["tokens"]["fkl"][0], abs=1e-5)
+        line, n = lines[text.key], len(text.rollout.response_ids)
+        assert (line["id"], line["seed"], line["n"]) == (*text.key, n)
+        assert line["tokens"]["fkl"][1] == line["tokens"]["top1"][1] == n
+        assert line["tokens"]["top1_decision"][1] <= n
+        assert len(line["pooled"]["entropy_ratio"]) == 2
+        assert set(line["curves"]) == {"fkl", "top1"}
+        sums, counts = line["curves"]["fkl"]
+        assert sum(sums) == pytest.approx(line["tokens"]["fkl"][0], abs=1e-5)
         assert sum(counts) == n
-        assert one["cut_mass"][0] == 0 < one["cut_mass"][1]
+        assert line["cut_mass"][0] == 0 < line["cut_mass"][1]
 
 
-def test_what_is_there_is_not_measured_again(scorer: Scorer) -> None:
+def test_stored_values_are_not_measured_again(scorer: Scorer) -> None:
     first, files = scorer.score(), scorer.files()
     assert scorer.score() == first
     assert (scorer.seen, scorer.files()) == ([], files)
@@ -177,7 +177,7 @@ def test_what_is_there_is_not_measured_again(scorer: Scorer) -> None:
 
 @pytest.mark.parametrize("lines", range(6))
 @pytest.mark.parametrize("torn", [False, True])
-def test_stopped_after_any_line_it_ends_in_the_same_bytes(
+def test_resuming_after_any_line_gives_the_same_bytes(
     scorer: Scorer, lines: int, torn: bool
 ) -> None:
     whole, files = scorer.score(), scorer.files()
@@ -187,18 +187,18 @@ def test_stopped_after_any_line_it_ends_in_the_same_bytes(
     (scorer.run.path / "samples" / name).write_bytes(b"".join(kept[:lines]) + end)
     assert scorer.score() == whole
     assert scorer.files() == files
-    # Batches that are whole are not read again; of the others, every text is.
+    # Complete batches are not read again; in the others, every text is.
     assert [len(batch) for batch in scorer.seen] == [1, 1, 4][min(lines, 2) :]
 
 
-def test_a_text_that_the_cache_lacks_is_shown_again_but_not_written_twice(scorer: Scorer) -> None:
+def test_a_text_missing_from_the_cache_is_shown_again_but_not_written_twice(scorer: Scorer) -> None:
     whole, files = scorer.score(), scorer.files()
     assert scorer.score(must_cache=lambda text: text.key == KEYS[2]) == whole
     assert scorer.seen == [[KEYS[2]]]
     assert scorer.files() == files
 
 
-def test_another_version_another_metric_or_another_teacher_is_another_file(
+def test_version_metrics_and_teacher_determine_the_file(
     scorer: Scorer,
 ) -> None:
     class NewTop1(Top1):
@@ -214,7 +214,7 @@ def test_another_version_another_metric_or_another_teacher_is_another_file(
     assert scorer.seen == []  # the order of metrics does not matter
 
 
-def test_batches_do_not_show_in_the_numbers(
+def test_batches_do_not_change_the_values(
     pair: tuple[ModelView, ModelView],
     tmp_path: Path,
     in_small_batches: None,
@@ -223,11 +223,11 @@ def test_batches_do_not_show_in_the_numbers(
     small = Scorer(pair, tmp_path / "small").score()
     monkeypatch.undo()
     large = Scorer(pair, tmp_path / "large")
-    for key, one in large.score().items():
-        assert one["tokens"]["fkl"] == pytest.approx(small[key]["tokens"]["fkl"], abs=1e-4)
-        for ours, its in zip(one["curves"]["fkl"], small[key]["curves"]["fkl"], strict=True):
+    for key, line in large.score().items():
+        assert line["tokens"]["fkl"] == pytest.approx(small[key]["tokens"]["fkl"], abs=1e-4)
+        for ours, its in zip(line["curves"]["fkl"], small[key]["curves"]["fkl"], strict=True):
             assert ours == pytest.approx(its, abs=1e-4)
-        assert one["tokens"]["top1"] == small[key]["tokens"]["top1"]
+        assert line["tokens"]["top1"] == small[key]["tokens"]["top1"]
     assert len(large.seen) == 1
 
 
@@ -239,11 +239,11 @@ def test_a_broken_line_is_refused(scorer: Scorer) -> None:
         scorer.score()
 
 
-# Values that do not count, and those that are infinite
+# Uncounted and infinite values
 
 
 class ByTarget(TokenMetric):
-    """A value for each response token; 1 for those that are not named."""
+    """One value per response token; 1 where none is given."""
 
     name = "by_target"
     unit = "rate"
@@ -264,7 +264,7 @@ class ByTarget(TokenMetric):
     ],
     ids=str,
 )
-def test_what_is_not_a_number_does_not_count_and_what_is_infinite_does(
+def test_nan_is_not_counted_and_infinity_is(
     scorer: Scorer, monkeypatch: pytest.MonkeyPatch, named: dict[int, float], total: list
 ) -> None:
     monkeypatch.setattr(ByTarget, "named", named)
@@ -274,8 +274,8 @@ def test_what_is_not_a_number_does_not_count_and_what_is_infinite_does(
     assert lines["b", 1]["tokens"]["by_target"] == [2.0, 2]
 
 
-def test_the_order_of_the_file_is_that_of_the_batches(scorer: Scorer) -> None:
+def test_the_file_is_in_the_order_of_the_batches(scorer: Scorer) -> None:
     scorer.score()
     (content,) = scorer.files().values()
-    order = [(one["id"], one["seed"]) for one in map(json.loads, content.splitlines())]
+    order = [(line["id"], line["seed"]) for line in map(json.loads, content.splitlines())]
     assert order == [key for batch in scorer.seen for key in batch]

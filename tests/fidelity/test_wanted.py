@@ -1,4 +1,4 @@
-"""What the words of `metrics=` ask for."""
+"""The metrics that the names in `metrics=` select."""
 
 from typing import ClassVar
 
@@ -19,7 +19,7 @@ from kdbench.metrics import (
 TEACHER = [name for name in metrics.names() if issubclass(metrics.get(name), TeacherMetric)]
 
 
-def test_all_asks_for_every_metric_on_all_its_sets() -> None:
+def test_all_means_every_metric_on_all_its_sets() -> None:
     asked = wanted_metrics(["all"])
     assert [metric.name for metric in asked.metrics] == TEACHER
     for metric in asked.metrics:
@@ -44,7 +44,7 @@ HEADLINE = {
 
 
 @pytest.mark.parametrize("names", [[], ["headline"], ["headline", "top1@ref"]])
-def test_no_name_asks_for_the_headline_set(names: list[str]) -> None:
+def test_the_default_is_the_headline_set(names: list[str]) -> None:
     asked = wanted_metrics(names)
     assert {metric.name for metric in asked.metrics} == HEADLINE
     assert {name.partition("@")[0] for name in asked.names} == HEADLINE
@@ -76,7 +76,7 @@ def test_a_named_metric_needs_its_teacher() -> None:
         check_metrics(("rougeL_teacher",), has_teacher=True, caches_scores=True)
 
 
-def test_a_bare_name_asks_for_all_its_sets_and_the_gap() -> None:
+def test_a_bare_name_means_all_its_sets_and_the_gap() -> None:
     assert wanted_metrics(["top1"]).names == {
         "top1@ref",
         "top1@teacher",
@@ -87,22 +87,22 @@ def test_a_bare_name_asks_for_all_its_sets_and_the_gap() -> None:
 
 
 @pytest.mark.parametrize("where", POSITION_SETS)
-def test_a_set_asks_for_that_alone(where: str) -> None:
+def test_a_name_with_a_position_set_means_only_that_set(where: str) -> None:
     asked = wanted_metrics([f"top1@{where}"])
     assert asked.names == {f"top1@{where}"}
-    assert [[m.name for m in asked.at(one)] for one in POSITION_SETS] == [
-        ["top1"] if one == where else [] for one in POSITION_SETS
+    assert [[m.name for m in asked.at(position_set)] for position_set in POSITION_SETS] == [
+        ["top1"] if position_set == where else [] for position_set in POSITION_SETS
     ]
     assert asked.gaps() == []
 
 
-def test_the_gap_asks_for_both_its_ends() -> None:
+def test_the_gap_includes_both_its_operands() -> None:
     asked = wanted_metrics([f"fkl@{GAP}"])
     assert asked.names == {"fkl@student-ref", "fkl@student", "fkl@ref"}
     assert [metric.name for metric in asked.gaps()] == ["fkl"]
 
 
-def test_a_curve_metric_asks_for_the_metric_that_it_is_made_of() -> None:
+def test_a_curve_metric_includes_its_underlying_metric() -> None:
     asked = wanted_metrics(["exposure_error"])
     assert asked.names == {"exposure_error", "fkl@student", "fkl@teacher"}
     assert {metric.name for metric in asked.metrics} == {"exposure_error", "fkl"}
@@ -111,19 +111,19 @@ def test_a_curve_metric_asks_for_the_metric_that_it_is_made_of() -> None:
     assert both.names == asked.names | {"fkl@ref"}
 
 
-def test_several_words_ask_for_all_of_them() -> None:
+def test_several_names_are_combined() -> None:
     asked = wanted_metrics(["top1@ref", "top1@student", "rougeL_teacher", "lm_loss", "rougeL"])
     assert asked.names == {"top1@ref", "top1@student", "rougeL_teacher"}
     assert sorted(metric.name for metric in asked.metrics) == ["rougeL_teacher", "top1"]
 
 
-def test_where_only_metrics_of_one_model_are_asked_for_there_is_nothing_to_compare() -> None:
+def test_metrics_of_a_single_model_need_no_comparison() -> None:
     asked = wanted_metrics(["rougeL"])
     assert (asked.names, asked.metrics) == (frozenset(), ())
 
 
 @pytest.mark.parametrize(
-    ("word", "line"),
+    ("name", "line"),
     [
         (
             "top1@refs",
@@ -137,13 +137,13 @@ def test_where_only_metrics_of_one_model_are_asked_for_there_is_nothing_to_compa
         ("top2@ref", "unknown metric 'top2'"),
     ],
 )
-def test_a_word_that_asks_for_nothing_is_one_line(word: str, line: str) -> None:
+def test_an_unknown_name_gives_a_one_line_error(name: str, line: str) -> None:
     with pytest.raises(InputError, match=line) as error:
-        wanted_metrics([word])
+        wanted_metrics([name])
     assert "\n" not in str(error.value)
 
 
-def test_the_sets_of_a_metric_of_somebody_elses(with_metric) -> None:
+def test_the_position_sets_of_a_plug_ins_metric(with_metric) -> None:
     class Nine(TokenMetric):
         name = "nine"
         unit = "rate"

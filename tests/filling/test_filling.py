@@ -1,4 +1,4 @@
-"""The work: what is missing is done once, and a failure blocks only what needs it."""
+"""Filling a table: missing nodes are done once, and a failure blocks only its dependents."""
 
 import json
 import os
@@ -32,7 +32,7 @@ from kdbench.toy.models import World
 
 
 class Inline(Executor):
-    """Does each node immediately, in this process."""
+    """An executor that runs each node immediately, in this process."""
 
     def __init__(self, models: Path, slots: int = 1):
         self.slots, self._models = slots, models
@@ -98,7 +98,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in files}
 
 
-def test_all_is_done_once(graph: Graph, capsys: pytest.CaptureFixture[str]) -> None:
+def test_everything_is_done_once(graph: Graph, capsys: pytest.CaptureFixture[str]) -> None:
     begun, failed = worked(graph)
     assert failed == {}
     assert begun == [key for key, node in graph.nodes.items() if not node.is_given]
@@ -108,7 +108,7 @@ def test_all_is_done_once(graph: Graph, capsys: pytest.CaptureFixture[str]) -> N
     assert worked(graph) == ([], {})
 
 
-def test_what_is_lost_is_done_again_and_nothing_else(graph: Graph) -> None:
+def test_only_lost_results_are_made_again(graph: Graph) -> None:
     worked(graph)
     before = contents(graph.places.results)
     (file,) = graph.places.results.glob("KD/*/dolly.json")
@@ -117,8 +117,8 @@ def test_what_is_lost_is_done_again_and_nothing_else(graph: Graph) -> None:
     assert contents(graph.places.results) == before
 
 
-def test_a_checkpoint_is_made_for_its_measurements_alone(graph: Graph) -> None:
-    """Results that were committed need no checkpoints, until a row is to be measured again."""
+def test_a_checkpoint_is_made_only_for_measurements(graph: Graph) -> None:
+    """Committed results need no checkpoints until a row has to be measured again."""
     worked(graph)
     shutil.rmtree(graph.places.models)
     assert worked(graph) == ([], {})
@@ -128,7 +128,7 @@ def test_a_checkpoint_is_made_for_its_measurements_alone(graph: Graph) -> None:
     assert worked(graph) == (["train SFT", "train KD", "evaluate KD"], {})
 
 
-def test_results_can_be_moved(graph: Graph, tmp_path: Path) -> None:
+def test_results_can_be_moved_to_a_different_folder(graph: Graph, tmp_path: Path) -> None:
     worked(graph)
     graph.places.results.rename(tmp_path / "elsewhere")
     places = replace(graph.places, results=tmp_path / "elsewhere")
@@ -160,7 +160,7 @@ def test_a_failure_blocks_only_what_needs_it(
     assert worked(graph) == (["train KD", "evaluate KD"], {})
 
 
-def test_a_node_that_another_process_has_done_is_not_done_again(graph: Graph) -> None:
+def test_a_node_done_by_a_different_process_is_not_repeated(graph: Graph) -> None:
     node = graph.nodes["train SFT"]
     for _ in range(2):
         assert do(node, graph.places.models) == NodeResult("train SFT")
@@ -180,7 +180,7 @@ def test_bad_input_fails_a_node_without_a_traceback(
     assert recorded_times(graph.places.models) == []
 
 
-def test_the_table_is_drawn_with_one_row_a_label(file: Path, tmp_path: Path) -> None:
+def test_the_table_has_one_row_per_label(file: Path, tmp_path: Path) -> None:
     settings = FillSettings(
         table=str(file), models=tmp_path / "m", results=tmp_path / "r", device="cpu", workers=2
     )
@@ -196,16 +196,16 @@ def test_the_table_is_drawn_with_one_row_a_label(file: Path, tmp_path: Path) -> 
 
 
 def start(file: Path, folder: Path) -> "subprocess.Popen[bytes]":
-    words = [f"models={folder / 'm'}", f"results={folder / 'r'}", "device=cpu"]
+    arguments = [f"models={folder / 'm'}", f"results={folder / 'r'}", "device=cpu"]
     return subprocess.Popen(
-        [sys.executable, "-m", "kdbench", "fill", str(file), *words],
+        [sys.executable, "-m", "kdbench", "fill", str(file), *arguments],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
 
 
-def test_killed_again_and_again_it_ends_in_the_same_bytes(file: Path, tmp_path: Path) -> None:
+def test_repeated_kills_do_not_change_the_bytes(file: Path, tmp_path: Path) -> None:
     assert start(file, tmp_path / "whole").wait() == 0
     chance = random.Random(3)
     folder = tmp_path / "killed"
@@ -228,7 +228,7 @@ def test_the_last_line_of_a_log_is_the_last_that_is_not_blank(tmp_path: Path) ->
     assert last_line(log) == "sft: 7/200 steps"
 
 
-def test_a_mark_without_its_results_is_no_mark(graph: Graph) -> None:
+def test_a_mark_without_its_results_is_ignored(graph: Graph) -> None:
     worked(graph)
     node = graph.nodes["evaluate SFT"]
     mark = json.loads(node.place.read_text())
@@ -237,7 +237,7 @@ def test_a_mark_without_its_results_is_no_mark(graph: Graph) -> None:
     assert not node.is_done()
 
 
-def test_two_processes_fill_one_table_and_do_no_node_twice(file: Path, tmp_path: Path) -> None:
+def test_two_processes_fill_one_table_without_repeating_a_node(file: Path, tmp_path: Path) -> None:
     processes = [start(file, tmp_path) for _ in range(2)]
     assert [process.wait() for process in processes] == [0, 0]
     done = [(timing.kind, timing.what) for timing in recorded_times(tmp_path / "m")]
@@ -245,10 +245,8 @@ def test_two_processes_fill_one_table_and_do_no_node_twice(file: Path, tmp_path:
     assert sorted(done) == [*[("evaluate", "evaluate")] * 3, *trainings]
 
 
-def test_a_table_that_went_to_another_teacher_and_back_has_its_own_numbers(
-    graph: Graph, world: World
-) -> None:
-    """Both teachers' metrics are in the same files, whose content a mark identifies."""
+def test_switching_the_teacher_back_restores_the_numbers(graph: Graph, world: World) -> None:
+    """The metrics of both teachers are in the same files, whose content a mark identifies."""
     worked(graph)
     before = contents(graph.places.results)
     other = Entry(label="Teacher", checkpoint=str(world.student))
@@ -259,7 +257,7 @@ def test_a_table_that_went_to_another_teacher_and_back_has_its_own_numbers(
     assert {key: after[key] for key in before} == before
 
 
-def test_a_changed_row_is_drawn_alone_under_the_titles_of_now(file: Path, tmp_path: Path) -> None:
+def test_a_changed_row_replaces_the_old_one_with_current_titles(file: Path, tmp_path: Path) -> None:
     places = {"models": tmp_path / "m", "results": tmp_path / "r", "device": "cpu"}
     first = fill(FillSettings(table=str(file), **places))
     assert "a table, protocol" in first.text
@@ -294,14 +292,14 @@ def test_a_table_of_a_task_file(file: Path, tmp_path: Path) -> None:
     assert before.nodes[key].fingerprint != after.nodes[key].fingerprint
 
 
-def test_logs_of_labels_with_dots_are_apart(graph: Graph) -> None:
+def test_labels_with_dots_have_separate_logs(graph: Graph) -> None:
     node = graph.nodes["train KD"]
     places = [graph.places.models / name for name in ("KD-w0.5-1a", "KD-w0.9-1a")]
     logs = [log_of(replace(node, place=place), graph.places.models).name for place in places]
     assert logs == ["train-KD-w0.5-1a.log", "train-KD-w0.9-1a.log"]
 
 
-def test_a_worker_that_is_killed_fails_its_own_node_alone(graph: Graph) -> None:
+def test_a_killed_worker_fails_only_its_node(graph: Graph) -> None:
     executor = LocalExecutor(2, graph.places.models)
     nodes = [graph.nodes["train SFT"], graph.nodes["train KD"]]
     try:
@@ -320,7 +318,7 @@ def test_a_worker_that_is_killed_fails_its_own_node_alone(graph: Graph) -> None:
     assert "its process died" in str(errors["train SFT"])
 
 
-def test_the_data_folder_of_the_environment_counts(
+def test_the_data_folder_of_the_environment_is_used(
     file: Path, tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = yaml.safe_load(file.read_text())

@@ -1,4 +1,4 @@
-"""The graph of a table: what it holds, in which order, and what changes which node."""
+"""The graph of a table: its nodes, their order, and which change affects which node."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -38,14 +38,14 @@ def make(world: World, tmp_path: Path) -> Make:
         change(values)
         file = tmp_path / "table.yaml"
         file.write_text(yaml.safe_dump(values))
-        spec = read_spec(file, {key.replace("__", "."): word for key, word in changes.items()})
+        spec = read_spec(file, {key.replace("__", "."): value for key, value in changes.items()})
         assert spec.data is not None
         return Graph(spec, Places(tmp_path / "models", tmp_path / "results", spec.data))
 
     return graph
 
 
-def test_teacher_then_student_then_methods_then_cells(make: Make) -> None:
+def test_nodes_are_teacher_student_methods_and_cells(make: Make) -> None:
     assert list(make().nodes) == [
         "checkpoint Teacher",
         "checkpoint Student",
@@ -57,7 +57,7 @@ def test_teacher_then_student_then_methods_then_cells(make: Make) -> None:
     ]
 
 
-def test_keys_about_a_teacher_are_for_the_students(make: Make) -> None:
+def test_teacher_keys_apply_to_students_only(make: Make) -> None:
     graph = make(evaluate__teacher_cache="kept", evaluate__cache_top_k="64")
     caches = {node.label: node.settings.teacher_cache for node in evaluations(graph)}
     assert caches == {"Teacher": None, "SFT": Path("kept"), "GKD": Path("kept")}
@@ -93,19 +93,19 @@ def places(graph: Graph) -> dict[str, str]:
             {"train__learning_rate": "0.5"},
             {"train SFT", "train GKD", "evaluate SFT", "evaluate GKD"},
         ),
-        ({"train__log_every": "3"}, set()),  # no part of the outcome
+        ({"train__log_every": "3"}, set()),  # does not affect the result
         ({"title": "another"}, set()),
         ({"undistilled": "null"}, {"evaluate GKD"}),
     ],
 )
-def test_what_changes_is_another_place_and_nothing_else(
+def test_a_changed_key_moves_only_the_nodes_it_affects(
     make: Make, changes: dict[str, str], other: set[str]
 ) -> None:
     before, now = places(make()), places(make(**changes))
     assert {key for key in before if before[key] != now[key]} == other
 
 
-def test_one_row_more_changes_no_other(make: Make) -> None:
+def test_a_further_row_does_not_change_the_others(make: Make) -> None:
     def add(values: dict[str, Any]) -> None:
         values["rows"].append({"train": {"recipe": "toy/kd"}})
 
@@ -114,7 +114,9 @@ def test_one_row_more_changes_no_other(make: Make) -> None:
     assert all(now[key] == before[key] for key in before)
 
 
-def test_data_is_part_of_what_stands_on_it(make: Make, world: World, tmp_path: Path) -> None:
+def test_nodes_that_use_data_depend_on_its_content(
+    make: Make, world: World, tmp_path: Path
+) -> None:
     import shutil
 
     data = shutil.copytree(world.data, tmp_path / "data")
@@ -134,7 +136,7 @@ def broken(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "says"),
+    ("key", "value", "message"),
     [
         ("tilte", "x", "unknown key 'tilte': did you mean 'title'"),
         ("teacher", {}, "teacher: give either checkpoint: or train:"),
@@ -153,18 +155,20 @@ def broken(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
         ("rows", [{"label": "../x", "checkpoint": "y"}], "use only letters, digits, spaces"),
     ],
 )
-def test_what_is_wrong_is_one_line(make: Make, key: str, value: Any, says: str) -> None:
-    with pytest.raises(InputError, match=says):
+def test_a_wrong_table_gives_a_one_line_error(
+    make: Make, key: str, value: Any, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
         make(broken(key, value))
 
 
-def test_a_table_that_is_not_there_names_the_known_ones(tmp_path: Path) -> None:
+def test_a_missing_table_lists_the_known_ones(tmp_path: Path) -> None:
     assert find_spec("smollm2-135m") == tables()["smollm2-135m"]
     with pytest.raises(InputError, match="unknown table 'smollm2', and no such file"):
         find_spec("smollm2")
 
 
-def test_a_change_below_what_holds_no_keys_is_refused(make: Make) -> None:
+def test_a_change_below_a_value_is_refused(make: Make) -> None:
     with pytest.raises(InputError, match="'title' has no keys of its own"):
         make(title__x="1")
 

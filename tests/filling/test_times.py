@@ -37,7 +37,7 @@ TIMINGS = [
 ]
 
 
-def test_a_method_is_estimated_from_itself_else_from_all(world: World) -> None:
+def test_a_method_is_estimated_from_itself_or_else_from_all(world: World) -> None:
     assert estimated_seconds(training(world, "sft"), TIMINGS) == pytest.approx(40 * (0.1 + 0.3) / 2)
     assert estimated_seconds(training(world, "gkd"), TIMINGS) == pytest.approx(
         40 * (0.2 + 0.1 + 0.3) / 3
@@ -45,13 +45,13 @@ def test_a_method_is_estimated_from_itself_else_from_all(world: World) -> None:
     assert estimated_seconds(evaluation(world, limit=3, seeds=(1, 2)), TIMINGS) == pytest.approx(6)
 
 
-def test_nothing_measured_is_no_estimate(world: World) -> None:
+def test_without_measurements_there_is_no_estimate(world: World) -> None:
     assert estimated_seconds(training(world, "sft"), []) is None
     assert estimated_seconds(evaluation(world), TIMINGS[:3]) is None
     assert estimated_seconds(CheckpointNode("x", (), "f", Path("m/x")), TIMINGS) is None
 
 
-def test_amounts_are_rows_and_responses(world: World) -> None:
+def test_amounts_count_rows_and_responses(world: World) -> None:
     def count(task: str, file: str) -> int:
         return len((world.data / task / file).read_text().splitlines())
 
@@ -65,12 +65,12 @@ def test_amounts_are_rows_and_responses(world: World) -> None:
     assert replace(evaluation(world), settings=EvalSettings(model="x")).amount() is None
 
 
-def test_the_log_of_an_interrupted_training_says_how_long(world: World, tmp_path: Path) -> None:
+def test_the_log_of_an_interrupted_training_gives_its_duration(
+    world: World, tmp_path: Path
+) -> None:
     node = replace(training(world, "sft"), place=tmp_path / "x")
     log_line = "sft: 97/200 steps, 0.12/s, 872 s left"
-    assert estimated_seconds(node, TIMINGS, log_line) == pytest.approx(
-        8
-    )  # of another run, long gone
+    assert estimated_seconds(node, TIMINGS, log_line) == pytest.approx(8)  # of an earlier run
     (tmp_path / "x.unfinished").mkdir()
     assert estimated_seconds(node, [], log_line) == 872
     assert estimated_seconds(node, TIMINGS, "sft: loss 0.3") == pytest.approx(8)

@@ -1,5 +1,5 @@
 # ruff: noqa: ARG002, ARG004 - a backend is given more than these need
-"""A backend is a class that inherits the defaults, or one that kdbench gives them to."""
+"""A backend inherits the defaults, or kdbench adds them to it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import SimpleNamespace
@@ -15,7 +15,7 @@ from kdbench.generate.hf import HFBackend
 
 
 class Plain:
-    """A backend that inherits from nothing of kdbench."""
+    """A backend that does not inherit from kdbench's base class."""
 
     def __init__(self, checkpoint: Any, protocol: Any, options: Options):
         super().__init__()
@@ -32,7 +32,7 @@ class Plain:
 
 
 class Rich(Plain):
-    """A backend that inherits from nothing of kdbench and has every optional member."""
+    """A backend that does not inherit from kdbench's base class and has every optional member."""
 
     own_engine = True
     silent_options = ("quiet",)
@@ -85,7 +85,7 @@ def test_a_backend_has_the_defaults_whether_or_not_it_inherits_them(name: str) -
 
 
 @pytest.mark.parametrize("name", ["plain", "inheriting"])
-def test_by_default_a_backend_takes_neither_argument_nor_options(name: str) -> None:
+def test_by_default_a_backend_takes_no_argument_or_options(name: str) -> None:
     with pytest.raises(InputError, match="takes no argument after a colon"):
         choose_backend(f"{name}:x", {})
     with pytest.raises(InputError, match="an argument must follow the colon"):
@@ -107,12 +107,12 @@ def test_optional_members_are_used_without_inheritance() -> None:
         choose_backend("rich:bad", {})
 
 
-def test_a_class_that_inherits_is_taken_as_it_is() -> None:
+def test_a_class_that_inherits_is_used_unchanged() -> None:
     assert choose_backend("hf", {}).kind is HFBackend
     assert choose_backend("inheriting", {}).kind is Inheriting
 
 
-def test_facts_and_ends_are_read_from_a_model() -> None:
+def test_facts_and_end_tokens_are_read_from_a_model() -> None:
     model = torch.nn.Linear(2, 3)
     model.dtype = torch.float32  # type: ignore[assignment]
     model.generation_config = SimpleNamespace(eos_token_id=[5, 6])  # type: ignore[assignment]

@@ -76,7 +76,7 @@ def generate(engine: HFBackend, texts: list[str], until: tuple[str, ...] = ()) -
 
 
 @pytest.mark.parametrize("ngram", [0, 2])
-def test_greedy_text_is_that_of_transformers(checkpoint: Path, ngram: int) -> None:
+def test_greedy_text_equals_that_of_transformers(checkpoint: Path, ngram: int) -> None:
     protocol = get_protocol("greedy", {"max_new_tokens": 24, "no_repeat_ngram_size": ngram})
     engine = backend(checkpoint, protocol)
     samples = generate(engine, PROMPTS)
@@ -103,11 +103,11 @@ def test_a_sample_does_not_depend_on_the_batch(checkpoint: Path) -> None:
     assert few == {key: sample for key, sample in alone.items() if key in few}
 
 
-def test_a_seed_has_its_text_whatever_the_other_seeds(checkpoint: Path) -> None:
+def test_a_seeds_text_does_not_depend_on_other_seeds(checkpoint: Path) -> None:
     protocol = get_protocol("minillm", {"max_new_tokens": 12})
     five = generate(backend(checkpoint, protocol), PROMPTS[:2])
-    one = generate(backend(checkpoint, protocol.override({"seeds": (40,)})), PROMPTS[:2])
-    assert one == {key: sample for key, sample in five.items() if key[1] == 40}
+    single = generate(backend(checkpoint, protocol.override({"seeds": (40,)})), PROMPTS[:2])
+    assert single == {key: sample for key, sample in five.items() if key[1] == 40}
     assert len({sample.output for (text, _), sample in five.items() if text == PROMPTS[0]}) > 1
 
 
@@ -149,26 +149,26 @@ def test_seeds_of_a_prompt_share_its_prefill(world: World) -> None:
     shapes = []
     forward = engine.model.forward
 
-    def spy(*args: object, **words: torch.Tensor) -> object:
-        shapes.append(tuple(words["input_ids"].shape))
-        return forward(*args, **words)
+    def spy(*args: object, **options: torch.Tensor) -> object:
+        shapes.append(tuple(options["input_ids"].shape))
+        return forward(*args, **options)
 
     engine.model.forward = spy
     generate(engine, PROMPTS[:3])
     assert shapes[0][0] == 3
-    assert shapes[1][0] > 10  # of 15 rows, less those that ended at once
+    assert shapes[1][0] > 10  # 15 rows, minus those that ended immediately
 
 
 def test_finished_rows_leave_the_batch(world: World) -> None:
-    """Each step runs no more rows than are unfinished, an eighth apart."""
+    """Each step runs at most an eighth more rows than are unfinished."""
     protocol = get_protocol("minillm", {"max_new_tokens": 40})
     engine = backend(world.student, protocol, batch_size=100)
     rows = []
     forward = engine.model.forward
 
-    def spy(*args: object, **words: torch.Tensor) -> object:
-        rows.append(words["input_ids"].shape[0])
-        return forward(*args, **words)
+    def spy(*args: object, **options: torch.Tensor) -> object:
+        rows.append(options["input_ids"].shape[0])
+        return forward(*args, **options)
 
     engine.model.forward = spy
     samples = generate(engine, PROMPTS)
@@ -213,11 +213,11 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing(
     engine = backend(world.student, protocol, batch_size=25)
     forward, steps = engine.model.forward, []
 
-    def hungry(*args: object, **words: torch.Tensor) -> object:
-        steps.append(words["input_ids"].shape[0])
-        if words["input_ids"].shape[0] > 6:
+    def hungry(*args: object, **options: torch.Tensor) -> object:
+        steps.append(options["input_ids"].shape[0])
+        if options["input_ids"].shape[0] > 6:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")
-        return forward(*args, **words)
+        return forward(*args, **options)
 
     engine.model.forward = hungry
     assert generate(engine, PROMPTS) == expected
@@ -240,7 +240,7 @@ def test_auto_batch_size_is_a_power_of_two_that_fits(
     assert 1 < sizes[0] < sizes[1] == 64
 
 
-def test_logits_that_are_not_finite_are_an_error(world: World) -> None:
+def test_non_finite_logits_are_an_error(world: World) -> None:
     engine = backend(world.student, get_protocol("minillm"))
     with torch.no_grad():
         engine.model.model.embed_tokens.weight.fill_(float("nan"))
@@ -248,13 +248,13 @@ def test_logits_that_are_not_finite_are_an_error(world: World) -> None:
         generate(engine, PROMPTS[:1])
 
 
-def test_what_does_not_fit_into_the_positions_is_an_error(world: World) -> None:
+def test_a_prompt_longer_than_the_positions_is_an_error(world: World) -> None:
     engine = backend(world.student, get_protocol("minillm", {"max_new_tokens": 510}))
     with pytest.raises(InputError, match="positions; lower max_new_tokens="):
         engine.encode(PROMPTS[1], "")
 
 
-def test_a_prompt_of_no_tokens_is_an_error(world: World) -> None:
+def test_an_empty_prompt_is_an_error(world: World) -> None:
     with pytest.raises(InputError, match="encodes to no tokens"):
         backend(world.student, get_protocol("minillm")).encode("", "")
 
@@ -269,10 +269,10 @@ def test_chat_protocol_uses_the_tokenizers_template(world: World) -> None:
 
 
 def test_top_k_and_temperature_shape_the_draw(world: World) -> None:
-    one = generate(
+    shaped = generate(
         backend(world.student, get_protocol("minillm", {"top_k": 1, "seeds": (1,)})), PROMPTS
     )
     cold = get_protocol("minillm", {"temperature": 1e-4, "seeds": (1,)})
-    assert generate(backend(world.student, cold), PROMPTS) == one
+    assert generate(backend(world.student, cold), PROMPTS) == shaped
     narrow = get_protocol("minillm", {"top_p": 1e-6, "seeds": (1,)})
-    assert generate(backend(world.student, narrow), PROMPTS) == one
+    assert generate(backend(world.student, narrow), PROMPTS) == shaped

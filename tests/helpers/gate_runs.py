@@ -1,4 +1,4 @@
-"""What the tests of comparisons share."""
+"""Helpers of the tests of comparisons."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Texts made elsewhere are scored like texts made here; a stored run can be scored again."""
+"""Given texts are scored as generated ones are; a stored run can be scored again."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ def stored(world: World, tmp_path: Path) -> Evaluation:
     )
 
 
-def test_scores_of_a_file_are_those_of_the_run(
+def test_scores_of_a_file_equal_those_of_the_run(
     stored: Evaluation, world: World, tmp_path: Path
 ) -> None:
     scored = kdbench.score(
@@ -43,7 +43,7 @@ def test_scores_of_a_file_are_those_of_the_run(
     assert scored.run.parent.name == "elsewhere"
 
 
-def test_only_id_and_output_are_needed(world: World, tmp_path: Path) -> None:
+def test_only_id_and_output_are_required(world: World, tmp_path: Path) -> None:
     rows = [
         json.loads(line) for line in (world.data / "dolly" / "test.jsonl").read_text().splitlines()
     ]
@@ -61,7 +61,7 @@ def test_only_id_and_output_are_needed(world: World, tmp_path: Path) -> None:
     assert metrics["response_length"].reason == "not known for these samples"
 
 
-def test_a_claimed_protocol_is_taken_over(stored: Evaluation, world: World, tmp_path: Path) -> None:
+def test_a_given_protocol_is_recorded(stored: Evaluation, world: World, tmp_path: Path) -> None:
     scored = kdbench.score(
         samples=stored.run / "samples" / "dolly.jsonl",
         task="dolly",
@@ -84,9 +84,7 @@ def test_a_stored_run_is_scored_again_without_its_checkpoint(
     assert again.results["dolly"].metrics["lm_loss"].value is not None
 
 
-def test_a_stored_run_is_not_scored_against_other_data(
-    stored, world: World, tmp_path: Path
-) -> None:
+def test_a_stored_run_is_not_scored_on_different_data(stored, world: World, tmp_path: Path) -> None:
     (tmp_path / "other" / "dolly").mkdir(parents=True)
     text = (world.data / "dolly" / "test.jsonl").read_text()
     (tmp_path / "other" / "dolly" / "test.jsonl").write_text(text.replace("a", "o"))
@@ -104,7 +102,7 @@ def perfect(world: World, folder: Path, task: str, suffix: str = "") -> Path:
     return file
 
 
-def test_the_tasks_of_one_name_are_one_row(world: World, tmp_path: Path) -> None:
+def test_tasks_scored_under_one_name_share_a_row(world: World, tmp_path: Path) -> None:
     where = {"data": world.data, "name": "elsewhere", "results": tmp_path / "results"}
     for task in ("dolly", "self_instruct", "vicuna", "super_natural", "unnatural"):
         kdbench.score(samples=perfect(world, tmp_path, task), task=task, **where)
@@ -121,7 +119,7 @@ def test_a_metric_scored_later_is_added(world: World, tmp_path: Path) -> None:
     assert set(both.results["dolly"].metrics) == {"rougeL", "empty"}
 
 
-def test_other_texts_under_one_name_are_refused(world: World, tmp_path: Path) -> None:
+def test_different_texts_under_one_name_are_refused(world: World, tmp_path: Path) -> None:
     where = {"task": "dolly", "data": world.data, "name": "x", "results": tmp_path / "results"}
     first = kdbench.score(samples=perfect(world, tmp_path, "dolly"), **where)
     before = {file: file.read_bytes() for file in first.run.rglob("*.json*")}

@@ -1,4 +1,4 @@
-"""A measurement records the same, whatever was looked at before it."""
+"""A measurement's record does not depend on earlier access to it."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ def measurement(world: World, results: Path, **changes: Any) -> Measurement:
 
 
 @pytest.mark.parametrize("first", ["nothing", "record", "backend"])
-def test_the_record_does_not_depend_on_what_was_looked_at_first(
+def test_the_record_does_not_depend_on_the_order_of_access(
     world: World, tmp_path: Path, first: str
 ) -> None:
     student = measurement(world, tmp_path)

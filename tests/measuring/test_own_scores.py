@@ -1,4 +1,4 @@
-"""The metrics of a YAML: lm-eval's filters and scores, run once for all that needs them."""
+"""The metrics of a YAML file: lm-eval's filters and scores, run once for all uses."""
 
 import json
 from pathlib import Path
@@ -52,7 +52,7 @@ def test_each_filter_has_its_scores_by_seed_and_document(tmp_path: Path) -> None
     assert (whole.name, whole.scores) == ("exact_match,whole", {1: [0, 1, 0], 0: [0, 0, 1]})
 
 
-def test_final_answers_are_those_of_the_first_filter(tmp_path: Path) -> None:
+def test_final_answers_come_from_the_first_filter(tmp_path: Path) -> None:
     task = load(tmp_path, FILTERS + MATCH)
     assert final_answers(task, (1,), SAMPLES) == {1: [("2", True), ("3", True), (None, False)]}
 
@@ -83,4 +83,4 @@ def test_the_filters_run_once_for_scores_and_final_answers(
     task = load(tmp_path, FILTERS + MATCH)
     yaml_metrics(task, (0, 1), SAMPLES)
     final_answers(task, (0, 1), SAMPLES)
-    assert calls == [3, 3]  # one call for each seed
+    assert calls == [3, 3]  # one call per seed

@@ -1,4 +1,4 @@
-"""What every method's objective must do, whatever its formula: chunks, masks, padding, extremes."""
+"""Properties of every method's objective: chunks, masks, padding and extreme values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -43,7 +43,7 @@ VARIANTS = [
 
 @dataclass(frozen=True)
 class Case:
-    """A term of a method, with what else it needs."""
+    """A term of a method with its views and schedule."""
 
     name: str
     term: Term
@@ -96,7 +96,7 @@ DETACHED = (
 
 
 def over(kept=lambda case: True):
-    """Each term of each method that a test applies to."""
+    """The terms of all methods to which a test applies."""
     cases = [case for case in CASES if kept(case)]
     return pytest.mark.parametrize("case", cases, ids=[case.name for case in cases])
 
@@ -105,13 +105,13 @@ every = over()
 
 
 class Table:
-    """A view of given states, by rollout, and a linear head."""
+    """A view of given states per rollout, and a linear head."""
 
     def __init__(self, states, head=None):
         self.by_id, self.head = states, head
 
     def states(self, batch):
-        return torch.cat([self.by_id[one.id] for one in batch.rollouts])
+        return torch.cat([self.by_id[rollout.id] for rollout in batch.rollouts])
 
     def logits(self, states):
         return states if self.head is None else states @ self.head
@@ -126,29 +126,29 @@ def generator(seed):
 
 
 def rollouts(origins=ALL, lengths=(4, 1, 6, 3), seed=0, prompt=3):
-    """Responses of these origins in turn, with what MiniLLM records."""
+    """Responses with the given origins in turn, with the scalars that MiniLLM records."""
     draw = generator(seed)
-    found = []
+    rollouts = []
     for number, length in enumerate(lengths):
         tokens = torch.randint(0, VOCABULARY, (prompt + length,), generator=draw).tolist()
         advantage = torch.randn(length, generator=draw).tolist()
-        # Whatever was sampled was likely enough to be sampled.
+        # A sampled token has a probability that can be sampled.
         sampled = (-3 * torch.rand(length, generator=draw) - 1).tolist()
-        one = Rollout(
+        rollout = Rollout(
             f"row-{number}",
             tuple(tokens[:prompt]),
             tuple(tokens[prompt:]),
             origins[number % len(origins)],
         )
-        found.append(one.with_recorded(advantage=advantage, log_sampled=sampled))
-    return found
+        rollouts.append(rollout.with_recorded(advantage=advantage, log_sampled=sampled))
+    return rollouts
 
 
 def table(seed, responses, dtype=torch.float64):
     draw = generator(seed)
     states = {
-        one.id: torch.randn(len(one.response_ids), WIDTH, generator=draw, dtype=dtype)
-        for one in responses
+        rollout.id: torch.randn(len(rollout.response_ids), WIDTH, generator=draw, dtype=dtype)
+        for rollout in responses
     }
     head = torch.randn(WIDTH, VOCABULARY, generator=draw, dtype=dtype)
     view = Table(states, head)
@@ -158,7 +158,7 @@ def table(seed, responses, dtype=torch.float64):
 
 
 def with_classmate(case, views):
-    """The control kinds of a classmate are views of their own."""
+    """The control kinds of a classmate have their own views."""
     if case.uniform:
         views["classmate"] = UniformView(VOCABULARY)
     if case.same:
@@ -172,10 +172,10 @@ def tables(responses, case=None):
 
 
 def counts_of(responses):
-    found = {}
-    for one in responses:
-        found[one.origin] = found.get(one.origin, 0) + len(one.response_ids)
-    return found
+    counts = {}
+    for rollout in responses:
+        counts[rollout.origin] = counts.get(rollout.origin, 0) + len(rollout.response_ids)
+    return counts
 
 
 def loss_of(case, responses, views, counts=None, **options):
@@ -187,13 +187,13 @@ def gradients_of(value, view):
     return torch.autograd.grad(value, view.leaves, materialize_grads=True)
 
 
-def assert_all_close(found, expected, atol=1e-12):
-    for one, other in zip(found, expected, strict=True):
-        torch.testing.assert_close(one, other, atol=atol, rtol=1e-9)
+def assert_all_close(actual, expected, atol=1e-12):
+    for value, other in zip(actual, expected, strict=True):
+        torch.testing.assert_close(value, other, atol=atol, rtol=1e-9)
 
 
 @every
-def test_chunks_give_the_loss_and_gradient_of_the_whole(case):
+def test_chunks_do_not_change_loss_and_gradient(case):
     responses = rollouts(case.origins)
     views = tables(responses, case)
     whole = loss_of(case, responses, views, chunk=1000)
@@ -207,7 +207,7 @@ def test_chunks_give_the_loss_and_gradient_of_the_whole(case):
 
 
 @every
-def test_chunks_give_the_diagnostics_of_the_whole(case):
+def test_chunks_do_not_change_the_diagnostics(case):
     responses = rollouts(case.origins)
     views = tables(responses, case)
     whole = loss_of(case, responses, views, chunk=1000, diagnose=True).diagnostics
@@ -215,7 +215,7 @@ def test_chunks_give_the_diagnostics_of_the_whole(case):
     assert parts.keys() == whole.keys()
     for name, (total, count) in whole.items():
         assert torch.isfinite(total)
-        assert count == sum(len(one.response_ids) for one in responses)
+        assert count == sum(len(rollout.response_ids) for rollout in responses)
         assert parts[name][1] == count
         torch.testing.assert_close(parts[name][0], total)
 
@@ -241,25 +241,25 @@ def test_micro_batches_add_up_to_the_whole_step_however_they_are_split(case):
 def test_the_loss_is_the_weighted_mean_over_the_terms_tokens(case):
     responses = rollouts(case.origins)
     views = tables(responses, case)
-    found = loss_of(case, responses, views)
+    loss = loss_of(case, responses, views)
     counts = counts_of(responses)
-    # The share of a step in which there are twice as many tokens elsewhere is a third.
+    # With twice as many tokens elsewhere in the step, the share is a third.
     elsewhere = {origin: 3 * count for origin, count in counts.items()}
     third = loss_of(case, responses, views, elsewhere)
-    assert_all_close([3 * third.value], [found.value])
-    (total,) = found.terms.values()
+    assert_all_close([3 * third.value], [loss.value])
+    (total,) = loss.terms.values()
     mean = case.term.weight * total / tokens_of(case.term, counts)
-    assert_all_close([found.value.detach()], [mean])
+    assert_all_close([loss.value.detach()], [mean])
 
 
 @over(lambda case: case.term.on)
-def test_responses_of_other_origins_count_nothing(case):
+def test_responses_of_other_origins_do_not_count(case):
     responses = rollouts(case.origins)
     other = replace(responses[-1], origin="pretraining")
     views = tables(responses, case)
     alone = loss_of(case, responses[:-1], views)
-    beside = loss_of(case, [*responses[:-1], other], views)
-    assert_all_close([beside.value], [alone.value])
+    with_other = loss_of(case, [*responses[:-1], other], views)
+    assert_all_close([with_other.value], [alone.value])
     only_other = loss_of(case, [other], views, counts_of(responses))
     assert float(only_other.value.detach()) == 0
     assert all(float(g.abs().sum()) == 0 for g in gradients_of(only_other.value, views["student"]))
@@ -287,24 +287,24 @@ def test_extreme_logits_give_a_finite_loss_and_gradient(case, kind):
         signs = torch.randint(-1, 2, shape, generator=draw).float()
         spread = 1e4 * (2 * torch.rand(shape, generator=draw) - 1)
         values = 1e4 * signs if kind == "ties" else spread
-        return Table({one.id: values.clone().requires_grad_() for one in responses})
+        return Table({response.id: values.clone().requires_grad_() for response in responses})
 
     views = {name: extreme(seed) for seed, name in enumerate(("student", *VIEWS), start=1)}
-    found = loss_of(case, responses, with_classmate(case, views), diagnose=True)
-    assert torch.isfinite(found.value)
-    assert found.value.dtype == torch.float32
-    assert all(torch.isfinite(g).all() for g in gradients_of(found.value, views["student"]))
-    assert all(torch.isfinite(total) for total, _ in found.diagnostics.values())
+    loss = loss_of(case, responses, with_classmate(case, views), diagnose=True)
+    assert torch.isfinite(loss.value)
+    assert loss.value.dtype == torch.float32
+    assert all(torch.isfinite(g).all() for g in gradients_of(loss.value, views["student"]))
+    assert all(torch.isfinite(total) for total, _ in loss.diagnostics.values())
 
 
 @over(lambda case: case.objective.floor is not None)
-def test_a_student_equal_to_the_teacher_is_at_the_floor(case):
+def test_a_student_equal_to_the_teacher_has_the_lowest_loss(case):
     responses = rollouts(case.origins)
     views = tables(responses, case)
     views["teacher"] = views["student"]
-    found = loss_of(case, responses, views)
-    assert float(found.value.detach()) == pytest.approx(case.objective.floor, abs=1e-12)
-    for gradient in gradients_of(found.value, views["student"]):
+    loss = loss_of(case, responses, views)
+    assert float(loss.value.detach()) == pytest.approx(case.objective.floor, abs=1e-12)
+    for gradient in gradients_of(loss.value, views["student"]):
         assert float(gradient.abs().max()) < 1e-10
 
 
@@ -360,11 +360,13 @@ def model_views(case, models):
 
 
 class PaddedBatch(Batch):
-    """The same batch with more padding, and other tokens in it."""
+    """The same batch with more padding, filled with different tokens."""
 
     def inputs(self, prompt=None):
         ids, rows, columns = super().inputs(prompt)
-        lengths = [len(one.prompt_ids) + len(one.response_ids) - 1 for one in self.rollouts]
+        lengths = [
+            len(rollout.prompt_ids) + len(rollout.response_ids) - 1 for rollout in self.rollouts
+        ]
         padded = torch.full((len(ids), ids.shape[1] + 5), VOCABULARY - 1)
         for row, length in enumerate(lengths):
             padded[row, :length] = ids[row, :length]
@@ -389,9 +391,9 @@ def test_no_gradient_leaves_the_response_positions(case, models):
         models["student"].zero_grad()
     (states,) = seen
     inside = torch.zeros(states.shape[:2], dtype=torch.bool)
-    for row, one in enumerate(responses):
-        first = len(one.prompt_ids) - 1  # where the first response token is predicted
-        inside[row, first : first + len(one.response_ids)] = True
+    for row, rollout in enumerate(responses):
+        first = len(rollout.prompt_ids) - 1  # where the first response token is predicted
+        inside[row, first : first + len(rollout.response_ids)] = True
     assert (~inside).any()
     assert float(states.grad[~inside].abs().sum()) == 0
     assert states.grad[inside].any() or not case.learns
@@ -399,7 +401,7 @@ def test_no_gradient_leaves_the_response_positions(case, models):
 
 
 @every
-def test_what_padding_holds_and_how_long_it_is_does_not_matter(case, models):
+def test_content_and_length_of_padding_do_not_matter(case, models):
     responses = rollouts(case.origins)
     views = model_views(case, models)
     counts = counts_of(responses)
@@ -411,14 +413,14 @@ def test_what_padding_holds_and_how_long_it_is_does_not_matter(case, models):
 
 
 @every
-def test_a_longer_row_beside_it_leaves_a_rows_share_unchanged(case, models):
+def test_a_longer_row_in_the_batch_does_not_change_a_rows_share(case, models):
     responses = rollouts(case.origins, lengths=(3, 20))
-    responses = [replace(one, origin=responses[0].origin) for one in responses]
+    responses = [replace(response, origin=responses[0].origin) for response in responses]
     views = model_views(case, models)
     counts = counts_of(responses)
     short, long, both = [
-        loss_of(case, part, views, counts).value.detach()
-        for part in (responses[:1], responses[1:], responses)
+        loss_of(case, micro_batch, views, counts).value.detach()
+        for micro_batch in (responses[:1], responses[1:], responses)
     ]
     torch.testing.assert_close(short + long, both, atol=1e-5, rtol=1e-5)
 
@@ -441,19 +443,19 @@ class Planned(Objective):
 
 @pytest.mark.parametrize("view", ["student", "teacher"])
 @pytest.mark.parametrize("chunk", [None, 1, 5])
-def test_an_objective_that_plans_still_teaches_the_whole_model(view, chunk):
+def test_an_objective_with_a_plan_trains_the_whole_model(view, chunk):
     case = Case("planned", Term(Planned(view)), {})
     responses = rollouts(case.origins)
     views = tables(responses, case)
-    found = loss_of(case, responses, views, chunk=chunk)
+    loss = loss_of(case, responses, views, chunk=chunk)
     batch = Batch(responses)
     log_p = views[view].logits(views[view].states(batch)).log_softmax(-1).detach()
     gate = -(log_p.exp() * log_p).sum(-1) + log_p.gather(-1, batch.targets[:, None])[:, 0]
     log_q = views["student"].logits(views["student"].states(batch)).log_softmax(-1)
     expected = -(gate * log_q.gather(-1, batch.targets[:, None])[:, 0]).mean()
-    assert_all_close([found.value], [expected])
+    assert_all_close([loss.value], [expected])
     assert_all_close(
-        gradients_of(found.value, views["student"]), gradients_of(expected, views["student"])
+        gradients_of(loss.value, views["student"]), gradients_of(expected, views["student"])
     )
 
 
@@ -465,9 +467,9 @@ def test_every_method_takes_pretraining_texts_in_the_same_micro_batch(name):
     views = tables([*responses, text])
     counts = counts_of([*responses, text])
 
-    def value(part):
+    def value(micro_batch):
         schedule = triple.schedule.values(0.0)
-        return distillation_loss(triple.terms, Batch(part), views, counts, schedule).value
+        return distillation_loss(triple.terms, Batch(micro_batch), views, counts, schedule).value
 
     together, apart = value([*responses, text]), value(responses) + value([text])
     assert_all_close([together], [apart])
@@ -479,16 +481,16 @@ def test_every_method_takes_pretraining_texts_in_the_same_micro_batch(name):
 
 
 class Counting(StepObjective):
-    """One for each token of whatever it is given."""
+    """A value of one per token."""
 
     def step(self, batch, views):
         return views["student"].states(batch).sum() * 0 + len(batch.targets)
 
 
-def test_a_step_objective_sees_the_responses_it_applies_to():
+def test_a_step_objective_receives_the_responses_it_applies_to():
     responses = rollouts(("student", "student", "pretraining"), lengths=(4, 2, 5))
     views, counts = tables(responses), {"student": 6, "pretraining": 5}
     for on, mean in ((("student",), 1.0), ((), 1.0)):
         term = Term(Counting(), on=on)
-        found = distillation_loss([term], Batch(responses), views, counts)
-        assert float(found.value.detach()) == pytest.approx(mean)
+        loss = distillation_loss([term], Batch(responses), views, counts)
+        assert float(loss.value.detach()) == pytest.approx(mean)

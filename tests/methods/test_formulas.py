@@ -1,4 +1,4 @@
-"""Each method's formula, by hand or beside a slow second implementation."""
+"""Each method's formula, worked out by hand or compared with a slow second implementation."""
 
 import math
 
@@ -83,8 +83,8 @@ def of_origin(origin, responses=RESPONSES):
 def loss_of(name, views, responses=RESPONSES, schedule=None, **options):
     triple = methods.get(name)(**options).triple()
     counts = {}
-    for one in responses:
-        counts[one.origin] = counts.get(one.origin, 0) + len(one.response_ids)
+    for rollout in responses:
+        counts[rollout.origin] = counts.get(rollout.origin, 0) + len(rollout.response_ids)
     schedule = triple.schedule.values(0.0) if schedule is None else schedule
     value = distillation_loss(triple.terms, Batch(responses), views, counts, schedule).value
     return float(value.detach())
@@ -98,8 +98,8 @@ def chunk_of(student, views=None, targets=None, plan=None, schedule=None):
 
 def gradient(function, z):
     at = z.clone().requires_grad_()
-    (found,) = torch.autograd.grad(function(at).sum(), at)
-    return found
+    (grad,) = torch.autograd.grad(function(at).sum(), at)
+    return grad
 
 
 # Divergences to the teacher
@@ -111,8 +111,8 @@ def test_kd_mixes_cross_entropy_with_the_tempered_divergence(ratio, temperature)
     student, teacher = views["student"], views["teacher"]
     divergence = kl(probabilities(teacher, temperature), probabilities(student, temperature))
     token = (1 - ratio) * nll(probabilities(student)) + ratio * temperature**2 * divergence
-    found = loss_of("kd", views, kd_ratio=ratio, temperature=temperature)
-    assert found == pytest.approx(token.mean(), abs=1e-12)
+    loss = loss_of("kd", views, kd_ratio=ratio, temperature=temperature)
+    assert loss == pytest.approx(token.mean(), abs=1e-12)
 
 
 def test_kd_is_by_default_half_of_each_without_temperature():
@@ -136,22 +136,22 @@ def test_the_gradient_of_kd_keeps_its_size_at_high_temperature():
     difference = (student - student.mean(-1, keepdim=True)) - (
         teacher - teacher.mean(-1, keepdim=True)
     )
-    for found in at.values():
-        assert torch.allclose(found, difference / WIDTH, atol=1e-2)
+    for grad in at.values():
+        assert torch.allclose(grad, difference / WIDTH, atol=1e-2)
 
 
 @pytest.mark.parametrize("name", ["gkd", "jsd"])
 @pytest.mark.parametrize("weight", [0, 0.1, 0.5, 0.9, 1])
-def test_generalised_jsd_methods_weigh_the_teacher_by_their_teacher_weight(name, weight):
-    # Called with .1 in one code and .9 in another; here it is the teacher's share of the mixture.
+def test_generalised_jsd_methods_use_teacher_weight_for_the_teacher(name, weight):
+    # Published codes disagree (.1 or .9); here it is the teacher's share of the mixture.
     views = views_of()
     p, q = probabilities(views["teacher"]), probabilities(views["student"])
     m = weight * p + (1 - weight) * q
     expected = weight * kl(p, m) + (1 - weight) * kl(q, m)
     if weight in (0, 1):
         expected = kl(q, p) if weight else kl(p, q)
-    found = loss_of(name, views, teacher_weight=weight)
-    assert found == pytest.approx(expected.mean(), abs=1e-12)
+    loss = loss_of(name, views, teacher_weight=weight)
+    assert loss == pytest.approx(expected.mean(), abs=1e-12)
 
 
 @pytest.mark.parametrize("skew", [0, 0.1, 0.4])
@@ -164,8 +164,8 @@ def test_distillm_skews_both_directions(skew):
         ({"direction": "reverse"}, backward),
         ({}, backward),
     ):
-        found = loss_of("distillm", views, skew=skew, **options)
-        assert found == pytest.approx(expected.mean(), abs=1e-12)
+        loss = loss_of("distillm", views, skew=skew, **options)
+        assert loss == pytest.approx(expected.mean(), abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_distillm_skews_both_directions(skew):
         ("opd", lambda p, q: np.log(p / q)[np.arange(5), list(TARGETS)] * nll(q)),
     ],
 )
-def test_the_plain_methods_are_their_formulas(name, expected):
+def test_plain_methods_equal_their_formulas(name, expected):
     views = views_of()
     p, q = probabilities(views["teacher"]), probabilities(views["student"])
     assert loss_of(name, views) == pytest.approx(expected(p, q).mean(), abs=1e-12)
@@ -188,31 +188,31 @@ def test_the_plain_methods_are_their_formulas(name, expected):
 def test_seqkd_mixes_in_forward_kl_when_asked():
     views = views_of()
     p, q = probabilities(views["teacher"]), probabilities(views["student"])
-    found = loss_of("seqkd", views, of_origin("teacher"), kd_ratio=0.5)
-    assert found == pytest.approx((0.5 * nll(q) + 0.5 * kl(p, q)).mean())
+    loss = loss_of("seqkd", views, of_origin("teacher"), kd_ratio=0.5)
+    assert loss == pytest.approx((0.5 * nll(q) + 0.5 * kl(p, q)).mean())
 
 
 def test_akl_weighs_forward_and_reverse_kl_by_the_gaps_of_head_and_tail():
     views = views_of()
     p, q = probabilities(views["teacher"]), probabilities(views["student"])
     expected = []
-    for one, other in zip(p, q, strict=True):
-        order = np.argsort(one)
-        tail = order[np.cumsum(one[order]) <= 0.5]
-        gap = np.abs(one - other)
+    for p_row, other in zip(p, q, strict=True):
+        order = np.argsort(p_row)
+        tail = order[np.cumsum(p_row[order]) <= 0.5]
+        gap = np.abs(p_row - other)
         share = gap[tail].sum() / gap.sum()
-        expected.append((1 - share) * kl(one, other) + share * kl(other, one))
+        expected.append((1 - share) * kl(p_row, other) + share * kl(other, p_row))
     assert loss_of("akl", views) == pytest.approx(np.mean(expected), abs=1e-12)
 
 
-def test_abkd_has_the_papers_powers_and_is_no_reverse_kl():
+def test_abkd_uses_the_papers_exponents_and_differs_from_reverse_kl():
     views = views_of()
     p, q = probabilities(views["teacher"]), probabilities(views["student"])
     a, b = 0.2, 0.7
     inner = p**a * q**b - a / (a + b) * p ** (a + b) - b / (a + b) * q ** (a + b)
-    found = loss_of("abkd", views)
-    assert found == pytest.approx((-inner.sum(-1) / (a * b)).mean(), abs=1e-12)
-    assert abs(found - kl(q, p).mean()) > 1e-2
+    loss = loss_of("abkd", views)
+    assert loss == pytest.approx((-inner.sum(-1) / (a * b)).mean(), abs=1e-12)
+    assert abs(loss - kl(q, p).mean()) > 1e-2
     assert loss_of("abkd", views, alpha=0, beta=1) == pytest.approx(kl(q, p).mean())
     assert loss_of("abkd", views, alpha=1, beta=0) == pytest.approx(kl(p, q).mean())
 
@@ -220,9 +220,9 @@ def test_abkd_has_the_papers_powers_and_is_no_reverse_kl():
 def test_losses_are_the_mean_over_all_tokens_not_over_rows():
     views = views_of()
     token = nll(probabilities(views["student"]))
-    found = loss_of("sft", views)
-    assert found == pytest.approx(token.mean())
-    assert abs(found - (token[:2].mean() + token[2:].mean()) / 2) > 1e-3
+    loss = loss_of("sft", views)
+    assert loss == pytest.approx(token.mean())
+    assert abs(loss - (token[:2].mean() + token[2:].mean()) / 2) > 1e-3
 
 
 # Policy gradients
@@ -244,12 +244,12 @@ def test_the_expected_gradient_of_opd_is_that_of_reverse_kl():
 def test_the_advantage_of_opd_carries_no_gradient():
     student, teacher = logits(3, 2, 4, WIDTH)
     y = torch.tensor([0, 1, 2, 5])
-    found = gradient(
+    actual = gradient(
         lambda z: SampledReverseKL().token(chunk_of(z, {"teacher": teacher}, y)), student
     )
     gap = (teacher.log_softmax(-1) - student.log_softmax(-1)).gather(-1, y[:, None])
     onehot = torch.nn.functional.one_hot(y, WIDTH)
-    assert torch.allclose(found, -gap * (onehot - student.softmax(-1)), atol=1e-14)
+    assert torch.allclose(actual, -gap * (onehot - student.softmax(-1)), atol=1e-14)
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,9 @@ def test_the_advantage_of_opd_carries_no_gradient():
         (0.25, 0.5, -1.5, 1.2, 0.0),
     ],
 )
-def test_minillms_policy_gradient_on_two_tokens_by_hand(q, sampled, advantage, loss, slope):
+def test_minillms_policy_gradient_on_two_tokens_worked_out_by_hand(
+    q, sampled, advantage, loss, slope
+):
     z = torch.tensor([[math.log(q / (1 - q)), 0.0]], dtype=torch.float64)
     plan = {
         "log_sampled": torch.tensor([math.log(sampled)], dtype=torch.float64),
@@ -271,12 +273,12 @@ def test_minillms_policy_gradient_on_two_tokens_by_hand(q, sampled, advantage, l
     }
     objective = PolicyGradient(0.2)
     assert float(objective.token(chunk_of(z, plan=plan))) == pytest.approx(loss)
-    found = gradient(lambda at: objective.token(chunk_of(at, plan=plan)), z)
-    assert found[0].tolist() == pytest.approx([slope, -slope])
+    actual = gradient(lambda at: objective.token(chunk_of(at, plan=plan)), z)
+    assert actual[0].tolist() == pytest.approx([slope, -slope])
 
 
 class FixedDraw:
-    """A draw that knows log-probabilities."""
+    """A draw with known log-probabilities."""
 
     def __init__(self, student, teacher):
         self.known = {"student": student, "teacher": teacher}
@@ -297,28 +299,28 @@ def recorded(minillm, log_q=LOG_Q, log_p=LOG_P):
 
 
 @pytest.mark.parametrize("mix", [0.0, 0.2, 1.0])
-def test_minillm_records_the_probability_under_the_mixture_that_was_sampled_from(mix):
-    for one, q, p in zip(
+def test_minillm_records_probabilities_under_the_sampled_mixture(mix):
+    for rollout, q, p in zip(
         recorded(methods.get("minillm")(teacher_mix=mix)), LOG_Q, LOG_P, strict=True
     ):
         expected = [
             math.log((1 - mix) * math.exp(a) + mix * math.exp(b)) for a, b in zip(q, p, strict=True)
         ]
-        assert one.recorded["log_sampled"] == pytest.approx(expected, abs=1e-6)
+        assert rollout.recorded["log_sampled"] == pytest.approx(expected, abs=1e-6)
 
 
 def test_minillm_clips_the_ratio_with_the_importance_weight_inside():
     # q_old = .5, p = .9: p̃ = .58 and w = .862. The student is at .62, 1.24 times q_old, which
     # would be clipped alone; the ratio with w is 1.069 and is not.
-    (one,) = recorded(methods.get("minillm")(), [[math.log(0.5)]], [[math.log(0.9)]])
-    log_sampled = torch.tensor(one.recorded["log_sampled"], dtype=torch.float64)
+    (rollout,) = recorded(methods.get("minillm")(), [[math.log(0.5)]], [[math.log(0.9)]])
+    log_sampled = torch.tensor(rollout.recorded["log_sampled"], dtype=torch.float64)
     assert float(log_sampled.exp()) == pytest.approx(0.58)
     z = torch.tensor([[math.log(0.62 / 0.38), 0.0]], dtype=torch.float64)
     plan = {"log_sampled": log_sampled, "advantage": torch.ones(1, dtype=torch.float64)}
     objective = term_of("minillm").objective
     assert float(objective.token(chunk_of(z, plan=plan))) == pytest.approx(-0.62 / 0.58)
-    found = gradient(lambda at: objective.token(chunk_of(at, plan=plan)), z)
-    assert float(found[0, 0]) == pytest.approx(-0.62 / 0.58 * 0.38)
+    actual = gradient(lambda at: objective.token(chunk_of(at, plan=plan)), z)
+    assert float(actual[0, 0]) == pytest.approx(-0.62 / 0.58 * 0.38)
 
 
 def slow_advantages(log_q, log_p, discount=0.95, scale=0.5, clip=100.0, length_norm=True):
@@ -344,18 +346,21 @@ def slow_advantages(log_q, log_p, discount=0.95, scale=0.5, clip=100.0, length_n
         ({"reward_scale": 2.0, "reward_clip": 1.0}, {"scale": 2.0, "clip": 1.0}),
     ],
 )
-def test_minillms_advantages_are_those_of_slow_code(options, same):
-    found = methods.get("minillm")(**options).advantages(LOG_Q, LOG_P)
+def test_minillms_advantages_equal_a_slow_implementation(options, same):
+    actual = methods.get("minillm")(**options).advantages(LOG_Q, LOG_P)
     expected = slow_advantages(LOG_Q, LOG_P, **same)
-    for one, other in zip(found, expected, strict=True):
-        assert one == pytest.approx(other, abs=1e-5)
-    kept = [list(one.recorded["advantage"]) for one in recorded(methods.get("minillm")(**options))]
-    assert kept == found
+    for advantages, other in zip(actual, expected, strict=True):
+        assert advantages == pytest.approx(other, abs=1e-5)
+    kept = [
+        list(rollout.recorded["advantage"])
+        for rollout in recorded(methods.get("minillm")(**options))
+    ]
+    assert kept == actual
 
 
 def test_padding_does_not_leak_into_minillms_advantages():
     # A row's own advantages, before whitening, do not know how long the others are; so with a
-    # copy of all tokens beside them, as many short rows, mean and deviation stay as they are.
+    # copy of all tokens in further short rows, mean and deviation do not change.
     minillm = methods.get("minillm")(discount=0.0, length_norm=False)
     flat_q, flat_p = [[v for row in rows for v in row] for rows in (LOG_Q, LOG_P)]
     apart = minillm.advantages([[v] for v in flat_q], [[v] for v in flat_p])
@@ -370,24 +375,24 @@ def test_padding_does_not_leak_into_minillms_advantages():
 def test_minillms_discount_does_not_underflow_on_a_long_response(discount):
     generator = torch.Generator().manual_seed(0)
     log_q, log_p = (-3 * torch.rand(2, 3000, generator=generator)).tolist()
-    (found,) = methods.get("minillm")(discount=discount).advantages([log_q], [log_p])
-    assert np.isfinite(found).all()
-    assert np.std(found[:1000]) > 0
-    assert np.std(found) == pytest.approx(1, abs=1e-3)
+    (actual,) = methods.get("minillm")(discount=discount).advantages([log_q], [log_p])
+    assert np.isfinite(actual).all()
+    assert np.std(actual[:1000]) > 0
+    assert np.std(actual) == pytest.approx(1, abs=1e-3)
 
 
 def test_minillm_adds_the_unweighted_single_step_term():
     views = views_of()
     responses = [
-        one.with_recorded(advantage=[0.5] * n, log_sampled=[-1.0] * n)
-        for one in of_origin("student")
-        for n in [len(one.response_ids)]
+        rollout.with_recorded(advantage=[0.5] * n, log_sampled=[-1.0] * n)
+        for rollout in of_origin("student")
+        for n in [len(rollout.response_ids)]
     ]
     p, q = probabilities(views["teacher"]), probabilities(views["student"])
     ratio = np.exp(-nll(q) + 1)
     policy = -np.minimum(0.5 * ratio, 0.5 * np.clip(ratio, 0.8, 1.2))
-    found = loss_of("minillm", views, responses)
-    assert found == pytest.approx((policy + kl(q, p)).mean(), abs=1e-7)
+    loss = loss_of("minillm", views, responses)
+    assert loss == pytest.approx((policy + kl(q, p)).mean(), abs=1e-7)
     alone = loss_of("minillm", views, responses, single_step=0)
     assert alone == pytest.approx(policy.mean(), abs=1e-7)
 
@@ -406,13 +411,13 @@ def test_taids_gradient_is_that_of_cross_entropy_to_a_fixed_target(weight):
     student, teacher = logits(4, 2, 5, WIDTH)
     target = ((1 - weight) * student + weight * teacher).softmax(-1)
     views, schedule = {"teacher": teacher}, {"teacher_weight": weight}
-    found = gradient(
+    actual = gradient(
         lambda z: TowardTeacher().token(chunk_of(z, views, schedule=schedule)), student
     )
-    assert torch.allclose(found, student.softmax(-1) - target, atol=1e-14)
+    assert torch.allclose(actual, student.softmax(-1) - target, atol=1e-14)
 
 
-def test_taid_ends_as_soft_cross_entropy_and_begins_at_its_start():
+def test_taid_moves_from_its_start_to_soft_cross_entropy():
     views = views_of()
     p, q = probabilities(views["teacher"]), probabilities(views["student"])
     ended = loss_of("taid", views, schedule={"teacher_weight": 1.0})
@@ -426,7 +431,7 @@ def test_taid_ends_as_soft_cross_entropy_and_begins_at_its_start():
 
 
 @pytest.mark.parametrize("strength", [0.05, 0.25, 1.0])
-def test_subtracting_has_the_gradient_of_the_contrasted_target_times_one_less_the_weight(strength):
+def test_subtracting_scales_the_gradient_of_the_contrasted_target(strength):
     student, teacher, classmate = logits(5, 3, 8, WIDTH)
     views = {"teacher": teacher, "classmate": classmate}
     weight = strength / (1 + strength)
@@ -440,23 +445,23 @@ def test_subtracting_has_the_gradient_of_the_contrasted_target_times_one_less_th
     assert torch.allclose(subtracted, (1 - weight) * contrasted, atol=1e-13)
 
 
-def test_subtracting_is_reverse_kl_less_the_clamped_share_of_the_classmates():
+def test_subtracting_is_reverse_kl_minus_the_clamped_classmate_term():
     views = views_of()
     q, p, c = (probabilities(views[name]) for name in ("student", "teacher", "classmate"))
     expected = kl(q, p) - 0.2 * np.minimum(kl(q, c), 0.7)
     assert (kl(q, c) > 0.7).any()
     assert (kl(q, c) < 0.7).any()
     options = {"form": "subtract", "strength": 0.25, "clamp": 0.7}
-    found = loss_of("classmate", views, of_origin("student"), **options)
-    assert found == pytest.approx(expected.mean(), abs=1e-12)
+    loss = loss_of("classmate", views, of_origin("student"), **options)
+    assert loss == pytest.approx(expected.mean(), abs=1e-12)
 
 
 def test_a_clamped_token_is_no_longer_driven_away_from_the_classmate():
     student, teacher, classmate = logits(6, 3, 4, WIDTH)
     views = {"teacher": teacher, "classmate": classmate}
-    found = gradient(lambda z: Subtract(0.25, clamp=1e-9).token(chunk_of(z, views)), student)
+    actual = gradient(lambda z: Subtract(0.25, clamp=1e-9).token(chunk_of(z, views)), student)
     plain = gradient(lambda z: reverse_kl(teacher.log_softmax(-1), z.log_softmax(-1)), student)
-    assert torch.allclose(found, plain, atol=1e-14)
+    assert torch.allclose(actual, plain, atol=1e-14)
 
 
 PLAIN = {"skew_reverse_kl": skew_reverse_kl, "reverse_kl": reverse_kl, "jsd": generalised_jsd}
@@ -464,25 +469,25 @@ PLAIN = {"skew_reverse_kl": skew_reverse_kl, "reverse_kl": reverse_kl, "jsd": ge
 
 @pytest.mark.parametrize("divergence", PLAIN)
 @pytest.mark.parametrize("plausibility", [0.0, 0.1])
-def test_the_teacher_as_its_own_classmate_gives_plain_distillation(divergence, plausibility):
+def test_with_the_teacher_as_classmate_distillation_is_plain(divergence, plausibility):
     student, teacher = logits(7, 2, 8, WIDTH)
     views = {"teacher": teacher, "classmate": teacher}
-    found = ContrastTarget(0.25, plausibility, divergence).token(chunk_of(student, views))
+    actual = ContrastTarget(0.25, plausibility, divergence).token(chunk_of(student, views))
     log_p = teacher.log_softmax(-1)
-    if divergence == "skew_reverse_kl":  # which drops implausible tokens, whoever the classmate is
+    if divergence == "skew_reverse_kl":  # implausible tokens are dropped for any classmate
         cut = log_p.exp() < plausibility * log_p.exp().max(-1, keepdim=True).values
         assert bool(cut.any()) == bool(plausibility)
         log_p = log_p.masked_fill(cut, -torch.inf).log_softmax(-1)
     expected = PLAIN[divergence](log_p, student.log_softmax(-1))
-    assert torch.allclose(found, expected, atol=1e-12)
+    assert torch.allclose(actual, expected, atol=1e-12)
 
 
 def test_subtracting_the_teacher_itself_only_scales_reverse_kl():
     student, teacher = logits(8, 2, 8, WIDTH)
     views = {"teacher": teacher, "classmate": teacher}
-    found = Subtract(0.25, clamp=100.0).token(chunk_of(student, views))
+    actual = Subtract(0.25, clamp=100.0).token(chunk_of(student, views))
     plain = reverse_kl(teacher.log_softmax(-1), student.log_softmax(-1))
-    assert torch.allclose(found, 0.8 * plain)
+    assert torch.allclose(actual, 0.8 * plain)
 
 
 @pytest.mark.parametrize("divergence", PLAIN)
@@ -494,39 +499,39 @@ def test_a_uniform_classmate_gives_distillation_from_the_tempered_teacher(diverg
         "classmate": UniformView(WIDTH),
     }
     options = {"strength": 0.25, "plausibility": 0, "divergence": divergence}
-    found = loss_of("classmate", views, of_origin("student"), **options)
+    loss = loss_of("classmate", views, of_origin("student"), **options)
     expected = PLAIN[divergence](tempered(teacher, 0.8), student.log_softmax(-1)).mean()
-    assert found == pytest.approx(float(expected), abs=1e-7)
+    assert loss == pytest.approx(float(expected), abs=1e-7)
 
 
-def test_no_strength_and_no_cut_is_plain_distillation():
+def test_zero_strength_without_a_cut_is_plain_distillation():
     views = views_of()
     p, q = probabilities(views["teacher"]), probabilities(views["student"])
     options = {"strength": 0, "plausibility": 0}
-    found = loss_of("classmate", views, of_origin("student"), **options)
-    assert found == pytest.approx(kl(q, 0.9 * p + 0.1 * q).mean(), abs=1e-12)
-    found = loss_of("classmate", views, of_origin("student"), form="subtract", strength=0)
-    assert found == pytest.approx(kl(q, p).mean(), abs=1e-12)
+    loss = loss_of("classmate", views, of_origin("student"), **options)
+    assert loss == pytest.approx(kl(q, 0.9 * p + 0.1 * q).mean(), abs=1e-12)
+    loss = loss_of("classmate", views, of_origin("student"), form="subtract", strength=0)
+    assert loss == pytest.approx(kl(q, p).mean(), abs=1e-12)
 
 
-def test_on_the_dataset_the_classmate_has_no_say():
+def test_the_classmate_is_not_used_on_the_dataset():
     views = views_of()
     p, q = probabilities(views["teacher"]), probabilities(views["student"])
     assert loss_of("classmate", views) == pytest.approx(kl(p, q).mean(), abs=1e-12)
 
 
-def test_the_default_target_by_hand():
-    # p²⁵ᐟ²⁰ c⁻¹ᐟ⁴ on tokens of at least a tenth of the likeliest, and skew reverse KL to it.
+def test_the_default_target_worked_out_by_hand():
+    # Skew reverse KL to p²⁵ᐟ²⁰ c⁻¹ᐟ⁴ on tokens of at least a tenth of the most likely one.
     views = views_of()
     q, p, c = (probabilities(views[name]) for name in ("student", "teacher", "classmate"))
     scores = p**1.25 * c**-0.25 * (p >= 0.1 * p.max(-1, keepdims=True))
     target = scores / scores.sum(-1, keepdims=True)
     expected = kl(q, 0.9 * target + 0.1 * q).mean()
-    found = loss_of("classmate", views, of_origin("student"))
-    assert found == pytest.approx(expected, abs=1e-12)
+    loss = loss_of("classmate", views, of_origin("student"))
+    assert loss == pytest.approx(expected, abs=1e-12)
 
 
-# What no method may do
+# Limits of every method
 
 ON_POLICY = (FromStudent, FromReplay, FromMixture)
 EVERY = [
@@ -540,7 +545,7 @@ EVERY = [
 
 @pytest.mark.parametrize(("name", "options"), EVERY)
 @pytest.mark.parametrize("pretraining", [False, True])
-def test_no_student_is_fitted_to_its_own_words_by_cross_entropy(name, options, pretraining):
+def test_cross_entropy_never_applies_to_student_samples(name, options, pretraining):
     triple = methods.get(name)(**options).triple()
     on_policy = isinstance(triple.source, ON_POLICY)
     if pretraining:
@@ -557,15 +562,15 @@ def test_pretraining_does_not_change_the_loss_of_student_samples(name):
     views, responses = views_of(), of_origin("student")
     triple = methods.get(name)().triple()
     counts, batch, schedule = {"student": 5}, Batch(responses), triple.schedule.values(0.0)
-    plain, beside = [
-        distillation_loss(one.terms, batch, views, counts, schedule).value
-        for one in (triple, triple.with_pretraining([(1, 2, 3)], 1.0))
+    plain, with_texts = [
+        distillation_loss(variant.terms, batch, views, counts, schedule).value
+        for variant in (triple, triple.with_pretraining([(1, 2, 3)], 1.0))
     ]
-    assert torch.equal(plain, beside)
+    assert torch.equal(plain, with_texts)
 
 
 def wide_model(columns):
-    """A tiny GPT-2 whose head is padded to some columns, full of garbage beyond the vocabulary."""
+    """A tiny GPT-2 whose head is padded with columns of garbage beyond the vocabulary."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
     torch.manual_seed(0)
@@ -585,13 +590,13 @@ def wide_model(columns):
 
 def test_fine_tuning_is_the_loss_that_transformers_computes():
     model = wide_model(WIDTH)
-    longest = max(len(one.prompt_ids) + len(one.response_ids) for one in RESPONSES)
+    longest = max(len(rollout.prompt_ids) + len(rollout.response_ids) for rollout in RESPONSES)
     ids, labels, attention = torch.zeros(3, len(RESPONSES), longest, dtype=torch.long)
     labels -= 100
-    for row, one in enumerate(RESPONSES):
-        whole = torch.tensor(one.prompt_ids + one.response_ids)
+    for row, rollout in enumerate(RESPONSES):
+        whole = torch.tensor(rollout.prompt_ids + rollout.response_ids)
         ids[row, : len(whole)], attention[row, : len(whole)] = whole, 1
-        labels[row, len(one.prompt_ids) : len(whole)] = torch.tensor(one.response_ids)
+        labels[row, len(rollout.prompt_ids) : len(whole)] = torch.tensor(rollout.response_ids)
     theirs = model(input_ids=ids, attention_mask=attention, labels=labels).loss.detach()
     ours = loss_of("sft", {"student": ModelView(model, WIDTH)})
     assert ours == pytest.approx(float(theirs), abs=1e-6)
@@ -607,10 +612,11 @@ def test_a_head_with_more_columns_than_tokens_gives_the_same_loss(name, padded):
         }
         views["classmate"] = UniformView(WIDTH)
         responses = [
-            one.with_recorded(
-                advantage=[0.5] * len(one.response_ids), log_sampled=[-1.0] * len(one.response_ids)
+            rollout.with_recorded(
+                advantage=[0.5] * len(rollout.response_ids),
+                log_sampled=[-1.0] * len(rollout.response_ids),
             )
-            for one in of_origin("student")
+            for rollout in of_origin("student")
         ]
         return loss_of(name, views, responses)
 
@@ -620,12 +626,12 @@ def test_a_head_with_more_columns_than_tokens_gives_the_same_loss(name, padded):
 def test_the_head_is_cut_before_the_softmax():
     batch = Batch(RESPONSES)
     wide, narrow = ModelView(wide_model(WIDTH + 3), WIDTH), ModelView(wide_model(WIDTH), WIDTH)
-    found = wide.logits(wide.states(batch))
-    assert found.shape == (5, WIDTH)
-    torch.testing.assert_close(found, narrow.logits(narrow.states(batch)))
+    actual = wide.logits(wide.states(batch))
+    assert actual.shape == (5, WIDTH)
+    torch.testing.assert_close(actual, narrow.logits(narrow.states(batch)))
 
 
-def test_the_divergence_of_abkd_is_the_one_that_fidelity_is_measured_with():
+def test_abkd_uses_the_same_divergence_as_the_fidelity_metrics():
     objective = term_of("abkd").objective
     assert isinstance(objective, Match)
     assert objective.divergence is alpha_beta

@@ -1,4 +1,4 @@
-"""Agreement of final answers, its five cells, and what they say of errors and flips."""
+"""Agreement of final answers, its five cells, and the error and flip metrics made from them."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ def answer(final, right):
     return Answer("-", ("-",), final=final, right=right)
 
 
-# Student, teacher.
+# Student, then teacher.
 RR = answer("4", True), answer("4.0", True)
 RW = answer("5", False), answer("4", True)
 WR = answer("4", True), answer("5", False)
@@ -74,7 +74,7 @@ def value(name, pairs):
         ("trust_compatibility", 5 / 6),
     ],
 )
-def test_ten_pairs_by_hand(name, expected):
+def test_ten_pairs_worked_out_by_hand(name, expected):
     assert value(name, TEN) == pytest.approx(expected, abs=1e-12)
     assert value(name, [*TEN, UNKNOWN, UNKNOWN[::-1]]) == pytest.approx(expected, abs=1e-12)
 
@@ -92,12 +92,12 @@ def test_ten_pairs_by_hand(name, expected):
         ("trust_compatibility", 1 / 3),
     ],
 )
-def test_student_and_teacher_are_not_mistaken_for_one_another(name, expected):
+def test_student_and_teacher_are_not_swapped(name, expected):
     assert value(name, [RR, RW, RW, WR]) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "same"),
+    ("first", "other", "same"),
     [
         ("Paris", "paris.", True),
         ("Paris", "Rome", False),
@@ -109,7 +109,7 @@ def test_student_and_teacher_are_not_mistaken_for_one_another(name, expected):
         ("-$12", "12", False),
         ("12%", "12.0", True),
         ("1e3", "1000", True),
-        ("-5", "5", False),  # without punctuation they would be equal
+        ("-5", "5", False),  # they are equal only without punctuation
         ("3.14", "314", False),
         ("3.14", "31.4", False),
         ("5 apples", "5 apples!", True),
@@ -126,31 +126,31 @@ def test_student_and_teacher_are_not_mistaken_for_one_another(name, expected):
         (None, "None", False),
     ],
 )
-def test_when_two_wrong_answers_are_the_same(one, other, same):
-    assert same_answer(one, other) is same_answer(other, one) is same
+def test_when_two_wrong_answers_are_the_same(first, other, same):
+    assert same_answer(first, other) is same_answer(other, first) is same
     expected = "wws" if same else "wwd"
-    assert cell_of(answer(one, False), answer(other, False)) == expected
+    assert cell_of(answer(first, False), answer(other, False)) == expected
 
 
-def test_two_right_answers_are_the_same_however_written():
+def test_two_right_answers_agree_however_written():
     pair = answer("one half", True), answer("0.5", True)
     assert cell_of(*pair) == "rr"
     assert value("answer_agreement", [pair]) == 1
 
 
-def test_the_same_answer_judged_otherwise_is_a_flip():
+def test_the_same_answer_judged_differently_is_a_flip():
     assert cell_of(answer("7", False), answer("7", True)) == "rw"
 
 
 @pytest.mark.parametrize("pair", [UNKNOWN, UNKNOWN[::-1], (answer("7", None),) * 2])
-def test_what_is_not_known_to_be_right_does_not_count(pair):
+def test_pairs_without_a_verdict_are_not_counted(pair):
     assert cell_of(*pair) is None
     assert all(metrics.get(name)().score(*pair) is None for name in RATES)
     assert all(metrics.get(name)().sums(*pair) == [0.0] * 5 for name in POOLED)
 
 
 @pytest.mark.parametrize("name", POOLED)
-def test_without_a_pair_that_counts_there_is_no_number(name):
+def test_without_counted_pairs_the_value_is_null(name):
     assert np.isnan(value(name, [UNKNOWN]))
 
 
@@ -160,17 +160,17 @@ def test_without_a_pair_that_counts_there_is_no_number(name):
         ("error_agreement", [RR, RW, WR]),
         ("error_kappa", [RR, RR, RR]),
         ("error_kappa", [SAME, DIFFERENT, DIFFERENT]),
-        ("relative_negative_flips", [RR, RR, WR]),  # a student always right
-        ("relative_negative_flips", [WR, DIFFERENT]),  # a teacher never right
+        ("relative_negative_flips", [RR, RR, WR]),  # a student that is always right
+        ("relative_negative_flips", [WR, DIFFERENT]),  # a teacher that is never right
         ("trust_compatibility", [WR, DIFFERENT, SAME]),
     ],
 )
-def test_where_the_denominator_is_0_there_is_no_number(name, pairs):
+def test_a_zero_denominator_gives_null(name, pairs):
     assert np.isnan(value(name, pairs))
 
 
 def test_independent_errors_have_kappa_0_and_relative_flips_1():
-    # The student is right in half, whether its teacher is or not.
+    # The student is right in half of the cases, independently of its teacher.
     pairs = [RR, RW, WR, DIFFERENT]
     assert value("error_kappa", pairs) == pytest.approx(0)
     assert value("relative_negative_flips", pairs) == pytest.approx(1)
@@ -179,7 +179,7 @@ def test_independent_errors_have_kappa_0_and_relative_flips_1():
 
 
 @pytest.mark.parametrize("name", POOLED)
-def test_many_sums_are_computed_at_once(name):
+def test_sums_are_computed_in_a_batch(name):
     metric = metrics.get(name)()
     sums = np.random.default_rng(0).integers(0, 3, (4, 50, 5)).astype(float)
     values = metric.value(sums)
@@ -195,27 +195,27 @@ def test_agreement_is_within_its_bounds(pairs):
 
 
 @given(_PAIRS)
-def test_the_cells_are_a_partition_and_the_rest_are_sums_of_them(pairs):
-    found = {name: value(name, pairs) for name in RATES}
+def test_the_five_cells_partition_the_pairs(pairs):
+    actual = {name: value(name, pairs) for name in RATES}
     names = ("rr", "rw", "wr", "wws", "wwd")
-    rr, rw, wr, wws, wwd = (found[f"answers_{name}"] for name in names)
+    rr, rw, wr, wws, wwd = (actual[f"answers_{name}"] for name in names)
     assert rr + rw + wr + wws + wwd == pytest.approx(1)
-    assert found["answer_agreement"] == pytest.approx(rr + wws)
-    assert found["answer_accuracy"] - found["teacher_accuracy"] == pytest.approx(wr - rw)
+    assert actual["answer_agreement"] == pytest.approx(rr + wws)
+    assert actual["answer_accuracy"] - actual["teacher_accuracy"] == pytest.approx(wr - rw)
     right = [pair[0].right for pair in pairs]
-    assert found["answer_accuracy"] == pytest.approx(sum(right) / len(right))
+    assert actual["answer_accuracy"] == pytest.approx(sum(right) / len(right))
 
 
 @given(_PAIRS)
-def test_numbers_are_in_range(pairs):
+def test_values_are_in_range(pairs):
     for name, (unit, _) in POOLED.items():
-        found = value(name, pairs)
+        actual = value(name, pairs)
         low, high = {"rate": (0, 1), "correlation": (-1, 1), "ratio": (0, np.inf)}[unit]
-        assert np.isnan(found) or low - 1e-9 <= found <= high + 1e-9
+        assert np.isnan(actual) or low - 1e-9 <= actual <= high + 1e-9
 
 
 @given(_PAIRS)
-def test_what_has_no_sides_is_the_same_both_ways(pairs):
+def test_symmetric_metrics_do_not_change_when_sides_swap(pairs):
     turned = [pair[::-1] for pair in pairs]
     for name in ("answer_agreement", "answers_wws", "answers_wwd"):
         assert value(name, pairs) == value(name, turned)
@@ -227,11 +227,16 @@ def test_what_has_no_sides_is_the_same_both_ways(pairs):
 
 @pytest.mark.parametrize(("name", "direction"), RATES.items())
 def test_shares_of_pairs_are_rates(name, direction):
-    part = metrics.get(name)
-    assert (part.name, part.unit, part.direction, part.perfect) == (name, "rate", direction, None)
+    metric = metrics.get(name)
+    assert (metric.name, metric.unit, metric.direction, metric.perfect) == (
+        name,
+        "rate",
+        direction,
+        None,
+    )
 
 
-@pytest.mark.parametrize(("name", "says"), POOLED.items())
-def test_each_says_what_it_is(name, says):
-    part = metrics.get(name)
-    assert (part.name, (part.unit, part.direction)) == (name, says)
+@pytest.mark.parametrize(("name", "unit_and_direction"), POOLED.items())
+def test_unit_and_direction_are_declared(name, unit_and_direction):
+    metric = metrics.get(name)
+    assert (metric.name, (metric.unit, metric.direction)) == (name, unit_and_direction)

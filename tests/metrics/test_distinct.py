@@ -12,7 +12,7 @@ def value(size, *texts):
 
 
 @pytest.mark.parametrize(("size", "expected"), [(1, 2 / 4), (2, 2 / 3), (3, 2 / 2), (4, 1 / 1)])
-def test_one_text_by_hand(size, expected):
+def test_one_text_worked_out_by_hand(size, expected):
     assert value(size, "a b a b") == expected
 
 
@@ -22,29 +22,29 @@ def test_responses_are_counted_together():
     assert value(1, "a b", "") == 1
 
 
-def test_no_ngram_reaches_over_the_end_of_a_response():
+def test_ngrams_do_not_cross_responses():
     assert value(2, "a", "b") is None
     assert value(2, "a b", "c") == 1
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
-def test_where_all_is_too_short_there_is_no_number(size):
+def test_responses_that_are_too_short_give_null(size):
     assert value(size, " ".join("x" * (size - 1)), "") is None
     assert value(size) is None
     assert value(size, " ".join("x" * size)) == 1
 
 
-def test_words_are_what_white_space_separates():
+def test_words_are_separated_by_white_space():
     assert value(1, "A a a.\ta\nA") == 3 / 5
 
 
 @given(st.lists(st.sampled_from("abc"), min_size=4, max_size=20), st.integers(1, 4))
-def test_repeating_the_corpus_halves_it(words, size):
-    text = " ".join(words)
+def test_repeating_the_corpus_halves_the_value(vocabulary, size):
+    text = " ".join(vocabulary)
     assert value(size, text, text) == pytest.approx(value(size, text) / 2)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
-def test_it_is_a_rate_that_judges_nothing(size):
-    part = metrics.get(f"distinct_{size}")
-    assert (part.name, part.unit, part.direction) == (f"distinct_{size}", "rate", "none")
+def test_the_metric_is_a_rate_without_a_direction(size):
+    metric = metrics.get(f"distinct_{size}")
+    assert (metric.name, metric.unit, metric.direction) == (f"distinct_{size}", "rate", "none")

@@ -1,4 +1,4 @@
-"""Divergences as metrics: values by hand, numpy's, infinities, and what a top-k cache makes."""
+"""Divergences as metrics: by hand, against numpy, infinite, and from a top-k cache."""
 
 import math
 
@@ -60,18 +60,18 @@ every = pytest.mark.parametrize("name", REFERENCES)
         ("acceptance", 0.75),
     ],
 )
-def test_the_example_by_hand(name, expected):
+def test_the_example_worked_out_by_hand(name, expected):
     assert by_hand(name, P, Q) == pytest.approx(expected, abs=1e-6)
 
 
 @every
 @pytest.mark.parametrize("vocabulary", [2, 10, 500])
-def test_it_is_what_numpy_says(name, vocabulary):
+def test_values_equal_those_of_numpy(name, vocabulary):
     log_p, log_q = random_logs(vocabulary, 2, 16, vocabulary)
-    found = metrics.get(name)().values(positions(log_p, log_q))
+    actual = metrics.get(name)().values(positions(log_p, log_q))
     p, q = (np.exp(side.double().numpy()) for side in (log_p, log_q))
-    assert found.shape == (16,)
-    assert found.numpy() == pytest.approx(REFERENCES[name](p, q), rel=1e-5, abs=2e-6)
+    assert actual.shape == (16,)
+    assert actual.numpy() == pytest.approx(REFERENCES[name](p, q), rel=1e-5, abs=2e-6)
 
 
 @pytest.mark.parametrize(
@@ -90,11 +90,11 @@ def test_it_is_what_numpy_says(name, vocabulary):
         ("acceptance", (0.5, 0.5, 0.0), (0.5, 0.0, 0.5), 0.5),
     ],
 )
-def test_ruled_out_tokens(name, p, q, expected):
+def test_ruled_out_tokens_give_infinity_only_where_expected(name, p, q, expected):
     assert by_hand(name, p, q) == pytest.approx(expected, abs=1e-6)
 
 
-def test_an_infinite_position_leaves_the_others_alone():
+def test_an_infinite_position_does_not_affect_the_others():
     log_p, log_q = logs(P, P), logs((1.0, 0.0), Q)
     assert metrics.get("fkl")().values(positions(log_p, log_q)).tolist() == [
         math.inf,
@@ -106,7 +106,7 @@ def test_an_infinite_position_leaves_the_others_alone():
 
 
 def from_top_two(name, p, q):
-    """On a cache of the two first tokens, which are the teacher's likeliest."""
+    """The divergence from a cache of the first two tokens, the teacher's most likely."""
     log_p, log_q = logs(p), logs(q)
     entropy = torch.tensor([-(np.array(p) * np.log(p)).sum()]).float()
     tail = torch.tensor([sum(p[2:])]).log()
@@ -115,15 +115,15 @@ def from_top_two(name, p, q):
     return float(metrics.get(name)().values(at))
 
 
-def test_forward_kl_from_top_k_buckets_the_others():
+def test_forward_kl_from_top_k_puts_the_rest_into_one_class():
     p, q = np.array(WIDE_P), np.array(WIDE_Q)
     true = kl(p, q)
     assert true == pytest.approx(0.581401, abs=1e-6)
     assert by_hand("fkl", WIDE_P, WIDE_Q) == pytest.approx(true, abs=1e-6)
-    found = from_top_two("fkl", WIDE_P, WIDE_Q)
-    assert found == pytest.approx(0.498224, abs=1e-6)
+    actual = from_top_two("fkl", WIDE_P, WIDE_Q)
+    assert actual == pytest.approx(0.498224, abs=1e-6)
 
-    # Neither of the alternatives that are no bound.
+    # The value is neither of the two alternatives that would not be a bound.
     mass_p, mass_q = p[:2].sum(), q[:2].sum()
     renormalised = kl(p[:2] / mass_p, q[:2] / mass_q)
     assert renormalised == pytest.approx(0.144622, abs=1e-6)
@@ -133,40 +133,43 @@ def test_forward_kl_from_top_k_buckets_the_others():
     binary = kl((mass_p, 1 - mass_p), (mass_q, 1 - mass_q))
     assert binary == pytest.approx(0.368064, abs=1e-6)
     for other in (renormalised, partial_sum, binary):
-        assert abs(found - other) > 0.1
+        assert abs(actual - other) > 0.1
 
-    # The chain rule: the bucket is the whole without what happens among the others.
-    assert found == pytest.approx(binary + mass_p * renormalised, abs=1e-6)
+    # By the chain rule, the coarse KL is the whole KL minus the part among the other tokens.
+    assert actual == pytest.approx(binary + mass_p * renormalised, abs=1e-6)
     tails = kl(p[2:] / (1 - mass_p), q[2:] / (1 - mass_q))
-    assert found + (1 - mass_p) * tails == pytest.approx(true, abs=1e-6)
+    assert actual + (1 - mass_p) * tails == pytest.approx(true, abs=1e-6)
 
 
 @every
-def test_every_divergence_from_top_k_is_that_of_the_classes(name):
+def test_divergences_from_top_k_are_those_of_the_classes(name):
     p, q = np.array([0.6, 0.3, 0.1]), np.array([0.2, 0.3, 0.5])
     expected = pytest.approx(float(REFERENCES[name](p, q)), abs=1e-6)
     assert from_top_two(name, WIDE_P, WIDE_Q) == expected
 
 
-def test_what_each_divergence_is_from_top_k():
+def test_the_bound_of_each_divergence_from_top_k():
     kinds = {name: metrics.get(name).from_top_k for name in (*REFERENCES, "k1", "k3")}
     assert kinds.pop("acceptance") == "upper"
     assert kinds.pop("k1") == kinds.pop("k3") == "exact"
     assert set(kinds.values()) == {"lower"}
 
 
-# From the chosen tokens alone
+# From the sampled tokens only
 
 
 def chosen(name, set, p_of_token, q_of_token):
-    rows = [[(one, 1 - one) for one in side] for side in (p_of_token, q_of_token)]
+    rows = [
+        [(probability, 1 - probability) for probability in side]
+        for side in (p_of_token, q_of_token)
+    ]
     at = positions(logs(*rows[0]), logs(*rows[1]), [0] * len(p_of_token), set)
     return metrics.get(name)().values(at)
 
 
 @pytest.mark.parametrize(("set", "flip"), [("student", False), ("teacher", True)])
-def test_the_sampled_estimates_by_hand(set, flip):
-    # r is the other model's probability of the token over its sampler's: 2, then .5.
+def test_the_sampled_estimates_worked_out_by_hand(set, flip):
+    # r, the other model's probability divided by the sampler's, is 2 and then .5.
     other, sampler = (0.5, 0.25), (0.25, 0.5)
     p, q = (sampler, other) if flip else (other, sampler)
     k1, k3 = chosen("k1", set, p, q), chosen("k3", set, p, q)
@@ -183,29 +186,29 @@ def test_the_sampled_estimates_are_unbiased(name, set, exact):
     log_p, log_q = random_logs(5, 2, 4, 12, spread=1.0)
     sampler = (log_p if set == "teacher" else log_q).double().exp()
     expected = torch.zeros(4, dtype=torch.float64)
-    for token in range(12):  # the mean over all tokens that the sampler may choose
+    for token in range(12):  # the expectation over the sampler's tokens
         at = positions(log_p, log_q, [token] * 4, set)
         expected += sampler[:, token] * metrics.get(name)().values(at)
     kl_of_all = metrics.get(exact)().values(positions(log_p, log_q))
     assert expected.numpy() == pytest.approx(kl_of_all.numpy(), abs=1e-5)
 
 
-def test_the_sampled_estimate_k3_is_never_negative_and_k1_may_be():
+def test_k3_is_never_negative_and_k1_may_be():
     log_p, log_q = random_logs(6, 2, 200, 30)
     at = positions(log_p, log_q, list(torch.arange(200) % 30), "student")
     assert float(metrics.get("k3")().values(at).min()) >= -1e-6
     assert float(metrics.get("k1")().values(at).min()) < 0
 
 
-def test_near_one_k3_is_half_the_square_of_the_log_ratio():
+def test_k3_is_accurate_for_ratios_near_one():
     log_p, log_q = torch.tensor([[-0.0003]]), torch.tensor([[0.0]])
-    found = metrics.get("k3")().values(positions(log_p, log_q, [0], "student"))
-    # Of r - 1, with r rounded to float32, not one digit would be left.
-    assert float(found) == pytest.approx(0.0003**2 / 2, rel=1e-2)
+    actual = metrics.get("k3")().values(positions(log_p, log_q, [0], "student"))
+    # r - 1, with r rounded to float32, would have no correct digit.
+    assert float(actual) == pytest.approx(0.0003**2 / 2, rel=1e-2)
 
 
 @pytest.mark.parametrize("name", ["k1", "k3"])
-def test_a_chosen_token_that_the_other_model_rules_out_is_infinite(name):
+def test_a_sampled_token_ruled_out_by_the_other_model_gives_infinity(name):
     sure, open_ = (1.0, 0.0), (0.5, 0.5)
     at = positions(logs(sure), logs(open_), [1], "student")
     assert float(metrics.get(name)().values(at)) == math.inf
@@ -224,8 +227,8 @@ def test_a_chosen_token_that_the_other_model_rules_out_is_infinite(name):
         ("k3", "nats", "lower", "student"),
     ],
 )
-def test_each_says_what_it_is(name, unit, direction, headline):
-    part = metrics.get(name)
-    assert (part.unit, part.direction, part.headline) == (unit, direction, headline)
+def test_unit_and_direction_are_declared(name, unit, direction, headline):
+    metric = metrics.get(name)
+    assert (metric.unit, metric.direction, metric.headline) == (unit, direction, headline)
     sets = ("teacher", "student") if name in ("k1", "k3") else ("ref", "teacher", "student")
-    assert part.sets == sets
+    assert metric.sets == sets

@@ -1,4 +1,4 @@
-"""The gap of diversity is signed, and of equal amounts of text."""
+"""The diversity gap is signed and compares equal amounts of text."""
 
 import pytest
 from hypothesis import given
@@ -25,33 +25,33 @@ def self_bleu_gap(student, teacher):
 
 
 @pytest.mark.parametrize(("size", "student"), [(1, 2 / 4), (2, 2 / 3), (3, 2 / 2), (4, 1 / 1)])
-def test_distinct_by_hand(size, student):
+def test_distinct_worked_out_by_hand(size, student):
     assert gap(size, ["a b a b"], ["a b c d"]) == pytest.approx(student - 1)
     assert gap(size, ["a b c d"], ["a b a b"]) == pytest.approx(1 - student)
 
 
 def test_each_pair_is_cut_to_the_shorter():
-    # "a a" beside "a b", "c" beside "a": 2 of 3 words distinct on both sides.
+    # The cut pairs are "a a" with "a b" and "c" with "a": 2 of 3 words are distinct on both sides.
     assert gap(1, ["a a a a", "c"], ["a b", "a d e"]) == 2 / 3 - 2 / 3
     # Uncut, the student's would be 1 of 4 and the gap negative.
     assert gap(1, ["a a a a"], ["b"]) == 0
     assert gap(1, ["a b c d e", "a"], ["a a", "b"]) == pytest.approx(2 / 3 - 2 / 3)
 
 
-def test_where_a_side_is_too_short_there_is_no_gap():
+def test_a_side_that_is_too_short_gives_null():
     assert gap(1, ["", "a"], ["a b", ""]) is None
     assert gap(2, ["a b c"], ["a"]) is None
     assert gap(1, [], []) is None
 
 
-def test_responses_that_are_no_pairs_are_an_error():
+def test_unpaired_responses_are_an_error():
     with pytest.raises(ValueError, match="shorter"):
         gap(1, ["a", "b"], ["a"])
 
 
 @given(st.lists(st.tuples(_TEXTS, _TEXTS), max_size=5), st.integers(1, 4))
-def test_the_gap_turns_with_its_sides(pairs, size):
-    student, teacher = [one for one, _ in pairs], [other for _, other in pairs]
+def test_swapping_the_sides_changes_the_sign(pairs, size):
+    student, teacher = [student_text for student_text, _ in pairs], [other for _, other in pairs]
     forward, backward = gap(size, student, teacher), gap(size, teacher, student)
     assert forward is backward is None or forward == -backward
     assert forward is None or -1 < forward < 1
@@ -59,23 +59,23 @@ def test_the_gap_turns_with_its_sides(pairs, size):
 
 
 @given(st.lists(_TEXTS, max_size=5), st.integers(1, 4))
-def test_the_share_is_that_of_distinct_n(texts, size):
+def test_the_share_equals_distinct_n(texts, size):
     assert distinct_share([text.split() for text in texts], size) == metrics.get(
         f"distinct_{size}"
     )().value(answers(texts))
 
 
-def test_self_bleu_by_hand():
+def test_self_bleu_worked_out_by_hand():
     same, other = "a b c d", ["e f g h", "i j k l", "m n o p", "q r s t"]
     assert self_bleu(answers([same] * 4)) == pytest.approx(100)
     assert self_bleu(answers(other)) == 0
-    # Two of four responses have their equal among the others.
+    # Two of the four responses are equal.
     assert self_bleu(answers([same, same, *other[:2]])) == pytest.approx(50)
-    assert self_bleu_gap([same] * 4, other) == pytest.approx(100)  # the student is less varied
+    assert self_bleu_gap([same] * 4, other) == pytest.approx(100)  # the student is less diverse
     assert self_bleu_gap(other, [same, same, *other[:2]]) == pytest.approx(-50)
 
 
-def test_self_bleu_is_the_packages_with_all_others_as_references():
+def test_self_bleu_equals_sacrebleu_with_the_others_as_references():
     texts = ["the cat sat on the mat", "the cat on mat", "a dog sat", "the dog sat on the mat"]
     scorer = BLEU(effective_order=True)
     expected = [
@@ -85,17 +85,17 @@ def test_self_bleu_is_the_packages_with_all_others_as_references():
     assert self_bleu(answers(texts)) == pytest.approx(sum(expected) / 4)
 
 
-def test_empty_responses_are_alike():
+def test_empty_responses_count_as_equal():
     assert self_bleu(answers([""] * 4)) == 100
     assert self_bleu(answers(["", "", "a b c d", "e f g h"])) == 50
 
 
 @pytest.mark.parametrize(("student", "teacher"), [(3, 3), (3, 4), (4, 3), (0, 0), (0, 9)])
-def test_fewer_than_four_responses_make_no_self_bleu(student, teacher):
+def test_self_bleu_needs_four_responses(student, teacher):
     assert self_bleu_gap(["a"] * student, ["a"] * teacher) is None
 
 
-def test_as_many_responses_of_both_are_compared():
+def test_equal_numbers_of_responses_are_compared():
     texts = ["a b c d", "e f g h", "i j k l", "m n o p"]
     assert self_bleu_gap(texts, [*texts, texts[0]]) == 0
 
@@ -112,6 +112,6 @@ def test_the_gap_of_self_bleu_is_signed(student, teacher):
     ("name", "unit"),
     [*((f"distinct_{size}_gap", "rate") for size in (1, 2, 3, 4)), ("self_bleu_gap", "points")],
 )
-def test_a_gap_judges_nothing_and_is_0_for_the_teacher(name, unit):
-    part = metrics.get(name)
-    assert (part.name, part.unit, part.direction, part.perfect) == (name, unit, "none", 0)
+def test_a_gap_has_no_direction_and_is_0_for_the_teacher(name, unit):
+    metric = metrics.get(name)
+    assert (metric.name, metric.unit, metric.direction, metric.perfect) == (name, unit, "none", 0)

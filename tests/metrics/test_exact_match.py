@@ -1,4 +1,4 @@
-"""Exact match is equality after MiniLLM's normalisation, and after nothing more."""
+"""Exact match is equality after exactly MiniLLM's normalisation."""
 
 import re
 
@@ -29,22 +29,22 @@ def score(response, *references):
         ("Paris, France", "Paris", 0),
         ("cats", "cat", 0),
         ("café", "cafe", 0),
-        ("“Paris”", "Paris", 0),  # only ASCII punctuation goes
+        ("“Paris”", "Paris", 0),  # only ASCII punctuation is removed
         ("", "Paris", 0),
         ("", "", 100),
     ],
 )
-def test_case_punctuation_and_space_do_not_count(response, reference, points):
+def test_case_punctuation_and_space_are_ignored(response, reference, points):
     assert score(response, reference) == points
 
 
-def test_any_reference_will_do():
+def test_any_reference_can_match():
     assert score("rome", "Paris", "Rome", "Oslo") == 100
     assert score("bern", "Paris", "Rome", "Oslo") == 0
 
 
 @given(st.text(alphabet="aB.,'! \t\n-é", max_size=30))
-def test_what_is_compared_is_lower_case_words_with_single_spaces(text):
+def test_texts_are_normalised_to_lower_case_words(text):
     assert normalise(text) == " ".join(re.sub(r"[.,'!-]", "", text).lower().split())
 
 
@@ -53,6 +53,6 @@ def test_every_text_matches_itself(text):
     assert score(text, text) == 100
 
 
-def test_it_is_in_points_and_higher_is_better():
-    part = metrics.get("exact_match")
-    assert (part.name, part.unit, part.direction) == ("exact_match", "points", "higher")
+def test_the_metric_is_in_points_and_higher_is_better():
+    metric = metrics.get("exact_match")
+    assert (metric.name, metric.unit, metric.direction) == ("exact_match", "points", "higher")

@@ -1,4 +1,4 @@
-"""Listing the metrics loads none of the libraries that measure them."""
+"""Listing the metrics does not import the libraries that compute them."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""How long, how cut, how empty; None where it is not known."""
+"""Length, share cut off and share empty; None where unknown."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def test_the_length_is_the_number_of_tokens(tokens, value):
 
 
 @pytest.mark.parametrize(("finish", "value"), [("length", 1.0), ("stop", 0.0), (None, None)])
-def test_a_response_that_ended_by_the_limit_is_cut_off(finish, value):
+def test_a_response_that_reached_the_limit_is_cut_off(finish, value):
     assert score("cut_off", finish=finish) == value
 
 
@@ -34,6 +34,6 @@ def test_a_response_without_text_is_empty(text, value):
         ("empty", "rate", "lower"),
     ],
 )
-def test_each_says_what_it_is(name, unit, direction):
-    part = metrics.get(name)
-    assert (part.name, part.unit, part.direction) == (name, unit, direction)
+def test_unit_and_direction_are_declared(name, unit, direction):
+    metric = metrics.get(name)
+    assert (metric.name, metric.unit, metric.direction) == (name, unit, direction)

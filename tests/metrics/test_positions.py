@@ -1,4 +1,4 @@
-"""What a token metric looks at: rankings, and distributions, whole or by the teacher's top k."""
+"""Inputs of a token metric: rankings, and distributions, complete or from the teacher's top k."""
 
 import math
 
@@ -20,7 +20,7 @@ def random_targets(seed, n, vocabulary):
 
 
 def rounded_logs(seed, *shape):
-    """Of logits in bfloat16, many of which are equal."""
+    """Log-probabilities from bfloat16 logits, many of which are equal."""
     logits = 3 * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
     return logits.bfloat16().float().log_softmax(-1)
 
@@ -41,7 +41,7 @@ def both(seed, n=6, vocabulary=20):
 
 
 def cached(log_p, log_q, targets, k, **other):
-    """Only the teacher's k likeliest tokens, as a cache would hold them."""
+    """Positions with only the teacher's k most likely tokens, as in a cache."""
     ids = torch.from_numpy(ranking(log_p, k))
     tail = log_p.double().scatter(-1, ids, -math.inf).logsumexp(-1).float()
     entropy = torch.from_numpy(numpy_entropy(log_p)).float()
@@ -49,12 +49,12 @@ def cached(log_p, log_q, targets, k, **other):
     return TopPositions(log_p.gather(-1, ids), ids, tail, entropy, chosen, log_q, targets, **other)
 
 
-# The likeliest first
+# Rankings
 
 
 @pytest.mark.parametrize("k", [1, 2, 5, 50, 100])
 @pytest.mark.parametrize("vocabulary", [2, 7, 50, 51, 400])
-def test_top_is_the_head_of_the_sorted_vocabulary(vocabulary, k):
+def test_the_ranking_is_the_start_of_the_sorted_vocabulary(vocabulary, k):
     log_probs = random_logs(vocabulary, 9, vocabulary)
     values, ids = top(log_probs, k)
     expected = ranking(log_probs, k)
@@ -65,14 +65,14 @@ def test_top_is_the_head_of_the_sorted_vocabulary(vocabulary, k):
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("vocabulary", [2, 7, 50])
-def test_of_equals_the_lowest_id_comes_first(vocabulary, seed):
+def test_ties_are_ordered_by_token_id(vocabulary, seed):
     log_probs = rounded_logs(seed, 20, vocabulary)
     log_probs[0] = -math.log(vocabulary)
     log_probs[1, ::2] = log_probs[1, 0]
     assert top(log_probs, 50)[1].tolist() == ranking(log_probs, 50).tolist()
 
 
-def test_of_equals_the_lowest_id_by_hand():
+def test_ties_worked_out_by_hand():
     log_probs = torch.tensor([[0.2, 0.3, 0.2, 0.3], [0.0, 0.0, 0.5, 0.5]]).log()
     values, ids = top(log_probs, 4)
     assert ids.tolist() == [[1, 3, 0, 2], [2, 3, 0, 1]]
@@ -84,7 +84,7 @@ def test_of_equals_the_lowest_id_by_hand():
 
 @pytest.mark.parametrize("k", [1, 5, 50])
 @pytest.mark.parametrize("vocabulary", [60, 1000, 5000])
-def test_a_ranking_that_ends_among_equals_has_the_right_probabilities(vocabulary, k):
+def test_a_ranking_that_ends_within_a_tie_has_the_right_probabilities(vocabulary, k):
     log_probs = rounded_logs(0, 20, vocabulary)
     values, ids = top(log_probs, k)
     expected = torch.from_numpy(ranking(log_probs, k))
@@ -99,17 +99,17 @@ def test_a_ranking_that_ends_among_equals_has_the_right_probabilities(vocabulary
 
 @pytest.mark.parametrize("k", [5, 50])
 @pytest.mark.parametrize("vocabulary", [1000, 5000])
-def test_a_ranking_that_ends_among_equals_ends_with_the_lowest_ids(vocabulary, k):
+def test_a_ranking_that_ends_within_a_tie_keeps_the_lowest_ids(vocabulary, k):
     log_probs = rounded_logs(0, 40, vocabulary)
     assert top(log_probs, k)[1].tolist() == ranking(log_probs, k).tolist()
 
 
 @pytest.mark.parametrize("k", [1, 50])
-def test_where_all_are_equal_the_ranking_is_that_of_ids(k):
+def test_uniform_probabilities_are_ranked_by_token_id(k):
     assert top(torch.full((1, 60), -math.log(60)), k)[1].tolist() == [list(range(k))]
 
 
-def test_a_shorter_ranking_is_the_head_of_a_longer_one():
+def test_a_shorter_ranking_is_the_start_of_a_longer_one():
     log_p, log_q, targets = both(1, vocabulary=80)
     at = Positions(log_p, log_q, targets)
     for short, long in (
@@ -121,11 +121,11 @@ def test_a_shorter_ranking_is_the_head_of_a_longer_one():
         assert torch.equal(short[1], long[1][:, :k])
 
 
-# Both distributions whole
+# Complete distributions
 
 
 @pytest.mark.parametrize("vocabulary", [2, 20, 70])
-def test_positions_say_what_numpy_says(vocabulary):
+def test_position_quantities_equal_those_of_numpy(vocabulary):
     log_p, log_q, targets = both(2, vocabulary=vocabulary)
     at = Positions(log_p, log_q, targets)
     assert at.teacher_entropy.numpy() == pytest.approx(numpy_entropy(log_p), abs=1e-5)
@@ -154,7 +154,7 @@ def test_a_ruled_out_token_adds_no_entropy():
     assert at.student_entropy.tolist() == pytest.approx([math.log(2), 0])
 
 
-def test_positions_are_of_the_reference_unless_said():
+def test_the_reference_is_the_default_position_set():
     log_p, log_q, targets = both(4)
     assert Positions(log_p, log_q, targets).set == "ref"
     assert Positions(log_p, log_q, targets, "student").set == "student"
@@ -166,20 +166,20 @@ def test_positions_are_of_the_reference_unless_said():
 
 
 @pytest.mark.parametrize("k", [1, 3, 19, 20])
-def test_the_coarse_classes_are_the_tokens_and_one_for_the_others(k):
+def test_the_coarse_classes_are_the_top_tokens_and_a_remainder(k):
     log_p, log_q, targets = both(5)
     at = cached(log_p, log_q, targets, k)
     ids = ranking(log_p, k)
     assert at.log_p.shape == at.log_q.shape == (6, k + 1)
-    for found, whole in ((at.log_p, log_p), (at.log_q, log_q)):
-        assert found.double().exp().sum(-1).numpy() == pytest.approx(np.ones(6), abs=1e-6)
+    for coarse, whole in ((at.log_p, log_p), (at.log_q, log_q)):
+        assert coarse.double().exp().sum(-1).numpy() == pytest.approx(np.ones(6), abs=1e-6)
         probabilities = np.exp(whole.double().numpy())
         named = np.take_along_axis(probabilities, ids, -1)
         expected = np.concatenate([named, 1 - named.sum(-1, keepdims=True)], -1)
-        assert found.double().exp().numpy() == pytest.approx(expected, abs=1e-6)
+        assert coarse.double().exp().numpy() == pytest.approx(expected, abs=1e-6)
 
 
-def test_what_the_cache_holds_of_the_whole_is_that_of_the_whole():
+def test_cached_quantities_equal_those_of_the_full_distribution():
     log_p, log_q, targets = both(6)
     whole, at = Positions(log_p, log_q, targets), cached(log_p, log_q, targets, 2)
     assert torch.allclose(at.teacher_entropy, whole.teacher_entropy, atol=1e-5)
@@ -187,7 +187,7 @@ def test_what_the_cache_holds_of_the_whole_is_that_of_the_whole():
     assert (ranking(log_p, 2) != targets[:, None].numpy()).all(-1).any()  # some are not cached
 
 
-def test_the_student_is_known_over_all_tokens():
+def test_the_students_distribution_is_complete():
     log_p, log_q, targets = both(7)
     whole, at = Positions(log_p, log_q, targets), cached(log_p, log_q, targets, 2)
     assert at.student_entropy.numpy() == pytest.approx(numpy_entropy(log_q), abs=1e-5)
@@ -200,23 +200,23 @@ def test_the_student_is_known_over_all_tokens():
 
 
 @pytest.mark.parametrize("k", [1, 4, 20])
-def test_the_teachers_probability_outside_the_top_k_counts_as_none(k):
+def test_the_teachers_probability_outside_the_top_k_counts_as_zero(k):
     log_p, log_q, targets = both(8)
-    found = cached(log_p, log_q, targets, k).teacher_log_prob(torch.arange(20).expand(6, -1))
+    actual = cached(log_p, log_q, targets, k).teacher_log_prob(torch.arange(20).expand(6, -1))
     inside = torch.zeros(6, 20, dtype=torch.bool)
     inside.scatter_(-1, torch.from_numpy(ranking(log_p, k)), True)
-    assert torch.equal(found[inside], log_p[inside])
-    assert (found[~inside] == -math.inf).all()
+    assert torch.equal(actual[inside], log_p[inside])
+    assert (actual[~inside] == -math.inf).all()
 
 
-def test_the_teachers_ranking_is_that_of_its_cached_tokens():
+def test_the_teachers_ranking_covers_its_cached_tokens():
     log_p, log_q, targets = both(9)
     values, ids = cached(log_p, log_q, targets, 4).teacher_top(3)
     assert ids.tolist() == ranking(log_p, 3).tolist()
     assert torch.equal(values, log_p.gather(-1, ids))
 
 
-def test_a_student_that_rules_out_all_others_leaves_their_class_empty():
+def test_a_student_without_other_tokens_has_an_empty_remainder():
     log_q = torch.tensor([[0.75, 0.25, 0.0, 0.0]]).log()
     log_p = torch.tensor([[0.6, 0.3, 0.08, 0.02]]).log()
     at = cached(log_p, log_q, torch.tensor([0]), 2)

@@ -25,7 +25,7 @@ HAND = [
     "K\u212a İstanbul ﬁne x\u00a0y snake_case",
 ]
 
-# Few words, so that texts share some; among them all that a tokenizer may stumble over.
+# Few words, so that texts share some, including those that are hard to tokenize.
 _HARD = "the The THE cat cats running run flies was his 42 don't café naïve 東京 !!! a-b a_b İ ß x"
 _WORDS = st.sampled_from(_HARD.split())
 _TEXTS = st.one_of(
@@ -49,24 +49,24 @@ def expected(package, response, references):
 
 
 @given(response=_TEXTS, references=st.lists(_TEXTS, min_size=1, max_size=3))
-def test_it_is_bit_identical_to_the_package(package, response, references):
+def test_values_are_bit_identical_to_the_package(package, response, references):
     assert score(response, *references) == expected(package, response, references)
 
 
 @pytest.mark.parametrize("response", HAND)
-def test_it_is_bit_identical_on_texts_that_have_bitten_others(package, response):
+def test_values_are_bit_identical_on_known_hard_texts(package, response):
     for reference in HAND:
         assert score(response, reference) == expected(package, response, [reference])
 
 
-def test_the_value_is_that_of_the_hand_computation():
+def test_the_value_equals_the_hand_computation():
     # LCS "the cat on mat" = 4 words of 4 and of 6: P = 1, R = 2/3, F = 4/5.
     assert score("the cat on mat", "the cat sat on the mat") == pytest.approx(80, abs=1e-12)
 
 
-def test_precision_and_recall_weigh_the_same():
-    one, other = "the cat on mat", "the cat sat on the mat today"
-    assert score(one, other) == score(other, one)
+def test_precision_and_recall_have_equal_weight():
+    first, other = "the cat on mat", "the cat sat on the mat today"
+    assert score(first, other) == score(other, first)
 
 
 def test_the_best_reference_counts():
@@ -76,11 +76,11 @@ def test_the_best_reference_counts():
     assert score("no word", *references) == 0
 
 
-def test_word_order_counts():
+def test_word_order_matters():
     assert score("b a", "a b") == pytest.approx(50)
 
 
-def test_stems_and_case_do_not_count():
+def test_inflection_and_case_are_ignored():
     assert score("Cats RUNNING", "cat runs") == 100
 
 
@@ -98,6 +98,6 @@ def test_texts_without_words_score_zero_even_with_themselves(text):
     assert score(text, text) == 0
 
 
-def test_it_is_in_points_and_higher_is_better():
-    part = metrics.get("rougeL")
-    assert (part.name, part.unit, part.direction) == ("rougeL", "points", "higher")
+def test_the_metric_is_in_points_and_higher_is_better():
+    metric = metrics.get("rougeL")
+    assert (metric.name, metric.unit, metric.direction) == ("rougeL", "points", "higher")

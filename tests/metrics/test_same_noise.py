@@ -1,4 +1,4 @@
-"""Under the same noise: equal text, and the first token that differs."""
+"""Metrics under the same noise: equal texts, and the first difference."""
 
 import pytest
 from hypothesis import given
@@ -28,7 +28,7 @@ def divergence(student, teacher):
         ("", "a", 0),
     ],
 )
-def test_texts_are_the_same_to_the_letter(student, teacher, same):
+def test_same_text_compares_exactly(student, teacher, same):
     assert text(student, teacher) == same
 
 
@@ -47,12 +47,12 @@ def test_texts_are_the_same_to_the_letter(student, teacher, same):
         (None, None, None),
     ],
 )
-def test_the_first_divergence_by_hand(student, teacher, index):
+def test_first_divergence_worked_out_by_hand(student, teacher, index):
     assert divergence(student, teacher) == index
 
 
 @given(_TOKENS, _TOKENS)
-def test_before_it_all_is_equal_and_there_it_is_not(student, teacher):
+def test_tokens_are_equal_before_the_first_divergence_and_differ_there(student, teacher):
     index = int(divergence(student, teacher))
     assert index == divergence(teacher, student)
     assert student[:index] == teacher[:index]
@@ -62,12 +62,12 @@ def test_before_it_all_is_equal_and_there_it_is_not(student, teacher):
 @pytest.mark.parametrize(
     ("name", "unit", "perfect"), [("same_text", "rate", 1.0), ("first_divergence", "tokens", None)]
 )
-def test_each_says_what_it_is(name, unit, perfect):
-    part = metrics.get(name)
-    assert (part.name, part.unit, part.direction) == (name, unit, "higher")
-    assert (part.perfect, part.same_noise) == (perfect, True)
+def test_unit_and_direction_are_declared(name, unit, perfect):
+    metric = metrics.get(name)
+    assert (metric.name, metric.unit, metric.direction) == (name, unit, "higher")
+    assert (metric.perfect, metric.same_noise) == (perfect, True)
 
 
-def test_no_other_metric_is_of_the_same_noise():
+def test_no_other_metric_shares_the_noise():
     parts = [metrics.get(name) for name in ("chrf_teacher", "answer_agreement", "rationale_bleu")]
-    assert not any(part.same_noise for part in parts)
+    assert not any(metric.same_noise for metric in parts)

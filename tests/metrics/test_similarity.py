@@ -1,4 +1,4 @@
-"""Likeness to the teacher's text is sacrebleu's, for one pair, for all, for any resample."""
+"""Similarity to the teacher's text equals sacrebleu's, for a pair, a corpus and any resample."""
 
 import math
 
@@ -43,13 +43,13 @@ def package(*pairs):
     return BLEU().corpus_score(list(students), [list(teachers)]).score
 
 
-def test_rouge_by_hand():
+def test_rouge_worked_out_by_hand():
     # LCS 4 words of 4 and of 6: P = 1, R = 2/3, F = 4/5.
     assert score("rougeL_teacher", STUDENT, TEACHER) == pytest.approx(80, abs=1e-12)
 
 
-def test_bleu_by_hand():
-    # 4 of 4 words and 1 of 3 pairs match, no longer n-gram: half of 1 of 2, a quarter of 1 of 1.
+def test_bleu_worked_out_by_hand():
+    # 4 of 4 words and 1 of 3 bigrams match; longer n-grams are smoothed: 1/2 of 1/2, 1/4 of 1.
     by_hand = 100 * math.exp(1 - 6 / 4) * (1 * 1 / 3 * 1 / 4 * 1 / 4) ** (1 / 4)
     assert corpus((STUDENT, TEACHER)) == pytest.approx(by_hand)
     assert score("sentence_bleu_teacher", STUDENT, TEACHER) == pytest.approx(by_hand)
@@ -57,13 +57,13 @@ def test_bleu_by_hand():
 
 
 @given(st.lists(st.tuples(_TEXTS, _TEXTS), min_size=1, max_size=6))
-def test_corpus_bleu_is_the_packages(pairs):
+def test_corpus_bleu_equals_sacrebleus(pairs):
     if any(text.split() for pair in pairs for text in pair):
         assert corpus(*pairs) == pytest.approx(package(*pairs), rel=1e-9, abs=1e-12)
 
 
 @given(student=_TEXTS, teacher=_WORDY)
-def test_single_scores_are_the_packages(student, teacher):
+def test_single_scores_equal_sacrebleus(student, teacher):
     bleu = BLEU(effective_order=True).sentence_score(student, [teacher]).score
     assert score("sentence_bleu_teacher", student, teacher) == bleu
     assert (
@@ -75,12 +75,12 @@ def test_single_scores_are_the_packages(student, teacher):
 
 
 @given(student=_WORDY, references=st.lists(_TEXTS, min_size=1, max_size=4))
-def test_bleu_of_several_references_is_the_packages(student, references):
+def test_bleu_of_several_references_equals_sacrebleus(student, references):
     expected = BLEU(effective_order=True).sentence_score(student, references).score
     assert sentence_bleu(student, references) == expected
 
 
-def test_all_resamples_are_computed_at_once():
+def test_resamples_are_computed_in_a_batch():
     rng = np.random.default_rng(0)
     pairs = [
         tuple(" ".join(rng.choice(list("abcdef"), rng.integers(1, 9))) for _ in range(2))
@@ -95,12 +95,12 @@ def test_all_resamples_are_computed_at_once():
 
 
 @pytest.mark.parametrize("name", ONE_BY_ONE)
-def test_an_empty_text_is_like_an_empty_text_alone(name):
+def test_an_empty_text_matches_only_an_empty_text(name):
     assert score(name, "", "") == score(name, " \n", "") == 100
     assert score(name, "", TEACHER) == score(name, STUDENT, "") == score(name, STUDENT, " ") == 0
 
 
-def test_a_corpus_of_empty_texts_is_like_another():
+def test_corpora_of_empty_texts_match():
     assert corpus(("", "")) == corpus((" ", ""), ("", "\n")) == 100
     assert corpus(("", TEACHER)) == corpus((STUDENT, "")) == corpus(("", "b"), ("b", "")) == 0
     assert corpus(("", ""), (STUDENT, TEACHER)) == corpus((STUDENT, TEACHER))
@@ -122,26 +122,31 @@ def test_a_corpus_without_four_tokens_in_a_row_has_no_bleu():
         ("!", "", 0),
     ],
 )
-def test_without_a_rouge_word_equal_texts_alone_are_alike(student, teacher, points):
+def test_texts_without_rouge_words_match_only_if_equal(student, teacher, points):
     assert score("rougeL_teacher", student, teacher) == points
 
 
 @pytest.mark.parametrize("name", ONE_BY_ONE)
 @given(student=_TEXTS, teacher=_TEXTS)
-def test_points_are_0_to_100_and_100_for_the_same(name, student, teacher):
+def test_points_range_from_0_to_100_for_equal_texts(name, student, teacher):
     assert 0 <= score(name, student, teacher) <= 100 + 1e-9
     assert score(name, student, student) == pytest.approx(100)
 
 
 @given(student=_TEXTS, teacher=_TEXTS)
-def test_rouge_is_the_same_both_ways(student, teacher):
-    one, other = (
+def test_rouge_is_symmetric(student, teacher):
+    first, other = (
         score("rougeL_teacher", *pair) for pair in [(student, teacher), (teacher, student)]
     )
-    assert one == pytest.approx(other)
+    assert first == pytest.approx(other)
 
 
 @pytest.mark.parametrize("name", [*ONE_BY_ONE, "bleu_teacher"])
-def test_it_is_in_points_and_its_ceiling_is_measured(name):
-    part = metrics.get(name)
-    assert (part.name, part.unit, part.direction, part.perfect) == (name, "points", "higher", None)
+def test_the_metric_is_in_points_and_has_a_measured_ceiling(name):
+    metric = metrics.get(name)
+    assert (metric.name, metric.unit, metric.direction, metric.perfect) == (
+        name,
+        "points",
+        "higher",
+        None,
+    )

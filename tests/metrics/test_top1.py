@@ -1,4 +1,4 @@
-"""Top-1 agreement, over all positions, over decisions, and where the teacher is wrong."""
+"""Top-1 agreement over all positions, over decisions, and where the teacher is wrong."""
 
 import math
 
@@ -20,17 +20,17 @@ def values(name, p, q, targets=None):
 
 def random_logs(seed, *shape):
     generator = torch.Generator().manual_seed(seed)
-    # Coarse enough for many equals.
+    # Coarse enough for many ties.
     return torch.randn(*shape, generator=generator).mul(2).round().log_softmax(-1)
 
 
-def test_agreement_by_hand():
-    found = values("top1", logs((0.6, 0.4), (0.6, 0.4)), logs((0.7, 0.3), (0.4, 0.6)))
-    assert found.tolist() == [1, 0]
-    assert float(found.mean()) == 0.5
+def test_agreement_worked_out_by_hand():
+    actual = values("top1", logs((0.6, 0.4), (0.6, 0.4)), logs((0.7, 0.3), (0.4, 0.6)))
+    assert actual.tolist() == [1, 0]
+    assert float(actual.mean()) == 0.5
 
 
-def test_of_equally_likely_tokens_the_lowest_id_counts():
+def test_ties_go_to_the_lowest_token_id():
     equal, first, second = (0.4, 0.4, 0.2), (0.5, 0.4, 0.1), (0.4, 0.5, 0.1)
     p, q = logs(equal, equal, first, second), logs(first, second, equal, equal)
     assert values("top1", p, q).tolist() == [1, 0, 1, 0]
@@ -38,7 +38,7 @@ def test_of_equally_likely_tokens_the_lowest_id_counts():
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("vocabulary", [2, 5, 40, 300])
-def test_agreement_is_that_of_numpys_argmax(vocabulary, seed):
+def test_agreement_equals_numpys_argmax(vocabulary, seed):
     p, q = random_logs(seed, 2, 64, vocabulary)
     expected = p.numpy().argmax(-1) == q.numpy().argmax(-1)
     assert values("top1", p, q).tolist() == expected.astype(float).tolist()
@@ -55,30 +55,30 @@ def test_decisions_are_where_the_teachers_entropy_is_above_one_nat(seed):
     assert values("top1_decision", p, q).numpy() == pytest.approx(expected, nan_ok=True)
 
 
-def test_where_the_teacher_is_sure_there_is_no_decision():
+def test_confident_teacher_positions_are_not_decisions():
     # Entropies: ln 2 = .69, ln 3 = 1.10, 0.
     p = logs((0.5, 0.5, 0.0), (1 / 3, 1 / 3, 1 / 3), (1.0, 0.0, 0.0))
-    found = values("top1_decision", p, p)
-    assert [math.isnan(one) for one in found.tolist()] == [True, False, True]
-    # It is the teacher's entropy that counts, not the student's.
-    found = values("top1_decision", p, p.flip(0))
-    assert [math.isnan(one) for one in found.tolist()] == [True, False, True]
+    actual = values("top1_decision", p, p)
+    assert [math.isnan(value) for value in actual.tolist()] == [True, False, True]
+    # The teacher's entropy decides, not the student's.
+    actual = values("top1_decision", p, p.flip(0))
+    assert [math.isnan(value) for value in actual.tolist()] == [True, False, True]
 
 
-def test_where_the_teacher_is_right_it_is_not_wrong():
+def test_only_positions_with_a_wrong_teacher_are_counted():
     p = logs((0.6, 0.4), (0.6, 0.4), (0.6, 0.4))
     q = logs((0.6, 0.4), (0.6, 0.4), (0.4, 0.6))
-    found = values("top1_teacher_wrong", p, q, [0, 1, 1])
-    assert math.isnan(found[0])
-    assert found[1:].tolist() == [1, 0]
+    actual = values("top1_teacher_wrong", p, q, [0, 1, 1])
+    assert math.isnan(actual[0])
+    assert actual[1:].tolist() == [1, 0]
 
 
 @pytest.mark.parametrize("name", ["top1", "top1_decision", "top1_teacher_wrong"])
-def test_a_value_a_position_in_float(name):
+def test_each_position_has_a_float_value(name):
     p, q = random_logs(0, 2, 7, 5)
-    found = values(name, p, q)
-    assert found.shape == (7,)
-    assert found.dtype == torch.float32
+    actual = values(name, p, q)
+    assert actual.shape == (7,)
+    assert actual.dtype == torch.float32
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_value_a_position_in_float(name):
         ("top1_teacher_wrong", "none", ("ref",), "ref"),
     ],
 )
-def test_each_says_what_it_is(name, direction, sets, headline):
-    part = metrics.get(name)
-    assert (part.unit, part.direction, part.perfect) == ("rate", direction, 1.0)
-    assert (part.sets, part.headline, part.from_top_k) == (sets, headline, "exact")
+def test_unit_and_direction_are_declared(name, direction, sets, headline):
+    metric = metrics.get(name)
+    assert (metric.unit, metric.direction, metric.perfect) == ("rate", direction, 1.0)
+    assert (metric.sets, metric.headline, metric.from_top_k) == (sets, headline, "exact")

@@ -1,4 +1,4 @@
-"""Overlap of the likeliest tokens, hits, and the teacher's mass on the student's."""
+"""Overlap of the most likely tokens, hits, and the teacher's mass on the student's top k."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def random_logs(seed, *shape, spread=3.0):
 
 
 def sides(vocabulary, spread=3.0):
-    """A student not too far from its teacher."""
+    """A teacher and a student close to it."""
     log_p = random_logs(vocabulary, 16, vocabulary, spread=spread)
     return log_p, (log_p + random_logs(vocabulary + 1, 16, vocabulary)).log_softmax(-1)
 
@@ -43,14 +43,14 @@ def ranking(log_probs, k):
 everywhere = pytest.mark.parametrize("vocabulary", [2, 7, 50, 60, 400])
 
 
-def test_overlap_by_hand():
+def test_overlap_worked_out_by_hand():
     # The teacher's three are a, b, c; the student's b, c, d.
     log_p = logs((0.4, 0.3, 0.2, 0.06, 0.04))
     log_q = logs((0.1, 0.3, 0.3, 0.25, 0.05))
     assert values(Overlap3, log_p, log_q).tolist() == pytest.approx([2 / 3])
 
 
-def test_the_order_of_the_likeliest_does_not_matter():
+def test_the_order_within_the_top_k_does_not_matter():
     log_p, log_q = logs((0.5, 0.3, 0.15, 0.05)), logs((0.15, 0.3, 0.5, 0.05))
     assert values(Overlap3, log_p, log_q).tolist() == [1]
 
@@ -61,23 +61,23 @@ def test_overlap_is_the_share_of_shared_tokens(size, vocabulary):
     log_p, log_q = sides(vocabulary)
     pairs = zip(ranking(log_p, size), ranking(log_q, size), strict=True)
     expected = [len(set(a) & set(b)) / min(size, vocabulary) for a, b in pairs]
-    found = values(f"overlap_{size}", log_p, log_q)
-    assert found.shape == (16,)
-    assert found.tolist() == pytest.approx(expected)
+    actual = values(f"overlap_{size}", log_p, log_q)
+    assert actual.shape == (16,)
+    assert actual.tolist() == pytest.approx(expected)
 
 
 @everywhere
 @pytest.mark.parametrize("size", HITS)
-def test_a_hit_is_the_teachers_choice_among_the_students(size, vocabulary):
+def test_a_hit_is_the_teachers_top_token_in_the_students_top_k(size, vocabulary):
     log_p, log_q = sides(vocabulary, spread=1.0)
     pairs = zip(ranking(log_p, 1), ranking(log_q, size), strict=True)
-    found = values(f"hit_{size}", log_p, log_q)
-    assert found.tolist() == [float(a[0] in b) for a, b in pairs]
+    actual = values(f"hit_{size}", log_p, log_q)
+    assert actual.tolist() == [float(a[0] in b) for a, b in pairs]
     if vocabulary == 60:
-        assert 0 < float(found.mean()) < 1
+        assert 0 < float(actual.mean()) < 1
 
 
-def test_a_hit_by_hand():
+def test_hits_worked_out_by_hand():
     student = (0.3, 0.2, 0.15, 0.12, 0.11, 0.08, 0.04)
     fifth = (0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0)
     sixth = (0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -87,16 +87,16 @@ def test_a_hit_by_hand():
 
 @everywhere
 @pytest.mark.parametrize("size", MASSES)
-def test_mass_is_the_teachers_on_the_students_likeliest(size, vocabulary):
+def test_mass_is_the_teachers_probability_of_the_students_top_k(size, vocabulary):
     log_p, log_q = sides(vocabulary)
     p = np.exp(log_p.double().numpy())
     expected = [p[row, ids].sum() for row, ids in enumerate(ranking(log_q, size))]
-    found = values(f"mass_{size}", log_p, log_q)
-    assert found.numpy() == pytest.approx(np.array(expected), abs=1e-5)
-    assert float(found.max()) <= 1
+    actual = values(f"mass_{size}", log_p, log_q)
+    assert actual.numpy() == pytest.approx(np.array(expected), abs=1e-5)
+    assert float(actual.max()) <= 1
 
 
-def test_mass_by_hand():
+def test_mass_worked_out_by_hand():
     p, q = (0.6, 0.3, 0.08, 0.02), (0.2, 0.3, 0.1, 0.4)
     assert values("mass_1", logs(p), logs(q)).tolist() == pytest.approx([0.02])
     assert values("mass_5", logs(p), logs(q)).tolist() == pytest.approx([1])
@@ -104,16 +104,16 @@ def test_mass_by_hand():
 
 def test_mass_grows_with_the_number_of_tokens():
     log_p, log_q = sides(400)
-    found = torch.stack([values(f"mass_{size}", log_p, log_q) for size in MASSES])
-    assert (found.diff(dim=0) >= 0).all()
+    actual = torch.stack([values(f"mass_{size}", log_p, log_q) for size in MASSES])
+    assert (actual.diff(dim=0) >= 0).all()
 
 
 # The teacher's nucleus
 
 
 def nucleus_overlap(log_p, log_q):
-    """As few tokens as have .95 of the teacher's mass, at most 50."""
-    found = []
+    """Overlap over the fewest tokens that hold .95 of the teacher's mass, at most 50."""
+    overlaps = []
     for p, its, ours in zip(
         np.exp(log_p.double().numpy()), ranking(log_p, 50), ranking(log_q, 50), strict=True
     ):
@@ -121,17 +121,17 @@ def nucleus_overlap(log_p, log_q):
         while mass < 0.95 and size < len(its):
             mass += p[its[size]]
             size += 1
-        found.append(len(set(its[:size]) & set(ours[:size])) / size)
-    return found
+        overlaps.append(len(set(its[:size]) & set(ours[:size])) / size)
+    return overlaps
 
 
 @everywhere
 @pytest.mark.parametrize("spread", [0.1, 1.0, 3.0, 10.0])
-def test_the_nucleus_decides_how_many_are_compared(vocabulary, spread):
+def test_the_nucleus_sets_the_number_of_compared_tokens(vocabulary, spread):
     log_p, log_q = sides(vocabulary, spread)
-    found = values("overlap_nucleus", log_p, log_q)
-    assert found.shape == (16,)
-    assert found.tolist() == pytest.approx(nucleus_overlap(log_p, log_q))
+    actual = values("overlap_nucleus", log_p, log_q)
+    assert actual.shape == (16,)
+    assert actual.tolist() == pytest.approx(nucleus_overlap(log_p, log_q))
 
 
 @pytest.mark.parametrize(
@@ -146,9 +146,9 @@ def test_the_nucleus_decides_how_many_are_compared(vocabulary, spread):
         ((1.0, 0.0, 0.0, 0.0), (0.25, 0.25, 0.25, 0.25), 1),
     ],
 )
-def test_the_nucleus_by_hand(teacher, student, expected):
-    found = values("overlap_nucleus", logs(teacher), logs(student))
-    assert found.tolist() == pytest.approx([expected])
+def test_the_nucleus_worked_out_by_hand(teacher, student, expected):
+    actual = values("overlap_nucleus", logs(teacher), logs(student))
+    assert actual.tolist() == pytest.approx([expected])
 
 
 # A teacher's top-k
@@ -172,37 +172,37 @@ def test_overlap_is_exact_from_a_top_k_of_fifty(name, k):
 
 
 @pytest.mark.parametrize("size", [5, 10])
-def test_overlap_is_exact_from_as_many_as_it_compares(size):
+def test_overlap_is_exact_from_its_own_k(size):
     log_p, log_q = sides(400)
     name = f"overlap_{size}"
     assert torch.equal(from_top_k(name, log_p, log_q, size), values(name, log_p, log_q))
 
 
 @pytest.mark.parametrize("name", ["hit_5", "hit_10"])
-def test_hits_need_the_first_token_alone(name):
+def test_hits_need_only_the_first_token(name):
     log_p, log_q = sides(400)
     assert torch.equal(from_top_k(name, log_p, log_q, 1), values(name, log_p, log_q))
 
 
 @pytest.mark.parametrize("size", MASSES)
-def test_mass_outside_the_top_k_is_not_known(size):
+def test_mass_outside_the_top_k_is_unknown(size):
     log_p, log_q = sides(60, spread=1.0)
-    found = from_top_k(f"mass_{size}", log_p, log_q, 8)
+    actual = from_top_k(f"mass_{size}", log_p, log_q, 8)
     inside = torch.zeros_like(log_p).scatter(-1, torch.tensor(ranking(log_p, 8)), 1.0)
     p = log_p.exp() * inside
     expected = p.gather(-1, torch.tensor(ranking(log_q, size))).sum(-1)
-    assert torch.allclose(found, expected, atol=1e-6)
-    assert (found < values(f"mass_{size}", log_p, log_q)).any()
+    assert torch.allclose(actual, expected, atol=1e-6)
+    assert (actual < values(f"mass_{size}", log_p, log_q)).any()
 
 
-def test_each_says_what_it_is():
+def test_unit_and_direction_are_declared():
     sized = [("overlap", OVERLAPS), ("hit", HITS), ("mass", MASSES)]
     names = [f"{name}_{size}" for name, sizes in sized for size in sizes]
     for name in [*names, "overlap_nucleus"]:
-        part = metrics.get(name)
-        assert (part.name, part.unit, part.direction) == (name, "rate", "higher")
+        metric = metrics.get(name)
+        assert (metric.name, metric.unit, metric.direction) == (name, "rate", "higher")
         is_mass = name.startswith("mass")
-        assert part.perfect == (None if is_mass else 1.0)
-        assert part.from_top_k == ("lower" if is_mass else "exact")
+        assert metric.perfect == (None if is_mass else 1.0)
+        assert metric.from_top_k == ("lower" if is_mass else "exact")
         if name != "overlap_nucleus":
-            assert part.size == int(name.rpartition("_")[2])
+            assert metric.size == int(name.rpartition("_")[2])

@@ -43,7 +43,7 @@ def test_seeds_are_averaged_before_prompts_are_resampled():
     assert (result.ci_low, result.ci_high) == (5, 5)
 
 
-def test_scores_that_are_not_defined_are_left_out_and_n_tells():
+def test_undefined_scores_are_left_out_of_n():
     result = estimate({1: [None, 2.0, 4.0, None], 2: [None, None, 6.0, 3.0]})
     assert document_means({1: [None, 2.0], 2: [None, 4.0]}) == [None, 3.0]
     assert result.value == pytest.approx((2 + 5 + 3) / 3)

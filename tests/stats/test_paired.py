@@ -126,7 +126,7 @@ def test_the_closed_form_equals_enumeration(differences: np.ndarray) -> None:
     assert paired.equal_sizes_p(differences) == pytest.approx(wanted)
 
 
-def test_the_closed_form_is_for_equal_sizes_alone_and_stands_many_prompts() -> None:
+def test_the_closed_form_needs_equal_sizes_and_handles_many_prompts() -> None:
     assert paired.equal_sizes_p(np.array([1.0, -2.0])) is None
     many = np.array([1.0] * 5200 + [-1.0] * 5000)
     assert paired.equal_sizes_p(many) == pytest.approx(stats.binomtest(5000, 10_200).pvalue)
@@ -188,6 +188,6 @@ def test_intervals_cover(kind: str) -> None:
 
 def test_tasks_have_the_same_weight_in_an_average() -> None:
     parts = {"few": np.full(30, 1.0), "many": np.full(300, 3.0)}
-    flips = {task: paired.sign_flips(part, task) for task, part in parts.items()}
+    flips = {task: paired.sign_flips(differences, task) for task, differences in parts.items()}
     assert paired.average_flips(parts, flips).mean == pytest.approx(2)
     assert average_interval(parts, 0.05) == (2, 2)

@@ -1,4 +1,4 @@
-"""The files of a run: equal content gives equal bytes, and a crash loses nothing."""
+"""The files of a run are deterministic and survive a crash."""
 
 import errno
 import json
@@ -43,7 +43,7 @@ def result(value=23.75):
 
 @contextmanager
 def held_elsewhere(path):
-    """The task's lock is held by another process."""
+    """Hold the task's lock in a different process."""
     command = [sys.executable, "-c", HOLDER, str(path)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -65,11 +65,11 @@ def test_a_task_comes_back_as_it_was_written(tmp_path):
     assert names(run.path) == ["dolly.json"]
 
 
-def test_the_tasks_of_a_run_are_all_files_but_its_record(tmp_path):
+def test_every_file_of_a_run_except_its_record_is_a_task(tmp_path):
     run = RunFolder(tmp_path)
     run.write_run({"status": "complete"})
     run.write_task(result())
-    assert [one.task for one in run.tasks()] == ["dolly"]
+    assert [result.task for result in run.tasks()] == ["dolly"]
     assert run.read_run() == {"schema": 1, "status": "complete"}
 
 
@@ -136,7 +136,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
         (b'{"schema": 1, "metrics": {}, "extra": 1}', "not a result of kdbench"),
     ],
 )
-def test_a_file_that_is_no_result_is_refused_by_name(tmp_path, content, reason):
+def test_an_invalid_result_file_is_refused_by_name(tmp_path, content, reason):
     path = tmp_path / "dolly.json"
     path.write_bytes(content)
     with pytest.raises(InputError) as caught:
@@ -144,7 +144,7 @@ def test_a_file_that_is_no_result_is_refused_by_name(tmp_path, content, reason):
     assert str(caught.value).startswith(f"{path}: {reason}")
 
 
-def test_a_run_is_named_by_its_protocol_and_by_what_went_into_it():
+def test_a_runs_name_depends_on_its_protocol_and_inputs():
     name = run_id("minillm+seeds=1,2", {"a": 1, "b": [2]})
     assert name.startswith("minillm+seeds=1-2-")
     assert len(name.rpartition("-")[2]) == 8
@@ -153,11 +153,11 @@ def test_a_run_is_named_by_its_protocol_and_by_what_went_into_it():
     assert "/" not in run_id("../x y", {})
 
 
-def test_that_name_stays_the_same_in_every_version():
+def test_a_runs_name_is_stable_across_versions():
     assert run_id("minillm", {"limit": None, "model": "x"}) == "minillm-704ecad6"
 
 
-def test_a_lock_held_by_another_process_is_refused_by_name(tmp_path):
+def test_a_lock_held_by_a_different_process_is_refused_by_name(tmp_path):
     run = RunFolder(tmp_path / "results" / "model" / "run")
     with held_elsewhere(run.path):
         with (
@@ -171,7 +171,7 @@ def test_a_lock_held_by_another_process_is_refused_by_name(tmp_path):
         pass
 
 
-def test_who_waits_gets_the_lock_once_it_is_free(tmp_path):
+def test_a_waiting_process_gets_the_lock_once_it_is_free(tmp_path):
     run, got = RunFolder(tmp_path), threading.Event()
     run.write_run({})
 
@@ -187,14 +187,14 @@ def test_who_waits_gets_the_lock_once_it_is_free(tmp_path):
     waiting.join()
 
 
-def test_a_run_that_never_began_leaves_nothing(tmp_path):
+def test_a_run_that_never_started_leaves_no_files(tmp_path):
     run = RunFolder(tmp_path / "results" / "model" / "run")
     with pytest.raises(InputError, match="no"), run.lock("dolly"):
         raise InputError("no")
     assert names(tmp_path) == []
 
 
-def test_what_another_run_left_stays(tmp_path):
+def test_files_of_a_different_run_are_kept(tmp_path):
     results = tmp_path / "results"
     RunFolder(results / "model" / "old").write_run({})
     with RunFolder(results / "model" / "new").lock("dolly"):
@@ -202,14 +202,14 @@ def test_what_another_run_left_stays(tmp_path):
     assert names(results / "model") == ["old"]
 
 
-def test_a_run_that_began_stays(tmp_path):
+def test_a_started_run_is_kept(tmp_path):
     run = RunFolder(tmp_path / "results" / "model" / "run")
     with run.lock("dolly"):
         run.write_run({"status": "running"})
     assert run.read_run()["status"] == "running"
 
 
-def test_results_may_be_the_working_folder(tmp_path, monkeypatch):
+def test_the_results_folder_can_be_the_working_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="no"), RunFolder(Path("model/run")).lock("dolly"):
         raise InputError("no")
@@ -230,5 +230,5 @@ def test_the_shards_of_a_task_are_found(tmp_path):
     run = RunFolder(tmp_path)
     for name in ("dolly.shard-1-2", "dolly.shard-0-2", "dolly", "vicuna.shard-0-2"):
         run.lines(name).replace([])
-    found = [file.path.name for file in run.shard_files("dolly")]
-    assert found == ["dolly.shard-0-2.jsonl", "dolly.shard-1-2.jsonl"]
+    actual = [file.path.name for file in run.shard_files("dolly")]
+    assert actual == ["dolly.shard-0-2.jsonl", "dolly.shard-1-2.jsonl"]

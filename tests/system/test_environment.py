@@ -9,9 +9,9 @@ import pytest
 from kdbench.system.environment import git_state
 
 
-def git(*words: str) -> None:
+def git(*arguments: str) -> None:
     who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
-    subprocess.run(["git", *who, *words], check=True, capture_output=True)
+    subprocess.run(["git", *who, *arguments], check=True, capture_output=True)
 
 
 def test_reading_the_commit_leaves_the_index_alone(

@@ -1,4 +1,4 @@
-"""The lines of a samples file: any text survives, and what a crash cut short is dropped."""
+"""The lines of a samples file: any text survives, and a truncated last line is dropped."""
 
 import os
 import platform
@@ -24,13 +24,13 @@ def test_any_text_survives_in_a_line(tmp_path_factory, records):
     assert file.read() == records
 
 
-def test_separators_of_lines_inside_a_text_are_no_ends_of_lines(tmp_path):
+def test_line_separators_inside_a_text_do_not_end_the_line(tmp_path):
     file = LinesFile(tmp_path / "samples" / "x.jsonl")
     with file.appending() as lines:
         lines.add({"id": "1", "output": ODD})
         lines.add({"id": "2", "output": ""})
         lines.sync()
-    assert [one["output"] for one in file.read()] == [ODD, ""]
+    assert [line["output"] for line in file.read()] == [ODD, ""]
     assert file.path.read_bytes().count(b"\n") == 2
 
 
@@ -42,7 +42,7 @@ def test_a_line_is_on_disk_as_soon_as_it_is_added(tmp_path):
 
 
 @pytest.mark.parametrize("torn", ["", "{", '{"id": "2", "outp', '{"id": "2"}'])
-def test_a_torn_last_line_is_dropped_and_cut_off_before_the_next(tmp_path, torn):
+def test_a_truncated_last_line_is_dropped_before_the_next_write(tmp_path, torn):
     file = LinesFile(tmp_path / "x.jsonl")
     file.path.write_text('{"id": "1"}\n' + torn)
     assert file.read() == [{"id": "1"}]
@@ -51,21 +51,21 @@ def test_a_torn_last_line_is_dropped_and_cut_off_before_the_next(tmp_path, torn)
     assert file.path.read_text() == '{"id": "1"}\n{"id": "3"}\n'
 
 
-def test_the_last_line_of_somebodys_file_counts(tmp_path):
+def test_a_last_line_without_a_newline_counts(tmp_path):
     file = LinesFile(tmp_path / "x.jsonl")
     file.path.write_text('{"id": "1"}\n{"id": "2"}')
-    assert [one["id"] for one in file.read(whole=True)] == ["1", "2"]
+    assert [line["id"] for line in file.read(whole=True)] == ["1", "2"]
     file.path.write_text('{"id": "1"}\n{"id"')
     with pytest.raises(InputError, match=r"x\.jsonl:2: not a line of JSON"):
         file.read(whole=True)
 
 
-def test_a_file_that_is_not_there_has_no_lines(tmp_path):
+def test_a_missing_file_has_no_lines(tmp_path):
     assert LinesFile(tmp_path / "no.jsonl").read() == []
 
 
 @pytest.mark.parametrize(
-    ("line", "says"),
+    ("line", "message"),
     [
         (b"{", "not a line of JSON in UTF-8"),
         (b"", "not a line of JSON in UTF-8"),
@@ -75,12 +75,12 @@ def test_a_file_that_is_not_there_has_no_lines(tmp_path):
         (b"null", "not a JSON object"),
     ],
 )
-def test_a_malformed_line_is_refused_with_its_number(tmp_path, line, says):
+def test_a_malformed_line_is_refused_with_its_number(tmp_path, line, message):
     file = LinesFile(tmp_path / "x.jsonl")
     file.path.write_bytes(b'{"id": "1"}\n' + line + b'\n{"id": "3"}\n')
     with pytest.raises(InputError) as caught:
         file.read()
-    assert str(caught.value).startswith(f"{file.path}:2: {says}")
+    assert str(caught.value).startswith(f"{file.path}:2: {message}")
 
 
 def test_a_lone_surrogate_is_never_written(tmp_path):
@@ -95,7 +95,7 @@ def test_a_line_too_deep_to_parse_is_refused():
         parse_line(b"[" * 200_000, "x:1")
 
 
-def test_a_sample_comes_back_from_its_line():
+def test_a_sample_survives_a_round_trip():
     sample = Sample("7", 10, ODD, 3, "length")
     record = sample_record(sample, {"rougeL": 12.5})
     assert set(record) == {"id", "seed", "output", "n_tokens", "finish", "scores"}
@@ -103,12 +103,12 @@ def test_a_sample_comes_back_from_its_line():
     assert read_sample(sample_record(sample), "x:1") == sample
 
 
-def test_a_sample_needs_an_id_and_an_output_and_no_more():
+def test_a_sample_needs_only_an_id_and_an_output():
     assert read_sample({"id": 7, "output": "x"}, "x:1") == Sample("7", 0, "x", None, None)
 
 
 @pytest.mark.parametrize(
-    ("wrong", "says"),
+    ("wrong", "message"),
     [
         ({"id": ...}, "'id' is missing"),
         ({"output": ...}, "'output' must be a string"),
@@ -125,15 +125,15 @@ def test_a_sample_needs_an_id_and_an_output_and_no_more():
         ({"id": None}, "'id' is missing"),
     ],
 )
-def test_a_sample_of_wrong_types_is_refused(wrong, says):
+def test_a_sample_of_wrong_types_is_refused(wrong, message):
     record = {"id": "1", "output": "x", "seed": 10, "n_tokens": 3, "finish": "stop", **wrong}
     record = {key: value for key, value in record.items() if value is not ...}
     with pytest.raises(InputError) as caught:
         read_sample(record, "x.jsonl:4")
-    assert str(caught.value).startswith(f"x.jsonl:4: {says}")
+    assert str(caught.value).startswith(f"x.jsonl:4: {message}")
 
 
-def test_what_a_killed_writer_left_goes_with_the_next_write(tmp_path):
+def test_temporary_files_of_a_killed_writer_are_removed(tmp_path):
     done = subprocess.Popen([sys.executable, "-c", "pass"])
     done.wait()
     stem = f".run.json.{platform.node()}."

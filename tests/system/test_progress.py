@@ -37,14 +37,14 @@ def test_a_log_gets_a_line_every_fifteen_seconds(clock, capsys):
     ]
 
 
-def test_what_was_done_before_counts_for_the_state_but_not_for_the_rate(clock, capsys):
+def test_earlier_work_counts_for_the_progress_but_not_the_rate(clock, capsys):
     with progress("dolly", total=100, done=60, unit="samples") as advance:
         clock.now += 20
         advance()
     assert capsys.readouterr().err == "dolly: 61/100 samples, 0.05/s, 780 s left\n"
 
 
-def test_a_short_step_says_nothing(clock, capsys):
+def test_a_short_step_prints_nothing(clock, capsys):
     with progress("dolly", total=3, done=0, unit="samples") as advance:
         for _ in range(3):
             clock.now += 1

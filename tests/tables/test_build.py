@@ -1,4 +1,4 @@
-"""Results and published numbers become groups of rows that may be compared, and no others."""
+"""Results and published numbers become groups of comparable rows."""
 
 import pytest
 
@@ -113,7 +113,7 @@ def test_a_run_becomes_a_measured_row(results):
     assert table.kind_of(row) == "measured"
 
 
-def test_the_average_is_that_of_the_shown_tasks(results):
+def test_the_average_covers_the_shown_tasks(results):
     put(results, "student", {"dolly": 20.0, "vicuna": 11.0, "unnatural": 90.0})
     average = draw(results).groups[0].rows[0].cells[-1]
     assert average.value == pytest.approx(15.5)
@@ -122,7 +122,7 @@ def test_the_average_is_that_of_the_shown_tasks(results):
     assert (average.ci_low, average.ci_high) == pytest.approx((15.5 - half_low, 15.5 + half_high))
 
 
-def test_a_missing_cell_is_empty_and_so_is_the_average(results):
+def test_a_missing_cell_leaves_the_average_empty(results):
     put(results, "holed", {"dolly": 20.0})
     put(results, "undefined", {"dolly": 20.0, "vicuna": None})
     table = draw(results)
@@ -139,12 +139,12 @@ def test_a_row_is_labelled_by_its_method_and_model(results, name, method, label)
     assert labels(draw(results)) == [[label]]
 
 
-def test_a_run_that_is_not_complete_has_a_note(results):
+def test_an_incomplete_run_has_a_note(results):
     put(results, "m", {"dolly": 1.0}, status="running")
     assert draw(results).groups[0].rows[0].note == "the run is not complete"
 
 
-def test_rows_that_answer_the_same_prompts_share_a_group(results):
+def test_rows_with_the_same_prompts_share_a_group(results):
     put(results, "a", {"dolly": 1.0, "vicuna": 1.0}, {"dolly": "x", "vicuna": "y"})
     put(results, "b", {"dolly": 2.0}, {"dolly": "x"})
     put(results, "c", {"vicuna": 2.0}, {"vicuna": "y"})
@@ -160,7 +160,7 @@ def test_rows_of_different_prompts_never_share_a_group(results):
     assert best(table) == []
 
 
-def test_a_row_that_joins_brings_its_prompts(results):
+def test_a_row_that_joins_a_group_adds_its_prompts(results):
     put(results, "a", {"dolly": 1.0}, {"dolly": "x"})
     put(results, "b", {"vicuna": 1.0}, {"vicuna": "y"})
     put(results, "c", {"vicuna": 2.0}, {"vicuna": "other"})
@@ -170,20 +170,20 @@ def test_a_row_that_joins_brings_its_prompts(results):
 @pytest.mark.parametrize(
     "other", [{"setting": "B"}, {"protocol": "minillm+top_k=5"}, {"limit": 20}]
 )
-def test_rows_of_another_setting_protocol_or_limit_are_another_group(results, other):
+def test_setting_protocol_and_limit_separate_groups(results, other):
     put(results, "a", {"dolly": 1.0})
     put(results, "b", {"dolly": 2.0}, **other)
     table = draw(results)
     assert labels(table) == [["a"], ["b"]]
     titles = " / ".join(group.title for group in table.groups)
-    assert ("first 20 prompts a task" if "limit" in other else str(*other.values())) in titles
+    assert ("first 20 prompts per task" if "limit" in other else str(*other.values())) in titles
 
 
 @pytest.mark.parametrize(
     "other",
     [{"data_sha256": "x"}, {"protocol": {"temperature": 0.5}}, {"of_a_later_version": 1}, None],
 )
-def test_rows_of_another_fingerprint_or_metric_never_share_a_group(results, other):
+def test_fingerprint_and_metric_separate_groups(results, other):
     put(results, "a", {"dolly": 1.0})
     put(results, "b", {"dolly": 2.0}, other=other, version="1" if other else "2")
     table = draw(results)
@@ -191,7 +191,7 @@ def test_rows_of_another_fingerprint_or_metric_never_share_a_group(results, othe
     assert best(table) == []
 
 
-def test_the_fingerprint_of_a_task_that_is_not_shown_does_not_part_rows(results):
+def test_the_fingerprint_of_a_hidden_task_does_not_separate_rows(results):
     put(results, "a", {"dolly": 1.0, "vicuna": 1.0}, {"vicuna": "x"})
     put(results, "b", {"dolly": 2.0, "vicuna": 2.0}, {"vicuna": "y"})
     assert labels(draw(results, tasks=("dolly",))) == [["a", "b"]]
@@ -220,7 +220,7 @@ def test_a_teacher_in_one_setting_may_be_a_student_in_another(results):
     assert best(draw(results)) == ["medium"]
 
 
-def test_a_model_without_a_hash_is_no_teacher(results):
+def test_a_model_without_a_hash_is_not_a_teacher(results):
     put(results, "a", {"dolly": 20.0}, teacher="t")
     put(results, "b", {"dolly": 30.0})
     RunFolder(results / "b" / "run-1").update_run(
@@ -229,14 +229,14 @@ def test_a_model_without_a_hash_is_no_teacher(results):
     assert best(draw(results)) == ["b"]
 
 
-def test_what_prints_alike_is_best_together(results):
+def test_equal_printed_values_are_best_together(results):
     put(results, "a", {"dolly": 20.001})
     put(results, "b", {"dolly": 20.004})
     put(results, "c", {"dolly": 19.99})
     assert best(draw(results)) == ["a", "b"]
 
 
-def test_a_row_alone_is_best_of_nothing(results):
+def test_a_single_row_is_not_marked_as_best(results):
     put(results, "a", {"dolly": 20.0}, teacher="t")
     put(results, "t", {"dolly": 10.0})
     assert best(draw(results)) == []
@@ -252,7 +252,7 @@ def test_lower_is_better_where_the_metric_says_so(results):
     assert labels(table) == [["a", "b"]]
 
 
-def test_a_metric_that_does_not_judge_has_no_best(results):
+def test_a_metric_without_a_direction_has_no_best(results):
     put(results, "a", {"dolly": 25.0}, metric="response_length")
     put(results, "b", {"dolly": 15.0}, metric="response_length")
     assert best(draw(results, metric="response_length")) == []
@@ -292,21 +292,21 @@ def test_reported_rows_are_shown_as_asked(results, published, expected):
         (("measured", "big-to-small"), ["a", "b", "GKD"]),
     ],
 )
-def test_groups_are_picked_by_id_or_as_measured(results, settings, expected):
+def test_groups_are_selected_by_id_or_as_measured(results, settings, expected):
     put(results, "a", {"dolly": 20.0})
     put(results, "b", {"dolly": 20.0}, setting="Toy")
     table = draw(results, "verified", settings=settings)
-    assert [one for group in labels(table) for one in group] == expected
+    assert [label for group in labels(table) for label in group] == expected
 
 
 @pytest.mark.parametrize(
-    ("word", "says"),
+    ("setting", "message"),
     [("big-to-smal", "did you mean"), ("Big → small, by hand", ""), ("Toy, protocol minillm", "")],
 )
-def test_what_is_no_id_is_refused_and_told_the_nearest(results, word, says):
+def test_an_unknown_id_is_refused_with_the_nearest_one(results, setting, message):
     put(results, "a", {"dolly": 20.0}, setting="Toy")
-    with pytest.raises(InputError, match=f"^settings={word}: no such group of rows; {says}"):
-        draw(results, "verified", settings=("Toy", word))
+    with pytest.raises(InputError, match=f"^settings={setting}: no such group of rows; {message}"):
+        draw(results, "verified", settings=("Toy", setting))
 
 
 def test_nothing_to_show_is_an_error(results):
@@ -342,7 +342,7 @@ def test_the_prompts_of_a_column_are_those_of_its_measured_rows(results):
     assert [group.prompts(column) for column in range(3)] == ["100", "", ""]
 
 
-def test_rows_are_those_asked_for_in_their_order(results):
+def test_rows_are_shown_as_requested_and_in_that_order(results):
     for name in ("c", "a", "b"):
         put(results, name, {"dolly": 20.0}, setting="s")
     assert labels(draw(results)) == [["a", "b", "c"]]
@@ -351,13 +351,13 @@ def test_rows_are_those_asked_for_in_their_order(results):
         draw(results, rows=("a", "d"))
 
 
-def test_groups_without_a_row_that_was_asked_for_are_left_out(results):
+def test_groups_without_a_requested_row_are_left_out(results):
     put(results, "a", {"dolly": 20.0}, setting="one")
     put(results, "b", {"dolly": 20.0}, setting="two")
     assert [group.id for group in draw(results, rows=("b",)).groups] == ["two"]
 
 
-def test_a_table_says_when_and_where_it_was_measured(results):
+def test_a_table_states_when_and_where_it_was_measured(results):
     gpu, cpu = {"gpus": ["A card"]}, {"gpus": []}
     put(results, "a", {"dolly": 1.0}, created="2026-11-24T23:00:00+00:00", environment=gpu)
     assert "come from kdbench, run on 2026-11-24 on A card.\n" in str(draw(results))

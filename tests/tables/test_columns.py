@@ -1,4 +1,4 @@
-"""`columns=`: several metrics in one table, each with its own unit, direction and origin."""
+"""`columns=` shows several metrics in one table, each with its unit, direction and source."""
 
 import csv
 import io
@@ -44,7 +44,7 @@ def results(tmp_path):
 
 
 def put(results, name, values, teacher="big", sha=None, version="1", method=None, **more):
-    """A run with these values of metrics on both tasks; a string is why there is none."""
+    """Store a run with metric values on both tasks; a string is the reason for a missing value."""
     folder = RunFolder(results / name / "run-1")
     folder.write_run(
         {
@@ -108,7 +108,7 @@ def best(table, column):
 FULL = {"rougeL": 20.0, "acceptance@student": 0.25, "fkl@teacher": 0.5, "entropy_ratio@ref": 2.0}
 
 
-def test_a_word_is_a_task_the_average_a_metric_or_both(results):
+def test_a_column_is_a_task_the_average_a_metric_or_both(results):
     put(results, "a", FULL)
     table = draw(results, "dolly", "AVG", "acceptance", "fkl", "vicuna:fkl@teacher")
     titles = ("Dolly ↑", "AVG ↑", "acceptance@student ↑", "fkl@teacher ↓", "Vicuna fkl@teacher ↓")
@@ -116,7 +116,7 @@ def test_a_word_is_a_task_the_average_a_metric_or_both(results):
     assert shown(table) == [["20.00", "20.50", "0.750", "1.000", "1.500"]]
 
 
-def test_every_column_says_its_unit_and_has_its_own_decimals_and_arrow(results):
+def test_every_column_has_its_unit_decimals_and_arrow(results):
     put(results, "a", FULL)
     table = draw(results, "rougeL", "acceptance", "entropy_ratio@ref")
     assert table.columns == ("rougeL ↑", "acceptance@student ↑", "entropy_ratio@ref")
@@ -129,7 +129,7 @@ def test_every_column_says_its_unit_and_has_its_own_decimals_and_arrow(results):
     ]
 
 
-def test_columns_of_one_kind_share_a_sentence(results):
+def test_columns_of_the_same_kind_share_a_note(results):
     put(results, "a", FULL)
     table = draw(results, "dolly", "AVG", "vicuna", "dolly:fkl")
     assert table.notes()[:3] == [
@@ -139,7 +139,7 @@ def test_columns_of_one_kind_share_a_sentence(results):
     ]
 
 
-def test_best_is_by_each_columns_own_direction(results):
+def test_the_best_row_follows_each_columns_direction(results):
     put(results, "a", FULL)
     put(results, "b", {**FULL, "rougeL": 21.0, "fkl@teacher": 0.6})
     table = draw(results, "rougeL", "fkl", "entropy_ratio@ref")
@@ -156,7 +156,7 @@ def test_the_teacher_itself_is_never_best(results):
 
 
 @pytest.mark.parametrize(("bound", "mark"), [("lower", "≥"), ("upper", "≤")])
-def test_a_bound_is_shown_as_one_and_not_ranked(results, bound, mark):
+def test_a_bound_is_marked_and_not_ranked(results, bound, mark):
     put(results, "a", FULL, bound=bound)
     put(results, "b", {**FULL, "acceptance@student": 0.3})
     table = draw(results, "acceptance", "dolly:acceptance", "rougeL")
@@ -189,13 +189,13 @@ def test_rows_compared_with_different_teachers_never_share_a_group(results):
     assert labels(table) == [["a"], ["b"]]
 
 
-def test_rows_of_another_metric_version_never_share_a_group(results):
+def test_metric_versions_separate_groups(results):
     put(results, "a", FULL)
     put(results, "b", FULL, version="2")
     assert labels(draw(results, "rougeL", "acceptance")) == [["a"], ["b"]]
 
 
-def test_published_rows_fill_what_they_have(results):
+def test_published_rows_fill_the_columns_they_have(results):
     put(results, "a", FULL)
     table = draw(results, "acceptance", "dolly", "AVG", "vicuna:rougeL", published="verified")
     assert labels(table) == [["a"], ["GKD", "half"]]
@@ -204,7 +204,7 @@ def test_published_rows_fill_what_they_have(results):
 
 
 @pytest.mark.parametrize(
-    ("word", "says"),
+    ("column", "message"),
     [
         ("doly", "columns=doly: not a task or metric: did you mean 'dolly'"),
         ("acceptence", "columns=acceptence: not a task or metric: did you mean 'acceptance'"),
@@ -214,11 +214,11 @@ def test_published_rows_fill_what_they_have(results):
         ("dolly:rogueL", "columns=dolly:rogueL: not a task or metric: did you mean 'rougeL'"),
     ],
 )
-def test_an_unknown_name_is_refused_with_the_nearest_one(results, word, says):
+def test_an_unknown_name_is_refused_with_the_nearest_one(results, column, message):
     put(results, "a", FULL)
     with pytest.raises(InputError) as caught:
-        draw(results, word)
-    assert str(caught.value).startswith(says)
+        draw(results, column)
+    assert str(caught.value).startswith(message)
 
 
 def test_a_metric_that_no_run_has_is_an_empty_column(results):
@@ -230,7 +230,7 @@ def test_a_metric_that_no_run_has_is_an_empty_column(results):
         draw(results, "rkl")
 
 
-def test_without_columns_nothing_of_this_is_shown(results):
+def test_without_columns_the_table_is_unchanged(results):
     put(results, "a", {**FULL, "acceptance@student": "why"})
     table = draw(results)
     assert table.columns == ("Dolly", "Vicuna", "AVG")
@@ -239,7 +239,7 @@ def test_without_columns_nothing_of_this_is_shown(results):
     assert "bound" not in table.render("csv")
 
 
-def test_a_task_without_a_result_is_named_in_the_note(results):
+def test_the_note_names_a_task_without_a_result(results):
     put(results, "a", {"rougeL": 1.0})
     wide = TableSettings(
         results=results, tasks=(*TWO, "unnatural"), columns=("dolly", "rougeL"), published="none"
@@ -251,16 +251,16 @@ def test_a_task_without_a_result_is_named_in_the_note(results):
 
 def test_a_bare_metric_of_fidelity_means_its_headline_set(results):
     put(results, "a", {"rougeL": 1.0, "acceptance@student": 0.25})
-    words = {"results": results, "tasks": TWO, "published": "none"}
+    options = {"results": results, "tasks": TWO, "published": "none"}
     bare, full = (
-        str(build_table(TableSettings(**words, metric=name)))
+        str(build_table(TableSettings(**options, metric=name)))
         for name in ("acceptance", "acceptance@student")
     )
     assert bare == full
     assert "0.250" in bare
 
 
-def test_a_teachers_extra_seed_is_no_row(results):
+def test_a_teachers_extra_seed_is_not_a_row(results):
     put(results, "a", {"rougeL": 1.0})
     put(results, "b", {"rougeL": 2.0})
     run = RunFolder(results / "b" / "run-1")

@@ -1,4 +1,4 @@
-"""Columns of cost: by hand, from run cards to cells."""
+"""Columns of cost, from run cards to cells, against hand-computed values."""
 
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,15 @@ def card(method: str, train: float, sampling: float = 0.0, **tokens: int) -> dic
         "training": {"settings": {"method": method, "batch_size": 4}},
         "steps": 5,
         "phases": {
-            name: {"seconds": one, "tokens": tokens.get(name, 0)} for name, one in seconds.items()
+            name: {"seconds": duration, "tokens": tokens.get(name, 0)}
+            for name, duration in seconds.items()
         },
     }
 
 
-def test_cost_is_what_the_card_says_without_validation() -> None:
-    found = training_cost(card("gkd", 30.0, 10.0, generate=700, teacher_responses=30))
-    assert found == {
+def test_cost_is_the_run_cards_without_validation() -> None:
+    actual = training_cost(card("gkd", 30.0, 10.0, generate=700, teacher_responses=30))
+    assert actual == {
         "method": "gkd",
         "samples": 20,
         "seconds": 40.0,
@@ -81,6 +82,6 @@ def test_cost_in_the_table_is_relative_to_sft(tmp_path: Path) -> None:
     assert cells["GKD (gkd)"] == ["2.00", "4.00", "700", "0"]
     assert cells["SFT (sft)"] == ["0.50", "1.00", "0", "0"]
     assert cells["SFT (tuned)"] == ["20.00", "40.00", "0", "0"]
-    assert "given" not in cells  # nothing to show
+    assert "given" not in cells  # there is nothing to show
     assert table.columns[1] == "relative_cost ↓"
     assert "relative_cost is the training time per sample divided by that of SFT." in str(table)

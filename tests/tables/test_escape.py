@@ -1,4 +1,4 @@
-"""Nothing that stands in a table can break out of its form."""
+"""No text in a table can break the output format."""
 
 import html
 import re
@@ -31,7 +31,7 @@ def of_one_row(
 
 
 class Page(HTMLParser):
-    """What a browser sees: the tags, and the text of the cells."""
+    """Collect what a browser sees: the tags, and the text of the cells."""
 
     def __init__(self, text):
         super().__init__()
@@ -49,7 +49,7 @@ class Page(HTMLParser):
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_no_text_breaks_out_of_html(text):
+def test_html_escapes_any_text(text):
     page = Page(of_one_row(text, text, (text,), text, note=text).render("html"))
     assert page.tags == Page(of_one_row(note="x").render("html")).tags
     cells = [cell.strip() for cell in page.cells]
@@ -58,10 +58,10 @@ def test_no_text_breaks_out_of_html(text):
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_no_text_breaks_out_of_markdown(text):
+def test_markdown_escapes_any_text(text):
     plain, drawn = (
-        of_one_row(word, word, (word,), word, note=word).render("md").splitlines()
-        for word in ("GKD", text)
+        of_one_row(label, label, (label,), label, note=label).render("md").splitlines()
+        for label in ("GKD", text)
     )
     assert len(drawn) == len(plain)
     rows = [re.split(r"(?<!\\)(?:\\\\)*\|", line) for line in drawn[:4]]
@@ -85,7 +85,7 @@ def test_no_text_breaks_out_of_markdown(text):
         ("a|b *c* <d>", "a|b *c* <d>"),
     ],
 )
-def test_no_text_breaks_out_of_latex(text, escaped):
+def test_latex_escapes_any_text(text, escaped):
     drawn = of_one_row(text, text, (text,), text, note=text).render("tex")
     assert f"{escaped} & reported [1] & 1.00 \\\\" in drawn
     assert f"~ & & {escaped} \\\\" in drawn
@@ -94,7 +94,7 @@ def test_no_text_breaks_out_of_latex(text, escaped):
 
 
 @pytest.mark.parametrize("where", ["label", "source", "title", "note"])
-def test_no_newline_breaks_out_of_latex(where):
+def test_latex_escapes_newlines(where):
     text = "a\n\n\\input{secrets}"
     drawn = of_one_row(**{where: text}).render("tex")
     assert "\n\n" not in drawn
@@ -102,19 +102,20 @@ def test_no_newline_breaks_out_of_latex(where):
 
 
 @pytest.mark.parametrize("label", ["[2] GKD", "*GKD"])
-def test_no_label_is_taken_for_an_argument_of_the_line_before(label):
+def test_latex_labels_are_not_arguments_of_the_previous_line(label):
     assert f"\n{label[0]}" not in of_one_row(label).render("tex")
 
 
 @pytest.mark.parametrize("name", ["my[task]", "a[/b]"])
-def test_the_terminal_shows_a_column_as_it_is_named(name):
+def test_the_terminal_shows_column_names_unchanged(name):
     assert name in of_one_row(columns=(name,)).render("terminal")
 
 
 @pytest.mark.parametrize("text", ["\x1b[2J", "a\x9bb", "a\rb", "a\n\nb", "a\u202eb", "a\u2028b"])
-def test_no_text_commands_the_terminal(text):
+def test_control_characters_do_not_reach_the_terminal(text):
     plain, drawn = (
-        of_one_row(word, word, (word,), word, note=word).render("terminal") for word in ("ab", text)
+        of_one_row(label, label, (label,), label, note=label).render("terminal")
+        for label in ("ab", text)
     )
     assert "".join(char for char in drawn if char != "\n").isprintable()
     assert drawn.count("\n") == plain.count("\n")

@@ -1,4 +1,4 @@
-"""The published numbers: the repository's own file, and files that are none."""
+"""The published numbers: the repository's file, and invalid files."""
 
 import pytest
 import yaml
@@ -53,7 +53,7 @@ def values(row):
 
 def raw_rows():
     content = yaml.safe_load((bundled("baselines") / "published.yaml").read_text("utf-8"))
-    return content, [(one, row) for one in content["settings"] for row in one["rows"]]
+    return content, [(setting, row) for setting in content["settings"] for row in setting["rows"]]
 
 
 def test_a_row_becomes_cells_and_their_plain_mean(tmp_path):
@@ -88,13 +88,13 @@ def test_unverified_numbers_are_left_out_or_marked(tmp_path):
     assert other.id == "empty"
 
 
-def test_rows_of_another_metric_or_without_such_columns_are_no_rows(tmp_path):
+def test_rows_of_a_different_metric_or_without_the_columns_are_left_out(tmp_path):
     assert groups(tmp_path, metric="lm_loss") == []
     assert groups(tmp_path, columns=("unnatural",)) == []
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "says"),
+    ("old", "new", "message"),
     [
         (FILE, "[1", "while parsing a flow sequence"),
         (FILE, "", "file: input should be a valid dictionary"),
@@ -124,12 +124,12 @@ def test_rows_of_another_metric_or_without_such_columns_are_no_rows(tmp_path):
         ("note: by hand", "notes: by hand", "settings.0.rows.0.notes: extra inputs are not"),
     ],
 )
-def test_a_file_that_is_no_such_file_is_refused_by_name_and_field(tmp_path, old, new, says):
+def test_an_invalid_file_is_refused_by_name_and_field(tmp_path, old, new, message):
     assert old in FILE
     with pytest.raises(InputError) as caught:
         groups(tmp_path, text=FILE.replace(old, new, 1))
     path = tmp_path / "published.yaml"
-    assert str(caught.value).startswith(f"{path}: not a file of published numbers: {says}")
+    assert str(caught.value).startswith(f"{path}: not a file of published numbers: {message}")
     assert "\n" not in str(caught.value)
 
 
@@ -146,7 +146,7 @@ def test_a_row_of_an_unknown_source_is_refused_by_name(tmp_path, show, row):
     ("field", "task"), [("values", "vicuna"), ("sd", "dolly"), ("unverified", "vicuna")]
 )
 def test_a_misspelt_task_is_refused_by_name(tmp_path, field, task):
-    """It would drop a number, or hide that it is unverified."""
+    """A misspelt task would drop a number, or hide that it is unverified."""
     head, mark, rest = FILE.partition(f"{field}:")
     text = head + mark + rest.replace(task, "vicnua", 1)
     assert text != FILE
@@ -154,23 +154,23 @@ def test_a_misspelt_task_is_refused_by_name(tmp_path, field, task):
         groups(tmp_path, "all", text)
 
 
-def test_a_file_that_is_no_utf8_is_refused_by_name(tmp_path):
+def test_a_file_that_is_not_utf8_is_refused_by_name(tmp_path):
     path = tmp_path / "p.yaml"
     path.write_bytes(FILE.replace("A page", "café").encode("latin-1"))
     with pytest.raises(InputError, match=r"p\.yaml: not a file of published .*: 'utf-8' codec"):
         published_groups(path, FIVE, "rougeL", "all")
 
 
-def test_a_file_that_is_not_there_is_refused_by_name(tmp_path):
+def test_a_missing_file_is_refused_by_name(tmp_path):
     with pytest.raises(InputError, match=r"^baselines=.*no\.yaml: No such file"):
         published_groups(tmp_path / "no.yaml", FIVE, "rougeL", "all")
 
 
-def test_every_row_of_the_repository_is_whole():
+def test_every_row_of_the_repository_is_complete():
     content, rows = raw_rows()
     assert content["columns"] == list(FIVE)
-    assert len({one["id"] for one in content["settings"]}) == len(content["settings"])
-    assert len({(one["id"], row["method"]) for one, row in rows}) == len(rows)
+    assert len({setting["id"] for setting in content["settings"]}) == len(content["settings"])
+    assert len({(setting["id"], row["method"]) for setting, row in rows}) == len(rows)
     for _, row in rows:
         assert row["role"] in ("student", "teacher", "composite")
         assert row["certainty"] in ("verified", "unverified")

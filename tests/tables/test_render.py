@@ -1,4 +1,4 @@
-"""A table in its five forms: what it shows, and what it explains."""
+"""A table in its five formats, with its notes."""
 
 import csv
 import html
@@ -143,15 +143,15 @@ Best of all: composite
 """
 
 
-def test_markdown_is_as_it_should_be():
+def test_markdown_output():
     assert table().render("md") == MD
 
 
-def test_latex_is_as_it_should_be():
+def test_latex_output():
     assert table().render("tex") == TEX.replace("TEX_NOTES", TEX_NOTES)
 
 
-def test_html_is_as_it_should_be():
+def test_html_output():
     lines = table().render("html").splitlines()
     assert [line for line in HTML_ROWS.splitlines() if line not in lines] == []
     assert lines[0] == "<!doctype html>"
@@ -159,26 +159,26 @@ def test_html_is_as_it_should_be():
     assert f'<p class="notes">{" ".join(NOTES)}</p>' in map(html.unescape, lines)
 
 
-def test_the_terminal_is_as_it_should_be():
+def test_terminal_output():
     assert table().render("terminal") == TERMINAL
     assert str(table()) == TERMINAL
 
 
-def test_csv_has_every_number_in_full():
+def test_csv_has_full_precision():
     reader = csv.DictReader(io.StringIO(table().render("csv")))
     rows = list(reader)
-    assert [(one["setting"], one["row"], one["kind"]) for one in rows] == [
+    assert [(record["setting"], record["row"], record["kind"]) for record in rows] == [
         (group.title, line.label, line.kind) for group in table().groups for line in group.rows
     ]
     names = ("value", "ci_low", "ci_high", "sd", "n", "unverified", "best")
     columns = [f"{column} {name}" for column in table().columns for name in names]
     assert reader.fieldnames == ["setting", "row", "kind", *columns, "source", "note"]
-    for one, line in zip(rows, (r for g in table().groups for r in g.rows), strict=True):
-        assert (one["source"], one["note"]) == (line.source, line.note)
+    for record, line in zip(rows, (r for g in table().groups for r in g.rows), strict=True):
+        assert (record["source"], record["note"]) == (line.source, line.note)
         for column, cell in zip(table().columns, line.cells, strict=True):
             for name in names:
                 value = None if cell is None else getattr(cell, name)
-                assert one[f"{column} {name}"] == ("" if value is None else str(value))
+                assert record[f"{column} {name}"] == ("" if value is None else str(value))
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_csv_has_every_number_in_full():
         ("none", "23.46", "22.8"),
     ],
 )
-def test_error_bars_are_those_asked_for(error, measured, reported):
+def test_error_bars_are_shown_as_requested(error, measured, reported):
     shown = table(error)
     groups = shown.groups
     assert shown.text(groups[0].rows[1].cells[0]) == measured
@@ -210,13 +210,17 @@ def test_the_notes_explain_the_error_bars_that_are_shown(error, measured, report
 
 
 @pytest.mark.parametrize("form", ["terminal", "md", "tex", "html"])
-def test_what_does_not_occur_is_not_explained(form):
+def test_notes_explain_only_what_occurs(form):
     line = row("GKD", "measured", True, "gkd/r", Cell(1.0, n=20))
     plain = Table("rougeL", "points", ("Dolly",), (Group("g", "G", (line,)),), "none")
     assert plain.notes() == ["Cells show rougeL (points).", "The measured rows come from kdbench."]
     drawn = plain.render(form)
-    assert [word for word in ("reported row", "†", "dagger", "best student") if word in drawn] == []
-    assert [word for word in ("Sources", "Notes:", "<ol", "<ul", "% [") if word in drawn] == []
+    assert [
+        phrase for phrase in ("reported row", "†", "dagger", "best student") if phrase in drawn
+    ] == []
+    assert [
+        phrase for phrase in ("Sources", "Notes:", "<ol", "<ul", "% [") if phrase in drawn
+    ] == []
 
 
 def test_equal_notes_of_equal_rows_are_listed_once():
@@ -227,6 +231,6 @@ def test_equal_notes_of_equal_rows_are_listed_once():
     assert twice.render("terminal").count("not complete") == 1
 
 
-def test_another_form_is_refused():
+def test_an_unknown_format_is_refused():
     with pytest.raises(InputError, match=r"^format=htm: did you mean 'html'"):
         table().render("htm")

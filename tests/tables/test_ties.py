@@ -33,7 +33,7 @@ def put(
         number = MetricResult(mean, mean - 1, mean + 1, None, {}, n, "points", direction, "1")
         documents = {
             "id": [f"{task}-{row if ids else row + 1}" for row in range(n)],
-            metric: [None if np.isnan(one) else float(one) for one in values],
+            metric: [None if np.isnan(value) else float(value) for value in values],
         }
         fingerprint = {"task": task, "prompts_sha256": "same", "protocol": {}}
         folder.write_task(TaskResult(fingerprint, {metric: number}, documents, {}, 0, metric))
@@ -55,12 +55,12 @@ def students(results: Path, n: int = 200) -> dict[str, np.ndarray]:
     put(results, "best", base)
     noise = rng.normal(0, 2, n)
     near = noise - noise.mean() - 0.1
-    put(results, "near", {task: one + near for task, one in base.items()})
-    put(results, "far", {task: one - 3 + rng.normal(0, 2, n) for task, one in base.items()})
+    put(results, "near", {task: scores + near for task, scores in base.items()})
+    put(results, "far", {task: scores - 3 + rng.normal(0, 2, n) for task, scores in base.items()})
     return base
 
 
-def test_near_rows_are_bold_with_the_best_and_far_ones_are_not(tmp_path: Path) -> None:
+def test_rows_close_to_the_best_are_bold_too(tmp_path: Path) -> None:
     students(tmp_path)
     table = draw(tmp_path)
     assert bold(table) == {"best": [True] * 3, "near": [True] * 3, "far": [False] * 3}
@@ -70,10 +70,10 @@ def test_near_rows_are_bold_with_the_best_and_far_ones_are_not(tmp_path: Path) -
     assert "any measured one not significantly different from it" in table.render("terminal")
 
 
-def test_what_cannot_be_paired_is_not_bold(tmp_path: Path) -> None:
+def test_unpaired_rows_are_not_bold(tmp_path: Path) -> None:
     base = students(tmp_path)
-    near = np.tile([1.0, -1.1], 100)  # on the prompts of the best it would be bold
-    put(tmp_path, "apart", {task: one + near for task, one in base.items()}, ids=False)
+    near = np.tile([1.0, -1.1], 100)  # with the best row's prompts it would be bold
+    put(tmp_path, "apart", {task: scores + near for task, scores in base.items()}, ids=False)
     marks = bold(draw(tmp_path))
     assert marks["best"] == [True] * 3
     assert marks["apart"] == [False] * 3
@@ -93,7 +93,7 @@ def test_lower_can_be_better(tmp_path: Path) -> None:
     assert any(marks["same"])
 
 
-def test_one_row_alone_has_no_best_and_no_note(tmp_path: Path) -> None:
+def test_a_single_row_has_no_best_and_no_note(tmp_path: Path) -> None:
     put(tmp_path, "only", {task: np.arange(30.0) for task in TASKS})
     table = draw(tmp_path)
     assert bold(table) == {"only": [False] * 3}
@@ -102,23 +102,23 @@ def test_one_row_alone_has_no_best_and_no_note(tmp_path: Path) -> None:
 
 def test_the_average_needs_all_tasks(tmp_path: Path) -> None:
     base = students(tmp_path)
-    put(tmp_path, "half", {"dolly": base["dolly"][::-1] - 0.1})  # far apart prompt by prompt
+    put(tmp_path, "half", {"dolly": base["dolly"][::-1] - 0.1})  # the rows differ on every prompt
     assert bold(draw(tmp_path))["half"] == [True, False, False]
 
 
 @pytest.mark.parametrize("n", [12, 60, 400])
-def test_the_normal_limit_is_near_the_flips(n: int) -> None:
+def test_the_normal_limit_is_close_to_the_sign_flips(n: int) -> None:
     rng = np.random.default_rng(n)
     gaps = rng.normal(0.15, 1, (20, n))
     gaps[:, 0] = np.nan
-    found = _p_values({"t": gaps})
-    for row, p in zip(gaps, found, strict=True):
+    p_values = _p_values({"t": gaps})
+    for row, p in zip(gaps, p_values, strict=True):
         known = row[1:]
         near = 1e-9 if n <= 20 else 0.02
         assert p == pytest.approx(sign_flips(known).p(), abs=near)
         assert p == pytest.approx(stats.ttest_1samp(known, 0).pvalue, abs=0.08)
 
 
-def test_equal_rows_are_not_told_apart() -> None:
+def test_equal_rows_are_not_distinguished() -> None:
     assert _p_values({"t": np.zeros((1, 50))}) == [1.0]
     assert _p_values({"t": np.zeros((1, 5))}) == [1.0]

@@ -1,4 +1,4 @@
-"""A table goes whole into its file, and a stale file is told."""
+"""A table is written to its file completely, and a stale file is reported."""
 
 import os
 from pathlib import Path
@@ -33,12 +33,12 @@ def readme(tmp_path, text):
         (Path("t.md"), "csv", "csv"),
     ],
 )
-def test_the_form_is_the_one_asked_for_or_that_of_the_ending(out, form, expected):
+def test_the_format_is_given_or_follows_the_ending(out, form, expected):
     assert form_of(out, form) == expected
 
 
 @pytest.mark.parametrize("out", ["t.txt", "t", "t.xlsx"])
-def test_an_ending_that_names_no_form_is_refused(out):
+def test_an_unknown_ending_is_refused(out):
     with pytest.raises(InputError, match=rf"^out={out}: ending '.*; or give format="):
         form_of(Path(out), None)
 
@@ -47,7 +47,7 @@ def test_a_new_markdown_file_gets_the_table_and_the_markers(tmp_path):
     assert whole_file(tmp_path / "new.md", "md", TABLE) == f"{BEGIN}\n{TABLE}{END}\n"
 
 
-def test_the_prose_around_the_markers_stays(tmp_path):
+def test_the_text_around_the_markers_is_kept(tmp_path):
     before, after = "# Title\n\ntext é ", "\n\nmore\n<!-- end -->\nno newline at the end"
     out = readme(tmp_path, f"{before}{BEGIN}\nold\n| x |\n{END}{after}")
     text = whole_file(out, "md", TABLE)
@@ -69,7 +69,7 @@ def test_a_markdown_file_without_its_two_markers_is_refused(tmp_path, text):
     assert out.read_text() == text
 
 
-def test_the_prose_keeps_its_line_endings(tmp_path):
+def test_the_text_around_the_markers_keeps_its_line_endings(tmp_path):
     out = readme(tmp_path, f"one\r\n{BEGIN}\r\n{END}\r\ntwo\r\n")
     put_text(out, whole_file(out, "md", TABLE))
     assert out.read_bytes() == f"one\r\n{BEGIN}\n{TABLE}{END}\r\ntwo\r\n".encode()
@@ -87,7 +87,7 @@ def test_a_text_keeps_its_line_endings(tmp_path):
     assert (tmp_path / "t.csv").read_bytes() == b"a\nb\r\nc\r"
 
 
-def test_a_markdown_file_that_is_no_utf8_is_refused(tmp_path):
+def test_a_markdown_file_that_is_not_utf8_is_refused(tmp_path):
     out = tmp_path / "README.md"
     out.write_bytes(f"café\n{BEGIN}\n{END}\n".encode("latin-1"))
     with pytest.raises(InputError, match=r"README\.md: not UTF-8: "):
@@ -97,28 +97,28 @@ def test_a_markdown_file_that_is_no_utf8_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["csv", "tex", "html"])
-def test_the_other_forms_are_the_whole_file(tmp_path, form):
+def test_other_formats_replace_the_whole_file(tmp_path, form):
     out = tmp_path / f"t.{form}"
     out.write_text("whatever was there")
     assert whole_file(out, form, "new\n") == "new\n"
 
 
-def test_a_stale_file_is_told_by_a_diff(tmp_path):
+def test_a_stale_file_gives_a_diff(tmp_path):
     out = readme(tmp_path, "same\nold\n")
     lines = stale_diff(out, "same\nnew\n").splitlines()
     assert lines[:2] == [f"--- {out}", f"+++ {out} (new)"]
     assert lines[-3:] == [" same", "-old", "+new"]
 
 
-def test_a_file_that_is_not_there_is_stale(tmp_path):
+def test_a_missing_file_is_stale(tmp_path):
     assert "+new" in stale_diff(tmp_path / "no.csv", "new\n")
 
 
-def test_a_file_that_holds_the_table_has_no_diff(tmp_path):
+def test_an_up_to_date_file_has_no_diff(tmp_path):
     assert stale_diff(readme(tmp_path, "é same\n"), "é same\n") == ""
 
 
-def test_folders_on_the_way_are_made(tmp_path):
+def test_missing_folders_are_created(tmp_path):
     put_text(tmp_path / "a" / "b" / "t.csv", "x é\n")
     assert (tmp_path / "a" / "b" / "t.csv").read_bytes() == "x é\n".encode()
 

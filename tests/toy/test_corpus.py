@@ -53,7 +53,7 @@ def test_layout_holds_every_file_and_nothing_else(data: Path) -> None:
     assert set(contents(data)) == FILES
 
 
-def test_files_have_the_sizes_asked_for(tmp_path: Path) -> None:
+def test_files_have_the_requested_sizes(tmp_path: Path) -> None:
     write_corpus(tmp_path, train=7, valid=5, test=3)
     expected = dict.fromkeys(FILES, 3) | {"dolly/train.jsonl": 7, "dolly/valid.jsonl": 5}
     assert {name: len(read_rows(tmp_path / name)) for name in FILES} == expected
@@ -96,8 +96,8 @@ def test_bytes_do_not_depend_on_the_process(data: Path, tmp_path: Path) -> None:
 def test_another_seed_changes_every_file(tmp_path: Path) -> None:
     for seed in (0, 1):
         write_corpus(tmp_path / str(seed), seed=seed, train=50, valid=10, test=10)
-    one, two = contents(tmp_path / "0"), contents(tmp_path / "1")
-    assert all(one[name] != two[name] for name in FILES)
+    first, two = contents(tmp_path / "0"), contents(tmp_path / "1")
+    assert all(first[name] != two[name] for name in FILES)
 
 
 def test_test_rows_do_not_depend_on_the_training_size(data: Path, tmp_path: Path) -> None:
@@ -123,8 +123,8 @@ def test_dolly_splits_are_disjoint_across_seeds(tmp_path: Path) -> None:
 
 def test_evaluation_files_hold_no_row_twice(data: Path) -> None:
     for name in FILES - {"dolly/train.jsonl"}:
-        found = pairs(read_rows(data / name))
-        assert len(set(found)) == len(found), name
+        rows = pairs(read_rows(data / name))
+        assert len(set(rows)) == len(rows), name
 
 
 def test_training_covers_every_kind_and_every_person(data: Path) -> None:
@@ -135,13 +135,13 @@ def test_training_covers_every_kind_and_every_person(data: Path) -> None:
 
 
 def test_each_set_keeps_the_shift_of_its_benchmark(data: Path) -> None:
-    def words(name: str) -> float:
+    def mean_words(name: str) -> float:
         rows = read_rows(data / name)
         return sum(len(row["output"][0].split()) for row in rows) / len(rows)
 
     vicuna = read_rows(data / "vicuna/test.jsonl")
     assert all(row["input"] == "" for row in vicuna)
-    assert words("vicuna/test.jsonl") > 2 * words("dolly/test.jsonl")
+    assert mean_words("vicuna/test.jsonl") > 2 * mean_words("dolly/test.jsonl")
     natural = read_rows(data / "super_natural/test.jsonl")
     assert all(row["input"] for row in natural)
     assert 0 < sum(len(row["output"]) > 1 for row in natural) < len(natural)
@@ -180,11 +180,11 @@ def test_sums_are_right() -> None:
     rng = random.Random(0)
     for _ in range(200):
         sentence = draw_example(rng, {"sum": DOLLY["sum"]}).references[0]
-        left, right, total = (int(word.strip(".")) for word in sentence.split()[::2])
+        left, right, total = (int(number.strip(".")) for number in sentence.split()[::2])
         assert left + right == total
 
 
-def test_facts_are_those_of_the_person_asked_for() -> None:
+def test_facts_belong_to_the_person_in_the_prompt() -> None:
     rng = random.Random(0)
     for _ in range(200):
         example = draw_example(rng, {"city": DOLLY["city"]})

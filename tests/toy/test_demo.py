@@ -1,4 +1,4 @@
-"""The demo is the bundled toy table on a world of its own; CI runs the whole of it."""
+"""The demo fills the bundled toy table on its own toy world; CI runs all of it."""
 
 from pathlib import Path
 
@@ -25,15 +25,15 @@ def test_the_demo_fills_the_toy_table(
     monkeypatch.setattr(demo, "fill", plan)
     settings = DemoSettings(out=tmp_path / "w", results=tmp_path / "r", steps=3, limit=2)
     text = demo.demo(settings).text
-    assert [f"train {one} " in text for one in METHODS] == [True] * len(METHODS)
-    assert [f"evaluate {one} " in text for one in ["Teacher", *METHODS]] == [True] * 8
+    assert [f"train {method} " in text for method in METHODS] == [True] * len(METHODS)
+    assert [f"evaluate {label} " in text for label in ["Teacher", *METHODS]] == [True] * 8
     (given,) = asked
     assert (given.results, given.models) == (tmp_path / "r", tmp_path / "w" / "models")
     assert given.changes["teacher.checkpoint"] == str(world.teacher)
     assert (given.changes["train.steps"], given.changes["evaluate.limit"]) == ("3", "2")
 
 
-def test_the_demo_trains_whole_epochs_unless_told(
+def test_the_demo_trains_whole_epochs_by_default(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[FillSettings] = []

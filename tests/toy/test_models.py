@@ -63,8 +63,8 @@ def weights(model: Any) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
 
-def same(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
-    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+def same(first: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == two.keys() and all(torch.equal(first[name], two[name]) for name in first)
 
 
 @pytest.mark.parametrize(("size", "low", "high"), [(TEACHER, 0.8e6, 1e6), (STUDENT, 8e4, 1.3e5)])
@@ -122,7 +122,7 @@ def test_padding_changes_nothing(tokenizer: Any, rows: list[dict[str, Any]]) -> 
     assert float(other) == pytest.approx(float(loss), rel=1e-6)
 
 
-def test_prompt_is_no_target(tokenizer: Any, rows: list[dict[str, Any]]) -> None:
+def test_the_prompt_is_not_a_target(tokenizer: Any, rows: list[dict[str, Any]]) -> None:
     model = random_model(tokenizer, SMALLEST, seed=0)
     reached: list[torch.Tensor] = []
     model.lm_head.register_forward_pre_hook(lambda _, inputs: reached.append(inputs[0]))
@@ -195,11 +195,11 @@ def test_saved_teacher_is_the_trained_one(
     assert float(loss) < 0.5 * losses["teacher"][0]
 
 
-def test_world_has_the_asked_for_data(miniature: tuple[World, Losses], tmp_path: Path) -> None:
+def test_the_world_has_the_requested_data(miniature: tuple[World, Losses], tmp_path: Path) -> None:
     write_corpus(tmp_path, train=600, valid=20, test=10)
     for path in tmp_path.rglob("*.jsonl"):
-        found = miniature[0].data / path.relative_to(tmp_path)
-        assert found.read_bytes() == path.read_bytes()
+        copied = miniature[0].data / path.relative_to(tmp_path)
+        assert copied.read_bytes() == path.read_bytes()
 
 
 def snapshot(directory: Path) -> dict[str, tuple[int, bytes]]:
@@ -214,7 +214,7 @@ def parts(directory: Path) -> set[str]:
     return {path.name for path in directory.iterdir() if not path.name.startswith(".")}
 
 
-def test_complete_world_is_left_alone(miniature: tuple[World, Losses]) -> None:
+def test_a_complete_world_is_not_changed(miniature: tuple[World, Losses]) -> None:
     world, _ = miniature
     before = snapshot(world.data.parent)
     assert make_world(world.data.parent, **MINIATURE) == world
@@ -228,7 +228,7 @@ def test_a_world_with_different_settings_is_not_reused(miniature: tuple[World, L
 
 
 class KilledError(Exception):
-    """Stands for the kill of the process."""
+    """Simulates a killed process."""
 
 
 def test_a_world_killed_in_training_resumes_after_the_last_complete_part(tmp_path: Path) -> None:
@@ -251,12 +251,12 @@ def test_a_world_killed_in_training_resumes_after_the_last_complete_part(tmp_pat
     }
 
 
-@pytest.mark.parametrize("part", ["world.json", "data", "teacher", "student"])
-def test_a_world_killed_in_writing_leaves_no_half_part(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+@pytest.mark.parametrize("file_name", ["world.json", "data", "teacher", "student"])
+def test_a_kill_while_writing_leaves_no_partial_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file_name: str
 ) -> None:
     def kill_before_replacing(source: Path, target: Path) -> None:
-        if target.name == part:
+        if target.name == file_name:
             raise KilledError
         source.rename(target)
 
@@ -264,7 +264,7 @@ def test_a_world_killed_in_writing_leaves_no_half_part(
         patch.setattr(models.os, "replace", kill_before_replacing)
         with pytest.raises(KilledError):
             make_world(tmp_path, **TINY)
-    assert part not in parts(tmp_path)
+    assert file_name not in parts(tmp_path)
     make_world(tmp_path, **TINY)
     assert parts(tmp_path) == {"world.json", "data", "teacher", "student"}
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]

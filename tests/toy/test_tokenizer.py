@@ -49,7 +49,7 @@ def test_nothing_is_added_to_a_text(tokenizer: Any) -> None:
     assert tokenizer.eos_token_id not in tokenizer("Anna has a cat.").input_ids
 
 
-def test_prompt_and_response_encode_apart_as_together(data: Path, tokenizer: Any) -> None:
+def test_prompt_and_response_encode_separately_as_together(data: Path, tokenizer: Any) -> None:
     for line in (data / "dolly/test.jsonl").read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         prompt, response = alpaca_prompt(row["instruction"], row["input"]), row["output"][0]
@@ -57,7 +57,7 @@ def test_prompt_and_response_encode_apart_as_together(data: Path, tokenizer: Any
         assert apart == tokenizer(prompt + response).input_ids
 
 
-def test_no_row_is_longer_than_promised(data: Path, tokenizer: Any) -> None:
+def test_rows_do_not_exceed_the_stated_length(data: Path, tokenizer: Any) -> None:
     for path in data.rglob("*.jsonl"):
         limit = LONGEST_VICUNA_RESPONSE if path.parent.name == "vicuna" else LONGEST_RESPONSE
         for line in path.read_text(encoding="utf-8").splitlines():

@@ -1,4 +1,4 @@
-"""Which student is kept, and what a resumed run knows of it."""
+"""Which student is kept, also by a resumed run."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def save(folder: str) -> None:
 
 
 @pytest.mark.parametrize(("select", "step"), [("loss", 2), ("rougeL", 2), ("last", 3)])
-def test_the_best_student_is_kept_and_the_first_of_equals(tmp_path, select, step) -> None:
+def test_the_best_student_is_kept_and_the_first_of_a_tie(tmp_path, select, step) -> None:
     selection = StudentSelection(select, tmp_path, saves=True)
     for validation in VALIDATIONS:
         selection.add(dict(validation), save)
@@ -36,7 +36,7 @@ def test_the_student_before_training_is_never_kept(tmp_path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_what_a_killed_run_left_is_replaced(tmp_path) -> None:
+def test_leftovers_of_a_killed_run_are_replaced(tmp_path) -> None:
     for name in ("best-1", ".best-1.unfinished"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "old").touch()

@@ -1,4 +1,4 @@
-"""Target transforms: what they leave alone, what they move, and values by hand."""
+"""Target transforms: invariants, limits and hand-computed values."""
 
 import math
 
@@ -39,7 +39,7 @@ def test_a_contrasted_target_is_a_distribution(strength, plausibility, implausib
 
 
 @pytest.mark.parametrize("plausibility", [0.0, 0.1, 1.0])
-def test_no_strength_leaves_the_teacher_where_nothing_is_cut(plausibility):
+def test_zero_strength_leaves_the_teacher_unchanged_without_a_cut(plausibility):
     log_p, _, log_c = three()
     assert torch.allclose(contrast(log_p, log_c, 0.0, 0.0), log_p)
     kept = contrast(log_p, log_c, 0.0, plausibility, "teacher")
@@ -47,7 +47,7 @@ def test_no_strength_leaves_the_teacher_where_nothing_is_cut(plausibility):
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.25, 3.0])
-def test_a_classmate_equal_to_the_teacher_leaves_it_on_plausible_tokens(strength):
+def test_a_classmate_equal_to_the_teacher_keeps_plausible_tokens(strength):
     log_p, _, _ = three()
     may = plausible(log_p, 0.1)
     assert torch.allclose(contrast(log_p, log_p, strength, 0.1, "teacher"), log_p)
@@ -61,8 +61,8 @@ def test_a_classmate_equal_to_the_teacher_leaves_it_on_plausible_tokens(strength
 def test_a_uniform_classmate_only_tempers_the_teacher(strength):
     z = logits(1, 6, 50)
     uniform = torch.zeros_like(z).log_softmax(-1)
-    found = contrast(z.log_softmax(-1), uniform, strength, 0.0)
-    assert torch.allclose(found, tempered(z, 1 / (1 + strength)))
+    actual = contrast(z.log_softmax(-1), uniform, strength, 0.0)
+    assert torch.allclose(actual, tempered(z, 1 / (1 + strength)))
 
 
 @pytest.mark.parametrize("weight", [0.1, 0.2, 0.3, 0.5, 0.9])
@@ -76,7 +76,7 @@ def test_reverse_kl_minus_a_share_of_the_classmates_is_reverse_kl_to_the_contras
     assert torch.allclose(subtracted, contrasted, atol=1e-10)
 
 
-def test_implausible_tokens_get_nothing_or_the_teachers_own():
+def test_implausible_tokens_get_zero_or_the_teachers_probability():
     log_p, _, log_c = three()
     may = plausible(log_p, 0.1)
     assert 0 < may.sum() < may.numel()
@@ -84,15 +84,15 @@ def test_implausible_tokens_get_nothing_or_the_teachers_own():
     assert torch.equal(zero == -torch.inf, ~may)
     kept = contrast(log_p, log_c, 0.25, 0.1, "teacher")
     assert torch.equal(kept[~may], log_p[~may])
-    # The plausible tokens share the teacher's mass of them, in the proportions of the other form.
+    # The plausible tokens share the teacher's mass on them in the proportions of "zero".
     mass = (log_p.exp() * may).sum(-1, keepdim=True)
     assert torch.allclose(kept.exp() * may, mass * zero.exp() * may)
 
 
-def test_contrast_by_hand():
+def test_contrast_worked_out_by_hand():
     log_p = torch.tensor([0.6, 0.3, 0.09, 0.01], dtype=torch.float64).log()
     log_c = torch.tensor([0.3, 0.3, 0.2, 0.2], dtype=torch.float64).log()
-    # Strength 1 is p²/c, and of at least a tenth of .6 the first three are: 1.2, .3, .0405.
+    # Strength 1 gives p²/c; the first three tokens have at least a tenth of .6: 1.2, .3, .0405.
     scores = torch.tensor([1.2, 0.3, 0.0405, 0.0], dtype=torch.float64)
     assert torch.allclose(contrast(log_p, log_c, 1.0, 0.1).exp(), scores / scores.sum())
     kept = 0.99 * scores / scores.sum() + torch.tensor([0, 0, 0, 0.01], dtype=torch.float64)
@@ -115,7 +115,7 @@ def test_a_tiny_classmate_probability_does_not_lift_an_implausible_token():
     assert float(kept[2].exp()) == pytest.approx(0.01)
 
 
-def test_full_plausibility_keeps_the_teachers_first_choice_alone():
+def test_full_plausibility_keeps_only_the_teachers_top_token():
     log_p, _, log_c = three()
     target = contrast(log_p, log_c, 0.25, 1.0)
     assert torch.equal(target.argmax(-1), log_p.argmax(-1))
@@ -167,27 +167,27 @@ def test_standardised_logits_have_mean_zero_and_deviation_one():
     assert torch.allclose(standardised(z), expected)
 
 
-def test_standardising_forgets_shift_and_scale():
+def test_standardising_removes_shift_and_scale():
     z = logits(6, 6, 40)
     assert torch.allclose(standardised(z), standardised(7 * z - 100))
 
 
 def test_equal_logits_stay_uniform_when_standardised():
-    found = standardised(torch.full((2, 5), 3.0))
-    assert torch.allclose(found, torch.full((2, 5), -math.log(5)))
+    actual = standardised(torch.full((2, 5), 3.0))
+    assert torch.allclose(actual, torch.full((2, 5), -math.log(5)))
 
 
-def test_top_k_keeps_the_likeliest_and_renormalises():
+def test_top_k_keeps_the_most_likely_tokens_and_renormalises():
     log_p = torch.tensor([0.1, 0.4, 0.2, 0.3], dtype=torch.float64).log()
-    found = top_k(log_p, 2).exp()
-    assert found.tolist() == pytest.approx([0, 0.4 / 0.7, 0, 0.3 / 0.7])
+    actual = top_k(log_p, 2).exp()
+    assert actual.tolist() == pytest.approx([0, 0.4 / 0.7, 0, 0.3 / 0.7])
     assert torch.allclose(top_k(log_p, 4), log_p)
 
 
 def test_top_k_works_row_by_row():
     log_p, _, _ = three()
-    found = top_k(log_p, 5)
-    assert torch.equal((found > -torch.inf).sum(-1), torch.full((6,), 5))
-    assert torch.allclose(sums(found), torch.ones(6, dtype=torch.float64))
-    for row, kept in zip(log_p, found, strict=True):
+    actual = top_k(log_p, 5)
+    assert torch.equal((actual > -torch.inf).sum(-1), torch.full((6,), 5))
+    assert torch.allclose(sums(actual), torch.ones(6, dtype=torch.float64))
+    for row, kept in zip(log_p, actual, strict=True):
         assert torch.equal(row.argsort(descending=True)[:5], kept.argsort(descending=True)[:5])

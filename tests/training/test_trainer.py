@@ -1,4 +1,4 @@
-"""The trainer as a whole: what may not change a result does not, and a crash loses nothing."""
+"""The whole trainer: the same result for any batching, and no loss from a crash."""
 
 import json
 import os
@@ -40,8 +40,8 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "model.safetensors")
 
 
-def largest_difference(one: Path, other: Path) -> float:
-    ours, theirs = weights(one), weights(other)
+def largest_difference(first: Path, other: Path) -> float:
+    ours, theirs = weights(first), weights(other)
     assert ours.keys() == theirs.keys()
     return max(float((ours[name] - theirs[name]).abs().max()) for name in ours)
 
@@ -50,16 +50,16 @@ def log_of(folder: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (folder / "training.jsonl").read_text().splitlines()]
 
 
-def learn_alike(one: Path, other: Path) -> None:
+def learn_alike(first: Path, other: Path) -> None:
     """Adam turns rounding of tiny gradients into steps, so weights are compared more loosely."""
     for name in ("loss", "grad_norm"):
         curves = [
-            [line[name] for line in log_of(folder) if name in line] for folder in (one, other)
+            [line[name] for line in log_of(folder) if name in line] for folder in (first, other)
         ]
         assert len(curves[0]) == FEW["steps"]
         assert curves[0] == pytest.approx(curves[1], rel=2e-3)
         assert curves[0][0] == pytest.approx(curves[1][0], rel=1e-5)
-    assert largest_difference(one, other) < 1e-3
+    assert largest_difference(first, other) < 1e-3
 
 
 def test_a_student_is_trained_and_can_be_evaluated(world, tmp_path) -> None:
@@ -85,7 +85,7 @@ def test_a_student_is_trained_and_can_be_evaluated(world, tmp_path) -> None:
     assert run_record["setting"] == "toy"
 
 
-def test_the_card_says_what_from_what_how_well_and_at_what_cost(world, tmp_path) -> None:
+def test_the_run_card_records_inputs_quality_and_cost(world, tmp_path) -> None:
     trained = run(world, tmp_path / "c", method="classmate", student_fraction=0.5)
     card = json.loads((trained.checkpoint / "kdbench.json").read_text())
     assert card["training"]["teacher"]["sha256"] == find_checkpoint(str(world.teacher)).sha256
@@ -94,7 +94,7 @@ def test_the_card_says_what_from_what_how_well_and_at_what_cost(world, tmp_path)
     assert card["training"]["parameters"]["strength"] == 0.25
     assert card["triple"]["source"] == "student(0.5)+dataset"
     assert "on student" in card["triple"]["objective"]
-    assert [one["step"] for one in card["validations"]] == [0, 2, 4]
+    assert [validation["step"] for validation in card["validations"]] == [0, 2, 4]
     assert {"loss", "rougeL", "classmate_loss", "classmate_rougeL"} <= set(card["validations"][0])
     assert card["selected"]["step"] in (2, 4)
     assert {"train", "validate", "generate", "companion"} <= set(card["phases"])
@@ -103,7 +103,7 @@ def test_the_card_says_what_from_what_how_well_and_at_what_cost(world, tmp_path)
     assert card["peak_memory_bytes"]["host"] > 0
 
 
-def test_the_same_command_again_does_nothing(world, tmp_path) -> None:
+def test_repeating_a_command_does_nothing(world, tmp_path) -> None:
     first = run(world, tmp_path / "kd", method="kd")
     again = run(world, tmp_path / "kd", method="kd", log_every=3, label="other")
     assert again.steps == 0
@@ -131,12 +131,12 @@ def test_gradient_checkpointing_changes_no_weight(world, tmp_path) -> None:
 def test_bfloat16_learns_about_the_same(world, tmp_path) -> None:
     full = run(world, tmp_path / "full", method="gkd")
     half = run(world, tmp_path / "half", method="gkd", precision="bfloat16")
-    kept = [one.card["validations"][-1]["loss"] for one in (full, half)]
+    kept = [checkpoint.card["validations"][-1]["loss"] for checkpoint in (full, half)]
     assert kept[0] == pytest.approx(kept[1], rel=0.1)
     assert weights(half.checkpoint)["model.norm.weight"].dtype == torch.float32
 
 
-def test_a_lora_student_is_merged_when_it_is_done(world, tmp_path) -> None:
+def test_a_lora_student_is_merged_at_the_end(world, tmp_path) -> None:
     pytest.importorskip("peft")
     trained = run(world, tmp_path / "lora", method="gkd", lora_rank=4, steps=2)
     changed = weights(trained.checkpoint)
@@ -150,14 +150,14 @@ def test_a_lora_student_is_merged_when_it_is_done(world, tmp_path) -> None:
     assert not list(trained.checkpoint.glob("adapter*"))
 
 
-def test_a_pruned_teacher_is_a_student(world, tmp_path) -> None:
+def test_a_pruned_teacher_can_be_the_student(world, tmp_path) -> None:
     trained = run(world, tmp_path / "p", method="kd", student="prune:teacher,layers=2", steps=2)
     assert trained.card["training"]["student"]["layers"] == 2
     config = json.loads((trained.checkpoint / "config.json").read_text())
     assert config["num_hidden_layers"] == 2
 
 
-def test_plain_texts_against_forgetting(world, tmp_path) -> None:
+def test_plain_texts_are_used_against_forgetting(world, tmp_path) -> None:
     file = tmp_path / "texts.jsonl"
     file.write_text('{"text": "Anna lives in Rome."}\n{"text": "Ben has a dog."}\n')
     trained = run(world, tmp_path / "p", method="gkd", pretraining=file, steps=2)
@@ -172,9 +172,9 @@ def test_selection_by_loss_by_rouge_and_last(world, tmp_path) -> None:
         after = card["validations"][1:]
         steps[select] = card["selected"]["step"]
         if select == "loss":
-            assert card["selected"]["loss"] == min(one["loss"] for one in after)
+            assert card["selected"]["loss"] == min(validation["loss"] for validation in after)
         if select == "rougeL":
-            assert card["selected"]["rougeL"] == max(one["rougeL"] for one in after)
+            assert card["selected"]["rougeL"] == max(validation["rougeL"] for validation in after)
     assert steps["last"] == 4
 
 
@@ -191,7 +191,7 @@ def test_selection_by_loss_by_rouge_and_last(world, tmp_path) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_interrupted_after_any_save_it_ends_with_the_same_weights(
+def test_resuming_after_any_save_gives_the_same_weights(
     world, tmp_path, monkeypatch, settings, kind
 ) -> None:
     settings = {"save_every": 1, **settings}
@@ -206,14 +206,14 @@ def test_interrupted_after_any_save_it_ends_with_the_same_weights(
     assert resumed.card["validations"] == undisturbed.card["validations"]
     assert resumed.card["selected"] == undisturbed.card["selected"]
     curves = [
-        [(one["step"], one["loss"]) for one in log_of(folder) if "loss" in one]
+        [(entry["step"], entry["loss"]) for entry in log_of(folder) if "loss" in entry]
         for folder in (undisturbed.checkpoint, resumed.checkpoint)
     ]
     assert curves[0] == curves[1]
 
 
 def _stop_after(monkeypatch, step: int) -> None:
-    """Interrupt in the step after this one, when a state of this one is on disk."""
+    """Interrupt in the step after the given one, whose state is then on disk."""
     from kdbench.training.trainer import DistillationTrainer
 
     train = DistillationTrainer.training_step
@@ -226,14 +226,14 @@ def _stop_after(monkeypatch, step: int) -> None:
     monkeypatch.setattr(DistillationTrainer, "training_step", stop)
 
 
-def test_killed_at_any_moment_it_ends_with_the_same_weights(world, tmp_path) -> None:
+def test_resuming_after_any_kill_gives_the_same_weights(world, tmp_path) -> None:
     settings = {"method": "distillm", "threshold": 0.6, "save_every": 1, "steps": 40}
-    words = [f"{key}={value}" for key, value in {**FEW, **settings}.items()]
-    words += [f"student={world.student}", f"teacher={world.teacher}", f"data={world.data}"]
+    arguments = [f"{key}={value}" for key, value in {**FEW, **settings}.items()]
+    arguments += [f"student={world.student}", f"teacher={world.teacher}", f"data={world.data}"]
     unfinished = tmp_path / "two.unfinished"
     for delay in (0.0, 0.07):
         process = subprocess.Popen(
-            [sys.executable, "-m", "kdbench", "train", f"out={tmp_path / 'two'}", *words],
+            [sys.executable, "-m", "kdbench", "train", f"out={tmp_path / 'two'}", *arguments],
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             stderr=subprocess.DEVNULL,
         )
@@ -255,9 +255,7 @@ def saved(folder: Path) -> set[str]:
     return {path.parent.name for path in folder.glob("checkpoint-*/kdbench_state.json")}
 
 
-def test_killed_when_all_steps_are_done_it_takes_no_further_one(
-    world, tmp_path, monkeypatch
-) -> None:
+def test_resuming_after_the_last_step_takes_no_further_step(world, tmp_path, monkeypatch) -> None:
     settings = {"method": "kd", "steps": 4, "validate_every": None}  # an epoch has 3
     undisturbed = run(world, tmp_path / "one", **settings)
 
@@ -275,7 +273,7 @@ def test_killed_when_all_steps_are_done_it_takes_no_further_one(
     assert largest_difference(undisturbed.checkpoint, resumed.checkpoint) == 0
 
 
-def test_what_a_kill_after_the_end_leaves_is_removed(world, tmp_path, monkeypatch) -> None:
+def test_leftovers_of_a_kill_after_the_end_are_removed(world, tmp_path, monkeypatch) -> None:
     run(world, tmp_path / "kd", method="kd")
     leftover = tmp_path / "kd.unfinished" / "checkpoint-4"
     leftover.mkdir(parents=True)
@@ -289,7 +287,7 @@ def test_policy_gradients_need_plain_samples(world, tmp_path, method) -> None:
         run(world, tmp_path / "x", method=method, sampling_temperature=0.5)
 
 
-def test_a_classmate_speaks_the_students_tokens(world, tmp_path) -> None:
+def test_a_classmate_needs_the_students_tokenizer(world, tmp_path) -> None:
     other = tmp_path / "other"
     shutil.copytree(world.student, other)
     file = other / "tokenizer.json"
@@ -302,19 +300,19 @@ def test_a_classmate_speaks_the_students_tokens(world, tmp_path) -> None:
         run(world, tmp_path / "x", method="classmate", classmate_model=other)
 
 
-def test_teacher_responses_are_those_of_a_precision_and_their_cost_is_kept(world, tmp_path) -> None:
+def test_teacher_responses_depend_on_the_precision_and_keep_their_cost(world, tmp_path) -> None:
     kept = {"teacher_responses": tmp_path / "kept", "method": "seqkd", "steps": 2}
     first = run(world, tmp_path / "a", **kept)
     again = run(world, tmp_path / "b", **kept)
     other = run(world, tmp_path / "c", **kept, teacher_dtype="bfloat16")
-    cost = [one.card["phases"]["teacher_responses"] for one in (first, again, other)]
+    cost = [checkpoint.card["phases"]["teacher_responses"] for checkpoint in (first, again, other)]
     assert cost[0]["tokens"] == cost[1]["tokens"] > 0
     assert cost[1]["seconds"] >= cost[0]["seconds"] > 0
     assert len(list((tmp_path / "kept").glob("*/seconds.json"))) == 2
     assert largest_difference(first.checkpoint, again.checkpoint) == 0
 
 
-def test_the_classmate_learns_at_the_students_rate(world, tmp_path, monkeypatch) -> None:
+def test_the_classmate_uses_the_students_learning_rate(world, tmp_path, monkeypatch) -> None:
     from kdbench.training.companion import Classmate
 
     rates = []
@@ -327,21 +325,23 @@ def test_the_classmate_learns_at_the_students_rate(world, tmp_path, monkeypatch)
     monkeypatch.setattr(Classmate, "_learn", spy)
     settings = {"method": "classmate", "lr_schedule": "linear", "classmate_every": 1, "beta2": 0.95}
     run(world, tmp_path / "x", **settings)
-    logged = [one["learning_rate"] for one in log_of(tmp_path / "x") if "learning_rate" in one]
+    logged = [
+        entry["learning_rate"] for entry in log_of(tmp_path / "x") if "learning_rate" in entry
+    ]
     assert [rate for rate, _ in rates] == [1e-2, 7.5e-3, 5e-3, 2.5e-3]
     assert len(logged) == 4
     assert rates[0][1] == (0.9, 0.95)
 
 
-def test_two_processes_train_like_one(world, tmp_path) -> None:
+def test_two_processes_train_like_a_single_one(world, tmp_path) -> None:
     """For given responses, the number of processes changes no gradient."""
     run(world, tmp_path / "one", method="gkd", micro_batch_size=4)
-    words = [f"{key}={value}" for key, value in FEW.items()]
-    words += [f"student={world.student}", f"teacher={world.teacher}", f"data={world.data}"]
+    arguments = [f"{key}={value}" for key, value in FEW.items()]
+    arguments += [f"student={world.student}", f"teacher={world.teacher}", f"data={world.data}"]
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
     launch += ["-m", "kdbench", "train", "method=gkd", f"out={tmp_path / 'two'}"]
     done = subprocess.run(
-        [*launch, "micro_batch_size=2", *words],
+        [*launch, "micro_batch_size=2", *arguments],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -349,7 +349,7 @@ def test_two_processes_train_like_one(world, tmp_path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.count("4 steps taken") == 1  # the first process speaks
+    assert done.stdout.count("4 steps taken") == 1  # the first process prints
     learn_alike(tmp_path / "one", tmp_path / "two")
     cards = [json.loads((tmp_path / name / "kdbench.json").read_text()) for name in ("one", "two")]
     assert cards[1]["processes"] == 2

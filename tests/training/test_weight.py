@@ -1,4 +1,4 @@
-"""Token weights: against slow code and by hand; padding never counts."""
+"""Token weights, against slow code and hand-computed values; padding never counts."""
 
 import math
 
@@ -12,7 +12,7 @@ LENGTHS = (5, 1, 8, 3)
 
 
 def padded(seed, lengths=LENGTHS, width=None, filler=0.0):
-    """Random rewards and the mask of rows of these lengths; `filler` is what padding holds."""
+    """Random rewards and the mask of rows with the given lengths; padding holds `filler`."""
     generator = torch.Generator().manual_seed(seed)
     width = width or max(lengths)
     mask = torch.arange(width) < torch.tensor(lengths)[:, None]
@@ -23,24 +23,24 @@ def padded(seed, lengths=LENGTHS, width=None, filler=0.0):
 
 
 def naive_mean_of_rest(row, discount, normalise):
-    found = []
+    means = []
     for t in range(len(row)):
         total = sum(discount ** (k - t) * row[k] for k in range(t, len(row)))
-        found.append(total / (len(row) - t) if normalise else total)
-    return found
+        means.append(total / (len(row) - t) if normalise else total)
+    return means
 
 
 @pytest.mark.parametrize("discount", [0.0, 0.5, 0.95, 1.0])
 @pytest.mark.parametrize("normalise", [True, False])
-def test_the_mean_of_the_rest_is_that_of_a_double_loop(discount, normalise):
+def test_the_mean_of_the_rest_equals_a_double_loop(discount, normalise):
     rewards, mask = padded(0)
-    found = mean_of_rest(rewards, mask, discount, normalise)
+    actual = mean_of_rest(rewards, mask, discount, normalise)
     for row, length in enumerate(LENGTHS):
         expected = naive_mean_of_rest(rewards[row, :length].tolist(), discount, normalise)
-        assert found[row, :length].tolist() == pytest.approx(expected)
+        assert actual[row, :length].tolist() == pytest.approx(expected)
 
 
-def test_the_mean_of_the_rest_normalises_unless_told():
+def test_the_mean_of_the_rest_normalises_by_default():
     rewards, mask = torch.tensor([[4.0, 2.0, 6.0]]), torch.ones(1, 3, dtype=torch.bool)
     assert mean_of_rest(rewards, mask, 1.0).tolist() == [[4.0, 4.0, 6.0]]
     assert mean_of_rest(rewards, mask, 0.5, normalise=False).tolist() == [[6.5, 5.0, 6.0]]
@@ -52,24 +52,24 @@ def test_the_mean_of_the_rest_normalises_unless_told():
 def test_padding_does_not_change_the_mean_of_the_rest(filler, width):
     expected = mean_of_rest(*padded(1), 0.95)[:, :8]
     rewards, mask = padded(1, width=width, filler=filler)
-    found = mean_of_rest(rewards, mask, 0.95)
-    assert torch.allclose(found[:, :8], expected, atol=1e-12)
-    assert (found[~mask] == 0).all()
+    actual = mean_of_rest(rewards, mask, 0.95)
+    assert torch.allclose(actual[:, :8], expected, atol=1e-12)
+    assert (actual[~mask] == 0).all()
 
 
 @pytest.mark.parametrize("discount", [0.1, 0.5, 0.95])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_no_power_of_the_discount_underflows_on_a_long_row(discount, dtype):
     rewards = torch.ones(1, 5000, dtype=dtype)
-    found = mean_of_rest(rewards, torch.ones(1, 5000, dtype=torch.bool), discount, normalise=False)
-    assert torch.isfinite(found).all()
+    actual = mean_of_rest(rewards, torch.ones(1, 5000, dtype=torch.bool), discount, normalise=False)
+    assert torch.isfinite(actual).all()
     # A geometric sum: everywhere but near the end it has converged.
-    assert float(found[0, 0]) == pytest.approx(1 / (1 - discount), rel=1e-5)
-    assert float(found[0, 4000]) == pytest.approx(1 / (1 - discount), rel=1e-5)
-    assert float(found[0, -1]) == 1
+    assert float(actual[0, 0]) == pytest.approx(1 / (1 - discount), rel=1e-5)
+    assert float(actual[0, 4000]) == pytest.approx(1 / (1 - discount), rel=1e-5)
+    assert float(actual[0, -1]) == 1
 
 
-def test_the_rewards_themselves_are_left_as_they_were():
+def test_the_rewards_are_not_modified():
     rewards, mask = padded(2, filler=3.0)
     before = rewards.clone()
     mean_of_rest(rewards, mask, 0.9)
@@ -79,12 +79,12 @@ def test_the_rewards_themselves_are_left_as_they_were():
 
 def test_whitened_values_have_mean_zero_and_variance_one_over_the_mask():
     values, mask = padded(3)
-    found = whitened(5 * values + 2, mask)
-    assert float(found[mask].mean()) == pytest.approx(0, abs=1e-12)
-    assert float(found[mask].var(unbiased=False)) == pytest.approx(1)
+    actual = whitened(5 * values + 2, mask)
+    assert float(actual[mask].mean()) == pytest.approx(0, abs=1e-12)
+    assert float(actual[mask].var(unbiased=False)) == pytest.approx(1)
     flat = values[mask].numpy()
     expected = (flat - flat.mean()) / flat.std()
-    assert np.allclose(found[mask].numpy(), expected)
+    assert np.allclose(actual[mask].numpy(), expected)
 
 
 @pytest.mark.parametrize("filler", [0.0, 100.0, -1e6])
@@ -93,13 +93,13 @@ def test_padding_does_not_change_whitened_values(filler, width):
     reference, mask = padded(4)
     expected = whitened(reference, mask)
     values, wide_mask = padded(4, width=width, filler=filler)
-    found = whitened(values, wide_mask)
-    assert torch.allclose(found[:, :8], expected)
-    assert (found[~wide_mask] == 0).all()
+    actual = whitened(values, wide_mask)
+    assert torch.allclose(actual[:, :8], expected)
+    assert (actual[~wide_mask] == 0).all()
 
 
 @pytest.mark.parametrize("values", [[[3.0]], [[2.0, 2.0, 2.0]]])
-def test_values_that_are_all_equal_whiten_to_zero(values):
+def test_equal_values_whiten_to_zero(values):
     values = torch.tensor(values)
     assert torch.equal(whitened(values, torch.ones_like(values).bool()), torch.zeros_like(values))
 
@@ -117,16 +117,16 @@ def test_values_that_are_all_equal_whiten_to_zero(values):
         (1.3, 0.0, 0.0, 0.0),
     ],
 )
-def test_the_clipped_ratio_loss_by_hand(ratio, advantage, loss, slope):
+def test_the_clipped_ratio_loss_worked_out_by_hand(ratio, advantage, loss, slope):
     at = torch.tensor(ratio, dtype=torch.float64, requires_grad=True)
-    found = clipped_ratio_loss(at, torch.tensor(advantage, dtype=torch.float64), 0.2)
-    found.backward()
-    assert float(found.detach()) == pytest.approx(loss)
+    actual = clipped_ratio_loss(at, torch.tensor(advantage, dtype=torch.float64), 0.2)
+    actual.backward()
+    assert float(actual.detach()) == pytest.approx(loss)
     assert float(at.grad) == pytest.approx(slope)
 
 
 def test_the_clipped_ratio_loss_is_elementwise_and_takes_any_clip():
     ratio, advantage = torch.tensor([1.4, 1.4]), torch.tensor([1.0, -1.0])
-    found = clipped_ratio_loss(ratio, advantage, 0.3).tolist()
-    assert found == pytest.approx([-1.3, 1.4])
+    actual = clipped_ratio_loss(ratio, advantage, 0.3).tolist()
+    assert actual == pytest.approx([-1.3, 1.4])
     assert math.isclose(float(clipped_ratio_loss(ratio, advantage, 10.0)[0]), -1.4, rel_tol=1e-6)

@@ -38,13 +38,13 @@ def model() -> LlamaForCausalLM:
 
 @torch.no_grad()
 def token_at_a_time(model: LlamaForCausalLM, row: Rollout, prompt: tuple = ()) -> list[float]:
-    """Log-probability of each response token, the model run anew on all that is before it."""
-    given, found = [*(prompt or row.prompt_ids)], []
+    """Log-probability of each response token, from a separate forward pass per prefix."""
+    given, log_probs = [*(prompt or row.prompt_ids)], []
     for token in row.response_ids:
         logits = model(torch.tensor([given])).logits[0, -1]
-        found.append(float(logits.log_softmax(-1)[token]))
+        log_probs.append(float(logits.log_softmax(-1)[token]))
         given.append(token)
-    return found
+    return log_probs
 
 
 def flat(rows: list[list[float]]) -> list[float]:
@@ -56,10 +56,10 @@ def flat(rows: list[list[float]]) -> list[float]:
 def test_every_response_token_is_scored_where_it_is_predicted(
     model: LlamaForCausalLM, rows: list[Rollout], chunk: int | None
 ) -> None:
-    found = target_log_probs(Batch(rows), ModelView(model, VOCABULARY), chunk)
+    actual = target_log_probs(Batch(rows), ModelView(model, VOCABULARY), chunk)
     expected = [token_at_a_time(model, row) for row in rows]
-    assert [len(row) for row in found] == [len(row.response_ids) for row in rows]
-    assert flat(found) == pytest.approx(flat(expected), abs=1e-5)
+    assert [len(row) for row in actual] == [len(row.response_ids) for row in rows]
+    assert flat(actual) == pytest.approx(flat(expected), abs=1e-5)
 
 
 def test_the_first_response_token_comes_from_the_prompts_last_position() -> None:
@@ -72,7 +72,7 @@ def test_the_first_response_token_comes_from_the_prompts_last_position() -> None
     assert ids[rows[starts], columns[starts]].tolist() == [7, 11, 15, 2]
 
 
-def test_targets_are_the_inputs_moved_by_one_and_the_end_token_is_only_a_target() -> None:
+def test_targets_are_shifted_inputs_and_the_end_token_is_only_a_target() -> None:
     batch = Batch(ROWS)
     ids, rows, columns = batch.inputs()
     for place, (row, column) in enumerate(zip(rows.tolist(), columns.tolist(), strict=True)):
@@ -83,27 +83,27 @@ def test_targets_are_the_inputs_moved_by_one_and_the_end_token_is_only_a_target(
     assert (batch.targets == EOS).sum() == 3
 
 
-def test_there_is_a_position_for_each_response_token_and_no_other() -> None:
+def test_positions_are_exactly_the_response_tokens() -> None:
     batch = Batch(ROWS)
     _, rows, columns = batch.inputs()
     expected = [
-        (row, len(one.prompt_ids) - 1 + place)
-        for row, one in enumerate(ROWS)
-        for place in range(len(one.response_ids))
+        (row, len(rollout.prompt_ids) - 1 + place)
+        for row, rollout in enumerate(ROWS)
+        for place in range(len(rollout.response_ids))
     ]
     assert list(zip(rows.tolist(), columns.tolist(), strict=True)) == expected
     assert len(batch.targets) == sum(batch.lengths) == 14
 
 
-def test_the_mask_holds_the_tokens_of_the_rows_in_their_order() -> None:
+def test_the_mask_follows_the_order_of_the_rows() -> None:
     batch = Batch(ROWS)
     assert batch.mask.shape == (4, 7)
     assert batch.mask.sum(1).tolist() == batch.lengths == [4, 2, 1, 7]
     padded = torch.full(batch.mask.shape, -1)
     padded[batch.mask] = batch.targets
-    for row, one in zip(padded.tolist(), ROWS, strict=True):
-        assert tuple(row[: len(one.response_ids)]) == one.response_ids
-        assert set(row[len(one.response_ids) :]) <= {-1}
+    for row, rollout in zip(padded.tolist(), ROWS, strict=True):
+        assert tuple(row[: len(rollout.response_ids)]) == rollout.response_ids
+        assert set(row[len(rollout.response_ids) :]) <= {-1}
 
 
 def test_origins_are_those_of_the_tokens() -> None:
@@ -111,25 +111,25 @@ def test_origins_are_those_of_the_tokens() -> None:
     assert origins == ["student"] * 4 + ["dataset"] * 2 + ["student"] + ["teacher"] * 7
 
 
-def test_a_row_has_its_scores_in_any_company(model: LlamaForCausalLM) -> None:
+def test_a_rows_scores_do_not_depend_on_the_batch(model: LlamaForCausalLM) -> None:
     view = ModelView(model, VOCABULARY)
     together = target_log_probs(Batch(ROWS), view)
     for row, scores in zip(ROWS, together, strict=True):
         assert target_log_probs(Batch([row]), view)[0] == pytest.approx(scores, abs=1e-5)
 
 
-def test_another_prompt_of_a_view_is_aligned_by_response_index(model: LlamaForCausalLM) -> None:
+def test_a_views_own_prompt_is_aligned_by_response_index(model: LlamaForCausalLM) -> None:
     prompts = {"long": (20,), "cut": (21, 22, 23, 21), "one token": (3, 3, 3), "longest": (9,)}
     view = ModelView(model, VOCABULARY, prompt=lambda row: prompts[row.id])
-    found = target_log_probs(Batch(ROWS), view)
+    actual = target_log_probs(Batch(ROWS), view)
     expected = [token_at_a_time(model, row, prompts[row.id]) for row in ROWS]
-    assert flat(found) == pytest.approx(flat(expected), abs=1e-5)
+    assert flat(actual) == pytest.approx(flat(expected), abs=1e-5)
     plain = target_log_probs(Batch(ROWS), ModelView(model, VOCABULARY))
-    assert [len(row) for row in plain] == [len(row) for row in found]
-    assert flat(plain) != pytest.approx(flat(found), abs=1e-2)
+    assert [len(row) for row in plain] == [len(row) for row in actual]
+    assert flat(plain) != pytest.approx(flat(actual), abs=1e-2)
 
 
-def test_cross_entropy_is_that_of_the_response_tokens_alone(model: LlamaForCausalLM) -> None:
+def test_cross_entropy_covers_only_response_tokens(model: LlamaForCausalLM) -> None:
     """The gradient too: a token too many or too few would change it."""
     counts = {"student": 5, "dataset": 2, "teacher": 7}
     views = {STUDENT: ModelView(model, VOCABULARY)}
@@ -150,21 +150,21 @@ def test_cross_entropy_is_that_of_the_response_tokens_alone(model: LlamaForCausa
     model.zero_grad()
 
 
-def test_the_first_token_is_learned_and_nothing_past_the_end(model: LlamaForCausalLM) -> None:
-    """As a gradient on the states: one at each predicted position, none elsewhere."""
+def test_the_first_token_is_trained_and_nothing_after_the_end(model: LlamaForCausalLM) -> None:
+    """The states have a gradient at each predicted position and nowhere else."""
     batch = Batch(ROWS)
     ids, rows, columns = batch.inputs()
     hidden = model.model(ids, use_cache=False).last_hidden_state.detach().requires_grad_()
     log_probs = model.lm_head(hidden[rows, columns]).log_softmax(-1)
     log_probs.gather(-1, batch.targets[:, None]).sum().backward()
     touched = hidden.grad.abs().sum(-1) > 0
-    for row, one in enumerate(ROWS):
-        first = len(one.prompt_ids) - 1
+    for row, rollout in enumerate(ROWS):
+        first = len(rollout.prompt_ids) - 1
         places = touched[row].nonzero()[:, 0].tolist()
-        assert places == list(range(first, first + len(one.response_ids)))
+        assert places == list(range(first, first + len(rollout.response_ids)))
 
 
-def test_the_datasets_own_response_is_a_rollout() -> None:
+def test_a_data_sets_response_is_a_rollout() -> None:
     example = Example("a", (1, 2), (3, EOS), ("text",))
     assert of_dataset(example) == Rollout("a", (1, 2), (3, EOS), "dataset")
 

@@ -1,4 +1,4 @@
-"""Reference tokens, and the composition of the batches in which texts are read."""
+"""Reference tokens, and the composition of batches of texts."""
 
 import pytest
 from hypothesis import given
@@ -19,7 +19,7 @@ def test_every_text_is_in_one_batch_of_a_bounded_number_of_tokens(lengths: list[
     assert flat == sorted(lengths, reverse=True)
 
 
-def test_batches_are_full_and_equals_keep_their_order() -> None:
+def test_batches_are_full_and_ties_keep_their_order() -> None:
     assert batches_by_length("abcde", [2048, 1, 2048, 1, 1365]) == [["a", "c"], ["e", "b", "d"]]
     assert batches_by_length("abc", [5000, 4096, 1]) == [["a"], ["b"], ["c"]]
     assert batches_by_length([], []) == []
@@ -49,9 +49,11 @@ class Letters:
 @pytest.mark.parametrize(
     ("limit", "expected"), [(9, [97, 98, 0]), (3, [97, 98, 0]), (2, [97, 98]), (1, [97])]
 )
-def test_a_reference_ends_unless_the_limit_cuts_its_end(limit: int, expected: list[int]) -> None:
+def test_a_reference_has_an_end_token_unless_the_limit_cuts_it(
+    limit: int, expected: list[int]
+) -> None:
     assert reference_tokens(Letters(), "ab", limit) == expected
 
 
-def test_an_empty_reference_is_its_end() -> None:
+def test_an_empty_reference_is_only_its_end_token() -> None:
     assert reference_tokens(Letters(), "", 5) == [0]

@@ -1,4 +1,4 @@
-"""Student and teacher must speak the same tokens; a line says in what they differ."""
+"""Student and teacher need the same tokenizer; an error line names the difference."""
 
 import json
 import shutil
@@ -38,7 +38,7 @@ def difference(student: Any, teacher: Any) -> str:
 
 
 def swap(content: dict[str, Any]) -> None:
-    """Two tokens of no merge change places."""
+    """Swap two tokens that take part in no merge."""
     vocabulary = content["model"]["vocab"]
     vocabulary["!"], vocabulary['"'] = vocabulary['"'], vocabulary["!"]
 
@@ -52,16 +52,16 @@ def test_the_same_tokenizer_passes(tokenizer: Any, world: World) -> None:
     check_same_tokens(tokenizer, tokenizer, "gkd")
 
 
-def test_what_does_not_change_the_tokens_passes(
-    tokenizer: Any, world: World, tmp_path: Path
-) -> None:
+def test_changes_that_keep_the_tokens_pass(tokenizer: Any, world: World, tmp_path: Path) -> None:
     other = changed(world, tmp_path / "other", lambda content: content.update(padding=None))
     other.chat_template = "{{ messages }}"
     other.padding_side = "left"
     check_same_tokens(tokenizer, other, "gkd")
 
 
-def test_another_number_of_tokens_is_named(tokenizer: Any, world: World, tmp_path: Path) -> None:
+def test_a_different_number_of_tokens_is_reported(
+    tokenizer: Any, world: World, tmp_path: Path
+) -> None:
     other = changed(world, tmp_path / "other", lambda content: None)
     other.add_tokens(["<one>", "<two>"])
     size = len(tokenizer)
@@ -69,14 +69,16 @@ def test_another_number_of_tokens_is_named(tokenizer: Any, world: World, tmp_pat
     assert f"({size + 2} and {size} tokens)" in difference(other, tokenizer)
 
 
-def test_a_token_with_another_id_is_named(tokenizer: Any, world: World, tmp_path: Path) -> None:
+def test_a_token_with_a_different_id_is_reported(
+    tokenizer: Any, world: World, tmp_path: Path
+) -> None:
     other = changed(world, tmp_path / "other", swap)
     ids = tokenizer.get_vocab()
     quote = '"'
     assert f"('!' is {ids['!']} and {ids[quote]})" in difference(tokenizer, other)
 
 
-def test_a_token_that_the_teacher_does_not_know_is_named(
+def test_a_token_unknown_to_the_teacher_is_reported(
     tokenizer: Any, world: World, tmp_path: Path
 ) -> None:
     ours, its = (changed(world, tmp_path / name, lambda content: None) for name in "ab")
@@ -85,20 +87,20 @@ def test_a_token_that_the_teacher_does_not_know_is_named(
     assert f"('<ours>' is {len(tokenizer)} and unknown)" in difference(ours, its)
 
 
-def test_another_end_is_named(tokenizer: Any, world: World, tmp_path: Path) -> None:
+def test_a_different_end_token_is_reported(tokenizer: Any, world: World, tmp_path: Path) -> None:
     other = changed(world, tmp_path / "other", lambda content: None)
     other.eos_token = other.pad_token
     line = difference(tokenizer, other)
     assert f"they end with '{tokenizer.eos_token}' and '{tokenizer.pad_token}'" in line
 
 
-def test_other_merges_are_found(tokenizer: Any, world: World, tmp_path: Path) -> None:
+def test_different_merges_are_reported(tokenizer: Any, world: World, tmp_path: Path) -> None:
     other = changed(world, tmp_path / "other", without_merges)
     assert other.get_vocab() == tokenizer.get_vocab()
     assert "the same vocabulary, other merges" in difference(tokenizer, other)
 
 
-def test_the_line_says_what_else_can_be_done(tokenizer: Any, world: World, tmp_path: Path) -> None:
+def test_the_message_suggests_an_alternative(tokenizer: Any, world: World, tmp_path: Path) -> None:
     line = difference(tokenizer, changed(world, tmp_path / "other", without_merges))
     assert "use method=seqkd" in line
     assert line.startswith("student and teacher have different tokenizers")
@@ -112,7 +114,7 @@ def test_the_same_tokenizer_shares_all_its_tokens(tokenizer: Any, world: World) 
     assert shared_tokens(tokenizer, teacher) == SharedTokens(len(tokenizer), True)
 
 
-def test_tokens_behind_the_others_last_one_are_not_shared(
+def test_extra_tokens_of_one_tokenizer_are_not_shared(
     tokenizer: Any, world: World, tmp_path: Path
 ) -> None:
     other = changed(world, tmp_path / "other", lambda content: None)
@@ -122,32 +124,32 @@ def test_tokens_behind_the_others_last_one_are_not_shared(
     assert shared_tokens(other, tokenizer) == expected
 
 
-def test_tokens_of_ones_own_on_both_sides_do_not_compare(
+def test_extra_tokens_on_both_sides_are_incompatible(
     tokenizer: Any, world: World, tmp_path: Path
 ) -> None:
     ours, its = (changed(world, tmp_path / name, lambda content: None) for name in "ab")
     ours.add_tokens(["<ours>"])
     its.add_tokens(["<its>", "<more>"])
     for pair in ((ours, its), (its, ours)):
-        found = shared_tokens(*pair)
-        assert found.size == 0
-        assert found.difference
+        shared = shared_tokens(*pair)
+        assert shared.size == 0
+        assert shared.difference
 
 
-def test_a_token_with_another_id_does_not_compare(
+def test_a_token_with_a_different_id_is_incompatible(
     tokenizer: Any, world: World, tmp_path: Path
 ) -> None:
     other = changed(world, tmp_path / "other", swap)
     ids = tokenizer.get_vocab()
-    found = shared_tokens(tokenizer, other)
+    shared = shared_tokens(tokenizer, other)
     quote = '"'
-    assert found == SharedTokens(0, True, f"'!' is {ids['!']} and {ids[quote]}")
+    assert shared == SharedTokens(0, True, f"'!' is {ids['!']} and {ids[quote]}")
     other.add_tokens(["<more>"])
     assert shared_tokens(tokenizer, other).size == 0
     assert shared_tokens(other, tokenizer).size == 0
 
 
-def test_other_merges_do_not_compare(tokenizer: Any, world: World, tmp_path: Path) -> None:
+def test_different_merges_are_incompatible(tokenizer: Any, world: World, tmp_path: Path) -> None:
     other = changed(world, tmp_path / "other", without_merges)
     expected = SharedTokens(0, True, "the same vocabulary, other merges")
     assert shared_tokens(tokenizer, other) == expected
@@ -155,7 +157,9 @@ def test_other_merges_do_not_compare(tokenizer: Any, world: World, tmp_path: Pat
     assert shared_tokens(other, tokenizer).size == 0
 
 
-def test_another_end_is_told_but_compares(tokenizer: Any, world: World, tmp_path: Path) -> None:
+def test_a_different_end_token_is_reported_but_compatible(
+    tokenizer: Any, world: World, tmp_path: Path
+) -> None:
     other = changed(world, tmp_path / "other", lambda content: None)
     other.eos_token = other.pad_token
     assert shared_tokens(tokenizer, other) == SharedTokens(len(tokenizer), False)
@@ -165,7 +169,7 @@ def test_another_end_is_told_but_compares(tokenizer: Any, world: World, tmp_path
         assert shared_tokens(*pair) == SharedTokens(len(tokenizer), False)
 
 
-def test_a_token_behind_that_changes_how_words_are_cut_does_not_compare(
+def test_an_extra_token_that_changes_the_splitting_is_incompatible(
     tokenizer: Any, world: World, tmp_path: Path
 ) -> None:
     other = changed(world, tmp_path / "other", lambda content: None)

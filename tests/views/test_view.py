@@ -1,4 +1,4 @@
-"""A view's states and logits are the model's own, for every architecture that is let in."""
+"""A view's states and logits equal the model's, for every supported architecture."""
 
 import copy
 from collections.abc import Callable
@@ -61,13 +61,13 @@ def make(family: str, seed: int = 0) -> Any:
 
 @torch.no_grad()
 def own_logits(model: Any, rows: list[Rollout]) -> torch.Tensor:
-    """Of the whole model, row by row without padding."""
-    found = []
+    """Logits of the whole model, row by row without padding."""
+    per_row = []
     for row in rows:
-        whole = torch.tensor([[*row.prompt_ids, *row.response_ids]])
-        logits = model(input_ids=whole, use_cache=False).logits[0, :-1]
-        found.append(logits[len(row.prompt_ids) - 1 :])
-    return torch.cat(found).float()
+        tokens = torch.tensor([[*row.prompt_ids, *row.response_ids]])
+        logits = model(input_ids=tokens, use_cache=False).logits[0, :-1]
+        per_row.append(logits[len(row.prompt_ids) - 1 :])
+    return torch.cat(per_row).float()
 
 
 @torch.no_grad()
@@ -76,7 +76,7 @@ def view_logits(view: ModelView, rows: list[Rollout]) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_logits_of_the_states_are_the_models_own(family: str) -> None:
+def test_logits_of_the_states_equal_the_models(family: str) -> None:
     model = make(family)
     view = ModelView(model, V)
     view.check()
@@ -87,7 +87,7 @@ def test_logits_of_the_states_are_the_models_own(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", ["gemma2", "cohere2", "granite"])
-def test_what_follows_the_head_is_more_than_rounding(family: str) -> None:
+def test_operations_after_the_head_change_the_logits(family: str) -> None:
     model = make(family)
     with torch.no_grad():
         states = ModelView(model, V).states(Batch(ROWS))
@@ -105,7 +105,7 @@ def test_padding_on_the_right_does_not_change_states(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_head_of_a_frozen_model_never_sees_a_slice(family: str) -> None:
+def test_the_head_of_a_frozen_model_never_gets_a_slice(family: str) -> None:
     # torch copies the weights for each row to multiply a slice with them
     model = make(family).requires_grad_(False)
     seen: list[torch.Tensor] = []
@@ -113,10 +113,10 @@ def test_the_head_of_a_frozen_model_never_sees_a_slice(family: str) -> None:
     with torch.no_grad():
         ModelView(model, V).states(Batch(ROWS))
     assert seen
-    assert all(one.is_contiguous() for one in seen)
+    assert all(states.is_contiguous() for states in seen)
 
 
-def test_the_gradient_is_that_of_the_whole_model() -> None:
+def test_the_gradient_equals_that_of_the_whole_model() -> None:
     model = make("gemma2")
     view = ModelView(model, V)
     view.logits(view.states(Batch(ROWS[:1]))).log_softmax(-1)[:, 5].sum().backward()
@@ -130,10 +130,10 @@ def test_the_gradient_is_that_of_the_whole_model() -> None:
 
 
 class Twisted(LlamaForCausalLM):
-    """Changes its logits in a way that no configuration tells of."""
+    """A model that changes its logits in a way that its configuration does not show."""
 
-    def forward(self, *args: Any, **words: Any) -> Any:
-        output = super().forward(*args, **words)
+    def forward(self, *args: Any, **options: Any) -> Any:
+        output = super().forward(*args, **options)
         output.logits = 3 * output.logits.roll(1, -1)
         return output
 
@@ -227,7 +227,7 @@ def test_a_model_without_a_head_is_refused() -> None:
         ModelView(make("llama").model, V)
 
 
-def test_check_leaves_the_mode_of_the_model() -> None:
+def test_check_keeps_the_mode_of_the_model() -> None:
     for training in (True, False):
         model = make("gpt2").train(training)  # has dropout
         ModelView(model, V).check()
@@ -236,7 +236,7 @@ def test_check_leaves_the_mode_of_the_model() -> None:
 
 
 def test_a_padded_head_is_cut_to_the_vocabulary_before_the_softmax() -> None:
-    """Student and teacher with other paddings see the same tokens."""
+    """Student and teacher with different paddings see the same tokens."""
     small, large = make("llama"), make("llama")
     large.resize_token_embeddings(V + 8, mean_resizing=False)
     with torch.no_grad():
@@ -272,7 +272,7 @@ def with_adapter(model: Any) -> Any:
     torch.manual_seed(5)
     with torch.no_grad():
         for name, parameter in wrapped.named_parameters():
-            if "lora_B" in name:  # zero at first, which would be no adapter at all
+            if "lora_B" in name:  # the initial zeros would make it no adapter at all
                 parameter.normal_(std=0.5)
     return wrapped.eval()
 
@@ -280,7 +280,7 @@ def with_adapter(model: Any) -> Any:
 @peft_is_older
 @pytest.mark.filterwarnings("ignore:fan_in_fan_out:UserWarning")
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
-def test_a_student_with_an_adapter_is_seen_through_it(family: str) -> None:
+def test_a_view_of_a_student_includes_its_adapter(family: str) -> None:
     base = make(family)
     before = own_logits(base, ROWS)
     student = with_adapter(base)
@@ -304,7 +304,7 @@ def test_only_the_adapter_gets_a_gradient() -> None:
 
 @peft_is_older
 def test_the_teacher_is_not_changed_by_the_students_adapter() -> None:
-    """Student and teacher of one checkpoint: the adapter is the student's alone."""
+    """Student and teacher share a checkpoint; only the student has the adapter."""
     teacher, base = make("llama"), make("llama")
     view = ModelView(teacher, V)
     before = view_logits(view, ROWS)
@@ -327,41 +327,41 @@ def test_every_token_is_as_likely_under_the_uniform_view() -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_log_probs_are_the_softmax_of_the_models_own_logits(family: str) -> None:
+def test_log_probs_are_the_log_softmax_of_the_models_logits(family: str) -> None:
     model = make(family)
     view = ModelView(model, V)
     with torch.no_grad():
-        found, cut = view.log_probs(view.states(Batch(ROWS)))
+        actual, cut = view.log_probs(view.states(Batch(ROWS)))
     expected = own_logits(model, ROWS).log_softmax(-1)
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
-    assert found.dtype == torch.float32
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4)
+    assert actual.dtype == torch.float32
     assert cut.tolist() == [0] * 9
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2"])
 @pytest.mark.parametrize("kept", [1, V - 5, V])
-def test_a_padded_head_is_cut_before_the_softmax_and_its_mass_is_told(
+def test_a_padded_head_is_cut_before_the_softmax_and_its_mass_is_reported(
     family: str, kept: int
 ) -> None:
     model = make(family)
     view = ModelView(model, kept)
     with torch.no_grad():
-        found, cut = view.log_probs(view.states(Batch(ROWS)))
+        actual, cut = view.log_probs(view.states(Batch(ROWS)))
     whole = own_logits(model, ROWS)
-    assert found.shape == (9, kept)
-    torch.testing.assert_close(found, whole[:, :kept].log_softmax(-1), rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(found.exp().sum(-1), torch.ones(9))
+    assert actual.shape == (9, kept)
+    torch.testing.assert_close(actual, whole[:, :kept].log_softmax(-1), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(actual.exp().sum(-1), torch.ones(9))
     expected = whole.softmax(-1)[:, kept:].sum(-1)
     torch.testing.assert_close(cut, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_padding_that_wins_every_softmax_takes_nothing_from_the_others() -> None:
+def test_dominant_padding_takes_no_mass_from_the_tokens() -> None:
     small, large = make("llama"), make("llama")
     large.resize_token_embeddings(V + 8, mean_resizing=False)
     with torch.no_grad():
         large.lm_head.weight[V:] = 0
         large.lm_head.weight[V, :] = 1000.0
-        large.lm_head.weight[V + 1, :] = -1000.0  # whatever a state's sign, one of them wins
+        large.lm_head.weight[V + 1, :] = -1000.0  # one of them wins for either sign of a state
         views = [ModelView(small, V), ModelView(large, V)]
         (ours, none), (its, cut) = (view.log_probs(view.states(Batch(ROWS))) for view in views)
     torch.testing.assert_close(ours, its)
@@ -374,10 +374,10 @@ def test_log_probs_in_low_precision_are_still_a_float32_softmax() -> None:
     view = ModelView(model, V - 2)
     with torch.no_grad():
         states = view.states(Batch(ROWS))
-        found, cut = view.log_probs(states)
+        actual, cut = view.log_probs(states)
         logits = model.lm_head(states).float()
-    assert (found.dtype, cut.dtype) == (torch.float32, torch.float32)
-    torch.testing.assert_close(found, logits[:, : V - 2].log_softmax(-1), rtol=0, atol=1e-6)
+    assert (actual.dtype, cut.dtype) == (torch.float32, torch.float32)
+    torch.testing.assert_close(actual, logits[:, : V - 2].log_softmax(-1), rtol=0, atol=1e-6)
 
 
 def test_log_probs_of_a_head_smaller_than_the_vocabulary_are_refused() -> None:

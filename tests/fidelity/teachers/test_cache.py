@@ -1,4 +1,4 @@
-"""The teacher's scores on disk: exact or bounds of the truth, whole or not there at all."""
+"""The teacher's scores on disk are exact or bounds, and complete or absent."""
 
 import json
 import os
@@ -48,7 +48,7 @@ def digest(text: ComparedText) -> str:
 class Pair:
     def __init__(self, student: Any, teacher: Any):
         self.student = ModelView(student, V)
-        self.teacher = ModelView(teacher, V, prompt=lambda one: PROMPTS[one.id].ids)
+        self.teacher = ModelView(teacher, V, prompt=lambda rollout: PROMPTS[rollout.id].ids)
 
     def record(
         self,
@@ -58,7 +58,7 @@ class Pair:
         top_k: int = K,
     ) -> list[TextScores]:
         def see(batch: Batch, texts: Sequence[ComparedText]) -> LiveScores:
-            recorder = Recorder(cache, top_k, [digest(one) for one in texts], batch.lengths)
+            recorder = Recorder(cache, top_k, [digest(text) for text in texts], batch.lengths)
             return LiveScores(self.teacher, batch, recorder)
 
         return list(compare_batch(texts, self.student, see, EVERY, "student", chunk))
@@ -67,7 +67,7 @@ class Pair:
         self, cache: TopKCache, texts: Sequence[ComparedText] = TEXTS, chunk: int | None = None
     ) -> list[TextScores]:
         def see(batch: Batch, texts: Sequence[ComparedText]) -> CachedScores:
-            return CachedScores([cache.read(digest(one)) for one in texts], batch.device)
+            return CachedScores([cache.read(digest(text)) for text in texts], batch.device)
 
         return list(compare_batch(texts, self.student, see, EVERY, "student", chunk))
 
@@ -87,22 +87,22 @@ def values(outcomes: list[TextScores], name: str) -> np.ndarray:
     return np.concatenate([outcome.tokens[name] for outcome in outcomes])
 
 
-# What it says
+# Content
 
 
 @pytest.mark.parametrize("metric", EVERY, ids=lambda metric: metric.name)
-def test_at_every_position_it_is_exact_or_the_bound_that_it_says(
+def test_cached_scores_are_exact_or_the_declared_bound(
     pair: Pair, recorded: tuple[Path, list[TextScores]], metric: PositionMetric
 ) -> None:
     folder, truth = recorded
-    found = pair.cached(TopKCache(folder), chunk=4)
+    actual = pair.cached(TopKCache(folder), chunk=4)
     if not isinstance(metric, TokenMetric):
         if metric.from_top_k == "exact":
-            for one, other in zip(found, truth, strict=True):
+            for outcome, other in zip(actual, truth, strict=True):
                 sums = other.pooled[metric.name]
-                np.testing.assert_allclose(one.pooled[metric.name], sums, rtol=1e-5, atol=1e-5)
+                np.testing.assert_allclose(outcome.pooled[metric.name], sums, rtol=1e-5, atol=1e-5)
         return
-    ours, true = values(found, metric.name), values(truth, metric.name)
+    ours, true = values(actual, metric.name), values(truth, metric.name)
     if metric.from_top_k == "exact":
         np.testing.assert_allclose(ours, true, rtol=1e-5, atol=1e-5)
     elif metric.from_top_k == "lower":
@@ -114,14 +114,14 @@ def test_at_every_position_it_is_exact_or_the_bound_that_it_says(
         assert (ours > true + 1e-3).any()
 
 
-def test_with_all_tokens_kept_every_bound_is_the_truth(pair: Pair, tmp_path: Path) -> None:
+def test_a_cache_of_all_tokens_is_exact(pair: Pair, tmp_path: Path) -> None:
     cache = TopKCache(tmp_path)
     truth = pair.record(cache, top_k=V)
-    found = pair.cached(cache)
+    actual = pair.cached(cache)
     for metric in EVERY:
         if isinstance(metric, TokenMetric) and metric.from_top_k != "undefined":
             np.testing.assert_allclose(
-                values(found, metric.name),
+                values(actual, metric.name),
                 values(truth, metric.name),
                 rtol=1e-5,
                 atol=1e-5,
@@ -129,8 +129,10 @@ def test_with_all_tokens_kept_every_bound_is_the_truth(pair: Pair, tmp_path: Pat
             )
 
 
-def test_texts_are_read_in_any_company(pair: Pair, recorded: tuple[Path, list[TextScores]]) -> None:
-    cache, truth = TopKCache(recorded[0]), {one.text.key: one for one in recorded[1]}
+def test_cached_scores_do_not_depend_on_the_batch(
+    pair: Pair, recorded: tuple[Path, list[TextScores]]
+) -> None:
+    cache, truth = TopKCache(recorded[0]), {outcome.text.key: outcome for outcome in recorded[1]}
     for texts in (TEXTS[::-1], TEXTS[1:2], TEXTS[2:]):
         for outcome in pair.cached(cache, texts, chunk=3):
             expected = truth[outcome.text.key]
@@ -138,7 +140,7 @@ def test_texts_are_read_in_any_company(pair: Pair, recorded: tuple[Path, list[Te
                 assert outcome.tokens[name] == pytest.approx(expected.tokens[name], abs=1e-5)
 
 
-def test_what_was_cut_off_the_teacher_is_not_known(
+def test_mass_outside_the_shared_vocabulary_is_unknown(
     pair: Pair, recorded: tuple[Path, list[TextScores]]
 ) -> None:
     folder, truth = recorded
@@ -146,18 +148,20 @@ def test_what_was_cut_off_the_teacher_is_not_known(
     assert all(outcome.cut_mass[1] == 0 for outcome in pair.cached(TopKCache(folder)))
 
 
-def test_recording_changes_no_number(pair: Pair, recorded: tuple[Path, list[TextScores]]) -> None:
+def test_recording_does_not_change_the_scores(
+    pair: Pair, recorded: tuple[Path, list[TextScores]]
+) -> None:
     def see(batch: Batch, _: Sequence[ComparedText]) -> LiveScores:
         return LiveScores(pair.teacher, batch, None)
 
     plain = list(compare_batch(TEXTS, pair.student, see, EVERY, "student", 5))
-    for one, other in zip(plain, recorded[1], strict=True):
-        for name, column in one.tokens.items():
+    for outcome, other in zip(plain, recorded[1], strict=True):
+        for name, column in outcome.tokens.items():
             np.testing.assert_array_equal(column, other.tokens[name], err_msg=name)
 
 
 @pytest.mark.parametrize("chunk", [1, None])
-def test_the_chunk_does_not_show_in_the_file(
+def test_the_file_does_not_depend_on_the_chunk_size(
     pair: Pair, recorded: tuple[Path, list[TextScores]], tmp_path: Path, chunk: int | None
 ) -> None:
     cache, first = TopKCache(tmp_path), TopKCache(recorded[0])
@@ -166,41 +170,41 @@ def test_the_chunk_does_not_show_in_the_file(
     for text in TEXTS:
         ours, its = cache.read(digest(text)), first.read(digest(text))
         assert ours["ids"].tolist() == its["ids"].tolist()
-        for part in ("log_p", "tail", "entropy", "target"):
-            torch.testing.assert_close(ours[part], its[part], atol=1e-5, rtol=1e-5)
-            assert ours[part].dtype == torch.float32
+        for field in ("log_p", "tail", "entropy", "target"):
+            torch.testing.assert_close(ours[field], its[field], atol=1e-5, rtol=1e-5)
+            assert ours[field].dtype == torch.float32
         mass = ours["log_p"].exp().sum(-1) + ours["tail"].exp()
         torch.testing.assert_close(mass, torch.ones_like(mass))
         assert len(mass) == len(text.rollout.response_ids)
 
 
-def test_a_text_is_known_by_what_the_teacher_read() -> None:
-    one = TEXTS[0]
-    other_seed = ComparedText(9, one.rollout)
-    other_student_prompt = ComparedText(1, replace(one.rollout, prompt_ids=(1, 2)))
-    shorter = ComparedText(1, replace(one.rollout, response_ids=one.rollout.response_ids[:-1]))
-    assert digest(one) == digest(other_seed) == digest(other_student_prompt)
+def test_a_text_is_identified_by_the_tokens_the_teacher_scores() -> None:
+    text = TEXTS[0]
+    other_seed = ComparedText(9, text.rollout)
+    other_student_prompt = ComparedText(1, replace(text.rollout, prompt_ids=(1, 2)))
+    shorter = ComparedText(1, replace(text.rollout, response_ids=text.rollout.response_ids[:-1]))
+    assert digest(text) == digest(other_seed) == digest(other_student_prompt)
     # One token less of the prompt and one more of the response read alike, but score another.
-    moved = ComparedText(1, replace(one.rollout, response_ids=(4, *one.rollout.response_ids)))
+    moved = ComparedText(1, replace(text.rollout, response_ids=(4, *text.rollout.response_ids)))
     digests = {
-        digest(one),
+        digest(text),
         digest(shorter),
         digest_of(moved, Prompt((9, 3), False)),
-        digest_of(one, Prompt((9, 3), False)),
-        digest_of(one, Prompt((93, 4), False)),
+        digest_of(text, Prompt((9, 3), False)),
+        digest_of(text, Prompt((93, 4), False)),
     }
     assert len(digests) == 5
 
 
-def test_two_seeds_of_the_same_text_are_one(pair: Pair, tmp_path: Path) -> None:
+def test_two_seeds_with_the_same_text_share_one_record(pair: Pair, tmp_path: Path) -> None:
     twins = [TEXTS[0], ComparedText(2, TEXTS[0].rollout)]
     cache = TopKCache(tmp_path)
     truth = pair.record(cache, twins)
-    for found, expected in zip(pair.cached(cache, twins), truth, strict=True):
-        assert found.tokens["k1"] == pytest.approx(expected.tokens["k1"], abs=1e-5)
+    for actual, expected in zip(pair.cached(cache, twins), truth, strict=True):
+        assert actual.tokens["k1"] == pytest.approx(expected.tokens["k1"], abs=1e-5)
 
 
-def test_what_is_there_is_not_written_again(pair: Pair, tmp_path: Path) -> None:
+def test_recorded_scores_are_not_written_again(pair: Pair, tmp_path: Path) -> None:
     pair.record(TopKCache(tmp_path))
     before = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.safetensors")}
     pair.record(TopKCache(tmp_path))
@@ -209,26 +213,26 @@ def test_what_is_there_is_not_written_again(pair: Pair, tmp_path: Path) -> None:
     assert len(before) == 1
 
 
-def test_a_cache_that_grows_is_read_whole(pair: Pair, tmp_path: Path) -> None:
+def test_a_growing_cache_is_read_completely(pair: Pair, tmp_path: Path) -> None:
     cache = TopKCache(tmp_path)
     pair.record(cache, TEXTS[:1])
-    assert [cache.has(digest(one)) for one in TEXTS] == [True, False, False, False]
+    assert [cache.has(digest(text)) for text in TEXTS] == [True, False, False, False]
     pair.record(cache, TEXTS[1:])
-    for one in (cache, TopKCache(tmp_path)):
-        assert all(one.has(digest(text)) for text in TEXTS)
+    for view in (cache, TopKCache(tmp_path)):
+        assert all(view.has(digest(text)) for text in TEXTS)
     assert len(pair.cached(TopKCache(tmp_path))) == 4
 
 
-# Whose it is
+# Ownership
 
 
-def test_a_folder_without_scores_is_nobodys(tmp_path: Path) -> None:
+def test_a_folder_without_scores_has_no_owner(tmp_path: Path) -> None:
     assert TopKCache(tmp_path).identity() is None
     assert TopKCache(tmp_path / "none").identity() is None
     assert not TopKCache(tmp_path / "none").has("x")
 
 
-def test_a_claim_is_kept(tmp_path: Path) -> None:
+def test_a_claimed_folder_keeps_its_owner(tmp_path: Path) -> None:
     TopKCache(tmp_path).claim(WHO)
     before = (tmp_path / "teacher.json").read_bytes()
     assert TopKCache(tmp_path).identity() == WHO
@@ -247,7 +251,7 @@ def test_a_claim_is_kept(tmp_path: Path) -> None:
         ("ends", (2, 3)),
     ],
 )
-def test_anothers_cache_is_refused(tmp_path: Path, key: str, value: Any) -> None:
+def test_a_cache_of_a_different_teacher_is_refused(tmp_path: Path, key: str, value: Any) -> None:
     TopKCache(tmp_path).claim(WHO)
     before = (tmp_path / "teacher.json").read_bytes()
     with pytest.raises(InputError, match=f"made with {key} .*, not .*; choose another") as error:
@@ -268,7 +272,7 @@ def test_anothers_cache_is_refused(tmp_path: Path, key: str, value: Any) -> None
         (json.dumps({"schema": 1, **asdict(WHO), "ends": 2}), "not the record of a teacher cache"),
     ],
 )
-def test_a_broken_record_is_one_line(tmp_path: Path, content: str, line: str) -> None:
+def test_a_broken_record_gives_a_one_line_error(tmp_path: Path, content: str, line: str) -> None:
     (tmp_path / "teacher.json").write_text(content)
     with pytest.raises(InputError, match=line) as error:
         TopKCache(tmp_path).identity()
@@ -298,7 +302,7 @@ BREAKS: dict[str, Callable[[Path], Any]] = {
 
 
 @pytest.mark.parametrize("how", BREAKS)
-def test_a_broken_file_is_one_line(pair: Pair, tmp_path: Path, how: str) -> None:
+def test_a_broken_file_gives_a_one_line_error(pair: Pair, tmp_path: Path, how: str) -> None:
     pair.record(TopKCache(tmp_path))
     (file,) = (tmp_path / "scores").iterdir()
     BREAKS[how](file)
@@ -327,7 +331,7 @@ def test_a_write_that_fails_leaves_nothing(
     assert len(names(tmp_path)) == 2
 
 
-def test_what_a_killed_writer_left_is_no_score_and_goes_with_the_next_write(
+def test_temporary_files_of_a_killed_writer_are_ignored_and_removed(
     pair: Pair, tmp_path: Path
 ) -> None:
     import platform

@@ -1,4 +1,4 @@
-"""A teacher in memory, and one of which only a cache is left."""
+"""A teacher in memory, and a teacher of which only the cache is left."""
 
 import json
 import shutil
@@ -23,10 +23,10 @@ def kind_of(name: str) -> Any:
     return metrics.get(name.partition("@")[0])
 
 
-def test_one_sampled_seed_has_a_second_for_the_teacher() -> None:
+def test_with_one_sampled_seed_the_teacher_gets_a_second() -> None:
     def seeds(**fields: Any) -> list[tuple[int, ...]]:
         settings = EvalSettings(model="s", teacher="t", **fields)
-        return [part.seeds for part in protocols_of(settings)]
+        return [protocol.seeds for protocol in protocols_of(settings)]
 
     assert seeds() == [(10, 20, 30, 40, 50)]
     assert seeds(seeds=(10, 20)) == [(10, 20)]
@@ -36,29 +36,29 @@ def test_one_sampled_seed_has_a_second_for_the_teacher() -> None:
 
 
 @pytest.fixture(scope="module")
-def lonely(world: World, tmp_path_factory: pytest.TempPathFactory) -> World:
-    """A world whose teacher goes away."""
-    folder = tmp_path_factory.mktemp("lonely")
+def teacherless(world: World, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """A world whose teacher is deleted."""
+    folder = tmp_path_factory.mktemp("teacherless")
     return World(world.data, shutil.copytree(world.teacher, folder / "gone"), world.student)
 
 
 @pytest.fixture(scope="module")
 def live(
-    lonely: World, compare: Compare, tmp_path_factory: pytest.TempPathFactory
+    teacherless: World, compare: Compare, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Evaluation, Path]:
-    """Measured with a cache; then the teacher's folder is removed."""
+    """A measurement that wrote a cache, after which the teacher's folder was removed."""
     cache = tmp_path_factory.mktemp("cache")
     folder = tmp_path_factory.mktemp("live")
-    found = compare(folder, teacher=str(lonely.teacher), teacher_cache=cache)
-    shutil.rmtree(lonely.teacher)
-    return found, cache
+    evaluation = compare(folder, teacher=str(teacherless.teacher), teacher_cache=cache)
+    shutil.rmtree(teacherless.teacher)
+    return evaluation, cache
 
 
 @pytest.fixture(scope="module")
 def cached(
     live: tuple[Evaluation, Path], compare: Compare, tmp_path_factory: pytest.TempPathFactory
 ) -> Evaluation:
-    """The same student beside the cache."""
+    """The same student compared with the cache."""
     return compare(tmp_path_factory.mktemp("cached"), teacher=f"cache:{live[1]}")
 
 
@@ -72,10 +72,10 @@ def rows(evaluation: Evaluation) -> dict[str, MetricResult]:
     return dict(evaluation.results["dolly"].metrics)
 
 
-def test_without_the_teachers_folder_there_is_every_metric(
-    live: tuple[Evaluation, Path], cached: Evaluation, lonely: World
+def test_a_cache_gives_every_metric_without_the_teachers_folder(
+    live: tuple[Evaluation, Path], cached: Evaluation, teacherless: World
 ) -> None:
-    assert not lonely.teacher.exists()
+    assert not teacherless.teacher.exists()
     assert rows(cached).keys() == rows(live[0]).keys()
     teacher = dict(cached.results["dolly"].teacher)
     outside = teacher.pop("outside_top_k")
@@ -84,7 +84,7 @@ def test_without_the_teachers_folder_there_is_every_metric(
     assert teacher["name"] == "gone"
 
 
-def test_beside_the_cache_numbers_are_exact_or_bounds(
+def test_metrics_from_a_cache_are_exact_or_bounds(
     live: tuple[Evaluation, Path], cached: Evaluation
 ) -> None:
     compared = {"exact": 0, "lower": 0, "upper": 0, "undefined": 0}
@@ -109,25 +109,25 @@ def test_beside_the_cache_numbers_are_exact_or_bounds(
     assert all(compared.values())
 
 
-def test_beside_the_cache_gaps_of_bounds_are_none(cached: Evaluation) -> None:
-    found = rows(cached)
-    assert found["top1@student-ref"].value is not None
-    assert found["fkl@student-ref"].value is None
-    assert found["fkl@student-ref"].reason == "needs the exact @student scores"
-    assert found["exposure_error"].reason == "a teacher's top 64 do not decide it"
+def test_from_a_cache_gaps_between_bounds_are_null(cached: Evaluation) -> None:
+    measured = rows(cached)
+    assert measured["top1@student-ref"].value is not None
+    assert measured["fkl@student-ref"].value is None
+    assert measured["fkl@student-ref"].reason == "needs the exact @student scores"
+    assert measured["exposure_error"].reason == "a teacher's top 64 do not decide it"
 
 
-def test_beside_the_cache_texts_are_compared_as_ever(
+def test_from_a_cache_text_metrics_are_unchanged(
     live: tuple[Evaluation, Path], cached: Evaluation
 ) -> None:
-    found, true = rows(cached), rows(live[0])
-    texts = [name for name in found if not hasattr(kind_of(name), "from_top_k")]
+    measured, true = rows(cached), rows(live[0])
+    texts = [name for name in measured if not hasattr(kind_of(name), "from_top_k")]
     assert {"rougeL_teacher", "same_text", "rougeL", "lm_loss", "distinct_1_gap"} <= {*texts}
     for name in texts:
-        assert found[name] == true[name]
+        assert measured[name] == true[name]
 
 
-def test_the_cache_itself_is_the_same_however_often_it_is_made(
+def test_making_the_cache_again_gives_the_same_bytes(
     live: tuple[Evaluation, Path],
 ) -> None:
     files = [file.relative_to(live[1]).parts for file in live[1].rglob("*") if file.is_file()]
@@ -140,34 +140,34 @@ def test_the_cache_itself_is_the_same_however_often_it_is_made(
 OTHER = {"metrics": ("top1", "acceptance@student", "rougeL_teacher"), "limit": 3}
 
 
-def test_another_students_own_texts_are_not_in_the_cache(
+def test_samples_of_a_different_student_are_not_in_the_cache(
     compare: Compare, live: tuple[Evaluation, Path], world: World, tmp_path: Path
 ) -> None:
-    """Here the other student is the teacher itself, which is not needed to be a teacher."""
-    found = compare(tmp_path, model=str(world.teacher), teacher=f"cache:{live[1]}", **OTHER)
-    assert rows(found)["top1@ref"].value == 1
-    assert rows(found)["top1@teacher"].value == 1
-    # It writes what the teacher wrote: so its texts are known.
-    assert rows(found)["top1@student"].value == 1
+    """The different student is the teacher itself, here in the role of a student."""
+    evaluation = compare(tmp_path, model=str(world.teacher), teacher=f"cache:{live[1]}", **OTHER)
+    assert rows(evaluation)["top1@ref"].value == 1
+    assert rows(evaluation)["top1@teacher"].value == 1
+    # It generates the teacher's texts, which are in the cache.
+    assert rows(evaluation)["top1@student"].value == 1
 
 
-def test_texts_that_were_not_recorded_have_no_number(
+def test_texts_missing_from_the_cache_have_no_value(
     compare: Compare, live: tuple[Evaluation, Path], changed_teacher: Any, tmp_path: Path
 ) -> None:
     def louder(model: Any) -> None:
         model.lm_head.weight.data *= 0.5
 
     other = changed_teacher("other", weights=louder)
-    found = compare(tmp_path, model=other, teacher=f"cache:{live[1]}", **OTHER)
-    assert rows(found)["top1@ref"].value is not None
-    assert rows(found)["top1@teacher"].value is not None
+    evaluation = compare(tmp_path, model=other, teacher=f"cache:{live[1]}", **OTHER)
+    assert rows(evaluation)["top1@ref"].value is not None
+    assert rows(evaluation)["top1@teacher"].value is not None
     for name in ("top1@student", "acceptance@student"):
-        metric = rows(found)[name]
+        metric = rows(evaluation)[name]
         assert metric.value is None
         assert metric.reason.startswith("the cache has no scores of ")
         assert metric.reason.endswith(" of these 6 texts")
-    assert rows(found)["top1@student-ref"].reason == "needs the exact @student scores"
-    assert rows(found)["rougeL_teacher"].value is not None
+    assert rows(evaluation)["top1@student-ref"].reason == "needs the exact @student scores"
+    assert rows(evaluation)["rougeL_teacher"].value is not None
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_texts_that_were_not_recorded_have_no_number(
     [{"max_new_tokens": 17}, {"seeds": (10,)}, {"limit": 2}, {"temperature": 0.5}],
     ids=str,
 )
-def test_another_protocol_than_the_caches_is_one_line(
+def test_a_different_protocol_from_the_caches_gives_a_one_line_error(
     compare: Compare, live: tuple[Evaluation, Path], tmp_path: Path, other: dict[str, Any]
 ) -> None:
     with pytest.raises(InputError, match="no responses to 'dolly' under") as error:
@@ -184,14 +184,14 @@ def test_another_protocol_than_the_caches_is_one_line(
     assert "\n" not in str(error.value)
 
 
-def test_another_task_than_the_caches_is_one_line(
+def test_a_task_missing_from_the_cache_gives_a_one_line_error(
     compare: Compare, live: tuple[Evaluation, Path], tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match="no responses to 'vicuna' under"):
         compare(tmp_path, teacher=f"cache:{live[1]}", tasks=("vicuna",), metrics=("top1",))
 
 
-def test_no_cache_there_is_one_line_before_anything_is_generated(
+def test_a_missing_cache_is_reported_before_anything_is_generated(
     compare: Compare, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=r"no teacher\.json, so this is not a cache"):
@@ -206,7 +206,7 @@ def test_no_cache_there_is_one_line_before_anything_is_generated(
         (None, {"cache_top_k": 50}, "made with"),
     ],
 )
-def test_one_folder_is_one_teachers(
+def test_a_cache_folder_belongs_to_one_teacher(
     compare: Compare, cache: Path, generated: Path, change: str, settings: Any, line: str
 ) -> None:
     before = {file: file.read_bytes() for file in cache.rglob("*") if file.is_file()}
@@ -215,7 +215,7 @@ def test_one_folder_is_one_teachers(
     assert {file: file.read_bytes() for file in cache.rglob("*") if file.is_file()} == before
 
 
-def test_scores_over_other_tokens_are_refused(
+def test_scores_over_a_different_vocabulary_are_refused(
     compare: Compare, cache: Path, tmp_path: Path
 ) -> None:
     record = json.loads((cache / "teacher.json").read_text())
@@ -287,7 +287,7 @@ BREAKS: dict[str, Any] = {
     "how",
     list(BREAKS),
 )
-def test_a_broken_cache_is_one_line(
+def test_a_broken_cache_gives_a_one_line_error(
     compare: Compare, cache: Path, generated: Path, how: str
 ) -> None:
     change, line = BREAKS[how]
@@ -297,16 +297,16 @@ def test_a_broken_cache_is_one_line(
     assert "\n" not in str(error.value)
 
 
-def test_a_cache_made_later_has_what_was_measured_before(
+def test_a_cache_made_later_covers_earlier_measurements(
     compare: Compare, results: Path, whole: Evaluation, tmp_path: Path
 ) -> None:
-    """Everything is measured already: the teacher is shown the texts again, for the cache alone."""
+    """Everything is already measured; the teacher reads the texts again only for the cache."""
     later = compare(results, teacher_cache=tmp_path / "late", metrics=("top1",))
     assert (later.generated, later.results) == (0, whole.results)
-    found = compare(results, teacher=f"cache:{tmp_path / 'late'}", metrics=("top1",))
+    evaluation = compare(results, teacher=f"cache:{tmp_path / 'late'}", metrics=("top1",))
     for where in ("ref", "teacher", "student"):
         name = f"top1@{where}"
-        assert rows(found)[name].value == pytest.approx(rows(whole)[name].value, abs=2e-5)
+        assert rows(evaluation)[name].value == pytest.approx(rows(whole)[name].value, abs=2e-5)
 
 
 def test_the_teachers_own_row_is_labelled_as_such(whole: Evaluation) -> None:
@@ -315,7 +315,7 @@ def test_the_teachers_own_row_is_labelled_as_such(whole: Evaluation) -> None:
 
 
 def test_a_cache_of_one_sampled_seed_is_found_again(compare: Compare, tmp_path: Path) -> None:
-    one = {"seeds": (10,), "limit": 1, "max_new_tokens": 4, "metrics": ("top1",)}
-    live = compare(tmp_path / "live", teacher_cache=tmp_path / "cache", **one)
-    found = compare(tmp_path / "cached", teacher=f"cache:{tmp_path / 'cache'}", **one)
-    assert rows(found)["top1@ref"].value == pytest.approx(rows(live)["top1@ref"].value)
+    options = {"seeds": (10,), "limit": 1, "max_new_tokens": 4, "metrics": ("top1",)}
+    live = compare(tmp_path / "live", teacher_cache=tmp_path / "cache", **options)
+    evaluation = compare(tmp_path / "cached", teacher=f"cache:{tmp_path / 'cache'}", **options)
+    assert rows(evaluation)["top1@ref"].value == pytest.approx(rows(live)["top1@ref"].value)

@@ -1,4 +1,4 @@
-"""Batches that decode: a model alone, or mixed token by token with its teacher."""
+"""Decoding of batches, by one model or by a token-level mixture with its teacher."""
 
 import math
 from typing import Any
@@ -53,13 +53,13 @@ def teacher() -> LlamaForCausalLM:
 @torch.inference_mode()
 def expected(models: tuple[Any, Any], rows: list[list[int]], weight: float) -> torch.Tensor:
     """log((1-w) q + w p) of each row's next token, in float64, each row alone."""
-    found = []
+    log_probs = []
     for row in rows:
         q, p = (
             model(torch.tensor([row])).logits[0, -1, :V].double().softmax(-1) for model in models
         )
-        found.append(((1 - weight) * q + weight * p).log())
-    return torch.stack(found)
+        log_probs.append(((1 - weight) * q + weight * p).log())
+    return torch.stack(log_probs)
 
 
 def begin(student: Any, teacher: Any, weight: float, room: int = 8) -> Decoding:
@@ -93,8 +93,8 @@ class Given:
         self.logits = self.logits + tokens[:, None]
 
 
-def test_a_mixture_of_what_is_known_is_exact() -> None:
-    """Logits that are not log-probabilities, and tokens that one of the two never chooses."""
+def test_a_mixture_of_known_distributions_is_exact() -> None:
+    """The logits are not log-probabilities, and some tokens are ruled out by one of the two."""
     student, teacher = [[5.0, 5.0, -math.inf]], [[0.0, -math.inf, -math.inf]]
     mixed = MixedDecoding(Given(student), Given(teacher), 0.2)
     assert mixed.logits.exp().tolist()[0] == pytest.approx([0.4 + 0.2, 0.4, 0.0])
@@ -106,7 +106,7 @@ def test_a_mixture_of_what_is_known_is_exact() -> None:
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
-def test_rows_that_stay_and_advance_are_those_of_the_whole_prompts(
+def test_kept_and_advanced_rows_equal_those_of_the_full_prompts(
     student: Any, teacher: Any, weight: float
 ) -> None:
     decoding, rows = begin(student, teacher, weight), [list(row) for row in PROMPTS]
@@ -120,7 +120,7 @@ def test_rows_that_stay_and_advance_are_those_of_the_whole_prompts(
             torch.testing.assert_close(decoding.logits.double(), wanted, rtol=1e-3, atol=1e-3)
 
 
-def test_equal_prompts_are_run_once_and_go_their_own_ways(student: Any) -> None:
+def test_equal_prompts_share_a_prefill_and_then_diverge(student: Any) -> None:
     with torch.inference_mode():
         decoding = CachedDecoding(student, V, PROMPTS, len(PROMPTS), 4)
         assert torch.equal(decoding.logits[0], decoding.logits[3])
@@ -128,7 +128,7 @@ def test_equal_prompts_are_run_once_and_go_their_own_ways(student: Any) -> None:
         assert not torch.equal(decoding.logits[0], decoding.logits[3])
 
 
-def test_padding_of_the_head_is_never_drawn(student: Any, teacher: Any) -> None:
+def test_padding_columns_are_never_sampled(student: Any, teacher: Any) -> None:
     assert student.config.vocab_size > V
     assert begin(student, teacher, 0.0).logits.shape[1] == V
     assert begin(student, teacher, 0.5).logits.shape[1] == V
@@ -153,9 +153,9 @@ def generator(pair: tuple[Any, Any, Any], weight: float | None, **fields: Any) -
 
 
 def samples(engine: Generator, rows: list[Row]) -> dict[tuple[str, int], Sample]:
-    found = [one for batch in engine.batches(rows) for one in engine.generate(batch, ())]
-    assert len(found) == len(rows)
-    return {(one.document, one.seed): one for one in found}
+    generated = [sample for batch in engine.batches(rows) for sample in engine.generate(batch, ())]
+    assert len(generated) == len(rows)
+    return {(sample.document, sample.seed): sample for sample in generated}
 
 
 def rows_of(engine: Generator, seeds: range) -> list[Row]:
@@ -175,8 +175,8 @@ def test_first_tokens_are_drawn_from_the_mixture(pair: tuple[Any, Any, Any], wei
             m(torch.tensor([prompt])).logits[0, -1].double().softmax(-1) for m in (model, other)
         )
     probabilities = ((1 - weight) * q + weight * p).numpy()
-    found = samples(engine, [Row("d", seed, prompt) for seed in range(4000)])
-    drawn = [one.tokens[0] for one in found.values()]
+    generated = samples(engine, [Row("d", seed, prompt) for seed in range(4000)])
+    drawn = [sample.tokens[0] for sample in generated.values()]
     likely = probabilities * len(drawn) >= 5
     observed = [drawn.count(token) for token in likely.nonzero()[0]]
     observed.append(len(drawn) - sum(observed))
@@ -184,16 +184,16 @@ def test_first_tokens_are_drawn_from_the_mixture(pair: tuple[Any, Any, Any], wei
     wanted = [*(probabilities[likely] * len(drawn)), rest]
     assert stats.chisquare(observed, wanted).pvalue > 1e-3
     alone = [*(q.numpy()[likely] * len(drawn)), q.numpy()[~likely].sum() * len(drawn)]
-    assert stats.chisquare(observed, alone).pvalue < 1e-6  # and not from the student alone
+    assert stats.chisquare(observed, alone).pvalue < 1e-6  # and not from the student's distribution
 
 
-def test_no_share_of_the_teacher_is_the_student_alone(pair: tuple[Any, Any, Any]) -> None:
+def test_a_teacher_share_of_0_is_the_student_alone(pair: tuple[Any, Any, Any]) -> None:
     alone, mixed = (generator(pair, weight, max_new_tokens=12) for weight in (None, 0.0))
     rows = rows_of(alone, range(6))
     assert samples(mixed, rows) == samples(alone, rows)
 
 
-def test_the_whole_share_of_the_teacher_is_the_teacher_alone(pair: tuple[Any, Any, Any]) -> None:
+def test_a_teacher_share_of_1_is_the_teacher_alone(pair: tuple[Any, Any, Any]) -> None:
     model, other, tokenizer = pair
     mixed = generator(pair, 1.0, max_new_tokens=12)
     alone = generator((other, model, tokenizer), None, max_new_tokens=12)
@@ -210,22 +210,22 @@ def test_a_mixed_sample_does_not_depend_on_the_batch(pair: tuple[Any, Any, Any])
 
 
 @pytest.mark.parametrize("weight", [None, 0.3])
-def test_a_sample_holds_its_tokens_and_the_end_if_it_ended(
+def test_a_sample_holds_its_tokens_and_its_end_token(
     pair: tuple[Any, Any, Any], weight: float | None
 ) -> None:
     model, _, tokenizer = pair
     engine = generator(pair, weight, max_new_tokens=24)
-    found = samples(engine, rows_of(engine, range(12))).values()
+    generated = samples(engine, rows_of(engine, range(12))).values()
     ends = end_tokens(model, tokenizer)
-    assert {one.finish for one in found} == {"stop", "length"}
-    for one in found:
-        ended = one.finish == "stop"
-        assert len(one.tokens) == one.n_tokens + ended
-        assert (one.tokens[-1] in ends) == ended
-        assert not ends & set(one.tokens[: one.n_tokens])
-        assert (one.n_tokens == 24) == (not ended)
-        kept = one.tokens[: one.n_tokens]
-        assert tokenizer.decode(kept, skip_special_tokens=True) == one.output
+    assert {sample.finish for sample in generated} == {"stop", "length"}
+    for sample in generated:
+        ended = sample.finish == "stop"
+        assert len(sample.tokens) == sample.n_tokens + ended
+        assert (sample.tokens[-1] in ends) == ended
+        assert not ends & set(sample.tokens[: sample.n_tokens])
+        assert (sample.n_tokens == 24) == (not ended)
+        kept = sample.tokens[: sample.n_tokens]
+        assert tokenizer.decode(kept, skip_special_tokens=True) == sample.output
 
 
 def test_greedy_tokens_are_the_mixtures_most_likely_ones(pair: tuple[Any, Any, Any]) -> None:

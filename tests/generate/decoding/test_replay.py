@@ -1,4 +1,4 @@
-"""The step that a GPU replays; without its graph it runs on any device."""
+"""The step that a GPU replays as a graph and that runs on any device without one."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -50,7 +50,7 @@ def model(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 
 @torch.inference_mode()
-def test_replayed_steps_are_those_of_the_plain_cache(model: Any) -> None:
+def test_replayed_steps_equal_those_of_the_plain_cache(model: Any) -> None:
     plain = CachedDecoding(model, V, PROMPTS, len(PROMPTS), ROOM)
     replayed = ReplayedDecoding(model, V, PROMPTS, len(PROMPTS), ROOM)
     for step in range(ROOM):
@@ -72,14 +72,14 @@ def test_a_mixture_of_replayed_models(model: Any) -> None:
     )
     assert mixed.can_replace
     for kept in ([0, 1, 2, 3], [0, 2], [1]):
-        for one in (plain, mixed):
-            one.keep(torch.tensor(kept))
-            one.advance(torch.arange(len(kept)) + 5)
+        for decoding in (plain, mixed):
+            decoding.keep(torch.tensor(kept))
+            decoding.advance(torch.arange(len(kept)) + 5)
         torch.testing.assert_close(mixed.logits, plain.logits, rtol=1e-4, atol=1e-5)
 
 
 class Tokenizer:
-    """As much of a tokenizer as the loop needs."""
+    """The part of a tokenizer that the loop needs."""
 
     eos_token_id = 2
 
@@ -98,12 +98,12 @@ def texts(model: Any, kind: Any, size: int = 64) -> dict[tuple[str, int], tuple[
         for index, prompt in enumerate(PROMPTS)
         for seed in range(10, 22)
     ]
-    samples = [one for batch in engine.batches(rows) for one in engine.generate(batch, ())]
-    return {(one.document, one.seed): one.tokens for one in samples}
+    samples = [sample for batch in engine.batches(rows) for sample in engine.generate(batch, ())]
+    return {(sample.document, sample.seed): sample.tokens for sample in samples}
 
 
 def test_the_loop_gives_the_same_texts_when_it_runs_ahead(model: Any) -> None:
-    """Rows end at every length, so that they leave; the last token fills the room."""
+    """Rows end at every length and leave the batch; the last token uses the last position."""
     plain, replayed = texts(model, CachedDecoding), texts(model, ReplayedDecoding)
     assert replayed == plain == texts(model, PlacedDecoding)
     assert len({len(tokens) for tokens in plain.values()}) > 4
@@ -112,10 +112,8 @@ def test_the_loop_gives_the_same_texts_when_it_runs_ahead(model: Any) -> None:
 
 @pytest.mark.parametrize("size", [1, 5, 16])
 @pytest.mark.parametrize("kind", [PlacedDecoding, ReplayedDecoding])
-def test_rows_that_wait_take_the_places_of_those_that_have_finished(
-    model: Any, kind: Any, size: int
-) -> None:
-    """48 rows in few places give the texts of 48 rows side by side."""
+def test_waiting_rows_take_the_places_of_finished_ones(model: Any, kind: Any, size: int) -> None:
+    """48 rows in few places give the texts of 48 rows in parallel."""
     assert texts(model, kind, size) == texts(model, CachedDecoding)
 
 
@@ -131,7 +129,7 @@ def test_places_are_full_while_rows_wait(model: Any) -> None:
     queues = 48 / (4 * 8)
     assert sizes.count(8) > 0.6 * len(sizes)
     tokens = sum(map(len, texts(model, CachedDecoding).values()))
-    # Each queue drains at its end; a row that has finished waits for an eighth of the others.
+    # A queue drains at its end; a finished row waits until an eighth of the rows have finished.
     assert sum(sizes) < 1.3 * tokens + queues * 8 * ROOM
 
 
@@ -140,10 +138,10 @@ def test_prompts_are_run_once_for_all_rows_of_a_chunk(model: Any) -> None:
     runs: list[int] = []
     forward = model.forward
 
-    def spy(*args: Any, **words: Any) -> Any:
-        if words["input_ids"].shape[1] > 1:
-            runs.append(len(words["input_ids"]))
-        return forward(*args, **words)
+    def spy(*args: Any, **options: Any) -> Any:
+        if options["input_ids"].shape[1] > 1:
+            runs.append(len(options["input_ids"]))
+        return forward(*args, **options)
 
     model.forward = spy
     prompts = [(index, 5, 6) for index in range(3, 9) for _ in range(5)]  # five seeds each
@@ -152,12 +150,12 @@ def test_prompts_are_run_once_for_all_rows_of_a_chunk(model: Any) -> None:
     decoding.replace([0, 3], [10, 11])
     decoding.replace([1], [12])
     assert runs == [2, 2]
-    decoding.replace([2, 4, 5, 6], [18, 19, 20, 21])  # the last of one chunk, the first of another
+    decoding.replace([2, 4, 5, 6], [18, 19, 20, 21])  # the end of a chunk, the start of the next
     assert runs == [2, 2, 2]
 
 
 def test_only_full_attention_on_a_gpu_is_replayed(model: Any) -> None:
-    assert not can_replay(model)  # it is on the CPU
+    assert not can_replay(model)  # the model is on the CPU
     model.to("meta")
     assert not can_replay(model)
     config = MistralConfig(

@@ -1,4 +1,4 @@
-"""Generation by lm-eval's models: what they are asked, and what is refused."""
+"""Generation by lm-eval's models: their requests, and what is refused."""
 
 import hashlib
 import importlib.util
@@ -39,15 +39,15 @@ def local(world: World, protocol: Any, **options: Any) -> LMEvalBackend:
 
 
 @pytest.mark.parametrize("ngram", [0, 2])
-def test_greedy_texts_of_lm_evals_hf_are_those_of_hf(world: World, ngram: int) -> None:
+def test_greedy_texts_of_lm_evals_hf_equal_those_of_hf(world: World, ngram: int) -> None:
     protocol = get_protocol("greedy", {"max_new_tokens": 16, "no_repeat_ngram_size": ngram})
     hf = HFBackend(find_checkpoint(str(world.teacher)), protocol, Options("float32", "cpu", 8))
     ours = local(world, protocol, batch_size=2)
-    texts = {key: one.output for key, one in samples(ours, PROMPTS).items()}
-    assert texts == {key: one.output for key, one in samples(hf, PROMPTS).items()}
+    texts = {key: sample.output for key, sample in samples(ours, PROMPTS).items()}
+    assert texts == {key: sample.output for key, sample in samples(hf, PROMPTS).items()}
     assert ours.batch_size == 2
     facts = ours.facts()
-    assert facts.parameters == sum(one.numel() for one in hf.model.parameters())
+    assert facts.parameters == sum(weight.numel() for weight in hf.model.parameters())
     assert (facts.dtype, facts.engine) == ("float32", "lm_eval 0.4.13")
     assert ours.model.num_parameters() == facts.parameters
     assert "_lm" not in vars(ours)
@@ -56,14 +56,14 @@ def test_greedy_texts_of_lm_evals_hf_are_those_of_hf(world: World, ngram: int) -
 def test_a_sample_of_lm_evals_hf_does_not_depend_on_the_batch(world: World) -> None:
     protocol = get_protocol("minillm", {"max_new_tokens": 12, "seeds": (10, 20)})
     ours = local(world, protocol, batch_size=8)
-    found = samples(ours, PROMPTS)
+    generated = samples(ours, PROMPTS)
     assert samples(ours, PROMPTS[3:1:-1]) == {
-        k: v for k, v in found.items() if k[0] in PROMPTS[2:4]
+        k: v for k, v in generated.items() if k[0] in PROMPTS[2:4]
     }
-    assert len({one.output for one in found.values()}) > len(PROMPTS)
+    assert len({sample.output for sample in generated.values()}) > len(PROMPTS)
     stopped = samples(ours, PROMPTS, ("e",))
-    assert any("e" in one.output for one in found.values())
-    assert not any("e" in one.output for one in stopped.values())
+    assert any("e" in sample.output for sample in generated.values())
+    assert not any("e" in sample.output for sample in stopped.values())
 
 
 def test_a_cut_prompt_is_asked_as_the_text_of_its_tokens(world: World) -> None:
@@ -126,19 +126,19 @@ def test_a_server_is_asked_by_tokens_and_each_row_has_its_own_seed(
 ) -> None:
     protocol = get_protocol("minillm", {**FREE, "max_prompt_tokens": 4, "seeds": (10, 20)})
     ours = served(server, protocol, tokenizer=str(world.teacher), num_concurrent=3)
-    found = samples(ours, PROMPTS, ("\n",))
-    assert len({one.output for one in found.values()}) == len(found)
+    generated = samples(ours, PROMPTS, ("\n",))
+    assert len({sample.output for sample in generated.values()}) == len(generated)
     asked = server.asked
-    assert {one["model"] for one in asked} == {"org/served"}
-    assert len({one["seed"] for one in asked}) == len(found)
+    assert {request["model"] for request in asked} == {"org/served"}
+    assert len({request["seed"] for request in asked}) == len(generated)
     whole = ours.tokenizer(PROMPTS[1], add_special_tokens=False)["input_ids"]
-    assert sum(one["prompt"] == [whole[:4]] for one in asked) == 2
-    for one in asked:
-        assert (one["max_tokens"], one["temperature"], one["top_p"]) == (9, 1.0, 1.0)
-        assert "\n" in one["stop"]
-        assert not {"top_k", "no_repeat_ngram_size", "do_sample"} & set(one)
+    assert sum(request["prompt"] == [whole[:4]] for request in asked) == 2
+    for request in asked:
+        assert (request["max_tokens"], request["temperature"], request["top_p"]) == (9, 1.0, 1.0)
+        assert "\n" in request["stop"]
+        assert not {"top_k", "no_repeat_ngram_size", "do_sample"} & set(request)
     assert samples(ours, PROMPTS[:1], ("\n",)) == {
-        key: one for key, one in found.items() if key[0] == PROMPTS[0]
+        key: sample for key, sample in generated.items() if key[0] == PROMPTS[0]
     }
     assert ours.model is None
     assert ours.facts().engine == "lm_eval 0.4.13"
@@ -158,13 +158,13 @@ def test_a_chat_server_is_asked_by_messages(server: Any) -> None:
     protocol = get_protocol("chat", {"seeds": (1,), "max_new_tokens": 5})
     url = f"http://127.0.0.1:{server.server_port}/v1/chat/completions"
     ours = served(server, protocol, "local-chat-completions", base_url=url)
-    found = samples(ours, ["hello there"])
-    assert found["hello there", 1].output == "HELLO THERE"
+    generated = samples(ours, ["hello there"])
+    assert generated["hello there", 1].output == "HELLO THERE"
     assert server.asked[0]["messages"] == [{"role": "user", "content": "hello there"}]
 
 
 @api
-def test_a_server_that_fails_is_one_line(server: Any) -> None:
+def test_a_failing_server_gives_a_one_line_error(server: Any) -> None:
     protocol = get_protocol("greedy", {"max_prompt_tokens": None})
     ours = served(server, protocol, tokenizer_backend="none")
     server.shutdown()
@@ -192,7 +192,7 @@ def test_a_server_that_fails_is_one_line(server: Any) -> None:
         ),
     ],
 )
-def test_what_a_model_cannot_do_is_refused(
+def test_unsupported_requests_are_refused(
     name: str, base: str, fields: dict, options: dict, line: str
 ) -> None:
     if name == "sglang" and not importlib.util.find_spec("sglang"):
@@ -203,7 +203,7 @@ def test_what_a_model_cannot_do_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("word", "options", "line"),
+    ("argument", "options", "line"),
     [
         ("lm_eval", {}, "needs a model of lm-eval: backend=lm_eval:NAME"),
         ("lm_eval:local-completion", {}, "did you mean 'local-completions'"),
@@ -213,12 +213,12 @@ def test_what_a_model_cannot_do_is_refused(
         ("hf", {"fast": True}, "backend_options=fast=…: this backend takes no options"),
     ],
 )
-def test_wrong_words_are_refused(word: str, options: dict, line: str) -> None:
+def test_wrong_arguments_are_refused(argument: str, options: dict, line: str) -> None:
     with pytest.raises(InputError, match=line):
-        choose_backend(word, options)
+        choose_backend(argument, options)
 
 
-def test_what_changes_no_text_is_not_in_the_identity() -> None:
+def test_options_that_do_not_affect_texts_are_not_in_the_identity() -> None:
     def identity(**options: Any) -> str:
         return choose_backend("lm_eval:local-completions", options).identity
 

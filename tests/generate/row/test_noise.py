@@ -57,7 +57,7 @@ def test_keys_of_a_longer_row_begin_with_those_of_a_shorter(
     assert np.array_equal(step_keys(seed, document, more)[:few], step_keys(seed, document, few))
 
 
-def test_a_row_has_its_noise_in_any_batch() -> None:
+def test_a_rows_noise_does_not_depend_on_the_batch() -> None:
     keys = torch.tensor(step_keys(3, "x", 9).copy(), dtype=torch.int32)
     whole = gumbel(keys, 77)
     for index in range(len(keys)):
@@ -69,7 +69,7 @@ def test_a_wider_vocabulary_keeps_the_noise_of_its_first_tokens() -> None:
 
 
 @pytest.mark.parametrize("other", [{"seed": 1}, {"document": "e"}])
-def test_other_seeds_and_documents_have_other_noise(other: dict[str, int | str]) -> None:
+def test_seeds_and_documents_have_different_noise(other: dict[str, int | str]) -> None:
     a, b = noise(), noise(**other)
     assert abs(np.corrcoef(a.ravel(), b.ravel())[0, 1]) < 0.2
     assert not np.array_equal(a, b)

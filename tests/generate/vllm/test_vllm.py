@@ -1,6 +1,6 @@
-"""Generation on vLLM: the draws of backend=hf, whatever the engine does with its batch.
+"""Generation on vLLM draws as backend=hf does, whatever the engine does with its batch.
 
-What the logits processor does is tested on tensors. The rest needs the engine.
+The logits processor is tested on tensors. The other tests need the engine.
 """
 
 import json
@@ -50,7 +50,7 @@ class Update:
 
 
 class Tokens:
-    """A tokenizer of numbers."""
+    """A tokenizer whose tokens are numbers."""
 
     def decode(self, ids: list[int], **_: object) -> str:
         return " ".join(map(str, ids))
@@ -61,7 +61,7 @@ def asked(document: str, seed: int = 1) -> SimpleNamespace:
 
 
 def logits(*names: str, step: int) -> torch.Tensor:
-    """Those of some documents at a step: the same in every batch."""
+    """Logits of documents at a step, the same in every batch."""
     rows = []
     for name in names:
         generator = torch.Generator().manual_seed(sum(map(ord, name)) * 100 + step)
@@ -70,7 +70,7 @@ def logits(*names: str, step: int) -> torch.Tensor:
 
 
 def alone(document: str, protocol: Protocol, steps: int, seed: int = 1) -> list[int]:
-    """What the loop of hf chooses for a row."""
+    """The token that the loop of hf chooses for a row."""
     row = Response(Row(document, seed, (1, 2, 3)), protocol, Tokens(), frozenset(), ())
     keys = torch.tensor(step_keys(seed, document, steps).copy())
     tokens: list[int] = []
@@ -89,8 +89,8 @@ PROTOCOLS = [
 ]
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda one: one.name)
-def test_rows_choose_as_hf_wherever_the_engine_puts_them(protocol: Protocol) -> None:
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda protocol: protocol.name)
+def test_rows_choose_as_in_hf_wherever_the_engine_puts_them(protocol: Protocol) -> None:
     rows = EngineRows(protocol, V)
     made: dict[str, list[int]] = {name: [] for name in "abcd"}
     places: dict[int, str] = {}
@@ -110,7 +110,7 @@ def test_rows_choose_as_hf_wherever_the_engine_puts_them(protocol: Protocol) -> 
             Update(removed=[0], moved=[(2, 0, Direction.UNIDIRECTIONAL)]),
             {0: "a", 1: "b"},
         ),
-        # A place is filled again; and a row that was set aside comes back with what it had.
+        # A slot is filled again; a preempted row returns with its tokens.
         8: (
             Update(
                 removed=[1],
@@ -135,14 +135,14 @@ def test_rows_choose_as_hf_wherever_the_engine_puts_them(protocol: Protocol) -> 
         assert tokens == alone(name, protocol, len(tokens))
 
 
-def test_a_place_that_is_not_filled_again_is_left() -> None:
+def test_an_unfilled_slot_is_ignored() -> None:
     rows = EngineRows(PROTOCOLS[0], V)
     rows.update(Update(added=[(0, asked("a"), [1], []), (1, asked("b"), [1], [])]))
     rows.update(Update(removed=[1]))
     assert (rows.choose(logits("a", "b", step=0))[1] == logits("a", "b", step=0)[1]).all()
 
 
-def test_requests_of_others_are_left_alone() -> None:
+def test_requests_from_elsewhere_are_unchanged() -> None:
     rows = EngineRows(PROTOCOLS[0], V)
     other = SimpleNamespace(extra_args=None)
     rows.update(Update(added=[(0, other, [1], []), (1, asked("b"), None, [])]))
@@ -162,7 +162,7 @@ def test_the_padding_of_the_head_cannot_be_chosen() -> None:
     assert rows.choose(peaked)[0, V:].tolist() == [-torch.inf] * (PADDED - V)
 
 
-def test_logits_that_are_not_finite_name_the_document() -> None:
+def test_non_finite_logits_name_the_document() -> None:
     rows = EngineRows(PROTOCOLS[0], V)
     rows.update(Update(added=[(0, asked("a"), [1], []), (1, asked("b"), [1], [])]))
     broken = logits("a", "b", step=0)
@@ -171,14 +171,14 @@ def test_logits_that_are_not_finite_name_the_document() -> None:
         rows.choose(broken)
 
 
-def test_a_token_that_is_not_known_yet_is_no_token() -> None:
+def test_a_placeholder_token_is_an_error() -> None:
     rows = EngineRows(PROTOCOLS[0], V)
     rows.update(Update(added=[(0, asked("a"), [1], [7, -1])]))
     with pytest.raises(RuntimeError, match="before it knows"):
         rows.choose(logits("a", step=0))
 
 
-def test_without_vllm_one_line_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_vllm_the_error_explains_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "vllm", None)
     with pytest.raises(InputError, match=r'not installed: pip install "kdbench\[vllm\]"'):
         choose_backend("vllm", {})
@@ -207,13 +207,13 @@ def vllm() -> Any:
     return pytest.importorskip("vllm", reason="vLLM is not installed (docs/backends.md)")
 
 
-engine = pytest.mark.filterwarnings("ignore")  # vLLM's own
+engine = pytest.mark.filterwarnings("ignore")  # vLLM's
 
 
 def both(world: World, protocol: Protocol, **settings: Any) -> tuple[VLLMBackend, HFBackend]:
     checkpoint = find_checkpoint(str(world.teacher))
-    own = {"enforce_eager": True, **settings}
-    options = Options(dtype="float32", batch_size=8, engine=own)
+    engine_options = {"enforce_eager": True, **settings}
+    options = Options(dtype="float32", batch_size=8, engine=engine_options)
     plain = Options(dtype="float32", device="cpu", batch_size=8)
     return VLLMBackend(checkpoint, protocol, options), HFBackend(checkpoint, protocol, plain)
 
@@ -222,36 +222,36 @@ def both(world: World, protocol: Protocol, **settings: Any) -> tuple[VLLMBackend
 def stopping() -> Iterator[list[VLLMBackend]]:
     started: list[VLLMBackend] = []
     yield started
-    for one in started:
-        one.stop()
+    for backend in started:
+        backend.stop()
 
 
 @engine
-def test_samples_are_those_of_hf_in_any_batch(vllm: Any, world: World, stopping: list) -> None:
+def test_samples_equal_those_of_hf_in_any_batch(vllm: Any, world: World, stopping: list) -> None:
     protocol = get_protocol("minillm", {"max_new_tokens": 24, "seeds": (10, 20, 30)})
     ours, hf = both(world, protocol)
     stopping.append(ours)
     expected = samples(hf, PROMPTS)
-    found = samples(ours, PROMPTS)
-    assert found == expected
-    assert {key: one.tokens for key, one in found.items()} == {
-        key: one.tokens for key, one in expected.items()
+    generated = samples(ours, PROMPTS)
+    assert generated == expected
+    assert {key: sample.tokens for key, sample in generated.items()} == {
+        key: sample.tokens for key, sample in expected.items()
     }
     assert samples(ours, PROMPTS[3:1:-1]) == {
-        k: v for k, v in found.items() if k[0] in PROMPTS[2:4]
+        k: v for k, v in generated.items() if k[0] in PROMPTS[2:4]
     }
     until = ("e", "zzz")
     assert samples(ours, PROMPTS, until) == samples(hf, PROMPTS, until)
-    assert ours.facts().parameters == sum(one.numel() for one in hf.model.parameters())
+    assert ours.facts().parameters == sum(weight.numel() for weight in hf.model.parameters())
     assert ours.facts().dtype == "float32"
-    # The model for a forward pass takes the engine's place.
-    assert sum(one.numel() for one in ours.model.parameters()) == ours.facts().parameters
+    # The model for a forward pass replaces the engine.
+    assert sum(weight.numel() for weight in ours.model.parameters()) == ours.facts().parameters
     assert "_engine" not in vars(ours)
 
 
 @engine
-def test_a_hard_pressed_engine_changes_nothing(vllm: Any, world: World, stopping: list) -> None:
-    """Few blocks, so that rows are preempted; chunked prompts; every rule in use."""
+def test_preemption_does_not_change_the_texts(vllm: Any, world: World, stopping: list) -> None:
+    """Few blocks, so that rows are preempted; chunked prompts; every sampling rule."""
     fields = {"temperature": 0.7, "top_k": 40, "top_p": 0.9, "no_repeat_ngram_size": 2}
     protocol = get_protocol("minillm", {**fields, "max_new_tokens": 60, "seeds": (1, 2, 3, 4)})
     tight = {"max_model_len": 128, "block_size": 32, "num_gpu_blocks_override": 7}
@@ -273,7 +273,7 @@ def test_unknown_and_taken_engine_settings_are_errors(vllm: Any) -> None:
     assert choose_backend("vllm", {"quantization": "fp8"}).identity != "vllm"
 
 
-def words(world: World, results: Any, **settings: Any) -> list[str]:
+def eval_arguments(world: World, results: Any, **settings: Any) -> list[str]:
     given = {
         "model": world.teacher,
         "data": world.data,
@@ -296,20 +296,20 @@ def kdbench(arguments: list[str], **more: Any) -> subprocess.Popen:
 
 
 def engines_of(session: int) -> list[str]:
-    """The engine's processes that still run."""
+    """The engine's processes that are still running."""
     command = ["ps", "-s", str(session), "-o", "stat=,args="]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return [line for line in done.stdout.splitlines() if "VLLM::" in line and line[0] != "Z"]
 
 
 @engine
-def test_a_killed_run_goes_on_and_loses_nothing(vllm: Any, world: World, tmp_path: Any) -> None:
+def test_a_killed_run_resumes_without_loss(vllm: Any, world: World, tmp_path: Any) -> None:
     whole = kdbench(
-        words(world, tmp_path / "whole", backend="hf", backend_options="", device="cpu")
+        eval_arguments(world, tmp_path / "whole", backend="hf", backend_options="", device="cpu")
     )
     assert whole.wait(300) == 0, whole.communicate()[1]
-    # One row at a time, so that there is time to kill it between two samples.
-    process = kdbench(words(world, tmp_path / "cut", batch_size=1), start_new_session=True)
+    # One row at a time leaves time to kill the process between two samples.
+    process = kdbench(eval_arguments(world, tmp_path / "cut", batch_size=1), start_new_session=True)
     deadline = time.monotonic() + 300
     lines: list[str] = []
     while len(lines) < 3 and process.poll() is None and time.monotonic() < deadline:
@@ -318,12 +318,12 @@ def test_a_killed_run_goes_on_and_loses_nothing(vllm: Any, world: World, tmp_pat
             lines = file.read_text("utf-8").splitlines()
     os.kill(process.pid, signal.SIGKILL)
     process.wait(60)
-    while engines_of(process.pid) and time.monotonic() < deadline:  # they go after it
+    while engines_of(process.pid) and time.monotonic() < deadline:  # they end after it
         time.sleep(0.5)
     assert not engines_of(process.pid)
     (file,) = tmp_path.glob("cut/teacher/*/samples/dolly.jsonl")
     there = [line for line in file.read_text("utf-8").splitlines() if line.endswith("}")]
-    again = kdbench(words(world, tmp_path / "cut", batch_size=1))
+    again = kdbench(eval_arguments(world, tmp_path / "cut", batch_size=1))
     printed, said = again.communicate(timeout=300)
     assert again.returncode == 0, said.decode()
     assert f"{32 - len(there)} samples generated" in printed.decode()
@@ -339,21 +339,21 @@ def test_a_killed_run_goes_on_and_loses_nothing(vllm: Any, world: World, tmp_pat
 
 @pytest.fixture
 def noisy(world: World, tmp_path: Any) -> Any:
-    """The teacher with other weights: the toy student's heads are too small for vLLM's CPU."""
+    """The teacher with perturbed weights; vLLM on a CPU cannot run the toy student's heads."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     model = AutoModelForCausalLM.from_pretrained(world.teacher)
     torch.manual_seed(0)
     with torch.no_grad():
-        for one in model.parameters():
-            one.add_(torch.randn_like(one) * 0.2 * one.std(correction=0))
+        for weight in model.parameters():
+            weight.add_(torch.randn_like(weight) * 0.2 * weight.std(correction=0))
     model.save_pretrained(tmp_path / "noisy")
     AutoTokenizer.from_pretrained(world.teacher).save_pretrained(tmp_path / "noisy")
     return tmp_path / "noisy"
 
 
 @engine
-def test_an_engines_top_k_bound_what_the_whole_distributions_say(
+def test_an_engines_top_k_bounds_the_exact_values(
     vllm: Any, world: World, noisy: Any, tmp_path: Any
 ) -> None:
     given = {
@@ -369,7 +369,7 @@ def test_an_engines_top_k_bound_what_the_whole_distributions_say(
         "device": "cpu",
         "metrics": ["all"],
     }
-    own = {"backend": "vllm", "backend_options": {"enforce_eager": True}}
+    engine = {"backend": "vllm", "backend_options": {"enforce_eager": True}}
     caches = {name: tmp_path / name for name in ("hf", "vllm")}
 
     def measured(**more: Any) -> dict[str, Any]:
@@ -378,9 +378,9 @@ def test_an_engines_top_k_bound_what_the_whole_distributions_say(
     exact = measured(teacher_cache=caches["hf"], cache_top_k=50)
     theirs = measured(teacher=f"cache:{caches['hf']}")
     engine_scores = {"teacher_scores": "engine", "teacher_cache": caches["vllm"], "cache_top_k": 50}
-    ours = measured(**own, **engine_scores)
-    again = measured(**own, teacher=f"cache:{caches['vllm']}")
-    compared = [name for name, one in theirs.items() if one.value is not None]
+    ours = measured(**engine, **engine_scores)
+    again = measured(**engine, teacher=f"cache:{caches['vllm']}")
+    compared = [name for name, metric in theirs.items() if metric.value is not None]
     assert {"fkl@ref", "rkl@student", "acceptance@teacher", "top1@ref"} <= set(compared)
     for name in compared:
         if name.partition("@")[0] in ("entropy_ratio", "top1_decision"):
