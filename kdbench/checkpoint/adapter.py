@@ -1,5 +1,6 @@
 """Adapters of PEFT, added to their base."""
 
+import warnings
 from typing import Any
 
 from kdbench.checkpoint.identity import ADAPTER_CONFIG
@@ -34,7 +35,8 @@ def merge_adapter(model: Any, checkpoint: Checkpoint) -> Any:
         config = peft.PeftConfig.from_pretrained(str(checkpoint.path))
     if config.is_prompt_learning:
         raise InputError(f"{file}: {config.peft_type.value} cannot be merged into weights")
-    with one_line(checkpoint.path):
+    with one_line(checkpoint.path), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft uses old names of transformers
         wrapped = peft.PeftModel(model, config)
         result = wrapped.load_adapter(str(checkpoint.path), "default")
     missing = tuple(sorted(result.missing_keys))

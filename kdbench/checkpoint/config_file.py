@@ -57,8 +57,25 @@ def check_sizes(config: Mapping[str, Any], file: Path, tensors: int | None = Non
             raise InputError(f"{file}: cannot be loaded: {key}={value} is too large{held}")
 
 
-def check_names(folder: Path, config: Mapping[str, Any]) -> None:
-    """Check the names in a folder's `config.json` against the installed libraries.
+def check_config(folder: Path, trust_remote_code: bool) -> None:
+    """Check that the installed libraries understand a folder's `config.json`.
+
+    Args:
+        folder: Folder of the checkpoint.
+        trust_remote_code: Whether Python code that comes with the checkpoint may run.
+
+    Raises:
+        InputError: They do not.
+    """
+    from transformers import AutoConfig
+
+    _check_names(folder, read_config(folder))
+    with one_line(folder / "config.json"):
+        AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+
+
+def _check_names(folder: Path, config: Mapping[str, Any]) -> None:
+    """Check the names in a configuration.
 
     Raises:
         InputError: The architecture is unknown, or the number format is none of torch's.

@@ -143,7 +143,9 @@ def _check_weights(
         raise InputError(f"{path / weights.names[0]}: cannot be loaded: holds no tensors")
     check_sizes(config, path / "config.json", None if shapes is None else len(shapes))
     if others := weights.not_read(path):
-        warn_once(f"{path}: reads {weights.names[0]}, and not {', '.join(others)}")
+        warn_once(
+            f"{path}: the weights are read from {weights.names[0]}; not used: {', '.join(others)}"
+        )
 
 
 def _refuse_pickle(path: Path, weights: WeightFiles, request: _Request) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 from kdbench.checkpoint.adapter import merge_adapter
 from kdbench.checkpoint.config_file import (
     check_generation,
-    check_names,
     largest_number,
     read_config,
 )
@@ -61,7 +60,7 @@ def prove_checkpoint(checkpoint: Checkpoint, trust_remote_code: bool = False) ->
     Raises:
         InputError: A tensor is missing, unexpected or of another shape, or a file has a fault.
     """
-    _check_files(checkpoint)
+    _are_sizes_odd(checkpoint)
     _from_pretrained(checkpoint, _options(checkpoint, trust_remote_code) | {"device_map": "meta"})
 
 
@@ -74,7 +73,7 @@ def _load_whole_model(checkpoint: Checkpoint, dtype: str, trust_remote_code: boo
     import torch
 
     options = _options(checkpoint, trust_remote_code)
-    if not checkpoint.gguf and _check_files(checkpoint):
+    if not checkpoint.gguf and _are_sizes_odd(checkpoint):
         # On the meta device nothing is allocated, however large the configuration's sizes are.
         _from_pretrained(checkpoint, options | {"device_map": "meta"})
     kind: Any = "auto" if dtype == "auto" else getattr(torch, dtype)
@@ -108,17 +107,19 @@ def _from_pretrained(checkpoint: Checkpoint, options: Mapping[str, Any]) -> Any:
     from transformers import AutoModelForCausalLM
 
     path = checkpoint.path
-    with one_line(path), relayed_warnings(path):
-        model, info = AutoModelForCausalLM.from_pretrained(path, **options)
-    require_proof(path, LoadReport.of_transformers(model, info), checkpoint.gguf or "config.json")
+    with relayed_warnings(path):
+        with one_line(path):
+            model, info = AutoModelForCausalLM.from_pretrained(path, **options)
+        report = LoadReport.of_transformers(model, info)
+        require_proof(path, report, checkpoint.gguf or "config.json")
     if getattr(model, "_hf_peft_config_loaded", False):
         raise InputError(f"{path}: cannot be loaded: transformers has added the adapter in it")
     _refuse_encoder(checkpoint, model)
     return model
 
 
-def _check_files(checkpoint: Checkpoint) -> bool:
-    """Check the files that describe the model.
+def _are_sizes_odd(checkpoint: Checkpoint) -> bool:
+    """Check the files that describe the model, and its sizes against the weights.
 
     Returns:
         Whether a number in the configuration is far larger than any dimension of the weights.
@@ -128,7 +129,6 @@ def _check_files(checkpoint: Checkpoint) -> bool:
     """
     folder = checkpoint.path
     config = read_config(folder)
-    check_names(folder, config)
     check_generation(folder)
     weights = find_weights(folder, config)
     shapes = tensor_shapes(folder, weights) if weights else None

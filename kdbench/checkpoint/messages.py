@@ -10,6 +10,7 @@ from pathlib import Path
 from kdbench.errors import InputError
 from kdbench.text import printable
 
+_LOG = logging.getLogger(__name__)
 _LENGTH = 300
 
 
@@ -46,32 +47,40 @@ def warn_once(line: str) -> None:
     sys.stderr.flush()
 
 
-class _Relay(logging.Handler):
-    """Prints each warning of a library as one line on stderr."""
+class _Collector(logging.Handler):
+    """Collects the warnings of a library."""
 
-    def __init__(self, path: Path):
+    def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self._path = path
+        self.texts: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = " ".join(record.getMessage().split())
-        if "LOAD REPORT" not in text:  # `proof` reports these tensors by name
-            warn_once(f"{self._path}: transformers: {text[:_LENGTH]}")
+        self.texts.append(record.getMessage())
 
 
 @contextmanager
 def relayed_warnings(path: Path) -> Iterator[None]:
     """Print what transformers warns about while it loads, although its log is silenced.
 
+    If the context ends in an error, the warnings go to the logger of this module instead, as the
+    error names the cause.
+
     Args:
         path: Folder that is loaded.
     """
     logger = logging.getLogger("transformers")
     handlers, level, propagate = logger.handlers, logger.level, logger.propagate
-    logger.handlers, logger.propagate = [_Relay(path)], False
+    collector = _Collector()
+    logger.handlers, logger.propagate = [collector], False
     logger.setLevel(logging.WARNING)
     try:
         yield
+        for text in collector.texts:
+            if "LOAD REPORT" not in text:  # `proof` reports these tensors by name
+                warn_once(f"{path}: transformers: {' '.join(text.split())[:_LENGTH]}")
+    except Exception:
+        _LOG.info("%s: transformers: %s", path, "\n".join(collector.texts))
+        raise
     finally:
         logger.handlers, logger.propagate = handlers, propagate
         logger.setLevel(level)

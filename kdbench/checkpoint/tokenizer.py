@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from kdbench.checkpoint.config_file import check_config
 from kdbench.checkpoint.json_file import read_object, refuse_pointer
 from kdbench.checkpoint.messages import one_line
 from kdbench.checkpoint.model import Checkpoint
 from kdbench.errors import InputError
 
 _JSON_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
-_NAMED_TOKENS = ("eos_token", "bos_token", "pad_token", "unk_token")
+_TEXTS = ("eos_token", "bos_token", "pad_token", "unk_token", "tokenizer_class")
 _LARGEST_ID = 10_000_000  # twenty times the largest vocabulary in use
 
 
@@ -30,9 +31,15 @@ def load_tokenizer(checkpoint: Checkpoint, trust_remote_code: bool = False) -> A
     if checkpoint.gguf:
         options["gguf_file"] = checkpoint.gguf
     else:
+        if (folder / "config.json").is_file():
+            check_config(folder, trust_remote_code)
         _check_files(folder)
-    with one_line(folder):
-        tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+    try:
+        with one_line(folder):
+            tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+    except InputError:
+        _check_fast_file(folder)
+        raise
     if tokenizer.eos_token_id is None:
         raise InputError(
             f"{folder}: the tokenizer has no end-of-sequence token; set eos_token in "
@@ -71,7 +78,7 @@ def _check_files(folder: Path) -> None:
         if not file.is_file():
             continue
         content = read_object(file)
-        for key in _NAMED_TOKENS:
+        for key in _TEXTS:
             if not isinstance(content.get(key), str | Mapping | None):
                 raise InputError(f"{file}: cannot be loaded: {key}={content[key]!r} must be text")
         for token in _added_ids(content):
@@ -79,6 +86,20 @@ def _check_files(folder: Path) -> None:
                 raise InputError(f"{file}: cannot be loaded: an added token has the id {token}")
     for file in folder.glob("*.model"):
         refuse_pointer(file)
+
+
+def _check_fast_file(folder: Path) -> None:
+    """Check the file that holds a fast tokenizer, if there is one.
+
+    Raises:
+        InputError: The file is broken.
+    """
+    from tokenizers import Tokenizer
+
+    file = folder / "tokenizer.json"
+    if file.is_file():
+        with one_line(file):
+            Tokenizer.from_file(str(file))
 
 
 def _added_ids(content: Mapping[str, Any]) -> list[int]:

@@ -22,10 +22,12 @@ class WeightFiles:
     Attributes:
         names: Paths within the folder, in order.
         pickle: Whether they are pickle files.
+        index: Index that names them, if they are shards.
     """
 
     names: tuple[str, ...]
     pickle: bool = False
+    index: str | None = None
 
     def not_read(self, folder: Path) -> list[str]:
         """Other weights in the folder."""
@@ -52,7 +54,8 @@ def find_weights(folder: Path, config: Mapping[str, Any]) -> WeightFiles | None:
         main = main.removesuffix(".index.json")
     names = _single_or_shards(folder, main)
     if names is not None:
-        return WeightFiles(names)
+        index = f"{main}.index.json"
+        return WeightFiles(names, index=index if (folder / index).is_file() else None)
     names = _single_or_shards(folder, "pytorch_model.bin")
     return None if names is None else WeightFiles(names, pickle=True)
 
@@ -115,12 +118,31 @@ def tensor_shapes(folder: Path, weights: WeightFiles) -> dict[str, tuple[int, ..
     Raises:
         InputError: A file is a Git LFS pointer, cut off, or no safetensors file.
     """
-    shapes: dict[str, tuple[int, ...]] = {}
     for name in weights.names:
         refuse_pointer(folder / name)
-        if not weights.pickle:
-            shapes |= _shapes(folder / name)
-    return None if weights.pickle else shapes
+    if weights.pickle:
+        return None
+    by_file = {name: _shapes(folder / name) for name in weights.names}
+    if weights.index is not None:
+        _check_index(folder / weights.index, by_file)
+    return {tensor: shape for shapes in by_file.values() for tensor, shape in shapes.items()}
+
+
+def _check_index(index: Path, shapes: Mapping[str, Mapping[str, object]]) -> None:
+    """Check that an index names exactly the tensors that its shards hold.
+
+    Raises:
+        InputError: It does not; the message names a tensor.
+    """
+    named = read_object(index)["weight_map"]
+    held = {tensor: shard for shard, tensors in shapes.items() for tensor in tensors}
+    for tensor in sorted(named.keys() | held.keys()):
+        if tensor not in named:
+            raise InputError(
+                f"{index}: cannot be loaded: does not name {tensor} of {held[tensor]}"
+            )
+        if named[tensor] != held.get(tensor):
+            raise InputError(f"{index}: cannot be loaded: {named[tensor]} does not hold {tensor}")
 
 
 def _shapes(file: Path) -> dict[str, tuple[int, ...]]:
