@@ -227,4 +227,4 @@ def _card(path: Path) -> dict[str, Any]:
     labels = [card.get(key) for key in ("method", "setting")] if isinstance(card, dict) else [0]
     if not all(label is None or isinstance(label, str) for label in labels):
         raise InputError(f"{file}: not a run card: 'method' and 'setting' must be strings")
-    return card  # type: ignore[no-any-return]
+    return card

@@ -53,6 +53,8 @@ def load_checkpoint(
 def prove_checkpoint(checkpoint: Checkpoint, trust_remote_code: bool = False) -> None:
     """Prove that a checkpoint's tensors are its model's, without reading the weights.
 
+    Quantised weights are left to the engine.
+
     Args:
         checkpoint: Result of `find_checkpoint`, in the format of transformers.
         trust_remote_code: Whether Python code that comes with the checkpoint may run.
@@ -61,6 +63,8 @@ def prove_checkpoint(checkpoint: Checkpoint, trust_remote_code: bool = False) ->
         InputError: A tensor is missing, unexpected or of another shape, or a file has a fault.
     """
     _are_sizes_odd(checkpoint)
+    if "quantization_config" in read_config(checkpoint.path):
+        return  # an engine may read formats that transformers cannot
     _from_pretrained(checkpoint, _options(checkpoint, trust_remote_code) | {"device_map": "meta"})
 
 
@@ -110,12 +114,21 @@ def _from_pretrained(checkpoint: Checkpoint, options: Mapping[str, Any]) -> Any:
     with relayed_warnings(path):
         with one_line(path):
             model, info = AutoModelForCausalLM.from_pretrained(path, **options)
-        report = LoadReport.of_transformers(model, info)
+        report = LoadReport.of_transformers(model, info, _is_text_part(checkpoint, model))
         require_proof(path, report, checkpoint.gguf or "config.json")
     if getattr(model, "_hf_peft_config_loaded", False):
         raise InputError(f"{path}: cannot be loaded: transformers has added the adapter in it")
     _refuse_encoder(checkpoint, model)
     return model
+
+
+def _is_text_part(checkpoint: Checkpoint, model: Any) -> bool:
+    """Whether the model is the text part of a checkpoint that also has others."""
+    if checkpoint.gguf:
+        return False
+    return "text_config" in read_config(checkpoint.path) and not hasattr(
+        model.config, "text_config"
+    )
 
 
 def _are_sizes_odd(checkpoint: Checkpoint) -> bool:

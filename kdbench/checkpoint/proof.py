@@ -19,7 +19,12 @@ _PREFIXES = {
     "base_model.model.": "peft adds it; save the result of merge_and_unload()",
 }
 # Masks and frequencies that older versions of transformers stored and that are computed today.
-_BUFFER = re.compile(r"(^|\.)(attn|attention)\.(bias|masked_bias)$|\.inv_freq$|(^|\.)position_ids$")
+_BUFFER = re.compile(
+    r"(^|\.)(attn|attention)\.(bias|masked_bias|causal_mask)$|\.inv_freq$|(^|\.)position_ids$"
+)
+_NOT_TEXT = re.compile(
+    r"(^|\.)(vision|visual|image|audio|speech|multi_modal|mm|embed_vision)(_\w+)?\."
+)
 
 
 @dataclass(frozen=True)
@@ -31,25 +36,40 @@ class LoadReport:
         unexpected: Tensors of the checkpoint that the model has no place for.
         mismatched: Shapes in the checkpoint and in the model, by tensor.
         errors: Other messages of the library.
+        unused: Tensors of the checkpoint that the model rightly leaves out.
     """
 
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
     mismatched: Mapping[str, tuple[Sequence[int], Sequence[int]]]
     errors: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
 
     @classmethod
-    def of_transformers(cls, model: Any, info: Mapping[str, Any]) -> "LoadReport":
-        """The report that transformers returns with a model."""
+    def of_transformers(cls, model: Any, info: Mapping[str, Any], text_part: bool) -> "LoadReport":
+        """The report that transformers returns with a model.
+
+        Args:
+            model: Model.
+            info: Loading info of `from_pretrained`.
+            text_part: Whether the model is the text part of a checkpoint that has others.
+        """
         missing = set(info["missing_keys"])
         tied = getattr(model, "all_tied_weights_keys", None) or {}
         missing -= {name for name in missing if tied.get(name) in missing}  # named by its source
         shapes = {name: (tuple(had), tuple(wants)) for name, had, wants in info["mismatched_keys"]}
+        unexpected = sorted(info["unexpected_keys"])
+        unused = [
+            name
+            for name in unexpected
+            if _BUFFER.search(name) or (text_part and _NOT_TEXT.search(name))
+        ]
         return cls(
             tuple(sorted(missing)),
-            tuple(sorted(info["unexpected_keys"])),
+            tuple(name for name in unexpected if name not in unused),
             dict(sorted(shapes.items())),
             tuple(info.get("error_msgs") or ()),
+            tuple(unused),
         )
 
 
@@ -64,15 +84,13 @@ def require_proof(path: Path, report: LoadReport, kind: str = "config.json") -> 
     Raises:
         InputError: A tensor is missing, unexpected or of another shape; the message names it.
     """
-    buffers = [name for name in report.unexpected if _BUFFER.search(name)]
-    unexpected = [name for name in report.unexpected if name not in buffers]
-    if buffers:
-        warn_once(f"{path}: not used, because they are computed: {_listed(buffers)}")
+    if report.unused:
+        warn_once(f"{path}: tensors that text generation does not use: {_listed(report.unused)}")
     parts = []
     if report.missing:
         parts.append(f"{len(report.missing)} missing ({_listed(report.missing)})")
-    if unexpected:
-        parts.append(f"{len(unexpected)} unexpected ({_listed(unexpected)})")
+    if report.unexpected:
+        parts.append(f"{len(report.unexpected)} unexpected ({_listed(report.unexpected)})")
     if report.mismatched:
         shapes = [f"{name}: {list(a)} for {list(b)}" for name, (a, b) in report.mismatched.items()]
         parts.append(f"{len(shapes)} of another shape ({_listed(shapes)})")
@@ -82,7 +100,7 @@ def require_proof(path: Path, report: LoadReport, kind: str = "config.json") -> 
     _LOG.info("%s: %s", path, report)
     raise InputError(
         f"{path}: cannot be loaded: the tensors are not those of {kind}: {', '.join(parts)}"
-        f"{_hint(unexpected, report.missing)}"
+        f"{_hint(report.unexpected, report.missing)}"
     )
 
 

@@ -138,9 +138,7 @@ def _check_index(index: Path, shapes: Mapping[str, Mapping[str, object]]) -> Non
     held = {tensor: shard for shard, tensors in shapes.items() for tensor in tensors}
     for tensor in sorted(named.keys() | held.keys()):
         if tensor not in named:
-            raise InputError(
-                f"{index}: cannot be loaded: does not name {tensor} of {held[tensor]}"
-            )
+            raise InputError(f"{index}: cannot be loaded: does not name {tensor} of {held[tensor]}")
         if named[tensor] != held.get(tensor):
             raise InputError(f"{index}: cannot be loaded: {named[tensor]} does not hold {tensor}")
 

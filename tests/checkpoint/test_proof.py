@@ -11,6 +11,7 @@ import torch
 from checkpoints import Weights, change_json, change_weights, shard, write_index
 
 from kdbench.checkpoint import find_checkpoint, load_checkpoint, prove_checkpoint
+from kdbench.checkpoint.proof import LoadReport
 from kdbench.errors import InputError
 from kdbench.toy.models import World
 
@@ -86,9 +87,16 @@ def test_masks_that_are_computed_today_are_not_missed(
     stored = {"model.layers.0.attn.bias": torch.ones(1, 1, 4, 4, dtype=torch.bool)}
     change_weights(model, lambda weights: weights | stored)
     load_checkpoint(find_checkpoint(str(model)), "auto", "cpu")
-    assert (
-        "not used, because they are computed: model.layers.0.attn.bias" in capsys.readouterr().err
-    )
+    assert "does not use: model.layers.0.attn.bias" in capsys.readouterr().err
+
+
+def test_other_parts_of_a_multimodal_checkpoint_may_be_left_out() -> None:
+    info = {"missing_keys": set(), "mismatched_keys": set()}
+    info |= {"unexpected_keys": {"vision_model.a.weight", "model.visual.b", "model.layers.9.c"}}
+    part = LoadReport.of_transformers(None, info, text_part=True)
+    assert part.unused == ("model.visual.b", "vision_model.a.weight")
+    assert part.unexpected == ("model.layers.9.c",)
+    assert len(LoadReport.of_transformers(None, info, text_part=False).unexpected) == 3
 
 
 def test_no_tensors_at_all(model: Path) -> None:
