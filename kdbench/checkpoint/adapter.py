@@ -46,4 +46,7 @@ def merge_adapter(model: Any, checkpoint: Checkpoint) -> Any:
         ADAPTER_CONFIG,
     )
     with one_line(checkpoint.path):
-        return wrapped.merge_and_unload()
+        merged = wrapped.merge_and_unload()
+    for weight in merged.parameters():  # peft freezes the base
+        weight.requires_grad_(weight.is_floating_point())
+    return merged

@@ -27,6 +27,10 @@ def test_an_adapter_is_added_to_its_base(base: Path, tmp_path: Path) -> None:
     model, tokenizer = load_checkpoint(checkpoint, "auto", "cpu")
     torch.testing.assert_close(model(IDS).logits, merged(IDS).logits)
     assert type(model) is type(merged)
+    assert all(weight.requires_grad for weight in model.parameters())  # it can be trained on
+    model.save_pretrained(tmp_path / "saved")
+    assert (tmp_path / "saved" / "model.safetensors").exists()
+    assert not (tmp_path / "saved" / "adapter_config.json").exists()
     assert checkpoint.name == "adapter"
     assert tokenizer.eos_token == load_checkpoint(checkpoint.base, "auto", "cpu")[1].eos_token
 
