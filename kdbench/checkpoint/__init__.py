@@ -1,6 +1,6 @@
 """Checkpoints: finding, hashing and loading them, with proof that the weights read are the model's.
 
-Rooms: `model` (what a checkpoint is), `find`, `hub`, `weights` (which files hold the weights),
+Modules: `model` (what a checkpoint is), `find`, `hub`, `weights` (which files hold the weights),
 `json_file` and `config_file` (faults of the JSON files), `identity`, `tokenizer`, `load`, `proof`,
 `finite`, `adapter`, `device` and `messages`.
 """

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from kdbench.checkpoint.config_file import check_sizes, read_config
 from kdbench.checkpoint.hub import fetch, is_hub_name
 from kdbench.checkpoint.identity import ADAPTER_CONFIG, hash_adapter, hash_file, hash_folder
-from kdbench.checkpoint.json_file import read_object, refuse_pointer
+from kdbench.checkpoint.json_file import finite, is_text, read_object, refuse_pointer
 from kdbench.checkpoint.messages import warn_once
 from kdbench.checkpoint.model import Checkpoint
 from kdbench.checkpoint.weights import WeightFiles, find_weights, tensor_shapes, why_none
@@ -221,10 +221,11 @@ def _card(path: Path) -> dict[str, Any]:
     """
     file = path / "kdbench.json"
     try:
-        card = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+        text = file.read_text("utf-8") if file.is_file() else "{}"
+        card = json.loads(text, parse_constant=finite, parse_float=finite)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{file}: not JSON: {error}") from None
     labels = [card.get(key) for key in ("method", "setting")] if isinstance(card, dict) else [0]
-    if not all(label is None or isinstance(label, str) for label in labels):
+    if not all(label is None or (isinstance(label, str) and is_text(label)) for label in labels):
         raise InputError(f"{file}: not a run card: 'method' and 'setting' must be strings")
     return card

@@ -1,6 +1,7 @@
 """Files of a checkpoint that are read before a library reads them."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -39,3 +40,24 @@ def read_object(file: Path) -> dict[str, Any]:
         kind = "null" if content is None else f"a {type(content).__name__}"
         raise InputError(f"{file}: cannot be loaded: must be a JSON object, not {kind}")
     return content
+
+
+def finite(number: str) -> float:
+    """The value of a number in JSON.
+
+    Raises:
+        ValueError: The number is infinite, or none.
+    """
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(f"{number} is no finite number")
+    return value
+
+
+def is_text(string: str) -> bool:
+    """Whether a string can be written as UTF-8, that is, holds no half of a surrogate pair."""
+    try:
+        string.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

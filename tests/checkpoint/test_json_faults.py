@@ -40,9 +40,16 @@ def added_id(number: int) -> Change:
     return change
 
 
-CONFIG, GENERATION = "config.json", "generation_config.json"
+CARD, CONFIG, GENERATION = "kdbench.json", "config.json", "generation_config.json"
 TOKENIZER, SETTINGS = "tokenizer.json", "tokenizer_config.json"
 FAULTS: dict[str, tuple[Change, str]] = {
+    "card of NaN": (text(CARD, '{"tokens": NaN}'), "kdbench.json: not JSON: NaN is no finite"),
+    "card of 1e999": (
+        text(CARD, '{"tokens": 1e999}'),
+        "kdbench.json: not JSON: 1e999 is no finite",
+    ),
+    "card of a surrogate": (text(CARD, r'{"method": "\ud800"}'), "kdbench.json: not a run card"),
+    "card, deep": (text(CARD, "[" * 100_000), "kdbench.json: not JSON"),
     "no JSON": (text(CONFIG, "{"), "config.json: cannot be loaded: not JSON"),
     "deep": (text(CONFIG, "[" * 100_000), "config.json: cannot be loaded: not JSON: too deeply"),
     "a list": (content(CONFIG, []), "config.json: cannot be loaded: must be a JSON object, not a"),
