@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from kdbench.checkpoint.config_file import check_sizes, read_config
 from kdbench.checkpoint.hub import fetch, is_hub_name
-from kdbench.checkpoint.identity import ADAPTER_CONFIG, hash_adapter, hash_file, hash_folder
+from kdbench.checkpoint.identity import ADAPTER_CONFIG, hash_adapter, hash_gguf, hash_folder
 from kdbench.checkpoint.json_file import finite, is_text, read_object, refuse_pointer
 from kdbench.checkpoint.messages import warn_once
 from kdbench.checkpoint.model import Checkpoint
@@ -209,7 +209,7 @@ def _gguf(file: Path, name: str | None = None, revision: str | None = None) -> C
     refuse_pointer(file)
     folder = file.parent
     return Checkpoint(
-        name or file.stem, folder, file.name, revision, hash_file(file), _card(folder)
+        name or file.stem, folder, file.name, revision, hash_gguf(file), _card(folder)
     )
 
 

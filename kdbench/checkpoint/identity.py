@@ -17,6 +17,13 @@ IDENTITY = (
     "additional_chat_templates/*.jinja",
 )
 _NOT_IDENTITY = {"kdbench.json", "trainer_state.json", "all_results.json", "README.txt"}
+_READ_NEXT_TO_GGUF = (
+    "added_tokens.json",
+    "chat_template.jinja",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+)
 ADAPTER_CONFIG = "adapter_config.json"
 _PLACE_OF_BASE = ("base_model_name_or_path", "revision")
 
@@ -43,9 +50,10 @@ def hash_folder(
     return _hash_files(folder, sorted(files))
 
 
-def hash_file(file: Path) -> str:
-    """The hash of a checkpoint that is one file."""
-    return _hash_files(file.parent, [file])
+def hash_gguf(file: Path) -> str:
+    """The hash of a GGUF file, and of the tokenizer's files that transformers reads next to it."""
+    folder = file.parent
+    return _hash_files(folder, [file, *(folder / name for name in _READ_NEXT_TO_GGUF)])
 
 
 def hash_adapter(folder: Path, base: str, weights: WeightFiles, code: bool) -> str:

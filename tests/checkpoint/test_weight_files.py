@@ -62,6 +62,17 @@ def test_shards_in_a_subfolder_are_hashed_and_read(world: World, model: Path) ->
     assert find_checkpoint(str(model)).sha256 != before
 
 
+def test_tokenizer_files_next_to_a_gguf_file_are_hashed(world: World, tmp_path: Path) -> None:
+    """transformers takes the end token and the chat template from them."""
+    file = tmp_path / "toy.gguf"
+    file.write_bytes(b"GGUF")
+    alone = hashlib.sha256(b"toy.gguf:" + hashlib.sha256(b"GGUF").hexdigest().encode() + b"\n")
+    (tmp_path / "README.md").write_text("hello")
+    assert find_checkpoint(str(file)).sha256 == alone.hexdigest()
+    shutil.copy(world.student / "tokenizer_config.json", tmp_path)
+    assert find_checkpoint(str(file)).sha256 != alone.hexdigest()
+
+
 def test_trusted_code_is_hashed(model: Path) -> None:
     before = find_checkpoint(str(model), trust_remote_code=True).sha256
     (model / "modeling_own.py").write_text("x = 1")
