@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from kdbench.checkpoint.config_file import check_sizes, read_config
 from kdbench.checkpoint.hub import fetch, is_hub_name
-from kdbench.checkpoint.identity import ADAPTER_CONFIG, hash_adapter, hash_gguf, hash_folder
+from kdbench.checkpoint.identity import ADAPTER_CONFIG, hash_adapter, hash_folder, hash_gguf
 from kdbench.checkpoint.json_file import finite, is_text, read_object, refuse_pointer
 from kdbench.checkpoint.messages import warn_once
 from kdbench.checkpoint.model import Checkpoint
@@ -222,7 +222,7 @@ def _card(path: Path) -> dict[str, Any]:
     file = path / "kdbench.json"
     try:
         text = file.read_text("utf-8") if file.is_file() else "{}"
-        card = json.loads(text, parse_constant=finite, parse_float=finite)
+        card: dict[str, Any] = json.loads(text, parse_constant=finite, parse_float=finite)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{file}: not JSON: {error}") from None
     labels = [card.get(key) for key in ("method", "setting")] if isinstance(card, dict) else [0]
