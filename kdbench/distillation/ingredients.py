@@ -39,11 +39,8 @@ class Ingredients:
         self.device = _device(settings.device)
         if settings.teacher is None and self.method.needs_teacher:
             raise InputError(f"teacher= is missing: method={settings.method} learns from one")
-        pickle = settings.unsafe_pickle
         self.teacher: Checkpoint | None = (
-            find_checkpoint(settings.teacher, unsafe_pickle=pickle, key="teacher")
-            if settings.teacher
-            else None
+            self._find(settings.teacher, "teacher") if settings.teacher else None
         )
         plain = settings.sampling_temperature == settings.sampling_top_p == 1
         if self.method.plain_sampling and not plain:
@@ -51,13 +48,28 @@ class Ingredients:
                 f"method={settings.method} needs plain samples: leave out sampling_temperature= "
                 "and sampling_top_p="
             )
-        self.student = StudentSource(settings.student, self.teacher, settings.seed, pickle)
+        self.student = StudentSource(
+            settings.student,
+            self.teacher,
+            settings.seed,
+            settings.unsafe_pickle,
+            settings.trust_remote_code,
+        )
         self.tokenizer = self.student.load_tokenizer(settings.trust_remote_code)
         self.lengths = Lengths(
             settings.max_prompt_tokens, settings.max_length, settings.long_prompts
         )
         self.train = self._load("train", settings.limit)
         self.valid = self._load("valid", settings.validation_limit)
+
+    def _find(self, model: str, key: str) -> Checkpoint:
+        settings = self.settings
+        return find_checkpoint(
+            model,
+            unsafe_pickle=settings.unsafe_pickle,
+            key=key,
+            trust_remote_code=settings.trust_remote_code,
+        )
 
     def _load(self, split: Split, limit: int | None) -> DataSet:
         settings = self.settings
@@ -113,8 +125,7 @@ class Ingredients:
     def _content(self, key: str, path: Path) -> str:
         if path.is_file():
             return _file_sha256(path)
-        pickle = self.settings.unsafe_pickle
-        return find_checkpoint(str(path), unsafe_pickle=pickle, key=key).sha256
+        return self._find(str(path), key).sha256
 
     def triple(self) -> Triple:
         """A new triple of the method, with the plain texts of `pretraining=` if there are any."""

@@ -2,16 +2,20 @@
 
 import json
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from kdbench.checkpoint import (
     Checkpoint,
+    check_sizes,
     describe,
     find_checkpoint,
     load_checkpoint,
     load_tokenizer,
     one_line,
+    read_object,
 )
 from kdbench.errors import InputError
 
@@ -31,21 +35,35 @@ class StudentSource:
         teacher: The checkpoint of `teacher=`; None if it is not given.
         seed: Seed of the random weights.
         unsafe_pickle: Whether to read pickle weights, which may run code.
+        trust_remote_code: Whether Python code that comes with a checkpoint may run.
 
     Raises:
         InputError: the checkpoint or configuration does not exist.
     """
 
-    def __init__(self, spec: str, teacher: Checkpoint | None, seed: int, unsafe_pickle: bool):
+    def __init__(
+        self,
+        spec: str,
+        teacher: Checkpoint | None,
+        seed: int,
+        unsafe_pickle: bool = False,
+        trust_remote_code: bool = False,
+    ):
         self.spec, self.seed = spec, seed
+        find = partial(
+            find_checkpoint,
+            unsafe_pickle=unsafe_pickle,
+            key="student",
+            trust_remote_code=trust_remote_code,
+        )
         self._layers: int | None = None
         self._config: Path | None = None
         if spec.startswith("prune:"):
-            self.checkpoint = self._pruned(spec, teacher, unsafe_pickle)
+            self.checkpoint = self._pruned(spec, teacher, find)
         elif random := _RANDOM.fullmatch(spec):
             self.checkpoint = self._random(Path(random["config"]), teacher)
         else:
-            self.checkpoint = find_checkpoint(spec, unsafe_pickle=unsafe_pickle, key="student")
+            self.checkpoint = find(spec)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -67,13 +85,15 @@ class StudentSource:
         model, _ = load_checkpoint(self.checkpoint, "float32", device, trust_remote_code)
         return model if self._layers is None else prune(model, self._layers)
 
-    def _pruned(self, spec: str, teacher: Checkpoint | None, unsafe_pickle: bool) -> Checkpoint:
+    def _pruned(
+        self, spec: str, teacher: Checkpoint | None, find: Callable[[str], Checkpoint]
+    ) -> Checkpoint:
         match = _PRUNE.fullmatch(spec)
         if match is None:
             raise InputError(f"student={spec}: must be prune:MODEL,layers=N")
         self._layers = int(match["layers"])
         if match["model"] != "teacher":
-            return find_checkpoint(match["model"], unsafe_pickle=unsafe_pickle, key="student")
+            return find(match["model"])
         if teacher is None:
             raise InputError(f"student={spec}: teacher= is missing")
         return teacher
@@ -82,6 +102,7 @@ class StudentSource:
         self._config = config / "config.json" if config.is_dir() else config
         if not self._config.is_file():
             raise InputError(f"student={self.spec}: no such config.json")
+        check_sizes(read_object(self._config), self._config)
         if any(self._config.parent.glob("tokenizer*")):
             return describe(self._config.parent)
         if teacher is None:

@@ -132,7 +132,8 @@ class Graph:
         if is_hub_name(entry.checkpoint):  # fetched only when needed; the name identifies it
             label = label or entry.checkpoint.replace("/", "__")
             return CheckpointNode(label, (), digest(entry.checkpoint), Path(entry.checkpoint))
-        checkpoint = find_checkpoint(entry.checkpoint, key="checkpoint")
+        # Code that may run in an evaluation is a part of what was evaluated.
+        checkpoint = find_checkpoint(entry.checkpoint, key="checkpoint", trust_remote_code=True)
         label = label or checkpoint.card.get("method") or checkpoint.name
         return CheckpointNode(label, (), checkpoint.sha256, checkpoint.path)
 
@@ -238,7 +239,7 @@ def _identity_of_student(student: str) -> str:
     """What identifies the checkpoint that `student=` names: its content, not its place."""
     if ":" in student or is_hub_name(student):
         return student
-    return find_checkpoint(student, key="student").sha256
+    return find_checkpoint(student, key="student", trust_remote_code=True).sha256
 
 
 def _slug(label: str) -> str:

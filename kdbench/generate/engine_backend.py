@@ -5,7 +5,13 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
-from kdbench.checkpoint import Checkpoint, load_checkpoint, load_tokenizer, pick_device
+from kdbench.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    load_tokenizer,
+    pick_device,
+    prove_checkpoint,
+)
 from kdbench.errors import InputError
 from kdbench.generate import Backend, Options, Prompt
 from kdbench.generate.prompts import check_fits, encode_prompt
@@ -36,7 +42,8 @@ class EngineBackend(Backend):
     The engine and the transformers model are never in memory together.
 
     Raises:
-        InputError: The checkpoint is a GGUF file, or has no chat template for `prompt=chat`.
+        InputError: The checkpoint is a GGUF file or an adapter, its tensors are not those of its
+            configuration, or it has no chat template for `prompt=chat`.
     """
 
     own_engine = True
@@ -44,10 +51,16 @@ class EngineBackend(Backend):
     def __init__(self, checkpoint: Checkpoint, protocol: Protocol, options: Options):
         if checkpoint.gguf:
             raise InputError(f"{checkpoint.path}: a GGUF file; use backend=hf")
+        if checkpoint.base is not None or checkpoint.unused_adapter:
+            raise InputError(
+                f"{checkpoint.path}: holds an adapter, which an engine may add or leave out; use "
+                "backend=hf"
+            )
         self.checkpoint, self.protocol, self.options = checkpoint, protocol, options
         self.batch_size = options.batch_size
         self.unloaded = UnloadedCheckpoint(checkpoint, options.trust_remote_code)
         self.tokenizer: Any = load_tokenizer(checkpoint, options.trust_remote_code)
+        prove_checkpoint(checkpoint, options.trust_remote_code)
         if protocol.prompt == "chat" and not self.tokenizer.chat_template:
             raise InputError(f"{checkpoint.path}: no chat template; use protocol=minillm or greedy")
 

@@ -58,7 +58,7 @@ def training_cost(card: Mapping[str, Any]) -> dict[str, Any] | None:
         samples = card["steps"] * settings["batch_size"]
         seconds = sum(phase["seconds"] for name, phase in phases.items() if name != "validate")
         tokens = {name: int(phase["tokens"]) for name, phase in phases.items()}
-    except (KeyError, TypeError):
+    except (AttributeError, KeyError, TypeError, ValueError):  # edited by hand
         return None
     return {
         "method": settings["method"],

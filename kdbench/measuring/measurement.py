@@ -54,7 +54,13 @@ def prepare(
     if chosen.is_served:
         checkpoint = served_model(settings.model, chosen.identity)
     else:
-        checkpoint = find_checkpoint(settings.model, settings.revision, settings.unsafe_pickle, key)
+        checkpoint = find_checkpoint(
+            settings.model,
+            settings.revision,
+            settings.unsafe_pickle,
+            key,
+            settings.trust_remote_code,
+        )
     return Measurement(settings, protocol, checkpoint, chosen, tasks, metrics, wait)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from checkpoints import change_weights
 from safetensors.torch import load_file, save_file
 
 from kdbench.cli import verbs as cli
@@ -69,6 +70,12 @@ def change_row(number: int, **fields: object) -> Callable[[list[str]], list[str]
         return [*lines[:number], json.dumps(row), *lines[number + 1 :]]
 
     return change
+
+
+def without_a_tensor(model: Path) -> None:
+    change_weights(
+        model, lambda weights: {n: w for n, w in weights.items() if "model.norm" not in n}
+    )
 
 
 def nan_weights(model: Path) -> None:
@@ -213,16 +220,20 @@ CASES: dict[str, tuple[Broken, str]] = {
     "pickle weights": (with_model(pickled), "only pickle weights.*unsafe_pickle=true"),
     "config broken": (
         with_model(lambda m: (m / "config.json").write_text("{")),
-        "model: cannot be loaded",
+        "model/config.json: cannot be loaded: not JSON",
     ),
     "no tokenizer": (
         with_model(lambda m: [f.unlink() for f in m.glob("token*")]),
         "cannot be loaded",
     ),
+    "a tensor missing": (
+        with_model(without_a_tensor),
+        r"1 missing \(model.norm.weight\)",
+    ),
     "tokenizer without EOS": (with_model(without_eos), "no end-of-sequence token"),
     "NaN logits": (
         with_model(nan_weights),
-        "logits of document 'toy-dolly-test-.*' are not finite",
+        "model: weights are not finite: ",
     ),
     "run card broken": (
         with_model(lambda m: (m / "kdbench.json").write_text("x")),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from checkpoints import change_weights
 from filelock import FileLock
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
@@ -72,6 +73,12 @@ def more_tokens(model: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(model)
     tokenizer.add_tokens([f"<more {number}>" for number in range(9)])
     tokenizer.save_pretrained(model)
+
+
+def without_a_tensor(model: Path) -> None:
+    change_weights(
+        model, lambda weights: {n: w for n, w in weights.items() if "model.norm" not in n}
+    )
 
 
 def nan_weights(model: Path) -> None:
@@ -176,11 +183,19 @@ CASES: dict[str, tuple[Broken, str]] = {
     ),
     "teacher cut off": (
         with_copy(lambda m: (m / "model.safetensors").write_bytes(b"\0" * 99), "teacher"),
-        "changed: cannot be loaded",
+        r"changed/model\.safetensors: cannot be loaded: cut off",
     ),
     "student cut off": (
         with_copy(lambda m: (m / "model.safetensors").write_bytes(b"\0" * 99)),
-        "changed: cannot be loaded",
+        r"changed/model\.safetensors: cannot be loaded: cut off",
+    ),
+    "student without a tensor": (
+        with_copy(without_a_tensor),
+        r"changed: .*1 missing \(model.norm.weight\)",
+    ),
+    "teacher without a tensor": (
+        with_copy(without_a_tensor, "teacher"),
+        r"changed: .*1 missing \(model.norm.weight\)",
     ),
     "student without a tokenizer": (
         with_copy(lambda m: [file.unlink() for file in m.glob("token*")]),

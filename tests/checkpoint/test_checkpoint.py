@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from kdbench.checkpoint import find_checkpoint, load_checkpoint, pick_device
+from kdbench.errors import InputError
 from kdbench.toy.models import World
 
 
@@ -85,6 +86,20 @@ def test_a_gguf_file_is_a_checkpoint(world: World, tmp_path: Path) -> None:
     ids = torch.tensor([[1, 5, 9, 30]])
     torch.testing.assert_close(loaded(ids).logits, source(ids).logits, atol=1e-4, rtol=1e-4)
     assert tokenizer.decode(tokenizer("Who is older?")["input_ids"]) == "Who is older?"
+
+
+def test_a_gguf_file_without_a_tensor_is_refused(world: World, tmp_path: Path) -> None:
+    gguf = pytest.importorskip("gguf")
+    from transformers import AutoModelForCausalLM
+
+    source = AutoModelForCausalLM.from_pretrained(world.student)
+    weights = source.state_dict()
+    del weights["model.layers.1.mlp.up_proj.weight"]
+    source.state_dict = lambda: weights
+    write_gguf(gguf, source, world.student, tmp_path / "toy.gguf")
+    line = r"not those of toy.gguf: 1 missing \(model.layers.1.mlp.up_proj.weight\)"
+    with pytest.raises(InputError, match=line):
+        load_checkpoint(find_checkpoint(str(tmp_path)), "float32", "cpu")
 
 
 def write_gguf(gguf, model, folder: Path, file: Path) -> None:  # type: ignore[no-untyped-def]

@@ -1,0 +1,30 @@
+"""Checkpoints: finding, hashing and loading them, with proof that the weights read are the model's.
+
+Modules: `model` (what a checkpoint is), `find`, `hub`, `weights` (which files hold the weights),
+`json_file` and `config_file` (faults of the JSON files), `identity`, `tokenizer`, `load`, `proof`,
+`finite`, `adapter`, `device` and `messages`.
+"""
+
+from kdbench.checkpoint.config_file import check_sizes
+from kdbench.checkpoint.device import pick_device
+from kdbench.checkpoint.find import describe, find_checkpoint, is_hub_name, served_model
+from kdbench.checkpoint.json_file import read_object
+from kdbench.checkpoint.load import load_checkpoint, prove_checkpoint
+from kdbench.checkpoint.messages import one_line
+from kdbench.checkpoint.model import Checkpoint
+from kdbench.checkpoint.tokenizer import load_tokenizer
+
+__all__ = [
+    "Checkpoint",
+    "check_sizes",
+    "describe",
+    "find_checkpoint",
+    "is_hub_name",
+    "load_checkpoint",
+    "load_tokenizer",
+    "one_line",
+    "pick_device",
+    "prove_checkpoint",
+    "read_object",
+    "served_model",
+]

@@ -1,0 +1,231 @@
+"""Finding a checkpoint: a folder, a GGUF file, an adapter, or a model on the Hub."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from kdbench.checkpoint.config_file import check_sizes, read_config
+from kdbench.checkpoint.hub import fetch, is_hub_name
+from kdbench.checkpoint.identity import ADAPTER_CONFIG, hash_adapter, hash_folder, hash_gguf
+from kdbench.checkpoint.json_file import finite, is_text, read_object, refuse_pointer
+from kdbench.checkpoint.messages import warn_once
+from kdbench.checkpoint.model import Checkpoint
+from kdbench.checkpoint.weights import WeightFiles, find_weights, tensor_shapes, why_none
+from kdbench.errors import InputError
+
+__all__ = ["describe", "find_checkpoint", "is_hub_name", "served_model"]
+
+
+class _Request(NamedTuple):
+    """What a setting asks for, and what it permits.
+
+    Attributes:
+        key: Setting that named the checkpoint, for messages.
+        unsafe_pickle: Whether pickle weights are accepted.
+        trust_remote_code: Whether code that comes with the checkpoint may run.
+    """
+
+    key: str
+    unsafe_pickle: bool
+    trust_remote_code: bool
+
+
+def find_checkpoint(
+    model: str,
+    revision: str | None = None,
+    unsafe_pickle: bool = False,
+    key: str = "model",
+    trust_remote_code: bool = False,
+) -> Checkpoint:
+    """Find a checkpoint: a folder, a GGUF file, or a model on the Hub, downloaded if necessary.
+
+    Args:
+        model: Path, or name on the Hub.
+        revision: Branch, tag or commit on the Hub.
+        unsafe_pickle: Whether pickle weights are accepted.
+        key: Setting that named the checkpoint, for messages.
+        trust_remote_code: Whether Python code that comes with the checkpoint may run; its content
+            is then a part of the hash.
+
+    Raises:
+        InputError: There is no such folder or name, weights or shards are missing, pickle weights
+            are not permitted, `config.json` has a fault, or a folder is given a revision.
+    """
+    path, request = Path(model), _Request(key, unsafe_pickle, trust_remote_code)
+    if revision is not None and path.exists():
+        of_key = "revision" if key == "model" else f"{key}_revision"
+        raise InputError(f"{of_key}= is for models on the Hub, and {key}={model} is on this disk")
+    if path.is_file() and path.suffix == ".gguf":
+        return _gguf(path)
+    if path.is_file():
+        raise InputError(f"{key}={model}: not a .gguf file; give the checkpoint's folder")
+    if path.is_dir():
+        return _folder(path, request)
+    if not is_hub_name(model):
+        raise InputError(f"{key}={model}: no such folder, and not a name on the Hub (org/name)")
+    folder = fetch(model, revision, unsafe_pickle, key)
+    return _folder(folder, request, model.replace("/", "__"), folder.name)
+
+
+def served_model(name: str, backend: str) -> Checkpoint:
+    """A model that only a server has; its identity is its name there.
+
+    Args:
+        name: Name under which the server knows the model.
+        backend: Backend that talks to the server; part of the identity.
+    """
+    identity = hashlib.sha256(json.dumps([backend, name]).encode()).hexdigest()
+    label = re.sub(r"[^\w.+=-]+", "__", name).strip("._") or "model"
+    return Checkpoint(label, Path(name), None, None, identity, {}, served=name)
+
+
+def describe(path: Path) -> Checkpoint:
+    """The checkpoint of a folder, even of one without weights.
+
+    Raises:
+        InputError: The run card is broken.
+    """
+    return Checkpoint(path.resolve().name, path, None, None, hash_folder(path), _card(path))
+
+
+def _folder(
+    path: Path, request: _Request, name: str | None = None, revision: str | None = None
+) -> Checkpoint:
+    """The checkpoint in a folder.
+
+    Raises:
+        InputError: The folder holds no complete checkpoint.
+    """
+    has_adapter = (path / ADAPTER_CONFIG).is_file()
+    has_config = (path / "config.json").is_file()
+    name = name or path.resolve().name
+    if not has_config and not has_adapter:
+        return _gguf(_only_gguf(path, request.key), name, revision)
+    config = read_config(path) if has_config else {}
+    weights = find_weights(path, config) if has_config else None
+    if weights is None and has_adapter:
+        return _adapter(path, request, name, revision)
+    if weights is None:
+        raise InputError(f"{request.key}={path}: no weights here ({why_none(path)})")
+    _check_weights(path, config, weights, request)
+    if has_adapter:
+        warn_once(
+            f"{path}: the adapter of {ADAPTER_CONFIG} is not used, because the folder holds the "
+            "weights of a whole model; move the adapter into a folder of its own to use it"
+        )
+    sha256 = hash_folder(path, weights, request.trust_remote_code)
+    return Checkpoint(
+        name,
+        path,
+        None,
+        revision,
+        sha256,
+        _card(path),
+        pickle=weights.pickle,
+        unused_adapter=has_adapter,
+    )
+
+
+def _check_weights(
+    path: Path, config: Mapping[str, Any], weights: WeightFiles, request: _Request
+) -> None:
+    """Check the weights' files without reading the weights.
+
+    Raises:
+        InputError: Pickle files are not permitted, or a file is broken.
+    """
+    _refuse_pickle(path, weights, request)
+    shapes = tensor_shapes(path, weights)
+    if shapes is not None and not shapes:
+        raise InputError(f"{path / weights.names[0]}: cannot be loaded: holds no tensors")
+    check_sizes(config, path / "config.json", None if shapes is None else len(shapes))
+    if others := weights.not_read(path):
+        warn_once(
+            f"{path}: the weights are read from {weights.names[0]}; not used: {', '.join(others)}"
+        )
+
+
+def _refuse_pickle(path: Path, weights: WeightFiles, request: _Request) -> None:
+    if weights.pickle and not request.unsafe_pickle:
+        raise InputError(
+            f"{request.key}={path}: only pickle weights (*.bin), which can run code when read; "
+            "convert them to safetensors, or pass unsafe_pickle=true if you trust their author"
+        )
+
+
+def _adapter(path: Path, request: _Request, name: str, revision: str | None) -> Checkpoint:
+    """The checkpoint of an adapter and its base.
+
+    Raises:
+        InputError: The adapter is incomplete, or its base is not found.
+    """
+    file = path / ADAPTER_CONFIG
+    config = read_object(file)
+    safe = (path / "adapter_model.safetensors").is_file()
+    weights = WeightFiles((f"adapter_model.{'safetensors' if safe else 'bin'}",), not safe)
+    if not (path / weights.names[0]).is_file():
+        raise InputError(f"{request.key}={path}: no weights here (adapter_model.safetensors)")
+    _refuse_pickle(path, weights, request)
+    tensor_shapes(path, weights)
+    base_name = config.get("base_model_name_or_path")
+    if not isinstance(base_name, str) or not base_name:
+        raise InputError(f"{file}: base_model_name_or_path must name the model of the adapter")
+    try:
+        base = find_checkpoint(
+            base_name,
+            config.get("revision") if is_hub_name(base_name) else None,
+            request.unsafe_pickle,
+            trust_remote_code=request.trust_remote_code,
+        )
+    except InputError as error:
+        raise InputError(f"{file}: base_model_name_or_path: {error}") from None
+    if base.base is not None:
+        raise InputError(f"{file}: base_model_name_or_path={base_name} is an adapter itself")
+    sha256 = hash_adapter(path, base.sha256, weights, request.trust_remote_code)
+    return Checkpoint(
+        name, path, None, revision, sha256, _card(path), pickle=weights.pickle, base=base
+    )
+
+
+def _only_gguf(path: Path, key: str) -> Path:
+    """The GGUF file in a folder without `config.json`.
+
+    Raises:
+        InputError: There are none or several.
+    """
+    files = sorted(path.glob("*.gguf"))
+    if len(files) == 1:
+        return files[0]
+    if files:
+        names = ", ".join(file.name for file in files)
+        raise InputError(f"{key}={path}: holds several GGUF files; give the path of one: {names}")
+    raise InputError(f"{key}={path}: no checkpoint here (neither config.json nor a .gguf file)")
+
+
+def _gguf(file: Path, name: str | None = None, revision: str | None = None) -> Checkpoint:
+    refuse_pointer(file)
+    folder = file.parent
+    return Checkpoint(
+        name or file.stem, folder, file.name, revision, hash_gguf(file), _card(folder)
+    )
+
+
+def _card(path: Path) -> dict[str, Any]:
+    """The run card in a folder; empty without one.
+
+    Raises:
+        InputError: The run card is broken.
+    """
+    file = path / "kdbench.json"
+    try:
+        text = file.read_text("utf-8") if file.is_file() else "{}"
+        card: dict[str, Any] = json.loads(text, parse_constant=finite, parse_float=finite)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{file}: not JSON: {error}") from None
+    labels = [card.get(key) for key in ("method", "setting")] if isinstance(card, dict) else [0]
+    if not all(label is None or (isinstance(label, str) and is_text(label)) for label in labels):
+        raise InputError(f"{file}: not a run card: 'method' and 'setting' must be strings")
+    return card

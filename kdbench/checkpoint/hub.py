@@ -1,0 +1,50 @@
+"""Models on the Hub: names, and download."""
+
+import re
+from pathlib import Path
+
+from kdbench.checkpoint.identity import IDENTITY
+from kdbench.errors import InputError
+
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def is_hub_name(name: str) -> bool:
+    """Whether a name can be that of a model on the Hub, and is no path on this disk."""
+    return not Path(name).exists() and bool(_HUB_NAME.fullmatch(name)) and name[0] != "."
+
+
+def fetch(model: str, revision: str | None, unsafe_pickle: bool, key: str) -> Path:
+    """Download a model, unless it has been downloaded before.
+
+    Args:
+        model: Name on the Hub.
+        revision: Branch, tag or commit.
+        unsafe_pickle: Whether pickle weights are downloaded.
+        key: Setting that named the model, for messages.
+
+    Returns:
+        The folder of the files, named after the commit.
+
+    Raises:
+        InputError: The model cannot be downloaded.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+    )
+
+    unreachable = (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError)
+    patterns = [p for p in IDENTITY if unsafe_pickle or not p.endswith(".bin")] + ["*.py"]
+    if unsafe_pickle:
+        patterns.append("adapter_model.bin")
+    try:
+        return Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
+    except (*unreachable, HFValidationError) as error:
+        raise InputError(
+            f"{key}={model}: no such folder, and it cannot be downloaded from the Hub "
+            f"({type(error).__name__}); check the name, or pass a local folder"
+        ) from None
