@@ -36,7 +36,7 @@ def aligned(rows: Sequence[Sequence[str]], left: Collection[int] = ()) -> list[s
 
 
 def printable(text: str) -> str:
-    """The text as one line, without control characters that a terminal would obey."""
+    """The text as one line, without what a terminal obeys: control and bidi characters."""
     spaced = "".join(" " if char.isspace() else char for char in text.rstrip())
     return "".join(char for char in spaced if char.isprintable())
 
@@ -45,3 +45,8 @@ def escape_md(text: str) -> str:
     """The text as one line for a cell of a Markdown table, with markup escaped."""
     text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_\[\]|~#$])", r"\\\1", text)
+
+
+def shortened(text: str, longest: int = 120) -> str:
+    """The text, cut to a length that a message can hold."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

@@ -53,7 +53,7 @@ def run_regress(settings: RegressSettings) -> int:
             sys.stdout.write(f"{result.written}: written\n")
         return result.comparison
 
-    return run_verb(compare, lambda problem: _refuse(settings, problem))
+    return run_verb(compare, lambda problem: _refuse(settings, problem), settings.outputs)
 
 
 def regress(settings: RegressSettings) -> GateResult:

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from kdbench.config import FIVE, Names, Settings, read_yaml
 from kdbench.errors import InputError, first_fault, nearest
 from kdbench.metrics import ALL
 from kdbench.system.bundled import bundled
+from kdbench.system.safe_yaml import parse_yaml
 
 _LABEL = re.compile(r"[\w+(\[][\w.+()\[\] -]*")
 
@@ -116,7 +116,10 @@ def _change(values: dict[str, Any], dotted_key: str, text: str) -> None:
         if not isinstance(children, dict):
             raise InputError(f"{dotted_key}={text}: '{parent}' has no keys of its own")
         values = children
-    values[last] = yaml.safe_load(text)
+    try:
+        values[last] = parse_yaml(text)
+    except ValueError as error:
+        raise InputError(f"{dotted_key}={text}: {error}") from None
 
 
 def tables() -> dict[str, Path]:

@@ -96,7 +96,7 @@ def test_rows_of_another_metric_or_without_such_columns_are_no_rows(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        (FILE, "[1", "while parsing a flow sequence"),
+        (FILE, "[1", "not YAML: line 2"),
         (FILE, "", "file: input should be a valid dictionary"),
         (FILE, "- rougeL", "file: input should be a valid dictionary"),
         ("schema: 1\n", "", "schema: field required"),
