@@ -134,6 +134,26 @@ def load_tasks(
     return tasks
 
 
+def check_installed(names: Sequence[str], file: str, key: str) -> None:
+    """Check that names from a file are those of installed tasks.
+
+    A path from a file could name code that a user has never seen, so only the command line may
+    give paths.
+
+    Args:
+        names: Names of tasks in the file.
+        file: The file, for the message.
+        key: Setting that takes the path of a task.
+
+    Raises:
+        InputError: A name is not that of an installed task.
+    """
+    known = known_tasks()
+    for name in names:
+        if name not in known:
+            raise InputError(f"{file}: task '{name}' is not installed; name its YAML with {key}")
+
+
 def task_definition(name: str) -> str:
     """Return the SHA-256 of the files that define a task.
 

@@ -35,12 +35,25 @@ class LinesFile:
         if not self.path.exists():
             return []
         text = self.path.read_bytes()
-        if whole and not text.endswith(b"\n"):
-            text += b"\n" * bool(text)
+        if whole:
+            text = text.rstrip() + b"\n" if text.strip() else b""
         lines = text[: text.rfind(b"\n") + 1].split(b"\n")[:-1]
         return [
             parse_line(line, f"{self.path}:{number}") for number, line in enumerate(lines, start=1)
         ]
+
+    def is_damaged(self) -> bool:
+        """Whether a finished file is empty, ends within a line, or has a line twice."""
+        if not self.path.exists():
+            return False
+        lines = self.path.read_bytes().splitlines(keepends=True)
+        return not lines or not lines[-1].endswith(b"\n") or len(set(lines)) < len(lines)
+
+    def mend(self) -> None:
+        """Remove an unfinished last line, and all but the first of equal lines."""
+        text = self.path.read_bytes()
+        lines = text[: text.rfind(b"\n") + 1].splitlines(keepends=True)
+        put_bytes(self.path, b"".join(dict.fromkeys(lines)))
 
     @contextmanager
     def appending(self) -> Iterator["Appender"]:
