@@ -82,7 +82,10 @@ class TableSpec(Settings):
     def _all_metrics(cls, value: dict[str, Any]) -> dict[str, Any]:
         """A table measures all metrics, unless it names those that it wants."""
         metrics = value.get("metrics") or [ALL]
-        return {**value, "metrics": metrics.split(",") if isinstance(metrics, str) else metrics}
+        metrics = metrics.split(",") if isinstance(metrics, str) else metrics
+        if not isinstance(metrics, list) or not all(isinstance(name, str) for name in metrics):
+            raise ValueError("metrics: must be names of metrics")
+        return {**value, "metrics": metrics}
 
 
 def read_spec(path: Path, changes: Mapping[str, str] | None = None) -> TableSpec:

@@ -176,10 +176,19 @@ def _check(content: dict[str, Any], task: str) -> None:
         raise FieldError("main_metric: must be one of the metrics")
     _check_documents(content["documents"])
     for name, curve in (content.get("curves") or {}).items():
-        check_fields(curve, {}, f"curves.{name}")
-        lengths = {len(column) if isinstance(column, list) else -1 for column in curve.values()}
-        for key, column in curve.items():
-            check_column(column, max(lengths), f"curves.{name}.{key}")
+        _check_curve(name, curve)
+
+
+def _check_curve(name: str, curve: Any) -> None:
+    """Check a curve; one of a token metric, `name@set`, has intervals and both ends of buckets."""
+    place, whole = f"curves.{name}", "@" in name
+    indices = each(COUNT, "token indices")
+    values = Rule("a list", lambda value: isinstance(value, list))
+    rules = {"start": indices, "stop": indices, "ci_low": values, "ci_high": values}
+    rules = {key: rule if whole else rule.if_given() for key, rule in rules.items()}
+    check_fields(curve, {"value": values, "n": each(COUNT, "counts"), **rules}, place)
+    for key, column in curve.items():
+        check_column(column, len(curve["value"]), f"{place}.{key}")
 
 
 def _check_metric(metric: Any, place: str) -> None:

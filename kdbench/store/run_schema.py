@@ -48,11 +48,11 @@ _PROTOCOL = {"name": NAME, "seeds": each(SEED, "whole numbers").if_given()}
 _BACKEND = {"name": _OPTIONAL_TEXT, "batch_size": _OPTIONAL_COUNT}
 _ENVIRONMENT = {"gpus": each(TEXT, "names").or_null().if_given()}
 _TRAINING = {
-    "method": _OPTIONAL_TEXT,
-    "samples": POSITIVE.or_null().if_given(),
-    "seconds": POSITIVE.or_null().if_given(),
-    "student_tokens": POSITIVE.or_null().if_given(),
-    "teacher_tokens": POSITIVE.or_null().if_given(),
+    "method": TEXT,
+    "samples": POSITIVE,
+    "seconds": POSITIVE,
+    "student_tokens": POSITIVE,
+    "teacher_tokens": POSITIVE,
 }
 _TASK = {
     "cut_prompts": _OPTIONAL_COUNT,
@@ -77,7 +77,8 @@ def check_run(run: dict[str, Any]) -> None:
     check_fields(run["protocol"], _PROTOCOL, "protocol")
     check_fields(run.get("backend") or {}, _BACKEND, "backend")
     check_fields(run.get("environment") or {}, _ENVIRONMENT, "environment")
-    check_fields(run.get("training") or {}, _TRAINING, "training")
+    if run.get("training") is not None:
+        check_fields(run["training"], _TRAINING, "training")
     for task, entry in run["tasks"].items():
         if not is_file_name(task):
             raise FieldError(f"tasks: '{task}' cannot name a task")

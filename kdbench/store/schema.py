@@ -91,13 +91,18 @@ def check_fields(content: Any, rules: Mapping[str, Rule], place: str = "") -> No
 
 
 def check_column(column: Any, length: int, place: str) -> None:
-    """Check a list of scores: numbers or null, as many as there are documents.
+    """Check a list of numbers or null.
+
+    Args:
+        column: The list.
+        length: Number of its items.
+        place: Where it is in the file, with dots.
 
     Raises:
         FieldError: It is something else.
     """
     if not isinstance(column, list) or len(column) != length:
-        raise FieldError(f"{place}: must be a list of {length} scores, one per document")
+        raise FieldError(f"{place}: must be a list of {length} numbers, as its neighbours are")
     if not set(map(type, column)) <= _COLUMN:
         raise FieldError(f"{place}: must hold numbers or null")
     if max(map(abs, filter(None, column)), default=0) > LARGEST:
