@@ -41,6 +41,11 @@ def printable(text: str) -> str:
     return "".join(char for char in spaced if char.isprintable())
 
 
+def without_controls(text: str) -> str:
+    """The text with its spaces and lines, but without control and bidi characters."""
+    return "".join(char for char in text if char.isprintable() or char in "\n\t")
+
+
 def escape_md(text: str) -> str:
     """The text as one line for a cell of a Markdown table, with markup escaped."""
     text = " ".join(printable(text).split())

@@ -96,7 +96,7 @@ def build(kind: type[S], values: Mapping[str, object]) -> S:
 
 def shown(key: str, value: object) -> str:
     """A value for an error message: not too long, and without a password of the user."""
-    return MASK if is_secret(key) else shortened(without_secrets(str(value)))
+    return MASK if is_secret(key) else shortened(without_secrets(str(value)[:1000]))
 
 
 def _plain(value: str, field: FieldInfo | None) -> str | None:

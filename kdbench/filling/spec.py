@@ -73,7 +73,9 @@ class TableSpec(Settings):
     data: Path | None = Field(None, description="folder of the data sets")
     models: Path | None = Field(None, description="folder of checkpoints (default: runs/NAME)")
     results: Path | None = Field(None, description="folder of results (default: results/NAME)")
-    tasks: Names = Field(FIVE, description="names of tasks, or paths of lm-eval YAML files")
+    tasks: Names = Field(
+        FIVE, min_length=1, description="names of tasks, or paths of lm-eval YAML files"
+    )
     columns: Names = Field((), description="columns of the table, as for `kdbench table`")
     published: Names = Field((), description="ids of the groups of published rows to show")
 

@@ -13,7 +13,7 @@ _NAME = re.compile(
 )
 _SPECIAL_TOKEN = re.compile(r"(?:bos|eos|pad|unk|sep|cls|mask)_token")
 _LOGIN = re.compile(r"(?<=://)[^/\s@'\"]+@")
-_ASSIGNED = re.compile(r"([\w-]+)(['\"]?\s*[=:]\s*['\"]?)([^\s,'\"{}&]+)")
+_ASSIGNED = re.compile(r"(?<![\w-])([\w-]+)(['\"]?\s*[=:]\s*['\"]?)([^\s,'\"{}&]+)")
 
 
 def is_secret(name: str) -> bool:

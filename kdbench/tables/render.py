@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdbench.errors import InputError, nearest
 from kdbench.tables.model import Cell, Content
-from kdbench.text import aligned, cell_text, escape_md, printable
+from kdbench.text import aligned, cell_text, escape_md, printable, without_controls
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -105,7 +105,7 @@ def _bold_html(text: str, cell: Cell | None) -> Any:
 
 def _clean(value: Any) -> Any:
     """A value of a template, without control characters; markup, which is clean, as it is."""
-    return printable(value) if type(value) is str else value
+    return without_controls(value) if type(value) is str else value
 
 
 @cache
