@@ -1,5 +1,7 @@
 """Metrics that need a forward pass of the model over each document's reference."""
 
+from typing import Any
+
 from kdbench.errors import InputError
 from kdbench.measuring.loading import LazyBackend
 from kdbench.metrics import ForwardMetric, Reference
@@ -17,7 +19,7 @@ def values_file(run: RunFolder, task: str, metric: ForwardMetric) -> LinesFile:
 
 def stored_values(file: LinesFile) -> dict[str, float]:
     """Return the values in such a file by document."""
-    values = {}
+    values: dict[str, Any] = {}
     for number, record in enumerate(file.read(), start=1):
         value = record.get("value")
         if not isinstance(record.get("id"), str) or not (value is None or is_number(value)):

@@ -47,7 +47,7 @@ _MODEL = {
 _PROTOCOL = {"name": NAME, "seeds": each(SEED, "whole numbers").if_given()}
 _BACKEND = {"name": _OPTIONAL_TEXT, "batch_size": _OPTIONAL_COUNT}
 _ENVIRONMENT = {"gpus": each(TEXT, "names").or_null().if_given()}
-_TRAINING = {
+TRAINING = {
     "method": TEXT,
     "samples": POSITIVE,
     "seconds": POSITIVE,
@@ -78,7 +78,7 @@ def check_run(run: dict[str, Any]) -> None:
     check_fields(run.get("backend") or {}, _BACKEND, "backend")
     check_fields(run.get("environment") or {}, _ENVIRONMENT, "environment")
     if run.get("training") is not None:
-        check_fields(run["training"], _TRAINING, "training")
+        check_fields(run["training"], TRAINING, "training")
     for task, entry in run["tasks"].items():
         if not is_file_name(task):
             raise FieldError(f"tasks: '{task}' cannot name a task")

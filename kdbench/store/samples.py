@@ -49,7 +49,7 @@ def read_sample(record: Mapping[str, Any], place: str) -> Sample:
     if not SEED.holds(seed):
         raise InputError(f"{place}: 'seed' must be a whole number")
     if not COUNT.or_null().holds(n_tokens):
-        raise InputError(f"{place}: 'n_tokens' must be {COUNT.what} or null")
+        raise InputError(f"{place}: 'n_tokens' must be a whole number or null, 0 or larger")
     if not (finish is None or finish in ("stop", "length")):
         raise InputError(f"{place}: 'finish' must be stop, length or null")
     tokens = record.get("tokens", [])

@@ -40,9 +40,9 @@ class Rule:
         return Rule(self.what, self.holds, required=False)
 
 
-def is_number(value: object) -> bool:
+def is_number(value: Any) -> bool:
     """Whether a value is a number of reasonable size, and not a truth value."""
-    return type(value) in (int, float) and abs(value) <= LARGEST  # type: ignore[operator]
+    return type(value) in (int, float) and abs(value) <= LARGEST
 
 
 def one_of(*values: str) -> Rule:

@@ -6,7 +6,7 @@ process at deep nesting, and a few nested aliases can stand for billions of valu
 
 import re
 import stat
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ _AMBIGUOUS = re.compile(r"[-+]?(0[0-7_]+|[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
-class _PlainLoader(_Loader):  # type: ignore[misc]
+class _PlainLoader(_Loader):
     """Refuses doubled keys, and numbers that YAML 1.1 reads as nobody does: `010`, `1:30`."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
@@ -108,7 +108,8 @@ def check_yaml(text: str) -> None:
     open_nodes: list[tuple[str | None, int]] = []
     count = aliased = 0
     try:
-        for event in yaml.parse(text, Loader=_Loader):
+        events: Iterator[Any] = yaml.parse(text, Loader=_Loader)
+        for event in events:
             if isinstance(event, yaml.AliasEvent):
                 size = sizes.get(event.anchor)
                 if size is None:
