@@ -262,7 +262,7 @@ def describe(
     labels = [card.get(key) for key in ("method", "setting")] if isinstance(card, dict) else [0]
     if not all(label is None or isinstance(label, str) for label in labels):
         raise InputError(f"{card_file}: not a run card: 'method' and 'setting' must be strings")
-    if not all(label is None or label.isprintable() for label in labels):
+    if not all(str(label or "").isprintable() for label in labels):
         raise InputError(f"{card_file}: 'method' and 'setting' must not have control characters")
     return Checkpoint(name or path.resolve().name, path, gguf, revision, _hash(path, gguf), card)
 

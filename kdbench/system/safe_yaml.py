@@ -111,7 +111,7 @@ def check_yaml(text: str) -> None:
         events: Iterator[Any] = yaml.parse(text, Loader=_Loader)
         for event in events:
             if isinstance(event, yaml.AliasEvent):
-                size = sizes.get(event.anchor)
+                size = sizes.get(str(event.anchor))
                 if size is None:
                     raise InputError(f"not YAML: alias '*{event.anchor}' has no closed anchor")
                 count, aliased = count + size, aliased + size
