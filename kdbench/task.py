@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from kdbench.errors import InputError, nearest
 from kdbench.system.bundled import bundled, load_module
+from kdbench.system.safe_yaml import check_yaml, yaml_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+MAX_INCLUDES = 10
 _NAME = re.compile(r"[A-Za-z0-9._+-]+")
 
 TITLES = {
@@ -134,6 +136,26 @@ def load_tasks(
     return tasks
 
 
+def check_installed(names: Sequence[str], file: str, key: str) -> None:
+    """Check that names from a file are those of installed tasks.
+
+    A path from a file could name code that a user has never seen, so only the command line may
+    give paths.
+
+    Args:
+        names: Names of tasks in the file.
+        file: The file, for the message.
+        key: Setting that takes the path of a task.
+
+    Raises:
+        InputError: A name is not that of an installed task.
+    """
+    known = known_tasks()
+    for name in names:
+        if name not in known:
+            raise InputError(f"{file}: task '{name}' is not installed; name its YAML with {key}")
+
+
 def task_definition(name: str) -> str:
     """Return the SHA-256 of the files that define a task.
 
@@ -198,6 +220,7 @@ def _load(name: str | None, path: Path, data: Path | None, limit: int | None) ->
 def _through_lm_eval(path: Path, metadata: dict[str, Any]) -> Any:
     from lm_eval.tasks import TaskManager
 
+    _check_limits(path)
     with _quiet_lm_eval():
         try:
             loaded = TaskManager(include_defaults=False, metadata=metadata).load([str(path)])
@@ -212,6 +235,30 @@ def _through_lm_eval(path: Path, metadata: dict[str, Any]) -> Any:
     if len(tasks) != 1:
         raise InputError(f"{path}: defines {len(tasks)} tasks; pass the YAML of each task")
     return tasks[0]
+
+
+_INCLUDE = re.compile(r"^include:[ \t]*['\"]?([^'\"#\s]+)", re.MULTILINE)
+
+
+def _check_limits(path: Path, depth: int = 0) -> None:
+    """Check the limits of a YAML file and of those that it includes, before lm-eval builds them.
+
+    Raises:
+        InputError: A file is no YAML, too large, nested too deeply, or an alias bomb.
+    """
+    try:
+        text = yaml_text(path)
+        check_yaml(text)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    for name in _INCLUDE.findall(text):
+        included = path.parent / name
+        if included.is_file() and depth < MAX_INCLUDES:
+            _check_limits(included, depth + 1)
+        elif depth >= MAX_INCLUDES:
+            raise InputError(f"{path}: include: more than {MAX_INCLUDES} files in a row")
 
 
 def _definition(path: Path) -> str:

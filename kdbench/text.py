@@ -36,12 +36,42 @@ def aligned(rows: Sequence[Sequence[str]], left: Collection[int] = ()) -> list[s
 
 
 def printable(text: str) -> str:
-    """The text as one line, without control characters that a terminal would obey."""
+    """The text as one line, without what a terminal obeys: control and bidi characters."""
     spaced = "".join(" " if char.isspace() else char for char in text.rstrip())
     return "".join(char for char in spaced if char.isprintable())
 
 
+def without_controls(text: str) -> str:
+    """The text with its spaces and lines, but without control and bidi characters."""
+    return "".join(char for char in text if char.isprintable() or char in "\n\t")
+
+
 def escape_md(text: str) -> str:
     """The text as one line for a cell of a Markdown table, with markup escaped."""
-    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = " ".join(printable(text).split())
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_\[\]|~#$])", r"\\\1", text)
+
+
+_LINK_STARTS = re.compile(
+    r"(?<![\w/])@(?=\w)|\b(?:https?|ftp)(?=:)|\bwww(?=\.)|\bGH(?=-\d)", re.IGNORECASE
+)
+
+
+def escape_comment(text: str) -> str:
+    """The text for a comment on GitHub: escaped, and without mentions and links.
+
+    An invisible space after the start of each keeps GitHub from notifying people or linking.
+    """
+    return _LINK_STARTS.sub(lambda match: f"{match[0]}&#8203;", escape_md(text))
+
+
+def cell_text(text: str) -> str:
+    """The text for a cell of a CSV file: a spreadsheet takes it for no formula."""
+    text = printable(text)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+
+
+def shortened(text: str, longest: int = 120) -> str:
+    """The text, cut to a length that a message can hold."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

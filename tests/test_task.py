@@ -8,7 +8,7 @@ import pytest
 
 import kdbench
 from kdbench.errors import InputError
-from kdbench.task import Task, known_tasks, load_tasks
+from kdbench.task import Task, check_installed, known_tasks, load_tasks
 from kdbench.toy.models import World
 
 FIVE = ["dolly", "self_instruct", "super_natural", "unnatural", "vicuna"]
@@ -203,3 +203,20 @@ def test_a_bundled_task_can_be_given_by_path(world: World) -> None:
 def test_two_tasks_with_the_same_name_are_refused(world: World) -> None:
     with pytest.raises(InputError, match="'dolly' is named twice"):
         load_tasks(["dolly", "dolly"], world.data)
+
+
+@pytest.mark.parametrize("text", ["a: " + "[" * 100_000, "a: &a [*a]", "a: [1"])
+def test_a_yaml_beyond_the_limits_is_refused_also_if_included(text: str, tmp_path: Path) -> None:
+    (tmp_path / "task.yaml").write_text("task: x\ninclude: base.yml\n")
+    (tmp_path / "base.yml").write_text(text)
+    with pytest.raises(InputError, match=r"base\.yml: not"):
+        load_tasks([str(tmp_path / "task.yaml")])
+    with pytest.raises(InputError, match=r"base\.yml: not"):
+        load_tasks([str(tmp_path / "base.yml")])
+
+
+def test_names_from_files_are_those_of_installed_tasks(tmp_path: Path) -> None:
+    (tmp_path / "evil.yaml").write_text("task: x\n")
+    check_installed(["dolly"], "run.json", "task=PATH")
+    with pytest.raises(InputError, match="is not installed"):
+        check_installed([str(tmp_path / "evil.yaml")], "run.json", "task=PATH")

@@ -228,4 +228,6 @@ def _card(path: Path) -> dict[str, Any]:
     labels = [card.get(key) for key in ("method", "setting")] if isinstance(card, dict) else [0]
     if not all(label is None or (isinstance(label, str) and is_text(label)) for label in labels):
         raise InputError(f"{file}: not a run card: 'method' and 'setting' must be strings")
+    if not all((label or "").isprintable() for label in labels):
+        raise InputError(f"{file}: 'method' and 'setting' must not have control characters")
     return card

@@ -12,9 +12,11 @@ import typer
 
 from kdbench.cli.help import VerbHelp, first_line, help_lines
 from kdbench.errors import InputError
-from kdbench.system.console import say
+from kdbench.system.console import escape_unencodable, say
+from kdbench.system.secrets import without_logins
+from kdbench.text import printable
 
-EXIT_STALE, EXIT_INPUT, EXIT_FAILED, EXIT_INTERRUPTED = 1, 2, 3, 130
+EXIT_STALE, EXIT_INPUT, EXIT_FAILED, EXIT_INTERNAL, EXIT_INTERRUPTED = 1, 2, 3, 4, 130
 
 app = typer.Typer(
     add_completion=False,
@@ -68,7 +70,11 @@ def verb(
 
 
 def guarded(run: Verb, arguments: list[str]) -> int:
-    """Run a verb and return its exit code; an error that the user can fix is one line on stderr."""
+    """Run a verb and return its exit code; an error is one line on stderr.
+
+    The traceback of an unexpected error goes to a log, and its exit code is that of no result.
+    """
+    escape_unencodable()
     try:
         return run(arguments) or 0
     except InputError as error:
@@ -80,8 +86,13 @@ def guarded(run: Verb, arguments: list[str]) -> int:
         return _report_error(f"{error.filename or 'write'}: {error.strerror or error}", EXIT_INPUT)
     except KeyboardInterrupt:
         return _report_error("interrupted; run the same command to resume", EXIT_INTERRUPTED)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - Python's exit code 1 has a meaning
+        from kdbench.system.crashes import describe_crash, log_crash
+
+        place = log_crash(error)
+        return _report_error(f"internal error: {describe_crash(error)} ({place})", EXIT_INTERNAL)
 
 
 def _report_error(line: str, code: int) -> int:
-    sys.stderr.write(f"kdbench: {' '.join(line.split())}\n")
+    sys.stderr.write(f"kdbench: {printable(without_logins(' '.join(line.split())))}\n")
     return code

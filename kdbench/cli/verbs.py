@@ -7,12 +7,14 @@ from typing import Any
 from kdbench.cli.app import EXIT_FAILED, EXIT_STALE, app, verb
 from kdbench.cli.help import first_line, plain
 from kdbench.errors import InputError
-from kdbench.system.console import say
-from kdbench.text import aligned
+from kdbench.system.console import escape_unencodable, say
+from kdbench.text import aligned, printable
 
 
 def main() -> None:
     """The console script."""
+    escape_unencodable()
+    sys.argv[1:2] = map(printable, sys.argv[1:2])  # an unknown verb is repeated in the error
     app()
 
 
@@ -75,15 +77,15 @@ def _train(arguments: list[str]) -> None:
 def _table(arguments: list[str]) -> int:
     """Draw the comparison table from results and published numbers."""
     from kdbench.config import TableSettings, parse
-    from kdbench.system.files import put_text
+    from kdbench.system.outputs import STANDARD_OUTPUT, is_stream, put_output
     from kdbench.tables import build_table
     from kdbench.tables.write import form_of, stale_diff, whole_file
 
     settings = parse(TableSettings, arguments)
     form = form_of(settings.out, settings.format)
     text = build_table(settings).render(form)
-    if settings.out is None:
-        sys.stdout.write(text)
+    if settings.out is None or is_stream(settings.out):
+        put_output(settings.out or STANDARD_OUTPUT, text)
         return 0
     text = whole_file(settings.out, form, text, settings.block)
     diff = stale_diff(settings.out, text)
@@ -91,7 +93,7 @@ def _table(arguments: list[str]) -> int:
         sys.stdout.write(diff)
         return EXIT_STALE if diff else 0
     if diff:
-        put_text(settings.out, text)
+        put_output(settings.out, text)
     say(f"{settings.out}: {'written' if diff else 'up to date'}")
     return 0
 

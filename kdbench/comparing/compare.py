@@ -47,7 +47,9 @@ def run_compare(settings: CompareSettings) -> int:
     Raises:
         InputError: The user can fix it; the requested output files also report it.
     """
-    return run_verb(lambda: compare(settings), lambda problem: _refuse(settings, problem))
+    return run_verb(
+        lambda: compare(settings), lambda problem: _refuse(settings, problem), settings.outputs
+    )
 
 
 def compare(settings: CompareSettings) -> Comparison:

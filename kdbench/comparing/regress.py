@@ -19,6 +19,7 @@ from kdbench.comparing.verdict import EXIT_INCOMPARABLE, Problem
 from kdbench.config import EvalSettings, build
 from kdbench.errors import InputError
 from kdbench.protocol import PROTOCOLS
+from kdbench.task import check_installed
 
 _DEFAULTS_OF_BASELINE = ("tasks", "protocol", "metrics")
 """Keys whose empty value means the baseline's, or that of `kdbench eval` with --update."""
@@ -53,7 +54,7 @@ def run_regress(settings: RegressSettings) -> int:
             sys.stdout.write(f"{result.written}: written\n")
         return result.comparison
 
-    return run_verb(compare, lambda problem: _refuse(settings, problem))
+    return run_verb(compare, lambda problem: _refuse(settings, problem), settings.outputs)
 
 
 def regress(settings: RegressSettings) -> GateResult:
@@ -136,15 +137,18 @@ def eval_settings(settings: RegressSettings, base: ComparedRun | None) -> EvalSe
         for key in set(EvalSettings.model_fields) & settings.model_fields_set
         if getattr(settings, key) or key not in _DEFAULTS_OF_BASELINE
     }
-    defaults = {} if base is None else _defaults_of(base, "protocol" in given)
+    defaults = {} if base is None else _defaults_of(base, "protocol" in given, "tasks" in given)
     if metrics := _measurable(gate_tolerances(settings, base)):
         defaults["metrics"] = metrics
     return build(EvalSettings, {**defaults, **given})
 
 
-def _defaults_of(base: ComparedRun, protocol_given: bool) -> dict[str, Any]:
+def _defaults_of(base: ComparedRun, protocol_given: bool, tasks_given: bool) -> dict[str, Any]:
     """The tasks, limit and protocol of a baseline; no protocol if a different one was requested."""
-    defaults = {"tasks": tuple(base.tasks), "limit": base.limit}
+    defaults: dict[str, Any] = {"limit": base.limit}
+    if not tasks_given:
+        check_installed(tuple(base.tasks), f"baseline={base.label}", "tasks=PATH")
+        defaults["tasks"] = tuple(base.tasks)
     if protocol_given:
         return defaults
     protocol = next(iter(base.tasks.values())).fingerprint["protocol"]

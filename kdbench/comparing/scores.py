@@ -91,7 +91,7 @@ class ComparedRun:
         if self.folder is None:
             return None
         rows = {document: row for row, document in enumerate(self.tasks[task].ids)}
-        seeds = list(self.tasks[task].fingerprint["protocol"].get("seeds", ()))
+        seeds = list(self.tasks[task].fingerprint.get("protocol", {}).get("seeds", ()))
         scores = np.full((len(rows), len(seeds)), np.nan)
         for sample in RunFolder(self.folder).lines(task).read():
             score = sample.get("scores", {}).get(metric)

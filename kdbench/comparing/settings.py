@@ -62,6 +62,11 @@ class GateSettings(Settings):
     json_file: Path | None = Field(None, alias="json", description="JSON file with every number")
 
     @property
+    def outputs(self) -> tuple[Path | None, ...]:
+        """The output files; None for one that is not written."""
+        return self.markdown, self.junit, self.json_file
+
+    @property
     def rules(self) -> Rules:
         """When the gate fails."""
         return Rules(self.alpha, self.strict, self.require_conclusive)

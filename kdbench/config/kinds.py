@@ -2,11 +2,21 @@
 
 import inspect
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, get_args
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
+
+from kdbench.system.names import folder_name
+from kdbench.system.safe_yaml import parse_yaml
 
 
 def _split_list(value: object) -> object:
@@ -23,12 +33,13 @@ def _split_mapping(value: object) -> object:
     pairs = [item.partition("=") for item in value.split(",") if item]
     if any(not key or not equals for key, equals, _ in pairs):
         raise ValueError("must be NAME=VALUE,NAME=VALUE (or a mapping in config=FILE)")
-    return {key: yaml.safe_load(text) for key, _, text in pairs}
+    return {key: parse_yaml(text) for key, _, text in pairs}
 
 
 OptionMap = Annotated[dict[str, Any], BeforeValidator(_split_mapping)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_split_list)]
 AtLeastOne = Annotated[int, Field(ge=1)]
+FolderName = Annotated[str, AfterValidator(folder_name)]
 Seeds = Annotated[tuple[int, ...], BeforeValidator(_split_list)]
 
 CACHE = "cache:"
@@ -46,14 +57,40 @@ class Settings(BaseModel):
     `class DataKeys(Settings, group="Data")`. Verbs combine such classes.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False
+    )
 
     __group__: ClassVar[str] = "Options"
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _plain_value(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse what pydantic would turn into a number, and what no file or terminal takes."""
+        kinds = _types_in(cls.model_fields[str(info.field_name)].annotation)
+        for item in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(item, bool) and not kinds & {bool, Any}:
+                raise ValueError(f"must not be {str(item).lower()}")
+            if isinstance(item, str) and "\0" in item:
+                raise ValueError("must not have a NUL character")
+            if isinstance(item, str) and Path not in kinds and not _is_utf8(item):
+                raise ValueError("must be valid Unicode")
+        return value
 
     def __init_subclass__(cls, *, group: str | None = None, **kwargs: Any):
         super().__init_subclass__(**kwargs)
         if group is not None:
             cls.__group__ = group
+
+
+def _types_in(annotation: object) -> set[object]:
+    """The types that an annotation is made of."""
+    inner = get_args(annotation)
+    return set().union(*map(_types_in, inner)) if inner else {annotation}
+
+
+def _is_utf8(text: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def fields_by_key(kind: type[BaseModel]) -> dict[str, FieldInfo]:

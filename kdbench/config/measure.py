@@ -11,6 +11,7 @@ from kdbench.config.kinds import (
     CACHE,
     FIVE,
     AtLeastOne,
+    FolderName,
     Names,
     OptionMap,
     Seeds,
@@ -37,7 +38,7 @@ class TeacherKeys(Settings, group="Teacher"):
     teacher_revision: str | None = Field(
         None, description="Branch, tag or commit of a teacher on the Hub"
     )
-    teacher_name: str | None = Field(
+    teacher_name: FolderName | None = Field(
         None, description="Teacher's name in results and tables (default: its folder's name)"
     )
     undistilled: str | None = Field(
@@ -45,7 +46,7 @@ class TeacherKeys(Settings, group="Teacher"):
         description="Checkpoint of the student before distillation, which sets the floor of "
         "fidelity",
     )
-    undistilled_name: str | None = Field(
+    undistilled_name: FolderName | None = Field(
         None,
         description="Undistilled student's name in results and tables (default: its folder's name)",
     )
@@ -132,7 +133,7 @@ class MetricKeys(Settings, group="Metrics"):
 class LabelKeys(Settings, group="Output"):
     """What the measured model is called."""
 
-    name: str | None = Field(
+    name: FolderName | None = Field(
         None, description="Model's name in results and tables (default: its folder's or file's)"
     )
     method: str | None = Field(
@@ -144,13 +145,6 @@ class LabelKeys(Settings, group="Output"):
         description="Setting that the run belongs to; a table groups the rows of one setting "
         "(default: the run card's)",
     )
-
-    @field_validator("name")
-    @classmethod
-    def _folder_name(cls, value: str | None) -> str | None:
-        if value is not None and (not value.strip(" .") or {"/", "\\"} & set(value)):
-            raise ValueError("must be the name of a folder, without / and \\")
-        return value
 
 
 class ResultKeys(LabelKeys, group="Output"):

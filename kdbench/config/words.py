@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar, get_args
 
-import yaml
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from kdbench.config.kinds import Settings, fields_by_key
 from kdbench.errors import InputError, first_fault, nearest
+from kdbench.system.safe_yaml import read_yaml_file
+from kdbench.system.secrets import MASK, is_secret, without_secrets
+from kdbench.text import shortened
 
 S = TypeVar("S", bound=Settings)
 
@@ -89,7 +91,12 @@ def build(kind: type[S], values: Mapping[str, object]) -> S:
         if key not in values:
             description = fields[key].description or ""
             raise InputError(f"{key}= is missing: {_uncapitalised(description)}") from None
-        raise InputError(f"{key}={values[key]}: {reason}") from None
+        raise InputError(f"{key}={shown(key, values[key])}: {reason}") from None
+
+
+def shown(key: str, value: object) -> str:
+    """A value for an error message: not too long, and without a password of the user."""
+    return MASK if is_secret(key) else shortened(without_secrets(str(value)[:1000]))
 
 
 def _plain(value: str, field: FieldInfo | None) -> str | None:
@@ -109,11 +116,11 @@ def read_yaml(path: Path, key: str = "config") -> dict[str, object]:
         InputError: There is no such file, or it holds no mapping.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = read_yaml_file(path)
     except OSError as error:
         raise InputError(f"{key}={path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{key}={path}: not YAML in UTF-8: {str(error).splitlines()[0]}") from None
+    except ValueError as error:
+        raise InputError(f"{key}={path}: {error}") from None
     if not isinstance(values, dict):
         raise InputError(f"{key}={path}: must hold key: value lines")
     return {str(name): value for name, value in values.items()}

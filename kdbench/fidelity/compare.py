@@ -52,6 +52,8 @@ def compare_with_teacher(
         if not teacher.is_ready(task):
             report_progress(f"{task.name}: the teacher's other shards are still to come")
         else:
+            if _must_measure(student, results[task.name], teacher, asked):
+                student.restore_samples(task)  # which takes the lock itself
             with student.run.lock(task.name, wait=student.waits):
                 results[task.name] = _compare(ModelPair(student, teacher, task), asked, floor)
     return results
@@ -62,7 +64,7 @@ def _compare(pair: ModelPair, asked: WantedMetrics, floor: Floor | None) -> Task
     student, task = pair.student, pair.task
     stored = student.run.read_task(task.name) or student.results[task.name]
     result = stored
-    if student.settings.teacher_cache is not None or not _is_current(stored, pair.teacher, asked):
+    if _must_measure(student, stored, pair.teacher, asked):
         result = _measured(pair, stored, asked)
     if floor is not None and task.name in floor.results:
         result = with_floor(result, floor)
@@ -74,6 +76,17 @@ def _is_same_teacher(stored: TaskResult, teacher: Teacher) -> bool:
     identity = stored.teacher
     return identity is not None and all(
         identity.get(key) == value for key, value in teacher.identity.items()
+    )
+
+
+def _must_measure(
+    student: Measurement, stored: TaskResult, teacher: Teacher, asked: WantedMetrics
+) -> bool:
+    """Whether a comparison is missing, stands on a damaged file, or fills a cache."""
+    return (
+        student.settings.teacher_cache is not None
+        or stored.task in student.mended
+        or not _is_current(stored, teacher, asked)
     )
 
 

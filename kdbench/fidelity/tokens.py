@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kdbench.errors import InputError
 from kdbench.fidelity.buckets import bucket_starts, bucket_sums
 from kdbench.fidelity.forward import TeacherScorer, TextScores, compare_batch
 from kdbench.fidelity.texts import ComparedText
@@ -98,7 +99,16 @@ def score_set(
 
 
 def _read(file: LinesFile) -> dict[tuple[str, int], dict[str, Any]]:
-    return {(line["id"], line["seed"]): line for line in file.read()}
+    lines = file.read()
+    for number, line in enumerate(lines, start=1):
+        if not line.keys() >= _FIELDS:
+            raise InputError(
+                f"{file.path}:{number}: not a line of fidelity scores; delete the file"
+            )
+    return {(line["id"], line["seed"]): line for line in lines}
+
+
+_FIELDS = {"id", "seed", "n", "tokens", "pooled", "curves", "cut_mass", "outside"}
 
 
 def _line(scores: TextScores, forward_pass: ForwardPass) -> dict[str, Any]:

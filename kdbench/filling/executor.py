@@ -57,8 +57,12 @@ class LocalExecutor(Executor):
         self._idle: list[ProcessPoolExecutor] = []
 
     def submit(self, node: Node) -> None:
-        """Start a node in an idle worker, or in a new one."""
-        pool = self._idle.pop() if self._idle else self._new_pool()
+        """Start a node in an idle worker that still lives, or in a new one."""
+        pool = next((pool for pool in self._idle if _is_alive(pool)), None)
+        if pool is None:
+            pool = self._new_pool()
+        else:
+            self._idle.remove(pool)
         self._running[pool.submit(do, node, self._models)] = node, pool
 
     def _new_pool(self) -> ProcessPoolExecutor:

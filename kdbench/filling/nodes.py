@@ -8,8 +8,11 @@ from typing import Any, ClassVar
 
 from kdbench.config import EvalSettings
 from kdbench.distillation.recipe import Recipe
+from kdbench.errors import InputError
 from kdbench.filling.amounts import responses, training_examples
+from kdbench.store.schema import FieldError, Rule, check_fields
 from kdbench.system.files import SCHEMA, read_json, write_json
+from kdbench.system.names import is_file_name
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,7 @@ class EvaluateNode(Node):
         """
         if not self.place.exists():
             return False
-        mark = read_json(self.place)
+        mark = self._mark()
         run = self.place.parent.parent / mark["run"]
         return all(
             _sha256(run / f"{task}.json") == sha256 for task, sha256 in mark["tasks"].items()
@@ -172,7 +175,37 @@ class EvaluateNode(Node):
 
     def run_folder(self) -> str:
         """The folder of the finished run, relative to the results folder."""
-        return str(read_json(self.place)["run"])
+        return str(self._mark()["run"])
+
+    def _mark(self) -> dict[str, Any]:
+        """The content of the mark.
+
+        Raises:
+            InputError: The mark is damaged.
+        """
+        mark = read_json(self.place)
+        try:
+            check_fields(mark, {"run": _RUN, "tasks": _HASHES})
+        except FieldError as error:
+            raise InputError(f"{self.place}: not the mark of an evaluation: {error}") from None
+        return mark
+
+
+_RUN = Rule(
+    "a run's folder in the results, model/run",
+    lambda value: (
+        isinstance(value, str)
+        and len(parts := value.split("/")) == 2
+        and not {"", ".", ".."} & set(parts)
+    ),
+)
+_HASHES = Rule(
+    "a mapping of tasks to hashes",
+    lambda value: (
+        isinstance(value, dict)
+        and all(is_file_name(name) and isinstance(sha256, str) for name, sha256 in value.items())
+    ),
+)
 
 
 def _sha256(file: Path) -> str | None:

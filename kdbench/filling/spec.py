@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from kdbench.config import FIVE, Names, Settings, read_yaml
 from kdbench.errors import InputError, first_fault, nearest
 from kdbench.metrics import ALL
 from kdbench.system.bundled import bundled
+from kdbench.system.safe_yaml import parse_yaml
 
 _LABEL = re.compile(r"[\w+(\[][\w.+()\[\] -]*")
 
@@ -73,7 +73,9 @@ class TableSpec(Settings):
     data: Path | None = Field(None, description="folder of the data sets")
     models: Path | None = Field(None, description="folder of checkpoints (default: runs/NAME)")
     results: Path | None = Field(None, description="folder of results (default: results/NAME)")
-    tasks: Names = Field(FIVE, description="names of tasks, or paths of lm-eval YAML files")
+    tasks: Names = Field(
+        FIVE, min_length=1, description="names of tasks, or paths of lm-eval YAML files"
+    )
     columns: Names = Field((), description="columns of the table, as for `kdbench table`")
     published: Names = Field((), description="ids of the groups of published rows to show")
 
@@ -82,7 +84,10 @@ class TableSpec(Settings):
     def _all_metrics(cls, value: dict[str, Any]) -> dict[str, Any]:
         """A table measures all metrics, unless it names those that it wants."""
         metrics = value.get("metrics") or [ALL]
-        return {**value, "metrics": metrics.split(",") if isinstance(metrics, str) else metrics}
+        metrics = metrics.split(",") if isinstance(metrics, str) else metrics
+        if not isinstance(metrics, list) or not all(isinstance(name, str) for name in metrics):
+            raise ValueError("metrics: must be names of metrics")
+        return {**value, "metrics": metrics}
 
 
 def read_spec(path: Path, changes: Mapping[str, str] | None = None) -> TableSpec:
@@ -116,7 +121,10 @@ def _change(values: dict[str, Any], dotted_key: str, text: str) -> None:
         if not isinstance(children, dict):
             raise InputError(f"{dotted_key}={text}: '{parent}' has no keys of its own")
         values = children
-    values[last] = yaml.safe_load(text)
+    try:
+        values[last] = parse_yaml(text)
+    except ValueError as error:
+        raise InputError(f"{dotted_key}={text}: {error}") from None
 
 
 def tables() -> dict[str, Path]:

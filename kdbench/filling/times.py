@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import mean
 
 from kdbench.filling.nodes import Node
+from kdbench.store.schema import COUNT, POSITIVE, TEXT, Rule, check_fields
 
 _SECONDS_LEFT = re.compile(r"(\d+) s left\s*$")
 
@@ -50,15 +51,33 @@ def record_time(models: Path, node: Node, seconds: float) -> None:
 
 
 def recorded_times(models: Path) -> list[Timing]:
-    """The recorded times of a table, without lines that a crash cut.
+    """The recorded times of a table, without damaged lines.
 
     Args:
         models: Folder of checkpoints, which holds the recorded times.
     """
     if not _file(models).exists():
         return []
-    lines = _file(models).read_text(encoding="utf-8").splitlines()
-    return [Timing(**json.loads(line)) for line in lines if line.endswith("}")]
+    lines = _file(models).read_bytes().splitlines()
+    return [timing for timing in map(_timing, lines) if timing is not None]
+
+
+_FIELDS = {
+    "kind": TEXT,
+    "what": TEXT,
+    "amount": Rule("a whole number, 1 or larger", lambda v: COUNT.holds(v) and v > 0),
+    "seconds": POSITIVE,
+}
+
+
+def _timing(line: bytes) -> Timing | None:
+    """The timing in a line; None for a line that is damaged, as it only serves estimates."""
+    try:
+        fields = json.loads(line)
+        check_fields(fields, _FIELDS)
+        return Timing(**{key: fields[key] for key in _FIELDS})
+    except (ValueError, RecursionError):
+        return None
 
 
 def estimated_seconds(node: Node, timings: Sequence[Timing], log_line: str = "") -> float | None:

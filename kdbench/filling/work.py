@@ -45,7 +45,7 @@ def do(node: Node, models: Path) -> NodeResult:
         start = time.monotonic()
         try:
             did_all = node.run()
-        except Exception as error:  # noqa: BLE001 - whatever fails a node, the others continue
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever fails a node, the others continue
             if not isinstance(error, InputError):
                 traceback.print_exc()
             return NodeResult(node.key, _one_line(error))
@@ -54,7 +54,7 @@ def do(node: Node, models: Path) -> NodeResult:
     return NodeResult(node.key)
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     if isinstance(error, InputError):
         return str(error)
     return f"{type(error).__name__}: {error}".splitlines()[0]

@@ -7,6 +7,7 @@ from typing import Any
 
 from kdbench.errors import InputError
 from kdbench.generate import Backend, backends
+from kdbench.system.secrets import public
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ class BackendChoice:
     @property
     def recorded(self) -> dict[str, Any]:
         """The options for `run.json`, without secrets."""
-        return self._options_except(self.kind.secret_options)
+        options: dict[str, Any] = public(self._options_except(self.kind.secret_options))
+        return options
 
     def _options_except(self, names: Any) -> dict[str, Any]:
         return {key: value for key, value in sorted(self.engine.items()) if key not in names}

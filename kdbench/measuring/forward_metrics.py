@@ -1,8 +1,12 @@
 """Metrics that need a forward pass of the model over each document's reference."""
 
+from typing import Any
+
+from kdbench.errors import InputError
 from kdbench.measuring.loading import LazyBackend
 from kdbench.metrics import ForwardMetric, Reference
 from kdbench.store.folder import RunFolder
+from kdbench.store.schema import is_number
 from kdbench.system.files import LinesFile
 from kdbench.system.progress import progress
 from kdbench.task import Task
@@ -15,7 +19,13 @@ def values_file(run: RunFolder, task: str, metric: ForwardMetric) -> LinesFile:
 
 def stored_values(file: LinesFile) -> dict[str, float]:
     """Return the values in such a file by document."""
-    return {record["id"]: record["value"] for record in file.read()}
+    values: dict[str, Any] = {}
+    for number, record in enumerate(file.read(), start=1):
+        value = record.get("value")
+        if not isinstance(record.get("id"), str) or not (value is None or is_number(value)):
+            raise InputError(f"{file.path}:{number}: not a document's value; delete the file")
+        values[record["id"]] = value
+    return values
 
 
 def measure_forward(

@@ -1,5 +1,6 @@
 """`kdbench score`: score texts made elsewhere, or a stored run again, without generating."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from kdbench.store.record import RunRecord
 from kdbench.store.results import TaskResult
 from kdbench.store.samples import Samples, read_sample, sample_record
 from kdbench.system.files import LinesFile
-from kdbench.task import Task, load_tasks
+from kdbench.system.names import folder_name
+from kdbench.task import Task, check_installed, load_tasks
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def _score_file(settings: ScoreSettings, path: Path, task_name: str) -> Evaluati
     samples = _read(path, task)
     protocol = _protocol(settings, tuple(sorted({seed for _, seed in samples})))
     metrics = [m for m in make_metrics(settings.metrics) if not isinstance(m, ForwardMetric)]
-    name = settings.name or path.stem
+    name = settings.name or _name_of(path)
     texts = {"backend": "external", "limit": settings.limit, "protocol": protocol.as_dict()}
     run = RunFolder(settings.results / name / run_id(protocol.name, texts))
     _check_same_texts(run, task.name, samples)
@@ -65,6 +67,14 @@ def _score_file(settings: ScoreSettings, path: Path, task_name: str) -> Evaluati
         result = run.write_task(result)
     record.finish(method=settings.method, setting=settings.setting)
     return Evaluation(run.path, {task.name: result}, 0)
+
+
+def _name_of(samples: Path) -> str:
+    """The name of a file of samples, if it can name a folder of results."""
+    try:
+        return folder_name(samples.stem)
+    except InputError as error:
+        raise InputError(f"samples={samples}: '{samples.stem}' {error}; give name=NAME") from None
 
 
 def _identity(settings: ScoreSettings, name: str, protocol: Protocol) -> dict[str, Any]:
@@ -99,14 +109,25 @@ def _check_same_texts(run: RunFolder, task: str, samples: Samples) -> None:
 def _score_run(settings: ScoreSettings, path: Path) -> Evaluation:
     run = RunFolder(path)
     stored_run = run.read_whole_run()
-    fields = {**stored_run["protocol"], "seeds": tuple(stored_run["protocol"]["seeds"])}
-    protocol = (ExternalProtocol if len(fields) == 2 else Protocol)(**fields)
+    protocol = _stored_protocol(path, stored_run["protocol"])
     names = [settings.task] if settings.task else list(stored_run["tasks"])
+    if not settings.task:
+        check_installed(names, f"{path / 'run.json'}", "task=PATH")
     results = {
         task.name: _score_again(settings, run, task, protocol)
         for task in load_tasks(names, settings.data, stored_run["limit"])
     }
     return Evaluation(path, results, 0)
+
+
+def _stored_protocol(path: Path, stored: Mapping[str, Any]) -> Protocol:
+    try:
+        fields = {**stored, "seeds": tuple(stored["seeds"])}
+        return (ExternalProtocol if len(fields) == 2 else Protocol)(**fields)
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"{path / 'run.json'}: not the record of a run: protocol: {error}"
+        ) from None
 
 
 def _score_again(

@@ -8,6 +8,8 @@ from kdbench.config import EvalSettings
 from kdbench.generate import Facts
 from kdbench.generate.choice import BackendChoice
 from kdbench.protocol import Protocol
+from kdbench.store.run_schema import TRAINING
+from kdbench.store.schema import check_fields
 
 
 def run_identity(
@@ -55,15 +57,15 @@ def training_cost(card: Mapping[str, Any]) -> dict[str, Any] | None:
     """
     try:
         settings, phases = card["training"]["settings"], card["phases"]
-        samples = card["steps"] * settings["batch_size"]
-        seconds = sum(phase["seconds"] for name, phase in phases.items() if name != "validate")
         tokens = {name: int(phase["tokens"]) for name, phase in phases.items()}
-    except (AttributeError, KeyError, TypeError, ValueError):  # edited by hand
+        cost = {
+            "method": settings["method"],
+            "samples": card["steps"] * settings["batch_size"],
+            "seconds": sum(p["seconds"] for name, p in phases.items() if name != "validate"),
+            "student_tokens": tokens.get("generate", 0),
+            "teacher_tokens": tokens.get("teacher_responses", 0),
+        }
+        check_fields(cost, TRAINING)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return None
-    return {
-        "method": settings["method"],
-        "samples": samples,
-        "seconds": seconds,
-        "student_tokens": tokens.get("generate", 0),
-        "teacher_tokens": tokens.get("teacher_responses", 0),
-    }
+    return cost

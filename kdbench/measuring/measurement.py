@@ -11,19 +11,22 @@ from pathlib import Path
 
 from kdbench.checkpoint import Checkpoint, find_checkpoint, served_model
 from kdbench.config import EvalSettings
+from kdbench.errors import InputError
 from kdbench.generate import Backend, Options, Prompt
 from kdbench.generate.choice import BackendChoice, choose_backend
 from kdbench.measuring.forward_metrics import measure_forward
 from kdbench.measuring.identity import run_identity
 from kdbench.measuring.loading import LazyBackend
 from kdbench.measuring.sampling import Sampling
-from kdbench.measuring.scoring import fingerprint, score_task, with_teacher_of
+from kdbench.measuring.scoring import fingerprint, score_task, with_teacher_of, without_teacher
 from kdbench.metrics import ForwardMetric, Metric, make_metrics, with_stored
 from kdbench.protocol import Protocol, get_protocol
 from kdbench.store.folder import RunFolder, generated_run_id
 from kdbench.store.record import RunRecord
 from kdbench.store.results import TaskResult
 from kdbench.store.samples import Samples, sample_record
+from kdbench.system.console import report_progress
+from kdbench.system.names import folder_name
 from kdbench.task import Task, load_tasks
 
 _FALLBACK_METRIC = "rougeL"  # if only metrics of fidelity are requested
@@ -81,6 +84,7 @@ class Measurement:
         run: Folder of the run.
         record: The run's `run.json`.
         results: Results by task, without tasks that wait for other shards.
+        mended: Tasks of which a damaged file was found and mended.
         waits: Whether scoring waits for another process; shards always do.
     """
 
@@ -96,9 +100,10 @@ class Measurement:
     ):
         self.settings, self.protocol, self.checkpoint = settings, protocol, checkpoint
         self.chosen, self.tasks, self._metrics = chosen, tasks, metrics
-        self.name = settings.name or checkpoint.name
+        self.name = settings.name or _checked_name(checkpoint.name)
         self.waits = wait or settings.shard is not None
         self.results: dict[str, TaskResult] = {}
+        self.mended: set[str] = set()
         folder = generated_run_id(
             checkpoint.sha256, protocol.as_dict(), settings.limit, settings.dtype, chosen.identity
         )
@@ -145,7 +150,7 @@ class Measurement:
 
     def finish(self, task: Task) -> bool:
         """Measure what is missing of a task; return False while other shards are incomplete."""
-        missing = self._missing_metrics(task)
+        missing = self._missing_metrics(task) or self._damaged_metrics(task)
         if missing:
             self._sampling.complete(task)
             with self.run.lock(task.name, wait=self.waits):
@@ -156,6 +161,25 @@ class Measurement:
             self.results[task.name] = result
         return result is not None
 
+    def restore_samples(self, task: Task) -> None:
+        """Generate the samples of a finished task again if there are none.
+
+        Results are often kept without samples. Numbers that the new samples do not confirm are
+        replaced, and a comparison with a teacher that stands on other samples is removed.
+        """
+        old = self.run.read_task(task.name)
+        if old is None or not self._sampling.is_incomplete(task):
+            return
+        report_progress(f"{task.name}: {self.name} has results but no samples; generating them")
+        self._sampling.complete(task)
+        with self.run.lock(task.name, wait=self.waits):
+            new = self._score(task, with_stored(self._metrics, old.metrics))
+            if new is not None and not _same_scores(old, new):
+                report_progress(f"{task.name}: the samples of {self.name} give other results")
+                new = self.run.write_task(without_teacher(new))
+        if new is not None:
+            self.results[task.name] = new
+
     def release(self) -> None:
         """Free the model's memory; the model loads again when it is needed."""
         self._backend.release()
@@ -165,7 +189,8 @@ class Measurement:
         return self._backend.prompts(task)
 
     def samples(self, task: Task) -> Samples:
-        """Return the stored samples of a task by document and seed."""
+        """Return the samples of a task by document and seed, generated again if they are gone."""
+        self.restore_samples(task)
         return self._sampling.stored(task)
 
     def sample_files(self) -> list[Path]:
@@ -203,9 +228,26 @@ class Measurement:
             return with_stored(self._metrics, stored.metrics)
         return self._metrics
 
+    def _damaged_metrics(self, task: Task) -> Sequence[Metric]:
+        """Mend the files of a finished task; return its metrics if they must be computed again."""
+        damaged = self.run.damaged_files(task.name)
+        if damaged:
+            self.mended.add(task.name)
+            with self.run.lock(task.name, wait=self.waits):
+                for file in damaged:
+                    if file.is_damaged():  # and was not just being written
+                        file.mend()
+        lines = self.run.lines(task.name)
+        gone = lines.path.exists() and self._sampling.is_incomplete(task)
+        stored = self.run.read_task(task.name)
+        if not (damaged or gone) or stored is None:
+            return ()
+        report_progress(f"{task.name}: damaged files of samples or values were mended")
+        return with_stored(self._metrics, stored.metrics)
+
     def _score(self, task: Task, metrics: Sequence[Metric]) -> TaskResult | None:
         """Score and store a task; return None while samples of other shards are missing."""
-        samples = self.samples(task)
+        samples = self._sampling.stored(task)
         if len(samples) < len(task.documents) * len(self.protocol.seeds):
             return None
         limit = self.protocol.max_new_tokens
@@ -223,6 +265,24 @@ class Measurement:
         for shard in self.run.shard_files(task.name):
             shard.path.unlink()
         return self.run.write_task(result)
+
+
+def _same_scores(old: TaskResult, new: TaskResult) -> bool:
+    """Whether two results agree on the scores of all metrics of equal version."""
+    return all(
+        column == old.documents[name]
+        for name, column in new.documents.items()
+        if name in old.documents
+        and (name == "id" or new.metrics[name].version == old.metrics[name].version)
+    )
+
+
+def _checked_name(name: str) -> str:
+    """The name of a checkpoint, if it can name a folder of results."""
+    try:
+        return folder_name(name)
+    except InputError as error:
+        raise InputError(f"the checkpoint's name '{name}' {error}; give name=NAME") from None
 
 
 @dataclass(frozen=True)

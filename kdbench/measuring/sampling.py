@@ -68,15 +68,16 @@ class Sampling:
             InputError: The model or a prompt is bad, the stored samples were generated from
                 different prompts, or another process is generating the same samples.
         """
-        if self._is_incomplete(task):
+        if self.is_incomplete(task):
             # A bad model or prompt is reported here, before anything is written.
             self.backend.prompts(task)
         with self.run.lock(self._file_name(task), wait=self._wait):
             self._check_origin(task)
-            if self._is_incomplete(task):
+            if self.is_incomplete(task):
                 self._generate(task)
 
-    def _is_incomplete(self, task: Task) -> bool:
+    def is_incomplete(self, task: Task) -> bool:
+        """Whether a sample of this shard of a task is missing."""
         stored = self.stored(task)
         return any(
             (document.id, seed) not in stored

@@ -145,6 +145,17 @@ def with_teacher_of(result: TaskResult, old: TaskResult | None) -> TaskResult:
     )
 
 
+def without_teacher(result: TaskResult) -> TaskResult:
+    """Return a result without its comparison with a teacher."""
+    return replace(
+        result,
+        metrics={n: m for n, m in result.metrics.items() if not compares_with_teacher(n)},
+        documents={n: c for n, c in result.documents.items() if not compares_with_teacher(n)},
+        teacher=None,
+        curves={},
+    )
+
+
 def check_complete(task: Task, seeds: Sequence[int], samples: Samples) -> None:
     """Check that every document has a sample of every seed.
 

@@ -10,7 +10,7 @@ from kdbench.reports.model import Findings, Number, Quadrant
 from kdbench.reports.panels import title_of
 from kdbench.reports.rows import ReportRow
 from kdbench.reports.style import Picture
-from kdbench.text import AVERAGE, DECIMALS
+from kdbench.text import AVERAGE, DECIMALS, without_controls
 
 _DECIMALS = {**DECIMALS, "percent": 1}
 _TITLES = {
@@ -76,6 +76,7 @@ def page(
         loader=PackageLoader("kdbench.reports"),
         undefined=StrictUndefined,
         autoescape=True,
+        finalize=lambda value: without_controls(value) if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -61,6 +61,6 @@ def exposure_points(selection: Selection) -> list[ExposurePoint]:
     return [
         ExposurePoint(task, student, length, value, n)
         for task, student, result in results_of(selection)
-        if (curve := result.curves.get("exposure_error"))
+        if "stop" in (curve := result.curves.get("exposure_error") or {})
         for length, value, n in zip(curve["stop"], curve["value"], curve["n"], strict=True)
     ]

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from kdbench.reports.model import Findings, Number, StudentRow
+from kdbench.text import cell_text
 
 ReportRow = Mapping[str, Any]
 
@@ -121,6 +122,8 @@ def as_csv(rows: Sequence[ReportRow]) -> str:
 def _csv_cell(value: Any) -> Any:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, str):
+        return cell_text(value)
     return round(value, 6) + 0.0 if isinstance(value, float) else value
 
 

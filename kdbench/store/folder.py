@@ -8,6 +8,7 @@ Small files are replaced atomically. Samples are appended and flushed; a line th
 is dropped. Task files contain no times and no paths, so equal runs have equal bytes.
 """
 
+import glob
 import hashlib
 import json
 import re
@@ -19,18 +20,10 @@ from typing import Any
 
 from kdbench.errors import InputError
 from kdbench.store.results import TaskResult, read_task
+from kdbench.store.run_schema import check_run
+from kdbench.store.schema import FieldError
 from kdbench.system.files import SCHEMA, LinesFile, read_json, write_json
 from kdbench.system.locks import only_here, remove_empty
-
-_RUN_FIELDS = {
-    "model": dict,
-    "method": str | None,
-    "setting": str | None,
-    "protocol": dict,
-    "limit": int | None,
-    "status": str,
-    "tasks": dict,
-}
 
 
 def _drop_unset(content: dict[str, Any], keys: Iterable[str]) -> None:
@@ -84,26 +77,31 @@ class RunFolder:
         self.path = path
 
     def read_run(self) -> dict[str, Any]:
-        """Return the content of `run.json`; empty if there is none yet."""
+        """Return the content of `run.json`, unchecked; empty if there is none yet."""
         path = self.path / "run.json"
         return read_json(path) if path.exists() else {}
+
+    def read_checked_run(self) -> dict[str, Any]:
+        """Return the content of `run.json`; empty if there is none yet.
+
+        Raises:
+            InputError: The file is not the record of a run.
+        """
+        return self.read_whole_run() if (self.path / "run.json").exists() else {}
 
     def read_whole_run(self) -> dict[str, Any]:
         """Return the content of `run.json`, with all its fields.
 
         Raises:
-            InputError: There is no such file, or a field is missing or of the wrong type.
+            InputError: There is no such file, or it is not the record of a run.
         """
         run = self.read_run()
-        path = self.path / "run.json"
-        for key, kinds in _RUN_FIELDS.items():
-            if key not in run:
-                raise InputError(f"{path}: not the record of a run: '{key}' is missing")
-            if not isinstance(run[key], kinds):
-                raise InputError(f"{path}: not the record of a run: '{key}' has the wrong type")
-        for key in ("model", "protocol"):
-            if "name" not in run[key]:
-                raise InputError(f"{path}: not the record of a run: '{key}' has no name")
+        try:
+            check_run(run)
+        except FieldError as fault:
+            raise InputError(
+                f"{self.path / 'run.json'}: not the record of a run: {fault}"
+            ) from None
         return run
 
     def write_run(self, run: Mapping[str, Any]) -> None:
@@ -140,12 +138,27 @@ class RunFolder:
         files = (self.path / "samples").glob(f"{task}.shard-*.jsonl")
         return [LinesFile(path) for path in sorted(files)]
 
+    def damaged_files(self, task: str) -> list[LinesFile]:
+        """Return the files of a finished task's samples and values that a crash has damaged.
+
+        Raises:
+            InputError: A line is not a JSON object.
+        """
+        folder, name = self.path / "samples", glob.escape(task)
+        files = [LinesFile(path) for path in sorted(folder.glob(f"{name}.*jsonl"))]
+        for file in files:
+            file.read()
+        return [file for file in files if file.is_damaged()]
+
     def update_run(self, change: Callable[[dict[str, Any]], Mapping[str, Any]]) -> None:
         """Change `run.json` under a lock.
 
         Args:
             change: Function from the old content, empty for a new run, to the new content.
         """
+        old = self.read_run()
+        if old and change(dict(old)) == old:  # so that a finished run can be read-only
+            return
         with self.lock("run", wait=True):
             old = self.read_run()
             new = change(dict(old))

@@ -74,16 +74,16 @@ class RunRecord:
 
     def task(self, task: str) -> dict[str, Any]:
         """Return what is recorded for a task; empty before its first sample."""
-        return dict(self.run.read_run().get("tasks", {}).get(task, {}))
+        return dict(self.run.read_checked_run().get("tasks", {}).get(task, {}))
 
     def batch_size(self) -> int | None:
         """Return the batch size of the run so far; in low precision it can affect the text."""
-        size: int | None = self.run.read_run().get("backend", {}).get("batch_size")
+        size: int | None = self.run.read_checked_run().get("backend", {}).get("batch_size")
         return size
 
     def note(self, **fields: Any) -> None:
         """Set fields of the record; nothing is written for a run that has not begun."""
-        if self.run.read_run():
+        if self.run.read_checked_run():
             self.run.update_run(lambda run: {**run, **fields})
 
     def finish(self, **labels: str | None) -> None:
@@ -94,12 +94,12 @@ class RunRecord:
             given = {key: label for key, label in labels.items() if label is not None}
             return {**run, **given, "status": "complete" if complete else "running"}
 
-        if self.run.read_run():
+        if self.run.read_checked_run():
             self.run.update_run(change)
 
     def label(self, **labels: str | None) -> None:
         """Set the labels that the run does not have yet."""
-        run = self.run.read_run()
+        run = self.run.read_checked_run()
         if run:
             new = {key: label for key, label in labels.items() if label and run.get(key) is None}
             self.note(**new)

@@ -7,6 +7,23 @@ from typing import Any
 
 from kdbench.errors import InputError
 from kdbench.stats.estimates import Estimate
+from kdbench.store.schema import (
+    BOOL,
+    COUNT,
+    MAPPING,
+    NAME,
+    NUMBER,
+    POSITIVE,
+    SEED,
+    TEXT,
+    FieldError,
+    Rule,
+    check_column,
+    check_fields,
+    each,
+    is_number,
+    one_of,
+)
 from kdbench.system.files import SCHEMA, read_json
 
 
@@ -88,7 +105,104 @@ def read_task(path: Path) -> TaskResult:
     """
     content = read_json(path)
     try:
+        _check(content, path.stem)
         metrics = {name: MetricResult(**m) for name, m in content.pop("metrics").items()}
         return TaskResult(metrics=metrics, **content)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (FieldError, TypeError) as error:
         raise InputError(f"{path}: not a result of kdbench: {error}") from None
+
+
+_FIELDS = {
+    "fingerprint": MAPPING,
+    "metrics": MAPPING,
+    "documents": MAPPING,
+    "data": MAPPING,
+    "cut_prompts": COUNT.or_null(),
+    "main_metric": TEXT,
+    "teacher": MAPPING.or_null().if_given(),
+    "curves": MAPPING.if_given(),
+}
+_FINGERPRINT = {
+    "protocol": MAPPING.if_given(),
+    "task_version": TEXT.if_given(),
+    "data_sha256": TEXT.or_null().if_given(),
+    "prompts_sha256": TEXT.or_null().if_given(),
+    "definition_sha256": TEXT.or_null().if_given(),
+}
+_PROTOCOL = {"name": NAME.if_given(), "seeds": each(SEED, "whole numbers").if_given()}
+_DATA = {"used": COUNT.if_given(), "rows": COUNT.if_given(), "published": BOOL.or_null().if_given()}
+_TEACHER = {
+    "name": NAME.if_given(),
+    "sha256": TEXT.or_null().if_given(),
+    "undistilled": MAPPING.or_null().if_given(),
+}
+_OPTIONAL_NUMBER = NUMBER.or_null().if_given()
+_METRIC = {
+    "value": NUMBER.or_null(),
+    "ci_low": NUMBER.or_null(),
+    "ci_high": NUMBER.or_null(),
+    "seed_sd": POSITIVE.or_null(),
+    "per_seed": Rule(
+        "a mapping of numbers",
+        lambda v: isinstance(v, dict) and all(n is None or is_number(n) for n in v.values()),
+    ),
+    "n": COUNT,
+    "unit": TEXT,
+    "direction": one_of("higher", "lower", "none"),
+    "version": TEXT,
+    "reason": TEXT.or_null().if_given(),
+    "bound": one_of("lower", "upper").or_null().if_given(),
+    "micro": _OPTIONAL_NUMBER,
+    "ceiling": _OPTIONAL_NUMBER,
+    "floor": _OPTIONAL_NUMBER,
+}
+
+
+def _check(content: dict[str, Any], task: str) -> None:
+    """Check the content of `<task>.json`.
+
+    Raises:
+        FieldError: A field is missing, of the wrong type, or contradicts another.
+    """
+    check_fields(content, _FIELDS)
+    own_name = Rule(f"'{task}', as the file is named", lambda value: value == task)
+    check_fields(content["fingerprint"], {"task": own_name, **_FINGERPRINT}, "fingerprint")
+    check_fields(content["fingerprint"].get("protocol", {}), _PROTOCOL, "fingerprint.protocol")
+    check_fields(content["data"], _DATA, "data")
+    check_fields(content.get("teacher") or {}, _TEACHER, "teacher")
+    for name, metric in content["metrics"].items():
+        _check_metric(metric, f"metrics.{name}")
+    if content["metrics"] and content["main_metric"] not in content["metrics"]:
+        raise FieldError("main_metric: must be one of the metrics")
+    _check_documents(content["documents"])
+    for name, curve in (content.get("curves") or {}).items():
+        _check_curve(name, curve)
+
+
+def _check_curve(name: str, curve: Any) -> None:
+    """Check a curve; one of a token metric, `name@set`, has intervals and both ends of buckets."""
+    place, whole = f"curves.{name}", "@" in name
+    indices = each(COUNT, "token indices")
+    values = Rule("a list", lambda value: isinstance(value, list))
+    rules = {"start": indices, "stop": indices, "ci_low": values, "ci_high": values}
+    rules = {key: rule if whole else rule.if_given() for key, rule in rules.items()}
+    check_fields(curve, {"value": values, "n": each(COUNT, "counts"), **rules}, place)
+    for key, column in curve.items():
+        check_column(column, len(curve["value"]), f"{place}.{key}")
+
+
+def _check_metric(metric: Any, place: str) -> None:
+    check_fields(metric, _METRIC, place)
+    low, high = metric["ci_low"], metric["ci_high"]
+    if (low is None) != (high is None) or (low is not None and low > high):
+        raise FieldError(f"{place}.ci_low: must be at most ci_high, or both be null")
+
+
+def _check_documents(documents: Mapping[str, Any]) -> None:
+    check_fields(documents, {"id": each(TEXT, "ids")}, "documents")
+    ids = documents["id"]
+    if len(set(ids)) != len(ids):
+        raise FieldError("documents.id: must hold different ids")
+    for name, column in documents.items():
+        if name != "id":
+            check_column(column, len(ids), f"documents.{name}")

@@ -6,6 +6,7 @@ from typing import Any
 
 from kdbench.errors import InputError
 from kdbench.generate import Sample
+from kdbench.store.schema import COUNT, SEED
 
 Samples = dict[tuple[str, int], Sample]
 """Samples by document and seed."""
@@ -41,17 +42,19 @@ def read_sample(record: Mapping[str, Any], place: str) -> Sample:
     n_tokens, finish = record.get("n_tokens"), record.get("finish")
     if record.get("id") is None:
         raise InputError(f"{place}: 'id' is missing")
+    if type(record["id"]) not in (str, int):
+        raise InputError(f"{place}: 'id' must be text")
     if not isinstance(output, str):
         raise InputError(f"{place}: 'output' must be a string")
-    if not isinstance(seed, int) or isinstance(seed, bool):
+    if not SEED.holds(seed):
         raise InputError(f"{place}: 'seed' must be a whole number")
-    if not (n_tokens is None or isinstance(n_tokens, int)) or isinstance(n_tokens, bool):
-        raise InputError(f"{place}: 'n_tokens' must be a whole number or null")
-    if finish not in ("stop", "length", None):
+    if not COUNT.or_null().holds(n_tokens):
+        raise InputError(f"{place}: 'n_tokens' must be a whole number or null, 0 or larger")
+    if not (finish is None or finish in ("stop", "length")):
         raise InputError(f"{place}: 'finish' must be stop, length or null")
     tokens = record.get("tokens", [])
     if not isinstance(tokens, list) or not all(
-        type(token) is int and token >= 0 for token in tokens
+        type(token) is int and 0 <= token < 2**31 for token in tokens
     ):
         raise InputError(f"{place}: 'tokens' must be a list of token ids")
     return Sample(str(record["id"]), seed, output, n_tokens, finish, tuple(tokens))

@@ -5,8 +5,9 @@ import json
 import math
 import os
 import platform
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -34,12 +35,25 @@ class LinesFile:
         if not self.path.exists():
             return []
         text = self.path.read_bytes()
-        if whole and not text.endswith(b"\n"):
-            text += b"\n" * bool(text)
+        if whole:
+            text = text.rstrip() + b"\n" if text.strip() else b""
         lines = text[: text.rfind(b"\n") + 1].split(b"\n")[:-1]
         return [
             parse_line(line, f"{self.path}:{number}") for number, line in enumerate(lines, start=1)
         ]
+
+    def is_damaged(self) -> bool:
+        """Whether a finished file is empty, ends within a line, or has a line twice."""
+        if not self.path.exists():
+            return False
+        lines = self.path.read_bytes().splitlines(keepends=True)
+        return not lines or not lines[-1].endswith(b"\n") or len(set(lines)) < len(lines)
+
+    def mend(self) -> None:
+        """Remove an unfinished last line, and all but the first of equal lines."""
+        text = self.path.read_bytes()
+        lines = text[: text.rfind(b"\n") + 1].splitlines(keepends=True)
+        put_bytes(self.path, b"".join(dict.fromkeys(lines)))
 
     @contextmanager
     def appending(self) -> Iterator["Appender"]:
@@ -90,13 +104,17 @@ def parse_line(line: bytes, place: str) -> dict[str, Any]:
         InputError: The line is not a JSON object, or not in UTF-8.
     """
     try:
-        record = json.loads(line)
+        record = json.loads(line, parse_constant=_refuse_constant)
         json.dumps(record, ensure_ascii=False).encode()  # refuses lone surrogates
     except (ValueError, RecursionError) as error:
         raise InputError(f"{place}: not a line of JSON in UTF-8: {error}") from None
     if not isinstance(record, dict):
         raise InputError(f"{place}: not a JSON object")
     return record
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -108,8 +126,8 @@ def read_json(path: Path) -> dict[str, Any]:
     from pydantic_core import from_json
 
     try:
-        content = from_json(path.read_bytes())
-    except ValueError as error:
+        content = from_json(path.read_bytes(), allow_inf_nan=False)
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON: {error}") from None
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         schema = content.get("schema") if isinstance(content, dict) else None
@@ -119,7 +137,12 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Replace a file by JSON with sorted keys, six decimals, and null for non-finite numbers."""
-    put_text(path, _pretty(_plain(content), 0) + "\n")
+    put_text(path, json_text(content))
+
+
+def json_text(content: Mapping[str, Any]) -> str:
+    """JSON with sorted keys, six decimals, and null for non-finite numbers."""
+    return _pretty(_plain(content), 0) + "\n"
 
 
 def put_text(path: Path, text: str) -> None:
@@ -138,11 +161,29 @@ def put_bytes(path: Path, content: bytes) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, path)
+    except OSError as error:  # a full disk has no file name, and users do not know the temporary
+        error.filename, error.filename2 = str(path), None
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
-    for leftover in path.parent.glob(f"{glob.escape(stem)}*"):
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    remove_leftovers(path.parent, stem)
+
+
+def remove_leftovers(folder: Path, stem: str) -> None:
+    """Remove temporary files and folders whose process was killed while it wrote them.
+
+    Args:
+        folder: Folder that holds them.
+        stem: Start of their names; the process id follows.
+    """
+    for leftover in folder.glob(f"{glob.escape(stem)}*"):
         pid = leftover.name.removeprefix(stem)
-        if not (pid.isdecimal() and is_alive(int(pid))):  # its process was killed while writing
+        if pid.isdecimal() and is_alive(int(pid)):
+            continue
+        if leftover.is_dir() and not leftover.is_symlink():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
             leftover.unlink(missing_ok=True)
 
 

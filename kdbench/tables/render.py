@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdbench.errors import InputError, nearest
 from kdbench.tables.model import Cell, Content
-from kdbench.text import aligned, escape_md, printable
+from kdbench.text import aligned, cell_text, escape_md, printable, without_controls
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -70,7 +70,7 @@ def escape_md_source(source: str) -> str:
 
 def escape_tex(text: str) -> str:
     """Escape text for LaTeX."""
-    text = "".join(_TEX.get(char, char) for char in " ".join(text.split()))
+    text = "".join(_TEX.get(char, char) for char in " ".join(printable(text).split()))
     # At the start of a line these would be read as an argument of the \\ before it.
     return f"{{}}{text}" if text.startswith(("[", "*")) else text
 
@@ -103,6 +103,11 @@ def _bold_html(text: str, cell: Cell | None) -> Any:
     return value + Markup("<small>{}</small>").format(error) if error else value
 
 
+def _clean(value: Any) -> Any:
+    """A value of a template, without control characters; markup, which is clean, as it is."""
+    return without_controls(value) if type(value) is str else value
+
+
 @cache
 def _environment(form: str) -> "Environment":
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -122,6 +127,7 @@ def _environment(form: str) -> "Environment":
         loader=PackageLoader("kdbench.tables"),
         undefined=StrictUndefined,
         autoescape=form == "html",  # noqa: S701 - the other forms have their own filters
+        finalize=_clean,
         trim_blocks=True,
         **delimiters,
     )
@@ -144,7 +150,7 @@ def _csv(table: Content) -> str:
         fields.append("bound")
     columns = [column.rstrip(" ↑↓") for column in table.columns]
     names = [f"{column} {name}" for column in columns for name in fields]
-    writer.writerow(["setting", "row", "kind", *names, "source", "note"])
+    writer.writerow(["setting", "row", "kind", *map(cell_text, names), "source", "note"])
     for group in table.groups:
         for row in group.rows:
             numbers = [
@@ -152,7 +158,9 @@ def _csv(table: Content) -> str:
                 for cell in row.cells
                 for name in fields
             ]
-            writer.writerow([group.title, row.label, row.kind, *numbers, row.source, row.note])
+            texts = map(cell_text, (group.title, row.label, row.kind, row.source, row.note))
+            title, label, kind, source, note = texts
+            writer.writerow([title, label, kind, *numbers, source, note])
     return text.getvalue()
 
 

@@ -4,6 +4,7 @@ import difflib
 from pathlib import Path
 
 from kdbench.errors import InputError, nearest
+from kdbench.system.outputs import is_stream
 from kdbench.tables.render import FORMS
 
 TABLE = "table"  # the default name of a block
@@ -24,6 +25,8 @@ def form_of(out: Path | None, form: str | None) -> str:
     if out is None:
         return "terminal"
     ending = out.suffix.removeprefix(".")
+    if not ending and is_stream(out):
+        return "terminal"
     if ending not in FORMS:
         raise InputError(f"out={out}: ending '{ending}': {nearest(ending, FORMS)}; or give format=")
     return ending

@@ -189,3 +189,22 @@ def test_a_refusal_is_in_the_files_too(put: Put, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="new=b"):
         kdbench.compare(base="a", new="b", results=tmp_path / "results", junit=tmp_path / "j.xml")
     assert 'errors="1"' in (tmp_path / "j.xml").read_text()
+
+
+def test_a_comment_mentions_nobody_and_links_nowhere() -> None:
+    note = "@octocat and @org/team, see https://evil.example, www.evil.example, GH-3 \x1b[31m\u202e"
+    text = markdown(replace(FAILED, new="@octocat", notes=(note,)), "main")
+    assert not re.search(r"(?<![\w/])@\w|https?:/|www\.|GH-\d", text)
+    assert all(char.isprintable() for char in text.replace("\n", ""))
+    assert "top1@student" in markdown(changed(metric="top1@student"), "main")
+
+
+def test_a_json_output_alone_is_on_standard_output(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from kdbench.comparing.run import run_verb
+
+    run_verb(lambda: FAILED, lambda problem: FAILED, [None, Path("-")])
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("new against base")

@@ -97,3 +97,21 @@ def test_durations_are_rounded() -> None:
         "2 min",
         "2.0 h",
     ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"garbage}",
+        b'{"a": 1}',
+        b"\xff\xfe}",
+        bytes(40),
+        b'{"kind": "train", "what": "sft", "amount": 4, "seconds": "x"}',
+        b'{"kind": "train", "what": "sft", "amount": 0, "seconds": 1}',
+        b"[" * 5000 + b"}",
+    ],
+)
+def test_damaged_lines_are_left_out(line: bytes, tmp_path: Path) -> None:
+    good = b'{"kind": "train", "what": "sft", "amount": 4, "seconds": 1.5}'
+    (tmp_path / "times.jsonl").write_bytes(b"\n" + line + b"\n" + good)
+    assert recorded_times(tmp_path) == [Timing("train", "sft", 4, 1.5)]

@@ -1,5 +1,6 @@
 """No text in a table can break the output format."""
 
+import csv
 import html
 import re
 from html.parser import HTMLParser
@@ -132,3 +133,17 @@ def test_the_terminal_cuts_no_number_and_no_title():
     wide = of_one_row(columns=("C",) * 6, title=title, error="both", cell=cell).render("terminal")
     assert title in wide
     assert wide.count("23.46 ± 0.35 [22.90, 24.61]") == 6
+
+
+@pytest.mark.parametrize("form", ["terminal", "md", "csv", "tex", "html"])
+def test_no_form_has_control_or_bidi_characters(form: str) -> None:
+    evil = "\x1b[31mred\x07\x9b\u202egnp"
+    text = of_one_row(label=evil, source=evil, title=evil, note=evil).render(form)
+    assert all(char.isprintable() for char in text.replace("\n", ""))
+
+
+@pytest.mark.parametrize("formula", ["=cmd()", "+1", "-1", "@SUM(A1)"])
+def test_a_spreadsheet_takes_no_cell_for_a_formula(formula: str) -> None:
+    text = of_one_row(label=formula, source=formula, title=formula, note=formula).render("csv")
+    cells = next(csv.reader(text.splitlines()[1:]))
+    assert {cells[0], cells[1], cells[-2], cells[-1]} == {f"'{formula}"}

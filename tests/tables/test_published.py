@@ -96,7 +96,7 @@ def test_rows_of_a_different_metric_or_without_the_columns_are_left_out(tmp_path
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        (FILE, "[1", "while parsing a flow sequence"),
+        (FILE, "[1", "not YAML: line 2"),
         (FILE, "", "file: input should be a valid dictionary"),
         (FILE, "- rougeL", "file: input should be a valid dictionary"),
         ("schema: 1\n", "", "schema: field required"),

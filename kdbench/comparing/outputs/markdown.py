@@ -12,7 +12,7 @@ from kdbench.comparing.outputs.phrases import (
     method_lines,
 )
 from kdbench.comparing.verdict import fails
-from kdbench.text import escape_md
+from kdbench.text import escape_comment
 
 LIMIT = 65_000
 """Bytes of a comment; GitHub accepts 65,536 characters."""
@@ -61,7 +61,7 @@ def _size(lines: Iterable[str]) -> int:
 
 
 def _short(text: str) -> str:
-    return escape_md(text if len(text) <= _NAME_LENGTH else f"{text[: _NAME_LENGTH - 1]}…")
+    return escape_comment(text if len(text) <= _NAME_LENGTH else f"{text[: _NAME_LENGTH - 1]}…")
 
 
 def _table(comparison: Comparison, room: int) -> list[str]:
@@ -131,5 +131,5 @@ def _loss(row: ComparedRow, prompt: WorstPrompt, responses: ResponsePairs) -> li
     if pair := responses.get((row.task, prompt.id)):
         for run, text in zip(("base", "new"), pair, strict=True):
             cut = text if len(text) <= _RESPONSE_LENGTH else f"{text[:_RESPONSE_LENGTH]}…"
-            lines.append(f"  - {run}: {escape_md(cut) or '(empty)'}")
+            lines.append(f"  - {run}: {escape_comment(cut) or '(empty)'}")
     return lines

@@ -10,7 +10,7 @@ from kdbench.comparing.outputs.phrases import largest_losses
 from kdbench.comparing.scores import ComparedRun
 from kdbench.comparing.settings import GateSettings
 from kdbench.comparing.verdict import Problem
-from kdbench.system.files import put_text, write_json
+from kdbench.system.outputs import put_json_output, put_output
 
 _LOSSES_WITH_RESPONSES = 5
 
@@ -31,11 +31,11 @@ def write_outputs(
     """
     if settings.markdown is not None:
         responses = dict(_responses(comparison, *runs)) if runs else {}
-        put_text(settings.markdown, markdown(comparison, gate, responses))
+        put_output(settings.markdown, markdown(comparison, gate, responses))
     if settings.junit is not None:
-        put_text(settings.junit, junit(comparison))
+        put_output(settings.junit, junit(comparison))
     if settings.json_file is not None:
-        write_json(settings.json_file, numbers(comparison))
+        put_json_output(settings.json_file, numbers(comparison))
 
 
 def write_refusal(

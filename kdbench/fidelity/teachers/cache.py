@@ -14,6 +14,7 @@ not hold.
 import hashlib
 import json
 import os
+import platform
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -25,7 +26,8 @@ from kdbench.errors import InputError
 from kdbench.fidelity.texts import ComparedText
 from kdbench.generate import Prompt
 from kdbench.metrics import Positions, PositionSet, TopPositions, top
-from kdbench.system.files import SCHEMA, put_bytes, read_json, write_json
+from kdbench.store.schema import BOOL, COUNT, NAME, TEXT, FieldError, check_fields, each
+from kdbench.system.files import SCHEMA, put_bytes, read_json, remove_leftovers, write_json
 
 if TYPE_CHECKING:
     import torch
@@ -57,12 +59,24 @@ class CachedIdentity:
     entropy: bool = True
 
 
+_FIELDS = {
+    "name": NAME,
+    "sha256": TEXT,
+    "dtype": TEXT,
+    "vocabulary": COUNT,
+    "top_k": COUNT,
+    "ends": each(COUNT, "token ids"),
+    "entropy": BOOL.if_given(),
+}
+
+
 class TopKCache:
     """A folder of cached scores."""
 
     def __init__(self, folder: Path):
         self.folder = folder
         self._places: dict[str, tuple[Path, int, int]] | None = None
+        self._checked: set[Path] = set()
 
     def identity(self) -> CachedIdentity | None:
         """Return whose scores these are; None if the folder has no scores.
@@ -75,9 +89,10 @@ class TopKCache:
             return None
         fields = read_json(path)
         try:
+            check_fields(fields, _FIELDS)
             fields.pop("schema")
             return CachedIdentity(**{**fields, "ends": tuple(fields["ends"])})
-        except (KeyError, TypeError) as error:
+        except (FieldError, TypeError) as error:
             raise InputError(f"{path}: not the record of a teacher cache: {error}") from None
 
     def claim(self, identity: CachedIdentity) -> None:
@@ -101,11 +116,13 @@ class TopKCache:
         """Store the teacher's tokenizer, unless it is already there."""
         folder = self.folder / "tokenizer"
         if not folder.exists():
-            unfinished = self.folder / f".tokenizer.{os.getpid()}"
+            stem = f".tokenizer.{platform.node()}."
+            unfinished = self.folder / f"{stem}{os.getpid()}"
             tokenizer.save_pretrained(str(unfinished))
             with suppress(OSError):  # another process was faster
                 unfinished.rename(folder)
             shutil.rmtree(unfinished, ignore_errors=True)
+            remove_leftovers(self.folder, stem)
 
     def has(self, digest: str) -> bool:
         """Whether the cache has the scores of a text."""
@@ -122,7 +139,8 @@ class TopKCache:
 
         name = hashlib.sha256("".join(sorted(places)).encode()).hexdigest()[:16]
         path = self.folder / "scores" / f"{name}.safetensors"
-        put_bytes(path, save(dict(tensors), {"texts": json.dumps(places, sort_keys=True)}))
+        texts = json.dumps(places, sort_keys=True)
+        put_bytes(path, save(dict(tensors), {"texts": texts, "sha256": _checksum(tensors)}))
         for digest, (start, stop) in places.items():
             self._all_places()[digest] = (path, start, stop)
 
@@ -132,7 +150,18 @@ class TopKCache:
 
         path, start, stop = self._all_places()[digest]
         with safe_open(path, "pt") as file:
+            self._check_content(path, file)
             return {column: file.get_slice(column)[start:stop] for column in _COLUMNS}
+
+    def _check_content(self, path: Path, file: Any) -> None:
+        """Check a file against its checksum when it is first read; old files have none."""
+        if path in self._checked:
+            return
+        stored = file.metadata().get("sha256")
+        tensors = {column: file.get_tensor(column) for column in _COLUMNS} if stored else {}
+        if stored and _checksum(tensors) != stored:
+            raise InputError(f"{path}: damaged: its content is not what was written; delete it")
+        self._checked.add(path)
 
     def _all_places(self) -> dict[str, tuple[Path, int, int]]:
         """File, first position and the one after the last of each text, by its hash."""
@@ -141,6 +170,14 @@ class TopKCache:
             for path in sorted((self.folder / "scores").glob("*.safetensors")):
                 self._places |= _places_in(path)
         return self._places
+
+
+def _checksum(tensors: "Mapping[str, torch.Tensor]") -> str:
+    """The SHA-256 of the columns' bytes."""
+    digest = hashlib.sha256()
+    for column in _COLUMNS:
+        digest.update(tensors[column].cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _places_in(path: Path) -> dict[str, tuple[Path, int, int]]:

@@ -118,7 +118,7 @@ class CachedTeacher(Teacher):
     def _listed(self) -> str:
         """List the tasks and protocols that the cache has responses for."""
         files = sorted((self._cache.folder / "results").glob("*/samples/*.jsonl"))
-        records = {file: RunFolder(file.parents[1]).read_run() for file in files}
+        records = {file: RunFolder(file.parents[1]).read_checked_run() for file in files}
         return "; ".join(
             f"'{file.stem}' under {run['protocol']['name']}, limit={run['limit']}"
             for file, run in records.items()

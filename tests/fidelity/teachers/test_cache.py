@@ -312,6 +312,30 @@ def test_a_broken_file_gives_a_one_line_error(pair: Pair, tmp_path: Path, how: s
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("zeros", [4, 64])
+def test_scores_that_a_power_cut_zeroed_are_refused(pair: Pair, tmp_path: Path, zeros: int) -> None:
+    pair.record(TopKCache(tmp_path))
+    (file,) = (tmp_path / "scores").iterdir()
+    file.write_bytes(file.read_bytes()[:-zeros] + bytes(zeros))
+    cache = TopKCache(tmp_path)
+    with pytest.raises(InputError, match="damaged"):
+        cache.read(digest(TEXTS[0]))
+
+
+def test_what_killed_writers_of_the_tokenizer_left_is_removed(tmp_path: Path) -> None:
+    import platform
+
+    class Tokenizer:
+        def save_pretrained(self, folder: str) -> None:
+            Path(folder).mkdir(parents=True)
+
+    left = tmp_path / f".tokenizer.{platform.node()}.{2**22 + 1}"
+    left.mkdir()
+    (left / "vocab.json").write_text("{}")
+    TopKCache(tmp_path).store_tokenizer(Tokenizer())
+    assert [path.name for path in tmp_path.iterdir()] == ["tokenizer"]
+
+
 def test_a_write_that_fails_leaves_nothing(
     pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
