@@ -18,6 +18,8 @@ from kdbench.config.kinds import (
     given_keys,
 )
 
+_LARGEST_TEMPLATE = 1_000_000
+
 
 class ModelKeys(Settings, group="Model"):
     """Which checkpoint is measured."""
@@ -112,6 +114,29 @@ class ProtocolKeys(Settings, group="Protocol"):
     )
     add_bos: bool | None = Field(None, description="Whether the BOS token precedes the prompt")
     seeds: Seeds | None = Field(None, description="Sampling seeds, as in 10,20,30")
+    chat_template: str | None = Field(
+        None,
+        description="Chat template for protocol=chat: a file, or the name of one of the "
+        "tokenizer's (default: the tokenizer's default)",
+    )
+
+    @field_validator("chat_template")
+    @classmethod
+    def _template_text(cls, value: str | None) -> str | None:
+        """Return the text of a file, or the name of a template."""
+        if value is None or "\n" in value or "{" in value or not Path(value).is_file():
+            return value
+        with Path(value).open("rb") as file:
+            content = file.read(_LARGEST_TEMPLATE + 1)
+        if len(content) > _LARGEST_TEMPLATE:
+            raise ValueError(f"{value}: larger than 1 MB, so no chat template")
+        try:
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            raise ValueError(f"{value}: not UTF-8 text") from None
+        if "{" not in text:
+            raise ValueError(f"{value}: has no {{{{…}}}} or {{%…%}}, so no chat template")
+        return text
 
     def protocol_overrides(self) -> dict[str, Any]:
         """The protocol's fields that were given, by name."""
@@ -127,6 +152,21 @@ class MetricKeys(Settings, group="Metrics"):
     metrics: Names = Field(
         (), description="Metrics to compute, by name, or all, or headline (default: headline)"
     )
+    rouge_tokenizer: Literal["rouge", "unicode", "characters"] = Field(
+        "rouge",
+        description="What ROUGE-L compares: rouge (stemmed words of a-z and 0-9, as in papers), "
+        "unicode (words of any script) or characters; the metric is then called rougeL[…]",
+    )
+
+    def metric_names(self) -> tuple[str, ...]:
+        """The names in `metrics=`, with the ROUGE-L of `rouge_tokenizer=`."""
+        if self.rouge_tokenizer == "rouge":
+            return self.metrics
+        given = self.metrics or ("headline",)
+        variant = f"rougeL[{self.rouge_tokenizer}]"
+        return tuple(variant if name == "rougeL" else name for name in given) + (
+            (variant,) if {"headline", "all"} & set(given) else ()
+        )
 
 
 class LabelKeys(Settings, group="Output"):

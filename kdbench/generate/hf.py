@@ -6,6 +6,7 @@ from kdbench.checkpoint import Checkpoint, load_checkpoint, pick_device
 from kdbench.errors import InputError
 from kdbench.generate import Backend, Options, backends
 from kdbench.generate.decoding.generator import Generator
+from kdbench.generate.prompts import check_template
 from kdbench.protocol import Protocol
 
 
@@ -28,6 +29,5 @@ class HFBackend(Generator, Backend):
                 f"{checkpoint.path}: {type(model).__name__} has no key-value cache, which "
                 "backend=hf needs"
             )
-        if protocol.prompt == "chat" and not tokenizer.chat_template:
-            raise InputError(f"{checkpoint.path}: no chat template; use protocol=minillm or greedy")
+        check_template(tokenizer, protocol, checkpoint.path)
         super().__init__(model, tokenizer, protocol, options.batch_size)

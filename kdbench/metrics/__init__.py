@@ -144,15 +144,15 @@ def _kinds_of(names: Sequence[str]) -> dict[str, type[Metric]]:
 
 def _bases(name: str) -> list[str]:
     """Names of the metrics that a name of `metrics=` stands for, without position sets."""
-    if name == ALL:
-        return metrics.names()
+    if name == ALL:  # variants such as rougeL[characters] are chosen by a key of their own
+        return [base for base in metrics.names() if "[" not in base]
     if name == HEADLINE:
-        return [base for base in metrics.names() if _is_default(metrics.get(base))]
+        return [base for base in _bases(ALL) if _is_default(metrics.get(base))]
     return [name.partition("@")[0]]
 
 
 def _is_default(kind: type[Metric]) -> bool:
-    return not issubclass(kind, TeacherMetric) or kind.by_default
+    return bool(getattr(kind, "by_default", True))
 
 
 def _kind_of(base: str) -> type[Metric]:

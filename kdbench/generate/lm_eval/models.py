@@ -173,3 +173,18 @@ def generation_settings(
     if kind.is_hf:
         settings["no_repeat_ngram_size"] = protocol.no_repeat_ngram_size
     return settings
+
+
+def forget_generation_settings(model: Any) -> None:
+    """Remove a checkpoint's own generation settings but its special tokens.
+
+    `model.generate` would apply them, such as a repetition penalty, on top of the protocol.
+
+    Args:
+        model: transformers model.
+    """
+    from transformers import GenerationConfig
+
+    own = model.generation_config
+    names = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
+    model.generation_config = GenerationConfig(**{name: getattr(own, name, None) for name in names})
