@@ -7,7 +7,7 @@ from typing import Any
 
 from kdbench.errors import InputError
 from kdbench.task.model import Document
-from kdbench.views.chat import ChatMessage
+from kdbench.views.chat import ChatMessage, Turn
 
 _FEWSHOT_SEED = 1234  # lm-eval's default
 _ONE_FIELD = re.compile(r"\s*\{\{-?\s*(\w+)\s*-?\}\}\s*")
@@ -67,8 +67,7 @@ def _prompt(task: Any, row: Mapping[str, Any], is_bundled: bool) -> tuple[str, C
     if instruction:
         return prompt, f"{instruction}\n\n{row.get('input') or ''}".strip()
     if prefix:
-        asked = {"role": "user", "content": prompt.removesuffix(prefix)}
-        return prompt, (asked, {"role": "assistant", "content": prefix})
+        return prompt, (Turn("user", prompt.removesuffix(prefix)), Turn("assistant", prefix))
     return prompt, prompt
 
 
@@ -89,7 +88,7 @@ def _conversation(config: Any, row: Mapping[str, Any]) -> ChatMessage:
         raise InputError("a chat turn's content must be text")
     if roles[-1] == "assistant":
         raise InputError("the last chat turn is the assistant's; it must be the one to answer")
-    return tuple({"role": turn["role"], "content": turn["content"]} for turn in value)
+    return tuple(Turn(turn["role"], turn["content"]) for turn in value)
 
 
 def _is_turns(value: object) -> bool:

@@ -118,6 +118,8 @@ def check_names(keys: list[str], path: Path) -> None:
             raise InputError(f"{path}: defines {what}; pass the YAML of each task")
     if "class" in keys:
         raise InputError(f"{path}: class: kdbench runs YAML tasks, not classes of lm-eval")
+    if "use_prompt" in keys:  # lm-eval would look for another package
+        raise InputError(f"{path}: use_prompt: {REFUSED['use_prompt'][1]}")
     known = HONOURED | WITHOUT_EFFECT | set(REFUSED) | {"include"}
     for key in keys:
         if key not in known:

@@ -4,21 +4,34 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from kdbench.errors import InputError, nearest
 
-ChatMessage = str | tuple[Mapping[str, str], ...]
-"""What a user says, or a conversation as turns with `role` and `content`."""
+
+class Turn(NamedTuple):
+    """A turn of a conversation.
+
+    Attributes:
+        role: Who speaks, such as `user`.
+        content: What is said.
+    """
+
+    role: str
+    content: str
+
+
+ChatMessage = str | tuple[Turn, ...]
+"""What a user says, or a conversation."""
 
 _SECONDS = 10  # a template takes milliseconds
 
 
 def turns_of(message: ChatMessage) -> list[dict[str, str]]:
-    """Return a message as chat turns; a text is one turn of the user."""
+    """Return a message as turns for a chat template; a text is one turn of the user."""
     if isinstance(message, str):
         return [{"role": "user", "content": message}]
-    return [dict(turn) for turn in message]
+    return [turn._asdict() for turn in message]
 
 
 def find_template(tokenizer: Any, chosen: str | None, place: object) -> str:
