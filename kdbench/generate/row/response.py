@@ -101,6 +101,7 @@ def special_stops(tokenizer: Any, until: Sequence[str]) -> list[str]:
     """Return the stop strings that hold a special token, which the text of a response lacks."""
     if not until:
         return []
-    tokens = {str(token) for token in tokenizer.all_special_tokens}
-    tokens |= {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
+    added = getattr(tokenizer, "added_tokens_decoder", {}).values()
+    tokens = {str(token) for token in getattr(tokenizer, "all_special_tokens", ())}
+    tokens |= {str(token) for token in added if token.special}
     return [stop for stop in until if any(token in stop for token in tokens)]
