@@ -142,6 +142,21 @@ def test_each_key_of_lm_eval_has_one_rule() -> None:
     assert sorted(ours) == sorted(field.name for field in fields(TaskConfig))
 
 
+def test_the_page_lists_each_key_with_its_rule() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "lm-eval-keys.md").read_text("utf-8")
+    rows = dict(
+        re.findall(r"^\| `(\w+)` \| (followed|no effect|refused|`until`)", page, re.MULTILINE)
+    )
+    rules = {
+        **dict.fromkeys(HONOURED, "followed"),
+        **dict.fromkeys(WITHOUT_EFFECT, "no effect"),
+        **dict.fromkeys(REFUSED, "refused"),
+        "generation_kwargs": "`until`",
+    }
+    assert rows == rules
+    assert all(f"`{key}`" in page for key in PROTOCOL_SETS)
+
+
 def test_each_key_that_is_not_refused_is_compared_with_lm_eval() -> None:
     assert {name.split()[0] for name in CASES} == HONOURED | WITHOUT_EFFECT
 
