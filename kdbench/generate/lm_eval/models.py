@@ -129,7 +129,10 @@ def check_protocol(kind: LMKind, protocol: Protocol, options: Mapping[str, Any])
         )
     if kind.takes_messages and protocol.prompt != "chat":
         raise InputError(f"{who}: the model takes chat messages; pass protocol=chat")
-    if not kind.is_served or options.get("tokenizer"):
+    served = kind.is_served and not options.get("tokenizer")
+    if protocol.chat_template is not None and (kind.takes_messages or served):
+        raise InputError(f"{who}: the server has a chat template of its own; omit chat_template=")
+    if not served:
         return
     if protocol.max_prompt_tokens is not None:
         raise InputError(
