@@ -180,11 +180,20 @@ def read_rows(path: Path, name: str, first: int | None) -> Iterator[dict[str, An
 def _check_first_line(line: str, path: Path) -> None:
     if line.startswith("version https://git-lfs"):
         raise ValueError(f"{path}: a Git LFS pointer, not the data; run 'git lfs pull'")
-    if line.lstrip().startswith("["):
+    if _begins_array(line):
         raise ValueError(
             f"{path}: a JSON array; a data set needs one JSON object per line, as "
             f"jq -c '.[]' {path.name} writes them"
         )
+
+
+def _begins_array(line: str) -> bool:
+    """Whether a line is the start, or the whole, of an array of objects."""
+    try:
+        content = json.loads(line)
+    except ValueError:
+        return line.lstrip().startswith("[")
+    return isinstance(content, list) and all(isinstance(row, dict) for row in content)
 
 
 def _row(line: str, place: str, default_id: str) -> dict[str, Any]:

@@ -11,9 +11,9 @@ Source: Lin 2004; bit-identical to the `rouge-score` package with `use_stemmer=T
 """
 
 import re
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any
 
 from kdbench.metrics import Answer, SampleMetric, metrics
 
@@ -85,10 +85,12 @@ class RougeL(SampleMetric):
     unit = "points"
     direction = "higher"
 
-    words: ClassVar[Callable[[str], Sequence[Hashable]]] = staticmethod(rouge_words)
-
     def __init__(self) -> None:
         self._reference = lru_cache(maxsize=None)(self.words)  # all seeds have the same references
+
+    def words(self, text: str) -> Sequence[Hashable]:
+        """Return what is compared of a text."""
+        return rouge_words(text)
 
     def score(self, answer: Answer) -> float:
         """Return the score, 0 to 100."""
@@ -101,7 +103,10 @@ class RougeLUnicode(RougeL):
     """ROUGE-L F-measure on words of any script, without stemming."""
 
     name = "rougeL[unicode]"
-    words = staticmethod(unicode_words)
+
+    def words(self, text: str) -> Sequence[Hashable]:
+        """Return the words in any script."""
+        return unicode_words(text)
 
 
 @metrics.register("rougeL[characters]")
@@ -109,4 +114,7 @@ class RougeLCharacters(RougeL):
     """ROUGE-L F-measure on characters."""
 
     name = "rougeL[characters]"
-    words = staticmethod(characters)
+
+    def words(self, text: str) -> Sequence[Hashable]:
+        """Return the characters."""
+        return characters(text)

@@ -78,7 +78,7 @@ def _conversation(config: Any, row: Mapping[str, Any]) -> ChatMessage:
         return ()
     match = _ONE_FIELD.fullmatch(template)
     value = row.get(match[1] if match else template)
-    if not _is_turns(value):
+    if not isinstance(value, list) or not _is_turns(value):
         return ()
     for key in ("num_fewshot", "description", "gen_prefix"):
         if getattr(config, key):

@@ -35,7 +35,7 @@ def top_keys(path: Path) -> list[str]:
                     sizes[anchor] = size - before
                 depth = len(open_nodes)
             elif isinstance(event, yaml.AliasEvent):
-                size += sizes.get(event.anchor, 1)
+                size += sizes.get(str(event.anchor), 1)
             elif isinstance(event, yaml.ScalarEvent):
                 size += 1
                 if depth == 1 and at_key:

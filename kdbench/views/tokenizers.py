@@ -12,7 +12,8 @@ _OTHER_MERGES = "the same vocabulary, other merges"
 
 def vocabulary_size(tokenizer: Any) -> int:
     """Return 1 + the largest id that can occur; a tokenizer may leave ids out below it."""
-    return 1 + max(tokenizer.get_vocab().values())
+    vocabulary: dict[str, int] = tokenizer.get_vocab()
+    return 1 + max(vocabulary.values())
 
 
 @dataclass(frozen=True)
