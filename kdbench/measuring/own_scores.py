@@ -8,11 +8,13 @@ from typing import Any
 
 from kdbench.errors import InputError
 from kdbench.store.samples import Samples
+from kdbench.system.time_limit import time_limit
 from kdbench.task import Document, Task
 
 SeedScores = dict[int, list[float | None]]
 """Scores by seed, in document order."""
 
+_SECONDS = 300  # of work, for one response
 _NO_ANSWER = "[invalid]"  # what lm-eval's filters return if they find no answer
 _DEFAULT_FILTER = {"name": "none", "filter": [{"function": "take_first"}]}  # as in lm-eval
 
@@ -145,7 +147,8 @@ def _processed(lm_eval_task: Any, document: Document, response: Any) -> Mapping[
     """
     place = f"document '{document.id}': process_results"
     try:
-        scores = lm_eval_task.process_results(document.fields, [response])
+        with time_limit(_SECONDS, working=True):
+            scores = lm_eval_task.process_results(document.fields, [response])
     except Exception as error:
         raise InputError(f"{place} fails: {_reason(error)}") from error
     if not isinstance(scores, Mapping):

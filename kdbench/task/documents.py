@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from kdbench.errors import InputError
+from kdbench.system.time_limit import time_limit
 from kdbench.task.model import Document
 from kdbench.views.chat import ChatMessage, Turn
 
+_SECONDS = 30  # a document takes milliseconds
 _FEWSHOT_SEED = 1234  # lm-eval's default
 _ONE_FIELD = re.compile(r"\s*\{\{-?\s*(\w+)\s*-?\}\}\s*")
 _FIELD = re.compile(r"\{\{-?\s*(\w+)\s*-?\}\}")
@@ -38,8 +40,9 @@ def make_documents(
         seen.add(name)
         place = f"{path}: document '{name}'"
         try:
-            prompt, message = _prompt(task, row, is_bundled)
-            references = _references(task, row)
+            with time_limit(_SECONDS):
+                prompt, message = _prompt(task, row, is_bundled)
+                references = _references(task, row)
         except InputError as error:
             raise InputError(f"{place}: {error}") from None
         except Exception as error:

@@ -11,11 +11,13 @@ from typing import Any
 
 from kdbench.errors import InputError, nearest
 from kdbench.system.bundled import bundled, load_module
+from kdbench.system.time_limit import time_limit
 from kdbench.task.documents import make_documents
 from kdbench.task.keys import check_keys, check_names, stop_strings
 from kdbench.task.limits import top_keys
 from kdbench.task.model import Task, sha256_of
 
+_SECONDS = 300  # of work, for data and functions
 _NAME = re.compile(r"[A-Za-z0-9._+-]+")
 
 
@@ -134,7 +136,8 @@ def _through_lm_eval(path: Path, metadata: dict[str, Any]) -> Any:
     check_names(top_keys(path), path)
     with _quiet_lm_eval():
         try:
-            loaded = TaskManager(include_defaults=False, metadata=metadata).load([str(path)])
+            with time_limit(_SECONDS, working=True):
+                loaded = TaskManager(include_defaults=False, metadata=metadata).load([str(path)])
         except InputError:
             raise
         except SystemExit as error:

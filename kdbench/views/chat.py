@@ -1,12 +1,10 @@
 """Chat messages, and their text in a tokenizer's chat template."""
 
-import signal
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from kdbench.errors import InputError, nearest
+from kdbench.system.time_limit import time_limit
 
 
 class Turn(NamedTuple):
@@ -88,7 +86,7 @@ def chat_text(tokenizer: Any, template: str, message: ChatMessage) -> str:
     turns = turns_of(message)
     continued = turns[-1]["role"] == "assistant"
     try:
-        with _limited():
+        with time_limit(_SECONDS):
             return str(
                 tokenizer.apply_chat_template(
                     turns,
@@ -103,23 +101,3 @@ def chat_text(tokenizer: Any, template: str, message: ChatMessage) -> str:
         raise InputError(
             f"the chat template fails: {reason}; choose another with chat_template="
         ) from error
-
-
-@contextmanager
-def _limited() -> Iterator[None]:
-    """Stop an endless template; only the main thread can be interrupted."""
-    main = threading.current_thread() is threading.main_thread()
-    if not main or not hasattr(signal, "setitimer"):
-        yield
-        return
-
-    def stop(*_: object) -> None:
-        raise TimeoutError(f"it does not end within {_SECONDS} seconds")
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, _SECONDS)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
