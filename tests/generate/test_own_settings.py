@@ -19,7 +19,7 @@ from kdbench.toy.models import World
 
 PROMPTS = ["a b c", "Reverse the list: 1 2 3 4 5 6 7 8", "the the the"]
 SETTINGS: dict[str, Any] = {
-    "repetition_penalty": 3.0,
+    "repetition_penalty": 0.01,
     "min_p": 0.9,
     "typical_p": 0.2,
     "bad_words_ids": [[token] for token in range(20, 400)],
