@@ -5,10 +5,13 @@ from typing import TYPE_CHECKING, Any
 from kdbench.errors import InputError
 from kdbench.generate.values import Prompt
 from kdbench.system.console import note_once
+from kdbench.system.time_limit import time_limit
 from kdbench.views.chat import ChatMessage, chat_text, find_template
 
 if TYPE_CHECKING:
     from kdbench.protocol import Protocol
+
+_SECONDS = 10  # a chat template takes milliseconds
 
 
 def encode_prompt(
@@ -56,13 +59,15 @@ def prompt_text(tokenizer: Any, protocol: "Protocol", prompt: str, message: Chat
     """Return the text to encode: the prompt, or the message in the tokenizer's chat template.
 
     Raises:
-        InputError: The chat template fails, or the document is a conversation and has no prompt.
+        InputError: The chat template fails or does not end, or the document is a conversation and
+            has no prompt.
     """
     if protocol.prompt == "task":
         check_has_prompt(prompt, message)
         return prompt
     template = find_template(tokenizer, protocol.chat_template, "the tokenizer")
-    return chat_text(tokenizer, template, message)
+    with time_limit(_SECONDS):
+        return chat_text(tokenizer, template, message)
 
 
 def check_has_prompt(prompt: str, message: ChatMessage) -> None:

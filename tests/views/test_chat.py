@@ -11,10 +11,11 @@ from transformers import AutoTokenizer
 
 import kdbench
 from kdbench.errors import InputError
+from kdbench.generate import prompts
+from kdbench.generate.prompts import prompt_text
 from kdbench.protocol import get_protocol
 from kdbench.toy.models import World
-from kdbench.views import chat
-from kdbench.views.chat import chat_text, find_template
+from kdbench.views.chat import find_template
 
 ENDLESS = (
     "{% for a in range(99999) %}{% for b in range(99999) %}{% for c in range(99999) %}"
@@ -44,10 +45,11 @@ def tokenizer(world: World) -> Any:
 def test_a_template_that_fails_is_one_line(
     template: str, reason: str, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chat, "_SECONDS", 0.3)
+    monkeypatch.setattr(prompts, "_SECONDS", 0.3)
+    protocol = get_protocol("chat", {"chat_template": template})
     start = time.monotonic()
     with pytest.raises(InputError, match=f"the chat template fails: .*{reason}") as error:
-        chat_text(tokenizer, template, "hello")
+        prompt_text(tokenizer, protocol, "", "hello")
     assert "\n" not in str(error.value)
     assert "chat_template=" in str(error.value)
     assert time.monotonic() - start < 30
