@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
@@ -54,6 +54,7 @@ def expected(package, response, references):
     return 100 * package.score_multi(list(references), response)["rougeL"].fmeasure
 
 
+@settings(deadline=None)
 @given(response=_TEXTS, references=st.lists(_TEXTS, min_size=1, max_size=3))
 def test_it_is_bit_identical_to_the_package(package, response, references):
     assert score(response, *references) == expected(package, response, references)
