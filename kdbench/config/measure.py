@@ -1,4 +1,4 @@
-"""Keys of `kdbench eval` and `kdbench score`."""
+"""Keys of `kdbench eval`, and those that it shares with `kdbench score`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -164,9 +164,8 @@ class MetricKeys(Settings, group="Metrics"):
             return self.metrics
         given = self.metrics or ("headline",)
         variant = f"rougeL[{self.rouge_tokenizer}]"
-        return tuple(variant if name == "rougeL" else name for name in given) + (
-            (variant,) if {"headline", "all"} & set(given) else ()
-        )
+        names = [variant if name == "rougeL" else name for name in given]
+        return (*names, variant) if {"headline", "all"} & set(given) else tuple(names)
 
 
 class LabelKeys(Settings, group="Output"):
@@ -247,16 +246,16 @@ class EvalSettings(
     def _teacher_keys_take_effect(self) -> "EvalSettings":
         given = set(given_keys(self)) & set(TeacherKeys.model_fields)
         if self.teacher is None:
-            _refuse(given, "needs teacher=")
+            refuse(given, "needs teacher=")
         elif self.teacher.startswith(CACHE):
             if self.teacher_cache is not None:
                 raise ValueError("teacher=cache:DIR reads a cache; teacher_cache= writes one")
             fixed = given - {"teacher", "undistilled", "undistilled_name"}
-            _refuse(fixed, "has no effect with teacher=cache:DIR, whose scores are stored already")
+            refuse(fixed, "has no effect with teacher=cache:DIR, whose scores are stored already")
         if self.undistilled is None:
-            _refuse(given & {"undistilled_name"}, "needs undistilled=")
+            refuse(given & {"undistilled_name"}, "needs undistilled=")
         if self.teacher_cache is None and self.teacher_scores != "engine":
-            _refuse(given & {"cache_top_k"}, "needs teacher_cache= or teacher_scores=engine")
+            refuse(given & {"cache_top_k"}, "needs teacher_cache= or teacher_scores=engine")
         return self
 
     @field_validator("shard")
@@ -292,37 +291,7 @@ class EvalSettings(
         return self.model_copy(update={**defaults, "model": model, **changes})
 
 
-class TextKeys(Settings, group="Samples"):
-    """What is scored: a file of texts, or a stored run."""
-
-    samples: Path | None = Field(
-        None, description="JSONL file of samples, one object per line: id, output, seed"
-    )
-    task: str | None = Field(
-        None, description="Task that the samples answer: a name, or the path of a lm-eval YAML file"
-    )
-    run: Path | None = Field(
-        None, description="Folder of a stored run to score again, instead of samples="
-    )
-
-
-class ScoreSettings(TextKeys, DataKeys, ProtocolKeys, MetricKeys, ResultKeys):
-    """`kdbench score samples=FILE task=…`: score texts made elsewhere, or a stored run again."""
-
-    protocol: str = Field(
-        "external",
-        description="Protocol that the texts were made with; external is an unknown one",
-    )
-
-    @model_validator(mode="after")
-    def _a_stored_run_fixes_the_rest(self) -> "ScoreSettings":
-        if self.run is not None and self.samples is None:
-            used = {"run", "task", "data", "metrics"}
-            _refuse(set(given_keys(self)) - used, "has no effect with run=, which records it")
-        return self
-
-
-def _refuse(keys: set[str], reason: str) -> None:
+def refuse(keys: set[str], reason: str) -> None:
     """Refuse keys that would be ignored.
 
     Raises:
