@@ -10,6 +10,7 @@ special tokens.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
 from typing import Any, Literal
 
 from kdbench.errors import InputError, nearest
@@ -29,8 +30,10 @@ class Protocol:
         top_k: Number of most likely tokens to sample from; 0 turns it off.
         no_repeat_ngram_size: Length of n-grams that may not repeat in prompt and response, in
             tokens; 0 turns the rule off.
-        add_bos: Whether prompts are encoded with the tokenizer's special tokens.
+        add_bos: Whether prompts keep what the tokenizer puts before a text, such as BOS.
         seeds: Sampling seeds; each gives one response per document.
+        chat_template: Name of one of the tokenizer's chat templates, or the text of a template;
+            None for the tokenizer's default.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Protocol:
     no_repeat_ngram_size: int = 6
     add_bos: bool = False
     seeds: tuple[int, ...] = (10, 20, 30, 40, 50)
+    chat_template: str | None = None
 
     @property
     def samples_plainly(self) -> bool:
@@ -53,7 +57,8 @@ class Protocol:
         """A copy with some fields changed; the changes become part of its name.
 
         Raises:
-            InputError: Repeated seeds, no seed, or sampling fields with greedy decoding.
+            InputError: Repeated seeds, no seed, sampling fields with greedy decoding, or a chat
+                template without chat prompts.
         """
         # Results are stored with six decimals.
         fields = {key: round(v, 6) if isinstance(v, float) else v for key, v in fields.items()}
@@ -71,11 +76,16 @@ class Protocol:
         for field in ("top_p", "top_k"):
             if protocol.temperature == 0 and field in changed:
                 raise InputError(f"{field}= has no effect with temperature=0, greedy decoding")
+        if protocol.chat_template is not None and protocol.prompt != "chat":
+            raise InputError("chat_template= has no effect without protocol=chat")
         return protocol
 
     def as_dict(self) -> dict[str, Any]:
         """All fields, ready for JSON; part of every fingerprint."""
-        return {**asdict(self), "seeds": list(self.seeds)}
+        fields = {**asdict(self), "seeds": list(self.seeds)}
+        if self.chat_template is None:  # the fingerprint of every earlier result
+            del fields["chat_template"]
+        return fields
 
 
 PROTOCOLS = {
@@ -108,4 +118,7 @@ def postprocess(text: str) -> str:
 def _plain(value: object) -> str:
     if value is None:
         return "none"
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    # The text of a chat template is too long for a name.
+    short = text.isprintable() and "{" not in text
+    return text if short else sha256(text.encode()).hexdigest()[:12]

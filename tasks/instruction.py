@@ -8,6 +8,7 @@ This file needs only lm-eval, datasets and rouge-score. `lm_eval --include_path 
 works without kdbench, and its score is an independent check of kdbench's faster implementation.
 """
 
+import difflib
 import functools
 import gzip
 import hashlib
@@ -27,6 +28,22 @@ WITH_INPUT = (
     "context. Write a response that appropriately completes the request.\n\n"
     "### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:\n"
 )
+
+FIELDS = ("id", "instruction", "input", "output")
+NO_INPUT = "<noinput>"  # how Self-Instruct and Alpaca write an empty input
+OTHER_NAMES = {
+    "question": "instruction",
+    "context": "input",
+    "answer": "output",
+    "answers": "output",
+    "completion": "output",
+    "reference": "output",
+    "references": "output",
+    "response": "output",
+    "responses": "output",
+    "target": "output",
+    "targets": "output",
+}
 
 
 def doc_to_text(doc: dict[str, Any]) -> str:
@@ -141,10 +158,14 @@ def read_rows(path: Path, name: str, first: int | None) -> Iterator[dict[str, An
     seen: set[str] = set()
     opener = gzip.open if path.suffix == ".gz" else open
     try:
-        with opener(path, "rt", encoding="utf-8") as lines:
+        with opener(path, "rt", encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, start=1):
                 if first is not None and number > first:
                     break
+                if number == 1:
+                    _check_first_line(line, path)
+                if not line.strip():
+                    continue
                 row = _row(line, f"{path}:{number}", f"{name}-{number - 1:05d}")
                 if row["id"] in seen:
                     raise ValueError(f"{path}:{number}: id '{row['id']}' occurs twice")
@@ -156,20 +177,43 @@ def read_rows(path: Path, name: str, first: int | None) -> Iterator[dict[str, An
         raise ValueError(f"{path}: no rows; a data set needs one JSON object per line")
 
 
+def _check_first_line(line: str, path: Path) -> None:
+    if line.startswith("version https://git-lfs"):
+        raise ValueError(f"{path}: a Git LFS pointer, not the data; run 'git lfs pull'")
+    if _begins_array(line):
+        raise ValueError(
+            f"{path}: a JSON array; a data set needs one JSON object per line, as "
+            f"jq -c '.[]' {path.name} writes them"
+        )
+
+
+def _begins_array(line: str) -> bool:
+    """Whether a line is the start, or the whole, of an array of objects."""
+    try:
+        content = json.loads(line)
+    except ValueError:
+        return line.lstrip().startswith("[")
+    return isinstance(content, list) and all(isinstance(row, dict) for row in content)
+
+
 def _row(line: str, place: str, default_id: str) -> dict[str, Any]:
     try:
-        row = json.loads(line)
+        # Numbers become text as they are written.
+        row = json.loads(line, parse_int=str, parse_float=str, parse_constant=_refuse)
     except json.JSONDecodeError as error:
         raise ValueError(f"{place}: not JSON: {error.msg} (column {error.colno})") from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{place}: {error}") from error
     if not isinstance(row, dict):
         raise ValueError(f"{place}: not a JSON object")
     try:
         json.dumps(row, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         raise ValueError(f"{place}: not text: {error}") from error
+    _check_fields(row, place)
     if not isinstance(row.get("instruction"), str) or not row["instruction"].strip():
         raise ValueError(f"{place}: 'instruction' must be a non-empty string")
-    text = row.get("input") or ""
+    text = "" if row.get("input") is None else row["input"]
     output = [row["output"]] if isinstance(row.get("output"), str) else row.get("output")
     if not isinstance(text, str):
         raise ValueError(f"{place}: 'input' must be a string")
@@ -180,11 +224,31 @@ def _row(line: str, place: str, default_id: str) -> dict[str, Any]:
     ):
         raise ValueError(f"{place}: 'output' must be a non-empty reference or a list of them")
     return {
-        "id": str(row.get("id", default_id)),
+        "id": default_id if row.get("id") is None else str(row["id"]),
         "instruction": row["instruction"],
-        "input": text,
+        "input": "" if text.strip().lower() == NO_INPUT else text,
         "output": output,
     }
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not text")
+
+
+def _check_fields(row: dict[str, Any], place: str) -> None:
+    """Check that no field that is missing is there under another name.
+
+    Raises:
+        ValueError: One is; the message names the field that is meant.
+    """
+    missing = [name for name in FIELDS if row.get(name) is None]
+    for name in row:
+        meant = OTHER_NAMES.get(name.lower())
+        if name not in FIELDS and meant is None:
+            close = difflib.get_close_matches(name.lower(), FIELDS, n=1, cutoff=0.75)
+            meant = close[0] if close else None
+        if meant in missing:
+            raise ValueError(f"{place}: unknown field '{name}': did you mean '{meant}'?")
 
 
 def _postprocess(text: str) -> str:

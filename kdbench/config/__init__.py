@@ -18,7 +18,8 @@ from kdbench.config.kinds import (
     given_keys,
     key_groups,
 )
-from kdbench.config.measure import EvalSettings, ScoreSettings, TeacherKeys
+from kdbench.config.measure import EvalSettings, TeacherKeys
+from kdbench.config.score import ScoreSettings
 from kdbench.config.train import TrainSettings
 from kdbench.config.words import build, parse, read_words, read_yaml, with_files
 

@@ -1,4 +1,4 @@
-"""Keys of `kdbench eval` and `kdbench score`."""
+"""Keys of `kdbench eval`, and those that it shares with `kdbench score`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +18,8 @@ from kdbench.config.kinds import (
     Settings,
     given_keys,
 )
+
+_LARGEST_TEMPLATE = 1_000_000
 
 
 class ModelKeys(Settings, group="Model"):
@@ -113,6 +115,29 @@ class ProtocolKeys(Settings, group="Protocol"):
     )
     add_bos: bool | None = Field(None, description="Whether the BOS token precedes the prompt")
     seeds: Seeds | None = Field(None, description="Sampling seeds, as in 10,20,30")
+    chat_template: str | None = Field(
+        None,
+        description="Chat template for protocol=chat: a file, or the name of one of the "
+        "tokenizer's (default: the tokenizer's default)",
+    )
+
+    @field_validator("chat_template")
+    @classmethod
+    def _template_text(cls, value: str | None) -> str | None:
+        """Return the text of a file, or the name of a template."""
+        if value is None or "\n" in value or "{" in value or not Path(value).is_file():
+            return value
+        with Path(value).open("rb") as file:
+            content = file.read(_LARGEST_TEMPLATE + 1)
+        if len(content) > _LARGEST_TEMPLATE:
+            raise ValueError(f"{value}: larger than 1 MB, so no chat template")
+        try:
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            raise ValueError(f"{value}: not UTF-8 text") from None
+        if "{" not in text:
+            raise ValueError(f"{value}: has no {{{{…}}}} or {{%…%}}, so no chat template")
+        return text
 
     def protocol_overrides(self) -> dict[str, Any]:
         """The protocol's fields that were given, by name."""
@@ -128,6 +153,20 @@ class MetricKeys(Settings, group="Metrics"):
     metrics: Names = Field(
         (), description="Metrics to compute, by name, or all, or headline (default: headline)"
     )
+    rouge_tokenizer: Literal["rouge", "unicode", "characters"] = Field(
+        "rouge",
+        description="What ROUGE-L compares: rouge (stemmed words of a-z and 0-9, as in papers), "
+        "unicode (words of any script) or characters; the metric is then called rougeL[…]",
+    )
+
+    def metric_names(self) -> tuple[str, ...]:
+        """The names in `metrics=`, with the ROUGE-L of `rouge_tokenizer=`."""
+        if self.rouge_tokenizer == "rouge":
+            return self.metrics
+        given = self.metrics or ("headline",)
+        variant = f"rougeL[{self.rouge_tokenizer}]"
+        names = [variant if name == "rougeL" else name for name in given]
+        return (*names, variant) if {"headline", "all"} & set(given) else tuple(names)
 
 
 class LabelKeys(Settings, group="Output"):
@@ -201,16 +240,16 @@ class EvalSettings(
     def _teacher_keys_take_effect(self) -> "EvalSettings":
         given = set(given_keys(self)) & set(TeacherKeys.model_fields)
         if self.teacher is None:
-            _refuse(given, "needs teacher=")
+            refuse(given, "needs teacher=")
         elif self.teacher.startswith(CACHE):
             if self.teacher_cache is not None:
                 raise ValueError("teacher=cache:DIR reads a cache; teacher_cache= writes one")
             fixed = given - {"teacher", "undistilled", "undistilled_name"}
-            _refuse(fixed, "has no effect with teacher=cache:DIR, whose scores are stored already")
+            refuse(fixed, "has no effect with teacher=cache:DIR, whose scores are stored already")
         if self.undistilled is None:
-            _refuse(given & {"undistilled_name"}, "needs undistilled=")
+            refuse(given & {"undistilled_name"}, "needs undistilled=")
         if self.teacher_cache is None and self.teacher_scores != "engine":
-            _refuse(given & {"cache_top_k"}, "needs teacher_cache= or teacher_scores=engine")
+            refuse(given & {"cache_top_k"}, "needs teacher_cache= or teacher_scores=engine")
         return self
 
     @field_validator("shard")
@@ -246,37 +285,7 @@ class EvalSettings(
         return self.model_copy(update={**defaults, "model": model, **changes})
 
 
-class TextKeys(Settings, group="Samples"):
-    """What is scored: a file of texts, or a stored run."""
-
-    samples: Path | None = Field(
-        None, description="JSONL file of samples, one object per line: id, output, seed"
-    )
-    task: str | None = Field(
-        None, description="Task that the samples answer: a name, or the path of a lm-eval YAML file"
-    )
-    run: Path | None = Field(
-        None, description="Folder of a stored run to score again, instead of samples="
-    )
-
-
-class ScoreSettings(TextKeys, DataKeys, ProtocolKeys, MetricKeys, ResultKeys):
-    """`kdbench score samples=FILE task=…`: score texts made elsewhere, or a stored run again."""
-
-    protocol: str = Field(
-        "external",
-        description="Protocol that the texts were made with; external is an unknown one",
-    )
-
-    @model_validator(mode="after")
-    def _a_stored_run_fixes_the_rest(self) -> "ScoreSettings":
-        if self.run is not None and self.samples is None:
-            used = {"run", "task", "data", "metrics"}
-            _refuse(set(given_keys(self)) - used, "has no effect with run=, which records it")
-        return self
-
-
-def _refuse(keys: set[str], reason: str) -> None:
+def refuse(keys: set[str], reason: str) -> None:
     """Refuse keys that would be ignored.
 
     Raises:

@@ -177,7 +177,7 @@ class Graph:
         teacher = None if model is self.teacher else self.teacher
         settings = self._evaluation_settings(model, teacher, floor)
         models = [node for node in (model, teacher, floor) if node is not None]
-        metrics = [*make_metrics(settings.metrics), *make_teacher_metrics(settings.metrics)]
+        metrics = [*make_metrics(settings.metric_names()), *make_teacher_metrics(settings.metrics)]
         content = {
             "settings": non_defaults(settings, _NO_PART_OF_EVALUATION),
             "needs": [node.fingerprint for node in models],

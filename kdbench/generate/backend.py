@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from kdbench.errors import InputError
 from kdbench.generate.prompts import end_tokens
 from kdbench.generate.values import Facts, Options, Prompt, Row, Sample, ScoredText, TopScores
+from kdbench.views.chat import ChatMessage
 
 if TYPE_CHECKING:
     from kdbench.checkpoint import Checkpoint
@@ -66,12 +67,13 @@ class Backend(ABC):
         return False
 
     @abstractmethod
-    def encode(self, prompt: str, message: str) -> Prompt:
+    def encode(self, prompt: str, message: ChatMessage) -> Prompt:
         """Encode a document.
 
         Args:
             prompt: Text of the prompt.
-            message: The user's message, without the task's template; for `prompt=chat`.
+            message: What the user says, without the task's template, or a tuple of chat turns;
+                for `prompt=chat`.
         """
 
     @abstractmethod

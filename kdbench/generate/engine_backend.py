@@ -14,9 +14,10 @@ from kdbench.checkpoint import (
 )
 from kdbench.errors import InputError
 from kdbench.generate import Backend, Options, Prompt
-from kdbench.generate.prompts import check_fits, encode_prompt
+from kdbench.generate.prompts import check_fits, check_template, encode_prompt
 from kdbench.generate.unloaded import UnloadedCheckpoint
 from kdbench.protocol import Protocol
+from kdbench.views.chat import ChatMessage
 
 
 @contextmanager
@@ -61,10 +62,9 @@ class EngineBackend(Backend):
         self.unloaded = UnloadedCheckpoint(checkpoint, options.trust_remote_code)
         self.tokenizer: Any = load_tokenizer(checkpoint, options.trust_remote_code)
         prove_checkpoint(checkpoint, options.trust_remote_code)
-        if protocol.prompt == "chat" and not self.tokenizer.chat_template:
-            raise InputError(f"{checkpoint.path}: no chat template; use protocol=minillm or greedy")
+        check_template(self.tokenizer, protocol, checkpoint.path)
 
-    def encode(self, prompt: str, message: str) -> Prompt:
+    def encode(self, prompt: str, message: ChatMessage) -> Prompt:
         """Encode a document and keep its first `max_prompt_tokens` tokens.
 
         Raises:

@@ -1,9 +1,9 @@
 """Generation with transformers: a checkpoint is loaded and generates with `Generator`."""
 
 from kdbench.checkpoint import Checkpoint, load_checkpoint, pick_device
-from kdbench.errors import InputError
 from kdbench.generate import Backend, Options, backends
 from kdbench.generate.decoding.generator import Generator
+from kdbench.generate.prompts import check_template
 from kdbench.protocol import Protocol
 
 
@@ -21,6 +21,5 @@ class HFBackend(Generator, Backend):
         model, tokenizer = load_checkpoint(
             checkpoint, options.dtype, device, options.trust_remote_code
         )
-        if protocol.prompt == "chat" and not tokenizer.chat_template:
-            raise InputError(f"{checkpoint.path}: no chat template; use protocol=minillm or greedy")
+        check_template(tokenizer, protocol, checkpoint.path)
         super().__init__(model, tokenizer, protocol, options.batch_size)

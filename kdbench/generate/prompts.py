@@ -4,12 +4,19 @@ from typing import TYPE_CHECKING, Any
 
 from kdbench.errors import InputError
 from kdbench.generate.values import Prompt
+from kdbench.system.console import note_once
+from kdbench.system.time_limit import time_limit
+from kdbench.views.chat import ChatMessage, chat_text, find_template
 
 if TYPE_CHECKING:
     from kdbench.protocol import Protocol
 
+_SECONDS = 10  # a chat template takes milliseconds
 
-def encode_prompt(tokenizer: Any, protocol: "Protocol", prompt: str, message: str) -> Prompt:
+
+def encode_prompt(
+    tokenizer: Any, protocol: "Protocol", prompt: str, message: ChatMessage
+) -> Prompt:
     """Encode a document and keep its first `max_prompt_tokens` tokens.
 
     Args:
@@ -22,19 +29,80 @@ def encode_prompt(tokenizer: Any, protocol: "Protocol", prompt: str, message: st
         InputError: The prompt encodes to no tokens.
     """
     text = prompt_text(tokenizer, protocol, prompt, message)
-    ids = tokenizer(text, add_special_tokens=protocol.add_bos)["input_ids"]
+    ids = text_tokens(tokenizer, text, protocol.add_bos)
     kept = tuple(ids[: protocol.max_prompt_tokens])
     if not kept:
         raise InputError(f"a prompt encodes to no tokens: '{text[:40]}'")
     return Prompt(kept, cut=len(kept) < len(ids))
 
 
-def prompt_text(tokenizer: Any, protocol: "Protocol", prompt: str, message: str) -> str:
-    """Return the text to encode: the prompt, or the message in the tokenizer's chat template."""
+def text_tokens(tokenizer: Any, text: str, add_bos: bool) -> list[int]:
+    """Return the tokens of a text.
+
+    Args:
+        tokenizer: Tokenizer of the model.
+        text: Text to encode.
+        add_bos: Whether to keep what the tokenizer puts before a text. What it puts behind it,
+            such as the end token, would end the prompt and is never kept.
+    """
+    plain: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    if not add_bos:
+        return plain
+    whole: list[int] = tokenizer(text, add_special_tokens=True)["input_ids"]
+    for start in range(len(whole) - len(plain) + 1):
+        if whole[start : start + len(plain)] == plain:
+            return whole[: start + len(plain)]
+    return whole
+
+
+def prompt_text(tokenizer: Any, protocol: "Protocol", prompt: str, message: ChatMessage) -> str:
+    """Return the text to encode: the prompt, or the message in the tokenizer's chat template.
+
+    Raises:
+        InputError: The chat template fails or does not end, or the document is a conversation and
+            has no prompt.
+    """
     if protocol.prompt == "task":
+        check_has_prompt(prompt, message)
         return prompt
-    turns = [{"role": "user", "content": message}]
-    return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+    template = find_template(tokenizer, protocol.chat_template, "the tokenizer")
+    with time_limit(_SECONDS):
+        return chat_text(tokenizer, template, message)
+
+
+def check_has_prompt(prompt: str, message: ChatMessage) -> None:
+    """Check that a document has a prompt without a chat template.
+
+    Raises:
+        InputError: The document is a conversation.
+    """
+    if not prompt and not isinstance(message, str):
+        raise InputError("the task's prompts are lists of chat turns: use protocol=chat")
+
+
+def check_template(tokenizer: Any, protocol: "Protocol", place: object) -> None:
+    """Check that a tokenizer has the protocol's chat template, and note a BOS token left out.
+
+    Args:
+        tokenizer: Tokenizer of the model.
+        protocol: Protocol with the prompt's kind.
+        place: The checkpoint, for error messages.
+
+    Raises:
+        InputError: It has no such template.
+    """
+    if protocol.prompt == "chat":
+        find_template(tokenizer, protocol.chat_template, place)
+    elif not protocol.add_bos and _adds_bos(tokenizer):
+        note_once(
+            f"note: the tokenizer of {place} begins a text with '{tokenizer.bos_token}', and the "
+            "protocol leaves it out; add_bos=true keeps it"
+        )
+
+
+def _adds_bos(tokenizer: Any) -> bool:
+    bos = tokenizer.bos_token_id
+    return bos is not None and tokenizer("a")["input_ids"][:1] == [bos]
 
 
 def check_fits(encoded: Prompt, protocol: "Protocol", tokens: int, positions: int | None) -> None:

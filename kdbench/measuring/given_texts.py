@@ -9,7 +9,7 @@ from kdbench.config import ScoreSettings
 from kdbench.errors import InputError
 from kdbench.measuring.forward_metrics import stored_values, values_file
 from kdbench.measuring.measurement import Evaluation
-from kdbench.measuring.scoring import fingerprint, score_task, with_teacher_of
+from kdbench.measuring.scoring import origin, score_task, with_teacher_of
 from kdbench.metrics import ForwardMetric, make_metrics, with_stored
 from kdbench.protocol import Protocol, get_protocol
 from kdbench.store.folder import RunFolder, run_id
@@ -50,7 +50,7 @@ def _score_file(settings: ScoreSettings, path: Path, task_name: str) -> Evaluati
     (task,) = load_tasks([task_name], settings.data, settings.limit)
     samples = _read(path, task)
     protocol = _protocol(settings, tuple(sorted({seed for _, seed in samples})))
-    metrics = [m for m in make_metrics(settings.metrics) if not isinstance(m, ForwardMetric)]
+    metrics = [m for m in make_metrics(settings.metric_names()) if not isinstance(m, ForwardMetric)]
     name = settings.name or _name_of(path)
     texts = {"backend": "external", "limit": settings.limit, "protocol": protocol.as_dict()}
     run = RunFolder(settings.results / name / run_id(protocol.name, texts))
@@ -62,7 +62,7 @@ def _score_file(settings: ScoreSettings, path: Path, task_name: str) -> Evaluati
     record = RunRecord(run)
     with run.lock(task.name):
         identity = _identity(settings, name, protocol)
-        record.begin(task.name, fingerprint(task, protocol), identity)
+        record.begin(task.name, origin(task, protocol), identity)
         run.lines(task.name).replace(sample_record(samples[key], scores[key]) for key in scores)
         result = run.write_task(result)
     record.finish(method=settings.method, setting=settings.setting)
@@ -134,13 +134,13 @@ def _score_again(
     settings: ScoreSettings, run: RunFolder, task: Task, protocol: Protocol
 ) -> TaskResult:
     record = RunRecord(run)
-    record.check_same_texts(task.name, fingerprint(task, protocol))
+    record.check_same_texts(task.name, origin(task, protocol))
     file = run.lines(task.name)
     if not file.path.exists():
         raise InputError(f"{file.path}: there are no samples to score again")
     samples = _read(file.path, task)
     stored = run.read_task(task.name)
-    metrics = with_stored(make_metrics(settings.metrics), stored.metrics if stored else ())
+    metrics = with_stored(make_metrics(settings.metric_names()), stored.metrics if stored else ())
     forward = {
         metric.name: stored_values(values_file(run, task.name, metric))
         for metric in metrics
@@ -152,6 +152,7 @@ def _score_again(
     with run.lock(task.name):
         result, scores = score_task(task, protocol, samples, metrics, forward, cut)
         result = with_teacher_of(result, stored)
+        record.rescore(task.name, origin(task, protocol))
         file.replace(sample_record(samples[key], scores[key]) for key in scores)
         return run.write_task(result)
 

@@ -18,7 +18,13 @@ from kdbench.measuring.forward_metrics import measure_forward
 from kdbench.measuring.identity import run_identity
 from kdbench.measuring.loading import LazyBackend
 from kdbench.measuring.sampling import Sampling
-from kdbench.measuring.scoring import fingerprint, score_task, with_teacher_of, without_teacher
+from kdbench.measuring.scoring import (
+    fingerprint,
+    origin,
+    score_task,
+    with_teacher_of,
+    without_teacher,
+)
 from kdbench.metrics import ForwardMetric, Metric, make_metrics, with_stored
 from kdbench.protocol import Protocol, get_protocol
 from kdbench.store.folder import RunFolder, generated_run_id
@@ -50,7 +56,7 @@ def prepare(
         InputError: Model, data, tasks or settings have a fault that the user can fix.
     """
     protocol = get_protocol(settings.protocol, settings.protocol_overrides())
-    metrics = make_metrics(settings.metrics) or make_metrics([_FALLBACK_METRIC])
+    metrics = make_metrics(settings.metric_names()) or make_metrics([_FALLBACK_METRIC])
     chosen = choose_backend(settings.backend, settings.backend_options)
     if tasks is None:
         tasks = load_tasks(settings.tasks, settings.data, settings.limit)
@@ -222,11 +228,16 @@ class Measurement:
     def _missing_metrics(self, task: Task) -> Sequence[Metric]:
         """Return nothing if the stored result has all metrics, else these and the stored ones."""
         stored = self.run.read_task(task.name)
-        if stored and stored.fingerprint == fingerprint(task, self.protocol):
+        if stored is None:
+            return self._metrics
+        now = fingerprint(task, self.protocol)
+        if stored.fingerprint == now:
             if all(metric.is_current(stored.metrics) for metric in self._metrics):
                 return ()
             return with_stored(self._metrics, stored.metrics)
-        return self._metrics
+        # Another scoring of the same texts keeps the metrics that the result has.
+        rescored = {**stored.fingerprint, "definition_sha256": now.get("definition_sha256")}
+        return with_stored(self._metrics, stored.metrics) if rescored == now else self._metrics
 
     def _damaged_metrics(self, task: Task) -> Sequence[Metric]:
         """Mend the files of a finished task; return its metrics if they must be computed again."""
@@ -259,6 +270,7 @@ class Measurement:
         cut = self.record.task(task.name).get("cut_prompts")
         result, scores = score_task(task, self.protocol, samples, metrics, forward, cut)
         result = with_teacher_of(result, self.run.read_task(task.name))
+        self.record.rescore(task.name, origin(task, self.protocol))
         self.run.lines(task.name).replace(
             sample_record(samples[key], scores[key]) for key in scores
         )

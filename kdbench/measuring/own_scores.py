@@ -1,16 +1,20 @@
 """The metrics that a task's YAML defines, computed by lm-eval after the YAML's filters."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from kdbench.errors import InputError
 from kdbench.store.samples import Samples
+from kdbench.system.time_limit import time_limit
 from kdbench.task import Document, Task
 
 SeedScores = dict[int, list[float | None]]
 """Scores by seed, in document order."""
 
+_SECONDS = 300  # of work, for one response
 _NO_ANSWER = "[invalid]"  # what lm-eval's filters return if they find no answer
 _DEFAULT_FILTER = {"name": "none", "filter": [{"function": "take_first"}]}  # as in lm-eval
 
@@ -23,11 +27,13 @@ class YamlMetric:
         name: `metric,filter`, as lm-eval prints it.
         scores: Scores by seed, in document order.
         direction: `higher` or `lower`, whichever is better.
+        aggregates: The YAML's aggregate of each seed; None if it is the mean of the scores.
     """
 
     name: str
     scores: SeedScores
     direction: str
+    aggregates: Mapping[int, float | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -54,18 +60,20 @@ def yaml_metrics(task: Task, seeds: Sequence[int], samples: Samples) -> list[Yam
         task: Task whose YAML is not one of kdbench's own.
         seeds: Seeds of the samples.
         samples: A sample of each document and seed.
+
+    Raises:
+        InputError: A filter, scoring function or aggregation of the YAML fails.
     """
-    collected: dict[str, SeedScores] = {}
+    # By metric and filter, then by seed: what each document that has the metric scores.
+    collected: dict[tuple[str, str], dict[int, dict[int, Any]]] = {}
     for seed in seeds:
         for filtered in _filtered_samples(task, seed, samples):
             for metric, value in filtered.scores.items():
-                by_seed = collected.setdefault(f"{metric},{filtered.filter}", {})
-                column = by_seed.setdefault(seed, [None] * len(task.documents))
-                column[filtered.row] = _number(value)
-    higher = task.lm_eval.higher_is_better()
+                by_seed = collected.setdefault((metric, filtered.filter), {})
+                by_seed.setdefault(seed, {})[filtered.row] = value
     return [
-        YamlMetric(name, scores, "higher" if higher.get(name.split(",")[0], True) else "lower")
-        for name, scores in collected.items()
+        _yaml_metric(task, metric, filter_name, by_seed)
+        for (metric, filter_name), by_seed in collected.items()
     ]
 
 
@@ -120,17 +128,98 @@ def _filtered_outputs(
             (step["function"], {key: step[key] for key in step if key != "function"})
             for step in entry["filter"]
         ]
-        build_filter_ensemble(name, steps).apply(instances)
+        try:
+            build_filter_ensemble(name, steps).apply(instances)
+        except Exception as error:
+            raise InputError(f"filter '{name}' of the task fails: {_reason(error)}") from error
         for row, (document, instance) in enumerate(zip(documents, instances, strict=True)):
             response = instance.filtered_resps[name]
-            scores = lm_eval_task.process_results(document.fields, [response])
+            scores = _processed(lm_eval_task, document, response)
             filtered.append(_Filtered(name, row, response, scores))
     return tuple(filtered)
+
+
+def _processed(lm_eval_task: Any, document: Document, response: Any) -> Mapping[str, Any]:
+    """Return the YAML's scores of a filtered response.
+
+    Raises:
+        InputError: Its function fails, or returns something else than numbers by name.
+    """
+    place = f"document '{document.id}': process_results"
+    try:
+        with time_limit(_SECONDS, working=True):
+            scores = lm_eval_task.process_results(document.fields, [response])
+    except Exception as error:
+        raise InputError(f"{place} fails: {_reason(error)}") from error
+    if not isinstance(scores, Mapping):
+        raise InputError(f"{place} returns {type(scores).__name__}, not scores by metric")
+    return scores
 
 
 def _filters(lm_eval_task: Any) -> Sequence[Mapping[str, Any]]:
     configured: Sequence[Mapping[str, Any]] | None = lm_eval_task.config.filter_list
     return [_DEFAULT_FILTER] if configured is None else configured
+
+
+def _yaml_metric(
+    task: Task, metric: str, filter_name: str, values: Mapping[int, Mapping[int, Any]]
+) -> YamlMetric:
+    """Aggregate the values of a metric as the YAML says.
+
+    Args:
+        task: Task whose YAML has the metric.
+        metric: Name of the metric.
+        filter_name: Name of the filter.
+        values: Values by seed and by index of the document.
+    """
+    name = f"{metric},{filter_name}"
+    documents = range(len(task.documents))
+    scores = {
+        seed: [_number(of_seed.get(index)) for index in documents]
+        for seed, of_seed in values.items()
+    }
+    higher = task.lm_eval.higher_is_better().get(metric, True)
+    direction = "higher" if higher else "lower"
+    aggregation = task.lm_eval.aggregation().get(metric, _default_aggregation())
+    if aggregation is _default_aggregation() and _all_finite(values):
+        return YamlMetric(name, scores, direction)
+    aggregates = {
+        seed: _aggregate(
+            aggregation, list(of_seed.values()), f"task '{task.name}': metric '{name}'"
+        )
+        for seed, of_seed in values.items()
+    }
+    return YamlMetric(name, scores, direction, aggregates)
+
+
+def _default_aggregation() -> Any:
+    """Return lm-eval's aggregation for metrics without one."""
+    from lm_eval.api.metrics import mean
+
+    return mean
+
+
+def _all_finite(values: Mapping[int, Mapping[int, Any]]) -> bool:
+    numbers = [_number(value) for of_seed in values.values() for value in of_seed.values()]
+    return all(number is not None and math.isfinite(number) for number in numbers)
+
+
+def _aggregate(aggregation: Any, items: list[Any], place: str) -> float | None:
+    """Return the aggregate of one seed; None if it is not a finite number.
+
+    Raises:
+        InputError: The aggregation fails on these values.
+    """
+    name = getattr(aggregation, "__name__", str(aggregation))
+    try:
+        value = _number(aggregation(items))
+    except Exception as error:
+        raise InputError(f"{place}: aggregation {name}: {_reason(error)}") from error
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def _number(value: Any) -> float | None:

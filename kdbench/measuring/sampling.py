@@ -7,7 +7,7 @@ from typing import Any
 from kdbench.errors import InputError
 from kdbench.generate import Facts, Row, Sample
 from kdbench.measuring.loading import LazyBackend
-from kdbench.measuring.scoring import fingerprint
+from kdbench.measuring.scoring import origin
 from kdbench.protocol import Protocol
 from kdbench.store.folder import RunFolder
 from kdbench.store.record import RunRecord
@@ -87,7 +87,7 @@ class Sampling:
 
     def _check_origin(self, task: Task) -> None:
         """Check that stored samples were generated from the prompts of now."""
-        self._record.check_same_texts(task.name, fingerprint(task, self.protocol))
+        self._record.check_same_texts(task.name, origin(task, self.protocol))
         if not self._record.task(task.name) and self.stored(task):
             raise InputError(
                 f"{self.run.path}: has samples of '{task.name}', but run.json does not record "
@@ -106,7 +106,7 @@ class Sampling:
         ]
         present = sum((row.document, row.seed) in done for row in rows)
         cut = sum(prompt.cut for prompt in prompts.values())
-        texts = fingerprint(task, self.protocol)
+        texts = origin(task, self.protocol)
         with (
             self.run.lines(self._file_name(task)).appending() as file,
             progress(task.name, len(rows), present, "samples") as advance,

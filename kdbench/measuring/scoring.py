@@ -6,7 +6,13 @@ from typing import Any
 
 from kdbench.errors import InputError
 from kdbench.generate import Sample
-from kdbench.measuring.own_scores import SeedScores, final_answers, yaml_metrics
+from kdbench.measuring.notes import note_unseen_words
+from kdbench.measuring.own_scores import (
+    SeedScores,
+    YamlMetric,
+    final_answers,
+    yaml_metrics,
+)
 from kdbench.metrics import (
     Answer,
     CorpusMetric,
@@ -37,6 +43,15 @@ def fingerprint(task: Task, protocol: Protocol) -> dict[str, Any]:
         "prompts_sha256": task.prompts_sha256,
         "protocol": protocol.as_dict(),
     }
+
+
+def origin(task: Task, protocol: Protocol) -> dict[str, Any]:
+    """Return what `run.json` records about a task's texts: the fingerprint and the stop strings.
+
+    Stop strings of a bundled task are fixed by its version.
+    """
+    stops = {} if task.bundled else {"until": list(task.until)}
+    return {**fingerprint(task, protocol), **stops}
 
 
 def score_task(
@@ -77,13 +92,10 @@ def score_task(
         scores[metric.name] = by_seed
     if not task.bundled:
         for yaml_metric in yaml_metrics(task, protocol.seeds, samples):
-            results[yaml_metric.name] = MetricResult(
-                **asdict(estimate(yaml_metric.scores)),
-                unit="task's own",
-                direction=yaml_metric.direction,
-                version="lm-eval",
-            )
-            scores[yaml_metric.name] = yaml_metric.scores
+            results[yaml_metric.name] = _yaml_result(yaml_metric, len(task.documents))
+            if yaml_metric.aggregates is None:
+                scores[yaml_metric.name] = yaml_metric.scores
+    note_unseen_words(task, results)
     return _assemble(task, protocol, results, scores, cut_prompts)
 
 
@@ -191,7 +203,7 @@ def _assemble(
         documents={"id": ids, **means},
         data=task.data,
         cut_prompts=cut_prompts,
-        main_metric="rougeL" if "rougeL" in results else next(iter(results)),
+        main_metric=_main_metric(list(results)),
     )
     by_sample = {
         (document, seed): {
@@ -201,6 +213,27 @@ def _assemble(
         for seed in protocol.seeds
     }
     return result, by_sample
+
+
+def _main_metric(names: Sequence[str]) -> str:
+    """Return ROUGE-L, with the tokenizer asked for if there is one, else the first metric."""
+    chosen = [name for name in names if name.startswith("rougeL[")]
+    return next(iter(chosen), "rougeL" if "rougeL" in names else names[0])
+
+
+def _yaml_result(metric: YamlMetric, documents: int) -> MetricResult:
+    """Return the mean with its interval, or the YAML's own aggregate, which has none."""
+    if metric.aggregates is None:
+        numbers = estimate(metric.scores)
+    else:
+        numbers = corpus_estimate(metric.aggregates, documents)
+    return MetricResult(
+        **asdict(numbers),
+        unit="task's own",
+        direction=metric.direction,
+        version="lm-eval",
+        reason=None if numbers.value is not None else "its aggregation gives no number",
+    )
 
 
 def _answer(sample: Sample, references: tuple[str, ...]) -> Answer:

@@ -145,10 +145,10 @@ def _kinds_of(names: Sequence[str]) -> dict[str, type[Metric]]:
 
 def _bases(name: str) -> list[str]:
     """Names of the metrics that a name of `metrics=` stands for, without position sets."""
-    if name == ALL:
-        return metrics.names()
+    if name == ALL:  # variants such as rougeL[characters] are chosen by a key of their own
+        return [base for base in metrics.names() if "[" not in base]
     if name == HEADLINE:
-        return [base for base in metrics.names() if in_headline_set(metrics.get(base))]
+        return [base for base in _bases(ALL) if in_headline_set(metrics.get(base))]
     return [name.partition("@")[0]]
 
 

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from kdbench.errors import InputError
 from kdbench.metrics import ForwardMetric, Reference, metrics
-from kdbench.views import batches_by_length, reference_tokens
+from kdbench.views import batches_by_length, reference_tokens, vocabulary_size
 from kdbench.views.probe import accepts, distance, plainly, probe_tokens, tolerance
 from kdbench.views.rope import rope_limit
 
@@ -47,10 +47,11 @@ class LMLoss(ForwardMetric):
             (reference.prompt_ids, reference_tokens(tokenizer, reference.text, limit))
             for reference in batch
         ]
-        if len(pairs) > 1 and _must_be_alone(model, len(tokenizer), pairs):
-            losses = [_losses(model, len(tokenizer), [pair])[0] for pair in pairs]
+        vocabulary = vocabulary_size(tokenizer)
+        if len(pairs) > 1 and _must_be_alone(model, vocabulary, pairs):
+            losses = [_losses(model, vocabulary, [pair])[0] for pair in pairs]
         else:
-            losses = _losses(model, len(tokenizer), pairs)
+            losses = _losses(model, vocabulary, pairs)
         for reference, loss in zip(batch, losses, strict=True):
             if not math.isfinite(loss):
                 raise InputError(

@@ -4,16 +4,27 @@ Metric: F = 2PR/(P+R) with P = LCS/|response| and R = LCS/|reference| in stemmed
         references; points.
 Source: Lin 2004; bit-identical to the `rouge-score` package with `use_stemmer=True`, which MiniLLM
         and DistiLLM use. Text is lower-cased, everything but a-z and 0-9 separates words, and words
-        longer than three letters are stemmed (Porter). Non-Latin text therefore scores 0.
+        longer than three letters are stemmed (Porter). Non-Latin text therefore scores 0;
+        `rouge_tokenizer=` gives `rougeL[unicode]` on words of any script, lower-cased and not
+        stemmed, with each character of scripts without spaces as a word (as in sacrebleu's `zh`),
+        and `rougeL[characters]` on all characters but white space (as in sacrebleu's `char`).
 """
 
 import re
+from collections.abc import Hashable, Sequence
 from functools import lru_cache
 from typing import Any
 
 from kdbench.metrics import Answer, SampleMetric, metrics
 
 _WORDS = re.compile("[a-z0-9]+")
+# Kana, Han, Thai, Lao, Myanmar and Khmer are written without spaces between words.
+_NO_SPACES = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf"
+    "\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+_LETTER = rf"[^\W_{_NO_SPACES}]"
+_UNICODE_WORDS = re.compile(rf"[{_NO_SPACES}]|{_LETTER}(?:{_LETTER}|[\u0300-\u036f])*")
 
 
 class _StemIds(dict[str, int]):
@@ -42,7 +53,19 @@ def rouge_words(text: str) -> list[int]:
     return [_stem_ids[word] for word in _WORDS.findall(text.lower())]
 
 
-def rouge_l(reference: list[int], response: list[int]) -> float:
+def unicode_words(text: str) -> list[str]:
+    """Return the words of a text in any script, lower-cased."""
+    import unicodedata
+
+    return _UNICODE_WORDS.findall(unicodedata.normalize("NFC", text).lower())
+
+
+def characters(text: str) -> list[str]:
+    """Return the characters of a text without white space."""
+    return list("".join(text.split()))
+
+
+def rouge_l(reference: Sequence[Hashable], response: Sequence[Hashable]) -> float:
     """Compute the ROUGE-L F-measure of two texts, given as `rouge_words`; 0 to 1."""
     from rapidfuzz.distance import LCSseq
 
@@ -63,9 +86,35 @@ class RougeL(SampleMetric):
     direction = "higher"
 
     def __init__(self) -> None:
-        self._reference = lru_cache(maxsize=None)(rouge_words)  # all seeds have the same references
+        self._reference = lru_cache(maxsize=None)(self.words)  # all seeds have the same references
+
+    def words(self, text: str) -> Sequence[Hashable]:
+        """Return what is compared of a text."""
+        return rouge_words(text)
 
     def score(self, answer: Answer) -> float:
         """Return the score, 0 to 100."""
-        response = rouge_words(answer.text)
+        response = self.words(answer.text)
         return 100 * max(rouge_l(self._reference(text), response) for text in answer.references)
+
+
+@metrics.register("rougeL[unicode]")
+class RougeLUnicode(RougeL):
+    """ROUGE-L F-measure on words of any script, without stemming."""
+
+    name = "rougeL[unicode]"
+
+    def words(self, text: str) -> Sequence[Hashable]:
+        """Return the words in any script."""
+        return unicode_words(text)
+
+
+@metrics.register("rougeL[characters]")
+class RougeLCharacters(RougeL):
+    """ROUGE-L F-measure on characters."""
+
+    name = "rougeL[characters]"
+
+    def words(self, text: str) -> Sequence[Hashable]:
+        """Return the characters."""
+        return characters(text)

@@ -9,7 +9,9 @@ from kdbench.store.folder import RunFolder
 from kdbench.system.environment import environment, git_state
 from kdbench.version import __version__
 
-_TEXT_KEYS = ("task_version", "definition_sha256", "data_sha256", "prompts_sha256")
+# What decides the texts of a task. Its definition also decides how they are scored, so it counts
+# only for runs that did not record the stop strings by themselves.
+_TEXT_KEYS = ("task_version", "definition_sha256", "data_sha256", "prompts_sha256", "until")
 
 
 class RunRecord:
@@ -63,14 +65,29 @@ class RunRecord:
             InputError: Data or prompts have changed since.
         """
         recorded = self.task(task)
+        separate = "definition_sha256" if "until" in recorded else "until"
         for key in _TEXT_KEYS:
-            if recorded and key in fingerprint and recorded.get(key) != fingerprint[key]:
-                was, now = str(recorded.get(key))[:12], fingerprint[key][:12]
+            if not recorded or key not in fingerprint or key == separate:
+                continue
+            if recorded.get(key) != fingerprint[key]:
+                was, now = str(recorded.get(key))[:12], str(fingerprint[key])[:12]
                 raise InputError(
                     f"{self.run.path}: stored samples for '{task}' were generated from different "
                     f"prompts ({key} was {was}, is {now}); pass name=… to keep both, or delete "
                     "the folder"
                 )
+
+    def rescore(self, task: str, fingerprint: Mapping[str, Any]) -> None:
+        """Record the definition by which the stored samples of a task are scored now.
+
+        Args:
+            task: Name of the task.
+            fingerprint: Fingerprint of the task, whose texts are those recorded.
+        """
+        recorded, key = self.task(task), "definition_sha256"
+        if recorded.get(key) != fingerprint.get(key):
+            entry = {**recorded, key: fingerprint[key]}
+            self.run.update_run(lambda run: {**run, "tasks": {**run["tasks"], task: entry}})
 
     def task(self, task: str) -> dict[str, Any]:
         """Return what is recorded for a task; empty before its first sample."""

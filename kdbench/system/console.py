@@ -4,6 +4,7 @@ Lines can hold names and texts from files, so each is cleaned of what a terminal
 """
 
 import sys
+from functools import cache
 
 from kdbench.text import printable
 
@@ -25,3 +26,9 @@ def escape_unencodable() -> None:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
+
+
+@cache
+def note_once(line: str) -> None:
+    """Print a line about a doubtful input on stderr, once in a process."""
+    report_progress(line)

@@ -2,7 +2,12 @@
 
 from kdbench.views.rollout import Batch, Example, Origin, Rollout
 from kdbench.views.texts import batches_by_length, reference_tokens
-from kdbench.views.tokenizers import SharedTokens, check_same_tokens, shared_tokens
+from kdbench.views.tokenizers import (
+    SharedTokens,
+    check_same_tokens,
+    shared_tokens,
+    vocabulary_size,
+)
 from kdbench.views.view import ModelView, UniformView, View, bare_model, chunk_length
 
 __all__ = [
@@ -20,4 +25,5 @@ __all__ = [
     "chunk_length",
     "reference_tokens",
     "shared_tokens",
+    "vocabulary_size",
 ]

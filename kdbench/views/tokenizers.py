@@ -10,6 +10,12 @@ _PROBE = "The 2 naïve cats cost $12.50;\n\n\tdef f(x): return 北京 # ok"
 _OTHER_MERGES = "the same vocabulary, other merges"
 
 
+def vocabulary_size(tokenizer: Any) -> int:
+    """Return 1 + the largest id that can occur; a tokenizer may leave ids out below it."""
+    vocabulary: dict[str, int] = tokenizer.get_vocab()
+    return 1 + max(vocabulary.values())
+
+
 @dataclass(frozen=True)
 class SharedTokens:
     """What two tokenizers have in common.
@@ -32,7 +38,7 @@ def shared_tokens(student: Any, teacher: Any) -> SharedTokens:
     end a response with different tokens. If anything else differs, distributions do not compare.
     """
     small, large = sorted((student.get_vocab(), teacher.get_vocab()), key=len)
-    size = min(len(student), len(teacher))
+    size = min(vocabulary_size(student), vocabulary_size(teacher))
     extra = {token: number for token, number in large.items() if small.get(token) != number}
     same_end = student.eos_token_id == teacher.eos_token_id
     if any(number < size for number in extra.values()) or not small.items() <= large.items():

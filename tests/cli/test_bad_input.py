@@ -136,7 +136,7 @@ CASES: dict[str, tuple[Broken, str]] = {
     "empty reference": (with_data(change_row(2, output=[""])), r"test\.jsonl:3: 'output' must be"),
     "no references": (with_data(change_row(2, output=[])), r"test\.jsonl:3: 'output' must be"),
     "no instruction": (with_data(change_row(1, instruction="")), r"test\.jsonl:2: 'instruction'"),
-    "input of another type": (with_data(change_row(1, input=3)), r"test\.jsonl:2: 'input'"),
+    "input of another type": (with_data(change_row(1, input=["3"])), r"test\.jsonl:2: 'input'"),
     "data folder missing": (with_arguments("limit=1", "data=/no/such"), "data= is given twice"),
     "set missing": (
         lambda folder, world: ["eval", f"model={world.student}", f"data={folder}", "tasks=vicuna"],

@@ -1,11 +1,17 @@
 """ROUGE-L equals the rouge-score package to the last bit."""
 
+import json
+from pathlib import Path
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
-from kdbench.metrics import Answer, metrics
+import kdbench
+from kdbench.config import ScoreSettings
+from kdbench.metrics import Answer, make_metrics, metrics
+from kdbench.system.console import note_once
 
 HAND = [
     "",
@@ -48,6 +54,7 @@ def expected(package, response, references):
     return 100 * package.score_multi(list(references), response)["rougeL"].fmeasure
 
 
+@settings(deadline=None)
 @given(response=_TEXTS, references=st.lists(_TEXTS, min_size=1, max_size=3))
 def test_values_are_bit_identical_to_the_package(package, response, references):
     assert score(response, *references) == expected(package, response, references)
@@ -101,3 +108,61 @@ def test_texts_without_words_score_zero_even_with_themselves(text):
 def test_the_metric_is_in_points_and_higher_is_better():
     metric = metrics.get("rougeL")
     assert (metric.name, metric.unit, metric.direction) == ("rougeL", "points", "higher")
+
+
+@pytest.mark.parametrize(
+    ("name", "response", "reference", "score"),
+    [
+        ("rougeL", "答案是五", "答案是五", 0.0),
+        ("rougeL[characters]", "答案是五", "答案是五", 100.0),
+        ("rougeL[characters]", "答 案", "答案是五", 200 / 3),
+        ("rougeL[unicode]", "答案是五", "答案是五", 100.0),
+        ("rougeL[unicode]", "Ответ: ПЯТЬ!", "ответ пять", 100.0),
+        ("rougeL[unicode]", "running", "runs", 0.0),
+        ("rougeL[unicode]", "naïve café", "nai\u0308ve bar", 50.0),
+        ("rougeL[unicode]", "iPhone 15 手机", "iphone 手机", 200 * 3 / 7),
+        ("rougeL[unicode]", "สวัสดี", "สวัสดี", 100.0),
+        ("rougeL[unicode]", "", "x", 0.0),
+    ],
+)
+def test_other_tokenizers_read_every_script(
+    name: str, response: str, reference: str, score: float
+) -> None:
+    assert metrics.get(name)().score(Answer(response, (reference,))) == pytest.approx(score)
+
+
+def test_variants_are_measured_only_when_asked_for() -> None:
+    assert not [metric.name for metric in make_metrics() if "[" in metric.name]
+    assert not [metric.name for metric in make_metrics(["all"]) if "[" in metric.name]
+    settings = ScoreSettings(rouge_tokenizer="characters", samples=Path("x"), task="dolly")
+    names = [metric.name for metric in make_metrics(settings.metric_names())]
+    assert {"rougeL[characters]", "rougeL", "exact_match"} <= set(names)
+    one = settings.model_copy(update={"metrics": ("rougeL",)})
+    assert one.metric_names() == ("rougeL[characters]",)
+    assert ScoreSettings(samples=Path("x"), task="dolly").metric_names() == ()
+
+
+def test_a_script_without_words_is_noted_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "dolly").mkdir()
+    rows = [
+        {"id": str(n), "instruction": "问", "output": text} for n, text in enumerate(["五", "5"])
+    ]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (tmp_path / "dolly" / "test.jsonl").write_text(text)
+    lines = [json.dumps({"id": row["id"], "output": row["output"]}) + "\n" for row in rows]
+    (tmp_path / "samples.jsonl").write_text("".join(lines))
+    settings = {"samples": tmp_path / "samples.jsonl", "task": "dolly", "data": tmp_path}
+    note_once.cache_clear()
+    for folder in ("one", "two"):
+        kdbench.score(**settings, results=tmp_path / folder)
+    error = capsys.readouterr().err
+    assert error.count("rougeL sees no word in the references of 1 of 2 documents of 'dolly'") == 1
+    note_once.cache_clear()
+    scored = kdbench.score(**settings, results=tmp_path / "three", rouge_tokenizer="characters")
+    assert "sees no word" not in capsys.readouterr().err
+    result = scored.results["dolly"]
+    assert result.main_metric == "rougeL[characters]"
+    assert result.metrics["rougeL[characters]"].value == 100
+    assert result.metrics["rougeL"].value == 50

@@ -15,7 +15,7 @@ from kdbench.fidelity.texts import ComparedText
 from kdbench.generate import Prompt, Sample
 from kdbench.generate.choice import choose_backend
 from kdbench.generate.prompts import encode_prompt
-from kdbench.measuring.scoring import check_complete, fingerprint
+from kdbench.measuring.scoring import check_complete, origin
 from kdbench.protocol import Protocol
 from kdbench.store.folder import RunFolder, generated_run_id
 from kdbench.store.record import RunRecord
@@ -108,7 +108,7 @@ class CachedTeacher(Teacher):
                     f"{self._listed() or 'none'}. Make them with teacher=CHECKPOINT "
                     "teacher_cache=DIR"
                 )
-            RunRecord(run).check_same_texts(task.name, fingerprint(task, protocol))
+            RunRecord(run).check_same_texts(task.name, origin(task, protocol))
             for number, record in enumerate(file.read(), start=1):
                 sample = read_sample(record, f"{file.path}:{number}")
                 samples[sample.document, sample.seed] = sample

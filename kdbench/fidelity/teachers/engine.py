@@ -12,7 +12,7 @@ from kdbench.fidelity.texts import ComparedText
 from kdbench.generate import Prompt
 from kdbench.protocol import Protocol
 from kdbench.task import Task
-from kdbench.views import Batch
+from kdbench.views import Batch, vocabulary_size
 
 # A tail below the rounding error of k float32 probabilities means nothing. It must not be 0, or the
 # reverse divergences would be infinite.
@@ -54,10 +54,11 @@ class EngineTeacher(LiveTeacher):
         Raises:
             InputError: The student does not know all of the teacher's tokens.
         """
-        if vocabulary != len(self.tokenizer):
+        tokens = vocabulary_size(self.tokenizer)
+        if vocabulary != tokens:
             raise InputError(
                 "teacher_scores=engine: the student shares "
-                f"{vocabulary} of the teacher's {len(self.tokenizer)} tokens, and the engine's "
+                f"{vocabulary} of the teacher's {tokens} tokens, and the engine's "
                 "probabilities cannot be normalised over those alone; use teacher_scores=model"
             )
         cache = self._claimed_cache(vocabulary)

@@ -17,6 +17,8 @@ from kdbench.generate.prompts import check_fits, encode_prompt, end_tokens
 from kdbench.generate.row.choosing import choosing_scores
 from kdbench.generate.row.response import Response
 from kdbench.protocol import Protocol
+from kdbench.views.chat import ChatMessage
+from kdbench.views.tokenizers import vocabulary_size
 
 if TYPE_CHECKING:
     import torch
@@ -51,10 +53,10 @@ class Generator:
     ):
         self.model, self.tokenizer, self.protocol = model, tokenizer, protocol
         self.batch_size = batch_size
-        self._begin = begin or guarded(model, len(tokenizer))
+        self._begin = begin or guarded(model, vocabulary_size(tokenizer))
         self._eos = end_tokens(model, tokenizer)
 
-    def encode(self, prompt: str, message: str) -> Prompt:
+    def encode(self, prompt: str, message: ChatMessage) -> Prompt:
         """Encode a document and keep its first `max_prompt_tokens` tokens.
 
         Raises:

@@ -5,6 +5,7 @@ is never changed silently (`models`). The seed of a row is derived from (seed, d
 sampled rows are requested one by one, so that a text does not depend on the batch composition.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -18,11 +19,14 @@ from kdbench.generate.lm_eval.models import (
     check_options,
     check_protocol,
     find_kind,
+    forget_generation_settings,
     generation_settings,
 )
-from kdbench.generate.prompts import encode_prompt, prompt_text
+from kdbench.generate.prompts import check_has_prompt, encode_prompt, prompt_text
 from kdbench.generate.row.noise import step_keys
+from kdbench.generate.row.response import special_stops
 from kdbench.protocol import Protocol
+from kdbench.views.chat import ChatMessage, turns_of
 
 _BATCH = 8
 _NO_LIMIT = 10**9  # tokens; otherwise lm-eval's client cuts longer prompts on the left
@@ -74,7 +78,7 @@ class LMEvalBackend(EngineBackend):
         """Return whether the model's weights are on a server."""
         return find_kind(argument).is_served
 
-    def encode(self, prompt: str, message: str) -> Prompt:
+    def encode(self, prompt: str, message: ChatMessage) -> Prompt:
         """Encode what the model will be given; without a tokenizer, as the bytes of its text.
 
         Raises:
@@ -82,10 +86,7 @@ class LMEvalBackend(EngineBackend):
         """
         request: Any
         if self.tokenizer is None:
-            chat = self.protocol.prompt == "chat"
-            turns = [{"role": "user", "content": message}]
-            request = self._lm.apply_chat_template(turns) if chat else prompt
-            encoded = Prompt(tuple(message.encode() if chat else prompt.encode()), cut=False)
+            request, encoded = self._untokenized(prompt, message)
         elif self.checkpoint.served:
             encoded = encode_prompt(self.tokenizer, self.protocol, prompt, message)
             request = self._text(encoded, prompt, message)
@@ -116,11 +117,18 @@ class LMEvalBackend(EngineBackend):
         with engine_in_one_line(f"lm_eval:{self._kind.name}", "no answer"):
             if self._kind.is_api:
                 yield from self._concurrently(rows, until)
-            elif self.protocol.temperature > 0:
+            elif self.protocol.temperature > 0 or self._stops_at_special(until):
                 for row in rows:
                     yield from self._answers([row], until)
             else:
                 yield from self._answers(rows, until)
+
+    def _stops_at_special(self, until: Sequence[str]) -> bool:
+        """Return whether a stop string holds a special token.
+
+        lm-eval decodes without them, so a row whose batch goes on would run past such a stop.
+        """
+        return self.tokenizer is not None and bool(special_stops(self.tokenizer, until))
 
     def facts(self) -> Facts:
         """Return lm-eval's version, and size and precision unless a server has the weights."""
@@ -176,13 +184,34 @@ class LMEvalBackend(EngineBackend):
         named = {} if key is None else {key: seed}
         return generation_settings(self._kind, self.protocol, until, named)
 
-    def _text(self, encoded: Prompt, prompt: str, message: str) -> str:
+    def _untokenized(self, prompt: str, message: ChatMessage) -> tuple[Any, Prompt]:
+        """Return a request for a server that encodes it, and the bytes of its text."""
+        if self.protocol.prompt != "chat":
+            check_has_prompt(prompt, message)
+            return prompt, Prompt(tuple(prompt.encode()), cut=False)
+        turns = turns_of(message)
+        asks = turns[-1]["role"] != "assistant"
+        request = self._lm.apply_chat_template(turns, add_generation_prompt=asks)
+        text = message if isinstance(message, str) else json.dumps(turns)
+        return request, Prompt(tuple(text.encode()), cut=False)
+
+    def _text(self, encoded: Prompt, prompt: str, message: ChatMessage) -> str:
         """Return the text that the model encodes as these tokens."""
-        if not encoded.cut:
-            return prompt_text(self.tokenizer, self.protocol, prompt, message)
-        text = str(self.tokenizer.decode(encoded.ids, skip_special_tokens=True))
+        if encoded.cut:
+            text = str(self.tokenizer.decode(encoded.ids, skip_special_tokens=True))
+        else:
+            text = prompt_text(self.tokenizer, self.protocol, prompt, message)
+            if not self.protocol.add_bos:
+                return text
         again = self.tokenizer(text, add_special_tokens=self.protocol.add_bos)["input_ids"]
-        if tuple(again) != encoded.ids:
+        if tuple(again) == encoded.ids:
+            return text
+        if self.protocol.add_bos and tuple(again[: len(encoded.ids)]) == encoded.ids:
+            raise InputError(
+                f"backend=lm_eval:{self._kind.name}: takes text, and with add_bos=true the "
+                "tokenizer ends a text with a special token; use add_bos=false or backend=hf"
+            )
+        if encoded.cut:
             raise InputError(
                 f"backend=lm_eval:{self._kind.name}: takes text, and the text of a prompt cut at "
                 f"{len(encoded.ids)} tokens encodes to different tokens: '{text[:40]}'; change "
@@ -195,7 +224,10 @@ class LMEvalBackend(EngineBackend):
         """lm-eval's model; the transformers model is freed before it loads."""
         self.forget_model()
         with engine_in_one_line(f"lm_eval:{self._kind.name}", "does not load"):
-            return self._kind.kind.create_from_arg_obj(self._arguments())
+            model = self._kind.kind.create_from_arg_obj(self._arguments())
+            if self._kind.is_hf:
+                forget_generation_settings(model.model)
+        return model
 
     def _arguments(self) -> dict[str, Any]:
         kind, options = self._kind, self.options

@@ -129,7 +129,10 @@ def check_protocol(kind: LMKind, protocol: Protocol, options: Mapping[str, Any])
         )
     if kind.takes_messages and protocol.prompt != "chat":
         raise InputError(f"{who}: the model takes chat messages; pass protocol=chat")
-    if not kind.is_served or options.get("tokenizer"):
+    served = kind.is_served and not options.get("tokenizer")
+    if protocol.chat_template is not None and (kind.takes_messages or served):
+        raise InputError(f"{who}: the server has a chat template of its own; omit chat_template=")
+    if not served:
         return
     if protocol.max_prompt_tokens is not None:
         raise InputError(
@@ -173,3 +176,18 @@ def generation_settings(
     if kind.is_hf:
         settings["no_repeat_ngram_size"] = protocol.no_repeat_ngram_size
     return settings
+
+
+def forget_generation_settings(model: Any) -> None:
+    """Remove a checkpoint's own generation settings but its special tokens.
+
+    `model.generate` would apply them, such as a repetition penalty, on top of the protocol.
+
+    Args:
+        model: transformers model.
+    """
+    from transformers import GenerationConfig
+
+    own = model.generation_config
+    names = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
+    model.generation_config = GenerationConfig(**{name: getattr(own, name, None) for name in names})

@@ -35,7 +35,9 @@ class Response:
         self._tokens: list[int] = []
         self._limit = protocol.max_new_tokens
         self._tokenizer, self._end_tokens = tokenizer, end_tokens
-        self._until = [stop for stop in until if stop]
+        special = special_stops(tokenizer, until)
+        self._special = special
+        self._until = [stop for stop in until if stop and stop not in special]
         self._ngrams = SeenNGrams(protocol.no_repeat_ngram_size, row.prompt_ids)
 
     @property
@@ -53,17 +55,39 @@ class Response:
             return self._finish(self._text(), "stop", (token,))
         self._tokens.append(token)
         self._ngrams.append(token)
-        if self._until:
-            text = self._text()
-            stops = [place for stop in self._until if (place := text.find(stop)) >= 0]
-            if stops:
-                return self._finish(text[: min(stops)], "stop")
+        if (text := self._stopped_text()) is not None:
+            return self._finish(text, "stop")
         if len(self._tokens) == self._limit:
             return self._finish(self._text(), "length")
         return None
 
+    def _stopped_text(self) -> str | None:
+        """Return the text before the first stop string; None if there is no stop string yet."""
+        texts = []
+        if self._until:
+            text = self._text()
+            texts = [text[:place] for stop in self._until if (place := text.find(stop)) >= 0]
+        if self._special:
+            whole = self._decoded(len(self._tokens), special=True)
+            places = [place for stop in self._special if (place := whole.find(stop)) >= 0]
+            texts += [self._text_before(min(places))] if places else []
+        return min(texts, key=len, default=None)
+
+    def _text_before(self, place: int) -> str:
+        """Return the text before a place in the text with special tokens."""
+        count = len(self._tokens)
+        while len(self._decoded(count, special=True)) > place:
+            count -= 1
+        whole = self._decoded(len(self._tokens), special=True)
+        rest = whole[len(self._decoded(count, special=True)) : place]
+        return self._decoded(count, special=False) + rest
+
     def _text(self) -> str:
-        return str(self._tokenizer.decode(self._tokens, skip_special_tokens=True))
+        return self._decoded(len(self._tokens), special=False)
+
+    def _decoded(self, count: int, special: bool) -> str:
+        """Return the text of the first tokens, with or without special tokens."""
+        return str(self._tokenizer.decode(self._tokens[:count], skip_special_tokens=not special))
 
     def _finish(
         self, text: str, finish: Literal["stop", "length"], end: tuple[int, ...] = ()
@@ -71,3 +95,13 @@ class Response:
         self.finished = True
         row, tokens = self.row, (*self._tokens, *end)
         return Sample(row.document, row.seed, text, len(self._tokens), finish, tokens)
+
+
+def special_stops(tokenizer: Any, until: Sequence[str]) -> list[str]:
+    """Return the stop strings that hold a special token, which the text of a response lacks."""
+    if not until:
+        return []
+    added = getattr(tokenizer, "added_tokens_decoder", {}).values()
+    tokens = {str(token) for token in getattr(tokenizer, "all_special_tokens", ())}
+    tokens |= {str(token) for token in added if token.special}
+    return [stop for stop in until if any(token in stop for token in tokens)]

@@ -24,6 +24,7 @@ from kdbench.generate.vllm.probabilities import top_scores
 from kdbench.generate.vllm.rows import KEY, ProcessorConfig
 from kdbench.protocol import Protocol
 from kdbench.system.processes import this_process
+from kdbench.views.tokenizers import vocabulary_size
 
 PROCESSOR = "kdbench.generate.vllm.processor:RowNoise"
 
@@ -147,7 +148,9 @@ class VLLMBackend(EngineBackend):
             "max_logprobs": -1,  # no limit on what `top_scores` requests
             "use_tqdm_on_load": False,
             "logits_processors": [PROCESSOR],
-            "additional_config": ProcessorConfig(protocol, len(self.tokenizer), this_process()),
+            "additional_config": ProcessorConfig(
+                protocol, vocabulary_size(self.tokenizer), this_process()
+            ),
         }
         if options.batch_size is not None:
             arguments["max_num_seqs"] = options.batch_size

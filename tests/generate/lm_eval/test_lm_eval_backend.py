@@ -17,10 +17,11 @@ from answering import samples
 import kdbench
 from kdbench.checkpoint import find_checkpoint, served_model
 from kdbench.errors import InputError
-from kdbench.generate import Options
+from kdbench.generate import Options, Row, Sample
 from kdbench.generate.choice import choose_backend
 from kdbench.generate.hf import HFBackend
 from kdbench.generate.lm_eval import LMEvalBackend
+from kdbench.generate.lm_eval.models import check_protocol, find_kind
 from kdbench.protocol import get_protocol
 from kdbench.toy.models import World
 
@@ -269,3 +270,45 @@ def test_a_server_compared_with_a_served_teacher(server: Any, world: World, tmp_
     assert len(server.asked) == 12
     again = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert "0 samples generated" in again.stdout
+
+
+def test_rows_with_a_special_stop_are_generated_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """lm-eval decodes without special tokens, so a row must not go on behind such a stop."""
+    protocol = get_protocol("greedy", FREE)
+    backend = local(world, protocol, batch_size=2)
+    sizes: list[int] = []
+
+    def answers(rows: Any, until: Any) -> list[Sample]:
+        sizes.append(len(rows))
+        return [Sample(row.document, row.seed, "") for row in rows]
+
+    monkeypatch.setattr(backend, "_answers", answers)
+    rows = [Row(text, 0, backend.encode(text, text).ids) for text in PROMPTS[:2]]
+    for until in ((), ("\n",), ("<|pad|>",)):
+        assert len(list(backend.generate(rows, until))) == 2
+    assert sizes == [2, 2, 1, 1]
+
+
+def test_an_end_token_behind_the_prompt_is_refused(world: World) -> None:
+    from tokenizers.processors import TemplateProcessing
+
+    backend = local(world, get_protocol("greedy", {**FREE, "add_bos": True}))
+    tokenizer = backend.tokenizer
+    pairs = [(name, tokenizer.convert_tokens_to_ids(name)) for name in ("<|bos|>", "<|eos|>")]
+    for template, bad in (("<|bos|> $A", False), ("<|bos|> $A <|eos|>", True)):
+        tokenizer._tokenizer.post_processor = TemplateProcessing(
+            single=template, special_tokens=pairs
+        )
+        if bad:
+            with pytest.raises(InputError, match="use add_bos=false or backend=hf"):
+                backend.encode("a b", "a b")
+        else:
+            assert backend.encode("a b", "a b").ids[0] == tokenizer.bos_token_id
+
+
+def test_a_server_with_its_own_template_takes_no_other() -> None:
+    protocol = get_protocol("chat", {"chat_template": "rag"})
+    with pytest.raises(InputError, match="the server has a chat template of its own"):
+        check_protocol(find_kind("local-chat-completions"), protocol, {})

@@ -1,0 +1,20 @@
+"""A task is an lm-evaluation-harness task: documents, prompts and references from its YAML.
+
+lm-eval reads the YAML and its functions. Generation, storage and statistics are kdbench's own,
+because lm-eval's seeds, repeats and error bars do not fit sampled evaluation. `keys` states what
+becomes of each key of the YAML.
+"""
+
+from kdbench.task.load import check_installed, data_folder, known_tasks, load_tasks, task_definition
+from kdbench.task.model import TITLES, Document, Task
+
+__all__ = [
+    "TITLES",
+    "Document",
+    "Task",
+    "check_installed",
+    "data_folder",
+    "known_tasks",
+    "load_tasks",
+    "task_definition",
+]

@@ -1,0 +1,131 @@
+"""Rows of a data set become documents: prompts, messages and references as lm-eval renders them."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kdbench.errors import InputError
+from kdbench.system.time_limit import time_limit
+from kdbench.task.model import Document
+from kdbench.views.chat import ChatMessage, Turn
+
+_SECONDS = 30  # a document takes milliseconds
+_FEWSHOT_SEED = 1234  # lm-eval's default
+_ONE_FIELD = re.compile(r"\s*\{\{-?\s*(\w+)\s*-?\}\}\s*")
+_FIELD = re.compile(r"\{\{-?\s*(\w+)\s*-?\}\}")
+
+
+def make_documents(
+    task: Any, rows: Sequence[Mapping[str, Any]], path: Path, is_bundled: bool
+) -> Iterator[Document]:
+    """Yield the documents of a task.
+
+    Args:
+        task: lm-eval's task.
+        rows: Rows of the data set.
+        path: The YAML, for error messages.
+        is_bundled: Whether the task comes with kdbench, so that its fields are known.
+
+    Raises:
+        InputError: Two documents have one id, a reference is empty or missing, or a function or
+            template of the YAML fails on a row.
+    """
+    task.set_fewshot_seed(_FEWSHOT_SEED)
+    seen: set[str] = set()
+    for index, row in enumerate(rows):
+        name = str(row.get("id", index))
+        if name in seen:
+            raise InputError(f"{path}: two documents have the id '{name}'")
+        seen.add(name)
+        place = f"{path}: document '{name}'"
+        try:
+            with time_limit(_SECONDS):
+                prompt, message = _prompt(task, row, is_bundled)
+                references = _references(task, row)
+        except InputError as error:
+            raise InputError(f"{place}: {error}") from None
+        except Exception as error:
+            reason = " ".join(str(error).split())[:300] or type(error).__name__
+            raise InputError(f"{place}: {reason}") from error
+        yield Document(name, prompt, message, references, row)
+
+
+def _prompt(task: Any, row: Mapping[str, Any], is_bundled: bool) -> tuple[str, ChatMessage]:
+    """Return the text of the prompt, and the message for a chat template."""
+    turns = _conversation(task.config, row)
+    if turns:
+        return "", turns
+    shots = task.config.num_fewshot or 0
+    prefix = task.doc_to_prefix(row)
+    prompt = task.fewshot_context(row, shots, gen_prefix=prefix)
+    _check_no_null(task.config.doc_to_text, row, prompt, "doc_to_text")
+    if any(_is_turns(value) and str(value) in prompt for value in row.values()):
+        raise InputError(
+            "doc_to_text puts a list of chat turns into a text; write only the list's field, as in "
+            '"{{messages}}", and use protocol=chat'
+        )
+    # Only the author of another task knows which part of its prompt is the template.
+    instruction = row.get("instruction") if is_bundled else None
+    if instruction:
+        return prompt, f"{instruction}\n\n{row.get('input') or ''}".strip()
+    if prefix:
+        return prompt, (Turn("user", prompt.removesuffix(prefix)), Turn("assistant", prefix))
+    return prompt, prompt
+
+
+def _conversation(config: Any, row: Mapping[str, Any]) -> ChatMessage:
+    """Return the turns of a row whose prompt is a list of them; empty for any other prompt."""
+    template = config.doc_to_text
+    if not isinstance(template, str):
+        return ()
+    match = _ONE_FIELD.fullmatch(template)
+    value = row.get(match[1] if match else template)
+    if not isinstance(value, list) or not _is_turns(value):
+        return ()
+    for key in ("num_fewshot", "description", "gen_prefix"):
+        if getattr(config, key):
+            raise InputError(f"{key}: has no place in a list of chat turns")
+    roles = [turn["role"] for turn in value]
+    if not all(isinstance(turn["content"], str) for turn in value):
+        raise InputError("a chat turn's content must be text")
+    if roles[-1] == "assistant":
+        raise InputError("the last chat turn is the assistant's; it must be the one to answer")
+    return tuple(Turn(turn["role"], turn["content"]) for turn in value)
+
+
+def _is_turns(value: object) -> bool:
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(turn, dict) and {"role", "content"} <= set(turn) for turn in value)
+    )
+
+
+def _references(task: Any, row: Mapping[str, Any]) -> tuple[str, ...]:
+    target = task.doc_to_target(row)
+    if task.config.doc_to_choice is not None:
+        target = task.doc_to_choice(row)[target]
+    references = target if isinstance(target, list | tuple) else [target]
+    if not references or any(reference is None for reference in references):
+        raise InputError("has no reference (null or missing)")
+    # As in lm-eval, numbers, booleans and dates are what Python prints.
+    texts = tuple(str(reference) for reference in references)
+    if not all(texts):
+        raise InputError("has an empty reference")
+    if len(texts) == 1:
+        _check_no_null(task.config.doc_to_target, row, texts[0], "doc_to_target")
+    return texts
+
+
+def _check_no_null(template: object, row: Mapping[str, Any], text: str, key: str) -> None:
+    """Check that a template does not print a missing value as the word None.
+
+    Raises:
+        InputError: It does.
+    """
+    if not isinstance(template, str) or "None" not in text:
+        return
+    for name in _FIELD.findall(template):
+        if name in row and row[name] is None:
+            raise InputError(f"{key}: the field '{name}' is null or missing")

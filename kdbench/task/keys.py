@@ -1,0 +1,178 @@
+"""What becomes of each key of an lm-eval YAML: honoured, without effect, or refused."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kdbench.errors import InputError, nearest
+
+HONOURED = frozenset(
+    {
+        "custom_dataset",
+        "dataset_kwargs",
+        "dataset_name",
+        "dataset_path",
+        "description",
+        "doc_to_choice",
+        "doc_to_target",
+        "doc_to_text",
+        "fewshot_config",
+        "fewshot_delimiter",
+        "fewshot_split",
+        "filter_list",
+        "gen_prefix",
+        "generation_kwargs",
+        "metadata",
+        "metric_list",
+        "num_fewshot",
+        "output_type",
+        "process_docs",
+        "process_results",
+        "target_delimiter",
+        "task",
+        "test_split",
+        "training_split",
+        "validation_split",
+    }
+)
+"""Keys that kdbench follows as lm-eval does."""
+
+WITHOUT_EFFECT = frozenset(
+    {"doc_to_decontamination_query", "should_decontaminate", "tag", "task_alias"}
+)
+"""Keys that change no number, in lm-eval neither."""
+
+REFUSED: Mapping[str, tuple[Any, str]] = {
+    "doc_to_audio": (None, "kdbench measures text models"),
+    "doc_to_image": (None, "kdbench measures text models"),
+    "repeats": (1, "each seed is a response; remove the key and pass seeds="),
+    "unsafe_code": (False, "kdbench runs no code that a model wrote"),
+    "use_prompt": (None, "kdbench has no promptsource; write the prompt into doc_to_text"),
+}
+"""Keys that are refused unless they have lm-eval's default, with the default and the reason."""
+
+PROTOCOL_SETS = frozenset(
+    {
+        "do_sample",
+        "max_completion_tokens",
+        "max_gen_toks",
+        "max_length",
+        "max_new_tokens",
+        "max_tokens",
+        "temperature",
+        "top_k",
+        "top_p",
+    }
+)
+"""Keys of `generation_kwargs` that the protocol decides."""
+
+# Values with which other settings of a generation change nothing.
+_NEUTRAL = {
+    "length_penalty": 1,
+    "min_p": 0,
+    "num_beams": 1,
+    "num_return_sequences": 1,
+    "repetition_penalty": 1,
+    "typical_p": 1,
+    "use_cache": True,
+}
+_TEXTS = ("description", "fewshot_delimiter", "gen_prefix", "target_delimiter")
+
+
+def check_keys(config: Any, path: Path) -> None:
+    """Check the values of a YAML's keys.
+
+    Args:
+        config: lm-eval's `TaskConfig`.
+        path: The YAML, for error messages.
+
+    Raises:
+        InputError: A key is one that kdbench does not follow, or its value has the wrong type.
+    """
+    for key, (default, reason) in REFUSED.items():
+        if (value := getattr(config, key, default)) != default:
+            raise InputError(f"{path}: {key}: {_short(value)}: {reason}")
+    for key in _TEXTS:
+        value = getattr(config, key)
+        if value is not None and not isinstance(value, str):
+            raise InputError(f"{path}: {key} must be text, not {_kind(value)}")
+    shots = config.num_fewshot
+    if shots is not None and (type(shots) is not int or shots < 0):
+        raise InputError(f"{path}: num_fewshot must be a whole number, not {_short(shots)}")
+    _check_generation(config.generation_kwargs, path)
+    _check_filters(config.filter_list, path)
+
+
+def check_names(keys: list[str], path: Path) -> None:
+    """Check the names of a YAML's keys.
+
+    Args:
+        keys: Keys at the top of the YAML.
+        path: The YAML, for error messages.
+
+    Raises:
+        InputError: The YAML defines a group or a Python class, or lm-eval has no such key.
+    """
+    for key, what in (("group", "a group"), ("task_list", "several tasks")):
+        if key in keys:
+            raise InputError(f"{path}: defines {what}; pass the YAML of each task")
+    if "class" in keys:
+        raise InputError(f"{path}: class: kdbench runs YAML tasks, not classes of lm-eval")
+    if "use_prompt" in keys:  # lm-eval would look for another package
+        raise InputError(f"{path}: use_prompt: {REFUSED['use_prompt'][1]}")
+    known = HONOURED | WITHOUT_EFFECT | set(REFUSED) | {"include"}
+    for key in keys:
+        if key not in known:
+            raise InputError(f"{path}: lm-eval has no key '{key}': {nearest(key, known)}")
+
+
+def stop_strings(config: Any) -> tuple[str, ...]:
+    """Return `generation_kwargs.until`; `check_keys` has checked it."""
+    until = config.generation_kwargs.get("until") or ()
+    return (until,) if isinstance(until, str) else tuple(until)
+
+
+def _check_generation(settings: Mapping[str, Any], path: Path) -> None:
+    until = settings.get("until")
+    texts = [until] if isinstance(until, str) else until
+    if texts is not None and not (
+        isinstance(texts, list) and all(isinstance(text, str) for text in texts)
+    ):
+        raise InputError(
+            f"{path}: generation_kwargs.until must be text or a list of texts, not {_short(until)}"
+        )
+    for key, value in settings.items():
+        if key == "until" or key in PROTOCOL_SETS or _NEUTRAL.get(key) == value:
+            continue
+        raise InputError(
+            f"{path}: generation_kwargs.{key}: {_short(value)}: no protocol has this setting; "
+            "remove it"
+        )
+
+
+def _check_filters(filters: Any, path: Path) -> None:
+    """Make each filter once, so that a bad pattern is seen before anything is generated."""
+    from lm_eval.filters import build_filter_ensemble
+
+    for entry in filters or ():
+        try:
+            steps = [
+                (step["function"], {key: step[key] for key in step if key != "function"})
+                for step in entry["filter"]
+            ]
+            for make in build_filter_ensemble(entry["name"], steps).filters:
+                make()
+        except Exception as error:
+            name = entry.get("name") if isinstance(entry, dict) else entry
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise InputError(f"{path}: filter '{name}': {reason}") from error
+
+
+def _short(value: object) -> str:
+    text = getattr(value, "__name__", None) or str(value)
+    return text if len(text) <= 40 else f"{text[:40]}…"
+
+
+def _kind(value: object) -> str:
+    names = {list: "a list", dict: "a mapping", bool: "true or false"}
+    return names.get(type(value), type(value).__name__)

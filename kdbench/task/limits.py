@@ -1,0 +1,44 @@
+"""Limits on a task's YAML, checked before lm-eval builds it, because a parser may die of a file."""
+
+import re
+from pathlib import Path
+
+from kdbench.errors import InputError
+from kdbench.system.safe_yaml import check_yaml, yaml_text
+
+MAX_INCLUDES = 10
+_INCLUDE = re.compile(r"^include:[ \t]*['\"]?([^'\"#\s]+)", re.MULTILINE)
+
+
+def top_keys(path: Path) -> list[str]:
+    """Return the keys at the top of a YAML file within the limits, without building its values.
+
+    Raises:
+        InputError: The file, or one that it includes, is not YAML, too large, nested too deeply, or
+            an alias bomb.
+    """
+    import yaml
+
+    text = _checked_text(path)
+    # `!function` is a tag of lm-eval, which a node tree keeps without resolving it.
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    pairs = root.value if isinstance(root, yaml.MappingNode) else []
+    return [key.value for key, _ in pairs if isinstance(key, yaml.ScalarNode)]
+
+
+def _checked_text(path: Path, depth: int = 0) -> str:
+    """Read a YAML file and check its limits and those of the files that it includes."""
+    try:
+        text = yaml_text(path)
+        check_yaml(text)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    for name in _INCLUDE.findall(text):
+        if depth >= MAX_INCLUDES:
+            raise InputError(f"{path}: include: more than {MAX_INCLUDES} files in a row")
+        included = path.parent / name
+        if included.is_file():
+            _checked_text(included, depth + 1)
+    return text

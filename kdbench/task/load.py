@@ -1,0 +1,204 @@
+"""Tasks found by name or path, and loaded with lm-eval."""
+
+import logging
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from kdbench.errors import InputError, nearest
+from kdbench.system.bundled import bundled, load_module
+from kdbench.system.time_limit import time_limit
+from kdbench.task.documents import make_documents
+from kdbench.task.keys import check_keys, check_names, stop_strings
+from kdbench.task.limits import top_keys
+from kdbench.task.model import Task, sha256_of
+
+_SECONDS = 300  # of work, for data and functions
+_NAME = re.compile(r"[A-Za-z0-9._+-]+")
+
+
+def known_tasks() -> dict[str, Path]:
+    """Return names and YAML files of the tasks in kdbench and in installed plug-ins.
+
+    Raises:
+        InputError: An entry point does not name a file, or two tasks have one name.
+    """
+    tasks = {file.stem: file for file in sorted(bundled("tasks").glob("[!_]*/[!_]*.yaml"))}
+    for entry in entry_points(group="kdbench.tasks"):
+        path = Path(entry.load())
+        if not path.is_file():
+            raise InputError(f"entry point kdbench.tasks:{entry.name} names no file: {path}")
+        if tasks.setdefault(entry.name, path) != path:
+            raise InputError(f"two tasks are named '{entry.name}': rename one of them")
+    return tasks
+
+
+def data_folder(given: Path | None) -> Path | None:
+    """Return the folder of the data sets: the given one, else KDBENCH_DATA, else None: the hub."""
+    default = os.environ.get("KDBENCH_DATA")
+    return given or (Path(default) if default else None)
+
+
+def load_tasks(
+    names: Sequence[str], data: Path | None = None, limit: int | None = None
+) -> list[Task]:
+    """Load tasks by name, or by path of a YAML file or of a folder of such files.
+
+    Args:
+        names: Names in `known_tasks`, or paths of `generate_until` YAML files.
+        data: Folder of the data sets of the tasks that come with kdbench.
+        limit: Number of documents to use of each task; None for all.
+
+    Raises:
+        InputError: A task is unknown, a YAML is broken, data are missing or malformed, or two tasks
+            have one name.
+    """
+    if data is not None and not data.is_dir():
+        raise InputError(f"data={data}: no such folder")
+    files = [file for name in names for file in _find(name)]
+    tasks = [_load(name, path, data, limit) for name, path in files]
+    if not tasks:
+        raise InputError("tasks= names no task")
+    for index, task in enumerate(tasks):
+        if task.name in {other.name for other in tasks[:index]}:
+            raise InputError(f"tasks=: '{task.name}' is named twice")
+    return tasks
+
+
+def check_installed(names: Sequence[str], file: str, key: str) -> None:
+    """Check that names from a file are those of installed tasks.
+
+    A path from a file could name code that a user has never seen, so only the command line may
+    give paths.
+
+    Args:
+        names: Names of tasks in the file.
+        file: The file, for the message.
+        key: Setting that takes the path of a task.
+
+    Raises:
+        InputError: A name is not that of an installed task.
+    """
+    known = known_tasks()
+    for name in names:
+        if name not in known:
+            raise InputError(f"{file}: task '{name}' is not installed; name its YAML with {key}")
+
+
+def task_definition(name: str) -> str:
+    """Return the SHA-256 of the files that define a task.
+
+    Args:
+        name: Name or path of a task, as in `tasks=`.
+
+    Raises:
+        InputError: There is no such task or file.
+    """
+    return sha256_of([_definition(path) for _, path in _find(name)])
+
+
+def _find(name: str) -> list[tuple[str | None, Path]]:
+    known = known_tasks()
+    if name in known:
+        return [(name, known[name])]
+    path = Path(name)
+    if path.is_file():
+        return [(None, path)]
+    if path.is_dir():
+        files = sorted(path.glob("[!_]*.yaml"))
+        if not files:
+            raise InputError(f"tasks={name}: this folder has no *.yaml")
+        return [(None, file) for file in files]
+    raise InputError(f"unknown task '{name}', and no such file: {nearest(name, known)}")
+
+
+def _load(name: str | None, path: Path, data: Path | None, limit: int | None) -> Task:
+    path = path.resolve()
+    is_bundled = path.is_relative_to(bundled("tasks").resolve())
+    if name is None and is_bundled:
+        name = path.stem
+    task = _through_lm_eval(path, {"data": str(data)} if is_bundled and data else {})
+    name = name or str(task.config.task)
+    if not _NAME.fullmatch(name) or name == "run":
+        raise InputError(f"{path}: '{name}' cannot name a file of results; rename the task")
+    if task.OUTPUT_TYPE != "generate_until":
+        raise InputError(f"{path}: output_type is {task.OUTPUT_TYPE}; kdbench runs generate_until")
+    check_keys(task.config, path)
+    rows = list(task.eval_docs)
+    documents = tuple(make_documents(task, rows, path, is_bundled))
+    metadata = task.config.metadata or {}
+    used = documents[:limit]
+    return Task(
+        name=name,
+        version=str(task.VERSION),
+        documents=used,
+        until=stop_strings(task.config),
+        data={
+            "rows": len(rows),
+            "used": len(used),
+            "sha256": sha256_of([[d.id, d.message, d.prompt, d.references] for d in documents]),
+            "published": _is_published(rows, metadata) if is_bundled else None,
+        },
+        lm_eval=task,
+        bundled=is_bundled,
+        definition_sha256=None if is_bundled else _definition(path),
+        closed_answers=bool(metadata.get("closed_answers")),
+    )
+
+
+def _through_lm_eval(path: Path, metadata: dict[str, Any]) -> Any:
+    from lm_eval.tasks import TaskManager
+
+    check_names(top_keys(path), path)
+    with _quiet_lm_eval():
+        try:
+            with time_limit(_SECONDS, working=True):
+                loaded = TaskManager(include_defaults=False, metadata=metadata).load([str(path)])
+        except InputError:
+            raise
+        except SystemExit as error:
+            raise InputError(f"{path}: a function of the task ended the program") from error
+        except Exception as error:
+            raise InputError(_reason(error, path)) from error
+    tasks = list(loaded["tasks"].values())
+    if len(tasks) != 1:
+        raise InputError(f"{path}: defines {len(tasks)} tasks; pass the YAML of each task")
+    return tasks[0]
+
+
+def _reason(error: Exception, path: Path) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, IndexError) and text.endswith("size 0"):  # lm-eval takes the first row
+        return f"{path}: the task has no documents: its split is empty, or process_docs drops all"
+    # Messages of kdbench's own loader name the data file already.
+    is_own = isinstance(error, ValueError) and path.is_relative_to(bundled("tasks"))
+    return text if is_own else f"{path}: {text}"
+
+
+def _definition(path: Path) -> str:
+    files = sorted({path, *path.parent.glob("*.yaml"), *path.parent.glob("*.py")})
+    return sha256_of([[file.name, file.read_bytes().hex()] for file in files])
+
+
+def _is_published(rows: Sequence[Mapping[str, Any]], metadata: Mapping[str, Any]) -> bool | None:
+    """Return whether the rows are those of the papers; None if these are unknown."""
+    known = metadata.get("content_sha256")
+    if known is None:
+        return None
+    return bool(load_module("tasks/instruction.py").content_sha256(rows) == known)
+
+
+@contextmanager
+def _quiet_lm_eval() -> Iterator[None]:
+    """Suppress lm-eval's hints about its own command line."""
+    logger = logging.getLogger("lm_eval")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

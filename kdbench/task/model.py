@@ -1,0 +1,77 @@
+"""Tasks and their documents."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kdbench.views.chat import ChatMessage
+
+TITLES = {
+    "dolly": "Dolly",
+    "self_instruct": "Self-inst",
+    "vicuna": "Vicuna",
+    "super_natural": "Super-Natural",
+    "unnatural": "Unnatural",
+}
+
+
+@dataclass(frozen=True)
+class Document:
+    """An item of a task: a prompt and its references.
+
+    Attributes:
+        id: Id, unique in the task; samples and scores are stored by it.
+        prompt: Text of the prompt, as the task's YAML renders it; empty if the document is a
+            conversation, which only a chat template renders.
+        message: What a user would say: the prompt without the task's template. A conversation, or
+            a prompt with a `gen_prefix`, is a tuple of chat turns.
+        references: One or more reference responses.
+        fields: Row of the data set, as the YAML's functions take it.
+    """
+
+    id: str
+    prompt: str
+    message: ChatMessage
+    references: tuple[str, ...]
+    fields: Mapping[str, Any] = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A loaded task.
+
+    Attributes:
+        name: Name in results and columns.
+        version: `metadata.version` of the YAML.
+        documents: Documents to answer, after `limit`.
+        until: Strings that end a response.
+        data: `rows`, `used` and `sha256` of the whole set, and `published`: whether the content is
+            that of the papers; None if their content is unknown.
+        lm_eval: Object that lm-eval made of the YAML.
+        bundled: Whether the task comes with kdbench, so that its version identifies it.
+        definition_sha256: For other tasks, SHA-256 of the YAML and the files in its folder.
+        closed_answers: Whether a whole response is an answer, right or wrong:
+            `metadata.closed_answers` of the YAML.
+    """
+
+    name: str
+    version: str
+    documents: tuple[Document, ...]
+    until: tuple[str, ...]
+    data: Mapping[str, Any]
+    lm_eval: Any = field(repr=False, compare=False)
+    bundled: bool
+    definition_sha256: str | None = None
+    closed_answers: bool = False
+
+    @property
+    def prompts_sha256(self) -> str:
+        """SHA-256 of ids and prompts in order; it changes with the template or the limit."""
+        return sha256_of([[d.id, d.prompt or d.message] for d in self.documents])
+
+
+def sha256_of(value: object) -> str:
+    """Return the SHA-256 of a value as JSON."""
+    return hashlib.sha256(json.dumps(value, ensure_ascii=False).encode()).hexdigest()
