@@ -19,7 +19,7 @@ ALL = ("dataset", "student", "teacher")
 
 VARIANTS = [
     ("abkd", {"alpha": 0, "beta": 1}),
-    ("akl", {"tail_mass": 0.2}),
+    ("akl", {"head_mass": 0.8}),
     ("classmate", {"plausibility": 0}),
     ("classmate", {"divergence": "jsd"}),
     ("classmate", {"divergence": "reverse_kl"}),
