@@ -50,6 +50,9 @@ class Draw(Interface):
     def target_log_probs(self, rollouts: Sequence[Rollout], view: str) -> list[list[float]]:
         """The log-probability of each response token under a view's current model, row by row."""
 
+    def sum_over_processes(self, numbers: Sequence[float]) -> list[float]:
+        """The sum of each number over all processes; every process must call it."""
+
 
 def keyed_uniform(*key: object) -> float:
     """A number of [0, 1) from the SHA-256 of a key."""

@@ -5,8 +5,8 @@ and loggers. What a step learns from is decided here. The dataloader gives the e
 optimiser step and the method's source gives the responses to them. The responses are split into
 micro-batches of similar lengths, and the losses are normalised by the token counts of the whole
 step over all processes. So for given responses, neither the split nor the number of processes
-changes the gradient. Values that a method computes within a process can depend on that number:
-MiniLLM whitens its advantages over the rollouts of one process.
+changes the gradient. A source that computes values over several rollouts does so over those of all
+processes, as MiniLLM's whitening does.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -131,6 +131,7 @@ class DistillationTrainer(Trainer):
                 size=self.args.per_device_train_batch_size,
                 train=self.work.train,
                 schedule=self._schedule_values,
+                sum_over_processes=self._sums_over_processes,
             )
             inputs["rollouts"] = self._triple.source.rollouts(draw)
             inputs["counts"] = self._count_everywhere(inputs["rollouts"])
@@ -265,6 +266,12 @@ class DistillationTrainer(Trainer):
     def _sum_over_processes(self, value: torch.Tensor) -> torch.Tensor:
         summed: torch.Tensor = self.accelerator.reduce(value.detach().clone(), "sum")
         return summed
+
+    def _sums_over_processes(self, numbers: Sequence[float]) -> list[float]:
+        if self.accelerator.num_processes == 1:
+            return list(numbers)
+        sums = torch.tensor(numbers, dtype=torch.float64, device=self.args.device)
+        return list(self._sum_over_processes(sums).tolist())
 
     # Validation, log and state on disk: the hooks of transformers
 

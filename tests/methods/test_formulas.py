@@ -286,6 +286,9 @@ class FixedDraw:
     def target_log_probs(self, _, view):
         return self.known[view]
 
+    def sum_over_processes(self, numbers):
+        return list(numbers)
+
 
 LOG_Q = [[-1.0, -2.5, -0.3], [-0.7], [-3.0, -0.1, -1.2, -2.2, -0.9]]
 LOG_P = [[-1.5, -0.5, -0.4], [-2.7], [-0.2, -0.3, -4.0, -1.2, -0.9]]
