@@ -68,7 +68,7 @@ class MiniLLM(Method):
     discount: float = Field(0.95, ge=0, le=1, description="discount of later rewards per token")
     length_norm: bool = Field(
         True,
-        description="divide the reward by the number of tokens left, as MiniLLM's code always does",
+        description="divide the reward by the number of tokens left; MiniLLM's code always does",
     )
     reward_scale: float = Field(
         0.5, gt=0, description="divisor of the rewards; after whitening it only moves the clip"

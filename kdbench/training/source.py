@@ -132,7 +132,8 @@ class FromStudent(Source):
         return [of_dataset(example) for example in draw.examples]
 
     def __str__(self) -> str:
-        return "student" if self.fraction == 1 else f"student({self.fraction:g})+dataset"
+        names = {0: "dataset", 1: "student"}
+        return names.get(self.fraction, f"student({self.fraction:g})+dataset")
 
 
 @dataclass

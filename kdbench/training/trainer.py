@@ -43,7 +43,8 @@ class StepOutcome:
     Attributes:
         number: The number of the step, from 1.
         examples: The dataset examples of the step.
-        loss: This process's share of the loss; the sum over processes is the loss of the step.
+        loss: This process's share of the distillation loss; the sum over processes is that of the
+            step.
         learning_rate: The student's learning rate in the step.
     """
 
@@ -141,20 +142,21 @@ class DistillationTrainer(Trainer):
         """Forward and backward over all micro-batches of a step; the loss is over all tokens."""
         model.train()
         step, learning_rate = self.state.global_step + 1, float(self._get_learning_rate())
-        loss = torch.zeros((), device=self.args.device)
+        loss, distillation = torch.zeros(2, device=self.args.device)
         micro_batches = self._micro_batches(inputs["rollouts"])
         tokens = sum(len(rollout.response_ids) for rollout in inputs["rollouts"])
         with self.phases("train", tokens):
             for number, rollouts in enumerate(micro_batches, start=1):
                 last = number == len(micro_batches)
                 with nullcontext() if last else self.accelerator.no_sync(model):
-                    loss += self._learn_from(rollouts, inputs["counts"])
+                    shares = self._learn_from(rollouts, inputs["counts"])
+                    loss, distillation = loss + shares[0], distillation + shares[1]
         if not torch.isfinite(loss):
             raise InputError(
                 f"the loss of step {step} is not finite: lower learning_rate=, or try "
                 "precision=float32"
             )
-        self._outcome = StepOutcome(step, inputs["examples"], loss, learning_rate)
+        self._outcome = StepOutcome(step, inputs["examples"], distillation, learning_rate)
         return loss * self.accelerator.num_processes  # transformers logs the mean over processes
 
     def take_outcome(self) -> StepOutcome:
@@ -177,7 +179,10 @@ class DistillationTrainer(Trainer):
                 companion.after_step(context, outcome.number, outcome.examples)
         release_memory()
 
-    def _learn_from(self, rollouts: Sequence[Rollout], counts: Mapping[str, int]) -> torch.Tensor:
+    def _learn_from(
+        self, rollouts: Sequence[Rollout], counts: Mapping[str, int]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Forward and backward over a micro-batch; the whole loss and that of the distillation."""
         loss = distillation_loss(
             self._triple.terms,
             Batch(rollouts, self.args.device),
@@ -199,7 +204,7 @@ class DistillationTrainer(Trainer):
                 self._notes.add(f"loss/{term}", float(loss.terms[str(term)]), tokens)
         for name, (total, count) in loss.diagnostics.items():
             self._notes.add(name, float(total), count)
-        return loss.value.detach()
+        return loss.value.detach(), loss.distillation
 
     def _micro_batches(self, rollouts: Sequence[Rollout]) -> list[list[Rollout]]:
         """Rows of similar length together, which saves padding; the sum stays the same."""

@@ -35,6 +35,7 @@ VARIANTS = [
     ("kd", {"kd_ratio": 1}),
     ("minillm", {"clip": 0.05}),
     ("minillm", {"single_step": 0}),
+    ("rkl", {"student_fraction": 1}),
     ("seqkd", {"kd_ratio": 0.5}),
     ("taid", {"start": 0}),
     ("taid", {"start": 1}),

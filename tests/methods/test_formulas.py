@@ -427,6 +427,39 @@ def test_taid_ends_as_soft_cross_entropy_and_begins_at_its_start():
     assert loss_of("taid", views, start=0.3) == pytest.approx(expected)
 
 
+def test_the_step_size_and_momentum_of_taid_are_keys():
+    schedule = methods.get("taid")(start=0.0, step_size=0.5, momentum=0.0).triple().schedule
+    schedule.after_step(1.0, 0.0)
+    schedule.after_step(0.5, 0.0)  # a fall by a half: t rises by .5 sigmoid(.5)
+    assert schedule.values(0.0)["teacher_weight"] == pytest.approx(0.5 / (1 + math.exp(-0.5)))
+
+
+@pytest.mark.parametrize("name", ["rkl", "jsd", "tvd"])
+def test_the_plain_divergences_can_train_on_student_samples(name):
+    assert str(methods.get(name)().triple().source) == "dataset"
+    assert str(methods.get(name)(student_fraction=1).triple().source) == "student"
+
+
+def test_schedules_see_the_loss_without_pretraining_texts():
+    """TAID's weight must not react to a loss that has nothing to do with the teacher."""
+    views = {"student": views_of()["student"], "teacher": views_of()["teacher"]}
+    triple = methods.get("kd")().triple()
+    both = triple.with_pretraining([(1, 2, 3)], 3.0)
+    plain, texts = RESPONSES[:1], of_origin("pretraining", RESPONSES[1:])
+    counts = {
+        "dataset": len(plain[0].response_ids),
+        "pretraining": sum(len(row.response_ids) for row in texts),
+    }
+    found = distillation_loss(both.terms, Batch([*plain, *texts]), views, counts)
+    assert float(found.value) > float(found.distillation) > 0
+    alone = sum(
+        term.weight * float(found.terms[str(term)]) / counts["dataset"]
+        for term in both.terms
+        if "pretraining" not in term.on
+    )
+    assert float(found.distillation) == pytest.approx(alone)
+
+
 # Away from a classmate
 
 
