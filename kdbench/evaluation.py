@@ -4,7 +4,9 @@ from kdbench.config import EvalSettings
 from kdbench.fidelity.compare import compare_with_teacher, measured_floor
 from kdbench.fidelity.teachers.find import find_teacher
 from kdbench.fidelity.wanted import check_words
+from kdbench.measuring.advice import prompt_advice
 from kdbench.measuring.measurement import Evaluation, prepare
+from kdbench.system.console import report_progress
 
 
 def evaluate(settings: EvalSettings) -> Evaluation:
@@ -16,6 +18,8 @@ def evaluate(settings: EvalSettings) -> Evaluation:
     check_words(settings.metrics, settings.teacher is not None, settings.teacher_cache is not None)
     # Whatever is wrong with one of the models shows before another has worked for hours.
     student = prepare(settings)
+    if advice := prompt_advice(student.checkpoint.card, student.protocol):
+        report_progress(f"note: {advice}")
     if settings.teacher is None:
         student.measure()
         return Evaluation(student.run.path, student.results, student.generated)

@@ -37,7 +37,9 @@ FIVE = ("dolly", "self_instruct", "vicuna", "super_natural", "unnatural")
 class Settings(BaseModel):
     """What one verb takes. Every field is a key of the command line."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False
+    )
 
 
 def fields_by_key(kind: type[BaseModel]) -> dict[str, FieldInfo]:

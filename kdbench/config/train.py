@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from kdbench.config.kinds import AtLeastOne, Names, Settings
 
@@ -22,11 +22,17 @@ class TrainSettings(Settings):
     out: Path | None = Field(None, description="folder of the checkpoint (default: runs/METHOD)")
     label: str | None = Field(None, description="the row's label in tables (default: the method's)")
     setting: str | None = Field(None, description="the table's group of rows that compare")
-    seed: int = Field(10, ge=0, description="of data order, sampling, dropout and random weights")
+    seed: int = Field(
+        10, ge=0, le=2**32 - 1, description="of data order, sampling, dropout and random weights"
+    )
     limit: int | None = Field(None, ge=1, description="first so many rows of the training set")
 
-    epochs: float | None = Field(None, gt=0, description="over the training set (default: 1)")
-    steps: int | None = Field(None, ge=1, description="optimiser steps, instead of epochs")
+    epochs: float | None = Field(
+        None, gt=0, le=1e6, description="over the training set (default: 1)"
+    )
+    steps: int | None = Field(
+        None, ge=1, le=10**9, description="optimiser steps, instead of epochs"
+    )
     batch_size: int = Field(32, ge=1, description="rows of an optimiser step, over all processes")
     micro_batch_size: int | None = Field(
         None, ge=1, description="rows of one forward pass (default: 8); no part of the result"
@@ -42,6 +48,13 @@ class TrainSettings(Settings):
     beta2: float = Field(0.999, ge=0, lt=1, description="of AdamW")
     max_grad_norm: float = Field(1.0, gt=0, description="gradients are clipped to it")
 
+    train_format: Literal["task", "chat"] = Field(
+        "task", description="of prompts: the task's own, or the tokenizer's chat template"
+    )
+    add_bos: bool = Field(False, description="put the BOS token before the prompt")
+    end_token: str | None = Field(
+        None, description="token that ends a response (default: the student's end token)"
+    )
     max_prompt_tokens: int = Field(256, ge=1, description="limit of a prompt, tokens")
     long_prompts: Literal["drop", "cut"] = Field("drop", description="rows with longer prompts")
     max_length: int = Field(512, ge=2, description="prompt and response, tokens")
@@ -89,6 +102,13 @@ class TrainSettings(Settings):
     lora_dropout: float = Field(0.1, ge=0, lt=1, description="of the adapter")
     unsafe_pickle: bool = Field(False, description="read pickle weights (*.bin): may run code")
     trust_remote_code: bool = Field(False, description="run the checkpoints' own Python code")
+
+    @field_validator("out")
+    @classmethod
+    def _has_a_name(cls, value: Path | None) -> Path | None:
+        if value is not None and value.name in ("", ".."):
+            raise ValueError("must be the name of a folder")
+        return value
 
     @model_validator(mode="after")
     def _fit_together(self) -> "TrainSettings":

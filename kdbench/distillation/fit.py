@@ -66,14 +66,15 @@ def prepare(
         InputError: the tokenizers differ, or a text is longer than a model's positions.
     """
     settings = ingredients.settings
-    student, teacher = load_models(ingredients, triple.needs_teacher_model, examples)
+    models = load_models(ingredients, triple.needs_teacher_model, examples)
     size = settings.generation_batch_size
     precision, device = ingredients.precision, ingredients.device
     arguments = training_arguments(settings, precision, device, folder, len(examples))
     work = Work(
         triple=triple,
-        teacher=teacher,
+        teacher=models.teacher,
         tokenizer=ingredients.tokenizer,
+        vocabulary=models.vocabulary,
         train=examples,
         valid=ingredients.valid.examples,
         sampled=ingredients.valid.examples[: settings.validation_samples],
@@ -85,7 +86,7 @@ def prepare(
         student_at_start=ingredients.load_student,
         chunk_tokens=settings.chunk_tokens,
     )
-    return PreparedRun(settings, student, arguments, work)
+    return PreparedRun(settings, models.student, arguments, work)
 
 
 def make_trainer(

@@ -1,17 +1,25 @@
 """What goes into a training run: checkpoints, tokenizer and data, and the run's identity."""
 
 import hashlib
-import os
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from kdbench.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, pick_device
+from kdbench.checkpoint import (
+    Checkpoint,
+    find_checkpoint,
+    load_checkpoint,
+    load_tokenizer,
+    pick_device,
+)
 from kdbench.distillation.data import DataSet, Lengths, Split, load_set, load_texts
+from kdbench.distillation.processes import local_number
+from kdbench.distillation.prompts import prompt_form
 from kdbench.distillation.recipe import Recipe
 from kdbench.distillation.students import StudentSource, turn_dropout_off
 from kdbench.errors import InputError
 from kdbench.training.triple import Triple
+from kdbench.views.tokenizers import common_vocabulary, set_end_token
 
 # Keys that change neither what is learned nor any number beyond rounding.
 NO_PART = {
@@ -53,6 +61,8 @@ class Ingredients:
             )
         self.student = StudentSource(settings.student, self.teacher, settings.seed, pickle)
         self.tokenizer = self.student.load_tokenizer(settings.trust_remote_code)
+        if settings.end_token is not None:
+            set_end_token(self.tokenizer, settings.end_token)
         self.lengths = Lengths(
             settings.max_prompt_tokens, settings.max_length, settings.long_prompts
         )
@@ -60,10 +70,9 @@ class Ingredients:
         self.valid = self._load("valid", settings.validation_limit)
 
     def _load(self, split: Split, limit: int | None) -> DataSet:
-        settings = self.settings
-        return load_set(
-            settings.data, settings.train_set, split, self.tokenizer, self.lengths, limit
-        )
+        settings, prompts = self.settings, prompt_form(self.settings)
+        folder, name = settings.data, settings.train_set
+        return load_set(folder, name, split, self.tokenizer, self.lengths, limit, prompts)
 
     @property
     def precision(self) -> str:
@@ -81,12 +90,36 @@ class Ingredients:
     @cached_property
     def teacher_model(self) -> tuple[Any, Any]:
         """The teacher's model and tokenizer, loaded at the first call."""
-        if self.teacher is None:
-            raise InputError(f"teacher= is missing: method={self.settings.method} learns from one")
+        trust = self.settings.trust_remote_code
         model, tokenizer = load_checkpoint(
-            self.teacher, self.teacher_dtype, self.device, self.settings.trust_remote_code
+            self._needed_teacher, self.teacher_dtype, self.device, trust
         )
         return model.requires_grad_(False), tokenizer
+
+    @cached_property
+    def shared_vocabulary(self) -> int:
+        """The number of tokens that student and teacher share.
+
+        Raises:
+            InputError: their tokenizers differ, or end a response differently.
+        """
+        teacher = load_tokenizer(self._needed_teacher, self.settings.trust_remote_code)
+        any_end = self.settings.end_token is not None
+        return common_vocabulary(self.tokenizer, teacher, self.settings.method, any_end=any_end)
+
+    def check_tokenizers(self) -> None:
+        """Check that student and teacher have the same tokens, before the teacher works.
+
+        Raises:
+            InputError: they do not.
+        """
+        _ = self.shared_vocabulary
+
+    @property
+    def _needed_teacher(self) -> Checkpoint:
+        if self.teacher is None:
+            raise InputError(f"teacher= is missing: method={self.settings.method} learns from one")
+        return self.teacher
 
     def _without_effect(self, uses_teacher: bool) -> list[str]:
         """Keys of the settings that have no effect in this run."""
@@ -108,6 +141,9 @@ class Ingredients:
         model = self.student.load(self.device, self.settings.trust_remote_code)
         if not self.settings.dropout:
             turn_dropout_off(model)
+        if self.settings.end_token is not None:
+            model.config.eos_token_id = self.tokenizer.eos_token_id
+            model.generation_config.eos_token_id = self.tokenizer.eos_token_id
         return model
 
     def _content(self, key: str, path: Path) -> str:
@@ -162,8 +198,8 @@ def _device(setting: str) -> str:
             "pass device=cuda"
         )
     device = pick_device(setting)
-    distributed = "LOCAL_RANK" in os.environ
-    return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and distributed else device
+    number = local_number()
+    return device if device != "cuda" or number is None else f"cuda:{number}"
 
 
 def _file_sha256(path: Path) -> str:

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from kdbench.distillation.prompts import message_of, prompt_of
 from kdbench.generate import Row
 from kdbench.generate.decoding.generator import Generator
 from kdbench.protocol import Protocol
-from kdbench.system.bundled import load_module
 from kdbench.system.files import LinesFile
 from kdbench.system.progress import progress
 
@@ -82,10 +82,10 @@ def _sampled(
     generator: Generator, records: Sequence[Mapping[str, Any]], seed: int
 ) -> Iterator[Iterator[dict[str, Any]]]:
     """Sample a response to each record; gives the lines of the file, batch by batch."""
-    prompt_of = load_module("tasks/instruction.py").doc_to_text
     by_id = {record["id"]: record for record in records}
     rows = [
-        Row(record["id"], seed, generator.encode(prompt_of(record), "").ids) for record in records
+        Row(record["id"], seed, generator.encode(prompt_of(record), message_of(record)).ids)
+        for record in records
     ]
     for batch in generator.batches(rows):
         yield (

@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING, Any
 from kdbench.distillation.card import CARD, LOG, check_identity, make_card, read_card
 from kdbench.distillation.data import with_responses
 from kdbench.distillation.ingredients import Ingredients
+from kdbench.distillation.notes import notes
+from kdbench.distillation.processes import process_number
 from kdbench.distillation.recipe import Recipe
 from kdbench.distillation.teacher_responses import folder_of, teacher_responses
 from kdbench.errors import InputError
+from kdbench.system.console import report_progress
 from kdbench.system.files import put_text
 from kdbench.system.locks import only_here, remove_empty
 from kdbench.training.phases import Phases
@@ -67,7 +70,12 @@ def train(recipe: Recipe) -> Trained:
         _remove_leftover(folder)
         return Trained(out, card, 0)
     _check_claim(folder, ingredients)
+    if process_number() == 0:
+        for line in notes(ingredients):
+            report_progress(f"note: {line}")
     triple, preparation = ingredients.triple(), Phases()
+    if triple.needs_teacher_model:
+        ingredients.check_tokenizers()
     examples = _examples(ingredients, triple, out, preparation)
     if "tensorboard" in recipe.settings.report_to:  # the folder of states will be deleted
         os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(out.with_name(f"{out.name}.logs")))
@@ -176,7 +184,7 @@ def _locked(folder: Path, wait: bool = False) -> Iterator[None]:
     Raises:
         InputError: another process holds the lock, and `wait` is false.
     """
-    if int(os.environ.get("RANK", "0")) and not wait:
+    if process_number() and not wait:
         yield
         return
     busy = f"{folder}: another kdbench process is training here; wait until it has finished"

@@ -13,7 +13,7 @@ from typing import Any
 
 from kdbench.errors import InputError
 from kdbench.metrics import ForwardMetric, Reference, metrics
-from kdbench.views import batches_by_length, reference_tokens
+from kdbench.views import batches_by_length, reference_tokens, vocabulary_size
 
 
 @metrics.register("lm_loss")
@@ -39,7 +39,7 @@ class LMLoss(ForwardMetric):
     ) -> list[float]:
         """Mean token loss of each reference."""
         pairs = [(one.prompt_ids, reference_tokens(tokenizer, one.text, limit)) for one in batch]
-        losses = _losses(model, len(tokenizer), pairs)
+        losses = _losses(model, vocabulary_size(tokenizer), pairs)
         for one, loss in zip(batch, losses, strict=True):
             if not math.isfinite(loss):
                 raise InputError(

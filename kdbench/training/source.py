@@ -132,8 +132,9 @@ class FromStudent(Source):
         return [of_dataset(example) for example in draw.examples]
 
     def __str__(self) -> str:
-        names = {0: "dataset", 1: "student"}
-        return names.get(self.fraction, f"student({self.fraction:g})+dataset")
+        if self.fraction in (0, 1):
+            return "student" if self.fraction else "dataset"
+        return f"student({self.fraction:g})+dataset"
 
 
 @dataclass

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdbench.generate import Row
 from kdbench.generate.decoding.generator import Generator
+from kdbench.generate.decoding.kinds import of_model
 from kdbench.metrics.rouge import rouge_l, rouge_words
 from kdbench.protocol import Protocol, postprocess
 from kdbench.training.loss import STUDENT, distillation_loss
@@ -72,6 +73,7 @@ class Validator:
                 work.sampled[share],
                 work.validation_sampling,
                 work.generation_batch_size,
+                work.vocabulary,
             )
         self._phases.count("validate", tokens + generated)
         sums = torch.tensor([loss, tokens, rouge, responses], device=device)
@@ -113,6 +115,7 @@ def rouge_sum(
     examples: Sequence[Example],
     protocol: Protocol,
     batch_size: int | None,
+    vocabulary: int,
 ) -> tuple[float, int, int]:
     """Sample a response to each example and sum its ROUGE-L against the best reference.
 
@@ -122,11 +125,14 @@ def rouge_sum(
         examples: The validation examples; may be empty.
         protocol: Length limits and decoding.
         batch_size: Rows that decode at once; None chooses it.
+        vocabulary: Number of tokens to choose from.
 
     Returns:
         The sum in points, the number of responses, and the number of sampled tokens.
     """
-    generator = Generator(bare_model(model), tokenizer, protocol, batch_size)
+    model = bare_model(model)
+    begin = of_model(model, vocabulary)
+    generator = Generator(model, tokenizer, protocol, batch_size, begin)
     references = {example.id: example.references for example in examples}
     rows = [Row(example.id, SEED, example.prompt_ids) for example in examples]
     total, tokens = 0.0, 0

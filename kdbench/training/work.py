@@ -16,7 +16,8 @@ class Work:
     Attributes:
         triple: The method's objective, source, schedule and companion.
         teacher: The teacher's model; None if the method needs none in memory.
-        tokenizer: The tokenizer of student and teacher.
+        tokenizer: The student's tokenizer, whose end token the student learns.
+        vocabulary: Number of tokens V that student and teacher share.
         train: The training examples.
         valid: The validation examples for the loss.
         sampled: Those validation examples that are answered for ROUGE-L.
@@ -32,6 +33,7 @@ class Work:
     triple: Triple
     teacher: Any
     tokenizer: Any
+    vocabulary: int
     train: Sequence[Example]
     valid: Sequence[Example]
     sampled: Sequence[Example]
@@ -42,8 +44,3 @@ class Work:
     select: str
     student_at_start: Callable[[], Any]
     chunk_tokens: int | None = None
-
-    @property
-    def vocabulary(self) -> int:
-        """Number of tokens V that student and teacher share."""
-        return len(self.tokenizer)
