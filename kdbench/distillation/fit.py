@@ -90,12 +90,13 @@ def prepare(
 
 
 def make_trainer(
-    run: PreparedRun, advance: Callable[[], None] = lambda: None
+    run: PreparedRun, start: Path | None = None, advance: Callable[[], None] = lambda: None
 ) -> DistillationTrainer:
     """Make the trainer of a run, ready to start or to resume.
 
     Args:
         run: The models, settings and data.
+        start: The checkpoint from which to resume; None starts anew.
         advance: Called once after each optimiser step, to show progress.
 
     Raises:
@@ -112,7 +113,7 @@ def make_trainer(
     trainer.add_callback(
         Course(
             trainer,
-            last_checkpoint(run.folder),
+            start,
             validate_every=run.settings.validate_every or an_epoch,
             save_every=run.settings.save_every,
             advance=advance,
@@ -135,9 +136,10 @@ def train_from_last_state(run: PreparedRun, title: str) -> tuple[DistillationTra
     total = run.arguments.max_steps
     before = int(start.name.rpartition("-")[2]) if start else 0
     if start and before >= total:  # killed after the last step; transformers would take another
-        trainer = make_trainer(run)
+        trainer = make_trainer(run, start)
         trainer.state = TrainerState.load_from_json(str(start / "trainer_state.json"))
         trainer.run_state.restore(start)
+        trainer.log({"train_loss": 0.0})  # the summary, with which training ends
         return trainer, 0
     shows = run.arguments.process_index == 0
     with (
@@ -146,7 +148,7 @@ def train_from_last_state(run: PreparedRun, title: str) -> tuple[DistillationTra
     ):
         # torch warns that its schedulers are restored before the first optimiser step.
         warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
-        trainer = make_trainer(run, advance)
+        trainer = make_trainer(run, start, advance)
         trainer.train(resume_from_checkpoint=str(start) if start else None)
     return trainer, int(trainer.state.global_step) - before
 

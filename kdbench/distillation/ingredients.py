@@ -5,6 +5,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import to_jsonable_python
+
 from kdbench.checkpoint import (
     Checkpoint,
     find_checkpoint,
@@ -12,6 +14,7 @@ from kdbench.checkpoint import (
     load_tokenizer,
     pick_device,
 )
+from kdbench.config import TrainSettings
 from kdbench.distillation.data import DataSet, Lengths, Split, load_set, load_texts
 from kdbench.distillation.processes import local_number
 from kdbench.distillation.prompts import prompt_form
@@ -159,6 +162,16 @@ class Ingredients:
             return triple
         texts = load_texts(settings.pretraining, self.tokenizer, settings.max_length)
         return triple.with_pretraining(texts, settings.pretraining_weight)
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The default of every key that has one, ready for JSON."""
+        fields = {**TrainSettings.model_fields, **type(self.method).model_fields}
+        return {
+            name: to_jsonable_python(field.default)
+            for name, field in fields.items()
+            if not field.is_required()
+        }
 
     @cached_property
     def identity(self) -> dict[str, Any]:

@@ -20,10 +20,11 @@ import torch
 from transformers import Trainer
 
 from kdbench.errors import InputError
+from kdbench.system.files import writing_to
 from kdbench.training.companion import CompanionContext
 from kdbench.training.draw import StepDraw
 from kdbench.training.loss import STUDENT, distillation_loss
-from kdbench.training.notes import Notes
+from kdbench.training.memory import ProcessMemory
 from kdbench.training.phases import Phases, release_memory
 from kdbench.training.sampling import RolloutSampler
 from kdbench.training.selection import StudentSelection
@@ -69,6 +70,7 @@ class DistillationTrainer(Trainer):
     Attributes:
         work: The argument.
         phases: Seconds and tokens by phase.
+        memory: What this process remembers.
         selection: The validations and the best student.
         run_state: What is saved in addition to transformers' checkpoints.
         views: The views by name; empty before `begin`.
@@ -83,10 +85,10 @@ class DistillationTrainer(Trainer):
             processing_class=work.tokenizer,
         )
         self.work, self._triple = work, work.triple
-        self.phases, self._notes = Phases(), Notes()
+        self.phases, self.memory = Phases(), ProcessMemory()
         self.selection = StudentSelection(work.select, Path(args.output_dir), args.should_save)
         self.run_state = RunState(
-            work.triple, self.phases, self._notes, self.selection, self.accelerator
+            work.triple, self.phases, self.memory, self.selection, self.accelerator
         )
         self.views: dict[str, View] = {}
         self._outcome: StepOutcome | None = None
@@ -135,6 +137,7 @@ class DistillationTrainer(Trainer):
                 sum_over_processes=self._sums_over_processes,
             )
             inputs["rollouts"] = self._triple.source.rollouts(draw)
+            self.memory.add_rollouts(inputs["rollouts"])
             inputs["counts"] = self._count_everywhere(inputs["rollouts"])
         return batches, None
 
@@ -156,8 +159,11 @@ class DistillationTrainer(Trainer):
                 f"the loss of step {step} is not finite: lower learning_rate=, or try "
                 "precision=float32"
             )
+        loss *= self.accelerator.num_processes  # the log has the mean over processes
+        self.memory.notes.add("loss", float(loss), 1)
+        self.memory.whole_run.add("train_loss", float(loss), 1)
         self._outcome = StepOutcome(step, inputs["examples"], distillation, learning_rate)
-        return loss * self.accelerator.num_processes  # transformers logs the mean over processes
+        return loss
 
     def take_outcome(self) -> StepOutcome:
         """The outcome of the last step; each outcome can be taken once."""
@@ -201,9 +207,9 @@ class DistillationTrainer(Trainer):
                     for rollout in rollouts
                     if not term.on or rollout.origin in term.on
                 )
-                self._notes.add(f"loss/{term}", float(loss.terms[str(term)]), tokens)
+                self.memory.notes.add(f"loss/{term}", float(loss.terms[str(term)]), tokens)
         for name, (total, count) in loss.diagnostics.items():
-            self._notes.add(name, float(total), count)
+            self.memory.notes.add(name, float(total), count)
         return loss.value.detach(), loss.distillation
 
     def _micro_batches(self, rollouts: Sequence[Rollout]) -> list[list[Rollout]]:
@@ -302,9 +308,15 @@ class DistillationTrainer(Trainer):
         return metrics
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add the mean of each term, the diagnostics and the schedule's values."""
+        """Add the mean of each term, the diagnostics and the schedule's values.
+
+        transformers forgets its own sums when a run resumes, so the losses are those of the run's
+        memory. The summary leaves out the speed of the last process, which the card has by phase.
+        """
+        if "train_loss" in logs:
+            logs = self.memory.whole_run.means()
         if "loss" in logs:
-            logs |= self._notes.take_means()
+            logs |= self.memory.notes.take_means()
             logs |= {f"schedule/{name}": value for name, value in self._schedule_values.items()}
         super().log(logs, start_time)
 
@@ -315,6 +327,7 @@ class DistillationTrainer(Trainer):
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Save what transformers keeps, and then the rest, which makes the checkpoint valid."""
-        super()._save_checkpoint(model, trial)
+        with writing_to(self.args.output_dir):
+            super()._save_checkpoint(model, trial)
         folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
         self.run_state.save(folder, first=self.args.should_save)
