@@ -19,7 +19,7 @@ from benchmarks.device import ExtraMemory, device, gpu, wait
 from benchmarks.inputs import data_title, documents_wanted, dolly, model, model_title
 from benchmarks.report import BenchmarkRow, Outcome, target
 from kdbench.checkpoint import find_checkpoint, load_checkpoint
-from kdbench.distillation.students import prune
+from kdbench.distillation.pruning import prune
 from kdbench.fidelity.forward import Outcome as ScoredText
 from kdbench.fidelity.forward import look
 from kdbench.fidelity.teachers.live import LiveSight

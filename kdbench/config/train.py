@@ -71,6 +71,10 @@ class TrainSettings(Settings):
     pretraining: Path | None = Field(None, description='JSONL of {"text"} against forgetting')
     pretraining_weight: float = Field(1.0, gt=0, description="of the loss on those texts")
 
+    router_loss: float = Field(
+        0.0, ge=0, description="weight of the router loss of a student with experts; 0 is without"
+    )
+
     validate_every: int | None = Field(None, ge=1, description="steps (default: an epoch)")
     validation_limit: int | None = Field(None, ge=1, description="rows for the validation loss")
     validation_samples: int | None = Field(

@@ -84,6 +84,7 @@ def prepare(
         generation_batch_size=None if size == "auto" else size,
         select=settings.select,
         student_at_start=ingredients.load_student,
+        router_loss=settings.router_loss,
         chunk_tokens=settings.chunk_tokens,
     )
     return PreparedRun(settings, models.student, arguments, work)

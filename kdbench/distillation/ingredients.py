@@ -21,6 +21,7 @@ from kdbench.distillation.prompts import prompt_form
 from kdbench.distillation.recipe import Recipe
 from kdbench.distillation.students import StudentSource, turn_dropout_off
 from kdbench.errors import InputError
+from kdbench.training.router import without_router_logits
 from kdbench.training.triple import Triple
 from kdbench.views.tokenizers import common_vocabulary, set_end_token
 
@@ -97,7 +98,7 @@ class Ingredients:
         model, tokenizer = load_checkpoint(
             self._needed_teacher, self.teacher_dtype, self.device, trust
         )
-        return model.requires_grad_(False), tokenizer
+        return without_router_logits(model).requires_grad_(False), tokenizer
 
     @cached_property
     def shared_vocabulary(self) -> int:
@@ -142,6 +143,7 @@ class Ingredients:
     def load_student(self) -> Any:
         """Load the student as it is before training; each call returns a new, equal copy."""
         model = self.student.load(self.device, self.settings.trust_remote_code)
+        without_router_logits(model)
         if not self.settings.dropout:
             turn_dropout_off(model)
         if self.settings.end_token is not None:

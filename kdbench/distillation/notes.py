@@ -8,10 +8,15 @@ from kdbench.distillation.ingredients import Ingredients
 
 
 def notes(ingredients: Ingredients) -> Iterator[str]:
-    """Yield the lines: rows left out or cut, and a BOS token that the prompts lack."""
+    """Yield the lines: rows left out or cut, a loss left out, a BOS token that prompts lack."""
     lengths = ingredients.lengths
     for name, data in (("train", ingredients.train), ("valid", ingredients.valid)):
         yield from _rows(f"{ingredients.settings.train_set}/{name}", data, lengths)
+    if ingredients.student.has_router_loss and not ingredients.settings.router_loss:
+        yield (
+            "the student has experts, and the loss that balances their load is left out; "
+            "router_loss= adds it"
+        )
     tokenizer = ingredients.tokenizer
     if not ingredients.settings.add_bos and adds_bos(tokenizer):
         yield (

@@ -84,6 +84,7 @@ def train(recipe: Recipe) -> Trained:
         for line in notes(ingredients):
             report_progress(f"note: {line}")
     triple, preparation = ingredients.triple(), Phases()
+    ingredients.student.check(recipe.settings.trust_remote_code)
     if triple.needs_teacher_model:
         ingredients.check_tokenizers()
     examples = _examples(ingredients, triple, out, preparation)

@@ -26,6 +26,7 @@ from kdbench.training.draw import StepDraw
 from kdbench.training.loss import STUDENT, distillation_loss
 from kdbench.training.memory import ProcessMemory
 from kdbench.training.phases import Phases, release_memory
+from kdbench.training.router import RouterLoss
 from kdbench.training.sampling import RolloutSampler
 from kdbench.training.selection import StudentSelection
 from kdbench.training.state import RunState
@@ -91,6 +92,7 @@ class DistillationTrainer(Trainer):
             work.triple, self.phases, self.memory, self.selection, self.accelerator
         )
         self.views: dict[str, View] = {}
+        self._router = RouterLoss(model, work.router_loss) if work.router_loss else None
         self._outcome: StepOutcome | None = None
 
     def begin(self, checkpoint: Path | None) -> None:
@@ -198,8 +200,9 @@ class DistillationTrainer(Trainer):
             self.work.chunk_tokens,
             diagnose=self._logs_this_step,
         )
+        value = loss.value + self._router_share(rollouts, counts)
         # Processes average their gradients; the loss is a share of the sum.
-        self.accelerator.backward(loss.value * self.accelerator.num_processes)
+        self.accelerator.backward(value * self.accelerator.num_processes)
         for term in self._triple.terms:
             if str(term) in loss.terms:
                 tokens = sum(
@@ -210,7 +213,17 @@ class DistillationTrainer(Trainer):
                 self.memory.notes.add(f"loss/{term}", float(loss.terms[str(term)]), tokens)
         for name, (total, count) in loss.diagnostics.items():
             self.memory.notes.add(name, float(total), count)
-        return loss.value.detach(), loss.distillation
+        return value.detach(), loss.distillation
+
+    def _router_share(
+        self, rollouts: Sequence[Rollout], counts: Mapping[str, int]
+    ) -> torch.Tensor | float:
+        """The micro-batch's share of the router loss, which is a mean over response tokens."""
+        if self._router is None:
+            return 0.0
+        tokens, loss = sum(len(row.response_ids) for row in rollouts), self._router.take()
+        self.memory.notes.add("loss/router", float(loss.detach()) * tokens, tokens)
+        return self._router.weight * loss * (tokens / sum(counts.values()))
 
     def _micro_batches(self, rollouts: Sequence[Rollout]) -> list[list[Rollout]]:
         """Rows of similar length together, which saves padding; the sum stays the same."""

@@ -27,6 +27,7 @@ class Work:
         generation_batch_size: Rows that decode at once; None chooses it from the free memory.
         select: What decides which student is kept: `rougeL`, `loss` or `last`.
         student_at_start: Loads a new copy of the student as it was before training.
+        router_loss: Weight of the router loss of a student with experts; 0 is without.
         chunk_tokens: Positions in a chunk of the loss; None chooses it from the vocabulary.
     """
 
@@ -43,4 +44,5 @@ class Work:
     generation_batch_size: int | None
     select: str
     student_at_start: Callable[[], Any]
+    router_loss: float = 0.0
     chunk_tokens: int | None = None

@@ -327,6 +327,15 @@ CASES: dict[str, tuple[Broken, str]] = {
             ("kd", "gradient_accumulation_steps", "batch_size= is the whole optimiser step"),
         )
     },
+    "quantised student": (
+        with_copy(
+            lambda m: rewrite(
+                m / "config.json",
+                lambda c: {**c, "quantization_config": {"quant_method": "bitsandbytes"}},
+            )
+        ),
+        "student=.*changed: its weights are quantised, and cannot be trained",
+    ),
     "not key=value": (lambda folder, world: ["kd"], "'kd' is not key=value"),
 }
 
