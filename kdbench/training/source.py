@@ -186,9 +186,10 @@ Record = Callable[[Draw, Sequence[Rollout]], list[Rollout]]
 class FromMixture(Source):
     """MiniLLM's teacher-mixed sampling, with several passes over each set of rollouts.
 
-    The examples of a step in which nothing is sampled are skipped. So with the default keys of
-    `minillm`, an epoch of 6,000 examples at batch size 32 has 188 steps but samples only 1,536
-    responses, to 23 % of the prompts. Rollouts still pending when training ends are not used.
+    The last examples of steps in which nothing is sampled are the prompts of the next set, as many
+    as it needs; the others are skipped. So with the default keys of `minillm`, an epoch of 6,000
+    examples at batch size 32 has 188 steps but samples only 1,536 responses, to 23 % of the
+    prompts. Rollouts still pending when training ends are not used.
 
     Attributes:
         teacher_weight: The teacher's share of each token's distribution, 0 to 1.
@@ -196,6 +197,7 @@ class FromMixture(Source):
         passes: Number of times that each rollout is trained on (PPO epochs).
         record: Adds the scalars that the objective needs, at sampling.
         pending: The batches of rollouts still to be trained on.
+        waiting: Examples of steps in which nothing was sampled.
     """
 
     teacher_weight: float
@@ -204,17 +206,23 @@ class FromMixture(Source):
     record: Record
     uses_teacher: bool = field(default=True, init=False)
     pending: list[list[Rollout]] = field(default_factory=list, init=False)
+    waiting: list[Example] = field(default_factory=list, init=False)
 
     def rollouts(self, draw: Draw) -> list[Rollout]:
         """The next pending batch; new rollouts are sampled when there is none left."""
-        if not self.pending:
+        if self.pending:
+            waiting, room = [*self.waiting, *draw.examples], draw.size * (self.batches - 1)
+            self.waiting = waiting[max(0, len(waiting) - room) :]
+        else:
             self.pending = self._sample(draw)
         batch, *self.pending = self.pending
         return batch
 
     def _sample(self, draw: Draw) -> list[list[Rollout]]:
-        size, examples = draw.size, draw.examples
-        prompts = [*examples, *draw.more_examples(size * self.batches - len(examples))]
+        size = draw.size
+        prompts = [*draw.examples, *self.waiting][: size * self.batches]
+        prompts += draw.more_examples(size * self.batches - len(prompts))
+        self.waiting = []
         pool = self.record(draw, draw.student_responses(prompts, self.teacher_weight))
         batches = []
         for number in range(self.passes):
@@ -232,11 +240,16 @@ class FromMixture(Source):
         )
 
     def state(self) -> dict[str, Any]:
-        """The pending rollouts."""
-        return {"pending": [[rollout.as_json() for rollout in batch] for batch in self.pending]}
+        """The pending rollouts and the waiting examples."""
+        return {
+            "pending": [[rollout.as_json() for rollout in batch] for batch in self.pending],
+            "waiting": [of_dataset(example).as_json() for example in self.waiting],
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue with the pending rollouts of a state."""
+        """Continue with the pending rollouts and waiting examples of a state."""
+        waiting = [Rollout.from_json(rollout) for rollout in state["waiting"]]
+        self.waiting = [Example(one.id, one.prompt_ids, one.response_ids) for one in waiting]
         self.pending = [
             [Rollout.from_json(rollout) for rollout in batch] for batch in state["pending"]
         ]

@@ -259,6 +259,18 @@ def test_the_prompts_of_a_set_hold_the_steps_own_and_others() -> None:
     assert len(draw.fresh) == 12
 
 
+def test_the_next_set_has_the_examples_of_the_steps_between() -> None:
+    """They would be thrown away otherwise, and others drawn twice."""
+    source = mixture(batches=3, passes=2)
+    for step in range(6):
+        source.rollouts(FakeDraw(step, batch_at(step)))
+    draw = FakeDraw(6, batch_at(6))
+    source.rollouts(draw)
+    expected = [*batch_at(6), *batch_at(4), *batch_at(5)]
+    assert [one.id for one in draw.fresh] == [example.id for example in expected]
+    assert source.waiting == []
+
+
 def test_scalars_recorded_at_sampling_stay_with_their_rollout() -> None:
     source = mixture()
     for step in range(12):
