@@ -1,8 +1,11 @@
 """The router loss of a student with experts, which keeps the load of the experts balanced."""
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kdbench.errors import InputError
+from kdbench.training.notes import Notes
+from kdbench.views.rollout import Rollout
 from kdbench.views.view import bare_model
 
 if TYPE_CHECKING:
@@ -51,6 +54,20 @@ class RouterLoss:
         if value is None:
             raise InputError("router_loss=: this architecture computes no router loss")
         return value
+
+    def share(
+        self, rollouts: Sequence[Rollout], counts: Mapping[str, int], notes: Notes
+    ) -> "torch.Tensor":
+        """The last micro-batch's share of the weighted loss, a mean over the step's tokens.
+
+        Args:
+            rollouts: The micro-batch.
+            counts: Response tokens by origin in the whole step.
+            notes: Where the loss is noted for the log.
+        """
+        tokens, loss = sum(len(row.response_ids) for row in rollouts), self.take()
+        notes.add("loss/router", float(loss.detach()) * tokens, tokens)
+        return self.weight * loss * (tokens / sum(counts.values()))
 
     @staticmethod
     def _ask(model: Any, args: Any, options: dict[str, Any]) -> Any:

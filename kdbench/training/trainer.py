@@ -5,13 +5,12 @@ and loggers. What a step learns from is decided here. The dataloader gives the e
 optimiser step and the method's source gives the responses to them. The responses are split into
 micro-batches of similar lengths, and the losses are normalised by the token counts of the whole
 step over all processes. So for given responses, neither the split nor the number of processes
-changes the gradient. A source that computes values over several rollouts does so over those of all
-processes, as MiniLLM's whitening does.
+changes the gradient.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -25,35 +24,19 @@ from kdbench.training.companion import CompanionContext
 from kdbench.training.draw import StepDraw
 from kdbench.training.loss import STUDENT, distillation_loss
 from kdbench.training.memory import ProcessMemory
+from kdbench.training.optimizers import optimizer_for
 from kdbench.training.phases import Phases, release_memory
 from kdbench.training.router import RouterLoss
 from kdbench.training.sampling import RolloutSampler
 from kdbench.training.selection import StudentSelection
 from kdbench.training.state import RunState
+from kdbench.training.step import StepOutcome, micro_batches
 from kdbench.training.validation import Validator
 from kdbench.training.work import Work
-from kdbench.views.rollout import Batch, Example, Rollout
+from kdbench.views.rollout import Batch, Rollout
 from kdbench.views.view import ModelView, View
 
 _ORIGINS = ("dataset", "teacher", "student", "pretraining")
-
-
-@dataclass(frozen=True)
-class StepOutcome:
-    """An optimiser step of this process, as schedule and companion learn of it.
-
-    Attributes:
-        number: The number of the step, from 1.
-        examples: The dataset examples of the step.
-        loss: This process's share of the distillation loss; the sum over processes is that of the
-            step.
-        learning_rate: The student's learning rate in the step.
-    """
-
-    number: int
-    examples: Sequence[Example]
-    loss: torch.Tensor
-    learning_rate: float
 
 
 class DistillationTrainer(Trainer):
@@ -148,11 +131,11 @@ class DistillationTrainer(Trainer):
         model.train()
         step, learning_rate = self.state.global_step + 1, float(self._get_learning_rate())
         loss, distillation = torch.zeros(2, device=self.args.device)
-        micro_batches = self._micro_batches(inputs["rollouts"])
+        batches = micro_batches(inputs["rollouts"], self.work.micro_batch_size)
         tokens = sum(len(rollout.response_ids) for rollout in inputs["rollouts"])
         with self.phases("train", tokens):
-            for number, rollouts in enumerate(micro_batches, start=1):
-                last = number == len(micro_batches)
+            for number, rollouts in enumerate(batches, start=1):
+                last = number == len(batches)
                 with nullcontext() if last else self.accelerator.no_sync(model):
                     shares = self._learn_from(rollouts, inputs["counts"])
                     loss, distillation = loss + shares[0], distillation + shares[1]
@@ -200,7 +183,9 @@ class DistillationTrainer(Trainer):
             self.work.chunk_tokens,
             diagnose=self._logs_this_step,
         )
-        value = loss.value + self._router_share(rollouts, counts)
+        value = loss.value
+        if self._router is not None:
+            value = value + self._router.share(rollouts, counts, self.memory.notes)
         # Processes average their gradients; the loss is a share of the sum.
         self.accelerator.backward(value * self.accelerator.num_processes)
         for term in self._triple.terms:
@@ -214,22 +199,6 @@ class DistillationTrainer(Trainer):
         for name, (total, count) in loss.diagnostics.items():
             self.memory.notes.add(name, float(total), count)
         return value.detach(), loss.distillation
-
-    def _router_share(
-        self, rollouts: Sequence[Rollout], counts: Mapping[str, int]
-    ) -> torch.Tensor | float:
-        """The micro-batch's share of the router loss, which is a mean over response tokens."""
-        if self._router is None:
-            return 0.0
-        tokens, loss = sum(len(row.response_ids) for row in rollouts), self._router.take()
-        self.memory.notes.add("loss/router", float(loss.detach()) * tokens, tokens)
-        return self._router.weight * loss * (tokens / sum(counts.values()))
-
-    def _micro_batches(self, rollouts: Sequence[Rollout]) -> list[list[Rollout]]:
-        """Rows of similar length together, which saves padding; the sum stays the same."""
-        size = self.work.micro_batch_size
-        by_length = sorted(rollouts, key=lambda row: len(row.prompt_ids) + len(row.response_ids))
-        return [by_length[start : start + size] for start in range(0, len(by_length), size)]
 
     def _count_everywhere(self, rollouts: Sequence[Rollout]) -> dict[str, int]:
         counts = [
@@ -263,24 +232,9 @@ class DistillationTrainer(Trainer):
             max_grad_norm=float(self.args.max_grad_norm),
             micro_batch_size=self.work.micro_batch_size,
             student_at_start=self.work.student_at_start,
-            optimizer_for=self._optimizer_for,
+            optimizer_for=partial(optimizer_for, self),
             autocast=self._autocast,
             sum_over_processes=self._sum_over_processes,
-        )
-
-    def _optimizer_for(self, model: Any) -> Any:
-        kind, options = self.get_optimizer_cls_and_kwargs(self.args, model)
-        decayed = set(self.get_decay_parameter_names(model))
-        groups: dict[bool, list[Any]] = {True: [], False: []}
-        for name, parameter in model.named_parameters():
-            groups[name in decayed].append(parameter)
-        decay = self.args.weight_decay
-        return kind(
-            [
-                {"params": parameters, "weight_decay": decay if decays else 0.0}
-                for decays, parameters in groups.items()
-            ],
-            **options,
         )
 
     def _autocast(self) -> AbstractContextManager[None]:

@@ -10,9 +10,9 @@ from itertools import permutations
 import pytest
 from scipy import stats
 
+from kdbench.training.mixture import FromMixture
 from kdbench.training.source import (
     FromDataset,
-    FromMixture,
     FromReplay,
     FromStudent,
     FromTeacher,
