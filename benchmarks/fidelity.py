@@ -19,7 +19,7 @@ from benchmarks.device import ExtraMemory, device, gpu, wait
 from benchmarks.inputs import data_title, documents_wanted, dolly, model, model_title
 from benchmarks.report import Outcome, Row, target
 from kdbench.checkpoint import find_checkpoint, load_checkpoint
-from kdbench.distillation.students import prune
+from kdbench.distillation.pruning import prune
 from kdbench.fidelity.forward import TextScores, compare_batch
 from kdbench.fidelity.teachers.live import LiveScores
 from kdbench.fidelity.texts import ComparedText, reference_texts

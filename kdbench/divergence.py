@@ -85,16 +85,18 @@ def total_variation(log_p: "torch.Tensor", log_q: "torch.Tensor") -> "torch.Tens
 
 
 def adaptive_kl(
-    log_p: "torch.Tensor", log_q: "torch.Tensor", tail_mass: float = 0.5
+    log_p: "torch.Tensor", log_q: "torch.Tensor", head_mass: float = 0.5
 ) -> "torch.Tensor":
     """Adaptive KL (Wu et al. 2024): g_h/(g_h+g_t) KL(p‖q) + g_t/(g_h+g_t) KL(q‖p).
 
-    The tail is the teacher's least likely tokens, up to a total probability of `tail_mass`; the
-    rest is the head. g_t and g_h are the sums of |p - q| over tail and head, detached.
+    The head is the teacher's most likely tokens, as long as their total probability is at most
+    `head_mass`; the most likely token is always in it. The token that passes the limit is in the
+    tail, as in the authors' code. g_h and g_t are the sums of |p - q| over head and tail, detached.
     """
     p, q = log_p.exp(), log_q.exp()
-    ascending, order = p.sort(-1)
-    in_tail = ascending.cumsum(-1) <= tail_mass
+    descending, order = p.sort(-1, descending=True)
+    in_tail = descending.cumsum(-1) > head_mass
+    in_tail[..., 0] = False
     gap = (p - q).abs().gather(-1, order).detach()  # in the order of the mask
     tail_gap, total_gap = (gap * in_tail).sum(-1), gap.sum(-1)
     tail_share = (tail_gap / total_gap.clamp(min=1e-12)).clamp(max=1)

@@ -4,7 +4,9 @@ from kdbench.config import EvalSettings
 from kdbench.fidelity.compare import compare_with_teacher, measured_floor
 from kdbench.fidelity.teachers.find import find_teacher
 from kdbench.fidelity.wanted import check_metrics
+from kdbench.measuring.advice import prompt_advice
 from kdbench.measuring.measurement import Evaluation, prepare
+from kdbench.system.console import report_progress
 
 
 def evaluate(settings: EvalSettings) -> Evaluation:
@@ -20,6 +22,8 @@ def evaluate(settings: EvalSettings) -> Evaluation:
     check_metrics(settings.metrics, has_teacher, caches_scores)
     # A fault of any model is reported before another model has worked for hours.
     student = prepare(settings)
+    if advice := prompt_advice(student.checkpoint.card, student.protocol):
+        report_progress(f"note: {advice}")
     if settings.teacher is None:
         student.measure()
         return Evaluation(student.run.path, student.results, student.generated)

@@ -91,12 +91,13 @@ def numpy_alpha_beta(p, q, a, b):
     return float(-inner.sum() / (a * b))
 
 
-def numpy_tail_share(p, q, tail_mass):
-    """Share of the gap on the tail, the teacher's least likely tokens up to a given mass."""
+def numpy_tail_share(p, q, head_mass):
+    """The tail's share of the gap: of all tokens but the most likely ones up to a mass."""
     seen, gaps = 0.0, {"tail": 0.0, "head": 0.0}
-    for token in np.argsort(p):
+    for place, token in enumerate(np.argsort(p)[::-1]):
         seen += p[token]
-        gaps["tail" if seen <= tail_mass else "head"] += abs(p[token] - q[token])
+        in_head = place == 0 or seen <= head_mass
+        gaps["head" if in_head else "tail"] += abs(p[token] - q[token])
     return gaps["tail"] / (gaps["tail"] + gaps["head"])
 
 
@@ -187,25 +188,40 @@ def test_generalised_jsd_refuses_weights_outside_0_to_1(weight):
         generalised_jsd(logs(P), logs(Q), weight)
 
 
-def test_adaptive_kl_of_the_example_weights_both_parts_equally():
-    # Both gaps are .25; the first token alone fills the tail's half.
+def test_adaptive_kl_of_the_example_weighs_both_parts_alike():
+    # Both gaps are .25; the first token alone fills the head's half.
     assert by_hand(adaptive_kl, P, Q) == pytest.approx(0.5 * (0.143841 + 0.130812), abs=1e-6)
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (1, 3, 0, 2), (2, 0, 3, 1)])
-@pytest.mark.parametrize("tail_mass", [0.05, 0.2, 0.5, 0.7])
-def test_adaptive_kl_applies_the_mask_of_sorted_tokens_to_the_gaps_in_that_order(order, tail_mass):
+@pytest.mark.parametrize("head_mass", [0.3, 0.5, 0.8, 0.95])
+def test_adaptive_kl_applies_the_mask_of_sorted_tokens_to_the_gaps_in_that_order(order, head_mass):
     p, q = [np.array(side)[list(order)] for side in (WIDE_P, WIDE_Q)]
     # Sums of these probabilities are decimals; a hair more makes "up to" mean the same everywhere.
-    share = numpy_tail_share(p, q, tail_mass + 1e-9)
-    actual = by_hand(partial(adaptive_kl, tail_mass=tail_mass + 1e-9), p, q)
-    assert actual == pytest.approx((1 - share) * kl(p, q) + share * kl(q, p), abs=1e-12)
+    share = numpy_tail_share(p, q, head_mass + 1e-9)
+    found = by_hand(partial(adaptive_kl, head_mass=head_mass + 1e-9), p, q)
+    assert found == pytest.approx((1 - share) * kl(p, q) + share * kl(q, p), abs=1e-12)
 
 
-def test_adaptive_kl_worked_out_by_hand():
-    # Ascending .05 .15 .3 .5: the tail holds three, whose gaps are .25 + .05 + .1 of .8 in all.
-    actual = by_hand(partial(adaptive_kl, tail_mass=0.5 + 1e-9), WIDE_P, WIDE_Q)
-    assert actual == pytest.approx(0.5 * kl(WIDE_P, WIDE_Q) + 0.5 * kl(WIDE_Q, WIDE_P))
+def test_adaptive_kl_by_hand():
+    # The first token fills the head; the gaps of the other three are .25 + .05 + .1 of .8 in all.
+    found = by_hand(partial(adaptive_kl, head_mass=0.5 + 1e-9), WIDE_P, WIDE_Q)
+    assert found == pytest.approx(0.5 * kl(WIDE_P, WIDE_Q) + 0.5 * kl(WIDE_Q, WIDE_P))
+
+
+def test_the_token_that_passes_the_limit_of_adaptive_kl_is_in_the_tail():
+    """As in the authors' code; DSKD's sorts the other way round, which gives .45757."""
+    p, q = (0.4, 0.35, 0.25), (0.2, 0.1, 0.7)
+    expected = 0.2 / 0.9 * kl(p, q) + 0.7 / 0.9 * kl(q, p)
+    assert by_hand(adaptive_kl, p, q) == pytest.approx(expected, abs=1e-12)
+    assert by_hand(adaptive_kl, p, q) == pytest.approx(0.45716, abs=1e-5)
+
+
+def test_the_most_likely_token_is_always_in_the_head_of_adaptive_kl():
+    p, q = (0.9, 0.1), (0.6, 0.4)
+    assert by_hand(partial(adaptive_kl, head_mass=0), p, q) == pytest.approx(
+        0.5 * kl(p, q) + 0.5 * kl(q, p)
+    )
 
 
 def test_the_weights_of_adaptive_kl_carry_no_gradient():
@@ -224,12 +240,10 @@ def test_the_weights_of_adaptive_kl_carry_no_gradient():
     assert torch.allclose(actual, expected, atol=1e-12)
 
 
-@pytest.mark.parametrize("tail_mass", [0, 1])
-def test_adaptive_kl_without_tail_or_head_is_one_kl(tail_mass):
-    whole = {0: forward_kl, 1: reverse_kl}[tail_mass]
+def test_adaptive_kl_without_a_tail_is_forward_kl():
     # In floats the probabilities may add up to a little more than 1.
-    actual = by_hand(partial(adaptive_kl, tail_mass=tail_mass + 1e-9), WIDE_P, WIDE_Q)
-    assert actual == pytest.approx(by_hand(whole, WIDE_P, WIDE_Q))
+    found = by_hand(partial(adaptive_kl, head_mass=1 + 1e-9), WIDE_P, WIDE_Q)
+    assert found == pytest.approx(by_hand(forward_kl, WIDE_P, WIDE_Q))
 
 
 # Properties on any distributions

@@ -37,6 +37,9 @@ def print_training(trained: "Trained") -> None:
         say(f"validation {name}: {before[name]:.3f} → {after[name]:.3f} {unit}")
     for name, phase in card["phases"].items():
         say(f"  {name:<20}{phase['seconds']:9.1f} s {phase['tokens']:>10} tokens")
+    prompts = card.get("prompts", {})
+    if prompts and prompts["used"] < prompts["of"]:
+        say(f"{prompts['used']} of {prompts['of']} training prompts were used")
     if after["rougeL"] < before["rougeL"]:
         say("validation rougeL is lower than before training")
     step = f"{after['step']:.0f}"

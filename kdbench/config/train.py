@@ -4,7 +4,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from kdbench.config.kinds import ADVANCED, AtLeastOne, Names, Settings
 from kdbench.errors import InputError
@@ -51,10 +51,10 @@ class OptimisationKeys(Settings, group="Optimisation"):
     """How the weights are updated."""
 
     epochs: float | None = Field(
-        None, gt=0, description="Number of passes over the training set (default: 1)"
+        None, gt=0, le=1e6, description="Number of passes over the training set (default: 1)"
     )
     steps: int | None = Field(
-        None, ge=1, description="Number of optimiser steps, instead of epochs="
+        None, ge=1, le=10**9, description="Number of optimiser steps, instead of epochs="
     )
     batch_size: int = Field(
         32, ge=1, description="Number of examples per optimiser step, over all processes"
@@ -79,7 +79,13 @@ class OptimisationKeys(Settings, group="Optimisation"):
     )
     dropout: bool = Field(True, description="Whether the student's own dropout stays on")
     seed: int = Field(
-        10, ge=0, description="Seed of the data order, sampling, dropout and random weights"
+        10,
+        ge=0,
+        le=2**32 - 1,
+        description="Seed of the data order, sampling, dropout and random weights",
+    )
+    router_loss: float = Field(
+        0.0, ge=0, description="Weight of the router loss of a student with experts; 0 is without"
     )
 
 
@@ -93,9 +99,16 @@ class LoraKeys(Settings, group="LoRA"):
     lora_dropout: float = Field(0.1, ge=0, lt=1, description="Dropout rate of the adapter")
 
 
-class LengthKeys(Settings, group="Lengths"):
-    """How long prompts and responses may be."""
+class PromptKeys(Settings, group="Prompts and lengths"):
+    """How prompts look, and how long prompts and responses may be."""
 
+    train_format: Literal["task", "chat"] = Field(
+        "task", description="Format of the prompts: the task's, or the tokenizer's chat template"
+    )
+    add_bos: bool = Field(False, description="Whether the BOS token precedes the prompt")
+    end_token: str | None = Field(
+        None, description="Token that ends a response (default: the student's end token)"
+    )
     max_prompt_tokens: int = Field(256, ge=1, description="Prompt length limit, in tokens")
     long_prompts: Literal["drop", "cut"] = Field(
         "drop", description="Treatment of examples whose prompt is longer"
@@ -215,7 +228,7 @@ class TrainSettings(
     TrainingDataKeys,
     OptimisationKeys,
     LoraKeys,
-    LengthKeys,
+    PromptKeys,
     SamplingKeys,
     ValidationKeys,
     PrecisionKeys,
@@ -223,6 +236,13 @@ class TrainSettings(
     TrainAdvancedKeys,
 ):
     """`kdbench train method=… student=…`: the keys of every method; each has keys of its own."""
+
+    @field_validator("out")
+    @classmethod
+    def _has_a_name(cls, value: Path | None) -> Path | None:
+        if value is not None and value.name in ("", ".."):
+            raise ValueError("must be the name of a folder")
+        return value
 
     @model_validator(mode="after")
     def _fit_together(self) -> "TrainSettings":

@@ -8,8 +8,11 @@ from pathlib import Path
 
 from transformers import TrainingArguments
 from transformers.integrations import get_available_reporting_integrations
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
 from kdbench.config import TrainSettings
+from kdbench.distillation.processes import check_processes, process_count
+from kdbench.distillation.prompts import prompt_form
 from kdbench.errors import InputError, nearest
 from kdbench.protocol import Protocol
 from kdbench.training.validation import SEED as VALIDATION_SEED
@@ -28,17 +31,21 @@ def check_settings(settings: TrainSettings) -> None:
     Raises:
         InputError: a logger or peft is not installed, or the processes cannot share a batch.
     """
-    known = get_available_reporting_integrations()
+    check_processes()
+    installed = get_available_reporting_integrations()
     for logger in settings.report_to:
-        if logger not in known:
-            raise InputError(
-                f"report_to={logger}: no such logger is installed: {nearest(logger, known)}"
-            )
+        if logger in installed:
+            continue
+        if logger not in INTEGRATION_TO_CALLBACK:
+            known = nearest(logger, INTEGRATION_TO_CALLBACK)
+            raise InputError(f"report_to={logger}: transformers knows no such logger: {known}")
+        raise InputError(f"report_to={logger}: its package is not installed here")
     if settings.lora_rank and importlib.util.find_spec("peft") is None:
         raise InputError("lora_rank= needs peft: pip install 'kdbench[peft]'")
-    if settings.batch_size % _processes():
+    if settings.batch_size % process_count():
         raise InputError(
-            f"batch_size={settings.batch_size}: must be a multiple of the {_processes()} processes"
+            f"batch_size={settings.batch_size}: must be a multiple of the {process_count()} "
+            "processes"
         )
 
 
@@ -55,8 +62,8 @@ def sampling(settings: TrainSettings) -> Protocol:
 
 def validation_sampling(settings: TrainSettings) -> Protocol:
     """Length limits and decoding of validation: plain sampling, as in the papers."""
-    return Protocol(
-        "training",
+    return replace(
+        prompt_form(settings),
         max_prompt_tokens=None,
         max_new_tokens=settings.max_new_tokens,
         no_repeat_ngram_size=0,
@@ -84,10 +91,12 @@ def training_arguments(
     epochs = settings.epochs or 1
     steps = settings.steps or math.ceil(epochs * steps_of_epoch(settings, examples))
     cosine = settings.lr_schedule == "cosine"
+    # accelerate would take the precision of an earlier run, or of the user's shell.
+    os.environ["ACCELERATE_MIXED_PRECISION"] = "bf16" if precision == "bfloat16" else "no"
     arguments = TrainingArguments(
         output_dir=str(folder),
         max_steps=steps,
-        per_device_train_batch_size=settings.batch_size // _processes(),
+        per_device_train_batch_size=settings.batch_size // process_count(),
         gradient_accumulation_steps=1,  # DistillationTrainer makes the micro-batches
         learning_rate=settings.learning_rate,
         lr_scheduler_type=_SCHEDULES[settings.lr_schedule],
@@ -112,10 +121,6 @@ def training_arguments(
         remove_unused_columns=False,
         dataloader_pin_memory=False,
     )
-    if _processes() == 1:
+    if process_count() == 1:
         arguments._n_gpu = min(1, arguments.n_gpu)  # no DataParallel over all visible GPUs
     return arguments
-
-
-def _processes() -> int:
-    return int(os.environ.get("WORLD_SIZE", "1"))

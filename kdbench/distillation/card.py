@@ -1,16 +1,19 @@
 """The run card: the record of how a checkpoint was made, in the file next to its weights."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from pydantic import BaseModel, Field
+
+from kdbench.distillation.identity import Identity, check_identity
 from kdbench.distillation.ingredients import Ingredients
 from kdbench.distillation.recipe import Recipe
 from kdbench.errors import InputError
 from kdbench.system.environment import environment, git_state
 from kdbench.system.files import SCHEMA
-from kdbench.training.phases import Phases, peak_memory
+from kdbench.system.records import damaged, read_record
+from kdbench.training.phases import PhaseCost, Phases, peak_memory
 from kdbench.version import __version__
 
 if TYPE_CHECKING:
@@ -21,7 +24,11 @@ LOG = "training.jsonl"
 
 
 def make_card(
-    recipe: Recipe, ingredients: Ingredients, trainer: "DistillationTrainer", preparation: Phases
+    recipe: Recipe,
+    ingredients: Ingredients,
+    trainer: "DistillationTrainer",
+    preparation: Phases,
+    prompts_used: int,
 ) -> dict[str, Any]:
     """What made a checkpoint, from what, how well it validated, and what that cost.
 
@@ -30,8 +37,10 @@ def make_card(
         ingredients: Checkpoints and data.
         trainer: The trainer after the last step.
         preparation: The costs before training, such as the teacher's responses.
+        prompts_used: The number of training prompts from which the student learned.
     """
     settings, selection = recipe.settings, trainer.selection
+    train = ingredients.train
     return {
         "schema": SCHEMA,
         "method": settings.label or recipe.method.title,
@@ -42,6 +51,8 @@ def make_card(
         "steps": trainer.state.global_step,
         "selected": selection.best,
         "validations": selection.validations,
+        "prompts": {"used": prompts_used, "of": len(train.examples)},
+        "cut_responses": {"train": train.cut, "valid": ingredients.valid.cut},
         "phases": preparation.as_dict() | trainer.phases.as_dict(),
         "peak_memory_bytes": peak_memory(),
         "device": ingredients.device,
@@ -53,53 +64,52 @@ def make_card(
     }
 
 
-def read_card(out: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
-    """Read the card of a finished checkpoint.
+class RunCard(BaseModel):
+    """What kdbench reads of a run card.
+
+    Attributes:
+        schema_version: The version of the layout.
+        method: The row's label.
+        setting: The table's group of rows; None if the run had none.
+        training: The identity of the run.
+        selected: The validation whose student was kept.
+        validations: All validations.
+        phases: Costs by phase.
+        weights: The SHA-256 of each file of weights; empty in cards of earlier versions.
+    """
+
+    schema_version: Literal[1] = Field(alias="schema")
+    method: str
+    setting: str | None
+    training: Identity
+    selected: dict[str, float]
+    validations: list[dict[str, float]] = Field(min_length=1)
+    phases: dict[str, PhaseCost]
+    weights: dict[str, str] = {}
+
+
+def read_card(out: Path, ingredients: Ingredients) -> dict[str, Any]:
+    """Read the card of a finished checkpoint, and check that its weights are whole.
 
     Args:
         out: The checkpoint's folder.
-        identity: The identity of the run that would make it now.
+        ingredients: What would make it now.
 
     Raises:
-        InputError: the folder is not a checkpoint of kdbench, or was made from something else.
+        InputError: the folder is not a checkpoint of kdbench, is damaged, or was made from
+            something else.
     """
     try:
-        card: dict[str, Any] = json.loads((out / CARD).read_text("utf-8"))
-    except (OSError, ValueError):
+        card = read_record(out / CARD, RunCard)
+    except InputError as error:
         raise InputError(
-            f"out={out}: exists, and is not a checkpoint of kdbench train; pass another out="
+            f"out={out}: exists, and is not a checkpoint of kdbench train ({error}); pass another "
+            "out="
         ) from None
-    check_identity(card.get("training", {}), identity, out)
-    return card
-
-
-def check_identity(stored: Mapping[str, Any], now: Mapping[str, Any], place: Path) -> None:
-    """Check that two runs are the same.
-
-    Args:
-        stored: The identity in a run card or with a state.
-        now: The identity of the present run.
-        place: Where the stored one is, for the message.
-
-    Raises:
-        InputError: they differ; the line names the first key and both values.
-    """
-    differing = difference(stored, json.loads(json.dumps(now)))
-    if differing:
-        raise InputError(
-            f"{place}: was made with a different {differing}; pass out=… to keep both, or delete "
-            "the folder"
-        )
-
-
-def difference(stored: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
-    """The first key in which two identities differ, with both values; None if they are equal."""
-    for key in sorted(set(stored) | set(now)):
-        before, after = stored.get(key), now.get(key)
-        if before == after:
-            continue
-        if isinstance(before, dict) and isinstance(after, dict):
-            deeper = difference(before, after)
-            return deeper if key in ("settings", "parameters") else f"{key} {deeper}"
-        return f"{key} (was {str(before)[:60]}, is {str(after)[:60]})"
-    return None
+    check_identity(card.training, ingredients.identity, ingredients.defaults, out)
+    if file := damaged(card.weights, out):
+        raise InputError(f"{file}: missing or damaged; delete {out} to train again")
+    if not card.weights and not any(out.glob("*.safetensors")):
+        raise InputError(f"{out}: its weights are missing; delete it to train again")
+    content: dict[str, Any] = json.loads((out / CARD).read_text("utf-8"))
+    return content

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from kdbench.distillation.prompts import PLAIN, message_of, prompt_of
 from kdbench.errors import InputError
+from kdbench.generate.prompts import encode_prompt
+from kdbench.protocol import Protocol
 from kdbench.system.bundled import load_module
 from kdbench.system.files import LinesFile
 from kdbench.task import data_folder
@@ -43,6 +46,7 @@ class DataSet:
         records: The row of each example, as text.
         rows: Number of rows read.
         dropped: Number of rows whose prompt was too long.
+        cut: Number of examples whose response was cut, and which therefore have no end token.
         sha256: SHA-256 of the ids, prompts and responses of all rows read, as text.
     """
 
@@ -50,6 +54,7 @@ class DataSet:
     records: Sequence[Mapping[str, Any]]
     rows: int
     dropped: int
+    cut: int
     sha256: str
 
 
@@ -60,6 +65,7 @@ def load_set(
     tokenizer: Any,
     lengths: Lengths,
     limit: int | None = None,
+    prompts: Protocol = PLAIN,
 ) -> DataSet:
     """Read and encode a set.
 
@@ -75,15 +81,15 @@ def load_set(
         tokenizer: The student's tokenizer.
         lengths: Length limits.
         limit: Read only the first N rows; None reads all.
+        prompts: The form of the prompts, and whether they begin with BOS.
 
     Raises:
-        InputError: the file is missing or malformed, or no row is left.
+        InputError: the file is missing or malformed, a prompt has no token, or no row is left.
     """
     rows = _rows(data, name, split)[:limit]
-    module = load_module("tasks/instruction.py")
-    texts = [(row, module.doc_to_text(row)) for row in rows]
+    texts = [(row, prompt_of(row)) for row in rows]
     pairs = [
-        (example, row) for row, text in texts if (example := _encode(tokenizer, row, text, lengths))
+        (example, row) for row in rows if (example := _encode(tokenizer, row, prompts, lengths))
     ]
     if not pairs:
         raise InputError(
@@ -93,7 +99,8 @@ def load_set(
     content = [[row["id"], text, row["output"]] for row, text in texts]
     sha256 = hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
     examples, records = zip(*pairs, strict=True)
-    return DataSet(examples, records, len(rows), len(rows) - len(pairs), sha256)
+    cut = sum(one.response_ids[-1] != tokenizer.eos_token_id for one in examples)
+    return DataSet(examples, records, len(rows), len(rows) - len(pairs), cut, sha256)
 
 
 def load_texts(path: Path, tokenizer: Any, length: int) -> list[tuple[int, ...]]:
@@ -151,12 +158,12 @@ def with_responses(
 
 
 def _encode(
-    tokenizer: Any, row: dict[str, Any], prompt_text: str, lengths: Lengths
+    tokenizer: Any, row: dict[str, Any], prompts: Protocol, lengths: Lengths
 ) -> Example | None:
-    prompt = tokenizer(prompt_text, add_special_tokens=False)["input_ids"]
+    prompt = encode_prompt(tokenizer, prompts, prompt_of(row), message_of(row)).ids
     if len(prompt) > lengths.prompt and lengths.long_prompts == "drop":
         return None
-    prompt = tuple(prompt[: lengths.prompt])
+    prompt = prompt[: lengths.prompt]
     response = _response(tokenizer, row["output"][0], True, lengths.total - len(prompt))
     return Example(row["id"], prompt, response, tuple(row["output"]))
 

@@ -66,14 +66,15 @@ def prepare(
         InputError: the tokenizers differ, or a text is longer than a model's positions.
     """
     settings = ingredients.settings
-    student, teacher = load_models(ingredients, triple.needs_teacher_model, examples)
+    models = load_models(ingredients, triple.needs_teacher_model, examples)
     size = settings.generation_batch_size
     precision, device = ingredients.precision, ingredients.device
     arguments = training_arguments(settings, precision, device, folder, len(examples))
     work = Work(
         triple=triple,
-        teacher=teacher,
+        teacher=models.teacher,
         tokenizer=ingredients.tokenizer,
+        vocabulary=models.vocabulary,
         train=examples,
         valid=ingredients.valid.examples,
         sampled=ingredients.valid.examples[: settings.validation_samples],
@@ -83,18 +84,20 @@ def prepare(
         generation_batch_size=None if size == "auto" else size,
         select=settings.select,
         student_at_start=ingredients.load_student,
+        router_loss=settings.router_loss,
         chunk_tokens=settings.chunk_tokens,
     )
-    return PreparedRun(settings, student, arguments, work)
+    return PreparedRun(settings, models.student, arguments, work)
 
 
 def make_trainer(
-    run: PreparedRun, advance: Callable[[], None] = lambda: None
+    run: PreparedRun, start: Path | None = None, advance: Callable[[], None] = lambda: None
 ) -> DistillationTrainer:
     """Make the trainer of a run, ready to start or to resume.
 
     Args:
         run: The models, settings and data.
+        start: The checkpoint from which to resume; None starts anew.
         advance: Called once after each optimiser step, to show progress.
 
     Raises:
@@ -111,7 +114,7 @@ def make_trainer(
     trainer.add_callback(
         Course(
             trainer,
-            last_checkpoint(run.folder),
+            start,
             validate_every=run.settings.validate_every or an_epoch,
             save_every=run.settings.save_every,
             advance=advance,
@@ -134,9 +137,10 @@ def train_from_last_state(run: PreparedRun, title: str) -> tuple[DistillationTra
     total = run.arguments.max_steps
     before = int(start.name.rpartition("-")[2]) if start else 0
     if start and before >= total:  # killed after the last step; transformers would take another
-        trainer = make_trainer(run)
+        trainer = make_trainer(run, start)
         trainer.state = TrainerState.load_from_json(str(start / "trainer_state.json"))
         trainer.run_state.restore(start)
+        trainer.log({"train_loss": 0.0})  # the summary, with which training ends
         return trainer, 0
     shows = run.arguments.process_index == 0
     with (
@@ -145,7 +149,7 @@ def train_from_last_state(run: PreparedRun, title: str) -> tuple[DistillationTra
     ):
         # torch warns that its schedulers are restored before the first optimiser step.
         warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
-        trainer = make_trainer(run, advance)
+        trainer = make_trainer(run, start, advance)
         trainer.train(resume_from_checkpoint=str(start) if start else None)
     return trainer, int(trainer.state.global_step) - before
 

@@ -1,17 +1,29 @@
 """What goes into a training run: checkpoints, tokenizer and data, and the run's identity."""
 
 import hashlib
-import os
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from kdbench.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, pick_device
+from pydantic_core import to_jsonable_python
+
+from kdbench.checkpoint import (
+    Checkpoint,
+    find_checkpoint,
+    load_checkpoint,
+    load_tokenizer,
+    pick_device,
+)
+from kdbench.config import TrainSettings
 from kdbench.distillation.data import DataSet, Lengths, Split, load_set, load_texts
+from kdbench.distillation.processes import local_number
+from kdbench.distillation.prompts import prompt_form
 from kdbench.distillation.recipe import Recipe
 from kdbench.distillation.students import StudentSource, turn_dropout_off
 from kdbench.errors import InputError
+from kdbench.training.router import without_router_logits
 from kdbench.training.triple import Triple
+from kdbench.views.tokenizers import common_vocabulary, set_end_token
 
 # Keys that change neither what is learned nor any number beyond rounding.
 NO_PART = {
@@ -56,6 +68,8 @@ class Ingredients:
             settings.trust_remote_code,
         )
         self.tokenizer = self.student.load_tokenizer(settings.trust_remote_code)
+        if settings.end_token is not None:
+            set_end_token(self.tokenizer, settings.end_token)
         self.lengths = Lengths(
             settings.max_prompt_tokens, settings.max_length, settings.long_prompts
         )
@@ -72,10 +86,9 @@ class Ingredients:
         )
 
     def _load(self, split: Split, limit: int | None) -> DataSet:
-        settings = self.settings
-        return load_set(
-            settings.data, settings.train_set, split, self.tokenizer, self.lengths, limit
-        )
+        settings, prompts = self.settings, prompt_form(self.settings)
+        folder, name = settings.data, settings.train_set
+        return load_set(folder, name, split, self.tokenizer, self.lengths, limit, prompts)
 
     @property
     def precision(self) -> str:
@@ -93,12 +106,36 @@ class Ingredients:
     @cached_property
     def teacher_model(self) -> tuple[Any, Any]:
         """The teacher's model and tokenizer, loaded at the first call."""
+        trust = self.settings.trust_remote_code
+        model, tokenizer = load_checkpoint(
+            self._needed_teacher, self.teacher_dtype, self.device, trust
+        )
+        return without_router_logits(model).requires_grad_(False), tokenizer
+
+    @cached_property
+    def shared_vocabulary(self) -> int:
+        """The number of tokens that student and teacher share.
+
+        Raises:
+            InputError: their tokenizers differ, or end a response differently.
+        """
+        teacher = load_tokenizer(self._needed_teacher, self.settings.trust_remote_code)
+        any_end = self.settings.end_token is not None
+        return common_vocabulary(self.tokenizer, teacher, self.settings.method, any_end=any_end)
+
+    def check_tokenizers(self) -> None:
+        """Check that student and teacher have the same tokens, before the teacher works.
+
+        Raises:
+            InputError: they do not.
+        """
+        _ = self.shared_vocabulary
+
+    @property
+    def _needed_teacher(self) -> Checkpoint:
         if self.teacher is None:
             raise InputError(f"teacher= is missing: method={self.settings.method} learns from one")
-        model, tokenizer = load_checkpoint(
-            self.teacher, self.teacher_dtype, self.device, self.settings.trust_remote_code
-        )
-        return model.requires_grad_(False), tokenizer
+        return self.teacher
 
     def _without_effect(self, uses_teacher: bool) -> list[str]:
         """Keys of the settings that have no effect in this run."""
@@ -118,8 +155,12 @@ class Ingredients:
     def load_student(self) -> Any:
         """Load the student as it is before training; each call returns a new, equal copy."""
         model = self.student.load(self.device, self.settings.trust_remote_code)
+        without_router_logits(model)
         if not self.settings.dropout:
             turn_dropout_off(model)
+        if self.settings.end_token is not None:
+            model.config.eos_token_id = self.tokenizer.eos_token_id
+            model.generation_config.eos_token_id = self.tokenizer.eos_token_id
         return model
 
     def _content(self, key: str, path: Path) -> str:
@@ -134,6 +175,16 @@ class Ingredients:
             return triple
         texts = load_texts(settings.pretraining, self.tokenizer, settings.max_length)
         return triple.with_pretraining(texts, settings.pretraining_weight)
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The default of every key that has one, ready for JSON."""
+        fields = {**TrainSettings.model_fields, **type(self.method).model_fields}
+        return {
+            name: to_jsonable_python(field.default)
+            for name, field in fields.items()
+            if not field.is_required()
+        }
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -173,8 +224,8 @@ def _device(setting: str) -> str:
             "pass device=cuda"
         )
     device = pick_device(setting)
-    distributed = "LOCAL_RANK" in os.environ
-    return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and distributed else device
+    number = local_number()
+    return device if device != "cuda" or number is None else f"cuda:{number}"
 
 
 def _file_sha256(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,12 +11,27 @@ from kdbench.config import TrainSettings
 from kdbench.distillation.ingredients import Ingredients
 from kdbench.errors import InputError
 from kdbench.views.rollout import Example
-from kdbench.views.tokenizers import check_same_tokens
+from kdbench.views.tokenizers import vocabulary_size
+
+
+@dataclass(frozen=True)
+class Models:
+    """The models of a training run.
+
+    Attributes:
+        student: The student, with an adapter if the settings ask for one.
+        teacher: The teacher; None if it is not needed in memory.
+        vocabulary: Number of tokens that both have.
+    """
+
+    student: Any
+    teacher: Any
+    vocabulary: int
 
 
 def load_models(
     ingredients: Ingredients, needs_teacher: bool, examples: Sequence[Example]
-) -> tuple[Any, Any]:
+) -> Models:
     """Load student and teacher.
 
     Args:
@@ -23,25 +39,51 @@ def load_models(
         needs_teacher: Whether the teacher must be in memory.
         examples: The training examples, with the responses to learn from.
 
-    Returns:
-        The student, with an adapter if the settings ask for one, and the teacher or None.
-
     Raises:
         InputError: the tokenizers differ, or a text is longer than a model's positions.
     """
-    settings, teacher = ingredients.settings, None
+    settings, teacher, tokenizer = ingredients.settings, None, ingredients.tokenizer
+    vocabulary = vocabulary_size(tokenizer)
     if needs_teacher:
-        teacher, tokenizer = ingredients.teacher_model
-        check_same_tokens(ingredients.tokenizer, tokenizer, settings.method)
+        teacher, _ = ingredients.teacher_model
+        vocabulary = ingredients.shared_vocabulary
+        _check_tokens(tokenizer, vocabulary, [*examples, *ingredients.valid.examples])
     torch.manual_seed(settings.seed)  # of an adapter's weights
-    student = _with_lora(ingredients.load_student(), settings)
+    student = ingredients.load_student()
+    _check_head(student, tokenizer)
+    student = _with_lora(student, settings)
     if settings.gradient_checkpointing:
         enable = getattr(student, "activation_checkpointing_enable", None)  # its newer name
         (enable or student.gradient_checkpointing_enable)({"use_reentrant": False})
     _check_positions(student, "the student", [*examples, *ingredients.valid.examples], settings)
     if teacher is not None:
         _check_positions(teacher, "the teacher", examples, settings)
-    return student, teacher
+    return Models(student, teacher, vocabulary)
+
+
+def _check_head(student: Any, tokenizer: Any) -> None:
+    tokens, size = vocabulary_size(tokenizer), student.get_input_embeddings().weight.shape[0]
+    if size < tokens:
+        raise InputError(
+            f"the student's head has {size} tokens, its tokenizer {tokens}: they do not belong "
+            "together"
+        )
+
+
+def _check_tokens(tokenizer: Any, vocabulary: int, examples: Sequence[Example]) -> None:
+    """Check that the teacher has all tokens of the examples and the end token."""
+    if tokenizer.eos_token_id >= vocabulary:
+        raise InputError(
+            f"the teacher does not have the student's end token '{tokenizer.eos_token}': choose a "
+            "token that both have by end_token="
+        )
+    for example in examples:
+        largest = max(*example.prompt_ids, *example.response_ids)
+        if largest >= vocabulary:
+            token = tokenizer.convert_ids_to_tokens(largest)
+            raise InputError(
+                f"row '{example.id}' holds the token '{token}', which only the student has"
+            )
 
 
 def _with_lora(model: Any, settings: TrainSettings) -> Any:
@@ -49,6 +91,12 @@ def _with_lora(model: Any, settings: TrainSettings) -> Any:
         return model
     from peft import LoraConfig, get_peft_model
 
+    largest = max((min(shape) for shape in _linear_shapes(model)), default=0)
+    if settings.lora_rank > largest:
+        raise InputError(
+            f"lora_rank={settings.lora_rank}: larger than every linear layer of the student; give "
+            f"{largest} at most"
+        )
     config = LoraConfig(
         r=settings.lora_rank,
         lora_alpha=settings.lora_alpha,
@@ -60,6 +108,13 @@ def _with_lora(model: Any, settings: TrainSettings) -> Any:
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated")
         warnings.filterwarnings("ignore", "fan_in_fan_out is set to")  # peft sets it right
         return get_peft_model(model, config)
+
+
+def _linear_shapes(model: Any) -> list[tuple[int, ...]]:
+    from transformers.pytorch_utils import Conv1D
+
+    kinds = (torch.nn.Linear, Conv1D)
+    return [tuple(part.weight.shape) for part in model.modules() if isinstance(part, kinds)]
 
 
 def _check_positions(

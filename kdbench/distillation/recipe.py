@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kdbench.config import Settings, TrainSettings, build, read_words, read_yaml, with_files
+from kdbench.distillation.other_tools import of_other_tools
 from kdbench.errors import InputError, nearest
 from kdbench.methods import Method, methods
 from kdbench.system.bundled import bundled
@@ -92,9 +93,8 @@ def _build(values: Mapping[str, object]) -> Recipe:
     known = _shared_keys(kind) | set(kind.model_fields)
     for key in values:
         if key not in known:
-            raise InputError(
-                f"unknown key '{key}' of method={values['method']}: {nearest(key, known)}"
-            )
+            hint = of_other_tools(key, known) or nearest(key, known)
+            raise InputError(f"unknown key '{key}' of method={values['method']}: {hint}")
     of_method = {key: value for key, value in values.items() if key in kind.model_fields}
     shared = {key: value for key, value in values.items() if key not in kind.model_fields}
     return Recipe(build(TrainSettings, shared), build(kind, of_method))

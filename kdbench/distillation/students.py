@@ -17,6 +17,7 @@ from kdbench.checkpoint import (
     one_line,
     read_object,
 )
+from kdbench.distillation.pruning import check_prunable, prune
 from kdbench.errors import InputError
 
 _PRUNE = re.compile(r"prune:(?P<model>.+),layers=(?P<layers>\d+)")
@@ -85,6 +86,36 @@ class StudentSource:
         model, _ = load_checkpoint(self.checkpoint, "float32", device, trust_remote_code)
         return model if self._layers is None else prune(model, self._layers)
 
+    @property
+    def has_router_loss(self) -> bool:
+        """Whether its configuration names the weight of a router loss."""
+        file = self._config or self.checkpoint.path / "config.json"
+        return file.is_file() and '"router_aux_loss_coef"' in file.read_text("utf-8", "replace")
+
+    def check(self, trust_remote_code: bool = False) -> None:
+        """Check what the configuration shows, before weights are loaded and a teacher works.
+
+        Raises:
+            InputError: the weights are quantised, or the layers cannot be dropped.
+        """
+        from transformers import AutoConfig
+
+        if self._config is not None:
+            return
+        path, file = self.checkpoint.path, self.checkpoint.gguf
+        options = {"gguf_file": file} if file else {}
+        with one_line(path):
+            config = AutoConfig.from_pretrained(
+                path, trust_remote_code=trust_remote_code, **options
+            )
+        if getattr(config, "quantization_config", None) and not file:
+            raise InputError(
+                f"student={self.spec}: its weights are quantised, and cannot be trained; pass the "
+                "checkpoint that they were made from, with lora_rank= to save memory"
+            )
+        if self._layers is not None:
+            check_prunable(config, self._layers, trust_remote_code)
+
     def _pruned(
         self, spec: str, teacher: Checkpoint | None, find: Callable[[str], Checkpoint]
     ) -> Checkpoint:
@@ -110,58 +141,6 @@ class StudentSource:
                 f"student={self.spec}: no tokenizer in its folder; pass teacher= to use its"
             )
         return teacher
-
-
-def prune(model: Any, layers: int) -> Any:
-    """Copy a model without a block of layers in the middle.
-
-    Args:
-        model: The model to copy.
-        layers: Number of layers to keep: the first half, rounded up, and the last.
-
-    Raises:
-        InputError: there is nothing to drop, or the layers of this architecture are not found.
-    """
-    total = model.config.num_hidden_layers
-    if not 1 <= layers < total:
-        raise InputError(f"layers={layers}: the model has {total}; give 1 to {total - 1}")
-    first = (layers + 1) // 2
-    kept = [*range(first), *range(total - (layers - first), total)]
-    prefix = _layers_prefix(model, total)
-    config = type(model.config).from_dict(_with_layers(model.config.to_dict(), kept))
-    student = type(model)(config)
-    new_index = {old: new for new, old in enumerate(kept)}
-    weights = {}
-    for name, weight in model.state_dict().items():
-        if not name.startswith(prefix):
-            weights[name] = weight
-            continue
-        index, _, rest = name.removeprefix(prefix).partition(".")
-        if int(index) in new_index:
-            weights[f"{prefix}{new_index[int(index)]}.{rest}"] = weight
-    student.load_state_dict(weights)
-    student.generation_config = model.generation_config
-    return student.to(model.device, model.dtype).eval()
-
-
-def _with_layers(config: dict[str, Any], kept: list[int]) -> dict[str, Any]:
-    """The configuration of the kept layers; lists with an entry per layer are cut as well."""
-    count = "num_hidden_layers" if "num_hidden_layers" in config else "n_layer"
-    cut = {
-        key: [value[index] for index in kept]
-        for key, value in config.items()
-        if isinstance(value, list) and len(value) == config[count]
-    }
-    return {**config, **cut, count: len(kept)}
-
-
-def _layers_prefix(model: Any, layers: int) -> str:
-    import torch
-
-    for name, module in model.named_modules():
-        if isinstance(module, torch.nn.ModuleList) and len(module) == layers:
-            return f"{name}."
-    raise InputError(f"{type(model).__name__}: cannot be pruned: its layers were not found")
 
 
 def _with_random_weights(config: Path, seed: int) -> Any:

@@ -10,14 +10,33 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from pydantic import BaseModel, Field, ValidationError
+
+from kdbench.distillation.prompts import message_of, prompt_of
+from kdbench.errors import InputError, first_fault
 from kdbench.generate import Row
 from kdbench.generate.decoding.generator import Generator
 from kdbench.protocol import Protocol
-from kdbench.system.bundled import load_module
 from kdbench.system.files import LinesFile
 from kdbench.system.progress import progress
+
+
+class ResponseLine(BaseModel):
+    """A line of the file.
+
+    Attributes:
+        id: The id of the row that was answered.
+        output: The response.
+        finish: Whether the response ended by itself, or at the length limit.
+        n_tokens: The number of its tokens.
+    """
+
+    id: str
+    output: list[str] = Field(min_length=1)
+    finish: Literal["stop", "length"]
+    n_tokens: int = Field(ge=0, strict=True)
 
 
 def folder_of(cache: Path, teacher: str, prompts: str, protocol: Protocol, seed: int) -> Path:
@@ -56,8 +75,8 @@ def teacher_responses(
         For each id the response and whether it ended by itself, and the number of tokens in all.
     """
     texts, empty = LinesFile(file), LinesFile(file.with_name("empty.jsonl"))
-    lines = [*texts.read(), *empty.read()]
-    known = {line["id"] for line in lines}
+    lines = [*_read(texts), *_read(empty)]
+    known = {line.id for line in lines}
     missing = [record for record in records if record["id"] not in known]
     if missing:
         made_before = len(records) - len(missing)
@@ -70,22 +89,39 @@ def teacher_responses(
             for batch in _sampled(generator, missing, seed):
                 for line in batch:
                     (add_text if line["output"][0].strip() else add_empty).add(line)
-                    lines.append(line)
+                    lines.append(ResponseLine.model_validate(line))
                     advance()
                 add_text.sync()
                 add_empty.sync()
-    responses = {line["id"]: (line["output"][0], line["finish"] == "stop") for line in lines}
-    return responses, sum(line["n_tokens"] for line in lines)
+    responses = {line.id: (line.output[0], line.finish == "stop") for line in lines}
+    return responses, sum(line.n_tokens for line in lines)
+
+
+def _read(file: LinesFile) -> Iterator[ResponseLine]:
+    """Read the lines that exist.
+
+    Raises:
+        InputError: one of them was not written by kdbench.
+    """
+    for number, line in enumerate(file.read(), start=1):
+        try:
+            yield ResponseLine.model_validate(line)
+        except ValidationError as error:
+            place, reason = first_fault(error)
+            raise InputError(
+                f"{file.path}:{number}: damaged: '{place}': {reason}; delete "
+                f"{file.path.parent.parent} to sample the responses again"
+            ) from None
 
 
 def _sampled(
     generator: Generator, records: Sequence[Mapping[str, Any]], seed: int
 ) -> Iterator[Iterator[dict[str, Any]]]:
     """Sample a response to each record; gives the lines of the file, batch by batch."""
-    prompt_of = load_module("tasks/instruction.py").doc_to_text
     by_id = {record["id"]: record for record in records}
     rows = [
-        Row(record["id"], seed, generator.encode(prompt_of(record), "").ids) for record in records
+        Row(record["id"], seed, generator.encode(prompt_of(record), message_of(record)).ids)
+        for record in records
     ]
     for batch in generator.batches(rows):
         yield (

@@ -13,14 +13,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kdbench.distillation.card import CARD, LOG, check_identity, make_card, read_card
+from pydantic import Field, RootModel
+
+from kdbench.distillation.card import CARD, LOG, make_card, read_card
 from kdbench.distillation.data import with_responses
+from kdbench.distillation.identity import Identity, check_identity
 from kdbench.distillation.ingredients import Ingredients
+from kdbench.distillation.notes import notes
+from kdbench.distillation.processes import process_number
 from kdbench.distillation.recipe import Recipe
 from kdbench.distillation.teacher_responses import folder_of, teacher_responses
 from kdbench.errors import InputError
-from kdbench.system.files import put_text
+from kdbench.system.console import report_progress
+from kdbench.system.files import put_text, sync_entries, sync_folder, writing_to
 from kdbench.system.locks import only_here, remove_empty
+from kdbench.system.records import hashes_of, read_record
 from kdbench.training.phases import Phases
 from kdbench.training.source import FromTeacher
 from kdbench.training.triple import Triple
@@ -30,6 +37,12 @@ if TYPE_CHECKING:
     from kdbench.training.trainer import DistillationTrainer
 
 _IDENTITY, _LOCK = "identity.json", ".lock"
+
+
+class _Seconds(RootModel[float]):
+    """Seconds of the teacher's generation so far, on disk."""
+
+    root: float = Field(ge=0)
 
 
 @dataclass(frozen=True)
@@ -63,23 +76,31 @@ def train(recipe: Recipe) -> Trained:
     out, ingredients = recipe.out, Ingredients(recipe)
     folder = out.with_name(f"{out.name}.unfinished")
     if out.exists():
-        card = read_card(out, ingredients.identity)
+        card = read_card(out, ingredients)
         _remove_leftover(folder)
         return Trained(out, card, 0)
     _check_claim(folder, ingredients)
+    if process_number() == 0:
+        for line in notes(ingredients):
+            report_progress(f"note: {line}")
     triple, preparation = ingredients.triple(), Phases()
+    ingredients.student.check(recipe.settings.trust_remote_code)
+    if triple.needs_teacher_model:
+        ingredients.check_tokenizers()
     examples = _examples(ingredients, triple, out, preparation)
     if "tensorboard" in recipe.settings.report_to:  # the folder of states will be deleted
         os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(out.with_name(f"{out.name}.logs")))
     with _locked(folder):
         if out.exists():  # another process was faster
-            return Trained(out, read_card(out, ingredients.identity), 0)
+            return Trained(out, read_card(out, ingredients), 0)
         _check_claim(folder, ingredients)
         run = prepare(ingredients, triple, examples, folder)
         put_text(folder / _IDENTITY, json.dumps(ingredients.identity, indent=1))
         trainer, steps = train_from_last_state(run, title=recipe.settings.method)
+        used = trainer.memory.prompts_used()
         if trainer.is_world_process_zero():
-            _finish(trainer, make_card(recipe, ingredients, trainer, preparation), folder, out)
+            card = make_card(recipe, ingredients, trainer, preparation, used)
+            _finish(trainer, card, folder, out)
         trainer.accelerator.wait_for_everyone()
     return Trained(out, json.loads((out / CARD).read_text("utf-8")), steps)
 
@@ -119,7 +140,7 @@ def _examples(
 def _total_cost(folder: Path, preparation: Phases) -> Iterator[None]:
     """Time the teacher's generation; the total is kept with the responses for later runs."""
     file, phase = folder / "seconds.json", "teacher_responses"
-    seconds_before = json.loads(file.read_text("utf-8")) if file.exists() else 0.0
+    seconds_before = read_record(file, _Seconds).root if file.exists() else 0.0
     try:
         with preparation(phase):
             yield
@@ -136,12 +157,18 @@ def _finish(
     complete = folder / "whole"
     shutil.rmtree(complete, ignore_errors=True)
     model = trainer.selection.load_best(trainer.model)
-    model.save_pretrained(complete)
+    with writing_to(complete):
+        model.save_pretrained(complete)
     trainer.work.tokenizer.save_pretrained(complete)
     log = "".join(json.dumps(line) + "\n" for line in trainer.state.log_history)
     put_text(complete / LOG, log)
+    hashes = hashes_of([complete], complete)
+    weights = {name: hashes[name] for name in hashes if name.endswith(".safetensors")}
+    card = {**card, "weights": weights}
     put_text(complete / CARD, json.dumps(card, indent=1, sort_keys=True) + "\n")
+    sync_folder(complete)
     complete.rename(out)
+    sync_entries(out.parent)
     shutil.rmtree(folder)
 
 
@@ -149,11 +176,15 @@ def _check_claim(folder: Path, ingredients: Ingredients) -> None:
     """Check that an existing state belongs to the same run.
 
     Raises:
-        InputError: it was made from something else.
+        InputError: it was made from something else, or its identity is damaged.
     """
-    if any(folder.glob("checkpoint-*")) and (folder / _IDENTITY).exists():
-        stored = json.loads((folder / _IDENTITY).read_text("utf-8"))
-        check_identity(stored, ingredients.identity, folder)
+    if not any(folder.glob("checkpoint-*")):
+        return
+    try:
+        stored = read_record(folder / _IDENTITY, Identity)
+    except InputError as error:
+        raise InputError(f"{error}; delete {folder} to train again from the start") from None
+    check_identity(stored, ingredients.identity, ingredients.defaults, folder)
 
 
 def _remove_leftover(folder: Path) -> None:
@@ -176,7 +207,7 @@ def _locked(folder: Path, wait: bool = False) -> Iterator[None]:
     Raises:
         InputError: another process holds the lock, and `wait` is false.
     """
-    if int(os.environ.get("RANK", "0")) and not wait:
+    if process_number() and not wait:
         yield
         return
     busy = f"{folder}: another kdbench process is training here; wait until it has finished"

@@ -2,6 +2,8 @@
 
 Paper: Wu et al. 2024 (arXiv 2404.02657).
 Objective: g_h/(g_h+g_t) KL(p‖q) + g_t/(g_h+g_t) KL(q‖p); see `kdbench.divergence.adaptive_kl`.
+    `head_mass` is μ in the paper. DSKD's code sorts the tokens the other way round, so that the
+    token at the border is in the head.
 Data: the dataset's responses.
 """
 
@@ -21,8 +23,10 @@ class AKL(Method):
     title: ClassVar[str] = "AKL"
     paper: ClassVar[str] = "Wu et al. 2024, arXiv 2404.02657"
     cost: ClassVar[str] = "teacher forward"
-    tail_mass: float = Field(0.5, ge=0, le=1, description="teacher's probability mass in the tail")
+    head_mass: float = Field(
+        0.5, ge=0, le=1, description="μ, largest probability mass of the teacher in the head"
+    )
 
     def triple(self) -> Triple:
         """The divergence on the dataset."""
-        return Triple(Match(adaptive_kl, {"tail_mass": self.tail_mass}))
+        return Triple(Match(adaptive_kl, {"head_mass": self.head_mass}))

@@ -4,7 +4,8 @@ Paper: Wen et al. 2023 (arXiv 2307.15190); generalised by Agarwal et al. 2024 (a
 Objective: w KL(p‖m) + (1-w) KL(q‖m), m = w p + (1-w) q; w = `teacher_weight`. Three public codes
     use this name for different weights: DistiLLM 0.1, DistiLLM-2 0.9, TRL 0.5.
 Data: the dataset's responses, as in the loss-only baselines of DistiLLM and ABKD. Wen et al. train
-    on student samples and on targets; for student samples use `gkd` with `student_fraction=1`.
+    on student samples and on targets: with probability `student_fraction` a batch is new student
+    samples, as in `gkd`.
 """
 
 from typing import ClassVar
@@ -13,7 +14,7 @@ from pydantic import Field
 
 from kdbench.divergence import generalised_jsd
 from kdbench.methods import Method, methods
-from kdbench.training import Match, Triple
+from kdbench.training import FromStudent, Match, Triple
 
 
 @methods.register("jsd")
@@ -26,7 +27,11 @@ class JSD(Method):
     teacher_weight: float = Field(
         0.5, ge=0, le=1, description="w, teacher's share of the mixture; 0 is KL(p‖q), 1 is KL(q‖p)"
     )
+    student_fraction: float = Field(
+        0.0, ge=0, le=1, description="share of batches that are student samples"
+    )
 
     def triple(self) -> Triple:
-        """The divergence on the dataset."""
-        return Triple(Match(generalised_jsd, {"teacher_weight": self.teacher_weight}))
+        """The divergence on the dataset or on student samples."""
+        divergence = Match(generalised_jsd, {"teacher_weight": self.teacher_weight})
+        return Triple(divergence, FromStudent(self.student_fraction))

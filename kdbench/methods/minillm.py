@@ -7,10 +7,10 @@ Objective: with reward r_t = (log p(y_t) - log q_old(y_t)) / `reward_scale`, cli
     plus the single-step term KL(q‖p) over the whole vocabulary, without importance weight. As in
     the code, A_t includes r_t although the single-step term covers it, and `discount` is 0.95; the
     paper has neither.
-Whitening: over the tokens of a process's whole set of rollouts, without padding. The code counts
-    padding, and whitens over all processes; so here the number of processes changes the gradient.
-    Whitening removes the scale of the rewards, so `reward_scale` only decides which ones are
-    clipped. `length_norm=false` is an addition of kdbench.
+Whitening: over the tokens of the whole set of rollouts of all processes, as in the code, but
+    without padding, which the code counts. Whitening removes the scale of the rewards, so
+    `reward_scale` only decides which ones are clipped. `length_norm=false` is an addition of
+    kdbench.
 Data: y ~ p̃ = (1-a) q + a p token by token, a = `teacher_mix`; each set of `rollout_batches` batches
     serves `passes` epochs (PPO). So with the default keys an epoch samples about a quarter of the
     prompts; see `kdbench.training.FromMixture`. The pre-training loss is `pretraining=FILE`.
@@ -25,7 +25,12 @@ from pydantic import Field
 from kdbench.divergence import reverse_kl
 from kdbench.methods import Method, methods
 from kdbench.training import Chunk, Draw, FromMixture, Match, Objective, Rollout, Term, Triple
-from kdbench.training.weight import clipped_ratio_loss, mean_of_rest, whitened
+from kdbench.training.weight import (
+    SumOverProcesses,
+    clipped_ratio_loss,
+    mean_of_rest,
+    whitened,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -61,8 +66,13 @@ class MiniLLM(Method):
     passes: int = Field(4, ge=1, description="number of epochs over each set of rollouts")
     clip: float = Field(0.2, gt=0, description="clip of the probability ratio")
     discount: float = Field(0.95, ge=0, le=1, description="discount of later rewards per token")
-    length_norm: bool = Field(True, description="divide the reward by the number of tokens left")
-    reward_scale: float = Field(0.5, gt=0, description="divisor of the rewards, before the clip")
+    length_norm: bool = Field(
+        True,
+        description="divide the reward by the number of tokens left; MiniLLM's code always does",
+    )
+    reward_scale: float = Field(
+        0.5, gt=0, description="divisor of the rewards; after whitening it only moves the clip"
+    )
     reward_clip: float = Field(100.0, gt=0, description="largest absolute reward after scaling")
     single_step: float = Field(1.0, ge=0, description="weight of the single-step reverse KL")
 
@@ -76,7 +86,7 @@ class MiniLLM(Method):
         """Record the advantage and log p̃(y) of each token at sampling."""
         log_q = draw.target_log_probs(rollouts, "student")
         log_p = draw.target_log_probs(rollouts, "teacher")
-        advantages = self.advantages(log_q, log_p)
+        advantages = self.advantages(log_q, log_p, draw.sum_over_processes)
         sampled = [self._log_mixture(q, p) for q, p in zip(log_q, log_p, strict=True)]
         return [
             rollout.with_recorded(advantage=advantage, log_sampled=log_sampled)
@@ -84,13 +94,17 @@ class MiniLLM(Method):
         ]
 
     def advantages(
-        self, log_q: Sequence[Sequence[float]], log_p: Sequence[Sequence[float]]
+        self,
+        log_q: Sequence[Sequence[float]],
+        log_p: Sequence[Sequence[float]],
+        sum_over_processes: SumOverProcesses = list,
     ) -> list[list[float]]:
-        """The advantage of each token of each response, whitened over all of them.
+        """The advantage of each token of each response, whitened over those of all processes.
 
         Args:
             log_q: The student's log-probabilities of the response tokens, row by row.
             log_p: The teacher's.
+            sum_over_processes: Returns the sums of numbers over all processes.
         """
         import torch
         from torch.nn.utils.rnn import pad_sequence
@@ -101,9 +115,8 @@ class MiniLLM(Method):
         mask = padded([[1.0] * len(row) for row in log_q]).bool()
         reward = (padded(log_p) - padded(log_q)) / self.reward_scale
         reward = reward.clamp(-self.reward_clip, self.reward_clip)
-        advantage = whitened(
-            mean_of_rest(reward, mask, self.discount, normalise=self.length_norm), mask
-        )
+        rest = mean_of_rest(reward, mask, self.discount, normalise=self.length_norm)
+        advantage = whitened(rest, mask, sum_over_processes)
         return [row[kept].tolist() for row, kept in zip(advantage, mask, strict=True)]
 
     def _log_mixture(self, log_q: Sequence[float], log_p: Sequence[float]) -> list[float]:

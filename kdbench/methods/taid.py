@@ -4,9 +4,9 @@ Paper: Shing et al. 2025 (arXiv 2501.16937).
 Objective: -sum p_t log q, p_t = softmax((1-t) z_student + t z_teacher), the student's part
     detached. This is KL(p_t‖q) plus the entropy of p_t, which has no gradient but affects the
     schedule.
-Schedule: t rises from `start` to 1, at least linearly, and faster while the total loss falls, that
-    of `pretraining=` included. In runs of up to a few thousand steps it is the linear schedule. Its
-    step size (α in the paper, 5e-4) and momentum (0.99) are not keys.
+Schedule: t rises from `start` to 1, at least linearly, and faster while the distillation loss
+    falls, to which the texts of `pretraining=` do not belong. In runs of up to a few thousand steps
+    it is the linear schedule, unless `step_size` is larger than the paper's.
 Data: the dataset's responses.
 """
 
@@ -46,7 +46,10 @@ class TAID(Method):
     paper: ClassVar[str] = "Shing et al. 2025, arXiv 2501.16937"
     cost: ClassVar[str] = "teacher forward"
     start: float = Field(0.4, ge=0, le=1, description="initial t, the teacher's weight")
+    step_size: float = Field(5e-4, ge=0, description="α, largest rise of t in a step")
+    momentum: float = Field(0.99, ge=0, lt=1, description="β, momentum of the loss's relative fall")
 
     def triple(self) -> Triple:
         """The moving target on the dataset."""
-        return Triple(TowardTeacher(), schedule=RisingInterpolation(self.start))
+        schedule = RisingInterpolation(self.start, self.step_size, self.momentum)
+        return Triple(TowardTeacher(), schedule=schedule)

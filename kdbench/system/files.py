@@ -1,5 +1,6 @@
 """Files that survive a crash: replaced as a whole, or extended by whole lines."""
 
+import errno
 import glob
 import json
 import math
@@ -185,6 +186,51 @@ def remove_leftovers(folder: Path, stem: str) -> None:
             shutil.rmtree(leftover, ignore_errors=True)
         else:
             leftover.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing_to(place: Path | str) -> Iterator[None]:
+    """Turn the errors that libraries raise when a disk is full into a line that names the place.
+
+    Raises:
+        InputError: a file could not be written whole.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (SafetensorError, RuntimeError) as error:
+        text = " ".join(str(error).split())
+        if isinstance(error, SafetensorError) or "PytorchStreamWriter" in text or "write" in text:
+            raise InputError(f"{place}: cannot be written: {text[:200]}") from error
+        raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the disk keep a folder with everything in it; it survives a power cut from here on."""
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            _sync(path)
+        elif path.is_dir():
+            sync_entries(path)
+    sync_entries(folder)
+
+
+def sync_entries(folder: Path) -> None:
+    """Have the disk keep the names in a folder, such as one that was just put there."""
+    try:
+        _sync(folder)
+    except OSError as error:  # some file systems cannot sync a folder
+        if error.errno not in (errno.EINVAL, errno.EACCES):
+            raise
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _line(record: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ A method is a triple over named views: an objective, a data source and a schedul
 """
 
 from kdbench.training.companion import Classmate, Companion, CompanionContext
+from kdbench.training.mixture import FromMixture
 from kdbench.training.objective import (
     Chunk,
     CrossEntropy,
@@ -17,7 +18,6 @@ from kdbench.training.schedule import Constant, RisingInterpolation, RisingThres
 from kdbench.training.source import (
     Draw,
     FromDataset,
-    FromMixture,
     FromReplay,
     FromStudent,
     FromTeacher,

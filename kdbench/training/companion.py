@@ -12,7 +12,7 @@ from kdbench.errors import InputError
 from kdbench.training.loss import STUDENT, distillation_loss
 from kdbench.training.objective import Match, Term
 from kdbench.views.rollout import Batch, Example, of_dataset
-from kdbench.views.tokenizers import check_same_tokens
+from kdbench.views.tokenizers import common_vocabulary
 from kdbench.views.view import ModelView, UniformView, View, bare_model
 
 if TYPE_CHECKING:
@@ -186,7 +186,14 @@ class Classmate(Companion):
             return context.student_at_start().to(device).eval()
         checkpoint = find_checkpoint(str(self.path), key="classmate_model")
         model, tokenizer = load_checkpoint(checkpoint, "float32", str(device))
-        check_same_tokens(context.tokenizer, tokenizer, "classmate", "classmate")
+        shared = common_vocabulary(
+            context.tokenizer, tokenizer, "classmate", "classmate", any_end=True
+        )
+        if shared < context.vocabulary:
+            raise InputError(
+                f"classmate_model={self.path}: has {shared} of the {context.vocabulary} tokens "
+                "that student and teacher share"
+            )
         return model
 
     def _paired_parameters(self, student: Any) -> list[tuple[Any, Any]]:

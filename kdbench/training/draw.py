@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from kdbench.generate import Row
 from kdbench.training.sampling import RolloutSampler
 from kdbench.training.source import keyed_uniform, sample_without_repetition
+from kdbench.training.weight import SumOverProcesses
 from kdbench.views.rollout import Example, Rollout
 
 
@@ -22,6 +23,7 @@ class StepDraw:
         size: The number of examples of a whole step on this process.
         train: The whole training set.
         schedule: The schedule's values.
+        sum_over_processes: Returns the sums of numbers over all processes.
     """
 
     def __init__(
@@ -34,8 +36,10 @@ class StepDraw:
         size: int,
         train: Sequence[Example],
         schedule: Mapping[str, float],
+        sum_over_processes: SumOverProcesses = list,
     ):
         self._sampler, self._train = sampler, train
+        self._sum_over_processes = sum_over_processes
         self._seed, self.step, self._process = seed, step, process
         self.examples, self.size, self.schedule = examples, size, schedule
 
@@ -77,3 +81,7 @@ class StepDraw:
     def target_log_probs(self, rollouts: Sequence[Rollout], view: str) -> list[list[float]]:
         """The log-probability of each response token under a view's current model."""
         return self._sampler.score(rollouts, view)
+
+    def sum_over_processes(self, numbers: Sequence[float]) -> list[float]:
+        """The sum of each number over all processes."""
+        return self._sum_over_processes(numbers)

@@ -26,11 +26,13 @@ class Loss:
 
     Attributes:
         value: The weighted sum of the terms, a scalar with gradient.
+        distillation: The same without terms on pre-training texts alone, detached.
         terms: The sum of each term over its tokens, by the term's text, detached.
         diagnostics: The sum of each diagnostic and the number of its tokens.
     """
 
     value: "torch.Tensor"
+    distillation: "torch.Tensor"
     terms: Mapping[str, "torch.Tensor"]
     diagnostics: Mapping[str, tuple["torch.Tensor", int]]
 
@@ -64,6 +66,7 @@ def distillation_loss(
     """
     micro_batch = _MicroBatch(batch, views, schedule or {}, chunk)
     value: torch.Tensor | None = None
+    distillation = 0.0
     sums: dict[str, torch.Tensor] = {}
     diagnostics: dict[str, tuple[torch.Tensor, int]] = {}
     for term in terms:
@@ -76,12 +79,14 @@ def distillation_loss(
             total = micro_batch.total(term, positions)
         weighted = total * (term.weight / tokens_of(term, counts))
         value = weighted if value is None else value + weighted
+        if term.on != ("pretraining",):
+            distillation = distillation + weighted.detach()
         sums[str(term)] = total.detach() + sums.get(str(term), 0.0)
         if diagnose:
             diagnostics.update(micro_batch.diagnostics(term, positions))
     if value is None:  # nothing to learn from here; other processes may have something
         value = views[STUDENT].logits(micro_batch.states(STUDENT)[:1]).sum() * 0.0
-    return Loss(value, sums, diagnostics)
+    return Loss(value, value.detach() * 0.0 + distillation, sums, diagnostics)
 
 
 def _of_origins(batch: Batch, term: Term) -> Batch:

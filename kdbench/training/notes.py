@@ -25,6 +25,13 @@ class Notes:
         self._sums = {}
         return {name: total / count for name, (total, count) in everywhere._sums.items() if count}
 
+    def means(self) -> dict[str, float]:
+        """The means over all processes; the sums stay."""
+        kept = self._sums
+        means = self.take_means()
+        self._sums = kept
+        return means
+
     def state(self) -> dict[str, tuple[float, float]]:
         """All that `restore` needs, ready for JSON."""
         return dict(self._sums)

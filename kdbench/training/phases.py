@@ -6,6 +6,20 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from pydantic import BaseModel, Field
+
+
+class PhaseCost(BaseModel):
+    """The cost of a phase.
+
+    Attributes:
+        seconds: Its seconds.
+        tokens: Its tokens.
+    """
+
+    seconds: float = Field(ge=0)
+    tokens: int = Field(ge=0)
+
 
 class Phases:
     """Adds up seconds and tokens by phase; phases do not nest.

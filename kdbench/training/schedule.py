@@ -16,7 +16,7 @@ class Schedule:
         """React to a step.
 
         Args:
-            loss: The loss of the step over all processes, pre-training texts included.
+            loss: The distillation loss of the step over all processes, without pre-training texts.
             progress: The share of steps that are done, this one included.
         """
 

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from kdbench.system.files import sync_folder, writing_to
+
 _SIGNS = {"rougeL": 1, "loss": -1}  # `last` has none: every later student replaces the former
 
 
@@ -80,6 +82,8 @@ class StudentSelection:
         if self._saves:
             shutil.rmtree(unfinished, ignore_errors=True)
             shutil.rmtree(best, ignore_errors=True)  # of a run that was killed after this
-        save_student(str(unfinished))
+        with writing_to(best):
+            save_student(str(unfinished))
         if self._saves:
+            sync_folder(unfinished)
             unfinished.rename(best)

@@ -50,6 +50,9 @@ class Draw(Interface):
     def target_log_probs(self, rollouts: Sequence[Rollout], view: str) -> list[list[float]]:
         """The log-probability of each response token under a view's current model, row by row."""
 
+    def sum_over_processes(self, numbers: Sequence[float]) -> list[float]:
+        """The sum of each number over all processes; every process must call it."""
+
 
 def keyed_uniform(*key: object) -> float:
     """A number of [0, 1) from the SHA-256 of a key."""
@@ -129,7 +132,9 @@ class FromStudent(Source):
         return [of_dataset(example) for example in draw.examples]
 
     def __str__(self) -> str:
-        return "student" if self.fraction == 1 else f"student({self.fraction:g})+dataset"
+        if self.fraction in (0, 1):
+            return "student" if self.fraction else "dataset"
+        return f"student({self.fraction:g})+dataset"
 
 
 @dataclass
@@ -172,75 +177,6 @@ class FromReplay(Source):
 
     def __str__(self) -> str:
         return f"replay(student, {self.capacity})+dataset"
-
-
-Record = Callable[[Draw, Sequence[Rollout]], list[Rollout]]
-
-
-@dataclass
-class FromMixture(Source):
-    """MiniLLM's teacher-mixed sampling, with several passes over each set of rollouts.
-
-    The examples of a step in which nothing is sampled are skipped. So with the default keys of
-    `minillm`, an epoch of 6,000 examples at batch size 32 has 188 steps but samples only 1,536
-    responses, to 23 % of the prompts. Rollouts still pending when training ends are not used.
-
-    Attributes:
-        teacher_weight: The teacher's share of each token's distribution, 0 to 1.
-        batches: Number of steps whose rollouts are sampled together.
-        passes: Number of times that each rollout is trained on (PPO epochs).
-        record: Adds the scalars that the objective needs, at sampling.
-        pending: The batches of rollouts still to be trained on.
-    """
-
-    teacher_weight: float
-    batches: int
-    passes: int
-    record: Record
-    uses_teacher: bool = field(default=True, init=False)
-    pending: list[list[Rollout]] = field(default_factory=list, init=False)
-
-    def rollouts(self, draw: Draw) -> list[Rollout]:
-        """The next pending batch; new rollouts are sampled when there is none left."""
-        if not self.pending:
-            self.pending = self._sample(draw)
-        batch, *self.pending = self.pending
-        return batch
-
-    def _sample(self, draw: Draw) -> list[list[Rollout]]:
-        size, examples = draw.size, draw.examples
-        prompts = [*examples, *draw.more_examples(size * self.batches - len(examples))]
-        pool = self.record(draw, draw.student_responses(prompts, self.teacher_weight))
-        batches = []
-        for number in range(self.passes):
-            order = self._shuffled(range(len(pool)), draw, number)
-            batches += [
-                [pool[place] for place in order[start : start + size]]
-                for start in range(0, len(order), size)
-            ]
-        return batches
-
-    @staticmethod
-    def _shuffled(places: Sequence[int], draw: Draw, number: int) -> list[int]:
-        return sample_without_repetition(
-            places, len(places), lambda name: draw.own_uniform(f"pass {number} {name}")
-        )
-
-    def state(self) -> dict[str, Any]:
-        """The pending rollouts."""
-        return {"pending": [[rollout.as_json() for rollout in batch] for batch in self.pending]}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue with the pending rollouts of a state."""
-        self.pending = [
-            [Rollout.from_json(rollout) for rollout in batch] for batch in state["pending"]
-        ]
-
-    def __str__(self) -> str:
-        return (
-            f"student mixed with {self.teacher_weight:g} teacher "
-            f"({self.batches} batches, {self.passes} passes)"
-        )
 
 
 @dataclass

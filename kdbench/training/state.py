@@ -1,36 +1,97 @@
 """The state of a run on disk, from which a killed run resumes.
 
 transformers writes `checkpoint-N` with model, optimiser, learning-rate schedule and random states.
-Source, schedule, companion, validations and costs are added to that folder. The file that is
-written last makes the checkpoint valid; older ones are removed only then.
+What each process remembers, schedule, companion, validations and costs are added to that folder.
+The file that is written last has the hash of every other one and makes the checkpoint valid. By
+then the disk has all of them; only after that are older checkpoints removed.
 """
 
 import json
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, Field
+
 from kdbench.errors import InputError
-from kdbench.system.files import put_text
-from kdbench.training.notes import Notes
-from kdbench.training.phases import Phases
+from kdbench.system.files import put_text, sync_folder
+from kdbench.system.records import damaged, hashes_of, read_record
+from kdbench.training.memory import ProcessMemory, ProcessState
+from kdbench.training.phases import PhaseCost, Phases
 from kdbench.training.selection import StudentSelection, best_folder
 from kdbench.training.triple import Triple
 
 _STATE = "kdbench_state.json"
+_NAME = re.compile(r"checkpoint-(0|[1-9][0-9]{0,17})")
+
+
+class SharedState(BaseModel):
+    """What all processes of a run share, in the file that makes a checkpoint valid.
+
+    Attributes:
+        step: The number of the checkpoint's step.
+        processes: The number of processes that wrote it.
+        schedule: The state of the schedule.
+        phases: The costs so far.
+        validations: The validations so far.
+        best: The selected validation; None before the first one.
+        files: The SHA-256 of every file of the checkpoint and of the best student.
+    """
+
+    step: int = Field(ge=0)
+    processes: int = Field(ge=1)
+    schedule: dict[str, float]
+    phases: dict[str, PhaseCost]
+    validations: list[dict[str, float]]
+    best: dict[str, float] | None
+    files: dict[str, str]
 
 
 def checkpoints(folder: Path) -> list[Path]:
     """All checkpoints in a folder, complete or not, oldest first."""
-    folders = [path for path in folder.glob("checkpoint-*") if path.name[11:].isdecimal()]
-    return sorted(folders, key=lambda path: int(path.name[11:]))
+    return sorted((path for path in folder.glob("checkpoint-*") if _step(path)), key=_step)
+
+
+def _step(path: Path) -> int:
+    """The step of a checkpoint's folder; 0 for another folder."""
+    match = _NAME.fullmatch(path.name)
+    return int(match[1]) if match else 0
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest complete checkpoint in a folder; None if there is none."""
-    complete = [path for path in checkpoints(folder) if (path / _STATE).is_file()]
-    return complete[-1] if complete else None
+    """The newest whole checkpoint in a folder; None if there is no complete one.
+
+    Raises:
+        InputError: there are complete checkpoints, but all of them are damaged.
+    """
+    fault = None
+    for checkpoint in reversed(checkpoints(folder)):
+        if not (checkpoint / _STATE).is_file():
+            continue
+        try:
+            _check(checkpoint)
+        except InputError as error:
+            fault = fault or error
+        else:
+            return checkpoint
+    if fault:
+        raise InputError(f"{fault}; delete {folder} to train again from the start")
+    return None
+
+
+def _check(checkpoint: Path) -> None:
+    """Check that a checkpoint is as it was written.
+
+    Raises:
+        InputError: it is not; the line names the file.
+    """
+    state = read_record(checkpoint / _STATE, SharedState)
+    if state.step != _step(checkpoint):
+        raise InputError(f"{checkpoint}: damaged: its state is of step {state.step}")
+    if file := damaged(state.files, checkpoint.parent):
+        raise InputError(f"{file}: missing or damaged")
 
 
 @dataclass(frozen=True)
@@ -40,14 +101,14 @@ class RunState:
     Attributes:
         triple: Source, schedule and companion have states.
         phases: The costs so far.
-        notes: The means of the log's next line.
+        memory: What this process remembers.
         selection: The validations and the best student.
         accelerator: Of the run's processes.
     """
 
     triple: Triple
     phases: Phases
-    notes: Notes
+    memory: ProcessMemory
     selection: StudentSelection
     accelerator: Any
 
@@ -60,42 +121,51 @@ class RunState:
         """
         if self.triple.companion and first:
             self.triple.companion.save(folder)
-        rank = self.accelerator.process_index
-        put_text(folder / f"source_{rank}.json", json.dumps(self.triple.source.state()))
+        own = self.memory.state(self.triple.source)
+        put_text(folder / self._own_file, own.model_dump_json())
         self.accelerator.wait_for_everyone()
         if not first:
             return
+        best = self.selection.best
+        kept = [folder] + ([best_folder(folder.parent, best["step"])] if best else [])
+        for place in kept:
+            sync_folder(place)
         state = {
+            "step": _step(folder),
+            "processes": self.accelerator.num_processes,
             "schedule": self.triple.schedule.state(),
             "phases": self.phases.as_dict(),
             **self.selection.state(),
-            "notes": self.notes.state(),
+            "files": hashes_of(kept, folder.parent),
         }
         put_text(folder / _STATE, json.dumps(state, indent=1))
+        sync_folder(folder)
         self._remove_older(folder)
 
     def restore(self, folder: Path) -> None:
         """Continue from what `save` wrote.
 
         Raises:
-            InputError: a different number of processes wrote it.
+            InputError: a different number of processes wrote it, or a file is damaged.
         """
-        rank = self.accelerator.process_index
+        state = read_record(folder / _STATE, SharedState)
         processes = self.accelerator.num_processes
-        saved_by = len(list(folder.glob("source_*.json")))
-        if saved_by != processes:
+        if state.processes != processes:
             raise InputError(
-                f"{folder}: saved by {saved_by} processes; resume with {saved_by}, not {processes}"
+                f"{folder}: saved by {state.processes} processes; resume with {state.processes}, "
+                f"not {processes}"
             )
-        state = json.loads((folder / _STATE).read_text("utf-8"))
-        source = json.loads((folder / f"source_{rank}.json").read_text("utf-8"))
-        self.triple.source.restore(source)
-        self.triple.schedule.restore(state["schedule"])
+        own = read_record(folder / self._own_file, ProcessState)
+        self.memory.restore(own, self.triple.source)
+        self.triple.schedule.restore(state.schedule)
         if self.triple.companion:
             self.triple.companion.restore(folder)
-        self.phases.restore(state["phases"])
-        self.selection.restore(state)
-        self.notes.restore(state["notes"])
+        self.phases.restore({name: cost.model_dump() for name, cost in state.phases.items()})
+        self.selection.restore({"validations": state.validations, "best": state.best})
+
+    @property
+    def _own_file(self) -> str:
+        return f"process_{self.accelerator.process_index}.json"
 
     def _remove_older(self, newest: Path) -> None:
         runs, best = newest.parent, self.selection.best

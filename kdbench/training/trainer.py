@@ -5,13 +5,12 @@ and loggers. What a step learns from is decided here. The dataloader gives the e
 optimiser step and the method's source gives the responses to them. The responses are split into
 micro-batches of similar lengths, and the losses are normalised by the token counts of the whole
 step over all processes. So for given responses, neither the split nor the number of processes
-changes the gradient. Values that a method computes within a process can depend on that number:
-MiniLLM whitens its advantages over the rollouts of one process.
+changes the gradient.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,37 +20,24 @@ from transformers import Trainer
 
 from kdbench.errors import InputError
 from kdbench.generate.decoding.guard import SoundDecodings
+from kdbench.system.files import writing_to
 from kdbench.training.companion import CompanionContext
 from kdbench.training.draw import StepDraw
 from kdbench.training.loss import STUDENT, distillation_loss
-from kdbench.training.notes import Notes
+from kdbench.training.memory import ProcessMemory
+from kdbench.training.optimizers import optimizer_for
 from kdbench.training.phases import Phases, release_memory
+from kdbench.training.router import RouterLoss
 from kdbench.training.sampling import RolloutSampler
 from kdbench.training.selection import StudentSelection
 from kdbench.training.state import RunState
+from kdbench.training.step import StepOutcome, micro_batches
 from kdbench.training.validation import Validator
 from kdbench.training.work import Work
-from kdbench.views.rollout import Batch, Example, Rollout
+from kdbench.views.rollout import Batch, Rollout
 from kdbench.views.view import ModelView, View, bare_model
 
 _ORIGINS = ("dataset", "teacher", "student", "pretraining")
-
-
-@dataclass(frozen=True)
-class StepOutcome:
-    """An optimiser step of this process, as schedule and companion learn of it.
-
-    Attributes:
-        number: The number of the step, from 1.
-        examples: The dataset examples of the step.
-        loss: This process's share of the loss; the sum over processes is the loss of the step.
-        learning_rate: The student's learning rate in the step.
-    """
-
-    number: int
-    examples: Sequence[Example]
-    loss: torch.Tensor
-    learning_rate: float
 
 
 class DistillationTrainer(Trainer):
@@ -69,6 +55,7 @@ class DistillationTrainer(Trainer):
     Attributes:
         work: The argument.
         phases: Seconds and tokens by phase.
+        memory: What this process remembers.
         selection: The validations and the best student.
         run_state: What is saved in addition to transformers' checkpoints.
         views: The views by name; empty before `begin`.
@@ -83,12 +70,13 @@ class DistillationTrainer(Trainer):
             processing_class=work.tokenizer,
         )
         self.work, self._triple = work, work.triple
-        self.phases, self._notes = Phases(), Notes()
+        self.phases, self.memory = Phases(), ProcessMemory()
         self.selection = StudentSelection(work.select, Path(args.output_dir), args.should_save)
         self.run_state = RunState(
-            work.triple, self.phases, self._notes, self.selection, self.accelerator
+            work.triple, self.phases, self.memory, self.selection, self.accelerator
         )
         self.views: dict[str, View] = {}
+        self._router = RouterLoss(model, work.router_loss) if work.router_loss else None
         self._outcome: StepOutcome | None = None
 
     def begin(self, checkpoint: Path | None) -> None:
@@ -137,8 +125,10 @@ class DistillationTrainer(Trainer):
                 size=self.args.per_device_train_batch_size,
                 train=self.work.train,
                 schedule=self._schedule_values,
+                sum_over_processes=self._sums_over_processes,
             )
             inputs["rollouts"] = self._triple.source.rollouts(draw)
+            self.memory.add_rollouts(inputs["rollouts"])
             inputs["counts"] = self._count_everywhere(inputs["rollouts"])
         return batches, None
 
@@ -146,21 +136,25 @@ class DistillationTrainer(Trainer):
         """Forward and backward over all micro-batches of a step; the loss is over all tokens."""
         model.train()
         step, learning_rate = self.state.global_step + 1, float(self._get_learning_rate())
-        loss = torch.zeros((), device=self.args.device)
-        micro_batches = self._micro_batches(inputs["rollouts"])
+        loss, distillation = torch.zeros(2, device=self.args.device)
+        batches = micro_batches(inputs["rollouts"], self.work.micro_batch_size)
         tokens = sum(len(rollout.response_ids) for rollout in inputs["rollouts"])
         with self.phases("train", tokens):
-            for number, rollouts in enumerate(micro_batches, start=1):
-                last = number == len(micro_batches)
+            for number, rollouts in enumerate(batches, start=1):
+                last = number == len(batches)
                 with nullcontext() if last else self.accelerator.no_sync(model):
-                    loss += self._learn_from(rollouts, inputs["counts"])
+                    shares = self._learn_from(rollouts, inputs["counts"])
+                    loss, distillation = loss + shares[0], distillation + shares[1]
         if not torch.isfinite(loss):
             raise InputError(
                 f"the loss of step {step} is not finite: lower learning_rate=, or try "
                 "precision=float32"
             )
-        self._outcome = StepOutcome(step, inputs["examples"], loss, learning_rate)
-        return loss * self.accelerator.num_processes  # transformers logs the mean over processes
+        loss *= self.accelerator.num_processes  # the log has the mean over processes
+        self.memory.notes.add("loss", float(loss), 1)
+        self.memory.whole_run.add("train_loss", float(loss), 1)
+        self._outcome = StepOutcome(step, inputs["examples"], distillation, learning_rate)
+        return loss
 
     def take_outcome(self) -> StepOutcome:
         """The outcome of the last step; each outcome can be taken once."""
@@ -182,7 +176,10 @@ class DistillationTrainer(Trainer):
                 companion.after_step(context, outcome.number, outcome.examples)
         release_memory()
 
-    def _learn_from(self, rollouts: Sequence[Rollout], counts: Mapping[str, int]) -> torch.Tensor:
+    def _learn_from(
+        self, rollouts: Sequence[Rollout], counts: Mapping[str, int]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Forward and backward over a micro-batch; the whole loss and that of the distillation."""
         loss = distillation_loss(
             self._triple.terms,
             Batch(rollouts, self.args.device),
@@ -192,8 +189,11 @@ class DistillationTrainer(Trainer):
             self.work.chunk_tokens,
             diagnose=self._logs_this_step,
         )
+        value = loss.value
+        if self._router is not None:
+            value = value + self._router.share(rollouts, counts, self.memory.notes)
         # Processes average their gradients; the loss is a share of the sum.
-        self.accelerator.backward(loss.value * self.accelerator.num_processes)
+        self.accelerator.backward(value * self.accelerator.num_processes)
         for term in self._triple.terms:
             if str(term) in loss.terms:
                 tokens = sum(
@@ -201,16 +201,10 @@ class DistillationTrainer(Trainer):
                     for rollout in rollouts
                     if not term.on or rollout.origin in term.on
                 )
-                self._notes.add(f"loss/{term}", float(loss.terms[str(term)]), tokens)
+                self.memory.notes.add(f"loss/{term}", float(loss.terms[str(term)]), tokens)
         for name, (total, count) in loss.diagnostics.items():
-            self._notes.add(name, float(total), count)
-        return loss.value.detach()
-
-    def _micro_batches(self, rollouts: Sequence[Rollout]) -> list[list[Rollout]]:
-        """Rows of similar length together, which saves padding; the sum stays the same."""
-        size = self.work.micro_batch_size
-        by_length = sorted(rollouts, key=lambda row: len(row.prompt_ids) + len(row.response_ids))
-        return [by_length[start : start + size] for start in range(0, len(by_length), size)]
+            self.memory.notes.add(name, float(total), count)
+        return value.detach(), loss.distillation
 
     def _count_everywhere(self, rollouts: Sequence[Rollout]) -> dict[str, int]:
         counts = [
@@ -244,24 +238,9 @@ class DistillationTrainer(Trainer):
             max_grad_norm=float(self.args.max_grad_norm),
             micro_batch_size=self.work.micro_batch_size,
             student_at_start=self.work.student_at_start,
-            optimizer_for=self._optimizer_for,
+            optimizer_for=partial(optimizer_for, self),
             autocast=self._autocast,
             sum_over_processes=self._sum_over_processes,
-        )
-
-    def _optimizer_for(self, model: Any) -> Any:
-        kind, options = self.get_optimizer_cls_and_kwargs(self.args, model)
-        decayed = set(self.get_decay_parameter_names(model))
-        groups: dict[bool, list[Any]] = {True: [], False: []}
-        for name, parameter in model.named_parameters():
-            groups[name in decayed].append(parameter)
-        decay = self.args.weight_decay
-        return kind(
-            [
-                {"params": parameters, "weight_decay": decay if decays else 0.0}
-                for decays, parameters in groups.items()
-            ],
-            **options,
         )
 
     def _autocast(self) -> AbstractContextManager[None]:
@@ -271,6 +250,12 @@ class DistillationTrainer(Trainer):
     def _sum_over_processes(self, value: torch.Tensor) -> torch.Tensor:
         summed: torch.Tensor = self.accelerator.reduce(value.detach().clone(), "sum")
         return summed
+
+    def _sums_over_processes(self, numbers: Sequence[float]) -> list[float]:
+        if self.accelerator.num_processes == 1:
+            return list(numbers)
+        sums = torch.tensor(numbers, dtype=torch.float64, device=self.args.device)
+        return list(self._sum_over_processes(sums).tolist())
 
     # Validation, log and state on disk: the hooks of transformers
 
@@ -296,9 +281,15 @@ class DistillationTrainer(Trainer):
         return metrics
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add the mean of each term, the diagnostics and the schedule's values."""
+        """Add the mean of each term, the diagnostics and the schedule's values.
+
+        transformers forgets its own sums when a run resumes, so the losses are those of the run's
+        memory. The summary leaves out the speed of the last process, which the card has by phase.
+        """
+        if "train_loss" in logs:
+            logs = self.memory.whole_run.means()
         if "loss" in logs:
-            logs |= self._notes.take_means()
+            logs |= self.memory.notes.take_means()
             logs |= {f"schedule/{name}": value for name, value in self._schedule_values.items()}
         super().log(logs, start_time)
 
@@ -309,6 +300,7 @@ class DistillationTrainer(Trainer):
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Save what transformers keeps, and then the rest, which makes the checkpoint valid."""
-        super()._save_checkpoint(model, trial)
+        with writing_to(self.args.output_dir):
+            super()._save_checkpoint(model, trial)
         folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
         self.run_state.save(folder, first=self.args.should_save)

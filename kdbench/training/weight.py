@@ -1,9 +1,12 @@
 """Weights of response tokens: scalars by which an objective multiplies its loss."""
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
+
+SumOverProcesses = Callable[[Sequence[float]], list[float]]
 
 
 def mean_of_rest(
@@ -35,11 +38,26 @@ def mean_of_rest(
     return totals * mask
 
 
-def whitened(values: "torch.Tensor", mask: "torch.Tensor") -> "torch.Tensor":
-    """Scale values to mean 0 and variance 1 over the mask; all of (rows, L), 0 outside the mask."""
-    tokens = values[mask]
-    deviation = tokens.var(unbiased=False).clamp(min=1e-8).sqrt()
-    return (values - tokens.mean()) / deviation * mask
+def whitened(
+    values: "torch.Tensor", mask: "torch.Tensor", sum_over_processes: SumOverProcesses = list
+) -> "torch.Tensor":
+    """Scale values to mean 0 and variance 1 over the masks of all processes.
+
+    Args:
+        values: The value of each token, (rows, L).
+        mask: Which cells hold a token, bool (rows, L).
+        sum_over_processes: Returns the sums of numbers over all processes; the default is that of a
+            single process.
+
+    Returns:
+        The values, (rows, L), 0 outside the mask.
+    """
+    tokens = values[mask].double()
+    count, total = sum_over_processes([float(tokens.numel()), float(tokens.sum())])
+    mean = total / max(count, 1)
+    (squares,) = sum_over_processes([float((tokens - mean).square().sum())])
+    deviation = max(squares / max(count, 1), 1e-8) ** 0.5
+    return (values - mean) / deviation * mask
 
 
 def clipped_ratio_loss(

@@ -16,7 +16,8 @@ class Work:
     Attributes:
         triple: The method's objective, source, schedule and companion.
         teacher: The teacher's model; None if the method needs none in memory.
-        tokenizer: The tokenizer of student and teacher.
+        tokenizer: The student's tokenizer, whose end token the student learns.
+        vocabulary: Number of tokens V that student and teacher share.
         train: The training examples.
         valid: The validation examples for the loss.
         sampled: Those validation examples that are answered for ROUGE-L.
@@ -26,12 +27,14 @@ class Work:
         generation_batch_size: Rows that decode at once; None chooses it from the free memory.
         select: What decides which student is kept: `rougeL`, `loss` or `last`.
         student_at_start: Loads a new copy of the student as it was before training.
+        router_loss: Weight of the router loss of a student with experts; 0 is without.
         chunk_tokens: Positions in a chunk of the loss; None chooses it from the vocabulary.
     """
 
     triple: Triple
     teacher: Any
     tokenizer: Any
+    vocabulary: int
     train: Sequence[Example]
     valid: Sequence[Example]
     sampled: Sequence[Example]
@@ -41,9 +44,5 @@ class Work:
     generation_batch_size: int | None
     select: str
     student_at_start: Callable[[], Any]
+    router_loss: float = 0.0
     chunk_tokens: int | None = None
-
-    @property
-    def vocabulary(self) -> int:
-        """Number of tokens V that student and teacher share."""
-        return len(self.tokenizer)

@@ -2,12 +2,7 @@
 
 from kdbench.views.rollout import Batch, Example, Origin, Rollout
 from kdbench.views.texts import batches_by_length, reference_tokens
-from kdbench.views.tokenizers import (
-    SharedTokens,
-    check_same_tokens,
-    shared_tokens,
-    vocabulary_size,
-)
+from kdbench.views.tokenizers import SharedTokens, common_vocabulary, shared_tokens, vocabulary_size
 from kdbench.views.view import ModelView, UniformView, View, bare_model, chunk_length
 
 __all__ = [
@@ -21,8 +16,8 @@ __all__ = [
     "View",
     "bare_model",
     "batches_by_length",
-    "check_same_tokens",
     "chunk_length",
+    "common_vocabulary",
     "reference_tokens",
     "shared_tokens",
     "vocabulary_size",

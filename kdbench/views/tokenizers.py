@@ -1,4 +1,4 @@
-"""Whether student and teacher have the same tokens."""
+"""The vocabulary of a tokenizer, and whether student and teacher have the same tokens."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +14,17 @@ def vocabulary_size(tokenizer: Any) -> int:
     """Return 1 + the largest id that can occur; a tokenizer may leave ids out below it."""
     vocabulary: dict[str, int] = tokenizer.get_vocab()
     return 1 + max(vocabulary.values())
+
+
+def set_end_token(tokenizer: Any, token: str) -> None:
+    """Make a token of the vocabulary the one that ends a response.
+
+    Raises:
+        InputError: the tokenizer does not have it.
+    """
+    if token not in tokenizer.get_vocab():
+        raise InputError(f"end_token={token}: not a token of the student's tokenizer")
+    tokenizer.eos_token = token
 
 
 @dataclass(frozen=True)
@@ -48,36 +59,48 @@ def shared_tokens(student: Any, teacher: Any) -> SharedTokens:
     return SharedTokens(size, same_end)
 
 
-def check_same_tokens(student: Any, other: Any, method: str, whose: str = "teacher") -> None:
-    """Check that two tokenizers have equal vocabularies and end tokens and split a text alike.
+def common_vocabulary(
+    student: Any, other: Any, method: str, whose: str = "teacher", any_end: bool = False
+) -> int:
+    """The number of tokens that two tokenizers share, for methods that compare them one by one.
 
     Args:
         student: The student's tokenizer.
-        other: The tokenizer of the other model.
+        other: The tokenizer of the other model; either may have more tokens after the shared ones.
         method: The method, for the message.
         whose: The role of the other model, for the message.
+        any_end: Whether the other model may end a response with another token.
 
     Raises:
-        InputError: they differ; the line shows where.
+        InputError: they differ otherwise; the line shows where.
     """
-    difference = _difference(student, other)
-    if difference:
-        raise InputError(
-            f"student and {whose} have different tokenizers ({difference}), and method={method} "
-            "compares them token by token: use method=seqkd, or a student of the teacher's family"
+    shared = shared_tokens(student, other)
+    if shared.difference:
+        way_out = (
+            "leave out kd_ratio=" if method == "seqkd" else "use method=seqkd without kd_ratio="
         )
+        raise InputError(
+            f"student and {whose} have different tokenizers ({shared.difference}), and "
+            f"method={method} compares them token by token: {way_out}, or take a student of the "
+            f"{whose}'s family"
+        )
+    if not shared.same_end and not any_end:
+        ends = f"'{student.eos_token}' and '{other.eos_token}'"
+        raise InputError(
+            f"student and {whose} end a response with different tokens ({ends}): choose the one "
+            "that the student learns by end_token="
+        )
+    return shared.size
 
 
 def _difference(student: Any, teacher: Any) -> str | None:
     ours, theirs = student.get_vocab(), teacher.get_vocab()
-    if len(ours) != len(theirs):
-        return f"{len(ours)} and {len(theirs)} tokens"
-    if ours != theirs:
-        token = min(token for token in ours if theirs.get(token) != ours[token])
+    differing = [token for token in ours if theirs.get(token, ours[token]) != ours[token]]
+    differing = differing or [token for token in ours if token not in theirs]
+    if differing:
+        token = min(differing)
         return f"'{token}' is {ours[token]} and {theirs.get(token, 'unknown')}"
-    if student.eos_token_id != teacher.eos_token_id:
-        return f"they end with '{student.eos_token}' and '{teacher.eos_token}'"
-    return None if _same_merges(student, teacher) else _OTHER_MERGES
+    return f"{len(ours)} and {len(theirs)} tokens"
 
 
 def _same_merges(student: Any, teacher: Any) -> bool:

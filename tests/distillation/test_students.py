@@ -24,7 +24,8 @@ from transformers import (
 )
 
 from kdbench.checkpoint import find_checkpoint
-from kdbench.distillation.students import StudentSource, prune, turn_dropout_off
+from kdbench.distillation.pruning import check_prunable, prune
+from kdbench.distillation.students import StudentSource, turn_dropout_off
 from kdbench.errors import InputError
 from kdbench.toy.models import World
 
@@ -300,3 +301,68 @@ def test_every_per_layer_list_is_cut() -> None:
     assert student.config.no_rope_layers == [config.no_rope_layers[kept] for kept in KEPT[4]]
     wanted = [bool(flag) for flag in student.config.no_rope_layers]
     assert [bool(layer.self_attn.use_rope) for layer in student.model.layers] == wanted
+
+
+TOKENS = {"vocab_size": 40, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+
+
+def other_architecture(name: str) -> Any:
+    """Six layers whose number has another name, or whose kind follows from their place."""
+    import transformers as library
+
+    if name == "GPTNeo":
+        config = library.GPTNeoConfig(
+            **TOKENS,
+            hidden_size=16,
+            num_layers=6,
+            num_heads=2,
+            max_position_embeddings=32,
+            attention_types=[[["global", "local"], 3]],
+        )
+        return library.GPTNeoForCausalLM(config)
+    if name == "Mpt":
+        config = library.MptConfig(
+            vocab_size=40, d_model=16, n_layers=6, n_heads=2, expansion_ratio=2, max_seq_len=32
+        )
+        return library.MptForCausalLM(config)
+    if name == "XGLM":
+        config = library.XGLMConfig(
+            **TOKENS, d_model=16, num_layers=6, attention_heads=2, ffn_dim=32
+        )
+        return library.XGLMForCausalLM(config)
+    config = library.Qwen2MoeConfig(
+        **TOKENS,
+        hidden_size=16,
+        num_hidden_layers=6,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        intermediate_size=24,
+        moe_intermediate_size=8,
+        shared_expert_intermediate_size=8,
+        num_experts=2,
+        num_experts_per_tok=1,
+        decoder_sparse_step=2,
+    )
+    return library.Qwen2MoeForCausalLM(config)
+
+
+@pytest.mark.parametrize("name", ["GPTNeo", "Mpt", "XGLM"])
+def test_layers_are_found_under_any_name(name: str) -> None:
+    model = other_architecture(name).eval()
+    student = prune(model, 3)
+    assert student.config.num_hidden_layers == 3
+    ids = torch.arange(3, 9)[None]
+    assert torch.isfinite(student(input_ids=ids).logits).all()
+    if name == "GPTNeo":
+        assert student.config.attention_layers == ["global", "local", "local"]
+
+
+def test_a_layer_whose_kind_follows_from_its_place_is_not_moved() -> None:
+    """Every second layer has experts; the sixth would become the third, which has none."""
+    model = other_architecture("Qwen2Moe")
+    with pytest.raises(InputError, match="cannot be pruned: layer 5 would be another kind"):
+        prune(model, 3)
+    with pytest.raises(InputError, match="cannot be pruned: layer 5 would be another kind"):
+        check_prunable(model.config, 3)
+    assert prune(model, 4).config.num_hidden_layers == 4
+    check_prunable(model.config, 4)

@@ -14,6 +14,7 @@ from transformers import AutoTokenizer
 from kdbench.checkpoint import find_checkpoint, load_checkpoint
 from kdbench.distillation.data import DataSet, Lengths, load_set
 from kdbench.distillation.teacher_responses import folder_of, teacher_responses
+from kdbench.errors import InputError
 from kdbench.protocol import Protocol
 from kdbench.toy.models import World
 
@@ -235,3 +236,25 @@ def test_sampling_does_not_touch_the_global_random_state(
     torch.manual_seed(1)
     answer(tmp_path / "train.jsonl", replace(rows, records=rows.records[:2]), load)
     assert torch.equal(torch.rand(3), expected)
+
+
+DAMAGED: list[tuple[str, str]] = [
+    ("{}", "'id': field required"),
+    ('{"id": "x", "output": [], "finish": "stop", "n_tokens": 1}', "'output'"),
+    ('{"id": "x", "output": ["a"], "finish": "stop", "n_tokens": "1"}', "'n_tokens'"),
+    ('{"id": "x", "output": ["a"], "finish": "tired", "n_tokens": 1}', "'finish'"),
+    ("[" * 5000, "not a line of JSON"),
+]
+
+
+@pytest.mark.parametrize(("line", "message"), DAMAGED)
+def test_a_line_that_is_no_response_is_named(
+    line: str, message: str, undisturbed: Path, rows: DataSet, tmp_path: Path
+) -> None:
+    file = tmp_path / "set" / "train.jsonl"
+    file.parent.mkdir()
+    file.write_bytes(undisturbed.read_bytes() + line.encode() + b"\n")
+    with pytest.raises(InputError, match=message) as error:
+        answer(file, rows, never)
+    assert f"{file}:" in str(error.value)
+    assert "\n" not in str(error.value)

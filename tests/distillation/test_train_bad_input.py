@@ -205,9 +205,9 @@ CASES: dict[str, tuple[Broken, str]] = {
         with_copy(swap_tokens),
         r"different tokenizers \('!' is \d+ and \d+\), and method=kd",
     ),
-    "student with more tokens": (
+    "student with more tokens than its head": (
         with_copy(more_tokens),
-        r"different tokenizers \(\d+ and \d+ tokens\), and method=kd",
+        r"head has \d+ tokens, its tokenizer \d+",
     ),
     "tokenizer of another model": (
         with_copy(more_tokens, method="sft"),
@@ -307,6 +307,55 @@ CASES: dict[str, tuple[Broken, str]] = {
         with_arguments("classmate", classmate_model="nowhere"),
         "classmate_model=nowhere: no such folder",
     ),
+    "logger that is not installed": (
+        with_arguments("sft", report_to="neptune"),
+        "report_to=neptune: its package is not installed here",
+    ),
+    "rank beyond every layer": (
+        with_arguments("sft", lora_rank=1_000_000),
+        r"lora_rank=1000000: larger than every linear layer of the student; give \d+ at most",
+    ),
+    "seed of 65 bits": (with_arguments(seed=2**64), "seed=18446744073709551616: input should be"),
+    "endless epochs": (with_arguments(steps="none", epochs="inf"), "epochs=inf: input should be"),
+    "epochs beyond number": (
+        with_arguments(steps="none", epochs="1e300"),
+        r"epochs=1e300: input should be",
+    ),
+    "learning rate that is no number": (
+        with_arguments(learning_rate="nan"),
+        "learning_rate=nan: input should be a finite number",
+    ),
+    "out without a name": (with_arguments(out="."), r"out=\.: must be the name of a folder"),
+    "out that is empty": (with_arguments(out=""), r"out=: must be the name of a folder"),
+    "end token that is none": (with_arguments(end_token="<no>"), "end_token=<no>: not a token"),
+    "prompts of no token": (
+        with_copy(lambda m: (m / "chat_template.jinja").write_text(""), train_format="chat"),
+        "a prompt encodes to no tokens",
+    ),
+    "seqkd with a divergence and other tokens": (
+        with_copy(swap_tokens, method="seqkd", kd_ratio=0.5),
+        "method=seqkd compares them token by token: leave out kd_ratio=",
+    ),
+    **{
+        f"key of another tool: {key}": (with_arguments(method, **{key: 1}), message)
+        for method, key, message in (
+            ("gkd", "temperature", "'temperature' .*: here it is sampling_temperature="),
+            ("gkd", "lmbda", "'lmbda' .*: here it is student_fraction="),
+            ("gkd", "beta", "'beta' .*: here it is teacher_weight="),
+            ("distillm", "alpha", "'alpha' .*: here it is skew="),
+            ("kd", "deepspeed", "'deepspeed' .*: DeepSpeed is not supported"),
+            ("kd", "gradient_accumulation_steps", "batch_size= is the whole optimiser step"),
+        )
+    },
+    "quantised student": (
+        with_copy(
+            lambda m: rewrite(
+                m / "config.json",
+                lambda c: {**c, "quantization_config": {"quant_method": "bitsandbytes"}},
+            )
+        ),
+        "student=.*changed: its weights are quantised, and cannot be trained",
+    ),
     "not key=value": (lambda folder, world: ["kd"], "'kd' is not key=value"),
 }
 
@@ -356,6 +405,39 @@ def test_bad_input(
     assert re.search(message, line), line
     assert list(work.rglob("*")) == []
     assert content(inputs) == before
+
+
+VARIABLES: dict[str, tuple[dict[str, str], str]] = {
+    "no master": ({"WORLD_SIZE": "2"}, "WORLD_SIZE=2: MASTER_ADDR is not set"),
+    "number that is none": ({"LOCAL_RANK": "x"}, "LOCAL_RANK=x: must be a whole number"),
+    "no processes": ({"WORLD_SIZE": "-1"}, "WORLD_SIZE=-1: must be a whole number"),
+    "rank too high": ({"RANK": "3"}, "RANK=3: must be below WORLD_SIZE=1"),
+    "DeepSpeed": ({"ACCELERATE_USE_DEEPSPEED": "true"}, "DeepSpeed is not supported; unset it"),
+}
+
+
+@pytest.mark.parametrize("case", VARIABLES)
+def test_bad_variables_of_the_environment(
+    case: str,
+    world: World,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    variables, message = VARIABLES[case]
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    line = complaint(train_arguments(world), tmp_path / "work", monkeypatch, capsys)
+    assert message in line
+    assert list((tmp_path / "work").rglob("*")) == []
+
+
+def test_the_precision_of_the_environment_is_not_that_of_the_run(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "fp8")
+    both = {"student": str(world.student), "teacher": str(world.teacher), "data": world.data}
+    assert kdbench.train(method="kd", out=tmp_path / "out", **both, **FEW).steps == 1
 
 
 @pytest.fixture(scope="module")

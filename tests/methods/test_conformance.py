@@ -19,7 +19,7 @@ ALL = ("dataset", "student", "teacher")
 
 VARIANTS = [
     ("abkd", {"alpha": 0, "beta": 1}),
-    ("akl", {"tail_mass": 0.2}),
+    ("akl", {"head_mass": 0.8}),
     ("classmate", {"plausibility": 0}),
     ("classmate", {"divergence": "jsd"}),
     ("classmate", {"divergence": "reverse_kl"}),
@@ -35,6 +35,7 @@ VARIANTS = [
     ("kd", {"kd_ratio": 1}),
     ("minillm", {"clip": 0.05}),
     ("minillm", {"single_step": 0}),
+    ("rkl", {"student_fraction": 1}),
     ("seqkd", {"kd_ratio": 0.5}),
     ("taid", {"start": 0}),
     ("taid", {"start": 1}),

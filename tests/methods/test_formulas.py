@@ -196,12 +196,14 @@ def test_akl_weighs_forward_and_reverse_kl_by_the_gaps_of_head_and_tail():
     views = views_of()
     p, q = probabilities(views["teacher"]), probabilities(views["student"])
     expected = []
-    for p_row, other in zip(p, q, strict=True):
-        order = np.argsort(p_row)
-        tail = order[np.cumsum(p_row[order]) <= 0.5]
-        gap = np.abs(p_row - other)
+    for p_row, q_row in zip(p, q, strict=True):
+        order = np.argsort(p_row)[::-1]
+        beyond = np.cumsum(p_row[order]) > 0.5
+        beyond[0] = False
+        tail = order[beyond]
+        gap = np.abs(p_row - q_row)
         share = gap[tail].sum() / gap.sum()
-        expected.append((1 - share) * kl(p_row, other) + share * kl(other, p_row))
+        expected.append((1 - share) * kl(p_row, q_row) + share * kl(q_row, p_row))
     assert loss_of("akl", views) == pytest.approx(np.mean(expected), abs=1e-12)
 
 
@@ -285,6 +287,9 @@ class FixedDraw:
 
     def target_log_probs(self, _, view):
         return self.known[view]
+
+    def sum_over_processes(self, numbers):
+        return list(numbers)
 
 
 LOG_Q = [[-1.0, -2.5, -0.3], [-0.7], [-3.0, -0.1, -1.2, -2.2, -0.9]]
@@ -425,6 +430,39 @@ def test_taid_moves_from_its_start_to_soft_cross_entropy():
     z = 0.7 * views["student"].table + 0.3 * views["teacher"].table
     expected = -(probabilities(Fixed(z)) * np.log(q)).sum(-1).mean()
     assert loss_of("taid", views, start=0.3) == pytest.approx(expected)
+
+
+def test_the_step_size_and_momentum_of_taid_are_keys():
+    schedule = methods.get("taid")(start=0.0, step_size=0.5, momentum=0.0).triple().schedule
+    schedule.after_step(1.0, 0.0)
+    schedule.after_step(0.5, 0.0)  # a fall by a half: t rises by .5 sigmoid(.5)
+    assert schedule.values(0.0)["teacher_weight"] == pytest.approx(0.5 / (1 + math.exp(-0.5)))
+
+
+@pytest.mark.parametrize("name", ["rkl", "jsd", "tvd"])
+def test_the_plain_divergences_can_train_on_student_samples(name):
+    assert str(methods.get(name)().triple().source) == "dataset"
+    assert str(methods.get(name)(student_fraction=1).triple().source) == "student"
+
+
+def test_schedules_see_the_loss_without_pretraining_texts():
+    """TAID's weight must not react to a loss that has nothing to do with the teacher."""
+    views = {"student": views_of()["student"], "teacher": views_of()["teacher"]}
+    triple = methods.get("kd")().triple()
+    both = triple.with_pretraining([(1, 2, 3)], 3.0)
+    plain, texts = RESPONSES[:1], of_origin("pretraining", RESPONSES[1:])
+    counts = {
+        "dataset": len(plain[0].response_ids),
+        "pretraining": sum(len(row.response_ids) for row in texts),
+    }
+    found = distillation_loss(both.terms, Batch([*plain, *texts]), views, counts)
+    assert float(found.value) > float(found.distillation) > 0
+    alone = sum(
+        term.weight * float(found.terms[str(term)]) / counts["dataset"]
+        for term in both.terms
+        if "pretraining" not in term.on
+    )
+    assert float(found.distillation) == pytest.approx(alone)
 
 
 # Away from a classmate

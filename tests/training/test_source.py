@@ -10,9 +10,9 @@ from itertools import permutations
 import pytest
 from scipy import stats
 
+from kdbench.training.mixture import FromMixture
 from kdbench.training.source import (
     FromDataset,
-    FromMixture,
     FromReplay,
     FromStudent,
     FromTeacher,
@@ -257,6 +257,18 @@ def test_a_rollout_set_holds_the_steps_prompts_and_others() -> None:
     source.rollouts(draw)
     assert [rollout.id for rollout in draw.fresh[:4]] == [e.id for e in draw.examples]
     assert len(draw.fresh) == 12
+
+
+def test_the_next_set_has_the_examples_of_the_steps_between() -> None:
+    """They would be thrown away otherwise, and others drawn twice."""
+    source = mixture(batches=3, passes=2)
+    for step in range(6):
+        source.rollouts(FakeDraw(step, batch_at(step)))
+    draw = FakeDraw(6, batch_at(6))
+    source.rollouts(draw)
+    expected = [*batch_at(6), *batch_at(4), *batch_at(5)]
+    assert [one.id for one in draw.fresh] == [example.id for example in expected]
+    assert source.waiting == []
 
 
 def test_recorded_scalars_stay_with_their_rollout() -> None:

@@ -336,12 +336,33 @@ def test_the_classmate_uses_the_students_learning_rate(world, tmp_path, monkeypa
 def test_two_processes_train_like_a_single_one(world, tmp_path) -> None:
     """For given responses, the number of processes changes no gradient."""
     run(world, tmp_path / "one", method="gkd", micro_batch_size=4)
-    arguments = [f"{key}={value}" for key, value in FEW.items()]
-    arguments += [f"student={world.student}", f"teacher={world.teacher}", f"data={world.data}"]
+    in_two_processes(world, tmp_path / "two", method="gkd", micro_batch_size=2)
+    learn_alike(tmp_path / "one", tmp_path / "two")
+    cards = [json.loads((tmp_path / name / "kdbench.json").read_text()) for name in ("one", "two")]
+    assert cards[1]["processes"] == 2
+    for ours, theirs in zip(cards[0]["validations"], cards[1]["validations"], strict=True):
+        assert ours["loss"] == pytest.approx(theirs["loss"], abs=1e-4)
+        assert ours["rougeL"] == pytest.approx(theirs["rougeL"], abs=1e-3)
+
+
+def test_two_processes_whiten_minillms_advantages_together(world, tmp_path) -> None:
+    settings = {"method": "minillm", "rollout_batches": 1, "passes": 1, "single_step": 0}
+    run(world, tmp_path / "one", **settings)
+    in_two_processes(world, tmp_path / "two", **settings)
+    gradients = [
+        [line["grad_norm"] for line in log_of(tmp_path / name) if "grad_norm" in line]
+        for name in ("one", "two")
+    ]
+    assert gradients[0][0] == pytest.approx(gradients[1][0], rel=1e-4)
+    assert gradients[0] == pytest.approx(gradients[1], rel=1e-2)
+
+
+def in_two_processes(world, out: Path, **settings: object) -> None:
+    words = [f"{key}={value}" for key, value in {**FEW, **settings}.items()]
+    words += [f"student={world.student}", f"teacher={world.teacher}", f"data={world.data}"]
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
-    launch += ["-m", "kdbench", "train", "method=gkd", f"out={tmp_path / 'two'}"]
     done = subprocess.run(
-        [*launch, "micro_batch_size=2", *arguments],
+        [*launch, "-m", "kdbench", "train", f"out={out}", *words],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -349,10 +370,4 @@ def test_two_processes_train_like_a_single_one(world, tmp_path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.count("4 steps taken") == 1  # the first process prints
-    learn_alike(tmp_path / "one", tmp_path / "two")
-    cards = [json.loads((tmp_path / name / "kdbench.json").read_text()) for name in ("one", "two")]
-    assert cards[1]["processes"] == 2
-    for ours, theirs in zip(cards[0]["validations"], cards[1]["validations"], strict=True):
-        assert ours["loss"] == pytest.approx(theirs["loss"], abs=1e-4)
-        assert ours["rougeL"] == pytest.approx(theirs["rougeL"], abs=1e-3)
+    assert done.stdout.count("4 steps taken") == 1  # the first process speaks

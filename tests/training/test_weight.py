@@ -87,6 +87,23 @@ def test_whitened_values_have_mean_zero_and_variance_one_over_the_mask():
     assert np.allclose(actual[mask].numpy(), expected)
 
 
+def test_values_of_two_processes_are_whitened_together():
+    """Each process asks for two sums: of count and total, and of the squares."""
+    values, mask = padded(3)
+    expected = whitened(values, mask)
+    halves = [(values[:2], mask[:2]), (values[2:], mask[2:])]
+    flat = [part[kept].double() for part, kept in halves]
+    mean = values[mask].double().mean()
+    sums = [
+        [float(sum(part.numel() for part in flat)), float(sum(part.sum() for part in flat))],
+        [float(sum((part - mean).square().sum() for part in flat))],
+    ]
+    for (part, kept), rows in zip(halves, (slice(2), slice(2, None)), strict=True):
+        answers = iter(sums)
+        found = whitened(part, kept, lambda _, answers=answers: next(answers))
+        assert torch.allclose(found, expected[rows])
+
+
 @pytest.mark.parametrize("filler", [0.0, 100.0, -1e6])
 @pytest.mark.parametrize("width", [8, 60])
 def test_padding_does_not_change_whitened_values(filler, width):

@@ -11,7 +11,13 @@ from transformers import AutoTokenizer
 
 from kdbench.errors import InputError
 from kdbench.toy.models import World
-from kdbench.views.tokenizers import SharedTokens, check_same_tokens, shared_tokens
+from kdbench.views.tokenizers import (
+    SharedTokens,
+    common_vocabulary,
+    set_end_token,
+    shared_tokens,
+    vocabulary_size,
+)
 
 
 def changed(world: World, folder: Path, change: Callable[[dict[str, Any]], None]) -> Any:
@@ -30,7 +36,7 @@ def tokenizer(world: World) -> Any:
 
 def difference(student: Any, teacher: Any) -> str:
     with pytest.raises(InputError) as error:
-        check_same_tokens(student, teacher, "gkd")
+        common_vocabulary(student, teacher, "gkd")
     line = str(error.value)
     assert "\n" not in line
     assert "method=gkd" in line
@@ -48,25 +54,27 @@ def without_merges(content: dict[str, Any]) -> None:
 
 
 def test_the_same_tokenizer_passes(tokenizer: Any, world: World) -> None:
-    check_same_tokens(tokenizer, AutoTokenizer.from_pretrained(world.teacher), "gkd")
-    check_same_tokens(tokenizer, tokenizer, "gkd")
+    size = len(tokenizer)
+    teacher = AutoTokenizer.from_pretrained(world.teacher)
+    assert common_vocabulary(tokenizer, teacher, "gkd") == size
+    assert common_vocabulary(tokenizer, tokenizer, "gkd") == size
 
 
 def test_changes_that_keep_the_tokens_pass(tokenizer: Any, world: World, tmp_path: Path) -> None:
     other = changed(world, tmp_path / "other", lambda content: content.update(padding=None))
     other.chat_template = "{{ messages }}"
     other.padding_side = "left"
-    check_same_tokens(tokenizer, other, "gkd")
+    assert common_vocabulary(tokenizer, other, "gkd") == len(tokenizer)
 
 
-def test_a_different_number_of_tokens_is_reported(
+def test_tokens_after_the_shared_ones_are_left_out(
     tokenizer: Any, world: World, tmp_path: Path
 ) -> None:
+    """As in evaluation: a chat model has more tokens than its base model."""
     other = changed(world, tmp_path / "other", lambda content: None)
     other.add_tokens(["<one>", "<two>"])
-    size = len(tokenizer)
-    assert f"({size} and {size + 2} tokens)" in difference(tokenizer, other)
-    assert f"({size + 2} and {size} tokens)" in difference(other, tokenizer)
+    assert common_vocabulary(tokenizer, other, "gkd") == len(tokenizer)
+    assert common_vocabulary(other, tokenizer, "gkd") == len(tokenizer)
 
 
 def test_a_token_with_a_different_id_is_reported(
@@ -90,8 +98,13 @@ def test_a_token_unknown_to_the_teacher_is_reported(
 def test_a_different_end_token_is_reported(tokenizer: Any, world: World, tmp_path: Path) -> None:
     other = changed(world, tmp_path / "other", lambda content: None)
     other.eos_token = other.pad_token
-    line = difference(tokenizer, other)
-    assert f"they end with '{tokenizer.eos_token}' and '{tokenizer.pad_token}'" in line
+    with pytest.raises(InputError, match="choose the one that the student learns by end_token="):
+        common_vocabulary(tokenizer, other, "gkd")
+    assert common_vocabulary(tokenizer, other, "gkd", any_end=True) == len(tokenizer)
+    set_end_token(tokenizer_copy := changed(world, tmp_path / "b", lambda _: None), other.pad_token)
+    assert common_vocabulary(tokenizer_copy, other, "gkd") == len(tokenizer)
+    with pytest.raises(InputError, match="end_token=<none>: not a token"):
+        set_end_token(tokenizer_copy, "<none>")
 
 
 def test_different_merges_are_reported(tokenizer: Any, world: World, tmp_path: Path) -> None:
@@ -102,8 +115,26 @@ def test_different_merges_are_reported(tokenizer: Any, world: World, tmp_path: P
 
 def test_the_message_suggests_an_alternative(tokenizer: Any, world: World, tmp_path: Path) -> None:
     line = difference(tokenizer, changed(world, tmp_path / "other", without_merges))
-    assert "use method=seqkd" in line
+    assert "use method=seqkd without kd_ratio=" in line
     assert line.startswith("student and teacher have different tokenizers")
+    other = AutoTokenizer.from_pretrained(tmp_path / "other")
+    with pytest.raises(InputError, match="leave out kd_ratio=, or take a student"):
+        common_vocabulary(tokenizer, other, "seqkd")
+
+
+def with_holes(content: dict[str, Any]) -> None:
+    """The last token of the vocabulary has a far larger id."""
+    vocabulary = content["model"]["vocab"]
+    vocabulary[max(vocabulary, key=vocabulary.get)] = 600
+
+
+def test_the_vocabulary_ends_at_the_largest_id(
+    tokenizer: Any, world: World, tmp_path: Path
+) -> None:
+    assert vocabulary_size(tokenizer) == len(tokenizer)
+    other = changed(world, tmp_path / "other", with_holes)
+    assert len(other) == len(tokenizer)
+    assert vocabulary_size(other) == 601
 
 
 # What two tokenizers share, for metrics

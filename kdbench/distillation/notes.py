@@ -1,0 +1,44 @@
+"""What a user should know about a training run before it begins, in a line each."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from kdbench.distillation.data import DataSet
+from kdbench.distillation.ingredients import Ingredients
+
+
+def notes(ingredients: Ingredients) -> Iterator[str]:
+    """Yield the lines: rows left out or cut, a loss left out, a BOS token that prompts lack."""
+    lengths = ingredients.lengths
+    for name, data in (("train", ingredients.train), ("valid", ingredients.valid)):
+        yield from _rows(f"{ingredients.settings.train_set}/{name}", data, lengths)
+    if ingredients.student.has_router_loss and not ingredients.settings.router_loss:
+        yield (
+            "the student has experts, and the loss that balances their load is left out; "
+            "router_loss= adds it"
+        )
+    tokenizer = ingredients.tokenizer
+    if not ingredients.settings.add_bos and adds_bos(tokenizer):
+        yield (
+            f"the student's tokenizer puts {tokenizer.bos_token} before a text, and add_bos=false "
+            "leaves it out; if the student was trained with it, pass add_bos=true here and in eval"
+        )
+
+
+def adds_bos(tokenizer: Any) -> bool:
+    """Whether a tokenizer puts its BOS token before a text unless it is told not to."""
+    first = tokenizer("a")["input_ids"][:1]
+    return tokenizer.bos_token_id is not None and first == [tokenizer.bos_token_id]
+
+
+def _rows(name: str, data: DataSet, lengths: Any) -> Iterator[str]:
+    if data.dropped:
+        yield (
+            f"{name}: {data.dropped} of {data.rows} rows are left out, as their prompts are longer "
+            f"than max_prompt_tokens={lengths.prompt} (long_prompts=cut cuts them)"
+        )
+    if data.cut:
+        yield (
+            f"{name}: {data.cut} of {len(data.examples)} responses are cut at "
+            f"max_length={lengths.total} and have no end token"
+        )
