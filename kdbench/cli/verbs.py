@@ -8,11 +8,13 @@ from kdbench.cli.app import EXIT_FAILED, EXIT_STALE, app, verb
 from kdbench.cli.help import first_line, plain
 from kdbench.errors import InputError
 from kdbench.system.console import say
+from kdbench.system.threads import wait_passively
 from kdbench.text import aligned
 
 
 def main() -> None:
     """The console script."""
+    wait_passively()
     app()
 
 
