@@ -48,22 +48,45 @@ def run_identity(
 
 
 def training_cost(card: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the training cost in a run card; None for a checkpoint that kdbench did not train.
+    """Return the training cost in a run card; None if the card does not have its numbers.
+
+    That is so for a checkpoint that kdbench did not train, and for a card that was edited.
 
     Args:
         card: Content of `kdbench.json`.
     """
     try:
         settings, phases = card["training"]["settings"], card["phases"]
-        samples = card["steps"] * settings["batch_size"]
-        seconds = sum(phase["seconds"] for name, phase in phases.items() if name != "validate")
-        tokens = {name: int(phase["tokens"]) for name, phase in phases.items()}
-    except (KeyError, TypeError):
+        cost = {
+            "method": str(settings["method"]),
+            "samples": _whole(_whole(card["steps"]) * _whole(settings["batch_size"])),
+            "seconds": sum(
+                _finite(phase["seconds"]) for name, phase in phases.items() if name != "validate"
+            ),
+        }
+        tokens = {name: _whole(phase["tokens"]) for name, phase in phases.items()}
+    except (KeyError, TypeError, AttributeError):  # also a card that was edited
         return None
     return {
-        "method": settings["method"],
-        "samples": samples,
-        "seconds": seconds,
+        **cost,
         "student_tokens": tokens.get("generate", 0),
         "teacher_tokens": tokens.get("teacher_responses", 0),
     }
+
+
+def _whole(value: object) -> int:
+    """A number of things; 64 bits are enough for any.
+
+    Raises:
+        TypeError: It is none.
+    """
+    number = int(_finite(value))
+    if not 0 <= number < 2**63:
+        raise TypeError
+    return number
+
+
+def _finite(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 2**63:
+        raise TypeError
+    return value
