@@ -345,7 +345,7 @@ def test_two_processes_train_like_a_single_one(world, tmp_path) -> None:
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
