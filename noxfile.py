@@ -5,6 +5,7 @@ second time takes longer than all tests.
 """
 
 import sys
+import time
 from pathlib import Path
 
 import nox
@@ -17,6 +18,23 @@ nox.needs_version = ">=2024.4"
 @nox.session
 def tests(session: nox.Session) -> None:
     session.run(sys.executable, "-m", "pytest", "-n", "auto", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Run the fuzzer with random seeds for a time: `-- SECONDS`, ten minutes by default.
+
+    It writes faults and their inputs to fuzz-failures/, and fails if there are any.
+    """
+    seconds = int(session.posargs[0]) if session.posargs else 600
+    folder = Path("fuzz-failures")
+    words = ("-m", "pytest", "-q", "-n", "0", "--hypothesis-profile=fuzz", "tests/fuzz")
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        env = {"KDBENCH_FUZZ_FAILURES": str(folder.absolute())}
+        session.run(sys.executable, *words, env=env, success_codes=[0, 1])
+    if faults := sorted(folder.glob("*.txt")):
+        session.error(f"{len(faults)} kinds of faults in {folder}/")
 
 
 @nox.session

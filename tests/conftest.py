@@ -3,18 +3,26 @@
 import os
 
 import pytest
-import torch
 from filelock import FileLock
+from hypothesis import settings
 
+# Before torch is imported. Processes that a test starts inherit it. Several multi-threaded
+# processes on few cores spend most of their time waiting.
+os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"  # tests must not use the network
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ.pop("KDBENCH_DATA", None)
 
-from kdbench.toy.models import World, make_world
+from kdbench.system.threads import wait_passively
 
-# Several multi-threaded processes on few cores spend most of their time waiting.
-torch.set_num_threads(1)
-os.environ["OMP_NUM_THREADS"] = "1"
+wait_passively()
+
+from kdbench.toy.models import World, make_world  # noqa: E402 - torch is imported here
+
+# No deadline: on a busy machine any example can take seconds.
+settings.register_profile("tests", deadline=None, derandomize=True)
+settings.register_profile("fuzz", deadline=None, max_examples=200)
+settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session")

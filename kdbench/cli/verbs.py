@@ -8,11 +8,13 @@ from kdbench.cli.app import EXIT_FAILED, EXIT_STALE, app, verb
 from kdbench.cli.help import first_line, plain
 from kdbench.errors import InputError
 from kdbench.system.console import escape_unencodable, say
+from kdbench.system.threads import wait_passively
 from kdbench.text import aligned, printable
 
 
 def main() -> None:
     """The console script."""
+    wait_passively()
     escape_unencodable()
     sys.argv[1:2] = map(printable, sys.argv[1:2])  # an unknown verb is repeated in the error
     app()

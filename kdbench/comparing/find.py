@@ -1,6 +1,5 @@
 """Finding the run or baseline that a setting names."""
 
-import glob
 from pathlib import Path
 
 from kdbench.comparing.baseline import baseline_path, read_baseline
@@ -26,7 +25,7 @@ def find_run(name: str, key: str, results: Path, gates: Path) -> ComparedRun:
     if path.suffix == ".json" and path.is_file():
         return read_baseline(path)
     baseline = baseline_path(name, gates)
-    folders = sorted(file.parent for file in results.glob(f"{glob.escape(name)}/*/run.json"))
+    folders = sorted(file.parent for file in (results / name).glob("*/run.json"))
     if (results / name / "run.json").is_file():
         folders = [results / name]
     if baseline.is_file() and folders:

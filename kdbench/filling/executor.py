@@ -9,6 +9,7 @@ from pathlib import Path
 from kdbench.filling.nodes import Node
 from kdbench.filling.work import NodeResult, do
 from kdbench.system.processes import Starter, end_with, this_process
+from kdbench.system.threads import wait_passively, wanted_threads
 
 
 class Executor(ABC):
@@ -52,6 +53,7 @@ class LocalExecutor(Executor):
     """
 
     def __init__(self, workers: int, models: Path):
+        wait_passively()  # here, because a worker may import torch before it runs anything
         self.slots, self._models = workers, models
         self._running: dict[Future[NodeResult], tuple[Node, ProcessPoolExecutor]] = {}
         self._idle: list[ProcessPoolExecutor] = []
@@ -66,7 +68,7 @@ class LocalExecutor(Executor):
         self._running[pool.submit(do, node, self._models)] = node, pool
 
     def _new_pool(self) -> ProcessPoolExecutor:
-        threads = max(1, _cores() // self.slots)
+        threads = max(1, wanted_threads() // self.slots)
         return ProcessPoolExecutor(
             1, get_context("spawn"), _begin_worker, (this_process(), threads)
         )
@@ -97,13 +99,6 @@ class LocalExecutor(Executor):
 
 def _is_alive(pool: ProcessPoolExecutor) -> bool:
     return all(process.is_alive() for process in (pool._processes or {}).values())
-
-
-def _cores() -> int:
-    """Number of cores that this process may use, at most OMP_NUM_THREADS."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return min(cores, int(os.environ.get("OMP_NUM_THREADS") or cores))
 
 
 def _begin_worker(starter: Starter, threads: int) -> None:

@@ -50,7 +50,9 @@ def run_identity(
 
 
 def training_cost(card: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the training cost in a run card; None for a checkpoint that kdbench did not train.
+    """Return the training cost in a run card; None if the card does not have its numbers.
+
+    That is so for a checkpoint that kdbench did not train, and for a card that was edited.
 
     Args:
         card: Content of `kdbench.json`.

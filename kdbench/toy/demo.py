@@ -1,11 +1,11 @@
 """`kdbench demo`: make the toy world, then fill the table of methods on it."""
 
-import os
 import time
 
 from kdbench.config import DemoSettings, FillSettings
 from kdbench.filling.table import Filled, fill
 from kdbench.system.console import report_progress
+from kdbench.system.threads import cores
 from kdbench.toy.models import make_world
 
 _TABLE = "toy"
@@ -38,7 +38,7 @@ def demo(settings: DemoSettings) -> Filled:
             data=world.data,
             models=settings.out / "models",
             results=settings.results,
-            workers=min(os.cpu_count() or 1, _MOST_WORKERS),
+            workers=min(cores(), _MOST_WORKERS),
             device="cpu",
             changes=changes,
         )

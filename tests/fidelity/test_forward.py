@@ -139,7 +139,7 @@ def batches(draw: st.DrawFn) -> list[ComparedText]:
     ]
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25)
 @given(batch=batches(), chunk=st.integers(1, 12), family=st.sampled_from(FAMILIES))
 def test_batch_order_and_chunk_size_do_not_change_the_values(
     pairs: dict[str, Pair], batch: list[ComparedText], chunk: int, family: str

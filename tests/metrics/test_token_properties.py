@@ -211,7 +211,6 @@ def test_a_different_student_is_worse_than_perfect(name, set):
 
 
 @given(at=chunks())
-@settings(deadline=None)
 def test_divergences_are_within_their_bounds(at):
     actual = {name: values(name, at) for name in ("acceptance", "jsd", "fkl", "rkl")}
     assert ((actual["acceptance"] >= 0) & (actual["acceptance"] <= 1)).all()
@@ -232,7 +231,7 @@ def test_divergences_are_within_their_bounds(at):
 
 @pytest.mark.parametrize("name", TOKEN)
 @given(data=st.data())
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_each_position_has_a_value_in_range(name, data):
     at = data.draw(no_zeros if name in WITHOUT_ZEROS else chunks())
     actual = values(name, at)
@@ -249,7 +248,7 @@ MAY_BE_UNDEFINED = ("top1_decision", "top1_teacher_wrong", "spearman", "kendall"
 
 @pytest.mark.parametrize("name", [name for name in TOKEN if name not in MAY_BE_UNDEFINED])
 @given(data=st.data())
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_every_position_has_a_finite_value(name, data):
     at = data.draw(no_zeros if name in WITHOUT_ZEROS else chunks())
     assert not values(name, at).isnan().any()
@@ -257,7 +256,7 @@ def test_every_position_has_a_finite_value(name, data):
 
 @pytest.mark.parametrize("name", POOLED)
 @given(at=chunks())
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_every_position_adds_finite_sums(name, at):
     position_sums = values(name, at)
     assert position_sums.ndim == 2
@@ -275,7 +274,7 @@ def test_every_position_adds_finite_sums(name, at):
 
 @pytest.mark.parametrize("name", POSITION)
 @given(data=st.data(), at=chunks())
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_the_order_of_positions_does_not_matter(name, data, at):
     order = data.draw(st.permutations(range(len(at.targets))))
     assert same(values(name, rows(at, order)), values(name, at)[order], atol=1e-6)
@@ -283,7 +282,7 @@ def test_the_order_of_positions_does_not_matter(name, data, at):
 
 @pytest.mark.parametrize("name", POSITION)
 @given(data=st.data(), at=chunks())
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_chunks_can_be_split(name, data, at):
     n = len(at.targets)
     cut = data.draw(st.integers(1, n))
@@ -299,7 +298,7 @@ def test_chunks_can_be_split(name, data, at):
 
 @pytest.mark.parametrize("name", POOLED)
 @given(parts=st.lists(no_zeros, min_size=1, max_size=4), shape=st.sampled_from([(), (1,), (3,)]))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_batched_values_equal_single_ones(name, parts, shape):
     metric = KINDS[name]()
     sums = np.stack([metric.sums(text).double().numpy().sum(0) for text in parts])
@@ -316,7 +315,7 @@ def test_batched_values_equal_single_ones(name, parts, shape):
 
 @pytest.mark.parametrize("name", BOUNDS)
 @given(data=st.data(), at=chunks())
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_from_top_k_the_declared_bound_holds(name, data, at):
     k = data.draw(st.integers(1, at.log_p.shape[-1] - 1))
     actual, truth = values(name, from_top_k(at, k)), values(name, at)
@@ -330,7 +329,7 @@ def test_from_top_k_the_declared_bound_holds(name, data, at):
 
 @pytest.mark.parametrize("name", BOUNDS)
 @given(data=st.data(), at=chunks())
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_the_bound_tightens_with_k_to_the_exact_value(name, data, at):
     vocabulary = at.log_p.shape[-1]
     k = data.draw(st.integers(1, vocabulary - 1))
@@ -343,7 +342,7 @@ def test_the_bound_tightens_with_k_to_the_exact_value(name, data, at):
 
 @pytest.mark.parametrize("name", EXACT)
 @given(data=st.data(), at=untied)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_from_enough_tokens_the_value_is_exact(name, data, at):
     vocabulary = at.log_p.shape[-1]
     k = data.draw(st.integers(min(NEEDED.get(name, 1), vocabulary), vocabulary))

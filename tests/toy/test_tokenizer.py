@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
@@ -38,7 +38,6 @@ def test_vocabulary_is_small_and_special_tokens_are_distinct(tokenizer: Any) -> 
     assert max(tokenizer.get_vocab().values()) < len(tokenizer)
 
 
-@settings(deadline=None)
 @given(text=st.text() | st.lists(st.sampled_from((*TEMPLATE_PIECES, " ", "Anna"))).map("".join))
 def test_any_text_survives(tokenizer: Any, text: str) -> None:
     assert tokenizer.decode(tokenizer(text).input_ids) == text

@@ -366,7 +366,7 @@ def in_two_processes(world, out: Path, **settings: object) -> None:
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]

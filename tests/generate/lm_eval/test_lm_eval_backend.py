@@ -260,7 +260,7 @@ def test_a_server_compared_with_a_served_teacher(server: Any, world: World, tmp_
     given += ["seeds=1,2", "no_repeat_ngram_size=0", f"results={tmp_path}"]
     given += ["backend=lm_eval:local-completions", f"backend_options={options}"]
     command = [sys.executable, "-m", "kdbench", "eval", *given]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
     assert "Requesting API" not in done.stderr
     (file,) = tmp_path.glob("small/*/dolly.json")
@@ -268,7 +268,7 @@ def test_a_server_compared_with_a_served_teacher(server: Any, world: World, tmp_
     assert "does not show probabilities" in metrics["rkl@student"]["reason"]
     assert metrics["rougeL"]["value"] is not None
     assert len(server.asked) == 12
-    again = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    again = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert "0 samples generated" in again.stdout
 
 
