@@ -5,7 +5,8 @@ The unit of analysis is the prompt: every function takes one difference a prompt
 Sign-flip test (Fisher 1935). The null hypothesis is that the differences are distributed
 symmetrically about zero, so that each sign is exchangeable. The p-value is the share of sign flips
 whose mean is at least as extreme as the observed mean. It is exact under this hypothesis; with
-sparse, lopsided differences and few prompts the true error rate can exceed the stated level.
+sparse, lopsided differences and few prompts the true error rate exceeds the stated level, so the
+gate also asks the test of `kdbench.stats.skew`.
 
 Inverted sign-flip test (Hartigan 1969, "Using subsample values as typical values"). Flipping the
 signs of a set of prompts beats the observed mean under exactly those shifts of the null that lie
@@ -127,6 +128,19 @@ def average_flips(
         np.mean([of_task.share for of_task in flips], axis=0),
         max(of_task.scale for of_task in flips),
     )
+
+
+def can_reject(n: int, alpha: float) -> bool:
+    """Whether any differences of n prompts could reject a null hypothesis.
+
+    The smallest p-value of the sign flips is 2^(1 - n), so with fewer prompts even equal scores are
+    no evidence that nothing changed.
+
+    Args:
+        n: Number of prompts.
+        alpha: Level of the test.
+    """
+    return 2.0 ** (1 - min(n, 1000)) <= alpha
 
 
 def _all_flips(differences: np.ndarray, weights: np.ndarray) -> Flips:
