@@ -19,7 +19,9 @@ from kdbench.stats.paired import (
     can_reject,
     detectable_errors,
     equal_sizes_p,
+    exact_limit,
     holm,
+    prompts_needed,
     sign_flips,
     standard_error,
 )
@@ -161,15 +163,16 @@ def row_tests(
     """
     sign = gain_sign(metric, kind.direction)
     gains = {task: gains_of(paired, sign) for task, paired in pairs.items()}
-    flips = {task: sign_flips(gain, task, resamples) for task, gain in gains.items()}
+    exact = exact_limit(map(len, gains.values()))
+    flips = {task: sign_flips(gain, task, resamples, exact) for task, gain in gains.items()}
     for task, of_task in flips.items():
-        exact = equal_sizes_p(gains[task])
-        p = of_task.p() if exact is None else exact
+        closed_form = equal_sizes_p(gains[task])
+        p = of_task.p() if closed_form is None else closed_form
         pair = {task: pairs[task]}
         skew = _skew_test(kind, pair, [gains[task]])
         yield RowTest(task, metric, kind, sign, pair, tolerance, of_task, p, skew)
     if len(pairs) > 1:
-        joint = average_flips(gains, flips, resamples)
+        joint = average_flips(gains, flips, resamples, exact)
         skew = _skew_test(kind, pairs, list(gains.values()))
         yield RowTest(AVERAGE, metric, kind, sign, pairs, tolerance, joint, joint.p(), skew)
 
@@ -217,7 +220,7 @@ def compared_rows(
             p_adjusted=p,
             tolerance=test.tolerance,
             least=least,
-            needed=_needed_prompts(test, least),
+            needed=None if least is None else prompts_needed(test.n, least, test.tolerance),
             verdict=judge(
                 gain=test.flips.mean,
                 low=interval[0],
@@ -229,12 +232,6 @@ def compared_rows(
             within=is_within(interval[0], test.tolerance),
             worst=test.worst(),
         )
-
-
-def _needed_prompts(test: RowTest, least: float | None) -> int | None:
-    if least is None or test.tolerance == 0:
-        return None
-    return int(np.ceil(test.n * (least / test.tolerance) ** 2))
 
 
 def _finite(end: float) -> float | None:

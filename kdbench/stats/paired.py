@@ -15,8 +15,11 @@ gives the p-value against any shift and the interval, and the two always agree: 
 interval if and only if p <= alpha.
 """
 
+import itertools
+import math
+import sys
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import NormalDist
@@ -28,6 +31,10 @@ from kdbench.stats.bootstrap import RESAMPLES
 EXACT = 20
 """Up to this number of prompts, all 2^n flips are used instead of random ones."""
 
+EXACT_WORK = 2**23
+"""Limit of the flips of all exact tests together, which bounds time and memory."""
+
+_FEW = 13  # up to this number of prompts all flips are fewer than the random ones
 POWER = 0.80
 _SIGNS_AT_ONCE = 2**21  # limits the memory of random flips
 _ROUNDING = 1e-9  # tolerance of comparisons, as a share of the largest difference
@@ -84,16 +91,31 @@ class Flips:
         return float(low[rejected]), float(high[-1 - rejected])
 
 
-def sign_flips(differences: np.ndarray, stream: str = "", resamples: int = RESAMPLES) -> Flips:
-    """Sign flips of a mean: all 2^n for up to 20 prompts, otherwise random ones.
+def exact_limit(sizes: Iterable[int]) -> int:
+    """The number of prompts up to which all flips are used.
+
+    It is `EXACT`, or less if there are so many tests that all flips would take too long.
+
+    Args:
+        sizes: Number of prompts of each test.
+    """
+    work = sum(2 ** (n - 1) for n in sizes if n <= EXACT)
+    return EXACT if work <= EXACT_WORK else _FEW
+
+
+def sign_flips(
+    differences: np.ndarray, stream: str = "", resamples: int = RESAMPLES, exact: int = EXACT
+) -> Flips:
+    """Sign flips of a mean: all 2^n for few prompts, otherwise random ones.
 
     Args:
         differences: One difference a prompt, shape (n,), n >= 1.
         stream: Name of the random stream; different names give independent signs.
         resamples: Number of random flips.
+        exact: Number of prompts up to which all flips are used.
     """
     n = len(differences)
-    if n <= EXACT:
+    if n <= exact:
         return _all_flips(differences, np.full(n, 1 / n))
     return _random_flips(differences, stream, resamples)
 
@@ -102,6 +124,7 @@ def average_flips(
     differences_by_task: Mapping[str, np.ndarray],
     flips_by_task: Mapping[str, Flips],
     resamples: int = RESAMPLES,
+    exact: int = EXACT,
 ) -> Flips:
     """Joint sign flips of the plain mean over tasks of each task's mean.
 
@@ -109,16 +132,17 @@ def average_flips(
         differences_by_task: Differences of each task, shape (n,) each.
         flips_by_task: Flips of each task alone; the random ones are reused.
         resamples: Number of random flips.
+        exact: Number of prompts up to which all flips were used.
     """
     tasks = len(differences_by_task)
-    if sum(map(len, differences_by_task.values())) <= EXACT:
+    if sum(map(len, differences_by_task.values())) <= exact:
         weights = [np.full(len(d), 1 / (len(d) * tasks)) for d in differences_by_task.values()]
         return _all_flips(
             np.concatenate(list(differences_by_task.values())), np.concatenate(weights)
         )
     flips = [
         flips_by_task[task]
-        if len(differences) > EXACT
+        if len(differences) > exact
         else _random_flips(differences, task, resamples)
         for task, differences in differences_by_task.items()
     ]
@@ -150,6 +174,36 @@ def _all_flips(differences: np.ndarray, weights: np.ndarray) -> Flips:
         moved = np.concatenate([moved, moved + weighted])
         share = np.concatenate([share, share + weight])
     return Flips(float(differences @ weights), moved, share, _scale(differences))
+
+
+def exact_p_values(differences: np.ndarray) -> np.ndarray:
+    """Two-sided p-values over all 2^n flips, without making them.
+
+    A flip's sum is one of the 2^(n/2) sums of the first half of the signs plus one of the second
+    half, so counting the extreme ones takes the square root of the work.
+
+    Args:
+        differences: Weighted differences of each test, shape (tests, n), n <= 20; zeros change
+            nothing.
+    """
+    n = differences.shape[1]
+    halves = differences[:, : n // 2], differences[:, n // 2 :]
+    first, second = (np.sort(half @ _all_signs(half.shape[1]), axis=1) for half in halves)
+    needed = np.abs(differences.sum(axis=1)) - _ROUNDING * np.abs(differences).max(axis=1, initial=0)
+    extreme = np.array(
+        [
+            len(a) * len(b) - np.searchsorted(b, limit - a, side="left").sum()
+            for a, b, limit in zip(first, second, needed, strict=True)
+        ],
+        dtype=np.float64,
+    )
+    p_values: np.ndarray = np.minimum(1.0, 2 * extreme / 2**n)
+    return p_values
+
+
+def _all_signs(n: int) -> np.ndarray:
+    """Every combination of n signs, shape (n, 2^n)."""
+    return np.array(list(itertools.product((1.0, -1.0), repeat=n))).reshape(-1, n).T
 
 
 def _random_flips(differences: np.ndarray, stream: str, resamples: int) -> Flips:
@@ -228,4 +282,20 @@ def detectable_errors(alpha: float, power: float = POWER) -> float:
         power: Probability of detecting the change.
     """
     normal = NormalDist()
-    return normal.inv_cdf(1 - alpha / 2) + normal.inv_cdf(power)
+    return normal.inv_cdf(power) - normal.inv_cdf(max(alpha / 2, sys.float_info.min))
+
+
+def prompts_needed(n: int, change: float, tolerance: float) -> int | None:
+    """The number of prompts that detects a change as small as a tolerance.
+
+    Args:
+        n: Number of prompts that detects `change`.
+        change: Change that n prompts detect.
+        tolerance: Change to detect.
+
+    Returns:
+        The number; None if no number of prompts is enough, as at tolerance 0.
+    """
+    ratio = change / tolerance if tolerance else math.inf
+    needed = n * ratio * ratio
+    return math.ceil(needed) if math.isfinite(needed) else None

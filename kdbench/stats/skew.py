@@ -107,8 +107,10 @@ class _Side:
 
         if self.mean >= shift:
             return 1.0
-        if self.error == 0 or self.freedom < 1:
-            return 0.0 if self.error == 0 and self.freedom >= 1 else 1.0
+        if self.freedom < 1:
+            return 1.0
+        if self.error == 0:
+            return 0.0
         t = (self.mean - shift) / self.error
         a = self.skew / 3
         corrected = t + a * t**2 + a**2 * t**3 / 3 + a / 2
@@ -120,6 +122,8 @@ class _Side:
 
         if self.freedom < 1:
             return inf
+        if self.error == 0:
+            return self.mean
         wanted = float(stdtrit(self.freedom, alpha / 2))
         a = self.skew / 3
         # The inverse of t + a t² + a² t³ / 3 + a / 2.
