@@ -41,6 +41,28 @@ def printable(text: str) -> str:
     return "".join(char for char in spaced if char.isprintable())
 
 
+def visible(text: str) -> str:
+    """What a reader can see of a text: one line, single spaces, no control characters."""
+    return " ".join(printable(text).split())
+
+
+def excerpts(texts: Sequence[str], length: int) -> list[str]:
+    """The visible part of several texts, cut so that it shows where they begin to differ.
+
+    Args:
+        texts: Texts to show together.
+        length: Largest number of characters of each, without the ellipses.
+    """
+    shown = [visible(text) for text in texts]
+    equal = [len(set(letters)) == 1 for letters in zip(*shown, strict=False)]
+    same = [*equal, False].index(False) if len(shown) > 1 else 0
+    start = max(0, same - length // 4) if same > length // 2 else 0
+    return [
+        f"{'…' * (start > 0)}{text[start : start + length]}{'…' * (len(text) > start + length)}"
+        for text in shown
+    ]
+
+
 def escape_md(text: str) -> str:
     """Text for a cell of a Markdown table: no markup, no markers, one line."""
     text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -23,6 +23,7 @@ from kdbench.system.environment import git_user
 from kdbench.system.files import SCHEMA, write_json
 from kdbench.version import __version__
 
+
 @dataclass(frozen=True)
 class BaselineOrigin:
     """Who wrote a baseline, when, and why.

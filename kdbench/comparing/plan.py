@@ -140,9 +140,7 @@ def plan(settings: PlanSettings) -> GatePlan:
             allowed = tolerance.in_units(float(np.mean([v.base_mean for v in of_row])))
             sees = {seeds: detectable * _error(of_row, seeds) for seeds in settings.seeds}
             n = sum(variance.n for variance in of_row)
-            prompts = {
-                seeds: prompts_needed(n, change, allowed) for seeds, change in sees.items()
-            }
+            prompts = {seeds: prompts_needed(n, change, allowed) for seeds, change in sees.items()}
             decimals = DECIMALS.get(unit, 2)
             rows.append(GatePlanRow(task, metric, allowed, decimals, n, prompts, sees))
     return GatePlan(_title(run, second, settings), tuple(rows), tuple(_notes(settings, count)))

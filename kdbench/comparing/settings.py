@@ -75,6 +75,11 @@ class CompareSettings(GateSettings):
     )
     new: str = Field(description="Run to judge: run folder, or model in results=")
     results: Path = Field(Path("results"), description="Folder of the results")
+    data: Path | None = Field(
+        None,
+        description="Folder of the data sets, to show prompts and references of losses "
+        "(default: KDBENCH_DATA)",
+    )
     tasks: Names = Field((), description="Names of the tasks to compare (default: all)")
 
 

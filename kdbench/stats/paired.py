@@ -189,7 +189,9 @@ def exact_p_values(differences: np.ndarray) -> np.ndarray:
     n = differences.shape[1]
     halves = differences[:, : n // 2], differences[:, n // 2 :]
     first, second = (np.sort(half @ _all_signs(half.shape[1]), axis=1) for half in halves)
-    needed = np.abs(differences.sum(axis=1)) - _ROUNDING * np.abs(differences).max(axis=1, initial=0)
+    needed = np.abs(differences.sum(axis=1)) - _ROUNDING * np.abs(differences).max(
+        axis=1, initial=0
+    )
     extreme = np.array(
         [
             len(a) * len(b) - np.searchsorted(b, limit - a, side="left").sum()
