@@ -17,7 +17,7 @@ The factor was chosen by simulation (see `benchmarks/gate.py`).
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from math import inf, sqrt
+from math import expm1, inf, log1p, sqrt
 
 import numpy as np
 
@@ -126,8 +126,14 @@ class _Side:
             return self.mean
         wanted = float(stdtrit(self.freedom, alpha / 2))
         a = self.skew / 3
-        # The inverse of t + a t² + a² t³ / 3 + a / 2.
-        t = wanted if a == 0 else float(np.cbrt(1 + 3 * a * (wanted - a / 2)) - 1) / a
+        # The inverse of t + a t² + a² t³ / 3 + a / 2, for small a without cancellation.
+        x = 3 * a * (wanted - a / 2)
+        if a == 0:
+            t = wanted
+        elif abs(x) < 0.01:
+            t = expm1(log1p(x) / 3) / a
+        else:
+            t = (float(np.cbrt(1 + x)) - 1) / a
         return self.mean - min(t, 0.0) * self.error
 
 

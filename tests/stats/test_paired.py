@@ -191,3 +191,22 @@ def test_tasks_have_the_same_weight_in_an_average() -> None:
     flips = {task: paired.sign_flips(part, task) for task, part in parts.items()}
     assert paired.average_flips(parts, flips).mean == pytest.approx(2)
     assert average_interval(parts, 0.05) == (2, 2)
+
+
+def test_many_exact_tests_share_a_limit_of_work() -> None:
+    assert paired.exact_limit([20] * 16) == paired.EXACT
+    assert paired.exact_limit([20] * 17) < paired.EXACT
+    assert paired.exact_limit([300] * 1000) == paired.EXACT
+    few = np.linspace(-1, 2, 18)
+    exact, random = (paired.sign_flips(few, exact=limit).p() for limit in (20, 13))
+    assert random == pytest.approx(exact, abs=0.02)
+
+
+def test_the_number_of_prompts_needed() -> None:
+    assert paired.prompts_needed(50, 2.0, 0.5) == 800
+    assert paired.prompts_needed(50, 2.0, 0.0) is None
+    assert paired.prompts_needed(50, 2.0, 1e-300) is None
+
+
+def test_equal_scores_need_a_number_of_prompts_to_be_evidence() -> None:
+    assert [paired.can_reject(n, 0.05) for n in (1, 5, 6, 5000)] == [False, False, True, True]
