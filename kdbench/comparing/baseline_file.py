@@ -1,20 +1,19 @@
 """The schema of a gate's baseline file: whatever differs from it is refused in one line."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from kdbench.comparing.samples import LARGEST_SCORE
+from kdbench.comparing.samples import LARGEST_SCORE, is_score
 from kdbench.comparing.tolerance import parse_tolerances
 from kdbench.errors import InputError, first_fault
 from kdbench.system.files import read_json
 from kdbench.text import printable
 
 KIND = "gate"
-
-_Score = Annotated[float, Field(ge=-LARGEST_SCORE, le=LARGEST_SCORE, allow_inf_nan=False)]
 
 
 class _Strict(BaseModel):
@@ -65,7 +64,7 @@ class BaselineFile(_Strict):
     tolerance: str
     fingerprints: dict[str, _Fingerprint] = Field(min_length=1)
     metrics: dict[str, _Metric]
-    scores: dict[str, dict[str, list[str] | list[_Score | None]]]
+    scores: dict[str, dict[str, list[Any]]]
 
     @model_validator(mode="before")
     @classmethod
@@ -102,8 +101,11 @@ class BaselineFile(_Strict):
             yield f"{name} of '{task}' is not described"
         if len(scores) != len(self.scores[task]["id"]):
             yield f"'{task}' does not have one score for each prompt"
-        if any(isinstance(score, str) for score in scores):
-            yield f"{name} of '{task}' has a score that is not a number"
+        if not all(score is None or is_score(score) for score in scores):
+            yield (
+                f"{name} of '{task}' has a score that is neither null nor a number of at most "
+                f"{LARGEST_SCORE:g}"
+            )
         if all(score is None for score in scores):
             yield f"'{task}' has no score of {name}"
 
@@ -140,6 +142,7 @@ def read_baseline_file(path: Path) -> BaselineFile:
         return BaselineFile.model_validate(content)
     except ValidationError as error:
         place, reason = first_fault(error)
+        reason = re.sub("a valid dictionary( or instance of _?[A-Za-z]+)?", "an object", reason)
         where = f"'{place}': " if place else ""
         raise InputError(printable(f"{path}: malformed baseline: {where}{reason}")) from None
     except InputError as error:

@@ -47,7 +47,7 @@ class GateSettings(Settings):
     )
     interval: Literal["flip", "bootstrap", "hierarchical"] = Field(
         "flip",
-        description="Kind of interval: inverted sign-flip test, bootstrap over prompts, or "
+        description="Kind of interval: inverted tests, bootstrap over prompts, or "
         "bootstrap over prompts and their seeds (needs samples)",
     )
     resamples: int = Field(
