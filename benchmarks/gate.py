@@ -43,7 +43,7 @@ _NORMAL = NormalDist()
 
 def run() -> Outcome:
     """Measure false alarms, power, coverage and time, and draw the figure."""
-    rows = (*_false_alarms(), _family(), *_power(), *_coverage(), *gate_skew.rows(), _speed())
+    rows = (*_false_alarms(), _family(), *_power(), *_coverage(), _speed())
     put_bytes(FIGURE, draw().svg)
     return Outcome(f"simulated scores, {TRIALS:,} trials, alpha {ALPHA:g}", rows)
 

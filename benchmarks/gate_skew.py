@@ -6,23 +6,30 @@ from math import sqrt
 
 import numpy as np
 
-from benchmarks.report import BenchmarkRow, target
+from benchmarks.report import BenchmarkRow, Outcome, target
 from kdbench.comparing.model import RowTestMethod
 from kdbench.comparing.pairing import PairedScores
 from kdbench.comparing.rows import RowTest, compared_rows, row_tests
 from kdbench.comparing.scores import PromptScores
 from kdbench.comparing.tolerance import Tolerance
 from kdbench.comparing.verdict import Rules, Verdict
-from kdbench.stats.bootstrap import pooled_interval
+from kdbench.stats.bootstrap import RESAMPLES, pooled_interval
 from kdbench.stats.estimates import average
 
 TRIALS, ALPHA = 2000, 0.05
+FLIPS = 2000  # random flips of a trial
 SIZES = (50, 80, 242, 500)
 DIFFERING = 0.15  # share of the prompts that do not tie
 TASK_SIZES = (50, 80, 242, 300, 500)
 _KIND = PromptScores(np.zeros(0), "points", "higher", "1")
 
 Draw = Callable[[np.random.Generator], tuple[np.ndarray, ...]]
+
+
+def run() -> Outcome:
+    """Measure false alarms and power under sparse differences, and coverage of results."""
+    rows = (*_false_alarms(), *_power(), *_coverage())
+    return Outcome(f"simulated scores, {TRIALS:,} trials, alpha {ALPHA:g}", rows)
 
 
 def lopsided(rng: np.random.Generator, n: int, loss: float = 0.0) -> tuple[np.ndarray, ...]:
@@ -52,19 +59,20 @@ def sparse(rng: np.random.Generator, n: int, errors: float) -> tuple[np.ndarray,
 
 
 def results(
-    tasks: Mapping[str, tuple[np.ndarray, ...]], tolerance: float
+    tasks: Mapping[str, tuple[np.ndarray, ...]], tolerance: float, resamples: int = RESAMPLES
 ) -> tuple[list[RowTest], list[Verdict]]:
     """The tests and verdicts of all rows.
 
     Args:
         tasks: Means per prompt of the base and the new checkpoint, by task.
         tolerance: Largest acceptable loss in points.
+        resamples: Number of random sign flips.
     """
     pairs = {
         task: PairedScores(tuple(map(str, range(len(base)))), base, new, 0)
         for task, (base, new) in tasks.items()
     }
-    method = RowTestMethod()
+    method = RowTestMethod(resamples=resamples)
     tests = list(row_tests("rougeL", _KIND, pairs, Tolerance(tolerance), method.resamples))
     return tests, [row.verdict for row in compared_rows(tests, method, Rules(ALPHA))]
 
@@ -83,18 +91,11 @@ def regressed_rates(
     rng = np.random.default_rng(seed)
     by_flips = by_gate = 0
     for _ in range(trials):
-        (test,), (verdict,) = results({"task": draw(rng)}, tolerance)
+        (test,), (verdict,) = results({"task": draw(rng)}, tolerance, FLIPS)
         is_loss = test.flips.mean < -tolerance
         by_flips += is_loss and test.flips.p(-tolerance) <= ALPHA
         by_gate += verdict == "regressed"
     return by_flips / trials, by_gate / trials
-
-
-def rows() -> Iterator[BenchmarkRow]:
-    """False alarms and power under sparse differences, and coverage of the intervals of results."""
-    yield from _false_alarms()
-    yield from _power()
-    yield from _coverage()
 
 
 def error(rate: float) -> float:
