@@ -91,12 +91,12 @@ def _evidence(
     before, after = pairs[worst]
     return Evidence(
         seed=worst,
-        base=before and before.output,
-        new=after and after.output,
-        base_score=before and before.scores.get(row.metric),
-        new_score=after and after.scores.get(row.metric),
-        prompt=document and document.prompt,
-        reference=document and document.references[0],
+        base=None if before is None else before.output,
+        new=None if after is None else after.output,
+        base_score=None if before is None else before.scores.get(row.metric),
+        new_score=None if after is None else after.scores.get(row.metric),
+        prompt=None if document is None else document.prompt,
+        reference=None if document is None else document.references[0],
     )
 
 

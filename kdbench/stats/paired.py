@@ -15,7 +15,6 @@ gives the p-value against any shift and the interval, and the two always agree: 
 interval if and only if p <= alpha.
 """
 
-import itertools
 import math
 import sys
 import zlib
@@ -27,9 +26,7 @@ from statistics import NormalDist
 import numpy as np
 
 from kdbench.stats.bootstrap import RESAMPLES
-
-EXACT = 20
-"""Up to this number of prompts, all 2^n flips are used instead of random ones."""
+from kdbench.stats.exact import EXACT, ROUNDING
 
 EXACT_WORK = 2**23
 """Limit of the flips of all exact tests together, which bounds time and memory."""
@@ -37,7 +34,6 @@ EXACT_WORK = 2**23
 _FEW = 13  # up to this number of prompts all flips are fewer than the random ones
 POWER = 0.80
 _SIGNS_AT_ONCE = 2**21  # limits the memory of random flips
-_ROUNDING = 1e-9  # tolerance of comparisons, as a share of the largest difference
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,7 @@ class Flips:
     @cached_property
     def _shifts(self) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper ends of the shifts under which each flip beats the mean, both sorted."""
-        proper = (self.share > _ROUNDING) & (self.share < 1 - _ROUNDING)
+        proper = (self.share > ROUNDING) & (self.share < 1 - ROUNDING)
         share = np.where(proper, self.share, 0.5)
         of_flipped = np.where(proper, self.moved / share, -np.inf)
         of_kept = np.where(proper, (self.mean - self.moved) / (1 - share), np.inf)
@@ -71,7 +67,7 @@ class Flips:
         It is twice the one-sided p-value.
         """
         low, high = self._shifts
-        slack = _ROUNDING * self.scale
+        slack = ROUNDING * self.scale
         if shift <= self.mean:
             hits = np.searchsorted(low, shift + slack, side="right")
         else:
@@ -87,7 +83,7 @@ class Flips:
         if self.scale == 0:
             return 0.0, 0.0
         low, high = self._shifts
-        rejected = int(np.floor(alpha * len(low) + _ROUNDING))
+        rejected = int(np.floor(alpha * len(low) + ROUNDING))
         return float(low[rejected]), float(high[-1 - rejected])
 
 
@@ -176,38 +172,6 @@ def _all_flips(differences: np.ndarray, weights: np.ndarray) -> Flips:
     return Flips(float(differences @ weights), moved, share, _scale(differences))
 
 
-def exact_p_values(differences: np.ndarray) -> np.ndarray:
-    """Two-sided p-values over all 2^n flips, without making them.
-
-    A flip's sum is one of the 2^(n/2) sums of the first half of the signs plus one of the second
-    half, so counting the extreme ones takes the square root of the work.
-
-    Args:
-        differences: Weighted differences of each test, shape (tests, n), n <= 20; zeros change
-            nothing.
-    """
-    n = differences.shape[1]
-    halves = differences[:, : n // 2], differences[:, n // 2 :]
-    first, second = (np.sort(half @ _all_signs(half.shape[1]), axis=1) for half in halves)
-    needed = np.abs(differences.sum(axis=1)) - _ROUNDING * np.abs(differences).max(
-        axis=1, initial=0
-    )
-    extreme = np.array(
-        [
-            len(a) * len(b) - np.searchsorted(b, limit - a, side="left").sum()
-            for a, b, limit in zip(first, second, needed, strict=True)
-        ],
-        dtype=np.float64,
-    )
-    p_values: np.ndarray = np.minimum(1.0, 2 * extreme / 2**n)
-    return p_values
-
-
-def _all_signs(n: int) -> np.ndarray:
-    """Every combination of n signs, shape (n, 2^n)."""
-    return np.array(list(itertools.product((1.0, -1.0), repeat=n))).reshape(-1, n).T
-
-
 def _random_flips(differences: np.ndarray, stream: str, resamples: int) -> Flips:
     n = len(differences)
     rng = np.random.default_rng(zlib.crc32(stream.encode()))
@@ -238,9 +202,9 @@ def equal_sizes_p(differences: np.ndarray) -> float | None:
     Returns:
         The p-value; None if the sizes differ.
     """
-    nonzero = differences[np.abs(differences) > _ROUNDING * _scale(differences)]
+    nonzero = differences[np.abs(differences) > ROUNDING * _scale(differences)]
     sizes = np.abs(nonzero)
-    if len(nonzero) and np.ptp(sizes) > _ROUNDING * sizes.max():
+    if len(nonzero) and np.ptp(sizes) > ROUNDING * sizes.max():
         return None
     m, k = len(nonzero), min(int((nonzero > 0).sum()), int((nonzero < 0).sum()))
     term, total = 1, 1

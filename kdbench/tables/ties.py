@@ -11,7 +11,8 @@ from math import erfc, sqrt
 
 import numpy as np
 
-from kdbench.stats.paired import EXACT, exact_p_values, holm
+from kdbench.stats.exact import EXACT, exact_p_values
+from kdbench.stats.paired import holm
 from kdbench.store.runs import StoredRun
 from kdbench.tables.column import Column
 

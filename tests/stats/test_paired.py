@@ -11,6 +11,7 @@ from scipy import stats
 
 from kdbench.stats import paired
 from kdbench.stats.bootstrap import average_interval
+from kdbench.stats.exact import EXACT
 
 numbers = st.floats(-100, 100).map(lambda x: round(x, 2))
 small = st.lists(numbers, min_size=1, max_size=12).map(np.array)
@@ -194,9 +195,9 @@ def test_tasks_have_the_same_weight_in_an_average() -> None:
 
 
 def test_many_exact_tests_share_a_limit_of_work() -> None:
-    assert paired.exact_limit([20] * 16) == paired.EXACT
-    assert paired.exact_limit([20] * 17) < paired.EXACT
-    assert paired.exact_limit([300] * 1000) == paired.EXACT
+    assert paired.exact_limit([20] * 16) == EXACT
+    assert paired.exact_limit([20] * 17) < EXACT
+    assert paired.exact_limit([300] * 1000) == EXACT
     few = np.linspace(-1, 2, 18)
     exact, random = (paired.sign_flips(few, exact=limit).p() for limit in (20, 13))
     assert random == pytest.approx(exact, abs=0.02)

@@ -95,7 +95,7 @@ def evidence_lines(row: ComparedRow, prompt: WorstPrompt, length: int) -> list[t
     lines = [("seed", f"{evidence.seed} ({scores[0]} → {scores[1]})")]
     for title, text in (("prompt", evidence.prompt), ("reference", evidence.reference)):
         if text is not None:
-            lines += [(title, *excerpts([text], length))]
+            lines.append((title, excerpts([text], length)[0]))
     responses = {"base": evidence.base, "new": evidence.new}
     stored = excerpts([text for text in responses.values() if text is not None], length)
     shown = iter(stored)
