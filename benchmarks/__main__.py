@@ -16,6 +16,7 @@ NAMES = (
     "training",
     "fidelity",
     "gate",
+    "gate_skew",
     "growth",
 )
 WITH_EXTRA = ("engines", "trl_step")  # these need vLLM and TRL

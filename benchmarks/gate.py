@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmarks import gate_skew
+from benchmarks.gate_skew import ALPHA, TRIALS, error, percent
 from benchmarks.report import BenchmarkRow, Outcome, target
 from kdbench.comparing.comparison import compare_runs
 from kdbench.comparing.model import RowTestMethod
-from kdbench.comparing.pairing import PairedScores
-from kdbench.comparing.rows import compared_rows, row_tests
 from kdbench.comparing.scores import ComparedRun, PromptScores, TaskScores
 from kdbench.comparing.tolerance import Tolerance
 from kdbench.comparing.verdict import Rules, Verdict
@@ -33,14 +33,12 @@ if TYPE_CHECKING:
     from kdbench.reports.style import Picture
 
 PROMPT, INTERACTION, NOISE = 18.0, 6.0, 12.0  # standard deviations, points
-TRIALS, ALPHA = 2000, 0.05
 SIZES = tuple((n, seeds) for n in (50, 250, 500) for seeds in (1, 5))
 DROP = 1.5
 CURVE = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 CURVE_PROMPTS = 250
 FIGURE = Path(__file__).parent / "gate.svg"
 _NORMAL = NormalDist()
-_KIND = PromptScores(np.zeros(0), "points", "higher", "1")
 
 
 def run() -> Outcome:
@@ -73,13 +71,7 @@ def verdicts(tasks: Mapping[str, tuple[np.ndarray, ...]]) -> list[Verdict]:
     Args:
         tasks: Means per prompt of the base and the new checkpoint, by task.
     """
-    pairs = {
-        task: PairedScores(tuple(map(str, range(len(base)))), base, new, 0)
-        for task, (base, new) in tasks.items()
-    }
-    method = RowTestMethod()
-    tests = list(row_tests("rougeL", _KIND, pairs, Tolerance(0.0), method.resamples))
-    return [row.verdict for row in compared_rows(tests, method, Rules(ALPHA))]
+    return gate_skew.results(tasks, tolerance=0.0)[1]
 
 
 @cache
@@ -92,40 +84,29 @@ def rates(n: int, seeds: int, drop: float) -> tuple[float, float, float]:
         (verdict,) = verdicts({"task": (base, new)})
         regressed += verdict == "regressed"
         improved += verdict == "improved"
-        error = sqrt((base.var(ddof=1) + new.var(ddof=1)) / n)
-        unpaired += (new.mean() - base.mean()) / error < _NORMAL.inv_cdf(ALPHA / 2)
+        deviation = sqrt((base.var(ddof=1) + new.var(ddof=1)) / n)
+        unpaired += (new.mean() - base.mean()) / deviation < _NORMAL.inv_cdf(ALPHA / 2)
     return regressed / TRIALS, improved / TRIALS, unpaired / TRIALS
 
 
 def theory(n: int, seeds: int, drop: float) -> float:
     """Power of the paired z-test to call a drop worse."""
-    error = sqrt((2 * INTERACTION**2 + 2 * NOISE**2 / seeds) / n)
-    return _NORMAL.cdf(drop / error + _NORMAL.inv_cdf(ALPHA / 2))
-
-
-def _error(rate: float) -> float:
-    """Half-width of the 95 % interval of a share of the trials."""
-    return 1.96 * sqrt(max(rate * (1 - rate), 0.25 / TRIALS) / TRIALS)
-
-
-def _percent(rate: float) -> str:
-    return f"{100 * rate:.2f} % ± {100 * _error(rate):.2f}"
+    deviation = sqrt((2 * INTERACTION**2 + 2 * NOISE**2 / seeds) / n)
+    return _NORMAL.cdf(drop / deviation + _NORMAL.inv_cdf(ALPHA / 2))
 
 
 def _false_alarms() -> Iterator[BenchmarkRow]:
     for n, seeds in SIZES:
         regressed, improved, unpaired = rates(n, seeds, 0.0)
         for what, rate, peer, limit in (
-            ("regressed", regressed, f"unpaired z-test {_percent(unpaired)}", ALPHA / 2),
+            ("regressed", regressed, f"unpaired z-test {percent(unpaired)}", ALPHA / 2),
             ("worse or improved", regressed + improved, "", ALPHA),
         ):
             yield BenchmarkRow(
                 f"false alarms, {n} prompts, {_seeds(seeds)}: {what}",
                 peer,
-                _percent(rate),
-                target=target(
-                    f"≤ {100 * limit:g} % within its error", rate - _error(rate) <= limit
-                ),
+                percent(rate),
+                target=target(f"≤ {100 * limit:g} % within its error", rate - error(rate) <= limit),
             )
 
 
@@ -139,8 +120,8 @@ def _family() -> BenchmarkRow:
     return BenchmarkRow(
         "false alarms, 5 tasks × 250 prompts and AVG, 5 seeds: any row regressed",
         "",
-        _percent(rate),
-        target=target(f"≤ {50 * ALPHA:g} % within its error", rate - _error(rate) <= ALPHA / 2),
+        percent(rate),
+        target=target(f"≤ {50 * ALPHA:g} % within its error", rate - error(rate) <= ALPHA / 2),
     )
 
 
@@ -150,8 +131,8 @@ def _power() -> Iterator[BenchmarkRow]:
         expected = theory(n, seeds, DROP)
         yield BenchmarkRow(
             f"power, drop of {DROP:g}, {n} prompts, {_seeds(seeds)}",
-            f"theory {100 * expected:.1f} %; unpaired z-test {_percent(unpaired)}",
-            _percent(regressed),
+            f"theory {100 * expected:.1f} %; unpaired z-test {percent(unpaired)}",
+            percent(regressed),
             target=target("theory within 3 points", abs(regressed - expected) <= 0.03),
         )
 
@@ -178,8 +159,8 @@ def _coverage() -> Iterator[BenchmarkRow]:
             peer, ours = missed / TRIALS
             yield BenchmarkRow(
                 f"95 % interval misses the truth, {shape} differences, {n} prompts",
-                f"percentile bootstrap {_percent(peer)}",
-                _percent(ours),
+                f"percentile bootstrap {percent(peer)}",
+                percent(ours),
             )
 
 
@@ -228,7 +209,7 @@ def draw() -> "Picture":
         for seeds, colour, marker in ((1, COLOURS[1], "s"), (5, COLOURS[0], "o")):
             sizes = sorted({n for n, _ in SIZES})
             alarm_rates = [100 * rates(n, seeds, 0.0)[0] for n in sizes]
-            errors = [100 * _error(rate / 100) for rate in alarm_rates]
+            errors = [100 * error(rate / 100) for rate in alarm_rates]
             x = np.arange(len(sizes)) + (0.06 if seeds == 5 else -0.06)
             alarms.errorbar(
                 x, alarm_rates, errors, color=colour, fmt=marker, capsize=3, label=_seeds(seeds)

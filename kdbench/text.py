@@ -46,6 +46,28 @@ def without_controls(text: str) -> str:
     return "".join(char for char in text if char.isprintable() or char in "\n\t")
 
 
+def visible(text: str) -> str:
+    """What a reader can see of a text: one line, single spaces, no control characters."""
+    return " ".join(printable(text).split())
+
+
+def excerpts(texts: Sequence[str], length: int) -> list[str]:
+    """The visible part of several texts, cut so that it shows where they begin to differ.
+
+    Args:
+        texts: Texts to show together.
+        length: Largest number of characters of each, without the ellipses.
+    """
+    shown = [visible(text) for text in texts]
+    equal = [len(set(letters)) == 1 for letters in zip(*shown, strict=False)]
+    same = [*equal, False].index(False) if len(shown) > 1 else 0
+    start = max(0, same - length // 4) if same > length // 2 else 0
+    return [
+        f"{'…' * (start > 0)}{text[start : start + length]}{'…' * (len(text) > start + length)}"
+        for text in shown
+    ]
+
+
 def escape_md(text: str) -> str:
     """The text as one line for a cell of a Markdown table, with markup escaped."""
     text = " ".join(printable(text).split())

@@ -13,14 +13,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from kdbench.comparing.baseline_file import KIND, BaselineFile, read_baseline_file
 from kdbench.comparing.scores import ComparedRun, PromptScores, TaskScores, run_title, score_array
-from kdbench.comparing.tolerance import Tolerance, format_tolerances, parse_tolerances
+from kdbench.comparing.tolerance import Tolerance, format_tolerances
 from kdbench.errors import InputError
 from kdbench.system.environment import git_user
-from kdbench.system.files import SCHEMA, read_json, write_json
+from kdbench.system.files import SCHEMA, write_json
 from kdbench.version import __version__
-
-_KIND = "gate"
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def write_baseline(
         origin: Who writes the baseline, when and why.
 
     Raises:
-        InputError: The run is incomplete, or a metric has no score per prompt.
+        InputError: The run is incomplete, or a metric has no score per prompt or no score at all.
     """
     if run.status != "complete":
         raise InputError(
@@ -90,11 +91,13 @@ def write_baseline(
                     f"{run.label}: {metric} of '{task}' has no score per prompt, so it cannot be "
                     "gated; remove it from tolerance="
                 )
+            if np.isnan(scores.metrics[metric].means).all():
+                raise InputError(f"{run.label}: no prompt of '{task}' has a score of {metric}")
     write_json(
         path,
         {
             "schema": SCHEMA,
-            "kind": _KIND,
+            "kind": KIND,
             "kdbench_version": __version__,
             "model": {"name": run.label, "sha256": run.sha256},
             "written": vars(origin),
@@ -131,38 +134,21 @@ def read_baseline(path: Path) -> ComparedRun:
     Raises:
         InputError: The file is not a baseline, or it is malformed.
     """
-    content = read_json(path)
-    if content.get("kind") != _KIND:
-        raise InputError(f"{path}: not a gate's baseline; kdbench regress --update writes one")
-    try:
-        model, tolerance = content["model"], str(content["tolerance"])
-        parse_tolerances(tolerance)
-        return ComparedRun(
-            label=path.stem,
-            title=f"{path.stem} ({run_title(model['name'], model['sha256'])})",
-            sha256=model["sha256"],
-            status="complete",
-            limit=content["limit"],
-            tasks={
-                task: _task_scores(task, fingerprint, content)
-                for task, fingerprint in content["fingerprints"].items()
-            },
-            tolerance=tolerance,
-        )
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise InputError(f"{path}: malformed baseline: {error}") from None
+    file = read_baseline_file(path)
+    return ComparedRun(
+        label=path.stem,
+        title=f"{path.stem} ({run_title(file.model.name, file.model.sha256)})",
+        sha256=file.model.sha256,
+        status="complete",
+        limit=file.limit,
+        tasks={task: _task_scores(file, task) for task in file.fingerprints},
+        tolerance=file.tolerance,
+    )
 
 
-def _task_scores(
-    task: str, fingerprint: Mapping[str, Any], content: Mapping[str, Any]
-) -> TaskScores:
-    columns = content["scores"][task]
-    ids = tuple(map(str, columns["id"]))
+def _task_scores(file: BaselineFile, task: str) -> TaskScores:
     metrics = {
-        name: PromptScores(score_array(scores), **content["metrics"][f"{task}:{name}"])
-        for name, scores in columns.items()
-        if name != "id"
+        name: PromptScores(score_array(scores), **vars(file.metrics[f"{task}:{name}"]))
+        for name, scores in file.scores_of(task).items()
     }
-    if any(len(scores.means) != len(ids) for scores in metrics.values()):
-        raise ValueError(f"'{task}' does not have one score for each prompt")
-    return TaskScores(fingerprint, ids, metrics)
+    return TaskScores(file.fingerprint(task), tuple(file.ids(task)), metrics)

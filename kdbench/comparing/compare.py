@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from kdbench.comparing.comparison import compare_runs
+from kdbench.comparing.evidence import with_evidence
 from kdbench.comparing.find import find_run
 from kdbench.comparing.model import Comparison, RowTestMethod
 from kdbench.comparing.outputs.write import write_outputs, write_refusal
@@ -66,11 +67,13 @@ def compare(settings: CompareSettings) -> Comparison:
             select_tasks(find_run(name, key, settings.results, settings.gates), settings.tasks)
             for key, name in (("base", settings.base), ("new", settings.new))
         )
-        comparison = compare_with_settings(settings, base, new)
+        comparison = with_evidence(
+            compare_with_settings(settings, base, new), base, new, settings.data
+        )
     except InputError as error:
         _refuse(settings, Problem(EXIT_INCOMPARABLE, str(error)))
         raise
-    write_outputs(settings, comparison, base.label, (base, new))
+    write_outputs(settings, comparison, base.label)
     return comparison
 
 

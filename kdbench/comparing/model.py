@@ -24,6 +24,29 @@ class RowTestMethod:
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """The responses to a prompt of the seed whose scores differ most.
+
+    Attributes:
+        seed: Seed of the sampling.
+        base: Response of the base; None if it is not stored.
+        new: Response of the new run; None if it is not stored.
+        base_score: Score of the base's response; None if unknown.
+        new_score: Score of the new run's response; None if unknown.
+        prompt: Prompt; None if the data are not there.
+        reference: First reference; None if the data are not there.
+    """
+
+    seed: int
+    base: str | None
+    new: str | None
+    base_score: float | None
+    new_score: float | None
+    prompt: str | None = None
+    reference: str | None = None
+
+
+@dataclass(frozen=True)
 class WorstPrompt:
     """A prompt with a large loss.
 
@@ -31,11 +54,13 @@ class WorstPrompt:
         id: Document id.
         base: Score in the base, averaged over seeds.
         new: Score in the new run, averaged over seeds.
+        evidence: Responses of one seed; None if none are stored or none differ.
     """
 
     id: str
     base: float
     new: float
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True)

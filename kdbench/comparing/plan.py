@@ -12,7 +12,7 @@ assumes a second checkpoint that is equally good on every prompt and draws indep
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil, sqrt
+from math import sqrt
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from kdbench.comparing.scores import ComparedRun
 from kdbench.comparing.settings import PlanSettings
 from kdbench.comparing.tolerance import format_tolerances, parse_tolerances
 from kdbench.errors import InputError
-from kdbench.stats.paired import detectable_errors
+from kdbench.stats.paired import detectable_errors, prompts_needed
 from kdbench.text import AVERAGE, DECIMALS, aligned
 
 
@@ -140,10 +140,7 @@ def plan(settings: PlanSettings) -> GatePlan:
             allowed = tolerance.in_units(float(np.mean([v.base_mean for v in of_row])))
             sees = {seeds: detectable * _error(of_row, seeds) for seeds in settings.seeds}
             n = sum(variance.n for variance in of_row)
-            prompts = {
-                seeds: ceil(n * (change / allowed) ** 2) if allowed else None
-                for seeds, change in sees.items()
-            }
+            prompts = {seeds: prompts_needed(n, change, allowed) for seeds, change in sees.items()}
             decimals = DECIMALS.get(unit, 2)
             rows.append(GatePlanRow(task, metric, allowed, decimals, n, prompts, sees))
     return GatePlan(_title(run, second, settings), tuple(rows), tuple(_notes(settings, count)))

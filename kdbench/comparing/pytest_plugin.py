@@ -122,7 +122,7 @@ class _RowItem(pytest.Item):
 
     def runtest(self) -> None:
         """Fail if the row fails the gate, and skip if it is inconclusive."""
-        from kdbench.comparing.outputs.phrases import row_line
+        from kdbench.comparing.outputs.phrases import loss_lines, row_line
         from kdbench.comparing.verdict import fails
 
         comparison = self._gate.comparison()
@@ -134,7 +134,7 @@ class _RowItem(pytest.Item):
         row = rows[self._row]
         line = row_line(comparison, row)
         if fails(row, comparison.rules):
-            raise _GateError(line)
+            raise _GateError("\n".join([line, *loss_lines(row)]))
         if row.verdict == "inconclusive":
             pytest.skip(line)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from kdbench.comparing.baseline import baseline_path, origin_now, write_baseline
 from kdbench.comparing.compare import compare_with_settings, gate_tolerances, select_tasks
+from kdbench.comparing.evidence import with_evidence
 from kdbench.comparing.find import find_run
 from kdbench.comparing.matching import comparison_problems
 from kdbench.comparing.model import Comparison
@@ -74,11 +75,13 @@ def regress(settings: RegressSettings) -> GateResult:
     try:
         base = find_baseline(settings)
         new = _new_run(settings, base)
-        comparison = compare_with_settings(settings, base, new)
+        comparison = with_evidence(
+            compare_with_settings(settings, base, new), base, new, settings.data, settings.tasks
+        )
     except InputError as error:
         _refuse(settings, Problem(EXIT_INCOMPARABLE, str(error)))
         raise
-    write_outputs(settings, comparison, base.label, (base, new))
+    write_outputs(settings, comparison, base.label)
     return GateResult(comparison)
 
 

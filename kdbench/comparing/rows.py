@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import inf
 
 import numpy as np
 
@@ -15,20 +16,25 @@ from kdbench.stats.bootstrap import average_interval
 from kdbench.stats.paired import (
     Flips,
     average_flips,
+    can_reject,
     detectable_errors,
     equal_sizes_p,
+    exact_limit,
     holm,
+    prompts_needed,
     sign_flips,
     standard_error,
 )
+from kdbench.stats.skew import SkewTest, skew_test
 from kdbench.text import AVERAGE
 
 _WORST = 5
+_TOP = {"points": 100.0, "rate": 1.0}  # the largest score of a unit
 
 
 @dataclass(frozen=True)
 class RowTest:
-    """The sign-flip test of one row, before the correction over all rows.
+    """The tests of one row, before the correction over all rows.
 
     It works on gains: differences with the sign that makes positive ones better.
 
@@ -40,7 +46,9 @@ class RowTest:
         pairs: Paired scores of the row's tasks: of one task, or of all for `AVG`.
         requested: Tolerance as requested.
         flips: Sign flips of the mean gain.
-        p: Two-sided p-value against "no change".
+        flips_p: Two-sided p-value of the sign flips against "no change".
+        skew: Test of the mean gain that allows for skew; None for binary scores, whose differences
+            all have the same size.
     """
 
     task: str
@@ -50,7 +58,8 @@ class RowTest:
     pairs: Mapping[str, PairedScores]
     requested: Tolerance
     flips: Flips
-    p: float
+    flips_p: float
+    skew: SkewTest | None
 
     @cached_property
     def base(self) -> float:
@@ -73,9 +82,17 @@ class RowTest:
         return self.requested.in_units(self.base)
 
     @cached_property
+    def p(self) -> float:
+        """Two-sided p-value against "no change": the larger one of the two tests."""
+        return self.flips_p if self.skew is None else max(self.flips_p, self.skew.p())
+
+    @cached_property
     def p_beyond(self) -> float:
         """Two-sided p-value against "the loss equals the tolerance"; 1 for a smaller loss."""
-        return self.flips.p(-self.tolerance) if self.flips.mean < -self.tolerance else 1.0
+        if self.flips.mean >= -self.tolerance:
+            return 1.0
+        p = self.flips.p(-self.tolerance)
+        return p if self.skew is None else max(p, self.skew.p(-self.tolerance))
 
     def interval(self, method: RowTestMethod, alpha: float) -> tuple[float, float]:
         """The interval of the gain; an end can be infinite.
@@ -84,8 +101,14 @@ class RowTest:
             method: Kind of interval and number of resamples.
             alpha: 1 - coverage.
         """
+        if not can_reject(self.n, alpha):
+            return -inf, inf
         if method.interval == "flip":
-            return self.flips.interval(alpha)
+            low, high = self.flips.interval(alpha)
+            if self.skew is None:
+                return low, high
+            skew_low, skew_high = self.skew.interval(alpha)
+            return min(low, skew_low), max(high, skew_high)
         gains = {
             task: gains_of(paired, self.sign)
             if paired.by_seed is None
@@ -140,14 +163,27 @@ def row_tests(
     """
     sign = gain_sign(metric, kind.direction)
     gains = {task: gains_of(paired, sign) for task, paired in pairs.items()}
-    flips = {task: sign_flips(gain, task, resamples) for task, gain in gains.items()}
+    exact = exact_limit(map(len, gains.values()))
+    flips = {task: sign_flips(gain, task, resamples, exact) for task, gain in gains.items()}
     for task, of_task in flips.items():
-        exact = equal_sizes_p(gains[task])
-        p = of_task.p() if exact is None else exact
-        yield RowTest(task, metric, kind, sign, {task: pairs[task]}, tolerance, of_task, p)
+        closed_form = equal_sizes_p(gains[task])
+        p = of_task.p() if closed_form is None else closed_form
+        pair = {task: pairs[task]}
+        skew = _skew_test(kind, pair, [gains[task]])
+        yield RowTest(task, metric, kind, sign, pair, tolerance, of_task, p, skew)
     if len(pairs) > 1:
-        joint = average_flips(gains, flips, resamples)
-        yield RowTest(AVERAGE, metric, kind, sign, pairs, tolerance, joint, joint.p())
+        joint = average_flips(gains, flips, resamples, exact)
+        skew = _skew_test(kind, pairs, list(gains.values()))
+        yield RowTest(AVERAGE, metric, kind, sign, pairs, tolerance, joint, joint.p(), skew)
+
+
+def _skew_test(
+    kind: PromptScores, pairs: Mapping[str, PairedScores], gains: Sequence[np.ndarray]
+) -> SkewTest | None:
+    top = _TOP.get(kind.unit, inf)
+    scores = np.concatenate([s for paired in pairs.values() for s in (paired.base, paired.new)])
+    is_binary = len(pairs) == 1 and np.isin(scores, (0.0, top)).all()
+    return None if is_binary else skew_test(gains, top)
 
 
 def compared_rows(
@@ -184,7 +220,7 @@ def compared_rows(
             p_adjusted=p,
             tolerance=test.tolerance,
             least=least,
-            needed=_needed_prompts(test, least),
+            needed=None if least is None else prompts_needed(test.n, least, test.tolerance),
             verdict=judge(
                 gain=test.flips.mean,
                 low=interval[0],
@@ -196,12 +232,6 @@ def compared_rows(
             within=is_within(interval[0], test.tolerance),
             worst=test.worst(),
         )
-
-
-def _needed_prompts(test: RowTest, least: float | None) -> int | None:
-    if least is None or test.tolerance == 0:
-        return None
-    return int(np.ceil(test.n * (least / test.tolerance) ** 2))
 
 
 def _finite(end: float) -> float | None:

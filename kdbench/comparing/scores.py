@@ -7,8 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from kdbench.comparing.samples import LARGEST_SCORE, is_score, read_samples, samples_file
+from kdbench.errors import InputError
 from kdbench.store.folder import RunFolder
 from kdbench.store.results import TaskResult
+
+_ROUNDING = 2e-6  # stored scores and their means have six decimals
 
 
 @dataclass(frozen=True)
@@ -86,31 +90,34 @@ class ComparedRun:
             are missing altogether.
 
         Raises:
-            InputError: A line of the samples is malformed.
+            InputError: A line of the samples is malformed, or their scores are not those of the
+                results.
         """
         if self.folder is None:
             return None
-        rows = {document: row for row, document in enumerate(self.tasks[task].ids)}
-        seeds = list(self.tasks[task].fingerprint.get("protocol", {}).get("seeds", ()))
+        of_task = self.tasks[task]
+        rows = {document: row for row, document in enumerate(of_task.ids)}
+        seeds = list(of_task.fingerprint.get("protocol", {}).get("seeds", ()))
         scores = np.full((len(rows), len(seeds)), np.nan)
-        for sample in RunFolder(self.folder).lines(task).read():
-            score = sample.get("scores", {}).get(metric)
-            if score is not None and sample["id"] in rows and sample["seed"] in seeds:
-                scores[rows[sample["id"]], seeds.index(sample["seed"])] = score
-        return None if np.isnan(scores).all() else scores
+        for sample in read_samples(self.folder, task):
+            score = sample.scores.get(metric)
+            if score is not None and sample.document in rows and sample.seed in seeds:
+                scores[rows[sample.document], seeds.index(sample.seed)] = score
+        if np.isnan(scores).all():
+            return None
+        self._check_means(self.folder, task, metric, scores)
+        return scores
 
-    def responses(self, task: str) -> dict[str, str]:
-        """The response of the first seed to each prompt, by document id; empty without samples.
-
-        Args:
-            task: Name of the task.
-        """
-        if self.folder is None:
-            return {}
-        responses: dict[str, str] = {}
-        for sample in RunFolder(self.folder).lines(task).read():
-            responses.setdefault(str(sample["id"]), str(sample["output"]))
-        return responses
+    def _check_means(self, folder: Path, task: str, metric: str, scores: np.ndarray) -> None:
+        """Refuse samples whose scores are not those of the results."""
+        means = self.tasks[task].metrics[metric].means
+        slack = _ROUNDING * (1 + np.abs(scores).max(axis=1))
+        for row in np.flatnonzero(np.abs(scores.mean(axis=1) - means) > slack):
+            raise InputError(
+                f"{samples_file(folder, task)}: the scores of {metric} for "
+                f"'{self.tasks[task].ids[row]}' have the mean {scores[row].mean():g}, but "
+                f"{task}.json has {means[row]:g}; kdbench score run={folder} computes both again"
+            )
 
 
 def read_run(folder: Path) -> ComparedRun:
@@ -131,12 +138,12 @@ def read_run(folder: Path) -> ComparedRun:
         sha256=sha256,
         status=record["status"],
         limit=record["limit"],
-        tasks={result.task: _task_scores(result) for result in run.tasks()},
+        tasks={result.task: _task_scores(result, folder) for result in run.tasks()},
         folder=folder,
     )
 
 
-def _task_scores(result: TaskResult) -> TaskScores:
+def _task_scores(result: TaskResult, folder: Path) -> TaskScores:
     from kdbench.metrics import compares_with_teacher
 
     ids = tuple(map(str, result.documents["id"]))
@@ -146,7 +153,7 @@ def _task_scores(result: TaskResult) -> TaskScores:
         ids=ids,
         metrics={
             name: PromptScores(
-                score_array(result.documents[name]),
+                _checked_array(result, name, folder),
                 metric.unit,
                 metric.direction,
                 metric.version,
@@ -158,6 +165,16 @@ def _task_scores(result: TaskResult) -> TaskScores:
         },
         pooled=frozenset(set(result.metrics) - set(result.documents)),
     )
+
+
+def _checked_array(result: TaskResult, metric: str, folder: Path) -> np.ndarray:
+    for document, score in zip(result.documents["id"], result.documents[metric], strict=True):
+        if score is not None and not is_score(score):
+            raise InputError(
+                f"{folder / result.task}.json: the score of {metric} for '{document}' must be null "
+                f"or a number of at most {LARGEST_SCORE:g}"
+            )
+    return score_array(result.documents[metric])
 
 
 def run_title(name: str, sha256: str | None) -> str:

@@ -47,7 +47,7 @@ class GateSettings(Settings):
     )
     interval: Literal["flip", "bootstrap", "hierarchical"] = Field(
         "flip",
-        description="Kind of interval: inverted sign-flip test, bootstrap over prompts, or "
+        description="Kind of interval: inverted tests, bootstrap over prompts, or "
         "bootstrap over prompts and their seeds (needs samples)",
     )
     resamples: int = Field(
@@ -80,6 +80,11 @@ class CompareSettings(GateSettings):
     )
     new: str = Field(description="Run to judge: run folder, or model in results=")
     results: Path = Field(Path("results"), description="Folder of the results")
+    data: Path | None = Field(
+        None,
+        description="Folder of the data sets, to show prompts and references of losses "
+        "(default: KDBENCH_DATA)",
+    )
     tasks: Names = Field((), description="Names of the tasks to compare (default: all)")
 
 

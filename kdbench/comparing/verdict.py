@@ -1,8 +1,8 @@
 """Verdicts on rows, the decision on a comparison, and its exit code.
 
-Error rates at the level alpha (0.05). They hold if the differences between the prompts' scores are
-symmetric under the null hypothesis, so that their signs are exchangeable. With sparse, lopsided
-differences and few prompts the true rates can be higher.
+Error rates at the level alpha (0.05). They are exact if the differences between the prompts' scores
+are symmetric under the null hypothesis. For sparse, lopsided differences they hold in simulations
+(`benchmarks/gate_skew.py`), because a second test allows for skew.
 
 - `worse` and `improved` come from the test of "no change" with Holm's correction over all rows. If
   no row changed, the probability that any row gets either verdict is at most alpha, and at most

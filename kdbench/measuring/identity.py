@@ -62,7 +62,7 @@ def training_cost(card: Mapping[str, Any]) -> dict[str, Any] | None:
         tokens = {name: int(phase["tokens"]) for name, phase in phases.items()}
         cost = {
             "method": settings["method"],
-            "samples": card["steps"] * settings["batch_size"],
+            "samples": _count(card["steps"]) * _count(settings["batch_size"]),
             "seconds": sum(p["seconds"] for name, p in phases.items() if name != "validate"),
             "student_tokens": tokens.get("generate", 0),
             "teacher_tokens": tokens.get("teacher_responses", 0),
@@ -71,3 +71,14 @@ def training_cost(card: Mapping[str, Any]) -> dict[str, Any] | None:
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return None
     return cost
+
+
+def _count(value: object) -> int:
+    """A whole number of a run card.
+
+    Raises:
+        TypeError: It is not one.
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError
+    return value

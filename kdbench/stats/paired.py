@@ -5,7 +5,8 @@ The unit of analysis is the prompt: every function takes one difference a prompt
 Sign-flip test (Fisher 1935). The null hypothesis is that the differences are distributed
 symmetrically about zero, so that each sign is exchangeable. The p-value is the share of sign flips
 whose mean is at least as extreme as the observed mean. It is exact under this hypothesis; with
-sparse, lopsided differences and few prompts the true error rate can exceed the stated level.
+sparse, lopsided differences and few prompts the true error rate exceeds the stated level, so the
+gate also asks the test of `kdbench.stats.skew`.
 
 Inverted sign-flip test (Hartigan 1969, "Using subsample values as typical values"). Flipping the
 signs of a set of prompts beats the observed mean under exactly those shifts of the null that lie
@@ -14,8 +15,10 @@ gives the p-value against any shift and the interval, and the two always agree: 
 interval if and only if p <= alpha.
 """
 
+import math
+import sys
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import NormalDist
@@ -23,13 +26,14 @@ from statistics import NormalDist
 import numpy as np
 
 from kdbench.stats.bootstrap import RESAMPLES
+from kdbench.stats.exact import EXACT, ROUNDING
 
-EXACT = 20
-"""Up to this number of prompts, all 2^n flips are used instead of random ones."""
+EXACT_WORK = 2**23
+"""Limit of the flips of all exact tests together, which bounds time and memory."""
 
+_FEW = 13  # up to this number of prompts all flips are fewer than the random ones
 POWER = 0.80
 _SIGNS_AT_ONCE = 2**21  # limits the memory of random flips
-_ROUNDING = 1e-9  # tolerance of comparisons, as a share of the largest difference
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class Flips:
     @cached_property
     def _shifts(self) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper ends of the shifts under which each flip beats the mean, both sorted."""
-        proper = (self.share > _ROUNDING) & (self.share < 1 - _ROUNDING)
+        proper = (self.share > ROUNDING) & (self.share < 1 - ROUNDING)
         share = np.where(proper, self.share, 0.5)
         of_flipped = np.where(proper, self.moved / share, -np.inf)
         of_kept = np.where(proper, (self.mean - self.moved) / (1 - share), np.inf)
@@ -63,7 +67,7 @@ class Flips:
         It is twice the one-sided p-value.
         """
         low, high = self._shifts
-        slack = _ROUNDING * self.scale
+        slack = ROUNDING * self.scale
         if shift <= self.mean:
             hits = np.searchsorted(low, shift + slack, side="right")
         else:
@@ -79,20 +83,35 @@ class Flips:
         if self.scale == 0:
             return 0.0, 0.0
         low, high = self._shifts
-        rejected = int(np.floor(alpha * len(low) + _ROUNDING))
+        rejected = int(np.floor(alpha * len(low) + ROUNDING))
         return float(low[rejected]), float(high[-1 - rejected])
 
 
-def sign_flips(differences: np.ndarray, stream: str = "", resamples: int = RESAMPLES) -> Flips:
-    """Sign flips of a mean: all 2^n for up to 20 prompts, otherwise random ones.
+def exact_limit(sizes: Iterable[int]) -> int:
+    """The number of prompts up to which all flips are used.
+
+    It is `EXACT`, or less if there are so many tests that all flips would take too long.
+
+    Args:
+        sizes: Number of prompts of each test.
+    """
+    work = sum(2 ** (n - 1) for n in sizes if n <= EXACT)
+    return EXACT if work <= EXACT_WORK else _FEW
+
+
+def sign_flips(
+    differences: np.ndarray, stream: str = "", resamples: int = RESAMPLES, exact: int = EXACT
+) -> Flips:
+    """Sign flips of a mean: all 2^n for few prompts, otherwise random ones.
 
     Args:
         differences: One difference a prompt, shape (n,), n >= 1.
         stream: Name of the random stream; different names give independent signs.
         resamples: Number of random flips.
+        exact: Number of prompts up to which all flips are used.
     """
     n = len(differences)
-    if n <= EXACT:
+    if n <= exact:
         return _all_flips(differences, np.full(n, 1 / n))
     return _random_flips(differences, stream, resamples)
 
@@ -101,6 +120,7 @@ def average_flips(
     differences_by_task: Mapping[str, np.ndarray],
     flips_by_task: Mapping[str, Flips],
     resamples: int = RESAMPLES,
+    exact: int = EXACT,
 ) -> Flips:
     """Joint sign flips of the plain mean over tasks of each task's mean.
 
@@ -108,16 +128,17 @@ def average_flips(
         differences_by_task: Differences of each task, shape (n,) each.
         flips_by_task: Flips of each task alone; the random ones are reused.
         resamples: Number of random flips.
+        exact: Number of prompts up to which all flips were used.
     """
     tasks = len(differences_by_task)
-    if sum(map(len, differences_by_task.values())) <= EXACT:
+    if sum(map(len, differences_by_task.values())) <= exact:
         weights = [np.full(len(d), 1 / (len(d) * tasks)) for d in differences_by_task.values()]
         return _all_flips(
             np.concatenate(list(differences_by_task.values())), np.concatenate(weights)
         )
     flips = [
         flips_by_task[task]
-        if len(differences) > EXACT
+        if len(differences) > exact
         else _random_flips(differences, task, resamples)
         for task, differences in differences_by_task.items()
     ]
@@ -127,6 +148,19 @@ def average_flips(
         np.mean([of_task.share for of_task in flips], axis=0),
         max(of_task.scale for of_task in flips),
     )
+
+
+def can_reject(n: int, alpha: float) -> bool:
+    """Whether any differences of n prompts could reject a null hypothesis.
+
+    The smallest p-value of the sign flips is 2^(1 - n), so with fewer prompts even equal scores are
+    no evidence that nothing changed.
+
+    Args:
+        n: Number of prompts.
+        alpha: Level of the test.
+    """
+    return 2.0 ** (1 - min(n, 1000)) <= alpha
 
 
 def _all_flips(differences: np.ndarray, weights: np.ndarray) -> Flips:
@@ -168,9 +202,9 @@ def equal_sizes_p(differences: np.ndarray) -> float | None:
     Returns:
         The p-value; None if the sizes differ.
     """
-    nonzero = differences[np.abs(differences) > _ROUNDING * _scale(differences)]
+    nonzero = differences[np.abs(differences) > ROUNDING * _scale(differences)]
     sizes = np.abs(nonzero)
-    if len(nonzero) and np.ptp(sizes) > _ROUNDING * sizes.max():
+    if len(nonzero) and np.ptp(sizes) > ROUNDING * sizes.max():
         return None
     m, k = len(nonzero), min(int((nonzero > 0).sum()), int((nonzero < 0).sum()))
     term, total = 1, 1
@@ -214,4 +248,20 @@ def detectable_errors(alpha: float, power: float = POWER) -> float:
         power: Probability of detecting the change.
     """
     normal = NormalDist()
-    return normal.inv_cdf(1 - alpha / 2) + normal.inv_cdf(power)
+    return normal.inv_cdf(power) - normal.inv_cdf(max(alpha / 2, sys.float_info.min))
+
+
+def prompts_needed(n: int, change: float, tolerance: float) -> int | None:
+    """The number of prompts that detects a change as small as a tolerance.
+
+    Args:
+        n: Number of prompts that detects `change`.
+        change: Change that n prompts detect.
+        tolerance: Change to detect.
+
+    Returns:
+        The number; None if no number of prompts is enough, as at tolerance 0.
+    """
+    ratio = change / tolerance if tolerance else math.inf
+    needed = n * ratio * ratio
+    return math.ceil(needed) if math.isfinite(needed) else None

@@ -1,9 +1,9 @@
 """Which rows are not significantly different from the best one.
 
 Rows of a group answered the same prompts, so each is paired with the best one by prompt. The test
-is the sign-flip test of `kdbench compare`: exact up to 20 prompts, and beyond that its normal
-limit, since a table may need thousands of tests. (For differences d with weights w, flipping signs
-gives sum(w d) mean 0 and variance sum(w² d²).) Holm's correction covers the pairs of a column.
+is the sign-flip test: exact up to 20 prompts, and beyond that its normal limit, since a table may
+need thousands of tests. (For differences d with weights w, flipping signs gives sum(w d) mean 0 and
+variance sum(w² d²).) Holm's correction covers the pairs of a column.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,11 +11,13 @@ from math import erfc, sqrt
 
 import numpy as np
 
-from kdbench.stats.paired import EXACT, average_flips, holm, sign_flips
+from kdbench.stats.exact import EXACT, exact_p_values
+from kdbench.stats.paired import holm
 from kdbench.store.runs import StoredRun
 from kdbench.tables.column import Column
 
 ALPHA = 0.05
+_ROWS_AT_ONCE = 1024  # limits the memory of sums
 
 
 class Ties:
@@ -78,26 +80,34 @@ def _p_values(gaps: Mapping[str, np.ndarray]) -> list[float]:
     Args:
         gaps: Differences from the best row by task [rows, prompts], NaN where not defined.
     """
-    rows = len(next(iter(gaps.values())))
-    mean, variance, prompts = np.zeros(rows), np.zeros(rows), np.zeros(rows)
-    for gap in gaps.values():
-        n = np.maximum(1, (~np.isnan(gap)).sum(axis=1))
-        mean += np.nansum(gap, axis=1) / n
-        variance += np.nansum(gap**2, axis=1) / n**2
-        prompts += n
-    return [
-        _exact({task: gap[row] for task, gap in gaps.items()})
-        if prompts[row] <= EXACT
-        else erfc(abs(mean[row]) / sqrt(2 * variance[row]))
-        if variance[row] > 0
-        else 1.0
-        for row in range(rows)
+    weighted, known = _weighted(gaps)
+    mean, variance = weighted.sum(axis=1), (weighted**2).sum(axis=1)
+    p_values = [
+        erfc(abs(m) / sqrt(2 * v)) if v > 0 else 1.0 for m, v in zip(mean, variance, strict=True)
     ]
+    few = np.flatnonzero((known.sum(axis=1) <= EXACT) & (variance > 0))
+    for start in range(0, len(few), _ROWS_AT_ONCE):
+        rows = few[start : start + _ROWS_AT_ONCE]
+        for row, p in zip(rows, exact_p_values(_packed(weighted[rows])), strict=True):
+            p_values[row] = float(p)
+    return p_values
 
 
-def _exact(gaps: Mapping[str, np.ndarray]) -> float:
-    known = {task: gap[~np.isnan(gap)] for task, gap in gaps.items()}
-    if not all(len(gap) for gap in known.values()):
-        return 1.0
-    flips = {task: sign_flips(gap) for task, gap in known.items()}
-    return average_flips(known, flips).p()
+def _weighted(gaps: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Differences whose sum is the average over tasks, and where they are defined.
+
+    Both have the shape [rows, prompts of all tasks]; undefined differences are 0.
+    """
+    known = {task: ~np.isnan(gap) for task, gap in gaps.items()}
+    weighted = [
+        np.where(known[task], gap, 0.0) / np.maximum(1, known[task].sum(axis=1, keepdims=True))
+        for task, gap in gaps.items()
+    ]
+    return np.concatenate(weighted, axis=1), np.concatenate(list(known.values()), axis=1)
+
+
+def _packed(weighted: np.ndarray) -> np.ndarray:
+    """The non-zero differences of each row, at the front of `EXACT` columns at most."""
+    order = np.argsort(weighted == 0, axis=1, kind="stable")[:, :EXACT]
+    packed: np.ndarray = np.take_along_axis(weighted, order, axis=1)
+    return packed

@@ -283,3 +283,64 @@ def test_the_hierarchical_bootstrap_needs_samples(put: Put, tmp_path: Path) -> N
     plain = kdbench.compare(base="b", new="c", results=tmp_path / "results").rows[0]
     assert wide.high - wide.low > plain.high - plain.low
     assert wide.p == plain.p
+
+
+def test_samples_that_disagree_with_the_results_are_refused(put: Put, tmp_path: Path) -> None:
+    put("b", shifted(0), texts="text")
+    c = put("c", shifted(-2), texts="text")
+    settings = {"base": "b", "new": "c", "results": tmp_path / "results"}
+    file = c / "samples" / "dolly.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    for line in lines:
+        line["scores"]["rougeL"] += 2
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(InputError, match=r"dolly.jsonl: the scores of rougeL for 'dolly-0' have"):
+        kdbench.compare(**settings, interval="hierarchical")
+    assert kdbench.compare(**settings).exit_code == 1
+
+
+@pytest.mark.parametrize("interval", ["flip", "bootstrap"])
+@pytest.mark.parametrize("n", [1, 2, 5, 6, 30])
+def test_few_equal_prompts_are_no_evidence(put: Put, tmp_path: Path, n: int, interval: str) -> None:
+    put("a", {"dolly": {"rougeL": np.full((n, 2), 50.0)}})
+    put("b", {"dolly": {"rougeL": np.full((n, 2), 50.0)}})
+    settings = {"results": tmp_path / "results", "interval": interval}
+    comparison = kdbench.compare(base="a", new="b", **settings, require_conclusive=True)
+    enough = n >= 6  # 2^(1 - 6) <= 0.05
+    assert verdicts(comparison) == ["unchanged" if enough else "inconclusive"]
+    assert comparison.exit_code == (0 if enough else 1)
+
+
+def test_losses_among_many_ties_are_no_regression(put: Put) -> None:
+    base = np.full((50, 2), 50.0)
+    new = base.copy()
+    new[:8] -= 10
+    a, b = put("a", {"dolly": {"rougeL": base}}), put("b", {"dolly": {"rougeL": new}})
+    for tolerance in ("rougeL:0", "rougeL:0.1"):
+        (row,) = compared(a, b, tolerance).rows
+        assert row.verdict == "inconclusive"
+        assert row.low < -row.tolerance < row.high
+    new[:30] -= 10
+    (row,) = compared(a, put("c", {"dolly": {"rougeL": new}}), "rougeL:0").rows
+    assert row.verdict == "regressed"
+
+
+@pytest.mark.parametrize("settings", [{"alpha": 1e-300}, {"tolerance": "rougeL:1e-300"}])
+def test_extreme_settings_have_a_result(put: Put, tmp_path: Path, settings: dict) -> None:
+    put("a", BASE, texts="x")
+    put("b", shifted(-2, 1.0), texts="x")
+    results = {"results": tmp_path / "results"}
+    assert len(kdbench.compare(base="a", new="b", **results, **settings).rows) == 3
+    for against in ({}, {"against": "b"}):
+        assert "AVG" in str(kdbench.plan(run="a", **results, **settings, **against))
+
+
+@pytest.mark.parametrize("score", [1e308, "high", [1], True])
+def test_odd_scores_in_a_result_are_refused(put: Put, score: object) -> None:
+    a = put("a", BASE)
+    file = a / "dolly.json"
+    content = json.loads(file.read_text())
+    content["documents"]["rougeL"][3] = score
+    file.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"dolly.json: .*rougeL"):
+        read_run(a)

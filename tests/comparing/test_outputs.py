@@ -11,7 +11,7 @@ import pytest
 from gate_runs import Put, noisy
 
 import kdbench
-from kdbench.comparing.model import ComparedRow, Comparison, RowTestMethod, WorstPrompt
+from kdbench.comparing.model import ComparedRow, Comparison, Evidence, RowTestMethod, WorstPrompt
 from kdbench.comparing.outputs.junit import junit
 from kdbench.comparing.outputs.markdown import LIMIT, markdown, marker
 from kdbench.comparing.outputs.terminal import coloured, terminal
@@ -58,9 +58,9 @@ def test_the_text_on_the_terminal() -> None:
         "         regressed",
         "",
         "tolerance rougeL:0.5; alpha 0.05",
-        "p: two-sided sign-flip test over prompts (seeds averaged; assumes symmetric differences), "
-        "Holm's correction over 1 row",
-        "interval: inverted sign-flip test, for each row alone",
+        "p: two-sided, over prompts (seeds averaged); the larger one of a sign-flip test and a "
+        "test that allows for skew, Holm's correction over 1 row",
+        "interval: changes that neither test rejects, for each row alone",
         "sees: smallest change detected with 80 % power (at Holm's strictest level); needs: "
         "prompts required to detect a change as large as the tolerance",
         "largest losses: dolly 117: 61.20 → 20.00 (-41.20)",
@@ -90,10 +90,10 @@ EVIL = "</details>\n| x | <script>alert(1)</script> `code` **b** <!-- kdbench re
 
 
 def test_responses_and_names_are_escaped() -> None:
-    evil = replace(ROW, task=EVIL, worst=(WorstPrompt(EVIL, 61.2, 20.0),))
+    evidence = Evidence(1, EVIL, f"not {EVIL}", 60.0, 10.0, EVIL, EVIL)
+    evil = replace(ROW, task=EVIL, worst=(WorstPrompt(EVIL, 61.2, 20.0, evidence),))
     comparison = replace(FAILED, base=EVIL, new=EVIL, rows=(evil,), notes=(EVIL,))
-    texts = {(EVIL, EVIL): (EVIL, EVIL)}
-    text = markdown(comparison, "gate", texts)
+    text = markdown(comparison, "gate")
     assert text.count("<details>") == text.count("</details>") == 3
     assert "<script>" not in text
     assert text.count("<!--") == 1
@@ -105,7 +105,8 @@ def test_responses_and_names_are_escaped() -> None:
 @pytest.mark.parametrize("rows", [1, 600, 10_000])
 def test_a_comment_is_never_too_long(letters: str, rows: int) -> None:
     long = letters * 3000
-    row = replace(ROW, task=long, metric=long, worst=(WorstPrompt(long, 61.2, 20.0),))
+    evidence = Evidence(1, long, f"not {long}", 60.0, 10.0, long, long)
+    row = replace(ROW, task=long, metric=long, worst=(WorstPrompt(long, 61.2, 20.0, evidence),))
     fine = replace(row, verdict="unchanged", within=True)
     comparison = replace(
         FAILED,
@@ -115,7 +116,7 @@ def test_a_comment_is_never_too_long(letters: str, rows: int) -> None:
         notes=(long,) * rows,
         problems=(),
     )
-    text = markdown(comparison, long, {(long, long): (long, long)})
+    text = markdown(comparison, long)
     assert len(text.encode()) < LIMIT
     assert text.count("<details>") == text.count("</details>") == 3
     assert "**regressed**" in text  # failing rows go first where not all fit

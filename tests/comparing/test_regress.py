@@ -244,6 +244,27 @@ def test_a_stored_run_is_gated_and_becomes_a_baseline(put: Put, tmp_path: Path) 
         (lambda c: c.update(tolerance="rougeL"), "malformed baseline: 'rougeL' is not METRIC"),
         (lambda c: c["metrics"]["dolly:rougeL"].pop("unit"), "malformed baseline: "),
         (lambda c: c.update(schema=9), "schema 9; this kdbench reads schema 1"),
+        (lambda c: c.update(fingerprints={}), "malformed baseline: 'fingerprints': "),
+        (lambda c: c["fingerprints"].update(dolly=[]), "'fingerprints.dolly': "),
+        (lambda c: c["fingerprints"]["dolly"].pop("protocol"), "'fingerprints.dolly.protocol': "),
+        (lambda c: c["fingerprints"]["dolly"].update(task="x"), "the fingerprint of 'dolly' is of"),
+        (lambda c: c["scores"]["dolly"].update(id=["a"] * 5), "has a document id twice"),
+        (lambda c: c["scores"]["dolly"].update(id=[1, 2, 3, 4, 5]), "has no list of document ids"),
+        (lambda c: c["scores"]["dolly"].update(id=None), "'scores.dolly.id"),
+        (lambda c: c["scores"]["dolly"].update(rougeL=None), "'scores.dolly.rougeL"),
+        (lambda c: c["scores"]["dolly"].update(rougeL=[None] * 5), "'dolly' has no score of rou"),
+        (lambda c: c["scores"]["dolly"].update(rougeL=[1e308] * 5), "neither null nor a number"),
+        (lambda c: c["scores"]["dolly"].update(rougeL=["1"] * 5), "neither null nor a number"),
+        (lambda c: c["scores"]["dolly"].update(rougeL=[True] * 5), "neither null nor a number"),
+        (lambda c: c["scores"]["dolly"].pop("rougeL"), "has no rougeL, which has a tolerance"),
+        (lambda c: c["metrics"]["dolly:rougeL"].update(direction="sideways"), "direction': "),
+        (lambda c: c["metrics"]["dolly:rougeL"].update(unit=5), "unit': "),
+        (lambda c: c["metrics"]["dolly:rougeL"].update(unit=["a"]), "unit': "),
+        (lambda c: c["metrics"]["dolly:rougeL"].update(version=9), "version': "),
+        (lambda c: c.update(model="x"), "'model': "),
+        (lambda c: c.update(model={"name": 5, "sha256": None}), "'model.name': "),
+        (lambda c: c.update(limit="4"), "'limit': "),
+        (lambda c: c.update(tolerance=5), "'tolerance': "),
     ],
 )
 def test_broken_baselines(
@@ -255,8 +276,9 @@ def test_broken_baselines(
     content = json.loads(path.read_text())
     change(content)
     path.write_text(json.dumps(content))
-    with pytest.raises(InputError, match=f"^{re.escape(str(path))}: .*{re.escape(complaint)}"):
+    with pytest.raises(InputError, match=f"^{re.escape(str(path))}: .*{re.escape(complaint)}") as e:
         read_baseline(path)
+    assert "\n" not in str(e.value)
 
 
 def test_settings_default_to_those_of_the_baseline(put: Put, tmp_path: Path) -> None:

@@ -329,7 +329,10 @@ CASES: dict[str, tuple[Broken, str]] = {
     "out that is empty": (with_arguments(out=""), r"out=: must be the name of a folder"),
     "end token that is none": (with_arguments(end_token="<no>"), "end_token=<no>: not a token"),
     "prompts of no token": (
-        with_copy(lambda m: (m / "chat_template.jinja").write_text(""), train_format="chat"),
+        with_copy(
+            lambda m: (m / "chat_template.jinja").write_text("{{ bos_token[:0] }}"),
+            train_format="chat",
+        ),
         "a prompt encodes to no tokens",
     ),
     "seqkd with a divergence and other tokens": (

@@ -14,8 +14,8 @@ ROWS = [((5, 9, 12), "a"), (tuple(range(20, 45)), "b"), ((7,), "cd")]
 class Letters:
     eos_token_id = 2
 
-    def __len__(self) -> int:
-        return V
+    def get_vocab(self) -> dict[str, int]:
+        return {chr(80 + token): token for token in range(V)}
 
     def __call__(self, text: str, add_special_tokens: bool) -> dict[str, list[int]]:
         assert not add_special_tokens

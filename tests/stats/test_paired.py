@@ -11,6 +11,7 @@ from scipy import stats
 
 from kdbench.stats import paired
 from kdbench.stats.bootstrap import average_interval
+from kdbench.stats.exact import EXACT
 
 numbers = st.floats(-100, 100).map(lambda x: round(x, 2))
 small = st.lists(numbers, min_size=1, max_size=12).map(np.array)
@@ -191,3 +192,22 @@ def test_tasks_have_the_same_weight_in_an_average() -> None:
     flips = {task: paired.sign_flips(differences, task) for task, differences in parts.items()}
     assert paired.average_flips(parts, flips).mean == pytest.approx(2)
     assert average_interval(parts, 0.05) == (2, 2)
+
+
+def test_many_exact_tests_share_a_limit_of_work() -> None:
+    assert paired.exact_limit([20] * 16) == EXACT
+    assert paired.exact_limit([20] * 17) < EXACT
+    assert paired.exact_limit([300] * 1000) == EXACT
+    few = np.linspace(-1, 2, 18)
+    exact, random = (paired.sign_flips(few, exact=limit).p() for limit in (20, 13))
+    assert random == pytest.approx(exact, abs=0.02)
+
+
+def test_the_number_of_prompts_needed() -> None:
+    assert paired.prompts_needed(50, 2.0, 0.5) == 800
+    assert paired.prompts_needed(50, 2.0, 0.0) is None
+    assert paired.prompts_needed(50, 2.0, 1e-300) is None
+
+
+def test_equal_scores_need_a_number_of_prompts_to_be_evidence() -> None:
+    assert [paired.can_reject(n, 0.05) for n in (1, 5, 6, 5000)] == [False, False, True, True]

@@ -1,5 +1,6 @@
 """Rows not significantly different from the best are bold with it."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from scipy import stats
 
 from kdbench.config import TableSettings
-from kdbench.stats.paired import sign_flips
+from kdbench.stats.paired import average_flips, sign_flips
 from kdbench.store.folder import RunFolder
 from kdbench.store.results import MetricResult, TaskResult
 from kdbench.tables import Table, build_table
@@ -122,3 +123,23 @@ def test_the_normal_limit_is_close_to_the_sign_flips(n: int) -> None:
 def test_equal_rows_are_not_distinguished() -> None:
     assert _p_values({"t": np.zeros((1, 50))}) == [1.0]
     assert _p_values({"t": np.zeros((1, 5))}) == [1.0]
+
+
+def test_thousands_of_small_tests_are_exact_and_fast() -> None:
+    gaps = np.random.default_rng(0).normal(0.2, 1, (5000, 20))
+    gaps[:, 3] = 0.0
+    start = time.process_time()
+    found = _p_values({"t": gaps})
+    assert time.process_time() - start < 20  # all flips of each row would take minutes
+    for row in (0, 1, 4999):
+        assert found[row] == pytest.approx(sign_flips(gaps[row]).p(), abs=1e-12)
+
+
+def test_exact_tests_of_several_tasks_with_holes() -> None:
+    rng = np.random.default_rng(0)
+    gaps = {"a": rng.integers(-1, 3, (4, 30)).astype(float), "b": rng.normal(0.3, 1, (4, 8))}
+    gaps["a"][:, 9:] = np.nan
+    for row, p in enumerate(_p_values(gaps)):
+        known = {task: gap[row][~np.isnan(gap[row])] for task, gap in gaps.items()}
+        flips = {task: sign_flips(gap) for task, gap in known.items()}
+        assert p == pytest.approx(average_flips(known, flips).p(), abs=1e-12)

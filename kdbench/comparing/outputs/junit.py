@@ -3,7 +3,7 @@
 import xml.etree.ElementTree as ET
 
 from kdbench.comparing.model import ComparedRow, Comparison
-from kdbench.comparing.outputs.phrases import row_line
+from kdbench.comparing.outputs.phrases import loss_lines, row_line
 from kdbench.comparing.verdict import Problem, fails
 from kdbench.text import printable
 
@@ -35,7 +35,8 @@ def _row_case(comparison: Comparison, row: ComparedRow) -> ET.Element:
     case = _case(f"{row.task} {row.metric}")
     text = printable(row_line(comparison, row))
     if fails(row, comparison.rules):
-        ET.SubElement(case, "failure", {"message": row.verdict}).text = text
+        lines = [text, *map(printable, loss_lines(row))]
+        ET.SubElement(case, "failure", {"message": row.verdict}).text = "\n".join(lines)
     elif row.verdict == "inconclusive":
         ET.SubElement(case, "skipped", {"message": text})
     else:

@@ -1,11 +1,12 @@
 """A comparison as a pull-request comment, with a hidden marker to find it and a limited length."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from kdbench.comparing.model import ComparedRow, Comparison, WorstPrompt
 from kdbench.comparing.outputs.phrases import (
     cells,
+    evidence_lines,
     header,
     largest_losses,
     loss_line,
@@ -17,11 +18,8 @@ from kdbench.text import escape_comment
 LIMIT = 65_000
 """Bytes of a comment; GitHub accepts 65,536 characters."""
 
-ResponsePairs = Mapping[tuple[str, str], tuple[str, str]]
-"""The responses of base and new run, by task and document id."""
-
 _SHOWN_LOSSES = 10
-_RESPONSE_LENGTH = 400  # characters
+_TEXT_LENGTH = 400  # characters
 _NAME_LENGTH = 200  # characters
 _SECTION_LIMIT = 20_000  # bytes of a folded section
 
@@ -36,13 +34,12 @@ def marker(gate: str) -> str:
     return f"<!-- kdbench regress: {name} -->"
 
 
-def markdown(comparison: Comparison, gate: str, responses: ResponsePairs | None = None) -> str:
+def markdown(comparison: Comparison, gate: str) -> str:
     """Markdown of fewer than 65,000 bytes, in which names and responses are escaped.
 
     Args:
         comparison: Comparison to write.
         gate: Name of the gate, for the marker.
-        responses: Responses to the prompts with the largest losses, where known.
     """
     head = [
         marker(gate),
@@ -51,7 +48,7 @@ def markdown(comparison: Comparison, gate: str, responses: ResponsePairs | None 
         f"{_short(comparison.new)} against {_short(comparison.base)}",
         "",
     ]
-    sections = _sections(comparison, responses or {})
+    sections = _sections(comparison)
     room = LIMIT - 1 - _size([*head, *sections])
     return "".join(f"{line}\n" for line in [*head, *_table(comparison, room), *sections])
 
@@ -99,14 +96,14 @@ def _line(texts: Iterable[str]) -> str:
     return f"| {' | '.join(texts)} |"
 
 
-def _sections(comparison: Comparison, responses: ResponsePairs) -> list[str]:
+def _sections(comparison: Comparison) -> list[str]:
     """The folded sections: notes, largest losses, method."""
     lines: list[str] = []
     notes = [*(problem.text for problem in comparison.problems), *comparison.notes]
     if notes:
         lines += _section(f"Notes ({len(notes)})", [f"- {_short(note)}" for note in notes])
     if losses := largest_losses(comparison.rows, _SHOWN_LOSSES):
-        items = [item for loss in losses for item in _loss(*loss, responses)]
+        items = [item for loss in losses for item in _loss(*loss)]
         lines += _section("Prompts with the largest losses", items)
     if comparison.rows:
         method = [f"- {_short(line)}" for line in method_lines(comparison)]
@@ -126,10 +123,9 @@ def _section(title: str, items: list[str]) -> list[str]:
     return [f"<details><summary>{title}</summary>", "", *kept, "", "</details>"]
 
 
-def _loss(row: ComparedRow, prompt: WorstPrompt, responses: ResponsePairs) -> list[str]:
-    lines = [f"- {_short(loss_line(row, prompt))}"]
-    if pair := responses.get((row.task, prompt.id)):
-        for run, text in zip(("base", "new"), pair, strict=True):
-            cut = text if len(text) <= _RESPONSE_LENGTH else f"{text[:_RESPONSE_LENGTH]}…"
-            lines.append(f"  - {run}: {escape_comment(cut) or '(empty)'}")
-    return lines
+def _loss(row: ComparedRow, prompt: WorstPrompt) -> list[str]:
+    evidence = evidence_lines(row, prompt, _TEXT_LENGTH)
+    return [
+        f"- {_short(loss_line(row, prompt))}",
+        *(f"  - {title}: {escape_comment(text)}" for title, text in evidence),
+    ]

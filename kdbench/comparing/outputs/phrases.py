@@ -5,10 +5,12 @@ from collections.abc import Iterator, Sequence
 from kdbench.comparing.model import ComparedRow, Comparison, WorstPrompt
 from kdbench.comparing.tolerance import format_tolerances
 from kdbench.stats.paired import POWER
-from kdbench.text import DECIMALS, signed
+from kdbench.text import DECIMALS, excerpts, signed
 
+_LOSSES_OF_A_ROW = 3
+_TEXT_LENGTH = 400  # characters
 _INTERVALS = {
-    "flip": "inverted sign-flip test",
+    "flip": "changes that neither test rejects",
     "bootstrap": "paired bootstrap over prompts",
     "hierarchical": "bootstrap over prompts and their seeds",
 }
@@ -74,6 +76,43 @@ def loss_line(row: ComparedRow, prompt: WorstPrompt) -> str:
     return f"{row.task} {prompt.id}: {numbers}"
 
 
+def evidence_lines(row: ComparedRow, prompt: WorstPrompt, length: int) -> list[tuple[str, str]]:
+    """The evidence of a prompt as titles and texts; empty if there is none.
+
+    Args:
+        row: Row of the prompt.
+        prompt: Prompt with a large loss.
+        length: Largest number of characters of a text.
+    """
+    evidence = prompt.evidence
+    if evidence is None:
+        return []
+    digits = DECIMALS.get(row.unit, 2)
+    scores = [
+        "?" if score is None else f"{score:.{digits}f}"
+        for score in (evidence.base_score, evidence.new_score)
+    ]
+    lines = [("seed", f"{evidence.seed} ({scores[0]} → {scores[1]})")]
+    for title, text in (("prompt", evidence.prompt), ("reference", evidence.reference)):
+        if text is not None:
+            lines.append((title, excerpts([text], length)[0]))
+    responses = {"base": evidence.base, "new": evidence.new}
+    stored = excerpts([text for text in responses.values() if text is not None], length)
+    shown = iter(stored)
+    for title, response in responses.items():
+        lines.append((title, "(not stored)" if response is None else next(shown) or "(empty)"))
+    return lines
+
+
+def loss_lines(row: ComparedRow) -> Iterator[str]:
+    """The prompts of a row with the largest losses, with their evidence; empty without evidence."""
+    for prompt in row.worst[:_LOSSES_OF_A_ROW]:
+        evidence = evidence_lines(row, prompt, _TEXT_LENGTH)
+        if evidence:
+            yield loss_line(row, prompt)
+            yield from (f"  {title}: {text}" for title, text in evidence)
+
+
 def method_lines(comparison: Comparison) -> Iterator[str]:
     """How the rows were tested and what their columns mean."""
     rules = comparison.rules
@@ -91,8 +130,8 @@ def method_lines(comparison: Comparison) -> Iterator[str]:
     )
     count = len(comparison.rows)
     yield (
-        "p: two-sided sign-flip test over prompts (seeds averaged; assumes symmetric differences), "
-        f"Holm's correction over {count} row{'s' * (count != 1)}"
+        "p: two-sided, over prompts (seeds averaged); the larger one of a sign-flip test and a "
+        f"test that allows for skew, Holm's correction over {count} row{'s' * (count != 1)}"
     )
     yield f"interval: {_INTERVALS[comparison.method.interval]}, for each row alone"
     yield (

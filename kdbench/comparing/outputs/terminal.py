@@ -5,6 +5,7 @@ from rich.text import Text
 from kdbench.comparing.model import Comparison
 from kdbench.comparing.outputs.phrases import (
     cells,
+    evidence_lines,
     header,
     largest_losses,
     loss_line,
@@ -14,6 +15,7 @@ from kdbench.comparing.verdict import Verdict
 from kdbench.text import aligned, printable
 
 _SHOWN_LOSSES = 3
+_TEXT_LENGTH = 160  # characters
 STYLES: dict[Verdict, str] = {
     "regressed": "bold red",
     "worse": "yellow",
@@ -33,6 +35,10 @@ def terminal(comparison: Comparison) -> str:
         lines += ["", *(f"  {line}" for line in table), "", *method_lines(comparison)]
     if losses := largest_losses(comparison.rows, _SHOWN_LOSSES):
         lines.append("largest losses: " + "; ".join(loss_line(*loss) for loss in losses))
+        for row, prompt in losses:
+            evidence = evidence_lines(row, prompt, _TEXT_LENGTH)
+            lines += [f"  {row.task} {prompt.id}:"] * bool(evidence)
+            lines += [f"    {title}: {text}" for title, text in evidence]
     lines += [f"note: {note}" for note in comparison.notes]
     lines += [f"problem: {problem.text}" for problem in comparison.problems]
     lines.append(str(comparison.decision))

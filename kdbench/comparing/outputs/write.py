@@ -1,25 +1,18 @@
 """Writing the output files that the settings request."""
 
-from collections.abc import Iterator
-
 from kdbench.comparing.model import Comparison, RowTestMethod
 from kdbench.comparing.outputs.junit import junit
 from kdbench.comparing.outputs.markdown import markdown
 from kdbench.comparing.outputs.numbers import numbers
-from kdbench.comparing.outputs.phrases import largest_losses
-from kdbench.comparing.scores import ComparedRun
 from kdbench.comparing.settings import GateSettings
 from kdbench.comparing.verdict import Problem
 from kdbench.system.outputs import put_json_output, put_output
-
-_LOSSES_WITH_RESPONSES = 5
 
 
 def write_outputs(
     settings: GateSettings,
     comparison: Comparison,
     gate: str,
-    runs: tuple[ComparedRun, ComparedRun] | None = None,
 ) -> None:
     """Write the requested files.
 
@@ -27,11 +20,9 @@ def write_outputs(
         settings: Paths of the files.
         comparison: Comparison to write.
         gate: Name of the gate, for the marker of the comment.
-        runs: Base and new run, for the responses that a comment shows if there are samples.
     """
     if settings.markdown is not None:
-        responses = dict(_responses(comparison, *runs)) if runs else {}
-        put_output(settings.markdown, markdown(comparison, gate, responses))
+        put_output(settings.markdown, markdown(comparison, gate))
     if settings.junit is not None:
         put_output(settings.junit, junit(comparison))
     if settings.json_file is not None:
@@ -56,15 +47,3 @@ def write_refusal(
     empty = Comparison(base, new, (), (problem,), (), settings.rules, RowTestMethod(), {})
     write_outputs(settings, empty, gate)
     return empty
-
-
-def _responses(
-    comparison: Comparison, base: ComparedRun, new: ComparedRun
-) -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
-    losses = largest_losses(comparison.rows, _LOSSES_WITH_RESPONSES)
-    for task in dict.fromkeys(row.task for row, _ in losses):
-        old, now = base.responses(task), new.responses(task)
-        for row, prompt in losses:
-            if row.task == task and (prompt.id in old or prompt.id in now):
-                pair = old.get(prompt.id, "(not stored)"), now.get(prompt.id, "(not stored)")
-                yield (task, prompt.id), pair

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import torch
 
 _COLUMNS = ("log_p", "ids", "tail", "entropy", "target")
+_TEXTS, _CHECKSUM = "texts", "sha256"  # metadata of a file, and the key of its checksum
 ScoreColumns = Mapping[str, "torch.Tensor"]  # each column over the positions of a text or a batch
 
 
@@ -139,8 +140,9 @@ class TopKCache:
 
         name = hashlib.sha256("".join(sorted(places)).encode()).hexdigest()[:16]
         path = self.folder / "scores" / f"{name}.safetensors"
-        texts = json.dumps(places, sort_keys=True)
-        put_bytes(path, save(dict(tensors), {"texts": texts, "sha256": _checksum(tensors)}))
+        # One entry of metadata: safetensors writes several in an order that changes by chance.
+        texts = json.dumps({**places, _CHECKSUM: _checksum(tensors)}, sort_keys=True)
+        put_bytes(path, save(dict(tensors), {_TEXTS: texts}))
         for digest, (start, stop) in places.items():
             self._all_places()[digest] = (path, start, stop)
 
@@ -157,7 +159,7 @@ class TopKCache:
         """Check a file against its checksum when it is first read; old files have none."""
         if path in self._checked:
             return
-        stored = file.metadata().get("sha256")
+        stored = json.loads(file.metadata()[_TEXTS]).get(_CHECKSUM)
         tensors = {column: file.get_tensor(column) for column in _COLUMNS} if stored else {}
         if stored and _checksum(tensors) != stored:
             raise InputError(f"{path}: damaged: its content is not what was written; delete it")
@@ -185,7 +187,8 @@ def _places_in(path: Path) -> dict[str, tuple[Path, int, int]]:
 
     try:
         with safe_open(path, "pt") as file:
-            places = json.loads(file.metadata()["texts"])
+            places = json.loads(file.metadata()[_TEXTS])
+        places.pop(_CHECKSUM, None)
         return {digest: (path, start, stop) for digest, (start, stop) in places.items()}
     except (SafetensorError, TypeError, KeyError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: not a file of a teacher cache: {error}") from None

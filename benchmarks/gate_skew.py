@@ -1,0 +1,166 @@
+"""Simulation of the gate under sparse, lopsided differences, and of the intervals of results."""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from math import sqrt
+
+import numpy as np
+
+from benchmarks.report import BenchmarkRow, Outcome, target
+from kdbench.comparing.model import RowTestMethod
+from kdbench.comparing.pairing import PairedScores
+from kdbench.comparing.rows import RowTest, compared_rows, row_tests
+from kdbench.comparing.scores import PromptScores
+from kdbench.comparing.tolerance import Tolerance
+from kdbench.comparing.verdict import Rules, Verdict
+from kdbench.stats.bootstrap import RESAMPLES, pooled_interval
+from kdbench.stats.estimates import average
+
+TRIALS, ALPHA = 2000, 0.05
+FLIPS = 2000  # random flips of a trial
+SIZES = (50, 80, 242, 500)
+DIFFERING = 0.15  # share of the prompts that do not tie
+TASK_SIZES = (50, 80, 242, 300, 500)
+_KIND = PromptScores(np.zeros(0), "points", "higher", "1")
+
+Draw = Callable[[np.random.Generator], tuple[np.ndarray, ...]]
+
+
+def run() -> Outcome:
+    """Measure false alarms and power under sparse differences, and coverage of results."""
+    rows = (*_false_alarms(), *_power(), *_coverage())
+    return Outcome(f"simulated scores, {TRIALS:,} trials, alpha {ALPHA:g}", rows)
+
+
+def lopsided(rng: np.random.Generator, n: int, loss: float = 0.0) -> tuple[np.ndarray, ...]:
+    """Scores whose differences are sparse and lopsided: 85 % ties, 3 % +40, 12 % -10.
+
+    Args:
+        rng: Random generator.
+        n: Number of prompts.
+        loss: True loss in points, the same on every prompt.
+    """
+    base = np.full(n, 50.0)
+    return base, base + rng.choice([0.0, 40.0, -10.0], n, p=[0.85, 0.03, 0.12]) - loss
+
+
+def sparse(rng: np.random.Generator, n: int, errors: float) -> tuple[np.ndarray, ...]:
+    """Scores of which 85 % tie, while the differences of the others are normal.
+
+    Args:
+        rng: Random generator.
+        n: Number of prompts.
+        errors: True loss in standard errors.
+    """
+    sd = 20.0
+    loss = errors * sd / sqrt(DIFFERING * n)  # of a prompt that does not tie
+    base = np.full(n, 50.0)
+    return base, base + (rng.random(n) < DIFFERING) * rng.normal(-loss, sd, n)
+
+
+def results(
+    tasks: Mapping[str, tuple[np.ndarray, ...]], tolerance: float, resamples: int = RESAMPLES
+) -> tuple[list[RowTest], list[Verdict]]:
+    """The tests and verdicts of all rows.
+
+    Args:
+        tasks: Means per prompt of the base and the new checkpoint, by task.
+        tolerance: Largest acceptable loss in points.
+        resamples: Number of random sign flips.
+    """
+    pairs = {
+        task: PairedScores(tuple(map(str, range(len(base)))), base, new, 0)
+        for task, (base, new) in tasks.items()
+    }
+    method = RowTestMethod(resamples=resamples)
+    tests = list(row_tests("rougeL", _KIND, pairs, Tolerance(tolerance), method.resamples))
+    return tests, [row.verdict for row in compared_rows(tests, method, Rules(ALPHA))]
+
+
+def regressed_rates(
+    draw: Draw, seed: int, tolerance: float = 0.0, trials: int = TRIALS
+) -> tuple[float, float]:
+    """Shares of trials that the sign flips alone and the gate call regressed.
+
+    Args:
+        draw: Draws the scores of a trial.
+        seed: Seed of the trials.
+        tolerance: Largest acceptable loss in points.
+        trials: Number of trials.
+    """
+    rng = np.random.default_rng(seed)
+    by_flips = by_gate = 0
+    for _ in range(trials):
+        (test,), (verdict,) = results({"task": draw(rng)}, tolerance, FLIPS)
+        is_loss = test.flips.mean < -tolerance
+        by_flips += is_loss and test.flips.p(-tolerance) <= ALPHA
+        by_gate += verdict == "regressed"
+    return by_flips / trials, by_gate / trials
+
+
+def error(rate: float) -> float:
+    """Half-width of the 95 % interval of a share of the trials."""
+    return 1.96 * sqrt(max(rate * (1 - rate), 0.25 / TRIALS) / TRIALS)
+
+
+def percent(rate: float) -> str:
+    """A share of the trials with its error."""
+    return f"{100 * rate:.2f} % ± {100 * error(rate):.2f}"
+
+
+def _false_alarms() -> Iterator[BenchmarkRow]:
+    for tolerance in (0.0, 0.5):
+        for n in SIZES:
+            flips, rate = regressed_rates(partial(lopsided, n=n, loss=tolerance), n, tolerance)
+            yield BenchmarkRow(
+                "false alarms, 85 % ties, 3 % +40, 12 % −10, "
+                f"{n} prompts, tolerance and loss {tolerance:g}: regressed",
+                f"sign flips alone {percent(flips)}",
+                percent(rate),
+                target=target(f"≤ {50 * ALPHA:g} % within its error", rate - error(rate) <= 0.025),
+            )
+
+
+def _power() -> Iterator[BenchmarkRow]:
+    for n in SIZES:
+        flips, rate = regressed_rates(partial(sparse, n=n, errors=2.8), n)
+        yield BenchmarkRow(
+            f"power, 85 % ties, drop of 2.8 standard errors, {n} prompts",
+            f"sign flips alone {percent(flips)}",
+            percent(rate),
+        )
+
+
+def _coverage() -> Iterator[BenchmarkRow]:
+    """How often the 95 % intervals of results, and that of their average, cover the truth."""
+    for kind, truth, draw in (
+        ("normal scores", 20.0, lambda rng, n: rng.normal(20, 8, n)),
+        ("a rate of 2 %", 0.02, lambda rng, n: (rng.random(n) < 0.02).astype(float)),
+        ("a rate of 10 %", 0.1, lambda rng, n: (rng.random(n) < 0.1).astype(float)),
+    ):
+        by_size = {n: _estimates(n, draw) for n in (20, *TASK_SIZES)}
+        averages = [
+            vars(average([by_size[n][trial] for n in TASK_SIZES])) for trial in range(TRIALS)
+        ]
+        named = {f"{n} prompts": estimates for n, estimates in by_size.items()}
+        for what, estimates in {**named, "average of five tasks": averages}.items():
+            hits = sum(one["ci_low"] <= truth <= one["ci_high"] for one in estimates)
+            yield BenchmarkRow(
+                f"95 % interval of a result covers the truth, {kind}, {what}",
+                "",
+                percent(hits / TRIALS),
+            )
+
+
+def _estimates(
+    n: int, draw: Callable[[np.random.Generator, int], np.ndarray]
+) -> list[dict[str, object]]:
+    """The stored fields of the mean of each trial's scores."""
+    rng = np.random.default_rng(n)
+    estimates: list[dict[str, object]] = []
+    for _ in range(TRIALS):
+        values = draw(rng, n)
+        low, high = pooled_interval(values[:, None], lambda sums: sums[:, 0] / n)
+        ends = {"ci_low": float(low), "ci_high": float(high)}
+        estimates.append({"value": float(values.mean()), **ends, "per_seed": {}, "n": n})
+    return estimates
