@@ -59,7 +59,7 @@ def training_cost(card: Mapping[str, Any]) -> dict[str, Any] | None:
     """
     try:
         settings, phases = card["training"]["settings"], card["phases"]
-        tokens = {name: int(phase["tokens"]) for name, phase in phases.items()}
+        tokens = {name: _count(phase["tokens"]) for name, phase in phases.items()}
         cost = {
             "method": settings["method"],
             "samples": _count(card["steps"]) * _count(settings["batch_size"]),
