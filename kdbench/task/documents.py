@@ -14,6 +14,7 @@ _SECONDS = 30  # a document takes milliseconds
 _FEWSHOT_SEED = 1234  # lm-eval's default
 _ONE_FIELD = re.compile(r"\s*\{\{-?\s*(\w+)\s*-?\}\}\s*")
 _FIELD = re.compile(r"\{\{-?\s*(\w+)\s*-?\}\}")
+_TURN_KEYS = ({"role", "content"}, {"from", "value"})  # the second are those of ShareGPT
 
 
 def make_documents(
@@ -60,7 +61,7 @@ def _prompt(task: Any, row: Mapping[str, Any], is_bundled: bool) -> tuple[str, C
     prefix = task.doc_to_prefix(row)
     prompt = task.fewshot_context(row, shots, gen_prefix=prefix)
     _check_no_null(task.config.doc_to_text, row, prompt, "doc_to_text")
-    if any(_is_turns(value) and str(value) in prompt for value in row.values()):
+    if any(_is_turns(value, *_TURN_KEYS) and str(value) in prompt for value in row.values()):
         raise InputError(
             "doc_to_text puts a list of chat turns into a text; write only the list's field, as in "
             '"{{messages}}", and use protocol=chat'
@@ -82,6 +83,11 @@ def _conversation(config: Any, row: Mapping[str, Any]) -> ChatMessage:
     match = _ONE_FIELD.fullmatch(template)
     value = row.get(match[1] if match else template)
     if not isinstance(value, list) or not _is_turns(value):
+        if isinstance(value, list | Mapping):
+            raise InputError(
+                "doc_to_text must be a text or a list of chat turns with 'role' and 'content', "
+                f"not {str(value)[:60]}"
+            )
         return ()
     for key in ("num_fewshot", "description", "gen_prefix"):
         if getattr(config, key):
@@ -94,11 +100,15 @@ def _conversation(config: Any, row: Mapping[str, Any]) -> ChatMessage:
     return tuple(Turn(turn["role"], turn["content"]) for turn in value)
 
 
-def _is_turns(value: object) -> bool:
+def _is_turns(value: object, *keys: set[str]) -> bool:
+    """Return whether a value is a list of chat turns, which have all keys of one of the sets."""
     return (
         isinstance(value, list)
         and bool(value)
-        and all(isinstance(turn, dict) and {"role", "content"} <= set(turn) for turn in value)
+        and all(
+            isinstance(turn, dict) and any(known <= set(turn) for known in keys or _TURN_KEYS[:1])
+            for turn in value
+        )
     )
 
 
@@ -109,6 +119,8 @@ def _references(task: Any, row: Mapping[str, Any]) -> tuple[str, ...]:
     references = target if isinstance(target, list | tuple) else [target]
     if not references or any(reference is None for reference in references):
         raise InputError("has no reference (null or missing)")
+    if any(isinstance(reference, list | Mapping) for reference in references):
+        raise InputError(f"a reference must be text, not {str(references)[:60]}")
     # As in lm-eval, numbers, booleans and dates are what Python prints.
     texts = tuple(str(reference) for reference in references)
     if not all(texts):
@@ -124,8 +136,21 @@ def _check_no_null(template: object, row: Mapping[str, Any], text: str, key: str
     Raises:
         InputError: It does.
     """
-    if not isinstance(template, str) or "None" not in text:
+    if not isinstance(template, str) or "None" not in text or template in row:
         return
+    from lm_eval.utils import env
+
+    def refuse_null(value: object) -> object:
+        if value is None:
+            raise InputError(f"{key}: {_null_field(template, row)} is null or missing")
+        return value
+
+    env.overlay(finalize=refuse_null).from_string(template).render(**row)
+
+
+def _null_field(template: str, row: Mapping[str, Any]) -> str:
+    """The first field of a template that is null, for a message."""
     for name in _FIELD.findall(template):
         if name in row and row[name] is None:
-            raise InputError(f"{key}: the field '{name}' is null or missing")
+            return f"the field '{name}'"
+    return "a value that it prints"

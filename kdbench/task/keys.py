@@ -101,6 +101,7 @@ def check_keys(config: Any, path: Path) -> None:
         raise InputError(f"{path}: num_fewshot must be a whole number, not {_short(shots)}")
     _check_generation(config.generation_kwargs, path)
     _check_filters(config.filter_list, path)
+    _check_aggregations(config.metric_list, path)
 
 
 def check_names(keys: list[str], path: Path) -> None:
@@ -166,6 +167,18 @@ def _check_filters(filters: Any, path: Path) -> None:
             name = entry.get("name") if isinstance(entry, dict) else entry
             reason = " ".join(str(error).split()) or type(error).__name__
             raise InputError(f"{path}: filter '{name}': {reason}") from error
+
+
+def _check_aggregations(metrics: Any, path: Path) -> None:
+    from lm_eval.api.registry import AGGREGATION_REGISTRY
+
+    for metric in metrics or ():
+        name = metric.get("aggregation", "mean")
+        if not callable(name) and name not in tuple(AGGREGATION_REGISTRY):
+            raise InputError(
+                f"{path}: metric '{metric['metric']}': lm-eval has no aggregation "
+                f"'{_short(name)}': {nearest(_short(name), AGGREGATION_REGISTRY)}"
+            )
 
 
 def _short(value: object) -> str:

@@ -174,6 +174,8 @@ def _reason(error: Exception, path: Path) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, IndexError) and text.endswith("size 0"):  # lm-eval takes the first row
         return f"{path}: the task has no documents: its split is empty, or process_docs drops all"
+    if isinstance(error, KeyError) and error.args == (None,):  # lm-eval has no default for it
+        return f"{path}: a metric of metric_list that is not lm-eval's needs an aggregation"
     # Messages of kdbench's own loader name the data file already.
     is_own = isinstance(error, ValueError) and path.is_relative_to(bundled("tasks"))
     return text if is_own else f"{path}: {text}"

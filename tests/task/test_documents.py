@@ -49,6 +49,22 @@ def test_a_missing_reference_is_not_the_word_none(
         load_tasks([str(write(tmp_path, rows, doc_to_target=target))])
 
 
+@pytest.mark.parametrize(
+    "target", ['"{{about.answer}}"', "\"It is {{about['answer'] or none}}.\"", '"{{answers[0]}}"']
+)
+def test_a_missing_value_inside_another_is_not_the_word_none(target: str, tmp_path: Path) -> None:
+    rows = [{"question": "x", "about": {"answer": None}, "answers": [None, "y"]}]
+    with pytest.raises(InputError, match=r"document '0': doc_to_target: .* is null or missing"):
+        load_tasks([str(write(tmp_path, rows, doc_to_target=target))])
+
+
+@pytest.mark.parametrize("value", [{}, {"text": "x"}, [["x"]]])
+def test_a_reference_that_is_no_text_is_refused(value: Any, tmp_path: Path) -> None:
+    rows = [{"question": "x", "answer": value}]
+    with pytest.raises(InputError, match="document '0': a reference must be text, not"):
+        load_tasks([str(write(tmp_path, rows))])
+
+
 def test_a_missing_field_of_the_prompt_is_not_the_word_none(tmp_path: Path) -> None:
     rows = [{"question": None, "answer": "None"}, {"question": "x", "answer": "y"}]
     with pytest.raises(InputError, match="document '0': doc_to_text: the field 'question' is null"):
@@ -90,6 +106,18 @@ def test_a_list_of_turns_inside_a_text_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, [row], doc_to_text='"Go on: {{messages}}"')
     with pytest.raises(InputError, match="puts a list of chat turns into a text"):
         load_tasks([str(path)])
+
+
+@pytest.mark.parametrize(
+    "talk", [[], {"role": "user", "content": "x"}, [{"from": "human", "value": "x"}], ["x"]]
+)
+@pytest.mark.parametrize("text", ['"{{talk}}"', "talk"])
+def test_a_prompt_that_is_no_text_and_no_chat_is_refused(
+    talk: Any, text: str, tmp_path: Path
+) -> None:
+    rows = [{"talk": talk, "answer": "x"}]
+    with pytest.raises(InputError, match="a list of chat turns with 'role' and 'content', not"):
+        load_tasks([str(write(tmp_path, rows, doc_to_text=text))])
 
 
 def test_a_prefix_begins_the_models_answer_in_a_chat(tmp_path: Path, world: World) -> None:

@@ -210,6 +210,9 @@ def test_prompts_stops_metrics_and_aggregates_are_those_of_lm_eval(
         ({"group": "g", "task": ["one", "two"]}, "defines a group; pass the YAML of each task"),
         ({"class": "x"}, "classes of lm-eval"),
         ({"process_docs": "!function fn.none"}, "has no function 'none'"),
+        ({"metric_list": [{"metric": "exact_match", "aggregation": "meen"}]}, "metric 'exact_match': lm-eval has no aggregation 'meen': did you mean 'mean'"),
+        ({"metric_list": [{"metric": "mine"}]}, "a metric of metric_list that is not lm-eval's needs an aggregation"),
+        ({"metric_list": [{"metric": "exact_match", "aggregation": 5}]}, "no aggregation '5': known: bits_per_byte"),
     ],
 )  # fmt: skip
 def test_what_is_not_followed_is_refused_by_name(

@@ -47,6 +47,7 @@ def test_a_byte_order_mark_and_blank_lines_change_nothing(content: str, tmp_path
         (row(output=[None]), "'output' must be a non-empty reference"),
         (row(output="left out", response="9"), "unknown field 'response': did you mean 'output'"),
         (row(input="left out", context="3, 6"), "unknown field 'context': did you mean 'input'"),
+        (row(input="left out", passage="3, 6"), "unknown field 'passage': did you mean 'input'"),
         (row(input="left out", inptu="3, 6"), "unknown field 'inptu': did you mean 'input'"),
         (row(instruction="left out", Instruction="x"), "unknown field 'Instruction': did you mean"),
         (row(instruction="left out", question="x"), "unknown field 'question': did you mean"),
