@@ -177,7 +177,7 @@ def test_a_single_stop_string_is_one_string(foreign: Path) -> None:
     assert load_tasks([str(foreign)])[0].until == ("Question:",)
 
 
-@pytest.mark.parametrize("name", ["run", "a/b", "../x"])
+@pytest.mark.parametrize("name", ["run", "a/b", "../x", "..."])
 def test_a_task_name_invalid_as_a_file_name_is_refused(foreign: Path, name: str) -> None:
     foreign.write_text(foreign.read_text().replace("task: capitals", f"task: {name}"))
     with pytest.raises(InputError, match="cannot name a file of results"):
