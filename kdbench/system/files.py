@@ -2,6 +2,7 @@
 
 import errno
 import glob
+import hashlib
 import json
 import math
 import os
@@ -144,6 +145,12 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 def json_text(content: Mapping[str, Any]) -> str:
     """JSON with sorted keys, six decimals, and null for non-finite numbers."""
     return _pretty(_plain(content), 0) + "\n"
+
+
+def sha256_of_file(path: Path) -> str:
+    """The SHA-256 of a file's content, without reading it into memory as a whole."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def put_text(path: Path, text: str) -> None:
