@@ -85,7 +85,7 @@ def _must_measure(
     """Whether a comparison is missing, stands on a damaged file, or fills a cache."""
     return (
         student.settings.teacher_cache is not None
-        or stored.task in student.mended
+        or stored.task in student.repaired
         or not _is_current(stored, teacher, asked)
     )
 

@@ -90,7 +90,7 @@ class Measurement:
         run: Folder of the run.
         record: The run's `run.json`.
         results: Results by task, without tasks that wait for other shards.
-        mended: Tasks of which a damaged file was found and mended.
+        repaired: Tasks of which a damaged file was repaired.
         waits: Whether scoring waits for another process; shards always do.
     """
 
@@ -109,7 +109,7 @@ class Measurement:
         self.name = settings.name or _checked_name(checkpoint.name)
         self.waits = wait or settings.shard is not None
         self.results: dict[str, TaskResult] = {}
-        self.mended: set[str] = set()
+        self.repaired: set[str] = set()
         folder = generated_run_id(
             checkpoint.sha256, protocol.as_dict(), settings.limit, settings.dtype, chosen.identity
         )
@@ -240,20 +240,20 @@ class Measurement:
         return with_stored(self._metrics, stored.metrics) if rescored == now else self._metrics
 
     def _damaged_metrics(self, task: Task) -> Sequence[Metric]:
-        """Mend the files of a finished task; return its metrics if they must be computed again."""
+        """Repair the files of a finished task; return its metrics if they must be computed again."""
         damaged = self.run.damaged_files(task.name)
         if damaged:
-            self.mended.add(task.name)
+            self.repaired.add(task.name)
             with self.run.lock(task.name, wait=self.waits):
                 for file in damaged:
                     if file.is_damaged():  # and was not just being written
-                        file.mend()
+                        file.repair()
         lines = self.run.lines(task.name)
         gone = lines.path.exists() and self._sampling.is_incomplete(task)
         stored = self.run.read_task(task.name)
         if not (damaged or gone) or stored is None:
             return ()
-        report_progress(f"{task.name}: damaged files of samples or values were mended")
+        report_progress(f"{task.name}: damaged files of samples or values were repaired")
         return with_stored(self._metrics, stored.metrics)
 
     def _score(self, task: Task, metrics: Sequence[Metric]) -> TaskResult | None:

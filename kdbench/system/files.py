@@ -51,7 +51,7 @@ class LinesFile:
         lines = self.path.read_bytes().splitlines(keepends=True)
         return not lines or not lines[-1].endswith(b"\n") or len(set(lines)) < len(lines)
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         """Remove an unfinished last line, and all but the first of equal lines."""
         text = self.path.read_bytes()
         lines = text[: text.rfind(b"\n") + 1].splitlines(keepends=True)
