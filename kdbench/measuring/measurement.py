@@ -240,7 +240,7 @@ class Measurement:
         return with_stored(self._metrics, stored.metrics) if rescored == now else self._metrics
 
     def _damaged_metrics(self, task: Task) -> Sequence[Metric]:
-        """Repair the files of a finished task; return its metrics if they must be computed again."""
+        """Repair the files of a finished task; return the metrics to compute again."""
         damaged = self.run.damaged_files(task.name)
         if damaged:
             self.repaired.add(task.name)
