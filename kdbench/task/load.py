@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from kdbench.errors import InputError, nearest
+from kdbench.errors import InputError, nearest, reason_of
 from kdbench.system.bundled import bundled, load_module
 from kdbench.system.names import is_file_name
 from kdbench.system.time_limit import time_limit
@@ -170,7 +170,7 @@ def _through_lm_eval(path: Path, metadata: dict[str, Any]) -> Any:
 
 
 def _reason(error: Exception, path: Path) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = reason_of(error, longest=1000)
     if isinstance(error, IndexError) and text.endswith("size 0"):  # lm-eval takes the first row
         return f"{path}: the task has no documents: its split is empty, or process_docs drops all"
     # Messages of kdbench's own loader name the data file already.
