@@ -10,7 +10,7 @@ class Turn(NamedTuple):
     """A turn of a conversation.
 
     Attributes:
-        role: Who speaks, such as `user`.
+        role: Who wrote it, such as `user`.
         content: What is said.
     """
 

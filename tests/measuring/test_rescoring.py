@@ -55,7 +55,9 @@ def correct(task: Path) -> None:
     (task.parent / "fn.py").write_text("def scores(doc, results): return {'m': 2.0, 'n': 3.0}\n")
 
 
-def test_a_corrected_function_scores_the_stored_samples(settings: dict[str, Any], task: Path) -> None:
+def test_a_corrected_function_scores_the_stored_samples(
+    settings: dict[str, Any], task: Path
+) -> None:
     first = kdbench.evaluate(**settings)
     old = first.results["counted"]
     assert (first.generated, old.metrics["m,none"].value) == (3, 1.0)
