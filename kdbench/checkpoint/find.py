@@ -11,10 +11,10 @@ from kdbench.checkpoint.config_file import check_sizes, read_config
 from kdbench.checkpoint.hub import fetch, is_hub_name
 from kdbench.checkpoint.identity import ADAPTER_CONFIG, hash_adapter, hash_folder, hash_gguf
 from kdbench.checkpoint.json_file import finite, is_text, read_object, refuse_pointer
+from kdbench.checkpoint.messages import warn_once
 from kdbench.checkpoint.model import Checkpoint
 from kdbench.checkpoint.weights import WeightFiles, find_weights, tensor_shapes, why_none
 from kdbench.errors import InputError
-from kdbench.system.console import note_once
 
 __all__ = ["describe", "find_checkpoint", "is_hub_name", "served_model"]
 
@@ -120,7 +120,7 @@ def _folder(
         raise InputError(f"{request.key}={path}: no weights here ({why_none(path)})")
     _check_weights(path, config, weights, request)
     if has_adapter:
-        note_once(
+        warn_once(
             f"{path}: the adapter of {ADAPTER_CONFIG} is not used, because the folder holds the "
             "weights of a whole model; move the adapter into a folder of its own to use it"
         )
@@ -151,7 +151,7 @@ def _check_weights(
         raise InputError(f"{path / weights.names[0]}: cannot be loaded: holds no tensors")
     check_sizes(config, path / "config.json", None if shapes is None else len(shapes))
     if others := weights.not_read(path):
-        note_once(
+        warn_once(
             f"{path}: the weights are read from {weights.names[0]}; not used: {', '.join(others)}"
         )
 

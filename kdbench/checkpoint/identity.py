@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 
 from kdbench.checkpoint.weights import WEIGHT_PATTERNS, WeightFiles
-from kdbench.system.files import sha256_of_file
 
 # The files that determine a checkpoint's responses; a run card or a README does not.
 IDENTITY = (
@@ -83,5 +82,7 @@ def _hash_files(folder: Path, files: list[Path]) -> str:
         if file.name in _NOT_IDENTITY or not file.is_file():
             continue
         name = file.relative_to(folder).as_posix()
-        total.update(f"{name}:{sha256_of_file(file)}\n".encode())
+        with file.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        total.update(f"{name}:{digest}\n".encode())
     return total.hexdigest()

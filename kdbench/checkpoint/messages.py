@@ -1,12 +1,13 @@
 """What libraries report while they load: errors as one line, warnings on stderr."""
 
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from kdbench.errors import InputError
-from kdbench.system.console import note_once
 from kdbench.text import printable
 
 _LOG = logging.getLogger(__name__)
@@ -39,6 +40,13 @@ class one_line:  # noqa: N801 - a context manager, used like a function
         raise InputError(f"{self.path}: cannot be loaded: {reason}") from error
 
 
+@cache
+def warn_once(line: str) -> None:
+    """Print a line on stderr, once in a process; this room is on the floor of `system.console`."""
+    sys.stderr.write(f"{printable(line)}\n")
+    sys.stderr.flush()
+
+
 class _Collector(logging.Handler):
     """Collects the warnings of a library."""
 
@@ -69,7 +77,7 @@ def relayed_warnings(path: Path) -> Iterator[None]:
         yield
         for text in collector.texts:
             if "LOAD REPORT" not in text:  # `proof` reports these tensors by name
-                note_once(f"{path}: transformers: {' '.join(text.split())[:_LENGTH]}")
+                warn_once(f"{path}: transformers: {' '.join(text.split())[:_LENGTH]}")
     except Exception:
         _LOG.info("%s: transformers: %s", path, "\n".join(collector.texts))
         raise

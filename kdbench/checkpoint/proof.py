@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kdbench.checkpoint.messages import warn_once
 from kdbench.errors import InputError
-from kdbench.system.console import note_once
 from kdbench.text import printable
 
 _LOG = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ def require_proof(path: Path, report: LoadReport, kind: str = "config.json") -> 
         InputError: A tensor is missing, unexpected or of another shape; the message names it.
     """
     if report.unused:
-        note_once(f"{path}: tensors that text generation does not use: {_listed(report.unused)}")
+        warn_once(f"{path}: tensors that text generation does not use: {_listed(report.unused)}")
     faults = []
     if report.missing:
         faults.append(f"{len(report.missing)} missing ({_listed(report.missing)})")
