@@ -22,6 +22,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
 
 
+def reason_of(error: BaseException, longest: int = 300) -> str:
+    """What an exception of other code says, as one line; its type if it says nothing."""
+    return " ".join(str(error).split())[:longest] or type(error).__name__
+
+
 def first_fault(error: "ValidationError") -> tuple[str, str]:
     """The first error that pydantic reports: its dotted place ("" for the whole) and the reason."""
     fault = error.errors()[0]

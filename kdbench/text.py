@@ -70,7 +70,7 @@ def excerpts(texts: Sequence[str], length: int) -> list[str]:
 
 def escape_md(text: str) -> str:
     """The text as one line for a cell of a Markdown table, with markup escaped."""
-    text = " ".join(printable(text).split())
+    text = visible(text)
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_\[\]|~#$])", r"\\\1", text)
 

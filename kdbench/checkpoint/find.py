@@ -26,11 +26,13 @@ class _Request(NamedTuple):
         key: Setting that named the checkpoint, for messages.
         unsafe_pickle: Whether pickle weights are accepted.
         trust_remote_code: Whether code that comes with the checkpoint may run.
+        of_adapter: Whether the checkpoint is the base of an adapter.
     """
 
     key: str
     unsafe_pickle: bool
     trust_remote_code: bool
+    of_adapter: bool = False
 
 
 def find_checkpoint(
@@ -54,7 +56,11 @@ def find_checkpoint(
         InputError: There is no such folder or name, weights or shards are missing, pickle weights
             are not permitted, `config.json` has a fault, or a folder is given a revision.
     """
-    path, request = Path(model), _Request(key, unsafe_pickle, trust_remote_code)
+    return _find(model, revision, _Request(key, unsafe_pickle, trust_remote_code))
+
+
+def _find(model: str, revision: str | None, request: _Request) -> Checkpoint:
+    path, key = Path(model), request.key
     if revision is not None and path.exists():
         of_key = "revision" if key == "model" else f"{key}_revision"
         raise InputError(f"{of_key}= is for models on the Hub, and {key}={model} is on this disk")
@@ -66,7 +72,7 @@ def find_checkpoint(
         return _folder(path, request)
     if not is_hub_name(model):
         raise InputError(f"{key}={model}: no such folder, and not a name on the Hub (org/name)")
-    folder = fetch(model, revision, unsafe_pickle, key)
+    folder = fetch(model, revision, request.unsafe_pickle, key)
     return _folder(folder, request, model.replace("/", "__"), folder.name)
 
 
@@ -107,6 +113,8 @@ def _folder(
     config = read_config(path) if has_config else {}
     weights = find_weights(path, config) if has_config else None
     if weights is None and has_adapter:
+        if request.of_adapter:
+            raise InputError(f"{path}: an adapter itself")
         return _adapter(path, request, name, revision)
     if weights is None:
         raise InputError(f"{request.key}={path}: no weights here ({why_none(path)})")
@@ -174,16 +182,13 @@ def _adapter(path: Path, request: _Request, name: str, revision: str | None) -> 
     if not isinstance(base_name, str) or not base_name:
         raise InputError(f"{file}: base_model_name_or_path must name the model of the adapter")
     try:
-        base = find_checkpoint(
+        base = _find(
             base_name,
             config.get("revision") if is_hub_name(base_name) else None,
-            request.unsafe_pickle,
-            trust_remote_code=request.trust_remote_code,
+            request._replace(key="model", of_adapter=True),
         )
     except InputError as error:
         raise InputError(f"{file}: base_model_name_or_path: {error}") from None
-    if base.base is not None:
-        raise InputError(f"{file}: base_model_name_or_path={base_name} is an adapter itself")
     sha256 = hash_adapter(path, base.sha256, weights, request.trust_remote_code)
     return Checkpoint(
         name, path, None, revision, sha256, _card(path), pickle=weights.pickle, base=base

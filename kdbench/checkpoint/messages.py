@@ -42,7 +42,7 @@ class one_line:  # noqa: N801 - a context manager, used like a function
 
 @cache
 def warn_once(line: str) -> None:
-    """Print a line on stderr, unless this process has already printed it."""
+    """Print a line on stderr, once in a process; this room is on the floor of `system.console`."""
     sys.stderr.write(f"{printable(line)}\n")
     sys.stderr.flush()
 

@@ -86,20 +86,20 @@ def require_proof(path: Path, report: LoadReport, kind: str = "config.json") -> 
     """
     if report.unused:
         warn_once(f"{path}: tensors that text generation does not use: {_listed(report.unused)}")
-    parts = []
+    faults = []
     if report.missing:
-        parts.append(f"{len(report.missing)} missing ({_listed(report.missing)})")
+        faults.append(f"{len(report.missing)} missing ({_listed(report.missing)})")
     if report.unexpected:
-        parts.append(f"{len(report.unexpected)} unexpected ({_listed(report.unexpected)})")
+        faults.append(f"{len(report.unexpected)} unexpected ({_listed(report.unexpected)})")
     if report.mismatched:
         shapes = [f"{name}: {list(a)} for {list(b)}" for name, (a, b) in report.mismatched.items()]
-        parts.append(f"{len(shapes)} of another shape ({_listed(shapes)})")
-    parts += [" ".join(text.split())[:200] for text in report.errors]
-    if not parts:
+        faults.append(f"{len(shapes)} of another shape ({_listed(shapes)})")
+    faults += [" ".join(text.split())[:200] for text in report.errors]
+    if not faults:
         return
     _LOG.info("%s: %s", path, report)
     raise InputError(
-        f"{path}: cannot be loaded: the tensors are not those of {kind}: {', '.join(parts)}"
+        f"{path}: cannot be loaded: the tensors are not those of {kind}: {', '.join(faults)}"
         f"{_hint(report.unexpected, report.missing)}"
     )
 

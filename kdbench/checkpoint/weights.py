@@ -31,8 +31,8 @@ class WeightFiles:
 
     def not_read(self, folder: Path) -> list[str]:
         """Other weights in the folder."""
-        found = {file.name for pattern in WEIGHT_PATTERNS for file in folder.glob(pattern)}
-        return sorted(found - set(self.names) - {"adapter_model.safetensors"})
+        present = {file.name for pattern in WEIGHT_PATTERNS for file in folder.glob(pattern)}
+        return sorted(present - set(self.names) - {"adapter_model.safetensors"})
 
 
 def find_weights(folder: Path, config: Mapping[str, Any]) -> WeightFiles | None:

@@ -75,24 +75,7 @@ def write_baseline(
     Raises:
         InputError: The run is incomplete, or a metric has no score per prompt or no score at all.
     """
-    if run.status != "complete":
-        raise InputError(
-            f"{run.label}: the run's status is '{run.status}'; only a complete run can become a "
-            "baseline"
-        )
-    if not re.fullmatch(r"[\w.+=@-]+\.json", path.name):
-        raise InputError(
-            f"baseline={path.stem}: must be a file name of letters, digits and . _ + = @ -"
-        )
-    for task, scores in run.tasks.items():
-        for metric in tolerances:
-            if metric not in scores.metrics:
-                raise InputError(
-                    f"{run.label}: {metric} of '{task}' has no score per prompt, so it cannot be "
-                    "gated; remove it from tolerance="
-                )
-            if np.isnan(scores.metrics[metric].means).all():
-                raise InputError(f"{run.label}: no prompt of '{task}' has a score of {metric}")
+    _check_writable(path, run, tolerances)
     write_json(
         path,
         {
@@ -118,6 +101,32 @@ def write_baseline(
             },
         },
     )
+
+
+def _check_writable(path: Path, run: ComparedRun, tolerances: Mapping[str, Tolerance]) -> None:
+    """Check that a run can become a baseline of this name.
+
+    Raises:
+        InputError: It cannot.
+    """
+    if run.status != "complete":
+        raise InputError(
+            f"{run.label}: the run's status is '{run.status}'; only a complete run can become a "
+            "baseline"
+        )
+    if not re.fullmatch(r"[\w.+=@-]+\.json", path.name):
+        raise InputError(
+            f"baseline={path.stem}: must be a file name of letters, digits and . _ + = @ -"
+        )
+    for task, scores in run.tasks.items():
+        for metric in tolerances:
+            if metric not in scores.metrics:
+                raise InputError(
+                    f"{run.label}: {metric} of '{task}' has no score per prompt, so it cannot be "
+                    "gated; remove it from tolerance="
+                )
+            if np.isnan(scores.metrics[metric].means).all():
+                raise InputError(f"{run.label}: no prompt of '{task}' has a score of {metric}")
 
 
 def _description(scores: PromptScores) -> dict[str, Any]:

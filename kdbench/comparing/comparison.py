@@ -35,11 +35,7 @@ def compare_runs(
     _check_metrics(tolerances, base, new)
     problems = comparison_problems(base, new, tolerances, method.partial)
     tests: list[RowTest] = []
-    notes = [
-        f"{task}: not compared, because {base.label} has no results for it"
-        for task in new.tasks
-        if task not in base.tasks
-    ]
+    notes = _tasks_left_out(base, new)
     tasks = [task for task in base.tasks if task in new.tasks]
     for metric, tolerance in () if problems else tolerances.items():
         by_seed = method.interval == "hierarchical"
@@ -63,6 +59,14 @@ def compare_runs(
         method=method,
         tolerances=tolerances,
     )
+
+
+def _tasks_left_out(base: ComparedRun, new: ComparedRun) -> list[str]:
+    return [
+        f"{task}: not compared, because {base.label} has no results for it"
+        for task in new.tasks
+        if task not in base.tasks
+    ]
 
 
 def _check_metrics(

@@ -136,7 +136,7 @@ def _documents(
     used = run.tasks[task].fingerprint.get("data_sha256")
     return {
         document.id: document
-        for one in loaded
-        if one.name == task and one.data["sha256"] == used
-        for document in one.documents
+        for candidate in loaded
+        if candidate.name == task and candidate.data["sha256"] == used
+        for document in candidate.documents
     }

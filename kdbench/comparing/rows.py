@@ -13,6 +13,7 @@ from kdbench.comparing.scores import PromptScores
 from kdbench.comparing.tolerance import Tolerance, gain_sign
 from kdbench.comparing.verdict import Rules, is_within, judge
 from kdbench.stats.bootstrap import average_interval
+from kdbench.stats.estimates import finite_or_none
 from kdbench.stats.paired import (
     Flips,
     average_flips,
@@ -202,7 +203,7 @@ def compared_rows(
     detectable = detectable_errors(rules.alpha / max(1, len(tests)))
     for test, p, p_beyond in zip(tests, adjusted, adjusted_beyond, strict=True):
         interval = test.interval(method, rules.alpha)
-        low, high = (_finite(test.sign * end) for end in interval[:: test.sign])
+        low, high = (finite_or_none(test.sign * end) for end in interval[:: test.sign])
         error = test.error()
         least = None if error is None else detectable * error
         yield ComparedRow(
@@ -232,7 +233,3 @@ def compared_rows(
             within=is_within(interval[0], test.tolerance),
             worst=test.worst(),
         )
-
-
-def _finite(end: float) -> float | None:
-    return end if np.isfinite(end) else None

@@ -99,7 +99,7 @@ def load_set(
     content = [[row["id"], text, row["output"]] for row, text in texts]
     sha256 = hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
     examples, records = zip(*pairs, strict=True)
-    cut = sum(one.response_ids[-1] != tokenizer.eos_token_id for one in examples)
+    cut = sum(example.response_ids[-1] != tokenizer.eos_token_id for example in examples)
     return DataSet(examples, records, len(rows), len(rows) - len(pairs), cut, sha256)
 
 

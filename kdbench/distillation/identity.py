@@ -47,10 +47,10 @@ def check_identity(
         InputError: they differ; the line names the first key and both values.
     """
     before, after = stored.model_dump(), json.loads(json.dumps(now))
-    for part in ("settings", "parameters"):
-        for key in set(after[part]) - set(before[part]):
+    for keys in ("settings", "parameters"):
+        for key in set(after[keys]) - set(before[keys]):
             if key in defaults:
-                before[part][key] = defaults[key]
+                before[keys][key] = defaults[key]
     differing = difference(before, after)
     if differing:
         raise InputError(

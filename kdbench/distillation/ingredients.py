@@ -1,6 +1,5 @@
 """What goes into a training run: checkpoints, tokenizer and data, and the run's identity."""
 
-import hashlib
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from kdbench.distillation.prompts import prompt_form
 from kdbench.distillation.recipe import Recipe
 from kdbench.distillation.students import StudentSource, turn_dropout_off
 from kdbench.errors import InputError
+from kdbench.system.files import sha256_of_file
 from kdbench.training.router import without_router_logits
 from kdbench.training.triple import Triple
 from kdbench.views.tokenizers import common_vocabulary, set_end_token
@@ -231,5 +231,4 @@ def _device(setting: str) -> str:
 def _file_sha256(path: Path) -> str:
     if not path.is_file():
         raise InputError(f"pretraining={path}: no such file")
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return sha256_of_file(path)

@@ -114,7 +114,7 @@ def _linear_shapes(model: Any) -> list[tuple[int, ...]]:
     from transformers.pytorch_utils import Conv1D
 
     kinds = (torch.nn.Linear, Conv1D)
-    return [tuple(part.weight.shape) for part in model.modules() if isinstance(part, kinds)]
+    return [tuple(layer.weight.shape) for layer in model.modules() if isinstance(layer, kinds)]
 
 
 def _check_positions(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kdbench.errors import InputError
+from kdbench.errors import InputError, reason_of
 
 # Attributes of a layer that only say which one it is.
 _NUMBERS = ("layer_idx", "layer_id", "layer_index", "layer_number", "block_idx", "idx")
@@ -66,7 +66,7 @@ def _with_config(model: Any, config: Mapping[str, Any]) -> Any:
     try:
         return type(model)(kind.from_dict(dict(config)))
     except Exception as error:
-        raise _refused(model, " ".join(str(error).split())[:150]) from error
+        raise _refused(model, reason_of(error, 150)) from error
 
 
 def _kept_config(model: Any, kept: Sequence[int]) -> dict[str, Any]:
@@ -115,22 +115,24 @@ def _check_same_layers(model: Any, student: Any, prefix: str, kept: Sequence[int
 
 
 def _structure(layer: Any) -> list[tuple[Any, ...]]:
-    """Class, plain attributes and parameters of every part of a layer, without its number."""
-    parts = []
-    for name, part in layer.named_modules():
+    """Class, plain attributes and parameters of every module of a layer, without its number."""
+    structure = []
+    for name, module in layer.named_modules():
         plain = {
             key: value
-            for key, value in vars(part).items()
+            for key, value in vars(module).items()
             if isinstance(value, bool | int | float | str) and key not in _NUMBERS
         }
-        shapes = {key: tuple(value.shape) for key, value in part.named_parameters(recurse=False)}
+        shapes = {key: tuple(value.shape) for key, value in module.named_parameters(recurse=False)}
         plain.pop("training", None)
-        parts.append((name, type(part).__name__, plain, shapes))
-    return parts
+        structure.append((name, type(module).__name__, plain, shapes))
+    return structure
 
 
 def _kinds(layers: Any) -> set[str]:
-    return {str([(name, type(part)) for name, part in layer.named_modules()]) for layer in layers}
+    return {
+        str([(name, type(module)) for name, module in layer.named_modules()]) for layer in layers
+    }
 
 
 def _refused(model: Any, reason: str) -> InputError:

@@ -85,7 +85,7 @@ def _must_measure(
     """Whether a comparison is missing, stands on a damaged file, or fills a cache."""
     return (
         student.settings.teacher_cache is not None
-        or stored.task in student.mended
+        or stored.task in student.repaired
         or not _is_current(stored, teacher, asked)
     )
 
@@ -106,11 +106,11 @@ def _measured(pair: ModelPair, stored: TaskResult, asked: WantedMetrics) -> Task
     results = Results()
     facts = add_token_metrics(results, pair, wanted)
     _add_text_metrics(results, pair, wanted)
-    own = {name: m for name, m in stored.metrics.items() if not compares_with_teacher(name)}
+    kept = {name: m for name, m in stored.metrics.items() if not compares_with_teacher(name)}
     columns = {n: column for n, column in stored.documents.items() if not compares_with_teacher(n)}
     measured = replace(
         stored,
-        metrics={**own, **results.metrics},
+        metrics={**kept, **results.metrics},
         documents={**columns, **results.documents},
         teacher={**pair.teacher.identity, **facts.as_dict()},
         curves=results.curves,

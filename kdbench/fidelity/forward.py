@@ -4,7 +4,7 @@ The logits of a whole batch are never in memory: head, softmax and metrics run o
 positions at a time, so that peak memory grows with neither the length nor the number of texts.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from typing import Protocol as Interface
@@ -117,19 +117,21 @@ def compare_batch(
     columns = {name: np.split(_joined(chunks, name), ends) for name in chunks[0]}
     for row, text in enumerate(texts):
         values = {name: rows[row] for name, rows in columns.items()}
-        masses = [float(mass) for mass in values.pop(_MASSES).mean(axis=0)]
-        _check_finite(masses, text)
-        yield TextScores(
-            text,
-            {m.name: values[m.name] for m in metrics if isinstance(m, TokenMetric)},
-            {
-                m.name: values[m.name].sum(axis=0)
-                for m in metrics
-                if isinstance(m, PooledTokenMetric)
-            },
-            (masses[0], masses[1]),
-            (masses[2], masses[3]),
-        )
+        yield _text_scores(text, values, metrics)
+
+
+def _text_scores(
+    text: ComparedText, values: "Mapping[str, np.ndarray]", metrics: Sequence[PositionMetric]
+) -> TextScores:
+    masses = [float(mass) for mass in values[_MASSES].mean(axis=0)]
+    _check_finite(masses, text)
+    return TextScores(
+        text,
+        {m.name: values[m.name] for m in metrics if isinstance(m, TokenMetric)},
+        {m.name: values[m.name].sum(axis=0) for m in metrics if isinstance(m, PooledTokenMetric)},
+        (masses[0], masses[1]),
+        (masses[2], masses[3]),
+    )
 
 
 def _check_finite(masses: Sequence[float], text: ComparedText) -> None:

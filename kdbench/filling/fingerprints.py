@@ -8,6 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from kdbench.system.files import sha256_of_file
+
 # A key that a later version adds does not affect earlier outcomes. A changed default does: raise
 # this number when one changes.
 _DEFAULTS = 1
@@ -39,6 +41,6 @@ def file_hashes(folder: Path | None, pattern: str) -> list[list[str]] | None:
     if folder is None:
         return None
     return [
-        [str(file.relative_to(folder)), hashlib.sha256(file.read_bytes()).hexdigest()]
+        [str(file.relative_to(folder)), sha256_of_file(file)]
         for file in sorted(folder.glob(pattern))
     ]

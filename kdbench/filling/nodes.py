@@ -1,6 +1,5 @@
 """The nodes of a table's graph: a given checkpoint, a training, an evaluation."""
 
-import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ from kdbench.distillation.recipe import Recipe
 from kdbench.errors import InputError
 from kdbench.filling.amounts import responses, training_examples
 from kdbench.store.schema import FieldError, Rule, check_fields
-from kdbench.system.files import SCHEMA, read_json, write_json
+from kdbench.system.files import SCHEMA, read_json, sha256_of_file, write_json
 from kdbench.system.names import is_file_name
 
 
@@ -209,4 +208,4 @@ _HASHES = Rule(
 
 
 def _sha256(file: Path) -> str | None:
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else None
+    return sha256_of_file(file) if file.exists() else None

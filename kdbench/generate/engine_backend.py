@@ -12,7 +12,7 @@ from kdbench.checkpoint import (
     pick_device,
     prove_checkpoint,
 )
-from kdbench.errors import InputError
+from kdbench.errors import InputError, reason_of
 from kdbench.generate import Backend, Options, Prompt
 from kdbench.generate.prompts import check_fits, check_template, encode_prompt
 from kdbench.generate.unloaded import UnloadedCheckpoint
@@ -33,8 +33,7 @@ def engine_in_one_line(backend: str, problem: str) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
-        raise InputError(f"backend={backend}: {problem}: {reason}") from error
+        raise InputError(f"backend={backend}: {problem}: {reason_of(error)}") from error
 
 
 class EngineBackend(Backend):

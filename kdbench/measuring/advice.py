@@ -27,6 +27,6 @@ def prompt_advice(card: Mapping[str, Any], protocol: Protocol) -> str | None:
             f"{protocol.name} asks in {_NAMES[protocol.prompt]}; {other} asks as in its training"
         )
     if form == "task" and bos != protocol.add_bos:
-        word = str(bos).lower()
-        return f"this student was trained with add_bos={word}; pass add_bos={word} to ask it so"
+        value = str(bos).lower()
+        return f"this student was trained with add_bos={value}; pass add_bos={value} to ask it so"
     return None

@@ -5,11 +5,25 @@ from typing import Any
 
 from kdbench.checkpoint import Checkpoint
 from kdbench.config import EvalSettings
+from kdbench.errors import InputError
 from kdbench.generate import Facts
 from kdbench.generate.choice import BackendChoice
 from kdbench.protocol import Protocol
 from kdbench.store.run_schema import TRAINING
 from kdbench.store.schema import check_fields
+from kdbench.system.names import folder_name
+
+
+def checked_name(name: str) -> str:
+    """The name of a checkpoint, if it can name a folder of results.
+
+    Raises:
+        InputError: It cannot.
+    """
+    try:
+        return folder_name(name)
+    except InputError as error:
+        raise InputError(f"the checkpoint's name '{name}' {error}; give name=NAME") from None
 
 
 def run_identity(

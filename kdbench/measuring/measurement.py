@@ -11,16 +11,16 @@ from pathlib import Path
 
 from kdbench.checkpoint import Checkpoint, find_checkpoint, served_model
 from kdbench.config import EvalSettings
-from kdbench.errors import InputError
 from kdbench.generate import Backend, Options, Prompt
 from kdbench.generate.choice import BackendChoice, choose_backend
 from kdbench.measuring.forward_metrics import measure_forward
-from kdbench.measuring.identity import run_identity
+from kdbench.measuring.identity import checked_name, run_identity
 from kdbench.measuring.loading import LazyBackend
 from kdbench.measuring.sampling import Sampling
 from kdbench.measuring.scoring import (
     fingerprint,
     origin,
+    same_scores,
     score_task,
     with_teacher_of,
     without_teacher,
@@ -32,7 +32,6 @@ from kdbench.store.record import RunRecord
 from kdbench.store.results import TaskResult
 from kdbench.store.samples import Samples, sample_record
 from kdbench.system.console import report_progress
-from kdbench.system.names import folder_name
 from kdbench.task import Task, load_tasks
 
 _FALLBACK_METRIC = "rougeL"  # if only metrics of fidelity are requested
@@ -90,7 +89,7 @@ class Measurement:
         run: Folder of the run.
         record: The run's `run.json`.
         results: Results by task, without tasks that wait for other shards.
-        mended: Tasks of which a damaged file was found and mended.
+        repaired: Tasks of which a damaged file was repaired.
         waits: Whether scoring waits for another process; shards always do.
     """
 
@@ -106,10 +105,10 @@ class Measurement:
     ):
         self.settings, self.protocol, self.checkpoint = settings, protocol, checkpoint
         self.chosen, self.tasks, self._metrics = chosen, tasks, metrics
-        self.name = settings.name or _checked_name(checkpoint.name)
+        self.name = settings.name or checked_name(checkpoint.name)
         self.waits = wait or settings.shard is not None
         self.results: dict[str, TaskResult] = {}
-        self.mended: set[str] = set()
+        self.repaired: set[str] = set()
         folder = generated_run_id(
             checkpoint.sha256, protocol.as_dict(), settings.limit, settings.dtype, chosen.identity
         )
@@ -180,7 +179,7 @@ class Measurement:
         self._sampling.complete(task)
         with self.run.lock(task.name, wait=self.waits):
             new = self._score(task, with_stored(self._metrics, old.metrics))
-            if new is not None and not _same_scores(old, new):
+            if new is not None and not same_scores(old, new):
                 report_progress(f"{task.name}: the samples of {self.name} give other results")
                 new = self.run.write_task(without_teacher(new))
         if new is not None:
@@ -240,20 +239,20 @@ class Measurement:
         return with_stored(self._metrics, stored.metrics) if rescored == now else self._metrics
 
     def _damaged_metrics(self, task: Task) -> Sequence[Metric]:
-        """Mend the files of a finished task; return its metrics if they must be computed again."""
+        """Repair the files of a finished task; return the metrics to compute again."""
         damaged = self.run.damaged_files(task.name)
         if damaged:
-            self.mended.add(task.name)
+            self.repaired.add(task.name)
             with self.run.lock(task.name, wait=self.waits):
                 for file in damaged:
                     if file.is_damaged():  # and was not just being written
-                        file.mend()
+                        file.repair()
         lines = self.run.lines(task.name)
         gone = lines.path.exists() and self._sampling.is_incomplete(task)
         stored = self.run.read_task(task.name)
         if not (damaged or gone) or stored is None:
             return ()
-        report_progress(f"{task.name}: damaged files of samples or values were mended")
+        report_progress(f"{task.name}: damaged files of samples or values were repaired")
         return with_stored(self._metrics, stored.metrics)
 
     def _score(self, task: Task, metrics: Sequence[Metric]) -> TaskResult | None:
@@ -277,24 +276,6 @@ class Measurement:
         for shard in self.run.shard_files(task.name):
             shard.path.unlink()
         return self.run.write_task(result)
-
-
-def _same_scores(old: TaskResult, new: TaskResult) -> bool:
-    """Whether two results agree on the scores of all metrics of equal version."""
-    return all(
-        column == old.documents[name]
-        for name, column in new.documents.items()
-        if name in old.documents
-        and (name == "id" or new.metrics[name].version == old.metrics[name].version)
-    )
-
-
-def _checked_name(name: str) -> str:
-    """The name of a checkpoint, if it can name a folder of results."""
-    try:
-        return folder_name(name)
-    except InputError as error:
-        raise InputError(f"the checkpoint's name '{name}' {error}; give name=NAME") from None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from kdbench.errors import InputError
+from kdbench.errors import InputError, reason_of
 from kdbench.store.samples import Samples
 from kdbench.system.time_limit import time_limit
 from kdbench.task import Document, Task
@@ -131,7 +131,7 @@ def _filtered_outputs(
         try:
             build_filter_ensemble(name, steps).apply(instances)
         except Exception as error:
-            raise InputError(f"filter '{name}' of the task fails: {_reason(error)}") from error
+            raise InputError(f"filter '{name}' of the task fails: {reason_of(error)}") from error
         for row, (document, instance) in enumerate(zip(documents, instances, strict=True)):
             response = instance.filtered_resps[name]
             scores = _processed(lm_eval_task, document, response)
@@ -150,7 +150,7 @@ def _processed(lm_eval_task: Any, document: Document, response: Any) -> Mapping[
         with time_limit(_SECONDS, working=True):
             scores = lm_eval_task.process_results(document.fields, [response])
     except Exception as error:
-        raise InputError(f"{place} fails: {_reason(error)}") from error
+        raise InputError(f"{place} fails: {reason_of(error)}") from error
     if not isinstance(scores, Mapping):
         raise InputError(f"{place} returns {type(scores).__name__}, not scores by metric")
     return scores
@@ -214,12 +214,8 @@ def _aggregate(aggregation: Any, items: list[Any], place: str) -> float | None:
     try:
         value = _number(aggregation(items))
     except Exception as error:
-        raise InputError(f"{place}: aggregation {name}: {_reason(error)}") from error
+        raise InputError(f"{place}: aggregation {name}: {reason_of(error)}") from error
     return value if value is not None and math.isfinite(value) else None
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def _number(value: Any) -> float | None:

@@ -277,3 +277,13 @@ def _result(metric: Metric, numbers: Estimate) -> MetricResult:
         version=str(metric.version),
         reason=reason,
     )
+
+
+def same_scores(old: TaskResult, new: TaskResult) -> bool:
+    """Whether two results agree on the scores of all metrics of equal version."""
+    return all(
+        column == old.documents[name]
+        for name, column in new.documents.items()
+        if name in old.documents
+        and (name == "id" or new.metrics[name].version == old.metrics[name].version)
+    )

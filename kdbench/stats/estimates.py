@@ -84,13 +84,16 @@ def pooled_estimate(
         n = int(np.any(prompts != 0, axis=1).sum())
     low, high = pooled_interval(prompts, statistic) if n > 1 else (np.nan, np.nan)
     per_seed = {
-        str(seed): _finite(statistic(of_seed.sum(axis=0))) for seed, of_seed in sums.items()
+        str(seed): finite_or_none(statistic(of_seed.sum(axis=0))) for seed, of_seed in sums.items()
     }
-    value = _finite(statistic(prompts.sum(axis=0)))
-    return Estimate(value, _finite(low), _finite(high), _sd(list(per_seed.values())), per_seed, n)
+    value = finite_or_none(statistic(prompts.sum(axis=0)))
+    return Estimate(
+        value, finite_or_none(low), finite_or_none(high), _sd(list(per_seed.values())), per_seed, n
+    )
 
 
-def _finite(value: np.ndarray | float) -> float | None:
+def finite_or_none(value: np.ndarray | float) -> float | None:
+    """A number; None if it is infinite or not a number."""
     return float(value) if np.isfinite(value) else None
 
 

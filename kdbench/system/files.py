@@ -2,6 +2,7 @@
 
 import errno
 import glob
+import hashlib
 import json
 import math
 import os
@@ -50,7 +51,7 @@ class LinesFile:
         lines = self.path.read_bytes().splitlines(keepends=True)
         return not lines or not lines[-1].endswith(b"\n") or len(set(lines)) < len(lines)
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         """Remove an unfinished last line, and all but the first of equal lines."""
         text = self.path.read_bytes()
         lines = text[: text.rfind(b"\n") + 1].splitlines(keepends=True)
@@ -144,6 +145,12 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 def json_text(content: Mapping[str, Any]) -> str:
     """JSON with sorted keys, six decimals, and null for non-finite numbers."""
     return _pretty(_plain(content), 0) + "\n"
+
+
+def sha256_of_file(path: Path) -> str:
+    """The SHA-256 of a file's content, without reading it into memory as a whole."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def put_text(path: Path, text: str) -> None:

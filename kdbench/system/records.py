@@ -1,6 +1,5 @@
 """Records that kdbench wrote, read through a schema: a file may be torn, edited or foreign."""
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -8,6 +7,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from kdbench.errors import InputError, first_fault
+from kdbench.system.files import sha256_of_file
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -35,7 +35,7 @@ def read_record(path: Path, kind: type[R]) -> R:
 def hashes_of(folders: Iterable[Path], root: Path) -> dict[str, str]:
     """The SHA-256 of every file in folders, by its path relative to a root."""
     files = sorted(file for folder in folders for file in folder.rglob("*") if file.is_file())
-    return {str(file.relative_to(root)): _sha256(file) for file in files}
+    return {str(file.relative_to(root)): sha256_of_file(file) for file in files}
 
 
 def damaged(hashes: Mapping[str, str], root: Path) -> Path | None:
@@ -46,11 +46,6 @@ def damaged(hashes: Mapping[str, str], root: Path) -> Path | None:
         root: The folder.
     """
     for name, sha256 in hashes.items():
-        if not (root / name).is_file() or _sha256(root / name) != sha256:
+        if not (root / name).is_file() or sha256_of_file(root / name) != sha256:
             return root / name
     return None
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

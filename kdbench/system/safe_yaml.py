@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from kdbench.errors import InputError
+from kdbench.errors import InputError, reason_of
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 50
@@ -140,5 +140,5 @@ def _reason(error: Exception) -> str:
     """The problem and its line, without the snippet of the file."""
     problem, mark = getattr(error, "problem", None), getattr(error, "problem_mark", None)
     if not problem:
-        return " ".join(str(error).split())[:200]
+        return reason_of(error, 200)
     return f"line {mark.line + 1}: {problem}" if mark is not None else str(problem)

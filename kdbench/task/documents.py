@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kdbench.errors import InputError
+from kdbench.errors import InputError, reason_of
 from kdbench.system.time_limit import time_limit
 from kdbench.task.model import Document
 from kdbench.views.chat import ChatMessage, Turn
@@ -47,7 +47,7 @@ def make_documents(
         except InputError as error:
             raise InputError(f"{place}: {error}") from None
         except Exception as error:
-            reason = " ".join(str(error).split())[:300] or type(error).__name__
+            reason = reason_of(error)
             raise InputError(f"{place}: {reason}") from error
         yield Document(name, prompt, message, references, row)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kdbench.errors import InputError, nearest
+from kdbench.errors import InputError, nearest, reason_of
 
 HONOURED = frozenset(
     {
@@ -165,8 +165,7 @@ def _check_filters(filters: Any, path: Path) -> None:
                 make()
         except Exception as error:
             name = entry.get("name") if isinstance(entry, dict) else entry
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise InputError(f"{path}: filter '{name}': {reason}") from error
+            raise InputError(f"{path}: filter '{name}': {reason_of(error)}") from error
 
 
 def _check_aggregations(metrics: Any, path: Path) -> None:

@@ -19,15 +19,21 @@ def top_keys(path: Path) -> list[str]:
     """
     import yaml
 
-    text = _checked_text(path)
+    text = _checked_text(path, [])
     # `!function` is a tag of lm-eval, which a node tree keeps without resolving it.
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     pairs = root.value if isinstance(root, yaml.MappingNode) else []
     return [key.value for key, _ in pairs if isinstance(key, yaml.ScalarNode)]
 
 
-def _checked_text(path: Path, depth: int = 0) -> str:
-    """Read a YAML file and check its limits and those of the files that it includes."""
+def _checked_text(path: Path, included: list[Path]) -> str:
+    """Read a YAML file and check its limits and those of the files that it includes.
+
+    Args:
+        path: File to read.
+        included: Files that were included so far; those of this file are added. Their number ends
+            circles, and trees of files that include many.
+    """
     try:
         text = yaml_text(path)
         check_yaml(text)
@@ -36,9 +42,10 @@ def _checked_text(path: Path, depth: int = 0) -> str:
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     for name in _INCLUDE.findall(text):
-        if depth >= MAX_INCLUDES:
-            raise InputError(f"{path}: include: more than {MAX_INCLUDES} files in a row")
-        included = path.parent / name
-        if included.is_file():
-            _checked_text(included, depth + 1)
+        if len(included) >= MAX_INCLUDES:
+            raise InputError(f"{path}: include: more than {MAX_INCLUDES} files")
+        file = path.parent / name
+        if file.is_file():
+            included.append(file)
+            _checked_text(file, included)
     return text

@@ -2,15 +2,15 @@
 
 import logging
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from kdbench.errors import InputError, nearest
+from kdbench.errors import InputError, nearest, reason_of
 from kdbench.system.bundled import bundled, load_module
+from kdbench.system.names import is_file_name
 from kdbench.system.time_limit import time_limit
 from kdbench.task.documents import make_documents
 from kdbench.task.keys import check_keys, check_names, stop_strings
@@ -18,7 +18,6 @@ from kdbench.task.limits import top_keys
 from kdbench.task.model import Task, sha256_of
 
 _SECONDS = 300  # of work, for data and functions
-_NAME = re.compile(r"[A-Za-z0-9._+-]+")
 
 
 def known_tasks() -> dict[str, Path]:
@@ -123,7 +122,7 @@ def _load(name: str | None, path: Path, data: Path | None, limit: int | None) ->
         name = path.stem
     task = _through_lm_eval(path, {"data": str(data)} if is_bundled and data else {})
     name = name or str(task.config.task)
-    if not _NAME.fullmatch(name) or name == "run":
+    if not is_file_name(name) or name == "run":
         raise InputError(f"{path}: '{name}' cannot name a file of results; rename the task")
     if task.OUTPUT_TYPE != "generate_until":
         raise InputError(f"{path}: output_type is {task.OUTPUT_TYPE}; kdbench runs generate_until")
@@ -171,7 +170,7 @@ def _through_lm_eval(path: Path, metadata: dict[str, Any]) -> Any:
 
 
 def _reason(error: Exception, path: Path) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = reason_of(error, longest=1000)
     if isinstance(error, IndexError) and text.endswith("size 0"):  # lm-eval takes the first row
         return f"{path}: the task has no documents: its split is empty, or process_docs drops all"
     if isinstance(error, KeyError) and error.args == (None,):  # lm-eval has no default for it

@@ -11,7 +11,7 @@ from kdbench.divergence import forward_kl
 from kdbench.errors import InputError
 from kdbench.training.loss import STUDENT, distillation_loss
 from kdbench.training.objective import Match, Term
-from kdbench.views.rollout import Batch, Example, of_dataset
+from kdbench.views.rollout import Batch, Example, of_dataset, response_tokens
 from kdbench.views.tokenizers import common_vocabulary
 from kdbench.views.view import ModelView, UniformView, View, bare_model
 
@@ -218,7 +218,7 @@ class Classmate(Companion):
 
         rollouts = [of_dataset(example) for example in examples]
         device, size = self._model.device, context.micro_batch_size
-        tokens = torch.tensor(sum(len(row.response_ids) for row in rollouts), device=device)
+        tokens = torch.tensor(response_tokens(rollouts), device=device)
         counts = {"dataset": int(context.sum_over_processes(tokens))}
         assert self._view is not None  # noqa: S101 - a trained classmate has started
         views: dict[str, View] = {STUDENT: self._view, "teacher": context.views["teacher"]}

@@ -77,7 +77,7 @@ class FromMixture(Source):
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue with the pending rollouts and waiting examples of a state."""
         waiting = [Rollout.from_json(rollout) for rollout in state["waiting"]]
-        self.waiting = [Example(one.id, one.prompt_ids, one.response_ids) for one in waiting]
+        self.waiting = [Example(row.id, row.prompt_ids, row.response_ids) for row in waiting]
         self.pending = [
             [Rollout.from_json(rollout) for rollout in batch] for batch in state["pending"]
         ]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdbench.errors import InputError
 from kdbench.training.notes import Notes
-from kdbench.views.rollout import Rollout
+from kdbench.views.rollout import Rollout, response_tokens
 from kdbench.views.view import bare_model
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class RouterLoss:
             counts: Response tokens by origin in the whole step.
             notes: Where the loss is noted for the log.
         """
-        tokens, loss = sum(len(row.response_ids) for row in rollouts), self.take()
+        tokens, loss = response_tokens(rollouts), self.take()
         notes.add("loss/router", float(loss.detach()) * tokens, tokens)
         return self.weight * loss * (tokens / sum(counts.values()))
 

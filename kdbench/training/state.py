@@ -121,8 +121,8 @@ class RunState:
         """
         if self.triple.companion and first:
             self.triple.companion.save(folder)
-        own = self.memory.state(self.triple.source)
-        put_text(folder / self._own_file, own.model_dump_json())
+        memory = self.memory.state(self.triple.source)
+        put_text(folder / self._process_file, memory.model_dump_json())
         self.accelerator.wait_for_everyone()
         if not first:
             return
@@ -155,8 +155,8 @@ class RunState:
                 f"{folder}: saved by {state.processes} processes; resume with {state.processes}, "
                 f"not {processes}"
             )
-        own = read_record(folder / self._own_file, ProcessState)
-        self.memory.restore(own, self.triple.source)
+        memory = read_record(folder / self._process_file, ProcessState)
+        self.memory.restore(memory, self.triple.source)
         self.triple.schedule.restore(state.schedule)
         if self.triple.companion:
             self.triple.companion.restore(folder)
@@ -164,7 +164,7 @@ class RunState:
         self.selection.restore({"validations": state.validations, "best": state.best})
 
     @property
-    def _own_file(self) -> str:
+    def _process_file(self) -> str:
         return f"process_{self.accelerator.process_index}.json"
 
     def _remove_older(self, newest: Path) -> None:

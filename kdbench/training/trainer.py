@@ -34,7 +34,7 @@ from kdbench.training.state import RunState
 from kdbench.training.step import StepOutcome, micro_batches
 from kdbench.training.validation import Validator
 from kdbench.training.work import Work
-from kdbench.views.rollout import Batch, Rollout
+from kdbench.views.rollout import Batch, Rollout, response_tokens
 from kdbench.views.view import ModelView, View, bare_model
 
 _ORIGINS = ("dataset", "teacher", "student", "pretraining")
@@ -138,7 +138,7 @@ class DistillationTrainer(Trainer):
         step, learning_rate = self.state.global_step + 1, float(self._get_learning_rate())
         loss, distillation = torch.zeros(2, device=self.args.device)
         batches = micro_batches(inputs["rollouts"], self.work.micro_batch_size)
-        tokens = sum(len(rollout.response_ids) for rollout in inputs["rollouts"])
+        tokens = response_tokens(inputs["rollouts"])
         with self.phases("train", tokens):
             for number, rollouts in enumerate(batches, start=1):
                 last = number == len(batches)
@@ -196,21 +196,14 @@ class DistillationTrainer(Trainer):
         self.accelerator.backward(value * self.accelerator.num_processes)
         for term in self._triple.terms:
             if str(term) in loss.terms:
-                tokens = sum(
-                    len(rollout.response_ids)
-                    for rollout in rollouts
-                    if not term.on or rollout.origin in term.on
-                )
+                tokens = response_tokens(rollouts, term.on)
                 self.memory.notes.add(f"loss/{term}", float(loss.terms[str(term)]), tokens)
         for name, (total, count) in loss.diagnostics.items():
             self.memory.notes.add(name, float(total), count)
         return value.detach(), loss.distillation
 
     def _count_everywhere(self, rollouts: Sequence[Rollout]) -> dict[str, int]:
-        counts = [
-            sum(len(rollout.response_ids) for rollout in rollouts if rollout.origin == origin)
-            for origin in _ORIGINS
-        ]
+        counts = [response_tokens(rollouts, {origin}) for origin in _ORIGINS]
         summed = self._sum_over_processes(torch.tensor(counts, device=self.args.device))
         return dict(zip(_ORIGINS, summed.tolist(), strict=True))
 

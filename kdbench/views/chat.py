@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from kdbench.errors import InputError, nearest
+from kdbench.errors import InputError, nearest, reason_of
 
 
 class Turn(NamedTuple):
     """A turn of a conversation.
 
     Attributes:
-        role: Who speaks, such as `user`.
+        role: Who wrote it, such as `user`.
         content: What is said.
     """
 
@@ -41,8 +41,8 @@ def find_template(tokenizer: Any, chosen: str | None, place: object) -> str:
     Raises:
         InputError: The tokenizer has no template, none of this name, or several and no default.
     """
-    own = tokenizer.chat_template
-    named = own if isinstance(own, Mapping) else {"default": own} if own else {}
+    stored = tokenizer.chat_template
+    named = stored if isinstance(stored, Mapping) else {"default": stored} if stored else {}
     if chosen is not None and is_template(chosen):
         return chosen
     if not named:
@@ -93,7 +93,6 @@ def chat_text(tokenizer: Any, template: str, message: ChatMessage) -> str:
             )
         )
     except Exception as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(
-            f"the chat template fails: {reason}; choose another with chat_template="
+            f"the chat template fails: {reason_of(error, 200)}; choose another with chat_template="
         ) from error

@@ -4,7 +4,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 from typing import Protocol as Interface
 
-from kdbench.errors import InputError
+from kdbench.errors import InputError, reason_of
 from kdbench.views.probe import distance, plain_logits, plainly, probe_tokens, tolerance
 from kdbench.views.rollout import Batch, Rollout
 
@@ -119,10 +119,9 @@ def check_view(view: HeadView) -> None:
         except (RuntimeError, IndexError, TypeError, AttributeError, ValueError) as error:
             if isinstance(error, InputError) or _is_out_of_memory(error):
                 raise
-            reason = " ".join(str(error).split())[:200]
             raise InputError(
                 f"{name}: its logits are not its head's output, which is computed in chunks; this "
-                f"architecture is not supported ({type(error).__name__}: {reason})"
+                f"architecture is not supported ({type(error).__name__}: {reason_of(error, 200)})"
             ) from error
 
 
@@ -167,12 +166,12 @@ def _check_large(view: HeadView) -> None:
 
 
 def _compare(view: HeadView, states: "torch.Tensor", whole: "torch.Tensor", limit: float) -> None:
-    found = distance(view.logits(states), whole[:, : view.vocabulary])
-    if not found <= limit:
+    difference = distance(view.logits(states), whole[:, : view.vocabulary])
+    if not difference <= limit:
         raise InputError(
             f"{type(view.bare).__name__}: its logits are not its head's output, which is computed "
-            f"in chunks (they differ by {found:.2g} of their spread); this architecture is not "
-            "supported"
+            f"in chunks (they differ by {difference:.2g} of their spread); this architecture is "
+            "not supported"
         )
 
 

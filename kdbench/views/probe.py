@@ -39,13 +39,13 @@ def probe_tokens(model: Any, vocabulary: int, lengths: Sequence[int]) -> list[tu
 
 def _special_tokens(config: Any) -> set[int]:
     """Tokens that a configuration names: ends, padding, places of images."""
-    found: set[int] = set()
-    for part in (config, config.get_text_config()):
-        for name, value in vars(part).items():
+    tokens: set[int] = set()
+    for settings in (config, config.get_text_config()):
+        for name, value in vars(settings).items():
             if name.endswith(("_token_id", "_token_index")):
                 values = value if isinstance(value, list) else [value]
-                found |= {token for token in values if isinstance(token, int)}
-    return found
+                tokens |= {token for token in values if isinstance(token, int)}
+    return tokens
 
 
 @contextmanager
@@ -76,12 +76,12 @@ def plain_logits(model: Any, tokens: Sequence[int]) -> "torch.Tensor":
     return logits
 
 
-def distance(found: "torch.Tensor", expected: "torch.Tensor") -> float:
+def distance(logits: "torch.Tensor", expected: "torch.Tensor") -> float:
     """The root mean square of a difference of logits, relative to the spread of the right ones."""
     import torch
 
     spread = (expected - expected.mean(-1, keepdim=True)).square().mean().sqrt()
-    error = (found.float() - expected).square().mean().sqrt()
+    error = (logits.float() - expected).square().mean().sqrt()
     ratio = float(error / spread.clamp(min=torch.finfo(torch.float32).tiny))
     return float("inf") if math.isnan(ratio) else ratio
 

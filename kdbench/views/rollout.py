@@ -1,7 +1,7 @@
 """Responses to learn from, and the tensors of a batch of them, with shift, mask and padding."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -73,6 +73,15 @@ class Rollout:
 def of_dataset(example: Example) -> Rollout:
     """The rollout of an example with its own response."""
     return Rollout(example.id, example.prompt_ids, example.response_ids, "dataset")
+
+
+def response_tokens(rollouts: Iterable[Rollout], origins: Collection[str] = ()) -> int:
+    """The number of response tokens; with `origins`, only of responses from these."""
+    return sum(
+        len(rollout.response_ids)
+        for rollout in rollouts
+        if not origins or rollout.origin in origins
+    )
 
 
 class Batch:

@@ -8,10 +8,10 @@ def rope_limit(config: Any) -> int | None:
     config = config.get_text_config()
     rope = getattr(config, "rope_parameters", None)
     kinds = [rope, *rope.values()] if isinstance(rope, dict) else []
-    found = [
-        one.get("original_max_position_embeddings")
+    limits = [
+        kind.get("original_max_position_embeddings")
         or getattr(config, "original_max_position_embeddings", None)
-        for one in kinds
-        if isinstance(one, dict) and one.get("rope_type") == "longrope"
+        for kind in kinds
+        if isinstance(kind, dict) and kind.get("rope_type") == "longrope"
     ]
-    return min((limit for limit in found if isinstance(limit, int)), default=None)
+    return min((limit for limit in limits if isinstance(limit, int)), default=None)

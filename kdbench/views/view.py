@@ -70,7 +70,7 @@ class ModelView:
         ids, rows, columns = batch.inputs(self._prompt)
         if len(ids) > 1 and self._rope_limit and ids.shape[1] > self._rope_limit:
             # The longest row would change the positions of all.
-            alone = [self.states(Batch([one], batch.device)) for one in batch.rollouts]
+            alone = [self.states(Batch([rollout], batch.device)) for rollout in batch.rollouts]
             return torch.cat(alone)
         states: torch.Tensor = self.last_hidden(ids)[rows, columns]
         return states

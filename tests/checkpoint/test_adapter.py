@@ -83,6 +83,22 @@ def test_the_base_is_named_if_it_is_not_there(base: Path, tmp_path: Path) -> Non
         find_checkpoint(str(tmp_path / "adapter"))
 
 
+def test_an_adapter_of_an_adapter_is_refused(base: Path, tmp_path: Path) -> None:
+    make_adapter(base, tmp_path / "first")
+    make_adapter(base, tmp_path / "second")
+    for other in ("first", "second"):  # an adapter of another, and of itself
+        change_json(
+            tmp_path / "second" / "adapter_config.json",
+            base_model_name_or_path=str(tmp_path / other),
+        )
+        with pytest.raises(InputError) as refused:
+            find_checkpoint(str(tmp_path / "second"))
+        assert str(refused.value) == (
+            f"{tmp_path / 'second' / 'adapter_config.json'}: base_model_name_or_path: "
+            f"{tmp_path / other}: an adapter itself"
+        )
+
+
 def test_without_peft_one_line_says_what_to_install(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,7 +57,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damaged_files_of_a_finished_run_are_mended(
+def test_damaged_files_of_a_finished_run_are_repaired(
     damage: str, world: World, whole: Path, tmp_path: Path
 ) -> None:
     expected = files(whole)

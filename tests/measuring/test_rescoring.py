@@ -1,4 +1,4 @@
-"""A scoring function is mended: stored samples are scored again, and nothing is generated."""
+"""A scoring function is corrected: stored samples are scored again, and nothing is generated."""
 
 import json
 from pathlib import Path
@@ -51,15 +51,17 @@ def settings(task: Path, world: World, tmp_path: Path) -> dict[str, Any]:
     }
 
 
-def mend(task: Path) -> None:
+def correct(task: Path) -> None:
     (task.parent / "fn.py").write_text("def scores(doc, results): return {'m': 2.0, 'n': 3.0}\n")
 
 
-def test_a_mended_function_scores_the_stored_samples(settings: dict[str, Any], task: Path) -> None:
+def test_a_corrected_function_scores_the_stored_samples(
+    settings: dict[str, Any], task: Path
+) -> None:
     first = kdbench.evaluate(**settings)
     old = first.results["counted"]
     assert (first.generated, old.metrics["m,none"].value) == (3, 1.0)
-    mend(task)
+    correct(task)
     second = kdbench.evaluate(**{**settings, "metrics": ("exact_match",)})
     new = second.results["counted"]
     assert (second.generated, second.run) == (0, first.run)
@@ -72,9 +74,9 @@ def test_a_mended_function_scores_the_stored_samples(settings: dict[str, Any], t
     assert kdbench.evaluate(**settings).results["counted"] == new
 
 
-def test_score_run_takes_the_mended_function_too(settings: dict[str, Any], task: Path) -> None:
+def test_score_run_takes_the_corrected_function_too(settings: dict[str, Any], task: Path) -> None:
     first = kdbench.evaluate(**settings)
-    mend(task)
+    correct(task)
     again = kdbench.score(run=first.run, task=str(task))
     assert again.results["counted"].metrics["m,none"].value == 2.0
 
@@ -100,6 +102,6 @@ def test_a_run_that_did_not_record_its_stops_needs_the_same_definition(
     record = json.loads(file.read_text())
     del record["tasks"]["counted"]["until"]
     file.write_text(json.dumps(record))
-    mend(task)
+    correct(task)
     with pytest.raises(InputError, match="definition_sha256 was"):
         kdbench.evaluate(**settings)

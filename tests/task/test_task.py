@@ -177,7 +177,7 @@ def test_a_single_stop_string_is_one_string(foreign: Path) -> None:
     assert load_tasks([str(foreign)])[0].until == ("Question:",)
 
 
-@pytest.mark.parametrize("name", ["run", "a/b", "../x"])
+@pytest.mark.parametrize("name", ["run", "a/b", "../x", "..."])
 def test_a_task_name_invalid_as_a_file_name_is_refused(foreign: Path, name: str) -> None:
     foreign.write_text(foreign.read_text().replace("task: capitals", f"task: {name}"))
     with pytest.raises(InputError, match="cannot name a file of results"):
@@ -213,6 +213,15 @@ def test_a_yaml_beyond_the_limits_is_refused_also_if_included(text: str, tmp_pat
         load_tasks([str(tmp_path / "task.yaml")])
     with pytest.raises(InputError, match=r"base\.yml: not"):
         load_tasks([str(tmp_path / "base.yml")])
+
+
+def test_many_includes_are_refused_at_once(tmp_path: Path) -> None:
+    for number in range(9):
+        lines = f"include: {number + 1}.yaml\n" * 9
+        (tmp_path / f"{number}.yaml").write_text(f"task: x\n{lines}")
+    (tmp_path / "9.yaml").write_text("output_type: generate_until\n")
+    with pytest.raises(InputError, match="include: more than 10 files"):
+        load_tasks([str(tmp_path / "0.yaml")])
 
 
 def test_names_from_files_are_those_of_installed_tasks(tmp_path: Path) -> None:

@@ -15,19 +15,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from kdbench.errors import InputError
 from kdbench.toy import models
 from kdbench.toy.corpus import write_corpus
-from kdbench.toy.models import (
-    IGNORED,
-    STUDENT,
-    TEACHER,
-    Size,
-    World,
-    encode_row,
-    finetune,
-    make_world,
-    pad_batch,
-    random_model,
-    response_loss,
-)
+from kdbench.toy.finetuning import IGNORED, encode_row, finetune, pad_batch, response_loss
+from kdbench.toy.models import STUDENT, TEACHER, Size, World, make_world, random_model
 from kdbench.toy.tokenizer import build_tokenizer
 
 MINIATURE = {"teacher_steps": 60, "student_steps": 30, "train": 600, "valid": 20, "test": 10}

@@ -370,4 +370,4 @@ def in_two_processes(world, out: Path, **settings: object) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.count("4 steps taken") == 1  # the first process speaks
+    assert done.stdout.count("4 steps taken") == 1  # only the first process prints

@@ -189,12 +189,12 @@ def _disagreement(make: Callable[[], Begin], probe: _Probe) -> str | None:
     import torch
 
     try:
-        found = _decode(make(), probe)
+        decoded = _decode(make(), probe)
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - models fail in ways of their own
         return f"it fails: {_reason(error)}"
-    worst = max(_error(some, probe) for some in found.items())
+    worst = max(_error(row, logits, probe) for row, logits in decoded.items())
     if worst <= probe.tolerance:
         return None
     return f"its logits differ from those of a plain forward pass by {worst:.2g} of their spread"
@@ -210,13 +210,13 @@ def _decode(begin: Begin, probe: _Probe) -> dict[int, list["torch.Tensor"]]:
 
     decoding = begin(probe.prompts, _PLACES, probe.steps + 1)
     live = list(range(_PLACES))
-    found: dict[int, list[torch.Tensor]] = {}
+    decoded: dict[int, list[torch.Tensor]] = {}
     for step in range(probe.steps + 1):
         for row, logits in zip(live, decoding.logits, strict=True):
-            found.setdefault(row, []).append(logits.float().clone())
+            decoded.setdefault(row, []).append(logits.float().clone())
         if step == probe.steps:
             break
-        tokens = [probe.forced[row][len(found[row]) - 1] for row in live]
+        tokens = [probe.forced[row][len(decoded[row]) - 1] for row in live]
         if step == probe.leaving:
             live, tokens = [live[1], live[3]], [tokens[1], tokens[3]]
             decoding.keep(torch.tensor([1, 3], device=decoding.logits.device))
@@ -224,18 +224,17 @@ def _decode(begin: Begin, probe: _Probe) -> dict[int, list["torch.Tensor"]]:
         if step == 0 and decoding.can_replace:
             decoding.replace([1], [4])
             live[1] = 4
-    return found
+    return decoded
 
 
-def _error(some: tuple[int, list["torch.Tensor"]], probe: _Probe) -> float:
+def _error(row: int, steps: Sequence["torch.Tensor"], probe: _Probe) -> float:
     """The distance of a row's logits, or how far a wrong token is from the right one."""
     import torch
 
-    row, logits = some
-    found, expected = torch.stack(logits), probe.expected[row][: len(logits)]
-    error = distance(found, expected)
+    logits, expected = torch.stack(list(steps)), probe.expected[row][: len(steps)]
+    error = distance(logits, expected)
     spread = (expected - expected.mean(-1, keepdim=True)).square().mean().sqrt()
-    lost = expected.max(-1).values - expected.gather(-1, found.argmax(-1, keepdim=True))[:, 0]
+    lost = expected.max(-1).values - expected.gather(-1, logits.argmax(-1, keepdim=True))[:, 0]
     near = 8 * probe.tolerance * spread  # both may be off, and by more than the mean error
     return error if bool((lost <= near).all()) else max(error, float(lost.max() / spread))
 
@@ -245,7 +244,7 @@ def _longest(config: Any) -> int:
     text = config.get_text_config()
     names = ("sliding_window", "attention_window_size", "window_size", "attention_chunk_size")
     windows = [getattr(text, name, None) for name in names]
-    usual = [one for one in windows if isinstance(one, int) and 0 < one <= _LONGEST_WINDOW]
+    usual = [size for size in windows if isinstance(size, int) and 0 < size <= _LONGEST_WINDOW]
     return max([_LENGTHS[2], *(window + 5 for window in usual)])
 
 
@@ -253,4 +252,4 @@ def _positions(config: Any) -> int:
     """Positions of a model that stay as they are; many if they have no end."""
     positions = getattr(config.get_text_config(), "max_position_embeddings", None)
     limits = [positions, rope_limit(config)]
-    return min([one for one in limits if isinstance(one, int) and one > 0], default=1 << 30)
+    return min([limit for limit in limits if isinstance(limit, int) and limit > 0], default=1 << 30)

@@ -41,15 +41,15 @@ def _largest(config: Any, *names: str) -> int | None:
 
     Configurations whose layers differ refuse to name one size, or have a list of them.
     """
-    found: list[int] = []
-    for part in (config, *_layers(config)):
+    sizes: list[int] = []
+    for settings in (config, *_layers(config)):
         for name in names:
             try:
-                value = getattr(part, name, None)
+                value = getattr(settings, name, None)
             except Exception:  # noqa: BLE001, S112 - a library's own kinds of refusal
                 continue
-            found += [one for one in _flat(value) if isinstance(one, int)]
-    return max(found, default=None)
+            sizes += [size for size in _flat(value) if isinstance(size, int)]
+    return max(sizes, default=None)
 
 
 def _layers(config: Any) -> list[Any]:

@@ -4,7 +4,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kdbench.generate.decoding.rowwise import AloneDecoding
-from kdbench.system.console import report_progress
+from kdbench.system.console import note_once
 from kdbench.views.rope import rope_limit
 
 if TYPE_CHECKING:
@@ -31,17 +31,14 @@ def within_rope(model: Any, vocabulary: int, begin: "Begin") -> "Begin":
     if limit is None:
         return begin
     alone: Begin = partial(AloneDecoding, model, vocabulary, renewed_after=limit)
-    said: list[bool] = []
 
     def choose(prompts: "Prompts", places: int, room: int) -> "Decoding":
         if max(map(len, prompts)) + room <= limit:
             return begin(prompts, places, room)
-        if not said:
-            said.append(True)
-            report_progress(
-                f"{type(model).__name__}: rows are decoded one at a time: its rotary positions "
-                f"change beyond {limit} tokens, which max_prompt_tokens= and max_new_tokens= allow"
-            )
+        note_once(
+            f"{type(model).__name__}: rows are decoded one at a time: its rotary positions change "
+            f"beyond {limit} tokens, which max_prompt_tokens= and max_new_tokens= allow"
+        )
         return alone(prompts, places, room)
 
     return choose

@@ -126,7 +126,7 @@ class LMEvalBackend(EngineBackend):
     def _stops_at_special(self, until: Sequence[str]) -> bool:
         """Return whether a stop string holds a special token.
 
-        lm-eval decodes without them, so a row whose batch goes on would run past such a stop.
+        lm-eval decodes without them, so a row whose batch continues would run past such a stop.
         """
         return self.tokenizer is not None and bool(special_stops(self.tokenizer, until))
 

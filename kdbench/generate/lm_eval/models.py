@@ -188,6 +188,8 @@ def forget_generation_settings(model: Any) -> None:
     """
     from transformers import GenerationConfig
 
-    own = model.generation_config
+    settings = model.generation_config
     names = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
-    model.generation_config = GenerationConfig(**{name: getattr(own, name, None) for name in names})
+    model.generation_config = GenerationConfig(
+        **{name: getattr(settings, name, None) for name in names}
+    )
