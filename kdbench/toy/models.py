@@ -17,6 +17,7 @@ from kdbench.errors import InputError
 from kdbench.system.files import put_text
 from kdbench.toy.corpus import alpaca_prompt, write_corpus
 from kdbench.toy.tokenizer import build_tokenizer
+from kdbench.views.tokenizers import vocabulary_size
 
 if TYPE_CHECKING:
     import torch
@@ -79,7 +80,7 @@ def random_model(tokenizer: PreTrainedTokenizerFast, size: Size, seed: int) -> L
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
-        vocab_size=len(tokenizer),
+        vocab_size=vocabulary_size(tokenizer),
         hidden_size=size.width,
         intermediate_size=size.inner,
         num_hidden_layers=size.layers,
