@@ -16,30 +16,30 @@ from kdbench.text import printable
 KIND = "gate"
 
 
-class _Strict(BaseModel):
+class _BaselinePart(BaseModel):
     model_config = ConfigDict(strict=True)
 
 
-class _Model(_Strict):
+class _Model(_BaselinePart):
     name: str
     sha256: str | None
 
 
-class _Protocol(_Strict):
+class _Protocol(_BaselinePart):
     model_config = ConfigDict(strict=True, extra="allow")
 
     name: str
     seeds: list[int] = Field(default_factory=list)
 
 
-class _Fingerprint(_Strict):
+class _Fingerprint(_BaselinePart):
     model_config = ConfigDict(strict=True, extra="allow")
 
     task: str
     protocol: _Protocol
 
 
-class _Metric(_Strict):
+class _Metric(_BaselinePart):
     unit: str
     direction: Literal["higher", "lower", "none"]
     version: str
@@ -47,7 +47,7 @@ class _Metric(_Strict):
     bound: Literal["lower", "upper"] | None = None
 
 
-class BaselineFile(_Strict):
+class BaselineFile(_BaselinePart):
     """The content of a baseline.
 
     Attributes:
