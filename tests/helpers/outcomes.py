@@ -26,7 +26,7 @@ HEALTH = list(HealthCheck)
 UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)
 """Phases without shrinking: an example has one change, and making it smaller takes minutes."""
 
-_NO_NUMBER = re.compile(r"(?<![\w/=.'\"])(nan|-?inf|NaN|Infinity)(?![\w/=])")
+_NO_NUMBER = re.compile(r"(?<![\w/=.'\"])(nan|-?inf|NaN|Infinity)(?![\w/=]|\]/)")
 
 LONGEST_LINE = 10_000
 """Characters of the longest error message that still counts as one line."""
