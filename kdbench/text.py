@@ -94,6 +94,11 @@ def cell_text(text: str) -> str:
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
+def with_short_words(text: str) -> str:
+    """The text, in which words are cut that are longer than any name of a file."""
+    return re.sub(r"[^\s/]{256,}", lambda match: shortened(match[0]), text)
+
+
 def shortened(text: str, longest: int = 120) -> str:
     """The text, cut to a length that a message can hold."""
     return text if len(text) <= longest else f"{text[: longest - 1]}…"

@@ -13,7 +13,7 @@ from kdbench.checkpoint.finite import check_finite
 from kdbench.checkpoint.messages import one_line, relayed_warnings
 from kdbench.checkpoint.model import Checkpoint
 from kdbench.checkpoint.proof import LoadReport, require_proof
-from kdbench.checkpoint.tokenizer import check_end_token, load_tokenizer
+from kdbench.checkpoint.tokenizer import check_end_tokens, load_tokenizer
 from kdbench.checkpoint.weights import find_weights, tensor_shapes
 from kdbench.errors import InputError
 
@@ -44,7 +44,7 @@ def load_checkpoint(
         model = model.float()
     if checkpoint.base is not None:
         model = merge_adapter(model, checkpoint)
-    check_end_token(checkpoint, tokenizer, model.config)
+    check_end_tokens(checkpoint, tokenizer, model)
     model = model.to(device).eval()
     check_finite(model, checkpoint.path)
     return model, tokenizer

@@ -48,23 +48,32 @@ def load_tokenizer(checkpoint: Checkpoint, trust_remote_code: bool = False) -> A
     return tokenizer
 
 
-def check_end_token(checkpoint: Checkpoint, tokenizer: Any, config: Any) -> None:
-    """Check that the model can generate the tokenizer's end token.
+def check_end_tokens(checkpoint: Checkpoint, tokenizer: Any, model: Any) -> None:
+    """Check that the model can generate the end tokens of its tokenizer and of its settings.
 
     Args:
         checkpoint: Checkpoint of both, for messages.
         tokenizer: Tokenizer.
-        config: Configuration of the model.
+        model: Model.
 
     Raises:
-        InputError: The end token is outside of the model's vocabulary.
+        InputError: An end token is outside of the model's vocabulary.
     """
-    rows = getattr(config.get_text_config(), "vocab_size", None)
-    if isinstance(rows, int) and tokenizer.eos_token_id >= rows:
+    rows = getattr(model.config.get_text_config(), "vocab_size", None)
+    if not isinstance(rows, int):
+        return
+    if tokenizer.eos_token_id >= rows:
         raise InputError(
             f"{checkpoint.path / 'tokenizer_config.json'}: eos_token={tokenizer.eos_token!r} has "
             f"the id {tokenizer.eos_token_id}, but the model has {rows} tokens"
         )
+    ends = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    for end in ends if isinstance(ends, list) else [] if ends is None else [ends]:
+        if not 0 <= end < rows:
+            raise InputError(
+                f"{checkpoint.path / 'generation_config.json'}: eos_token_id={ends} has the id "
+                f"{end}, but the model has {rows} tokens"
+            )
 
 
 def _check_files(folder: Path) -> None:

@@ -14,7 +14,7 @@ from kdbench.cli.help import VerbHelp, first_line, help_lines
 from kdbench.errors import InputError
 from kdbench.system.console import escape_unencodable, say
 from kdbench.system.secrets import without_logins
-from kdbench.text import printable
+from kdbench.text import printable, with_short_words
 
 EXIT_STALE, EXIT_INPUT, EXIT_FAILED, EXIT_INTERNAL, EXIT_INTERRUPTED = 1, 2, 3, 4, 130
 
@@ -94,5 +94,6 @@ def guarded(run: Verb, arguments: list[str]) -> int:
 
 
 def _report_error(line: str, code: int) -> int:
-    sys.stderr.write(f"kdbench: {printable(without_logins(' '.join(line.split())))}\n")
+    text = printable(without_logins(" ".join(line.split())))
+    sys.stderr.write(f"kdbench: {with_short_words(text)}\n")
     return code

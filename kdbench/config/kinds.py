@@ -77,6 +77,15 @@ class Settings(BaseModel):
                 raise ValueError("must be valid Unicode")
         return value
 
+    @field_validator("*", mode="after")
+    @classmethod
+    def _storable_number(cls, value: object) -> object:
+        """Refuse a whole number that no reader of a result accepts."""
+        for item in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(item, int) and abs(item) >= 2**63:
+                raise ValueError("must be a number below 2^63")
+        return value
+
     def __init_subclass__(cls, *, group: str | None = None, **kwargs: Any):
         super().__init_subclass__(**kwargs)
         if group is not None:

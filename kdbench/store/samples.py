@@ -6,7 +6,9 @@ from typing import Any
 
 from kdbench.errors import InputError
 from kdbench.generate import Sample
-from kdbench.store.schema import COUNT, SEED
+from kdbench.store.schema import SEED
+
+_LARGEST = 2**31 - 1
 
 Samples = dict[tuple[str, int], Sample]
 """Samples by document and seed."""
@@ -48,13 +50,16 @@ def read_sample(record: Mapping[str, Any], place: str) -> Sample:
         raise InputError(f"{place}: 'output' must be a string")
     if not SEED.holds(seed):
         raise InputError(f"{place}: 'seed' must be a whole number")
-    if not COUNT.or_null().holds(n_tokens):
-        raise InputError(f"{place}: 'n_tokens' must be a whole number or null, 0 or larger")
+    if n_tokens is not None and not _is_token_number(n_tokens):
+        raise InputError(f"{place}: 'n_tokens' must be a whole number or null, 0 to {_LARGEST}")
     if not (finish is None or finish in ("stop", "length")):
         raise InputError(f"{place}: 'finish' must be stop, length or null")
     tokens = record.get("tokens", [])
-    if not isinstance(tokens, list) or not all(
-        type(token) is int and 0 <= token < 2**31 for token in tokens
-    ):
+    if not isinstance(tokens, list) or not all(map(_is_token_number, tokens)):
         raise InputError(f"{place}: 'tokens' must be a list of token ids")
     return Sample(str(record["id"]), seed, output, n_tokens, finish, tuple(tokens))
+
+
+def _is_token_number(value: object) -> bool:
+    """Whether a value can be a token's id, or a number of tokens."""
+    return type(value) is int and 0 <= value <= _LARGEST

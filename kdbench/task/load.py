@@ -16,6 +16,7 @@ from kdbench.task.documents import make_documents
 from kdbench.task.keys import check_keys, check_names, stop_strings
 from kdbench.task.limits import top_keys
 from kdbench.task.model import Task, sha256_of
+from kdbench.task.rows import check_rows
 
 _SECONDS = 300  # of work, for data and functions
 
@@ -153,6 +154,7 @@ def _through_lm_eval(path: Path, metadata: dict[str, Any]) -> Any:
     from lm_eval.tasks import TaskManager
 
     check_names(top_keys(path), path)
+    check_rows(path)
     with _quiet_lm_eval():
         try:
             with time_limit(_SECONDS, working=True):

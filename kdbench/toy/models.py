@@ -16,6 +16,7 @@ from kdbench.system.files import put_text
 from kdbench.toy.corpus import write_corpus
 from kdbench.toy.finetuning import finetune
 from kdbench.toy.tokenizer import build_tokenizer
+from kdbench.views.tokenizers import vocabulary_size
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
@@ -75,7 +76,7 @@ def random_model(tokenizer: PreTrainedTokenizerFast, size: Size, seed: int) -> L
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
-        vocab_size=len(tokenizer),
+        vocab_size=vocabulary_size(tokenizer),
         hidden_size=size.width,
         intermediate_size=size.inner,
         num_hidden_layers=size.layers,

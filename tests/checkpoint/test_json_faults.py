@@ -102,6 +102,10 @@ FAULTS: dict[str, tuple[Change, str]] = {
         setting(GENERATION, eos_token_id=[[1]]),
         "generation_config.json: .*eos_token_id",
     ),
+    "generation end outside": (
+        setting(GENERATION, eos_token_id=[1, 512]),
+        r"generation_config.json: eos_token_id=\[1, 512\] has the id 512, .* has 512 tokens",
+    ),
     "watermark": (
         setting(GENERATION, watermarking_config={"x": 1}),
         "generation_config.json: cannot be loaded: TypeError: Watermark",

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from kdbench.cli.app import EXIT_INTERNAL, guarded
+from kdbench.errors import InputError
 from kdbench.system.console import report_progress, say
 
 
@@ -100,3 +101,13 @@ def test_an_unknown_verb_is_repeated_without_escapes() -> None:
     done = run_python(code, "utf-8")
     assert done.returncode == 2
     assert b"\x1b" not in done.stderr
+
+
+def test_a_word_longer_than_any_name_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    path = "/".join(["folder" * 30] * 4)
+    guarded(lambda words: _refuse(f"{path}: 'x{'y' * 5000}' is unknown"), [])
+    assert capsys.readouterr().err == f"kdbench: {path}: 'x{'y' * 117}… is unknown\n"
+
+
+def _refuse(line: str) -> None:
+    raise InputError(line)

@@ -266,3 +266,9 @@ def test_setting_and_settings_are_distinguished():
     assert table.startswith("unknown key 'setting': did you mean 'settings'? setting= names ")
     run = complaint(EvalSettings, "model=m", "settings=x")
     assert "did you mean 'setting'? setting= names the group of a run; settings= chooses" in run
+
+
+@pytest.mark.parametrize("word", [f"batch_size={2**63}", f"limit={10**100}", f"top_k={10**400}"])
+def test_a_number_that_no_result_can_hold_is_refused(word: str) -> None:
+    assert "must be a number below 2^63" in complaint(EvalSettings, "model=m", word)
+    assert evaluation(f"batch_size={2**63 - 1}").batch_size == 2**63 - 1

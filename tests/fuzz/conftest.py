@@ -3,8 +3,17 @@
 from collections.abc import Iterator
 
 import datasets
+import outcomes
 import pytest
 from tiny_world import TinyWorld, make_tiny_world
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how many verbs the fuzzer ran."""
+    if outcomes.runs:
+        terminalreporter.write_line(
+            f"fuzzer: {outcomes.runs.total()} verbs run, {outcomes.runs['done']} of them to the end"
+        )
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import re
 import signal
 import traceback
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,10 +26,14 @@ HEALTH = list(HealthCheck)
 UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)
 """Phases without shrinking: an example has one change, and making it smaller takes minutes."""
 
-_NO_NUMBER = re.compile(r"(?<![\w/=.'\"])(nan|-?inf|NaN|Infinity)(?![\w/=])")
+_NO_NUMBER = re.compile(r"(?<![\w/=.'\"])(nan|-?inf|NaN|Infinity)(?![\w/=]|\]/)")
 
 LONGEST_LINE = 10_000
 """Characters of the longest error message that still counts as one line."""
+
+
+runs: Counter[str] = Counter()
+"""Number of verbs that were run and judged, by how they ended."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ class HangError(Exception):
 
 def examples(share: float) -> int:
     """Number of examples for a target, in proportion to that of the profile."""
-    return max(1, round(settings().max_examples * share * 0.4))
+    return max(1, round(settings().max_examples * share * 0.35))
 
 
 def run(words: Sequence[str]) -> Outcome:
@@ -80,6 +85,7 @@ def judge(words: Sequence[str], folder: Path, fine: Sequence[int] = (0,)) -> Out
     """
     before = contents(folder)
     outcome = run(words)
+    runs["done" if outcome.code in fine else "refused"] += 1
     if outcome.error is not None:
         told = "".join(traceback.format_exception(outcome.error)[-6:])
         raise AssertionError(f"{' '.join(map(ascii, words))} ended in a traceback:\n{told}")

@@ -118,6 +118,7 @@ def test_a_sample_needs_only_an_id_and_an_output():
         ({"seed": 1.0}, "'seed' must be a whole number"),
         ({"seed": True}, "'seed' must be a whole number"),
         ({"n_tokens": 1.5}, "'n_tokens' must be a whole number or null"),
+        ({"n_tokens": 2**53}, "'n_tokens' must be a whole number or null, 0 to 2147483647"),
         ({"n_tokens": "3"}, "'n_tokens' must be a whole number or null"),
         ({"finish": "eos"}, "'finish' must be stop, length or null"),
         ({"finish": []}, "'finish' must be stop, length or null"),
