@@ -109,6 +109,9 @@ def _references(task: Any, row: Mapping[str, Any]) -> tuple[str, ...]:
     references = target if isinstance(target, list | tuple) else [target]
     if not references or any(reference is None for reference in references):
         raise InputError("has no reference (null or missing)")
+    for reference in references:
+        if isinstance(reference, Mapping | list | tuple | set):
+            raise InputError(f"a reference must be text, not a {type(reference).__name__}")
     # As in lm-eval, numbers, booleans and dates are what Python prints.
     texts = tuple(str(reference) for reference in references)
     if not all(texts):

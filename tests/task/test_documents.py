@@ -49,6 +49,13 @@ def test_a_missing_reference_is_not_the_word_none(
         load_tasks([str(write(tmp_path, rows, doc_to_target=target))])
 
 
+@pytest.mark.parametrize("answer", [[["x"]], [{"text": "x"}]])
+def test_a_nested_reference_is_refused(answer: list[Any], tmp_path: Path) -> None:
+    rows = [{"id": "a", "question": "x", "answer": answer}]
+    with pytest.raises(InputError, match="document 'a': a reference must be text, not a "):
+        load_tasks([str(write(tmp_path, rows))])
+
+
 def test_a_missing_field_of_the_prompt_is_not_the_word_none(tmp_path: Path) -> None:
     rows = [{"question": None, "answer": "None"}, {"question": "x", "answer": "y"}]
     with pytest.raises(InputError, match="document '0': doc_to_text: the field 'question' is null"):
