@@ -18,6 +18,7 @@ from kdbench.task.limits import top_keys
 from kdbench.task.model import Task, sha256_of
 
 _SECONDS = 300  # of work, for data and functions
+_SECONDS_OF_A_DOCUMENT = 10  # a document takes milliseconds
 _NAME = re.compile(r"[A-Za-z0-9._+-]+")
 
 
@@ -156,7 +157,7 @@ def _through_lm_eval(path: Path, metadata: dict[str, Any]) -> Any:
     check_names(top_keys(path), path)
     with _quiet_lm_eval():
         try:
-            with time_limit(_SECONDS, working=True):
+            with time_limit(_SECONDS, working=True), _limited_documents():
                 loaded = TaskManager(include_defaults=False, metadata=metadata).load([str(path)])
         except InputError:
             raise
@@ -190,6 +191,21 @@ def _is_published(rows: Sequence[Mapping[str, Any]], metadata: Mapping[str, Any]
     if known is None:
         return None
     return bool(load_module("tasks/instruction.py").content_sha256(rows) == known)
+
+
+@contextmanager
+def _limited_documents() -> Iterator[None]:
+    """Limit the time of the prompt and the reference that lm-eval makes while it loads a task."""
+    from lm_eval.api.task import ConfigurableTask
+
+    methods = {name: getattr(ConfigurableTask, name) for name in ("doc_to_text", "doc_to_target")}
+    for name, method in methods.items():
+        setattr(ConfigurableTask, name, time_limit(_SECONDS_OF_A_DOCUMENT)(method))
+    try:
+        yield
+    finally:
+        for name, method in methods.items():
+            setattr(ConfigurableTask, name, method)
 
 
 @contextmanager
