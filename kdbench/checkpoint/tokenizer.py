@@ -80,7 +80,7 @@ def _check_files(folder: Path) -> None:
     """Check the files of a tokenizer for faults that libraries do not name.
 
     Raises:
-        InputError: A file is no JSON object, or a special token is no text, or an id is impossible.
+        InputError: A file is no JSON object, or a value has another type, or an id is impossible.
     """
     for name in _JSON_FILES:
         file = folder / name
@@ -90,6 +90,11 @@ def _check_files(folder: Path) -> None:
         for key in _TEXTS:
             if not isinstance(content.get(key), str | Mapping | None):
                 raise InputError(f"{file}: cannot be loaded: {key}={content[key]!r} must be text")
+        length = content.get("model_max_length")
+        if isinstance(length, bool) or not isinstance(length, int | float | None):
+            raise InputError(
+                f"{file}: cannot be loaded: model_max_length={length!r} must be a number"
+            )
         for token in _added_ids(content):
             if not 0 <= token <= _LARGEST_ID:
                 raise InputError(f"{file}: cannot be loaded: an added token has the id {token}")

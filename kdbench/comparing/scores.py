@@ -161,7 +161,7 @@ def _task_scores(result: TaskResult, folder: Path) -> TaskScores:
                 metric.bound,
             )
             for name, metric in result.metrics.items()
-            if len(result.documents.get(name, ())) == len(ids)
+            if name in result.documents and len(result.documents[name]) == len(ids)
         },
         pooled=frozenset(set(result.metrics) - set(result.documents)),
     )

@@ -52,11 +52,11 @@ class DemoSettings(Settings):
 
     out: Path = Field(Path("runs/demo"), description="Folder of the toy data and checkpoints")
     results: Path = Field(Path("results/demo"), description="Folder of the results and the table")
-    steps: int | None = Field(
-        None, ge=1, description="Number of optimiser steps per training (default: one epoch)"
+    steps: AtLeastOne | None = Field(
+        None, description="Number of optimiser steps per training (default: one epoch)"
     )
-    limit: int | None = Field(
-        None, ge=1, description="Number of documents to use, from the start of each task"
+    limit: AtLeastOne | None = Field(
+        None, description="Number of documents to use, from the start of each task"
     )
 
 

@@ -38,9 +38,11 @@ def _split_mapping(value: object) -> object:
 
 OptionMap = Annotated[dict[str, Any], BeforeValidator(_split_mapping)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_split_list)]
-AtLeastOne = Annotated[int, Field(ge=1)]
+_TOO_LARGE = 2**63  # of whole numbers in stored records
+AtLeastOne = Annotated[int, Field(ge=1, lt=_TOO_LARGE)]
 FolderName = Annotated[str, AfterValidator(folder_name)]
-Seeds = Annotated[tuple[int, ...], BeforeValidator(_split_list)]
+Seed = Annotated[int, Field(gt=-_TOO_LARGE, lt=_TOO_LARGE)]
+Seeds = Annotated[tuple[Seed, ...], BeforeValidator(_split_list)]
 
 CACHE = "cache:"
 """The prefix of `teacher=` that names a folder of stored teacher scores."""

@@ -75,8 +75,8 @@ class DataKeys(Settings, group="Data"):
     data: Path | None = Field(
         None, description="Folder of the data sets (default: $KDBENCH_DATA, else the Hub)"
     )
-    limit: int | None = Field(
-        None, ge=1, description="Number of documents to use, from the start of each task"
+    limit: AtLeastOne | None = Field(
+        None, description="Number of documents to use, from the start of each task"
     )
 
 
@@ -92,13 +92,12 @@ class ProtocolKeys(Settings, group="Protocol"):
     protocol: str = Field(
         "minillm", description="Named protocol: minillm, greedy or chat; see kdbench protocols"
     )
-    max_prompt_tokens: int | None = Field(
+    max_prompt_tokens: AtLeastOne | None = Field(
         None,
-        ge=1,
         description="Prompt length limit, in tokens; longer prompts are cut, none for no cut "
         "(default: the protocol's, as for the keys below)",
     )
-    max_new_tokens: int | None = Field(None, ge=1, description="Response length limit, in tokens")
+    max_new_tokens: AtLeastOne | None = Field(None, description="Response length limit, in tokens")
     temperature: float | None = Field(
         None, ge=0, le=1e6, description="Sampling temperature; 0 is greedy decoding"
     )

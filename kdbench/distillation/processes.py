@@ -30,19 +30,33 @@ def check_processes() -> None:
     local_number()
     if number >= count:
         raise InputError(f"RANK={number}: must be below WORLD_SIZE={count}; start with torchrun")
-    if count > 1:
-        for name in ("MASTER_ADDR", "MASTER_PORT"):
-            if not os.environ.get(name):
-                raise InputError(
-                    f"WORLD_SIZE={count}: {name} is not set; start several processes with torchrun"
-                )
-        _whole_number("MASTER_PORT", 0, 1)
+    _check_master(count)
     for name, kind in (("ACCELERATE_USE_DEEPSPEED", "DeepSpeed"), ("ACCELERATE_USE_FSDP", "FSDP")):
         if os.environ.get(name, "").lower() in ("1", "true", "yes", "on"):
             raise InputError(
                 f"{name}={os.environ[name]}: {kind} is not supported; unset it, and start several "
                 "processes with torchrun, or pass lora_rank="
             )
+    if os.environ.get("ACCELERATE_DYNAMO_BACKEND", "no").lower() not in ("", "no"):
+        raise InputError(
+            f"ACCELERATE_DYNAMO_BACKEND={os.environ['ACCELERATE_DYNAMO_BACKEND']}: compiling is "
+            "not supported; unset it"
+        )
+
+
+def _check_master(count: int) -> None:
+    """Check the address at which the processes of a run meet.
+
+    Raises:
+        InputError: The run has several processes or comes from torchrun, and has no such address.
+    """
+    if count == 1 and "LOCAL_RANK" not in os.environ:
+        return
+    given = f"WORLD_SIZE={count}" if count > 1 else f"LOCAL_RANK={os.environ['LOCAL_RANK']}"
+    for name in ("MASTER_ADDR", "MASTER_PORT"):
+        if not os.environ.get(name):
+            raise InputError(f"{given}: {name} is not set; start several processes with torchrun")
+    _whole_number("MASTER_PORT", 0, 1)
 
 
 def _whole_number(name: str, default: int, least: int) -> int:

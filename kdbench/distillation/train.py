@@ -79,6 +79,8 @@ def train(recipe: Recipe) -> Trained:
         card = read_card(out, ingredients)
         _remove_leftover(folder)
         return Trained(out, card, 0)
+    if out.is_symlink():
+        raise InputError(f"out={out}: a link that leads nowhere; delete it, or pass another out=")
     _check_claim(folder, ingredients)
     if process_number() == 0:
         for line in notes(ingredients):

@@ -59,11 +59,12 @@ def _places(settings: FillSettings, spec: TableSpec, name: str) -> Places:
     data = data_folder(settings.data or spec.data)
     if data is not None and not data.is_dir():
         raise InputError(f"data={data}: no such folder")
-    return Places(
-        settings.models or spec.models or Path("runs") / name,
-        settings.results or spec.results or Path("results") / name,
-        data,
-    )
+    models = settings.models or spec.models or Path("runs") / name
+    results = settings.results or spec.results or Path("results") / name
+    for key, folder in (("models", models), ("results", results)):
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"{key}={folder}: is a file, not a folder")
+    return Places(models, results, data)
 
 
 def _drawn(graph: Graph, state: State) -> Filled:

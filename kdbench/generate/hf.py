@@ -22,4 +22,7 @@ class HFBackend(Generator, Backend):
             checkpoint, options.dtype, device, options.trust_remote_code
         )
         check_template(tokenizer, protocol, checkpoint.path)
+        # Models with experts fail to compute the routers' loss when they decode with a cache.
+        if getattr(model.config.get_text_config(), "output_router_logits", False):
+            model.config.get_text_config().output_router_logits = False
         super().__init__(model, tokenizer, protocol, options.batch_size)

@@ -119,7 +119,7 @@ def _references(task: Any, row: Mapping[str, Any]) -> tuple[str, ...]:
     references = target if isinstance(target, list | tuple) else [target]
     if not references or any(reference is None for reference in references):
         raise InputError("has no reference (null or missing)")
-    if any(isinstance(reference, list | Mapping) for reference in references):
+    if any(isinstance(reference, Mapping | list | tuple | set) for reference in references):
         raise InputError(f"a reference must be text, not {str(references)[:60]}")
     # As in lm-eval, numbers, booleans and dates are what Python prints.
     texts = tuple(str(reference) for reference in references)

@@ -19,6 +19,7 @@ from kdbench.task.model import Task, sha256_of
 from kdbench.task.rows import check_rows
 
 _SECONDS = 300  # of work, for data and functions
+_SECONDS_OF_A_DOCUMENT = 10  # a document takes milliseconds
 
 
 def known_tasks() -> dict[str, Path]:
@@ -157,7 +158,7 @@ def _through_lm_eval(path: Path, metadata: dict[str, Any]) -> Any:
     check_rows(path)
     with _quiet_lm_eval():
         try:
-            with time_limit(_SECONDS, working=True):
+            with time_limit(_SECONDS, working=True), _limited_documents():
                 loaded = TaskManager(include_defaults=False, metadata=metadata).load([str(path)])
         except InputError:
             raise
@@ -193,6 +194,21 @@ def _is_published(rows: Sequence[Mapping[str, Any]], metadata: Mapping[str, Any]
     if known is None:
         return None
     return bool(load_module("tasks/instruction.py").content_sha256(rows) == known)
+
+
+@contextmanager
+def _limited_documents() -> Iterator[None]:
+    """Limit the time of the prompt and the reference that lm-eval makes while it loads a task."""
+    from lm_eval.api.task import ConfigurableTask
+
+    methods = {name: getattr(ConfigurableTask, name) for name in ("doc_to_text", "doc_to_target")}
+    for name, method in methods.items():
+        setattr(ConfigurableTask, name, time_limit(_SECONDS_OF_A_DOCUMENT)(method))
+    try:
+        yield
+    finally:
+        for name, method in methods.items():
+            setattr(ConfigurableTask, name, method)
 
 
 @contextmanager

@@ -126,6 +126,10 @@ FAULTS: dict[str, tuple[Change, str]] = {
         setting(SETTINGS, eos_token="<zzz>"),
         "tokenizer_config.json: eos_token='<zzz>' has the id 512, but the model has 512 tokens",
     ),
+    "length": (
+        setting(SETTINGS, model_max_length="x"),
+        "tokenizer_config.json: .*model_max_length='x' must be a number",
+    ),
     "settings list": (content(SETTINGS, []), "tokenizer_config.json: .*not a list"),
     "settings class": (
         setting(SETTINGS, tokenizer_class=[1]),

@@ -126,6 +126,8 @@ def test_a_file_may_give_one_value_for_a_list(tmp_path):
         (EvalSettings, ["model=m", "top_p=1.5"], "top_p=1.5: input should be less than or equal"),
         (EvalSettings, ["model=m", "temperature=-1"], "temperature=-1: input should be greater"),
         (EvalSettings, ["model=m", "seeds=1,two"], "seeds=1,two: input should be a valid integer"),
+        (EvalSettings, ["model=m", f"seeds={2**63}"], f"seeds={2**63}: input should be less than"),
+        (EvalSettings, ["model=m", f"limit={2**63}"], f"limit={2**63}: input should be less than"),
         (EvalSettings, ["model=m", "batch_size=0"], "batch_size=0: input should be greater"),
         (EvalSettings, ["model=m", "shard=4/4"], "shard=4/4: must be I/N with 0 <= I < N"),
         (EvalSettings, ["model=m", "shard=1"], "shard=1: must be I/N"),

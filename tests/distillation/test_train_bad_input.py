@@ -131,6 +131,11 @@ def file_for_out(folder: Path, world: World) -> list[str]:
     return train_arguments(world, out=folder / "out")
 
 
+def link_for_out(folder: Path, world: World) -> list[str]:
+    (folder / "out").symlink_to(folder / "out")
+    return train_arguments(world, out=folder / "out")
+
+
 def recipe_file(text: str) -> Broken:
     def make(folder: Path, world: World) -> list[str]:
         (folder / "recipe.yaml").write_text(text)
@@ -230,6 +235,7 @@ CASES: dict[str, tuple[Broken, str]] = {
         "out=.*out: exists, and is not a checkpoint of kdbench",
     ),
     "out with the card of something else": (foreign_card, "out"),
+    "out that is a link to itself": (link_for_out, "out=.*out: a link that leads nowhere"),
     "out that is a file": (file_for_out, "out=.*out: exists, and is not a checkpoint of kdbench"),
     "data missing": (
         lambda folder, world: train_arguments(world, data=folder / "none"),
@@ -412,6 +418,8 @@ def test_bad_input(
 
 VARIABLES: dict[str, tuple[dict[str, str], str]] = {
     "no master": ({"WORLD_SIZE": "2"}, "WORLD_SIZE=2: MASTER_ADDR is not set"),
+    "local rank alone": ({"LOCAL_RANK": "0"}, "LOCAL_RANK=0: MASTER_ADDR is not set"),
+    "compiling": ({"ACCELERATE_DYNAMO_BACKEND": "x"}, "compiling is not supported; unset it"),
     "number that is none": ({"LOCAL_RANK": "x"}, "LOCAL_RANK=x: must be a whole number"),
     "no processes": ({"WORLD_SIZE": "-1"}, "WORLD_SIZE=-1: must be a whole number"),
     "rank too high": ({"RANK": "3"}, "RANK=3: must be below WORLD_SIZE=1"),

@@ -338,5 +338,7 @@ def test_the_data_folder_of_the_environment_is_used(
     with pytest.raises(InputError, match=r"^data=.*nowhere: no such folder$"):
         fill(settings)
     monkeypatch.setenv("KDBENCH_DATA", str(world.data))
+    with pytest.raises(InputError, match=r"^models=.*: is a file, not a folder$"):
+        fill(settings.model_copy(update={"models": file}))
     given = settings.model_copy(update={"data": world.data})
     assert fill(settings).text == fill(given).text

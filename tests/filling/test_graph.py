@@ -149,6 +149,7 @@ def broken(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
             "train: 'out' is set by the table",
         ),
         ("evaluate", {"model": "x"}, "evaluate: 'model' is set by the table"),
+        ("evaluate", {"teacher_name": "x"}, "evaluate: 'teacher_name' is set by the table"),
         ("evaluate", {"limmit": 3}, "unknown key 'limmit'"),
         ("undistilled", "KD", "undistilled: no row has the label 'KD': did you mean 'GKD'"),
         ("student", {"checkpoint": "nowhere"}, "checkpoint=nowhere: no such folder"),

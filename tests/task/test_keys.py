@@ -293,12 +293,14 @@ def test_a_yaml_that_would_kill_its_parser_is_refused(tmp_path: Path) -> None:
         load_tasks([str(path)])
 
 
-@pytest.mark.parametrize("place", ["load", "documents"])
+@pytest.mark.parametrize(
+    ("limit", "bad"), [("load._SECONDS_OF_A_DOCUMENT", "a"), ("documents._SECONDS", "b")]
+)
 def test_a_function_that_does_not_end_is_interrupted(
-    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    limit: str, bad: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"kdbench.task.{place}._SECONDS", 2)
-    bad = "a" if place == "load" else "b"  # lm-eval itself asks for the first document's prompt
+    # lm-eval itself asks for the prompt of the first document, a.
+    monkeypatch.setattr(f"kdbench.task.{limit}", 2)
     text = f"def ask(doc):\n    while doc['id'] == '{bad}':\n        pass\n    return 'x'\n"
     path = functions(tmp_path, text, doc_to_text="!function fn.ask")
     with pytest.raises(InputError, match="does not end within 2 seconds"):
