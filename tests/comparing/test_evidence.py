@@ -86,6 +86,7 @@ def test_a_baseline_has_no_texts_and_the_new_run_shows_its_worst(put: Put, tmp_p
     comparison = kdbench.regress(run=new, **gate).comparison
     shown = comparison.rows[0].worst[0].evidence
     assert (shown.seed, shown.base, shown.new) == (20, None, "bad")
+    assert "(not stored → " in markdown(comparison, "g")
     assert "  - base: (not stored)\n  - new: bad\n" in markdown(comparison, "g")
 
 

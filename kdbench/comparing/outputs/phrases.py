@@ -89,7 +89,7 @@ def evidence_lines(row: ComparedRow, prompt: WorstPrompt, length: int) -> list[t
         return []
     digits = DECIMALS.get(row.unit, 2)
     scores = [
-        "?" if score is None else f"{score:.{digits}f}"
+        "not stored" if score is None else f"{score:.{digits}f}"
         for score in (evidence.base_score, evidence.new_score)
     ]
     lines = [("seed", f"{evidence.seed} ({scores[0]} → {scores[1]})")]
