@@ -14,7 +14,7 @@ from kdbench.checkpoint.messages import one_line, relayed_warnings
 from kdbench.checkpoint.model import Checkpoint
 from kdbench.checkpoint.proof import LoadReport, require_proof
 from kdbench.checkpoint.tokenizer import check_end_tokens, load_tokenizer
-from kdbench.checkpoint.weights import find_weights, tensor_shapes
+from kdbench.checkpoint.weights import find_weights, integer_tensors, tensor_shapes
 from kdbench.errors import InputError
 
 _FAR_LARGER = 8  # times the largest dimension of any tensor
@@ -81,7 +81,27 @@ def _load_whole_model(checkpoint: Checkpoint, dtype: str, trust_remote_code: boo
         # On the meta device nothing is allocated, however large the configuration's sizes are.
         _from_pretrained(checkpoint, options | {"device_map": "meta"})
     kind: Any = "auto" if dtype == "auto" else getattr(torch, dtype)
-    return _from_pretrained(checkpoint, options | {"dtype": kind})
+    model = _from_pretrained(checkpoint, options | {"dtype": kind})
+    _refuse_integers(checkpoint, model)
+    return model
+
+
+def _refuse_integers(checkpoint: Checkpoint, model: Any) -> None:
+    """Refuse integers for weights that the configuration does not call quantised.
+
+    Raises:
+        InputError: There are some; the message names a tensor.
+    """
+    config = {} if checkpoint.gguf else read_config(checkpoint.path)
+    weights = find_weights(checkpoint.path, config) if config else None
+    if weights is None or "quantization_config" in config:
+        return
+    parameters = {name for name, _ in model.named_parameters()}
+    for name in sorted(integer_tensors(checkpoint.path, weights) & parameters):
+        raise InputError(
+            f"{checkpoint.path}: {name} holds integers, as quantised weights do, and config.json "
+            "has no quantization_config; use the checkpoint that it was made from"
+        )
 
 
 def _options(checkpoint: Checkpoint, trust_remote_code: bool) -> dict[str, Any]:

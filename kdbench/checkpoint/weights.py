@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from kdbench.checkpoint.json_file import read_object, refuse_pointer
 from kdbench.errors import InputError
@@ -143,7 +143,35 @@ def _check_index(index: Path, shapes: Mapping[str, Mapping[str, object]]) -> Non
             raise InputError(f"{index}: cannot be loaded: {named[tensor]} does not hold {tensor}")
 
 
+def integer_tensors(folder: Path, weights: WeightFiles) -> set[str]:
+    """Names of the tensors that hold integers, from the headers; empty for pickle files."""
+    if weights.pickle:
+        return set()
+    return {
+        tensor
+        for name in weights.names
+        for tensor, header in _headers(folder / name).items()
+        if header.dtype.startswith(("I", "U", "BOOL"))
+    }
+
+
 def _shapes(file: Path) -> dict[str, tuple[int, ...]]:
+    return {name: header.shape for name, header in _headers(file).items()}
+
+
+class _TensorHeader(NamedTuple):
+    """What a safetensors file says about a tensor before its values."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+def _headers(file: Path) -> dict[str, _TensorHeader]:
+    """The header of each tensor in a safetensors file.
+
+    Raises:
+        InputError: The file is cut off, or not a safetensors file.
+    """
     size = file.stat().st_size
     try:
         with file.open("rb") as stream:
@@ -153,10 +181,13 @@ def _shapes(file: Path) -> dict[str, tuple[int, ...]]:
             header = json.loads(stream.read(length))
         header.pop("__metadata__", None)
         end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
-        shapes = {name: tuple(map(int, entry["shape"])) for name, entry in header.items()}
+        headers = {
+            name: _TensorHeader(tuple(map(int, entry["shape"])), str(entry["dtype"]))
+            for name, entry in header.items()
+        }
         if size < 8 + length + end:
             raise ValueError(f"cut off: {size} of {8 + length + end} bytes")
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
         reason = str(error) if type(error) is ValueError else "the header is broken"
         raise InputError(f"{file}: cannot be loaded: {reason}") from None
-    return shapes
+    return headers

@@ -33,6 +33,11 @@ def encode_prompt(
     kept = tuple(ids[: protocol.max_prompt_tokens])
     if not kept:
         raise InputError(f"a prompt encodes to no tokens: '{text[:40]}'")
+    if protocol.prompt == "chat" and ids[-1] == tokenizer.eos_token_id:
+        note_once(
+            f"note: the chat template ends the prompt with the end token '{tokenizer.eos_token}', "
+            "after which most models write nothing; chat_template=FILE gives another template"
+        )
     return Prompt(kept, cut=len(kept) < len(ids))
 
 

@@ -174,3 +174,9 @@ def test_an_encoder_is_refused(world: World, tmp_path: Path) -> None:
     BertForMaskedLM(config).save_pretrained(folder)
     assert "model_type=bert is an encoder" in refusal(folder)
     assert json.loads((folder / "config.json").read_text())["model_type"] == "bert"
+
+
+def test_integers_are_not_taken_for_weights(model: Path) -> None:
+    name = "model.layers.0.mlp.up_proj.weight"
+    change_weights(model, lambda weights: {**weights, name: (weights[name] * 9).to(torch.int8)})
+    assert f"{name} holds integers" in refusal(model)

@@ -60,3 +60,16 @@ def test_a_conversation_has_no_prompt_without_a_template(world: World) -> None:
     )
     with pytest.raises(InputError, match="use protocol=chat"):
         encode_prompt(tokenizer, get_protocol("greedy"), "", turns)
+
+
+def test_a_chat_template_that_ends_the_prompt_is_noted_once(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    note_once.cache_clear()
+    tokenizer = AutoTokenizer.from_pretrained(world.student)
+    turns = "{% for message in messages %}{{ message.content }}{% endfor %}"
+    for template, notes in ((turns, 0), (turns + "{{ eos_token }}", 1)):
+        tokenizer.chat_template = template
+        for text in ("a b", "c d"):
+            encode_prompt(tokenizer, get_protocol("chat", {}), "", text)
+        assert capsys.readouterr().err.count("ends the prompt with the end token") == notes
