@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kdbench.config import FillSettings, TableSettings, build
-from kdbench.errors import InputError
+from kdbench.errors import InputError, nearest
 from kdbench.filling.dry_run import dry_run_lines
 from kdbench.filling.executor import LocalExecutor
 from kdbench.filling.fill import do_missing
@@ -16,8 +16,10 @@ from kdbench.filling.state import State
 from kdbench.store.runs import StoredRun, stored_runs
 from kdbench.system.files import put_text
 from kdbench.tables import build_table
+from kdbench.tables.columns import chosen_columns
+from kdbench.tables.published import published_groups
 from kdbench.tables.write import whole_file
-from kdbench.task import data_folder
+from kdbench.task import data_folder, known_tasks
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ def fill(settings: FillSettings) -> Filled:
     """
     file = find_spec(settings.table)
     spec = read_spec(file, settings.changes)
+    _check_columns(spec, file)
     execution = {} if settings.device is None else {"device": settings.device}
     graph = Graph(spec, _places(settings, spec, file.stem), execution)
     if settings.plan:
@@ -53,6 +56,25 @@ def fill(settings: FillSettings) -> Filled:
     with ProgressView(graph) as view:
         state = do_missing(graph, LocalExecutor(settings.workers, graph.places.models), view)
     return _drawn(graph, state)
+
+
+def _check_columns(spec: TableSpec, file: Path) -> None:
+    """Check before any training what is only read when the table is drawn.
+
+    Raises:
+        InputError: a column or a group of published rows is unknown.
+    """
+    settings = build(TableSettings, {"tasks": spec.tasks, "columns": spec.columns})
+    groups = published_groups(settings.baselines, spec.tasks, settings.metric, "all")
+    known = {group.id for group in groups}
+    for group_id in spec.published:
+        if group_id not in known:
+            raise InputError(f"{file}: published: '{group_id}': {nearest(group_id, known)}")
+    if set(spec.tasks) <= set(known_tasks()):  # tasks of YAML files can have metrics of their own
+        try:
+            chosen_columns(settings, ())
+        except InputError as error:
+            raise InputError(f"{file}: {error}") from None
 
 
 def _places(settings: FillSettings, spec: TableSpec, name: str) -> Places:
