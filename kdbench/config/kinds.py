@@ -38,11 +38,9 @@ def _split_mapping(value: object) -> object:
 
 OptionMap = Annotated[dict[str, Any], BeforeValidator(_split_mapping)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_split_list)]
-_TOO_LARGE = 2**63  # of whole numbers in stored records
-AtLeastOne = Annotated[int, Field(ge=1, lt=_TOO_LARGE)]
+AtLeastOne = Annotated[int, Field(ge=1)]
 FolderName = Annotated[str, AfterValidator(folder_name)]
-Seed = Annotated[int, Field(gt=-_TOO_LARGE, lt=_TOO_LARGE)]
-Seeds = Annotated[tuple[Seed, ...], BeforeValidator(_split_list)]
+Seeds = Annotated[tuple[int, ...], BeforeValidator(_split_list)]
 
 CACHE = "cache:"
 """The prefix of `teacher=` that names a folder of stored teacher scores."""
