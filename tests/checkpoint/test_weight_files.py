@@ -187,6 +187,8 @@ def test_faults_of_weight_files_are_found_before_anything_is_loaded(model: Path,
 
 def test_a_named_weights_file_is_read(model: Path) -> None:
     """transformers reads the file that `transformers_weights` names."""
+    before = load(model).state_dict()
     (model / "model.safetensors").rename(model / "own.safetensors")
     change_json(model / "config.json", transformers_weights="own.safetensors")
-    load(model)
+    after = load(model).state_dict()
+    assert all(torch.equal(after[name], weight) for name, weight in before.items())

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from checkpoints import change_weights
-from safetensors.torch import load_file, save_file
+from checkpoints import nan_weights, without_a_tensor
+from safetensors.torch import load_file
 
 from kdbench.cli import verbs as cli
 from kdbench.toy.models import World
@@ -70,18 +70,6 @@ def change_row(number: int, **fields: object) -> Callable[[list[str]], list[str]
         return [*lines[:number], json.dumps(row), *lines[number + 1 :]]
 
     return change
-
-
-def without_a_tensor(model: Path) -> None:
-    change_weights(
-        model, lambda weights: {n: w for n, w in weights.items() if "model.norm" not in n}
-    )
-
-
-def nan_weights(model: Path) -> None:
-    file = model / "model.safetensors"
-    weights = {name: torch.full_like(value, torch.nan) for name, value in load_file(file).items()}
-    save_file(weights, file, metadata={"format": "pt"})
 
 
 def without_eos(model: Path) -> None:

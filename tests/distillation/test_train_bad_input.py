@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from checkpoints import change_weights
+from checkpoints import nan_weights, without_a_tensor
 from filelock import FileLock
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
@@ -73,18 +73,6 @@ def more_tokens(model: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(model)
     tokenizer.add_tokens([f"<more {number}>" for number in range(9)])
     tokenizer.save_pretrained(model)
-
-
-def without_a_tensor(model: Path) -> None:
-    change_weights(
-        model, lambda weights: {n: w for n, w in weights.items() if "model.norm" not in n}
-    )
-
-
-def nan_weights(model: Path) -> None:
-    file = model / "model.safetensors"
-    weights = {name: torch.full_like(value, torch.nan) for name, value in load_file(file).items()}
-    save_file(weights, file, metadata={"format": "pt"})
 
 
 def one_nan(model: Path) -> None:

@@ -19,6 +19,20 @@ def change_weights(folder: Path, change: Callable[[Weights], Weights]) -> None:
     save_file(change(load_file(file)), file, metadata={"format": "pt"})
 
 
+def without_a_tensor(folder: Path) -> None:
+    """Leave the final norm out of the weights."""
+    change_weights(
+        folder, lambda weights: {n: w for n, w in weights.items() if "model.norm" not in n}
+    )
+
+
+def nan_weights(folder: Path) -> None:
+    """Make every weight a NaN."""
+    change_weights(
+        folder, lambda weights: {n: torch.full_like(w, torch.nan) for n, w in weights.items()}
+    )
+
+
 def change_json(file: Path, **values: Any) -> None:
     """Set keys in a JSON file."""
     file.write_text(json.dumps(json.loads(file.read_text()) | values))
