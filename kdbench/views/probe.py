@@ -56,11 +56,29 @@ def plainly(model: Any) -> Iterator[None]:
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
-        with torch.no_grad(), torch.autocast(model.device.type, enabled=False):
+        with (
+            torch.no_grad(),
+            torch.autocast(model.device.type, enabled=False),
+            _own_forward(model),
+        ):
             yield
     finally:
         for module, mode in modes.items():
             module.training = mode
+
+
+@contextmanager
+def _own_forward(model: Any) -> Iterator[None]:
+    """A model with its own forward pass, which accelerate replaces by one under autocast."""
+    under_autocast = vars(model).get("forward")
+    if under_autocast is None or "_original_forward" not in vars(model):
+        yield
+        return
+    model.forward = model._original_forward
+    try:
+        yield
+    finally:
+        model.forward = under_autocast
 
 
 def plain_logits(model: Any, tokens: Sequence[int]) -> "torch.Tensor":

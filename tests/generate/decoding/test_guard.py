@@ -13,6 +13,7 @@ from kdbench.errors import InputError
 from kdbench.generate.decoding.guard import SoundDecodings, guarded, sound_decoding
 from kdbench.generate.decoding.kinds import Begin, of_model
 from kdbench.generate.decoding.memory import _bytes_per_row, rows_that_fit
+from kdbench.views.probe import plain_logits, plainly
 from kdbench.views.rope import rope_limit
 
 PROMPTS = [(5, 9, 12, 7), (8, 3, 40, 22, 31, 17, 9, 11, 50, 4, 6, 33), (19, 20, 21, 5, 5, 8, 13)]
@@ -178,6 +179,20 @@ def test_low_precision_is_no_reason_for_a_slower_way(name: str, dtype: torch.dty
 
 
 # Memory
+
+
+def test_a_model_prepared_for_autocast_is_checked_without_it() -> None:
+    # accelerate's forward pass in bfloat16 was taken for the model's own in float32.
+    from accelerate import Accelerator
+
+    model = Accelerator(mixed_precision="bf16").prepare_model(build("LlamaForCausalLM"))
+    under_autocast = model.forward
+    expected = plain_logits(build("LlamaForCausalLM").eval(), (1, 2, 3))
+    assert not torch.equal(plain_logits(model.eval(), (1, 2, 3)), expected)
+    with plainly(model):
+        assert torch.equal(plain_logits(model, (1, 2, 3)), expected)
+    assert model.forward == under_autocast
+    assert sound_decoding(model, V).path == "fast"
 
 
 def test_the_largest_layer_counts_where_layers_differ() -> None:
