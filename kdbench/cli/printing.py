@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
+from kdbench.metrics import of_repeated
 from kdbench.system.console import say
 from kdbench.text import aligned
 
@@ -18,6 +19,8 @@ _FIDELITY = ("acceptance@student", "top1@student", "fkl@teacher", "rkl@student",
 def print_evaluation(evaluation: "Evaluation") -> None:
     """Print the results by task, and the headline fidelity metrics if there is a teacher."""
     for line in _quality_lines(evaluation.results):
+        say(line)
+    for line in _repeated_lines(evaluation.results):
         say(line)
     for line in _fidelity_lines(evaluation.results):
         say(line)
@@ -56,6 +59,38 @@ def _quality_lines(results: "Mapping[str, TaskResult]") -> list[str]:
         main_cell = _main_cell(result.metrics[result.main_metric])
         rows.append([task, str(result.data["used"]), main_cell, *others])
     return aligned(rows, left={0})
+
+
+def _repeated_lines(results: "Mapping[str, TaskResult]") -> list[str]:
+    """The metrics of repeated samples, a row each with a column for each k, and missing reasons."""
+    found: dict[tuple[str, str], dict[int, MetricResult]] = {}
+    for task, result in results.items():
+        for name in filter(of_repeated, result.metrics):
+            base, _, k = name.partition("@")
+            found.setdefault((task, f"{base}@k"), {})[int(k)] = result.metrics[name]
+    if not found:
+        return []
+    ks = sorted({k for by_k in found.values() for k in by_k})
+    rows = [["repeated samples [95 % interval]", "", *(f"k={k}" for k in ks)]]
+    for (task, name), by_k in found.items():
+        rows.append([task, name, *(_repeated_cell(by_k.get(k)) for k in ks)])
+    reasons = {
+        f"{task}: {metric.reason}"
+        for (task, _), by_k in found.items()
+        for metric in by_k.values()
+        if metric.reason
+    }
+    return [*aligned(rows, left={0, 1}), *sorted(reasons)]
+
+
+def _repeated_cell(metric: "MetricResult | None") -> str:
+    if metric is None:
+        return ""
+    if metric.value is None:
+        return "–"
+    if metric.ci_low is None:
+        return f"{metric.value:.3f}"
+    return f"{metric.value:.3f} [{metric.ci_low:.3f}, {metric.ci_high:.3f}]"
 
 
 def _fidelity_lines(results: "Mapping[str, TaskResult]") -> list[str]:

@@ -209,11 +209,19 @@ def _tasks(arguments: list[str]) -> None:
 @verb("metrics")
 def _metrics(arguments: list[str]) -> None:
     """List the installed metrics, including plug-ins."""
-    from kdbench.metrics import PositionMetric, TeacherMetric, in_headline_set, metrics
+    from kdbench.metrics import (
+        PositionMetric,
+        PromptMetric,
+        TeacherMetric,
+        in_headline_set,
+        metrics,
+    )
 
     def needs(kind: Any) -> str:
         if issubclass(kind, PositionMetric):
             return " ".join(f"@{positions}" for positions in kind.sets)
+        if issubclass(kind, PromptMetric):
+            return "@k"
         return "needs a teacher" if issubclass(kind, TeacherMetric) else ""
 
     _refuse_arguments(arguments)

@@ -113,7 +113,7 @@ class ProtocolKeys(Settings, group="Protocol"):
         description="Length of n-grams that may not repeat, in tokens; 0 turns the rule off",
     )
     add_bos: bool | None = Field(None, description="Whether the BOS token precedes the prompt")
-    seeds: Seeds | None = Field(None, description="Sampling seeds, as in 10,20,30")
+    seeds: Seeds | None = Field(None, description="Sampling seeds, as in 10,20,30 or 1-16")
     chat_template: str | None = Field(
         None,
         description="Chat template for protocol=chat: a file, or the name of one of the "

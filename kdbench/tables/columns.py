@@ -5,7 +5,7 @@ from typing import cast
 
 from kdbench.config import TableSettings
 from kdbench.errors import InputError, nearest
-from kdbench.metrics import metrics, result_name
+from kdbench.metrics import base_of, metrics, result_name
 from kdbench.store.results import MetricResult
 from kdbench.store.runs import StoredRun
 from kdbench.tables.column import Column, Direction
@@ -105,5 +105,5 @@ class _ColumnReader:
         if metric in self._metrics:
             result = self._metrics[metric]
             return result.unit, cast(Direction, result.direction)
-        known = metrics.get(metric.partition("@")[0])
+        known = metrics.get(base_of(metric))
         return known.unit, known.direction
