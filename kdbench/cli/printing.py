@@ -10,6 +10,7 @@ from kdbench.text import aligned
 if TYPE_CHECKING:
     from kdbench.distillation.train import Trained
     from kdbench.measuring.measurement import Evaluation
+    from kdbench.serving.speed import SpeedMeasurement
     from kdbench.store.results import MetricResult, TaskResult
 
 _ALSO_SHOWN = ("exact_match", "response_length", "cut_off", "empty", "lm_loss")
@@ -47,6 +48,32 @@ def print_training(trained: "Trained") -> None:
         say("validation rougeL is lower than before training")
     step = f"{after['step']:.0f}"
     say(f"{trained.steps} steps taken; checkpoint of step {step} in {trained.checkpoint}")
+
+
+def print_speed(measurement: "SpeedMeasurement") -> None:
+    """Print the speed under each load."""
+    records = measurement.records
+    titles = ("requests at a time", "tokens a second", "latency p50 (s)", "latency p95 (s)")
+    rows = [[*titles, "tokens of a response"]]
+    for record in records.values():
+        speeds = (record.tokens_per_second, record.latency_p50, record.latency_p95)
+        cells = [f"{s.value:.4g} [{s.low:.4g}, {s.high:.4g}]" for s in speeds]
+        rows.append([str(record.load.concurrency), *cells, f"{record.new_tokens:.4g}"])
+    first = next(iter(records.values()))
+    load, model = first.load, first.model
+    in_dtype = f" in {model.dtype}" if model.dtype else ""
+    say(
+        f"{model.name}{in_dtype}, backend {first.backend['name']}, {first.hardware}: prompts of "
+        f"{load.prompt_tokens} tokens, responses of {load.new_tokens}"
+    )
+    for line in aligned(rows):
+        say(line)
+    say("in brackets: the lowest and the highest repeat")
+    for file, record in records.items():
+        if record.new_tokens < record.load.new_tokens:
+            say(f"{file}: the model ended responses itself, before {record.load.new_tokens} tokens")
+    stored = len(records) - measurement.measured
+    say(f"{measurement.measured} loads measured, {stored} stored before; in {next(iter(records))}")
 
 
 def _quality_lines(results: "Mapping[str, TaskResult]") -> list[str]:

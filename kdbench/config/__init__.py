@@ -20,6 +20,7 @@ from kdbench.config.kinds import (
 )
 from kdbench.config.measure import EvalSettings, TeacherKeys
 from kdbench.config.score import ScoreSettings
+from kdbench.config.speed import SpeedSettings
 from kdbench.config.train import TrainSettings
 from kdbench.config.words import build, parse, read_words, read_yaml, with_files
 
@@ -36,6 +37,7 @@ __all__ = [
     "ScoreSettings",
     "Seeds",
     "Settings",
+    "SpeedSettings",
     "TableSettings",
     "TeacherKeys",
     "TrainSettings",

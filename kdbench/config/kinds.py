@@ -66,6 +66,7 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_split_list)]
 AtLeastOne = Annotated[int, Field(ge=1)]
 FolderName = Annotated[str, AfterValidator(folder_name)]
 Seeds = Annotated[tuple[int, ...], BeforeValidator(_split_seeds)]
+Counts = Annotated[tuple[AtLeastOne, ...], BeforeValidator(_split_list)]
 
 CACHE = "cache:"
 """The prefix of `teacher=` that names a folder of stored teacher scores."""

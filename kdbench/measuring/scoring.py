@@ -205,11 +205,11 @@ def _assemble(
     cut_prompts: int | None,
 ) -> tuple[TaskResult, SampleScores]:
     ids = [document.id for document in task.documents]
-    means = {name: document_means(by_seed) for name, by_seed in scores.items()} | columns
+    means = {name: document_means(by_seed) for name, by_seed in scores.items()}
     result = TaskResult(
         fingerprint=fingerprint(task, protocol),
         metrics=results,
-        documents={"id": ids, **means},
+        documents={"id": ids, **means, **columns},
         data=task.data,
         cut_prompts=cut_prompts,
         main_metric=_main_metric(list(results)),
