@@ -4,7 +4,7 @@
 a one-line error that names it.
 """
 
-from kdbench.config.draw import ReportSettings, TableSettings
+from kdbench.config.draw import ReportSettings, ServingKeys, TableSettings
 from kdbench.config.fill import DemoSettings, FillSettings
 from kdbench.config.kinds import (
     CACHE,
@@ -36,6 +36,7 @@ __all__ = [
     "ReportSettings",
     "ScoreSettings",
     "Seeds",
+    "ServingKeys",
     "Settings",
     "SpeedSettings",
     "TableSettings",

@@ -102,8 +102,8 @@ class TableSettings(RowKeys, ColumnKeys, ServingKeys, TableOutputKeys):
         return self
 
 
-class ReportSettings(Settings):
-    """`kdbench report`: figures of quality against fidelity to the teacher."""
+class ReportKeys(Settings):
+    """What a report shows."""
 
     results: Path = Field(Path("results"), description="Folder of the results")
     out: Path = Field(Path("report"), description="Folder of the report")
@@ -119,3 +119,7 @@ class ReportSettings(Settings):
     level: bool = Field(
         False, description="Plot gains against fidelity itself instead of its change"
     )
+
+
+class ReportSettings(ReportKeys, ServingKeys):
+    """`kdbench report`: figures of quality against fidelity to the teacher, and against cost."""

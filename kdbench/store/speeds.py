@@ -98,6 +98,15 @@ class SpeedRecord(_Part):
             load.concurrency, load.prompt_tokens, load.new_tokens, backend, self.hardware
         )
 
+    def cost_per_million(self, price: float) -> float | None:
+        """The price of the machine while it generates a million tokens; None if it makes none.
+
+        Args:
+            price: Price of the machine for an hour.
+        """
+        rate = self.tokens_per_second.value
+        return price / 3600 / rate * 1e6 if rate else None
+
 
 class Condition(NamedTuple):
     """What must be equal for two speeds to compare."""

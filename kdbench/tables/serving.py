@@ -1,7 +1,7 @@
 """Columns of what a model costs to serve: its size, its speed under one load, and a price.
 
-The size is that of `run.json` or of a speed file, the speed is that of `kdbench speed`. A table shows
-the speeds of one load, backend and machine, because others do not compare.
+The size is that of `run.json` or of a speed file, the speed is that of `kdbench speed`. A table
+shows the speeds of one load, backend and machine, because others do not compare.
 """
 
 from collections.abc import Sequence
@@ -59,7 +59,8 @@ class ServingColumn(Column):
         return None if value is None else Cell(value, decimals=SERVING[self.metric][1])
 
     def _value(self, run: StoredRun) -> float | None:
-        speed = self.speeds and self.speeds.of(run.model, run.record["model"].get("sha256"))
+        sha256 = run.record["model"].get("sha256")
+        speed = None if self.speeds is None else self.speeds.of(run.model, sha256)
         if self.metric in _SIZES:
             key = "disk_bytes" if self.metric == "disk" else self.metric
             known = run.record["model"].get(key)
@@ -69,7 +70,7 @@ class ServingColumn(Column):
         if speed is None:
             return None
         if self.metric == PRICE:
-            return cost_per_million(speed, self.price or 0.0)
+            return speed.cost_per_million(self.price or 0.0)
         return float(getattr(speed, self.metric).value)
 
 
@@ -103,17 +104,6 @@ def serving_columns(settings: TableSettings) -> dict[str, ServingColumn]:
         )
         for name in names
     }
-
-
-def cost_per_million(speed: SpeedRecord, price: float) -> float | None:
-    """The price of the machine while it generates a million tokens; None if it generates none.
-
-    Args:
-        speed: Speed of the model on the machine.
-        price: Price of the machine for an hour.
-    """
-    rate = speed.tokens_per_second.value
-    return price / 3600 / rate * _MILLION if rate else None
 
 
 def load_notes(columns: Sequence[Column]) -> tuple[str, ...]:
