@@ -69,11 +69,11 @@ def print_speed(measurement: "SpeedMeasurement") -> None:
     for line in aligned(rows):
         say(line)
     say("in brackets: the lowest and the highest repeat")
-    for file, record in records.items():
-        if record.new_tokens < record.load.new_tokens:
-            say(f"{file}: the model ended responses itself, before {record.load.new_tokens} tokens")
+    if any(record.ends_early for record in records.values()):
+        say(f"the model ended responses itself, before {load.new_tokens} tokens")
     stored = len(records) - measurement.measured
-    say(f"{measurement.measured} loads measured, {stored} stored before; in {next(iter(records))}")
+    folder = next(iter(records)).parent
+    say(f"{measurement.measured} measured now, {stored} before; results in {folder}")
 
 
 def _quality_lines(results: "Mapping[str, TaskResult]") -> list[str]:

@@ -77,7 +77,7 @@ def _train(arguments: list[str]) -> None:
 
 @verb("speed", "SpeedSettings", "model=path/to/student new_tokens=128 concurrency=1,8")
 def _speed(arguments: list[str]) -> None:
-    """Time a model under a stated load: tokens per second and latency.
+    """Time a model under a stated load: speed and latency.
 
     Every request has a prompt and a response of the same length. Run it on an otherwise idle
     machine.

@@ -102,10 +102,10 @@ def _cost(speed: SpeedRecord, price: float | None) -> float | None:
     return 1000 / rate if rate else None
 
 
-_Row = tuple[StudentRow, Number, bool]
+_ScoredModel = tuple[StudentRow, Number, bool]
 
 
-def _sizes(rows: Sequence[_Row]) -> Costs:
+def _sizes(rows: Sequence[_ScoredModel]) -> Costs:
     known = [row for row in rows if row[0].parameters]
     if len({student.parameters for student, *_ in known}) < 2:
         return Costs("parameters", "parameters", "", (), (NO_SPEED,))
@@ -113,14 +113,14 @@ def _sizes(rows: Sequence[_Row]) -> Costs:
     return Costs("parameters", "number of parameters", "", tuple(points))
 
 
-def _students(findings: Findings) -> Iterator[_Row]:
+def _students(findings: Findings) -> Iterator[_ScoredModel]:
     shown = AVERAGE if len(findings.tasks) > 1 else findings.tasks[0]
     for point in findings.points:
         if point.task == shown:
             yield point.student, point.score, False
 
 
-def _teacher(results: Path, findings: Findings, selection: Selection) -> Iterator[_Row]:
+def _teacher(results: Path, findings: Findings, selection: Selection) -> Iterator[_ScoredModel]:
     """The teacher's own run, if it answered the same prompts."""
     fingerprints = {
         task: json.dumps(result.fingerprint, sort_keys=True)

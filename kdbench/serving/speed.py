@@ -118,6 +118,11 @@ def _find(settings: SpeedSettings, chosen: BackendChoice) -> Checkpoint:
     Raises:
         InputError: There is none, or prompt and response do not fit into it.
     """
+    if chosen.is_served and "chat" in chosen.argument:
+        raise InputError(
+            f"backend={chosen.given}: prompts of a given length need the server's endpoint for "
+            "completions; use backend=lm_eval:local-completions"
+        )
     if chosen.is_served:
         return served_model(settings.model, chosen.identity)
     checkpoint = find_checkpoint(

@@ -98,6 +98,11 @@ class SpeedRecord(_Part):
             load.concurrency, load.prompt_tokens, load.new_tokens, backend, self.hardware
         )
 
+    @property
+    def ends_early(self) -> bool:
+        """Whether the model ended responses itself, as on a server, so that they are shorter."""
+        return self.new_tokens < self.load.new_tokens
+
     def cost_per_million(self, price: float) -> float | None:
         """The price of the machine while it generates a million tokens; None if it makes none.
 

@@ -118,6 +118,12 @@ def load_notes(columns: Sequence[Column]) -> tuple[str, ...]:
         f"Speeds are those of {speeds.condition} ({', '.join(dtypes)}), prompts included in the "
         f"time; repeats differ by up to {spread:.1%}."
     ]
+    if any(record.ends_early for record in speeds.records):
+        shortest = min(record.new_tokens for record in speeds.records)
+        notes.append(
+            f"Some responses are shorter, down to {shortest:.1f} tokens on average, because the "
+            "model ended them itself."
+        )
     if speeds.others:
         others = "; ".join(map(str, speeds.others))
         notes.append(f"Other loads are stored (choose with load=): {others}.")
