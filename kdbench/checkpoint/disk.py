@@ -20,7 +20,8 @@ def disk_bytes(checkpoint: Checkpoint) -> int | None:
     if checkpoint.gguf is not None:
         return (path / checkpoint.gguf).stat().st_size
     if checkpoint.base is not None:
-        adapter = next(path.glob("adapter_model.*")).stat().st_size
+        ending = "bin" if checkpoint.pickle else "safetensors"
+        adapter = (path / f"adapter_model.{ending}").stat().st_size
         base = disk_bytes(checkpoint.base)
         return None if base is None else base + adapter
     weights = find_weights(path, read_config(path))

@@ -98,7 +98,7 @@ def make_metrics(names: Sequence[str] = (), responses: int | None = None) -> lis
 def _ks_of(kind: type[PromptMetric], names: Sequence[str], responses: int | None) -> Sequence[int]:
     """The k in names such as `pass@8`, and the usual ones if a name has none."""
     ks: set[int] = set()
-    for name in names:
+    for name in names or (HEADLINE,):
         text = name.partition("@")[2]
         if name in (ALL, HEADLINE, kind.name):
             ks |= set(kind().usual(responses) if responses else ())
@@ -111,7 +111,7 @@ def _ks_of(kind: type[PromptMetric], names: Sequence[str], responses: int | None
                 f"metric '{name}': a whole number of 1 or more must follow the @, as in "
                 f"{kind.name}@8"
             )
-    if responses and max(ks) > responses:
+    if responses and max(ks, default=0) > responses:
         raise InputError(
             f"metric '{kind.name}@{max(ks)}': needs {max(ks)} responses to each prompt, and there "
             f"are {responses}; give more seeds, as in seeds=1-{max(ks)}"

@@ -13,7 +13,7 @@ from kdbench.reports.rows import ReportRow, interval_cells, student_cells
 from kdbench.reports.select import Selection
 from kdbench.stats.estimates import average
 from kdbench.store.folder import RunFolder
-from kdbench.store.speeds import SpeedRecord, Speeds, stored_speeds
+from kdbench.store.speeds import ModelKey, SpeedRecord, Speeds, stored_speeds
 from kdbench.text import AVERAGE
 
 NO_SPEED = (
@@ -69,9 +69,10 @@ def find_costs(settings: ReportSettings, findings: Findings, selection: Selectio
     Raises:
         InputError: A speed file is damaged, or `load=` fits no speed.
     """
-    speeds = Speeds(stored_speeds(settings.results), settings.load)
     rows = [*_students(findings), *_teacher(settings.results, findings, selection)]
-    timed = [(row, _speed_of(settings.results, row[0], speeds)) for row in rows]
+    keys = {student.run: _key(settings.results, student) for student, *_ in rows}
+    speeds = Speeds(stored_speeds(settings.results, keys.values()), settings.load)
+    timed = [(row, speeds.of(*keys[row[0].run])) for row in rows]
     if not any(speed for _, speed in timed):
         if settings.price is not None:
             raise InputError(
@@ -155,9 +156,9 @@ def _teacher(results: Path, findings: Findings, selection: Selection) -> Iterato
             return
 
 
-def _speed_of(results: Path, student: StudentRow, speeds: Speeds) -> SpeedRecord | None:
-    record = RunFolder(results / student.run).read_run()
-    return speeds.of(student.model, record["model"].get("sha256"))
+def _key(results: Path, student: StudentRow) -> ModelKey:
+    model = RunFolder(results / student.run).read_run()["model"]
+    return student.model, model.get("sha256")
 
 
 def frontier(points: Sequence[CostPoint], sign: int) -> list[CostPoint]:

@@ -1,6 +1,6 @@
 """`results/<model>/speed-….json`: how fast a model is under one load, on one machine."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -55,6 +55,11 @@ class SpeedModel(_Part):
     parameters: Annotated[int, Field(ge=0)] | None
     dtype: str | None
     disk_bytes: Annotated[int, Field(ge=0)] | None
+
+    @property
+    def key(self) -> "ModelKey":
+        """Name and hash."""
+        return self.name, self.sha256
 
 
 class SpeedRecord(_Part):
@@ -144,14 +149,23 @@ def write_speed(path: Path, record: SpeedRecord) -> None:
     write_json(path, record.model_dump(mode="json", by_alias=True))
 
 
-def stored_speeds(results: Path) -> list[SpeedRecord]:
-    """The speeds in a results folder, the oldest first; none if the folder does not exist.
+ModelKey = tuple[str, str | None]
+"""Name and hash of a model; a server does not tell the hash."""
+
+
+def stored_speeds(results: Path, models: Collection[ModelKey]) -> list[SpeedRecord]:
+    """The speeds of models in a results folder, the oldest first.
+
+    Args:
+        results: Folder of the results, which may not exist.
+        models: Models that count.
 
     Raises:
         InputError: A file is damaged.
     """
     records = [read_speed(path) for path in sorted(results.glob("*/speed-*.json"))]
-    return sorted(records, key=lambda record: record.created)
+    shown = [record for record in records if record.model.key in models]
+    return sorted(shown, key=lambda record: record.created)
 
 
 class Speeds:
@@ -174,10 +188,9 @@ class Speeds:
         for key in wanted:
             if key not in Condition._fields:
                 raise InputError(f"load={key}=…: {nearest(key, Condition._fields)}")
-        models: dict[Condition, set[tuple[str, str | None]]] = {}
+        models: dict[Condition, set[ModelKey]] = {}
         for record in records:
-            model = (record.model.name, record.model.sha256)
-            models.setdefault(record.condition, set()).add(model)
+            models.setdefault(record.condition, set()).add(record.model.key)
         fitting = [condition for condition in models if _fits(condition, wanted)]
         if wanted and not fitting:
             text = ",".join(f"{key}={value}" for key, value in wanted.items())
@@ -186,9 +199,7 @@ class Speeds:
         self.condition = max(fitting, key=lambda c: (len(models[c]), c), default=None)
         self.others = sorted(set(models) - {self.condition})
         self._by_model = {
-            (record.model.name, record.model.sha256): record
-            for record in records
-            if record.condition == self.condition
+            record.model.key: record for record in records if record.condition == self.condition
         }
 
     @property

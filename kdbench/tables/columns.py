@@ -72,7 +72,7 @@ class _ColumnReader:
         measured = {task for run in runs for task in run.results}
         self._tasks = {*settings.tasks, *TITLES, *measured}
         self._metrics = _metrics_of(runs)
-        self._serving = serving_columns(settings)
+        self._serving = serving_columns(settings, runs)
 
     def column(self, name: str) -> Column:
         if name in self._serving:

@@ -74,8 +74,12 @@ class ServingColumn(Column):
         return float(getattr(speed, self.metric).value)
 
 
-def serving_columns(settings: TableSettings) -> dict[str, ServingColumn]:
+def serving_columns(settings: TableSettings, runs: Sequence[StoredRun]) -> dict[str, ServingColumn]:
     """The columns of this kind that `columns=` names.
+
+    Args:
+        settings: What the table shows.
+        runs: Runs of the table, whose models count.
 
     Raises:
         InputError: A price is missing, no speed is stored, or `load=` fits none.
@@ -86,10 +90,12 @@ def serving_columns(settings: TableSettings) -> dict[str, ServingColumn]:
         return {}
     if PRICE in names and settings.price is None:
         raise InputError(f"columns={PRICE}: needs price=, what the machine costs for an hour")
-    speeds = Speeds(stored_speeds(settings.results), settings.load)
+    models = {(run.model, run.record["model"].get("sha256")) for run in runs}
+    speeds = Speeds(stored_speeds(settings.results, models), settings.load)
     if timed and speeds.condition is None:
         raise InputError(
-            f"columns={timed[0]}: no speed in results={settings.results}; run kdbench speed model=…"
+            f"columns={timed[0]}: no speed of these models in results={settings.results}; run "
+            "kdbench speed model=…"
         )
     return {
         name: ServingColumn(

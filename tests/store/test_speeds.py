@@ -13,8 +13,10 @@ def test_a_file_is_read_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / "m" / "speed-x.json"
     write_speed(path, record("m", 123.456))
     assert read_speed(path) == record("m", 123.456)
-    assert stored_speeds(tmp_path) == [read_speed(path)]
-    assert stored_speeds(tmp_path / "nowhere") == []
+    model = record("m").model.key
+    assert stored_speeds(tmp_path, {model}) == [read_speed(path)]
+    assert stored_speeds(tmp_path, {("m", "sha of another one")}) == []
+    assert stored_speeds(tmp_path / "nowhere", {model}) == []
 
 
 @pytest.mark.parametrize(
@@ -66,7 +68,7 @@ def test_load_chooses_by_its_fields() -> None:
 def test_the_latest_of_equal_conditions_counts(tmp_path: Path) -> None:
     write_speed(tmp_path / "m" / "speed-1.json", record("m", 2.0, created="2026-02-01"))
     write_speed(tmp_path / "m" / "speed-2.json", record("m", 1.0, created="2026-01-01"))
-    (kept,) = Speeds(stored_speeds(tmp_path), {}).records
+    (kept,) = Speeds(stored_speeds(tmp_path, {record("m").model.key}), {}).records
     assert kept.tokens_per_second.value == 2.0
 
 

@@ -77,8 +77,11 @@ def test_shorter_responses_are_noted(tmp_path: Path) -> None:
 
 def test_a_retrained_model_has_no_speed_of_the_old_weights(tmp_path: Path) -> None:
     put(tmp_path, "m", parameters=1_000_000, disk_bytes=1, sha256="new weights")
-    write_speed(tmp_path / "m" / "speed-1.json", record("m"))
-    assert cells(table(tmp_path, "columns=parameters,tokens_per_second")) == {"m": ["1.00", ""]}
+    put(tmp_path, "n", parameters=2_000_000)
+    for name in ("m", "n"):
+        write_speed(tmp_path / name / "speed-1.json", record(name))
+    drawn = cells(table(tmp_path, "columns=parameters,tokens_per_second"))
+    assert drawn == {"m": ["1.00", ""], "n": ["2.00", "100.0"]}
 
 
 def test_sizes_need_no_speed(tmp_path: Path) -> None:
@@ -94,7 +97,10 @@ def test_sizes_need_no_speed(tmp_path: Path) -> None:
         (["columns=cost_per_million_tokens"], "needs price="),
         (["columns=disk", "price=2"], "price= needs columns=cost_per_million_tokens"),
         (["columns=disk", "load=concurrency=8"], "load= needs a column of speed"),
-        (["columns=latency_p50"], "no speed in results=.*; run kdbench speed model=…"),
+        (
+            ["columns=latency_p50"],
+            "no speed of these models in .*; run kdbench speed",
+        ),
         (["columns=latency_p50", "price=-1"], "price=-1: input should be greater than 0"),
         (["columns=latency"], "did you mean 'latency_p"),
     ],
