@@ -121,8 +121,8 @@ def _plain(value: object) -> str:
     if value is None:
         return "none"
     text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-    if isinstance(value, tuple) and len(text) > _LONG:  # too long for the name of a folder
-        text = ",".join(_ranges(value))
+    if isinstance(value, tuple) and len(text) > _LONG and all(type(v) is int for v in value):
+        text = ",".join(_ranges(value))  # a name of all seeds could not name a folder
         if len(text) > _LONG:
             text = sha256(text.encode()).hexdigest()[:12]
     # The text of a chat template is too long for a name.
