@@ -15,6 +15,8 @@ from typing import Any, Literal
 
 from kdbench.errors import InputError, nearest
 
+_LONG = 150  # letters of seeds in a protocol's name
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -119,6 +121,21 @@ def _plain(value: object) -> str:
     if value is None:
         return "none"
     text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    if isinstance(value, tuple) and len(text) > _LONG and all(type(v) is int for v in value):
+        text = ",".join(_ranges(value))  # a name of all seeds could not name a folder
+        if len(text) > _LONG:
+            text = sha256(text.encode()).hexdigest()[:12]
     # The text of a chat template is too long for a name.
     short = text.isprintable() and "{" not in text
     return text if short else sha256(text.encode()).hexdigest()[:12]
+
+
+def _ranges(seeds: tuple[int, ...]) -> list[str]:
+    """Seeds in order, in which `1-16` is each from 1 to 16."""
+    runs: list[list[int]] = []
+    for seed in seeds:
+        if runs and seed == runs[-1][1] + 1:
+            runs[-1][1] = seed
+        else:
+            runs.append([seed, seed])
+    return [f"{first}-{last}" if last > first else str(first) for first, last in runs]

@@ -124,3 +124,11 @@ def test_an_unknown_protocol_is_refused_with_the_nearest_one():
 )
 def test_postprocessing_equals_that_of_the_papers_scripts(raw, scored):
     assert postprocess(raw) == scored
+
+
+def test_many_seeds_are_a_range_in_the_name_so_that_it_can_name_a_folder() -> None:
+    assert get_protocol("minillm", {"seeds": (1, 2, 3)}).name == "minillm+seeds=1,2,3"
+    assert get_protocol("minillm", {"seeds": tuple(range(1, 65))}).name == "minillm+seeds=1-64"
+    scattered = get_protocol("minillm", {"seeds": tuple(range(0, 1000, 2))})
+    assert len(scattered.name) < 40
+    assert scattered.seeds[-1] == 998

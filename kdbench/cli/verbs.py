@@ -75,6 +75,23 @@ def _train(arguments: list[str]) -> None:
         print_training(trained)
 
 
+@verb("speed", "SpeedSettings", "model=path/to/student new_tokens=128 concurrency=1,8")
+def _speed(arguments: list[str]) -> None:
+    """Time a model under a stated load: speed and latency.
+
+    Every request has a prompt and a response of the same length. Run it on an otherwise idle
+    machine.
+    """
+    from kdbench.config import SpeedSettings, parse
+    from kdbench.serving.speed import measure_speed
+
+    settings = parse(SpeedSettings, arguments)
+    _quiet()
+    from kdbench.cli.printing import print_speed
+
+    print_speed(measure_speed(settings))
+
+
 @verb("table", "TableSettings", "results=results columns=rougeL,acceptance out=README.md")
 def _table(arguments: list[str]) -> int:
     """Draw the comparison table from results and published numbers."""
@@ -209,11 +226,19 @@ def _tasks(arguments: list[str]) -> None:
 @verb("metrics")
 def _metrics(arguments: list[str]) -> None:
     """List the installed metrics, including plug-ins."""
-    from kdbench.metrics import PositionMetric, TeacherMetric, in_headline_set, metrics
+    from kdbench.metrics import (
+        PositionMetric,
+        PromptMetric,
+        TeacherMetric,
+        in_headline_set,
+        metrics,
+    )
 
     def needs(kind: Any) -> str:
         if issubclass(kind, PositionMetric):
             return " ".join(f"@{positions}" for positions in kind.sets)
+        if issubclass(kind, PromptMetric):
+            return "@k"
         return "needs a teacher" if issubclass(kind, TeacherMetric) else ""
 
     _refuse_arguments(arguments)

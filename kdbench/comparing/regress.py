@@ -168,9 +168,9 @@ def _defaults_of(base: ComparedRun, protocol_given: bool, tasks_given: bool) -> 
 
 def _measurable(metrics_gated: Iterable[str]) -> tuple[str, ...]:
     """The gated metrics that kdbench computes; those of a task's YAML file come with the task."""
-    from kdbench.metrics import metrics
+    from kdbench.metrics import is_known
 
-    return tuple(name for name in metrics_gated if name.partition("@")[0] in metrics.names())
+    return tuple(name for name in metrics_gated if is_known(name))
 
 
 def _check_comparable(wanted: EvalSettings, base: ComparedRun, partial: bool) -> None:

@@ -50,7 +50,8 @@ def _score_file(settings: ScoreSettings, path: Path, task_name: str) -> Evaluati
     (task,) = load_tasks([task_name], settings.data, settings.limit)
     samples = _read(path, task)
     protocol = _protocol(settings, tuple(sorted({seed for _, seed in samples})))
-    metrics = [m for m in make_metrics(settings.metric_names()) if not isinstance(m, ForwardMetric)]
+    metrics = make_metrics(settings.metric_names(), len(protocol.seeds))
+    metrics = [m for m in metrics if not isinstance(m, ForwardMetric)]
     name = settings.name or _name_of(path)
     texts = {"backend": "external", "limit": settings.limit, "protocol": protocol.as_dict()}
     run = RunFolder(settings.results / name / run_id(protocol.name, texts))
@@ -140,7 +141,8 @@ def _score_again(
         raise InputError(f"{file.path}: there are no samples to score again")
     samples = _read(file.path, task)
     stored = run.read_task(task.name)
-    metrics = with_stored(make_metrics(settings.metric_names()), stored.metrics if stored else ())
+    wanted = make_metrics(settings.metric_names(), len(protocol.seeds))
+    metrics = with_stored(wanted, stored.metrics if stored else ())
     forward = {
         metric.name: stored_values(values_file(run, task.name, metric))
         for metric in metrics

@@ -55,7 +55,8 @@ def prepare(
         InputError: Model, data, tasks or settings have a fault that the user can fix.
     """
     protocol = get_protocol(settings.protocol, settings.protocol_overrides())
-    metrics = make_metrics(settings.metric_names()) or make_metrics([_FALLBACK_METRIC])
+    names, responses = settings.metric_names(), len(protocol.seeds)
+    metrics = make_metrics(names, responses) or make_metrics([_FALLBACK_METRIC])
     chosen = choose_backend(settings.backend, settings.backend_options)
     if tasks is None:
         tasks = load_tasks(settings.tasks, settings.data, settings.limit)

@@ -13,11 +13,13 @@ from kdbench.measuring.own_scores import (
     final_answers,
     yaml_metrics,
 )
+from kdbench.measuring.repeated import prompt_results, prompt_scores
 from kdbench.metrics import (
     Answer,
     CorpusMetric,
     ForwardMetric,
     Metric,
+    PromptMetric,
     SampleMetric,
     compares_with_teacher,
 )
@@ -83,6 +85,8 @@ def score_task(
     scores: dict[str, SeedScores] = {}
     results: dict[str, MetricResult] = {}
     for metric in metrics:
+        if isinstance(metric, PromptMetric):
+            continue
         if isinstance(metric, CorpusMetric):
             values = {seed: metric.value(responses) for seed, responses in answers.items()}
             results[metric.name] = _result(metric, corpus_estimate(values, len(task.documents)))
@@ -95,8 +99,12 @@ def score_task(
             results[yaml_metric.name] = _yaml_result(yaml_metric, len(task.documents))
             if yaml_metric.aggregates is None:
                 scores[yaml_metric.name] = yaml_metric.scores
+    columns: dict[str, list[float | None]] = {}
+    if repeated := [metric for metric in metrics if isinstance(metric, PromptMetric)]:
+        columns = prompt_scores(repeated, with_final_answers(task, samples, answers))
+        results |= prompt_results(repeated, columns)
     note_unseen_words(task, results)
-    return _assemble(task, protocol, results, scores, cut_prompts)
+    return _assemble(task, protocol, results, scores, columns, cut_prompts)
 
 
 def answers_of(task: Task, seeds: Sequence[int], samples: Samples) -> dict[int, list[Answer]]:
@@ -193,6 +201,7 @@ def _assemble(
     protocol: Protocol,
     results: Mapping[str, MetricResult],
     scores: Mapping[str, SeedScores],
+    columns: Mapping[str, list[float | None]],
     cut_prompts: int | None,
 ) -> tuple[TaskResult, SampleScores]:
     ids = [document.id for document in task.documents]
@@ -200,7 +209,7 @@ def _assemble(
     result = TaskResult(
         fingerprint=fingerprint(task, protocol),
         metrics=results,
-        documents={"id": ids, **means},
+        documents={"id": ids, **means, **columns},
         data=task.data,
         cut_prompts=cut_prompts,
         main_metric=_main_metric(list(results)),

@@ -12,6 +12,7 @@ from kdbench.tables.measured import measured_groups
 from kdbench.tables.model import Cell, Group
 from kdbench.tables.published import published_columns, published_groups
 from kdbench.tables.render import Table
+from kdbench.tables.serving import load_notes
 from kdbench.tables.ties import Ties
 
 
@@ -43,7 +44,7 @@ def build_table(settings: TableSettings, runs: Sequence[StoredRun] | None = None
         columns=tuple(column.title for column in columns),
         groups=tuple(_mark_best(group, columns, runs) for group in groups),
         error=settings.error,
-        meanings=column_notes(columns) if chosen else (),
+        meanings=(*column_notes(columns), *load_notes(columns)) if chosen else (),
     )
 
 

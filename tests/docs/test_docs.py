@@ -52,6 +52,7 @@ SETTINGS = {
     "eval": config.EvalSettings,
     "score": config.ScoreSettings,
     "train": config.TrainSettings,
+    "speed": config.SpeedSettings,
     "table": config.TableSettings,
     "report": config.ReportSettings,
     "compare": CompareSettings,

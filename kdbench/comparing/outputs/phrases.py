@@ -88,11 +88,12 @@ def evidence_lines(row: ComparedRow, prompt: WorstPrompt, length: int) -> list[t
     if evidence is None:
         return []
     digits = DECIMALS.get(row.unit, 2)
-    scores = [
-        "not stored" if score is None else f"{score:.{digits}f}"
-        for score in (evidence.base_score, evidence.new_score)
-    ]
-    lines = [("seed", f"{evidence.seed} ({scores[0]} → {scores[1]})")]
+    scores = (evidence.base_score, evidence.new_score)
+    texts = ["not stored" if score is None else f"{score:.{digits}f}" for score in scores]
+    # A metric of all responses to a prompt, such as pass@8, has no score of one of them.
+    has_scores = any(score is not None for score in scores)
+    shown_scores = f" ({texts[0]} → {texts[1]})" if has_scores else ""
+    lines = [("seed", f"{evidence.seed}{shown_scores}")]
     for title, text in (("prompt", evidence.prompt), ("reference", evidence.reference)):
         if text is not None:
             lines.append((title, excerpts([text], length)[0]))
