@@ -10,6 +10,7 @@ from kdbench.fidelity.set_scores import SetScores
 from kdbench.fidelity.tokens import ForwardPass, lines_of, score_set
 from kdbench.fidelity.wanted import GAP, WantedMetrics
 from kdbench.metrics import POSITION_SETS, PositionMetric, PositionSet, TokenMetric
+from kdbench.task import NO_REFERENCES
 from kdbench.views import ModelView
 
 
@@ -67,7 +68,8 @@ def add_token_metrics(results: Results, pair: ModelPair, wanted: WantedMetrics) 
             scores = _add_set(results, pair, wanted, position_set)
             if scores is not None:
                 sets[position_set] = scores
-    _add_gaps(results, wanted, sets, pair.teacher.top_k)
+    no_reference = None if pair.task.has_references else NO_REFERENCES
+    _add_gaps(results, wanted, sets, pair.teacher.top_k, no_reference)
     _add_curve_metrics(results, wanted, sets, pair.teacher.top_k)
     return _facts(sets, pair.teacher.top_k)
 
@@ -80,7 +82,8 @@ def _add_set(
     metrics = _defined_metrics(results, pair, wanted, position_set)
     reason = pair.teacher.why_not(texts.texts, pair.teacher_prompts)
     if not texts.texts:
-        reason = "no response of which both know every token"
+        no_texts = position_set == "ref" and not pair.task.has_references
+        reason = NO_REFERENCES if no_texts else "no response of which both know every token"
     if reason:
         results.add_nulls([f"{metric.name}@{position_set}" for metric in metrics], wanted, reason)
         return None
@@ -139,10 +142,13 @@ def _add_gaps(
     wanted: WantedMetrics,
     sets: Mapping[PositionSet, SetScores],
     top_k: int | None,
+    no_reference: str | None,
 ) -> None:
     for metric in wanted.gaps():
         missing = [end for end in ("student", "ref") if end not in sets]
-        if missing or (top_k is not None and metric.from_top_k != "exact"):
+        if no_reference:
+            results.add_nulls([f"{metric.name}@{GAP}"], wanted, no_reference)
+        elif missing or (top_k is not None and metric.from_top_k != "exact"):
             reason = f"needs the exact @{missing[0] if missing else 'student'} scores"
             results.add_nulls([f"{metric.name}@{GAP}"], wanted, reason)
         else:

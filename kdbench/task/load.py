@@ -16,6 +16,7 @@ from kdbench.task.documents import make_documents
 from kdbench.task.keys import check_keys, check_names, stop_strings
 from kdbench.task.limits import top_keys
 from kdbench.task.model import Task, sha256_of
+from kdbench.task.prompt_file import is_prompts, load_prompts, prompts_definition, prompts_name
 from kdbench.task.rows import check_rows
 
 _SECONDS = 300  # of work, for data and functions
@@ -47,10 +48,10 @@ def data_folder(given: Path | None) -> Path | None:
 def load_tasks(
     names: Sequence[str], data: Path | None = None, limit: int | None = None
 ) -> list[Task]:
-    """Load tasks by name, or by path of a YAML file or of a folder of such files.
+    """Load tasks by name, by path of a YAML file or of a folder of such files, or from prompts.
 
     Args:
-        names: Names in `known_tasks`, or paths of `generate_until` YAML files.
+        names: Names in `known_tasks`, paths of `generate_until` YAML files, or prompts.
         data: Folder of the data sets of the tasks that come with kdbench.
         limit: Number of documents to use of each task; None for all.
 
@@ -60,8 +61,11 @@ def load_tasks(
     """
     if data is not None and not data.is_dir():
         raise InputError(f"data={data}: no such folder")
-    files = [file for name in names for file in _find(name)]
-    tasks = [_load(name, path, data, limit) for name, path in files]
+    files = {name: [] if _is_prompts(name) else _find(name) for name in names}
+    tasks: list[Task] = []
+    for name in names:
+        tasks += [_load(known, path, data, limit) for known, path in files[name]]
+        tasks += [] if files[name] else [load_prompts(name, limit)]
     if not tasks:
         raise InputError("tasks= names no task")
     for index, task in enumerate(tasks):
@@ -99,7 +103,35 @@ def task_definition(name: str) -> str:
     Raises:
         InputError: There is no such task or file.
     """
+    if _is_prompts(name):
+        return prompts_definition(name)
     return sha256_of([_definition(path) for _, path in _find(name)])
+
+
+def task_name(word: str) -> str:
+    """Return the name that a word of `tasks=` gives to a task, as far as the word says it.
+
+    Args:
+        word: Name of a task, path of a YAML file, or prompts.
+
+    Raises:
+        InputError: The name cannot be that of a file of results.
+    """
+    return prompts_name(word) if _is_prompts(word) else Path(word).stem
+
+
+def _is_prompts(word: str) -> bool:
+    """Whether a word of `tasks=` names prompts of one's own.
+
+    Raises:
+        InputError: They would have the name of an installed task.
+    """
+    known = known_tasks()
+    if word in known or not is_prompts(word):
+        return False
+    if (name := prompts_name(word)) in known:
+        raise InputError(f"tasks={word}: '{name}' names an installed task; rename the file")
+    return True
 
 
 def _find(name: str) -> list[tuple[str | None, Path]]:
