@@ -1,9 +1,10 @@
 """What the verbs print after measuring or training."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 from kdbench.system.console import say
+from kdbench.task import NO_REFERENCES
 from kdbench.text import aligned
 
 if TYPE_CHECKING:
@@ -49,13 +50,32 @@ def print_training(trained: "Trained") -> None:
 def _quality_lines(results: "Mapping[str, TaskResult]") -> list[str]:
     """The tasks with their main metric and a few others."""
     main = {result.main_metric for result in results.values()}
-    shown = [name for name in _ALSO_SHOWN if name not in main]
+    shown = [
+        name
+        for name in _ALSO_SHOWN
+        if name not in main and not all(map(_lacks_references(name), results.values()))
+    ]
     rows = [["task", "prompts", f"{' / '.join(sorted(main))} [95 % interval] ± seeds", *shown]]
     for task, result in results.items():
         others = [_short(result.metrics.get(name)) for name in shown]
         main_cell = _main_cell(result.metrics[result.main_metric])
+        main_cell = f"{result.main_metric} {main_cell}" if len(main) > 1 else main_cell
         rows.append([task, str(result.data["used"]), main_cell, *others])
-    return aligned(rows, left={0})
+    notes = [
+        f"{task}: {NO_REFERENCES}, so nothing is compared with them"
+        for task, result in results.items()
+        if any(metric.reason == NO_REFERENCES for metric in result.metrics.values())
+    ]
+    return [*aligned(rows, left={0}), *notes]
+
+
+def _lacks_references(name: str) -> "Callable[[TaskResult], bool]":
+    """Whether a metric of a result has no number because the prompts have no references."""
+
+    def lacks(result: "TaskResult") -> bool:
+        return name in result.metrics and result.metrics[name].reason == NO_REFERENCES
+
+    return lacks
 
 
 def _fidelity_lines(results: "Mapping[str, TaskResult]") -> list[str]:

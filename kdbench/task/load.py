@@ -234,7 +234,13 @@ def _limited_documents() -> Iterator[None]:
     from lm_eval.api.task import ConfigurableTask
 
     methods = {name: getattr(ConfigurableTask, name) for name in ("doc_to_text", "doc_to_target")}
-    for name, method in methods.items():
+
+    def target(task: Any, *arguments: Any) -> Any:
+        if task.config.doc_to_target is None and task.OUTPUT_TYPE == "generate_until":
+            task.config.doc_to_target = ""  # lm-eval has no other word for "no reference"
+        return methods["doc_to_target"](task, *arguments)
+
+    for name, method in {**methods, "doc_to_target": target}.items():
         setattr(ConfigurableTask, name, time_limit(_SECONDS_OF_A_DOCUMENT)(method))
     try:
         yield

@@ -61,14 +61,14 @@ def documents_of(name: str, rows: Sequence[Row]) -> Iterator[Document]:
                     "reference, but the row has another one; remove one of them"
                 )
             references = (answer,)
-        document_id = _short_text(row, "id") or f"{name}-{index:05d}"
+        document_id = _id(row) or f"{name}-{index:05d}"
         if document_id in seen:
             raise InputError(
                 f"{row.place}: the id '{document_id}' occurs twice; the first is at "
                 f"{seen[document_id]}"
             )
         seen[document_id] = row.place
-        category = _short_text(row, "category")
+        category = _category(row)
         yield Document(document_id, prompt, message, references, fields, category)
 
 
@@ -175,14 +175,38 @@ def _references(row: Row) -> tuple[str, ...]:
     return tuple(_scalar(row, names[0], item) for item in values)
 
 
-def _short_text(row: Row, field: str) -> str | None:
-    """Return an id or a category; None if the row has none."""
-    if field not in row.fields:
+def _id(row: Row) -> str | None:
+    if "id" not in row.fields:
         return None
-    text = _scalar(row, field, row.fields[field]).strip()
-    if not text.isprintable() or (len(text) > _LONGEST_CATEGORY and field == "category"):
-        limit = f" of at most {_LONGEST_CATEGORY} characters" if field == "category" else ""
-        raise InputError(f"{row.place}: '{field}' must be one line{limit}")
+    text = _scalar(row, "id", row.fields["id"])
+    if not text.isprintable():
+        raise InputError(f"{row.place}: 'id' must be one line without control characters")
+    return text
+
+
+def _category(row: Row) -> str | None:
+    if "category" not in row.fields:
+        return None
+    _scalar(row, "category", row.fields["category"])
+    try:
+        return checked_category(row.fields["category"])
+    except InputError as error:
+        raise InputError(f"{row.place}: 'category' {error}") from None
+
+
+def checked_category(value: object) -> str:
+    """Return a category as text.
+
+    Args:
+        value: A text or number.
+
+    Raises:
+        InputError: It is something else, empty, or too long to head rows of a table.
+    """
+    is_scalar = isinstance(value, str | int | float) and not isinstance(value, bool)
+    text = str(value).strip() if is_scalar else ""
+    if not text or not text.isprintable() or len(text) > _LONGEST_CATEGORY:
+        raise InputError(f"must be one line of text, of at most {_LONGEST_CATEGORY} characters")
     return text
 
 
