@@ -45,6 +45,11 @@ class GateSettings(Settings):
     allow_partial: bool = Field(
         False, description="Whether only the tasks and prompts that both runs have are compared"
     )
+    by: Literal["category"] | None = Field(
+        None,
+        description="Set to category to also test the prompts of each category: a row for each, "
+        "which counts like any other row",
+    )
     interval: Literal["flip", "bootstrap", "hierarchical"] = Field(
         "flip",
         description="Kind of interval: inverted tests, bootstrap over prompts, or "
