@@ -45,7 +45,11 @@ def compare_runs(
         notes += left_out(base, new, pairs, metric)
         empty = [task for task, paired in pairs.items() if not paired.ids]
         problems += [
-            Problem(EXIT_INCOMPARABLE, f"{task}: no prompt has {metric} in both runs; tolerance= names others", task)
+            Problem(
+                EXIT_INCOMPARABLE,
+                f"{task}: no prompt has {metric} in both runs; choose metrics with tolerance=",
+                task,
+            )
             for task in empty
         ]
         if not empty:

@@ -91,7 +91,7 @@ def check_installed(names: Sequence[str], file: str, key: str) -> None:
     known = known_tasks()
     for name in names:
         if name not in known:
-            raise InputError(f"{file}: task '{name}' is not installed; name its YAML with {key}")
+            raise InputError(f"{file}: task '{name}' is not installed; name its file with {key}")
 
 
 def task_definition(name: str) -> str:
