@@ -115,7 +115,7 @@ class RegressSettings(EvalSettings, GateSettings):
     )
     tasks: Names = Field(
         (),
-        description="Task names, or paths of lm-eval YAML files (default: the baseline's tasks; "
+        description="Task names, lm-eval YAML files or prompts (default: the baseline's tasks; "
         f"with --update {','.join(EvalSettings.model_fields['tasks'].default)})",
     )
     limit: int | None = Field(

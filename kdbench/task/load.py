@@ -17,6 +17,7 @@ from kdbench.task.keys import check_keys, check_names, stop_strings
 from kdbench.task.limits import top_keys
 from kdbench.task.model import Task, sha256_of
 from kdbench.task.prompt_file import is_prompts, load_prompts, prompts_definition, prompts_name
+from kdbench.task.prompt_rows import SUFFIXES
 from kdbench.task.rows import check_rows
 
 _SECONDS = 300  # of work, for data and functions
@@ -140,6 +141,11 @@ def _find(name: str) -> list[tuple[str | None, Path]]:
         return [(name, known[name])]
     path = Path(name)
     if path.is_file():
+        if path.suffix.lower() not in ("", ".yaml", ".yml"):
+            raise InputError(
+                f"tasks={name}: neither an lm-eval YAML file nor prompts, which are in "
+                f"{', '.join(SUFFIXES)} files"
+            )
         return [(None, path)]
     if path.is_dir():
         files = sorted(path.glob("[!_]*.yaml"))

@@ -115,6 +115,8 @@ def _text(path: Path) -> Iterator[Row]:
         raise InputError(f"{path}: not UTF-8 text ({error.reason}); save it as UTF-8") from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(f"{path}: damaged gzip file: {reason_of(error)}") from None
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or reason_of(error)}") from None
 
 
 @contextmanager
@@ -144,6 +146,8 @@ def _json(path: Path, file: TextIO) -> Iterator[Row]:
             return
         is_first = False
         place = f"{path}:{number}"
+        if line.strip() == "{":
+            raise InputError(f"{place}: an object over several lines; write each in one line")
         yield Row(place, _object(_parsed(line, place), place))
 
 
