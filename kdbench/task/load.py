@@ -15,7 +15,7 @@ from kdbench.system.time_limit import time_limit
 from kdbench.task.documents import make_documents
 from kdbench.task.keys import check_keys, check_names, stop_strings
 from kdbench.task.limits import top_keys
-from kdbench.task.model import Task, sha256_of
+from kdbench.task.model import Document, Task, sha256_of
 from kdbench.task.prompt_file import is_prompts, load_prompts, prompts_definition, prompts_name
 from kdbench.task.prompt_rows import SUFFIXES
 from kdbench.task.rows import check_rows
@@ -184,7 +184,7 @@ def _load(name: str | None, path: Path, data: Path | None, limit: int | None) ->
         },
         lm_eval=task,
         bundled=is_bundled,
-        definition_sha256=None if is_bundled else _definition(path),
+        definition_sha256=None if is_bundled else _definition_of(path, documents),
         closed_answers=bool(metadata.get("closed_answers")),
     )
 
@@ -224,6 +224,12 @@ def _reason(error: Exception, path: Path) -> str:
 def _definition(path: Path) -> str:
     files = sorted({path, *path.parent.glob("*.yaml"), *path.parent.glob("*.py")})
     return sha256_of([[file.name, file.read_bytes().hex()] for file in files])
+
+
+def _definition_of(path: Path, documents: Sequence[Document]) -> str:
+    """Return the SHA-256 of what decides a task's scoring, and of its categories if it has any."""
+    categories = [document.category for document in documents]
+    return sha256_of([_definition(path), categories]) if any(categories) else _definition(path)
 
 
 def _is_published(rows: Sequence[Mapping[str, Any]], metadata: Mapping[str, Any]) -> bool | None:
