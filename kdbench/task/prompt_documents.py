@@ -7,7 +7,7 @@ from typing import Any
 from kdbench.errors import InputError
 from kdbench.system.bundled import load_module
 from kdbench.task.model import Document
-from kdbench.task.prompt_rows import FORMS, NumberText, Row
+from kdbench.task.prompt_rows import FORMS, NumberText, PlacedRow
 from kdbench.views.chat import ChatMessage, Turn
 
 _ROLES = ("system", "developer", "user", "assistant", "tool")
@@ -35,7 +35,7 @@ _LIKE_A_PROMPT = {
 _LONGEST_CATEGORY = 100  # characters
 
 
-def documents_of(name: str, rows: Sequence[Row]) -> Iterator[Document]:
+def documents_of(name: str, rows: Sequence[PlacedRow]) -> Iterator[Document]:
     """Yield the documents of a file of prompts.
 
     Args:
@@ -72,7 +72,7 @@ def documents_of(name: str, rows: Sequence[Row]) -> Iterator[Document]:
         yield Document(document_id, prompt, message, references, fields, category)
 
 
-def _asked(row: Row) -> tuple[str, ChatMessage, str | None]:
+def _asked(row: PlacedRow) -> tuple[str, ChatMessage, str | None]:
     """Return the prompt, the message for a chat template, and the answer that messages end with.
 
     Raises:
@@ -102,7 +102,7 @@ def _asked(row: Row) -> tuple[str, ChatMessage, str | None]:
     return prompt, f"{text}\n\n{context}".strip(), None
 
 
-def _why_no_prompt(row: Row, given: Sequence[str]) -> str:
+def _why_no_prompt(row: PlacedRow, given: Sequence[str]) -> str:
     if given:
         return f"'{given[0]}' is empty"
     missing = "no 'prompt', 'messages' or 'instruction'"
@@ -118,7 +118,7 @@ def _is_turns(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(turn, Mapping) for turn in value)
 
 
-def _conversation(row: Row, field: str) -> tuple[tuple[Turn, ...], str | None]:
+def _conversation(row: PlacedRow, field: str) -> tuple[tuple[Turn, ...], str | None]:
     """Return the turns to answer, and the assistant's answer if they end with it."""
     place, value = f"{row.place}: {field}", row.fields[field]
     if not _is_turns(value):
@@ -144,7 +144,7 @@ def _turn(place: str, turn: Mapping[str, Any]) -> Turn:
     return Turn(turn["role"], turn["content"])
 
 
-def _text(row: Row, field: str, may_be_empty: bool = False) -> str:
+def _text(row: PlacedRow, field: str, may_be_empty: bool = False) -> str:
     value = row.fields[field]
     if not isinstance(value, str) or isinstance(value, NumberText):
         raise InputError(f"{row.place}: '{field}' must be text, not {_kind(value)}")
@@ -153,7 +153,7 @@ def _text(row: Row, field: str, may_be_empty: bool = False) -> str:
     return str(value)
 
 
-def _references(row: Row) -> tuple[str, ...]:
+def _references(row: PlacedRow) -> tuple[str, ...]:
     """Return the references; none if the row has no field for them.
 
     Raises:
@@ -175,7 +175,7 @@ def _references(row: Row) -> tuple[str, ...]:
     return tuple(_scalar(row, names[0], item) for item in values)
 
 
-def _id(row: Row) -> str | None:
+def _id(row: PlacedRow) -> str | None:
     if "id" not in row.fields:
         return None
     text = _scalar(row, "id", row.fields["id"])
@@ -184,7 +184,7 @@ def _id(row: Row) -> str | None:
     return text
 
 
-def _category(row: Row) -> str | None:
+def _category(row: PlacedRow) -> str | None:
     if "category" not in row.fields:
         return None
     _scalar(row, "category", row.fields["category"])
@@ -210,7 +210,7 @@ def checked_category(value: object) -> str:
     return text
 
 
-def _scalar(row: Row, field: str, value: object) -> str:
+def _scalar(row: PlacedRow, field: str, value: object) -> str:
     """Return a text, or a number as it is written."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise InputError(f"{row.place}: '{field}' must be text, not {_kind(value)}")
@@ -219,7 +219,7 @@ def _scalar(row: Row, field: str, value: object) -> str:
     return str(value)
 
 
-def _check_names(row: Row) -> None:
+def _check_names(row: PlacedRow) -> None:
     """Check that no optional field has a name that is nearly right.
 
     Raises:

@@ -9,7 +9,7 @@ from kdbench.errors import InputError, reason_of
 from kdbench.system.names import is_file_name
 from kdbench.task.model import Task, sha256_of
 from kdbench.task.prompt_documents import documents_of
-from kdbench.task.prompt_rows import Row, limited, placed, read_rows, suffix_of
+from kdbench.task.prompt_rows import PlacedRow, limited, placed, read_rows, suffix_of
 
 PREFIX = "hf:"
 """The prefix of `tasks=` that names a data set."""
@@ -116,7 +116,7 @@ def prompts_definition(word: str) -> str:
     return sha256_of([task.name, task.version, task.data["sha256"], task.definition_sha256])
 
 
-def _rows(word: str) -> list[Row]:
+def _rows(word: str) -> list[PlacedRow]:
     if word.startswith(PREFIX) or not suffix_of(Path(word)):
         return _rows_of_data_set(_data_set(word))
     return read_rows(Path(word))
@@ -137,7 +137,7 @@ def _data_set(word: str) -> DataSetName:
     return DataSetName(path, config or None, split or None)
 
 
-def _rows_of_data_set(source: DataSetName) -> list[Row]:
+def _rows_of_data_set(source: DataSetName) -> list[PlacedRow]:
     from datasets import Dataset, DatasetDict
 
     try:

@@ -22,7 +22,7 @@ _MOST_BYTES = 2 * 2**30  # of text, which is held in memory
 _LFS = "version https://git-lfs"
 
 
-class Row(NamedTuple):
+class PlacedRow(NamedTuple):
     """A row and where it is.
 
     Attributes:
@@ -46,7 +46,7 @@ def suffix_of(path: Path) -> str:
     return next((suffix for suffix in SUFFIXES if name.endswith(suffix)), "")
 
 
-def read_rows(path: Path) -> list[Row]:
+def read_rows(path: Path) -> list[PlacedRow]:
     """Read the rows of a file.
 
     Args:
@@ -63,7 +63,7 @@ def read_rows(path: Path) -> list[Row]:
     return limited(str(path), reader(path))
 
 
-def limited(name: str, rows: Iterable[Row]) -> list[Row]:
+def limited(name: str, rows: Iterable[PlacedRow]) -> list[PlacedRow]:
     """Return the rows without their nulls.
 
     Args:
@@ -73,7 +73,7 @@ def limited(name: str, rows: Iterable[Row]) -> list[Row]:
     Raises:
         InputError: There are none, or too many.
     """
-    kept: list[Row] = []
+    kept: list[PlacedRow] = []
     for row in rows:
         kept.append(_without_nulls(row))
         if len(kept) > _MOST_ROWS:
@@ -83,7 +83,7 @@ def limited(name: str, rows: Iterable[Row]) -> list[Row]:
     return kept
 
 
-def placed(name: str, rows: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
+def placed(name: str, rows: Iterable[Mapping[str, Any]]) -> Iterator[PlacedRow]:
     """Give rows without lines their places, by number from 1.
 
     Args:
@@ -91,19 +91,19 @@ def placed(name: str, rows: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
         rows: Its rows.
     """
     for number, fields in enumerate(rows, start=1):
-        yield Row(f"{name}: row {number}", fields)
+        yield PlacedRow(f"{name}: row {number}", fields)
 
 
-def _without_nulls(row: Row) -> Row:
+def _without_nulls(row: PlacedRow) -> PlacedRow:
     known = {
         str(name): value
         for name, value in row.fields.items()
         if value is not None and not (isinstance(value, float) and math.isnan(value))
     }
-    return Row(row.place, known)
+    return PlacedRow(row.place, known)
 
 
-def _text(path: Path) -> Iterator[Row]:
+def _text(path: Path) -> Iterator[PlacedRow]:
     """Read a file of text, in whichever of the formats it is."""
     try:
         with _opened(path) as file:
@@ -130,7 +130,7 @@ def _opened(path: Path) -> Iterator[TextIO]:
         yield file
 
 
-def _json(path: Path, file: TextIO) -> Iterator[Row]:
+def _json(path: Path, file: TextIO) -> Iterator[PlacedRow]:
     """Read JSON lines, or one array of objects."""
     total, is_first = 0, True
     for number, line in enumerate(file, start=1):
@@ -142,13 +142,13 @@ def _json(path: Path, file: TextIO) -> Iterator[Row]:
         if is_first and line.lstrip().startswith("["):
             rows = _parsed(line + file.read(_MOST_BYTES), str(path))
             for row in placed(str(path), rows):
-                yield Row(row.place, _object(row.fields, row.place))
+                yield PlacedRow(row.place, _object(row.fields, row.place))
             return
         is_first = False
         place = f"{path}:{number}"
         if line.strip() == "{":
             raise InputError(f"{place}: an object over several lines; write each in one line")
-        yield Row(place, _object(_parsed(line, place), place))
+        yield PlacedRow(place, _object(_parsed(line, place), place))
 
 
 def _parsed(text: str, place: str) -> Any:
@@ -189,7 +189,7 @@ def _object(value: Any, place: str) -> Mapping[str, Any]:
     return value
 
 
-def _table(path: Path, file: TextIO) -> Iterator[Row]:
+def _table(path: Path, file: TextIO) -> Iterator[PlacedRow]:
     """Read a table with a header, whose cells stay text; an empty cell is a missing field."""
     delimiter = "\t" if suffix_of(path) == ".tsv" else ","
     limit = csv.field_size_limit(min(sys.maxsize, _MOST_BYTES))
@@ -209,7 +209,7 @@ def _table(path: Path, file: TextIO) -> Iterator[Row]:
                     "quotes around a text that holds the delimiter or a line break"
                 )
             pairs = zip(header, cells, strict=True)
-            yield Row(place, {k: _cell(k, v, place) for k, v in pairs if v or k in FORMS})
+            yield PlacedRow(place, {k: _cell(k, v, place) for k, v in pairs if v or k in FORMS})
     except csv.Error as error:
         raise InputError(f"{path}:{reader.line_num}: {error}") from None
     finally:
@@ -234,7 +234,7 @@ def _check_header(header: list[str], place: str, delimiter: str) -> None:
             raise InputError(f"{place}: the column '{name}' is given twice")
 
 
-def _parquet(path: Path) -> Iterator[Row]:
+def _parquet(path: Path) -> Iterator[PlacedRow]:
     import pyarrow as pa
     from pyarrow.parquet import ParquetFile
 
