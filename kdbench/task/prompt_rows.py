@@ -18,7 +18,7 @@ FORMS = ("prompt", "messages", "instruction")
 """Fields of which a row has one."""
 
 _MOST_ROWS = 1_000_000
-_MOST_BYTES = 2 * 2**30  # of text, which is held in memory
+_MOST_BYTES = 2**30  # of text, which is held in memory
 _LFS = "version https://git-lfs"
 
 
@@ -58,7 +58,7 @@ def read_rows(path: Path) -> list[PlacedRow]:
     if not path.is_file():
         raise InputError(f"tasks={path}: no such file")
     if path.stat().st_size > _MOST_BYTES:
-        raise InputError(f"{path}: larger than 2 GB; take a part of it")
+        raise InputError(f"{path}: larger than 1 GB; take a part of it")
     reader = _parquet if suffix_of(path) == ".parquet" else _text
     return limited(str(path), reader(path))
 
@@ -136,7 +136,7 @@ def _json(path: Path, file: TextIO) -> Iterator[PlacedRow]:
     for number, line in enumerate(file, start=1):
         total += len(line)
         if total > _MOST_BYTES:  # a gzipped file can be much larger than it looks
-            raise InputError(f"{path}: larger than 2 GB; take a part of it")
+            raise InputError(f"{path}: larger than 1 GB; take a part of it")
         if not line.strip():
             continue
         if is_first and line.lstrip().startswith("["):

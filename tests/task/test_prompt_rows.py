@@ -136,5 +136,5 @@ def test_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(InputError, match="more than 10 rows"):
         read_rows(path)
     monkeypatch.setattr(prompt_rows, "_MOST_BYTES", 100)
-    with pytest.raises(InputError, match="larger than 2 GB"):
+    with pytest.raises(InputError, match="larger than 1 GB"):
         read_rows(path)
