@@ -83,7 +83,7 @@ def _scores(
 ) -> dict[int, list[float | None]]:
     return {
         seed: [
-            metric.score(*pair) if _counts(metric, pair[0]) else None
+            metric.score(*pair) if metric.counts(pair[0]) else None
             for pair in zip(answers, teacher_answers, strict=True)
         ]
         for seed, answers in student.items()
@@ -91,14 +91,9 @@ def _scores(
     }
 
 
-def _counts(metric: TeacherMetric, answer: Answer) -> bool:
-    """Whether a metric is defined on a response as far as its references decide it."""
-    return bool(answer.references) or not metric.needs_reference
-
-
 def _counted(metric: TeacherMetric, answers: Sequence[Answer]) -> list[Answer]:
     """The responses that count; the same documents of every seed and model."""
-    return [answer for answer in answers if _counts(metric, answer)]
+    return [answer for answer in answers if metric.counts(answer)]
 
 
 def _number(metric: TeacherMetric, student: AnswersBySeed, teacher: AnswersBySeed) -> Estimate:

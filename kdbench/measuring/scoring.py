@@ -6,6 +6,7 @@ from typing import Any
 
 from kdbench.errors import InputError
 from kdbench.generate import Sample
+from kdbench.measuring.main_metric import main_metric
 from kdbench.measuring.notes import note_unseen_words
 from kdbench.measuring.own_scores import (
     SeedScores,
@@ -143,11 +144,6 @@ def _has_own_metrics(task: Task) -> bool:
     return task.has_references or task.lm_eval.config.process_results is not None
 
 
-def _counts(metric: Metric, answer: Answer) -> bool:
-    """Whether a metric is defined on a response as far as its references decide it."""
-    return bool(answer.references) or not metric.needs_reference
-
-
 def with_teacher_of(result: TaskResult, old: TaskResult | None) -> TaskResult:
     """Keep the comparison with a teacher in an old result of the same samples.
 
@@ -214,7 +210,7 @@ def _assemble(
         documents={"id": ids, **_categories(task), **means},
         data=task.data,
         cut_prompts=cut_prompts,
-        main_metric=_main_metric(results),
+        main_metric=main_metric(results),
     )
     by_sample = {
         (document, seed): {
@@ -230,21 +226,6 @@ def _categories(task: Task) -> dict[str, list[str | None]]:
     """The column of the documents' categories, if any document has one."""
     categories = [document.category for document in task.documents]
     return {CATEGORY: categories} if any(categories) else {}
-
-
-def _main_metric(results: Mapping[str, MetricResult]) -> str:
-    """Return ROUGE-L, with the tokenizer asked for if there is one, else the first metric.
-
-    If ROUGE-L has no number, the first metric that has one and a better direction comes first.
-    """
-    names = list(results)
-    chosen = [name for name in names if name.startswith("rougeL[")]
-    main = next(iter(chosen), "rougeL" if "rougeL" in names else names[0])
-    if results[main].reason != NO_REFERENCES:
-        return main
-    known = [name for name in names if results[name].value is not None]
-    judged = [name for name in known if results[name].direction != "none"]
-    return next(iter([*judged, *known]), main)
 
 
 def _yaml_result(metric: YamlMetric, documents: int) -> MetricResult:
@@ -283,7 +264,7 @@ def _scores(
         return {0: [values.get(document.id) for document in task.documents]}
     if isinstance(metric, SampleMetric):
         return {
-            seed: [metric.score(r) if _counts(metric, r) else None for r in responses]
+            seed: [metric.score(r) if metric.counts(r) else None for r in responses]
             for seed, responses in answers.items()
         }
     base = type(metric).__mro__[1].__name__
@@ -294,7 +275,7 @@ def _scores(
 
 
 def _of_corpus(metric: CorpusMetric, answers: Mapping[int, Sequence[Answer]]) -> Estimate:
-    counted = {s: [a for a in given if _counts(metric, a)] for s, given in answers.items()}
+    counted = {s: [a for a in given if metric.counts(a)] for s, given in answers.items()}
     values = {seed: metric.value(given) if given else None for seed, given in counted.items()}
     return corpus_estimate(values, len(next(iter(counted.values()))))
 

@@ -74,6 +74,10 @@ class Metric(ABC):
         """Whether stored results contain this metric in this version."""
         return self.name in stored and stored[self.name].version == str(self.version)
 
+    def counts(self, answer: Answer) -> bool:
+        """Whether the references of a response's document are enough for this metric."""
+        return bool(answer.references) or not self.needs_reference
+
 
 class SampleMetric(Metric):
     """A number for each response."""
