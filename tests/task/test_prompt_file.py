@@ -89,7 +89,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"prompt": "x", "answer": {"a": 1}}, "'answer' must be text, not an object"),
     ({"prompt": "x", "answer": "y", "output": "z"}, "'answer' and 'output' could both be"),
     ({"prompt": "x", "reference": "y", "references": "z"}, "both 'reference' and 'references'"),
-    ({"prompt": "x", "catagory": "y"}, "unknown field 'catagory': did you mean 'category'"),
+    ({"prompt": "x", "Category": "y"}, "unknown field 'Category': did you mean 'category'"),
     ({"prompt": "x", "category": "y\nz"}, "'category' must be one line"),
     ({"prompt": "x", "category": "y" * 101}, "'category' must be one line"),
     ({"prompt": "x", "category": ["y"]}, "'category' must be text, not a list"),
