@@ -1,10 +1,11 @@
 """What the verbs print after measuring or training."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from kdbench.metrics import of_repeated
 from kdbench.system.console import say
+from kdbench.task import NO_REFERENCES
 from kdbench.text import aligned
 
 if TYPE_CHECKING:
@@ -80,12 +81,31 @@ def _quality_lines(results: "Mapping[str, TaskResult]") -> list[str]:
     """The tasks with their main metric and a few others."""
     main = {result.main_metric for result in results.values()}
     shown = [name for name in _ALSO_SHOWN if name not in main]
+    if results:
+        lack = {name for name in shown if all(_lacks(r, name) for r in results.values())}
+        shown = [name for name in shown if name not in lack]
     rows = [["task", "prompts", f"{' / '.join(sorted(main))} [95 % interval] ± seeds", *shown]]
     for task, result in results.items():
         others = [_short(result.metrics.get(name)) for name in shown]
         main_cell = _main_cell(result.metrics[result.main_metric])
+        main_cell = f"{result.main_metric} {main_cell}" if len(main) > 1 else main_cell
         rows.append([task, str(result.data["used"]), main_cell, *others])
-    return aligned(rows, left={0})
+    return [*aligned(rows, left={0}), *_missing_lines(results)]
+
+
+def _lacks(result: "TaskResult", name: str) -> bool:
+    """Whether a metric has no number because the prompts have no references."""
+    return name in result.metrics and result.metrics[name].reason == NO_REFERENCES
+
+
+def _missing_lines(results: "Mapping[str, TaskResult]") -> Iterator[str]:
+    """Which prompts the main metrics do not see."""
+    for task, result in results.items():
+        counted, used = result.metrics[result.main_metric].n, result.data["used"]
+        if any(_lacks(result, name) for name in result.metrics):
+            yield f"{task}: {NO_REFERENCES}, so nothing is compared with them"
+        elif 0 < counted < used:
+            yield f"{task}: {result.main_metric} counts {counted} of {used} prompts"
 
 
 def _repeated_lines(results: "Mapping[str, TaskResult]") -> list[str]:

@@ -38,6 +38,11 @@ class ColumnKeys(Settings, group="Columns"):
         description="Columns to show: TASK, AVG, METRIC (its mean over tasks=) or TASK:METRIC "
         "(default: the tasks and AVG)",
     )
+    by: Literal["category"] | None = Field(
+        None,
+        description="Set to category to add a group of rows for each category of prompts, below "
+        "that of all prompts",
+    )
     error: Literal["ci", "sd", "both", "none"] = Field(
         "ci",
         description="Error shown in the cells: 95 % interval over prompts, standard deviation "

@@ -83,7 +83,11 @@ class DataKeys(Settings, group="Data"):
 class TaskKeys(DataKeys, group="Data"):
     """Which documents of which tasks are used."""
 
-    tasks: Names = Field(FIVE, description="Task names, or paths of lm-eval YAML files")
+    tasks: Names = Field(
+        FIVE,
+        description="Task names, lm-eval YAML files, or prompts: FILE.jsonl, .json, .csv, .tsv or "
+        ".parquet, or hf:NAME:SPLIT of a data set",
+    )
 
 
 class ProtocolKeys(Settings, group="Protocol"):

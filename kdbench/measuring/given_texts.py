@@ -149,7 +149,8 @@ def _score_again(
         if isinstance(metric, ForwardMetric)
     }
     # A metric that needs the model and has no stored values is left to `kdbench eval`.
-    metrics = [m for m in metrics if not isinstance(m, ForwardMetric) or forward[m.name]]
+    kept = {name for name, values in forward.items() if values or not task.has_references}
+    metrics = [m for m in metrics if not isinstance(m, ForwardMetric) or m.name in kept]
     cut = record.task(task.name).get("cut_prompts")
     with run.lock(task.name):
         result, scores = score_task(task, protocol, samples, metrics, forward, cut)

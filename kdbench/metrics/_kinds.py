@@ -18,7 +18,7 @@ class Answer:
 
     Attributes:
         text: The response's text, post-processed.
-        references: The document's references, one or more.
+        references: The document's references; empty if it has none.
         n_tokens: Number of generated tokens; None if it is not known.
         finish: How the response ended, `stop` or `length`; None if it is not known.
         tokens: The generated token ids, including the end token; None if they are not known.
@@ -62,6 +62,8 @@ class Metric(ABC):
             differently. Stored scores of an older version are measured again.
         by_default: Whether the metric is measured without `metrics=`. If not, its name or
             `metrics=all` asks for it.
+        needs_reference: Whether the metric compares with references. Documents without one do not
+            count, and the metric never sees them.
     """
 
     name: ClassVar[str]
@@ -71,10 +73,15 @@ class Metric(ABC):
     direction: ClassVar[Literal["higher", "lower", "none"]]
     version: ClassVar[int] = 1
     by_default: ClassVar[bool] = True
+    needs_reference: ClassVar[bool] = False
 
     def is_current(self, stored: Mapping[str, Any]) -> bool:
         """Whether stored results contain this metric in this version."""
         return self.name in stored and stored[self.name].version == str(self.version)
+
+    def counts(self, answer: Answer) -> bool:
+        """Whether the references of a response's document are enough for this metric."""
+        return bool(answer.references) or not self.needs_reference
 
 
 class SampleMetric(Metric):
@@ -144,6 +151,8 @@ class ForwardMetric(Metric):
     The batches depend on the references alone, so that a resumed run computes with the same batch
     composition.
     """
+
+    needs_reference = True
 
     @abstractmethod
     def batches(

@@ -5,10 +5,18 @@ because lm-eval's seeds, repeats and error bars do not fit sampled evaluation. `
 becomes of each key of the YAML.
 """
 
-from kdbench.task.load import check_installed, data_folder, known_tasks, load_tasks, task_definition
-from kdbench.task.model import TITLES, Document, Task
+from kdbench.task.load import (
+    check_installed,
+    data_folder,
+    known_tasks,
+    load_tasks,
+    task_definition,
+    task_name,
+)
+from kdbench.task.model import NO_REFERENCES, TITLES, Document, Task
 
 __all__ = [
+    "NO_REFERENCES",
     "TITLES",
     "Document",
     "Task",
@@ -17,4 +25,5 @@ __all__ = [
     "known_tasks",
     "load_tasks",
     "task_definition",
+    "task_name",
 ]
