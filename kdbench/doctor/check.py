@@ -1,0 +1,55 @@
+"""What a check is, and the registry that finds all checks."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from kdbench.doctor.finding import Finding
+from kdbench.registry import Registry
+
+if TYPE_CHECKING:
+    from kdbench.doctor.patient import Patient
+
+Stage = Literal["files", "tokens", "weights"]
+STAGES: tuple[Stage, ...] = ("files", "tokens", "weights")
+Verb = Literal["eval", "train"]
+Look = Callable[["Patient"], Iterator[Finding]]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check.
+
+    Attributes:
+        name: Name in the output, and in `skip=`.
+        stage: What it needs: `files` as they lie on the disk, `tokens` (tokenizers and what they
+            make of the data) or `weights` (loaded models). Checks run in this order.
+        of: The verbs to which it applies.
+        look: Yields what it finds. It may raise `InputError`, which is reported as an error, and
+            `CannotRunError`.
+    """
+
+    name: str
+    stage: Stage
+    of: tuple[Verb, ...]
+    look: Look
+
+    @property
+    def title(self) -> str:
+        """What it looks for, in a line."""
+        return (self.look.__doc__ or "").partition("\n")[0]
+
+
+checks: Registry[Check] = Registry("check", "kdbench.doctor.checks", "kdbench.doctor")
+
+
+def check(
+    name: str, stage: Stage, of: tuple[Verb, ...] = ("eval", "train")
+) -> Callable[[Look], Look]:
+    """Register the decorated function as a check; the first line of its docstring is its title."""
+
+    def add(look: Look) -> Look:
+        checks.register(name)(Check(name, stage, of, look))
+        return look
+
+    return add
