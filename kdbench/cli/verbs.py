@@ -95,7 +95,10 @@ def _doctor(arguments: list[str]) -> int:
     from kdbench.doctor.output import as_json, lines
     from kdbench.system.outputs import is_standard_output, put_json_output
 
-    diagnosis = examine(patient, settings)
+    try:
+        diagnosis = examine(patient, settings)
+    finally:
+        patient.close()
     if settings.json_file is not None:
         put_json_output(settings.json_file, as_json(diagnosis))
     if settings.json_file is None or not is_standard_output(settings.json_file):

@@ -18,7 +18,7 @@ _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\u3040-\u30ff
 NEAR = 0.7
 _LEAST_WORDS = 8  # a change of one word leaves too little of a shorter text to judge
 _RARE = 3  # texts of a set in which a triple that is not a template's occurs
-_RARE_SHARE, _LEAST_RARE = 0.5, 3
+_RARE_SHARE, _LEAST_RARE = 0.5, 5
 
 Triples = frozenset[tuple[str, ...]]
 

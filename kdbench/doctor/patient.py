@@ -1,13 +1,16 @@
 """What the doctor looks at: the models, data and settings of an evaluation or of a training."""
 
+import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kdbench.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, pick_device
 from kdbench.config import CACHE, EvalSettings
-from kdbench.distillation.prompts import prompt_form
+from kdbench.distillation.prompts import message_of, prompt_form, prompt_of
 from kdbench.distillation.recipe import Recipe
 from kdbench.distillation.students import StudentSource
 from kdbench.doctor.finding import CannotRunError
@@ -17,9 +20,28 @@ from kdbench.generate.choice import choose_backend
 from kdbench.protocol import Protocol, get_protocol
 from kdbench.task import Task, data_folder, known_tasks, load_tasks
 from kdbench.task.model import TITLES
+from kdbench.views.chat import ChatMessage
 
 if TYPE_CHECKING:
+    from kdbench.distillation.fit import PreparedRun
     from kdbench.distillation.ingredients import Ingredients
+    from kdbench.training.trainer import DistillationTrainer
+
+_SAMPLED_TOKENS = 16
+
+
+class Question(NamedTuple):
+    """A prompt with a good response.
+
+    Attributes:
+        prompt: Text of the prompt in the task's form.
+        message: What a user says.
+        response: A reference; empty if there is none.
+    """
+
+    prompt: str
+    message: ChatMessage
+    response: str
 
 
 class Patient:
@@ -67,6 +89,13 @@ class Patient:
     def test_sets(self) -> Mapping[str, Rows]:
         """The rows that students are measured on, by set."""
         raise NotImplementedError
+
+    def prompts(self, number: int) -> Sequence[Question]:
+        """The first prompts that models are given."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Remove what was only needed for looking."""
 
 
 class EvalPatient(Patient):
@@ -139,6 +168,11 @@ class EvalPatient(Patient):
             for task in self.tasks
         }
 
+    def prompts(self, number: int) -> Sequence[Question]:
+        """The first prompts of the first task."""
+        documents = self.tasks[0].documents[:number]
+        return [Question(d.prompt, d.message, (*d.references, "")[0]) for d in documents]
+
 
 class TrainPatient(Patient):
     """The models, data and settings of `kdbench train`.
@@ -157,6 +191,7 @@ class TrainPatient(Patient):
         super().__init__(settings.data)
         self.recipe, self.settings, self.method = recipe, settings, recipe.method
         self.protocol = prompt_form(settings)
+        self._folders: list[Path] = []
         trust, pickle = settings.trust_remote_code, settings.unsafe_pickle
         teacher = settings.teacher and find_checkpoint(
             settings.teacher, unsafe_pickle=pickle, key="teacher", trust_remote_code=trust
@@ -181,11 +216,51 @@ class TrainPatient(Patient):
 
         return Ingredients(self.recipe)
 
+    @cached_property
+    def run(self) -> "PreparedRun":
+        """The run with its models, as the training makes it.
+
+        Raises:
+            InputError: Models, settings and data do not fit together.
+        """
+        from kdbench.distillation.fit import prepare
+
+        examples = self.ingredients.train.examples
+        return prepare(self.ingredients, self.ingredients.triple(), examples, self._new_folder())
+
+    @cached_property
+    def trainer(self) -> "DistillationTrainer":
+        """The trainer before its first step; responses that it samples are short.
+
+        Raises:
+            InputError: A model does not decode as its forward pass does, or a view is missing.
+        """
+        from kdbench.training.trainer import DistillationTrainer
+
+        work = self.run.work
+        length = min(_SAMPLED_TOKENS, work.sampling.max_new_tokens)
+        short = replace(work, sampling=replace(work.sampling, max_new_tokens=length))
+        trainer = DistillationTrainer(self.run.student, self.run.arguments, short)
+        trainer.begin(None)
+        return trainer
+
     def _student(self) -> Any:
-        return self.ingredients.load_student().eval()
+        from kdbench.views.view import bare_model
+
+        return bare_model(self.run.student).eval()
 
     def _teacher(self) -> Any:
         return self.ingredients.teacher_model[0]
+
+    def _new_folder(self) -> Path:
+        """A folder for what transformers' trainer wants to write; `close` removes it."""
+        self._folders.append(Path(mkdtemp(prefix="kdbench-doctor-")))
+        return self._folders[-1]
+
+    def close(self) -> None:
+        """Remove the folders that were needed."""
+        for folder in self._folders:
+            shutil.rmtree(folder, ignore_errors=True)
 
     @cached_property
     def training_sets(self) -> Mapping[str, Rows]:  # type: ignore[override]
@@ -202,6 +277,11 @@ class TrainPatient(Patient):
         tests = {f"{name}/test": read_split(folder, name, "test") for name in known_tasks()}
         found = {f"{settings.train_set}/valid": valid, **tests}
         return {name: rows for name, rows in found.items() if rows}
+
+    def prompts(self, number: int) -> Sequence[Question]:
+        """The first prompts of the training set."""
+        rows = self.ingredients.train.records[:number]
+        return [Question(prompt_of(row), message_of(row), row["output"][0]) for row in rows]
 
 
 def _text_of(document: Any) -> str:

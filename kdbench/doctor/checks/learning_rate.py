@@ -19,7 +19,7 @@ def learning_rate(patient: Patient) -> Iterator[Finding]:
     """A learning rate that is far from those that work, or that never reaches its peak."""
     assert isinstance(patient, TrainPatient)  # noqa: S101 - for the type checker
     settings = patient.settings
-    rate, size = settings.learning_rate, parameter_count(patient.members[0])
+    rate, size = settings.learning_rate, parameter_count(patient.members[0], settings.student)
     low, high = _LORA if settings.lora_rank else _FULL
     if not settings.lora_rank and size is not None and size < _SMALL_MODEL:
         low, high = _SMALL

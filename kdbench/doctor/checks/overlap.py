@@ -8,6 +8,7 @@ from kdbench.doctor.near import Pair, equal_pairs, near_pairs
 from kdbench.doctor.patient import Patient
 from kdbench.doctor.rows import Rows, said
 
+_SAME, _NEARLY = "the same as", "nearly the same as"
 _MANY = 0.01  # share of a test set from which its mean cannot be trusted
 
 
@@ -22,9 +23,9 @@ def overlap(patient: Patient) -> Iterator[Finding]:
             known = {pair.second for pair in equal}
             near = [pair for pair in near_pairs(texts, questions) if pair.second not in known]
             if equal:
-                yield _finding(patient, "the same as", train_name, train, test_name, test, equal)
+                yield _finding(patient, _SAME, train_name, train, test_name, test, equal)
             if near:
-                yield _finding(patient, "nearly the same as", train_name, train, test_name, test, near)
+                yield _finding(patient, _NEARLY, train_name, train, test_name, test, near)
 
 
 def _finding(
@@ -37,13 +38,14 @@ def _finding(
     pairs: Sequence[Pair],
 ) -> Finding:
     share = len(pairs) / len(test)
-    certain = how == "the same as" and share >= _MANY and patient.of == "train"
-    learned = "has seen" if patient.of == "train" else "may have seen"
+    certain = how == _SAME and share >= _MANY and patient.of == "train"
+    seen = "has seen" if patient.of == "train" else "may have seen"
+    answers = "them with their answers" if how == _SAME else "much the same with an answer"
     return Finding(
         "error" if certain and not test_name.endswith("/valid") else "warning",
         f"{len(pairs)} of {len(test)} prompts of {test_name} ({share:.1%}) are {how} prompts of "
         f"{train_name}",
-        f"the student {learned} them with their answers, so its scores on them are too high",
+        f"the student {seen} {answers}, so its scores on them are too high",
         f"remove these rows from {train_name}, or leave the set out of tasks=",
         tuple(_row(pair, train, test) for pair in pairs),
     )
