@@ -34,22 +34,24 @@ class Check:
     of: tuple[Verb, ...]
     look: Look
 
-    @property
-    def title(self) -> str:
-        """What it looks for, in a line."""
-        return (self.look.__doc__ or "").partition("\n")[0]
-
 
 checks: Registry[Check] = Registry("check", "kdbench.doctor.checks", "kdbench.doctor")
 
 
 def check(
     name: str, stage: Stage, of: tuple[Verb, ...] = ("eval", "train")
-) -> Callable[[Look], Look]:
-    """Register the decorated function as a check; the first line of its docstring is its title."""
+) -> Callable[[Look], Check]:
+    """Make the decorated function a check and register it.
 
-    def add(look: Look) -> Look:
-        checks.register(name)(Check(name, stage, of, look))
-        return look
+    An entry point of another package names the result, under the name of the check.
+
+    Args:
+        name: Name in the output, and in `skip=`.
+        stage: What it needs.
+        of: The verbs to which it applies.
+    """
+
+    def add(look: Look) -> Check:
+        return checks.register(name)(Check(name, stage, of, look))
 
     return add

@@ -16,7 +16,10 @@ from kdbench.distillation.students import StudentSource
 from kdbench.doctor.finding import CannotRunError
 from kdbench.doctor.member import Member, Role
 from kdbench.doctor.rows import Rows, read_split
+from kdbench.doctor.turns import template_of
+from kdbench.generate import Prompt
 from kdbench.generate.choice import choose_backend
+from kdbench.generate.prompts import encode_prompt
 from kdbench.protocol import Protocol, get_protocol
 from kdbench.task import Task, data_folder, known_tasks, load_tasks
 from kdbench.task.model import TITLES
@@ -93,6 +96,17 @@ class Patient:
     def prompts(self, number: int) -> Sequence[Question]:
         """The first prompts that models are given."""
         raise NotImplementedError
+
+    def encoded(self, member: Member, question: Question) -> Prompt:
+        """A prompt as a model is given it.
+
+        Raises:
+            CannotRunError: Prompts are chats, and the member has no chat template.
+        """
+        form, tokenizer = self.protocol, member.tokenizer
+        if form.prompt == "chat" and template_of(tokenizer, form.chat_template) is None:
+            raise CannotRunError(f"{member.whose} has no chat template to make prompts with")
+        return encode_prompt(tokenizer, form, question.prompt, question.message)
 
     def close(self) -> None:
         """Remove what was only needed for looking."""

@@ -6,7 +6,6 @@ from kdbench.distillation.notes import adds_bos
 from kdbench.doctor.check import check
 from kdbench.doctor.finding import Finding
 from kdbench.doctor.patient import Patient
-from kdbench.generate.prompts import encode_prompt
 
 
 @check("bos", "tokens")
@@ -15,7 +14,7 @@ def bos(patient: Patient) -> Iterator[Finding]:
     for member in patient.members:
         tokenizer = member.tokenizer
         (first,) = patient.prompts(1)
-        ids = encode_prompt(tokenizer, patient.protocol, first.prompt, first.message).ids
+        ids = patient.encoded(member, first).ids
         start = tokenizer.bos_token_id
         if start is None:
             continue

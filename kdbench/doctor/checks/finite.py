@@ -6,7 +6,6 @@ from kdbench.doctor.check import check
 from kdbench.doctor.finding import Finding
 from kdbench.doctor.member import Member
 from kdbench.doctor.patient import Patient
-from kdbench.generate.prompts import encode_prompt
 from kdbench.views.probe import plain_logits, plainly
 
 _PROMPTS = 3
@@ -26,9 +25,7 @@ def _logits(patient: Patient, member: Member) -> Iterator[Finding]:
 
     largest = 0.0
     for question in patient.prompts(_PROMPTS):
-        ids = encode_prompt(
-            member.tokenizer, patient.protocol, question.prompt, question.message
-        ).ids
+        ids = patient.encoded(member, question).ids
         if max(ids) >= len(member.model.get_input_embeddings().weight):
             return  # reported by `vocabulary`
         logits = plain_logits(member.model, ids)

@@ -10,7 +10,6 @@ from kdbench.doctor.patient import EvalPatient, Patient
 from kdbench.generate.decoding.generator import Generator
 from kdbench.generate.decoding.guard import sound_decoding
 from kdbench.generate.decoding.kinds import Begin
-from kdbench.generate.prompts import encode_prompt
 from kdbench.generate.values import Row
 from kdbench.protocol import get_protocol
 from kdbench.views.tokenizers import vocabulary_size
@@ -54,8 +53,8 @@ def _compared(patient: Patient, member: Member, begin: Begin) -> Iterator[Findin
     kind = str(member.model.dtype).removeprefix("torch.")
     yield Finding(
         "error" if exact else "note",
-        f"{member.whose}: {differing} of {len(alone)} greedy answers differ between a batch and one "
-        f"at a time, in {kind}",
+        f"{member.whose}: {differing} of {len(alone)} greedy answers differ between a batch and "
+        f"one at a time, in {kind}",
         "numbers depend on batch_size=, so that a repetition does not give the same texts"
         + ("" if exact else "; rounding does that in low precision"),
         "batch_size=1" if exact else "dtype=float32, or one batch_size= for all runs",
@@ -66,21 +65,12 @@ def _answers(
     patient: Patient, member: Member, begin: Begin, size: int
 ) -> Sequence[tuple[int, ...]]:
     """The tokens of the answers to the first prompts."""
-    form = patient.protocol
-    protocol = replace(
-        get_protocol("greedy"),
-        prompt=form.prompt,
-        add_bos=form.add_bos,
-        chat_template=form.chat_template,
-        system=form.system,
-        chat_template_kwargs=form.chat_template_kwargs,
-        max_new_tokens=_TOKENS,
-    )
+    protocol = replace(get_protocol("greedy"), max_new_tokens=_TOKENS)
     generator = Generator(member.model, member.tokenizer, protocol, size, begin)
     questions = patient.prompts(_PROMPTS)
     rows = [
-        Row(str(number), 0, encode_prompt(member.tokenizer, protocol, q.prompt, q.message).ids)
-        for number, q in enumerate(questions)
+        Row(str(number), 0, patient.encoded(member, question).ids)
+        for number, question in enumerate(questions)
     ]
     samples = (s for batch in generator.batches(rows) for s in generator.generate(batch, ()))
     found = {sample.document: sample.tokens for sample in samples}

@@ -5,8 +5,7 @@ from collections.abc import Iterator, Sequence
 from kdbench.doctor.check import check
 from kdbench.doctor.finding import Finding
 from kdbench.doctor.member import Member
-from kdbench.doctor.patient import EvalPatient, Patient
-from kdbench.generate.prompts import encode_prompt
+from kdbench.doctor.patient import EvalPatient, Patient, Question
 from kdbench.task import Task
 from kdbench.views.tokenizers import shared_tokens
 
@@ -33,7 +32,7 @@ def _of_task(
 ) -> Iterator[Finding]:
     protocol = patient.protocol
     encoded = {
-        d.id: encode_prompt(member.tokenizer, protocol, d.prompt, d.message) for d in task.documents
+        d.id: patient.encoded(member, Question(d.prompt, d.message, "")) for d in task.documents
     }
     if not encoded:
         return

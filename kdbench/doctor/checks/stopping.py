@@ -6,7 +6,6 @@ from kdbench.doctor.check import check
 from kdbench.doctor.finding import Finding
 from kdbench.doctor.member import Member
 from kdbench.doctor.patient import Patient
-from kdbench.generate.prompts import encode_prompt
 from kdbench.views.probe import plain_logits, plainly
 
 _PROMPTS = 8
@@ -42,9 +41,7 @@ def _chances(patient: Patient, member: Member) -> list[float]:
         for question in patient.prompts(_PROMPTS):
             if not question.response:
                 continue
-            prompt = encode_prompt(
-                member.tokenizer, patient.protocol, question.prompt, question.message
-            ).ids
+            prompt = patient.encoded(member, question).ids
             answer = member.tokenizer(question.response, add_special_tokens=False)["input_ids"]
             ids = (*prompt, *answer)
             if max(ids) < rows and len(ids) <= _LONGEST:

@@ -39,6 +39,7 @@ def training_rows(patient: Patient) -> Iterator[Finding]:
             "a larger max_length=, or remove the longest rows",
         )
     yield from _ends_inside(patient)
+    yield from _too_long(patient)
 
 
 def _left_out(name: str, data: DataSet, limit: int) -> Iterator[Finding]:
@@ -68,3 +69,20 @@ def _ends_inside(patient: TrainPatient) -> Iterator[Finding]:
             "remove the mark from the responses",
             rows,
         )
+
+
+def _too_long(patient: TrainPatient) -> Iterator[Finding]:
+    """Texts that do not fit into the positions of a model, before its weights are loaded."""
+    train, settings = patient.ingredients.train.examples, patient.settings
+    whole = max(len(e.prompt_ids) + len(e.response_ids) for e in train)
+    sampled = max(len(e.prompt_ids) for e in train) + settings.max_new_tokens
+    for member in patient.members:
+        room = getattr(member.config, "max_position_embeddings", None)
+        if room and max(whole, sampled) > room:
+            yield Finding(
+                "error",
+                f"{member.whose}: {max(whole, sampled)} tokens of prompt and response do not fit "
+                f"into its {room} positions",
+                "the command stops when it has loaded the models",
+                "lower " + ("max_length=" if whole > room else "max_new_tokens="),
+            )
