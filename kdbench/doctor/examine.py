@@ -9,6 +9,7 @@ from kdbench.doctor.patient import Patient
 from kdbench.doctor.settings import DoctorSettings
 from kdbench.errors import InputError, reason_of
 
+_FIRST = "command"
 _STOPS = "the command itself stops here, perhaps after hours"
 
 
@@ -20,7 +21,7 @@ def examine(patient: Patient, settings: DoctorSettings) -> Diagnosis:
         settings: Which checks are left out.
     """
     findings: list[tuple[str, Finding]] = []
-    ran, not_run, left_out = [], dict[str, str](), []
+    ran, not_run, left_out = [], dict(patient.unseen), []
     seconds: dict[str, float] = {}
     faults: dict[str, str] = {}
     for check in _in_order(patient):
@@ -42,8 +43,9 @@ def examine(patient: Patient, settings: DoctorSettings) -> Diagnosis:
 
 
 def _in_order(patient: Patient) -> Iterator[Check]:
-    """The checks that apply to the verb, by stage and then by name."""
-    everything = [checks.get(name) for name in checks.names()]
+    """The checks that apply to the verb, by stage; what the command refuses comes first."""
+    names = sorted(checks.names(), key=lambda name: (name != _FIRST, name))
+    everything = [checks.get(name) for name in names]
     for stage in STAGES:
         yield from (c for c in everything if c.stage == stage and patient.of in c.of)
 

@@ -57,6 +57,7 @@ class Patient:
         data: Folder of the data sets; None if they come from the Hub.
         sections: Lines that a check wants to be printed, by title.
         facts: Numbers that a check worked out, ready for JSON.
+        unseen: What cannot be looked at, with the reason.
     """
 
     of: str
@@ -67,6 +68,7 @@ class Patient:
         self.data = data_folder(data)
         self.sections: dict[str, list[str]] = {}
         self.facts: dict[str, Any] = {}
+        self.unseen: dict[str, str] = {}
 
     def member(self, role: Role) -> Member | None:
         """The checkpoint with a part; None if there is none."""
@@ -128,9 +130,13 @@ class EvalPatient(Patient):
         super().__init__(settings.data)
         self.settings = settings
         self.protocol = get_protocol(settings.protocol, settings.protocol_overrides())
-        self.served = choose_backend(settings.backend, settings.backend_options).is_served
+        served = choose_backend(settings.backend, settings.backend_options).is_served
+        if served:
+            self.unseen["model"] = "a server holds it, with its tokenizer and its settings"
+        if (settings.teacher or "").startswith(CACHE):
+            self.unseen["teacher"] = "a cache holds its scores alone"
         named: list[tuple[Role, str, str | None, str | None]] = [
-            ("student", "model", None if self.served else settings.model, settings.revision),
+            ("student", "model", None if served else settings.model, settings.revision),
             ("teacher", "teacher", settings.teacher, settings.teacher_revision),
             ("undistilled", "undistilled", settings.undistilled, None),
         ]
@@ -157,7 +163,7 @@ class EvalPatient(Patient):
         return load_tasks(self.settings.tasks, self.settings.data, self.settings.limit)
 
     @cached_property
-    def training_sets(self) -> Mapping[str, Rows]:  # type: ignore[override]
+    def training_sets(self) -> Mapping[str, Rows]:
         """All training sets in the data folder."""
         folder = self.local_data
         names = sorted({file.parent.name for file in folder.glob("*/train.jsonl*")})
@@ -168,7 +174,7 @@ class EvalPatient(Patient):
         return sets
 
     @cached_property
-    def test_sets(self) -> Mapping[str, Rows]:  # type: ignore[override]
+    def test_sets(self) -> Mapping[str, Rows]:
         """The rows of the tasks; those that do not come with kdbench are loaded by lm-eval."""
         names, limit = self.settings.tasks, self.settings.limit
         if set(names) <= set(TITLES):
@@ -277,14 +283,14 @@ class TrainPatient(Patient):
             shutil.rmtree(folder, ignore_errors=True)
 
     @cached_property
-    def training_sets(self) -> Mapping[str, Rows]:  # type: ignore[override]
+    def training_sets(self) -> Mapping[str, Rows]:
         """The training set."""
         settings = self.settings
         rows = read_split(self.local_data, settings.train_set, "train", settings.limit)
         return {f"{settings.train_set}/train": rows} if rows else {}
 
     @cached_property
-    def test_sets(self) -> Mapping[str, Rows]:  # type: ignore[override]
+    def test_sets(self) -> Mapping[str, Rows]:
         """The validation set, and the test sets of the tasks that the data folder holds."""
         settings, folder = self.settings, self.local_data
         valid = read_split(folder, settings.train_set, "valid", settings.validation_limit)

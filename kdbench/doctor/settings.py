@@ -10,7 +10,7 @@ from kdbench.doctor.check import Verb, checks
 from kdbench.doctor.patient import EvalPatient, Patient, TrainPatient
 from kdbench.errors import InputError
 
-_OF_EVAL, _OF_TRAIN = {"model"}, {"method", "student", "recipe"}
+_OF_TRAIN = {"method", "student", "recipe"}
 
 
 class DoctorSettings(Settings, group="Doctor"):
@@ -30,23 +30,15 @@ class DoctorSettings(Settings, group="Doctor"):
 
 
 def parse_doctor(arguments: Sequence[str]) -> tuple[Patient, DoctorSettings]:
-    """Read the command line of another verb, with keys of the doctor among its words.
+    """Find the models and settings that a command line names.
 
     Args:
-        arguments: `eval` or `train`, which may be left out where a key tells it; then the words.
+        arguments: Words of `read_doctor`.
 
     Raises:
-        InputError: The verb is not clear, or one of the words is wrong.
+        InputError: The verb is not clear, one of the words is wrong, or a checkpoint is missing.
     """
-    of, words = _verb(arguments)
-    own_keys = {field.alias or name for name, field in DoctorSettings.model_fields.items()}
-    own = [word for word in words if _key(word) in own_keys]
-    others = [word for word in words if _key(word) not in own_keys]
-    settings = parse(DoctorSettings, own)
-    for name in settings.skip:
-        checks.get(name)
-    if settings.show_row and of == "eval":
-        raise InputError("show_row= shows the loss of a training row: use kdbench doctor train")
+    of, settings, others = read_doctor(arguments)
     if of == "eval":
         return EvalPatient(parse(EvalSettings, others)), settings
     from kdbench.distillation.recipe import parse_recipe
@@ -54,14 +46,38 @@ def parse_doctor(arguments: Sequence[str]) -> tuple[Patient, DoctorSettings]:
     return TrainPatient(parse_recipe(others)), settings
 
 
+def read_doctor(arguments: Sequence[str]) -> tuple[Verb, DoctorSettings, list[str]]:
+    """Read the doctor's own keys.
+
+    Args:
+        arguments: `eval` or `train`, which may be left out where a key tells it; then the words of
+            that verb and of the doctor, in any order.
+
+    Returns:
+        The verb, the doctor's settings, and the words that are the verb's.
+
+    Raises:
+        InputError: The verb is not clear, or a word of the doctor is wrong.
+    """
+    of, words = _verb(arguments)
+    own_keys = {field.alias or name for name, field in DoctorSettings.model_fields.items()}
+    own = [word for word in words if _key(word) in own_keys]
+    settings = parse(DoctorSettings, own)
+    for name in settings.skip:
+        checks.get(name)
+    if settings.show_row and of == "eval":
+        raise InputError("show_row= shows the loss of a training row: use kdbench doctor train")
+    return of, settings, [word for word in words if word not in own]
+
+
 def _verb(arguments: Sequence[str]) -> tuple[Verb, Sequence[str]]:
     """The verb whose keys are given, and the words after it."""
     if arguments and arguments[0] in ("eval", "train"):
         return "eval" if arguments[0] == "eval" else "train", arguments[1:]
     keys = {_key(word) for word in arguments}
-    if keys & _OF_EVAL and not keys & _OF_TRAIN:
+    if "model" in keys:
         return "eval", arguments
-    if keys & _OF_TRAIN and not keys & _OF_EVAL:
+    if keys & _OF_TRAIN:
         return "train", arguments
     raise InputError(
         "say what is planned: kdbench doctor eval model=… or kdbench doctor train method=…"

@@ -17,6 +17,7 @@ def command(patient: Patient) -> Iterator[Finding]:
         settings = patient.settings
         check_metrics(settings.metrics, bool(settings.teacher), bool(settings.teacher_cache))
         make_metrics(settings.metric_names())
+        _ = patient.tasks
         return
     assert isinstance(patient, TrainPatient)  # noqa: S101 - for the type checker
     from kdbench.distillation.arguments import check_settings
@@ -24,9 +25,9 @@ def command(patient: Patient) -> Iterator[Finding]:
 
     check_settings(patient.settings)
     patient.source.check(patient.settings.trust_remote_code)
-    out = patient.recipe.out
+    ingredients, out = patient.ingredients, patient.recipe.out
     if out.exists():
-        read_card(out, patient.ingredients)
+        read_card(out, ingredients)
         yield Finding(
             "note",
             f"{out} holds the checkpoint of these very settings",

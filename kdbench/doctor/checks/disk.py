@@ -7,7 +7,7 @@ from pathlib import Path
 from kdbench.doctor.check import check
 from kdbench.doctor.finding import Finding
 from kdbench.doctor.patient import EvalPatient, Patient, TrainPatient
-from kdbench.doctor.sizes import amount, parameter_count
+from kdbench.doctor.sizes import amount, architecture
 
 # Of each trained parameter: two states (weights and AdamW's moments) while the newer one replaces
 # the older, the best student so far and the finished one.
@@ -15,12 +15,12 @@ _BYTES_A_PARAMETER = 2 * 12 + 4 + 4
 _RESULTS = 200e6  # samples and values of the five tasks
 
 
-@check("disk", "files")
+@check("disk", "tokens")
 def disk(patient: Patient) -> Iterator[Finding]:
     """Room on the disk for what the run writes."""
     if isinstance(patient, TrainPatient):
         folder, key = patient.recipe.out, "out="
-        size = parameter_count(patient.members[0], patient.settings.student) or 0
+        size = architecture(patient.members[0], patient.settings.student).parameters
         need = float(_BYTES_A_PARAMETER * size)
         if patient.settings.lora_rank:
             need = 8.0 * size  # the adapter is small, the finished student is whole

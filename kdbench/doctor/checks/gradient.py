@@ -126,7 +126,8 @@ def _gradients(
     model, work = trainer.model, trainer.work
     model.eval()
     model.zero_grad()
-    counts = {o: response_tokens(rollouts, {o}) for o in {row.origin for row in rollouts}}
+    origins: set[str] = {row.origin for row in rollouts}
+    counts = {origin: response_tokens(rollouts, {origin}) for origin in origins}
     batch = Batch(rollouts, trainer.args.device)
     values = work.triple.schedule.values(0.0)
     loss = distillation_loss(work.triple.terms, batch, views, counts, values, work.chunk_tokens)
