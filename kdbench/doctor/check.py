@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 Stage = Literal["files", "tokens", "weights"]
 STAGES: tuple[Stage, ...] = ("files", "tokens", "weights")
-Verb = Literal["eval", "train"]
+PlannedVerb = Literal["eval", "train"]
 Look = Callable[["Patient"], Iterator[Finding]]
 
 
@@ -31,7 +31,7 @@ class Check:
 
     name: str
     stage: Stage
-    of: tuple[Verb, ...]
+    of: tuple[PlannedVerb, ...]
     look: Look
 
 
@@ -39,7 +39,7 @@ checks: Registry[Check] = Registry("check", "kdbench.doctor.checks", "kdbench.do
 
 
 def check(
-    name: str, stage: Stage, of: tuple[Verb, ...] = ("eval", "train")
+    name: str, stage: Stage, of: tuple[PlannedVerb, ...] = ("eval", "train")
 ) -> Callable[[Look], Check]:
     """Make the decorated function a check and register it.
 

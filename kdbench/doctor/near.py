@@ -24,7 +24,7 @@ Triples = frozenset[tuple[str, ...]]
 
 
 @dataclass(frozen=True)
-class Pair:
+class Twins:
     """Two texts that are equal or near.
 
     Attributes:
@@ -43,7 +43,7 @@ def normalised(text: str) -> str:
     return " ".join(_WORD.findall(text.casefold()))
 
 
-def equal_pairs(first: Sequence[str], second: Sequence[str]) -> list[Pair]:
+def equal_pairs(first: Sequence[str], second: Sequence[str]) -> list[Twins]:
     """The texts of the second set that are also in the first, each with one place there.
 
     Args:
@@ -54,10 +54,10 @@ def equal_pairs(first: Sequence[str], second: Sequence[str]) -> list[Pair]:
     for index, text in enumerate(first):
         places.setdefault(normalised(text), index)
     found = ((places.get(normalised(text)), index) for index, text in enumerate(second))
-    return [Pair(place, index, 1.0) for place, index in found if place is not None]
+    return [Twins(place, index, 1.0) for place, index in found if place is not None]
 
 
-def near_pairs(first: Sequence[str], second: Sequence[str]) -> list[Pair]:
+def near_pairs(first: Sequence[str], second: Sequence[str]) -> list[Twins]:
     """The texts of the second set that are near one of the first, each with the nearest.
 
     Args:
@@ -78,7 +78,7 @@ def near_pairs(first: Sequence[str], second: Sequence[str]) -> list[Pair]:
             shared[index] = common
             frequency.update(common)
     rare = {t for t, held in holders.items() if len(held) <= _RARE and frequency[t] <= _RARE}
-    best: dict[int, Pair] = {}
+    best: dict[int, Twins] = {}
     for index, common in shared.items():
         for other, number in Counter(o for t in common if t in rare for o in holders[t]).items():
             wanted = sum(triple in rare for triple in sets[other])
@@ -87,7 +87,7 @@ def near_pairs(first: Sequence[str], second: Sequence[str]) -> list[Pair]:
             both = len(sets[other].intersection(common))
             similarity = both / (sizes[index] + len(sets[other]) - both)
             if similarity >= max(NEAR, best[other].similarity if other in best else 0.0):
-                best[other] = Pair(index, other, similarity)
+                best[other] = Twins(index, other, similarity)
     return [best[other] for other in sorted(best)]
 
 

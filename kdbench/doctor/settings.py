@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import Field
 
 from kdbench.config import EvalSettings, Names, Settings, parse
-from kdbench.doctor.check import Verb, checks
+from kdbench.doctor.check import PlannedVerb, checks
 from kdbench.doctor.patient import EvalPatient, Patient, TrainPatient
 from kdbench.errors import InputError
 
@@ -46,7 +46,7 @@ def parse_doctor(arguments: Sequence[str]) -> tuple[Patient, DoctorSettings]:
     return TrainPatient(parse_recipe(others)), settings
 
 
-def read_doctor(arguments: Sequence[str]) -> tuple[Verb, DoctorSettings, list[str]]:
+def read_doctor(arguments: Sequence[str]) -> tuple[PlannedVerb, DoctorSettings, list[str]]:
     """Read the doctor's own keys.
 
     Args:
@@ -70,7 +70,7 @@ def read_doctor(arguments: Sequence[str]) -> tuple[Verb, DoctorSettings, list[st
     return of, settings, [word for word in words if word not in own]
 
 
-def _verb(arguments: Sequence[str]) -> tuple[Verb, Sequence[str]]:
+def _verb(arguments: Sequence[str]) -> tuple[PlannedVerb, Sequence[str]]:
     """The verb whose keys are given, and the words after it."""
     if arguments and arguments[0] in ("eval", "train"):
         return "eval" if arguments[0] == "eval" else "train", arguments[1:]

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from kdbench.doctor.check import check
 from kdbench.doctor.finding import Finding
-from kdbench.doctor.near import Pair, equal_pairs, near_pairs
+from kdbench.doctor.near import Twins, equal_pairs, near_pairs
 from kdbench.doctor.patient import Patient
 from kdbench.doctor.rows import Rows, said
 
@@ -35,7 +35,7 @@ def _finding(
     train: Rows,
     test_name: str,
     test: Rows,
-    pairs: Sequence[Pair],
+    pairs: Sequence[Twins],
 ) -> Finding:
     share = len(pairs) / len(test)
     certain = how == _SAME and share >= _MANY and patient.of == "train"
@@ -51,6 +51,6 @@ def _finding(
     )
 
 
-def _row(pair: Pair, train: Rows, test: Rows) -> str:
+def _row(pair: Twins, train: Rows, test: Rows) -> str:
     similarity = "" if pair.similarity == 1 else f" ({pair.similarity:.2f})"
     return f"{test[pair.second]['id']} = {train[pair.first]['id']}{similarity}"
