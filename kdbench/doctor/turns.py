@@ -4,7 +4,7 @@ from typing import Any
 
 from kdbench.errors import InputError
 from kdbench.system.time_limit import time_limit
-from kdbench.views.chat import Turn, chat_text, find_template
+from kdbench.views.chat import ChatMessage, Turn, chat_text, find_template
 
 _QUESTION, _ANSWER = "question", "kdbench-answer"
 _SECONDS = 10
@@ -21,31 +21,34 @@ def template_of(tokenizer: Any, chosen: str | None = None) -> str | None:
 def own_marks(tokenizer: Any, template: str) -> list[str]:
     """The special tokens that a prompt in the template has, apart from a BOS at its start.
 
-    A template of plain text, such as Alpaca's headers, has none.
-
-    Raises:
-        InputError: The template fails.
+    A template of plain text, such as Alpaca's headers, has none; neither has one that fails on a
+    single turn, which is reported where prompts are made.
     """
-    with time_limit(_SECONDS):
-        text = chat_text(tokenizer, template, _QUESTION)
+    text = _rendered(tokenizer, template, _QUESTION)
     behind_bos = text.removeprefix(tokenizer.bos_token or "")
     special = set(tokenizer.get_added_vocab()) | set(tokenizer.all_special_tokens)
     return sorted(mark for mark in special if _is_mark(mark) and mark in behind_bos)
 
 
 def turn_end(tokenizer: Any, template: str) -> int | None:
-    """The token with which the template ends an assistant's turn; None if it is plain text.
+    """The token with which the template ends an assistant's turn.
 
-    Raises:
-        InputError: The template fails.
+    It is None if that is plain text, or if the template fails on three turns.
     """
     turns = (Turn("user", _QUESTION), Turn("assistant", _ANSWER), Turn("user", _QUESTION))
-    with time_limit(_SECONDS):
-        text = chat_text(tokenizer, template, turns)
+    text = _rendered(tokenizer, template, turns)
     behind = text.partition(_ANSWER)[2]
     ids = tokenizer(behind.lstrip(), add_special_tokens=False)["input_ids"][:1]
     special = {*tokenizer.all_special_ids, *tokenizer.get_added_vocab().values()}
     return ids[0] if ids and ids[0] in special and _is_mark_id(tokenizer, ids[0]) else None
+
+
+def _rendered(tokenizer: Any, template: str, message: ChatMessage) -> str:
+    try:
+        with time_limit(_SECONDS):
+            return chat_text(tokenizer, template, message)
+    except InputError:
+        return ""
 
 
 def thinks(template: str) -> bool:
