@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 Level = Literal["error", "warning", "note"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "note")
-_SHOWN_ROWS = 20
+_SHOWN_ROWS = 8
 
 
 @dataclass(frozen=True)

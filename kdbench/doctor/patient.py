@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kdbench.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, pick_device
 from kdbench.config import CACHE, EvalSettings
-from kdbench.distillation.prompts import message_of, prompt_form, prompt_of
+from kdbench.distillation.prompts import prompt_form
 from kdbench.distillation.recipe import Recipe
 from kdbench.distillation.students import StudentSource
 from kdbench.doctor.finding import CannotRunError
@@ -19,7 +19,7 @@ from kdbench.doctor.rows import Rows, read_split
 from kdbench.doctor.turns import template_of
 from kdbench.generate import Prompt
 from kdbench.generate.choice import choose_backend
-from kdbench.generate.prompts import encode_prompt
+from kdbench.generate.prompts import encode_prompt, text_tokens
 from kdbench.protocol import Protocol, get_protocol
 from kdbench.task import Task, data_folder, known_tasks, load_tasks
 from kdbench.task.model import TITLES
@@ -40,11 +40,14 @@ class Question(NamedTuple):
         prompt: Text of the prompt in the task's form.
         message: What a user says.
         response: A reference; empty if there is none.
+        is_whole: Whether the prompt is the very text that models get, with its special tokens, as
+            in a training set that is encoded already.
     """
 
     prompt: str
     message: ChatMessage
     response: str
+    is_whole: bool = False
 
 
 class Patient:
@@ -106,6 +109,8 @@ class Patient:
             CannotRunError: Prompts are chats, and the member has no chat template.
         """
         form, tokenizer = self.protocol, member.tokenizer
+        if question.is_whole:
+            return Prompt(tuple(text_tokens(tokenizer, question.prompt, add_bos=False)), cut=False)
         if form.prompt == "chat" and template_of(tokenizer, form.chat_template) is None:
             raise CannotRunError(f"{member.whose} has no chat template to make prompts with")
         return encode_prompt(tokenizer, form, question.prompt, question.message)
@@ -287,7 +292,9 @@ class TrainPatient(Patient):
         """The training set."""
         settings = self.settings
         rows = read_split(self.local_data, settings.train_set, "train", settings.limit)
-        return {f"{settings.train_set}/train": rows} if rows else {}
+        if rows is None:
+            raise CannotRunError(f"{self.local_data} has no {settings.train_set}/train.jsonl")
+        return {f"{settings.train_set}/train": rows}
 
     @cached_property
     def test_sets(self) -> Mapping[str, Rows]:
@@ -299,9 +306,13 @@ class TrainPatient(Patient):
         return {name: rows for name, rows in found.items() if rows}
 
     def prompts(self, number: int) -> Sequence[Question]:
-        """The first prompts of the training set."""
-        rows = self.ingredients.train.records[:number]
-        return [Question(prompt_of(row), message_of(row), row["output"][0]) for row in rows]
+        """The first prompts of the training set, as the student gets them."""
+        examples = self.ingredients.train.examples[:number]
+        decode = self.ingredients.tokenizer.decode
+        return [
+            Question(decode(e.prompt_ids), "", (*e.references, "")[0], is_whole=True)
+            for e in examples
+        ]
 
 
 def _text_of(document: Any) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from checkpoints import change_json, change_weights, copy_into, nan_weights
-from ward import CHATML, Ward, found, make_chat
+from ward import CHATML, Ward, diagnose, found, make_chat
 
 from kdbench.doctor.finding import Diagnosis
 
@@ -408,3 +408,57 @@ def test_too_little_memory_or_disk(ward: Ward, monkeypatch: pytest.MonkeyPatch) 
     only(diagnosis, "disk", "memory")
     assert "3.7 MB" in found(diagnosis, "disk", "error")[0].what
     assert "micro_batch_size=" in found(diagnosis, "memory", "error")[0].mend
+
+
+def test_finite_weights_whose_logits_are_not(ward: Ward) -> None:
+    change_weights(ward.student, lambda weights: {n: w * 1e13 for n, w in weights.items()})
+    (finding,) = found(ward.eval("teacher=none", "skip=stopping"), "finite", "error")
+    assert "logits of a prompt are not finite, in float32" in finding.what
+
+
+def test_frozen_and_unreached_weights(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    from kdbench.distillation.ingredients import Ingredients
+
+    load = Ingredients.load_student
+
+    def with_frozen_norms(self: Ingredients) -> object:
+        model = load(self)
+        for name, weight in model.named_parameters():
+            weight.requires_grad_("norm" not in name)
+        model.model.unused = torch.nn.Linear(2, 2, bias=False)
+        return model
+
+    monkeypatch.setattr(Ingredients, "load_student", with_frozen_norms)
+    diagnosis = ward.train("skip=finite,invariance,stopping")
+    only(diagnosis, "gradient")
+    frozen, unreached = found(diagnosis, "gradient", "warning")
+    assert frozen.what.startswith("5 tensors of the student are frozen (model.layers.0.input_lay")
+    assert "no part of 1 tensors of the student (model.unused.weight)" in unreached.what
+
+
+def test_a_checkpoint_that_is_there_already(ward: Ward) -> None:
+    import kdbench
+
+    out = ward.out.with_name("trained")
+    keys = {"method": "sft", "student": str(ward.student), "data": str(ward.data), "limit": 8}
+    keys |= {"steps": 1, "validation_limit": 2, "max_new_tokens": 4, "batch_size": 8}
+    kdbench.train(**keys, out=str(out))
+    words = [f"{key}={value}" for key, value in keys.items()]
+    words += [f"out={out}", "weights=false"]
+    (finding,) = found(diagnose("train", *words), "command")
+    assert (finding.level, finding.mend[:12]) == ("note", "another out=")
+    (finding,) = found(diagnose("train", *words, "seed=3"), "command", "error")
+    assert "seed" in finding.what
+
+
+def test_test_rows_that_were_edited(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = {"instruction": "Why?", "input": "", "output": ["Because."]}
+    ward.edit_rows("vicuna/test", lambda _: [row | {"id": f"v{number}"} for number in range(80)])
+    (finding,) = found(ward.eval("weights=false"), "published_data", "warning")
+    assert "vicuna/test has 80 rows" in finding.what
+    from kdbench.system.bundled import load_module
+
+    # The hash that the task's YAML has for the papers' rows.
+    published = "efba2d766f5cdbd08afa2873903274aaacfabd29f1b31a411e76817bad275653"
+    monkeypatch.setattr(load_module("tasks/instruction.py"), "content_sha256", lambda _: published)
+    assert found(ward.eval("weights=false"), "published_data") == []

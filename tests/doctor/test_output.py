@@ -96,6 +96,9 @@ def test_what_the_command_refuses_is_an_error_once(ward: Ward) -> None:
     assert [name for name, _ in diagnosis.findings] == ["command"]
     assert diagnosis.not_run["prompts"] == "see the error of command"
     assert diagnosis.not_run["overlap"].endswith("there is no training set (*/train.jsonl)")
+    diagnosis = ward.train("train_set=nothing", "weights=false")
+    assert [name for name, _ in diagnosis.findings] == ["command"]
+    assert {"overlap", "duplicates", "training_rows"} <= set(diagnosis.not_run)
 
 
 def test_a_check_that_fails_is_named(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +153,7 @@ def test_the_example_of_the_page_is_a_check(
 
 def test_many_rows_are_cut_in_text_and_whole_in_json() -> None:
     finding = Finding("note", "what", "why", "mend", tuple(map(str, range(30))))
-    assert finding.rows_line().endswith("18, 19, … (10 more)")
+    assert finding.rows_line().endswith("6, 7, … (22 more)")
     assert len(finding.as_dict("x")["rows"]) == 30
 
 

@@ -25,7 +25,7 @@ def training_rows(patient: Patient) -> Iterator[Finding]:
     share = 1 - ended / len(train.examples)
     longest = max(len(e.prompt_ids) + len(e.response_ids) for e in train.examples)
     patient.facts["rows"] = {
-        "rows": train.rows,
+        "rows": len(train.examples) + train.dropped,
         "dropped": train.dropped,
         "with_end_token": ended,
         "longest": longest,
@@ -45,11 +45,12 @@ def training_rows(patient: Patient) -> Iterator[Finding]:
 def _left_out(name: str, data: DataSet, limit: int) -> Iterator[Finding]:
     if not data.dropped:
         return
-    share = data.dropped / data.rows
+    rows = data.dropped + len(data.examples)
+    share = data.dropped / rows
     level: Level = "error" if share >= _MOST else "warning" if share >= _SOME else "note"
     yield Finding(
         level,
-        f"{data.dropped} of {data.rows} rows of {name} ({share:.0%}) are left out, as their "
+        f"{data.dropped} of {rows} rows of {name} ({share:.0%}) are left out, as their "
         f"prompts are longer than max_prompt_tokens={limit}",
         "the student learns from the rest, which may be other kinds of prompts",
         "a larger max_prompt_tokens= and max_length=, or long_prompts=cut",
