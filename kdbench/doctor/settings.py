@@ -7,7 +7,9 @@ from pydantic import Field
 
 from kdbench.config import EvalSettings, Names, Settings, parse
 from kdbench.doctor.check import PlannedVerb, checks
-from kdbench.doctor.patient import EvalPatient, Patient, TrainPatient
+from kdbench.doctor.eval_patient import EvalPatient
+from kdbench.doctor.patient import Patient
+from kdbench.doctor.train_patient import TrainPatient
 from kdbench.errors import InputError
 
 _OF_TRAIN = {"method", "student", "recipe"}

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 
 from kdbench.doctor.check import check
+from kdbench.doctor.eval_patient import EvalPatient
 from kdbench.doctor.finding import Finding
-from kdbench.doctor.patient import EvalPatient, Patient, TrainPatient
+from kdbench.doctor.patient import Patient
+from kdbench.doctor.train_patient import TrainPatient
 
 
 @check("command", "tokens")

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kdbench.doctor.check import check
+from kdbench.doctor.eval_patient import EvalPatient
 from kdbench.doctor.finding import Finding
-from kdbench.doctor.patient import EvalPatient, Patient, TrainPatient
+from kdbench.doctor.patient import Patient
 from kdbench.doctor.sizes import amount, architecture
+from kdbench.doctor.train_patient import TrainPatient
 
 # Of each trained parameter: two states (weights and AdamW's moments) while the newer one replaces
 # the older, the best student so far and the finished one.

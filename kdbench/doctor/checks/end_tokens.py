@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from kdbench.doctor.check import check
 from kdbench.doctor.finding import Finding
 from kdbench.doctor.member import Member
-from kdbench.doctor.patient import Patient, TrainPatient
+from kdbench.doctor.patient import Patient
+from kdbench.doctor.train_patient import TrainPatient
 from kdbench.doctor.turns import template_of, turn_end
 
 

@@ -1,11 +1,12 @@
 """What the first step teaches: whether the teacher changes it, and which weights it reaches."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kdbench.doctor.check import check
 from kdbench.doctor.finding import Finding
-from kdbench.doctor.patient import Patient, TrainPatient
+from kdbench.doctor.patient import Patient
+from kdbench.doctor.train_patient import TrainPatient
 
 if TYPE_CHECKING:
     import torch
@@ -39,33 +40,50 @@ def gradient(patient: Patient) -> Iterator[Finding]:
     """A teacher that does not change the gradient, and weights that it does not reach."""
     assert isinstance(patient, TrainPatient)  # noqa: S101 - for the type checker
     trainer = patient.trainer
-    frozen = [n for n, weight in trainer.model.named_parameters() if not weight.requires_grad]
-    if frozen and not patient.settings.lora_rank:
-        yield Finding(
-            "warning",
-            f"{len(frozen)} tensors of the student are frozen ({', '.join(frozen[:3])}, …)",
-            "they stay as they are, without a word in any log",
-            "student= of a checkpoint whose code freezes nothing",
-        )
+    if not patient.settings.lora_rank:
+        yield from _frozen(trainer)
     rollouts = _rollouts(trainer, patient)
     own = _gradients(trainer, rollouts, trainer.views)
     size = _norm(own)
     patient.facts["gradient"] = {"norm": size, "rows": len(rollouts)}
-    missed = [name for name, value in own.items() if value is None and "expert" not in name]
+    yield from _missed(own)
+    if "teacher" in trainer.work.triple.views:
+        other = {**trainer.views, "teacher": _OtherTeacher(trainer.views["teacher"])}
+        yield from _compared(patient, own, _gradients(trainer, rollouts, other))
+    elif not size:
+        yield _nothing(patient)
+
+
+def _frozen(trainer: "DistillationTrainer") -> Iterator[Finding]:
+    frozen = [n for n, weight in trainer.model.named_parameters() if not weight.requires_grad]
+    if frozen:
+        yield Finding(
+            "warning",
+            f"{len(frozen)} tensors of the student are frozen ({_some(frozen)})",
+            "they stay as they are, without a word in any log",
+            "student= of a checkpoint whose code freezes nothing",
+        )
+
+
+def _missed(gradients: Gradients) -> Iterator[Finding]:
+    # A few rows need not reach every expert.
+    missed = [n for n, value in gradients.items() if value is None and "expert" not in n]
     if missed:
         yield Finding(
             "warning",
-            f"the loss reaches no part of {len(missed)} tensors of the student "
-            f"({', '.join(missed[:3])}{', …' if len(missed) > 3 else ''})",
+            f"the loss reaches no part of {len(missed)} tensors of the student ({_some(missed)})",
             "they are not trained",
             "student= of an architecture that uses them",
         )
-    if "teacher" not in trainer.work.triple.views:
-        if not size:
-            yield _nothing(patient)
-        return
-    other = {**trainer.views, "teacher": _OtherTeacher(trainer.views["teacher"])}
-    changed = _gradients(trainer, rollouts, other)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+
+
+def _compared(patient: TrainPatient, own: Gradients, changed: Gradients) -> Iterator[Finding]:
+    """Compare the gradient with that of another teacher."""
+    size = _norm(own)
     largest = max(size, _norm(changed))
     difference = _distance(own, changed) / largest if largest else 0.0
     patient.facts["gradient"] |= {"changed_by_teacher": difference}

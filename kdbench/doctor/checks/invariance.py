@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from kdbench.doctor.check import check
+from kdbench.doctor.eval_patient import EvalPatient
 from kdbench.doctor.finding import CannotRunError, Finding
 from kdbench.doctor.member import Member
-from kdbench.doctor.patient import EvalPatient, Patient
+from kdbench.doctor.patient import Patient
 from kdbench.generate.decoding.generator import Generator
 from kdbench.generate.decoding.guard import sound_decoding
 from kdbench.generate.decoding.kinds import Begin

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 from kdbench.doctor.check import check
 from kdbench.doctor.finding import Finding
-from kdbench.doctor.patient import Patient, TrainPatient
+from kdbench.doctor.patient import Patient
 from kdbench.doctor.sizes import parameter_count
+from kdbench.doctor.train_patient import TrainPatient
 
 # Published recipes train all weights of models from 120 million parameters with 5e-6 to 1e-3
 # (MiniLLM, DistiLLM), and adapters with 1e-5 to 1e-3. Models of a million parameters take 1e-2.

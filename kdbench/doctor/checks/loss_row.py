@@ -5,7 +5,8 @@ from typing import Any
 
 from kdbench.doctor.check import check
 from kdbench.doctor.finding import Finding
-from kdbench.doctor.patient import Patient, TrainPatient
+from kdbench.doctor.patient import Patient
+from kdbench.doctor.train_patient import TrainPatient
 from kdbench.text import aligned, shortened
 from kdbench.views.rollout import Batch, Example, of_dataset
 

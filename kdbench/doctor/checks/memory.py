@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping
 
 from kdbench.checkpoint import pick_device
 from kdbench.doctor.check import check
+from kdbench.doctor.eval_patient import EvalPatient
 from kdbench.doctor.finding import CannotRunError, Finding
-from kdbench.doctor.patient import EvalPatient, Patient, TrainPatient
+from kdbench.doctor.patient import Patient
 from kdbench.doctor.sizes import amount, architecture, available_memory
+from kdbench.doctor.train_patient import TrainPatient
 from kdbench.text import aligned
 
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}

@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Sequence
 
 from kdbench.doctor.check import check
+from kdbench.doctor.eval_patient import EvalPatient
 from kdbench.doctor.finding import Finding
 from kdbench.doctor.member import Member
-from kdbench.doctor.patient import EvalPatient, Patient, Question
+from kdbench.doctor.patient import Patient, Question
 from kdbench.task import Task
 from kdbench.views.tokenizers import shared_tokens
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from kdbench.doctor.check import check
+from kdbench.doctor.eval_patient import EvalPatient
 from kdbench.doctor.finding import Finding
-from kdbench.doctor.patient import EvalPatient, Patient
+from kdbench.doctor.patient import Patient
 from kdbench.doctor.rows import read_split
 from kdbench.system.bundled import load_module
 from kdbench.system.safe_yaml import read_yaml_file

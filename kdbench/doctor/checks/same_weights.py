@@ -9,7 +9,8 @@ from kdbench.checkpoint.weights import find_weights
 from kdbench.doctor.check import check
 from kdbench.doctor.finding import Finding
 from kdbench.doctor.member import Member
-from kdbench.doctor.patient import Patient, TrainPatient
+from kdbench.doctor.patient import Patient
+from kdbench.doctor.train_patient import TrainPatient
 
 
 @check("same_weights", "files")

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from kdbench.doctor.check import check
 from kdbench.doctor.finding import Finding
-from kdbench.doctor.patient import Patient, TrainPatient
+from kdbench.doctor.patient import Patient
+from kdbench.doctor.train_patient import TrainPatient
 from kdbench.views.tokenizers import shared_tokens
 
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from kdbench.distillation.data import DataSet
 from kdbench.doctor.check import check
 from kdbench.doctor.finding import Finding, Level
-from kdbench.doctor.patient import Patient, TrainPatient
+from kdbench.doctor.patient import Patient
+from kdbench.doctor.train_patient import TrainPatient
 
 _SOME, _MOST = 0.05, 0.5
 
