@@ -287,3 +287,40 @@ def test_seeds_in_a_file_may_be_a_range(tmp_path):
     assert evaluation(write(tmp_path / "c.yaml", "seeds: 8-10\n")).seeds == (8, 9, 10)
     assert evaluation(write(tmp_path / "d.yaml", "seeds: [1, 3-4]\n")).seeds == (1, 3, 4)
     assert evaluation("seeds=-5,0").seeds == (-5, 0)
+
+
+def test_the_keys_of_chat_and_thinking(tmp_path):
+    file = tmp_path / "system.txt"
+    file.write_text("Be brief.\n", encoding="utf-8")
+    settings = evaluation(
+        f"system=@{file}",
+        "chat_template_kwargs=enable_thinking=false,depth=2",
+        "thinking_marks=[THINK],[/THINK]",
+        "thinking=keep",
+    )
+    assert settings.protocol_overrides() == {
+        "system": "Be brief.\n",
+        "chat_template_kwargs": {"enable_thinking": False, "depth": 2},
+        "thinking_marks": ("[THINK]", "[/THINK]"),
+        "thinking": "keep",
+    }
+
+
+@pytest.mark.parametrize(
+    ("word", "reason"),
+    [
+        ("system=@missing.txt", "no such file or directory"),
+        ("system= ", "is empty"),
+        ("thinking=drop", "strip"),
+        ("thinking_marks=<think>", "must be START,END"),
+        ("thinking_marks=a,a", "must differ"),
+        ("thinking_marks=,</think>", "must be START,END"),
+        ("chat_template_kwargs=enable_thinking", "NAME=VALUE"),
+        ("chat_template_kwargs=a=.nan", "must be text, a number, true, false"),
+        ("chat_template_kwargs=a=2020-01-01", "must be text, a number, true, false"),
+    ],
+)
+def test_bad_values_of_chat_and_thinking_are_named(word, reason):
+    line = complaint(EvalSettings, "model=m", word)
+    assert line.startswith(word.partition("=")[0] + "=")
+    assert reason in line
