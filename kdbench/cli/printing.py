@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
+from kdbench.cli.judged import judge_lines
 from kdbench.system.console import say
 from kdbench.text import aligned
 
@@ -20,6 +21,8 @@ def print_evaluation(evaluation: "Evaluation") -> None:
     for line in _quality_lines(evaluation.results):
         say(line)
     for line in _fidelity_lines(evaluation.results):
+        say(line)
+    for line in judge_lines(evaluation.results):
         say(line)
     say(f"{evaluation.generated} samples generated; results in {evaluation.run}")
     for task, result in evaluation.results.items():

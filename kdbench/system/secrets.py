@@ -7,7 +7,7 @@ from typing import Any
 MASK = "***"
 
 _NAME = re.compile(
-    r"(?:.*[_-])?(?:token|password|passwd|pwd|secret|api_?key|key|auth|authorization|credentials?"
+    r"(?:.*[_-])?(?:token|password|passwd|pwd|secret|api_?key|key|key_env|auth|authorization|credentials?"
     r"|headers?)",
     re.IGNORECASE,
 )
