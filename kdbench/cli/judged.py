@@ -8,17 +8,6 @@ from kdbench.text import DECIMALS, aligned
 if TYPE_CHECKING:
     from kdbench.store.results import MetricResult, TaskResult
 
-_GRADES = ("judge", "judge_score", "judge_reference", "judge_unparsable", "judge_refused")
-_PREFERENCES = (
-    "win_rate",
-    "wins",
-    "ties",
-    "losses",
-    "judge_flips",
-    "words_ratio",
-    "judge_unparsable",
-    "judge_refused",
-)
 _WITH_INTERVAL = ("judge", "win_rate")
 
 
@@ -29,8 +18,10 @@ def judge_lines(results: "Mapping[str, TaskResult]") -> list[str]:
 
 
 def _table(way: str, results: "Mapping[str, TaskResult]") -> list[str]:
+    from kdbench.metrics import GRADES, PREFERENCES, WITHOUT_SCORE
+
     _, at, opponent = way.partition("@")
-    names = _PREFERENCES if at else _GRADES
+    names = [*(PREFERENCES if at else GRADES), *WITHOUT_SCORE]
     judged = {task: result for task, result in results.items() if way in result.judge}
     judge = next(iter(judged.values())).judge[way].get("judge", {}).get("model", "a judge")
     title = f"judged by {judge}" + (f" against {opponent}" if at else "")

@@ -35,8 +35,8 @@ class ColumnKeys(Settings, group="Columns"):
     metric: str = Field("rougeL", description="Metric shown in the cells")
     columns: Names = Field(
         (),
-        description="Columns to show: TASK, AVG, METRIC (its mean over tasks=) or TASK:METRIC "
-        "(default: the tasks and AVG)",
+        description="Columns to show: TASK, AVG, METRIC (its mean over tasks=), TASK:METRIC, or "
+        "judging for all of a judge's (default: the tasks and AVG)",
     )
     error: Literal["ci", "sd", "both", "none"] = Field(
         "ci",

@@ -10,6 +10,7 @@ from dataclasses import asdict
 import numpy as np
 
 from kdbench.judging.judgements import Judgement
+from kdbench.metrics import judged_metric
 from kdbench.stats.estimates import Estimate, document_means, estimate, pooled_estimate
 from kdbench.store.results import MetricResult
 
@@ -49,8 +50,6 @@ class Numbers:
         self,
         name: str,
         numbers: Estimate,
-        unit: str,
-        direction: str,
         column: Sequence[float | None] | None = None,
         reason: str = _NO_SCORE,
     ) -> None:
@@ -59,25 +58,25 @@ class Numbers:
         Args:
             name: Name of the metric.
             numbers: Its estimate.
-            unit: Unit of the number.
-            direction: Which is better: `higher`, `lower` or `none`.
             column: Scores of the judged documents; None if it has none.
             reason: Why there is no number, if there is none.
         """
         full = f"{name}{self._suffix}"
+        metric = judged_metric(full)
+        assert metric is not None  # noqa: S101 - every name is one of the list
         self.metrics[full] = MetricResult(
             **asdict(numbers),
-            unit=unit,
-            direction=direction,
+            unit=metric.unit,
+            direction=metric.direction,
             version=self._version,
             reason=reason if numbers.value is None else None,
         )
         if column is not None:
             self.columns[full] = [*column, *[None] * (self._documents - len(column))]
 
-    def add_mean(self, name: str, scores: Mapping[int, Column], unit: str, direction: str) -> None:
+    def add_mean(self, name: str, scores: Mapping[int, Column]) -> None:
         """Add a mean over seeds and then over prompts."""
-        self.add(name, estimate(scores), unit, direction, document_means(scores))
+        self.add(name, estimate(scores), document_means(scores))
 
     def add_shares_without(self, asked: Mapping[int, Sequence[Sequence[Judgement | None]]]) -> None:
         """Add the shares of judgements that could not be read, or were declined.
@@ -90,7 +89,7 @@ class Numbers:
             ("judge_refused", ("refused", "too long")),
         ):
             shares = {seed: [_share(cell, statuses) for cell in row] for seed, row in asked.items()}
-            self.add_mean(name, shares, "rate", "none")
+            self.add_mean(name, shares)
 
 
 def add_grades(numbers: Numbers, final: Final, with_reference: bool) -> None:
@@ -106,10 +105,10 @@ def add_grades(numbers: Numbers, final: Final, with_reference: bool) -> None:
         references = {seed: [_score(one, 1) for one in row] for seed, row in final.items()}
         _add_ratio(numbers, responses, references)
     else:
-        numbers.add("judge", _UNDEFINED, "percent", "higher", reason=_NO_REFERENCE)
-    numbers.add_mean("judge_score", responses, "1 to 10", "higher")
+        numbers.add("judge", _UNDEFINED, reason=_NO_REFERENCE)
+    numbers.add_mean("judge_score", responses)
     if with_reference:
-        numbers.add_mean("judge_reference", references, "1 to 10", "none")
+        numbers.add_mean("judge_reference", references)
     numbers.add_shares_without({seed: [(one,) for one in row] for seed, row in final.items()})
 
 
@@ -135,8 +134,6 @@ def _add_ratio(
     numbers.add(
         "judge",
         pooled_estimate(sums, _percent),
-        "percent",
-        "higher",
         _delta_scores(np.sum(list(sums.values()), axis=0)),
     )
 

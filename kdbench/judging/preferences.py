@@ -33,14 +33,14 @@ def add_preferences(
     """
     both = {seed: list(zip(row, swapped[seed], strict=True)) for seed, row in given.items()}
     preferences = {seed: [_preference(*pair) for pair in row] for seed, row in both.items()}
-    numbers.add_mean("win_rate", preferences, "rate", "higher")
-    numbers.add_mean("wins", _shares(preferences, (1.0,)), "rate", "higher")
-    numbers.add_mean("ties", _shares(preferences, (0.25, 0.5, 0.75)), "rate", "none")
-    numbers.add_mean("losses", _shares(preferences, (0.0,)), "rate", "lower")
+    numbers.add_mean("win_rate", preferences)
+    numbers.add_mean("wins", _shares(preferences, (1.0,)))
+    numbers.add_mean("ties", _shares(preferences, (0.25, 0.5, 0.75)))
+    numbers.add_mean("losses", _shares(preferences, (0.0,)))
     flips = {seed: [_flip(*pair) for pair in row] for seed, row in both.items()}
-    numbers.add_mean("judge_flips", flips, "rate", "none")
+    numbers.add_mean("judge_flips", flips)
     length = pooled_estimate(words, _ratio, n=len(next(iter(words.values()))))
-    numbers.add("words_ratio", length, "ratio", "none", reason="the other responses are empty")
+    numbers.add("words_ratio", length, reason="the other responses are empty")
     numbers.add_shares_without(both)
 
 

@@ -74,6 +74,7 @@ def read_scores(kind: Kind, text: str) -> tuple[float, ...] | None:
 
 
 def _last(title: str, value: str, text: str) -> str | None:
-    pattern = rf"^{_DECORATION}{title}{_DECORATION}:{_DECORATION}{value}{_DECORATION}\.?[\s*_`]*$"
+    start, end = rf"^\s*(?:[-+]\s)?{_DECORATION}", rf"{_DECORATION}\.?[\s*_`]*$"
+    pattern = f"{start}{title}{_DECORATION}:{_DECORATION}{value}{end}"
     matches = re.findall(pattern, text, re.IGNORECASE | re.MULTILINE)
     return str(matches[-1]) if matches else None

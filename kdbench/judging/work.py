@@ -219,7 +219,7 @@ class JudgeWork:
     def _counts(self) -> str:
         faults = self.judge.faults
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(faults.items()))
-        text = f"judge {self.judge.name}: {self._asked} replies, {self._stored} questions judged before"
+        text = f"judge {self.judge.name}: {self._asked} replies, {self._stored} judged before"
         return f"{text}; {faults.total()} failed tries made good ({kinds})" if faults else text
 
 

@@ -10,6 +10,7 @@ losses and divergences are in nats.
 from collections.abc import Iterable, Mapping, Sequence
 
 from kdbench.errors import InputError
+from kdbench.metrics._judged import GRADES, PREFERENCES, WITHOUT_SCORE, JudgedMetric, judged_metric
 from kdbench.metrics._kinds import (
     Answer,
     CorpusMetric,
@@ -32,13 +33,17 @@ from kdbench.registry import Registry
 
 __all__ = [
     "ALL",
+    "GRADES",
     "HEADLINE",
     "POSITION_SETS",
+    "PREFERENCES",
+    "WITHOUT_SCORE",
     "Answer",
     "CorpusMetric",
     "CorpusPairMetric",
     "CurveMetric",
     "ForwardMetric",
+    "JudgedMetric",
     "Metric",
     "PairMetric",
     "PooledPairMetric",
@@ -55,6 +60,7 @@ __all__ = [
     "compares_with_teacher",
     "in_headline_set",
     "is_known",
+    "judged_metric",
     "make_metrics",
     "make_teacher_metrics",
     "metrics",

@@ -5,13 +5,22 @@ from typing import cast
 
 from kdbench.config import TableSettings
 from kdbench.errors import InputError, nearest
-from kdbench.metrics import metrics, result_name
+from kdbench.metrics import (
+    GRADES,
+    PREFERENCES,
+    WITHOUT_SCORE,
+    judged_metric,
+    metrics,
+    result_name,
+)
 from kdbench.store.results import MetricResult
 from kdbench.store.runs import StoredRun
 from kdbench.tables.column import Column, Direction
 from kdbench.tables.cost import COSTS, cost_column
 from kdbench.task import TITLES
 from kdbench.text import AVERAGE
+
+_JUDGING = "judging"  # stands for all columns of the judges
 
 
 def plain_columns(settings: TableSettings, runs: Sequence[StoredRun]) -> tuple[Column, ...]:
@@ -60,7 +69,20 @@ def chosen_columns(settings: TableSettings, runs: Sequence[StoredRun]) -> tuple[
         InputError: a name that is neither that of a task nor that of a metric.
     """
     reader = _ColumnReader(settings, runs)
-    return tuple(reader.column(name) for name in dict.fromkeys(settings.columns))
+    names = [
+        column
+        for name in settings.columns
+        for column in (_judging(runs) if name == _JUDGING else [name])
+    ]
+    return tuple(reader.column(name) for name in dict.fromkeys(names))
+
+
+def _judging(runs: Sequence[StoredRun]) -> list[str]:
+    """The metrics of the judges of the runs; those of graded responses if there are none yet."""
+    known = [name for name in _metrics_of(runs) if judged_metric(name) is not None]
+    order = [*GRADES, *PREFERENCES, *WITHOUT_SCORE]
+    known.sort(key=lambda name: (name.partition("@")[2], order.index(name.partition("@")[0])))
+    return known or [*GRADES]
 
 
 class _ColumnReader:
@@ -96,8 +118,10 @@ class _ColumnReader:
 
     def _metric(self, metric: str, column: str) -> str:
         name = result_name(metric, self._metrics)
+        if name is None and judged_metric(metric) is not None:
+            return metric
         if name is None:
-            known = {AVERAGE, *COSTS, *self._tasks, *self._metrics, *metrics.names()}
+            known = {AVERAGE, _JUDGING, *COSTS, *self._tasks, *self._metrics, *metrics.names()}
             raise InputError(f"columns={column}: not a task or metric: {nearest(metric, known)}")
         return name
 
@@ -105,5 +129,7 @@ class _ColumnReader:
         if metric in self._metrics:
             result = self._metrics[metric]
             return result.unit, cast(Direction, result.direction)
+        if judged := judged_metric(metric):
+            return judged.unit, judged.direction
         known = metrics.get(metric.partition("@")[0])
         return known.unit, known.direction

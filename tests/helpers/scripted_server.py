@@ -154,8 +154,11 @@ class ScriptedServer:
 
             def do_POST(self) -> None:
                 length = int(self.headers["Content-Length"])
-                body = json.loads(self.rfile.read(length))
-                reply = server._reply_to(body, self.headers.get("Authorization"))
+                content = self.rfile.read(length)
+                if len(content) < length:  # the client was killed
+                    self.close_connection = True
+                    return
+                reply = server._reply_to(json.loads(content), self.headers.get("Authorization"))
                 if reply.hangs:
                     server._over.wait()
                 self._send(reply)
