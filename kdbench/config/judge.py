@@ -101,6 +101,13 @@ class JudgeKeys(Settings, group="Judge"):
             )
         return value
 
+    @field_validator("judge_seeds")
+    @classmethod
+    def _different_seeds(cls, value: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if value is not None and (not value or len(set(value)) < len(value)):
+            raise ValueError("must be unique and non-empty")
+        return value
+
     @field_validator("judge_options")
     @classmethod
     def _no_secret(cls, value: dict[str, object]) -> dict[str, object]:

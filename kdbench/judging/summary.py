@@ -1,5 +1,6 @@
 """From the questions about a task and their judgements to its metrics."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from kdbench.judging.grades import Numbers, add_grades
@@ -42,3 +43,9 @@ def add_numbers(
         return
     graded = {seed: [one for one in row if one] for seed, row in rows("given").items()}
     add_grades(numbers, graded, with_reference=kind == "score-reference")
+
+
+def without_score(questions: Sequence[Question], known: Judgements) -> Counter[str]:
+    """Count the questions whose judgement gives no score, by status."""
+    finals = [known.final(key) for key in {question.key for question in questions}]
+    return Counter(final.status for final in finals if final and final.status != "scored")

@@ -19,7 +19,7 @@ from kdbench.judging.question import Question
 from kdbench.judging.record import record_cost
 from kdbench.judging.settings import JudgeSettings, of_evaluation
 from kdbench.judging.subject import Subject, load_subject
-from kdbench.judging.summary import add_numbers
+from kdbench.judging.summary import add_numbers, without_score
 from kdbench.measuring.given_texts import ExternalProtocol
 from kdbench.measuring.judged import without_group
 from kdbench.measuring.scoring import origin
@@ -104,6 +104,7 @@ class JudgeWork:
         )
         self.judge: Judge = find_judge(settings)
         self._asked = self._stored = 0
+        self._without_score: Counter[str] = Counter()
 
     @property
     def record(self) -> Mapping[str, Any]:
@@ -183,6 +184,7 @@ class JudgeWork:
         add_numbers(numbers, subject, prompt.kind, questions, known)
         result = self._store(subject, numbers, group)
         record_cost(self.run, subject, self.judge, questions, known)
+        self._without_score.update(without_score(questions, known))
         return result
 
     def _all_judged(self, subject: Subject, questions: Sequence[Question]) -> Judgements:
@@ -217,9 +219,11 @@ class JudgeWork:
             return self.run.write_task(_with_group(stored, subject.group, numbers, group))
 
     def _counts(self) -> str:
+        counts = [f"{self._asked} replies", f"{self._stored} judged before"]
+        counts += [f"{count} {status}" for status, count in sorted(self._without_score.items())]
+        text = f"judge {self.judge.name}: {', '.join(counts)}"
         faults = self.judge.faults
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(faults.items()))
-        text = f"judge {self.judge.name}: {self._asked} replies, {self._stored} judged before"
         return f"{text}; {faults.total()} failed tries made good ({kinds})" if faults else text
 
 

@@ -67,7 +67,7 @@ def test_killed_twice_nothing_is_lost_and_nothing_asked_twice(
     keys = [line["key"] for line in file.read()]
     assert sorted(keys) == sorted(question.key for question in asked)  # each once
     assert len(stored_at_kill[0]) > 20
-    # Only what was on its way when the process died came twice; what was stored was not asked again.
+    # Only what was on its way at a kill came twice; what was stored was not asked again.
     assert sum(count > 1 for count in server.replied.values()) <= len(KILLED_AT) * AT_ONCE
     by_text = {question.text: question.key for question in asked}
     sent = [by_text[body["messages"][0]["content"]] for body in server.bodies]
