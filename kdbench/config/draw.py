@@ -36,7 +36,7 @@ class ColumnKeys(Settings, group="Columns"):
     columns: Names = Field(
         (),
         description="Columns to show: TASK, AVG, METRIC (its mean over tasks=), TASK:METRIC, or "
-        "judging for all of a judge's (default: the tasks and AVG)",
+        "judging for a judge's main metrics (default: the tasks and AVG)",
     )
     error: Literal["ci", "sd", "both", "none"] = Field(
         "ci",

@@ -5,14 +5,7 @@ from typing import cast
 
 from kdbench.config import TableSettings
 from kdbench.errors import InputError, nearest
-from kdbench.metrics import (
-    GRADES,
-    PREFERENCES,
-    WITHOUT_SCORE,
-    judged_metric,
-    metrics,
-    result_name,
-)
+from kdbench.metrics import judged_metric, metrics, result_name
 from kdbench.store.results import MetricResult
 from kdbench.store.runs import StoredRun
 from kdbench.tables.column import Column, Direction
@@ -20,7 +13,8 @@ from kdbench.tables.cost import COSTS, cost_column
 from kdbench.task import TITLES
 from kdbench.text import AVERAGE
 
-_JUDGING = "judging"  # stands for all columns of the judges
+_JUDGING = "judging"  # stands for these metrics of the judges
+_JUDGED = ("judge", "judge_score", "win_rate", "judge_flips", "words_ratio", "judge_unparsable")
 
 
 def plain_columns(settings: TableSettings, runs: Sequence[StoredRun]) -> tuple[Column, ...]:
@@ -78,11 +72,14 @@ def chosen_columns(settings: TableSettings, runs: Sequence[StoredRun]) -> tuple[
 
 
 def _judging(runs: Sequence[StoredRun]) -> list[str]:
-    """The metrics of the judges of the runs; those of graded responses if there are none yet."""
-    known = [name for name in _metrics_of(runs) if judged_metric(name) is not None]
-    order = [*GRADES, *PREFERENCES, *WITHOUT_SCORE]
-    known.sort(key=lambda name: (name.partition("@")[2], order.index(name.partition("@")[0])))
-    return known or [*GRADES]
+    """The main metrics of the judges of the runs; those of graded responses if there are none."""
+
+    def place(name: str) -> tuple[str, int]:
+        base, _, opponent = name.partition("@")
+        return opponent, _JUDGED.index(base)
+
+    known = [name for name in _metrics_of(runs) if name.partition("@")[0] in _JUDGED]
+    return sorted(known, key=place) or ["judge", "judge_score", "judge_unparsable"]
 
 
 class _ColumnReader:

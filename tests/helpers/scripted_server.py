@@ -164,7 +164,7 @@ class ScriptedServer:
                 self._send(reply)
 
             def _send(self, reply: Says) -> None:
-                if reply.body is None:
+                if reply.body is None or server._over.is_set():
                     self.close_connection = True
                     return
                 text = reply.body if isinstance(reply.body, str) else json.dumps(reply.body)

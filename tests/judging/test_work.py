@@ -164,7 +164,13 @@ def test_tables_and_comparisons_take_the_judges_metrics(
     table = run(["table", "columns=judging", "tasks=dolly", "published=none"])
     assert table.code == 0, table
     header, *rows = table.out.splitlines()
-    for name in ("judge ↑", "judge_score ↑", "win_rate@one ↑", "judge_flips@one", "judge_refused"):
+    for name in (
+        "judge ↑",
+        "judge_score ↑",
+        "win_rate@one ↑",
+        "judge_flips@one",
+        "words_ratio@one",
+    ):
         assert name in header
     assert any("140.00" in row for row in rows)  # two: (3 + 4) / (4 + 1)
     compared = run(["compare", *tiny.words("{one} {two}"), "tolerance=judge:5,judge_score:0.2"])
