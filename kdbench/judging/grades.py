@@ -17,8 +17,8 @@ from kdbench.store.results import MetricResult
 Final = Mapping[int, Sequence[Judgement]]
 """The judgements that count, by seed, in the order of the judged documents."""
 
-Column = list[float | None]
-Metrics = dict[str, MetricResult]
+DocumentScores = list[float | None]
+
 
 VERSION = 1
 """Version of the metrics, to be raised whenever the same judgements would give other numbers."""
@@ -43,8 +43,8 @@ class Numbers:
 
     def __init__(self, version: str, documents: int, suffix: str = ""):
         self._version, self._documents, self._suffix = version, documents, suffix
-        self.metrics: Metrics = {}
-        self.columns: dict[str, Column] = {}
+        self.metrics: dict[str, MetricResult] = {}
+        self.columns: dict[str, DocumentScores] = {}
 
     def add(
         self,
@@ -74,7 +74,7 @@ class Numbers:
         if column is not None:
             self.columns[full] = [*column, *[None] * (self._documents - len(column))]
 
-    def add_mean(self, name: str, scores: Mapping[int, Column]) -> None:
+    def add_mean(self, name: str, scores: Mapping[int, DocumentScores]) -> None:
         """Add a mean over seeds and then over prompts."""
         self.add(name, estimate(scores), document_means(scores))
 
@@ -122,7 +122,9 @@ def _score(judgement: Judgement, place: int) -> float | None:
 
 
 def _add_ratio(
-    numbers: Numbers, responses: Mapping[int, Column], references: Mapping[int, Column]
+    numbers: Numbers,
+    responses: Mapping[int, DocumentScores],
+    references: Mapping[int, DocumentScores],
 ) -> None:
     """Add the ratio of the totals.
 
@@ -138,7 +140,7 @@ def _add_ratio(
     )
 
 
-def _pairs(responses: Column, references: Column) -> np.ndarray:
+def _pairs(responses: DocumentScores, references: DocumentScores) -> np.ndarray:
     """What each document adds to the two totals, shape (documents, 2)."""
     both = zip(responses, references, strict=True)
     return np.array([(x or 0.0, y or 0.0) for x, y in both], dtype=np.float64).reshape(-1, 2)
@@ -150,7 +152,7 @@ def _percent(sums: np.ndarray) -> np.ndarray:
     return ratio
 
 
-def _delta_scores(totals: np.ndarray) -> Column:
+def _delta_scores(totals: np.ndarray) -> DocumentScores:
     known = totals[:, 1] > 0  # a score is at least 1
     if not known.any():
         return [None] * len(totals)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from kdbench.judging.grades import Column, Numbers
+from kdbench.judging.grades import DocumentScores, Numbers
 from kdbench.judging.judgements import Judgement
 from kdbench.stats.estimates import pooled_estimate
 
@@ -59,7 +59,9 @@ def _flip(given: Judgement | None, swapped: Judgement | None) -> float | None:
     return float(given.scores[0] != 1 - swapped.scores[0])
 
 
-def _shares(preferences: Mapping[int, Column], values: Sequence[float]) -> dict[int, Column]:
+def _shares(
+    preferences: Mapping[int, DocumentScores], values: Sequence[float]
+) -> dict[int, DocumentScores]:
     """Whether each preference is one of some values."""
     return {
         seed: [None if value is None else float(value in values) for value in row]
