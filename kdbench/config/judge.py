@@ -1,5 +1,6 @@
 """Keys of a judge, a model that grades or compares responses; `kdbench eval` takes them too."""
 
+import json
 import re
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -119,6 +120,10 @@ class JudgeKeys(Settings, group="Judge"):
                 )
             if name in ("model", "messages", "stream", "n"):
                 raise ValueError(f"{name} is set by kdbench")
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError):
+            raise ValueError("must hold values that JSON has") from None
         return value
 
     @model_validator(mode="after")

@@ -123,6 +123,8 @@ def find_opponent(
 
 def _teacher_of(run: RunFolder) -> str:
     names = {str(result.teacher["name"]) for result in run.tasks() if result.teacher}
+    if not names and (run.path.parents[1] / TEACHER).is_dir():  # a model of that name
+        return TEACHER
     if len(names) != 1:
         raise InputError(
             f"judge_against=teacher: {run.path} was compared with no teacher, or with several; "

@@ -14,7 +14,7 @@ from kdbench.metrics import judged_metric
 from kdbench.stats.estimates import Estimate, document_means, estimate, pooled_estimate
 from kdbench.store.results import MetricResult
 
-Final = Mapping[int, Sequence[Judgement]]
+FinalJudgements = Mapping[int, Sequence[Judgement]]
 """The judgements that count, by seed, in the order of the judged documents."""
 
 DocumentScores = list[float | None]
@@ -92,7 +92,7 @@ class Numbers:
             self.add_mean(name, shares)
 
 
-def add_grades(numbers: Numbers, final: Final, with_reference: bool) -> None:
+def add_grades(numbers: Numbers, final: FinalJudgements, with_reference: bool) -> None:
     """Add the metrics of graded responses.
 
     Args:

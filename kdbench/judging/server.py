@@ -57,7 +57,9 @@ class ServerJudge(Judge):
         try:
             models = get_models(self._address)
         except FaultError as fault:
-            raise InputError(f"judge at {self.address}: {fault}") from None
+            if fault.kind in ("connection", "timeout"):
+                raise InputError(f"judge at {self.address}: {fault}") from None
+            return  # such as a rate limit, which may have passed when the judge is asked
         if models is not None and self.name not in models:
             known = ", ".join(sorted(models)[:10])
             raise InputError(f"judge at {self.address}: has no model '{self.name}'; known: {known}")

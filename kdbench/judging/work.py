@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from kdbench.store.folder import RunFolder
 from kdbench.store.record import RunRecord
 from kdbench.store.results import TaskResult
 from kdbench.system.console import report_progress
+from kdbench.system.files import json_text
 from kdbench.system.locks import only_here
 from kdbench.task import Task, check_installed, load_tasks
 
@@ -212,7 +213,7 @@ class JudgeWork:
         """Put the metrics into the task's result; an equal result is not written again."""
         stored = self.run.read_task(subject.task.name) or subject.result
         new = _with_group(stored, subject.group, numbers, group)
-        if new == stored:
+        if json_text(asdict(new)) == json_text(asdict(stored)):
             return stored
         with self.run.lock(subject.task.name, wait=True):
             stored = self.run.read_task(subject.task.name) or subject.result

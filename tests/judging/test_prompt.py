@@ -59,7 +59,7 @@ def test_the_fields_of_a_file_tell_what_is_asked(
         ("{{ question }} {{ first }}", False, "has no {{ second }}"),
         ("plain words", False, "has no {{ question }}"),
         (GRADES, True, "unknown field 'answer'"),
-        (GRADES + "{{ refrence }}", False, "unknown field 'refrence'"),
+        (GRADES + "{{ referent }}", False, "unknown field 'referent'"),
         ("x" * 100_001, False, "larger than 100 kB"),
         ("\udcff", False, "not UTF-8 text"),
     ],

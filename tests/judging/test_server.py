@@ -1,5 +1,7 @@
 """A judge on a server that times out, refuses, limits, breaks off and talks nonsense."""
 
+import os
+import signal
 import threading
 from collections import Counter
 from pathlib import Path
@@ -292,6 +294,25 @@ def test_the_model_is_looked_up_before_hours_of_work(tmp_path: Path, models: str
             with pytest.raises(InputError, match="has no model 'another'; known: scripted"):
                 judge.check()
     assert not server.bodies
+
+
+def test_an_interruption_still_stores_what_is_on_its_way(tmp_path: Path) -> None:
+    file, arrived = LinesFile(tmp_path / "j"), threading.Barrier(4)
+
+    def script(number: int, question: str) -> Says:
+        if number >= 8:  # four more, while the main thread waits for them
+            while len(file.read()) < 8:
+                pass
+            if arrived.wait(60) == 0:
+                os.kill(os.getpid(), signal.SIGINT)
+            asking.judge._stop.wait(60)
+        return says("Score: 6")
+
+    with ScriptedServer(script) as server:
+        asking = Asking(file.path, server, 40)
+        with pytest.raises(KeyboardInterrupt):
+            asking.run()
+    assert len(file.read()) == len(server.bodies) == 12
 
 
 def test_with_a_tenth_of_faults_nothing_is_lost_and_nothing_asked_twice(tmp_path: Path) -> None:

@@ -76,11 +76,12 @@ def test_again_nothing_is_asked_and_no_byte_changes(
     tiny: TinyWorld, server: ScriptedServer
 ) -> None:
     judge(server, "one")
-    before, asked = contents(Path("results")), len(server.bodies)
+    before = {file: file.stat().st_mtime_ns for file in Path("results").rglob("*.json*")}
     done = judge(server, "one")
     assert done.code == 0
     assert "0 replies, 4 judged before" in done.err
-    assert (contents(Path("results")), len(server.bodies)) == (before, asked)
+    assert {file: file.stat().st_mtime_ns for file in before} == before
+    assert len(server.bodies) == 4
 
 
 def test_two_runs_are_compared_in_both_orders_and_either_way_round(
@@ -233,6 +234,8 @@ def test_the_key_comes_from_the_environment_and_goes_nowhere_else(
         ("judge one judge=openai:m judge_key=sk-SECRET", "unknown key 'judge_key'"),
         ("judge one judge=openai:m judge_options=api_key=SECRET", "api_key may be a secret"),
         ("judge one judge=openai:m judge_options=model=x", "model is set by kdbench"),
+        ("judge one judge=openai:m judge_options=a=2020-01-01", "must hold values that JSON has"),
+        ("judge one judge=openai:m judge_options=a=.nan", "must hold values that JSON has"),
         ("judge one judge=openai:m", "environment variable OPENAI_API_KEY must hold the key"),
         ("judge one judge=openai:m judge_key_env=MINE", "environment variable MINE must hold"),
         ("judge one judge=nowhere", "judge=nowhere: no such folder"),
