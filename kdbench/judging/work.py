@@ -133,7 +133,8 @@ class JudgeWork:
             results = {subject.task.name: self._finish(subject) for subject in subjects}
         finally:
             self.judge.release()
-            report_progress(self._counts())
+            if self._asked or self._stored:
+                report_progress(self._counts())
         return JudgedRun(
             self.run.path, results, self._asked, self._stored, Counter(self.judge.faults)
         )

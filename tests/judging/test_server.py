@@ -183,6 +183,7 @@ def test_nobody_listens(tmp_path: Path) -> None:
     asking = Asking(tmp_path / "j", server, 30)
     with pytest.raises(InputError, match=r"no connection: .*refused"):
         asking.run()
+    assert len(asking.pauses) <= (3 + 4) * 6  # given up after three questions, not after thirty
     assert url == asking.judge.address
     assert not (tmp_path / "j").exists()
     with pytest.raises(InputError, match="no connection"):
