@@ -23,7 +23,7 @@ def _table(way: str, results: "Mapping[str, TaskResult]") -> list[str]:
     _, at, opponent = way.partition("@")
     names = [*(PREFERENCES if at else GRADES), *WITHOUT_SCORE]
     judged = {task: result for task, result in results.items() if way in result.judge}
-    judge = next(iter(judged.values())).judge[way].get("judge", {}).get("model", "a judge")
+    judge = next(iter(judged.values())).judge[way].get("judge", {}).get("name", "a judge")
     title = f"judged by {judge}" + (f" against {opponent}" if at else "")
     rows: list[Sequence[str]] = [[title, "prompts", *names]]
     reasons = set()

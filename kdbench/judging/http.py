@@ -108,6 +108,8 @@ def _send(address: Address, method: str, path: str, body: Mapping[str, Any] | No
             timeout=(_CONNECT_SECONDS, address.seconds),
             allow_redirects=False,  # a redirected POST would arrive as a GET
         )
+    except requests.exceptions.SSLError as error:
+        raise InputError(f"judge at {address.url}: no secure connection: {_cause(error)}") from None
     except requests.Timeout:
         raise FaultError("timeout", f"no reply within {address.seconds:g} s") from None
     except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:

@@ -24,7 +24,7 @@ class LocalJudge(Judge):
     def __init__(self, checkpoint: Checkpoint, options: Options, max_tokens: int):
         settings = {"temperature": 0, "max_tokens": max_tokens, "dtype": options.dtype}
         identity = {"kind": "checkpoint", "sha256": checkpoint.sha256, "settings": settings}
-        super().__init__(checkpoint.name, {**identity, "model": checkpoint.name})
+        super().__init__(checkpoint.name, identity)
         self._checkpoint, self._options, self._max_tokens = checkpoint, options, max_tokens
         self._backend: Any = None
 

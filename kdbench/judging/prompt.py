@@ -41,10 +41,14 @@ class JudgePrompt:
     text: str = field(repr=False)
 
     @property
+    def sha256(self) -> str:
+        """SHA-256 of the text."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
     def identity(self) -> dict[str, Any]:
         """Name, version and SHA-256, as a result records them."""
-        sha256 = hashlib.sha256(self.text.encode()).hexdigest()
-        return {"name": self.name, "version": self.version, "sha256": sha256}
+        return {"name": self.name, "version": self.version, "sha256": self.sha256}
 
     def render(self, **fields: str) -> str:
         """Return the question to the judge.

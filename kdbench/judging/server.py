@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Any
 
-from kdbench.errors import InputError
+from kdbench.errors import InputError, nearest
 from kdbench.judging.http import Address, FaultError, get_models, post
 from kdbench.judging.judge import Judge
 from kdbench.judging.reply import Reply
+from kdbench.system.console import note_once
 
 OPENAI_URL = "https://api.openai.com/v1"
 
@@ -49,7 +50,9 @@ class ServerJudge(Judge):
         self._pause = pause or self._stop.wait
 
     def check(self) -> None:
-        """Check that the server answers, takes the key and knows the model, if it lists models.
+        """Check that the server answers and takes the key; note a model that it does not list.
+
+        Some servers know models, such as deployments and aliases, that they do not list.
 
         Raises:
             InputError: It does not.
@@ -61,8 +64,10 @@ class ServerJudge(Judge):
                 raise InputError(f"judge at {self.address}: {fault}") from None
             return  # such as a rate limit, which may have passed when the judge is asked
         if models is not None and self.name not in models:
-            known = ", ".join(sorted(models)[:10])
-            raise InputError(f"judge at {self.address}: has no model '{self.name}'; known: {known}")
+            note_once(
+                f"note: the judge at {self.address} does not list '{self.name}': "
+                f"{nearest(self.name, sorted(models)[:20])}"
+            )
 
     def ask(self, questions: Sequence[tuple[str, str]]) -> Iterator[tuple[str, Reply]]:
         """Yield replies as they come; a question that gets none does not hold up the others.

@@ -174,16 +174,18 @@ class JudgeWork:
 
     def _finish(self, subject: Subject) -> TaskResult:
         prompt = self._prompt(subject)
-        identity = {"judge": dict(self.judge.identity), "prompt": prompt.identity}
-        questions = list(subject.questions(prompt, digest(identity)))
+        # Names of folders and files decide nothing.
+        decisive = {"judge": dict(self.judge.identity), "prompt": prompt.sha256}
+        questions = list(subject.questions(prompt, digest(decisive)))
         known = self._all_judged(subject, questions)
-        group = {**identity, **subject.identity}
         numbers = Numbers(
-            f"{VERSION} {self.judge.name} {digest(group)[:8]}",
+            f"{VERSION} {self.judge.name} {digest({**decisive, **subject.identity})[:8]}",
             len(subject.task.documents),
             subject.suffix,
         )
         add_numbers(numbers, subject, prompt.kind, questions, known)
+        judge = {"name": self.judge.name, **self.judge.identity}
+        group = {"judge": judge, "prompt": prompt.identity, **subject.identity}
         result = self._store(subject, numbers, group)
         record_cost(self.run, subject, self.judge, questions, known)
         self._without_score.update(without_score(questions, known))
@@ -200,6 +202,7 @@ class JudgeWork:
         lock = self.run.path / "samples" / f".{name}.judge.lock"
         busy = f"{lock}: another kdbench process already judges '{name}'; wait for it"
         with only_here(lock, busy):
+            self.judge.check()
             known = Judgements(subject.files)
             missing = unanswered(questions, known)
             file = judgements_file(self.run, name)

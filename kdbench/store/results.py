@@ -180,7 +180,9 @@ def _check(content: dict[str, Any], task: str) -> None:
         raise FieldError("main_metric: must be one of the metrics")
     _check_documents(content["documents"])
     for name, group in (content.get("judge") or {}).items():
-        check_fields(group, {"metrics": each(TEXT, "names")}, f"judge.{name}")
+        check_fields(
+            group, {"metrics": each(TEXT, "names"), "judge": MAPPING.if_given()}, f"judge.{name}"
+        )
     for name, curve in (content.get("curves") or {}).items():
         _check_curve(name, curve)
 

@@ -285,16 +285,22 @@ def test_as_many_requests_at_once_as_allowed(tmp_path: Path) -> None:
     assert server.most == 4
 
 
-@pytest.mark.parametrize("models", ["scripted", "another"])
-def test_the_model_is_looked_up_before_hours_of_work(tmp_path: Path, models: str) -> None:
+def test_a_model_that_the_server_does_not_list_is_noted(capsys: pytest.CaptureFixture[str]) -> None:
     with ScriptedServer() as server:
-        judge = ServerJudge(models, Address(server.url), SETTINGS)
-        if models == "scripted":
-            judge.check()
-        else:
-            with pytest.raises(InputError, match="has no model 'another'; known: scripted"):
-                judge.check()
+        for model in ("scripted", "script"):
+            ServerJudge(model, Address(server.url), SETTINGS).check()
+    (note,) = capsys.readouterr().err.splitlines()
+    assert note.endswith("does not list 'script': did you mean 'scripted'?")
     assert not server.bodies
+
+
+def test_a_server_without_https_is_not_asked_again_and_again(tmp_path: Path) -> None:
+    with ScriptedServer() as server:
+        server.url = server.url.replace("http:", "https:")
+        asking = Asking(tmp_path / "j", server)
+        with pytest.raises(InputError, match=r"no secure connection: .*SSL"):
+            asking.run()
+    assert not asking.pauses
 
 
 def test_an_interruption_still_stores_what_is_on_its_way(tmp_path: Path) -> None:
@@ -309,10 +315,14 @@ def test_an_interruption_still_stores_what_is_on_its_way(tmp_path: Path) -> None
             asking.judge._stop.wait(60)
         return says("Score: 6")
 
-    with ScriptedServer(script) as server:
-        asking = Asking(file.path, server, 40)
-        with pytest.raises(KeyboardInterrupt):
-            asking.run()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which a worker may ignore
+    try:
+        with ScriptedServer(script) as server:
+            asking = Asking(file.path, server, 40)
+            with pytest.raises(KeyboardInterrupt):
+                asking.run()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert len(file.read()) == len(server.bodies) == 12
 
 

@@ -145,6 +145,11 @@ def test_another_prompt_or_setting_is_another_judge(
     versions.add(result("one").metrics["judge"].version)
     assert result("one").metrics["judge"].reason == "the judge saw no reference"
     assert "judge_reference" not in result("one").metrics
+    asked = len(server.bodies)
+    Path("mine.j2").rename("yours.j2")
+    assert judge(server, "one judge_prompt=yours.j2").code == 0
+    assert len(server.bodies) == asked  # a name decides nothing
+    assert result("one").metrics["judge"].version in versions
     assert judge(server, "one judge_options=temperature=none,top_k=1").code == 0
     versions.add(result("one").metrics["judge"].version)
     assert len(versions) == 3
