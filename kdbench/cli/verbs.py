@@ -59,9 +59,10 @@ def _score(arguments: list[str]) -> None:
     words="RUN [AGAINST]",
 )
 def _judge(arguments: list[str]) -> None:
-    """Have a model grade a stored run's responses, or compare them with another run's.
+    """Have a model grade a run's responses, or compare two runs.
 
-    RUN and AGAINST are the values of run= and judge_against=. What is stored is not asked again.
+    RUN and AGAINST are the values of run= and judge_against=. Run the same command again after an
+    interruption, and it asks only what is missing.
     """
     from kdbench.judging.settings import parse_judge
 
