@@ -14,7 +14,7 @@ _SYNCED = 64  # judgements after which the file is flushed to disk
 def unanswered(questions: Sequence[Question], known: Judgements) -> list[Question]:
     """Return the questions to ask, each once, even if several samples share it."""
     unique = {question.key: question for question in questions}
-    return [question for question in unique.values() if known.final(question.key) is None]
+    return [question for question in unique.values() if known.final(question) is None]
 
 
 def ask(
@@ -40,7 +40,7 @@ def ask(
         pending = {
             question.key: question
             for question in questions
-            if known.final(question.key) is None and len(known.tries(question.key)) == number - 1
+            if known.final(question) is None and len(known.tries(question)) == number - 1
         }
         asked = [(key, question.asked(number)) for key, question in pending.items()]
         if not asked:

@@ -10,7 +10,7 @@ from typing import Any
 
 from kdbench.errors import InputError
 from kdbench.judging.question import Question
-from kdbench.judging.reply import Reply, read_scores
+from kdbench.judging.reply import SCORES, Kind, Reply, read_scores
 from kdbench.store.folder import RunFolder
 from kdbench.store.schema import (
     COUNT,
@@ -31,6 +31,7 @@ _STATUSES = ("scored", "unparsable", "refused", "too long")
 _SCORE = Rule("a number from 0 to 10", lambda value: is_number(value) and 0 <= value <= 10)
 _FIELDS = {
     "key": TEXT,
+    "kind": one_of(*SCORES),
     "try": COUNT,
     "status": one_of(*_STATUSES),
     "scores": each(_SCORE, "scores").or_null(),
@@ -46,6 +47,7 @@ class Judgement:
 
     Attributes:
         key: Key of the question.
+        kind: What was asked.
         number: 1 for the first reply to the question, 2 for the second.
         status: `scored`, `unparsable`, `refused` or `too long`.
         scores: The scores in the order shown, or the preference; None unless `scored`.
@@ -55,6 +57,7 @@ class Judgement:
     """
 
     key: str
+    kind: Kind
     number: int
     status: str
     scores: tuple[float, ...] | None
@@ -79,14 +82,14 @@ class Judgements:
     """
 
     def __init__(self, files: Iterable[LinesFile]):
-        self._all: dict[str, list[Judgement]] = {}
+        self._all: dict[tuple[str, Kind], list[Judgement]] = {}
         for file in files:
             for number, record in enumerate(file.read(), start=1):
                 self.add(_judgement(record, f"{file.path}:{number}"))
 
     def add(self, judgement: Judgement) -> None:
         """Add a judgement; of several with one key and number, the first counts."""
-        known = self._all.setdefault(judgement.key, [])
+        known = self._all.setdefault((judgement.key, judgement.kind), [])
         if judgement.number not in {other.number for other in known}:
             known.append(judgement)
             known.sort(key=lambda one: one.number)
@@ -96,13 +99,13 @@ class Judgements:
         """Number of judgements."""
         return sum(map(len, self._all.values()))
 
-    def tries(self, key: str) -> list[Judgement]:
+    def tries(self, question: Question) -> list[Judgement]:
         """Return all judgements of a question, in order."""
-        return self._all.get(key, [])
+        return self._all.get((question.key, question.kind), [])
 
-    def final(self, key: str) -> Judgement | None:
+    def final(self, question: Question) -> Judgement | None:
         """Return the judgement that counts; None if the question has to be asked."""
-        tries = self.tries(key)
+        tries = self.tries(question)
         return tries[-1] if tries and tries[-1].is_final else None
 
 
@@ -123,6 +126,7 @@ def judged(question: Question, number: int, reply: Reply) -> Judgement:
     status = reply.declined or ("unparsable" if scores is None else "scored")
     return Judgement(
         question.key,
+        question.kind,
         number,
         status,
         scores,
@@ -159,8 +163,13 @@ def _judgement(record: Mapping[str, Any], place: str) -> Judgement:
     scores = record["scores"]
     if (scores is None) != (record["status"] != "scored"):
         raise InputError(f"{place}: not a judgement: scores and status contradict each other")
+    if scores is not None and len(scores) != SCORES[record["kind"]]:
+        raise InputError(
+            f"{place}: not a judgement: {len(scores)} scores are not those of its kind"
+        )
     return Judgement(
         record["key"],
+        record["kind"],
         record["try"],
         record["status"],
         None if scores is None else tuple(map(float, scores)),

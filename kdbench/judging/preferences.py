@@ -12,7 +12,7 @@ from kdbench.judging.grades import DocumentScores, Numbers
 from kdbench.judging.judgements import Judgement
 from kdbench.stats.estimates import pooled_estimate
 
-_EQUAL = Judgement("", 1, "scored", (0.5,))
+_EQUAL = Judgement("", "pair", 1, "scored", (0.5,))
 """What counts for equal responses, about which the judge is not asked."""
 
 

@@ -27,13 +27,13 @@ def record_cost(
         questions: The questions.
         known: Judgements of all of them.
     """
-    keys = {question.key for question in questions}
-    replies = [judgement for key in sorted(keys) for judgement in known.tries(key)]
+    unique = {question.key: question for question in questions}
+    replies = [judgement for question in unique.values() for judgement in known.tries(question)]
     cost = {
         "judge": judge.name,
         "address": judge.address,
         "models": sorted({reply.model for reply in replies if reply.model}),
-        "questions": len(keys),
+        "questions": len(unique),
         "replies": len(replies),
         "prompt_tokens": sum(reply.prompt_tokens or 0 for reply in replies),
         "reply_tokens": sum(reply.reply_tokens or 0 for reply in replies),

@@ -8,6 +8,9 @@ from typing import Literal
 Kind = Literal["score", "score-reference", "pair"]
 """What is asked: one score, the scores of a response and its reference, or the better of two."""
 
+SCORES: Mapping[Kind, int] = {"score": 1, "score-reference": 2, "pair": 1}
+"""Number of scores in a judgement of each kind."""
+
 _NUMBER = r"(\d{1,2}(?:\.\d+)?)(?:\s*/\s*10)?"
 _DECORATION = r"[\s*_`#>]*"  # Markdown around a line
 _THOUGHT = "</think>"

@@ -28,7 +28,7 @@ def add_numbers(
         known: Judgements of all of them.
     """
     final = {
-        (question.document, question.seed, question.order): known.final(question.key)
+        (question.document, question.seed, question.order): known.final(question)
         for question in questions
     }
 
@@ -47,5 +47,5 @@ def add_numbers(
 
 def without_score(questions: Sequence[Question], known: Judgements) -> Counter[str]:
     """Count the questions whose judgement gives no score, by status."""
-    finals = [known.final(key) for key in {question.key for question in questions}]
+    finals = [known.final(one) for one in {one.key: one for one in questions}.values()]
     return Counter(final.status for final in finals if final and final.status != "scored")

@@ -149,6 +149,11 @@ class JudgeWork:
         seeds = tuple(stored.fingerprint.get("protocol", {}).get("seeds", ()))
         protocol = ExternalProtocol("external", seeds=seeds)
         RunRecord(self.run).check_same_texts(task.name, origin(task, protocol))
+        if not seeds or stored.documents["id"] != [document.id for document in task.documents]:
+            raise InputError(
+                f"{self.run.path / task.name}.json: not the result of these documents, or without "
+                f"seeds; kdbench score run={self.run.path} makes it again"
+            )
         settings = self._settings
         return load_subject(
             self.run,

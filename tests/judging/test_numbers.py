@@ -9,12 +9,12 @@ from kdbench.judging.preferences import add_preferences
 
 
 def scored(*scores: float) -> Judgement:
-    return Judgement("k", 1, "scored", scores)
+    return Judgement("k", "score", 1, "scored", scores)
 
 
-UNREAD = Judgement("k", 2, "unparsable", None)
-REFUSED = Judgement("k", 1, "refused", None)
-LONG = Judgement("k", 1, "too long", None)
+UNREAD = Judgement("k", "score", 2, "unparsable", None)
+REFUSED = Judgement("k", "score", 1, "refused", None)
+LONG = Judgement("k", "score", 1, "too long", None)
 
 
 def grades(final: dict[int, list[Judgement]], with_reference: bool = True, n: int = 0) -> Numbers:

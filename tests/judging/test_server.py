@@ -19,6 +19,10 @@ from kdbench.judging.server import ServerJudge
 from kdbench.system.files import LinesFile
 
 KEY = "not-to-be-seen-1234567890"
+START = (
+    '{"key": "k", "kind": "score-reference", "try": 1, "model": null, "prompt_tokens": null, '
+    '"reply_tokens": 3'
+)
 SETTINGS = {"temperature": 0, "max_tokens": 9}
 
 
@@ -48,7 +52,7 @@ class Asking:
 
     def statuses(self) -> Counter[str]:
         known = Judgements([self.file])
-        finals = [known.final(question.key) for question in self.questions]
+        finals = [known.final(question) for question in self.questions]
         return Counter(final.status for final in finals if final)
 
 
@@ -351,7 +355,16 @@ def test_a_line_that_a_crash_cut_short_is_asked_again_alone(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     "line",
-    ["{}", '{"key": "k", "try": 1}', "nonsense", '{"key": 3}'],
+    [
+        "{}",
+        "nonsense",
+        '{"key": 3}',
+        f'{START}, "status": "scored", "scores": [1]}}',
+        f'{START}, "status": "scored", "scores": null}}',
+        f'{START}, "status": "scored", "scores": [1, 11]}}',
+        f'{START}, "status": "refused", "scores": [1, 2]}}',
+        f'{START}, "status": "lost", "scores": null}}',
+    ],
 )
 def test_a_broken_line_is_named(tmp_path: Path, line: str) -> None:
     (tmp_path / "j").write_text(f"{line}\n")
