@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kdbench.comparing.regress import GateResult
     from kdbench.distillation.train import Trained
     from kdbench.filling.table import Filled
+    from kdbench.judging.work import JudgedRun
     from kdbench.measuring.measurement import Evaluation
     from kdbench.reports import Report
     from kdbench.serving.speed import SpeedMeasurement
@@ -28,6 +29,7 @@ __all__ = [
     "compare",
     "evaluate",
     "fill",
+    "judge",
     "plan",
     "regress",
     "report",
@@ -75,6 +77,19 @@ def speed(**settings: Any) -> "SpeedMeasurement":
     from kdbench.serving.speed import measure_speed
 
     return measure_speed(build(SpeedSettings, settings))
+
+
+def judge(**settings: Any) -> "JudgedRun":
+    """Have a model judge a stored run; takes the keys of `kdbench judge --help`.
+
+    Raises:
+        InputError: Anything about run, judge, data or settings that the caller can fix.
+    """
+    from kdbench.config import build
+    from kdbench.judging.settings import JudgeSettings
+    from kdbench.judging.work import judge as run
+
+    return run(build(JudgeSettings, settings))
 
 
 def train(**settings: Any) -> "Trained":

@@ -1,11 +1,14 @@
-"""`kdbench eval`: measure a checkpoint and, if a teacher is given, compare it with the teacher."""
+"""`kdbench eval`: measure a checkpoint; compare it with a teacher and have it judged, if wanted."""
+
+from dataclasses import replace
 
 from kdbench.config import EvalSettings
 from kdbench.fidelity.compare import compare_with_teacher, measured_floor
 from kdbench.fidelity.teachers.find import find_teacher
 from kdbench.fidelity.wanted import check_metrics
+from kdbench.judging.work import judge_of_evaluation
 from kdbench.measuring.advice import prompt_advice
-from kdbench.measuring.measurement import Evaluation, prepare
+from kdbench.measuring.measurement import Evaluation, Measurement, prepare
 from kdbench.system.console import report_progress
 
 
@@ -24,6 +27,17 @@ def evaluate(settings: EvalSettings) -> Evaluation:
     student = prepare(settings)
     if advice := prompt_advice(student.checkpoint.card, student.protocol):
         report_progress(f"note: {advice}")
+    if settings.judge is None:
+        return _measured(settings, student)
+    work = judge_of_evaluation(settings, student.run.path, student.is_finished())
+    evaluation = _measured(settings, student)
+    student.release()
+    judged = work.finish(student.tasks)
+    return replace(evaluation, results=judged.results)
+
+
+def _measured(settings: EvalSettings, student: Measurement) -> Evaluation:
+    """Measure the student and, if a teacher is given, compare it with the teacher."""
     if settings.teacher is None:
         student.measure()
         return Evaluation(student.run.path, student.results, student.generated)

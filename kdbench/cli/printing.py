@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from kdbench.cli.judged import judge_lines
 from kdbench.metrics import of_repeated
 from kdbench.system.console import say
 from kdbench.task import NO_REFERENCES
@@ -25,6 +26,8 @@ def print_evaluation(evaluation: "Evaluation") -> None:
     for line in _repeated_lines(evaluation.results):
         say(line)
     for line in _fidelity_lines(evaluation.results):
+        say(line)
+    for line in judge_lines(evaluation.results):
         say(line)
     say(f"{evaluation.generated} samples generated; results in {evaluation.run}")
     for task, result in evaluation.results.items():

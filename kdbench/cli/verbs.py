@@ -53,6 +53,31 @@ def _score(arguments: list[str]) -> None:
 
 
 @verb(
+    "judge",
+    "kdbench.judging.settings:JudgeSettings",
+    "student judge=openai:gpt-4o data=path/to/data",
+    words="RUN [AGAINST]",
+)
+def _judge(arguments: list[str]) -> None:
+    """Have a model grade a run's responses, or compare two runs.
+
+    RUN and AGAINST are the values of run= and judge_against=. Run the same command again after an
+    interruption, and it asks only what is missing.
+    """
+    from kdbench.judging.settings import parse_judge
+
+    settings = parse_judge(arguments)
+    _quiet()
+    from kdbench.cli.judged import judge_lines
+    from kdbench.judging.work import judge
+
+    judged = judge(settings)
+    for line in judge_lines(judged.results):
+        say(line)
+    say(f"results in {judged.run}")
+
+
+@verb(
     "train",
     "TrainSettings",
     "method=gkd student=path/to/student teacher=path/to/teacher data=path/to/data",

@@ -12,6 +12,7 @@ from kdbench.comparing.scores import ComparedRun
 from kdbench.comparing.tolerance import Tolerance
 from kdbench.comparing.verdict import EXIT_INCOMPARABLE, Problem, Rules
 from kdbench.errors import InputError, nearest
+from kdbench.metrics import judged_metric
 
 
 def compare_runs(
@@ -88,5 +89,7 @@ def _check_metrics(
         for name in {*scores.metrics, *scores.pooled}
     }
     for metric in tolerances:
+        if known and metric not in known and judged_metric(metric):
+            raise InputError(f"tolerance={metric}:…: no run was judged; kdbench judge does it")
         if known and metric not in known:
             raise InputError(f"tolerance={metric}:…: no such metric: {nearest(metric, known)}")

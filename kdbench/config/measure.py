@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from kdbench.config.judge import JudgeKeys
 from kdbench.config.kinds import (
     ADVANCED,
     CACHE,
@@ -240,21 +241,16 @@ class ResultKeys(LabelKeys, group="Output"):
     results: Path = Field(Path("results"), description="Folder of the results")
 
 
-class EngineKeys(Settings, group="Backend"):
-    """What generates the responses, and on which hardware."""
+class DeviceKeys(Settings, group="Backend"):
+    """On which hardware a model runs."""
 
-    backend: str = Field("hf", description="Generation backend; see kdbench backends")
-    backend_options: OptionMap = Field(
-        {},
-        description="Options of the backend, as in tensor_parallel_size=2,max_model_len=1024",
-    )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="Number format of weights and activations; auto is the checkpoint's"
     )
     device: str = Field("auto", description="Device: auto, cpu, cuda, cuda:1 or mps")
 
 
-class BackendKeys(EngineKeys, group="Backend"):
+class HardwareKeys(DeviceKeys, group="Backend"):
     """The same, and how much at once."""
 
     batch_size: AtLeastOne | Literal["auto"] = Field(
@@ -262,8 +258,18 @@ class BackendKeys(EngineKeys, group="Backend"):
     )
 
 
-class PermissionKeys(Settings, group=ADVANCED):
-    """What a checkpoint may do when it is read."""
+class BackendKeys(Settings, group="Backend"):
+    """What generates the responses."""
+
+    backend: str = Field("hf", description="Generation backend; see kdbench backends")
+    backend_options: OptionMap = Field(
+        {},
+        description="Options of the backend, as in tensor_parallel_size=2,max_model_len=1024",
+    )
+
+
+class TrustKeys(Settings, group=ADVANCED):
+    """Which files of a checkpoint may run code."""
 
     unsafe_pickle: bool = Field(
         False, description="Permission to read pickle weights (*.bin), which can run code"
@@ -273,7 +279,7 @@ class PermissionKeys(Settings, group=ADVANCED):
     )
 
 
-class AdvancedKeys(PermissionKeys, group=ADVANCED):
+class AdvancedKeys(Settings, group=ADVANCED):
     """What few runs need."""
 
     shard: str | None = Field(
@@ -288,8 +294,11 @@ class EvalSettings(
     TaskKeys,
     ProtocolKeys,
     MetricKeys,
+    JudgeKeys,
     ResultKeys,
+    HardwareKeys,
     BackendKeys,
+    TrustKeys,
     AdvancedKeys,
 ):
     """`kdbench eval model=…`: measure a checkpoint."""
@@ -308,6 +317,14 @@ class EvalSettings(
             refuse(given & {"undistilled_name"}, "needs undistilled=")
         if self.teacher_cache is None and self.teacher_scores != "engine":
             refuse(given & {"cache_top_k"}, "needs teacher_cache= or teacher_scores=engine")
+        return self
+
+    @model_validator(mode="after")
+    def _judge_sees_whole_tasks(self) -> "EvalSettings":
+        if self.judge is not None and self.shard is not None:
+            raise ValueError("judge= needs all shards; judge their run later with kdbench judge")
+        if self.judge_against == "teacher" and self.teacher is None:
+            raise ValueError("judge_against=teacher needs teacher=")
         return self
 
     @field_validator("shard")

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from kdbench.config.kinds import AtLeastOne, Counts, FolderName, Settings
-from kdbench.config.measure import EngineKeys, ModelKeys, PermissionKeys
+from kdbench.config.measure import BackendKeys, DeviceKeys, ModelKeys, TrustKeys
 
 
 class LoadKeys(Settings, group="Load"):
@@ -43,5 +43,5 @@ class SpeedOutputKeys(Settings, group="Output"):
     again: bool = Field(False, description="Measure again what is stored for the same load")
 
 
-class SpeedSettings(ModelKeys, LoadKeys, SpeedOutputKeys, EngineKeys, PermissionKeys):
+class SpeedSettings(ModelKeys, LoadKeys, SpeedOutputKeys, DeviceKeys, BackendKeys, TrustKeys):
     """`kdbench speed model=…`: time a model under a stated load."""

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from kdbench.checkpoint import find_checkpoint, is_hub_name
 from kdbench.config import EvalSettings, TeacherKeys, build
+from kdbench.config.judge import JudgeKeys
 from kdbench.distillation.ingredients import NO_PART
 from kdbench.distillation.recipe import make_recipe
 from kdbench.errors import InputError, nearest
@@ -31,6 +32,7 @@ _NO_PART_OF_EVALUATION = {
     *("model", "teacher", "undistilled", "data", "results", "name", "method", "setting"),
     *("teacher_name", "undistilled_name"),
     *("device", "batch_size", "shard", "teacher_cache", "cache_top_k"),
+    *("judge_url", "judge_key_env", "judge_concurrency", "judge_timeout"),
 }
 # These keys follow from the table, so `train:` and `evaluate:` cannot hold them.
 _SET_BY_TABLE = {
@@ -202,6 +204,8 @@ class Graph:
             keys = {
                 key: value for key, value in keys.items() if key not in TeacherKeys.model_fields
             }
+            if keys.get("judge_against") == "teacher":  # which the teacher is not for itself
+                keys = {key: v for key, v in keys.items() if key not in JudgeKeys.model_fields}
             if "metrics" in keys:
                 keys["metrics"] = [
                     metric for metric in keys["metrics"] if not compares_with_teacher(metric)

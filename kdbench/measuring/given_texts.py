@@ -8,6 +8,7 @@ from typing import Any
 from kdbench.config import ScoreSettings
 from kdbench.errors import InputError
 from kdbench.measuring.forward_metrics import stored_values, values_file
+from kdbench.measuring.judged import with_judge_of
 from kdbench.measuring.measurement import Evaluation
 from kdbench.measuring.scoring import origin, score_task, with_teacher_of
 from kdbench.metrics import ForwardMetric, make_metrics, with_stored
@@ -65,7 +66,7 @@ def _score_file(settings: ScoreSettings, path: Path, task_name: str) -> Evaluati
         identity = _identity(settings, name, protocol)
         record.begin(task.name, origin(task, protocol), identity)
         run.lines(task.name).replace(sample_record(samples[key], scores[key]) for key in scores)
-        result = run.write_task(result)
+        result = run.write_task(with_judge_of(result, stored))
     record.finish(method=settings.method, setting=settings.setting)
     return Evaluation(run.path, {task.name: result}, 0)
 
@@ -154,7 +155,7 @@ def _score_again(
     cut = record.task(task.name).get("cut_prompts")
     with run.lock(task.name):
         result, scores = score_task(task, protocol, samples, metrics, forward, cut)
-        result = with_teacher_of(result, stored)
+        result = with_judge_of(with_teacher_of(result, stored), stored)
         record.rescore(task.name, origin(task, protocol))
         file.replace(sample_record(samples[key], scores[key]) for key in scores)
         return run.write_task(result)

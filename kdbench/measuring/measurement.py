@@ -16,6 +16,7 @@ from kdbench.generate.choice import BackendChoice, choose_backend
 from kdbench.generate.prompts import check_has_prompt
 from kdbench.measuring.forward_metrics import measure_forward
 from kdbench.measuring.identity import checked_name, run_identity
+from kdbench.measuring.judged import with_judge_of, without_judge
 from kdbench.measuring.loading import LazyBackend
 from kdbench.measuring.sampling import Sampling
 from kdbench.measuring.scoring import (
@@ -158,6 +159,10 @@ class Measurement:
         self.record.finish(method=self.settings.method, setting=self.settings.setting)
         return self
 
+    def is_finished(self) -> bool:
+        """Whether every task has a result."""
+        return all(self.run.read_task(task.name) is not None for task in self.tasks)
+
     def finish(self, task: Task) -> bool:
         """Measure what is missing of a task; return False while other shards are incomplete."""
         missing = self._missing_metrics(task) or self._damaged_metrics(task)
@@ -186,7 +191,7 @@ class Measurement:
             new = self._score(task, with_stored(self._metrics, old.metrics))
             if new is not None and not same_scores(old, new):
                 report_progress(f"{task.name}: the samples of {self.name} give other results")
-                new = self.run.write_task(without_teacher(new))
+                new = self.run.write_task(without_judge(without_teacher(new)))
         if new is not None:
             self.results[task.name] = new
 
@@ -273,7 +278,8 @@ class Measurement:
         }
         cut = self.record.task(task.name).get("cut_prompts")
         result, scores = score_task(task, self.protocol, samples, metrics, forward, cut)
-        result = with_teacher_of(result, self.run.read_task(task.name))
+        old = self.run.read_task(task.name)
+        result = with_judge_of(with_teacher_of(result, old), old)
         self.record.rescore(task.name, origin(task, self.protocol))
         self.run.lines(task.name).replace(
             sample_record(samples[key], scores[key]) for key in scores

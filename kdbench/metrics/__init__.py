@@ -10,6 +10,7 @@ Text overlap is in points (0 to 100), rates are 0 to 1, losses and divergences a
 from collections.abc import Iterable, Mapping, Sequence
 
 from kdbench.errors import InputError
+from kdbench.metrics._judged import GRADES, PREFERENCES, WITHOUT_SCORE, JudgedMetric, judged_metric
 from kdbench.metrics._kinds import (
     Answer,
     CorpusMetric,
@@ -40,14 +41,18 @@ from kdbench.registry import Registry
 
 __all__ = [
     "ALL",
+    "GRADES",
     "HEADLINE",
     "POSITION_SETS",
+    "PREFERENCES",
+    "WITHOUT_SCORE",
     "AlignedPositions",
     "Answer",
     "CorpusMetric",
     "CorpusPairMetric",
     "CurveMetric",
     "ForwardMetric",
+    "JudgedMetric",
     "Metric",
     "PairMetric",
     "PooledPairMetric",
@@ -66,6 +71,7 @@ __all__ = [
     "compares_with_teacher",
     "in_headline_set",
     "is_known",
+    "judged_metric",
     "make_metrics",
     "make_teacher_metrics",
     "metrics",

@@ -27,7 +27,7 @@ from kdbench.system.locks import only_here, remove_empty
 
 
 def _drop_unset(content: dict[str, Any], keys: Iterable[str]) -> None:
-    """Remove fields that are set only by a comparison with a teacher."""
+    """Remove fields that are set only by a comparison with a teacher, or by a judge."""
     for key in keys:
         if content[key] is None or content[key] == {}:
             del content[key]
@@ -119,7 +119,7 @@ class RunFolder:
         content = asdict(result)
         for metric in content["metrics"].values():
             _drop_unset(metric, ("micro", "bound", "ceiling", "floor"))
-        _drop_unset(content, ("teacher", "curves"))
+        _drop_unset(content, ("teacher", "curves", "judge"))
         write_json(path, content)
         return read_task(path)
 

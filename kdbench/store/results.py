@@ -83,6 +83,8 @@ class TaskResult:
         teacher: Identity of the teacher that metrics of fidelity compare with.
         curves: Metrics by token index, named `name@set`: for each bucket its first index, the first
             index after it, the mean over the responses that reach it, and their number.
+        judge: By way of judging (`score`, or `pair@` and the opponent's name): the judge, its
+            prompt, what was judged, and `metrics`, the names of its metrics.
     """
 
     fingerprint: Mapping[str, Any]
@@ -93,6 +95,7 @@ class TaskResult:
     main_metric: str
     teacher: Mapping[str, Any] | None = None
     curves: Mapping[str, Mapping[str, list[Any]]] = field(default_factory=dict, repr=False)
+    judge: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     schema: int = SCHEMA
 
     @property
@@ -131,6 +134,7 @@ _FIELDS = {
     "main_metric": TEXT,
     "teacher": MAPPING.or_null().if_given(),
     "curves": MAPPING.if_given(),
+    "judge": MAPPING.if_given(),
 }
 _FINGERPRINT = {
     "protocol": MAPPING.if_given(),
@@ -185,6 +189,10 @@ def _check(content: dict[str, Any], task: str) -> None:
     if content["metrics"] and content["main_metric"] not in content["metrics"]:
         raise FieldError("main_metric: must be one of the metrics")
     _check_documents(content["documents"])
+    for name, group in (content.get("judge") or {}).items():
+        check_fields(
+            group, {"metrics": each(TEXT, "names"), "judge": MAPPING.if_given()}, f"judge.{name}"
+        )
     for name, curve in (content.get("curves") or {}).items():
         _check_curve(name, curve)
 
