@@ -8,7 +8,7 @@ from kdbench.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, pic
 from kdbench.config import CACHE, EvalSettings
 from kdbench.doctor.finding import CannotRunError
 from kdbench.doctor.member import Member, Role
-from kdbench.doctor.patient import Patient, Question
+from kdbench.doctor.patient import Patient, ProbePrompt
 from kdbench.doctor.rows import Rows, read_split
 from kdbench.generate.choice import choose_backend
 from kdbench.protocol import get_protocol
@@ -90,10 +90,10 @@ class EvalPatient(Patient):
             for task in self.tasks
         }
 
-    def prompts(self, number: int) -> Sequence[Question]:
+    def prompts(self, number: int) -> Sequence[ProbePrompt]:
         """The first prompts of the first task."""
         documents = self.tasks[0].documents[:number]
-        return [Question(d.prompt, d.message, (*d.references, "")[0]) for d in documents]
+        return [ProbePrompt(d.prompt, d.message, (*d.references, "")[0]) for d in documents]
 
 
 def _text_of(document: Any) -> str:

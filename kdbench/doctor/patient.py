@@ -15,7 +15,7 @@ from kdbench.task import data_folder
 from kdbench.views.chat import ChatMessage
 
 
-class Question(NamedTuple):
+class ProbePrompt(NamedTuple):
     """A prompt with a good response.
 
     Attributes:
@@ -80,22 +80,22 @@ class Patient:
         """The rows that students are measured on, by set."""
         raise NotImplementedError
 
-    def prompts(self, number: int) -> Sequence[Question]:
+    def prompts(self, number: int) -> Sequence[ProbePrompt]:
         """The first prompts that models are given."""
         raise NotImplementedError
 
-    def encoded(self, member: Member, question: Question) -> Prompt:
+    def encoded(self, member: Member, probe: ProbePrompt) -> Prompt:
         """A prompt as a model is given it.
 
         Raises:
             CannotRunError: Prompts are chats, and the member has no chat template.
         """
         form, tokenizer = self.protocol, member.tokenizer
-        if question.is_whole:
-            return Prompt(tuple(text_tokens(tokenizer, question.prompt, add_bos=False)), cut=False)
+        if probe.is_whole:
+            return Prompt(tuple(text_tokens(tokenizer, probe.prompt, add_bos=False)), cut=False)
         if form.prompt == "chat" and template_of(tokenizer, form.chat_template) is None:
             raise CannotRunError(f"{member.whose} has no chat template to make prompts with")
-        return encode_prompt(tokenizer, form, question.prompt, question.message)
+        return encode_prompt(tokenizer, form, probe.prompt, probe.message)
 
     def close(self) -> None:
         """Remove what was only needed for looking."""

@@ -14,7 +14,7 @@ from kdbench.distillation.recipe import Recipe
 from kdbench.distillation.students import StudentSource
 from kdbench.doctor.finding import CannotRunError
 from kdbench.doctor.member import Member
-from kdbench.doctor.patient import Patient, Question
+from kdbench.doctor.patient import Patient, ProbePrompt
 from kdbench.doctor.rows import Rows, read_split
 from kdbench.task import known_tasks
 
@@ -132,11 +132,11 @@ class TrainPatient(Patient):
         found = {f"{settings.train_set}/valid": valid, **tests}
         return {name: rows for name, rows in found.items() if rows}
 
-    def prompts(self, number: int) -> Sequence[Question]:
+    def prompts(self, number: int) -> Sequence[ProbePrompt]:
         """The first prompts of the training set, as the student gets them."""
         examples = self.ingredients.train.examples[:number]
         decode = self.ingredients.tokenizer.decode
         return [
-            Question(decode(e.prompt_ids), "", (*e.references, "")[0], is_whole=True)
+            ProbePrompt(decode(e.prompt_ids), "", (*e.references, "")[0], is_whole=True)
             for e in examples
         ]

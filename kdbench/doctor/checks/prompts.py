@@ -6,7 +6,7 @@ from kdbench.doctor.check import check
 from kdbench.doctor.eval_patient import EvalPatient
 from kdbench.doctor.finding import Finding
 from kdbench.doctor.member import Member
-from kdbench.doctor.patient import Patient, Question
+from kdbench.doctor.patient import Patient, ProbePrompt
 from kdbench.task import Task
 from kdbench.views.tokenizers import shared_tokens
 
@@ -33,7 +33,7 @@ def _of_task(
 ) -> Iterator[Finding]:
     protocol = patient.protocol
     encoded = {
-        d.id: patient.encoded(member, Question(d.prompt, d.message, "")) for d in task.documents
+        d.id: patient.encoded(member, ProbePrompt(d.prompt, d.message, "")) for d in task.documents
     }
     if not encoded:
         return
