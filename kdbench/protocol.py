@@ -75,7 +75,7 @@ class Protocol:
                 chat prompts without chat prompts.
         """
         # Results are stored with six decimals.
-        fields = {key: round(v, 6) if isinstance(v, float) else v for key, v in fields.items()}
+        fields = {key: _rounded(value) for key, value in fields.items()}
         fields = {key: tuple(v) if isinstance(v, list) else v for key, v in fields.items()}
         changed = {k: v for k, v in sorted(fields.items()) if v != getattr(self, k)}
         name = "+".join([self.name, *(f"{key}={_plain(value)}" for key, value in changed.items())])
@@ -146,6 +146,12 @@ def _plain(value: object) -> str:
     is_long = isinstance(value, str) and len(text) > _LONGEST_IN_NAME
     short = text.isprintable() and "{" not in text and not is_long
     return text if short else sha256(text.encode()).hexdigest()[:12]
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _rounded(item) for key, item in value.items()}
+    return round(value, 6) if isinstance(value, float) else value
 
 
 def _json(value: object) -> str:

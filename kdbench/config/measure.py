@@ -152,7 +152,7 @@ class ProtocolKeys(Settings, group="Protocol"):
     @classmethod
     def _system_text(cls, value: str | None) -> str | None:
         """Return the text, or that of the file behind an @."""
-        if value is not None and value.startswith("@"):
+        if value is not None and value.startswith("@") and "\n" not in value:
             value = _text_of_file(Path(value[1:]), "a system turn")
         if value is not None and not value.strip():
             raise ValueError("is empty; leave it out")

@@ -59,6 +59,7 @@ __all__ = [
     "make_teacher_metrics",
     "metrics",
     "result_name",
+    "thinking_metrics",
     "top",
     "with_stored",
 ]
@@ -97,6 +98,12 @@ def make_teacher_metrics(names: Sequence[str] = ()) -> list[TeacherMetric]:
     """
     kinds = _kinds_of(names)
     return [kind() for kind in kinds.values() if issubclass(kind, TeacherMetric)]
+
+
+def thinking_metrics() -> list[Metric]:
+    """Make the metrics that are measured for a model with a thinking."""
+    kinds = map(metrics.get, metrics.names())
+    return [kind() for kind in kinds if issubclass(kind, SampleMetric) and kind.of_thinking]
 
 
 def compares_with_teacher(name: str) -> bool:
@@ -153,7 +160,9 @@ def _bases(name: str) -> list[str]:
 
 
 def in_headline_set(kind: type[Metric]) -> bool:
-    """Whether a metric is measured without `metrics=`: if it needs no teacher, always."""
+    """Whether a metric is measured without `metrics=`, whatever the model."""
+    if issubclass(kind, SampleMetric):
+        return not kind.of_thinking
     return not issubclass(kind, TeacherMetric) or kind.by_default
 
 

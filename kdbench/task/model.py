@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kdbench.views.chat import ChatMessage
+from kdbench.views.chat import ChatMessage, Description, Turn
 
 TITLES = {
     "dolly": "Dolly",
@@ -29,6 +29,8 @@ class Document:
             a prompt with a `gen_prefix`, is a tuple of chat turns.
         references: One or more reference responses.
         fields: Row of the data set, as the YAML's functions take it.
+        turns: Turns for a chat template that the message lacks: the task's description and
+            examples, and what the answer begins with.
     """
 
     id: str
@@ -36,6 +38,12 @@ class Document:
     message: ChatMessage
     references: tuple[str, ...]
     fields: Mapping[str, Any] = field(repr=False, compare=False)
+    turns: tuple[Turn | Description, ...] = ()
+
+    @property
+    def conversation(self) -> ChatMessage:
+        """What a chat template renders: the turns if there are any, else the message."""
+        return self.turns or self.message
 
 
 @dataclass(frozen=True)

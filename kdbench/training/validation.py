@@ -139,7 +139,7 @@ def rouge_sum(
     total, tokens = 0.0, 0
     for batch in generator.batches(rows):
         for sample in generator.generate(batch, ()):
-            words = rouge_words(postprocess(sample.output))
+            words = rouge_words(postprocess(sample.answer))
             texts = references[sample.document]
             total += 100 * max(rouge_l(rouge_words(text), words) for text in texts)
             tokens += len(sample.tokens)

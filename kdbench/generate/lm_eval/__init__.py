@@ -24,7 +24,7 @@ from kdbench.generate.lm_eval.models import (
 )
 from kdbench.generate.prompts import check_has_prompt, encode_prompt, prompt_text
 from kdbench.generate.row.noise import step_keys
-from kdbench.generate.row.response import special_stops
+from kdbench.generate.row.text import special_texts
 from kdbench.protocol import Protocol
 from kdbench.views.chat import ChatMessage, turns_of
 
@@ -128,7 +128,7 @@ class LMEvalBackend(EngineBackend):
 
         lm-eval decodes without them, so a row whose batch continues would run past such a stop.
         """
-        return self.tokenizer is not None and bool(special_stops(self.tokenizer, until))
+        return self.tokenizer is not None and bool(special_texts(self.tokenizer, until))
 
     def facts(self) -> Facts:
         """Return lm-eval's version, and size and precision unless a server has the weights."""
