@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from kdbench.store.results import MetricResult, TaskResult
 
 _ALSO_SHOWN = ("exact_match", "response_length", "cut_off", "empty", "lm_loss")
+_OF_THINKING = ("thinking_tokens", "unclosed_thinking")  # shown if the model has a thinking
 _FIDELITY = ("acceptance@student", "top1@student", "fkl@teacher", "rkl@student", "rougeL_teacher")
 
 
@@ -49,7 +50,9 @@ def print_training(trained: "Trained") -> None:
 def _quality_lines(results: "Mapping[str, TaskResult]") -> list[str]:
     """The tasks with their main metric and a few others."""
     main = {result.main_metric for result in results.values()}
-    shown = [name for name in _ALSO_SHOWN if name not in main]
+    known = {name for result in results.values() for name in result.metrics}
+    also = [*_ALSO_SHOWN, *(name for name in _OF_THINKING if name in known)]
+    shown = [name for name in also if name not in main]
     rows = [["task", "prompts", f"{' / '.join(sorted(main))} [95 % interval] ± seeds", *shown]]
     for task, result in results.items():
         others = [_short(result.metrics.get(name)) for name in shown]

@@ -5,7 +5,8 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from kdbench.config.kinds import Settings, given_keys
-from kdbench.config.measure import DataKeys, MetricKeys, ProtocolKeys, ResultKeys, refuse
+from kdbench.config.measure import DataKeys, MetricKeys, ResultKeys, refuse
+from kdbench.config.protocol import ProtocolKeys
 
 
 class TextKeys(Settings, group="Samples"):

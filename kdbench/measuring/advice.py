@@ -5,6 +5,7 @@ from typing import Any
 
 from kdbench.protocol import Protocol
 
+_ALPACA = "### Response"  # a template with this heading asks as the task does
 _NAMES = {"task": "the task's format", "chat": "the tokenizer's chat template"}
 
 
@@ -15,9 +16,8 @@ def prompt_advice(card: Mapping[str, Any], protocol: Protocol) -> str | None:
         card: The run card of the student; empty for other checkpoints.
         protocol: The protocol of the evaluation.
     """
-    training = card.get("training")
-    settings = training.get("settings") if isinstance(training, dict) else None
-    if not isinstance(settings, dict):
+    settings = _training_settings(card)
+    if settings is None:
         return None
     form, bos = settings.get("train_format", "task"), settings.get("add_bos", False)
     if form in _NAMES and form != protocol.prompt:
@@ -30,3 +30,27 @@ def prompt_advice(card: Mapping[str, Any], protocol: Protocol) -> str | None:
         value = str(bos).lower()
         return f"this student was trained with add_bos={value}; pass add_bos={value} to ask it so"
     return None
+
+
+def template_advice(card: Mapping[str, Any], template: object, protocol: Protocol) -> str | None:
+    """A line if a checkpoint has a chat template that the protocol does not use.
+
+    Args:
+        card: The run card of the checkpoint, which says how it was trained; empty for others.
+        template: The chat template of its tokenizer, or several by name; None if it has none.
+        protocol: The protocol of the evaluation.
+    """
+    if not template or protocol.prompt == "chat" or _training_settings(card) is not None:
+        return None
+    if _ALPACA in str(template):
+        return None
+    return (
+        f"note: the checkpoint has a chat template, and protocol {protocol.name} asks in the "
+        "task's own format; if it was trained to chat, protocol=chat asks as in its training"
+    )
+
+
+def _training_settings(card: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    training = card.get("training")
+    settings = training.get("settings") if isinstance(training, dict) else None
+    return settings if isinstance(settings, dict) else None

@@ -13,6 +13,7 @@ from kdbench.checkpoint import Checkpoint, find_checkpoint, served_model
 from kdbench.config import EvalSettings
 from kdbench.generate import Backend, Options, Prompt
 from kdbench.generate.choice import BackendChoice, choose_backend
+from kdbench.measuring.advice import template_advice
 from kdbench.measuring.forward_metrics import measure_forward
 from kdbench.measuring.identity import checked_name, run_identity
 from kdbench.measuring.loading import LazyBackend
@@ -31,7 +32,7 @@ from kdbench.store.folder import RunFolder, generated_run_id
 from kdbench.store.record import RunRecord
 from kdbench.store.results import TaskResult
 from kdbench.store.samples import Samples, sample_record
-from kdbench.system.console import report_progress
+from kdbench.system.console import note_once, report_progress
 from kdbench.task import Task, load_tasks
 
 _FALLBACK_METRIC = "rougeL"  # if only metrics of fidelity are requested
@@ -213,7 +214,11 @@ class Measurement:
             argument=self.chosen.argument,
             engine=self.chosen.engine,
         )
-        return self.chosen.kind(self.checkpoint, self.protocol, options)
+        backend = self.chosen.kind(self.checkpoint, self.protocol, options)
+        template = getattr(backend.tokenizer, "chat_template", None)
+        if advice := template_advice(self.checkpoint.card, template, self.protocol):
+            note_once(advice)
+        return backend
 
     def _generate_all(self) -> None:
         """Generate the samples of all tasks with one engine, and stop it."""

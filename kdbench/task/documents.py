@@ -43,9 +43,8 @@ def make_documents(
         place = f"{path}: document '{name}'"
         try:
             with time_limit(_SECONDS):
-                turns = (
-                    () if is_bundled or _conversation(task.config, row) else chat_turns(task, row)
-                )
+                own = is_bundled or bool(_conversation(task.config, row))
+                turns = () if own else chat_turns(task, row)
                 prompt, message = _prompt(task, row, is_bundled)
                 references = _references(task, row)
         except InputError as error:
