@@ -164,9 +164,10 @@ def chat_text(
     try:
         text = render(turns)
     except Exception as error:
-        reason = reason_of(error, 200)
+        # A template that did not end within the time limit would not end now.
+        way_out = "" if isinstance(error, TimeoutError) else _way_out(render, turns)
         raise InputError(
-            f"the chat template fails: {reason}; {_way_out(render, turns)}choose another with "
+            f"the chat template fails: {reason_of(error, 200)}; {way_out}choose another with "
             "chat_template="
         ) from error
     for turn in turns:

@@ -18,8 +18,7 @@ from kdbench.toy.models import World
 
 TAGS = Marks("<think>", "</think>")
 HARMONY = (
-    "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant"
-    "<|channel|>final<|message|>Oslo"
+    "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Oslo"
 )
 
 
