@@ -55,7 +55,7 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_split_list)]
 AtLeastOne = Annotated[int, Field(ge=1)]
 FolderName = Annotated[str, AfterValidator(folder_name)]
 Seeds = Annotated[tuple[int, ...], BeforeValidator(_split_list)]
-Marks = Annotated[tuple[str, str], BeforeValidator(_split_marks)]
+MarkPair = Annotated[tuple[str, str], BeforeValidator(_split_marks)]
 
 CACHE = "cache:"
 """The prefix of `teacher=` that names a folder of stored teacher scores."""

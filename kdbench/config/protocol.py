@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from kdbench.config.kinds import AtLeastOne, Marks, OptionMap, Seeds, Settings
+from kdbench.config.kinds import AtLeastOne, MarkPair, OptionMap, Seeds, Settings
 
 _LARGEST_TEXT = 1_000_000  # bytes
 
@@ -55,9 +55,9 @@ class ProtocolKeys(Settings, group="Protocol"):
         description="What becomes of the text up to the model's end-of-thinking mark: strip "
         "(it is not part of the answer, the default) or keep (it is scored too)",
     )
-    thinking_marks: Marks | None = Field(
+    thinking_marks: MarkPair | None = Field(
         None,
-        description="Marks around the thinking, as in <think>,</think> (default: those that the "
+        description="MarkPair around the thinking, as in <think>,</think> (default: those that the "
         "tokenizer and the chat template are known to have)",
     )
 

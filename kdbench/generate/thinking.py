@@ -47,7 +47,7 @@ KNOWN_MARKS = (
 
 
 @dataclass(frozen=True)
-class Split:
+class ThinkingSplit:
     """Where the thinking of a text ends.
 
     Attributes:
@@ -110,7 +110,7 @@ def opens_thinking(tokenizer: Any, marks: Marks, prompt_ids: Sequence[int]) -> b
     return tail.rstrip().endswith(marks.start)
 
 
-def split_thinking(text: str, marks: Marks, opened: bool = False) -> Split:
+def split_thinking(text: str, marks: Marks, opened: bool = False) -> ThinkingSplit:
     """Find where the thinking of a response ends.
 
     As in lm-eval, the answer begins after the last mark that ends a thinking, and after the white
@@ -127,8 +127,8 @@ def split_thinking(text: str, marks: Marks, opened: bool = False) -> Split:
     behind = closed + len(marks.end) if closed >= 0 else 0
     rest = text[behind:].lstrip()
     if rest.startswith(marks.start) or (opened and closed < 0):
-        return Split(answer=len(text), unclosed=True)
-    return Split(closed, len(text) - len(rest)) if closed >= 0 else Split()
+        return ThinkingSplit(answer=len(text), unclosed=True)
+    return ThinkingSplit(closed, len(text) - len(rest)) if closed >= 0 else ThinkingSplit()
 
 
 def may_begin(text: str, marks: Marks) -> bool:

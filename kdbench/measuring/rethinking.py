@@ -10,11 +10,13 @@ from typing import Any, Literal
 
 from kdbench.errors import InputError
 from kdbench.measuring.forward_metrics import values_file
+from kdbench.measuring.scoring import origin
 from kdbench.measuring.stored_protocol import ExternalProtocol
 from kdbench.measuring.thinking import split_samples
 from kdbench.metrics import ForwardMetric, make_metrics
 from kdbench.protocol import PROTOCOLS, Protocol
 from kdbench.store.folder import RunFolder, generated_run_id, run_id
+from kdbench.store.record import RunRecord
 from kdbench.store.samples import read_sample, sample_record
 from kdbench.task import Task
 
@@ -59,10 +61,14 @@ def copied_run(
         marks: Marks around the thinking, if they were given.
 
     Raises:
-        InputError: The run has no samples of a task.
+        InputError: The run has no samples of a task, or has those of other prompts.
     """
     old, new = protocols
     record = run.read_whole_run()
+    for task in tasks:  # before anything is written
+        RunRecord(run).check_same_texts(task.name, origin(task, old))
+        if not run.lines(task.name).path.exists():
+            raise InputError(f"{run.lines(task.name).path}: there are no samples to score again")
     other = RunFolder(run.path.parent / _other_id(run.path.name, record, old, new))
     for task in tasks:
         with other.lock(task.name):
@@ -80,8 +86,6 @@ def _copy(
     marks: tuple[str, str] | None,
 ) -> None:
     file = run.lines(task)
-    if not file.path.exists():
-        raise InputError(f"{file.path}: there are no samples to score again")
     samples = [
         read_sample(line, f"{file.path}:{number}") for number, line in enumerate(file.read(), 1)
     ]

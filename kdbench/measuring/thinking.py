@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Literal
 
 from kdbench.generate import Sample
-from kdbench.generate.thinking import Marks, Split, marks_in, split_thinking
+from kdbench.generate.thinking import Marks, ThinkingSplit, marks_in, split_thinking
 from kdbench.metrics import Metric, thinking_metrics
 from kdbench.store.samples import Samples
 from kdbench.system.console import note_once
@@ -51,7 +51,7 @@ def _split(sample: Sample, given: Marks | None, kept: bool) -> Sample:
     is_known = start is not None or sample.n_thinking_tokens == 0
     if given is not None or not is_known:
         marks = given or marks_in(sample.output)
-        split = Split() if marks is None else split_thinking(sample.output, marks)
+        split = ThinkingSplit() if marks is None else split_thinking(sample.output, marks)
         n_tokens = None if given else sample.n_thinking_tokens
         start = split.answer
         sample = replace(sample, n_thinking_tokens=n_tokens, unclosed=split.unclosed)

@@ -212,6 +212,19 @@ def test_bad_samples_and_keys_are_one_line(world: World, place: Path) -> None:
     assert not (place / "results").exists()
 
 
+def test_nothing_is_copied_of_a_run_that_cannot_be_scored(world: World, place: Path) -> None:
+    run = evaluated(world).run
+    text = (place / "rows.jsonl").read_text()
+    (place / "rows.jsonl").write_text(text.replace("Who is a?", "Who is A?"))
+    with pytest.raises(InputError, match="were generated from different prompts"):
+        kdbench.score(run=run, task="who.yaml", thinking="keep")
+    (place / "rows.jsonl").write_text(text)
+    (run / "samples" / "who.jsonl").unlink()
+    with pytest.raises(InputError, match="there are no samples to score again"):
+        kdbench.score(run=run, task="who.yaml", thinking="keep")
+    assert list(run.parent.iterdir()) == [run]
+
+
 def test_advice_about_an_unused_chat_template() -> None:
     chatml, task, chat = "<|im_start|>{{m}}", get_protocol("greedy"), get_protocol("chat")
     advice = template_advice({}, chatml, task)

@@ -5,13 +5,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from kdbench.generate.thinking import Marks, Split, may_begin, opens_thinking, split_thinking
+from kdbench.generate.thinking import (
+    Marks,
+    ThinkingSplit,
+    may_begin,
+    opens_thinking,
+    split_thinking,
+)
 
 _LONGEST_CHARACTER = 4  # tokens, of a byte-level tokenizer
 
 
 @dataclass(frozen=True)
-class Thinking:
+class RowThinking:
     """The thinking of a response.
 
     Attributes:
@@ -63,7 +69,7 @@ class RowText:
         start = split.answer or 0
         return None if split.unclosed or may_begin(text[start:], self._marks) else start
 
-    def thinking(self, tokens: Sequence[int], output: str) -> Thinking:
+    def thinking(self, tokens: Sequence[int], output: str) -> RowThinking:
         """Return the thinking of a finished response.
 
         Args:
@@ -71,15 +77,15 @@ class RowText:
             output: Their text, perhaps cut at a stop string.
         """
         if self._marks is None:
-            return Thinking()
+            return RowThinking()
         split = self._split(output)
         if split.unclosed:
-            return Thinking(split.answer, len(tokens), unclosed=True)
+            return RowThinking(split.answer, len(tokens), unclosed=True)
         if split.closed is None:
-            return Thinking(n_tokens=0)
-        return Thinking(split.answer, self._tokens_within(tokens, split.closed))
+            return RowThinking(n_tokens=0)
+        return RowThinking(split.answer, self._tokens_within(tokens, split.closed))
 
-    def _split(self, text: str) -> Split:
+    def _split(self, text: str) -> ThinkingSplit:
         assert self._marks is not None  # noqa: S101 - for the type checker
         return split_thinking(text, self._marks, self._opened)
 
