@@ -35,13 +35,14 @@ def print_training(trained: "Trained") -> None:
         say(f"{trained.checkpoint}: already trained with the same settings")
     before, after = card["validations"][0], card["selected"]
     for name, unit in (("loss", "nats per token"), ("rougeL", "points")):
-        say(f"validation {name}: {before[name]:.3f} → {after[name]:.3f} {unit}")
+        if name in after:
+            say(f"validation {name}: {before[name]:.3f} → {after[name]:.3f} {unit}")
     for name, phase in card["phases"].items():
         say(f"  {name:<20}{phase['seconds']:9.1f} s {phase['tokens']:>10} tokens")
     prompts = card.get("prompts", {})
     if prompts and prompts["used"] < prompts["of"]:
         say(f"{prompts['used']} of {prompts['of']} training prompts were used")
-    if after["rougeL"] < before["rougeL"]:
+    if after.get("rougeL", 0) < before.get("rougeL", 0):
         say("validation rougeL is lower than before training")
     step = f"{after['step']:.0f}"
     say(f"{trained.steps} steps taken; checkpoint of step {step} in {trained.checkpoint}")
