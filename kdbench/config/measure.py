@@ -25,6 +25,11 @@ class ModelKeys(Settings, group="Model"):
 
     model: str = Field(description="Checkpoint folder, GGUF file, or model name on the Hub")
     revision: str | None = Field(None, description="Branch, tag or commit of a model on the Hub")
+    card: Path | None = Field(
+        None,
+        description="Card of a checkpoint that another tool trained (default: kdbench.yaml next "
+        "to the weights)",
+    )
 
 
 class TeacherKeys(Settings, group="Teacher"):

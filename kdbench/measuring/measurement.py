@@ -15,7 +15,8 @@ from kdbench.generate import Backend, Options, Prompt
 from kdbench.generate.choice import BackendChoice, choose_backend
 from kdbench.measuring.advice import template_advice
 from kdbench.measuring.forward_metrics import measure_forward
-from kdbench.measuring.identity import checked_name, run_identity
+from kdbench.measuring.given_card import read_given_card, with_given_card
+from kdbench.measuring.identity import checked_name, labels_of, run_identity
 from kdbench.measuring.loading import LazyBackend
 from kdbench.measuring.sampling import Sampling
 from kdbench.measuring.scoring import (
@@ -55,6 +56,8 @@ def prepare(
     Raises:
         InputError: Model, data, tasks or settings have a fault that the user can fix.
     """
+    if settings.card is not None:  # its faults are reported before weights are hashed
+        read_given_card(settings.card)
     protocol = get_protocol(settings.protocol, settings.protocol_overrides())
     metrics = make_metrics(settings.metric_names()) or make_metrics([_FALLBACK_METRIC])
     chosen = choose_backend(settings.backend, settings.backend_options)
@@ -70,6 +73,7 @@ def prepare(
             key,
             settings.trust_remote_code,
         )
+    checkpoint = with_given_card(checkpoint, settings.card)
     return Measurement(settings, protocol, checkpoint, chosen, tasks, metrics, wait)
 
 
@@ -151,7 +155,7 @@ class Measurement:
             if self._sampling.begun:  # bad input does not spoil a run that another call made
                 self.record.note(status="failed")
             raise
-        self.record.finish(method=self.settings.method, setting=self.settings.setting)
+        self.record.finish(**labels_of(self.settings, self.checkpoint.card))
         return self
 
     def finish(self, task: Task) -> bool:
