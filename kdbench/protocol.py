@@ -17,7 +17,14 @@ from typing import Any, Literal
 from kdbench.errors import InputError, nearest
 
 _LONGEST_IN_NAME = 80  # characters of a text
-_LEFT_OUT = ("chat_template", "system", "chat_template_kwargs", "thinking", "thinking_marks")
+# Later fields, with the values that every earlier result has.
+_LEFT_OUT: Mapping[str, Any] = {
+    "chat_template": None,
+    "system": None,
+    "chat_template_kwargs": {},
+    "thinking": "strip",
+    "thinking_marks": None,
+}
 
 
 @dataclass(frozen=True)
@@ -102,9 +109,8 @@ class Protocol:
             fields["thinking_marks"] = list(self.thinking_marks)
         # Defaults are left out: the fingerprint of every earlier result. Earlier results of chat
         # prompts scored the thinking as part of the answer, so there the value is always named.
-        for key in _LEFT_OUT:
-            is_default = getattr(self, key) in (None, "strip", {})
-            if is_default and not (key == "thinking" and self.prompt == "chat"):
+        for key, default in _LEFT_OUT.items():
+            if fields[key] == default and not (key == "thinking" and self.prompt == "chat"):
                 del fields[key]
         return fields
 
@@ -140,9 +146,9 @@ def _plain(value: object) -> str:
     if value is None:
         return "none"
     if isinstance(value, Mapping):
-        value = tuple(f"{key}={_json(value[key])}" for key in sorted(value))
+        value = ",".join(f"{key}={_json(value[key])}" for key in sorted(value))
     text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-    # The text of a chat template or of a system turn is too long for a name.
+    # The text of a chat template or of a system turn can be too long for a name.
     is_long = isinstance(value, str) and len(text) > _LONGEST_IN_NAME
     short = text.isprintable() and "{" not in text and not is_long
     return text if short else sha256(text.encode()).hexdigest()[:12]

@@ -37,7 +37,7 @@ def _split_mapping(value: object) -> object:
 
 
 def _split_marks(value: object) -> object:
-    """`START,END` on the command line is a pair of texts; either may contain no comma."""
+    """`START,END` on the command line is a pair of texts; neither may contain a comma."""
     pair = value.split(",") if isinstance(value, str) else value
     if (
         not isinstance(pair, list | tuple)
