@@ -18,7 +18,14 @@ from kdbench.errors import InputError, nearest
 
 _LONG = 150  # letters of seeds in a protocol's name
 _LONGEST_IN_NAME = 80  # characters of a text
-_LEFT_OUT = ("chat_template", "system", "chat_template_kwargs", "thinking", "thinking_marks")
+# Later fields, with the values that every earlier result has.
+_LEFT_OUT: Mapping[str, Any] = {
+    "chat_template": None,
+    "system": None,
+    "chat_template_kwargs": {},
+    "thinking": "strip",
+    "thinking_marks": None,
+}
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,7 @@ class Protocol:
                 chat prompts without chat prompts.
         """
         # Results are stored with six decimals.
-        fields = {key: round(v, 6) if isinstance(v, float) else v for key, v in fields.items()}
+        fields = {key: _rounded(value) for key, value in fields.items()}
         fields = {key: tuple(v) if isinstance(v, list) else v for key, v in fields.items()}
         changed = {k: v for k, v in sorted(fields.items()) if v != getattr(self, k)}
         name = "+".join([self.name, *(f"{key}={_plain(value)}" for key, value in changed.items())])
@@ -103,9 +110,8 @@ class Protocol:
             fields["thinking_marks"] = list(self.thinking_marks)
         # Defaults are left out: the fingerprint of every earlier result. Earlier results of chat
         # prompts scored the thinking as part of the answer, so there the value is always named.
-        for key in _LEFT_OUT:
-            is_default = getattr(self, key) in (None, "strip", {})
-            if is_default and not (key == "thinking" and self.prompt == "chat"):
+        for key, default in _LEFT_OUT.items():
+            if fields[key] == default and not (key == "thinking" and self.prompt == "chat"):
                 del fields[key]
         return fields
 
@@ -141,7 +147,7 @@ def _plain(value: object) -> str:
     if value is None:
         return "none"
     if isinstance(value, Mapping):
-        value = tuple(f"{key}={_json(value[key])}" for key in sorted(value))
+        value = ",".join(f"{key}={_json(value[key])}" for key in sorted(value))
     text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
     is_long = isinstance(value, str) and len(text) > _LONGEST_IN_NAME
     if isinstance(value, tuple) and len(text) > _LONG and all(type(v) is int for v in value):
@@ -150,6 +156,12 @@ def _plain(value: object) -> str:
     # The text of a chat template or of a system turn is too long for a name.
     short = text.isprintable() and "{" not in text and not is_long
     return text if short else sha256(text.encode()).hexdigest()[:12]
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _rounded(item) for key, item in value.items()}
+    return round(value, 6) if isinstance(value, float) else value
 
 
 def _json(value: object) -> str:

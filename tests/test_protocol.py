@@ -157,6 +157,9 @@ def test_chat_results_name_what_becomes_of_the_thinking():
 def test_a_long_system_turn_is_named_by_its_hash():
     name = get_protocol("chat", {"system": "Be brief. " * 20}).name
     assert len(name) == len("chat+system=") + 12
+    name = get_protocol("chat", {"chat_template_kwargs": {"who": "You are brief. " * 20}}).name
+    assert len(name) == len("chat+chat_template_kwargs=") + 12
+    assert get_protocol("chat", {"system": "strip"}).as_dict()["system"] == "strip"
 
 
 @pytest.mark.parametrize("given", [{"system": "s"}, {"chat_template_kwargs": {"a": 1}}])

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kdbench.store.results import MetricResult, TaskResult
 
 _ALSO_SHOWN = ("exact_match", "response_length", "cut_off", "empty", "lm_loss")
+_OF_THINKING = ("thinking_tokens", "unclosed_thinking")  # shown if the model has a thinking
 _FIDELITY = ("acceptance@student", "top1@student", "fkl@teacher", "rkl@student", "rougeL_teacher")
 
 
@@ -42,13 +43,14 @@ def print_training(trained: "Trained") -> None:
         say(f"{trained.checkpoint}: already trained with the same settings")
     before, after = card["validations"][0], card["selected"]
     for name, unit in (("loss", "nats per token"), ("rougeL", "points")):
-        say(f"validation {name}: {before[name]:.3f} → {after[name]:.3f} {unit}")
+        if name in after:
+            say(f"validation {name}: {before[name]:.3f} → {after[name]:.3f} {unit}")
     for name, phase in card["phases"].items():
         say(f"  {name:<20}{phase['seconds']:9.1f} s {phase['tokens']:>10} tokens")
     prompts = card.get("prompts", {})
     if prompts and prompts["used"] < prompts["of"]:
         say(f"{prompts['used']} of {prompts['of']} training prompts were used")
-    if after["rougeL"] < before["rougeL"]:
+    if after.get("rougeL", 0) < before.get("rougeL", 0):
         say("validation rougeL is lower than before training")
     step = f"{after['step']:.0f}"
     say(f"{trained.steps} steps taken; checkpoint of step {step} in {trained.checkpoint}")
@@ -83,7 +85,9 @@ def print_speed(measurement: "SpeedMeasurement") -> None:
 def _quality_lines(results: "Mapping[str, TaskResult]") -> list[str]:
     """The tasks with their main metric and a few others."""
     main = {result.main_metric for result in results.values()}
-    shown = [name for name in _ALSO_SHOWN if name not in main]
+    known = {name for result in results.values() for name in result.metrics}
+    also = [*_ALSO_SHOWN, *(name for name in _OF_THINKING if name in known)]
+    shown = [name for name in also if name not in main]
     if results:
         lack = {name for name in shown if all(_lacks(r, name) for r in results.values())}
         shown = [name for name in shown if name not in lack]

@@ -21,7 +21,8 @@ from kdbench.config.kinds import (
 from kdbench.config.measure import EvalSettings, TeacherKeys
 from kdbench.config.score import ScoreSettings
 from kdbench.config.speed import SpeedSettings
-from kdbench.config.train import TrainSettings
+from kdbench.config.train import TrainSettings, is_file_of_rows
+from kdbench.config.train_prompts import TrainFormat, TrainTurns
 from kdbench.config.words import build, parse, read_words, read_yaml, with_files
 
 __all__ = [
@@ -41,10 +42,13 @@ __all__ = [
     "SpeedSettings",
     "TableSettings",
     "TeacherKeys",
+    "TrainFormat",
     "TrainSettings",
+    "TrainTurns",
     "build",
     "fields_by_key",
     "given_keys",
+    "is_file_of_rows",
     "key_groups",
     "parse",
     "read_words",

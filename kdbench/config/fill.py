@@ -58,6 +58,9 @@ class DemoSettings(Settings):
     limit: AtLeastOne | None = Field(
         None, description="Number of documents to use, from the start of each task"
     )
+    chat: bool = Field(
+        False, description="Whether to train a chat model with a thinking mode too, in OUT/chat"
+    )
 
 
 def parse_fill(arguments: Sequence[str]) -> FillSettings:

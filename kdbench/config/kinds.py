@@ -62,7 +62,7 @@ def _split_mapping(value: object) -> object:
 
 
 def _split_marks(value: object) -> object:
-    """`START,END` on the command line is a pair of texts; either may contain no comma."""
+    """`START,END` on the command line is a pair of texts; neither may contain a comma."""
     pair = value.split(",") if isinstance(value, str) else value
     if (
         not isinstance(pair, list | tuple)
@@ -81,7 +81,7 @@ AtLeastOne = Annotated[int, Field(ge=1)]
 FolderName = Annotated[str, AfterValidator(folder_name)]
 Seeds = Annotated[tuple[int, ...], BeforeValidator(_split_seeds)]
 Counts = Annotated[tuple[AtLeastOne, ...], BeforeValidator(_split_list)]
-Marks = Annotated[tuple[str, str], BeforeValidator(_split_marks)]
+MarkPair = Annotated[tuple[str, str], BeforeValidator(_split_marks)]
 
 CACHE = "cache:"
 """The prefix of `teacher=` that names a folder of stored teacher scores."""

@@ -5,7 +5,8 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from kdbench.config.kinds import Settings, given_keys
-from kdbench.config.measure import DataKeys, MetricKeys, ProtocolKeys, ResultKeys, refuse
+from kdbench.config.measure import DataKeys, MetricKeys, ResultKeys, refuse
+from kdbench.config.protocol import ProtocolKeys
 
 
 class TextKeys(Settings, group="Samples"):
@@ -35,6 +36,6 @@ class ScoreSettings(TextKeys, DataKeys, ProtocolKeys, MetricKeys, ResultKeys):
     @model_validator(mode="after")
     def _a_stored_run_fixes_the_rest(self) -> "ScoreSettings":
         if self.run is not None and self.samples is None:
-            used = {"run", "task", "data", "metrics"}
+            used = {"run", "task", "data", "metrics", "thinking", "thinking_marks"}
             refuse(set(given_keys(self)) - used, "has no effect with run=, which records it")
         return self

@@ -78,7 +78,7 @@ def _check_tokens(tokenizer: Any, vocabulary: int, examples: Sequence[Example]) 
             "token that both have by end_token="
         )
     for example in examples:
-        largest = max(*example.prompt_ids, *example.response_ids)
+        largest = max(*example.prompt_ids, *example.context, *example.response_ids)
         if largest >= vocabulary:
             token = tokenizer.convert_ids_to_tokens(largest)
             raise InputError(
@@ -121,7 +121,7 @@ def _check_positions(
     model: Any, whose: str, examples: Sequence[Example], settings: TrainSettings
 ) -> None:
     positions = getattr(model.config, "max_position_embeddings", None)
-    longest = max(len(example.prompt_ids) + len(example.response_ids) for example in examples)
+    longest = max(len(example.context) + len(example.response_ids) for example in examples)
     sampled = max(len(example.prompt_ids) for example in examples) + settings.max_new_tokens
     if positions and max(longest, sampled) > positions:
         keys = "max_length=" if longest > positions else "max_new_tokens= or max_prompt_tokens="

@@ -92,6 +92,13 @@ class StudentSource:
         return model if self._layers is None else prune(model, self._layers)
 
     @property
+    def end_tokens(self) -> frozenset[int]:
+        """The ids that end a response according to its generation_config.json."""
+        file = self.checkpoint.path / "generation_config.json"
+        named = read_object(file).get("eos_token_id") if file.is_file() else None
+        return frozenset({*named} if isinstance(named, list) else {named}) - {None}
+
+    @property
     def has_router_loss(self) -> bool:
         """Whether its configuration names the weight of a router loss."""
         file = self._config or self.checkpoint.path / "config.json"

@@ -28,6 +28,11 @@ class Entry(Settings):
     checkpoint: str | None = Field(
         None, description="folder of a checkpoint, or its name on the hub"
     )
+    card: Path | None = Field(
+        None,
+        description="card of a checkpoint that another tool trained (default: kdbench.yaml next "
+        "to the weights)",
+    )
     train: dict[str, Any] | None = Field(None, description="keys of `kdbench train`")
 
     @field_validator("label")
@@ -41,6 +46,8 @@ class Entry(Settings):
     def _one_of_two(self) -> "Entry":
         if (self.checkpoint is None) == (self.train is None):
             raise ValueError("give either checkpoint: or train:")
+        if self.card is not None and self.checkpoint is None:
+            raise ValueError("card: is for a checkpoint:; kdbench train writes its own")
         return self
 
 

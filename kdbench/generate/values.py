@@ -56,6 +56,11 @@ class Sample:
     unclosed: bool = False
 
     @property
+    def knows_thinking(self) -> bool:
+        """Whether it is known what of the output is thinking."""
+        return self.n_thinking_tokens is not None or self.answer_start is not None or self.unclosed
+
+    @property
     def answer(self) -> str:
         """The output without the thinking: what metrics score."""
         return self.output[self.answer_start or 0 :]

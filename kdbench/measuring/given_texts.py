@@ -1,7 +1,5 @@
 """`kdbench score`: score texts made elsewhere, or a stored run again, without generating."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +8,10 @@ from kdbench.errors import InputError
 from kdbench.measuring.forward_metrics import stored_values, values_file
 from kdbench.measuring.judged import with_judge_of
 from kdbench.measuring.measurement import Evaluation
+from kdbench.measuring.rethinking import changed_protocol, copied_run
 from kdbench.measuring.scoring import origin, score_task, with_teacher_of
+from kdbench.measuring.stored_protocol import ExternalProtocol, stored_protocol
+from kdbench.measuring.thinking import split_samples
 from kdbench.metrics import ForwardMetric, make_metrics, with_stored
 from kdbench.protocol import Protocol, get_protocol
 from kdbench.store.folder import RunFolder, run_id
@@ -20,15 +21,6 @@ from kdbench.store.samples import Samples, read_sample, sample_record
 from kdbench.system.files import LinesFile
 from kdbench.system.names import folder_name
 from kdbench.task import Task, check_installed, load_tasks
-
-
-@dataclass(frozen=True)
-class ExternalProtocol(Protocol):
-    """A protocol of which only the seeds are known; it compares with no measured protocol."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the name and the seeds."""
-        return {"name": self.name, "seeds": list(self.seeds)}
 
 
 def score(settings: ScoreSettings) -> Evaluation:
@@ -51,6 +43,7 @@ def _score_file(settings: ScoreSettings, path: Path, task_name: str) -> Evaluati
     (task,) = load_tasks([task_name], settings.data, settings.limit)
     samples = _read(path, task)
     protocol = _protocol(settings, tuple(sorted({seed for _, seed in samples})))
+    samples = split_samples(samples, protocol.thinking, protocol.thinking_marks)
     metrics = make_metrics(settings.metric_names(), len(protocol.seeds))
     metrics = [m for m in metrics if not isinstance(m, ForwardMetric)]
     name = settings.name or _name_of(path)
@@ -111,29 +104,29 @@ def _check_same_texts(run: RunFolder, task: str, samples: Samples) -> None:
 def _score_run(settings: ScoreSettings, path: Path) -> Evaluation:
     run = RunFolder(path)
     stored_run = run.read_whole_run()
-    protocol = _stored_protocol(path, stored_run["protocol"])
+    protocol = stored_protocol(path, stored_run["protocol"])
     names = [settings.task] if settings.task else list(stored_run["tasks"])
     if not settings.task:
         check_installed(names, f"{path / 'run.json'}", "task=PATH")
+    tasks = load_tasks(names, settings.data, stored_run["limit"])
+    before = {task.name: run.read_task(task.name) for task in tasks}
+    changed = changed_protocol(protocol, settings.thinking, settings.thinking_marks)
+    if changed != protocol:
+        run = copied_run(run, tasks, (protocol, changed), settings.thinking_marks)
     results = {
-        task.name: _score_again(settings, run, task, protocol)
-        for task in load_tasks(names, settings.data, stored_run["limit"])
+        task.name: _score_again(settings, run, task, changed, before[task.name]) for task in tasks
     }
-    return Evaluation(path, results, 0)
-
-
-def _stored_protocol(path: Path, stored: Mapping[str, Any]) -> Protocol:
-    try:
-        fields = {**stored, "seeds": tuple(stored["seeds"])}
-        return (ExternalProtocol if len(fields) == 2 else Protocol)(**fields)
-    except (KeyError, TypeError) as error:
-        raise InputError(
-            f"{path / 'run.json'}: not the record of a run: protocol: {error}"
-        ) from None
+    if changed != protocol:
+        RunRecord(run).finish()
+    return Evaluation(run.path, results, 0)
 
 
 def _score_again(
-    settings: ScoreSettings, run: RunFolder, task: Task, protocol: Protocol
+    settings: ScoreSettings,
+    run: RunFolder,
+    task: Task,
+    protocol: Protocol,
+    before: TaskResult | None,
 ) -> TaskResult:
     record = RunRecord(run)
     record.check_same_texts(task.name, origin(task, protocol))
@@ -142,8 +135,9 @@ def _score_again(
         raise InputError(f"{file.path}: there are no samples to score again")
     samples = _read(file.path, task)
     stored = run.read_task(task.name)
+    earlier = stored or before
     wanted = make_metrics(settings.metric_names(), len(protocol.seeds))
-    metrics = with_stored(wanted, stored.metrics if stored else ())
+    metrics = with_stored(wanted, earlier.metrics if earlier else ())
     forward = {
         metric.name: stored_values(values_file(run, task.name, metric))
         for metric in metrics
@@ -185,6 +179,7 @@ def _protocol(settings: ScoreSettings, seeds: tuple[int, ...]) -> Protocol:
     overrides = settings.protocol_overrides()
     if settings.protocol != "external":
         return get_protocol(settings.protocol, {"seeds": seeds, **overrides})
-    if overrides:
-        raise InputError(f"{next(iter(overrides))}= needs a named protocol, as in protocol=minillm")
-    return ExternalProtocol("external", seeds=seeds)
+    for key in overrides:
+        if key not in ("thinking", "thinking_marks"):
+            raise InputError(f"{key}= needs a named protocol, as in protocol=minillm")
+    return ExternalProtocol("external", seeds=seeds).override(overrides)

@@ -31,7 +31,7 @@ class LazyBackend:
         """Return the encoded prompts of a task by document; this loads the backend."""
         backend = self.get()
         return {
-            document.id: backend.encode(document.prompt, document.message)
+            document.id: backend.encode(document.prompt, document.conversation)
             for document in task.documents
         }
 

@@ -14,8 +14,10 @@ from kdbench.config import EvalSettings
 from kdbench.generate import Backend, Options, Prompt
 from kdbench.generate.choice import BackendChoice, choose_backend
 from kdbench.generate.prompts import check_has_prompt
+from kdbench.measuring.advice import template_advice
 from kdbench.measuring.forward_metrics import measure_forward
-from kdbench.measuring.identity import checked_name, run_identity
+from kdbench.measuring.given_card import read_given_card, with_given_card
+from kdbench.measuring.identity import checked_name, labels_of, run_identity
 from kdbench.measuring.judged import with_judge_of, without_judge
 from kdbench.measuring.loading import LazyBackend
 from kdbench.measuring.sampling import Sampling
@@ -33,7 +35,7 @@ from kdbench.store.folder import RunFolder, generated_run_id
 from kdbench.store.record import RunRecord
 from kdbench.store.results import TaskResult
 from kdbench.store.samples import Samples, sample_record
-from kdbench.system.console import report_progress
+from kdbench.system.console import note_once, report_progress
 from kdbench.task import Task, load_tasks
 
 _FALLBACK_METRIC = "rougeL"  # if only metrics of fidelity are requested
@@ -56,6 +58,8 @@ def prepare(
     Raises:
         InputError: Model, data, tasks or settings have a fault that the user can fix.
     """
+    if settings.card is not None:  # its faults are reported before weights are hashed
+        read_given_card(settings.card)
     protocol = get_protocol(settings.protocol, settings.protocol_overrides())
     names, responses = settings.metric_names(), len(protocol.seeds)
     metrics = make_metrics(names, responses) or make_metrics([_FALLBACK_METRIC])
@@ -75,6 +79,7 @@ def prepare(
             key,
             settings.trust_remote_code,
         )
+    checkpoint = with_given_card(checkpoint, settings.card)
     return Measurement(settings, protocol, checkpoint, chosen, tasks, metrics, wait)
 
 
@@ -156,7 +161,7 @@ class Measurement:
             if self._sampling.begun:  # bad input does not spoil a run that another call made
                 self.record.note(status="failed")
             raise
-        self.record.finish(method=self.settings.method, setting=self.settings.setting)
+        self.record.finish(**labels_of(self.settings, self.checkpoint.card))
         return self
 
     def is_finished(self) -> bool:
@@ -223,7 +228,11 @@ class Measurement:
             argument=self.chosen.argument,
             engine=self.chosen.engine,
         )
-        return self.chosen.kind(self.checkpoint, self.protocol, options)
+        backend = self.chosen.kind(self.checkpoint, self.protocol, options)
+        template = getattr(backend.tokenizer, "chat_template", None)
+        if advice := template_advice(self.checkpoint.card, template, self.protocol):
+            note_once(advice)
+        return backend
 
     def _generate_all(self) -> None:
         """Generate the samples of all tasks with one engine, and stop it."""

@@ -15,6 +15,7 @@ from kdbench.measuring.own_scores import (
     yaml_metrics,
 )
 from kdbench.measuring.repeated import prompt_results, prompt_scores
+from kdbench.measuring.thinking import note_unclosed, with_thinking
 from kdbench.metrics import (
     Answer,
     CorpusMetric,
@@ -82,6 +83,8 @@ def score_task(
         InputError: A sample is missing.
     """
     check_complete(task, protocol.seeds, samples)
+    metrics = with_thinking(metrics, samples)
+    note_unclosed(task.name, samples)
     answers = answers_of(task, protocol.seeds, samples)
     scores: dict[str, SeedScores] = {}
     results: dict[str, MetricResult] = {}
@@ -109,9 +112,11 @@ def score_task(
 
 def answers_of(task: Task, seeds: Sequence[int], samples: Samples) -> dict[int, list[Answer]]:
     """Return the responses as metrics take them, by seed and in document order."""
+    thinks = any(sample.knows_thinking for sample in samples.values())
     return {
         seed: [
-            _answer(samples[document.id, seed], document.references) for document in task.documents
+            _answer(samples[document.id, seed], document.references, thinks)
+            for document in task.documents
         ]
         for seed in seeds
     }
@@ -252,9 +257,16 @@ def _yaml_result(metric: YamlMetric, documents: int) -> MetricResult:
     )
 
 
-def _answer(sample: Sample, references: tuple[str, ...]) -> Answer:
-    text, tokens = postprocess(sample.output), sample.tokens or None
-    return Answer(text, references, sample.n_tokens, sample.finish, tokens)
+def _answer(sample: Sample, references: tuple[str, ...], thinks: bool) -> Answer:
+    return Answer(
+        postprocess(sample.answer),
+        references,
+        sample.n_tokens,
+        sample.finish,
+        sample.tokens or None,
+        n_thinking_tokens=sample.n_thinking_tokens,
+        unclosed=sample.unclosed if thinks else None,
+    )
 
 
 def _closed(response: Answer) -> Answer:
@@ -291,7 +303,8 @@ def _of_corpus(metric: CorpusMetric, answers: Mapping[int, Sequence[Answer]]) ->
 
 def _result(metric: Metric, task: Task, numbers: Estimate) -> MetricResult:
     fields = asdict(numbers)
-    reason = None if numbers.value is not None else "not known for these samples"
+    undefined = metric.undefined if isinstance(metric, SampleMetric) else SampleMetric.undefined
+    reason = None if numbers.value is not None else undefined
     if isinstance(metric, ForwardMetric):
         fields["per_seed"] = {}  # a forward metric has no seeds
         reason = reason and "needs the model"

@@ -77,6 +77,7 @@ __all__ = [
     "metrics",
     "of_repeated",
     "result_name",
+    "thinking_metrics",
     "top",
     "with_stored",
 ]
@@ -156,6 +157,12 @@ def make_teacher_metrics(names: Sequence[str] = ()) -> list[TeacherMetric]:
     return [kind() for kind in kinds.values() if issubclass(kind, TeacherMetric)]
 
 
+def thinking_metrics() -> list[Metric]:
+    """Make the metrics that are measured for a model with a thinking."""
+    kinds = map(metrics.get, metrics.names())
+    return [kind() for kind in kinds if issubclass(kind, SampleMetric) and kind.of_thinking]
+
+
 def compares_with_teacher(name: str) -> bool:
     """Whether a result of this name, such as `top1@ref`, is that of a known teacher metric."""
     base = base_of(name)
@@ -223,8 +230,8 @@ def _bases(name: str) -> list[str]:
 
 
 def in_headline_set(kind: type[Metric]) -> bool:
-    """Whether a metric is measured without `metrics=`."""
-    return kind.by_default
+    """Whether a metric is measured without `metrics=`, whatever the model."""
+    return kind.by_default and not (issubclass(kind, SampleMetric) and kind.of_thinking)
 
 
 def _kind_of(base: str) -> type[Metric]:

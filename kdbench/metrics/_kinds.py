@@ -17,13 +17,17 @@ class Answer:
     """One response, as a metric sees it.
 
     Attributes:
-        text: The response's text, post-processed.
+        text: The answer's text, without the thinking and post-processed.
         references: The document's references; empty if it has none.
         n_tokens: Number of generated tokens; None if it is not known.
         finish: How the response ended, `stop` or `length`; None if it is not known.
         tokens: The generated token ids, including the end token; None if they are not known.
         final: The final answer, in a task with closed answers; None if there is none.
         right: Whether the final answer is right; None if the task has no closed answers.
+        n_thinking_tokens: Number of tokens of the thinking, which is not part of the text; None if
+            the model has none or the number is not known.
+        unclosed: Whether the thinking never ended, so that there is no answer; None if the model
+            has none.
     """
 
     text: str
@@ -33,6 +37,8 @@ class Answer:
     tokens: tuple[int, ...] | None = None
     final: str | None = None
     right: bool | None = None
+    n_thinking_tokens: int | None = None
+    unclosed: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,16 @@ class Metric(ABC):
 
 
 class SampleMetric(Metric):
-    """A number for each response."""
+    """A number for each response.
+
+    Attributes:
+        of_thinking: Whether the metric is about the thinking. It is measured without `metrics=` for
+            models that have one, and left out for others.
+        undefined: Reason to give when there is no number.
+    """
+
+    of_thinking: ClassVar[bool] = False
+    undefined: ClassVar[str] = "not known for these samples"
 
     @abstractmethod
     def score(self, answer: Answer) -> float | None:

@@ -54,10 +54,10 @@ _BACKEND = {"name": _OPTIONAL_TEXT, "batch_size": _OPTIONAL_COUNT}
 _ENVIRONMENT = {"gpus": each(TEXT, "names").or_null().if_given()}
 TRAINING = {
     "method": TEXT,
-    "samples": POSITIVE,
-    "seconds": POSITIVE,
-    "student_tokens": POSITIVE,
-    "teacher_tokens": POSITIVE,
+    "samples": POSITIVE.or_null(),
+    "seconds": POSITIVE.or_null(),
+    "student_tokens": POSITIVE.or_null(),
+    "teacher_tokens": POSITIVE.or_null(),
 }
 _TASK = {
     "cut_prompts": _OPTIONAL_COUNT,

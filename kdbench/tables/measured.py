@@ -11,6 +11,7 @@ from kdbench.metrics import compares_with_teacher
 from kdbench.store.results import TaskResult
 from kdbench.store.runs import StoredRun
 from kdbench.tables.column import Column
+from kdbench.tables.cost import CostColumn
 from kdbench.tables.model import Group, TableRow
 from kdbench.tables.teachers import teacher_folders
 
@@ -171,4 +172,6 @@ def _reasons(run: StoredRun, columns: Sequence[Column]) -> list[str]:
         if missing := [task for task in column.tasks if task not in run.results]:
             reason = f"no result for {', '.join(missing)} (choose the tasks with tasks=)"
             names.setdefault(reason, []).append(column.name)
+        if isinstance(column, CostColumn) and (unknown := column.reason(run)):
+            names.setdefault(unknown, []).append(column.name)
     return [f"{', '.join(columns)}: {reason}" for reason, columns in names.items()]

@@ -8,14 +8,15 @@ from typing import Any
 from kdbench.errors import InputError, reason_of
 from kdbench.system.time_limit import time_limit
 from kdbench.task.model import Document
+from kdbench.task.printed import check_is_text, is_turns
 from kdbench.task.prompt_documents import checked_category
+from kdbench.task.turns import chat_turns
 from kdbench.views.chat import ChatMessage, Turn
 
 _SECONDS = 30  # a document takes milliseconds
 _FEWSHOT_SEED = 1234  # lm-eval's default
 _ONE_FIELD = re.compile(r"\s*\{\{-?\s*(\w+)\s*-?\}\}\s*")
 _FIELD = re.compile(r"\{\{-?\s*(\w+)\s*-?\}\}")
-_TURN_KEYS = ({"role", "content"}, {"from", "value"})  # the second are those of ShareGPT
 
 
 def make_documents(
@@ -45,6 +46,8 @@ def make_documents(
         place = f"{path}: document '{name}'"
         try:
             with time_limit(_SECONDS):
+                own = is_bundled or bool(_conversation(task.config, row))
+                turns = () if own else chat_turns(task, row)
                 prompt, message = _prompt(task, row, is_bundled)
                 references = _references(task, row)
         except InputError as error:
@@ -53,7 +56,7 @@ def make_documents(
             reason = reason_of(error)
             raise InputError(f"{place}: {reason}") from error
         category = _category(task.config.metadata or {}, row, place)
-        yield Document(name, prompt, message, references, row, category)
+        yield Document(name, prompt, message, references, row, category, turns)
 
 
 def _category(metadata: Mapping[str, Any], row: Mapping[str, Any], place: str) -> str | None:
@@ -79,11 +82,8 @@ def _prompt(task: Any, row: Mapping[str, Any], is_bundled: bool) -> tuple[str, C
     prefix = task.doc_to_prefix(row)
     prompt = task.fewshot_context(row, shots, gen_prefix=prefix)
     _check_no_null(task.config.doc_to_text, row, prompt, "doc_to_text")
-    if any(_is_turns(value, *_TURN_KEYS) and str(value) in prompt for value in row.values()):
-        raise InputError(
-            "doc_to_text puts a list of chat turns into a text; write only the list's field, as in "
-            '"{{messages}}", and use protocol=chat'
-        )
+    if not is_bundled and any(bracket in prompt for bracket in "[{("):
+        check_is_text(task.config.doc_to_text, row, task.doc_to_text(row))
     # Only the author of another task knows which part of its prompt is the template.
     instruction = row.get("instruction") if is_bundled else None
     if instruction:
@@ -100,7 +100,7 @@ def _conversation(config: Any, row: Mapping[str, Any]) -> ChatMessage:
         return ()
     match = _ONE_FIELD.fullmatch(template)
     value = row.get(match[1] if match else template)
-    if not isinstance(value, list) or not _is_turns(value):
+    if not isinstance(value, list) or not is_turns(value):
         if isinstance(value, list | Mapping):
             raise InputError(
                 "doc_to_text must be a text or a list of chat turns with 'role' and 'content', "
@@ -116,18 +116,6 @@ def _conversation(config: Any, row: Mapping[str, Any]) -> ChatMessage:
     if roles[-1] == "assistant":
         raise InputError("the last chat turn is the assistant's; it must be the one to answer")
     return tuple(Turn(turn["role"], turn["content"]) for turn in value)
-
-
-def _is_turns(value: object, *keys: set[str]) -> bool:
-    """Return whether a value is a list of chat turns, which have all keys of one of the sets."""
-    return (
-        isinstance(value, list)
-        and bool(value)
-        and all(
-            isinstance(turn, dict) and any(known <= set(turn) for known in keys or _TURN_KEYS[:1])
-            for turn in value
-        )
-    )
 
 
 def _references(task: Any, row: Mapping[str, Any]) -> tuple[str, ...]:

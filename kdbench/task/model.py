@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kdbench.views.chat import ChatMessage
+from kdbench.views.chat import ChatMessage, Description, Turn
 
 TITLES = {
     "dolly": "Dolly",
@@ -34,6 +34,8 @@ class Document:
         references: Reference responses; empty if the document has none.
         fields: Row of the data set, as the YAML's functions take it.
         category: Group of documents that this one is in; None if the data name none.
+        turns: Turns for a chat template that the message lacks: the task's description and
+            examples, and what the answer begins with.
     """
 
     id: str
@@ -42,6 +44,12 @@ class Document:
     references: tuple[str, ...]
     fields: Mapping[str, Any] = field(repr=False, compare=False)
     category: str | None = None
+    turns: tuple[Turn | Description, ...] = ()
+
+    @property
+    def conversation(self) -> ChatMessage:
+        """What a chat template renders: the turns if there are any, else the message."""
+        return self.turns or self.message
 
 
 @dataclass(frozen=True)

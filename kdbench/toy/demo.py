@@ -1,11 +1,13 @@
 """`kdbench demo`: make the toy world, then fill the table of methods on it."""
 
 import time
+from functools import partial
 
 from kdbench.config import DemoSettings, FillSettings
 from kdbench.filling.table import Filled, fill
 from kdbench.system.console import report_progress
 from kdbench.system.threads import cores
+from kdbench.toy.chat import make_chat_model
 from kdbench.toy.models import make_world
 
 _TABLE = "toy"
@@ -25,6 +27,9 @@ def demo(settings: DemoSettings) -> Filled:
     start = time.monotonic()
     report_progress(f"making toy data, a teacher and a student in {settings.out}")
     world = make_world(settings.out, report=_report_training)
+    if settings.chat:
+        report_progress("training a chat model with a thinking mode")
+        make_chat_model(settings.out / "chat", world.data, report=partial(_report_training, "chat"))
     changes = {
         "teacher.checkpoint": str(world.teacher),
         "student.checkpoint": str(world.student),

@@ -94,7 +94,8 @@ def random_model(tokenizer: PreTrainedTokenizerFast, size: Size, seed: int) -> L
         return LlamaForCausalLM(config).float()
 
 
-def _unfinished(folder: Path) -> Path:
+def unfinished_folder(folder: Path) -> Path:
+    """Return an empty folder beside `folder`, which is to replace it when it is complete."""
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
@@ -130,7 +131,7 @@ def _write_checkpoint(
         seed=seed,
         report=partial(report, name) if report else None,
     )
-    unfinished = _unfinished(folder)
+    unfinished = unfinished_folder(folder)
     model.save_pretrained(unfinished)
     tokenizer.save_pretrained(unfinished)
     os.replace(unfinished, folder)
@@ -171,7 +172,7 @@ def make_world(
     _claim(directory, {"seed": seed, "rows": rows, "steps": steps, "recipes": trainings})
     world = World(directory / "data", directory / "teacher", directory / "student")
     if not world.data.exists():
-        unfinished = _unfinished(world.data)
+        unfinished = unfinished_folder(world.data)
         write_corpus(unfinished, seed, **rows)
         os.replace(unfinished, world.data)
     for folder in (world.teacher, world.student):
