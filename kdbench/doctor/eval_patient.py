@@ -93,7 +93,7 @@ class EvalPatient(Patient):
     def prompts(self, number: int) -> Sequence[ProbePrompt]:
         """The first prompts of the first task."""
         documents = self.tasks[0].documents[:number]
-        return [ProbePrompt(d.prompt, d.message, (*d.references, "")[0]) for d in documents]
+        return [ProbePrompt(d.prompt, d.conversation, (*d.references, "")[0]) for d in documents]
 
 
 def _text_of(document: Any) -> str:

@@ -10,7 +10,7 @@ from kdbench.judging.reply import FIRM, Kind
 from kdbench.metrics import Answer
 from kdbench.task import Document
 
-Answers = Mapping[int, Sequence[Answer]]
+AnswersOfRun = Mapping[int, Sequence[Answer]]
 """Responses by seed, in document order."""
 
 Order = Literal["given", "swapped"]
@@ -46,7 +46,7 @@ class Question:
 
 def questions_about(
     documents: Sequence[Document],
-    answers: Answers,
+    answers: AnswersOfRun,
     others: Mapping[int, Sequence[str]] | None,
     prompt: JudgePrompt,
     identity: str,

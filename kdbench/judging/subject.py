@@ -11,7 +11,7 @@ from kdbench.config.judge import REFERENCE
 from kdbench.errors import InputError
 from kdbench.judging.judgements import files_of
 from kdbench.judging.prompt import JudgePrompt
-from kdbench.judging.question import Answers, Question, questions_about
+from kdbench.judging.question import AnswersOfRun, Question, questions_about
 from kdbench.measuring.scoring import answers_of, check_complete
 from kdbench.metrics import Answer
 from kdbench.store.folder import RunFolder
@@ -40,7 +40,7 @@ class Subject:
 
     task: Task
     result: TaskResult = field(repr=False)
-    answers: Answers = field(repr=False)
+    answers: AnswersOfRun = field(repr=False)
     documents: Sequence[Document] = field(repr=False)
     others: Mapping[int, Sequence[str]] | None = field(repr=False)
     opponent: Mapping[str, str] | None
@@ -152,7 +152,7 @@ def _read(run: RunFolder, task: str) -> Samples:
     return {(sample.document, sample.seed): sample for sample in samples}
 
 
-def _references(task: Task, answers: Answers) -> dict[int, list[str]]:
+def _references(task: Task, answers: AnswersOfRun) -> dict[int, list[str]]:
     """The first reference of each document, for each seed."""
     for row in answers.values():
         for document, answer in zip(task.documents, row, strict=False):
