@@ -2,9 +2,10 @@
 
 from kdbench.config import EvalSettings
 from kdbench.fidelity.compare import compare_with_teacher, measured_floor
-from kdbench.fidelity.teachers.find import find_teacher
+from kdbench.fidelity.teachers.find import check_cache, find_teacher
 from kdbench.fidelity.wanted import check_metrics
 from kdbench.measuring.advice import prompt_advice
+from kdbench.measuring.early import check_early
 from kdbench.measuring.measurement import Evaluation, prepare
 from kdbench.system.console import report_progress
 
@@ -20,6 +21,8 @@ def evaluate(settings: EvalSettings) -> Evaluation:
     """
     has_teacher, caches_scores = settings.teacher is not None, settings.teacher_cache is not None
     check_metrics(settings.metrics, has_teacher, caches_scores)
+    check_early(settings)
+    check_cache(settings)
     # A fault of any model is reported before another model has worked for hours.
     student = prepare(settings)
     if advice := prompt_advice(student.checkpoint.card, student.protocol):

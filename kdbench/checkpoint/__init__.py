@@ -7,7 +7,13 @@ Modules: `model` (what a checkpoint is), `find`, `hub`, `weights` (which files h
 
 from kdbench.checkpoint.config_file import check_sizes
 from kdbench.checkpoint.device import pick_device
-from kdbench.checkpoint.find import describe, find_checkpoint, is_hub_name, served_model
+from kdbench.checkpoint.find import (
+    check_checkpoint,
+    describe,
+    find_checkpoint,
+    is_hub_name,
+    served_model,
+)
 from kdbench.checkpoint.json_file import read_object
 from kdbench.checkpoint.load import load_checkpoint, prove_checkpoint
 from kdbench.checkpoint.messages import one_line
@@ -16,6 +22,7 @@ from kdbench.checkpoint.tokenizer import load_tokenizer
 
 __all__ = [
     "Checkpoint",
+    "check_checkpoint",
     "check_sizes",
     "describe",
     "find_checkpoint",

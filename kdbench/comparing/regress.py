@@ -179,9 +179,11 @@ def _check_comparable(wanted: EvalSettings, base: ComparedRun, partial: bool) ->
     Raises:
         InputError: A field differs; the message names it.
     """
+    from kdbench.measuring.early import check_early
     from kdbench.measuring.measurement import prepare
     from kdbench.measuring.scoring import fingerprint
 
+    check_early(wanted)
     measurement = prepare(wanted)
     tasks: Mapping[str, TaskScores] = {
         task.name: TaskScores(

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from kdbench.distillation.prompts import PLAIN, message_of, prompt_of
 from kdbench.errors import InputError
@@ -173,14 +173,36 @@ def _response(tokenizer: Any, text: str, ended: bool, room: int) -> tuple[int, .
     return tuple([*ids, *[tokenizer.eos_token_id] * ended][:room])
 
 
+def check_files(data: Path | None, name: str) -> None:
+    """Check that a training set exists, without reading it or asking the Hub.
+
+    Args:
+        data: Folder of the data sets, as for `load_set`.
+        name: Name of the set.
+
+    Raises:
+        InputError: A file is missing, or the set is not on the Hub.
+    """
+    folder = data_folder(data)
+    if folder is None:
+        _check_on_hub(name)
+        return
+    for split in get_args(Split):
+        _file(folder, name, split)
+
+
 def _rows(data: Path | None, name: str, split: Split) -> list[dict[str, Any]]:
     folder = data_folder(data)
     if folder is None:
         return list(_from_hub(name, split))
+    return list(_read(_file(folder, name, split), name))
+
+
+def _file(folder: Path, name: str, split: Split) -> Path:
     files = [folder / name / f"{split}{ending}" for ending in (".jsonl", ".jsonl.gz")]
     for path in files:
         if path.is_file():
-            return list(_read(path, name))
+            return path
     raise InputError(
         f"{files[0]}: no such file (nor .gz); training needs {name}/train.jsonl and "
         f"{name}/valid.jsonl in data="
@@ -194,9 +216,13 @@ def _read(path: Path, name: str) -> Iterator[dict[str, Any]]:
         raise InputError(str(error)) from None
 
 
-def _from_hub(name: str, split: Split) -> Iterator[dict[str, Any]]:
+def _check_on_hub(name: str) -> None:
     if name not in _HUB:
         raise InputError(f"train_set={name}: this set is not on the hub; pass data=DIR")
+
+
+def _from_hub(name: str, split: Split) -> Iterator[dict[str, Any]]:
+    _check_on_hub(name)
     repository, file, validation = _HUB[name]
     module = load_module("tasks/instruction.py")
     try:

@@ -17,6 +17,7 @@ from pydantic import Field, RootModel
 
 from kdbench.distillation.card import CARD, LOG, make_card, read_card
 from kdbench.distillation.data import with_responses
+from kdbench.distillation.early import check_early
 from kdbench.distillation.identity import Identity, check_identity
 from kdbench.distillation.ingredients import Ingredients
 from kdbench.distillation.notes import notes
@@ -69,6 +70,7 @@ def train(recipe: Recipe) -> Trained:
     Raises:
         InputError: anything about models, data or settings that the user can fix.
     """
+    check_early(recipe)
     from kdbench.distillation.arguments import check_settings
     from kdbench.distillation.fit import prepare, train_from_last_state
 

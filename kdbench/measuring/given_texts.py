@@ -18,7 +18,7 @@ from kdbench.store.results import TaskResult
 from kdbench.store.samples import Samples, read_sample, sample_record
 from kdbench.system.files import LinesFile
 from kdbench.system.names import folder_name
-from kdbench.task import Task, check_installed, load_tasks
+from kdbench.task import Task, check_installed, check_tasks, load_tasks
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,16 @@ def score(settings: ScoreSettings) -> Evaluation:
 
 
 def _score_file(settings: ScoreSettings, path: Path, task_name: str) -> Evaluation:
+    if not path.is_file():
+        raise InputError(f"samples={path}: no such file")
+    make_metrics(settings.metric_names())
+    _protocol(settings, (0,))  # the seeds are those of the samples
+    name = settings.name or _name_of(path)
+    check_tasks([task_name], settings.data)
     (task,) = load_tasks([task_name], settings.data, settings.limit)
     samples = _read(path, task)
     protocol = _protocol(settings, tuple(sorted({seed for _, seed in samples})))
     metrics = [m for m in make_metrics(settings.metric_names()) if not isinstance(m, ForwardMetric)]
-    name = settings.name or _name_of(path)
     texts = {"backend": "external", "limit": settings.limit, "protocol": protocol.as_dict()}
     run = RunFolder(settings.results / name / run_id(protocol.name, texts))
     _check_same_texts(run, task.name, samples)
@@ -107,12 +112,16 @@ def _check_same_texts(run: RunFolder, task: str, samples: Samples) -> None:
 
 
 def _score_run(settings: ScoreSettings, path: Path) -> Evaluation:
+    if not path.is_dir():
+        raise InputError(f"run={path}: no such folder")
     run = RunFolder(path)
     stored_run = run.read_whole_run()
+    make_metrics(settings.metric_names())
     protocol = _stored_protocol(path, stored_run["protocol"])
     names = [settings.task] if settings.task else list(stored_run["tasks"])
     if not settings.task:
         check_installed(names, f"{path / 'run.json'}", "task=PATH")
+    check_tasks(names, settings.data)
     results = {
         task.name: _score_again(settings, run, task, protocol)
         for task in load_tasks(names, settings.data, stored_run["limit"])
@@ -159,8 +168,6 @@ def _score_again(
 
 def _read(path: Path, task: Task) -> Samples:
     """Read the samples of a task, and check that each names a document and comes once."""
-    if not path.is_file():
-        raise InputError(f"samples={path}: no such file")
     known = {document.id for document in task.documents}
     samples: Samples = {}
     for number, record in enumerate(LinesFile(path).read(whole=True), start=1):
