@@ -1,6 +1,7 @@
 """A wrong name is reported before anything heavy is imported."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,18 +22,15 @@ for line in json.loads(sys.stdin.read()):
     err = io.StringIO()
     with redirect_stdout(io.StringIO()), redirect_stderr(err):
         try:
-            app(line.split(), standalone_mode=False)
-            code = 0
+            app(line.split())
         except SystemExit as end:
             code = end.code
-        except BaseException as end:
-            code = getattr(end, "exit_code", repr(end))
     heavy = [name for name in {heavy!r} if name in sys.modules]
     print(json.dumps([code, err.getvalue(), heavy]))
 """
 
 COMMANDS = {
-    "eval model=nowhere data=data": "model=nowhere: no such folder",
+    "eval model=nowhere data=data tasks=dolly": "model=nowhere: no such folder",
     "eval model=student data=nowhere": "data=nowhere: no such folder",
     "eval model=student data=data tasks=doly": "did you mean 'dolly'?",
     "eval model=student data=data tasks=dolly,vicuna": "data/vicuna/test.jsonl: no such file",
@@ -57,7 +55,7 @@ COMMANDS = {
     "train recipe=toy/gdk student=student": "did you mean 'toy/gkd'?",
     "train method=sft student=student learning_rat=1": "did you mean 'learning_rate'?",
     "regress model=student baseline=nowhere": "baseline=nowhere: is not a run folder",
-    "regress model=nowhere baseline=g gates=gates data=data": "model=nowhere: no such folder",
+    "regress model=nowhere baseline=g gates=gates data=data protocol=minillm": "model=nowhere",
     "compare A B": "base=A: is not a run folder",
     "plan run=nowhere": "run=nowhere: is not a run folder",
     "score samples=nowhere task=dolly data=data": "samples=nowhere: no such file",
@@ -78,7 +76,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, lis
     done = subprocess.run(
         [sys.executable, "-c", CODE.replace("{heavy!r}", repr(HEAVY))],
         cwd=made.folder,
-        env=_environment(),
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         input=json.dumps(list(COMMANDS)),
         capture_output=True,
         text=True,
@@ -89,12 +87,6 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, lis
     assert after == before
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     yield dict(zip(COMMANDS, lines, strict=True))
-
-
-def _environment() -> dict[str, str]:
-    import os
-
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
