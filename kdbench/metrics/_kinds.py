@@ -18,7 +18,7 @@ class Answer:
 
     Attributes:
         text: The response's text, post-processed.
-        references: The document's references, one or more.
+        references: The document's references; empty if it has none.
         n_tokens: Number of generated tokens; None if it is not known.
         finish: How the response ended, `stop` or `length`; None if it is not known.
         tokens: The generated token ids, including the end token; None if they are not known.
@@ -60,12 +60,15 @@ class Metric(ABC):
         direction: Whether higher or lower is better; `none` describes without judging.
         version: Version of the definition, to be raised whenever the same text would score
             differently. Stored scores of an older version are measured again.
+        needs_reference: Whether the metric compares with references. Documents without one do not
+            count, and the metric never sees them.
     """
 
     name: ClassVar[str]
     unit: ClassVar[Literal["points", "rate", "tokens", "nats", "ratio", "correlation", "percent"]]
     direction: ClassVar[Literal["higher", "lower", "none"]]
     version: ClassVar[int] = 1
+    needs_reference: ClassVar[bool] = False
 
     def is_current(self, stored: Mapping[str, Any]) -> bool:
         """Whether stored results contain this metric in this version."""
@@ -94,6 +97,8 @@ class ForwardMetric(Metric):
     The batches depend on the references alone, so that a resumed run computes with the same batch
     composition.
     """
+
+    needs_reference = True
 
     @abstractmethod
     def batches(

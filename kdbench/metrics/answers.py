@@ -76,6 +76,7 @@ class CellMetric(PairMetric):
 
     unit = "rate"
     undefined = NO_ANSWERS
+    needs_reference = True
     cells: ClassVar[tuple[AnswerCell, ...]]
 
     def score(self, student: Answer, teacher: Answer) -> float | None:
@@ -110,6 +111,7 @@ class PooledCellMetric(PooledPairMetric):
     """A number from the cells' shares."""
 
     undefined = NO_ANSWERS
+    needs_reference = True
 
     def sums(self, student: Answer, teacher: Answer) -> Sequence[float]:
         """Return 1 for the pair's cell and 0 for the others; all 0 if the pair does not count."""

@@ -27,8 +27,9 @@ class Document:
             conversation, which only a chat template renders.
         message: What a user would say: the prompt without the task's template. A conversation, or
             a prompt with a `gen_prefix`, is a tuple of chat turns.
-        references: One or more reference responses.
+        references: Reference responses; empty if the document has none.
         fields: Row of the data set, as the YAML's functions take it.
+        category: Group of documents that this one is in; None if the data name none.
     """
 
     id: str
@@ -36,6 +37,7 @@ class Document:
     message: ChatMessage
     references: tuple[str, ...]
     fields: Mapping[str, Any] = field(repr=False, compare=False)
+    category: str | None = None
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Task:
         until: Strings that end a response.
         data: `rows`, `used` and `sha256` of the whole set, and `published`: whether the content is
             that of the papers; None if their content is unknown.
-        lm_eval: Object that lm-eval made of the YAML.
+        lm_eval: Object that lm-eval made of the YAML; None for a file of prompts.
         bundled: Whether the task comes with kdbench, so that its version identifies it.
         definition_sha256: For other tasks, SHA-256 of the YAML and the files in its folder.
         closed_answers: Whether a whole response is an answer, right or wrong:
