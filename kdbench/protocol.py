@@ -8,12 +8,16 @@ that no script sets. DistiLLM differs only in `add_bos`: it encodes prompts with
 special tokens.
 """
 
+import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from typing import Any, Literal
 
 from kdbench.errors import InputError, nearest
+
+_LONGEST_IN_NAME = 80  # characters of a text
+_LEFT_OUT = ("chat_template", "system", "chat_template_kwargs", "thinking", "thinking_marks")
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,12 @@ class Protocol:
         seeds: Sampling seeds; each gives one response per document.
         chat_template: Name of one of the tokenizer's chat templates, or the text of a template;
             None for the tokenizer's default.
+        system: Text of the system turn of chat prompts; None for none.
+        chat_template_kwargs: Variables of the chat template, such as `enable_thinking`.
+        thinking: `strip` if the answer begins after the model's thinking, `keep` if the thinking is
+            part of the answer.
+        thinking_marks: Texts that begin and end the thinking; None for those that the tokenizer
+            and its chat template are known to have.
     """
 
     name: str
@@ -47,6 +57,10 @@ class Protocol:
     add_bos: bool = False
     seeds: tuple[int, ...] = (10, 20, 30, 40, 50)
     chat_template: str | None = None
+    system: str | None = None
+    chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    thinking: Literal["strip", "keep"] = "strip"
+    thinking_marks: tuple[str, str] | None = None
 
     @property
     def samples_plainly(self) -> bool:
@@ -57,8 +71,8 @@ class Protocol:
         """A copy with some fields changed; the changes become part of its name.
 
         Raises:
-            InputError: Repeated seeds, no seed, sampling fields with greedy decoding, or a chat
-                template without chat prompts.
+            InputError: Repeated seeds, no seed, sampling fields with greedy decoding, or fields of
+                chat prompts without chat prompts.
         """
         # Results are stored with six decimals.
         fields = {key: round(v, 6) if isinstance(v, float) else v for key, v in fields.items()}
@@ -73,18 +87,25 @@ class Protocol:
                 "temperature=0 is greedy decoding, where all seeds give the same text: give one "
                 "seed, as in seeds=0"
             )
-        for field in ("top_p", "top_k"):
-            if protocol.temperature == 0 and field in changed:
-                raise InputError(f"{field}= has no effect with temperature=0, greedy decoding")
-        if protocol.chat_template is not None and protocol.prompt != "chat":
-            raise InputError("chat_template= has no effect without protocol=chat")
+        for key in ("top_p", "top_k"):
+            if protocol.temperature == 0 and key in changed:
+                raise InputError(f"{key}= has no effect with temperature=0, greedy decoding")
+        for key in ("chat_template", "chat_template_kwargs", "system"):
+            if key in changed and protocol.prompt != "chat":
+                raise InputError(f"{key}= has no effect without protocol=chat")
         return protocol
 
     def as_dict(self) -> dict[str, Any]:
         """All fields, ready for JSON; part of every fingerprint."""
         fields = {**asdict(self), "seeds": list(self.seeds)}
-        if self.chat_template is None:  # the fingerprint of every earlier result
-            del fields["chat_template"]
+        if self.thinking_marks is not None:
+            fields["thinking_marks"] = list(self.thinking_marks)
+        # Defaults are left out: the fingerprint of every earlier result. Earlier results of chat
+        # prompts scored the thinking as part of the answer, so there the value is always named.
+        for key in _LEFT_OUT:
+            is_default = getattr(self, key) in (None, "strip", {})
+            if is_default and not (key == "thinking" and self.prompt == "chat"):
+                del fields[key]
         return fields
 
 
@@ -118,7 +139,14 @@ def postprocess(text: str) -> str:
 def _plain(value: object) -> str:
     if value is None:
         return "none"
+    if isinstance(value, Mapping):
+        value = tuple(f"{key}={_json(value[key])}" for key in sorted(value))
     text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-    # The text of a chat template is too long for a name.
-    short = text.isprintable() and "{" not in text
+    # The text of a chat template or of a system turn is too long for a name.
+    is_long = isinstance(value, str) and len(text) > _LONGEST_IN_NAME
+    short = text.isprintable() and "{" not in text and not is_long
     return text if short else sha256(text.encode()).hexdigest()[:12]
+
+
+def _json(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)

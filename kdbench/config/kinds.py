@@ -36,11 +36,26 @@ def _split_mapping(value: object) -> object:
     return {key: parse_yaml(text) for key, _, text in pairs}
 
 
+def _split_marks(value: object) -> object:
+    """`START,END` on the command line is a pair of texts; either may contain no comma."""
+    pair = value.split(",") if isinstance(value, str) else value
+    if (
+        not isinstance(pair, list | tuple)
+        or len(pair) != 2
+        or not all(isinstance(mark, str) and mark.strip() for mark in pair)
+    ):
+        raise ValueError("must be START,END, such as <think>,</think>")
+    if pair[0] == pair[1]:
+        raise ValueError("the two marks must differ")
+    return pair
+
+
 OptionMap = Annotated[dict[str, Any], BeforeValidator(_split_mapping)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_split_list)]
 AtLeastOne = Annotated[int, Field(ge=1)]
 FolderName = Annotated[str, AfterValidator(folder_name)]
 Seeds = Annotated[tuple[int, ...], BeforeValidator(_split_list)]
+Marks = Annotated[tuple[str, str], BeforeValidator(_split_marks)]
 
 CACHE = "cache:"
 """The prefix of `teacher=` that names a folder of stored teacher scores."""

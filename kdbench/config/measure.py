@@ -1,5 +1,6 @@
 """Keys of `kdbench eval`, and those that it shares with `kdbench score`."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from kdbench.config.kinds import (
     FIVE,
     AtLeastOne,
     FolderName,
+    Marks,
     Names,
     OptionMap,
     Seeds,
@@ -19,7 +21,7 @@ from kdbench.config.kinds import (
     given_keys,
 )
 
-_LARGEST_TEMPLATE = 1_000_000
+_LARGEST_TEXT = 1_000_000  # bytes
 
 
 class ModelKeys(Settings, group="Model"):
@@ -119,6 +121,42 @@ class ProtocolKeys(Settings, group="Protocol"):
         description="Chat template for protocol=chat: a file, or the name of one of the "
         "tokenizer's (default: the tokenizer's default)",
     )
+    chat_template_kwargs: OptionMap | None = Field(
+        None, description="Variables of the chat template, as in enable_thinking=false"
+    )
+    system: str | None = Field(
+        None, description="System turn of the prompts for protocol=chat: a text, or @FILE"
+    )
+    thinking: Literal["strip", "keep"] | None = Field(
+        None,
+        description="What becomes of the text up to the model's end-of-thinking mark: strip "
+        "(it is not part of the answer, the default) or keep (it is scored too)",
+    )
+    thinking_marks: Marks | None = Field(
+        None,
+        description="Marks around the thinking, as in <think>,</think> (default: those that the "
+        "tokenizer and the chat template are known to have)",
+    )
+
+    @field_validator("chat_template_kwargs")
+    @classmethod
+    def _storable_variables(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        """Refuse what a result cannot store, such as a date."""
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError):
+            raise ValueError("must be text, a number, true, false or a list of these") from None
+        return value
+
+    @field_validator("system")
+    @classmethod
+    def _system_text(cls, value: str | None) -> str | None:
+        """Return the text, or that of the file behind an @."""
+        if value is not None and value.startswith("@"):
+            value = _text_of_file(Path(value[1:]), "a system turn")
+        if value is not None and not value.strip():
+            raise ValueError("is empty; leave it out")
+        return value
 
     @field_validator("chat_template")
     @classmethod
@@ -126,14 +164,7 @@ class ProtocolKeys(Settings, group="Protocol"):
         """Return the text of a file, or the name of a template."""
         if value is None or "\n" in value or "{" in value or not Path(value).is_file():
             return value
-        with Path(value).open("rb") as file:
-            content = file.read(_LARGEST_TEMPLATE + 1)
-        if len(content) > _LARGEST_TEMPLATE:
-            raise ValueError(f"{value}: larger than 1 MB, so no chat template")
-        try:
-            text = content.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            raise ValueError(f"{value}: not UTF-8 text") from None
+        text = _text_of_file(Path(value), "a chat template")
         if "{" not in text:
             raise ValueError(f"{value}: has no {{{{…}}}} or {{%…%}}, so no chat template")
         return text
@@ -144,6 +175,20 @@ class ProtocolKeys(Settings, group="Protocol"):
         given = {key: getattr(self, key) for key in keys}
         # None leaves a field to the protocol, except where it is a value: no cut.
         return {k: v for k, v in given.items() if v is not None or k == "max_prompt_tokens"}
+
+
+def _text_of_file(path: Path, what: str) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_TEXT + 1)
+    except OSError as error:
+        raise ValueError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
+    if len(content) > _LARGEST_TEXT:
+        raise ValueError(f"{path}: larger than 1 MB, so not {what}")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: not UTF-8 text") from None
 
 
 class MetricKeys(Settings, group="Metrics"):

@@ -274,3 +274,40 @@ def test_setting_and_settings_are_distinguished():
 def test_a_number_that_no_result_can_hold_is_refused(word: str) -> None:
     assert "must be a number below 2^63" in complaint(EvalSettings, "model=m", word)
     assert evaluation(f"batch_size={2**63 - 1}").batch_size == 2**63 - 1
+
+
+def test_the_keys_of_chat_and_thinking(tmp_path):
+    file = tmp_path / "system.txt"
+    file.write_text("Be brief.\n", encoding="utf-8")
+    settings = evaluation(
+        f"system=@{file}",
+        "chat_template_kwargs=enable_thinking=false,depth=2",
+        "thinking_marks=[THINK],[/THINK]",
+        "thinking=keep",
+    )
+    assert settings.protocol_overrides() == {
+        "system": "Be brief.\n",
+        "chat_template_kwargs": {"enable_thinking": False, "depth": 2},
+        "thinking_marks": ("[THINK]", "[/THINK]"),
+        "thinking": "keep",
+    }
+
+
+@pytest.mark.parametrize(
+    ("word", "reason"),
+    [
+        ("system=@missing.txt", "no such file or directory"),
+        ("system= ", "is empty"),
+        ("thinking=drop", "strip"),
+        ("thinking_marks=<think>", "must be START,END"),
+        ("thinking_marks=a,a", "must differ"),
+        ("thinking_marks=,</think>", "must be START,END"),
+        ("chat_template_kwargs=enable_thinking", "NAME=VALUE"),
+        ("chat_template_kwargs=a=.nan", "must be text, a number, true, false"),
+        ("chat_template_kwargs=a=2020-01-01", "must be text, a number, true, false"),
+    ],
+)
+def test_bad_values_of_chat_and_thinking_are_named(word, reason):
+    line = complaint(EvalSettings, "model=m", word)
+    assert line.startswith(word.partition("=")[0] + "=")
+    assert reason in line
