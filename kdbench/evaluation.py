@@ -1,13 +1,43 @@
 """`kdbench eval`: measure a checkpoint and, if a teacher is given, compare it with the teacher."""
 
-from kdbench.config import EvalSettings
+from kdbench.config import CACHE, EvalSettings, given_facts
 from kdbench.fidelity.compare import compare_with_teacher, measured_floor
-from kdbench.fidelity.teachers.find import check_cache, find_teacher
+from kdbench.fidelity.teachers.find import check_cache, find_teacher, protocols_of
 from kdbench.fidelity.wanted import check_metrics
 from kdbench.measuring.advice import prompt_advice
+from kdbench.measuring.dry_run import outline
 from kdbench.measuring.early import check_early
-from kdbench.measuring.measurement import Evaluation, prepare
+from kdbench.measuring.measurement import Evaluation, Measurement, prepare
 from kdbench.system.console import report_progress
+from kdbench.system.outline import Fact, Section
+
+
+def plan_evaluation(settings: EvalSettings) -> list[Section]:
+    """What `evaluate` would do: every check is made, no weights are loaded, nothing is written.
+
+    Args:
+        settings: What to measure, and how.
+
+    Raises:
+        InputError: As for `evaluate`, but for what only the loaded model shows.
+    """
+    student = _prepared(settings)
+    sections = [Section("kdbench eval: a dry run, which writes nothing", given_facts(settings))]
+    sections += outline(student, "Model")
+    if settings.teacher is not None and settings.teacher.startswith(CACHE):
+        identity = find_teacher(settings, student.tasks).identity
+        name, sha256 = identity["name"], str(identity["sha256"])[:12]
+        fact = Fact("cache", f"{settings.teacher.removeprefix(CACHE)}: {name} (sha256 {sha256})")
+        sections.append(Section("Teacher", (fact,)))
+    elif settings.teacher is not None:
+        for protocol in protocols_of(settings):
+            teacher = prepare(settings.of_teacher(protocol.seeds), "teacher", student.tasks)
+            sections += outline(teacher, "Teacher", shows_prompts=False)
+    floor = settings.of_undistilled()
+    if floor is not None:
+        undistilled = prepare(floor, "undistilled", student.tasks)
+        sections += outline(undistilled, "Undistilled", shows_prompts=False)
+    return sections
 
 
 def evaluate(settings: EvalSettings) -> Evaluation:
@@ -19,14 +49,8 @@ def evaluate(settings: EvalSettings) -> Evaluation:
     Raises:
         InputError: Models, data, tasks or settings have a fault that the user can fix.
     """
-    has_teacher, caches_scores = settings.teacher is not None, settings.teacher_cache is not None
-    check_metrics(settings.metrics, has_teacher, caches_scores)
-    check_early(settings)
-    check_cache(settings)
     # A fault of any model is reported before another model has worked for hours.
-    student = prepare(settings)
-    if advice := prompt_advice(student.checkpoint.card, student.protocol):
-        report_progress(f"note: {advice}")
+    student = _prepared(settings)
     if settings.teacher is None:
         student.measure()
         return Evaluation(student.run.path, student.results, student.generated)
@@ -44,3 +68,15 @@ def evaluate(settings: EvalSettings) -> Evaluation:
     generated = student.generated + teacher.generated
     generated += undistilled.generated if undistilled else 0
     return Evaluation(student.run.path, results, generated)
+
+
+def _prepared(settings: EvalSettings) -> Measurement:
+    """The measurement of the student, with everything checked that names show."""
+    has_teacher, caches_scores = settings.teacher is not None, settings.teacher_cache is not None
+    check_metrics(settings.metrics, has_teacher, caches_scores)
+    check_early(settings)
+    check_cache(settings)
+    student = prepare(settings)
+    if advice := prompt_advice(student.checkpoint.card, student.protocol):
+        report_progress(f"note: {advice}")
+    return student

@@ -2,7 +2,7 @@
 
 Modules: `model` (what a checkpoint is), `find`, `hub`, `weights` (which files hold the weights),
 `json_file` and `config_file` (faults of the JSON files), `identity`, `tokenizer`, `load`, `proof`,
-`finite`, `adapter`, `device` and `messages`.
+`finite`, `adapter`, `size`, `device` and `messages`.
 """
 
 from kdbench.checkpoint.config_file import check_sizes
@@ -18,12 +18,14 @@ from kdbench.checkpoint.json_file import read_object
 from kdbench.checkpoint.load import load_checkpoint, prove_checkpoint
 from kdbench.checkpoint.messages import one_line
 from kdbench.checkpoint.model import Checkpoint
+from kdbench.checkpoint.size import count_parameters
 from kdbench.checkpoint.tokenizer import load_tokenizer
 
 __all__ = [
     "Checkpoint",
     "check_checkpoint",
     "check_sizes",
+    "count_parameters",
     "describe",
     "find_checkpoint",
     "is_hub_name",

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kdbench.cli.app import EXIT_FAILED, EXIT_STALE, app, verb
 from kdbench.cli.help import first_line, plain
@@ -10,6 +10,11 @@ from kdbench.errors import InputError
 from kdbench.system.console import escape_unencodable, say
 from kdbench.system.threads import wait_passively
 from kdbench.text import aligned, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kdbench.system.outline import Section
 
 
 def main() -> None:
@@ -27,10 +32,12 @@ def _eval(arguments: list[str]) -> None:
     Run the same command again after an interruption, and it resumes.
     """
     from kdbench.config import EvalSettings, parse
-    from kdbench.evaluation import evaluate
+    from kdbench.evaluation import evaluate, plan_evaluation
 
     settings = parse(EvalSettings, arguments)
     _quiet()
+    if settings.dry_run:
+        return _outline(plan_evaluation(settings))
     from kdbench.cli.printing import print_evaluation
 
     print_evaluation(evaluate(settings))
@@ -266,6 +273,13 @@ def _protocols(arguments: list[str]) -> None:
         fields = {key: value for key, value in protocol.as_dict().items() if key != "name"}
         pairs = (f"{key}={plain(value)}" for key, value in fields.items())
         say(f"{protocol.name}: {' '.join(pairs)}")
+
+
+def _outline(sections: "Sequence[Section]") -> None:
+    from kdbench.cli.outline import outline_lines
+
+    for line in outline_lines(sections):
+        say(line)
 
 
 def _list(rows: list[tuple[str, ...]]) -> None:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from kdbench.config.kinds import FIVE, Names, Settings, given_keys
+from kdbench.config.kinds import FIVE, DryRunKeys, Names, Settings, given_keys
 
 
 class RowKeys(Settings, group="Rows"):
@@ -66,7 +66,7 @@ class TableOutputKeys(Settings, group="Output"):
     )
 
 
-class TableSettings(RowKeys, ColumnKeys, TableOutputKeys):
+class TableSettings(RowKeys, ColumnKeys, TableOutputKeys, DryRunKeys):
     """`kdbench table`: the comparison table from results and published numbers."""
 
     @model_validator(mode="after")
@@ -80,7 +80,7 @@ class TableSettings(RowKeys, ColumnKeys, TableOutputKeys):
         return self
 
 
-class ReportSettings(Settings):
+class ReportSettings(DryRunKeys, group="Options"):
     """`kdbench report`: figures of quality against fidelity to the teacher."""
 
     results: Path = Field(Path("results"), description="Folder of the results")

@@ -12,6 +12,7 @@ from kdbench.config.kinds import (
     CACHE,
     FIVE,
     AtLeastOne,
+    DryRunKeys,
     FolderName,
     Marks,
     Names,
@@ -275,6 +276,7 @@ class EvalSettings(
     ProtocolKeys,
     MetricKeys,
     ResultKeys,
+    DryRunKeys,
     BackendKeys,
     AdvancedKeys,
 ):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from kdbench.config.kinds import Settings, given_keys
+from kdbench.config.kinds import DryRunKeys, Settings, given_keys
 from kdbench.config.measure import DataKeys, MetricKeys, ProtocolKeys, ResultKeys, refuse
 
 
@@ -22,7 +22,7 @@ class TextKeys(Settings, group="Samples"):
     )
 
 
-class ScoreSettings(TextKeys, DataKeys, ProtocolKeys, MetricKeys, ResultKeys):
+class ScoreSettings(TextKeys, DataKeys, ProtocolKeys, MetricKeys, ResultKeys, DryRunKeys):
     """`kdbench score samples=FILE task=…`: score texts made elsewhere, or a stored run again."""
 
     protocol: str = Field(
@@ -33,6 +33,6 @@ class ScoreSettings(TextKeys, DataKeys, ProtocolKeys, MetricKeys, ResultKeys):
     @model_validator(mode="after")
     def _a_stored_run_fixes_the_rest(self) -> "ScoreSettings":
         if self.run is not None and self.samples is None:
-            used = {"run", "task", "data", "metrics"}
+            used = {"run", "task", "data", "metrics", "dry_run"}
             refuse(set(given_keys(self)) - used, "has no effect with run=, which records it")
         return self

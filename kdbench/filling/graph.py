@@ -35,7 +35,7 @@ _NO_PART_OF_EVALUATION = {
 # These keys follow from the table, so `train:` and `evaluate:` cannot hold them.
 _SET_BY_TABLE = {
     *("teacher", "out", "data", "label", "setting", "model", "undistilled", "results", "name"),
-    *("teacher_name", "undistilled_name"),
+    *("teacher_name", "undistilled_name", "dry_run"),
 }
 
 ModelNode: TypeAlias = CheckpointNode | TrainNode

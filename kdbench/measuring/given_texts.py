@@ -7,6 +7,7 @@ from typing import Any
 
 from kdbench.config import ScoreSettings
 from kdbench.errors import InputError
+from kdbench.measuring.asked import asked
 from kdbench.measuring.forward_metrics import stored_values, values_file
 from kdbench.measuring.measurement import Evaluation
 from kdbench.measuring.scoring import origin, score_task, with_teacher_of
@@ -68,6 +69,7 @@ def _score_file(settings: ScoreSettings, path: Path, task_name: str) -> Evaluati
     with run.lock(task.name):
         identity = _identity(settings, name, protocol)
         record.begin(task.name, origin(task, protocol), identity)
+        run.write_prompts(task.name, asked(task, protocol, None))
         run.lines(task.name).replace(sample_record(samples[key], scores[key]) for key in scores)
         result = run.write_task(result)
     record.finish(method=settings.method, setting=settings.setting)

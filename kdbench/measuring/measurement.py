@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from kdbench.checkpoint import Checkpoint, find_checkpoint, served_model
+from kdbench.checkpoint import Checkpoint, find_checkpoint, load_tokenizer, served_model
 from kdbench.config import EvalSettings
 from kdbench.generate import Backend, Options, Prompt
 from kdbench.generate.choice import BackendChoice, choose_backend
@@ -90,6 +90,7 @@ class Measurement:
         record: The run's `run.json`.
         results: Results by task, without tasks that wait for other shards.
         repaired: Tasks of which a damaged file was repaired.
+        encodes_plainly: Whether the checkpoint's tokenizer alone decides the tokens of a prompt.
         waits: Whether scoring waits for another process; shards always do.
     """
 
@@ -106,6 +107,7 @@ class Measurement:
         self.settings, self.protocol, self.checkpoint = settings, protocol, checkpoint
         self.chosen, self.tasks, self._metrics = chosen, tasks, metrics
         self.name = settings.name or checked_name(checkpoint.name)
+        self.encodes_plainly = chosen.kind.encodes_plainly and checkpoint.served is None
         self.waits = wait or settings.shard is not None
         self.results: dict[str, TaskResult] = {}
         self.repaired: set[str] = set()
@@ -114,7 +116,8 @@ class Measurement:
         )
         self.run = RunFolder(settings.results / self.name / folder)
         self.record = RunRecord(self.run)
-        self._backend = LazyBackend(self._load)
+        only_tokenizer = partial(load_tokenizer, checkpoint, settings.trust_remote_code)
+        self._backend = LazyBackend(self._load, only_tokenizer if self.encodes_plainly else None)
         self._sampling = Sampling(
             self.run,
             protocol,
@@ -156,15 +159,21 @@ class Measurement:
     def finish(self, task: Task) -> bool:
         """Measure what is missing of a task; return False while other shards are incomplete."""
         missing = self._missing_metrics(task) or self._damaged_metrics(task)
+        self._sampling.repair_prompts(task)
         if missing:
             self._sampling.complete(task)
             with self.run.lock(task.name, wait=self.waits):
                 result = self._score(task, missing)
+                self._sampling.repair_prompts(task, may_be_absent=result is None)
         else:
             result = self.run.read_task(task.name)
         if result is not None:
             self.results[task.name] = result
         return result is not None
+
+    def missing(self, task: Task) -> int:
+        """Return the number of samples of a task that this shard has still to generate."""
+        return self._sampling.missing(task)
 
     def restore_samples(self, task: Task) -> None:
         """Generate the samples of a finished task again if there are none.
