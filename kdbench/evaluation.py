@@ -3,11 +3,12 @@
 from kdbench.config import CACHE, EvalSettings, given_facts
 from kdbench.fidelity.compare import compare_with_teacher, measured_floor
 from kdbench.fidelity.teachers.find import check_cache, find_teacher, protocols_of
-from kdbench.fidelity.wanted import check_metrics
+from kdbench.fidelity.wanted import check_metrics, wanted_metrics
 from kdbench.measuring.advice import prompt_advice
 from kdbench.measuring.dry_run import outline
 from kdbench.measuring.early import check_early
 from kdbench.measuring.measurement import Evaluation, Measurement, prepare
+from kdbench.metrics import make_metrics
 from kdbench.system.console import report_progress
 from kdbench.system.outline import Fact, Section
 
@@ -22,7 +23,11 @@ def plan_evaluation(settings: EvalSettings) -> list[Section]:
         InputError: As for `evaluate`, but for what only the loaded model shows.
     """
     student = _prepared(settings)
-    sections = [Section("kdbench eval: a dry run, which writes nothing", given_facts(settings))]
+    metrics = make_metrics(settings.metric_names())
+    compared = wanted_metrics(settings.metrics).names if settings.teacher else ()
+    names = " ".join([*(metric.name for metric in metrics), *sorted(compared)])
+    facts = (*given_facts(settings), Fact("metrics", names))
+    sections = [Section("kdbench eval: a dry run, which writes nothing", facts)]
     sections += outline(student, "Model")
     if settings.teacher is not None and settings.teacher.startswith(CACHE):
         identity = find_teacher(settings, student.tasks).identity

@@ -108,6 +108,11 @@ def content_sha256(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def local_file(name: str, data: str | None) -> Path | None:
+    """The file of a data set in a folder; None without a folder.
+
+    Raises:
+        ValueError: The folder has no such file.
+    """
     if data is None:
         return None
     for ending in ("test.jsonl", "test.jsonl.gz"):

@@ -7,6 +7,7 @@ from kdbench.system.outline import Fact, Section
 
 _WIDTH = 80
 _COLUMN = 14  # where values begin
+_LONGEST = 20  # characters of a name beside its value
 _QUOTE = "    │ "
 
 
@@ -20,13 +21,21 @@ def outline_lines(sections: Sequence[Section]) -> Iterator[str]:
         if number:
             yield ""
         yield from _wrapped(_escaped(section.title), "", "  ")
+        names = [_escaped(fact.name) for fact in section.facts if not fact.is_text]
+        column = max(
+            _COLUMN, 4 + max([len(name) for name in names if len(name) <= _LONGEST] or [0])
+        )
         for fact in section.facts:
-            yield from _text_lines(fact) if fact.is_text else _fact_lines(fact)
+            yield from _text_lines(fact) if fact.is_text else _fact_lines(fact, column)
 
 
-def _fact_lines(fact: Fact) -> Iterator[str]:
-    start = f"  {fact.name}".ljust(_COLUMN)
-    yield from _wrapped(_escaped(" ".join(fact.value.split())), start, " " * _COLUMN)
+def _fact_lines(fact: Fact, column: int) -> Iterator[str]:
+    start = f"  {_escaped(fact.name)}"
+    if len(start) > column - 2:  # a long name has a line of its own
+        yield from _wrapped(start.strip(), "  ", "  ")
+        start = ""
+    value = _escaped(" ".join(fact.value.split()))
+    yield from _wrapped(value, start.ljust(column), " " * column)
 
 
 def _text_lines(fact: Fact) -> Iterator[str]:

@@ -158,7 +158,8 @@ def given_keys(settings: Settings) -> list[str]:
 def given_facts(settings: Settings) -> tuple[Fact, ...]:
     """The keys that were given a value, and the values that they became, for a dry run."""
     by_key = {field.alias or name: name for name, field in type(settings).model_fields.items()}
-    keys = [key for key in given_keys(settings) if key != "dry_run"]
+    given = {*given_keys(settings)} - {"dry_run"}
+    keys = [key for group in key_groups(type(settings)).values() for key in group if key in given]
     values = {key: public(getattr(settings, by_key[key])) for key in keys}
     return (Fact("given", plain_fields(values)),)
 

@@ -125,6 +125,16 @@ class StudentSource:
         model, _ = load_checkpoint(self.checkpoint, "float32", device, trust_remote_code)
         return model if self._layers is None else prune(model, self._layers)
 
+    def config(self, trust_remote_code: bool = False) -> Any:
+        """Load only the configuration of the language model."""
+        from transformers import AutoConfig
+
+        path = self._config or self.checkpoint.path
+        file = None if self._config else self.checkpoint.gguf
+        options = {"gguf_file": file} if file else {}
+        with one_line(path):
+            return AutoConfig.from_pretrained(path, trust_remote_code=trust_remote_code, **options)
+
     @property
     def has_router_loss(self) -> bool:
         """Whether its configuration names the weight of a router loss."""
@@ -137,17 +147,10 @@ class StudentSource:
         Raises:
             InputError: the weights are quantised, or the layers cannot be dropped.
         """
-        from transformers import AutoConfig
-
         if self._config is not None:
             return
-        path, file = self.checkpoint.path, self.checkpoint.gguf
-        options = {"gguf_file": file} if file else {}
-        with one_line(path):
-            config = AutoConfig.from_pretrained(
-                path, trust_remote_code=trust_remote_code, **options
-            )
-        if getattr(config, "quantization_config", None) and not file:
+        config = self.config(trust_remote_code)
+        if getattr(config, "quantization_config", None) and not self.checkpoint.gguf:
             raise InputError(
                 f"student={self.spec}: its weights are quantised, and cannot be trained; pass the "
                 "checkpoint that they were made from, with lora_rank= to save memory"

@@ -1,4 +1,4 @@
-"""`kdbench fill --plan`, or `--dry-run`: a dry run, which lists the nodes and estimates the missing ones."""
+"""`kdbench fill --dry-run`, which lists the nodes and estimates the missing ones."""
 
 from collections.abc import Iterator, Mapping
 

@@ -105,7 +105,7 @@ def document_facts(document: Document) -> Iterator[Fact]:
 def data_fact(task: Task) -> Fact:
     """Which documents of a task are used."""
     data = task.data
-    known = {True: ", the published set", False: ", not the published set"}
+    known: dict[object, str] = {True: ", the published set", False: ", not the published set"}
     note = known.get(data.get("published"), "")
     text = f"{data['used']} of {data['rows']}, sha256 {str(data['sha256'])[:_DIGITS]}{note}"
     return Fact("documents", text)
@@ -128,7 +128,7 @@ def _model_facts(measurement: Measurement, how: Reading) -> Iterator[Fact]:
     fields = {key: value for key, value in protocol.as_dict().items() if key != "name"}
     yield Fact("protocol", f"{protocol.name}: {plain_fields(fields)}")
     yield Fact("results", str(measurement.run.path))
-    missing = sum(map(measurement.missing, measurement.tasks))
+    missing = sum(map(measurement.sampling.missing, measurement.tasks))
     load = Load(missing, protocol.max_new_tokens, how.parameters, settings.backend, how.dtype)
     yield Fact("time", estimated_time(load, settings.results))
 
@@ -137,14 +137,16 @@ def _task_facts(
     measurement: Measurement, task: Task, how: Reading, shows_prompts: bool
 ) -> Iterator[Fact]:
     protocol = measurement.protocol
-    yield data_fact(task)
-    missing = measurement.missing(task)
+    if shows_prompts:
+        yield data_fact(task)
+    missing = measurement.sampling.missing(task)
+    stored = len(measurement.sampling.stored(task))
     total = len(task.documents) * len(protocol.seeds)
     of_shard = f" (shard={measurement.settings.shard})" if measurement.settings.shard else ""
     yield Fact(
         "samples",
-        f"{missing} to generate{of_shard}; {len(task.documents)} documents × "
-        f"{len(protocol.seeds)} seeds = {total}",
+        f"{missing} to generate{of_shard}, {stored} of {total} stored; "
+        f"{len(task.documents)} documents × {len(protocol.seeds)} seeds",
     )
     if how.tokenizer is None:
         yield Fact("tokens", "known only to the loaded backend; the prompts are the task's texts")

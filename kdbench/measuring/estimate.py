@@ -54,7 +54,7 @@ def estimated_time(load: Load, results: Path) -> str:
     if same:
         samples, seconds = sum(run.samples for run in same), sum(run.seconds for run in same)
         return (
-            f"about {duration(load.samples * seconds / samples)} to generate, from {samples} "
+            f"{_about(load.samples * seconds / samples)} to generate, from {samples} "
             "timed samples of models of this size on this machine"
         )
     tokens, seconds = sum(run.tokens for run in timed), sum(run.seconds for run in timed)
@@ -62,10 +62,14 @@ def estimated_time(load: Load, results: Path) -> str:
         return _UNKNOWN
     most = load.samples * load.max_new_tokens
     return (
-        f"at most {duration(most * seconds / tokens)} to generate if every response has "
+        f"{_about(most * seconds / tokens)} to generate at most, if every response has "
         f"{load.max_new_tokens} tokens, from {tokens} timed tokens of models of this size on "
         "this machine"
     )
+
+
+def _about(seconds: float) -> str:
+    return "under 1 s" if seconds < 1 else f"about {duration(seconds)}"
 
 
 def _timed(load: Load, results: Path) -> Iterator[_Timed]:

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kdbench.config import ScoreSettings
+from kdbench.config import ScoreSettings, given_facts
 from kdbench.errors import InputError
 from kdbench.measuring.asked import asked
+from kdbench.measuring.dry_run import data_fact, document_facts, plain_turns
 from kdbench.measuring.forward_metrics import stored_values, values_file
 from kdbench.measuring.measurement import Evaluation
-from kdbench.measuring.scoring import origin, score_task, with_teacher_of
+from kdbench.measuring.scoring import check_complete, origin, score_task, with_teacher_of
 from kdbench.metrics import ForwardMetric, make_metrics, with_stored
 from kdbench.protocol import Protocol, get_protocol
 from kdbench.store.folder import RunFolder, run_id
@@ -19,7 +20,10 @@ from kdbench.store.results import TaskResult
 from kdbench.store.samples import Samples, read_sample, sample_record
 from kdbench.system.files import LinesFile
 from kdbench.system.names import folder_name
+from kdbench.system.outline import Fact, Section, excerpt
 from kdbench.task import Task, check_installed, check_tasks, load_tasks
+
+_SHOWN = 2  # prompts of each task
 
 
 @dataclass(frozen=True)
@@ -37,17 +41,82 @@ def score(settings: ScoreSettings) -> Evaluation:
     Raises:
         InputError: Samples are malformed, unknown, repeated or missing; the message names the line.
     """
-    if (settings.samples is None) == (settings.run is None):
-        raise InputError("give samples=FILE and task=NAME, or run=FOLDER")
-    if settings.run is not None:
+    if settings.run is not None and settings.samples is None:
         return _score_run(settings, settings.run)
+    return _score_file(settings, *_file_and_task(settings))
+
+
+def plan_scoring(settings: ScoreSettings) -> list[Section]:
+    """What `score` would do: samples are read and checked, nothing is scored or written.
+
+    Raises:
+        InputError: As for `score`.
+    """
+    metrics = make_metrics(settings.metric_names())
+    names = [metric.name for metric in metrics if not isinstance(metric, ForwardMetric)]
+    facts = (*given_facts(settings), Fact("metrics", " ".join(names)))
+    sections = [Section("kdbench score: a dry run, which writes nothing", facts)]
+    if settings.run is None or settings.samples is not None:
+        texts = _read_file(settings, *_file_and_task(settings))
+        return [*sections, _outline(texts.run, texts.task, texts.protocol, texts.samples)]
+    run = RunFolder(settings.run)
+    tasks, protocol = _stored_tasks(settings, run)
+    return [
+        *sections,
+        *(_outline(run, t, protocol, _stored_texts(run, t, protocol)) for t in tasks),
+    ]
+
+
+def _outline(run: RunFolder, task: Task, protocol: Protocol, samples: Samples) -> Section:
+    """The section of a task: its samples, and the first prompts with their first answers."""
+    check_complete(task, protocol.seeds, samples)
+    facts = [data_fact(task)]
+    seeds = ",".join(map(str, protocol.seeds))
+    facts.append(Fact("samples", f"{len(samples)} to score, seeds {seeds}"))
+    facts += [Fact("protocol", protocol.name), Fact("results", str(run.path))]
+    for number, document in enumerate(task.documents[:_SHOWN], start=1):
+        text = document.prompt or plain_turns(document)
+        answer = samples[document.id, protocol.seeds[0]].output
+        facts.append(Fact(f"prompt {number}", f"document {document.id}"))
+        facts.append(Fact("text", excerpt(text), is_text=True))
+        facts.append(Fact(f"answer, seed {protocol.seeds[0]}", excerpt(answer), is_text=True))
+        facts += document_facts(document)
+    return Section(task.name, tuple(facts))
+
+
+def _file_and_task(settings: ScoreSettings) -> tuple[Path, str]:
+    """The file of samples and the task that they answer.
+
+    Raises:
+        InputError: One of them is missing, or `run=` is given as well.
+    """
+    if settings.samples is None or settings.run is not None:
+        raise InputError("give samples=FILE and task=NAME, or run=FOLDER")
     if settings.task is None:
         raise InputError("task= is missing; name the task that the samples answer")
-    assert settings.samples is not None  # noqa: S101 - for the type checker
-    return _score_file(settings, settings.samples, settings.task)
+    return settings.samples, settings.task
 
 
-def _score_file(settings: ScoreSettings, path: Path, task_name: str) -> Evaluation:
+@dataclass(frozen=True)
+class _GivenTexts:
+    """A file of samples, read and checked.
+
+    Attributes:
+        task: Task that they answer.
+        samples: Samples by document and seed.
+        protocol: Protocol that they were made with.
+        name: Name of the model in results.
+        run: Folder of the run.
+    """
+
+    task: Task
+    samples: Samples
+    protocol: Protocol
+    name: str
+    run: RunFolder
+
+
+def _read_file(settings: ScoreSettings, path: Path, task_name: str) -> _GivenTexts:
     if not path.is_file():
         raise InputError(f"samples={path}: no such file")
     make_metrics(settings.metric_names())
@@ -57,17 +126,23 @@ def _score_file(settings: ScoreSettings, path: Path, task_name: str) -> Evaluati
     (task,) = load_tasks([task_name], settings.data, settings.limit)
     samples = _read(path, task)
     protocol = _protocol(settings, tuple(sorted({seed for _, seed in samples})))
-    metrics = [m for m in make_metrics(settings.metric_names()) if not isinstance(m, ForwardMetric)]
     texts = {"backend": "external", "limit": settings.limit, "protocol": protocol.as_dict()}
     run = RunFolder(settings.results / name / run_id(protocol.name, texts))
     _check_same_texts(run, task.name, samples)
+    return _GivenTexts(task, samples, protocol, name, run)
+
+
+def _score_file(settings: ScoreSettings, path: Path, task_name: str) -> Evaluation:
+    given = _read_file(settings, path, task_name)
+    task, samples, protocol, run = given.task, given.samples, given.protocol, given.run
+    metrics = [m for m in make_metrics(settings.metric_names()) if not isinstance(m, ForwardMetric)]
     stored = run.read_task(task.name)
     if stored:
         metrics = with_stored(metrics, stored.metrics)
     result, scores = score_task(task, protocol, samples, metrics, {})
     record = RunRecord(run)
     with run.lock(task.name):
-        identity = _identity(settings, name, protocol)
+        identity = _identity(settings, given.name, protocol)
         record.begin(task.name, origin(task, protocol), identity)
         run.write_prompts(task.name, asked(task, protocol, None))
         run.lines(task.name).replace(sample_record(samples[key], scores[key]) for key in scores)
@@ -114,21 +189,24 @@ def _check_same_texts(run: RunFolder, task: str, samples: Samples) -> None:
 
 
 def _score_run(settings: ScoreSettings, path: Path) -> Evaluation:
-    if not path.is_dir():
-        raise InputError(f"run={path}: no such folder")
     run = RunFolder(path)
+    tasks, protocol = _stored_tasks(settings, run)
+    results = {task.name: _score_again(settings, run, task, protocol) for task in tasks}
+    return Evaluation(path, results, 0)
+
+
+def _stored_tasks(settings: ScoreSettings, run: RunFolder) -> tuple[list[Task], Protocol]:
+    """The tasks of a stored run to score again, and its protocol."""
+    if not run.path.is_dir():
+        raise InputError(f"run={run.path}: no such folder")
     stored_run = run.read_whole_run()
     make_metrics(settings.metric_names())
-    protocol = _stored_protocol(path, stored_run["protocol"])
+    protocol = _stored_protocol(run.path, stored_run["protocol"])
     names = [settings.task] if settings.task else list(stored_run["tasks"])
     if not settings.task:
-        check_installed(names, f"{path / 'run.json'}", "task=PATH")
+        check_installed(names, f"{run.path / 'run.json'}", "task=PATH")
     check_tasks(names, settings.data)
-    results = {
-        task.name: _score_again(settings, run, task, protocol)
-        for task in load_tasks(names, settings.data, stored_run["limit"])
-    }
-    return Evaluation(path, results, 0)
+    return load_tasks(names, settings.data, stored_run["limit"]), protocol
 
 
 def _stored_protocol(path: Path, stored: Mapping[str, Any]) -> Protocol:
@@ -144,12 +222,8 @@ def _stored_protocol(path: Path, stored: Mapping[str, Any]) -> Protocol:
 def _score_again(
     settings: ScoreSettings, run: RunFolder, task: Task, protocol: Protocol
 ) -> TaskResult:
-    record = RunRecord(run)
-    record.check_same_texts(task.name, origin(task, protocol))
-    file = run.lines(task.name)
-    if not file.path.exists():
-        raise InputError(f"{file.path}: there are no samples to score again")
-    samples = _read(file.path, task)
+    record, file = RunRecord(run), run.lines(task.name)
+    samples = _stored_texts(run, task, protocol)
     stored = run.read_task(task.name)
     metrics = with_stored(make_metrics(settings.metric_names()), stored.metrics if stored else ())
     forward = {
@@ -166,6 +240,15 @@ def _score_again(
         record.rescore(task.name, origin(task, protocol))
         file.replace(sample_record(samples[key], scores[key]) for key in scores)
         return run.write_task(result)
+
+
+def _stored_texts(run: RunFolder, task: Task, protocol: Protocol) -> Samples:
+    """The stored samples of a task, which must answer the prompts of today."""
+    RunRecord(run).check_same_texts(task.name, origin(task, protocol))
+    file = run.lines(task.name)
+    if not file.path.exists():
+        raise InputError(f"{file.path}: there are no samples to score again")
+    return _read(file.path, task)
 
 
 def _read(path: Path, task: Task) -> Samples:

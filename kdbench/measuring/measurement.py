@@ -129,6 +129,11 @@ class Measurement:
         )
 
     @property
+    def sampling(self) -> Sampling:
+        """The samples, stored and missing."""
+        return self._sampling
+
+    @property
     def generated(self) -> int:
         """Number of samples that this call generated."""
         return self._sampling.generated
@@ -170,10 +175,6 @@ class Measurement:
         if result is not None:
             self.results[task.name] = result
         return result is not None
-
-    def missing(self, task: Task) -> int:
-        """Return the number of samples of a task that this shard has still to generate."""
-        return self._sampling.missing(task)
 
     def restore_samples(self, task: Task) -> None:
         """Generate the samples of a finished task again if there are none.

@@ -41,7 +41,7 @@ def make_report(settings: ReportSettings) -> Report:
     findings = find(settings)
     tables = _tables(findings)
     pictures = _draw(findings, tables, settings.level)
-    shown_settings = settings.model_dump(mode="json", exclude={"out"})
+    shown_settings = settings.model_dump(mode="json", exclude={"out", "dry_run"})
     written: list[Path] = []
     for name, picture in pictures.items():
         png, svg = settings.out / f"{name}.png", settings.out / f"{name}.svg"
@@ -58,6 +58,21 @@ def make_report(settings: ReportSettings) -> Report:
     if holds_a_report:
         _remove_stale(settings.out, written)
     return Report(findings, tuple(written))
+
+
+def planned_files(settings: ReportSettings, findings: Findings) -> list[Path]:
+    """The files that a report of these findings has, in the order in which they are written.
+
+    Args:
+        settings: Settings of the report.
+        findings: Its numbers.
+    """
+    tables = _tables(findings)
+    pictures = ["gain"] if findings.has_gains else []
+    pictures += [name for name in _PICTURES if name != "gain" and name in tables]
+    files = [f"{name}.{ending}" for name in pictures for ending in ("png", "svg")]
+    names = [*files, *(f"{name}.csv" for name in tables), _NUMBERS, _PAGE]
+    return [settings.out / name for name in names]
 
 
 def _tables(findings: Findings) -> dict[str, Sequence[ReportRow]]:

@@ -60,10 +60,15 @@ def read_prompt(record: Mapping[str, Any], place: str) -> StoredPrompt:
         check_fields(dict(record), _FIELDS)
     except FieldError as error:
         raise InputError(f"{place}: not a prompt: {error}") from None
-    fields = {name: record.get(name) for name in _FIELDS}
-    fields["messages"] = tuple(record.get("messages", ()))
-    fields["references"] = tuple(record["references"])
-    return StoredPrompt(**fields)
+    return StoredPrompt(
+        id=record["id"],
+        prompt=record["prompt"],
+        cut=record["cut"],
+        n_prompt_tokens=record["n_prompt_tokens"],
+        messages=tuple(record.get("messages", ())),
+        references=tuple(record["references"]),
+        category=record.get("category"),
+    )
 
 
 def _is_turns(value: object) -> bool:

@@ -36,7 +36,7 @@ class Section:
 
 def plain_fields(fields: Mapping[str, Any]) -> str:
     """Fields and values as one types them: `top_k=0 seeds=10,20`."""
-    return " ".join(f"{key}={shortened(_plain(value), 60)}" for key, value in fields.items())
+    return " ".join(f"{key}={shortened(_plain(value), 200)}" for key, value in fields.items())
 
 
 def excerpt(text: str, first: int = 1500, last: int = 500) -> str:

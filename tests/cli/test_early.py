@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -68,7 +67,7 @@ COMMANDS = {
 
 
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[object]]]:
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[object]]:
     """For each command its exit code, its message, and the heavy packages loaded by then."""
     folder = tmp_path_factory.mktemp("early")
     made: TinyWorld = make_tiny_world(folder)
@@ -86,7 +85,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, lis
     after = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
     assert after == before
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    yield dict(zip(COMMANDS, lines, strict=True))
+    return dict(zip(COMMANDS, lines, strict=True))
 
 
 @pytest.mark.parametrize("command", COMMANDS)
