@@ -40,7 +40,7 @@ def _fact_lines(fact: Fact, column: int) -> Iterator[str]:
 
 def _text_lines(fact: Fact) -> Iterator[str]:
     if fact.name:
-        yield f"  {fact.name}"
+        yield from _wrapped(_escaped(fact.name), "  ", "  ")
     for line in fact.value.split("\n"):
         for piece in _pieces(_escaped(line), _WIDTH - len(_QUOTE)):
             yield f"{_QUOTE}{piece}".rstrip()

@@ -212,7 +212,7 @@ def _bos(tokenizer: Any, ids: Sequence[int]) -> str:
     if bos is None:
         return "the tokenizer has none"
     if ids[0] != bos:
-        return f"none ('{tokenizer.bos_token}' is left out)"
+        return f"none; the tokenizer's is '{tokenizer.bos_token}'"
     return f"'{tokenizer.bos_token}' at the start{', twice' * (tuple(ids[:2]) == (bos, bos))}"
 
 

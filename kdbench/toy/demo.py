@@ -63,8 +63,8 @@ def _plan(settings: DemoSettings) -> Filled:
     if not missing:
         return Filled("\n".join([*lines, fill(_fill_settings(settings, world, True)).text]), {})
     spec = read_spec(find_spec(_TABLE))
-    rows = ", ".join(str(row.label or (row.train or {})["method"]) for row in spec.rows)
-    lines.append(f"then one training and one evaluation each: {rows}")
+    rows = ", ".join(str((row.train or {}).get("recipe")) for row in spec.rows)
+    lines.append(f"then a training and an evaluation of each recipe: {rows}")
     return Filled("".join(f"{line}\n" for line in lines), {})
 
 
