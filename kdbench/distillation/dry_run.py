@@ -22,7 +22,7 @@ from kdbench.text import duration
 from kdbench.training.source import FromDataset, FromTeacher
 from kdbench.training.triple import Triple
 from kdbench.views.rollout import Example
-from kdbench.views.token_texts import token_facts
+from kdbench.views.token_texts import token_lines
 
 _SHOWN = 2  # rows
 _DIGITS = 12  # of a hash
@@ -154,7 +154,8 @@ def _row_facts(ingredients: Ingredients, example: Example) -> Iterator[Fact]:
     ):
         yield Fact(name, role)
         yield Fact("text", excerpt(tokenizer.decode(ids)), is_text=True)
-        yield from token_facts(tokenizer, ids)
+        texts, numbers = token_lines(tokenizer, ids)
+        yield from (Fact("tokens", texts, is_text=True), Fact("ids", numbers))
     end = f"the last token in the loss is the end token '{tokenizer.eos_token}'"
     cut = f"cut at max_length={ingredients.lengths.total}, so there is no end token"
     yield Fact("end", end if ends else cut)

@@ -13,7 +13,7 @@ from kdbench.task import Document, Task
 
 
 @dataclass(frozen=True)
-class Split:
+class SplitPrompt:
     """The text of a prompt, split at the protocol's limit.
 
     Attributes:
@@ -29,8 +29,8 @@ class Split:
 
 def split_prompt(
     tokenizer: Any, protocol: Protocol, document: Document, ids: Sequence[int]
-) -> Split:
-    """Split the text of a prompt where the protocol's limit cut its tokens.
+) -> SplitPrompt:
+    """SplitPrompt the text of a prompt where the protocol's limit cut its tokens.
 
     Args:
         tokenizer: Tokenizer of the model.
@@ -41,16 +41,16 @@ def split_prompt(
     text = prompt_text(tokenizer, protocol, document.prompt, document.message)
     tokens = text_tokens(tokenizer, text, protocol.add_bos)
     if tokens[: len(ids)] != list(ids):  # the backend encodes differently
-        return Split(tokenizer.decode(ids), None, None)
+        return SplitPrompt(tokenizer.decode(ids), None, None)
     if len(tokens) == len(ids):
-        return Split(text)
+        return SplitPrompt(text)
     removed = len(tokens) - len(ids)
     if not tokenizer.is_fast:
         kept = tokenizer.decode(ids)
-        return Split(kept, tokenizer.decode(tokens[len(ids) :]), removed)
+        return SplitPrompt(kept, tokenizer.decode(tokens[len(ids) :]), removed)
     ends = [end for _, end in token_spans(tokenizer, text)]
     place = ends[len(ends) - removed - 1] if removed < len(ends) else 0
-    return Split(text[:place], text[place:], removed)
+    return SplitPrompt(text[:place], text[place:], removed)
 
 
 def token_spans(tokenizer: Any, text: str) -> list[tuple[int, int]]:
@@ -96,7 +96,7 @@ def _stored(
 ) -> StoredPrompt:
     messages = () if isinstance(document.message, str) else document.message
     said = document.prompt or (document.message if isinstance(document.message, str) else "")
-    split, count = Split(said, None, None), None
+    split, count = SplitPrompt(said, None, None), None
     if tokenizer is not None:
         if encoded is None:
             ids = encode_prompt(tokenizer, protocol, document.prompt, document.message).ids

@@ -15,7 +15,7 @@ from kdbench.protocol import Protocol
 from kdbench.system.outline import Fact, Section, excerpt, plain_fields
 from kdbench.task import Document, Task
 from kdbench.views.chat import turns_of
-from kdbench.views.token_texts import token_facts
+from kdbench.views.token_texts import token_lines
 
 _SHOWN = 2  # prompts of each task
 _DIGITS = 12  # of a hash
@@ -196,7 +196,8 @@ def _prompt_facts(
         yield Fact("cut off", f"{split.n_removed} tokens on the right:")
         yield Fact("", excerpt(split.removed, 400, 200), is_text=True)
     yield Fact("", f"{len(prompt.ids)} tokens")
-    yield from token_facts(tokenizer, prompt.ids)
+    texts, numbers = token_lines(tokenizer, prompt.ids)
+    yield from (Fact("tokens", texts, is_text=True), Fact("ids", numbers))
     yield Fact("BOS", _bos(tokenizer, prompt.ids))
     if protocol.prompt == "chat" and tokenizer.is_fast:
         yield Fact("turns", _turns(tokenizer, protocol, document, len(prompt.ids)))

@@ -3,23 +3,24 @@
 from collections.abc import Sequence
 from typing import Any
 
-from kdbench.system.outline import Fact
-
 BETWEEN = "│"
 """Stands between the texts of tokens."""
 _FIRST, _LAST = 48, 24  # tokens that are shown of a long text
 
 
-def token_facts(tokenizer: Any, ids: Sequence[int]) -> tuple[Fact, Fact]:
+def token_lines(tokenizer: Any, ids: Sequence[int]) -> tuple[str, str]:
     """The texts and the ids of tokens; the middle of a long text is left out.
 
     Args:
         tokenizer: Tokenizer of the model.
         ids: Ids of the tokens.
+
+    Returns:
+        The texts with `BETWEEN` between them, and the ids with spaces.
     """
     texts = _shown([token_text(tokenizer, token) for token in _ends(ids)], len(ids))
     numbers = _shown([str(token) for token in _ends(ids)], len(ids))
-    return Fact("tokens", BETWEEN.join(texts), is_text=True), Fact("ids", " ".join(numbers))
+    return BETWEEN.join(texts), " ".join(numbers)
 
 
 def token_text(tokenizer: Any, token: int) -> str:

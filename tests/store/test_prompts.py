@@ -42,7 +42,7 @@ def test_equal_prompts_are_not_written_again_and_damaged_ones_are(tmp_path: Path
     file.parent.chmod(0o700)
     for damaged in (whole[:-1], whole + whole, b"", b"{}\n", whole.replace(b'"prompt"', b'"p"')):
         file.write_bytes(damaged)
-        with pytest.raises(InputError, match="prompts.jsonl"):
+        with pytest.raises(InputError, match=r"prompts\.jsonl"):
             run.prompts("t")
         run.write_prompts("t", PROMPTS)
         assert file.read_bytes() == whole

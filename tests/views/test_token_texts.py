@@ -7,7 +7,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from kdbench.toy.models import World
-from kdbench.views.token_texts import BETWEEN, token_facts, token_text
+from kdbench.views.token_texts import BETWEEN, token_lines, token_text
 
 
 @pytest.fixture(scope="module")
@@ -18,10 +18,10 @@ def tokenizer(world: World) -> Any:
 def test_the_texts_of_all_tokens_make_the_text(tokenizer: Any) -> None:
     text = "Name 3 pets:\ncat, dog"
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    tokens, numbers = token_facts(tokenizer, ids)
-    assert tokens.value.replace(BETWEEN, "").replace("\\n", "\n") == text
-    assert tokens.value.count(BETWEEN) == len(ids) - 1
-    assert [int(number) for number in numbers.value.split()] == ids
+    tokens, numbers = token_lines(tokenizer, ids)
+    assert tokens.replace(BETWEEN, "").replace("\\n", "\n") == text
+    assert tokens.count(BETWEEN) == len(ids) - 1
+    assert [int(number) for number in numbers.split()] == ids
 
 
 def test_special_tokens_and_parts_of_characters_are_named(tokenizer: Any) -> None:
@@ -40,6 +40,6 @@ def test_a_sentencepiece_token_keeps_its_space() -> None:
 
 
 def test_the_middle_of_many_tokens_is_left_out(tokenizer: Any) -> None:
-    tokens, numbers = token_facts(tokenizer, [5] * 60 + [6] * 40)
-    assert numbers.value == " ".join([*["5"] * 48, "… 28 more …", *["6"] * 24])
-    assert "… 28 more …" in tokens.value
+    tokens, numbers = token_lines(tokenizer, [5] * 60 + [6] * 40)
+    assert numbers == " ".join([*["5"] * 48, "… 28 more …", *["6"] * 24])
+    assert "… 28 more …" in tokens
