@@ -6,7 +6,13 @@ from typing import Any
 
 from kdbench.checkpoint import Checkpoint, count_parameters, load_tokenizer, pick_device
 from kdbench.generate import Prompt
-from kdbench.generate.prompts import check_fits, check_template, encode_prompt, prompt_text
+from kdbench.generate.prompts import (
+    check_fits,
+    check_template,
+    encode_prompt,
+    prompt_text,
+    text_tokens,
+)
 from kdbench.generate.unloaded import UnloadedCheckpoint
 from kdbench.measuring.asked import split_prompt, token_spans
 from kdbench.measuring.estimate import Load, estimated_time
@@ -200,7 +206,7 @@ def _prompt_facts(
     yield from (Fact("tokens", texts, is_text=True), Fact("ids", numbers))
     yield Fact("BOS", _bos(tokenizer, prompt.ids))
     if protocol.prompt == "chat" and tokenizer.is_fast:
-        yield Fact("turns", _turns(tokenizer, protocol, document, len(prompt.ids)))
+        yield Fact("turns", turns_line(tokenizer, protocol, document, len(prompt.ids)))
 
 
 def plain_turns(document: Document) -> str:
@@ -217,10 +223,18 @@ def _bos(tokenizer: Any, ids: Sequence[int]) -> str:
     return f"'{tokenizer.bos_token}' at the start{', twice' * (tuple(ids[:2]) == (bos, bos))}"
 
 
-def _turns(tokenizer: Any, protocol: Protocol, document: Document, count: int) -> str:
-    """Where the chat template put each turn, in tokens from 0."""
+def turns_line(tokenizer: Any, protocol: Protocol, document: Document, count: int) -> str:
+    """Where the chat template put each turn, in tokens from 0.
+
+    Args:
+        tokenizer: A fast tokenizer.
+        protocol: Protocol of chat prompts.
+        document: Document that is asked.
+        count: Number of tokens of the prompt, after the cut.
+    """
     text = prompt_text(tokenizer, protocol, document.prompt, document.message)
     spans = token_spans(tokenizer, text)
+    before = len(text_tokens(tokenizer, text, protocol.add_bos)) - len(spans)  # such as BOS
     turns = turns_of(document.message)
     if protocol.system is not None:
         turns = [{"role": "system", "content": protocol.system}, *turns]
@@ -232,7 +246,11 @@ def _turns(tokenizer: Any, protocol: Protocol, document: Document, count: int) -
             places.append(f"{turn['role']} not found as it stands")
             continue
         start = at + len(content)
-        inside = [i for i, (low, high) in enumerate(spans) if high > at and low < start]
-        if inside:
-            places.append(f"{turn['role']} = tokens {inside[0]} to {inside[-1]}")
+        inside = [i for i, (low, high) in enumerate(spans, before) if high > at and low < start]
+        if inside and inside[0] < count:
+            cut = " (cut there)" if inside[-1] >= count else ""
+            last = min(inside[-1], count - 1)
+            places.append(f"{turn['role']} = tokens {inside[0]} to {last}{cut}")
+        elif inside:
+            places.append(f"{turn['role']} is cut off")
     return f"{', '.join(places)}; the answer begins at token {count}"

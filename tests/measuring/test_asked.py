@@ -1,16 +1,19 @@
 """What a model is asked is stored beside its samples, whole and once."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer
 
 from kdbench.config import EvalSettings, ScoreSettings, build
 from kdbench.generate.prompts import encode_prompt
 from kdbench.measuring.asked import split_prompt
+from kdbench.measuring.dry_run import turns_line
 from kdbench.measuring.given_texts import score
 from kdbench.measuring.measurement import Measurement, prepare
 from kdbench.protocol import get_protocol
@@ -29,13 +32,25 @@ def prompts_file(run: Path) -> Path:
     return run / "samples" / "dolly.prompts.jsonl"
 
 
+@pytest.fixture
+def tokenizer(world: World) -> Any:
+    """A tokenizer that puts BOS before a text."""
+    made = AutoTokenizer.from_pretrained(world.student)
+    bos = (made.bos_token, made.bos_token_id)
+    made.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"{made.bos_token} $A", special_tokens=[bos]
+    )
+    return made
+
+
 @pytest.mark.parametrize("add_bos", [False, True])
-def test_a_prompt_is_split_where_its_tokens_were_cut(world: World, add_bos: bool) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(world.student)
+def test_a_prompt_is_split_where_its_tokens_were_cut(tokenizer: Any, add_bos: bool) -> None:
+    assert tokenizer("a")["input_ids"][0] == tokenizer.bos_token_id
     text = "Name 3 pets:\ncat, 北京 dog é"
     document = Document("a", text, text, (), {})
     whole = get_protocol("minillm", {"max_prompt_tokens": None, "add_bos": add_bos})
     count = len(encode_prompt(tokenizer, whole, text, text).ids)
+    assert count == len(tokenizer(text)["input_ids"]) - (not add_bos)
     for limit in range(1, count + 1):
         protocol = get_protocol("minillm", {"max_prompt_tokens": limit, "add_bos": add_bos})
         ids = encode_prompt(tokenizer, protocol, text, text).ids
@@ -48,8 +63,25 @@ def test_a_prompt_is_split_where_its_tokens_were_cut(world: World, add_bos: bool
         assert decoded.rstrip("�") in (split.kept, split.kept[:-1])
 
 
-def test_tokens_of_another_text_are_decoded(world: World) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(world.student)
+@pytest.mark.parametrize(("add_bos", "limit"), [(False, None), (True, None), (True, 22)])
+def test_turns_are_where_the_template_put_them(
+    tokenizer: Any, add_bos: bool, limit: int | None
+) -> None:
+    turns = (Turn("user", "Name a pet."), Turn("assistant", "cat"), Turn("user", "Another."))
+    document = Document("a", "", turns, (), {})
+    protocol = get_protocol("chat", {"add_bos": add_bos, "max_prompt_tokens": limit})
+    ids = encode_prompt(tokenizer, protocol, "", turns).ids
+    shown = turns_line(tokenizer, protocol, document, len(ids))
+    assert shown.endswith(f"; the answer begins at token {len(ids)}")
+    places = re.findall(r"(\w+) = tokens (\d+) to (\d+)", shown)
+    for turn, (role, first, last) in zip(turns, places, strict=False):
+        said = tokenizer.decode(ids[int(first) : int(last) + 1]).strip()
+        assert (role, said) == (turn.role, turn.content[: len(said)])
+    assert ("cut" in shown) == (limit is not None)
+    assert limit or len(places) == len(turns)
+
+
+def test_tokens_of_another_text_are_decoded(tokenizer: Any) -> None:
     other = tuple(tokenizer("cat dog", add_special_tokens=False)["input_ids"])
     document = Document("a", "a cow", "a cow", (), {})
     split = split_prompt(tokenizer, get_protocol("minillm"), document, other)
