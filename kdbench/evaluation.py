@@ -1,8 +1,9 @@
 """`kdbench eval`: measure a checkpoint and, if a teacher is given, compare it with the teacher."""
 
-from kdbench.config import CACHE, EvalSettings, given_facts
+from kdbench.config import EvalSettings, given_facts
 from kdbench.fidelity.compare import compare_with_teacher, measured_floor
-from kdbench.fidelity.teachers.find import check_cache, find_teacher, protocols_of
+from kdbench.fidelity.teachers.find import check_cache, find_teacher
+from kdbench.fidelity.teachers.live import LiveTeacher
 from kdbench.fidelity.wanted import check_metrics, wanted_metrics
 from kdbench.measuring.advice import prompt_advice
 from kdbench.measuring.dry_run import outline
@@ -29,15 +30,15 @@ def plan_evaluation(settings: EvalSettings) -> list[Section]:
     facts = (*given_facts(settings), Fact("metrics", names))
     sections = [Section("kdbench eval: a dry run, which writes nothing", facts)]
     sections += outline(student, "Model")
-    if settings.teacher is not None and settings.teacher.startswith(CACHE):
-        identity = find_teacher(settings, student.tasks).identity
-        name, sha256 = identity["name"], str(identity["sha256"])[:12]
-        fact = Fact("cache", f"{settings.teacher.removeprefix(CACHE)}: {name} (sha256 {sha256})")
-        sections.append(Section("Teacher", (fact,)))
-    elif settings.teacher is not None:
-        for protocol in protocols_of(settings):
-            teacher = prepare(settings.of_teacher(protocol.seeds), "teacher", student.tasks)
-            sections += outline(teacher, "Teacher", shows_prompts=False)
+    if settings.teacher is not None:
+        teacher = find_teacher(settings, student.tasks)
+        if isinstance(teacher, LiveTeacher):
+            for run in teacher.measurements:
+                sections += outline(run, "Teacher", shows_prompts=False)
+        else:
+            name, sha256 = teacher.identity["name"], str(teacher.identity["sha256"])[:12]
+            fact = Fact("scores", f"{settings.teacher}: {name} (sha256 {sha256})")
+            sections.append(Section("Teacher", (fact,)))
     floor = settings.of_undistilled()
     if floor is not None:
         undistilled = prepare(floor, "undistilled", student.tasks)

@@ -14,14 +14,15 @@ from kdbench.distillation.data import DataSet
 from kdbench.distillation.early import check_early
 from kdbench.distillation.ingredients import Ingredients
 from kdbench.distillation.notes import notes
+from kdbench.distillation.prompts import message_of, prompt_form, prompt_of
 from kdbench.distillation.recipe import Recipe
+from kdbench.generate.prompts import encode_prompt
 from kdbench.generate.unloaded import UnloadedCheckpoint
 from kdbench.system.environment import environment
 from kdbench.system.outline import Fact, Section, excerpt
 from kdbench.text import duration
 from kdbench.training.source import FromDataset, FromTeacher
 from kdbench.training.triple import Triple
-from kdbench.views.rollout import Example
 from kdbench.views.token_texts import token_lines
 
 _SHOWN = 2  # rows
@@ -61,8 +62,8 @@ def plan_training(recipe: Recipe) -> list[Section]:
         Section(f"Method: {recipe.method.title}", tuple(_method_facts(ingredients, triple, steps))),
         Section(f"Data: {recipe.settings.train_set}", tuple(_data_facts(ingredients, triple))),
         *(
-            Section(f"Row {number}: {example.id}", tuple(_row_facts(ingredients, example)))
-            for number, example in enumerate(ingredients.train.examples[:_SHOWN], start=1)
+            Section(f"Row {index + 1}: {example.id}", tuple(_row_facts(ingredients, index)))
+            for index, example in enumerate(ingredients.train.examples[:_SHOWN])
         ),
     ]
 
@@ -122,7 +123,8 @@ def _method_facts(ingredients: Ingredients, triple: Triple, steps: int) -> Itera
 
 def _data_facts(ingredients: Ingredients, triple: Triple) -> Iterator[Fact]:
     for name, data in (("train", ingredients.train), ("valid", ingredients.valid)):
-        yield Fact(name, _lengths(data))
+        cut = sum(bool(_cut_off(ingredients, data, i)) for i in range(len(data.examples)))
+        yield Fact(name, _lengths(data, cut))
     for line in notes(ingredients):
         yield Fact("note", line)
     if isinstance(triple.source.inner, FromTeacher):
@@ -133,19 +135,29 @@ def _data_facts(ingredients: Ingredients, triple: Triple) -> Iterator[Fact]:
         )
 
 
-def _lengths(data: DataSet) -> str:
+def _cut_off(ingredients: Ingredients, data: DataSet, index: int) -> tuple[int, ...]:
+    """The tokens of an example's prompt that max_prompt_tokens= removed."""
+    kept, row = data.examples[index].prompt_ids, data.records[index]
+    if len(kept) < ingredients.lengths.prompt:
+        return ()
+    form = prompt_form(ingredients.settings)
+    whole = encode_prompt(ingredients.tokenizer, form, prompt_of(row), message_of(row))
+    return whole.ids[len(kept) :]
+
+
+def _lengths(data: DataSet, cut: int) -> str:
     prompts = [len(example.prompt_ids) for example in data.examples]
     responses = [len(example.response_ids) for example in data.examples]
     return (
-        f"{len(data.examples)} of {data.rows} rows used, {data.dropped} left out, {data.cut} "
-        f"responses cut; prompts of {mean(prompts):.0f} tokens (at most {max(prompts)}), "
-        f"responses of {mean(responses):.0f} (at most {max(responses)})"
+        f"{len(data.examples)} of {data.rows} rows used, {data.dropped} left out, {cut} prompts "
+        f"and {data.cut} responses cut; prompts of {mean(prompts):.0f} tokens (at most "
+        f"{max(prompts)}), responses of {mean(responses):.0f} (at most {max(responses)})"
     )
 
 
-def _row_facts(ingredients: Ingredients, example: Example) -> Iterator[Fact]:
-    """The tokens of a row, and which of them are in the loss."""
-    tokenizer = ingredients.tokenizer
+def _row_facts(ingredients: Ingredients, index: int) -> Iterator[Fact]:
+    """The tokens of a row, which of them are in the loss, and what was cut."""
+    tokenizer, example = ingredients.tokenizer, ingredients.train.examples[index]
     ends = example.response_ids[-1] == tokenizer.eos_token_id
     count = len(example.response_ids)
     for name, ids, role in (
@@ -159,6 +171,9 @@ def _row_facts(ingredients: Ingredients, example: Example) -> Iterator[Fact]:
     end = f"the last token in the loss is the end token '{tokenizer.eos_token}'"
     cut = f"cut at max_length={ingredients.lengths.total}, so there is no end token"
     yield Fact("end", end if ends else cut)
+    if removed := _cut_off(ingredients, ingredients.train, index):
+        yield Fact("cut off", f"{len(removed)} tokens of the prompt, on the right:")
+        yield Fact("", excerpt(tokenizer.decode(removed), 400, 200), is_text=True)
 
 
 def _steps(ingredients: Ingredients) -> int:

@@ -12,6 +12,9 @@ from tiny_world import make_tiny_world
 from transformers import AutoTokenizer
 
 import kdbench
+from kdbench.distillation.ingredients import Ingredients
+from kdbench.distillation.prompts import prompt_of
+from kdbench.distillation.recipe import make_recipe
 from kdbench.errors import InputError
 from kdbench.toy.models import World
 
@@ -125,6 +128,27 @@ def test_train_shows_rows_the_loss_and_the_steps(world: World, place: Path) -> N
     assert facts(text, "prompt") == [f"{len(p)} tokens, not in the loss" for p in ids[::2]]
 
 
+def test_train_shows_what_was_cut_of_a_prompt(world: World, place: Path) -> None:
+    line = f"train method=sft student={world.student} data={world.data} limit=3 device=cpu"
+    text = dry(f"{line} max_prompt_tokens=9 max_length=12 long_prompts=cut", place).out
+    tokenizer = AutoTokenizer.from_pretrained(world.student)
+    row = rows_of(world, "train")[0]
+    whole = tokenizer(prompt_of(row), add_special_tokens=False)["input_ids"]
+    ids = [int(token) for token in facts(text, "ids")[0].split()]
+    assert ids == whole[:9]
+    assert facts(text, "cut off")[0] == f"{len(whole) - 9} tokens of the prompt, on the right:"
+    longer = sum(
+        len(tokenizer(prompt_of(row), add_special_tokens=False)["input_ids"]) > 9
+        for row in rows_of(world, "train")[:3]
+    )
+    assert f"{longer} prompts and" in facts(text, "train")[0]
+
+
+def test_an_engine_without_scores_is_refused(world: World, place: Path) -> None:
+    line = f"eval model={world.student} teacher={world.teacher} teacher_scores=engine"
+    dry(f"{line} data={world.data} tasks=dolly limit=2 seeds=1 device=cpu", place, code=2)
+
+
 def test_train_names_a_finished_run_and_refuses_another(world: World, place: Path) -> None:
     (place / "runs" / "sft").mkdir(parents=True)
     line = f"train method=sft student={world.student} data={world.data} limit=4 device=cpu"
@@ -187,6 +211,8 @@ def test_verbs_without_a_model(
         ("table results=results published=none out=t.pdf", "ending 'pdf'"),
         ("report results=results", "no run was compared with a teacher"),
         ("fill nowhere", "unknown table"),
+        ("fill table.yaml evaluate.dry_run=true", "'dry_run' is set by the table"),
+        ("fill table.yaml train.dry_run=true", "'dry_run' is set by the table"),
         ("eval model=student data=data tasks=dolly dry_run=maybe", "dry_run=maybe"),
         ("eval model=student data=data tasks=dolly", "student"),
     ],
@@ -201,6 +227,16 @@ def test_bad_input_is_refused(
     assert message in outcome.err
     assert outcome.err.count("\n") == 1
     assert contents(tiny) == before
+
+
+def test_a_dry_run_is_no_part_of_a_run(world: World) -> None:
+    keys = {"method": "sft", "student": str(world.student), "data": world.data, "limit": 4}
+    identities = [
+        Ingredients(make_recipe({**keys, "device": "cpu", "dry_run": dry_run})).identity
+        for dry_run in (False, True)
+    ]
+    assert identities[0] == identities[1]
+    assert "dry_run" not in json.dumps(identities)
 
 
 def test_a_function_refuses_a_dry_run() -> None:
