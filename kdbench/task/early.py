@@ -6,10 +6,11 @@ from pathlib import Path
 from kdbench.errors import InputError
 from kdbench.system.bundled import bundled, load_module
 from kdbench.task.load import data_folder, known_tasks, task_definition
+from kdbench.task.model import TITLES
 
 
 def check_tasks(names: Sequence[str], data: Path | None = None) -> None:
-    """Check that tasks exist, and that the data sets of the bundled tasks do.
+    """Check that tasks exist, and that the data sets of the papers' tasks do.
 
     Args:
         names: Names or paths of tasks, as in `tasks=`.
@@ -24,15 +25,18 @@ def check_tasks(names: Sequence[str], data: Path | None = None) -> None:
     for name in names:
         if name not in known and not Path(name).exists():
             task_definition(name)  # raises with the nearest name
-        elif folder is not None and name in known:
-            _check_data(known[name], folder)
+        elif folder is not None and name in known and _is_of_papers(known[name]):
+            _check_data(name, folder)
 
 
-def _check_data(file: Path, folder: Path) -> None:
-    """Check that the data set of a bundled task, which has the task's name, is in the folder."""
-    if not file.resolve().is_relative_to(bundled("tasks").resolve()):
-        return
+def _is_of_papers(file: Path) -> bool:
+    """Whether a task is one of the papers', whose data sets have the names of their tasks."""
+    return file.stem in TITLES and file.resolve().is_relative_to(bundled("tasks").resolve())
+
+
+def _check_data(name: str, folder: Path) -> None:
+    """Check that a data set is in the folder."""
     try:
-        load_module("tasks/instruction.py").local_file(file.stem, str(folder))
+        load_module("tasks/instruction.py").local_file(name, str(folder))
     except ValueError as error:
         raise InputError(str(error)) from None
