@@ -23,6 +23,8 @@ def check_tasks(names: Sequence[str], data: Path | None = None) -> None:
         raise InputError(f"data={data}: no such folder")
     folder, known = data_folder(data), known_tasks()
     for name in names:
+        if ":" in name:  # of a library, which is as slow to ask as to load
+            continue
         if name not in known and not Path(name).exists():
             task_definition(name)  # raises with the nearest name
         elif folder is not None and name in known and _is_of_papers(known[name]):
