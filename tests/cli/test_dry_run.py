@@ -181,7 +181,7 @@ TINY = {
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiny_world(tmp_path_factory.mktemp("tiny")).folder
+    return make_tiny_world(tmp_path_factory.mktemp("tiny"), with_echo=False).folder
 
 
 @pytest.mark.parametrize(("line", "parts"), TINY.items())

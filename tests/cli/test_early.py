@@ -70,7 +70,7 @@ COMMANDS = {
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[object]]:
     """For each command its exit code, its message, and the heavy packages loaded by then."""
     folder = tmp_path_factory.mktemp("early")
-    made: TinyWorld = make_tiny_world(folder)
+    made: TinyWorld = make_tiny_world(folder, with_echo=False)
     before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
     done = subprocess.run(
         [sys.executable, "-c", CODE.replace("{heavy!r}", repr(HEAVY))],
