@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kdbench.filling.table import Filled
     from kdbench.measuring.measurement import Evaluation
     from kdbench.reports import Report
+    from kdbench.serving.speed import SpeedMeasurement
     from kdbench.tables import Table
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "regress",
     "report",
     "score",
+    "speed",
     "table",
     "train",
 ]
@@ -67,6 +69,18 @@ def score(**settings: Any) -> "Evaluation":
     from kdbench.measuring.given_texts import score as run
 
     return run(_for_real(build(ScoreSettings, settings)))
+
+
+def speed(**settings: Any) -> "SpeedMeasurement":
+    """Time a model under a stated load; takes the keys of `kdbench speed --help`.
+
+    Raises:
+        InputError: Anything about model, backend or settings that the caller can fix.
+    """
+    from kdbench.config import SpeedSettings, build
+    from kdbench.serving.speed import measure_speed
+
+    return measure_speed(build(SpeedSettings, settings))
 
 
 def train(**settings: Any) -> "Trained":

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from kdbench.errors import InputError, nearest
 
+_LONG = 150  # letters of seeds in a protocol's name
 _LONGEST_IN_NAME = 80  # characters of a text
 _LEFT_OUT = ("chat_template", "system", "chat_template_kwargs", "thinking", "thinking_marks")
 
@@ -142,11 +143,25 @@ def _plain(value: object) -> str:
     if isinstance(value, Mapping):
         value = tuple(f"{key}={_json(value[key])}" for key in sorted(value))
     text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-    # The text of a chat template or of a system turn is too long for a name.
     is_long = isinstance(value, str) and len(text) > _LONGEST_IN_NAME
+    if isinstance(value, tuple) and len(text) > _LONG and all(type(v) is int for v in value):
+        text = ",".join(_ranges(value))  # a name of all seeds could not name a folder
+        is_long = len(text) > _LONG
+    # The text of a chat template or of a system turn is too long for a name.
     short = text.isprintable() and "{" not in text and not is_long
     return text if short else sha256(text.encode()).hexdigest()[:12]
 
 
 def _json(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+
+def _ranges(seeds: tuple[int, ...]) -> list[str]:
+    """Seeds in order, in which `1-16` is each from 1 to 16."""
+    runs: list[list[int]] = []
+    for seed in seeds:
+        if runs and seed == runs[-1][1] + 1:
+            runs[-1][1] = seed
+        else:
+            runs.append([seed, seed])
+    return [f"{first}-{last}" if last > first else str(first) for first, last in runs]

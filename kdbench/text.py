@@ -6,6 +6,9 @@ from collections.abc import Collection, Sequence
 AVERAGE = "AVG"
 """Name of the column and row that hold the unweighted mean over tasks."""
 
+NO_CATEGORY = "(none)"
+"""What prompts without a category are called where others have one."""
+
 DECIMALS = {"points": 2, "tokens": 1, "rate": 3, "nats": 3}
 """Number of decimals shown, by unit; two for other units."""
 

@@ -126,6 +126,14 @@ def test_postprocessing_equals_that_of_the_papers_scripts(raw, scored):
     assert postprocess(raw) == scored
 
 
+def test_many_seeds_are_a_range_in_the_name_so_that_it_can_name_a_folder() -> None:
+    assert get_protocol("minillm", {"seeds": (1, 2, 3)}).name == "minillm+seeds=1,2,3"
+    assert get_protocol("minillm", {"seeds": tuple(range(1, 65))}).name == "minillm+seeds=1-64"
+    scattered = get_protocol("minillm", {"seeds": tuple(range(0, 1000, 2))})
+    assert len(scattered.name) < 40
+    assert scattered.seeds[-1] == 998
+
+
 def test_the_fields_of_chat_and_thinking_are_named_and_stored_only_if_given():
     given = {"system": "Be brief.", "chat_template_kwargs": {"enable_thinking": False, "a": "b"}}
     chat = get_protocol("chat", {**given, "thinking": "keep", "thinking_marks": ["<t>", "</t>"]})

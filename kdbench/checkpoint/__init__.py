@@ -2,11 +2,12 @@
 
 Modules: `model` (what a checkpoint is), `find`, `hub`, `weights` (which files hold the weights),
 `json_file` and `config_file` (faults of the JSON files), `identity`, `tokenizer`, `load`, `proof`,
-`finite`, `adapter`, `size`, `device` and `messages`.
+`finite`, `adapter`, `size`, `device`, `disk` and `messages`.
 """
 
-from kdbench.checkpoint.config_file import check_sizes
+from kdbench.checkpoint.config_file import check_sizes, read_config
 from kdbench.checkpoint.device import pick_device
+from kdbench.checkpoint.disk import disk_bytes
 from kdbench.checkpoint.find import (
     check_checkpoint,
     describe,
@@ -27,6 +28,7 @@ __all__ = [
     "check_sizes",
     "count_parameters",
     "describe",
+    "disk_bytes",
     "find_checkpoint",
     "is_hub_name",
     "load_checkpoint",
@@ -34,6 +36,7 @@ __all__ = [
     "one_line",
     "pick_device",
     "prove_checkpoint",
+    "read_config",
     "read_object",
     "served_model",
 ]

@@ -91,6 +91,55 @@ def _train(arguments: list[str]) -> None:
         print_training(trained)
 
 
+@verb("speed", "SpeedSettings", "model=path/to/student new_tokens=128 concurrency=1,8")
+def _speed(arguments: list[str]) -> None:
+    """Time a model under a stated load: speed and latency.
+
+    Every request has a prompt and a response of the same length. Run it on an otherwise idle
+    machine.
+    """
+    from kdbench.config import SpeedSettings, parse
+    from kdbench.serving.speed import measure_speed
+
+    settings = parse(SpeedSettings, arguments)
+    _quiet()
+    from kdbench.cli.printing import print_speed
+
+    print_speed(measure_speed(settings))
+
+
+@verb(
+    "doctor",
+    "kdbench.doctor.settings:DoctorSettings",
+    "train method=gkd student=path/to/student teacher=path/to/teacher data=path/to/data",
+    words="eval|train",
+)
+def _doctor(arguments: list[str]) -> int:
+    """Look for faults before hours are spent; exit 1 on errors.
+
+    After the word eval or train it takes the keys of that verb, and of the method; so put doctor
+    before the verb of a command to have it checked. The keys below are its own.
+    """
+    from kdbench.doctor.settings import parse_doctor
+
+    patient, settings = parse_doctor(arguments)
+    _quiet()
+    from kdbench.doctor.examine import examine
+    from kdbench.doctor.output import as_json, lines
+    from kdbench.system.outputs import is_standard_output, put_json_output
+
+    try:
+        diagnosis = examine(patient, settings)
+    finally:
+        patient.close()
+    if settings.json_file is not None:
+        put_json_output(settings.json_file, as_json(diagnosis))
+    if settings.json_file is None or not is_standard_output(settings.json_file):
+        for line in lines(diagnosis, settings):
+            say(line)
+    return EXIT_STALE if diagnosis.count("error") else 0
+
+
 @verb("table", "TableSettings", "results=results columns=rougeL,acceptance out=README.md")
 def _table(arguments: list[str]) -> int:
     """Draw the comparison table from results and published numbers."""
@@ -243,11 +292,19 @@ def _tasks(arguments: list[str]) -> None:
 @verb("metrics")
 def _metrics(arguments: list[str]) -> None:
     """List the installed metrics, including plug-ins."""
-    from kdbench.metrics import PositionMetric, TeacherMetric, in_headline_set, metrics
+    from kdbench.metrics import (
+        PositionMetric,
+        PromptMetric,
+        TeacherMetric,
+        in_headline_set,
+        metrics,
+    )
 
     def needs(kind: Any) -> str:
         if issubclass(kind, PositionMetric):
             return " ".join(f"@{positions}" for positions in kind.sets)
+        if issubclass(kind, PromptMetric):
+            return "@k"
         return "needs a teacher" if issubclass(kind, TeacherMetric) else ""
 
     _refuse_arguments(arguments)

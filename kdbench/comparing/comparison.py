@@ -1,7 +1,9 @@
 """Comparing two runs."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
+from kdbench.comparing.categories import by_category
 from kdbench.comparing.matching import comparison_problems
 from kdbench.comparing.model import Comparison, RowTestMethod
 from kdbench.comparing.pairing import left_out, pair_scores
@@ -43,12 +45,19 @@ def compare_runs(
         notes += left_out(base, new, pairs, metric)
         empty = [task for task, paired in pairs.items() if not paired.ids]
         problems += [
-            Problem(EXIT_INCOMPARABLE, f"{task}: no prompt has {metric} in both runs", task)
+            Problem(
+                EXIT_INCOMPARABLE,
+                f"{task}: no prompt has {metric} in both runs; choose metrics with tolerance=",
+                task,
+            )
             for task in empty
         ]
         if not empty:
             kind = base.tasks[tasks[0]].metrics[metric]
             tests += row_tests(metric, kind, pairs, tolerance, method.resamples)
+            for category, pair in by_category(pairs, base, new) if method.by else ():
+                rows = row_tests(metric, kind, pair, tolerance, method.resamples)
+                tests += [replace(test, category=category) for test in rows]
     return Comparison(
         base=base.title,
         new=new.title,

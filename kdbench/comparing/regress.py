@@ -20,7 +20,7 @@ from kdbench.comparing.verdict import EXIT_INCOMPARABLE, Problem
 from kdbench.config import EvalSettings, build
 from kdbench.errors import InputError
 from kdbench.protocol import PROTOCOLS
-from kdbench.task import check_installed
+from kdbench.task import check_installed, task_name
 
 _DEFAULTS_OF_BASELINE = ("tasks", "protocol", "metrics")
 """Keys whose empty value means the baseline's, or that of `kdbench eval` with --update."""
@@ -109,7 +109,7 @@ def find_baseline(settings: RegressSettings) -> ComparedRun:
         InputError: There is no such baseline, or it does not have a task.
     """
     base = find_run(settings.baseline, "baseline", settings.results, settings.gates)
-    return select_tasks(base, [Path(task).stem for task in settings.tasks])
+    return select_tasks(base, [task_name(task) for task in settings.tasks])
 
 
 def _new_run(settings: RegressSettings, base: ComparedRun | None) -> ComparedRun:
@@ -168,9 +168,9 @@ def _defaults_of(base: ComparedRun, protocol_given: bool, tasks_given: bool) -> 
 
 def _measurable(metrics_gated: Iterable[str]) -> tuple[str, ...]:
     """The gated metrics that kdbench computes; those of a task's YAML file come with the task."""
-    from kdbench.metrics import metrics
+    from kdbench.metrics import is_known
 
-    return tuple(name for name in metrics_gated if name.partition("@")[0] in metrics.names())
+    return tuple(name for name in metrics_gated if is_known(name))
 
 
 def check_comparable(wanted: EvalSettings, base: ComparedRun, partial: bool) -> None:

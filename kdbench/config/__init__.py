@@ -4,7 +4,7 @@
 a one-line error that names it.
 """
 
-from kdbench.config.draw import ReportSettings, TableSettings
+from kdbench.config.draw import ReportSettings, ServingKeys, TableSettings
 from kdbench.config.fill import DemoSettings, FillSettings
 from kdbench.config.kinds import (
     CACHE,
@@ -22,6 +22,7 @@ from kdbench.config.kinds import (
 )
 from kdbench.config.measure import EvalSettings, TeacherKeys
 from kdbench.config.score import ScoreSettings
+from kdbench.config.speed import SpeedSettings
 from kdbench.config.train import TrainSettings
 from kdbench.config.words import build, parse, read_words, read_yaml, with_files
 
@@ -38,7 +39,9 @@ __all__ = [
     "ReportSettings",
     "ScoreSettings",
     "Seeds",
+    "ServingKeys",
     "Settings",
+    "SpeedSettings",
     "TableSettings",
     "TeacherKeys",
     "TrainSettings",

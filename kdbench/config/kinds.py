@@ -1,6 +1,7 @@
 """What settings are made of: value types, and groups of keys."""
 
 import inspect
+import re
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, get_args
 
@@ -20,12 +21,36 @@ from kdbench.system.outline import Fact, plain_fields
 from kdbench.system.safe_yaml import parse_yaml
 from kdbench.system.secrets import public
 
+_MOST_SEEDS = 10_000  # in one range
+
 
 def _split_list(value: object) -> object:
     """`10,20,30` on the command line is a list."""
     if isinstance(value, str):
         return [item for item in value.split(",") if item]
     return [value] if isinstance(value, int | Path) else value
+
+
+def _split_seeds(value: object) -> object:
+    """`1-16` among the seeds is each whole number from 1 to 16."""
+    items = _split_list(value)
+    if not isinstance(items, list | tuple):
+        return items
+    seeds: list[object] = []
+    for item in items:
+        ends = (
+            re.fullmatch(r"\s*(\d{1,18})\s*-\s*(\d{1,18})\s*", item)
+            if isinstance(item, str)
+            else None
+        )
+        if ends is None:
+            seeds.append(item)
+            continue
+        first, last = int(ends[1]), int(ends[2])
+        if not first <= last < first + _MOST_SEEDS:
+            raise ValueError(f"{item}: a range must ascend, and hold {_MOST_SEEDS} seeds at most")
+        seeds += range(first, last + 1)
+    return seeds
 
 
 def _split_mapping(value: object) -> object:
@@ -56,7 +81,8 @@ OptionMap = Annotated[dict[str, Any], BeforeValidator(_split_mapping)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_split_list)]
 AtLeastOne = Annotated[int, Field(ge=1)]
 FolderName = Annotated[str, AfterValidator(folder_name)]
-Seeds = Annotated[tuple[int, ...], BeforeValidator(_split_list)]
+Seeds = Annotated[tuple[int, ...], BeforeValidator(_split_seeds)]
+Counts = Annotated[tuple[AtLeastOne, ...], BeforeValidator(_split_list)]
 Marks = Annotated[tuple[str, str], BeforeValidator(_split_marks)]
 
 CACHE = "cache:"

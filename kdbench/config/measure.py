@@ -86,7 +86,11 @@ class DataKeys(Settings, group="Data"):
 class TaskKeys(DataKeys, group="Data"):
     """Which documents of which tasks are used."""
 
-    tasks: Names = Field(FIVE, description="Task names, or paths of lm-eval YAML files")
+    tasks: Names = Field(
+        FIVE,
+        description="Task names, lm-eval YAML files, or prompts: FILE.jsonl, .json, .csv, .tsv or "
+        ".parquet, or hf:NAME:SPLIT of a data set",
+    )
 
 
 class ProtocolKeys(Settings, group="Protocol"):
@@ -116,7 +120,7 @@ class ProtocolKeys(Settings, group="Protocol"):
         description="Length of n-grams that may not repeat, in tokens; 0 turns the rule off",
     )
     add_bos: bool | None = Field(None, description="Whether the BOS token precedes the prompt")
-    seeds: Seeds | None = Field(None, description="Sampling seeds, as in 10,20,30")
+    seeds: Seeds | None = Field(None, description="Sampling seeds, as in 10,20,30 or 1-16")
     chat_template: str | None = Field(
         None,
         description="Chat template for protocol=chat: a file, or the name of one of the "
@@ -237,7 +241,7 @@ class ResultKeys(LabelKeys, group="Output"):
     results: Path = Field(Path("results"), description="Folder of the results")
 
 
-class BackendKeys(Settings, group="Backend"):
+class EngineKeys(Settings, group="Backend"):
     """What generates the responses, and on which hardware."""
 
     backend: str = Field("hf", description="Generation backend; see kdbench backends")
@@ -245,27 +249,37 @@ class BackendKeys(Settings, group="Backend"):
         {},
         description="Options of the backend, as in tensor_parallel_size=2,max_model_len=1024",
     )
-    batch_size: AtLeastOne | Literal["auto"] = Field(
-        "auto", description="Number of sequences that decode at once"
-    )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="Number format of weights and activations; auto is the checkpoint's"
     )
     device: str = Field("auto", description="Device: auto, cpu, cuda, cuda:1 or mps")
 
 
-class AdvancedKeys(Settings, group=ADVANCED):
-    """What few runs need."""
+class BackendKeys(EngineKeys, group="Backend"):
+    """The same, and how much at once."""
 
-    shard: str | None = Field(
-        None,
-        description="Share of the documents to process, I/N: every N-th document, starting at I",
+    batch_size: AtLeastOne | Literal["auto"] = Field(
+        "auto", description="Number of sequences that decode at once"
     )
+
+
+class PermissionKeys(Settings, group=ADVANCED):
+    """What a checkpoint may do when it is read."""
+
     unsafe_pickle: bool = Field(
         False, description="Permission to read pickle weights (*.bin), which can run code"
     )
     trust_remote_code: bool = Field(
         False, description="Permission to run Python code that comes with the checkpoint"
+    )
+
+
+class AdvancedKeys(PermissionKeys, group=ADVANCED):
+    """What few runs need."""
+
+    shard: str | None = Field(
+        None,
+        description="Share of the documents to process, I/N: every N-th document, starting at I",
     )
 
 

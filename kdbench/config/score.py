@@ -15,7 +15,9 @@ class TextKeys(Settings, group="Samples"):
         None, description="JSONL file of samples, one object per line: id, output, seed"
     )
     task: str | None = Field(
-        None, description="Task that the samples answer: a name, or the path of a lm-eval YAML file"
+        None,
+        description="Task that the samples answer: a name, an lm-eval YAML file, or prompts such "
+        "as FILE.jsonl",
     )
     run: Path | None = Field(
         None, description="Folder of a stored run to score again, instead of samples="

@@ -114,6 +114,11 @@ class StudentSource:
         name = self._config.parent.name if self._config else self.checkpoint.name
         return {"name": name, "sha256": self.checkpoint.sha256, **origin}
 
+    @property
+    def config_file(self) -> Path | None:
+        """The configuration that gets random weights; None for other students."""
+        return self._config
+
     def load_tokenizer(self, trust_remote_code: bool = False) -> Any:
         """Load the student's tokenizer."""
         return load_tokenizer(self.checkpoint, trust_remote_code)

@@ -11,11 +11,14 @@ from kdbench.metrics import (
     CurveMetric,
     PositionMetric,
     PositionSet,
+    PromptMetric,
     TeacherMetric,
     TokenMetric,
+    make_metrics,
     make_teacher_metrics,
 )
 
+ACROSS_TOKENIZERS = ("aligned", "bits_per_byte", "teacher_bits_per_byte")
 GAP = "student-ref"  # stands for a position set in the names of on-policy gaps
 
 
@@ -57,6 +60,19 @@ class WantedMetrics:
         return sorted(name for name in self.names if name.partition("@")[0] in bases)
 
 
+def with_alignment(wanted: WantedMetrics) -> WantedMetrics:
+    """Add how far different tokenizers meet, and both models' bits per byte, on the wanted sets."""
+    added = {metric.name: metric for metric in make_teacher_metrics(ACROSS_TOKENIZERS)}
+    known = {metric.name: metric for metric in wanted.metrics}
+    names = {
+        f"{name}@{position_set}"
+        for position_set in POSITION_SETS
+        if wanted.at(position_set)
+        for name in added
+    }
+    return WantedMetrics(tuple({**added, **known}.values()), wanted.names | names)
+
+
 def wanted_metrics(names: Sequence[str]) -> WantedMetrics:
     """Find the fidelity metrics that `metrics=` asks for; without names, the headline set.
 
@@ -77,7 +93,8 @@ def wanted_metrics(names: Sequence[str]) -> WantedMetrics:
         base, at, position_set = name.partition("@")
         for metric in make_teacher_metrics([name]):
             results |= _result_names(metric, position_set)
-        if at and not isinstance(metrics.get(base), PositionMetric):
+        own = {metric.name: metric for metric in make_metrics([name])} if at else {}
+        if at and not isinstance(own.get(base) or metrics.get(base), PositionMetric | PromptMetric):
             raise InputError(f"metric '{name}': '{base}' has no position sets")
     return WantedMetrics(tuple(metrics.values()), frozenset(results))
 

@@ -74,7 +74,7 @@ class TableSpec(Settings):
     models: Path | None = Field(None, description="folder of checkpoints (default: runs/NAME)")
     results: Path | None = Field(None, description="folder of results (default: results/NAME)")
     tasks: Names = Field(
-        FIVE, min_length=1, description="names of tasks, or paths of lm-eval YAML files"
+        FIVE, min_length=1, description="names of tasks, lm-eval YAML files, or files of prompts"
     )
     columns: Names = Field((), description="columns of the table, as for `kdbench table`")
     published: Names = Field((), description="ids of the groups of published rows to show")

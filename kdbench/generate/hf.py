@@ -28,3 +28,5 @@ class HFBackend(Generator, Backend):
         if getattr(model.config.get_text_config(), "output_router_logits", False):
             model.config.get_text_config().output_router_logits = False
         super().__init__(model, tokenizer, protocol, options.batch_size)
+        if options.ignore_eos:
+            self._eos = frozenset()

@@ -85,6 +85,8 @@ class Options:
         trust_remote_code: Whether to run Python code that comes with the checkpoint.
         argument: Text after the colon of `backend=NAME:ARGUMENT`.
         engine: Options of the backend itself, from `backend_options=`.
+        ignore_eos: Whether responses go on after an end token, up to the limit, as for timing. A
+            server's model ends its responses itself.
     """
 
     dtype: str = "auto"
@@ -93,6 +95,7 @@ class Options:
     trust_remote_code: bool = False
     argument: str = ""
     engine: Mapping[str, Any] = field(default_factory=dict)
+    ignore_eos: bool = False
 
 
 @dataclass(frozen=True)

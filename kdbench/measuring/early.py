@@ -29,8 +29,8 @@ def check_early(settings: EvalSettings) -> None:
     Raises:
         InputError: One of them does not exist, or a checkpoint is incomplete.
     """
-    get_protocol(settings.protocol, settings.protocol_overrides())
-    make_metrics(settings.metric_names())
+    protocol = get_protocol(settings.protocol, settings.protocol_overrides())
+    make_metrics(settings.metric_names(), len(protocol.seeds))
     chosen = choose_backend(settings.backend, settings.backend_options)
     check_tasks(settings.tasks, settings.data)
     if not chosen.is_served:  # else they are names on a server

@@ -135,7 +135,8 @@ def _read_file(settings: ScoreSettings, path: Path, task_name: str) -> _GivenTex
 def _score_file(settings: ScoreSettings, path: Path, task_name: str) -> Evaluation:
     given = _read_file(settings, path, task_name)
     task, samples, protocol, run = given.task, given.samples, given.protocol, given.run
-    metrics = [m for m in make_metrics(settings.metric_names()) if not isinstance(m, ForwardMetric)]
+    metrics = make_metrics(settings.metric_names(), len(protocol.seeds))
+    metrics = [metric for metric in metrics if not isinstance(metric, ForwardMetric)]
     stored = run.read_task(task.name)
     if stored:
         metrics = with_stored(metrics, stored.metrics)
@@ -225,14 +226,16 @@ def _score_again(
     record, file = RunRecord(run), run.lines(task.name)
     samples = _stored_texts(run, task, protocol)
     stored = run.read_task(task.name)
-    metrics = with_stored(make_metrics(settings.metric_names()), stored.metrics if stored else ())
+    wanted = make_metrics(settings.metric_names(), len(protocol.seeds))
+    metrics = with_stored(wanted, stored.metrics if stored else ())
     forward = {
         metric.name: stored_values(values_file(run, task.name, metric))
         for metric in metrics
         if isinstance(metric, ForwardMetric)
     }
     # A metric that needs the model and has no stored values is left to `kdbench eval`.
-    metrics = [m for m in metrics if not isinstance(m, ForwardMetric) or forward[m.name]]
+    kept = {name for name, values in forward.items() if values or not task.has_references}
+    metrics = [m for m in metrics if not isinstance(m, ForwardMetric) or m.name in kept]
     cut = record.task(task.name).get("cut_prompts")
     with run.lock(task.name):
         result, scores = score_task(task, protocol, samples, metrics, forward, cut)

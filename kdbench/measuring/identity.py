@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from kdbench.checkpoint import Checkpoint
+from kdbench.checkpoint import Checkpoint, disk_bytes
 from kdbench.config import EvalSettings
 from kdbench.errors import InputError
 from kdbench.generate import Facts
@@ -53,6 +53,7 @@ def run_identity(
             "sha256": None if checkpoint.served else checkpoint.sha256,
             "parameters": facts.parameters,
             "dtype": facts.dtype,
+            "disk_bytes": disk_bytes(checkpoint),
         },
         "method": settings.method or checkpoint.card.get("method"),
         "setting": settings.setting or checkpoint.card.get("setting"),

@@ -13,6 +13,7 @@ from kdbench.checkpoint import Checkpoint, find_checkpoint, load_tokenizer, serv
 from kdbench.config import EvalSettings
 from kdbench.generate import Backend, Options, Prompt
 from kdbench.generate.choice import BackendChoice, choose_backend
+from kdbench.generate.prompts import check_has_prompt
 from kdbench.measuring.forward_metrics import measure_forward
 from kdbench.measuring.identity import checked_name, run_identity
 from kdbench.measuring.loading import LazyBackend
@@ -55,10 +56,14 @@ def prepare(
         InputError: Model, data, tasks or settings have a fault that the user can fix.
     """
     protocol = get_protocol(settings.protocol, settings.protocol_overrides())
-    metrics = make_metrics(settings.metric_names()) or make_metrics([_FALLBACK_METRIC])
+    names, responses = settings.metric_names(), len(protocol.seeds)
+    metrics = make_metrics(names, responses) or make_metrics([_FALLBACK_METRIC])
     chosen = choose_backend(settings.backend, settings.backend_options)
     if tasks is None:
         tasks = load_tasks(settings.tasks, settings.data, settings.limit)
+    if protocol.prompt == "task":
+        for document in (document for task in tasks for document in task.documents):
+            check_has_prompt(document.prompt, document.message)
     if chosen.is_served:
         checkpoint = served_model(settings.model, chosen.identity)
     else:

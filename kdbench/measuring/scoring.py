@@ -6,6 +6,7 @@ from typing import Any
 
 from kdbench.errors import InputError
 from kdbench.generate import Sample
+from kdbench.measuring.main_metric import main_metric
 from kdbench.measuring.notes import note_unseen_words
 from kdbench.measuring.own_scores import (
     SeedScores,
@@ -13,20 +14,22 @@ from kdbench.measuring.own_scores import (
     final_answers,
     yaml_metrics,
 )
+from kdbench.measuring.repeated import prompt_results, prompt_scores
 from kdbench.metrics import (
     Answer,
     CorpusMetric,
     ForwardMetric,
     Metric,
+    PromptMetric,
     SampleMetric,
     compares_with_teacher,
 )
 from kdbench.metrics.exact_match import ExactMatch
 from kdbench.protocol import Protocol, postprocess
 from kdbench.stats.estimates import Estimate, corpus_estimate, document_means, estimate
-from kdbench.store.results import MetricResult, TaskResult
+from kdbench.store.results import CATEGORY, MetricResult, TaskResult
 from kdbench.store.samples import Samples
-from kdbench.task import Task
+from kdbench.task import NO_REFERENCES, Task
 
 SampleScores = dict[tuple[str, int], dict[str, float | None]]
 """The scores of each sample by metric, by document and seed."""
@@ -83,20 +86,25 @@ def score_task(
     scores: dict[str, SeedScores] = {}
     results: dict[str, MetricResult] = {}
     for metric in metrics:
+        if isinstance(metric, PromptMetric):
+            continue
         if isinstance(metric, CorpusMetric):
-            values = {seed: metric.value(responses) for seed, responses in answers.items()}
-            results[metric.name] = _result(metric, corpus_estimate(values, len(task.documents)))
+            results[metric.name] = _result(metric, task, _of_corpus(metric, answers))
             continue
         by_seed = _scores(metric, task, answers, forward)
-        results[metric.name] = _result(metric, estimate(by_seed))
+        results[metric.name] = _result(metric, task, estimate(by_seed))
         scores[metric.name] = by_seed
-    if not task.bundled:
+    if _has_own_metrics(task):
         for yaml_metric in yaml_metrics(task, protocol.seeds, samples):
             results[yaml_metric.name] = _yaml_result(yaml_metric, len(task.documents))
             if yaml_metric.aggregates is None:
                 scores[yaml_metric.name] = yaml_metric.scores
+    columns: dict[str, list[float | None]] = {}
+    if repeated := [metric for metric in metrics if isinstance(metric, PromptMetric)]:
+        columns = prompt_scores(repeated, with_final_answers(task, samples, answers))
+        results |= prompt_results(repeated, columns)
     note_unseen_words(task, results)
-    return _assemble(task, protocol, results, scores, cut_prompts)
+    return _assemble(task, protocol, results, scores, columns, cut_prompts)
 
 
 def answers_of(task: Task, seeds: Sequence[int], samples: Samples) -> dict[int, list[Answer]]:
@@ -123,7 +131,7 @@ def with_final_answers(
         samples: Samples by document and seed.
         answers: The same responses as metrics take them, by seed and in document order.
     """
-    extracted = {} if task.bundled else final_answers(task, list(answers), samples)
+    extracted = final_answers(task, list(answers), samples) if _has_own_metrics(task) else {}
     if extracted:
         return {
             seed: [
@@ -135,6 +143,13 @@ def with_final_answers(
     if task.closed_answers:
         return {seed: [_closed(r) for r in responses] for seed, responses in answers.items()}
     return {seed: list(responses) for seed, responses in answers.items()}
+
+
+def _has_own_metrics(task: Task) -> bool:
+    """Whether a YAML defines metrics of its own; lm-eval's compare with references."""
+    if task.bundled or task.lm_eval is None:
+        return False
+    return task.has_references or task.lm_eval.config.process_results is not None
 
 
 def with_teacher_of(result: TaskResult, old: TaskResult | None) -> TaskResult:
@@ -193,6 +208,7 @@ def _assemble(
     protocol: Protocol,
     results: Mapping[str, MetricResult],
     scores: Mapping[str, SeedScores],
+    columns: Mapping[str, list[float | None]],
     cut_prompts: int | None,
 ) -> tuple[TaskResult, SampleScores]:
     ids = [document.id for document in task.documents]
@@ -200,10 +216,10 @@ def _assemble(
     result = TaskResult(
         fingerprint=fingerprint(task, protocol),
         metrics=results,
-        documents={"id": ids, **means},
+        documents={"id": ids, **_categories(task), **means, **columns},
         data=task.data,
         cut_prompts=cut_prompts,
-        main_metric=_main_metric(list(results)),
+        main_metric=main_metric(results),
     )
     by_sample = {
         (document, seed): {
@@ -215,10 +231,10 @@ def _assemble(
     return result, by_sample
 
 
-def _main_metric(names: Sequence[str]) -> str:
-    """Return ROUGE-L, with the tokenizer asked for if there is one, else the first metric."""
-    chosen = [name for name in names if name.startswith("rougeL[")]
-    return next(iter(chosen), "rougeL" if "rougeL" in names else names[0])
+def _categories(task: Task) -> dict[str, list[str | None]]:
+    """The column of the documents' categories, if any document has one."""
+    categories = [document.category for document in task.documents]
+    return {CATEGORY: categories} if any(categories) else {}
 
 
 def _yaml_result(metric: YamlMetric, documents: int) -> MetricResult:
@@ -256,7 +272,10 @@ def _scores(
         values = forward.get(metric.name, {})
         return {0: [values.get(document.id) for document in task.documents]}
     if isinstance(metric, SampleMetric):
-        return {seed: [metric.score(r) for r in responses] for seed, responses in answers.items()}
+        return {
+            seed: [metric.score(r) if metric.counts(r) else None for r in responses]
+            for seed, responses in answers.items()
+        }
     base = type(metric).__mro__[1].__name__
     raise InputError(
         f"metric '{metric.name}': kdbench cannot score a subclass of {base}; "
@@ -264,12 +283,20 @@ def _scores(
     )
 
 
-def _result(metric: Metric, numbers: Estimate) -> MetricResult:
+def _of_corpus(metric: CorpusMetric, answers: Mapping[int, Sequence[Answer]]) -> Estimate:
+    counted = {s: [a for a in given if metric.counts(a)] for s, given in answers.items()}
+    values = {seed: metric.value(given) if given else None for seed, given in counted.items()}
+    return corpus_estimate(values, len(next(iter(counted.values()))))
+
+
+def _result(metric: Metric, task: Task, numbers: Estimate) -> MetricResult:
     fields = asdict(numbers)
     reason = None if numbers.value is not None else "not known for these samples"
     if isinstance(metric, ForwardMetric):
         fields["per_seed"] = {}  # a forward metric has no seeds
         reason = reason and "needs the model"
+    if reason and metric.needs_reference and not task.has_references:
+        reason = NO_REFERENCES
     return MetricResult(
         **fields,
         unit=metric.unit,
@@ -285,5 +312,5 @@ def same_scores(old: TaskResult, new: TaskResult) -> bool:
         column == old.documents[name]
         for name, column in new.documents.items()
         if name in old.documents
-        and (name == "id" or new.metrics[name].version == old.metrics[name].version)
+        and (name in ("id", CATEGORY) or new.metrics[name].version == old.metrics[name].version)
     )

@@ -1,10 +1,10 @@
 """The metrics: one file each, here or named by an entry point.
 
 One model: a `SampleMetric` scores a response, a `CorpusMetric` all responses of a seed, a
-`ForwardMetric` the model itself. A student and its teacher: a `TokenMetric` or `PooledTokenMetric`
-compares their next-token distributions; a `PairMetric`, `PooledPairMetric`, `PromptPairMetric` or
-`CorpusPairMetric` compares their texts. Text overlap is in points (0 to 100), rates are 0 to 1,
-losses and divergences are in nats.
+`PromptMetric` all responses to a prompt, a `ForwardMetric` the model itself. A student and its
+teacher: a `TokenMetric` or `PooledTokenMetric` compares their next-token distributions; a
+`PairMetric`, `PooledPairMetric`, `PromptPairMetric` or `CorpusPairMetric` compares their texts.
+Text overlap is in points (0 to 100), rates are 0 to 1, losses and divergences are in nats.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,19 +21,28 @@ from kdbench.metrics._kinds import (
     PooledPairMetric,
     PooledTokenMetric,
     PositionMetric,
+    PromptMetric,
     PromptPairMetric,
     Reference,
     SampleMetric,
     TeacherMetric,
     TokenMetric,
 )
-from kdbench.metrics._positions import POSITION_SETS, Positions, PositionSet, TopPositions, top
+from kdbench.metrics._positions import (
+    POSITION_SETS,
+    AlignedPositions,
+    Positions,
+    PositionSet,
+    TopPositions,
+    top,
+)
 from kdbench.registry import Registry
 
 __all__ = [
     "ALL",
     "HEADLINE",
     "POSITION_SETS",
+    "AlignedPositions",
     "Answer",
     "CorpusMetric",
     "CorpusPairMetric",
@@ -46,18 +55,21 @@ __all__ = [
     "PositionMetric",
     "PositionSet",
     "Positions",
+    "PromptMetric",
     "PromptPairMetric",
     "Reference",
     "SampleMetric",
     "TeacherMetric",
     "TokenMetric",
     "TopPositions",
+    "base_of",
     "compares_with_teacher",
     "in_headline_set",
     "is_known",
     "make_metrics",
     "make_teacher_metrics",
     "metrics",
+    "of_repeated",
     "result_name",
     "top",
     "with_stored",
@@ -72,17 +84,56 @@ ALL, HEADLINE = "all", "headline"  # names of sets of metrics, accepted wherever
 _RETIRED = {"answer_churn", "negative_flips", "positive_flips", "tvd"}
 
 
-def make_metrics(names: Sequence[str] = ()) -> list[Metric]:
+def make_metrics(names: Sequence[str] = (), responses: int | None = None) -> list[Metric]:
     """Make the named metrics that need no teacher; without names, all of them.
 
     Args:
         names: Names of metrics of every kind, `all` or `headline`.
+        responses: Number of responses to each prompt, which decides the k of metrics such as
+            `pass`; None if the metrics only name what is to be measured.
 
     Raises:
-        InputError: A name is unknown, or a metric is registered under a name other than its own.
+        InputError: A name is unknown, a metric is registered under a name other than its own, or a
+            metric needs more responses than there are.
     """
-    kinds = _kinds_of(names)
-    return [kind() for kind in kinds.values() if not issubclass(kind, TeacherMetric)]
+    own = [kind for kind in _kinds_of(names).values() if not issubclass(kind, TeacherMetric)]
+    return [
+        kind(_ks_of(kind, names, responses)) if issubclass(kind, PromptMetric) else kind()
+        for kind in own
+    ]
+
+
+def _ks_of(kind: type[PromptMetric], names: Sequence[str], responses: int | None) -> Sequence[int]:
+    """The k in names such as `pass@8`, and the usual ones if a name has none."""
+    ks: set[int] = set()
+    for name in names or (HEADLINE,):
+        text = name.partition("@")[2]
+        if name in (ALL, HEADLINE, kind.name):
+            ks |= set(kind().usual(responses) if responses else ())
+        elif base_of(name) != kind.name:
+            continue
+        elif text.isascii() and text.isdecimal() and int(text[:10]) > 0:
+            ks.add(int(text[:10]))
+        else:
+            raise InputError(
+                f"metric '{name}': a whole number of 1 or more must follow the @, as in "
+                f"{kind.name}@8"
+            )
+    if responses and max(ks, default=0) > responses:
+        raise InputError(
+            f"metric '{kind.name}@{max(ks)}': needs {max(ks)} responses to each prompt, and there "
+            f"are {responses}; give more seeds, as in seeds=1-{max(ks)}"
+        )
+    return sorted(ks)
+
+
+def base_of(name: str) -> str:
+    """The metric's name in a result's name, such as `top1@ref` or `pass@8`.
+
+    A name of lm-eval, `metric,filter`, may have an @ of its own.
+    """
+    base, _, rest = name.partition("@")
+    return name if "," in rest else base
 
 
 def make_teacher_metrics(names: Sequence[str] = ()) -> list[TeacherMetric]:
@@ -101,7 +152,7 @@ def make_teacher_metrics(names: Sequence[str] = ()) -> list[TeacherMetric]:
 
 def compares_with_teacher(name: str) -> bool:
     """Whether a result of this name, such as `top1@ref`, is that of a known teacher metric."""
-    base = name.partition("@")[0]
+    base = base_of(name)
     if base in _RETIRED:
         return True
     return base in metrics.names() and issubclass(metrics.get(base), TeacherMetric)
@@ -109,11 +160,19 @@ def compares_with_teacher(name: str) -> bool:
 
 def is_known(name: str) -> bool:
     """Whether a result of this name, such as `top1@ref`, is that of an installed metric."""
-    return name.partition("@")[0] in metrics.names()
+    return base_of(name) in metrics.names()
+
+
+def of_repeated(name: str) -> bool:
+    """Whether a result of this name, such as `pass@8`, is that of a known metric of k responses."""
+    base = base_of(name)
+    return base in metrics.names() and issubclass(metrics.get(base), PromptMetric)
 
 
 def result_name(name: str, known: Mapping[str, object]) -> str | None:
-    """Find the result that a name stands for: its own, or a bare metric's headline position set.
+    """Find the result that a name stands for.
+
+    A bare metric stands for its headline position set, or for its largest known k.
 
     Args:
         name: Name of a result or metric, such as `top1@ref` or `acceptance`.
@@ -124,10 +183,15 @@ def result_name(name: str, known: Mapping[str, object]) -> str | None:
     """
     if name in known:
         return name
-    base, at, position_set = name.partition("@")
+    base = base_of(name)
     if base not in metrics.names():
         return None
     kind = metrics.get(base)
+    _, at, position_set = name.partition("@")
+    if issubclass(kind, PromptMetric):
+        numbers = [k.partition("@")[2] for k in (known if not at else [name]) if base_of(k) == base]
+        ks = [int(number) for number in numbers if number.isdecimal()]
+        return f"{base}@{max(ks)}" if ks else None if at else name
     if not issubclass(kind, PositionMetric):
         return None if at else name
     if not at:
@@ -149,12 +213,12 @@ def _bases(name: str) -> list[str]:
         return [base for base in metrics.names() if "[" not in base]
     if name == HEADLINE:
         return [base for base in _bases(ALL) if in_headline_set(metrics.get(base))]
-    return [name.partition("@")[0]]
+    return [base_of(name)]
 
 
 def in_headline_set(kind: type[Metric]) -> bool:
-    """Whether a metric is measured without `metrics=`: if it needs no teacher, always."""
-    return not issubclass(kind, TeacherMetric) or kind.by_default
+    """Whether a metric is measured without `metrics=`."""
+    return kind.by_default
 
 
 def _kind_of(base: str) -> type[Metric]:
@@ -171,7 +235,10 @@ def with_stored(wanted: Sequence[Metric], stored: Iterable[str]) -> list[Metric]
         wanted: Metrics to measure.
         stored: Names of stored results.
     """
-    installed = set(metrics.names())
-    names = dict.fromkeys([metric.name for metric in wanted])
-    names |= dict.fromkeys(name for name in stored if name in installed)
+    names: dict[str, None] = {}
+    for metric in wanted:
+        wanted_names = metric.result_names if isinstance(metric, PromptMetric) else []
+        names |= dict.fromkeys(wanted_names or [metric.name])
+    own = [name for name in stored if is_known(name) and not compares_with_teacher(name)]
+    names |= dict.fromkeys(own)
     return make_metrics(list(names)) if names else []

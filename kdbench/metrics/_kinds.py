@@ -55,24 +55,33 @@ class Metric(ABC):
 
     Attributes:
         name: The metric's name in results and tables.
-        unit: Unit of the number: points (0 to 100), rate (0 to 1), tokens, nats, ratio (1 means
-            equal), correlation or percent.
+        unit: Unit of the number: points (0 to 100), rate (0 to 1), tokens, nats, bits, ratio (1
+            means equal), correlation or percent.
         direction: Whether higher or lower is better; `none` describes without judging.
         version: Version of the definition, to be raised whenever the same text would score
             differently. Stored scores of an older version are measured again.
+        by_default: Whether the metric is measured without `metrics=`. If not, its name or
+            `metrics=all` asks for it.
         needs_reference: Whether the metric compares with references. Documents without one do not
             count, and the metric never sees them.
     """
 
     name: ClassVar[str]
-    unit: ClassVar[Literal["points", "rate", "tokens", "nats", "ratio", "correlation", "percent"]]
+    unit: ClassVar[
+        Literal["points", "rate", "tokens", "nats", "bits", "ratio", "correlation", "percent"]
+    ]
     direction: ClassVar[Literal["higher", "lower", "none"]]
     version: ClassVar[int] = 1
+    by_default: ClassVar[bool] = True
     needs_reference: ClassVar[bool] = False
 
     def is_current(self, stored: Mapping[str, Any]) -> bool:
         """Whether stored results contain this metric in this version."""
         return self.name in stored and stored[self.name].version == str(self.version)
+
+    def counts(self, answer: Answer) -> bool:
+        """Whether the references of a response's document are enough for this metric."""
+        return bool(answer.references) or not self.needs_reference
 
 
 class SampleMetric(Metric):
@@ -89,6 +98,51 @@ class CorpusMetric(Metric):
     @abstractmethod
     def value(self, answers: Sequence[Answer]) -> float | None:
         """Score all responses of a seed; return None if the metric is not defined on them."""
+
+
+class PromptMetric(Metric):
+    """A number for each document from all of its n responses: what k of them give on average.
+
+    Its results are named `name@k`, such as `pass@8`. The number is to be unbiased: the mean over
+    all ways to choose k of the n responses.
+
+    Args:
+        ks: The k to measure; empty means those of `usual`.
+
+    Attributes:
+        ks: The k to measure.
+        undefined: Reason to give when there is no number.
+    """
+
+    by_default = False
+    undefined: ClassVar[str] = "not defined on these responses"
+
+    def __init__(self, ks: Sequence[int] = ()):
+        self.ks = tuple(ks)
+
+    @property
+    def result_names(self) -> list[str]:
+        """Names of the results, `name@k`."""
+        return [f"{self.name}@{k}" for k in self.ks]
+
+    def usual(self, responses: int) -> tuple[int, ...]:
+        """Return the k to measure if none is named: the powers of two up to n, and n."""
+        powers = [2**power for power in range(responses.bit_length())]
+        return tuple(dict.fromkeys([*powers, responses]))
+
+    @abstractmethod
+    def score(self, answers: Sequence[Answer], k: int) -> float | None:
+        """Score the n responses to a prompt; return None if the metric is not defined on them.
+
+        Args:
+            answers: All responses to the prompt, k or more.
+            k: Number of responses whose outcome the number describes.
+        """
+
+    def is_current(self, stored: Mapping[str, Any]) -> bool:
+        """Whether stored results contain every `name@k` in this version."""
+        names = self.result_names
+        return all(n in stored and stored[n].version == str(self.version) for n in names)
 
 
 class ForwardMetric(Metric):
@@ -123,15 +177,12 @@ class TeacherMetric(Metric):
     """A comparison of a student with its teacher, measured when `teacher=` is given.
 
     Attributes:
-        by_default: Whether the metric is measured without `metrics=`. If not, its name or
-            `metrics=all` asks for it.
         perfect: The value of a student that equals its teacher, if it is known beforehand. It
             serves as the ceiling. The ceiling of other metrics is measured, by comparing the
             teacher with its own next seed.
         undefined: Reason to give when there is no number.
     """
 
-    by_default: ClassVar[bool] = True
     perfect: ClassVar[float | None] = None
     undefined: ClassVar[str] = "not defined on these responses"
 
@@ -149,12 +200,19 @@ class PositionMetric(TeacherMetric):
             form one class: `exact`, a `lower` or an `upper` bound, or `undefined`.
         needs_entropy: Whether the metric uses the teacher's entropy. A cache stores it; the top k
             of an engine do not determine it.
+        across_tokenizers: Whether the metric is defined where student and teacher have different
+            tokenizers; it is then measured where both begin a token.
+        everywhere: Whether it counts at all positions even then.
+        needs_bytes: Whether the metric uses `Positions.target_bytes`.
     """
 
     sets: ClassVar[tuple[PositionSet, ...]] = POSITION_SETS
     headline: ClassVar[PositionSet] = "student"
     from_top_k: ClassVar[Literal["exact", "lower", "upper", "undefined"]] = "undefined"
     needs_entropy: ClassVar[bool] = False
+    across_tokenizers: ClassVar[bool] = False
+    everywhere: ClassVar[bool] = False
+    needs_bytes: ClassVar[bool] = False
 
 
 class TokenMetric(PositionMetric):

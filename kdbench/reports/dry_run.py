@@ -1,8 +1,7 @@
 """`kdbench report --dry-run`: which students a report shows, and which files it would write."""
 
 from kdbench.config import ReportSettings, given_facts
-from kdbench.reports.findings import find
-from kdbench.reports.report import planned_files
+from kdbench.reports.report import plan
 from kdbench.system.outline import Fact, Section
 
 
@@ -12,7 +11,7 @@ def plan_report(settings: ReportSettings) -> list[Section]:
     Raises:
         InputError: As for `make_report`.
     """
-    findings = find(settings)
+    findings, files = plan(settings)
     facts = [
         *given_facts(settings),
         Fact("teacher", findings.teacher),
@@ -21,6 +20,6 @@ def plan_report(settings: ReportSettings) -> list[Section]:
         Fact("score", findings.score.name),
         Fact("fidelity", findings.fidelity.name),
         *(Fact("left out", line) for line in findings.left_out),
-        *(Fact("writes", str(file)) for file in planned_files(settings, findings)),
+        *(Fact("writes", str(file)) for file in files),
     ]
     return [Section("kdbench report: a dry run, which writes nothing", tuple(facts))]

@@ -26,6 +26,9 @@ from kdbench.store.schema import (
 )
 from kdbench.system.files import SCHEMA, read_json
 
+CATEGORY = "category"
+"""Column of the documents' categories."""
+
 
 @dataclass(frozen=True)
 class MetricResult(Estimate):
@@ -72,7 +75,8 @@ class TaskResult:
     Attributes:
         fingerprint: What must be equal for two runs to compare.
         metrics: Metrics by name.
-        documents: `id`, and the per-document means of each metric, in document order.
+        documents: `id`, the per-document means of each metric, in document order, and `category` if
+            the data have categories.
         data: `rows`, `used`, `sha256` and `published` of the task's data.
         cut_prompts: Number of prompts that the protocol's limit cut; None if unknown.
         main_metric: Name of the metric that tables show.
@@ -90,6 +94,12 @@ class TaskResult:
     teacher: Mapping[str, Any] | None = None
     curves: Mapping[str, Mapping[str, list[Any]]] = field(default_factory=dict, repr=False)
     schema: int = SCHEMA
+
+    @property
+    def categories(self) -> list[str | None] | None:
+        """The category of each document; None if the task has no categories."""
+        column: list[str | None] | None = self.documents.get(CATEGORY)
+        return column
 
     @property
     def task(self) -> str:
@@ -204,5 +214,14 @@ def _check_documents(documents: Mapping[str, Any]) -> None:
     if len(set(ids)) != len(ids):
         raise FieldError("documents.id: must hold different ids")
     for name, column in documents.items():
-        if name != "id":
+        if name == CATEGORY:
+            _check_categories(column, len(ids))
+        elif name != "id":
             check_column(column, len(ids), f"documents.{name}")
+
+
+def _check_categories(column: Any, length: int) -> None:
+    texts = Rule("a list of texts or null", each(TEXT.or_null(), "").holds)
+    check_fields({CATEGORY: column}, {CATEGORY: texts}, "documents")
+    if len(column) != length:
+        raise FieldError(f"documents.{CATEGORY}: must be a list of {length}, as its neighbours are")

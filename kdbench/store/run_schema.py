@@ -42,6 +42,7 @@ _MODEL = {
     "sha256": _OPTIONAL_TEXT,
     "parameters": _OPTIONAL_COUNT,
     "dtype": _OPTIONAL_TEXT,
+    "disk_bytes": _OPTIONAL_COUNT,
     "revision": _OPTIONAL_TEXT,
 }
 _PROTOCOL = {"name": NAME, "seeds": each(SEED, "whole numbers").if_given()}

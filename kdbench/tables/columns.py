@@ -5,11 +5,12 @@ from typing import cast
 
 from kdbench.config import TableSettings
 from kdbench.errors import InputError, nearest
-from kdbench.metrics import metrics, result_name
+from kdbench.metrics import base_of, metrics, result_name
 from kdbench.store.results import MetricResult
 from kdbench.store.runs import StoredRun
 from kdbench.tables.column import Column, Direction
 from kdbench.tables.cost import COSTS, cost_column
+from kdbench.tables.serving import SERVING, serving_columns
 from kdbench.task import TITLES
 from kdbench.text import AVERAGE
 
@@ -71,8 +72,11 @@ class _ColumnReader:
         measured = {task for run in runs for task in run.results}
         self._tasks = {*settings.tasks, *TITLES, *measured}
         self._metrics = _metrics_of(runs)
+        self._serving = serving_columns(settings, runs)
 
     def column(self, name: str) -> Column:
+        if name in self._serving:
+            return self._serving[name]
         if name in COSTS:
             return cost_column(name, self._runs)
         task, colon, metric = name.partition(":")
@@ -97,7 +101,7 @@ class _ColumnReader:
     def _metric(self, metric: str, column: str) -> str:
         name = result_name(metric, self._metrics)
         if name is None:
-            known = {AVERAGE, *COSTS, *self._tasks, *self._metrics, *metrics.names()}
+            known = {AVERAGE, *COSTS, *SERVING, *self._tasks, *self._metrics, *metrics.names()}
             raise InputError(f"columns={column}: not a task or metric: {nearest(metric, known)}")
         return name
 
@@ -105,5 +109,5 @@ class _ColumnReader:
         if metric in self._metrics:
             result = self._metrics[metric]
             return result.unit, cast(Direction, result.direction)
-        known = metrics.get(metric.partition("@")[0])
+        known = metrics.get(base_of(metric))
         return known.unit, known.direction

@@ -6,10 +6,18 @@ becomes of each key of the YAML.
 """
 
 from kdbench.task.early import check_tasks
-from kdbench.task.load import check_installed, data_folder, known_tasks, load_tasks, task_definition
-from kdbench.task.model import TITLES, Document, Task
+from kdbench.task.load import (
+    check_installed,
+    data_folder,
+    known_tasks,
+    load_tasks,
+    task_definition,
+    task_name,
+)
+from kdbench.task.model import NO_REFERENCES, TITLES, Document, Task
 
 __all__ = [
+    "NO_REFERENCES",
     "TITLES",
     "Document",
     "Task",
@@ -19,4 +27,5 @@ __all__ = [
     "known_tasks",
     "load_tasks",
     "task_definition",
+    "task_name",
 ]

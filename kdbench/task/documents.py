@@ -8,6 +8,7 @@ from typing import Any
 from kdbench.errors import InputError, reason_of
 from kdbench.system.time_limit import time_limit
 from kdbench.task.model import Document
+from kdbench.task.prompt_documents import checked_category
 from kdbench.views.chat import ChatMessage, Turn
 
 _SECONDS = 30  # a document takes milliseconds
@@ -33,6 +34,8 @@ def make_documents(
             template of the YAML fails on a row.
     """
     task.set_fewshot_seed(_FEWSHOT_SEED)
+    if task.config.doc_to_target == "" and task.config.num_fewshot:
+        raise InputError(f"{path}: num_fewshot needs doc_to_target, the examples' answers")
     seen: set[str] = set()
     for index, row in enumerate(rows):
         name = str(row.get("id", index))
@@ -49,7 +52,22 @@ def make_documents(
         except Exception as error:
             reason = reason_of(error)
             raise InputError(f"{place}: {reason}") from error
-        yield Document(name, prompt, message, references, row)
+        category = _category(task.config.metadata or {}, row, place)
+        yield Document(name, prompt, message, references, row, category)
+
+
+def _category(metadata: Mapping[str, Any], row: Mapping[str, Any], place: str) -> str | None:
+    """Return the value of the field that `metadata.category` names; None if it names none."""
+    field = metadata.get("category")
+    if field is None:
+        return None
+    if field not in row:
+        known = ", ".join(map(str, row))
+        raise InputError(f"{place}: metadata.category: no field '{field}'; it has {known}")
+    try:
+        return None if row[field] is None else checked_category(row[field])
+    except InputError as error:
+        raise InputError(f"{place}: '{field}' {error}") from None
 
 
 def _prompt(task: Any, row: Mapping[str, Any], is_bundled: bool) -> tuple[str, ChatMessage]:
@@ -113,6 +131,9 @@ def _is_turns(value: object, *keys: set[str]) -> bool:
 
 
 def _references(task: Any, row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the references; none if the YAML has no `doc_to_target`."""
+    if task.config.doc_to_target == "":
+        return ()
     target = task.doc_to_target(row)
     if task.config.doc_to_choice is not None:
         target = task.doc_to_choice(row)[target]

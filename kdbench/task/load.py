@@ -15,7 +15,9 @@ from kdbench.system.time_limit import time_limit
 from kdbench.task.documents import make_documents
 from kdbench.task.keys import check_keys, check_names, stop_strings
 from kdbench.task.limits import top_keys
-from kdbench.task.model import Task, sha256_of
+from kdbench.task.model import Document, Task, sha256_of
+from kdbench.task.prompt_file import is_prompts, load_prompts, prompts_definition, prompts_name
+from kdbench.task.prompt_rows import SUFFIXES
 from kdbench.task.rows import check_rows
 
 _SECONDS = 300  # of work, for data and functions
@@ -47,10 +49,10 @@ def data_folder(given: Path | None) -> Path | None:
 def load_tasks(
     names: Sequence[str], data: Path | None = None, limit: int | None = None
 ) -> list[Task]:
-    """Load tasks by name, or by path of a YAML file or of a folder of such files.
+    """Load tasks by name, by path of a YAML file or of a folder of such files, or from prompts.
 
     Args:
-        names: Names in `known_tasks`, or paths of `generate_until` YAML files.
+        names: Names in `known_tasks`, paths of `generate_until` YAML files, or prompts.
         data: Folder of the data sets of the tasks that come with kdbench.
         limit: Number of documents to use of each task; None for all.
 
@@ -60,8 +62,11 @@ def load_tasks(
     """
     if data is not None and not data.is_dir():
         raise InputError(f"data={data}: no such folder")
-    files = [file for name in names for file in _find(name)]
-    tasks = [_load(name, path, data, limit) for name, path in files]
+    files = {name: [] if _is_prompts(name) else _find(name) for name in names}
+    tasks: list[Task] = []
+    for name in names:
+        tasks += [_load(known, path, data, limit) for known, path in files[name]]
+        tasks += [] if files[name] else [load_prompts(name, limit)]
     if not tasks:
         raise InputError("tasks= names no task")
     for index, task in enumerate(tasks):
@@ -87,7 +92,7 @@ def check_installed(names: Sequence[str], file: str, key: str) -> None:
     known = known_tasks()
     for name in names:
         if name not in known:
-            raise InputError(f"{file}: task '{name}' is not installed; name its YAML with {key}")
+            raise InputError(f"{file}: task '{name}' is not installed; name its file with {key}")
 
 
 def task_definition(name: str) -> str:
@@ -99,7 +104,35 @@ def task_definition(name: str) -> str:
     Raises:
         InputError: There is no such task or file.
     """
+    if _is_prompts(name):
+        return prompts_definition(name)
     return sha256_of([_definition(path) for _, path in _find(name)])
+
+
+def task_name(word: str) -> str:
+    """Return the name that a word of `tasks=` gives to a task, as far as the word says it.
+
+    Args:
+        word: Name of a task, path of a YAML file, or prompts.
+
+    Raises:
+        InputError: The name cannot be that of a file of results.
+    """
+    return prompts_name(word) if _is_prompts(word) else Path(word).stem
+
+
+def _is_prompts(word: str) -> bool:
+    """Whether a word of `tasks=` names prompts of one's own.
+
+    Raises:
+        InputError: They would have the name of an installed task.
+    """
+    known = known_tasks()
+    if word in known or not is_prompts(word):
+        return False
+    if (name := prompts_name(word)) in known:
+        raise InputError(f"tasks={word}: '{name}' names an installed task; rename the file")
+    return True
 
 
 def _find(name: str) -> list[tuple[str | None, Path]]:
@@ -108,6 +141,11 @@ def _find(name: str) -> list[tuple[str | None, Path]]:
         return [(name, known[name])]
     path = Path(name)
     if path.is_file():
+        if path.suffix.lower() not in ("", ".yaml", ".yml"):
+            raise InputError(
+                f"tasks={name}: neither an lm-eval YAML file nor prompts, which are in "
+                f"{', '.join(SUFFIXES)} files"
+            )
         return [(None, path)]
     if path.is_dir():
         files = sorted(path.glob("[!_]*.yaml"))
@@ -146,7 +184,7 @@ def _load(name: str | None, path: Path, data: Path | None, limit: int | None) ->
         },
         lm_eval=task,
         bundled=is_bundled,
-        definition_sha256=None if is_bundled else _definition(path),
+        definition_sha256=None if is_bundled else _definition_of(path, documents),
         closed_answers=bool(metadata.get("closed_answers")),
     )
 
@@ -188,6 +226,12 @@ def _definition(path: Path) -> str:
     return sha256_of([[file.name, file.read_bytes().hex()] for file in files])
 
 
+def _definition_of(path: Path, documents: Sequence[Document]) -> str:
+    """Return the SHA-256 of what decides a task's scoring, and of its categories if it has any."""
+    categories = [document.category for document in documents]
+    return sha256_of([_definition(path), categories]) if any(categories) else _definition(path)
+
+
 def _is_published(rows: Sequence[Mapping[str, Any]], metadata: Mapping[str, Any]) -> bool | None:
     """Return whether the rows are those of the papers; None if these are unknown."""
     known = metadata.get("content_sha256")
@@ -202,7 +246,13 @@ def _limited_documents() -> Iterator[None]:
     from lm_eval.api.task import ConfigurableTask
 
     methods = {name: getattr(ConfigurableTask, name) for name in ("doc_to_text", "doc_to_target")}
-    for name, method in methods.items():
+
+    def target(task: Any, *arguments: Any) -> Any:
+        if task.config.doc_to_target is None and task.OUTPUT_TYPE == "generate_until":
+            task.config.doc_to_target = ""  # lm-eval has no other word for "no reference"
+        return methods["doc_to_target"](task, *arguments)
+
+    for name, method in {**methods, "doc_to_target": target}.items():
         setattr(ConfigurableTask, name, time_limit(_SECONDS_OF_A_DOCUMENT)(method))
     try:
         yield

@@ -17,6 +17,10 @@ TITLES = {
 }
 
 
+NO_REFERENCES = "the prompts have no references"
+"""Why a metric that compares with references has no number."""
+
+
 @dataclass(frozen=True)
 class Document:
     """An item of a task: a prompt and its references.
@@ -67,6 +71,11 @@ class Task:
     bundled: bool
     definition_sha256: str | None = None
     closed_answers: bool = False
+
+    @property
+    def has_references(self) -> bool:
+        """Whether a document has a reference."""
+        return any(document.references for document in self.documents)
 
     @property
     def prompts_sha256(self) -> str:

@@ -23,6 +23,7 @@ from kdbench.config import (
     given_keys,
     key_groups,
 )
+from kdbench.doctor.settings import DoctorSettings
 from kdbench.methods import Method, methods
 
 SETTINGS = {
@@ -36,6 +37,7 @@ SETTINGS = {
     "report": ReportSettings,
     "fill": FillSettings,
     "demo": DemoSettings,
+    "doctor": DoctorSettings,
 }
 
 

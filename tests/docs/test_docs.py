@@ -34,6 +34,7 @@ from kdbench.comparing.compare import parse_compare
 from kdbench.comparing.settings import CompareSettings, PlanSettings, RegressSettings
 from kdbench.config.fill import parse_fill
 from kdbench.distillation.recipe import make_recipe, parse_recipe, recipes
+from kdbench.doctor.settings import read_doctor
 from kdbench.generate import backends
 from kdbench.methods import Method, methods
 from kdbench.metrics import CorpusMetric, ForwardMetric, Reference, SampleMetric, metrics
@@ -52,6 +53,7 @@ SETTINGS = {
     "eval": config.EvalSettings,
     "score": config.ScoreSettings,
     "train": config.TrainSettings,
+    "speed": config.SpeedSettings,
     "table": config.TableSettings,
     "report": config.ReportSettings,
     "compare": CompareSettings,
@@ -189,6 +191,8 @@ def test_every_command_has_a_known_verb_and_known_keys(
     assert verb in VERBS
     if "--help" in arguments:
         return
+    if verb == "doctor" and arguments:  # the keys of another verb, and its own
+        verb, _, arguments = read_doctor(arguments)
     if verb in ("fill", "compare") and arguments:  # these take arguments without a key
         (parse_fill if verb == "fill" else parse_compare)(arguments)
         return

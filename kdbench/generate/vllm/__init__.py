@@ -65,7 +65,7 @@ class VLLMBackend(EngineBackend):
     def __init__(self, checkpoint: Checkpoint, protocol: Protocol, options: Options):
         check_device(options.device)
         super().__init__(checkpoint, protocol, options)
-        self.ends = self.unloaded.ends(self.tokenizer)
+        self.ends = frozenset() if options.ignore_eos else self.unloaded.ends(self.tokenizer)
         self._dtype = self.unloaded.dtype(options.dtype, device_kind())
 
     @staticmethod
