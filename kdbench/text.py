@@ -18,6 +18,13 @@ def signed(number: float, decimals: int) -> str:
     return f"{round(number, decimals) + 0.0:+.{decimals}f}"
 
 
+def duration(seconds: float) -> str:
+    """A rounded duration: `40 s`, `12 min`, `3.5 h`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
 def aligned(rows: Sequence[Sequence[str]], left: Collection[int] = ()) -> list[str]:
     """Lines of a table whose columns are two spaces apart.
 

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kdbench.cli.app import EXIT_FAILED, EXIT_STALE, app, verb
 from kdbench.cli.help import first_line, plain
@@ -10,6 +10,11 @@ from kdbench.errors import InputError
 from kdbench.system.console import escape_unencodable, say
 from kdbench.system.threads import wait_passively
 from kdbench.text import aligned, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kdbench.system.outline import Section
 
 
 def main() -> None:
@@ -27,10 +32,13 @@ def _eval(arguments: list[str]) -> None:
     Run the same command again after an interruption, and it resumes.
     """
     from kdbench.config import EvalSettings, parse
-    from kdbench.evaluation import evaluate
+    from kdbench.evaluation import evaluate, plan_evaluation
 
     settings = parse(EvalSettings, arguments)
     _quiet()
+    if settings.dry_run:
+        _outline(plan_evaluation(settings))
+        return
     from kdbench.cli.printing import print_evaluation
 
     print_evaluation(evaluate(settings))
@@ -43,10 +51,13 @@ def _score(arguments: list[str]) -> None:
     Give samples=FILE and task=NAME, or run=FOLDER.
     """
     from kdbench.config import ScoreSettings, parse
-    from kdbench.measuring.given_texts import score
+    from kdbench.measuring.given_texts import plan_scoring, score
 
     settings = parse(ScoreSettings, arguments)
     _quiet()
+    if settings.dry_run:
+        _outline(plan_scoring(settings))
+        return
     from kdbench.cli.printing import print_evaluation
 
     print_evaluation(score(settings))
@@ -91,6 +102,11 @@ def _train(arguments: list[str]) -> None:
 
     recipe = parse_recipe(arguments)
     _quiet()
+    if recipe.settings.dry_run:
+        from kdbench.distillation.dry_run import plan_training
+
+        _outline(plan_training(recipe))
+        return
     from kdbench.distillation.train import train
 
     trained = train(recipe)
@@ -158,6 +174,10 @@ def _table(arguments: list[str]) -> int:
     from kdbench.tables.write import form_of, stale_diff, whole_file
 
     settings = parse(TableSettings, arguments)
+    if settings.dry_run:
+        from kdbench.tables.dry_run import plan_table
+
+        return _outline(plan_table(settings))
     form = form_of(settings.out, settings.format)
     text = build_table(settings).render(form)
     if settings.out is None or is_stream(settings.out):
@@ -187,7 +207,12 @@ def _compare(arguments: list[str]) -> int:
     """
     from kdbench.comparing.compare import parse_compare, run_compare
 
-    return run_compare(parse_compare(arguments))
+    settings = parse_compare(arguments)
+    if settings.dry_run:
+        from kdbench.comparing.dry_run import plan_comparison
+
+        return _outline(plan_comparison(settings))
+    return run_compare(settings)
 
 
 @verb(
@@ -207,6 +232,10 @@ def _regress(arguments: list[str]) -> int:
 
     settings = parse(RegressSettings, arguments)
     _quiet()
+    if settings.dry_run:
+        from kdbench.comparing.dry_run import plan_gate
+
+        return _outline(plan_gate(settings))
     return run_regress(settings)
 
 
@@ -228,6 +257,11 @@ def _report(arguments: list[str]) -> None:
     from kdbench.reports.correlations import correlation_line
 
     settings = parse(ReportSettings, arguments)
+    if settings.dry_run:
+        from kdbench.reports.dry_run import plan_report
+
+        _outline(plan_report(settings))
+        return
     report = make_report(settings)
     for file in report.files:
         say(str(file))
@@ -348,6 +382,14 @@ def _protocols(arguments: list[str]) -> None:
         fields = {key: value for key, value in protocol.as_dict().items() if key != "name"}
         pairs = (f"{key}={plain(value)}" for key, value in fields.items())
         say(f"{protocol.name}: {' '.join(pairs)}")
+
+
+def _outline(sections: "Sequence[Section]") -> int:
+    from kdbench.cli.outline import outline_lines
+
+    for line in outline_lines(sections):
+        say(line)
+    return 0
 
 
 def _list(rows: list[tuple[str, ...]]) -> None:

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 
 from kdbench.comparing.tolerance import parse_tolerances
 from kdbench.comparing.verdict import Rules
-from kdbench.config import EvalSettings, Names, Seeds, Settings
+from kdbench.config import DryRunKeys, EvalSettings, Names, Seeds, Settings
 from kdbench.stats.bootstrap import RESAMPLES
 from kdbench.stats.paired import POWER
 
@@ -77,7 +77,7 @@ class GateSettings(Settings):
         return Rules(self.alpha, self.strict, self.require_conclusive)
 
 
-class CompareSettings(GateSettings):
+class CompareSettings(GateSettings, DryRunKeys):
     """`kdbench compare BASE NEW`: compare two stored runs, or a gate's baseline and a run."""
 
     base: str = Field(

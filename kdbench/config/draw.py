@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from kdbench.config.kinds import FIVE, Names, OptionMap, Settings, given_keys
+from kdbench.config.kinds import FIVE, DryRunKeys, Names, OptionMap, Settings, given_keys
 
 
 class RowKeys(Settings, group="Rows"):
@@ -88,7 +88,7 @@ class TableOutputKeys(Settings, group="Output"):
     )
 
 
-class TableSettings(RowKeys, ColumnKeys, ServingKeys, TableOutputKeys):
+class TableSettings(RowKeys, ColumnKeys, ServingKeys, TableOutputKeys, DryRunKeys):
     """`kdbench table`: the comparison table from results and published numbers."""
 
     @model_validator(mode="after")
@@ -126,5 +126,5 @@ class ReportKeys(Settings):
     )
 
 
-class ReportSettings(ReportKeys, ServingKeys):
+class ReportSettings(ReportKeys, ServingKeys, DryRunKeys):
     """`kdbench report`: figures of quality against fidelity to the teacher, and against cost."""

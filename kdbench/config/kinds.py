@@ -17,7 +17,9 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from kdbench.system.names import folder_name
+from kdbench.system.outline import Fact, plain_fields
 from kdbench.system.safe_yaml import parse_yaml
+from kdbench.system.secrets import public
 
 _MOST_SEEDS = 10_000  # in one range
 
@@ -133,6 +135,14 @@ class Settings(BaseModel):
             cls.__group__ = group
 
 
+class DryRunKeys(Settings, group="Output"):
+    """Whether a verb only shows what it would do."""
+
+    dry_run: bool = Field(
+        False, description="Dry run: print what would be asked and done, and write nothing"
+    )
+
+
 def _types_in(annotation: object) -> set[object]:
     """The types that an annotation is made of."""
     inner = get_args(annotation)
@@ -169,6 +179,15 @@ def given_keys(settings: Settings) -> list[str]:
         for name, field in type(settings).model_fields.items()
         if name in settings.model_fields_set and getattr(settings, name) is not None
     ]
+
+
+def given_facts(settings: Settings) -> tuple[Fact, ...]:
+    """The keys that were given a value, and the values that they became, for a dry run."""
+    by_key = {field.alias or name: name for name, field in type(settings).model_fields.items()}
+    given = {*given_keys(settings)} - {"dry_run"}
+    keys = [key for group in key_groups(type(settings)).values() for key in group if key in given]
+    values = {key: public(getattr(settings, by_key[key])) for key in keys}
+    return (Fact("given", plain_fields(values)),)
 
 
 def _group_of(kind: type[Settings], name: str) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from kdbench.config.kinds import Settings, given_keys
+from kdbench.config.kinds import DryRunKeys, Settings, given_keys
 from kdbench.config.measure import DataKeys, MetricKeys, ResultKeys, refuse
 from kdbench.config.protocol import ProtocolKeys
 
@@ -25,7 +25,7 @@ class TextKeys(Settings, group="Samples"):
     )
 
 
-class ScoreSettings(TextKeys, DataKeys, ProtocolKeys, MetricKeys, ResultKeys):
+class ScoreSettings(TextKeys, DataKeys, ProtocolKeys, MetricKeys, ResultKeys, DryRunKeys):
     """`kdbench score samples=FILE task=…`: score texts made elsewhere, or a stored run again."""
 
     protocol: str = Field(
@@ -36,6 +36,6 @@ class ScoreSettings(TextKeys, DataKeys, ProtocolKeys, MetricKeys, ResultKeys):
     @model_validator(mode="after")
     def _a_stored_run_fixes_the_rest(self) -> "ScoreSettings":
         if self.run is not None and self.samples is None:
-            used = {"run", "task", "data", "metrics", "thinking", "thinking_marks"}
+            used = {"run", "task", "data", "metrics", "thinking", "thinking_marks", "dry_run"}
             refuse(set(given_keys(self)) - used, "has no effect with run=, which records it")
         return self

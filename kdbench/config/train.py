@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from kdbench.config.kinds import ADVANCED, AtLeastOne, Names, Settings
+from kdbench.config.kinds import ADVANCED, AtLeastOne, DryRunKeys, Names, Settings
 from kdbench.config.train_prompts import PromptKeys
 from kdbench.errors import InputError
 
@@ -220,6 +220,7 @@ class TrainSettings(
     ValidationKeys,
     PrecisionKeys,
     TrainOutputKeys,
+    DryRunKeys,
     TrainAdvancedKeys,
 ):
     """`kdbench train method=… student=…`: the keys of every method; each has keys of its own."""

@@ -171,30 +171,54 @@ def with_responses(
     ]
 
 
+def check_files(file: SetFile) -> None:
+    """Check that a training set exists, without reading it or asking the Hub.
+
+    Args:
+        file: The set.
+
+    Raises:
+        InputError: The file is missing, or the set is not on the Hub.
+    """
+    if not is_file_of_rows(file.name) and data_folder(file.data) is None:
+        _check_on_hub(file.name)
+    else:
+        _local_file(file)
+
+
 def _records(file: SetFile) -> list[dict[str, Any]]:
+    if not is_file_of_rows(file.name) and data_folder(file.data) is None:
+        return _from_hub(file)
+    return read_records(_local_file(file), set_name(file.name), file.train_format)
+
+
+def _local_file(file: SetFile) -> Path:
     if is_file_of_rows(file.name):
         path = Path(file.name)
         if not path.is_file():
             key = "train_set" if file.split == "train" else "valid_set"
             raise InputError(f"{key}={path}: no such file")
-        return read_records(path, set_name(file.name), file.train_format)
-    folder, name, split = data_folder(file.data), file.name, file.split
-    if folder is None:
-        return _from_hub(file)
-    files = [folder / name / f"{split}{ending}" for ending in (".jsonl", ".jsonl.gz")]
+        return path
+    folder, name = data_folder(file.data), file.name
+    assert folder is not None  # noqa: S101 - else the set is on the Hub
+    files = [folder / name / f"{file.split}{ending}" for ending in (".jsonl", ".jsonl.gz")]
     for path in files:
         if path.is_file():
-            return read_records(path, name, file.train_format)
+            return path
     raise InputError(
         f"{files[0]}: no such file (nor .gz); training needs {name}/train.jsonl and "
         f"{name}/valid.jsonl in data="
     )
 
 
-def _from_hub(file: SetFile) -> list[dict[str, Any]]:
-    name, module = file.name, load_module("tasks/instruction.py")
+def _check_on_hub(name: str) -> None:
     if name not in _HUB:
         raise InputError(f"train_set={name}: this set is not on the hub; pass data=DIR")
+
+
+def _from_hub(file: SetFile) -> list[dict[str, Any]]:
+    _check_on_hub(file.name)
+    name, module = file.name, load_module("tasks/instruction.py")
     repository, of_hub, validation = _HUB[name]
     try:
         path = module.download(name, repository, of_hub, "main")

@@ -17,6 +17,7 @@ from pydantic import Field, RootModel
 
 from kdbench.distillation.card import CARD, LOG, make_card, read_card
 from kdbench.distillation.data import set_name, with_responses
+from kdbench.distillation.early import check_early
 from kdbench.distillation.identity import Identity, check_identity
 from kdbench.distillation.ingredients import Ingredients
 from kdbench.distillation.notes import notes
@@ -69,6 +70,7 @@ def train(recipe: Recipe) -> Trained:
     Raises:
         InputError: anything about models, data or settings that the user can fix.
     """
+    check_early(recipe)
     from kdbench.distillation.arguments import check_settings
     from kdbench.distillation.fit import prepare, train_from_last_state
 
@@ -81,7 +83,7 @@ def train(recipe: Recipe) -> Trained:
         return Trained(out, card, 0)
     if out.is_symlink():
         raise InputError(f"out={out}: a link that leads nowhere; delete it, or pass another out=")
-    _check_claim(folder, ingredients)
+    check_claim(folder, ingredients)
     if process_number() == 0:
         for line in notes(ingredients):
             report_progress(f"note: {line}")
@@ -97,7 +99,7 @@ def train(recipe: Recipe) -> Trained:
     with _locked(folder):
         if out.exists():  # another process was faster
             return Trained(out, read_card(out, ingredients), 0)
-        _check_claim(folder, ingredients)
+        check_claim(folder, ingredients)
         run = prepare(ingredients, triple, examples, folder)
         put_text(folder / _IDENTITY, json.dumps(ingredients.identity, indent=1))
         trainer, steps = train_from_last_state(run, title=recipe.settings.method)
@@ -195,7 +197,7 @@ def _finish(
     shutil.rmtree(folder)
 
 
-def _check_claim(folder: Path, ingredients: Ingredients) -> None:
+def check_claim(folder: Path, ingredients: Ingredients) -> None:
     """Check that an existing state belongs to the same run.
 
     Raises:

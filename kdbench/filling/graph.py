@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from kdbench.checkpoint import find_checkpoint, is_hub_name
+from kdbench.checkpoint import check_checkpoint, find_checkpoint, is_hub_name
 from kdbench.config import EvalSettings, TeacherKeys, TrainSettings, build, is_file_of_rows
 from kdbench.config.judge import JudgeKeys
 from kdbench.distillation.ingredients import NO_PART
@@ -39,7 +39,7 @@ _NO_PART_OF_EVALUATION = {
 # These keys follow from the table, so `train:` and `evaluate:` cannot hold them.
 _SET_BY_TABLE = {
     *("teacher", "out", "data", "label", "setting", "model", "undistilled", "results", "name"),
-    *("teacher_name", "undistilled_name", "card"),
+    *("teacher_name", "undistilled_name", "card", "dry_run"),
 }
 
 ModelNode: TypeAlias = CheckpointNode | TrainNode
@@ -84,6 +84,7 @@ class Graph:
         self.nodes: dict[str, Node] = {}
         self.evaluations: dict[str, EvaluateNode] = {}
         self._models: dict[str, ModelNode] = {}
+        _check_checkpoints(spec)
         self.teacher = self._add_model(spec.teacher, TEACHER)
         student = None
         if spec.student is not None:
@@ -237,6 +238,13 @@ class Graph:
                 "setting": self.setting,
             },
         )
+
+
+def _check_checkpoints(spec: TableSpec) -> None:
+    """Check that the named checkpoints exist, before any of them is hashed."""
+    for entry in (spec.teacher, spec.student, *spec.rows):
+        if entry is not None and entry.checkpoint is not None:
+            check_checkpoint(entry.checkpoint, key="checkpoint")
 
 
 def _keys(nodes: Sequence[Node]) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ def fill(settings: FillSettings) -> Filled:
     _check_columns(spec, file)
     execution = {} if settings.device is None else {"device": settings.device}
     graph = Graph(spec, _places(settings, spec, file.stem), execution)
-    if settings.plan:
+    if settings.plan or settings.dry_run:
         return Filled("".join(f"{line}\n" for line in dry_run_lines(graph, settings.workers)), {})
     with ProgressView(graph) as view:
         state = do_missing(graph, LocalExecutor(settings.workers, graph.places.models), view)

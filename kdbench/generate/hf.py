@@ -16,6 +16,8 @@ class HFBackend(Generator, Backend):
             template for `prompt=chat`, or does not decode as its forward pass does.
     """
 
+    encodes_plainly = True
+
     def __init__(self, checkpoint: Checkpoint, protocol: Protocol, options: Options):
         device = pick_device(options.device)
         model, tokenizer = load_checkpoint(

@@ -20,9 +20,9 @@ from kdbench.judging.record import record_cost
 from kdbench.judging.settings import JudgeSettings, of_evaluation
 from kdbench.judging.subject import Subject, load_subject
 from kdbench.judging.summary import add_numbers, without_score
-from kdbench.measuring.stored_protocol import ExternalProtocol
 from kdbench.measuring.judged import without_group
 from kdbench.measuring.scoring import origin
+from kdbench.measuring.stored_protocol import ExternalProtocol
 from kdbench.store.folder import RunFolder
 from kdbench.store.record import RunRecord
 from kdbench.store.results import TaskResult

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from kdbench.checkpoint import Checkpoint, find_checkpoint, served_model
+from kdbench.checkpoint import Checkpoint, find_checkpoint, load_tokenizer, served_model
 from kdbench.config import EvalSettings
 from kdbench.generate import Backend, Options, Prompt
 from kdbench.generate.choice import BackendChoice, choose_backend
@@ -101,6 +101,7 @@ class Measurement:
         record: The run's `run.json`.
         results: Results by task, without tasks that wait for other shards.
         repaired: Tasks of which a damaged file was repaired.
+        encodes_plainly: Whether the checkpoint's tokenizer alone decides the tokens of a prompt.
         waits: Whether scoring waits for another process; shards always do.
     """
 
@@ -117,6 +118,7 @@ class Measurement:
         self.settings, self.protocol, self.checkpoint = settings, protocol, checkpoint
         self.chosen, self.tasks, self._metrics = chosen, tasks, metrics
         self.name = settings.name or checked_name(checkpoint.name)
+        self.encodes_plainly = chosen.kind.encodes_plainly and checkpoint.served is None
         self.waits = wait or settings.shard is not None
         self.results: dict[str, TaskResult] = {}
         self.repaired: set[str] = set()
@@ -125,7 +127,8 @@ class Measurement:
         )
         self.run = RunFolder(settings.results / self.name / folder)
         self.record = RunRecord(self.run)
-        self._backend = LazyBackend(self._load)
+        only_tokenizer = partial(load_tokenizer, checkpoint, settings.trust_remote_code)
+        self._backend = LazyBackend(self._load, only_tokenizer if self.encodes_plainly else None)
         self._sampling = Sampling(
             self.run,
             protocol,
@@ -135,6 +138,11 @@ class Measurement:
             settings.shard,
             wait,
         )
+
+    @property
+    def sampling(self) -> Sampling:
+        """The samples, stored and missing."""
+        return self._sampling
 
     @property
     def generated(self) -> int:
@@ -171,10 +179,12 @@ class Measurement:
     def finish(self, task: Task) -> bool:
         """Measure what is missing of a task; return False while other shards are incomplete."""
         missing = self._missing_metrics(task) or self._damaged_metrics(task)
+        self._sampling.repair_prompts(task)
         if missing:
             self._sampling.complete(task)
             with self.run.lock(task.name, wait=self.waits):
                 result = self._score(task, missing)
+                self._sampling.repair_prompts(task, may_be_absent=result is None)
         else:
             result = self.run.read_task(task.name)
         if result is not None:

@@ -40,15 +40,12 @@ def make_report(settings: ReportSettings) -> Report:
     """
     from kdbench.reports.page import page
 
-    selection = select(settings)
-    findings = findings_of(settings, selection)
-    costs = find_costs(settings, findings, selection)
-    findings = replace(findings, left_out=(*findings.left_out, *costs.left_out))
+    findings, costs = _find(settings)
     tables = _tables(findings, costs)
     pictures = _draw(findings, costs, tables, settings.level)
     # Keys of speed are shown if they are given.
     given = {key for key in ServingKeys.model_fields if getattr(settings, key)}
-    hidden = {"out", *ServingKeys.model_fields} - given
+    hidden = {"out", "dry_run", *ServingKeys.model_fields} - given
     shown_settings = settings.model_dump(mode="json", exclude=hidden)
     written: list[Path] = []
     for name, picture in pictures.items():
@@ -66,6 +63,28 @@ def make_report(settings: ReportSettings) -> Report:
     if holds_a_report:
         _remove_stale(settings.out, written)
     return Report(findings, tuple(written))
+
+
+def plan(settings: ReportSettings) -> tuple[Findings, list[Path]]:
+    """The numbers of a report, and the files that it would have, in the order of writing.
+
+    Raises:
+        InputError: As for `make_report`.
+    """
+    findings, costs = _find(settings)
+    tables = _tables(findings, costs)
+    pictures = ["gain"] if findings.has_gains else []
+    pictures += [name for name in _PICTURES if name != "gain" and name in tables]
+    files = [f"{name}.{ending}" for name in pictures for ending in ("png", "svg")]
+    names = [*files, *(f"{name}.csv" for name in tables), _NUMBERS, _PAGE]
+    return findings, [settings.out / name for name in names]
+
+
+def _find(settings: ReportSettings) -> tuple[Findings, Costs]:
+    selection = select(settings)
+    findings = findings_of(settings, selection)
+    costs = find_costs(settings, findings, selection)
+    return replace(findings, left_out=(*findings.left_out, *costs.left_out)), costs
 
 
 def _tables(findings: Findings, costs: Costs) -> dict[str, Sequence[ReportRow]]:

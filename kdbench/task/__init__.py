@@ -5,6 +5,7 @@ because lm-eval's seeds, repeats and error bars do not fit sampled evaluation. `
 becomes of each key of the YAML.
 """
 
+from kdbench.task.early import check_tasks
 from kdbench.task.load import (
     check_installed,
     data_folder,
@@ -21,6 +22,7 @@ __all__ = [
     "Document",
     "Task",
     "check_installed",
+    "check_tasks",
     "data_folder",
     "known_tasks",
     "load_tasks",

@@ -137,6 +137,11 @@ def _write_checkpoint(
     os.replace(unfinished, folder)
 
 
+def world_of(directory: Path) -> World:
+    """The folders of the toy world in a folder, which may not exist yet."""
+    return World(directory / "data", directory / "teacher", directory / "student")
+
+
 def make_world(
     directory: Path,
     seed: int = 0,
@@ -170,7 +175,7 @@ def make_world(
     steps = {"teacher": teacher_steps, "student": student_steps}
     trainings = {name: asdict(training) for name, training in TRAININGS.items()}
     _claim(directory, {"seed": seed, "rows": rows, "steps": steps, "recipes": trainings})
-    world = World(directory / "data", directory / "teacher", directory / "student")
+    world = world_of(directory)
     if not world.data.exists():
         unfinished = unfinished_folder(world.data)
         write_corpus(unfinished, seed, **rows)

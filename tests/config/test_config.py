@@ -137,7 +137,7 @@ def test_a_file_may_give_one_value_for_a_list(tmp_path):
         (EvalSettings, ["model=m", "add_bos=maybe"], "add_bos=maybe: input should be a valid bool"),
         (TableSettings, ["published=some"], "published=some: input should be 'verified', 'all'"),
         (TableSettings, ["error=se"], "error=se: input should be 'ci', 'sd', 'both' or 'none'"),
-        (DemoSettings, ["model=m"], "unknown key 'model': known: chat, limit, out, results"),
+        (DemoSettings, ["model=m"], "unknown key 'model': known: chat, dry_run, limit, out"),
         (EvalSettings, ["config=no/such.yaml"], "config=no/such.yaml: No such file"),
     ],
 )

@@ -33,7 +33,8 @@ def _of_task(
 ) -> Iterator[Finding]:
     protocol = patient.protocol
     encoded = {
-        d.id: patient.encoded(member, ProbePrompt(d.prompt, d.conversation, "")) for d in task.documents
+        d.id: patient.encoded(member, ProbePrompt(d.prompt, d.conversation, ""))
+        for d in task.documents
     }
     if not encoded:
         return
