@@ -15,6 +15,9 @@ from kdbench.generate import Backend, Options, Prompt
 from kdbench.generate.choice import BackendChoice, choose_backend
 from kdbench.measuring.forward_metrics import measure_forward
 from kdbench.measuring.identity import checked_name, run_identity
+from kdbench.measuring.likelihood.answers import answer_record
+from kdbench.measuring.likelihood.measuring import OptionMeasuring, options_name
+from kdbench.measuring.likelihood.results import score_options
 from kdbench.measuring.loading import LazyBackend
 from kdbench.measuring.sampling import Sampling
 from kdbench.measuring.scoring import (
@@ -115,20 +118,24 @@ class Measurement:
         self.run = RunFolder(settings.results / self.name / folder)
         self.record = RunRecord(self.run)
         self._backend = LazyBackend(self._load)
+        identity = partial(run_identity, settings, self.name, checkpoint, protocol, chosen)
         self._sampling = Sampling(
             self.run,
             protocol,
             self._backend,
             chosen.own_engine,
-            partial(run_identity, settings, self.name, checkpoint, protocol, chosen),
+            identity,
             settings.shard,
             wait,
+        )
+        self._options = OptionMeasuring(
+            self.run, protocol, self._backend, identity, settings.shard, wait
         )
 
     @property
     def generated(self) -> int:
-        """Number of samples that this call generated."""
-        return self._sampling.generated
+        """Number of samples that this call generated, and of documents with options it measured."""
+        return self._sampling.generated + self._options.measured
 
     @property
     def backend(self) -> Backend:
@@ -147,7 +154,9 @@ class Measurement:
             for task in self.tasks:
                 self.finish(task)
         except BaseException:
-            if self._sampling.begun:  # bad input does not spoil a run that another call made
+            if (
+                self._sampling.begun or self._options.measured
+            ):  # bad input does not spoil a run that another call made
                 self.record.note(status="failed")
             raise
         self.record.finish(method=self.settings.method, setting=self.settings.setting)
@@ -155,6 +164,8 @@ class Measurement:
 
     def finish(self, task: Task) -> bool:
         """Measure what is missing of a task; return False while other shards are incomplete."""
+        if not task.generates:
+            return self._finish_options(task)
         missing = self._missing_metrics(task) or self._damaged_metrics(task)
         if missing:
             self._sampling.complete(task)
@@ -165,6 +176,34 @@ class Measurement:
         if result is not None:
             self.results[task.name] = result
         return result is not None
+
+    def _finish_options(self, task: Task) -> bool:
+        """Measure what is missing of a task that is scored by likelihood."""
+        result = self.run.read_task(task.name)
+        lines = self.run.lines(options_name(task.name))
+        gone = lines.path.exists() and (lines.is_damaged() or self._options.is_incomplete(task))
+        if result is None or gone or result.fingerprint != fingerprint(task, self.protocol):
+            if lines.is_damaged():
+                lines.repair()
+            self._options.complete(task)
+            with self.run.lock(task.name, wait=self.waits):
+                result = self._score_options(task)
+        if result is not None:
+            self.results[task.name] = result
+        return result is not None
+
+    def _score_options(self, task: Task) -> TaskResult | None:
+        """Score and store a task's options; return None while those of other shards are missing."""
+        answers, name = self._options.stored(task), options_name(task.name)
+        if len(answers) < len(task.documents):
+            return None
+        cut = self.record.task(task.name).get("cut_prompts")
+        result, scores = score_options(task, self.protocol, answers, cut)
+        self.record.rescore(task.name, origin(task, self.protocol))
+        self.run.lines(name).replace(answer_record(answers[d], scores[d]) for d in scores)
+        for shard in self.run.shard_files(name):
+            shard.path.unlink()
+        return self.run.write_task(result)
 
     def restore_samples(self, task: Task) -> None:
         """Generate the samples of a finished task again if there are none.
@@ -219,7 +258,7 @@ class Measurement:
         """Generate the samples of all tasks with one engine, and stop it."""
         try:
             for task in self.tasks:
-                if self._missing_metrics(task):
+                if task.generates and self._missing_metrics(task):
                     self._sampling.complete(task)
         finally:
             self._backend.stop()

@@ -35,8 +35,10 @@ SampleScores = dict[tuple[str, int], dict[str, float | None]]
 def fingerprint(task: Task, protocol: Protocol) -> dict[str, Any]:
     """Return what decides a number apart from the checkpoint; equal if two runs compare."""
     definition = {} if task.bundled else {"definition_sha256": task.definition_sha256}
+    kind = {} if task.generates else {"output_type": task.output_type}
     return {
         **definition,
+        **kind,
         "task": task.name,
         "task_version": task.version,
         "data_sha256": task.data["sha256"],
@@ -203,7 +205,7 @@ def _assemble(
         documents={"id": ids, **means},
         data=task.data,
         cut_prompts=cut_prompts,
-        main_metric=_main_metric(list(results)),
+        main_metric=_main_metric(task, list(results)),
     )
     by_sample = {
         (document, seed): {
@@ -215,8 +217,14 @@ def _assemble(
     return result, by_sample
 
 
-def _main_metric(names: Sequence[str]) -> str:
-    """Return ROUGE-L, with the tokenizer asked for if there is one, else the first metric."""
+def _main_metric(task: Task, names: Sequence[str]) -> str:
+    """Return the first metric that the task names.
+
+    Else it is ROUGE-L, with the tokenizer asked for if there is one, else the first metric.
+    """
+    own = [name for name in names if "," in name]
+    if task.own_metrics and own:
+        return own[0]
     chosen = [name for name in names if name.startswith("rougeL[")]
     return next(iter(chosen), "rougeL" if "rougeL" in names else names[0])
 

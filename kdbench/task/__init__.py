@@ -6,15 +6,22 @@ becomes of each key of the YAML.
 """
 
 from kdbench.task.load import check_installed, data_folder, known_tasks, load_tasks, task_definition
-from kdbench.task.model import TITLES, Document, Task
+from kdbench.task.model import TITLES, Document, GroupMean, Task, TaskGroup
+from kdbench.task.names import plain_name
+from kdbench.task.requests import gold_options, make_requests
 
 __all__ = [
     "TITLES",
     "Document",
+    "GroupMean",
     "Task",
+    "TaskGroup",
     "check_installed",
     "data_folder",
+    "gold_options",
     "known_tasks",
     "load_tasks",
+    "make_requests",
+    "plain_name",
     "task_definition",
 ]

@@ -8,6 +8,7 @@ from typing import Any
 from kdbench.errors import InputError, reason_of
 from kdbench.system.time_limit import time_limit
 from kdbench.task.model import Document
+from kdbench.task.requests import gold_options, make_requests
 from kdbench.views.chat import ChatMessage, Turn
 
 _SECONDS = 30  # a document takes milliseconds
@@ -18,7 +19,11 @@ _TURN_KEYS = ({"role", "content"}, {"from", "value"})  # the second are those of
 
 
 def make_documents(
-    task: Any, rows: Sequence[Mapping[str, Any]], path: Path, is_bundled: bool
+    task: Any,
+    rows: Sequence[Mapping[str, Any]],
+    path: Path,
+    is_bundled: bool,
+    is_lm_evals: bool = False,
 ) -> Iterator[Document]:
     """Yield the documents of a task.
 
@@ -27,6 +32,8 @@ def make_documents(
         rows: Rows of the data set.
         path: The YAML, for error messages.
         is_bundled: Whether the task comes with kdbench, so that its fields are known.
+        is_lm_evals: Whether the task comes with lm-eval, so that nobody can mend its ids and
+            references: equal ids are replaced by numbers, and an unusable reference is left out.
 
     Raises:
         InputError: Two documents have one id, a reference is empty or missing, or a function or
@@ -34,8 +41,9 @@ def make_documents(
     """
     task.set_fewshot_seed(_FEWSHOT_SEED)
     seen: set[str] = set()
+    names = document_ids(rows) if is_lm_evals else None
     for index, row in enumerate(rows):
-        name = str(row.get("id", index))
+        name = str(row.get("id", index)) if names is None else names[index]
         if name in seen:
             raise InputError(f"{path}: two documents have the id '{name}'")
         seen.add(name)
@@ -43,13 +51,47 @@ def make_documents(
         try:
             with time_limit(_SECONDS):
                 prompt, message = _prompt(task, row, is_bundled)
-                references = _references(task, row)
+                references = _references(task, row, is_lm_evals)
         except InputError as error:
             raise InputError(f"{place}: {error}") from None
         except Exception as error:
             reason = reason_of(error)
             raise InputError(f"{place}: {reason}") from error
         yield Document(name, prompt, message, references, row)
+
+
+def make_asked_documents(
+    task: Any, rows: Sequence[Mapping[str, Any]], path: Path
+) -> Iterator[Document]:
+    """Yield the documents of a task that is scored by likelihood.
+
+    The references are the right options, if any.
+
+    Args:
+        task: lm-eval's task.
+        rows: Rows of the data set. Their `id` is the document's if all have different ones.
+        path: The YAML, for error messages.
+
+    Raises:
+        InputError: A function or template of the YAML fails on a row, or asks for something else.
+    """
+    made = make_requests(task, rows)
+    for name, row in zip(document_ids(rows), rows, strict=True):
+        try:
+            requests = next(made)
+            gold = gold_options(task, row)
+            prompt = requests[0][0] if len(requests[0]) > 1 else ""
+            texts = tuple(requests[option][-1] for option in gold if option < len(requests))
+        except InputError as error:
+            raise InputError(f"{path}: document '{name}': {error}") from None
+        yield Document(name, prompt, prompt, texts, row, requests)
+
+
+def document_ids(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the rows' own ids if all are there and different, else their numbers from 0."""
+    ids = [str(row.get("id")) for row in rows]
+    own = all(row.get("id") is not None for row in rows) and len(set(ids)) == len(ids)
+    return ids if own else [str(index) for index in range(len(ids))]
 
 
 def _prompt(task: Any, row: Mapping[str, Any], is_bundled: bool) -> tuple[str, ChatMessage]:
@@ -112,7 +154,17 @@ def _is_turns(value: object, *keys: set[str]) -> bool:
     )
 
 
-def _references(task: Any, row: Mapping[str, Any]) -> tuple[str, ...]:
+def _references(task: Any, row: Mapping[str, Any], may_lack: bool) -> tuple[str, ...]:
+    """Return the references of a row; none instead of an error if it may lack them."""
+    try:
+        return _checked_references(task, row)
+    except InputError:
+        if may_lack:
+            return ()
+        raise
+
+
+def _checked_references(task: Any, row: Mapping[str, Any]) -> tuple[str, ...]:
     target = task.doc_to_target(row)
     if task.config.doc_to_choice is not None:
         target = task.doc_to_choice(row)[target]

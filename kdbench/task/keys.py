@@ -1,6 +1,6 @@
 """What becomes of each key of an lm-eval YAML: honoured, without effect, or refused."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,10 @@ REFUSED: Mapping[str, tuple[Any, str]] = {
     "doc_to_audio": (None, "kdbench measures text models"),
     "doc_to_image": (None, "kdbench measures text models"),
     "repeats": (1, "each seed is a response; remove the key and pass seeds="),
-    "unsafe_code": (False, "kdbench runs no code that a model wrote"),
+    "unsafe_code": (
+        False,
+        "runs code that the model wrote, on this machine; run_code=TASK permits it",
+    ),
     "use_prompt": (None, "kdbench has no promptsource; write the prompt into doc_to_text"),
 }
 """Keys that are refused unless they have lm-eval's default, with the default and the reason."""
@@ -79,17 +82,28 @@ _NEUTRAL = {
 _TEXTS = ("description", "fewshot_delimiter", "gen_prefix", "target_delimiter")
 
 
-def check_keys(config: Any, path: Path) -> None:
+def check_keys(task: Any, path: Path, run_code: Collection[str] = ()) -> None:
     """Check the values of a YAML's keys.
 
     Args:
-        config: lm-eval's `TaskConfig`.
+        task: lm-eval's task.
         path: The YAML, for error messages.
+        run_code: Names of tasks that may run code that the model wrote.
 
     Raises:
         InputError: A key is one that kdbench does not follow, or its value has the wrong type.
     """
+    from lm_eval.api.task import ConfigurableTask
+
+    if not isinstance(task, ConfigurableTask):
+        raise InputError(
+            f"{path}: class: {type(task).__name__} is not a ConfigurableTask of lm-eval, and "
+            "kdbench runs no others"
+        )
+    config = task.config
     for key, (default, reason) in REFUSED.items():
+        if key == "unsafe_code" and config.task in run_code:
+            continue
         if (value := getattr(config, key, default)) != default:
             raise InputError(f"{path}: {key}: {_short(value)}: {reason}")
     for key in _TEXTS:
@@ -99,7 +113,8 @@ def check_keys(config: Any, path: Path) -> None:
     shots = config.num_fewshot
     if shots is not None and (type(shots) is not int or shots < 0):
         raise InputError(f"{path}: num_fewshot must be a whole number, not {_short(shots)}")
-    _check_generation(config.generation_kwargs, path)
+    if config.generation_kwargs and config.output_type == "generate_until":
+        _check_generation(config.generation_kwargs, path)
     _check_filters(config.filter_list, path)
     _check_aggregations(config.metric_list, path)
 
@@ -112,13 +127,12 @@ def check_names(keys: list[str], path: Path) -> None:
         path: The YAML, for error messages.
 
     Raises:
-        InputError: The YAML defines a group or a Python class, or lm-eval has no such key.
+        InputError: The YAML defines several tasks or a Python class, or lm-eval has no such key.
     """
-    for key, what in (("group", "a group"), ("task_list", "several tasks")):
-        if key in keys:
-            raise InputError(f"{path}: defines {what}; pass the YAML of each task")
+    if "task_list" in keys:
+        raise InputError(f"{path}: defines several tasks; pass the YAML of each task")
     if "class" in keys:
-        raise InputError(f"{path}: class: kdbench runs YAML tasks, not classes of lm-eval")
+        raise InputError(f"{path}: class: of Python classes, kdbench runs only lm-eval's own")
     if "use_prompt" in keys:  # lm-eval would look for another package
         raise InputError(f"{path}: use_prompt: {REFUSED['use_prompt'][1]}")
     known = HONOURED | WITHOUT_EFFECT | set(REFUSED) | {"include"}
@@ -129,7 +143,7 @@ def check_names(keys: list[str], path: Path) -> None:
 
 def stop_strings(config: Any) -> tuple[str, ...]:
     """Return `generation_kwargs.until`; `check_keys` has checked it."""
-    until = config.generation_kwargs.get("until") or ()
+    until = (config.generation_kwargs or {}).get("until") or ()
     return (until,) if isinstance(until, str) else tuple(until)
 
 

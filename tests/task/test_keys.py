@@ -198,7 +198,7 @@ def test_prompts_stops_metrics_and_aggregates_are_those_of_lm_eval(
         ({"repeats": 4}, "repeats: 4: each seed is a response"),
         ({"doc_to_image": ["image"]}, "doc_to_image: .*text models"),
         ({"doc_to_audio": ["sound"]}, "doc_to_audio: .*text models"),
-        ({"unsafe_code": True}, "unsafe_code: True: kdbench runs no code"),
+        ({"unsafe_code": True}, "unsafe_code: True: runs code that the model wrote, .*run_code=TASK permits"),
         ({"use_prompt": "promptsource:x"}, "use_prompt"),
         ({"num_fewshots": 2}, "no key 'num_fewshots': did you mean 'num_fewshot'"),
         ({"generation_kwargs": {"until": [], "num_beams": 4}}, r"generation_kwargs\.num_beams: 4"),
@@ -207,8 +207,8 @@ def test_prompts_stops_metrics_and_aggregates_are_those_of_lm_eval(
         ({"description": [1, 2]}, "description must be text, not a list"),
         ({"num_fewshot": -1}, "num_fewshot must be a whole number"),
         ({"filter_list": [{"name": "f", "filter": [{"function": "regex", "regex_pattern": "("}]}]}, "filter 'f': missing"),
-        ({"group": "g", "task": ["one", "two"]}, "defines a group; pass the YAML of each task"),
-        ({"class": "x"}, "classes of lm-eval"),
+        ({"group": "g", "task": ["one", "two"]}, "task 'one' of the group is in no YAML of"),
+        ({"class": "x"}, "kdbench runs only lm-eval's own"),
         ({"process_docs": "!function fn.none"}, "has no function 'none'"),
         ({"metric_list": [{"metric": "exact_match", "aggregation": "meen"}]}, "metric 'exact_match': lm-eval has no aggregation 'meen': did you mean 'mean'"),
         ({"metric_list": [{"metric": "mine"}]}, "a metric of metric_list that is not lm-eval's needs an aggregation"),
@@ -294,7 +294,7 @@ def test_a_yaml_that_would_kill_its_parser_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "bad"), [("load._SECONDS_OF_A_DOCUMENT", "a"), ("documents._SECONDS", "b")]
+    ("limit", "bad"), [("reading._SECONDS_OF_A_DOCUMENT", "a"), ("documents._SECONDS", "b")]
 )
 def test_a_function_that_does_not_end_is_interrupted(
     limit: str, bad: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
