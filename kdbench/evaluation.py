@@ -26,7 +26,9 @@ def evaluate(settings: EvalSettings) -> Evaluation:
         report_progress(f"note: {advice}")
     if settings.teacher is None:
         student.measure()
-        return Evaluation(student.run.path, student.results, student.generated)
+        return Evaluation(
+            student.run.path, student.results, student.generated, student.groups
+        )
     teacher = find_teacher(settings, student.tasks)
     floor_settings = settings.of_undistilled()
     undistilled = floor_settings and prepare(
@@ -40,4 +42,4 @@ def evaluate(settings: EvalSettings) -> Evaluation:
         teacher.release()
     generated = student.generated + teacher.generated
     generated += undistilled.generated if undistilled else 0
-    return Evaluation(student.run.path, results, generated)
+    return Evaluation(student.run.path, results, generated, student.groups)

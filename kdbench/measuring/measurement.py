@@ -14,6 +14,7 @@ from kdbench.config import EvalSettings
 from kdbench.generate import Backend, Options, Prompt
 from kdbench.generate.choice import BackendChoice, choose_backend
 from kdbench.measuring.forward_metrics import measure_forward
+from kdbench.measuring.groups import group_result, groups_of_tasks
 from kdbench.measuring.identity import checked_name, run_identity
 from kdbench.measuring.likelihood.answers import answer_record
 from kdbench.measuring.likelihood.measuring import OptionMeasuring, options_name
@@ -92,6 +93,7 @@ class Measurement:
         run: Folder of the run.
         record: The run's `run.json`.
         results: Results by task, without tasks that wait for other shards.
+        groups: Results of groups whose tasks are all measured.
         repaired: Tasks of which a damaged file was repaired.
         waits: Whether scoring waits for another process; shards always do.
     """
@@ -111,6 +113,7 @@ class Measurement:
         self.name = settings.name or checked_name(checkpoint.name)
         self.waits = wait or settings.shard is not None
         self.results: dict[str, TaskResult] = {}
+        self.groups: dict[str, TaskResult] = {}
         self.repaired: set[str] = set()
         folder = generated_run_id(
             checkpoint.sha256, protocol.as_dict(), settings.limit, settings.dtype, chosen.identity
@@ -159,8 +162,18 @@ class Measurement:
             ):  # bad input does not spoil a run that another call made
                 self.record.note(status="failed")
             raise
+        self._average_groups()
         self.record.finish(method=self.settings.method, setting=self.settings.setting)
         return self
+
+    def _average_groups(self) -> None:
+        stored = {result.task: result for result in self.run.groups()}
+        for group in groups_of_tasks(self.tasks):
+            result = group_result(group, self.results)
+            if result is not None and stored.get(group.name) != result:
+                result = self.run.write_group(result)
+            if result is not None:
+                self.groups[group.name] = result
 
     def finish(self, task: Task) -> bool:
         """Measure what is missing of a task; return False while other shards are incomplete."""
@@ -325,8 +338,10 @@ class Evaluation:
         run: Folder of the run.
         results: Results by task, without tasks that wait for other shards.
         generated: Number of samples that this call generated.
+        groups: Results of groups of lm-eval whose tasks are all measured.
     """
 
     run: Path
     results: Mapping[str, TaskResult]
     generated: int = field(compare=False)
+    groups: Mapping[str, TaskResult] = field(default_factory=dict)

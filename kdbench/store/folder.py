@@ -2,6 +2,7 @@
 
     results/<model>/<run>/run.json               identity, environment, timing, status
     results/<model>/<run>/<task>.json            fingerprint, metrics, scores of each document
+    results/<model>/<run>/groups/<group>.json    means of a group of lm-eval over its tasks
     results/<model>/<run>/samples/<task>.jsonl   one line per document and seed, as they finish
 
 Small files are replaced atomically. Samples are appended and flushed; a line that a crash cut short
@@ -115,7 +116,13 @@ class RunFolder:
 
     def write_task(self, result: TaskResult) -> TaskResult:
         """Replace `<task>.json`, and return the result as stored there, rounded."""
-        path = self.path / f"{result.task}.json"
+        return self._write(self.path / f"{result.task}.json", result)
+
+    def write_group(self, result: TaskResult) -> TaskResult:
+        """Replace `groups/<group>.json`, and return the result as stored there."""
+        return self._write(self.path / "groups" / f"{result.task}.json", result)
+
+    def _write(self, path: Path, result: TaskResult) -> TaskResult:
         content = asdict(result)
         for metric in content["metrics"].values():
             _drop_unset(metric, ("micro", "bound", "ceiling", "floor"))
@@ -128,6 +135,11 @@ class RunFolder:
         for path in sorted(self.path.glob("*.json")):
             if path.name != "run.json":
                 yield read_task(path)
+
+    def groups(self) -> Iterator[TaskResult]:
+        """Yield the results of groups of tasks, by name of the group."""
+        for path in sorted((self.path / "groups").glob("*.json")):
+            yield read_task(path)
 
     def lines(self, name: str) -> LinesFile:
         """Return the file `samples/<name>.jsonl`, to which lines are appended."""

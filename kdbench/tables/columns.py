@@ -30,7 +30,7 @@ def plain_columns(settings: TableSettings, runs: Sequence[StoredRun]) -> tuple[C
 
 
 def _results(run: StoredRun, tasks: Iterable[str], metric: str) -> list[MetricResult]:
-    results = [run.results[task] for task in tasks if task in run.results]
+    results = [result for task in tasks if (result := run.result(task)) is not None]
     return [result.metrics[metric] for result in results if metric in result.metrics]
 
 
@@ -48,7 +48,7 @@ def _metrics_of(runs: Sequence[StoredRun]) -> dict[str, MetricResult]:
     return {
         name: metric
         for run in runs
-        for result in run.results.values()
+        for result in (*run.results.values(), *run.groups.values())
         for name, metric in result.metrics.items()
     }
 
@@ -68,7 +68,7 @@ class _ColumnReader:
 
     def __init__(self, settings: TableSettings, runs: Sequence[StoredRun]):
         self._settings, self._runs = settings, runs
-        measured = {task for run in runs for task in run.results}
+        measured = {task for run in runs for task in (*run.results, *run.groups)}
         self._tasks = {*settings.tasks, *TITLES, *measured}
         self._metrics = _metrics_of(runs)
 

@@ -79,6 +79,7 @@ _NEUTRAL = {
     "typical_p": 1,
     "use_cache": True,
 }
+_OF_GROUPS = {"aggregate_metric_list", "group", "group_alias"}
 _TEXTS = ("description", "fewshot_delimiter", "gen_prefix", "target_delimiter")
 
 
@@ -136,6 +137,8 @@ def check_names(keys: list[str], path: Path) -> None:
     if "use_prompt" in keys:  # lm-eval would look for another package
         raise InputError(f"{path}: use_prompt: {REFUSED['use_prompt'][1]}")
     known = HONOURED | WITHOUT_EFFECT | set(REFUSED) | {"include"}
+    if "group" in keys:
+        known |= _OF_GROUPS
     for key in keys:
         if key not in known:
             raise InputError(f"{path}: lm-eval has no key '{key}': {nearest(key, known)}")
