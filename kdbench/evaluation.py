@@ -26,9 +26,7 @@ def evaluate(settings: EvalSettings) -> Evaluation:
         report_progress(f"note: {advice}")
     if settings.teacher is None:
         student.measure()
-        return Evaluation(
-            student.run.path, student.results, student.generated, student.groups
-        )
+        return Evaluation(student.run.path, student.results, student.generated, student.groups)
     teacher = find_teacher(settings, student.tasks)
     floor_settings = settings.of_undistilled()
     undistilled = floor_settings and prepare(

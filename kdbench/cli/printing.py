@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from kdbench.system.console import say
-from kdbench.text import aligned
+from kdbench.text import DECIMALS, aligned
 
 if TYPE_CHECKING:
     from kdbench.distillation.train import Trained
@@ -17,7 +17,9 @@ _FIDELITY = ("acceptance@student", "top1@student", "fkl@teacher", "rkl@student",
 
 def print_evaluation(evaluation: "Evaluation") -> None:
     """Print the results by task, and the headline fidelity metrics if there is a teacher."""
-    for line in _quality_lines(evaluation.results):
+    for line in _quality_lines({**evaluation.results, **evaluation.groups}):
+        say(line)
+    for line in _own_lines({**evaluation.results, **evaluation.groups}):
         say(line)
     for line in _fidelity_lines(evaluation.results):
         say(line)
@@ -49,13 +51,24 @@ def print_training(trained: "Trained") -> None:
 def _quality_lines(results: "Mapping[str, TaskResult]") -> list[str]:
     """The tasks with their main metric and a few others."""
     main = {result.main_metric for result in results.values()}
-    shown = [name for name in _ALSO_SHOWN if name not in main]
+    known = {name for result in results.values() for name in result.metrics}
+    shown = [name for name in _ALSO_SHOWN if name not in main and name in known]
     rows = [["task", "prompts", f"{' / '.join(sorted(main))} [95 % interval] ± seeds", *shown]]
     for task, result in results.items():
         others = [_short(result.metrics.get(name)) for name in shown]
         main_cell = _main_cell(result.metrics[result.main_metric])
         rows.append([task, str(result.data["used"]), main_cell, *others])
     return aligned(rows, left={0})
+
+
+def _own_lines(results: "Mapping[str, TaskResult]") -> list[str]:
+    """The other metrics of the tasks that have metrics of their own."""
+    rows = [["task", "metric", "value [95 % interval] ± seeds"]]
+    for task, result in results.items():
+        for name, metric in result.metrics.items():
+            if "," in name and name != result.main_metric:
+                rows.append([task, name, _main_cell(metric)])
+    return aligned(rows, left={0, 1}) if len(rows) > 1 else []
 
 
 def _fidelity_lines(results: "Mapping[str, TaskResult]") -> list[str]:
@@ -96,10 +109,11 @@ def _fidelity_cell(metric: "MetricResult | None") -> str:
 def _main_cell(metric: "MetricResult") -> str:
     if metric.value is None:
         return metric.reason or ""
-    text = f"{metric.value:.2f}"
+    decimals = DECIMALS.get(metric.unit, 2)
+    text = f"{metric.value:.{decimals}f}"
     if metric.ci_low is not None:
-        text += f" [{metric.ci_low:.2f}, {metric.ci_high:.2f}]"
-    return text if metric.seed_sd is None else f"{text} ± {metric.seed_sd:.2f}"
+        text += f" [{metric.ci_low:.{decimals}f}, {metric.ci_high:.{decimals}f}]"
+    return text if metric.seed_sd is None else f"{text} ± {metric.seed_sd:.{decimals}f}"
 
 
 def _short(metric: "MetricResult | None") -> str:

@@ -20,7 +20,7 @@ from kdbench.comparing.verdict import EXIT_INCOMPARABLE, Problem
 from kdbench.config import EvalSettings, build
 from kdbench.errors import InputError
 from kdbench.protocol import PROTOCOLS
-from kdbench.task import check_installed
+from kdbench.task import check_installed, result_names
 
 _DEFAULTS_OF_BASELINE = ("tasks", "protocol", "metrics")
 """Keys whose empty value means the baseline's, or that of `kdbench eval` with --update."""
@@ -109,7 +109,7 @@ def find_baseline(settings: RegressSettings) -> ComparedRun:
         InputError: There is no such baseline, or it does not have a task.
     """
     base = find_run(settings.baseline, "baseline", settings.results, settings.gates)
-    return select_tasks(base, [Path(task).stem for task in settings.tasks])
+    return select_tasks(base, [name for task in settings.tasks for name in result_names(task)])
 
 
 def _new_run(settings: RegressSettings, base: ComparedRun | None) -> ComparedRun:

@@ -78,12 +78,21 @@ class DataKeys(Settings, group="Data"):
     limit: AtLeastOne | None = Field(
         None, description="Number of documents to use, from the start of each task"
     )
+    run_code: Names = Field(
+        (),
+        description="Tasks that may run code that the model wrote, on this machine, by name; sets "
+        "HF_ALLOW_CODE_EVAL=1",
+    )
 
 
 class TaskKeys(DataKeys, group="Data"):
     """Which documents of which tasks are used."""
 
-    tasks: Names = Field(FIVE, description="Task names, or paths of lm-eval YAML files")
+    tasks: Names = Field(
+        FIVE,
+        description="Task names, paths of lm-eval YAML files, or lm_eval:NAME for one of lm-eval's "
+        "own tasks, groups or tags",
+    )
 
 
 class ProtocolKeys(Settings, group="Protocol"):

@@ -47,7 +47,8 @@ def score(settings: ScoreSettings) -> Evaluation:
 
 
 def _score_file(settings: ScoreSettings, path: Path, task_name: str) -> Evaluation:
-    (task,) = load_tasks([task_name], settings.data, settings.limit)
+    (task,) = load_tasks([task_name], settings.data, settings.limit, settings.run_code)
+    _check_generates(task)
     samples = _read(path, task)
     protocol = _protocol(settings, tuple(sorted({seed for _, seed in samples})))
     metrics = [m for m in make_metrics(settings.metric_names()) if not isinstance(m, ForwardMetric)]
@@ -67,6 +68,19 @@ def _score_file(settings: ScoreSettings, path: Path, task_name: str) -> Evaluati
         result = run.write_task(result)
     record.finish(method=settings.method, setting=settings.setting)
     return Evaluation(run.path, {task.name: result}, 0)
+
+
+def _check_generates(task: Task) -> None:
+    """Refuse a task that texts do not answer.
+
+    Raises:
+        InputError: It is scored by likelihood.
+    """
+    if not task.generates:
+        raise InputError(
+            f"task '{task.name}' is scored by likelihood ({task.output_type}), which needs the "
+            "model: use kdbench eval"
+        )
 
 
 def _name_of(samples: Path) -> str:
@@ -115,7 +129,7 @@ def _score_run(settings: ScoreSettings, path: Path) -> Evaluation:
         check_installed(names, f"{path / 'run.json'}", "task=PATH")
     results = {
         task.name: _score_again(settings, run, task, protocol)
-        for task in load_tasks(names, settings.data, stored_run["limit"])
+        for task in load_tasks(names, settings.data, stored_run["limit"], settings.run_code)
     }
     return Evaluation(path, results, 0)
 
@@ -133,6 +147,7 @@ def _stored_protocol(path: Path, stored: Mapping[str, Any]) -> Protocol:
 def _score_again(
     settings: ScoreSettings, run: RunFolder, task: Task, protocol: Protocol
 ) -> TaskResult:
+    _check_generates(task)
     record = RunRecord(run)
     record.check_same_texts(task.name, origin(task, protocol))
     file = run.lines(task.name)

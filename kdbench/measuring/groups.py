@@ -68,7 +68,7 @@ def _mean(metrics: Sequence[MetricResult], weights: np.ndarray) -> MetricResult:
     """
     value = low = high = None
     if all(metric.value is not None for metric in metrics):
-        value = _number(weights @ [metric.value for metric in metrics])
+        value = float(weights @ [_number(metric.value) for metric in metrics])
         if all(metric.ci_low is not None for metric in metrics):
             below = [_number(m.value) - _number(m.ci_low) for m in metrics]
             above = [_number(m.ci_high) - _number(m.value) for m in metrics]

@@ -62,7 +62,7 @@ def prepare(
     metrics = make_metrics(settings.metric_names()) or make_metrics([_FALLBACK_METRIC])
     chosen = choose_backend(settings.backend, settings.backend_options)
     if tasks is None:
-        tasks = load_tasks(settings.tasks, settings.data, settings.limit)
+        tasks = load_tasks(settings.tasks, settings.data, settings.limit, settings.run_code)
     if chosen.is_served:
         checkpoint = served_model(settings.model, chosen.identity)
     else:
@@ -167,13 +167,10 @@ class Measurement:
         return self
 
     def _average_groups(self) -> None:
-        stored = {result.task: result for result in self.run.groups()}
         for group in groups_of_tasks(self.tasks):
             result = group_result(group, self.results)
-            if result is not None and stored.get(group.name) != result:
-                result = self.run.write_group(result)
             if result is not None:
-                self.groups[group.name] = result
+                self.groups[group.name] = self.run.write_group(result)
 
     def finish(self, task: Task) -> bool:
         """Measure what is missing of a task; return False while other shards are incomplete."""
@@ -194,9 +191,11 @@ class Measurement:
         """Measure what is missing of a task that is scored by likelihood."""
         result = self.run.read_task(task.name)
         lines = self.run.lines(options_name(task.name))
-        gone = lines.path.exists() and (lines.is_damaged() or self._options.is_incomplete(task))
-        if result is None or gone or result.fingerprint != fingerprint(task, self.protocol):
-            if lines.is_damaged():
+        damaged = result is not None and lines.is_damaged()
+        gone = lines.path.exists() and self._options.is_incomplete(task)
+        is_current = result and result.fingerprint == fingerprint(task, self.protocol)
+        if not is_current or damaged or gone:
+            if damaged:
                 lines.repair()
             self._options.complete(task)
             with self.run.lock(task.name, wait=self.waits):
@@ -252,7 +251,11 @@ class Measurement:
 
     def sample_files(self) -> list[Path]:
         """Return the files of samples of the tasks that have a result."""
-        return [self.run.lines(task).path for task in self.results]
+        generated = {task.name: task.generates for task in self.tasks}
+        return [
+            self.run.lines(name if generated.get(name, True) else options_name(name)).path
+            for name in self.results
+        ]
 
     def _load(self) -> Backend:
         settings = self.settings

@@ -113,7 +113,10 @@ def is_known(name: str) -> bool:
 
 
 def result_name(name: str, known: Mapping[str, object]) -> str | None:
-    """Find the result that a name stands for: its own, or a bare metric's headline position set.
+    """Find the result that a name stands for.
+
+    It is its own, a bare metric's headline position set, or the metric of a task without its
+    filter, as `acc` for `acc,none`.
 
     Args:
         name: Name of a result or metric, such as `top1@ref` or `acceptance`.
@@ -124,6 +127,9 @@ def result_name(name: str, known: Mapping[str, object]) -> str | None:
     """
     if name in known:
         return name
+    of_task = [known_name for known_name in known if known_name.startswith(f"{name},")]
+    if of_task:  # of several filters, the one that only takes the response
+        return f"{name},none" if f"{name},none" in of_task else of_task[0]
     base, at, position_set = name.partition("@")
     if base not in metrics.names():
         return None

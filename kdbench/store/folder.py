@@ -23,7 +23,7 @@ from kdbench.errors import InputError
 from kdbench.store.results import TaskResult, read_task
 from kdbench.store.run_schema import check_run
 from kdbench.store.schema import FieldError
-from kdbench.system.files import SCHEMA, LinesFile, read_json, write_json
+from kdbench.system.files import SCHEMA, LinesFile, json_text, read_json, write_json
 from kdbench.system.locks import only_here, remove_empty
 
 
@@ -127,7 +127,9 @@ class RunFolder:
         for metric in content["metrics"].values():
             _drop_unset(metric, ("micro", "bound", "ceiling", "floor"))
         _drop_unset(content, ("teacher", "curves"))
-        write_json(path, content)
+        # A finished run can be read-only.
+        if not path.exists() or path.read_text("utf-8") != json_text(content):
+            write_json(path, content)
         return read_task(path)
 
     def tasks(self) -> Iterator[TaskResult]:

@@ -16,17 +16,33 @@ from kdbench.text import AVERAGE
 
 def plain_columns(settings: TableSettings, runs: Sequence[StoredRun]) -> tuple[Column, ...]:
     """The columns of `metric=`: its tasks, and their average."""
-    metric, tasks = settings.metric, settings.tasks
+    tasks = settings.tasks
+    shown = {task: _metric_of(task, settings.metric, runs) for task in tasks}
+    columns = [_plain_column(TITLES.get(t, t), shown[t], (t,), False, runs) for t in tasks]
+    if len(set(shown.values())) > 1:  # there is no mean of different metrics
+        return tuple(columns)
+    metric = next(iter(shown.values()), settings.metric)
+    return (*columns, _plain_column(AVERAGE, metric, tasks, True, runs))
+
+
+def _metric_of(task: str, wanted: str, runs: Sequence[StoredRun]) -> str:
+    """The wanted metric; the main one of a task that has it in no run, such as accuracy."""
+    results = [result for run in runs if (result := run.result(task)) is not None]
+    if not results or any(wanted in result.metrics for result in results):
+        return wanted
+    return results[0].main_metric
+
+
+def _plain_column(
+    title: str, metric: str, tasks: tuple[str, ...], mean: bool, runs: Sequence[StoredRun]
+) -> Column:
     unit: str = "points"
     direction: Direction = "higher"
     for run in runs:  # if the runs hold several versions of the metric, the last one counts
         known = [result for result in _results(run, tasks, metric) if result.value is not None]
         if known:
             unit, direction = known[0].unit, cast(Direction, known[0].direction)
-    columns = [
-        Column(TITLES.get(task, task), metric, (task,), False, unit, direction) for task in tasks
-    ]
-    return (*columns, Column(AVERAGE, metric, tasks, True, unit, direction))
+    return Column(title, metric, tasks, mean, unit, direction)
 
 
 def _results(run: StoredRun, tasks: Iterable[str], metric: str) -> list[MetricResult]:

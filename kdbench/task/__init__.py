@@ -5,9 +5,15 @@ because lm-eval's seeds, repeats and error bars do not fit sampled evaluation. `
 becomes of each key of the YAML.
 """
 
-from kdbench.task.load import check_installed, data_folder, known_tasks, load_tasks, task_definition
+from kdbench.task.load import (
+    check_installed,
+    data_folder,
+    known_tasks,
+    load_tasks,
+    result_names,
+    task_definition,
+)
 from kdbench.task.model import TITLES, Document, GroupMean, Task, TaskGroup
-from kdbench.task.names import plain_name
 from kdbench.task.requests import gold_options, make_requests
 
 __all__ = [
@@ -22,6 +28,6 @@ __all__ = [
     "known_tasks",
     "load_tasks",
     "make_requests",
-    "plain_name",
+    "result_names",
     "task_definition",
 ]

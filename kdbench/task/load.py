@@ -9,12 +9,13 @@ from typing import Any
 
 from kdbench.errors import InputError, nearest
 from kdbench.system.bundled import bundled, load_module
+from kdbench.system.console import note_once
 from kdbench.system.names import is_file_name
 from kdbench.task.documents import make_asked_documents, make_documents
 from kdbench.task.keys import check_keys, stop_strings
 from kdbench.task.model import TITLES, Document, Task, sha256_of
 from kdbench.task.names import PREFIX, files_of
-from kdbench.task.reading import ReadTask, definition, read_file, read_name
+from kdbench.task.reading import ReadTask, definition, group_members, read_file, read_name
 
 
 def known_tasks() -> dict[str, Path]:
@@ -60,6 +61,11 @@ def load_tasks(
     """
     if data is not None and not data.is_dir():
         raise InputError(f"data={data}: no such folder")
+    if run_code:
+        os.environ["HF_ALLOW_CODE_EVAL"] = "1"
+        note_once(
+            f"note: code that the model writes for {', '.join(run_code)} runs on this machine"
+        )
     tasks: dict[str, Task] = {}
     for given in names:
         for task in _load(given, data, limit, run_code):
@@ -91,7 +97,10 @@ def check_installed(names: Sequence[str], file: str, key: str) -> None:
     known = known_tasks()
     for name in names:
         if name not in known:
-            raise InputError(f"{file}: task '{name}' is not installed; name its YAML with {key}")
+            raise InputError(
+                f"{file}: task '{name}' is not installed; name its YAML with {key}, or one of "
+                f"lm-eval's own with {key.partition('=')[0]}={PREFIX}{name}"
+            )
 
 
 def task_definition(name: str) -> str:
@@ -107,6 +116,21 @@ def task_definition(name: str) -> str:
         files = files_of(name.removeprefix(PREFIX))
         return sha256_of([[task, definition(path)] for task, path in files.items()])
     return sha256_of([definition(path) for _, path in _find(name)])
+
+
+def result_names(given: str) -> list[str]:
+    """Return the names that the tasks of one word in `tasks=` have in results.
+
+    Args:
+        given: Name of a task or group, path, or `lm_eval:NAME`.
+
+    Raises:
+        InputError: lm-eval has no such name.
+    """
+    if given.startswith(PREFIX):
+        return list(files_of(given.removeprefix(PREFIX)))
+    path = known_tasks().get(given, Path(given))
+    return group_members(path) or [path.stem]
 
 
 def _load(given: str, data: Path | None, limit: int | None, run_code: Sequence[str]) -> list[Task]:

@@ -12,11 +12,6 @@ PREFIX = "lm_eval:"
 """What precedes the name of a task of lm-eval in `tasks=`."""
 
 
-def plain_name(given: str) -> str:
-    """Return the name in results of a task that `tasks=` gives by name or path."""
-    return given.removeprefix(PREFIX) if given.startswith(PREFIX) else Path(given).stem
-
-
 @cache
 def manager() -> Any:
     """lm-eval's manager of its own tasks; it reads 14 000 files, which takes seconds."""

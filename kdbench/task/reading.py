@@ -1,7 +1,6 @@
 """lm-eval builds its tasks: from a YAML of a user's, or by the name of one of its own."""
 
 import logging
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from kdbench.task.limits import included_files, top_keys
 from kdbench.task.local_data import local_data
 from kdbench.task.model import TaskGroup, sha256_of
 from kdbench.task.names import PREFIX, files_of, manager, unsafe_tasks
-from kdbench.task.rows import check_rows
+from kdbench.task.rows import check_rows, plain_keys
 
 _SECONDS = 300  # of work, for data and functions
 _SECONDS_OF_A_DOCUMENT = 10  # a document takes milliseconds
@@ -97,6 +96,14 @@ def _read_group(path: Path) -> list[ReadTask]:
     return read
 
 
+def group_members(path: Path) -> list[str]:
+    """Return the names of the tasks that a group's YAML lists; none for another file."""
+    if not path.is_file() or "group" not in (keys := plain_keys(path)):
+        return []
+    members = keys.get("task")
+    return [member for member in members or () if isinstance(member, str)]
+
+
 def read_name(name: str, data: Path | None, run_code: Sequence[str]) -> list[ReadTask]:
     """Read a task, group or tag that comes with lm-eval.
 
@@ -117,7 +124,6 @@ def read_name(name: str, data: Path | None, run_code: Sequence[str]) -> list[Rea
                 f"{PREFIX}{task}: runs code that the model wrote, on this machine; "
                 f"run_code={task} permits it (sets HF_ALLOW_CODE_EVAL=1)"
             )
-        os.environ["HF_ALLOW_CODE_EVAL"] = "1"
     with _building(place), _data_of(data):
         loaded = manager().load([name])
     groups = groups_of(loaded["groups"])

@@ -11,6 +11,7 @@ from kdbench.measuring.scoring import fingerprint
 from kdbench.protocol import Protocol
 from kdbench.stats.estimates import corpus_estimate, estimate
 from kdbench.store.results import MetricResult, TaskResult
+from kdbench.store.schema import LARGEST
 from kdbench.system.time_limit import time_limit
 from kdbench.task import Task
 
@@ -108,12 +109,16 @@ def _result(metric: str, scored: YamlMetric, documents: int) -> MetricResult:
     else:
         numbers = corpus_estimate(scored.aggregates, documents)
     numbers = replace(numbers, per_seed={}, seed_sd=None)  # options have no seeds
+    reason = "its aggregation gives no number"
+    if numbers.value is not None and abs(numbers.value) > LARGEST:  # a perplexity of a bad model
+        reason = f"{numbers.value:.3g} is too large to store"
+        numbers = replace(numbers, value=None)
     return MetricResult(
         **asdict(numbers),
         unit=unit_of(metric),
         direction=scored.direction,
         version="lm-eval",
-        reason=None if numbers.value is not None else "its aggregation gives no number",
+        reason=None if numbers.value is not None else reason,
     )
 
 
