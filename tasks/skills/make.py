@@ -193,14 +193,13 @@ def kinds(rng: random.Random) -> Iterator[dict[str, Any]]:
             yield choice(rng, f"{a} {word} is", kind, wrong)
 
 
-def odd_one(rng: random.Random) -> Iterator[dict[str, Any]]:
-    """The word that is of another kind than three others."""
+def same_kind(rng: random.Random) -> Iterator[dict[str, Any]]:
+    """The word that continues a list of words of one kind."""
     for _ in range(ROWS):
-        kind, other = rng.sample(sorted(KINDS), 2)
-        same, odd = rng.sample(KINDS[kind].split(), 3), rng.choice(KINDS[other].split())
-        options = [odd, *same]
-        rng.shuffle(options)
-        yield {"question": ", ".join(options), "choices": options, "answer": options.index(odd)}
+        kind, *others = rng.sample(sorted(KINDS), 4)
+        *given, right = rng.sample(KINDS[kind].split(), 4)
+        wrong = [rng.choice(KINDS[other].split()) for other in others]
+        yield choice(rng, ", ".join(given), right, wrong)
 
 
 def order(rng: random.Random) -> Iterator[dict[str, Any]]:
@@ -253,7 +252,7 @@ MAKERS = {
     "opposites": lambda rng: listed(rng, OPPOSITES, "The opposite of {} is"),
     "plurals": plurals,
     "kinds": kinds,
-    "odd_one": odd_one,
+    "same_kind": same_kind,
     "order": order,
     "agreement": agreement,
     "last_word": last_word,
