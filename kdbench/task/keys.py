@@ -69,6 +69,25 @@ PROTOCOL_SETS = frozenset(
 )
 """Keys of `generation_kwargs` that the protocol decides."""
 
+LIKELIHOOD_METRICS: Mapping[str, frozenset[str]] = {
+    "loglikelihood": frozenset({"acc", "perplexity"}),
+    "loglikelihood_rolling": frozenset({"bits_per_byte", "byte_perplexity", "word_perplexity"}),
+    "multiple_choice": frozenset(
+        {
+            "acc",
+            "acc_bytes",
+            "acc_mutual_info",
+            "acc_norm",
+            "brier_score",
+            "exact_match",
+            "f1",
+            "likelihood",
+            "mcc",
+        }
+    ),
+}
+"""The metrics that lm-eval's own `process_results` gives, by output type; it ignores others."""
+
 # Values with which other settings of a generation change nothing.
 _NEUTRAL = {
     "length_penalty": 1,
@@ -116,6 +135,7 @@ def check_keys(task: Any, path: Path, run_code: Collection[str] = ()) -> None:
         raise InputError(f"{path}: num_fewshot must be a whole number, not {_short(shots)}")
     if config.generation_kwargs and config.output_type == "generate_until":
         _check_generation(config.generation_kwargs, path)
+    _check_likelihood(config, path)
     _check_filters(config.filter_list, path)
     _check_aggregations(config.metric_list, path)
 
@@ -148,6 +168,21 @@ def stop_strings(config: Any) -> tuple[str, ...]:
     """Return `generation_kwargs.until`; `check_keys` has checked it."""
     until = (config.generation_kwargs or {}).get("until") or ()
     return (until,) if isinstance(until, str) else tuple(until)
+
+
+def _check_likelihood(config: Any, path: Path) -> None:
+    """Check what a task that is scored by likelihood needs."""
+    known = LIKELIHOOD_METRICS.get(config.output_type)
+    if config.output_type == "multiple_choice" and config.doc_to_choice is None:
+        raise InputError(f"{path}: output_type: multiple_choice needs doc_to_choice")
+    if known is None or config.metric_list is None or config.process_results is not None:
+        return
+    named = [str(metric.get("metric")) for metric in config.metric_list]
+    if not known & set(named):
+        raise InputError(
+            f"{path}: metric_list: lm-eval scores no {_short(', '.join(named))} of "
+            f"{config.output_type}: known: {', '.join(sorted(known))}"
+        )
 
 
 def _check_generation(settings: Mapping[str, Any], path: Path) -> None:

@@ -14,7 +14,7 @@ from kdbench.system.names import is_file_name
 from kdbench.task.documents import make_asked_documents, make_documents
 from kdbench.task.keys import check_keys, stop_strings
 from kdbench.task.model import TITLES, Document, Task, sha256_of
-from kdbench.task.names import PREFIX, files_of
+from kdbench.task.names import PREFIX, files_of, plain_name
 from kdbench.task.reading import ReadTask, definition, group_members, read_file, read_name
 
 
@@ -137,7 +137,7 @@ def _load(given: str, data: Path | None, limit: int | None, run_code: Sequence[s
     """Load the tasks of one name, file or folder, each once."""
     if given.startswith(PREFIX):
         read = read_name(given.removeprefix(PREFIX), data_folder(data), run_code)
-        return [_task(str(r.lm_eval.config.task), r, limit, run_code) for r in read]
+        return [_task(plain_name(str(r.lm_eval.config.task)), r, limit, run_code) for r in read]
     tasks: dict[str, Task] = {}
     for name, file in _find(given):
         path = file.resolve()
@@ -145,7 +145,7 @@ def _load(given: str, data: Path | None, limit: int | None, run_code: Sequence[s
         read = read_file(path, {"data": str(data)} if is_paper and data else {})
         for one in read:
             known = path.stem if is_paper else name
-            own = str(one.lm_eval.config.task)
+            own = plain_name(str(one.lm_eval.config.task))
             task = _task(own if one.groups or len(read) > 1 else known or own, one, limit, run_code)
             if task.name not in tasks:
                 tasks[task.name] = task
