@@ -87,7 +87,7 @@ def make_asked_documents(
         except InputError as error:
             raise InputError(f"{path}: document '{name}': {error}") from None
         unanswered += not gold
-        yield Document(name, prompt, prompt, texts, row, requests)
+        yield Document(name, prompt, prompt, texts, row, requests=requests)
     if unanswered and task.config.process_results is None:
         text = (
             f"{path}: {unanswered} of {len(rows)} documents name no right option in doc_to_target"

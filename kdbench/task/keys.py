@@ -185,6 +185,32 @@ def _check_likelihood(config: Any, path: Path) -> None:
         )
 
 
+def class_stops(task: Any, row: Mapping[str, Any], path: Path) -> tuple[str, ...]:
+    """Return the stop strings of a Python class of lm-eval, which makes its requests by itself.
+
+    Args:
+        task: lm-eval's task.
+        row: Row of the data set.
+        path: Name of the task, for error messages.
+
+    Raises:
+        InputError: It does not ask for one response to a document.
+    """
+    try:
+        made = task.construct_requests(doc=row, ctx="", metadata=(None, 0, 1))
+    except Exception as error:
+        raise InputError(f"{path}: construct_requests fails: {reason_of(error)}") from error
+    instances = made if isinstance(made, list) else [made]
+    kinds = sorted({instance.request_type for instance in instances})
+    if len(instances) != 1 or kinds != ["generate_until"]:
+        raise InputError(
+            f"{path}: asks for {len(instances)} requests of {' and '.join(kinds)} to a document; "
+            "of Python classes, kdbench runs those that ask for one response"
+        )
+    until = instances[0].args[1].get("until") or ()
+    return (until,) if isinstance(until, str) else tuple(until)
+
+
 def _check_generation(settings: Mapping[str, Any], path: Path) -> None:
     until = settings.get("until")
     texts = [until] if isinstance(until, str) else until

@@ -124,7 +124,7 @@ def read_name(name: str, data: Path | None, run_code: Sequence[str]) -> list[Rea
                 f"{PREFIX}{task}: runs code that the model wrote, on this machine; "
                 f"run_code={task} permits it (sets HF_ALLOW_CODE_EVAL=1)"
             )
-    with _building(place), _data_of(data):
+    with _building(place), _data_of(data, name):
         loaded = manager().load([name])
     groups = groups_of(loaded["groups"])
     read = []
@@ -193,23 +193,28 @@ def _reason(error: Exception, place: Path) -> str:
 
 
 @contextmanager
-def _data_of(data: Path | None) -> Iterator[None]:
-    """Have lm-eval take data sets from a folder, and name the task whose data it cannot get."""
+def _data_of(data: Path | None, asked: str) -> Iterator[None]:
+    """Have lm-eval take data sets from a folder, and name the task whose data it cannot get.
+
+    Args:
+        data: The folder; None for the hub.
+        asked: Name of a task that does not know its own yet, as Python classes do not.
+    """
 
     def download(task: Any, dataset_kwargs: dict[str, Any] | None = None, **options: Any) -> None:
         config = task.config
-        place = f"{PREFIX}{config.task}"
-        found = None if data is None else local_data(data, config, place)
+        name = str(config.task or asked)
+        found = None if data is None else local_data(data, task, name)
         if found is not None:
             task.dataset = found
             return
         try:
             original(task, dataset_kwargs, **options)
         except Exception as error:
-            what = config.dataset_path or "its data"
+            what = task.DATASET_PATH or "its data"
             raise InputError(
-                f"{place}: '{what}' cannot be loaded: {reason_of(error, 200)}; without a network, "
-                f"give data=DIR with DIR/{config.task}/{config.test_split or 'validation'}.jsonl"
+                f"{PREFIX}{name}: '{what}' cannot be loaded: {reason_of(error, 200)}; without a "
+                f"network, give data=DIR with DIR/{name}/{config.test_split or 'validation'}.jsonl"
             ) from error
 
     from lm_eval.api.task import ConfigurableTask

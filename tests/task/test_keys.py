@@ -238,7 +238,7 @@ CHOICE = {
         ({"doc_to_choice": None}, "multiple_choice needs doc_to_choice"),
         ({"doc_to_choice": "question"}, "document 'a': doc_to_choice must be a list of texts, not What"),
         ({"doc_to_choice": "{{[1, 2]}}"}, "the options of doc_to_choice must be texts"),
-        ({"doc_to_choice": []}, "doc_to_target names no option of doc_to_choice"),
+        ({"doc_to_choice": []}, r"document 'a': doc_to_choice must be a list of texts, not \[\]"),
         ({"doc_to_target": "{{7}}"}, "doc_to_target names no option of doc_to_choice"),
         ({"doc_to_target": "lead"}, "4 of 4 documents name no right option"),
         ({"metric_list": [{"metric": "bleu", "aggregation": "bleu", "higher_is_better": True}]}, "lm-eval scores no bleu of multiple_choice: known: acc"),
