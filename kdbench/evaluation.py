@@ -73,7 +73,7 @@ def _measured(settings: EvalSettings, student: Measurement) -> Evaluation:
     """Measure the student and, if a teacher is given, compare it with the teacher."""
     if settings.teacher is None:
         student.measure()
-        return Evaluation(student.run.path, student.results, student.generated)
+        return Evaluation(student.run.path, student.results, student.generated, student.groups)
     teacher = find_teacher(settings, student.tasks)
     floor_settings = settings.of_undistilled()
     undistilled = floor_settings and prepare(
@@ -87,7 +87,7 @@ def _measured(settings: EvalSettings, student: Measurement) -> Evaluation:
         teacher.release()
     generated = student.generated + teacher.generated
     generated += undistilled.generated if undistilled else 0
-    return Evaluation(student.run.path, results, generated)
+    return Evaluation(student.run.path, results, generated, student.groups)
 
 
 def _prepared(settings: EvalSettings) -> Measurement:

@@ -7,7 +7,7 @@ from kdbench.cli.judged import judge_lines
 from kdbench.metrics import of_repeated
 from kdbench.system.console import say
 from kdbench.task import NO_REFERENCES
-from kdbench.text import aligned
+from kdbench.text import DECIMALS, aligned
 
 if TYPE_CHECKING:
     from kdbench.distillation.train import Trained
@@ -22,7 +22,9 @@ _FIDELITY = ("acceptance@student", "top1@student", "fkl@teacher", "rkl@student",
 
 def print_evaluation(evaluation: "Evaluation") -> None:
     """Print the results by task, and the headline fidelity metrics if there is a teacher."""
-    for line in _quality_lines(evaluation.results):
+    for line in _quality_lines({**evaluation.results, **evaluation.groups}):
+        say(line)
+    for line in _own_lines({**evaluation.results, **evaluation.groups}):
         say(line)
     for line in _repeated_lines(evaluation.results):
         say(line)
@@ -86,11 +88,10 @@ def _quality_lines(results: "Mapping[str, TaskResult]") -> list[str]:
     """The tasks with their main metric and a few others."""
     main = {result.main_metric for result in results.values()}
     known = {name for result in results.values() for name in result.metrics}
-    also = [*_ALSO_SHOWN, *(name for name in _OF_THINKING if name in known)]
-    shown = [name for name in also if name not in main]
-    if results:
-        lack = {name for name in shown if all(_lacks(r, name) for r in results.values())}
-        shown = [name for name in shown if name not in lack]
+    also = [*_ALSO_SHOWN, *_OF_THINKING]
+    shown = [name for name in also if name not in main and name in known]
+    lack = {name for name in shown if all(_lacks(r, name) for r in results.values())}
+    shown = [name for name in shown if name not in lack]
     rows = [["task", "prompts", f"{' / '.join(sorted(main))} [95 % interval] ± seeds", *shown]]
     for task, result in results.items():
         others = [_short(result.metrics.get(name)) for name in shown]
@@ -147,6 +148,16 @@ def _repeated_cell(metric: "MetricResult | None") -> str:
     return f"{metric.value:.3f} [{metric.ci_low:.3f}, {metric.ci_high:.3f}]"
 
 
+def _own_lines(results: "Mapping[str, TaskResult]") -> list[str]:
+    """The other metrics of the tasks that have metrics of their own."""
+    rows = [["task", "metric", "value [95 % interval] ± seeds"]]
+    for task, result in results.items():
+        for name, metric in result.metrics.items():
+            if "," in name and name != result.main_metric:
+                rows.append([task, name, _main_cell(metric)])
+    return aligned(rows, left={0, 1}) if len(rows) > 1 else []
+
+
 def _fidelity_lines(results: "Mapping[str, TaskResult]") -> list[str]:
     """The headline fidelity metrics of the tasks that were compared with a teacher, and notes."""
     compared = {task: result for task, result in results.items() if result.teacher}
@@ -197,10 +208,11 @@ def _fidelity_cell(metric: "MetricResult | None") -> str:
 def _main_cell(metric: "MetricResult") -> str:
     if metric.value is None:
         return metric.reason or ""
-    text = f"{metric.value:.2f}"
+    decimals = DECIMALS.get(metric.unit, 2)
+    text = f"{metric.value:.{decimals}f}"
     if metric.ci_low is not None:
-        text += f" [{metric.ci_low:.2f}, {metric.ci_high:.2f}]"
-    return text if metric.seed_sd is None else f"{text} ± {metric.seed_sd:.2f}"
+        text += f" [{metric.ci_low:.{decimals}f}, {metric.ci_high:.{decimals}f}]"
+    return text if metric.seed_sd is None else f"{text} ± {metric.seed_sd:.{decimals}f}"
 
 
 def _short(metric: "MetricResult | None") -> str:

@@ -12,7 +12,7 @@ from kdbench.comparing.tolerance import gain_sign
 from kdbench.comparing.verdict import fails
 from kdbench.errors import InputError
 from kdbench.system.quiet import quiet_libraries
-from kdbench.task import Document, data_folder, known_tasks, load_tasks, task_name
+from kdbench.task import Document, data_folder, known_tasks, load_tasks, result_names
 from kdbench.text import visible
 
 SampleSets = tuple[list[ScoredSample], list[ScoredSample]]
@@ -124,7 +124,7 @@ def _documents(
     A name in a file never makes kdbench read a YAML file: only installed tasks and the user's own
     words are loaded.
     """
-    named = [word for word in words if task_name(word) == task]
+    named = [word for word in words if task in result_names(word)]
     folder = data_folder(data)
     if not named and (folder is None or task not in known_tasks()):
         return {}

@@ -83,6 +83,11 @@ class DataKeys(Settings, group="Data"):
     limit: AtLeastOne | None = Field(
         None, description="Number of documents to use, from the start of each task"
     )
+    run_code: Names = Field(
+        (),
+        description="Tasks that may run code that the model wrote, on this machine, by name; sets "
+        "HF_ALLOW_CODE_EVAL=1",
+    )
 
 
 class TaskKeys(DataKeys, group="Data"):
@@ -90,8 +95,8 @@ class TaskKeys(DataKeys, group="Data"):
 
     tasks: Names = Field(
         FIVE,
-        description="Task names, lm-eval YAML files, or prompts: FILE.jsonl, .json, .csv, .tsv or "
-        ".parquet, or hf:NAME:SPLIT of a data set",
+        description="Task names, lm-eval YAML files, lm_eval:NAME for lm-eval's own, or prompts: "
+        "FILE.jsonl, .json, .csv, .tsv or .parquet, or hf:NAME:SPLIT of a data set",
     )
 
 

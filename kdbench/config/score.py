@@ -36,6 +36,7 @@ class ScoreSettings(TextKeys, DataKeys, ProtocolKeys, MetricKeys, ResultKeys, Dr
     @model_validator(mode="after")
     def _a_stored_run_fixes_the_rest(self) -> "ScoreSettings":
         if self.run is not None and self.samples is None:
-            used = {"run", "task", "data", "metrics", "thinking", "thinking_marks", "dry_run"}
+            used = {"run", "task", "data", "metrics", "run_code"}
+            used |= {"thinking", "thinking_marks", "dry_run"}
             refuse(set(given_keys(self)) - used, "has no effect with run=, which records it")
         return self

@@ -104,6 +104,21 @@ class Backend(ABC):
         """
         raise InputError("this backend reports no log-probabilities; use backend=vllm")
 
+    def likelihoods(self, requests: Sequence[tuple[str, ...]]) -> list[tuple[float, bool | None]]:  # noqa: ARG002 - for classes that override it
+        """Return the log-probability of given texts; asked only of a backend without `model`.
+
+        Args:
+            requests: Contexts and continuations; a single text is scored as a whole.
+
+        Returns:
+            Log-probabilities in nats, and whether each token of a continuation is the likeliest
+            one; None for a single text.
+
+        Raises:
+            InputError: The backend reports none, as by default.
+        """
+        raise InputError("this backend reports no log-probabilities of texts; use backend=hf")
+
     def facts(self) -> Facts:
         """Describe the loaded model for `run.json`; the default reads `model`."""
         if self.model is None:

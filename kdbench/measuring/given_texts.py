@@ -117,7 +117,8 @@ def _read_file(settings: ScoreSettings, path: Path, task_name: str) -> _GivenTex
     _protocol(settings, (0,))  # the seeds are those of the samples
     name = settings.name or _name_of(path)
     check_tasks([task_name], settings.data)
-    (task,) = load_tasks([task_name], settings.data, settings.limit)
+    (task,) = load_tasks([task_name], settings.data, settings.limit, settings.run_code)
+    _check_generates(task)
     samples = _read(path, task)
     protocol = _protocol(settings, tuple(sorted({seed for _, seed in samples})))
     samples = split_samples(samples, protocol.thinking, protocol.thinking_marks)
@@ -145,6 +146,19 @@ def _score_file(settings: ScoreSettings, path: Path, task_name: str) -> Evaluati
         result = run.write_task(with_judge_of(result, stored))
     record.finish(method=settings.method, setting=settings.setting)
     return Evaluation(run.path, {task.name: result}, 0)
+
+
+def _check_generates(task: Task) -> None:
+    """Refuse a task that texts do not answer.
+
+    Raises:
+        InputError: It is scored by likelihood.
+    """
+    if not task.generates:
+        raise InputError(
+            f"task '{task.name}' is scored by likelihood ({task.output_type}), which needs the "
+            "model: use kdbench eval"
+        )
 
 
 def _name_of(samples: Path) -> str:
@@ -210,7 +224,10 @@ def _stored_tasks(settings: ScoreSettings, run: RunFolder) -> tuple[list[Task], 
     if not settings.task:
         check_installed(names, f"{run.path / 'run.json'}", "task=PATH")
     check_tasks(names, settings.data)
-    return load_tasks(names, settings.data, stored_run["limit"]), protocol
+    tasks = load_tasks(names, settings.data, stored_run["limit"], settings.run_code)
+    for task in tasks:
+        _check_generates(task)
+    return tasks, protocol
 
 
 def _score_again(

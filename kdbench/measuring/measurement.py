@@ -17,8 +17,10 @@ from kdbench.generate.prompts import check_has_prompt
 from kdbench.measuring.advice import template_advice
 from kdbench.measuring.forward_metrics import measure_forward
 from kdbench.measuring.given_card import read_given_card, with_given_card
+from kdbench.measuring.groups import group_result, groups_of_tasks
 from kdbench.measuring.identity import checked_name, labels_of, run_identity
 from kdbench.measuring.judged import with_judge_of, without_judge
+from kdbench.measuring.likelihood.measuring import OptionMeasuring, options_name
 from kdbench.measuring.loading import LazyBackend
 from kdbench.measuring.sampling import Sampling
 from kdbench.measuring.scoring import (
@@ -65,9 +67,9 @@ def prepare(
     metrics = make_metrics(names, responses) or make_metrics([_FALLBACK_METRIC])
     chosen = choose_backend(settings.backend, settings.backend_options)
     if tasks is None:
-        tasks = load_tasks(settings.tasks, settings.data, settings.limit)
+        tasks = load_tasks(settings.tasks, settings.data, settings.limit, settings.run_code)
     if protocol.prompt == "task":
-        for document in (document for task in tasks for document in task.documents):
+        for document in (d for task in tasks if task.generates for d in task.documents):
             check_has_prompt(document.prompt, document.message)
     if chosen.is_served:
         checkpoint = served_model(settings.model, chosen.identity)
@@ -100,6 +102,7 @@ class Measurement:
         run: Folder of the run.
         record: The run's `run.json`.
         results: Results by task, without tasks that wait for other shards.
+        groups: Results of groups whose tasks are all measured.
         repaired: Tasks of which a damaged file was repaired.
         encodes_plainly: Whether the checkpoint's tokenizer alone decides the tokens of a prompt.
         waits: Whether scoring waits for another process; shards always do.
@@ -121,6 +124,7 @@ class Measurement:
         self.encodes_plainly = chosen.kind.encodes_plainly and checkpoint.served is None
         self.waits = wait or settings.shard is not None
         self.results: dict[str, TaskResult] = {}
+        self.groups: dict[str, TaskResult] = {}
         self.repaired: set[str] = set()
         folder = generated_run_id(
             checkpoint.sha256, protocol.as_dict(), settings.limit, settings.dtype, chosen.identity
@@ -129,14 +133,18 @@ class Measurement:
         self.record = RunRecord(self.run)
         only_tokenizer = partial(load_tokenizer, checkpoint, settings.trust_remote_code)
         self._backend = LazyBackend(self._load, only_tokenizer if self.encodes_plainly else None)
+        identity = partial(run_identity, settings, self.name, checkpoint, protocol, chosen)
         self._sampling = Sampling(
             self.run,
             protocol,
             self._backend,
             chosen.own_engine,
-            partial(run_identity, settings, self.name, checkpoint, protocol, chosen),
+            identity,
             settings.shard,
             wait,
+        )
+        self._options = OptionMeasuring(
+            self.run, protocol, self._backend, identity, settings.shard, wait
         )
 
     @property
@@ -146,8 +154,8 @@ class Measurement:
 
     @property
     def generated(self) -> int:
-        """Number of samples that this call generated."""
-        return self._sampling.generated
+        """Number of samples that this call generated, and of documents with options it measured."""
+        return self._sampling.generated + self._options.measured
 
     @property
     def backend(self) -> Backend:
@@ -166,11 +174,19 @@ class Measurement:
             for task in self.tasks:
                 self.finish(task)
         except BaseException:
-            if self._sampling.begun:  # bad input does not spoil a run that another call made
+            # Bad input does not spoil a run that another call made.
+            if self._sampling.begun or self._options.measured:
                 self.record.note(status="failed")
             raise
+        self._average_groups()
         self.record.finish(**labels_of(self.settings, self.checkpoint.card))
         return self
+
+    def _average_groups(self) -> None:
+        for group in groups_of_tasks(self.tasks):
+            result = group_result(group, self.results)
+            if result is not None:
+                self.groups[group.name] = self.run.write_group(result)
 
     def is_finished(self) -> bool:
         """Whether every task has a result."""
@@ -178,6 +194,13 @@ class Measurement:
 
     def finish(self, task: Task) -> bool:
         """Measure what is missing of a task; return False while other shards are incomplete."""
+        result = self._finish_answers(task) if task.generates else self._options.finish(task)
+        if result is not None:
+            self.results[task.name] = result
+        return result is not None
+
+    def _finish_answers(self, task: Task) -> TaskResult | None:
+        """Generate and score what is missing; return None while other shards are incomplete."""
         missing = self._missing_metrics(task) or self._damaged_metrics(task)
         self._sampling.repair_prompts(task)
         if missing:
@@ -185,11 +208,8 @@ class Measurement:
             with self.run.lock(task.name, wait=self.waits):
                 result = self._score(task, missing)
                 self._sampling.repair_prompts(task, may_be_absent=result is None)
-        else:
-            result = self.run.read_task(task.name)
-        if result is not None:
-            self.results[task.name] = result
-        return result is not None
+            return result
+        return self.run.read_task(task.name)
 
     def restore_samples(self, task: Task) -> None:
         """Generate the samples of a finished task again if there are none.
@@ -225,7 +245,11 @@ class Measurement:
 
     def sample_files(self) -> list[Path]:
         """Return the files of samples of the tasks that have a result."""
-        return [self.run.lines(task).path for task in self.results]
+        generated = {task.name: task.generates for task in self.tasks}
+        return [
+            self.run.lines(name if generated.get(name, True) else options_name(name)).path
+            for name in self.results
+        ]
 
     def _load(self) -> Backend:
         settings = self.settings
@@ -248,7 +272,7 @@ class Measurement:
         """Generate the samples of all tasks with one engine, and stop it."""
         try:
             for task in self.tasks:
-                if self._missing_metrics(task):
+                if task.generates and self._missing_metrics(task):
                     self._sampling.complete(task)
         finally:
             self._backend.stop()
@@ -316,8 +340,10 @@ class Evaluation:
         run: Folder of the run.
         results: Results by task, without tasks that wait for other shards.
         generated: Number of samples that this call generated.
+        groups: Results of groups of lm-eval whose tasks are all measured.
     """
 
     run: Path
     results: Mapping[str, TaskResult]
     generated: int = field(compare=False)
+    groups: Mapping[str, TaskResult] = field(default_factory=dict)

@@ -72,7 +72,7 @@ def yaml_metrics(task: Task, seeds: Sequence[int], samples: Samples) -> list[Yam
                 by_seed = collected.setdefault((metric, filtered.filter), {})
                 by_seed.setdefault(seed, {})[filtered.row] = value
     return [
-        _yaml_metric(task, metric, filter_name, by_seed)
+        yaml_metric(task, metric, filter_name, by_seed)
         for (metric, filter_name), by_seed in collected.items()
     ]
 
@@ -161,7 +161,7 @@ def _filters(lm_eval_task: Any) -> Sequence[Mapping[str, Any]]:
     return [_DEFAULT_FILTER] if configured is None else configured
 
 
-def _yaml_metric(
+def yaml_metric(
     task: Task, metric: str, filter_name: str, values: Mapping[int, Mapping[int, Any]]
 ) -> YamlMetric:
     """Aggregate the values of a metric as the YAML says.

@@ -39,8 +39,10 @@ SampleScores = dict[tuple[str, int], dict[str, float | None]]
 def fingerprint(task: Task, protocol: Protocol) -> dict[str, Any]:
     """Return what decides a number apart from the checkpoint; equal if two runs compare."""
     definition = {} if task.bundled else {"definition_sha256": task.definition_sha256}
+    kind = {} if task.generates else {"output_type": task.output_type}
     return {
         **definition,
+        **kind,
         "task": task.name,
         "task_version": task.version,
         "data_sha256": task.data["sha256"],
@@ -224,7 +226,7 @@ def _assemble(
         documents={"id": ids, **_categories(task), **means, **columns},
         data=task.data,
         cut_prompts=cut_prompts,
-        main_metric=main_metric(results),
+        main_metric=main_metric(results, task.own_metrics),
     )
     by_sample = {
         (document, seed): {

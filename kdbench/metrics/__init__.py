@@ -185,7 +185,8 @@ def of_repeated(name: str) -> bool:
 def result_name(name: str, known: Mapping[str, object]) -> str | None:
     """Find the result that a name stands for.
 
-    A bare metric stands for its headline position set, or for its largest known k.
+    It is its own, a bare metric's headline position set or largest known k, or the metric of a
+    task without its filter, as `acc` for `acc,none`.
 
     Args:
         name: Name of a result or metric, such as `top1@ref` or `acceptance`.
@@ -194,8 +195,8 @@ def result_name(name: str, known: Mapping[str, object]) -> str | None:
     Returns:
         The result's name; None if the name is that of no metric.
     """
-    if name in known:
-        return name
+    if own := _name_of_task(name, known):
+        return own
     base = base_of(name)
     if base not in metrics.names():
         return None
@@ -210,6 +211,15 @@ def result_name(name: str, known: Mapping[str, object]) -> str | None:
     if not at:
         return f"{base}@{kind.headline}"
     return name if position_set in kind.sets else None
+
+
+def _name_of_task(name: str, known: Mapping[str, object]) -> str | None:
+    """A known result of this name, or of a task's metric of this name and any filter."""
+    if name in known:
+        return name
+    filtered = [known_name for known_name in known if known_name.startswith(f"{name},")]
+    # Of several filters, the one that only takes the response.
+    return next(iter([f"{name},none"] if f"{name},none" in filtered else filtered), None)
 
 
 def _kinds_of(names: Sequence[str]) -> dict[str, type[Metric]]:

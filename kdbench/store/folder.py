@@ -2,6 +2,7 @@
 
     results/<model>/<run>/run.json               identity, environment, timing, status
     results/<model>/<run>/<task>.json            fingerprint, metrics, scores of each document
+    results/<model>/<run>/groups/<group>.json    means of a group of lm-eval over its tasks
     results/<model>/<run>/samples/<task>.jsonl   one line per document and seed, as they finish
     results/<model>/<run>/samples/<task>.prompts.jsonl   one line per document: what was asked
 
@@ -24,7 +25,7 @@ from kdbench.store.prompts import StoredPrompt, prompt_record, read_prompt
 from kdbench.store.results import TaskResult, read_task
 from kdbench.store.run_schema import check_run
 from kdbench.store.schema import FieldError
-from kdbench.system.files import SCHEMA, LinesFile, read_json, write_json
+from kdbench.system.files import SCHEMA, LinesFile, json_text, read_json, write_json
 from kdbench.system.locks import only_here, remove_empty
 
 
@@ -117,12 +118,20 @@ class RunFolder:
 
     def write_task(self, result: TaskResult) -> TaskResult:
         """Replace `<task>.json`, and return the result as stored there, rounded."""
-        path = self.path / f"{result.task}.json"
+        return self._write(self.path / f"{result.task}.json", result)
+
+    def write_group(self, result: TaskResult) -> TaskResult:
+        """Replace `groups/<group>.json`, and return the result as stored there."""
+        return self._write(self.path / "groups" / f"{result.task}.json", result)
+
+    def _write(self, path: Path, result: TaskResult) -> TaskResult:
         content = asdict(result)
         for metric in content["metrics"].values():
             _drop_unset(metric, ("micro", "bound", "ceiling", "floor"))
         _drop_unset(content, ("teacher", "curves", "judge"))
-        write_json(path, content)
+        # A finished run can be read-only.
+        if not path.exists() or path.read_text("utf-8") != json_text(content):
+            write_json(path, content)
         return read_task(path)
 
     def tasks(self) -> Iterator[TaskResult]:
@@ -130,6 +139,11 @@ class RunFolder:
         for path in sorted(self.path.glob("*.json")):
             if path.name != "run.json":
                 yield read_task(path)
+
+    def groups(self) -> Iterator[TaskResult]:
+        """Yield the results of groups of tasks, by name of the group."""
+        for path in sorted((self.path / "groups").glob("*.json")):
+            yield read_task(path)
 
     def lines(self, name: str) -> LinesFile:
         """Return the file `samples/<name>.jsonl`, to which lines are appended."""

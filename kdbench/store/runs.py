@@ -17,11 +17,17 @@ class StoredRun:
         folder: Folder relative to the results, `model/run`.
         record: Content of `run.json`.
         results: Results by task.
+        groups: Results by group of tasks.
     """
 
     folder: str
     record: Mapping[str, Any] = field(repr=False)
     results: Mapping[str, TaskResult] = field(repr=False)
+    groups: Mapping[str, TaskResult] = field(default_factory=dict, repr=False)
+
+    def result(self, name: str) -> TaskResult | None:
+        """Return the result of a task or of a group; None if there is none."""
+        return self.results.get(name) or self.groups.get(name)
 
     @property
     def model(self) -> str:
@@ -72,4 +78,5 @@ def stored_runs(results: Path) -> Iterator[StoredRun]:
             str(file.parent.relative_to(results)),
             record,
             {result.task: result for result in folder.tasks()},
+            {result.task: result for result in folder.groups()},
         )

@@ -29,7 +29,8 @@ def build_table(settings: TableSettings, runs: Sequence[StoredRun] | None = None
         InputError: results or baselines cannot be read, a group is unknown, or the table is empty.
     """
     runs = list(stored_runs(settings.results)) if runs is None else runs
-    settings = settings.model_copy(update={"metric": full_metric_name(settings.metric, runs)})
+    if "metric" in settings.model_fields_set:
+        settings = settings.model_copy(update={"metric": full_metric_name(settings.metric, runs)})
     chosen = bool(settings.columns)
     columns = chosen_columns(settings, runs) if chosen else plain_columns(settings, runs)
     measured = [
@@ -47,9 +48,10 @@ def build_table(settings: TableSettings, runs: Sequence[StoredRun] | None = None
             f"results={settings.results}: no result with {what}, and no published row to show"
             f"{_why_none(settings, runs)}"
         )
+    shown = [] if chosen else columns
     return Table(
-        metric=settings.metric,
-        unit=columns[0].unit,
+        metric=" or ".join(dict.fromkeys(c.metric for c in shown)) or settings.metric,
+        unit=" or ".join(dict.fromkeys(c.unit for c in shown)) or columns[0].unit,
         columns=tuple(column.title for column in columns),
         groups=tuple(groups),
         error=settings.error,

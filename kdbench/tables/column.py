@@ -61,7 +61,7 @@ class Column:
 
     def results(self, run: StoredRun) -> list[MetricResult | None]:
         """The metric's result for each task; None where the run has none."""
-        by_task = (run.results.get(task) for task in self.tasks)
+        by_task = (run.result(task) for task in self.tasks)
         return [None if result is None else result.metrics.get(self.metric) for result in by_task]
 
     def cell(self, run: StoredRun) -> Cell | None:

@@ -20,21 +20,43 @@ _JUDGED = ("judge", "judge_score", "win_rate", "judge_flips", "words_ratio", "ju
 
 def plain_columns(settings: TableSettings, runs: Sequence[StoredRun]) -> tuple[Column, ...]:
     """The columns of `metric=`: its tasks, and their average."""
-    metric, tasks = settings.metric, settings.tasks
+    tasks = settings.tasks
+    given = "metric" in settings.model_fields_set
+    shown = {t: settings.metric if given else _metric_of(t, settings.metric, runs) for t in tasks}
+    columns = [_plain_column(TITLES.get(t, t), shown[t], (t,), False, runs, tasks) for t in tasks]
+    if len(set(shown.values())) > 1:  # there is no mean of different metrics
+        return tuple(columns)
+    metric = next(iter(shown.values()), settings.metric)
+    return (*columns, _plain_column(AVERAGE, metric, tasks, True, runs, tasks))
+
+
+def _metric_of(task: str, wanted: str, runs: Sequence[StoredRun]) -> str:
+    """The wanted metric; the main one of a task that has it in no run, such as accuracy."""
+    results = [result for run in runs if (result := run.result(task)) is not None]
+    if not results or any(wanted in result.metrics for result in results):
+        return wanted
+    return results[0].main_metric
+
+
+def _plain_column(
+    title: str,
+    metric: str,
+    shown: tuple[str, ...],
+    mean: bool,
+    runs: Sequence[StoredRun],
+    tasks: Sequence[str],
+) -> Column:
     unit: str = "points"
     direction: Direction = "higher"
     for run in runs:  # if the runs hold several versions of the metric, the last one counts
         known = [result for result in _results(run, tasks, metric) if result.value is not None]
         if known:
             unit, direction = known[0].unit, cast(Direction, known[0].direction)
-    columns = [
-        Column(TITLES.get(task, task), metric, (task,), False, unit, direction) for task in tasks
-    ]
-    return (*columns, Column(AVERAGE, metric, tasks, True, unit, direction))
+    return Column(title, metric, shown, mean, unit, direction)
 
 
 def _results(run: StoredRun, tasks: Iterable[str], metric: str) -> list[MetricResult]:
-    results = [run.results[task] for task in tasks if task in run.results]
+    results = [result for task in tasks if (result := run.result(task)) is not None]
     return [result.metrics[metric] for result in results if metric in result.metrics]
 
 
@@ -52,7 +74,7 @@ def _metrics_of(runs: Sequence[StoredRun]) -> dict[str, MetricResult]:
     return {
         name: metric
         for run in runs
-        for result in run.results.values()
+        for result in (*run.results.values(), *run.groups.values())
         for name, metric in result.metrics.items()
     }
 
@@ -88,7 +110,7 @@ class _ColumnReader:
 
     def __init__(self, settings: TableSettings, runs: Sequence[StoredRun]):
         self._settings, self._runs = settings, runs
-        measured = {task for run in runs for task in run.results}
+        measured = {task for run in runs for task in (*run.results, *run.groups)}
         self._tasks = {*settings.tasks, *TITLES, *measured}
         self._metrics = _metrics_of(runs)
         self._serving = serving_columns(settings, runs)

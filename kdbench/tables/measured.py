@@ -109,9 +109,9 @@ def _basis(run: StoredRun, columns: Sequence[Column]) -> dict[str, str]:
     several_metrics = len({column.metric for column in columns}) > 1
     for column in columns:
         for task, metric in zip(column.tasks, column.results(run), strict=True):
-            if metric is None:
+            result = run.result(task)
+            if metric is None or result is None:
                 continue
-            result = run.results[task]
             values = [result.fingerprint, metric.version, *_teacher(result, column.metric)]
             if several_metrics:
                 basis[task] = json.dumps(values[:1], sort_keys=True)
@@ -169,7 +169,7 @@ def _reasons(run: StoredRun, columns: Sequence[Column]) -> list[str]:
         empty = [result for result in column.results(run) if result and result.value is None]
         for reason in dict.fromkeys(result.reason for result in empty if result.reason):
             names.setdefault(reason, []).append(column.name)
-        if missing := [task for task in column.tasks if task not in run.results]:
+        if missing := [task for task in column.tasks if run.result(task) is None]:
             reason = f"no result for {', '.join(missing)} (choose the tasks with tasks=)"
             names.setdefault(reason, []).append(column.name)
         if isinstance(column, CostColumn) and (unknown := column.reason(run)):

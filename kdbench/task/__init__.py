@@ -11,21 +11,26 @@ from kdbench.task.load import (
     data_folder,
     known_tasks,
     load_tasks,
+    result_names,
     task_definition,
-    task_name,
 )
-from kdbench.task.model import NO_REFERENCES, TITLES, Document, Task
+from kdbench.task.model import NO_REFERENCES, TITLES, Document, GroupMean, Task, TaskGroup
+from kdbench.task.requests import gold_options, make_requests
 
 __all__ = [
     "NO_REFERENCES",
     "TITLES",
     "Document",
+    "GroupMean",
     "Task",
+    "TaskGroup",
     "check_installed",
     "check_tasks",
     "data_folder",
+    "gold_options",
     "known_tasks",
     "load_tasks",
+    "make_requests",
+    "result_names",
     "task_definition",
-    "task_name",
 ]

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from kdbench.errors import InputError, reason_of
+from kdbench.system.console import note_once
 from kdbench.system.time_limit import time_limit
 from kdbench.task.model import Document
 from kdbench.task.printed import check_is_text, is_turns
 from kdbench.task.prompt_documents import checked_category
+from kdbench.task.requests import gold_options, make_requests
 from kdbench.task.turns import chat_turns
 from kdbench.views.chat import ChatMessage, Turn
 
@@ -20,7 +22,11 @@ _FIELD = re.compile(r"\{\{-?\s*(\w+)\s*-?\}\}")
 
 
 def make_documents(
-    task: Any, rows: Sequence[Mapping[str, Any]], path: Path, is_bundled: bool
+    task: Any,
+    rows: Sequence[Mapping[str, Any]],
+    path: Path,
+    is_bundled: bool,
+    is_lm_evals: bool = False,
 ) -> Iterator[Document]:
     """Yield the documents of a task.
 
@@ -29,6 +35,8 @@ def make_documents(
         rows: Rows of the data set.
         path: The YAML, for error messages.
         is_bundled: Whether the task comes with kdbench, so that its fields are known.
+        is_lm_evals: Whether the task comes with lm-eval, so that nobody can mend its ids and
+            references: equal ids are replaced by numbers, and an unusable reference is left out.
 
     Raises:
         InputError: Two documents have one id, a reference is empty or missing, or a function or
@@ -38,8 +46,9 @@ def make_documents(
     if task.config.doc_to_target == "" and task.config.num_fewshot:
         raise InputError(f"{path}: num_fewshot needs doc_to_target, the examples' answers")
     seen: set[str] = set()
+    names = document_ids(rows) if is_lm_evals else None
     for index, row in enumerate(rows):
-        name = str(row.get("id", index))
+        name = str(row.get("id", index)) if names is None else names[index]
         if name in seen:
             raise InputError(f"{path}: two documents have the id '{name}'")
         seen.add(name)
@@ -49,7 +58,7 @@ def make_documents(
                 own = is_bundled or bool(_conversation(task.config, row))
                 turns = () if own else chat_turns(task, row)
                 prompt, message = _prompt(task, row, is_bundled)
-                references = _references(task, row)
+                references = _references(task, row, is_lm_evals)
         except InputError as error:
             raise InputError(f"{place}: {error}") from None
         except Exception as error:
@@ -71,6 +80,50 @@ def _category(metadata: Mapping[str, Any], row: Mapping[str, Any], place: str) -
         return None if row[field] is None else checked_category(row[field])
     except InputError as error:
         raise InputError(f"{place}: '{field}' {error}") from None
+
+
+def make_asked_documents(
+    task: Any, rows: Sequence[Mapping[str, Any]], path: Path
+) -> Iterator[Document]:
+    """Yield the documents of a task that is scored by likelihood.
+
+    The references are the right options, if any.
+
+    Args:
+        task: lm-eval's task.
+        rows: Rows of the data set. Their `id` is the document's if all have different ones.
+        path: The YAML, for error messages.
+
+    Raises:
+        InputError: A function or template of the YAML fails on a row, or asks for something else.
+    """
+    made = make_requests(task, rows)
+    unanswered = 0
+    for name, row in zip(document_ids(rows), rows, strict=True):
+        try:
+            gold = gold_options(task, row)
+            requests = next(made)
+            prompt = requests[0][0] if len(requests[0]) > 1 else ""
+            texts = tuple(requests[option][-1] for option in gold if option < len(requests))
+        except InputError as error:
+            raise InputError(f"{path}: document '{name}': {error}") from None
+        unanswered += not gold
+        category = _category(task.config.metadata or {}, row, f"{path}: document '{name}'")
+        yield Document(name, prompt, prompt, texts, row, category, requests=requests)
+    if unanswered and task.config.process_results is None:
+        text = (
+            f"{path}: {unanswered} of {len(rows)} documents name no right option in doc_to_target"
+        )
+        if unanswered == len(rows):
+            raise InputError(f"{text}: give the index of an option, or its text")
+        note_once(f"note: {text}; their accuracy is 0, as in lm-eval")
+
+
+def document_ids(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the rows' own ids if all are there and different, else their numbers from 0."""
+    ids = [str(row.get("id")) for row in rows]
+    own = all(row.get("id") is not None for row in rows) and len(set(ids)) == len(ids)
+    return ids if own else [str(index) for index in range(len(ids))]
 
 
 def _prompt(task: Any, row: Mapping[str, Any], is_bundled: bool) -> tuple[str, ChatMessage]:
@@ -118,10 +171,19 @@ def _conversation(config: Any, row: Mapping[str, Any]) -> ChatMessage:
     return tuple(Turn(turn["role"], turn["content"]) for turn in value)
 
 
-def _references(task: Any, row: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the references; none if the YAML has no `doc_to_target`."""
+def _references(task: Any, row: Mapping[str, Any], may_lack: bool) -> tuple[str, ...]:
+    """Return the references; none if the YAML has no `doc_to_target`, or a row may lack them."""
     if task.config.doc_to_target == "":
         return ()
+    try:
+        return _checked_references(task, row)
+    except InputError:
+        if may_lack:
+            return ()
+        raise
+
+
+def _checked_references(task: Any, row: Mapping[str, Any]) -> tuple[str, ...]:
     target = task.doc_to_target(row)
     if task.config.doc_to_choice is not None:
         target = task.doc_to_choice(row)[target]

@@ -1,6 +1,6 @@
 """What becomes of each key of an lm-eval YAML: honoured, without effect, or refused."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,10 @@ REFUSED: Mapping[str, tuple[Any, str]] = {
     "doc_to_audio": (None, "kdbench measures text models"),
     "doc_to_image": (None, "kdbench measures text models"),
     "repeats": (1, "each seed is a response; remove the key and pass seeds="),
-    "unsafe_code": (False, "kdbench runs no code that a model wrote"),
+    "unsafe_code": (
+        False,
+        "runs code that the model wrote, on this machine; run_code=TASK permits it",
+    ),
     "use_prompt": (None, "kdbench has no promptsource; write the prompt into doc_to_text"),
 }
 """Keys that are refused unless they have lm-eval's default, with the default and the reason."""
@@ -66,6 +69,25 @@ PROTOCOL_SETS = frozenset(
 )
 """Keys of `generation_kwargs` that the protocol decides."""
 
+LIKELIHOOD_METRICS: Mapping[str, frozenset[str]] = {
+    "loglikelihood": frozenset({"acc", "perplexity"}),
+    "loglikelihood_rolling": frozenset({"bits_per_byte", "byte_perplexity", "word_perplexity"}),
+    "multiple_choice": frozenset(
+        {
+            "acc",
+            "acc_bytes",
+            "acc_mutual_info",
+            "acc_norm",
+            "brier_score",
+            "exact_match",
+            "f1",
+            "likelihood",
+            "mcc",
+        }
+    ),
+}
+"""The metrics that lm-eval's own `process_results` gives, by output type; it ignores others."""
+
 # Values with which other settings of a generation change nothing.
 _NEUTRAL = {
     "length_penalty": 1,
@@ -76,20 +98,32 @@ _NEUTRAL = {
     "typical_p": 1,
     "use_cache": True,
 }
+_OF_GROUPS = {"aggregate_metric_list", "group", "group_alias"}
 _TEXTS = ("description", "fewshot_delimiter", "gen_prefix", "target_delimiter")
 
 
-def check_keys(config: Any, path: Path) -> None:
+def check_keys(task: Any, path: Path, run_code: Collection[str] = ()) -> None:
     """Check the values of a YAML's keys.
 
     Args:
-        config: lm-eval's `TaskConfig`.
+        task: lm-eval's task.
         path: The YAML, for error messages.
+        run_code: Names of tasks that may run code that the model wrote.
 
     Raises:
         InputError: A key is one that kdbench does not follow, or its value has the wrong type.
     """
+    from lm_eval.api.task import ConfigurableTask
+
+    if not isinstance(task, ConfigurableTask):
+        raise InputError(
+            f"{path}: class: {type(task).__name__} is not a ConfigurableTask of lm-eval, and "
+            "kdbench runs no others"
+        )
+    config = task.config
     for key, (default, reason) in REFUSED.items():
+        if key == "unsafe_code" and config.task in run_code:
+            continue
         if (value := getattr(config, key, default)) != default:
             raise InputError(f"{path}: {key}: {_short(value)}: {reason}")
     for key in _TEXTS:
@@ -99,7 +133,9 @@ def check_keys(config: Any, path: Path) -> None:
     shots = config.num_fewshot
     if shots is not None and (type(shots) is not int or shots < 0):
         raise InputError(f"{path}: num_fewshot must be a whole number, not {_short(shots)}")
-    _check_generation(config.generation_kwargs, path)
+    if config.generation_kwargs and config.output_type == "generate_until":
+        _check_generation(config.generation_kwargs, path)
+    _check_likelihood(config, path)
     _check_filters(config.filter_list, path)
     _check_aggregations(config.metric_list, path)
 
@@ -112,16 +148,17 @@ def check_names(keys: list[str], path: Path) -> None:
         path: The YAML, for error messages.
 
     Raises:
-        InputError: The YAML defines a group or a Python class, or lm-eval has no such key.
+        InputError: The YAML defines several tasks or a Python class, or lm-eval has no such key.
     """
-    for key, what in (("group", "a group"), ("task_list", "several tasks")):
-        if key in keys:
-            raise InputError(f"{path}: defines {what}; pass the YAML of each task")
+    if "task_list" in keys:
+        raise InputError(f"{path}: defines several tasks; pass the YAML of each task")
     if "class" in keys:
-        raise InputError(f"{path}: class: kdbench runs YAML tasks, not classes of lm-eval")
+        raise InputError(f"{path}: class: of Python classes, kdbench runs only lm-eval's own")
     if "use_prompt" in keys:  # lm-eval would look for another package
         raise InputError(f"{path}: use_prompt: {REFUSED['use_prompt'][1]}")
     known = HONOURED | WITHOUT_EFFECT | set(REFUSED) | {"include"}
+    if "group" in keys:
+        known |= _OF_GROUPS
     for key in keys:
         if key not in known:
             raise InputError(f"{path}: lm-eval has no key '{key}': {nearest(key, known)}")
@@ -129,7 +166,48 @@ def check_names(keys: list[str], path: Path) -> None:
 
 def stop_strings(config: Any) -> tuple[str, ...]:
     """Return `generation_kwargs.until`; `check_keys` has checked it."""
-    until = config.generation_kwargs.get("until") or ()
+    until = (config.generation_kwargs or {}).get("until") or ()
+    return (until,) if isinstance(until, str) else tuple(until)
+
+
+def _check_likelihood(config: Any, path: Path) -> None:
+    """Check what a task that is scored by likelihood needs."""
+    known = LIKELIHOOD_METRICS.get(config.output_type)
+    if config.output_type == "multiple_choice" and config.doc_to_choice is None:
+        raise InputError(f"{path}: output_type: multiple_choice needs doc_to_choice")
+    if known is None or config.metric_list is None or config.process_results is not None:
+        return
+    named = [str(metric.get("metric")) for metric in config.metric_list]
+    if not known & set(named):
+        raise InputError(
+            f"{path}: metric_list: lm-eval scores no {_short(', '.join(named))} of "
+            f"{config.output_type}: known: {', '.join(sorted(known))}"
+        )
+
+
+def class_stops(task: Any, row: Mapping[str, Any], path: Path) -> tuple[str, ...]:
+    """Return the stop strings of a Python class of lm-eval, which makes its requests by itself.
+
+    Args:
+        task: lm-eval's task.
+        row: Row of the data set.
+        path: Name of the task, for error messages.
+
+    Raises:
+        InputError: It does not ask for one response to a document.
+    """
+    try:
+        made = task.construct_requests(doc=row, ctx="", metadata=(None, 0, 1))
+    except Exception as error:
+        raise InputError(f"{path}: construct_requests fails: {reason_of(error)}") from error
+    instances = made if isinstance(made, list) else [made]
+    kinds = sorted({instance.request_type for instance in instances})
+    if len(instances) != 1 or kinds != ["generate_until"]:
+        raise InputError(
+            f"{path}: asks for {len(instances)} requests of {' and '.join(kinds)} to a document; "
+            "of Python classes, kdbench runs those that ask for one response"
+        )
+    until = instances[0].args[1].get("until") or ()
     return (until,) if isinstance(until, str) else tuple(until)
 
 

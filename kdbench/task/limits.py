@@ -26,6 +26,18 @@ def top_keys(path: Path) -> list[str]:
     return [key.value for key, _ in pairs if isinstance(key, yaml.ScalarNode)]
 
 
+def included_files(path: Path) -> set[Path]:
+    """Return the files that a YAML file includes, directly or not, without checking them."""
+    found: set[Path] = set()
+    waiting = [path]
+    while waiting and len(found) <= MAX_INCLUDES:
+        file = waiting.pop()
+        named = {file.parent / name for name in _INCLUDE.findall(yaml_text(file))}
+        waiting += [other for other in named - found if other.is_file()]
+        found |= {other for other in named if other.is_file()}
+    return found
+
+
 def _checked_text(path: Path, included: list[Path]) -> str:
     """Read a YAML file and check its limits and those of the files that it includes.
 

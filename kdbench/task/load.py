@@ -1,27 +1,23 @@
 """Tasks found by name or path, and loaded with lm-eval."""
 
-import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from kdbench.errors import InputError, nearest, reason_of
+from kdbench.errors import InputError, nearest
 from kdbench.system.bundled import bundled, load_module
+from kdbench.system.console import note_once
 from kdbench.system.names import is_file_name
-from kdbench.system.time_limit import time_limit
-from kdbench.task.documents import make_documents
-from kdbench.task.keys import check_keys, check_names, stop_strings
-from kdbench.task.limits import top_keys
-from kdbench.task.model import Document, Task, sha256_of
+from kdbench.task.documents import make_asked_documents, make_documents
+from kdbench.task.keys import check_keys, class_stops, stop_strings
+from kdbench.task.model import TITLES, Document, Task, sha256_of
+from kdbench.task.names import PREFIX, files_of, plain_name
 from kdbench.task.prompt_file import is_prompts, load_prompts, prompts_definition, prompts_name
 from kdbench.task.prompt_rows import SUFFIXES
-from kdbench.task.rows import check_rows
-
-_SECONDS = 300  # of work, for data and functions
-_SECONDS_OF_A_DOCUMENT = 10  # a document takes milliseconds
+from kdbench.task.reading import ReadTask, definition, group_members, read_file, read_name
 
 
 def known_tasks() -> dict[str, Path]:
@@ -47,14 +43,19 @@ def data_folder(given: Path | None) -> Path | None:
 
 
 def load_tasks(
-    names: Sequence[str], data: Path | None = None, limit: int | None = None
+    names: Sequence[str],
+    data: Path | None = None,
+    limit: int | None = None,
+    run_code: Sequence[str] = (),
 ) -> list[Task]:
     """Load tasks by name, by path of a YAML file or of a folder of such files, or from prompts.
 
     Args:
-        names: Names in `known_tasks`, paths of `generate_until` YAML files, or prompts.
-        data: Folder of the data sets of the tasks that come with kdbench.
+        names: Names in `known_tasks`, paths of lm-eval YAML files, prompts, or `lm_eval:NAME` for a
+            task, group or tag that comes with lm-eval.
+        data: Folder of the data sets of tasks given by name.
         limit: Number of documents to use of each task; None for all.
+        run_code: Names of tasks that may run code that the model wrote.
 
     Raises:
         InputError: A task is unknown, a YAML is broken, data are missing or malformed, or two tasks
@@ -62,17 +63,26 @@ def load_tasks(
     """
     if data is not None and not data.is_dir():
         raise InputError(f"data={data}: no such folder")
-    files = {name: [] if _is_prompts(name) else _find(name) for name in names}
-    tasks: list[Task] = []
-    for name in names:
-        tasks += [_load(known, path, data, limit) for known, path in files[name]]
-        tasks += [] if files[name] else [load_prompts(name, limit)]
+    if run_code:
+        os.environ["HF_ALLOW_CODE_EVAL"] = "1"
+        note_once(
+            f"note: code that the model writes for {', '.join(run_code)} runs on this machine"
+        )
+    for given in names:  # an unknown name is reported before another one's data are read
+        if not given.startswith(PREFIX) and not _is_prompts(given):
+            _find(given)
+    tasks: dict[str, Task] = {}
+    for given in names:
+        for task in _load(given, data, limit, run_code):
+            if task.name in tasks:
+                raise InputError(f"tasks=: '{task.name}' is named twice")
+            tasks[task.name] = task
     if not tasks:
         raise InputError("tasks= names no task")
-    for index, task in enumerate(tasks):
-        if task.name in {other.name for other in tasks[:index]}:
-            raise InputError(f"tasks=: '{task.name}' is named twice")
-    return tasks
+    for name in run_code:
+        if name not in tasks or not getattr(tasks[name].lm_eval, "UNSAFE_CODE", False):
+            raise InputError(f"run_code={name}: no task of this name in tasks= runs code")
+    return list(tasks.values())
 
 
 def check_installed(names: Sequence[str], file: str, key: str) -> None:
@@ -92,7 +102,10 @@ def check_installed(names: Sequence[str], file: str, key: str) -> None:
     known = known_tasks()
     for name in names:
         if name not in known:
-            raise InputError(f"{file}: task '{name}' is not installed; name its file with {key}")
+            raise InputError(
+                f"{file}: task '{name}' is not installed; name its file with {key}, or one of "
+                f"lm-eval's own with {key.partition('=')[0]}={PREFIX}{name}"
+            )
 
 
 def task_definition(name: str) -> str:
@@ -106,19 +119,53 @@ def task_definition(name: str) -> str:
     """
     if _is_prompts(name):
         return prompts_definition(name)
-    return sha256_of([_definition(path) for _, path in _find(name)])
+    if name.startswith(PREFIX):
+        files = files_of(name.removeprefix(PREFIX))
+        return sha256_of([[task, definition(path)] for task, path in files.items()])
+    return sha256_of([definition(path) for _, path in _find(name)])
 
 
-def task_name(word: str) -> str:
-    """Return the name that a word of `tasks=` gives to a task, as far as the word says it.
+def result_names(given: str) -> list[str]:
+    """Return the names that the tasks of one word in `tasks=` have in results.
 
     Args:
-        word: Name of a task, path of a YAML file, or prompts.
+        given: Name of a task or group, path of a YAML file, prompts, or `lm_eval:NAME`.
 
     Raises:
-        InputError: The name cannot be that of a file of results.
+        InputError: lm-eval has no such name, or the name cannot be that of a file of results.
     """
-    return prompts_name(word) if _is_prompts(word) else Path(word).stem
+    if _is_prompts(given):
+        return [prompts_name(given)]
+    if given.startswith(PREFIX):
+        return list(files_of(given.removeprefix(PREFIX)))
+    path = known_tasks().get(given, Path(given))
+    return group_members(path) or [path.stem]
+
+
+def _load(given: str, data: Path | None, limit: int | None, run_code: Sequence[str]) -> list[Task]:
+    """Load the tasks of one name, file or folder, each once."""
+    if _is_prompts(given):
+        return [load_prompts(given, limit)]
+    if given.startswith(PREFIX):
+        read = read_name(given.removeprefix(PREFIX), data_folder(data), run_code)
+        return [_task(plain_name(str(r.lm_eval.config.task)), r, limit, run_code) for r in read]
+    tasks: dict[str, Task] = {}
+    for name, file in _find(given):
+        path = file.resolve()
+        is_paper = _is_of_papers(path)
+        read = read_file(path, {"data": str(data)} if is_paper and data else {})
+        for one in read:
+            known = path.stem if is_paper else name
+            own = plain_name(str(one.lm_eval.config.task))
+            task = _task(own if one.groups or len(read) > 1 else known or own, one, limit, run_code)
+            if task.name not in tasks:
+                tasks[task.name] = task
+            elif Path(given).is_dir() and tasks[task.name].documents == task.documents:
+                groups = tasks[task.name].groups + task.groups  # the folder has its group, too
+                tasks[task.name] = replace(task, groups=tuple(dict.fromkeys(groups)))
+            else:
+                raise InputError(f"tasks=: '{task.name}' is named twice")
+    return list(tasks.values())
 
 
 def _is_prompts(word: str) -> bool:
@@ -155,81 +202,69 @@ def _find(name: str) -> list[tuple[str | None, Path]]:
     raise InputError(f"unknown task '{name}', and no such file: {nearest(name, known)}")
 
 
-def _load(name: str | None, path: Path, data: Path | None, limit: int | None) -> Task:
-    path = path.resolve()
-    is_bundled = path.is_relative_to(bundled("tasks").resolve())
-    if name is None and is_bundled:
-        name = path.stem
-    task = _through_lm_eval(path, {"data": str(data)} if is_bundled and data else {})
-    name = name or str(task.config.task)
+def _is_of_papers(path: Path) -> bool:
+    """Whether a file is that of one of the papers' tasks, whose fields and metrics are known."""
+    return path.is_relative_to(bundled("tasks").resolve()) and path.stem in TITLES
+
+
+def _task(name: str, read: ReadTask, limit: int | None, run_code: Sequence[str]) -> Task:
+    """Return a task with its documents.
+
+    Args:
+        name: Its name in results.
+        read: What lm-eval made of it.
+        limit: Number of documents to use; None for all.
+        run_code: Names of tasks that may run code that the model wrote.
+
+    Raises:
+        InputError: The name, a key or a row is not usable.
+    """
+    task, place = read.lm_eval, read.place
     if not is_file_name(name) or name == "run":
-        raise InputError(f"{path}: '{name}' cannot name a file of results; rename the task")
-    if task.OUTPUT_TYPE != "generate_until":
-        raise InputError(f"{path}: output_type is {task.OUTPUT_TYPE}; kdbench runs generate_until")
-    check_keys(task.config, path)
+        raise InputError(f"{place}: '{name}' cannot name a file of results; rename the task")
+    check_keys(task, place, run_code)
+    is_bundled = _is_of_papers(place)
+    by_name = str(place).startswith(PREFIX)
+    is_class = type(task).__name__ != "ConfigurableTask"
     rows = list(task.eval_docs)
-    documents = tuple(make_documents(task, rows, path, is_bundled))
+    if task.OUTPUT_TYPE == "generate_until":
+        documents = tuple(make_documents(task, rows, place, is_bundled, by_name))
+        until = class_stops(task, rows[0], place) if is_class else stop_strings(task.config)
+    else:
+        documents, until = tuple(make_asked_documents(task, rows, place)), ()
     metadata = task.config.metadata or {}
     used = documents[:limit]
     return Task(
         name=name,
         version=str(task.VERSION),
         documents=used,
-        until=stop_strings(task.config),
+        until=until,
         data={
             "rows": len(rows),
             "used": len(used),
-            "sha256": sha256_of([[d.id, d.message, d.prompt, d.references] for d in documents]),
+            "sha256": sha256_of([_content(document) for document in documents]),
             "published": _is_published(rows, metadata) if is_bundled else None,
         },
         lm_eval=task,
         bundled=is_bundled,
-        definition_sha256=None if is_bundled else _definition_of(path, documents),
+        definition_sha256=None if is_bundled else _definition(read, documents),
         closed_answers=bool(metadata.get("closed_answers")),
+        output_type=task.OUTPUT_TYPE,
+        groups=read.groups,
+        own_metrics=not is_bundled and (is_class or task.config.metric_list is not None),
     )
 
 
-def _through_lm_eval(path: Path, metadata: dict[str, Any]) -> Any:
-    from lm_eval.tasks import TaskManager
-
-    check_names(top_keys(path), path)
-    check_rows(path)
-    with _quiet_lm_eval():
-        try:
-            with time_limit(_SECONDS, working=True), _limited_documents():
-                loaded = TaskManager(include_defaults=False, metadata=metadata).load([str(path)])
-        except InputError:
-            raise
-        except SystemExit as error:
-            raise InputError(f"{path}: a function of the task ended the program") from error
-        except Exception as error:
-            raise InputError(_reason(error, path)) from error
-    tasks = list(loaded["tasks"].values())
-    if len(tasks) != 1:
-        raise InputError(f"{path}: defines {len(tasks)} tasks; pass the YAML of each task")
-    return tasks[0]
+def _content(document: Document) -> list[Any]:
+    content = [document.id, document.message, document.prompt, document.references]
+    return [*content, document.requests] if document.requests else content
 
 
-def _reason(error: Exception, path: Path) -> str:
-    text = reason_of(error, longest=1000)
-    if isinstance(error, IndexError) and text.endswith("size 0"):  # lm-eval takes the first row
-        return f"{path}: the task has no documents: its split is empty, or process_docs drops all"
-    if isinstance(error, KeyError) and error.args == (None,):  # lm-eval has no default for it
-        return f"{path}: a metric of metric_list that is not lm-eval's needs an aggregation"
-    # Messages of kdbench's own loader name the data file already.
-    is_own = isinstance(error, ValueError) and path.is_relative_to(bundled("tasks"))
-    return text if is_own else f"{path}: {text}"
-
-
-def _definition(path: Path) -> str:
-    files = sorted({path, *path.parent.glob("*.yaml"), *path.parent.glob("*.py")})
-    return sha256_of([[file.name, file.read_bytes().hex()] for file in files])
-
-
-def _definition_of(path: Path, documents: Sequence[Document]) -> str:
+def _definition(read: ReadTask, documents: Sequence[Document]) -> str:
     """Return the SHA-256 of what decides a task's scoring, and of its categories if it has any."""
     categories = [document.category for document in documents]
-    return sha256_of([_definition(path), categories]) if any(categories) else _definition(path)
+    own = read.definition_sha256
+    return sha256_of([own, categories]) if any(categories) else own
 
 
 def _is_published(rows: Sequence[Mapping[str, Any]], metadata: Mapping[str, Any]) -> bool | None:
@@ -238,36 +273,3 @@ def _is_published(rows: Sequence[Mapping[str, Any]], metadata: Mapping[str, Any]
     if known is None:
         return None
     return bool(load_module("tasks/instruction.py").content_sha256(rows) == known)
-
-
-@contextmanager
-def _limited_documents() -> Iterator[None]:
-    """Limit the time of the prompt and the reference that lm-eval makes while it loads a task."""
-    from lm_eval.api.task import ConfigurableTask
-
-    methods = {name: getattr(ConfigurableTask, name) for name in ("doc_to_text", "doc_to_target")}
-
-    def target(task: Any, *arguments: Any) -> Any:
-        if task.config.doc_to_target is None and task.OUTPUT_TYPE == "generate_until":
-            task.config.doc_to_target = ""  # lm-eval has no other word for "no reference"
-        return methods["doc_to_target"](task, *arguments)
-
-    for name, method in {**methods, "doc_to_target": target}.items():
-        setattr(ConfigurableTask, name, time_limit(_SECONDS_OF_A_DOCUMENT)(method))
-    try:
-        yield
-    finally:
-        for name, method in methods.items():
-            setattr(ConfigurableTask, name, method)
-
-
-@contextmanager
-def _quiet_lm_eval() -> Iterator[None]:
-    """Suppress lm-eval's hints about its own command line."""
-    logger = logging.getLogger("lm_eval")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

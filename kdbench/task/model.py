@@ -36,6 +36,8 @@ class Document:
         category: Group of documents that this one is in; None if the data name none.
         turns: Turns for a chat template that the message lacks: the task's description and
             examples, and what the answer begins with.
+        requests: What a task asks that is scored by likelihood: contexts and continuations, as
+            lm-eval makes them without a chat template; empty if responses are generated.
     """
 
     id: str
@@ -45,11 +47,44 @@ class Document:
     fields: Mapping[str, Any] = field(repr=False, compare=False)
     category: str | None = None
     turns: tuple[Turn | Description, ...] = ()
+    requests: tuple[tuple[str, ...], ...] = ()
 
     @property
     def conversation(self) -> ChatMessage:
         """What a chat template renders: the turns if there are any, else the message."""
         return self.turns or self.message
+
+
+@dataclass(frozen=True)
+class GroupMean:
+    """A metric that a group averages over its tasks.
+
+    Attributes:
+        metric: Name of the metric, without a filter.
+        filters: Names of the filters; None for all that its tasks have.
+        by_size: Whether a task weighs as much as it has documents; if not, all weigh the same.
+    """
+
+    metric: str
+    filters: tuple[str, ...] | None
+    by_size: bool
+
+
+@dataclass(frozen=True)
+class TaskGroup:
+    """A group of lm-eval, which averages metrics over its tasks.
+
+    Attributes:
+        name: Name in results and columns.
+        version: `metadata.version` of its YAML.
+        tasks: Names of its tasks, those of its subgroups included.
+        means: What it averages.
+    """
+
+    name: str
+    version: str
+    tasks: tuple[str, ...]
+    means: tuple[GroupMean, ...]
 
 
 @dataclass(frozen=True)
@@ -68,6 +103,10 @@ class Task:
         definition_sha256: For other tasks, SHA-256 of the YAML and the files in its folder.
         closed_answers: Whether a whole response is an answer, right or wrong:
             `metadata.closed_answers` of the YAML.
+        output_type: What lm-eval asks of a model: `generate_until`, or one of the types that are
+            scored by likelihood, `multiple_choice`, `loglikelihood` and `loglikelihood_rolling`.
+        groups: Groups that the task was loaded with.
+        own_metrics: Whether the task names its metrics, so that they come first.
     """
 
     name: str
@@ -79,6 +118,14 @@ class Task:
     bundled: bool
     definition_sha256: str | None = None
     closed_answers: bool = False
+    output_type: str = "generate_until"
+    groups: tuple[TaskGroup, ...] = ()
+    own_metrics: bool = False
+
+    @property
+    def generates(self) -> bool:
+        """Whether responses are generated; if not, given texts are scored by likelihood."""
+        return self.output_type == "generate_until"
 
     @property
     def has_references(self) -> bool:
@@ -88,7 +135,7 @@ class Task:
     @property
     def prompts_sha256(self) -> str:
         """SHA-256 of ids and prompts in order; it changes with the template or the limit."""
-        return sha256_of([[d.id, d.prompt or d.message] for d in self.documents])
+        return sha256_of([[d.id, d.requests or d.prompt or d.message] for d in self.documents])
 
 
 def sha256_of(value: object) -> str:

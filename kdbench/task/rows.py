@@ -37,7 +37,7 @@ def check_rows(path: Path) -> None:
     Raises:
         InputError: A row is not an object, or nested too deeply.
     """
-    keys = _keys(path)
+    keys = plain_keys(path)
     options = keys.get("dataset_kwargs")
     if keys.get("dataset_path") != "json" or not isinstance(options, dict):
         return
@@ -47,7 +47,7 @@ def check_rows(path: Path) -> None:
                 _check_file(Path(name))
 
 
-def _keys(path: Path) -> dict[str, Any]:
+def plain_keys(path: Path) -> dict[str, Any]:
     """The keys of a YAML and of those that it includes; nothing of what cannot be read."""
     try:
         keys = yaml.load(yaml_text(path), Loader=_Loader)  # noqa: S506 - derived from SafeLoader
@@ -57,7 +57,7 @@ def _keys(path: Path) -> dict[str, Any]:
         return {}
     included: dict[str, Any] = {}
     for name in _texts(keys.get("include")):
-        included |= _keys(path.parent / name)
+        included |= plain_keys(path.parent / name)
     return included | keys
 
 

@@ -198,7 +198,7 @@ def test_prompts_stops_metrics_and_aggregates_are_those_of_lm_eval(
         ({"repeats": 4}, "repeats: 4: each seed is a response"),
         ({"doc_to_image": ["image"]}, "doc_to_image: .*text models"),
         ({"doc_to_audio": ["sound"]}, "doc_to_audio: .*text models"),
-        ({"unsafe_code": True}, "unsafe_code: True: kdbench runs no code"),
+        ({"unsafe_code": True}, "unsafe_code: True: runs code that the model wrote, .*run_code=TASK permits"),
         ({"use_prompt": "promptsource:x"}, "use_prompt"),
         ({"num_fewshots": 2}, "no key 'num_fewshots': did you mean 'num_fewshot'"),
         ({"generation_kwargs": {"until": [], "num_beams": 4}}, r"generation_kwargs\.num_beams: 4"),
@@ -207,8 +207,8 @@ def test_prompts_stops_metrics_and_aggregates_are_those_of_lm_eval(
         ({"description": [1, 2]}, "description must be text, not a list"),
         ({"num_fewshot": -1}, "num_fewshot must be a whole number"),
         ({"filter_list": [{"name": "f", "filter": [{"function": "regex", "regex_pattern": "("}]}]}, "filter 'f': missing"),
-        ({"group": "g", "task": ["one", "two"]}, "defines a group; pass the YAML of each task"),
-        ({"class": "x"}, "classes of lm-eval"),
+        ({"group": "g", "task": ["one", "two"]}, "task 'one' of the group is in no YAML of"),
+        ({"class": "x"}, "kdbench runs only lm-eval's own"),
         ({"process_docs": "!function fn.none"}, "has no function 'none'"),
         ({"metric_list": [{"metric": "exact_match", "aggregation": "meen"}]}, "metric 'exact_match': lm-eval has no aggregation 'meen': did you mean 'mean'"),
         ({"metric_list": [{"metric": "mine"}]}, "a metric of metric_list that is not lm-eval's needs an aggregation"),
@@ -221,6 +221,46 @@ def test_what_is_not_followed_is_refused_by_name(
     with pytest.raises(InputError, match=message) as error:
         load_tasks([str(write(tmp_path, **keys))])
     assert "\n" not in str(error.value)
+
+
+CHOICE = {
+    "output_type": "multiple_choice",
+    "doc_to_choice": ["It is 13.", "no"],
+    "doc_to_target": "answer",
+    "generation_kwargs": None,
+    "metric_list": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"doc_to_choice": None}, "multiple_choice needs doc_to_choice"),
+        ({"doc_to_choice": "question"}, "document 'a': doc_to_choice must be a list of texts, not What"),
+        ({"doc_to_choice": "{{[1, 2]}}"}, "the options of doc_to_choice must be texts"),
+        ({"doc_to_choice": []}, r"document 'a': doc_to_choice must be a list of texts, not \[\]"),
+        ({"doc_to_target": "{{7}}"}, "doc_to_target names no option of doc_to_choice"),
+        ({"doc_to_target": "lead"}, "4 of 4 documents name no right option"),
+        ({"metric_list": [{"metric": "bleu", "aggregation": "bleu", "higher_is_better": True}]}, "lm-eval scores no bleu of multiple_choice: known: acc"),
+        ({"output_type": "loglikelihood", "doc_to_target": "many"}, "document 'a': a request must be text"),
+        ({"output_type": "other"}, "invalid output_type 'other'"),
+        ({"test_split": "tset"}, "there is no 'tset'"),
+    ],
+)  # fmt: skip
+def test_options_that_cannot_be_asked_are_one_line(
+    keys: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=message) as error:
+        load_tasks([str(write(tmp_path, **{**CHOICE, **keys}))])
+    assert "\n" not in str(error.value)
+
+
+def test_documents_without_a_right_option_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (task,) = load_tasks([str(write(tmp_path, **CHOICE))])
+    assert [document.references for document in task.documents] == [(" It is 13.",), (), (), ()]
+    assert "3 of 4 documents name no right option" in capsys.readouterr().err
 
 
 def test_the_protocol_decides_what_the_yaml_says_about_sampling(tmp_path: Path) -> None:
@@ -294,7 +334,7 @@ def test_a_yaml_that_would_kill_its_parser_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "bad"), [("load._SECONDS_OF_A_DOCUMENT", "a"), ("documents._SECONDS", "b")]
+    ("limit", "bad"), [("reading._SECONDS_OF_A_DOCUMENT", "a"), ("documents._SECONDS", "b")]
 )
 def test_a_function_that_does_not_end_is_interrupted(
     limit: str, bad: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

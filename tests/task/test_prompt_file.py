@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kdbench.errors import InputError
-from kdbench.task import Task, load_tasks, task_definition, task_name
+from kdbench.task import Task, load_tasks, result_names, task_definition
 from kdbench.views.chat import Turn
 
 TALK = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi."}]
@@ -151,7 +151,7 @@ def test_the_file_names_the_task(tmp_path: Path) -> None:
         "capitals.yaml": "capitals",
         "dolly": "dolly",
     }.items():
-        assert task_name(word) == name
+        assert result_names(word) == [name]
     for name, message in {
         "dolly.jsonl": "'dolly' names an installed task",
         "my own.jsonl": "'my own' cannot name a file",

@@ -153,6 +153,36 @@ class LMEvalBackend(EngineBackend):
         """The checkpoint in transformers; None for a model on a server."""
         return None if self.checkpoint.served else self.load_model()
 
+    def likelihoods(self, requests: Sequence[tuple[str, ...]]) -> list[tuple[float, bool | None]]:
+        """Return the log-probability of given texts, as lm-eval's model computes it.
+
+        Raises:
+            InputError: The model or its server fails, or reports none.
+        """
+        from lm_eval.api.instance import Instance
+
+        rolling = [request for request in requests if len(request) == 1]
+        pairs = [request for request in requests if len(request) > 1]
+        found: dict[tuple[str, ...], tuple[float, bool | None]] = {}
+        problem = "gives no log-probabilities of texts"
+        with engine_in_one_line(f"lm_eval:{self._kind.name}", problem):
+            if pairs:
+                asked = [Instance("loglikelihood", {}, pair, i) for i, pair in enumerate(pairs)]
+                answers = self._lm.loglikelihood(asked, disable_tqdm=True)
+                found |= {
+                    pair: (float(log_p), bool(greedy))
+                    for pair, (log_p, greedy) in zip(pairs, answers, strict=True)
+                }
+            if rolling:
+                asked = [
+                    Instance("loglikelihood_rolling", {}, text, i) for i, text in enumerate(rolling)
+                ]
+                sums = self._lm.loglikelihood_rolling(asked, disable_tqdm=True)
+                found |= {
+                    text: (float(log_p), None) for text, log_p in zip(rolling, sums, strict=True)
+                }
+        return [found[request] for request in requests]
+
     def _concurrently(self, rows: Sequence[Row], until: Sequence[str]) -> Iterator[Sample]:
         """Keep `num_concurrent` requests in flight; lm-eval's own client yields only at the end."""
         from concurrent.futures import ThreadPoolExecutor, as_completed
