@@ -81,6 +81,18 @@ def judge_of_evaluation(settings: EvalSettings, run: Path, finished: bool) -> "J
     return work
 
 
+def tasks_to_judge(tasks: Sequence[Task]) -> list[Task]:
+    """Return the tasks that are answered with responses.
+
+    Raises:
+        InputError: There are none.
+    """
+    answered = [task for task in tasks if task.generates]
+    if not answered:
+        raise InputError("judge=: the tasks have options, not responses to judge")
+    return answered
+
+
 class JudgeWork:
     """A run and the judge that judges it.
 
@@ -118,17 +130,19 @@ class JudgeWork:
         names = self._settings.tasks or tuple(record["tasks"])
         if not self._settings.tasks:
             check_installed(names, f"{self.run.path / 'run.json'}", "tasks=PATH")
-        return load_tasks(names, self._settings.data, record["limit"])
+        settings = self._settings
+        return load_tasks(names, settings.data, record["limit"], settings.run_code)
 
     def finish(self, tasks: Sequence[Task]) -> JudgedRun:
         """Judge what is missing of the tasks, and store the metrics.
 
+        Tasks that are scored by likelihood have no responses and are left out.
+
         Raises:
-            InputError: The run is incomplete, its data have changed, or the judge did not reply to
-                all questions.
+            InputError: The run is incomplete, its data have changed, no task has responses, or the
+                judge did not reply to all questions.
         """
-        opponent = find_opponent(self._settings, self.run, self.run.read_whole_run())
-        subjects = [self._subject(task, opponent) for task in tasks]
+        subjects = self.subjects(tasks)
         try:
             results = {subject.task.name: self._finish(subject) for subject in subjects}
         finally:
@@ -138,6 +152,25 @@ class JudgeWork:
         return JudgedRun(
             self.run.path, results, self._asked, self._stored, Counter(self.judge.faults)
         )
+
+    def subjects(self, tasks: Sequence[Task]) -> list[Subject]:
+        """Read the responses of the tasks that have some, and what they are compared with.
+
+        Raises:
+            InputError: The run is incomplete, its data have changed, or no task has responses.
+        """
+        answered = tasks_to_judge(tasks)
+        opponent = find_opponent(self._settings, self.run, self.run.read_whole_run())
+        return [self._subject(task, opponent) for task in answered]
+
+    def questions(self, subject: Subject) -> list[Question]:
+        """Return what the judge is asked about a task."""
+        prompt = self.prompt(subject)
+        return list(subject.questions(prompt, digest(self._decisive(prompt))))
+
+    def _decisive(self, prompt: JudgePrompt) -> dict[str, Any]:
+        """What decides a judgement; names of folders and files do not."""
+        return {"judge": dict(self.judge.identity), "prompt": prompt.sha256}
 
     def _subject(self, task: Task, opponent: Path | None) -> Subject:
         stored = self.run.read_task(task.name)
@@ -165,7 +198,12 @@ class JudgeWork:
             compares=self._compares,
         )
 
-    def _prompt(self, subject: Subject) -> JudgePrompt:
+    def prompt(self, subject: Subject) -> JudgePrompt:
+        """Return the template of the questions about a task.
+
+        Raises:
+            InputError: The given template shows references that documents do not have.
+        """
         if self._compares:
             return self._given_prompt or bundled_prompt("pair")
         if self._given_prompt is not None:
@@ -178,10 +216,8 @@ class JudgeWork:
         return bundled_prompt("score-reference" if subject.has_references else "score")
 
     def _finish(self, subject: Subject) -> TaskResult:
-        prompt = self._prompt(subject)
-        # Names of folders and files decide nothing.
-        decisive = {"judge": dict(self.judge.identity), "prompt": prompt.sha256}
-        questions = list(subject.questions(prompt, digest(decisive)))
+        prompt, questions = self.prompt(subject), self.questions(subject)
+        decisive = self._decisive(prompt)
         known = self._all_judged(subject, questions)
         numbers = Numbers(
             f"{VERSION} {self.judge.name} {digest({**decisive, **subject.identity})[:8]}",

@@ -219,6 +219,7 @@ def test_verbs_without_a_model(
         ("fill table.yaml train.dry_run=true", "'dry_run' is set by the table"),
         ("eval model=student data=data tasks=dolly dry_run=maybe", "dry_run=maybe"),
         ("eval model=student data=data tasks=dolly", "student"),
+        ("eval model=student judge=nowhere data=data tasks=dolly", "judge=nowhere: no such folder"),
     ],
 )
 def test_bad_input_is_refused(
