@@ -81,6 +81,18 @@ def judge_of_evaluation(settings: EvalSettings, run: Path, finished: bool) -> "J
     return work
 
 
+def tasks_to_judge(tasks: Sequence[Task]) -> list[Task]:
+    """Return the tasks that are answered with responses.
+
+    Raises:
+        InputError: There are none.
+    """
+    answered = [task for task in tasks if task.generates]
+    if not answered:
+        raise InputError("judge=: the tasks have options, not responses to judge")
+    return answered
+
+
 class JudgeWork:
     """A run and the judge that judges it.
 
@@ -123,12 +135,15 @@ class JudgeWork:
     def finish(self, tasks: Sequence[Task]) -> JudgedRun:
         """Judge what is missing of the tasks, and store the metrics.
 
+        Tasks that are scored by likelihood have no responses and are left out.
+
         Raises:
-            InputError: The run is incomplete, its data have changed, or the judge did not reply to
-                all questions.
+            InputError: The run is incomplete, its data have changed, no task has responses, or the
+                judge did not reply to all questions.
         """
+        answered = tasks_to_judge(tasks)
         opponent = find_opponent(self._settings, self.run, self.run.read_whole_run())
-        subjects = [self._subject(task, opponent) for task in tasks]
+        subjects = [self._subject(task, opponent) for task in answered]
         try:
             results = {subject.task.name: self._finish(subject) for subject in subjects}
         finally:
