@@ -16,6 +16,7 @@ from kdbench.generate.prompts import (
 from kdbench.generate.unloaded import UnloadedCheckpoint
 from kdbench.measuring.asked import split_prompt, token_spans
 from kdbench.measuring.estimate import Load, estimated_time
+from kdbench.measuring.likelihood.dry_run import option_facts
 from kdbench.measuring.measurement import Measurement
 from kdbench.protocol import Protocol
 from kdbench.system.outline import Fact, Section, excerpt, plain_fields
@@ -38,6 +39,7 @@ class Reading:
         parameters: Number of its parameters; None if unknown.
         tokens: Number of tokens in its embedding; None if unknown.
         positions: Number of its positions; None if it has no limit or it is unknown.
+        config: Its configuration; None if unknown.
     """
 
     tokenizer: Any
@@ -46,6 +48,7 @@ class Reading:
     parameters: int | None = None
     tokens: int | None = None
     positions: int | None = None
+    config: Any = None
 
 
 def reading(measurement: Measurement) -> Reading:
@@ -74,6 +77,7 @@ def reading(measurement: Measurement) -> Reading:
         parameters,
         unloaded.config.vocab_size,
         getattr(unloaded.config, "max_position_embeddings", None),
+        unloaded.config,
     )
 
 
@@ -134,7 +138,8 @@ def _model_facts(measurement: Measurement, how: Reading) -> Iterator[Fact]:
     fields = {key: value for key, value in protocol.as_dict().items() if key != "name"}
     yield Fact("protocol", f"{protocol.name}: {plain_fields(fields)}")
     yield Fact("results", str(measurement.run.path))
-    missing = sum(map(measurement.sampling.missing, measurement.tasks))
+    generating = [task for task in measurement.tasks if task.generates]
+    missing = sum(map(measurement.sampling.missing, generating))
     load = Load(missing, protocol.max_new_tokens, how.parameters, settings.backend, how.dtype)
     yield Fact("time", estimated_time(load, settings.results))
 
@@ -145,6 +150,9 @@ def _task_facts(
     protocol = measurement.protocol
     if shows_prompts:
         yield data_fact(task)
+    if not task.generates:
+        yield from option_facts(measurement, task, how.tokenizer, how.config, shows_prompts)
+        return
     missing = measurement.sampling.missing(task)
     stored = len(measurement.sampling.stored(task))
     total = len(task.documents) * len(protocol.seeds)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lm_eval_tasks import write_tasks
 from outcomes import Outcome, contents, run, unsafe
 from rich.cells import cell_len
 from tiny_world import make_tiny_world
@@ -81,6 +82,23 @@ def test_eval_shows_the_first_two_prompts_and_what_was_cut(world: World, place: 
     assert facts(text, "BOS") == ["none; the tokenizer's is '<|bos|>'"] * 2
     assert facts(text, "time")[0].startswith("unknown until the first batch")
     assert facts(text, "backend") == ["hf, float32 on cpu, batch_size=auto"]
+
+
+def test_a_task_with_options_shows_its_options(world: World, place: Path) -> None:
+    folder = write_tasks(place / "yaml")
+    line = f"eval model={world.student} device=cpu protocol=greedy limit=4 tasks="
+    text = dry(f"{line}{folder / 'choice.yaml'}", place).out
+    assert facts(text, "options") == ["those of 4 documents to measure, 0 of 4 stored"]
+    assert facts(text, "cut")[0].startswith("1 of 4 documents, on the left at the model's 512")
+    assert "Where does Olga 0 live?" in text
+    assert "option 1, right\n    │  Rome\n  option 2\n    │  Paris\n" in text
+    tokenizer = AutoTokenizer.from_pretrained(world.student)
+    ids = [int(token) for token in facts(text, "ids")[0].split()]
+    assert tokenizer.decode(ids) == "Where does Olga 0 live?  Rome"
+    assert "seeds" not in text.partition("Model: choice")[2]
+    text = dry(f"{line}{folder / 'rolling.yaml'}", place).out
+    assert "Olga is a nurse of Rome 0." in text
+    assert "option 1" not in text
 
 
 def test_a_chat_prompt_shows_its_turns(world: World, place: Path) -> None:
