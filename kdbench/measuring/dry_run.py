@@ -16,12 +16,12 @@ from kdbench.generate.prompts import (
 from kdbench.generate.unloaded import UnloadedCheckpoint
 from kdbench.measuring.asked import split_prompt, token_spans
 from kdbench.measuring.estimate import Load, estimated_time
-from kdbench.measuring.likelihood.dry_run import option_facts
 from kdbench.measuring.measurement import Measurement
+from kdbench.measuring.option_facts import option_facts
 from kdbench.protocol import Protocol
 from kdbench.system.outline import Fact, Section, excerpt, plain_fields
 from kdbench.task import Document, Task
-from kdbench.views.chat import turns_of, with_system
+from kdbench.views.chat import plain_text, turns_of, with_system
 from kdbench.views.token_texts import token_lines
 
 _SHOWN = 2  # prompts of each task
@@ -200,8 +200,7 @@ def _prompt_facts(
 ) -> Iterator[Fact]:
     """The text of a prompt, its tokens, what was cut, BOS and turns."""
     if prompt is None:
-        said = document.conversation if isinstance(document.conversation, str) else ""
-        text = document.prompt or said or plain_turns(document)
+        text = document.prompt or plain_text(document.conversation)
         yield Fact("text", excerpt(text), is_text=True)
         return
     split = split_prompt(tokenizer, protocol, document, prompt.ids)
@@ -215,13 +214,6 @@ def _prompt_facts(
     yield Fact("BOS", _bos(tokenizer, prompt.ids))
     if protocol.prompt == "chat" and tokenizer.is_fast:
         yield Fact("turns", turns_line(tokenizer, protocol, document, len(prompt.ids)))
-
-
-def plain_turns(document: Document) -> str:
-    """A conversation as plain text."""
-    return "\n".join(
-        f"{turn['role']}: {turn['content']}" for turn in turns_of(document.conversation)
-    )
 
 
 def _bos(tokenizer: Any, ids: Sequence[int]) -> str:
