@@ -133,6 +133,11 @@ def _speed(arguments: list[str]) -> None:
 
     settings = parse(SpeedSettings, arguments)
     _quiet()
+    if settings.dry_run:
+        from kdbench.serving.dry_run import plan_speed
+
+        _outline(plan_speed(settings))
+        return
     from kdbench.cli.printing import print_speed
 
     print_speed(measure_speed(settings))

@@ -24,16 +24,15 @@ def plan_judging(settings: JudgeSettings) -> list[Section]:
     work = JudgeWork(settings, find_run(settings.run, "run", settings.results))
     subjects = work.subjects(work.load_tasks())
     sections = [Section(s.task.name, tuple(_subject_facts(work, s))) for s in subjects]
-    if any(unanswered(work.questions(s), Judgements(s.files)) for s in subjects):
-        work.judge.check()
     facts = (*given_facts(settings), *judge_facts(work.judge), Fact("run", str(work.run.path)))
-    return [Section("kdbench judge: a dry run, which writes nothing", facts), *sections]
+    return [Section("kdbench judge: a dry run, which asks and writes nothing", facts), *sections]
 
 
 def judge_facts(judge: Judge) -> Iterator[Fact]:
     """Who judges, and with which settings."""
-    place = f", at {judge.address}" if judge.address else ""
-    yield Fact("judge", f"{judge.name}{place}")
+    yield Fact("judge", judge.name)
+    if judge.address:
+        yield Fact("server", judge.address)
     yield Fact("requests", plain_fields(judge.identity["settings"]))
 
 

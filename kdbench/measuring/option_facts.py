@@ -33,6 +33,10 @@ def option_facts(
         InputError: The chat template fails, or a text cannot be scored.
     """
     protocol, options = measurement.protocol, measurement.option_measuring
+    count = sum(len(document.requests) for document in task.documents)
+    yield Fact(
+        "samples", f"none: {count} given texts are scored by likelihood ({task.output_type})"
+    )
     of_shard = f" (shard={measurement.settings.shard})" if measurement.settings.shard else ""
     yield Fact(
         "options",
