@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from kdbench.judging.grades import ScoreColumn, Numbers
+from kdbench.judging.grades import Numbers, ScoreColumn
 from kdbench.judging.judgements import Judgement
 from kdbench.stats.estimates import pooled_estimate
 
