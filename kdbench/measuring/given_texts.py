@@ -215,7 +215,7 @@ def _score_run(settings: ScoreSettings, path: Path) -> Evaluation:
 
 
 def _stored_tasks(settings: ScoreSettings, run: RunFolder) -> tuple[list[Task], Protocol]:
-    """The tasks of a stored run to score again, and its protocol."""
+    """The tasks of a stored run to score again, those with responses, and its protocol."""
     if not run.path.is_dir():
         raise InputError(f"run={run.path}: no such folder")
     stored_run = run.read_whole_run()
@@ -226,9 +226,10 @@ def _stored_tasks(settings: ScoreSettings, run: RunFolder) -> tuple[list[Task], 
         check_installed(names, f"{run.path / 'run.json'}", "task=PATH")
     check_tasks(names, settings.data)
     tasks = load_tasks(names, settings.data, stored_run["limit"], settings.run_code)
-    for task in tasks:
-        _check_generates(task)
-    return tasks, protocol
+    answered = [task for task in tasks if task.generates]
+    if not answered:
+        _check_generates(tasks[0])
+    return answered, protocol
 
 
 def _score_again(
