@@ -1,6 +1,6 @@
 """What the verbs print after measuring or training."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from kdbench.system.console import say
@@ -85,7 +85,7 @@ def _fidelity_lines(results: "Mapping[str, TaskResult]") -> list[str]:
         rows.append([task, *(_fidelity_cell(result.metrics.get(name)) for name in names)])
     shown = [result.metrics.get(name) for result in compared.values() for name in names]
     notes = _fidelity_notes([metric for metric in shown if metric is not None])
-    return [*aligned(rows, left={0}), *notes]
+    return [*aligned(rows, left={0}), *notes, *_tokenizer_notes(compared.values())]
 
 
 def _fidelity_notes(metrics: "Collection[MetricResult]") -> list[str]:
@@ -95,6 +95,18 @@ def _fidelity_notes(metrics: "Collection[MetricResult]") -> list[str]:
     if any(metric.attained is not None for metric in metrics):
         notes.append("in brackets: share of the gap from undistilled student to ceiling")
     return notes
+
+
+def _tokenizer_notes(results: "Iterable[TaskResult]") -> list[str]:
+    """How far the tokens of different tokenizers meet."""
+    notes: dict[str, None] = {}
+    for result in results:
+        share = result.metrics.get("aligned@student")
+        difference = result.teacher and result.teacher.get("tokenizers")
+        if difference and share is not None and share.value is not None:
+            at = f"at {share.value:.0%} of @student".replace("%", " %")
+            notes[f"{difference}: compared where tokens of both begin: {at}"] = None
+    return list(notes)
 
 
 def _fidelity_cell(metric: "MetricResult | None") -> str:

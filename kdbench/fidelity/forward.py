@@ -86,6 +86,7 @@ def compare_batch(
     metrics: Sequence[PositionMetric],
     position_set: PositionSet,
     chunk: int | None = None,
+    byte_lengths: Sequence[int] | None = None,
 ) -> Iterator[TextScores]:
     """Measure the texts of one batch.
 
@@ -97,6 +98,8 @@ def compare_batch(
         position_set: Position set to which the texts belong.
         chunk: Number of positions per chunk; by default it depends on the vocabulary. It does not
             affect the results.
+        byte_lengths: Number of bytes that each of the student's tokens writes, by id, -1 for an end
+            token; None if no metric counts bytes.
 
     Raises:
         InputError: Logits are not finite.
@@ -109,7 +112,9 @@ def compare_batch(
         states, scores = student.states(batch), teacher(batch, texts)
         size = chunk or max(16, chunk_length(student.vocabulary, states.device.type) // _TENSORS)
         chunks = [
-            _compare_chunk(indices, states, batch, student, scores, metrics, position_set)
+            _compare_chunk(
+                indices, states, batch, student, scores, metrics, position_set, byte_lengths
+            )
             for indices in torch.arange(len(states), device=states.device).split(size)
         ]
     scores.close()
@@ -152,22 +157,36 @@ def _compare_chunk(
     scores: TeacherScores,
     metrics: Sequence[PositionMetric],
     position_set: PositionSet,
+    byte_lengths: Sequence[int] | None,
 ) -> "dict[str, torch.Tensor]":
     """Each metric's numbers at the positions of a chunk, and the masses that metrics do not see."""
     import torch
 
     log_q, student_cut = student.log_probs(states[indices])
     at, teacher_cut = scores.positions(indices, log_q, batch.targets[indices], position_set)
+    if byte_lengths is not None:
+        at.target_bytes = torch.tensor([byte_lengths[token] for token in at.targets.tolist()])
+        at.target_bytes = at.target_bytes.to(log_q.device)
     # A softmax over a logit that is not finite is NaN throughout.
     broken = log_q[:, 0].isnan() | at.log_p[:, 0].isnan()
     masses = torch.stack([student_cut, teacher_cut, *_outside_top_k(at)], -1)
     columns = {_MASSES: masses.masked_fill(broken[:, None], torch.nan)}
     for metric in metrics:
+        counts = None if metric.everywhere else at.meets
         if isinstance(metric, TokenMetric):
-            columns[metric.name] = metric.values(at)
+            columns[metric.name] = _where(counts, metric.values(at), torch.nan)
         elif isinstance(metric, PooledTokenMetric):
-            columns[metric.name] = metric.sums(at)
+            columns[metric.name] = _where(counts, metric.sums(at), 0.0)
     return {name: values.double().cpu() for name, values in columns.items()}
+
+
+def _where(
+    counts: "torch.Tensor | None", values: "torch.Tensor", otherwise: float
+) -> "torch.Tensor":
+    """Values of the positions that count, (n,) or (n, K); all do if there is no mask."""
+    if counts is None:
+        return values
+    return values.masked_fill(~counts.view(-1, *[1] * (values.ndim - 1)), otherwise)
 
 
 def _outside_top_k(at: Positions) -> "tuple[torch.Tensor, torch.Tensor]":

@@ -4,10 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from kdbench.fidelity.aligned import AlignedTeacher
+from kdbench.fidelity.alignment import Alignment, TokenClasses, align, token_classes
+from kdbench.fidelity.forward import TeacherScorer
 from kdbench.fidelity.teachers.base import Teacher
 from kdbench.fidelity.texts import (
     REFERENCE_SEED,
     ComparedText,
+    reencoded,
     reference_texts,
     sampled_texts,
     shared_texts,
@@ -77,7 +81,41 @@ class ModelPair:
         """Return why the two models' distributions do not compare; None if they do."""
         if self.student.backend.model is None:
             return f"backend={self.student.settings.backend} does not show probabilities"
-        return self.tokenizer_difference
+        return None if self.is_aligned else self.tokenizer_difference
+
+    @cached_property
+    def is_aligned(self) -> bool:
+        """Whether different tokenizers are compared where both begin a token."""
+        return self.tokenizer_difference is not None and self.teacher.own_view() is not None
+
+    @cached_property
+    def classes(self) -> TokenClasses:
+        """The classes over which different vocabularies compare."""
+        return token_classes(self.student.backend.tokenizer, self.teacher.tokenizer)
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether tokens that only one of the two has form one class of their own."""
+        return self.is_aligned and self.classes.has_rest
+
+    @property
+    def vocabulary(self) -> int:
+        """Number of tokens of the student over which its distribution is taken."""
+        return self.classes.student_size if self.is_aligned else self.shared_tokens.size
+
+    def teacher_scorer(self) -> TeacherScorer:
+        """Return a function that gives the teacher's scores of a batch of the student's texts."""
+        view = self.teacher.own_view() if self.is_aligned else None
+        if view is None:
+            return self.teacher.scorer(self.teacher_prompts, self.shared_tokens.size)
+        return AlignedTeacher(view, self.teacher_prompts, self.classes, self.align).scorer()
+
+    def align(self, text: ComparedText) -> Alignment:
+        """Find where the teacher's tokens of a text begin with the student's."""
+        backend = self.student.backend
+        return align(
+            backend.tokenizer, self.teacher.tokenizer, text.rollout.response_ids, backend.ends
+        )
 
     def why_no_shared_tokens(self) -> str | None:
         """Return why the responses' token ids do not compare; None if they do or are not known."""
@@ -88,6 +126,9 @@ class ModelPair:
     def texts(self, position_set: PositionSet) -> SetTexts:
         """Return the texts of a position set."""
         seeds, texts = self._all_texts(position_set)
+        if self.is_aligned:
+            kept = [text for text in texts if text.rollout.response_ids]
+            return SetTexts(position_set, seeds, kept, len(texts) - len(kept))
         ends = self.student.backend.ends | self.teacher.ends
         shared = shared_texts(texts, self.shared_tokens, ends)
         return SetTexts(position_set, seeds, shared, len(texts) - len(shared))
@@ -103,6 +144,8 @@ class ModelPair:
         writer = self.student if by_student else self.teacher
         samples = writer.samples(self.task)
         ordered = [samples[document.id, seed] for document in documents for seed in seeds]
+        if self.is_aligned and not by_student:
+            ordered = reencoded(ordered, self.teacher.tokenizer, self.teacher.ends, tokenizer)
         return seeds, sampled_texts(ordered, self.student_prompts, tokenizer, position_set)
 
     def student_answers(self) -> dict[int, list[Answer]]:

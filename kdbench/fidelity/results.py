@@ -108,7 +108,11 @@ class Results:
             self.add(name, by_name[name.partition("@")[0]], _UNDEFINED, reason=reason)
 
     def add_set(
-        self, scores: SetScores, metrics: Sequence[PositionMetric], top_k: int | None
+        self,
+        scores: SetScores,
+        metrics: Sequence[PositionMetric],
+        top_k: int | None,
+        has_rest: bool = False,
     ) -> None:
         """Add the token metrics of a position set.
 
@@ -116,10 +120,11 @@ class Results:
             scores: Scores of the position set.
             metrics: Metrics measured on it.
             top_k: Number of the teacher's tokens that are known; None if all are.
+            has_rest: Whether the tokens that only one of the tokenizers has form one class.
         """
         for metric in metrics:
             name = f"{metric.name}@{scores.position_set}"
-            bound = _bound(metric, top_k)
+            bound = _bound(metric, top_k, has_rest)
             if bound.get("reason"):
                 self.add(name, metric, _UNDEFINED, **bound)
             elif isinstance(metric, TokenMetric):
@@ -200,8 +205,10 @@ def _without_seeds(numbers: Estimate) -> Estimate:
     return replace(numbers, per_seed={}, seed_sd=None)
 
 
-def _bound(metric: PositionMetric, top_k: int | None) -> dict[str, Any]:
-    """Fields of the result that say what the teacher's top k leave of the metric."""
+def _bound(metric: PositionMetric, top_k: int | None, has_rest: bool) -> dict[str, Any]:
+    """Fields of the result that say what known classes of tokens leave of the metric."""
+    if has_rest and metric.from_top_k in ("lower", "upper"):
+        return {"bound": metric.from_top_k}
     if top_k is None or metric.from_top_k == "exact":
         return {}
     if metric.from_top_k == "undefined":

@@ -84,6 +84,30 @@ def sampled_texts(
     ]
 
 
+def reencoded(
+    samples: Sequence[Sample], writer: Any, ends: frozenset[int], reader: Any
+) -> list[Sample]:
+    """Return samples with their texts as tokens of a different tokenizer.
+
+    Args:
+        samples: Samples of one model.
+        writer: Tokenizer of that model.
+        ends: End tokens of that model.
+        reader: Tokenizer whose tokens the samples get, with its end token where they have one.
+    """
+    return [replace(sample, tokens=_reencoded(sample, writer, ends, reader)) for sample in samples]
+
+
+def _reencoded(sample: Sample, writer: Any, ends: frozenset[int], reader: Any) -> tuple[int, ...]:
+    ended, text = sample.finish == "stop", sample.output
+    if sample.tokens:
+        ended = sample.tokens[-1] in ends
+        written = sample.tokens[: -1 if ended else None]
+        text = writer.decode(written, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    ids = reader(text, add_special_tokens=False)["input_ids"]
+    return (*ids, reader.eos_token_id) if ended else tuple(ids)
+
+
 def _response_tokens(sample: Sample, tokenizer: Any) -> tuple[int, ...]:
     if sample.tokens:
         return sample.tokens

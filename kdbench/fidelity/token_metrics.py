@@ -1,16 +1,17 @@
 """The token metrics of a task, one position set after another."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kdbench.fidelity.model_pair import ModelPair, SetTexts
 from kdbench.fidelity.results import Results
 from kdbench.fidelity.set_scores import SetScores
 from kdbench.fidelity.tokens import ForwardPass, lines_of, score_set
-from kdbench.fidelity.wanted import GAP, WantedMetrics
+from kdbench.fidelity.wanted import GAP, WantedMetrics, with_alignment
 from kdbench.metrics import POSITION_SETS, PositionMetric, PositionSet, TokenMetric
 from kdbench.views import ModelView
+from kdbench.views.token_text import byte_lengths
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,13 @@ class TokenFacts:
         outside_top_k: Mean probability outside the teacher's top k of both models, by position set;
             None if all of the teacher's tokens are known.
         cut_mass: Mean probability of tokens that are not shared, by position set; None if it is 0.
+        tokenizers: How the tokenizers differ; None if they do not.
     """
 
     left_out: Mapping[PositionSet, int]
     outside_top_k: Mapping[PositionSet, Mapping[str, float]] | None
     cut_mass: Mapping[PositionSet, Mapping[str, float]] | None
+    tokenizers: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The facts that there are."""
@@ -34,6 +37,7 @@ class TokenFacts:
             "left_out": self.left_out or None,
             "outside_top_k": self.outside_top_k,
             "cut_mass": self.cut_mass,
+            "tokenizers": self.tokenizers,
         }
         return {name: fact for name, fact in facts.items() if fact is not None}
 
@@ -61,15 +65,21 @@ def add_token_metrics(results: Results, pair: ModelPair, wanted: WantedMetrics) 
     if reason := pair.why_no_probabilities():
         results.add_nulls(names, wanted, reason)
         return NO_FACTS
+    wanted = with_alignment(wanted) if pair.is_aligned else wanted
     sets: dict[PositionSet, SetScores] = {}
     for position_set in POSITION_SETS:
         if wanted.at(position_set):
             scores = _add_set(results, pair, wanted, position_set)
             if scores is not None:
                 sets[position_set] = scores
-    _add_gaps(results, wanted, sets, pair.teacher.top_k)
-    _add_curve_metrics(results, wanted, sets, pair.teacher.top_k)
-    return _facts(sets, pair.teacher.top_k)
+    exact = pair.teacher.top_k is None and not pair.has_rest
+    _add_gaps(results, wanted, sets, exact)
+    if exact or not pair.is_aligned:
+        _add_curve_metrics(results, wanted, sets, pair.teacher.top_k)
+    else:
+        names = [metric.name for metric in wanted.curve_metrics()]
+        results.add_nulls(names, wanted, str(pair.tokenizer_difference))
+    return replace(_facts(sets, pair.teacher.top_k), tokenizers=pair.tokenizer_difference)
 
 
 def _add_set(
@@ -85,7 +95,7 @@ def _add_set(
         results.add_nulls([f"{metric.name}@{position_set}" for metric in metrics], wanted, reason)
         return None
     scores = _score(pair, texts, metrics)
-    results.add_set(scores, metrics, pair.teacher.top_k)
+    results.add_set(scores, metrics, pair.teacher.top_k, pair.has_rest)
     return scores
 
 
@@ -98,6 +108,8 @@ def _defined_metrics(
         if not pair.teacher.knows_entropy and metric.needs_entropy:
             reason = f"the teacher's entropy is not known from its top {pair.teacher.top_k}"
             undefined[metric.name] = reason
+        if pair.is_aligned and not metric.across_tokenizers:
+            undefined[metric.name] = str(pair.tokenizer_difference)
         of_plain_samples = isinstance(metric, TokenMetric) and metric.of_plain_samples
         sampled = position_set != "ref"
         if sampled and of_plain_samples and not pair.student.protocol.samples_plainly:
@@ -110,18 +122,18 @@ def _defined_metrics(
 def _score(pair: ModelPair, texts: SetTexts, metrics: list[PositionMetric]) -> SetScores:
     """Run both models over the texts, except those already stored."""
     student, teacher, task = pair.student, pair.teacher, pair.task
-    vocabulary = pair.shared_tokens.size
-    view = ModelView(student.backend.model, vocabulary)
+    view = ModelView(student.backend.model, pair.vocabulary)
     view.check()
     forward_pass = ForwardPass(
         texts.position_set,
         metrics,
         view,
-        teacher.scorer(pair.teacher_prompts, vocabulary),
+        pair.teacher_scorer(),
         lambda text: teacher.must_cache(text, pair.teacher_prompts),
         student.protocol.max_new_tokens,
+        _byte_lengths(pair, metrics),
     )
-    key = [teacher.identity, vocabulary, list(texts.seeds)]
+    key = [teacher.identity, pair.vocabulary, list(texts.seeds)]
     file = lines_of(student.run, task.name, forward_pass, key)
     title = f"{task.name} @{texts.position_set}"
     return SetScores(
@@ -134,15 +146,23 @@ def _score(pair: ModelPair, texts: SetTexts, metrics: list[PositionMetric]) -> S
     )
 
 
+def _byte_lengths(pair: ModelPair, metrics: Sequence[PositionMetric]) -> list[int] | None:
+    """Return how many bytes each token of the student writes, if a metric counts them."""
+    if not any(metric.needs_bytes for metric in metrics):
+        return None
+    backend = pair.student.backend
+    return byte_lengths(backend.tokenizer, backend.ends | pair.teacher.ends)
+
+
 def _add_gaps(
     results: Results,
     wanted: WantedMetrics,
     sets: Mapping[PositionSet, SetScores],
-    top_k: int | None,
+    exact: bool,
 ) -> None:
     for metric in wanted.gaps():
         missing = [end for end in ("student", "ref") if end not in sets]
-        if missing or (top_k is not None and metric.from_top_k != "exact"):
+        if missing or (not exact and metric.from_top_k != "exact"):
             reason = f"needs the exact @{missing[0] if missing else 'student'} scores"
             results.add_nulls([f"{metric.name}@{GAP}"], wanted, reason)
         else:

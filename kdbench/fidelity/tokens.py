@@ -38,6 +38,7 @@ class ForwardPass:
         teacher: The teacher, over the same tokens.
         must_cache: Whether the teacher's scores of a text are still to be cached.
         limit: Number of tokens of the longest possible response.
+        byte_lengths: As for `compare_batch`.
     """
 
     position_set: PositionSet
@@ -46,6 +47,7 @@ class ForwardPass:
     teacher: TeacherScorer
     must_cache: Callable[[ComparedText], bool]
     limit: int
+    byte_lengths: Sequence[int] | None = None
 
 
 def lines_of(run: "RunFolder", task: str, forward_pass: ForwardPass, key: Any) -> LinesFile:
@@ -90,6 +92,7 @@ def score_set(
                 forward_pass.teacher,
                 forward_pass.metrics,
                 forward_pass.position_set,
+                byte_lengths=forward_pass.byte_lengths,
             ):
                 if scores.text.key not in stored:
                     lines.add(_line(scores, forward_pass))

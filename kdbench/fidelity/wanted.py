@@ -16,6 +16,7 @@ from kdbench.metrics import (
     make_teacher_metrics,
 )
 
+ACROSS_TOKENIZERS = ("aligned", "bits_per_byte", "teacher_bits_per_byte")
 GAP = "student-ref"  # stands for a position set in the names of on-policy gaps
 
 
@@ -55,6 +56,19 @@ class WantedMetrics:
         """Names of the results that compare distributions, sorted."""
         bases = {m.name for m in self.metrics if isinstance(m, PositionMetric | CurveMetric)}
         return sorted(name for name in self.names if name.partition("@")[0] in bases)
+
+
+def with_alignment(wanted: WantedMetrics) -> WantedMetrics:
+    """Add how far different tokenizers meet, and both models' bits per byte, on the wanted sets."""
+    added = {metric.name: metric for metric in make_teacher_metrics(ACROSS_TOKENIZERS)}
+    known = {metric.name: metric for metric in wanted.metrics}
+    names = {
+        f"{name}@{position_set}"
+        for position_set in POSITION_SETS
+        if wanted.at(position_set)
+        for name in added
+    }
+    return WantedMetrics(tuple({**added, **known}.values()), wanted.names | names)
 
 
 def wanted_metrics(names: Sequence[str]) -> WantedMetrics:

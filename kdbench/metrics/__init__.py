@@ -27,13 +27,21 @@ from kdbench.metrics._kinds import (
     TeacherMetric,
     TokenMetric,
 )
-from kdbench.metrics._positions import POSITION_SETS, Positions, PositionSet, TopPositions, top
+from kdbench.metrics._positions import (
+    POSITION_SETS,
+    AlignedPositions,
+    Positions,
+    PositionSet,
+    TopPositions,
+    top,
+)
 from kdbench.registry import Registry
 
 __all__ = [
     "ALL",
     "HEADLINE",
     "POSITION_SETS",
+    "AlignedPositions",
     "Answer",
     "CorpusMetric",
     "CorpusPairMetric",

@@ -55,15 +55,17 @@ class Metric(ABC):
 
     Attributes:
         name: The metric's name in results and tables.
-        unit: Unit of the number: points (0 to 100), rate (0 to 1), tokens, nats, ratio (1 means
-            equal), correlation or percent.
+        unit: Unit of the number: points (0 to 100), rate (0 to 1), tokens, nats, bits, ratio (1
+            means equal), correlation or percent.
         direction: Whether higher or lower is better; `none` describes without judging.
         version: Version of the definition, to be raised whenever the same text would score
             differently. Stored scores of an older version are measured again.
     """
 
     name: ClassVar[str]
-    unit: ClassVar[Literal["points", "rate", "tokens", "nats", "ratio", "correlation", "percent"]]
+    unit: ClassVar[
+        Literal["points", "rate", "tokens", "nats", "bits", "ratio", "correlation", "percent"]
+    ]
     direction: ClassVar[Literal["higher", "lower", "none"]]
     version: ClassVar[int] = 1
 
@@ -144,12 +146,19 @@ class PositionMetric(TeacherMetric):
             form one class: `exact`, a `lower` or an `upper` bound, or `undefined`.
         needs_entropy: Whether the metric uses the teacher's entropy. A cache stores it; the top k
             of an engine do not determine it.
+        across_tokenizers: Whether the metric is defined where student and teacher have different
+            tokenizers; it is then measured where both begin a token.
+        everywhere: Whether it counts at all positions even then.
+        needs_bytes: Whether the metric uses `Positions.target_bytes`.
     """
 
     sets: ClassVar[tuple[PositionSet, ...]] = POSITION_SETS
     headline: ClassVar[PositionSet] = "student"
     from_top_k: ClassVar[Literal["exact", "lower", "upper", "undefined"]] = "undefined"
     needs_entropy: ClassVar[bool] = False
+    across_tokenizers: ClassVar[bool] = False
+    everywhere: ClassVar[bool] = False
+    needs_bytes: ClassVar[bool] = False
 
 
 class TokenMetric(PositionMetric):

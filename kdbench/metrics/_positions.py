@@ -25,7 +25,14 @@ class Positions:
         log_q: The student's log-probabilities over the same classes.
         targets: The response's tokens, int64 of shape (n,).
         set: Position set to which the responses belong.
+        meets: Where the teacher's tokens begin with the student's, bool of shape (n,); None if the
+            tokenizers are equal, so that they do everywhere.
+        target_bytes: Number of bytes that each token of the response writes, int64 of shape (n,);
+            -1 for an end token. None if they are not known.
     """
+
+    meets: "torch.Tensor | None" = None
+    target_bytes: "torch.Tensor | None" = None
 
     def __init__(
         self,
@@ -162,6 +169,60 @@ class TopPositions(Positions):
     @property
     def _whole_log_q(self) -> "torch.Tensor":
         return self._all_log_q
+
+
+class AlignedPositions(Positions):
+    """Positions of the student's tokens, with a teacher of a different tokenizer.
+
+    The classes of `log_p` and `log_q` are the tokens that both know by text, and perhaps the rest.
+    Both distributions count only where `meets`. Ids are joint: those of a shared token are equal
+    for both models, those of any other token are not.
+
+    Args:
+        log_p: The teacher's log-probabilities over the classes, (n, C).
+        log_q: The student's, (n, C).
+        whole: Log-probabilities over each model's own vocabulary, and the joint ids of its tokens:
+            the teacher's, then the student's.
+        target_log_p: The teacher's log-probability of the text up to the next meeting, (n,); 0
+            where the two do not meet, so that its sum is that of the whole response.
+        targets: The student's tokens of the response, (n,).
+        set: As for `Positions`.
+        meets: As for `Positions`.
+    """
+
+    def __init__(
+        self,
+        log_p: "torch.Tensor",
+        log_q: "torch.Tensor",
+        whole: "tuple[tuple[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]",
+        target_log_p: "torch.Tensor",
+        targets: "torch.Tensor",
+        set: "PositionSet",
+        meets: "torch.Tensor",
+    ):
+        super().__init__(log_p, log_q, targets, set)
+        (self._whole_log_p, self._teacher_ids), (self._own_log_q, self._student_ids) = whole
+        self._target_log_p, self.meets = target_log_p, meets
+
+    def teacher_top(self, k: int) -> "tuple[torch.Tensor, torch.Tensor]":
+        """Log-probabilities and joint ids of the teacher's top k, (n, k) each."""
+        values, ids = top(self._whole_log_p, k)
+        return values, self._teacher_ids[ids]
+
+    def student_top(self, k: int) -> "tuple[torch.Tensor, torch.Tensor]":
+        """Log-probabilities and joint ids of the student's top k, (n, k) each."""
+        values, ids = top(self._own_log_q, k)
+        return values, self._student_ids[ids]
+
+    @property
+    def target_log_p(self) -> "torch.Tensor":
+        """The teacher's log-probabilities of the text up to the next meeting, shape (n,)."""
+        return self._target_log_p
+
+    @property
+    def target_log_q(self) -> "torch.Tensor":
+        """The student's log-probabilities of its tokens of the response, shape (n,)."""
+        return self._own_log_q.gather(-1, self.targets[:, None])[:, 0]
 
 
 def top(log_probs: "torch.Tensor", k: int) -> "tuple[torch.Tensor, torch.Tensor]":

@@ -31,6 +31,7 @@ class ForwardKL(TokenMetric):
     direction = "lower"
     perfect = 0.0
     headline = "teacher"
+    across_tokenizers = True
     from_top_k = "lower"
     curve = True
     on_policy_gap = True
@@ -48,6 +49,7 @@ class ReverseKL(TokenMetric):
     unit = "nats"
     direction = "lower"
     perfect = 0.0
+    across_tokenizers = True
     from_top_k = "lower"
     on_policy_gap = True
 
@@ -65,6 +67,7 @@ class JensenShannon(TokenMetric):
     unit = "nats"
     direction = "lower"
     perfect = 0.0
+    across_tokenizers = True
     from_top_k = "lower"
     on_policy_gap = True
 
@@ -81,6 +84,7 @@ class Acceptance(TokenMetric):
     unit = "rate"
     direction = "higher"
     perfect = 1.0
+    across_tokenizers = True
     from_top_k = "upper"
     curve = True
     on_policy_gap = True

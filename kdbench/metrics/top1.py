@@ -25,6 +25,7 @@ class Top1(TokenMetric):
     unit = "rate"
     direction = "higher"
     perfect = 1.0
+    across_tokenizers = True
     from_top_k = "exact"
     curve = True
     on_policy_gap = True

@@ -177,7 +177,8 @@ class Content:
             notes.append("† marks numbers recalled from a paper and not checked against it.")
         if any(cell.bound for cell in self.cells):
             notes.append(
-                "≥ and ≤ mark bounds: the teacher's cached top tokens do not give the exact value."
+                "≥ and ≤ mark bounds: of the teacher, only its top tokens or those that the "
+                "student knows too are told apart."
             )
         if any(cell.best for cell in self.cells):
             notes.append(f"Within each setting, {best} marks {self._best_students()}.")

@@ -9,6 +9,7 @@ from kdbench.fidelity.texts import ComparedText
 from kdbench.generate import Prompt
 from kdbench.store.samples import Samples
 from kdbench.task import Task
+from kdbench.views import ModelView
 
 
 class Teacher(ABC):
@@ -64,6 +65,10 @@ class Teacher(ABC):
     @abstractmethod
     def why_not(self, texts: Sequence[ComparedText], prompts: Mapping[str, Prompt]) -> str | None:
         """Return why the teacher cannot score these texts; None if it can."""
+
+    def own_view(self) -> ModelView | None:
+        """The teacher over its own vocabulary; None if its model is not loaded here."""
+        return None
 
     def must_cache(self, text: ComparedText, prompts: Mapping[str, Prompt]) -> bool:  # noqa: ARG002
         """Whether the teacher's scores of a text are still to be cached."""

@@ -16,7 +16,7 @@ from kdbench.protocol import Protocol
 from kdbench.store.samples import Samples
 from kdbench.system.files import put_bytes
 from kdbench.task import Task
-from kdbench.views import Batch, ModelView
+from kdbench.views import Batch, ModelView, vocabulary_size
 
 if TYPE_CHECKING:
     import torch
@@ -93,6 +93,13 @@ class LiveTeacher(Teacher):
         if self._first.backend.model is None:
             return "the backend does not show the teacher's probabilities"
         return None
+
+    def own_view(self) -> ModelView | None:
+        """The loaded model over its own vocabulary, unless its scores are to be cached."""
+        backend = self._first.backend
+        if backend.model is None or self._cache_folder is not None:
+            return None
+        return ModelView(backend.model, vocabulary_size(backend.tokenizer))
 
     def must_cache(self, text: ComparedText, prompts: Mapping[str, Prompt]) -> bool:
         """Whether the cache that is being made still lacks the scores of a text."""
