@@ -204,6 +204,7 @@ def _tasks(arguments: list[str]) -> None:
 
     _refuse_arguments(arguments)
     _list([(name, TITLES.get(name, ""), str(path)) for name, path in known_tasks().items()])
+    say("lm-eval's own tasks, groups and tags: tasks=lm_eval:NAME, such as lm_eval:arc_easy")
 
 
 @verb("metrics")

@@ -7,7 +7,7 @@ from kdbench.comparing.model import Comparison, RowTestMethod
 from kdbench.comparing.pairing import left_out, pair_scores
 from kdbench.comparing.rows import RowTest, compared_rows, row_tests
 from kdbench.comparing.scores import ComparedRun
-from kdbench.comparing.tolerance import Tolerance
+from kdbench.comparing.tolerance import Tolerance, full_names
 from kdbench.comparing.verdict import EXIT_INCOMPARABLE, Problem, Rules
 from kdbench.errors import InputError, nearest
 
@@ -32,7 +32,9 @@ def compare_runs(
         InputError: A metric is unknown to both runs or has no better direction, or the hierarchical
             bootstrap lacks samples.
     """
-    _check_metrics(tolerances, base, new)
+    known = known_metrics(base) | known_metrics(new)
+    tolerances = full_names(tolerances, known)
+    _check_metrics(tolerances, known)
     problems = comparison_problems(base, new, tolerances, method.partial)
     tests: list[RowTest] = []
     notes = _tasks_left_out(base, new)
@@ -69,15 +71,12 @@ def _tasks_left_out(base: ComparedRun, new: ComparedRun) -> list[str]:
     ]
 
 
-def _check_metrics(
-    tolerances: Mapping[str, Tolerance], base: ComparedRun, new: ComparedRun
-) -> None:
-    known = {
-        name
-        for run in (base, new)
-        for scores in run.tasks.values()
-        for name in {*scores.metrics, *scores.pooled}
-    }
+def known_metrics(run: ComparedRun) -> set[str]:
+    """Return the names of the metrics that any task of a run has."""
+    return {name for scores in run.tasks.values() for name in {*scores.metrics, *scores.pooled}}
+
+
+def _check_metrics(tolerances: Mapping[str, Tolerance], known: set[str]) -> None:
     for metric in tolerances:
         if known and metric not in known:
             raise InputError(f"tolerance={metric}:…: no such metric: {nearest(metric, known)}")

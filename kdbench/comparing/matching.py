@@ -117,6 +117,10 @@ def _metric_problems(base: TaskScores, new: TaskScores, metric: str) -> Iterator
         yield f"{metric} has no score per prompt, so it cannot be gated; remove it from tolerance="
         return
     for scores, place in ((base, "base"), (new, "new run")):
+        if metric not in scores.metrics and "output_type" in scores.fingerprint:
+            known = ", ".join(scores.metrics)
+            yield f"{metric} is missing in the {place}, which has {known}; name one in tolerance="
+            return
         if metric not in scores.metrics:
             yield f"{metric} is missing in the {place}; measure it with metrics={metric}"
             return

@@ -8,6 +8,7 @@ from typing import Any
 
 from kdbench.comparing.baseline import baseline_path, origin_now, write_baseline
 from kdbench.comparing.compare import compare_with_settings, gate_tolerances, select_tasks
+from kdbench.comparing.comparison import known_metrics
 from kdbench.comparing.evidence import with_evidence
 from kdbench.comparing.find import find_run
 from kdbench.comparing.matching import comparison_problems
@@ -16,6 +17,7 @@ from kdbench.comparing.outputs.write import write_outputs, write_refusal
 from kdbench.comparing.run import run_verb
 from kdbench.comparing.scores import ComparedRun, TaskScores, read_run
 from kdbench.comparing.settings import RegressSettings
+from kdbench.comparing.tolerance import full_names
 from kdbench.comparing.verdict import EXIT_INCOMPARABLE, Problem
 from kdbench.config import EvalSettings, build
 from kdbench.errors import InputError
@@ -95,7 +97,8 @@ def _update(settings: RegressSettings) -> GateResult:
     path = baseline_path(settings.baseline, settings.gates)
     run = _new_run(settings, None)
     origin = origin_now(settings.reason or "")
-    write_baseline(path, run, gate_tolerances(settings, None), origin)
+    tolerances = full_names(gate_tolerances(settings, None), known_metrics(run))
+    write_baseline(path, run, tolerances, origin)
     return GateResult(None, path)
 
 

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from kdbench.errors import InputError
@@ -70,6 +70,22 @@ def parse_tolerances(text: str) -> dict[str, Tolerance]:
     if not tolerances:
         raise InputError("must not be empty; give METRIC:NUMBER, as in rougeL:0.5")
     return tolerances
+
+
+def full_names(tolerances: Mapping[str, Tolerance], known: Collection[str]) -> dict[str, Tolerance]:
+    """Return tolerances by the metrics' names in results: `acc,none` for `acc`.
+
+    Args:
+        tolerances: Tolerances by name; that of a task's own metric may lack its filter.
+        known: Names of the metrics in results.
+    """
+    full = {}
+    for name, tolerance in tolerances.items():
+        filtered = sorted(other for other in known if other.startswith(f"{name},"))
+        plain = f"{name},none"
+        found = plain if plain in filtered else next(iter(filtered), name)
+        full[name if name in known else found] = tolerance
+    return full
 
 
 def _amount(text: str) -> float:

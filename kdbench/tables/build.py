@@ -26,7 +26,8 @@ def build_table(settings: TableSettings, runs: Sequence[StoredRun] | None = None
         InputError: results or baselines cannot be read, a group is unknown, or the table is empty.
     """
     runs = list(stored_runs(settings.results)) if runs is None else runs
-    settings = settings.model_copy(update={"metric": full_metric_name(settings.metric, runs)})
+    if "metric" in settings.model_fields_set:
+        settings = settings.model_copy(update={"metric": full_metric_name(settings.metric, runs)})
     chosen = bool(settings.columns)
     columns = chosen_columns(settings, runs) if chosen else plain_columns(settings, runs)
     groups = measured_groups(runs, columns, chosen, settings.rows) + _published(settings, columns)
@@ -37,9 +38,10 @@ def build_table(settings: TableSettings, runs: Sequence[StoredRun] | None = None
         raise InputError(
             f"results={settings.results}: no result with {what}, and no published row to show"
         )
+    shown = [] if chosen else columns
     return Table(
-        metric=settings.metric,
-        unit=columns[0].unit,
+        metric=" or ".join(dict.fromkeys(c.metric for c in shown)) or settings.metric,
+        unit=" or ".join(dict.fromkeys(c.unit for c in shown)) or columns[0].unit,
         columns=tuple(column.title for column in columns),
         groups=tuple(_mark_best(group, columns, runs) for group in groups),
         error=settings.error,

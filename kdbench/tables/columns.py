@@ -17,7 +17,8 @@ from kdbench.text import AVERAGE
 def plain_columns(settings: TableSettings, runs: Sequence[StoredRun]) -> tuple[Column, ...]:
     """The columns of `metric=`: its tasks, and their average."""
     tasks = settings.tasks
-    shown = {task: _metric_of(task, settings.metric, runs) for task in tasks}
+    given = "metric" in settings.model_fields_set
+    shown = {t: settings.metric if given else _metric_of(t, settings.metric, runs) for t in tasks}
     columns = [_plain_column(TITLES.get(t, t), shown[t], (t,), False, runs) for t in tasks]
     if len(set(shown.values())) > 1:  # there is no mean of different metrics
         return tuple(columns)

@@ -14,17 +14,19 @@ SEED = 7
 ROWS = 120  # of a task whose rows are drawn
 
 CAPITALS = """Albania:Tirana Argentina:Buenos_Aires Australia:Canberra Austria:Vienna
-Belgium:Brussels Bolivia:La_Paz Brazil:Brasilia Bulgaria:Sofia Canada:Ottawa Chile:Santiago China:Beijing
-Colombia:Bogota Croatia:Zagreb Cuba:Havana Denmark:Copenhagen Ecuador:Quito Egypt:Cairo
-Estonia:Tallinn Ethiopia:Addis_Ababa Finland:Helsinki France:Paris Georgia:Tbilisi Germany:Berlin
-Ghana:Accra Greece:Athens Hungary:Budapest Iceland:Reykjavik India:New_Delhi Indonesia:Jakarta
-Iran:Tehran Iraq:Baghdad Ireland:Dublin Italy:Rome Jamaica:Kingston Japan:Tokyo Jordan:Amman
-Kenya:Nairobi Latvia:Riga Lebanon:Beirut Lithuania:Vilnius Malta:Valletta Mexico:Mexico_City
-Mongolia:Ulaanbaatar Morocco:Rabat Nepal:Kathmandu Norway:Oslo Pakistan:Islamabad Peru:Lima
-Poland:Warsaw Portugal:Lisbon Romania:Bucharest Russia:Moscow Senegal:Dakar Serbia:Belgrade
-Slovakia:Bratislava Slovenia:Ljubljana Spain:Madrid Sweden:Stockholm Syria:Damascus
-Thailand:Bangkok Tunisia:Tunis Turkey:Ankara Uganda:Kampala Ukraine:Kyiv Uruguay:Montevideo
-Venezuela:Caracas Vietnam:Hanoi Zambia:Lusaka Zimbabwe:Harare"""
+Belgium:Brussels Bolivia:La_Paz Brazil:Brasilia Bulgaria:Sofia Canada:Ottawa
+Chile:Santiago China:Beijing Colombia:Bogota Croatia:Zagreb Cuba:Havana
+Denmark:Copenhagen Ecuador:Quito Egypt:Cairo Estonia:Tallinn Ethiopia:Addis_Ababa
+Finland:Helsinki France:Paris Georgia:Tbilisi Germany:Berlin Ghana:Accra Greece:Athens
+Hungary:Budapest Iceland:Reykjavik India:New_Delhi Indonesia:Jakarta Iran:Tehran
+Iraq:Baghdad Ireland:Dublin Italy:Rome Jamaica:Kingston Japan:Tokyo Jordan:Amman
+Kenya:Nairobi Latvia:Riga Lebanon:Beirut Lithuania:Vilnius Malta:Valletta
+Mexico:Mexico_City Mongolia:Ulaanbaatar Morocco:Rabat Nepal:Kathmandu Norway:Oslo
+Pakistan:Islamabad Peru:Lima Poland:Warsaw Portugal:Lisbon Romania:Bucharest
+Russia:Moscow Senegal:Dakar Serbia:Belgrade Slovakia:Bratislava Slovenia:Ljubljana
+Spain:Madrid Sweden:Stockholm Syria:Damascus Thailand:Bangkok Tunisia:Tunis
+Turkey:Ankara Uganda:Kampala Ukraine:Kyiv Uruguay:Montevideo Venezuela:Caracas
+Vietnam:Hanoi Zambia:Lusaka Zimbabwe:Harare"""
 
 OPPOSITES = """hot:cold big:small tall:short fast:slow happy:sad early:late open:closed full:empty
 light:dark rich:poor young:old strong:weak wet:dry clean:dirty hard:soft loud:quiet near:far
@@ -191,14 +193,13 @@ def kinds(rng: random.Random) -> Iterator[dict[str, Any]]:
             yield choice(rng, f"{a} {word} is", kind, wrong)
 
 
-def odd_one(rng: random.Random) -> Iterator[dict[str, Any]]:
-    """The word that is of another kind than three others."""
+def same_kind(rng: random.Random) -> Iterator[dict[str, Any]]:
+    """The word that continues a list of words of one kind."""
     for _ in range(ROWS):
-        kind, other = rng.sample(sorted(KINDS), 2)
-        same, odd = rng.sample(KINDS[kind].split(), 3), rng.choice(KINDS[other].split())
-        options = [odd, *same]
-        rng.shuffle(options)
-        yield {"question": ", ".join(options), "choices": options, "answer": options.index(odd)}
+        kind, *others = rng.sample(sorted(KINDS), 4)
+        *given, right = rng.sample(KINDS[kind].split(), 4)
+        wrong = [rng.choice(KINDS[other].split()) for other in others]
+        yield choice(rng, ", ".join(given), right, wrong)
 
 
 def order(rng: random.Random) -> Iterator[dict[str, Any]]:
@@ -251,7 +252,7 @@ MAKERS = {
     "opposites": lambda rng: listed(rng, OPPOSITES, "The opposite of {} is"),
     "plurals": plurals,
     "kinds": kinds,
-    "odd_one": odd_one,
+    "same_kind": same_kind,
     "order": order,
     "agreement": agreement,
     "last_word": last_word,

@@ -20,7 +20,7 @@ def load(world: World, name: str, **settings: object) -> Task:
 
 
 def test_the_five_bundled_tasks_load(world: World) -> None:
-    assert sorted(known_tasks()) == FIVE
+    assert sorted(name for name in known_tasks() if not name.startswith("skills")) == FIVE
     for name in FIVE:
         task = load(world, name)
         rows = [
