@@ -6,7 +6,15 @@ from collections.abc import Collection, Sequence
 AVERAGE = "AVG"
 """Name of the column and row that hold the unweighted mean over tasks."""
 
-DECIMALS = {"points": 2, "tokens": 1, "rate": 3, "nats": 3, "bits": 3, "task's own": 3}
+DECIMALS = {
+    "points": 2,
+    "tokens": 1,
+    "rate": 3,
+    "p-value": 3,
+    "nats": 3,
+    "bits": 3,
+    "task's own": 3,
+}
 """Number of decimals shown, by unit; two for other units."""
 
 

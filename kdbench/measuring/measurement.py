@@ -16,9 +16,9 @@ from kdbench.generate.choice import BackendChoice, choose_backend
 from kdbench.measuring.forward_metrics import measure_forward
 from kdbench.measuring.groups import group_result, groups_of_tasks
 from kdbench.measuring.identity import checked_name, run_identity
-from kdbench.measuring.likelihood.answers import answer_record
+from kdbench.measuring.likelihood.answers import OptionAnswers, answer_record
 from kdbench.measuring.likelihood.measuring import OptionMeasuring, options_name
-from kdbench.measuring.likelihood.results import score_options
+from kdbench.measuring.likelihood.results import option_metrics, score_options
 from kdbench.measuring.loading import LazyBackend
 from kdbench.measuring.sampling import Sampling
 from kdbench.measuring.scoring import (
@@ -193,9 +193,14 @@ class Measurement:
         lines = self.run.lines(options_name(task.name))
         damaged = result is not None and lines.is_damaged()
         gone = lines.path.exists() and self._options.is_incomplete(task)
-        is_current = result and result.fingerprint == fingerprint(task, self.protocol)
+        is_current = (
+            result is not None
+            and result.fingerprint == fingerprint(task, self.protocol)
+            and all(metric.is_current(result.metrics) for metric in option_metrics(task))
+        )
         if not is_current or damaged or gone:
             if damaged:
+                self.repaired.add(task.name)
                 lines.repair()
             self._options.complete(task)
             with self.run.lock(task.name, wait=self.waits):
@@ -211,6 +216,7 @@ class Measurement:
             return None
         cut = self.record.task(task.name).get("cut_prompts")
         result, scores = score_options(task, self.protocol, answers, cut)
+        result = with_teacher_of(result, self.run.read_task(task.name))
         self.record.rescore(task.name, origin(task, self.protocol))
         self.run.lines(name).replace(answer_record(answers[d], scores[d]) for d in scores)
         for shard in self.run.shard_files(name):
@@ -248,6 +254,17 @@ class Measurement:
         """Return the samples of a task by document and seed, generated again if they are gone."""
         self.restore_samples(task)
         return self._sampling.stored(task)
+
+    def options(self, task: Task) -> OptionAnswers:
+        """Return what the model says about the options of a task, measured if that is missing."""
+        if self._options.is_incomplete(task):
+            report_progress(f"{task.name}: {self.name} has results but no options; asking again")
+            self._options.complete(task)
+            with self.run.lock(task.name, wait=self.waits):
+                result = self._score_options(task)
+            if result is not None:
+                self.results[task.name] = result
+        return self._options.stored(task)
 
     def sample_files(self) -> list[Path]:
         """Return the files of samples of the tasks that have a result."""

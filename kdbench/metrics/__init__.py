@@ -17,6 +17,7 @@ from kdbench.metrics._kinds import (
     CurveMetric,
     ForwardMetric,
     Metric,
+    OptionMetric,
     PairMetric,
     PooledPairMetric,
     PooledTokenMetric,
@@ -48,6 +49,7 @@ __all__ = [
     "CurveMetric",
     "ForwardMetric",
     "Metric",
+    "OptionMetric",
     "PairMetric",
     "PooledPairMetric",
     "PooledTokenMetric",
@@ -64,6 +66,7 @@ __all__ = [
     "in_headline_set",
     "is_known",
     "make_metrics",
+    "make_option_metrics",
     "make_teacher_metrics",
     "metrics",
     "result_name",
@@ -90,7 +93,12 @@ def make_metrics(names: Sequence[str] = ()) -> list[Metric]:
         InputError: A name is unknown, or a metric is registered under a name other than its own.
     """
     kinds = _kinds_of(names)
-    return [kind() for kind in kinds.values() if not issubclass(kind, TeacherMetric)]
+    return [k() for k in kinds.values() if not issubclass(k, TeacherMetric | OptionMetric)]
+
+
+def make_option_metrics() -> list[OptionMetric]:
+    """Make the metrics of one model on the options of multiple-choice tasks."""
+    return [kind() for kind in _kinds_of([ALL]).values() if issubclass(kind, OptionMetric)]
 
 
 def make_teacher_metrics(names: Sequence[str] = ()) -> list[TeacherMetric]:

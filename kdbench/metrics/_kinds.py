@@ -24,6 +24,8 @@ class Answer:
         tokens: The generated token ids, including the end token; None if they are not known.
         final: The final answer, in a task with closed answers; None if there is none.
         right: Whether the final answer is right; None if the task has no closed answers.
+        options: Log-probabilities of the options of a multiple-choice task, normalised so that
+            their probabilities sum to 1, in nats; None in other tasks.
     """
 
     text: str
@@ -33,6 +35,7 @@ class Answer:
     tokens: tuple[int, ...] | None = None
     final: str | None = None
     right: bool | None = None
+    options: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,8 @@ class Metric(ABC):
 
     Attributes:
         name: The metric's name in results and tables.
-        unit: Unit of the number: points (0 to 100), rate (0 to 1), tokens, nats, bits, ratio (1
-            means equal), correlation or percent.
+        unit: Unit of the number: points (0 to 100), rate and p-value (0 to 1), tokens, nats, bits,
+            ratio (1 means equal), correlation or percent.
         direction: Whether higher or lower is better; `none` describes without judging.
         version: Version of the definition, to be raised whenever the same text would score
             differently. Stored scores of an older version are measured again.
@@ -64,7 +67,9 @@ class Metric(ABC):
 
     name: ClassVar[str]
     unit: ClassVar[
-        Literal["points", "rate", "tokens", "nats", "bits", "ratio", "correlation", "percent"]
+        Literal[
+            "points", "rate", "p-value", "tokens", "nats", "bits", "ratio", "correlation", "percent"
+        ]
     ]
     direction: ClassVar[Literal["higher", "lower", "none"]]
     version: ClassVar[int] = 1
@@ -116,10 +121,24 @@ class ForwardMetric(Metric):
         """Return the values of one batch. The model is in evaluation mode."""
 
 
+class OptionMetric(Metric):
+    """A number from sums over the documents of a multiple-choice task, measured on each of them."""
+
+    @abstractmethod
+    def sums(self, answer: Answer) -> Sequence[float]:
+        """Return the K numbers that a document adds to the sums."""
+
+    @abstractmethod
+    def value(self, sums: "np.ndarray") -> "np.ndarray":
+        """Compute the number from the sums, shape (..., K) to (...); NaN if it is not defined."""
+
+
 class TeacherMetric(Metric):
     """A comparison of a student with its teacher, measured when `teacher=` is given.
 
     Attributes:
+        compares: What of the two is compared: generated `responses`, the `options` of a
+            multiple-choice task, or final `answers`, which responses and options both give.
         by_default: Whether the metric is measured without `metrics=`. If not, its name or
             `metrics=all` asks for it.
         perfect: The value of a student that equals its teacher, if it is known beforehand. It
@@ -128,6 +147,7 @@ class TeacherMetric(Metric):
         undefined: Reason to give when there is no number.
     """
 
+    compares: ClassVar[Literal["responses", "answers", "options"]] = "responses"
     by_default: ClassVar[bool] = True
     perfect: ClassVar[float | None] = None
     undefined: ClassVar[str] = "not defined on these responses"

@@ -67,6 +67,7 @@ class ExactMatchRetained(_Retained):
 class AccuracyRetained(_Ratio):
     """The student's share of right final answers divided by the teacher's."""
 
+    compares = "answers"
     name = "accuracy_retained"
     direction = "higher"
     undefined = "not a task of closed answers, or the teacher has none right"
