@@ -21,7 +21,6 @@ _ANSWERS = {
     "answers_rw": "only teacher",
     "answers_wws": "same wrong",
     "answers_wwd": "different wrong",
-    "answers_mcnemar": "McNemar p",
     "option_fkl": "KL(p‖q) nats",
     "option_ece": "calibration error",
 }
@@ -106,6 +105,8 @@ def _fidelity_lines(results: "Mapping[str, TaskResult]") -> list[str]:
 
 def _answer_lines(results: "Mapping[str, TaskResult]") -> list[str]:
     """Agreement of final answers, who is right, and probabilities of options, by task."""
+    from kdbench.reports.points import equally_right_p
+
     compared = {
         task: result
         for task, result in results.items()
@@ -116,9 +117,11 @@ def _answer_lines(results: "Mapping[str, TaskResult]") -> list[str]:
         for name, title in _ANSWERS.items()
         if any(name in result.metrics for result in compared.values())
     }
-    rows = [["final answers", *shown.values()]]
+    rows = [["final answers", "McNemar p", *shown.values()]]
     for task, result in compared.items():
-        rows.append([task, *(_fidelity_cell(result.metrics.get(name)) for name in shown)])
+        cells = [_fidelity_cell(result.metrics.get(name)) for name in shown]
+        p = equally_right_p(result)
+        rows.append([task, "–" if p is None else f"{p:.3f}", *cells])
     return aligned(rows, left={0}) if compared else []
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kdbench.config import ReportSettings
+from kdbench.config.kinds import given_keys
 from kdbench.reports import rows
 from kdbench.reports.findings import find
 from kdbench.reports.model import Findings
@@ -42,6 +43,8 @@ def make_report(settings: ReportSettings) -> Report:
     tables = _tables(findings)
     pictures = _draw(findings, tables, settings.level)
     shown_settings = settings.model_dump(mode="json", exclude={"out"})
+    used = {"score": findings.score.name, "fidelity": findings.fidelity.name}
+    shown_settings |= {k: name for k, name in used.items() if k not in given_keys(settings)}
     written: list[Path] = []
     for name, picture in pictures.items():
         png, svg = settings.out / f"{name}.png", settings.out / f"{name}.svg"
