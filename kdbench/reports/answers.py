@@ -131,6 +131,8 @@ def _cells_panel(axes: "Axes", bars: Sequence[AnswerShares]) -> None:
 
 
 def _p_text(p: float) -> str:
+    if p >= 0.9995:
+        return "p = 1"
     return "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".", 1)
 
 
