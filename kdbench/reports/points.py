@@ -41,7 +41,9 @@ def answer_shares(selection: Selection) -> list[AnswerShares]:
         known = [share.value for share in shares if share is not None]
         if len(known) == len(_SHARES):
             n = result.metrics["answers_rr"].n
-            rows.append(AnswerShares(task, student, *known, n=n, p=equally_right_p(result)))
+            rr, wws, wr, rw, wwd = known
+            p = equally_right_p(result)
+            rows.append(AnswerShares(task, student, rr, wws, wr, rw, wwd, n, p))
     return rows
 
 
