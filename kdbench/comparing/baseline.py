@@ -122,8 +122,8 @@ def _check_writable(path: Path, run: ComparedRun, tolerances: Mapping[str, Toler
         for metric in tolerances:
             if metric not in scores.metrics:
                 raise InputError(
-                    f"{run.label}: {metric} of '{task}' is missing or has no score per prompt, so "
-                    "it cannot be gated; remove it from tolerance="
+                    f"{run.label}: {metric} of '{task}' has no score per prompt, so it cannot be "
+                    "gated; remove it from tolerance="
                 )
             if np.isnan(scores.metrics[metric].means).all():
                 raise InputError(f"{run.label}: no prompt of '{task}' has a score of {metric}")

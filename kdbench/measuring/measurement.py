@@ -16,9 +16,8 @@ from kdbench.generate.choice import BackendChoice, choose_backend
 from kdbench.measuring.forward_metrics import measure_forward
 from kdbench.measuring.groups import group_result, groups_of_tasks
 from kdbench.measuring.identity import checked_name, run_identity
-from kdbench.measuring.likelihood.answers import OptionAnswers, answer_record
+from kdbench.measuring.likelihood.answers import OptionAnswers
 from kdbench.measuring.likelihood.measuring import OptionMeasuring, options_name
-from kdbench.measuring.likelihood.results import option_metrics, score_options
 from kdbench.measuring.loading import LazyBackend
 from kdbench.measuring.sampling import Sampling
 from kdbench.measuring.scoring import (
@@ -157,9 +156,8 @@ class Measurement:
             for task in self.tasks:
                 self.finish(task)
         except BaseException:
-            if (
-                self._sampling.begun or self._options.measured
-            ):  # bad input does not spoil a run that another call made
+            # Bad input does not spoil a run that another call made.
+            if self._sampling.begun or self._options.measured:
                 self.record.note(status="failed")
             raise
         self._average_groups()
@@ -174,10 +172,10 @@ class Measurement:
 
     def finish(self, task: Task) -> bool:
         """Measure what is missing of a task; return False while other shards are incomplete."""
+        missing = task.generates and (self._missing_metrics(task) or self._damaged_metrics(task))
         if not task.generates:
-            return self._finish_options(task)
-        missing = self._missing_metrics(task) or self._damaged_metrics(task)
-        if missing:
+            result = self._options.finish(task)
+        elif missing:
             self._sampling.complete(task)
             with self.run.lock(task.name, wait=self.waits):
                 result = self._score(task, missing)
@@ -186,42 +184,6 @@ class Measurement:
         if result is not None:
             self.results[task.name] = result
         return result is not None
-
-    def _finish_options(self, task: Task) -> bool:
-        """Measure what is missing of a task that is scored by likelihood."""
-        result = self.run.read_task(task.name)
-        lines = self.run.lines(options_name(task.name))
-        damaged = result is not None and lines.is_damaged()
-        gone = lines.path.exists() and self._options.is_incomplete(task)
-        is_current = (
-            result is not None
-            and result.fingerprint == fingerprint(task, self.protocol)
-            and all(metric.is_current(result.metrics) for metric in option_metrics(task))
-        )
-        if not is_current or damaged or gone:
-            if damaged:
-                self.repaired.add(task.name)
-                lines.repair()
-            self._options.complete(task)
-            with self.run.lock(task.name, wait=self.waits):
-                result = self._score_options(task)
-        if result is not None:
-            self.results[task.name] = result
-        return result is not None
-
-    def _score_options(self, task: Task) -> TaskResult | None:
-        """Score and store a task's options; return None while those of other shards are missing."""
-        answers, name = self._options.stored(task), options_name(task.name)
-        if len(answers) < len(task.documents):
-            return None
-        cut = self.record.task(task.name).get("cut_prompts")
-        result, scores = score_options(task, self.protocol, answers, cut)
-        result = with_teacher_of(result, self.run.read_task(task.name))
-        self.record.rescore(task.name, origin(task, self.protocol))
-        self.run.lines(name).replace(answer_record(answers[d], scores[d]) for d in scores)
-        for shard in self.run.shard_files(name):
-            shard.path.unlink()
-        return self.run.write_task(result)
 
     def restore_samples(self, task: Task) -> None:
         """Generate the samples of a finished task again if there are none.
@@ -256,15 +218,8 @@ class Measurement:
         return self._sampling.stored(task)
 
     def options(self, task: Task) -> OptionAnswers:
-        """Return what the model says about the options of a task, measured if that is missing."""
-        if self._options.is_incomplete(task):
-            report_progress(f"{task.name}: {self.name} has results but no options; asking again")
-            self._options.complete(task)
-            with self.run.lock(task.name, wait=self.waits):
-                result = self._score_options(task)
-            if result is not None:
-                self.results[task.name] = result
-        return self._options.stored(task)
+        """Return what the model says about the options of a task, asked again if they are gone."""
+        return self._options.restored(task)
 
     def sample_files(self) -> list[Path]:
         """Return the files of samples of the tasks that have a result."""

@@ -19,11 +19,11 @@ def plain_columns(settings: TableSettings, runs: Sequence[StoredRun]) -> tuple[C
     tasks = settings.tasks
     given = "metric" in settings.model_fields_set
     shown = {t: settings.metric if given else _metric_of(t, settings.metric, runs) for t in tasks}
-    columns = [_plain_column(TITLES.get(t, t), shown[t], (t,), False, runs) for t in tasks]
+    columns = [_plain_column(TITLES.get(t, t), shown[t], (t,), False, runs, tasks) for t in tasks]
     if len(set(shown.values())) > 1:  # there is no mean of different metrics
         return tuple(columns)
     metric = next(iter(shown.values()), settings.metric)
-    return (*columns, _plain_column(AVERAGE, metric, tasks, True, runs))
+    return (*columns, _plain_column(AVERAGE, metric, tasks, True, runs, tasks))
 
 
 def _metric_of(task: str, wanted: str, runs: Sequence[StoredRun]) -> str:
@@ -35,7 +35,12 @@ def _metric_of(task: str, wanted: str, runs: Sequence[StoredRun]) -> str:
 
 
 def _plain_column(
-    title: str, metric: str, tasks: tuple[str, ...], mean: bool, runs: Sequence[StoredRun]
+    title: str,
+    metric: str,
+    shown: tuple[str, ...],
+    mean: bool,
+    runs: Sequence[StoredRun],
+    tasks: Sequence[str],
 ) -> Column:
     unit: str = "points"
     direction: Direction = "higher"
@@ -43,7 +48,7 @@ def _plain_column(
         known = [result for result in _results(run, tasks, metric) if result.value is not None]
         if known:
             unit, direction = known[0].unit, cast(Direction, known[0].direction)
-    return Column(title, metric, tasks, mean, unit, direction)
+    return Column(title, metric, shown, mean, unit, direction)
 
 
 def _results(run: StoredRun, tasks: Iterable[str], metric: str) -> list[MetricResult]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kdbench.errors import InputError, reason_of
+from kdbench.system.console import note_once
 from kdbench.system.time_limit import time_limit
 from kdbench.task.model import Document
 from kdbench.task.requests import gold_options, make_requests
@@ -76,15 +77,24 @@ def make_asked_documents(
         InputError: A function or template of the YAML fails on a row, or asks for something else.
     """
     made = make_requests(task, rows)
+    unanswered = 0
     for name, row in zip(document_ids(rows), rows, strict=True):
         try:
-            requests = next(made)
             gold = gold_options(task, row)
+            requests = next(made)
             prompt = requests[0][0] if len(requests[0]) > 1 else ""
             texts = tuple(requests[option][-1] for option in gold if option < len(requests))
         except InputError as error:
             raise InputError(f"{path}: document '{name}': {error}") from None
-        yield Document(name, prompt, prompt, texts, row, requests)
+        unanswered += not gold
+        yield Document(name, prompt, prompt, texts, row, requests=requests)
+    if unanswered and task.config.process_results is None:
+        text = (
+            f"{path}: {unanswered} of {len(rows)} documents name no right option in doc_to_target"
+        )
+        if unanswered == len(rows):
+            raise InputError(f"{text}: give the index of an option, or its text")
+        note_once(f"note: {text}; their accuracy is 0, as in lm-eval")
 
 
 def document_ids(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from kdbench.errors import InputError
+from kdbench.system.names import is_file_name
 from kdbench.task.model import GroupMean, TaskGroup
+from kdbench.task.names import plain_name
 
 
 def groups_of(loaded: Mapping[str, Any]) -> list[TaskGroup]:
@@ -11,6 +14,9 @@ def groups_of(loaded: Mapping[str, Any]) -> list[TaskGroup]:
 
     Args:
         loaded: lm-eval's groups by name, subgroups included.
+
+    Raises:
+        InputError: A group's name cannot name a file.
     """
     return [_group(group) for group in loaded.values() if group.has_aggregation]
 
@@ -24,5 +30,8 @@ def _group(group: Any) -> TaskGroup:
         )
         for mean in group.aggregate_metric_list
     )
-    tasks = tuple(task.task_name for task in group.get_all_tasks())
-    return TaskGroup(group.name, group.version, tasks, means)
+    tasks = tuple(plain_name(task.task_name) for task in group.get_all_tasks())
+    name = plain_name(group.name)
+    if not is_file_name(name):
+        raise InputError(f"group '{name}' cannot name a file of results; rename the group")
+    return TaskGroup(name, group.version, tasks, means)

@@ -69,6 +69,25 @@ PROTOCOL_SETS = frozenset(
 )
 """Keys of `generation_kwargs` that the protocol decides."""
 
+LIKELIHOOD_METRICS: Mapping[str, frozenset[str]] = {
+    "loglikelihood": frozenset({"acc", "perplexity"}),
+    "loglikelihood_rolling": frozenset({"bits_per_byte", "byte_perplexity", "word_perplexity"}),
+    "multiple_choice": frozenset(
+        {
+            "acc",
+            "acc_bytes",
+            "acc_mutual_info",
+            "acc_norm",
+            "brier_score",
+            "exact_match",
+            "f1",
+            "likelihood",
+            "mcc",
+        }
+    ),
+}
+"""The metrics that lm-eval's own `process_results` gives, by output type; it ignores others."""
+
 # Values with which other settings of a generation change nothing.
 _NEUTRAL = {
     "length_penalty": 1,
@@ -116,6 +135,7 @@ def check_keys(task: Any, path: Path, run_code: Collection[str] = ()) -> None:
         raise InputError(f"{path}: num_fewshot must be a whole number, not {_short(shots)}")
     if config.generation_kwargs and config.output_type == "generate_until":
         _check_generation(config.generation_kwargs, path)
+    _check_likelihood(config, path)
     _check_filters(config.filter_list, path)
     _check_aggregations(config.metric_list, path)
 
@@ -147,6 +167,47 @@ def check_names(keys: list[str], path: Path) -> None:
 def stop_strings(config: Any) -> tuple[str, ...]:
     """Return `generation_kwargs.until`; `check_keys` has checked it."""
     until = (config.generation_kwargs or {}).get("until") or ()
+    return (until,) if isinstance(until, str) else tuple(until)
+
+
+def _check_likelihood(config: Any, path: Path) -> None:
+    """Check what a task that is scored by likelihood needs."""
+    known = LIKELIHOOD_METRICS.get(config.output_type)
+    if config.output_type == "multiple_choice" and config.doc_to_choice is None:
+        raise InputError(f"{path}: output_type: multiple_choice needs doc_to_choice")
+    if known is None or config.metric_list is None or config.process_results is not None:
+        return
+    named = [str(metric.get("metric")) for metric in config.metric_list]
+    if not known & set(named):
+        raise InputError(
+            f"{path}: metric_list: lm-eval scores no {_short(', '.join(named))} of "
+            f"{config.output_type}: known: {', '.join(sorted(known))}"
+        )
+
+
+def class_stops(task: Any, row: Mapping[str, Any], path: Path) -> tuple[str, ...]:
+    """Return the stop strings of a Python class of lm-eval, which makes its requests by itself.
+
+    Args:
+        task: lm-eval's task.
+        row: Row of the data set.
+        path: Name of the task, for error messages.
+
+    Raises:
+        InputError: It does not ask for one response to a document.
+    """
+    try:
+        made = task.construct_requests(doc=row, ctx="", metadata=(None, 0, 1))
+    except Exception as error:
+        raise InputError(f"{path}: construct_requests fails: {reason_of(error)}") from error
+    instances = made if isinstance(made, list) else [made]
+    kinds = sorted({instance.request_type for instance in instances})
+    if len(instances) != 1 or kinds != ["generate_until"]:
+        raise InputError(
+            f"{path}: asks for {len(instances)} requests of {' and '.join(kinds)} to a document; "
+            "of Python classes, kdbench runs those that ask for one response"
+        )
+    until = instances[0].args[1].get("until") or ()
     return (until,) if isinstance(until, str) else tuple(until)
 
 

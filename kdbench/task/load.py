@@ -12,9 +12,9 @@ from kdbench.system.bundled import bundled, load_module
 from kdbench.system.console import note_once
 from kdbench.system.names import is_file_name
 from kdbench.task.documents import make_asked_documents, make_documents
-from kdbench.task.keys import check_keys, stop_strings
+from kdbench.task.keys import check_keys, class_stops, stop_strings
 from kdbench.task.model import TITLES, Document, Task, sha256_of
-from kdbench.task.names import PREFIX, files_of
+from kdbench.task.names import PREFIX, files_of, plain_name
 from kdbench.task.reading import ReadTask, definition, group_members, read_file, read_name
 
 
@@ -137,7 +137,7 @@ def _load(given: str, data: Path | None, limit: int | None, run_code: Sequence[s
     """Load the tasks of one name, file or folder, each once."""
     if given.startswith(PREFIX):
         read = read_name(given.removeprefix(PREFIX), data_folder(data), run_code)
-        return [_task(str(r.lm_eval.config.task), r, limit, run_code) for r in read]
+        return [_task(plain_name(str(r.lm_eval.config.task)), r, limit, run_code) for r in read]
     tasks: dict[str, Task] = {}
     for name, file in _find(given):
         path = file.resolve()
@@ -145,7 +145,7 @@ def _load(given: str, data: Path | None, limit: int | None, run_code: Sequence[s
         read = read_file(path, {"data": str(data)} if is_paper and data else {})
         for one in read:
             known = path.stem if is_paper else name
-            own = str(one.lm_eval.config.task)
+            own = plain_name(str(one.lm_eval.config.task))
             task = _task(own if one.groups or len(read) > 1 else known or own, one, limit, run_code)
             if task.name not in tasks:
                 tasks[task.name] = task
@@ -195,10 +195,11 @@ def _task(name: str, read: ReadTask, limit: int | None, run_code: Sequence[str])
     check_keys(task, place, run_code)
     is_bundled = _is_of_papers(place)
     by_name = str(place).startswith(PREFIX)
+    is_class = type(task).__name__ != "ConfigurableTask"
     rows = list(task.eval_docs)
     if task.OUTPUT_TYPE == "generate_until":
         documents = tuple(make_documents(task, rows, place, is_bundled, by_name))
-        until = stop_strings(task.config)
+        until = class_stops(task, rows[0], place) if is_class else stop_strings(task.config)
     else:
         documents, until = tuple(make_asked_documents(task, rows, place)), ()
     metadata = task.config.metadata or {}
@@ -220,7 +221,7 @@ def _task(name: str, read: ReadTask, limit: int | None, run_code: Sequence[str])
         closed_answers=bool(metadata.get("closed_answers")),
         output_type=task.OUTPUT_TYPE,
         groups=read.groups,
-        own_metrics=not is_bundled and task.config.metric_list is not None,
+        own_metrics=not is_bundled and (is_class or task.config.metric_list is not None),
     )
 
 

@@ -13,43 +13,45 @@ from pathlib import Path
 from typing import Any
 
 from kdbench.errors import InputError, reason_of
+from kdbench.task.names import PREFIX
 
 _READERS = {".jsonl": "json", ".jsonl.gz": "json", ".json": "json", ".parquet": "parquet"}
 
 
-def local_data(data: Path, config: Any, place: str) -> Mapping[str, Any]:
+def local_data(data: Path, task: Any, name: str) -> Mapping[str, Any]:
     """Return the splits of a task's data set.
 
     Args:
         data: The folder.
-        config: lm-eval's `TaskConfig`.
-        place: Name of the task, for messages.
+        task: lm-eval's task, which may still lack its data.
+        name: Name of the task in lm-eval.
 
     Raises:
         InputError: The folder does not have the data set, lacks a split of it, or it is broken.
     """
-    folders = list(_folders(data, config))
+    place = f"{PREFIX}{name}"
+    config = task.config
+    folders = [data / name, *_folders(data, task)]
     for folder in folders:
         if folder.is_dir():
             return _with_splits(_read(folder, config, place), config, place, folder)
     test = config.test_split or config.validation_split or "test"
-    other = folders[-1] if len(folders) > 1 else None
+    other = folders[1] if len(folders) > 1 else None
     raise InputError(
         f"{place}: data={data} has no data of this task: put them into "
         f"{folders[0]}/{test}.jsonl{f', or {other}' if other else ''}"
     )
 
 
-def _folders(data: Path, config: Any) -> Iterator[Path]:
-    yield data / str(config.task)
-    if not config.dataset_path:
+def _folders(data: Path, task: Any) -> Iterator[Path]:
+    if not task.DATASET_PATH:
         return
-    for name in (str(config.dataset_path), str(config.dataset_path).replace("/", "__")):
-        if Path(name).is_absolute() or ".." in Path(name).parts:
+    for path in (str(task.DATASET_PATH), str(task.DATASET_PATH).replace("/", "__")):
+        if Path(path).is_absolute() or ".." in Path(path).parts:
             continue
-        if config.dataset_name:
-            yield data / name / str(config.dataset_name)
-        yield data / name
+        if task.DATASET_NAME:
+            yield data / path / str(task.DATASET_NAME)
+        yield data / path
 
 
 def _read(folder: Path, config: Any, place: str) -> dict[str, Any]:
@@ -91,5 +93,7 @@ def _with_splits(
                 f"{place}: {folder} lacks the split '{split}'; it has {', '.join(sorted(splits))}"
             )
     named = {config.training_split, config.validation_split, config.fewshot_split} - {None}
+    if answered is None:  # a Python class knows its splits by itself
+        return splits
     empty = splits[answered].select([])
     return {**dict.fromkeys(named, empty), **splits}

@@ -12,6 +12,11 @@ PREFIX = "lm_eval:"
 """What precedes the name of a task of lm-eval in `tasks=`."""
 
 
+def plain_name(name: str) -> str:
+    """Return the name in results of a task or group; lm-eval joins those of inline ones by `::`."""
+    return name.replace("::", ".")
+
+
 @cache
 def manager() -> Any:
     """lm-eval's manager of its own tasks; it reads 14 000 files, which takes seconds."""

@@ -15,7 +15,7 @@ from kdbench.task.keys import check_names
 from kdbench.task.limits import included_files, top_keys
 from kdbench.task.local_data import local_data
 from kdbench.task.model import TaskGroup, sha256_of
-from kdbench.task.names import PREFIX, files_of, manager, unsafe_tasks
+from kdbench.task.names import PREFIX, files_of, manager, plain_name, unsafe_tasks
 from kdbench.task.rows import check_rows, plain_keys
 
 _SECONDS = 300  # of work, for data and functions
@@ -124,7 +124,7 @@ def read_name(name: str, data: Path | None, run_code: Sequence[str]) -> list[Rea
                 f"{PREFIX}{task}: runs code that the model wrote, on this machine; "
                 f"run_code={task} permits it (sets HF_ALLOW_CODE_EVAL=1)"
             )
-    with _building(place), _data_of(data):
+    with _building(place), _data_of(data, name):
         loaded = manager().load([name])
     groups = groups_of(loaded["groups"])
     read = []
@@ -148,7 +148,7 @@ def definition(path: Path, others: Iterable[Path] = ()) -> str:
 
 
 def _with(task: Any, groups: Sequence[TaskGroup]) -> tuple[TaskGroup, ...]:
-    return tuple(group for group in groups if task.config.task in group.tasks)
+    return tuple(group for group in groups if plain_name(task.config.task) in group.tasks)
 
 
 @contextmanager
@@ -166,35 +166,55 @@ def _building(place: Path) -> Iterator[None]:
             raise InputError(_reason(error, place)) from error
 
 
+# What lm-eval's first look at the first row raises: kind, end of its text, and what it means.
+_FAULTS = (
+    (
+        IndexError,
+        "size 0",
+        "the task has no documents: its split is empty, or process_docs drops all",
+    ),
+    (IndexError, "list index out of range", "doc_to_target names no option of doc_to_choice"),
+    (IndexError, "string index out of range", "an option of doc_to_choice is empty"),
+    (TypeError, "object is not subscriptable", "the options of doc_to_choice must be texts"),
+    (KeyError, "None", "a metric of metric_list that is not lm-eval's needs an aggregation"),
+)
+
+
 def _reason(error: Exception, place: Path) -> str:
     text = reason_of(error, longest=1000)
-    if isinstance(error, IndexError) and text.endswith("size 0"):  # lm-eval takes the first row
-        return f"{place}: the task has no documents: its split is empty, or process_docs drops all"
-    if isinstance(error, KeyError) and error.args == (None,):  # lm-eval has no default for it
-        return f"{place}: a metric of metric_list that is not lm-eval's needs an aggregation"
+    for kind, end, meaning in _FAULTS:
+        if isinstance(error, kind) and text.endswith(end):
+            return f"{place}: {meaning}"
+    if isinstance(error, KeyError):
+        return f"{place}: there is no {text}"
     # Messages of kdbench's own loader name the data file already.
     is_own = isinstance(error, ValueError) and place.is_relative_to(bundled("tasks"))
     return text if is_own else f"{place}: {text}"
 
 
 @contextmanager
-def _data_of(data: Path | None) -> Iterator[None]:
-    """Have lm-eval take data sets from a folder, and name the task whose data it cannot get."""
+def _data_of(data: Path | None, asked: str) -> Iterator[None]:
+    """Have lm-eval take data sets from a folder, and name the task whose data it cannot get.
+
+    Args:
+        data: The folder; None for the hub.
+        asked: Name of a task that does not know its own yet, as Python classes do not.
+    """
 
     def download(task: Any, dataset_kwargs: dict[str, Any] | None = None, **options: Any) -> None:
         config = task.config
-        place = f"{PREFIX}{config.task}"
-        found = None if data is None else local_data(data, config, place)
+        name = str(config.task or asked)
+        found = None if data is None else local_data(data, task, name)
         if found is not None:
             task.dataset = found
             return
         try:
             original(task, dataset_kwargs, **options)
         except Exception as error:
-            what = config.dataset_path or "its data"
+            what = task.DATASET_PATH or "its data"
             raise InputError(
-                f"{place}: '{what}' cannot be loaded: {reason_of(error, 200)}; without a network, "
-                f"give data=DIR with DIR/{config.task}/{config.test_split or 'validation'}.jsonl"
+                f"{PREFIX}{name}: '{what}' cannot be loaded: {reason_of(error, 200)}; without a "
+                f"network, give data=DIR with DIR/{name}/{config.test_split or 'validation'}.jsonl"
             ) from error
 
     from lm_eval.api.task import ConfigurableTask

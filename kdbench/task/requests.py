@@ -59,12 +59,26 @@ def gold_options(task: Any, row: Mapping[str, Any]) -> tuple[int, ...]:
     try:
         with time_limit(_SECONDS):
             choices = task.doc_to_choice(row)
+            _check_options(choices)
             gold = task.doc_to_text(row) if task.multiple_input else task.doc_to_target(row)
+    except InputError:
+        raise
     except Exception as error:
         raise InputError(reason_of(error)) from error
     several = gold if isinstance(gold, list | tuple) else [gold]
     found = [choices.index(g) if isinstance(g, str) and g in choices else g for g in several]
     return tuple(g for g in found if isinstance(g, int) and 0 <= g < len(choices))
+
+
+def _check_options(choices: Any) -> None:
+    """Check that there are options, which are texts.
+
+    Raises:
+        InputError: They are not.
+    """
+    is_list = isinstance(choices, list | tuple) and len(choices) > 0
+    if not is_list or not all(isinstance(text, str) for text in choices):
+        raise InputError(f"doc_to_choice must be a list of texts, not {str(choices)[:60]}")
 
 
 def _requests(

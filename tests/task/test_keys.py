@@ -223,6 +223,46 @@ def test_what_is_not_followed_is_refused_by_name(
     assert "\n" not in str(error.value)
 
 
+CHOICE = {
+    "output_type": "multiple_choice",
+    "doc_to_choice": ["It is 13.", "no"],
+    "doc_to_target": "answer",
+    "generation_kwargs": None,
+    "metric_list": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"doc_to_choice": None}, "multiple_choice needs doc_to_choice"),
+        ({"doc_to_choice": "question"}, "document 'a': doc_to_choice must be a list of texts, not What"),
+        ({"doc_to_choice": "{{[1, 2]}}"}, "the options of doc_to_choice must be texts"),
+        ({"doc_to_choice": []}, r"document 'a': doc_to_choice must be a list of texts, not \[\]"),
+        ({"doc_to_target": "{{7}}"}, "doc_to_target names no option of doc_to_choice"),
+        ({"doc_to_target": "lead"}, "4 of 4 documents name no right option"),
+        ({"metric_list": [{"metric": "bleu", "aggregation": "bleu", "higher_is_better": True}]}, "lm-eval scores no bleu of multiple_choice: known: acc"),
+        ({"output_type": "loglikelihood", "doc_to_target": "many"}, "document 'a': a request must be text"),
+        ({"output_type": "other"}, "invalid output_type 'other'"),
+        ({"test_split": "tset"}, "there is no 'tset'"),
+    ],
+)  # fmt: skip
+def test_options_that_cannot_be_asked_are_one_line(
+    keys: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=message) as error:
+        load_tasks([str(write(tmp_path, **{**CHOICE, **keys}))])
+    assert "\n" not in str(error.value)
+
+
+def test_documents_without_a_right_option_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (task,) = load_tasks([str(write(tmp_path, **CHOICE))])
+    assert [document.references for document in task.documents] == [(" It is 13.",), (), (), ()]
+    assert "3 of 4 documents name no right option" in capsys.readouterr().err
+
+
 def test_the_protocol_decides_what_the_yaml_says_about_sampling(tmp_path: Path) -> None:
     settings = dict.fromkeys(PROTOCOL_SETS, 1)
     (task,) = load_tasks([str(write(tmp_path, generation_kwargs={"until": ["#"], **settings}))])

@@ -79,6 +79,26 @@ def test_what_cannot_be_loaded_is_one_line(name: str, message: str, data: Path) 
     assert "\n" not in str(error.value)
 
 
+def test_a_python_class_runs_if_it_asks_for_one_response(data: Path) -> None:
+    row = {
+        "doc_id": "1",
+        "title": "t",
+        "context": "c",
+        "question": "q",
+        "value": "v",
+        "text": "abc ",
+    }
+    write(data / "squad_completion" / "validation.jsonl", [row])
+    (task,) = load("squad_completion", data)
+    assert (task.documents[0].prompt, task.documents[0].references) == ("abc", ("v",))
+    assert task.until == ("\n\n",)
+    assert task.own_metrics
+    squad = {"id": "1", "title": "t", "context": "c", "question": "q"}
+    write(data / "squadv2" / "validation.jsonl", [{**squad, "answers": {"text": ["a"]}}])
+    with pytest.raises(InputError, match="asks for 2 requests of generate_until and loglikelihood"):
+        load("squadv2", data)
+
+
 def test_without_a_network_the_line_names_the_file_to_supply(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -116,3 +116,9 @@ def test_means_of_groups_are_those_of_lm_eval(
     assert set(evaluation.results) == {"choice", "few", "last"}
     for name in GROUPS:
         assert ours(evaluation.groups[name]) == close(expected[name])
+    # Of the small task, each document weighs as much as one of the large one.
+    both, parts = evaluation.groups["both"], [evaluation.results[n] for n in ("choice", "few")]
+    scores = [score for part in parts for score in part.documents["acc,none"]]
+    assert both.metrics["acc,none"].value == pytest.approx(sum(scores) / len(scores), abs=1e-6)
+    table = str(kdbench.table(results=tmp_path, columns=("both:acc", "last:acc"), tasks=("last",)))
+    assert f"{both.metrics['acc,none'].value:.3f} [" in table
