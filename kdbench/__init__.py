@@ -17,26 +17,36 @@ if TYPE_CHECKING:
     from kdbench.comparing.regress import GateResult
     from kdbench.distillation.train import Trained
     from kdbench.filling.table import Filled
+    from kdbench.judging.work import JudgedRun
     from kdbench.measuring.measurement import Evaluation
     from kdbench.reports import Report
+    from kdbench.serving.speed import SpeedMeasurement
     from kdbench.tables import Table
-
 
 __all__ = [
     "InputError",
     "compare",
     "evaluate",
     "fill",
+    "judge",
     "plan",
     "regress",
     "report",
     "score",
+    "speed",
     "table",
     "train",
 ]
 
 from kdbench.errors import InputError
 from kdbench.version import __version__ as __version__
+
+
+def _for_real(settings: Any) -> Any:
+    """The settings, unless they ask for a dry run, whose result is text for a terminal."""
+    if settings.dry_run:
+        raise InputError("dry_run= is for the command line; the function measures and writes")
+    return settings
 
 
 def evaluate(**settings: Any) -> "Evaluation":
@@ -48,7 +58,7 @@ def evaluate(**settings: Any) -> "Evaluation":
     from kdbench.config import EvalSettings, build
     from kdbench.evaluation import evaluate as run
 
-    return run(build(EvalSettings, settings))
+    return run(_for_real(build(EvalSettings, settings)))
 
 
 def score(**settings: Any) -> "Evaluation":
@@ -60,7 +70,32 @@ def score(**settings: Any) -> "Evaluation":
     from kdbench.config import ScoreSettings, build
     from kdbench.measuring.given_texts import score as run
 
-    return run(build(ScoreSettings, settings))
+    return run(_for_real(build(ScoreSettings, settings)))
+
+
+def speed(**settings: Any) -> "SpeedMeasurement":
+    """Time a model under a stated load; takes the keys of `kdbench speed --help`.
+
+    Raises:
+        InputError: Anything about model, backend or settings that the caller can fix.
+    """
+    from kdbench.config import SpeedSettings, build
+    from kdbench.serving.speed import measure_speed
+
+    return measure_speed(build(SpeedSettings, settings))
+
+
+def judge(**settings: Any) -> "JudgedRun":
+    """Have a model judge a stored run; takes the keys of `kdbench judge --help`.
+
+    Raises:
+        InputError: Anything about run, judge, data or settings that the caller can fix.
+    """
+    from kdbench.config import build
+    from kdbench.judging.settings import JudgeSettings
+    from kdbench.judging.work import judge as run
+
+    return run(build(JudgeSettings, settings))
 
 
 def train(**settings: Any) -> "Trained":
@@ -74,6 +109,7 @@ def train(**settings: Any) -> "Trained":
 
     recipe = make_recipe(settings)
     recipe.settings.refuse_ignored(settings)
+    _for_real(recipe.settings)
     return run(recipe)
 
 
@@ -98,7 +134,7 @@ def table(**settings: Any) -> "Table":
     from kdbench.config import TableSettings, build, given_keys
     from kdbench.tables import build_table
 
-    built = build(TableSettings, settings)
+    built = _for_real(build(TableSettings, settings))
     for key in given_keys(built):
         if key in ("out", "format", "block", "check"):
             raise InputError(
@@ -118,7 +154,7 @@ def compare(**settings: Any) -> "Comparison":
     from kdbench.comparing.settings import CompareSettings
     from kdbench.config import build
 
-    return run(build(CompareSettings, settings))
+    return run(_for_real(build(CompareSettings, settings)))
 
 
 def regress(**settings: Any) -> "GateResult":
@@ -131,7 +167,7 @@ def regress(**settings: Any) -> "GateResult":
     from kdbench.comparing.settings import RegressSettings
     from kdbench.config import build
 
-    return run(build(RegressSettings, settings))
+    return run(_for_real(build(RegressSettings, settings)))
 
 
 def plan(**settings: Any) -> "GatePlan":
@@ -156,4 +192,4 @@ def report(**settings: Any) -> "Report":
     from kdbench.config import ReportSettings, build
     from kdbench.reports import make_report
 
-    return make_report(build(ReportSettings, settings))
+    return make_report(_for_real(build(ReportSettings, settings)))

@@ -1,12 +1,52 @@
-"""`kdbench eval`: measure a checkpoint and, if a teacher is given, compare it with the teacher."""
+"""`kdbench eval`: measure a checkpoint; compare it with a teacher and have it judged, if wanted."""
 
-from kdbench.config import EvalSettings
+from dataclasses import replace
+
+from kdbench.config import EvalSettings, given_facts
 from kdbench.fidelity.compare import compare_with_teacher, measured_floor
-from kdbench.fidelity.teachers.find import find_teacher
-from kdbench.fidelity.wanted import check_metrics
+from kdbench.fidelity.teachers.find import check_cache, find_teacher
+from kdbench.fidelity.teachers.live import LiveTeacher
+from kdbench.fidelity.wanted import check_metrics, wanted_metrics
+from kdbench.judging.work import judge_of_evaluation, tasks_to_judge
 from kdbench.measuring.advice import prompt_advice
-from kdbench.measuring.measurement import Evaluation, prepare
+from kdbench.measuring.dry_run import outline
+from kdbench.measuring.early import check_early
+from kdbench.measuring.measurement import Evaluation, Measurement, prepare
+from kdbench.metrics import make_metrics
 from kdbench.system.console import report_progress
+from kdbench.system.outline import Fact, Section
+
+
+def plan_evaluation(settings: EvalSettings) -> list[Section]:
+    """What `evaluate` would do: every check is made, no weights are loaded, nothing is written.
+
+    Args:
+        settings: What to measure, and how.
+
+    Raises:
+        InputError: As for `evaluate`, but for what only the loaded model shows.
+    """
+    student = _prepared(settings)
+    metrics = make_metrics(settings.metric_names())
+    compared = wanted_metrics(settings.metrics).names if settings.teacher else ()
+    names = " ".join([*(metric.name for metric in metrics), *sorted(compared)])
+    facts = (*given_facts(settings), Fact("metrics", names))
+    sections = [Section("kdbench eval: a dry run, which writes nothing", facts)]
+    sections += outline(student, "Model")
+    if settings.teacher is not None:
+        teacher = find_teacher(settings, student.tasks)
+        if isinstance(teacher, LiveTeacher):
+            for run in teacher.measurements:
+                sections += outline(run, "Teacher", shows_prompts=False)
+        else:
+            name, sha256 = teacher.identity["name"], str(teacher.identity["sha256"])[:12]
+            fact = Fact("scores", f"{settings.teacher}: {name} (sha256 {sha256})")
+            sections.append(Section("Teacher", (fact,)))
+    floor = settings.of_undistilled()
+    if floor is not None:
+        undistilled = prepare(floor, "undistilled", student.tasks)
+        sections += outline(undistilled, "Undistilled", shows_prompts=False)
+    return sections
 
 
 def evaluate(settings: EvalSettings) -> Evaluation:
@@ -18,12 +58,20 @@ def evaluate(settings: EvalSettings) -> Evaluation:
     Raises:
         InputError: Models, data, tasks or settings have a fault that the user can fix.
     """
-    has_teacher, caches_scores = settings.teacher is not None, settings.teacher_cache is not None
-    check_metrics(settings.metrics, has_teacher, caches_scores)
     # A fault of any model is reported before another model has worked for hours.
-    student = prepare(settings)
-    if advice := prompt_advice(student.checkpoint.card, student.protocol):
-        report_progress(f"note: {advice}")
+    student = _prepared(settings)
+    if settings.judge is None:
+        return _measured(settings, student)
+    tasks_to_judge(student.tasks)
+    work = judge_of_evaluation(settings, student.run.path, student.is_finished())
+    evaluation = _measured(settings, student)
+    student.release()
+    judged = work.finish(student.tasks)
+    return replace(evaluation, results={**evaluation.results, **judged.results})
+
+
+def _measured(settings: EvalSettings, student: Measurement) -> Evaluation:
+    """Measure the student and, if a teacher is given, compare it with the teacher."""
     if settings.teacher is None:
         student.measure()
         return Evaluation(student.run.path, student.results, student.generated, student.groups)
@@ -41,3 +89,15 @@ def evaluate(settings: EvalSettings) -> Evaluation:
     generated = student.generated + teacher.generated
     generated += undistilled.generated if undistilled else 0
     return Evaluation(student.run.path, results, generated, student.groups)
+
+
+def _prepared(settings: EvalSettings) -> Measurement:
+    """The measurement of the student, with everything checked that names show."""
+    has_teacher, caches_scores = settings.teacher is not None, settings.teacher_cache is not None
+    check_metrics(settings.metrics, has_teacher, caches_scores)
+    check_early(settings)
+    check_cache(settings)
+    student = prepare(settings)
+    if advice := prompt_advice(student.checkpoint.card, student.protocol):
+        report_progress(f"note: {advice}")
+    return student

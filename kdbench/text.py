@@ -6,6 +6,9 @@ from collections.abc import Collection, Sequence
 AVERAGE = "AVG"
 """Name of the column and row that hold the unweighted mean over tasks."""
 
+NO_CATEGORY = "(none)"
+"""What prompts without a category are called where others have one."""
+
 DECIMALS = {
     "points": 2,
     "tokens": 1,
@@ -21,6 +24,13 @@ DECIMALS = {
 def signed(number: float, decimals: int) -> str:
     """A number with its sign; zero is never negative."""
     return f"{round(number, decimals) + 0.0:+.{decimals}f}"
+
+
+def duration(seconds: float) -> str:
+    """A rounded duration: `40 s`, `12 min`, `3.5 h`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def aligned(rows: Sequence[Sequence[str]], left: Collection[int] = ()) -> list[str]:

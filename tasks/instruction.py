@@ -94,7 +94,7 @@ def load(
     """
     from datasets import Dataset
 
-    path = _local_file(set, data or os.environ.get("KDBENCH_DATA"))
+    path = local_file(set, data or os.environ.get("KDBENCH_DATA"))
     if path is None:
         path = download(set, repository, file, revision)
     rows = list(read_rows(path, set, first))
@@ -107,7 +107,12 @@ def content_sha256(rows: Sequence[dict[str, Any]]) -> str:
     return hashlib.sha256("\n".join(contents).encode()).hexdigest()
 
 
-def _local_file(name: str, data: str | None) -> Path | None:
+def local_file(name: str, data: str | None) -> Path | None:
+    """The file of a data set in a folder; None without a folder.
+
+    Raises:
+        ValueError: The folder has no such file.
+    """
     if data is None:
         return None
     for ending in ("test.jsonl", "test.jsonl.gz"):

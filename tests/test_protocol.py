@@ -124,3 +124,45 @@ def test_an_unknown_protocol_is_refused_with_the_nearest_one():
 )
 def test_postprocessing_equals_that_of_the_papers_scripts(raw, scored):
     assert postprocess(raw) == scored
+
+
+def test_many_seeds_are_a_range_in_the_name_so_that_it_can_name_a_folder() -> None:
+    assert get_protocol("minillm", {"seeds": (1, 2, 3)}).name == "minillm+seeds=1,2,3"
+    assert get_protocol("minillm", {"seeds": tuple(range(1, 65))}).name == "minillm+seeds=1-64"
+    scattered = get_protocol("minillm", {"seeds": tuple(range(0, 1000, 2))})
+    assert len(scattered.name) < 40
+    assert scattered.seeds[-1] == 998
+
+
+def test_the_fields_of_chat_and_thinking_are_named_and_stored_only_if_given():
+    given = {"system": "Be brief.", "chat_template_kwargs": {"enable_thinking": False, "a": "b"}}
+    chat = get_protocol("chat", {**given, "thinking": "keep", "thinking_marks": ["<t>", "</t>"]})
+    assert chat.name == (
+        "chat+chat_template_kwargs=a=b,enable_thinking=false+system=Be brief."
+        "+thinking=keep+thinking_marks=<t>,</t>"
+    )
+    stored = {key: chat.as_dict()[key] for key in ("system", "thinking", "thinking_marks")}
+    assert stored == {"system": "Be brief.", "thinking": "keep", "thinking_marks": ["<t>", "</t>"]}
+    assert chat.as_dict()["chat_template_kwargs"] == {"enable_thinking": False, "a": "b"}
+    assert hash(chat)
+
+
+def test_chat_results_name_what_becomes_of_the_thinking():
+    # Those of earlier versions, which scored it, do not; other prompts keep their fingerprints.
+    assert get_protocol("chat").as_dict()["thinking"] == "strip"
+    assert "thinking" not in get_protocol("minillm").as_dict()
+    assert get_protocol("minillm", {"thinking": "keep"}).as_dict()["thinking"] == "keep"
+
+
+def test_a_long_system_turn_is_named_by_its_hash():
+    name = get_protocol("chat", {"system": "Be brief. " * 20}).name
+    assert len(name) == len("chat+system=") + 12
+    name = get_protocol("chat", {"chat_template_kwargs": {"who": "You are brief. " * 20}}).name
+    assert len(name) == len("chat+chat_template_kwargs=") + 12
+    assert get_protocol("chat", {"system": "strip"}).as_dict()["system"] == "strip"
+
+
+@pytest.mark.parametrize("given", [{"system": "s"}, {"chat_template_kwargs": {"a": 1}}])
+def test_chat_fields_without_chat_prompts_are_refused(given):
+    with pytest.raises(InputError, match="has no effect without protocol=chat"):
+        get_protocol("minillm", given)

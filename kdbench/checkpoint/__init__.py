@@ -2,22 +2,33 @@
 
 Modules: `model` (what a checkpoint is), `find`, `hub`, `weights` (which files hold the weights),
 `json_file` and `config_file` (faults of the JSON files), `identity`, `tokenizer`, `load`, `proof`,
-`finite`, `adapter`, `device` and `messages`.
+`finite`, `adapter`, `size`, `device`, `disk` and `messages`.
 """
 
-from kdbench.checkpoint.config_file import check_sizes
+from kdbench.checkpoint.config_file import check_sizes, read_config
 from kdbench.checkpoint.device import pick_device
-from kdbench.checkpoint.find import describe, find_checkpoint, is_hub_name, served_model
+from kdbench.checkpoint.disk import disk_bytes
+from kdbench.checkpoint.find import (
+    check_checkpoint,
+    describe,
+    find_checkpoint,
+    is_hub_name,
+    served_model,
+)
 from kdbench.checkpoint.json_file import read_object
 from kdbench.checkpoint.load import load_checkpoint, prove_checkpoint
 from kdbench.checkpoint.messages import one_line
 from kdbench.checkpoint.model import Checkpoint
+from kdbench.checkpoint.size import count_parameters
 from kdbench.checkpoint.tokenizer import load_tokenizer
 
 __all__ = [
     "Checkpoint",
+    "check_checkpoint",
     "check_sizes",
+    "count_parameters",
     "describe",
+    "disk_bytes",
     "find_checkpoint",
     "is_hub_name",
     "load_checkpoint",
@@ -25,6 +36,7 @@ __all__ = [
     "one_line",
     "pick_device",
     "prove_checkpoint",
+    "read_config",
     "read_object",
     "served_model",
 ]

@@ -16,7 +16,7 @@ from kdbench.checkpoint.model import Checkpoint
 from kdbench.checkpoint.weights import WeightFiles, find_weights, tensor_shapes, why_none
 from kdbench.errors import InputError
 
-__all__ = ["describe", "find_checkpoint", "is_hub_name", "served_model"]
+__all__ = ["check_checkpoint", "describe", "find_checkpoint", "is_hub_name", "served_model"]
 
 
 class _Request(NamedTuple):
@@ -27,12 +27,14 @@ class _Request(NamedTuple):
         unsafe_pickle: Whether pickle weights are accepted.
         trust_remote_code: Whether code that comes with the checkpoint may run.
         of_adapter: Whether the checkpoint is the base of an adapter.
+        only_check: Whether nothing is downloaded or hashed.
     """
 
     key: str
     unsafe_pickle: bool
     trust_remote_code: bool
     of_adapter: bool = False
+    only_check: bool = False
 
 
 def find_checkpoint(
@@ -59,19 +61,34 @@ def find_checkpoint(
     return _find(model, revision, _Request(key, unsafe_pickle, trust_remote_code))
 
 
+def check_checkpoint(
+    model: str, revision: str | None = None, unsafe_pickle: bool = False, key: str = "model"
+) -> None:
+    """Check a checkpoint as `find_checkpoint` does, without hashing it or asking the Hub.
+
+    Hashing takes minutes for a large model, and a command may name several.
+
+    Raises:
+        InputError: As `find_checkpoint` raises it for what is on this disk.
+    """
+    _find(model, revision, _Request(key, unsafe_pickle, False, only_check=True))
+
+
 def _find(model: str, revision: str | None, request: _Request) -> Checkpoint:
     path, key = Path(model), request.key
     if revision is not None and path.exists():
         of_key = "revision" if key == "model" else f"{key}_revision"
         raise InputError(f"{of_key}= is for models on the Hub, and {key}={model} is on this disk")
     if path.is_file() and path.suffix == ".gguf":
-        return _gguf(path)
+        return _gguf(path, hashes=not request.only_check)
     if path.is_file():
         raise InputError(f"{key}={model}: not a .gguf file; give the checkpoint's folder")
     if path.is_dir():
         return _folder(path, request)
     if not is_hub_name(model):
         raise InputError(f"{key}={model}: no such folder, and not a name on the Hub (org/name)")
+    if request.only_check:
+        return Checkpoint(model, path, None, revision, "", {})
     folder = fetch(model, revision, request.unsafe_pickle, key)
     return _folder(folder, request, model.replace("/", "__"), folder.name)
 
@@ -109,7 +126,7 @@ def _folder(
     has_config = (path / "config.json").is_file()
     name = name or path.resolve().name
     if not has_config and not has_adapter:
-        return _gguf(_only_gguf(path, request.key), name, revision)
+        return _gguf(_only_gguf(path, request.key), name, revision, not request.only_check)
     config = read_config(path) if has_config else {}
     weights = find_weights(path, config) if has_config else None
     if weights is None and has_adapter:
@@ -124,7 +141,8 @@ def _folder(
             f"{path}: the adapter of {ADAPTER_CONFIG} is not used, because the folder holds the "
             "weights of a whole model; move the adapter into a folder of its own to use it"
         )
-    sha256 = hash_folder(path, weights, request.trust_remote_code)
+    hashes = not request.only_check
+    sha256 = hash_folder(path, weights, request.trust_remote_code) if hashes else ""
     return Checkpoint(
         name,
         path,
@@ -189,7 +207,9 @@ def _adapter(path: Path, request: _Request, name: str, revision: str | None) -> 
         )
     except InputError as error:
         raise InputError(f"{file}: base_model_name_or_path: {error}") from None
-    sha256 = hash_adapter(path, base.sha256, weights, request.trust_remote_code)
+    hashes = not request.only_check
+    trusts = request.trust_remote_code
+    sha256 = hash_adapter(path, base.sha256, weights, trusts) if hashes else ""
     return Checkpoint(
         name, path, None, revision, sha256, _card(path), pickle=weights.pickle, base=base
     )
@@ -210,12 +230,13 @@ def _only_gguf(path: Path, key: str) -> Path:
     raise InputError(f"{key}={path}: no checkpoint here (neither config.json nor a .gguf file)")
 
 
-def _gguf(file: Path, name: str | None = None, revision: str | None = None) -> Checkpoint:
+def _gguf(
+    file: Path, name: str | None = None, revision: str | None = None, hashes: bool = True
+) -> Checkpoint:
     refuse_pointer(file)
     folder = file.parent
-    return Checkpoint(
-        name or file.stem, folder, file.name, revision, hash_gguf(file), _card(folder)
-    )
+    sha256 = hash_gguf(file) if hashes else ""
+    return Checkpoint(name or file.stem, folder, file.name, revision, sha256, _card(folder))
 
 
 def _card(path: Path) -> dict[str, Any]:

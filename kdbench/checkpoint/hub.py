@@ -38,7 +38,8 @@ def fetch(model: str, revision: str | None, unsafe_pickle: bool, key: str) -> Pa
     )
 
     unreachable = (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError)
-    patterns = [p for p in IDENTITY if unsafe_pickle or not p.endswith(".bin")] + ["*.py"]
+    patterns = [p for p in IDENTITY if unsafe_pickle or not p.endswith(".bin")]
+    patterns += ["*.py", "kdbench.yaml"]
     if unsafe_pickle:
         patterns.append("adapter_model.bin")
     try:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kdbench.cli.app import EXIT_FAILED, EXIT_STALE, app, verb
 from kdbench.cli.help import first_line, plain
@@ -10,6 +10,11 @@ from kdbench.errors import InputError
 from kdbench.system.console import escape_unencodable, say
 from kdbench.system.threads import wait_passively
 from kdbench.text import aligned, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kdbench.system.outline import Section
 
 
 def main() -> None:
@@ -27,10 +32,13 @@ def _eval(arguments: list[str]) -> None:
     Run the same command again after an interruption, and it resumes.
     """
     from kdbench.config import EvalSettings, parse
-    from kdbench.evaluation import evaluate
+    from kdbench.evaluation import evaluate, plan_evaluation
 
     settings = parse(EvalSettings, arguments)
     _quiet()
+    if settings.dry_run:
+        _outline(plan_evaluation(settings))
+        return
     from kdbench.cli.printing import print_evaluation
 
     print_evaluation(evaluate(settings))
@@ -43,13 +51,41 @@ def _score(arguments: list[str]) -> None:
     Give samples=FILE and task=NAME, or run=FOLDER.
     """
     from kdbench.config import ScoreSettings, parse
-    from kdbench.measuring.given_texts import score
+    from kdbench.measuring.given_texts import plan_scoring, score
 
     settings = parse(ScoreSettings, arguments)
     _quiet()
+    if settings.dry_run:
+        _outline(plan_scoring(settings))
+        return
     from kdbench.cli.printing import print_evaluation
 
     print_evaluation(score(settings))
+
+
+@verb(
+    "judge",
+    "kdbench.judging.settings:JudgeSettings",
+    "student judge=openai:gpt-4o data=path/to/data",
+    words="RUN [AGAINST]",
+)
+def _judge(arguments: list[str]) -> None:
+    """Have a model grade a run's responses, or compare two runs.
+
+    RUN and AGAINST are the values of run= and judge_against=. Run the same command again after an
+    interruption, and it asks only what is missing.
+    """
+    from kdbench.judging.settings import parse_judge
+
+    settings = parse_judge(arguments)
+    _quiet()
+    from kdbench.cli.judged import judge_lines
+    from kdbench.judging.work import judge
+
+    judged = judge(settings)
+    for line in judge_lines(judged.results):
+        say(line)
+    say(f"results in {judged.run}")
 
 
 @verb(
@@ -66,6 +102,11 @@ def _train(arguments: list[str]) -> None:
 
     recipe = parse_recipe(arguments)
     _quiet()
+    if recipe.settings.dry_run:
+        from kdbench.distillation.dry_run import plan_training
+
+        _outline(plan_training(recipe))
+        return
     from kdbench.distillation.train import train
 
     trained = train(recipe)
@@ -73,6 +114,55 @@ def _train(arguments: list[str]) -> None:
         from kdbench.cli.printing import print_training
 
         print_training(trained)
+
+
+@verb("speed", "SpeedSettings", "model=path/to/student new_tokens=128 concurrency=1,8")
+def _speed(arguments: list[str]) -> None:
+    """Time a model under a stated load: speed and latency.
+
+    Every request has a prompt and a response of the same length. Run it on an otherwise idle
+    machine.
+    """
+    from kdbench.config import SpeedSettings, parse
+    from kdbench.serving.speed import measure_speed
+
+    settings = parse(SpeedSettings, arguments)
+    _quiet()
+    from kdbench.cli.printing import print_speed
+
+    print_speed(measure_speed(settings))
+
+
+@verb(
+    "doctor",
+    "kdbench.doctor.settings:DoctorSettings",
+    "train method=gkd student=path/to/student teacher=path/to/teacher data=path/to/data",
+    words="eval|train",
+)
+def _doctor(arguments: list[str]) -> int:
+    """Look for faults before hours are spent; exit 1 on errors.
+
+    After the word eval or train it takes the keys of that verb, and of the method; so put doctor
+    before the verb of a command to have it checked. The keys below are its own.
+    """
+    from kdbench.doctor.settings import parse_doctor
+
+    patient, settings = parse_doctor(arguments)
+    _quiet()
+    from kdbench.doctor.examine import examine
+    from kdbench.doctor.output import as_json, lines
+    from kdbench.system.outputs import is_standard_output, put_json_output
+
+    try:
+        diagnosis = examine(patient, settings)
+    finally:
+        patient.close()
+    if settings.json_file is not None:
+        put_json_output(settings.json_file, as_json(diagnosis))
+    if settings.json_file is None or not is_standard_output(settings.json_file):
+        for line in lines(diagnosis, settings):
+            say(line)
+    return EXIT_STALE if diagnosis.count("error") else 0
 
 
 @verb("table", "TableSettings", "results=results columns=rougeL,acceptance out=README.md")
@@ -84,6 +174,10 @@ def _table(arguments: list[str]) -> int:
     from kdbench.tables.write import form_of, stale_diff, whole_file
 
     settings = parse(TableSettings, arguments)
+    if settings.dry_run:
+        from kdbench.tables.dry_run import plan_table
+
+        return _outline(plan_table(settings))
     form = form_of(settings.out, settings.format)
     text = build_table(settings).render(form)
     if settings.out is None or is_stream(settings.out):
@@ -113,7 +207,12 @@ def _compare(arguments: list[str]) -> int:
     """
     from kdbench.comparing.compare import parse_compare, run_compare
 
-    return run_compare(parse_compare(arguments))
+    settings = parse_compare(arguments)
+    if settings.dry_run:
+        from kdbench.comparing.dry_run import plan_comparison
+
+        return _outline(plan_comparison(settings))
+    return run_compare(settings)
 
 
 @verb(
@@ -133,6 +232,10 @@ def _regress(arguments: list[str]) -> int:
 
     settings = parse(RegressSettings, arguments)
     _quiet()
+    if settings.dry_run:
+        from kdbench.comparing.dry_run import plan_gate
+
+        return _outline(plan_gate(settings))
     return run_regress(settings)
 
 
@@ -154,6 +257,11 @@ def _report(arguments: list[str]) -> None:
     from kdbench.reports.correlations import correlation_line
 
     settings = parse(ReportSettings, arguments)
+    if settings.dry_run:
+        from kdbench.reports.dry_run import plan_report
+
+        _outline(plan_report(settings))
+        return
     report = make_report(settings)
     for file in report.files:
         say(str(file))
@@ -210,11 +318,19 @@ def _tasks(arguments: list[str]) -> None:
 @verb("metrics")
 def _metrics(arguments: list[str]) -> None:
     """List the installed metrics, including plug-ins."""
-    from kdbench.metrics import PositionMetric, TeacherMetric, in_headline_set, metrics
+    from kdbench.metrics import (
+        PositionMetric,
+        PromptMetric,
+        TeacherMetric,
+        in_headline_set,
+        metrics,
+    )
 
     def needs(kind: Any) -> str:
         if issubclass(kind, PositionMetric):
             return " ".join(f"@{positions}" for positions in kind.sets)
+        if issubclass(kind, PromptMetric):
+            return "@k"
         return "needs a teacher" if issubclass(kind, TeacherMetric) else ""
 
     _refuse_arguments(arguments)
@@ -267,6 +383,14 @@ def _protocols(arguments: list[str]) -> None:
         fields = {key: value for key, value in protocol.as_dict().items() if key != "name"}
         pairs = (f"{key}={plain(value)}" for key, value in fields.items())
         say(f"{protocol.name}: {' '.join(pairs)}")
+
+
+def _outline(sections: "Sequence[Section]") -> int:
+    from kdbench.cli.outline import outline_lines
+
+    for line in outline_lines(sections):
+        say(line)
+    return 0
 
 
 def _list(rows: list[tuple[str, ...]]) -> None:

@@ -85,7 +85,9 @@ def compare_with_settings(
     settings: GateSettings, base: ComparedRun, new: ComparedRun
 ) -> Comparison:
     """Compare two runs as the settings of a gate ask."""
-    method = RowTestMethod(settings.interval, settings.resamples, settings.allow_partial)
+    method = RowTestMethod(
+        settings.interval, settings.resamples, settings.allow_partial, settings.by
+    )
     return compare_runs(base, new, gate_tolerances(settings, base), settings.rules, method)
 
 

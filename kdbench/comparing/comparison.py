@@ -1,7 +1,9 @@
 """Comparing two runs."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
+from kdbench.comparing.categories import by_category
 from kdbench.comparing.matching import comparison_problems
 from kdbench.comparing.model import Comparison, RowTestMethod
 from kdbench.comparing.pairing import left_out, pair_scores
@@ -10,6 +12,7 @@ from kdbench.comparing.scores import ComparedRun
 from kdbench.comparing.tolerance import Tolerance, full_names
 from kdbench.comparing.verdict import EXIT_INCOMPARABLE, Problem, Rules
 from kdbench.errors import InputError, nearest
+from kdbench.metrics import judged_metric
 
 
 def compare_runs(
@@ -45,12 +48,19 @@ def compare_runs(
         notes += left_out(base, new, pairs, metric)
         empty = [task for task, paired in pairs.items() if not paired.ids]
         problems += [
-            Problem(EXIT_INCOMPARABLE, f"{task}: no prompt has {metric} in both runs", task)
+            Problem(
+                EXIT_INCOMPARABLE,
+                f"{task}: no prompt has {metric} in both runs; choose metrics with tolerance=",
+                task,
+            )
             for task in empty
         ]
         if not empty:
             kind = base.tasks[tasks[0]].metrics[metric]
             tests += row_tests(metric, kind, pairs, tolerance, method.resamples)
+            for category, pair in by_category(pairs, base, new) if method.by else ():
+                rows = row_tests(metric, kind, pair, tolerance, method.resamples)
+                tests += [replace(test, category=category) for test in rows]
     return Comparison(
         base=base.title,
         new=new.title,
@@ -78,5 +88,7 @@ def known_metrics(run: ComparedRun) -> set[str]:
 
 def _check_metrics(tolerances: Mapping[str, Tolerance], known: set[str]) -> None:
     for metric in tolerances:
+        if known and metric not in known and judged_metric(metric):
+            raise InputError(f"tolerance={metric}:…: no run was judged; kdbench judge does it")
         if known and metric not in known:
             raise InputError(f"tolerance={metric}:…: no such metric: {nearest(metric, known)}")

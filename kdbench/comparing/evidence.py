@@ -96,7 +96,7 @@ def _evidence(
         base_score=None if before is None else before.scores.get(row.metric),
         new_score=None if after is None else after.scores.get(row.metric),
         prompt=None if document is None else document.prompt,
-        reference=document.references[0] if document and document.references else None,
+        reference=None if document is None else next(iter(document.references), None),
     )
 
 

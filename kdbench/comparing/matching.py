@@ -5,6 +5,7 @@ from typing import Any
 
 from kdbench.comparing.scores import ComparedRun, TaskScores
 from kdbench.comparing.verdict import EXIT_INCOMPARABLE, EXIT_INCOMPLETE, Problem
+from kdbench.metrics import judged_metric
 
 # Earlier fields explain later ones.
 _FIRST = ("task_version", "definition_sha256", "data_sha256", "protocol")
@@ -122,7 +123,8 @@ def _metric_problems(base: TaskScores, new: TaskScores, metric: str) -> Iterator
             yield f"{metric} is missing in the {place}, which has {known}; name one in tolerance="
             return
         if metric not in scores.metrics:
-            yield f"{metric} is missing in the {place}; measure it with metrics={metric}"
+            way = "judge=" if judged_metric(metric) else f"metrics={metric}"
+            yield f"{metric} is missing in the {place}; measure it with {way}"
             return
     old_scores, new_scores = base.metrics[metric], new.metrics[metric]
     for field in ("version", "unit", "direction", "teacher", "bound"):

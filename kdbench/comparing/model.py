@@ -16,11 +16,13 @@ class RowTestMethod:
         interval: Kind of interval: `flip`, `bootstrap` or `hierarchical`.
         resamples: Number of random sign flips, and of bootstrap resamples.
         partial: Whether only the tasks and prompts that both runs have are compared.
+        by: `category` to also test the prompts of each category; None for whole tasks alone.
     """
 
     interval: str = "flip"
     resamples: int = RESAMPLES
     partial: bool = False
+    by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class ComparedRow:
         verdict: One of the five verdicts.
         within: Whether the whole interval is within the tolerance.
         worst: Prompts with the largest losses.
+        category: Category of the task's prompts that the row is about; None for all prompts.
     """
 
     task: str
@@ -106,6 +109,12 @@ class ComparedRow:
     verdict: Verdict
     within: bool
     worst: tuple[WorstPrompt, ...] = field(repr=False)
+    category: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The task, or `task/category`."""
+        return self.task if self.category is None else f"{self.task}/{self.category}"
 
 
 @dataclass(frozen=True)

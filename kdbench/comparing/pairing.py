@@ -1,7 +1,7 @@
 """Pairing the scores of two runs by prompt."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,6 +27,20 @@ class PairedScores:
     new: np.ndarray
     undefined: int
     by_seed: np.ndarray | None = None
+
+    def only(self, rows: np.ndarray) -> "PairedScores":
+        """The scores of some prompts.
+
+        Args:
+            rows: Which prompts to keep, shape (n,), true or false.
+        """
+        return replace(
+            self,
+            ids=tuple(id_ for id_, keep in zip(self.ids, rows, strict=True) if keep),
+            base=self.base[rows],
+            new=self.new[rows],
+            by_seed=None if self.by_seed is None else self.by_seed[rows],
+        )
 
 
 def pair_scores(

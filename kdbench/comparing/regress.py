@@ -123,7 +123,7 @@ def _new_run(settings: RegressSettings, base: ComparedRun | None) -> ComparedRun
 
     wanted = eval_settings(settings, base)
     if base is not None:
-        _check_comparable(wanted, base, settings.allow_partial)
+        check_comparable(wanted, base, settings.allow_partial)
     evaluation = evaluate(wanted)
     run = read_run(evaluation.run)
     # These tasks are complete, even if another command left other tasks of the folder unfinished.
@@ -171,20 +171,22 @@ def _defaults_of(base: ComparedRun, protocol_given: bool, tasks_given: bool) -> 
 
 def _measurable(metrics_gated: Iterable[str]) -> tuple[str, ...]:
     """The gated metrics that kdbench computes; those of a task's YAML file come with the task."""
-    from kdbench.metrics import metrics
+    from kdbench.metrics import is_known
 
-    return tuple(name for name in metrics_gated if name.partition("@")[0] in metrics.names())
+    return tuple(name for name in metrics_gated if is_known(name))
 
 
-def _check_comparable(wanted: EvalSettings, base: ComparedRun, partial: bool) -> None:
+def check_comparable(wanted: EvalSettings, base: ComparedRun, partial: bool) -> None:
     """Report whatever prevents the comparison before hours of generation.
 
     Raises:
         InputError: A field differs; the message names it.
     """
+    from kdbench.measuring.early import check_early
     from kdbench.measuring.measurement import prepare
     from kdbench.measuring.scoring import fingerprint
 
+    check_early(wanted)
     measurement = prepare(wanted)
     tasks: Mapping[str, TaskScores] = {
         task.name: TaskScores(

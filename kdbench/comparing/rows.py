@@ -50,6 +50,7 @@ class RowTest:
         flips_p: Two-sided p-value of the sign flips against "no change".
         skew: Test of the mean gain that allows for skew; None for binary scores, whose differences
             all have the same size.
+        category: Category of the task's prompts; None for all prompts.
     """
 
     task: str
@@ -61,6 +62,7 @@ class RowTest:
     flips: Flips
     flips_p: float
     skew: SkewTest | None
+    category: str | None = None
 
     @cached_property
     def base(self) -> float:
@@ -232,4 +234,5 @@ def compared_rows(
             ),
             within=is_within(interval[0], test.tolerance),
             worst=test.worst(),
+            category=test.category,
         )

@@ -20,7 +20,7 @@ class ScoredSample:
     Attributes:
         document: Document id.
         seed: Seed of the sampling.
-        output: Response.
+        output: Response, without the thinking.
         scores: Scores by metric; None where undefined.
     """
 
@@ -64,7 +64,7 @@ def _scored_sample(line: Mapping[str, Any], place: str) -> ScoredSample:
     for metric, score in scores.items():
         if score is not None and not is_score(score):
             raise InputError(f"{place}: the score of '{metric}' must be a number or null")
-    return ScoredSample(sample.document, sample.seed, sample.output, scores)
+    return ScoredSample(sample.document, sample.seed, sample.answer, scores)
 
 
 def is_score(value: object) -> bool:

@@ -46,12 +46,15 @@ class TaskScores:
         ids: Document ids of the prompts, in order.
         metrics: Scores of each metric.
         pooled: Metrics that have a result but no score per prompt.
+        categories: Category of each prompt, None for a prompt without one; empty if the task has no
+            categories.
     """
 
     fingerprint: Mapping[str, Any]
     ids: tuple[str, ...] = field(repr=False)
     metrics: Mapping[str, PromptScores]
     pooled: frozenset[str] = frozenset()
+    categories: tuple[str | None, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,7 @@ def _task_scores(result: TaskResult, folder: Path) -> TaskScores:
             if name in result.documents and len(result.documents[name]) == len(ids)
         },
         pooled=frozenset(set(result.metrics) - set(result.documents)),
+        categories=tuple(result.categories or ()),
     )
 
 

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 
 from kdbench.comparing.tolerance import parse_tolerances
 from kdbench.comparing.verdict import Rules
-from kdbench.config import EvalSettings, Names, Seeds, Settings
+from kdbench.config import DryRunKeys, EvalSettings, Names, Seeds, Settings
 from kdbench.stats.bootstrap import RESAMPLES
 from kdbench.stats.paired import POWER
 
@@ -45,6 +45,11 @@ class GateSettings(Settings):
     allow_partial: bool = Field(
         False, description="Whether only the tasks and prompts that both runs have are compared"
     )
+    by: Literal["category"] | None = Field(
+        None,
+        description="Set to category to also test the prompts of each category: a row for each, "
+        "which counts like any other row",
+    )
     interval: Literal["flip", "bootstrap", "hierarchical"] = Field(
         "flip",
         description="Kind of interval: inverted tests, bootstrap over prompts, or "
@@ -72,7 +77,7 @@ class GateSettings(Settings):
         return Rules(self.alpha, self.strict, self.require_conclusive)
 
 
-class CompareSettings(GateSettings):
+class CompareSettings(GateSettings, DryRunKeys):
     """`kdbench compare BASE NEW`: compare two stored runs, or a gate's baseline and a run."""
 
     base: str = Field(
@@ -110,7 +115,7 @@ class RegressSettings(EvalSettings, GateSettings):
     )
     tasks: Names = Field(
         (),
-        description="Task names, or paths of lm-eval YAML files (default: the baseline's tasks; "
+        description="Task names, lm-eval YAML files or prompts (default: the baseline's tasks; "
         f"with --update {','.join(EvalSettings.model_fields['tasks'].default)})",
     )
     limit: int | None = Field(

@@ -4,23 +4,27 @@
 a one-line error that names it.
 """
 
-from kdbench.config.draw import ReportSettings, TableSettings
+from kdbench.config.draw import ReportSettings, ServingKeys, TableSettings
 from kdbench.config.fill import DemoSettings, FillSettings
 from kdbench.config.kinds import (
     CACHE,
     FIVE,
     AtLeastOne,
+    DryRunKeys,
     Names,
     OptionMap,
     Seeds,
     Settings,
     fields_by_key,
+    given_facts,
     given_keys,
     key_groups,
 )
 from kdbench.config.measure import EvalSettings, TeacherKeys
 from kdbench.config.score import ScoreSettings
-from kdbench.config.train import TrainSettings
+from kdbench.config.speed import SpeedSettings
+from kdbench.config.train import TrainSettings, is_file_of_rows
+from kdbench.config.train_prompts import TrainFormat, TrainTurns
 from kdbench.config.words import build, parse, read_words, read_yaml, with_files
 
 __all__ = [
@@ -28,6 +32,7 @@ __all__ = [
     "FIVE",
     "AtLeastOne",
     "DemoSettings",
+    "DryRunKeys",
     "EvalSettings",
     "FillSettings",
     "Names",
@@ -35,13 +40,19 @@ __all__ = [
     "ReportSettings",
     "ScoreSettings",
     "Seeds",
+    "ServingKeys",
     "Settings",
+    "SpeedSettings",
     "TableSettings",
     "TeacherKeys",
+    "TrainFormat",
     "TrainSettings",
+    "TrainTurns",
     "build",
     "fields_by_key",
+    "given_facts",
     "given_keys",
+    "is_file_of_rows",
     "key_groups",
     "parse",
     "read_words",

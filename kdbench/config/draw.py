@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from kdbench.config.kinds import FIVE, Names, Settings, given_keys
+from kdbench.config.kinds import FIVE, DryRunKeys, Names, OptionMap, Settings, given_keys
 
 
 class RowKeys(Settings, group="Rows"):
@@ -35,13 +35,35 @@ class ColumnKeys(Settings, group="Columns"):
     metric: str = Field("rougeL", description="Metric shown in the cells")
     columns: Names = Field(
         (),
-        description="Columns to show: TASK, AVG, METRIC (its mean over tasks=) or TASK:METRIC "
-        "(default: the tasks and AVG)",
+        description="Columns to show: TASK, AVG, METRIC (its mean over tasks=), TASK:METRIC, or "
+        "judging for a judge's main metrics (default: the tasks and AVG)",
+    )
+    by: Literal["category"] | None = Field(
+        None,
+        description="Set to category to add a group of rows for each category of prompts, below "
+        "that of all prompts",
     )
     error: Literal["ci", "sd", "both", "none"] = Field(
         "ci",
         description="Error shown in the cells: 95 % interval over prompts, standard deviation "
         "over seeds, both or none",
+    )
+
+
+class ServingKeys(Settings, group="Serving"):
+    """What a model costs to serve, as kdbench speed measured it."""
+
+    price: float | None = Field(
+        None,
+        gt=0,
+        le=1e9,
+        description="Price of the machine for an hour, in a currency of yours; turns tokens a "
+        "second into a cost",
+    )
+    load: OptionMap = Field(
+        {},
+        description="Load whose speeds are shown, as in concurrency=8,new_tokens=128 (default: the "
+        "one that most rows have)",
     )
 
 
@@ -66,12 +88,17 @@ class TableOutputKeys(Settings, group="Output"):
     )
 
 
-class TableSettings(RowKeys, ColumnKeys, TableOutputKeys):
+class TableSettings(RowKeys, ColumnKeys, ServingKeys, TableOutputKeys, DryRunKeys):
     """`kdbench table`: the comparison table from results and published numbers."""
 
     @model_validator(mode="after")
     def _keys_take_effect(self) -> "TableSettings":
         given = given_keys(self)
+        timed = {"tokens_per_second", "latency_p50", "latency_p95"} & set(self.columns)
+        if "price" in given and "cost_per_million_tokens" not in self.columns:
+            raise ValueError("price= needs columns=cost_per_million_tokens")
+        if "load" in given and not timed and "cost_per_million_tokens" not in self.columns:
+            raise ValueError("load= needs a column of speed, as in columns=tokens_per_second")
         if self.check and self.out is None:
             raise ValueError("check=true needs out=FILE, the table to compare with")
         form = self.format or (self.out and self.out.suffix.removeprefix("."))
@@ -80,8 +107,8 @@ class TableSettings(RowKeys, ColumnKeys, TableOutputKeys):
         return self
 
 
-class ReportSettings(Settings):
-    """`kdbench report`: figures of quality against fidelity to the teacher."""
+class ReportKeys(Settings):
+    """What a report shows."""
 
     results: Path = Field(Path("results"), description="Folder of the results")
     out: Path = Field(Path("report"), description="Folder of the report")
@@ -103,3 +130,7 @@ class ReportSettings(Settings):
     level: bool = Field(
         False, description="Plot gains against fidelity itself instead of its change"
     )
+
+
+class ReportSettings(ReportKeys, ServingKeys, DryRunKeys):
+    """`kdbench report`: figures of quality against fidelity to the teacher, and against cost."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from kdbench.config.kinds import AtLeastOne, Settings
+from kdbench.config.kinds import AtLeastOne, DryRunKeys, Settings
 from kdbench.config.words import parse
 
 
@@ -16,6 +16,7 @@ class FillKeys(Settings, group="Table"):
     plan: bool = Field(
         False, description="Dry run: print what is done and what is missing, and do nothing"
     )
+    dry_run: bool = Field(False, description="The same as --plan")
     workers: AtLeastOne = Field(
         1, description="Number of trainings and evaluations that run in parallel"
     )
@@ -47,7 +48,7 @@ class FillSettings(FillKeys, FillFolderKeys):
     """`kdbench fill TABLE.yaml`: train and measure what a table lacks, and draw it."""
 
 
-class DemoSettings(Settings):
+class DemoSettings(DryRunKeys, group="Options"):
     """`kdbench demo`: the whole pipeline on a toy data set."""
 
     out: Path = Field(Path("runs/demo"), description="Folder of the toy data and checkpoints")
@@ -57,6 +58,9 @@ class DemoSettings(Settings):
     )
     limit: AtLeastOne | None = Field(
         None, description="Number of documents to use, from the start of each task"
+    )
+    chat: bool = Field(
+        False, description="Whether to train a chat model with a thinking mode too, in OUT/chat"
     )
 
 

@@ -1,6 +1,7 @@
 """What settings are made of: value types, and groups of keys."""
 
 import inspect
+import re
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, get_args
 
@@ -16,7 +17,11 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from kdbench.system.names import folder_name
+from kdbench.system.outline import Fact, plain_fields
 from kdbench.system.safe_yaml import parse_yaml
+from kdbench.system.secrets import public
+
+_MOST_SEEDS = 10_000  # in one range
 
 
 def _split_list(value: object) -> object:
@@ -24,6 +29,28 @@ def _split_list(value: object) -> object:
     if isinstance(value, str):
         return [item for item in value.split(",") if item]
     return [value] if isinstance(value, int | Path) else value
+
+
+def _split_seeds(value: object) -> object:
+    """`1-16` among the seeds is each whole number from 1 to 16."""
+    items = _split_list(value)
+    if not isinstance(items, list | tuple):
+        return items
+    seeds: list[object] = []
+    for item in items:
+        ends = (
+            re.fullmatch(r"\s*(\d{1,18})\s*-\s*(\d{1,18})\s*", item)
+            if isinstance(item, str)
+            else None
+        )
+        if ends is None:
+            seeds.append(item)
+            continue
+        first, last = int(ends[1]), int(ends[2])
+        if not first <= last < first + _MOST_SEEDS:
+            raise ValueError(f"{item}: a range must ascend, and hold {_MOST_SEEDS} seeds at most")
+        seeds += range(first, last + 1)
+    return seeds
 
 
 def _split_mapping(value: object) -> object:
@@ -36,11 +63,27 @@ def _split_mapping(value: object) -> object:
     return {key: parse_yaml(text) for key, _, text in pairs}
 
 
+def _split_marks(value: object) -> object:
+    """`START,END` on the command line is a pair of texts; neither may contain a comma."""
+    pair = value.split(",") if isinstance(value, str) else value
+    if (
+        not isinstance(pair, list | tuple)
+        or len(pair) != 2
+        or not all(isinstance(mark, str) and mark.strip() for mark in pair)
+    ):
+        raise ValueError("must be START,END, such as <think>,</think>")
+    if pair[0] == pair[1]:
+        raise ValueError("the two marks must differ")
+    return pair
+
+
 OptionMap = Annotated[dict[str, Any], BeforeValidator(_split_mapping)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_split_list)]
 AtLeastOne = Annotated[int, Field(ge=1)]
 FolderName = Annotated[str, AfterValidator(folder_name)]
-Seeds = Annotated[tuple[int, ...], BeforeValidator(_split_list)]
+Seeds = Annotated[tuple[int, ...], BeforeValidator(_split_seeds)]
+Counts = Annotated[tuple[AtLeastOne, ...], BeforeValidator(_split_list)]
+MarkPair = Annotated[tuple[str, str], BeforeValidator(_split_marks)]
 
 CACHE = "cache:"
 """The prefix of `teacher=` that names a folder of stored teacher scores."""
@@ -92,6 +135,14 @@ class Settings(BaseModel):
             cls.__group__ = group
 
 
+class DryRunKeys(Settings, group="Output"):
+    """Whether a verb only shows what it would do."""
+
+    dry_run: bool = Field(
+        False, description="Dry run: print what would be asked and done, and write nothing"
+    )
+
+
 def _types_in(annotation: object) -> set[object]:
     """The types that an annotation is made of."""
     inner = get_args(annotation)
@@ -128,6 +179,15 @@ def given_keys(settings: Settings) -> list[str]:
         for name, field in type(settings).model_fields.items()
         if name in settings.model_fields_set and getattr(settings, name) is not None
     ]
+
+
+def given_facts(settings: Settings) -> tuple[Fact, ...]:
+    """The keys that were given a value, and the values that they became, for a dry run."""
+    by_key = {field.alias or name: name for name, field in type(settings).model_fields.items()}
+    given = {*given_keys(settings)} - {"dry_run"}
+    keys = [key for group in key_groups(type(settings)).values() for key in group if key in given]
+    values = {key: public(getattr(settings, by_key[key])) for key in keys}
+    return (Fact("given", plain_fields(values)),)
 
 
 def _group_of(kind: type[Settings], name: str) -> str:

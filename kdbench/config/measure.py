@@ -6,20 +6,20 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from kdbench.config.judge import JudgeKeys
 from kdbench.config.kinds import (
     ADVANCED,
     CACHE,
     FIVE,
     AtLeastOne,
+    DryRunKeys,
     FolderName,
     Names,
     OptionMap,
-    Seeds,
     Settings,
     given_keys,
 )
-
-_LARGEST_TEMPLATE = 1_000_000
+from kdbench.config.protocol import ProtocolKeys
 
 
 class ModelKeys(Settings, group="Model"):
@@ -27,6 +27,11 @@ class ModelKeys(Settings, group="Model"):
 
     model: str = Field(description="Checkpoint folder, GGUF file, or model name on the Hub")
     revision: str | None = Field(None, description="Branch, tag or commit of a model on the Hub")
+    card: Path | None = Field(
+        None,
+        description="Card of a checkpoint that another tool trained (default: kdbench.yaml next "
+        "to the weights)",
+    )
 
 
 class TeacherKeys(Settings, group="Teacher"):
@@ -90,69 +95,9 @@ class TaskKeys(DataKeys, group="Data"):
 
     tasks: Names = Field(
         FIVE,
-        description="Task names, paths of lm-eval YAML files, or lm_eval:NAME for one of lm-eval's "
-        "own tasks, groups or tags",
+        description="Task names, lm-eval YAML files, lm_eval:NAME for lm-eval's own, or prompts: "
+        "FILE.jsonl, .json, .csv, .tsv or .parquet, or hf:NAME:SPLIT of a data set",
     )
-
-
-class ProtocolKeys(Settings, group="Protocol"):
-    """The protocol, and the fields of it that can be overridden."""
-
-    protocol: str = Field(
-        "minillm", description="Named protocol: minillm, greedy or chat; see kdbench protocols"
-    )
-    max_prompt_tokens: AtLeastOne | None = Field(
-        None,
-        description="Prompt length limit, in tokens; longer prompts are cut, none for no cut "
-        "(default: the protocol's, as for the keys below)",
-    )
-    max_new_tokens: AtLeastOne | None = Field(None, description="Response length limit, in tokens")
-    temperature: float | None = Field(
-        None, ge=0, le=1e6, description="Sampling temperature; 0 is greedy decoding"
-    )
-    top_p: float | None = Field(
-        None, gt=0, le=1, description="Probability mass of nucleus sampling; 1 turns it off"
-    )
-    top_k: int | None = Field(
-        None, ge=0, description="Number of most likely tokens to sample from; 0 turns it off"
-    )
-    no_repeat_ngram_size: int | None = Field(
-        None,
-        ge=0,
-        description="Length of n-grams that may not repeat, in tokens; 0 turns the rule off",
-    )
-    add_bos: bool | None = Field(None, description="Whether the BOS token precedes the prompt")
-    seeds: Seeds | None = Field(None, description="Sampling seeds, as in 10,20,30")
-    chat_template: str | None = Field(
-        None,
-        description="Chat template for protocol=chat: a file, or the name of one of the "
-        "tokenizer's (default: the tokenizer's default)",
-    )
-
-    @field_validator("chat_template")
-    @classmethod
-    def _template_text(cls, value: str | None) -> str | None:
-        """Return the text of a file, or the name of a template."""
-        if value is None or "\n" in value or "{" in value or not Path(value).is_file():
-            return value
-        with Path(value).open("rb") as file:
-            content = file.read(_LARGEST_TEMPLATE + 1)
-        if len(content) > _LARGEST_TEMPLATE:
-            raise ValueError(f"{value}: larger than 1 MB, so no chat template")
-        try:
-            text = content.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            raise ValueError(f"{value}: not UTF-8 text") from None
-        if "{" not in text:
-            raise ValueError(f"{value}: has no {{{{…}}}} or {{%…%}}, so no chat template")
-        return text
-
-    def protocol_overrides(self) -> dict[str, Any]:
-        """The protocol's fields that were given, by name."""
-        keys = (set(ProtocolKeys.model_fields) - {"protocol"}) & self.model_fields_set
-        given = {key: getattr(self, key) for key in keys}
-        # None leaves a field to the protocol, except where it is a value: no cut.
-        return {k: v for k, v in given.items() if v is not None or k == "max_prompt_tokens"}
 
 
 class MetricKeys(Settings, group="Metrics"):
@@ -200,21 +145,42 @@ class ResultKeys(LabelKeys, group="Output"):
     results: Path = Field(Path("results"), description="Folder of the results")
 
 
+class DeviceKeys(Settings, group="Backend"):
+    """On which hardware a model runs."""
+
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="Number format of weights and activations; auto is the checkpoint's"
+    )
+    device: str = Field("auto", description="Device: auto, cpu, cuda, cuda:1 or mps")
+
+
+class HardwareKeys(DeviceKeys, group="Backend"):
+    """The same, and how much at once."""
+
+    batch_size: AtLeastOne | Literal["auto"] = Field(
+        "auto", description="Number of sequences that decode at once"
+    )
+
+
 class BackendKeys(Settings, group="Backend"):
-    """What generates the responses, and on which hardware."""
+    """What generates the responses."""
 
     backend: str = Field("hf", description="Generation backend; see kdbench backends")
     backend_options: OptionMap = Field(
         {},
         description="Options of the backend, as in tensor_parallel_size=2,max_model_len=1024",
     )
-    batch_size: AtLeastOne | Literal["auto"] = Field(
-        "auto", description="Number of sequences that decode at once"
+
+
+class TrustKeys(Settings, group=ADVANCED):
+    """Which files of a checkpoint may run code."""
+
+    unsafe_pickle: bool = Field(
+        False, description="Permission to read pickle weights (*.bin), which can run code"
     )
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="Number format of weights and activations; auto is the checkpoint's"
+    trust_remote_code: bool = Field(
+        False, description="Permission to run Python code that comes with the checkpoint"
     )
-    device: str = Field("auto", description="Device: auto, cpu, cuda, cuda:1 or mps")
 
 
 class AdvancedKeys(Settings, group=ADVANCED):
@@ -224,12 +190,6 @@ class AdvancedKeys(Settings, group=ADVANCED):
         None,
         description="Share of the documents to process, I/N: every N-th document, starting at I",
     )
-    unsafe_pickle: bool = Field(
-        False, description="Permission to read pickle weights (*.bin), which can run code"
-    )
-    trust_remote_code: bool = Field(
-        False, description="Permission to run Python code that comes with the checkpoint"
-    )
 
 
 class EvalSettings(
@@ -238,8 +198,12 @@ class EvalSettings(
     TaskKeys,
     ProtocolKeys,
     MetricKeys,
+    JudgeKeys,
     ResultKeys,
+    DryRunKeys,
+    HardwareKeys,
     BackendKeys,
+    TrustKeys,
     AdvancedKeys,
 ):
     """`kdbench eval model=…`: measure a checkpoint."""
@@ -258,6 +222,14 @@ class EvalSettings(
             refuse(given & {"undistilled_name"}, "needs undistilled=")
         if self.teacher_cache is None and self.teacher_scores != "engine":
             refuse(given & {"cache_top_k"}, "needs teacher_cache= or teacher_scores=engine")
+        return self
+
+    @model_validator(mode="after")
+    def _judge_sees_whole_tasks(self) -> "EvalSettings":
+        if self.judge is not None and self.shard is not None:
+            raise ValueError("judge= needs all shards; judge their run later with kdbench judge")
+        if self.judge_against == "teacher" and self.teacher is None:
+            raise ValueError("judge_against=teacher needs teacher=")
         return self
 
     @field_validator("shard")

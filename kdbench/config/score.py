@@ -4,8 +4,9 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from kdbench.config.kinds import Settings, given_keys
-from kdbench.config.measure import DataKeys, MetricKeys, ProtocolKeys, ResultKeys, refuse
+from kdbench.config.kinds import DryRunKeys, Settings, given_keys
+from kdbench.config.measure import DataKeys, MetricKeys, ResultKeys, refuse
+from kdbench.config.protocol import ProtocolKeys
 
 
 class TextKeys(Settings, group="Samples"):
@@ -15,14 +16,16 @@ class TextKeys(Settings, group="Samples"):
         None, description="JSONL file of samples, one object per line: id, output, seed"
     )
     task: str | None = Field(
-        None, description="Task that the samples answer: a name, or the path of a lm-eval YAML file"
+        None,
+        description="Task that the samples answer: a name, an lm-eval YAML file, or prompts such "
+        "as FILE.jsonl",
     )
     run: Path | None = Field(
         None, description="Folder of a stored run to score again, instead of samples="
     )
 
 
-class ScoreSettings(TextKeys, DataKeys, ProtocolKeys, MetricKeys, ResultKeys):
+class ScoreSettings(TextKeys, DataKeys, ProtocolKeys, MetricKeys, ResultKeys, DryRunKeys):
     """`kdbench score samples=FILE task=…`: score texts made elsewhere, or a stored run again."""
 
     protocol: str = Field(
@@ -34,5 +37,6 @@ class ScoreSettings(TextKeys, DataKeys, ProtocolKeys, MetricKeys, ResultKeys):
     def _a_stored_run_fixes_the_rest(self) -> "ScoreSettings":
         if self.run is not None and self.samples is None:
             used = {"run", "task", "data", "metrics", "run_code"}
+            used |= {"thinking", "thinking_marks", "dry_run"}
             refuse(set(given_keys(self)) - used, "has no effect with run=, which records it")
         return self

@@ -6,8 +6,11 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from kdbench.config.kinds import ADVANCED, AtLeastOne, Names, Settings
+from kdbench.config.kinds import ADVANCED, AtLeastOne, DryRunKeys, Names, Settings
+from kdbench.config.train_prompts import PromptKeys
 from kdbench.errors import InputError
+
+_OF_CHAT = ("train_turns", "chat_template", "chat_template_kwargs", "system")
 
 
 class TrainedModelKeys(Settings, group="Model"):
@@ -35,7 +38,13 @@ class TrainingDataKeys(Settings, group="Data"):
         None, description="Folder of the data sets (default: $KDBENCH_DATA, else the Hub)"
     )
     train_set: str = Field(
-        "dolly", description="Data set to train on: its train.jsonl and valid.jsonl"
+        "dolly",
+        description="Data set to train on: its train.jsonl and valid.jsonl in data=, or the path "
+        "of a .jsonl file",
+    )
+    valid_set: str | None = Field(
+        None,
+        description="Validation file if train_set= is a file (default: valid.jsonl next to it)",
     )
     limit: int | None = Field(
         None, ge=1, description="Number of training examples to use, from the start of the set"
@@ -97,28 +106,6 @@ class LoraKeys(Settings, group="LoRA"):
     )
     lora_alpha: int = Field(64, ge=1, description="Scale of the adapter, divided by its rank")
     lora_dropout: float = Field(0.1, ge=0, lt=1, description="Dropout rate of the adapter")
-
-
-class PromptKeys(Settings, group="Prompts and lengths"):
-    """How prompts look, and how long prompts and responses may be."""
-
-    train_format: Literal["task", "chat"] = Field(
-        "task", description="Format of the prompts: the task's, or the tokenizer's chat template"
-    )
-    add_bos: bool = Field(False, description="Whether the BOS token precedes the prompt")
-    end_token: str | None = Field(
-        None, description="Token that ends a response (default: the student's end token)"
-    )
-    max_prompt_tokens: int = Field(256, ge=1, description="Prompt length limit, in tokens")
-    long_prompts: Literal["drop", "cut"] = Field(
-        "drop", description="Treatment of examples whose prompt is longer"
-    )
-    max_length: int = Field(
-        512, ge=2, description="Length limit of prompt and response together, in tokens"
-    )
-    max_new_tokens: int = Field(
-        256, ge=1, description="Length limit of a generated response, in tokens"
-    )
 
 
 class SamplingKeys(Settings, group="Sampling"):
@@ -233,6 +220,7 @@ class TrainSettings(
     ValidationKeys,
     PrecisionKeys,
     TrainOutputKeys,
+    DryRunKeys,
     TrainAdvancedKeys,
 ):
     """`kdbench train method=… student=…`: the keys of every method; each has keys of its own."""
@@ -250,7 +238,16 @@ class TrainSettings(
             raise ValueError("give epochs= or steps=, not both")
         if self.max_prompt_tokens >= self.max_length:
             raise ValueError("max_prompt_tokens= must be below max_length=")
+        if self.valid_set is not None and not is_file_of_rows(self.train_set):
+            raise ValueError("valid_set= needs the path of a .jsonl file in train_set=")
         return self
+
+    @property
+    def validation_set(self) -> str:
+        """The set or file of the validation examples."""
+        if not is_file_of_rows(self.train_set):
+            return self.train_set
+        return self.valid_set or str(Path(self.train_set).with_name("valid.jsonl"))
 
     def refuse_ignored(self, given: Collection[str]) -> None:
         """Refuse keys that have no effect because of the values of others.
@@ -268,7 +265,13 @@ class TrainSettings(
             "lora_dropout": (self.lora_rank > 0, "lora_rank="),
             "min_learning_rate": (self.lr_schedule == "cosine", "lr_schedule=cosine"),
             "pretraining_weight": (self.pretraining is not None, "pretraining=FILE"),
+            **dict.fromkeys(_OF_CHAT, (self.train_format == "chat", "train_format=chat")),
         }
         for key, (has_effect, need) in needed.items():
             if key in given and not has_effect:
                 raise InputError(f"{key}= has no effect without {need}")
+
+
+def is_file_of_rows(train_set: str) -> bool:
+    """Whether `train_set=` is the path of a file, not the name of a set."""
+    return train_set.endswith((".jsonl", ".jsonl.gz"))

@@ -41,6 +41,7 @@ def make_card(
     """
     settings, selection = recipe.settings, trainer.selection
     train = ingredients.train
+    template = ingredients.encoder.template_sha256
     return {
         "schema": SCHEMA,
         "method": settings.label or recipe.method.title,
@@ -52,6 +53,7 @@ def make_card(
         "selected": selection.best,
         "validations": selection.validations,
         "prompts": {"used": prompts_used, "of": len(train.examples)},
+        **({} if template is None else {"chat_template_sha256": template}),
         "cut_responses": {"train": train.cut, "valid": ingredients.valid.cut},
         "phases": preparation.as_dict() | trainer.phases.as_dict(),
         "peak_memory_bytes": peak_memory(),

@@ -2,15 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from kdbench.distillation.prompts import PLAIN, message_of, prompt_of
+from kdbench.config import TrainFormat, TrainTurns, is_file_of_rows
+from kdbench.distillation.encoder import Encoder
+from kdbench.distillation.rows import TrainingRow, read_records, training_rows
 from kdbench.errors import InputError
-from kdbench.generate.prompts import encode_prompt
-from kdbench.protocol import Protocol
 from kdbench.system.bundled import load_module
 from kdbench.system.files import LinesFile
 from kdbench.task import data_folder
@@ -22,19 +22,28 @@ _HUB = {"dolly": ("MiniLLM/dolly", "raw.jsonl", 1000)}
 
 
 @dataclass(frozen=True)
-class Lengths:
-    """Length limits in tokens.
+class SetFile:
+    """Which set is read, and how its rows are learned.
 
     Attributes:
-        prompt: Longest prompt; longer ones are dropped or cut.
-        total: Longest prompt and response together; a longer response is cut and has no EOS.
-        long_prompts: `drop` leaves out examples with longer prompts, as MiniLLM does; `cut` cuts
-            them on the right, as DistiLLM does, and loses the marker before the response.
+        data: Folder with `<name>/<split>.jsonl` (or `.jsonl.gz`); None looks at KDBENCH_DATA, then
+            at the hub.
+        name: Name of the set, such as `dolly`, or path of a file.
+        split: Which file of the set.
+        train_format: Format in which its rows are learned.
+        turns: Which turns of the assistant are learned from a conversation.
     """
 
-    prompt: int
-    total: int
-    long_prompts: Literal["drop", "cut"]
+    data: Path | None
+    name: str
+    split: Split
+    train_format: TrainFormat = "alpaca"
+    turns: TrainTurns = "last"
+
+    @property
+    def title(self) -> str:
+        """What it is called in messages: `dolly/train`, or the file's name."""
+        return Path(self.name).name if is_file_of_rows(self.name) else f"{self.name}/{self.split}"
 
 
 @dataclass(frozen=True)
@@ -42,65 +51,79 @@ class DataSet:
     """An encoded training or validation set.
 
     Attributes:
+        title: What it is called in messages.
         examples: The examples in the order of the file.
-        records: The row of each example, as text.
-        rows: Number of rows read.
+        rows: The row of each example, as text.
+        read: Number of rows read; with all turns learned, of turns.
         dropped: Number of rows whose prompt was too long.
         cut: Number of examples whose response was cut, and which therefore have no end token.
+        joint: Number of examples whose tokens differ from those of prompt and response as two
+            texts.
         sha256: SHA-256 of the ids, prompts and responses of all rows read, as text.
     """
 
+    title: str
     examples: Sequence[Example]
-    records: Sequence[Mapping[str, Any]]
-    rows: int
+    rows: Sequence[TrainingRow]
+    read: int
     dropped: int
     cut: int
+    joint: int
     sha256: str
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What identifies the set in a run card.
 
-def load_set(
-    data: Path | None,
-    name: str,
-    split: Split,
-    tokenizer: Any,
-    lengths: Lengths,
-    limit: int | None = None,
-    prompts: Protocol = PLAIN,
-) -> DataSet:
+        The tokenization is named only where it matters, so that other runs keep their identity.
+        """
+        tokenization = {"tokenization": "joint"} if self.joint else {}
+        return {
+            "rows": self.read,
+            "dropped": self.dropped,
+            "sha256": self.sha256,
+            **tokenization,
+        }
+
+
+def set_name(name: str) -> str:
+    """The name of a set; the file's name without its ending if a path names it."""
+    if not is_file_of_rows(name):
+        return name
+    return Path(name).name.removesuffix(".gz").removesuffix(".jsonl")
+
+
+def load_set(file: SetFile, encoder: Encoder, limit: int | None = None) -> DataSet:
     """Read and encode a set.
 
-    Prompt and response are tokenized separately. With SmolLM2's tokenizer this gives the same
-    tokens as tokenizing them together, as MiniLLM's code does; with a SentencePiece-style tokenizer
-    the first token of the response differs.
-
     Args:
-        data: Folder with `<name>/<split>.jsonl` (or `.jsonl.gz`); None looks at KDBENCH_DATA, then
-            at the hub.
-        name: Name of the set, such as `dolly`.
-        split: Which file of the set.
-        tokenizer: The student's tokenizer.
-        lengths: Length limits.
+        file: The set.
+        encoder: How rows become examples.
         limit: Read only the first N rows; None reads all.
-        prompts: The form of the prompts, and whether they begin with BOS.
 
     Raises:
-        InputError: the file is missing or malformed, a prompt has no token, or no row is left.
+        InputError: The file is missing or malformed, a prompt has no token, or no row is left.
     """
-    rows = _rows(data, name, split)[:limit]
-    texts = [(row, prompt_of(row)) for row in rows]
-    pairs = [
-        (example, row) for row in rows if (example := _encode(tokenizer, row, prompts, lengths))
-    ]
+    records = _records(file)[:limit]
+    rows = [row for record in records for row in training_rows(record, file.turns)]
+    pairs = [(row, encoded) for row in rows if (encoded := encoder.encode(row))]
     if not pairs:
         raise InputError(
-            f"{name}/{split}: every prompt is longer than {lengths.prompt} tokens; raise "
-            "max_prompt_tokens=, or pass long_prompts=cut"
+            f"{file.title}: every prompt is longer than {encoder.lengths.prompt} "
+            "tokens; raise max_prompt_tokens=, or pass long_prompts=cut"
         )
-    content = [[row["id"], text, row["output"]] for row, text in texts]
-    sha256 = hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
-    examples, records = zip(*pairs, strict=True)
-    cut = sum(example.response_ids[-1] != tokenizer.eos_token_id for example in examples)
-    return DataSet(examples, records, len(rows), len(rows) - len(pairs), cut, sha256)
+    content = json.dumps([row.content for row in rows], ensure_ascii=False)
+    examples = [encoded.example for _, encoded in pairs]
+    return DataSet(
+        title=file.title,
+        examples=examples,
+        rows=[row for row, _ in pairs],
+        read=len(rows),
+        dropped=len(rows) - len(pairs),
+        cut=sum(not encoder.has_end(example) for example in examples),
+        joint=sum(encoded.is_joint for _, encoded in pairs),
+        sha256=hashlib.sha256(content.encode()).hexdigest(),
+    )
 
 
 def load_texts(path: Path, tokenizer: Any, length: int) -> list[tuple[int, ...]]:
@@ -132,76 +155,74 @@ def load_texts(path: Path, tokenizer: Any, length: int) -> list[tuple[int, ...]]
 
 
 def with_responses(
-    examples: Sequence[Example],
-    responses: Mapping[str, tuple[str, bool]],
-    tokenizer: Any,
-    lengths: Lengths,
+    data: DataSet, responses: Mapping[str, tuple[str, bool]], encoder: Encoder
 ) -> list[Example]:
     """Replace the responses of examples; those whose new response is empty are left out.
 
-    A response that did not end by itself, because of the length limit, gets no end token, so the
-    student does not learn to stop there. MiniLLM's code appends one to every response.
+    Args:
+        data: The training set.
+        responses: By id, the response as text and whether it ended by itself.
+        encoder: How rows become examples.
+    """
+    pairs = zip(data.rows, data.examples, strict=True)
+    answered = [(example, encoder.answered(row, *responses[example.id])) for row, example in pairs]
+    return [
+        replace(new, references=example.references) for example, new in answered if new is not None
+    ]
+
+
+def check_files(file: SetFile) -> None:
+    """Check that a training set exists, without reading it or asking the Hub.
 
     Args:
-        examples: The training examples.
-        responses: By id, the response as text and whether it ended by itself.
-        tokenizer: The student's tokenizer.
-        lengths: Length limits.
+        file: The set.
+
+    Raises:
+        InputError: The file is missing, or the set is not on the Hub.
     """
-    replaced = []
-    for example in examples:
-        text, ended = responses[example.id]
-        room = lengths.total - len(example.prompt_ids)
-        if ids := _response(tokenizer, text, ended, room):
-            replaced.append(Example(example.id, example.prompt_ids, ids, example.references))
-    return replaced
+    if not is_file_of_rows(file.name) and data_folder(file.data) is None:
+        _check_on_hub(file.name)
+    else:
+        _local_file(file)
 
 
-def _encode(
-    tokenizer: Any, row: dict[str, Any], prompts: Protocol, lengths: Lengths
-) -> Example | None:
-    prompt = encode_prompt(tokenizer, prompts, prompt_of(row), message_of(row)).ids
-    if len(prompt) > lengths.prompt and lengths.long_prompts == "drop":
-        return None
-    prompt = prompt[: lengths.prompt]
-    response = _response(tokenizer, row["output"][0], True, lengths.total - len(prompt))
-    return Example(row["id"], prompt, response, tuple(row["output"]))
+def _records(file: SetFile) -> list[dict[str, Any]]:
+    if not is_file_of_rows(file.name) and data_folder(file.data) is None:
+        return _from_hub(file)
+    return read_records(_local_file(file), set_name(file.name), file.train_format)
 
 
-def _response(tokenizer: Any, text: str, ended: bool, room: int) -> tuple[int, ...]:
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    return tuple([*ids, *[tokenizer.eos_token_id] * ended][:room])
-
-
-def _rows(data: Path | None, name: str, split: Split) -> list[dict[str, Any]]:
-    folder = data_folder(data)
-    if folder is None:
-        return list(_from_hub(name, split))
-    files = [folder / name / f"{split}{ending}" for ending in (".jsonl", ".jsonl.gz")]
+def _local_file(file: SetFile) -> Path:
+    if is_file_of_rows(file.name):
+        path = Path(file.name)
+        if not path.is_file():
+            key = "train_set" if file.split == "train" else "valid_set"
+            raise InputError(f"{key}={path}: no such file")
+        return path
+    folder, name = data_folder(file.data), file.name
+    assert folder is not None  # noqa: S101 - else the set is on the Hub
+    files = [folder / name / f"{file.split}{ending}" for ending in (".jsonl", ".jsonl.gz")]
     for path in files:
         if path.is_file():
-            return list(_read(path, name))
+            return path
     raise InputError(
         f"{files[0]}: no such file (nor .gz); training needs {name}/train.jsonl and "
         f"{name}/valid.jsonl in data="
     )
 
 
-def _read(path: Path, name: str) -> Iterator[dict[str, Any]]:
-    try:
-        yield from load_module("tasks/instruction.py").read_rows(path, name, None)
-    except ValueError as error:
-        raise InputError(str(error)) from None
-
-
-def _from_hub(name: str, split: Split) -> Iterator[dict[str, Any]]:
+def _check_on_hub(name: str) -> None:
     if name not in _HUB:
         raise InputError(f"train_set={name}: this set is not on the hub; pass data=DIR")
-    repository, file, validation = _HUB[name]
-    module = load_module("tasks/instruction.py")
+
+
+def _from_hub(file: SetFile) -> list[dict[str, Any]]:
+    _check_on_hub(file.name)
+    name, module = file.name, load_module("tasks/instruction.py")
+    repository, of_hub, validation = _HUB[name]
     try:
-        path = module.download(name, repository, file, "main")
+        path = module.download(name, repository, of_hub, "main")
     except ValueError as error:
         raise InputError(str(error)) from None
-    rows = list(_read(path, name))
-    yield from rows[:validation] if split == "valid" else rows[validation:]
+    rows = read_records(path, name, file.train_format)
+    return rows[:validation] if file.split == "valid" else rows[validation:]

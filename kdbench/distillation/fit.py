@@ -65,7 +65,7 @@ def prepare(
     Raises:
         InputError: the tokenizers differ, or a text is longer than a model's positions.
     """
-    settings = ingredients.settings
+    settings, valid = ingredients.settings, ingredients.valid
     models = load_models(ingredients, triple.needs_teacher_model, examples)
     size = settings.generation_batch_size
     precision, device = ingredients.precision, ingredients.device
@@ -76,8 +76,8 @@ def prepare(
         tokenizer=ingredients.tokenizer,
         vocabulary=models.vocabulary,
         train=examples,
-        valid=ingredients.valid.examples,
-        sampled=ingredients.valid.examples[: settings.validation_samples],
+        valid=valid.examples,
+        sampled=() if ingredients.learns_texts else valid.examples[: settings.validation_samples],
         sampling=sampling(settings),
         validation_sampling=validation_sampling(settings),
         micro_batch_size=settings.micro_batch_size or DEFAULT_MICRO_BATCH,

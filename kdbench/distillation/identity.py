@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from kdbench.errors import InputError
 
@@ -28,6 +28,13 @@ class Identity(BaseModel):
     student: dict[str, Any]
     teacher: dict[str, Any] | None
     data: dict[str, dict[str, Any]]
+
+    @field_validator("settings")
+    @classmethod
+    def _format_as_it_is_called_now(cls, value: dict[str, Any]) -> dict[str, Any]:
+        """Read `train_format=task` of earlier versions as `alpaca`."""
+        is_old = value.get("train_format") == "task"
+        return {**value, "train_format": "alpaca"} if is_old else value
 
 
 def check_identity(

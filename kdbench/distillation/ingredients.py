@@ -1,5 +1,6 @@
 """What goes into a training run: checkpoints, tokenizer and data, and the run's identity."""
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,19 @@ from kdbench.checkpoint import (
     pick_device,
 )
 from kdbench.config import TrainSettings
-from kdbench.distillation.data import DataSet, Lengths, Split, load_set, load_texts
+from kdbench.distillation.data import DataSet, SetFile, Split, load_set, load_texts, set_name
+from kdbench.distillation.encoder import Encoder, Lengths
 from kdbench.distillation.processes import local_number
 from kdbench.distillation.prompts import prompt_form
 from kdbench.distillation.recipe import Recipe
 from kdbench.distillation.students import StudentSource, turn_dropout_off
 from kdbench.errors import InputError
+from kdbench.generate.prompts import check_template
+from kdbench.protocol import Protocol
 from kdbench.system.files import sha256_of_file
 from kdbench.training.router import without_router_logits
 from kdbench.training.triple import Triple
+from kdbench.views.chat import find_template
 from kdbench.views.tokenizers import common_vocabulary, set_end_token
 
 # Keys that change neither what is learned nor any number beyond rounding.
@@ -30,6 +35,7 @@ NO_PART = {
     *("recipe", "student", "teacher", "data", "out", "label", "setting", "teacher_responses"),
     *("micro_batch_size", "generation_batch_size", "chunk_tokens", "gradient_checkpointing"),
     *("save_every", "log_every", "report_to", "device", "unsafe_pickle", "trust_remote_code"),
+    *("valid_set", "dry_run"),
 }
 
 
@@ -70,9 +76,14 @@ class Ingredients:
         self.tokenizer = self.student.load_tokenizer(settings.trust_remote_code)
         if settings.end_token is not None:
             set_end_token(self.tokenizer, settings.end_token)
+        form = self._form()
         self.lengths = Lengths(
             settings.max_prompt_tokens, settings.max_length, settings.long_prompts
         )
+        ends = {self.tokenizer.eos_token_id}
+        if settings.end_token is None:
+            ends |= self.student.end_tokens
+        self.encoder = Encoder(self.tokenizer, form, self.lengths, frozenset(ends))
         self.train = self._load("train", settings.limit)
         self.valid = self._load("valid", settings.validation_limit)
 
@@ -85,10 +96,37 @@ class Ingredients:
             trust_remote_code=settings.trust_remote_code,
         )
 
+    def _form(self) -> Protocol:
+        """The form of the prompts; a chat template that is given becomes the student's own.
+
+        Raises:
+            InputError: there is no chat template, or it does not read a variable.
+        """
+        settings, tokenizer = self.settings, self.tokenizer
+        form = replace(prompt_form(settings), chat_template=None)
+        if settings.train_format != "chat":
+            return form
+        if not tokenizer.chat_template and not settings.chat_template:
+            raise InputError(
+                f"student={settings.student}: its tokenizer has no chat template; use "
+                "train_format=alpaca, or pass chat_template=FILE"
+            )
+        place = self.student.checkpoint.path
+        if settings.chat_template is not None:
+            tokenizer.chat_template = find_template(tokenizer, settings.chat_template, place)
+        check_template(tokenizer, form, place)
+        return form
+
     def _load(self, split: Split, limit: int | None) -> DataSet:
-        settings, prompts = self.settings, prompt_form(self.settings)
-        folder, name = settings.data, settings.train_set
-        return load_set(folder, name, split, self.tokenizer, self.lengths, limit, prompts)
+        settings = self.settings
+        name = settings.train_set if split == "train" else settings.validation_set
+        file = SetFile(settings.data, name, split, settings.train_format, settings.train_turns)
+        return load_set(file, self.encoder, limit)
+
+    @property
+    def learns_texts(self) -> bool:
+        """Whether there are plain texts among the rows, which answer nothing."""
+        return any(row.is_text for data in (self.train, self.valid) for row in data.rows)
 
     @property
     def precision(self) -> str:
@@ -195,6 +233,7 @@ class Ingredients:
         if self.settings.pretraining is not None:
             common["pretraining"] = _file_sha256(self.settings.pretraining)
         uses_teacher = self.teacher is not None and self.method.needs_teacher
+        common["train_set"] = set_name(self.settings.train_set)
         common |= {"precision": self.precision, "teacher_dtype": self.teacher_dtype}
         for key in self._without_effect(uses_teacher):
             del common[key]
@@ -209,10 +248,7 @@ class Ingredients:
             "teacher": {"name": self.teacher.name, "sha256": self.teacher.sha256}
             if self.teacher and uses_teacher
             else None,
-            "data": {
-                split: {"rows": data.rows, "dropped": data.dropped, "sha256": data.sha256}
-                for split, data in (("train", self.train), ("valid", self.valid))
-            },
+            "data": {"train": self.train.identity, "valid": self.valid.identity},
         }
 
 

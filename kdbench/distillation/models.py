@@ -55,9 +55,9 @@ def load_models(
     if settings.gradient_checkpointing:
         enable = getattr(student, "activation_checkpointing_enable", None)  # its newer name
         (enable or student.gradient_checkpointing_enable)({"use_reentrant": False})
-    _check_positions(student, "the student", [*examples, *ingredients.valid.examples], settings)
+    check_positions(student, "the student", [*examples, *ingredients.valid.examples], settings)
     if teacher is not None:
-        _check_positions(teacher, "the teacher", examples, settings)
+        check_positions(teacher, "the teacher", examples, settings)
     return Models(student, teacher, vocabulary)
 
 
@@ -78,7 +78,7 @@ def _check_tokens(tokenizer: Any, vocabulary: int, examples: Sequence[Example]) 
             "token that both have by end_token="
         )
     for example in examples:
-        largest = max(*example.prompt_ids, *example.response_ids)
+        largest = max(*example.prompt_ids, *example.context, *example.response_ids)
         if largest >= vocabulary:
             token = tokenizer.convert_ids_to_tokens(largest)
             raise InputError(
@@ -117,11 +117,22 @@ def _linear_shapes(model: Any) -> list[tuple[int, ...]]:
     return [tuple(layer.weight.shape) for layer in model.modules() if isinstance(layer, kinds)]
 
 
-def _check_positions(
+def check_positions(
     model: Any, whose: str, examples: Sequence[Example], settings: TrainSettings
 ) -> None:
+    """Check that a model has a position for every token of the examples and of their responses.
+
+    Args:
+        model: Model, or anything that has its `config`.
+        whose: What it is, for the message.
+        examples: The training examples.
+        settings: The settings of the run.
+
+    Raises:
+        InputError: it does not.
+    """
     positions = getattr(model.config, "max_position_embeddings", None)
-    longest = max(len(example.prompt_ids) + len(example.response_ids) for example in examples)
+    longest = max(len(example.context) + len(example.response_ids) for example in examples)
     sampled = max(len(example.prompt_ids) for example in examples) + settings.max_new_tokens
     if positions and max(longest, sampled) > positions:
         keys = "max_length=" if longest > positions else "max_new_tokens= or max_prompt_tokens="

@@ -8,10 +8,11 @@ from kdbench.distillation.ingredients import Ingredients
 
 
 def notes(ingredients: Ingredients) -> Iterator[str]:
-    """Yield the lines: rows left out or cut, a loss left out, a BOS token that prompts lack."""
+    """Yield the lines: rows left out, cut or merged, a loss left out, a BOS token left out."""
     lengths = ingredients.lengths
-    for name, data in (("train", ingredients.train), ("valid", ingredients.valid)):
-        yield from _rows(f"{ingredients.settings.train_set}/{name}", data, lengths)
+    for data in (ingredients.train, ingredients.valid):
+        yield from _rows(data, lengths)
+        yield from _merged(data)
     if ingredients.student.has_router_loss and not ingredients.settings.router_loss:
         yield (
             "the student has experts, and the loss that balances their load is left out; "
@@ -31,14 +32,23 @@ def adds_bos(tokenizer: Any) -> bool:
     return tokenizer.bos_token_id is not None and first == [tokenizer.bos_token_id]
 
 
-def _rows(name: str, data: DataSet, lengths: Any) -> Iterator[str]:
+def _merged(data: DataSet) -> Iterator[str]:
+    if merged := sum(example.context_ids is not None for example in data.examples):
+        yield (
+            f"{data.title}: in {merged} of {len(data.examples)} examples the tokenizer merges the "
+            "end of the prompt with the start of the response, so that these responses are learned "
+            "after other tokens than evaluation asks with"
+        )
+
+
+def _rows(data: DataSet, lengths: Any) -> Iterator[str]:
     if data.dropped:
         yield (
-            f"{name}: {data.dropped} of {data.rows} rows are left out, as their prompts are longer "
-            f"than max_prompt_tokens={lengths.prompt} (long_prompts=cut cuts them)"
+            f"{data.title}: {data.dropped} of {data.read} rows are left out, as their prompts are "
+            f"longer than max_prompt_tokens={lengths.prompt} (long_prompts=cut cuts them)"
         )
     if data.cut:
         yield (
-            f"{name}: {data.cut} of {len(data.examples)} responses are cut at "
+            f"{data.title}: {data.cut} of {len(data.examples)} responses are cut at "
             f"max_length={lengths.total} and have no end token"
         )

@@ -9,6 +9,7 @@ from typing import Any
 
 from kdbench.checkpoint import (
     Checkpoint,
+    check_checkpoint,
     check_sizes,
     describe,
     find_checkpoint,
@@ -22,6 +23,44 @@ from kdbench.errors import InputError
 
 _PRUNE = re.compile(r"prune:(?P<model>.+),layers=(?P<layers>\d+)")
 _RANDOM = re.compile(r"random:(?P<config>.+)")
+
+
+def check_student(spec: str, teacher: str | None, unsafe_pickle: bool = False) -> None:
+    """Check what `student=` names, without hashing a checkpoint or asking the Hub.
+
+    Args:
+        spec: The value of `student=`.
+        teacher: The value of `teacher=`; None if it is not given.
+        unsafe_pickle: Whether to read pickle weights.
+
+    Raises:
+        InputError: the checkpoint or configuration does not exist, or is incomplete.
+    """
+    model = spec
+    if random := _RANDOM.fullmatch(spec):
+        if not _config_file(random["config"]).is_file():
+            raise InputError(f"student={spec}: no such config.json")
+        return
+    if spec.startswith("prune:"):
+        model = _matched(spec)["model"]
+        if model == "teacher" and teacher is None:
+            raise InputError(f"student={spec}: teacher= is missing")
+        model = str(teacher) if model == "teacher" else model
+    check_checkpoint(model, None, unsafe_pickle, "student")
+
+
+def _matched(spec: str) -> re.Match[str]:
+    """The parts of `prune:MODEL,layers=N`."""
+    match = _PRUNE.fullmatch(spec)
+    if match is None:
+        raise InputError(f"student={spec}: must be prune:MODEL,layers=N")
+    return match
+
+
+def _config_file(path: str) -> Path:
+    """The config.json that `random:` names, by itself or by its folder."""
+    config = Path(path)
+    return config / "config.json" if config.is_dir() else config
 
 
 class StudentSource:
@@ -62,7 +101,7 @@ class StudentSource:
         if spec.startswith("prune:"):
             self.checkpoint = self._pruned(spec, teacher, find)
         elif random := _RANDOM.fullmatch(spec):
-            self.checkpoint = self._random(Path(random["config"]), teacher)
+            self.checkpoint = self._random(_config_file(random["config"]), teacher)
         else:
             self.checkpoint = find(spec)
 
@@ -75,6 +114,11 @@ class StudentSource:
         name = self._config.parent.name if self._config else self.checkpoint.name
         return {"name": name, "sha256": self.checkpoint.sha256, **origin}
 
+    @property
+    def config_file(self) -> Path | None:
+        """The configuration that gets random weights; None for other students."""
+        return self._config
+
     def load_tokenizer(self, trust_remote_code: bool = False) -> Any:
         """Load the student's tokenizer."""
         return load_tokenizer(self.checkpoint, trust_remote_code)
@@ -85,6 +129,23 @@ class StudentSource:
             return _with_random_weights(self._config, self.seed).to(device)
         model, _ = load_checkpoint(self.checkpoint, "float32", device, trust_remote_code)
         return model if self._layers is None else prune(model, self._layers)
+
+    def config(self, trust_remote_code: bool = False) -> Any:
+        """Load only the configuration of the language model."""
+        from transformers import AutoConfig
+
+        path = self._config or self.checkpoint.path
+        file = None if self._config else self.checkpoint.gguf
+        options = {"gguf_file": file} if file else {}
+        with one_line(path):
+            return AutoConfig.from_pretrained(path, trust_remote_code=trust_remote_code, **options)
+
+    @property
+    def end_tokens(self) -> frozenset[int]:
+        """The ids that end a response according to its generation_config.json."""
+        file = self.checkpoint.path / "generation_config.json"
+        named = read_object(file).get("eos_token_id") if file.is_file() else None
+        return frozenset({*named} if isinstance(named, list) else {named}) - {None}
 
     @property
     def has_router_loss(self) -> bool:
@@ -98,17 +159,10 @@ class StudentSource:
         Raises:
             InputError: the weights are quantised, or the layers cannot be dropped.
         """
-        from transformers import AutoConfig
-
         if self._config is not None:
             return
-        path, file = self.checkpoint.path, self.checkpoint.gguf
-        options = {"gguf_file": file} if file else {}
-        with one_line(path):
-            config = AutoConfig.from_pretrained(
-                path, trust_remote_code=trust_remote_code, **options
-            )
-        if getattr(config, "quantization_config", None) and not file:
+        config = self.config(trust_remote_code)
+        if getattr(config, "quantization_config", None) and not self.checkpoint.gguf:
             raise InputError(
                 f"student={self.spec}: its weights are quantised, and cannot be trained; pass the "
                 "checkpoint that they were made from, with lora_rank= to save memory"
@@ -119,9 +173,7 @@ class StudentSource:
     def _pruned(
         self, spec: str, teacher: Checkpoint | None, find: Callable[[str], Checkpoint]
     ) -> Checkpoint:
-        match = _PRUNE.fullmatch(spec)
-        if match is None:
-            raise InputError(f"student={spec}: must be prune:MODEL,layers=N")
+        match = _matched(spec)
         self._layers = int(match["layers"])
         if match["model"] != "teacher":
             return find(match["model"])
@@ -130,7 +182,7 @@ class StudentSource:
         return teacher
 
     def _random(self, config: Path, teacher: Checkpoint | None) -> Checkpoint:
-        self._config = config / "config.json" if config.is_dir() else config
+        self._config = config
         if not self._config.is_file():
             raise InputError(f"student={self.spec}: no such config.json")
         check_sizes(read_object(self._config), self._config)

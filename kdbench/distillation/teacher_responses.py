@@ -8,15 +8,15 @@ interrupted run resumes after the last one.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
-from kdbench.distillation.prompts import message_of, prompt_of
+from kdbench.distillation.rows import TrainingRow
 from kdbench.errors import InputError, first_fault
-from kdbench.generate import Row
+from kdbench.generate import Row, Sample
 from kdbench.generate.decoding.generator import Generator
 from kdbench.protocol import Protocol
 from kdbench.system.files import LinesFile
@@ -55,7 +55,7 @@ def folder_of(cache: Path, teacher: str, prompts: str, protocol: Protocol, seed:
 
 def teacher_responses(
     file: Path,
-    records: Sequence[Mapping[str, Any]],
+    rows: Sequence[TrainingRow],
     protocol: Protocol,
     seed: int,
     load: Callable[[], tuple[Any, Any]],
@@ -65,7 +65,7 @@ def teacher_responses(
 
     Args:
         file: `<folder>/<set>/train.jsonl`; responses in it are kept.
-        records: The rows of the training set.
+        rows: The rows of the training set.
         protocol: Length limits and decoding.
         seed: Seed of the sampling.
         load: Returns the teacher's model and tokenizer; called only if a response is missing.
@@ -77,14 +77,14 @@ def teacher_responses(
     texts, empty = LinesFile(file), LinesFile(file.with_name("empty.jsonl"))
     lines = [*_read(texts), *_read(empty)]
     known = {line.id for line in lines}
-    missing = [record for record in records if record["id"] not in known]
+    missing = [row for row in rows if row.id not in known]
     if missing:
-        made_before = len(records) - len(missing)
+        made_before = len(rows) - len(missing)
         generator = Generator(*load(), protocol, batch_size)
         with (
             texts.appending() as add_text,
             empty.appending() as add_empty,
-            progress("teacher responses", len(records), made_before, "samples") as advance,
+            progress("teacher responses", len(rows), made_before, "samples") as advance,
         ):
             for batch in _sampled(generator, missing, seed):
                 for line in batch:
@@ -115,23 +115,23 @@ def _read(file: LinesFile) -> Iterator[ResponseLine]:
 
 
 def _sampled(
-    generator: Generator, records: Sequence[Mapping[str, Any]], seed: int
+    generator: Generator, rows: Sequence[TrainingRow], seed: int
 ) -> Iterator[Iterator[dict[str, Any]]]:
-    """Sample a response to each record; gives the lines of the file, batch by batch."""
-    by_id = {record["id"]: record for record in records}
-    rows = [
-        Row(record["id"], seed, generator.encode(prompt_of(record), message_of(record)).ids)
-        for record in records
-    ]
-    for batch in generator.batches(rows):
-        yield (
-            {
-                "id": sample.document,
-                "instruction": by_id[sample.document]["instruction"],
-                "input": by_id[sample.document]["input"],
-                "output": [sample.output],
-                "finish": sample.finish,
-                "n_tokens": len(sample.tokens),
-            }
-            for sample in generator.generate(batch, ())
-        )
+    """Sample a response to each row; gives the lines of the file, batch by batch."""
+    by_id = {row.id: row for row in rows}
+    prompts = [Row(row.id, seed, generator.encode(row.prompt, row.message).ids) for row in rows]
+    for batch in generator.batches(prompts):
+        yield (_line(by_id[sample.document], sample) for sample in generator.generate(batch, ()))
+
+
+def _line(row: TrainingRow, sample: Sample) -> dict[str, Any]:
+    """A line of the file, which is also a row to train on."""
+    is_instruction = "instruction" in row.asked
+    return {
+        "id": row.id,
+        **row.asked,
+        **({} if is_instruction else {"response": sample.output}),
+        "output": [sample.output],
+        "finish": sample.finish,
+        "n_tokens": len(sample.tokens),
+    }

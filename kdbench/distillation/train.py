@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, RootModel
 
 from kdbench.distillation.card import CARD, LOG, make_card, read_card
-from kdbench.distillation.data import with_responses
+from kdbench.distillation.data import set_name, with_responses
+from kdbench.distillation.early import check_early
 from kdbench.distillation.identity import Identity, check_identity
 from kdbench.distillation.ingredients import Ingredients
 from kdbench.distillation.notes import notes
@@ -29,7 +30,7 @@ from kdbench.system.files import put_text, sync_entries, sync_folder, writing_to
 from kdbench.system.locks import only_here, remove_empty
 from kdbench.system.records import hashes_of, read_record
 from kdbench.training.phases import Phases
-from kdbench.training.source import FromTeacher
+from kdbench.training.source import FromDataset, FromTeacher
 from kdbench.training.triple import Triple
 from kdbench.views.rollout import Example
 
@@ -69,6 +70,7 @@ def train(recipe: Recipe) -> Trained:
     Raises:
         InputError: anything about models, data or settings that the user can fix.
     """
+    check_early(recipe)
     from kdbench.distillation.arguments import check_settings
     from kdbench.distillation.fit import prepare, train_from_last_state
 
@@ -81,7 +83,7 @@ def train(recipe: Recipe) -> Trained:
         return Trained(out, card, 0)
     if out.is_symlink():
         raise InputError(f"out={out}: a link that leads nowhere; delete it, or pass another out=")
-    _check_claim(folder, ingredients)
+    check_claim(folder, ingredients)
     if process_number() == 0:
         for line in notes(ingredients):
             report_progress(f"note: {line}")
@@ -89,13 +91,15 @@ def train(recipe: Recipe) -> Trained:
     ingredients.student.check(recipe.settings.trust_remote_code)
     if triple.needs_teacher_model:
         ingredients.check_tokenizers()
+    if ingredients.learns_texts:
+        _check_texts(recipe, triple)
     examples = _examples(ingredients, triple, out, preparation)
     if "tensorboard" in recipe.settings.report_to:  # the folder of states will be deleted
         os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(out.with_name(f"{out.name}.logs")))
     with _locked(folder):
         if out.exists():  # another process was faster
             return Trained(out, read_card(out, ingredients), 0)
-        _check_claim(folder, ingredients)
+        check_claim(folder, ingredients)
         run = prepare(ingredients, triple, examples, folder)
         put_text(folder / _IDENTITY, json.dumps(ingredients.identity, indent=1))
         trainer, steps = train_from_last_state(run, title=recipe.settings.method)
@@ -105,6 +109,26 @@ def train(recipe: Recipe) -> Trained:
             _finish(trainer, card, folder, out)
         trainer.accelerator.wait_for_everyone()
     return Trained(out, json.loads((out / CARD).read_text("utf-8")), steps)
+
+
+def _check_texts(recipe: Recipe, triple: Triple) -> None:
+    """Check that a run on plain texts, which are no prompts, needs no response to them.
+
+    Raises:
+        InputError: It does.
+    """
+    source, select = triple.source.inner, recipe.settings.select
+    if not isinstance(source, FromDataset) or isinstance(source, FromTeacher):
+        raise InputError(
+            f"method={recipe.settings.method} samples responses to prompts, and rows with text "
+            "have no prompt: use rows with prompt and response, or a method that learns from the "
+            "data set alone, such as sft or kd"
+        )
+    if select == "rougeL":
+        raise InputError(
+            "select=rougeL compares responses to prompts, and rows with text have no prompt: pass "
+            "select=loss"
+        )
 
 
 def _examples(
@@ -124,8 +148,8 @@ def _examples(
     size = settings.generation_batch_size
     with _locked(folder, wait=True), _total_cost(folder, preparation):
         responses, tokens = teacher_responses(
-            folder / settings.train_set / "train.jsonl",
-            ingredients.train.records,
+            folder / set_name(settings.train_set) / "train.jsonl",
+            ingredients.train.rows,
             protocol,
             settings.seed,
             lambda: ingredients.teacher_model,
@@ -134,8 +158,7 @@ def _examples(
     preparation.count("teacher_responses", tokens)
     if not triple.needs_teacher_model:
         ingredients.forget_teacher()
-    train, tokenizer = ingredients.train.examples, ingredients.tokenizer
-    return with_responses(train, responses, tokenizer, ingredients.lengths)
+    return with_responses(ingredients.train, responses, ingredients.encoder)
 
 
 @contextmanager
@@ -174,7 +197,7 @@ def _finish(
     shutil.rmtree(folder)
 
 
-def _check_claim(folder: Path, ingredients: Ingredients) -> None:
+def check_claim(folder: Path, ingredients: Ingredients) -> None:
     """Check that an existing state belongs to the same run.
 
     Raises:

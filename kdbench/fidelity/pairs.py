@@ -15,6 +15,7 @@ from kdbench.metrics import (
     TeacherMetric,
 )
 from kdbench.stats.estimates import Estimate, corpus_estimate, estimate, pooled_estimate
+from kdbench.task import NO_REFERENCES
 
 AnswersBySeed = Mapping[int, Sequence[Answer]]  # in document order
 
@@ -38,7 +39,9 @@ def add_pairs(
             not.
     """
     for metric in wanted.metrics:
-        if isinstance(metric, PairMetric) and metric.same_noise and no_shared_noise:
+        if not _counted(metric, next(iter(student.values()))):
+            results.add_nulls([metric.name], wanted, NO_REFERENCES)
+        elif isinstance(metric, PairMetric) and metric.same_noise and no_shared_noise:
             results.add_nulls([metric.name], wanted, no_shared_noise)
         elif isinstance(metric, PairMetric):
             ceiling = metric.perfect
@@ -79,13 +82,25 @@ def _scores(
     metric: PairMetric, student: AnswersBySeed, teacher: AnswersBySeed
 ) -> dict[int, list[float | None]]:
     return {
-        seed: [metric.score(*pair) for pair in zip(answers, teacher_answers, strict=True)]
+        seed: [
+            metric.score(*pair) if metric.counts(pair[0]) else None
+            for pair in zip(answers, teacher_answers, strict=True)
+        ]
         for seed, answers in student.items()
         for teacher_answers in [teacher[partner(seed, list(teacher), metric.same_noise)]]
     }
 
 
+def _counted(metric: TeacherMetric, answers: Sequence[Answer]) -> list[Answer]:
+    """The responses that count; the same documents of every seed and model."""
+    return [answer for answer in answers if metric.counts(answer)]
+
+
 def _number(metric: TeacherMetric, student: AnswersBySeed, teacher: AnswersBySeed) -> Estimate:
+    student, teacher = (
+        {seed: _counted(metric, answers) for seed, answers in of_model.items()}
+        for of_model in (student, teacher)
+    )
     paired = {seed: teacher[partner(seed, list(teacher), False)] for seed in student}
     documents = len(next(iter(student.values())))
     if isinstance(metric, PooledPairMetric):

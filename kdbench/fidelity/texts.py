@@ -37,7 +37,7 @@ class ComparedText:
 def reference_texts(
     documents: Sequence[Document], prompts: Mapping[str, Prompt], tokenizer: Any, limit: int
 ) -> list[ComparedText]:
-    """Return the texts of `@ref`: the first reference of each document.
+    """Return the texts of `@ref`: the first reference of each document that has one.
 
     Args:
         documents: Documents of the task.
@@ -56,6 +56,7 @@ def reference_texts(
             ),
         )
         for document in documents
+        if document.references
     ]
 
 

@@ -10,6 +10,7 @@ from kdbench.fidelity.set_scores import SetScores
 from kdbench.fidelity.tokens import ForwardPass, lines_of, score_set
 from kdbench.fidelity.wanted import GAP, WantedMetrics, with_alignment
 from kdbench.metrics import POSITION_SETS, PositionMetric, PositionSet, TokenMetric
+from kdbench.task import NO_REFERENCES
 from kdbench.views import ModelView
 from kdbench.views.token_text import byte_lengths
 
@@ -73,7 +74,8 @@ def add_token_metrics(results: Results, pair: ModelPair, wanted: WantedMetrics) 
             if scores is not None:
                 sets[position_set] = scores
     exact = pair.teacher.top_k is None and not pair.has_rest
-    _add_gaps(results, wanted, sets, exact)
+    no_reference = None if pair.task.has_references else NO_REFERENCES
+    _add_gaps(results, wanted, sets, exact, no_reference)
     if exact or not pair.is_aligned:
         _add_curve_metrics(results, wanted, sets, pair.teacher.top_k)
     else:
@@ -90,7 +92,8 @@ def _add_set(
     metrics = _defined_metrics(results, pair, wanted, position_set)
     reason = pair.teacher.why_not(texts.texts, pair.teacher_prompts)
     if not texts.texts:
-        reason = "no response of which both know every token"
+        no_texts = position_set == "ref" and not pair.task.has_references
+        reason = NO_REFERENCES if no_texts else "no response of which both know every token"
     if reason:
         results.add_nulls([f"{metric.name}@{position_set}" for metric in metrics], wanted, reason)
         return None
@@ -159,10 +162,13 @@ def _add_gaps(
     wanted: WantedMetrics,
     sets: Mapping[PositionSet, SetScores],
     exact: bool,
+    no_reference: str | None,
 ) -> None:
     for metric in wanted.gaps():
         missing = [end for end in ("student", "ref") if end not in sets]
-        if missing or (not exact and metric.from_top_k != "exact"):
+        if no_reference:
+            results.add_nulls([f"{metric.name}@{GAP}"], wanted, no_reference)
+        elif missing or (not exact and metric.from_top_k != "exact"):
             reason = f"needs the exact @{missing[0] if missing else 'student'} scores"
             results.add_nulls([f"{metric.name}@{GAP}"], wanted, reason)
         else:

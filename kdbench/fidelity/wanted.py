@@ -11,8 +11,10 @@ from kdbench.metrics import (
     CurveMetric,
     PositionMetric,
     PositionSet,
+    PromptMetric,
     TeacherMetric,
     TokenMetric,
+    make_metrics,
     make_teacher_metrics,
 )
 
@@ -96,7 +98,8 @@ def wanted_metrics(names: Sequence[str], options: bool = False) -> WantedMetrics
         base, at, position_set = name.partition("@")
         for metric in found:
             results |= _result_names(metric, position_set)
-        if at and not isinstance(metrics.get(base), PositionMetric):
+        own = {metric.name: metric for metric in make_metrics([name])} if at else {}
+        if at and not isinstance(own.get(base) or metrics.get(base), PositionMetric | PromptMetric):
             raise InputError(f"metric '{name}': '{base}' has no position sets")
     return WantedMetrics(tuple(metrics.values()), frozenset(results))
 

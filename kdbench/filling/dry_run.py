@@ -1,11 +1,12 @@
-"""`kdbench fill --plan`: a dry run, which lists the nodes and estimates the missing ones."""
+"""`kdbench fill --dry-run`, which lists the nodes and estimates the missing ones."""
 
 from collections.abc import Iterator, Mapping
 
 from kdbench.filling.graph import Graph
 from kdbench.filling.logs import last_line, log_of
 from kdbench.filling.state import state_of
-from kdbench.filling.times import duration, estimated_seconds, recorded_times
+from kdbench.filling.times import estimated_seconds, recorded_times
+from kdbench.text import duration
 
 
 def dry_run_lines(graph: Graph, workers: int = 1) -> Iterator[str]:

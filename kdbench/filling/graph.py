@@ -11,15 +11,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from kdbench.checkpoint import find_checkpoint, is_hub_name
-from kdbench.config import EvalSettings, TeacherKeys, build
+from kdbench.checkpoint import check_checkpoint, find_checkpoint, is_hub_name
+from kdbench.config import EvalSettings, TeacherKeys, TrainSettings, build, is_file_of_rows
+from kdbench.config.judge import JudgeKeys
 from kdbench.distillation.ingredients import NO_PART
 from kdbench.distillation.recipe import make_recipe
 from kdbench.errors import InputError, nearest
 from kdbench.filling.fingerprints import digest, file_hashes, non_defaults
 from kdbench.filling.nodes import CheckpointNode, EvaluateNode, Node, TrainNode
 from kdbench.filling.spec import Entry, TableSpec
+from kdbench.measuring.given_card import card_beside, read_given_card, with_given_card
 from kdbench.metrics import compares_with_teacher, make_metrics, make_teacher_metrics
+from kdbench.system.files import sha256_of_file
 from kdbench.task import task_definition
 
 TEACHER, STUDENT = "Teacher", "Student"
@@ -29,13 +32,14 @@ MARKS = "filled"  # folder of the evaluations' marks, below the results
 # These keys say how or where an evaluation runs, which does not affect its numbers.
 _NO_PART_OF_EVALUATION = {
     *("model", "teacher", "undistilled", "data", "results", "name", "method", "setting"),
-    *("teacher_name", "undistilled_name"),
+    *("teacher_name", "undistilled_name", "card"),
     *("device", "batch_size", "shard", "teacher_cache", "cache_top_k"),
+    *("judge_url", "judge_key_env", "judge_concurrency", "judge_timeout"),
 }
 # These keys follow from the table, so `train:` and `evaluate:` cannot hold them.
 _SET_BY_TABLE = {
     *("teacher", "out", "data", "label", "setting", "model", "undistilled", "results", "name"),
-    *("teacher_name", "undistilled_name"),
+    *("teacher_name", "undistilled_name", "card", "dry_run"),
 }
 
 ModelNode: TypeAlias = CheckpointNode | TrainNode
@@ -80,6 +84,7 @@ class Graph:
         self.nodes: dict[str, Node] = {}
         self.evaluations: dict[str, EvaluateNode] = {}
         self._models: dict[str, ModelNode] = {}
+        _check_checkpoints(spec)
         self.teacher = self._add_model(spec.teacher, TEACHER)
         student = None
         if spec.student is not None:
@@ -131,12 +136,16 @@ class Graph:
                 {**self.spec.train, **(entry.train or {})}, label, teacher, student
             )
         if is_hub_name(entry.checkpoint):  # fetched only when needed; the name identifies it
-            label = label or entry.checkpoint.replace("/", "__")
-            return CheckpointNode(label, (), digest(entry.checkpoint), Path(entry.checkpoint))
+            given = read_given_card(entry.card) if entry.card else None
+            label = label or (given and given.row_label) or entry.checkpoint.replace("/", "__")
+            place = Path(entry.checkpoint)
+            return CheckpointNode(label, (), digest(entry.checkpoint), place, entry.card)
         # Code that may run in an evaluation is a part of what was evaluated.
         checkpoint = find_checkpoint(entry.checkpoint, key="checkpoint", trust_remote_code=True)
+        checkpoint = with_given_card(checkpoint, entry.card)
         label = label or checkpoint.card.get("method") or checkpoint.name
-        return CheckpointNode(label, (), checkpoint.sha256, checkpoint.path)
+        card = entry.card or card_beside(checkpoint)
+        return CheckpointNode(label, (), checkpoint.sha256, checkpoint.path, card)
 
     def _training(
         self,
@@ -164,7 +173,7 @@ class Graph:
             "method": [recipe.settings.method, non_defaults(recipe.method)],
             "student": None if shared else _identity_of_student(start),
             "needs": [node.fingerprint for node in needs],
-            "data": file_hashes(self.places.data, f"{recipe.settings.train_set}/[tv][ra]*.jsonl*"),
+            "data": _training_files(recipe.settings, self.places.data),
         }
         fingerprint = digest(content)
         place = self.places.models / f"{_slug(label)}-{fingerprint[:DIGITS]}"
@@ -179,13 +188,15 @@ class Graph:
         settings = self._evaluation_settings(model, teacher, floor)
         models = [node for node in (model, teacher, floor) if node is not None]
         metrics = [*make_metrics(settings.metric_names()), *make_teacher_metrics(settings.metrics)]
-        content = {
+        content: dict[str, Any] = {
             "settings": non_defaults(settings, _NO_PART_OF_EVALUATION),
             "needs": [node.fingerprint for node in models],
             "metrics": sorted([metric.name, metric.version] for metric in metrics),
             "tasks": [task_definition(task) for task in settings.tasks],
             "data": file_hashes(self.places.data, "*/test.jsonl*"),
         }
+        if settings.card is not None:
+            content["card"] = sha256_of_file(settings.card)
         fingerprint = digest(content)
         # Rows share the teacher's responses and the floor's numbers, which are made once, before.
         shared = [self.evaluations[node.label] for node in models[1:]]
@@ -202,6 +213,8 @@ class Graph:
             keys = {
                 key: value for key, value in keys.items() if key not in TeacherKeys.model_fields
             }
+            if keys.get("judge_against") == "teacher":  # which the teacher is not for itself
+                keys = {key: v for key, v in keys.items() if key not in JudgeKeys.model_fields}
             if "metrics" in keys:
                 keys["metrics"] = [
                     metric for metric in keys["metrics"] if not compares_with_teacher(metric)
@@ -212,6 +225,7 @@ class Graph:
                 **keys,
                 **self._execution,
                 "model": str(model.place),
+                "card": model.card if isinstance(model, CheckpointNode) else None,
                 "teacher": teacher and str(teacher.place),
                 "teacher_name": teacher and teacher.label,
                 "undistilled": floor and str(floor.place),
@@ -224,6 +238,13 @@ class Graph:
                 "setting": self.setting,
             },
         )
+
+
+def _check_checkpoints(spec: TableSpec) -> None:
+    """Check that the named checkpoints exist, before any of them is hashed."""
+    for entry in (spec.teacher, spec.student, *spec.rows):
+        if entry is not None and entry.checkpoint is not None:
+            check_checkpoint(entry.checkpoint, key="checkpoint")
 
 
 def _keys(nodes: Sequence[Node]) -> tuple[str, ...]:
@@ -241,6 +262,17 @@ def _identity_of_student(student: str) -> str:
     if ":" in student or is_hub_name(student):
         return student
     return find_checkpoint(student, key="student", trust_remote_code=True).sha256
+
+
+def _training_files(settings: TrainSettings, data: Path | None) -> object:
+    """Hashes of the files that a training reads."""
+    if not is_file_of_rows(settings.train_set):
+        return file_hashes(data, f"{settings.train_set}/[tv][ra]*.jsonl*")
+    files = [Path(settings.train_set), Path(settings.validation_set)]
+    for file in files:
+        if not file.is_file():
+            raise InputError(f"train_set={file}: no such file")
+    return [sha256_of_file(file) for file in files]
 
 
 def _slug(label: str) -> str:

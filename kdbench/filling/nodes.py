@@ -72,10 +72,13 @@ class CheckpointNode(Node):
 
     Attributes:
         place: Folder of the checkpoint, or its name on the hub.
+        card: File of its card, if another tool trained it.
     """
 
     kind: ClassVar[str] = "checkpoint"
     is_given: ClassVar[bool] = True
+
+    card: Path | None = None
 
     def is_done(self) -> bool:
         """A given checkpoint is always done."""

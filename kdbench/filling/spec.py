@@ -28,6 +28,11 @@ class Entry(Settings):
     checkpoint: str | None = Field(
         None, description="folder of a checkpoint, or its name on the hub"
     )
+    card: Path | None = Field(
+        None,
+        description="card of a checkpoint that another tool trained (default: kdbench.yaml next "
+        "to the weights)",
+    )
     train: dict[str, Any] | None = Field(None, description="keys of `kdbench train`")
 
     @field_validator("label")
@@ -41,6 +46,8 @@ class Entry(Settings):
     def _one_of_two(self) -> "Entry":
         if (self.checkpoint is None) == (self.train is None):
             raise ValueError("give either checkpoint: or train:")
+        if self.card is not None and self.checkpoint is None:
+            raise ValueError("card: is for a checkpoint:; kdbench train writes its own")
         return self
 
 
@@ -74,7 +81,7 @@ class TableSpec(Settings):
     models: Path | None = Field(None, description="folder of checkpoints (default: runs/NAME)")
     results: Path | None = Field(None, description="folder of results (default: results/NAME)")
     tasks: Names = Field(
-        FIVE, min_length=1, description="names of tasks, or paths of lm-eval YAML files"
+        FIVE, min_length=1, description="names of tasks, lm-eval YAML files, or files of prompts"
     )
     columns: Names = Field((), description="columns of the table, as for `kdbench table`")
     published: Names = Field((), description="ids of the groups of published rows to show")

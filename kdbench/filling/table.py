@@ -1,5 +1,6 @@
 """`kdbench fill`: read a table's file, do what is missing, draw the table."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def fill(settings: FillSettings) -> Filled:
     _check_columns(spec, file)
     execution = {} if settings.device is None else {"device": settings.device}
     graph = Graph(spec, _places(settings, spec, file.stem), execution)
-    if settings.plan:
+    if settings.plan or settings.dry_run:
         return Filled("".join(f"{line}\n" for line in dry_run_lines(graph, settings.workers)), {})
     with ProgressView(graph) as view:
         state = do_missing(graph, LocalExecutor(settings.workers, graph.places.models), view)
@@ -96,12 +97,13 @@ def _drawn(graph: Graph, state: State) -> Filled:
         return Filled(failures, state.failed)
     spec, places = graph.spec, graph.places
     measured = dict.fromkeys(task for run in runs for task in run.results)
-    # A task of a YAML file is named by the file, not by its path in the specification.
+    # A task from a file is named by the file, not by its path in the specification.
     tasks = dict.fromkeys([*(task for task in spec.tasks if task in measured), *measured])
     settings = {
         "results": places.results,
         "tasks": list(tasks),
         "columns": spec.columns,
+        "metric": _metric(runs),
         "rows": [run.label for run in runs],
         "settings": ("measured", *spec.published),
         "published": "verified" if spec.published else "none",
@@ -110,6 +112,13 @@ def _drawn(graph: Graph, state: State) -> Filled:
     file = places.results / "TABLE.md"
     put_text(file, whole_file(file, "md", table.render("md")))
     return Filled(f"{table}\n{failures}table written to {file}\n", state.failed, file)
+
+
+def _metric(runs: Sequence[StoredRun]) -> str:
+    """The metric of the table: ROUGE-L, or the main metric of tasks without references."""
+    default = str(TableSettings.model_fields["metric"].default)
+    mains = dict.fromkeys(result.main_metric for run in runs for result in run.results.values())
+    return default if default in mains else next(iter(mains), default)
 
 
 def _runs(graph: Graph, state: State) -> list[StoredRun]:

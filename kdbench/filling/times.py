@@ -102,12 +102,5 @@ def estimated_seconds(node: Node, timings: Sequence[Timing], log_line: str = "")
     return amount * mean(timing.seconds / timing.amount for timing in similar)
 
 
-def duration(seconds: float) -> str:
-    """A rounded duration: `40 s`, `12 min`, `3.5 h`."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
-
-
 def _file(models: Path) -> Path:
     return models / "times.jsonl"

@@ -29,11 +29,14 @@ class Backend(ABC):
         model: transformers model, for metrics that need a forward pass; None if there is none.
         own_engine: Whether the backend chooses the batch composition itself. If so, a resume
             generates only the missing rows, and all tasks are generated before any is measured.
+        encodes_plainly: Whether prompts are encoded by `encode_prompt` with the checkpoint's
+            tokenizer, so that they are known without loading the model.
         silent_options: Names of `backend_options=` that do not affect the text.
         secret_options: Names of `backend_options=` that must not be written to `run.json`.
     """
 
     own_engine: ClassVar[bool] = False
+    encodes_plainly: ClassVar[bool] = False
     silent_options: ClassVar[Collection[str]] = ()
     secret_options: ClassVar[Collection[str]] = ()
 

@@ -47,6 +47,7 @@ class EngineBackend(Backend):
     """
 
     own_engine = True
+    encodes_plainly = True
 
     def __init__(self, checkpoint: Checkpoint, protocol: Protocol, options: Options):
         if checkpoint.gguf:

@@ -16,6 +16,8 @@ class HFBackend(Generator, Backend):
             template for `prompt=chat`, or does not decode as its forward pass does.
     """
 
+    encodes_plainly = True
+
     def __init__(self, checkpoint: Checkpoint, protocol: Protocol, options: Options):
         device = pick_device(options.device)
         model, tokenizer = load_checkpoint(
@@ -26,3 +28,5 @@ class HFBackend(Generator, Backend):
         if getattr(model.config.get_text_config(), "output_router_logits", False):
             model.config.get_text_config().output_router_logits = False
         super().__init__(model, tokenizer, protocol, options.batch_size)
+        if options.ignore_eos:
+            self._eos = frozenset()

@@ -6,7 +6,13 @@ from kdbench.errors import InputError
 from kdbench.generate.values import Prompt
 from kdbench.system.console import note_once
 from kdbench.system.time_limit import time_limit
-from kdbench.views.chat import ChatMessage, chat_text, find_template
+from kdbench.views.chat import (
+    ChatMessage,
+    chat_text,
+    check_variables,
+    find_template,
+    with_system,
+)
 
 if TYPE_CHECKING:
     from kdbench.protocol import Protocol
@@ -64,15 +70,17 @@ def prompt_text(tokenizer: Any, protocol: "Protocol", prompt: str, message: Chat
     """Return the text to encode: the prompt, or the message in the tokenizer's chat template.
 
     Raises:
-        InputError: The chat template fails or does not end, or the document is a conversation and
-            has no prompt.
+        InputError: The chat template fails, does not end or does not read a variable, the document
+            has a system turn beside the protocol's, or it is a conversation and has no prompt.
     """
     if protocol.prompt == "task":
         check_has_prompt(prompt, message)
         return prompt
     template = find_template(tokenizer, protocol.chat_template, "the tokenizer")
+    check_variables(template, protocol.chat_template_kwargs)
+    turns = with_system(message, protocol.system)
     with time_limit(_SECONDS):
-        return chat_text(tokenizer, template, message)
+        return chat_text(tokenizer, template, turns, protocol.chat_template_kwargs)
 
 
 def check_has_prompt(prompt: str, message: ChatMessage) -> None:
@@ -94,10 +102,11 @@ def check_template(tokenizer: Any, protocol: "Protocol", place: object) -> None:
         place: The checkpoint, for error messages.
 
     Raises:
-        InputError: It has no such template.
+        InputError: It has no such template, or the template does not read a variable.
     """
     if protocol.prompt == "chat":
-        find_template(tokenizer, protocol.chat_template, place)
+        template = find_template(tokenizer, protocol.chat_template, place)
+        check_variables(template, protocol.chat_template_kwargs)
     elif not protocol.add_bos and _adds_bos(tokenizer):
         note_once(
             f"note: the tokenizer of {place} begins a text with '{tokenizer.bos_token}', and the "

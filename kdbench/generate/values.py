@@ -33,10 +33,16 @@ class Sample:
     Attributes:
         document: Id of the document.
         seed: Seed of the sampling noise.
-        output: Text without special tokens, cut at a stop string, before post-processing.
+        output: Text without special tokens, cut at a stop string, before post-processing. It holds
+            the thinking, with the marks around it, even if these are special tokens.
         n_tokens: Number of generated tokens without the end token; None if unknown.
         finish: `stop` for an end token or a stop string, `length` for the limit; None if unknown.
         tokens: Generated token ids, with the end token if it was chosen; empty if unknown.
+        answer_start: Index in `output` at which the answer begins, after the thinking; the length
+            of `output` if the thinking never ended; None if the whole output is the answer.
+        n_thinking_tokens: Number of generated tokens before the mark that ends the thinking; 0 if
+            the model has such a mark and did not think; None if it has none, or if unknown.
+        unclosed: Whether the thinking began and never ended.
     """
 
     document: str
@@ -45,6 +51,19 @@ class Sample:
     n_tokens: int | None = None
     finish: Literal["stop", "length"] | None = None
     tokens: tuple[int, ...] = field(default=(), repr=False, compare=False)
+    answer_start: int | None = None
+    n_thinking_tokens: int | None = None
+    unclosed: bool = False
+
+    @property
+    def knows_thinking(self) -> bool:
+        """Whether it is known what of the output is thinking."""
+        return self.n_thinking_tokens is not None or self.answer_start is not None or self.unclosed
+
+    @property
+    def answer(self) -> str:
+        """The output without the thinking: what metrics score."""
+        return self.output[self.answer_start or 0 :]
 
 
 @dataclass(frozen=True)
@@ -71,6 +90,8 @@ class Options:
         trust_remote_code: Whether to run Python code that comes with the checkpoint.
         argument: Text after the colon of `backend=NAME:ARGUMENT`.
         engine: Options of the backend itself, from `backend_options=`.
+        ignore_eos: Whether responses go on after an end token, up to the limit, as for timing. A
+            server's model ends its responses itself.
     """
 
     dtype: str = "auto"
@@ -79,6 +100,7 @@ class Options:
     trust_remote_code: bool = False
     argument: str = ""
     engine: Mapping[str, Any] = field(default_factory=dict)
+    ignore_eos: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,24 @@
 """Advice about a protocol that is not the one a student was trained for."""
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from kdbench.protocol import Protocol
 
-_NAMES = {"task": "the task's format", "chat": "the tokenizer's chat template"}
+_LONGEST = 60  # characters of a value
+_FORMS = {"alpaca": "task", "task": "task", "text": "task", "chat": "chat"}
+_NAMES = {
+    "alpaca": "the Alpaca template",
+    "task": "the Alpaca template",
+    "text": "their own form, without a template",
+    "chat": "the tokenizer's chat template",
+}
+_ASKS = {"task": "the task's format", "chat": "the tokenizer's chat template"}
+# Keys of training that are keys of a protocol, with the value of a card that lacks them.
+_OF_TASK: dict[str, Any] = {"add_bos": False}
+_OF_CHAT: dict[str, Any] = {**_OF_TASK, "system": None, "chat_template_kwargs": {}}
+_ALPACA = "### Response"  # a template with this heading asks as the task does
 
 
 def prompt_advice(card: Mapping[str, Any], protocol: Protocol) -> str | None:
@@ -15,18 +28,61 @@ def prompt_advice(card: Mapping[str, Any], protocol: Protocol) -> str | None:
         card: The run card of the student; empty for other checkpoints.
         protocol: The protocol of the evaluation.
     """
-    training = card.get("training")
-    settings = training.get("settings") if isinstance(training, dict) else None
-    if not isinstance(settings, dict):
+    settings = _training_settings(card)
+    if settings is None:
         return None
-    form, bos = settings.get("train_format", "task"), settings.get("add_bos", False)
-    if form in _NAMES and form != protocol.prompt:
+    learned = settings.get("train_format", "alpaca")
+    form = _FORMS.get(learned) if isinstance(learned, str) else None
+    if form is None:
+        return None
+    if form != protocol.prompt:
         other = "protocol=chat" if form == "chat" else "protocol=minillm or greedy"
         return (
-            f"this student was trained on prompts in {_NAMES[form]}, and protocol "
-            f"{protocol.name} asks in {_NAMES[protocol.prompt]}; {other} asks as in its training"
+            f"this student was trained on prompts in {_NAMES[learned]}, and protocol "
+            f"{protocol.name} asks in {_ASKS[protocol.prompt]}; {other} asks as in its training"
         )
-    if form == "task" and bos != protocol.add_bos:
-        value = str(bos).lower()
-        return f"this student was trained with add_bos={value}; pass add_bos={value} to ask it so"
+    for key, default in (_OF_CHAT if form == "chat" else _OF_TASK).items():
+        value = settings.get(key, default)
+        if value != getattr(protocol, key):
+            word = _word(key, value)
+            return f"this student was trained with {word}; pass {word} to ask it so"
     return None
+
+
+def _word(key: str, value: object) -> str:
+    """A key and its value as words of a command line."""
+    if isinstance(value, Mapping):
+        return f"{key}={','.join(f'{name}={_plain(item)}' for name, item in value.items())}"
+    return f"{key}={_plain(value)}"
+
+
+def _plain(value: object) -> str:
+    """A value as it is written on the command line, if it is short."""
+    text = str(value).lower() if isinstance(value, bool | None) else str(value)
+    if len(text) > _LONGEST or not text.isprintable():
+        return "… (see its run card)"
+    return shlex.quote(text)
+
+
+def template_advice(card: Mapping[str, Any], template: object, protocol: Protocol) -> str | None:
+    """A line if a checkpoint has a chat template that the protocol does not use.
+
+    Args:
+        card: The run card of the checkpoint, which says how it was trained; empty for others.
+        template: The chat template of its tokenizer, or several by name; None if it has none.
+        protocol: The protocol of the evaluation.
+    """
+    if not template or protocol.prompt == "chat" or _training_settings(card) is not None:
+        return None
+    if _ALPACA in str(template):
+        return None
+    return (
+        f"note: the checkpoint has a chat template, and protocol {protocol.name} asks in the "
+        "task's own format; if it was trained to chat, protocol=chat asks as in its training"
+    )
+
+
+def _training_settings(card: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    training = card.get("training")
+    settings = training.get("settings") if isinstance(training, dict) else None
+    return settings if isinstance(settings, dict) else None

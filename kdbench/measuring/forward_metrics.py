@@ -41,17 +41,19 @@ def measure_forward(
         limit: Maximal number of reference tokens.
 
     Returns:
-        All values by document; empty if the backend has no model.
+        All values by document; empty if the backend has no model. A document without a reference
+        has no value.
     """
     file = values_file(run, task.name, metric)
     values = stored_values(file)
-    if all(document.id in values for document in task.documents):
+    documents = [document for document in task.documents if document.references]
+    if all(document.id in values for document in documents):
         return values
     model, tokenizer = backend.get().model, backend.get().tokenizer
     if model is None:
         return {}
     prompts = backend.prompts(task)
-    references = [Reference(d.id, prompts[d.id].ids, d.references[0]) for d in task.documents]
+    references = [Reference(d.id, prompts[d.id].ids, d.references[0]) for d in documents]
     title = f"{task.name} {metric.name}"
     with (
         file.appending() as lines,

@@ -1,15 +1,20 @@
 """`kdbench score`: score texts made elsewhere, or a stored run again, without generating."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kdbench.config import ScoreSettings
+from kdbench.config import ScoreSettings, given_facts
 from kdbench.errors import InputError
+from kdbench.measuring.asked import asked
+from kdbench.measuring.dry_run import data_fact, document_facts, plain_turns
 from kdbench.measuring.forward_metrics import stored_values, values_file
+from kdbench.measuring.judged import with_judge_of
 from kdbench.measuring.measurement import Evaluation
-from kdbench.measuring.scoring import origin, score_task, with_teacher_of
+from kdbench.measuring.rethinking import changed_protocol, copied_run
+from kdbench.measuring.scoring import check_complete, origin, score_task, with_teacher_of
+from kdbench.measuring.stored_protocol import ExternalProtocol, stored_protocol
+from kdbench.measuring.thinking import split_samples
 from kdbench.metrics import ForwardMetric, make_metrics, with_stored
 from kdbench.protocol import Protocol, get_protocol
 from kdbench.store.folder import RunFolder, run_id
@@ -18,16 +23,10 @@ from kdbench.store.results import TaskResult
 from kdbench.store.samples import Samples, read_sample, sample_record
 from kdbench.system.files import LinesFile
 from kdbench.system.names import folder_name
-from kdbench.task import Task, check_installed, load_tasks
+from kdbench.system.outline import Fact, Section, excerpt
+from kdbench.task import Task, check_installed, check_tasks, load_tasks
 
-
-@dataclass(frozen=True)
-class ExternalProtocol(Protocol):
-    """A protocol of which only the seeds are known; it compares with no measured protocol."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the name and the seeds."""
-        return {"name": self.name, "seeds": list(self.seeds)}
+_SHOWN = 2  # prompts of each task
 
 
 def score(settings: ScoreSettings) -> Evaluation:
@@ -36,36 +35,115 @@ def score(settings: ScoreSettings) -> Evaluation:
     Raises:
         InputError: Samples are malformed, unknown, repeated or missing; the message names the line.
     """
-    if (settings.samples is None) == (settings.run is None):
-        raise InputError("give samples=FILE and task=NAME, or run=FOLDER")
-    if settings.run is not None:
+    if settings.run is not None and settings.samples is None:
         return _score_run(settings, settings.run)
+    return _score_file(settings, *_file_and_task(settings))
+
+
+def plan_scoring(settings: ScoreSettings) -> list[Section]:
+    """What `score` would do: samples are read and checked, nothing is scored or written.
+
+    Raises:
+        InputError: As for `score`.
+    """
+    metrics = make_metrics(settings.metric_names())
+    names = [metric.name for metric in metrics if not isinstance(metric, ForwardMetric)]
+    facts = (*given_facts(settings), Fact("metrics", " ".join(names)))
+    sections = [Section("kdbench score: a dry run, which writes nothing", facts)]
+    if settings.run is None or settings.samples is not None:
+        texts = _read_file(settings, *_file_and_task(settings))
+        return [*sections, _outline(texts.run, texts.task, texts.protocol, texts.samples)]
+    run = RunFolder(settings.run)
+    tasks, protocol = _stored_tasks(settings, run)
+    return [
+        *sections,
+        *(_outline(run, t, protocol, _stored_texts(run, t, protocol)) for t in tasks),
+    ]
+
+
+def _outline(run: RunFolder, task: Task, protocol: Protocol, samples: Samples) -> Section:
+    """The section of a task: its samples, and the first prompts with their first answers."""
+    check_complete(task, protocol.seeds, samples)
+    facts = [data_fact(task)]
+    seeds = ",".join(map(str, protocol.seeds))
+    facts.append(Fact("samples", f"{len(samples)} to score, seeds {seeds}"))
+    facts += [Fact("protocol", protocol.name), Fact("results", str(run.path))]
+    for number, document in enumerate(task.documents[:_SHOWN], start=1):
+        text = document.prompt or plain_turns(document)
+        answer = samples[document.id, protocol.seeds[0]].output
+        facts.append(Fact(f"prompt {number}", f"document {document.id}"))
+        facts.append(Fact("text", excerpt(text), is_text=True))
+        facts.append(Fact(f"answer, seed {protocol.seeds[0]}", excerpt(answer), is_text=True))
+        facts += document_facts(document)
+    return Section(task.name, tuple(facts))
+
+
+def _file_and_task(settings: ScoreSettings) -> tuple[Path, str]:
+    """The file of samples and the task that they answer.
+
+    Raises:
+        InputError: One of them is missing, or `run=` is given as well.
+    """
+    if settings.samples is None or settings.run is not None:
+        raise InputError("give samples=FILE and task=NAME, or run=FOLDER")
     if settings.task is None:
         raise InputError("task= is missing; name the task that the samples answer")
-    assert settings.samples is not None  # noqa: S101 - for the type checker
-    return _score_file(settings, settings.samples, settings.task)
+    return settings.samples, settings.task
 
 
-def _score_file(settings: ScoreSettings, path: Path, task_name: str) -> Evaluation:
+@dataclass(frozen=True)
+class _GivenTexts:
+    """A file of samples, read and checked.
+
+    Attributes:
+        task: Task that they answer.
+        samples: Samples by document and seed.
+        protocol: Protocol that they were made with.
+        name: Name of the model in results.
+        run: Folder of the run.
+    """
+
+    task: Task
+    samples: Samples
+    protocol: Protocol
+    name: str
+    run: RunFolder
+
+
+def _read_file(settings: ScoreSettings, path: Path, task_name: str) -> _GivenTexts:
+    if not path.is_file():
+        raise InputError(f"samples={path}: no such file")
+    make_metrics(settings.metric_names())
+    _protocol(settings, (0,))  # the seeds are those of the samples
+    name = settings.name or _name_of(path)
+    check_tasks([task_name], settings.data)
     (task,) = load_tasks([task_name], settings.data, settings.limit, settings.run_code)
     _check_generates(task)
     samples = _read(path, task)
     protocol = _protocol(settings, tuple(sorted({seed for _, seed in samples})))
-    metrics = [m for m in make_metrics(settings.metric_names()) if not isinstance(m, ForwardMetric)]
-    name = settings.name or _name_of(path)
+    samples = split_samples(samples, protocol.thinking, protocol.thinking_marks)
     texts = {"backend": "external", "limit": settings.limit, "protocol": protocol.as_dict()}
     run = RunFolder(settings.results / name / run_id(protocol.name, texts))
     _check_same_texts(run, task.name, samples)
+    return _GivenTexts(task, samples, protocol, name, run)
+
+
+def _score_file(settings: ScoreSettings, path: Path, task_name: str) -> Evaluation:
+    given = _read_file(settings, path, task_name)
+    task, samples, protocol, run = given.task, given.samples, given.protocol, given.run
+    metrics = make_metrics(settings.metric_names(), len(protocol.seeds))
+    metrics = [metric for metric in metrics if not isinstance(metric, ForwardMetric)]
     stored = run.read_task(task.name)
     if stored:
         metrics = with_stored(metrics, stored.metrics)
     result, scores = score_task(task, protocol, samples, metrics, {})
     record = RunRecord(run)
     with run.lock(task.name):
-        identity = _identity(settings, name, protocol)
+        identity = _identity(settings, given.name, protocol)
         record.begin(task.name, origin(task, protocol), identity)
+        run.write_prompts(task.name, asked(task, protocol, None))
         run.lines(task.name).replace(sample_record(samples[key], scores[key]) for key in scores)
-        result = run.write_task(result)
+        result = run.write_task(with_judge_of(result, stored))
     record.finish(method=settings.method, setting=settings.setting)
     return Evaluation(run.path, {task.name: result}, 0)
 
@@ -122,60 +200,77 @@ def _check_same_texts(run: RunFolder, task: str, samples: Samples) -> None:
 
 def _score_run(settings: ScoreSettings, path: Path) -> Evaluation:
     run = RunFolder(path)
+    tasks, protocol = _stored_tasks(settings, run)
+    before = {task.name: run.read_task(task.name) for task in tasks}
+    changed = changed_protocol(protocol, settings.thinking, settings.thinking_marks)
+    if changed != protocol:
+        run = copied_run(run, tasks, (protocol, changed), settings.thinking_marks)
+    results = {
+        task.name: _score_again(settings, run, task, changed, before[task.name]) for task in tasks
+    }
+    if changed != protocol:
+        RunRecord(run).finish()
+    return Evaluation(run.path, results, 0)
+
+
+def _stored_tasks(settings: ScoreSettings, run: RunFolder) -> tuple[list[Task], Protocol]:
+    """The tasks of a stored run to score again, and its protocol."""
+    if not run.path.is_dir():
+        raise InputError(f"run={run.path}: no such folder")
     stored_run = run.read_whole_run()
-    protocol = _stored_protocol(path, stored_run["protocol"])
+    make_metrics(settings.metric_names())
+    protocol = stored_protocol(run.path, stored_run["protocol"])
     names = [settings.task] if settings.task else list(stored_run["tasks"])
     if not settings.task:
-        check_installed(names, f"{path / 'run.json'}", "task=PATH")
-    results = {
-        task.name: _score_again(settings, run, task, protocol)
-        for task in load_tasks(names, settings.data, stored_run["limit"], settings.run_code)
-    }
-    return Evaluation(path, results, 0)
-
-
-def _stored_protocol(path: Path, stored: Mapping[str, Any]) -> Protocol:
-    try:
-        fields = {**stored, "seeds": tuple(stored["seeds"])}
-        return (ExternalProtocol if len(fields) == 2 else Protocol)(**fields)
-    except (KeyError, TypeError) as error:
-        raise InputError(
-            f"{path / 'run.json'}: not the record of a run: protocol: {error}"
-        ) from None
+        check_installed(names, f"{run.path / 'run.json'}", "task=PATH")
+    check_tasks(names, settings.data)
+    tasks = load_tasks(names, settings.data, stored_run["limit"], settings.run_code)
+    for task in tasks:
+        _check_generates(task)
+    return tasks, protocol
 
 
 def _score_again(
-    settings: ScoreSettings, run: RunFolder, task: Task, protocol: Protocol
+    settings: ScoreSettings,
+    run: RunFolder,
+    task: Task,
+    protocol: Protocol,
+    before: TaskResult | None,
 ) -> TaskResult:
-    _check_generates(task)
-    record = RunRecord(run)
-    record.check_same_texts(task.name, origin(task, protocol))
-    file = run.lines(task.name)
-    if not file.path.exists():
-        raise InputError(f"{file.path}: there are no samples to score again")
-    samples = _read(file.path, task)
+    record, file = RunRecord(run), run.lines(task.name)
+    samples = _stored_texts(run, task, protocol)
     stored = run.read_task(task.name)
-    metrics = with_stored(make_metrics(settings.metric_names()), stored.metrics if stored else ())
+    earlier = stored or before
+    wanted = make_metrics(settings.metric_names(), len(protocol.seeds))
+    metrics = with_stored(wanted, earlier.metrics if earlier else ())
     forward = {
         metric.name: stored_values(values_file(run, task.name, metric))
         for metric in metrics
         if isinstance(metric, ForwardMetric)
     }
     # A metric that needs the model and has no stored values is left to `kdbench eval`.
-    metrics = [m for m in metrics if not isinstance(m, ForwardMetric) or forward[m.name]]
+    kept = {name for name, values in forward.items() if values or not task.has_references}
+    metrics = [m for m in metrics if not isinstance(m, ForwardMetric) or m.name in kept]
     cut = record.task(task.name).get("cut_prompts")
     with run.lock(task.name):
         result, scores = score_task(task, protocol, samples, metrics, forward, cut)
-        result = with_teacher_of(result, stored)
+        result = with_judge_of(with_teacher_of(result, stored), stored)
         record.rescore(task.name, origin(task, protocol))
         file.replace(sample_record(samples[key], scores[key]) for key in scores)
         return run.write_task(result)
 
 
+def _stored_texts(run: RunFolder, task: Task, protocol: Protocol) -> Samples:
+    """The stored samples of a task, which must answer the prompts of today."""
+    RunRecord(run).check_same_texts(task.name, origin(task, protocol))
+    file = run.lines(task.name)
+    if not file.path.exists():
+        raise InputError(f"{file.path}: there are no samples to score again")
+    return _read(file.path, task)
+
+
 def _read(path: Path, task: Task) -> Samples:
     """Read the samples of a task, and check that each names a document and comes once."""
-    if not path.is_file():
-        raise InputError(f"samples={path}: no such file")
     known = {document.id for document in task.documents}
     samples: Samples = {}
     for number, record in enumerate(LinesFile(path).read(whole=True), start=1):
@@ -196,6 +291,7 @@ def _protocol(settings: ScoreSettings, seeds: tuple[int, ...]) -> Protocol:
     overrides = settings.protocol_overrides()
     if settings.protocol != "external":
         return get_protocol(settings.protocol, {"seeds": seeds, **overrides})
-    if overrides:
-        raise InputError(f"{next(iter(overrides))}= needs a named protocol, as in protocol=minillm")
-    return ExternalProtocol("external", seeds=seeds)
+    for key in overrides:
+        if key not in ("thinking", "thinking_marks"):
+            raise InputError(f"{key}= needs a named protocol, as in protocol=minillm")
+    return ExternalProtocol("external", seeds=seeds).override(overrides)

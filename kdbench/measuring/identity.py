@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from kdbench.checkpoint import Checkpoint
+from kdbench.checkpoint import Checkpoint, disk_bytes
 from kdbench.config import EvalSettings
 from kdbench.errors import InputError
 from kdbench.generate import Facts
@@ -53,14 +53,48 @@ def run_identity(
             "sha256": None if checkpoint.served else checkpoint.sha256,
             "parameters": facts.parameters,
             "dtype": facts.dtype,
+            "disk_bytes": disk_bytes(checkpoint),
         },
         "method": settings.method or checkpoint.card.get("method"),
         "setting": settings.setting or checkpoint.card.get("setting"),
-        "training": training_cost(checkpoint.card),
+        "training": training_of(checkpoint.card),
         "protocol": protocol.as_dict(),
         "limit": settings.limit,
         "backend": {**backend, **{key: value for key, value in details.items() if value}},
     }
+
+
+def labels_of(settings: EvalSettings, card: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a finished run that may have changed since it began; None keeps one.
+
+    A card that another tool's checkpoint got later, or that was corrected, counts as it is now.
+
+    Args:
+        settings: Settings of the call.
+        card: Card of the checkpoint.
+    """
+    labels = {"method": settings.method, "setting": settings.setting}
+    if "given" not in card:
+        return labels
+    given = {key: label or card.get(key) for key, label in labels.items()}
+    return {**given, "training": training_of(card)}
+
+
+def training_of(card: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what is recorded of the training, by whichever tool; None if nothing is known.
+
+    Args:
+        card: Card of the checkpoint: a run card, or that of `given_card.with_given_card`.
+    """
+    given = card.get("given")
+    if given is None:
+        return training_cost(card)
+    try:
+        check_fields(given, TRAINING)
+    except ValueError:
+        return None
+    training: dict[str, Any] = given
+    return training
 
 
 def training_cost(card: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -9,13 +9,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from kdbench.checkpoint import Checkpoint, find_checkpoint, served_model
+from kdbench.checkpoint import Checkpoint, find_checkpoint, load_tokenizer, served_model
 from kdbench.config import EvalSettings
 from kdbench.generate import Backend, Options, Prompt
 from kdbench.generate.choice import BackendChoice, choose_backend
+from kdbench.generate.prompts import check_has_prompt
+from kdbench.measuring.advice import template_advice
 from kdbench.measuring.forward_metrics import measure_forward
+from kdbench.measuring.given_card import read_given_card, with_given_card
 from kdbench.measuring.groups import group_result, groups_of_tasks
-from kdbench.measuring.identity import checked_name, run_identity
+from kdbench.measuring.identity import checked_name, labels_of, run_identity
+from kdbench.measuring.judged import with_judge_of, without_judge
 from kdbench.measuring.likelihood.answers import OptionAnswers
 from kdbench.measuring.likelihood.measuring import OptionMeasuring, options_name
 from kdbench.measuring.loading import LazyBackend
@@ -34,7 +38,7 @@ from kdbench.store.folder import RunFolder, generated_run_id
 from kdbench.store.record import RunRecord
 from kdbench.store.results import TaskResult
 from kdbench.store.samples import Samples, sample_record
-from kdbench.system.console import report_progress
+from kdbench.system.console import note_once, report_progress
 from kdbench.task import Task, load_tasks
 
 _FALLBACK_METRIC = "rougeL"  # if only metrics of fidelity are requested
@@ -57,11 +61,17 @@ def prepare(
     Raises:
         InputError: Model, data, tasks or settings have a fault that the user can fix.
     """
+    if settings.card is not None:  # its faults are reported before weights are hashed
+        read_given_card(settings.card)
     protocol = get_protocol(settings.protocol, settings.protocol_overrides())
-    metrics = make_metrics(settings.metric_names()) or make_metrics([_FALLBACK_METRIC])
+    names, responses = settings.metric_names(), len(protocol.seeds)
+    metrics = make_metrics(names, responses) or make_metrics([_FALLBACK_METRIC])
     chosen = choose_backend(settings.backend, settings.backend_options)
     if tasks is None:
         tasks = load_tasks(settings.tasks, settings.data, settings.limit, settings.run_code)
+    if protocol.prompt == "task":
+        for document in (d for task in tasks if task.generates for d in task.documents):
+            check_has_prompt(document.prompt, document.message)
     if chosen.is_served:
         checkpoint = served_model(settings.model, chosen.identity)
     else:
@@ -72,6 +82,7 @@ def prepare(
             key,
             settings.trust_remote_code,
         )
+    checkpoint = with_given_card(checkpoint, settings.card)
     return Measurement(settings, protocol, checkpoint, chosen, tasks, metrics, wait)
 
 
@@ -94,6 +105,7 @@ class Measurement:
         results: Results by task, without tasks that wait for other shards.
         groups: Results of groups whose tasks are all measured.
         repaired: Tasks of which a damaged file was repaired.
+        encodes_plainly: Whether the checkpoint's tokenizer alone decides the tokens of a prompt.
         waits: Whether scoring waits for another process; shards always do.
     """
 
@@ -110,6 +122,7 @@ class Measurement:
         self.settings, self.protocol, self.checkpoint = settings, protocol, checkpoint
         self.chosen, self.tasks, self._metrics = chosen, tasks, metrics
         self.name = settings.name or checked_name(checkpoint.name)
+        self.encodes_plainly = chosen.kind.encodes_plainly and checkpoint.served is None
         self.waits = wait or settings.shard is not None
         self.results: dict[str, TaskResult] = {}
         self.groups: dict[str, TaskResult] = {}
@@ -119,7 +132,8 @@ class Measurement:
         )
         self.run = RunFolder(settings.results / self.name / folder)
         self.record = RunRecord(self.run)
-        self._backend = LazyBackend(self._load)
+        only_tokenizer = partial(load_tokenizer, checkpoint, settings.trust_remote_code)
+        self._backend = LazyBackend(self._load, only_tokenizer if self.encodes_plainly else None)
         identity = partial(run_identity, settings, self.name, checkpoint, protocol, chosen)
         self._sampling = Sampling(
             self.run,
@@ -133,6 +147,11 @@ class Measurement:
         self._options = OptionMeasuring(
             self.run, protocol, self._backend, identity, settings.shard, wait
         )
+
+    @property
+    def sampling(self) -> Sampling:
+        """The samples, stored and missing."""
+        return self._sampling
 
     @property
     def generated(self) -> int:
@@ -161,7 +180,7 @@ class Measurement:
                 self.record.note(status="failed")
             raise
         self._average_groups()
-        self.record.finish(method=self.settings.method, setting=self.settings.setting)
+        self.record.finish(**labels_of(self.settings, self.checkpoint.card))
         return self
 
     def _average_groups(self) -> None:
@@ -170,20 +189,28 @@ class Measurement:
             if result is not None:
                 self.groups[group.name] = self.run.write_group(result)
 
+    def is_finished(self) -> bool:
+        """Whether every task has a result."""
+        return all(self.run.read_task(task.name) is not None for task in self.tasks)
+
     def finish(self, task: Task) -> bool:
         """Measure what is missing of a task; return False while other shards are incomplete."""
-        missing = task.generates and (self._missing_metrics(task) or self._damaged_metrics(task))
-        if not task.generates:
-            result = self._options.finish(task)
-        elif missing:
-            self._sampling.complete(task)
-            with self.run.lock(task.name, wait=self.waits):
-                result = self._score(task, missing)
-        else:
-            result = self.run.read_task(task.name)
+        result = self._finish_answers(task) if task.generates else self._options.finish(task)
         if result is not None:
             self.results[task.name] = result
         return result is not None
+
+    def _finish_answers(self, task: Task) -> TaskResult | None:
+        """Generate and score what is missing; return None while other shards are incomplete."""
+        missing = self._missing_metrics(task) or self._damaged_metrics(task)
+        self._sampling.repair_prompts(task)
+        if missing:
+            self._sampling.complete(task)
+            with self.run.lock(task.name, wait=self.waits):
+                result = self._score(task, missing)
+                self._sampling.repair_prompts(task, may_be_absent=result is None)
+            return result
+        return self.run.read_task(task.name)
 
     def restore_samples(self, task: Task) -> None:
         """Generate the samples of a finished task again if there are none.
@@ -200,7 +227,7 @@ class Measurement:
             new = self._score(task, with_stored(self._metrics, old.metrics))
             if new is not None and not same_scores(old, new):
                 report_progress(f"{task.name}: the samples of {self.name} give other results")
-                new = self.run.write_task(without_teacher(new))
+                new = self.run.write_task(without_judge(without_teacher(new)))
         if new is not None:
             self.results[task.name] = new
 
@@ -240,7 +267,11 @@ class Measurement:
             argument=self.chosen.argument,
             engine=self.chosen.engine,
         )
-        return self.chosen.kind(self.checkpoint, self.protocol, options)
+        backend = self.chosen.kind(self.checkpoint, self.protocol, options)
+        template = getattr(backend.tokenizer, "chat_template", None)
+        if advice := template_advice(self.checkpoint.card, template, self.protocol):
+            note_once(advice)
+        return backend
 
     def _generate_all(self) -> None:
         """Generate the samples of all tasks with one engine, and stop it."""
@@ -295,7 +326,8 @@ class Measurement:
         }
         cut = self.record.task(task.name).get("cut_prompts")
         result, scores = score_task(task, self.protocol, samples, metrics, forward, cut)
-        result = with_teacher_of(result, self.run.read_task(task.name))
+        old = self.run.read_task(task.name)
+        result = with_judge_of(with_teacher_of(result, old), old)
         self.record.rescore(task.name, origin(task, self.protocol))
         self.run.lines(task.name).replace(
             sample_record(samples[key], scores[key]) for key in scores

@@ -106,7 +106,7 @@ def final_answers(
 
 
 def _filtered_samples(task: Task, seed: int, samples: Samples) -> tuple[_Filtered, ...]:
-    outputs = tuple(samples[document.id, seed].output for document in task.documents)
+    outputs = tuple(samples[document.id, seed].answer for document in task.documents)
     return _filtered_outputs(task.lm_eval, task.documents, outputs)
 
 

@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from kdbench.errors import InputError
-from kdbench.generate import Facts, Row, Sample
+from kdbench.generate import Facts, Prompt, Row, Sample
+from kdbench.measuring.asked import asked, is_stored
 from kdbench.measuring.loading import LazyBackend
 from kdbench.measuring.scoring import origin
 from kdbench.protocol import Protocol
@@ -76,10 +78,33 @@ class Sampling:
             if self.is_incomplete(task):
                 self._generate(task)
 
+    def keep_prompts(self, task: Task, prompts: Mapping[str, Prompt] | None = None) -> None:
+        """Store what a task asks beside its samples, unless it is stored already.
+
+        Args:
+            task: The task.
+            prompts: Its prompts as the backend encoded them; None encodes them.
+        """
+        tokenizer = self.backend.tokenizer()
+        self.run.write_prompts(task.name, asked(task, self.protocol, tokenizer, prompts))
+
+    def repair_prompts(self, task: Task, may_be_absent: bool = True) -> None:
+        """Store what a task asks if the file is damaged, or is absent and must not be."""
+        if may_be_absent and not self.run.has_prompts(task.name):
+            return
+        with suppress(InputError):
+            if is_stored(self.run, task):
+                return
+        self.keep_prompts(task)
+
     def is_incomplete(self, task: Task) -> bool:
         """Whether a sample of this shard of a task is missing."""
+        return self.missing(task) > 0
+
+    def missing(self, task: Task) -> int:
+        """Return the number of samples of this shard of a task that are missing."""
         stored = self.stored(task)
-        return any(
+        return sum(
             (document.id, seed) not in stored
             for document in self._documents(task)
             for seed in self.protocol.seeds
@@ -119,6 +144,7 @@ class Sampling:
                     if not made:
                         self.begun = True
                         self._record.begin(task.name, texts, identity, backend.batch_size, cut)
+                        self.keep_prompts(task, prompts)
                     file.add(sample_record(sample))
                     advance()
                     made += 1

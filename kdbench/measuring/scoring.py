@@ -6,6 +6,7 @@ from typing import Any
 
 from kdbench.errors import InputError
 from kdbench.generate import Sample
+from kdbench.measuring.main_metric import main_metric
 from kdbench.measuring.notes import note_unseen_words
 from kdbench.measuring.own_scores import (
     SeedScores,
@@ -13,20 +14,23 @@ from kdbench.measuring.own_scores import (
     final_answers,
     yaml_metrics,
 )
+from kdbench.measuring.repeated import prompt_results, prompt_scores
+from kdbench.measuring.thinking import note_unclosed, with_thinking
 from kdbench.metrics import (
     Answer,
     CorpusMetric,
     ForwardMetric,
     Metric,
+    PromptMetric,
     SampleMetric,
     compares_with_teacher,
 )
 from kdbench.metrics.exact_match import ExactMatch
 from kdbench.protocol import Protocol, postprocess
 from kdbench.stats.estimates import Estimate, corpus_estimate, document_means, estimate
-from kdbench.store.results import MetricResult, TaskResult
+from kdbench.store.results import CATEGORY, MetricResult, TaskResult
 from kdbench.store.samples import Samples
-from kdbench.task import Task
+from kdbench.task import NO_REFERENCES, Task
 
 SampleScores = dict[tuple[str, int], dict[str, float | None]]
 """The scores of each sample by metric, by document and seed."""
@@ -81,31 +85,40 @@ def score_task(
         InputError: A sample is missing.
     """
     check_complete(task, protocol.seeds, samples)
+    metrics = with_thinking(metrics, samples)
+    note_unclosed(task.name, samples)
     answers = answers_of(task, protocol.seeds, samples)
     scores: dict[str, SeedScores] = {}
     results: dict[str, MetricResult] = {}
     for metric in metrics:
+        if isinstance(metric, PromptMetric):
+            continue
         if isinstance(metric, CorpusMetric):
-            values = {seed: metric.value(responses) for seed, responses in answers.items()}
-            results[metric.name] = _result(metric, corpus_estimate(values, len(task.documents)))
+            results[metric.name] = _result(metric, task, _of_corpus(metric, answers))
             continue
         by_seed = _scores(metric, task, answers, forward)
-        results[metric.name] = _result(metric, estimate(by_seed))
+        results[metric.name] = _result(metric, task, estimate(by_seed))
         scores[metric.name] = by_seed
-    if not task.bundled:
+    if _has_own_metrics(task):
         for yaml_metric in yaml_metrics(task, protocol.seeds, samples):
             results[yaml_metric.name] = _yaml_result(yaml_metric, len(task.documents))
             if yaml_metric.aggregates is None:
                 scores[yaml_metric.name] = yaml_metric.scores
+    columns: dict[str, list[float | None]] = {}
+    if repeated := [metric for metric in metrics if isinstance(metric, PromptMetric)]:
+        columns = prompt_scores(repeated, with_final_answers(task, samples, answers))
+        results |= prompt_results(repeated, columns)
     note_unseen_words(task, results)
-    return _assemble(task, protocol, results, scores, cut_prompts)
+    return _assemble(task, protocol, results, scores, columns, cut_prompts)
 
 
 def answers_of(task: Task, seeds: Sequence[int], samples: Samples) -> dict[int, list[Answer]]:
     """Return the responses as metrics take them, by seed and in document order."""
+    thinks = any(sample.knows_thinking for sample in samples.values())
     return {
         seed: [
-            _answer(samples[document.id, seed], document.references) for document in task.documents
+            _answer(samples[document.id, seed], document.references, thinks)
+            for document in task.documents
         ]
         for seed in seeds
     }
@@ -125,7 +138,7 @@ def with_final_answers(
         samples: Samples by document and seed.
         answers: The same responses as metrics take them, by seed and in document order.
     """
-    extracted = {} if task.bundled else final_answers(task, list(answers), samples)
+    extracted = final_answers(task, list(answers), samples) if _has_own_metrics(task) else {}
     if extracted:
         return {
             seed: [
@@ -137,6 +150,13 @@ def with_final_answers(
     if task.closed_answers:
         return {seed: [_closed(r) for r in responses] for seed, responses in answers.items()}
     return {seed: list(responses) for seed, responses in answers.items()}
+
+
+def _has_own_metrics(task: Task) -> bool:
+    """Whether a YAML defines metrics of its own; lm-eval's compare with references."""
+    if task.bundled or task.lm_eval is None:
+        return False
+    return task.has_references or task.lm_eval.config.process_results is not None
 
 
 def with_teacher_of(result: TaskResult, old: TaskResult | None) -> TaskResult:
@@ -195,6 +215,7 @@ def _assemble(
     protocol: Protocol,
     results: Mapping[str, MetricResult],
     scores: Mapping[str, SeedScores],
+    columns: Mapping[str, list[float | None]],
     cut_prompts: int | None,
 ) -> tuple[TaskResult, SampleScores]:
     ids = [document.id for document in task.documents]
@@ -202,10 +223,10 @@ def _assemble(
     result = TaskResult(
         fingerprint=fingerprint(task, protocol),
         metrics=results,
-        documents={"id": ids, **means},
+        documents={"id": ids, **_categories(task), **means, **columns},
         data=task.data,
         cut_prompts=cut_prompts,
-        main_metric=_main_metric(task, list(results)),
+        main_metric=main_metric(results, task.own_metrics),
     )
     by_sample = {
         (document, seed): {
@@ -217,16 +238,10 @@ def _assemble(
     return result, by_sample
 
 
-def _main_metric(task: Task, names: Sequence[str]) -> str:
-    """Return the first metric that the task names.
-
-    Else it is ROUGE-L, with the tokenizer asked for if there is one, else the first metric.
-    """
-    own = [name for name in names if "," in name]
-    if task.own_metrics and own:
-        return own[0]
-    chosen = [name for name in names if name.startswith("rougeL[")]
-    return next(iter(chosen), "rougeL" if "rougeL" in names else names[0])
+def _categories(task: Task) -> dict[str, list[str | None]]:
+    """The column of the documents' categories, if any document has one."""
+    categories = [document.category for document in task.documents]
+    return {CATEGORY: categories} if any(categories) else {}
 
 
 def _yaml_result(metric: YamlMetric, documents: int) -> MetricResult:
@@ -244,9 +259,16 @@ def _yaml_result(metric: YamlMetric, documents: int) -> MetricResult:
     )
 
 
-def _answer(sample: Sample, references: tuple[str, ...]) -> Answer:
-    text, tokens = postprocess(sample.output), sample.tokens or None
-    return Answer(text, references, sample.n_tokens, sample.finish, tokens)
+def _answer(sample: Sample, references: tuple[str, ...], thinks: bool) -> Answer:
+    return Answer(
+        postprocess(sample.answer),
+        references,
+        sample.n_tokens,
+        sample.finish,
+        sample.tokens or None,
+        n_thinking_tokens=sample.n_thinking_tokens,
+        unclosed=sample.unclosed if thinks else None,
+    )
 
 
 def _closed(response: Answer) -> Answer:
@@ -264,7 +286,10 @@ def _scores(
         values = forward.get(metric.name, {})
         return {0: [values.get(document.id) for document in task.documents]}
     if isinstance(metric, SampleMetric):
-        return {seed: [metric.score(r) for r in responses] for seed, responses in answers.items()}
+        return {
+            seed: [metric.score(r) if metric.counts(r) else None for r in responses]
+            for seed, responses in answers.items()
+        }
     base = type(metric).__mro__[1].__name__
     raise InputError(
         f"metric '{metric.name}': kdbench cannot score a subclass of {base}; "
@@ -272,12 +297,21 @@ def _scores(
     )
 
 
-def _result(metric: Metric, numbers: Estimate) -> MetricResult:
+def _of_corpus(metric: CorpusMetric, answers: Mapping[int, Sequence[Answer]]) -> Estimate:
+    counted = {s: [a for a in given if metric.counts(a)] for s, given in answers.items()}
+    values = {seed: metric.value(given) if given else None for seed, given in counted.items()}
+    return corpus_estimate(values, len(next(iter(counted.values()))))
+
+
+def _result(metric: Metric, task: Task, numbers: Estimate) -> MetricResult:
     fields = asdict(numbers)
-    reason = None if numbers.value is not None else "not known for these samples"
+    undefined = metric.undefined if isinstance(metric, SampleMetric) else SampleMetric.undefined
+    reason = None if numbers.value is not None else undefined
     if isinstance(metric, ForwardMetric):
         fields["per_seed"] = {}  # a forward metric has no seeds
         reason = reason and "needs the model"
+    if reason and metric.needs_reference and not task.has_references:
+        reason = NO_REFERENCES
     return MetricResult(
         **fields,
         unit=metric.unit,
@@ -293,5 +327,5 @@ def same_scores(old: TaskResult, new: TaskResult) -> bool:
         column == old.documents[name]
         for name, column in new.documents.items()
         if name in old.documents
-        and (name == "id" or new.metrics[name].version == old.metrics[name].version)
+        and (name in ("id", CATEGORY) or new.metrics[name].version == old.metrics[name].version)
     )

@@ -1,15 +1,16 @@
 """The metrics: one file each, here or named by an entry point.
 
 One model: a `SampleMetric` scores a response, a `CorpusMetric` all responses of a seed, a
-`ForwardMetric` the model itself. A student and its teacher: a `TokenMetric` or `PooledTokenMetric`
-compares their next-token distributions; a `PairMetric`, `PooledPairMetric`, `PromptPairMetric` or
-`CorpusPairMetric` compares their texts. Text overlap is in points (0 to 100), rates are 0 to 1,
-losses and divergences are in nats.
+`PromptMetric` all responses to a prompt, a `ForwardMetric` the model itself. A student and its
+teacher: a `TokenMetric` or `PooledTokenMetric` compares their next-token distributions; a
+`PairMetric`, `PooledPairMetric`, `PromptPairMetric` or `CorpusPairMetric` compares their texts.
+Text overlap is in points (0 to 100), rates are 0 to 1, losses and divergences are in nats.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 
 from kdbench.errors import InputError
+from kdbench.metrics._judged import GRADES, PREFERENCES, WITHOUT_SCORE, JudgedMetric, judged_metric
 from kdbench.metrics._kinds import (
     Answer,
     CorpusMetric,
@@ -22,6 +23,7 @@ from kdbench.metrics._kinds import (
     PooledPairMetric,
     PooledTokenMetric,
     PositionMetric,
+    PromptMetric,
     PromptPairMetric,
     Reference,
     SampleMetric,
@@ -40,14 +42,18 @@ from kdbench.registry import Registry
 
 __all__ = [
     "ALL",
+    "GRADES",
     "HEADLINE",
     "POSITION_SETS",
+    "PREFERENCES",
+    "WITHOUT_SCORE",
     "AlignedPositions",
     "Answer",
     "CorpusMetric",
     "CorpusPairMetric",
     "CurveMetric",
     "ForwardMetric",
+    "JudgedMetric",
     "Metric",
     "OptionMetric",
     "PairMetric",
@@ -56,20 +62,25 @@ __all__ = [
     "PositionMetric",
     "PositionSet",
     "Positions",
+    "PromptMetric",
     "PromptPairMetric",
     "Reference",
     "SampleMetric",
     "TeacherMetric",
     "TokenMetric",
     "TopPositions",
+    "base_of",
     "compares_with_teacher",
     "in_headline_set",
     "is_known",
+    "judged_metric",
     "make_metrics",
     "make_option_metrics",
     "make_teacher_metrics",
     "metrics",
+    "of_repeated",
     "result_name",
+    "thinking_metrics",
     "top",
     "with_stored",
 ]
@@ -83,22 +94,62 @@ ALL, HEADLINE = "all", "headline"  # names of sets of metrics, accepted wherever
 _RETIRED = {"answer_churn", "negative_flips", "positive_flips", "tvd"}
 
 
-def make_metrics(names: Sequence[str] = ()) -> list[Metric]:
+def make_metrics(names: Sequence[str] = (), responses: int | None = None) -> list[Metric]:
     """Make the named metrics that need no teacher; without names, all of them.
 
     Args:
         names: Names of metrics of every kind, `all` or `headline`.
+        responses: Number of responses to each prompt, which decides the k of metrics such as
+            `pass`; None if the metrics only name what is to be measured.
 
     Raises:
-        InputError: A name is unknown, or a metric is registered under a name other than its own.
+        InputError: A name is unknown, a metric is registered under a name other than its own, or a
+            metric needs more responses than there are.
     """
-    kinds = _kinds_of(names)
-    return [k() for k in kinds.values() if not issubclass(k, TeacherMetric | OptionMetric)]
+    others = TeacherMetric | OptionMetric
+    own = [kind for kind in _kinds_of(names).values() if not issubclass(kind, others)]
+    return [
+        kind(_ks_of(kind, names, responses)) if issubclass(kind, PromptMetric) else kind()
+        for kind in own
+    ]
 
 
 def make_option_metrics() -> list[OptionMetric]:
     """Make the metrics of one model on the options of multiple-choice tasks."""
     return [kind() for kind in _kinds_of([ALL]).values() if issubclass(kind, OptionMetric)]
+
+
+def _ks_of(kind: type[PromptMetric], names: Sequence[str], responses: int | None) -> Sequence[int]:
+    """The k in names such as `pass@8`, and the usual ones if a name has none."""
+    ks: set[int] = set()
+    for name in names or (HEADLINE,):
+        text = name.partition("@")[2]
+        if name in (ALL, HEADLINE, kind.name):
+            ks |= set(kind().usual(responses) if responses else ())
+        elif base_of(name) != kind.name:
+            continue
+        elif text.isascii() and text.isdecimal() and int(text[:10]) > 0:
+            ks.add(int(text[:10]))
+        else:
+            raise InputError(
+                f"metric '{name}': a whole number of 1 or more must follow the @, as in "
+                f"{kind.name}@8"
+            )
+    if responses and max(ks, default=0) > responses:
+        raise InputError(
+            f"metric '{kind.name}@{max(ks)}': needs {max(ks)} responses to each prompt, and there "
+            f"are {responses}; give more seeds, as in seeds=1-{max(ks)}"
+        )
+    return sorted(ks)
+
+
+def base_of(name: str) -> str:
+    """The metric's name in a result's name, such as `top1@ref` or `pass@8`.
+
+    A name of lm-eval, `metric,filter`, may have an @ of its own.
+    """
+    base, _, rest = name.partition("@")
+    return name if "," in rest else base
 
 
 def make_teacher_metrics(names: Sequence[str] = ()) -> list[TeacherMetric]:
@@ -115,9 +166,15 @@ def make_teacher_metrics(names: Sequence[str] = ()) -> list[TeacherMetric]:
     return [kind() for kind in kinds.values() if issubclass(kind, TeacherMetric)]
 
 
+def thinking_metrics() -> list[Metric]:
+    """Make the metrics that are measured for a model with a thinking."""
+    kinds = map(metrics.get, metrics.names())
+    return [kind() for kind in kinds if issubclass(kind, SampleMetric) and kind.of_thinking]
+
+
 def compares_with_teacher(name: str) -> bool:
     """Whether a result of this name, such as `top1@ref`, is that of a known teacher metric."""
-    base = name.partition("@")[0]
+    base = base_of(name)
     if base in _RETIRED:
         return True
     return base in metrics.names() and issubclass(metrics.get(base), TeacherMetric)
@@ -125,14 +182,20 @@ def compares_with_teacher(name: str) -> bool:
 
 def is_known(name: str) -> bool:
     """Whether a result of this name, such as `top1@ref`, is that of an installed metric."""
-    return name.partition("@")[0] in metrics.names()
+    return base_of(name) in metrics.names()
+
+
+def of_repeated(name: str) -> bool:
+    """Whether a result of this name, such as `pass@8`, is that of a known metric of k responses."""
+    base = base_of(name)
+    return base in metrics.names() and issubclass(metrics.get(base), PromptMetric)
 
 
 def result_name(name: str, known: Mapping[str, object]) -> str | None:
     """Find the result that a name stands for.
 
-    It is its own, a bare metric's headline position set, or the metric of a task without its
-    filter, as `acc` for `acc,none`.
+    It is its own, a bare metric's headline position set or largest known k, or the metric of a
+    task without its filter, as `acc` for `acc,none`.
 
     Args:
         name: Name of a result or metric, such as `top1@ref` or `acceptance`.
@@ -141,20 +204,31 @@ def result_name(name: str, known: Mapping[str, object]) -> str | None:
     Returns:
         The result's name; None if the name is that of no metric.
     """
-    if name in known:
-        return name
-    of_task = [known_name for known_name in known if known_name.startswith(f"{name},")]
-    if of_task:  # of several filters, the one that only takes the response
-        return f"{name},none" if f"{name},none" in of_task else of_task[0]
-    base, at, position_set = name.partition("@")
+    if own := _name_of_task(name, known):
+        return own
+    base = base_of(name)
     if base not in metrics.names():
         return None
     kind = metrics.get(base)
+    _, at, position_set = name.partition("@")
+    if issubclass(kind, PromptMetric):
+        numbers = [k.partition("@")[2] for k in (known if not at else [name]) if base_of(k) == base]
+        ks = [int(number) for number in numbers if number.isdecimal()]
+        return f"{base}@{max(ks)}" if ks else None if at else name
     if not issubclass(kind, PositionMetric):
         return None if at else name
     if not at:
         return f"{base}@{kind.headline}"
     return name if position_set in kind.sets else None
+
+
+def _name_of_task(name: str, known: Mapping[str, object]) -> str | None:
+    """A known result of this name, or of a task's metric of this name and any filter."""
+    if name in known:
+        return name
+    filtered = [known_name for known_name in known if known_name.startswith(f"{name},")]
+    # Of several filters, the one that only takes the response.
+    return next(iter([f"{name},none"] if f"{name},none" in filtered else filtered), None)
 
 
 def _kinds_of(names: Sequence[str]) -> dict[str, type[Metric]]:
@@ -171,12 +245,12 @@ def _bases(name: str) -> list[str]:
         return [base for base in metrics.names() if "[" not in base]
     if name == HEADLINE:
         return [base for base in _bases(ALL) if in_headline_set(metrics.get(base))]
-    return [name.partition("@")[0]]
+    return [base_of(name)]
 
 
 def in_headline_set(kind: type[Metric]) -> bool:
-    """Whether a metric is measured without `metrics=`: if it needs no teacher, always."""
-    return not issubclass(kind, TeacherMetric) or kind.by_default
+    """Whether a metric is measured without `metrics=`, whatever the model."""
+    return kind.by_default and not (issubclass(kind, SampleMetric) and kind.of_thinking)
 
 
 def _kind_of(base: str) -> type[Metric]:
@@ -193,7 +267,10 @@ def with_stored(wanted: Sequence[Metric], stored: Iterable[str]) -> list[Metric]
         wanted: Metrics to measure.
         stored: Names of stored results.
     """
-    installed = set(metrics.names())
-    names = dict.fromkeys([metric.name for metric in wanted])
-    names |= dict.fromkeys(name for name in stored if name in installed)
+    names: dict[str, None] = {}
+    for metric in wanted:
+        wanted_names = metric.result_names if isinstance(metric, PromptMetric) else []
+        names |= dict.fromkeys(wanted_names or [metric.name])
+    own = [name for name in stored if is_known(name) and not compares_with_teacher(name)]
+    names |= dict.fromkeys(own)
     return make_metrics(list(names)) if names else []

@@ -17,8 +17,8 @@ class Answer:
     """One response, as a metric sees it.
 
     Attributes:
-        text: The response's text, post-processed.
-        references: The document's references, one or more.
+        text: The answer's text, without the thinking and post-processed.
+        references: The document's references; empty if it has none.
         n_tokens: Number of generated tokens; None if it is not known.
         finish: How the response ended, `stop` or `length`; None if it is not known.
         tokens: The generated token ids, including the end token; None if they are not known.
@@ -26,6 +26,10 @@ class Answer:
         right: Whether the final answer is right; None if the task has no closed answers.
         options: Log-probabilities of the options of a multiple-choice task, normalised so that
             their probabilities sum to 1, in nats; None in other tasks.
+        n_thinking_tokens: Number of tokens of the thinking, which is not part of the text; None if
+            the model has none or the number is not known.
+        unclosed: Whether the thinking never ended, so that there is no answer; None if the model
+            has none.
     """
 
     text: str
@@ -36,6 +40,8 @@ class Answer:
     final: str | None = None
     right: bool | None = None
     options: tuple[float, ...] | None = None
+    n_thinking_tokens: int | None = None
+    unclosed: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,10 @@ class Metric(ABC):
         direction: Whether higher or lower is better; `none` describes without judging.
         version: Version of the definition, to be raised whenever the same text would score
             differently. Stored scores of an older version are measured again.
+        by_default: Whether the metric is measured without `metrics=`. If not, its name or
+            `metrics=all` asks for it.
+        needs_reference: Whether the metric compares with references. Documents without one do not
+            count, and the metric never sees them.
     """
 
     name: ClassVar[str]
@@ -73,14 +83,29 @@ class Metric(ABC):
     ]
     direction: ClassVar[Literal["higher", "lower", "none"]]
     version: ClassVar[int] = 1
+    by_default: ClassVar[bool] = True
+    needs_reference: ClassVar[bool] = False
 
     def is_current(self, stored: Mapping[str, Any]) -> bool:
         """Whether stored results contain this metric in this version."""
         return self.name in stored and stored[self.name].version == str(self.version)
 
+    def counts(self, answer: Answer) -> bool:
+        """Whether the references of a response's document are enough for this metric."""
+        return bool(answer.references) or not self.needs_reference
+
 
 class SampleMetric(Metric):
-    """A number for each response."""
+    """A number for each response.
+
+    Attributes:
+        of_thinking: Whether the metric is about the thinking. It is measured without `metrics=` for
+            models that have one, and left out for others.
+        undefined: Reason to give when there is no number.
+    """
+
+    of_thinking: ClassVar[bool] = False
+    undefined: ClassVar[str] = "not known for these samples"
 
     @abstractmethod
     def score(self, answer: Answer) -> float | None:
@@ -95,12 +120,59 @@ class CorpusMetric(Metric):
         """Score all responses of a seed; return None if the metric is not defined on them."""
 
 
+class PromptMetric(Metric):
+    """A number for each document from all of its n responses: what k of them give on average.
+
+    Its results are named `name@k`, such as `pass@8`. The number is to be unbiased: the mean over
+    all ways to choose k of the n responses.
+
+    Args:
+        ks: The k to measure; empty means those of `usual`.
+
+    Attributes:
+        ks: The k to measure.
+        undefined: Reason to give when there is no number.
+    """
+
+    by_default = False
+    undefined: ClassVar[str] = "not defined on these responses"
+
+    def __init__(self, ks: Sequence[int] = ()):
+        self.ks = tuple(ks)
+
+    @property
+    def result_names(self) -> list[str]:
+        """Names of the results, `name@k`."""
+        return [f"{self.name}@{k}" for k in self.ks]
+
+    def usual(self, responses: int) -> tuple[int, ...]:
+        """Return the k to measure if none is named: the powers of two up to n, and n."""
+        powers = [2**power for power in range(responses.bit_length())]
+        return tuple(dict.fromkeys([*powers, responses]))
+
+    @abstractmethod
+    def score(self, answers: Sequence[Answer], k: int) -> float | None:
+        """Score the n responses to a prompt; return None if the metric is not defined on them.
+
+        Args:
+            answers: All responses to the prompt, k or more.
+            k: Number of responses whose outcome the number describes.
+        """
+
+    def is_current(self, stored: Mapping[str, Any]) -> bool:
+        """Whether stored results contain every `name@k` in this version."""
+        names = self.result_names
+        return all(n in stored and stored[n].version == str(self.version) for n in names)
+
+
 class ForwardMetric(Metric):
     """A number for each document, from the model's own probabilities.
 
     The batches depend on the references alone, so that a resumed run computes with the same batch
     composition.
     """
+
+    needs_reference = True
 
     @abstractmethod
     def batches(
@@ -139,8 +211,6 @@ class TeacherMetric(Metric):
     Attributes:
         compares: What of the two is compared: generated `responses`, the `options` of a
             multiple-choice task, or final `answers`, which responses and options both give.
-        by_default: Whether the metric is measured without `metrics=`. If not, its name or
-            `metrics=all` asks for it.
         perfect: The value of a student that equals its teacher, if it is known beforehand. It
             serves as the ceiling. The ceiling of other metrics is measured, by comparing the
             teacher with its own next seed.
@@ -148,7 +218,6 @@ class TeacherMetric(Metric):
     """
 
     compares: ClassVar[Literal["responses", "answers", "options"]] = "responses"
-    by_default: ClassVar[bool] = True
     perfect: ClassVar[float | None] = None
     undefined: ClassVar[str] = "not defined on these responses"
 

@@ -79,6 +79,7 @@ class CellMetric(PairMetric):
     unit = "rate"
     compares = "answers"
     undefined = NO_ANSWERS
+    needs_reference = True
     cells: ClassVar[tuple[AnswerCell, ...]]
 
     def score(self, student: Answer, teacher: Answer) -> float | None:
@@ -114,6 +115,7 @@ class PooledCellMetric(PooledPairMetric):
 
     compares = "answers"
     undefined = NO_ANSWERS
+    needs_reference = True
 
     def sums(self, student: Answer, teacher: Answer) -> Sequence[float]:
         """Return 1 for the pair's cell and 0 for the others; all 0 if the pair does not count."""

@@ -24,6 +24,7 @@ class ExactMatch(SampleMetric):
     name = "exact_match"
     unit = "points"
     direction = "higher"
+    needs_reference = True
 
     def score(self, answer: Answer) -> float:
         """Return 0 or 100."""

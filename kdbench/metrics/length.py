@@ -1,7 +1,9 @@
-"""Length of the responses, and the shares that were cut off or are empty.
+"""Length of the responses, and the shares that were cut off, are empty or ended by themselves.
 
 Metric: mean number of tokens per response (EOS not counted); share of responses that ended at the
-        token limit; share that is empty after post-processing.
+        token limit; share that is empty after post-processing; share in which the model chose an
+        end-of-sequence token. A response that a stop string of the task ended is neither cut off
+        nor ended by the model, so `cut_off` and `eos_rate` need not add to 1.
 """
 
 from kdbench.metrics import Answer, SampleMetric, metrics
@@ -44,3 +46,21 @@ class Empty(SampleMetric):
     def score(self, answer: Answer) -> float:
         """Return 0 or 1."""
         return float(not answer.text)
+
+
+@metrics.register("eos_rate")
+class EosRate(SampleMetric):
+    """Share of responses that the model ended itself, with an end-of-sequence token."""
+
+    by_default = False
+    name = "eos_rate"
+    unit = "rate"
+    direction = "higher"
+
+    def score(self, answer: Answer) -> float | None:
+        """Return 0 or 1; None if it is not known how the response ended."""
+        if answer.finish == "length":
+            return 0.0
+        if answer.finish is None or answer.tokens is None or answer.n_tokens is None:
+            return None
+        return float(len(answer.tokens) > answer.n_tokens)  # only `tokens` counts the end token

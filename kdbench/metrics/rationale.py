@@ -65,6 +65,7 @@ class RationaleBleuBothRight(RationaleBleu):
 
     name = "rationale_bleu_both_right"
     both_right = True
+    needs_reference = True
 
 
 @metrics.register("rationale_chrf_both_right")
@@ -73,6 +74,7 @@ class RationaleChrfBothRight(_Rationale):
 
     name = "rationale_chrf_both_right"
     both_right = True
+    needs_reference = True
 
     def similarity(self, student: str, teacher: str) -> float:
         """Return chrF."""

@@ -37,6 +37,7 @@ class _Ratio(PooledPairMetric):
 
 class _Retained(_Ratio):
     direction = "higher"
+    needs_reference = True
     quality: ClassVar[type[RougeL | ExactMatch]]
 
     def __init__(self) -> None:
@@ -70,6 +71,7 @@ class AccuracyRetained(_Ratio):
     compares = "answers"
     name = "accuracy_retained"
     direction = "higher"
+    needs_reference = True
     undefined = "not a task of closed answers, or the teacher has none right"
 
     def sums(self, student: Answer, teacher: Answer) -> Sequence[float]:

@@ -84,6 +84,7 @@ class RougeL(SampleMetric):
     name = "rougeL"
     unit = "points"
     direction = "higher"
+    needs_reference = True
 
     def __init__(self) -> None:
         self._reference = lru_cache(maxsize=None)(self.words)  # all seeds have the same references

@@ -27,7 +27,15 @@ def find(settings: ReportSettings) -> Findings:
         InputError: The results are unreadable, no student was compared with a teacher, or the
             baseline, a task or a metric is unknown.
     """
-    selection = select(settings)
+    return findings_of(settings, select(settings))
+
+
+def findings_of(settings: ReportSettings, selection: Selection) -> Findings:
+    """Compute all numbers of a selection of runs.
+
+    Raises:
+        InputError: A metric is unknown.
+    """
     metrics = _metrics(selection)
     score, fidelity = _axes(settings, selection, metrics)
     points = gain_points(selection, score, fidelity)

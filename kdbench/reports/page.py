@@ -15,6 +15,7 @@ from kdbench.text import AVERAGE, DECIMALS, without_controls
 _DECIMALS = {**DECIMALS, "percent": 1}
 _TITLES = {
     "gain": "Gain against fidelity",
+    "cost": "Quality against cost",
     "band": "Agreement within its band",
     "cells": "Right and wrong together",
     "by_token": "Fidelity by token",
@@ -24,6 +25,9 @@ _CAPTIONS = {
     "gain": "Up means a better score than the baseline's. Right means closer to the teacher. Error "
     "bars are 95\N{NO-BREAK SPACE}% paired bootstrap intervals over prompts. If a bar crosses a "
     "line, the sign is not certain.",
+    "cost": "Up means a better score, left means cheaper to serve. The dotted line, the frontier, "
+    "joins the models that no other one beats in both. Error bars are 95\N{NO-BREAK SPACE}% "
+    "intervals over prompts.",
     "band": "Two models that are often right often agree, even if they have nothing else in "
     "common. Given the two accuracies, agreement can only lie in the shaded band. Read the "
     "position within the band, not the height.",

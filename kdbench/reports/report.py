@@ -1,21 +1,23 @@
 """The files of a report: pictures, their numbers, and a page."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from kdbench.config import ReportSettings
+from kdbench.config import ReportSettings, ServingKeys
 from kdbench.config.kinds import given_keys
 from kdbench.reports import rows
-from kdbench.reports.findings import find
+from kdbench.reports.costs import Costs, cost_rows, find_costs
+from kdbench.reports.findings import findings_of
 from kdbench.reports.model import Findings
 from kdbench.reports.rows import ReportRow
+from kdbench.reports.select import select
 from kdbench.reports.style import Picture
 from kdbench.system.files import put_bytes, put_text, write_json
 
 _NUMBERS = "report.json"
 _PAGE = "index.html"
-_PICTURES = ("gain", "band", "cells", "by_token", "exposure")
+_PICTURES = ("gain", "cost", "band", "cells", "by_token", "exposure")
 
 
 @dataclass(frozen=True)
@@ -35,14 +37,17 @@ def make_report(settings: ReportSettings) -> Report:
     """Compute the numbers of a report, draw its pictures and write its files.
 
     Raises:
-        InputError: As `find` raises it; nothing has been written then.
+        InputError: As `find` and `find_costs` raise it; nothing has been written then.
     """
     from kdbench.reports.page import page
 
-    findings = find(settings)
-    tables = _tables(findings)
-    pictures = _draw(findings, tables, settings.level)
-    shown_settings = settings.model_dump(mode="json", exclude={"out"})
+    findings, costs = _find(settings)
+    tables = _tables(findings, costs)
+    pictures = _draw(findings, costs, tables, settings.level)
+    # Keys of speed are shown if they are given.
+    given = {key for key in ServingKeys.model_fields if getattr(settings, key)}
+    hidden = {"out", "dry_run", *ServingKeys.model_fields} - given
+    shown_settings = settings.model_dump(mode="json", exclude=hidden)
     used = {"score": findings.score.name, "fidelity": findings.fidelity.name}
     shown_settings |= {k: name for k, name in used.items() if k not in given_keys(settings)}
     written: list[Path] = []
@@ -63,10 +68,33 @@ def make_report(settings: ReportSettings) -> Report:
     return Report(findings, tuple(written))
 
 
-def _tables(findings: Findings) -> dict[str, Sequence[ReportRow]]:
+def plan(settings: ReportSettings) -> tuple[Findings, list[Path]]:
+    """The numbers of a report, and the files that it would have, in the order of writing.
+
+    Raises:
+        InputError: As for `make_report`.
+    """
+    findings, costs = _find(settings)
+    tables = _tables(findings, costs)
+    pictures = ["gain"] if findings.has_gains else []
+    pictures += [name for name in _PICTURES if name != "gain" and name in tables]
+    files = [f"{name}.{ending}" for name in pictures for ending in ("png", "svg")]
+    names = [*files, *(f"{name}.csv" for name in tables), _NUMBERS, _PAGE]
+    return findings, [settings.out / name for name in names]
+
+
+def _find(settings: ReportSettings) -> tuple[Findings, Costs]:
+    selection = select(settings)
+    findings = findings_of(settings, selection)
+    costs = find_costs(settings, findings, selection)
+    return replace(findings, left_out=(*findings.left_out, *costs.left_out)), costs
+
+
+def _tables(findings: Findings, costs: Costs) -> dict[str, Sequence[ReportRow]]:
     """The rows of each picture, by its name; a picture without rows is not drawn."""
     tables: dict[str, Sequence[ReportRow]] = {
         "gain": rows.gain_rows(findings),
+        "cost": cost_rows(costs, findings.score.name),
         "band": rows.band_rows(findings),
         "cells": rows.cell_rows(findings),
         "by_token": rows.curve_rows(findings),
@@ -76,13 +104,15 @@ def _tables(findings: Findings) -> dict[str, Sequence[ReportRow]]:
 
 
 def _draw(
-    findings: Findings, tables: Mapping[str, Sequence[ReportRow]], level: bool
+    findings: Findings, costs: Costs, tables: Mapping[str, Sequence[ReportRow]], level: bool
 ) -> dict[str, Picture]:
     from kdbench.reports.answers import draw_band, draw_cells
     from kdbench.reports.by_token import draw_by_token, draw_exposure
+    from kdbench.reports.cost import draw_cost
     from kdbench.reports.gain import draw_gain
 
     pictures = {"gain": draw_gain(findings, level)} if findings.has_gains else {}
+    pictures |= {"cost": draw_cost(costs, findings)} if "cost" in tables else {}
     drawers = {
         "band": draw_band,
         "cells": draw_cells,

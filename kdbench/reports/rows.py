@@ -16,12 +16,12 @@ def gain_rows(findings: Findings) -> list[ReportRow]:
     """The rows of gain.csv; gains and changes are positive where they are improvements."""
     return [
         {
-            **_student(point.task, point.student),
-            **_interval("gain", point.gain),
-            **_interval("change", point.change),
+            **student_cells(point.task, point.student),
+            **interval_cells("gain", point.gain),
+            **interval_cells("change", point.change),
             "quadrant": point.quadrant,
-            **_interval("score", point.score),
-            **_interval("fidelity", point.fidelity),
+            **interval_cells("score", point.score),
+            **interval_cells("fidelity", point.fidelity),
         }
         for point in findings.points
     ]
@@ -31,17 +31,17 @@ def band_rows(findings: Findings) -> list[ReportRow]:
     """The rows of band.csv."""
     return [
         {
-            **_student(point.task, point.student),
-            **_interval("accuracy", point.accuracy),
-            **_interval("agreement", point.agreement),
+            **student_cells(point.task, point.student),
+            **interval_cells("accuracy", point.accuracy),
+            **interval_cells("agreement", point.agreement),
             "teacher_accuracy": point.teacher_accuracy,
             "least": point.low,
             "most": point.high,
             "position": point.position,
             "independent": point.independent,
             "ceiling": point.ceiling,
-            **_interval("error_agreement", point.error_agreement),
-            **_interval("kappa", point.kappa),
+            **interval_cells("error_agreement", point.error_agreement),
+            **interval_cells("kappa", point.kappa),
         }
         for point in findings.band
     ]
@@ -51,7 +51,7 @@ def cell_rows(findings: Findings) -> list[ReportRow]:
     """The rows of cells.csv."""
     return [
         {
-            **_student(shares.task, shares.student),
+            **student_cells(shares.task, shares.student),
             **{name: getattr(shares, name) for name in ("rr", "wws", "wr", "rw", "wwd", "n", "p")},
         }
         for shares in findings.cells
@@ -62,7 +62,7 @@ def curve_rows(findings: Findings) -> list[ReportRow]:
     """The rows of by_token.csv."""
     return [
         {
-            **_student(point.task, point.student),
+            **student_cells(point.task, point.student),
             "metric": findings.curve,
             "set": point.where,
             "start": point.start,
@@ -80,7 +80,7 @@ def exposure_rows(findings: Findings) -> list[ReportRow]:
     """The rows of exposure.csv."""
     return [
         {
-            **_student(point.task, point.student),
+            **student_cells(point.task, point.student),
             "length": point.length,
             "value": point.value,
             "n": point.n,
@@ -89,7 +89,8 @@ def exposure_rows(findings: Findings) -> list[ReportRow]:
     ]
 
 
-def _student(task: str, student: StudentRow) -> dict[str, Any]:
+def student_cells(task: str, student: StudentRow) -> dict[str, Any]:
+    """The cells that say whose number a row holds, and on which task."""
     return {
         "task": task,
         "run": student.run,
@@ -100,7 +101,8 @@ def _student(task: str, student: StudentRow) -> dict[str, Any]:
     }
 
 
-def _interval(name: str, number: Number | None) -> dict[str, Any]:
+def interval_cells(name: str, number: Number | None) -> dict[str, Any]:
+    """The cells of a number and its interval; empty without a number."""
     return {
         name: None if number is None else number.value,
         f"{name}_low": None if number is None else number.low,

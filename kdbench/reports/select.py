@@ -46,6 +46,8 @@ def select(settings: ReportSettings) -> Selection:
     Raises:
         InputError: No student was compared with a teacher, or a task or the baseline is unknown.
     """
+    if not settings.results.is_dir():
+        raise InputError(f"results={settings.results}: no such folder")
     compared = [run for run in stored_runs(settings.results) if _compared(run)]
     if not compared:
         raise InputError(

@@ -38,4 +38,4 @@ def exact_p_values(differences: np.ndarray) -> np.ndarray:
 
 def _all_signs(n: int) -> np.ndarray:
     """Every combination of n signs, shape (n, 2^n)."""
-    return np.array(list(itertools.product((1.0, -1.0), repeat=n))).reshape(-1, n).T
+    return np.array(list(itertools.product((1.0, -1.0), repeat=n))).reshape(2**n, n).T

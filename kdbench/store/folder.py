@@ -4,6 +4,7 @@
     results/<model>/<run>/<task>.json            fingerprint, metrics, scores of each document
     results/<model>/<run>/groups/<group>.json    means of a group of lm-eval over its tasks
     results/<model>/<run>/samples/<task>.jsonl   one line per document and seed, as they finish
+    results/<model>/<run>/samples/<task>.prompts.jsonl   one line per document: what was asked
 
 Small files are replaced atomically. Samples are appended and flushed; a line that a crash cut short
 is dropped. Task files contain no times and no paths, so equal runs have equal bytes.
@@ -13,13 +14,14 @@ import glob
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from kdbench.errors import InputError
+from kdbench.store.prompts import StoredPrompt, prompt_record, read_prompt
 from kdbench.store.results import TaskResult, read_task
 from kdbench.store.run_schema import check_run
 from kdbench.store.schema import FieldError
@@ -28,7 +30,7 @@ from kdbench.system.locks import only_here, remove_empty
 
 
 def _drop_unset(content: dict[str, Any], keys: Iterable[str]) -> None:
-    """Remove fields that are set only by a comparison with a teacher."""
+    """Remove fields that are set only by a comparison with a teacher, or by a judge."""
     for key in keys:
         if content[key] is None or content[key] == {}:
             del content[key]
@@ -126,7 +128,7 @@ class RunFolder:
         content = asdict(result)
         for metric in content["metrics"].values():
             _drop_unset(metric, ("micro", "bound", "ceiling", "floor"))
-        _drop_unset(content, ("teacher", "curves"))
+        _drop_unset(content, ("teacher", "curves", "judge"))
         # A finished run can be read-only.
         if not path.exists() or path.read_text("utf-8") != json_text(content):
             write_json(path, content)
@@ -147,6 +149,34 @@ class RunFolder:
         """Return the file `samples/<name>.jsonl`, to which lines are appended."""
         return LinesFile(self.path / "samples" / f"{name}.jsonl")
 
+    def prompts(self, task: str) -> list[StoredPrompt]:
+        """Return what a task asked, in document order; empty if that is not stored.
+
+        Raises:
+            InputError: The file is damaged; the message names the line.
+        """
+        file = self._prompts(task)
+        if file.is_damaged():
+            raise InputError(f"{file.path}: ends within a line, or has a line twice")
+        return [
+            read_prompt(record, f"{file.path}:{number}")
+            for number, record in enumerate(file.read(), start=1)
+        ]
+
+    def has_prompts(self, task: str) -> bool:
+        """Whether there is a file of what a task asked, possibly a damaged one."""
+        return self._prompts(task).path.exists()
+
+    def write_prompts(self, task: str, prompts: Sequence[StoredPrompt]) -> None:
+        """Replace what a task asked, atomically, unless it is stored already."""
+        with suppress(InputError):
+            if self.prompts(task) == list(prompts):
+                return
+        self._prompts(task).replace(map(prompt_record, prompts))
+
+    def _prompts(self, task: str) -> LinesFile:
+        return self.lines(f"{task}.prompts")
+
     def shard_files(self, task: str) -> list[LinesFile]:
         """Return the files of samples that the shards of a task have generated."""
         files = (self.path / "samples").glob(f"{task}.shard-*.jsonl")
@@ -159,7 +189,8 @@ class RunFolder:
             InputError: A line is not a JSON object.
         """
         folder, name = self.path / "samples", glob.escape(task)
-        files = [LinesFile(path) for path in sorted(folder.glob(f"{name}.*jsonl"))]
+        paths = {*folder.glob(f"{name}.*jsonl")} - {self._prompts(task).path}
+        files = [LinesFile(path) for path in sorted(paths)]
         for file in files:
             file.read()
         return [file for file in files if file.is_damaged()]

@@ -103,7 +103,7 @@ class RunRecord:
         if self.run.read_checked_run():
             self.run.update_run(lambda run: {**run, **fields})
 
-    def finish(self, **labels: str | None) -> None:
+    def finish(self, **labels: Any) -> None:
         """Set the status, and the labels that are not None."""
 
         def change(run: dict[str, Any]) -> dict[str, Any]:

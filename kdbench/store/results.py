@@ -26,6 +26,9 @@ from kdbench.store.schema import (
 )
 from kdbench.system.files import SCHEMA, read_json
 
+CATEGORY = "category"
+"""Column of the documents' categories."""
+
 
 @dataclass(frozen=True)
 class MetricResult(Estimate):
@@ -72,13 +75,16 @@ class TaskResult:
     Attributes:
         fingerprint: What must be equal for two runs to compare.
         metrics: Metrics by name.
-        documents: `id`, and the per-document means of each metric, in document order.
+        documents: `id`, the per-document means of each metric, in document order, and `category` if
+            the data have categories.
         data: `rows`, `used`, `sha256` and `published` of the task's data.
         cut_prompts: Number of prompts that the protocol's limit cut; None if unknown.
         main_metric: Name of the metric that tables show.
         teacher: Identity of the teacher that metrics of fidelity compare with.
         curves: Metrics by token index, named `name@set`: for each bucket its first index, the first
             index after it, the mean over the responses that reach it, and their number.
+        judge: By way of judging (`score`, or `pair@` and the opponent's name): the judge, its
+            prompt, what was judged, and `metrics`, the names of its metrics.
     """
 
     fingerprint: Mapping[str, Any]
@@ -89,7 +95,14 @@ class TaskResult:
     main_metric: str
     teacher: Mapping[str, Any] | None = None
     curves: Mapping[str, Mapping[str, list[Any]]] = field(default_factory=dict, repr=False)
+    judge: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     schema: int = SCHEMA
+
+    @property
+    def categories(self) -> list[str | None] | None:
+        """The category of each document; None if the task has no categories."""
+        column: list[str | None] | None = self.documents.get(CATEGORY)
+        return column
 
     @property
     def task(self) -> str:
@@ -121,6 +134,7 @@ _FIELDS = {
     "main_metric": TEXT,
     "teacher": MAPPING.or_null().if_given(),
     "curves": MAPPING.if_given(),
+    "judge": MAPPING.if_given(),
 }
 _FINGERPRINT = {
     "protocol": MAPPING.if_given(),
@@ -175,6 +189,10 @@ def _check(content: dict[str, Any], task: str) -> None:
     if content["metrics"] and content["main_metric"] not in content["metrics"]:
         raise FieldError("main_metric: must be one of the metrics")
     _check_documents(content["documents"])
+    for name, group in (content.get("judge") or {}).items():
+        check_fields(
+            group, {"metrics": each(TEXT, "names"), "judge": MAPPING.if_given()}, f"judge.{name}"
+        )
     for name, curve in (content.get("curves") or {}).items():
         _check_curve(name, curve)
 
@@ -204,5 +222,14 @@ def _check_documents(documents: Mapping[str, Any]) -> None:
     if len(set(ids)) != len(ids):
         raise FieldError("documents.id: must hold different ids")
     for name, column in documents.items():
-        if name != "id":
+        if name == CATEGORY:
+            _check_categories(column, len(ids))
+        elif name != "id":
             check_column(column, len(ids), f"documents.{name}")
+
+
+def _check_categories(column: Any, length: int) -> None:
+    texts = Rule("a list of texts or null", each(TEXT.or_null(), "").holds)
+    check_fields({CATEGORY: column}, {CATEGORY: texts}, "documents")
+    if len(column) != length:
+        raise FieldError(f"documents.{CATEGORY}: must be a list of {length}, as its neighbours are")

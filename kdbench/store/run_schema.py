@@ -36,12 +36,17 @@ _RUN = {
     "environment": _OPTIONAL_MAPPING,
     "training": _OPTIONAL_MAPPING,
     "auxiliary": BOOL.if_given(),
+    "judging": Rule(
+        "a mapping of mappings",
+        lambda value: isinstance(value, dict) and all(map(MAPPING.holds, value.values())),
+    ).if_given(),
 }
 _MODEL = {
     "name": NAME,
     "sha256": _OPTIONAL_TEXT,
     "parameters": _OPTIONAL_COUNT,
     "dtype": _OPTIONAL_TEXT,
+    "disk_bytes": _OPTIONAL_COUNT,
     "revision": _OPTIONAL_TEXT,
 }
 _PROTOCOL = {"name": NAME, "seeds": each(SEED, "whole numbers").if_given()}
@@ -49,10 +54,10 @@ _BACKEND = {"name": _OPTIONAL_TEXT, "batch_size": _OPTIONAL_COUNT}
 _ENVIRONMENT = {"gpus": each(TEXT, "names").or_null().if_given()}
 TRAINING = {
     "method": TEXT,
-    "samples": POSITIVE,
-    "seconds": POSITIVE,
-    "student_tokens": POSITIVE,
-    "teacher_tokens": POSITIVE,
+    "samples": POSITIVE.or_null(),
+    "seconds": POSITIVE.or_null(),
+    "student_tokens": POSITIVE.or_null(),
+    "teacher_tokens": POSITIVE.or_null(),
 }
 _TASK = {
     "cut_prompts": _OPTIONAL_COUNT,

@@ -10,6 +10,9 @@ from kdbench.store.schema import SEED
 
 _LARGEST = 2**31 - 1
 
+# Fields that a line lacks if they are not set.
+_LEFT_OUT = {"tokens": (), "answer_start": None, "n_thinking_tokens": None, "unclosed": False}
+
 Samples = dict[tuple[str, int], Sample]
 """Samples by document and seed."""
 
@@ -25,8 +28,9 @@ def sample_record(
     """
     record = asdict(sample)
     record["id"] = record.pop("document")
-    if not sample.tokens:
-        del record["tokens"]
+    for key, unset in _LEFT_OUT.items():
+        if record[key] == unset:
+            del record[key]
     return record if scores is None else {**record, "scores": dict(scores)}
 
 
@@ -57,7 +61,25 @@ def read_sample(record: Mapping[str, Any], place: str) -> Sample:
     tokens = record.get("tokens", [])
     if not isinstance(tokens, list) or not all(map(_is_token_number, tokens)):
         raise InputError(f"{place}: 'tokens' must be a list of token ids")
-    return Sample(str(record["id"]), seed, output, n_tokens, finish, tuple(tokens))
+    thinking = _read_thinking(record, len(output), place)
+    return Sample(str(record["id"]), seed, output, n_tokens, finish, tuple(tokens), *thinking)
+
+
+def _read_thinking(
+    record: Mapping[str, Any], length: int, place: str
+) -> tuple[int | None, int | None, bool]:
+    """Return where the answer begins, the tokens of the thinking, and whether it never ended."""
+    start, n_tokens = record.get("answer_start"), record.get("n_thinking_tokens")
+    unclosed = record.get("unclosed", False)
+    if start is not None and not (_is_token_number(start) and start <= length):
+        raise InputError(f"{place}: 'answer_start' must be an index of the output or null")
+    if n_tokens is not None and not _is_token_number(n_tokens):
+        raise InputError(
+            f"{place}: 'n_thinking_tokens' must be a whole number or null, 0 to {_LARGEST}"
+        )
+    if not isinstance(unclosed, bool):
+        raise InputError(f"{place}: 'unclosed' must be true or false")
+    return start, n_tokens, unclosed
 
 
 def _is_token_number(value: object) -> bool:

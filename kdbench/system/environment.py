@@ -3,6 +3,7 @@
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "lm_eval", "rouge_score", "rapidfuzz", "numpy")
@@ -22,6 +23,25 @@ def environment() -> dict[str, Any]:
         "gpus": gpus,
         "threads": torch.get_num_threads(),
     }
+
+
+def device_name(device: str) -> str:
+    """The name of a device: that of the GPU, or the processor and its number of threads."""
+    import torch
+
+    if device.startswith("cuda"):
+        return str(torch.cuda.get_device_name(device))
+    if device != "cpu":
+        return device
+    threads = torch.get_num_threads()
+    return f"{_processor()} ({threads} thread{'s' * (threads > 1)})"
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")  # Linux; elsewhere Python knows
+    lines = info.read_text("utf-8", "replace").splitlines() if info.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(iter(names), platform.processor() or platform.machine() or "CPU")
 
 
 def git_state() -> dict[str, Any] | None:

@@ -7,12 +7,13 @@ from typing import Any
 MASK = "***"
 
 _NAME = re.compile(
-    r"(?:.*[_-])?(?:token|password|passwd|pwd|secret|api_?key|key|auth|authorization|credentials?"
+    r"(?:.*[_-])?(?:token|password|passwd|pwd|secret|api_?key|key|key_env|auth|authorization|credentials?"
     r"|headers?)",
     re.IGNORECASE,
 )
 _SPECIAL_TOKEN = re.compile(r"(?:bos|eos|pad|unk|sep|cls|mask)_token")
 _LOGIN = re.compile(r"(?<=://)[^/\s@'\"]+@")
+_QUERY = re.compile(r"(?<=[?&])([\w-]+)(=)([^\s&#'\"]+)")
 _ASSIGNED = re.compile(r"(?<![\w-])([\w-]+)(['\"]?\s*[=:]\s*['\"]?)([^\s,'\"{}&]+)")
 
 
@@ -33,7 +34,7 @@ def without_secrets(text: str) -> str:
         name, between, _ = match.groups()
         return f"{name}{between}{MASK}" if is_secret(name) else match[0]
 
-    return _ASSIGNED.sub(masked, without_logins(text))
+    return _ASSIGNED.sub(masked, _QUERY.sub(masked, without_logins(text)))
 
 
 def public(value: Any) -> Any:

@@ -1,18 +1,21 @@
 """Results and published numbers become a table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from kdbench.config import TableSettings
 from kdbench.errors import InputError, nearest
 from kdbench.store.runs import StoredRun, stored_runs
+from kdbench.tables.categories import categories_of, only_category
 from kdbench.tables.column import Column, column_notes
 from kdbench.tables.columns import chosen_columns, full_metric_name, plain_columns
 from kdbench.tables.measured import measured_groups
 from kdbench.tables.model import Cell, Group
 from kdbench.tables.published import published_columns, published_groups
 from kdbench.tables.render import Table
+from kdbench.tables.serving import load_notes
 from kdbench.tables.ties import Ties
+from kdbench.task import NO_REFERENCES
 
 
 def build_table(settings: TableSettings, runs: Sequence[StoredRun] | None = None) -> Table:
@@ -30,23 +33,54 @@ def build_table(settings: TableSettings, runs: Sequence[StoredRun] | None = None
         settings = settings.model_copy(update={"metric": full_metric_name(settings.metric, runs)})
     chosen = bool(settings.columns)
     columns = chosen_columns(settings, runs) if chosen else plain_columns(settings, runs)
-    groups = measured_groups(runs, columns, chosen, settings.rows) + _published(settings, columns)
+    measured = [
+        _mark_best(group, columns, of_category)
+        for title, of_category in _parts(settings, runs, columns)
+        for group in measured_groups(of_category, columns, chosen, settings.rows, title)
+    ]
+    published = [_mark_best(group, columns, ()) for group in _published(settings, columns)]
+    groups = [*measured, *published]
     if settings.settings:
         groups = _select(groups, settings.settings)
     if not groups:
         what = f"columns={','.join(settings.columns)}" if chosen else f"metric '{settings.metric}'"
         raise InputError(
             f"results={settings.results}: no result with {what}, and no published row to show"
+            f"{_why_none(settings, runs)}"
         )
     shown = [] if chosen else columns
     return Table(
         metric=" or ".join(dict.fromkeys(c.metric for c in shown)) or settings.metric,
         unit=" or ".join(dict.fromkeys(c.unit for c in shown)) or columns[0].unit,
         columns=tuple(column.title for column in columns),
-        groups=tuple(_mark_best(group, columns, runs) for group in groups),
+        groups=tuple(groups),
         error=settings.error,
-        meanings=column_notes(columns) if chosen else (),
+        meanings=(*column_notes(columns), *load_notes(columns)) if chosen else (),
     )
+
+
+def _parts(
+    settings: TableSettings, runs: Sequence[StoredRun], columns: Sequence[Column]
+) -> Iterator[tuple[str, Sequence[StoredRun]]]:
+    """The runs with all prompts, then with those of each category; the start of their titles."""
+    yield "", runs
+    if settings.by is not None:
+        tasks = [task for column in columns for task in column.tasks]
+        for category in categories_of(runs, tasks):
+            yield f"category {category}, ", [only_category(run, category) for run in runs]
+
+
+def _why_none(settings: TableSettings, runs: Sequence[StoredRun]) -> str:
+    """What to choose if the runs have results, but no number of this metric of these tasks."""
+    measured = {task for run in runs for task in run.results}
+    if measured and not measured & set(settings.tasks):
+        return f"; choose tasks= among {', '.join(sorted(measured))}"
+    results = [run.results[task] for run in runs for task in settings.tasks if task in run.results]
+    metrics = [(name, metric) for result in results for name, metric in result.metrics.items()]
+    if (settings.metric, NO_REFERENCES) not in {(name, metric.reason) for name, metric in metrics}:
+        return ""
+    known = sorted({name for name, metric in metrics if metric.value is not None})
+    return f": {NO_REFERENCES}; choose metric= among {', '.join(known)}"
 
 
 def _published(settings: TableSettings, columns: Sequence[Column]) -> list[Group]:

@@ -5,13 +5,17 @@ from typing import cast
 
 from kdbench.config import TableSettings
 from kdbench.errors import InputError, nearest
-from kdbench.metrics import metrics, result_name
+from kdbench.metrics import base_of, judged_metric, metrics, result_name
 from kdbench.store.results import MetricResult
 from kdbench.store.runs import StoredRun
 from kdbench.tables.column import Column, Direction
 from kdbench.tables.cost import COSTS, cost_column
+from kdbench.tables.serving import SERVING, serving_columns
 from kdbench.task import TITLES
 from kdbench.text import AVERAGE
+
+_JUDGING = "judging"  # stands for these metrics of the judges
+_JUDGED = ("judge", "judge_score", "win_rate", "judge_flips", "words_ratio", "judge_unparsable")
 
 
 def plain_columns(settings: TableSettings, runs: Sequence[StoredRun]) -> tuple[Column, ...]:
@@ -82,7 +86,23 @@ def chosen_columns(settings: TableSettings, runs: Sequence[StoredRun]) -> tuple[
         InputError: a name that is neither that of a task nor that of a metric.
     """
     reader = _ColumnReader(settings, runs)
-    return tuple(reader.column(name) for name in dict.fromkeys(settings.columns))
+    names = [
+        column
+        for name in settings.columns
+        for column in (_judging(runs) if name == _JUDGING else [name])
+    ]
+    return tuple(reader.column(name) for name in dict.fromkeys(names))
+
+
+def _judging(runs: Sequence[StoredRun]) -> list[str]:
+    """The main metrics of the judges of the runs; those of graded responses if there are none."""
+
+    def place(name: str) -> tuple[str, int]:
+        base, _, opponent = name.partition("@")
+        return opponent, _JUDGED.index(base)
+
+    known = [name for name in _metrics_of(runs) if name.partition("@")[0] in _JUDGED]
+    return sorted(known, key=place) or ["judge", "judge_score", "judge_unparsable"]
 
 
 class _ColumnReader:
@@ -93,8 +113,11 @@ class _ColumnReader:
         measured = {task for run in runs for task in (*run.results, *run.groups)}
         self._tasks = {*settings.tasks, *TITLES, *measured}
         self._metrics = _metrics_of(runs)
+        self._serving = serving_columns(settings, runs)
 
     def column(self, name: str) -> Column:
+        if name in self._serving:
+            return self._serving[name]
         if name in COSTS:
             return cost_column(name, self._runs)
         task, colon, metric = name.partition(":")
@@ -118,8 +141,13 @@ class _ColumnReader:
 
     def _metric(self, metric: str, column: str) -> str:
         name = result_name(metric, self._metrics)
+        if name is None and judged_metric(metric) is not None:
+            return metric
         if name is None:
-            known = {AVERAGE, *COSTS, *self._tasks, *self._metrics, *metrics.names()}
+            known = {
+                *(AVERAGE, _JUDGING, *COSTS, *SERVING),
+                *(*self._tasks, *self._metrics, *metrics.names()),
+            }
             raise InputError(f"columns={column}: not a task or metric: {nearest(metric, known)}")
         return name
 
@@ -127,5 +155,7 @@ class _ColumnReader:
         if metric in self._metrics:
             result = self._metrics[metric]
             return result.unit, cast(Direction, result.direction)
-        known = metrics.get(metric.partition("@")[0])
+        if judged := judged_metric(metric):
+            return judged.unit, judged.direction
+        known = metrics.get(base_of(metric))
         return known.unit, known.direction

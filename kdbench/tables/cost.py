@@ -8,6 +8,7 @@ setting, so that SFT is 1.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from kdbench.store.runs import StoredRun
 from kdbench.tables.column import Column
@@ -44,14 +45,27 @@ class CostColumn(Column):
         value = self._value(run)
         return None if value is None else Cell(value, decimals=COSTS[self.metric][1])
 
+    def reason(self, run: StoredRun) -> str | None:
+        """Why the cell of a checkpoint that another tool trained is empty; None for others."""
+        cost = run.record.get("training") or {}
+        if "card" not in cost or self._value(run) is not None:
+            return None
+        names = [self.metric] if self.metric.endswith("_tokens") else ["seconds", "samples"]
+        missing = [name for name in names if not cost[name]]
+        if missing:
+            return f"the checkpoint's card has no {' and no '.join(missing)}"
+        return "no SFT row of the same setting whose cost is known"
+
     def _value(self, run: StoredRun) -> float | None:
         cost = run.record.get("training")
-        if not cost or not cost["samples"]:
+        if not cost:
             return None
         if self.metric.endswith("_tokens"):
-            return float(cost[self.metric])
-        seconds: float = cost["seconds"] / cost["samples"]
-        if self.metric == "seconds_per_sample":
+            # Without samples, the run card of a student that learned nothing.
+            known = cost[self.metric] is not None and (cost["samples"] or "card" in cost)
+            return float(cost[self.metric]) if known else None
+        seconds = _seconds_per_sample(cost)
+        if self.metric == "seconds_per_sample" or seconds is None:
             return seconds
         sft_seconds = self.sft_seconds.get(run.record["setting"])
         return seconds / sft_seconds if sft_seconds else None
@@ -66,9 +80,17 @@ def cost_column(name: str, runs: Sequence[StoredRun]) -> CostColumn:
     """
     teachers = teacher_folders(runs)
     sft_seconds = {
-        run.record["setting"]: cost["seconds"] / cost["samples"]
+        run.record["setting"]: seconds
         for run in runs
         if run.folder not in teachers
-        if (cost := run.record.get("training")) and cost["method"] == "sft" and cost["samples"]
+        if (cost := run.record.get("training")) and cost["method"] == "sft"
+        if (seconds := _seconds_per_sample(cost)) is not None
     }
     return CostColumn(name, name, (), False, direction="lower", arrow=True, sft_seconds=sft_seconds)
+
+
+def _seconds_per_sample(cost: Mapping[str, Any]) -> float | None:
+    """The training time per sample; None if it is not known."""
+    if not cost["samples"] or cost["seconds"] is None:
+        return None
+    return float(cost["seconds"] / cost["samples"])

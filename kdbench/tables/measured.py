@@ -11,6 +11,7 @@ from kdbench.metrics import compares_with_teacher
 from kdbench.store.results import TaskResult
 from kdbench.store.runs import StoredRun
 from kdbench.tables.column import Column
+from kdbench.tables.cost import CostColumn
 from kdbench.tables.model import Group, TableRow
 from kdbench.tables.teachers import teacher_folders
 
@@ -23,6 +24,7 @@ def measured_groups(
     columns: Sequence[Column],
     chosen: bool,
     order: Sequence[str] = (),
+    start: str = "",
 ) -> list[Group]:
     """Group runs by setting, protocol and limit, if they also answer the same prompts.
 
@@ -31,6 +33,7 @@ def measured_groups(
         columns: Columns to show.
         chosen: Whether the columns were chosen; if so, row notes explain empty cells.
         order: Labels of the rows to show, in order; empty for all rows, teachers first.
+        start: Start of the groups' titles.
 
     Raises:
         InputError: a label in `order` that no row has.
@@ -53,8 +56,8 @@ def measured_groups(
     for group in groups:
         group.rows.sort(key=lambda row: (row.ranked, row.label))  # teachers first
     if order:
-        groups = _ordered(groups, order)
-    titles = [_title(group.key) for group in groups]
+        groups = _ordered(groups, order, is_part=bool(start))
+    titles = [f"{start}{_title(group.key)}" for group in groups]
     return [
         Group(
             group.key[0] or "measured",
@@ -87,10 +90,12 @@ class _GroupBuilder:
         )
 
 
-def _ordered(groups: Sequence[_GroupBuilder], order: Sequence[str]) -> list[_GroupBuilder]:
+def _ordered(
+    groups: Sequence[_GroupBuilder], order: Sequence[str], is_part: bool
+) -> list[_GroupBuilder]:
     labels = {row.label for group in groups for row in group.rows}
     for label in order:
-        if label not in labels:
+        if label not in labels and not is_part:  # a category may be missing in a row
             raise InputError(f"rows={label}: {nearest(label, labels)}")
     for group in groups:
         shown = [row for row in group.rows if row.label in order]
@@ -167,4 +172,6 @@ def _reasons(run: StoredRun, columns: Sequence[Column]) -> list[str]:
         if missing := [task for task in column.tasks if run.result(task) is None]:
             reason = f"no result for {', '.join(missing)} (choose the tasks with tasks=)"
             names.setdefault(reason, []).append(column.name)
+        if isinstance(column, CostColumn) and (unknown := column.reason(run)):
+            names.setdefault(unknown, []).append(column.name)
     return [f"{', '.join(columns)}: {reason}" for reason, columns in names.items()]

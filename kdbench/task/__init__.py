@@ -5,6 +5,7 @@ because lm-eval's seeds, repeats and error bars do not fit sampled evaluation. `
 becomes of each key of the YAML.
 """
 
+from kdbench.task.early import check_tasks
 from kdbench.task.load import (
     check_installed,
     data_folder,
@@ -13,16 +14,18 @@ from kdbench.task.load import (
     result_names,
     task_definition,
 )
-from kdbench.task.model import TITLES, Document, GroupMean, Task, TaskGroup
+from kdbench.task.model import NO_REFERENCES, TITLES, Document, GroupMean, Task, TaskGroup
 from kdbench.task.requests import gold_options, make_requests
 
 __all__ = [
+    "NO_REFERENCES",
     "TITLES",
     "Document",
     "GroupMean",
     "Task",
     "TaskGroup",
     "check_installed",
+    "check_tasks",
     "data_folder",
     "gold_options",
     "known_tasks",

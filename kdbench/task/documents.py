@@ -9,14 +9,16 @@ from kdbench.errors import InputError, reason_of
 from kdbench.system.console import note_once
 from kdbench.system.time_limit import time_limit
 from kdbench.task.model import Document
+from kdbench.task.printed import check_is_text, is_turns
+from kdbench.task.prompt_documents import checked_category
 from kdbench.task.requests import gold_options, make_requests
+from kdbench.task.turns import chat_turns
 from kdbench.views.chat import ChatMessage, Turn
 
 _SECONDS = 30  # a document takes milliseconds
 _FEWSHOT_SEED = 1234  # lm-eval's default
 _ONE_FIELD = re.compile(r"\s*\{\{-?\s*(\w+)\s*-?\}\}\s*")
 _FIELD = re.compile(r"\{\{-?\s*(\w+)\s*-?\}\}")
-_TURN_KEYS = ({"role", "content"}, {"from", "value"})  # the second are those of ShareGPT
 
 
 def make_documents(
@@ -41,6 +43,8 @@ def make_documents(
             template of the YAML fails on a row.
     """
     task.set_fewshot_seed(_FEWSHOT_SEED)
+    if task.config.doc_to_target == "" and task.config.num_fewshot:
+        raise InputError(f"{path}: num_fewshot needs doc_to_target, the examples' answers")
     seen: set[str] = set()
     names = document_ids(rows) if is_lm_evals else None
     for index, row in enumerate(rows):
@@ -51,6 +55,8 @@ def make_documents(
         place = f"{path}: document '{name}'"
         try:
             with time_limit(_SECONDS):
+                own = is_bundled or bool(_conversation(task.config, row))
+                turns = () if own else chat_turns(task, row)
                 prompt, message = _prompt(task, row, is_bundled)
                 references = _references(task, row, is_lm_evals)
         except InputError as error:
@@ -58,7 +64,22 @@ def make_documents(
         except Exception as error:
             reason = reason_of(error)
             raise InputError(f"{place}: {reason}") from error
-        yield Document(name, prompt, message, references, row)
+        category = _category(task.config.metadata or {}, row, place)
+        yield Document(name, prompt, message, references, row, category, turns)
+
+
+def _category(metadata: Mapping[str, Any], row: Mapping[str, Any], place: str) -> str | None:
+    """Return the value of the field that `metadata.category` names; None if it names none."""
+    field = metadata.get("category")
+    if field is None:
+        return None
+    if field not in row:
+        known = ", ".join(map(str, row))
+        raise InputError(f"{place}: metadata.category: no field '{field}'; it has {known}")
+    try:
+        return None if row[field] is None else checked_category(row[field])
+    except InputError as error:
+        raise InputError(f"{place}: '{field}' {error}") from None
 
 
 def make_asked_documents(
@@ -87,7 +108,8 @@ def make_asked_documents(
         except InputError as error:
             raise InputError(f"{path}: document '{name}': {error}") from None
         unanswered += not gold
-        yield Document(name, prompt, prompt, texts, row, requests=requests)
+        category = _category(task.config.metadata or {}, row, f"{path}: document '{name}'")
+        yield Document(name, prompt, prompt, texts, row, category, requests=requests)
     if unanswered and task.config.process_results is None:
         text = (
             f"{path}: {unanswered} of {len(rows)} documents name no right option in doc_to_target"
@@ -113,11 +135,8 @@ def _prompt(task: Any, row: Mapping[str, Any], is_bundled: bool) -> tuple[str, C
     prefix = task.doc_to_prefix(row)
     prompt = task.fewshot_context(row, shots, gen_prefix=prefix)
     _check_no_null(task.config.doc_to_text, row, prompt, "doc_to_text")
-    if any(_is_turns(value, *_TURN_KEYS) and str(value) in prompt for value in row.values()):
-        raise InputError(
-            "doc_to_text puts a list of chat turns into a text; write only the list's field, as in "
-            '"{{messages}}", and use protocol=chat'
-        )
+    if not is_bundled and any(bracket in prompt for bracket in "[{("):
+        check_is_text(task.config.doc_to_text, row, task.doc_to_text(row))
     # Only the author of another task knows which part of its prompt is the template.
     instruction = row.get("instruction") if is_bundled else None
     if instruction:
@@ -134,7 +153,7 @@ def _conversation(config: Any, row: Mapping[str, Any]) -> ChatMessage:
         return ()
     match = _ONE_FIELD.fullmatch(template)
     value = row.get(match[1] if match else template)
-    if not isinstance(value, list) or not _is_turns(value):
+    if not isinstance(value, list) or not is_turns(value):
         if isinstance(value, list | Mapping):
             raise InputError(
                 "doc_to_text must be a text or a list of chat turns with 'role' and 'content', "
@@ -152,20 +171,10 @@ def _conversation(config: Any, row: Mapping[str, Any]) -> ChatMessage:
     return tuple(Turn(turn["role"], turn["content"]) for turn in value)
 
 
-def _is_turns(value: object, *keys: set[str]) -> bool:
-    """Return whether a value is a list of chat turns, which have all keys of one of the sets."""
-    return (
-        isinstance(value, list)
-        and bool(value)
-        and all(
-            isinstance(turn, dict) and any(known <= set(turn) for known in keys or _TURN_KEYS[:1])
-            for turn in value
-        )
-    )
-
-
 def _references(task: Any, row: Mapping[str, Any], may_lack: bool) -> tuple[str, ...]:
-    """Return the references of a row; none instead of an error if it may lack them."""
+    """Return the references; none if the YAML has no `doc_to_target`, or a row may lack them."""
+    if task.config.doc_to_target == "":
+        return ()
     try:
         return _checked_references(task, row)
     except InputError:

@@ -15,6 +15,8 @@ from kdbench.task.documents import make_asked_documents, make_documents
 from kdbench.task.keys import check_keys, class_stops, stop_strings
 from kdbench.task.model import TITLES, Document, Task, sha256_of
 from kdbench.task.names import PREFIX, files_of, plain_name
+from kdbench.task.prompt_file import is_prompts, load_prompts, prompts_definition, prompts_name
+from kdbench.task.prompt_rows import SUFFIXES
 from kdbench.task.reading import ReadTask, definition, group_members, read_file, read_name
 
 
@@ -46,11 +48,11 @@ def load_tasks(
     limit: int | None = None,
     run_code: Sequence[str] = (),
 ) -> list[Task]:
-    """Load tasks by name, or by path of a YAML file or of a folder of such files.
+    """Load tasks by name, by path of a YAML file or of a folder of such files, or from prompts.
 
     Args:
-        names: Names in `known_tasks`, paths of lm-eval YAML files, or `lm_eval:NAME` for a task,
-            group or tag that comes with lm-eval.
+        names: Names in `known_tasks`, paths of lm-eval YAML files, prompts, or `lm_eval:NAME` for a
+            task, group or tag that comes with lm-eval.
         data: Folder of the data sets of tasks given by name.
         limit: Number of documents to use of each task; None for all.
         run_code: Names of tasks that may run code that the model wrote.
@@ -66,6 +68,9 @@ def load_tasks(
         note_once(
             f"note: code that the model writes for {', '.join(run_code)} runs on this machine"
         )
+    for given in names:  # an unknown name is reported before another one's data are read
+        if not given.startswith(PREFIX) and not _is_prompts(given):
+            _find(given)
     tasks: dict[str, Task] = {}
     for given in names:
         for task in _load(given, data, limit, run_code):
@@ -98,7 +103,7 @@ def check_installed(names: Sequence[str], file: str, key: str) -> None:
     for name in names:
         if name not in known:
             raise InputError(
-                f"{file}: task '{name}' is not installed; name its YAML with {key}, or one of "
+                f"{file}: task '{name}' is not installed; name its file with {key}, or one of "
                 f"lm-eval's own with {key.partition('=')[0]}={PREFIX}{name}"
             )
 
@@ -112,6 +117,8 @@ def task_definition(name: str) -> str:
     Raises:
         InputError: There is no such task or file.
     """
+    if _is_prompts(name):
+        return prompts_definition(name)
     if name.startswith(PREFIX):
         files = files_of(name.removeprefix(PREFIX))
         return sha256_of([[task, definition(path)] for task, path in files.items()])
@@ -122,11 +129,13 @@ def result_names(given: str) -> list[str]:
     """Return the names that the tasks of one word in `tasks=` have in results.
 
     Args:
-        given: Name of a task or group, path, or `lm_eval:NAME`.
+        given: Name of a task or group, path of a YAML file, prompts, or `lm_eval:NAME`.
 
     Raises:
-        InputError: lm-eval has no such name.
+        InputError: lm-eval has no such name, or the name cannot be that of a file of results.
     """
+    if _is_prompts(given):
+        return [prompts_name(given)]
     if given.startswith(PREFIX):
         return list(files_of(given.removeprefix(PREFIX)))
     path = known_tasks().get(given, Path(given))
@@ -135,6 +144,8 @@ def result_names(given: str) -> list[str]:
 
 def _load(given: str, data: Path | None, limit: int | None, run_code: Sequence[str]) -> list[Task]:
     """Load the tasks of one name, file or folder, each once."""
+    if _is_prompts(given):
+        return [load_prompts(given, limit)]
     if given.startswith(PREFIX):
         read = read_name(given.removeprefix(PREFIX), data_folder(data), run_code)
         return [_task(plain_name(str(r.lm_eval.config.task)), r, limit, run_code) for r in read]
@@ -157,12 +168,31 @@ def _load(given: str, data: Path | None, limit: int | None, run_code: Sequence[s
     return list(tasks.values())
 
 
+def _is_prompts(word: str) -> bool:
+    """Whether a word of `tasks=` names prompts of one's own.
+
+    Raises:
+        InputError: They would have the name of an installed task.
+    """
+    known = known_tasks()
+    if word in known or not is_prompts(word):
+        return False
+    if (name := prompts_name(word)) in known:
+        raise InputError(f"tasks={word}: '{name}' names an installed task; rename the file")
+    return True
+
+
 def _find(name: str) -> list[tuple[str | None, Path]]:
     known = known_tasks()
     if name in known:
         return [(name, known[name])]
     path = Path(name)
     if path.is_file():
+        if path.suffix.lower() not in ("", ".yaml", ".yml"):
+            raise InputError(
+                f"tasks={name}: neither an lm-eval YAML file nor prompts, which are in "
+                f"{', '.join(SUFFIXES)} files"
+            )
         return [(None, path)]
     if path.is_dir():
         files = sorted(path.glob("[!_]*.yaml"))
@@ -217,7 +247,7 @@ def _task(name: str, read: ReadTask, limit: int | None, run_code: Sequence[str])
         },
         lm_eval=task,
         bundled=is_bundled,
-        definition_sha256=None if is_bundled else read.definition_sha256,
+        definition_sha256=None if is_bundled else _definition(read, documents),
         closed_answers=bool(metadata.get("closed_answers")),
         output_type=task.OUTPUT_TYPE,
         groups=read.groups,
@@ -228,6 +258,13 @@ def _task(name: str, read: ReadTask, limit: int | None, run_code: Sequence[str])
 def _content(document: Document) -> list[Any]:
     content = [document.id, document.message, document.prompt, document.references]
     return [*content, document.requests] if document.requests else content
+
+
+def _definition(read: ReadTask, documents: Sequence[Document]) -> str:
+    """Return the SHA-256 of what decides a task's scoring, and of its categories if it has any."""
+    categories = [document.category for document in documents]
+    own = read.definition_sha256
+    return sha256_of([own, categories]) if any(categories) else own
 
 
 def _is_published(rows: Sequence[Mapping[str, Any]], metadata: Mapping[str, Any]) -> bool | None:

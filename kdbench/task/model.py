@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kdbench.views.chat import ChatMessage
+from kdbench.views.chat import ChatMessage, Description, Turn
 
 TITLES = {
     "dolly": "Dolly",
@@ -15,6 +15,10 @@ TITLES = {
     "super_natural": "Super-Natural",
     "unnatural": "Unnatural",
 }
+
+
+NO_REFERENCES = "the prompts have no references"
+"""Why a metric that compares with references has no number."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +31,11 @@ class Document:
             conversation, which only a chat template renders.
         message: What a user would say: the prompt without the task's template. A conversation, or
             a prompt with a `gen_prefix`, is a tuple of chat turns.
-        references: One or more reference responses.
+        references: Reference responses; empty if the document has none.
         fields: Row of the data set, as the YAML's functions take it.
+        category: Group of documents that this one is in; None if the data name none.
+        turns: Turns for a chat template that the message lacks: the task's description and
+            examples, and what the answer begins with.
         requests: What a task asks that is scored by likelihood: contexts and continuations, as
             lm-eval makes them without a chat template; empty if responses are generated.
     """
@@ -38,7 +45,14 @@ class Document:
     message: ChatMessage
     references: tuple[str, ...]
     fields: Mapping[str, Any] = field(repr=False, compare=False)
+    category: str | None = None
+    turns: tuple[Turn | Description, ...] = ()
     requests: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def conversation(self) -> ChatMessage:
+        """What a chat template renders: the turns if there are any, else the message."""
+        return self.turns or self.message
 
 
 @dataclass(frozen=True)
@@ -84,7 +98,7 @@ class Task:
         until: Strings that end a response.
         data: `rows`, `used` and `sha256` of the whole set, and `published`: whether the content is
             that of the papers; None if their content is unknown.
-        lm_eval: Object that lm-eval made of the YAML.
+        lm_eval: Object that lm-eval made of the YAML; None for a file of prompts.
         bundled: Whether the task comes with kdbench, so that its version identifies it.
         definition_sha256: For other tasks, SHA-256 of the YAML and the files in its folder.
         closed_answers: Whether a whole response is an answer, right or wrong:
@@ -112,6 +126,11 @@ class Task:
     def generates(self) -> bool:
         """Whether responses are generated; if not, given texts are scored by likelihood."""
         return self.output_type == "generate_until"
+
+    @property
+    def has_references(self) -> bool:
+        """Whether a document has a reference."""
+        return any(document.references for document in self.documents)
 
     @property
     def prompts_sha256(self) -> str:

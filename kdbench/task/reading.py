@@ -229,9 +229,15 @@ def _limited_documents() -> Iterator[None]:
     """Limit the time of the prompt and the reference that lm-eval makes while it loads a task."""
     from lm_eval.api.task import ConfigurableTask
 
-    limit = time_limit(_SECONDS_OF_A_DOCUMENT)
-    names = ("doc_to_text", "doc_to_target")
-    with _replaced(ConfigurableTask, {n: limit(getattr(ConfigurableTask, n)) for n in names}):
+    limit, read_target = time_limit(_SECONDS_OF_A_DOCUMENT), ConfigurableTask.doc_to_target
+
+    def doc_to_target(task: Any, *arguments: Any) -> Any:
+        if task.config.doc_to_target is None and task.OUTPUT_TYPE == "generate_until":
+            task.config.doc_to_target = ""  # lm-eval has no other word for "no reference"
+        return read_target(task, *arguments)
+
+    methods = {"doc_to_text": ConfigurableTask.doc_to_text, "doc_to_target": doc_to_target}
+    with _replaced(ConfigurableTask, {name: limit(method) for name, method in methods.items()}):
         yield
 
 

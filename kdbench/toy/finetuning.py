@@ -127,12 +127,34 @@ def finetune(
     Raises:
         ValueError: there are no rows, or `steps` or `batch_size` is below one.
     """
+    encoded = [encode_row(tokenizer, row) for row in rows]
+    return finetune_rows(model, tokenizer, encoded, steps, batch_size, learning_rate, seed, report)
+
+
+def finetune_rows(
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    rows: Sequence[EncodedRow],
+    steps: int,
+    batch_size: int = 32,
+    learning_rate: float = 2e-3,
+    seed: int = 0,
+    report: Callable[[int, float], None] | None = None,
+) -> list[float]:
+    """Train a model in place on encoded rows; as `finetune` does with rows of the corpus.
+
+    Returns:
+        The loss of each step, in nats per token.
+
+    Raises:
+        ValueError: there are no rows, or `steps` or `batch_size` is below one.
+    """
     import torch
 
     if not rows or min(steps, batch_size) < 1:
         raise ValueError(f"nothing to train: {len(rows)} rows, {steps=}, {batch_size=}")
     rng = random.Random(f"kdbench-toy-finetune-{seed}")
-    batches = _batches([encode_row(tokenizer, row) for row in rows], batch_size, rng)
+    batches = _batches(rows, batch_size, rng)
     optimizer, schedule = _optimizer(model, learning_rate, steps)
     losses = []
     model.train()

@@ -94,7 +94,8 @@ def random_model(tokenizer: PreTrainedTokenizerFast, size: Size, seed: int) -> L
         return LlamaForCausalLM(config).float()
 
 
-def _unfinished(folder: Path) -> Path:
+def unfinished_folder(folder: Path) -> Path:
+    """Return an empty folder beside `folder`, which is to replace it when it is complete."""
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
@@ -130,10 +131,15 @@ def _write_checkpoint(
         seed=seed,
         report=partial(report, name) if report else None,
     )
-    unfinished = _unfinished(folder)
+    unfinished = unfinished_folder(folder)
     model.save_pretrained(unfinished)
     tokenizer.save_pretrained(unfinished)
     os.replace(unfinished, folder)
+
+
+def world_of(directory: Path) -> World:
+    """The folders of the toy world in a folder, which may not exist yet."""
+    return World(directory / "data", directory / "teacher", directory / "student")
 
 
 def make_world(
@@ -169,9 +175,9 @@ def make_world(
     steps = {"teacher": teacher_steps, "student": student_steps}
     trainings = {name: asdict(training) for name, training in TRAININGS.items()}
     _claim(directory, {"seed": seed, "rows": rows, "steps": steps, "recipes": trainings})
-    world = World(directory / "data", directory / "teacher", directory / "student")
+    world = world_of(directory)
     if not world.data.exists():
-        unfinished = _unfinished(world.data)
+        unfinished = unfinished_folder(world.data)
         write_corpus(unfinished, seed, **rows)
         os.replace(unfinished, world.data)
     for folder in (world.teacher, world.student):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kdbench.training.source import Draw, Source, sample_without_repetition
-from kdbench.views.rollout import Example, Rollout, of_dataset
+from kdbench.views.rollout import Example, Rollout
 
 Record = Callable[[Draw, Sequence[Rollout]], list[Rollout]]
 
@@ -71,7 +71,7 @@ class FromMixture(Source):
         """The pending rollouts and the waiting examples."""
         return {
             "pending": [[rollout.as_json() for rollout in batch] for batch in self.pending],
-            "waiting": [of_dataset(example).as_json() for example in self.waiting],
+            "waiting": [_waiting(example).as_json() for example in self.waiting],
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -87,3 +87,8 @@ class FromMixture(Source):
             f"student mixed with {self.teacher_weight:g} teacher "
             f"({self.batches} batches, {self.passes} passes)"
         )
+
+
+def _waiting(example: Example) -> Rollout:
+    """An example as it is stored; it is only answered, so the prompt is what counts."""
+    return Rollout(example.id, example.prompt_ids, example.response_ids, "dataset")

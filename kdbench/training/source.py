@@ -6,7 +6,7 @@ A source gives the responses of one step on one process. All of its random draws
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from typing import Protocol as Interface
 
@@ -108,7 +108,7 @@ class FromTeacher(FromDataset):
 
     def rollouts(self, draw: Draw) -> list[Rollout]:
         """One response per example: the one that the example holds."""
-        return [Rollout(e.id, e.prompt_ids, e.response_ids, "teacher") for e in draw.examples]
+        return [replace(of_dataset(example), origin="teacher") for example in draw.examples]
 
     def __str__(self) -> str:
         return "teacher"

@@ -61,7 +61,7 @@ class Validator:
 
         Returns:
             `loss`, the mean cross-entropy on the references in nats per token, and `rougeL`, the
-            mean ROUGE-L of the sampled responses in points.
+            mean ROUGE-L of the sampled responses in points; without it if none is sampled.
         """
         import torch
 
@@ -81,7 +81,8 @@ class Validator:
         self._phases.count("validate", tokens + generated)
         sums = torch.tensor([loss, tokens, rouge, responses], device=device)
         loss, tokens, rouge, responses = self._accelerator.reduce(sums, "sum").tolist()
-        return {"loss": loss / max(tokens, 1), "rougeL": rouge / max(responses, 1)}
+        rouge_l_mean = {"rougeL": rouge / max(responses, 1)} if work.sampled else {}
+        return {"loss": loss / max(tokens, 1), **rouge_l_mean}
 
 
 def loss_sum(
@@ -139,7 +140,7 @@ def rouge_sum(
     total, tokens = 0.0, 0
     for batch in generator.batches(rows):
         for sample in generator.generate(batch, ()):
-            words = rouge_words(postprocess(sample.output))
+            words = rouge_words(postprocess(sample.answer))
             texts = references[sample.document]
             total += 100 * max(rouge_l(rouge_words(text), words) for text in texts)
             tokens += len(sample.tokens)

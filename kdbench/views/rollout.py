@@ -21,12 +21,20 @@ class Example:
         prompt_ids: The encoded prompt, never empty.
         response_ids: The encoded first reference, with EOS unless a length limit cut it.
         references: All references, as text.
+        context_ids: The tokens before the response, where they are not the prompt's: a tokenizer
+            can merge the end of the prompt and the start of the response into one token.
     """
 
     id: str
     prompt_ids: tuple[int, ...]
     response_ids: tuple[int, ...]
     references: tuple[str, ...] = ()
+    context_ids: tuple[int, ...] | None = None
+
+    @property
+    def context(self) -> tuple[int, ...]:
+        """The tokens after which the example's own response is learned."""
+        return self.prompt_ids if self.context_ids is None else self.context_ids
 
 
 @dataclass(frozen=True)
@@ -72,7 +80,7 @@ class Rollout:
 
 def of_dataset(example: Example) -> Rollout:
     """The rollout of an example with its own response."""
-    return Rollout(example.id, example.prompt_ids, example.response_ids, "dataset")
+    return Rollout(example.id, example.context, example.response_ids, "dataset")
 
 
 def response_tokens(rollouts: Iterable[Rollout], origins: Collection[str] = ()) -> int:

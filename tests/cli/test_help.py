@@ -23,11 +23,14 @@ from kdbench.config import (
     given_keys,
     key_groups,
 )
+from kdbench.doctor.settings import DoctorSettings
+from kdbench.judging.settings import JudgeSettings
 from kdbench.methods import Method, methods
 
 SETTINGS = {
     "eval": EvalSettings,
     "score": ScoreSettings,
+    "judge": JudgeSettings,
     "train": TrainSettings,
     "table": TableSettings,
     "compare": CompareSettings,
@@ -36,6 +39,7 @@ SETTINGS = {
     "report": ReportSettings,
     "fill": FillSettings,
     "demo": DemoSettings,
+    "doctor": DoctorSettings,
 }
 
 
@@ -68,7 +72,8 @@ def test_required_keys_and_an_example_come_before_the_groups() -> None:
     text = printed("eval", "--help")
     titles = re.findall(r"^(?! )(\w[\w ]*)$", text, re.M)
     assert titles[:3] == ["Required", "Example", "Model"]
-    assert titles[3:] == ["Teacher", "Data", "Protocol", "Metrics", "Output", "Backend", "Advanced"]
+    assert titles[3:7] == ["Teacher", "Data", "Protocol", "Metrics"]
+    assert titles[7:] == ["Judge", "Output", "Backend", "Advanced"]
 
 
 def test_a_description_has_its_choices_its_default_and_a_hanging_indent() -> None:

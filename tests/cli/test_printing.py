@@ -1,12 +1,16 @@
 """What the verbs print after measuring: one line per task, numbers under their titles."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kdbench.cli.printing import print_evaluation
 from kdbench.measuring.measurement import Evaluation
 from kdbench.store.folder import RunFolder
+from kdbench.store.results import read_task
+from kdbench.task import NO_REFERENCES
 
 STORED = Path(__file__).parents[2] / "results" / "smollm2-135m"
 
@@ -27,6 +31,30 @@ def test_a_run_is_printed_with_its_comparison(capsys: pytest.CaptureFixture[str]
     assert lines[3].startswith("compared with Teacher  acceptance@student  top1@student")
     assert lines[6] == "in brackets: share of the gap from undistilled student to ceiling"
     assert lines[7].startswith("3 samples generated; results in ")
+
+
+def test_tasks_with_and_without_references_are_told_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = read_task(next((STORED / "Teacher").glob("minillm*")) / "dolly.json")
+    none: dict[str, Any] = {"value": None, "ci_low": None, "n": 0, "reason": NO_REFERENCES}
+    without = replace(
+        task,
+        metrics={
+            name: replace(metric, **none) if name in ("rougeL", "exact_match") else metric
+            for name, metric in task.metrics.items()
+        },
+        main_metric="cut_off",
+    )
+    some = replace(task, metrics={**task.metrics, "rougeL": replace(task.metrics["rougeL"], n=7)})
+    print_evaluation(Evaluation(tmp_path, {"mine": without, "dolly": some}, 0))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[2:5] == ["cut_off", "/", "rougeL"]
+    assert [line.split()[2] for line in lines[1:3]] == ["cut_off", "rougeL"]
+    assert lines[3] == "mine: the prompts have no references, so nothing is compared with them"
+    assert lines[4] == "dolly: rougeL counts 7 of 50 prompts"
+    print_evaluation(Evaluation(tmp_path, {"mine": without}, 0))
+    assert "exact_match" not in capsys.readouterr().out
 
 
 def test_a_run_without_a_teacher_has_no_comparison(capsys: pytest.CaptureFixture[str]) -> None:

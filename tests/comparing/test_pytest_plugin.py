@@ -1,5 +1,6 @@
 """`pytest --kdbench-model=…` gates; without the options the plug-in does nothing."""
 
+import json
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -67,6 +68,20 @@ def test_each_row_is_a_test(pytester: pytest.Pytester, gate: Path) -> None:
     alone.assert_outcomes(passed=2, failed=2)
     wide = pytester.runpytest(*PLUGIN, *options, "--kdbench-set", "tolerance=rougeL:5")
     wide.assert_outcomes(passed=4)
+
+
+def test_a_task_fails_with_one_of_its_categories(pytester: pytest.Pytester, gate: Path) -> None:
+    new = stored(pytester.path, "new", {"dolly": 0, "vicuna": 0})
+    content = json.loads((new / "dolly.json").read_text())
+    content["documents"]["category"] = ["a", "b"] * 20
+    for row in range(40):  # 'a' loses what 'b' gains
+        content["documents"]["rougeL"][row] += 2 if row % 2 else -2
+    (new / "dolly.json").write_text(json.dumps(content))
+    options = [f"--kdbench-run={new}", f"--kdbench-baseline={gate}", "--kdbench-set=alpha=0.5"]
+    pytester.runpytest(*PLUGIN, *options, "-k", "dolly").assert_outcomes(passed=1, deselected=3)
+    split = pytester.runpytest(*PLUGIN, *options, "--kdbench-set=by=category", "-k", "dolly")
+    split.assert_outcomes(failed=1, deselected=3)
+    split.stdout.fnmatch_lines(["task dolly/a, metric rougeL, prompts 20, base *regressed"])
 
 
 def test_wrong_options_are_a_usage_error(pytester: pytest.Pytester, gate: Path) -> None:

@@ -125,6 +125,8 @@ def test_a_file_may_give_one_value_for_a_list(tmp_path):
         (EvalSettings, ["model=m", "limit=0"], "limit=0: input should be greater than or equal"),
         (EvalSettings, ["model=m", "top_p=1.5"], "top_p=1.5: input should be less than or equal"),
         (EvalSettings, ["model=m", "temperature=-1"], "temperature=-1: input should be greater"),
+        (EvalSettings, ["model=m", "seeds=9-3"], "seeds=9-3: 9-3: a range must ascend"),
+        (EvalSettings, ["model=m", "seeds=1-99999"], "seeds=1-99999: 1-99999: a range must"),
         (EvalSettings, ["model=m", "seeds=1,two"], "seeds=1,two: input should be a valid integer"),
         (EvalSettings, ["model=m", f"seeds={2**63}"], f"seeds={2**63}: must be a number below"),
         (EvalSettings, ["model=m", f"limit={2**63}"], f"limit={2**63}: must be a number below"),
@@ -135,7 +137,7 @@ def test_a_file_may_give_one_value_for_a_list(tmp_path):
         (EvalSettings, ["model=m", "add_bos=maybe"], "add_bos=maybe: input should be a valid bool"),
         (TableSettings, ["published=some"], "published=some: input should be 'verified', 'all'"),
         (TableSettings, ["error=se"], "error=se: input should be 'ci', 'sd', 'both' or 'none'"),
-        (DemoSettings, ["model=m"], "unknown key 'model': known: limit, out, results"),
+        (DemoSettings, ["model=m"], "unknown key 'model': known: chat, dry_run, limit, out"),
         (EvalSettings, ["config=no/such.yaml"], "config=no/such.yaml: No such file"),
     ],
 )
@@ -274,3 +276,51 @@ def test_setting_and_settings_are_distinguished():
 def test_a_number_that_no_result_can_hold_is_refused(word: str) -> None:
     assert "must be a number below 2^63" in complaint(EvalSettings, "model=m", word)
     assert evaluation(f"batch_size={2**63 - 1}").batch_size == 2**63 - 1
+
+
+@pytest.mark.parametrize("words", ["seeds=1-3,7", "seeds=1,2,3,7"])
+def test_seeds_may_be_a_range(words):
+    assert evaluation(words).seeds == (1, 2, 3, 7)
+
+
+def test_seeds_in_a_file_may_be_a_range(tmp_path):
+    assert evaluation(write(tmp_path / "c.yaml", "seeds: 8-10\n")).seeds == (8, 9, 10)
+    assert evaluation(write(tmp_path / "d.yaml", "seeds: [1, 3-4]\n")).seeds == (1, 3, 4)
+    assert evaluation("seeds=-5,0").seeds == (-5, 0)
+
+
+def test_the_keys_of_chat_and_thinking(tmp_path):
+    file = tmp_path / "system.txt"
+    file.write_text("Be brief.\n", encoding="utf-8")
+    settings = evaluation(
+        f"system=@{file}",
+        "chat_template_kwargs=enable_thinking=false,depth=2",
+        "thinking_marks=[THINK],[/THINK]",
+        "thinking=keep",
+    )
+    assert settings.protocol_overrides() == {
+        "system": "Be brief.\n",
+        "chat_template_kwargs": {"enable_thinking": False, "depth": 2},
+        "thinking_marks": ("[THINK]", "[/THINK]"),
+        "thinking": "keep",
+    }
+
+
+@pytest.mark.parametrize(
+    ("word", "reason"),
+    [
+        ("system=@missing.txt", "no such file or directory"),
+        ("system= ", "is empty"),
+        ("thinking=drop", "strip"),
+        ("thinking_marks=<think>", "must be START,END"),
+        ("thinking_marks=a,a", "must differ"),
+        ("thinking_marks=,</think>", "must be START,END"),
+        ("chat_template_kwargs=enable_thinking", "NAME=VALUE"),
+        ("chat_template_kwargs=a=.nan", "must be text, a number, true, false"),
+        ("chat_template_kwargs=a=2020-01-01", "must be text, a number, true, false"),
+    ],
+)
+def test_bad_values_of_chat_and_thinking_are_named(word, reason):
+    line = complaint(EvalSettings, "model=m", word)
+    assert line.startswith(word.partition("=")[0] + "=")
+    assert reason in line

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
-from kdbench.distillation.data import DataSet, Lengths, load_set, load_texts, with_responses
+from kdbench.distillation.data import DataSet, SetFile, load_set, load_texts, with_responses
+from kdbench.distillation.encoder import Encoder, Lengths
+from kdbench.distillation.prompts import PLAIN
 from kdbench.errors import InputError
 from kdbench.system.bundled import load_module
 from kdbench.toy.models import World
-from kdbench.views.rollout import Example
 
 ROOMY = Lengths(256, 512, "drop")
 LONG = "Count the letters of each word. " * 20
@@ -41,8 +42,11 @@ def write(folder: Path, rows: Sequence[Mapping[str, Any]], name: str = "train.js
     return folder
 
 
-def load(folder: Path, tokenizer: Any, lengths: Lengths = ROOMY, **options: Any) -> DataSet:
-    return load_set(folder, "mine", "train", tokenizer, lengths, **options)
+def load(
+    folder: Path | None, tokenizer: Any, lengths: Lengths = ROOMY, limit: int | None = None
+) -> DataSet:
+    file = SetFile(folder, "mine", "train")
+    return load_set(file, Encoder(tokenizer, PLAIN, lengths), limit)
 
 
 def encode(tokenizer: Any, text: str) -> list[int]:
@@ -58,14 +62,14 @@ def test_rows_are_encoded_with_their_prompt_and_first_reference(
 ) -> None:
     data = load(write(tmp_path, ROWS), tokenizer, Lengths(400, 512, "drop"))
     assert [example.id for example in data.examples] == ["a", "b", "c", "d"]
-    assert data.rows == 4
+    assert data.read == 4
     assert data.dropped == 0
     for example, row in zip(data.examples, ROWS, strict=True):
         assert list(example.prompt_ids) == encode(tokenizer, prompt_of(row))
         ends = [*encode(tokenizer, row["output"][0]), tokenizer.eos_token_id]
         assert list(example.response_ids) == ends
         assert example.references == tuple(row["output"])
-    assert "### Input:\none two" in prompt_of(data.records[1])
+    assert "### Input:\none two" in data.rows[1].prompt
 
 
 def test_gzipped_rows_are_the_same(tokenizer: Any, tmp_path: Path) -> None:
@@ -77,8 +81,8 @@ def test_gzipped_rows_are_the_same(tokenizer: Any, tmp_path: Path) -> None:
 def test_a_row_with_a_long_prompt_is_dropped(tokenizer: Any, tmp_path: Path) -> None:
     data = load(write(tmp_path, ROWS), tokenizer, Lengths(60, 512, "drop"))
     assert [example.id for example in data.examples] == ["a", "b", "d"]
-    assert [record["id"] for record in data.records] == ["a", "b", "d"]
-    assert (data.rows, data.dropped) == (4, 1)
+    assert [row.id for row in data.rows] == ["a", "b", "d"]
+    assert (data.read, data.dropped) == (4, 1)
 
 
 def test_a_long_prompt_is_cut_on_the_right(tokenizer: Any, tmp_path: Path) -> None:
@@ -153,9 +157,9 @@ def test_a_limit_takes_the_first_rows_of_the_file(tokenizer: Any, tmp_path: Path
     folder = write(tmp_path, ROWS)
     data = load(folder, tokenizer, Lengths(60, 512, "drop"), limit=3)
     assert [example.id for example in data.examples] == ["a", "b"]
-    assert (data.rows, data.dropped) == (3, 1)
+    assert (data.read, data.dropped) == (3, 1)
     assert data.sha256 != load(folder, tokenizer, Lengths(60, 512, "drop")).sha256
-    assert load(folder, tokenizer, limit=99).rows == 4
+    assert load(folder, tokenizer, limit=99).read == 4
 
 
 def test_a_missing_file_is_named_in_the_error(tokenizer: Any, tmp_path: Path) -> None:
@@ -204,16 +208,16 @@ def test_the_environment_variable_replaces_the_folder(
     tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KDBENCH_DATA", str(write(tmp_path / "there", ROWS)))
-    assert load_set(None, "mine", "train", tokenizer, ROOMY).rows == 4
+    assert load(None, tokenizer).read == 4
     write(tmp_path / "here", ROWS[:1])
-    assert load(tmp_path / "here", tokenizer).rows == 1
+    assert load(tmp_path / "here", tokenizer).read == 1
 
 
 def test_a_data_set_outside_the_hub_needs_a_folder(tokenizer: Any) -> None:
     with pytest.raises(
         InputError, match="train_set=mine: this set is not on the hub; pass data=DIR"
     ):
-        load_set(None, "mine", "train", tokenizer, ROOMY)
+        load(None, tokenizer)
 
 
 def test_the_hubs_first_thousand_rows_are_the_validation_set(
@@ -229,8 +233,9 @@ def test_the_hubs_first_thousand_rows_are_the_validation_set(
         return path
 
     monkeypatch.setattr(load_module("tasks/instruction.py"), "download", download)
-    valid = load_set(None, "dolly", "valid", tokenizer, ROOMY)
-    train = load_set(None, "dolly", "train", tokenizer, ROOMY)
+    encoder = Encoder(tokenizer, PLAIN, ROOMY)
+    valid = load_set(SetFile(None, "dolly", "valid"), encoder)
+    train = load_set(SetFile(None, "dolly", "train"), encoder)
     assert [example.id for example in valid.examples] == [str(number) for number in range(1000)]
     assert [example.id for example in train.examples] == [
         str(number) for number in range(1000, 1007)
@@ -272,25 +277,26 @@ def test_missing_texts_are_an_error(tokenizer: Any, tmp_path: Path) -> None:
         load_texts(tmp_path / "none.jsonl", tokenizer, 16)
 
 
-def test_given_responses_end_only_where_they_ended(tokenizer: Any) -> None:
-    examples = [Example(name, (5, 6, 7), (8, 9), ("reference",)) for name in "abcd"]
+def test_given_responses_end_only_where_they_ended(tokenizer: Any, tmp_path: Path) -> None:
+    encoder = Encoder(tokenizer, PLAIN, Lengths(400, 512, "drop"))
+    data = load_set(SetFile(write(tmp_path, ROWS), "mine", "train"), encoder)
     texts = {"a": ("one two", True), "b": ("one two", False), "c": ("", True), "d": ("", False)}
-    answered = with_responses(examples, texts, tokenizer, ROOMY)
+    answered = with_responses(data, texts, encoder)
     ids, end = encode(tokenizer, "one two"), tokenizer.eos_token_id
     responses = {example.id: list(example.response_ids) for example in answered}
     assert responses == {"a": [*ids, end], "b": ids, "c": [end]}  # nothing to learn from in d
-    assert {example.prompt_ids for example in answered} == {(5, 6, 7)}
-    assert {example.references for example in answered} == {("reference",)}
+    for before, after in zip(data.examples, answered, strict=False):
+        assert after.prompt_ids == before.prompt_ids
+        assert after.references == before.references
 
 
-def test_given_responses_are_cut_at_the_length_limit(tokenizer: Any) -> None:
+def test_given_responses_are_cut_at_the_length_limit(tokenizer: Any, tmp_path: Path) -> None:
     text = "one two three four five"
     ids = encode(tokenizer, text)
+    folder, prompt = write(tmp_path, ROWS[:1]), encode(tokenizer, prompt_of(ROWS[0]))
     for room in range(1, len(ids) + 2):
-        (example,) = with_responses(
-            [Example("a", (5, 6, 7), (8,))],
-            {"a": (text, True)},
-            tokenizer,
-            Lengths(3, 3 + room, "cut"),
-        )
+        lengths = Lengths(len(prompt), len(prompt) + room, "cut")
+        encoder = Encoder(tokenizer, PLAIN, lengths)
+        data = load_set(SetFile(folder, "mine", "train"), encoder)
+        (example,) = with_responses(data, {"a": (text, True)}, encoder)
         assert list(example.response_ids) == [*ids, tokenizer.eos_token_id][:room]

@@ -12,7 +12,9 @@ import torch
 from transformers import AutoTokenizer
 
 from kdbench.checkpoint import find_checkpoint, load_checkpoint
-from kdbench.distillation.data import DataSet, Lengths, load_set
+from kdbench.distillation.data import DataSet, SetFile, load_set
+from kdbench.distillation.encoder import Encoder, Lengths
+from kdbench.distillation.prompts import PLAIN
 from kdbench.distillation.teacher_responses import folder_of, teacher_responses
 from kdbench.errors import InputError
 from kdbench.protocol import Protocol
@@ -34,7 +36,12 @@ def load(world: World) -> Load:
 @pytest.fixture(scope="module")
 def rows(world: World) -> DataSet:
     tokenizer = AutoTokenizer.from_pretrained(world.student)
-    return load_set(world.data, "dolly", "train", tokenizer, LENGTHS, limit=14)
+    return read(world.data, tokenizer, limit=14)
+
+
+def read(folder: Path, tokenizer: Any, limit: int | None = None) -> DataSet:
+    file = SetFile(folder, "dolly", "train")
+    return load_set(file, Encoder(tokenizer, PLAIN, LENGTHS), limit)
 
 
 def never() -> tuple[Any, Any]:
@@ -42,7 +49,7 @@ def never() -> tuple[Any, Any]:
 
 
 def answer(file: Path, rows: DataSet, load: Load, size: int | None = 4, seed: int = 3) -> Any:
-    return teacher_responses(file, rows.records, replace(HOW, seeds=(seed,)), seed, load, size)
+    return teacher_responses(file, rows.rows, replace(HOW, seeds=(seed,)), seed, load, size)
 
 
 def lines_of(file: Path) -> dict[str, dict[str, Any]]:
@@ -59,11 +66,11 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, rows: DataSet, load: L
 def test_each_prompt_is_answered_once(undisturbed: Path, rows: DataSet) -> None:
     lines = lines_of(undisturbed)
     assert len(undisturbed.read_text().splitlines()) == 14
-    assert lines.keys() == {record["id"] for record in rows.records}
-    for record in rows.records:
-        line = lines[record["id"]]
-        assert line["instruction"] == record["instruction"]
-        assert line["input"] == record["input"]
+    assert lines.keys() == {row.id for row in rows.rows}
+    for row in rows.rows:
+        line = lines[row.id]
+        assert line["instruction"] == row.asked["instruction"]
+        assert line["input"] == row.asked["input"]
         assert len(line["output"]) == 1
         assert line["finish"] in {"stop", "length"}
     assert {line["finish"] for line in lines.values()} == {"stop", "length"}
@@ -169,7 +176,7 @@ def test_only_new_prompts_are_asked(
     undisturbed: Path, rows: DataSet, load: Load, tmp_path: Path
 ) -> None:
     file = tmp_path / "train.jsonl"
-    few = replace(rows, records=rows.records[:5])
+    few = replace(rows, rows=rows.rows[:5])
     known, first = answer(file, few, load)
     everything, more = answer(file, rows, load)
     assert first > 0
@@ -180,13 +187,13 @@ def test_only_new_prompts_are_asked(
 
 def test_the_folder_can_be_trained_on(undisturbed: Path, rows: DataSet, world: World) -> None:
     tokenizer = AutoTokenizer.from_pretrained(world.student)
-    read = load_set(undisturbed.parent.parent, "dolly", "train", tokenizer, LENGTHS)
+    again = read(undisturbed.parent.parent, tokenizer)
     lines = lines_of(undisturbed)
-    assert {example.id: example.references for example in read.examples} == {
+    assert {example.id: example.references for example in again.examples} == {
         name: tuple(line["output"]) for name, line in lines.items()
     }
     prompts = {example.id: example.prompt_ids for example in rows.examples}
-    assert {example.id: example.prompt_ids for example in read.examples} == prompts
+    assert {example.id: example.prompt_ids for example in again.examples} == prompts
 
 
 def test_the_folder_can_be_trained_on_with_empty_responses(
@@ -206,8 +213,8 @@ def test_the_folder_can_be_trained_on_with_empty_responses(
         handle.remove()
     assert ("", True) in texts.values()
     student = AutoTokenizer.from_pretrained(world.student)
-    read = load_set(tmp_path, "dolly", "train", student, LENGTHS)
-    assert {example.id for example in read.examples} <= texts.keys()
+    again = read(tmp_path, student)
+    assert {example.id for example in again.examples} <= texts.keys()
 
 
 def test_the_path_depends_on_everything_that_affects_the_responses(tmp_path: Path) -> None:
@@ -234,7 +241,7 @@ def test_sampling_does_not_touch_the_global_random_state(
     torch.manual_seed(1)
     expected = torch.rand(3)
     torch.manual_seed(1)
-    answer(tmp_path / "train.jsonl", replace(rows, records=rows.records[:2]), load)
+    answer(tmp_path / "train.jsonl", replace(rows, rows=rows.rows[:2]), load)
     assert torch.equal(torch.rand(3), expected)
 
 

@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import kdbench
-from kdbench.distillation.data import Lengths, load_set
+from kdbench.distillation.data import SetFile, load_set
+from kdbench.distillation.encoder import Encoder, Lengths
 from kdbench.distillation.notes import adds_bos
+from kdbench.distillation.prompts import PLAIN
 from kdbench.distillation.train import Trained
-from kdbench.protocol import Protocol
 from kdbench.toy.models import World
 
 FEW: dict[str, Any] = {
@@ -115,16 +117,9 @@ def test_prompts_begin_with_bos_if_asked(world: World, tmp_path: Path) -> None:
     (tmp_path / "bos" / "tokenizer.json").write_text(json.dumps(content))
     other = AutoTokenizer.from_pretrained(tmp_path / "bos")
     assert adds_bos(other)
+    file, lengths = SetFile(world.data, "dolly", "train"), Lengths(256, 512, "drop")
     without, with_bos = (
-        load_set(
-            world.data,
-            "dolly",
-            "train",
-            other,
-            Lengths(256, 512, "drop"),
-            3,
-            Protocol("training", max_prompt_tokens=None, add_bos=add_bos),
-        )
+        load_set(file, Encoder(other, replace(PLAIN, add_bos=add_bos), lengths), 3)
         for add_bos in (False, True)
     )
     for one, other_one in zip(without.examples, with_bos.examples, strict=True):
@@ -137,7 +132,8 @@ def test_what_is_left_out_cut_or_lacks_bos_is_said(
 ) -> None:
     monkeypatch.setattr("kdbench.distillation.notes.adds_bos", lambda _: True)
     tokenizer = AutoTokenizer.from_pretrained(world.student)
-    data = load_set(world.data, "dolly", "train", tokenizer, Lengths(512, 1024, "drop"), 8)
+    encoder = Encoder(tokenizer, PLAIN, Lengths(512, 1024, "drop"))
+    data = load_set(SetFile(world.data, "dolly", "train"), encoder, 8)
     lengths = sorted(len(one.prompt_ids) for one in data.examples)
     limit = lengths[3]
     dropped = sum(length > limit for length in lengths)

@@ -34,7 +34,9 @@ from kdbench.comparing.compare import parse_compare
 from kdbench.comparing.settings import CompareSettings, PlanSettings, RegressSettings
 from kdbench.config.fill import parse_fill
 from kdbench.distillation.recipe import make_recipe, parse_recipe, recipes
+from kdbench.doctor.settings import read_doctor
 from kdbench.generate import backends
+from kdbench.judging.settings import JudgeSettings, parse_judge
 from kdbench.methods import Method, methods
 from kdbench.metrics import CorpusMetric, ForwardMetric, Reference, SampleMetric, metrics
 from kdbench.protocol import PROTOCOLS
@@ -51,7 +53,9 @@ PAGES = [
 SETTINGS = {
     "eval": config.EvalSettings,
     "score": config.ScoreSettings,
+    "judge": JudgeSettings,
     "train": config.TrainSettings,
+    "speed": config.SpeedSettings,
     "table": config.TableSettings,
     "report": config.ReportSettings,
     "compare": CompareSettings,
@@ -60,6 +64,7 @@ SETTINGS = {
     "fill": config.FillSettings,
     "demo": config.DemoSettings,
 }
+POSITIONAL = {"fill": parse_fill, "compare": parse_compare, "judge": parse_judge}
 SHELL = ("sh", "bash", "shell", "console")
 
 
@@ -189,8 +194,10 @@ def test_every_command_has_a_known_verb_and_known_keys(
     assert verb in VERBS
     if "--help" in arguments:
         return
-    if verb in ("fill", "compare") and arguments:  # these take arguments without a key
-        (parse_fill if verb == "fill" else parse_compare)(arguments)
+    if verb == "doctor" and arguments:  # the keys of another verb, and its own
+        verb, _, arguments = read_doctor(arguments)
+    if verb in POSITIONAL and arguments:  # these take arguments without a key
+        POSITIONAL[verb](arguments)
         return
     keys = [
         argument.removeprefix("--").partition("=")[0].replace("-", "_") for argument in arguments

@@ -221,3 +221,28 @@ def test_metrics_of_other_kinds_are_ignored() -> None:
     results = Results()
     add_pairs(results, WantedMetrics((Top1(),), frozenset({"top1@ref"})), STUDENT, TEACHER)
     assert results.metrics == {}
+
+
+def test_documents_without_a_reference_do_not_count() -> None:
+    class PairOfReferences(Pair):
+        name, needs_reference = "pair_of_references", True
+
+    class PooledOfReferences(Pooled):
+        name, needs_reference = "pooled_of_references", True
+
+    pair, pooled = PairOfReferences(), PooledOfReferences()
+    wanted = WantedMetrics((pair, pooled), frozenset({pair.name, pooled.name}))
+    student = {1: [Answer("s a", ("r",)), Answer("s b", ())]}
+    teacher = {seed: [Answer("t a", ("r",)), Answer("t b", ())] for seed in (1, 2)}
+    results = Results()
+    add_pairs(results, wanted, student, teacher)
+    assert {text for shown in (pair.shown, pooled.shown) for text, _ in shown} == {"s a", "t a"}
+    assert results.documents["pair_of_references"][1] is None
+    assert results.metrics["pair_of_references"].n == 1
+    none = {
+        seed: [Answer(answer.text, ()) for answer in of_seed] for seed, of_seed in teacher.items()
+    }
+    results = Results()
+    add_pairs(results, wanted, {1: none[1]}, none)
+    reasons = {metric.reason for metric in results.metrics.values()}
+    assert reasons == {"the prompts have no references"}

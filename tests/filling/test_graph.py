@@ -1,5 +1,7 @@
 """The graph of a table: its nodes, their order, and which change affects which node."""
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -182,3 +184,41 @@ def test_a_table_measures_all_metrics_unless_it_names_some(make: Make) -> None:
     assert metrics() == metrics(evaluate__metrics="all") == {("all",)}
     assert metrics(evaluate__metrics="headline") == {("headline",)}
     assert metrics(evaluate__metrics="rougeL,top1") == {("rougeL", "top1"), ("rougeL",)}
+
+
+def test_a_row_can_have_the_card_of_another_tool(make: Make, world: World, tmp_path: Path) -> None:
+    card = tmp_path / "card.yaml"
+    card.write_text("method: OPD\n")
+
+    def with_card(spec: dict[str, Any]) -> None:
+        spec["rows"].append({"checkpoint": str(world.student), "card": str(card)})
+
+    first = make(with_card)
+    assert first.rows[-1].label == "OPD"
+    assert first.evaluations["OPD"].settings.card == card
+    card.write_text("method: OPD\ncost: {seconds: 3}\n")
+    second = make(with_card)
+    places = [graph.evaluations["OPD"].place for graph in (first, second)]
+    assert places[0] != places[1]
+    assert first.evaluations["SFT"].place == second.evaluations["SFT"].place
+    card.write_text("metod: OPD\n")
+    with pytest.raises(InputError, match=r"card\.yaml: metod: unknown key; did you mean 'method'"):
+        make(with_card)
+    with pytest.raises(InputError, match="card: is for a checkpoint"):
+        make(lambda spec: spec["rows"].append({"train": {"method": "sft"}, "card": "x"}))
+
+
+def test_a_training_set_can_be_a_file(make: Make, world: World, tmp_path: Path) -> None:
+    for split in ("train", "valid"):
+        shutil.copy(world.data / "dolly" / f"{split}.jsonl", tmp_path)
+
+    def with_file(spec: dict[str, Any]) -> None:
+        spec["train"]["train_set"] = str(tmp_path / "train.jsonl")
+
+    first = make(with_file).nodes["train SFT"].fingerprint
+    with (tmp_path / "valid.jsonl").open("a") as file:
+        file.write(json.dumps({"instruction": "x", "output": "y"}) + "\n")
+    assert make(with_file).nodes["train SFT"].fingerprint != first
+    (tmp_path / "valid.jsonl").unlink()
+    with pytest.raises(InputError, match=r"valid\.jsonl: no such file"):
+        make(with_file)

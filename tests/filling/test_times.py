@@ -10,11 +10,11 @@ from kdbench.distillation.recipe import make_recipe
 from kdbench.filling.nodes import CheckpointNode, EvaluateNode, TrainNode
 from kdbench.filling.times import (
     Timing,
-    duration,
     estimated_seconds,
     record_time,
     recorded_times,
 )
+from kdbench.text import duration
 from kdbench.toy.models import World
 
 

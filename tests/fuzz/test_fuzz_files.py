@@ -61,6 +61,9 @@ TARGETS = {
     "data rows of a YAML task": Target(
         of_lines, "rows.jsonl", (f"{SCORE} task=task.yaml",), share=0.3
     ),
+    "prompts": Target(
+        of_lines, "rows.jsonl", ("score samples=one.jsonl task=rows.jsonl name=new",), share=0.3
+    ),
     "samples": Target(of_lines, "one.jsonl", (f"{SCORE} task=dolly name=new",)),
     "samples of a run": Target(
         of_lines, "{one}/samples/dolly.jsonl", ("score run={one} data=data", "plan run={one}")

@@ -115,9 +115,9 @@ class TinyWorld:
                 os.chdir(before)
 
 
-def make_tiny_world(folder: Path) -> TinyWorld:
-    """Make the world in an empty folder."""
-    if "echo" not in backends.names():
+def make_tiny_world(folder: Path, with_echo: bool = True) -> TinyWorld:
+    """Make the world in an empty folder; with the backend `echo`, which this process then has."""
+    if with_echo and "echo" not in backends.names():
         backends.register("echo")(Echo)
     write_lines(folder / "data" / "dolly" / "test.jsonl", ROWS)
     write_lines(folder / "rows.jsonl", ROWS)

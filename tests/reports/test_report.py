@@ -329,8 +329,10 @@ def test_a_baseline_that_names_two_runs_is_refused(results):
 
 
 def test_no_run_compared_with_a_teacher_is_an_error(tmp_path):
-    with pytest.raises(InputError, match="no run was compared with a teacher; run kdbench eval"):
+    with pytest.raises(InputError, match="none: no such folder"):
         findings_of(tmp_path / "none")
+    with pytest.raises(InputError, match="no run was compared with a teacher; run kdbench eval"):
+        findings_of(tmp_path)
     write_run(tmp_path, "kd", KD, teacher=None)
     with pytest.raises(InputError, match="no run was compared with a teacher"):
         findings_of(tmp_path)

@@ -11,7 +11,7 @@ from scipy import stats
 
 from kdbench.stats import paired
 from kdbench.stats.bootstrap import average_interval
-from kdbench.stats.exact import EXACT
+from kdbench.stats.exact import EXACT, exact_p_values
 
 numbers = st.floats(-100, 100).map(lambda x: round(x, 2))
 small = st.lists(numbers, min_size=1, max_size=12).map(np.array)
@@ -211,3 +211,7 @@ def test_the_number_of_prompts_needed() -> None:
 
 def test_equal_scores_need_a_number_of_prompts_to_be_evidence() -> None:
     assert [paired.can_reject(n, 0.05) for n in (1, 5, 6, 5000)] == [False, False, True, True]
+
+
+def test_one_prompt_is_no_evidence() -> None:
+    assert exact_p_values(np.array([[2.0], [0.0]])).tolist() == [1.0, 1.0]

@@ -103,6 +103,17 @@ def test_a_sample_survives_a_round_trip():
     assert read_sample(sample_record(sample), "x:1") == sample
 
 
+def test_a_sample_keeps_where_its_answer_begins():
+    sample = Sample("7", 10, "<think>x</think>y", 9, "stop", (), 16, 3)
+    record = sample_record(sample)
+    assert (record["answer_start"], record["n_thinking_tokens"]) == (16, 3)
+    assert read_sample(record, "x:1") == sample
+    assert sample.answer == "y"
+    unclosed = Sample("7", 10, "<think>x", 2, "length", (), 8, 2, unclosed=True)
+    assert read_sample(sample_record(unclosed), "x:1") == unclosed
+    assert unclosed.answer == ""
+
+
 def test_a_sample_needs_only_an_id_and_an_output():
     assert read_sample({"id": 7, "output": "x"}, "x:1") == Sample("7", 0, "x", None, None)
 
@@ -124,6 +135,10 @@ def test_a_sample_needs_only_an_id_and_an_output():
         ({"finish": []}, "'finish' must be stop, length or null"),
         ({"n_tokens": True}, "'n_tokens' must be a whole number or null"),
         ({"id": None}, "'id' is missing"),
+        ({"answer_start": 2}, "'answer_start' must be an index of the output or null"),
+        ({"answer_start": -1}, "'answer_start' must be an index of the output or null"),
+        ({"n_thinking_tokens": "3"}, "'n_thinking_tokens' must be a whole number or null"),
+        ({"unclosed": 1}, "'unclosed' must be true or false"),
     ],
 )
 def test_a_sample_of_wrong_types_is_refused(wrong, message):

@@ -11,6 +11,7 @@ import torch
 from kdbench.filling.executor import LocalExecutor
 from kdbench.system import threads
 from kdbench.system.threads import cores, wait_passively, wanted_threads
+from kdbench.toy.models import World
 
 VARIABLES = ("OMP_WAIT_POLICY", "KMP_BLOCKTIME", "GOMP_SPINCOUNT", "KMP_LIBRARY", "OMP_NUM_THREADS")
 
@@ -81,11 +82,14 @@ def test_these_tests_run_in_one_thread_each() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the runtime of other systems prints otherwise")
-def test_the_command_line_sets_it_before_openmp_reads_it(tmp_path: Path) -> None:
-    """OpenMP prints its settings when it is loaded."""
+def test_the_command_line_sets_it_before_openmp_reads_it(world: World, tmp_path: Path) -> None:
+    """OpenMP prints its settings when it is loaded, as by the check of a logger."""
     clean = {key: value for key, value in os.environ.items() if key not in VARIABLES}
     done = subprocess.run(
-        [sys.executable, "-m", "kdbench", "train", "method=sft", f"student={tmp_path}"],
+        [
+            *[sys.executable, "-m", "kdbench", "train", "method=sft", "report_to=nowhere"],
+            *[f"student={world.student}", f"data={world.data}"],
+        ],
         env={**clean, "OMP_DISPLAY_ENV": "TRUE"},
         cwd=tmp_path,
         capture_output=True,

@@ -15,7 +15,7 @@ from kdbench.generate import prompts
 from kdbench.generate.prompts import prompt_text
 from kdbench.protocol import get_protocol
 from kdbench.toy.models import World
-from kdbench.views.chat import find_template
+from kdbench.views.chat import Description, Turn, find_template
 
 ENDLESS = (
     "{% for a in range(99999) %}{% for b in range(99999) %}{% for c in range(99999) %}"
@@ -111,3 +111,67 @@ def test_a_template_comes_from_a_file(world: World, tmp_path: Path) -> None:
     assert kdbench.score(run=second.run, data=world.data).results["dolly"].fingerprint == (
         second.results["dolly"].fingerprint
     )
+
+
+SYSTEM = "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] | trim }}{% endfor %}"
+NO_SYSTEM = (
+    "{% if messages[0]['role'] == 'system' %}{{ raise_exception('No system role') }}{% endif %}"
+    "{% for m in messages %}{{ m['content'] }}{% endfor %}"
+)
+FORGETS = "{% for m in messages if m['role'] != 'system' %}{{ m['content'] }}{% endfor %}"
+
+
+def rendered(tokenizer: Any, template: str, message: Any = "hello", **fields: Any) -> str:
+    protocol = get_protocol("chat", {"chat_template": template, **fields})
+    return prompt_text(tokenizer, protocol, "", message)
+
+
+def test_a_system_turn_comes_first(tokenizer: Any) -> None:
+    text = rendered(tokenizer, SYSTEM, system="Be brief.")
+    assert text == "<system>Be brief.<user>hello"
+    turns = (Turn("user", "a"), Turn("assistant", "b"), Turn("user", "c"))
+    assert rendered(tokenizer, SYSTEM, turns, system="s\n") == "<system>s<user>a<assistant>b<user>c"
+    own = (Turn("system", "own"), Turn("user", "a"))
+    assert rendered(tokenizer, SYSTEM, own) == "<system>own<user>a"
+    with pytest.raises(InputError, match="have a system turn of their own; leave out system="):
+        rendered(tokenizer, SYSTEM, own, system="s")
+    task = (Description("system", "Add.", "\n\n"), Turn("user", "a"))
+    assert rendered(tokenizer, SYSTEM, task, system="s") == "<system>s\n\nAdd.<user>a"
+
+
+def test_a_template_without_a_system_turn_names_the_way_out(tokenizer: Any) -> None:
+    with pytest.raises(InputError, match=r"No system role; it takes no system turn: leave out sys"):
+        rendered(tokenizer, NO_SYSTEM, system="s")
+    assert rendered(tokenizer, NO_SYSTEM) == "hello"
+    with pytest.raises(InputError, match="leaves out the system turn; leave out system="):
+        rendered(tokenizer, FORGETS, system="s")
+    needs = "{% if messages[0].role != 'system' %}{{ raise_exception('no') }}{% endif %}x"
+    with pytest.raises(InputError, match="fails: no; it needs a system turn: pass system=TEXT"):
+        rendered(tokenizer, needs)
+
+
+def test_variables_reach_the_template(tokenizer: Any) -> None:
+    template = (
+        "{% if enable_thinking is defined and not enable_thinking %}no {% endif %}{{ depth }}"
+    )
+    assert rendered(tokenizer, template) == ""
+    given = {"enable_thinking": False, "depth": 3}
+    assert rendered(tokenizer, template, chat_template_kwargs=given) == "no 3"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("enable_thinkin", "reads no such variable.*did you mean 'enable_thinking'"),
+        ("word", "reads no such variable"),  # a word of the text, not a name
+        ("tools", "kdbench sets it"),
+        ("add_generation_prompt", "kdbench sets it"),
+    ],
+)
+def test_a_variable_that_changes_nothing_is_refused(name: str, reason: str, tokenizer: Any) -> None:
+    template = "{% if enable_thinking %}a word{% endif %}{{ 'word' }}"
+    with pytest.raises(InputError, match=f"^chat_template_kwargs={name}=….*{reason}"):
+        rendered(tokenizer, template, chat_template_kwargs={name: 1})
+    protocol = get_protocol("chat", {"chat_template": template, "chat_template_kwargs": {name: 1}})
+    with pytest.raises(InputError, match=reason):
+        prompts.check_template(tokenizer, protocol, "m")

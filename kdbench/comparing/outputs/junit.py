@@ -32,7 +32,7 @@ def junit(comparison: Comparison) -> str:
 
 
 def _row_case(comparison: Comparison, row: ComparedRow) -> ET.Element:
-    case = _case(f"{row.task} {row.metric}")
+    case = _case(f"{row.name} {row.metric}")
     text = printable(row_line(comparison, row))
     if fails(row, comparison.rules):
         lines = [text, *map(printable, loss_lines(row))]

@@ -9,7 +9,7 @@ from kdbench.system.files import SCHEMA
 
 
 def numbers(comparison: Comparison) -> dict[str, Any]:
-    """The comparison as JSON-ready values, with rows by `task:metric`."""
+    """The comparison as JSON-ready values; rows by `task:metric` or `task/category:metric`."""
     decision = comparison.decision
     return {
         "schema": SCHEMA,
@@ -20,7 +20,7 @@ def numbers(comparison: Comparison) -> dict[str, Any]:
             "word": decision.word,
             "sentence": decision.sentence,
         },
-        "rows": {f"{row.task}:{row.metric}": asdict(row) for row in comparison.rows},
+        "rows": {f"{row.name}:{row.metric}": asdict(row) for row in comparison.rows},
         "problems": [asdict(problem) for problem in comparison.problems],
         "notes": list(comparison.notes),
         "rules": asdict(comparison.rules),

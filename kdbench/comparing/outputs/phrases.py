@@ -29,7 +29,7 @@ def cells(row: ComparedRow) -> tuple[str, ...]:
     low = "−∞" if row.low is None else signed(row.low, digits)
     high = "∞" if row.high is None else signed(row.high, digits)
     return (
-        row.task,
+        row.name,
         row.metric,
         str(row.n),
         f"{row.base:.{digits}f}",
@@ -63,7 +63,15 @@ def largest_losses(
         count: Largest number of prompts.
     """
     units = {row.unit for row in rows[:1]}
-    losses = [(row, prompt) for row in rows if row.unit in units for prompt in row.worst]
+    # A prompt of a category is a prompt of its task too.
+    losses = list(
+        {
+            (row.task, row.metric, prompt.id): (row, prompt)
+            for row in rows
+            if row.unit in units
+            for prompt in row.worst
+        }.values()
+    )
     losses.sort(key=lambda loss: -abs(loss[1].new - loss[1].base))
     return losses[:count]
 
@@ -73,7 +81,7 @@ def loss_line(row: ComparedRow, prompt: WorstPrompt) -> str:
     digits = DECIMALS.get(row.unit, 2)
     change = prompt.new - prompt.base
     numbers = f"{prompt.base:.{digits}f} → {prompt.new:.{digits}f} ({signed(change, digits)})"
-    return f"{row.task} {prompt.id}: {numbers}"
+    return f"{row.name} {prompt.id}: {numbers}"
 
 
 def evidence_lines(row: ComparedRow, prompt: WorstPrompt, length: int) -> list[tuple[str, str]]:
@@ -88,11 +96,12 @@ def evidence_lines(row: ComparedRow, prompt: WorstPrompt, length: int) -> list[t
     if evidence is None:
         return []
     digits = DECIMALS.get(row.unit, 2)
-    scores = [
-        "not stored" if score is None else f"{score:.{digits}f}"
-        for score in (evidence.base_score, evidence.new_score)
-    ]
-    lines = [("seed", f"{evidence.seed} ({scores[0]} → {scores[1]})")]
+    scores = (evidence.base_score, evidence.new_score)
+    texts = ["not stored" if score is None else f"{score:.{digits}f}" for score in scores]
+    # A metric of all responses to a prompt, such as pass@8, has no score of one of them.
+    has_scores = any(score is not None for score in scores)
+    shown_scores = f" ({texts[0]} → {texts[1]})" if has_scores else ""
+    lines = [("seed", f"{evidence.seed}{shown_scores}")]
     for title, text in (("prompt", evidence.prompt), ("reference", evidence.reference)):
         if text is not None:
             lines.append((title, excerpts([text], length)[0]))

@@ -37,7 +37,7 @@ def terminal(comparison: Comparison) -> str:
         lines.append("largest losses: " + "; ".join(loss_line(*loss) for loss in losses))
         for row, prompt in losses:
             evidence = evidence_lines(row, prompt, _TEXT_LENGTH)
-            lines += [f"  {row.task} {prompt.id}:"] * bool(evidence)
+            lines += [f"  {row.name} {prompt.id}:"] * bool(evidence)
             lines += [f"    {title}: {text}" for title, text in evidence]
     lines += [f"note: {note}" for note in comparison.notes]
     lines += [f"problem: {problem.text}" for problem in comparison.problems]

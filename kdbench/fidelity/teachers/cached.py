@@ -154,7 +154,9 @@ class CachedTeacher(Teacher):
         """Return the prompts as the teacher reads them, by document."""
         protocol = self._protocols[0]
         return {
-            document.id: encode_prompt(self.tokenizer, protocol, document.prompt, document.message)
+            document.id: encode_prompt(
+                self.tokenizer, protocol, document.prompt, document.conversation
+            )
             for document in task.documents
         }
 

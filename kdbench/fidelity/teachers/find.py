@@ -36,6 +36,16 @@ def find_teacher(settings: EvalSettings, tasks: Sequence[Task]) -> Teacher:
     return kind(settings, protocols, tasks)
 
 
+def check_cache(settings: EvalSettings) -> None:
+    """Check that the cache that `teacher=cache:DIR` names exists, before tasks are loaded.
+
+    Raises:
+        InputError: The folder is no cache.
+    """
+    if settings.teacher is not None and settings.teacher.startswith(CACHE):
+        find_teacher(settings, ())
+
+
 def protocols_of(settings: EvalSettings) -> list[Protocol]:
     """Return the protocols of the teacher's runs, one run each.
 

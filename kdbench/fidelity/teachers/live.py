@@ -11,7 +11,7 @@ from kdbench.fidelity.teachers.cache import CachedIdentity, Recorder, TopKCache,
 from kdbench.fidelity.texts import ComparedText
 from kdbench.generate import Prompt
 from kdbench.measuring.likelihood.answers import OptionAnswers
-from kdbench.measuring.measurement import prepare
+from kdbench.measuring.measurement import Measurement, prepare
 from kdbench.metrics import Positions, PositionSet
 from kdbench.protocol import Protocol
 from kdbench.store.samples import Samples
@@ -57,6 +57,11 @@ class LiveTeacher(Teacher):
         self._cache_folder, self._cache_top_k = settings.teacher_cache, settings.cache_top_k
         self._cache = TopKCache(settings.teacher_cache or Path())
         self._claimed = False
+
+    @property
+    def measurements(self) -> Sequence[Measurement]:
+        """The measurements of the teacher, one for each protocol."""
+        return self._runs
 
     def answer(self) -> None:
         """Generate the missing responses."""

@@ -16,6 +16,7 @@ from kdbench.generate.decoding.memory import rows_that_fit
 from kdbench.generate.prompts import check_fits, encode_prompt, end_tokens
 from kdbench.generate.row.choosing import choosing_scores
 from kdbench.generate.row.response import Response
+from kdbench.generate.thinking import find_marks
 from kdbench.protocol import Protocol
 from kdbench.views.chat import ChatMessage
 from kdbench.views.tokenizers import vocabulary_size
@@ -55,6 +56,7 @@ class Generator:
         self.batch_size = batch_size
         self._begin = begin or guarded(model, vocabulary_size(tokenizer))
         self._eos = end_tokens(model, tokenizer)
+        self._marks = find_marks(tokenizer, protocol)
 
     def encode(self, prompt: str, message: ChatMessage) -> Prompt:
         """Encode a document and keep its first `max_prompt_tokens` tokens.
@@ -113,7 +115,10 @@ class Generator:
 
         places, room = self._places(rows), self.protocol.max_new_tokens
         while rows:
-            queue = [Response(row, self.protocol, self.tokenizer, self._eos, until) for row in rows]
+            queue = [
+                Response(row, self.protocol, self.tokenizer, self._eos, until, self._marks)
+                for row in rows
+            ]
             with torch.inference_mode():  # left while the caller has a sample
                 decoding = self._begin([row.prompt_ids for row in rows], places, room)
                 loop = Loop(queue, decoding, self._noise_keys(rows))

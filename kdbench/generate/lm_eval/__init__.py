@@ -7,7 +7,7 @@ sampled rows are requested one by one, so that a text does not depend on the bat
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from kdbench.checkpoint import Checkpoint, one_line, pick_device
 from kdbench.errors import InputError
 from kdbench.generate import Facts, Options, Prompt, Row, Sample, backends
 from kdbench.generate.engine_backend import EngineBackend, engine_in_one_line
+from kdbench.generate.lm_eval.answers import Answers
 from kdbench.generate.lm_eval.models import (
     check_options,
     check_protocol,
@@ -24,9 +25,9 @@ from kdbench.generate.lm_eval.models import (
 )
 from kdbench.generate.prompts import check_has_prompt, encode_prompt, prompt_text
 from kdbench.generate.row.noise import step_keys
-from kdbench.generate.row.response import special_stops
+from kdbench.generate.row.text import special_texts
 from kdbench.protocol import Protocol
-from kdbench.views.chat import ChatMessage, turns_of
+from kdbench.views.chat import ChatMessage, turns_of, with_system
 
 _BATCH = 8
 _NO_LIMIT = 10**9  # tokens; otherwise lm-eval's client cuts longer prompts on the left
@@ -57,12 +58,13 @@ class LMEvalBackend(EngineBackend):
         self._kind = find_kind(options.argument)
         check_protocol(self._kind, protocol, options.engine)
         self._requested: dict[tuple[int, ...], Any] = {}  # text or messages, by the prompt's ids
-        if not checkpoint.served:
+        if checkpoint.served:
+            self.checkpoint, self.protocol, self.options = checkpoint, protocol, options
+            self.batch_size = options.batch_size
+            self.tokenizer = _tokenizer(options.engine.get("tokenizer"))
+        else:
             super().__init__(checkpoint, protocol, options)
-            return
-        self.checkpoint, self.protocol, self.options = checkpoint, protocol, options
-        self.batch_size = options.batch_size
-        self.tokenizer = _tokenizer(options.engine.get("tokenizer"))
+        self._samples = Answers(self._kind, protocol, self.tokenizer)
 
     @staticmethod
     def check(argument: str, engine: Mapping[str, Any]) -> None:
@@ -128,7 +130,8 @@ class LMEvalBackend(EngineBackend):
 
         lm-eval decodes without them, so a row whose batch continues would run past such a stop.
         """
-        return self.tokenizer is not None and bool(special_stops(self.tokenizer, until))
+        until = self._samples.requested_stops(until)
+        return self.tokenizer is not None and bool(special_texts(self.tokenizer, until))
 
     def facts(self) -> Facts:
         """Return lm-eval's version, and size and precision unless a server has the weights."""
@@ -196,12 +199,13 @@ class LMEvalBackend(EngineBackend):
     def _answers(self, rows: Sequence[Row], until: Sequence[str]) -> list[Sample]:
         from lm_eval.api.instance import Instance
 
-        requests = []
+        requests, stops = [], self._samples.requested_stops(until)
         for index, row in enumerate(rows):
-            arguments = (self._requested[row.prompt_ids], self._settings(row, list(until)))
+            arguments = (self._requested[row.prompt_ids], self._settings(row, stops))
             requests.append(Instance("generate_until", {}, arguments, index))
         texts = self._lm.generate_until(requests, disable_tqdm=True)
-        return [Sample(row.document, row.seed, text) for row, text in zip(rows, texts, strict=True)]
+        pairs = zip(rows, texts, strict=True)
+        return [self._samples.sample(row, text, until) for row, text in pairs]
 
     def _settings(self, row: Row, until: list[str]) -> dict[str, Any]:
         """Return the settings of one request; call `set_seed` if a request carries no seed."""
@@ -219,10 +223,12 @@ class LMEvalBackend(EngineBackend):
         if self.protocol.prompt != "chat":
             check_has_prompt(prompt, message)
             return prompt, Prompt(tuple(prompt.encode()), cut=False)
-        turns = turns_of(message)
+        system = self.protocol.system
+        turns = turns_of(with_system(message, system))
         asks = turns[-1]["role"] != "assistant"
         request = self._lm.apply_chat_template(turns, add_generation_prompt=asks)
-        text = message if isinstance(message, str) else json.dumps(turns)
+        alone = isinstance(message, str) and system is None
+        text = str(message) if alone else json.dumps(turns)
         return request, Prompt(tuple(text.encode()), cut=False)
 
     def _text(self, encoded: Prompt, prompt: str, message: ChatMessage) -> str:
@@ -257,6 +263,8 @@ class LMEvalBackend(EngineBackend):
             model = self._kind.kind.create_from_arg_obj(self._arguments())
             if self._kind.is_hf:
                 forget_generation_settings(model.model)
+                if self._samples.has_special_marks:  # else the texts would lack them
+                    model.tok_decode = partial(model.tok_decode, skip_special_tokens=False)
         return model
 
     def _arguments(self) -> dict[str, Any]:

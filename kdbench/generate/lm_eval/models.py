@@ -132,6 +132,11 @@ def check_protocol(kind: LMKind, protocol: Protocol, options: Mapping[str, Any])
     served = kind.is_served and not options.get("tokenizer")
     if protocol.chat_template is not None and (kind.takes_messages or served):
         raise InputError(f"{who}: the server has a chat template of its own; omit chat_template=")
+    if protocol.chat_template_kwargs and (kind.takes_messages or served):
+        raise InputError(
+            f"{who}: the server renders its chat template; omit chat_template_kwargs=, and set the "
+            "variables where the server starts"
+        )
     if not served:
         return
     if protocol.max_prompt_tokens is not None:

@@ -12,6 +12,7 @@ from kdbench.errors import InputError
 from kdbench.generate import Facts, Options, Row, Sample, ScoredText, TopScores, backends
 from kdbench.generate.engine_backend import EngineBackend
 from kdbench.generate.row.response import Response
+from kdbench.generate.thinking import find_marks
 from kdbench.generate.vllm.engine import (
     Engine,
     Request,
@@ -65,7 +66,7 @@ class VLLMBackend(EngineBackend):
     def __init__(self, checkpoint: Checkpoint, protocol: Protocol, options: Options):
         check_device(options.device)
         super().__init__(checkpoint, protocol, options)
-        self.ends = self.unloaded.ends(self.tokenizer)
+        self.ends = frozenset() if options.ignore_eos else self.unloaded.ends(self.tokenizer)
         self._dtype = self.unloaded.dtype(options.dtype, device_kind())
 
     @staticmethod
@@ -92,8 +93,9 @@ class VLLMBackend(EngineBackend):
         Raises:
             InputError: The engine stopped, for example because logits are not finite.
         """
+        marks = find_marks(self.tokenizer, self.protocol)
         responses = {
-            str(index): Response(row, self.protocol, self.tokenizer, self.ends, until)
+            str(index): Response(row, self.protocol, self.tokenizer, self.ends, until, marks)
             for index, row in enumerate(rows)
         }
         requests = {

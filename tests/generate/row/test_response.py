@@ -6,7 +6,8 @@ import pytest
 from transformers import AutoTokenizer
 
 from kdbench.generate import Row, Sample
-from kdbench.generate.row.response import Response, special_stops
+from kdbench.generate.row.response import Response
+from kdbench.generate.row.text import special_texts
 from kdbench.protocol import get_protocol
 from kdbench.toy.models import World
 
@@ -48,5 +49,5 @@ def test_a_stop_string_may_hold_special_tokens(
 
 
 def test_special_stops_are_found(tokenizer: Any) -> None:
-    assert special_stops(tokenizer, ("\n", "<|eos|>", "a<|pad|>")) == ["<|eos|>", "a<|pad|>"]
-    assert special_stops(tokenizer, ()) == []
+    assert special_texts(tokenizer, ("\n", "<|eos|>", "a<|pad|>")) == ["<|eos|>", "a<|pad|>"]
+    assert special_texts(tokenizer, ()) == []

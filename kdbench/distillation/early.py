@@ -1,0 +1,33 @@
+"""What can be checked of a recipe before torch and transformers are imported.
+
+A wrong path then costs no more than a fraction of a second, and not the hashing of another model.
+What is checked here is checked again where it is used.
+"""
+
+from kdbench.checkpoint import check_checkpoint
+from kdbench.distillation.data import SetFile, check_files
+from kdbench.distillation.recipe import Recipe
+from kdbench.distillation.students import check_student
+from kdbench.errors import InputError
+
+
+def check_early(recipe: Recipe) -> None:
+    """Check names and paths: student, teacher, data sets and plain texts.
+
+    Raises:
+        InputError: One of them does not exist or is missing, or a checkpoint is incomplete.
+    """
+    settings = recipe.settings
+    if settings.teacher is None and recipe.method.needs_teacher:
+        raise InputError(f"teacher= is missing: method={settings.method} learns from one")
+    if settings.teacher is not None:
+        check_checkpoint(settings.teacher, None, settings.unsafe_pickle, "teacher")
+    check_student(settings.student, settings.teacher, settings.unsafe_pickle)
+    check_files(SetFile(settings.data, settings.train_set, "train"))
+    check_files(SetFile(settings.data, settings.validation_set, "valid"))
+    if settings.pretraining is not None and not settings.pretraining.is_file():
+        raise InputError(f"pretraining={settings.pretraining}: no such file")
+    if recipe.out.is_symlink() and not recipe.out.exists():
+        raise InputError(
+            f"out={recipe.out}: a link that leads nowhere; delete it, or pass another out="
+        )

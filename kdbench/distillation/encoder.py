@@ -1,0 +1,161 @@
+"""Training rows as tokens: the prompt as evaluation asks it, and the response that is learned."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from hashlib import sha256
+from typing import Any, Literal, NamedTuple
+
+from kdbench.distillation.joint import Pieces, joint_tokens
+from kdbench.distillation.rows import TrainingRow
+from kdbench.distillation.turns import answer_text
+from kdbench.errors import InputError
+from kdbench.generate.prompts import encode_prompt, prompt_text, text_tokens
+from kdbench.generate.thinking import Marks, find_marks, split_thinking
+from kdbench.protocol import Protocol
+from kdbench.views.chat import find_template
+from kdbench.views.rollout import Example
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Length limits in tokens.
+
+    Attributes:
+        prompt: Longest prompt; longer ones are dropped or cut.
+        total: Longest prompt and response together; a longer response is cut and has no EOS.
+        long_prompts: `drop` leaves out examples with longer prompts, as MiniLLM does; `cut` cuts
+            them on the right, as DistiLLM does, and loses the marker before the response.
+    """
+
+    prompt: int
+    total: int
+    long_prompts: Literal["drop", "cut"]
+
+
+class Encoded(NamedTuple):
+    """An example, and whether prompt and response have other tokens together than as two texts."""
+
+    example: Example
+    is_joint: bool
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """How rows become examples.
+
+    Attributes:
+        tokenizer: The student's tokenizer.
+        form: The form of the prompts, and whether they begin with BOS; not cut.
+        lengths: Length limits.
+        ends: Ids that end a response when the student generates; empty for the tokenizer's EOS.
+    """
+
+    tokenizer: Any
+    form: Protocol
+    lengths: Lengths
+    ends: frozenset[int] = frozenset()
+
+    def encode(self, row: TrainingRow) -> Encoded | None:
+        """Encode a row with its first reference; None if its prompt is too long.
+
+        Raises:
+            InputError: The prompt has no token, or the chat template fails.
+        """
+        if row.is_text:
+            return Encoded(self._plain_text(row), is_joint=False)
+        try:
+            return self._encoded(row)
+        except InputError as error:
+            raise InputError(f"row '{row.id}': {error}") from None
+
+    def _encoded(self, row: TrainingRow) -> Encoded | None:
+        prompt = encode_prompt(self.tokenizer, self.form, row.prompt, row.message).ids
+        if len(prompt) > self.lengths.prompt and self.lengths.long_prompts == "drop":
+            return None
+        pieces = self._pieces(row, prompt_text(self.tokenizer, self.form, row.prompt, row.message))
+        return Encoded(self._fitted(row, prompt, pieces), pieces.is_joint)
+
+    def answered(self, row: TrainingRow, text: str, ended: bool) -> Example | None:
+        """Encode a row with another response; None if there is nothing to learn.
+
+        A response that did not end by itself, because of the length limit, gets no end token, so
+        the student does not learn to stop there. MiniLLM's code appends one to every response.
+
+        Args:
+            row: The row.
+            text: The response.
+            ended: Whether it ended by itself.
+        """
+        row = replace(row, references=(text,))
+        if ended:
+            encoded = self.encode(row)
+            return encoded.example if encoded else None
+        prompt = prompt_text(self.tokenizer, self.form, row.prompt, row.message)
+        pieces = joint_tokens(self.tokenizer, prompt, text, self.form.add_bos)
+        asked = encode_prompt(self.tokenizer, self.form, row.prompt, row.message).ids
+        return self._fitted(row, asked, pieces) if pieces.response else None
+
+    def has_end(self, example: Example) -> bool:
+        """Whether the response of an example ends with an end token."""
+        return example.response_ids[-1] in self._ends
+
+    @property
+    def template_sha256(self) -> str | None:
+        """SHA-256 of the text of the chat template; None if the form has none."""
+        if self.form.prompt != "chat":
+            return None
+        template = find_template(self.tokenizer, self.form.chat_template, "the student's tokenizer")
+        return sha256(template.encode()).hexdigest()
+
+    @property
+    def _ends(self) -> frozenset[int]:
+        return self.ends or frozenset({self.tokenizer.eos_token_id})
+
+    def _pieces(self, row: TrainingRow, prompt: str) -> Pieces:
+        """The tokens before the response, and those of the response with its end token."""
+        tokenizer, bos, end = self.tokenizer, self.form.add_bos, self.tokenizer.eos_token_id
+        if self.form.prompt == "task":
+            pieces = joint_tokens(tokenizer, prompt, row.references[0], bos)
+            return pieces._replace(response=(*pieces.response, end))
+        answer = answer_text(tokenizer, self.form, row, prompt)
+        pieces = joint_tokens(tokenizer, prompt, answer, bos)
+        for place, token in enumerate(pieces.response):
+            if token in self._ends:  # what a template writes after the end is never generated
+                return pieces._replace(response=pieces.response[: place + 1])
+        pieces = joint_tokens(tokenizer, prompt, answer.rstrip(), bos)
+        return pieces._replace(response=(*pieces.response, end))
+
+    def _fitted(self, row: TrainingRow, prompt: tuple[int, ...], pieces: Pieces) -> Example:
+        """The example with its prompt and response cut at the limits."""
+        context, limit = pieces.context, self.lengths.prompt
+        if len(prompt) > limit:
+            prompt, context = prompt[:limit], context[:limit]
+        response = pieces.response[: self.lengths.total - len(context)]
+        own_context = None if context == prompt else context
+        return Example(row.id, prompt, response, self._answers(row), own_context)
+
+    def _answers(self, row: TrainingRow) -> tuple[str, ...]:
+        """The references as validation scores them: without their thinking, unless it is kept."""
+        marks = self._marks if self.form.thinking == "strip" else None
+        if marks is None:
+            return row.references
+        starts = (split_thinking(text, marks).answer or 0 for text in row.references)
+        return tuple(
+            text[start:] or text for text, start in zip(row.references, starts, strict=True)
+        )
+
+    @cached_property
+    def _marks(self) -> Marks | None:
+        return find_marks(self.tokenizer, self.form)
+
+    def _plain_text(self, row: TrainingRow) -> Example:
+        """A text after its first token, and the end token.
+
+        Raises:
+            InputError: It has no token.
+        """
+        ids = text_tokens(self.tokenizer, row.references[0], self.form.add_bos)
+        if not ids:
+            raise InputError(f"row '{row.id}' encodes to no tokens")
+        first, *rest = [*ids, self.tokenizer.eos_token_id][: self.lengths.total]
+        return Example(row.id, (first,), tuple(rest), row.references)

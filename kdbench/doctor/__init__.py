@@ -1,0 +1,8 @@
+"""`kdbench doctor`: looks at models, data and settings before hours are spent on them.
+
+Each check is a function in a file of `checks/`, which registers itself; other packages add theirs
+by the entry-point group `kdbench.doctor`. Modules: `check` (what a check is), `finding` (what it
+finds), `patient`, `eval_patient` and `train_patient` (what is looked at), `member` (one checkpoint
+of it), `examine` (runs the checks), `output` (text and JSON), `settings` (keys of the verb), and
+what several checks use: `rows`, `near`, `turns` and `sizes`.
+"""

@@ -1,0 +1,1 @@
+"""The checks of `kdbench doctor`; adding one means adding a file."""

@@ -1,0 +1,33 @@
+"""A teacher that the method does not learn from."""
+
+from collections.abc import Iterator
+
+from kdbench.doctor.check import check
+from kdbench.doctor.finding import Finding
+from kdbench.doctor.patient import Patient
+from kdbench.doctor.train_patient import TrainPatient
+from kdbench.training.source import FromTeacher
+
+
+@check("unused_teacher", "files", of=("train",))
+def unused_teacher(patient: Patient) -> Iterator[Finding]:
+    """A teacher from which the method, with these keys, learns nothing."""
+    assert isinstance(patient, TrainPatient)  # noqa: S101 - for the type checker
+    settings, triple = patient.settings, patient.method.triple()
+    if triple.needs_teacher_model or isinstance(triple.source.inner, FromTeacher):
+        return
+    if patient.method.needs_teacher:
+        yield Finding(
+            "error",
+            f"method={settings.method} with these keys does not use its teacher: its loss is "
+            f"{triple.describe()['objective']} on {triple.source}",
+            "the run is supervised fine-tuning under the name of a distillation method",
+            "the method's own keys, such as kd_ratio= above 0, or method=sft",
+        )
+    elif settings.teacher and not settings.student.startswith(("prune:teacher", "random:")):
+        yield Finding(
+            "warning",
+            f"teacher={settings.teacher} has no effect with method={settings.method}",
+            "the student learns from the training set alone",
+            "method=kd, gkd or another that learns from a teacher; kdbench methods lists them",
+        )

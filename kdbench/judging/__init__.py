@@ -1,0 +1,1 @@
+"""A judge: a model that grades responses, or compares them with others in both orders."""

@@ -1,0 +1,199 @@
+"""What each model of a report costs to serve, with its score: a price, a time or a size."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kdbench.config import ReportSettings
+from kdbench.errors import InputError
+from kdbench.reports.model import Findings, Number, StudentRow
+from kdbench.reports.rows import ReportRow, interval_cells, student_cells
+from kdbench.reports.select import Selection
+from kdbench.stats.estimates import average
+from kdbench.store.folder import RunFolder
+from kdbench.store.speeds import ModelKey, SpeedRecord, Speeds, stored_speeds
+from kdbench.text import AVERAGE
+
+NO_SPEED = (
+    "cost: needs models of different sizes, or their speeds; run kdbench speed model=… on each"
+)
+
+
+@dataclass(frozen=True)
+class CostPoint:
+    """A model with its cost and score.
+
+    Attributes:
+        student: The model.
+        cost: Its cost, in the unit of the axis.
+        score: Its score: the mean over tasks if there are several.
+        teacher: Whether it is the teacher.
+    """
+
+    student: StudentRow
+    cost: float
+    score: Number
+    teacher: bool = False
+
+
+@dataclass(frozen=True)
+class Costs:
+    """The costs of a report's models.
+
+    Attributes:
+        axis: Name of the cost: `cost_per_million_tokens`, `seconds_per_thousand_tokens` or
+            `parameters`.
+        label: Text of the axis.
+        condition: Load under which speeds were measured; empty for sizes.
+        points: Models with a cost and a score.
+        left_out: Models and pictures that are missing, and why.
+    """
+
+    axis: str
+    label: str
+    condition: str
+    points: tuple[CostPoint, ...] = field(repr=False)
+    left_out: tuple[str, ...] = ()
+
+
+def find_costs(settings: ReportSettings, findings: Findings, selection: Selection) -> Costs:
+    """Find the cost of every student, and of the teacher if its own run is among the results.
+
+    Args:
+        settings: Settings of the report; with `price=`, speeds become prices.
+        findings: Numbers of the report.
+        selection: Runs of the report.
+
+    Raises:
+        InputError: A speed file is damaged, or `load=` fits no speed.
+    """
+    rows = [*_students(findings), *_teacher(settings.results, findings, selection)]
+    keys = {student.run: _key(settings.results, student) for student, *_ in rows}
+    speeds = Speeds(stored_speeds(settings.results, keys.values()), settings.load)
+    timed = [(row, speeds.of(*keys[row[0].run])) for row in rows]
+    if not any(speed for _, speed in timed):
+        if settings.price is not None:
+            raise InputError(
+                f"price={settings.price:g}: no speed of these models in "
+                f"results={settings.results}; run kdbench speed model=… on each"
+            )
+        return _sizes(rows)
+    points, left_out = [], []
+    for (student, score, is_teacher), speed in timed:
+        cost = None if speed is None else _cost(speed, settings.price)
+        if cost is None:
+            left_out.append(f"cost: {student.label}: no speed at {speeds.condition}")
+        else:
+            points.append(CostPoint(student, cost, score, is_teacher))
+    if settings.price is None:
+        axis, label = "seconds_per_thousand_tokens", "seconds for 1,000 generated tokens"
+    else:
+        axis = "cost_per_million_tokens"
+        label = f"cost of a million generated tokens at {settings.price:g} an hour"
+    return Costs(axis, label, str(speeds.condition), tuple(points), tuple(left_out))
+
+
+def _cost(speed: SpeedRecord, price: float | None) -> float | None:
+    """The price of a million tokens, or else the seconds of a thousand; None if there is none."""
+    if price is not None:
+        return speed.cost_per_million(price)
+    rate = speed.tokens_per_second.value
+    return 1000 / rate if rate else None
+
+
+_ScoredModel = tuple[StudentRow, Number, bool]
+
+
+def _sizes(rows: Sequence[_ScoredModel]) -> Costs:
+    known = [row for row in rows if row[0].parameters]
+    if len({student.parameters for student, *_ in known}) < 2:
+        return Costs("parameters", "parameters", "", (), (NO_SPEED,))
+    points = [CostPoint(s, float(s.parameters or 0), score, is_t) for s, score, is_t in known]
+    return Costs("parameters", "number of parameters", "", tuple(points))
+
+
+def _students(findings: Findings) -> Iterator[_ScoredModel]:
+    shown = AVERAGE if len(findings.tasks) > 1 else findings.tasks[0]
+    for point in findings.points:
+        if point.task == shown:
+            yield point.student, point.score, False
+
+
+def _teacher(results: Path, findings: Findings, selection: Selection) -> Iterator[_ScoredModel]:
+    """The teacher's own run, if it answered the same prompts."""
+    fingerprints = {
+        task: json.dumps(result.fingerprint, sort_keys=True)
+        for by_task in selection.results.values()
+        for task, result in by_task.items()
+    }
+    teachers = {
+        (result.teacher or {}).get("sha256")
+        for by_task in selection.results.values()
+        for result in by_task.values()
+    } - {None}
+    for file in sorted(results.glob("*/*/run.json")):
+        run = RunFolder(file.parent)
+        record = run.read_run()
+        if record.get("auxiliary") or record.get("model", {}).get("sha256") not in teachers:
+            continue
+        by_task = {task: run.read_task(task) for task in findings.tasks}
+        metrics = [
+            result.metrics.get(findings.score.name)
+            for task, result in by_task.items()
+            if result and json.dumps(result.fingerprint, sort_keys=True) == fingerprints[task]
+        ]
+        known = [None if metric is None else asdict(metric) for metric in metrics]
+        mean = average(known) if len(known) == len(findings.tasks) else None
+        if mean is not None and mean.value is not None:
+            model = run.read_whole_run()["model"]
+            folder = str(file.parent.relative_to(results))
+            row = StudentRow(
+                folder, "teacher", model["name"], "teacher", model.get("parameters"), False
+            )
+            yield row, Number(mean.value, mean.ci_low, mean.ci_high, mean.n), True
+            return
+
+
+def _key(results: Path, student: StudentRow) -> ModelKey:
+    model = RunFolder(results / student.run).read_run()["model"]
+    return student.model, model.get("sha256")
+
+
+def frontier(points: Sequence[CostPoint], sign: int) -> list[CostPoint]:
+    """The models that no other one beats in both cost and score, the cheapest first.
+
+    Args:
+        points: Models with cost and score.
+        sign: 1 if higher scores are better, -1 if lower ones are.
+    """
+    best: list[CostPoint] = []
+    for point in sorted(points, key=lambda p: (p.cost, -sign * p.score.value)):
+        if not best or sign * point.score.value > sign * best[-1].score.value:
+            best.append(point)
+    return best
+
+
+def cost_rows(costs: Costs, score: str) -> list[ReportRow]:
+    """The rows of cost.csv.
+
+    Args:
+        costs: Costs of the models.
+        score: Name of the score.
+    """
+    return [_row(costs, point, score) for point in costs.points]
+
+
+def _row(costs: Costs, point: CostPoint, score: str) -> Mapping[str, Any]:
+    cells = student_cells("", point.student)
+    del cells["task"]
+    return {
+        **cells,
+        "teacher": point.teacher,
+        "axis": costs.axis,
+        "cost": point.cost,
+        "load": costs.condition,
+        "metric": score,
+        **interval_cells("score", point.score),
+    }

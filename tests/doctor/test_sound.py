@@ -1,0 +1,40 @@
+"""Sound set-ups: the doctor is silent, and has made every check."""
+
+from ward import Ward, make_chat
+
+from kdbench.doctor.check import checks
+from kdbench.doctor.finding import Diagnosis
+
+
+def assert_silent(diagnosis: Diagnosis, left_out: int = 0) -> None:
+    assert diagnosis.findings == []
+    assert dict(diagnosis.not_run) == {}
+    of_verb = [name for name in checks.names() if diagnosis.of in checks.get(name).of]
+    assert len(diagnosis.ran) == len(of_verb) - left_out
+
+
+def test_an_evaluation_with_a_teacher(ward: Ward) -> None:
+    assert_silent(ward.eval())
+
+
+def test_a_training(ward: Ward) -> None:
+    diagnosis = ward.train()
+    assert_silent(diagnosis)
+    # The toy students' parameters by hand: an embedding of 512 by 64 that is also the head, two
+    # layers of four maps of 64 by 64, three of 64 by 128 and two norms, and the last norm.
+    by_hand = 512 * 64 + 2 * (4 * 64 * 64 + 3 * 64 * 128 + 2 * 64) + 64
+    assert diagnosis.facts["memory"]["bytes"]["gradients"] == 4 * by_hand
+    assert diagnosis.facts["disk"]["bytes"] == 32 * by_hand
+
+
+def test_a_pair_of_chat_models(ward: Ward) -> None:
+    make_chat(ward.teacher)
+    make_chat(ward.student)
+    assert_silent(ward.eval("protocol=chat"))
+    assert_silent(ward.train("train_format=chat", "weights=false"), left_out=3 + 1)
+
+
+def test_looking_without_weights_loads_none(ward: Ward) -> None:
+    diagnosis = ward.eval("weights=false")
+    assert diagnosis.findings == []
+    assert set(diagnosis.left_out) == {"finite", "invariance", "stopping"}
