@@ -267,6 +267,7 @@ class ErrorKappa(PooledCellMetric):
 class AnswersMcNemar(CorpusPairMetric):
     """P-value of McNemar's exact test that student and teacher are equally often right."""
 
+    needs_reference = True
     compares = "answers"
     by_default = False
     name = "answers_mcnemar"

@@ -22,17 +22,15 @@ def final_answer(task: Task, answer: OptionAnswer) -> Answer:
         chosen = answer.chosen()["acc"]
         return Answer(
             text="",
-            references=(),
+            references=tuple(answer.options[index].text or "" for index in answer.gold),
             final=str(chosen),
             right=chosen in answer.gold if answer.gold else None,
             options=_normalised([option.log_p for option in answer.options]),
         )
     option = answer.options[0]
-    if option.greedy is None:
-        return Answer(text="", references=())
-    return Answer(
-        text="", references=(), final=option.text if option.greedy else None, right=option.greedy
-    )
+    references = (option.text or "",)
+    final = option.text if option.greedy else None
+    return Answer(text="", references=references, final=final, right=option.greedy)
 
 
 def _normalised(log_p: list[float]) -> tuple[float, ...]:
