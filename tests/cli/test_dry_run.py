@@ -95,6 +95,15 @@ def test_a_chat_prompt_shows_its_turns(world: World, place: Path) -> None:
     assert f"the answer begins at token {len(ids)}" in " ".join(text.split())
 
 
+def test_a_task_with_options_shows_them(world: World, place: Path) -> None:
+    text = dry(f"eval model={world.student} tasks=skills_kinds limit=2 device=cpu", place).out
+    line = "none: 8 given texts are scored by likelihood (multiple_choice)"
+    assert facts(text, "samples") == [line]
+    assert "kinds-000" in facts(text, "prompt 1")[0]
+    assert text.count(", right") == 2
+    assert " a bird" in text
+
+
 def test_a_teacher_and_a_floor_are_shown_without_their_prompts(world: World, place: Path) -> None:
     line = f"eval model={world.student} teacher={world.teacher} undistilled={world.student}"
     text = dry(f"{line} data={world.data} tasks=dolly limit=2 seeds=1 device=cpu", place).out
