@@ -17,7 +17,7 @@ from kdbench.store.schema import LARGEST
 from kdbench.system.time_limit import time_limit
 from kdbench.task import Task
 
-DocumentScores = dict[str, dict[str, float | None]]
+OptionScores = dict[str, dict[str, float | None]]
 """Scores by metric, by document."""
 
 _SECONDS = 300  # of work, for all documents and filters
@@ -27,7 +27,7 @@ _UNITS = {"bits_per_byte": "bits"} | dict.fromkeys(_RATES, "rate")
 
 def score_options(
     task: Task, protocol: Protocol, answers: OptionAnswers, cut_prompts: int | None = None
-) -> tuple[TaskResult, DocumentScores]:
+) -> tuple[TaskResult, OptionScores]:
     """Score the options of all documents of a task.
 
     Args:
