@@ -81,15 +81,10 @@ def _axes(
     """
     results = [result for by_task in selection.results.values() for result in by_task.values()]
     has_options = any("output_type" in result.fingerprint for result in results)
+    names = {"score": settings.score, "fidelity": settings.fidelity}
     if has_options and all(level(result, _ANSWERS["fidelity"]) for result in results):
-        defaults = _ANSWERS
-    else:
-        defaults = {}
-    given = given_keys(settings)
-    names = {
-        key: defaults.get(key, value) if key not in given else value
-        for key, value in (("score", settings.score), ("fidelity", settings.fidelity))
-    }
+        given = given_keys(settings)
+        names |= {key: name for key, name in _ANSWERS.items() if key not in given}
     return _axis("score", names["score"], known), _axis("fidelity", names["fidelity"], known)
 
 
