@@ -169,8 +169,8 @@ def _doctor(arguments: list[str]) -> int:
 def _table(arguments: list[str]) -> int:
     """Draw the comparison table from results and published numbers."""
     from kdbench.config import TableSettings, parse
-    from kdbench.system.outputs import STANDARD_OUTPUT, is_stream, put_output
     from kdbench.store.runs import stored_runs
+    from kdbench.system.outputs import STANDARD_OUTPUT, is_stream, put_output
     from kdbench.tables import build_table, unshown_tasks
     from kdbench.tables.write import form_of, stale_diff, whole_file
 

@@ -7,7 +7,6 @@ from kdbench.comparing.baseline import baseline_path, read_baseline
 from kdbench.comparing.scores import ComparedRun, read_run
 from kdbench.errors import InputError
 
-
 _WAY_OUT = {"baseline": "; kdbench regress --update writes a baseline"}
 
 
