@@ -124,10 +124,13 @@ def _speed(arguments: list[str]) -> None:
     machine.
     """
     from kdbench.config import SpeedSettings, parse
-    from kdbench.serving.speed import measure_speed
+    from kdbench.serving.speed import measure_speed, plan_speed
 
     settings = parse(SpeedSettings, arguments)
     _quiet()
+    if settings.dry_run:
+        _outline(plan_speed(settings))
+        return
     from kdbench.cli.printing import print_speed
 
     print_speed(measure_speed(settings))

@@ -16,15 +16,17 @@ from kdbench.checkpoint import (
     read_config,
     served_model,
 )
-from kdbench.config import SpeedSettings
+from kdbench.config import SpeedSettings, given_facts
 from kdbench.errors import InputError
 from kdbench.generate import Backend, Options
 from kdbench.generate.choice import BackendChoice, choose_backend
+from kdbench.measuring.dry_run import checkpoint_fact
 from kdbench.measuring.identity import checked_name
 from kdbench.protocol import get_protocol
 from kdbench.serving.timing import Clock, TimedRound, rounds_of, speed_of, time_load
 from kdbench.store.speeds import SpeedLoad, SpeedModel, SpeedRecord, read_speed, write_speed
 from kdbench.system.environment import device_name, environment, git_state
+from kdbench.system.outline import Fact, Section
 from kdbench.system.progress import progress
 from kdbench.version import __version__
 
@@ -78,11 +80,7 @@ def measure_speed(settings: SpeedSettings, clock: Clock = time.perf_counter) -> 
     Raises:
         InputError: Model or settings have a fault that the user can fix.
     """
-    chosen = choose_backend(settings.backend, settings.backend_options)
-    checkpoint = _find(settings, chosen)
-    name = settings.name or checked_name(checkpoint.name)
-    hardware = "server" if chosen.is_served else device_name(pick_device(settings.device))
-    subject = _Subject(settings, chosen, checkpoint, name, hardware)
+    subject = _subject(settings)
     loads = {subject.file(load): load for load in _loads(settings)}
     records = {} if settings.again else dict(_stored(loads))
     missing = {path: load for path, load in loads.items() if path not in records}
@@ -90,6 +88,37 @@ def measure_speed(settings: SpeedSettings, clock: Clock = time.perf_counter) -> 
         write_speed(path, record)
         records[path] = read_speed(path)
     return SpeedMeasurement({path: records[path] for path in loads}, len(missing))
+
+
+def plan_speed(settings: SpeedSettings) -> list[Section]:
+    """What `measure_speed` would do: model and loads are checked, nothing is loaded or written.
+
+    Args:
+        settings: Model, loads and backend.
+
+    Raises:
+        InputError: As for `measure_speed`, but for what only the loaded model shows.
+    """
+    subject = _subject(settings)
+    loads = {subject.file(load): load for load in _loads(settings)}
+    stored = {} if settings.again else dict(_stored(loads))
+    title = "kdbench speed: a dry run, which writes nothing"
+    facts = [checkpoint_fact(subject.checkpoint, None)]
+    facts.append(Fact("backend", f"{settings.backend}, {settings.dtype} on {subject.hardware}"))
+    for path, load in loads.items():
+        rounds = f"{load.repeats} repeats of {load.requests} requests, {load.concurrency} at a time"
+        lengths = f"prompts of {load.prompt_tokens} tokens, responses of {load.new_tokens}"
+        done = "stored in" if path in stored else "to be written to"
+        facts.append(Fact("load", f"{rounds}; {lengths}; {done} {path}"))
+    return [Section(title, given_facts(settings)), Section("Model", tuple(facts))]
+
+
+def _subject(settings: SpeedSettings) -> _Subject:
+    chosen = choose_backend(settings.backend, settings.backend_options)
+    checkpoint = _find(settings, chosen)
+    name = settings.name or checked_name(checkpoint.name)
+    hardware = "server" if chosen.is_served else device_name(pick_device(settings.device))
+    return _Subject(settings, chosen, checkpoint, name, hardware)
 
 
 def _stored(loads: Mapping[Path, SpeedLoad]) -> Iterator[tuple[Path, SpeedRecord]]:
