@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,14 @@ def test_a_chat_prompt_shows_its_turns(world: World, place: Path) -> None:
     said = f"{row['instruction']}\n\n{row['input']}".strip()
     assert tokenizer.decode(ids[first : last + 1]).strip() == said
     assert f"the answer begins at token {len(ids)}" in " ".join(text.split())
+
+
+def test_a_template_that_the_protocol_does_not_use_is_noted(world: World, place: Path) -> None:
+    model = place / "chatty"
+    shutil.copytree(world.student, model)
+    (model / "chat_template.jinja").write_text("{% for m in messages %}{{ m.content }}{% endfor %}")
+    line = f"eval model={model} data={world.data} tasks=dolly limit=1 device=cpu max_new_tokens=7"
+    assert "protocol=chat asks as in its training" in dry(line, place).err
 
 
 def test_a_task_with_options_shows_them(world: World, place: Path) -> None:
