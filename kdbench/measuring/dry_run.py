@@ -191,7 +191,8 @@ def _option_facts(task: Task, protocol: Protocol, shows_prompts: bool) -> Iterat
             if index == 0 and context:
                 yield Fact("text", excerpt(context[0]), is_text=True)
             right = ", right" if text in document.references else ""
-            yield Fact(f"option {index}{right}", excerpt(text, 400, 100), is_text=True)
+            name = f"option {index}{right}" if len(document.requests) > 1 else "scored text"
+            yield Fact(name, excerpt(text, 400, 100), is_text=True)
 
 
 def _encoded(how: Reading, protocol: Protocol, document: Document) -> Prompt:

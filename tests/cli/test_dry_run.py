@@ -111,6 +111,8 @@ def test_a_task_with_options_shows_them(world: World, place: Path) -> None:
     assert "kinds-000" in facts(text, "prompt 1")[0]
     assert text.count(", right") == 2
     assert " a bird" in text
+    text = dry(f"eval model={world.student} tasks=skills_last_word limit=1 device=cpu", place).out
+    assert "  scored text\n    │  west\n" in text
 
 
 def test_a_teacher_and_a_floor_are_shown_without_their_prompts(world: World, place: Path) -> None:
