@@ -51,7 +51,7 @@ class PromptKeys(Settings, group="Prompts and lengths"):
     )
     thinking_marks: MarkPair | None = Field(
         None,
-        description="MarkPair around the thinking, as in <think>,</think> (default: those that the "
+        description="Marks around the thinking, as in <think>,</think> (default: those that the "
         "tokenizer and the chat template are known to have)",
     )
     add_bos: bool = Field(False, description="Whether the BOS token precedes the prompt")
