@@ -7,7 +7,7 @@ from kdbench.fidelity.compare import compare_with_teacher, measured_floor
 from kdbench.fidelity.teachers.find import check_cache, find_teacher
 from kdbench.fidelity.teachers.live import LiveTeacher
 from kdbench.fidelity.wanted import check_metrics, wanted_metrics
-from kdbench.judging.work import judge_of_evaluation
+from kdbench.judging.work import judge_of_evaluation, tasks_to_judge
 from kdbench.measuring.advice import prompt_advice
 from kdbench.measuring.dry_run import outline
 from kdbench.measuring.early import check_early
@@ -62,11 +62,12 @@ def evaluate(settings: EvalSettings) -> Evaluation:
     student = _prepared(settings)
     if settings.judge is None:
         return _measured(settings, student)
+    tasks_to_judge(student.tasks)
     work = judge_of_evaluation(settings, student.run.path, student.is_finished())
     evaluation = _measured(settings, student)
     student.release()
     judged = work.finish(student.tasks)
-    return replace(evaluation, results=judged.results)
+    return replace(evaluation, results={**evaluation.results, **judged.results})
 
 
 def _measured(settings: EvalSettings, student: Measurement) -> Evaluation:

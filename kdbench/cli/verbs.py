@@ -79,6 +79,11 @@ def _judge(arguments: list[str]) -> None:
 
     settings = parse_judge(arguments)
     _quiet()
+    if settings.dry_run:
+        from kdbench.judging.dry_run import plan_judging
+
+        _outline(plan_judging(settings))
+        return
     from kdbench.cli.judged import judge_lines
     from kdbench.judging.work import judge
 
@@ -128,6 +133,11 @@ def _speed(arguments: list[str]) -> None:
 
     settings = parse(SpeedSettings, arguments)
     _quiet()
+    if settings.dry_run:
+        from kdbench.serving.dry_run import plan_speed
+
+        _outline(plan_speed(settings))
+        return
     from kdbench.cli.printing import print_speed
 
     print_speed(measure_speed(settings))

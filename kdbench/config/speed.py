@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from kdbench.config.kinds import AtLeastOne, Counts, FolderName, Settings
+from kdbench.config.kinds import AtLeastOne, Counts, DryRunKeys, FolderName, Settings
 from kdbench.config.measure import BackendKeys, DeviceKeys, ModelKeys, TrustKeys
 
 
@@ -43,5 +43,7 @@ class SpeedOutputKeys(Settings, group="Output"):
     again: bool = Field(False, description="Measure again what is stored for the same load")
 
 
-class SpeedSettings(ModelKeys, LoadKeys, SpeedOutputKeys, DeviceKeys, BackendKeys, TrustKeys):
+class SpeedSettings(
+    ModelKeys, LoadKeys, SpeedOutputKeys, DryRunKeys, DeviceKeys, BackendKeys, TrustKeys
+):
     """`kdbench speed model=…`: time a model under a stated load."""

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from kdbench.config import EvalSettings, Names, Settings, parse
 from kdbench.config.judge import JudgeKeys
+from kdbench.config.kinds import DryRunKeys
 from kdbench.config.measure import HardwareKeys, TrustKeys
 from kdbench.errors import InputError
 
@@ -25,7 +26,7 @@ class JudgedKeys(Settings, group="Run"):
     )
 
 
-class JudgeSettings(JudgedKeys, JudgeKeys, HardwareKeys, TrustKeys):
+class JudgeSettings(JudgedKeys, DryRunKeys, JudgeKeys, HardwareKeys, TrustKeys):
     """`kdbench judge RUN [AGAINST] judge=…`: grade a run's responses, or compare them."""
 
     @model_validator(mode="after")

@@ -81,6 +81,18 @@ def judge_of_evaluation(settings: EvalSettings, run: Path, finished: bool) -> "J
     return work
 
 
+def tasks_to_judge(tasks: Sequence[Task]) -> list[Task]:
+    """Return the tasks that are answered with responses.
+
+    Raises:
+        InputError: There are none.
+    """
+    answered = [task for task in tasks if task.generates]
+    if not answered:
+        raise InputError("judge=: the tasks have options, not responses to judge")
+    return answered
+
+
 class JudgeWork:
     """A run and the judge that judges it.
 
@@ -123,12 +135,13 @@ class JudgeWork:
     def finish(self, tasks: Sequence[Task]) -> JudgedRun:
         """Judge what is missing of the tasks, and store the metrics.
 
+        Tasks that are scored by likelihood have no responses and are left out.
+
         Raises:
-            InputError: The run is incomplete, its data have changed, or the judge did not reply to
-                all questions.
+            InputError: The run is incomplete, its data have changed, no task has responses, or the
+                judge did not reply to all questions.
         """
-        opponent = find_opponent(self._settings, self.run, self.run.read_whole_run())
-        subjects = [self._subject(task, opponent) for task in tasks]
+        subjects = self.subjects(tasks)
         try:
             results = {subject.task.name: self._finish(subject) for subject in subjects}
         finally:
@@ -138,6 +151,25 @@ class JudgeWork:
         return JudgedRun(
             self.run.path, results, self._asked, self._stored, Counter(self.judge.faults)
         )
+
+    def subjects(self, tasks: Sequence[Task]) -> list[Subject]:
+        """Return the responses to judge, of the tasks that have responses.
+
+        Raises:
+            InputError: As for `finish`, but for what the judge does.
+        """
+        answered = tasks_to_judge(tasks)
+        opponent = find_opponent(self._settings, self.run, self.run.read_whole_run())
+        return [self._subject(task, opponent) for task in answered]
+
+    def questions(self, subject: Subject) -> list[Question]:
+        """Return all questions about a task's responses, those judged before included."""
+        prompt = self._prompt(subject)
+        return list(subject.questions(prompt, digest(self._decisive(prompt))))
+
+    def _decisive(self, prompt: JudgePrompt) -> dict[str, Any]:
+        """What decides a judgement besides the texts; names of folders and files do not."""
+        return {"judge": dict(self.judge.identity), "prompt": prompt.sha256}
 
     def _subject(self, task: Task, opponent: Path | None) -> Subject:
         stored = self.run.read_task(task.name)
@@ -179,9 +211,7 @@ class JudgeWork:
 
     def _finish(self, subject: Subject) -> TaskResult:
         prompt = self._prompt(subject)
-        # Names of folders and files decide nothing.
-        decisive = {"judge": dict(self.judge.identity), "prompt": prompt.sha256}
-        questions = list(subject.questions(prompt, digest(decisive)))
+        decisive, questions = self._decisive(prompt), self.questions(subject)
         known = self._all_judged(subject, questions)
         numbers = Numbers(
             f"{VERSION} {self.judge.name} {digest({**decisive, **subject.identity})[:8]}",

@@ -134,7 +134,9 @@ def _model_facts(measurement: Measurement, how: Reading) -> Iterator[Fact]:
     fields = {key: value for key, value in protocol.as_dict().items() if key != "name"}
     yield Fact("protocol", f"{protocol.name}: {plain_fields(fields)}")
     yield Fact("results", str(measurement.run.path))
-    missing = sum(map(measurement.sampling.missing, measurement.tasks))
+    missing = sum(
+        measurement.sampling.missing(task) for task in measurement.tasks if task.generates
+    )
     load = Load(missing, protocol.max_new_tokens, how.parameters, settings.backend, how.dtype)
     yield Fact("time", estimated_time(load, settings.results))
 
@@ -145,6 +147,9 @@ def _task_facts(
     protocol = measurement.protocol
     if shows_prompts:
         yield data_fact(task)
+    if not task.generates:
+        yield from _option_facts(task, protocol, shows_prompts)
+        return
     missing = measurement.sampling.missing(task)
     stored = len(measurement.sampling.stored(task))
     total = len(task.documents) * len(protocol.seeds)
@@ -166,6 +171,26 @@ def _task_facts(
             yield Fact(f"prompt {number}", f"document {document.id}")
             yield from _prompt_facts(how.tokenizer, protocol, document, prompt)
             yield from document_facts(document)
+
+
+def _option_facts(task: Task, protocol: Protocol, shows_prompts: bool) -> Iterator[Fact]:
+    """What is asked of a task that is scored by likelihood: its first prompts and options."""
+    count = sum(len(document.requests) for document in task.documents)
+    yield Fact(
+        "samples", f"none: {count} given texts are scored by likelihood ({task.output_type})"
+    )
+    if not shows_prompts:
+        return
+    if protocol.prompt == "chat":
+        yield Fact("prompts", "each is put into the chat template; the texts below are the task's")
+    for number, document in enumerate(task.documents[:_SHOWN], start=1):
+        yield Fact(f"prompt {number}", f"document {document.id}")
+        for index, request in enumerate(document.requests):
+            *context, text = request
+            if index == 0 and context:
+                yield Fact("text", excerpt(context[0]), is_text=True)
+            right = ", right" if text in document.references else ""
+            yield Fact(f"option {index}{right}", excerpt(text, 400, 100), is_text=True)
 
 
 def _encoded(how: Reading, protocol: Protocol, document: Document) -> Prompt:

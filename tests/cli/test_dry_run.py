@@ -95,6 +95,36 @@ def test_a_chat_prompt_shows_its_turns(world: World, place: Path) -> None:
     assert f"the answer begins at token {len(ids)}" in " ".join(text.split())
 
 
+def test_a_task_with_options_shows_them(world: World, place: Path) -> None:
+    text = dry(f"eval model={world.student} tasks=skills_kinds limit=2 device=cpu", place).out
+    line = "none: 8 given texts are scored by likelihood (multiple_choice)"
+    assert facts(text, "samples") == [line]
+    assert "kinds-000" in facts(text, "prompt 1")[0]
+    assert text.count(", right") == 2
+    assert " a bird" in text
+
+
+def test_speed_shows_its_loads(world: World, place: Path) -> None:
+    line = f"speed model={world.student} prompt_tokens=8 new_tokens=4 concurrency=1,2 device=cpu"
+    text = dry(line, place).out
+    assert "1 at once" in text
+    assert "2 at once" in text
+    assert all("(to be timed)" in stored for stored in facts(text, "stored in"))
+
+
+def test_a_judge_is_not_asked(world: World, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = rows_of(world, "test")[:2]
+    lines = [json.dumps({"id": row["id"], "output": "a", "seed": 1}) for row in rows]
+    (place / "texts.jsonl").write_text("\n".join(lines))
+    kdbench.score(samples=place / "texts.jsonl", task="dolly", data=world.data, limit=2)
+    for lock in place.rglob("*.lock"):
+        lock.unlink()
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    text = dry(f"judge texts judge=openai:nobody data={world.data}", place).out
+    assert facts(text, "questions") == ["2 to ask, 0 of 2 judged before"]
+    assert facts(text, "judge") == ["openai:nobody"]
+
+
 def test_a_teacher_and_a_floor_are_shown_without_their_prompts(world: World, place: Path) -> None:
     line = f"eval model={world.student} teacher={world.teacher} undistilled={world.student}"
     text = dry(f"{line} data={world.data} tasks=dolly limit=2 seeds=1 device=cpu", place).out

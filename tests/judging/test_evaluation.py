@@ -133,3 +133,14 @@ def test_a_question_that_does_not_fit_is_declined(world: World, tmp_path: Path) 
     done = evaluate(world, tmp_path, judge=str(world.teacher))
     assert done.results["dolly"].metrics["judge_refused"].value == 1
     assert {line["status"] for line in lines(done)} == {"too long"}
+
+
+def test_tasks_with_options_are_left_to_themselves(
+    world: World, tmp_path: Path, server: ScriptedServer
+) -> None:
+    keys = {"judge": "openai:scripted", "judge_url": server.url, "metrics": ()}
+    done = evaluate(world, tmp_path, tasks="dolly,skills_kinds", **keys)
+    assert "judge" in done.results["dolly"].metrics
+    assert done.results["skills_kinds"].main_metric == "acc,none"
+    with pytest.raises(InputError, match="options, not responses to judge"):
+        evaluate(world, tmp_path, tasks="skills_kinds", **keys)
