@@ -28,7 +28,8 @@ def plan_evaluation(settings: EvalSettings) -> list[Section]:
     """
     student = _prepared(settings)
     metrics = make_metrics(settings.metric_names())
-    compared = wanted_metrics(settings.metrics).names if settings.teacher else ()
+    kinds = {not task.generates for task in student.tasks} if settings.teacher else set()
+    compared = {name for kind in kinds for name in wanted_metrics(settings.metrics, kind).names}
     names = " ".join([*(metric.name for metric in metrics), *sorted(compared)])
     facts = (*given_facts(settings), Fact("metrics", names))
     sections = [Section("kdbench eval: a dry run, which writes nothing", facts)]

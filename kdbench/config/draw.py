@@ -117,9 +117,15 @@ class ReportKeys(Settings):
         description="Model or method that was trained without a teacher; gains are relative to it",
     )
     tasks: Names = Field((), description="Tasks to plot, by name (default: all)")
-    score: str = Field("rougeL", description="Metric of quality, whose gains are plotted")
+    score: str = Field(
+        "rougeL",
+        description="Metric of quality, whose gains are plotted (if all tasks have final answers "
+        "and one is scored by likelihood: answer_accuracy)",
+    )
     fidelity: str = Field(
-        "acceptance@student", description="Metric of fidelity, whose changes are plotted"
+        "acceptance@student",
+        description="Metric of fidelity, whose changes are plotted (if all tasks have final "
+        "answers and one is scored by likelihood: answer_agreement)",
     )
     level: bool = Field(
         False, description="Plot gains against fidelity itself instead of its change"

@@ -20,6 +20,7 @@ from kdbench.measuring.given_card import read_given_card, with_given_card
 from kdbench.measuring.groups import group_result, groups_of_tasks
 from kdbench.measuring.identity import checked_name, labels_of, run_identity
 from kdbench.measuring.judged import with_judge_of, without_judge
+from kdbench.measuring.likelihood.answers import OptionAnswers
 from kdbench.measuring.likelihood.measuring import OptionMeasuring, options_name
 from kdbench.measuring.loading import LazyBackend
 from kdbench.measuring.sampling import Sampling
@@ -242,6 +243,10 @@ class Measurement:
         """Return the samples of a task by document and seed, generated again if they are gone."""
         self.restore_samples(task)
         return self._sampling.stored(task)
+
+    def options(self, task: Task) -> OptionAnswers:
+        """Return what the model says about the options of a task, asked again if they are gone."""
+        return self._options.restored(task)
 
     def sample_files(self) -> list[Path]:
         """Return the files of samples of the tasks that have a result."""

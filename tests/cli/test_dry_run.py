@@ -122,7 +122,7 @@ def test_a_judge_is_not_asked(world: World, place: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("OPENAI_API_KEY", "none")
     text = dry(f"judge texts judge=openai:nobody data={world.data}", place).out
     assert facts(text, "questions") == ["2 to ask, 0 of 2 judged before"]
-    assert facts(text, "judge") == ["openai:nobody"]
+    assert facts(text, "judge") == ["nobody"]
 
 
 def test_a_teacher_and_a_floor_are_shown_without_their_prompts(world: World, place: Path) -> None:

@@ -15,10 +15,10 @@ from kdbench.measuring.likelihood.answers import (
     by_document,
     read_answer,
 )
-from kdbench.measuring.likelihood.results import score_options
+from kdbench.measuring.likelihood.results import option_metrics, score_options
 from kdbench.measuring.likelihood.scorers import AskedText, Scorer, scorer_of
 from kdbench.measuring.loading import LazyBackend
-from kdbench.measuring.scoring import fingerprint, origin
+from kdbench.measuring.scoring import fingerprint, origin, same_scores, with_teacher_of
 from kdbench.protocol import Protocol
 from kdbench.store.folder import RunFolder
 from kdbench.store.record import RunRecord
@@ -87,7 +87,11 @@ class OptionMeasuring:
         lines = self.run.lines(options_name(task.name))
         damaged = result is not None and lines.is_damaged()
         gone = lines.path.exists() and self.is_incomplete(task)
-        is_current = result and result.fingerprint == fingerprint(task, self.protocol)
+        is_current = (
+            result is not None
+            and result.fingerprint == fingerprint(task, self.protocol)
+            and all(metric.is_current(result.metrics) for metric in option_metrics(task))
+        )
         if is_current and not damaged and not gone:
             return result
         if damaged:
@@ -96,12 +100,23 @@ class OptionMeasuring:
         with self.run.lock(task.name, wait=self._wait or self._shard is not None):
             return self._score(task)
 
+    def restored(self, task: Task) -> OptionAnswers:
+        """Return the answers of a task, asked again if only its results were kept."""
+        if self.is_incomplete(task):
+            self.complete(task)
+            with self.run.lock(task.name, wait=self._wait or self._shard is not None):
+                self._score(task)
+        return self.stored(task)
+
     def _score(self, task: Task) -> TaskResult | None:
         answers, name = self.stored(task), options_name(task.name)
         if len(answers) < len(task.documents):
             return None
         cut = self._record.task(task.name).get("cut_prompts")
         result, scores = score_options(task, self.protocol, answers, cut)
+        old = self.run.read_task(task.name)
+        if old is not None and same_scores(old, result):
+            result = with_teacher_of(result, old)
         self._record.rescore(task.name, origin(task, self.protocol))
         self.run.lines(name).replace(answer_record(answers[d], scores[d]) for d in scores)
         for shard in self.run.shard_files(name):
