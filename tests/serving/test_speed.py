@@ -58,7 +58,7 @@ def test_a_dry_run_shows_the_loads_and_writes_nothing(world: World, tmp_path: Pa
     outcome = run(["speed", *words])
     assert outcome.code == 0
     text = " ".join(outcome.out.split())
-    assert "2 times 2 requests of 12 tokens of prompt and 6 of response" in text
+    assert "2 repeats of 2 requests, each with 12 tokens of prompt and 6 of response" in text
     assert (text.count("(stored already)"), text.count("(to be timed)")) == (1, 1)
     assert sorted(tmp_path.rglob("*")) == before
 
