@@ -154,6 +154,11 @@ class Measurement:
         return self._sampling
 
     @property
+    def option_measuring(self) -> OptionMeasuring:
+        """The options of tasks that are scored by likelihood, stored and missing."""
+        return self._options
+
+    @property
     def generated(self) -> int:
         """Number of samples that this call generated, and of documents with options it measured."""
         return self._sampling.generated + self._options.measured
