@@ -228,8 +228,8 @@ def _tokenizer_notes(results: "Iterable[TaskResult]") -> list[str]:
         share = result.metrics.get("aligned@student")
         difference = result.teacher and result.teacher.get("tokenizers")
         if difference and share is not None and share.value is not None:
-            at = f"at {share.value:.0%} of @student".replace("%", " %")
-            notes[f"{difference}: compared where tokens of both begin: {at}"] = None
+            at = f"{share.value:.0%} of the student's tokens".replace("%", " %")
+            notes[f"{difference}: compared where a token of each begins, {at}"] = None
     return list(notes)
 
 

@@ -150,10 +150,10 @@ def _speed(arguments: list[str]) -> None:
     words="eval|train",
 )
 def _doctor(arguments: list[str]) -> int:
-    """Look for faults before hours are spent; exit 1 on errors.
+    """Check a run for faults before you start it; exit 1 on errors.
 
-    After the word eval or train it takes the keys of that verb, and of the method; so put doctor
-    before the verb of a command to have it checked. The keys below are its own.
+    Put doctor before the verb of a command to have it checked: after the word eval or train it
+    takes all keys of that verb, and of the method. The keys below are its own.
     """
     from kdbench.doctor.settings import parse_doctor
 

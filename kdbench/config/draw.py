@@ -57,7 +57,7 @@ class ServingKeys(Settings, group="Serving"):
         None,
         gt=0,
         le=1e9,
-        description="Price of the machine for an hour, in a currency of yours; turns tokens a "
+        description="Price of the machine per hour, in any currency; turns tokens a "
         "second into a cost",
     )
     load: OptionMap = Field(

@@ -22,8 +22,8 @@ def plan_speed(settings: SpeedSettings) -> list[Section]:
     sections = [Section("kdbench speed: a dry run, which writes nothing", tuple(facts))]
     for path, load in loads.items():
         tokens = f"{load.prompt_tokens} tokens of prompt and {load.new_tokens} of response"
-        size = f"{load.repeats} times {load.requests} requests of {tokens}"
+        size = f"{load.repeats} repeats of {load.requests} requests, each with {tokens}"
         state = "stored already" if path in stored else "to be timed"
         lines = (Fact("load", size), Fact("stored in", f"{path} ({state})"))
-        sections.append(Section(f"{load.concurrency} at once", lines))
+        sections.append(Section(f"Requests at a time: {load.concurrency}", lines))
     return sections

@@ -125,8 +125,8 @@ def test_a_task_with_options_shows_them(world: World, place: Path) -> None:
 def test_speed_shows_its_loads(world: World, place: Path) -> None:
     line = f"speed model={world.student} prompt_tokens=8 new_tokens=4 concurrency=1,2 device=cpu"
     text = dry(line, place).out
-    assert "1 at once" in text
-    assert "2 at once" in text
+    assert "Requests at a time: 1" in text
+    assert "Requests at a time: 2" in text
     assert all("(to be timed)" in stored for stored in facts(text, "stored in"))
 
 

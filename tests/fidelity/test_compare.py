@@ -510,7 +510,7 @@ def test_with_different_tokenizers_some_token_metrics_are_measured_where_both_be
     assert command(monkeypatch, "eval", *arguments) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "student and teacher have different tokenizers ('!' is " in printed
-    assert "compared where tokens of both begin: at 100 % of @student" in printed
+    assert "compared where a token of each begins, 100 % of the student's tokens" in printed
     content = json.loads(next(results.glob("student/*/dolly.json")).read_text())
     assert content["teacher"]["name"] == "foreign"
     for name in wanted_metrics(["all"]).names:

@@ -37,16 +37,16 @@ def _not_used(patient: Patient, member: Member) -> Iterator[Finding]:
     if training and member.role == "student":
         return  # the training decides which format the student has
     why = "a chat model writes other, often longer texts to prompts in a form that it never saw"
-    mend = "protocol=chat"
+    fix = "protocol=chat"
     if training:
         why = "a chat model is a weaker teacher on prompts in a form that it never saw"
-        mend = "train_format=chat, or a teacher that was trained on the task's prompts"
+        fix = "train_format=chat, or a teacher that was trained on the task's prompts"
     yield Finding(
         "warning",
         f"{member.whose} has a chat template ({', '.join(marks[:3])}), and the prompts are the "
         "task's own, without it",
         why,
-        mend,
+        fix,
     )
 
 
