@@ -9,7 +9,7 @@ from kdbench.fidelity.teachers.live import LiveTeacher
 from kdbench.fidelity.wanted import check_metrics, wanted_metrics
 from kdbench.judging.dry_run import judge_facts
 from kdbench.judging.work import JudgeWork, judge_of_evaluation, tasks_to_judge
-from kdbench.measuring.advice import prompt_advice
+from kdbench.measuring.advice import answers_advice, prompt_advice
 from kdbench.measuring.dry_run import outline
 from kdbench.measuring.early import check_early
 from kdbench.measuring.measurement import Evaluation, Measurement, prepare
@@ -108,6 +108,10 @@ def _prepared(settings: EvalSettings) -> Measurement:
     check_early(settings)
     check_cache(settings)
     student = prepare(settings)
-    if advice := prompt_advice(student.checkpoint.card, student.protocol):
-        report_progress(f"note: {advice}")
+    for advice in (
+        prompt_advice(student.checkpoint.card, student.protocol),
+        answers_advice(settings.metrics, student.tasks),
+    ):
+        if advice:
+            report_progress(f"note: {advice}")
     return student

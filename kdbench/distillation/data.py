@@ -220,7 +220,7 @@ def _local_file(file: SetFile) -> Path:
             return path
     raise InputError(
         f"{files[0]}: no such file (nor .gz); training needs {name}/train.jsonl and "
-        f"{name}/valid.jsonl in data="
+        f"{name}/valid.jsonl in data=, or a file: train_set=FILE.jsonl"
     )
 
 

@@ -89,6 +89,9 @@ class EvalPatient(Patient):
         }
 
     def prompts(self, number: int) -> Sequence[ProbePrompt]:
-        """The first prompts of the first task."""
-        documents = self.tasks[0].documents[:number]
+        """The first prompts of the first task that is answered."""
+        answered = [task for task in self.tasks if task.generates]
+        if not answered:
+            raise CannotRunError("the tasks are scored by likelihood, so no prompt is answered")
+        documents = answered[0].documents[:number]
         return [ProbePrompt(d.prompt, d.conversation, (*d.references, "")[0]) for d in documents]

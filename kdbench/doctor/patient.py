@@ -66,10 +66,10 @@ class Patient:
         """Folder of the data sets.
 
         Raises:
-            CannotRunError: They come from the Hub.
+            CannotRunError: There is none.
         """
         if self.data is None:
-            raise CannotRunError("the data come from the Hub; pass data=DIR to have them checked")
+            raise CannotRunError("there is no local data folder; pass data=DIR to have it checked")
         return self.data
 
     @property

@@ -1,10 +1,12 @@
-"""Advice about a protocol that is not the one a student was trained for."""
+"""Advice before a model works: a protocol or metrics that do not fit."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kdbench.metrics import of_repeated
 from kdbench.protocol import Protocol
+from kdbench.task import Task
 
 _LONGEST = 60  # characters of a value
 _FORMS = {"alpaca": "task", "task": "task", "text": "task", "chat": "chat"}
@@ -87,6 +89,23 @@ def template_advice(card: Mapping[str, Any], template: object, protocol: Protoco
     return (
         f"note: the checkpoint has a chat template, and protocol {protocol.name} asks in the "
         "task's own format; if it was trained to chat, protocol=chat asks as in its training"
+    )
+
+
+def answers_advice(names: Sequence[str], tasks: Sequence[Task]) -> str | None:
+    """A line if metrics need answers that are right or wrong, and no task has such answers.
+
+    Args:
+        names: Names of the requested metrics.
+        tasks: Tasks to measure.
+    """
+    asked = [name for name in names if of_repeated(name)]
+    own = (task.lm_eval is not None and not task.bundled for task in tasks)
+    if not asked or any(own) or any(task.closed_answers for task in tasks):
+        return None
+    return (
+        f"no task says which answers are right, so there will be no number for {', '.join(asked)}; "
+        "a YAML with exact_match or with metadata: {closed_answers: true} does"
     )
 
 

@@ -66,6 +66,7 @@ def reading(measurement: Measurement) -> Reading:
         return Reading(None, settings.dtype, device, parameters)
     tokenizer = load_tokenizer(checkpoint, settings.trust_remote_code)
     check_template(tokenizer, measurement.protocol, checkpoint.path)
+    measurement.note_unused_template(tokenizer)
     if checkpoint.gguf is not None:
         return Reading(tokenizer, settings.dtype, device)
     unloaded = UnloadedCheckpoint(checkpoint.base or checkpoint, settings.trust_remote_code)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,14 @@ def test_a_chat_prompt_shows_its_turns(world: World, place: Path) -> None:
     assert f"the answer begins at token {len(ids)}" in " ".join(text.split())
 
 
+def test_a_template_that_the_protocol_does_not_use_is_noted(world: World, place: Path) -> None:
+    model = place / "chatty"
+    shutil.copytree(world.student, model)
+    (model / "chat_template.jinja").write_text("{% for m in messages %}{{ m.content }}{% endfor %}")
+    line = f"eval model={model} data={world.data} tasks=dolly limit=1 device=cpu max_new_tokens=7"
+    assert "protocol=chat asks as in its training" in dry(line, place).err
+
+
 def test_a_task_with_options_shows_them(world: World, place: Path) -> None:
     text = dry(f"eval model={world.student} tasks=skills_kinds limit=2 device=cpu", place).out
     line = "none: 8 given texts are scored by likelihood (multiple_choice)"
@@ -120,6 +129,8 @@ def test_a_task_with_options_shows_them(world: World, place: Path) -> None:
     assert "kinds-000" in facts(text, "prompt 1")[0]
     assert text.count(", right") == 2
     assert " a bird" in text
+    text = dry(f"eval model={world.student} tasks=skills_last_word limit=1 device=cpu", place).out
+    assert "  scored text\n    │  west\n" in text
 
 
 def test_speed_shows_its_loads(world: World, place: Path) -> None:

@@ -111,3 +111,4 @@ def test_a_free_form_task_says_why_there_is_no_number(folder: Path) -> None:
     outcome = run(line.split())
     assert outcome.code == 0, outcome.err
     assert "dolly: not a task whose answers are known to be right or wrong" in outcome.out
+    assert "so there will be no number for pass, maj; a YAML with exact_match or" in outcome.err
