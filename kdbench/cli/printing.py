@@ -103,7 +103,8 @@ def _quality_lines(results: "Mapping[str, TaskResult]") -> list[str]:
     shown = [name for name in also if name not in main and name in known]
     lack = {name for name in shown if all(_lacks(r, name) for r in results.values())}
     shown = [name for name in shown if name not in lack]
-    rows = [["task", "prompts", f"{' / '.join(sorted(main))} [95 % interval] ± seeds", *shown]]
+    title = " / ".join(sorted(main)) if len(main) < 3 else "main metric"
+    rows = [["task", "prompts", f"{title} [95 % interval] ± seeds", *shown]]
     for task, result in results.items():
         others = [_short(result.metrics.get(name)) for name in shown]
         main_cell = _main_cell(result.metrics[result.main_metric])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from kdbench.cli.app import EXIT_FAILED, EXIT_STALE, app, verb
 from kdbench.cli.help import first_line, plain
 from kdbench.errors import InputError
-from kdbench.system.console import escape_unencodable, say
+from kdbench.system.console import escape_unencodable, report_progress, say
 from kdbench.system.threads import wait_passively
 from kdbench.text import aligned, printable
 
@@ -179,8 +179,9 @@ def _doctor(arguments: list[str]) -> int:
 def _table(arguments: list[str]) -> int:
     """Draw the comparison table from results and published numbers."""
     from kdbench.config import TableSettings, parse
+    from kdbench.store.runs import stored_runs
     from kdbench.system.outputs import STANDARD_OUTPUT, is_stream, put_output
-    from kdbench.tables import build_table
+    from kdbench.tables import build_table, unshown_tasks
     from kdbench.tables.write import form_of, stale_diff, whole_file
 
     settings = parse(TableSettings, arguments)
@@ -189,7 +190,10 @@ def _table(arguments: list[str]) -> int:
 
         return _outline(plan_table(settings))
     form = form_of(settings.out, settings.format)
-    text = build_table(settings).render(form)
+    runs = list(stored_runs(settings.results))
+    text = build_table(settings, runs).render(form)
+    if tasks := unshown_tasks(settings, runs):
+        report_progress(f"note: not shown: {', '.join(tasks)}; tasks= chooses the tasks")
     if settings.out is None or is_stream(settings.out):
         put_output(settings.out or STANDARD_OUTPUT, text)
         return 0

@@ -64,7 +64,10 @@ def compare(settings: CompareSettings) -> Comparison:
     """
     try:
         base, new = (
-            select_tasks(find_run(name, key, settings.results, settings.gates), settings.tasks)
+            select_tasks(
+                find_run(name, key, settings.results, settings.gates, settings.tasks),
+                settings.tasks,
+            )
             for key, name in (("base", settings.base), ("new", settings.new))
         )
         comparison = with_evidence(

@@ -22,7 +22,9 @@ def plan_comparison(settings: CompareSettings) -> list[Section]:
         InputError: As for `compare`, or the runs cannot be compared.
     """
     base, new = (
-        select_tasks(find_run(name, key, settings.results, settings.gates), settings.tasks)
+        select_tasks(
+            find_run(name, key, settings.results, settings.gates, settings.tasks), settings.tasks
+        )
         for key, name in (("base", settings.base), ("new", settings.new))
     )
     title = "kdbench compare: a dry run, which writes nothing"

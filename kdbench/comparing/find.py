@@ -1,13 +1,18 @@
 """Finding the run or baseline that a setting names."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from kdbench.comparing.baseline import baseline_path, read_baseline
 from kdbench.comparing.scores import ComparedRun, read_run
 from kdbench.errors import InputError
 
+_WAY_OUT = {"baseline": "; kdbench regress --update writes a baseline"}
 
-def find_run(name: str, key: str, results: Path, gates: Path) -> ComparedRun:
+
+def find_run(
+    name: str, key: str, results: Path, gates: Path, tasks: Sequence[str] = ()
+) -> ComparedRun:
     """The stored run or baseline of a name.
 
     Args:
@@ -15,6 +20,7 @@ def find_run(name: str, key: str, results: Path, gates: Path) -> ComparedRun:
         key: Setting that gave the name, for messages.
         results: Folder of the results.
         gates: Folder of the baselines.
+        tasks: Tasks that the run must have, if the model has several runs.
 
     Raises:
         InputError: Nothing has this name, or several things have it.
@@ -36,12 +42,19 @@ def find_run(name: str, key: str, results: Path, gates: Path) -> ComparedRun:
     if baseline.is_file():
         return read_baseline(baseline)
     if len(folders) > 1:
+        folders = [folder for folder in folders if _has(folder, tasks)] or folders
+    if len(folders) > 1:
         raise InputError(
             f"{key}={name}: has several runs; give one: {', '.join(map(str, folders))}"
         )
     if not folders:
         raise InputError(
             f"{key}={name}: is not a run folder, a model in results={results} or a baseline in "
-            f"gates={gates}"
+            f"gates={gates}{_WAY_OUT.get(key, '')}"
         )
     return read_run(folders[0])
+
+
+def _has(folder: Path, tasks: Sequence[str]) -> bool:
+    """Whether a run has results of all these tasks."""
+    return all((folder / f"{task}.json").is_file() for task in tasks)

@@ -114,7 +114,8 @@ class ReportKeys(Settings):
     out: Path = Field(Path("report"), description="Folder of the report")
     baseline: str | None = Field(
         None,
-        description="Model or method that was trained without a teacher; gains are relative to it",
+        description="Model, method or run folder that was trained without a teacher; gains are "
+        "relative to it",
     )
     tasks: Names = Field((), description="Tasks to plot, by name (default: all)")
     score: str = Field(

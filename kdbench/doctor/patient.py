@@ -43,11 +43,13 @@ class Patient:
         sections: Lines that a check wants to be printed, by title.
         facts: Numbers that a check worked out, ready for JSON.
         unseen: What cannot be looked at, with the reason.
+        validation: Name of the validation set among the test sets; None if there is none.
     """
 
     of: str
     members: Sequence[Member]
     protocol: Protocol
+    validation: str | None = None
 
     def __init__(self, data: Path | None):
         self.data = data_folder(data)
@@ -64,10 +66,10 @@ class Patient:
         """Folder of the data sets.
 
         Raises:
-            CannotRunError: They come from the Hub.
+            CannotRunError: There is none.
         """
         if self.data is None:
-            raise CannotRunError("the data come from the Hub; pass data=DIR to have them checked")
+            raise CannotRunError("there is no local data folder; pass data=DIR to have it checked")
         return self.data
 
     @property

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from kdbench.config import EvalSettings, Names, Settings, parse
+from kdbench.config import DryRunKeys, EvalSettings, Names, Settings, parse
 from kdbench.config.judge import JudgeKeys
-from kdbench.config.kinds import DryRunKeys
 from kdbench.config.measure import HardwareKeys, TrustKeys
 from kdbench.errors import InputError
 
@@ -24,9 +23,10 @@ class JudgedKeys(Settings, group="Run"):
     tasks: Names = Field(
         (), description="Tasks to judge: names, or paths of their files (default: all of the run)"
     )
+    run_code: Names = Field((), description="Tasks to judge that run code that the model wrote")
 
 
-class JudgeSettings(JudgedKeys, DryRunKeys, JudgeKeys, HardwareKeys, TrustKeys):
+class JudgeSettings(JudgedKeys, JudgeKeys, DryRunKeys, HardwareKeys, TrustKeys):
     """`kdbench judge RUN [AGAINST] judge=…`: grade a run's responses, or compare them."""
 
     @model_validator(mode="after")
@@ -64,6 +64,6 @@ def of_evaluation(settings: EvalSettings, run: Path) -> JudgeSettings:
         settings: Keys of the evaluation, with `judge=`.
         run: Folder of its run.
     """
-    kept = set(JudgeSettings.model_fields) & settings.model_fields_set - {"tasks"}
+    kept = set(JudgeSettings.model_fields) & settings.model_fields_set - {"tasks", "run_code"}
     values = {key: getattr(settings, key) for key in kept}
     return JudgeSettings(**{**values, "run": str(run)})

@@ -130,7 +130,8 @@ class JudgeWork:
         names = self._settings.tasks or tuple(record["tasks"])
         if not self._settings.tasks:
             check_installed(names, f"{self.run.path / 'run.json'}", "tasks=PATH")
-        return load_tasks(names, self._settings.data, record["limit"])
+        settings = self._settings
+        return load_tasks(names, settings.data, record["limit"], settings.run_code)
 
     def finish(self, tasks: Sequence[Task]) -> JudgedRun:
         """Judge what is missing of the tasks, and store the metrics.
@@ -153,22 +154,22 @@ class JudgeWork:
         )
 
     def subjects(self, tasks: Sequence[Task]) -> list[Subject]:
-        """Return the responses to judge, of the tasks that have responses.
+        """Read the responses of the tasks that have some, and what they are compared with.
 
         Raises:
-            InputError: As for `finish`, but for what the judge does.
+            InputError: The run is incomplete, its data have changed, or no task has responses.
         """
         answered = tasks_to_judge(tasks)
         opponent = find_opponent(self._settings, self.run, self.run.read_whole_run())
         return [self._subject(task, opponent) for task in answered]
 
     def questions(self, subject: Subject) -> list[Question]:
-        """Return all questions about a task's responses, those judged before included."""
-        prompt = self._prompt(subject)
+        """Return what the judge is asked about a task."""
+        prompt = self.prompt(subject)
         return list(subject.questions(prompt, digest(self._decisive(prompt))))
 
     def _decisive(self, prompt: JudgePrompt) -> dict[str, Any]:
-        """What decides a judgement besides the texts; names of folders and files do not."""
+        """What decides a judgement; names of folders and files do not."""
         return {"judge": dict(self.judge.identity), "prompt": prompt.sha256}
 
     def _subject(self, task: Task, opponent: Path | None) -> Subject:
@@ -197,7 +198,12 @@ class JudgeWork:
             compares=self._compares,
         )
 
-    def _prompt(self, subject: Subject) -> JudgePrompt:
+    def prompt(self, subject: Subject) -> JudgePrompt:
+        """Return the template of the questions about a task.
+
+        Raises:
+            InputError: The given template shows references that documents do not have.
+        """
         if self._compares:
             return self._given_prompt or bundled_prompt("pair")
         if self._given_prompt is not None:
@@ -210,8 +216,8 @@ class JudgeWork:
         return bundled_prompt("score-reference" if subject.has_references else "score")
 
     def _finish(self, subject: Subject) -> TaskResult:
-        prompt = self._prompt(subject)
-        decisive, questions = self._decisive(prompt), self.questions(subject)
+        prompt, questions = self.prompt(subject), self.questions(subject)
+        decisive = self._decisive(prompt)
         known = self._all_judged(subject, questions)
         numbers = Numbers(
             f"{VERSION} {self.judge.name} {digest({**decisive, **subject.identity})[:8]}",

@@ -1,10 +1,12 @@
-"""Advice about a protocol that is not the one a student was trained for."""
+"""Advice before a model works: a protocol or metrics that do not fit."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kdbench.metrics import of_repeated
 from kdbench.protocol import Protocol
+from kdbench.task import Task
 
 _LONGEST = 60  # characters of a value
 _FORMS = {"alpaca": "task", "task": "task", "text": "task", "chat": "chat"}
@@ -28,13 +30,10 @@ def prompt_advice(card: Mapping[str, Any], protocol: Protocol) -> str | None:
         card: The run card of the student; empty for other checkpoints.
         protocol: The protocol of the evaluation.
     """
-    settings = _training_settings(card)
-    if settings is None:
+    settings, form = _training_settings(card), trained_form(card)
+    if settings is None or form is None:
         return None
     learned = settings.get("train_format", "alpaca")
-    form = _FORMS.get(learned) if isinstance(learned, str) else None
-    if form is None:
-        return None
     if form != protocol.prompt:
         other = "protocol=chat" if form == "chat" else "protocol=minillm or greedy"
         return (
@@ -47,6 +46,17 @@ def prompt_advice(card: Mapping[str, Any], protocol: Protocol) -> str | None:
             word = _word(key, value)
             return f"this student was trained with {word}; pass {word} to ask it so"
     return None
+
+
+def trained_form(card: Mapping[str, Any]) -> str | None:
+    """The form of the prompts that a student learned: `task` or `chat`; None if it is not known.
+
+    Args:
+        card: The run card of the student; empty for other checkpoints.
+    """
+    settings = _training_settings(card)
+    learned = "" if settings is None else settings.get("train_format", "alpaca")
+    return _FORMS.get(learned) if isinstance(learned, str) else None
 
 
 def _word(key: str, value: object) -> str:
@@ -79,6 +89,23 @@ def template_advice(card: Mapping[str, Any], template: object, protocol: Protoco
     return (
         f"note: the checkpoint has a chat template, and protocol {protocol.name} asks in the "
         "task's own format; if it was trained to chat, protocol=chat asks as in its training"
+    )
+
+
+def answers_advice(names: Sequence[str], tasks: Sequence[Task]) -> str | None:
+    """A line if metrics need answers that are right or wrong, and no task has such answers.
+
+    Args:
+        names: Names of the requested metrics.
+        tasks: Tasks to measure.
+    """
+    asked = [name for name in names if of_repeated(name)]
+    own = (task.lm_eval is not None and not task.bundled for task in tasks)
+    if not asked or any(own) or any(task.closed_answers for task in tasks):
+        return None
+    return (
+        f"no task says which answers are right, so there will be no number for {', '.join(asked)}; "
+        "a YAML with exact_match or with metadata: {closed_answers: true} does"
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from kdbench.checkpoint import Checkpoint, find_checkpoint, load_tokenizer, served_model
 from kdbench.config import EvalSettings
@@ -154,6 +155,11 @@ class Measurement:
         return self._sampling
 
     @property
+    def option_measuring(self) -> OptionMeasuring:
+        """The options of tasks that are scored by likelihood, stored and missing."""
+        return self._options
+
+    @property
     def generated(self) -> int:
         """Number of samples that this call generated, and of documents with options it measured."""
         return self._sampling.generated + self._options.measured
@@ -268,10 +274,14 @@ class Measurement:
             engine=self.chosen.engine,
         )
         backend = self.chosen.kind(self.checkpoint, self.protocol, options)
-        template = getattr(backend.tokenizer, "chat_template", None)
+        self.note_unused_template(backend.tokenizer)
+        return backend
+
+    def note_unused_template(self, tokenizer: Any) -> None:
+        """Note on stderr, once, a chat template that the protocol does not use."""
+        template = getattr(tokenizer, "chat_template", None)
         if advice := template_advice(self.checkpoint.card, template, self.protocol):
             note_once(advice)
-        return backend
 
     def _generate_all(self) -> None:
         """Generate the samples of all tasks with one engine, and stop it."""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from kdbench.config import ReportSettings
 from kdbench.errors import InputError, nearest
@@ -80,6 +81,9 @@ def _compared(run: StoredRun) -> dict[str, TaskResult]:
 def _baseline(name: str | None, runs: Sequence[StoredRun]) -> StoredRun | None:
     if name is None:
         return None
+    by_folder = [run for run in runs if Path(name).parts[-2:] == Path(run.folder).parts]
+    if by_folder:
+        return by_folder[0]
     named = [run for run in runs if run.model == name] or [r for r in runs if r.method == name]
     if not named:
         known = {run.model for run in runs} | {run.method for run in runs if run.method}
@@ -87,8 +91,7 @@ def _baseline(name: str | None, runs: Sequence[StoredRun]) -> StoredRun | None:
     if len(named) > 1:
         raise InputError(
             f"baseline={name}: {len(named)} runs have this name: "
-            f"{', '.join(run.folder for run in named)}; give the name of one of their models, or "
-            "another results="
+            f"{', '.join(run.folder for run in named)}; give one of these folders"
         )
     return named[0]
 

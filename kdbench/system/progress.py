@@ -4,6 +4,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Event, Thread
+
+from kdbench.system.console import report_progress
 
 _SECONDS_BETWEEN_LINES = 15
 
@@ -23,6 +26,28 @@ def progress(title: str, total: int, done: int, unit: str) -> Iterator[Callable[
             yield advance
     else:
         yield _lines(title, total, done, unit)
+
+
+@contextmanager
+def slow_step(title: str) -> Iterator[None]:
+    """Show on stderr, every few seconds, that a step that has no units is still in progress.
+
+    Args:
+        title: What is in progress.
+    """
+    start, is_over = time.monotonic(), Event()
+
+    def show() -> None:
+        while not is_over.wait(_SECONDS_BETWEEN_LINES):
+            report_progress(f"{title}: {time.monotonic() - start:.0f} s so far")
+
+    thread = Thread(target=show, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
 
 
 @contextmanager

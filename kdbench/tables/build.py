@@ -59,6 +59,20 @@ def build_table(settings: TableSettings, runs: Sequence[StoredRun] | None = None
     )
 
 
+def unshown_tasks(settings: TableSettings, runs: Sequence[StoredRun]) -> list[str]:
+    """Return the tasks that have results but no column because `tasks=` was not given.
+
+    Args:
+        settings: What to show.
+        runs: Runs to show.
+    """
+    if "tasks" in settings.model_fields_set:
+        return []
+    columns = (chosen_columns if settings.columns else plain_columns)(settings, runs)
+    shown = {task for column in columns for task in column.tasks}
+    return sorted({task for run in runs for task in run.results} - shown)
+
+
 def _parts(
     settings: TableSettings, runs: Sequence[StoredRun], columns: Sequence[Column]
 ) -> Iterator[tuple[str, Sequence[StoredRun]]]:

@@ -23,15 +23,22 @@ def categories_of(runs: Iterable[StoredRun], tasks: Iterable[str]) -> list[str]:
     Raises:
         InputError: No result has categories.
     """
-    names = list(dict.fromkeys(tasks))
+    runs, names = list(runs), list(dict.fromkeys(tasks))
     results = [run.results[task] for run in runs for task in names if task in run.results]
     found = {name for result in results for name in _names(result)}
     if not found:
         raise InputError(
-            f"by=category: no result of {', '.join(names)} has categories; rows of prompts name "
-            "theirs in the field 'category', and kdbench eval stores them; tasks= chooses tasks"
+            f"by=category: no result of {', '.join(names)} has categories; {_way_out(runs)}"
         )
     return sorted(found)
+
+
+def _way_out(runs: Iterable[StoredRun]) -> str:
+    """Which tasks to choose, or how prompts get a category."""
+    having = sorted({task for run in runs for task, r in run.results.items() if _names(r)})
+    if having:
+        return f"choose tasks= among {', '.join(having)}"
+    return "rows of prompts name theirs in the field 'category', and kdbench eval stores them"
 
 
 def only_category(run: StoredRun, category: str) -> StoredRun:

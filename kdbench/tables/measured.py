@@ -40,7 +40,10 @@ def measured_groups(
     """
     groups: list[_GroupBuilder] = []
     teachers = teacher_folders(runs)
+    tasks = {task for column in columns for task in column.tasks}
     for run in runs:
+        if tasks and all(run.result(task) is None for task in tasks):
+            continue  # even if it has a cost or a speed
         row = _row(run, columns, chosen, ranked=run.folder not in teachers)
         results = [result for column in columns for result in column.results(run) if result]
         if not any(row.cells) and all(result.value is None for result in results):

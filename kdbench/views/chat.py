@@ -69,6 +69,13 @@ def turns_of(message: ChatMessage) -> list[dict[str, str]]:
     return [{"role": turn.role, "content": turn.content} for turn in message]
 
 
+def plain_text(message: ChatMessage) -> str:
+    """Return what a message says, without a template; turns with their roles."""
+    if isinstance(message, str):
+        return message
+    return "\n\n".join(f"{turn.role}: {turn.content}" for turn in message)
+
+
 def with_system(message: ChatMessage, system: str | None) -> ChatMessage:
     """Return a conversation that begins with a system turn.
 

@@ -53,6 +53,9 @@ def test_tasks_with_and_without_references_are_told_apart(
     assert [line.split()[2] for line in lines[1:3]] == ["cut_off", "rougeL"]
     assert lines[3] == "mine: the prompts have no references, so nothing is compared with them"
     assert lines[4] == "dolly: rougeL counts 7 of 50 prompts"
+    third = replace(task, main_metric="lm_loss")
+    print_evaluation(Evaluation(tmp_path, {"a": without, "b": some, "c": third}, 0))
+    assert capsys.readouterr().out.split()[2:4] == ["main", "metric"]  # three names are too wide
     print_evaluation(Evaluation(tmp_path, {"mine": without}, 0))
     assert "exact_match" not in capsys.readouterr().out
 

@@ -22,3 +22,19 @@ def test_a_model_is_found_by_its_whole_name(name: str, put: Put, tmp_path: Path)
     put("mm", {"dolly": {"rougeL": np.ones((2, 2))}})
     found = find_run(name, "run", tmp_path / "results", tmp_path / "gates")
     assert found.label == name
+
+
+def test_of_several_runs_the_one_with_the_tasks_is_found(put: Put, tmp_path: Path) -> None:
+    scores = {"rougeL": np.ones((2, 2))}
+    first = put("m", {"dolly": scores}).rename(tmp_path / "results" / "m" / "minillm-0")
+    second = put("m", {"dolly": scores, "mine": scores})
+    folders = (tmp_path / "results", tmp_path / "gates")
+    assert set(find_run("m", "base", *folders, ["mine"]).tasks) == {"dolly", "mine"}
+    for tasks in ([], ["dolly"], ["vicuna"]):
+        with pytest.raises(InputError, match=f"has several runs; give one: {first}, {second}$"):
+            find_run("m", "base", *folders, tasks)
+
+
+def test_a_missing_baseline_says_how_to_write_one(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"baseline=a: .*; kdbench regress --update writes a bas"):
+        find_run("a", "baseline", tmp_path / "results", tmp_path / "gates")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from checkpoints import change_json, change_weights, copy_into, nan_weights
+from lm_eval_tasks import write_tasks
 from ward import CHATML, Ward, diagnose, found, make_chat
 
 from kdbench.doctor.finding import Diagnosis
@@ -170,6 +171,25 @@ def test_test_prompts_that_leaked_into_the_training(ward: Ward) -> None:
     assert [f.level for f in found(ward.eval("weights=false"), "overlap")] == ["warning"] * 2
 
 
+def test_conversations_in_a_file_that_leaked(ward: Ward) -> None:
+    make_chat(ward.student)
+    files = [ward.data / f"{name}.jsonl" for name in ("mine", "held_out")]
+    for file, first in zip(files, (1, 3), strict=True):
+        rows = [
+            {"id": f"{first + n}", "messages": [
+                {"role": "user", "content": f"Name {first + n} fruits that are eaten in summer."},
+                {"role": "assistant", "content": "apple"},
+            ]}
+            for n in range(3)
+        ]  # fmt: skip
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    keys = [f"train_set={files[0]}", f"valid_set={files[1]}", "train_format=chat", "method=sft"]
+    (overlap,) = found(ward.train("weights=false", "teacher=none", *keys), "overlap")
+    assert (overlap.level, overlap.rows) == ("warning", ("3 = 3",))
+    assert overlap.what.startswith("1 of 3 prompts of held_out.jsonl (33.3%) are the same as")
+    assert overlap.mend == "remove these rows from mine.jsonl"
+
+
 # 5. Weights that are no numbers.
 
 
@@ -228,6 +248,13 @@ def test_prompts_that_are_cut_or_do_not_fit(ward: Ward) -> None:
 
 
 # 7. Chat templates.
+
+
+def test_a_task_with_options_generates_no_response(ward: Ward) -> None:
+    """Its prompts are not cut at max_prompt_tokens=, and need no room for max_new_tokens=."""
+    task = write_tasks(ward.data / "yaml") / "choice.yaml"
+    keys = [f"tasks={task}", "max_prompt_tokens=2", "max_new_tokens=512", "weights=false"]
+    assert not found(ward.eval(*keys), "prompts")
 
 
 def test_a_chat_model_under_the_tasks_own_prompts(ward: Ward) -> None:

@@ -1,5 +1,7 @@
 """Sound set-ups: the doctor is silent, and has made every check."""
 
+import json
+
 from ward import Ward, make_chat
 
 from kdbench.doctor.check import checks
@@ -32,6 +34,31 @@ def test_a_pair_of_chat_models(ward: Ward) -> None:
     make_chat(ward.student)
     assert_silent(ward.eval("protocol=chat"))
     assert_silent(ward.train("train_format=chat", "weights=false"), left_out=3 + 1)
+
+
+def test_prompts_without_references(ward: Ward) -> None:
+    make_chat(ward.teacher)
+    make_chat(ward.student)
+    rows = [{"messages": [{"role": "user", "content": f"Name item {n}."}]} for n in range(3)]
+    file = ward.data / "own.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    assert_silent(ward.eval("protocol=chat", f"tasks={file}", "weights=false"), left_out=3)
+
+
+def test_a_task_that_is_scored_by_likelihood(ward: Ward) -> None:
+    file = ward.data / "rolling.yaml"
+    file.write_text(
+        "task: rolling\ndataset_path: json\ntest_split: test\n"
+        f"dataset_kwargs: {{data_files: {{test: {ward.data / 'dolly' / 'test.jsonl'}}}}}\n"
+        "output_type: loglikelihood_rolling\n"
+        "doc_to_text: ''\ndoc_to_target: '{{output[0]}}'\n"
+        "metric_list: [{metric: bits_per_byte}]\n"
+    )
+    diagnosis = ward.eval(f"tasks={file}", "weights=false")
+    assert [finding for name, finding in diagnosis.findings if name != "overlap"] == []
+    assert set(diagnosis.not_run.values()) <= {
+        "the tasks are scored by likelihood, so no prompt is answered"
+    }
 
 
 def test_looking_without_weights_loads_none(ward: Ward) -> None:

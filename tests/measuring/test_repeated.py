@@ -74,7 +74,7 @@ def test_sixteen_seeds_become_columns_of_a_table(folder: Path) -> None:
     assert result["documents"]["avg@16"] == [4 / 16, 0, 1, 1 / 16]
     assert result["documents"]["exact_match,number"] == [4 / 16, 0, 1, 1 / 16]
     assert result["metrics"]["eos_rate"]["value"] == 1.0
-    assert result["main_metric"] == "rougeL"
+    assert result["main_metric"] == "exact_match,number"  # the task's own
     # Scores of several responses are not those of one.
     line = json.loads((stored.parent / "samples" / "mine.jsonl").read_text().splitlines()[0])
     assert not [name for name in line["scores"] if "@" in name]
@@ -111,3 +111,4 @@ def test_a_free_form_task_says_why_there_is_no_number(folder: Path) -> None:
     outcome = run(line.split())
     assert outcome.code == 0, outcome.err
     assert "dolly: not a task whose answers are known to be right or wrong" in outcome.out
+    assert "so there will be no number for pass, maj; a YAML with exact_match or" in outcome.err

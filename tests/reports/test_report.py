@@ -325,7 +325,8 @@ def test_a_baseline_that_names_two_runs_is_refused(results):
     write_run(results, "sft-2", SFT, "SFT")
     with pytest.raises(InputError, match=r"baseline=SFT: 2 runs have this name: sft/run-1, sft-2/"):
         findings_of(results)
-    assert findings_of(results, baseline="sft-2").baseline.model == "sft-2"
+    for name in ("sft-2", "sft-2/run-1", f"{results}/sft-2/run-1"):
+        assert findings_of(results, baseline=name).baseline.model == "sft-2"
 
 
 def test_no_run_compared_with_a_teacher_is_an_error(tmp_path):

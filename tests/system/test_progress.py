@@ -2,11 +2,12 @@
 
 import io
 import sys
+from threading import Event, active_count
 
 import pytest
 
 from kdbench.system import progress as module
-from kdbench.system.progress import progress
+from kdbench.system.progress import progress, slow_step
 
 
 class Clock:
@@ -68,3 +69,23 @@ def test_a_terminal_gets_a_bar(monkeypatch, capsys):
     assert "7/7" in drawn
     assert "samples/s" in drawn
     assert capsys.readouterr().out == ""
+
+
+def test_a_step_without_units_shows_that_it_is_in_progress(monkeypatch):
+    shown, lines = Event(), []
+
+    def show(line):
+        lines.append(line)
+        shown.set()
+
+    monkeypatch.setattr(module, "report_progress", show)
+    with slow_step("loading m"):
+        pass
+    monkeypatch.setattr(module, "_SECONDS_BETWEEN_LINES", 0.001)
+    with slow_step("loading m"):
+        assert shown.wait(60)
+    assert set(lines) == {"loading m: 0 s so far"}
+    before = active_count()
+    with pytest.raises(KeyError), slow_step("loading m"):
+        raise KeyError
+    assert active_count() == before

@@ -1,12 +1,15 @@
 """Results and published numbers become groups of comparable rows."""
 
 import pytest
+from typer.testing import CliRunner
 
+from kdbench.cli.verbs import app
 from kdbench.config import TableSettings
 from kdbench.errors import InputError
 from kdbench.store.folder import RunFolder
 from kdbench.store.results import MetricResult, TaskResult
-from kdbench.tables import build_table
+from kdbench.store.runs import stored_runs
+from kdbench.tables import build_table, unshown_tasks
 
 BASELINES = """
 schema: 1
@@ -315,6 +318,23 @@ def test_nothing_to_show_is_an_error(results):
     put(results, "a", {"dolly": 20.0})
     with pytest.raises(InputError, match="no result with metric 'bleu'"):
         draw(results, metric="bleu")
+
+
+def test_tasks_that_nobody_chose_and_that_no_column_shows_are_known(results):
+    put(results, "a", {"dolly": 20.0, "mine": 30.0, "yours": 40.0})
+    runs = list(stored_runs(results))
+    assert unshown_tasks(TableSettings(results=results), runs) == ["mine", "yours"]
+    settings = TableSettings(results=results, columns=("AVG", "mine"))
+    assert unshown_tasks(settings, runs) == ["yours"]
+    assert unshown_tasks(TableSettings(results=results, tasks=("dolly",)), runs) == []
+
+
+def test_the_command_notes_them_on_stderr(results):
+    put(results, "a", {"dolly": 20.0, "mine": 30.0})
+    result = CliRunner().invoke(app, ["table", f"results={results}", "published=none"])
+    assert result.exit_code == 0
+    assert "Dolly" in result.stdout
+    assert result.stderr == "note: not shown: mine; tasks= chooses the tasks\n"
 
 
 def test_a_result_of_another_schema_is_refused_by_name(results):

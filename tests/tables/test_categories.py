@@ -71,6 +71,8 @@ def test_rows_and_tasks_without_a_category(tmp_path):
     put(tmp_path / "other", "low", LOW, None)
     with pytest.raises(InputError, match="by=category: no result of mine has categories"):
         draw(tmp_path / "other")
+    with pytest.raises(InputError, match=r"no result of dolly has .*; choose tasks= among mine$"):
+        draw(tmp_path, tasks=("dolly",))
 
 
 def test_an_empty_table_says_what_to_choose(tmp_path):

@@ -41,6 +41,14 @@ def cells(drawn: Any) -> dict[str, list[str]]:
     return {row.label: [drawn.text(cell) for cell in row.cells] for row in drawn.rows}
 
 
+def test_a_run_without_the_tasks_of_the_table_is_no_row_for_its_size_alone(tmp_path: Path) -> None:
+    put(tmp_path, "with", parameters=1_000_000)
+    put(tmp_path, "without", parameters=2_000_000)
+    (tmp_path / "without" / "run" / "dolly.json").rename(tmp_path / "dolly.json")
+    assert cells(table(tmp_path, "columns=rougeL,parameters")) == {"with": ["", "1.00"]}
+    assert set(cells(table(tmp_path, "columns=parameters"))) == {"with", "without"}
+
+
 def test_sizes_speeds_and_prices_stand_in_columns(tmp_path: Path) -> None:
     put(tmp_path, "fast", parameters=2_000_000, disk_bytes=4_040_000)
     put(tmp_path, "slow")

@@ -24,7 +24,7 @@ def prompts(patient: Patient) -> Iterator[Finding]:
         if any(getattr(o.config, "max_position_embeddings", None) == room for o in equal):
             continue  # its prompts have the same tokens, and the same room
         measured.append(member)
-        for task in patient.tasks:
+        for task in (task for task in patient.tasks if task.generates):
             yield from _of_task(patient, member, task, room, is_new=not equal)
 
 
@@ -72,9 +72,11 @@ def _of_task(
 def _references(patient: EvalPatient, member: Member, task: Task) -> Iterator[Finding]:
     limit = patient.protocol.max_new_tokens
     texts = {d.id: min(d.references, key=len) for d in task.documents if d.references}
+    if not texts:
+        return
     ids = member.tokenizer(list(texts.values()), add_special_tokens=False)["input_ids"]
     long = [name for name, tokens in zip(texts, ids, strict=True) if len(tokens) > limit]
-    if texts and len(long) >= _MANY * len(texts):
+    if len(long) >= _MANY * len(texts):
         yield Finding(
             "warning",
             f"{_of(long, texts)} references of {task.name} are longer than "

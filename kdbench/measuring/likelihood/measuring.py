@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from kdbench.errors import InputError
 from kdbench.generate import Facts
 from kdbench.generate.prompts import prompt_text
+from kdbench.measuring.asked import asked_options, is_stored
 from kdbench.measuring.likelihood.answers import (
     Option,
     OptionAnswer,
@@ -93,6 +95,7 @@ class OptionMeasuring:
             and all(metric.is_current(result.metrics) for metric in option_metrics(task))
         )
         if is_current and not damaged and not gone:
+            self._repair_prompts(task)
             return result
         if damaged:
             lines.repair()
@@ -137,8 +140,24 @@ class OptionMeasuring:
 
     def is_incomplete(self, task: Task) -> bool:
         """Whether a document of this shard of a task is missing."""
+        return self.missing(task) > 0
+
+    def missing(self, task: Task) -> int:
+        """Return the number of documents of this shard of a task that are missing."""
         stored = self.stored(task)
-        return any(document.id not in stored for document in self._documents(task))
+        return sum(document.id not in stored for document in self._documents(task))
+
+    def _repair_prompts(self, task: Task) -> None:
+        """Store what a finished task asked again if the file is damaged."""
+        if not self.run.has_prompts(task.name):
+            return
+        with suppress(InputError):
+            if is_stored(self.run, task):
+                return
+        self._keep_prompts(task, asked_requests(task, self.protocol, self.backend.tokenizer()))
+
+    def _keep_prompts(self, task: Task, asked: Mapping[str, Sequence[AskedText]]) -> None:
+        self.run.write_prompts(task.name, asked_options(task, asked))
 
     def _check_origin(self, task: Task) -> None:
         self._record.check_same_texts(task.name, origin(task, self.protocol))
@@ -160,6 +179,7 @@ class OptionMeasuring:
         self._record.begin(
             task.name, origin(task, self.protocol), identity, backend.batch_size, cut
         )
+        self._keep_prompts(task, asked)
         with (
             self.run.lines(self._file_name(task)).appending() as file,
             progress(task.name, len(documents), present, "documents") as advance,

@@ -8,7 +8,7 @@ from kdbench.errors import InputError, reason_of
 from kdbench.measuring.likelihood.answers import OptionAnswer, OptionAnswers
 from kdbench.measuring.likelihood.final import final_answer
 from kdbench.measuring.own_scores import YamlMetric, yaml_metric
-from kdbench.measuring.scoring import fingerprint
+from kdbench.measuring.scoring import category_column, fingerprint
 from kdbench.metrics import OptionMetric, make_option_metrics
 from kdbench.protocol import Protocol
 from kdbench.stats.estimates import corpus_estimate, estimate, pooled_estimate
@@ -45,7 +45,7 @@ def score_options(
     ids = [document.id for document in task.documents]
     values = _values(task, [answers[document] for document in ids])
     results: dict[str, MetricResult] = {}
-    columns: dict[str, list[Any]] = {"id": ids}
+    columns: dict[str, list[float | None]] = {}
     for (metric, filter_name), by_row in values.items():
         scored = yaml_metric(task, metric, filter_name, {0: by_row})
         results[scored.name] = _result(metric, scored, len(ids))
@@ -56,13 +56,13 @@ def score_options(
     result = TaskResult(
         fingerprint=fingerprint(task, protocol),
         metrics=results,
-        documents=columns,
+        documents={"id": ids, **category_column(task), **columns},
         data=task.data,
         cut_prompts=cut_prompts,
         main_metric=next(iter(results)),
     )
     scores = {
-        document: {name: column[row] for name, column in columns.items() if name != "id"}
+        document: {name: column[row] for name, column in columns.items()}
         for row, document in enumerate(ids)
     }
     return result, scores
