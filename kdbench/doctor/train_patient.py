@@ -15,9 +15,11 @@ from kdbench.distillation.prompts import prompt_form
 from kdbench.distillation.recipe import Recipe
 from kdbench.distillation.rows import TrainingRow
 from kdbench.distillation.students import StudentSource
+from kdbench.doctor.finding import CannotRunError
 from kdbench.doctor.member import Member
 from kdbench.doctor.patient import Patient, ProbePrompt
 from kdbench.doctor.rows import Rows, plain_row, read_split
+from kdbench.errors import InputError
 from kdbench.task import known_tasks
 
 if TYPE_CHECKING:
@@ -128,7 +130,11 @@ class TrainPatient(Patient):
         if not is_file_of_rows(name):
             _ = self.local_data
         file = SetFile(settings.data, name, split, settings.train_format, settings.train_turns)
-        return {file.title: [_plain(row) for row in read_rows(file, limit)]}
+        try:
+            rows = read_rows(file, limit)
+        except InputError as error:  # which the check of the command reports
+            raise CannotRunError(str(error)) from None
+        return {file.title: [_plain(row) for row in rows]}
 
     @cached_property
     def test_sets(self) -> Mapping[str, Rows]:
@@ -152,4 +158,6 @@ class TrainPatient(Patient):
 
 def _plain(row: TrainingRow) -> Mapping[str, Any]:
     """A row as the checks read it; a plain text says itself."""
+    if "instruction" in row.asked:
+        return {"id": row.id, **row.asked, "output": list(row.references)}
     return plain_row(row.id, row.references[0] if row.is_text else row.message, row.references)
