@@ -80,8 +80,11 @@ def _judge(arguments: list[str]) -> None:
     settings = parse_judge(arguments)
     _quiet()
     from kdbench.cli.judged import judge_lines
-    from kdbench.judging.work import judge
+    from kdbench.judging.work import judge, plan_judging
 
+    if settings.dry_run:
+        _outline(plan_judging(settings))
+        return
     judged = judge(settings)
     for line in judge_lines(judged.results):
         say(line)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from kdbench.config import EvalSettings, Names, Settings, parse
+from kdbench.config import DryRunKeys, EvalSettings, Names, Settings, parse
 from kdbench.config.judge import JudgeKeys
 from kdbench.config.measure import HardwareKeys, TrustKeys
 from kdbench.errors import InputError
@@ -25,7 +25,7 @@ class JudgedKeys(Settings, group="Run"):
     )
 
 
-class JudgeSettings(JudgedKeys, JudgeKeys, HardwareKeys, TrustKeys):
+class JudgeSettings(JudgedKeys, JudgeKeys, DryRunKeys, HardwareKeys, TrustKeys):
     """`kdbench judge RUN [AGAINST] judge=…`: grade a run's responses, or compare them."""
 
     @model_validator(mode="after")

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from kdbench.config import EvalSettings
+from kdbench.config import EvalSettings, given_facts
 from kdbench.config.judge import REFERENCE, TEACHER
 from kdbench.errors import InputError
 from kdbench.judging.asking import ask, unanswered
@@ -29,6 +29,7 @@ from kdbench.store.results import TaskResult
 from kdbench.system.console import report_progress
 from kdbench.system.files import json_text
 from kdbench.system.locks import only_here
+from kdbench.system.outline import Fact, Section, excerpt
 from kdbench.task import Task, check_installed, load_tasks
 
 
@@ -60,6 +61,23 @@ def judge(settings: JudgeSettings) -> JudgedRun:
     """
     work = JudgeWork(settings, find_run(settings.run, "run", settings.results))
     return work.finish(work.load_tasks())
+
+
+def plan_judging(settings: JudgeSettings) -> list[Section]:
+    """What `judge` would do: run, judge and prompt are checked, nothing is asked or written.
+
+    Raises:
+        InputError: As for `judge`, but for what only the judge's replies show.
+    """
+    work = JudgeWork(settings, find_run(settings.run, "run", settings.results))
+    where = "" if work.judge.address is None else f", at {work.judge.address}"
+    facts = (
+        *given_facts(settings),
+        Fact("run", str(work.run.path)),
+        Fact("judge", f"{work.judge.name}{where}"),
+    )
+    title = "kdbench judge: a dry run, which asks nothing and writes nothing"
+    return [Section(title, facts), *work.outline(work.load_tasks())]
 
 
 def judge_of_evaluation(settings: EvalSettings, run: Path, finished: bool) -> "JudgeWork":
@@ -141,9 +159,7 @@ class JudgeWork:
             InputError: The run is incomplete, its data have changed, no task has responses, or the
                 judge did not reply to all questions.
         """
-        answered = tasks_to_judge(tasks)
-        opponent = find_opponent(self._settings, self.run, self.run.read_whole_run())
-        subjects = [self._subject(task, opponent) for task in answered]
+        subjects = self._subjects(tasks)
         try:
             results = {subject.task.name: self._finish(subject) for subject in subjects}
         finally:
@@ -153,6 +169,29 @@ class JudgeWork:
         return JudgedRun(
             self.run.path, results, self._asked, self._stored, Counter(self.judge.faults)
         )
+
+    def outline(self, tasks: Sequence[Task]) -> list[Section]:
+        """What `finish` would ask; nothing is asked and nothing is written.
+
+        Raises:
+            InputError: As for `finish`, but for what only the judge's replies show.
+        """
+        sections = []
+        for subject in self._subjects(tasks):
+            questions, _ = self._questions(subject)
+            missing = unanswered(questions, Judgements(subject.files))
+            stored = len({question.key for question in questions}) - len(missing)
+            facts = [Fact("questions", f"{len(missing)} to ask, {stored} judged before")]
+            for question in missing[:1]:
+                facts.append(Fact("first", f"document {question.document}, seed {question.seed}"))
+                facts.append(Fact("text", excerpt(question.text), is_text=True))
+            sections.append(Section(subject.task.name, tuple(facts)))
+        return sections
+
+    def _subjects(self, tasks: Sequence[Task]) -> list[Subject]:
+        answered = tasks_to_judge(tasks)
+        opponent = find_opponent(self._settings, self.run, self.run.read_whole_run())
+        return [self._subject(task, opponent) for task in answered]
 
     def _subject(self, task: Task, opponent: Path | None) -> Subject:
         stored = self.run.read_task(task.name)
@@ -192,11 +231,16 @@ class JudgeWork:
             return self._given_prompt
         return bundled_prompt("score-reference" if subject.has_references else "score")
 
-    def _finish(self, subject: Subject) -> TaskResult:
+    def _questions(self, subject: Subject) -> tuple[list[Question], dict[str, Any]]:
+        """The questions about a task, and what decides their judgements."""
         prompt = self._prompt(subject)
         # Names of folders and files decide nothing.
         decisive = {"judge": dict(self.judge.identity), "prompt": prompt.sha256}
-        questions = list(subject.questions(prompt, digest(decisive)))
+        return list(subject.questions(prompt, digest(decisive))), decisive
+
+    def _finish(self, subject: Subject) -> TaskResult:
+        prompt = self._prompt(subject)
+        questions, decisive = self._questions(subject)
         known = self._all_judged(subject, questions)
         numbers = Numbers(
             f"{VERSION} {self.judge.name} {digest({**decisive, **subject.identity})[:8]}",

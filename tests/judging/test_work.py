@@ -52,6 +52,21 @@ def record(name: str) -> dict[str, Any]:
     return json.loads(file.read_text())
 
 
+def test_a_dry_run_shows_the_questions_and_asks_none(
+    tiny: TinyWorld, server: ScriptedServer
+) -> None:
+    before = contents(Path())
+    shown = judge(server, "one --dry-run")
+    assert shown.code == 0, shown
+    assert "4 to ask, 0 judged before" in shown.out
+    assert "at http://127.0.0.1" in shown.out
+    assert contents(Path()) == before
+    assert not server.asked
+    judge(server, "one")
+    again = judge(server, "one --dry-run")
+    assert "0 to ask, 4 judged before" in again.out
+
+
 def test_responses_are_graded_beside_the_reference(tiny: TinyWorld, server: ScriptedServer) -> None:
     """The server grades by the number of words: 3 each; the references have 4 and 1."""
     done = judge(server, "one")
