@@ -95,7 +95,7 @@ def judge(**settings: Any) -> "JudgedRun":
     from kdbench.judging.settings import JudgeSettings
     from kdbench.judging.work import judge as run
 
-    return run(build(JudgeSettings, settings))
+    return run(_for_real(build(JudgeSettings, settings)))
 
 
 def train(**settings: Any) -> "Trained":

@@ -7,7 +7,8 @@ from kdbench.fidelity.compare import compare_with_teacher, measured_floor
 from kdbench.fidelity.teachers.find import check_cache, find_teacher
 from kdbench.fidelity.teachers.live import LiveTeacher
 from kdbench.fidelity.wanted import check_metrics, wanted_metrics
-from kdbench.judging.work import judge_of_evaluation, tasks_to_judge
+from kdbench.judging.dry_run import judge_facts
+from kdbench.judging.work import JudgeWork, judge_of_evaluation, tasks_to_judge
 from kdbench.measuring.advice import answers_advice, prompt_advice
 from kdbench.measuring.dry_run import outline
 from kdbench.measuring.early import check_early
@@ -28,7 +29,8 @@ def plan_evaluation(settings: EvalSettings) -> list[Section]:
     """
     student = _prepared(settings)
     metrics = make_metrics(settings.metric_names())
-    compared = wanted_metrics(settings.metrics).names if settings.teacher else ()
+    kinds = {not task.generates for task in student.tasks} if settings.teacher else set()
+    compared = {name for kind in kinds for name in wanted_metrics(settings.metrics, kind).names}
     names = " ".join([*(metric.name for metric in metrics), *sorted(compared)])
     facts = (*given_facts(settings), Fact("metrics", names))
     sections = [Section("kdbench eval: a dry run, which writes nothing", facts)]
@@ -46,6 +48,9 @@ def plan_evaluation(settings: EvalSettings) -> list[Section]:
     if floor is not None:
         undistilled = prepare(floor, "undistilled", student.tasks)
         sections += outline(undistilled, "Undistilled", shows_prompts=False)
+    if settings.judge is not None:
+        judge = _judge_work(settings, student).judge
+        sections.append(Section("Judge", tuple(judge_facts(judge))))
     return sections
 
 
@@ -62,12 +67,17 @@ def evaluate(settings: EvalSettings) -> Evaluation:
     student = _prepared(settings)
     if settings.judge is None:
         return _measured(settings, student)
-    tasks_to_judge(student.tasks)
-    work = judge_of_evaluation(settings, student.run.path, student.is_finished())
+    work = _judge_work(settings, student)
     evaluation = _measured(settings, student)
     student.release()
     judged = work.finish(student.tasks)
     return replace(evaluation, results={**evaluation.results, **judged.results})
+
+
+def _judge_work(settings: EvalSettings, student: Measurement) -> JudgeWork:
+    """The judging of the student's responses, with everything checked that can be known early."""
+    tasks_to_judge(student.tasks)
+    return judge_of_evaluation(settings, student.run.path, student.is_finished())
 
 
 def _measured(settings: EvalSettings, student: Measurement) -> Evaluation:

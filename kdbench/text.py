@@ -9,7 +9,15 @@ AVERAGE = "AVG"
 NO_CATEGORY = "(none)"
 """What prompts without a category are called where others have one."""
 
-DECIMALS = {"points": 2, "tokens": 1, "rate": 3, "nats": 3, "bits": 3, "task's own": 3}
+DECIMALS = {
+    "points": 2,
+    "tokens": 1,
+    "rate": 3,
+    "p-value": 3,
+    "nats": 3,
+    "bits": 3,
+    "task's own": 3,
+}
 """Number of decimals shown, by unit; two for other units."""
 
 

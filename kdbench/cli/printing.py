@@ -19,6 +19,17 @@ _ALSO_SHOWN = ("exact_match", "response_length", "cut_off", "empty", "lm_loss")
 _OF_THINKING = ("thinking_tokens", "unclosed_thinking")  # shown if the model has a thinking
 _FIDELITY = ("acceptance@student", "top1@student", "fkl@teacher", "rkl@student", "rougeL_teacher")
 
+_ANSWERS = {
+    "answer_agreement": "agreement",
+    "answers_rr": "both right",
+    "answers_wr": "only student",
+    "answers_rw": "only teacher",
+    "answers_wws": "same wrong",
+    "answers_wwd": "different wrong",
+    "option_fkl": "KL(p‖q) nats",
+    "option_ece": "calibration error",
+}
+
 
 def print_evaluation(evaluation: "Evaluation") -> None:
     """Print the results by task, and the headline fidelity metrics if there is a teacher."""
@@ -28,7 +39,7 @@ def print_evaluation(evaluation: "Evaluation") -> None:
         say(line)
     for line in _repeated_lines(evaluation.results):
         say(line)
-    for line in _fidelity_lines(evaluation.results):
+    for line in [*_fidelity_lines(evaluation.results), *_answer_lines(evaluation.results)]:
         say(line)
     for line in judge_lines(evaluation.results):
         say(line)
@@ -161,7 +172,11 @@ def _own_lines(results: "Mapping[str, TaskResult]") -> list[str]:
 
 def _fidelity_lines(results: "Mapping[str, TaskResult]") -> list[str]:
     """The headline fidelity metrics of the tasks that were compared with a teacher, and notes."""
-    compared = {task: result for task, result in results.items() if result.teacher}
+    compared = {
+        task: result
+        for task, result in results.items()
+        if result.teacher and any(name in result.metrics for name in _FIDELITY)
+    }
     names = [
         name for name in _FIDELITY if any(name in result.metrics for result in compared.values())
     ]
@@ -174,6 +189,28 @@ def _fidelity_lines(results: "Mapping[str, TaskResult]") -> list[str]:
     shown = [result.metrics.get(name) for result in compared.values() for name in names]
     notes = _fidelity_notes([metric for metric in shown if metric is not None])
     return [*aligned(rows, left={0}), *notes, *_tokenizer_notes(compared.values())]
+
+
+def _answer_lines(results: "Mapping[str, TaskResult]") -> list[str]:
+    """Agreement of final answers, who is right, and probabilities of options, by task."""
+    from kdbench.reports.points import equally_right_p
+
+    compared = {
+        task: result
+        for task, result in results.items()
+        if (metric := result.metrics.get("answer_agreement")) and metric.value is not None
+    }
+    shown = {
+        name: title
+        for name, title in _ANSWERS.items()
+        if any(name in result.metrics for result in compared.values())
+    }
+    rows = [["final answers", "McNemar p", *shown.values()]]
+    for task, result in compared.items():
+        cells = [_fidelity_cell(result.metrics.get(name)) for name in shown]
+        p = equally_right_p(result)
+        rows.append([task, "–" if p is None else f"{p:.3f}", *cells])
+    return aligned(rows, left={0}) if compared else []
 
 
 def _fidelity_notes(metrics: "Collection[MetricResult]") -> list[str]:
@@ -192,8 +229,8 @@ def _tokenizer_notes(results: "Iterable[TaskResult]") -> list[str]:
         share = result.metrics.get("aligned@student")
         difference = result.teacher and result.teacher.get("tokenizers")
         if difference and share is not None and share.value is not None:
-            at = f"at {share.value:.0%} of @student".replace("%", " %")
-            notes[f"{difference}: compared where tokens of both begin: {at}"] = None
+            at = f"{share.value:.0%} of the student's tokens".replace("%", " %")
+            notes[f"{difference}: compared where a token of each begins, {at}"] = None
     return list(notes)
 
 

@@ -79,12 +79,14 @@ def _judge(arguments: list[str]) -> None:
 
     settings = parse_judge(arguments)
     _quiet()
-    from kdbench.cli.judged import judge_lines
-    from kdbench.judging.work import judge, plan_judging
-
     if settings.dry_run:
+        from kdbench.judging.dry_run import plan_judging
+
         _outline(plan_judging(settings))
         return
+    from kdbench.cli.judged import judge_lines
+    from kdbench.judging.work import judge
+
     judged = judge(settings)
     for line in judge_lines(judged.results):
         say(line)
@@ -127,11 +129,13 @@ def _speed(arguments: list[str]) -> None:
     machine.
     """
     from kdbench.config import SpeedSettings, parse
-    from kdbench.serving.speed import measure_speed, plan_speed
+    from kdbench.serving.speed import measure_speed
 
     settings = parse(SpeedSettings, arguments)
     _quiet()
     if settings.dry_run:
+        from kdbench.serving.dry_run import plan_speed
+
         _outline(plan_speed(settings))
         return
     from kdbench.cli.printing import print_speed
@@ -146,10 +150,10 @@ def _speed(arguments: list[str]) -> None:
     words="eval|train",
 )
 def _doctor(arguments: list[str]) -> int:
-    """Look for faults before hours are spent; exit 1 on errors.
+    """Check a run for faults before you start it; exit 1 on errors.
 
-    After the word eval or train it takes the keys of that verb, and of the method; so put doctor
-    before the verb of a command to have it checked. The keys below are its own.
+    Put doctor before the verb of a command to have it checked: after the word eval or train it
+    takes all keys of that verb, and of the method. The keys below are its own.
     """
     from kdbench.doctor.settings import parse_doctor
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from kdbench.comparing.baseline_file import KIND, BaselineFile, read_baseline_file
+from kdbench.comparing.matching import applies
 from kdbench.comparing.scores import ComparedRun, PromptScores, TaskScores, run_title, score_array
 from kdbench.comparing.tolerance import Tolerance, format_tolerances
 from kdbench.errors import InputError
@@ -91,11 +92,16 @@ def write_baseline(
                 f"{task}:{metric}": _description(scores.metrics[metric])
                 for task, scores in run.tasks.items()
                 for metric in tolerances
+                if metric in scores.metrics
             },
             "scores": {
                 task: {
                     "id": list(scores.ids),
-                    **{metric: scores.metrics[metric].means.tolist() for metric in tolerances},
+                    **{
+                        metric: scores.metrics[metric].means.tolist()
+                        for metric in tolerances
+                        if metric in scores.metrics
+                    },
                 }
                 for task, scores in run.tasks.items()
             },
@@ -119,7 +125,14 @@ def _check_writable(path: Path, run: ComparedRun, tolerances: Mapping[str, Toler
             f"baseline={path.stem}: must be a file name of letters, digits and . _ + = @ -"
         )
     for task, scores in run.tasks.items():
+        if not any(applies(metric, scores, scores) for metric in tolerances):
+            raise InputError(
+                f"{run.label}: tolerance= names no metric of '{task}', which has "
+                f"{', '.join(scores.metrics)}"
+            )
         for metric in tolerances:
+            if not applies(metric, scores, scores):
+                continue
             if metric not in scores.metrics:
                 raise InputError(
                     f"{run.label}: {metric} of '{task}' has no score per prompt, so it cannot be "

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from kdbench.comparing.samples import LARGEST_SCORE, is_score
+from kdbench.comparing.scores import can_be_measured
 from kdbench.comparing.tolerance import parse_tolerances
 from kdbench.errors import InputError, first_fault
 from kdbench.system.files import read_json
@@ -90,8 +91,12 @@ class BaselineFile(_StrictTypes):
             if len(set(ids)) < len(ids):
                 yield f"'{task}' has a document id twice"
             for metric in parse_tolerances(self.tolerance):
+                if not can_be_measured(metric, self.fingerprint(task)) and metric not in columns:
+                    continue  # of another kind of tasks
                 if metric not in columns or f"{task}:{metric}" not in self.metrics:
                     yield f"'{task}' has no {metric}, which has a tolerance"
+            if not columns.keys() - {"id"}:
+                yield f"'{task}' has no metric with a tolerance"
             for name in columns.keys() - {"id"}:
                 yield from self._column_faults(task, name)
 

@@ -1,6 +1,6 @@
 """The paired scores of each category of prompts."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -8,6 +8,19 @@ from kdbench.comparing.pairing import PairedScores
 from kdbench.comparing.scores import ComparedRun
 from kdbench.errors import InputError
 from kdbench.text import NO_CATEGORY
+
+
+def check_categories(tasks: Sequence[str], base: ComparedRun, new: ComparedRun) -> None:
+    """Check that a task has categories.
+
+    Raises:
+        InputError: None has.
+    """
+    if not any(_categories(task, base, new) for task in tasks):
+        raise InputError(
+            f"by=category: {new.label} has no categories of {', '.join(tasks)}; rows of prompts "
+            "name theirs in the field 'category', and kdbench eval stores them"
+        )
 
 
 def by_category(
@@ -21,16 +34,8 @@ def by_category(
         pairs: Paired scores of each task.
         base: Run to compare with.
         new: Run to judge.
-
-    Raises:
-        InputError: No task has categories.
     """
     known = {task: _categories(task, base, new) for task in pairs}
-    if not any(known.values()):
-        raise InputError(
-            f"by=category: {new.label} has no categories of {', '.join(known)}; rows of prompts "
-            "name theirs in the field 'category', and kdbench eval stores them"
-        )
     for task, paired in pairs.items():
         of_prompt = [known[task].get(document) or NO_CATEGORY for document in paired.ids]
         for category in sorted(set(of_prompt)) if known[task] else ():

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from kdbench.comparing.categories import by_category
-from kdbench.comparing.matching import comparison_problems
+from kdbench.comparing.categories import by_category, check_categories
+from kdbench.comparing.matching import applies, comparison_problems
 from kdbench.comparing.model import Comparison, RowTestMethod
 from kdbench.comparing.pairing import left_out, pair_scores
 from kdbench.comparing.rows import RowTest, compared_rows, row_tests
@@ -42,9 +42,15 @@ def compare_runs(
     tests: list[RowTest] = []
     notes = _tasks_left_out(base, new)
     tasks = [task for task in base.tasks if task in new.tasks]
+    if method.by and not problems:
+        check_categories(tasks, base, new)
     for metric, tolerance in () if problems else tolerances.items():
         by_seed = method.interval == "hierarchical"
-        pairs = {task: pair_scores(base, new, task, metric, by_seed) for task in tasks}
+        pairs = {
+            task: pair_scores(base, new, task, metric, by_seed)
+            for task in tasks
+            if applies(metric, base.tasks[task], new.tasks[task])
+        }
         notes += left_out(base, new, pairs, metric)
         empty = [task for task, paired in pairs.items() if not paired.ids]
         problems += [
@@ -56,7 +62,7 @@ def compare_runs(
             for task in empty
         ]
         if not empty:
-            kind = base.tasks[tasks[0]].metrics[metric]
+            kind = base.tasks[next(iter(pairs))].metrics[metric]
             tests += row_tests(metric, kind, pairs, tolerance, method.resamples)
             for category, pair in by_category(pairs, base, new) if method.by else ():
                 rows = row_tests(metric, kind, pair, tolerance, method.resamples)

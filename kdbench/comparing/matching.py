@@ -1,9 +1,9 @@
 """Checking that two runs are comparable, and naming the field that differs if they are not."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from kdbench.comparing.scores import ComparedRun, TaskScores
+from kdbench.comparing.scores import ComparedRun, TaskScores, can_be_measured
 from kdbench.comparing.verdict import EXIT_INCOMPARABLE, EXIT_INCOMPLETE, Problem
 from kdbench.metrics import judged_metric
 
@@ -15,7 +15,7 @@ _ABSENT = "absent"
 
 
 def comparison_problems(
-    base: ComparedRun, new: ComparedRun, metrics: Iterable[str], partial: bool
+    base: ComparedRun, new: ComparedRun, metrics: Collection[str], partial: bool
 ) -> list[Problem]:
     """Every reason why two runs cannot be compared.
 
@@ -52,7 +52,7 @@ def comparison_problems(
 
 
 def _task_problems(
-    base: ComparedRun, new: ComparedRun, task: str, metrics: Iterable[str], partial: bool
+    base: ComparedRun, new: ComparedRun, task: str, metrics: Collection[str], partial: bool
 ) -> Iterator[str]:
     old_scores, new_scores = base.tasks[task], new.tasks[task]
     fields = list(_differing_fields(old_scores.fingerprint, new_scores.fingerprint))
@@ -61,8 +61,28 @@ def _task_problems(
     yield from (_difference(*field) for field in explaining)
     if not fields:
         yield from _prompt_problems(base, new, task, partial)
-    for metric in metrics:
+    gated = [metric for metric in metrics if applies(metric, old_scores, new_scores)]
+    if metrics and not gated:
+        known = ", ".join(sorted({*old_scores.metrics, *new_scores.metrics}))
+        yield f"tolerance= names no metric of this task, which has {known}"
+    for metric in gated:
         yield from _metric_problems(old_scores, new_scores, metric)
+
+
+def applies(metric: str, base: TaskScores, new: TaskScores) -> bool:
+    """Whether a metric of the gate concerns a task: a run has it, or should have measured it.
+
+    Args:
+        metric: Name of the metric.
+        base: The task in the base.
+        new: The task in the new run.
+    """
+    return any(
+        metric in scores.metrics
+        or metric in scores.pooled
+        or can_be_measured(metric, scores.fingerprint)
+        for scores in (base, new)
+    )
 
 
 def _difference(field: str, base: Any, new: Any) -> str:

@@ -57,6 +57,19 @@ class TaskScores:
     categories: tuple[str | None, ...] = field(default=(), repr=False)
 
 
+def can_be_measured(metric: str, fingerprint: Mapping[str, Any]) -> bool:
+    """Whether `metrics=` or `judge=` can add a metric to the result of a task.
+
+    A task whose options are scored has its own metrics alone, and a metric of lm-eval, such as
+    `acc,none`, belongs to the tasks that define it.
+
+    Args:
+        metric: Name of the metric in results.
+        fingerprint: Fingerprint of the task's result.
+    """
+    return "," not in metric and "output_type" not in fingerprint
+
+
 @dataclass(frozen=True)
 class ComparedRun:
     """One of the two runs of a comparison: a stored run, or the run kept in a gate's baseline.

@@ -57,7 +57,7 @@ class ServingKeys(Settings, group="Serving"):
         None,
         gt=0,
         le=1e9,
-        description="Price of the machine for an hour, in a currency of yours; turns tokens a "
+        description="Price of the machine per hour, in any currency; turns tokens a "
         "second into a cost",
     )
     load: OptionMap = Field(
@@ -118,9 +118,15 @@ class ReportKeys(Settings):
         "relative to it",
     )
     tasks: Names = Field((), description="Tasks to plot, by name (default: all)")
-    score: str = Field("rougeL", description="Metric of quality, whose gains are plotted")
+    score: str = Field(
+        "rougeL",
+        description="Metric of quality, whose gains are plotted (if all tasks have final answers "
+        "and one is scored by likelihood: answer_accuracy)",
+    )
     fidelity: str = Field(
-        "acceptance@student", description="Metric of fidelity, whose changes are plotted"
+        "acceptance@student",
+        description="Metric of fidelity, whose changes are plotted (if all tasks have final "
+        "answers and one is scored by likelihood: answer_agreement)",
     )
     level: bool = Field(
         False, description="Plot gains against fidelity itself instead of its change"

@@ -52,8 +52,8 @@ class ProtocolKeys(Settings, group="Protocol"):
     )
     thinking: Literal["strip", "keep"] | None = Field(
         None,
-        description="What becomes of the text up to the model's end-of-thinking mark: strip "
-        "(it is not part of the answer, the default) or keep (it is scored too)",
+        description="Whether the thinking, up to the model's end-of-thinking mark, is scored: "
+        "strip leaves it out of the answer (the default), keep scores the whole response",
     )
     thinking_marks: MarkPair | None = Field(
         None,

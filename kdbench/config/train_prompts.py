@@ -46,12 +46,12 @@ class PromptKeys(Settings, group="Prompts and lengths"):
     )
     thinking: Literal["strip", "keep"] = Field(
         "strip",
-        description="What validation scores of a response: strip leaves out the thinking, keep "
-        "does not; all of a response is learned",
+        description="Whether validation scores the thinking: strip leaves it out of the answer, "
+        "keep does not; training learns the whole response",
     )
     thinking_marks: MarkPair | None = Field(
         None,
-        description="MarkPair around the thinking, as in <think>,</think> (default: those that the "
+        description="Marks around the thinking, as in <think>,</think> (default: those that the "
         "tokenizer and the chat template are known to have)",
     )
     add_bos: bool = Field(False, description="Whether the BOS token precedes the prompt")

@@ -104,8 +104,7 @@ def load_set(file: SetFile, encoder: Encoder, limit: int | None = None) -> DataS
     Raises:
         InputError: The file is missing or malformed, a prompt has no token, or no row is left.
     """
-    records = _records(file)[:limit]
-    rows = [row for record in records for row in training_rows(record, file.turns)]
+    rows = read_rows(file, limit)
     pairs = [(row, encoded) for row in rows if (encoded := encoder.encode(row))]
     if not pairs:
         raise InputError(
@@ -124,6 +123,20 @@ def load_set(file: SetFile, encoder: Encoder, limit: int | None = None) -> DataS
         joint=sum(encoded.is_joint for _, encoded in pairs),
         sha256=hashlib.sha256(content.encode()).hexdigest(),
     )
+
+
+def read_rows(file: SetFile, limit: int | None = None) -> list[TrainingRow]:
+    """Read a set without encoding it.
+
+    Args:
+        file: The set.
+        limit: Read only the first N rows of the file; None reads all.
+
+    Raises:
+        InputError: The file is missing or malformed.
+    """
+    records = _records(file)[:limit]
+    return [row for record in records for row in training_rows(record, file.turns)]
 
 
 def load_texts(path: Path, tokenizer: Any, length: int) -> list[tuple[int, ...]]:

@@ -198,7 +198,7 @@ def _estimate(ingredients: Ingredients, steps: int) -> str:
         except (ValueError, TypeError, KeyError, AttributeError, ZeroDivisionError, OSError):
             continue  # a card of another tool, or a broken one: it only serves an estimate
     if not speeds:
-        return "unknown until the first steps: no such training has been timed beside out="
+        return "unknown until the first steps: no such training is in the folder of out="
     return (
         f"about {duration(steps * mean(speeds))}, from {len(speeds)} trainings of this student by "
         "this method on this machine"

@@ -5,6 +5,7 @@ from typing import Any
 
 from kdbench.distillation.data import DataSet
 from kdbench.distillation.ingredients import Ingredients
+from kdbench.generate.prompts import adds_bos
 
 
 def notes(ingredients: Ingredients) -> Iterator[str]:
@@ -24,12 +25,6 @@ def notes(ingredients: Ingredients) -> Iterator[str]:
             f"the student's tokenizer puts {tokenizer.bos_token} before a text, and add_bos=false "
             "leaves it out; if the student was trained with it, pass add_bos=true here and in eval"
         )
-
-
-def adds_bos(tokenizer: Any) -> bool:
-    """Whether a tokenizer puts its BOS token before a text unless it is told not to."""
-    first = tokenizer("a")["input_ids"][:1]
-    return tokenizer.bos_token_id is not None and first == [tokenizer.bos_token_id]
 
 
 def _merged(data: DataSet) -> Iterator[str]:

@@ -5,7 +5,7 @@ from typing import Any
 from kdbench.distillation.rows import TrainingRow
 from kdbench.errors import InputError, reason_of
 from kdbench.protocol import Protocol
-from kdbench.views.chat import find_template, turns_of
+from kdbench.views.chat import find_template, turns_of, with_system
 
 
 def answer_text(tokenizer: Any, form: Protocol, row: TrainingRow, prompt: str) -> str:
@@ -21,9 +21,8 @@ def answer_text(tokenizer: Any, form: Protocol, row: TrainingRow, prompt: str) -
         InputError: The template fails, or a conversation with an answer does not begin with the
             prompt, so that the student would learn what it is never asked.
     """
-    system = [] if form.system is None else [{"role": "system", "content": form.system}]
-    answer = {"role": "assistant", "content": row.references[0]}
-    turns = [*system, *turns_of(row.message), answer]
+    asked = turns_of(with_system(row.message, form.system))
+    turns = [*asked, {"role": "assistant", "content": row.references[0]}]
     try:
         whole = str(
             tokenizer.apply_chat_template(

@@ -1,4 +1,4 @@
-"""`kdbench doctor`: looks at models, data and settings before hours are spent on them.
+"""`kdbench doctor`: checks models, data and settings before an evaluation or a training.
 
 Each check is a function in a file of `checks/`, which registers itself; other packages add theirs
 by the entry-point group `kdbench.doctor`. Modules: `check` (what a check is), `finding` (what it

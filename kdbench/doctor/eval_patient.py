@@ -9,7 +9,7 @@ from kdbench.config import CACHE, EvalSettings
 from kdbench.doctor.finding import CannotRunError
 from kdbench.doctor.member import Member, Role
 from kdbench.doctor.patient import Patient, ProbePrompt
-from kdbench.doctor.rows import Rows, read_split
+from kdbench.doctor.rows import Rows, plain_row, read_split
 from kdbench.generate.choice import choose_backend
 from kdbench.protocol import get_protocol
 from kdbench.task import Task, load_tasks
@@ -62,7 +62,8 @@ class EvalPatient(Patient):
     @cached_property
     def tasks(self) -> Sequence[Task]:
         """The tasks, as lm-eval loads them."""
-        return load_tasks(self.settings.tasks, self.settings.data, self.settings.limit)
+        settings = self.settings
+        return load_tasks(settings.tasks, settings.data, settings.limit, settings.run_code)
 
     @cached_property
     def training_sets(self) -> Mapping[str, Rows]:
@@ -83,10 +84,7 @@ class EvalPatient(Patient):
             found = {name: read_split(self.local_data, name, "test", limit) for name in names}
             return {f"{name}/test": rows for name, rows in found.items() if rows}
         return {
-            task.name: [
-                {"id": d.id, "instruction": _text_of(d), "input": "", "output": list(d.references)}
-                for d in task.documents
-            ]
+            task.name: [plain_row(d.id, d.message, d.references) for d in task.documents]
             for task in self.tasks
         }
 
@@ -97,9 +95,3 @@ class EvalPatient(Patient):
             raise CannotRunError("the tasks are scored by likelihood, so no prompt is answered")
         documents = answered[0].documents[:number]
         return [ProbePrompt(d.prompt, d.conversation, (*d.references, "")[0]) for d in documents]
-
-
-def _text_of(document: Any) -> str:
-    """What a user says in a document; of a conversation, all turns."""
-    message = document.message
-    return message if isinstance(message, str) else "\n".join(turn.content for turn in message)

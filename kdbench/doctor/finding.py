@@ -18,20 +18,20 @@ class Finding:
             probably not what is wanted; `note`: good to know.
         what: What was found, with its numbers.
         why: Why it matters.
-        mend: The key that mends it, or what to do.
+        fix: The key that fixes it, or what to do.
         rows: Ids of the rows that it is about, or pairs of them; all of them.
     """
 
     level: Level
     what: str
     why: str
-    mend: str
+    fix: str
     rows: Sequence[str] = ()
 
     def as_dict(self, check: str) -> dict[str, Any]:
         """The finding of a check, ready for JSON."""
         plain = {"level": self.level, "check": check, "what": self.what, "why": self.why}
-        return plain | {"mend": self.mend, "rows": list(self.rows)}
+        return plain | {"fix": self.fix, "rows": list(self.rows)}
 
     def rows_line(self) -> str:
         """The first rows, and how many more there are."""

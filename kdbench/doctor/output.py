@@ -45,8 +45,8 @@ def as_json(diagnosis: Diagnosis) -> dict[str, Any]:
 def _finding_lines(check: str, finding: Finding) -> Iterator[str]:
     yield f"{finding.level:<8} {check}: {finding.what}"
     yield f"    why: {finding.why}"
-    if finding.mend:
-        yield f"    mend: {finding.mend}"
+    if finding.fix:
+        yield f"    fix: {finding.fix}"
     if finding.rows:
         yield f"    rows: {finding.rows_line()}"
 

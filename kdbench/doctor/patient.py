@@ -43,11 +43,13 @@ class Patient:
         sections: Lines that a check wants to be printed, by title.
         facts: Numbers that a check worked out, ready for JSON.
         unseen: What cannot be looked at, with the reason.
+        validation: Name of the validation set among the test sets; None if there is none.
     """
 
     of: str
     members: Sequence[Member]
     protocol: Protocol
+    validation: str | None = None
 
     def __init__(self, data: Path | None):
         self.data = data_folder(data)

@@ -6,6 +6,7 @@ from typing import Any
 
 from kdbench.errors import InputError
 from kdbench.system.bundled import load_module
+from kdbench.views.chat import ChatMessage
 
 Rows = Sequence[Mapping[str, Any]]
 """Rows with `id`, `instruction`, `input` and `output`, a list of references."""
@@ -41,3 +42,15 @@ def read_split(data: Path, name: str, split: str, limit: int | None = None) -> R
 def said(row: Mapping[str, Any]) -> str:
     """What a user says in a row: instruction and input."""
     return f"{row['instruction']}\n\n{row['input']}".strip()
+
+
+def plain_row(name: str, message: ChatMessage, references: Sequence[str]) -> Mapping[str, Any]:
+    """A row as the checks read it; its instruction is what is said in all turns of a message.
+
+    Args:
+        name: Id of the row.
+        message: What a user says, or a conversation.
+        references: Its references.
+    """
+    said = message if isinstance(message, str) else "\n".join(turn.content for turn in message)
+    return {"id": name, "instruction": said, "input": "", "output": list(references)}

@@ -9,13 +9,15 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from kdbench.checkpoint import find_checkpoint
+from kdbench.config import is_file_of_rows
+from kdbench.distillation.data import SetFile, Split, read_rows
 from kdbench.distillation.prompts import prompt_form
 from kdbench.distillation.recipe import Recipe
+from kdbench.distillation.rows import TrainingRow
 from kdbench.distillation.students import StudentSource
-from kdbench.doctor.finding import CannotRunError
 from kdbench.doctor.member import Member
 from kdbench.doctor.patient import Patient, ProbePrompt
-from kdbench.doctor.rows import Rows, read_split
+from kdbench.doctor.rows import Rows, plain_row, read_split
 from kdbench.task import known_tasks
 
 if TYPE_CHECKING:
@@ -117,20 +119,26 @@ class TrainPatient(Patient):
     @cached_property
     def training_sets(self) -> Mapping[str, Rows]:
         """The training set."""
+        return self._set("train", self.settings.limit)
+
+    def _set(self, split: Split, limit: int | None) -> Mapping[str, Rows]:
+        """A set as the training reads it; one from the Hub is not looked at."""
         settings = self.settings
-        rows = read_split(self.local_data, settings.train_set, "train", settings.limit)
-        if rows is None:
-            raise CannotRunError(f"{self.local_data} has no {settings.train_set}/train.jsonl")
-        return {f"{settings.train_set}/train": rows}
+        name = settings.train_set if split == "train" else settings.validation_set
+        if not is_file_of_rows(name):
+            _ = self.local_data
+        file = SetFile(settings.data, name, split, settings.train_format, settings.train_turns)
+        return {file.title: [_plain(row) for row in read_rows(file, limit)]}
 
     @cached_property
     def test_sets(self) -> Mapping[str, Rows]:
         """The validation set, and the test sets of the tasks that the data folder holds."""
-        settings, folder = self.settings, self.local_data
-        valid = read_split(folder, settings.train_set, "valid", settings.validation_limit)
-        tests = {f"{name}/test": read_split(folder, name, "test") for name in known_tasks()}
-        found = {f"{settings.train_set}/valid": valid, **tests}
-        return {name: rows for name, rows in found.items() if rows}
+        valid = self._set("valid", self.settings.validation_limit)
+        (self.validation,) = valid
+        if self.data is None:
+            return valid
+        tests = {f"{name}/test": read_split(self.data, name, "test") for name in known_tasks()}
+        return {**valid, **{name: rows for name, rows in tests.items() if rows}}
 
     def prompts(self, number: int) -> Sequence[ProbePrompt]:
         """The first prompts of the training set, as the student gets them."""
@@ -140,3 +148,8 @@ class TrainPatient(Patient):
             ProbePrompt(decode(e.prompt_ids), "", (*e.references, "")[0], is_whole=True)
             for e in examples
         ]
+
+
+def _plain(row: TrainingRow) -> Mapping[str, Any]:
+    """A row as the checks read it; a plain text says itself."""
+    return plain_row(row.id, row.references[0] if row.is_text else row.message, row.references)

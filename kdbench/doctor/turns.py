@@ -51,11 +51,6 @@ def _rendered(tokenizer: Any, template: str, message: ChatMessage) -> str:
         return ""
 
 
-def thinks(template: str) -> bool:
-    """Whether a template knows a thinking mode."""
-    return any(word in template for word in ("enable_thinking", "<think>", "reasoning_content"))
-
-
 def _is_mark(token: str) -> bool:
     """Whether a token is written as a mark, such as `<|im_start|>`, and is not text."""
     return not any(char.isspace() for char in token) and token[:1] in "<[{|"

@@ -4,15 +4,17 @@ from dataclasses import replace
 
 from kdbench.fidelity.floor import Floor, with_floor, with_floor_of
 from kdbench.fidelity.model_pair import ModelPair
+from kdbench.fidelity.options import add_option_metrics
 from kdbench.fidelity.pairs import add_pairs
 from kdbench.fidelity.results import Results
 from kdbench.fidelity.teachers.base import Teacher
-from kdbench.fidelity.token_metrics import add_token_metrics
+from kdbench.fidelity.token_metrics import NO_FACTS, add_token_metrics
 from kdbench.fidelity.wanted import WantedMetrics, wanted_metrics
 from kdbench.measuring.measurement import Measurement
 from kdbench.metrics import PairMetric, compares_with_teacher, is_known
 from kdbench.store.results import TaskResult
 from kdbench.system.console import report_progress
+from kdbench.task import Task
 
 
 def measured_floor(undistilled: Measurement, teacher: Teacher) -> Floor:
@@ -43,22 +45,28 @@ def compare_with_teacher(
     Raises:
         InputError: Models or caches cannot be compared, or a metric is unknown.
     """
-    asked = wanted_metrics(student.settings.metrics)
     results = {}
     for task in student.tasks:
         if task.name not in student.results:
             continue
         results[task.name] = student.results[task.name]
-        if not task.generates:
-            continue
+        asked = wanted_metrics(student.settings.metrics, options=not task.generates)
         if not teacher.is_ready(task):
             report_progress(f"{task.name}: the teacher's other shards are still to come")
         else:
             if _must_measure(student, results[task.name], teacher, asked):
-                student.restore_samples(task)  # which takes the lock itself
+                _restore(student, task)  # which takes the lock itself
             with student.run.lock(task.name, wait=student.waits):
                 results[task.name] = _compare(ModelPair(student, teacher, task), asked, floor)
     return results
+
+
+def _restore(student: Measurement, task: Task) -> None:
+    """Generate or measure again what a comparison reads, if only its results were kept."""
+    if task.generates:
+        student.restore_samples(task)
+    else:
+        student.options(task)
 
 
 def _compare(pair: ModelPair, asked: WantedMetrics, floor: Floor | None) -> TaskResult:
@@ -106,8 +114,12 @@ def _measured(pair: ModelPair, stored: TaskResult, asked: WantedMetrics) -> Task
     same_teacher = _is_same_teacher(stored, pair.teacher)
     wanted = _with_stored(asked, stored) if same_teacher else asked
     results = Results()
-    facts = add_token_metrics(results, pair, wanted)
-    _add_text_metrics(results, pair, wanted)
+    facts = NO_FACTS
+    if pair.task.generates:
+        facts = add_token_metrics(results, pair, wanted)
+        _add_text_metrics(results, pair, wanted)
+    else:
+        add_option_metrics(results, pair, wanted)
     kept = {name: m for name, m in stored.metrics.items() if not compares_with_teacher(name)}
     columns = {n: column for n, column in stored.documents.items() if not compares_with_teacher(n)}
     measured = replace(

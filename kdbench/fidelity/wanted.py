@@ -73,30 +73,44 @@ def with_alignment(wanted: WantedMetrics) -> WantedMetrics:
     return WantedMetrics(tuple({**added, **known}.values()), wanted.names | names)
 
 
-def wanted_metrics(names: Sequence[str]) -> WantedMetrics:
+def wanted_metrics(names: Sequence[str], options: bool = False) -> WantedMetrics:
     """Find the fidelity metrics that `metrics=` asks for; without names, the headline set.
+
+    A set has the metrics that its kind of task can have. On tasks that are scored by likelihood,
+    which need no further forward pass, the headline set has all of them.
 
     Args:
         names: `all`, `headline`, or names of metrics: `top1` for all its position sets, `top1@ref`
             for one of them, `top1@student-ref` for the on-policy gap.
+        options: Whether the task is scored by likelihood.
 
     Raises:
         InputError: A metric or position set is unknown.
     """
-    metrics = {metric.name: metric for metric in make_teacher_metrics(names)}
+    asked = {name: _asked(name, options) for name in names or (HEADLINE,)}
+    metrics = {metric.name: metric for found in asked.values() for metric in found}
     for metric in list(metrics.values()):
         if isinstance(metric, CurveMetric) and metric.curve not in metrics:
             (needed,) = make_teacher_metrics([metric.curve])
             metrics[metric.curve] = needed
     results: set[str] = set()
-    for name in names or (HEADLINE,):
+    for name, found in asked.items():
         base, at, position_set = name.partition("@")
-        for metric in make_teacher_metrics([name]):
+        for metric in found:
             results |= _result_names(metric, position_set)
         own = {metric.name: metric for metric in make_metrics([name])} if at else {}
         if at and not isinstance(own.get(base) or metrics.get(base), PositionMetric | PromptMetric):
             raise InputError(f"metric '{name}': '{base}' has no position sets")
     return WantedMetrics(tuple(metrics.values()), frozenset(results))
+
+
+def _asked(name: str, options: bool) -> list[TeacherMetric]:
+    """The metrics that a name stands for on a kind of task."""
+    if name not in (ALL, HEADLINE):
+        return make_teacher_metrics([name])
+    if options:
+        return [m for m in make_teacher_metrics([ALL]) if m.compares != "responses"]
+    return [m for m in make_teacher_metrics([name]) if m.compares != "options"]
 
 
 def check_metrics(names: Sequence[str], has_teacher: bool, caches_scores: bool) -> None:

@@ -107,14 +107,15 @@ def check_template(tokenizer: Any, protocol: "Protocol", place: object) -> None:
     if protocol.prompt == "chat":
         template = find_template(tokenizer, protocol.chat_template, place)
         check_variables(template, protocol.chat_template_kwargs)
-    elif not protocol.add_bos and _adds_bos(tokenizer):
+    elif not protocol.add_bos and adds_bos(tokenizer):
         note_once(
             f"note: the tokenizer of {place} begins a text with '{tokenizer.bos_token}', and the "
             "protocol leaves it out; add_bos=true keeps it"
         )
 
 
-def _adds_bos(tokenizer: Any) -> bool:
+def adds_bos(tokenizer: Any) -> bool:
+    """Whether a tokenizer puts its BOS token before a text unless it is told not to."""
     bos = tokenizer.bos_token_id
     return bos is not None and tokenizer("a")["input_ids"][:1] == [bos]
 

@@ -13,6 +13,7 @@ from kdbench.views.chat import is_template
 if TYPE_CHECKING:
     from kdbench.protocol import Protocol
 
+_VARIABLES = ("enable_thinking", "reasoning_content")  # of chat templates with a thinking mode
 _TAIL = 32  # tokens of a prompt that can hold the mark with which a template opens the thinking
 
 
@@ -79,6 +80,12 @@ def find_marks(tokenizer: Any, protocol: "Protocol") -> Marks | None:
     if in_template:
         return in_template[0]
     return next((marks for marks in KNOWN_MARKS if _is_token(tokenizer, marks.end)), None)
+
+
+def thinks(template: str) -> bool:
+    """Return whether a chat template has a thinking mode: known marks, or a variable for it."""
+    words = [*_VARIABLES, *(marks.end for marks in KNOWN_MARKS)]
+    return any(word in template for word in words)
 
 
 def _is_token(tokenizer: Any, text: str) -> bool:

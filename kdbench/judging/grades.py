@@ -17,8 +17,8 @@ from kdbench.store.results import MetricResult
 FinalJudgements = Mapping[int, Sequence[Judgement]]
 """The judgements that count, by seed, in the order of the judged documents."""
 
-DocumentScores = list[float | None]
-
+ScoreColumn = list[float | None]
+"""A score of each judged document; None for one without a score."""
 
 VERSION = 1
 """Version of the metrics, to be raised whenever the same judgements would give other numbers."""
@@ -44,7 +44,7 @@ class Numbers:
     def __init__(self, version: str, documents: int, suffix: str = ""):
         self._version, self._documents, self._suffix = version, documents, suffix
         self.metrics: dict[str, MetricResult] = {}
-        self.columns: dict[str, DocumentScores] = {}
+        self.columns: dict[str, ScoreColumn] = {}
 
     def add(
         self,
@@ -74,7 +74,7 @@ class Numbers:
         if column is not None:
             self.columns[full] = [*column, *[None] * (self._documents - len(column))]
 
-    def add_mean(self, name: str, scores: Mapping[int, DocumentScores]) -> None:
+    def add_mean(self, name: str, scores: Mapping[int, ScoreColumn]) -> None:
         """Add a mean over seeds and then over prompts."""
         self.add(name, estimate(scores), document_means(scores))
 
@@ -123,8 +123,8 @@ def _score(judgement: Judgement, place: int) -> float | None:
 
 def _add_ratio(
     numbers: Numbers,
-    responses: Mapping[int, DocumentScores],
-    references: Mapping[int, DocumentScores],
+    responses: Mapping[int, ScoreColumn],
+    references: Mapping[int, ScoreColumn],
 ) -> None:
     """Add the ratio of the totals.
 
@@ -140,7 +140,7 @@ def _add_ratio(
     )
 
 
-def _pairs(responses: DocumentScores, references: DocumentScores) -> np.ndarray:
+def _pairs(responses: ScoreColumn, references: ScoreColumn) -> np.ndarray:
     """What each document adds to the two totals, shape (documents, 2)."""
     both = zip(responses, references, strict=True)
     return np.array([(x or 0.0, y or 0.0) for x, y in both], dtype=np.float64).reshape(-1, 2)
@@ -152,7 +152,7 @@ def _percent(sums: np.ndarray) -> np.ndarray:
     return ratio
 
 
-def _delta_scores(totals: np.ndarray) -> DocumentScores:
+def _delta_scores(totals: np.ndarray) -> ScoreColumn:
     known = totals[:, 1] > 0  # a score is at least 1
     if not known.any():
         return [None] * len(totals)

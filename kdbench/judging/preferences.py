@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from kdbench.judging.grades import DocumentScores, Numbers
+from kdbench.judging.grades import Numbers, ScoreColumn
 from kdbench.judging.judgements import Judgement
 from kdbench.stats.estimates import pooled_estimate
 
@@ -60,8 +60,8 @@ def _flip(given: Judgement | None, swapped: Judgement | None) -> float | None:
 
 
 def _shares(
-    preferences: Mapping[int, DocumentScores], values: Sequence[float]
-) -> dict[int, DocumentScores]:
+    preferences: Mapping[int, ScoreColumn], values: Sequence[float]
+) -> dict[int, ScoreColumn]:
     """Whether each preference is one of some values."""
     return {
         seed: [None if value is None else float(value in values) for value in row]

@@ -9,6 +9,7 @@ from kdbench.judging.prompt import JudgePrompt
 from kdbench.judging.reply import FIRM, Kind
 from kdbench.metrics import Answer
 from kdbench.task import Document
+from kdbench.views.chat import plain_text
 
 AnswersOfRun = Mapping[int, Sequence[Answer]]
 """Responses by seed, in document order."""
@@ -85,14 +86,6 @@ def _question(
 ) -> Question:
     names = ("answer",) if len(texts) == 1 else ("first", "second")
     fields = dict(zip(names, texts, strict=True))
-    text = prompt.render(question=question_text(document), **fields)
+    text = prompt.render(question=plain_text(document.message), **fields)
     key = digest([identity, text])
     return Question(document.id, seed, prompt.kind, order, identity[:8], text, key)
-
-
-def question_text(document: Document) -> str:
-    """Return what a document asks, without the task's template; turns with their roles."""
-    message = document.message
-    if isinstance(message, str):
-        return message
-    return "\n\n".join(f"{turn.role}: {turn.content}" for turn in message)

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from kdbench.generate.thinking import ThinkingSplit, marks_in, split_thinking
+
 Kind = Literal["score", "score-reference", "pair"]
 """What is asked: one score, the scores of a response and its reference, or the better of two."""
 
@@ -13,8 +15,6 @@ SCORES: Mapping[Kind, int] = {"score": 1, "score-reference": 2, "pair": 1}
 
 _NUMBER = r"(\d{1,2}(?:\.\d+)?)(?:\s*/\s*10)?"
 _DECORATION = r"[\s*_`#>]*"  # Markdown around a line
-_THOUGHT = "</think>"
-_THINKS = "<think>"
 
 FIRM: Mapping[Kind, str] = {
     "score": "Reply now with this one line and nothing else, with a number from 1 to 10 in place "
@@ -62,9 +62,11 @@ def read_scores(kind: Kind, text: str) -> tuple[float, ...] | None:
         better, 0 if the second, 0.5 for a tie. None if there is no such line, or if a score is out
         of range.
     """
-    concluded = text.rpartition(_THOUGHT)[2]
-    if _THINKS in concluded:  # thinking that never ended
+    marks = marks_in(text)
+    split = ThinkingSplit() if marks is None else split_thinking(text, marks)
+    if split.unclosed:
         return None
+    concluded = text[split.answer or 0 :]
     if kind == "pair":
         better = _last("Better", r"(A|B|tie)", concluded)
         return None if better is None else ({"a": 1.0, "b": 0.0, "tie": 0.5}[better.lower()],)

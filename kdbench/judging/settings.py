@@ -23,6 +23,7 @@ class JudgedKeys(Settings, group="Run"):
     tasks: Names = Field(
         (), description="Tasks to judge: names, or paths of their files (default: all of the run)"
     )
+    run_code: Names = Field((), description="Tasks to judge that run code that the model wrote")
 
 
 class JudgeSettings(JudgedKeys, JudgeKeys, DryRunKeys, HardwareKeys, TrustKeys):
@@ -63,6 +64,6 @@ def of_evaluation(settings: EvalSettings, run: Path) -> JudgeSettings:
         settings: Keys of the evaluation, with `judge=`.
         run: Folder of its run.
     """
-    kept = set(JudgeSettings.model_fields) & settings.model_fields_set - {"tasks"}
+    kept = set(JudgeSettings.model_fields) & settings.model_fields_set - {"tasks", "run_code"}
     values = {key: getattr(settings, key) for key in kept}
     return JudgeSettings(**{**values, "run": str(run)})

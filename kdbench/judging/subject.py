@@ -16,7 +16,7 @@ from kdbench.measuring.scoring import answers_of, check_complete
 from kdbench.metrics import Answer
 from kdbench.store.folder import RunFolder
 from kdbench.store.results import TaskResult
-from kdbench.store.samples import Samples, read_sample
+from kdbench.store.samples import Samples, read_samples
 from kdbench.system.files import LinesFile
 from kdbench.task import Document, Task
 
@@ -145,11 +145,7 @@ def _read(run: RunFolder, task: str) -> Samples:
     file = run.lines(task)
     if not file.path.exists():
         raise InputError(f"{file.path}: there are no samples to judge")
-    samples = [
-        read_sample(record, f"{file.path}:{number}")
-        for number, record in enumerate(file.read(), start=1)
-    ]
-    return {(sample.document, sample.seed): sample for sample in samples}
+    return read_samples(file)
 
 
 def _references(task: Task, answers: AnswersOfRun) -> dict[int, list[str]]:

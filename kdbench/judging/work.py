@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from kdbench.config import EvalSettings, given_facts
+from kdbench.config import EvalSettings
 from kdbench.config.judge import REFERENCE, TEACHER
 from kdbench.errors import InputError
 from kdbench.judging.asking import ask, unanswered
@@ -29,7 +29,6 @@ from kdbench.store.results import TaskResult
 from kdbench.system.console import report_progress
 from kdbench.system.files import json_text
 from kdbench.system.locks import only_here
-from kdbench.system.outline import Fact, Section, excerpt
 from kdbench.task import Task, check_installed, load_tasks
 
 
@@ -61,23 +60,6 @@ def judge(settings: JudgeSettings) -> JudgedRun:
     """
     work = JudgeWork(settings, find_run(settings.run, "run", settings.results))
     return work.finish(work.load_tasks())
-
-
-def plan_judging(settings: JudgeSettings) -> list[Section]:
-    """What `judge` would do: run, judge and prompt are checked, nothing is asked or written.
-
-    Raises:
-        InputError: As for `judge`, but for what only the judge's replies show.
-    """
-    work = JudgeWork(settings, find_run(settings.run, "run", settings.results))
-    where = "" if work.judge.address is None else f", at {work.judge.address}"
-    facts = (
-        *given_facts(settings),
-        Fact("run", str(work.run.path)),
-        Fact("judge", f"{work.judge.name}{where}"),
-    )
-    title = "kdbench judge: a dry run, which asks nothing and writes nothing"
-    return [Section(title, facts), *work.outline(work.load_tasks())]
 
 
 def judge_of_evaluation(settings: EvalSettings, run: Path, finished: bool) -> "JudgeWork":
@@ -148,7 +130,8 @@ class JudgeWork:
         names = self._settings.tasks or tuple(record["tasks"])
         if not self._settings.tasks:
             check_installed(names, f"{self.run.path / 'run.json'}", "tasks=PATH")
-        return load_tasks(names, self._settings.data, record["limit"])
+        settings = self._settings
+        return load_tasks(names, settings.data, record["limit"], settings.run_code)
 
     def finish(self, tasks: Sequence[Task]) -> JudgedRun:
         """Judge what is missing of the tasks, and store the metrics.
@@ -159,7 +142,7 @@ class JudgeWork:
             InputError: The run is incomplete, its data have changed, no task has responses, or the
                 judge did not reply to all questions.
         """
-        subjects = self._subjects(tasks)
+        subjects = self.subjects(tasks)
         try:
             results = {subject.task.name: self._finish(subject) for subject in subjects}
         finally:
@@ -170,28 +153,24 @@ class JudgeWork:
             self.run.path, results, self._asked, self._stored, Counter(self.judge.faults)
         )
 
-    def outline(self, tasks: Sequence[Task]) -> list[Section]:
-        """What `finish` would ask; nothing is asked and nothing is written.
+    def subjects(self, tasks: Sequence[Task]) -> list[Subject]:
+        """Read the responses of the tasks that have some, and what they are compared with.
 
         Raises:
-            InputError: As for `finish`, but for what only the judge's replies show.
+            InputError: The run is incomplete, its data have changed, or no task has responses.
         """
-        sections = []
-        for subject in self._subjects(tasks):
-            questions, _ = self._questions(subject)
-            missing = unanswered(questions, Judgements(subject.files))
-            stored = len({question.key for question in questions}) - len(missing)
-            facts = [Fact("questions", f"{len(missing)} to ask, {stored} judged before")]
-            for question in missing[:1]:
-                facts.append(Fact("first", f"document {question.document}, seed {question.seed}"))
-                facts.append(Fact("text", excerpt(question.text), is_text=True))
-            sections.append(Section(subject.task.name, tuple(facts)))
-        return sections
-
-    def _subjects(self, tasks: Sequence[Task]) -> list[Subject]:
         answered = tasks_to_judge(tasks)
         opponent = find_opponent(self._settings, self.run, self.run.read_whole_run())
         return [self._subject(task, opponent) for task in answered]
+
+    def questions(self, subject: Subject) -> list[Question]:
+        """Return what the judge is asked about a task."""
+        prompt = self.prompt(subject)
+        return list(subject.questions(prompt, digest(self._decisive(prompt))))
+
+    def _decisive(self, prompt: JudgePrompt) -> dict[str, Any]:
+        """What decides a judgement; names of folders and files do not."""
+        return {"judge": dict(self.judge.identity), "prompt": prompt.sha256}
 
     def _subject(self, task: Task, opponent: Path | None) -> Subject:
         stored = self.run.read_task(task.name)
@@ -219,7 +198,12 @@ class JudgeWork:
             compares=self._compares,
         )
 
-    def _prompt(self, subject: Subject) -> JudgePrompt:
+    def prompt(self, subject: Subject) -> JudgePrompt:
+        """Return the template of the questions about a task.
+
+        Raises:
+            InputError: The given template shows references that documents do not have.
+        """
         if self._compares:
             return self._given_prompt or bundled_prompt("pair")
         if self._given_prompt is not None:
@@ -231,16 +215,9 @@ class JudgeWork:
             return self._given_prompt
         return bundled_prompt("score-reference" if subject.has_references else "score")
 
-    def _questions(self, subject: Subject) -> tuple[list[Question], dict[str, Any]]:
-        """The questions about a task, and what decides their judgements."""
-        prompt = self._prompt(subject)
-        # Names of folders and files decide nothing.
-        decisive = {"judge": dict(self.judge.identity), "prompt": prompt.sha256}
-        return list(subject.questions(prompt, digest(decisive))), decisive
-
     def _finish(self, subject: Subject) -> TaskResult:
-        prompt = self._prompt(subject)
-        questions, decisive = self._questions(subject)
+        prompt, questions = self.prompt(subject), self.questions(subject)
+        decisive = self._decisive(prompt)
         known = self._all_judged(subject, questions)
         numbers = Numbers(
             f"{VERSION} {self.judge.name} {digest({**decisive, **subject.identity})[:8]}",

@@ -30,13 +30,10 @@ def prompt_advice(card: Mapping[str, Any], protocol: Protocol) -> str | None:
         card: The run card of the student; empty for other checkpoints.
         protocol: The protocol of the evaluation.
     """
-    settings = _training_settings(card)
-    if settings is None:
+    settings, form = _training_settings(card), trained_form(card)
+    if settings is None or form is None:
         return None
     learned = settings.get("train_format", "alpaca")
-    form = _FORMS.get(learned) if isinstance(learned, str) else None
-    if form is None:
-        return None
     if form != protocol.prompt:
         other = "protocol=chat" if form == "chat" else "protocol=minillm or greedy"
         return (
@@ -49,6 +46,17 @@ def prompt_advice(card: Mapping[str, Any], protocol: Protocol) -> str | None:
             word = _word(key, value)
             return f"this student was trained with {word}; pass {word} to ask it so"
     return None
+
+
+def trained_form(card: Mapping[str, Any]) -> str | None:
+    """The form of the prompts that a student learned: `task` or `chat`; None if it is not known.
+
+    Args:
+        card: The run card of the student; empty for other checkpoints.
+    """
+    settings = _training_settings(card)
+    learned = "" if settings is None else settings.get("train_format", "alpaca")
+    return _FORMS.get(learned) if isinstance(learned, str) else None
 
 
 def _word(key: str, value: object) -> str:

@@ -31,7 +31,7 @@ class SplitPrompt:
 def split_prompt(
     tokenizer: Any, protocol: Protocol, document: Document, ids: Sequence[int]
 ) -> SplitPrompt:
-    """SplitPrompt the text of a prompt where the protocol's limit cut its tokens.
+    """Split the text of a prompt where the protocol's limit cut its tokens.
 
     Args:
         tokenizer: Tokenizer of the model.
@@ -81,6 +81,33 @@ def asked(
         encoded: Prompts by document, as the backend encoded them; None encodes them.
     """
     return [_stored(document, protocol, tokenizer, encoded) for document in task.documents]
+
+
+def asked_options(
+    task: Task, requests: Mapping[str, Sequence[tuple[str, ...]]]
+) -> list[StoredPrompt]:
+    """What a task asks that is scored by likelihood, for the file beside its options.
+
+    Args:
+        task: Task with the documents.
+        requests: Contexts and continuations, or the text, that a model is given, by document.
+    """
+    return [
+        StoredPrompt(
+            id=document.id,
+            prompt=asked_context(requests[document.id]),
+            cut=None,
+            n_prompt_tokens=None,
+            references=document.references,
+            category=document.category,
+        )
+        for document in task.documents
+    ]
+
+
+def asked_context(requests: Sequence[tuple[str, ...]]) -> str:
+    """Return what a model reads before an option; of a text that is scored as a whole, nothing."""
+    return requests[0][0] if len(requests[0]) > 1 else ""
 
 
 def is_stored(run: RunFolder, task: Task) -> bool:

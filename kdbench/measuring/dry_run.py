@@ -17,10 +17,11 @@ from kdbench.generate.unloaded import UnloadedCheckpoint
 from kdbench.measuring.asked import split_prompt, token_spans
 from kdbench.measuring.estimate import Load, estimated_time
 from kdbench.measuring.measurement import Measurement
+from kdbench.measuring.option_facts import option_facts
 from kdbench.protocol import Protocol
 from kdbench.system.outline import Fact, Section, excerpt, plain_fields
 from kdbench.task import Document, Task
-from kdbench.views.chat import turns_of, with_system
+from kdbench.views.chat import plain_text, turns_of, with_system
 from kdbench.views.token_texts import token_lines
 
 _SHOWN = 2  # prompts of each task
@@ -38,6 +39,7 @@ class Reading:
         parameters: Number of its parameters; None if unknown.
         tokens: Number of tokens in its embedding; None if unknown.
         positions: Number of its positions; None if it has no limit or it is unknown.
+        config: Its configuration; None if unknown.
     """
 
     tokenizer: Any
@@ -46,6 +48,7 @@ class Reading:
     parameters: int | None = None
     tokens: int | None = None
     positions: int | None = None
+    config: Any = None
 
 
 def reading(measurement: Measurement) -> Reading:
@@ -75,6 +78,7 @@ def reading(measurement: Measurement) -> Reading:
         parameters,
         unloaded.config.vocab_size,
         getattr(unloaded.config, "max_position_embeddings", None),
+        unloaded.config,
     )
 
 
@@ -135,9 +139,8 @@ def _model_facts(measurement: Measurement, how: Reading) -> Iterator[Fact]:
     fields = {key: value for key, value in protocol.as_dict().items() if key != "name"}
     yield Fact("protocol", f"{protocol.name}: {plain_fields(fields)}")
     yield Fact("results", str(measurement.run.path))
-    missing = sum(
-        measurement.sampling.missing(task) for task in measurement.tasks if task.generates
-    )
+    generating = [task for task in measurement.tasks if task.generates]
+    missing = sum(map(measurement.sampling.missing, generating))
     load = Load(missing, protocol.max_new_tokens, how.parameters, settings.backend, how.dtype)
     yield Fact("time", estimated_time(load, settings.results))
 
@@ -149,7 +152,7 @@ def _task_facts(
     if shows_prompts:
         yield data_fact(task)
     if not task.generates:
-        yield from _option_facts(task, protocol, shows_prompts)
+        yield from option_facts(measurement, task, how.tokenizer, how.config, shows_prompts)
         return
     missing = measurement.sampling.missing(task)
     stored = len(measurement.sampling.stored(task))
@@ -172,27 +175,6 @@ def _task_facts(
             yield Fact(f"prompt {number}", f"document {document.id}")
             yield from _prompt_facts(how.tokenizer, protocol, document, prompt)
             yield from document_facts(document)
-
-
-def _option_facts(task: Task, protocol: Protocol, shows_prompts: bool) -> Iterator[Fact]:
-    """What is asked of a task that is scored by likelihood: its first prompts and options."""
-    count = sum(len(document.requests) for document in task.documents)
-    yield Fact(
-        "samples", f"none: {count} given texts are scored by likelihood ({task.output_type})"
-    )
-    if not shows_prompts:
-        return
-    if protocol.prompt == "chat":
-        yield Fact("prompts", "each is put into the chat template; the texts below are the task's")
-    for number, document in enumerate(task.documents[:_SHOWN], start=1):
-        yield Fact(f"prompt {number}", f"document {document.id}")
-        for index, request in enumerate(document.requests):
-            *context, text = request
-            if index == 0 and context:
-                yield Fact("text", excerpt(context[0]), is_text=True)
-            right = ", right" if text in document.references else ""
-            name = f"option {index}{right}" if len(document.requests) > 1 else "scored text"
-            yield Fact(name, excerpt(text, 400, 100), is_text=True)
 
 
 def _encoded(how: Reading, protocol: Protocol, document: Document) -> Prompt:
@@ -219,8 +201,7 @@ def _prompt_facts(
 ) -> Iterator[Fact]:
     """The text of a prompt, its tokens, what was cut, BOS and turns."""
     if prompt is None:
-        said = document.conversation if isinstance(document.conversation, str) else ""
-        text = document.prompt or said or plain_turns(document)
+        text = document.prompt or plain_text(document.conversation)
         yield Fact("text", excerpt(text), is_text=True)
         return
     split = split_prompt(tokenizer, protocol, document, prompt.ids)
@@ -234,13 +215,6 @@ def _prompt_facts(
     yield Fact("BOS", _bos(tokenizer, prompt.ids))
     if protocol.prompt == "chat" and tokenizer.is_fast:
         yield Fact("turns", turns_line(tokenizer, protocol, document, len(prompt.ids)))
-
-
-def plain_turns(document: Document) -> str:
-    """A conversation as plain text."""
-    return "\n".join(
-        f"{turn['role']}: {turn['content']}" for turn in turns_of(document.conversation)
-    )
 
 
 def _bos(tokenizer: Any, ids: Sequence[int]) -> str:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from kdbench.checkpoint import check_checkpoint
 from kdbench.config import CACHE, EvalSettings
+from kdbench.config.judge import OPENAI
 from kdbench.generate.choice import choose_backend
 from kdbench.metrics import make_metrics
 from kdbench.protocol import get_protocol
@@ -33,13 +34,16 @@ def check_early(settings: EvalSettings) -> None:
     make_metrics(settings.metric_names(), len(protocol.seeds))
     chosen = choose_backend(settings.backend, settings.backend_options)
     check_tasks(settings.tasks, settings.data)
-    if not chosen.is_served:  # else they are names on a server
-        for named in _checkpoints(settings):
-            check_checkpoint(named.model, named.revision, settings.unsafe_pickle, named.key)
+    for named in _checkpoints(settings, chosen.is_served):
+        check_checkpoint(named.model, named.revision, settings.unsafe_pickle, named.key)
 
 
-def _checkpoints(settings: EvalSettings) -> Iterator[_Named]:
-    """The checkpoints that an evaluation loads."""
+def _checkpoints(settings: EvalSettings, is_served: bool) -> Iterator[_Named]:
+    """The checkpoints that an evaluation loads; those on a server are only names."""
+    if settings.judge is not None and not settings.judge.startswith(OPENAI):
+        yield _Named("judge", settings.judge)
+    if is_served:
+        return
     yield _Named("model", settings.model, settings.revision)
     if settings.teacher is not None and not settings.teacher.startswith(CACHE):
         yield _Named("teacher", settings.teacher, settings.teacher_revision)

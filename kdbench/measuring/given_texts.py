@@ -7,7 +7,7 @@ from typing import Any
 from kdbench.config import ScoreSettings, given_facts
 from kdbench.errors import InputError
 from kdbench.measuring.asked import asked
-from kdbench.measuring.dry_run import data_fact, document_facts, plain_turns
+from kdbench.measuring.dry_run import data_fact, document_facts
 from kdbench.measuring.forward_metrics import stored_values, values_file
 from kdbench.measuring.judged import with_judge_of
 from kdbench.measuring.measurement import Evaluation
@@ -25,6 +25,7 @@ from kdbench.system.files import LinesFile
 from kdbench.system.names import folder_name
 from kdbench.system.outline import Fact, Section, excerpt
 from kdbench.task import Task, check_installed, check_tasks, load_tasks
+from kdbench.views.chat import plain_text
 
 _SHOWN = 2  # prompts of each task
 
@@ -69,7 +70,7 @@ def _outline(run: RunFolder, task: Task, protocol: Protocol, samples: Samples) -
     facts.append(Fact("samples", f"{len(samples)} to score, seeds {seeds}"))
     facts += [Fact("protocol", protocol.name), Fact("results", str(run.path))]
     for number, document in enumerate(task.documents[:_SHOWN], start=1):
-        text = document.prompt or plain_turns(document)
+        text = document.prompt or plain_text(document.conversation)
         answer = samples[document.id, protocol.seeds[0]].output
         facts.append(Fact(f"prompt {number}", f"document {document.id}"))
         facts.append(Fact("text", excerpt(text), is_text=True))
@@ -214,7 +215,7 @@ def _score_run(settings: ScoreSettings, path: Path) -> Evaluation:
 
 
 def _stored_tasks(settings: ScoreSettings, run: RunFolder) -> tuple[list[Task], Protocol]:
-    """The tasks of a stored run to score again, and its protocol."""
+    """The tasks of a stored run to score again, those with responses, and its protocol."""
     if not run.path.is_dir():
         raise InputError(f"run={run.path}: no such folder")
     stored_run = run.read_whole_run()
@@ -225,9 +226,10 @@ def _stored_tasks(settings: ScoreSettings, run: RunFolder) -> tuple[list[Task], 
         check_installed(names, f"{run.path / 'run.json'}", "task=PATH")
     check_tasks(names, settings.data)
     tasks = load_tasks(names, settings.data, stored_run["limit"], settings.run_code)
-    for task in tasks:
-        _check_generates(task)
-    return tasks, protocol
+    answered = [task for task in tasks if task.generates]
+    if not answered:
+        _check_generates(tasks[0])
+    return answered, protocol
 
 
 def _score_again(

@@ -21,6 +21,7 @@ from kdbench.measuring.given_card import read_given_card, with_given_card
 from kdbench.measuring.groups import group_result, groups_of_tasks
 from kdbench.measuring.identity import checked_name, labels_of, run_identity
 from kdbench.measuring.judged import with_judge_of, without_judge
+from kdbench.measuring.likelihood.answers import OptionAnswers
 from kdbench.measuring.likelihood.measuring import OptionMeasuring, options_name
 from kdbench.measuring.loading import LazyBackend
 from kdbench.measuring.sampling import Sampling
@@ -154,6 +155,11 @@ class Measurement:
         return self._sampling
 
     @property
+    def option_measuring(self) -> OptionMeasuring:
+        """The options of tasks that are scored by likelihood, stored and missing."""
+        return self._options
+
+    @property
     def generated(self) -> int:
         """Number of samples that this call generated, and of documents with options it measured."""
         return self._sampling.generated + self._options.measured
@@ -243,6 +249,10 @@ class Measurement:
         """Return the samples of a task by document and seed, generated again if they are gone."""
         self.restore_samples(task)
         return self._sampling.stored(task)
+
+    def options(self, task: Task) -> OptionAnswers:
+        """Return what the model says about the options of a task, asked again if they are gone."""
+        return self._options.restored(task)
 
     def sample_files(self) -> list[Path]:
         """Return the files of samples of the tasks that have a result."""

@@ -17,7 +17,7 @@ from kdbench.metrics import ForwardMetric, make_metrics
 from kdbench.protocol import PROTOCOLS, Protocol
 from kdbench.store.folder import RunFolder, generated_run_id, run_id
 from kdbench.store.record import RunRecord
-from kdbench.store.samples import read_sample, sample_record
+from kdbench.store.samples import read_samples, sample_record
 from kdbench.task import Task
 
 _DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -85,11 +85,7 @@ def _copy(
     protocol: Protocol,
     marks: tuple[str, str] | None,
 ) -> None:
-    file = run.lines(task)
-    samples = [
-        read_sample(line, f"{file.path}:{number}") for number, line in enumerate(file.read(), 1)
-    ]
-    by_key = {(sample.document, sample.seed): sample for sample in samples}
+    samples = read_samples(run.lines(task))
     entry = {task: record["tasks"][task]} if task in record["tasks"] else {}
 
     def change(now: dict[str, Any]) -> dict[str, Any]:
@@ -100,7 +96,7 @@ def _copy(
     for metric in make_metrics():
         if isinstance(metric, ForwardMetric) and (values := values_file(run, task, metric).read()):
             values_file(other, task, metric).replace(values)
-    split = split_samples(by_key, protocol.thinking, marks)
+    split = split_samples(samples, protocol.thinking, marks)
     other.lines(task).replace(map(sample_record, split.values()))
 
 

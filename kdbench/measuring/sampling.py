@@ -13,7 +13,7 @@ from kdbench.measuring.scoring import origin
 from kdbench.protocol import Protocol
 from kdbench.store.folder import RunFolder
 from kdbench.store.record import RunRecord
-from kdbench.store.samples import Samples, read_sample, sample_record
+from kdbench.store.samples import Samples, read_samples, sample_record
 from kdbench.system.progress import progress
 from kdbench.task import Document, Task
 
@@ -57,10 +57,8 @@ class Sampling:
         wanted = {(d.id, seed) for d in task.documents for seed in self.protocol.seeds}
         samples: dict[tuple[str, int], Sample] = {}
         for file in [self.run.lines(task.name), *self.run.shard_files(task.name)]:
-            for number, record in enumerate(file.read(), start=1):
-                sample = read_sample(record, f"{file.path}:{number}")
-                if (sample.document, sample.seed) in wanted:
-                    samples[sample.document, sample.seed] = sample
+            found = read_samples(file)
+            samples |= {key: sample for key, sample in found.items() if key in wanted}
         return samples
 
     def complete(self, task: Task) -> None:

@@ -223,7 +223,7 @@ def _assemble(
     result = TaskResult(
         fingerprint=fingerprint(task, protocol),
         metrics=results,
-        documents={"id": ids, **_categories(task), **means, **columns},
+        documents={"id": ids, **category_column(task), **means, **columns},
         data=task.data,
         cut_prompts=cut_prompts,
         main_metric=main_metric(results, task.own_metrics),
@@ -238,7 +238,7 @@ def _assemble(
     return result, by_sample
 
 
-def _categories(task: Task) -> dict[str, list[str | None]]:
+def category_column(task: Task) -> dict[str, list[str | None]]:
     """The column of the documents' categories, if any document has one."""
     categories = [document.category for document in task.documents]
     return {CATEGORY: categories} if any(categories) else {}

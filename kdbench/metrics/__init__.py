@@ -18,6 +18,7 @@ from kdbench.metrics._kinds import (
     CurveMetric,
     ForwardMetric,
     Metric,
+    OptionMetric,
     PairMetric,
     PooledPairMetric,
     PooledTokenMetric,
@@ -54,6 +55,7 @@ __all__ = [
     "ForwardMetric",
     "JudgedMetric",
     "Metric",
+    "OptionMetric",
     "PairMetric",
     "PooledPairMetric",
     "PooledTokenMetric",
@@ -73,6 +75,7 @@ __all__ = [
     "is_known",
     "judged_metric",
     "make_metrics",
+    "make_option_metrics",
     "make_teacher_metrics",
     "metrics",
     "of_repeated",
@@ -103,11 +106,17 @@ def make_metrics(names: Sequence[str] = (), responses: int | None = None) -> lis
         InputError: A name is unknown, a metric is registered under a name other than its own, or a
             metric needs more responses than there are.
     """
-    own = [kind for kind in _kinds_of(names).values() if not issubclass(kind, TeacherMetric)]
+    others = TeacherMetric | OptionMetric
+    own = [kind for kind in _kinds_of(names).values() if not issubclass(kind, others)]
     return [
         kind(_ks_of(kind, names, responses)) if issubclass(kind, PromptMetric) else kind()
         for kind in own
     ]
+
+
+def make_option_metrics() -> list[OptionMetric]:
+    """Make the metrics of one model on the options of multiple-choice tasks."""
+    return [kind() for kind in _kinds_of([ALL]).values() if issubclass(kind, OptionMetric)]
 
 
 def _ks_of(kind: type[PromptMetric], names: Sequence[str], responses: int | None) -> Sequence[int]:

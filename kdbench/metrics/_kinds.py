@@ -24,6 +24,8 @@ class Answer:
         tokens: The generated token ids, including the end token; None if they are not known.
         final: The final answer, in a task with closed answers; None if there is none.
         right: Whether the final answer is right; None if the task has no closed answers.
+        options: Log-probabilities of the options of a multiple-choice task, normalised so that
+            their probabilities sum to 1, in nats; None in other tasks.
         n_thinking_tokens: Number of tokens of the thinking, which is not part of the text; None if
             the model has none or the number is not known.
         unclosed: Whether the thinking never ended, so that there is no answer; None if the model
@@ -37,6 +39,7 @@ class Answer:
     tokens: tuple[int, ...] | None = None
     final: str | None = None
     right: bool | None = None
+    options: tuple[float, ...] | None = None
     n_thinking_tokens: int | None = None
     unclosed: bool | None = None
 
@@ -61,8 +64,8 @@ class Metric(ABC):
 
     Attributes:
         name: The metric's name in results and tables.
-        unit: Unit of the number: points (0 to 100), rate (0 to 1), tokens, nats, bits, ratio (1
-            means equal), correlation or percent.
+        unit: Unit of the number: points (0 to 100), rate and p-value (0 to 1), tokens, nats, bits,
+            ratio (1 means equal), correlation or percent.
         direction: Whether higher or lower is better; `none` describes without judging.
         version: Version of the definition, to be raised whenever the same text would score
             differently. Stored scores of an older version are measured again.
@@ -74,7 +77,9 @@ class Metric(ABC):
 
     name: ClassVar[str]
     unit: ClassVar[
-        Literal["points", "rate", "tokens", "nats", "bits", "ratio", "correlation", "percent"]
+        Literal[
+            "points", "rate", "p-value", "tokens", "nats", "bits", "ratio", "correlation", "percent"
+        ]
     ]
     direction: ClassVar[Literal["higher", "lower", "none"]]
     version: ClassVar[int] = 1
@@ -188,16 +193,31 @@ class ForwardMetric(Metric):
         """Return the values of one batch. The model is in evaluation mode."""
 
 
+class OptionMetric(Metric):
+    """A number from sums over the documents of a multiple-choice task, measured on each of them."""
+
+    @abstractmethod
+    def sums(self, answer: Answer) -> Sequence[float]:
+        """Return the K numbers that a document adds to the sums."""
+
+    @abstractmethod
+    def value(self, sums: "np.ndarray") -> "np.ndarray":
+        """Compute the number from the sums, shape (..., K) to (...); NaN if it is not defined."""
+
+
 class TeacherMetric(Metric):
     """A comparison of a student with its teacher, measured when `teacher=` is given.
 
     Attributes:
+        compares: What of the two is compared: generated `responses`, the `options` of a
+            multiple-choice task, or final `answers`, which responses and options both give.
         perfect: The value of a student that equals its teacher, if it is known beforehand. It
             serves as the ceiling. The ceiling of other metrics is measured, by comparing the
             teacher with its own next seed.
         undefined: Reason to give when there is no number.
     """
 
+    compares: ClassVar[Literal["responses", "answers", "options"]] = "responses"
     perfect: ClassVar[float | None] = None
     undefined: ClassVar[str] = "not defined on these responses"
 

@@ -10,8 +10,10 @@ Metric: each pair of final answers falls into one of five cells: both right (rr)
         unless both are known to be right or wrong. All are 0 to 1, kappa is -1 to 1. With the
         teacher as the old model, rw is the rate of negative flips, wr that of positive flips, and
         1 - agreement is churn; see `kdbench.metrics.flips` for what follows from them.
-Source: Cohen 1960 (kappa); Yan et al. 2021 (arXiv 2011.09161, flips); Milani Fard et al. 2016
-        (churn).
+        `answers_mcnemar` is the two-sided p-value of McNemar's exact test that rw and wr are
+        equally likely, of each seed; the mean of several seeds' p-values is not a p-value.
+Source: Cohen 1960 (kappa); McNemar 1947; Yan et al. 2021 (arXiv 2011.09161, flips);
+        Milani Fard et al. 2016 (churn).
 """
 
 import math
@@ -19,7 +21,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, get_args
 
-from kdbench.metrics import Answer, PairMetric, PooledPairMetric, metrics
+from kdbench.metrics import Answer, CorpusPairMetric, PairMetric, PooledPairMetric, metrics
 from kdbench.metrics.exact_match import normalise
 from kdbench.metrics.retained import ratio
 
@@ -75,6 +77,7 @@ class CellMetric(PairMetric):
     """
 
     unit = "rate"
+    compares = "answers"
     undefined = NO_ANSWERS
     needs_reference = True
     cells: ClassVar[tuple[AnswerCell, ...]]
@@ -110,6 +113,7 @@ class Shares(NamedTuple):
 class PooledCellMetric(PooledPairMetric):
     """A number from the cells' shares."""
 
+    compares = "answers"
     undefined = NO_ANSWERS
     needs_reference = True
 
@@ -257,3 +261,27 @@ class ErrorKappa(PooledCellMetric):
         alike = share.rr + share.wws + share.wwd
         chance = share.teacher * share.student + (1 - share.teacher) * (1 - share.student)
         return ratio(alike - chance, 1 - chance)
+
+
+@metrics.register("answers_mcnemar")
+class AnswersMcNemar(CorpusPairMetric):
+    """P-value of McNemar's exact test that student and teacher are equally often right."""
+
+    needs_reference = True
+    compares = "answers"
+    by_default = False
+    name = "answers_mcnemar"
+    unit = "p-value"
+    direction = "none"
+    undefined = NO_ANSWERS
+
+    def value(self, student: Sequence[Answer], teacher: Sequence[Answer]) -> float | None:
+        """Return the p-value, 1 if no pair differs; None if no pair counts."""
+        import numpy as np
+
+        from kdbench.stats.paired import equal_sizes_p
+
+        cells = [cell for pair in zip(student, teacher, strict=True) if (cell := cell_of(*pair))]
+        if not cells:
+            return None
+        return equal_sizes_p(np.array([(cell == "wr") - (cell == "rw") for cell in cells], float))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-_BINS = 10
+BINS = 10
 
 
 class _Calibration(PooledTokenMetric):
@@ -67,7 +67,7 @@ class CalibrationGap(PooledTokenMetric):
 
     def value(self, sums: "np.ndarray") -> "np.ndarray":
         """Positive if the student is calibrated worse."""
-        student, teacher = sums[..., : 3 * _BINS], sums[..., 3 * _BINS :]
+        student, teacher = sums[..., : 3 * BINS], sums[..., 3 * BINS :]
         gap: np.ndarray = calibration_error(student) - calibration_error(teacher)
         return gap
 
@@ -121,7 +121,7 @@ def binned(confidence: "torch.Tensor", hits: "torch.Tensor") -> "torch.Tensor":
     import torch
 
     one_hot = torch.nn.functional.one_hot(
-        ((confidence * _BINS).ceil().long() - 1).clamp(0, _BINS - 1), _BINS
+        ((confidence * BINS).ceil().long() - 1).clamp(0, BINS - 1), BINS
     )
     parts = torch.stack([hits, confidence, torch.ones_like(hits)], -1)
     return (parts[:, :, None] * one_hot[:, None, :]).flatten(1)

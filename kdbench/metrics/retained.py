@@ -68,6 +68,7 @@ class ExactMatchRetained(_Retained):
 class AccuracyRetained(_Ratio):
     """The student's share of right final answers divided by the teacher's."""
 
+    compares = "answers"
     name = "accuracy_retained"
     direction = "higher"
     needs_reference = True

@@ -11,7 +11,7 @@ _NONE = "the model has no thinking, or it is not known for these samples"
 
 @metrics.register("thinking_tokens")
 class ThinkingTokens(SampleMetric):
-    """Number of generated tokens of the thinking."""
+    """Number of generated tokens in the thinking."""
 
     name = "thinking_tokens"
     unit = "tokens"

@@ -96,7 +96,10 @@ def draw_cells(findings: Findings) -> Picture:
         for axes, task in zip(all_axes, tasks, strict=True):
             axes.set_title(title_of(task), loc="left")
             _cells_panel(axes, bars[task])
-        figure.supxlabel("share of answers; blue is agreement", fontsize=10)
+        tested = "; p: McNemar's test of green against orange" * any(
+            b.p is not None for b in findings.cells
+        )
+        figure.supxlabel(f"share of answers; blue is agreement{tested}", fontsize=10)
         _cells_legend(figure)
         return picture(figure)
 
@@ -118,11 +121,19 @@ def _cells_panel(axes: "Axes", bars: Sequence[AnswerShares]) -> None:
                     color="white" if name in _WHITE_FIGURES else "black",
                 )
             start += share
+        if bar.p is not None:
+            axes.text(1.01, row, _p_text(bar.p), ha="left", va="center", fontsize=8.5)
     axes.set_yticks(range(len(bars)), [short(bar.student.label, 28) for bar in bars])
     axes.invert_yaxis()
     axes.set_xlim(0, 1)
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
+
+
+def _p_text(p: float) -> str:
+    if p >= 0.9995:
+        return "p = 1"
+    return "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".", 1)
 
 
 def _cells_legend(figure: "Figure") -> None:

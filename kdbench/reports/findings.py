@@ -4,17 +4,20 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from kdbench.config import ReportSettings
+from kdbench.config.kinds import given_keys
 from kdbench.errors import InputError, nearest
 from kdbench.metrics import result_name
 from kdbench.reports.against_baseline import gain_points
 from kdbench.reports.correlations import correlations
 from kdbench.reports.left_out import reasons
+from kdbench.reports.levels import level
 from kdbench.reports.model import Axis, Findings
 from kdbench.reports.points import answer_shares, band_points, curve_points, exposure_points
 from kdbench.reports.select import Selection, select
 from kdbench.store.results import MetricResult
 
 _DEFAULT_CURVE = "acceptance"
+_ANSWERS = {"score": "answer_accuracy", "fidelity": "answer_agreement"}
 
 
 def find(settings: ReportSettings) -> Findings:
@@ -34,8 +37,7 @@ def findings_of(settings: ReportSettings, selection: Selection) -> Findings:
         InputError: A metric is unknown.
     """
     metrics = _metrics(selection)
-    score = _axis("score", settings.score, metrics)
-    fidelity = _axis("fidelity", settings.fidelity, metrics)
+    score, fidelity = _axes(settings, selection, metrics)
     points = gain_points(selection, score, fidelity)
     curve = _curve(selection, fidelity.name.partition("@")[0])
     units = {name.partition("@")[0]: metric.unit for name, metric in reversed(metrics.items())}
@@ -67,6 +69,23 @@ def _metrics(selection: Selection) -> dict[str, MetricResult]:
                 if name not in known or known[name].value is None:
                     known[name] = metric
     return known
+
+
+def _axes(
+    settings: ReportSettings, selection: Selection, known: Mapping[str, MetricResult]
+) -> tuple[Axis, Axis]:
+    """The metrics of score and fidelity.
+
+    Where a task is scored by likelihood, which has no responses, and all have final answers,
+    accuracy and agreement of these are what the tasks have in common.
+    """
+    results = [result for by_task in selection.results.values() for result in by_task.values()]
+    has_options = any("output_type" in result.fingerprint for result in results)
+    names = {"score": settings.score, "fidelity": settings.fidelity}
+    if has_options and all(level(result, _ANSWERS["fidelity"]) for result in results):
+        given = given_keys(settings)
+        names |= {key: name for key, name in _ANSWERS.items() if key not in given}
+    return _axis("score", names["score"], known), _axis("fidelity", names["fidelity"], known)
 
 
 def _axis(key: str, given: str, known: Mapping[str, MetricResult]) -> Axis:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _AREAS = (40.0, 220.0)  # square points, of the markers of the smallest and the largest model
 _ONLY_AREA = 80.0
+_MARGIN = 0.02  # of an axis of rates, so that a marker at 0 or 1 is whole
+_NAME_WIDTH = 0.36  # share of a panel's width that the name of a quadrant takes
 _CORNERS = (
     ("unfaithful gain", 0.02, 0.98, "left", "top"),
     ("faithful gain", 0.98, 0.98, "right", "top"),
@@ -95,11 +97,14 @@ def _panel(
     # The baseline is in the middle, and the corners stay free for the names of the quadrants.
     x_half, y_half = 1.3 * x_reach or 1.0, 1.3 * y_reach or 1.0
     to_the_right = -1 if fidelity and fidelity.sign < 0 else 1
-    axes.set_xlim(origin - to_the_right * x_half, origin + to_the_right * x_half)
+    ends = [origin - x_half, origin + x_half]
+    if fidelity and fidelity.unit == "rate":  # a level beyond 0 or 1 is none
+        ends = [max(ends[0], -_MARGIN), min(ends[1], 1 + _MARGIN)]
+    axes.set_xlim(*ends[::to_the_right])
     axes.set_ylim(-y_half, y_half)
     axes.locator_params(axis="x", nbins=4)
     axes.locator_params(axis="y", nbins=5)
-    _name_quadrants(axes)
+    _name_quadrants(axes, axes.transLimits.transform((origin, 0.0))[0])
 
 
 def _farthest(number: Number, origin: float) -> float:
@@ -107,8 +112,16 @@ def _farthest(number: Number, origin: float) -> float:
     return max(abs(end - origin) for end in ends if end is not None)
 
 
-def _name_quadrants(axes: "Axes") -> None:
+def _name_quadrants(axes: "Axes", line: float) -> None:
+    """Name the quadrants in the corners, where they are wide enough.
+
+    Args:
+        axes: The panel.
+        line: Where the baseline is, from 0 at the left to 1 at the right.
+    """
     for name, x, y, horizontal, vertical in _CORNERS:
+        if (line if horizontal == "left" else 1 - line) < _NAME_WIDTH:
+            continue
         axes.text(
             x,
             y,

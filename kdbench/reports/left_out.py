@@ -39,6 +39,12 @@ def _missing_points(findings: Findings, selection: Selection) -> Iterator[str]:
             metrics = f"{findings.score.name} or {findings.fidelity.name}"
             average = ", so it has no average" if len(selection.tasks) > 1 else ""
             yield f"{student.label}: lacks {metrics} on {', '.join(tasks)}{average}"
+    answered = {point.task for point in findings.band}
+    if missing := [t for t in selection.tasks if t in answered - {task for task, _ in known}]:
+        yield (
+            f"{', '.join(missing)}: for final answers, pass tasks={','.join(sorted(answered))} "
+            "score=answer_accuracy fidelity=answer_agreement"
+        )
 
 
 def _bounds(findings: Findings, selection: Selection) -> Iterator[str]:

@@ -152,6 +152,8 @@ class AnswerShares:
         wr: Only the student is right.
         rw: Only the teacher is right.
         wwd: Both are wrong, with different answers.
+        n: Number of documents.
+        p: P-value of the test that WR and RW are equally likely; None without numbers by document.
     """
 
     task: str
@@ -161,6 +163,8 @@ class AnswerShares:
     wr: float
     rw: float
     wwd: float
+    n: int = 0
+    p: float | None = None
 
 
 @dataclass(frozen=True)

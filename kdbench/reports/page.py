@@ -32,7 +32,8 @@ _CAPTIONS = {
     "common. Given the two accuracies, agreement can only lie in the shaded band. Read the "
     "position within the band, not the height.",
     "cells": "The blue parts are agreement. The light blue part is the one that knowing the right "
-    "answer does not explain: the same mistakes.",
+    "answer does not explain: the same mistakes. p is that of McNemar's exact test that the green "
+    "and the orange part differ only by chance.",
     "by_token": "The curves show how faithful each student is at each token of a response. If the "
     "curve for the student's own text falls below the curve for the teacher's text, that is "
     "exposure bias. Where a line is thin, too few responses are left for an interval.",

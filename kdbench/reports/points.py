@@ -3,6 +3,8 @@
 from kdbench.reports.levels import level, results_of
 from kdbench.reports.model import AnswerShares, BandPoint, CurvePoint, ExposurePoint
 from kdbench.reports.select import Selection
+from kdbench.stats.paired import equal_sizes_p, sign_flips
+from kdbench.store.results import TaskResult
 
 SETS = ("ref", "teacher", "student")
 _SHARES = ("rr", "wws", "wr", "rw", "wwd")
@@ -38,8 +40,36 @@ def answer_shares(selection: Selection) -> list[AnswerShares]:
         shares = [level(result, f"answers_{name}") for name in _SHARES]
         known = [share.value for share in shares if share is not None]
         if len(known) == len(_SHARES):
-            rows.append(AnswerShares(task, student, *known))
+            n = result.metrics["answers_rr"].n
+            rr, wws, wr, rw, wwd = known
+            p = equally_right_p(result)
+            rows.append(AnswerShares(task, student, rr, wws, wr, rw, wwd, n, p))
     return rows
+
+
+def equally_right_p(result: TaskResult) -> float | None:
+    """The p-value that student and teacher are equally likely to be right where the other is wrong.
+
+    With one response to a document it is that of McNemar's exact test. With several, a document's
+    difference is a mean over seeds, and its sign is flipped as a whole.
+
+    Args:
+        result: Result of the student.
+
+    Returns:
+        The p-value; None without numbers by document.
+    """
+    import numpy as np
+
+    columns = [result.documents.get(f"answers_{name}") for name in ("wr", "rw")]
+    if columns[0] is None or columns[1] is None:
+        return None
+    pairs = [pair for pair in zip(*columns, strict=True) if None not in pair]
+    if not pairs:
+        return None
+    differences = np.array([wr - rw for wr, rw in pairs])
+    exact = equal_sizes_p(differences)
+    return sign_flips(differences).p() if exact is None else exact
 
 
 def curve_points(selection: Selection, metric: str) -> list[CurvePoint]:

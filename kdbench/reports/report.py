@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kdbench.config import ReportSettings, ServingKeys
+from kdbench.config.kinds import given_keys
 from kdbench.reports import rows
 from kdbench.reports.costs import Costs, cost_rows, find_costs
 from kdbench.reports.findings import findings_of
@@ -47,6 +48,8 @@ def make_report(settings: ReportSettings) -> Report:
     given = {key for key in ServingKeys.model_fields if getattr(settings, key)}
     hidden = {"out", "dry_run", *ServingKeys.model_fields} - given
     shown_settings = settings.model_dump(mode="json", exclude=hidden)
+    used = {"score": findings.score.name, "fidelity": findings.fidelity.name}
+    shown_settings |= {k: name for k, name in used.items() if k not in given_keys(settings)}
     written: list[Path] = []
     for name, picture in pictures.items():
         png, svg = settings.out / f"{name}.png", settings.out / f"{name}.svg"

@@ -52,7 +52,7 @@ def cell_rows(findings: Findings) -> list[ReportRow]:
     return [
         {
             **student_cells(shares.task, shares.student),
-            **{name: getattr(shares, name) for name in ("rr", "wws", "wr", "rw", "wwd")},
+            **{name: getattr(shares, name) for name in ("rr", "wws", "wr", "rw", "wwd", "n", "p")},
         }
         for shares in findings.cells
     ]

@@ -16,17 +16,15 @@ from kdbench.checkpoint import (
     read_config,
     served_model,
 )
-from kdbench.config import SpeedSettings, given_facts
+from kdbench.config import SpeedSettings
 from kdbench.errors import InputError
 from kdbench.generate import Backend, Options
 from kdbench.generate.choice import BackendChoice, choose_backend
-from kdbench.measuring.dry_run import checkpoint_fact
 from kdbench.measuring.identity import checked_name
 from kdbench.protocol import get_protocol
 from kdbench.serving.timing import Clock, TimedRound, rounds_of, speed_of, time_load
 from kdbench.store.speeds import SpeedLoad, SpeedModel, SpeedRecord, read_speed, write_speed
 from kdbench.system.environment import device_name, environment, git_state
-from kdbench.system.outline import Fact, Section
 from kdbench.system.progress import progress
 from kdbench.version import __version__
 
@@ -45,7 +43,7 @@ class SpeedMeasurement:
 
 
 @dataclass(frozen=True)
-class _Subject:
+class SpeedSubject:
     """What is timed.
 
     Attributes:
@@ -69,6 +67,23 @@ class _Subject:
         lengths = f"p{load.prompt_tokens}-n{load.new_tokens}-c{load.concurrency}"
         return self.settings.results / self.name / f"speed-{lengths}-{digest}.json"
 
+    def loads(self) -> dict[Path, SpeedLoad]:
+        """The loads of the settings, by the file that stores the speed under each."""
+        return {self.file(load): load for load in _loads(self.settings)}
+
+
+def find_subject(settings: SpeedSettings) -> SpeedSubject:
+    """Find what is to be timed, and on which hardware; weights are not loaded.
+
+    Raises:
+        InputError: Model or settings have a fault that the user can fix.
+    """
+    chosen = choose_backend(settings.backend, settings.backend_options)
+    checkpoint = _find(settings, chosen)
+    name = settings.name or checked_name(checkpoint.name)
+    hardware = "server" if chosen.is_served else device_name(pick_device(settings.device))
+    return SpeedSubject(settings, chosen, checkpoint, name, hardware)
+
 
 def measure_speed(settings: SpeedSettings, clock: Clock = time.perf_counter) -> SpeedMeasurement:
     """Measure how fast a model is under each load that is not stored yet.
@@ -80,9 +95,9 @@ def measure_speed(settings: SpeedSettings, clock: Clock = time.perf_counter) -> 
     Raises:
         InputError: Model or settings have a fault that the user can fix.
     """
-    subject = _subject(settings)
-    loads = {subject.file(load): load for load in _loads(settings)}
-    records = {} if settings.again else dict(_stored(loads))
+    subject = find_subject(settings)
+    loads = subject.loads()
+    records = {} if settings.again else dict(stored_speeds(loads))
     missing = {path: load for path, load in loads.items() if path not in records}
     for path, record in _measured(subject, missing, clock):
         write_speed(path, record)
@@ -90,38 +105,7 @@ def measure_speed(settings: SpeedSettings, clock: Clock = time.perf_counter) -> 
     return SpeedMeasurement({path: records[path] for path in loads}, len(missing))
 
 
-def plan_speed(settings: SpeedSettings) -> list[Section]:
-    """What `measure_speed` would do: model and loads are checked, nothing is loaded or written.
-
-    Args:
-        settings: Model, loads and backend.
-
-    Raises:
-        InputError: As for `measure_speed`, but for what only the loaded model shows.
-    """
-    subject = _subject(settings)
-    loads = {subject.file(load): load for load in _loads(settings)}
-    stored = {} if settings.again else dict(_stored(loads))
-    title = "kdbench speed: a dry run, which writes nothing"
-    facts = [checkpoint_fact(subject.checkpoint, None)]
-    facts.append(Fact("backend", f"{settings.backend}, {settings.dtype} on {subject.hardware}"))
-    for path, load in loads.items():
-        rounds = f"{load.repeats} repeats of {load.requests} requests, {load.concurrency} at a time"
-        lengths = f"prompts of {load.prompt_tokens} tokens, responses of {load.new_tokens}"
-        done = "stored in" if path in stored else "to be written to"
-        facts.append(Fact("load", f"{rounds}; {lengths}; {done} {path}"))
-    return [Section(title, given_facts(settings)), Section("Model", tuple(facts))]
-
-
-def _subject(settings: SpeedSettings) -> _Subject:
-    chosen = choose_backend(settings.backend, settings.backend_options)
-    checkpoint = _find(settings, chosen)
-    name = settings.name or checked_name(checkpoint.name)
-    hardware = "server" if chosen.is_served else device_name(pick_device(settings.device))
-    return _Subject(settings, chosen, checkpoint, name, hardware)
-
-
-def _stored(loads: Mapping[Path, SpeedLoad]) -> Iterator[tuple[Path, SpeedRecord]]:
+def stored_speeds(loads: Mapping[Path, SpeedLoad]) -> Iterator[tuple[Path, SpeedRecord]]:
     """The speeds that are stored for the same number of requests and repeats."""
     for path, load in loads.items():
         if path.exists() and (record := read_speed(path)).load == load:
@@ -173,7 +157,7 @@ def _find(settings: SpeedSettings, chosen: BackendChoice) -> Checkpoint:
 
 
 def _measured(
-    subject: _Subject, loads: Mapping[Path, SpeedLoad], clock: Clock
+    subject: SpeedSubject, loads: Mapping[Path, SpeedLoad], clock: Clock
 ) -> Iterator[tuple[Path, SpeedRecord]]:
     backend: Backend | None = None
     try:
@@ -189,7 +173,7 @@ def _measured(
             backend.stop()
 
 
-def _load(subject: _Subject, load: SpeedLoad) -> Backend:
+def _load(subject: SpeedSubject, load: SpeedLoad) -> Backend:
     settings, chosen = subject.settings, subject.chosen
     lengths = {"max_prompt_tokens": load.prompt_tokens, "max_new_tokens": load.new_tokens}
     clients = {"num_concurrent": load.concurrency} if chosen.is_served else {}
@@ -205,7 +189,7 @@ def _load(subject: _Subject, load: SpeedLoad) -> Backend:
 
 
 def _record(
-    subject: _Subject,
+    subject: SpeedSubject,
     backend: Backend,
     load: SpeedLoad,
     repeats: Sequence[Sequence[TimedRound]],

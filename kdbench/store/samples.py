@@ -7,6 +7,7 @@ from typing import Any
 from kdbench.errors import InputError
 from kdbench.generate import Sample
 from kdbench.store.schema import SEED
+from kdbench.system.files import LinesFile
 
 _LARGEST = 2**31 - 1
 
@@ -85,3 +86,13 @@ def _read_thinking(
 def _is_token_number(value: object) -> bool:
     """Whether a value can be a token's id, or a number of tokens."""
     return type(value) is int and 0 <= value <= _LARGEST
+
+
+def read_samples(file: LinesFile) -> Samples:
+    """Return the samples of a file by document and seed; none if there is no file.
+
+    Raises:
+        InputError: A line is no sample; the message names it.
+    """
+    samples = (read_sample(line, f"{file.path}:{n}") for n, line in enumerate(file.read(), start=1))
+    return {(sample.document, sample.seed): sample for sample in samples}

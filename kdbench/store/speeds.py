@@ -195,7 +195,7 @@ class Speeds:
         if wanted and not fitting:
             text = ",".join(f"{key}={value}" for key, value in wanted.items())
             known = "; ".join(map(str, sorted(models))) or "none; run kdbench speed"
-            raise InputError(f"load={text}: no speed was measured so; measured: {known}")
+            raise InputError(f"load={text}: no such speed has been measured; measured: {known}")
         self.condition = max(fitting, key=lambda c: (len(models[c]), c), default=None)
         self.others = sorted(set(models) - {self.condition})
         self._by_model = {

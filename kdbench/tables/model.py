@@ -177,8 +177,8 @@ class Content:
             notes.append("† marks numbers recalled from a paper and not checked against it.")
         if any(cell.bound for cell in self.cells):
             notes.append(
-                "≥ and ≤ mark bounds: of the teacher, only its top tokens or those that the "
-                "student knows too are told apart."
+                "≥ and ≤ mark bounds: the teacher's scores cover only its top tokens, or only "
+                "those that the student's vocabulary has too."
             )
         if any(cell.best for cell in self.cells):
             notes.append(f"Within each setting, {best} marks {self._best_students()}.")

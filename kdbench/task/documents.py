@@ -35,7 +35,7 @@ def make_documents(
         rows: Rows of the data set.
         path: The YAML, for error messages.
         is_bundled: Whether the task comes with kdbench, so that its fields are known.
-        is_lm_evals: Whether the task comes with lm-eval, so that nobody can mend its ids and
+        is_lm_evals: Whether the task comes with lm-eval, so that users cannot fix its ids and
             references: equal ids are replaced by numbers, and an unusable reference is left out.
 
     Raises:

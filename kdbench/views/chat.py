@@ -1,5 +1,6 @@
 """Chat messages, and their text in a tokenizer's chat template."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from types import MappingProxyType
@@ -27,6 +28,8 @@ _SET_BY_KDBENCH = {
     "tools",
     "truncation",
 }
+_GIVEN_BY_TRANSFORMERS = {"raise_exception", "strftime_now", "bos_token", "eos_token"}
+_GENERATION_TAG = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")  # of transformers alone
 
 
 class Turn(NamedTuple):
@@ -64,6 +67,13 @@ def turns_of(message: ChatMessage) -> list[dict[str, str]]:
     if isinstance(message, str):
         return [{"role": "user", "content": message}]
     return [{"role": turn.role, "content": turn.content} for turn in message]
+
+
+def plain_text(message: ChatMessage) -> str:
+    """Return what a message says, without a template; turns with their roles."""
+    if isinstance(message, str):
+        return message
+    return "\n\n".join(f"{turn.role}: {turn.content}" for turn in message)
 
 
 def with_system(message: ChatMessage, system: str | None) -> ChatMessage:
@@ -195,14 +205,16 @@ def _way_out(render: Callable[[list[dict[str, str]]], str], turns: list[dict[str
 
 @cache
 def template_variables(template: str) -> frozenset[str]:
-    """Return the names that a template uses; none that can be read if it has a syntax error."""
-    from jinja2 import Environment, TemplateSyntaxError
+    """Return the variables that a template reads; none if it has a syntax error."""
+    from jinja2 import Environment, TemplateSyntaxError, meta
 
+    extensions = ["jinja2.ext.loopcontrols", "jinja2.ext.do"]
+    environment = Environment(autoescape=False, extensions=extensions)  # noqa: S701 - only read
     try:
-        tokens = list(Environment(autoescape=False).lex(template))  # noqa: S701 - only read
+        tree = environment.parse(_GENERATION_TAG.sub("", template))
     except TemplateSyntaxError:
         return frozenset()
-    return frozenset(value for _, kind, value in tokens if kind == "name")
+    return frozenset(meta.find_undeclared_variables(tree) - environment.globals.keys())
 
 
 def check_variables(template: str, variables: Iterable[str]) -> None:
@@ -220,7 +232,8 @@ def check_variables(template: str, variables: Iterable[str]) -> None:
         if name in _SET_BY_KDBENCH:
             raise InputError(f"{place}: kdbench sets it; leave it out")
         if name not in template_variables(template):
+            free = template_variables(template) - _SET_BY_KDBENCH - _GIVEN_BY_TRANSFORMERS
             raise InputError(
                 f"{place}: the chat template reads no such variable, so it would change nothing; "
-                f"{nearest(name, template_variables(template))}"
+                + (nearest(name, free) if free else "it reads none that can be set")
             )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lm_eval_tasks import write_tasks
 from outcomes import Outcome, contents, run, unsafe
 from rich.cells import cell_len
 from tiny_world import make_tiny_world
@@ -84,6 +85,23 @@ def test_eval_shows_the_first_two_prompts_and_what_was_cut(world: World, place: 
     assert facts(text, "backend") == ["hf, float32 on cpu, batch_size=auto"]
 
 
+def test_a_task_with_options_shows_its_options(world: World, place: Path) -> None:
+    folder = write_tasks(place / "yaml")
+    line = f"eval model={world.student} device=cpu protocol=greedy limit=4 tasks="
+    text = dry(f"{line}{folder / 'choice.yaml'}", place).out
+    assert facts(text, "options") == ["those of 4 documents to measure, 0 of 4 stored"]
+    assert facts(text, "cut")[0].startswith("1 of 4 documents, on the left at the model's 512")
+    assert "Where does Olga 0 live?" in text
+    assert "option 1, right\n    │  Rome\n  option 2\n    │  Paris\n" in text
+    tokenizer = AutoTokenizer.from_pretrained(world.student)
+    ids = [int(token) for token in facts(text, "ids")[0].split()]
+    assert tokenizer.decode(ids) == "Where does Olga 0 live?  Rome"
+    assert "seeds" not in text.partition("Model: choice")[2]
+    text = dry(f"{line}{folder / 'rolling.yaml'}", place).out
+    assert "Olga is a nurse of Rome 0." in text
+    assert "option 1" not in text
+
+
 def test_a_chat_prompt_shows_its_turns(world: World, place: Path) -> None:
     line = f"eval model={world.student} data={world.data} tasks=dolly limit=1 device=cpu"
     text = dry(f"{line} protocol=chat", place).out
@@ -113,6 +131,27 @@ def test_a_task_with_options_shows_them(world: World, place: Path) -> None:
     assert " a bird" in text
     text = dry(f"eval model={world.student} tasks=skills_last_word limit=1 device=cpu", place).out
     assert "  scored text\n    │  west\n" in text
+
+
+def test_speed_shows_its_loads(world: World, place: Path) -> None:
+    line = f"speed model={world.student} prompt_tokens=8 new_tokens=4 concurrency=1,2 device=cpu"
+    text = dry(line, place).out
+    assert "Requests at a time: 1" in text
+    assert "Requests at a time: 2" in text
+    assert all("(to be timed)" in stored for stored in facts(text, "stored in"))
+
+
+def test_a_judge_is_not_asked(world: World, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = rows_of(world, "test")[:2]
+    lines = [json.dumps({"id": row["id"], "output": "a", "seed": 1}) for row in rows]
+    (place / "texts.jsonl").write_text("\n".join(lines))
+    kdbench.score(samples=place / "texts.jsonl", task="dolly", data=world.data, limit=2)
+    for lock in place.rglob("*.lock"):
+        lock.unlink()
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    text = dry(f"judge texts judge=openai:nobody data={world.data}", place).out
+    assert facts(text, "questions") == ["2 to ask, 0 of 2 judged before; 2 documents × 1 seeds"]
+    assert facts(text, "judge") == ["nobody"]
 
 
 def test_a_teacher_and_a_floor_are_shown_without_their_prompts(world: World, place: Path) -> None:
@@ -239,6 +278,7 @@ def test_verbs_without_a_model(
         ("fill table.yaml train.dry_run=true", "'dry_run' is set by the table"),
         ("eval model=student data=data tasks=dolly dry_run=maybe", "dry_run=maybe"),
         ("eval model=student data=data tasks=dolly", "student"),
+        ("eval model=student judge=nowhere data=data tasks=dolly", "judge=nowhere: no such folder"),
     ],
 )
 def test_bad_input_is_refused(

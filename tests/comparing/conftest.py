@@ -48,8 +48,9 @@ def put(tmp_path: Path) -> Put:
                     **vars(estimate(by_seed)), unit=unit, direction=direction, version="1"
                 )
                 columns[metric] = document_means(by_seed)
+            main = next(iter(results))
             folder.write_task(
-                TaskResult(fingerprint, results, {"id": names, **columns}, {"used": n}, 0, "rougeL")
+                TaskResult(fingerprint, results, {"id": names, **columns}, {"used": n}, 0, main)
             )
             if texts is not None:
                 folder.lines(task).replace(

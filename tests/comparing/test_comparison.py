@@ -11,6 +11,7 @@ from gate_runs import PROTOCOL, Put, noisy
 from scipy import stats
 
 import kdbench
+from kdbench.comparing.baseline import BaselineOrigin, read_baseline, write_baseline
 from kdbench.comparing.comparison import compare_runs
 from kdbench.comparing.model import Comparison, RowTestMethod
 from kdbench.comparing.scores import read_run
@@ -344,3 +345,37 @@ def test_odd_scores_in_a_result_are_refused(put: Put, score: object) -> None:
     file.write_text(json.dumps(content))
     with pytest.raises(InputError, match=r"dolly.json: .*rougeL"):
         read_run(a)
+
+
+def test_each_metric_gates_the_tasks_of_its_kind(put: Put, tmp_path: Path) -> None:
+    """A choice task has only its own metrics; every task needs one that has a tolerance."""
+
+    def with_options(name: str, change: float) -> Path:
+        folder = put(name, {**shifted(change), "choice": {"acc,none": noisy(N, 0.5, 5, 0.1)}})
+        path = folder / "choice.json"
+        content = json.loads(path.read_text())
+        content["fingerprint"]["output_type"] = "multiple_choice"
+        path.write_text(json.dumps(content))
+        return folder
+
+    base, new = with_options("a", 0.0), with_options("b", -2.0)
+    comparison = compared(base, new, "rougeL:0.5,acc:0.1")
+    rows = [(row.task, row.metric, row.verdict) for row in comparison.rows]
+    assert rows == [
+        ("dolly", "rougeL", "regressed"),
+        ("vicuna", "rougeL", "regressed"),
+        ("AVG", "rougeL", "regressed"),
+        ("choice", "acc,none", "unchanged"),
+    ]
+    (problem,) = compared(base, new).problems
+    assert problem.text == "choice: tolerance= names no metric of this task, which has acc,none"
+    assert len(compared(base, new, "acc:0.1").problems) == 2  # of dolly and vicuna
+    tolerances = parse_tolerances("rougeL:0.5,acc,none:0.1")
+    origin = BaselineOrigin("now", "me", "x")
+    write_baseline(tmp_path / "g.json", read_run(base), tolerances, origin)
+    gated = compare_runs(
+        read_baseline(tmp_path / "g.json"), read_run(new), tolerances, Rules(), RowTestMethod()
+    )
+    assert [(row.task, row.metric, row.verdict) for row in gated.rows] == rows
+    with pytest.raises(InputError, match="tolerance= names no metric of 'choice'"):
+        write_baseline(tmp_path / "h.json", read_run(base), parse_tolerances("rougeL:1"), origin)

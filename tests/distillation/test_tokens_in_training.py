@@ -14,9 +14,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import kdbench
 from kdbench.distillation.data import SetFile, load_set
 from kdbench.distillation.encoder import Encoder, Lengths
-from kdbench.distillation.notes import adds_bos
 from kdbench.distillation.prompts import PLAIN
 from kdbench.distillation.train import Trained
+from kdbench.generate.prompts import adds_bos
 from kdbench.toy.models import World
 
 FEW: dict[str, Any] = {

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from checkpoints import change_json, change_weights, copy_into, nan_weights
+from lm_eval_tasks import write_tasks
 from ward import CHATML, Ward, diagnose, found, make_chat
 
 from kdbench.doctor.finding import Diagnosis
@@ -26,7 +27,7 @@ def test_no_response_of_the_training_set_has_its_end_token(ward: Ward) -> None:
     diagnosis = ward.train("max_length=200", "max_prompt_tokens=150", "weights=false")
     (finding,) = found(diagnosis, "training_rows", "error")
     assert finding.what.startswith("600 of 600 responses of dolly/train are cut at max_length=200")
-    assert "max_length=" in finding.mend
+    assert "max_length=" in finding.fix
 
 
 def test_an_end_token_that_the_model_never_writes(ward: Ward) -> None:
@@ -68,7 +69,7 @@ def test_a_chat_whose_turns_end_with_no_end_token(ward: Ward) -> None:
     assert "ends a turn with '<|im_end|>'" in found(diagnosis, "end_tokens", "error")[0].what
     trained = ward.train("teacher=none", "method=sft", "train_format=chat", "weights=false")
     (finding,) = found(trained, "end_tokens")
-    assert (finding.level, finding.mend) == ("warning", "end_token=<|im_end|>")
+    assert (finding.level, finding.fix) == ("warning", "end_token=<|im_end|>")
 
 
 # 2. BOS.
@@ -96,7 +97,7 @@ def test_a_bos_that_template_and_tokenizer_both_add(ward: Ward) -> None:
     words = ("teacher=none", "protocol=chat", "weights=false")
     (finding,) = found(ward.eval(*words, "add_bos=true"), "bos", "error")
     assert "two BOS tokens '<|bos|>'" in finding.what
-    assert finding.mend == "add_bos=false"
+    assert finding.fix == "add_bos=false"
     assert found(ward.eval(*words), "bos") == []
 
 
@@ -106,7 +107,7 @@ def test_a_bos_that_prompts_lack(ward: Ward) -> None:
     for diagnosis in (ward.eval("weights=false"), ward.train("weights=false")):
         only(diagnosis, "bos")
         first, second = found(diagnosis, "bos", "warning")
-        assert first.mend.startswith("add_bos=true")
+        assert first.fix.startswith("add_bos=true")
         assert "teacher" in second.what
     only(ward.eval("add_bos=true", "weights=false"))
 
@@ -170,6 +171,25 @@ def test_test_prompts_that_leaked_into_the_training(ward: Ward) -> None:
     assert [f.level for f in found(ward.eval("weights=false"), "overlap")] == ["warning"] * 2
 
 
+def test_conversations_in_a_file_that_leaked(ward: Ward) -> None:
+    make_chat(ward.student)
+    files = [ward.data / f"{name}.jsonl" for name in ("mine", "held_out")]
+    for file, first in zip(files, (1, 3), strict=True):
+        rows = [
+            {"id": f"{first + n}", "messages": [
+                {"role": "user", "content": f"Name {first + n} fruits that are eaten in summer."},
+                {"role": "assistant", "content": "apple"},
+            ]}
+            for n in range(3)
+        ]  # fmt: skip
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    keys = [f"train_set={files[0]}", f"valid_set={files[1]}", "train_format=chat", "method=sft"]
+    (overlap,) = found(ward.train("weights=false", "teacher=none", *keys), "overlap")
+    assert (overlap.level, overlap.rows) == ("warning", ("3 = 3",))
+    assert overlap.what.startswith("1 of 3 prompts of held_out.jsonl (33.3%) are the same as")
+    assert overlap.mend == "remove these rows from mine.jsonl"
+
+
 # 5. Weights that are no numbers.
 
 
@@ -224,10 +244,17 @@ def test_prompts_that_are_cut_or_do_not_fit(ward: Ward) -> None:
     assert [f.level for f in found(diagnosis, "prompts")] == ["error"] * 2
     assert "its 512 positions" in found(diagnosis, "prompts")[0].what
     (finding, _) = found(ward.train("max_new_tokens=511", "weights=false"), "training_rows")
-    assert finding.mend == "lower max_new_tokens="
+    assert finding.fix == "lower max_new_tokens="
 
 
 # 7. Chat templates.
+
+
+def test_a_task_with_options_generates_no_response(ward: Ward) -> None:
+    """Its prompts are not cut at max_prompt_tokens=, and need no room for max_new_tokens=."""
+    task = write_tasks(ward.data / "yaml") / "choice.yaml"
+    keys = [f"tasks={task}", "max_prompt_tokens=2", "max_new_tokens=512", "weights=false"]
+    assert not found(ward.eval(*keys), "prompts")
 
 
 def test_a_chat_model_under_the_tasks_own_prompts(ward: Ward) -> None:
@@ -235,7 +262,7 @@ def test_a_chat_model_under_the_tasks_own_prompts(ward: Ward) -> None:
     make_chat(ward.teacher)
     diagnosis = ward.eval("weights=false")
     only(diagnosis, "chat_template")
-    assert [f.mend for f in found(diagnosis, "chat_template")] == ["protocol=chat"] * 2
+    assert [f.fix for f in found(diagnosis, "chat_template")] == ["protocol=chat"] * 2
     (finding,) = found(ward.train("weights=false"), "chat_template")
     assert "the teacher" in finding.what
 
@@ -380,7 +407,7 @@ def test_duplicates_learning_rates_and_forms(ward: Ward) -> None:
     card = {"training": {"settings": {"train_format": "chat", "add_bos": False}}}
     (ward.student / "kdbench.json").write_text(json.dumps(card))
     (finding,) = found(ward.eval("weights=false"), "trained_form")
-    assert finding.mend.startswith("protocol=chat")
+    assert finding.fix.startswith("protocol=chat")
 
 
 def test_an_end_token_inside_a_response_and_two_tokenizers(ward: Ward) -> None:
@@ -407,7 +434,7 @@ def test_too_little_memory_or_disk(ward: Ward, monkeypatch: pytest.MonkeyPatch) 
     diagnosis = ward.train("weights=false")
     only(diagnosis, "disk", "memory")
     assert "3.7 MB" in found(diagnosis, "disk", "error")[0].what
-    assert "micro_batch_size=" in found(diagnosis, "memory", "error")[0].mend
+    assert "micro_batch_size=" in found(diagnosis, "memory", "error")[0].fix
 
 
 def test_finite_weights_whose_logits_are_not(ward: Ward) -> None:
@@ -446,7 +473,7 @@ def test_a_checkpoint_that_is_there_already(ward: Ward) -> None:
     words = [f"{key}={value}" for key, value in keys.items()]
     words += [f"out={out}", "weights=false"]
     (finding,) = found(diagnose("train", *words), "command")
-    assert (finding.level, finding.mend[:12]) == ("note", "another out=")
+    assert (finding.level, finding.fix[:12]) == ("note", "another out=")
     (finding,) = found(diagnose("train", *words, "seed=3"), "command", "error")
     assert "seed" in finding.what
 

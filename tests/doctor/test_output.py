@@ -33,7 +33,7 @@ def test_findings_are_printed_with_reason_and_key(ward: Ward) -> None:
     assert code == 1
     levels = re.findall(r"^(error|warning|note) +(\w+): ", text, re.M)
     assert levels == [("error", "prompts"), ("warning", "generation_defaults")]
-    assert re.search(r"^    why: .+\n    mend: lower max_new_tokens= .+\n    rows: .+", text, re.M)
+    assert re.search(r"^    why: .+\n    fix: lower max_new_tokens= .+\n    rows: .+", text, re.M)
     assert "left out: finite, invariance, stopping" in text
     assert text.splitlines()[-1] == "1 error, 1 warning (14 checks made)"
 
@@ -152,7 +152,7 @@ def test_the_example_of_the_page_is_a_check(
 
 
 def test_many_rows_are_cut_in_text_and_whole_in_json() -> None:
-    finding = Finding("note", "what", "why", "mend", tuple(map(str, range(30))))
+    finding = Finding("note", "what", "why", "fix", tuple(map(str, range(30))))
     assert finding.rows_line().endswith("6, 7, … (22 more)")
     assert len(finding.as_dict("x")["rows"]) == 30
 

@@ -19,9 +19,23 @@ from kdbench.metrics import (
 TEACHER = [name for name in metrics.names() if issubclass(metrics.get(name), TeacherMetric)]
 
 
+def compares(*kinds: str) -> list[str]:
+    return [name for name in TEACHER if metrics.get(name).compares in kinds]
+
+
+@pytest.mark.parametrize("names", [[], ["headline"], ["all"]])
+def test_a_task_scored_by_likelihood_has_all_metrics_of_answers_and_options(
+    names: list[str],
+) -> None:
+    asked = wanted_metrics(names, options=True)
+    assert sorted(asked.names) == compares("answers", "options")
+    named = wanted_metrics([*names, "top1@ref", "option_jsd"], options=True)
+    assert {"top1@ref", "option_jsd"} <= named.names
+
+
 def test_all_means_every_metric_on_all_its_sets() -> None:
     asked = wanted_metrics(["all"])
-    assert [metric.name for metric in asked.metrics] == TEACHER
+    assert [metric.name for metric in asked.metrics] == compares("responses", "answers")
     for metric in asked.metrics:
         if isinstance(metric, PositionMetric):
             names = {f"{metric.name}@{where}" for where in metric.sets}

@@ -52,21 +52,6 @@ def record(name: str) -> dict[str, Any]:
     return json.loads(file.read_text())
 
 
-def test_a_dry_run_shows_the_questions_and_asks_none(
-    tiny: TinyWorld, server: ScriptedServer
-) -> None:
-    before = contents(Path())
-    shown = judge(server, "one --dry-run")
-    assert shown.code == 0, shown
-    assert "4 to ask, 0 judged before" in shown.out
-    assert "at http://127.0.0.1" in shown.out
-    assert contents(Path()) == before
-    assert not server.asked
-    judge(server, "one")
-    again = judge(server, "one --dry-run")
-    assert "0 to ask, 4 judged before" in again.out
-
-
 def test_responses_are_graded_beside_the_reference(tiny: TinyWorld, server: ScriptedServer) -> None:
     """The server grades by the number of words: 3 each; the references have 4 and 1."""
     done = judge(server, "one")
@@ -308,3 +293,21 @@ def test_a_broken_entry_of_the_result_is_named(tiny: TinyWorld, server: Scripted
     content = json.loads(file.read_text())
     file.write_text(json.dumps({**content, "judge": {"score": 3}}))
     assert "judge.score: must be a mapping" in judge(server, "one").err
+
+
+def test_a_dry_run_shows_the_questions_and_asks_none(
+    tiny: TinyWorld, server: ScriptedServer
+) -> None:
+    before = contents(Path())
+    shown = judge(server, "one", "--dry-run")
+    assert shown.code == 0, shown
+    assert "4 to ask, 0 of 4 judged before; 2 documents × 2 seeds" in shown.out
+    for text in ("max_tokens=1024", "document a, seed 1", "Name a colour.", "red is a colour"):
+        assert text in shown.out
+    assert contents(Path()) == before
+    assert not server.bodies
+    judge(server, "one")
+    assert "0 to ask, 4 of 4 judged before" in judge(server, "one", "--dry-run").out
+    assert "against reference" in " ".join(judge(server, "one reference", "--dry-run").out.split())
+    done = judge(server, "one tasks=vicuna", "--dry-run")
+    assert (done.code, len(done.err.splitlines())) == (2, 1)

@@ -105,3 +105,13 @@ def test_a_run_that_did_not_record_its_stops_needs_the_same_definition(
     correct(task)
     with pytest.raises(InputError, match="definition_sha256 was"):
         kdbench.evaluate(**settings)
+
+
+def test_a_run_is_scored_again_without_its_tasks_with_options(world: World, tmp_path: Path) -> None:
+    keys = {"model": str(world.student), "results": tmp_path, "protocol": "greedy"}
+    keys |= {"limit": 2, "max_new_tokens": 2, "device": "cpu", "data": world.data}
+    done = kdbench.evaluate(tasks="dolly,skills_kinds", **keys)
+    again = kdbench.score(run=done.run, data=world.data)
+    assert again.results == {"dolly": done.results["dolly"]}
+    with pytest.raises(InputError, match="'skills_kinds' is scored by likelihood"):
+        kdbench.score(run=done.run, task="skills_kinds")

@@ -9,7 +9,7 @@ import pytest
 
 import kdbench
 from kdbench.errors import InputError
-from kdbench.generate import Sample
+from kdbench.generate import Sample, hf
 from kdbench.measuring.scoring import score_task
 from kdbench.metrics import make_metrics
 from kdbench.protocol import get_protocol
@@ -137,8 +137,11 @@ def test_some_references_with_a_teacher(world: World, tmp_path: Path) -> None:
     assert mine.documents["top1@ref"][1] is None
 
 
-def test_conversations_need_the_chat_protocol_before_a_model_loads(tmp_path: Path) -> None:
+def test_conversations_need_the_chat_protocol_before_a_model_loads(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hf, "load_checkpoint", None)  # a call would fail
     path = tmp_path / "talk.jsonl"
     path.write_text('{"messages": [{"role": "user", "content": "Hi."}]}\n')
     with pytest.raises(InputError, match="lists of chat turns: use protocol=chat"):
-        kdbench.evaluate(model=str(tmp_path / "none"), tasks=str(path))
+        kdbench.evaluate(model=str(world.student), tasks=str(path), results=tmp_path)

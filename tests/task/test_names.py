@@ -94,7 +94,8 @@ def test_a_python_class_runs_if_it_asks_for_one_response(data: Path) -> None:
     assert task.until == ("\n\n",)
     assert task.own_metrics
     squad = {"id": "1", "title": "t", "context": "c", "question": "q"}
-    write(data / "squadv2" / "validation.jsonl", [{**squad, "answers": {"text": ["a"]}}])
+    for split in ("train", "validation"):
+        write(data / "squadv2" / f"{split}.jsonl", [{**squad, "answers": {"text": ["a"]}}])
     with pytest.raises(InputError, match="asks for 2 requests of generate_until and loglikelihood"):
         load("squadv2", data)
 

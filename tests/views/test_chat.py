@@ -15,7 +15,13 @@ from kdbench.generate import prompts
 from kdbench.generate.prompts import prompt_text
 from kdbench.protocol import get_protocol
 from kdbench.toy.models import World
-from kdbench.views.chat import Description, Turn, find_template
+from kdbench.views.chat import (
+    Description,
+    Turn,
+    check_variables,
+    find_template,
+    template_variables,
+)
 
 ENDLESS = (
     "{% for a in range(99999) %}{% for b in range(99999) %}{% for c in range(99999) %}"
@@ -157,6 +163,21 @@ def test_variables_reach_the_template(tokenizer: Any) -> None:
     assert rendered(tokenizer, template) == ""
     given = {"enable_thinking": False, "depth": 3}
     assert rendered(tokenizer, template, chat_template_kwargs=given) == "no 3"
+
+
+def test_variables_are_those_that_the_caller_can_set() -> None:
+    template = (
+        "{% set ns = namespace(n=0) %}{% for turn in messages %}{% generation %}{{ turn.role }}"
+        "{%- endgeneration -%}{% if loop.first %}{% continue %}{% endif %}{% do [].append(1) %}"
+        "{% endfor %}{% set depth = depth | default(1) %}{% if think is defined %}{% endif %}"
+    )
+    assert template_variables(template) == {"messages", "depth", "think"}
+    assert template_variables("{% if %}") == frozenset()
+
+
+def test_a_template_without_variables_says_so() -> None:
+    with pytest.raises(InputError, match=r"nothing; it reads none that can be set$"):
+        check_variables("{% for turn in messages %}{{ turn.content }}{% endfor %}", ["think"])
 
 
 @pytest.mark.parametrize(

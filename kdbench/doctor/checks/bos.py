@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from kdbench.distillation.notes import adds_bos
 from kdbench.doctor.check import check
 from kdbench.doctor.finding import Finding
 from kdbench.doctor.patient import Patient
+from kdbench.generate.prompts import adds_bos
 
 
 @check("bos", "tokens")

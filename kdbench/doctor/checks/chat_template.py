@@ -7,7 +7,9 @@ from kdbench.doctor.finding import Finding
 from kdbench.doctor.member import Member
 from kdbench.doctor.patient import Patient
 from kdbench.doctor.train_patient import TrainPatient
-from kdbench.doctor.turns import own_marks, template_of, thinks
+from kdbench.doctor.turns import own_marks, template_of
+from kdbench.generate.thinking import thinks
+from kdbench.measuring.advice import trained_form
 from kdbench.views.chat import find_template
 
 _ROOM_TO_THINK = 1024  # tokens; thinking models write hundreds before they answer
@@ -22,15 +24,8 @@ def chat_template(patient: Patient) -> Iterator[Finding]:
                 member.tokenizer, patient.protocol.chat_template, member.checkpoint.path
             )
             yield from _thinking(patient, member, template)
-        elif not _trained_on_tasks(member):
+        elif trained_form(member.checkpoint.card) != "task":  # else its template is idle
             yield from _not_used(patient, member)
-
-
-def _trained_on_tasks(member: Member) -> bool:
-    """Whether kdbench trained the checkpoint on the task's prompts; then its template is idle."""
-    training = member.checkpoint.card.get("training")
-    settings = training.get("settings") if isinstance(training, dict) else None
-    return isinstance(settings, dict) and settings.get("train_format", "task") != "chat"
 
 
 def _not_used(patient: Patient, member: Member) -> Iterator[Finding]:
@@ -42,16 +37,16 @@ def _not_used(patient: Patient, member: Member) -> Iterator[Finding]:
     if training and member.role == "student":
         return  # the training decides which format the student has
     why = "a chat model writes other, often longer texts to prompts in a form that it never saw"
-    mend = "protocol=chat"
+    fix = "protocol=chat"
     if training:
         why = "a chat model is a weaker teacher on prompts in a form that it never saw"
-        mend = "train_format=chat, or a teacher that was trained on the task's prompts"
+        fix = "train_format=chat, or a teacher that was trained on the task's prompts"
     yield Finding(
         "warning",
         f"{member.whose} has a chat template ({', '.join(marks[:3])}), and the prompts are the "
         "task's own, without it",
         why,
-        mend,
+        fix,
     )
 
 

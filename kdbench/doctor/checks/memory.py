@@ -37,9 +37,9 @@ def memory(patient: Patient) -> Iterator[Finding]:
         raise CannotRunError("the free memory of this machine is not known")
     if total <= _CLOSE * free:
         return
-    mend = "model= with fewer parameters, dtype=bfloat16, or batch_size="
+    fix = "model= with fewer parameters, dtype=bfloat16, or batch_size="
     if patient.of == "train":
-        mend = (
+        fix = (
             "micro_batch_size=, gradient_checkpointing=true, lora_rank=, teacher_dtype=bfloat16 "
             "or max_length="
         )
@@ -49,7 +49,7 @@ def memory(patient: Patient) -> Iterator[Finding]:
         f"about {amount(total)} of memory are needed on {device}, and {amount(free)} are free "
         f"({parts})",
         "the run would be killed or swap, perhaps only at its longest row",
-        mend,
+        fix,
     )
 
 

@@ -13,10 +13,10 @@ def trained_form(patient: Patient) -> Iterator[Finding]:
     """Prompts in another form than those of the student's training."""
     for member in patient.members:
         if advice := prompt_advice(member.checkpoint.card, patient.protocol):
-            what, _, mend = advice.partition("; ")
+            what, _, fix = advice.partition("; ")
             yield Finding(
                 "warning",
                 f"{member.whose}: {what}",
                 "a student answers worse to prompts in a form that it never saw",
-                mend,
+                fix,
             )

@@ -7,6 +7,7 @@ from typing import Any
 from kdbench.fidelity.forward import TeacherScorer
 from kdbench.fidelity.texts import ComparedText
 from kdbench.generate import Prompt
+from kdbench.measuring.likelihood.answers import OptionAnswers
 from kdbench.store.samples import Samples
 from kdbench.task import Task
 from kdbench.views import ModelView
@@ -57,6 +58,10 @@ class Teacher(ABC):
     @abstractmethod
     def samples(self, task: Task) -> Samples:
         """Return the teacher's responses."""
+
+    @abstractmethod
+    def options(self, task: Task) -> OptionAnswers:
+        """Return what the teacher says about the options of a task scored by likelihood."""
 
     @abstractmethod
     def prompts(self, task: Task) -> Mapping[str, Prompt]:

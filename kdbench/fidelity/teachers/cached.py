@@ -15,6 +15,8 @@ from kdbench.fidelity.texts import ComparedText
 from kdbench.generate import Prompt, Sample
 from kdbench.generate.choice import choose_backend
 from kdbench.generate.prompts import encode_prompt
+from kdbench.measuring.likelihood.answers import OptionAnswers, by_document, read_answer
+from kdbench.measuring.likelihood.measuring import options_name
 from kdbench.measuring.scoring import check_complete, origin
 from kdbench.protocol import Protocol
 from kdbench.store.folder import RunFolder, generated_run_id
@@ -100,29 +102,52 @@ class CachedTeacher(Teacher):
         """
         samples: dict[tuple[str, int], Sample] = {}
         for run, protocol in zip(self._runs, self._protocols, strict=True):
-            file = run.lines(task.name)
-            if not file.path.exists():
-                raise InputError(
-                    f"teacher=cache:{self._cache.folder}: no responses to '{task.name}' under "
-                    f"protocol {protocol.name}, limit={self._limit}; it has "
-                    f"{self._listed() or 'none'}. Make them with teacher=CHECKPOINT "
-                    "teacher_cache=DIR"
-                )
-            RunRecord(run).check_same_texts(task.name, origin(task, protocol))
-            for number, record in enumerate(file.read(), start=1):
-                sample = read_sample(record, f"{file.path}:{number}")
+            for record, place in self._records(run, protocol, task, task.name):
+                sample = read_sample(record, place)
                 samples[sample.document, sample.seed] = sample
         check_complete(task, self.seeds, samples)
         return samples
+
+    def options(self, task: Task) -> OptionAnswers:
+        """Return what the teacher said about the options of a task, from the cache.
+
+        Raises:
+            InputError: The cache lacks this task under this protocol, or some of its documents.
+        """
+        records = self._records(self._runs[0], self._protocols[0], task, options_name(task.name))
+        answers = by_document([read_answer(record, place) for record, place in records])
+        if missing := [d.id for d in task.documents if d.id not in answers]:
+            raise InputError(
+                f"teacher=cache:{self._cache.folder}: lacks the options of {len(missing)} "
+                f"documents of '{task.name}', the first is '{missing[0]}'"
+            )
+        return answers
+
+    def _records(
+        self, run: RunFolder, protocol: Protocol, task: Task, name: str
+    ) -> list[tuple[Any, str]]:
+        """The cached lines of a task, each with its place for messages."""
+        file = run.lines(name)
+        if not file.path.exists():
+            raise InputError(
+                f"teacher=cache:{self._cache.folder}: no responses to '{task.name}' under "
+                f"protocol {protocol.name}, limit={self._limit}; it has "
+                f"{self._listed() or 'none'}. Make them with teacher=CHECKPOINT "
+                "teacher_cache=DIR"
+            )
+        RunRecord(run).check_same_texts(task.name, origin(task, protocol))
+        lines = enumerate(file.read(), start=1)
+        return [(record, f"{file.path}:{number}") for number, record in lines]
 
     def _listed(self) -> str:
         """List the tasks and protocols that the cache has responses for."""
         files = sorted((self._cache.folder / "results").glob("*/samples/*.jsonl"))
         records = {file: RunFolder(file.parents[1]).read_checked_run() for file in files}
         return "; ".join(
-            f"'{file.stem}' under {run['protocol']['name']}, limit={run['limit']}"
+            f"'{task}' under {run['protocol']['name']}, limit={run['limit']}"
             for file, run in records.items()
             if run
+            for task in [file.stem.removesuffix(".options")]
         )
 
     def prompts(self, task: Task) -> dict[str, Prompt]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kdbench.config import CACHE, EvalSettings
+from kdbench.errors import InputError
 from kdbench.fidelity.teachers.base import Teacher
 from kdbench.fidelity.teachers.cached import CachedTeacher
 from kdbench.fidelity.teachers.engine import EngineTeacher
@@ -20,9 +21,14 @@ def find_teacher(settings: EvalSettings, tasks: Sequence[Task]) -> Teacher:
         tasks: The loaded tasks of the settings.
 
     Raises:
-        InputError: There is no such checkpoint or cache.
+        InputError: There is no such checkpoint or cache, or nothing to cache.
     """
     assert settings.teacher is not None  # noqa: S101 - for the type checker
+    if settings.teacher_cache is not None and not any(task.generates for task in tasks):
+        raise InputError(
+            "teacher_cache= stores the teacher's scores of tokens, and none of tasks= generates "
+            "text; leave it out: a teacher's options are stored in its own run"
+        )
     protocols = protocols_of(settings)
     if settings.teacher.startswith(CACHE):
         return CachedTeacher(settings, protocols, Path(settings.teacher.removeprefix(CACHE)))

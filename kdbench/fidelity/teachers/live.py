@@ -10,6 +10,7 @@ from kdbench.fidelity.teachers.base import Teacher
 from kdbench.fidelity.teachers.cache import CachedIdentity, Recorder, TopKCache, digest_of
 from kdbench.fidelity.texts import ComparedText
 from kdbench.generate import Prompt
+from kdbench.measuring.likelihood.answers import OptionAnswers
 from kdbench.measuring.measurement import Measurement, prepare
 from kdbench.metrics import Positions, PositionSet
 from kdbench.protocol import Protocol
@@ -39,9 +40,12 @@ class LiveTeacher(Teacher):
     ):
         self.seeds: tuple[int, ...] = tuple(seed for p in protocols for seed in p.seeds)
         self.top_k: int | None = None
+        generating = [task for task in tasks if task.generates]  # options have no seeds
         self._runs = [
-            prepare(settings.of_teacher(protocol.seeds), "teacher", tasks, wait=True)
+            prepare(settings.of_teacher(protocol.seeds), "teacher", asked, wait=True)
             for protocol in protocols
+            for asked in [tasks if protocol is protocols[0] else generating]
+            if asked
         ]
         self._first, self._setting = self._runs[0], settings.setting
         self.identity: Mapping[str, Any] = {
@@ -83,11 +87,15 @@ class LiveTeacher(Teacher):
 
     def is_ready(self, task: Task) -> bool:
         """Whether all responses exist, possibly since other shards have finished."""
-        return all(run.finish(task) for run in self._runs)
+        return all(run.finish(task) for run in self._runs if task in run.tasks)
 
     def samples(self, task: Task) -> Samples:
         """Return the teacher's responses."""
         return {key: sample for run in self._runs for key, sample in run.samples(task).items()}
+
+    def options(self, task: Task) -> OptionAnswers:
+        """Return what the teacher says about the options of a task scored by likelihood."""
+        return self._first.options(task)
 
     def prompts(self, task: Task) -> dict[str, Prompt]:
         """Return the prompts as the teacher reads them, by document."""

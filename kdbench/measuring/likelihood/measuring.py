@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from kdbench.errors import InputError
 from kdbench.generate import Facts
 from kdbench.generate.prompts import prompt_text
+from kdbench.measuring.asked import asked_options, is_stored
 from kdbench.measuring.likelihood.answers import (
     Option,
     OptionAnswer,
@@ -15,10 +17,10 @@ from kdbench.measuring.likelihood.answers import (
     by_document,
     read_answer,
 )
-from kdbench.measuring.likelihood.results import score_options
+from kdbench.measuring.likelihood.results import option_metrics, score_options
 from kdbench.measuring.likelihood.scorers import AskedText, Scorer, scorer_of
 from kdbench.measuring.loading import LazyBackend
-from kdbench.measuring.scoring import fingerprint, origin
+from kdbench.measuring.scoring import fingerprint, origin, same_scores, with_teacher_of
 from kdbench.protocol import Protocol
 from kdbench.store.folder import RunFolder
 from kdbench.store.record import RunRecord
@@ -87,8 +89,13 @@ class OptionMeasuring:
         lines = self.run.lines(options_name(task.name))
         damaged = result is not None and lines.is_damaged()
         gone = lines.path.exists() and self.is_incomplete(task)
-        is_current = result and result.fingerprint == fingerprint(task, self.protocol)
+        is_current = (
+            result is not None
+            and result.fingerprint == fingerprint(task, self.protocol)
+            and all(metric.is_current(result.metrics) for metric in option_metrics(task))
+        )
         if is_current and not damaged and not gone:
+            self._repair_prompts(task)
             return result
         if damaged:
             lines.repair()
@@ -96,12 +103,23 @@ class OptionMeasuring:
         with self.run.lock(task.name, wait=self._wait or self._shard is not None):
             return self._score(task)
 
+    def restored(self, task: Task) -> OptionAnswers:
+        """Return the answers of a task, asked again if only its results were kept."""
+        if self.is_incomplete(task):
+            self.complete(task)
+            with self.run.lock(task.name, wait=self._wait or self._shard is not None):
+                self._score(task)
+        return self.stored(task)
+
     def _score(self, task: Task) -> TaskResult | None:
         answers, name = self.stored(task), options_name(task.name)
         if len(answers) < len(task.documents):
             return None
         cut = self._record.task(task.name).get("cut_prompts")
         result, scores = score_options(task, self.protocol, answers, cut)
+        old = self.run.read_task(task.name)
+        if old is not None and same_scores(old, result):
+            result = with_teacher_of(result, old)
         self._record.rescore(task.name, origin(task, self.protocol))
         self.run.lines(name).replace(answer_record(answers[d], scores[d]) for d in scores)
         for shard in self.run.shard_files(name):
@@ -122,8 +140,24 @@ class OptionMeasuring:
 
     def is_incomplete(self, task: Task) -> bool:
         """Whether a document of this shard of a task is missing."""
+        return self.missing(task) > 0
+
+    def missing(self, task: Task) -> int:
+        """Return the number of documents of this shard of a task that are missing."""
         stored = self.stored(task)
-        return any(document.id not in stored for document in self._documents(task))
+        return sum(document.id not in stored for document in self._documents(task))
+
+    def _repair_prompts(self, task: Task) -> None:
+        """Store what a finished task asked again if the file is damaged."""
+        if not self.run.has_prompts(task.name):
+            return
+        with suppress(InputError):
+            if is_stored(self.run, task):
+                return
+        self._keep_prompts(task, asked_requests(task, self.protocol, self.backend.tokenizer()))
+
+    def _keep_prompts(self, task: Task, asked: Mapping[str, Sequence[AskedText]]) -> None:
+        self.run.write_prompts(task.name, asked_options(task, asked))
 
     def _check_origin(self, task: Task) -> None:
         self._record.check_same_texts(task.name, origin(task, self.protocol))
@@ -145,6 +179,7 @@ class OptionMeasuring:
         self._record.begin(
             task.name, origin(task, self.protocol), identity, backend.batch_size, cut
         )
+        self._keep_prompts(task, asked)
         with (
             self.run.lines(self._file_name(task)).appending() as file,
             progress(task.name, len(documents), present, "documents") as advance,

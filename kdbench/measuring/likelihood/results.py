@@ -6,16 +6,18 @@ from typing import Any
 
 from kdbench.errors import InputError, reason_of
 from kdbench.measuring.likelihood.answers import OptionAnswer, OptionAnswers
+from kdbench.measuring.likelihood.final import final_answer
 from kdbench.measuring.own_scores import YamlMetric, yaml_metric
-from kdbench.measuring.scoring import fingerprint
+from kdbench.measuring.scoring import category_column, fingerprint
+from kdbench.metrics import OptionMetric, make_option_metrics
 from kdbench.protocol import Protocol
-from kdbench.stats.estimates import corpus_estimate, estimate
+from kdbench.stats.estimates import corpus_estimate, estimate, pooled_estimate
 from kdbench.store.results import MetricResult, TaskResult
 from kdbench.store.schema import LARGEST
 from kdbench.system.time_limit import time_limit
 from kdbench.task import Task
 
-DocumentScores = dict[str, dict[str, float | None]]
+OptionScores = dict[str, dict[str, float | None]]
 """Scores by metric, by document."""
 
 _SECONDS = 300  # of work, for all documents and filters
@@ -25,7 +27,7 @@ _UNITS = {"bits_per_byte": "bits"} | dict.fromkeys(_RATES, "rate")
 
 def score_options(
     task: Task, protocol: Protocol, answers: OptionAnswers, cut_prompts: int | None = None
-) -> tuple[TaskResult, DocumentScores]:
+) -> tuple[TaskResult, OptionScores]:
     """Score the options of all documents of a task.
 
     Args:
@@ -43,25 +45,46 @@ def score_options(
     ids = [document.id for document in task.documents]
     values = _values(task, [answers[document] for document in ids])
     results: dict[str, MetricResult] = {}
-    columns: dict[str, list[Any]] = {"id": ids}
+    columns: dict[str, list[float | None]] = {}
     for (metric, filter_name), by_row in values.items():
         scored = yaml_metric(task, metric, filter_name, {0: by_row})
         results[scored.name] = _result(metric, scored, len(ids))
         if scored.aggregates is None:
             columns[scored.name] = scored.scores[0]
+    for option_metric in option_metrics(task):
+        results[option_metric.name] = _pooled(option_metric, task, answers)
     result = TaskResult(
         fingerprint=fingerprint(task, protocol),
         metrics=results,
-        documents=columns,
+        documents={"id": ids, **category_column(task), **columns},
         data=task.data,
         cut_prompts=cut_prompts,
         main_metric=next(iter(results)),
     )
     scores = {
-        document: {name: column[row] for name, column in columns.items() if name != "id"}
+        document: {name: column[row] for name, column in columns.items()}
         for row, document in enumerate(ids)
     }
     return result, scores
+
+
+def option_metrics(task: Task) -> list[OptionMetric]:
+    """Return the metrics of options that a task has besides lm-eval's."""
+    return make_option_metrics() if task.output_type == "multiple_choice" else []
+
+
+def _pooled(metric: OptionMetric, task: Task, answers: OptionAnswers) -> MetricResult:
+    import numpy as np
+
+    sums = [metric.sums(final_answer(task, answers[d.id])) for d in task.documents]
+    numbers = pooled_estimate({0: np.array(sums, dtype=float)}, metric.value)
+    return MetricResult(
+        **asdict(replace(numbers, per_seed={}, seed_sd=None)),
+        unit=metric.unit,
+        direction=metric.direction,
+        version=str(metric.version),
+        reason=None if numbers.value is not None else "no document says which option is right",
+    )
 
 
 def _values(task: Task, answers: Sequence[OptionAnswer]) -> dict[tuple[str, str], dict[int, Any]]:

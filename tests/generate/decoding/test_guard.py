@@ -1,6 +1,6 @@
 """The guard over every causal-LM class: no way of decoding is used that gives other tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import architectures
@@ -181,6 +181,17 @@ def test_low_precision_is_no_reason_for_a_slower_way(name: str, dtype: torch.dty
 # Memory
 
 
+@pytest.fixture
+def own_precision() -> Iterator[None]:
+    """Let a test choose accelerate's precision, which a process keeps."""
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state()
+    yield
+    AcceleratorState._reset_state()
+
+
+@pytest.mark.usefixtures("own_precision")
 def test_a_model_prepared_for_autocast_is_checked_without_it() -> None:
     # accelerate's forward pass in bfloat16 was taken for the model's own in float32.
     from accelerate import Accelerator

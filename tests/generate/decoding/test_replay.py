@@ -89,6 +89,9 @@ class Tokenizer:
     def decode(self, ids: list[int], skip_special_tokens: bool) -> str:  # noqa: ARG002
         return " ".join(map(str, ids))
 
+    def convert_tokens_to_ids(self, text: str) -> None:
+        """Know no token by its text."""
+
 
 def texts(model: Any, kind: Any, size: int = 64) -> dict[tuple[str, int], tuple[int, ...]]:
     protocol = get_protocol("minillm", {"max_new_tokens": ROOM, "no_repeat_ngram_size": 2})

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from lm_eval_tasks import write_tasks
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -165,3 +166,36 @@ def test_a_malformed_line_is_named(change: dict[str, Any], message: str) -> None
     assert answer_record(read_answer(line, "x:1")) == line
     with pytest.raises(InputError, match=rf"^x:1: .*{message}"):
         read_answer({**line, **change}, "x:1")
+
+
+def test_what_is_asked_is_stored_beside_the_options(
+    world: World, folder: Path, tmp_path: Path
+) -> None:
+    evaluation = run(world, folder, tmp_path, limit=2)
+    file = evaluation.run / "samples" / "choice.prompts.jsonl"
+    stored = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [line["prompt"] for line in stored] == [
+        f"Where does Olga {number} live? " for number in range(2)
+    ]
+    assert [line["references"] for line in stored] == [[" Rome"], [" a very old town"]]
+    content = file.read_bytes()
+    file.write_bytes(content[:-9])
+    assert run(world, folder, tmp_path, limit=2) == evaluation
+    assert file.read_bytes() == content
+
+
+def test_a_task_with_options_keeps_its_categories(
+    world: World, folder: Path, tmp_path: Path
+) -> None:
+    content = yaml.safe_load((folder / "choice.yaml").read_text())
+    content["metadata"] = {**content.get("metadata", {}), "category": "end"}
+    task = folder / "grouped.yaml"
+    task.write_text(yaml.safe_dump({**content, "task": "grouped"}))
+    evaluation = run(world, folder, tmp_path, tasks=str(task), limit=2)
+    assert evaluation.results["grouped"].categories == ["Rome, has a fish."] * 2
+    assert set(lines(evaluation, "grouped")[0]["scores"]) == {
+        "acc_norm,none",
+        "acc,none",
+        "acc_bytes,none",
+        "exact_match,none",
+    }
