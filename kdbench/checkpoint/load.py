@@ -16,7 +16,6 @@ from kdbench.checkpoint.proof import LoadReport, require_proof
 from kdbench.checkpoint.tokenizer import check_end_tokens, load_tokenizer
 from kdbench.checkpoint.weights import find_weights, integer_tensors, tensor_shapes
 from kdbench.errors import InputError
-from kdbench.system.progress import slow_step
 
 _FAR_LARGER = 8  # times the largest dimension of any tensor
 
@@ -40,15 +39,14 @@ def load_checkpoint(
     import torch
 
     tokenizer = load_tokenizer(checkpoint, trust_remote_code)
-    with slow_step(f"loading the weights of {checkpoint.name}"):
-        model = _load_whole_model(checkpoint.base or checkpoint, dtype, trust_remote_code)
-        if device == "cpu" and model.dtype == torch.float16:
-            model = model.float()
-        if checkpoint.base is not None:
-            model = merge_adapter(model, checkpoint)
-        check_end_tokens(checkpoint, tokenizer, model)
-        model = model.to(device).eval()
-        check_finite(model, checkpoint.path)
+    model = _load_whole_model(checkpoint.base or checkpoint, dtype, trust_remote_code)
+    if device == "cpu" and model.dtype == torch.float16:
+        model = model.float()
+    if checkpoint.base is not None:
+        model = merge_adapter(model, checkpoint)
+    check_end_tokens(checkpoint, tokenizer, model)
+    model = model.to(device).eval()
+    check_finite(model, checkpoint.path)
     return model, tokenizer
 
 

@@ -9,7 +9,6 @@ from kdbench.checkpoint.json_file import read_object, refuse_pointer
 from kdbench.checkpoint.messages import one_line
 from kdbench.checkpoint.model import Checkpoint
 from kdbench.errors import InputError
-from kdbench.system.progress import slow_step
 
 _JSON_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 _TEXTS = ("eos_token", "bos_token", "pad_token", "unk_token", "tokenizer_class")
@@ -36,7 +35,7 @@ def load_tokenizer(checkpoint: Checkpoint, trust_remote_code: bool = False) -> A
             check_config(folder, trust_remote_code)
         _check_files(folder)
     try:
-        with slow_step(f"loading the tokenizer of {checkpoint.name}"), one_line(folder):
+        with one_line(folder):
             tokenizer = AutoTokenizer.from_pretrained(folder, **options)
     except InputError:
         _check_fast_file(folder)
