@@ -25,6 +25,7 @@ from kdbench.errors import InputError
 from kdbench.generate.prompts import check_template
 from kdbench.protocol import Protocol
 from kdbench.system.files import sha256_of_file
+from kdbench.system.progress import slow_step
 from kdbench.training.router import without_router_logits
 from kdbench.training.triple import Triple
 from kdbench.views.chat import find_template
@@ -145,9 +146,10 @@ class Ingredients:
     def teacher_model(self) -> tuple[Any, Any]:
         """The teacher's model and tokenizer, loaded at the first call."""
         trust = self.settings.trust_remote_code
-        model, tokenizer = load_checkpoint(
-            self._needed_teacher, self.teacher_dtype, self.device, trust
-        )
+        with slow_step("loading the teacher"):
+            model, tokenizer = load_checkpoint(
+                self._needed_teacher, self.teacher_dtype, self.device, trust
+            )
         return without_router_logits(model).requires_grad_(False), tokenizer
 
     @cached_property

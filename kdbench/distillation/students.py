@@ -20,6 +20,7 @@ from kdbench.checkpoint import (
 )
 from kdbench.distillation.pruning import check_prunable, prune
 from kdbench.errors import InputError
+from kdbench.system.progress import slow_step
 
 _PRUNE = re.compile(r"prune:(?P<model>.+),layers=(?P<layers>\d+)")
 _RANDOM = re.compile(r"random:(?P<config>.+)")
@@ -127,7 +128,8 @@ class StudentSource:
         """Load the student before training in float32; each call returns an equal copy."""
         if self._config:
             return _with_random_weights(self._config, self.seed).to(device)
-        model, _ = load_checkpoint(self.checkpoint, "float32", device, trust_remote_code)
+        with slow_step("loading the student"):
+            model, _ = load_checkpoint(self.checkpoint, "float32", device, trust_remote_code)
         return model if self._layers is None else prune(model, self._layers)
 
     def config(self, trust_remote_code: bool = False) -> Any:

@@ -40,6 +40,7 @@ from kdbench.store.record import RunRecord
 from kdbench.store.results import TaskResult
 from kdbench.store.samples import Samples, sample_record
 from kdbench.system.console import note_once, report_progress
+from kdbench.system.progress import slow_step
 from kdbench.task import Task, load_tasks
 
 _FALLBACK_METRIC = "rougeL"  # if only metrics of fidelity are requested
@@ -273,7 +274,8 @@ class Measurement:
             argument=self.chosen.argument,
             engine=self.chosen.engine,
         )
-        backend = self.chosen.kind(self.checkpoint, self.protocol, options)
+        with slow_step(f"loading {self.name}"):
+            backend = self.chosen.kind(self.checkpoint, self.protocol, options)
         self.note_unused_template(backend.tokenizer)
         return backend
 
