@@ -199,7 +199,9 @@ def _find(name: str) -> list[tuple[str | None, Path]]:
         if not files:
             raise InputError(f"tasks={name}: this folder has no *.yaml")
         return [(None, file) for file in files]
-    raise InputError(f"unknown task '{name}', and no such file: {nearest(name, known)}")
+    hint = nearest(name, known)
+    prefix = "" if hint.endswith("?") else "; lm-eval's own tasks are lm_eval:NAME"
+    raise InputError(f"unknown task '{name}', and no such file: {hint}{prefix}")
 
 
 def _is_of_papers(path: Path) -> bool:

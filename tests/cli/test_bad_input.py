@@ -134,6 +134,10 @@ CASES: dict[str, tuple[Broken, str]] = {
         lambda folder, world: ["eval", f"model={world.student}", "tasks=doly"],
         "unknown task 'doly'.*did you mean 'dolly'",
     ),
+    "task of lm-eval without its prefix": (
+        lambda folder, world: ["eval", f"model={world.student}", "tasks=lm_eval:arc_easy,gsm8k"],
+        "unknown task 'gsm8k'.*; lm-eval's own tasks are lm_eval:NAME$",
+    ),
     "task of another output type": (
         yaml_task("task: x\noutput_type: loglikelihood\ndataset_path: json\n"),
         r"mine\.yaml: ",
