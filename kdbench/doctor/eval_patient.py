@@ -12,6 +12,7 @@ from kdbench.doctor.patient import Patient, ProbePrompt
 from kdbench.doctor.rows import Rows, plain_row, read_split
 from kdbench.generate.choice import choose_backend
 from kdbench.protocol import get_protocol
+from kdbench.system.progress import slow_step
 from kdbench.task import Task, load_tasks
 from kdbench.task.model import TITLES
 
@@ -57,7 +58,9 @@ class EvalPatient(Patient):
     def _load(self, checkpoint: Checkpoint) -> Any:
         settings = self.settings
         device = pick_device(settings.device)
-        return load_checkpoint(checkpoint, settings.dtype, device, settings.trust_remote_code)[0]
+        trust = settings.trust_remote_code
+        with slow_step(f"loading {checkpoint.name}"):
+            return load_checkpoint(checkpoint, settings.dtype, device, trust)[0]
 
     @cached_property
     def tasks(self) -> Sequence[Task]:

@@ -20,6 +20,7 @@ from kdbench.measuring.measurement import Measurement
 from kdbench.measuring.option_facts import option_facts
 from kdbench.protocol import Protocol
 from kdbench.system.outline import Fact, Section, excerpt, plain_fields
+from kdbench.system.progress import slow_step
 from kdbench.task import Document, Task
 from kdbench.views.chat import plain_text, turns_of, with_system
 from kdbench.views.token_texts import token_lines
@@ -64,7 +65,8 @@ def reading(measurement: Measurement) -> Reading:
     device, parameters = pick_device(settings.device), count_parameters(checkpoint)
     if not measurement.encodes_plainly:
         return Reading(None, settings.dtype, device, parameters)
-    tokenizer = load_tokenizer(checkpoint, settings.trust_remote_code)
+    with slow_step(f"loading the tokenizer of {measurement.name}"):
+        tokenizer = load_tokenizer(checkpoint, settings.trust_remote_code)
     check_template(tokenizer, measurement.protocol, checkpoint.path)
     measurement.note_unused_template(tokenizer)
     if checkpoint.gguf is not None:

@@ -102,7 +102,11 @@ def _axis(key: str, given: str, known: Mapping[str, MetricResult]) -> Axis:
     metric = known[name]
     if metric.value is None:
         reason = metric.reason or "not defined"
-        raise InputError(f"{key}={given}: no run has a number for this metric: {reason}")
+        others = sorted(
+            n for n, m in known.items() if m.value is not None and m.direction != "none"
+        )
+        choice = f"; choose {key}= among {', '.join(others)}" if others else ""
+        raise InputError(f"{key}={given}: no run has a number for this metric: {reason}{choice}")
     if metric.direction == "none":
         raise InputError(f"{key}={given}: neither higher nor lower is better; give another metric")
     return Axis(name, metric.unit, metric.direction)

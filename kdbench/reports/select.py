@@ -152,7 +152,7 @@ def _selection(
         tasks=tuple(task for task in tasks if any(task in by_task for by_task in results.values())),
         teacher=_one_line(str((first.teacher or {}).get("name", "teacher"))),
         left_out=tuple(
-            f"{run.folder}: different prompts, protocol or teacher from the {len(shown)} runs shown"
+            f"{run.folder}: different prompts, protocol or teacher from those shown ({len(shown)})"
             for group in groups
             if group is not shown
             for run in group

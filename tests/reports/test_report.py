@@ -8,6 +8,7 @@ Where there are final answers, there are ten pairs: RR 5, RW 1, WR 1, WWs 1, WWd
 import csv
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -319,6 +320,21 @@ def test_a_wrong_setting_gives_an_error_that_suggests_a_fix(results, settings, m
     write_run(results, "kd", KD, "KD", more={"response_length": 3.0})
     with pytest.raises(InputError, match=f"^{re.escape(message)}"):
         findings_of(results, **settings)
+
+
+def test_a_score_without_numbers_names_those_that_have_some(results):
+    folder = RunFolder(results / "sft" / "run-1")
+    task = folder.read_task("dolly")
+    none = replace(task.metrics["rougeL"], value=None, reason="the prompts have no references")
+    more = {"rougeL": none, "empty": replace(task.metrics["rougeL"], value=1.0)}
+    for run in results.glob("*/run-1"):
+        folder = RunFolder(run)
+        for name in [file.stem for file in run.glob("*.json") if file.stem != "run"]:
+            stored = folder.read_task(name)
+            folder.write_task(replace(stored, metrics={**stored.metrics, **more}))
+    message = r"score=rougeL: no run has .*no references; choose score= among .*\bempty\b"
+    with pytest.raises(InputError, match=message):
+        findings_of(results)
 
 
 def test_a_baseline_that_names_two_runs_is_refused(results):
