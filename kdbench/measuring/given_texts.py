@@ -10,9 +10,10 @@ from kdbench.measuring.asked import asked
 from kdbench.measuring.dry_run import data_fact, document_facts
 from kdbench.measuring.forward_metrics import stored_values, values_file
 from kdbench.measuring.judged import with_judge_of
+from kdbench.measuring.kept import with_teacher_of
 from kdbench.measuring.measurement import Evaluation
 from kdbench.measuring.rethinking import changed_protocol, copied_run
-from kdbench.measuring.scoring import check_complete, origin, score_task, with_teacher_of
+from kdbench.measuring.scoring import check_complete, origin, score_task
 from kdbench.measuring.stored_protocol import ExternalProtocol, stored_protocol
 from kdbench.measuring.thinking import split_samples
 from kdbench.metrics import ForwardMetric, make_metrics, with_stored

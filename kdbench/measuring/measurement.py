@@ -21,18 +21,12 @@ from kdbench.measuring.given_card import read_given_card, with_given_card
 from kdbench.measuring.groups import group_result, groups_of_tasks
 from kdbench.measuring.identity import checked_name, labels_of, run_identity
 from kdbench.measuring.judged import with_judge_of, without_judge
+from kdbench.measuring.kept import same_scores, with_teacher_of, without_teacher
 from kdbench.measuring.likelihood.answers import OptionAnswers
 from kdbench.measuring.likelihood.measuring import OptionMeasuring, options_name
 from kdbench.measuring.loading import LazyBackend
 from kdbench.measuring.sampling import Sampling
-from kdbench.measuring.scoring import (
-    fingerprint,
-    origin,
-    same_scores,
-    score_task,
-    with_teacher_of,
-    without_teacher,
-)
+from kdbench.measuring.scoring import fingerprint, origin, score_task
 from kdbench.metrics import ForwardMetric, Metric, make_metrics, with_stored
 from kdbench.protocol import Protocol, get_protocol
 from kdbench.store.folder import RunFolder, generated_run_id

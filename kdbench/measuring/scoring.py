@@ -23,7 +23,6 @@ from kdbench.metrics import (
     Metric,
     PromptMetric,
     SampleMetric,
-    compares_with_teacher,
 )
 from kdbench.metrics.exact_match import ExactMatch
 from kdbench.protocol import Protocol, postprocess
@@ -159,37 +158,6 @@ def _has_own_metrics(task: Task) -> bool:
     return task.has_references or task.lm_eval.config.process_results is not None
 
 
-def with_teacher_of(result: TaskResult, old: TaskResult | None) -> TaskResult:
-    """Keep the comparison with a teacher in an old result of the same samples.
-
-    Args:
-        result: New result, without a comparison.
-        old: Stored result; its comparison is kept if its fingerprint is the same.
-    """
-    if old is None or old.teacher is None or old.fingerprint != result.fingerprint:
-        return result
-    kept = {name: m for name, m in old.metrics.items() if compares_with_teacher(name)}
-    columns = {name: old.documents[name] for name in kept if name in old.documents}
-    return replace(
-        result,
-        metrics={**result.metrics, **kept},
-        documents={**result.documents, **columns},
-        teacher=old.teacher,
-        curves=old.curves,
-    )
-
-
-def without_teacher(result: TaskResult) -> TaskResult:
-    """Return a result without its comparison with a teacher."""
-    return replace(
-        result,
-        metrics={n: m for n, m in result.metrics.items() if not compares_with_teacher(n)},
-        documents={n: c for n, c in result.documents.items() if not compares_with_teacher(n)},
-        teacher=None,
-        curves={},
-    )
-
-
 def check_complete(task: Task, seeds: Sequence[int], samples: Samples) -> None:
     """Check that every document has a sample of every seed.
 
@@ -318,14 +286,4 @@ def _result(metric: Metric, task: Task, numbers: Estimate) -> MetricResult:
         direction=metric.direction,
         version=str(metric.version),
         reason=reason,
-    )
-
-
-def same_scores(old: TaskResult, new: TaskResult) -> bool:
-    """Whether two results agree on the scores of all metrics of equal version."""
-    return all(
-        column == old.documents[name]
-        for name, column in new.documents.items()
-        if name in old.documents
-        and (name in ("id", CATEGORY) or new.metrics[name].version == old.metrics[name].version)
     )

@@ -9,6 +9,7 @@ from kdbench.errors import InputError
 from kdbench.generate import Facts
 from kdbench.generate.prompts import prompt_text
 from kdbench.measuring.asked import asked_options, is_stored
+from kdbench.measuring.kept import same_scores, with_teacher_of
 from kdbench.measuring.likelihood.answers import (
     Option,
     OptionAnswer,
@@ -20,7 +21,7 @@ from kdbench.measuring.likelihood.answers import (
 from kdbench.measuring.likelihood.results import option_metrics, score_options
 from kdbench.measuring.likelihood.scorers import AskedText, Scorer, scorer_of
 from kdbench.measuring.loading import LazyBackend
-from kdbench.measuring.scoring import fingerprint, origin, same_scores, with_teacher_of
+from kdbench.measuring.scoring import fingerprint, origin
 from kdbench.protocol import Protocol
 from kdbench.store.folder import RunFolder
 from kdbench.store.record import RunRecord
