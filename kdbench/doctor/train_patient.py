@@ -15,9 +15,11 @@ from kdbench.distillation.prompts import prompt_form
 from kdbench.distillation.recipe import Recipe
 from kdbench.distillation.rows import TrainingRow
 from kdbench.distillation.students import StudentSource
+from kdbench.doctor.finding import CannotRunError
 from kdbench.doctor.member import Member
 from kdbench.doctor.patient import Patient, ProbePrompt
 from kdbench.doctor.rows import Rows, plain_row, read_split
+from kdbench.errors import InputError
 from kdbench.task import known_tasks
 
 if TYPE_CHECKING:
@@ -122,13 +124,20 @@ class TrainPatient(Patient):
         return self._set("train", self.settings.limit)
 
     def _set(self, split: Split, limit: int | None) -> Mapping[str, Rows]:
-        """A set as the training reads it; one from the Hub is not looked at."""
+        """A set as the training reads it; one from the Hub is not looked at.
+
+        Raises:
+            CannotRunError: It is missing or malformed, which the check of the command reports.
+        """
         settings = self.settings
         name = settings.train_set if split == "train" else settings.validation_set
         if not is_file_of_rows(name):
             _ = self.local_data
         file = SetFile(settings.data, name, split, settings.train_format, settings.train_turns)
-        return {file.title: [_plain(row) for row in read_rows(file, limit)]}
+        try:
+            return {file.title: [_plain(row) for row in read_rows(file, limit)]}
+        except InputError as error:
+            raise CannotRunError(str(error)) from None
 
     @cached_property
     def test_sets(self) -> Mapping[str, Rows]:
