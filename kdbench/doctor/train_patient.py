@@ -124,17 +124,20 @@ class TrainPatient(Patient):
         return self._set("train", self.settings.limit)
 
     def _set(self, split: Split, limit: int | None) -> Mapping[str, Rows]:
-        """A set as the training reads it; one from the Hub is not looked at."""
+        """A set as the training reads it; one from the Hub is not looked at.
+
+        Raises:
+            CannotRunError: It is missing or malformed, which the check of the command reports.
+        """
         settings = self.settings
         name = settings.train_set if split == "train" else settings.validation_set
         if not is_file_of_rows(name):
             _ = self.local_data
         file = SetFile(settings.data, name, split, settings.train_format, settings.train_turns)
         try:
-            rows = read_rows(file, limit)
-        except InputError as error:  # which the check of the command reports
+            return {file.title: [_plain(row) for row in read_rows(file, limit)]}
+        except InputError as error:
             raise CannotRunError(str(error)) from None
-        return {file.title: [_plain(row) for row in rows]}
 
     @cached_property
     def test_sets(self) -> Mapping[str, Rows]:

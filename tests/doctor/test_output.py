@@ -143,7 +143,9 @@ def test_the_example_of_the_page_is_a_check(
     monkeypatch.setattr(checks, "_parts", dict(checks._parts))
     module = __import__("kdbench_example_check.shouting", fromlist=["shouting"])
     assert checks.register("shouting")(module.shouting) is checks.get("shouting")
-    ward.edit_rows("dolly/train", lambda rows: [rows[0] | {"instruction": "SORT"}, *rows[1:]])
+    ward.edit_rows(
+        "dolly/train", lambda rows: [rows[0] | {"instruction": "SORT", "input": ""}, *rows[1:]]
+    )
     diagnosis = ward.train("weights=false", "skip=overlap")
     assert [(name, f.level, len(f.rows)) for name, f in diagnosis.findings] == [
         ("shouting", "note", 1)
