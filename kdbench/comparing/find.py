@@ -6,6 +6,7 @@ from pathlib import Path
 from kdbench.comparing.baseline import baseline_path, read_baseline
 from kdbench.comparing.scores import ComparedRun, read_run
 from kdbench.errors import InputError
+from kdbench.store.runs import run_folders
 
 _WAY_OUT = {"baseline": "; kdbench regress --update writes a baseline"}
 
@@ -31,9 +32,7 @@ def find_run(
     if path.suffix == ".json" and path.is_file():
         return read_baseline(path)
     baseline = baseline_path(name, gates)
-    folders = sorted(file.parent for file in (results / name).glob("*/run.json"))
-    if (results / name / "run.json").is_file():
-        folders = [results / name]
+    folders = run_folders(name, results)
     if baseline.is_file() and folders:
         raise InputError(
             f"{key}={name}: names both the baseline {baseline} and a model in {results}; "

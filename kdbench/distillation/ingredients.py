@@ -146,10 +146,9 @@ class Ingredients:
     def teacher_model(self) -> tuple[Any, Any]:
         """The teacher's model and tokenizer, loaded at the first call."""
         trust = self.settings.trust_remote_code
-        with slow_step("loading the teacher"):
-            model, tokenizer = load_checkpoint(
-                self._needed_teacher, self.teacher_dtype, self.device, trust
-            )
+        teacher = self._needed_teacher
+        with slow_step(f"loading {teacher.name}"):
+            model, tokenizer = load_checkpoint(teacher, self.teacher_dtype, self.device, trust)
         return without_router_logits(model).requires_grad_(False), tokenizer
 
     @cached_property

@@ -128,7 +128,7 @@ class StudentSource:
         """Load the student before training in float32; each call returns an equal copy."""
         if self._config:
             return _with_random_weights(self._config, self.seed).to(device)
-        with slow_step("loading the student"):
+        with slow_step(f"loading {self.checkpoint.name}"):
             model, _ = load_checkpoint(self.checkpoint, "float32", device, trust_remote_code)
         return model if self._layers is None else prune(model, self._layers)
 

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
 
 from kdbench.checkpoint.config_file import read_config
 from kdbench.checkpoint.weights import find_weights, tensor_shapes
 from kdbench.doctor.member import Member
+from kdbench.generate.decoding.memory import cached_numbers, layers_of
 
 _LAYER = re.compile(r"\.(\d+)\.")
 _PRUNED = re.compile(r"prune:.+,layers=(\d+)")
@@ -81,19 +81,15 @@ def architecture(member: Member, student: str = "") -> Architecture:
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config, trust_remote_code=member.trust_remote_code)
     sizes = {name: weight.numel() for name, weight in model.named_parameters()}
-    layers = _number(config, "num_hidden_layers", "n_layer") or 1
-    pruned = _PRUNED.fullmatch(student)
-    heads = _number(config, "num_attention_heads", "n_head") or 1
+    layers, pruned = layers_of(config), _PRUNED.fullmatch(student)
     hidden = int(model.get_input_embeddings().weight.shape[-1])
-    width = _number(config, "head_dim") or hidden // heads
     kept = min(layers, int(pruned[1])) if pruned else layers
-    cached_heads = _number(config, "num_key_value_heads") or heads
     return Architecture(
         _kept(sizes, student),
         kept,
         hidden,
         int(model.get_output_embeddings().weight.shape[0]),
-        2 * kept * cached_heads * width,
+        kept * cached_numbers(config, hidden),
     )
 
 
@@ -107,11 +103,6 @@ def _kept(sizes: Mapping[str, int], student: str) -> int:
     layers = 1 + max(int(match[1]) for match in in_layers.values())
     of_layers = sum(sizes[name] for name in in_layers)
     return total - of_layers + of_layers * min(layers, int(pruned[1])) // layers
-
-
-def _number(config: Any, *names: str) -> int | None:
-    values = [getattr(config, name, None) for name in names]
-    return next((value for value in values if isinstance(value, int)), None)
 
 
 def available_memory(device: str) -> int | None:

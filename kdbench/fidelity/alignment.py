@@ -115,6 +115,22 @@ def align(student: Any, teacher: Any, response: Sequence[int], ends: frozenset[i
     return Alignment(tuple(tokens), tuple(_meetings(student_starts, teacher_starts)))
 
 
+def can_be_aligned(tokenizer: Any, response: Sequence[int], ends: frozenset[int]) -> bool:
+    """Whether a response has text or an end, so that another tokenizer has a token for it.
+
+    Args:
+        tokenizer: The student's tokenizer.
+        response: The student's tokens of the response.
+        ends: The student's end tokens.
+    """
+    if not response or response[-1] in ends:
+        return bool(response)
+    text = tokenizer.decode(
+        list(response), skip_special_tokens=False, clean_up_tokenization_spaces=False
+    )
+    return bool(text)
+
+
 def _meetings(student: Sequence[int | None], teacher: Sequence[int | None]) -> list[int | None]:
     """For each place of the student the first index of the teacher's equal place, each once."""
     first: dict[int | None, int | None] = {None: None}

@@ -5,7 +5,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from kdbench.fidelity.aligned import AlignedTeacher
-from kdbench.fidelity.alignment import Alignment, TokenClasses, align, token_classes
+from kdbench.fidelity.alignment import (
+    Alignment,
+    TokenClasses,
+    align,
+    can_be_aligned,
+    token_classes,
+)
 from kdbench.fidelity.forward import TeacherScorer
 from kdbench.fidelity.teachers.base import Teacher
 from kdbench.fidelity.texts import (
@@ -127,7 +133,12 @@ class ModelPair:
         """Return the texts of a position set."""
         seeds, texts = self._all_texts(position_set)
         if self.is_aligned:
-            kept = [text for text in texts if text.rollout.response_ids]
+            backend = self.student.backend
+            kept = [
+                text
+                for text in texts
+                if can_be_aligned(backend.tokenizer, text.rollout.response_ids, backend.ends)
+            ]
             return SetTexts(position_set, seeds, kept, len(texts) - len(kept))
         ends = self.student.backend.ends | self.teacher.ends
         shared = shared_texts(texts, self.shared_tokens, ends)

@@ -15,6 +15,7 @@ from kdbench.judging.local import LocalJudge
 from kdbench.judging.server import OPENAI_URL, ServerJudge
 from kdbench.judging.settings import JudgeSettings
 from kdbench.store.folder import RunFolder
+from kdbench.store.runs import run_folders
 
 _OPENAI_KEY = "OPENAI_API_KEY"
 
@@ -78,9 +79,9 @@ def find_run(name: str, key: str, results: Path, like: Mapping[str, Any] | None 
     """
     if (Path(name) / "run.json").is_file():
         return Path(name)
-    if (results / name / "run.json").is_file():
-        return results / name
-    folders = sorted(file.parent for file in (results / name).glob("*/run.json"))
+    folders = run_folders(name, results)
+    if folders == [results / name]:  # named whole, so that it counts even if it is auxiliary
+        return folders[0]
     records = {folder: RunFolder(folder).read_whole_run() for folder in folders}
     shown = [folder for folder in folders if not records[folder].get("auxiliary")]
     if like is not None and len(shown) > 1:

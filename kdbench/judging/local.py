@@ -10,6 +10,7 @@ from kdbench.generate.prompts import prompt_text, text_tokens
 from kdbench.judging.judge import Judge
 from kdbench.judging.reply import Reply
 from kdbench.protocol import Protocol
+from kdbench.system.progress import slow_step
 
 
 class LocalJudge(Judge):
@@ -68,7 +69,9 @@ class LocalJudge(Judge):
                 add_bos=form == "task",
                 seeds=(0,),
             )
-            self._backend = choose_backend("hf", {}).kind(self._checkpoint, protocol, self._options)
+            with slow_step(f"loading {self.name}"):
+                kind = choose_backend("hf", {}).kind
+                self._backend = kind(self._checkpoint, protocol, self._options)
         return self._backend
 
     def _encode(self, text: str) -> list[int]:

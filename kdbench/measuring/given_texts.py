@@ -53,9 +53,11 @@ def plan_scoring(settings: ScoreSettings) -> list[Section]:
     sections = [Section("kdbench score: a dry run, which writes nothing", facts)]
     if settings.run is None or settings.samples is not None:
         texts = _read_file(settings, *_file_and_task(settings))
+        make_metrics(settings.metric_names(), len(texts.protocol.seeds))
         return [*sections, _outline(texts.run, texts.task, texts.protocol, texts.samples)]
     run = RunFolder(settings.run)
     tasks, protocol = _stored_tasks(settings, run)
+    make_metrics(settings.metric_names(), len(protocol.seeds))
     return [
         *sections,
         *(_outline(run, t, protocol, _stored_texts(run, t, protocol)) for t in tasks),

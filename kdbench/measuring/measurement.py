@@ -274,7 +274,7 @@ class Measurement:
             argument=self.chosen.argument,
             engine=self.chosen.engine,
         )
-        with slow_step(f"loading {self.name}"):
+        with slow_step(f"loading {self.checkpoint.name}"):
             backend = self.chosen.kind(self.checkpoint, self.protocol, options)
         self.note_unused_template(backend.tokenizer)
         return backend

@@ -100,7 +100,7 @@ def _document_facts(
         return
     for number, request in enumerate(requests[:_OPTIONS], start=1):
         right = ", right" if request[-1] in document.references else ""
-        name = f"option {number}{right}" if len(document.requests) > 1 else "scored text"
+        name = f"option {number}{right}" if len(requests) > 1 else "scored text"
         yield Fact(name, excerpt(request[-1], 200, 50), is_text=True)
     if (left_out := len(requests) - _OPTIONS) > 0:
         yield Fact("", f"and {left_out} more")

@@ -93,6 +93,8 @@ def _copy(
         return {**now, "tasks": {**now["tasks"], **entry}, "status": "running"}
 
     other.update_run(change)
+    if prompts := run.prompts(task):
+        other.write_prompts(task, prompts)
     for metric in make_metrics():
         if isinstance(metric, ForwardMetric) and (values := values_file(run, task, metric).read()):
             values_file(other, task, metric).replace(values)

@@ -80,3 +80,15 @@ def stored_runs(results: Path) -> Iterator[StoredRun]:
             {result.task: result for result in folder.tasks()},
             {result.task: result for result in folder.groups()},
         )
+
+
+def run_folders(name: str, results: Path) -> list[Path]:
+    """Return the folders of the runs that a name stands for in the results.
+
+    Args:
+        name: Name of a model, or `model/run`.
+        results: Folder of the results.
+    """
+    if (results / name / "run.json").is_file():
+        return [results / name]
+    return sorted(file.parent for file in (results / name).glob("*/run.json"))

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from kdbench.fidelity.alignment import align, classes_of, joint_ids, token_classes
+from kdbench.fidelity.alignment import (
+    align,
+    can_be_aligned,
+    classes_of,
+    joint_ids,
+    token_classes,
+)
 from kdbench.views.token_text import byte_lengths, token_starts, token_texts
 
 
@@ -134,3 +140,20 @@ def test_classes_by_hand() -> None:
     shared, _ = classes_of(p, torch.tensor([0, 1]), has_rest=False)
     assert shared.exp().tolist()[0] == pytest.approx([2 / 3, 1 / 3])
     assert math.isclose(float(log_p.exp().sum()), 1, rel_tol=1e-6)
+
+
+def test_a_response_without_text_has_nothing_to_align() -> None:
+    """A tokenizer of SentencePiece's kind drops the space before a text, perhaps all of it."""
+    tokenizer = pieces_tokenizer(["▁", "a"])
+    tokenizer.backend_tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
+    space, letter = tokenizer.convert_tokens_to_ids(["▁", "a"])
+    end = frozenset({letter + 1})
+    assert tokenizer.decode([space]) == ""
+    assert align(tokenizer, LETTERS, [space], end).meeting == (None,)
+    given = [[], [space], [space, letter], [space, letter + 1]]
+    assert [can_be_aligned(tokenizer, tokens, end) for tokens in given] == [
+        False,
+        False,
+        True,
+        True,
+    ]

@@ -128,6 +128,9 @@ def test_the_same_answers_with_and_without_the_thinking(world: World, place: Pat
         "chat+seeds=1+thinking=keep",
     )
 
+    prompts = [run / "samples" / "who.prompts.jsonl" for run in (stripped.run, kept.run)]
+    assert prompts[0].read_bytes() == prompts[1].read_bytes()
+
     # It is the run that kdbench eval would make, with the same samples.
     again = evaluated(world, thinking="keep")
     assert (again.run, again.generated) == (kept.run, 0)

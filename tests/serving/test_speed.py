@@ -50,6 +50,19 @@ def test_each_load_is_a_file_and_is_measured_once(world: World, tmp_path: Path) 
     assert len(list((tmp_path / "student").iterdir())) == 2
 
 
+def test_a_dry_run_shows_the_loads_and_writes_nothing(world: World, tmp_path: Path) -> None:
+    measure(world, tmp_path, concurrency=[1])
+    before = sorted(tmp_path.rglob("*"))
+    words = [f"model={world.student}", f"results={tmp_path}", "concurrency=1,3", "--dry-run"]
+    words += [f"{key}={value}" for key, value in SMALL.items()]
+    outcome = run(["speed", *words])
+    assert outcome.code == 0
+    text = " ".join(outcome.out.split())
+    assert "2 repeats of 2 requests, each with 12 tokens of prompt and 6 of response" in text
+    assert (text.count("(stored already)"), text.count("(to be timed)")) == (1, 1)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_responses_go_on_after_an_end_token(world: World, tmp_path: Path) -> None:
     keys = {"concurrency": [2], "new_tokens": 60, "requests": 2, "repeats": 1}
     (record,) = measure(world, tmp_path, **keys).records.values()
