@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
 from math import inf
 
 import numpy as np
@@ -202,7 +203,8 @@ def compared_rows(
     adjusted = holm([test.p for test in tests])
     adjusted_beyond = holm([test.p_beyond for test in tests])
     # The detectable change is that of the row's own test at Holm's strictest level.
-    detectable = detectable_errors(rules.alpha / max(1, len(tests)))
+    strictest = rules.alpha / max(1, len(tests))
+    detectable = detectable_errors(strictest)
     for test, p, p_beyond in zip(tests, adjusted, adjusted_beyond, strict=True):
         interval = test.interval(method, rules.alpha)
         low, high = (finite_or_none(test.sign * end) for end in interval[:: test.sign])
@@ -222,8 +224,8 @@ def compared_rows(
             p=test.p,
             p_adjusted=p,
             tolerance=test.tolerance,
-            least=least,
-            needed=None if least is None else prompts_needed(test.n, least, test.tolerance),
+            least=least if can_reject(test.n, strictest) else None,
+            needed=None if least is None else _needed(test, least, strictest),
             verdict=judge(
                 gain=test.flips.mean,
                 low=interval[0],
@@ -236,3 +238,9 @@ def compared_rows(
             worst=test.worst(),
             category=test.category,
         )
+
+
+def _needed(test: RowTest, least: float, alpha: float) -> int | None:
+    """The prompts that detect a change of the tolerance, never fewer than can reject at all."""
+    needed = prompts_needed(test.n, least, test.tolerance)
+    return needed and max(needed, next(n for n in count(1) if can_reject(n, alpha)))

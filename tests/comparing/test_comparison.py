@@ -68,6 +68,13 @@ def test_verdicts_of_all_rows(
     assert comparison.exit_code == code
 
 
+def test_too_few_prompts_to_reject_see_nothing(put: Put) -> None:
+    few = {"dolly": {"rougeL": BASE["dolly"]["rougeL"][:3]}}
+    worse = {"dolly": {"rougeL": few["dolly"]["rougeL"] - [[1.0], [1.01], [0.99]]}}
+    (row,) = compared(put("a", few), put("b", worse)).rows
+    assert (row.n, row.least, row.needed) == (3, None, 6)  # 2^-5 <= 0.05 < 2^-4
+
+
 def test_the_numbers_of_a_row(put: Put) -> None:
     new = shifted(-1)
     comparison = compared(put("a", BASE), put("b", new))
@@ -80,7 +87,8 @@ def test_the_numbers_of_a_row(put: Put) -> None:
     assert (row.low, row.high) == pytest.approx((theirs.low, theirs.high), abs=0.01)
     z = stats.norm.isf(0.05 / 2 / 3) + stats.norm.ppf(0.8)  # three rows
     assert row.least == pytest.approx(z * differences.std(ddof=1) / N**0.5, rel=1e-4)
-    assert row.needed == np.ceil(N * (row.least / 0.5) ** 2)
+    # The sign flips of 7 prompts are the first whose smallest p, 2^-6, is below 0.05 / 3.
+    assert row.needed == max(7, np.ceil(N * (row.least / 0.5) ** 2))
     assert row.p_adjusted == pytest.approx(3 * row.p)
     largest = [f"dolly-{i}" for i in np.argsort(differences)[:5]]
     assert [prompt.id for prompt in row.worst] == largest

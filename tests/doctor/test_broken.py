@@ -42,6 +42,9 @@ def test_an_end_token_that_the_model_never_writes(ward: Ward) -> None:
     (finding,) = found(ward.eval("teacher=none"), "stopping")
     assert "'<|pad|>'" in finding.what
     assert "max_new_tokens" in finding.why
+    assert finding.fix.startswith("protocol=chat, if it was tuned on chats; a checkpoint")
+    (finding,) = found(ward.train(f"teacher={ward.student}", "skip=gradient"), "stopping")
+    assert finding.fix.startswith("train_format=chat, if it was tuned")
 
 
 def _unlikely(embedding: torch.Tensor) -> torch.Tensor:

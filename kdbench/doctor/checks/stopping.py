@@ -27,9 +27,17 @@ def stopping(patient: Patient) -> Iterator[Finding]:
                 f"{member.whose}: after {len(chances)} complete references the probability of its "
                 f"end tokens ({ends}) is at most {max(chances):.1g}",
                 "it does not stop by itself, so every response runs to max_new_tokens=",
-                "protocol=chat, if it was tuned on chats; a checkpoint that was tuned on "
-                "responses with this end token; or its real end token in generation_config.json",
+                f"{_as_chat(patient)}a checkpoint that was tuned on responses with this end token; "
+                "or its real end token in generation_config.json",
             )
+
+
+def _as_chat(patient: Patient) -> str:
+    """The key that asks in the chat template; nothing if that is done already."""
+    if patient.protocol.prompt == "chat":
+        return ""
+    key = {"eval": "protocol=chat", "train": "train_format=chat"}[patient.of]
+    return f"{key}, if it was tuned on chats; "
 
 
 def _chances(patient: Patient, member: Member) -> list[float]:
