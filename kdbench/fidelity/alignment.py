@@ -107,7 +107,7 @@ def align(student: Any, teacher: Any, response: Sequence[int], ends: frozenset[i
     ended = bool(response) and response[-1] in ends
     text, student_starts = token_starts(student, response[:-1] if ended else response)
     tokens = teacher(text, add_special_tokens=False)["input_ids"]
-    _, teacher_starts = token_starts(teacher, tokens)
+    _, teacher_starts = token_starts(teacher, tokens, within=text)
     if ended:
         student_starts.append(len(text.encode()))
         teacher_starts.append(len(text.encode()))

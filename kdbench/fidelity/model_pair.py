@@ -1,8 +1,10 @@
 """A student and its teacher on one task: what the two share, and the texts to compare them on."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from kdbench.fidelity.aligned import AlignedTeacher
 from kdbench.fidelity.alignment import Alignment, TokenClasses, align, token_classes
@@ -117,6 +119,24 @@ class ModelPair:
             backend.tokenizer, self.teacher.tokenizer, text.rollout.response_ids, backend.ends
         )
 
+    def _readable(self, texts: Sequence[ComparedText]) -> list[ComparedText]:
+        """The texts with tokens in both vocabularies that fit into both models' context.
+
+        Each model has room for what it generates, but the same text can have more tokens for the
+        other one.
+        """
+        view = self.teacher.own_view()
+        room = _positions(self.student.backend.model)
+        teacher_room = _positions(None if view is None else view.bare)
+        kept = []
+        for text in texts:
+            theirs = self.align(text).teacher_response
+            length = len(self.teacher_prompts[text.rollout.id].ids) + len(theirs)
+            has_tokens = bool(text.rollout.response_ids) and bool(theirs)
+            if has_tokens and text.length <= room and length <= teacher_room:
+                kept.append(text)
+        return kept
+
     def why_no_shared_tokens(self) -> str | None:
         """Return why the responses' token ids do not compare; None if they do or are not known."""
         if self.student.backend.tokenizer is None or self.teacher.tokenizer is None:
@@ -127,7 +147,7 @@ class ModelPair:
         """Return the texts of a position set."""
         seeds, texts = self._all_texts(position_set)
         if self.is_aligned:
-            kept = [text for text in texts if text.rollout.response_ids]
+            kept = self._readable(texts)
             return SetTexts(position_set, seeds, kept, len(texts) - len(kept))
         ends = self.student.backend.ends | self.teacher.ends
         shared = shared_texts(texts, self.shared_tokens, ends)
@@ -168,3 +188,9 @@ class ModelPair:
 
     def _answers(self, seeds: Sequence[int], samples: Samples) -> dict[int, list[Answer]]:
         return with_final_answers(self.task, samples, answers_of(self.task, seeds, samples))
+
+
+def _positions(model: Any) -> float:
+    """The number of positions of a model; infinite if it has no limit."""
+    config = getattr(model, "config", None)
+    return getattr(config, "max_position_embeddings", None) or math.inf
