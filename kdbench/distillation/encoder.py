@@ -10,10 +10,13 @@ from kdbench.distillation.rows import TrainingRow
 from kdbench.distillation.turns import answer_text
 from kdbench.errors import InputError
 from kdbench.generate.prompts import encode_prompt, prompt_text, text_tokens
-from kdbench.generate.thinking import Marks, find_marks, split_thinking
+from kdbench.generate.thinking import Marks, find_marks, marks_in, split_thinking
 from kdbench.protocol import Protocol
+from kdbench.system.console import note_once
 from kdbench.views.chat import find_template
 from kdbench.views.rollout import Example
+
+_LAST_WORDS = 5  # of a thinking, which a template keeps or leaves out
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,10 @@ class Encoder:
             text: The response.
             ended: Whether it ended by itself.
         """
+        scored = self._without_foreign_thinking(text)
+        if scored is None:
+            return None
+        text = scored
         row = replace(row, references=(text,))
         if ended:
             encoded = self.encode(row)
@@ -94,6 +101,24 @@ class Encoder:
         pieces = joint_tokens(self.tokenizer, prompt, text, self.form.add_bos)
         asked = encode_prompt(self.tokenizer, self.form, row.prompt, row.message).ids
         return self._fitted(row, asked, pieces) if pieces.response else None
+
+    def _without_foreign_thinking(self, text: str) -> str | None:
+        """A response as its answer, if evaluation could not tell the thinking from it; or None.
+
+        Evaluation finds the thinking of a student by the student's marks.
+        """
+        if self.form.thinking == "keep" or self._marks is not None:
+            return text
+        marks = marks_in(text)
+        if marks is None:
+            return text
+        note_once(
+            "note: the teacher thinks, and the student's tokenizer and chat template have no marks "
+            "of a thinking, so the student learns the answers alone; with thinking_marks="
+            f"'{marks.start},{marks.end}', here and in kdbench eval, it learns to think too"
+        )
+        split = split_thinking(text, marks)
+        return None if split.unclosed else text[split.answer or 0 :]
 
     def has_end(self, example: Example) -> bool:
         """Whether the response of an example ends with an end token."""
@@ -118,12 +143,24 @@ class Encoder:
             pieces = joint_tokens(tokenizer, prompt, row.references[0], bos)
             return pieces._replace(response=(*pieces.response, end))
         answer = answer_text(tokenizer, self.form, row, prompt)
+        self._note_left_out(row.references[0], answer)
         pieces = joint_tokens(tokenizer, prompt, answer, bos)
         for place, token in enumerate(pieces.response):
             if token in self._ends:  # what a template writes after the end is never generated
                 return pieces._replace(response=pieces.response[: place + 1])
         pieces = joint_tokens(tokenizer, prompt, answer.rstrip(), bos)
         return pieces._replace(response=(*pieces.response, end))
+
+    def _note_left_out(self, response: str, answer: str) -> None:
+        """Note a template that writes a response without its thinking."""
+        marks = marks_in(response) if self._marks is None else self._marks
+        end = None if marks is None else split_thinking(response, marks).closed
+        thought = response[:end].split() if end else []
+        if thought and "".join(thought[-_LAST_WORDS:]) not in "".join(answer.split()):
+            note_once(
+                "note: the chat template leaves out the thinking of the responses, so that the "
+                "student learns the answers alone; chat_template=FILE gives another template"
+            )
 
     def _fitted(self, row: TrainingRow, prompt: tuple[int, ...], pieces: Pieces) -> Example:
         """The example with its prompt and response cut at the limits."""

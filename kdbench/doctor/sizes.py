@@ -89,7 +89,7 @@ def architecture(member: Member, student: str = "") -> Architecture:
         kept,
         hidden,
         int(model.get_output_embeddings().weight.shape[0]),
-        kept * cached_numbers(config, hidden),
+        kept * cached_numbers(config, lambda: hidden),
     )
 
 

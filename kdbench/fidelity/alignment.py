@@ -107,28 +107,12 @@ def align(student: Any, teacher: Any, response: Sequence[int], ends: frozenset[i
     ended = bool(response) and response[-1] in ends
     text, student_starts = token_starts(student, response[:-1] if ended else response)
     tokens = teacher(text, add_special_tokens=False)["input_ids"]
-    _, teacher_starts = token_starts(teacher, tokens)
+    _, teacher_starts = token_starts(teacher, tokens, within=text)
     if ended:
         student_starts.append(len(text.encode()))
         teacher_starts.append(len(text.encode()))
         tokens = [*tokens, teacher.eos_token_id]
     return Alignment(tuple(tokens), tuple(_meetings(student_starts, teacher_starts)))
-
-
-def can_be_aligned(tokenizer: Any, response: Sequence[int], ends: frozenset[int]) -> bool:
-    """Whether a response has text or an end, so that another tokenizer has a token for it.
-
-    Args:
-        tokenizer: The student's tokenizer.
-        response: The student's tokens of the response.
-        ends: The student's end tokens.
-    """
-    if not response or response[-1] in ends:
-        return bool(response)
-    text = tokenizer.decode(
-        list(response), skip_special_tokens=False, clean_up_tokenization_spaces=False
-    )
-    return bool(text)
 
 
 def _meetings(student: Sequence[int | None], teacher: Sequence[int | None]) -> list[int | None]:

@@ -1,15 +1,16 @@
 """A student and its teacher on one task: what the two share, and the texts to compare them on."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from kdbench.fidelity.aligned import AlignedTeacher
 from kdbench.fidelity.alignment import (
     Alignment,
     TokenClasses,
     align,
-    can_be_aligned,
     token_classes,
 )
 from kdbench.fidelity.forward import TeacherScorer
@@ -118,10 +119,35 @@ class ModelPair:
 
     def align(self, text: ComparedText) -> Alignment:
         """Find where the teacher's tokens of a text begin with the student's."""
-        backend = self.student.backend
-        return align(
-            backend.tokenizer, self.teacher.tokenizer, text.rollout.response_ids, backend.ends
-        )
+        backend, response = self.student.backend, text.rollout.response_ids
+        if response not in self._alignments:
+            self._alignments[response] = align(
+                backend.tokenizer, self.teacher.tokenizer, response, backend.ends
+            )
+        return self._alignments[response]
+
+    @cached_property
+    def _alignments(self) -> dict[tuple[int, ...], Alignment]:
+        """Alignments so far, by response; each is needed to choose the texts and to score them."""
+        return {}
+
+    def _readable(self, texts: Sequence[ComparedText]) -> list[ComparedText]:
+        """The texts with tokens in both vocabularies that fit into both models' context.
+
+        Each model has room for what it generates, but the same text can have more tokens for the
+        other one.
+        """
+        view = self.teacher.own_view()
+        room = _positions(self.student.backend.model)
+        teacher_room = _positions(None if view is None else view.bare)
+        kept = []
+        for text in texts:
+            theirs = self.align(text).teacher_response
+            length = len(self.teacher_prompts[text.rollout.id].ids) + len(theirs)
+            has_tokens = bool(text.rollout.response_ids) and bool(theirs)
+            if has_tokens and text.length <= room and length <= teacher_room:
+                kept.append(text)
+        return kept
 
     def why_no_shared_tokens(self) -> str | None:
         """Return why the responses' token ids do not compare; None if they do or are not known."""
@@ -133,12 +159,7 @@ class ModelPair:
         """Return the texts of a position set."""
         seeds, texts = self._all_texts(position_set)
         if self.is_aligned:
-            backend = self.student.backend
-            kept = [
-                text
-                for text in texts
-                if can_be_aligned(backend.tokenizer, text.rollout.response_ids, backend.ends)
-            ]
+            kept = self._readable(texts)
             return SetTexts(position_set, seeds, kept, len(texts) - len(kept))
         ends = self.student.backend.ends | self.teacher.ends
         shared = shared_texts(texts, self.shared_tokens, ends)
@@ -179,3 +200,9 @@ class ModelPair:
 
     def _answers(self, seeds: Sequence[int], samples: Samples) -> dict[int, list[Answer]]:
         return with_final_answers(self.task, samples, answers_of(self.task, seeds, samples))
+
+
+def _positions(model: Any) -> float:
+    """The number of positions of a model; infinite if it has no limit."""
+    config = getattr(model, "config", None)
+    return getattr(config, "max_position_embeddings", None) or math.inf

@@ -9,10 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from kdbench.checkpoint import Checkpoint
 from kdbench.config import OptionMap, Settings, TrainFormat, fields_by_key, read_yaml
+from kdbench.config.protocol import ProtocolKeys
 from kdbench.errors import InputError, first_fault, nearest
 
 CARD_FILE = "kdbench.yaml"
@@ -31,12 +32,20 @@ def _text(value: object) -> object:
 
 def _named(value: object) -> object:
     """A bare string names a trainer."""
-    return {"name": value} if isinstance(value, str) else value
+    return {"name": value} if isinstance(value, str) else _keys(value)
+
+
+def _keys(value: object) -> object:
+    """Refuse what has no keys; a heading without any below it is an empty one."""
+    if value is not None and not isinstance(value, Mapping | Settings):
+        raise ValueError("must hold key: value lines")
+    return value or {}
 
 
 Label = Annotated[str, BeforeValidator(_text)]
 Amount = Annotated[float, Field(ge=0, le=_LARGEST)]
 WholeNumber = Annotated[int, Field(ge=0, le=_LARGEST)]
+Variables = Annotated[OptionMap, AfterValidator(ProtocolKeys._storable_variables)]
 AtLeast1 = Annotated[int, Field(ge=1, le=_LARGEST)]
 
 
@@ -80,7 +89,9 @@ class GivenCard(Settings):
     batch_size: AtLeast1 | None = Field(
         None, description="examples per optimiser step, over all devices"
     )
-    cost: TrainingCost = Field(TrainingCost(), description="what the training took")
+    cost: Annotated[TrainingCost, BeforeValidator(_keys)] = Field(
+        TrainingCost(), description="what the training took"
+    )
     trainer: Annotated[Trainer, BeforeValidator(_named)] | None = Field(
         None, description="the program that trained, with name and version"
     )
@@ -89,7 +100,7 @@ class GivenCard(Settings):
     )
     add_bos: bool = Field(False, description="whether the BOS token preceded the prompts")
     system: str | None = Field(None, description="system turn of the training prompts")
-    chat_template_kwargs: OptionMap = Field(
+    chat_template_kwargs: Variables = Field(
         {}, description="variables of the chat template in training"
     )
 

@@ -28,6 +28,8 @@ from kdbench.store.schema import FieldError
 from kdbench.system.files import SCHEMA, LinesFile, json_text, read_json, write_json
 from kdbench.system.locks import only_here, remove_empty
 
+_LONGEST_NAME = 255  # bytes, of a file system
+
 
 def _drop_unset(content: dict[str, Any], keys: Iterable[str]) -> None:
     """Remove fields that are set only by a comparison with a teacher, or by a judge."""
@@ -44,7 +46,8 @@ def run_id(protocol_name: str, identity: Mapping[str, Any]) -> str:
         identity: Everything that affects the texts, as JSON values.
     """
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
-    return f"{re.sub(r'[^A-Za-z0-9._+=-]+', '-', protocol_name)}-{digest}"
+    name = re.sub(r"[^A-Za-z0-9._+=-]+", "-", protocol_name)
+    return f"{name[: _LONGEST_NAME - len(digest) - 1]}-{digest}"
 
 
 def generated_run_id(

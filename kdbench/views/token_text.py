@@ -44,7 +44,9 @@ def byte_lengths(tokenizer: Any, ends: Collection[int]) -> list[int]:
     return [-1 if number in ends else len(text or b"") for number, text in enumerate(texts)]
 
 
-def token_starts(tokenizer: Any, ids: Sequence[int]) -> tuple[str, list[int | None]]:
+def token_starts(
+    tokenizer: Any, ids: Sequence[int], within: str | None = None
+) -> tuple[str, list[int | None]]:
     """Where each token of a text begins.
 
     Tokens are decoded prefix by prefix, because a token's text can depend on those before it.
@@ -52,18 +54,35 @@ def token_starts(tokenizer: Any, ids: Sequence[int]) -> tuple[str, list[int | No
     Args:
         tokenizer: Tokenizer of transformers.
         ids: Tokens of a text, without an end token.
+        within: The text that was encoded; None for what the tokens write, which can begin with a
+            space that the tokenizer added, or have other characters.
 
     Returns:
         The text, and for each token the byte of the text at which it begins; None if it begins
-        inside a character.
+        inside a character, or after a place where the tokens do not write the text.
     """
     prefixes = [list(ids[:length]) for length in range(len(ids) + 1)]
     decoded = tokenizer.batch_decode(
         prefixes, skip_special_tokens=False, clean_up_tokenization_spaces=False
     )
-    text: str = decoded[-1]
+    text: str = decoded[-1] if within is None else within
+    if decoded[-1].startswith(" ") and not text.startswith(" "):
+        decoded = [prefix[1:] for prefix in decoded]
     starts = [len(prefix.encode()) if text.startswith(prefix) else None for prefix in decoded[:-1]]
-    return text, starts
+    return text, _ascending(starts)
+
+
+def _ascending(starts: list[int | None]) -> list[int | None]:
+    """The starts without those behind a later one: broken characters decode to more of them."""
+    smallest = max((start for start in starts if start is not None), default=0)
+    kept: list[int | None] = []
+    for start in reversed(starts):
+        if start is not None and start <= smallest:
+            smallest = start
+            kept.append(start)
+        else:
+            kept.append(None)
+    return kept[::-1]
 
 
 def _reader(tokenizer: Any) -> Callable[[str], bytes]:

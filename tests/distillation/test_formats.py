@@ -117,6 +117,45 @@ def test_the_system_turn_and_the_thinking_are_learned_and_validation_scores_the_
         load(write(tmp_path, [ROW]), encoder_of(tokenizer, form))
 
 
+@pytest.mark.parametrize("thought", ["<think>\nOh  well, no!\n</think>\n\n", "<think></think>", ""])
+def test_a_template_that_leaves_out_the_thinking_is_noted_once(
+    thought: str, tokenizer: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"prompt": "Say no.", "response": f"{thought}no"}] * 2
+    load(write(tmp_path, rows), encoder_of(tokenizer, replace(CHAT, chat_template=TEMPLATE)))
+    assert "note:" not in capsys.readouterr().err
+    # As DeepSeek-R1's.
+    template = TEMPLATE.replace("{{ m.content }}", "{{ m.content.split('</think>')[-1] }}")
+    data = load(write(tmp_path, rows), encoder_of(tokenizer, replace(CHAT, chat_template=template)))
+    assert "Oh" not in texts(tokenizer, data)[0][1]
+    noted = capsys.readouterr().err.count("leaves out the thinking")
+    assert noted == ("Oh" in thought)
+
+
+def test_a_student_without_marks_learns_the_answer_of_a_teacher_that_thinks(
+    tokenizer: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    template = "{% for m in messages %}{{ m.role + m.content }}<|eos|>{% endfor %}"
+    template += "{% if add_generation_prompt %}assistant{% endif %}"
+    form = replace(CHAT, chat_template=template)
+    encoder = encoder_of(tokenizer, form)
+    (row,) = load(write(tmp_path, [{"prompt": "Say no.", "response": "no"}]), encoder).rows
+
+    def learned(text: str, ended: bool, **changes: Any) -> str | None:
+        example = encoder_of(tokenizer, replace(form, **changes)).answered(row, text, ended)
+        return None if example is None else tokenizer.decode(example.response_ids)
+
+    assert learned("no", ended=True) == "no<|eos|>"
+    assert not capsys.readouterr().err
+    answer = "<think>Oh, no!</think>\n\nno"
+    assert learned(answer, ended=True) == "no<|eos|>"
+    assert "have no marks of a thinking" in capsys.readouterr().err
+    assert learned(answer, ended=False) == "no"
+    assert learned("<think>Oh, no!", ended=False) is None
+    for changes in ({"thinking": "keep"}, {"thinking_marks": ("<think>", "</think>")}):
+        assert learned(answer, ended=True, **changes) == f"{answer}<|eos|>"
+
+
 def test_all_turns_of_a_conversation_can_be_learned(tokenizer: Any, tmp_path: Path) -> None:
     form = replace(CHAT, chat_template=TEMPLATE)
     data = load(write(tmp_path, [{"id": "a", **ROW}]), encoder_of(tokenizer, form), turns="all")

@@ -116,3 +116,16 @@ def test_a_teacher_that_reads_letters_is_compared_where_the_students_tokens_begi
         assert measured[name].value is not None
     facts = json.loads((evaluation.run / "dolly.json").read_text("utf-8"))["teacher"]
     assert facts["tokenizers"].startswith("student and teacher have different tokenizers")
+
+
+def test_texts_that_are_too_long_in_the_teachers_tokens_are_left_out(
+    compare: Compare, generated: Path, changed_teacher: Any
+) -> None:
+    def few_positions(model: Any) -> None:
+        model.config.max_position_embeddings = 60 + 18  # for what it generates itself
+
+    other = changed_teacher("short", without_merges, few_positions)
+    evaluation = compare(generated, teacher=other, metrics=("fkl",), max_prompt_tokens=60)
+    facts = json.loads((evaluation.run / "dolly.json").read_text("utf-8"))["teacher"]
+    assert facts["left_out"]["student"] > 0
+    assert rows(evaluation)["fkl@teacher"].value is not None

@@ -8,12 +8,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from kdbench.fidelity.alignment import (
     align,
-    can_be_aligned,
     classes_of,
     joint_ids,
     token_classes,
@@ -100,6 +99,36 @@ def test_a_token_inside_a_character_begins_nowhere() -> None:
     assert token_starts(LETTERS, ids) == ("é!", [0, None, 2])
 
 
+def test_a_space_that_the_teacher_adds_is_no_place_in_the_text() -> None:
+    tokenizer = Tokenizer.from_str(PAIRS.backend_tokenizer.to_str())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    spaced = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<stop>")
+    response = LETTERS("cab c", add_special_tokens=False)["input_ids"]
+    alignment = align(LETTERS, spaced, response, frozenset())
+    read = spaced.convert_ids_to_tokens(list(alignment.teacher_response))
+    assert read == ["Ġ", "c", "ab", "Ġ", "c"]
+    assert alignment.meeting == (0, 2, None, 3, 4)
+
+
+def test_nothing_meets_after_a_place_where_the_teacher_reads_another_text() -> None:
+    tokenizer = Tokenizer.from_str(LETTERS.backend_tokenizer.to_str())
+    tokenizer.normalizer = normalizers.Replace("b", "abc")
+    other = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<stop>")
+    response = LETTERS("abac", add_special_tokens=False)["input_ids"]
+    assert align(LETTERS, other, response, frozenset()).meeting == (0, 1, None, None)
+
+
+@given(st.lists(st.integers(0, 255), min_size=1, max_size=8), st.booleans())
+@settings(deadline=None)
+def test_broken_characters_meet_in_order(content: list[int], ended: bool) -> None:
+    names = [f"<0x{byte:02X}>" for byte in content]
+    ids = PIECES.convert_tokens_to_ids(names) + [PIECES.eos_token_id] * ended
+    for teacher in (PIECES, LETTERS):
+        alignment = align(PIECES, teacher, ids, frozenset({PIECES.eos_token_id}))
+        assert alignment.meeting[0] == 0
+        assert all(start < stop for start, stop in alignment.groups())
+
+
 def test_letters_meet_only_where_a_pair_begins() -> None:
     response = LETTERS("abcab", add_special_tokens=False)["input_ids"]
     alignment = align(LETTERS, PAIRS, response, frozenset())
@@ -140,20 +169,3 @@ def test_classes_by_hand() -> None:
     shared, _ = classes_of(p, torch.tensor([0, 1]), has_rest=False)
     assert shared.exp().tolist()[0] == pytest.approx([2 / 3, 1 / 3])
     assert math.isclose(float(log_p.exp().sum()), 1, rel_tol=1e-6)
-
-
-def test_a_response_without_text_has_nothing_to_align() -> None:
-    """A tokenizer of SentencePiece's kind drops the space before a text, perhaps all of it."""
-    tokenizer = pieces_tokenizer(["▁", "a"])
-    tokenizer.backend_tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
-    space, letter = tokenizer.convert_tokens_to_ids(["▁", "a"])
-    end = frozenset({letter + 1})
-    assert tokenizer.decode([space]) == ""
-    assert align(tokenizer, LETTERS, [space], end).meeting == (None,)
-    given = [[], [space], [space, letter], [space, letter + 1]]
-    assert [can_be_aligned(tokenizer, tokens, end) for tokens in given] == [
-        False,
-        False,
-        True,
-        True,
-    ]

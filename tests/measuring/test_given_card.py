@@ -48,6 +48,13 @@ def test_numbers_follow_from_others(
     assert training["card"] == {"method": "GKD", **card}
 
 
+def test_a_heading_without_keys_is_empty(tmp_path: Path) -> None:
+    file = tmp_path / "kdbench.yaml"
+    file.write_text("method: gkd\ncost:\ntrainer:\nchat_template_kwargs: {}\n")
+    card = read_given_card(file)
+    assert (card.seconds, card.trainer) == (None, None)
+
+
 def test_the_label_and_the_format_are_those_of_a_run_card(tmp_path: Path) -> None:
     card = {"method": "gkd", "label": "GKD (TRL)", "setting": "s", "format": "chat"}
     read = read_given_card(write(tmp_path, {**card, "system": "Be brief."})).as_run_card()
@@ -69,7 +76,11 @@ def test_the_label_and_the_format_are_those_of_a_run_card(tmp_path: Path) -> Non
         ({"method": 3}, "method: must be text; quote it, as in '3'"),
         ({"metod": "x"}, r"kdbench\.yaml: metod: unknown key; did you mean 'method'\?"),
         ({"method": "x", "cost": {"second": 3}}, r"cost\.second: unknown key; did you mean 'secon"),
-        ({"method": "x", "cost": 3}, "cost: input should be"),
+        ({"method": "x", "cost": 3}, "cost: must hold key: value lines"),
+        (
+            "method: x\nchat_template_kwargs: {date: 2026-01-02}\n",
+            "chat_template_kwargs: must be text, a number",
+        ),
         ({"method": "x", "cost": {"seconds": -1}}, r"cost\.seconds: input should be greater"),
         ({"method": "x", "cost": {"seconds": float("inf")}}, r"cost\.seconds: input should be"),
         ({"method": "x", "cost": {"samples": 1.5}}, r"cost\.samples: input should be a valid int"),

@@ -151,6 +151,8 @@ def test_a_runs_name_depends_on_its_protocol_and_inputs():
     assert name == run_id("minillm+seeds=1,2", {"b": [2], "a": 1})
     assert name != run_id("minillm+seeds=1,2", {"a": 1, "b": [3]})
     assert "/" not in run_id("../x y", {})
+    assert len(run_id("chat+system=" + "m" * 300, {})) == 255
+    assert run_id("m" * 300, {"a": 1}) != run_id("m" * 300, {"a": 2})
 
 
 def test_a_runs_name_is_stable_across_versions():

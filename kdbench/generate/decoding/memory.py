@@ -1,6 +1,7 @@
 """The batch size, computed from the free memory instead of by trial."""
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 # Larger batches decode no faster: a CPU is bound by arithmetic, a GPU by its caches.
@@ -25,8 +26,8 @@ def rows_that_fit(model: Any, length: int) -> int:
 
 def _bytes_per_row(model: Any, length: int) -> int:
     config = model.config.get_text_config()
-    embedded = model.get_input_embeddings().weight.shape[-1]
-    cache = layers_of(config) * cached_numbers(config, embedded) * model.dtype.itemsize * length
+    numbers = cached_numbers(config, lambda: model.get_input_embeddings().weight.shape[-1])
+    cache = layers_of(config) * numbers * model.dtype.itemsize * length
     vocabulary = _largest(config, "vocab_size") or len(model.get_input_embeddings().weight)
     # Twice: rows that leave a batch copy the caches of those that stay.
     return int(2 * cache + _LOGIT_COPIES * 4 * vocabulary)
@@ -37,15 +38,15 @@ def layers_of(config: Any) -> int:
     return _largest(config, "num_hidden_layers", "n_layer") or 1
 
 
-def cached_numbers(config: Any, embedded: int) -> int:
+def cached_numbers(config: Any, embedded: Callable[[], int]) -> int:
     """The numbers that a layer's cache of keys and values holds for each token.
 
     Args:
         config: Configuration of the language model.
-        embedded: Width of the embedding, for a configuration without a hidden size.
+        embedded: Returns the width of the embedding, for a configuration without a hidden size.
     """
     heads = _largest(config, "num_attention_heads", "n_head") or 1
-    hidden = _largest(config, "hidden_size", "n_embd") or embedded
+    hidden = _largest(config, "hidden_size", "n_embd") or embedded()
     width = _largest(config, "head_dim", "global_head_dim") or -(-hidden // heads)
     return 2 * width * (_largest(config, "num_key_value_heads") or heads)
 
