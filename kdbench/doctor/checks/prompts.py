@@ -24,7 +24,7 @@ def prompts(patient: Patient) -> Iterator[Finding]:
         if any(getattr(o.config, "max_position_embeddings", None) == room for o in equal):
             continue  # its prompts have the same tokens, and the same room
         measured.append(member)
-        for task in patient.tasks:
+        for task in filter(lambda task: task.generates, patient.tasks):
             yield from _of_task(patient, member, task, room, is_new=not equal)
 
 
