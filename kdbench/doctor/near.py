@@ -2,11 +2,10 @@
 
 Texts are compared as words, without case, punctuation and other ways to write one character. Two
 texts are near if their sets of three words in a row have a Jaccard index of at least 0.7, the
-measure that MinHash estimates (Broder
-1997; 0.7 to 0.8 are usual for removing duplicates, as in Lee et al. 2022). An index from each such
-triple to the few texts of the smaller set makes the exact value cheap, so nothing is estimated.
-Templates ("Sort these numbers: …") would make many prompts near; so at least half of the triples
-that are rare in both sets must be shared, too.
+measure that MinHash estimates (Broder 1997; 0.7 to 0.8 are usual for removing duplicates, as in Lee
+et al. 2022). An index from each such triple to the few texts of the smaller set makes the exact
+value cheap, so nothing is estimated. Templates ("Sort these numbers: …") would make many prompts
+near; so at least half of the triples that are rare in both sets must be shared, too.
 """
 
 import re
