@@ -64,7 +64,9 @@ def find_checkpoint(
 def check_checkpoint(
     model: str, revision: str | None = None, unsafe_pickle: bool = False, key: str = "model"
 ) -> None:
-    """Check a checkpoint as `find_checkpoint` does, without hashing it or asking the Hub.
+    """Check a checkpoint as `find_checkpoint` does, without hashing it.
+
+    The Hub is asked only for a name whose first part is a folder on this disk.
 
     Hashing takes minutes for a large model, and a command may name several.
 
@@ -87,7 +89,8 @@ def _find(model: str, revision: str | None, request: _Request) -> Checkpoint:
         return _folder(path, request)
     if not is_hub_name(model):
         raise InputError(f"{key}={model}: no such folder, and not a name on the Hub (org/name)")
-    if request.only_check:
+    is_here = path.parent.name and path.parent.is_dir()  # so a mistyped path is likely
+    if request.only_check and not is_here:
         return Checkpoint(model, path, None, revision, "", {})
     folder = fetch(model, revision, request.unsafe_pickle, key)
     return _folder(folder, request, model.replace("/", "__"), folder.name)

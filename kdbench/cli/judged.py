@@ -8,7 +8,7 @@ from kdbench.text import DECIMALS, aligned
 if TYPE_CHECKING:
     from kdbench.store.results import MetricResult, TaskResult
 
-_WITH_INTERVAL = ("judge", "win_rate")
+_WITH_INTERVAL = ("judge", "judge_score", "win_rate")
 
 
 def judge_lines(results: "Mapping[str, TaskResult]") -> list[str]:
@@ -30,7 +30,8 @@ def _table(way: str, results: "Mapping[str, TaskResult]") -> list[str]:
     for task, result in judged.items():
         metrics = [result.metrics.get(f"{name}{at}{opponent}") for name in names]
         cells = [_cell(metric, name) for metric, name in zip(metrics, names, strict=True)]
-        rows.append([task, str(metrics[0].n if metrics[0] else ""), *cells])
+        prompts = max(metric.n for metric in metrics if metric)
+        rows.append([task, str(prompts), *cells])
         reasons |= {metric.reason for metric in metrics if metric and metric.reason}
     return [*aligned(rows, left={0}), *sorted(reasons)]
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from kdbench.config.kinds import AtLeastOne, OptionMap, Seeds, Settings, given_keys
-from kdbench.system.secrets import is_secret
+from kdbench.system.secrets import has_key, is_secret
 
 OPENAI = "openai:"
 """The prefix of `judge=` that names a model on a server with OpenAI's API."""
@@ -86,10 +86,10 @@ class JudgeKeys(Settings, group="Judge"):
             known = False
         if not known or not value.isprintable() or " " in value:
             raise ValueError("must be an address such as http://localhost:8000/v1")
-        if "@" in parts.netloc or parts.query or parts.fragment:
+        if "@" in parts.netloc or parts.query or parts.fragment or has_key(value):
             raise ValueError(
-                "must have no login, ? or #; put a key into an environment variable, and name the "
-                "variable with judge_key_env="
+                "must have no login, key, ? or #; put a key into an environment variable, and name "
+                "the variable with judge_key_env="
             )
         return value.rstrip("/").removesuffix("/chat/completions")
 
@@ -112,8 +112,8 @@ class JudgeKeys(Settings, group="Judge"):
     @field_validator("judge_options")
     @classmethod
     def _no_secret(cls, value: dict[str, object]) -> dict[str, object]:
-        for name in value:
-            if is_secret(name):
+        for name, given in value.items():
+            if is_secret(name) or has_key(str(given)):
                 raise ValueError(
                     f"{name} may be a secret; a key belongs into an environment variable that "
                     "judge_key_env= names"

@@ -5,6 +5,7 @@ What is checked here is checked again where it is used.
 """
 
 from kdbench.checkpoint import check_checkpoint
+from kdbench.distillation.card import CARD
 from kdbench.distillation.data import SetFile, check_files
 from kdbench.distillation.recipe import Recipe
 from kdbench.distillation.students import check_student
@@ -12,7 +13,7 @@ from kdbench.errors import InputError
 
 
 def check_early(recipe: Recipe) -> None:
-    """Check names and paths: student, teacher, data sets and plain texts.
+    """Check names and paths: student, teacher, data sets, plain texts and out.
 
     Raises:
         InputError: One of them does not exist or is missing, or a checkpoint is incomplete.
@@ -23,6 +24,11 @@ def check_early(recipe: Recipe) -> None:
     if settings.teacher is not None:
         check_checkpoint(settings.teacher, None, settings.unsafe_pickle, "teacher")
     check_student(settings.student, settings.teacher, settings.unsafe_pickle)
+    if recipe.out.exists() and not (recipe.out / CARD).is_file():
+        raise InputError(
+            f"out={recipe.out}: exists, and is not a checkpoint of kdbench train (no {CARD}); pass "
+            "another out="
+        )
     check_files(SetFile(settings.data, settings.train_set, "train"))
     check_files(SetFile(settings.data, settings.validation_set, "valid"))
     if settings.pretraining is not None and not settings.pretraining.is_file():

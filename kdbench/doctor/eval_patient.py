@@ -92,9 +92,13 @@ class EvalPatient(Patient):
         }
 
     def prompts(self, number: int) -> Sequence[ProbePrompt]:
-        """The first prompts of the first task that is answered."""
-        answered = [task for task in self.tasks if task.generates]
-        if not answered:
-            raise CannotRunError("the tasks are scored by likelihood, so no prompt is answered")
-        documents = answered[0].documents[:number]
+        """The first prompts of the first tasks that have some.
+
+        Raises:
+            CannotRunError: There are only texts to score, which follow no prompt.
+        """
+        asked = [d for task in self.tasks for d in task.documents if d.prompt or d.conversation]
+        documents = asked[:number]
+        if not documents:
+            raise CannotRunError("the tasks have no prompts")
         return [ProbePrompt(d.prompt, d.conversation, (*d.references, "")[0]) for d in documents]

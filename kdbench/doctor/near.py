@@ -1,20 +1,22 @@
 """Texts that are equal or nearly equal between two sets, found in one pass over each.
 
-Texts are compared as words, without case and punctuation. Two texts are near if their sets of three
-words in a row have a Jaccard index of at least 0.7, the measure that MinHash estimates (Broder
-1997; 0.7 to 0.8 are usual for removing duplicates, as in Lee et al. 2022). An index from each such
-triple to the few texts of the smaller set makes the exact value cheap, so nothing is estimated.
-Templates ("Sort these numbers: …") would make many prompts near; so at least half of the triples
-that are rare in both sets must be shared, too.
+Texts are compared as words, without case, punctuation and other ways to write one character. Two
+texts are near if their sets of three words in a row have a Jaccard index of at least 0.7, the
+measure that MinHash estimates (Broder 1997; 0.7 to 0.8 are usual for removing duplicates, as in Lee
+et al. 2022). An index from each such triple to the few texts of the smaller set makes the exact
+value cheap, so nothing is estimated. Templates ("Sort these numbers: …") would make many prompts
+near; so at least half of the triples that are rare in both sets must be shared, too.
 """
 
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 # A character of a script without spaces is a word.
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\u3040-\u30ff\u3400-\u9fff]+")
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_\u3040-\u30ff\u3400-\u9fff]+")
+_UNSEEN = re.compile(r"[\u00ad\u200b-\u200f\u2060\ufeff]")  # inside of words, too
 NEAR = 0.7
 _LEAST_WORDS = 8  # a change of one word leaves too little of a shorter text to judge
 _RARE = 3  # texts of a set in which a triple that is not a template's occurs
@@ -39,8 +41,13 @@ class Twins:
 
 
 def normalised(text: str) -> str:
-    """The words of a text, without case, punctuation and white space."""
-    return " ".join(_WORD.findall(text.casefold()))
+    """The words of a text, without case, punctuation and white space; a text of none as it is."""
+    return " ".join(_words(text)) or text.strip()
+
+
+def _words(text: str) -> list[str]:
+    folded = unicodedata.normalize("NFKC", _UNSEEN.sub("", text)).casefold()
+    return _WORD.findall(unicodedata.normalize("NFC", folded))
 
 
 def equal_pairs(first: Sequence[str], second: Sequence[str]) -> list[Twins]:
@@ -92,7 +99,7 @@ def near_pairs(first: Sequence[str], second: Sequence[str]) -> list[Twins]:
 
 
 def _triples(text: str) -> Triples:
-    words = _WORD.findall(text.casefold())
+    words = _words(text)
     if len(words) < _LEAST_WORDS:
         return frozenset()
     return frozenset(zip(words, words[1:], words[2:], strict=False))

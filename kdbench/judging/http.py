@@ -1,8 +1,10 @@
 """One request to a server with OpenAI's API, and what its reply means."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from threading import local
+from time import monotonic
 from typing import Any
 
 from kdbench.errors import InputError, reason_of
@@ -12,6 +14,7 @@ from kdbench.version import __version__
 
 _CONNECT_SECONDS = 10.0
 _LONGEST_REPLY = 100_000  # characters that are kept
+_LARGEST_BODY = 16 * 2**20  # bytes
 _TRY_AGAIN = {408, 409, 425, 429}  # and every 5xx
 _NO_QUOTA = {"insufficient_quota", "billing_hard_limit_reached"}
 _TOO_LONG = {"context_length_exceeded", "string_above_max_length"}
@@ -62,14 +65,14 @@ def post(address: Address, body: Mapping[str, Any]) -> Reply:
         InputError: The server refuses the key, the model or the request.
     """
     response = _send(address, "POST", "chat/completions", body)
-    if response.status_code == 200:
+    if response.status == 200:
         return _reply(response)
     code, message = _error(response, address)
     if code in _TOO_LONG:
         return Reply("", "too long")
     if code in _FILTERED:
         return Reply("", "refused")
-    raise _refusal(address, response.status_code, message)
+    raise _refusal(address, response.status, message)
 
 
 def get_models(address: Address) -> set[str] | None:
@@ -80,17 +83,33 @@ def get_models(address: Address) -> set[str] | None:
         InputError: The server refuses the key.
     """
     response = _send(address, "GET", "models")
-    if response.status_code in (401, 403):
-        raise _refusal(address, response.status_code, "")
+    if response.status in (401, 403):
+        raise _refusal(address, response.status, "")
     try:
-        entries = response.json()["data"] if response.status_code == 200 else []
+        entries = response.json()["data"] if response.status == 200 else []
         return {str(entry["id"]) for entry in entries} or None
     except (ValueError, KeyError, TypeError):
         return None
 
 
-def _send(address: Address, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+@dataclass(frozen=True)
+class _Response:
+    """What a server sent."""
+
+    status: int
+    reason: str
+    retry_after: str | None
+    content: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.content)
+
+
+def _send(
+    address: Address, method: str, path: str, body: Mapping[str, Any] | None = None
+) -> _Response:
     import requests
+    from urllib3.exceptions import HTTPError
 
     def sign(request: Any) -> Any:
         # Given as `auth`, so that no login of a .netrc file takes its place.
@@ -98,8 +117,9 @@ def _send(address: Address, method: str, path: str, body: Mapping[str, Any] | No
             request.headers["Authorization"] = f"Bearer {address.key}"
         return request
 
+    end = monotonic() + address.seconds
     try:
-        response = _session().request(
+        with _session().request(
             method,
             f"{address.url}/{path}",
             json=body,
@@ -107,17 +127,46 @@ def _send(address: Address, method: str, path: str, body: Mapping[str, Any] | No
             headers={"User-Agent": f"kdbench/{__version__}"},
             timeout=(_CONNECT_SECONDS, address.seconds),
             allow_redirects=False,  # a redirected POST would arrive as a GET
-        )
+            stream=True,
+        ) as answer:
+            response = _Response(
+                answer.status_code,
+                str(answer.reason or "no reason given"),
+                answer.headers.get("Retry-After"),
+                _content(answer.raw, end, address.seconds),
+            )
     except requests.exceptions.SSLError as error:
         raise InputError(f"judge at {address.url}: no secure connection: {_cause(error)}") from None
     except requests.Timeout:
         raise FaultError("timeout", f"no reply within {address.seconds:g} s") from None
-    except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+    except (requests.ConnectionError, HTTPError) as error:
         raise FaultError("connection", f"no connection: {_cause(error)}") from None
     except (requests.RequestException, UnicodeError) as error:
         raise InputError(f"judge at {address.url}: {reason_of(error, 200)}") from None
     _raise_passing(response, address)
     return response
+
+
+def _content(raw: Any, end: float, seconds: float) -> bytes:
+    """Read a body, whose time and size requests would not limit as a whole.
+
+    Raises:
+        FaultError: It is too slow or too large.
+    """
+    from urllib3.exceptions import ReadTimeoutError
+
+    parts, size = [], 0
+    try:
+        while part := raw.read1(2**16, decode_content=True):
+            parts.append(part)
+            size += len(part)
+            if monotonic() > end:
+                raise FaultError("timeout", f"no whole reply within {seconds:g} s")
+            if size > _LARGEST_BODY:
+                raise FaultError("nonsense", f"a reply of more than {_LARGEST_BODY} bytes")
+    except ReadTimeoutError:
+        raise FaultError("timeout", f"no reply within {seconds:g} s") from None
+    return b"".join(parts)
 
 
 def _session() -> Any:
@@ -128,19 +177,19 @@ def _session() -> Any:
     return _OF_THREAD.session
 
 
-def _raise_passing(response: Any, address: Address) -> None:
+def _raise_passing(response: _Response, address: Address) -> None:
     """Raise what may pass: a rate limit, or an error of the server."""
-    status = response.status_code
+    status = response.status
     if status < 500 and status not in _TRY_AGAIN:
         return
     code, message = _error(response, address)
     if code in _NO_QUOTA:
         raise InputError(f"judge at {address.url}: the account has no quota left: {message}")
     kind = "rate limit" if status == 429 else "server error"
-    raise FaultError(kind, f"HTTP {status}: {message}", _retry_after(response))
+    raise FaultError(kind, f"HTTP {status}: {message}", _retry_after(response.retry_after))
 
 
-def _reply(response: Any) -> Reply:
+def _reply(response: _Response) -> Reply:
     """Read a chat completion.
 
     Raises:
@@ -182,27 +231,26 @@ def _refusal(address: Address, status: int, message: str) -> InputError:
     return InputError(f"{place}: refuses the request (HTTP {status}): {message}")
 
 
-def _error(response: Any, address: Address) -> tuple[str, str]:
+def _error(response: _Response, address: Address) -> tuple[str, str]:
     """Return the code and the message of an error, without the key."""
     try:
         error = response.json()["error"]
         code, message = str(error.get("code") or ""), str(error.get("message") or "")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        code, message = "", response.text[:200]
+        code, message = "", response.content[:200].decode("utf-8", "replace")
     if "maximum context length" in message:  # vLLM and others give no code
         code = "context_length_exceeded"
     if address.key:
         message = message.replace(address.key, MASK)
     message = without_secrets(" ".join(message.split()))[:200]
-    return code, message or str(response.reason or "no reason given")
+    return code, message or response.reason
 
 
-def _retry_after(response: Any) -> float | None:
+def _retry_after(given: str | None) -> float | None:
     """Return the seconds of a Retry-After header; None without one that can be read."""
     from urllib3 import Retry
     from urllib3.exceptions import InvalidHeader
 
-    given = response.headers.get("Retry-After")
     try:
         return None if given is None else float(Retry().parse_retry_after(given))
     except (InvalidHeader, ValueError, OverflowError):

@@ -164,6 +164,7 @@ def _measured(
         for path, load in loads.items():
             if backend is None or subject.chosen.is_served:  # whose client has one concurrency
                 backend = _load(subject, load)
+                path.parent.mkdir(parents=True, exist_ok=True)  # fails before the measurement
             title = f"{subject.name}, {load.concurrency} at a time"
             with progress(title, load.repeats * rounds_of(load), 0, "rounds") as advance:
                 repeats = time_load(backend, load, clock, advance)

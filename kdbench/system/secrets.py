@@ -14,12 +14,20 @@ _NAME = re.compile(
 _SPECIAL_TOKEN = re.compile(r"(?:bos|eos|pad|unk|sep|cls|mask)_token")
 _LOGIN = re.compile(r"(?<=://)[^/\s@'\"]+@")
 _QUERY = re.compile(r"(?<=[?&])([\w-]+)(=)([^\s&#'\"]+)")
+_KEY = re.compile(  # as providers of models and of code make them
+    r"(?<![\w-])(?:sk|gsk|xai|hf|ghp|github_pat|glpat)[-_][\w-]{16,}"
+)
 _ASSIGNED = re.compile(r"(?<![\w-])([\w-]+)(['\"]?\s*[=:]\s*['\"]?)([^\s,'\"{}&]+)")
 
 
 def is_secret(name: str) -> bool:
     """Whether the value of this name is a secret: `hf_token`, `password`, `api_key`."""
     return bool(_NAME.fullmatch(name)) and not _SPECIAL_TOKEN.fullmatch(name)
+
+
+def has_key(text: str) -> bool:
+    """Whether a text holds what looks like a provider's key: `sk-…`, `hf_…`."""
+    return bool(_KEY.search(text))
 
 
 def without_logins(text: str) -> str:
@@ -34,7 +42,8 @@ def without_secrets(text: str) -> str:
         name, between, _ = match.groups()
         return f"{name}{between}{MASK}" if is_secret(name) else match[0]
 
-    return _ASSIGNED.sub(masked, _QUERY.sub(masked, without_logins(text)))
+    unkeyed = _KEY.sub(MASK, without_logins(text))
+    return _ASSIGNED.sub(masked, _QUERY.sub(masked, unkeyed))
 
 
 def public(value: Any) -> Any:

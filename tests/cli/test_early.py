@@ -44,6 +44,8 @@ COMMANDS = {
         "undistilled=nowhere: no such folder"
     ),
     "train method=sft student=nowhere data=data": "student=nowhere: no such folder",
+    "train method=sft student=data/nowhere data=data": "student=data/nowhere: no such folder",
+    "train method=sft student=student data=data out=data": "exists, and is not a checkpoint",
     "train method=sft student=student data=nowhere": "nowhere/dolly/train.jsonl: no such file",
     "train method=sft student=student data=data pretraining=x": "data/dolly/train.jsonl: no such",
     "train method=gkd student=student teacher=nowhere data=data": "teacher=nowhere: no such",

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from kdbench.doctor.near import NEAR, equal_pairs, near_pairs, normalised
+from kdbench.doctor.near import NEAR, Twins, equal_pairs, near_pairs, normalised
 
 WORDS = [f"word{number}" for number in range(400)]
 
@@ -49,6 +49,8 @@ def test_prompts_of_one_template_are_not_near() -> None:
 def test_equal_texts_are_equal_without_case_punctuation_and_spaces() -> None:
     assert normalised("Who, me?\n Yes!") == "who me yes"
     assert normalised("北京 is") == "北 京 is"
+    assert normalised("Cafe\u0301 ﬁsh x\u00ady ＡＢ __z__") == "café fish xy ab z"
+    assert equal_pairs(["?!", "\U0001f600"], ["?!", "\U0001f389"]) == [Twins(0, 0, 1.0)]
     (pair,) = equal_pairs(["a", "What is it?"], ["what IS it", "b"])
     assert (pair.first, pair.second) == (1, 0)
     assert equal_pairs([], ["a"]) == []

@@ -65,3 +65,7 @@ def test_looking_without_weights_loads_none(ward: Ward) -> None:
     diagnosis = ward.eval("weights=false")
     assert diagnosis.findings == []
     assert set(diagnosis.left_out) == {"finite", "invariance", "stopping"}
+
+
+def test_texts_that_follow_no_prompt(ward: Ward) -> None:
+    assert ward.eval("tasks=skills_last_word,skills_larger").findings == []

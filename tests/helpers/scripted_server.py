@@ -28,12 +28,14 @@ class Says:
         body: Body, as text or as JSON; None closes the connection without a word.
         headers: Further headers.
         hangs: Whether nothing is sent until the server ends.
+        pause: Seconds between two of the endless repetitions of the body; None to send it once.
     """
 
     status: int = 200
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
     hangs: bool = False
+    pause: float | None = None
 
 
 Script = Callable[[int, str], Says]
@@ -169,11 +171,21 @@ class ScriptedServer:
                     return
                 text = reply.body if isinstance(reply.body, str) else json.dumps(reply.body)
                 content = text.encode()
+                if reply.pause is not None:
+                    self._send_endless(content, reply.pause)
+                    return
                 self.send_response(reply.status)
                 for name, value in {**reply.headers, "Content-Length": len(content)}.items():
                     self.send_header(name, str(value))
                 self.end_headers()
                 self.wfile.write(content)
+
+            def _send_endless(self, part: bytes, pause: float) -> None:
+                self.close_connection = True
+                self.send_response(200)
+                self.end_headers()
+                while not server._over.wait(pause):
+                    self.wfile.write(part)
 
             def log_message(self, *_: object) -> None:
                 pass

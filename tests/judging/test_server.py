@@ -64,6 +64,17 @@ def once(reply: Says) -> Script:
     return lambda number, question: reply if number == 0 else says("Score: 6")
 
 
+@pytest.mark.parametrize(
+    ("part", "pause", "fault"), [(" ", 0.02, "timeout"), (" " * 2**20, 0, "nonsense")]
+)
+def test_a_body_without_end_is_a_fault(tmp_path: Path, part: str, pause: float, fault: str) -> None:
+    endless = Says(body=part, pause=pause)
+    with ScriptedServer(once(endless)) as server:
+        asking = Asking(tmp_path / "j", server, seconds=0.3)
+        assert asking.run().replies == 1
+    assert asking.judge.faults == {fault: 1}
+
+
 def test_a_request_has_the_settings_and_no_key_that_was_not_given(tmp_path: Path) -> None:
     with ScriptedServer() as server:
         Asking(tmp_path / "j", server).run()

@@ -14,6 +14,7 @@ from tiny_world import TinyWorld, make_tiny_world, write_lines
 from kdbench.store.results import TaskResult, read_task
 
 KEY = "not-to-be-seen-1234567890"
+PROVIDERS_KEY = "sk-" + "SECRET" * 4
 
 
 @pytest.fixture(scope="module")
@@ -234,6 +235,8 @@ def test_the_key_comes_from_the_environment_and_goes_nowhere_else(
         ("judge one judge=openai:m judge_url=h/v1", "must be an address such as http://"),
         ("judge one judge=openai:m judge_url=http://k@h/v1", "must have no login"),
         ("judge one judge=openai:m judge_url=http://h/v1?key=SECRET", "must have no login"),
+        (f"judge one judge=openai:m judge_url=http://h/{PROVIDERS_KEY}/v1", "must have no login"),
+        (f"judge one judge=openai:m judge_options=user={PROVIDERS_KEY}", "user may be a secret"),
         ("judge one judge=openai:m judge_url=http://h:99999/v1", "must be an address such as"),
         ("judge one judge=openai:m judge_key_env=sk-SECRET", "must be the name of an environment"),
         ("judge one judge=openai:m judge_key=sk-SECRET", "unknown key 'judge_key'"),

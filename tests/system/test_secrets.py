@@ -30,6 +30,8 @@ def test_a_message_has_no_secrets() -> None:
     assert without_secrets("a={'token': 'x1', 'max_tokens': 3}") == (
         "a={'token': '***', 'max_tokens': 3}"
     )
+    key = "sk-" + "s3cret" * 4
+    assert without_secrets(f"headers=Bearer {key} desk-top") == "headers=*** *** desk-top"
     with pytest.raises(InputError) as caught:
         parse(EvalSettings, ["model=x", "backend_options=token:s3cret"])
     assert "s3cret" not in str(caught.value)
