@@ -9,7 +9,7 @@ from kdbench.comparing.model import Comparison, RowTestMethod
 from kdbench.comparing.pairing import left_out, pair_scores
 from kdbench.comparing.rows import RowTest, compared_rows, row_tests
 from kdbench.comparing.scores import ComparedRun
-from kdbench.comparing.tolerance import Tolerance, full_names
+from kdbench.comparing.tolerance import DEFAULT, Tolerance, full_names
 from kdbench.comparing.verdict import EXIT_INCOMPARABLE, Problem, Rules
 from kdbench.errors import InputError, nearest
 from kdbench.metrics import judged_metric
@@ -94,6 +94,11 @@ def known_metrics(run: ComparedRun) -> set[str]:
 
 def _check_metrics(tolerances: Mapping[str, Tolerance], known: set[str]) -> None:
     for metric in tolerances:
+        if known and metric not in known and tolerances == DEFAULT:
+            raise InputError(
+                f"no task has {metric}, whose tolerance is the default: pass "
+                f"tolerance=METRIC:AMOUNT; {nearest(metric, known)}"
+            )
         if known and metric not in known and judged_metric(metric):
             raise InputError(f"tolerance={metric}:…: no run was judged; kdbench judge does it")
         if known and metric not in known:

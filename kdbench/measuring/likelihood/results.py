@@ -89,6 +89,7 @@ def _pooled(metric: OptionMetric, task: Task, answers: OptionAnswers) -> MetricR
 
 def _values(task: Task, answers: Sequence[OptionAnswer]) -> dict[tuple[str, str], dict[int, Any]]:
     """Return what lm-eval scores each document, by metric and filter; the task's first first."""
+    import numpy as np
     from lm_eval.api.instance import Instance
 
     lm_eval_task = task.lm_eval
@@ -99,7 +100,8 @@ def _values(task: Task, answers: Sequence[OptionAnswer]) -> dict[tuple[str, str]
     ]  # fmt: skip
     found: dict[tuple[str, str], dict[int, Any]] = {}
     try:
-        with time_limit(_SECONDS, working=True):
+        # lm-eval divides by the length of an option, which may be empty.
+        with time_limit(_SECONDS, working=True), np.errstate(divide="ignore", invalid="ignore"):
             for ensemble in lm_eval_task._filters:
                 ensemble.apply([instance for of_document in instances for instance in of_document])
             for name in instances[0][0].filtered_resps:

@@ -199,3 +199,16 @@ def test_a_task_with_options_keeps_its_categories(
         "acc_bytes,none",
         "exact_match,none",
     }
+
+
+def test_an_empty_option_is_scored_without_a_warning(
+    world: World, folder: Path, tmp_path: Path
+) -> None:
+    row = {"question": "Where does Olga live?", "label": 0}  # lm-eval refuses it in the first row
+    rows = [{"id": "a", "choices": ["Rome", "Oslo"]}, {"id": "b", "choices": ["Rome", ""]}]
+    (folder / "empty.jsonl").write_text("".join(json.dumps(row | own) + "\n" for own in rows))
+    text = (folder / "choice.yaml").read_text().replace("rows.jsonl", "empty.jsonl")
+    (folder / "empty.yaml").write_text(text.replace("task: choice", "task: empty"))
+    evaluation = run(world, folder, tmp_path, tasks=str(folder / "empty.yaml"))
+    assert evaluation.results["empty"].metrics["acc,none"].n == 2
+    assert lines(evaluation, "empty")[1]["options"][1]["n_chars"] == 0
