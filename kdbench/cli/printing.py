@@ -43,10 +43,18 @@ def print_evaluation(evaluation: "Evaluation") -> None:
         say(line)
     for line in judge_lines(evaluation.results):
         say(line)
-    say(f"{evaluation.generated} samples generated; results in {evaluation.run}")
+    say(f"{evaluation.generated} {_done(evaluation.results)}; results in {evaluation.run}")
     for task, result in evaluation.results.items():
         if result.cut_prompts:
             say(f"{task}: {result.cut_prompts} prompts were cut at the protocol's limit")
+
+
+def _done(results: "Mapping[str, TaskResult]") -> str:
+    """What was made new: samples, and documents of tasks that are scored by likelihood."""
+    by_likelihood = ["output_type" in result.fingerprint for result in results.values()]
+    if not any(by_likelihood):
+        return "samples generated"
+    return "documents scored" if all(by_likelihood) else "samples generated or documents scored"
 
 
 def print_training(trained: "Trained") -> None:

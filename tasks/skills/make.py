@@ -262,10 +262,15 @@ MAKERS = {
 
 
 def rows(name: str) -> list[dict[str, Any]]:
-    """The rows of a task, with ids; equal ones are left out."""
+    """The rows of a task, with ids; equal ones are left out.
+
+    They are shuffled, so that the first rows, those of `limit=`, are a sample of all.
+    """
     made = MAKERS[name](random.Random(f"{SEED} {name}"))
     distinct = {json.dumps(row): row for row in made}
-    return [{"id": f"{name}-{index:03}", **row} for index, row in enumerate(distinct.values())]
+    rows = [{"id": f"{name}-{index:03}", **row} for index, row in enumerate(distinct.values())]
+    random.Random(f"{SEED} order {name}").shuffle(rows)
+    return rows
 
 
 def main() -> None:

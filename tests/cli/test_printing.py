@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+import kdbench
 from kdbench.cli.printing import print_evaluation
 from kdbench.measuring.measurement import Evaluation
 from kdbench.store.folder import RunFolder
 from kdbench.store.results import read_task
 from kdbench.task import NO_REFERENCES
+from kdbench.toy.models import World
 
 STORED = Path(__file__).parents[2] / "results" / "smollm2-135m"
 
@@ -64,3 +66,11 @@ def test_a_run_without_a_teacher_has_no_comparison(capsys: pytest.CaptureFixture
     lines = printed("Teacher", capsys)
     assert len(lines) == 4
     assert lines[3].startswith("3 samples generated")
+
+
+def test_tasks_with_options_have_documents_not_samples(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys = {"model": str(world.student), "results": tmp_path, "device": "cpu", "limit": 2}
+    print_evaluation(kdbench.evaluate(tasks="skills_kinds", **keys))
+    assert "\n2 documents scored; results in " in capsys.readouterr().out
