@@ -17,6 +17,7 @@ NAMES = (
     "fidelity",
     "gate",
     "gate_skew",
+    "intervals",
     "growth",
 )
 WITH_EXTRA = ("engines", "trl_step")  # these need vLLM and TRL

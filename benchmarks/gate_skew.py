@@ -1,4 +1,4 @@
-"""Simulation of the gate under sparse, lopsided differences, and of the intervals of results."""
+"""Simulation of the gate under differences that are skewed, tied or rare."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -13,8 +13,7 @@ from kdbench.comparing.rows import RowTest, compared_rows, row_tests
 from kdbench.comparing.scores import PromptScores
 from kdbench.comparing.tolerance import Tolerance
 from kdbench.comparing.verdict import Rules, Verdict
-from kdbench.stats.bootstrap import RESAMPLES, pooled_interval
-from kdbench.stats.estimates import average
+from kdbench.stats.bootstrap import RESAMPLES
 
 TRIALS, ALPHA = 2000, 0.05
 FLIPS = 2000  # random flips of a trial
@@ -129,38 +128,3 @@ def _power() -> Iterator[BenchmarkRow]:
             f"sign flips alone {percent(flips)}",
             percent(rate),
         )
-
-
-def _coverage() -> Iterator[BenchmarkRow]:
-    """How often the 95 % intervals of results, and that of their average, cover the truth."""
-    for kind, truth, draw in (
-        ("normal scores", 20.0, lambda rng, n: rng.normal(20, 8, n)),
-        ("a rate of 2 %", 0.02, lambda rng, n: (rng.random(n) < 0.02).astype(float)),
-        ("a rate of 10 %", 0.1, lambda rng, n: (rng.random(n) < 0.1).astype(float)),
-    ):
-        by_size = {n: _estimates(n, draw) for n in (20, *TASK_SIZES)}
-        averages = [
-            vars(average([by_size[n][trial] for n in TASK_SIZES])) for trial in range(TRIALS)
-        ]
-        named = {f"{n} prompts": estimates for n, estimates in by_size.items()}
-        for what, estimates in {**named, "average of five tasks": averages}.items():
-            hits = sum(one["ci_low"] <= truth <= one["ci_high"] for one in estimates)
-            yield BenchmarkRow(
-                f"95 % interval of a result covers the truth, {kind}, {what}",
-                "",
-                percent(hits / TRIALS),
-            )
-
-
-def _estimates(
-    n: int, draw: Callable[[np.random.Generator, int], np.ndarray]
-) -> list[dict[str, object]]:
-    """The stored fields of the mean of each trial's scores."""
-    rng = np.random.default_rng(n)
-    estimates: list[dict[str, object]] = []
-    for _ in range(TRIALS):
-        values = draw(rng, n)
-        low, high = pooled_interval(values[:, None], lambda sums: sums[:, 0] / n)
-        ends = {"ci_low": float(low), "ci_high": float(high)}
-        estimates.append({"value": float(values.mean()), **ends, "per_seed": {}, "n": n})
-    return estimates

@@ -14,7 +14,13 @@ from kdbench.metrics import (
     PromptPairMetric,
     TeacherMetric,
 )
-from kdbench.stats.estimates import Estimate, corpus_estimate, estimate, pooled_estimate
+from kdbench.stats.estimates import (
+    Estimate,
+    corpus_estimate,
+    estimate,
+    mean_estimate,
+    pooled_estimate,
+)
 from kdbench.task import NO_REFERENCES
 
 AnswersBySeed = Mapping[int, Sequence[Answer]]  # in document order
@@ -111,7 +117,7 @@ def _number(metric: TeacherMetric, student: AnswersBySeed, teacher: AnswersBySee
             )
             for seed, answers in student.items()
         }
-        return pooled_estimate(sums, metric.value)
+        return pooled_estimate(sums, metric.value, unit=metric.unit)
     if isinstance(metric, CorpusPairMetric):
         values = {seed: metric.value(answers, paired[seed]) for seed, answers in student.items()}
         return corpus_estimate(values, documents)
@@ -122,5 +128,4 @@ def _number(metric: TeacherMetric, student: AnswersBySeed, teacher: AnswersBySee
         )
         for row in range(documents)
     ]
-    numbers = estimate({0: scores})
-    return Estimate(numbers.value, numbers.ci_low, numbers.ci_high, None, {}, numbers.n)
+    return mean_estimate(scores, metric.unit)

@@ -84,7 +84,7 @@ class Results:
         if any(map(math.isinf, values)):
             self.add(name, metric, _UNDEFINED, **{**more, "reason": _INFINITE, "micro": None})
             return
-        numbers = estimate(scores)
+        numbers = estimate(scores, metric.unit)
         self.add(name, metric, numbers if seeds else _without_seeds(numbers), **more)
         if keep:
             self.documents[name] = document_means(scores)
@@ -140,7 +140,7 @@ class Results:
                 if metric.curve:
                     self.curves[name] = mean_curve(scores, metric.name)
             elif isinstance(metric, PooledTokenMetric):
-                numbers = pooled_estimate(scores.sums(metric), metric.value)
+                numbers = pooled_estimate(scores.sums(metric), metric.value, unit=metric.unit)
                 if scores.position_set == "ref":
                     numbers = _without_seeds(numbers)
                 self.add(name, metric, numbers, ceiling=metric.perfect, **bound)

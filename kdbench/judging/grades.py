@@ -76,7 +76,9 @@ class Numbers:
 
     def add_mean(self, name: str, scores: Mapping[int, ScoreColumn]) -> None:
         """Add a mean over seeds and then over prompts."""
-        self.add(name, estimate(scores), document_means(scores))
+        metric = judged_metric(f"{name}{self._suffix}")
+        unit = metric.unit if metric else ""
+        self.add(name, estimate(scores, unit), document_means(scores))
 
     def add_shares_without(self, asked: Mapping[int, Sequence[Sequence[Judgement | None]]]) -> None:
         """Add the shares of judgements that could not be read, or were declined.

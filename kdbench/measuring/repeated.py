@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from kdbench.metrics import Answer, PromptMetric
-from kdbench.stats.estimates import estimate
+from kdbench.stats.estimates import mean_estimate
 from kdbench.store.results import MetricResult
 
 ScoresByName = dict[str, list[float | None]]
@@ -40,7 +40,7 @@ def prompt_results(
 
 def _result(metric: PromptMetric, values: list[float | None]) -> MetricResult:
     return MetricResult(
-        **{**asdict(estimate({0: values})), "per_seed": {}},
+        **asdict(mean_estimate(values, metric.unit)),
         unit=metric.unit,
         direction=metric.direction,
         version=str(metric.version),

@@ -96,7 +96,7 @@ def score_task(
             results[metric.name] = _result(metric, task, _of_corpus(metric, answers))
             continue
         by_seed = _scores(metric, task, answers, forward)
-        results[metric.name] = _result(metric, task, estimate(by_seed))
+        results[metric.name] = _result(metric, task, estimate(by_seed, metric.unit))
         scores[metric.name] = by_seed
     if _has_own_metrics(task):
         for yaml_metric in yaml_metrics(task, protocol.seeds, samples):
@@ -215,7 +215,7 @@ def category_column(task: Task) -> dict[str, list[str | None]]:
 def _yaml_result(metric: YamlMetric, documents: int) -> MetricResult:
     """Return the mean with its interval, or the YAML's own aggregate, which has none."""
     if metric.aggregates is None:
-        numbers = estimate(metric.scores)
+        numbers = estimate(metric.scores, "task's own")
     else:
         numbers = corpus_estimate(metric.aggregates, documents)
     return MetricResult(

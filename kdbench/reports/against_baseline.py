@@ -6,8 +6,7 @@ from typing import Any
 from kdbench.reports.levels import level
 from kdbench.reports.model import Axis, Number, Point, StudentRow
 from kdbench.reports.select import Selection
-from kdbench.stats.bootstrap import mean_interval
-from kdbench.stats.estimates import average
+from kdbench.stats.estimates import average, mean_estimate
 from kdbench.store.results import TaskResult
 from kdbench.text import AVERAGE
 
@@ -48,7 +47,7 @@ def _point(
 
 
 def difference(result: TaskResult, baseline: TaskResult, axis: Axis) -> Number | None:
-    """How much better a metric is than the baseline's, with a paired bootstrap over documents.
+    """How much better a metric is than the baseline's, paired by document, with its interval.
 
     Only documents that have a number in both results count. A metric that has no number per
     document gets no interval.
@@ -73,8 +72,7 @@ def difference(result: TaskResult, baseline: TaskResult, axis: Axis) -> Number |
         of_means = axis.sign * (metric.value - baseline_metric.value)
         return Number(of_means, n=min(metric.n, baseline_metric.n))
     better = axis.sign * np.array([values[name] - baseline_values[name] for name in shared])
-    low, high = mean_interval(better) if len(shared) > 1 else (None, None)
-    return Number(float(better.mean()), low, high, len(shared))
+    return Number.of(mean_estimate(better.tolist()))
 
 
 def _by_document(result: TaskResult, name: str) -> dict[str, float]:
@@ -106,10 +104,12 @@ def _mean(numbers: Sequence[Number | None]) -> Number | None:
             "ci_high": number.high,
             "per_seed": {},
             "n": number.n,
+            "standard_error": number.standard_error,
+            "skewness": number.skewness,
         }
         for number in numbers
     ]
     mean = average(estimates)
     if mean is None or mean.value is None:
         return None
-    return Number(mean.value, mean.ci_low, mean.ci_high, mean.n)
+    return Number.of(mean)

@@ -152,7 +152,7 @@ def _teacher(results: Path, findings: Findings, selection: Selection) -> Iterato
             row = StudentRow(
                 folder, "teacher", model["name"], "teacher", model.get("parameters"), False
             )
-            yield row, Number(mean.value, mean.ci_low, mean.ci_high, mean.n), True
+            yield row, Number.of(mean), True
             return
 
 

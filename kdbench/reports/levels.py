@@ -20,4 +20,4 @@ def level(result: TaskResult, name: str) -> Number | None:
     metric = result.metrics.get(name)
     if metric is None or metric.value is None:
         return None
-    return Number(metric.value, metric.ci_low, metric.ci_high, metric.n)
+    return Number.of(metric)

@@ -1,7 +1,10 @@
 """The numbers of a report: everything that its pictures, its page and its files show."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from kdbench.stats.estimates import Estimate
 
 Quadrant = Literal["faithful gain", "unfaithful gain", "faithful loss", "unfaithful loss"]
 
@@ -15,12 +18,29 @@ class Number:
         low: Lower end of the interval; None where there is no interval.
         high: Upper end of the interval.
         n: Number of prompts behind it.
+        standard_error: Standard error over prompts; None where it is unknown.
+        skewness: Skewness of the mean over prompts.
     """
 
     value: float
     low: float | None = None
     high: float | None = None
     n: int = 0
+    standard_error: float | None = None
+    skewness: float | None = None
+
+    @classmethod
+    def of(cls, estimate: "Estimate") -> "Number":
+        """The number of an estimate that has a value."""
+        assert estimate.value is not None  # noqa: S101 - for the type checker
+        return cls(
+            estimate.value,
+            estimate.ci_low,
+            estimate.ci_high,
+            estimate.n,
+            estimate.standard_error,
+            estimate.skewness,
+        )
 
 
 @dataclass(frozen=True)

@@ -9,21 +9,12 @@ from functools import lru_cache
 
 import numpy as np
 
+from kdbench.stats.mean import CONFIDENCE
+
 RESAMPLES = 10_000
-CONFIDENCE = 0.95
 _INDICES_AT_ONCE = 2**21  # limits the memory of resampled means
 _COUNTS_AT_ONCE = 2**22  # limits the memory of resampled sums
 _CACHED_COUNTS = 2**24
-
-
-def mean_interval(values: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """The 95 % interval of a mean.
-
-    Args:
-        values: One value per prompt, of shape (n,).
-        seed: Seed of the resampling.
-    """
-    return _interval(_resampled_means(values, seed, RESAMPLES), 1 - CONFIDENCE)
 
 
 def average_interval(

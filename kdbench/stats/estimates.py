@@ -5,12 +5,12 @@ resampled, because they are not independent observations of the task.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from kdbench.stats.bootstrap import mean_interval, pooled_interval
+from kdbench.stats.mean import SCALES, Moments, mean_moments, moments, scale_of
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,13 @@ class Estimate:
 
     Attributes:
         value: Mean over prompts and seeds.
-        ci_low: Lower end of the 95 % bootstrap interval over prompts; None if undefined.
+        ci_low: Lower end of the 95 % interval over prompts; None if undefined.
         ci_high: Upper end of the interval.
         seed_sd: Standard deviation over seeds (n - 1), as papers print it; None for one seed.
         per_seed: Mean over prompts of each seed.
         n: Number of prompts.
+        standard_error: Standard error over prompts, if the number is a mean over them.
+        skewness: Skewness of that mean.
     """
 
     value: float | None
@@ -32,26 +34,36 @@ class Estimate:
     seed_sd: float | None
     per_seed: Mapping[str, float | None]
     n: int
+    standard_error: float | None = field(default=None, kw_only=True)
+    skewness: float | None = field(default=None, kw_only=True)
 
 
-def estimate(scores: Mapping[int, Sequence[float | None]]) -> Estimate:
+def estimate(scores: Mapping[int, Sequence[float | None]], unit: str = "") -> Estimate:
     """Estimate the mean of a score.
 
     Args:
         scores: Scores of each seed, one a document in document order; None where undefined.
+        unit: Unit of the score, which may be one of a scale with ends.
     """
     per_seed = {str(seed): _mean(values) for seed, values in scores.items()}
-    documents = document_means(scores)
-    known = np.array([value for value in documents if value is not None])
-    low, high = mean_interval(known) if len(known) > 1 else (None, None)
-    return Estimate(
-        value=_mean(documents),
-        ci_low=low,
-        ci_high=high,
-        seed_sd=_sd(list(per_seed.values())),
-        per_seed=per_seed,
-        n=len(known),
-    )
+    numbers = mean_estimate(document_means(scores), unit)
+    return replace(numbers, per_seed=per_seed, seed_sd=_sd(list(per_seed.values())))
+
+
+def mean_estimate(values: Sequence[float | None], unit: str = "") -> Estimate:
+    """Estimate the mean of one number per document, without seeds.
+
+    Args:
+        values: One number per document; None where undefined.
+        unit: Unit of the numbers, which may be one of a scale with ends.
+    """
+    known = np.array([value for value in values if value is not None], dtype=float)
+    n = len(known)
+    if n < 2 or not np.isfinite(known).all():
+        return Estimate(_mean(values), None, None, None, {}, n)
+    scale = scale_of(unit, known)
+    errors = _error(moments(known, scale), scale)
+    return Estimate(_mean(values), seed_sd=None, per_seed={}, n=n, **errors)
 
 
 def corpus_estimate(per_seed: Mapping[int, float | None], n: int) -> Estimate:
@@ -70,6 +82,7 @@ def pooled_estimate(
     sums: Mapping[int, np.ndarray],
     statistic: Callable[[np.ndarray], np.ndarray],
     n: int | None = None,
+    unit: str = "",
 ) -> Estimate:
     """Estimate a function of sums over prompts, such as a ratio.
 
@@ -78,18 +91,48 @@ def pooled_estimate(
             that adds nothing.
         statistic: Maps sums of shape (..., K) to numbers of shape (...), NaN where undefined.
         n: Number of prompts; None counts the prompts that add anything.
+        unit: Unit of the number, which may be one of a scale with ends.
     """
     prompts = np.sum(list(sums.values()), axis=0)
     if n is None:
         n = int(np.any(prompts != 0, axis=1).sum())
-    low, high = pooled_interval(prompts, statistic) if n > 1 else (np.nan, np.nan)
     per_seed = {
         str(seed): finite_or_none(statistic(of_seed.sum(axis=0))) for seed, of_seed in sums.items()
     }
     value = finite_or_none(statistic(prompts.sum(axis=0)))
+    seed_sd = _sd(list(per_seed.values()))
+    found = _jackknife(prompts, statistic) if n > 1 else None
     return Estimate(
-        value, finite_or_none(low), finite_or_none(high), _sd(list(per_seed.values())), per_seed, n
+        value, seed_sd=seed_sd, per_seed=per_seed, n=n, **_error(found, SCALES.get(unit))
     )
+
+
+def _jackknife(
+    prompts: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]
+) -> Moments | None:
+    """The moments of Tukey's (1958) pseudo-values, which stand for the prompts.
+
+    There are none if the number is undefined without some prompt, because the remaining ones alone
+    would mislead.
+    """
+    n, total = len(prompts), prompts.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        whole, without = statistic(total), statistic(total - prompts)
+    pseudo = n * whole - (n - 1) * without
+    if not np.isfinite(pseudo).all():
+        return None
+    return replace(moments(pseudo), mean=float(whole))
+
+
+def _error(found: Moments | None, scale: tuple[float, float] | None) -> dict[str, float | None]:
+    """The fields of an estimate that say how sure it is."""
+    low, high = (None, None) if found is None else found.interval(scale)
+    return {
+        "ci_low": low,
+        "ci_high": high,
+        "standard_error": None if found is None else found.error,
+        "skewness": None if found is None else found.skewness,
+    }
 
 
 def finite_or_none(value: np.ndarray | float) -> float | None:
@@ -109,22 +152,13 @@ def document_means(scores: Mapping[int, Sequence[float | None]]) -> list[float |
 def average(estimates: Sequence[Mapping[str, Any] | None]) -> Estimate | None:
     """The plain mean of several tasks' means, the AVG of papers; None if a task is missing.
 
-    The prompts of different tasks are independent, so half-widths of the intervals add in
-    quadrature. The result agrees with a joint bootstrap (see the tests) and needs no scores.
-
     Args:
-        estimates: The fields of each task's estimate.
+        estimates: The fields of each task's estimate, and the `unit` of the score if it has one.
     """
     known = [fields for fields in estimates if fields is not None and fields["value"] is not None]
     if not known or len(known) < len(estimates):
         return None
     value = float(np.mean([fields["value"] for fields in known]))
-    low = high = None
-    if all(fields["ci_low"] is not None for fields in known):
-        below = [fields["value"] - fields["ci_low"] for fields in known]
-        above = [fields["ci_high"] - fields["value"] for fields in known]
-        low = value - float(np.linalg.norm(below)) / len(known)
-        high = value + float(np.linalg.norm(above)) / len(known)
     seeds = list(known[0]["per_seed"])
     same_seeds = all(list(fields["per_seed"]) == seeds for fields in known)
     per_seed = {
@@ -132,8 +166,37 @@ def average(estimates: Sequence[Mapping[str, Any] | None]) -> Estimate | None:
         for seed in seeds
         if same_seeds
     }
-    n = sum(fields["n"] for fields in known)
-    return Estimate(value, low, high, _sd(list(per_seed.values())), per_seed, n)
+    return Estimate(
+        value=value,
+        seed_sd=_sd(list(per_seed.values())),
+        per_seed=per_seed,
+        n=sum(fields["n"] for fields in known),
+        **_average_error(value, known),
+    )
+
+
+def _average_error(value: float, known: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    """Interval, standard error and skewness of an average over tasks."""
+    if any(fields["ci_low"] is None for fields in known):
+        return {"ci_low": None, "ci_high": None}
+    if any(fields.get("standard_error") is None for fields in known):
+        low, high = _joined_ends(value, known)
+        return {"ci_low": low, "ci_high": high}
+    tasks = [
+        Moments(f["value"], f["standard_error"], f["skewness"] or 0.0, f["n"] - 1) for f in known
+    ]
+    scale = SCALES.get(known[0].get("unit", ""))
+    if scale and any(f["ci_low"] < scale[0] or f["ci_high"] > scale[1] for f in known):
+        scale = None  # differences, which can be negative
+    return _error(mean_moments(tasks), scale)
+
+
+def _joined_ends(value: float, known: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
+    """Ends from those of the tasks, whose distances add in quadrature (Zou and Donner 2008)."""
+    below = [fields["value"] - fields["ci_low"] for fields in known]
+    above = [fields["ci_high"] - fields["value"] for fields in known]
+    k = len(known)
+    return value - float(np.linalg.norm(below)) / k, value + float(np.linalg.norm(above)) / k
 
 
 def _whole_mean(values: Sequence[float | None]) -> float | None:

@@ -1,12 +1,13 @@
 """`<task>.json`: the result of one task."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import isclose
 from pathlib import Path
 from typing import Any
 
 from kdbench.errors import InputError
-from kdbench.stats.estimates import Estimate
+from kdbench.stats.estimates import Estimate, mean_estimate
 from kdbench.store.schema import (
     BOOL,
     COUNT,
@@ -68,6 +69,29 @@ class MetricResult(Estimate):
         return (self.value - self.floor) / gap if abs(gap) > width else None
 
 
+def with_error(metric: MetricResult, column: Sequence[float | None] | None) -> MetricResult:
+    """Return a metric with a standard error, and the interval that belongs to it.
+
+    Results of before 2026-11-28 have none, and percentile bootstrap intervals. Both follow from the
+    numbers of the documents, if the metric is their mean.
+
+    Args:
+        metric: The metric.
+        column: Its number for each document; None if it has none.
+    """
+    if column is None or metric.standard_error is not None or metric.ci_low is None:
+        return metric
+    if any(value is not None and not is_number(value) for value in column):
+        return metric
+    numbers = mean_estimate(column, metric.unit)
+    if numbers.value is None or metric.value is None or numbers.n != metric.n:
+        return metric
+    if not isclose(numbers.value, metric.value):
+        return metric
+    errors = ("ci_low", "ci_high", "standard_error", "skewness")
+    return replace(metric, **{name: getattr(numbers, name) for name in errors})
+
+
 @dataclass(frozen=True)
 class TaskResult:
     """`<task>.json`.
@@ -119,7 +143,11 @@ def read_task(path: Path) -> TaskResult:
     content = read_json(path)
     try:
         _check(content, path.stem)
-        metrics = {name: MetricResult(**m) for name, m in content.pop("metrics").items()}
+        columns = content["documents"]
+        metrics = {
+            name: with_error(MetricResult(**metric), columns.get(name))
+            for name, metric in content.pop("metrics").items()
+        }
         return TaskResult(metrics=metrics, **content)
     except (FieldError, TypeError) as error:
         raise InputError(f"{path}: not a result of kdbench: {error}") from None
@@ -166,6 +194,8 @@ _METRIC = {
     "version": TEXT,
     "reason": TEXT.or_null().if_given(),
     "bound": one_of("lower", "upper").or_null().if_given(),
+    "standard_error": POSITIVE.or_null().if_given(),
+    "skewness": _OPTIONAL_NUMBER,
     "micro": _OPTIONAL_NUMBER,
     "ceiling": _OPTIONAL_NUMBER,
     "floor": _OPTIONAL_NUMBER,

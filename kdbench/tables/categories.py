@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 
 from kdbench.errors import InputError
-from kdbench.stats.estimates import Estimate, estimate
+from kdbench.stats.estimates import Estimate, mean_estimate
 from kdbench.store.results import MetricResult, TaskResult
 from kdbench.store.runs import StoredRun
 from kdbench.text import NO_CATEGORY
@@ -76,7 +76,7 @@ def _metric(metric: MetricResult, column: Sequence[float | None] | None) -> Metr
     """The metric on some prompts, from the mean over seeds of each."""
     numbers, reason = _UNDEFINED, _NO_SCORES
     if column is not None:
-        numbers = replace(estimate({0: column}), per_seed={}, seed_sd=None)
+        numbers = mean_estimate(column, metric.unit)
         reason = "no prompt of the category has a score"
     return replace(
         metric,

@@ -48,7 +48,7 @@ def test_each_category_is_a_group_below_that_of_all_prompts(tmp_path):
     }
     assert list(values.values()) == [[25.0, 2.5], [40.0, 4.0], [20.0, 2.0], [20.0, 2.0]]
     of_b = table.groups[3].rows[0].cells[0]
-    expected = estimate({1: [10.0, 30.0]})
+    expected = estimate({1: [10.0, 30.0]}, "points")
     assert (of_b.ci_low, of_b.ci_high, of_b.n) == (expected.ci_low, expected.ci_high, 2)
     assert of_b.best
     assert of_b.sd is None

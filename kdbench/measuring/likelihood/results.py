@@ -77,7 +77,7 @@ def _pooled(metric: OptionMetric, task: Task, answers: OptionAnswers) -> MetricR
     import numpy as np
 
     sums = [metric.sums(final_answer(task, answers[d.id])) for d in task.documents]
-    numbers = pooled_estimate({0: np.array(sums, dtype=float)}, metric.value)
+    numbers = pooled_estimate({0: np.array(sums, dtype=float)}, metric.value, unit=metric.unit)
     return MetricResult(
         **asdict(replace(numbers, per_seed={}, seed_sd=None)),
         unit=metric.unit,
@@ -130,7 +130,7 @@ def _responses(answer: OptionAnswer) -> list[Any]:
 def _result(metric: str, scored: YamlMetric, documents: int) -> MetricResult:
     """Return the mean with its interval over documents, or the task's own aggregate without."""
     if scored.aggregates is None:
-        numbers = estimate(scored.scores)
+        numbers = estimate(scored.scores, "task's own")
     else:
         numbers = corpus_estimate(scored.aggregates, documents)
     numbers = replace(numbers, per_seed={}, seed_sd=None)  # options have no seeds
