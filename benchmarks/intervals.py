@@ -90,7 +90,8 @@ def _ours(tasks: list[np.ndarray], unit: str) -> tuple[float, float]:
     estimates = [mean_estimate(values.tolist(), unit) for values in tasks]
     joint: Estimate | None = average([{**vars(one), "unit": unit} for one in estimates])
     one = estimates[0] if len(tasks) == 1 else joint
-    assert one is not None and one.ci_low is not None and one.ci_high is not None
+    if one is None or one.ci_low is None or one.ci_high is None:
+        raise ValueError("an interval is missing")
     return one.ci_low, one.ci_high
 
 
