@@ -20,6 +20,7 @@ class Cell:
         n: Number of prompts, if known.
         decimals: Decimals to print.
         unverified: Whether it was recalled from a paper and not checked.
+        second_hand: Whether it was read in a third party's note, not in the paper.
         best: Whether it is the best of its column and group, or not significantly different.
         bound: `lower` or `upper` if the value is a bound of the true one.
     """
@@ -31,6 +32,7 @@ class Cell:
     n: int | None = None
     decimals: int = 2
     unverified: bool = False
+    second_hand: bool = False
     best: bool = False
     bound: str | None = None
 
@@ -175,6 +177,8 @@ class Content:
             notes.append(f"Each reported row is copied from its source{shown}.")
         if any(cell.unverified for cell in self.cells):
             notes.append("† marks numbers recalled from a paper and not checked against it.")
+        if any(cell.second_hand for cell in self.cells):
+            notes.append("‡ marks numbers read in a third party's note, not in the paper.")
         if any(cell.bound for cell in self.cells):
             notes.append(
                 "≥ and ≤ mark bounds: the teacher's scores cover only its top tokens, or only "

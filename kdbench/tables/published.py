@@ -14,21 +14,38 @@ from kdbench.tables.model import Cell, Group, TableRow
 
 _NOT_PUBLISHED = "not a file of published numbers"
 Points = Annotated[float, Field(strict=True, ge=0, le=100)]
-Certainty = Literal["verified", "unverified"]
+Certainty = Literal["verified", "second_hand", "unverified"]
+Show = Literal["verified", "second_hand", "all"]
+_SHOWN: dict[Show, tuple[Certainty, ...]] = {
+    "verified": ("verified",),
+    "second_hand": ("verified", "second_hand"),
+    "all": ("verified", "second_hand", "unverified"),
+}
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class _Source(_Strict):
+class PublishedSource(_Strict):
+    """A place where numbers were read."""
+
     title: str
     url: str
     note: str = ""
 
 
-class _Row(_Strict):
+class _Judge(_Strict):
+    by: str
+    values: dict[str, Points]
+    certainty: Certainty | None = None
+
+
+class PublishedRow(_Strict):
+    """The numbers of one method in one place."""
+
     method: str
+    known_as: str = ""
     role: Literal["student", "teacher", "composite"]
     source: str
     certainty: Certainty
@@ -36,28 +53,46 @@ class _Row(_Strict):
     values: dict[str, Points]
     sd: dict[str, Points] = Field(default_factory=dict)
     unverified: tuple[str, ...] = ()
+    second_hand: tuple[str, ...] = ()
+    judge: _Judge | None = None
+    minutes: float | None = Field(default=None, gt=0)
     note: str = ""
 
+    @property
+    def name(self) -> str:
+        """The name under which the literature knows the method."""
+        return self.known_as or self.method
 
-class _Setting(_Strict):
+    def certainty_of(self, column: str) -> Certainty:
+        """The certainty of a cell."""
+        if column in self.unverified:
+            return "unverified"
+        return "second_hand" if column in self.second_hand else self.certainty
+
+
+class PublishedSetting(_Strict):
+    """The rows of one teacher and student."""
+
     id: str
     title: str
     teacher: str
     student: str
     note: str = ""
-    rows: tuple[_Row, ...]
+    rows: tuple[PublishedRow, ...]
 
 
-class _Published(_Strict):
+class Published(_Strict):
+    """A file of published numbers."""
+
     schema_: Literal[1] = Field(alias="schema")
     metric: str
     columns: tuple[str, ...]
-    sources: dict[str, _Source]
-    settings: tuple[_Setting, ...]
+    sources: dict[str, PublishedSource]
+    settings: tuple[PublishedSetting, ...]
 
 
 def published_groups(
-    path: Path | None, columns: Sequence[str], metric: str, show: Literal["verified", "all"]
+    path: Path | None, columns: Sequence[str], metric: str, show: Show
 ) -> list[Group]:
     """Read the reported rows, a group for each setting.
 
@@ -65,12 +100,13 @@ def published_groups(
         path: YAML file; None for the bundled one.
         columns: Tasks to show.
         metric: Metric to show; without numbers of it there is no group.
-        show: `verified` for verified numbers only, `all` for all, with the others marked.
+        show: `verified` for verified numbers only, `second_hand` for these and what a third party
+            quotes, `all` for all; those that are not verified are marked.
 
     Raises:
         InputError: the file is not one of published numbers.
     """
-    published = _read(path or bundled("baselines") / "published.yaml")
+    published = read_published(path)
     if published.metric != metric:
         return []
     groups = [
@@ -84,7 +120,7 @@ def published_columns(
     path: Path | None,
     columns: Sequence[Sequence[str]],
     metric: str,
-    show: Literal["verified", "all"],
+    show: Show,
 ) -> list[Group]:
     """Read the reported rows for columns of several metrics.
 
@@ -93,7 +129,7 @@ def published_columns(
         columns: For each column its tasks: one, several to average, or none if it shows another
             metric.
         metric: Metric of the columns that have tasks.
-        show: `verified` or `all`, as for `published_groups`.
+        show: As for `published_groups`.
 
     Raises:
         InputError: the file is not one of published numbers.
@@ -120,9 +156,18 @@ def _combined(cells: Sequence[Cell | None]) -> Cell | None:
     return _average(cells, known[0].decimals)
 
 
-def _read(path: Path) -> _Published:
+def read_published(path: Path | None) -> Published:
+    """Read a file of published numbers.
+
+    Args:
+        path: YAML file; None for the bundled one.
+
+    Raises:
+        InputError: the file is not one of published numbers.
+    """
+    path = path or bundled("baselines") / "published.yaml"
     try:
-        published = _Published.model_validate(read_yaml_file(path))
+        published = Published.model_validate(read_yaml_file(path))
     except OSError as error:
         raise InputError(f"baselines={path}: {error.strerror}") from None
     except ValidationError as error:
@@ -136,7 +181,7 @@ def _read(path: Path) -> _Published:
     return published
 
 
-def _check_names(path: Path, published: _Published, row: _Row) -> None:
+def _check_names(path: Path, published: Published, row: PublishedRow) -> None:
     """Check names: a misspelt one would drop a number, or hide that it is unverified."""
     sources, columns, values = set(published.sources), set(published.columns), set(row.values)
     checks = [
@@ -144,6 +189,8 @@ def _check_names(path: Path, published: _Published, row: _Row) -> None:
         ("values", values, columns),
         ("sd", set(row.sd), values),
         ("unverified", set(row.unverified), values),
+        ("second_hand", set(row.second_hand), values),
+        ("judge", set(row.judge.values if row.judge else ()), columns),
     ]
     for field, names, known in checks:
         for name in sorted(names - known):
@@ -151,16 +198,17 @@ def _check_names(path: Path, published: _Published, row: _Row) -> None:
 
 
 def _rows(
-    setting: _Setting,
-    sources: dict[str, _Source],
+    setting: PublishedSetting,
+    sources: dict[str, PublishedSource],
     columns: Sequence[str],
-    show: Literal["verified", "all"],
+    show: Show,
 ) -> list[TableRow]:
     rows = []
     for row in setting.rows:
         cells = [_cell(row, column) for column in columns]
         shown = [
-            cell if cell and (show == "all" or not cell.unverified) else None for cell in cells
+            cell if cell and row.certainty_of(column) in _SHOWN[show] else None
+            for column, cell in zip(columns, cells, strict=True)
         ]
         if not any(shown):
             continue
@@ -170,7 +218,7 @@ def _rows(
                 label=row.method,
                 kind="reported",
                 ranked=row.role == "student",
-                source=f"{source.title}, {source.url}",
+                source=", ".join(filter(None, (source.title, source.url))),
                 cells=(*shown, _average(shown, row.decimals)),
                 note=row.note,
             )
@@ -178,14 +226,15 @@ def _rows(
     return rows
 
 
-def _cell(row: _Row, column: str) -> Cell | None:
+def _cell(row: PublishedRow, column: str) -> Cell | None:
     if column not in row.values:
         return None
     return Cell(
         value=row.values[column],
         sd=row.sd.get(column),
         decimals=row.decimals,
-        unverified=row.certainty == "unverified" or column in row.unverified,
+        unverified=row.certainty_of(column) == "unverified",
+        second_hand=row.certainty_of(column) == "second_hand",
     )
 
 
@@ -195,4 +244,6 @@ def _average(cells: Sequence[Cell | None], decimals: int) -> Cell | None:
     if len(known) < len(cells):
         return None
     mean = sum(cell.value for cell in known) / len(known)
-    return Cell(mean, decimals=decimals, unverified=any(cell.unverified for cell in known))
+    unverified = any(cell.unverified for cell in known)
+    second_hand = not unverified and any(cell.second_hand for cell in known)
+    return Cell(mean, decimals=decimals, unverified=unverified, second_hand=second_hand)

@@ -26,6 +26,7 @@ _TEX = {
     "≥": r"$\geq$",
     "≤": r"$\leq$",
     "†": r"$\dagger$",
+    "‡": r"$\ddagger$",
     "–": "--",
     **{char: f"\\{char}" for char in "&%$#_{}"},
 }
@@ -76,7 +77,9 @@ def escape_tex(text: str) -> str:
 
 
 def _marked(text: str, cell: Cell | None) -> str:
-    return f"{text} †" if cell is not None and cell.unverified else text
+    if cell is None:
+        return text
+    return f"{text} †" if cell.unverified else f"{text} ‡" if cell.second_hand else text
 
 
 def _bold_md(text: str, cell: Cell | None) -> str:
@@ -145,7 +148,7 @@ def _environment(form: str) -> "Environment":
 def _csv(table: Content) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    fields = ["value", "ci_low", "ci_high", "sd", "n", "unverified", "best"]
+    fields = ["value", "ci_low", "ci_high", "sd", "n", "unverified", "second_hand", "best"]
     if any(cell.bound for cell in table.cells):
         fields.append("bound")
     columns = [column.rstrip(" ↑↓") for column in table.columns]

@@ -173,7 +173,7 @@ def test_every_row_of_the_repository_is_complete():
     assert len({(setting["id"], row["method"]) for setting, row in rows}) == len(rows)
     for _, row in rows:
         assert row["role"] in ("student", "teacher", "composite")
-        assert row["certainty"] in ("verified", "unverified")
+        assert row["certainty"] in ("verified", "second_hand", "unverified")
         assert row["source"] in content["sources"]
         assert set(row["values"]) <= set(FIVE)
         assert row["values"]

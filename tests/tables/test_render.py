@@ -170,7 +170,7 @@ def test_csv_has_full_precision():
     assert [(record["setting"], record["row"], record["kind"]) for record in rows] == [
         (group.title, line.label, line.kind) for group in table().groups for line in group.rows
     ]
-    names = ("value", "ci_low", "ci_high", "sd", "n", "unverified", "best")
+    names = ("value", "ci_low", "ci_high", "sd", "n", "unverified", "second_hand", "best")
     columns = [f"{column} {name}" for column in table().columns for name in names]
     assert reader.fieldnames == ["setting", "row", "kind", *columns, "source", "note"]
     for record, line in zip(rows, (r for g in table().groups for r in g.rows), strict=True):

@@ -1,0 +1,76 @@
+"""How far papers disagree on one method of one teacher and student.
+
+The range is what a reader finds under a method's name: code, corpora, starts and sometimes variants
+of the method differ, so it is not the noise of one protocol.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kdbench.tables.published import Published, PublishedRow, read_published
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The scores that different sources give for one method on one task.
+
+    Attributes:
+        setting: Title of the teacher and the student.
+        setting_id: Short name of the setting.
+        method: Name of the method.
+        column: Task.
+        low: Lowest score, in points.
+        high: Highest score.
+        sources: Titles of the sources, in the order of the file.
+    """
+
+    setting: str
+    setting_id: str
+    method: str
+    column: str
+    low: float
+    high: float
+    sources: tuple[str, ...]
+
+    @property
+    def range(self) -> float:
+        """Highest less lowest score, in points."""
+        return self.high - self.low
+
+
+def spreads(path: Path | None = None, least_sources: int = 2) -> list[Spread]:
+    """The spread of every method that several sources report for one teacher and student.
+
+    Numbers recalled from memory do not count.
+
+    Args:
+        path: YAML file of published numbers; None for the bundled one.
+        least_sources: Smallest number of sources of a method on a task.
+
+    Raises:
+        InputError: The file is not one of published numbers.
+    """
+    published = read_published(path)
+    found = []
+    for setting in published.settings:
+        for method in dict.fromkeys(row.name for row in setting.rows if row.role != "composite"):
+            rows = [row for row in setting.rows if row.name == method]
+            for column in published.columns:
+                cells = [row for row in rows if _counts(row, column)]
+                sources = _sources(published, cells)
+                if len(sources) >= least_sources:
+                    values = [row.values[column] for row in cells]
+                    ends = (min(values), max(values))
+                    found.append(Spread(setting.title, setting.id, method, column, *ends, sources))
+    return found
+
+
+def _counts(row: PublishedRow, column: str) -> bool:
+    return column in row.values and row.certainty_of(column) != "unverified"
+
+
+def _sources(published: Published, rows: Sequence[PublishedRow]) -> tuple[str, ...]:
+    """The titles of the sources, of which several revisions of one address count once."""
+    sources = [published.sources[row.source] for row in rows]
+    return tuple({source.url or source.title: source.title for source in sources}.values())
