@@ -20,8 +20,7 @@ class Spread:
         setting_id: Short name of the setting.
         method: Name of the method.
         column: Task.
-        low: Lowest score, in points.
-        high: Highest score.
+        scores: What each row gives, in points.
         sources: Titles of the sources, in the order of the file.
     """
 
@@ -29,9 +28,18 @@ class Spread:
     setting_id: str
     method: str
     column: str
-    low: float
-    high: float
+    scores: tuple[float, ...]
     sources: tuple[str, ...]
+
+    @property
+    def low(self) -> float:
+        """The lowest score."""
+        return min(self.scores)
+
+    @property
+    def high(self) -> float:
+        """The highest score."""
+        return max(self.scores)
 
     @property
     def range(self) -> float:
@@ -60,9 +68,8 @@ def spreads(path: Path | None = None, least_sources: int = 2) -> list[Spread]:
                 cells = [row for row in rows if _counts(row, column)]
                 sources = _sources(published, cells)
                 if len(sources) >= least_sources:
-                    values = [row.values[column] for row in cells]
-                    ends = (min(values), max(values))
-                    found.append(Spread(setting.title, setting.id, method, column, *ends, sources))
+                    scores = tuple(row.values[column] for row in cells)
+                    found.append(Spread(setting.title, setting.id, method, column, scores, sources))
     return found
 
 
