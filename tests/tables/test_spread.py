@@ -10,7 +10,7 @@ metric: rougeL
 columns: [dolly, vicuna]
 sources:
   one: {title: One, url: https://one}
-  one_again: {title: One, first revision, url: https://one}
+  one_again: {title: "One, first revision", url: https://one}
   two: {title: Two, url: ""}
 settings:
   - id: pair
