@@ -8,12 +8,15 @@ Of the T × N means over sampling seeds, the two-way analysis of variance with r
 (Scheffé 1959, "The Analysis of Variance", chapter 7) gives mean squares of training seeds, of
 prompts and of what is left. The mean over all has the variance
 
-    (MS_training + MS_prompts − MS_rest) / (T N),
+    (MS_training + MS_prompts − MS_rest) / (T N).
 
-whose degrees of freedom are those of Satterthwaite (1946). How often the interval covers the truth
-with few training seeds is in `benchmarks/RESULTS.md`.
+For a plain mean over tasks, the first part is the variance between the students' averages over
+T, since a good student is good at all tasks, and the others add up over tasks. The degrees of
+freedom are those of Satterthwaite (1946). How often the interval covers the truth with few training
+seeds is in `benchmarks/RESULTS.md`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 
@@ -24,14 +27,12 @@ from kdbench.stats.mean import Moments
 
 @dataclass(frozen=True)
 class Variances:
-    """What a score varies with, each as the standard deviation of one draw.
+    """How much a mean varies, as standard deviations of what redrawing one thing would change.
 
     Attributes:
-        prompts: Standard deviation between prompts.
-        training: Standard deviation between students of different training seeds, of their mean
-            over all prompts.
-        sampling: Standard deviation between one student's responses to one prompt; None for one
-            sampling seed.
+        prompts: Other prompts, as many as there are.
+        training: Another training seed, of one student.
+        sampling: Another sampling seed, of one student; None for one sampling seed.
         moments: Moments of the mean over all, from which its interval follows.
     """
 
@@ -41,43 +42,75 @@ class Variances:
     moments: Moments
 
 
-def variances(scores: np.ndarray) -> Variances:
-    """Estimate the variances of a recipe's scores.
+def variances(tasks: Sequence[np.ndarray]) -> Variances:
+    """Estimate the variances of a recipe's mean, a plain mean over tasks.
 
     Args:
-        scores: Scores of shape (training seeds, sampling seeds, prompts), at least two training
-            seeds and two prompts.
+        tasks: Scores of each task, shape (training seeds, sampling seeds, prompts); at least two
+            training seeds, the same for all tasks, and two prompts.
     """
-    trained, sampled, prompts = scores.shape
-    means = scores.mean(axis=1)
-    whole = float(means.mean())
-    by_student, by_prompt = means.mean(axis=1), means.mean(axis=0)
-    rest = means - by_student[:, None] - by_prompt + whole
-    ms_training = prompts * float(((by_student - whole) ** 2).sum()) / (trained - 1)
-    ms_prompts = trained * float(((by_prompt - whole) ** 2).sum()) / (prompts - 1)
-    ms_rest = float((rest**2).sum()) / ((trained - 1) * (prompts - 1))
+    parts = [_Part.of(scores.mean(axis=1), len(tasks)) for scores in tasks]
+    averages = np.mean([scores.mean(axis=(1, 2)) for scores in tasks], axis=0)
+    trained = len(averages)
+    between = float(averages.var(ddof=1)) / trained
+    rest = sum(part.rest for part in parts)
+    of_prompts = sum(part.prompts - part.rest for part in parts)
     return Variances(
-        prompts=sqrt(max(0.0, ms_prompts - ms_rest) / trained),
-        training=sqrt(max(0.0, ms_training - ms_rest) / prompts),
-        sampling=float(np.sqrt(scores.var(axis=1, ddof=1).mean())) if sampled > 1 else None,
-        moments=_moments(by_prompt, (ms_training, ms_prompts, ms_rest), trained),
+        prompts=sqrt(max(0.0, of_prompts)),
+        training=sqrt(max(0.0, between - rest) * trained),
+        sampling=_sampling(tasks),
+        moments=_moments(float(averages.mean()), between, parts, trained),
     )
 
 
-def _moments(
-    by_prompt: np.ndarray, mean_squares: tuple[float, float, float], trained: int
-) -> Moments:
+@dataclass(frozen=True)
+class _Part:
+    """What one task adds to the variance of the mean.
+
+    Attributes:
+        prompts: MS_prompts / (T N), over the squared number of tasks.
+        rest: MS_rest / (T N), likewise.
+        third: Third central moment of the mean over prompts, over the cubed number of tasks.
+        n: Number of prompts.
+    """
+
+    prompts: float
+    rest: float
+    third: float
+    n: int
+
+    @classmethod
+    def of(cls, means: np.ndarray, tasks: int) -> "_Part":
+        trained, n = means.shape
+        by_prompt = means.mean(axis=0)
+        deviations = by_prompt - by_prompt.mean()
+        rest = means - means.mean(axis=1, keepdims=True) - deviations
+        prompts = float((deviations**2).sum()) / ((n - 1) * n)
+        left = float((rest**2).sum()) / ((trained - 1) * (n - 1)) / (trained * n)
+        third = float((deviations**3).mean()) / n**2
+        return cls(prompts / tasks**2, left / tasks**2, third / tasks**3, n)
+
+
+def _moments(mean: float, between: float, parts: Sequence[_Part], trained: int) -> Moments:
     """The moments of the mean, whose error is at least that of the prompts alone.
 
     Only prompts give enough numbers for a skewness.
     """
-    training, prompts, rest = mean_squares
-    n, whole = len(by_prompt), float(by_prompt.mean())
-    training = max(training, rest)  # a negative variance of training seeds is none
-    total = training + prompts - rest
+    between = max(between, sum(part.rest for part in parts))  # a negative variance is none
+    total = between + sum(part.prompts - part.rest for part in parts)
     if total <= 0:
-        return Moments(whole, 0.0, 0.0, trained - 1)
-    parts = (training**2 / (trained - 1), prompts**2 / (n - 1), rest**2 / ((trained - 1) * (n - 1)))
-    error = sqrt(total / (trained * n))
-    third = float(((by_prompt - whole) ** 3).mean()) / n**2
-    return Moments(whole, error, third / error**3, max(1.0, total**2 / sum(parts)))
+        return Moments(mean, 0.0, 0.0, trained - 1)
+    squares = between**2 / (trained - 1) + sum(
+        part.prompts**2 / (part.n - 1) + part.rest**2 / ((trained - 1) * (part.n - 1))
+        for part in parts
+    )
+    skewness = sum(part.third for part in parts) / total**1.5
+    return Moments(mean, sqrt(total), skewness, max(1.0, total**2 / squares))
+
+
+def _sampling(tasks: Sequence[np.ndarray]) -> float | None:
+    """Standard deviation of a student's mean between sampling seeds, root mean square over them."""
+    if any(scores.shape[1] < 2 for scores in tasks):
+        return None
+    by_seed = [scores.mean(axis=2).var(axis=1, ddof=1).mean() for scores in tasks]
+    return float(np.sqrt(np.sum(by_seed))) / len(tasks)

@@ -20,22 +20,22 @@ def draw(rng, shape, training, prompts=12.0, rest=6.0, sampling=8.0):
 
 def test_the_estimates_find_the_deviations_that_made_the_scores():
     rng = np.random.default_rng(0)
-    found = [variances(draw(rng, (6, 4, 300), training=2.0)) for _ in range(150)]
+    found = [variances([draw(rng, (6, 4, 300), training=2.0)]) for _ in range(150)]
     squares = {
         name: np.mean([getattr(one, name) ** 2 for one in found])
         for name in ("training", "prompts", "sampling")
     }
     # What a student's prompts share beyond its mean, 6² + 8² / 4 over 300 prompts, is no part.
     assert math.sqrt(squares["training"]) == pytest.approx(2.0, rel=0.08)
-    assert math.sqrt(squares["prompts"]) == pytest.approx(12.0, rel=0.03)
-    assert math.sqrt(squares["sampling"]) == pytest.approx(8.0, rel=0.02)
+    assert math.sqrt(squares["prompts"]) == pytest.approx(12.0 / math.sqrt(300), rel=0.03)
+    assert math.sqrt(squares["sampling"]) == pytest.approx(8.0 / math.sqrt(300), rel=0.05)
 
 
 def test_the_mean_squares_are_those_of_a_paired_t_test_for_two_students():
     scores = draw(np.random.default_rng(1), (2, 1, 40), training=1.0)
     first, second = scores[:, 0]
     t = stats.ttest_rel(first, second).statistic
-    found = variances(scores)
+    found = variances([scores])
     # F of two students is the square of t, MS_training / MS_rest.
     rest = np.var(first - second, ddof=1) / 2
     training = max(0.0, t**2 * rest - rest) / 40
@@ -45,29 +45,43 @@ def test_the_mean_squares_are_those_of_a_paired_t_test_for_two_students():
 
 def test_equal_students_have_the_error_of_their_prompts():
     prompts = np.random.default_rng(2).exponential(5, 30)
-    found = variances(np.broadcast_to(prompts, (3, 2, 30)))
+    found = variances([np.broadcast_to(prompts, (3, 2, 30))])
     assert (found.training, found.sampling) == pytest.approx((0, 0), abs=1e-12)
-    assert found.prompts == pytest.approx(prompts.std(ddof=1))
+    assert found.prompts == pytest.approx(stats.sem(prompts))
     assert found.moments.error == pytest.approx(stats.sem(prompts))
     assert found.moments.freedom == pytest.approx(29)
     assert found.moments.skewness == pytest.approx(moments(prompts).skewness, rel=0.06)
 
 
 def test_one_sampling_seed_says_nothing_of_sampling():
-    assert variances(draw(np.random.default_rng(3), (3, 1, 20), 1.0)).sampling is None
+    assert variances([draw(np.random.default_rng(3), (3, 1, 20), 1.0)]).sampling is None
 
 
 def test_equal_scores_have_no_error():
-    found = variances(np.full((3, 2, 5), 7.0))
+    found = variances([np.full((3, 2, 5), 7.0)])
     assert found.moments.interval() == (7, 7)
+
+
+def test_a_good_student_is_good_at_all_tasks():
+    """The error of an average over tasks does not shrink with their number if students differ."""
+    rng = np.random.default_rng(5)
+    students = np.array([-2.0, 0.0, 2.0])[:, None, None]
+    tasks = [students + draw(rng, (3, 1, 200), 0.0, 1.0, 0.1, 0.1) for _ in range(5)]
+    found = variances(tasks)
+    assert found.training == pytest.approx(2.0, rel=0.05)
+    assert found.moments.error == pytest.approx(2.0 / math.sqrt(3), rel=0.05)
 
 
 @pytest.mark.parametrize(("trained", "least"), [(3, 0.91), (5, 0.935)])
 @pytest.mark.parametrize("training", [0.0, 0.3, 1.0])
 def test_the_interval_covers_the_recipes_mean(trained, least, training):
-    trials, rng = 600, np.random.default_rng(4)
-    hits = 0
+    trials, rng = 500, np.random.default_rng(4)
+    alone = joint = 0
     for _ in range(trials):
-        low, high = variances(draw(rng, (trained, 1, 400), training)).moments.interval()
-        hits += low <= 20 <= high
-    assert hits / trials > least - 3 * math.sqrt(0.05 * 0.95 / trials)
+        shared = rng.normal(0, training, (trained, 1, 1))
+        tasks = [shared + draw(rng, (trained, 1, n), 0.0) for n in (400, 100)]
+        low, high = variances(tasks[:1]).moments.interval()
+        alone += low <= 20 <= high
+        low, high = variances(tasks).moments.interval()
+        joint += low <= 20 <= high
+    assert min(alone, joint) / trials > least - 3 * math.sqrt(0.05 * 0.95 / trials)
