@@ -15,7 +15,7 @@ from kdbench.checkpoint import check_checkpoint, find_checkpoint, is_hub_name
 from kdbench.config import EvalSettings, TeacherKeys, TrainSettings, build, is_file_of_rows
 from kdbench.config.judge import JudgeKeys
 from kdbench.distillation.ingredients import NO_PART
-from kdbench.distillation.recipe import make_recipe
+from kdbench.distillation.recipe import Recipe, make_recipe
 from kdbench.errors import InputError, nearest
 from kdbench.filling.fingerprints import digest, file_hashes, non_defaults
 from kdbench.filling.nodes import CheckpointNode, EvaluateNode, Node, TrainNode
@@ -89,7 +89,11 @@ class Graph:
         student = None
         if spec.student is not None:
             student = self._add_model(spec.student, STUDENT, self.teacher)
-        self.rows = [self._add_model(row, None, self.teacher, student) for row in spec.rows]
+        self.rows = [
+            self._add_model(entry, None, self.teacher, student, place)
+            for row in spec.rows
+            for place, entry in enumerate(_with_seeds(row, spec))
+        ]
         floor = self._floor()
         self._add_evaluation(self.teacher, None)
         for row in sorted(self.rows, key=lambda row: row is not floor):  # the floor comes first
@@ -101,8 +105,9 @@ class Graph:
         label: str | None,
         teacher: ModelNode | None = None,
         student: ModelNode | None = None,
+        seed_place: int | None = None,
     ) -> ModelNode:
-        node = self._model(entry, entry.label or label, teacher, student)
+        node = self._model(entry, entry.label or label, teacher, student, seed_place)
         if node.label in self._models:
             raise InputError(
                 f"two models have the label '{node.label}'; give one of them another label:"
@@ -130,10 +135,11 @@ class Graph:
         label: str | None,
         teacher: ModelNode | None,
         student: ModelNode | None,
+        seed_place: int | None,
     ) -> ModelNode:
         if entry.checkpoint is None:
             return self._training(
-                {**self.spec.train, **(entry.train or {})}, label, teacher, student
+                {**self.spec.train, **(entry.train or {})}, label, teacher, student, seed_place
             )
         if is_hub_name(entry.checkpoint):  # fetched only when needed; the name identifies it
             given = read_given_card(entry.card) if entry.card else None
@@ -153,6 +159,7 @@ class Graph:
         label: str | None,
         teacher: ModelNode | None,
         student: ModelNode | None,
+        seed_place: int | None,
     ) -> TrainNode:
         _refuse_keys_of_table(keys, "train")
         given = {
@@ -163,7 +170,10 @@ class Graph:
         }
         given = {key: value for key, value in given.items() if value is not None}
         recipe = make_recipe({**keys, **given})
-        label = label or recipe.settings.label or recipe.method.title
+        recipe = _with_seed(recipe, seed_place, self.spec.train_seeds)
+        row = label or recipe.settings.label or recipe.method.title
+        # The first seed has the row's name, so that more seeds leave what is done as it is.
+        label = f"{row} seed {recipe.settings.seed}" if seed_place else row
         start = recipe.settings.student
         shared = student if student and start == str(student.place) else None
         uses_teacher = recipe.method.needs_teacher or "prune:teacher" in start
@@ -178,7 +188,7 @@ class Graph:
         fingerprint = digest(content)
         place = self.places.models / f"{_slug(label)}-{fingerprint[:DIGITS]}"
         settings = recipe.settings.model_copy(
-            update={"out": place, "label": label, "setting": self.setting}
+            update={"out": place, "label": row, "setting": self.setting}
         )
         recipe = replace(recipe, settings=settings)
         return TrainNode(label, _keys(needs), fingerprint, place, recipe)
@@ -234,10 +244,28 @@ class Graph:
                 "data": self.places.data,
                 "results": self.places.results,
                 "name": model.label,
-                "method": model.label,
+                "method": model.row,
                 "setting": self.setting,
             },
         )
+
+
+def _with_seeds(row: Entry, spec: TableSpec) -> list[Entry]:
+    """An entry for each training seed of a row; a given checkpoint has one."""
+    seeds = spec.train_seeds
+    count = seeds if isinstance(seeds, int) else len(seeds)
+    return [row] * (1 if row.train is None else count)
+
+
+def _with_seed(recipe: Recipe, place: int | None, seeds: int | tuple[int, ...]) -> Recipe:
+    """The recipe with one of the table's training seeds; a number counts up from its own seed.
+
+    The teacher and the initial student, which have no place among the seeds, keep their own.
+    """
+    if place is None:
+        return recipe
+    seed = recipe.settings.seed + place if isinstance(seeds, int) else seeds[place]
+    return replace(recipe, settings=recipe.settings.model_copy(update={"seed": seed}))
 
 
 def _check_checkpoints(spec: TableSpec) -> None:

@@ -80,6 +80,11 @@ class CheckpointNode(Node):
 
     card: Path | None = None
 
+    @property
+    def row(self) -> str:
+        """Label of the table's row."""
+        return self.label
+
     def is_done(self) -> bool:
         """A given checkpoint is always done."""
         return True
@@ -104,6 +109,11 @@ class TrainNode(Node):
     kind: ClassVar[str] = "train"
 
     recipe: Recipe = field(repr=False)
+
+    @property
+    def row(self) -> str:
+        """Label of the table's row, which the trainings of all seeds share."""
+        return self.recipe.settings.label or self.label
 
     @property
     def pace(self) -> str:

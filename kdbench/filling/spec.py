@@ -52,6 +52,8 @@ class Entry(Settings):
 
 
 Model = Annotated[Entry, BeforeValidator(_checkpoint_of)]
+TrainSeeds = Annotated[int, Field(ge=1, le=100)]
+_LARGEST_SEED = 2**32 - 1
 
 
 class TableSpec(Settings):
@@ -71,6 +73,11 @@ class TableSpec(Settings):
         None, description="label of the row that is the floor of fidelity"
     )
     rows: tuple[Model, ...] = Field((), description="rows of the table, in order")
+    train_seeds: tuple[Annotated[int, Field(ge=0, le=_LARGEST_SEED)], ...] | TrainSeeds = Field(
+        1,
+        description="how many training seeds each trained row has, counted up from its own seed, "
+        "or a list of seeds",
+    )
     train: dict[str, Any] = Field({}, description="keys of `kdbench train` for all trained rows")
     evaluate: dict[str, Any] = Field(
         {},
@@ -85,6 +92,13 @@ class TableSpec(Settings):
     )
     columns: Names = Field((), description="columns of the table, as for `kdbench table`")
     published: Names = Field((), description="ids of the groups of published rows to show")
+
+    @field_validator("train_seeds")
+    @classmethod
+    def _different_seeds(cls, value: int | tuple[int, ...]) -> int | tuple[int, ...]:
+        if isinstance(value, tuple) and (not value or len(set(value)) < len(value)):
+            raise ValueError("seeds must be unique and non-empty")
+        return value
 
     @field_validator("evaluate")
     @classmethod

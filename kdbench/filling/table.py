@@ -19,6 +19,7 @@ from kdbench.system.files import put_text
 from kdbench.tables import build_table
 from kdbench.tables.columns import chosen_columns
 from kdbench.tables.published import published_groups
+from kdbench.tables.recipes import merged_seeds
 from kdbench.tables.write import whole_file
 from kdbench.task import TITLES, data_folder
 
@@ -104,7 +105,7 @@ def _drawn(graph: Graph, state: State) -> Filled:
         "tasks": list(tasks),
         "columns": spec.columns,
         "metric": _metric(runs),
-        "rows": [run.label for run in runs],
+        "rows": list(dict.fromkeys(run.label for run in merged_seeds(runs))),
         "settings": ("measured", *spec.published),
         "published": "verified" if spec.published else "none",
     }
@@ -129,7 +130,7 @@ def _runs(graph: Graph, state: State) -> list[StoredRun]:
         evaluation = graph.evaluations[model.label]
         if evaluation.key in state.done:
             run = stored[evaluation.run_folder()]
-            labels = {"method": model.label, "setting": graph.setting}
+            labels = {"method": model.row, "setting": graph.setting}
             runs.append(replace(run, record={**run.record, **labels}))
     return runs
 

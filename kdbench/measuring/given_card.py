@@ -132,6 +132,7 @@ class GivenCard(Settings):
             "seconds": self.seconds,
             "student_tokens": self.cost.student_tokens,
             "teacher_tokens": self.cost.teacher_tokens,
+            "seed": self.seed,
             "card": self.model_dump(mode="json", exclude_defaults=True),
         }
 

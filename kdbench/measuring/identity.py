@@ -1,5 +1,7 @@
 """What a new `run.json` records about the run."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -114,11 +116,25 @@ def training_cost(card: Mapping[str, Any]) -> dict[str, Any] | None:
             "seconds": sum(p["seconds"] for name, p in phases.items() if name != "validate"),
             "student_tokens": tokens.get("generate", 0),
             "teacher_tokens": tokens.get("teacher_responses", 0),
+            "seed": settings.get("seed"),
+            "recipe": _recipe(card["training"]),
         }
         check_fields(cost, TRAINING)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return None
     return cost
+
+
+def _recipe(training: Mapping[str, Any]) -> str:
+    """Return what trainings that differ by their seed alone have in common."""
+    parts = {
+        name: {key: value for key, value in part.items() if key != "seed"}
+        if isinstance(part, dict)
+        else part
+        for name, part in training.items()
+    }
+    content = json.dumps(parts, sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def _count(value: object) -> int:

@@ -58,6 +58,8 @@ TRAINING = {
     "seconds": POSITIVE.or_null(),
     "student_tokens": POSITIVE.or_null(),
     "teacher_tokens": POSITIVE.or_null(),
+    "seed": COUNT.or_null().if_given(),
+    "recipe": TEXT.or_null().if_given(),
 }
 _TASK = {
     "cut_prompts": _OPTIONAL_COUNT,

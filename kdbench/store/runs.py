@@ -18,12 +18,15 @@ class StoredRun:
         record: Content of `run.json`.
         results: Results by task.
         groups: Results by group of tasks.
+        trainings: Runs of one recipe with different training seeds, whose mean this run is; empty
+            for a single run.
     """
 
     folder: str
     record: Mapping[str, Any] = field(repr=False)
     results: Mapping[str, TaskResult] = field(repr=False)
     groups: Mapping[str, TaskResult] = field(default_factory=dict, repr=False)
+    trainings: tuple["StoredRun", ...] = field(default=(), repr=False)
 
     def result(self, name: str) -> TaskResult | None:
         """Return the result of a task or of a group; None if there is none."""
@@ -45,6 +48,12 @@ class StoredRun:
         if self.method and self.method != self.model:
             return f"{self.method} ({self.model})"
         return self.model
+
+    @property
+    def training_seed(self) -> int | None:
+        """Seed of the training; None if it is unknown, or several."""
+        seed = (self.record.get("training") or {}).get("seed")
+        return None if self.trainings or seed is None else int(seed)
 
     @property
     def parameters(self) -> int | None:

@@ -12,6 +12,7 @@ from kdbench.tables.columns import chosen_columns, full_metric_name, plain_colum
 from kdbench.tables.measured import measured_groups
 from kdbench.tables.model import Cell, Group
 from kdbench.tables.published import published_columns, published_groups
+from kdbench.tables.recipes import merged_seeds
 from kdbench.tables.render import Table
 from kdbench.tables.serving import load_notes
 from kdbench.tables.ties import Ties
@@ -28,7 +29,7 @@ def build_table(settings: TableSettings, runs: Sequence[StoredRun] | None = None
     Raises:
         InputError: results or baselines cannot be read, a group is unknown, or the table is empty.
     """
-    runs = list(stored_runs(settings.results)) if runs is None else runs
+    runs = merged_seeds(list(stored_runs(settings.results)) if runs is None else runs)
     if "metric" in settings.model_fields_set:
         settings = settings.model_copy(update={"metric": full_metric_name(settings.metric, runs)})
     chosen = bool(settings.columns)

@@ -1,13 +1,14 @@
 """A column of the table."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from kdbench.stats.estimates import average
 from kdbench.store.results import MetricResult
 from kdbench.store.runs import StoredRun
 from kdbench.tables.model import Cell, listed
+from kdbench.tables.recipes import recipe_mean
 from kdbench.task import TITLES
 from kdbench.text import DECIMALS
 
@@ -67,7 +68,15 @@ class Column:
     def cell(self, run: StoredRun) -> Cell | None:
         """The run's cell; None if the number is missing, or one of those to average."""
         results = self.results(run)
-        return _mean_cell(results) if self.mean else _task_cell(results[0])
+        if not self.mean:
+            return _task_cell(results[0])
+        cell = _mean_cell(results)
+        if cell is None or not run.trainings:
+            return cell
+        # A good student is good at all tasks, so their intervals do not add up.
+        found = recipe_mean(run, self.tasks, self.metric)
+        low, high = (None, None) if found is None else found.interval
+        return replace(cell, ci_low=low, ci_high=high)
 
 
 def column_notes(columns: Sequence[Column]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from kdbench.store.results import MetricResult
 from kdbench.store.runs import StoredRun
 from kdbench.tables.column import Column, Direction
 from kdbench.tables.cost import COSTS, cost_column
+from kdbench.tables.deviations import DEVIATIONS, deviation_column
 from kdbench.tables.serving import SERVING, serving_columns
 from kdbench.task import TITLES
 from kdbench.text import AVERAGE
@@ -120,15 +121,22 @@ class _ColumnReader:
             return self._serving[name]
         if name in COSTS:
             return cost_column(name, self._runs)
+        if name in DEVIATIONS:
+            metric = self._metric(self._settings.metric, name)
+            unit, _ = self._unit_and_direction(metric)
+            return DeviationColumn(
+                name, metric, self._settings.tasks, True, unit, "none", what=name
+            )
         task, colon, metric = name.partition(":")
         if colon and task not in self._tasks:
             raise InputError(f"columns={name}: task '{task}': {nearest(task, self._tasks)}")
         if colon:
             metric = self._metric(metric, name)
             return self._make(f"{TITLES.get(task, task)} {metric}", metric, (task,), mean=False)
-        if name == AVERAGE:
+        if name == AVERAGE or name in DEVIATIONS:
             metric = self._metric(self._settings.metric, name)
-            return self._make(name, metric, self._settings.tasks, mean=True)
+            average = self._make(name, metric, self._settings.tasks, mean=True)
+            return average if name == AVERAGE else deviation_column(name, average)
         if name in self._tasks:
             metric = self._metric(self._settings.metric, name)
             return self._make(TITLES.get(name, name), metric, (name,), mean=False)
@@ -145,7 +153,7 @@ class _ColumnReader:
             return metric
         if name is None:
             known = {
-                *(AVERAGE, _JUDGING, *COSTS, *SERVING),
+                *(AVERAGE, _JUDGING, *COSTS, *SERVING, *DEVIATIONS),
                 *(*self._tasks, *self._metrics, *metrics.names()),
             }
             raise InputError(f"columns={column}: not a task or metric: {nearest(metric, known)}")

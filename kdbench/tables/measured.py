@@ -157,7 +157,13 @@ def _row(run: StoredRun, columns: Sequence[Column], chosen: bool, ranked: bool) 
         note="; ".join(notes),
         day=str(run.record.get("created") or "")[:10],
         machine=_machine(run.record.get("environment") or {}),
+        training_seeds=_training_seeds(run),
     )
+
+
+def _training_seeds(run: StoredRun) -> tuple[int, ...]:
+    seeds = [training.training_seed for training in run.trainings or (run,)]
+    return tuple(seed for seed in seeds if seed is not None)
 
 
 def _machine(environment: Mapping[str, Any]) -> str:

@@ -50,6 +50,7 @@ class TableRow:
         note: Note on the row, below the table.
         day: Day on which its measurement started: `2026-11-22`.
         machine: Machine that measured it.
+        training_seeds: Seeds of the trainings whose mean it is; empty if they are unknown.
     """
 
     label: str
@@ -60,6 +61,7 @@ class TableRow:
     note: str = ""
     day: str = ""
     machine: str = ""
+    training_seeds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,8 @@ class Content:
             if self._shows_sd:
                 notes.append("± is the standard deviation over seeds.")
             if self._shows_ci:
-                notes.append("Brackets hold the 95 % bootstrap interval over prompts.")
+                notes.append("Brackets hold the 95 % interval over prompts.")
+        notes += self._training_notes()
         if any(row.kind == "reported" for row in self.rows):
             deviation = ", with its standard deviation over seeds (±) if it gives one"
             shown = deviation if self.error != "none" else ""
@@ -186,6 +189,26 @@ class Content:
             )
         if any(cell.best for cell in self.cells):
             notes.append(f"Within each setting, {best} marks {self._best_students()}.")
+        return notes
+
+    def _training_notes(self) -> list[str]:
+        """Whether the rows are recipes, whose trainings vary, or single checkpoints."""
+        seeds = {row.training_seeds for row in self.rows if row.ranked and row.training_seeds}
+        several = [row_seeds for row_seeds in seeds if len(row_seeds) > 1]
+        notes = []
+        if several:
+            counts = sorted({len(row_seeds) for row_seeds in several})
+            how_many = "–".join(map(str, dict.fromkeys([counts[0], counts[-1]])))
+            notes.append(
+                f"Rows of {how_many} training seeds show their mean, whose brackets hold the 95 % "
+                "interval over training seeds and prompts."
+            )
+        if len(several) < len(seeds):
+            subject = "The other trained rows are" if several else "Each trained row is"
+            notes.append(
+                f"{subject} of one training seed: what they show holds for these checkpoints, and "
+                "another training of the same recipe differs."
+            )
         return notes
 
     def _when_and_where(self) -> str:

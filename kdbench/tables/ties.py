@@ -2,7 +2,9 @@
 
 Rows of a group answered the same prompts, so each is paired with the best one by prompt. The test
 is the sign-flip test: exact up to 20 prompts, and beyond that its normal limit, since a table may
-need thousands of tests. (For differences d with weights w, flipping signs gives sum(w d) mean 0 and
+need thousands of tests. Rows of several training seeds must also differ by more than these do: the
+larger p-value counts, that of the test over trainings and prompts (see `kdbench.stats.variances`).
+(For differences d with weights w, flipping signs gives sum(w d) mean 0 and
 variance sum(w² d²).) Holm's correction covers the pairs of a column.
 """
 
@@ -15,6 +17,7 @@ from kdbench.stats.exact import EXACT, exact_p_values
 from kdbench.stats.paired import holm
 from kdbench.store.runs import StoredRun
 from kdbench.tables.column import Column
+from kdbench.tables.recipes import difference_of_recipes
 
 ALPHA = 0.05
 _ROWS_AT_ONCE = 1024  # limits the memory of sums
@@ -47,8 +50,21 @@ class Ties:
         if not paired or not self._has_all_tasks(scores, best):
             return []
         gaps = {task: matrix[paired] - matrix[best] for task, matrix in scores.items()}
-        adjusted = holm(_p_values(gaps))
+        recipes = [self._recipe_p(column, best, row) for row in paired]
+        adjusted = holm(list(map(max, _p_values(gaps), recipes)))
         return [row for row, p in zip(paired, adjusted, strict=True) if p > ALPHA]
+
+    def _recipe_p(self, column: Column, best: int, other: int) -> float:
+        """The p-value over training seeds, of two rows that have several; else 0."""
+        from scipy.special import stdtr
+
+        first, second = self._runs[best], self._runs[other]
+        if first is None or second is None or not (first.trainings and second.trainings):
+            return 0.0
+        found = difference_of_recipes(first, second, column.tasks, column.metric)
+        if found is None or found.error == 0:
+            return 0.0
+        return 2 * float(stdtr(found.freedom, -abs(found.mean) / found.error))
 
     def _has_all_tasks(self, scores: Mapping[str, np.ndarray], row: int) -> bool:
         return all(not np.isnan(matrix[row]).all() for matrix in scores.values())
