@@ -121,12 +121,6 @@ class _ColumnReader:
             return self._serving[name]
         if name in COSTS:
             return cost_column(name, self._runs)
-        if name in DEVIATIONS:
-            metric = self._metric(self._settings.metric, name)
-            unit, _ = self._unit_and_direction(metric)
-            return DeviationColumn(
-                name, metric, self._settings.tasks, True, unit, "none", what=name
-            )
         task, colon, metric = name.partition(":")
         if colon and task not in self._tasks:
             raise InputError(f"columns={name}: task '{task}': {nearest(task, self._tasks)}")
