@@ -44,7 +44,9 @@ class StoredRun:
 
     @property
     def label(self) -> str:
-        """Label of the row: method and model."""
+        """Label of the row: method and model; of several trainings, whose models differ, method."""
+        if self.trainings:
+            return self.method or self.model
         if self.method and self.method != self.model:
             return f"{self.method} ({self.model})"
         return self.model

@@ -54,5 +54,6 @@ def deviation_column(name: str, average: Column) -> DeviationColumn:
         name: One of `DEVIATIONS`.
         average: Column of the mean that varies.
     """
-    shown = (average.metric, average.tasks, True, average.unit, "none")
-    return DeviationColumn(name, *shown, what=name)
+    return DeviationColumn(
+        name, average.metric, average.tasks, True, average.unit, "none", what=name
+    )

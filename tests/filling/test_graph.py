@@ -222,3 +222,35 @@ def test_a_training_set_can_be_a_file(make: Make, world: World, tmp_path: Path) 
     (tmp_path / "valid.jsonl").unlink()
     with pytest.raises(InputError, match=r"valid\.jsonl: no such file"):
         make(with_file)
+
+
+def test_a_row_has_a_training_for_each_seed(make: Make) -> None:
+    one, three = make(), make(lambda spec: spec.update(train_seeds=3))
+    names = [node.label for node in three.rows]
+    assert names == ["SFT", "SFT seed 11", "SFT seed 12", "GKD", "GKD seed 11", "GKD seed 12"]
+    assert [node.row for node in three.rows] == ["SFT"] * 3 + ["GKD"] * 3
+    # More seeds leave what is done as it is.
+    for label in ("SFT", "GKD"):
+        assert three.nodes[f"train {label}"].place == one.nodes[f"train {label}"].place
+        assert three.evaluations[label].place == one.evaluations[label].place
+    assert len({node.place for node in three.nodes.values()}) == len(three.nodes)
+    settings = three.evaluations["GKD seed 12"].settings
+    assert (settings.name, settings.method) == ("GKD seed 12", "GKD")
+
+
+def test_seeds_can_be_listed(make: Make) -> None:
+    graph = make(train_seeds="[5, 7]")
+    assert [node.recipe.settings.seed for node in graph.rows] == [5, 7, 5, 7]
+    assert [node.label for node in graph.rows] == ["SFT", "SFT seed 7", "GKD", "GKD seed 7"]
+
+
+@pytest.mark.parametrize("seeds", ["0", "[]", "[1, 1]", "-1", "x", "1.5"])
+def test_bad_seeds_are_refused(make: Make, seeds: str) -> None:
+    with pytest.raises(InputError, match="train_seeds"):
+        make(train_seeds=seeds)
+
+
+def test_a_given_checkpoint_and_the_teacher_have_one_seed(make: Make, world: World) -> None:
+    rows = [{"label": "Given", "checkpoint": str(world.student)}, {"train": {"recipe": "toy/sft"}}]
+    graph = make(lambda spec: spec.update(rows=rows, train_seeds=2))
+    assert [node.label for node in graph.rows] == ["Given", "SFT", "SFT seed 11"]
