@@ -18,6 +18,7 @@ from kdbench.system.files import put_bytes, put_text, write_json
 _NUMBERS = "report.json"
 _PAGE = "index.html"
 _PICTURES = ("gain", "cost", "band", "cells", "by_token", "exposure")
+_TABLES = (*_PICTURES, "calibration")
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ def _tables(findings: Findings, costs: Costs) -> dict[str, Sequence[ReportRow]]:
         "cells": rows.cell_rows(findings),
         "by_token": rows.curve_rows(findings),
         "exposure": rows.exposure_rows(findings) if findings.has_exposure else [],
+        "calibration": rows.calibration_rows(findings),
     }
     return {name: table for name, table in tables.items() if table}
 
@@ -123,8 +125,8 @@ def _draw(
 
 
 def _remove_stale(folder: Path, written: Sequence[Path]) -> None:
-    """Delete the pictures of an earlier report in this folder that this report does not have."""
-    for name in _PICTURES:
+    """Delete the pictures and tables of an earlier report that this report does not have."""
+    for name in _TABLES:
         for ending in ("png", "svg", "csv"):
             file = folder / f"{name}.{ending}"
             if file not in written:
