@@ -2,10 +2,10 @@
 
 from kdbench.site.html import render
 from kdbench.site.page import Page
-from kdbench.site.source import Source
+from kdbench.site.source import SiteSource
 
 
-def leaderboard_page(source: Source) -> Page:
+def leaderboard_page(source: SiteSource) -> Page:
     """Make the page Leaderboard."""
     return Page(
         "leaderboard",

@@ -6,16 +6,16 @@ from kdbench.site.compare import compare_page
 from kdbench.site.leaderboard import leaderboard_page
 from kdbench.site.page import Page
 from kdbench.site.run import run_page
-from kdbench.site.source import Source
+from kdbench.site.source import SiteSource
 
-PAGES: tuple[Callable[[Source], Page | None], ...] = (
+PAGES: tuple[Callable[[SiteSource], Page | None], ...] = (
     leaderboard_page,
     compare_page,
     run_page,
 )
 
 
-def make_pages(source: Source) -> list[Page]:
+def make_pages(source: SiteSource) -> list[Page]:
     """Make all pages; those that return None have no place in this site."""
     pages = (make(source) for make in PAGES)
     return [page for page in pages if page is not None]

@@ -13,8 +13,8 @@ from kdbench.reports.figures import PICTURES
 from kdbench.reports.model import Findings
 from kdbench.site.page import Page
 from kdbench.site.pages import make_pages
-from kdbench.site.source import Source, read_source
-from kdbench.site.write import Content, remove_stale, site_files, write_files
+from kdbench.site.source import SiteSource, read_source
+from kdbench.site.write import SiteFile, remove_stale, site_files, write_files
 from kdbench.system.files import read_json, write_json
 from kdbench.version import __version__
 
@@ -56,7 +56,7 @@ def make_report(settings: ReportSettings) -> Report:
     return Report(findings, (*written, numbers), source.why_no_figures)
 
 
-def _contents(source: Source, pages: Sequence[Page]) -> Iterator[Content]:
+def _contents(source: SiteSource, pages: Sequence[Page]) -> Iterator[SiteFile]:
     if source.figures is not None and not source.settings.single_file:
         for name, content in source.figures.content():
             yield f"{_FIGURES}/{name}", content
@@ -74,14 +74,14 @@ def _earlier(numbers: Path) -> Sequence[str]:
     return [name for name in files if isinstance(name, str)] if isinstance(files, list) else files
 
 
-def title_of(source: Source) -> str:
+def title_of(source: SiteSource) -> str:
     """The title of the site."""
     if source.figures is None:
         return "kdbench"
     return f"Students of {source.figures.findings.teacher}"
 
 
-def footer(source: Source) -> list[str]:
+def footer(source: SiteSource) -> list[str]:
     """Lines below every page: the version of kdbench, and when the results were made."""
     days = sorted(day for run in source.runs if (day := str(run.record.get("started", ""))[:10]))
     when = f"; results of {days[0]}" if days else ""
@@ -100,7 +100,7 @@ def shown_settings(settings: ReportSettings, figures: Figures | None) -> dict[st
     return shown
 
 
-def _numbers(source: Source) -> dict[str, Any]:
+def _numbers(source: SiteSource) -> dict[str, Any]:
     """The content of report.json."""
     figures = source.figures
     shown = shown_settings(source.settings, figures)

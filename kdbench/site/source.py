@@ -11,11 +11,11 @@ from kdbench.reports import Figures, find_figures
 from kdbench.reports.select import find_baseline, one_line
 from kdbench.store.runs import StoredRun, stored_runs
 
-_AXES = ("score", "fidelity")
+_CHOICES = ("score", "fidelity", "level", "price", "load")
 
 
 @dataclass(frozen=True)
-class Source:
+class SiteSource:
     """The content of a results folder, as the pages of a site read it.
 
     Attributes:
@@ -59,7 +59,7 @@ class Source:
         return next((run for run in self.runs if run.folder == folder), None)
 
 
-def read_source(settings: ReportSettings) -> Source:
+def read_source(settings: ReportSettings) -> SiteSource:
     """Read a results folder.
 
     Raises:
@@ -81,7 +81,7 @@ def read_source(settings: ReportSettings) -> Source:
     baseline = find_baseline(settings.baseline, [run for run in runs if not run.is_own_teacher])
     runs.sort(key=lambda run: (run.is_own_teacher, run is not baseline, run.label, run.folder))
     figures, why = _figures(settings, runs, baseline)
-    return Source(
+    return SiteSource(
         settings,
         tuple(runs),
         settings.tasks or tuple(sorted(measured)),
@@ -115,7 +115,7 @@ def _figures(
     try:
         figures = find_figures(settings.model_copy(update=changes), compared)
     except InputError as error:
-        if any(key in given_keys(settings) for key in _AXES):
+        if any(key in given_keys(settings) for key in _CHOICES):
             raise
         return None, str(error)
     findings = figures.findings

@@ -16,7 +16,7 @@ INDEX = "index.html"
 _STYLES = ("site.css",)
 _HEAD = ("site.js",)
 
-Content = tuple[str, bytes]
+SiteFile = tuple[str, bytes]
 """Path of a file in the folder of the site, and its bytes."""
 
 
@@ -26,7 +26,7 @@ def site_files(
     footer: Sequence[str] = (),
     single_file: bool = False,
     live: bool = False,
-) -> Iterator[Content]:
+) -> Iterator[SiteFile]:
     """The files of a site, one by one; the page that needs the others comes last.
 
     Args:
@@ -115,7 +115,7 @@ def _policy(scripts: Sequence[str], styles: Sequence[str], live: bool) -> str:
     )
 
 
-def write_files(folder: Path, contents: Iterator[Content]) -> list[Path]:
+def write_files(folder: Path, contents: Iterator[SiteFile]) -> list[Path]:
     """Write files into a folder, each atomically, and return their paths."""
     written = []
     for name, content in contents:
