@@ -82,8 +82,7 @@ def _curve(axes: "Axes", points: Sequence[CurvePoint], style: LineStyle) -> None
         style: Colour and dashes of the student.
     """
     colour, dashes = style
-    # The geometric mean of the first and the last token of a bucket, counted from 1.
-    tokens = [((point.start + 1) * point.stop) ** 0.5 for point in points]
+    tokens = [point.middle for point in points]
     values = [float(point.value or 0) for point in points]
     # From here on, too few responses are left for an interval.
     edge = next((i for i, point in enumerate(points) if point.low is None), len(points))

@@ -193,6 +193,11 @@ class CurvePoint:
     high: float | None
     n: int
 
+    @property
+    def middle(self) -> float:
+        """The geometric mean of the first and the last token of the bucket, counted from 1."""
+        return float(((self.start + 1) * self.stop) ** 0.5)
+
 
 @dataclass(frozen=True)
 class ExposurePoint:
