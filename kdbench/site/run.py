@@ -1,7 +1,7 @@
 """The page Run: what each run measured, of which checkpoint, how, on what, and at what cost."""
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -191,7 +191,7 @@ def _checkpoint(run: StoredRun) -> Facts:
 
 def _cost(run: StoredRun, tasks: Sequence[str]) -> Iterator[tuple[str, str]]:
     cost = run.record.get("training") or {}
-    texts = {
+    texts: dict[str, Callable[[Any], str]] = {
         "method": str,
         "samples": "{:,}".format,
         "seconds": duration,
@@ -235,7 +235,12 @@ def _data_facts(run: StoredRun, task: str) -> Facts:
         ("task", TITLES.get(task, task)),
         ("version", str(fingerprint.get("task_version") or "")),
         ("prompts", f"{result.data.get('used', '')} of {result.data.get('rows', '')}"),
-        ("published data", {True: "yes", False: "no"}.get(result.data.get("published"), "unknown")),
+        (
+            "published data",
+            _text(published)
+            if (published := result.data.get("published")) is not None
+            else "unknown",
+        ),
         ("cut prompts", "" if result.cut_prompts is None else str(result.cut_prompts)),
         ("data SHA-256", str(fingerprint.get("data_sha256") or "")[:16]),
         ("prompts SHA-256", str(fingerprint.get("prompts_sha256") or "")[:16]),
