@@ -133,5 +133,19 @@ class ReportKeys(Settings):
     )
 
 
-class ReportSettings(ReportKeys, ServingKeys, DryRunKeys):
-    """`kdbench report`: figures of quality against fidelity to the teacher, and against cost."""
+class SiteKeys(Settings, group="Site"):
+    """How the site is written, and what its leaderboard shows besides the results."""
+
+    single_file: bool = Field(
+        False, description="Write one page that holds everything, instead of a folder"
+    )
+    published: Literal["verified", "all", "none"] = Field(
+        "none", description="Published rows of the leaderboard; all includes unverified ones"
+    )
+    baselines: Path | None = Field(
+        None, description="File of published numbers (default: the bundled published.yaml)"
+    )
+
+
+class ReportSettings(ReportKeys, SiteKeys, ServingKeys, DryRunKeys):
+    """`kdbench report`: a static site of the results, which opens from disk."""

@@ -1,0 +1,21 @@
+"""The pages of the site, in the order of its navigation."""
+
+from collections.abc import Callable
+
+from kdbench.site.compare import compare_page
+from kdbench.site.leaderboard import leaderboard_page
+from kdbench.site.page import Page
+from kdbench.site.run import run_page
+from kdbench.site.source import SiteSource
+
+PAGES: tuple[Callable[[SiteSource], Page | None], ...] = (
+    leaderboard_page,
+    compare_page,
+    run_page,
+)
+
+
+def make_pages(source: SiteSource) -> list[Page]:
+    """Make all pages; those that return None have no place in this site."""
+    pages = (make(source) for make in PAGES)
+    return [page for page in pages if page is not None]

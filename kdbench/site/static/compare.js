@@ -1,0 +1,3 @@
+"use strict";
+// The page Compare.
+kdbench.page("compare", { show(params, element) {} });

@@ -1,0 +1,3 @@
+"use strict";
+// The page Leaderboard.
+kdbench.page("leaderboard", { show(params, element) {} });

@@ -1,0 +1,3 @@
+"use strict";
+// The page Run.
+kdbench.page("run", { show(params, element) {} });
