@@ -48,6 +48,11 @@ const kdbench = (() => {
     entry(name).resolve(value);
   }
 
+  // Lets the memory of a large value go; it can be loaded again.
+  function forget(name) {
+    arrivals.delete(name);
+  }
+
   // Routing: #/name?key=value. A page that has no script is shown as it is.
   function page(name, description) {
     pages.set(name, description);
@@ -181,5 +186,5 @@ const kdbench = (() => {
     window.addEventListener("hashchange", () => route());
     route();
   });
-  return { page, load, arrived, go, address, where, el };
+  return { page, load, arrived, forget, go, address, where, el };
 })();
