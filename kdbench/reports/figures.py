@@ -74,6 +74,7 @@ def _tables(findings: Findings, costs: Costs) -> dict[str, Sequence[ReportRow]]:
         "cells": rows.cell_rows(findings),
         "by_token": rows.curve_rows(findings),
         "exposure": rows.exposure_rows(findings) if findings.has_exposure else [],
+        "calibration": rows.calibration_rows(findings),
     }
     return {name: table for name, table in tables.items() if table}
 

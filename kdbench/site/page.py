@@ -27,6 +27,8 @@ class Page:
             function, so that only one is in memory while the site is written. Names come from
             `data_name`.
         notes: Lines that are shown below the page.
+        libraries: Large files in `static/` that its scripts load when they need them, with
+            `kdbench.library(file)`.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Page:
     styles: tuple[str, ...] = ()
     data: Mapping[str, Data] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in self.data:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from kdbench.site.compare import compare_page
+from kdbench.site.fidelity import fidelity_page
 from kdbench.site.leaderboard import leaderboard_page
 from kdbench.site.page import Page
 from kdbench.site.run import run_page
@@ -13,6 +14,7 @@ PAGES: tuple[Callable[[SiteSource], Page | None], ...] = (
     leaderboard_page,
     compare_page,
     samples_page,
+    fidelity_page,
     run_page,
 )
 

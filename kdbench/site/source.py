@@ -9,7 +9,9 @@ from kdbench.config.kinds import given_keys
 from kdbench.errors import InputError, nearest
 from kdbench.reports import Figures, find_figures
 from kdbench.reports.select import find_baseline, one_line
+from kdbench.store.folder import RunFolder
 from kdbench.store.runs import StoredRun, stored_runs
+from kdbench.tables.teachers import teacher_folders
 
 _CHOICES = ("score", "fidelity", "level", "price", "load")
 
@@ -34,15 +36,16 @@ class SiteSource:
     figures: Figures | None = None
     why_no_figures: str = ""
 
-    @property
+    @cached_property
     def students(self) -> list[StoredRun]:
-        """The runs that are not the teacher's own, the baseline first."""
-        return [run for run in self.runs if not run.is_own_teacher]
+        """The runs of students, the baseline first."""
+        return [run for run in self.runs if run not in self.teachers]
 
-    @property
+    @cached_property
     def teachers(self) -> list[StoredRun]:
-        """The runs that compare a teacher with itself."""
-        return [run for run in self.runs if run.is_own_teacher]
+        """The runs of teachers with which others were compared."""
+        folders = teacher_folders(self.runs)
+        return [run for run in self.runs if run.is_own_teacher or run.folder in folders]
 
     @cached_property
     def labels(self) -> dict[str, str]:
@@ -53,6 +56,10 @@ class SiteSource:
             folder: text if texts.count(text) == 1 else f"{text} {folder[-8:]}"
             for folder, text in labels.items()
         }
+
+    def has_samples(self, run: StoredRun, task: str) -> bool:
+        """Whether the responses of a run on a task are stored."""
+        return RunFolder(self.settings.results / run.folder).lines(task).path.is_file()
 
     def run(self, folder: str) -> StoredRun | None:
         """The run in a folder, `model/run`; None if there is none."""
@@ -79,7 +86,15 @@ def read_source(settings: ReportSettings) -> SiteSource:
         if task not in measured:
             raise InputError(f"tasks={task}: {nearest(task, measured)}")
     baseline = find_baseline(settings.baseline, [run for run in runs if not run.is_own_teacher])
-    runs.sort(key=lambda run: (run.is_own_teacher, run is not baseline, run.label, run.folder))
+    teachers = teacher_folders(runs)
+    runs.sort(
+        key=lambda run: (
+            run.is_own_teacher or run.folder in teachers,
+            run is not baseline,
+            run.label,
+            run.folder,
+        )
+    )
     figures, why = _figures(settings, runs, baseline)
     return SiteSource(
         settings,

@@ -39,13 +39,14 @@ def site_files(
     styles = list(dict.fromkeys([*_STYLES, *(file for page in pages for file in page.styles)]))
     scripts = list(dict.fromkeys(file for page in pages for file in page.scripts))
     scripts += ["live.js"] if live else []
+    libraries = list(dict.fromkeys(file for page in pages for file in page.libraries))
     data = {name: value for page in pages for name, value in page.data.items()}
     shown: dict[str, Any] = {"pages": pages, "title": title, "footer": footer, "styles": styles}
-    shown |= {"scripts": scripts, "head_scripts": _HEAD}
+    shown |= {"scripts": scripts, "head_scripts": _HEAD, "libraries": libraries}
     if single_file:
-        inline = {file: _inline(file) for file in (*styles, *_HEAD, *scripts)}
+        inline = {file: _inline(file) for file in (*styles, *_HEAD, *scripts, *libraries)}
         policy = _policy(
-            scripts=[_hash(inline[file]) for file in (*_HEAD, *scripts)],
+            scripts=[_hash(inline[file]) for file in (*_HEAD, *scripts, *libraries)],
             styles=[_hash(inline[file]) for file in styles],
             live=live,
         )
@@ -53,7 +54,7 @@ def site_files(
         page = render("index.html.j2", policy=policy, inline=inline, data=texts, **shown)
         yield INDEX, page.encode()
         return
-    for file in (*styles, *_HEAD, *scripts):
+    for file in (*styles, *_HEAD, *scripts, *libraries):
         yield f"static/{file}", static(file)
     for name, value in data.items():
         yield (

@@ -10,6 +10,7 @@ import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -184,6 +185,21 @@ def test_curves_show_the_fidelity_metric_or_else_acceptance(results):
     first, second = (point for point in findings.curves if point.task == "dolly")
     assert (first.where, first.start, first.stop, first.value) == ("student", 0, 1, 0.9)
     assert (first.low, first.high, second.low, second.n) == (0.85, 0.95, None, 1)
+
+
+def test_calibration_errors_are_found_in_every_set_and_kept_as_csv(results, tmp_path):
+    write_run(results, "kd", KD, "KD", more={"ece@ref": 0.04, "ece_gap@ref": -0.1})
+    report = kdbench.report(results=results, out=tmp_path, baseline="SFT")
+    found = [
+        (point.task, point.student.model, point.metric, point.error.value)
+        for point in report.findings.calibration
+    ]
+    assert found == [("dolly", "kd", "ece@ref", 0.04), ("vicuna", "kd", "ece@ref", 0.04)]
+    with (tmp_path / "calibration.csv").open(encoding="utf-8", newline="") as stream:
+        assert [row["error"] for row in csv.DictReader(stream)] == ["0.04", "0.04"]
+    write_run(results, "kd", KD, "KD")
+    kdbench.report(results=results, out=tmp_path, baseline="SFT")
+    assert not (tmp_path / "calibration.csv").exists()  # it was of the earlier report
 
 
 # Correlations
@@ -386,6 +402,25 @@ def test_equal_results_give_equal_bytes(rich, tmp_path):
     }
     for name in files:
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
+
+
+def test_the_letters_of_an_svg_are_text_that_can_be_searched(rich, tmp_path):
+    kdbench.report(results=rich, out=tmp_path, baseline="SFT")
+    for name in PICTURES:
+        tree = ElementTree.parse(tmp_path / f"{name}.svg")
+        texts = [element.text for element in tree.iter("{http://www.w3.org/2000/svg}text")]
+        assert "Dolly" in texts
+        assert not [use for use in tree.iter() if "DejaVu" in use.get("id", "")]  # no glyphs
+
+
+def test_all_students_share_a_panel_of_curves_for_each_task_and_text(results, tmp_path):
+    curves = {"acceptance@ref": CURVE, "acceptance@student": CURVE}
+    for name, scores in (("sft", SFT), ("kd", KD)):
+        write_run(results, name, scores, name.upper(), curves=curves)
+    kdbench.report(results=results, out=tmp_path, baseline="SFT")
+    svg = (tmp_path / "by_token.svg").read_text("utf-8")
+    assert len(re.findall(r'<g id="axes_\d+">', svg)) == 2 * 2  # tasks and texts
+    assert svg.count(">KD (kd)<") == svg.count(">SFT (sft)<") == 1
 
 
 def test_the_csv_and_the_json_hold_every_number(rich, tmp_path):

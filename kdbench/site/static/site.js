@@ -53,6 +53,20 @@ const kdbench = (() => {
     arrivals.delete(name);
   }
 
+  // Libraries: run once, when a page first needs them. In a single file their text waits unread.
+  const libraries = new Map(); // file -> promise
+  function library(file) {
+    if (!libraries.has(file)) libraries.set(file, new Promise((resolve, reject) => {
+      const text = document.getElementById(`library-${file}`)?.textContent;
+      const script = el("script", text ? {} : { src: `static/${file}` }, text);
+      script.addEventListener("load", resolve);
+      script.addEventListener("error", () => reject(new Error(`static/${file} cannot be read; is the folder complete?`)));
+      document.head.append(script);
+      if (text) resolve();
+    }));
+    return libraries.get(file);
+  }
+
   // Routing: #/name?key=value. A page that has no script is shown as it is.
   function page(name, description) {
     pages.set(name, description);
@@ -186,5 +200,5 @@ const kdbench = (() => {
     window.addEventListener("hashchange", () => route());
     route();
   });
-  return { page, load, arrived, forget, go, address, where, el };
+  return { page, load, library, arrived, forget, go, address, where, el };
 })();
