@@ -7,7 +7,7 @@ from kdbench.site.samples.run_samples import RunSamples
 
 _LENGTH = 90  # characters
 _COMPARED = 200  # prompts in which the template's lines are found
-_OFTEN = 1 / 3  # of them have a line of the template, at least
+_OFTEN = 1 / 5  # of them have a line of the template, at least
 _BLOCK = 1000
 
 

@@ -7,7 +7,7 @@ const kdbenchTokens = (() => {
   const STEPS = [[0.9, "a4", "0.9 to 1"], [0.7, "a3", "0.7 to 0.9"], [0.4, "a2", "0.4 to 0.7"], [0.1, "a1", "0.1 to 0.4"], [0, "a0", "below 0.1"]];
   const step = (acceptance) => (acceptance === null ? "unknown" : STEPS.find(([least]) => acceptance >= least)[1]);
   const number = (p, digits = 2) => (p === null ? "unknown" : p.toFixed(digits));
-  const percent = (p) => (p === null ? "unknown" : p > 0 && p < 0.01 ? "below 1 %" : `${Math.round(100 * p)} %`);
+  const percent = (p) => (p === null ? "unknown" : p < 0.01 ? "below 1 %" : `${Math.round(100 * p)} %`);
 
   // What a terminal or the bidi algorithm would obey is spelled out. Lines and tabs stay.
   const OBEYED = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/g;

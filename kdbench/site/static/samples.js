@@ -12,7 +12,7 @@
   const go = (changes, options) => kdbench.go("samples", changed(changes), options);
 
   function viewOf(index, params) {
-    const named = (params.students ?? "").split(",").map((name) => index.byName.get(name)).filter(Boolean);
+    const named = index.runs.filter((run) => `,${params.students ?? ""},`.includes(`,${run.run},`)); // a name may hold commas
     const students = index.runs.filter((run) => !run.teacher), teachers = index.runs.filter((run) => run.teacher);
     const baseline = params.baseline === "none" ? null
       : index.byName.get(params.baseline) ?? index.byName.get(contents.baseline) ?? null;
@@ -70,7 +70,7 @@
   function tools(view) {
     const other = now.params.view === "tokens";
     return el("p", { class: "control" }, el("a", { href: address(other ? { view: null } : { view: "tokens" }) }, other ? "Back to the prompts" : "Rejected tokens"),
-      view.shown.length > 1 && view.baseline ? [" · ", el("a", { href: kdbench.address("compare", { task: now.index.task.name, students: view.shown.map((r) => r.run), baseline: view.baseline.run }) }, "Compare: is the difference significant?")] : null);
+      view.baseline && view.shown.some((run) => run !== view.baseline) ? [" · ", el("a", { href: kdbench.address("compare", { base: view.baseline.run, new: view.shown.filter((r) => r !== view.baseline).map((r) => r.run), task: now.index.task.name }) }, "Compare: is the difference significant?")] : null);
   }
 
   function frame(element) {
@@ -133,7 +133,7 @@
         el("h2", {}, `Prompt ${T.visible(index.ids[d])}`),
         el("nav", { "aria-label": "Prompts one by one", class: "turns" }, el("a", { class: "to-list turn", href: address({ id: null, token: null }) }, "List"), step(-1, "← previous"), el("span", { class: "place" }, at < 0 ? "not in the list" : `${(at + 1).toLocaleString("en")} of ${count.toLocaleString("en")}`), step(1, "next →"))),
       index.category && index.category[d] >= 0 && el("p", { class: "note" }, `Category: ${index.categories[index.category[d]]}`),
-      ...asked(document.asked),
+      el("div", { class: "question" }, asked(document.asked)),
       seeds.length > 1 && el("fieldset", { class: "seeds" }, el("legend", {}, "Seed"), seeds.map((s) => el("label", {}, el("input", { type: "radio", name: "seed", checked: s === seed, onchange: () => go({ seed: s, token: null }, { replace: true }) }), ` ${s}`))),
       columns.some((c) => c.marked) && T.legend(),
       el("div", { class: "responses", style: `--n: ${columns.length}` }, columns.map((c) => c.element)),
