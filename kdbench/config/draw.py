@@ -134,10 +134,15 @@ class ReportKeys(Settings):
 
 
 class SiteKeys(Settings, group="Site"):
-    """How the site is written, and what its leaderboard shows besides the results."""
+    """How the site is written, and what it shows besides the results."""
 
     single_file: bool = Field(
         False, description="Write one page that holds everything, instead of a folder"
+    )
+    runs: Path = Field(
+        Path("runs"),
+        description="Folder of checkpoints that kdbench train wrote, whose run cards and training "
+        "curves are shown",
     )
     published: Literal["verified", "all", "none"] = Field(
         "none", description="Published rows of the leaderboard; all includes unverified ones"
