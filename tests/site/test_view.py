@@ -169,9 +169,9 @@ def test_old_builds_are_deleted_but_not_the_one_that_a_page_may_be_loading(live)
 
 def test_wrong_settings_end_it_at_once(tmp_path):
     put_run(tmp_path, "kd", {"dolly": [1, 2]})
-    with pytest.raises(InputError, match="^results=nowhere: no such folder"):
+    with pytest.raises(InputError, match=r"^results=nowhere: no such folder"):
         view(ViewSettings(results="nowhere"))
-    with pytest.raises(InputError, match="^baseline=kdd: did you mean 'kd'"):
+    with pytest.raises(InputError, match=r"^baseline=kdd: did you mean 'kd'"):
         view(ViewSettings(results=tmp_path, baseline="kdd"))
 
 
