@@ -7,6 +7,7 @@ from typing import Any
 from kdbench.fidelity.model_pair import ModelPair, SetTexts
 from kdbench.fidelity.results import Results
 from kdbench.fidelity.set_scores import SetScores
+from kdbench.fidelity.token_details import details_writer
 from kdbench.fidelity.tokens import ForwardPass, lines_of, score_set
 from kdbench.fidelity.wanted import GAP, WantedMetrics, with_alignment
 from kdbench.metrics import POSITION_SETS, PositionMetric, PositionSet, TokenMetric
@@ -135,6 +136,7 @@ def _score(pair: ModelPair, texts: SetTexts, metrics: list[PositionMetric]) -> S
         lambda text: teacher.must_cache(text, pair.teacher_prompts),
         student.protocol.max_new_tokens,
         _byte_lengths(pair, metrics),
+        details_writer(pair) if texts.position_set == "student" else None,
     )
     key = [teacher.identity, pair.vocabulary, list(texts.seeds)]
     file = lines_of(student.run, task.name, forward_pass, key)

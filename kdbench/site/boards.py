@@ -88,7 +88,8 @@ def _overview(source: SiteSource, metrics: Sequence[str]) -> Board | None:
     if not columns:
         return None
     directions = [numbers[name].direction for name in columns]
-    settings = _settings(source, tasks=source.tasks, columns=(*columns, *_SIZES, *COSTS))
+    columns_shown = (*columns, *_SIZES, *COSTS)
+    settings = _settings(source, tasks=source.tasks, columns=columns_shown, published="none")
     table = build_table(settings, source.runs)
     directions += [SERVING[name][2] for name in _SIZES] + ["none"] * len(COSTS)
     kept = [
@@ -130,10 +131,9 @@ def _settings(source: SiteSource, **choice: Any) -> TableSettings:
     given = source.settings
     return TableSettings(
         results=given.results,
-        published=given.published,
         baselines=given.baselines,
         error="both",
-        **choice,
+        **{"published": given.published, **choice},
     )
 
 

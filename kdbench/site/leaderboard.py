@@ -76,7 +76,13 @@ def leaderboard_page(source: SiteSource) -> Page:
         for board in make_boards(source)
     ]
     html = render("leaderboard.html.j2", boards=boards, left_out=_left_out(source))
-    return Page("leaderboard", "Leaderboard", html, ("vendor/sortable.js", "leaderboard.js"))
+    return Page(
+        "leaderboard",
+        "Leaderboard",
+        html,
+        ("vendor/sortable.js", "leaderboard.js"),
+        ("leaderboard.css",),
+    )
 
 
 def _rows(source: SiteSource, board: Board, index: int, group: Group) -> Iterator[_ShownRow]:

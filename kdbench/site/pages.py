@@ -7,11 +7,13 @@ from kdbench.site.fidelity import fidelity_page
 from kdbench.site.leaderboard import leaderboard_page
 from kdbench.site.page import Page
 from kdbench.site.run import run_page
+from kdbench.site.samples import samples_page
 from kdbench.site.source import SiteSource
 
 PAGES: tuple[Callable[[SiteSource], Page | None], ...] = (
     leaderboard_page,
     compare_page,
+    samples_page,
     fidelity_page,
     run_page,
 )

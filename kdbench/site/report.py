@@ -83,7 +83,7 @@ def title_of(source: SiteSource) -> str:
 
 def footer(source: SiteSource) -> list[str]:
     """Lines below every page: the version of kdbench, and when the results were made."""
-    days = sorted(day for run in source.runs if (day := str(run.record.get("started", ""))[:10]))
+    days = sorted(day for run in source.runs if (day := str(run.record.get("created") or "")[:10]))
     when = f"; results of {days[0]}" if days else ""
     when += f" to {days[-1]}" if days and days[-1] != days[0] else ""
     return [f"kdbench {__version__}{when}"]

@@ -48,6 +48,11 @@ const kdbench = (() => {
     entry(name).resolve(value);
   }
 
+  // Lets the memory of a large value go; it can be loaded again.
+  function forget(name) {
+    arrivals.delete(name);
+  }
+
   // Libraries: run once, when a page first needs them. In a single file their text waits unread.
   const libraries = new Map(); // file -> promise
   function library(file) {
@@ -195,5 +200,5 @@ const kdbench = (() => {
     window.addEventListener("hashchange", () => route());
     route();
   });
-  return { page, load, library, arrived, go, address, where, el };
+  return { page, load, library, arrived, forget, go, address, where, el };
 })();
