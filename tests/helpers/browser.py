@@ -1,4 +1,4 @@
-"""Pages in headless Chromium: opened from disk, watched for errors and requests, and photographed."""
+"""Pages in headless Chromium: opened from disk, watched for errors, and photographed."""
 
 import shutil
 from collections.abc import Iterator
