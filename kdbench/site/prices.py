@@ -19,6 +19,7 @@ _TRAINING = {
     "student_tokens": "tokens that the student generated in training",
     "teacher_tokens": "tokens that the teacher generated for training",
 }
+_SIZES = {"disk_bytes": "bytes on disk", "parameters": "number of parameters"}
 _NO_SPEED = "Speed and price of serving: run kdbench speed model=path/to/model on each model."
 _NO_TRAINING = (
     "Cost of training: kdbench train records it in the run card. For a checkpoint of another tool, "
@@ -33,7 +34,7 @@ class CostView:
     Attributes:
         name: Name of the cost.
         label: Text of the axis.
-        kind: `serving` or `training`.
+        kind: `serving`, `training` or `size`.
         points: The models whose cost is known.
         best: Folders of the runs that no other model beats in both cost and score.
         condition: Under what the cost was measured; empty if there is nothing to say.
@@ -54,7 +55,7 @@ class CostViews:
     Attributes:
         score: The score; None without models that compare.
         models: Models with their scores.
-        views: Their costs; those of which fewer than two models are known are left out.
+        views: Their costs; one that is equal for all, or known of one only, tells nothing and is left out.
         missing: Commands that would add costs, one a line.
     """
 
@@ -81,7 +82,7 @@ def find_cost_views(source: SiteSource) -> CostViews:
     views = [
         CostView(name, label, kind, points, _best(points, score.sign), condition)
         for name, label, kind, points, condition in _all(source, costs)
-        if len(points) > 1
+        if len({point.cost for point in points}) > 1
     ]
     kinds = {view.kind for view in views}
     missing = [_NO_SPEED] if costs.axis == "parameters" else []
@@ -97,16 +98,16 @@ _Listed = tuple[str, str, str, tuple[CostPoint, ...], str]
 
 
 def _all(source: SiteSource, costs: Costs) -> Iterator[_Listed]:
+    """Every cost, known or not: speeds first, then training, then sizes."""
     if costs.axis != "parameters":
         yield costs.axis, costs.label, "serving", costs.points, costs.condition
     models = {model.student.run: model for model in costs.models}
     runs = {folder: run for folder in models if (run := source.run(folder)) is not None}
-    for name, label in (("disk_bytes", "bytes on disk"), ("parameters", "number of parameters")):
-        sizes = {folder: run.record["model"].get(name) for folder, run in runs.items()}
-        if len({size for size in sizes.values() if size}) > 1:  # equal sizes tell nothing
-            yield name, label, "serving", _points(models, sizes), ""
     for name, label in _TRAINING.items():
         yield name, label, "training", _points(models, _training(source, name, runs)), ""
+    for name, label in _SIZES.items():
+        sizes = {folder: run.record["model"].get(name) for folder, run in runs.items()}
+        yield name, label, "size", _points(models, sizes), ""
 
 
 def _training(

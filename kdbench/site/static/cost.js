@@ -2,7 +2,7 @@
 // The page Cost: score against a cost that the reader chooses, with the frontier.
 (() => {
   const { figure, interval } = kdbench.plot;
-  const { scatter, reach, shortNumber } = kdbench.charts;
+  const { scatter, reach, shortNumber, logTicks } = kdbench.charts;
   let made = false;
 
   function draw(data) {
@@ -25,7 +25,7 @@
         ...scatter({
           points: rows.map(({ model, cost: c }) => ({ name: model.label, label: model.label, x: [c, null, null], y: model.score, href: link(model), title: text(view, model, c) })),
           marks,
-          x: { type: log ? "log" : "linear", domain: log ? domain : [Math.max(0, domain[0]), domain[1]], label: `${view.label}${log ? " (log scale)" : ""}`, tickFormat: shortNumber },
+          x: { type: log ? "log" : "linear", domain: log ? domain : [Math.max(0, domain[0]), domain[1]], ...(log ? { ticks: logTicks(domain) } : {}), label: `${view.label}${log ? " (log scale)" : ""}`, tickFormat: shortNumber },
           y: { label: `${score.name} (${score.unit}), ${data.over}`, domain: reach(models.map((m) => m.score)), reverse: score.lower },
           under: steps.length > 1 ? [Plot.line(steps, { x: "x", y: "y", curve: "step-after", stroke: "var(--quiet)", strokeDasharray: "2 4" })] : [],
         })(width, shown),
