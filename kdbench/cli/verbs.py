@@ -286,6 +286,18 @@ def _report(arguments: list[str]) -> None:
         say(f"Spearman correlation of {correlation_line(correlation)}")
 
 
+@verb("view", "ViewSettings", "results=results baseline=SFT open=true")
+def _view(arguments: list[str]) -> None:
+    """Serve the report's site on this machine, and refresh it as runs finish.
+
+    It listens on 127.0.0.1 alone. Ctrl-C ends it.
+    """
+    from kdbench.config import ViewSettings, parse
+    from kdbench.site.view import view
+
+    view(parse(ViewSettings, arguments))
+
+
 @verb("fill", "FillSettings", "TABLE.yaml workers=2 evaluate.limit=20 --plan", words="TABLE.yaml")
 def _fill(arguments: list[str]) -> int:
     """Train and measure what a table lacks, then draw it.

@@ -1,7 +1,7 @@
 """The page Run: what each run measured, of which checkpoint, how, on what, and at what cost."""
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -38,6 +38,8 @@ class _ShownRun:
         training: How its checkpoint was trained, if that was found.
         validations: Columns and rows of its validations.
         log: Name of the data of its training curves; empty without any.
+        selected: Step of the training whose checkpoint was kept, if that is known.
+        trained: Whether the run knows what the training of its checkpoint cost.
     """
 
     run: StoredRun
@@ -52,6 +54,8 @@ class _ShownRun:
     training: Training | None = field(default=None, repr=False)
     validations: tuple[Sequence[str], Sequence[Sequence[str]]] = ((), ())
     log: str = ""
+    selected: float | None = None
+    trained: bool = False
 
 
 def run_page(source: SiteSource) -> Page:
@@ -70,7 +74,7 @@ def run_page(source: SiteSource) -> Page:
     data: dict[str, Data] = {
         name: {
             "series": trainings[folder].series,
-            "selected": (trainings[folder].card.get("selected") or {}).get("step"),
+            "selected": _selected(trainings[folder]),
         }
         for folder, name in names.items()
     }
@@ -107,6 +111,8 @@ def _shown(
         training,
         _validations(training) if training else ((), ()),
         log,
+        _selected(training) if training else None,
+        bool(run.record.get("training")),
     )
 
 
@@ -191,7 +197,7 @@ def _checkpoint(run: StoredRun) -> Facts:
 
 def _cost(run: StoredRun, tasks: Sequence[str]) -> Iterator[tuple[str, str]]:
     cost = run.record.get("training") or {}
-    texts = {
+    texts: dict[str, Callable[[Any], str]] = {
         "method": str,
         "samples": "{:,}".format,
         "seconds": duration,
@@ -235,7 +241,12 @@ def _data_facts(run: StoredRun, task: str) -> Facts:
         ("task", TITLES.get(task, task)),
         ("version", str(fingerprint.get("task_version") or "")),
         ("prompts", f"{result.data.get('used', '')} of {result.data.get('rows', '')}"),
-        ("published data", {True: "yes", False: "no"}.get(result.data.get("published"), "unknown")),
+        (
+            "published data",
+            _text(published)
+            if (published := result.data.get("published")) is not None
+            else "unknown",
+        ),
         ("cut prompts", "" if result.cut_prompts is None else str(result.cut_prompts)),
         ("data SHA-256", str(fingerprint.get("data_sha256") or "")[:16]),
         ("prompts SHA-256", str(fingerprint.get("prompts_sha256") or "")[:16]),
@@ -277,28 +288,41 @@ def command_of(run: StoredRun, tasks: Sequence[str]) -> str:
     return shlex.join(["kdbench", "eval", *words, *(o for o in overrides if "=" in o)])
 
 
+def _selected(training: Training) -> float | None:
+    selected = training.card.get("selected")
+    step = selected.get("step") if isinstance(selected, Mapping) else None
+    return step if isinstance(step, int | float) else None
+
+
 def recipe(training: Training) -> Facts:
     """What a run card says of the method, its settings and data, as far as it is there."""
     card = training.card
-    of = card.get("training") or {}
+    of = _mapping(card, "training")
     parts = {
-        **(card.get("triple") or {}),
-        **(of.get("parameters") or {}),
-        "student": (of.get("student") or {}).get("name"),
-        "teacher": (of.get("teacher") or {}).get("name"),
+        **_mapping(card, "triple"),
+        **_mapping(of, "parameters"),
+        "student": _mapping(of, "student").get("name"),
+        "teacher": _mapping(of, "teacher").get("name"),
         "steps": card.get("steps"),
         "device": card.get("device"),
         "processes": card.get("processes"),
-        **(of.get("settings") or {}),
+        **_mapping(of, "settings"),
     }
     return _facts({key: value for key, value in parts.items() if value not in ({}, [])})
 
 
 def _validations(training: Training) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
     """Columns and rows of the validations in a run card."""
-    rows = [row for row in training.card.get("validations") or () if isinstance(row, Mapping)]
+    listed = training.card.get("validations")
+    rows = [row for row in listed if isinstance(row, Mapping)] if isinstance(listed, list) else []
     columns = list(dict.fromkeys(["step", *(name for row in rows for name in row)]))
     return columns, [[_number(row.get(name)) for name in columns] for row in rows]
+
+
+def _mapping(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """A part of a run card; empty if it is missing or something else."""
+    part = content.get(key)
+    return part if isinstance(part, Mapping) else {}
 
 
 def _number(value: Any) -> str:

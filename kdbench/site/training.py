@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from kdbench.distillation.card import CARD, LOG
 from kdbench.errors import InputError
@@ -90,5 +90,5 @@ def _read_log(file: Path) -> tuple[Series, str]:
     return series, "" if series else "the training log holds no numbers"
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -25,7 +25,7 @@ def site_files(
     title: str,
     footer: Sequence[str] = (),
     single_file: bool = False,
-    live: bool = False,
+    build: int | None = None,
 ) -> Iterator[SiteFile]:
     """The files of a site, one by one; the page that needs the others comes last.
 
@@ -34,21 +34,22 @@ def site_files(
         title: Title of the site.
         footer: Lines below every page.
         single_file: Whether everything is in the one page.
-        live: Whether a server tells the page when to load anew.
+        build: Number of the build, for a server that tells the page when there is a later one.
     """
     styles = list(dict.fromkeys([*_STYLES, *(file for page in pages for file in page.styles)]))
     scripts = list(dict.fromkeys(file for page in pages for file in page.scripts))
-    scripts += ["live.js"] if live else []
+    scripts += ["live.js"] if build is not None else []
     libraries = list(dict.fromkeys(file for page in pages for file in page.libraries))
     data = {name: value for page in pages for name, value in page.data.items()}
     shown: dict[str, Any] = {"pages": pages, "title": title, "footer": footer, "styles": styles}
+    shown["build"] = build
     shown |= {"scripts": scripts, "head_scripts": _HEAD, "libraries": libraries}
     if single_file:
         inline = {file: _inline(file) for file in (*styles, *_HEAD, *scripts, *libraries)}
         policy = _policy(
             scripts=[_hash(inline[file]) for file in (*_HEAD, *scripts, *libraries)],
             styles=[_hash(inline[file]) for file in styles],
-            live=live,
+            live=build is not None,
         )
         texts = {name: _markup(_json(value_of(value))) for name, value in data.items()}
         page = render("index.html.j2", policy=policy, inline=inline, data=texts, **shown)
@@ -61,7 +62,9 @@ def site_files(
             f"data/{name}.js",
             f"kdbench.arrived({_json(name)},{_json(value_of(value))});\n".encode(),
         )
-    policy = _policy(scripts=["'self'", "file:"], styles=["'self'", "file:"], live=live)
+    policy = _policy(
+        scripts=["'self'", "file:"], styles=["'self'", "file:"], live=build is not None
+    )
     yield INDEX, render("index.html.j2", policy=policy, inline={}, data={}, **shown).encode()
 
 

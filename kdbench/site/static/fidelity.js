@@ -285,14 +285,16 @@
 
   function calibration(of) {
     const rows = of.data.calibration.map(([task, student, metric, error]) => ({ task, student, metric, error }));
-    const metrics = panelsOf(rows, (row) => row.metric);
+    const isError = (metric) => metric.startsWith("ece");
+    const metrics = panelsOf(rows, (row) => row.metric).sort((a, b) => isError(b) - isError(a));
     const most = (metric) => Math.max(...rows.filter((row) => row.metric === metric).flatMap((row) => [row.error[0], row.error[2] ?? 0]));
     return figure({
       title: "Calibration",
       caption:
-        "How far a student's confidence in its tokens is from how often they are right: the expected calibration error, 0 is best. ece@ref compares with the reference, ece_teacher with the teacher's likeliest token. Bars are 95 % intervals over prompts.",
+        "How far a student's confidence in its tokens is from how often they are right: 0 is best. ece@ref compares with the reference, ece_teacher with the teacher's likeliest token, confidence_gap with the teacher's confidence. Bars are 95 % intervals over prompts.",
       names: of.names,
       marks: of.marks,
+      low: true,
       choices: metrics.map((metric) => [metric, metric]),
       panels: (metric) =>
         panelsOf(rows.filter((row) => row.metric === metric), (row) => row.task).map((task) => ({

@@ -111,10 +111,10 @@ kdbench.plot = (() => {
   }
 
   // A figure. `panels(choice)` gives [{ title, label, options(width, shown) }], drawn anew for each width.
-  function figure({ title, caption, names = [], marks, line = false, wide = false, choices = [], panels, numbers }) {
+  function figure({ title, caption, names = [], marks, line = false, wide = false, low = false, choices = [], panels, numbers }) {
     const id = `plot-${++drawn}`;
     const hidden = new Set();
-    const box = el("div", { class: wide ? "panels wide" : "panels" });
+    const box = el("div", { class: `panels${wide ? " wide" : ""}${low ? " low" : ""}` });
     const choice = { value: choices[0]?.[0] };
     let width = 0;
     const redraw = () => {
