@@ -1,4 +1,4 @@
-"""The page Samples with 100,000 prompts and 8 models: Python writes it, Chromium opens it from disk.
+"""The page Samples with 100,000 prompts and 8 models: written by Python, opened by Chromium.
 
 Responses are made of random words, about 45 tokens long, in a vocabulary of 49,152; seven students
 have token details. `kdbench report` runs in a fresh process: its time and highest resident set are
@@ -256,9 +256,17 @@ def _order(page: Any, order: str) -> float:
 def _search(page: Any) -> Iterator[BenchmarkRow]:
     """A word that no text holds, so that every page of texts is read; and how long it freezes."""
     page.evaluate(
-        """() => { window.longest = 0; let last = performance.now();
-        const tick = () => { const now = performance.now(); longest = Math.max(longest, now - last); last = now; setTimeout(tick); };
-        tick(); }"""
+        """() => {
+            window.longest = 0;
+            let last = performance.now();
+            const tick = () => {
+                const now = performance.now();
+                longest = Math.max(longest, now - last);
+                last = now;
+                setTimeout(tick);
+            };
+            tick();
+        }"""
     )
     page.fill("#samples-q", "zzzz nowhere")
     start = time.perf_counter()
