@@ -18,6 +18,7 @@ NAMES = (
     "gate",
     "gate_skew",
     "growth",
+    "site_samples",
 )
 WITH_EXTRA = ("engines", "trl_step")  # these need vLLM and TRL
 KNOWN = NAMES + WITH_EXTRA

@@ -6,7 +6,7 @@ from typing import Any
 from kdbench.site.boards import ordered_metrics
 from kdbench.site.html import render
 from kdbench.site.page import Data, Page, data_name
-from kdbench.site.pairs import Pair, Pairs, row_values
+from kdbench.site.pairs import Pairs, RunPair, row_values
 from kdbench.site.source import SiteSource
 from kdbench.store.results import MetricResult
 from kdbench.task import TITLES
@@ -170,5 +170,5 @@ def _change(row: Any, decimals: int) -> str:
     return f"{text} {row.verdict}"
 
 
-def _problems(pair: Pair) -> str:
+def _problems(pair: RunPair) -> str:
     return "; ".join(pair.problems)

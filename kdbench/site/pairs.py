@@ -23,7 +23,7 @@ _METHOD = RowTestMethod(partial=True)
 
 
 @dataclass(frozen=True)
-class Pair:
+class RunPair:
     """Two runs, compared.
 
     Attributes:
@@ -50,7 +50,7 @@ class Pairs:
 
     source: SiteSource
     metrics: tuple[str, ...]
-    _done: dict[tuple[str, str], Pair] = field(default_factory=dict, repr=False, compare=False)
+    _done: dict[tuple[str, str], RunPair] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def runs(self) -> dict[str, ComparedRun]:
@@ -89,14 +89,14 @@ class Pairs:
             return list(permutations(self.runs, 2))
         return [(self.base, run) for run in self.runs if self.base and run != self.base]
 
-    def pair(self, base: str, new: str) -> Pair:
+    def pair(self, base: str, new: str) -> RunPair:
         """Compare two runs; a pair is computed once."""
         if (base, new) not in self._done:
             self._done[base, new] = _compare(self.runs[base], self.runs[new], self.metrics)
         return self._done[base, new]
 
 
-def _compare(base: ComparedRun, new: ComparedRun, metrics: Sequence[str]) -> Pair:
+def _compare(base: ComparedRun, new: ComparedRun, metrics: Sequence[str]) -> RunPair:
     rows: dict[str, Sequence[ComparedRow]] = {}
     problems: list[str] = []
     for metric in metrics:
@@ -117,7 +117,7 @@ def _compare(base: ComparedRun, new: ComparedRun, metrics: Sequence[str]) -> Pai
             rows[metric] = compared.rows
     if not rows and not problems:
         problems.append("the two runs have no task and metric in common")
-    return Pair(base.label, new.label, rows, tuple(dict.fromkeys(problems)))
+    return RunPair(base.label, new.label, rows, tuple(dict.fromkeys(problems)))
 
 
 def _only(run: ComparedRun, tasks: Sequence[str]) -> ComparedRun:

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+_LEVEL = 3  # of gzip: half the time of the usual 6, for 7 % more bytes
+
 
 def packed(value: Any) -> str:
     """A JSON value as gzip in base64; a third of its size, also in a file that is not served."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode()
+    return base64.b64encode(gzip.compress(text.encode(), _LEVEL, mtime=0)).decode()
 
 
 def column(values: np.ndarray, kind: str) -> str:

@@ -9,6 +9,8 @@ import numpy as np
 from kdbench.store.token_details import TokenDetails, TokenText
 
 _EXAMPLES = 5
+_LOW = 0.5  # acceptance below which a place can be an example
+_AT_ONCE = 4096  # responses whose tokens are summed together
 _SHOWN = 100  # tokens of the table of a task
 
 
@@ -39,6 +41,7 @@ class Rejections:
     def __init__(self) -> None:
         self._count = np.zeros(0)
         self._rejected = np.zeros(0)
+        self._waiting: list[tuple[np.ndarray, np.ndarray]] = []
         self._examples: dict[int, list[Example]] = {}
 
     def add(self, details: TokenDetails, document: int) -> None:
@@ -50,30 +53,48 @@ class Rejections:
         """
         known = ~np.isnan(details.acceptance)
         tokens, acceptance = details.tokens[known], details.acceptance[known]
+        self._waiting.append((tokens, acceptance))
+        if len(self._waiting) >= _AT_ONCE:
+            self._sum()
+        places = np.flatnonzero(known)
+        for place in np.flatnonzero(acceptance < _LOW).tolist():
+            self._add_example(
+                int(tokens[place]),
+                Example(float(acceptance[place]), document, details.seed, int(places[place])),
+            )
+
+    def _add_example(self, token: int, example: Example) -> None:
+        examples = self._examples.setdefault(token, [])
+        if len(examples) < _EXAMPLES or example < examples[-1]:
+            examples.append(example)
+            examples.sort()
+            del examples[_EXAMPLES:]
+
+    def _sum(self) -> None:
+        """Add the waiting responses to the sums, which are as long as the vocabulary."""
+        if not self._waiting:
+            return
+        tokens, acceptance = (np.concatenate(column) for column in zip(*self._waiting, strict=True))
+        self._waiting.clear()
         size = max(len(self._count), 1 + int(tokens.max(initial=0)))
         self._count = _grown(self._count, size) + np.bincount(tokens, minlength=size)
         self._rejected = _grown(self._rejected, size) + np.bincount(tokens, 1 - acceptance, size)
-        places = np.flatnonzero(known)
-        for place in np.flatnonzero(acceptance < 0.5).tolist():
-            examples = self._examples.setdefault(int(tokens[place]), [])
-            example = Example(float(acceptance[place]), document, details.seed, int(places[place]))
-            if len(examples) < _EXAMPLES or example < examples[-1]:
-                examples.append(example)
-                examples.sort()
-                del examples[_EXAMPLES:]
 
     @property
     def total(self) -> float:
         """All rejections: the sum of 1 - acceptance."""
+        self._sum()
         return float(self._rejected.sum())
 
     def most(self) -> list[int]:
         """Ids of the tokens with most rejections, first the most."""
+        self._sum()
         order = np.argsort(-self._rejected, kind="stable")[:_SHOWN]
         return [int(token) for token in order if self._rejected[token] > 0]
 
     def row(self, token: int) -> dict[str, Any] | None:
         """What is known of a token; None if the student never wrote it."""
+        self._sum()
         if not 0 <= token < len(self._count) or not self._count[token]:
             return None
         return {

@@ -12,6 +12,7 @@ from kdbench.site.samples.lines import DocumentNumbers
 from kdbench.site.samples.packing import column, packed
 from kdbench.site.samples.rejections import rejection_table
 from kdbench.site.samples.run_samples import RunSamples
+from kdbench.store.schema import is_number
 from kdbench.store.token_details import TokenText
 
 _RESPONSES = 800  # in a page of documents
@@ -210,6 +211,8 @@ def _responses(
     responses = []
     for line in lines:
         kept = {key: value for key, value in line.items() if key not in ("id", "tokens")}
+        if "scores" in kept:
+            kept["scores"] = {name: x for name, x in kept["scores"].items() if is_number(x)}
         if tokens := by_seed.get(line.get("seed", 0)):
             kept["details"] = tokens
         responses.append(kept)
