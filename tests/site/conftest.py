@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
-
 from browser import Watched, chromium, launched
+from filelock import FileLock
 
 HOSTILE = 'GKD <b>&"x"'
 """Label of a student of the site."""

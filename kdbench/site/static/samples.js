@@ -40,7 +40,15 @@
   const listKey = (index, view) => [index.task.name, view.sort, view.flag, view.category, view.q, view.baseline?.run, ...view.shown.map((run) => run.run)].join("\n");
 
   async function show(params, element) {
-    const turn = ++shown;
+    const turn = ++shown, box = element.querySelector("#samples");
+    box.setAttribute("aria-busy", "true");
+    try {
+      await draw(params, element, turn);
+    } finally {
+      if (turn === shown) box.setAttribute("aria-busy", "false");
+    }
+  }
+  async function draw(params, element, turn) {
     contents ??= await kdbench.load("samples");
     const task = contents.tasks.find(({ name }) => name === params.task) ?? contents.tasks[0];
     const index = await S.index(task);
