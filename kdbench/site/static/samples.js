@@ -77,8 +77,8 @@
 
   function tools(view) {
     const other = now.params.view === "tokens";
-    return el("p", { class: "control" }, el("a", { href: address(other ? { view: null } : { view: "tokens" }) }, other ? "Back to the prompts" : "Rejected tokens"),
-      view.baseline && view.shown.some((run) => run !== view.baseline) ? [" · ", el("a", { href: kdbench.address("compare", { base: view.baseline.run, new: view.shown.filter((r) => r !== view.baseline).map((r) => r.run), task: now.index.task.name }) }, "Compare: is the difference significant?")] : null);
+    return el("p", { class: "control" }, (other || now.index.runs.some((run) => run.details)) && el("a", { href: address(other ? { view: null } : { view: "tokens" }) }, other ? "Back to the prompts" : "Rejected tokens"),
+      view.baseline && view.shown.some((run) => run !== view.baseline) ? [" ", el("a", { href: kdbench.address("compare", { base: view.baseline.run, new: view.shown.filter((r) => r !== view.baseline).map((r) => r.run), task: now.index.task.name }) }, "Compare: is the difference significant?")] : null);
   }
 
   function frame(element) {
