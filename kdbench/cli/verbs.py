@@ -275,7 +275,7 @@ def _report(arguments: list[str]) -> None:
         _outline(plan_report(settings))
         return
     report = make_report(settings)
-    for file in report.files:
+    for file in report.named_files:
         say(str(file))
     if report.findings is None:
         say(f"no figures: {report.why_no_findings}")
@@ -288,7 +288,7 @@ def _report(arguments: list[str]) -> None:
 
 @verb("view", "ViewSettings", "results=results baseline=SFT open=true")
 def _view(arguments: list[str]) -> None:
-    """Serve the report's site on this machine, and refresh it as runs finish.
+    """Serve the report's site here, and refresh it as runs finish.
 
     It listens on 127.0.0.1 alone. Ctrl-C ends it.
     """

@@ -14,12 +14,13 @@ from kdbench.reports.model import Findings
 from kdbench.site.page import Page
 from kdbench.site.pages import make_pages
 from kdbench.site.source import SiteSource, read_source
-from kdbench.site.write import SiteFile, remove_stale, site_files, write_files
+from kdbench.site.write import INDEX, SiteFile, remove_stale, site_files, write_files
 from kdbench.system.files import read_json, write_json
 from kdbench.version import __version__
 
 _NUMBERS = "report.json"
 _FIGURES = "figures"
+_LOADED = ("static", "vendor", "data")
 _OF_OLD_REPORTS = tuple(f"{name}.{end}" for name in PICTURES for end in ("png", "svg", "csv"))
 
 
@@ -36,6 +37,12 @@ class Report:
     findings: Findings | None = field(repr=False)
     files: tuple[Path, ...]
     why_no_findings: str = ""
+
+    @property
+    def named_files(self) -> list[Path]:
+        """The files that a reader opens: all but those that the page loads, the page first."""
+        opened = [file for file in self.files if file.parent.name not in _LOADED]
+        return sorted(opened, key=lambda file: file.name != INDEX)
 
 
 def make_report(settings: ReportSettings) -> Report:

@@ -18,7 +18,7 @@ from kdbench.task import TITLES
 from kdbench.text import DECIMALS, duration
 
 _ARROWS = {"higher": " ↑", "lower": " ↓"}
-Facts = list[tuple[str, str]]
+NamedTexts = list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class _ShownRun:
         links: Texts and addresses of pages about it.
         tasks: Titles of its tasks.
         metrics: Its results, a row for each metric.
-        sections: Facts by heading.
+        sections: NamedTexts by heading.
         command: The command that measures like this.
         data: The data and prompts of each task.
         training: How its checkpoint was trained, if that was found.
@@ -48,9 +48,9 @@ class _ShownRun:
     links: Sequence[tuple[str, str]]
     tasks: Sequence[str]
     metrics: Sequence[Mapping[str, Any]]
-    sections: Sequence[tuple[str, Facts]]
+    sections: Sequence[tuple[str, NamedTexts]]
     command: str
-    data: Sequence[Facts]
+    data: Sequence[NamedTexts]
     training: Training | None = field(default=None, repr=False)
     validations: tuple[Sequence[str], Sequence[Sequence[str]]] = ((), ())
     log: str = ""
@@ -170,7 +170,7 @@ def _metric_cell(result: MetricResult | None, link: str) -> Mapping[str, str]:
     return {"value": f"{bound}{result.value:.{decimals}f}", "error": error.strip(), "link": link}
 
 
-def _checkpoint(run: StoredRun) -> Facts:
+def _checkpoint(run: StoredRun) -> NamedTexts:
     record, model = run.record, run.record["model"]
     git = record.get("git") or {}
     disk = model.get("disk_bytes")
@@ -219,7 +219,7 @@ def _cost(run: StoredRun, tasks: Sequence[str]) -> Iterator[tuple[str, str]]:
         yield "tokens per second", f"{tokens / seconds:,.0f}"
 
 
-def _environment(run: StoredRun) -> Facts:
+def _environment(run: StoredRun) -> NamedTexts:
     environment = dict(run.record.get("environment") or {})
     packages = environment.pop("packages", None) or {}
     backend = dict(run.record.get("backend") or {})
@@ -233,7 +233,7 @@ def _environment(run: StoredRun) -> Facts:
     ]
 
 
-def _data_facts(run: StoredRun, task: str) -> Facts:
+def _data_facts(run: StoredRun, task: str) -> NamedTexts:
     result = run.results[task]
     fingerprint = result.fingerprint
     entry = run.record["tasks"].get(task, {})
@@ -254,7 +254,7 @@ def _data_facts(run: StoredRun, task: str) -> Facts:
     ]
 
 
-def _facts(values: Mapping[str, Any]) -> Facts:
+def _facts(values: Mapping[str, Any]) -> NamedTexts:
     """Names and texts of the values that are known."""
     return [(key.replace("_", " "), _text(v)) for key, v in values.items() if v is not None]
 
@@ -294,7 +294,7 @@ def _selected(training: Training) -> float | None:
     return step if isinstance(step, int | float) else None
 
 
-def recipe(training: Training) -> Facts:
+def recipe(training: Training) -> NamedTexts:
     """What a run card says of the method, its settings and data, as far as it is there."""
     card = training.card
     of = _mapping(card, "training")

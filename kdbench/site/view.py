@@ -24,7 +24,7 @@ from kdbench.site.write import INDEX, SiteFile, site_files, write_files
 from kdbench.system.console import say
 
 _SECONDS = 1.0  # between two looks at the results
-State = dict[str, tuple[int, int]]
+FileTimes = dict[str, tuple[int, int]]
 """Time and size of each result file."""
 
 
@@ -91,8 +91,8 @@ class LiveSite:
     settings: ReportSettings
     folder: Path
     served: Served = field(default_factory=Served)
-    _built_from: State | None = None
-    _seen: State | None = None
+    _built_from: FileTimes | None = None
+    _seen: FileTimes | None = None
 
     def refresh(self) -> bool:
         """Build the site anew if results have changed since and are not just being written.
@@ -145,9 +145,9 @@ def has_results(results: Path) -> bool:
     return any(results.glob("*/*/run.json"))
 
 
-def result_files(results: Path) -> State:
+def result_files(results: Path) -> FileTimes:
     """Time and size of the files that hold results: those of runs, groups and speeds."""
-    state: State = {}
+    state: FileTimes = {}
     for pattern in ("*/*.json", "*/*/*.json", "*/*/groups/*.json"):
         for file in results.glob(pattern):
             try:

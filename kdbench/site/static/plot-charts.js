@@ -6,6 +6,14 @@ kdbench.charts = (() => {
   const SVG = "http://www.w3.org/2000/svg";
   const shortNumber = (value) => d3.format(value >= 10000 ? ".3~s" : ",.3~r")(value).replace("G", "B");
 
+  // Few ticks of a logarithmic axis: 1, 2 and 5 within two decades, else powers of ten.
+  function logTicks([low, high]) {
+    const steps = high / low < 100 ? [1, 2, 5] : [1];
+    const decades = d3.range(Math.floor(Math.log10(low)), Math.ceil(Math.log10(high)) + 1);
+    const ticks = decades.flatMap((decade) => steps.map((step) => step * 10 ** decade)).filter((tick) => tick >= low && tick <= high);
+    return ticks.length > 1 ? ticks : d3.ticks(low, high, 4);
+  }
+
   const scales = (marks) => ({
     color: { domain: [...marks.keys()], range: [...marks.values()].map((mark) => mark.colour) },
     symbol: { domain: [...marks.keys()], range: [...marks.values()].map((mark) => mark.symbol) },
@@ -186,5 +194,5 @@ kdbench.charts = (() => {
     };
   };
 
-  return { scatter, lines, dots, bars, reach, shortNumber };
+  return { scatter, lines, dots, bars, reach, shortNumber, logTicks };
 })();

@@ -111,7 +111,7 @@ kdbench.plot = (() => {
   }
 
   // A figure. `panels(choice)` gives [{ title, label, options(width, shown) }], drawn anew for each width.
-  function figure({ title, caption, names = [], marks, line = false, wide = false, low = false, choices = [], panels, numbers }) {
+  function figure({ title, caption, names = [], marks, line = false, wide = false, low = false, choices = [], note, panels, numbers }) {
     const id = `plot-${++drawn}`;
     const hidden = new Set();
     const box = el("div", { class: `panels${wide ? " wide" : ""}${low ? " low" : ""}` });
@@ -120,6 +120,7 @@ kdbench.plot = (() => {
     const redraw = () => {
       const shown = (name) => !hidden.has(name);
       const listed = panels(choice.value);
+      if (note) noteBox.textContent = note(choice.value);
       const old = [...box.children];
       if (old.length !== listed.length) box.replaceChildren(...listed.map(() => el("div", { class: "panel" })));
       listed.forEach((made, i) => {
@@ -130,7 +131,8 @@ kdbench.plot = (() => {
         holder.replaceChildren(...heading, panel(made.options(room, shown), room, made.label));
       });
     };
-    const key_ = el("div", {});
+    const keyBox = el("div", {});
+    const noteBox = el("p", { class: "plot-note", "aria-live": "polite" });
     const observer = new ResizeObserver(() => {
       if (Math.abs(box.clientWidth - width) < 2) return;
       width = box.clientWidth;
@@ -143,9 +145,9 @@ kdbench.plot = (() => {
       details.renew();
     };
     if (choices.length > 1) parts.push(picker(choices, choice, choose, title));
-    const made = el("figure", { class: "plot-figure", "aria-labelledby": id }, parts, key_, box, details.element);
+    const made = el("figure", { class: "plot-figure", "aria-labelledby": id }, parts, keyBox, box, note ? noteBox : [], details.element);
     loadLibraries().then(() => {
-      if (names.length > 1) key_.replaceChildren(key(names, marks, hidden, redraw, line));
+      if (names.length > 1) keyBox.replaceChildren(key(names, marks, hidden, redraw, line));
       observer.observe(box);
     }, (error) => box.replaceChildren(el("p", { class: "failure", role: "alert" }, error.message)));
     return made;
