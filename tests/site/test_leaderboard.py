@@ -88,12 +88,13 @@ def test_best_tied_and_worse_are_told_apart_and_a_teacher_is_not_ranked(results)
 
 
 def test_where_lower_is_better_the_lowest_is_the_best(tmp_path):
-    put_run(tmp_path, "low", {"dolly": [1.0] * 8}, metric="lm_loss")
-    put_run(tmp_path, "high", {"dolly": [3.0] * 8}, metric="lm_loss")
+    put_run(tmp_path, "low", {"dolly": [1.0, 2.0] * 4}, metric="lm_loss")
+    put_run(tmp_path, "high", {"dolly": [2.0, 1.2] * 4}, metric="lm_loss")
     board = make_boards(source_of(tmp_path))[0]
     (best, of_average) = best_rows(board, 0)
     labels = [row.label for row in board.table.groups[0].rows]
     assert [labels[index] for index in best] == ["low"]
+    assert all(row.cells[0].best for row in board.table.groups[0].rows)  # the other one is tied
     assert best == of_average
 
 

@@ -94,7 +94,9 @@ def test_a_single_file_holds_everything(results, tmp_path):
     text = report.named_files[0].read_text("utf-8")
     assert Tags(text).loaded == ["data:,"]
     inlined = re.search(r'<script type="application/json" id="data-compare">(.*?)</script>', text)
-    assert json.loads(inlined[1])["runs"][1]["label"] == "SFT (sft)"
+    assert "<" not in inlined[1]
+    labels = {run["label"] for run in json.loads(inlined[1])["runs"]}
+    assert labels == {"SFT (sft)", "<b>&KD</b> (kd)"}
 
 
 def test_the_policy_allows_nothing_from_elsewhere(results, tmp_path):
