@@ -12,13 +12,12 @@ from kdbench.store.results import MetricResult
 from kdbench.task import TITLES
 from kdbench.text import AVERAGE, DECIMALS, signed
 
-_MANY_PROMPTS = 20_000  # beyond it, only the score and fidelity of each prompt are written
-
 
 def compare_page(source: SiteSource) -> Page:
     """Make the page Compare."""
     kinds = _kinds(source)
     pairs = Pairs(source, tuple(kinds))
+    kinds = {name: kind for name, kind in kinds.items() if name in pairs.compared_metrics}
     if pairs.base is None or len(pairs.runs) < 2 or not kinds:
         why = "There are fewer than two runs with scores by prompt; kdbench eval measures another."
         return Page("compare", "Compare", render("empty.html.j2", why=why))
@@ -29,6 +28,7 @@ def compare_page(source: SiteSource) -> Page:
         columns=[*_titles(source), AVERAGE],
         rows=list(_static_rows(source, pairs, kinds)),
         many=not pairs.are_all,
+        metrics=pairs.compared_metrics if pairs.compared_metrics != pairs.metrics else (),
     )
     data: dict[str, Data] = {"compare": _index(source, pairs, kinds)}
     for number, base in enumerate(dict.fromkeys(base for base, _ in pairs.folders)):
@@ -114,8 +114,6 @@ def _columns(pairs: Pairs, kinds: dict[str, MetricResult]) -> list[tuple[str, st
     for task in pairs.source.tasks:
         runs = [run.tasks[task] for run in pairs.runs.values() if task in run.tasks]
         known = [name for name in kinds if any(name in scores.metrics for scores in runs)]
-        if any(len(scores.ids) > _MANY_PROMPTS for scores in runs):
-            known = known[:2]
         columns += [(task, name) for name in known]
     return columns
 

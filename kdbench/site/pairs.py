@@ -74,13 +74,23 @@ class Pairs:
     @cached_property
     def are_all(self) -> bool:
         """Whether every run is compared with every other, not only with the base."""
-        prompts = sum(
-            max(len(run.tasks[task].ids) for run in self.runs.values() if task in run.tasks)
-            for task in self.source.tasks
-            if any(task in run.tasks for run in self.runs.values())
-        )
         pairs = len(self.runs) * (len(self.runs) - 1)
-        return prompts * pairs * len(self.metrics) <= _MOST_WORK
+        return self._prompts * pairs * len(self.metrics) <= _MOST_WORK
+
+    @cached_property
+    def compared_metrics(self) -> tuple[str, ...]:
+        """The metrics that are compared; the first two if all would take too long."""
+        work = self._prompts * (len(self.runs) - 1) * len(self.metrics)
+        return self.metrics if self.are_all or work <= _MOST_WORK else self.metrics[:2]
+
+    @cached_property
+    def _prompts(self) -> int:
+        """The number of prompts of all tasks; of runs that differ, the one with the most counts."""
+        sizes: dict[str, int] = {}
+        for run in self.runs.values():
+            for task, scores in run.tasks.items():
+                sizes[task] = max(sizes.get(task, 0), len(scores.ids))
+        return sum(sizes.values())
 
     @cached_property
     def folders(self) -> list[tuple[str, str]]:
@@ -92,7 +102,7 @@ class Pairs:
     def pair(self, base: str, new: str) -> RunPair:
         """Compare two runs; a pair is computed once."""
         if (base, new) not in self._done:
-            self._done[base, new] = _compare(self.runs[base], self.runs[new], self.metrics)
+            self._done[base, new] = _compare(self.runs[base], self.runs[new], self.compared_metrics)
         return self._done[base, new]
 
 
@@ -110,11 +120,15 @@ def _compare(base: ComparedRun, new: ComparedRun, metrics: Sequence[str]) -> Run
             found = comparison_problems(_only(base, [task]), _only(new, [task]), [metric], True)
             problems += [problem.text for problem in found]
             kept += [] if found else [task]
-        if kept:
+        while kept:  # again without the tasks that turn out to have no prompt with this metric
             runs = _only(base, kept), _only(new, kept)
             compared = compare_runs(*runs, {metric: Tolerance(0.0)}, Rules(), _METHOD)
             problems += [problem.text for problem in compared.problems]
-            rows[metric] = compared.rows
+            if compared.rows:
+                rows[metric] = compared.rows
+                break
+            empty = {problem.task for problem in compared.problems}
+            kept = [task for task in kept if task not in empty] if empty & {*kept} else []
     if not rows and not problems:
         problems.append("the two runs have no task and metric in common")
     return RunPair(base.label, new.label, rows, tuple(dict.fromkeys(problems)))

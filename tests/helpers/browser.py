@@ -68,6 +68,7 @@ class Watched:
     def settle(self):
         """Wait until plots are drawn."""
         self.page.evaluate(_SETTLED)
+        self.page.locator("section.page.shown [aria-busy=true]").wait_for(state="detached")
         for box in self.page.locator("section.page.shown .panels").all():
             box.locator("svg").first.wait_for(state="attached")
         self.page.evaluate(_SETTLED)

@@ -95,6 +95,14 @@ def test_one_task_that_differs_does_not_hide_the_others(results):
     assert (row["n"], row["low"], row["verdict"]) == (3, None, "inconclusive")
 
 
+def test_a_task_without_numbers_does_not_hide_the_others(results):
+    put_run(results, "c", {"dolly": [None] * 30, "vicuna": B})
+    data = data_of(results)
+    assert [row["task"] for row in rows_of(data, "a/run-1", "c/run-1", "rougeL")] == ["vicuna"]
+    (problem,) = data[data["compare"]["bases"]["a/run-1"]]["c/run-1"]["problems"]
+    assert problem.startswith("dolly: no prompt has rougeL in both runs")
+
+
 def test_many_runs_are_compared_with_the_base_only(results, monkeypatch):
     put_run(results, "c", {"dolly": A})
     source = read_source(ReportSettings(results=results, baseline="b"))
@@ -105,6 +113,11 @@ def test_many_runs_are_compared_with_the_base_only(results, monkeypatch):
     page = compare_page(source)
     assert "so each run is compared with b" in str(page.html)
     assert list(value_of(page.data["compare"])["bases"]) == ["b/run-1"]
+    # So many prompts that the base's pairs alone take too long: 2 pairs, 60 prompts, 3 metrics.
+    monkeypatch.setattr(pairs_module, "_MOST_WORK", 2 * 60 * 3 - 1)
+    assert Pairs(source, ("rougeL", "lm_loss", "x")).compared_metrics == ("rougeL", "lm_loss")
+    monkeypatch.setattr(pairs_module, "_MOST_WORK", 2 * 60 * 3)
+    assert len(Pairs(source, ("rougeL", "lm_loss", "x")).compared_metrics) == 3
 
 
 def test_the_page_says_what_to_do_with_a_single_run(tmp_path):

@@ -81,8 +81,8 @@ class RunSamples:
         for number, bits in self.flags.items():
             flags[number] = bits
         for name, full in _RIGHT.items():
-            if name in self.result.documents:
-                values = self.column(name, numbers) / full
+            values = self.column(name, numbers) / full
+            if not np.isnan(values).all():
                 flags |= np.where(values > 0.5, RIGHT, 0).astype(np.uint8)
                 flags |= np.where(values <= 0.5, WRONG, 0).astype(np.uint8)
                 break

@@ -212,7 +212,7 @@ def _responses(
     for line in lines:
         kept = {key: value for key, value in line.items() if key not in ("id", "tokens")}
         if "scores" in kept:
-            kept["scores"] = {name: x for name, x in kept["scores"].items() if is_number(x)}
+            kept["scores"] = {k: x if is_number(x) else None for k, x in kept["scores"].items()}
         if tokens := by_seed.get(line.get("seed", 0)):
             kept["details"] = tokens
         responses.append(kept)

@@ -159,7 +159,7 @@ const kdbenchTokens = (() => {
     const thinking = [], answer = [];
     for (const unit of all) {
       const make = () => { const element = unitElement(unit, details); unitOf.set(element, unit); return element; };
-      (characters < start ? thinking : answer).push(make);
+      (start && characters < start ? thinking : answer).push(make);
       if (!unit.special) characters += [...unit.text].length;
     }
     const fold = folded(`Thinking, ${thinking.length} tokens`, thinking.map((make) => make()));

@@ -40,7 +40,15 @@
   const listKey = (index, view) => [index.task.name, view.sort, view.flag, view.category, view.q, view.baseline?.run, ...view.shown.map((run) => run.run)].join("\n");
 
   async function show(params, element) {
-    const turn = ++shown;
+    const turn = ++shown, box = element.querySelector("#samples");
+    box.setAttribute("aria-busy", "true");
+    try {
+      await draw(params, element, turn);
+    } finally {
+      if (turn === shown) box.setAttribute("aria-busy", "false");
+    }
+  }
+  async function draw(params, element, turn) {
     contents ??= await kdbench.load("samples");
     const task = contents.tasks.find(({ name }) => name === params.task) ?? contents.tasks[0];
     const index = await S.index(task);
@@ -69,8 +77,8 @@
 
   function tools(view) {
     const other = now.params.view === "tokens";
-    return el("p", { class: "control" }, el("a", { href: address(other ? { view: null } : { view: "tokens" }) }, other ? "Back to the prompts" : "Rejected tokens"),
-      view.baseline && view.shown.some((run) => run !== view.baseline) ? [" · ", el("a", { href: kdbench.address("compare", { base: view.baseline.run, new: view.shown.filter((r) => r !== view.baseline).map((r) => r.run), task: now.index.task.name }) }, "Compare: is the difference significant?")] : null);
+    return el("p", { class: "control" }, (other || now.index.runs.some((run) => run.details)) && el("a", { href: address(other ? { view: null } : { view: "tokens" }) }, other ? "Back to the prompts" : "Rejected tokens"),
+      view.baseline && view.shown.some((run) => run !== view.baseline) ? [" ", el("a", { href: kdbench.address("compare", { base: view.baseline.run, new: view.shown.filter((r) => r !== view.baseline).map((r) => r.run), task: now.index.task.name }) }, "Compare: is the difference significant?")] : null);
   }
 
   function frame(element) {
