@@ -137,18 +137,17 @@ class TaskSamples:
 
     def page(self, number: int) -> str:
         """The texts of a page of documents, packed."""
-        documents = range(number * self.page_size, min(self.count, (number + 1) * self.page_size))
+        documents = self._documents(number)
         first = self._prompts()
         prompts = first.prompts.read(documents) if first and first.prompts else {}
         answers = [run.answers.read(documents) for run in self.runs]
-        details = [run.details.read(documents) if run.details else {} for run in self.runs]
         other = [self._asked_differently(run, first, documents) for run in self.runs]
         return packed(
             [
                 {
                     "asked": _without_id(prompts[document][0]) if document in prompts else None,
                     "runs": {
-                        index: _responses(of_run[document], details[index].get(document, ()))
+                        index: _responses(of_run[document])
                         for index, of_run in enumerate(answers)
                         if document in of_run
                     },
@@ -161,6 +160,27 @@ class TaskSamples:
                 for document in documents
             ]
         )
+
+    def details(self, number: int) -> str:
+        """The token details of a page of documents by run and seed, packed.
+
+        They are most of a page, and a search does not need them.
+        """
+        documents = self._documents(number)
+        lines = [run.details.read(documents) if run.details else {} for run in self.runs]
+        return packed(
+            [
+                {
+                    index: {line["seed"]: [line[name] for name in _OF_TOKENS] for line in known}
+                    for index, of_run in enumerate(lines)
+                    if (known := of_run.get(document))
+                }
+                for document in documents
+            ]
+        )
+
+    def _documents(self, page: int) -> range:
+        return range(page * self.page_size, min(self.count, (page + 1) * self.page_size))
 
     def _asked_differently(
         self, run: RunSamples, first: RunSamples | None, documents: range
@@ -203,17 +223,12 @@ def _without_id(line: dict[str, Any]) -> dict[str, Any]:
 _OF_TOKENS = ("tokens", "acceptance", "student", "teacher", "listed", "likely", "likely_p")
 
 
-def _responses(
-    lines: Sequence[dict[str, Any]], details: Sequence[dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """The responses to a document, each with its token details as they are stored."""
-    by_seed = {line["seed"]: [line[name] for name in _OF_TOKENS] for line in details}
+def _responses(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The responses to a document, as they are stored but for their tokens."""
     responses = []
     for line in lines:
         kept = {key: value for key, value in line.items() if key not in ("id", "tokens")}
         if "scores" in kept:
             kept["scores"] = {k: x if is_number(x) else None for k, x in kept["scores"].items()}
-        if tokens := by_seed.get(line.get("seed", 0)):
-            kept["details"] = tokens
         responses.append(kept)
     return responses
