@@ -122,7 +122,7 @@ class TaskSamples:
     def _prompts(self) -> RunSamples | None:
         """The run whose prompts are shown: the one with most of them."""
         known = [run for run in self.runs if run.prompts]
-        return max(known, key=lambda run: len(run.asked), default=None)
+        return max(known, key=lambda run: len(run.prompts or ()), default=None)
 
     def tokens(self) -> str:
         """Texts of tokens, and which of them are rejected, packed."""
@@ -191,7 +191,7 @@ class TaskSamples:
         differing = [
             document
             for document in documents
-            if document in run.asked and run.asked[document] != first.asked.get(document)
+            if run.asked[document] not in (0, first.asked[document])
         ]
         return run.prompts.read(differing)
 

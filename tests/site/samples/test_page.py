@@ -113,7 +113,7 @@ def test_rejected_tokens_are_summed_over_all_responses(
         known = row["runs"][str(number)]
         assert known["n"] == len(sums[first])
         assert known["rejected"] == pytest.approx(sum(sums[first]), abs=1e-3)
-        lowest = sorted(1 - x for x in sums[first] if 1 - x < 0.5)[:5]
+        lowest = sorted(1 - x for x in sums[first] if 1 - x < 0.5)[:3]
         assert [e[3] for e in known["examples"]] == pytest.approx(lowest, abs=1e-3)
 
 
