@@ -1,9 +1,9 @@
 """The page Fidelity: how students compare with their teacher, drawn from the report's numbers."""
 
-from typing import Any
+from typing import Any, get_args
 
 from kdbench.reports.answers import band_edges
-from kdbench.reports.model import Correlation, Findings, StudentRow
+from kdbench.reports.model import Correlation, Findings, Quadrant, StudentRow
 from kdbench.reports.panels import title_of
 from kdbench.site.html import render
 from kdbench.site.page import Page
@@ -36,6 +36,7 @@ def fidelity_page(source: SiteSource) -> Page:
             "fidelity.html.j2",
             findings=findings,
             correlations=[_correlation_row(found) for found in findings.correlations],
+            quadrants=_quadrants(findings) if findings.has_gains else [],
             left_out=[line for line in findings.left_out if not line.startswith("cost:")],
         ),
         scripts=(*SCRIPTS, "fidelity.js"),
@@ -43,6 +44,16 @@ def fidelity_page(source: SiteSource) -> Page:
         data={"fidelity": lambda: fidelity_data(findings, level)},
         libraries=LIBRARIES,
     )
+
+
+def _quadrants(findings: Findings) -> list[tuple[str, int]]:
+    """The number of points in each quadrant, without averages and the baseline."""
+    quadrants = [
+        point.quadrant
+        for point in findings.points
+        if point.task != AVERAGE and not point.student.baseline
+    ]
+    return [(name, quadrants.count(name)) for name in get_args(Quadrant)]
 
 
 def _correlation_row(found: Correlation) -> dict[str, Any]:

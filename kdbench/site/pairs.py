@@ -127,7 +127,8 @@ def _compare(base: ComparedRun, new: ComparedRun, metrics: Sequence[str]) -> Run
             if compared.rows:
                 rows[metric] = compared.rows
                 break
-            kept = [t for t in kept if t not in {problem.task for problem in compared.problems}]
+            empty = {problem.task for problem in compared.problems}
+            kept = [task for task in kept if task not in empty] if empty & {*kept} else []
     if not rows and not problems:
         problems.append("the two runs have no task and metric in common")
     return RunPair(base.label, new.label, rows, tuple(dict.fromkeys(problems)))

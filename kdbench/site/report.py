@@ -49,8 +49,10 @@ def make_report(settings: ReportSettings) -> Report:
     """Read the results, and write the site, its figures and its numbers.
 
     Raises:
-        InputError: As `read_source` raises it; nothing has been written then.
+        InputError: `out=` is a file, or as `read_source` raises it; nothing has been written then.
     """
+    if settings.out.exists() and not settings.out.is_dir():
+        raise InputError(f"out={settings.out}: exists and is not a folder")
     source = read_source(settings)
     pages = make_pages(source)
     written = write_files(settings.out, _contents(source, pages))

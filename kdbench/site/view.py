@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -38,6 +39,7 @@ def view(settings: ViewSettings) -> None:
     report = settings.report
     if not report.results.is_dir():
         raise InputError(f"results={report.results}: no such folder")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` ends it like Ctrl-C
     with tempfile.TemporaryDirectory(prefix="kdbench-view-") as folder:
         site = LiveSite(report, Path(folder))
         site.refresh()

@@ -165,6 +165,7 @@ def test_a_report_json_of_another_tool_is_not_believed(results, tmp_path):
         ({"results": "nowhere"}, "results=nowhere: no such folder"),
         ({"results": "."}, "results=.: no results; run kdbench eval"),
         ({"tasks": ("doly",)}, "tasks=doly: did you mean 'dolly'"),
+        ({"out": __file__}, f"out={__file__}: exists and is not a folder"),
         ({"baseline": "stf"}, "baseline=stf: did you mean 'sft'"),
     ],
 )

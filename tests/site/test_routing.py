@@ -76,13 +76,25 @@ def test_two_students_are_compared_and_their_prompts_lead_to_samples(site, watch
     page.get_by_role("heading", name="kd against sft").wait_for()
     row = page.locator("#compare-result table").nth(1).locator("tbody tr").first
     cells = row.locator("th, td").all_inner_texts()
-    assert [*cells[:5], cells[8]] == ["Dolly", "4", "25.00", "46.25", "+21.25", ""]
+    assert [cells[place] for place in (0, 1, 6, 7, 9)] == ["Dolly", "+21.25", "25.00", "46.25", "4"]
     page.get_by_label("Order").select_option("gain")
     first = page.locator("#compare-result table").nth(2).locator("tbody tr").first
     first.get_by_text("+50.00").wait_for()
     assert first.locator("a").get_attribute("href") == (
         "#/samples?task=dolly&id=dolly-3&students=sft/run-1,kd/run-1"
     )
+
+
+def test_three_clicks_lead_from_the_site_to_a_lost_prompt(site, watched):
+    page = watched.open(site)
+    page.get_by_role("link", name="Compare").click()
+    page.locator(".chip", has_text="gkd").click()
+    page.get_by_role("heading", name="gkd against sft").wait_for()
+    assert page.url.endswith("#/compare?base=sft/run-1&new=gkd/run-1&metric=rougeL")
+    link = page.locator("#compare-result table").nth(1).locator("tbody tr").first.locator("a")
+    assert link.inner_text() == "dolly-3"  # 40 before, 9 now
+    link.click()
+    page.wait_for_selector("section.page.shown[data-page=samples]")
 
 
 def test_keys_choose_pages_and_show_themselves(site, watched):

@@ -181,7 +181,8 @@ def test_view_takes_the_keys_of_a_report(tmp_path):
     assert settings.report.model_fields_set == {"results", "score", "price"}
 
 
-def test_ctrl_c_ends_it_cleanly(tmp_path):
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_kill_end_it_cleanly(ending, tmp_path):
     put_run(tmp_path, "kd", {"dolly": [1, 2]})
     command = [sys.executable, "-m", "kdbench", "view", f"results={tmp_path}", "port=0"]
     temporary = tmp_path / "tmp"
@@ -198,7 +199,7 @@ def test_ctrl_c_ends_it_cleanly(tmp_path):
     port = int(line.split("/")[2].split(":")[1])
     with socket.create_connection(("127.0.0.1", port), timeout=10):
         pass
-    process.send_signal(signal.SIGINT)
+    process.send_signal(ending)
     output, _ = process.communicate(timeout=30)
     assert (process.returncode, output) == (0, "stopped\n")
     assert list(temporary.iterdir()) == []

@@ -53,27 +53,29 @@
     );
     document.getElementById("compare-new").append(...chips);
     tools.addEventListener("submit", (event) => event.preventDefault());
-    tools.addEventListener("change", () => {
+    tools.addEventListener("change", ({ target }) => {
       const base = tools.elements.base.value;
+      const added = target.name === "new" && target.checked ? target.value : null;
       const boxes = [...tools.querySelectorAll("[name=new]:checked")].map((box) => box.value);
       let news = boxes.filter((run) => run !== base);
+      if (added && !state.chosen) news = [added]; // it replaces the run that no one has chosen
       if (!news.length) news = [index.runs.find((r) => r.run !== base).run];
-      go({ base, news, metric: tools.elements.metric.value });
+      go({ base, news, metric: tools.elements.metric.value, focus: added ?? state.focus });
     });
   }
 
   function detail(rows, metric) {
     const reach = Math.max(...rows.flatMap((r) => [r.change, r.low ?? 0, r.high ?? 0].map(Math.abs))) || 1;
     const d = metric.decimals;
-    const heads = ["task", "prompts", label(state.base), label(state.focus), "change", "95 % interval", "p (Holm)", "sees", "verdict"];
-    const head = (text, i) => el("th", { scope: "col", class: i === 0 || i === 8 ? "text" : null, colspan: i === 5 ? 2 : null }, text);
+    const heads = ["task", "change", "95 % interval", "p (Holm)", "verdict", label(state.base), label(state.focus), "sees", "prompts"];
+    const head = (text, i) => el("th", { scope: "col", class: i === 0 || i === 4 ? "text" : null, colspan: i === 2 ? 2 : null }, text);
     return el(
       "div",
       { class: "scroll", tabindex: 0, role: "region", "aria-label": "Paired differences" },
       el(
         "table",
         {},
-        el("caption", {}, `${label(state.focus)} against ${label(state.base)}: ${metric.name} (${metric.unit}, ${metric.direction} is better)`),
+        el("caption", {}, `${metric.name} (${metric.unit}, ${metric.direction} is better)`),
         el("thead", {}, el("tr", {}, heads.map(head))),
         el(
           "tbody",
@@ -83,15 +85,15 @@
               "tr",
               { class: row.task === "AVG" ? "average" : null },
               el("th", { scope: "row" }, title(row.task)),
-              el("td", {}, String(row.n)),
-              el("td", {}, row.base.toFixed(d)),
-              el("td", {}, row.new.toFixed(d)),
               el("td", {}, signed(row.change, d)),
               el("td", {}, interval(row, d)),
               el("td", { class: "picture" }, forest(row, reach)),
               el("td", {}, pText(row.adjusted)),
-              el("td", {}, row.sees === null ? "" : row.sees.toFixed(d)),
               el("td", { class: "text" }, el("span", { class: `verdict ${tone(row.verdict)}` }, row.verdict)),
+              el("td", {}, row.base.toFixed(d)),
+              el("td", {}, row.new.toFixed(d)),
+              el("td", {}, row.sees === null ? "" : row.sees.toFixed(d)),
+              el("td", {}, String(row.n)),
             ),
           ),
         ),
@@ -184,11 +186,11 @@
             "tr",
             {},
             el("th", { scope: "row" }, samples(p)),
-            el("td", { class: "text" }, title(p.task)),
-            el("td", {}, p.base.toFixed(d)),
-            el("td", {}, p.now.toFixed(d)),
             el("td", {}, signed(sign * p.gain, d)),
             el("td", { class: "picture" }, bar(p.gain, reach)),
+            el("td", {}, p.base.toFixed(d)),
+            el("td", {}, p.now.toFixed(d)),
+            el("td", { class: "text" }, title(p.task)),
           ),
         );
       }
@@ -214,7 +216,7 @@
           "table",
           {},
           el("caption", {}, `${metric.name} of each prompt, mean over seeds. A prompt leads to its samples.`),
-          el("thead", {}, el("tr", {}, ["prompt", "task", label(state.base), label(state.focus), "change"].map((h, i) => el("th", { scope: "col", class: i < 2 ? "text" : null, colspan: i === 4 ? 2 : null }, h)))),
+          el("thead", {}, el("tr", {}, ["prompt", "change", label(state.base), label(state.focus), "task"].map((h, i) => el("th", { scope: "col", class: i === 0 || i === 4 ? "text" : null, colspan: i === 1 ? 2 : null }, h)))),
           body,
         ),
       ),
@@ -252,12 +254,13 @@
       }
       const base = params.base in index.bases ? params.base : index.base;
       let news = runsIn(params.new ?? "").filter((run) => run !== base);
-      if (!(base in index.bases) || !news.length) news = [index.runs.find((r) => r.run !== base).run];
+      const chosen = news.length > 0;
+      if (!chosen) news = [index.runs.find((r) => r.run !== base).run];
       const metric = index.metrics.some((m) => m.name === params.metric) ? params.metric : index.metrics[0].name;
       const focus = news.includes(params.focus) ? params.focus : news[0];
       const order = ["gain", "move"].includes(params.order) ? params.order : "loss";
       const task = params.task in index.tasks ? params.task : null;
-      state = { base, news, metric, focus, order, task };
+      state = { base, news, chosen, metric, focus, order, task };
       tools.elements.base.value = base;
       tools.elements.metric.value = metric;
       for (const box of tools.querySelectorAll("[name=new]")) {

@@ -26,7 +26,7 @@
           points: rows.map(({ model, cost: c }) => ({ name: model.label, label: model.label, x: [c, null, null], y: model.score, href: link(model), title: text(view, model, c) })),
           marks,
           x: { type: log ? "log" : "linear", domain: log ? domain : [Math.max(0, domain[0]), domain[1]], ...(log ? { ticks: logTicks(domain) } : {}), label: `${view.label}${log ? " (log scale)" : ""}`, tickFormat: shortNumber },
-          y: { label: `${score.name} (${score.unit}), ${data.over}`, domain: reach(models.map((m) => m.score)), reverse: score.lower },
+          y: { label: `${score.name} (${score.unit}), ${data.over}`, domain: reach(rows.map((row) => row.model.score)), reverse: score.lower },
           under: steps.length > 1 ? [Plot.line(steps, { x: "x", y: "y", curve: "step-after", stroke: "var(--quiet)", strokeDasharray: "2 4" })] : [],
         })(width, shown),
         height: 380,
@@ -40,10 +40,10 @@
     return figure({
       title: "Quality against cost",
       caption: "Up means a better score, left means cheaper. The dotted line, the frontier, joins the models that no other one beats in both. Bars are 95 % intervals over prompts. A point leads to its run.",
-      names,
+      names: (name) => byName.get(name).points.map(([i]) => names[i]),
       marks,
       wide: true,
-      choices: views.map((view) => [view.name, `${view.kind}: ${view.label}`]),
+      choices: views.map((view) => [view.name, view.label]),
       note,
       panels: (name) => [{ label: `${score.name} against ${byName.get(name).label}`, options: chart(byName.get(name)) }],
       numbers: (name) => ({

@@ -86,7 +86,7 @@ kdbench.charts = (() => {
     const bar = { stroke: "name", strokeWidth: 1.3, strokeOpacity: 0.7 };
     return {
       x: { ticks: Math.max(3, Math.floor(width / 90)), tickSize: 4, ...x },
-      y: { ticks: 5, tickSize: 4, ...y },
+      y: { ticks: 5, tickSize: 4, grid: true, ...y },
       ...scales(marks),
       marks: [
         ...under,

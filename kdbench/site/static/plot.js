@@ -138,16 +138,21 @@ kdbench.plot = (() => {
       width = box.clientWidth;
       if (width) redraw();
     });
+    const renewKey = () => {
+      const listed = typeof names === "function" ? names(choice.value) : names;
+      keyBox.replaceChildren(...(listed.length > 1 ? [key(listed, marks, hidden, redraw, line)] : []));
+    };
     const details = tableDetails(() => numbers(choice.value));
     const parts = [el("h2", { id }, title), el("p", {}, caption)];
     const choose = () => {
+      renewKey();
       redraw();
       details.renew();
     };
     if (choices.length > 1) parts.push(picker(choices, choice, choose, title));
     const made = el("figure", { class: "plot-figure", "aria-labelledby": id }, parts, keyBox, box, note ? noteBox : [], details.element);
     loadLibraries().then(() => {
-      if (names.length > 1) keyBox.replaceChildren(key(names, marks, hidden, redraw, line));
+      renewKey();
       observer.observe(box);
     }, (error) => box.replaceChildren(el("p", { class: "failure", role: "alert" }, error.message)));
     return made;

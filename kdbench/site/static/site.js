@@ -152,11 +152,15 @@ const kdbench = (() => {
   root.dataset.theme = THEMES.includes(stored("kdbench-theme")) ? stored("kdbench-theme") : "system";
 
   function themeButton() {
-    const label = () => `Theme: ${root.dataset.theme}`;
-    const button = el("button", { type: "button", class: "quiet" }, label());
+    const button = el("button", { type: "button", class: "quiet" });
+    const label = () => {
+      button.textContent = `◐ ${root.dataset.theme}`;
+      button.setAttribute("aria-label", `Theme: ${root.dataset.theme}`);
+    };
+    label();
     button.addEventListener("click", () => {
       setTheme(THEMES[(THEMES.indexOf(root.dataset.theme) + 1) % THEMES.length]);
-      button.textContent = label();
+      label();
     });
     return button;
   }
