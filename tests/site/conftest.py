@@ -66,11 +66,19 @@ def _with_noise(model: Path, copy: Path) -> Path:
 
 
 def _write(made: Sites) -> None:
-    import kdbench
+    """The folder as `kdbench report` writes it; the one file without drawing figures again."""
+    from kdbench.config import ReportSettings
+    from kdbench.site import make_report
+    from kdbench.site.pages import make_pages
+    from kdbench.site.report import footer, title_of
+    from kdbench.site.source import read_source
+    from kdbench.site.write import site_files, write_files
 
-    keys = {"results": made.results, "baseline": "SFT"}
-    kdbench.report(**keys, out=made.folder)
-    kdbench.report(**keys, out=made.single.parent, single_file=True)
+    settings = ReportSettings(results=made.results, baseline="SFT", out=made.folder)
+    make_report(settings)
+    source = read_source(settings)
+    files = site_files(make_pages(source), title_of(source), footer(source), single_file=True)
+    write_files(made.single.parent, files)
 
 
 @pytest.fixture(scope="session")

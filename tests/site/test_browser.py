@@ -3,7 +3,7 @@
 import pytest
 from browser import THEMES, WIDTHS, findings, page_names
 
-PAGES = ("leaderboard", "compare", "samples", "fidelity", "run")
+PAGES = ("leaderboard", "compare", "samples", "fidelity", "cost", "run")
 
 
 def test_every_page_is_looked_at(sites, watched):

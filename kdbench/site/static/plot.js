@@ -36,6 +36,12 @@ kdbench.plot = (() => {
       style: { fontSize: "12px", fontFamily: "inherit", background: "none", overflow: "visible", color: "var(--text)" },
     });
     for (const style of svg.querySelectorAll("style")) style.remove();
+    for (const link of svg.querySelectorAll("a")) {
+      const named = link.querySelector("[aria-label]"); // a link takes no name from a path
+      if (!named) continue;
+      link.setAttribute("aria-label", named.getAttribute("aria-label").replaceAll("\n", "; "));
+      named.removeAttribute("aria-label");
+    }
     // A group, not an image: its points are links.
     for (const part of svg.querySelectorAll("g[aria-label], g[aria-description]")) {
       part.removeAttribute("aria-label");
