@@ -199,7 +199,9 @@ def _build(results: Path, site: Path) -> Iterator[BenchmarkRow]:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     processor, memory = used.ru_utime + used.ru_stime, used.ru_maxrss * unit
     yield BenchmarkRow("stored results", "", f"{stored / 2**20:.0f} MiB")
-    yield BenchmarkRow("kdbench report: time", "", f"{seconds:.0f} s, {processor:.0f} s of processor time")
+    yield BenchmarkRow(
+        "kdbench report: time", "", f"{seconds:.0f} s, {processor:.0f} s of processor time"
+    )
     yield BenchmarkRow("kdbench report: peak memory", "", f"{memory / 2**20:.0f} MiB")
     files = list((site / "data").glob("*.js"))
     yield BenchmarkRow(

@@ -37,6 +37,26 @@ class DocumentNumbers:
         return self._numbers.get(document)
 
 
+class DocumentColumn:
+    """Integers by number of the document, 0 where none was set; 8 bytes each."""
+
+    def __init__(self) -> None:
+        self._values = array("q")
+
+    def __getitem__(self, number: int) -> int:
+        return self._values[number] if number < len(self._values) else 0
+
+    def __setitem__(self, number: int, value: int) -> None:
+        self._values.extend([0] * (number + 1 - len(self._values)))
+        self._values[number] = value
+
+    def first(self, count: int) -> np.ndarray:
+        """The values of the first documents, int64 of shape (count,)."""
+        values = np.zeros(count, dtype=np.int64)
+        values[: len(self._values)] = self._values[:count]
+        return values
+
+
 class LinesByDocument:
     """The lines of a JSONL file, found by document.
 

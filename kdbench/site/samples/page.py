@@ -100,10 +100,13 @@ def _contents(source: SiteSource, tasks: list[TaskSamples]) -> dict[str, Any]:
 
 def _data_of(task: TaskSamples) -> dict[str, Callable[[], str]]:
     """The packed data of a task: its index, beginnings of prompts, tokens, and pages of texts."""
-    name = data_name("samples", task.name)
-    return {
+    name, pages = data_name("samples", task.name), range(task.pages)
+    data: dict[str, Callable[[], str]] = {
         f"{name}.index": task.index,
         f"{name}.heads": task.heads,
         f"{name}.tokens": task.tokens,
-        **{f"{name}.{number}": partial(task.page, number) for number in range(task.pages)},
+        **{f"{name}.{number}": partial(task.page, number) for number in pages},
     }
+    if any(run.details for run in task.runs):
+        data |= {f"{name}.{number}.tokens": partial(task.details, number) for number in pages}
+    return data

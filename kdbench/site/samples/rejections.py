@@ -8,13 +8,13 @@ import numpy as np
 
 from kdbench.store.token_details import TokenDetails, TokenText
 
-_EXAMPLES = 5
+_EXAMPLES = 3
 _LOW = 0.5  # acceptance below which a place can be an example
 _AT_ONCE = 4096  # responses whose tokens are summed together
 _SHOWN = 100  # tokens of the table of a task
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class Example:
     """Where a token was rejected.
 

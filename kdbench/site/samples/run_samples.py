@@ -1,6 +1,5 @@
 """The samples of one run on one task: where their lines are, and what lists and filters need."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import numpy as np
 
 from kdbench.errors import InputError
 from kdbench.measuring.likelihood.answers import read_answer
-from kdbench.site.samples.lines import DocumentNumbers, LinesByDocument
+from kdbench.site.samples.lines import DocumentColumn, DocumentNumbers, LinesByDocument
 from kdbench.site.samples.rejections import Rejections
 from kdbench.store.folder import RunFolder
 from kdbench.store.prompts import read_prompt
@@ -39,9 +38,10 @@ class RunSamples:
         seeds: Its seeds, in order.
         texts: Texts of the tokens in its token details, by id.
         rejections: Which tokens the teacher rejects.
-        lengths: Sum of the numbers of tokens and their count, by document number.
-        flags: Bits by document number.
-        asked: Hash of what was asked, by document number.
+        lengths: Sum of the numbers of tokens, by document.
+        counted: Number of responses of which that is the sum.
+        flags: Bits by document.
+        asked: Hash of what was asked, by document; 0 if nothing was.
     """
 
     run: StoredRun
@@ -52,10 +52,11 @@ class RunSamples:
     details: LinesByDocument | None
     seeds: list[int]
     texts: dict[int, TokenText] = field(repr=False)
-    rejections: "Rejections"
-    lengths: Mapping[int, tuple[int, int]] = field(repr=False)
-    flags: Mapping[int, int] = field(repr=False)
-    asked: Mapping[int, int] = field(repr=False)
+    rejections: Rejections
+    lengths: DocumentColumn = field(repr=False)
+    counted: DocumentColumn = field(repr=False)
+    flags: DocumentColumn = field(repr=False)
+    asked: DocumentColumn = field(repr=False)
 
     def column(self, name: str, numbers: DocumentNumbers) -> np.ndarray:
         """Means of a metric by document number, NaN where there is none."""
@@ -70,16 +71,12 @@ class RunSamples:
 
     def mean_lengths(self, count: int) -> np.ndarray:
         """Mean number of tokens by document number, NaN where unknown."""
-        values = np.full(count, np.nan)
-        for number, (total, known) in self.lengths.items():
-            values[number] = total / known
-        return values
+        known = self.counted.first(count)
+        return np.where(known, self.lengths.first(count) / np.maximum(known, 1), np.nan)
 
     def all_flags(self, numbers: DocumentNumbers) -> np.ndarray:
         """Bits by document number."""
-        flags = np.zeros(len(numbers.ids), dtype=np.uint8)
-        for number, bits in self.flags.items():
-            flags[number] = bits
+        flags = self.flags.first(len(numbers.ids)).astype(np.uint8)
         for name, full in _RIGHT.items():
             values = self.column(name, numbers) / full
             if not np.isnan(values).all():
@@ -100,9 +97,8 @@ class _Scan:
     def __init__(self, numbers: DocumentNumbers):
         self.numbers = numbers
         self.seeds: dict[int, None] = {}
-        self.lengths: dict[int, tuple[int, int]] = {}
-        self.flags: dict[int, int] = {}
-        self.asked: dict[int, int] = {}
+        self.lengths, self.counted = DocumentColumn(), DocumentColumn()
+        self.flags, self.asked = DocumentColumn(), DocumentColumn()
         self.texts: dict[int, TokenText] = {}
         self.rejections = Rejections()
 
@@ -114,10 +110,10 @@ class _Scan:
         self.seeds[sample.seed] = None
         bits = HAS | (CUT if sample.finish == "length" else 0)
         bits |= 0 if sample.answer.strip() else EMPTY
-        self.flags[number] = self.flags.get(number, 0) | bits
+        self.flags[number] = self.flags[number] | bits
         if sample.n_tokens is not None:
-            total, known = self.lengths.get(number, (0, 0))
-            self.lengths[number] = total + sample.n_tokens, known + 1
+            self.lengths[number] = self.lengths[number] + sample.n_tokens
+            self.counted[number] = self.counted[number] + 1
         return sample.document
 
     def options(self, line: dict[str, Any], place: str) -> str:
@@ -128,7 +124,7 @@ class _Scan:
     def prompt(self, line: dict[str, Any], place: str) -> str:
         prompt = read_prompt(line, place)
         asked = (prompt.prompt, prompt.cut, prompt.references)
-        self.asked[self.numbers.number(prompt.id)] = hash(asked)
+        self.asked[self.numbers.number(prompt.id)] = hash(asked) or 1
         return prompt.id
 
     def tokens(self, line: dict[str, Any], place: str) -> str:
@@ -176,6 +172,7 @@ def read_run_samples(
         scan.texts,
         scan.rejections,
         scan.lengths,
+        scan.counted,
         scan.flags,
         scan.asked,
     )

@@ -122,7 +122,7 @@ class TaskSamples:
     def _prompts(self) -> RunSamples | None:
         """The run whose prompts are shown: the one with most of them."""
         known = [run for run in self.runs if run.prompts]
-        return max(known, key=lambda run: len(run.asked), default=None)
+        return max(known, key=lambda run: len(run.prompts or ()), default=None)
 
     def tokens(self) -> str:
         """Texts of tokens, and which of them are rejected, packed."""
@@ -137,18 +137,17 @@ class TaskSamples:
 
     def page(self, number: int) -> str:
         """The texts of a page of documents, packed."""
-        documents = range(number * self.page_size, min(self.count, (number + 1) * self.page_size))
+        documents = self._documents(number)
         first = self._prompts()
         prompts = first.prompts.read(documents) if first and first.prompts else {}
         answers = [run.answers.read(documents) for run in self.runs]
-        details = [run.details.read(documents) if run.details else {} for run in self.runs]
         other = [self._asked_differently(run, first, documents) for run in self.runs]
         return packed(
             [
                 {
                     "asked": _without_id(prompts[document][0]) if document in prompts else None,
                     "runs": {
-                        index: _responses(of_run[document], details[index].get(document, ()))
+                        index: _responses(of_run[document])
                         for index, of_run in enumerate(answers)
                         if document in of_run
                     },
@@ -162,6 +161,27 @@ class TaskSamples:
             ]
         )
 
+    def details(self, number: int) -> str:
+        """The token details of a page of documents by run and seed, packed.
+
+        They are most of a page, and a search does not need them.
+        """
+        documents = self._documents(number)
+        lines = [run.details.read(documents) if run.details else {} for run in self.runs]
+        return packed(
+            [
+                {
+                    index: {line["seed"]: [line[name] for name in _OF_TOKENS] for line in known}
+                    for index, of_run in enumerate(lines)
+                    if (known := of_run.get(document))
+                }
+                for document in documents
+            ]
+        )
+
+    def _documents(self, page: int) -> range:
+        return range(page * self.page_size, min(self.count, (page + 1) * self.page_size))
+
     def _asked_differently(
         self, run: RunSamples, first: RunSamples | None, documents: range
     ) -> dict[int, list[dict[str, Any]]]:
@@ -171,7 +191,7 @@ class TaskSamples:
         differing = [
             document
             for document in documents
-            if document in run.asked and run.asked[document] != first.asked.get(document)
+            if run.asked[document] not in (0, first.asked[document])
         ]
         return run.prompts.read(differing)
 
@@ -203,17 +223,12 @@ def _without_id(line: dict[str, Any]) -> dict[str, Any]:
 _OF_TOKENS = ("tokens", "acceptance", "student", "teacher", "listed", "likely", "likely_p")
 
 
-def _responses(
-    lines: Sequence[dict[str, Any]], details: Sequence[dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """The responses to a document, each with its token details as they are stored."""
-    by_seed = {line["seed"]: [line[name] for name in _OF_TOKENS] for line in details}
+def _responses(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The responses to a document, as they are stored but for their tokens."""
     responses = []
     for line in lines:
         kept = {key: value for key, value in line.items() if key not in ("id", "tokens")}
         if "scores" in kept:
             kept["scores"] = {k: x if is_number(x) else None for k, x in kept["scores"].items()}
-        if tokens := by_seed.get(line.get("seed", 0)):
-            kept["details"] = tokens
         responses.append(kept)
     return responses

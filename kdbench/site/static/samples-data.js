@@ -53,19 +53,22 @@ const kdbenchSamples = (() => {
   const heads = (index) => (index.heads ??= value(`${index.task.data}.heads`));
   const tokens = (index) => (index.tokens ??= value(`${index.task.data}.tokens`));
 
-  // A page of texts; the last ones used stay in memory.
-  function texts(index, number) {
-    const name = `${index.task.data}.${number}`;
+  // A page of texts, or of token details; the last ones used stay in memory.
+  function texts(index, number, kind = "") {
+    const name = `${index.task.data}.${number}${kind}`;
     const known = pages.get(name) ?? value(name);
     pages.delete(name);
     pages.set(name, known);
     if (pages.size > KEPT) pages.delete(pages.keys().next().value);
     return known;
   }
-  async function document(index, number) {
-    const page = await texts(index, Math.floor(number / index.page));
+  async function part(index, number, kind) {
+    const page = await texts(index, Math.floor(number / index.page), kind);
     return page[number % index.page];
   }
+  const document = (index, number) => part(index, number);
+  // By number of the run and seed, if any run has them.
+  const detailed = (index, number) => (index.runs.some((run) => run.details) ? part(index, number, ".tokens") : {});
 
   // Token details of a response: typed columns over its tokens (see kdbench.store.token_details).
   function details(raw) {
@@ -160,5 +163,5 @@ const kdbenchSamples = (() => {
     }
     return hits;
   }
-  return { index, heads, tokens, document, details, order, can, flags, search, SORTS, FILTERS, HAS, CUT, EMPTY };
+  return { index, heads, tokens, document, detailed, details, order, can, flags, search, SORTS, FILTERS, HAS, CUT, EMPTY };
 })();

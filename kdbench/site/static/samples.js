@@ -126,7 +126,7 @@
     const { index, view, order } = now, d = view.document;
     if (d < 0) return place.detail.replaceChildren(el("p", { class: "empty" }, "No prompt to show."));
     const wanted = view.columns.some((run) => run.details);
-    const [document, tokens] = await Promise.all([S.document(index, d), wanted ? S.tokens(index) : null]);
+    const [document, tokens, detailed] = await Promise.all([S.document(index, d), wanted ? S.tokens(index) : null, wanted ? S.detailed(index, d) : {}]);
     if (turn !== shown) return;
     const at = order.documents.indexOf(d), count = order.documents.length;
     const step = (by, label) => {
@@ -135,7 +135,7 @@
     };
     const seeds = [...new Set(view.columns.flatMap((run) => run.seeds))].sort((a, b) => a - b);
     const seed = seeds.find((s) => String(s) === view.seed) ?? seeds[0];
-    const columns = view.columns.map((run) => column(run, document, tokens, seed));
+    const columns = view.columns.map((run) => column(run, document, detailed[run.number], tokens, seed));
     place.detail.replaceChildren(...[
       el("div", { class: "head-row" },
         el("h2", {}, `Prompt ${T.visible(index.ids[d])}`),
@@ -169,7 +169,7 @@
   const value = (x, digits) => (x === null || x === undefined || Number.isNaN(x) ? "–" : x.toFixed(digits));
 
   // One model's response, with its scores.
-  function column(run, document, tokens, seed) {
+  function column(run, document, detailed, tokens, seed) {
     const { index, view } = now, d = view.document, digits = L.decimals(index);
     const responses = document.runs[run.number] ?? [], facts = [];
     const response = responses.find((r) => r.seed === seed) ?? (run.options || run.seeds.length < 2 ? responses[0] : undefined);
@@ -181,7 +181,7 @@
     }
     if (!run.teacher && !Number.isNaN(run.acceptance[d])) facts.push([run.bound ? "acceptance, at most" : "acceptance", value(run.acceptance[d], 2)]);
     if (response?.n_tokens !== undefined && response?.n_tokens !== null) facts.push(["tokens", `${response.n_tokens}${response.finish === "length" ? ", cut at the limit" : ""}`]);
-    const details = S.details(response?.details), texts = details && tokens.texts[tokens.of[run.number]];
+    const details = S.details(detailed?.[response?.seed]), texts = details && tokens.texts[tokens.of[run.number]];
     const body = !response ? el("p", { class: "empty" }, responses.length ? `no response with seed ${seed}` : "no response to this prompt")
       : response.options ? options(response)
       : details ? T.marked(response, details, texts, run, run.teacher || view.token === null ? null : view.token)

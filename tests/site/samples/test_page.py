@@ -50,7 +50,7 @@ def test_pages_reproduce_prompts_and_samples(results: Path, made: Any, unpacked:
         ]
         for sample in stored:
             del sample["tokens"]
-        assert [{k: v for k, v in s.items() if k != "details"} for s in shown] == stored
+        assert shown == stored
         prompts = [{"id": i, **d["asked"]} for i, d in zip(index["ids"], documents, strict=True)]
         assert prompts == lines(folder, "dolly.prompts")
 
@@ -81,10 +81,15 @@ def test_token_details_are_passed_on_as_stored(results: Path, made: Any, unpacke
     for number, run in enumerate(index["runs"][:2]):
         (file,) = (results / run["run"] / "samples").glob("dolly.tokens-*")
         stored = {(x["id"], x["seed"]): x for x in map(json.loads, file.read_text().splitlines())}
-        for id_, document in zip(index["ids"], unpacked(page, "samples.dolly.0"), strict=True):
-            for response in document["runs"][str(number)]:
-                line = stored[id_, response["seed"]]
-                assert response["details"][:2] == [line["tokens"], line["acceptance"]]
+        documents = unpacked(page, "samples.dolly.0.tokens")
+        found = {
+            (id_, int(seed)): columns
+            for id_, document in zip(index["ids"], documents, strict=True)
+            for seed, columns in document[str(number)].items()
+        }
+        assert {key: columns[:2] for key, columns in found.items()} == {
+            key: [line["tokens"], line["acceptance"]] for key, line in stored.items()
+        }
 
 
 def test_rejected_tokens_are_summed_over_all_responses(
@@ -108,7 +113,7 @@ def test_rejected_tokens_are_summed_over_all_responses(
         known = row["runs"][str(number)]
         assert known["n"] == len(sums[first])
         assert known["rejected"] == pytest.approx(sum(sums[first]), abs=1e-3)
-        lowest = sorted(1 - x for x in sums[first] if 1 - x < 0.5)[:5]
+        lowest = sorted(1 - x for x in sums[first] if 1 - x < 0.5)[:3]
         assert [e[3] for e in known["examples"]] == pytest.approx(lowest, abs=1e-3)
 
 
