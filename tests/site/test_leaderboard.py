@@ -98,6 +98,14 @@ def test_where_lower_is_better_the_lowest_is_the_best(tmp_path):
     assert best == of_average
 
 
+def test_where_all_students_are_equal_none_is_the_best(tmp_path):
+    for model in ("a", "b"):
+        put_run(tmp_path, model, {"dolly": [0.0] * 8})
+    html = str(leaderboard_page(source_of(tmp_path)).html)
+    assert rows_of(leaderboard_page(source_of(tmp_path)), "rougeL")["a"][1]["class"] == ""
+    assert "A name leads to its run" in html  # and no number to samples that are not there
+
+
 def test_a_row_leads_to_its_run_and_a_number_to_its_samples(results):
     shown = rows_of(leaderboard_page(source_of(results)), "rougeL")
     assert shown["best"][0]["href"] == "#/run?run=best/run-1"
