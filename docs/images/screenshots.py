@@ -20,7 +20,7 @@ import kdbench
 HERE = Path(__file__).parent
 WIDTH, HEIGHT = 1280, 860
 MOST_BYTES = 150_000
-COLOURS = 64
+COLOURS = 255
 ADDRESSES = {"run": "#/run?run={student}", "samples": "#/samples?students={base},{student}"}
 BASELINE, STUDENT = "SFT", "GKD"
 
@@ -31,7 +31,7 @@ def main(results: Path, runs: Path, folder: Path | None = None) -> None:
     Args:
         results: Folder of the results.
         runs: Folder of the checkpoints.
-        folder: Where to write whole pages at all widths; None for the pictures of the documentation.
+        folder: Where to write whole pages at all widths; None for the pictures of the docs.
     """
     with tempfile.TemporaryDirectory() as temporary, launched() as browser:
         site = Path(temporary) / "site"
