@@ -1,9 +1,9 @@
 """Photograph every page of a site in both themes: the pictures of docs/report.md.
 
     nox -s screenshots -- results/demo runs/demo           writes docs/images/site-PAGE-THEME.png
-    nox -s screenshots -- results/demo runs/demo FOLDER    whole pages at three widths, into a folder
+    nox -s screenshots -- results/demo runs/demo FOLDER    whole pages at three widths into FOLDER
 
-The results are those of `kdbench demo`, and the runs its checkpoints, whose training curves are shown.
+The results are those of `kdbench demo`, and the runs its checkpoints with their training curves.
 The second form checks each page with axe-core, too, and fails if it finds anything serious.
 """
 
