@@ -1,9 +1,9 @@
 """Photograph every page of a site in both themes: the pictures of docs/report.md.
 
     nox -s screenshots -- results/demo runs/demo           writes docs/images/site-PAGE-THEME.png
-    nox -s screenshots -- results/demo runs/demo FOLDER    whole pages at three widths, into a folder
+    nox -s screenshots -- results/demo runs/demo FOLDER    whole pages at three widths into FOLDER
 
-The results are those of `kdbench demo`, and the runs its checkpoints, whose training curves are shown.
+The results are those of `kdbench demo`, and the runs its checkpoints with their training curves.
 The second form checks each page with axe-core, too, and fails if it finds anything serious.
 """
 
@@ -20,7 +20,7 @@ import kdbench
 HERE = Path(__file__).parent
 WIDTH, HEIGHT = 1280, 860
 MOST_BYTES = 150_000
-COLOURS = 64
+COLOURS = 255
 ADDRESSES = {"run": "#/run?run={student}", "samples": "#/samples?students={base},{student}"}
 BASELINE, STUDENT = "SFT", "GKD"
 
@@ -31,7 +31,7 @@ def main(results: Path, runs: Path, folder: Path | None = None) -> None:
     Args:
         results: Folder of the results.
         runs: Folder of the checkpoints.
-        folder: Where to write whole pages at all widths; None for the pictures of the documentation.
+        folder: Where to write whole pages at all widths; None for the pictures of the docs.
     """
     with tempfile.TemporaryDirectory() as temporary, launched() as browser:
         site = Path(temporary) / "site"

@@ -55,7 +55,7 @@ class CostViews:
     Attributes:
         score: The score; None without models that compare.
         models: Models with their scores.
-        views: Their costs; one that is equal for all, or known of one only, tells nothing and is left out.
+        views: Their costs, without those that are equal for all or known of one model only.
         missing: Commands that would add costs, one a line.
     """
 
