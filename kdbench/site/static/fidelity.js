@@ -24,9 +24,13 @@
       title: (task) => titles.get(task) ?? task,
       label: (student) => names[student],
       marks: kdbench.marks.of(names, data.baseline),
-      // The average has no samples of its own: all tasks are shown.
-      link: (task, student) =>
-        kdbench.address("samples", { task: task === "AVG" ? null : task, students: data.students[student].run }),
+      // The average has no samples of its own: the first task is shown. Without samples, the run is.
+      link: (task, student) => {
+        const { run } = data.students[student];
+        const stored = data.samples[student];
+        const shown = task === "AVG" ? stored[0] : task;
+        return stored.includes(shown) ? kdbench.address("samples", { task: shown, students: run }) : kdbench.address("run", { run });
+      },
     };
   }
   const namesIn = (of, rows) => of.names.filter((_, student) => rows.some((row) => row.student === student));
@@ -95,8 +99,8 @@
       title,
       caption:
         order.length > 1
-          ? "Up means a better score than the baseline's. Right means closer to the teacher. Bars are 95 % paired bootstrap intervals over prompts: if a bar crosses a line, the sign is not certain. A point leads to its samples."
-          : "Up means a better score, right means closer to the teacher. Bars are 95 % intervals over prompts. A point leads to its samples. With baseline=, the report shows gains.",
+          ? "Up means a better score than the baseline's. Right means closer to the teacher. Bars are 95 % paired bootstrap intervals over prompts: if a bar crosses a line, the sign is not certain. A point leads to its samples, or to its run if none are stored."
+          : "Up means a better score, right means closer to the teacher. Bars are 95 % intervals over prompts. A point leads to its samples, or to its run if none are stored. With baseline=, the report shows gains.",
       names: namesIn(of, all),
       marks: of.marks,
       choices: order.map((name) => [name, VIEWS[name].text]),
