@@ -18,11 +18,12 @@ import numpy as np
 
 from kdbench.comparing.compare import select_tasks
 from kdbench.comparing.find import find_run
-from kdbench.comparing.matching import comparison_problems
+from kdbench.comparing.matching import applies, comparison_problems
 from kdbench.comparing.pairing import pair_scores
 from kdbench.comparing.scores import ComparedRun
 from kdbench.comparing.settings import PlanSettings
-from kdbench.comparing.tolerance import format_tolerances, parse_tolerances
+from kdbench.comparing.tolerance import Tolerance, format_tolerances, parse_tolerances
+from kdbench.config import build
 from kdbench.errors import InputError
 from kdbench.stats.paired import detectable_errors, prompts_needed
 from kdbench.text import AVERAGE, DECIMALS, aligned
@@ -89,6 +90,10 @@ class GatePlan:
     def __str__(self) -> str:
         return "".join(f"{line}\n" for line in self._lines())
 
+    def blind_rows(self) -> list[GatePlanRow]:
+        """The rows that cannot see their tolerance with the run's prompts and the fewest seeds."""
+        return [row for row in self.rows if row.sees[min(row.sees)] > row.tolerance]
+
     def _lines(self) -> Iterator[str]:
         seeds = list(self.rows[0].prompts)
         titles = [f"{count} seed{'s' * (count > 1)}" for count in seeds]
@@ -121,18 +126,61 @@ def plan(settings: PlanSettings) -> GatePlan:
     """
     run = find_run(settings.run, "run", settings.results, settings.gates)
     run = select_tasks(run, settings.tasks)
-    tolerances = parse_tolerances(settings.tolerance)
     second = None
     if settings.against is not None:
         second = find_run(settings.against, "against", settings.results, settings.gates)
+        tolerances = parse_tolerances(settings.tolerance)
         for problem in comparison_problems(run, second, tolerances, partial=False):
             raise InputError(problem.text)
-    count = len(tolerances) * (len(run.tasks) + (len(run.tasks) > 1))
+    return plan_for(run, second, settings)
+
+
+def plan_of_baseline(
+    run: ComparedRun, tolerances: Mapping[str, Tolerance], alpha: float
+) -> GatePlan:
+    """What a gate sees whose baseline is a run, with the run's seeds and with more.
+
+    Args:
+        run: Run of the baseline.
+        tolerances: Tolerances of the gate.
+        alpha: Level of its tests.
+
+    Raises:
+        InputError: There are no samples that show single seeds.
+    """
+    protocol = next(iter(run.tasks.values())).fingerprint.get("protocol", {})
+    seeds = max(1, len(protocol.get("seeds", ())))
+    keys = {
+        "run": run.label,
+        "tolerance": format_tolerances(tolerances),
+        "alpha": alpha,
+        "seeds": (seeds, 2 * seeds, 4 * seeds),
+    }
+    return plan_for(run, None, build(PlanSettings, keys))
+
+
+def plan_for(run: ComparedRun, second: ComparedRun | None, settings: PlanSettings) -> GatePlan:
+    """The plan from one run, or from two comparable ones.
+
+    Args:
+        run: Run whose variance is used.
+        second: Second run, for the variance of the difference.
+        settings: Tolerances, level, power and numbers of seeds.
+
+    Raises:
+        InputError: There are no samples that show single seeds.
+    """
+    tolerances = parse_tolerances(settings.tolerance)
+    tasks_of = {
+        metric: [task for task, s in run.tasks.items() if applies(metric, s, s)] or list(run.tasks)
+        for metric in tolerances
+    }
+    count = sum(len(tasks) + (len(tasks) > 1) for tasks in tasks_of.values())
     detectable = detectable_errors(settings.alpha / count, settings.power)
     rows: list[GatePlanRow] = []
     for metric, tolerance in tolerances.items():
-        variances = {task: _variance(run, second, task, metric) for task in run.tasks}
-        unit = next(iter(run.tasks.values())).metrics[metric].unit
+        variances = {task: _variance(run, second, task, metric) for task in tasks_of[metric]}
+        unit = run.tasks[tasks_of[metric][0]].metrics[metric].unit
         tasks_of_row = {task: [variance] for task, variance in variances.items()}
         if len(variances) > 1:
             tasks_of_row[AVERAGE] = list(variances.values())

@@ -11,7 +11,14 @@ import pytest
 from gate_runs import Put, noisy
 
 import kdbench
-from kdbench.comparing.model import ComparedRow, Comparison, Evidence, RowTestMethod, WorstPrompt
+from kdbench.comparing.model import (
+    ComparedRow,
+    Comparison,
+    Evidence,
+    RowTestMethod,
+    SeedScores,
+    WorstPrompt,
+)
 from kdbench.comparing.outputs.junit import junit
 from kdbench.comparing.outputs.markdown import LIMIT, markdown, marker
 from kdbench.comparing.outputs.terminal import coloured, terminal
@@ -90,7 +97,9 @@ EVIL = "</details>\n| x | <script>alert(1)</script> `code` **b** <!-- kdbench re
 
 
 def test_responses_and_names_are_escaped() -> None:
-    evidence = Evidence(1, EVIL, f"not {EVIL}", 60.0, 10.0, EVIL, EVIL)
+    evidence = Evidence(
+        1, EVIL, f"not {EVIL}", 60.0, 10.0, (SeedScores(1, 60.0, 10.0),), 2, EVIL, EVIL, (EVIL,)
+    )
     evil = replace(ROW, task=EVIL, worst=(WorstPrompt(EVIL, 61.2, 20.0, evidence),))
     comparison = replace(FAILED, base=EVIL, new=EVIL, rows=(evil,), notes=(EVIL,))
     text = markdown(comparison, "gate")
@@ -105,9 +114,20 @@ def test_responses_and_names_are_escaped() -> None:
 @pytest.mark.parametrize("rows", [1, 600, 10_000])
 def test_a_comment_is_never_too_long(letters: str, rows: int) -> None:
     long = letters * 3000
-    evidence = Evidence(1, long, f"not {long}", 60.0, 10.0, long, long)
+    evidence = Evidence(
+        1,
+        long,
+        f"not {long}",
+        60.0,
+        10.0,
+        (SeedScores(1, 60.0, 10.0),) * 50,
+        60,
+        long,
+        long,
+        (long,),
+    )
     row = replace(ROW, task=long, metric=long, worst=(WorstPrompt(long, 61.2, 20.0, evidence),))
-    fine = replace(row, verdict="unchanged", within=True)
+    fine = replace(row, verdict="inconclusive")
     comparison = replace(
         FAILED,
         base=long,
@@ -177,7 +197,10 @@ def test_equal_inputs_give_equal_bytes(put: Put, tmp_path: Path) -> None:
     first, second = files(settings, tmp_path / "1"), files(settings, tmp_path / "2")
     assert first == second
     comment = first["c.md"].decode()
-    assert "  - base: old \\*words\\*\n  - new: new &lt;b&gt;words\n" in comment
+    assert (
+        "  - base, seed 10: <del>old \\*</del>words<del>\\*</del>\n"
+        "  - new, seed 10: <ins>new &lt;b&gt;</ins>words\n"
+    ) in comment
     content = json.loads(first["n.json"])
     assert content["decision"]["exit_code"] == 1
     assert set(content["rows"]) == {"dolly:rougeL", "vicuna:rougeL", "AVG:rougeL"}
