@@ -70,6 +70,18 @@ def test_each_row_is_a_test(pytester: pytest.Pytester, gate: Path) -> None:
     wide.assert_outcomes(passed=4)
 
 
+def test_an_undecided_row_is_skipped(pytester: pytest.Pytester, gate: Path) -> None:
+    new = stored(pytester.path, "new", {"dolly": 0, "vicuna": 0})
+    content = json.loads((new / "dolly.json").read_text())
+    for row in range(40):
+        content["documents"]["rougeL"][row] += 5 if row % 2 else -5
+    (new / "dolly.json").write_text(json.dumps(content))
+    options = [f"--kdbench-run={new}", f"--kdbench-baseline={gate}", "-k", "dolly"]
+    result = pytester.runpytest(*PLUGIN, *options, "-rs")
+    result.assert_outcomes(skipped=1, deselected=3)
+    result.stdout.fnmatch_lines(["*not decided (passes): dolly rougeL: allows a loss of 0.50, *"])
+
+
 def test_a_task_fails_with_one_of_its_categories(pytester: pytest.Pytester, gate: Path) -> None:
     new = stored(pytester.path, "new", {"dolly": 0, "vicuna": 0})
     content = json.loads((new / "dolly.json").read_text())

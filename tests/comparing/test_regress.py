@@ -215,7 +215,10 @@ def test_a_stored_run_is_gated_and_becomes_a_baseline(put: Put, tmp_path: Path) 
     done = kdbench.regress(
         run=old, update=True, reason="why", tolerance="rougeL:1,cut_off:0.1", **options
     )
-    assert (done.comparison, done.written) == (None, gates / "g.json")
+    assert (done.comparison, done.written, done.plan) == (None, gates / "g.json", None)
+    assert (
+        "what the gate can see is unknown: old: a plan needs samples with rougeL" in done.notes[1]
+    )
     comparison = kdbench.regress(run=new, **options).comparison
     # The baseline's own tolerance, and no more metrics than that has.
     assert [row.verdict for row in comparison.rows] == ["regressed", "unchanged"]
@@ -338,3 +341,46 @@ def test_the_command_exits_with_the_code(put: Put, tmp_path: Path) -> None:
         assert done.returncode == code
         assert ("FAIL:" in done.stdout) == (code == 1)
         assert ("PASS:" in done.stdout) == (code == 0)
+
+
+def test_an_update_prints_the_plan_of_its_gate(
+    put: Put, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = put(
+        "old", {"dolly": {"rougeL": noisy(30, 20)}, "x": {"rougeL": noisy(30, 20, 1)}}, texts="a"
+    )
+    gate = [f"run={old}", "baseline=g", "--update", "reason=why", f"gates={tmp_path}"]
+    assert guarded(cli._regress, [*gate, "tolerance=rougeL:0.1"]) == 0
+    out = capsys.readouterr().out
+    plan = kdbench.plan(run=str(old), tolerance="rougeL:0.1", seeds="2,4,8")
+    assert out.startswith(f"{tmp_path / 'g.json'}: written\n\n{plan}\n")
+    assert "texts of 60 prompts are in the baseline; texts=0 keeps none\n" in out
+    row = max(plan.rows, key=lambda row: row.sees[2])
+    assert out.endswith(
+        "expect NOT DECIDED: 3 of 3 rows cannot see the loss that they allow, least of all "
+        f"{row.task} rougeL: it allows 0.10, sees {row.sees[2]:.2f} or more with 30 prompts, and "
+        f"needs {row.prompts[2]} prompts\n"
+    )
+    assert guarded(cli._regress, [*gate, "tolerance=rougeL:50", "texts=0", "tasks=x"]) == 0
+    out = capsys.readouterr().out
+    assert out.endswith("no texts are in the baseline\nthe gate sees the losses that it allows\n")
+    assert list(read_baseline(tmp_path / "g.json").tasks) == ["x"]
+
+
+def test_damaged_samples_keep_no_texts(put: Put, tmp_path: Path) -> None:
+    old = put("old", {"dolly": {"rougeL": noisy(5, 20)}}, texts="a")
+    (old / "samples" / "dolly.jsonl").write_text("{}\n")
+    gate = {"run": old, "baseline": "g", "update": True, "reason": "why", "gates": tmp_path}
+    with pytest.raises(InputError, match=r"dolly.jsonl:1: 'id' is missing; texts=0 keeps no texts"):
+        kdbench.regress(**gate)
+    assert not list(tmp_path.glob("*.json"))
+    assert kdbench.regress(**gate, texts=0).written == tmp_path / "g.json"
+
+
+def test_a_metric_without_a_better_direction_is_no_baseline(put: Put, tmp_path: Path) -> None:
+    old = put("old", {"dolly": {"response_length": noisy(5, 20)}})
+    with pytest.raises(InputError, match="neither direction of this metric is better"):
+        kdbench.regress(
+            run=old, baseline="g", update=True, reason="w", gates=tmp_path,
+            tolerance="response_length:1",
+        )  # fmt: skip
