@@ -49,15 +49,15 @@ class _Metric(_StrictTypes):
     bound: Literal["lower", "upper"] | None = None
 
 
-class _Response(_StrictTypes):
+class _KeptResponse(_StrictTypes):
     output: str
     scores: dict[str, float | None] = Field(default_factory=dict)
 
 
-class _Texts(_StrictTypes):
+class _KeptTexts(_StrictTypes):
     prompt: str | None
     references: list[str]
-    responses: dict[str, _Response]
+    responses: dict[str, _KeptResponse]
 
 
 class BaselineFile(_StrictTypes):
@@ -79,7 +79,7 @@ class BaselineFile(_StrictTypes):
     fingerprints: dict[str, _Fingerprint] = Field(min_length=1)
     metrics: dict[str, _Metric]
     scores: dict[str, dict[str, list[Any]]]
-    texts: dict[str, _Texts] = Field(default_factory=dict)
+    texts: dict[str, _KeptTexts] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod

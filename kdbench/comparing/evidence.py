@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
 
-from kdbench.comparing.model import ComparedRow, Comparison, Evidence, SeedScores, WorstPrompt
+from kdbench.comparing.model import ComparedRow, Comparison, Evidence, ScoresOfSeed, WorstPrompt
 from kdbench.comparing.samples import ScoredSample
 from kdbench.comparing.scores import ComparedRun
 from kdbench.comparing.texts import PromptTexts, TextsOfTask, questions, stored_texts
@@ -20,7 +20,7 @@ _NOTHING = PromptTexts(None, None, (), {})
 
 
 @dataclass(frozen=True)
-class _Texts:
+class _TextsOfRuns:
     """The texts of a task's worst prompts in both runs, and those of the data set."""
 
     base: TextsOfTask
@@ -57,7 +57,7 @@ def with_evidence(
             worst.setdefault(row.task, set()).update(prompt.id for prompt in row.worst)
     lost = {row.task for row in comparison.rows if _has_lost(comparison, row)}
     notes: list[str] = []
-    texts: dict[str, _Texts] = {}
+    texts: dict[str, _TextsOfRuns] = {}
     for task in sorted(worst):
         try:
             old, its = (_texts(run, task, worst[task]) for run in (base, new))
@@ -66,7 +66,7 @@ def with_evidence(
             continue
         known = any(of_prompt.prompt is not None for of_prompt in (*its.values(), *old.values()))
         data_set = {} if known or task not in lost else _data_texts(new, task, data, words)
-        texts[task] = _Texts(old, its, data_set)
+        texts[task] = _TextsOfRuns(old, its, data_set)
     rows = (
         _row_with_evidence(row, texts[row.task]) if row.task in texts else row
         for row in comparison.rows
@@ -85,12 +85,12 @@ def _has_lost(comparison: Comparison, row: ComparedRow) -> bool:
     return fails(row, comparison.rules) or row.verdict in ("regressed", "worse")
 
 
-def _row_with_evidence(row: ComparedRow, texts: _Texts) -> ComparedRow:
+def _row_with_evidence(row: ComparedRow, texts: _TextsOfRuns) -> ComparedRow:
     worst = (replace(prompt, evidence=_evidence(row, prompt, texts)) for prompt in row.worst)
     return replace(row, worst=tuple(worst))
 
 
-def _evidence(row: ComparedRow, prompt: WorstPrompt, texts: _Texts) -> Evidence | None:
+def _evidence(row: ComparedRow, prompt: WorstPrompt, texts: _TextsOfRuns) -> Evidence | None:
     """The evidence of a prompt; None if no text that a reader could tell apart is stored."""
     old, new = (side.get(prompt.id, _NOTHING).samples for side in (texts.base, texts.new))
     stored = sorted(old.keys() & new.keys() or {*old, *new})
@@ -101,7 +101,7 @@ def _evidence(row: ComparedRow, prompt: WorstPrompt, texts: _Texts) -> Evidence 
     sign = gain_sign(row.metric, row.direction)
     differing.sort(key=lambda seed: _gain(row.metric, sign, *pairs[seed]))
     seeds = [
-        SeedScores(seed, *(_score(row.metric, sample) for sample in pairs[seed]))
+        ScoresOfSeed(seed, *(_score(row.metric, sample) for sample in pairs[seed]))
         for seed in differing
     ]
     before, after = pairs[differing[0]]

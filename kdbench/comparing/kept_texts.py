@@ -47,7 +47,8 @@ def texts_to_keep(
             raise InputError(f"{error}; texts=0 keeps no texts") from None
         candidates[task] = [(id_, texts[id_]) for id_ in ids if id_ in texts and texts[id_].samples]
     room = LIMIT
-    for rank in range(count):  # so that no task takes the room of another
+    most = max(map(len, candidates.values()), default=0)
+    for rank in range(most):  # task by task, so that none takes the room of another
         for task, of_task in candidates.items():
             for document, texts_of_prompt in of_task[rank : rank + 1]:
                 size = len(json.dumps(texts_record(texts_of_prompt, tolerances)))

@@ -28,7 +28,7 @@ class RowTestMethod:
 
 
 @dataclass(frozen=True)
-class SeedScores:
+class ScoresOfSeed:
     """The scores of both responses of a seed.
 
     Attributes:
@@ -65,7 +65,7 @@ class Evidence:
     new: str | None
     base_score: float | None
     new_score: float | None
-    differing: tuple[SeedScores, ...] = ()
+    differing: tuple[ScoresOfSeed, ...] = ()
     n_seeds: int = 1
     prompt: str | None = None
     question: str | None = None

@@ -47,8 +47,9 @@ def stored_texts(folder: Path, task: str, ids: Collection[str]) -> dict[str, Pro
         InputError: A line of the samples or prompts is malformed.
     """
     by_prompt: dict[str, dict[int, ScoredSample]] = defaultdict(dict)
+    wanted = set(ids)
     for sample in read_samples(folder, task):
-        if sample.document in ids:
+        if sample.document in wanted:
             by_prompt[sample.document][sample.seed] = sample
     prompts = {prompt.id: prompt for prompt in RunFolder(folder).prompts(task)}
     asked = questions({document: _text(prompt) for document, prompt in prompts.items()})

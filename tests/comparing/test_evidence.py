@@ -17,7 +17,7 @@ import kdbench
 from kdbench.comparing import evidence, kept_texts
 from kdbench.comparing.baseline import BaselineOrigin, read_baseline, write_baseline
 from kdbench.comparing.kept_texts import texts_record, texts_to_keep
-from kdbench.comparing.model import SeedScores
+from kdbench.comparing.model import ScoresOfSeed
 from kdbench.comparing.outputs.markdown import markdown
 from kdbench.comparing.outputs.terminal import terminal
 from kdbench.comparing.scores import read_run
@@ -138,7 +138,7 @@ def test_a_baseline_with_texts_shows_both_without_samples(put: Put, tmp_path: Pa
         shown = prompt.evidence
         assert (shown.seed, shown.base, shown.new) == (20, "good", "bad")
         assert [span.kind for span in shown.diff] == ["gone", "new"]
-        assert shown.differing == (SeedScores(20, 60, -20),)
+        assert shown.differing == (ScoresOfSeed(20, 60, -20),)
         assert (shown.prompt, shown.references) == (f"Add {prompt.id[6:]}.", ("3", "4"))
     text = markdown(kdbench.regress(**settings).comparison, "g")
     assert "  - prompt: Add 0.\n  - reference 1 of 2: 3\n  - reference 2 of 2: 4\n" in text

@@ -17,7 +17,7 @@ from kdbench.comparing.model import (
     Comparison,
     Evidence,
     RowTestMethod,
-    SeedScores,
+    ScoresOfSeed,
     WorstPrompt,
 )
 from kdbench.comparing.outputs.junit import junit
@@ -101,7 +101,7 @@ EVIL = "</details>\n| x | <script>alert(1)</script> `code` **b** <!-- kdbench re
 
 def test_responses_and_names_are_escaped() -> None:
     evidence = Evidence(
-        1, EVIL, f"not {EVIL}", 60.0, 10.0, (SeedScores(1, 60.0, 10.0),), 2, EVIL, EVIL, (EVIL,)
+        1, EVIL, f"not {EVIL}", 60.0, 10.0, (ScoresOfSeed(1, 60.0, 10.0),), 2, EVIL, EVIL, (EVIL,)
     )
     evil = replace(ROW, task=EVIL, worst=(WorstPrompt(EVIL, 61.2, 20.0, evidence),))
     comparison = replace(FAILED, base=EVIL, new=EVIL, rows=(evil,), notes=(EVIL,))
@@ -123,7 +123,7 @@ def test_a_comment_is_never_too_long(letters: str, rows: int) -> None:
         f"not {long}",
         60.0,
         10.0,
-        (SeedScores(1, 60.0, 10.0),) * 50,
+        (ScoresOfSeed(1, 60.0, 10.0),) * 50,
         60,
         long,
         long,

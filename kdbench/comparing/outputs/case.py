@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from kdbench.comparing.model import ComparedRow, Evidence, SeedScores, WorstPrompt
+from kdbench.comparing.model import ComparedRow, Evidence, ScoresOfSeed, WorstPrompt
 from kdbench.comparing.outputs.phrases import loss_line
 from kdbench.comparing.word_diff import DiffSpan, shortened_diff
 from kdbench.text import DECIMALS, excerpts
@@ -74,7 +74,7 @@ def _seeds(row: ComparedRow, evidence: Evidence) -> str:
     return f"{len(evidence.differing)} of {evidence.n_seeds}: {', '.join(shown)}"
 
 
-def _seed(scores: SeedScores, digits: int) -> str:
+def _seed(scores: ScoresOfSeed, digits: int) -> str:
     # A metric of all responses to a prompt, such as pass@8, has no score of one of them.
     if scores.base is None and scores.new is None:
         return str(scores.seed)
