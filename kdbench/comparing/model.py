@@ -149,18 +149,18 @@ class ComparedRow:
 
     @property
     def shortfall(self) -> str:
-        """What the row can see: `dolly rougeL: allows a loss of 0.50, sees 2.36 or more with …`."""
+        """What the row can see: `dolly rougeL sees a loss of 2.36 with 100 prompts, allows …`."""
         digits = DECIMALS.get(self.unit, 2)
-        sees = "no loss" if self.least is None else f"{self.least:.{digits}f} or more"
+        sees = "no loss" if self.least is None else f"a loss of {self.least:.{digits}f}"
         if self.needed is None:
             needs = "needs a tolerance above 0" if self.tolerance == 0 else "needs more prompts"
         elif self.needed <= self.n:
-            needs = f"changed by {signed(self.change, digits)}, which is too close to decide"
+            needs = f"changed by {signed(self.change, digits)}: too close to decide"
         else:
             needs = f"needs {self.needed} prompts"
         return (
-            f"{self.name} {self.metric}: allows a loss of {self.tolerance:.{digits}f}, "
-            f"sees {sees} with {self.n} prompt{'s' * (self.n != 1)}, {needs}"
+            f"{self.name} {self.metric} sees {sees} with {self.n} prompt{'s' * (self.n != 1)}, "
+            f"allows {self.tolerance:.{digits}f}, {needs}"
         )
 
 

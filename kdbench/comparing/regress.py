@@ -144,9 +144,9 @@ def _plan_note(plan: GatePlan) -> str:
     needs = f"needs {needed} prompts" if needed else "needs a tolerance above 0"
     return (
         f"expect NOT DECIDED: {len(blind)} of {len(plan.rows)} rows cannot see the loss that they "
-        f"allow, least of all {row.task} {row.metric}: it allows "
-        f"{row.tolerance:.{row.decimals}f}, sees {row.sees[seeds]:.{row.decimals}f} or more with "
-        f"{row.there} prompts, and {needs}"
+        f"allow, least of all: {row.task} {row.metric} sees a loss of "
+        f"{row.sees[seeds]:.{row.decimals}f} with {row.there} prompts, allows "
+        f"{row.tolerance:.{row.decimals}f}, {needs}"
     )
 
 

@@ -236,9 +236,7 @@ def test_a_json_output_alone_is_on_standard_output(
 
 
 UNDECIDED = changed(verdict="inconclusive", low=-1.2, high=0.4, least=2.36, needed=2224, n=100)
-SHORTFALL = (
-    "dolly rougeL: allows a loss of 0.50, sees 2.36 or more with 100 prompts, needs 2224 prompts"
-)
+SHORTFALL = "dolly rougeL sees a loss of 2.36 with 100 prompts, allows 0.50, needs 2224 prompts"
 
 
 def test_an_undecided_gate_says_so_in_every_output() -> None:
@@ -281,9 +279,12 @@ def test_an_undecided_row_fails_with_require_conclusive_and_says_why() -> None:
 @pytest.mark.parametrize(
     ("fields", "wanted"),
     [
-        ({"needed": None, "tolerance": 0.0}, "needs a tolerance above 0"),
-        ({"needed": None, "least": None, "n": 1}, "sees no loss with 1 prompt, needs more prompts"),
-        ({"needed": 64, "change": -0.3}, "changed by -0.30, which is too close to decide"),
+        ({"needed": None, "tolerance": 0.0}, "allows 0.00, needs a tolerance above 0"),
+        (
+            {"needed": None, "least": None, "n": 1},
+            "sees no loss with 1 prompt, allows 0.50, needs more prompts",
+        ),
+        ({"needed": 64, "change": -0.3}, "allows 0.50, changed by -0.30: too close to decide"),
     ],
 )
 def test_what_an_undecided_row_needs(fields: dict[str, object], wanted: str) -> None:
@@ -293,7 +294,7 @@ def test_what_an_undecided_row_needs(fields: dict[str, object], wanted: str) -> 
 
 def test_a_worse_row_that_may_be_beyond_its_tolerance_is_undecided_too() -> None:
     text = terminal(changed(verdict="worse"))
-    assert "NOT DECIDED (passes): 1 of 1 rows (1 worse): dolly rougeL: allows" in text
+    assert "NOT DECIDED (passes): 1 of 1 rows (1 worse): dolly rougeL sees" in text
     assert "PASS: 1 rows: 1 worse" in terminal(changed(verdict="worse", within=True))
 
 

@@ -357,9 +357,9 @@ def test_an_update_prints_the_plan_of_its_gate(
     assert "texts of 60 prompts are in the baseline; texts=0 keeps none\n" in out
     row = max(plan.rows, key=lambda row: row.sees[2])
     assert out.endswith(
-        "expect NOT DECIDED: 3 of 3 rows cannot see the loss that they allow, least of all "
-        f"{row.task} rougeL: it allows 0.10, sees {row.sees[2]:.2f} or more with 30 prompts, and "
-        f"needs {row.prompts[2]} prompts\n"
+        "expect NOT DECIDED: 3 of 3 rows cannot see the loss that they allow, least of all: "
+        f"{row.task} rougeL sees a loss of {row.sees[2]:.2f} with 30 prompts, allows 0.10, needs "
+        f"{row.prompts[2]} prompts\n"
     )
     assert guarded(cli._regress, [*gate, "tolerance=rougeL:50", "texts=0", "tasks=x"]) == 0
     out = capsys.readouterr().out
