@@ -52,6 +52,7 @@ class _Metric(_StrictTypes):
 class _KeptResponse(_StrictTypes):
     output: str
     scores: dict[str, float | None] = Field(default_factory=dict)
+    choices: dict[str, str] = Field(default_factory=dict)
 
 
 class _KeptTexts(_StrictTypes):
@@ -155,7 +156,7 @@ class BaselineFile(_StrictTypes):
                 asked.get(document, texts.prompt),
                 tuple(texts.references),
                 {
-                    int(seed): ScoredSample(document, int(seed), response.output, response.scores)
+                    int(seed): ScoredSample(document, int(seed), **vars(response))
                     for seed, response in texts.responses.items()
                 },
             )

@@ -95,7 +95,7 @@ def _evidence(row: ComparedRow, prompt: WorstPrompt, texts: _TextsOfRuns) -> Evi
     old, new = (side.get(prompt.id, _NOTHING).samples for side in (texts.base, texts.new))
     stored = sorted(old.keys() & new.keys() or {*old, *new})
     pairs = {seed: (old.get(seed), new.get(seed)) for seed in stored}
-    differing = [seed for seed in stored if _differs(*pairs[seed])]
+    differing = [seed for seed in stored if _differs(row.metric, *pairs[seed])]
     if not differing:
         return None
     sign = gain_sign(row.metric, row.direction)
@@ -107,9 +107,9 @@ def _evidence(row: ComparedRow, prompt: WorstPrompt, texts: _TextsOfRuns) -> Evi
     before, after = pairs[differing[0]]
     asked = texts.asked(prompt.id)
     return Evidence(
-        seed=differing[0],
-        base=None if before is None else before.output,
-        new=None if after is None else after.output,
+        seed=None if any(side and side.choices for side in (before, after)) else differing[0],
+        base=None if before is None else before.text(row.metric),
+        new=None if after is None else after.text(row.metric),
         base_score=seeds[0].base,
         new_score=seeds[0].new,
         differing=tuple(seeds),
@@ -120,11 +120,11 @@ def _evidence(row: ComparedRow, prompt: WorstPrompt, texts: _TextsOfRuns) -> Evi
     )
 
 
-def _differs(old: ScoredSample | None, new: ScoredSample | None) -> bool:
+def _differs(metric: str, old: ScoredSample | None, new: ScoredSample | None) -> bool:
     """Whether a reader can tell the responses apart; spaces and control characters do not count."""
     if old is None or new is None:
         return True
-    return visible(old.output) != visible(new.output)
+    return visible(old.text(metric)) != visible(new.text(metric))
 
 
 def _gain(metric: str, sign: int, old: ScoredSample | None, new: ScoredSample | None) -> float:

@@ -89,6 +89,7 @@ def texts_record(texts: PromptTexts, tolerances: Mapping[str, Tolerance]) -> dic
             str(seed): {
                 "output": sample.output,
                 "scores": {m: sample.scores[m] for m in tolerances if m in sample.scores},
+                **({"choices": dict(sample.choices)} if sample.choices else {}),
             }
             for seed, sample in sorted(texts.samples.items())
         },

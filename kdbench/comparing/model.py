@@ -47,8 +47,8 @@ class Evidence:
     """What was asked, and the responses of the seed whose scores differ most.
 
     Attributes:
-        seed: Seed of the sampling.
-        base: Response of the base; None if it is not stored.
+        seed: Seed of the sampling; None where a model chooses an option.
+        base: Response of the base, or the option it chose; None if it is not stored.
         new: Response of the new run; None if it is not stored.
         base_score: Score of the base's response; None if unknown.
         new_score: Score of the new run's response; None if unknown.
@@ -60,7 +60,7 @@ class Evidence:
         references: References; empty if there are none or they are not known.
     """
 
-    seed: int
+    seed: int | None
     base: str | None
     new: str | None
     base_score: float | None

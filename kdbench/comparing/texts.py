@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kdbench.comparing.samples import ScoredSample, read_samples
+from kdbench.comparing.samples import ScoredSample, read_choices, read_samples
 from kdbench.store.folder import RunFolder
 from kdbench.store.prompts import StoredPrompt
 
@@ -48,7 +48,7 @@ def stored_texts(folder: Path, task: str, ids: Collection[str]) -> dict[str, Pro
     """
     by_prompt: dict[str, dict[int, ScoredSample]] = defaultdict(dict)
     wanted = set(ids)
-    for sample in read_samples(folder, task):
+    for sample in read_samples(folder, task) or read_choices(folder, task):
         if sample.document in wanted:
             by_prompt[sample.document][sample.seed] = sample
     prompts = {prompt.id: prompt for prompt in RunFolder(folder).prompts(task)}

@@ -21,7 +21,7 @@ from kdbench.comparing.model import ScoresOfSeed
 from kdbench.comparing.outputs.markdown import markdown
 from kdbench.comparing.outputs.terminal import terminal
 from kdbench.comparing.scores import read_run
-from kdbench.comparing.texts import _text, questions
+from kdbench.comparing.texts import PromptTexts, _text, questions, stored_texts
 from kdbench.comparing.tolerance import parse_tolerances
 from kdbench.errors import InputError
 from kdbench.store.folder import RunFolder
@@ -255,3 +255,48 @@ def test_each_of_two_templates_is_left_out_of_its_prompts() -> None:
     asked = questions(prompts)
     assert (asked["1"], asked["x1"], asked["other"]) == ("Say 1.", "1", prompts["other"])
     assert questions({"a": "same\nx", "b": "same\nx"})["a"] == "same\nx"
+
+
+def test_of_scored_options_the_chosen_ones_are_shown(put: Put, tmp_path: Path) -> None:
+    """`acc_norm` divides by the length, so it chooses the longer option."""
+    one = np.ones((6, 2))
+    scores = {"acc,none": one, "acc_norm,none": one}
+    worse = {"acc,none": one, "acc_norm,none": one * 0}
+    runs = [put("a", {"quiz": scores}), put("b", {"quiz": worse})]
+    for run, long, of_run in ((runs[0], -4.0, scores), (runs[1], -9.0, worse)):
+        lines = [
+            {
+                "id": f"quiz-{number}",
+                "gold": [1],
+                "options": [
+                    {"log_p": p, "greedy": False, "n_tokens": 1, "text": f" {text}",
+                     "n_chars": len(text), "n_bytes": len(text)}
+                    for text, p in (("no", -3.0), ("indeed", long))
+                ],
+                "scores": {name: float(values[number, 0]) for name, values in of_run.items()},
+            }
+            for number in range(6)
+        ]  # fmt: skip
+        RunFolder(run).lines("quiz.options").replace(lines)
+    settings = {"results": tmp_path / "results", "tolerance": "acc_norm:0.1"}
+    comparison = kdbench.compare(base="a", new="b", **settings)
+    text = terminal(comparison)
+    assert "    base chose: [-indeed-]\n    new chose: {+no+}\n" in text
+    assert "seed" not in text.partition("largest losses")[2]
+    shown = comparison.rows[0].worst[0].evidence
+    assert (shown.seed, shown.base_score, shown.new_score) == (None, 1, 0)
+
+    gate = {"baseline": "g", "gates": tmp_path, **settings}
+    kdbench.regress(run=runs[0], update=True, reason="why", **gate)
+    shutil.rmtree(runs[0] / "samples")
+    (row,) = kdbench.regress(run=runs[1], **gate).comparison.rows
+    assert row.worst[0].evidence == shown
+    assert kept_texts.texts_record(read_choices_of(runs[1]), {}) == {
+        "prompt": None, "references": [],
+        "responses": {"0": {"output": "no", "scores": {},
+                            "choices": {"acc": "no", "acc_norm": "no", "acc_bytes": "no"}}},
+    }  # fmt: skip
+
+
+def read_choices_of(run: Path) -> PromptTexts:
+    return stored_texts(run, "quiz", ["quiz-0"])["quiz-0"]

@@ -8,10 +8,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from gate_runs import PROTOCOL, Put, noisy
 from safetensors.torch import load_file, save_file
+from scipy import stats
 from typer.testing import CliRunner
 
 import kdbench
@@ -215,7 +217,8 @@ def test_a_stored_run_is_gated_and_becomes_a_baseline(put: Put, tmp_path: Path) 
     done = kdbench.regress(
         run=old, update=True, reason="why", tolerance="rougeL:1,cut_off:0.1", **options
     )
-    assert (done.comparison, done.written, done.plan) == (None, gates / "g.json", None)
+    assert (done.comparison, done.written) == (None, gates / "g.json")
+    assert "The run does not show single seeds" in str(done.plan)
     assert (
         "what the gate can see is unknown: old: a plan needs samples with rougeL" in done.notes[1]
     )
@@ -384,3 +387,25 @@ def test_a_metric_without_a_better_direction_is_no_baseline(put: Put, tmp_path: 
             run=old, baseline="g", update=True, reason="w", gates=tmp_path,
             tolerance="response_length:1",
         )  # fmt: skip
+
+
+def test_a_run_without_single_seeds_has_a_plan_for_unrelated_scores(
+    put: Put, tmp_path: Path
+) -> None:
+    scores = noisy(30, 20)
+    scores[:, 1] = scores[:, 0]
+    old = put("old", {"dolly": {"rougeL": scores}})
+    plan = kdbench.regress(
+        run=old, baseline="g", update=True, reason="why", gates=tmp_path, tolerance="rougeL:0.1"
+    ).plan
+    (row,) = plan.rows
+    z = stats.norm.isf(0.025) + stats.norm.ppf(0.8)
+    sees = z * np.sqrt(2 * scores[:, 0].var(ddof=1) / 30)
+    assert row.sees == {2: pytest.approx(sees)}
+    assert row.prompts[2] == pytest.approx(30 * (sees / 0.1) ** 2, abs=1)
+    one = put("one", {"dolly": {"rougeL": scores[:1]}})
+    done = kdbench.regress(run=one, baseline="g", update=True, reason="why", gates=tmp_path)
+    assert done.plan is None
+    assert done.notes[1] == (
+        "what the gate can see is unknown: one: a plan needs at least two prompts of 'dolly'"
+    )

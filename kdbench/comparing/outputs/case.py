@@ -58,7 +58,8 @@ def case_lines(row: ComparedRow, prompt: WorstPrompt, length: int) -> list[CaseL
     for number, reference in enumerate(evidence.references[:_REFERENCES], start=1):
         title = "reference" if count == 1 else f"reference {number} of {count}"
         lines.append(_plain(title, excerpts([reference], length)[0]))
-    lines.append(_plain("seeds that differ", _seeds(row, evidence)))
+    if evidence.seed is not None:
+        lines.append(_plain("seeds that differ", _seeds(row, evidence)))
     return [*lines, *_responses(evidence, length)]
 
 
@@ -85,7 +86,7 @@ def _seed(scores: ScoresOfSeed, digits: int) -> str:
 def _responses(evidence: Evidence, length: int) -> Iterator[CaseLine]:
     diff = shortened_diff(evidence.diff, length)
     for side, response in (("base", evidence.base), ("new", evidence.new)):
-        title = f"{side}, seed {evidence.seed}"
+        title = f"{side} chose" if evidence.seed is None else f"{side}, seed {evidence.seed}"
         if response is None:
             yield _plain(title, "(not stored)")
         elif not diff:
