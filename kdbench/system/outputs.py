@@ -65,7 +65,7 @@ def _open_descriptor(path: Path) -> int | None:
     which must therefore not be replaced.
     """
     own = re.compile(rf"/proc/{os.getpid()}(/task/\d+)?/fd")
-    for _ in range(_LINKS):
+    for _ in range(_LINKS if "\0" not in str(path) else 0):
         folder = os.path.realpath(path.parent)
         if own.fullmatch(folder) and path.name.isdecimal() and path.exists():
             return int(path.name)
