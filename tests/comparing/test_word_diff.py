@@ -74,3 +74,8 @@ def test_texts_of_any_length_are_compared_in_time() -> None:
         DiffSpan("gone", base.strip()),
         DiffSpan("new", base + "egg"),
     )
+
+
+def test_what_is_left_out_after_the_last_shown_word_has_an_ellipsis() -> None:
+    spans = (DiffSpan("gone", "x" * 9), DiffSpan("new", "y" * 9), DiffSpan("same", " end"))
+    assert shortened_diff(spans, 9) == (*spans[:2], DiffSpan("same", "…"))
