@@ -60,11 +60,13 @@ def with_evidence(
     texts: dict[str, _TextsOfRuns] = {}
     for task in sorted(worst):
         try:
-            old, its = (_texts(run, task, worst[task]) for run in (base, new))
+            its = _texts(new, task, worst[task])
+            asked = any(of_prompt.prompt is not None for of_prompt in its.values())
+            old = _texts(base, task, worst[task], prompts=not asked)
         except InputError as error:
             notes.append(f"{task}: no responses are shown: {error}")
             continue
-        known = any(of_prompt.prompt is not None for of_prompt in (*its.values(), *old.values()))
+        known = asked or any(of_prompt.prompt is not None for of_prompt in old.values())
         data_set = {} if known or task not in lost else _data_texts(new, task, data, words)
         texts[task] = _TextsOfRuns(old, its, data_set)
     rows = (
@@ -74,9 +76,9 @@ def with_evidence(
     return replace(comparison, rows=tuple(rows), notes=(*comparison.notes, *notes))
 
 
-def _texts(run: ComparedRun, task: str, ids: Iterable[str]) -> TextsOfTask:
+def _texts(run: ComparedRun, task: str, ids: Iterable[str], prompts: bool = True) -> TextsOfTask:
     if run.folder is not None:
-        return stored_texts(run.folder, task, sorted(ids))
+        return stored_texts(run.folder, task, sorted(ids), prompts)
     kept = run.texts.get(task, {})
     return {document: kept[document] for document in ids if document in kept}
 

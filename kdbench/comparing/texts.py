@@ -35,13 +35,16 @@ TextsOfTask = Mapping[str, PromptTexts]
 """Texts by document id."""
 
 
-def stored_texts(folder: Path, task: str, ids: Collection[str]) -> dict[str, PromptTexts]:
+def stored_texts(
+    folder: Path, task: str, ids: Collection[str], prompts: bool = True
+) -> dict[str, PromptTexts]:
     """The texts of some prompts of a stored run; a prompt of which nothing is stored is left out.
 
     Args:
         folder: Folder of the run.
         task: Name of the task.
         ids: Document ids of the prompts.
+        prompts: Whether prompts and references are read, too.
 
     Raises:
         InputError: A line of the samples or prompts is malformed.
@@ -51,13 +54,14 @@ def stored_texts(folder: Path, task: str, ids: Collection[str]) -> dict[str, Pro
     for sample in read_samples(folder, task) or read_choices(folder, task):
         if sample.document in wanted:
             by_prompt[sample.document][sample.seed] = sample
-    prompts = {prompt.id: prompt for prompt in RunFolder(folder).prompts(task)}
-    asked = questions({document: _text(prompt) for document, prompt in prompts.items()})
+    stored = RunFolder(folder).prompts(task) if prompts else []
+    prompt_of = {prompt.id: prompt for prompt in stored}
+    asked = questions({document: _text(prompt) for document, prompt in prompt_of.items()})
     texts = {}
     for document in ids:
         samples = by_prompt.get(document, {})
-        if document in prompts:
-            prompt = prompts[document]
+        if document in prompt_of:
+            prompt = prompt_of[document]
             texts[document] = PromptTexts(
                 _text(prompt), asked[document], prompt.references, samples
             )
