@@ -4,7 +4,10 @@ They run in the environment that started nox (the README makes it), because inst
 second time takes longer than all tests.
 """
 
+import hashlib
+import json
 import sys
+import tarfile
 import time
 from pathlib import Path
 
@@ -52,6 +55,32 @@ def docs(session: nox.Session) -> None:
     command = session.posargs or ["build", "--strict"]
     quiet = {"NO_MKDOCS_2_WARNING": "1"}  # an advertisement of mkdocs-material's
     session.run(sys.executable, "-m", "mkdocs", *command, env=quiet)
+
+
+@nox.session
+def screenshots(session: nox.Session) -> None:
+    """The pictures of the site in docs/images: `-- results/demo runs/demo`; needs Chromium."""
+    env = {"PYTHONPATH": "tests/helpers"}
+    session.run(sys.executable, "docs/images/screenshots.py", *session.posargs, env=env)
+
+
+@nox.session
+def vendor(session: nox.Session) -> None:
+    """Fetch the site's vendored files again with npm; `git diff` shows what changed."""
+    folder = Path("kdbench/site/static/vendor")
+    listed = json.loads((folder / "vendor.json").read_text("utf-8"))
+    fetched = Path(session.create_tmp())
+    for entry in listed:
+        archive = f"{entry['package'].strip('@').replace('/', '-')}-{entry['version']}.tgz"
+        if not (fetched / archive).exists():
+            name = f"{entry['package']}@{entry['version']}"
+            session.run("npm", "pack", name, "--pack-destination", str(fetched), external=True)
+        with tarfile.open(fetched / archive) as tar:
+            member = next(m for m in tar if m.name.partition("/")[2] == entry["path"])
+            content = tar.extractfile(member).read()
+        (folder / entry["file"]).write_bytes(content)
+        entry["sha256"] = hashlib.sha256(content).hexdigest()
+    (folder / "vendor.json").write_text(json.dumps(listed, indent=2) + "\n", "utf-8")
 
 
 @nox.session

@@ -19,6 +19,7 @@ NAMES = (
     "gate_skew",
     "intervals",
     "growth",
+    "site_samples",
 )
 WITH_EXTRA = ("engines", "trl_step")  # these need vLLM and TRL
 KNOWN = NAMES + WITH_EXTRA

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from kdbench.filling.table import Filled
     from kdbench.judging.work import JudgedRun
     from kdbench.measuring.measurement import Evaluation
-    from kdbench.reports import Report
     from kdbench.serving.speed import SpeedMeasurement
+    from kdbench.site import Report
     from kdbench.tables import Table
 
 __all__ = [
@@ -184,12 +184,12 @@ def plan(**settings: Any) -> "GatePlan":
 
 
 def report(**settings: Any) -> "Report":
-    """Plot and write the report; takes the keys of `kdbench report --help`.
+    """Write the report's site; takes the keys of `kdbench report --help`.
 
     Raises:
-        InputError: Unreadable results, none compared with a teacher, or an unknown setting.
+        InputError: No results or unreadable ones, or an unknown setting.
     """
     from kdbench.config import ReportSettings, build
-    from kdbench.reports import make_report
+    from kdbench.site import make_report
 
     return make_report(_for_real(build(ReportSettings, settings)))

@@ -55,6 +55,8 @@ def aligned(rows: Sequence[Sequence[str]], left: Collection[int] = ()) -> list[s
 
 def printable(text: str) -> str:
     """The text as one line, without what a terminal obeys: control and bidi characters."""
+    if text.isprintable():
+        return text.rstrip()
     spaced = "".join(" " if char.isspace() else char for char in text.rstrip())
     return "".join(char for char in spaced if char.isprintable())
 
@@ -88,9 +90,12 @@ def excerpts(texts: Sequence[str], length: int) -> list[str]:
 
 def escape_md(text: str) -> str:
     """The text as one line for a cell of a Markdown table, with markup escaped."""
-    text = visible(text)
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_\[\]|~#$])", r"\\\1", text)
+    return visible(text).translate(_MARKUP)
+
+
+_MARKUP = str.maketrans(
+    {"&": "&amp;", "<": "&lt;", ">": "&gt;", **{char: f"\\{char}" for char in r"\`*_[]|~#$"}}
+)
 
 
 _LINK_STARTS = re.compile(

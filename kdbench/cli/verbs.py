@@ -263,24 +263,39 @@ def _plan(arguments: list[str]) -> None:
 
 @verb("report", "ReportSettings", "results=results baseline=SFT out=report")
 def _report(arguments: list[str]) -> None:
-    """Plot the quality of students against their fidelity."""
+    """Write the results as a static site that opens from disk."""
     from kdbench.config import ReportSettings, parse
-    from kdbench.reports import make_report
     from kdbench.reports.correlations import correlation_line
+    from kdbench.site import make_report
 
     settings = parse(ReportSettings, arguments)
     if settings.dry_run:
-        from kdbench.reports.dry_run import plan_report
+        from kdbench.site.dry_run import plan_report
 
         _outline(plan_report(settings))
         return
     report = make_report(settings)
-    for file in report.files:
+    for file in report.named_files:
         say(str(file))
+    if report.findings is None:
+        say(f"no figures: {report.why_no_findings}")
+        return
     for line in report.findings.left_out:
         say(f"left out: {line}")
     for correlation in report.findings.correlations:
         say(f"Spearman correlation of {correlation_line(correlation)}")
+
+
+@verb("view", "ViewSettings", "results=results baseline=SFT open=true")
+def _view(arguments: list[str]) -> None:
+    """Serve the report's site here, and refresh it as runs finish.
+
+    It listens on 127.0.0.1 alone. Ctrl-C ends it.
+    """
+    from kdbench.config import ViewSettings, parse
+    from kdbench.site.view import view
+
+    view(parse(ViewSettings, arguments))
 
 
 @verb("fill", "FillSettings", "TABLE.yaml workers=2 evaluate.limit=20 --plan", words="TABLE.yaml")

@@ -2,7 +2,8 @@
 
 It stores what a stored run has of the gated metrics: the fingerprint of each task, and each
 prompt's mean over seeds with the same six decimals. A run compared with its own baseline therefore
-differs by exactly 0. Single seeds, which only the hierarchical bootstrap uses, are not stored.
+differs by exactly 0. Of the prompts that have most to lose it also keeps the texts, with the scores
+of each seed; the hierarchical bootstrap, which needs those of all prompts, needs the samples.
 """
 
 import os
@@ -16,12 +17,14 @@ from typing import Any
 import numpy as np
 
 from kdbench.comparing.baseline_file import KIND, BaselineFile, read_baseline_file
+from kdbench.comparing.kept_texts import texts_record, texts_to_keep
 from kdbench.comparing.matching import applies
 from kdbench.comparing.scores import ComparedRun, PromptScores, TaskScores, run_title, score_array
-from kdbench.comparing.tolerance import Tolerance, format_tolerances
+from kdbench.comparing.tolerance import Tolerance, format_tolerances, gain_sign
 from kdbench.errors import InputError
 from kdbench.system.environment import git_user
-from kdbench.system.files import SCHEMA, write_json
+from kdbench.system.files import SCHEMA
+from kdbench.system.outputs import STANDARD_OUTPUT, is_stream, put_json_output
 from kdbench.version import __version__
 
 
@@ -54,17 +57,25 @@ def baseline_path(name: str, gates: Path) -> Path:
     """The file of a baseline.
 
     Args:
-        name: Name of the baseline, or a path that ends in .json.
+        name: Name of the baseline, a path that ends in .json, or `-` or another stream to write to.
         gates: Folder of the baselines.
     """
-    if name.endswith(".json"):
+    if name.endswith(".json") or Path(name) == STANDARD_OUTPUT or _is_path_of_stream(name):
         return Path(name)
     return gates / f"{name}.json"
 
 
+def _is_path_of_stream(name: str) -> bool:
+    return os.sep in name and is_stream(Path(name))
+
+
 def write_baseline(
-    path: Path, run: ComparedRun, tolerances: Mapping[str, Tolerance], origin: BaselineOrigin
-) -> None:
+    path: Path,
+    run: ComparedRun,
+    tolerances: Mapping[str, Tolerance],
+    origin: BaselineOrigin,
+    texts: int = 0,
+) -> int:
     """Write a baseline.
 
     Args:
@@ -72,12 +83,21 @@ def write_baseline(
         run: Complete stored run.
         tolerances: Tolerances of the gate; only their metrics are stored.
         origin: Who writes the baseline, when and why.
+        texts: Largest number of prompts of each task whose texts are kept.
+
+    Returns:
+        The number of prompts whose texts are kept.
 
     Raises:
         InputError: The run is incomplete, or a metric has no score per prompt or no score at all.
     """
     _check_writable(path, run, tolerances)
-    write_json(
+    kept = {
+        f"{task}:{document}": texts_record(of_prompt, tolerances)
+        for task, of_task in texts_to_keep(run, tolerances, texts).items()
+        for document, of_prompt in of_task.items()
+    }
+    put_json_output(
         path,
         {
             "schema": SCHEMA,
@@ -105,8 +125,10 @@ def write_baseline(
                 }
                 for task, scores in run.tasks.items()
             },
+            **({"texts": kept} if kept else {}),
         },
     )
+    return len(kept)
 
 
 def _check_writable(path: Path, run: ComparedRun, tolerances: Mapping[str, Tolerance]) -> None:
@@ -120,7 +142,7 @@ def _check_writable(path: Path, run: ComparedRun, tolerances: Mapping[str, Toler
             f"{run.label}: the run's status is '{run.status}'; only a complete run can become a "
             "baseline"
         )
-    if not re.fullmatch(r"[\w.+=@-]+\.json", path.name):
+    if not (is_stream(path) or re.fullmatch(r"[\w.+=@-]+\.json", path.name)):
         raise InputError(
             f"baseline={path.stem}: must be a file name of letters, digits and . _ + = @ -"
         )
@@ -138,6 +160,7 @@ def _check_writable(path: Path, run: ComparedRun, tolerances: Mapping[str, Toler
                     f"{run.label}: {metric} of '{task}' has no score per prompt, so it cannot be "
                     "gated; remove it from tolerance="
                 )
+            gain_sign(metric, scores.metrics[metric].direction)
             if np.isnan(scores.metrics[metric].means).all():
                 raise InputError(f"{run.label}: no prompt of '{task}' has a score of {metric}")
 
@@ -165,6 +188,7 @@ def read_baseline(path: Path) -> ComparedRun:
         limit=file.limit,
         tasks={task: _task_scores(file, task) for task in file.fingerprints},
         tolerance=file.tolerance,
+        texts={task: texts for task in file.fingerprints if (texts := file.texts_of(task))},
     )
 
 

@@ -7,12 +7,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from kdbench.comparing.samples import LARGEST_SCORE, is_score
+from kdbench.comparing.samples import LARGEST_SCORE, ScoredSample, is_score
 from kdbench.comparing.scores import can_be_measured
+from kdbench.comparing.texts import PromptTexts, questions
 from kdbench.comparing.tolerance import parse_tolerances
 from kdbench.errors import InputError, first_fault
 from kdbench.system.files import read_json
-from kdbench.text import printable
+from kdbench.text import printable, shortened
 
 KIND = "gate"
 
@@ -48,6 +49,18 @@ class _Metric(_StrictTypes):
     bound: Literal["lower", "upper"] | None = None
 
 
+class _KeptResponse(_StrictTypes):
+    output: str
+    scores: dict[str, float | None] = Field(default_factory=dict)
+    choices: dict[str, str] = Field(default_factory=dict)
+
+
+class _KeptTexts(_StrictTypes):
+    prompt: str | None
+    references: list[str]
+    responses: dict[str, _KeptResponse]
+
+
 class BaselineFile(_StrictTypes):
     """The content of a baseline.
 
@@ -58,6 +71,7 @@ class BaselineFile(_StrictTypes):
         fingerprints: Fingerprint of each task.
         metrics: Description of each metric, by `task:metric`.
         scores: Document ids and scores of each task, by column.
+        texts: Prompts, references and responses by seed, by `task:id`; of some prompts or none.
     """
 
     model: _Model
@@ -66,6 +80,7 @@ class BaselineFile(_StrictTypes):
     fingerprints: dict[str, _Fingerprint] = Field(min_length=1)
     metrics: dict[str, _Metric]
     scores: dict[str, dict[str, list[Any]]]
+    texts: dict[str, _KeptTexts] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -99,6 +114,7 @@ class BaselineFile(_StrictTypes):
                 yield f"'{task}' has no metric with a tolerance"
             for name in columns.keys() - {"id"}:
                 yield from self._column_faults(task, name)
+        yield from self._text_faults()
 
     def _column_faults(self, task: str, name: str) -> Iterator[str]:
         scores = self.scores[task][name]
@@ -113,6 +129,39 @@ class BaselineFile(_StrictTypes):
             )
         if all(score is None for score in scores):
             yield f"'{task}' has no score of {name}"
+
+    def _text_faults(self) -> Iterator[str]:
+        keys = {f"{task}:{document}" for task in self.fingerprints for document in self.ids(task)}
+        for key, texts in self.texts.items():
+            if key not in keys:
+                yield f"texts: there is no prompt '{shortened(key)}'"
+            for seed, response in texts.responses.items():
+                if not re.fullmatch(r"\d{1,19}", seed, re.ASCII):
+                    yield f"texts of '{shortened(key)}': '{shortened(seed)}' is no seed"
+                if not all(score is None or is_score(score) for score in response.scores.values()):
+                    yield f"texts of '{shortened(key)}': a score is larger than {LARGEST_SCORE:g}"
+
+    def texts_of(self, task: str) -> dict[str, PromptTexts]:
+        """The texts of a task's prompts by document id; of some prompts or none."""
+        found = {
+            document: self.texts[key]
+            for document in self.ids(task)
+            if (key := f"{task}:{document}") in self.texts
+        }
+        prompts = {document: texts.prompt for document, texts in found.items() if texts.prompt}
+        asked = questions(prompts)
+        return {
+            document: PromptTexts(
+                texts.prompt,
+                asked.get(document, texts.prompt),
+                tuple(texts.references),
+                {
+                    int(seed): ScoredSample(document, int(seed), **vars(response))
+                    for seed, response in texts.responses.items()
+                },
+            )
+            for document, texts in found.items()
+        }
 
     def ids(self, task: str) -> list[str]:
         """The document ids of a task."""

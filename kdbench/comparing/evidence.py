@@ -1,21 +1,36 @@
-"""The evidence of a loss: what both runs answered where their scores differ most."""
+"""The evidence of a loss: what was asked, and what both runs answered where their texts differ."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
 
-from kdbench.comparing.model import ComparedRow, Comparison, Evidence, WorstPrompt
-from kdbench.comparing.samples import ScoredSample, read_samples
+from kdbench.comparing.model import ComparedRow, Comparison, Evidence, ScoresOfSeed, WorstPrompt
+from kdbench.comparing.samples import ScoredSample
 from kdbench.comparing.scores import ComparedRun
+from kdbench.comparing.texts import PromptTexts, TextsOfTask, questions, stored_texts
 from kdbench.comparing.tolerance import gain_sign
 from kdbench.comparing.verdict import fails
 from kdbench.errors import InputError
 from kdbench.system.quiet import quiet_libraries
-from kdbench.task import Document, data_folder, known_tasks, load_tasks, result_names
+from kdbench.task import data_folder, known_tasks, load_tasks, result_names
 from kdbench.text import visible
 
-SampleSets = tuple[list[ScoredSample], list[ScoredSample]]
+_NOTHING = PromptTexts(None, None, (), {})
+
+
+@dataclass(frozen=True)
+class _TextsOfRuns:
+    """The texts of a task's worst prompts in both runs, and those of the data set."""
+
+    base: TextsOfTask
+    new: TextsOfTask
+    data: TextsOfTask
+
+    def asked(self, document: str) -> PromptTexts:
+        """The first texts of a prompt that say what was asked."""
+        sources = (side.get(document, _NOTHING) for side in (self.new, self.base, self.data))
+        return next((texts for texts in sources if texts.prompt is not None), _NOTHING)
 
 
 def with_evidence(
@@ -27,7 +42,7 @@ def with_evidence(
 ) -> Comparison:
     """A comparison whose worst prompts have their evidence.
 
-    Prompts and references are shown if the data sets are there and a row lost.
+    Prompts and references come from the runs or, if these lack them and a row lost, from the data.
 
     Args:
         comparison: Comparison without evidence.
@@ -36,90 +51,100 @@ def with_evidence(
         data: Folder of the data sets; None for `KDBENCH_DATA`.
         words: Task names and YAML files that the user gave.
     """
-    tasks = {row.task for row in comparison.rows if row.worst}
+    worst: dict[str, set[str]] = {}
+    for row in comparison.rows:
+        if row.worst:
+            worst.setdefault(row.task, set()).update(prompt.id for prompt in row.worst)
+    lost = {row.task for row in comparison.rows if _has_lost(comparison, row)}
     notes: list[str] = []
-    samples: dict[str, SampleSets] = {}
-    for task in sorted(tasks):
+    texts: dict[str, _TextsOfRuns] = {}
+    for task in sorted(worst):
         try:
-            samples[task] = (_samples(base, task), _samples(new, task))
+            its = _texts(new, task, worst[task])
+            asked = any(of_prompt.prompt is not None for of_prompt in its.values())
+            old = _texts(base, task, worst[task], prompts=not asked)
         except InputError as error:
             notes.append(f"{task}: no responses are shown: {error}")
-    lost = {row.task for row in comparison.rows if _has_lost(comparison, row)}
-    documents = {task: _documents(new, task, data, words) for task in sorted(tasks & lost)}
-    rows = tuple(
-        _row_with_evidence(row, samples[row.task], documents.get(row.task, {}))
-        if row.task in samples
-        else row
+            continue
+        known = asked or any(of_prompt.prompt is not None for of_prompt in old.values())
+        data_set = {} if known or task not in lost else _data_texts(new, task, data, words)
+        texts[task] = _TextsOfRuns(old, its, data_set)
+    rows = (
+        _row_with_evidence(row, texts[row.task]) if row.task in texts else row
         for row in comparison.rows
     )
-    return replace(comparison, rows=rows, notes=(*comparison.notes, *notes))
+    return replace(comparison, rows=tuple(rows), notes=(*comparison.notes, *notes))
 
 
-def _samples(run: ComparedRun, task: str) -> list[ScoredSample]:
-    return [] if run.folder is None else read_samples(run.folder, task)
+def _texts(run: ComparedRun, task: str, ids: Iterable[str], prompts: bool = True) -> TextsOfTask:
+    if run.folder is not None:
+        return stored_texts(run.folder, task, sorted(ids), prompts)
+    kept = run.texts.get(task, {})
+    return {document: kept[document] for document in ids if document in kept}
 
 
 def _has_lost(comparison: Comparison, row: ComparedRow) -> bool:
     return fails(row, comparison.rules) or row.verdict in ("regressed", "worse")
 
 
-def _row_with_evidence(
-    row: ComparedRow, samples: SampleSets, documents: Mapping[str, Document]
-) -> ComparedRow:
-    worst = tuple(
-        replace(prompt, evidence=_evidence(row, prompt, samples, documents.get(prompt.id)))
-        for prompt in row.worst
-    )
-    return replace(row, worst=worst)
+def _row_with_evidence(row: ComparedRow, texts: _TextsOfRuns) -> ComparedRow:
+    worst = (replace(prompt, evidence=_evidence(row, prompt, texts)) for prompt in row.worst)
+    return replace(row, worst=tuple(worst))
 
 
-def _evidence(
-    row: ComparedRow, prompt: WorstPrompt, samples: SampleSets, document: Document | None
-) -> Evidence | None:
+def _evidence(row: ComparedRow, prompt: WorstPrompt, texts: _TextsOfRuns) -> Evidence | None:
     """The evidence of a prompt; None if no text that a reader could tell apart is stored."""
-    old, new = (
-        {sample.seed: sample for sample in of_run if sample.document == prompt.id}
-        for of_run in samples
-    )
-    sign = gain_sign(row.metric, row.direction)
+    old, new = (side.get(prompt.id, _NOTHING).samples for side in (texts.base, texts.new))
     stored = sorted(old.keys() & new.keys() or {*old, *new})
-    seeds = [seed for seed in stored if _differs(old.get(seed), new.get(seed))]
-    if not seeds:
+    pairs = {seed: (old.get(seed), new.get(seed)) for seed in stored}
+    differing = [seed for seed in stored if _differs(row.metric, *pairs[seed])]
+    if not differing:
         return None
-    pairs = {seed: (old.get(seed), new.get(seed)) for seed in seeds}
-    worst = min(seeds, key=lambda seed: _gain(row.metric, sign, *pairs[seed]))
-    before, after = pairs[worst]
+    sign = gain_sign(row.metric, row.direction)
+    differing.sort(key=lambda seed: _gain(row.metric, sign, *pairs[seed]))
+    seeds = [
+        ScoresOfSeed(seed, *(_score(row.metric, sample) for sample in pairs[seed]))
+        for seed in differing
+    ]
+    before, after = pairs[differing[0]]
+    asked = texts.asked(prompt.id)
     return Evidence(
-        seed=worst,
-        base=None if before is None else before.output,
-        new=None if after is None else after.output,
-        base_score=None if before is None else before.scores.get(row.metric),
-        new_score=None if after is None else after.scores.get(row.metric),
-        prompt=None if document is None else document.prompt,
-        reference=None if document is None else next(iter(document.references), None),
+        seed=None if any(side and side.choices for side in (before, after)) else differing[0],
+        base=None if before is None else before.text(row.metric),
+        new=None if after is None else after.text(row.metric),
+        base_score=seeds[0].base,
+        new_score=seeds[0].new,
+        differing=tuple(seeds),
+        n_seeds=len(stored),
+        prompt=asked.prompt,
+        question=asked.question,
+        references=asked.references,
     )
 
 
-def _differs(old: ScoredSample | None, new: ScoredSample | None) -> bool:
+def _differs(metric: str, old: ScoredSample | None, new: ScoredSample | None) -> bool:
     """Whether a reader can tell the responses apart; spaces and control characters do not count."""
     if old is None or new is None:
         return True
-    return visible(old.output) != visible(new.output)
+    return visible(old.text(metric)) != visible(new.text(metric))
 
 
 def _gain(metric: str, sign: int, old: ScoredSample | None, new: ScoredSample | None) -> float:
     """The gain of a seed; of a single run, its score as a gain or a loss."""
-    before = old and old.scores.get(metric)
-    after = new and new.scores.get(metric)
+    before, after = _score(metric, old), _score(metric, new)
     if (old and before is None) or (new and after is None):
         return inf
     return sign * ((after or 0.0) - (before or 0.0))
 
 
-def _documents(
+def _score(metric: str, sample: ScoredSample | None) -> float | None:
+    return None if sample is None else sample.scores.get(metric)
+
+
+def _data_texts(
     run: ComparedRun, task: str, data: Path | None, words: Sequence[str]
-) -> dict[str, Document]:
-    """The documents of a task by id; empty unless the data that the run used are there.
+) -> dict[str, PromptTexts]:
+    """The prompts of a data set by id; empty unless the data that the run used are there.
 
     A name in a file never makes kdbench read a YAML file: only installed tasks and the user's own
     words are loaded.
@@ -134,9 +159,14 @@ def _documents(
     except InputError:
         return {}
     used = run.tasks[task].fingerprint.get("data_sha256")
-    return {
+    documents = {
         document.id: document
         for candidate in loaded
         if candidate.name == task and candidate.data["sha256"] == used
         for document in candidate.documents
+    }
+    asked = questions({id_: document.prompt for id_, document in documents.items()})
+    return {
+        id_: PromptTexts(document.prompt, asked[id_], document.references, {})
+        for id_, document in documents.items()
     }

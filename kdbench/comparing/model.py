@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 
 from kdbench.comparing.tolerance import Tolerance
 from kdbench.comparing.verdict import Decision, Problem, Rules, Verdict, decide
+from kdbench.comparing.word_diff import DiffSpan, word_diff
 from kdbench.stats.bootstrap import RESAMPLES
+from kdbench.text import DECIMALS, signed
 
 
 @dataclass(frozen=True)
@@ -26,26 +28,55 @@ class RowTestMethod:
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """The responses to a prompt of the seed whose scores differ most.
+class ScoresOfSeed:
+    """The scores of both responses of a seed.
 
     Attributes:
         seed: Seed of the sampling.
-        base: Response of the base; None if it is not stored.
-        new: Response of the new run; None if it is not stored.
-        base_score: Score of the base's response; None if unknown.
-        new_score: Score of the new run's response; None if unknown.
-        prompt: Prompt; None if the data are not there.
-        reference: First reference; None if the data are not there.
+        base: Score of the base's response; None if unknown.
+        new: Score of the new run's response; None if unknown.
     """
 
     seed: int
+    base: float | None
+    new: float | None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was asked, and the responses of the seed whose scores differ most.
+
+    Attributes:
+        seed: Seed of the sampling; None where a model chooses an option.
+        base: Response of the base, or the option it chose; None if it is not stored.
+        new: Response of the new run; None if it is not stored.
+        base_score: Score of the base's response; None if unknown.
+        new_score: Score of the new run's response; None if unknown.
+        differing: Scores of each seed whose responses differ, the largest loss first.
+        n_seeds: Number of seeds, with those whose responses are alike.
+        prompt: Prompt; None if it is not known.
+        question: The prompt without the lines that all prompts of the task have in common; None if
+            the prompt is not known.
+        references: References; empty if there are none or they are not known.
+    """
+
+    seed: int | None
     base: str | None
     new: str | None
     base_score: float | None
     new_score: float | None
+    differing: tuple[ScoresOfSeed, ...] = ()
+    n_seeds: int = 1
     prompt: str | None = None
-    reference: str | None = None
+    question: str | None = None
+    references: tuple[str, ...] = ()
+
+    @property
+    def diff(self) -> tuple[DiffSpan, ...]:
+        """The words that differ between the two responses; empty if one is not stored."""
+        if self.base is None or self.new is None:
+            return ()
+        return word_diff(self.base, self.new)
 
 
 @dataclass(frozen=True)
@@ -115,6 +146,22 @@ class ComparedRow:
     def name(self) -> str:
         """The task, or `task/category`."""
         return self.task if self.category is None else f"{self.task}/{self.category}"
+
+    @property
+    def shortfall(self) -> str:
+        """What the row can see: `dolly rougeL sees a loss of 2.36 with 100 prompts, allows …`."""
+        digits = DECIMALS.get(self.unit, 2)
+        sees = "no loss" if self.least is None else f"a loss of {self.least:.{digits}f}"
+        if self.needed is None:
+            needs = "needs a tolerance above 0" if self.tolerance == 0 else "needs more prompts"
+        elif self.needed <= self.n:
+            needs = f"changed by {signed(self.change, digits)}: too close to decide"
+        else:
+            needs = f"needs {self.needed} prompts"
+        return (
+            f"{self.name} {self.metric} sees {sees} with {self.n} prompt{'s' * (self.n != 1)}, "
+            f"allows {self.tolerance:.{digits}f}, {needs}"
+        )
 
 
 @dataclass(frozen=True)

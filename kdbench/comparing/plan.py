@@ -1,14 +1,4 @@
-"""`kdbench plan run=… tolerance=…`: how many prompts and seeds a gate needs.
-
-The difference between two checkpoints on one prompt has the variance
-
-    between + within / seeds
-
-where `within` comes from sampling, and `between` from prompts on which the new checkpoint is truly
-better or worse. Two runs show both. One run shows only its own sampling variance; the plan then
-assumes a second checkpoint that is equally good on every prompt and draws independently, so that
-`within` is twice the run's variance and `between` is 0.
-"""
+"""`kdbench plan run=… tolerance=…`: how many prompts and seeds a gate needs."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,35 +8,20 @@ import numpy as np
 
 from kdbench.comparing.compare import select_tasks
 from kdbench.comparing.find import find_run
-from kdbench.comparing.matching import comparison_problems
-from kdbench.comparing.pairing import pair_scores
+from kdbench.comparing.matching import applies, comparison_problems
 from kdbench.comparing.scores import ComparedRun
 from kdbench.comparing.settings import PlanSettings
-from kdbench.comparing.tolerance import format_tolerances, parse_tolerances
+from kdbench.comparing.tolerance import Tolerance, format_tolerances, parse_tolerances
+from kdbench.comparing.variance import (
+    DifferenceVariance,
+    scores_by_seed,
+    shown_variance,
+    unrelated_variance,
+)
+from kdbench.config import build
 from kdbench.errors import InputError
 from kdbench.stats.paired import detectable_errors, prompts_needed
 from kdbench.text import AVERAGE, DECIMALS, aligned
-
-
-@dataclass(frozen=True)
-class DifferenceVariance:
-    """The variance of a prompt's difference on one task.
-
-    Attributes:
-        n: Number of prompts of the stored run.
-        between: Variance that more seeds do not reduce.
-        within: Variance of a single seed.
-        base_mean: Mean score of the base, for relative tolerances.
-    """
-
-    n: int
-    between: float
-    within: float
-    base_mean: float
-
-    def with_seeds(self, seeds: int) -> float:
-        """The variance of the difference between means over a number of seeds."""
-        return self.between + self.within / seeds
 
 
 @dataclass(frozen=True)
@@ -89,6 +64,10 @@ class GatePlan:
     def __str__(self) -> str:
         return "".join(f"{line}\n" for line in self._lines())
 
+    def blind_rows(self) -> list[GatePlanRow]:
+        """The rows that cannot see their tolerance with the run's prompts and the fewest seeds."""
+        return [row for row in self.rows if row.sees[min(row.sees)] > row.tolerance]
+
     def _lines(self) -> Iterator[str]:
         seeds = list(self.rows[0].prompts)
         titles = [f"{count} seed{'s' * (count > 1)}" for count in seeds]
@@ -121,18 +100,76 @@ def plan(settings: PlanSettings) -> GatePlan:
     """
     run = find_run(settings.run, "run", settings.results, settings.gates)
     run = select_tasks(run, settings.tasks)
-    tolerances = parse_tolerances(settings.tolerance)
     second = None
     if settings.against is not None:
         second = find_run(settings.against, "against", settings.results, settings.gates)
+        tolerances = parse_tolerances(settings.tolerance)
         for problem in comparison_problems(run, second, tolerances, partial=False):
             raise InputError(problem.text)
-    count = len(tolerances) * (len(run.tasks) + (len(run.tasks) > 1))
+    return plan_for(run, second, settings)
+
+
+def plan_of_baseline(
+    run: ComparedRun, tolerances: Mapping[str, Tolerance], alpha: float
+) -> GatePlan:
+    """What a gate sees whose baseline is a run, with the run's seeds and with more.
+
+    Args:
+        run: Run of the baseline.
+        tolerances: Tolerances of the gate.
+        alpha: Level of its tests.
+
+    Raises:
+        InputError: The samples are malformed, or a task has too few prompts for a plan.
+    """
+    protocol = next(iter(run.tasks.values())).fingerprint.get("protocol", {})
+    count = max(1, len(protocol.get("seeds", ())))
+    shows_seeds = all(
+        scores_by_seed(run, task, metric) is not None
+        for metric in tolerances
+        for task, scores in run.tasks.items()
+        if metric in scores.metrics
+    )
+    seeds = (count, 2 * count, 4 * count) if shows_seeds else (count,)
+    tolerance = format_tolerances(tolerances)
+    keys = {"run": run.label, "tolerance": tolerance, "alpha": alpha, "seeds": seeds}
+    return plan_for(run, None, build(PlanSettings, keys), unrelated=not shows_seeds)
+
+
+def plan_for(
+    run: ComparedRun,
+    second: ComparedRun | None,
+    settings: PlanSettings,
+    unrelated: bool = False,
+) -> GatePlan:
+    """The plan from one run, or from two comparable ones.
+
+    Args:
+        run: Run whose variance is used.
+        second: Second run, for the variance of the difference.
+        settings: Tolerances, level, power and numbers of seeds.
+        unrelated: Whether a second checkpoint is assumed whose scores are unrelated to the run's,
+            for runs that do not show single seeds.
+
+    Raises:
+        InputError: There are no samples that show single seeds.
+    """
+    tolerances = parse_tolerances(settings.tolerance)
+    tasks_of = {
+        metric: [task for task, s in run.tasks.items() if applies(metric, s, s)] or list(run.tasks)
+        for metric in tolerances
+    }
+    count = sum(len(tasks) + (len(tasks) > 1) for tasks in tasks_of.values())
     detectable = detectable_errors(settings.alpha / count, settings.power)
     rows: list[GatePlanRow] = []
     for metric, tolerance in tolerances.items():
-        variances = {task: _variance(run, second, task, metric) for task in run.tasks}
-        unit = next(iter(run.tasks.values())).metrics[metric].unit
+        variances = {
+            task: unrelated_variance(run, task, metric)
+            if unrelated
+            else shown_variance(run, second, task, metric)
+            for task in tasks_of[metric]
+        }
+        unit = run.tasks[tasks_of[metric][0]].metrics[metric].unit
         tasks_of_row = {task: [variance] for task, variance in variances.items()}
         if len(variances) > 1:
             tasks_of_row[AVERAGE] = list(variances.values())
@@ -143,55 +180,14 @@ def plan(settings: PlanSettings) -> GatePlan:
             prompts = {seeds: prompts_needed(n, change, allowed) for seeds, change in sees.items()}
             decimals = DECIMALS.get(unit, 2)
             rows.append(GatePlanRow(task, metric, allowed, decimals, n, prompts, sees))
-    return GatePlan(_title(run, second, settings), tuple(rows), tuple(_notes(settings, count)))
+    return GatePlan(
+        _title(run, second, settings), tuple(rows), tuple(_notes(settings, count, unrelated))
+    )
 
 
 def _error(variances: Sequence[DifferenceVariance], seeds: int) -> float:
     """The standard error of the mean over tasks of the difference."""
     return sqrt(sum(v.with_seeds(seeds) / v.n for v in variances)) / len(variances)
-
-
-def _variance(
-    run: ComparedRun, second: ComparedRun | None, task: str, metric: str
-) -> DifferenceVariance:
-    """The variance that the samples show.
-
-    Raises:
-        InputError: The samples have no scores of the metric, or of fewer than two seeds.
-    """
-    if metric not in run.tasks[task].metrics:
-        raise InputError(
-            f"tolerance={metric}:…: {run.label} has no score per prompt of this metric for '{task}'"
-        )
-    scores = _scores_by_seed(run, task, metric)
-    base_mean = float(np.mean(scores))
-    if second is None:
-        return DifferenceVariance(len(scores), 0.0, 2 * _variance_of_a_seed(scores), base_mean)
-    paired = pair_scores(run, second, task, metric)
-    rows = [run.tasks[task].ids.index(document) for document in paired.ids]
-    second_rows = [second.tasks[task].ids.index(document) for document in paired.ids]
-    second_scores = _scores_by_seed(second, task, metric)
-    differences: np.ndarray = second_scores[second_rows] - scores[rows]
-    n, seeds = differences.shape
-    within = _variance_of_a_seed(differences)
-    between = max(0.0, float(differences.mean(axis=1).var(ddof=1)) - within / seeds)
-    return DifferenceVariance(n, between, within, base_mean)
-
-
-def _variance_of_a_seed(scores: np.ndarray) -> float:
-    """The mean over prompts of the variance over seeds, of scores of shape (prompts, seeds)."""
-    return float(scores.var(axis=1, ddof=1).mean())
-
-
-def _scores_by_seed(run: ComparedRun, task: str, metric: str) -> np.ndarray:
-    scores = run.scores_by_seed(task, metric)
-    if scores is None or scores.shape[1] < 2 or len(scores) < 2 or np.isnan(scores).any():
-        raise InputError(
-            f"{run.label}: a plan needs samples with {metric} of '{task}' for at least two seeds, "
-            "to separate sampling variance from differences between prompts (samples/ is not "
-            "committed)"
-        )
-    return scores
 
 
 def _title(run: ComparedRun, second: ComparedRun | None, settings: PlanSettings) -> str:
@@ -203,13 +199,19 @@ def _title(run: ComparedRun, second: ComparedRun | None, settings: PlanSettings)
     )
 
 
-def _notes(settings: PlanSettings, rows: int) -> Iterator[str]:
+def _notes(settings: PlanSettings, rows: int, unrelated: bool) -> Iterator[str]:
     yield (
         f"alpha {settings.alpha:g} at Holm's strictest level over {rows} row{'s' * (rows != 1)}, "
         f"{100 * settings.power:g} % power; AVG counts the prompts of all tasks, in the run's "
         "proportions"
     )
-    if settings.against is None:
+    if unrelated:
+        yield (
+            "The run does not show single seeds, so the plan assumes a second checkpoint that is "
+            "as good and whose scores on single prompts are unrelated to the run's. Checkpoints "
+            "of one model are related and need fewer prompts."
+        )
+    elif settings.against is None:
         yield (
             "From one run, the plan assumes a second checkpoint that is equally good on every "
             "prompt and draws independently. A similar checkpoint draws alike and needs fewer "

@@ -121,9 +121,10 @@ class _RowItem(pytest.Item):
         self._gate, self._row = gate, row
 
     def runtest(self) -> None:
-        """Fail if the row fails the gate, and skip if it is inconclusive."""
-        from kdbench.comparing.outputs.phrases import loss_lines, row_line
-        from kdbench.comparing.verdict import fails
+        """Fail if the row fails the gate, and skip if it is undecided."""
+        from kdbench.comparing.outputs.case import losses_in_text
+        from kdbench.comparing.outputs.phrases import row_line
+        from kdbench.comparing.verdict import fails, is_undecided
 
         comparison = self._gate.comparison()
         if comparison.problems:
@@ -134,10 +135,10 @@ class _RowItem(pytest.Item):
             pytest.skip("not compared: the new run does not have this task")
         failing = [row for row in rows if fails(row, comparison.rules)]
         if failing:
-            lines = [[row_line(comparison, row), *loss_lines(row)] for row in failing]
+            lines = [[row_line(comparison, row), *losses_in_text(row)] for row in failing]
             raise _GateError("\n".join(line for of_row in lines for line in of_row))
-        if rows[0].verdict == "inconclusive":
-            pytest.skip(row_line(comparison, rows[0]))
+        if is_undecided(rows[0]):
+            pytest.skip(f"not decided (passes): {rows[0].shortfall}")
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The message alone, without a traceback, if the gate failed."""

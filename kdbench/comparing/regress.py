@@ -14,6 +14,7 @@ from kdbench.comparing.find import find_run
 from kdbench.comparing.matching import comparison_problems
 from kdbench.comparing.model import Comparison
 from kdbench.comparing.outputs.write import write_outputs, write_refusal
+from kdbench.comparing.plan import GatePlan, plan_of_baseline
 from kdbench.comparing.run import run_verb
 from kdbench.comparing.scores import ComparedRun, TaskScores, read_run
 from kdbench.comparing.settings import RegressSettings
@@ -22,7 +23,9 @@ from kdbench.comparing.verdict import EXIT_INCOMPARABLE, Problem
 from kdbench.config import EvalSettings, build
 from kdbench.errors import InputError
 from kdbench.protocol import PROTOCOLS
+from kdbench.system.outputs import is_standard_output
 from kdbench.task import check_installed, result_names
+from kdbench.text import printable
 
 _DEFAULTS_OF_BASELINE = ("tasks", "protocol", "metrics")
 """Keys whose empty value means the baseline's, or that of `kdbench eval` with --update."""
@@ -35,10 +38,15 @@ class GateResult:
     Attributes:
         comparison: Comparison with the baseline; None if the baseline was written instead.
         written: File of the baseline that was written; None if none was.
+        plan: What a gate with this baseline sees, and what it needs; None if no baseline was
+            written, or if its samples cannot show it.
+        notes: What to know about the baseline that was written.
     """
 
     comparison: Comparison | None
     written: Path | None = None
+    plan: GatePlan | None = None
+    notes: tuple[str, ...] = ()
 
 
 def run_regress(settings: RegressSettings) -> int:
@@ -53,11 +61,21 @@ def run_regress(settings: RegressSettings) -> int:
 
     def compare() -> Comparison | None:
         result = regress(settings)
-        if result.comparison is None:
-            sys.stdout.write(f"{result.written}: written\n")
+        if result.written is not None:
+            _print_baseline(result, result.written)
         return result.comparison
 
     return run_verb(compare, lambda problem: _refuse(settings, problem), settings.outputs)
+
+
+def _print_baseline(result: GateResult, written: Path) -> None:
+    """Say that the baseline was written, and what a gate with it can see."""
+    stream = sys.stderr if is_standard_output(written) else sys.stdout
+    stream.write(printable(f"{written}: written") + "\n")
+    if result.plan is not None:
+        stream.write(f"\n{result.plan}\n")
+    for note in result.notes:
+        stream.write(printable(note) + "\n")
 
 
 def regress(settings: RegressSettings) -> GateResult:
@@ -95,11 +113,41 @@ def _refuse(settings: RegressSettings, problem: Problem) -> Comparison:
 
 def _update(settings: RegressSettings) -> GateResult:
     path = baseline_path(settings.baseline, settings.gates)
+    names = [name for task in settings.tasks for name in result_names(task)]
     run = _new_run(settings, None)
+    run = run if settings.run is None else select_tasks(run, names)
     origin = origin_now(settings.reason or "")
     tolerances = full_names(gate_tolerances(settings, None), known_metrics(run))
-    write_baseline(path, run, tolerances, origin)
-    return GateResult(None, path)
+    kept = write_baseline(path, run, tolerances, origin, settings.texts)
+    notes = [_texts_note(kept, settings.texts)]
+    try:
+        plan = plan_of_baseline(run, tolerances, settings.alpha)
+    except InputError as error:
+        return GateResult(None, path, notes=(*notes, f"what the gate can see is unknown: {error}"))
+    return GateResult(None, path, plan, (*notes, _plan_note(plan)))
+
+
+def _texts_note(kept: int, wanted: int) -> str:
+    if kept:
+        return f"texts of {kept} prompts are in the baseline; texts=0 keeps none"
+    return "no texts are in the baseline" + (": the run has no samples" if wanted else "")
+
+
+def _plan_note(plan: GatePlan) -> str:
+    """Whether the gate sees the losses that it allows."""
+    blind = plan.blind_rows()
+    if not blind:
+        return "the gate sees the losses that it allows"
+    row = max(blind, key=lambda row: row.sees[min(row.sees)] / (row.tolerance or 1e-9))
+    seeds = min(row.sees)
+    needed = row.prompts[seeds]
+    needs = f"needs {needed} prompts" if needed else "needs a tolerance above 0"
+    return (
+        f"expect NOT DECIDED: {len(blind)} of {len(plan.rows)} rows cannot see the loss that they "
+        f"allow, least of all: {row.task} {row.metric} sees a loss of "
+        f"{row.sees[seeds]:.{row.decimals}f} with {row.there} prompts, allows "
+        f"{row.tolerance:.{row.decimals}f}, {needs}"
+    )
 
 
 def find_baseline(settings: RegressSettings) -> ComparedRun:

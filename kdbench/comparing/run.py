@@ -47,9 +47,10 @@ def run_verb(
 
 def _print(comparison: Comparison, stream: TextIO) -> None:
     """Print in colour on a terminal, and plain text elsewhere."""
-    if not stream.isatty():
-        stream.write(terminal(comparison))
-        return
     from rich.console import Console
 
-    Console(file=stream, highlight=False).print(coloured(comparison), end="", soft_wrap=True)
+    console = Console(file=stream, highlight=False)
+    if not stream.isatty() or console.no_color or console.color_system is None:
+        stream.write(terminal(comparison))
+    else:
+        console.print(coloured(comparison), end="", soft_wrap=True)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kdbench.comparing.samples import LARGEST_SCORE, is_score, read_samples, samples_file
+from kdbench.comparing.texts import TextsOfTask
 from kdbench.errors import InputError
 from kdbench.store.folder import RunFolder
 from kdbench.store.results import TaskResult
@@ -83,6 +84,8 @@ class ComparedRun:
         tasks: Scores of each task.
         folder: Folder of a stored run; None for a baseline.
         tolerance: Tolerance that a baseline stores; None for a stored run.
+        texts: Texts of some prompts that a baseline keeps, by task; empty for a stored run, which
+            has its samples.
     """
 
     label: str
@@ -93,6 +96,7 @@ class ComparedRun:
     tasks: Mapping[str, TaskScores] = field(repr=False)
     folder: Path | None = None
     tolerance: str | None = None
+    texts: Mapping[str, TextsOfTask] = field(default_factory=dict, repr=False)
 
     def scores_by_seed(self, task: str, metric: str) -> np.ndarray | None:
         """The scores of each prompt and seed, read from the samples.

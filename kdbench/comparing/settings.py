@@ -113,6 +113,12 @@ class RegressSettings(EvalSettings, GateSettings):
     reason: str | None = Field(
         None, description="Reason for the new baseline, stored in it (required with --update)"
     )
+    texts: int = Field(
+        100,
+        ge=0,
+        description="With --update, largest number of prompts of each task whose texts the "
+        "baseline keeps, to show a later loss without the samples; 0 for none",
+    )
     tasks: Names = Field(
         (),
         description="Task names, lm-eval YAML files or prompts (default: the baseline's tasks; "

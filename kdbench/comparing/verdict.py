@@ -21,6 +21,7 @@ from typing import Literal, Protocol
 
 Verdict = Literal["regressed", "worse", "inconclusive", "unchanged", "improved"]
 VERDICTS: tuple[Verdict, ...] = ("regressed", "worse", "inconclusive", "unchanged", "improved")
+_SHOWN = 3  # undecided rows in a decision
 EXIT_FINE, EXIT_REGRESSION, EXIT_INCOMPARABLE, EXIT_INCOMPLETE = 0, 1, 2, 3
 
 
@@ -65,6 +66,10 @@ class Judged(Protocol):
     def within(self) -> bool:
         """Whether the row was shown to be within its tolerance."""
 
+    @property
+    def shortfall(self) -> str:
+        """What the row could see, and what it needs to see its tolerance."""
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -72,16 +77,21 @@ class Decision:
 
     Attributes:
         code: Exit code.
-        word: `PASS`, `FAIL` or `NO VERDICT`.
+        word: `PASS`, `NOT DECIDED`, `FAIL` or `NO VERDICT`.
         sentence: Reason.
     """
 
     code: int
-    word: Literal["PASS", "FAIL", "NO VERDICT"]
+    word: Literal["PASS", "NOT DECIDED", "FAIL", "NO VERDICT"]
     sentence: str
 
+    @property
+    def title(self) -> str:
+        """The word; an undecided gate also says that it passes."""
+        return f"{self.word} (passes)" if self.word == "NOT DECIDED" else self.word
+
     def __str__(self) -> str:
-        return f"{self.word}: {self.sentence}"
+        return f"{self.title}: {self.sentence}"
 
 
 def judge(
@@ -113,11 +123,22 @@ def fails(row: Judged, rules: Rules) -> bool:
     """Whether a row alone makes the gate fail."""
     if row.verdict == "regressed" or (rules.strict and row.verdict == "worse"):
         return True
-    return rules.require_conclusive and not row.within and row.verdict != "improved"
+    return rules.require_conclusive and is_undecided(row)
+
+
+def is_undecided(row: Judged) -> bool:
+    """Whether a row may have lost more than its tolerance without the comparison having shown it.
+
+    It is inconclusive, or worse by an amount that may be beyond the tolerance.
+    """
+    return not row.within and row.verdict in ("inconclusive", "worse")
 
 
 def decide(rows: Sequence[Judged], problems: Sequence[Problem], rules: Rules) -> Decision:
     """The outcome, with exit code 0 (pass), 1 (regression), 2 (incomparable) or 3 (incomplete).
+
+    A gate that passes although a row is undecided could not have seen the loss that it tolerates,
+    and never says PASS.
 
     Args:
         rows: Judged rows.
@@ -134,4 +155,13 @@ def decide(rows: Sequence[Judged], problems: Sequence[Problem], rules: Rules) ->
     failed = sum(fails(row, rules) for row in rows)
     if failed:
         return Decision(EXIT_REGRESSION, "FAIL", f"{failed} of {len(rows)} rows fail: {summary}")
+    undecided = [row for row in rows if is_undecided(row)]
+    if undecided:
+        shown = "; ".join(row.shortfall for row in undecided[:_SHOWN])
+        more = f"; and {len(undecided) - _SHOWN} more" if len(undecided) > _SHOWN else ""
+        return Decision(
+            EXIT_FINE,
+            "NOT DECIDED",
+            f"{len(undecided)} of {len(rows)} rows ({summary}): {shown}{more}",
+        )
     return Decision(EXIT_FINE, "PASS", f"{len(rows)} rows: {summary}")

@@ -4,7 +4,7 @@
 a one-line error that names it.
 """
 
-from kdbench.config.draw import ReportSettings, ServingKeys, TableSettings
+from kdbench.config.draw import ReportSettings, ServingKeys, TableSettings, ViewSettings
 from kdbench.config.fill import DemoSettings, FillSettings
 from kdbench.config.kinds import (
     CACHE,
@@ -48,6 +48,7 @@ __all__ = [
     "TrainFormat",
     "TrainSettings",
     "TrainTurns",
+    "ViewSettings",
     "build",
     "fields_by_key",
     "given_facts",

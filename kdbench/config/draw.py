@@ -7,6 +7,9 @@ from pydantic import Field, model_validator
 
 from kdbench.config.kinds import FIVE, DryRunKeys, Names, OptionMap, Settings, given_keys
 
+VIEW_PORT = 7117
+"""Default port of `kdbench view`."""
+
 
 class RowKeys(Settings, group="Rows"):
     """Which rows a table shows."""
@@ -111,13 +114,12 @@ class ReportKeys(Settings):
     """What a report shows."""
 
     results: Path = Field(Path("results"), description="Folder of the results")
-    out: Path = Field(Path("report"), description="Folder of the report")
     baseline: str | None = Field(
         None,
         description="Model, method or run folder that was trained without a teacher; gains are "
         "relative to it",
     )
-    tasks: Names = Field((), description="Tasks to plot, by name (default: all)")
+    tasks: Names = Field((), description="Tasks to show, by name (default: all)")
     score: str = Field(
         "rougeL",
         description="Metric of quality, whose gains are plotted (if all tasks have final answers "
@@ -131,7 +133,46 @@ class ReportKeys(Settings):
     level: bool = Field(
         False, description="Plot gains against fidelity itself instead of its change"
     )
+    runs: Path = Field(
+        Path("runs"),
+        description="Folder of checkpoints that kdbench train wrote, whose run cards and training "
+        "curves are shown",
+    )
+    published: Literal["verified", "all", "none"] = Field(
+        "none", description="Published rows of the leaderboard; all includes unverified ones"
+    )
+    baselines: Path | None = Field(
+        None, description="File of published numbers (default: the bundled published.yaml)"
+    )
 
 
-class ReportSettings(ReportKeys, ServingKeys, DryRunKeys):
-    """`kdbench report`: figures of quality against fidelity to the teacher, and against cost."""
+class ReportOutputKeys(Settings, group="Output"):
+    """Where and in which form a report is written."""
+
+    out: Path = Field(Path("report"), description="Folder of the report")
+    single_file: bool = Field(
+        False, description="Write one page that holds everything, without the folders next to it"
+    )
+
+
+class ReportSettings(ReportKeys, ReportOutputKeys, ServingKeys, DryRunKeys):
+    """`kdbench report`: a static site of the results, which opens from disk."""
+
+
+class ViewKeys(Settings, group="Server"):
+    """Where the site is served."""
+
+    port: int = Field(
+        VIEW_PORT, ge=0, le=65535, description="Port on this machine; 0 chooses a free one"
+    )
+    open: bool = Field(False, description="Open the site in a browser")
+
+
+class ViewSettings(ReportKeys, ServingKeys, ViewKeys):
+    """`kdbench view`: the site on this machine, rebuilt whenever results change."""
+
+    @property
+    def report(self) -> ReportSettings:
+        """The settings of a report that shows the same."""
+        keys = self.model_fields_set & set(ReportSettings.model_fields)
+        return ReportSettings(**{key: getattr(self, key) for key in keys})

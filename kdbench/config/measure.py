@@ -72,6 +72,11 @@ class TeacherKeys(Settings, group="Teacher"):
         description="Source of the teacher's scores: the loaded model (exact), or the top "
         "cache_top_k tokens from the backend's engine (bounds)",
     )
+    token_details: bool = Field(
+        True,
+        description="Whether to store the acceptance and the teacher's likeliest tokens at each "
+        "token of the student's responses; does not affect the results",
+    )
 
 
 class DataKeys(Settings, group="Data"):
@@ -216,7 +221,7 @@ class EvalSettings(
         elif self.teacher.startswith(CACHE):
             if self.teacher_cache is not None:
                 raise ValueError("teacher=cache:DIR reads a cache; teacher_cache= writes one")
-            fixed = given - {"teacher", "undistilled", "undistilled_name"}
+            fixed = given - {"teacher", "undistilled", "undistilled_name", "token_details"}
             refuse(fixed, "has no effect with teacher=cache:DIR, whose scores are stored already")
         if self.undistilled is None:
             refuse(given & {"undistilled_name"}, "needs undistilled=")
@@ -254,7 +259,7 @@ class EvalSettings(
         """How the undistilled student is measured; None if none was given."""
         if self.undistilled is None:
             return None
-        kept = ("teacher", "teacher_name", "teacher_cache")
+        kept = ("teacher", "teacher_name", "teacher_cache", "token_details")
         labels = {"name": self.undistilled_name}
         return self._for_model(self.undistilled, {k: getattr(self, k) for k in kept} | labels)
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from kdbench.fidelity.details_writer import is_finished
 from kdbench.fidelity.floor import Floor, with_floor, with_floor_of
 from kdbench.fidelity.model_pair import ModelPair
 from kdbench.fidelity.options import add_option_metrics
@@ -13,6 +14,7 @@ from kdbench.fidelity.wanted import WantedMetrics, wanted_metrics
 from kdbench.measuring.measurement import Measurement
 from kdbench.metrics import PairMetric, compares_with_teacher, is_known
 from kdbench.store.results import TaskResult
+from kdbench.store.token_details import details_file
 from kdbench.system.console import report_progress
 from kdbench.task import Task
 
@@ -92,11 +94,32 @@ def _is_same_teacher(stored: TaskResult, teacher: Teacher) -> bool:
 def _must_measure(
     student: Measurement, stored: TaskResult, teacher: Teacher, asked: WantedMetrics
 ) -> bool:
-    """Whether a comparison is missing, stands on a damaged file, or fills a cache."""
+    """Whether a comparison is missing, stands on a damaged file, fills a cache or lacks details."""
     return (
         student.settings.teacher_cache is not None
         or stored.task in student.repaired
         or not _is_current(stored, teacher, asked)
+        or _lacks_details(student, stored, teacher, asked)
+    )
+
+
+def _lacks_details(
+    student: Measurement, stored: TaskResult, teacher: Teacher, asked: WantedMetrics
+) -> bool:
+    """Whether the token details of the student's stored responses are still to be written.
+
+    Results that were kept without samples stay as they are: nothing is generated for details.
+    """
+    measured = any(
+        metric.value is not None
+        for name, metric in stored.metrics.items()
+        if name.endswith("@student") and name in asked.names
+    )
+    return (
+        student.settings.token_details
+        and measured
+        and student.run.lines(stored.task).path.exists()
+        and not is_finished(details_file(student.run, stored.task, teacher.identity))
     )
 
 

@@ -11,6 +11,7 @@ from typing import Protocol as Interface
 
 from kdbench.errors import InputError
 from kdbench.fidelity.texts import ComparedText
+from kdbench.fidelity.token_details import detail_values
 from kdbench.metrics import (
     PooledTokenMetric,
     PositionMetric,
@@ -19,6 +20,7 @@ from kdbench.metrics import (
     TokenMetric,
     TopPositions,
 )
+from kdbench.metrics.divergences import Acceptance
 from kdbench.views import Batch, ModelView, chunk_length
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 _TENSORS = 4  # tensors of shape (chunk, V) that metrics need where a loss needs one
 _MASSES = ""  # key of the masses among the metrics' columns
+_DETAILS = " "  # key of the token details
+_ACCEPTANCE = Acceptance()
 
 
 class TeacherScores(Interface):
@@ -70,6 +74,7 @@ class TextScores:
         cut_mass: Mean probability of tokens that are not shared: the student's, the teacher's.
         outside: Mean probability outside the teacher's top k, if only these are known: the
             student's, the teacher's.
+        details: Rows of `detail_values` by position, if they were asked for.
     """
 
     text: ComparedText
@@ -77,6 +82,7 @@ class TextScores:
     pooled: "dict[str, np.ndarray]"
     cut_mass: tuple[float, float]
     outside: tuple[float, float] = (0.0, 0.0)
+    details: "np.ndarray | None" = None
 
 
 def compare_batch(
@@ -87,6 +93,7 @@ def compare_batch(
     position_set: PositionSet,
     chunk: int | None = None,
     byte_lengths: Sequence[int] | None = None,
+    details: bool = False,
 ) -> Iterator[TextScores]:
     """Measure the texts of one batch.
 
@@ -100,6 +107,7 @@ def compare_batch(
             affect the results.
         byte_lengths: Number of bytes that each of the student's tokens writes, by id, -1 for an end
             token; None if no metric counts bytes.
+        details: Whether to return the token details.
 
     Raises:
         InputError: Logits are not finite.
@@ -113,7 +121,15 @@ def compare_batch(
         size = chunk or max(16, chunk_length(student.vocabulary, states.device.type) // _TENSORS)
         chunks = [
             _compare_chunk(
-                indices, states, batch, student, scores, metrics, position_set, byte_lengths
+                indices,
+                states,
+                batch,
+                student,
+                scores,
+                metrics,
+                position_set,
+                byte_lengths,
+                details,
             )
             for indices in torch.arange(len(states), device=states.device).split(size)
         ]
@@ -136,6 +152,7 @@ def _text_scores(
         {m.name: values[m.name].sum(axis=0) for m in metrics if isinstance(m, PooledTokenMetric)},
         (masses[0], masses[1]),
         (masses[2], masses[3]),
+        values.get(_DETAILS),
     )
 
 
@@ -158,6 +175,7 @@ def _compare_chunk(
     metrics: Sequence[PositionMetric],
     position_set: PositionSet,
     byte_lengths: Sequence[int] | None,
+    details: bool,
 ) -> "dict[str, torch.Tensor]":
     """Each metric's numbers at the positions of a chunk, and the masses that metrics do not see."""
     import torch
@@ -177,6 +195,10 @@ def _compare_chunk(
             columns[metric.name] = _where(counts, metric.values(at), torch.nan)
         elif isinstance(metric, PooledTokenMetric):
             columns[metric.name] = _where(counts, metric.sums(at), 0.0)
+    if details:
+        known = columns.get(_ACCEPTANCE.name)
+        acceptance = _where(at.meets, _ACCEPTANCE.values(at), torch.nan) if known is None else known
+        columns[_DETAILS] = detail_values(at, acceptance)
     return {name: values.double().cpu() for name, values in columns.items()}
 
 

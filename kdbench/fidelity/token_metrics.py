@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from kdbench.fidelity.details_writer import details_writer
 from kdbench.fidelity.model_pair import ModelPair, SetTexts
 from kdbench.fidelity.results import Results
 from kdbench.fidelity.set_scores import SetScores
@@ -135,6 +136,7 @@ def _score(pair: ModelPair, texts: SetTexts, metrics: list[PositionMetric]) -> S
         lambda text: teacher.must_cache(text, pair.teacher_prompts),
         student.protocol.max_new_tokens,
         _byte_lengths(pair, metrics),
+        details_writer(pair) if texts.position_set == "student" else None,
     )
     key = [teacher.identity, pair.vocabulary, list(texts.seeds)]
     file = lines_of(student.run, task.name, forward_pass, key)

@@ -7,6 +7,7 @@ measured. A run that was stopped resumes with the first incomplete batch.
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from kdbench.errors import InputError
 from kdbench.fidelity.buckets import bucket_starts, bucket_sums
+from kdbench.fidelity.details_writer import DetailsWriter
 from kdbench.fidelity.forward import TeacherScorer, TextScores, compare_batch
 from kdbench.fidelity.texts import ComparedText
 from kdbench.metrics import PositionMetric, PositionSet, TokenMetric
@@ -39,6 +41,7 @@ class ForwardPass:
         must_cache: Whether the teacher's scores of a text are still to be cached.
         limit: Number of tokens of the longest possible response.
         byte_lengths: As for `compare_batch`.
+        details: Writer of the token details; None if they are not wanted.
     """
 
     position_set: PositionSet
@@ -48,6 +51,11 @@ class ForwardPass:
     must_cache: Callable[[ComparedText], bool]
     limit: int
     byte_lengths: Sequence[int] | None = None
+    details: DetailsWriter | None = None
+
+    def lacks_details(self, text: ComparedText) -> bool:
+        """Whether the token details of a text are still to be stored."""
+        return self.details is not None and not self.details.has(text)
 
 
 def lines_of(run: "RunFolder", task: str, forward_pass: ForwardPass, key: Any) -> LinesFile:
@@ -79,11 +87,19 @@ def score_set(
     Returns:
         A line for each text, by document and seed.
     """
-    stored = _read(file)
-    done = sum(text.key in stored for text in texts)
-    with file.appending() as lines, progress(title, len(texts), done, "texts") as advance:
+    stored, details = _read(file), forward_pass.details
+
+    def is_stored(text: ComparedText) -> bool:
+        return text.key in stored and not forward_pass.lacks_details(text)
+
+    done = sum(map(is_stored, texts))
+    with (
+        file.appending() as lines,
+        details.writing() if details else nullcontext(),
+        progress(title, len(texts), done, "texts") as advance,
+    ):
         for batch in batches_by_length(texts, [text.length for text in texts]):
-            if all(text.key in stored and not forward_pass.must_cache(text) for text in batch):
+            if all(is_stored(text) and not forward_pass.must_cache(text) for text in batch):
                 continue
             # The whole batch again: in low precision, scores depend on the batch composition.
             for scores in compare_batch(
@@ -93,11 +109,18 @@ def score_set(
                 forward_pass.metrics,
                 forward_pass.position_set,
                 byte_lengths=forward_pass.byte_lengths,
+                details=details is not None,
             ):
+                advances = not is_stored(scores.text)
                 if scores.text.key not in stored:
                     lines.add(_line(scores, forward_pass))
+                if details is not None and scores.details is not None:
+                    details.add(scores.text, scores.details)
+                if advances:
                     advance()
             lines.sync()
+    if details is not None:
+        details.finish(texts)
     return _read(file)  # as stored, so that a resumed run gives equal numbers
 
 

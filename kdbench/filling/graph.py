@@ -34,6 +34,7 @@ _NO_PART_OF_EVALUATION = {
     *("model", "teacher", "undistilled", "data", "results", "name", "method", "setting"),
     *("teacher_name", "undistilled_name", "card"),
     *("device", "batch_size", "shard", "teacher_cache", "cache_top_k"),
+    "token_details",
     *("judge_url", "judge_key_env", "judge_concurrency", "judge_timeout"),
 }
 # These keys follow from the table, so `train:` and `evaluate:` cannot hold them.

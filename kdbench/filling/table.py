@@ -15,7 +15,7 @@ from kdbench.filling.progress import ProgressView
 from kdbench.filling.spec import TableSpec, find_spec, read_spec
 from kdbench.filling.state import State
 from kdbench.store.runs import StoredRun, stored_runs
-from kdbench.system.files import put_text
+from kdbench.system.outputs import put_output
 from kdbench.tables import build_table
 from kdbench.tables.columns import chosen_columns
 from kdbench.tables.published import published_groups
@@ -111,7 +111,7 @@ def _drawn(graph: Graph, state: State) -> Filled:
     }
     table = build_table(build(TableSettings, settings), runs)
     file = places.results / "TABLE.md"
-    put_text(file, whole_file(file, "md", table.render("md")))
+    put_output(file, whole_file(file, "md", table.render("md")))
     return Filled(f"{table}\n{failures}table written to {file}\n", state.failed, file)
 
 

@@ -1,5 +1,5 @@
-"""The report: pictures and numbers of how good students are and how faithful to their teacher."""
+"""The figures of a report: how good students are, how faithful to their teacher, and their cost."""
 
-from kdbench.reports.report import Report, make_report
+from kdbench.reports.figures import Figures, find_figures
 
-__all__ = ["Report", "make_report"]
+__all__ = ["Figures", "find_figures"]

@@ -40,9 +40,7 @@ def draw_band(findings: Findings) -> Picture:
 
 def _band_panel(axes: "Axes", points: Sequence[BandPoint], by_method: Mapping[str, Mark]) -> None:
     teacher = sum(point.teacher_accuracy for point in points) / len(points)
-    accuracies = [0.0, *sorted({teacher, 1 - teacher}), 1.0]  # where the band's edges bend
-    low = [max(0.0, teacher + accuracy - 1) for accuracy in accuracies]
-    high = [1 - abs(teacher - accuracy) for accuracy in accuracies]
+    accuracies, low, high = zip(*band_edges(teacher), strict=True)
     axes.fill_between(accuracies, low, high, color=_BAND, linewidth=0, zorder=0)
     axes.plot([0, 1], [0, teacher], color="black", linestyle=":", linewidth=1.3, zorder=1)
     ceilings = [point.ceiling for point in points if point.ceiling is not None]
@@ -57,6 +55,18 @@ def _band_panel(axes: "Axes", points: Sequence[BandPoint], by_method: Mapping[st
     axes.set_aspect("equal")
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", ".25", ".5", ".75", "1"])
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", ".25", ".5", ".75", "1"])
+
+
+def band_edges(teacher: float) -> list[tuple[float, float, float]]:
+    """Accuracies of a student where the band bends, with the least and the most agreement there.
+
+    Args:
+        teacher: Accuracy of the teacher.
+    """
+    return [
+        (accuracy, max(0.0, teacher + accuracy - 1), 1 - abs(teacher - accuracy))
+        for accuracy in (0.0, *sorted({teacher, 1 - teacher}), 1.0)
+    ]
 
 
 def _band_legend(figure: "Figure", findings: Findings, by_method: Mapping[str, Mark]) -> None:

@@ -22,6 +22,21 @@ NO_SPEED = (
 
 
 @dataclass(frozen=True)
+class ScoredModel:
+    """A model with its score, whatever it costs.
+
+    Attributes:
+        student: The model.
+        score: Its score: the mean over tasks if there are several.
+        teacher: Whether it is the teacher.
+    """
+
+    student: StudentRow
+    score: Number
+    teacher: bool = False
+
+
+@dataclass(frozen=True)
 class CostPoint:
     """A model with its cost and score.
 
@@ -49,6 +64,7 @@ class Costs:
         condition: Load under which speeds were measured; empty for sizes.
         points: Models with a cost and a score.
         left_out: Models and pictures that are missing, and why.
+        models: All models with a score.
     """
 
     axis: str
@@ -56,6 +72,7 @@ class Costs:
     condition: str
     points: tuple[CostPoint, ...] = field(repr=False)
     left_out: tuple[str, ...] = ()
+    models: tuple[ScoredModel, ...] = field(default=(), repr=False)
 
 
 def find_costs(settings: ReportSettings, findings: Findings, selection: Selection) -> Costs:
@@ -69,30 +86,45 @@ def find_costs(settings: ReportSettings, findings: Findings, selection: Selectio
     Raises:
         InputError: A speed file is damaged, or `load=` fits no speed.
     """
-    rows = [*_students(findings), *_teacher(settings.results, findings, selection)]
-    keys = {student.run: _key(settings.results, student) for student, *_ in rows}
+    return costs_of(
+        settings, [*_students(findings), *_teacher(settings.results, findings, selection)]
+    )
+
+
+def costs_of(settings: ReportSettings, models: Sequence[ScoredModel]) -> Costs:
+    """What serving costs: speeds if there are any, which `price=` turns into prices, else sizes.
+
+    Args:
+        settings: Settings of the report.
+        models: The models, with their scores.
+
+    Raises:
+        InputError: As for `find_costs`.
+    """
+    keys = {model.student.run: _key(settings.results, model.student) for model in models}
     speeds = Speeds(stored_speeds(settings.results, keys.values()), settings.load)
-    timed = [(row, speeds.of(*keys[row[0].run])) for row in rows]
+    timed = [(model, speeds.of(*keys[model.student.run])) for model in models]
     if not any(speed for _, speed in timed):
         if settings.price is not None:
             raise InputError(
                 f"price={settings.price:g}: no speed of these models in "
                 f"results={settings.results}; run kdbench speed model=… on each"
             )
-        return _sizes(rows)
+        return _sizes(models)
     points, left_out = [], []
-    for (student, score, is_teacher), speed in timed:
+    for model, speed in timed:
         cost = None if speed is None else _cost(speed, settings.price)
         if cost is None:
-            left_out.append(f"cost: {student.label}: no speed at {speeds.condition}")
+            left_out.append(f"cost: {model.student.label}: no speed at {speeds.condition}")
         else:
-            points.append(CostPoint(student, cost, score, is_teacher))
+            points.append(CostPoint(model.student, cost, model.score, model.teacher))
     if settings.price is None:
         axis, label = "seconds_per_thousand_tokens", "seconds for 1,000 generated tokens"
     else:
         axis = "cost_per_million_tokens"
         label = f"cost of a million generated tokens at {settings.price:g} an hour"
-    return Costs(axis, label, str(speeds.condition), tuple(points), tuple(left_out))
+    condition = str(speeds.condition)
+    return Costs(axis, label, condition, tuple(points), tuple(left_out), tuple(models))
 
 
 def _cost(speed: SpeedRecord, price: float | None) -> float | None:
@@ -103,25 +135,24 @@ def _cost(speed: SpeedRecord, price: float | None) -> float | None:
     return 1000 / rate if rate else None
 
 
-_ScoredModel = tuple[StudentRow, Number, bool]
+def _sizes(models: Sequence[ScoredModel]) -> Costs:
+    known = [model for model in models if model.student.parameters]
+    if len({model.student.parameters for model in known}) < 2:
+        return Costs("parameters", "parameters", "", (), (NO_SPEED,), tuple(models))
+    points = [
+        CostPoint(m.student, float(m.student.parameters or 0), m.score, m.teacher) for m in known
+    ]
+    return Costs("parameters", "number of parameters", "", tuple(points), models=tuple(models))
 
 
-def _sizes(rows: Sequence[_ScoredModel]) -> Costs:
-    known = [row for row in rows if row[0].parameters]
-    if len({student.parameters for student, *_ in known}) < 2:
-        return Costs("parameters", "parameters", "", (), (NO_SPEED,))
-    points = [CostPoint(s, float(s.parameters or 0), score, is_t) for s, score, is_t in known]
-    return Costs("parameters", "number of parameters", "", tuple(points))
-
-
-def _students(findings: Findings) -> Iterator[_ScoredModel]:
+def _students(findings: Findings) -> Iterator[ScoredModel]:
     shown = AVERAGE if len(findings.tasks) > 1 else findings.tasks[0]
     for point in findings.points:
         if point.task == shown:
-            yield point.student, point.score, False
+            yield ScoredModel(point.student, point.score)
 
 
-def _teacher(results: Path, findings: Findings, selection: Selection) -> Iterator[_ScoredModel]:
+def _teacher(results: Path, findings: Findings, selection: Selection) -> Iterator[ScoredModel]:
     """The teacher's own run, if it answered the same prompts."""
     fingerprints = {
         task: json.dumps(result.fingerprint, sort_keys=True)
@@ -152,7 +183,7 @@ def _teacher(results: Path, findings: Findings, selection: Selection) -> Iterato
             row = StudentRow(
                 folder, "teacher", model["name"], "teacher", model.get("parameters"), False
             )
-            yield row, Number.of(mean), True
+            yield ScoredModel(row, Number.of(mean), teacher=True)
             return
 
 

@@ -12,7 +12,13 @@ from kdbench.reports.correlations import correlations
 from kdbench.reports.left_out import reasons
 from kdbench.reports.levels import level
 from kdbench.reports.model import Axis, Findings
-from kdbench.reports.points import answer_shares, band_points, curve_points, exposure_points
+from kdbench.reports.points import (
+    answer_shares,
+    band_points,
+    calibration_points,
+    curve_points,
+    exposure_points,
+)
 from kdbench.reports.select import Selection, select
 from kdbench.store.results import MetricResult
 
@@ -54,6 +60,7 @@ def findings_of(settings: ReportSettings, selection: Selection) -> Findings:
         cells=tuple(answer_shares(selection)),
         curves=tuple(curve_points(selection, curve) if curve else ()),
         exposure=tuple(exposure_points(selection)),
+        calibration=tuple(calibration_points(selection)),
         correlations=tuple(correlations(points, score, fidelity, selection.baseline is not None)),
         left_out=(),
     )

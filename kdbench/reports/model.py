@@ -213,6 +213,11 @@ class CurvePoint:
     high: float | None
     n: int
 
+    @property
+    def middle(self) -> float:
+        """The geometric mean of the first and the last token of the bucket, counted from 1."""
+        return float(((self.start + 1) * self.stop) ** 0.5)
+
 
 @dataclass(frozen=True)
 class ExposurePoint:
@@ -231,6 +236,23 @@ class ExposurePoint:
     length: int
     value: float | None
     n: int
+
+
+@dataclass(frozen=True)
+class CalibrationPoint:
+    """How far a student's confidence is from how often it is right.
+
+    Attributes:
+        task: Name of the task.
+        student: The student.
+        metric: Name of the result, such as `ece@ref`.
+        error: The error; lower is better.
+    """
+
+    task: str
+    student: StudentRow
+    metric: str
+    error: Number
 
 
 @dataclass(frozen=True)
@@ -275,6 +297,7 @@ class Findings:
         cells: Shares of right and wrong final answers.
         curves: Fidelity by token.
         exposure: Accumulated exposure error by length.
+        calibration: Calibration errors, by task, student and metric.
         correlations: Correlations of score, fidelity, gain and change.
         left_out: What the report does not show, and why.
     """
@@ -291,6 +314,7 @@ class Findings:
     cells: tuple[AnswerShares, ...] = field(repr=False)
     curves: tuple[CurvePoint, ...] = field(repr=False)
     exposure: tuple[ExposurePoint, ...] = field(repr=False)
+    calibration: tuple[CalibrationPoint, ...] = field(repr=False)
     correlations: tuple[Correlation, ...]
     left_out: tuple[str, ...]
 

@@ -1,12 +1,19 @@
-"""Points of the pictures of final answers, of fidelity by token and of the exposure error."""
+"""Points of the pictures of final answers, curves by token, exposure error and calibration."""
 
 from kdbench.reports.levels import level, results_of
-from kdbench.reports.model import AnswerShares, BandPoint, CurvePoint, ExposurePoint
+from kdbench.reports.model import (
+    AnswerShares,
+    BandPoint,
+    CalibrationPoint,
+    CurvePoint,
+    ExposurePoint,
+)
 from kdbench.reports.select import Selection
 from kdbench.stats.paired import equal_sizes_p, sign_flips
 from kdbench.store.results import TaskResult
 
 SETS = ("ref", "teacher", "student")
+_CALIBRATION = ("ece", "ece_teacher", "ece_teacher_soft", "confidence_gap")  # lower is better
 _SHARES = ("rr", "wws", "wr", "rw", "wwd")
 
 
@@ -93,4 +100,15 @@ def exposure_points(selection: Selection) -> list[ExposurePoint]:
         for task, student, result in results_of(selection)
         if "stop" in (curve := result.curves.get("exposure_error") or {})
         for length, value, n in zip(curve["stop"], curve["value"], curve["n"], strict=True)
+    ]
+
+
+def calibration_points(selection: Selection) -> list[CalibrationPoint]:
+    """Every calibration error that has a number."""
+    return [
+        CalibrationPoint(task, student, name, error)
+        for task, student, result in results_of(selection)
+        for name in result.metrics
+        if name.partition("@")[0] in _CALIBRATION
+        if (error := level(result, name)) is not None
     ]

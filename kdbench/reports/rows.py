@@ -89,6 +89,18 @@ def exposure_rows(findings: Findings) -> list[ReportRow]:
     ]
 
 
+def calibration_rows(findings: Findings) -> list[ReportRow]:
+    """The rows of calibration.csv."""
+    return [
+        {
+            **student_cells(point.task, point.student),
+            "metric": point.metric,
+            **interval_cells("error", point.error),
+        }
+        for point in findings.calibration
+    ]
+
+
 def student_cells(task: str, student: StudentRow) -> dict[str, Any]:
     """The cells that say whose number a row holds, and on which task."""
     return {

@@ -41,15 +41,20 @@ class Selection:
         return next((student for student in self.students if student.baseline), None)
 
 
-def select(settings: ReportSettings) -> Selection:
+def select(settings: ReportSettings, runs: Sequence[StoredRun] | None = None) -> Selection:
     """Select the runs of a report.
+
+    Args:
+        settings: What to show.
+        runs: Runs to select from; None for all runs in `results=`.
 
     Raises:
         InputError: No student was compared with a teacher, or a task or the baseline is unknown.
     """
     if not settings.results.is_dir():
         raise InputError(f"results={settings.results}: no such folder")
-    compared = [run for run in stored_runs(settings.results) if _compared(run)]
+    known = stored_runs(settings.results) if runs is None else runs
+    compared = [run for run in known if _compared(run)]
     if not compared:
         raise InputError(
             f"results={settings.results}: no run was compared with a teacher; run kdbench eval "
@@ -67,7 +72,7 @@ def select(settings: ReportSettings) -> Selection:
             f"results={settings.results}: only the teacher itself was compared with the teacher; "
             "run kdbench eval model=… teacher=… on a student"
         )
-    baseline = _baseline(settings.baseline, runs)
+    baseline = find_baseline(settings.baseline, runs)
     groups = _groups(runs, tasks)
     shown = max(groups, key=lambda group: (any(run is baseline for run in group), len(group)))
     return _selection(shown, tasks, baseline, groups)
@@ -78,7 +83,16 @@ def _compared(run: StoredRun) -> dict[str, TaskResult]:
     return {task: result for task, result in run.results.items() if result.teacher}
 
 
-def _baseline(name: str | None, runs: Sequence[StoredRun]) -> StoredRun | None:
+def find_baseline(name: str | None, runs: Sequence[StoredRun]) -> StoredRun | None:
+    """The run that `baseline=` names; None if it names none.
+
+    Args:
+        name: Folder of a run, name of a model, or label of a method.
+        runs: Runs to choose from.
+
+    Raises:
+        InputError: No run has this name, or several have it.
+    """
     if name is None:
         return None
     by_folder = [run for run in runs if Path(name).parts[-2:] == Path(run.folder).parts]
@@ -136,9 +150,9 @@ def _selection(
     students = [
         StudentRow(
             run=run.folder,
-            label=_one_line(run.label),
+            label=one_line(run.label),
             model=run.model,
-            method=_one_line(run.method or run.model),
+            method=one_line(run.method or run.model),
             parameters=run.parameters,
             baseline=run is baseline,
         )
@@ -150,7 +164,7 @@ def _selection(
         students=tuple(_with_unique_labels(students)),
         results=results,
         tasks=tuple(task for task in tasks if any(task in by_task for by_task in results.values())),
-        teacher=_one_line(str((first.teacher or {}).get("name", "teacher"))),
+        teacher=one_line(str((first.teacher or {}).get("name", "teacher"))),
         left_out=tuple(
             f"{run.folder}: different prompts, protocol or teacher from those shown ({len(shown)})"
             for group in groups
@@ -171,5 +185,6 @@ def _with_unique_labels(students: Sequence[StudentRow]) -> list[StudentRow]:
     ]
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """The text as one line of visible characters."""
     return " ".join(printable(text).split())

@@ -21,10 +21,11 @@ GREY = "#666666"
 _DPI = 150
 _SETTINGS: Any = {
     "svg.hashsalt": "kdbench",
-    "svg.fonttype": "path",
+    "svg.fonttype": "none",  # real text, which can be searched, copied and read aloud
     "text.parse_math": False,  # a dollar sign in a model's name is not mathematics
     "axes.formatter.use_mathtext": False,
-    "font.family": "DejaVu Sans",  # matplotlib ships it
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],  # matplotlib ships the first one
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,

@@ -192,7 +192,9 @@ class RunFolder:
             InputError: A line is not a JSON object.
         """
         folder, name = self.path / "samples", glob.escape(task)
-        paths = {*folder.glob(f"{name}.*jsonl")} - {self._prompts(task).path}
+        # Neither asked texts nor token details affect a number.
+        others = {self._prompts(task).path, *folder.glob(f"{name}.tokens-*jsonl")}
+        paths = {*folder.glob(f"{name}.*jsonl")} - others
         files = [LinesFile(path) for path in sorted(paths)]
         for file in files:
             file.read()

@@ -44,6 +44,19 @@ class LinesFile:
             parse_line(line, f"{self.path}:{number}") for number, line in enumerate(lines, start=1)
         ]
 
+    def stream(self) -> Iterator[dict[str, Any]]:
+        """Yield all lines as `read` returns them, with one at a time in memory.
+
+        Raises:
+            InputError: A line is not a JSON object.
+        """
+        if not self.path.exists():
+            return
+        with self.path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if line.endswith(b"\n"):
+                    yield parse_line(line[:-1], f"{self.path}:{number}")
+
     def is_damaged(self) -> bool:
         """Whether a finished file is empty, ends within a line, or has a line twice."""
         if not self.path.exists():

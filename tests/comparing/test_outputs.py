@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,19 @@ import pytest
 from gate_runs import Put, noisy
 
 import kdbench
-from kdbench.comparing.model import ComparedRow, Comparison, Evidence, RowTestMethod, WorstPrompt
+from kdbench.comparing.model import (
+    ComparedRow,
+    Comparison,
+    Evidence,
+    RowTestMethod,
+    ScoresOfSeed,
+    WorstPrompt,
+)
 from kdbench.comparing.outputs.junit import junit
 from kdbench.comparing.outputs.markdown import LIMIT, markdown, marker
+from kdbench.comparing.outputs.numbers import numbers
 from kdbench.comparing.outputs.terminal import coloured, terminal
+from kdbench.comparing.run import run_verb
 from kdbench.comparing.tolerance import Tolerance
 from kdbench.comparing.verdict import Problem, Rules
 from kdbench.errors import InputError
@@ -90,7 +100,9 @@ EVIL = "</details>\n| x | <script>alert(1)</script> `code` **b** <!-- kdbench re
 
 
 def test_responses_and_names_are_escaped() -> None:
-    evidence = Evidence(1, EVIL, f"not {EVIL}", 60.0, 10.0, EVIL, EVIL)
+    evidence = Evidence(
+        1, EVIL, f"not {EVIL}", 60.0, 10.0, (ScoresOfSeed(1, 60.0, 10.0),), 2, EVIL, EVIL, (EVIL,)
+    )
     evil = replace(ROW, task=EVIL, worst=(WorstPrompt(EVIL, 61.2, 20.0, evidence),))
     comparison = replace(FAILED, base=EVIL, new=EVIL, rows=(evil,), notes=(EVIL,))
     text = markdown(comparison, "gate")
@@ -105,9 +117,20 @@ def test_responses_and_names_are_escaped() -> None:
 @pytest.mark.parametrize("rows", [1, 600, 10_000])
 def test_a_comment_is_never_too_long(letters: str, rows: int) -> None:
     long = letters * 3000
-    evidence = Evidence(1, long, f"not {long}", 60.0, 10.0, long, long)
+    evidence = Evidence(
+        1,
+        long,
+        f"not {long}",
+        60.0,
+        10.0,
+        (ScoresOfSeed(1, 60.0, 10.0),) * 50,
+        60,
+        long,
+        long,
+        (long,),
+    )
     row = replace(ROW, task=long, metric=long, worst=(WorstPrompt(long, 61.2, 20.0, evidence),))
-    fine = replace(row, verdict="unchanged", within=True)
+    fine = replace(row, verdict="inconclusive")
     comparison = replace(
         FAILED,
         base=long,
@@ -177,7 +200,10 @@ def test_equal_inputs_give_equal_bytes(put: Put, tmp_path: Path) -> None:
     first, second = files(settings, tmp_path / "1"), files(settings, tmp_path / "2")
     assert first == second
     comment = first["c.md"].decode()
-    assert "  - base: old \\*words\\*\n  - new: new &lt;b&gt;words\n" in comment
+    assert (
+        "  - base, seed 10: <del>old \\*</del>words<del>\\*</del>\n"
+        "  - new, seed 10: <ins>new &lt;b&gt;</ins>words\n"
+    ) in comment
     content = json.loads(first["n.json"])
     assert content["decision"]["exit_code"] == 1
     assert set(content["rows"]) == {"dolly:rougeL", "vicuna:rougeL", "AVG:rougeL"}
@@ -203,9 +229,97 @@ def test_a_comment_mentions_nobody_and_links_nowhere() -> None:
 def test_a_json_output_alone_is_on_standard_output(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from kdbench.comparing.run import run_verb
-
     run_verb(lambda: FAILED, lambda problem: FAILED, [None, Path("-")])
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.startswith("new against base")
+
+
+UNDECIDED = changed(verdict="inconclusive", low=-1.2, high=0.4, least=2.36, needed=2224, n=100)
+SHORTFALL = "dolly rougeL sees a loss of 2.36 with 100 prompts, allows 0.50, needs 2224 prompts"
+
+
+def test_an_undecided_gate_says_so_in_every_output() -> None:
+    assert UNDECIDED.exit_code == 0
+    texts = {
+        "terminal": terminal(UNDECIDED),
+        "markdown": markdown(UNDECIDED, "g"),
+        "junit": junit(UNDECIDED),
+        "json": json.dumps(numbers(UNDECIDED)),
+    }
+    for text in texts.values():
+        assert "PASS" not in text
+        assert SHORTFALL in text
+    last = f"NOT DECIDED (passes): 1 of 1 rows (1 inconclusive): {SHORTFALL}"
+    wanted = [f"not decided (passes): {SHORTFALL}", "note: a note", last]
+    assert texts["terminal"].splitlines()[-3:] == wanted
+    assert f"### kdbench: {last}\n" in texts["markdown"]
+    assert f"\n- not decided (passes): {SHORTFALL}\n" in texts["markdown"]
+    skipped = ET.fromstring(texts["junit"])[0][0].find("skipped")
+    assert skipped is not None
+    assert skipped.get("message") == f"not decided (passes): {SHORTFALL}"
+    decision = numbers(UNDECIDED)["decision"]
+    assert (decision["word"], decision["exit_code"]) == ("NOT DECIDED", 0)
+    assert decision["not_decided"] == [
+        {"row": "dolly:rougeL", "allowed": 0.5, "sees": 2.36, "prompts": 100, "needs": 2224}
+    ]
+    assert {str(span.style) for span in coloured(UNDECIDED).spans} == {"magenta", "bold magenta"}
+
+
+def test_an_undecided_row_fails_with_require_conclusive_and_says_why() -> None:
+    strict = replace(UNDECIDED, rules=Rules(require_conclusive=True))
+    assert f"not decided (fails): {SHORTFALL}\nFAIL: 1 of 1 rows" in terminal(
+        replace(strict, notes=())
+    )
+    failure = ET.fromstring(junit(strict))[0][0].find("failure")
+    assert failure is not None
+    assert failure.get("message") == f"inconclusive; not decided (fails): {SHORTFALL}"
+
+
+@pytest.mark.parametrize(
+    ("fields", "wanted"),
+    [
+        ({"needed": None, "tolerance": 0.0}, "allows 0.00, needs a tolerance above 0"),
+        (
+            {"needed": None, "least": None, "n": 1},
+            "sees no loss with 1 prompt, allows 0.50, needs more prompts",
+        ),
+        ({"needed": 64, "change": -0.3}, "allows 0.50, changed by -0.30: too close to decide"),
+    ],
+)
+def test_what_an_undecided_row_needs(fields: dict[str, object], wanted: str) -> None:
+    (row,) = changed(**{"verdict": "inconclusive", "n": 100, **fields}).rows
+    assert row.shortfall.endswith(wanted)
+
+
+def test_a_worse_row_that_may_be_beyond_its_tolerance_is_undecided_too() -> None:
+    text = terminal(changed(verdict="worse"))
+    assert "NOT DECIDED (passes): 1 of 1 rows (1 worse): dolly rougeL sees" in text
+    assert "PASS: 1 rows: 1 worse" in terminal(changed(verdict="worse", within=True))
+
+
+def test_changed_words_are_coloured_or_else_marked() -> None:
+    evidence = Evidence(1, "it is [-red-] now", "it is [-blue-] now", 60.0, 10.0)
+    comparison = changed(worst=(WorstPrompt("7", 61.2, 20.0, evidence),))
+    assert "base, seed 1: it is [-[-red-]-] now\n" in terminal(comparison)
+    text = coloured(comparison)
+    assert "base, seed 1: it is [-red-] now\n" in text.plain
+    painted = {text.plain[s.start : s.end]: str(s.style) for s in text.spans}
+    assert painted["red"] == "red strike"
+    assert painted["blue"] == "green underline"
+    assert "it is \\[-<del>red</del>-\\] now" in markdown(comparison, "g")
+
+
+def test_without_colours_a_terminal_gets_the_marks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evidence = Evidence(1, "it is red now", "it is blue now", 60.0, 10.0)
+    comparison = changed(worst=(WorstPrompt("7", 61.2, 20.0, evidence),))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for no_color, marked in (("", False), ("1", True)):
+        monkeypatch.setenv("NO_COLOR", no_color)
+        run_verb(lambda: comparison, lambda problem: comparison)
+        out = capsys.readouterr().out
+        assert ("[-red-]" in out) == marked
+        assert ("\x1b[" in out) != marked

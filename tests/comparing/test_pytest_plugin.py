@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+import scipy.stats  # noqa: F401 - pytester forgets what its runs load, and numpy loads only once
 
 from kdbench.comparing.baseline import BaselineOrigin, write_baseline
 from kdbench.comparing.scores import read_run
@@ -68,6 +69,20 @@ def test_each_row_is_a_test(pytester: pytest.Pytester, gate: Path) -> None:
     alone.assert_outcomes(passed=2, failed=2)
     wide = pytester.runpytest(*PLUGIN, *options, "--kdbench-set", "tolerance=rougeL:5")
     wide.assert_outcomes(passed=4)
+
+
+def test_an_undecided_row_is_skipped(pytester: pytest.Pytester, gate: Path) -> None:
+    new = stored(pytester.path, "new", {"dolly": 0, "vicuna": 0})
+    content = json.loads((new / "dolly.json").read_text())
+    for row in range(40):
+        content["documents"]["rougeL"][row] += 5 if row % 2 else -5
+    (new / "dolly.json").write_text(json.dumps(content))
+    options = [f"--kdbench-run={new}", f"--kdbench-baseline={gate}", "-k", "dolly"]
+    result = pytester.runpytest(*PLUGIN, *options, "-rs")
+    result.assert_outcomes(skipped=1, deselected=3)
+    result.stdout.fnmatch_lines(
+        ["*not decided (passes): dolly rougeL sees a loss of *, allows 0.50, *"]
+    )
 
 
 def test_a_task_fails_with_one_of_its_categories(pytester: pytest.Pytester, gate: Path) -> None:

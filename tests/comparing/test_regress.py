@@ -8,10 +8,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from gate_runs import PROTOCOL, Put, noisy
 from safetensors.torch import load_file, save_file
+from scipy import stats
 from typer.testing import CliRunner
 
 import kdbench
@@ -216,6 +218,7 @@ def test_a_stored_run_is_gated_and_becomes_a_baseline(put: Put, tmp_path: Path) 
         run=old, update=True, reason="why", tolerance="rougeL:1,cut_off:0.1", **options
     )
     assert (done.comparison, done.written) == (None, gates / "g.json")
+    assert "The run does not show single seeds" in str(done.plan)
     comparison = kdbench.regress(run=new, **options).comparison
     # The baseline's own tolerance, and no more metrics than that has.
     assert [row.verdict for row in comparison.rows] == ["regressed", "unchanged"]
@@ -338,3 +341,68 @@ def test_the_command_exits_with_the_code(put: Put, tmp_path: Path) -> None:
         assert done.returncode == code
         assert ("FAIL:" in done.stdout) == (code == 1)
         assert ("PASS:" in done.stdout) == (code == 0)
+
+
+def test_an_update_prints_the_plan_of_its_gate(
+    put: Put, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = put(
+        "old", {"dolly": {"rougeL": noisy(30, 20)}, "x": {"rougeL": noisy(30, 20, 1)}}, texts="a"
+    )
+    gate = [f"run={old}", "baseline=g", "--update", "reason=why", f"gates={tmp_path}"]
+    assert guarded(cli._regress, [*gate, "tolerance=rougeL:0.1"]) == 0
+    out = capsys.readouterr().out
+    plan = kdbench.plan(run=str(old), tolerance="rougeL:0.1", seeds="2,4,8")
+    assert out.startswith(f"{tmp_path / 'g.json'}: written\n\n{plan}\n")
+    assert "texts of 60 prompts are in the baseline; texts=0 keeps none\n" in out
+    row = max(plan.rows, key=lambda row: row.sees[2])
+    assert out.endswith(
+        "expect NOT DECIDED: 3 of 3 rows cannot see the loss that they allow, least of all: "
+        f"{row.task} rougeL sees a loss of {row.sees[2]:.2f} with 30 prompts, allows 0.10, needs "
+        f"{row.prompts[2]} prompts\n"
+    )
+    assert guarded(cli._regress, [*gate, "tolerance=rougeL:50", "texts=0", "tasks=x"]) == 0
+    out = capsys.readouterr().out
+    assert out.endswith("no texts are in the baseline\nthe gate sees the losses that it allows\n")
+    assert list(read_baseline(tmp_path / "g.json").tasks) == ["x"]
+
+
+def test_damaged_samples_keep_no_texts(put: Put, tmp_path: Path) -> None:
+    old = put("old", {"dolly": {"rougeL": noisy(5, 20)}}, texts="a")
+    (old / "samples" / "dolly.jsonl").write_text("{}\n")
+    gate = {"run": old, "baseline": "g", "update": True, "reason": "why", "gates": tmp_path}
+    with pytest.raises(InputError, match=r"dolly.jsonl:1: 'id' is missing; texts=0 keeps no texts"):
+        kdbench.regress(**gate)
+    assert not list(tmp_path.glob("*.json"))
+    assert kdbench.regress(**gate, texts=0).written == tmp_path / "g.json"
+
+
+def test_a_metric_without_a_better_direction_is_no_baseline(put: Put, tmp_path: Path) -> None:
+    old = put("old", {"dolly": {"response_length": noisy(5, 20)}})
+    with pytest.raises(InputError, match="neither direction of this metric is better"):
+        kdbench.regress(
+            run=old, baseline="g", update=True, reason="w", gates=tmp_path,
+            tolerance="response_length:1",
+        )  # fmt: skip
+
+
+def test_a_run_without_single_seeds_has_a_plan_for_unrelated_scores(
+    put: Put, tmp_path: Path
+) -> None:
+    scores = noisy(30, 20)
+    scores[:, 1] = scores[:, 0]
+    old = put("old", {"dolly": {"rougeL": scores}})
+    plan = kdbench.regress(
+        run=old, baseline="g", update=True, reason="why", gates=tmp_path, tolerance="rougeL:0.1"
+    ).plan
+    (row,) = plan.rows
+    z = stats.norm.isf(0.025) + stats.norm.ppf(0.8)
+    sees = z * np.sqrt(2 * scores[:, 0].var(ddof=1) / 30)
+    assert row.sees == {2: pytest.approx(sees)}
+    assert row.prompts[2] == pytest.approx(30 * (sees / 0.1) ** 2, abs=1)
+    one = put("one", {"dolly": {"rougeL": scores[:1]}})
+    done = kdbench.regress(run=one, baseline="g", update=True, reason="why", gates=tmp_path)
+    assert done.plan is None
+    assert done.notes[1] == (
+        "what the gate can see is unknown: one: a plan needs at least two prompts of 'dolly'"
+    )

@@ -13,6 +13,7 @@ from kdbench.comparing.verdict import (
     Verdict,
     decide,
     fails,
+    is_undecided,
     judge,
 )
 
@@ -21,6 +22,7 @@ from kdbench.comparing.verdict import (
 class Row:
     verdict: Verdict
     within: bool = False
+    shortfall: str = "sees 2 and needs 9"
 
 
 @pytest.mark.parametrize(
@@ -63,8 +65,22 @@ def test_exit_codes(rows: list[Row], plain: int, strict: int, conclusive: int) -
     ):
         decision = decide(rows, [], rules)
         assert decision.code == code
-        assert decision.word == ("FAIL" if code else "PASS")
+        undecided = any(is_undecided(row) for row in rows)
+        assert decision.word == ("FAIL" if code else "NOT DECIDED" if undecided else "PASS")
         assert str(decision).startswith(decision.word)
+
+
+@pytest.mark.parametrize("row", [Row("inconclusive"), Row("worse", False)])
+def test_a_gate_that_could_not_see_its_tolerance_never_says_pass(row: Row) -> None:
+    rows = [row, Row("unchanged", True), row, row, row]
+    decision = decide(rows, [], Rules())
+    assert decision.code == 0
+    shown = "; ".join(["sees 2 and needs 9"] * 3)
+    counts = f"4 {row.verdict}, 1 unchanged"
+    assert str(decision) == f"NOT DECIDED (passes): 4 of 5 rows ({counts}): {shown}; and 1 more"
+    assert decide([row, Row("regressed")], [], Rules()).word == "FAIL"
+    assert decide(rows, [], Rules(require_conclusive=True)).word == "FAIL"
+    assert decide([Row("worse", True)], [], Rules()).word == "PASS"
 
 
 def test_problems_go_first_and_an_incomplete_run_before_an_incomparable_one() -> None:

@@ -58,6 +58,7 @@ SETTINGS = {
     "speed": config.SpeedSettings,
     "table": config.TableSettings,
     "report": config.ReportSettings,
+    "view": config.ViewSettings,
     "compare": CompareSettings,
     "regress": RegressSettings,
     "plan": PlanSettings,

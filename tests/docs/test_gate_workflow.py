@@ -1,7 +1,7 @@
 """The workflows of docs/gate.md are valid, have minimal permissions and use known keys."""
 
 import re
-import shlex
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,6 @@ import pytest
 import yaml
 
 from kdbench.comparing.outputs.markdown import marker
-from kdbench.comparing.settings import RegressSettings
-from kdbench.config import parse
 
 DOCS = Path(__file__).parents[2] / "docs"
 FILES = {name: DOCS / f"{name}-workflow.yml" for name in ("gate", "gate-comment")}
@@ -50,16 +48,56 @@ def test_the_workflow_that_may_write_runs_no_code_of_the_request() -> None:
     assert workflow[True]["workflow_run"]["workflows"] == [read("gate")["name"]]
 
 
-def test_the_command_has_known_keys_and_its_files_are_uploaded() -> None:
-    scripts = [step.get("run", "") for step in steps("gate")]
-    (command,) = (script for script in scripts if "kdbench regress" in script)
-    settings = parse(RegressSettings, shlex.split(command)[2:])
+def test_the_action_gets_inputs_it_has_and_its_report_is_uploaded() -> None:
+    action = yaml.safe_load((DOCS.parent / "action.yml").read_text("utf-8"))
+    (gate,) = (step for step in steps("gate") if step["uses"].startswith("OWNER/kdbench@"))
+    assert set(gate["with"]) <= set(action["inputs"])
+    required = {key for key, of_key in action["inputs"].items() if of_key.get("required")}
+    assert required <= set(gate["with"])
     upload = steps("gate")[-1]
     assert upload["if"] == "always()"
-    folder = upload["with"]["path"]
-    assert {settings.markdown, settings.junit, settings.json_file} == {
-        Path(folder, name) for name in ("comment.md", "junit.xml", "gate.json")
-    }
+    assert upload["with"]["path"] == gate["with"]["report"]
+    (script,) = (step["run"] for step in steps("gate-comment"))
+    assert f"--name {upload['with']['name']} " in script
+
+
+def test_the_comment_is_neutral_when_it_is_posted(tmp_path: Path) -> None:
+    """The script with a `gh` that answers as GitHub does; an artifact can hold anything."""
+    (script,) = (step["run"] for step in steps("gate-comment"))
+    posted, secret = tmp_path / "posted", tmp_path / "secret"
+    gh = tmp_path / "bin" / "gh"
+    gh.parent.mkdir()
+    secret.write_text(f"{marker('main')}\nsecret\n")
+
+    def run(comment: str) -> str | None:
+        posted.unlink(missing_ok=True)
+        gh.write_text(
+            "#!/bin/sh\n"
+            'case "$*" in\n'
+            f"  *download*) mkdir -p gate; {comment};;\n"
+            "  *--method?GET*) echo 7;;\n"
+            "  *--paginate*) ;;\n"
+            f"  *--method?POST*) cp comment.md {posted};;\n"
+            "esac\n"
+        )
+        gh.chmod(0o755)
+        shutil.rmtree(tmp_path / "gate", ignore_errors=True)
+        names = ("RUN", "REPO", "HEAD", "SHA")
+        env = {"PATH": f"{gh.parent}:/usr/bin:/bin", **dict.fromkeys(names, "x")}
+        command = ["bash", "--noprofile", "--norc", "-e", "-c", script]
+        subprocess.run(command, cwd=tmp_path, env=env, check=False, stderr=-3)
+        return posted.read_text() if posted.exists() else None
+
+    first = marker("main")
+    assert run(f"printf '%s\\nhello @octocat a@1 /@b' '{first}' > gate/comment.md") == (
+        f"{first}\nhello @&#8203;octocat a@1 /@b"
+    )
+    assert run("echo no marker > gate/comment.md") is None
+    assert run(f"ln -s {secret} gate/comment.md") is None
+    assert run("true") is None
+    long = run(f"(echo '{first}'; head -c 200000 /dev/zero | tr '\\0' 'x') > gate/comment.md")
+    assert long is not None
+    assert len(long) == 65_000
 
 
 @pytest.mark.parametrize("name", ["main", "a b/c", "x" * 500, "ü--> <script>", "..."])

@@ -10,6 +10,7 @@ KINDS = {
     "cut_off": ("rate", "lower"),
     "response_length": ("tokens", "none"),
     "acc,none": ("task's own", "higher"),
+    "acc_norm,none": ("task's own", "higher"),
 }
 PROTOCOL = {"name": "minillm", "temperature": 1.0, "seeds": [10, 20]}
 Put = Callable[..., Path]

@@ -80,7 +80,7 @@ def test_tasks_of_options_are_drawn_by_accuracy_and_agreement(results, tmp_path)
     names = {path.name for path in report.files}
     assert {"gain.svg", "band.svg", "cells.svg"} <= names
     assert "answer_accuracy" in (tmp_path / "out" / "index.html").read_text()
-    assert "McNemar" in (tmp_path / "out" / "cells.svg").read_text()
+    assert "McNemar" in (tmp_path / "out" / "figures" / "cells.svg").read_text()
 
 
 def test_a_report_of_texts_alone_keeps_its_metrics(results):

@@ -49,7 +49,7 @@ def results(tmp_path: Path) -> Path:
 def costs(results: Path, **keys: Any) -> tuple[list[dict[str, str]], Any]:
     out = results.parent / "report"
     report = kdbench.report(results=results, out=out, **keys)
-    file = out / "cost.csv"
+    file = out / "figures" / "cost.csv"
     rows = list(csv.DictReader(file.read_text("utf-8").splitlines())) if file.exists() else []
     return rows, report
 
@@ -81,11 +81,10 @@ def test_speeds_become_seconds_and_with_a_price_a_cost(results: Path) -> None:
     price = "cost_per_million_tokens"
     assert numbers(rows) == {"small": (price, 2.0, 15.0), "big": (price, 8.0, 25.0)}
     page = (results.parent / "report" / "index.html").read_text("utf-8")
-    assert "Quality against cost" in page
-    assert "<dt>price</dt><dd>7.2</dd>" in page
+    assert "cost of a million generated tokens at 7.2 an hour" in page
     content = json.loads((results.parent / "report" / "report.json").read_text("utf-8"))
     assert content["cost"]["cost"] == [2.0, 8.0]
-    assert (results.parent / "report" / "cost.png").read_bytes()[:4] == b"\x89PNG"
+    assert (results.parent / "report" / "figures" / "cost.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_models_of_one_size_have_no_picture(results: Path) -> None:

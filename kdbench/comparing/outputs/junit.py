@@ -3,8 +3,9 @@
 import xml.etree.ElementTree as ET
 
 from kdbench.comparing.model import ComparedRow, Comparison
-from kdbench.comparing.outputs.phrases import loss_lines, row_line
-from kdbench.comparing.verdict import Problem, fails
+from kdbench.comparing.outputs.case import losses_in_text
+from kdbench.comparing.outputs.phrases import row_line
+from kdbench.comparing.verdict import Problem, fails, is_undecided
 from kdbench.text import printable
 
 _CLASS = "kdbench.regress"
@@ -13,7 +14,7 @@ _CLASS = "kdbench.regress"
 def junit(comparison: Comparison) -> str:
     """JUnit XML.
 
-    Rows that fail the gate are failures, inconclusive rows are skipped, and problems are errors.
+    Rows that fail the gate are failures, undecided rows are skipped, and problems are errors.
     """
     cases = [_row_case(comparison, row) for row in comparison.rows]
     cases += [_problem_case(problem) for problem in comparison.problems]
@@ -34,14 +35,22 @@ def junit(comparison: Comparison) -> str:
 def _row_case(comparison: Comparison, row: ComparedRow) -> ET.Element:
     case = _case(f"{row.name} {row.metric}")
     text = printable(row_line(comparison, row))
+    lines = "\n".join([text, *map(printable, losses_in_text(row))])
+    undecided = printable(f"not decided (passes): {row.shortfall}")
     if fails(row, comparison.rules):
-        lines = [text, *map(printable, loss_lines(row))]
-        ET.SubElement(case, "failure", {"message": row.verdict}).text = "\n".join(lines)
-    elif row.verdict == "inconclusive":
-        ET.SubElement(case, "skipped", {"message": text})
+        ET.SubElement(case, "failure", {"message": _failure(row)}).text = lines
+    elif is_undecided(row):
+        ET.SubElement(case, "skipped", {"message": undecided}).text = lines
     else:
-        ET.SubElement(case, "system-out").text = text
+        ET.SubElement(case, "system-out").text = text if row.verdict == "unchanged" else lines
     return case
+
+
+def _failure(row: ComparedRow) -> str:
+    """The verdict of a failing row; of one that failed because it is undecided, also why."""
+    if row.verdict == "regressed" or not is_undecided(row):
+        return row.verdict
+    return printable(f"{row.verdict}; not decided (fails): {row.shortfall}")
 
 
 def _problem_case(problem: Problem) -> ET.Element:

@@ -4,15 +4,17 @@ import re
 from collections.abc import Iterable
 
 from kdbench.comparing.model import ComparedRow, Comparison, WorstPrompt
+from kdbench.comparing.outputs.case import case_lines
 from kdbench.comparing.outputs.phrases import (
     cells,
-    evidence_lines,
     header,
     largest_losses,
     loss_line,
     method_lines,
+    undecided_lines,
 )
 from kdbench.comparing.verdict import fails
+from kdbench.comparing.word_diff import DiffSpan
 from kdbench.text import escape_comment
 
 LIMIT = 65_000
@@ -21,6 +23,7 @@ LIMIT = 65_000
 _SHOWN_LOSSES = 10
 _TEXT_LENGTH = 400  # characters
 _NAME_LENGTH = 200  # characters
+_BAR = escape_comment("|")
 _SECTION_LIMIT = 20_000  # bytes of a folded section
 
 
@@ -48,7 +51,8 @@ def markdown(comparison: Comparison, gate: str) -> str:
         f"{_short(comparison.new)} against {_short(comparison.base)}",
         "",
     ]
-    sections = _sections(comparison)
+    undecided = [f"- {_short(line)}" for line in undecided_lines(comparison)]
+    sections = [*undecided, *[""] * bool(undecided), *_sections(comparison)]
     room = LIMIT - 1 - _size([*head, *sections])
     return "".join(f"{line}\n" for line in [*head, *_table(comparison, room), *sections])
 
@@ -124,8 +128,16 @@ def _section(title: str, items: list[str]) -> list[str]:
 
 
 def _loss(row: ComparedRow, prompt: WorstPrompt) -> list[str]:
-    evidence = evidence_lines(row, prompt, _TEXT_LENGTH)
+    lines = case_lines(row, prompt, _TEXT_LENGTH)
     return [
         f"- {_short(loss_line(row, prompt))}",
-        *(f"  - {title}: {escape_comment(text)}" for title, text in evidence),
+        *(f"  - {line.text(_marked)}" for line in lines),
     ]
+
+
+def _marked(span: DiffSpan) -> str:
+    """A span as GitHub renders it: what is gone struck through, what is new underlined."""
+    # Spaces at the ends of a span separate words.
+    text = escape_comment(f"|{span.text}|")[len(_BAR) : -len(_BAR)]
+    element = {"gone": "del", "new": "ins"}.get(span.kind)
+    return f"<{element}>{text}</{element}>" if element else text

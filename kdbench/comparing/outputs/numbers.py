@@ -3,8 +3,9 @@
 from dataclasses import asdict
 from typing import Any
 
-from kdbench.comparing.model import Comparison
+from kdbench.comparing.model import ComparedRow, Comparison
 from kdbench.comparing.tolerance import format_tolerances
+from kdbench.comparing.verdict import is_undecided
 from kdbench.system.files import SCHEMA
 
 
@@ -19,11 +20,31 @@ def numbers(comparison: Comparison) -> dict[str, Any]:
             "exit_code": decision.code,
             "word": decision.word,
             "sentence": decision.sentence,
+            "not_decided": [
+                {
+                    "row": f"{row.name}:{row.metric}",
+                    "allowed": row.tolerance,
+                    "sees": row.least,
+                    "prompts": row.n,
+                    "needs": row.needed,
+                }
+                for row in comparison.rows
+                if is_undecided(row)
+            ],
         },
-        "rows": {f"{row.name}:{row.metric}": asdict(row) for row in comparison.rows},
+        "rows": {f"{row.name}:{row.metric}": _row(row) for row in comparison.rows},
         "problems": [asdict(problem) for problem in comparison.problems],
         "notes": list(comparison.notes),
         "rules": asdict(comparison.rules),
         "method": asdict(comparison.method),
         "tolerance": format_tolerances(comparison.tolerances),
     }
+
+
+def _row(row: ComparedRow) -> dict[str, Any]:
+    """The fields of a row, and the word difference of each prompt's responses."""
+    worst = [asdict(prompt) for prompt in row.worst]
+    for prompt, of_prompt in zip(row.worst, worst, strict=True):
+        if prompt.evidence is not None:
+            of_prompt["evidence"]["diff"] = [asdict(span) for span in prompt.evidence.diff]
+    return {**asdict(row), "worst": worst}

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 
 from kdbench.comparing.model import ComparedRow, Comparison, WorstPrompt
 from kdbench.comparing.tolerance import format_tolerances
+from kdbench.comparing.verdict import fails, is_undecided
 from kdbench.stats.paired import POWER
-from kdbench.text import DECIMALS, excerpts, signed
+from kdbench.text import DECIMALS, signed
 
-_LOSSES_OF_A_ROW = 3
-_TEXT_LENGTH = 400  # characters
+_UNDECIDED = 10  # rows
 _INTERVALS = {
     "flip": "changes that neither test rejects",
     "bootstrap": "paired bootstrap over prompts",
@@ -39,7 +39,7 @@ def cells(row: ComparedRow) -> tuple[str, ...]:
         "<0.001" if row.p_adjusted < 0.001 else f"{row.p_adjusted:.3f}",
         f"{row.tolerance:.{digits}f}",
         "" if row.least is None else f"{row.least:.{digits}f}",
-        str(row.needed) if row.needed and row.verdict == "inconclusive" else "",
+        str(row.needed) if row.needed and is_undecided(row) else "",
         row.verdict,
     )
 
@@ -48,6 +48,18 @@ def row_line(comparison: Comparison, row: ComparedRow) -> str:
     """A row in one line: `task dolly, metric rougeL, …`."""
     pairs = zip(header(comparison), cells(row), strict=True)
     return ", ".join(f"{title} {cell}" for title, cell in pairs if cell)
+
+
+def undecided_lines(comparison: Comparison) -> Iterator[str]:
+    """The rows that could not be decided, with what each can see and needs."""
+    if comparison.problems:
+        return
+    undecided = [row for row in comparison.rows if is_undecided(row)]
+    for row in undecided[:_UNDECIDED]:
+        word = "fails" if fails(row, comparison.rules) else "passes"
+        yield f"not decided ({word}): {row.shortfall}"
+    if len(undecided) > _UNDECIDED:
+        yield f"not decided: {len(undecided) - _UNDECIDED} more rows"
 
 
 def largest_losses(
@@ -82,44 +94,6 @@ def loss_line(row: ComparedRow, prompt: WorstPrompt) -> str:
     change = prompt.new - prompt.base
     numbers = f"{prompt.base:.{digits}f} → {prompt.new:.{digits}f} ({signed(change, digits)})"
     return f"{row.name} {prompt.id}: {numbers}"
-
-
-def evidence_lines(row: ComparedRow, prompt: WorstPrompt, length: int) -> list[tuple[str, str]]:
-    """The evidence of a prompt as titles and texts; empty if there is none.
-
-    Args:
-        row: Row of the prompt.
-        prompt: Prompt with a large loss.
-        length: Largest number of characters of a text.
-    """
-    evidence = prompt.evidence
-    if evidence is None:
-        return []
-    digits = DECIMALS.get(row.unit, 2)
-    scores = (evidence.base_score, evidence.new_score)
-    texts = ["not stored" if score is None else f"{score:.{digits}f}" for score in scores]
-    # A metric of all responses to a prompt, such as pass@8, has no score of one of them.
-    has_scores = any(score is not None for score in scores)
-    shown_scores = f" ({texts[0]} → {texts[1]})" if has_scores else ""
-    lines = [("seed", f"{evidence.seed}{shown_scores}")]
-    for title, text in (("prompt", evidence.prompt), ("reference", evidence.reference)):
-        if text is not None:
-            lines.append((title, excerpts([text], length)[0]))
-    responses = {"base": evidence.base, "new": evidence.new}
-    stored = excerpts([text for text in responses.values() if text is not None], length)
-    shown = iter(stored)
-    for title, response in responses.items():
-        lines.append((title, "(not stored)" if response is None else next(shown) or "(empty)"))
-    return lines
-
-
-def loss_lines(row: ComparedRow) -> Iterator[str]:
-    """The prompts of a row with the largest losses, with their evidence; empty without evidence."""
-    for prompt in row.worst[:_LOSSES_OF_A_ROW]:
-        evidence = evidence_lines(row, prompt, _TEXT_LENGTH)
-        if evidence:
-            yield loss_line(row, prompt)
-            yield from (f"  {title}: {text}" for title, text in evidence)
 
 
 def method_lines(comparison: Comparison) -> Iterator[str]:

@@ -1,21 +1,24 @@
 """A comparison as text for the terminal."""
 
+from collections.abc import Iterator
+
 from rich.text import Text
 
 from kdbench.comparing.model import Comparison
+from kdbench.comparing.outputs.case import CaseLine, case_lines, marked
 from kdbench.comparing.outputs.phrases import (
     cells,
-    evidence_lines,
     header,
     largest_losses,
     loss_line,
     method_lines,
+    undecided_lines,
 )
 from kdbench.comparing.verdict import Verdict
 from kdbench.text import aligned, printable
 
 _SHOWN_LOSSES = 3
-_TEXT_LENGTH = 160  # characters
+_TEXT_LENGTH = 200  # characters
 STYLES: dict[Verdict, str] = {
     "regressed": "bold red",
     "worse": "yellow",
@@ -23,33 +26,66 @@ STYLES: dict[Verdict, str] = {
     "unchanged": "green",
     "improved": "bold green",
 }
+_CHANGES = {"gone": "red strike", "new": "green underline"}
 
 
 def terminal(comparison: Comparison) -> str:
-    """Plain text that ends with a newline."""
-    lines = [f"{comparison.new} against {comparison.base}"]
+    """Plain text that ends with a newline; changed words of responses stand in marks."""
+    return "".join(f"{line.plain}\n" for line in _lines(comparison, in_colour=False))
+
+
+def coloured(comparison: Comparison) -> Text:
+    """The same text with coloured verdicts, and with changed words coloured instead of marked."""
+    text = Text()
+    for line in _lines(comparison, in_colour=True):
+        text.append_text(line).append("\n")
+    for verdict, style in STYLES.items():
+        text.highlight_regex(rf"(?<=  ){verdict}(?=\n)", style)
+    text.highlight_regex(r"(?m)^PASS(?=:)", "bold green")
+    text.highlight_regex(r"(?m)^NOT DECIDED(?= \(passes\):)", "bold magenta")
+    text.highlight_regex(r"(?m)^(FAIL|NO VERDICT)(?=:)", "bold red")
+    return text
+
+
+def _lines(comparison: Comparison, in_colour: bool) -> Iterator[Text]:
+    yield _line(f"{comparison.new} against {comparison.base}")
     if comparison.rows:
         titles = header(comparison)
         left = (titles.index("task"), titles.index("metric"), titles.index("verdict"))
         table = aligned([titles, *map(cells, comparison.rows)], left)
-        lines += ["", *(f"  {line}" for line in table), "", *method_lines(comparison)]
-    if losses := largest_losses(comparison.rows, _SHOWN_LOSSES):
-        lines.append("largest losses: " + "; ".join(loss_line(*loss) for loss in losses))
-        for row, prompt in losses:
-            evidence = evidence_lines(row, prompt, _TEXT_LENGTH)
-            lines += [f"  {row.name} {prompt.id}:"] * bool(evidence)
-            lines += [f"    {title}: {text}" for title, text in evidence]
-    lines += [f"note: {note}" for note in comparison.notes]
-    lines += [f"problem: {problem.text}" for problem in comparison.problems]
-    lines.append(str(comparison.decision))
-    return "".join(f"{printable(line)}\n" for line in lines)
+        yield _line("")
+        yield from (_line(f"  {line}") for line in table)
+        yield _line("")
+        yield from map(_line, method_lines(comparison))
+    yield from _losses(comparison, in_colour)
+    yield from map(_line, undecided_lines(comparison))
+    yield from (_line(f"note: {note}") for note in comparison.notes)
+    yield from (_line(f"problem: {problem.text}") for problem in comparison.problems)
+    yield _line(str(comparison.decision))
 
 
-def coloured(comparison: Comparison) -> Text:
-    """The same text with coloured verdicts."""
-    text = Text(terminal(comparison))
-    for verdict, style in STYLES.items():
-        text.highlight_regex(rf"(?<=  ){verdict}(?=\n)", style)
-    text.highlight_regex(r"(?m)^PASS(?=:)", "bold green")
-    text.highlight_regex(r"(?m)^(FAIL|NO VERDICT)(?=:)", "bold red")
+def _line(text: str) -> Text:
+    return Text(printable(text))
+
+
+def _losses(comparison: Comparison, in_colour: bool) -> Iterator[Text]:
+    """The largest losses: in one line, or each with its case."""
+    losses = largest_losses(comparison.rows, _SHOWN_LOSSES)
+    cases = [case_lines(*loss, _TEXT_LENGTH) for loss in losses]
+    if not any(cases):
+        if losses:
+            yield _line("largest losses: " + "; ".join(loss_line(*loss) for loss in losses))
+        return
+    yield _line("largest losses:" if in_colour else "largest losses, [-gone-] and {+new+}:")
+    for loss, lines in zip(losses, cases, strict=True):
+        yield _line(f"  {loss_line(*loss)}")
+        for line in lines:
+            yield _coloured_line(line) if in_colour else _line(f"    {line.text(marked)}")
+
+
+def _coloured_line(line: CaseLine) -> Text:
+    text = Text(f"    {printable(line.title)}: ")
+    for span in line.spans:
+        # A space at the end of a span belongs to the line.
+        text.append(printable(f"{span.text}|")[:-1], _CHANGES.get(span.kind, ""))
     return text
