@@ -20,6 +20,7 @@ from kdbench.config.kinds import (
     given_keys,
 )
 from kdbench.config.protocol import ProtocolKeys
+from kdbench.config.track import TrackerKeys
 
 
 class ModelKeys(Settings, group="Model"):
@@ -200,6 +201,7 @@ class EvalSettings(
     MetricKeys,
     JudgeKeys,
     ResultKeys,
+    TrackerKeys,
     DryRunKeys,
     HardwareKeys,
     BackendKeys,
