@@ -17,7 +17,7 @@ from transformers.integrations.integration_utils import rewrite_logs
 from kdbench.distillation.card import LOG
 from kdbench.distillation.ingredients import Ingredients
 from kdbench.distillation.processes import process_number
-from kdbench.system.files import read_json, write_json
+from kdbench.system.files import SCHEMA, read_json, write_json
 from kdbench.system.secrets import public
 from kdbench.trackers import OpenTrackers, TrackedRun, open_trackers, own_trackers, trackers
 from kdbench.version import __version__
@@ -101,7 +101,7 @@ def tracked_training(
         name: {"id": tracker.id, "destination": destinations[name]}
         for name, tracker in opened.opened.items()
     }
-    fresh = {"key": run.key, "step": -1, "names": []}
+    fresh = {"schema": SCHEMA, "key": run.key, "step": -1, "names": []}
     noted = {**fresh, **stored, "runs": runs}
     write_json(file, noted)
     failed = True

@@ -23,7 +23,17 @@ from kdbench.trackers.tracker import SampleTable, TrackedRun, trackers
 MOST_SAMPLES = 1000
 """Rows of the table of samples, shared evenly by the tasks; the run's folder holds all."""
 
-_CONFIG = ("method", "setting", "protocol", "limit", "backend", "training", "kdbench_version", "git", "environment")
+_CONFIG = (
+    "method",
+    "setting",
+    "protocol",
+    "limit",
+    "backend",
+    "training",
+    "kdbench_version",
+    "git",
+    "environment",
+)
 _OF_TASK = ("task_version", "data_sha256", "prompts_sha256", "definition_sha256")
 _NUMBERS = ("ci_low", "ci_high", "seed_sd")
 

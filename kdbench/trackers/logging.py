@@ -5,6 +5,7 @@ Results are on this disk before any tracker sees them, so nothing is lost with a
 
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -104,7 +105,9 @@ class OpenTrackers:
             return True
 
         if self._guarded(name, do) is None:
-            del self.opened[name]
+            tracker = self.opened.pop(name)
+            with suppress(Exception):  # so that it does not count as running for ever
+                tracker.close(failed=True)
 
     def _guarded(self, name: str, action: Callable[[], Any]) -> Any:
         """The value of an action; None after a fault, which is reported."""
@@ -116,9 +119,7 @@ class OpenTrackers:
             return None
 
 
-def open_trackers(
-    run: TrackedRun, known: Mapping[str, str | None], after: str
-) -> OpenTrackers:
+def open_trackers(run: TrackedRun, known: Mapping[str, str | None], after: str) -> OpenTrackers:
     """Open a run in several trackers.
 
     Args:

@@ -47,9 +47,7 @@ def test_numbers_with_intervals_samples_and_settings_are_logged(world, results, 
     assert samples.columns[:3] == ("task", "id", "seed")
     assert len(samples.rows) == 2 * 3 * 2
     row = dict(zip(samples.columns, samples.rows[0], strict=True))
-    first = json.loads(
-        (evaluation.run / "samples" / "dolly.jsonl").read_text().splitlines()[0]
-    )
+    first = json.loads((evaluation.run / "samples" / "dolly.jsonl").read_text().splitlines()[0])
     asked = json.loads(
         (evaluation.run / "samples" / "dolly.prompts.jsonl").read_text().splitlines()[0]
     )

@@ -9,7 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kdbench.trackers.tracker import PROJECT, SampleTable, TrackedRun, Tracker, TrackerError, trackers
+from kdbench.trackers.tracker import (
+    PROJECT,
+    SampleTable,
+    TrackedRun,
+    Tracker,
+    TrackerError,
+    trackers,
+)
 
 _STEP = "train/global_step"  # as transformers names the axis
 _WITHOUT_LOGIN = {"offline", "dryrun", "disabled"}
@@ -67,9 +74,7 @@ class Wandb(Tracker):
 
         if samples is not None:
             rows = [list(row) for row in samples.rows]
-            table = wandb.Table(
-                columns=list(samples.columns), data=rows, allow_mixed_types=True
-            )
+            table = wandb.Table(columns=list(samples.columns), data=rows, allow_mixed_types=True)
             self._run.log({"samples": table})
         self._run.summary.update(dict(metrics))
 
