@@ -7,6 +7,7 @@ import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from kdbench.errors import InputError, nearest, reason_of
@@ -80,12 +81,12 @@ class OpenTrackers:
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Log numbers of a step to all trackers."""
         for name, tracker in [*self.opened.items()]:
-            self._do(name, lambda t=tracker: t.log(metrics, step))
+            self._do(name, partial(tracker.log, metrics, step))
 
     def summarise(self, metrics: Mapping[str, float], samples: SampleTable | None = None) -> None:
         """Log the numbers and samples of the whole run to all trackers."""
         for name, tracker in [*self.opened.items()]:
-            self._do(name, lambda t=tracker: t.summarise(metrics, samples))
+            self._do(name, partial(tracker.summarise, metrics, samples))
 
     def close(self, failed: bool = False) -> dict[str, Tracker]:
         """End the run in all trackers.
@@ -94,7 +95,7 @@ class OpenTrackers:
             The trackers that have taken everything, by name.
         """
         for name, tracker in [*self.opened.items()]:
-            self._do(name, lambda t=tracker: t.close(failed))
+            self._do(name, partial(tracker.close, failed))
         return self.opened
 
     def _do(self, name: str, action: Callable[[], None]) -> None:

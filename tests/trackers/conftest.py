@@ -67,7 +67,7 @@ class Memory(Tracker):
 
     @classmethod
     def destination(cls, run):
-        return "memory"
+        return f"memory of a {run.kind}"
 
     @classmethod
     def open(cls, run, known):

@@ -106,7 +106,9 @@ def test_an_unknown_tracker_is_refused_before_any_work(verb, world, tmp_path):
     keys = {
         "evaluate": {"model": str(world.student), "data": world.data, "results": tmp_path / "r"},
         "train": {
-            **{"method": "sft", "student": str(world.student), "data": world.data},
+            "method": "sft",
+            "student": str(world.student),
+            "data": world.data,
             "out": tmp_path / "r",
         },
         "fill": {"table": str(table), "results": tmp_path / "r", "models": tmp_path / "m"},
@@ -166,10 +168,8 @@ def test_fill_groups_each_run_by_its_title_and_logs_it_once(world, tmp_path, mem
 class _Inline:
     """An executor that runs each node in this process, where the test's tracker is known."""
 
-    slots = 1
-
     def __init__(self, workers: int, models: Path) -> None:
-        self._models, self._ended = models, []
+        self.slots, self._models, self._ended = workers, models, []
 
     def submit(self, node) -> None:
         from kdbench.filling.work import do
@@ -177,6 +177,7 @@ class _Inline:
         self._ended.append(do(node, self._models))
 
     def finished(self, timeout: float):
+        del timeout
         ended, self._ended = self._ended, []
         return ended
 

@@ -1,4 +1,4 @@
-"""A training in trackers: the log under transformers' names, each step once, the card at the end."""
+"""A training in trackers: the log under transformers' names, each step once, then the card."""
 
 import json
 
@@ -7,9 +7,18 @@ import pytest
 import kdbench
 
 FEW = {
-    **{"method": "kd", "steps": 6, "batch_size": 4, "limit": 16, "max_new_tokens": 6},
-    **{"validation_limit": 2, "validate_every": 3, "log_every": 1, "save_every": 2},
-    **{"device": "cpu", "precision": "float32", "report_to": "memory"},
+    "method": "kd",
+    "steps": 6,
+    "batch_size": 4,
+    "limit": 16,
+    "max_new_tokens": 6,
+    "validation_limit": 2,
+    "validate_every": 3,
+    "log_every": 1,
+    "save_every": 2,
+    "device": "cpu",
+    "precision": "float32",
+    "report_to": "memory",
 }
 
 
@@ -57,9 +66,10 @@ def test_a_resumed_training_continues_its_run_without_logging_a_step_twice(
             raise KeyboardInterrupt
         return step(self, *arguments)
 
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched:
         patched.setattr(DistillationTrainer, "training_step", stop)
-        train(world, tmp_path / "out")
+        with pytest.raises(KeyboardInterrupt):
+            train(world, tmp_path / "out")
     assert memory.calls[-1] == ("close", True)
     before = logged(memory)
     assert max(before)[0] == 5

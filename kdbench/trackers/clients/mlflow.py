@@ -32,6 +32,7 @@ class MLflow(Tracker):
     @classmethod
     def destination(cls, run: TrackedRun) -> str:
         """Server and experiment; without a server, MLflow writes into the working folder."""
+        del run  # all runs go to one project
         return f"{os.environ.get('MLFLOW_TRACKING_URI') or os.getcwd()} {_experiment()}"
 
     @classmethod

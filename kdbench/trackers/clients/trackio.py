@@ -23,6 +23,7 @@ class Trackio(Tracker):
     @classmethod
     def destination(cls, run: TrackedRun) -> str:
         """Folder or space, and project."""
+        del run  # all runs go to one project
         place = os.environ.get("TRACKIO_SPACE_ID") or os.environ.get("TRACKIO_DIR", "")
         return f"{place} {_project()}".strip()
 

@@ -36,6 +36,7 @@ class Wandb(Tracker):
     @classmethod
     def destination(cls, run: TrackedRun) -> str:
         """Server, entity and project, and whether the run waits on this disk."""
+        del run  # all runs go to one project
         server = os.environ.get("WANDB_BASE_URL", "")
         entity = os.environ.get("WANDB_ENTITY", "")
         return f"{server} {entity}/{_project()} {os.environ.get('WANDB_MODE', '')}".strip()
