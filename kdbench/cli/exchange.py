@@ -36,7 +36,7 @@ def _card(arguments: list[str]) -> None:
     words="RUN",
 )
 def _push(arguments: list[str]) -> None:
-    """Upload a run's card and results, and its checkpoint, to the Hugging Face Hub.
+    """Upload a run's card, results and checkpoint to the Hub.
 
     RUN is the value of run=. Without checkpoint= only the card and the results go.
     """
@@ -71,9 +71,9 @@ def _export(arguments: list[str]) -> None:
 
 @verb("import", f"{_SETTINGS}:ImportSettings", "path/to/results_2026-01-31.json", words="FILE")
 def _import(arguments: list[str]) -> None:
-    """Store results of lm-evaluation-harness as a run, for table, compare and report.
+    """Store results of lm-evaluation-harness as a run.
 
-    FILE is the value of file=. Samples that lie next to it give intervals and texts.
+    Table, compare and report then know them. FILE is the value of file=. Samples that lie next to it give intervals and texts.
     """
     from kdbench.exchange.lm_eval.read import import_run
     from kdbench.exchange.settings import ImportSettings, parse_with_first

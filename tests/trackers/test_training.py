@@ -37,10 +37,11 @@ def test_losses_validations_and_the_card_are_logged_once(world, tmp_path, memory
     run = memory.calls[0][1]
     assert (run.kind, run.name, run.group) == ("train", "Mine", "g")
     assert json.loads(json.dumps(run.config["training"])) == trained.card["training"]
-    lines = [json.loads(line) for line in (tmp_path / "out/training.jsonl").open()]
+    log = (tmp_path / "out/training.jsonl").read_text()
+    lines = [json.loads(line) for line in log.splitlines()]
     losses = {line["step"]: line["loss"] for line in lines if "loss" in line}
-    told = {call[2]: call[1]["train/loss"] for call in memory.calls if "train/loss" in call[1:][0]}
-    assert told == losses
+    told = [call for call in memory.calls if call[0] == "log" and "train/loss" in call[1]]
+    assert {step: numbers["train/loss"] for _, numbers, step in told} == losses
     validations = {line["step"]: line["eval_loss"] for line in lines if "eval_loss" in line}
     entries = [call for call in memory.calls if call[0] == "log" and "eval/loss" in call[1]]
     assert {step: numbers["eval/loss"] for _, numbers, step in entries} == validations

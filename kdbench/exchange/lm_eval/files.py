@@ -18,7 +18,9 @@ _NO_METRIC = {"alias", "name", "sample_len", "sample_count"}
 _RESULTS = {
     "results": Rule(
         "a mapping of tasks to metrics",
-        lambda value: isinstance(value, dict) and len(value) > 0 and all(map(MAPPING.holds, value.values())),
+        lambda value: (
+            isinstance(value, dict) and len(value) > 0 and all(map(MAPPING.holds, value.values()))
+        ),
     ),
     "config": MAPPING.or_null().if_given(),
     "configs": MAPPING.or_null().if_given(),
