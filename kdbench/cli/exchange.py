@@ -73,7 +73,8 @@ def _export(arguments: list[str]) -> None:
 def _import(arguments: list[str]) -> None:
     """Store results of lm-evaluation-harness as a run.
 
-    Table, compare and report then know them. FILE is the value of file=. Samples that lie next to it give intervals and texts.
+    Table, compare and report then know them. FILE is the value of file=. Samples that lie next to
+    it give intervals and texts.
     """
     from kdbench.exchange.lm_eval.read import import_run
     from kdbench.exchange.settings import ImportSettings, parse_with_first

@@ -22,7 +22,7 @@ from kdbench.tables.columns import chosen_columns
 from kdbench.tables.published import published_groups
 from kdbench.tables.write import whole_file
 from kdbench.task import TITLES, data_folder
-from kdbench.trackers import check_trackers, track_run
+from kdbench.trackers import check_trackers, prepare_trackers, track_run
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ def fill(settings: FillSettings) -> Filled:
     graph = Graph(spec, _places(settings, spec, file.stem), execution)
     if settings.plan or settings.dry_run:
         return Filled("".join(f"{line}\n" for line in dry_run_lines(graph, settings.workers)), {})
+    prepare_trackers(settings.report_to)
     with ProgressView(graph) as view:
         state = do_missing(graph, LocalExecutor(settings.workers, graph.places.models), view)
     _track(graph, state, execution)

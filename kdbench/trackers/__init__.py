@@ -6,7 +6,13 @@ a stored run, and when).
 """
 
 from kdbench.trackers.evaluated import track_run
-from kdbench.trackers.logging import OpenTrackers, check_trackers, open_trackers, own_trackers
+from kdbench.trackers.logging import (
+    OpenTrackers,
+    check_trackers,
+    open_trackers,
+    own_trackers,
+    prepare_trackers,
+)
 from kdbench.trackers.tracker import SampleTable, TrackedRun, Tracker, TrackerError, trackers
 
 __all__ = [
@@ -18,6 +24,7 @@ __all__ = [
     "check_trackers",
     "open_trackers",
     "own_trackers",
+    "prepare_trackers",
     "track_run",
     "trackers",
 ]

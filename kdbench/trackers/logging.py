@@ -120,6 +120,13 @@ class OpenTrackers:
             return None
 
 
+def prepare_trackers(names: Sequence[str]) -> None:
+    """Prepare trackers for several processes; one that fails is reported by each of these."""
+    for name in own_trackers(names):
+        with suppress(Exception):
+            trackers.get(name).prepare()
+
+
 def open_trackers(run: TrackedRun, known: Mapping[str, str | None], after: str) -> OpenTrackers:
     """Open a run in several trackers.
 

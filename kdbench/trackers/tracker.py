@@ -78,6 +78,11 @@ class Tracker(ABC):
         """Server and project to which the run goes; a run is logged once to each."""
 
     @classmethod
+    def prepare(cls) -> None:
+        """Make what several processes need that log at the same time, such as a database."""
+        return  # most trackers need nothing
+
+    @classmethod
     @abstractmethod
     def open(cls, run: TrackedRun, known: str | None) -> "Tracker":
         """Open a run.

@@ -130,6 +130,7 @@ def test_without_a_login_it_says_how_to_log_in(made, hub, monkeypatch):
     [
         HfHubHTTPError("403 Forbidden: no rights\nhf_0123456789abcdefghij", response=REFUSED),
         ConnectionError("no network"),
+        RuntimeError("what an HTTP library raises"),
     ],
 )
 def test_a_refusal_of_the_hub_is_one_line(fault, made, hub):

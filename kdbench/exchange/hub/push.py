@@ -116,7 +116,6 @@ def push(settings: PushSettings) -> str:
             or the card on the Hub was edited by hand.
     """
     from huggingface_hub import CommitOperationAdd, HfApi, get_token
-    from huggingface_hub.errors import HfHubHTTPError
 
     plan = plan_push(settings)
     if get_token() is None:
@@ -136,9 +135,9 @@ def push(settings: PushSettings) -> str:
         commit = api.create_commit(
             plan.repo, operations, commit_message=plan.message, parent_commit=head
         )
-    except (HfHubHTTPError, OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:  # about the card
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever the client's HTTP library raises
         raise InputError(f"repo={plan.repo}: {without_secrets(reason_of(error))}") from None
     return str(commit.commit_url)
 

@@ -36,21 +36,19 @@ class MLflow(Tracker):
         return f"{os.environ.get('MLFLOW_TRACKING_URI') or os.getcwd()} {_experiment()}"
 
     @classmethod
+    def prepare(cls) -> None:
+        """Make the experiment and, without a server, the database."""
+        _experiment_id(_client())
+
+    @classmethod
     def open(cls, run: TrackedRun, known: str | None) -> "MLflow":
         """Open a run in the experiment, which is made if it does not exist."""
-        # The client tries for four minutes otherwise if there is no network.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
-        from mlflow import MlflowClient
-
-        for logger in ("mlflow", "alembic"):  # after the import, which sets it
-            logging.getLogger(logger).setLevel(logging.WARNING)
-        client, name = MlflowClient(), _experiment()
+        client, name = _client(), _experiment()
         if known is not None:
             opened = client.get_run(known)
             client.update_run(known, status="RUNNING")
         else:
-            experiment = client.get_experiment_by_name(name)
-            place = experiment.experiment_id if experiment else client.create_experiment(name)
+            place = _experiment_id(client)
             tags = {"kdbench.kind": run.kind, "kdbench.run_folder": str(run.folder)}
             if run.group is not None:
                 tags["kdbench.group"] = run.group
@@ -88,6 +86,21 @@ class MLflow(Tracker):
     def close(self, failed: bool) -> None:
         """End the run."""
         self._client.set_terminated(self.id, "FAILED" if failed else "FINISHED")
+
+
+def _client() -> Any:
+    # The client tries for four minutes otherwise if there is no network.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+    from mlflow import MlflowClient
+
+    for logger in ("mlflow", "alembic"):  # after the import, which sets it
+        logging.getLogger(logger).setLevel(logging.WARNING)
+    return MlflowClient()
+
+
+def _experiment_id(client: Any) -> str:
+    experiment = client.get_experiment_by_name(_experiment())
+    return str(experiment.experiment_id if experiment else client.create_experiment(_experiment()))
 
 
 def _experiment() -> str:
