@@ -58,7 +58,7 @@ def test_the_model_index_has_every_number_with_its_interval(made):
 def test_the_text_tells_how_it_was_made_and_how_to_measure_it_again(made):
     _, text = write(made)
     metric = stored(made, "dolly")["rougeL"]
-    cell = "{value:.2f} \\[{ci_low:.2f}, {ci_high:.2f}\\]".format(**metric)
+    cell = "{value:.2f} \\[{ci_low:.2f},\u00a0{ci_high:.2f}\\]".format(**metric)
     assert f"| Dolly | 4 | {cell} |" in text
     assert "- Method: KD\n" in text
     assert "- Teacher: teacher\n" in text
@@ -167,6 +167,15 @@ def test_bad_input_is_one_line_and_writes_nothing(keys, reason, made):
 def test_another_checkpoint_is_refused(made, world):
     with pytest.raises(InputError, match=r"is not the one that was measured \(sha256"):
         write(made, checkpoint=world.student)
+
+
+def test_a_card_of_an_import_names_what_measured(made):
+    record = json.loads((made.run / "run.json").read_text())
+    record["imported"] = {"from": "lm-eval 0.4.13"}
+    (made.run / "run.json").write_text(json.dumps(record))
+    _, text = write(made)
+    assert "measured with lm-eval 0.4.13." in text
+    assert "kdbench eval" not in text
 
 
 def test_the_card_goes_to_standard_output(made):

@@ -41,8 +41,7 @@ def card_body(
         *_section("## Distillation", _training(run, card)),
         *_section("## Protocol", _protocol(run)),
         *_section("## Limitations", _limitations(run, metrics)),
-        "## Measure it again",
-        f"```sh\n{command(run, model)}\n```",
+        *_again(run, model),
     ]
     return "\n\n".join(parts)
 
@@ -52,15 +51,21 @@ def _section(heading: str, lines: Iterator[str]) -> list[str]:
     return [heading, "\n".join(items)] if items else []
 
 
+def _again(run: StoredRun, model: str) -> list[str]:
+    """The command, unless another program measured."""
+    if run.record.get("imported"):
+        return []
+    return ["## Measure it again", f"```sh\n{command(run, model)}\n```"]
+
+
 def _summary(run: StoredRun, card: Mapping[str, Any]) -> str:
     teacher = _teacher(run, card)
     method = escape_md(run.method or str(card.get("method") or ""))
     made = f"A student distilled with {method}" if method else "A language model"
     of_teacher = f" from {escape_md(teacher)}" if teacher and method else ""
-    return (
-        f"{made}{of_teacher}, measured with kdbench "
-        f"{escape_md(str(run.record.get('kdbench_version', '')))}.".replace(" .", ".")
-    )
+    harness = (run.record.get("imported") or {}).get("from")
+    harness = harness or f"kdbench {run.record.get('kdbench_version', '')}".strip()
+    return f"{made}{of_teacher}, measured with {escape_md(str(harness))}."
 
 
 def _teacher(run: StoredRun, card: Mapping[str, Any]) -> str | None:
@@ -87,7 +92,8 @@ def _cell(metric: MetricResult | None) -> str:
     bound = {"lower": "≥ ", "upper": "≤ "}.get(metric.bound or "", "")
     text = f"{bound}{metric.value:.{decimals}f}"
     if metric.ci_low is not None and metric.ci_high is not None:
-        text += f" \\[{metric.ci_low:.{decimals}f}, {metric.ci_high:.{decimals}f}\\]"
+        # The space within the brackets does not break.
+        text += f" \\[{metric.ci_low:.{decimals}f},\u00a0{metric.ci_high:.{decimals}f}\\]"
     return text
 
 

@@ -78,8 +78,8 @@ def import_run(settings: ImportSettings) -> Imported:
             f"{results.file}: the model's name '{name}' {error}; give name=NAME"
         ) from None
     tasks = {task: _task(results, task) for task in results.tasks()}
-    protocol = _protocol(results)
-    identity = {"import": PROTOCOL, "protocol": protocol, "settings": _settings(results)}
+    protocol = _protocol()
+    identity = {"import": results.harness, "protocol": protocol, "settings": _settings(results)}
     run = RunFolder(settings.results / name / run_id(PROTOCOL, identity))
     _check_same_numbers(run, tasks)
     record = RunRecord(run)
@@ -102,9 +102,9 @@ def import_run(settings: ImportSettings) -> Imported:
     )
 
 
-def _protocol(results: LmEvalResults) -> dict[str, Any]:
-    """How lm-eval asked, as far as the file tells; its name is no protocol of kdbench."""
-    return {"name": PROTOCOL, "seeds": [0], "harness": results.harness}
+def _protocol() -> dict[str, Any]:
+    """A protocol that is none of kdbench's; how lm-eval asked is in the fingerprint."""
+    return {"name": PROTOCOL, "seeds": [0]}
 
 
 def _settings(results: LmEvalResults) -> dict[str, Any]:
@@ -207,7 +207,7 @@ def _fingerprint(results: LmEvalResults, task: str) -> dict[str, Any]:
         "prompts_sha256": prompts if isinstance(prompts, str) else None,
         "n_shot": shots.get(task) if isinstance(shots, Mapping) else None,
         "settings": _settings(results),
-        "protocol": _protocol(results),
+        "protocol": _protocol(),
     }
 
 
