@@ -15,7 +15,7 @@ FEW = {
     "validation_limit": 2,
     "validate_every": 3,
     "log_every": 1,
-    "save_every": 2,
+    "save_every": 3,
     "device": "cpu",
     "precision": "float32",
     "report_to": "memory",
@@ -63,7 +63,7 @@ def test_a_resumed_training_continues_its_run_without_logging_a_step_twice(
     step = DistillationTrainer.training_step
 
     def stop(self, *arguments):
-        if self.state.global_step >= 5:  # after the log of step 5, of which no state is saved
+        if self.state.global_step >= 5:  # after the log of step 5; the last state is that of step 3
             raise KeyboardInterrupt
         return step(self, *arguments)
 
