@@ -2,7 +2,8 @@
 
 A built-in class registers itself with a decorator in its own file, and the first look-up imports
 every file of the package; so adding one means adding a file. Other packages name theirs in an
-entry-point group (`kdbench.metrics`, `kdbench.backends`, `kdbench.methods`, `kdbench.tasks`).
+entry-point group (`kdbench.metrics`, `kdbench.backends`, `kdbench.methods`, `kdbench.tasks`,
+`kdbench.trackers`).
 """
 
 import importlib

@@ -20,6 +20,7 @@ from kdbench.config.kinds import (
     given_keys,
 )
 from kdbench.config.protocol import ProtocolKeys
+from kdbench.config.track import TrackerKeys
 
 
 class ModelKeys(Settings, group="Model"):
@@ -205,6 +206,7 @@ class EvalSettings(
     MetricKeys,
     JudgeKeys,
     ResultKeys,
+    TrackerKeys,
     DryRunKeys,
     HardwareKeys,
     BackendKeys,

@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from kdbench.config.kinds import ADVANCED, AtLeastOne, DryRunKeys, Names, Settings
+from kdbench.config.kinds import ADVANCED, AtLeastOne, DryRunKeys, Settings
+from kdbench.config.track import TrackerKeys
 from kdbench.config.train_prompts import PromptKeys
 from kdbench.errors import InputError
 
@@ -194,9 +195,6 @@ class TrainOutputKeys(Settings, group="Output"):
         "(default: 100, and at each validation)",
     )
     log_every: int = Field(10, ge=1, description="Number of steps between lines of the log")
-    report_to: Names = Field(
-        (), description="Experiment loggers of transformers: tensorboard, wandb, …"
-    )
 
 
 class TrainAdvancedKeys(Settings, group=ADVANCED):
@@ -220,6 +218,7 @@ class TrainSettings(
     ValidationKeys,
     PrecisionKeys,
     TrainOutputKeys,
+    TrackerKeys,
     DryRunKeys,
     TrainAdvancedKeys,
 ):

@@ -36,7 +36,7 @@ NO_PART = {
     *("recipe", "student", "teacher", "data", "out", "label", "setting", "teacher_responses"),
     *("micro_batch_size", "generation_batch_size", "chunk_tokens", "gradient_checkpointing"),
     *("save_every", "log_every", "report_to", "device", "unsafe_pickle", "trust_remote_code"),
-    *("valid_set", "dry_run"),
+    *("valid_set", "dry_run", "report_group"),
 }
 
 

@@ -73,6 +73,7 @@ def train(recipe: Recipe) -> Trained:
     check_early(recipe)
     from kdbench.distillation.arguments import check_settings
     from kdbench.distillation.fit import prepare, train_from_last_state
+    from kdbench.distillation.tracking import tracked_training
 
     check_settings(recipe.settings)
     out, ingredients = recipe.out, Ingredients(recipe)
@@ -94,19 +95,26 @@ def train(recipe: Recipe) -> Trained:
     if ingredients.learns_texts:
         _check_texts(recipe, triple)
     examples = _examples(ingredients, triple, out, preparation)
-    if "tensorboard" in recipe.settings.report_to:  # the folder of states will be deleted
-        os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(out.with_name(f"{out.name}.logs")))
     with _locked(folder):
         if out.exists():  # another process was faster
             return Trained(out, read_card(out, ingredients), 0)
         check_claim(folder, ingredients)
         run = prepare(ingredients, triple, examples, folder)
         put_text(folder / _IDENTITY, json.dumps(ingredients.identity, indent=1))
-        trainer, steps = train_from_last_state(run, title=recipe.settings.method)
-        used = trainer.memory.prompts_used()
-        if trainer.is_world_process_zero():
-            card = make_card(recipe, ingredients, trainer, preparation, used)
-            _finish(trainer, card, folder, out)
+        described = {
+            "method": recipe.settings.label or recipe.method.title,
+            "setting": recipe.settings.setting,
+            "triple": triple.describe(),
+        }
+        with tracked_training(ingredients, described, out, folder) as tracking:
+            callbacks = () if tracking is None else (tracking,)
+            trainer, steps = train_from_last_state(run, recipe.settings.method, callbacks)
+            used = trainer.memory.prompts_used()
+            if trainer.is_world_process_zero():
+                card = make_card(recipe, ingredients, trainer, preparation, used)
+                _finish(trainer, card, folder, out)
+                if tracking is not None:
+                    tracking.finish(card)
         trainer.accelerator.wait_for_everyone()
     return Trained(out, json.loads((out / CARD).read_text("utf-8")), steps)
 

@@ -36,6 +36,7 @@ _NO_PART_OF_EVALUATION = {
     *("device", "batch_size", "shard", "teacher_cache", "cache_top_k"),
     "token_details",
     *("judge_url", "judge_key_env", "judge_concurrency", "judge_timeout"),
+    *("report_to", "report_group"),
 }
 # These keys follow from the table, so `train:` and `evaluate:` cannot hold them.
 _SET_BY_TABLE = {
@@ -73,7 +74,8 @@ class Graph:
     Args:
         spec: Specification of the table.
         places: Folders of the table.
-        execution: Keys for trainings and evaluations that do not affect results: `device`.
+        execution: Keys for trainings and evaluations that do not affect results: `device`,
+            `report_to`.
 
     Raises:
         InputError: an entry has an unknown key, the label of another one, or no student.

@@ -1,8 +1,9 @@
 """`kdbench fill`: read a table's file, do what is missing, draw the table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from kdbench.config import FillSettings, TableSettings, build
 from kdbench.errors import InputError, nearest
@@ -21,6 +22,7 @@ from kdbench.tables.columns import chosen_columns
 from kdbench.tables.published import published_groups
 from kdbench.tables.write import whole_file
 from kdbench.task import TITLES, data_folder
+from kdbench.trackers import check_trackers, prepare_trackers, track_run
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,33 @@ def fill(settings: FillSettings) -> Filled:
     file = find_spec(settings.table)
     spec = read_spec(file, settings.changes)
     _check_columns(spec, file)
-    execution = {} if settings.device is None else {"device": settings.device}
+    check_trackers(settings.report_to)
+    execution = _execution(settings, spec)
     graph = Graph(spec, _places(settings, spec, file.stem), execution)
     if settings.plan or settings.dry_run:
         return Filled("".join(f"{line}\n" for line in dry_run_lines(graph, settings.workers)), {})
+    prepare_trackers(settings.report_to)
     with ProgressView(graph) as view:
         state = do_missing(graph, LocalExecutor(settings.workers, graph.places.models), view)
+    _track(graph, state, execution)
     return _drawn(graph, state)
+
+
+def _execution(settings: FillSettings, spec: TableSpec) -> dict[str, Any]:
+    """Keys of every training and evaluation that do not affect results."""
+    keys: dict[str, Any] = {} if settings.device is None else {"device": settings.device}
+    if settings.report_to:
+        keys["report_to"] = settings.report_to
+        keys["report_group"] = settings.report_group or spec.title
+    return keys
+
+
+def _track(graph: Graph, state: State, execution: Mapping[str, Any]) -> None:
+    """Log the evaluations that the trackers lack: earlier ones, and those that failed to be."""
+    for node in graph.evaluations.values():
+        if execution.get("report_to") and node.key in state.done:
+            folder = graph.places.results / node.run_folder()
+            track_run(folder, execution["report_to"], execution["report_group"])
 
 
 def _check_columns(spec: TableSpec, file: Path) -> None:

@@ -36,6 +36,8 @@ _RUN = {
     "environment": _OPTIONAL_MAPPING,
     "training": _OPTIONAL_MAPPING,
     "auxiliary": BOOL.if_given(),
+    "imported": MAPPING.if_given(),
+    "tracked": MAPPING.if_given(),
     "judging": Rule(
         "a mapping of mappings",
         lambda value: isinstance(value, dict) and all(map(MAPPING.holds, value.values())),

@@ -146,6 +146,8 @@ def _digest(basis: Mapping[str, str]) -> str:
 
 def _row(run: StoredRun, columns: Sequence[Column], chosen: bool, ranked: bool) -> TableRow:
     notes = [] if run.record["status"] == "complete" else ["the run is not complete"]
+    if imported := run.record.get("imported"):
+        notes.append(f"measured by {imported.get('from')}")
     if chosen:
         notes += _reasons(run, columns)
     return TableRow(
@@ -157,6 +159,7 @@ def _row(run: StoredRun, columns: Sequence[Column], chosen: bool, ranked: bool) 
         note="; ".join(notes),
         day=str(run.record.get("created") or "")[:10],
         machine=_machine(run.record.get("environment") or {}),
+        harness=str((run.record.get("imported") or {}).get("from") or "kdbench"),
     )
 
 

@@ -48,6 +48,7 @@ class TableRow:
         note: Note on the row, below the table.
         day: Day on which its measurement started: `2026-11-22`.
         machine: Machine that measured it.
+        harness: Program that measured it.
     """
 
     label: str
@@ -58,6 +59,7 @@ class TableRow:
     note: str = ""
     day: str = ""
     machine: str = ""
+    harness: str = "kdbench"
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,9 @@ class Content:
         if self.meanings:
             notes.append("↑: higher is better; ↓: lower is better.")
         if any(cell.n is not None for cell in self.cells):
-            notes.append(f"The measured rows come from kdbench{self._when_and_where()}.")
+            harnesses = dict.fromkeys(row.harness for row in self.rows if row.kind == "measured")
+            by = listed(sorted(harnesses))
+            notes.append(f"The measured rows come from {by}{self._when_and_where()}.")
             if self._shows_sd:
                 notes.append("± is the standard deviation over seeds.")
             if self._shows_ci:

@@ -8,27 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from kdbench.errors import InputError, nearest
 from kdbench.tables.model import Cell, Content
+from kdbench.tables.tex import escape_tex, with_macro
 from kdbench.text import aligned, cell_text, escape_md, printable, without_controls
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 FORMS = ("terminal", "md", "csv", "tex", "html")
-
-_TEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "±": r"$\pm$",
-    "→": r"$\rightarrow$",
-    "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$",
-    "≥": r"$\geq$",
-    "≤": r"$\leq$",
-    "†": r"$\dagger$",
-    "–": "--",
-    **{char: f"\\{char}" for char in "&%$#_{}"},
-}
 
 
 @dataclass(frozen=True)
@@ -57,7 +43,8 @@ class Table(Content):
         if form not in FORMS:
             raise InputError(f"format={form}: {nearest(form, FORMS)}")
         text = _environment(form).get_template(f"table.{form}.j2").render(table=self)
-        return text.rstrip("\n") + "\n"
+        text = text.rstrip("\n") + "\n"
+        return with_macro(text) if form == "tex" else text
 
 
 def escape_md_source(source: str) -> str:
@@ -66,13 +53,6 @@ def escape_md_source(source: str) -> str:
     if not address.startswith(("https://", "http://")) or "<" in address or ">" in address:
         return escape_md(source)
     return f"{escape_md(title)}, <{address}>"
-
-
-def escape_tex(text: str) -> str:
-    """Escape text for LaTeX."""
-    text = "".join(_TEX.get(char, char) for char in " ".join(printable(text).split()))
-    # At the start of a line these would be read as an argument of the \\ before it.
-    return f"{{}}{text}" if text.startswith(("[", "*")) else text
 
 
 def _marked(text: str, cell: Cell | None) -> str:

@@ -35,6 +35,13 @@ from kdbench.comparing.settings import CompareSettings, PlanSettings, RegressSet
 from kdbench.config.fill import parse_fill
 from kdbench.distillation.recipe import make_recipe, parse_recipe, recipes
 from kdbench.doctor.settings import read_doctor
+from kdbench.exchange.settings import (
+    CardSettings,
+    ExportSettings,
+    ImportSettings,
+    PushSettings,
+    parse_with_first,
+)
 from kdbench.generate import backends
 from kdbench.judging.settings import JudgeSettings, parse_judge
 from kdbench.methods import Method, methods
@@ -65,7 +72,15 @@ SETTINGS = {
     "fill": config.FillSettings,
     "demo": config.DemoSettings,
 }
-POSITIONAL = {"fill": parse_fill, "compare": parse_compare, "judge": parse_judge}
+POSITIONAL = {
+    "fill": parse_fill,
+    "compare": parse_compare,
+    "judge": parse_judge,
+    "card": functools.partial(parse_with_first, CardSettings, "run"),
+    "push": functools.partial(parse_with_first, PushSettings, "run"),
+    "export": functools.partial(parse_with_first, ExportSettings, "run"),
+    "import": functools.partial(parse_with_first, ImportSettings, "file"),
+}
 SHELL = ("sh", "bash", "shell", "console")
 
 
