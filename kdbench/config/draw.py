@@ -23,7 +23,7 @@ class RowKeys(Settings, group="Rows"):
     published: Literal["verified", "all", "none"] = Field(
         "none",
         description="Published rows to show, as papers report them; all includes unverified ones "
-        "(default none, or verified if settings= names their group)",
+        "(default none, or verified with settings= or baselines=)",
     )
     baselines: Path | None = Field(
         None, description="File of published numbers (default: the bundled published.yaml)"

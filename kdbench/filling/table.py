@@ -16,7 +16,7 @@ from kdbench.filling.spec import TableSpec, find_spec, read_spec
 from kdbench.filling.state import State
 from kdbench.store.runs import StoredRun, stored_runs
 from kdbench.system.files import put_text
-from kdbench.tables import build_table
+from kdbench.tables import Table, build_table
 from kdbench.tables.columns import chosen_columns
 from kdbench.tables.published import published_groups
 from kdbench.tables.write import whole_file
@@ -28,14 +28,21 @@ class Filled:
     """The outcome of `fill`.
 
     Attributes:
-        text: Lines of the dry run, or the table as a terminal shows it.
+        notes: Lines of the dry run, or lines to show below the table.
         failed: What went wrong, by key of the node.
         table: File of the table; None if nothing was drawn.
+        drawn: The table; None if nothing was drawn.
     """
 
-    text: str
+    notes: str
     failed: dict[str, str]
     table: Path | None = None
+    drawn: Table | None = None
+
+    @property
+    def text(self) -> str:
+        """Lines of the dry run, or the table as a terminal shows it with what is below it."""
+        return self.notes if self.drawn is None else f"{self.drawn}\n{self.notes}"
 
 
 def fill(settings: FillSettings) -> Filled:
@@ -111,7 +118,7 @@ def _drawn(graph: Graph, state: State) -> Filled:
     table = build_table(build(TableSettings, settings), runs)
     file = places.results / "TABLE.md"
     put_text(file, whole_file(file, "md", table.render("md")))
-    return Filled(f"{table}\n{failures}table written to {file}\n", state.failed, file)
+    return Filled(f"{failures}table written to {file}\n", state.failed, file, table)
 
 
 def _metric(runs: Sequence[StoredRun]) -> str:

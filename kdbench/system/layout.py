@@ -66,7 +66,7 @@ class Fitted:
 def output_width() -> int | None:
     """The columns of standard output: `COLUMNS`, else the terminal's; None without a limit."""
     columns = os.environ.get("COLUMNS", "")
-    if columns.isascii() and columns.isdecimal() and 0 < int(columns[:6]):
+    if columns.isascii() and columns.isdecimal() and int(columns[:6]) > 0:
         return int(columns[:6])
     return shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else None
 
@@ -137,16 +137,19 @@ def pieces(line: str, width: int) -> list[str]:
     return [part for part in parts if part] or [""]
 
 
-def left_out_note(dropped: Collection[str], way: str) -> str | None:
+def left_out_note(
+    dropped: Collection[str], way: str, interval: str = "95 % intervals"
+) -> str | None:
     """One line on what a table does not show at its width, and how to see it.
 
     Args:
         dropped: Kinds of errors that were left out.
-        way: What shows them.
+        way: What shows them, as in `a wider terminal`.
+        interval: What its intervals are.
     """
-    names = {"interval": "95 % intervals", "deviation": "deviations over seeds (±)"}
+    names = {"interval": interval, "deviation": "deviations over seeds (±)"}
     shown = [name for kind, name in names.items() if kind in dropped]
-    return f"too wide for {' and '.join(shown)}: {way}" if shown else None
+    return f"no room for {' and '.join(shown)}: see them with {way}" if shown else None
 
 
 def _kinds(cell: GridCell) -> list[ErrorKind]:

@@ -107,8 +107,8 @@ def _why_none(settings: TableSettings, runs: Sequence[StoredRun]) -> str:
 def _published(settings: TableSettings, columns: Sequence[Column]) -> list[Group]:
     """The reported rows; they fill those of the chosen columns that show their metric."""
     baselines, show = settings.baselines, settings.published
-    if "published" not in settings.model_fields_set and settings.settings:
-        show = "verified"  # for those groups that settings= names
+    if "published" not in settings.model_fields_set and (settings.settings or baselines):
+        show = "verified"  # for the groups that settings= names, or those of a file of its own
     if show == "none":
         return []
     if not settings.columns:

@@ -168,4 +168,3 @@ def _csv(table: Content) -> str:
             title, label, kind, source, note = texts
             writer.writerow([title, label, kind, *numbers, source, note])
     return text.getvalue()
-

@@ -3,8 +3,16 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from kdbench.system.layout import ErrorKind, Fitted, GridCell, GridLine, Number, fit
-from kdbench.system.layout import left_out_note, wrapped
+from kdbench.system.layout import (
+    ErrorKind,
+    Fitted,
+    GridCell,
+    GridLine,
+    Number,
+    fit,
+    left_out_note,
+    wrapped,
+)
 from kdbench.tables.model import Cell, Content
 from kdbench.text import printable
 
@@ -12,7 +20,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _KIND = 1  # index of the column that tells measured rows from reported ones
-_WAY = "error=ci or error=sd keeps them, and so does a wider terminal, a pipe or format=csv"
+_WAY = "error=ci, error=sd or error=both, a wider terminal, a pipe, or format=csv"
 
 
 def terminal_lines(table: Content, width: int | None) -> list["Text"]:

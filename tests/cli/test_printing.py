@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import kdbench
-from kdbench.cli.printing import print_evaluation
+from kdbench.cli.shown.evaluation import print_evaluation
 from kdbench.measuring.measurement import Evaluation
 from kdbench.store.folder import RunFolder
 from kdbench.store.results import read_task

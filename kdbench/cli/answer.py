@@ -1,0 +1,147 @@
+"""What a verb answers: text for people, or one JSON document with `--json`.
+
+A verb returns an `Answer` when its work is done. With `--json`, standard output gets the document
+and nothing else: whatever a library prints meanwhile goes to standard error.
+"""
+
+import importlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
+from dataclasses import asdict, dataclass, is_dataclass
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kdbench.system.console import say, say_styled, warn
+from kdbench.system.files import SCHEMA
+
+if TYPE_CHECKING:
+    from kdbench.system.outline import Section
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a verb has done.
+
+    Attributes:
+        show: Prints the result as text.
+        document: Returns the result, which becomes JSON.
+        code: Exit code.
+        warnings: What makes numbers meaningless, a line each.
+        following: The next useful command; empty for none.
+    """
+
+    show: Callable[[], object]
+    document: Callable[[], Mapping[str, Any]]
+    code: int = 0
+    warnings: Sequence[str] = ()
+    following: str = ""
+
+
+Run = Callable[[list[str]], Answer | int | None]
+"""A verb: it takes its words and returns its answer, or only an exit code if it has printed it."""
+
+
+def dry_run_answer(sections: Sequence["Section"]) -> Answer:
+    """The answer of a dry run.
+
+    Args:
+        sections: What would be done.
+    """
+
+    def show() -> None:
+        from kdbench.cli.outline import outline_lines
+
+        for line in outline_lines(sections):
+            say(line)
+
+    def document() -> Mapping[str, Any]:
+        parts = [
+            {"title": section.title, "facts": [fact._asdict() for fact in section.facts]}
+            for section in sections
+        ]
+        return {"dry_run": True, "sections": parts}
+
+    return Answer(show, document)
+
+
+def with_json(run: Run, verb: str, settings: str | None) -> Run:
+    """A verb that understands `--json`: it prints one JSON document instead of text.
+
+    Args:
+        run: The verb.
+        verb: Its name.
+        settings: Class of its keys, in `kdbench.config` or as `module:Class`; None without keys.
+            `--json` is `json=-` for a verb that has that key.
+    """
+
+    def answer(words: list[str]) -> Answer | int | None:
+        options = words[: words.index("--")] if "--" in words else words
+        if "--json" not in options:
+            return run(words)
+        values = words[len(options) :]
+        words = [word for word in options if word != "--json"]
+        if _has_json_key(settings):
+            answered = run([*words, "json=-", *values])
+        else:
+            with redirect_stdout(sys.stderr):
+                answered = run([*words, *values])
+        return give_json(answered, verb) if isinstance(answered, Answer) else answered
+
+    return answer
+
+
+def _has_json_key(settings: str | None) -> bool:
+    if settings is None:
+        return False
+    from kdbench.config.kinds import fields_by_key
+
+    module, _, name = settings.rpartition(":")
+    kind = getattr(importlib.import_module(module or "kdbench.config"), name)
+    return "json" in fields_by_key(kind)
+
+
+def give(answer: Answer) -> int:
+    """Print an answer as text; return its exit code.
+
+    Warnings go to standard error. The next command is for people: only a terminal gets it.
+    """
+    answer.show()
+    sys.stdout.flush()
+    for line in answer.warnings:
+        warn(line)
+    show_following(answer.following)
+    return answer.code
+
+
+def show_following(command: str) -> None:
+    """Print the next useful command, if there is one and standard output is a terminal."""
+    if command and sys.stdout.isatty():
+        say_styled(f"next: {command}", "dim")
+
+
+def give_json(answer: Answer, verb: str) -> int:
+    """Print an answer as one JSON document on standard output; return its exit code."""
+    head = {"schema": SCHEMA, "verb": verb, "exit_code": answer.code}
+    document = {**head, **answer.document(), "warnings": list(answer.warnings)}
+    sys.stdout.write(json_document(document))
+    return answer.code
+
+
+def json_document(content: Mapping[str, Any]) -> str:
+    """JSON with a newline at its end; a number that JSON cannot hold becomes null."""
+    return json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset | Iterator):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value

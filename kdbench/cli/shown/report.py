@@ -1,0 +1,44 @@
+"""The files of a report, and its correlations."""
+
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from kdbench.cli.answer import Answer
+from kdbench.cli.next_command import after_report
+from kdbench.system.console import say
+
+if TYPE_CHECKING:
+    from kdbench.config import ReportSettings
+    from kdbench.reports import Report
+
+
+def report_answer(settings: "ReportSettings", report: "Report") -> Answer:
+    """The answer of `report`.
+
+    Args:
+        settings: Keys of the verb.
+        report: What was written.
+    """
+    return Answer(
+        partial(_show, report), partial(_document, report), following=after_report(settings)
+    )
+
+
+def _show(report: "Report") -> None:
+    from kdbench.reports.correlations import correlation_line
+
+    for file in report.files:
+        say(str(file))
+    for line in report.findings.left_out:
+        say(f"left out: {line}")
+    for correlation in report.findings.correlations:
+        say(f"Spearman correlation of {correlation_line(correlation)}")
+
+
+def _document(report: "Report") -> dict[str, Any]:
+    return {
+        "files": report.files,
+        "left_out": report.findings.left_out,
+        "correlations": [asdict(one) for one in report.findings.correlations],
+    }
