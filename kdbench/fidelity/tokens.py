@@ -72,7 +72,7 @@ def score_set(
 
     Args:
         file: File with a line for each text.
-        title: Title of the progress bar.
+        title: Title of the progress, such as the task's name.
         texts: Texts that both models can score.
         forward_pass: The forward pass.
 
@@ -81,7 +81,8 @@ def score_set(
     """
     stored = _read(file)
     done = sum(text.key in stored for text in texts)
-    with file.appending() as lines, progress(title, len(texts), done, "texts") as advance:
+    doing = comparing(forward_pass.position_set)
+    with file.appending() as lines, progress(title, len(texts), done, "texts", doing) as advance:
         for batch in batches_by_length(texts, [text.length for text in texts]):
             if all(text.key in stored and not forward_pass.must_cache(text) for text in batch):
                 continue
@@ -99,6 +100,11 @@ def score_set(
                     advance()
             lines.sync()
     return _read(file)  # as stored, so that a resumed run gives equal numbers
+
+
+def comparing(position_set: PositionSet) -> str:
+    """What the progress of a comparison says, by its position set."""
+    return f"comparing @{position_set}"
 
 
 def _read(file: LinesFile) -> dict[tuple[str, int], dict[str, Any]]:

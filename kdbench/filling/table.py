@@ -61,7 +61,7 @@ def fill(settings: FillSettings) -> Filled:
     graph = Graph(spec, _places(settings, spec, file.stem), execution)
     if settings.plan or settings.dry_run:
         return Filled("".join(f"{line}\n" for line in dry_run_lines(graph, settings.workers)), {})
-    with ProgressView(graph) as view:
+    with ProgressView(graph, settings.workers) as view:
         state = do_missing(graph, LocalExecutor(settings.workers, graph.places.models), view)
     return _drawn(graph, state)
 

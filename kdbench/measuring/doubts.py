@@ -48,9 +48,9 @@ def _of_lengths(results: Mapping[str, TaskResult]) -> Iterator[str]:
             f"{_limit(results[full[0]])}; raise it, or check the end token with kdbench doctor eval"
         )
     if part := [task for task, share in cut.items() if NEARLY_ALL <= share < 1]:
-        share = _percent(min(cut[task] for task in part))
+        least = _percent(min(cut[task] for task in part))
         yield (
-            f"{_listed(part)}: {share} or more of the responses were cut at max_new_tokens="
+            f"{_listed(part)}: {least} or more of the responses were cut at max_new_tokens="
             f"{_limit(results[part[0]])}; raise it"
         )
     empty = _shares(results, "empty")
