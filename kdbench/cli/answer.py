@@ -1,10 +1,12 @@
 """What a verb answers: text for people, or one JSON document with `--json`.
 
 A verb returns an `Answer` when its work is done. With `--json`, standard output gets the document
-and nothing else: whatever a library prints meanwhile goes to standard error.
+and nothing else: whatever a library prints meanwhile goes to standard error. The document of a verb
+that only prints text holds its lines.
 """
 
 import importlib
+import io
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -85,10 +87,19 @@ def with_json(run: Run, verb: str, settings: str | None) -> Run:
         words = [word for word in options if word != "--json"]
         if _has_json_key(settings):
             answered = run([*words, "json=-", *values])
-        else:
-            with redirect_stdout(sys.stderr):
+            return give_json(answered, verb) if isinstance(answered, Answer) else answered
+        printed = io.StringIO()
+        try:
+            with redirect_stdout(printed):
                 answered = run([*words, *values])
-        return give_json(answered, verb) if isinstance(answered, Answer) else answered
+        except BaseException:
+            sys.stderr.write(printed.getvalue())
+            raise
+        if isinstance(answered, Answer):
+            sys.stderr.write(printed.getvalue())
+            return give_json(answered, verb)
+        lines = printed.getvalue().splitlines()
+        return give_json(Answer(lambda: None, lambda: {"lines": lines}, answered or 0), verb)
 
     return answer
 

@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from kdbench.errors import InputError
+from kdbench.generate import Sample
 from kdbench.measuring.measurement import Evaluation
 from kdbench.metrics.rouge import rouge_words
 from kdbench.store.folder import RunFolder
@@ -34,14 +35,17 @@ def doubts(evaluation: Evaluation) -> list[str]:
         evaluation: Finished results.
     """
     results = evaluation.results
-    texts = {task: _responses(evaluation.run, task) for task in results}
-    found: list[str] = [*_of_lengths(results), *_of_texts(results, texts)]
+    samples = {task: _samples(evaluation.run, task) for task in results}
+    texts = {task: [sample.answer for sample in seen] for task, seen in samples.items()}
+    found: list[str] = [*_of_lengths(results, samples), *_of_texts(results, texts)]
     found += [*_of_teachers(evaluation.run, results), *_of_few(results)]
     return found
 
 
-def _of_lengths(results: Mapping[str, TaskResult]) -> Iterator[str]:
-    cut = _shares(results, "cut_off")
+def _of_lengths(
+    results: Mapping[str, TaskResult], samples: Mapping[str, Sequence[Sample]]
+) -> Iterator[str]:
+    cut = _shares(results, "cut_off", samples, lambda sample: sample.finish == "length")
     if full := [task for task, share in cut.items() if share == 1]:
         yield (
             f"{_listed(full)}: no response ended by itself, all were cut at max_new_tokens="
@@ -53,7 +57,7 @@ def _of_lengths(results: Mapping[str, TaskResult]) -> Iterator[str]:
             f"{_listed(part)}: {least} or more of the responses were cut at max_new_tokens="
             f"{_limit(results[part[0]])}; raise it"
         )
-    empty = _shares(results, "empty")
+    empty = _shares(results, "empty", samples, lambda sample: not sample.answer)
     if blank := [task for task, share in empty.items() if share >= NEARLY_ALL]:
         share = min(empty[task] for task in blank)
         number = "every response is" if share == 1 else f"{_percent(share)} of the responses are"
@@ -116,25 +120,39 @@ def _of_few(results: Mapping[str, TaskResult]) -> Iterator[str]:
         )
 
 
-def _shares(results: Mapping[str, TaskResult], name: str) -> dict[str, float]:
-    """The value of a rate by task; a task without it is left out."""
-    metrics = {task: result.metrics.get(name) for task, result in results.items()}
-    return {
-        task: metric.value
-        for task, metric in metrics.items()
-        if metric is not None and metric.value is not None
-    }
+def _shares(
+    results: Mapping[str, TaskResult],
+    name: str,
+    samples: Mapping[str, Sequence[Sample]],
+    holds: Callable[[Sample], bool],
+) -> dict[str, float]:
+    """A share of the responses by task: the metric's value, else that of the samples seen.
+
+    Args:
+        results: Results by task.
+        name: Name of the metric.
+        samples: Samples that are stored.
+        holds: Whether a sample counts.
+    """
+    shares = {}
+    for task, result in results.items():
+        metric, seen = result.metrics.get(name), samples[task]
+        if metric is not None and metric.value is not None:
+            shares[task] = metric.value
+        elif metric is None and seen:
+            shares[task] = sum(map(holds, seen)) / len(seen)
+    return shares
 
 
-def _responses(run: Path, task: str) -> list[str]:
-    """The first responses of a task; none if they are not stored, or the file is damaged."""
+def _samples(run: Path, task: str) -> list[Sample]:
+    """The first samples of a task; none if they are not stored, or the file is damaged."""
     folder = RunFolder(run)
-    texts: list[str] = []
+    samples: list[Sample] = []
     for file in [folder.lines(task), *folder.shard_files(task)]:
         with suppress(OSError, ValueError, InputError), file.path.open("rb") as stream:
-            for line in islice(stream, _SEEN - len(texts)):
-                texts.append(read_sample(json.loads(line), str(file.path)).answer)
-    return texts
+            for line in islice(stream, _SEEN - len(samples)):
+                samples.append(read_sample(json.loads(line), str(file.path)))
+    return samples
 
 
 def _tasks(

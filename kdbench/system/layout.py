@@ -108,19 +108,22 @@ def fit(
     return Fitted(tuple(joined), dropped, len(blocks))
 
 
-def wrapped(text: str, width: int | None, indent: str = "") -> list[str]:
+def wrapped(text: str, width: int | None, indent: str = "", whole_words: bool = False) -> list[str]:
     """A text in lines of a width, broken between words, and within a word that fills a line.
 
     Args:
         text: The text.
         width: Largest number of cells of a line; None for one line.
         indent: Start of each line but the first.
+        whole_words: Whether a word that fills a line stays whole, as a path to copy should.
     """
     if width is None:
         return [text]
     room = max(1, width - len(indent))
     words = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False)
-    lines = [piece for line in words or [""] for piece in pieces(line, room)]
+    lines = words or [""]
+    if not whole_words:
+        lines = [piece for line in lines for piece in pieces(line, room)]
     return [f"{indent if number else ''}{line}".rstrip() for number, line in enumerate(lines)]
 
 

@@ -44,7 +44,8 @@ class Printer:
         """
         if len(rows) < 2:
             return
-        fitted = fit([[_clean(cell) for cell in row] for row in rows], left, self._width)
+        cleaned = [[_clean(cell) for cell in row] for row in rows]
+        fitted = fit(cleaned, left, self._width, fixed=max(1, len(left)))
         self._dropped |= set(fitted.dropped)
         for line in fitted.lines:
             say_styled(line)

@@ -35,7 +35,7 @@ def print_quality(
     usual, wanted = _usual(results, main), _wanted(results, main, asked)
     title = " / ".join(sorted(main)) if len(main) < 3 else "main metric"
     head: list[GridCell] = ["task", "prompts", Number(title, _ERRORS), *usual]
-    rows: list[Sequence[GridCell]] = [[*head, *(Number(name, _ERRORS[:1]) for name in wanted)]]
+    rows: list[Sequence[GridCell]] = [[*head, *wanted]]
     for task, result in results.items():
         name = result.main_metric if len(main) > 1 else ""
         cells: list[GridCell] = [with_errors(result.metrics[result.main_metric], name)]

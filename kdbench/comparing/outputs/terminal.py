@@ -12,7 +12,8 @@ from kdbench.comparing.outputs.phrases import (
     method_lines,
 )
 from kdbench.comparing.verdict import Verdict
-from kdbench.text import aligned, printable
+from kdbench.system.layout import fit
+from kdbench.text import printable
 
 _SHOWN_LOSSES = 3
 _TEXT_LENGTH = 160  # characters
@@ -25,14 +26,20 @@ STYLES: dict[Verdict, str] = {
 }
 
 
-def terminal(comparison: Comparison) -> str:
-    """Plain text that ends with a newline."""
+def terminal(comparison: Comparison, width: int | None = None) -> str:
+    """Plain text that ends with a newline.
+
+    Args:
+        comparison: Comparison to write.
+        width: Columns of the terminal, for the table; None for no limit.
+    """
     lines = [f"{comparison.new} against {comparison.base}"]
     if comparison.rows:
         titles = header(comparison)
         left = (titles.index("task"), titles.index("metric"), titles.index("verdict"))
-        table = aligned([titles, *map(cells, comparison.rows)], left)
-        lines += ["", *(f"  {line}" for line in table), "", *method_lines(comparison)]
+        rows = [[printable(cell) for cell in row] for row in map(cells, comparison.rows)]
+        table = fit([titles, *rows], left, width and width - 2, fixed=2).lines
+        lines += ["", *(f"  {line.plain}" for line in table), "", *method_lines(comparison)]
     if losses := largest_losses(comparison.rows, _SHOWN_LOSSES):
         lines.append("largest losses: " + "; ".join(loss_line(*loss) for loss in losses))
         for row, prompt in losses:
@@ -45,9 +52,9 @@ def terminal(comparison: Comparison) -> str:
     return "".join(f"{printable(line)}\n" for line in lines)
 
 
-def coloured(comparison: Comparison) -> Text:
+def coloured(comparison: Comparison, width: int | None = None) -> Text:
     """The same text with coloured verdicts."""
-    text = Text(terminal(comparison))
+    text = Text(terminal(comparison, width))
     for verdict, style in STYLES.items():
         text.highlight_regex(rf"(?<=  ){verdict}(?=\n)", style)
     text.highlight_regex(r"(?m)^PASS(?=:)", "bold green")
