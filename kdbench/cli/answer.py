@@ -85,7 +85,8 @@ def with_json(run: Run, verb: str, settings: str | None) -> Run:
             return run(words)
         values = words[len(options) :]
         words = [word for word in options if word != "--json"]
-        if _has_json_key(settings):
+        writes_baseline = "--update" in options or "update=true" in options
+        if _has_json_key(settings) and not writes_baseline:
             answered = run([*words, "json=-", *values])
             return give_json(answered, verb) if isinstance(answered, Answer) else answered
         printed = io.StringIO()

@@ -22,8 +22,6 @@ from kdbench.comparing.verdict import EXIT_INCOMPARABLE, Problem
 from kdbench.config import EvalSettings, build
 from kdbench.errors import InputError
 from kdbench.protocol import PROTOCOLS
-from kdbench.system.files import SCHEMA
-from kdbench.system.outputs import is_standard_output, put_json_output
 from kdbench.task import check_installed, result_names
 
 _DEFAULTS_OF_BASELINE = ("tasks", "protocol", "metrics")
@@ -56,12 +54,7 @@ def run_regress(settings: RegressSettings) -> int:
     def compare() -> Comparison | None:
         result = regress(settings)
         if result.comparison is None:
-            if settings.json_file is not None:
-                put_json_output(
-                    settings.json_file, {"schema": SCHEMA, "written": str(result.written)}
-                )
-            if settings.json_file is None or not is_standard_output(settings.json_file):
-                sys.stdout.write(f"{result.written}: written\n")
+            sys.stdout.write(f"{result.written}: written\n")
         return result.comparison
 
     return run_verb(compare, lambda problem: _refuse(settings, problem), settings.outputs)
