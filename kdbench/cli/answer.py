@@ -1,7 +1,7 @@
 """What a verb answers: text for people, or one JSON document with `--json`.
 
-A verb returns an `Answer` when its work is done. With `--json`, standard output gets the document
-and nothing else: whatever a library prints meanwhile goes to standard error. The document of a verb
+A verb returns a `VerbAnswer` when its work is done. With `--json`, standard output gets the
+document and nothing else: whatever a library prints meanwhile goes to standard error. The document of a verb
 that only prints text holds its lines.
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Answer:
+class VerbAnswer:
     """What a verb has done.
 
     Attributes:
@@ -42,11 +42,11 @@ class Answer:
     following: str = ""
 
 
-Run = Callable[[list[str]], Answer | int | None]
+Run = Callable[[list[str]], VerbAnswer | int | None]
 """A verb: it takes its words and returns its answer, or only an exit code if it has printed it."""
 
 
-def dry_run_answer(sections: Sequence["Section"]) -> Answer:
+def dry_run_answer(sections: Sequence["Section"]) -> VerbAnswer:
     """The answer of a dry run.
 
     Args:
@@ -66,7 +66,7 @@ def dry_run_answer(sections: Sequence["Section"]) -> Answer:
         ]
         return {"dry_run": True, "sections": parts}
 
-    return Answer(show, document)
+    return VerbAnswer(show, document)
 
 
 def with_json(run: Run, verb: str, settings: str | None) -> Run:
@@ -79,7 +79,7 @@ def with_json(run: Run, verb: str, settings: str | None) -> Run:
             `--json` is `json=-` for a verb that has that key.
     """
 
-    def answer(words: list[str]) -> Answer | int | None:
+    def answer(words: list[str]) -> VerbAnswer | int | None:
         options = words[: words.index("--")] if "--" in words else words
         if "--json" not in options:
             return run(words)
@@ -88,7 +88,7 @@ def with_json(run: Run, verb: str, settings: str | None) -> Run:
         writes_baseline = "--update" in options or "update=true" in options
         if _has_json_key(settings) and not writes_baseline:
             answered = run([*words, "json=-", *values])
-            return give_json(answered, verb) if isinstance(answered, Answer) else answered
+            return give_json(answered, verb) if isinstance(answered, VerbAnswer) else answered
         printed = io.StringIO()
         try:
             with redirect_stdout(printed):
@@ -96,11 +96,11 @@ def with_json(run: Run, verb: str, settings: str | None) -> Run:
         except BaseException:
             sys.stderr.write(printed.getvalue())
             raise
-        if isinstance(answered, Answer):
+        if isinstance(answered, VerbAnswer):
             sys.stderr.write(printed.getvalue())
             return give_json(answered, verb)
         lines = printed.getvalue().splitlines()
-        return give_json(Answer(lambda: None, lambda: {"lines": lines}, answered or 0), verb)
+        return give_json(VerbAnswer(lambda: None, lambda: {"lines": lines}, answered or 0), verb)
 
     return answer
 
@@ -115,7 +115,7 @@ def _has_json_key(settings: str | None) -> bool:
     return "json" in fields_by_key(kind)
 
 
-def give(answer: Answer) -> int:
+def give(answer: VerbAnswer) -> int:
     """Print an answer as text; return its exit code.
 
     Warnings go to standard error. The next command is for people: only a terminal gets it.
@@ -134,7 +134,7 @@ def show_following(command: str) -> None:
         say_styled(f"next: {command}", "dim")
 
 
-def give_json(answer: Answer, verb: str) -> int:
+def give_json(answer: VerbAnswer, verb: str) -> int:
     """Print an answer as one JSON document on standard output; return its exit code."""
     head = {"schema": SCHEMA, "verb": verb, "exit_code": answer.code}
     document = {**head, **answer.document(), "warnings": list(answer.warnings)}

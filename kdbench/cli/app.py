@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import typer
 
-from kdbench.cli.answer import Answer, Run, give, with_json
+from kdbench.cli.answer import Run, VerbAnswer, give, with_json
 from kdbench.cli.help import VerbHelp, first_line, help_lines
 from kdbench.errors import InputError
 from kdbench.system.console import escape_unencodable, say
@@ -76,7 +76,7 @@ def guarded(run: Run, arguments: list[str]) -> int:
     escape_unencodable()
     try:
         answer = run(arguments)
-        return give(answer) if isinstance(answer, Answer) else answer or 0
+        return give(answer) if isinstance(answer, VerbAnswer) else answer or 0
     except InputError as error:
         return _report_error(str(error), EXIT_INPUT)
     except BrokenPipeError:  # the reader, such as `head`, has closed the pipe

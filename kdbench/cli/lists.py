@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from kdbench.cli.answer import Answer
+from kdbench.cli.answer import VerbAnswer
 from kdbench.cli.app import verb
 from kdbench.cli.help import first_line, plain
 from kdbench.cli.shown.listing import list_answer, list_lines
@@ -13,7 +13,7 @@ from kdbench.system.layout import output_width, wrapped
 
 
 @verb("tasks")
-def _tasks(arguments: list[str]) -> Answer:
+def _tasks(arguments: list[str]) -> VerbAnswer:
     """List the installed tasks, including plug-ins."""
     from kdbench.task import TITLES, known_tasks
 
@@ -24,7 +24,7 @@ def _tasks(arguments: list[str]) -> Answer:
 
 
 @verb("metrics")
-def _metrics(arguments: list[str]) -> Answer:
+def _metrics(arguments: list[str]) -> VerbAnswer:
     """List the installed metrics, including plug-ins."""
     from kdbench.metrics import (
         PositionMetric,
@@ -64,12 +64,12 @@ def _metrics(arguments: list[str]) -> Answer:
 
 
 @verb("methods")
-def _methods(arguments: list[str]) -> Answer:
+def _methods(arguments: list[str]) -> VerbAnswer:
     """List the installed distillation methods, including plug-ins."""
     from kdbench.methods import methods
 
     _refuse_arguments(arguments)
-    entries = []
+    entries: list[dict[str, Any]] = []
     for name in methods.names():
         method = methods.get(name)
         parts = dict(method().describe())
@@ -83,11 +83,11 @@ def _methods(arguments: list[str]) -> Answer:
             for line in list_lines([("", *part) for part in entry["parts"].items()], width):
                 say(line)
 
-    return Answer(show, lambda: {"entries": entries})
+    return VerbAnswer(show, lambda: {"entries": entries})
 
 
 @verb("backends")
-def _backends(arguments: list[str]) -> Answer:
+def _backends(arguments: list[str]) -> VerbAnswer:
     """List the installed generation backends, including plug-ins."""
     from kdbench.generate import backends
 
@@ -97,7 +97,7 @@ def _backends(arguments: list[str]) -> Answer:
 
 
 @verb("protocols")
-def _protocols(arguments: list[str]) -> Answer:
+def _protocols(arguments: list[str]) -> VerbAnswer:
     """List the protocols and their fields."""
     from kdbench.protocol import PROTOCOLS
 
@@ -110,12 +110,12 @@ def _protocols(arguments: list[str]) -> Answer:
             for line in wrapped(f"{protocol.name}: {' '.join(pairs)}", output_width(), "  "):
                 say(line)
 
-    return Answer(show, lambda: {"entries": [known.as_dict() for known in PROTOCOLS.values()]})
+    return VerbAnswer(show, lambda: {"entries": [known.as_dict() for known in PROTOCOLS.values()]})
 
 
 def _listed(
     keys: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str] = ()
-) -> Answer:
+) -> VerbAnswer:
     entries = [dict(zip(keys, row, strict=True)) for row in rows]
     return list_answer(entries, rows, notes)
 

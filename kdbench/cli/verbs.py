@@ -6,7 +6,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING
 
-from kdbench.cli.answer import Answer, dry_run_answer, show_following
+from kdbench.cli.answer import VerbAnswer, dry_run_answer, show_following
 from kdbench.cli.app import EXIT_FAILED, EXIT_STALE, app, verb
 from kdbench.system.console import escape_unencodable, say
 from kdbench.system.threads import wait_passively
@@ -25,7 +25,7 @@ def main() -> None:
 
 
 @verb("eval", "EvalSettings", "model=path/to/student data=path/to/data limit=20")
-def _eval(arguments: list[str]) -> Answer:
+def _eval(arguments: list[str]) -> VerbAnswer:
     """Measure a checkpoint, and compare it with its teacher.
 
     Run the same command again after an interruption, and it resumes.
@@ -43,7 +43,7 @@ def _eval(arguments: list[str]) -> Answer:
 
 
 @verb("score", "ScoreSettings", "samples=texts.jsonl task=dolly data=path/to/data")
-def _score(arguments: list[str]) -> Answer:
+def _score(arguments: list[str]) -> VerbAnswer:
     """Score texts made elsewhere, or score a stored run again.
 
     Give samples=FILE and task=NAME, or run=FOLDER.
@@ -66,7 +66,7 @@ def _score(arguments: list[str]) -> Answer:
     "student judge=openai:gpt-4o data=path/to/data",
     words="RUN [AGAINST]",
 )
-def _judge(arguments: list[str]) -> Answer:
+def _judge(arguments: list[str]) -> VerbAnswer:
     """Have a model grade a run's responses, or compare two runs.
 
     RUN and AGAINST are the values of run= and judge_against=. Run the same command again after an
@@ -91,7 +91,7 @@ def _judge(arguments: list[str]) -> Answer:
     "TrainSettings",
     "method=gkd student=path/to/student teacher=path/to/teacher data=path/to/data",
 )
-def _train(arguments: list[str]) -> Answer | int:
+def _train(arguments: list[str]) -> VerbAnswer | int:
     """Train a student with a distillation method.
 
     Run the same command again after an interruption, and it resumes from the last saved state.
@@ -115,7 +115,7 @@ def _train(arguments: list[str]) -> Answer | int:
 
 
 @verb("speed", "SpeedSettings", "model=path/to/student new_tokens=128 concurrency=1,8")
-def _speed(arguments: list[str]) -> Answer:
+def _speed(arguments: list[str]) -> VerbAnswer:
     """Time a model under a stated load: speed and latency.
 
     Every request has a prompt and a response of the same length. Run it on an otherwise idle
@@ -154,6 +154,7 @@ def _doctor(arguments: list[str]) -> int:
     _quiet()
     from kdbench.doctor.examine import examine
     from kdbench.doctor.output import as_json, lines
+    from kdbench.system.layout import output_width, wrapped
     from kdbench.system.outputs import is_standard_output, put_json_output
 
     try:
@@ -164,7 +165,8 @@ def _doctor(arguments: list[str]) -> int:
         put_json_output(settings.json_file, as_json(diagnosis))
     if settings.json_file is None or not is_standard_output(settings.json_file):
         for line in lines(diagnosis, settings):
-            say(line)
+            for part in wrapped(printable(line), output_width(), "        ", whole_words=True):
+                say(part)
         if not diagnosis.count("error"):
             of, _, words = read_doctor(arguments)
             show_following(after_doctor(of, words))
@@ -172,7 +174,7 @@ def _doctor(arguments: list[str]) -> int:
 
 
 @verb("table", "TableSettings", "results=results columns=rougeL,acceptance out=README.md")
-def _table(arguments: list[str]) -> Answer:
+def _table(arguments: list[str]) -> VerbAnswer:
     """Draw the comparison table from results and published numbers."""
     from kdbench.config import TableSettings, parse
 
@@ -184,7 +186,7 @@ def _table(arguments: list[str]) -> Answer:
     from kdbench.cli.shown.table import draw_table
 
     drawn = draw_table(settings)
-    return Answer(drawn.show, drawn.document, EXIT_STALE if drawn.is_stale else 0)
+    return VerbAnswer(drawn.show, drawn.document, EXIT_STALE if drawn.is_stale else 0)
 
 
 @verb(
@@ -193,7 +195,7 @@ def _table(arguments: list[str]) -> Answer:
     "results/old/minillm-0a1b2c3d results/new/minillm-4e5f6a7b tolerance=rougeL:0.5",
     words="BASE NEW",
 )
-def _compare(arguments: list[str]) -> Answer | int:
+def _compare(arguments: list[str]) -> VerbAnswer | int:
     """Compare two runs on the same prompts; exit 1 on a regression.
 
     BASE and NEW are the values of base= and new=.
@@ -213,7 +215,7 @@ def _compare(arguments: list[str]) -> Answer | int:
     "kdbench.comparing.settings:RegressSettings",
     "model=path/to/student baseline=student data=path/to/data",
 )
-def _regress(arguments: list[str]) -> Answer | int:
+def _regress(arguments: list[str]) -> VerbAnswer | int:
     """Gate a checkpoint against a baseline; exit 1 on a regression.
 
     With --update it writes the baseline instead. Tasks, limit and protocol that are not given are
@@ -238,7 +240,7 @@ def _regress(arguments: list[str]) -> Answer | int:
 
 
 @verb("plan", "kdbench.comparing.settings:PlanSettings", "run=student tolerance=rougeL:0.5")
-def _plan(arguments: list[str]) -> Answer:
+def _plan(arguments: list[str]) -> VerbAnswer:
     """Estimate how many prompts and seeds a gate needs."""
     from kdbench.cli.shown.plan import print_plan
     from kdbench.comparing.plan import plan
@@ -246,11 +248,11 @@ def _plan(arguments: list[str]) -> Answer:
     from kdbench.config import parse
 
     planned = plan(parse(PlanSettings, arguments))
-    return Answer(partial(print_plan, planned), partial(asdict, planned))
+    return VerbAnswer(partial(print_plan, planned), partial(asdict, planned))
 
 
 @verb("report", "ReportSettings", "results=results baseline=SFT out=report")
-def _report(arguments: list[str]) -> Answer:
+def _report(arguments: list[str]) -> VerbAnswer:
     """Plot the quality of students against their fidelity."""
     from kdbench.config import ReportSettings, parse
     from kdbench.reports import make_report
@@ -266,7 +268,7 @@ def _report(arguments: list[str]) -> Answer:
 
 
 @verb("fill", "FillSettings", "TABLE.yaml workers=2 evaluate.limit=20 --plan", words="TABLE.yaml")
-def _fill(arguments: list[str]) -> Answer:
+def _fill(arguments: list[str]) -> VerbAnswer:
     """Train and measure what a table lacks, then draw it.
 
     TABLE.yaml is the value of table=. A key with dots changes a key of that file.
@@ -281,7 +283,7 @@ def _fill(arguments: list[str]) -> Answer:
 
 
 @verb("demo", "DemoSettings", "limit=10")
-def _demo(arguments: list[str]) -> Answer:
+def _demo(arguments: list[str]) -> VerbAnswer:
     """Run the whole pipeline on a toy data set, without a network.
 
     It takes minutes on two cores.
@@ -295,7 +297,7 @@ def _demo(arguments: list[str]) -> Answer:
     return _filled(demo(settings))
 
 
-def _filled(filled: "Filled") -> Answer:
+def _filled(filled: "Filled") -> VerbAnswer:
     from kdbench.cli.shown.filled import filled_answer
 
     return filled_answer(filled, EXIT_FAILED if filled.failed else 0)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kdbench.config import FillSettings, TableSettings, build
 from kdbench.errors import InputError, nearest
-from kdbench.filling.dry_run import dry_run_lines
+from kdbench.filling.dry_run import PlannedNode, dry_run_lines, planned_nodes
 from kdbench.filling.executor import LocalExecutor
 from kdbench.filling.fill import do_missing
 from kdbench.filling.graph import Graph, Places
@@ -32,12 +32,14 @@ class Filled:
         failed: What went wrong, by key of the node.
         table: File of the table; None if nothing was drawn.
         drawn: The table; None if nothing was drawn.
+        planned: The nodes of a dry run.
     """
 
     notes: str
     failed: dict[str, str]
     table: Path | None = None
     drawn: Table | None = None
+    planned: tuple[PlannedNode, ...] = ()
 
     @property
     def text(self) -> str:
@@ -60,7 +62,9 @@ def fill(settings: FillSettings) -> Filled:
     execution = {} if settings.device is None else {"device": settings.device}
     graph = Graph(spec, _places(settings, spec, file.stem), execution)
     if settings.plan or settings.dry_run:
-        return Filled("".join(f"{line}\n" for line in dry_run_lines(graph, settings.workers)), {})
+        nodes = planned_nodes(graph)
+        lines = dry_run_lines(graph.spec.title, nodes, settings.workers)
+        return Filled("".join(f"{line}\n" for line in lines), {}, planned=tuple(nodes))
     with ProgressView(graph, settings.workers) as view:
         state = do_missing(graph, LocalExecutor(settings.workers, graph.places.models), view)
     return _drawn(graph, state)

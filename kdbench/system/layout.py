@@ -22,7 +22,7 @@ _LESS: tuple[tuple[ErrorKind, ...], ...] = (("interval",), ("interval", "deviati
 
 
 @dataclass(frozen=True)
-class Number:
+class NumberCell:
     """A number in a table; where the table is too wide, its errors are left out.
 
     Attributes:
@@ -43,7 +43,7 @@ class Number:
         return " ".join([self.text, *errors]) + self.mark
 
 
-GridCell: TypeAlias = str | Number
+GridCell: TypeAlias = str | NumberCell
 GridLine: TypeAlias = str | Sequence[GridCell]
 """A row of cells, or a title that stands above rows."""
 
@@ -156,11 +156,11 @@ def left_out_note(
 
 
 def _kinds(cell: GridCell) -> list[ErrorKind]:
-    return [kind for kind, _ in cell.errors] if isinstance(cell, Number) else []
+    return [kind for kind, _ in cell.errors] if isinstance(cell, NumberCell) else []
 
 
 def _plain(cell: GridCell, dropped: Collection[str]) -> str:
-    return cell.without(dropped) if isinstance(cell, Number) else cell
+    return cell.without(dropped) if isinstance(cell, NumberCell) else cell
 
 
 def _width_of(rows: Sequence[Sequence[GridCell]], column: int, dropped: Collection[str]) -> int:
@@ -233,11 +233,11 @@ def _row(
         cell = row[column]
         plain = _shortened(_plain(cell, dropped), widths[column])
         space = " " * (widths[column] - cell_len(plain))
-        value = cell.text if isinstance(cell, Number) else ""
+        value = cell.text if isinstance(cell, NumberCell) else ""
         line.append(_GAP * (place > 0) + ("" if column in left else space))
         start = len(line)
         line.append(plain + (space if column in left else ""))
-        if isinstance(cell, Number) and cell.style and plain.startswith(value):
+        if isinstance(cell, NumberCell) and cell.style and plain.startswith(value):
             line.stylize(cell.style, start, start + len(value))
     line.rstrip()
     if style:

@@ -14,6 +14,7 @@ from kdbench.tables.column import Column
 from kdbench.tables.cost import CostColumn
 from kdbench.tables.model import Group, TableRow
 from kdbench.tables.teachers import teacher_folders, teachers_of
+from kdbench.text import counted
 
 GroupKey: TypeAlias = tuple[str, str, int | None]
 """Setting, protocol and limit of a group."""
@@ -176,7 +177,7 @@ def _title(key: GroupKey) -> str:
     parts = [setting] if setting else []
     parts.append(f"protocol {protocol}")
     if limit:
-        parts.append(f"first {limit} prompts per task")
+        parts.append(f"first {counted(limit, 'prompt')} per task")
     return ", ".join(parts)
 
 

@@ -8,7 +8,7 @@ from kdbench.system.layout import (
     Fitted,
     GridCell,
     GridLine,
-    Number,
+    NumberCell,
     fit,
     left_out_note,
     wrapped,
@@ -20,15 +20,16 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _KIND = 1  # index of the column that tells measured rows from reported ones
-_WAY = "error=ci, error=sd or error=both, a wider terminal, a pipe, or format=csv"
+ERROR_KEYS = "error=ci, error=sd or error=both, a wider terminal, a pipe, or format=csv"
 
 
-def terminal_lines(table: Content, width: int | None) -> list["Text"]:
+def terminal_lines(table: Content, width: int | None, way: str = ERROR_KEYS) -> list["Text"]:
     """Aligned columns, a title above each group, and the notes.
 
     Args:
         table: The table.
         width: Columns of the terminal; None for no limit.
+        way: What shows the error bars for which there is no room.
     """
     from rich.text import Text
 
@@ -42,8 +43,9 @@ def terminal_lines(table: Content, width: int | None) -> list["Text"]:
         keep_errors=table.keeps_errors,
     )
     lines = [*fitted.lines, Text("")]
-    for note in _notes(table, fitted):
-        lines += [Text(part) for part in wrapped(printable(note), width, "  ")]
+    for note in _notes(table, fitted, way):
+        parts = wrapped(printable(note), width, "  ", whole_words=True)
+        lines += map(Text, parts)
     return lines
 
 
@@ -67,13 +69,13 @@ def _cell(table: Content, cell: Cell | None) -> GridCell:
     kinds: list[tuple[ErrorKind, str]] = [
         ("deviation" if text.startswith("±") else "interval", text) for text in errors
     ]
-    return Number(value, tuple(kinds), mark, "bold" * cell.best)
+    return NumberCell(value, tuple(kinds), mark, "bold" * cell.best)
 
 
-def _notes(table: Content, fitted: Fitted) -> Sequence[str]:
+def _notes(table: Content, fitted: Fitted, way: str) -> Sequence[str]:
     sources = [f"[{number}] {source}" for number, source in enumerate(table.sources(), start=1)]
     hidden = {"interval": "Brackets hold", "deviation": "± is the"}
     starts = tuple(hidden[kind] for kind in fitted.dropped)
     notes = [note for note in table.notes(best="*") if not (starts and note.startswith(starts))]
-    left_out = left_out_note(fitted.dropped, _WAY)
+    left_out = left_out_note(fitted.dropped, way)
     return [*([left_out] if left_out else []), *notes, *sources, *table.row_notes()]

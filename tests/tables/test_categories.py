@@ -77,5 +77,5 @@ def test_rows_and_tasks_without_a_category(tmp_path):
 
 def test_an_empty_table_says_what_to_choose(tmp_path):
     put(tmp_path, "low", LOW)
-    with pytest.raises(InputError, match="no result with metric 'rougeL'; choose tasks= among mine"):
+    with pytest.raises(InputError, match="'rougeL'; choose tasks= among mine"):
         draw(tmp_path, tasks=("dolly",), by=None)

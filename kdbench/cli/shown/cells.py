@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from kdbench.system.layout import ErrorKind, GridCell, Number
+from kdbench.system.layout import ErrorKind, GridCell, NumberCell
 from kdbench.text import DECIMALS
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def with_errors(metric: "MetricResult | None", name: str = "") -> GridCell:
         errors.append(("interval", interval))
     if metric.seed_sd is not None:
         errors.append(("deviation", f"± {metric.seed_sd:.{decimals}f}"))
-    return Number(f"{name} {metric.value:.{decimals}f}".strip(), tuple(errors))
+    return NumberCell(f"{name} {metric.value:.{decimals}f}".strip(), tuple(errors))
 
 
 def short(metric: "MetricResult | None") -> str:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from kdbench.cli.answer import Answer
+from kdbench.cli.answer import VerbAnswer
 from kdbench.cli.next_command import after_eval, after_judge
 from kdbench.cli.shown.asked import AskedMetrics
 from kdbench.cli.shown.fidelity import print_answers, print_fidelity
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from kdbench.store.results import TaskResult
 
 
-def evaluation_answer(settings: "EvalSettings | ScoreSettings", evaluation: "Evaluation") -> Answer:
+def evaluation_answer(
+    settings: "EvalSettings | ScoreSettings", evaluation: "Evaluation"
+) -> VerbAnswer:
     """The answer of `eval` and `score`.
 
     Args:
@@ -32,7 +34,7 @@ def evaluation_answer(settings: "EvalSettings | ScoreSettings", evaluation: "Eva
     """
     from kdbench.measuring.doubts import doubts
 
-    return Answer(
+    return VerbAnswer(
         partial(print_evaluation, evaluation, settings.metric_names()),
         partial(evaluation_document, evaluation),
         warnings=doubts(evaluation),
@@ -40,14 +42,14 @@ def evaluation_answer(settings: "EvalSettings | ScoreSettings", evaluation: "Eva
     )
 
 
-def judgement_answer(settings: "JudgeSettings", judged: "JudgedRun") -> Answer:
+def judgement_answer(settings: "JudgeSettings", judged: "JudgedRun") -> VerbAnswer:
     """The answer of `judge`.
 
     Args:
         settings: Keys of the verb.
         judged: The results.
     """
-    return Answer(
+    return VerbAnswer(
         partial(print_judgement, judged),
         partial(judgement_document, judged),
         following=after_judge(settings, judged),

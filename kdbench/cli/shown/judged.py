@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from kdbench.cli.shown.cells import MISSING
 from kdbench.cli.shown.printer import Printer
-from kdbench.system.layout import GridCell, Number
+from kdbench.system.layout import GridCell, NumberCell
 from kdbench.text import DECIMALS
 
 if TYPE_CHECKING:
@@ -53,4 +53,4 @@ def _cell(metric: "MetricResult | None", name: str) -> GridCell:
     if name not in _WITH_INTERVAL or metric.ci_low is None:
         return value
     interval = f"[{metric.ci_low:.{decimals}f}, {metric.ci_high:.{decimals}f}]"
-    return Number(value, (("interval", interval),))
+    return NumberCell(value, (("interval", interval),))

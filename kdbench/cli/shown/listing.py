@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from kdbench.cli.answer import Answer
+from kdbench.cli.answer import VerbAnswer
 from kdbench.system.console import say
 from kdbench.system.layout import output_width, wrapped
 from kdbench.text import aligned, printable
@@ -14,7 +14,7 @@ _INDENT = "    "
 
 def list_answer(
     entries: Sequence[Mapping[str, Any]], rows: Sequence[Sequence[str]], notes: Sequence[str] = ()
-) -> Answer:
+) -> VerbAnswer:
     """The answer of a verb that lists what is installed.
 
     Args:
@@ -30,7 +30,7 @@ def list_answer(
             for line in wrapped(printable(note), output_width(), "  "):
                 say(line)
 
-    return Answer(show, lambda: {"entries": entries, "notes": notes})
+    return VerbAnswer(show, lambda: {"entries": entries, "notes": notes})
 
 
 def list_lines(rows: Sequence[Sequence[str]], width: int | None) -> Iterator[str]:

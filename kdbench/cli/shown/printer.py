@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 
 from kdbench.system.console import say, say_styled
-from kdbench.system.layout import GridCell, Number, fit, left_out_note, output_width, wrapped
+from kdbench.system.layout import GridCell, NumberCell, fit, left_out_note, output_width, wrapped
 from kdbench.text import printable
 
 _WAY = "a wider terminal, a pipe, or --json"
@@ -27,7 +27,7 @@ class Printer:
     def notes(self, texts: Iterable[str]) -> None:
         """Print sentences, each broken between words where the terminal ends."""
         for text in texts:
-            for line in wrapped(printable(text), self._width, "  "):
+            for line in wrapped(printable(text), self._width, "  ", whole_words=True):
                 say(line)
 
     @property
@@ -57,4 +57,4 @@ class Printer:
 
 
 def _clean(cell: GridCell) -> GridCell:
-    return cell if isinstance(cell, Number) else printable(cell)
+    return cell if isinstance(cell, NumberCell) else printable(cell)

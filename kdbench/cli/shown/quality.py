@@ -7,7 +7,7 @@ from kdbench.cli.shown.asked import AskedMetrics
 from kdbench.cli.shown.cells import short, with_errors
 from kdbench.cli.shown.printer import Printer
 from kdbench.metrics import of_repeated
-from kdbench.system.layout import ErrorKind, GridCell, Number
+from kdbench.system.layout import ErrorKind, GridCell, NumberCell
 from kdbench.task import NO_REFERENCES
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def print_quality(
     main = {result.main_metric for result in results.values()}
     usual, wanted = _usual(results, main), _wanted(results, main, asked)
     title = " / ".join(sorted(main)) if len(main) < 3 else "main metric"
-    head: list[GridCell] = ["task", "prompts", Number(title, _ERRORS), *usual]
+    head: list[GridCell] = ["task", "prompts", NumberCell(title, _ERRORS), *usual]
     rows: list[Sequence[GridCell]] = [[*head, *wanted]]
     for task, result in results.items():
         name = result.main_metric if len(main) > 1 else ""
@@ -48,7 +48,7 @@ def print_quality(
 
 def print_own(printer: Printer, results: "Mapping[str, TaskResult]") -> None:
     """Print the other metrics of the tasks that have metrics of their own, a row each."""
-    rows: list[Sequence[GridCell]] = [["task", "metric", Number("value", _ERRORS)]]
+    rows: list[Sequence[GridCell]] = [["task", "metric", NumberCell("value", _ERRORS)]]
     for task, result in results.items():
         for name, metric in result.metrics.items():
             if "," in name and name != result.main_metric:

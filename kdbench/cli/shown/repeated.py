@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from kdbench.cli.shown.cells import MISSING
 from kdbench.cli.shown.printer import Printer
 from kdbench.metrics import of_repeated
-from kdbench.system.layout import GridCell, Number
+from kdbench.system.layout import GridCell, NumberCell
 
 if TYPE_CHECKING:
     from kdbench.store.results import MetricResult, TaskResult
@@ -25,7 +25,7 @@ def print_repeated(printer: Printer, results: "Mapping[str, TaskResult]") -> Non
             base, _, k = name.partition("@")
             found.setdefault((task, f"{base}@k"), {})[int(k)] = result.metrics[name]
     ks = sorted({k for by_k in found.values() for k in by_k})
-    title = Number("repeated samples", (("interval", "[95 % interval]"),))
+    title = NumberCell("repeated samples", (("interval", "[95 % interval]"),))
     rows: list[Sequence[GridCell]] = [[title, "", *(f"k={k}" for k in ks)]]
     for (task, name), by_k in found.items():
         rows.append([task, name, *(_cell(by_k.get(k)) for k in ks)])
@@ -47,4 +47,4 @@ def _cell(metric: "MetricResult | None") -> GridCell:
     if metric.ci_low is None:
         return f"{metric.value:.3f}"
     interval = f"[{metric.ci_low:.3f}, {metric.ci_high:.3f}]"
-    return Number(f"{metric.value:.3f}", (("interval", interval),))
+    return NumberCell(f"{metric.value:.3f}", (("interval", interval),))

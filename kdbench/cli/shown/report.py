@@ -4,8 +4,9 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from kdbench.cli.answer import Answer
+from kdbench.cli.answer import VerbAnswer
 from kdbench.cli.next_command import after_report
+from kdbench.cli.shown.printer import Printer
 from kdbench.system.console import say
 
 if TYPE_CHECKING:
@@ -13,14 +14,14 @@ if TYPE_CHECKING:
     from kdbench.reports import Report
 
 
-def report_answer(settings: "ReportSettings", report: "Report") -> Answer:
+def report_answer(settings: "ReportSettings", report: "Report") -> VerbAnswer:
     """The answer of `report`.
 
     Args:
         settings: Keys of the verb.
         report: What was written.
     """
-    return Answer(
+    return VerbAnswer(
         partial(_show, report), partial(_document, report), following=after_report(settings)
     )
 
@@ -30,10 +31,12 @@ def _show(report: "Report") -> None:
 
     for file in report.files:
         say(str(file))
-    for line in report.findings.left_out:
-        say(f"left out: {line}")
-    for correlation in report.findings.correlations:
-        say(f"Spearman correlation of {correlation_line(correlation)}")
+    printer = Printer()
+    printer.notes(f"left out: {line}" for line in report.findings.left_out)
+    printer.notes(
+        f"Spearman correlation of {correlation_line(correlation)}"
+        for correlation in report.findings.correlations
+    )
 
 
 def _document(report: "Report") -> dict[str, Any]:

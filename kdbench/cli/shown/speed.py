@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from kdbench.cli.answer import Answer
+from kdbench.cli.answer import VerbAnswer
 from kdbench.cli.next_command import after_speed
 from kdbench.cli.shown.printer import Printer
-from kdbench.system.layout import GridCell, Number
+from kdbench.system.layout import GridCell, NumberCell
 from kdbench.text import counted
 
 if TYPE_CHECKING:
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from kdbench.serving.speed import SpeedMeasurement
 
 
-def speed_answer(settings: "SpeedSettings", measurement: "SpeedMeasurement") -> Answer:
+def speed_answer(settings: "SpeedSettings", measurement: "SpeedMeasurement") -> VerbAnswer:
     """The answer of `speed`.
 
     Args:
         settings: Keys of the verb.
         measurement: The speeds.
     """
-    return Answer(
+    return VerbAnswer(
         partial(print_speed, measurement),
         partial(speed_document, measurement),
         following=after_speed(settings),
@@ -37,7 +37,7 @@ def print_speed(measurement: "SpeedMeasurement") -> None:
     for record in records.values():
         speeds = (record.tokens_per_second, record.latency_p50, record.latency_p95)
         cells = [
-            Number(f"{s.value:.4g}", (("interval", f"[{s.low:.4g}, {s.high:.4g}]"),))
+            NumberCell(f"{s.value:.4g}", (("interval", f"[{s.low:.4g}, {s.high:.4g}]"),))
             for s in speeds
         ]
         rows.append([str(record.load.concurrency), *cells, f"{record.new_tokens:.4g}"])

@@ -43,7 +43,10 @@ class DrawnTable:
             report_progress(f"note: not shown: {tasks}; tasks= chooses the tasks")
         out = self.settings.out
         if out is None or is_standard_output(out):
-            print_table(self.table, self.form)
+            if self.form == "terminal":
+                print_table(self.table)
+            else:
+                put_output(STANDARD_OUTPUT, self.table.render(self.form))
         elif self.settings.check:
             sys.stdout.write(self.diff)
         elif not is_stream(out):
@@ -84,19 +87,16 @@ def draw_table(settings: TableSettings) -> DrawnTable:
     return DrawnTable(settings, table, form, diff, unshown)
 
 
-def print_table(table: "Table", form: str = "terminal") -> None:
+def print_table(table: "Table", way: str | None = None) -> None:
     """Print a table on standard output; on a terminal it fits, with bold for the best rows.
 
     Args:
         table: The table.
-        form: Its form.
+        way: What shows the error bars for which there is no room; None for keys of `table`.
     """
-    if form != "terminal":
-        put_output(STANDARD_OUTPUT, table.render(form))
-        return
-    from kdbench.tables.terminal import terminal_lines
+    from kdbench.tables.terminal import ERROR_KEYS, terminal_lines
 
-    for line in terminal_lines(table, output_width()):
+    for line in terminal_lines(table, output_width(), way or ERROR_KEYS):
         say_styled(line)
 
 

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from kdbench.cli.answer import Answer
+from kdbench.cli.answer import VerbAnswer
 from kdbench.cli.next_command import after_train
 from kdbench.cli.shown.printer import Printer
 from kdbench.text import counted
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from kdbench.distillation.train import Trained
 
 
-def training_answer(recipe: "Recipe", trained: "Trained") -> Answer:
+def training_answer(recipe: "Recipe", trained: "Trained") -> VerbAnswer:
     """The answer of `train`.
 
     Args:
         recipe: What was asked for.
         trained: What came of it.
     """
-    return Answer(
+    return VerbAnswer(
         partial(print_training, trained),
         partial(training_document, trained),
         following=after_train(recipe, trained),
