@@ -1,8 +1,8 @@
 """What a verb answers: text for people, or one JSON document with `--json`.
 
 A verb returns a `VerbAnswer` when its work is done. With `--json`, standard output gets the
-document and nothing else: whatever a library prints meanwhile goes to standard error. The document of a verb
-that only prints text holds its lines.
+document and nothing else: whatever a library prints meanwhile goes to standard error. The document
+of a verb that only prints text holds its lines.
 """
 
 import importlib

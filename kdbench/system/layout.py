@@ -93,7 +93,7 @@ def fit(
     rows = [line for line in lines if not isinstance(line, str)]
     columns = list(range(len(rows[0])))
     if width is None or _total(rows, columns, ()) <= width:
-        return Fitted(_drawn(lines, left, columns, (), width))
+        return Fitted(_drawn(lines, left, columns, (), _widths(rows, columns, ()), width))
     columns = [column for column in columns if column not in spare]
     dropped: tuple[ErrorKind, ...] = ()
     known = {kind for row in rows for cell in row for kind in _kinds(cell)}
@@ -101,8 +101,14 @@ def fit(
         if _total(rows, columns, dropped) <= width:
             break
         dropped = tuple(kind for kind in less if kind in known)
-    blocks = _blocks(rows, columns, dropped, width, fixed - sum(s < fixed for s in spare))
-    drawn = [_drawn(lines, left, block, dropped, width) for block in blocks]
+    fixed -= sum(column < fixed for column in spare)
+    widths = _widths(rows, columns, dropped)
+    beside = sum(widths[column] + len(_GAP) for column in columns[1:fixed])
+    label = max(_NARROWEST_LABEL, width // 2) - beside - len(_GAP)
+    if _total(rows, columns, dropped) > width and label >= _NARROWEST_LABEL // 2:
+        widths[columns[0]] = min(widths[columns[0]], label)
+    blocks = _blocks(widths, fixed, width)
+    drawn = [_drawn(lines, left, block, dropped, widths, width) for block in blocks]
     blank = _text("")
     joined = [line for block in drawn for line in (blank, *block)][1:]
     return Fitted(tuple(joined), dropped, len(blocks))
@@ -176,24 +182,23 @@ def _total(
     return sum(widths) + len(_GAP) * (len(widths) - 1)
 
 
-def _blocks(
-    rows: Sequence[Sequence[GridCell]],
-    columns: Sequence[int],
-    dropped: Collection[str],
-    width: int,
-    fixed: int,
-) -> list[list[int]]:
+def _widths(
+    rows: Sequence[Sequence[GridCell]], columns: Sequence[int], dropped: Collection[str]
+) -> dict[int, int]:
+    return {column: _width_of(rows, column, dropped) for column in columns}
+
+
+def _blocks(widths: dict[int, int], fixed: int, width: int) -> list[list[int]]:
     """The columns of each block: the fixed ones and as many others as fit, one at least."""
-    first, others = list(columns[:fixed]), list(columns[fixed:])
-    widths = {column: _width_of(rows, column, dropped) + len(_GAP) for column in columns}
-    label = min(sum(widths[column] for column in first), max(_NARROWEST_LABEL, width // 2))
-    blocks: list[list[int]] = [[]]
+    columns = list(widths)
+    first, others = columns[:fixed], columns[fixed:]
+    blocks: list[list[int]] = [list(first)]
     for column in others:
-        used = label + sum(widths[other] for other in blocks[-1])
-        if blocks[-1] and used + widths[column] - len(_GAP) * (not first) > width:
-            blocks.append([])
+        used = sum(widths[other] + len(_GAP) for other in blocks[-1])
+        if len(blocks[-1]) > len(first) and used + widths[column] > width:
+            blocks.append(list(first))
         blocks[-1].append(column)
-    return [[*first, *block] for block in blocks]
+    return blocks
 
 
 def _drawn(
@@ -201,13 +206,10 @@ def _drawn(
     left: Collection[int],
     columns: Sequence[int],
     dropped: Collection[str],
+    widths: dict[int, int],
     width: int | None,
 ) -> tuple["Text", ...]:
     rows = [line for line in lines if not isinstance(line, str)]
-    widths = {column: _width_of(rows, column, dropped) for column in columns}
-    if width is not None and sum(widths.values()) + len(_GAP) * (len(widths) - 1) > width:
-        most = max(_NARROWEST_LABEL, width // 2) - len(_GAP)
-        widths[columns[0]] = min(widths[columns[0]], most)
     drawn: list[Text] = []
     for line in lines:
         if isinstance(line, str):

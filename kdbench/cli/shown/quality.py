@@ -32,7 +32,8 @@ def print_quality(
         asked: Metrics that were asked for.
     """
     main = {result.main_metric for result in results.values()}
-    usual, wanted = _usual(results, main), _wanted(results, main, asked)
+    usual = _usual(results, main) if asked.are_usual else []
+    wanted = [name for name in _wanted(results, main, asked) if name not in usual]
     title = " / ".join(sorted(main)) if len(main) < 3 else "main metric"
     head: list[GridCell] = ["task", "prompts", NumberCell(title, _ERRORS), *usual]
     rows: list[Sequence[GridCell]] = [[*head, *wanted]]
