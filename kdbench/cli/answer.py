@@ -16,8 +16,10 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kdbench.system.console import say, say_styled, warn
+from kdbench.system.console import report_progress, say, say_styled
 from kdbench.system.files import SCHEMA
+from kdbench.system.layout import output_width, wrapped
+from kdbench.text import printable
 
 if TYPE_CHECKING:
     from kdbench.system.outline import Section
@@ -122,8 +124,10 @@ def give(answer: VerbAnswer) -> int:
     """
     answer.show()
     sys.stdout.flush()
-    for line in answer.warnings:
-        warn(line)
+    width = output_width() if sys.stderr.isatty() else None
+    for text in answer.warnings:
+        for line in wrapped(printable(f"warning: {text}"), width, "  ", whole_words=True):
+            report_progress(line, "yellow")
     show_following(answer.following)
     return answer.code
 

@@ -70,11 +70,6 @@ def report_progress(line: str, style: str = "") -> None:
     sys.stderr.flush()
 
 
-def warn(line: str) -> None:
-    """Print a warning about a result on stderr."""
-    report_progress(f"warning: {line}", "yellow")
-
-
 def escape_unencodable() -> None:
     """Escape characters that stdout and stderr cannot encode, instead of failing at them."""
     for stream in (sys.stdout, sys.stderr):

@@ -22,6 +22,7 @@ _SECONDS_BETWEEN_LINES = 15
 _MOST_SECONDS_BETWEEN_LINES = 300
 _SHARE_BETWEEN_LINES = 0.05
 _WIDTH_WITH_BAR = 100
+_BAR = 12
 
 
 class Step(NamedTuple):
@@ -166,22 +167,42 @@ class _Counter:
             pace.seconds += time.monotonic() - self._start
             pace.units += self._made
 
-    def line(self, with_rate: bool = True) -> str:
-        """The line: `dolly · student generating · 240/500 samples · 3 min left`."""
-        seconds = max(time.monotonic() - self._start, 1e-9)
-        parts = [*filter(None, self.step), f"{self.done}/{self.total} {self._unit}"]
+    def line(self) -> str:
+        """The line: `dolly · student generating · 240/500 samples · 3/s · 3 min left`."""
+        count = f"{self.done}/{self.total} {self._unit}"
         if not self._made:
-            return " · ".join(parts)
-        if with_rate:
-            parts.append(f"{self._made / seconds:.3g}/s")
+            return " · ".join([*filter(None, self.step), count])
+        rate = self._made / max(time.monotonic() - self._start, 1e-9)
+        return " · ".join([*filter(None, self.step), count, f"{rate:.3g}/s", *self._times_left()])
+
+    def line_within(self, width: int) -> str:
+        """The line for a terminal, without what has no room: the unit, then what is done."""
+        from rich.cells import cell_len
+
+        title, doing = self.step
+        count, times = f"{self.done}/{self.total}", self._times_left()
+        choices = (
+            [title, doing, f"{count} {self._unit}", *times],
+            [title, doing, count, *times],
+            [title, doing.partition(",")[0], count, *times],
+            [title, count, *times],
+        )
+        lines = [" · ".join(filter(None, parts)) for parts in choices]
+        return next((line for line in lines if cell_len(line) <= width), lines[-1])
+
+    def _times_left(self) -> list[str]:
+        """The time left of the step and of the whole run, as far as they are known."""
+        if not self._made:
+            return []
+        seconds = max(time.monotonic() - self._start, 1e-9)
         left = (self.total - self.done) * seconds / self._made
-        parts.append(f"{duration(left)} left")
+        parts = [f"{duration(left)} left"]
         pace = _Pace(seconds, self._made)
         whole = self._whole and self._whole.seconds_left(self.step, pace)
         if whole:
             least = "" if whole[1] else "at least "
             parts.append(f"whole run {least}{duration(whole[0])} left")
-        return " · ".join(parts)
+        return parts
 
 
 @contextmanager
@@ -196,14 +217,17 @@ def _live(counter: _Counter) -> Iterator[Callable[[], None]]:
     one_line = Column(no_wrap=True, overflow="ellipsis")
     text = TextColumn("{task.description}", markup=False, table_column=one_line)
     columns: list[ProgressColumn] = [text]
-    if console.width >= _WIDTH_WITH_BAR:
-        columns.insert(0, BarColumn(12))
+    room = console.width
+    if room >= _WIDTH_WITH_BAR:
+        columns.insert(0, BarColumn(_BAR))
+        room -= _BAR + 1
     with Progress(*columns, console=console, transient=True) as bars:
-        bar = bars.add_task(counter.line(False), total=counter.total, completed=counter.done)
+        line = counter.line_within(room)
+        bar = bars.add_task(line, total=counter.total, completed=counter.done)
 
         def advance() -> None:
             counter.advance()
-            bars.update(bar, advance=1, description=counter.line(False))
+            bars.update(bar, advance=1, description=counter.line_within(room))
 
         yield advance
 

@@ -19,6 +19,7 @@ class Printer:
     def __init__(self, interval: str = "95 % intervals") -> None:
         self._width, self._interval = output_width(), interval
         self._dropped: set[str] = set()
+        self._has_table = False
 
     def line(self, text: str, style: str = "") -> None:
         """Print a line as it is, such as one with a path."""
@@ -47,6 +48,9 @@ class Printer:
         cleaned = [[_clean(cell) for cell in row] for row in rows]
         fitted = fit(cleaned, left, self._width, fixed=max(1, len(left)))
         self._dropped |= set(fitted.dropped)
+        if self._has_table and self._width is not None:  # blocks are apart, so tables are too
+            say("")
+        self._has_table = True
         for line in fitted.lines:
             say_styled(line)
 
