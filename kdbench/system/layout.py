@@ -64,11 +64,16 @@ class Fitted:
 
 
 def output_width() -> int | None:
-    """The columns of standard output: `COLUMNS`, else the terminal's; None without a limit."""
-    columns = os.environ.get("COLUMNS", "")
-    if columns.isascii() and columns.isdecimal() and int(columns[:6]) > 0:
-        return int(columns[:6])
-    return shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else None
+    """The columns of standard output: the terminal's, or `COLUMNS`; None without a limit.
+
+    GNU readline, which pytest and IPython load, exports its terminal's `LINES` and `COLUMNS` to
+    every child process. A pipe follows only a `COLUMNS` that somebody set without `LINES`.
+    """
+    if sys.stdout.isatty():
+        return shutil.get_terminal_size((80, 24)).columns  # COLUMNS first
+    columns = "" if "LINES" in os.environ else os.environ.get("COLUMNS", "")
+    is_number = columns.isascii() and columns.isdecimal()
+    return int(columns[:6]) or None if is_number else None
 
 
 def fit(

@@ -95,6 +95,9 @@ def test_the_width_is_set_or_of_a_terminal(monkeypatch):
     assert output_width() is None  # a pipe or a file gets the whole table
     monkeypatch.setenv("COLUMNS", "72")
     assert output_width() == 72
+    monkeypatch.setenv("LINES", "24")  # both are what readline exports
+    assert output_width() is None
+    monkeypatch.delenv("LINES")
     for nonsense in ("0", "-4", "wide", ""):
         monkeypatch.setenv("COLUMNS", nonsense)
         assert output_width() is None
