@@ -31,6 +31,7 @@ class ProgressView:
     def __init__(self, graph: Graph, workers: int = 1):
         self._graph, self._workers = graph, workers
         self._start_times: dict[str, float] = {}
+        self._end_times: dict[str, float] = {}
         self._statuses: dict[str, Status] = {}
         self._live: Any = None
 
@@ -52,6 +53,8 @@ class ProgressView:
         statuses = state.statuses(self._graph)
         for key in state.running:
             self._start_times.setdefault(key, time.monotonic())
+        for key in self._start_times.keys() - state.running:
+            self._end_times.setdefault(key, time.monotonic())
         if self._live is not None:
             self._live.update(self._table(statuses, state))
         else:
@@ -93,7 +96,7 @@ class ProgressView:
 
     def _elapsed(self, key: str) -> float:
         start = self._start_times.get(key)
-        return 0.0 if start is None else time.monotonic() - start
+        return 0.0 if start is None else self._end_times.get(key, time.monotonic()) - start
 
     def _seconds(self, key: str) -> str:
         return f"{self._elapsed(key):.0f} s" if key in self._start_times else ""
