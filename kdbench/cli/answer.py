@@ -8,6 +8,7 @@ of a verb that only prints text holds its lines.
 import importlib
 import io
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
@@ -101,6 +102,8 @@ def with_json(run: Run, verb: str, settings: str | None) -> Run:
         if isinstance(answered, VerbAnswer):
             sys.stderr.write(printed.getvalue())
             return give_json(answered, verb)
+        if os.environ.get("RANK", "0") != "0":  # only one process of a distributed run prints
+            return answered
         lines = printed.getvalue().splitlines()
         return give_json(VerbAnswer(lambda: None, lambda: {"lines": lines}, answered or 0), verb)
 

@@ -114,3 +114,15 @@ def test_one_sample_is_not_several(tmp_path: Path, capsys: pytest.CaptureFixture
     out = capsys.readouterr().out
     assert "\n1 sample generated; results in " in out
     assert "dolly: 1 prompt was cut at" in out
+
+
+def test_names_from_files_move_no_cursor(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = read_task(next((STORED / "Teacher").glob("minillm*")) / "dolly.json")
+    evil = "a\x1b[2Jb,none"
+    own = replace(task, metrics={**task.metrics, evil: task.metrics["rougeL"]}, main_metric=evil)
+    print_evaluation(Evaluation(tmp_path, {"t\u202ex": own}, 0))
+    out = capsys.readouterr().out
+    assert "a[2Jb,none" in out
+    assert all(char.isprintable() or char == "\n" for char in out)

@@ -1,6 +1,7 @@
 """Lines and tables on standard output; tables fit the terminal."""
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 
 from kdbench.system.console import say, say_styled
 from kdbench.system.layout import GridCell, NumberCell, fit, left_out_note, output_width, wrapped
@@ -61,4 +62,7 @@ class Printer:
 
 
 def _clean(cell: GridCell) -> GridCell:
-    return cell if isinstance(cell, NumberCell) else printable(cell)
+    """The cell without what a terminal obeys: names of metrics and tasks come from files."""
+    if isinstance(cell, NumberCell):
+        return replace(cell, text=printable(cell.text))
+    return printable(cell)
