@@ -13,6 +13,7 @@ from kdbench.config import (
     SpeedSettings,
     TableSettings,
 )
+from kdbench.system.secrets import without_secrets
 
 if TYPE_CHECKING:
     from kdbench.comparing.settings import RegressSettings
@@ -79,8 +80,8 @@ def after_update(settings: "RegressSettings") -> str:
 
 
 def after_doctor(of: str, words: Sequence[str]) -> str:
-    """The command that was checked."""
-    return shlex.join(["kdbench", of, *words])
+    """The command that was checked, without secrets, as logs are kept."""
+    return without_secrets(shlex.join(["kdbench", of, *words]))
 
 
 def command(verb: str, **values: Any) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kdbench.cli.answer import VerbAnswer, dry_run_answer, show_following
 from kdbench.cli.app import EXIT_FAILED, EXIT_STALE, app, verb
-from kdbench.system.console import escape_unencodable, say
+from kdbench.system.console import escape_unencodable
 from kdbench.system.threads import wait_passively
 from kdbench.text import printable
 
@@ -147,29 +147,18 @@ def _doctor(arguments: list[str]) -> int:
     Put doctor before the verb of a command to have it checked: after the word eval or train it
     takes all keys of that verb, and of the method. The keys below are its own.
     """
-    from kdbench.cli.next_command import after_doctor
-    from kdbench.doctor.settings import parse_doctor, read_doctor
+    from kdbench.doctor.settings import parse_doctor
 
     patient, settings = parse_doctor(arguments)
     _quiet()
+    from kdbench.cli.shown.diagnosis import show_diagnosis
     from kdbench.doctor.examine import examine
-    from kdbench.doctor.output import as_json, lines
-    from kdbench.system.layout import output_width, wrapped
-    from kdbench.system.outputs import is_standard_output, put_json_output
 
     try:
         diagnosis = examine(patient, settings)
     finally:
         patient.close()
-    if settings.json_file is not None:
-        put_json_output(settings.json_file, as_json(diagnosis))
-    if settings.json_file is None or not is_standard_output(settings.json_file):
-        for line in lines(diagnosis, settings):
-            for part in wrapped(printable(line), output_width(), "        ", whole_words=True):
-                say(part)
-        if not diagnosis.count("error"):
-            of, _, words = read_doctor(arguments)
-            show_following(after_doctor(of, words))
+    show_diagnosis(diagnosis, settings, arguments)
     return EXIT_STALE if diagnosis.count("error") else 0
 
 
