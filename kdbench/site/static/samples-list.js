@@ -56,7 +56,8 @@ const kdbenchSampleList = (() => {
   // A page of the list: the one with the chosen document, unless another is asked for.
   function list(index, view, order, heads, address) {
     const at = order.documents.indexOf(view.document);
-    const page = view.page ?? (at < 0 ? 0 : Math.floor(at / ROWS)), pages = Math.max(1, Math.ceil(order.documents.length / ROWS));
+    const pages = Math.max(1, Math.ceil(order.documents.length / ROWS));
+    const page = Math.min(pages - 1, view.page ?? (at < 0 ? 0 : Math.floor(at / ROWS)));
     const rows = order.documents.slice(page * ROWS, (page + 1) * ROWS).map((d) => {
       const text = heads?.[d] || index.ids[d];
       return el("li", {}, el("a", { href: address({ id: index.ids[d], page: null, token: null }), "aria-current": d === view.document ? "true" : null },
