@@ -58,6 +58,13 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def screenshots(session: nox.Session) -> None:
+    """The pictures of the site in docs/images: `-- results/demo runs/demo`; needs Chromium."""
+    env = {"PYTHONPATH": "tests/helpers"}
+    session.run(sys.executable, "docs/images/screenshots.py", *session.posargs, env=env)
+
+
+@nox.session
 def vendor(session: nox.Session) -> None:
     """Fetch the site's vendored files again with npm; `git diff` shows what changed."""
     folder = Path("kdbench/site/static/vendor")

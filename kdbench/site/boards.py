@@ -138,10 +138,16 @@ def _settings(source: SiteSource, **choice: Any) -> TableSettings:
 
 
 def best_rows(board: Board, group: int) -> Iterator[set[int]]:
-    """For each column, the rows of a group that hold the best number, not those tied with it."""
+    """For each column, the rows of a group that hold the best number, not those tied with it.
+
+    Where all students have the same number, none is the best.
+    """
     rows = board.table.groups[group].rows
     for column, direction in enumerate(board.directions):
         cells = {i: cell for i, row in enumerate(rows) if (cell := row.cells[column]) and cell.best}
         printed = {index: round(cell.value, cell.decimals) for index, cell in cells.items()}
+        ranked = [row.cells[column] for row in rows if row.ranked and row.cells[column] is not None]
+        if len(ranked) == len(printed) and len(set(printed.values())) == 1:
+            printed = {}
         best = (min if direction == "lower" else max)(printed.values(), default=None)
         yield {index for index, value in printed.items() if value == best}

@@ -28,7 +28,7 @@ def fidelity_page(source: SiteSource) -> Page:
     if source.figures is None:
         html = render("fidelity.html.j2", findings=None, why=source.why_no_figures)
         return Page("fidelity", "Fidelity", html)
-    findings, level = source.figures.findings, source.settings.level
+    findings = source.figures.findings
     return Page(
         "fidelity",
         "Fidelity",
@@ -41,9 +41,19 @@ def fidelity_page(source: SiteSource) -> Page:
         ),
         scripts=(*SCRIPTS, "fidelity.js"),
         styles=STYLES,
-        data={"fidelity": lambda: fidelity_data(findings, level)},
+        data={"fidelity": lambda: _data(source, findings)},
         libraries=LIBRARIES,
     )
+
+
+def _data(source: SiteSource, findings: Findings) -> dict[str, Any]:
+    """The numbers of the plots, with the tasks on which samples of each student are stored."""
+    runs = [source.run(student.run) for student in findings.students]
+    stored = [
+        [task for task in findings.tasks if run is not None and source.has_samples(run, task)]
+        for run in runs
+    ]
+    return {**fidelity_data(findings, source.settings.level), "samples": stored}
 
 
 def _quadrants(findings: Findings) -> list[tuple[str, int]]:

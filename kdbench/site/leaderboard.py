@@ -75,7 +75,8 @@ def leaderboard_page(source: SiteSource) -> Page:
         }
         for board in make_boards(source)
     ]
-    html = render("leaderboard.html.j2", boards=boards, left_out=_left_out(source))
+    samples = any(source.has_samples(run, task) for run in source.runs for task in run.results)
+    html = render("leaderboard.html.j2", boards=boards, left_out=_left_out(source), samples=samples)
     return Page(
         "leaderboard",
         "Leaderboard",
@@ -86,12 +87,12 @@ def leaderboard_page(source: SiteSource) -> Page:
 
 
 def _rows(source: SiteSource, board: Board, index: int, group: Group) -> Iterator[_ShownRow]:
-    best = list(best_rows(board, index))
+    best = list(best_rows(board, index))  # empty where all students are equal
     teachers = {run.folder for run in source.teachers}
     for place, row in enumerate(group.rows):
         measured = row.kind == "measured"
         marks = [
-            "best" if place in of_column else "tied" if cell and cell.best else ""
+            "best" if place in of_column else "tied" if of_column and cell and cell.best else ""
             for of_column, cell in zip(best, row.cells, strict=True)
         ]
         cells = tuple(

@@ -11,7 +11,6 @@ from itertools import permutations
 from typing import Any
 
 from kdbench.comparing.comparison import compare_runs
-from kdbench.comparing.matching import comparison_problems
 from kdbench.comparing.model import ComparedRow, RowTestMethod
 from kdbench.comparing.scores import ComparedRun, read_run
 from kdbench.comparing.tolerance import Tolerance
@@ -110,25 +109,20 @@ def _compare(base: ComparedRun, new: ComparedRun, metrics: Sequence[str]) -> Run
     rows: dict[str, Sequence[ComparedRow]] = {}
     problems: list[str] = []
     for metric in metrics:
-        shared = [
+        kept = [
             task
             for task, scores in base.tasks.items()
             if metric in scores.metrics and task in new.tasks and metric in new.tasks[task].metrics
         ]
-        kept = []
-        for task in shared:
-            found = comparison_problems(_only(base, [task]), _only(new, [task]), [metric], True)
-            problems += [problem.text for problem in found]
-            kept += [] if found else [task]
-        while kept:  # again without the tasks that turn out to have no prompt with this metric
+        while kept:  # again without the tasks that turn out not to compare
             runs = _only(base, kept), _only(new, kept)
             compared = compare_runs(*runs, {metric: Tolerance(0.0)}, Rules(), _METHOD)
             problems += [problem.text for problem in compared.problems]
             if compared.rows:
                 rows[metric] = compared.rows
                 break
-            empty = {problem.task for problem in compared.problems}
-            kept = [task for task in kept if task not in empty] if empty & {*kept} else []
+            at_fault = {problem.task for problem in compared.problems}
+            kept = [task for task in kept if task not in at_fault] if at_fault & {*kept} else []
     if not rows and not problems:
         problems.append("the two runs have no task and metric in common")
     return RunPair(base.label, new.label, rows, tuple(dict.fromkeys(problems)))

@@ -55,7 +55,7 @@ class CostViews:
     Attributes:
         score: The score; None without models that compare.
         models: Models with their scores.
-        views: Their costs; one that is equal for all, or known of one only, tells nothing and is left out.
+        views: Their costs, without those that are equal for all or known of one model only.
         missing: Commands that would add costs, one a line.
     """
 
@@ -98,13 +98,14 @@ _Listed = tuple[str, str, str, tuple[CostPoint, ...], str]
 
 
 def _all(source: SiteSource, costs: Costs) -> Iterator[_Listed]:
-    """Every cost, known or not: speeds first, then training, then sizes."""
+    """Every cost, known or not: speeds first, then training (of students), then sizes."""
     if costs.axis != "parameters":
         yield costs.axis, costs.label, "serving", costs.points, costs.condition
     models = {model.student.run: model for model in costs.models}
     runs = {folder: run for folder in models if (run := source.run(folder)) is not None}
+    students = {folder: run for folder, run in runs.items() if not models[folder].teacher}
     for name, label in _TRAINING.items():
-        yield name, label, "training", _points(models, _training(source, name, runs)), ""
+        yield name, label, "training", _points(models, _training(source, name, students)), ""
     for name, label in _SIZES.items():
         sizes = {folder: run.record["model"].get(name) for folder, run in runs.items()}
         yield name, label, "size", _points(models, sizes), ""
@@ -166,4 +167,5 @@ def _model(source: SiteSource, run: StoredRun, metric: str) -> ScoredModel | Non
     label = source.labels[run.folder]
     method = run.method or run.model
     row = StudentRow(run.folder, label, run.model, method, run.parameters, run is source.baseline)
-    return ScoredModel(row, Number(mean.value, mean.ci_low, mean.ci_high, mean.n))
+    score = Number(mean.value, mean.ci_low, mean.ci_high, mean.n)
+    return ScoredModel(row, score, teacher=run in source.teachers)

@@ -77,10 +77,7 @@ def read_source(settings: ReportSettings) -> SiteSource:
         raise InputError(f"results={settings.results}: no such folder")
     runs = [run for run in stored_runs(settings.results) if run.results]
     if not runs:
-        raise InputError(
-            f"results={settings.results}: no results; run kdbench eval model=… data=…, or name a "
-            "folder that holds MODEL/RUN/run.json"
-        )
+        raise InputError(f"results={settings.results}: no results; run kdbench eval model=… data=…")
     measured = {task for run in runs for task in run.results}
     for task in settings.tasks:
         if task not in measured:

@@ -144,17 +144,21 @@ class LiveSite:
 
 def has_results(results: Path) -> bool:
     """Whether any run has begun."""
-    return any(results.glob("*/*/run.json"))
+    return any(Path(file).name == "run.json" for file in result_files(results))
 
 
 def result_files(results: Path) -> FileTimes:
-    """Time and size of the files that hold results: those of runs, groups and speeds."""
-    state: FileTimes = {}
-    for pattern in ("*/*.json", "*/*/*.json", "*/*/groups/*.json"):
-        for file in results.glob(pattern):
+    """Time and size of the files that hold results, at any depth: of runs, groups and speeds."""
+    times: FileTimes = {}
+    for folder, subfolders, names in os.walk(results):
+        if "samples" in subfolders:
+            subfolders.remove("samples")  # written all the time, and read once a run is complete
+        for name in names:
+            file = os.path.join(folder, name)
             try:
                 status = os.stat(file)
             except FileNotFoundError:  # replaced or removed at this moment
                 continue
-            state[str(file)] = status.st_mtime_ns, status.st_size
-    return state
+            if name.endswith(".json") and not name.startswith("."):
+                times[file] = status.st_mtime_ns, status.st_size
+    return times

@@ -139,7 +139,7 @@ def remove_stale(folder: Path, earlier: Sequence[str], written: Sequence[Path]) 
     for name in earlier:
         parts = PurePosixPath(name).parts
         file = folder.joinpath(*parts)
-        if not parts or ".." in parts or name.startswith("/") or file in kept:
+        if not parts or name.startswith("/") or file in kept:
             continue
         if file.parent.resolve() != folder.resolve().joinpath(*parts[:-1]):
             continue  # a link leads out of the folder

@@ -88,13 +88,22 @@ def test_best_tied_and_worse_are_told_apart_and_a_teacher_is_not_ranked(results)
 
 
 def test_where_lower_is_better_the_lowest_is_the_best(tmp_path):
-    put_run(tmp_path, "low", {"dolly": [1.0] * 8}, metric="lm_loss")
-    put_run(tmp_path, "high", {"dolly": [3.0] * 8}, metric="lm_loss")
+    put_run(tmp_path, "low", {"dolly": [1.0, 2.0] * 4}, metric="lm_loss")
+    put_run(tmp_path, "high", {"dolly": [2.0, 1.2] * 4}, metric="lm_loss")
     board = make_boards(source_of(tmp_path))[0]
     (best, of_average) = best_rows(board, 0)
     labels = [row.label for row in board.table.groups[0].rows]
     assert [labels[index] for index in best] == ["low"]
+    assert all(row.cells[0].best for row in board.table.groups[0].rows)  # the other one is tied
     assert best == of_average
+
+
+def test_where_all_students_are_equal_none_is_the_best(tmp_path):
+    for model in ("a", "b"):
+        put_run(tmp_path, model, {"dolly": [0.0] * 8})
+    html = str(leaderboard_page(source_of(tmp_path)).html)
+    assert rows_of(leaderboard_page(source_of(tmp_path)), "rougeL")["a"][1]["class"] == ""
+    assert "A name leads to its run" in html  # and no number to samples that are not there
 
 
 def test_a_row_leads_to_its_run_and_a_number_to_its_samples(results):

@@ -8,7 +8,8 @@ from made_runs import put_run
 from kdbench.config import ReportSettings
 from kdbench.measuring.identity import training_cost
 from kdbench.site.page import value_of
-from kdbench.site.run import command_of, run_page
+from kdbench.site.run import run_page
+from kdbench.site.run_facts import command_of
 from kdbench.site.source import read_source
 from kdbench.site.training import find_training
 

@@ -176,6 +176,7 @@
     const lost = prompts.filter((p) => p.gain < 0).length;
     const gained = prompts.filter((p) => p.gain > 0).length;
     const sign = metric.direction === "lower" ? -1 : 1;
+    const linked = prompts.some((p) => typeof samples(p) !== "string");
     const body = el("tbody");
     const more = el("button", { type: "button" });
     const add = () => {
@@ -215,7 +216,7 @@
         el(
           "table",
           {},
-          el("caption", {}, `${metric.name} of each prompt, mean over seeds. A prompt leads to its samples.`),
+          el("caption", {}, `${metric.name} of each prompt, mean over seeds.${linked ? " A prompt leads to its samples." : ""}`),
           el("thead", {}, el("tr", {}, ["prompt", "change", label(state.base), label(state.focus), "task"].map((h, i) => el("th", { scope: "col", class: i === 0 || i === 4 ? "text" : null, colspan: i === 1 ? 2 : null }, h)))),
           body,
         ),

@@ -24,11 +24,16 @@
       title: (task) => titles.get(task) ?? task,
       label: (student) => names[student],
       marks: kdbench.marks.of(names, data.baseline),
-      // The average has no samples of its own: all tasks are shown.
-      link: (task, student) =>
-        kdbench.address("samples", { task: task === "AVG" ? null : task, students: data.students[student].run }),
+      // The average has no samples of its own: the first task is shown. Without samples, the run is.
+      link: (task, student) => {
+        const { run } = data.students[student];
+        const stored = data.samples[student];
+        const shown = task === "AVG" ? stored[0] : task;
+        return stored.includes(shown) ? kdbench.address("samples", { task: shown, students: run }) : kdbench.address("run", { run });
+      },
     };
   }
+  const namesIn = (of, rows) => of.names.filter((_, student) => rows.some((row) => row.student === student));
   const panelsOf = (rows, task) => [...new Set(rows.map(task))];
   const columns = (of, more) => [
     { title: "student", value: (row) => of.label(row.student), href: (row) => of.link(row.task, row.student) },
@@ -94,9 +99,9 @@
       title,
       caption:
         order.length > 1
-          ? "Up means a better score than the baseline's. Right means closer to the teacher. Bars are 95 % paired bootstrap intervals over prompts: if a bar crosses a line, the sign is not certain. A point leads to its samples."
-          : "Up means a better score, right means closer to the teacher. Bars are 95 % intervals over prompts. A point leads to its samples. With baseline=, the report shows gains.",
-      names: of.names,
+          ? "Up means a better score than the baseline's. Right means closer to the teacher. Bars are 95 % paired bootstrap intervals over prompts: if a bar crosses a line, the sign is not certain. A point leads to its samples, or to its run if none are stored."
+          : "Up means a better score, right means closer to the teacher. Bars are 95 % intervals over prompts. A point leads to its samples, or to its run if none are stored. With baseline=, the report shows gains.",
+      names: namesIn(of, all),
       marks: of.marks,
       choices: order.map((name) => [name, VIEWS[name].text]),
       panels: (name) =>
@@ -145,7 +150,7 @@
       title: "Fidelity by token",
       caption:
         "How faithful each student is at each token of a response. If curves on the student's own text fall below those on the teacher's text, that is exposure bias. Bands are 95 % intervals; where a line is thin, too few responses are left for one.",
-      names: of.names,
+      names: (where) => namesIn(of, rows.filter((row) => row.where === where)),
       marks: of.marks,
       line: true,
       choices: sets.map((where) => [where, `on ${TEXTS[where]}`]),
@@ -190,7 +195,7 @@
       title: "Accumulated exposure error",
       caption:
         "By what percentage more divergence from the teacher accumulates on the student's own text than on the teacher's text, up to each length. Zero means no exposure bias.",
-      names: of.names,
+      names: namesIn(of, rows),
       marks: of.marks,
       line: true,
       panels: () => panelsOf(rows, (row) => row.task).map((task) => ({ title: of.title(task), label: `Accumulated exposure error, ${of.title(task)}`, options: chart(task) })),
@@ -229,7 +234,7 @@
       title: "Agreement within its band",
       caption:
         "Two models that are often right often agree, even if they have nothing else in common: given the two accuracies, agreement can only lie in the shaded band. Read the position within the band, not the height. Dotted: right answers independent and wrong ones never equal. Upright line: accuracy of the teacher. Dashed: agreement of the teacher with itself.",
-      names: of.names,
+      names: namesIn(of, rows),
       marks: of.marks,
       panels: () => of.data.bands.map((one) => ({ title: of.title(one.task), label: `Agreement against accuracy, ${of.title(one.task)}`, options: chart(one) })),
       numbers: () => ({
@@ -262,7 +267,7 @@
       title: "Right and wrong together",
       caption:
         "Shares of the pairs of answers. RR and WWs are agreement; WWs, the same mistakes, is the part that knowing the right answer does not explain. WR: only the student is right. RW: only the teacher is right. WWd: both are wrong, with different answers. p is that of McNemar's exact test that WR and RW differ only by chance.",
-      names: of.names,
+      names: namesIn(of, rows),
       marks: of.marks,
       wide: true,
       panels: () =>
@@ -292,7 +297,7 @@
       title: "Calibration",
       caption:
         "How far a student's confidence in its tokens is from how often they are right: 0 is best. ece@ref compares with the reference, ece_teacher with the teacher's likeliest token, confidence_gap with the teacher's confidence. Bars are 95 % intervals over prompts.",
-      names: of.names,
+      names: (metric) => namesIn(of, rows.filter((row) => row.metric === metric)),
       marks: of.marks,
       low: true,
       choices: metrics.map((metric) => [metric, metric]),

@@ -1,21 +1,20 @@
 "use strict";
 // Marks of plots: what tells one student from another without colour, and labels that do not overlap.
 kdbench.marks = (() => {
-  const COLOURS = 7; // --mark-1 … --mark-7 in plot.css; --mark-0 is the baseline's
+  const COLOURS = 8; // --mark-1 … --mark-8 in plot.css; --mark-0 is the baseline's
   const SYMBOLS = ["circle", "square", "triangle", "diamond", "star", "wye", "hexagon"];
   const DASHES = ["", "7 3", "2 3", "8 3 2 3", "14 4", "5 2 1 2 1 2", "3 6"];
   const BASELINE = { colour: "var(--mark-0)", symbol: "times", dash: "10 2 2 2" };
 
-  // A mark for each name; no two of 49 names share colour and symbol.
+  // A mark for each name; no two of 56 share colour and symbol, or colour and dashes.
   function of(names, baseline = null) {
     const others = names.filter((name) => name !== baseline);
     return new Map(
       names.map((name) => {
         const i = others.indexOf(name);
         if (i < 0) return [name, BASELINE];
-        const symbol = SYMBOLS[(i + Math.floor(i / COLOURS)) % SYMBOLS.length];
-        const dash = DASHES[(i + Math.floor(i / COLOURS)) % DASHES.length];
-        return [name, { colour: `var(--mark-${(i % COLOURS) + 1})`, symbol, dash }];
+        const colour = `var(--mark-${(i % COLOURS) + 1})`;
+        return [name, { colour, symbol: SYMBOLS[i % SYMBOLS.length], dash: DASHES[i % DASHES.length] }];
       }),
     );
   }
