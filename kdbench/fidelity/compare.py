@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
+from kdbench.fidelity.details_writer import is_finished
 from kdbench.fidelity.floor import Floor, with_floor, with_floor_of
 from kdbench.fidelity.model_pair import ModelPair
 from kdbench.fidelity.options import add_option_metrics
 from kdbench.fidelity.pairs import add_pairs
 from kdbench.fidelity.results import Results
 from kdbench.fidelity.teachers.base import Teacher
-from kdbench.fidelity.token_details import is_finished
 from kdbench.fidelity.token_metrics import NO_FACTS, add_token_metrics
 from kdbench.fidelity.wanted import WantedMetrics, wanted_metrics
 from kdbench.measuring.measurement import Measurement

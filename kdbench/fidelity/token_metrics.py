@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from kdbench.fidelity.details_writer import details_writer
 from kdbench.fidelity.model_pair import ModelPair, SetTexts
 from kdbench.fidelity.results import Results
 from kdbench.fidelity.set_scores import SetScores
-from kdbench.fidelity.token_details import details_writer
 from kdbench.fidelity.tokens import ForwardPass, lines_of, score_set
 from kdbench.fidelity.wanted import GAP, WantedMetrics, with_alignment
 from kdbench.metrics import POSITION_SETS, PositionMetric, PositionSet, TokenMetric

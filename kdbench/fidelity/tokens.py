@@ -15,9 +15,9 @@ import numpy as np
 
 from kdbench.errors import InputError
 from kdbench.fidelity.buckets import bucket_starts, bucket_sums
+from kdbench.fidelity.details_writer import DetailsWriter
 from kdbench.fidelity.forward import TeacherScorer, TextScores, compare_batch
 from kdbench.fidelity.texts import ComparedText
-from kdbench.fidelity.token_details import DetailsWriter
 from kdbench.metrics import PositionMetric, PositionSet, TokenMetric
 from kdbench.system.files import LinesFile
 from kdbench.system.progress import progress

@@ -28,7 +28,7 @@ def plan_report(settings: ReportSettings) -> list[Section]:
             *(Fact("left out", line) for line in findings.left_out),
             *(
                 Fact("writes", str(settings.out / "figures" / name))
-                for name in source.figures.files
+                for name in (() if settings.single_file else source.figures.files)
             ),
         ]
     what = "" if settings.single_file else ", static/ and data/ next to it"

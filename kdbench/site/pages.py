@@ -1,4 +1,9 @@
-"""The pages of the site, in the order of its navigation."""
+"""The pages of the site, in the order of its navigation.
+
+A page is a module with a function from the results to a `Page`: HTML that is readable without
+scripts, made by `html.render`, and the files in `static/` that add to it. `static/site.js` says
+what scripts can use.
+"""
 
 from collections.abc import Callable
 

@@ -202,6 +202,22 @@ def test_a_baseline_without_a_teacher_serves_the_other_pages(tmp_path):
     )
 
 
+def test_a_dry_run_lists_what_is_written(tmp_path):
+    from kdbench.config import ReportSettings
+    from kdbench.site.dry_run import plan_report
+
+    results = tmp_path / "results"
+    teacher = {"name": "big", "sha256": "t"}
+    more = {"acceptance@student": [0.1, 0.2, 0.3]}
+    put_run(results, "sft", {"dolly": [1, 2, 3]}, method="SFT", teacher=teacher, more=more)
+    for single in (False, True):
+        settings = ReportSettings(results=results, out=tmp_path / str(single), single_file=single)
+        facts = [fact for section in plan_report(settings) for fact in section.facts]
+        planned = {fact.value.split(",")[0] for fact in facts if fact.name == "writes"}
+        assert not settings.out.exists()
+        assert planned == set(map(str, make_report(settings).named_files))
+
+
 def test_the_footer_says_when_the_results_were_made(results, tmp_path):
     from kdbench.config import ReportSettings
     from kdbench.site.report import footer
@@ -211,4 +227,3 @@ def test_the_footer_says_when_the_results_were_made(results, tmp_path):
     put_run(results, "late", {"dolly": [1, 2, 3]}, created="2026-11-28T10:00:00+00:00")
     source = read_source(ReportSettings(results=results))
     assert footer(source) == [f"kdbench {__version__}; results of 2026-11-02 to 2026-11-28"]
-    assert make_report.__doc__

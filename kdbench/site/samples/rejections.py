@@ -15,7 +15,7 @@ _SHOWN = 100  # tokens of the table of a task
 
 
 @dataclass(frozen=True, order=True, slots=True)
-class Example:
+class RejectedPlace:
     """Where a token was rejected.
 
     Attributes:
@@ -42,7 +42,7 @@ class Rejections:
         self._count = np.zeros(0)
         self._rejected = np.zeros(0)
         self._waiting: list[tuple[np.ndarray, np.ndarray]] = []
-        self._examples: dict[int, list[Example]] = {}
+        self._examples: dict[int, list[RejectedPlace]] = {}
 
     def add(self, details: TokenDetails, document: int) -> None:
         """Add a response.
@@ -60,10 +60,10 @@ class Rejections:
         for place in np.flatnonzero(acceptance < _LOW).tolist():
             self._add_example(
                 int(tokens[place]),
-                Example(float(acceptance[place]), document, details.seed, int(places[place])),
+                RejectedPlace(float(acceptance[place]), document, details.seed, int(places[place])),
             )
 
-    def _add_example(self, token: int, example: Example) -> None:
+    def _add_example(self, token: int, example: RejectedPlace) -> None:
         examples = self._examples.setdefault(token, [])
         if len(examples) < _EXAMPLES or example < examples[-1]:
             examples.append(example)
