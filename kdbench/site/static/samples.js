@@ -67,7 +67,7 @@
     showList(place);
     if (params.view === "tokens") {
       const data = await S.tokens(index);
-      if (turn === shown) place.detail.replaceChildren(el("h2", {}, "Rejected tokens"), ...[L.rejected(index, data, view, address)].flat());
+      if (turn === shown) place.detail.replaceChildren(el("div", { class: "head-row" }, el("h2", {}, "Rejected tokens"), el("a", { class: "turn", href: address({ view: null }) }, "Back to the prompts")), ...[L.rejected(index, data, view, address)].flat());
     } else await showDocument(place, turn);
     if (!now.heads) {
       const heads = await S.heads(index);
