@@ -39,7 +39,7 @@
             type: log ? "log" : "linear",
             domain: log ? domain : [Math.max(0, domain[0]), domain[1]],
             ...(log ? { ticks: logTicks(domain) } : {}),
-            label: `${view.label}${log ? " (log scale)" : ""}`,
+            label: `${view.label}${log && width > 450 ? " (log scale)" : ""}`,
             tickFormat: shortNumber,
           },
           y: {

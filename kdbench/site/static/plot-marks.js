@@ -25,8 +25,9 @@ kdbench.marks = (() => {
     return `${text.slice(0, half)}…${text.slice(-half)}`; // names differ at their ends
   }
 
-  // Pixels of a text at 12 px: an average letter, or one of the wide ones of Chinese, Japanese and Korean.
-  const widthOf = (text) => [...text].reduce((sum, letter) => sum + (letter >= "\u2e80" ? 12.5 : 6.3), 0);
+  // Pixels of a text at 12 px: wide letters of Chinese, Japanese and Korean, capitals, others.
+  const widthOfLetter = (letter) => (letter >= "\u2e80" ? 12.5 : letter >= "A" && letter <= "Z" ? 8.2 : 6.4);
+  const widthOf = (text) => [...text].reduce((sum, letter) => sum + widthOfLetter(letter), 0);
   const PLACES = [
     [1, -7],
     [-1, -7],
