@@ -73,9 +73,10 @@ def _judge(arguments: list[str]) -> None:
     RUN and AGAINST are the values of run= and judge_against=. Run the same command again after an
     interruption, and it asks only what is missing.
     """
-    from kdbench.judging.settings import parse_judge
+    from kdbench.config import parse
+    from kdbench.judging.settings import JudgeSettings
 
-    settings = parse_judge(arguments)
+    settings = parse(JudgeSettings, arguments)
     _quiet()
     if settings.dry_run:
         from kdbench.judging.dry_run import plan_judging
@@ -217,9 +218,11 @@ def _compare(arguments: list[str]) -> int:
 
     BASE and NEW are the values of base= and new=.
     """
-    from kdbench.comparing.compare import parse_compare, run_compare
+    from kdbench.comparing.compare import run_compare
+    from kdbench.comparing.settings import CompareSettings
+    from kdbench.config import parse
 
-    settings = parse_compare(arguments)
+    settings = parse(CompareSettings, arguments)
     if settings.dry_run:
         from kdbench.comparing.dry_run import plan_comparison
 

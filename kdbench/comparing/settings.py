@@ -77,7 +77,7 @@ class GateSettings(Settings):
         return Rules(self.alpha, self.strict, self.require_conclusive)
 
 
-class CompareSettings(GateSettings, DryRunKeys):
+class CompareSettings(GateSettings, DryRunKeys, positional=("base", "new")):
     """`kdbench compare BASE NEW`: compare two stored runs, or a gate's baseline and a run."""
 
     base: str = Field(
@@ -153,7 +153,7 @@ class RegressSettings(EvalSettings, GateSettings):
         return self
 
 
-class PlanSettings(Settings):
+class PlanSettings(Settings, positional=("run", "against")):
     """`kdbench plan run=… tolerance=…`: how many prompts and seeds a gate needs."""
 
     run: str = Field(description="Run whose variance is used: run folder, or model in results=")

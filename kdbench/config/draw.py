@@ -88,7 +88,9 @@ class TableOutputKeys(Settings, group="Output"):
     )
 
 
-class TableSettings(RowKeys, ColumnKeys, ServingKeys, TableOutputKeys, DryRunKeys):
+class TableSettings(
+    RowKeys, ColumnKeys, ServingKeys, TableOutputKeys, DryRunKeys, positional=("results",)
+):
     """`kdbench table`: the comparison table from results and published numbers."""
 
     @model_validator(mode="after")
@@ -133,5 +135,5 @@ class ReportKeys(Settings):
     )
 
 
-class ReportSettings(ReportKeys, ServingKeys, DryRunKeys):
+class ReportSettings(ReportKeys, ServingKeys, DryRunKeys, positional=("results",)):
     """`kdbench report`: figures of quality against fidelity to the teacher, and against cost."""

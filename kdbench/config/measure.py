@@ -205,6 +205,7 @@ class EvalSettings(
     BackendKeys,
     TrustKeys,
     AdvancedKeys,
+    positional=("model",),
 ):
     """`kdbench eval model=…`: measure a checkpoint."""
 

@@ -25,7 +25,15 @@ class TextKeys(Settings, group="Samples"):
     )
 
 
-class ScoreSettings(TextKeys, DataKeys, ProtocolKeys, MetricKeys, ResultKeys, DryRunKeys):
+class ScoreSettings(
+    TextKeys,
+    DataKeys,
+    ProtocolKeys,
+    MetricKeys,
+    ResultKeys,
+    DryRunKeys,
+    positional=("run",),
+):
     """`kdbench score samples=FILE task=…`: score texts made elsewhere, or a stored run again."""
 
     protocol: str = Field(

@@ -222,6 +222,7 @@ class TrainSettings(
     TrainOutputKeys,
     DryRunKeys,
     TrainAdvancedKeys,
+    positional=("recipe",),
 ):
     """`kdbench train method=… student=…`: the keys of every method; each has keys of its own."""
 

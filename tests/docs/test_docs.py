@@ -30,13 +30,12 @@ import yaml
 import kdbench
 from kdbench import config
 from kdbench.cli.verbs import app
-from kdbench.comparing.compare import parse_compare
 from kdbench.comparing.settings import CompareSettings, PlanSettings, RegressSettings
 from kdbench.config.fill import parse_fill
 from kdbench.distillation.recipe import make_recipe, parse_recipe, recipes
 from kdbench.doctor.settings import read_doctor
 from kdbench.generate import backends
-from kdbench.judging.settings import JudgeSettings, parse_judge
+from kdbench.judging.settings import JudgeSettings
 from kdbench.methods import Method, methods
 from kdbench.metrics import CorpusMetric, ForwardMetric, Reference, SampleMetric, metrics
 from kdbench.protocol import PROTOCOLS
@@ -64,7 +63,12 @@ SETTINGS = {
     "fill": config.FillSettings,
     "demo": config.DemoSettings,
 }
-POSITIONAL = {"fill": parse_fill, "compare": parse_compare, "judge": parse_judge}
+WHOLE = {
+    "fill": parse_fill,
+    "compare": functools.partial(config.parse, CompareSettings),
+    "judge": functools.partial(config.parse, JudgeSettings),
+}
+"""Verbs whose commands are complete wherever a page shows them."""
 SHELL = ("sh", "bash", "shell", "console")
 
 
@@ -196,15 +200,14 @@ def test_every_command_has_a_known_verb_and_known_keys(
         return
     if verb == "doctor" and arguments:  # the keys of another verb, and its own
         verb, _, arguments = read_doctor(arguments)
-    if verb in POSITIONAL and arguments:  # these take arguments without a key
-        POSITIONAL[verb](arguments)
+    if verb in WHOLE and arguments:
+        WHOLE[verb](arguments)
         return
-    keys = [
-        argument.removeprefix("--").partition("=")[0].replace("-", "_") for argument in arguments
-    ]
-    known = set(config.fields_by_key(SETTINGS[verb])) | {"config"} if verb in SETTINGS else set()
-    known |= method_keys(arguments) if verb == "train" else set()
-    assert set(keys) <= known
+    fields = config.fields_by_key(SETTINGS[verb]) if verb in SETTINGS else {}
+    known = {*fields, "config"} | (method_keys(arguments) if verb == "train" else set())
+    positional = SETTINGS[verb].__positional__ if verb in SETTINGS else ["name"]
+    keys = config.read_words(arguments, fields, positional)
+    assert set(keys) <= known | ({"name"} if verb not in SETTINGS else set())
     if complete and verb == "train":
         parse_training(arguments)
     elif complete and verb in SETTINGS:  # the values of a complete command must be valid too
