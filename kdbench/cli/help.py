@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
+    from kdbench.config import Settings
+
 _WIDTH = 80
 _REQUIRED = "Required"
 _CONFIG = ("config=", "YAML file of keys; keys on the command line take precedence")
@@ -29,7 +31,8 @@ class VerbHelp:
         doc: Docstring: a line of summary, and paragraphs.
         settings: Class whose fields are the verb's keys, in `kdbench.config` or as `module:Class`.
         example: Arguments of an example command.
-        words: Words without a key that the verb takes first, such as "BASE NEW".
+        words: Words without a key that the verb takes first, such as "eval|train"; empty for the
+            names of the keys that may come first.
     """
 
     name: str
@@ -51,8 +54,8 @@ def help_lines(verb: VerbHelp, words: Sequence[str], width: int | None = None) -
         InputError: There is no such method.
     """
     width = width or _terminal_width()
-    usage = ["kdbench", verb.name, verb.words, "key=value …" if verb.settings else ""]
-    yield " ".join(filter(None, usage))
+    usage = ["kdbench", verb.name, verb.words or _positional(verb.settings)]
+    yield " ".join(filter(None, [*usage, "key=value …" if verb.settings else ""]))
     for paragraph in cleandoc(verb.doc).split("\n\n"):
         yield from ["", *textwrap.wrap(" ".join(paragraph.split()), width)]
     if verb.settings is None:
@@ -85,12 +88,34 @@ def plain(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
+def settings_class(settings: str) -> "type[Settings]":
+    """The class of a verb's keys.
+
+    Args:
+        settings: Its name in `kdbench.config`, or `module:Class`.
+    """
+    module, _, name = settings.rpartition(":")
+    kind: type[Settings] = getattr(importlib.import_module(module or "kdbench.config"), name)
+    return kind
+
+
+def _positional(settings: str | None) -> str:
+    """The keys whose values may come first, as in `BASE NEW` or `[RESULTS]`."""
+    if settings is None:
+        return ""
+    from kdbench.config.kinds import fields_by_key
+
+    kind = settings_class(settings)
+    fields = fields_by_key(kind)
+    names = [(key.removeprefix("judge_").upper(), fields[key]) for key in kind.__positional__]
+    return " ".join(name if field.is_required() else f"[{name}]" for name, field in names)
+
+
 def _sections(settings: str) -> dict[str, list[HelpEntry]]:
     """The entries of a verb's keys by title; required keys come first."""
     from kdbench.config.kinds import ADVANCED, fields_by_key, key_groups
 
-    module, _, name = settings.rpartition(":")
-    kind = getattr(importlib.import_module(module or "kdbench.config"), name)
+    kind = settings_class(settings)
     fields = fields_by_key(kind)
     required = [_entry(key, field) for key, field in fields.items() if field.is_required()]
     sections = {_REQUIRED: required} if required else {}
@@ -116,7 +141,10 @@ def _method_sections(words: Sequence[str]) -> dict[str, list[HelpEntry]]:
 
 
 def _method_named(words: Sequence[str]) -> str | None:
-    return next((word.partition("=")[2] for word in words if word.startswith("method=")), None)
+    if "--method" in words[:-1]:
+        return words[words.index("--method") + 1]
+    named = (word.removeprefix("--") for word in words)
+    return next((word.partition("=")[2] for word in named if word.startswith("method=")), None)
 
 
 def _entry(key: str, field: "FieldInfo") -> HelpEntry:

@@ -19,11 +19,11 @@ def main() -> None:
     """The console script."""
     wait_passively()
     escape_unencodable()
-    sys.argv[1:2] = map(printable, sys.argv[1:2])  # an unknown verb is repeated in the error
-    app()
+    sys.argv[1:2] = map(printable, sys.argv[1:2])  # an unknown option is repeated in the error
+    app(prog_name="kdbench")
 
 
-@verb("eval", "EvalSettings", "model=path/to/student data=path/to/data limit=20")
+@verb("eval", "EvalSettings", "model=path/to/student data=path/to/data limit=20", group="Measure")
 def _eval(arguments: list[str]) -> None:
     """Measure a checkpoint, and compare it with its teacher.
 
@@ -42,7 +42,7 @@ def _eval(arguments: list[str]) -> None:
     print_evaluation(evaluate(settings))
 
 
-@verb("score", "ScoreSettings", "samples=texts.jsonl task=dolly data=path/to/data")
+@verb("score", "ScoreSettings", "samples=texts.jsonl task=dolly data=path/to/data", group="Measure")
 def _score(arguments: list[str]) -> None:
     """Score texts made elsewhere, or score a stored run again.
 
@@ -65,7 +65,7 @@ def _score(arguments: list[str]) -> None:
     "judge",
     "kdbench.judging.settings:JudgeSettings",
     "student judge=openai:gpt-4o data=path/to/data",
-    words="RUN [AGAINST]",
+    group="Measure",
 )
 def _judge(arguments: list[str]) -> None:
     """Have a model grade a run's responses, or compare two runs.
@@ -96,6 +96,7 @@ def _judge(arguments: list[str]) -> None:
     "train",
     "TrainSettings",
     "method=gkd student=path/to/student teacher=path/to/teacher data=path/to/data",
+    group="Make",
 )
 def _train(arguments: list[str]) -> None:
     """Train a student with a distillation method.
@@ -120,7 +121,12 @@ def _train(arguments: list[str]) -> None:
         print_training(trained)
 
 
-@verb("speed", "SpeedSettings", "model=path/to/student new_tokens=128 concurrency=1,8")
+@verb(
+    "speed",
+    "SpeedSettings",
+    "model=path/to/student new_tokens=128 concurrency=1,8",
+    group="Measure",
+)
 def _speed(arguments: list[str]) -> None:
     """Time a model under a stated load: speed and latency.
 
@@ -147,6 +153,7 @@ def _speed(arguments: list[str]) -> None:
     "kdbench.doctor.settings:DoctorSettings",
     "train method=gkd student=path/to/student teacher=path/to/teacher data=path/to/data",
     words="eval|train",
+    group="Measure",
 )
 def _doctor(arguments: list[str]) -> int:
     """Check a run for faults before you start it; exit 1 on errors.
@@ -174,7 +181,12 @@ def _doctor(arguments: list[str]) -> int:
     return EXIT_STALE if diagnosis.count("error") else 0
 
 
-@verb("table", "TableSettings", "results=results columns=rougeL,acceptance out=README.md")
+@verb(
+    "table",
+    "TableSettings",
+    "results=results columns=rougeL,acceptance out=README.md",
+    group="Conclude",
+)
 def _table(arguments: list[str]) -> int:
     """Draw the comparison table from results and published numbers."""
     from kdbench.config import TableSettings, parse
@@ -211,12 +223,12 @@ def _table(arguments: list[str]) -> int:
     "compare",
     "kdbench.comparing.settings:CompareSettings",
     "results/old/minillm-0a1b2c3d results/new/minillm-4e5f6a7b tolerance=rougeL:0.5",
-    words="BASE NEW",
+    group="Conclude",
 )
 def _compare(arguments: list[str]) -> int:
     """Compare two runs on the same prompts; exit 1 on a regression.
 
-    BASE and NEW are the values of base= and new=.
+    BASE and NEW are run folders, models in the results, or a gate's baseline.
     """
     from kdbench.comparing.compare import run_compare
     from kdbench.comparing.settings import CompareSettings
@@ -234,6 +246,7 @@ def _compare(arguments: list[str]) -> int:
     "regress",
     "kdbench.comparing.settings:RegressSettings",
     "model=path/to/student baseline=student data=path/to/data",
+    group="Conclude",
 )
 def _regress(arguments: list[str]) -> int:
     """Gate a checkpoint against a baseline; exit 1 on a regression.
@@ -254,7 +267,12 @@ def _regress(arguments: list[str]) -> int:
     return run_regress(settings)
 
 
-@verb("plan", "kdbench.comparing.settings:PlanSettings", "run=student tolerance=rougeL:0.5")
+@verb(
+    "plan",
+    "kdbench.comparing.settings:PlanSettings",
+    "run=student tolerance=rougeL:0.5",
+    group="Conclude",
+)
 def _plan(arguments: list[str]) -> None:
     """Estimate how many prompts and seeds a gate needs."""
     from kdbench.comparing.plan import plan
@@ -264,7 +282,7 @@ def _plan(arguments: list[str]) -> None:
     sys.stdout.write(str(plan(parse(PlanSettings, arguments))))
 
 
-@verb("report", "ReportSettings", "results=results baseline=SFT out=report")
+@verb("report", "ReportSettings", "results=results baseline=SFT out=report", group="Conclude")
 def _report(arguments: list[str]) -> None:
     """Plot the quality of students against their fidelity."""
     from kdbench.config import ReportSettings, parse
@@ -286,7 +304,12 @@ def _report(arguments: list[str]) -> None:
         say(f"Spearman correlation of {correlation_line(correlation)}")
 
 
-@verb("fill", "FillSettings", "TABLE.yaml workers=2 evaluate.limit=20 --plan", words="TABLE.yaml")
+@verb(
+    "fill",
+    "FillSettings",
+    "TABLE.yaml workers=2 evaluate.limit=20 --plan",
+    group="Make",
+)
 def _fill(arguments: list[str]) -> int:
     """Train and measure what a table lacks, then draw it.
 
@@ -303,7 +326,7 @@ def _fill(arguments: list[str]) -> int:
     return EXIT_FAILED if filled.failed else 0
 
 
-@verb("demo", "DemoSettings", "limit=10")
+@verb("demo", "DemoSettings", "limit=10", group="Make")
 def _demo(arguments: list[str]) -> int:
     """Run the whole pipeline on a toy data set, without a network.
 
