@@ -47,7 +47,9 @@ _SAME: dict[str, SameKey] = {
     "epoch": SameKey(("epochs",)),
     "eval_interval": SameKey(("validate_every",)),
     "eval_steps": SameKey(("validate_every",)),
-    "gen_kwargs": SameKey(("max_new_tokens",), "each setting has a key, as temperature= and top_p="),
+    "gen_kwargs": SameKey(
+        ("max_new_tokens",), "each setting has a key, as temperature= and top_p="
+    ),
     "lam": SameKey(_LOSS_WEIGHT),
     "limit_samples": SameKey(("limit",)),
     "lm_data_dir": SameKey(("pretraining",)),

@@ -9,7 +9,7 @@ from kdbench.config import ReportSettings
 from kdbench.errors import InputError, nearest
 from kdbench.reports.model import StudentRow
 from kdbench.store.results import TaskResult
-from kdbench.store.runs import StoredRun, stored_runs
+from kdbench.store.runs import StoredRun, names_folder, stored_runs
 from kdbench.text import printable
 
 
@@ -81,10 +81,14 @@ def _compared(run: StoredRun) -> dict[str, TaskResult]:
 def _baseline(name: str | None, runs: Sequence[StoredRun]) -> StoredRun | None:
     if name is None:
         return None
-    by_folder = [run for run in runs if Path(name).parts[-2:] == Path(run.folder).parts]
-    if by_folder:
-        return by_folder[0]
-    named = [run for run in runs if run.model == name] or [r for r in runs if r.method == name]
+    path = f"/{Path(name).as_posix()}"
+    if whole := [run for run in runs if path.endswith(f"/{run.folder}")]:
+        return max(whole, key=lambda run: len(run.folder))
+    named = (
+        [run for run in runs if run.model == name]
+        or [run for run in runs if run.method == name]
+        or [run for run in runs if names_folder(name, run.folder)]
+    )
     if not named:
         known = {run.model for run in runs} | {run.method for run in runs if run.method}
         raise InputError(f"baseline={name}: {nearest(name, known)}")
