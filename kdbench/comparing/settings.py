@@ -101,7 +101,9 @@ class RegressSettings(EvalSettings, GateSettings):
     """
 
     model: TextOrEmpty = Field(
-        "", description="Checkpoint to measure: folder, GGUF file, or model name on the Hub"
+        "",
+        description="Checkpoint to measure: folder, GGUF file, or model on the Hub (org/name or "
+        "org/name@revision)",
     )
     run: Path | None = Field(None, description="Folder of a stored run to judge, instead of model=")
     baseline: str = Field(

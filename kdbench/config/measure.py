@@ -25,7 +25,9 @@ from kdbench.config.protocol import ProtocolKeys
 class ModelKeys(Settings, group="Model"):
     """Which checkpoint is measured."""
 
-    model: str = Field(description="Checkpoint folder, GGUF file, or model name on the Hub")
+    model: str = Field(
+        description="Checkpoint folder, GGUF file, or model on the Hub: org/name or org/name@revision"
+    )
     revision: str | None = Field(None, description="Branch, tag or commit of a model on the Hub")
     card: Path | None = Field(
         None,

@@ -22,7 +22,8 @@ class TrainedModelKeys(Settings, group="Model"):
         "layers) or random:CONFIG (random weights)"
     )
     teacher: str | None = Field(
-        None, description="Teacher's checkpoint folder, or model name on the Hub"
+        None,
+        description="Teacher's checkpoint folder, or model on the Hub: org/name or org/name@revision",
     )
     recipe: str | None = Field(
         None,
