@@ -26,7 +26,7 @@ _GROUPS = ("Measure", "Make", "Conclude", "Look up")
 class VerbGroup(TyperGroup):
     """All verbs; the help lists them under headings."""
 
-    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:
+    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # noqa: ARG002
         """Write a section for each heading, with a line for each verb."""
         longest = max(map(len, self.commands))
         for group in _GROUPS:
@@ -74,7 +74,7 @@ helps: dict[str, VerbHelp] = {}
 
 @app.callback()
 def _options(
-    version: bool = typer.Option(  # noqa: ARG001 - the callback prints it and exits
+    version: bool = typer.Option(
         False,
         "--version",
         "-V",

@@ -70,7 +70,7 @@ def help_lines(verb: VerbHelp, words: Sequence[str], width: int | None = None) -
         yield from ["", *_example_lines(f"kdbench {verb.name} {verb.example}", width)]
     for title, entries in sections.items():
         yield from ["", *_section_lines(title, entries, column, width)]
-    if verb.name == "train" and not _method_named(words):
+    if verb.name == "train" and not method_named(words):
         yield from ["", "Each method has more keys: kdbench train method=NAME --help"]
 
 
@@ -129,7 +129,7 @@ def _sections(settings: str) -> dict[str, list[HelpEntry]]:
 
 def _method_sections(words: Sequence[str]) -> dict[str, list[HelpEntry]]:
     """The entries of a method's own keys."""
-    name = _method_named(words)
+    name = method_named(words)
     if name is None:
         return {}
     from kdbench.config.kinds import fields_by_key
@@ -140,7 +140,8 @@ def _method_sections(words: Sequence[str]) -> dict[str, list[HelpEntry]]:
     return {f"method={name}: {first_line(method.__doc__)}": entries}
 
 
-def _method_named(words: Sequence[str]) -> str | None:
+def method_named(words: Sequence[str]) -> str | None:
+    """The method that a command line of `kdbench train` names; None if it names none."""
     if "--method" in words[:-1]:
         return words[words.index("--method") + 1]
     named = (word.removeprefix("--") for word in words)
@@ -152,9 +153,9 @@ def _entry(key: str, field: "FieldInfo") -> HelpEntry:
     if field.annotation is bool and field.default is False:
         return f"--{key.replace('_', '-')}", field.description or ""
     text, _, default = (field.description or "").partition(" (default")
-    choices = _choices(field.annotation)
-    if len(choices) > 1:
-        text += f" [{'|'.join(choices)}]"
+    words = choices(field.annotation)
+    if len(words) > 1:
+        text += f" [{'|'.join(words)}]"
     if default:
         text += f" (default{default}"
     elif not field.is_required() and field.default not in (None, "", (), {}):
@@ -162,7 +163,7 @@ def _entry(key: str, field: "FieldInfo") -> HelpEntry:
     return f"{key}=", text
 
 
-def _choices(annotation: Any) -> list[str]:
+def choices(annotation: Any) -> list[str]:
     """The words that a setting can be."""
     if annotation is bool:
         return ["true", "false"]
@@ -170,7 +171,7 @@ def _choices(annotation: Any) -> list[str]:
     if get_origin(annotation) is Literal:
         return [str(value) for value in arguments]
     kinds = [kind for kind in arguments if kind is bool or get_origin(kind) is Literal]
-    return [choice for kind in kinds for choice in _choices(kind)]
+    return [choice for kind in kinds for choice in choices(kind)]
 
 
 def _section_lines(

@@ -1,8 +1,11 @@
 """The verbs that list what is installed: tasks, metrics, methods, backends and protocols."""
 
+import os
+import sys
+from pathlib import Path
 from typing import Any
 
-from kdbench.cli.app import verb
+from kdbench.cli.app import app, show_help, verb
 from kdbench.cli.help import first_line, plain
 from kdbench.errors import InputError
 from kdbench.system.console import say
@@ -87,6 +90,44 @@ def _protocols(arguments: list[str]) -> None:
         fields = {key: value for key, value in protocol.as_dict().items() if key != "name"}
         pairs = (f"{key}={plain(value)}" for key, value in fields.items())
         say(f"{protocol.name}: {' '.join(pairs)}")
+
+
+@verb(
+    "completion", words="SHELL", example="bash > ~/.local/share/bash-completion/completions/kdbench"
+)
+def _completion(arguments: list[str]) -> None:
+    """Print the completion script of a shell: bash, zsh or fish.
+
+    Write it to a file that the shell reads at its start. In bash:
+    ~/.local/share/bash-completion/completions/kdbench. In zsh: _kdbench, in a folder of $fpath. In
+    fish: ~/.config/fish/completions/kdbench.fish.
+    """
+    from kdbench.cli.completion.scripts import SCRIPTS
+
+    shell = Path(_only_name(arguments, "SHELL") or os.environ.get("SHELL", "")).name
+    if shell not in SCRIPTS:
+        raise InputError(f"'{shell}': name a shell: {', '.join(SCRIPTS)}")
+    sys.stdout.write(SCRIPTS[shell])
+
+
+@verb("help", words="[VERB]")
+def _help(arguments: list[str]) -> None:
+    """Show the help of a verb, as kdbench VERB -h does."""
+    if arguments:
+        show_help(arguments[0], arguments[1:])
+    else:
+        app(["--help"], prog_name="kdbench", standalone_mode=False)
+
+
+def _only_name(arguments: list[str], what: str) -> str | None:
+    """The word after the verb, if there is one.
+
+    Raises:
+        InputError: There are several, or one is a key.
+    """
+    if len(arguments) > 1 or (arguments and arguments[0].startswith("-")):
+        raise InputError(f"'{arguments[-1]}': this command takes {what} only")
+    return arguments[0] if arguments else None
 
 
 def _list(rows: list[tuple[str, ...]]) -> None:

@@ -4,7 +4,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from kdbench.cli.app import EXIT_FAILED, EXIT_STALE, app, verb
+from kdbench.cli.app import EXIT_FAILED, EXIT_STALE, app, helps, verb
 from kdbench.system.console import escape_unencodable, report_progress, say
 from kdbench.system.threads import wait_passively
 from kdbench.text import printable
@@ -19,6 +19,8 @@ def main() -> None:
     """The console script."""
     wait_passively()
     escape_unencodable()
+    if sys.argv[1:2] == ["__complete"]:
+        sys.exit(_complete(sys.argv[2:]))
     sys.argv[1:2] = map(printable, sys.argv[1:2])  # an unknown option is repeated in the error
     app(prog_name="kdbench")
 
@@ -341,6 +343,19 @@ def _demo(arguments: list[str]) -> int:
     filled = demo(settings)
     sys.stdout.write(filled.text)
     return EXIT_FAILED if filled.failed else 0
+
+
+def _complete(arguments: list[str]) -> int:
+    """Print what can come next on a command line; a shell's completion shows no error."""
+    from kdbench.cli.completion.entry import complete
+    from kdbench.errors import InputError
+
+    try:
+        lines = complete(arguments, helps)
+    except (InputError, OSError):  # of a plug-in, or of a folder that cannot be read
+        return 1
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    return 0
 
 
 def _outline(sections: "Sequence[Section]") -> int:

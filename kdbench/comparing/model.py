@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from kdbench.comparing.tolerance import Tolerance
 from kdbench.comparing.verdict import Decision, Problem, Rules, Verdict, decide
-from kdbench.stats.bootstrap import RESAMPLES
+from kdbench.stats.defaults import RESAMPLES
 
 
 @dataclass(frozen=True)

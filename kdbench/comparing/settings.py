@@ -8,8 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 from kdbench.comparing.tolerance import parse_tolerances
 from kdbench.comparing.verdict import Rules
 from kdbench.config import DryRunKeys, EvalSettings, Names, Seeds, Settings
-from kdbench.stats.bootstrap import RESAMPLES
-from kdbench.stats.paired import POWER
+from kdbench.stats.defaults import POWER, RESAMPLES
 
 GATES = Path("baselines/gates")
 

@@ -26,7 +26,8 @@ class ModelKeys(Settings, group="Model"):
     """Which checkpoint is measured."""
 
     model: str = Field(
-        description="Checkpoint folder, GGUF file, or model on the Hub: org/name or org/name@revision"
+        description="Checkpoint folder, GGUF file, or model on the Hub: org/name or "
+        "org/name@revision"
     )
     revision: str | None = Field(None, description="Branch, tag or commit of a model on the Hub")
     card: Path | None = Field(

@@ -23,7 +23,8 @@ class TrainedModelKeys(Settings, group="Model"):
     )
     teacher: str | None = Field(
         None,
-        description="Teacher's checkpoint folder, or model on the Hub: org/name or org/name@revision",
+        description="Teacher's checkpoint folder, or model on the Hub: org/name or "
+        "org/name@revision",
     )
     recipe: str | None = Field(
         None,

@@ -161,7 +161,8 @@ class _Reader:
     def _advice(self, word: str) -> str:
         key = word.replace("-", "_")
         if key in self.fields:
-            return f": write {f'--{word}'.replace('_', '-') if is_flag(self.fields[key]) else f'{key}=…'}"
+            option = f"--{key}".replace("_", "-")
+            return f": write {option if is_flag(self.fields[key]) else f'{key}=…'}"
         if _NUMBER.match(word) or word.isdecimal():
             return " (the values of a list are written with commas, as in 1,2,3)"
         if self.positional:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from kdbench.comparing.model import ComparedRow, Comparison, WorstPrompt
 from kdbench.comparing.tolerance import format_tolerances
-from kdbench.stats.paired import POWER
+from kdbench.stats.defaults import POWER
 from kdbench.text import DECIMALS, excerpts, signed
 
 _LOSSES_OF_A_ROW = 3
