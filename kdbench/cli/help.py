@@ -53,7 +53,7 @@ def help_lines(verb: VerbHelp, words: Sequence[str], width: int | None = None) -
     Raises:
         InputError: There is no such method.
     """
-    width = width or _terminal_width()
+    width = width or terminal_width()
     usage = ["kdbench", verb.name, verb.words or _positional(verb.settings)]
     yield " ".join(filter(None, [*usage, "key=value …" if verb.settings else ""]))
     for paragraph in cleandoc(verb.doc).split("\n\n"):
@@ -65,11 +65,11 @@ def help_lines(verb: VerbHelp, words: Sequence[str], width: int | None = None) -
         sections |= _method_sections(words)
     column = 4 + max(len(key) for entries in sections.values() for key, _ in entries)
     if _REQUIRED in sections:
-        yield from ["", *_section_lines(_REQUIRED, sections.pop(_REQUIRED), column, width)]
+        yield from ["", *section_lines(_REQUIRED, sections.pop(_REQUIRED), column, width)]
     if verb.example:
         yield from ["", *_example_lines(f"kdbench {verb.name} {verb.example}", width)]
     for title, entries in sections.items():
-        yield from ["", *_section_lines(title, entries, column, width)]
+        yield from ["", *section_lines(title, entries, column, width)]
     if verb.name == "train" and not method_named(words):
         yield from ["", "Each method has more keys: kdbench train method=NAME --help"]
 
@@ -174,7 +174,7 @@ def choices(annotation: Any) -> list[str]:
     return [choice for kind in kinds for choice in choices(kind)]
 
 
-def _section_lines(
+def section_lines(
     title: str, entries: Sequence[HelpEntry], column: int, width: int
 ) -> Iterator[str]:
     """A title and its entries, whose descriptions begin at a column and wrap there."""
@@ -204,5 +204,6 @@ def _example_lines(command: str, width: int) -> Iterator[str]:
     yield lines[-1]
 
 
-def _terminal_width() -> int:
+def terminal_width() -> int:
+    """The columns of the terminal; 80 elsewhere."""
     return shutil.get_terminal_size((_WIDTH, 24)).columns if sys.stdout.isatty() else _WIDTH

@@ -12,19 +12,51 @@ from kdbench.system.console import say
 from kdbench.text import aligned
 
 
-@verb("tasks")
+@verb("ls", "kdbench.config.look:LsSettings", "runs results=results model=gkd")
+def _ls(arguments: list[str]) -> None:
+    """List what there is: runs, recipes, tables and baselines.
+
+    Runs come newest first, with their tasks that are done, their main score and their state.
+    """
+    from kdbench.cli.look.ls import ls_lines
+    from kdbench.config import parse
+    from kdbench.config.look import LsSettings
+
+    for line in ls_lines(parse(LsSettings, arguments)):
+        say(line)
+
+
+@verb("show", "kdbench.config.look:ShowSettings", "student")
+def _show(arguments: list[str]) -> None:
+    """Show one run, baseline, recipe or table with all its settings.
+
+    A run is shown with its protocol, its numbers and intervals, the machine, the command that
+    measures the same, and its files.
+    """
+    from kdbench.cli.look.show import show_lines
+    from kdbench.config import parse
+    from kdbench.config.look import ShowSettings
+
+    for line in show_lines(parse(ShowSettings, arguments)):
+        say(line)
+
+
+@verb("tasks", words="[NAME]")
 def _tasks(arguments: list[str]) -> None:
-    """List the installed tasks, including plug-ins."""
+    """List the installed tasks, or explain the one that is named."""
+    if _explained("tasks", arguments):
+        return
     from kdbench.task import TITLES, known_tasks
 
-    _refuse_arguments(arguments)
     _list([(name, TITLES.get(name, ""), str(path)) for name, path in known_tasks().items()])
     say("lm-eval's own tasks, groups and tags: tasks=lm_eval:NAME, such as lm_eval:arc_easy")
 
 
-@verb("metrics")
+@verb("metrics", words="[NAME]")
 def _metrics(arguments: list[str]) -> None:
-    """List the installed metrics, including plug-ins."""
+    """List the installed metrics, or explain the one that is named."""
+    if _explained("metrics", arguments):
+        return
     from kdbench.metrics import (
         PositionMetric,
         PromptMetric,
@@ -40,7 +72,6 @@ def _metrics(arguments: list[str]) -> None:
             return "@k"
         return "needs a teacher" if issubclass(kind, TeacherMetric) else ""
 
-    _refuse_arguments(arguments)
     better = {"higher": "higher is better", "lower": "lower is better", "none": ""}
     kinds = [metrics.get(name) for name in metrics.names()]
     headline = ["headline" if in_headline_set(kind) else "" for kind in kinds]
@@ -59,33 +90,36 @@ def _metrics(arguments: list[str]) -> None:
     )
 
 
-@verb("methods")
+@verb("methods", words="[NAME]")
 def _methods(arguments: list[str]) -> None:
-    """List the installed distillation methods, including plug-ins."""
+    """List the distillation methods, or explain the one that is named."""
+    if _explained("methods", arguments):
+        return
     from kdbench.methods import methods
 
-    _refuse_arguments(arguments)
     for name in methods.names():
         method = methods.get(name)
         say(f"{name}  {first_line(method.__doc__)}")
         _list([("", field, text) for field, text in method().describe().items()])
 
 
-@verb("backends")
+@verb("backends", words="[NAME]")
 def _backends(arguments: list[str]) -> None:
-    """List the installed generation backends, including plug-ins."""
+    """List the generation backends, or explain the one that is named."""
+    if _explained("backends", arguments):
+        return
     from kdbench.generate import backends
 
-    _refuse_arguments(arguments)
     _list([(name, first_line(backends.get(name).__doc__)) for name in backends.names()])
 
 
-@verb("protocols")
+@verb("protocols", words="[NAME]")
 def _protocols(arguments: list[str]) -> None:
-    """List the protocols and their fields."""
+    """List the protocols, or explain the one that is named."""
+    if _explained("protocols", arguments):
+        return
     from kdbench.protocol import PROTOCOLS
 
-    _refuse_arguments(arguments)
     for protocol in PROTOCOLS.values():
         fields = {key: value for key, value in protocol.as_dict().items() if key != "name"}
         pairs = (f"{key}={plain(value)}" for key, value in fields.items())
@@ -130,11 +164,18 @@ def _only_name(arguments: list[str], what: str) -> str | None:
     return arguments[0] if arguments else None
 
 
+def _explained(kind: str, arguments: list[str]) -> bool:
+    """Print the lines on the part that is named; return whether one is."""
+    name = _only_name(arguments, "NAME")
+    if name is None:
+        return False
+    from kdbench.cli.look.explain import explain
+
+    for line in explain(kind, name):
+        say(line)
+    return True
+
+
 def _list(rows: list[tuple[str, ...]]) -> None:
     for line in aligned(rows, left=range(len(rows[0]))):
         say(line)
-
-
-def _refuse_arguments(arguments: list[str]) -> None:
-    if arguments:
-        raise InputError(f"'{arguments[0]}': this command takes no arguments")
