@@ -26,7 +26,7 @@ _GROUPS = ("Measure", "Make", "Conclude", "Look up")
 class VerbGroup(TyperGroup):
     """All verbs; the help lists them under headings."""
 
-    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # noqa: ARG002
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
         """Write a section for each heading, with a line for each verb."""
         longest = max(map(len, self.commands))
         for group in _GROUPS:
@@ -38,7 +38,7 @@ class VerbGroup(TyperGroup):
             with formatter.section(group):
                 formatter.write_dl(rows)
 
-    def resolve_command(self, ctx: typer.Context, args: list[str]) -> Any:
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the verb; an unknown one is a line like that of any other error."""
         if args[0] not in self.commands:
             raise typer.Exit(_report_error(_unknown(args[0], self.commands), EXIT_INPUT))
@@ -48,10 +48,10 @@ class VerbGroup(TyperGroup):
 class WordsCommand(TyperCommand):
     """A verb, which reads all of its words itself."""
 
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Leave the words as they are, `--` among them."""
-        ctx.args = list(args)
-        return ctx.args
+        ctx.args = args
+        return args
 
 
 app = typer.Typer(

@@ -43,7 +43,7 @@ def _show(arguments: list[str]) -> None:
 
 @verb("tasks", words="[NAME]")
 def _tasks(arguments: list[str]) -> None:
-    """List the installed tasks, or explain the one that is named."""
+    """List the tasks, or explain the one that is named."""
     if _explained("tasks", arguments):
         return
     from kdbench.task import TITLES, known_tasks
@@ -54,7 +54,7 @@ def _tasks(arguments: list[str]) -> None:
 
 @verb("metrics", words="[NAME]")
 def _metrics(arguments: list[str]) -> None:
-    """List the installed metrics, or explain the one that is named."""
+    """List the metrics, or explain the one that is named."""
     if _explained("metrics", arguments):
         return
     from kdbench.metrics import (
@@ -92,7 +92,7 @@ def _metrics(arguments: list[str]) -> None:
 
 @verb("methods", words="[NAME]")
 def _methods(arguments: list[str]) -> None:
-    """List the distillation methods, or explain the one that is named."""
+    """List the methods, or explain the one that is named."""
     if _explained("methods", arguments):
         return
     from kdbench.methods import methods
@@ -105,7 +105,7 @@ def _methods(arguments: list[str]) -> None:
 
 @verb("backends", words="[NAME]")
 def _backends(arguments: list[str]) -> None:
-    """List the generation backends, or explain the one that is named."""
+    """List the backends, or explain the one that is named."""
     if _explained("backends", arguments):
         return
     from kdbench.generate import backends

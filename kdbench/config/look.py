@@ -7,7 +7,7 @@ from pydantic import Field
 
 from kdbench.config.kinds import Names, Settings
 
-Kind = Literal["runs", "recipes", "tables", "baselines"]
+Listable = Literal["runs", "recipes", "tables", "baselines"]
 
 
 class PlaceKeys(Settings):
@@ -20,17 +20,17 @@ class PlaceKeys(Settings):
 class LsSettings(PlaceKeys, positional=("what",)):
     """`kdbench ls [runs|recipes|tables|baselines]`."""
 
-    what: Kind | None = Field(None, description="What to list (default: all of it)")
+    what: Listable | None = Field(None, description="What to list (default: all of it)")
     model: str | None = Field(
         None, description="Part of the name of the models or methods whose runs are listed"
     )
     limit: int | None = Field(None, ge=1, description="Number of runs to list, the newest first")
 
 
-class ShowSettings(PlaceKeys, positional=("name",)):
-    """`kdbench show NAME`."""
+class ShowSettings(PlaceKeys, positional=("run",)):
+    """`kdbench show RUN`."""
 
-    name: str = Field(
+    run: str = Field(
         description="Run (folder, model, method or end of its path), gate's baseline, recipe or "
         "table; or the name of a task, metric, method, backend or protocol"
     )

@@ -85,7 +85,7 @@ class _Reader:
             word = rest.pop(0)
             if word == "--":
                 for value in rest:
-                    yield self._once(self._place(value), value)
+                    yield self._once(self._place(value, is_text=True), value)
                 return
             if (key := key_of(word)) is None:
                 yield self._once(self._place(word), word)
@@ -150,9 +150,9 @@ class _Reader:
         key = key_of(word)
         return key is not None and (key in self.fields or key == "config")
 
-    def _place(self, word: str) -> str:
-        """The key of a word without one."""
-        if word.startswith("-") and word != "-" and not _NUMBER.match(word):
+    def _place(self, word: str, is_text: bool = False) -> str:
+        """The key of a word without one; it may look like an option if it is known to be text."""
+        if word.startswith("-") and word != "-" and not is_text and not _NUMBER.match(word):
             raise InputError(f"'{word}' is no option: keys are key=value, --key value or --key")
         if self.free:
             return self.free.pop(0)

@@ -32,7 +32,10 @@ def speed_files_in(results: Path) -> list[Path]:
         path / name
         for path, names in _searched(results)
         for name in names
-        if name.startswith("speed-") and name.endswith(".json") and path != results
+        if name.startswith("speed-")
+        and name.endswith(".json")
+        and _RUN not in names
+        and path != results
     )
 
 

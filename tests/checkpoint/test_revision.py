@@ -1,4 +1,4 @@
-"""`org/name@revision` names one revision of a model on the Hub, for every key that names a model."""
+"""`org/name@revision` names one revision of a model on the Hub, wherever a key names a model."""
 
 import json
 import shutil

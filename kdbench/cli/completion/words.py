@@ -83,8 +83,9 @@ def _of_keys(verb: KeyedVerb, given: Sequence[str], current: str) -> Iterator[Ca
     from kdbench.config.words import is_flag, key_of
 
     typed = _read(verb, given)
-    last = key_of(given[-1]) if given and given[-1].startswith("--") else None
-    if last in verb.fields and "=" not in given[-1] and not is_flag(verb.fields[last]):
+    is_option = bool(given) and given[-1].startswith("--") and "=" not in given[-1]
+    last = key_of(given[-1]) if is_option else None
+    if last is not None and last in verb.fields and not is_flag(verb.fields[last]):
         yield from map(Candidate, values_of(last, verb.fields[last], current, typed))
         return
     key = key_of(current) if "=" in current else None

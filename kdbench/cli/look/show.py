@@ -1,4 +1,4 @@
-"""`kdbench show NAME`: finding what a name means, and its lines."""
+"""`kdbench show RUN`: finding what a name means, and its lines."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +26,7 @@ def show_lines(settings: ShowSettings) -> Iterator[str]:
     from kdbench.distillation.recipe import recipes
     from kdbench.filling.spec import tables
 
-    name, path = settings.name, Path(settings.name)
+    name, path = settings.run, Path(settings.run)
     folders = [path] if (path / "run.json").is_file() else run_folders(name, settings.results)
     gate = path if path.suffix == ".json" else settings.gates / f"{name}.json"
     if len(folders) > 1:
@@ -45,7 +45,7 @@ def show_lines(settings: ShowSettings) -> Iterator[str]:
 
 def _part_lines(settings: ShowSettings) -> Iterator[str]:
     """An installed task, metric, method, backend or protocol of the name."""
-    name = settings.name
+    name = settings.run
     for kind, part in EXPLAINED.items():
         if name in part.names():
             yield from explain(kind, name)
