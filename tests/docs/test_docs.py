@@ -32,6 +32,7 @@ from kdbench import config
 from kdbench.cli.verbs import app
 from kdbench.comparing.settings import CompareSettings, PlanSettings, RegressSettings
 from kdbench.config.fill import parse_fill
+from kdbench.config.look import LsSettings, ShowSettings
 from kdbench.distillation.recipe import make_recipe, parse_recipe, recipes
 from kdbench.doctor.settings import read_doctor
 from kdbench.generate import backends
@@ -62,6 +63,8 @@ SETTINGS = {
     "plan": PlanSettings,
     "fill": config.FillSettings,
     "demo": config.DemoSettings,
+    "ls": LsSettings,
+    "show": ShowSettings,
 }
 WHOLE = {
     "fill": parse_fill,
@@ -112,7 +115,8 @@ def commands(text: str) -> list[list[str]]:
     for line in text.replace("\\\n", " ").splitlines():
         tokens = shlex.split(line, comments=True)
         for index, token in enumerate(tokens):
-            if token == "kdbench" or token.endswith("/kdbench"):
+            is_output = tokens[index - 1 : index] == [">"]
+            if (token == "kdbench" or token.endswith("/kdbench")) and not is_output:
                 rest = tokens[index + 1 :]
                 ends = [rest.index(end) for end in ("&", "&&", "|", ";", ">") if end in rest]
                 all_arguments.append(rest[: min(ends, default=None)])
@@ -193,10 +197,10 @@ def test_every_command_has_a_known_verb_and_known_keys(
     page: Path, command: list[str], complete: bool
 ) -> None:
     verb, *arguments = command
-    if verb in ("VERB", "--help"):
+    if verb in ("VERB", "--help", "--version"):
         return
     assert verb in VERBS
-    if "--help" in arguments:
+    if {"--help", "-h"} & set(arguments):
         return
     if verb == "doctor" and arguments:  # the keys of another verb, and its own
         verb, _, arguments = read_doctor(arguments)
