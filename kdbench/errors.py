@@ -35,7 +35,7 @@ def nearest_of(word: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.6)
     if close:
         return f"; did you mean '{by_folded[close[0]]}'?"
-    shown = list(by_folded.values())[:_SHOWN]
+    shown = sorted(by_folded.values(), key=lambda name: (name.count("/"), name))[:_SHOWN]
     rest = len(by_folded) - len(shown)
     more = f" and {rest} more" if rest else ""
     return f"; there is {', '.join(shown)}{more}" if shown else ""
@@ -62,7 +62,7 @@ def nearest_path(path: Path) -> str:
             return f"; did you mean '{folder.joinpath(whole, *rest)}'?"
         if close:
             return f"; did you mean '{folder / close[0]}'?"
-        return f"; '{folder}' has no '{part}'" if number else ""
+        return f"; '{folder}' has no '{part}'" if number and rest else ""
     return ""
 
 

@@ -22,6 +22,7 @@ from kdbench.comparing.verdict import EXIT_INCOMPARABLE, Problem
 from kdbench.config import EvalSettings, build
 from kdbench.errors import InputError
 from kdbench.protocol import PROTOCOLS
+from kdbench.store.runs import one_run
 from kdbench.task import check_installed, result_names
 
 _DEFAULTS_OF_BASELINE = ("tasks", "protocol", "metrics")
@@ -118,7 +119,7 @@ def find_baseline(settings: RegressSettings) -> ComparedRun:
 def _new_run(settings: RegressSettings, base: ComparedRun | None) -> ComparedRun:
     """The run to judge: a stored one, or the checkpoint's, which is measured first."""
     if settings.run is not None:
-        return read_run(settings.run)
+        return read_run(one_run(settings.run, "run", settings.results))
     from kdbench.evaluation import evaluate
 
     wanted = eval_settings(settings, base)

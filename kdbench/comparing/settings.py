@@ -104,7 +104,10 @@ class RegressSettings(EvalSettings, GateSettings):
         description="Checkpoint to measure: folder, GGUF file, or model on the Hub (org/name or "
         "org/name@revision)",
     )
-    run: Path | None = Field(None, description="Folder of a stored run to judge, instead of model=")
+    run: Path | None = Field(
+        None,
+        description="Stored run to judge, instead of model=: run folder, or model in results=",
+    )
     baseline: str = Field(
         description="Gate's baseline: name in gates=, or file; or run folder, or model in results="
     )

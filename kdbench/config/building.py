@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from kdbench.config.kinds import Settings, fields_by_key
 from kdbench.config.other_names import advice
 from kdbench.config.words import is_flag, read_words
-from kdbench.errors import InputError, first_fault
+from kdbench.errors import InputError, first_fault, nearest_path
 from kdbench.system.safe_yaml import read_yaml_file
 from kdbench.system.secrets import MASK, is_secret, without_secrets
 from kdbench.text import shortened
@@ -97,7 +97,7 @@ def read_yaml(path: Path, key: str = "config") -> dict[str, object]:
     try:
         values = read_yaml_file(path)
     except OSError as error:
-        raise InputError(f"{key}={path}: {error.strerror}") from None
+        raise InputError(f"{key}={path}: {error.strerror}{nearest_path(path)}") from None
     except ValueError as error:
         raise InputError(f"{key}={path}: {error}") from None
     if not isinstance(values, dict):

@@ -8,7 +8,7 @@ from pydantic.fields import FieldInfo
 
 from kdbench.config import Settings, TrainSettings, build, read_words, read_yaml, with_files
 from kdbench.config.other_names import advice
-from kdbench.errors import InputError, nearest
+from kdbench.errors import InputError, nearest, nearest_path
 from kdbench.methods import Method, methods
 from kdbench.system.bundled import bundled
 
@@ -126,4 +126,5 @@ def _recipe_file(name: str) -> Path:
         return Path(name)
     if name in methods.names():
         raise InputError(f"recipe={name}: is a method; write method={name}")
-    raise InputError(f"recipe={name}: neither a bundled recipe nor a file: {nearest(name, known)}")
+    near = nearest_path(Path(name)) or f": {nearest(name, known)}"
+    raise InputError(f"recipe={name}: neither a bundled recipe nor a file{near}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kdbench.config import ReportSettings
-from kdbench.errors import InputError, nearest
+from kdbench.errors import InputError, nearest, nearest_path
 from kdbench.reports.model import StudentRow
 from kdbench.store.results import TaskResult
 from kdbench.store.runs import StoredRun, names_folder, stored_runs
@@ -48,7 +48,9 @@ def select(settings: ReportSettings) -> Selection:
         InputError: No student was compared with a teacher, or a task or the baseline is unknown.
     """
     if not settings.results.is_dir():
-        raise InputError(f"results={settings.results}: no such folder")
+        raise InputError(
+            f"results={settings.results}: no such folder{nearest_path(settings.results)}"
+        )
     compared = [run for run in stored_runs(settings.results) if _compared(run)]
     if not compared:
         raise InputError(

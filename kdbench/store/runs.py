@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kdbench.errors import InputError
+from kdbench.errors import InputError, nearest_of, nearest_path
 from kdbench.store.folder import RunFolder
 from kdbench.store.places import run_folders_in
 from kdbench.store.results import TaskResult
@@ -102,6 +102,32 @@ def run_folders(name: str, results: Path) -> list[Path]:
     known = run_folders_in(results)
     ending = [path for path in known if names_folder(name, path.relative_to(results).as_posix())]
     return _shown(ending or [path for path in known if name in _labels(path)])
+
+
+def one_run(name: Path, key: str, results: Path) -> Path:
+    """Return the folder of the only run that a name stands for.
+
+    Args:
+        name: Folder of a run, or a name as for `run_folders`.
+        key: Setting that gave the name, for messages.
+        results: Folder of the results.
+
+    Raises:
+        InputError: There is no such run, or several.
+    """
+    if (name / "run.json").is_file():
+        return name
+    if name.is_file():
+        texts = "; samples= takes a file of samples" if ".json" in name.suffix else ""
+        raise InputError(f"{key}={name}: is a file, and a run is a folder{texts}")
+    folders = run_folders(str(name), results)
+    if len(folders) > 1:
+        several = ", ".join(map(str, folders))
+        raise InputError(f"{key}={name}: has several runs; give one: {several}")
+    if not folders and not name.is_dir():
+        near = nearest_path(name) or nearest_of(str(name), known_runs(results))
+        raise InputError(f"{key}={name}: no such folder, and no run in results={results}{near}")
+    return folders[0] if folders else name
 
 
 def names_folder(name: str, folder: str) -> bool:
