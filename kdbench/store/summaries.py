@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from kdbench.errors import InputError
-from kdbench.store.folder import RunFolder
 from kdbench.store.places import run_folders_in
+from kdbench.store.run_schema import check_run
+from kdbench.store.schema import FieldError
 from kdbench.system.files import read_json
 
 
@@ -64,7 +65,8 @@ def summary(folder: Path, results: Path) -> RunSummary | None:
     """
     run = folder.relative_to(results).as_posix() if folder.is_relative_to(results) else str(folder)
     try:
-        record = RunFolder(folder).read_whole_run()
+        record = read_json(folder / "run.json")
+        check_run(record)
         if record.get("auxiliary"):
             return None
         done = {
@@ -72,6 +74,8 @@ def summary(folder: Path, results: Path) -> RunSummary | None:
             for file in sorted(folder.glob("*.json"))
             if file.name != "run.json"
         }
+    except FieldError as fault:
+        return RunSummary(run, state=f"broken: not the record of a run: {fault}")
     except (InputError, OSError) as error:
         return RunSummary(run, state=f"broken: {error}")
     metric, score = _main(done)

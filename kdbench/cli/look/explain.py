@@ -1,20 +1,14 @@
 """What an installed task, metric, method, backend or protocol is: `kdbench metrics NAME`."""
 
-import re
-import sys
-import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import cleandoc
-from typing import Any, get_args
+from typing import Any
 
-from kdbench.cli.help import HelpEntry, first_line, plain, section_lines, terminal_width
-from kdbench.cli.outline import outline_lines
+from kdbench.cli.help import first_line, plain
+from kdbench.cli.look.sections import definition, entries, keys, section
 from kdbench.errors import InputError, nearest
-from kdbench.system.outline import Fact, Section
 
-_LABEL = re.compile(r"[A-Z]\w{2,12}: ")
-"""The start of a paragraph of a docstring, as in `Paper: …`."""
 _BETTER = {"higher": "higher is better", "lower": "lower is better", "none": "neither is better"}
 _SETS = {
     "ref": "the references",
@@ -53,66 +47,6 @@ def explain(kind: str, name: str) -> Iterator[str]:
     if name not in known:
         raise InputError(f"unknown {part.word} '{name}': {nearest(name, known)}")
     yield from part.lines(name)
-
-
-def _section(title: str, facts: Sequence[tuple[str, str]]) -> Iterator[str]:
-    """A title, and facts that are known, a line each."""
-    shown = tuple(Fact(name, value) for name, value in facts if value)
-    yield from outline_lines([Section(title, shown)])
-
-
-def _doc(text: str | None) -> Iterator[str]:
-    """A docstring without its own line breaks; a line such as `Paper: …` begins a paragraph."""
-    pieces: list[str] = []
-    for line in cleandoc(text or "").splitlines():
-        if pieces and pieces[-1] and line.strip() and not _LABEL.match(line):
-            pieces[-1] += f" {line.strip()}"
-        else:
-            pieces.append(line.strip())
-    for piece in pieces:
-        yield from textwrap.wrap(
-            piece,
-            terminal_width(),
-            initial_indent="  ",
-            subsequent_indent="    " if _LABEL.match(piece) else "  ",
-            break_on_hyphens=False,
-        ) or [""]
-
-
-def _definition(kind: Any) -> Iterator[str]:
-    """What the class and its file say, without the exceptions of the class."""
-    rest = cleandoc(kind.__doc__ or "").partition("\n")[2].partition("\nRaises:")[0].strip()
-    text = sys.modules[kind.__module__].__doc__
-    if rest or text:
-        yield from ["", "Definition"]
-    yield from _doc("\n\n".join(filter(None, [rest, cleandoc(text or "")])))
-
-
-def _keys(kind: Any) -> Sequence[HelpEntry]:
-    """Keys with their types, defaults and descriptions."""
-    from kdbench.config.kinds import fields_by_key
-
-    return [
-        (f"{key}=", f"{(field.description or '').rstrip('.')} ({_type_and_default(field)})")
-        for key, field in fields_by_key(kind).items()
-    ]
-
-
-def _type_and_default(field: Any) -> str:
-    from kdbench.cli.help import choices
-
-    names = {float: "number", int: "whole number", str: "text"}
-    types = get_args(field.annotation) or [field.annotation]
-    kinds = [names[kind] for kind in types if kind in names]
-    words = "|".join(choices(field.annotation)) or " or ".join(kinds) or "value"
-    return f"{words}, {'required' if field.is_required() else f'default {plain(field.default)}'}"
-
-
-def _entries(title: str, entries: Sequence[HelpEntry]) -> Iterator[str]:
-    """A section of keys, as in a help."""
-    if entries:
-        column = 4 + max(len(key) for key, _ in entries)
-        yield from ["", *section_lines(title, entries, column, terminal_width())]
 
 
 def _metric_names() -> Sequence[str]:
@@ -156,8 +90,8 @@ def _metric_lines(name: str) -> Iterator[str]:
         facts.append(("equal models", f"{kind.perfect:g}"))
     if issubclass(kind, PromptMetric):
         facts.append(("results", f"{name}@k, for k = 1, 2, 4, … up to the number of responses"))
-    yield from _section(f"{name}: {first_line(kind.__doc__)}", facts)
-    yield from _definition(kind)
+    yield from section(f"{name}: {first_line(kind.__doc__)}", facts)
+    yield from definition(kind)
     teacher = " teacher=path/to/teacher" if is_teacher else ""
     seeds = " seeds=1-8" if issubclass(kind, PromptMetric) else ""
     yield from ["", "Example", f"  kdbench eval path/to/student{teacher}{seeds} metrics={name}"]
@@ -180,7 +114,7 @@ def _method_lines(name: str) -> Iterator[str]:
     from kdbench.methods import methods
 
     kind = methods.get(name)
-    yield from _section(
+    yield from section(
         f"{name}: {first_line(kind.__doc__)}",
         [
             *kind().describe().items(),
@@ -195,8 +129,8 @@ def _method_lines(name: str) -> Iterator[str]:
             ("recipes", ", ".join(key for key in recipes() if key.endswith(f"/{name}"))),
         ],
     )
-    yield from _entries("Keys, besides those of kdbench train", _keys(kind))
-    yield from _definition(kind)
+    yield from entries("Keys, besides those of kdbench train", keys(kind))
+    yield from definition(kind)
     teacher = " teacher=path/to/teacher" if kind.needs_teacher else ""
     yield from [
         "",
@@ -216,7 +150,7 @@ def _backend_lines(name: str) -> Iterator[str]:
 
     kind = backends.get(name)
     silent, secret = sorted(kind.silent_options), sorted(kind.secret_options)
-    yield from _section(
+    yield from section(
         f"{name}: {first_line(kind.__doc__)}",
         [
             ("batches", "of its own engine" if kind.own_engine else "batch_size="),
@@ -224,7 +158,7 @@ def _backend_lines(name: str) -> Iterator[str]:
             ("options that are not stored", ", ".join(secret)),
         ],
     )
-    yield from _definition(kind)
+    yield from definition(kind)
     argument = ":hf" if name == "lm_eval" else ""
     yield from ["", "Example", f"  kdbench eval path/to/student backend={name}{argument}"]
 
@@ -242,7 +176,7 @@ def _protocol_lines(name: str) -> Iterator[str]:
     protocol = PROTOCOLS[name]
     meanings = dict(_attributes(Protocol.__doc__ or ""))
     yield f"{name}: how a checkpoint is asked; keys of eval override fields"
-    entries = [
+    fields = [
         (
             f"{key}={plain(value)}" if key in ProtocolKeys.model_fields else f"{key}: {value}",
             meanings.get(key, ""),
@@ -250,7 +184,7 @@ def _protocol_lines(name: str) -> Iterator[str]:
         for key, value in protocol.as_dict().items()
         if key != "name"
     ]
-    yield from _entries("Fields", entries)
+    yield from entries("Fields", fields)
     yield from [
         "",
         "Example",
@@ -290,7 +224,7 @@ def _task_lines(name: str) -> Iterator[str]:
     content = content if isinstance(content, dict) else {}
     metadata, data = content.get("metadata") or {}, content.get("dataset_kwargs") or {}
     rows, page = data.get("set"), path.with_name("README.md")
-    yield from _section(
+    yield from section(
         f"{name}: {TITLES.get(name, 'task')}",
         [
             ("file", str(path)),
