@@ -80,6 +80,7 @@ def test_the_verbs_stand_under_four_headings() -> None:
         *("Options", "Measure", "Make", "Conclude", "Look up"),
     ]
     assert text == printed("-h")
+    assert text.splitlines()[1:] == printed("help").splitlines()[1:]
     listed = re.findall(r"^  ([a-z]\w+) ", text.partition("Measure:")[2], re.M)
     assert sorted(listed) == sorted(str(command.name) for command in app.registered_commands)
 

@@ -77,7 +77,6 @@ def paths(current: str, wanted: Callable[[os.DirEntry[str]], bool] | None = None
         prefix + entry.name + "/" * entry.is_dir()
         for entry in entries
         if entry.name.startswith(start)
-        and entry.name.isprintable()
         and (start.startswith(".") or not entry.name.startswith("."))
         and (entry.is_dir() or wanted is None or wanted(entry))
     ]
