@@ -10,6 +10,7 @@ from kdbench.store.places import run_folders_in
 from kdbench.store.run_schema import check_run
 from kdbench.store.schema import FieldError
 from kdbench.system.files import read_json
+from kdbench.system.locks import is_held
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,8 @@ class RunSummary:
         created: Time of the first sample, as in ISO 8601; empty if unknown.
         metric: Main metric of the tasks, if they share one; else empty.
         score: Its mean over the tasks; None if there is none.
-        state: `complete`, `partial` (tasks or samples are missing), `failed`, or why the run cannot
-            be read.
+        state: `complete`, `running` (a process here works on it), `partial` (tasks or samples are
+            missing), `failed`, or why the run cannot be read.
     """
 
     run: str
@@ -91,8 +92,14 @@ def summary(folder: Path, results: Path) -> RunSummary | None:
         str(record.get("created") or ""),
         metric,
         score,
-        "failed" if record["status"] == "failed" else "complete" if complete else "partial",
+        _state(folder, str(record["status"]), complete),
     )
+
+
+def _state(folder: Path, status: str, complete: bool) -> str:
+    if complete or status == "failed":
+        return status
+    return "running" if is_held((folder / "samples").glob(".*.lock")) else "partial"
 
 
 def _main(done: Mapping[str, Mapping[str, Any]]) -> tuple[str, float | None]:

@@ -166,6 +166,11 @@ def test_summaries_are_the_newest_first_and_broken_runs_are_lines(results: Path)
         ("m/r-4", "broken"),
     ]
     assert (found[1].tasks, found[1].planned) == ((), 1)
+    with RunFolder(results / "new/m/r-2").lock("dolly"):
+        if not Path("/proc/locks").exists():
+            pytest.skip("only Linux tells which locks are held")
+        assert summaries(results / "new")[1].state == "running"
+    assert summaries(results / "new")[1].state == "partial"
     assert [one.run for one in summaries(results, "gkd")] == ["demo/GKD/minillm-bb22"]
 
 
