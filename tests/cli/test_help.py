@@ -95,10 +95,10 @@ def test_help_is_asked_for_in_several_ways(words: list[str]) -> None:
 
 
 def test_an_unknown_verb_is_one_line() -> None:
-    for words in (["evalute", "model=m"], ["help", "evalute"]):
+    for words in (["tabel", "model=m"], ["help", "tabel"]):
         result = CliRunner().invoke(app, words)
         assert (result.exit_code, result.stdout) == (2, "")
-        assert result.stderr == "kdbench: unknown verb 'evalute': did you mean 'eval'?\n"
+        assert result.stderr == "kdbench: unknown verb 'tabel': did you mean 'table'?\n"
 
 
 @pytest.mark.parametrize(
