@@ -10,7 +10,7 @@ _SETTINGS = "kdbench.exchange.settings"
     "card",
     f"{_SETTINGS}:CardSettings",
     "student checkpoint=path/to/student license=apache-2.0 out=README.md",
-    words="RUN",
+    group="Pass on",
 )
 def _card(arguments: list[str]) -> None:
     """Write a Hugging Face model card with the results of a run.
@@ -18,11 +18,12 @@ def _card(arguments: list[str]) -> None:
     RUN is the value of run=. In a card that exists, only the part between kdbench's markers and
     kdbench's results in the metadata are replaced.
     """
+    from kdbench.config import parse
     from kdbench.exchange.hub.card import write_card
-    from kdbench.exchange.settings import CardSettings, parse_with_first
+    from kdbench.exchange.settings import CardSettings
     from kdbench.system.outputs import is_stream
 
-    settings = parse_with_first(CardSettings, "run", arguments)
+    settings = parse(CardSettings, arguments)
     written = write_card(settings)
     if not is_stream(settings.out):
         for file in written.files:
@@ -33,17 +34,18 @@ def _card(arguments: list[str]) -> None:
     "push",
     f"{_SETTINGS}:PushSettings",
     "student repo=my-org/my-student checkpoint=path/to/student --dry-run",
-    words="RUN",
+    group="Pass on",
 )
 def _push(arguments: list[str]) -> None:
     """Upload a run's card, results and checkpoint to the Hub.
 
     RUN is the value of run=. Without checkpoint= only the card and the results go.
     """
+    from kdbench.config import parse
     from kdbench.exchange.hub.push import outline, push
-    from kdbench.exchange.settings import PushSettings, parse_with_first
+    from kdbench.exchange.settings import PushSettings
 
-    settings = parse_with_first(PushSettings, "run", arguments)
+    settings = parse(PushSettings, arguments)
     if settings.dry_run:
         from kdbench.cli.outline import outline_lines
 
@@ -56,29 +58,31 @@ def _push(arguments: list[str]) -> None:
     say(f"pushed: {push(settings)}")
 
 
-@verb("export", f"{_SETTINGS}:ExportSettings", "student out=lm_eval_results", words="RUN")
+@verb("export", f"{_SETTINGS}:ExportSettings", "student out=lm_eval_results", group="Pass on")
 def _export(arguments: list[str]) -> None:
     """Write a run as results and samples of lm-evaluation-harness.
 
     RUN is the value of run=.
     """
+    from kdbench.config import parse
     from kdbench.exchange.lm_eval.write import export_run
-    from kdbench.exchange.settings import ExportSettings, parse_with_first
+    from kdbench.exchange.settings import ExportSettings
 
-    for file in export_run(parse_with_first(ExportSettings, "run", arguments)):
+    for file in export_run(parse(ExportSettings, arguments)):
         say(str(file))
 
 
-@verb("import", f"{_SETTINGS}:ImportSettings", "path/to/results_2026-01-31.json", words="FILE")
+@verb("import", f"{_SETTINGS}:ImportSettings", "path/to/results_2026-01-31.json", group="Pass on")
 def _import(arguments: list[str]) -> None:
     """Store results of lm-evaluation-harness as a run.
 
     Table, compare and report then know them. FILE is the value of file=. Samples that lie next to
     it give intervals and texts.
     """
+    from kdbench.config import parse
     from kdbench.exchange.lm_eval.read import import_run
-    from kdbench.exchange.settings import ImportSettings, parse_with_first
+    from kdbench.exchange.settings import ImportSettings
 
-    imported = import_run(parse_with_first(ImportSettings, "file", arguments))
+    imported = import_run(parse(ImportSettings, arguments))
     for line in imported.lines():
         say(line)

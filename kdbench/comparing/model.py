@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from kdbench.comparing.tolerance import Tolerance
 from kdbench.comparing.verdict import Decision, Problem, Rules, Verdict, decide
 from kdbench.comparing.word_diff import DiffSpan, word_diff
-from kdbench.stats.bootstrap import RESAMPLES
+from kdbench.stats.defaults import RESAMPLES
 from kdbench.text import DECIMALS, signed
 
 

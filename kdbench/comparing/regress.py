@@ -23,6 +23,7 @@ from kdbench.comparing.verdict import EXIT_INCOMPARABLE, Problem
 from kdbench.config import EvalSettings, build
 from kdbench.errors import InputError
 from kdbench.protocol import PROTOCOLS
+from kdbench.store.runs import one_run
 from kdbench.system.outputs import is_standard_output
 from kdbench.task import check_installed, result_names
 from kdbench.text import printable
@@ -166,7 +167,7 @@ def find_baseline(settings: RegressSettings) -> ComparedRun:
 def _new_run(settings: RegressSettings, base: ComparedRun | None) -> ComparedRun:
     """The run to judge: a stored one, or the checkpoint's, which is measured first."""
     if settings.run is not None:
-        return read_run(settings.run)
+        return read_run(one_run(settings.run, "run", settings.results))
     from kdbench.evaluation import evaluate
 
     wanted = eval_settings(settings, base)

@@ -98,7 +98,9 @@ class TableOutputKeys(Settings, group="Output"):
     )
 
 
-class TableSettings(RowKeys, ColumnKeys, ServingKeys, TableOutputKeys, DryRunKeys):
+class TableSettings(
+    RowKeys, ColumnKeys, ServingKeys, TableOutputKeys, DryRunKeys, positional=("results",)
+):
     """`kdbench table`: the comparison table from results and published numbers."""
 
     @model_validator(mode="after")
@@ -162,7 +164,9 @@ class ReportOutputKeys(Settings, group="Output"):
     )
 
 
-class ReportSettings(ReportKeys, ReportOutputKeys, ServingKeys, DryRunKeys):
+class ReportSettings(
+    ReportKeys, ReportOutputKeys, ServingKeys, DryRunKeys, positional=("results",)
+):
     """`kdbench report`: a static site of the results, which opens from disk."""
 
 
@@ -175,7 +179,7 @@ class ViewKeys(Settings, group="Server"):
     open: bool = Field(False, description="Open the site in a browser")
 
 
-class ViewSettings(ReportKeys, ServingKeys, ViewKeys):
+class ViewSettings(ReportKeys, ServingKeys, ViewKeys, positional=("results",)):
     """`kdbench view`: the site on this machine, rebuilt whenever results change."""
 
     @property

@@ -26,7 +26,10 @@ from kdbench.config.track import TrackerKeys
 class ModelKeys(Settings, group="Model"):
     """Which checkpoint is measured."""
 
-    model: str = Field(description="Checkpoint folder, GGUF file, or model name on the Hub")
+    model: str = Field(
+        description="Checkpoint folder, GGUF file, or model on the Hub: org/name or "
+        "org/name@revision"
+    )
     revision: str | None = Field(None, description="Branch, tag or commit of a model on the Hub")
     card: Path | None = Field(
         None,
@@ -212,6 +215,7 @@ class EvalSettings(
     BackendKeys,
     TrustKeys,
     AdvancedKeys,
+    positional=("model",),
 ):
     """`kdbench eval model=…`: measure a checkpoint."""
 

@@ -21,11 +21,21 @@ class TextKeys(Settings, group="Samples"):
         "as FILE.jsonl",
     )
     run: Path | None = Field(
-        None, description="Folder of a stored run to score again, instead of samples="
+        None,
+        description="Stored run to score again, instead of samples=: run folder, or model in "
+        "results=",
     )
 
 
-class ScoreSettings(TextKeys, DataKeys, ProtocolKeys, MetricKeys, ResultKeys, DryRunKeys):
+class ScoreSettings(
+    TextKeys,
+    DataKeys,
+    ProtocolKeys,
+    MetricKeys,
+    ResultKeys,
+    DryRunKeys,
+    positional=("run",),
+):
     """`kdbench score samples=FILE task=…`: score texts made elsewhere, or a stored run again."""
 
     protocol: str = Field(
@@ -36,7 +46,7 @@ class ScoreSettings(TextKeys, DataKeys, ProtocolKeys, MetricKeys, ResultKeys, Dr
     @model_validator(mode="after")
     def _a_stored_run_fixes_the_rest(self) -> "ScoreSettings":
         if self.run is not None and self.samples is None:
-            used = {"run", "task", "data", "metrics", "run_code"}
+            used = {"run", "task", "data", "metrics", "run_code", "results"}
             used |= {"thinking", "thinking_marks", "dry_run"}
             refuse(set(given_keys(self)) - used, "has no effect with run=, which records it")
         return self

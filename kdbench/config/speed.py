@@ -44,6 +44,13 @@ class SpeedOutputKeys(Settings, group="Output"):
 
 
 class SpeedSettings(
-    ModelKeys, LoadKeys, SpeedOutputKeys, DryRunKeys, DeviceKeys, BackendKeys, TrustKeys
+    ModelKeys,
+    LoadKeys,
+    SpeedOutputKeys,
+    DryRunKeys,
+    DeviceKeys,
+    BackendKeys,
+    TrustKeys,
+    positional=("model",),
 ):
     """`kdbench speed model=…`: time a model under a stated load."""

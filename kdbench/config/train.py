@@ -23,7 +23,9 @@ class TrainedModelKeys(Settings, group="Model"):
         "layers) or random:CONFIG (random weights)"
     )
     teacher: str | None = Field(
-        None, description="Teacher's checkpoint folder, or model name on the Hub"
+        None,
+        description="Teacher's checkpoint folder, or model on the Hub: org/name or "
+        "org/name@revision",
     )
     recipe: str | None = Field(
         None,
@@ -221,6 +223,7 @@ class TrainSettings(
     TrackerKeys,
     DryRunKeys,
     TrainAdvancedKeys,
+    positional=("recipe",),
 ):
     """`kdbench train method=… student=…`: the keys of every method; each has keys of its own."""
 

@@ -21,7 +21,7 @@ from kdbench.distillation.processes import local_number
 from kdbench.distillation.prompts import prompt_form
 from kdbench.distillation.recipe import Recipe
 from kdbench.distillation.students import StudentSource, turn_dropout_off
-from kdbench.errors import InputError
+from kdbench.errors import InputError, nearest_path
 from kdbench.generate.prompts import check_template
 from kdbench.protocol import Protocol
 from kdbench.system.files import sha256_of_file
@@ -267,5 +267,5 @@ def _device(setting: str) -> str:
 
 def _file_sha256(path: Path) -> str:
     if not path.is_file():
-        raise InputError(f"pretraining={path}: no such file")
+        raise InputError(f"pretraining={path}: no such file{nearest_path(path)}")
     return sha256_of_file(path)

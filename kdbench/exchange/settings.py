@@ -1,16 +1,12 @@
 """Keys of `kdbench card`, `push`, `export` and `import`."""
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 from pydantic import Field, field_validator
 
-from kdbench.config import DryRunKeys, Names, Settings, parse
-from kdbench.errors import InputError
-
-S = TypeVar("S", bound=Settings)
+from kdbench.config import DryRunKeys, Names, Settings
 
 _REPOSITORY = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 
@@ -59,7 +55,7 @@ class CardKeys(Settings, group="Card"):
         return value
 
 
-class CardSettings(RunKeys, CardKeys):
+class CardSettings(RunKeys, CardKeys, positional=("run",)):
     """`kdbench card RUN`: write the model card of a measured checkpoint."""
 
     out: Path = Field(Path("-"), description="File of the card; - is standard output")
@@ -83,18 +79,18 @@ class PushKeys(Settings, group="Hub"):
         return value
 
 
-class PushSettings(RunKeys, PushKeys, CardKeys, DryRunKeys):
+class PushSettings(RunKeys, PushKeys, CardKeys, DryRunKeys, positional=("run",)):
     """`kdbench push RUN repo=ORG/NAME`: put card, results and checkpoint on the Hub."""
 
 
-class ExportSettings(RunKeys):
+class ExportSettings(RunKeys, positional=("run",)):
     """`kdbench export RUN format=lm_eval`: write a run in the form of another tool."""
 
     format: Literal["lm_eval"] = Field("lm_eval", description="Form: lm_eval")
     out: Path = Field(Path("lm_eval_results"), description="Folder of the files")
 
 
-class ImportSettings(Settings, group="Options"):
+class ImportSettings(Settings, group="Options", positional=("file",)):
     """`kdbench import FILE`: make a stored run of another tool's results."""
 
     file: Path = Field(description="results_….json of lm-eval, or a folder with one")
@@ -104,20 +100,3 @@ class ImportSettings(Settings, group="Options"):
     )
     method: str | None = Field(None, description="Row label in tables (default: the name)")
     setting: str | None = Field(None, description="Setting that the run belongs to")
-
-
-def parse_with_first(kind: type[S], key: str, arguments: Sequence[str]) -> S:
-    """Settings from words, of which one may come without its key: `RUN out=README.md`.
-
-    Args:
-        kind: Class of the settings.
-        key: Key of the word without one.
-        arguments: Arguments of the verb.
-
-    Raises:
-        InputError: A key is unknown, a value is wrong, or there are several such words.
-    """
-    bare = [word for word in arguments if not re.match(r"\w+=|--", word)]
-    if len(bare) > 1:
-        raise InputError(f"'{bare[1]}': only {key.upper()} comes without a key")
-    return parse(kind, [f"{key}={word}" if word in bare else word for word in arguments])

@@ -16,7 +16,7 @@ from kdbench.config import EvalSettings, TeacherKeys, TrainSettings, build, is_f
 from kdbench.config.judge import JudgeKeys
 from kdbench.distillation.ingredients import NO_PART
 from kdbench.distillation.recipe import make_recipe
-from kdbench.errors import InputError, nearest
+from kdbench.errors import InputError, nearest, nearest_path
 from kdbench.filling.fingerprints import digest, file_hashes, non_defaults
 from kdbench.filling.nodes import CheckpointNode, EvaluateNode, Node, TrainNode
 from kdbench.filling.spec import Entry, TableSpec
@@ -274,7 +274,7 @@ def _training_files(settings: TrainSettings, data: Path | None) -> object:
     files = [Path(settings.train_set), Path(settings.validation_set)]
     for file in files:
         if not file.is_file():
-            raise InputError(f"train_set={file}: no such file")
+            raise InputError(f"train_set={file}: no such file{nearest_path(file)}")
     return [sha256_of_file(file) for file in files]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kdbench.config import FillSettings, TableSettings, build
-from kdbench.errors import InputError, nearest
+from kdbench.errors import InputError, nearest, nearest_path
 from kdbench.filling.dry_run import PlannedNode, dry_run_lines, planned_nodes
 from kdbench.filling.executor import LocalExecutor
 from kdbench.filling.fill import do_missing
@@ -114,7 +114,7 @@ def _check_columns(spec: TableSpec, file: Path) -> None:
 def _places(settings: FillSettings, spec: TableSpec, name: str) -> Places:
     data = data_folder(settings.data or spec.data)
     if data is not None and not data.is_dir():
-        raise InputError(f"data={data}: no such folder")
+        raise InputError(f"data={data}: no such folder{nearest_path(data)}")
     models = settings.models or spec.models or Path("runs") / name
     results = settings.results or spec.results or Path("results") / name
     for key, folder in (("models", models), ("results", results)):

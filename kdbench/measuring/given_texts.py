@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from kdbench.config import ScoreSettings, given_facts
-from kdbench.errors import InputError
+from kdbench.errors import InputError, nearest_path
 from kdbench.measuring.asked import asked
 from kdbench.measuring.dry_run import data_fact, document_facts
 from kdbench.measuring.forward_metrics import stored_values, values_file
@@ -21,6 +21,7 @@ from kdbench.protocol import Protocol, get_protocol
 from kdbench.store.folder import RunFolder, run_id
 from kdbench.store.record import RunRecord
 from kdbench.store.results import TaskResult
+from kdbench.store.runs import one_run
 from kdbench.store.samples import Samples, read_sample, sample_record
 from kdbench.system.files import LinesFile
 from kdbench.system.names import folder_name
@@ -38,7 +39,7 @@ def score(settings: ScoreSettings) -> Evaluation:
         InputError: Samples are malformed, unknown, repeated or missing; the message names the line.
     """
     if settings.run is not None and settings.samples is None:
-        return _score_run(settings, settings.run)
+        return _score_run(settings, one_run(settings.run, "run", settings.results))
     return _score_file(settings, *_file_and_task(settings))
 
 
@@ -56,7 +57,7 @@ def plan_scoring(settings: ScoreSettings) -> list[Section]:
         texts = _read_file(settings, *_file_and_task(settings))
         make_metrics(settings.metric_names(), len(texts.protocol.seeds))
         return [*sections, _outline(texts.run, texts.task, texts.protocol, texts.samples)]
-    run = RunFolder(settings.run)
+    run = RunFolder(one_run(settings.run, "run", settings.results))
     tasks, protocol = _stored_tasks(settings, run)
     make_metrics(settings.metric_names(), len(protocol.seeds))
     return [
@@ -116,7 +117,7 @@ class _GivenTexts:
 
 def _read_file(settings: ScoreSettings, path: Path, task_name: str) -> _GivenTexts:
     if not path.is_file():
-        raise InputError(f"samples={path}: no such file")
+        raise InputError(f"samples={path}: no such file{nearest_path(path)}")
     make_metrics(settings.metric_names())
     _protocol(settings, (0,))  # the seeds are those of the samples
     name = settings.name or _name_of(path)
@@ -219,8 +220,6 @@ def _score_run(settings: ScoreSettings, path: Path) -> Evaluation:
 
 def _stored_tasks(settings: ScoreSettings, run: RunFolder) -> tuple[list[Task], Protocol]:
     """The tasks of a stored run to score again, those with responses, and its protocol."""
-    if not run.path.is_dir():
-        raise InputError(f"run={run.path}: no such folder")
     stored_run = run.read_whole_run()
     make_metrics(settings.metric_names())
     protocol = stored_protocol(run.path, stored_run["protocol"])

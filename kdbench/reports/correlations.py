@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kdbench.reports.model import Axis, Correlation, Point
-from kdbench.stats.bootstrap import CONFIDENCE, RESAMPLES
+from kdbench.stats.bootstrap import CONFIDENCE
+from kdbench.stats.defaults import RESAMPLES
 from kdbench.text import AVERAGE
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from functools import lru_cache
 
 import numpy as np
 
-RESAMPLES = 10_000
+from kdbench.stats.defaults import RESAMPLES
+
 CONFIDENCE = 0.95
 _INDICES_AT_ONCE = 2**21  # limits the memory of resampled means
 _COUNTS_AT_ONCE = 2**22  # limits the memory of resampled sums

@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from kdbench.errors import InputError, nearest
+from kdbench.errors import InputError, nearest, nearest_path
 from kdbench.system.bundled import bundled, load_module
 from kdbench.system.console import note_once
 from kdbench.system.names import is_file_name
@@ -62,7 +62,7 @@ def load_tasks(
             have one name.
     """
     if data is not None and not data.is_dir():
-        raise InputError(f"data={data}: no such folder")
+        raise InputError(f"data={data}: no such folder{nearest_path(data)}")
     if run_code:
         os.environ["HF_ALLOW_CODE_EVAL"] = "1"
         note_once(
@@ -200,7 +200,8 @@ def _find(name: str) -> list[tuple[str | None, Path]]:
             raise InputError(f"tasks={name}: this folder has no *.yaml")
         return [(None, file) for file in files]
     hint = nearest(name, known)
-    prefix = "" if hint.endswith("?") else "; lm-eval's own tasks are lm_eval:NAME"
+    near = nearest_path(path) if path.suffix or "/" in name else ""
+    prefix = near or ("" if hint.endswith("?") else "; lm-eval's own tasks are lm_eval:NAME")
     raise InputError(f"unknown task '{name}', and no such file: {hint}{prefix}")
 
 

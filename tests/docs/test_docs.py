@@ -30,9 +30,9 @@ import yaml
 import kdbench
 from kdbench import config
 from kdbench.cli.verbs import app
-from kdbench.comparing.compare import parse_compare
 from kdbench.comparing.settings import CompareSettings, PlanSettings, RegressSettings
 from kdbench.config.fill import parse_fill
+from kdbench.config.look import LsSettings, ShowSettings
 from kdbench.distillation.recipe import make_recipe, parse_recipe, recipes
 from kdbench.doctor.settings import read_doctor
 from kdbench.exchange.settings import (
@@ -40,10 +40,9 @@ from kdbench.exchange.settings import (
     ExportSettings,
     ImportSettings,
     PushSettings,
-    parse_with_first,
 )
 from kdbench.generate import backends
-from kdbench.judging.settings import JudgeSettings, parse_judge
+from kdbench.judging.settings import JudgeSettings
 from kdbench.methods import Method, methods
 from kdbench.metrics import CorpusMetric, ForwardMetric, Reference, SampleMetric, metrics
 from kdbench.protocol import PROTOCOLS
@@ -71,16 +70,19 @@ SETTINGS = {
     "plan": PlanSettings,
     "fill": config.FillSettings,
     "demo": config.DemoSettings,
+    "ls": LsSettings,
+    "show": ShowSettings,
 }
-POSITIONAL = {
+WHOLE = {
     "fill": parse_fill,
-    "compare": parse_compare,
-    "judge": parse_judge,
-    "card": functools.partial(parse_with_first, CardSettings, "run"),
-    "push": functools.partial(parse_with_first, PushSettings, "run"),
-    "export": functools.partial(parse_with_first, ExportSettings, "run"),
-    "import": functools.partial(parse_with_first, ImportSettings, "file"),
+    "compare": functools.partial(config.parse, CompareSettings),
+    "judge": functools.partial(config.parse, JudgeSettings),
+    "card": functools.partial(config.parse, CardSettings),
+    "push": functools.partial(config.parse, PushSettings),
+    "export": functools.partial(config.parse, ExportSettings),
+    "import": functools.partial(config.parse, ImportSettings),
 }
+"""Verbs whose commands are complete wherever a page shows them."""
 SHELL = ("sh", "bash", "shell", "console")
 
 
@@ -124,7 +126,8 @@ def commands(text: str) -> list[list[str]]:
     for line in text.replace("\\\n", " ").splitlines():
         tokens = shlex.split(line, comments=True)
         for index, token in enumerate(tokens):
-            if token == "kdbench" or token.endswith("/kdbench"):
+            is_output = tokens[index - 1 : index] == [">"]
+            if (token == "kdbench" or token.endswith("/kdbench")) and not is_output:
                 rest = tokens[index + 1 :]
                 ends = [rest.index(end) for end in ("&", "&&", "|", ";", ">") if end in rest]
                 all_arguments.append(rest[: min(ends, default=None)])
@@ -205,23 +208,22 @@ def test_every_command_has_a_known_verb_and_known_keys(
     page: Path, command: list[str], complete: bool
 ) -> None:
     verb, *arguments = command
-    if verb in ("VERB", "--help"):
+    if verb in ("VERB", "--help", "--version"):
         return
     assert verb in VERBS
-    if "--help" in arguments:
+    if {"--help", "-h"} & set(arguments):
         return
     arguments = [argument for argument in arguments if argument != "--json"]  # of every verb
     if verb == "doctor" and arguments:  # the keys of another verb, and its own
         verb, _, arguments = read_doctor(arguments)
-    if verb in POSITIONAL and arguments:  # these take arguments without a key
-        POSITIONAL[verb](arguments)
+    if verb in WHOLE and arguments:
+        WHOLE[verb](arguments)
         return
-    keys = [
-        argument.removeprefix("--").partition("=")[0].replace("-", "_") for argument in arguments
-    ]
-    known = set(config.fields_by_key(SETTINGS[verb])) | {"config"} if verb in SETTINGS else set()
-    known |= method_keys(arguments) if verb == "train" else set()
-    assert set(keys) <= known
+    fields = config.fields_by_key(SETTINGS[verb]) if verb in SETTINGS else {}
+    known = {*fields, "config"} | (method_keys(arguments) if verb == "train" else set())
+    positional = SETTINGS[verb].__positional__ if verb in SETTINGS else ["name"]
+    keys = config.read_words(arguments, fields, positional)
+    assert set(keys) <= known | ({"name"} if verb not in SETTINGS else set())
     if complete and verb == "train":
         parse_training(arguments)
     elif complete and verb in SETTINGS:  # the values of a complete command must be valid too
