@@ -1,0 +1,101 @@
+"""The public functions that read what is stored, and the one that registers parts."""
+
+from collections.abc import Callable, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kdbench.store.stored import Results
+
+T = TypeVar("T", bound=type)
+
+
+class HasRun(Protocol):
+    """What names a run, such as the outcome of `evaluate`."""
+
+    @property
+    def run(self) -> Path:
+        """Folder of the run."""
+
+
+def results(results: str | PathLike[str] = "results") -> "Results":
+    """Read the runs of a folder; `to_pandas()` of the outcome gives all their numbers.
+
+    Args:
+        results: Folder of the results.
+
+    Returns:
+        The runs, which a notebook shows.
+
+    Raises:
+        InputError: There is no such folder, or a file in it cannot be read.
+    """
+    from kdbench.store.stored import read_results
+
+    return read_results(Path(results))
+
+
+def samples(
+    run: "str | PathLike[str] | HasRun | Results | Sequence[str | PathLike[str] | HasRun]" = "",
+    *,
+    task: str | Sequence[str] = (),
+    results: str | PathLike[str] = "results",
+) -> "pd.DataFrame":
+    """Return stored responses as a data frame: a row for each document and seed of a run.
+
+    Args:
+        run: Run folder, folder of results, model in results=, or what evaluate(), judge() or
+            results() returned; or several of these (default: all runs in results=).
+        task: Name of the task, or names (default: all that have samples).
+        results: Folder of the results, for names of models.
+
+    Returns:
+        Columns for run, task, id and seed, the prompt, references, output, answer, length and
+        finish, and one for each metric that scores single responses.
+
+    Raises:
+        InputError: There is no such run or task, or no samples are stored.
+    """
+    from kdbench.store.sample_frame import find_runs, samples_frame
+
+    several = isinstance(run, Sequence) and not isinstance(run, str)
+    given: list[Any] = list(run) if several else [run or results]
+    folders: list[Path] = []
+    for one in given:
+        if hasattr(one, "runs"):
+            folders += [one.folder / stored.folder for stored in one.runs]
+        elif hasattr(one, "run"):
+            folders.append(Path(one.run))
+        else:
+            folders += find_runs(str(one), Path(results))
+    return samples_frame(list(dict.fromkeys(folders)), [task] if isinstance(task, str) else task)
+
+
+@overload
+def register(part: T, /) -> T: ...
+
+
+@overload
+def register(name: str, /) -> Callable[[T], T]: ...
+
+
+def register(part: Any, /) -> Any:
+    """Register a metric, method or backend, so that its name works in this process.
+
+    Use it as a decorator: `@kdbench.register("gentle_kl")`, or without a name for a metric, which
+    has one. Registering a name again replaces a part of the same notebook or script.
+
+    Args:
+        part: The class, or its name.
+
+    Raises:
+        InputError: The class is none of these, has no name, or the name is taken.
+    """
+    from kdbench.api.register import register_part
+
+    if isinstance(part, str):
+        return lambda kind: register_part(kind, part)
+    return register_part(part, None)
