@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from kdbench.tables import Table
 
 Keys = Mapping[str, Any]
+_UNNAMED = "prompts"  # the task of rows that were given without a name
 S = TypeVar("S", bound="Settings")
 
 
@@ -30,7 +31,22 @@ def _built(kind: type[S], keys: Keys) -> S:
     """The settings of the keys, which ask for no dry run: its result is text for a terminal."""
     from kdbench.config import build
 
-    return _for_real(build(kind, keys))
+    return _for_real(build(kind, _with_named_rows(keys)))
+
+
+def _with_named_rows(keys: Keys) -> Keys:
+    """The keys, in which rows of prompts have become names of tasks."""
+    tasks = keys.get("tasks")
+    is_rows = isinstance(tasks, list) and tasks and all(isinstance(row, Mapping) for row in tasks)
+    if is_rows or hasattr(tasks, "columns"):
+        tasks = {_UNNAMED: tasks}
+    if not isinstance(tasks, Mapping):
+        return keys
+    from kdbench.task.given_rows import give_rows
+
+    for name, rows in tasks.items():
+        give_rows(str(name), rows)
+    return {**keys, "tasks": list(map(str, tasks))}
 
 
 def _for_real(settings: S) -> S:

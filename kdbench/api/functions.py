@@ -1,13 +1,13 @@
 """The signatures of the public functions. Made by tests/helpers/api_functions.py."""
 
 # mypy: disable-error-code="empty-body"
-# ruff: noqa: B006 - a default is never used: only the keys that were given are passed on
+
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
-from kdbench.api.keyed import keyed
+from kdbench.api.keyed import Rows, keyed
 
 if TYPE_CHECKING:
     from kdbench.comparing.model import Comparison
@@ -39,7 +39,7 @@ def evaluate(
     data: str | PathLike[str] | None = None,
     limit: int | None = None,
     run_code: str | Sequence[str] = (),
-    tasks: str | PathLike[str] | Sequence[str | PathLike[str]] = (
+    tasks: str | PathLike[str] | Sequence[str | PathLike[str]] | Rows | Mapping[str, Rows] = (
         "dolly",
         "self_instruct",
         "vicuna",
@@ -82,6 +82,7 @@ def evaluate(
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
     device: str = "auto",
     batch_size: int | Literal["auto"] = "auto",
+    plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
     shard: str | None = None,
     unsafe_pickle: bool = False,
     trust_remote_code: bool = False,
@@ -113,7 +114,8 @@ def evaluate(
         run_code: Tasks that may run code that the model wrote, on this machine, by name; sets
             HF_ALLOW_CODE_EVAL=1.
         tasks: Task names, lm-eval YAML files, lm_eval:NAME for lm-eval's own, or prompts:
-            FILE.jsonl, .json, .csv, .tsv or .parquet, or hf:NAME:SPLIT of a data set.
+            FILE.jsonl, .json, .csv, .tsv or .parquet, or hf:NAME:SPLIT of a data set. Or rows of
+            prompts, or a mapping of names to such rows.
         protocol: Named protocol: minillm, greedy or chat; see kdbench protocols.
         max_prompt_tokens: Prompt length limit, in tokens; longer prompts are cut, none for no cut
             (default: the protocol's, as for the keys below).
@@ -162,6 +164,8 @@ def evaluate(
         dtype: Number format of weights and activations; auto is the checkpoint's.
         device: Device: auto, cpu, cuda, cuda:1 or mps.
         batch_size: Number of sequences that decode at once.
+        plugins: Python files that register metrics, methods, backends or prompts; they run when
+            they are loaded, so name only files that you trust.
         shard: Share of the documents to process, I/N: every N-th document, starting at I.
         unsafe_pickle: Permission to read pickle weights (*.bin), which can run code.
         trust_remote_code: Permission to run Python code that comes with the checkpoint.
@@ -172,7 +176,6 @@ def evaluate(
     Raises:
         InputError: Anything about model, data, tasks or settings that the caller can fix.
     """
-    ...
 
 
 @keyed
@@ -204,6 +207,7 @@ def score(
     method: str | None = None,
     setting: str | None = None,
     results: str | PathLike[str] = "results",
+    plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
 ) -> "Evaluation":
     """Score texts made elsewhere, or score a stored run again.
 
@@ -245,6 +249,8 @@ def score(
         setting: Setting that the run belongs to; a table groups the rows of one setting (default:
             the run card's).
         results: Folder of the results.
+        plugins: Python files that register metrics, methods, backends or prompts; they run when
+            they are loaded, so name only files that you trust.
 
     Returns:
         The run's folder, and its results by task.
@@ -252,7 +258,6 @@ def score(
     Raises:
         InputError: Anything about samples, data or settings that the caller can fix.
     """
-    ...
 
 
 @keyed
@@ -262,7 +267,7 @@ def judge(
     *,
     results: str | PathLike[str] = "results",
     data: str | PathLike[str] | None = None,
-    tasks: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    tasks: str | PathLike[str] | Sequence[str | PathLike[str]] | Rows | Mapping[str, Rows] = (),
     run_code: str | Sequence[str] = (),
     judge: str | PathLike[str] | None = None,
     judge_url: str | None = None,
@@ -277,6 +282,7 @@ def judge(
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
     device: str = "auto",
     batch_size: int | Literal["auto"] = "auto",
+    plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
     unsafe_pickle: bool = False,
     trust_remote_code: bool = False,
 ) -> "JudgedRun":
@@ -290,7 +296,8 @@ def judge(
             another run, by folder or by model in results= (default: they are graded instead).
         results: Folder of the results.
         data: Folder of the data sets (default: $KDBENCH_DATA, else the Hub).
-        tasks: Tasks to judge: names, or paths of their files (default: all of the run).
+        tasks: Tasks to judge: names, or paths of their files (default: all of the run). Or rows of
+            prompts, or a mapping of names to such rows.
         run_code: Tasks to judge that run code that the model wrote.
         judge: Model that judges the responses: openai:MODEL on a server with OpenAI's API, or a
             checkpoint.
@@ -309,6 +316,8 @@ def judge(
         dtype: Number format of weights and activations; auto is the checkpoint's.
         device: Device: auto, cpu, cuda, cuda:1 or mps.
         batch_size: Number of sequences that decode at once.
+        plugins: Python files that register metrics, methods, backends or prompts; they run when
+            they are loaded, so name only files that you trust.
         unsafe_pickle: Permission to read pickle weights (*.bin), which can run code.
         trust_remote_code: Permission to run Python code that comes with the checkpoint.
 
@@ -318,7 +327,6 @@ def judge(
     Raises:
         InputError: Anything about run, judge, data or settings that the caller can fix.
     """
-    ...
 
 
 @keyed
@@ -339,6 +347,7 @@ def speed(
     backend_options: str | Mapping[str, Any] = {},
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
     device: str = "auto",
+    plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
     unsafe_pickle: bool = False,
     trust_remote_code: bool = False,
 ) -> "SpeedMeasurement":
@@ -364,6 +373,8 @@ def speed(
         backend_options: Options of the backend, as in tensor_parallel_size=2,max_model_len=1024.
         dtype: Number format of weights and activations; auto is the checkpoint's.
         device: Device: auto, cpu, cuda, cuda:1 or mps.
+        plugins: Python files that register metrics, methods, backends or prompts; they run when
+            they are loaded, so name only files that you trust.
         unsafe_pickle: Permission to read pickle weights (*.bin), which can run code.
         trust_remote_code: Permission to run Python code that comes with the checkpoint.
 
@@ -373,7 +384,6 @@ def speed(
     Raises:
         InputError: Anything about model, backend or settings that the caller can fix.
     """
-    ...
 
 
 @keyed
@@ -439,6 +449,7 @@ def train(
     save_every: int | None = None,
     log_every: int = 10,
     report_to: str | Sequence[str] = (),
+    plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
     unsafe_pickle: bool = False,
     trust_remote_code: bool = False,
     alpha: float | None = None,
@@ -556,6 +567,8 @@ def train(
             (default: 100, and at each validation).
         log_every: Number of steps between lines of the log.
         report_to: Experiment loggers of transformers: tensorboard, wandb, ….
+        plugins: Python files that register metrics, methods, backends or prompts; they run when
+            they are loaded, so name only files that you trust.
         unsafe_pickle: Permission to read pickle weights (*.bin), which can run code.
         trust_remote_code: Permission to run Python code that comes with the checkpoints.
         alpha: α, power of the teacher's probabilities (abkd).
@@ -605,7 +618,6 @@ def train(
     Raises:
         InputError: Anything about models, data or settings that the caller can fix.
     """
-    ...
 
 
 @keyed
@@ -619,6 +631,7 @@ def fill(
     data: str | PathLike[str] | None = None,
     models: str | PathLike[str] | None = None,
     results: str | PathLike[str] | None = None,
+    plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
 ) -> "Filled":
     """Train and measure what a table lacks, then draw it.
 
@@ -634,6 +647,8 @@ def fill(
         data: Folder of the data sets (default: as in the table file).
         models: Folder of the checkpoints (default: as in the table file).
         results: Folder of the results (default: as in the table file).
+        plugins: Python files that register metrics, methods, backends or prompts; they run when
+            they are loaded, so name only files that you trust.
 
     Returns:
         The table's text, and what failed.
@@ -641,7 +656,6 @@ def fill(
     Raises:
         InputError: Anything about the table file, models or data that the caller can fix.
     """
-    ...
 
 
 @keyed
@@ -665,6 +679,7 @@ def table(
     error: Literal["ci", "sd", "both", "none"] = "ci",
     price: float | None = None,
     load: str | Mapping[str, Any] = {},
+    plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
 ) -> "Table":
     """Build the comparison table from results and published numbers.
 
@@ -688,6 +703,8 @@ def table(
         price: Price of the machine per hour, in any currency; turns tokens a second into a cost.
         load: Load whose speeds are shown, as in concurrency=8,new_tokens=128 (default: the one that
             most rows have).
+        plugins: Python files that register metrics, methods, backends or prompts; they run when
+            they are loaded, so name only files that you trust.
 
     Returns:
         The table, which `print` and a notebook show.
@@ -695,7 +712,6 @@ def table(
     Raises:
         InputError: Unreadable results or baselines, unknown settings, or an empty table.
     """
-    ...
 
 
 @keyed
@@ -710,6 +726,7 @@ def report(
     level: bool = False,
     price: float | None = None,
     load: str | Mapping[str, Any] = {},
+    plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
 ) -> "Report":
     """Plot the quality of students against their fidelity, and write the report.
 
@@ -729,6 +746,8 @@ def report(
         price: Price of the machine per hour, in any currency; turns tokens a second into a cost.
         load: Load whose speeds are shown, as in concurrency=8,new_tokens=128 (default: the one that
             most rows have).
+        plugins: Python files that register metrics, methods, backends or prompts; they run when
+            they are loaded, so name only files that you trust.
 
     Returns:
         The report's numbers and files.
@@ -736,7 +755,6 @@ def report(
     Raises:
         InputError: Unreadable results, none compared with a teacher, or an unknown setting.
     """
-    ...
 
 
 @keyed
@@ -759,6 +777,7 @@ def compare(
     results: str | PathLike[str] = "results",
     data: str | PathLike[str] | None = None,
     tasks: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
 ) -> "Comparison":
     """Compare two stored runs on the same prompts.
 
@@ -787,6 +806,8 @@ def compare(
         data: Folder of the data sets, to show prompts and references of losses (default:
             KDBENCH_DATA).
         tasks: Names of the tasks to compare (default: all).
+        plugins: Python files that register metrics, methods, backends or prompts; they run when
+            they are loaded, so name only files that you trust.
 
     Returns:
         The compared rows, and the gate's decision.
@@ -794,7 +815,6 @@ def compare(
     Raises:
         InputError: A run does not exist, a metric cannot be gated, or a setting is unknown.
     """
-    ...
 
 
 @keyed
@@ -830,7 +850,7 @@ def regress(
     data: str | PathLike[str] | None = None,
     limit: int | None = None,
     run_code: str | Sequence[str] = (),
-    tasks: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    tasks: str | PathLike[str] | Sequence[str | PathLike[str]] | Rows | Mapping[str, Rows] = (),
     protocol: str = "",
     max_prompt_tokens: int | None = None,
     max_new_tokens: int | None = None,
@@ -867,6 +887,7 @@ def regress(
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
     device: str = "auto",
     batch_size: int | Literal["auto"] = "auto",
+    plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
     shard: str | None = None,
     unsafe_pickle: bool = False,
     trust_remote_code: bool = False,
@@ -918,7 +939,8 @@ def regress(
         run_code: Tasks that may run code that the model wrote, on this machine, by name; sets
             HF_ALLOW_CODE_EVAL=1.
         tasks: Task names, lm-eval YAML files or prompts (default: the baseline's tasks; with
-            --update dolly,self_instruct,vicuna,super_natural,unnatural).
+            --update dolly,self_instruct,vicuna,super_natural,unnatural). Or rows of prompts, or a
+            mapping of names to such rows.
         protocol: Named protocol: minillm, greedy or chat (default: the baseline's, with its
             overrides; with --update minillm).
         max_prompt_tokens: Prompt length limit, in tokens; longer prompts are cut, none for no cut
@@ -968,6 +990,8 @@ def regress(
         dtype: Number format of weights and activations; auto is the checkpoint's.
         device: Device: auto, cpu, cuda, cuda:1 or mps.
         batch_size: Number of sequences that decode at once.
+        plugins: Python files that register metrics, methods, backends or prompts; they run when
+            they are loaded, so name only files that you trust.
         shard: Share of the documents to process, I/N: every N-th document, starting at I.
         unsafe_pickle: Permission to read pickle weights (*.bin), which can run code.
         trust_remote_code: Permission to run Python code that comes with the checkpoint.
@@ -978,7 +1002,6 @@ def regress(
     Raises:
         InputError: Anything about model, baseline, data or settings that the caller can fix.
     """
-    ...
 
 
 @keyed
@@ -1015,4 +1038,3 @@ def plan(
     Raises:
         InputError: The run does not exist or has no samples, or a setting is unknown.
     """
-    ...

@@ -5,9 +5,23 @@ the verb, because defaults differ by protocol, run card and baseline.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar
+
+class HasRows(Protocol):
+    """A pandas data frame."""
+
+    @property
+    def columns(self) -> Any:
+        """Names of the columns."""
+
+    def iterrows(self) -> Any:
+        """Yield the rows."""
+
+
+Rows: TypeAlias = Sequence[Mapping[str, Any]] | HasRows
+"""Prompts: mappings with a prompt and perhaps references, or a pandas data frame of such rows."""
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -33,9 +33,7 @@ def register_part(part: Any, name: str | None) -> Any:
                 f"{part.__name__}: a {kind} needs a name: @kdbench.register('{kind}_name')"
             )
         if name is not None and own is not None and name != own:
-            raise InputError(
-                f"metric '{name}' calls itself '{own}': the two names must be equal"
-            )
+            raise InputError(f"metric '{name}' calls itself '{own}': the two names must be equal")
         return getattr(room, registry).register(name or own)(part)
     shown = part.__name__ if isinstance(part, type) else repr(part)[:60]
     raise InputError(

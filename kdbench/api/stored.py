@@ -61,8 +61,9 @@ def samples(
     """
     from kdbench.store.sample_frame import find_runs, samples_frame
 
-    several = isinstance(run, Sequence) and not isinstance(run, str)
-    given: list[Any] = list(run) if several else [run or results]
+    given: list[Any] = [run or results]
+    if isinstance(run, Sequence) and not isinstance(run, str):
+        given = list(run)
     folders: list[Path] = []
     for one in given:
         if hasattr(one, "runs"):

@@ -13,6 +13,7 @@ assumes a second checkpoint that is equally good on every prompt and draws indep
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,7 +26,22 @@ from kdbench.comparing.settings import PlanSettings
 from kdbench.comparing.tolerance import format_tolerances, parse_tolerances
 from kdbench.errors import InputError
 from kdbench.stats.paired import detectable_errors, prompts_needed
+from kdbench.system.frames import COUNT, NUMBER, TEXT, frame
+from kdbench.system.notebook import html_table
 from kdbench.text import AVERAGE, DECIMALS, aligned
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_COLUMNS = {
+    "task": TEXT,
+    "metric": TEXT,
+    "n": COUNT,
+    "tolerance": NUMBER,
+    "seeds": COUNT,
+    "prompts": COUNT,
+    "sees": NUMBER,
+}
 
 
 @dataclass(frozen=True)
@@ -72,7 +88,7 @@ class GatePlanRow:
     sees: Mapping[int, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class GatePlan:
     """The prompts and seeds that a gate needs; `str` gives the table that the verb prints.
 
@@ -89,7 +105,27 @@ class GatePlan:
     def __str__(self) -> str:
         return "".join(f"{line}\n" for line in self._lines())
 
-    def _lines(self) -> Iterator[str]:
+    def __repr__(self) -> str:
+        return str(self).rstrip("\n")
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return the plan as a data frame: a row for each task, metric and number of seeds."""
+        return frame(
+            (
+                {**vars(row), "n": row.there, "seeds": seeds, "prompts": prompts, "sees": sees}
+                for row in self.rows
+                for (seeds, prompts), sees in zip(
+                    row.prompts.items(), row.sees.values(), strict=True
+                )
+            ),
+            _COLUMNS,
+        )
+
+    def _repr_html_(self) -> str:
+        titles, *rows = self._table()
+        return html_table(titles, rows, caption=self.title, notes=self.notes, left=(0, 1))
+
+    def _table(self) -> list[list[str]]:
         seeds = list(self.rows[0].prompts)
         titles = [f"{count} seed{'s' * (count > 1)}" for count in seeds]
         table = [["task", "metric", "prompts", "tolerance", *titles]]
@@ -97,6 +133,10 @@ class GatePlan:
             cells = [f"{_shown(row.prompts[k])} ({row.sees[k]:.{row.decimals}f})" for k in seeds]
             tolerance = f"{row.tolerance:.{row.decimals}f}"
             table.append([row.task, row.metric, str(row.there), tolerance, *cells])
+        return table
+
+    def _lines(self) -> Iterator[str]:
+        table = self._table()
         task, metric = 0, 1
         yield self.title
         yield ""

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from kdbench.config.kinds import FIVE, DryRunKeys, Names, OptionMap, Settings, given_keys
+from kdbench.config.plugins import PluginKeys
 
 
 class RowKeys(Settings, group="Rows"):
@@ -88,7 +89,7 @@ class TableOutputKeys(Settings, group="Output"):
     )
 
 
-class TableSettings(RowKeys, ColumnKeys, ServingKeys, TableOutputKeys, DryRunKeys):
+class TableSettings(RowKeys, ColumnKeys, ServingKeys, TableOutputKeys, DryRunKeys, PluginKeys):
     """`kdbench table`: the comparison table from results and published numbers."""
 
     @model_validator(mode="after")
@@ -133,5 +134,5 @@ class ReportKeys(Settings):
     )
 
 
-class ReportSettings(ReportKeys, ServingKeys, DryRunKeys):
+class ReportSettings(ReportKeys, ServingKeys, DryRunKeys, PluginKeys):
     """`kdbench report`: figures of quality against fidelity to the teacher, and against cost."""

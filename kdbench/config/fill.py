@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import Field
 
 from kdbench.config.kinds import AtLeastOne, DryRunKeys, Settings
+from kdbench.config.plugins import PluginKeys
 from kdbench.config.words import parse
 
 
@@ -44,7 +45,7 @@ class FillFolderKeys(Settings, group="Folders"):
     )
 
 
-class FillSettings(FillKeys, FillFolderKeys):
+class FillSettings(FillKeys, FillFolderKeys, PluginKeys):
     """`kdbench fill TABLE.yaml`: train and measure what a table lacks, and draw it."""
 
 

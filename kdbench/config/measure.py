@@ -19,6 +19,7 @@ from kdbench.config.kinds import (
     Settings,
     given_keys,
 )
+from kdbench.config.plugins import PluginKeys
 from kdbench.config.protocol import ProtocolKeys
 
 
@@ -205,6 +206,7 @@ class EvalSettings(
     BackendKeys,
     TrustKeys,
     AdvancedKeys,
+    PluginKeys,
 ):
     """`kdbench eval model=…`: measure a checkpoint."""
 

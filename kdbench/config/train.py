@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from kdbench.config.kinds import ADVANCED, AtLeastOne, DryRunKeys, Names, Settings
+from kdbench.config.plugins import PluginKeys
 from kdbench.config.train_prompts import PromptKeys
 from kdbench.errors import InputError
 
@@ -222,6 +223,7 @@ class TrainSettings(
     TrainOutputKeys,
     DryRunKeys,
     TrainAdvancedKeys,
+    PluginKeys,
 ):
     """`kdbench train method=… student=…`: the keys of every method; each has keys of its own."""
 

@@ -13,6 +13,8 @@ from pydantic.fields import FieldInfo
 
 from kdbench.config.kinds import Settings, fields_by_key
 from kdbench.errors import InputError, first_fault, nearest
+from kdbench.system.plugins import KEY as PLUGINS
+from kdbench.system.plugins import load_plugins, plugin_files
 from kdbench.system.safe_yaml import read_yaml_file
 from kdbench.system.secrets import MASK, is_secret, without_secrets
 from kdbench.text import shortened
@@ -81,6 +83,7 @@ def build(kind: type[S], values: Mapping[str, object]) -> S:
             similar = key in _SIMILAR and not _SIMILAR.isdisjoint(fields)
             note = f" {_DIFFERENCE}" if similar else ""
             raise InputError(f"unknown key '{key}': {nearest(key, fields)}{note}")
+    load_plugins(plugin_files(values.get(PLUGINS)))
     try:
         return kind.model_validate(values)
     except ValidationError as error:
@@ -113,7 +116,7 @@ def read_yaml(path: Path, key: str = "config") -> dict[str, object]:
         key: Setting that named the file, for messages.
 
     Raises:
-        InputError: There is no such file, or it holds no mapping.
+        InputError: There is no such file, or it holds no mapping, or it names code to run.
     """
     try:
         values = read_yaml_file(path)
@@ -123,6 +126,11 @@ def read_yaml(path: Path, key: str = "config") -> dict[str, object]:
         raise InputError(f"{key}={path}: {error}") from None
     if not isinstance(values, dict):
         raise InputError(f"{key}={path}: must hold key: value lines")
+    if PLUGINS in values:  # a file may come from anywhere
+        raise InputError(
+            f"{key}={path}: {PLUGINS}: runs code, so a file cannot name it; give {PLUGINS}=FILE.py "
+            "yourself"
+        )
     return {str(name): value for name, value in values.items()}
 
 

@@ -9,6 +9,8 @@ from kdbench.distillation.other_tools import of_other_tools
 from kdbench.errors import InputError, nearest
 from kdbench.methods import Method, methods
 from kdbench.system.bundled import bundled
+from kdbench.system.plugins import KEY as PLUGINS
+from kdbench.system.plugins import load_plugins, plugin_files
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ def parse_recipe(arguments: Sequence[str]) -> Recipe:
         InputError: unknown method or key, a bad value or file.
     """
     words = read_words(arguments)
+    load_plugins(plugin_files(words.get(PLUGINS)))  # the method may be in one
     merged = {**_files(words), **words}  # the method may be named in a file
     known = merged.get("method") in methods.names()
     method_fields = methods.get(str(merged["method"])).model_fields if known else {}
@@ -53,6 +56,7 @@ def make_recipe(values: Mapping[str, object]) -> Recipe:
     Raises:
         InputError: unknown method or key, a bad value or file.
     """
+    load_plugins(plugin_files(values.get(PLUGINS)))
     return _build(_over(values, _files(values)))
 
 

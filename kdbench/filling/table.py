@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from kdbench.config import FillSettings, TableSettings, build
 from kdbench.errors import InputError, nearest
@@ -16,14 +17,18 @@ from kdbench.filling.spec import TableSpec, find_spec, read_spec
 from kdbench.filling.state import State
 from kdbench.store.runs import StoredRun, stored_runs
 from kdbench.system.files import put_text
-from kdbench.tables import build_table
+from kdbench.system.notebook import cell, text
+from kdbench.tables import Table, build_table
 from kdbench.tables.columns import chosen_columns
 from kdbench.tables.published import published_groups
 from kdbench.tables.write import whole_file
 from kdbench.task import TITLES, data_folder
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Filled:
     """The outcome of `fill`.
 
@@ -31,11 +36,30 @@ class Filled:
         text: Lines of the dry run, or the table as a terminal shows it.
         failed: What went wrong, by key of the node.
         table: File of the table; None if nothing was drawn.
+        drawn: The table; None if nothing was drawn.
     """
 
     text: str
     failed: dict[str, str]
     table: Path | None = None
+    drawn: Table | None = None
+
+    def __repr__(self) -> str:
+        return self.text.rstrip("\n")
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return the table's cells as a tidy data frame.
+
+        Raises:
+            InputError: Nothing was drawn.
+        """
+        if self.drawn is None:
+            raise InputError("no table was drawn: it was a dry run, or every row failed")
+        return self.drawn.to_pandas()
+
+    def _repr_html_(self) -> str:
+        table = "" if self.drawn is None else self.drawn._repr_html_()
+        return table + (cell([f"<pre>{text(self.text)}</pre>"]) if not table else "")
 
 
 def fill(settings: FillSettings) -> Filled:
@@ -50,7 +74,9 @@ def fill(settings: FillSettings) -> Filled:
     file = find_spec(settings.table)
     spec = read_spec(file, settings.changes)
     _check_columns(spec, file)
-    execution = {} if settings.device is None else {"device": settings.device}
+    execution: dict[str, Any] = {} if settings.device is None else {"device": settings.device}
+    if settings.plugins:
+        execution["plugins"] = settings.plugins
     graph = Graph(spec, _places(settings, spec, file.stem), execution)
     if settings.plan or settings.dry_run:
         return Filled("".join(f"{line}\n" for line in dry_run_lines(graph, settings.workers)), {})
@@ -111,7 +137,7 @@ def _drawn(graph: Graph, state: State) -> Filled:
     table = build_table(build(TableSettings, settings), runs)
     file = places.results / "TABLE.md"
     put_text(file, whole_file(file, "md", table.render("md")))
-    return Filled(f"{table}\n{failures}table written to {file}\n", state.failed, file)
+    return Filled(f"{table}\n{failures}table written to {file}\n", state.failed, file, table)
 
 
 def _metric(runs: Sequence[StoredRun]) -> str:

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from kdbench.config import DryRunKeys, EvalSettings, Names, Settings, parse
 from kdbench.config.judge import JudgeKeys
 from kdbench.config.measure import HardwareKeys, TrustKeys
+from kdbench.config.plugins import PluginKeys
 from kdbench.errors import InputError
 
 
@@ -26,7 +27,7 @@ class JudgedKeys(Settings, group="Run"):
     run_code: Names = Field((), description="Tasks to judge that run code that the model wrote")
 
 
-class JudgeSettings(JudgedKeys, JudgeKeys, DryRunKeys, HardwareKeys, TrustKeys):
+class JudgeSettings(JudgedKeys, JudgeKeys, DryRunKeys, HardwareKeys, TrustKeys, PluginKeys):
     """`kdbench judge RUN [AGAINST] judge=…`: grade a run's responses, or compare them."""
 
     @model_validator(mode="after")

@@ -25,6 +25,7 @@ from kdbench.store.samples import Samples, read_sample, sample_record
 from kdbench.system.files import LinesFile
 from kdbench.system.names import folder_name
 from kdbench.system.outline import Fact, Section, excerpt
+from kdbench.system.plugins import recorded
 from kdbench.task import Task, check_installed, check_tasks, load_tasks
 from kdbench.views.chat import plain_text
 
@@ -149,6 +150,7 @@ def _score_file(settings: ScoreSettings, path: Path, task_name: str) -> Evaluati
         run.lines(task.name).replace(sample_record(samples[key], scores[key]) for key in scores)
         result = run.write_task(with_judge_of(result, stored))
     record.finish(method=settings.method, setting=settings.setting)
+    record.add_plugins(recorded(settings.plugins))
     return Evaluation(run.path, {task.name: result}, 0)
 
 
@@ -214,6 +216,7 @@ def _score_run(settings: ScoreSettings, path: Path) -> Evaluation:
     }
     if changed != protocol:
         RunRecord(run).finish()
+    RunRecord(run).add_plugins(recorded(settings.plugins))
     return Evaluation(run.path, results, 0)
 
 

@@ -27,6 +27,7 @@ _METRIC = {"task": TEXT, "metric": TEXT}
 _UNIT = {"n": COUNT, "unit": TEXT, "direction": TEXT, "main": FLAG}
 _ERRORS = {"ci_low": NUMBER, "ci_high": NUMBER, "seed_sd": NUMBER}
 _BOUNDS = {"micro": NUMBER, "ceiling": NUMBER, "floor": NUMBER}
+_OF_METRIC = ("value", "n", "unit", "direction", "bound", "reason", "version")
 _REST = {
     "teacher": TEXT,
     "bound": TEXT,
@@ -113,9 +114,7 @@ def _metric_rows(runs: Iterable[StoredRun], by_seed: bool) -> Iterator[dict[str,
 
 
 def _metric_fields(name: str, metric: MetricResult, result: TaskResult) -> dict[str, Any]:
-    named = ("value", "ci_low", "ci_high", "seed_sd", "n", "unit", "direction", "micro")
-    named += ("ceiling", "floor", "bound", "reason", "version")
-    values = {key: getattr(metric, key) for key in named}
+    values = {key: getattr(metric, key) for key in (*_ERRORS, *_BOUNDS, *_OF_METRIC)}
     return {"metric": name, "main": name == result.main_metric, **values}
 
 

@@ -36,6 +36,7 @@ _RUN = {
     "environment": _OPTIONAL_MAPPING,
     "training": _OPTIONAL_MAPPING,
     "auxiliary": BOOL.if_given(),
+    "plugins": MAPPING.if_given(),
     "judging": Rule(
         "a mapping of mappings",
         lambda value: isinstance(value, dict) and all(map(MAPPING.holds, value.values())),

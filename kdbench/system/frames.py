@@ -23,9 +23,7 @@ def frame(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> "pd.
     import pandas as pd
 
     rows = list(rows)
-    data = {
-        name: _column([row.get(name) for row in rows], kind) for name, kind in columns.items()
-    }
+    data = {name: _column([row.get(name) for row in rows], kind) for name, kind in columns.items()}
     return pd.DataFrame(data, columns=list(columns))
 
 

@@ -7,10 +7,13 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from kdbench.errors import InputError, nearest
+from kdbench.system.notebook import STYLE
+from kdbench.tables.frame import table_frame
 from kdbench.tables.model import Cell, Content
 from kdbench.text import aligned, cell_text, escape_md, printable, without_controls
 
 if TYPE_CHECKING:
+    import pandas as pd
     from jinja2 import Environment
 
 FORMS = ("terminal", "md", "csv", "tex", "html")
@@ -31,12 +34,23 @@ _TEX = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Table(Content):
     """The comparison table; `print` shows it as a terminal does."""
 
     def __str__(self) -> str:
         return self.render("terminal")
+
+    def __repr__(self) -> str:
+        return str(self).rstrip("\n")
+
+    def _repr_html_(self) -> str:
+        text = _environment("html").get_template("cell.html.j2").render(table=self, style=STYLE)
+        return text.rstrip("\n") + "\n"
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return the cells that hold a number as a tidy data frame, one a row."""
+        return table_frame(self)
 
     def render(self, form: str) -> str:
         """Draw the table.

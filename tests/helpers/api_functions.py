@@ -26,7 +26,7 @@ FILE = Path(__file__).parents[2] / "kdbench" / "api" / "functions.py"
 # Keys of type str whose value can be the path of a file or folder.
 _PATHS = {"against", "base", "baseline", "judge", "judge_against", "model", "new", "recipe", "run"}
 _PATHS |= {"student", "table", "task", "tasks", "teacher", "train_set", "undistilled", "valid_set"}
-_TEXT_FORMS = {"shard", "tolerance"}
+_TAKE_ROWS = {"evaluate", "judge", "regress"}
 _COMMAND_LINE = {"dry_run"}
 _INPUT = "Anything about {} that the caller can fix."
 
@@ -187,7 +187,7 @@ def parameters(function: Function) -> list[Parameter]:
     hidden = function.excluded | _COMMAND_LINE
     order = [key for keys in key_groups(function.kind).values() for key in keys]
     keys = [*function.positional, *(key for key in order if key not in function.positional)]
-    known = [_parameter(key, fields[key]) for key in keys if key not in hidden]
+    known = [_parameter(function, key, fields[key]) for key in keys if key not in hidden]
     if function.name != "train":
         return known
     # A recipe may name what the command line would have to.
@@ -200,9 +200,13 @@ def parameters(function: Function) -> list[Parameter]:
     return [*known, *_method_parameters()]
 
 
-def _parameter(key: str, field: Any) -> Parameter:
+def _parameter(function: Function, key: str, field: Any) -> Parameter:
     default = "" if field.is_required() else _code(field.get_default())
-    return Parameter(key, _type(field.annotation, key), default, field.description or "")
+    kind, text = _type(field.annotation, key), field.description or ""
+    if key == "tasks" and function.name in _TAKE_ROWS:
+        kind += " | Rows | Mapping[str, Rows]"
+        text = f"{_ended(text)} Or rows of prompts, or a mapping of names to such rows"
+    return Parameter(key, kind, default, text)
 
 
 def _method_parameters() -> Iterator[Parameter]:
@@ -225,7 +229,7 @@ def _method_parameters() -> Iterator[Parameter]:
         yield Parameter(key, " | ".join([*kinds, "None"]), "None", text)
 
 
-def _type(annotation: Any, key: str) -> str:
+def _type(annotation: Any, key: str) -> str:  # noqa: PLR0911
     """What may be given for a field: also paths for texts that name one, and any sequence."""
     origin, inside = get_origin(annotation), get_args(annotation)
     if annotation is type(None):
@@ -323,11 +327,13 @@ def source() -> str:
         "from os import PathLike",
         "from typing import TYPE_CHECKING, Any, Literal",
         "",
-        "from kdbench.api.keyed import keyed",
+        "from kdbench.api.keyed import Rows, keyed",
         "",
         "if TYPE_CHECKING:",
-        *(f"    from {module} import {name}" for module, _, name in
-          (place.partition(":") for place in returned)),
+        *(
+            f"    from {module} import {name}"
+            for module, _, name in (place.partition(":") for place in returned)
+        ),
     ]
     for function in FUNCTIONS:
         lines += ["", "", *_definition(function)]
