@@ -2,12 +2,11 @@
 
 # mypy: disable-error-code="empty-body"
 
-
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
-from kdbench.api.keyed import Rows, keyed
+from kdbench.api.keyed import HasRows, Rows, keyed
 
 if TYPE_CHECKING:
     from kdbench.comparing.model import Comparison
@@ -39,13 +38,11 @@ def evaluate(
     data: str | PathLike[str] | None = None,
     limit: int | None = None,
     run_code: str | Sequence[str] = (),
-    tasks: str | PathLike[str] | Sequence[str | PathLike[str]] | Rows | Mapping[str, Rows] = (
-        "dolly",
-        "self_instruct",
-        "vicuna",
-        "super_natural",
-        "unnatural",
-    ),
+    tasks: str
+    | PathLike[str]
+    | Sequence[str | PathLike[str] | Mapping[str, Any]]
+    | HasRows
+    | Mapping[str, Rows] = ("dolly", "self_instruct", "vicuna", "super_natural", "unnatural"),
     protocol: str = "minillm",
     max_prompt_tokens: int | None = None,
     max_new_tokens: int | None = None,
@@ -267,7 +264,11 @@ def judge(
     *,
     results: str | PathLike[str] = "results",
     data: str | PathLike[str] | None = None,
-    tasks: str | PathLike[str] | Sequence[str | PathLike[str]] | Rows | Mapping[str, Rows] = (),
+    tasks: str
+    | PathLike[str]
+    | Sequence[str | PathLike[str] | Mapping[str, Any]]
+    | HasRows
+    | Mapping[str, Rows] = (),
     run_code: str | Sequence[str] = (),
     judge: str | PathLike[str] | None = None,
     judge_url: str | None = None,
@@ -850,7 +851,11 @@ def regress(
     data: str | PathLike[str] | None = None,
     limit: int | None = None,
     run_code: str | Sequence[str] = (),
-    tasks: str | PathLike[str] | Sequence[str | PathLike[str]] | Rows | Mapping[str, Rows] = (),
+    tasks: str
+    | PathLike[str]
+    | Sequence[str | PathLike[str] | Mapping[str, Any]]
+    | HasRows
+    | Mapping[str, Rows] = (),
     protocol: str = "",
     max_prompt_tokens: int | None = None,
     max_new_tokens: int | None = None,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar
 
+
 class HasRows(Protocol):
     """A pandas data frame."""
 

@@ -49,7 +49,7 @@ def samples(
     Args:
         run: Run folder, folder of results, model in results=, or what evaluate(), judge() or
             results() returned; or several of these (default: all runs in results=).
-        task: Name of the task, or names (default: all that have samples).
+        task: Name of the task, or names (default: those of an outcome, else all that have samples).
         results: Folder of the results, for names of models.
 
     Returns:
@@ -64,15 +64,17 @@ def samples(
     given: list[Any] = [run or results]
     if isinstance(run, Sequence) and not isinstance(run, str):
         given = list(run)
-    folders: list[Path] = []
+    names = [task] if isinstance(task, str) else list(task)
+    folders: dict[Path, list[str]] = {}
     for one in given:
         if hasattr(one, "runs"):
-            folders += [one.folder / stored.folder for stored in one.runs]
+            found = {one.folder / stored.folder: names for stored in one.runs}
         elif hasattr(one, "run"):
-            folders.append(Path(one.run))
+            found = {Path(one.run): names or list(getattr(one, "results", ()))}
         else:
-            folders += find_runs(str(one), Path(results))
-    return samples_frame(list(dict.fromkeys(folders)), [task] if isinstance(task, str) else task)
+            found = dict.fromkeys(find_runs(str(one), Path(results)), names)
+        folders |= found
+    return samples_frame(folders)
 
 
 @overload

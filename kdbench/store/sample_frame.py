@@ -32,7 +32,7 @@ _COLUMNS = {
 }
 
 
-def samples_frame(runs: Sequence[Path], tasks: Sequence[str] = ()) -> "pd.DataFrame":
+def samples_frame(runs: Mapping[Path, Sequence[str]]) -> "pd.DataFrame":
     """Return the samples of runs: a row for each document and seed, and a column for each metric.
 
     Prompts and references are those stored with the run, missing if there are none. A metric whose
@@ -40,15 +40,15 @@ def samples_frame(runs: Sequence[Path], tasks: Sequence[str] = ()) -> "pd.DataFr
     no samples.
 
     Args:
-        runs: Folders of the runs.
-        tasks: Names of the tasks; without names all that have samples.
+        runs: Folders of the runs, and names of the tasks; without names all that have samples.
 
     Raises:
         InputError: A task is unknown, no samples are stored, or a file is damaged.
     """
     metrics: dict[str, str] = {}
-    rows = [row for run in runs for row in _rows(RunFolder(run), tasks, metrics)]
-    _check_found(runs, tasks, {row["task"] for row in rows})
+    rows = [row for run, tasks in runs.items() for row in _rows(RunFolder(run), tasks, metrics)]
+    tasks = dict.fromkeys(task for named in runs.values() for task in named)
+    _check_found(list(runs), list(tasks), {row["task"] for row in rows})
     return frame(rows, {**_COLUMNS, **dict.fromkeys(metrics.values(), NUMBER)})
 
 
@@ -60,6 +60,8 @@ def _check_found(runs: Sequence[Path], tasks: Sequence[str], found: set[str]) ->
     for task in missing:
         if task not in known:
             raise InputError(f"task={task}: these runs have no such task: {nearest(task, known)}")
+        if any(RunFolder(run).lines(f"{task}.options").path.exists() for run in runs):
+            raise InputError(f"task={task}: is scored by likelihood, so it has no responses")
     what = f"task={missing[0]}: " if missing else ""
     raise InputError(
         f"{what}no samples are stored in {', '.join(map(str, runs[:3]))}"

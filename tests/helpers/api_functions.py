@@ -204,7 +204,10 @@ def _parameter(function: Function, key: str, field: Any) -> Parameter:
     default = "" if field.is_required() else _code(field.get_default())
     kind, text = _type(field.annotation, key), field.description or ""
     if key == "tasks" and function.name in _TAKE_ROWS:
-        kind += " | Rows | Mapping[str, Rows]"
+        # One sequence for names and rows, because mypy infers no type of a list from several.
+        names = "Sequence[str | PathLike[str]"
+        kind = kind.replace(names, f"{names} | Mapping[str, Any]")
+        kind += " | HasRows | Mapping[str, Rows]"
         text = f"{_ended(text)} Or rows of prompts, or a mapping of names to such rows"
     return Parameter(key, kind, default, text)
 
@@ -305,7 +308,6 @@ def _definition(function: Function) -> Iterator[str]:
     yield "    Raises:"
     yield _wrapped(function.raises, " " * 8, "InputError: ")
     yield '    """'
-    yield "    ..."
 
 
 def _ended(text: str) -> str:
@@ -321,13 +323,12 @@ def source() -> str:
         '"""The signatures of the public functions. Made by tests/helpers/api_functions.py."""',
         "",
         '# mypy: disable-error-code="empty-body"',
-        "# ruff: noqa: B006 - a default is never used: only the keys that were given are passed on",
         "",
         "from collections.abc import Mapping, Sequence",
         "from os import PathLike",
         "from typing import TYPE_CHECKING, Any, Literal",
         "",
-        "from kdbench.api.keyed import Rows, keyed",
+        "from kdbench.api.keyed import HasRows, Rows, keyed",
         "",
         "if TYPE_CHECKING:",
         *(
