@@ -1,6 +1,7 @@
 """HTML for a cell of a notebook. All texts are escaped; colours follow the notebook's own.
 
-The style has no colours but shades of the text's, so that it fits a light and a dark notebook.
+The style has no colours but shades of the text's, so that it fits a light and a dark notebook. It
+overrules that of notebooks, which centres and wraps cells of tables.
 """
 
 from collections.abc import Collection, Sequence
@@ -10,20 +11,18 @@ from kdbench.text import without_controls
 
 STYLE = """<style>
 .kdbench { overflow-x: auto; }
-.kdbench table { border-collapse: collapse; font-variant-numeric: tabular-nums; white-space: nowrap;
-  margin: .3em 0; }
+.kdbench table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .3em 0; }
 .kdbench caption { text-align: left; font-weight: 600; padding: .2em 0; color: inherit; }
 .kdbench th, .kdbench td { padding: .15em .7em; text-align: right !important; color: inherit;
-  background: none; }
-.kdbench .left { text-align: left !important; }
-.kdbench td.left { white-space: pre-wrap; max-width: 40em; }
+  white-space: nowrap !important; }
+.kdbench .left, .kdbench tr.group th, .kdbench td:first-child, .kdbench td.kind {
+  text-align: left !important; }
 .kdbench thead th { border-bottom: 2px solid; }
-.kdbench tr.group th { text-align: left !important; padding-top: .9em;
-  border-bottom: 1px solid rgba(128, 128, 128, .6); }
+.kdbench tr.group th { padding-top: .9em; border-bottom: 1px solid rgba(128, 128, 128, .6); }
 .kdbench small, .kdbench .prompts td, .kdbench .reported, .kdbench .notes { opacity: .8;
   font-weight: normal; }
 .kdbench small { margin-left: .35em; }
-.kdbench .notes { max-width: 60em; margin: .3em 0; padding-left: 0; white-space: normal; }
+.kdbench .notes { max-width: 60em; margin: .3em 0; white-space: normal; }
 .kdbench ul.notes, .kdbench ol.notes { padding-left: 1.6em; }
 </style>"""
 
