@@ -82,6 +82,7 @@ def _cell(cell: dict[str, Any]) -> Iterator[str]:
             # Blank lines would end the block of HTML.
             lines = "".join(data["text/html"]).splitlines()
             html = "\n".join(line for line in lines if line.strip())
+            html = html.replace(' border="1" class="dataframe"', "")  # the site's own style
             yield f'<div class="output">\n{html}\n</div>'
         else:
             text = "".join(output.get("text") or data.get("text/plain") or "").rstrip()
