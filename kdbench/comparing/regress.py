@@ -40,6 +40,9 @@ class GateResult:
     comparison: Comparison | None
     written: Path | None = None
 
+    def _repr_html_(self) -> str | None:
+        return None if self.comparison is None else self.comparison._repr_html_()
+
 
 def run_regress(settings: RegressSettings) -> int:
     """Gate a checkpoint, print the result and return the exit code.

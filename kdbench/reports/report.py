@@ -16,6 +16,7 @@ from kdbench.reports.rows import ReportRow
 from kdbench.reports.select import select
 from kdbench.reports.style import Picture
 from kdbench.system.files import put_bytes, put_text, write_json
+from kdbench.system.frames import frame_of_values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,12 +47,10 @@ class Report:
         Raises:
             InputError: The report has no such picture.
         """
-        import pandas as pd
-
         tables = _quality_tables(self.findings)
         if name not in tables:
             raise InputError(f"name={name}: {nearest(name, tables)}")
-        return pd.DataFrame(tables[name]).convert_dtypes(convert_floating=False)
+        return frame_of_values(tables[name])
 
 
 def make_report(settings: ReportSettings) -> Report:

@@ -1,6 +1,6 @@
 """Rows become a pandas data frame whose columns have fixed types, whatever the rows hold."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,6 +25,19 @@ def frame(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> "pd.
     rows = list(rows)
     data = {name: _column([row.get(name) for row in rows], kind) for name, kind in columns.items()}
     return pd.DataFrame(data, columns=list(columns))
+
+
+def frame_of_values(rows: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
+    """Return a data frame whose columns have the types of their values; a row has all columns."""
+    names = list(rows[0]) if rows else []
+    return frame(rows, {name: _kind_of(row[name] for row in rows) for name in names})
+
+
+def _kind_of(values: Iterable[Any]) -> str:
+    kinds = {type(value) for value in values if value is not None}
+    return (
+        {str: TEXT, bool: FLAG, int: COUNT}.get(kinds.pop(), NUMBER) if len(kinds) == 1 else NUMBER
+    )
 
 
 def _column(values: list[Any], kind: str) -> Any:
