@@ -9,22 +9,26 @@
 Every function takes the keys of the command of the same name.
 """
 
-from kdbench.api.functions import (
-    compare,
-    evaluate,
-    fill,
-    judge,
-    plan,
-    regress,
-    report,
-    score,
-    speed,
-    table,
-    train,
-)
-from kdbench.api.stored import register, results, samples
+from typing import TYPE_CHECKING, Any
+
 from kdbench.errors import InputError
 from kdbench.version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from kdbench.api.functions import (
+        compare,
+        evaluate,
+        fill,
+        judge,
+        plan,
+        regress,
+        report,
+        score,
+        speed,
+        table,
+        train,
+    )
+    from kdbench.api.stored import register, results, samples
 
 __all__ = [
     "InputError",
@@ -43,3 +47,18 @@ __all__ = [
     "table",
     "train",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The public functions, imported when the first of them is used."""
+    if name not in __all__:
+        raise AttributeError(f"module 'kdbench' has no attribute '{name}'")
+    from kdbench.api import functions, stored
+
+    value = getattr(functions if hasattr(functions, name) else stored, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

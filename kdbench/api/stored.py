@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, overload
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from kdbench.store.stored import Results
+    from kdbench.store.stored import StoredResults
 
 T = TypeVar("T", bound=type)
 
@@ -21,7 +21,11 @@ class HasRun(Protocol):
         """Folder of the run."""
 
 
-def results(results: str | PathLike[str] = "results") -> "Results":
+OneRun: TypeAlias = "str | PathLike[str] | HasRun"
+"""A run, or the runs of a folder or model."""
+
+
+def results(results: str | PathLike[str] = "results") -> "StoredResults":
     """Read the runs of a folder; `to_pandas()` of the outcome gives all their numbers.
 
     Args:
@@ -39,7 +43,7 @@ def results(results: str | PathLike[str] = "results") -> "Results":
 
 
 def samples(
-    run: "str | PathLike[str] | HasRun | Results | Sequence[str | PathLike[str] | HasRun]" = "",
+    run: "OneRun | StoredResults | Sequence[OneRun]" = "",
     *,
     task: str | Sequence[str] = (),
     results: str | PathLike[str] = "results",

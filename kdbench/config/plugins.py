@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from kdbench.config.kinds import ADVANCED, Settings
-from kdbench.system.plugins import plugin_files
+from kdbench.registry.plugins import plugin_files
 
 Files = Annotated[tuple[Path, ...], BeforeValidator(plugin_files)]
 

@@ -13,8 +13,8 @@ from pydantic.fields import FieldInfo
 
 from kdbench.config.kinds import Settings, fields_by_key
 from kdbench.errors import InputError, first_fault, nearest
-from kdbench.system.plugins import KEY as PLUGINS
-from kdbench.system.plugins import load_plugins, plugin_files
+from kdbench.registry.plugins import KEY as PLUGINS
+from kdbench.registry.plugins import load_plugins, plugin_files
 from kdbench.system.safe_yaml import read_yaml_file
 from kdbench.system.secrets import MASK, is_secret, without_secrets
 from kdbench.text import shortened

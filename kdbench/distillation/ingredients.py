@@ -24,8 +24,8 @@ from kdbench.distillation.students import StudentSource, turn_dropout_off
 from kdbench.errors import InputError
 from kdbench.generate.prompts import check_template
 from kdbench.protocol import Protocol
+from kdbench.registry.plugins import stamp_of
 from kdbench.system.files import sha256_of_file
-from kdbench.system.plugins import stamp_of
 from kdbench.system.progress import slow_step
 from kdbench.training.router import without_router_logits
 from kdbench.training.triple import Triple

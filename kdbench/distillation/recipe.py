@@ -8,9 +8,9 @@ from kdbench.config import Settings, TrainSettings, build, read_words, read_yaml
 from kdbench.distillation.other_tools import of_other_tools
 from kdbench.errors import InputError, nearest
 from kdbench.methods import Method, methods
+from kdbench.registry.plugins import KEY as PLUGINS
+from kdbench.registry.plugins import load_plugins, plugin_files
 from kdbench.system.bundled import bundled
-from kdbench.system.plugins import KEY as PLUGINS
-from kdbench.system.plugins import load_plugins, plugin_files
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kdbench.filling.nodes import Node
 from kdbench.filling.work import NodeResult, do
-from kdbench.system.plugins import load_plugins, loaded_plugins
+from kdbench.registry.plugins import load_plugins, loaded_plugins
 from kdbench.system.processes import Starter, end_with, this_process
 from kdbench.system.threads import wait_passively, wanted_threads
 

@@ -23,9 +23,9 @@ from kdbench.filling.spec import Entry, TableSpec
 from kdbench.generate import backends
 from kdbench.measuring.given_card import card_beside, read_given_card, with_given_card
 from kdbench.metrics import compares_with_teacher, make_metrics, make_teacher_metrics
+from kdbench.registry.plugins import KEY as PLUGINS
+from kdbench.registry.plugins import stamp_of
 from kdbench.system.files import sha256_of_file
-from kdbench.system.plugins import KEY as PLUGINS
-from kdbench.system.plugins import stamp_of
 from kdbench.task import task_definition
 
 TEACHER, STUDENT = "Teacher", "Student"

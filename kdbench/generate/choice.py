@@ -7,7 +7,7 @@ from typing import Any
 
 from kdbench.errors import InputError
 from kdbench.generate import Backend, backends
-from kdbench.system.plugins import stamp_of
+from kdbench.registry.plugins import stamp_of
 from kdbench.system.secrets import public
 
 

@@ -18,6 +18,7 @@ from kdbench.measuring.stored_protocol import ExternalProtocol, stored_protocol
 from kdbench.measuring.thinking import split_samples
 from kdbench.metrics import ForwardMetric, make_metrics, with_stored
 from kdbench.protocol import Protocol, get_protocol
+from kdbench.registry.plugins import recorded
 from kdbench.store.folder import RunFolder, run_id
 from kdbench.store.record import RunRecord
 from kdbench.store.results import TaskResult
@@ -25,7 +26,6 @@ from kdbench.store.samples import Samples, read_sample, sample_record
 from kdbench.system.files import LinesFile
 from kdbench.system.names import folder_name
 from kdbench.system.outline import Fact, Section, excerpt
-from kdbench.system.plugins import recorded
 from kdbench.task import Task, check_installed, check_tasks, load_tasks
 from kdbench.views.chat import plain_text
 

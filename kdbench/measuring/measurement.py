@@ -29,13 +29,13 @@ from kdbench.measuring.sampling import Sampling
 from kdbench.measuring.scoring import fingerprint, origin, score_task
 from kdbench.metrics import ForwardMetric, Metric, make_metrics, with_stored
 from kdbench.protocol import Protocol, get_protocol
+from kdbench.registry.plugins import recorded
 from kdbench.store.folder import RunFolder, generated_run_id
 from kdbench.store.record import RunRecord
 from kdbench.store.results import TaskResult
 from kdbench.store.samples import Samples, sample_record
 from kdbench.store.shown import ShownRun
 from kdbench.system.console import note_once, report_progress
-from kdbench.system.plugins import recorded
 from kdbench.system.progress import slow_step
 from kdbench.task import Task, load_tasks
 

@@ -39,7 +39,7 @@ from kdbench.metrics._positions import (
     top,
 )
 from kdbench.registry import Registry
-from kdbench.system.plugins import stamp_of
+from kdbench.registry.plugins import stamp_of
 
 __all__ = [
     "ALL",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class Results:
+class StoredResults:
     """The runs of a folder.
 
     Attributes:
@@ -34,7 +34,7 @@ class Results:
 
     def __repr__(self) -> str:
         tasks = {task for run in self.runs for task in run.results}
-        return f"Results({str(self.folder)!r}: {len(self)} runs, {len(tasks)} tasks)"
+        return f"StoredResults({str(self.folder)!r}: {len(self)} runs, {len(tasks)} tasks)"
 
     def to_pandas(self, per: Literal["seed", "run", "document"] = "seed") -> "pd.DataFrame":
         """Return all numbers as a tidy data frame.
@@ -55,7 +55,7 @@ class Results:
         return html_table(titles, rows, caption=repr(self), notes=notes, left=range(len(titles)))
 
 
-def read_results(folder: Path) -> Results:
+def read_results(folder: Path) -> StoredResults:
     """Read the runs of a folder.
 
     Raises:
@@ -64,4 +64,4 @@ def read_results(folder: Path) -> Results:
     """
     if not folder.is_dir():
         raise InputError(f"results={folder}: no such folder")
-    return Results(folder, tuple(stored_runs(folder)))
+    return StoredResults(folder, tuple(stored_runs(folder)))

@@ -10,8 +10,8 @@ from kdbench.errors import InputError
 from kdbench.filling.executor import LocalExecutor
 from kdbench.filling.table import fill
 from kdbench.metrics import metrics
-from kdbench.system import plugins
-from kdbench.system.plugins import load_plugins, loaded_plugins, recorded, stamp_of
+from kdbench.registry import plugins
+from kdbench.registry.plugins import load_plugins, loaded_plugins, recorded, stamp_of
 
 METRIC = """
 import kdbench

@@ -13,7 +13,7 @@ from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
 from kdbench.errors import InputError, nearest
-from kdbench.system.plugins import is_own_part
+from kdbench.registry.plugins import is_own_part
 
 T = TypeVar("T")
 
