@@ -57,7 +57,7 @@ def test_rows_given_again_replace_the_first():
         ("q", 3, "task q: must be a list of rows"),
         ("q", [ROWS[0], 3], "task q: row 2: must be a mapping"),
         ("q", [], "task q: has no rows"),
-        ("q", [{"promt": "a"}], "task q: row 1: no 'prompt'.* rename 'promt' to 'prompt'"),
+        ("q", [{"promptx": "a"}], "task q: row 1: no 'prompt'.* rename 'promptx' to 'prompt'"),
         ("q", [{"prompt": 3}], "task q: row 1: 'prompt' must be text"),
         ("q", [{"prompt": "a", "id": 1}] * 2, "task q: row 2: the id '1' occurs twice"),
         ("dolly", ROWS, "task dolly: the name of an installed task"),
