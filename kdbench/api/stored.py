@@ -5,6 +5,8 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, overload
 
+from kdbench.api.keyed import Rows
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -89,18 +91,28 @@ def register(part: T, /) -> T: ...
 def register(name: str, /) -> Callable[[T], T]: ...
 
 
-def register(part: Any, /) -> Any:
-    """Register a metric, method or backend, so that its name works in this process.
+@overload
+def register(name: str, rows: Rows, /) -> None: ...
 
-    Use it as a decorator: `@kdbench.register("gentle_kl")`, or without a name for a metric, which
-    has one. Registering a name again replaces a part of the same notebook or script.
+
+def register(part: Any, rows: Any = None, /) -> Any:
+    """Register a metric, method, backend or prompts, so that the name works in this process.
+
+    Use it as a decorator of a class: `@kdbench.register("gentle_kl")`, or without a name for a
+    metric, which has one. `kdbench.register("capitals", rows)` gives prompts a name for `tasks=`.
+    Registering a name again replaces what the same notebook, script or file registered.
 
     Args:
-        part: The class, or its name.
+        part: The class, or the name.
+        rows: Prompts: a list of mappings, or a data frame.
 
     Raises:
-        InputError: The class is none of these, has no name, or the name is taken.
+        InputError: The class is none of these, has no name, the name is taken, or rows are bad.
     """
+    if rows is not None:
+        from kdbench.task.given_rows import give_rows
+
+        return give_rows(str(part), rows)
     from kdbench.api.register import register_part
 
     if isinstance(part, str):

@@ -136,7 +136,8 @@ def find_runs(name: str, results: Path) -> list[Path]:
     if (Path(name) / "run.json").is_file():
         return [Path(name)]
     if folders := run_folders(name, results):
-        return folders
+        shown = [run for run in folders if not RunFolder(run).read_whole_run().get("auxiliary")]
+        return shown or folders  # an extra run of a teacher counts only if it is named itself
     if found := [Path(name) / run.folder for run in stored_runs(Path(name))]:
         return found
     models = {run.model for run in stored_runs(results)}

@@ -126,6 +126,19 @@ def test_samples_of_several_runs_stand_together(evaluated, results):
     assert len(one) == 12
 
 
+def test_an_extra_run_of_a_teacher_is_left_out_unless_it_is_named(evaluated, tmp_path):
+    content = json.loads((evaluated.run / "run.json").read_text("utf-8"))
+    line = '{"id": "a", "seed": 1, "output": "x", "scores": {}}\n'
+    for name, extra in (("one", {}), ("two", {"auxiliary": True})):
+        run = tmp_path / "results" / "student" / name
+        (run / "samples").mkdir(parents=True)
+        (run / "run.json").write_text(json.dumps({**content, **extra}))
+        (run / "samples" / "dolly.jsonl").write_text(line)
+    frame = kdbench.samples("student", results=tmp_path / "results")
+    assert frame.run.tolist() == ["student/one"]
+    assert kdbench.samples(run).run.tolist() == ["student/two"]
+
+
 def test_answers_leave_out_the_thinking(evaluated, tmp_path):
     run = tmp_path / "results" / "student" / "run"
     (run / "samples").mkdir(parents=True)

@@ -12,6 +12,7 @@ from kdbench.filling.table import fill
 from kdbench.metrics import metrics
 from kdbench.registry import plugins
 from kdbench.registry.plugins import load_plugins, loaded_plugins, recorded, stamp_of
+from kdbench.task import load_tasks
 
 METRIC = """
 import kdbench
@@ -68,6 +69,15 @@ def test_an_unchanged_file_runs_once_and_a_changed_one_again(metric_file):
     assert second.version != first.version
     assert second().score(None) == 0.75
     assert len(loaded_plugins()) == 1
+
+
+def test_a_file_may_name_prompts(tmp_path, metric_file, monkeypatch):
+    monkeypatch.setattr("kdbench.task.given_rows._given", {})
+    file = tmp_path / "prompts.py"
+    file.write_text("import kdbench\nkdbench.register('mine', [{'prompt': 'a', 'id': 'x'}])\n")
+    load_plugins([file])
+    (task,) = load_tasks(["mine"])
+    assert [document.id for document in task.documents] == ["x"]
 
 
 def test_two_files_may_not_share_a_name(metric_file):
