@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 
 from kdbench.config import ReportSettings, ServingKeys
 from kdbench.config.kinds import given_keys
-from kdbench.errors import InputError, nearest
 from kdbench.reports import rows
 from kdbench.reports.costs import Costs, cost_rows, find_costs
 from kdbench.reports.findings import findings_of
+from kdbench.reports.frames import report_frame
 from kdbench.reports.model import Findings
 from kdbench.reports.rows import ReportRow
 from kdbench.reports.select import select
 from kdbench.reports.style import Picture
 from kdbench.system.files import put_bytes, put_text, write_json
-from kdbench.system.frames import frame_of_values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,18 +38,8 @@ class Report:
     files: tuple[Path, ...]
 
     def to_pandas(self, name: str = "gain") -> "pd.DataFrame":
-        """Return the numbers of a picture as a data frame, as its CSV file has them, unrounded.
-
-        Args:
-            name: `gain`, `band`, `cells`, `by_token` or `exposure`.
-
-        Raises:
-            InputError: The report has no such picture.
-        """
-        tables = _quality_tables(self.findings)
-        if name not in tables:
-            raise InputError(f"name={name}: {nearest(name, tables)}")
-        return frame_of_values(tables[name])
+        """Return the numbers of a picture as a data frame; see `report_frame`."""
+        return report_frame(self.findings, name)
 
 
 def make_report(settings: ReportSettings) -> Report:
@@ -112,13 +101,9 @@ def _find(settings: ReportSettings) -> tuple[Findings, Costs]:
 
 def _tables(findings: Findings, costs: Costs) -> dict[str, Sequence[ReportRow]]:
     """The rows of each picture, by its name; a picture without rows is not drawn."""
-    tables = _quality_tables(findings) | {"cost": cost_rows(costs, findings.score.name)}
-    return {name: tables[name] for name in _PICTURES if tables.get(name)}
-
-
-def _quality_tables(findings: Findings) -> dict[str, Sequence[ReportRow]]:
     tables: dict[str, Sequence[ReportRow]] = {
         "gain": rows.gain_rows(findings),
+        "cost": cost_rows(costs, findings.score.name),
         "band": rows.band_rows(findings),
         "cells": rows.cell_rows(findings),
         "by_token": rows.curve_rows(findings),
