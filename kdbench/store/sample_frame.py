@@ -46,6 +46,8 @@ def samples_frame(runs: Mapping[Path, Sequence[str]]) -> "pd.DataFrame":
         InputError: A task is unknown, no samples are stored, or a file is damaged.
     """
     metrics: dict[str, str] = {}
+    if not runs:
+        raise InputError("run=: names no run")
     rows = [row for run, tasks in runs.items() for row in _rows(RunFolder(run), tasks, metrics)]
     tasks = dict.fromkeys(task for named in runs.values() for task in named)
     _check_found(list(runs), list(tasks), {row["task"] for row in rows})
@@ -77,7 +79,7 @@ def _rows(
     fields = run_fields(stored)
     for task in tasks or record["tasks"]:
         file = run.lines(task)
-        if not file.path.exists():
+        if task not in record["tasks"] or not file.path.exists():
             continue
         asked = _asked(run, task)
         for number, line in enumerate(file.read(), start=1):

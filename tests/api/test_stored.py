@@ -158,6 +158,8 @@ def test_answers_leave_out_the_thinking(evaluated, tmp_path):
     [
         (lambda run: kdbench.results(run / "none"), "results=.*none: no such folder"),
         (lambda run: kdbench.results(run.parents[1]).to_pandas(per="sed"), "did you mean 'seed'"),
+        (lambda run: kdbench.samples([]), "run=: names no run"),
+        (lambda run: kdbench.samples(run, task="../samples/dolly"), "have no such task"),
         (lambda run: kdbench.samples(run, task="doly"), "task=doly: .* did you mean 'dolly'"),
         (
             lambda run: kdbench.samples("studnt", results=run.parents[1]),
