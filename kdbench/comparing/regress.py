@@ -49,6 +49,9 @@ class GateResult:
     plan: GatePlan | None = None
     notes: tuple[str, ...] = ()
 
+    def _repr_html_(self) -> str | None:
+        return None if self.comparison is None else self.comparison._repr_html_()
+
 
 def run_regress(settings: RegressSettings) -> int:
     """Gate a checkpoint, print the result and return the exit code.

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 from kdbench.comparing.tolerance import parse_tolerances
 from kdbench.comparing.verdict import Rules
 from kdbench.config import DryRunKeys, EvalSettings, Names, Seeds, Settings
+from kdbench.config.plugins import PluginKeys
 from kdbench.stats.defaults import POWER, RESAMPLES
 
 GATES = Path("baselines/gates")
@@ -76,7 +77,7 @@ class GateSettings(Settings):
         return Rules(self.alpha, self.strict, self.require_conclusive)
 
 
-class CompareSettings(GateSettings, DryRunKeys, positional=("base", "new")):
+class CompareSettings(GateSettings, DryRunKeys, PluginKeys, positional=("base", "new")):
     """`kdbench compare BASE NEW`: compare two stored runs, or a gate's baseline and a run."""
 
     base: str = Field(

@@ -15,6 +15,8 @@ from kdbench.config.kinds import Settings, fields_by_key
 from kdbench.config.other_names import advice
 from kdbench.config.words import is_flag, read_words
 from kdbench.errors import InputError, first_fault, nearest_path
+from kdbench.registry.plugins import KEY as PLUGINS
+from kdbench.registry.plugins import load_plugins, plugin_files
 from kdbench.system.safe_yaml import read_yaml_file
 from kdbench.system.secrets import MASK, is_secret, without_secrets
 from kdbench.text import shortened
@@ -60,6 +62,7 @@ def build(kind: type[S], values: Mapping[str, object]) -> S:
     for key in values:
         if key not in fields:
             raise InputError(f"unknown key '{key}': {advice(key, fields)}")
+    load_plugins(plugin_files(values.get(PLUGINS)))
     try:
         return kind.model_validate(values)
     except ValidationError as error:
@@ -92,7 +95,7 @@ def read_yaml(path: Path, key: str = "config") -> dict[str, object]:
         key: Setting that named the file, for messages.
 
     Raises:
-        InputError: There is no such file, or it holds no mapping.
+        InputError: There is no such file, or it holds no mapping, or it names code to run.
     """
     try:
         values = read_yaml_file(path)
@@ -102,6 +105,11 @@ def read_yaml(path: Path, key: str = "config") -> dict[str, object]:
         raise InputError(f"{key}={path}: {error}") from None
     if not isinstance(values, dict):
         raise InputError(f"{key}={path}: must hold key: value lines")
+    if PLUGINS in values:  # a file may come from anywhere
+        raise InputError(
+            f"{key}={path}: {PLUGINS}: runs code, so a file cannot name it; give {PLUGINS}=FILE.py "
+            "yourself"
+        )
     return {str(name): value for name, value in values.items()}
 
 

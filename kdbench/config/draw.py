@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from kdbench.config.kinds import FIVE, DryRunKeys, Names, OptionMap, Settings, given_keys
+from kdbench.config.plugins import PluginKeys
 
 VIEW_PORT = 7117
 """Default port of `kdbench view`."""
@@ -99,7 +100,13 @@ class TableOutputKeys(Settings, group="Output"):
 
 
 class TableSettings(
-    RowKeys, ColumnKeys, ServingKeys, TableOutputKeys, DryRunKeys, positional=("results",)
+    RowKeys,
+    ColumnKeys,
+    ServingKeys,
+    TableOutputKeys,
+    DryRunKeys,
+    PluginKeys,
+    positional=("results",),
 ):
     """`kdbench table`: the comparison table from results and published numbers."""
 
@@ -165,7 +172,7 @@ class ReportOutputKeys(Settings, group="Output"):
 
 
 class ReportSettings(
-    ReportKeys, ReportOutputKeys, ServingKeys, DryRunKeys, positional=("results",)
+    ReportKeys, ReportOutputKeys, ServingKeys, DryRunKeys, PluginKeys, positional=("results",)
 ):
     """`kdbench report`: a static site of the results, which opens from disk."""
 
@@ -179,7 +186,7 @@ class ViewKeys(Settings, group="Server"):
     open: bool = Field(False, description="Open the site in a browser")
 
 
-class ViewSettings(ReportKeys, ServingKeys, ViewKeys, positional=("results",)):
+class ViewSettings(ReportKeys, ServingKeys, ViewKeys, PluginKeys, positional=("results",)):
     """`kdbench view`: the site on this machine, rebuilt whenever results change."""
 
     @property

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from kdbench.config.building import build, with_files
 from kdbench.config.kinds import AtLeastOne, DryRunKeys, Settings, fields_by_key
+from kdbench.config.plugins import PluginKeys
 from kdbench.config.track import TrackerKeys
 from kdbench.config.words import read_words
 
@@ -46,7 +47,7 @@ class FillFolderKeys(Settings, group="Folders"):
     )
 
 
-class FillSettings(FillKeys, FillFolderKeys, TrackerKeys, positional=("table",)):
+class FillSettings(FillKeys, FillFolderKeys, TrackerKeys, PluginKeys, positional=("table",)):
     """`kdbench fill TABLE.yaml`: train and measure what a table lacks, and draw it."""
 
 

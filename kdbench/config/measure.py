@@ -19,6 +19,7 @@ from kdbench.config.kinds import (
     Settings,
     given_keys,
 )
+from kdbench.config.plugins import PluginKeys
 from kdbench.config.protocol import ProtocolKeys
 from kdbench.config.track import TrackerKeys
 
@@ -215,6 +216,7 @@ class EvalSettings(
     BackendKeys,
     TrustKeys,
     AdvancedKeys,
+    PluginKeys,
     positional=("model",),
 ):
     """`kdbench eval model=…`: measure a checkpoint."""

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from kdbench.config.kinds import DryRunKeys, Settings, given_keys
 from kdbench.config.measure import DataKeys, MetricKeys, ResultKeys, refuse
+from kdbench.config.plugins import PluginKeys
 from kdbench.config.protocol import ProtocolKeys
 
 
@@ -34,6 +35,7 @@ class ScoreSettings(
     MetricKeys,
     ResultKeys,
     DryRunKeys,
+    PluginKeys,
     positional=("run",),
 ):
     """`kdbench score samples=FILE task=…`: score texts made elsewhere, or a stored run again."""
@@ -47,6 +49,6 @@ class ScoreSettings(
     def _a_stored_run_fixes_the_rest(self) -> "ScoreSettings":
         if self.run is not None and self.samples is None:
             used = {"run", "task", "data", "metrics", "run_code", "results"}
-            used |= {"thinking", "thinking_marks", "dry_run"}
+            used |= {"thinking", "thinking_marks", "dry_run", "plugins"}
             refuse(set(given_keys(self)) - used, "has no effect with run=, which records it")
         return self

@@ -6,6 +6,7 @@ from pydantic import Field, field_validator
 
 from kdbench.config.kinds import AtLeastOne, Counts, DryRunKeys, FolderName, Settings
 from kdbench.config.measure import BackendKeys, DeviceKeys, ModelKeys, TrustKeys
+from kdbench.config.plugins import PluginKeys
 
 
 class LoadKeys(Settings, group="Load"):
@@ -51,6 +52,7 @@ class SpeedSettings(
     DeviceKeys,
     BackendKeys,
     TrustKeys,
+    PluginKeys,
     positional=("model",),
 ):
     """`kdbench speed model=…`: time a model under a stated load."""

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from kdbench.config.kinds import ADVANCED, AtLeastOne, DryRunKeys, Settings
+from kdbench.config.plugins import PluginKeys
 from kdbench.config.track import TrackerKeys
 from kdbench.config.train_prompts import PromptKeys
 from kdbench.errors import InputError
@@ -223,6 +224,7 @@ class TrainSettings(
     TrackerKeys,
     DryRunKeys,
     TrainAdvancedKeys,
+    PluginKeys,
     positional=("recipe",),
 ):
     """`kdbench train method=… student=…`: the keys of every method; each has keys of its own."""

@@ -10,6 +10,8 @@ from kdbench.config import Settings, TrainSettings, build, read_words, read_yaml
 from kdbench.config.other_names import advice
 from kdbench.errors import InputError, nearest, nearest_path
 from kdbench.methods import Method, methods
+from kdbench.registry.plugins import KEY as PLUGINS
+from kdbench.registry.plugins import load_plugins, plugin_files
 from kdbench.system.bundled import bundled
 
 
@@ -40,6 +42,9 @@ def parse_recipe(arguments: Sequence[str]) -> Recipe:
         InputError: unknown method or key, a bad value or file.
     """
     words = read_words(arguments, training_fields(), TrainSettings.__positional__)
+    if PLUGINS in words:  # the method may be in one
+        load_plugins(plugin_files(words[PLUGINS]))
+        words = read_words(arguments, training_fields(), TrainSettings.__positional__)
     merged = {**_files(words), **words}  # the method may be named in a file
     known = merged.get("method") in methods.names()
     method_fields = methods.get(str(merged["method"])).model_fields if known else {}
@@ -63,6 +68,7 @@ def make_recipe(values: Mapping[str, object]) -> Recipe:
     Raises:
         InputError: unknown method or key, a bad value or file.
     """
+    load_plugins(plugin_files(values.get(PLUGINS)))
     return _build(_over(values, _files(values)))
 
 

@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ from kdbench.distillation.recipe import Recipe
 from kdbench.distillation.teacher_responses import folder_of, teacher_responses
 from kdbench.errors import InputError
 from kdbench.system.console import report_progress
-from kdbench.system.files import put_text, sync_entries, sync_folder, writing_to
+from kdbench.system.files import LinesFile, put_text, sync_entries, sync_folder, writing_to
 from kdbench.system.locks import only_here, remove_empty
 from kdbench.system.records import hashes_of, read_record
 from kdbench.training.phases import Phases
@@ -35,6 +35,8 @@ from kdbench.training.triple import Triple
 from kdbench.views.rollout import Example
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from kdbench.training.trainer import DistillationTrainer
 
 _IDENTITY, _LOCK = "identity.json", ".lock"
@@ -57,8 +59,22 @@ class Trained:
     """
 
     checkpoint: Path
-    card: Mapping[str, Any]
+    card: Mapping[str, Any] = field(repr=False)
     steps: int
+
+    @property
+    def log(self) -> "pd.DataFrame":
+        """The training log as a data frame: a row for each logged step, a column for each value.
+
+        Raises:
+            InputError: The log is missing or damaged.
+        """
+        import pandas as pd
+
+        file = self.checkpoint / LOG
+        if not file.is_file():
+            raise InputError(f"{file}: no such file; the checkpoint has no training log")
+        return pd.DataFrame(LinesFile(file).read())
 
 
 def train(recipe: Recipe) -> Trained:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kdbench.config import FillSettings, TableSettings, build
 from kdbench.errors import InputError, nearest, nearest_path
@@ -16,6 +16,7 @@ from kdbench.filling.progress import ProgressView
 from kdbench.filling.spec import TableSpec, find_spec, read_spec
 from kdbench.filling.state import State
 from kdbench.store.runs import StoredRun, stored_runs
+from kdbench.system.notebook import cell, text
 from kdbench.system.outputs import put_output
 from kdbench.tables import Table, build_table
 from kdbench.tables.columns import chosen_columns
@@ -24,8 +25,11 @@ from kdbench.tables.write import whole_file
 from kdbench.task import TITLES, data_folder
 from kdbench.trackers import check_trackers, prepare_trackers, track_run
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Filled:
     """The outcome of `fill`.
 
@@ -47,6 +51,23 @@ class Filled:
     def text(self) -> str:
         """Lines of the dry run, or the table as a terminal shows it with what is below it."""
         return self.notes if self.drawn is None else f"{self.drawn}\n{self.notes}"
+
+    def __repr__(self) -> str:
+        return self.text.rstrip("\n")
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return the table's cells as a tidy data frame.
+
+        Raises:
+            InputError: Nothing was drawn.
+        """
+        if self.drawn is None:
+            raise InputError("no table was drawn: it was a dry run, or every row failed")
+        return self.drawn.to_pandas()
+
+    def _repr_html_(self) -> str:
+        table = "" if self.drawn is None else self.drawn._repr_html_()
+        return table + (cell([f"<pre>{text(self.text)}</pre>"]) if not table else "")
 
 
 def fill(settings: FillSettings) -> Filled:
@@ -81,6 +102,8 @@ def _execution(settings: FillSettings, spec: TableSpec) -> dict[str, Any]:
     if settings.report_to:
         keys["report_to"] = settings.report_to
         keys["report_group"] = settings.report_group or spec.title
+    if settings.plugins:
+        keys["plugins"] = settings.plugins
     return keys
 
 

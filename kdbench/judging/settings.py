@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from kdbench.config import DryRunKeys, EvalSettings, Names, Settings
 from kdbench.config.judge import JudgeKeys
 from kdbench.config.measure import HardwareKeys, TrustKeys
+from kdbench.config.plugins import PluginKeys
 
 
 class JudgedKeys(Settings, group="Run"):
@@ -29,6 +30,7 @@ class JudgeSettings(
     DryRunKeys,
     HardwareKeys,
     TrustKeys,
+    PluginKeys,
     positional=("run", "judge_against"),
 ):
     """`kdbench judge RUN [AGAINST] judge=…`: grade a run's responses, or compare them."""

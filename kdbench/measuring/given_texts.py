@@ -18,6 +18,7 @@ from kdbench.measuring.stored_protocol import ExternalProtocol, stored_protocol
 from kdbench.measuring.thinking import split_samples
 from kdbench.metrics import ForwardMetric, make_metrics, with_stored
 from kdbench.protocol import Protocol, get_protocol
+from kdbench.registry.plugins import recorded
 from kdbench.store.folder import RunFolder, run_id
 from kdbench.store.record import RunRecord
 from kdbench.store.results import TaskResult
@@ -150,6 +151,7 @@ def _score_file(settings: ScoreSettings, path: Path, task_name: str) -> Evaluati
         run.lines(task.name).replace(sample_record(samples[key], scores[key]) for key in scores)
         result = run.write_task(with_judge_of(result, stored))
     record.finish(method=settings.method, setting=settings.setting)
+    record.add_plugins(recorded(settings.plugins))
     return Evaluation(run.path, {task.name: result}, 0)
 
 
@@ -215,6 +217,7 @@ def _score_run(settings: ScoreSettings, path: Path) -> Evaluation:
     }
     if changed != protocol:
         RunRecord(run).finish()
+    RunRecord(run).add_plugins(recorded(settings.plugins))
     return Evaluation(run.path, results, 0)
 
 

@@ -38,6 +38,7 @@ _RUN = {
     "auxiliary": BOOL.if_given(),
     "imported": MAPPING.if_given(),
     "tracked": MAPPING.if_given(),
+    "plugins": MAPPING.if_given(),
     "judging": Rule(
         "a mapping of mappings",
         lambda value: isinstance(value, dict) and all(map(MAPPING.holds, value.values())),

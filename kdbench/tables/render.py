@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from kdbench.errors import InputError, nearest
 from kdbench.system.layout import output_width
+from kdbench.system.notebook import STYLE
+from kdbench.tables.frame import table_frame
 from kdbench.tables.model import Cell, Content
 from kdbench.tables.terminal import terminal_lines
 from kdbench.tables.tex import escape_tex, with_macro
@@ -15,17 +17,29 @@ from kdbench.tables.tidy import tidy_json
 from kdbench.text import cell_text, escape_md, without_controls
 
 if TYPE_CHECKING:
+    import pandas as pd
     from jinja2 import Environment
 
 FORMS = ("terminal", "md", "csv", "json", "tex", "html")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Table(Content):
     """The comparison table; `print` shows it as a terminal does."""
 
     def __str__(self) -> str:
         return self.render("terminal", output_width())
+
+    def __repr__(self) -> str:
+        return str(self).rstrip("\n")
+
+    def _repr_html_(self) -> str:
+        text = _environment("html").get_template("cell.html.j2").render(table=self, style=STYLE)
+        return text.rstrip("\n") + "\n"
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return the cells that hold a number as a tidy data frame, one a row."""
+        return table_frame(self)
 
     def render(self, form: str, width: int | None = None) -> str:
         """Draw the table.

@@ -12,6 +12,7 @@ from kdbench.system.bundled import bundled, load_module
 from kdbench.system.console import note_once
 from kdbench.system.names import is_file_name
 from kdbench.task.documents import make_asked_documents, make_documents
+from kdbench.task.given_rows import is_given
 from kdbench.task.keys import check_keys, class_stops, stop_strings
 from kdbench.task.model import TITLES, Document, Task, sha256_of
 from kdbench.task.names import PREFIX, files_of, plain_name
@@ -101,7 +102,7 @@ def check_installed(names: Sequence[str], file: str, key: str) -> None:
     """
     known = known_tasks()
     for name in names:
-        if name not in known:
+        if name not in known and not is_given(name):
             raise InputError(
                 f"{file}: task '{name}' is not installed; name its file with {key}, or one of "
                 f"lm-eval's own with {key.partition('=')[0]}={PREFIX}{name}"
@@ -175,6 +176,8 @@ def _is_prompts(word: str) -> bool:
         InputError: They would have the name of an installed task.
     """
     known = known_tasks()
+    if word in known and is_given(word):
+        raise InputError(f"task {word}: the name of an installed task; choose another one")
     if word in known or not is_prompts(word):
         return False
     if (name := prompts_name(word)) in known:

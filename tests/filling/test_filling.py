@@ -192,6 +192,9 @@ def test_the_table_has_one_row_per_label(file: Path, tmp_path: Path) -> None:
     assert filled.table is not None
     table = filled.table.read_text("utf-8")
     assert [table.count(f"| {label} |") for label in ("Teacher", "SFT", "KD")] == [1, 1, 1]
+    assert set(filled.to_pandas().row) == {"Teacher", "SFT", "KD"}
+    assert "<table>" in filled._repr_html_()
+    assert "<pre>" in planned._repr_html_()
     assert fill(settings).text == filled.text
 
 
