@@ -209,7 +209,7 @@ def parse_training(arguments: list[str]) -> None:
 def test_every_command_has_a_known_verb_and_known_keys(
     page: Path, command: list[str], complete: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kdbench.config.words.load_plugins", lambda files: None)
+    monkeypatch.setattr("kdbench.config.building.load_plugins", lambda files: None)
     verb, *arguments = command
     if verb in ("VERB", "--help", "--version"):
         return
