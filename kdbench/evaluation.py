@@ -4,6 +4,8 @@ from dataclasses import replace
 
 from kdbench.config import EvalSettings, given_facts
 from kdbench.fidelity.compare import compare_with_teacher, measured_floor
+from kdbench.fidelity.steps import comparing_steps
+from kdbench.fidelity.teachers.base import Teacher
 from kdbench.fidelity.teachers.find import check_cache, find_teacher
 from kdbench.fidelity.teachers.live import LiveTeacher
 from kdbench.fidelity.wanted import check_metrics, wanted_metrics
@@ -13,9 +15,12 @@ from kdbench.measuring.advice import answers_advice, prompt_advice
 from kdbench.measuring.dry_run import outline
 from kdbench.measuring.early import check_early
 from kdbench.measuring.measurement import Evaluation, Measurement, prepare
+from kdbench.measuring.steps import steps_of
 from kdbench.metrics import make_metrics
 from kdbench.system.console import report_progress
 from kdbench.system.outline import Fact, Section
+from kdbench.system.progress import Step, whole_run
+from kdbench.trackers import check_trackers, track_run
 
 
 def plan_evaluation(settings: EvalSettings) -> list[Section]:
@@ -65,13 +70,15 @@ def evaluate(settings: EvalSettings) -> Evaluation:
     """
     # A fault of any model is reported before another model has worked for hours.
     student = _prepared(settings)
-    if settings.judge is None:
-        return _measured(settings, student)
-    work = _judge_work(settings, student)
+    work = None if settings.judge is None else _judge_work(settings, student)
     evaluation = _measured(settings, student)
-    student.release()
-    judged = work.finish(student.tasks)
-    return replace(evaluation, results={**evaluation.results, **judged.results})
+    if work is not None:
+        student.release()
+        judged = work.finish(student.tasks)
+        evaluation = replace(evaluation, results={**evaluation.results, **judged.results})
+    if settings.report_to and (evaluation.run / "run.json").is_file():  # not of an early shard
+        track_run(evaluation.run, settings.report_to, settings.report_group)
+    return evaluation
 
 
 def _judge_work(settings: EvalSettings, student: Measurement) -> JudgeWork:
@@ -83,17 +90,19 @@ def _judge_work(settings: EvalSettings, student: Measurement) -> JudgeWork:
 def _measured(settings: EvalSettings, student: Measurement) -> Evaluation:
     """Measure the student and, if a teacher is given, compare it with the teacher."""
     if settings.teacher is None:
-        student.measure()
+        with whole_run(steps_of(student)):
+            student.measure()
         return Evaluation(student.run.path, student.results, student.generated, student.groups)
     teacher = find_teacher(settings, student.tasks)
     floor_settings = settings.of_undistilled()
-    undistilled = floor_settings and prepare(
-        floor_settings, "undistilled", student.tasks, wait=True
-    )
+    undistilled = None
+    if floor_settings is not None:
+        undistilled = prepare(floor_settings, "undistilled", student.tasks, wait=True)
     try:
-        teacher.answer()
-        floor = undistilled and measured_floor(undistilled.measure(), teacher)
-        results = compare_with_teacher(student.measure(), teacher, floor or None)
+        with whole_run(_steps(student, teacher, undistilled)):
+            teacher.answer()
+            floor = undistilled and measured_floor(undistilled.measure(), teacher)
+            results = compare_with_teacher(student.measure(), teacher, floor or None)
     finally:
         teacher.release()
     generated = student.generated + teacher.generated
@@ -101,10 +110,22 @@ def _measured(settings: EvalSettings, student: Measurement) -> Evaluation:
     return Evaluation(student.run.path, results, generated, student.groups)
 
 
+def _steps(
+    student: Measurement, teacher: Teacher, undistilled: Measurement | None
+) -> dict[Step, int]:
+    """What is left to do of the whole run, in units of each step."""
+    runs = teacher.measurements if isinstance(teacher, LiveTeacher) else ()
+    steps = {step: n for run in runs for step, n in steps_of(run).items()}
+    if undistilled is not None:
+        steps |= steps_of(undistilled)
+    return {**steps, **steps_of(student), **comparing_steps(student)}
+
+
 def _prepared(settings: EvalSettings) -> Measurement:
     """The measurement of the student, with everything checked that names show."""
     has_teacher, caches_scores = settings.teacher is not None, settings.teacher_cache is not None
     check_metrics(settings.metrics, has_teacher, caches_scores)
+    check_trackers(settings.report_to)
     check_early(settings)
     check_cache(settings)
     student = prepare(settings)

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from kdbench.config.kinds import FIVE, DryRunKeys, Names, OptionMap, Settings, given_keys
+from kdbench.config.plugins import PluginKeys
 
 VIEW_PORT = 7117
 """Default port of `kdbench view`."""
@@ -24,7 +25,9 @@ class RowKeys(Settings, group="Rows"):
         "train name with setting=; measured shows every measured one (default: all)",
     )
     published: Literal["verified", "all", "none"] = Field(
-        "verified", description="Published rows to show; all includes unverified ones"
+        "none",
+        description="Published rows to show, as papers report them; all includes unverified ones "
+        "(default none, or verified with settings= or baselines=)",
     )
     baselines: Path | None = Field(
         None, description="File of published numbers (default: the bundled published.yaml)"
@@ -49,7 +52,12 @@ class ColumnKeys(Settings, group="Columns"):
     error: Literal["ci", "sd", "both", "none"] = Field(
         "ci",
         description="Error shown in the cells: 95 % interval over prompts, standard deviation "
-        "over seeds, both or none",
+        "over seeds, both or none (default ci, without it on a terminal that is too narrow)",
+    )
+    sort: str | None = Field(
+        None,
+        description="Column by which the rows of each group are sorted, best first, as in sort=AVG "
+        "or sort=acceptance; sort=-AVG turns the order round (default: by name)",
     )
 
 
@@ -78,7 +86,7 @@ class TableOutputKeys(Settings, group="Output"):
         description="File to write; in a Markdown file, only the text between the markers of "
         "block= is replaced (default: the terminal)",
     )
-    format: Literal["terminal", "md", "csv", "tex", "html"] | None = Field(
+    format: Literal["terminal", "md", "csv", "json", "tex", "html"] | None = Field(
         None, description="Output format (default: that of the file ending, else terminal)"
     )
     block: str = Field(
@@ -91,7 +99,15 @@ class TableOutputKeys(Settings, group="Output"):
     )
 
 
-class TableSettings(RowKeys, ColumnKeys, ServingKeys, TableOutputKeys, DryRunKeys):
+class TableSettings(
+    RowKeys,
+    ColumnKeys,
+    ServingKeys,
+    TableOutputKeys,
+    DryRunKeys,
+    PluginKeys,
+    positional=("results",),
+):
     """`kdbench table`: the comparison table from results and published numbers."""
 
     @model_validator(mode="after")
@@ -155,7 +171,9 @@ class ReportOutputKeys(Settings, group="Output"):
     )
 
 
-class ReportSettings(ReportKeys, ReportOutputKeys, ServingKeys, DryRunKeys):
+class ReportSettings(
+    ReportKeys, ReportOutputKeys, ServingKeys, DryRunKeys, PluginKeys, positional=("results",)
+):
     """`kdbench report`: a static site of the results, which opens from disk."""
 
 
@@ -168,7 +186,7 @@ class ViewKeys(Settings, group="Server"):
     open: bool = Field(False, description="Open the site in a browser")
 
 
-class ViewSettings(ReportKeys, ServingKeys, ViewKeys):
+class ViewSettings(ReportKeys, ServingKeys, ViewKeys, PluginKeys, positional=("results",)):
     """`kdbench view`: the site on this machine, rebuilt whenever results change."""
 
     @property

@@ -36,6 +36,9 @@ _RUN = {
     "environment": _OPTIONAL_MAPPING,
     "training": _OPTIONAL_MAPPING,
     "auxiliary": BOOL.if_given(),
+    "imported": MAPPING.if_given(),
+    "tracked": MAPPING.if_given(),
+    "plugins": MAPPING.if_given(),
     "judging": Rule(
         "a mapping of mappings",
         lambda value: isinstance(value, dict) and all(map(MAPPING.holds, value.values())),

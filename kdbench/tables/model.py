@@ -51,6 +51,7 @@ class TableRow:
         day: Day on which its measurement started: `2026-11-22`.
         machine: Machine that measured it.
         training_seeds: Seeds of the trainings whose mean it is; empty if they are unknown.
+        harness: Program that measured it.
     """
 
     label: str
@@ -62,6 +63,7 @@ class TableRow:
     day: str = ""
     machine: str = ""
     training_seeds: tuple[int, ...] = ()
+    harness: str = "kdbench"
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,25 @@ class Group:
 
 
 @dataclass(frozen=True)
+class ColumnHead:
+    """What a column shows.
+
+    Attributes:
+        name: Its title without an arrow.
+        metric: Name of the metric.
+        tasks: Tasks whose results it shows, or averages; empty for a cost.
+        unit: Unit of the metric.
+        direction: Which is better: `higher`, `lower` or `none`; None if unknown.
+    """
+
+    name: str
+    metric: str
+    tasks: tuple[str, ...]
+    unit: str
+    direction: str | None
+
+
+@dataclass(frozen=True)
 class Content:
     """The content of a table, without its form.
 
@@ -103,6 +124,8 @@ class Content:
         groups: Groups of rows, in order.
         error: Error bars that the cells show.
         meanings: Sentences that describe the columns, if they were chosen with `columns=`.
+        heads: What each column shows; empty if unknown.
+        keeps_errors: Whether a terminal that is too narrow shows the error bars nevertheless.
     """
 
     metric: str
@@ -111,6 +134,8 @@ class Content:
     groups: tuple[Group, ...]
     error: Literal["ci", "sd", "both", "none"]
     meanings: tuple[str, ...] = ()
+    heads: tuple[ColumnHead, ...] = ()
+    keeps_errors: bool = False
 
     @property
     def rows(self) -> list[TableRow]:
@@ -124,8 +149,10 @@ class Content:
 
     def text(self, cell: Cell | None) -> str:
         """A cell's number with its error bars, without marks: `23.75 [22.90, 24.61]`."""
-        if cell is None:
-            return ""
+        return "" if cell is None else " ".join(self.parts(cell))
+
+    def parts(self, cell: Cell) -> list[str]:
+        """A cell's number and each of its error bars: `23.75`, `[22.90, 24.61]`."""
         bound = _BOUNDS[cell.bound] if cell.bound else ""
         texts = [f"{bound}{cell.value:.{cell.decimals}f}"]
         # A paper's only error bar is the deviation over seeds, so it is shown for both kinds.
@@ -134,7 +161,7 @@ class Content:
             texts.append(f"± {cell.sd:.{cell.decimals}f}")
         if cell.ci_low is not None and cell.ci_high is not None and self._shows_ci:
             texts.append(f"[{cell.ci_low:.{cell.decimals}f}, {cell.ci_high:.{cell.decimals}f}]")
-        return " ".join(texts)
+        return texts
 
     @property
     def _shows_sd(self) -> bool:
@@ -168,7 +195,9 @@ class Content:
         if self.meanings:
             notes.append("↑: higher is better; ↓: lower is better.")
         if any(cell.n is not None for cell in self.cells):
-            notes.append(f"The measured rows come from kdbench{self._when_and_where()}.")
+            harnesses = dict.fromkeys(row.harness for row in self.rows if row.kind == "measured")
+            by = listed(sorted(harnesses))
+            notes.append(f"The measured rows come from {by}{self._when_and_where()}.")
             if self._shows_sd:
                 notes.append("± is the standard deviation over seeds.")
             if self._shows_ci:

@@ -16,7 +16,7 @@ import yaml
 
 from kdbench.config import FillSettings
 from kdbench.errors import InputError
-from kdbench.filling.dry_run import dry_run_lines
+from kdbench.filling.dry_run import dry_run_lines, planned_nodes
 from kdbench.filling.executor import Executor, LocalExecutor
 from kdbench.filling.fill import do_missing
 from kdbench.filling.graph import Graph, Places
@@ -122,9 +122,9 @@ def test_a_checkpoint_is_made_only_for_measurements(graph: Graph) -> None:
     worked(graph)
     shutil.rmtree(graph.places.models)
     assert worked(graph) == ([], {})
-    assert "  unneeded  train KD" in "\n".join(dry_run_lines(graph))
+    assert "  unneeded  train KD" in "\n".join(dry_run_lines("t", planned_nodes(graph)))
     graph.nodes["evaluate KD"].place.unlink()
-    assert "  missing   train KD" in "\n".join(dry_run_lines(graph))
+    assert "  missing   train KD" in "\n".join(dry_run_lines("t", planned_nodes(graph)))
     assert worked(graph) == (["train SFT", "train KD", "evaluate KD"], {})
 
 
@@ -192,6 +192,9 @@ def test_the_table_has_one_row_per_label(file: Path, tmp_path: Path) -> None:
     assert filled.table is not None
     table = filled.table.read_text("utf-8")
     assert [table.count(f"| {label} |") for label in ("Teacher", "SFT", "KD")] == [1, 1, 1]
+    assert set(filled.to_pandas().row) == {"Teacher", "SFT", "KD"}
+    assert "<table>" in filled._repr_html_()
+    assert "<pre>" in planned._repr_html_()
     assert fill(settings).text == filled.text
 
 
