@@ -6,16 +6,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kdbench.config import FillSettings, TableSettings, build
+from kdbench.distillation.card import CARD
 from kdbench.errors import InputError, nearest, nearest_path
 from kdbench.filling.dry_run import PlannedNode, dry_run_lines, planned_nodes
 from kdbench.filling.executor import LocalExecutor
 from kdbench.filling.fill import do_missing
-from kdbench.filling.graph import Graph, Places
+from kdbench.filling.graph import Graph, ModelNode, Places
 from kdbench.filling.logs import log_of
+from kdbench.filling.nodes import TrainNode
 from kdbench.filling.progress import ProgressView
 from kdbench.filling.spec import TableSpec, find_spec, read_spec
 from kdbench.filling.state import State
+from kdbench.measuring.identity import training_of
+from kdbench.store.folder import RunFolder
 from kdbench.store.runs import StoredRun, stored_runs
+from kdbench.system.files import read_json
 from kdbench.system.notebook import cell, text
 from kdbench.system.outputs import put_output
 from kdbench.tables import Table, build_table
@@ -180,15 +185,33 @@ def _metric(runs: Sequence[StoredRun]) -> str:
 
 def _runs(graph: Graph, state: State) -> list[StoredRun]:
     """The current runs of the rows, in order, without earlier runs of rows that have changed."""
+    models = [
+        (model, graph.evaluations[model.label])
+        for model in (graph.teacher, *graph.rows)
+        if graph.evaluations[model.label].key in state.done
+    ]
+    for model, evaluation in models:
+        _record_seed(graph.places.results / evaluation.run_folder(), model)
     stored = {run.folder: run for run in stored_runs(graph.places.results)}
     runs = []
-    for model in (graph.teacher, *graph.rows):
-        evaluation = graph.evaluations[model.label]
-        if evaluation.key in state.done:
-            run = stored[evaluation.run_folder()]
-            labels = {"method": model.row, "setting": graph.setting}
-            runs.append(replace(run, record={**run.record, **labels}))
+    for model, evaluation in models:
+        run = stored[evaluation.run_folder()]
+        labels = {"method": model.row, "setting": graph.setting}
+        runs.append(replace(run, record={**run.record, **labels}))
     return runs
+
+
+def _record_seed(folder: Path, model: ModelNode) -> None:
+    """Record the seed and recipe of a training, which runs of earlier versions lack."""
+    if not isinstance(model, TrainNode):
+        return
+
+    def change(record: dict[str, Any]) -> dict[str, Any]:
+        if "seed" in (record.get("training") or {}):
+            return record
+        return {**record, "training": training_of(read_json(model.place / CARD))}
+
+    RunFolder(folder).update_run(change)
 
 
 def _failure_lines(graph: Graph, state: State) -> str:
