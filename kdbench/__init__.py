@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kdbench.comparing.model import Comparison
     from kdbench.comparing.plan import GatePlan
     from kdbench.comparing.regress import GateResult
+    from kdbench.comparing.training_plan import TrainingPlan
     from kdbench.distillation.train import Trained
     from kdbench.filling.table import Filled
     from kdbench.judging.work import JudgedRun
@@ -170,8 +171,8 @@ def regress(**settings: Any) -> "GateResult":
     return run(_for_real(build(RegressSettings, settings)))
 
 
-def plan(**settings: Any) -> "GatePlan":
-    """Estimate the prompts and seeds a gate needs; takes the keys of `kdbench plan --help`.
+def plan(**settings: Any) -> "GatePlan | TrainingPlan":
+    """Estimate what a comparison needs; takes the keys of `kdbench plan --help`.
 
     Raises:
         InputError: The run does not exist or has no samples, or a setting is unknown.

@@ -12,6 +12,7 @@ from kdbench.comparing.matching import applies, comparison_problems
 from kdbench.comparing.scores import ComparedRun
 from kdbench.comparing.settings import PlanSettings
 from kdbench.comparing.tolerance import Tolerance, format_tolerances, parse_tolerances
+from kdbench.comparing.training_plan import TrainingPlan, training_plan
 from kdbench.comparing.variance import (
     DifferenceVariance,
     scores_by_seed,
@@ -88,8 +89,8 @@ def _shown(prompts: int | None) -> str:
     return "–" if prompts is None else str(prompts)
 
 
-def plan(settings: PlanSettings) -> GatePlan:
-    """Compute how many prompts and seeds a gate needs.
+def plan(settings: PlanSettings) -> GatePlan | TrainingPlan:
+    """Compute how many prompts and seeds a gate needs, or how many training seeds of a recipe.
 
     Args:
         settings: Keys of the verb.
@@ -98,14 +99,16 @@ def plan(settings: PlanSettings) -> GatePlan:
         InputError: There is no such run, the runs are not comparable, or there are no samples that
             show single seeds.
     """
-    run = find_run(settings.run, "run", settings.results, settings.gates)
-    run = select_tasks(run, settings.tasks)
+    folders = (settings.results, settings.gates)
+    run = select_tasks(find_run(settings.run, "run", *folders, settings.tasks), settings.tasks)
     second = None
     if settings.against is not None:
-        second = find_run(settings.against, "against", settings.results, settings.gates)
+        second = find_run(settings.against, "against", *folders, settings.tasks)
         tolerances = parse_tolerances(settings.tolerance)
         for problem in comparison_problems(run, second, tolerances, partial=False):
             raise InputError(problem.text)
+    if run.trainings or (second is not None and second.trainings):
+        return training_plan(run, second, settings)
     return plan_for(run, second, settings)
 
 
@@ -218,3 +221,8 @@ def _notes(settings: PlanSettings, rows: int, unrelated: bool) -> Iterator[str]:
             "prompts; a retrained one is better on some prompts and worse on others, and needs "
             "more. against=RUN measures it."
         )
+    yield (
+        "This holds for these checkpoints. How much a recipe differs between trainings, single "
+        "checkpoints cannot show: train several seeds (train_seeds=3 in a table's file), then "
+        "kdbench plan run=METHOD says how many a difference needs."
+    )

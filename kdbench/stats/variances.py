@@ -17,7 +17,7 @@ seeds is in `benchmarks/RESULTS.md`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import sqrt
 
 import numpy as np
@@ -34,12 +34,49 @@ class Variances:
         training: Another training seed, of one student.
         sampling: Another sampling seed, of one student; None for one sampling seed.
         moments: Moments of the mean over all, from which its interval follows.
+        parts: What each task adds to the variance of the mean.
+        trained: Number of training seeds.
     """
 
     prompts: float
     training: float
     sampling: float | None
     moments: Moments
+    parts: tuple["Part", ...] = field(repr=False)
+    trained: int
+
+    def with_trainings(self, trained: int) -> Moments:
+        """The moments that the mean would have with a number of training seeds.
+
+        Args:
+            trained: Number of training seeds, at least two.
+        """
+        parts = [part.with_trainings(self.trained / trained) for part in self.parts]
+        between = self.training**2 / trained + sum(part.rest for part in parts)
+        return _moments(self.moments.mean, between, parts, trained)
+
+    def of_difference(self) -> "Variances":
+        """The variances of the difference of two such recipes, equally good on every prompt."""
+        parts = tuple(
+            replace(part, prompts=2 * part.rest, rest=2 * part.rest) for part in self.parts
+        )
+        between = 2 * self.training**2 / self.trained + sum(part.rest for part in parts)
+        moments = _moments(0.0, between, parts, self.trained)
+        sampling = None if self.sampling is None else sqrt(2) * self.sampling
+        return Variances(0.0, sqrt(2) * self.training, sampling, moments, parts, self.trained)
+
+    def share_needed(self, error: float) -> float | None:
+        """How many times as many prompts bring the error of the mean down to a number.
+
+        Args:
+            error: Standard error to reach.
+
+        Returns:
+            The factor; None if no number of prompts does, because the training seeds are too few.
+        """
+        of_training = self.training**2 / self.trained
+        left = error**2 - of_training
+        return (self.moments.error**2 - of_training) / left if left > 0 else None
 
 
 def variances(tasks: Sequence[np.ndarray]) -> Variances:
@@ -49,7 +86,7 @@ def variances(tasks: Sequence[np.ndarray]) -> Variances:
         tasks: Scores of each task, shape (training seeds, sampling seeds, prompts); at least two
             training seeds, the same for all tasks, and two prompts.
     """
-    parts = [_Part.of(scores.mean(axis=1), len(tasks)) for scores in tasks]
+    parts = [Part.of(scores.mean(axis=1), len(tasks)) for scores in tasks]
     averages = np.mean([scores.mean(axis=(1, 2)) for scores in tasks], axis=0)
     trained = len(averages)
     between = float(averages.var(ddof=1)) / trained
@@ -60,11 +97,13 @@ def variances(tasks: Sequence[np.ndarray]) -> Variances:
         training=sqrt(max(0.0, between - rest) * trained),
         sampling=_sampling(tasks),
         moments=_moments(float(averages.mean()), between, parts, trained),
+        parts=tuple(parts),
+        trained=trained,
     )
 
 
 @dataclass(frozen=True)
-class _Part:
+class Part:
     """What one task adds to the variance of the mean.
 
     Attributes:
@@ -79,8 +118,23 @@ class _Part:
     third: float
     n: int
 
+    def with_trainings(self, ratio: float) -> "Part":
+        """The part with another number of training seeds.
+
+        Args:
+            ratio: Present number over the other number.
+        """
+        of_prompts = max(0.0, self.prompts - self.rest)
+        return replace(self, prompts=of_prompts + ratio * self.rest, rest=ratio * self.rest)
+
     @classmethod
-    def of(cls, means: np.ndarray, tasks: int) -> "_Part":
+    def of(cls, means: np.ndarray, tasks: int) -> "Part":
+        """The part of a task.
+
+        Args:
+            means: Means over sampling seeds, shape (training seeds, prompts).
+            tasks: Number of tasks.
+        """
         trained, n = means.shape
         by_prompt = means.mean(axis=0)
         deviations = by_prompt - by_prompt.mean()
@@ -91,7 +145,7 @@ class _Part:
         return cls(prompts / tasks**2, left / tasks**2, third / tasks**3, n)
 
 
-def _moments(mean: float, between: float, parts: Sequence[_Part], trained: int) -> Moments:
+def _moments(mean: float, between: float, parts: Sequence[Part], trained: int) -> Moments:
     """The moments of the mean, whose error is at least that of the prompts alone.
 
     Only prompts give enough numbers for a skewness.

@@ -82,15 +82,27 @@ def stored_runs(results: Path) -> Iterator[StoredRun]:
     """
     for file in sorted(results.glob("*/*/run.json")):
         folder = RunFolder(file.parent)
-        record = folder.read_whole_run()
-        if record.get("auxiliary"):  # an extra seed of a teacher
+        if folder.read_whole_run().get("auxiliary"):  # an extra seed of a teacher
             continue
-        yield StoredRun(
-            str(file.parent.relative_to(results)),
-            record,
-            {result.task: result for result in folder.tasks()},
-            {result.task: result for result in folder.groups()},
-        )
+        yield stored_run(folder, results)
+
+
+def stored_run(folder: RunFolder, results: Path) -> StoredRun:
+    """Read a run.
+
+    Args:
+        folder: Folder of the run.
+        results: Folder of the results, in which it is.
+
+    Raises:
+        InputError: A file is not the record of a run, or not a result.
+    """
+    return StoredRun(
+        str(folder.path.relative_to(results)),
+        folder.read_whole_run(),
+        {result.task: result for result in folder.tasks()},
+        {result.task: result for result in folder.groups()},
+    )
 
 
 def run_folders(name: str, results: Path) -> list[Path]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from kdbench.stats.mean import Moments, scale_of
 from kdbench.stats.variances import Variances, variances
+from kdbench.store.recipes import paired_trainings, prompts_of, recipe_of
 from kdbench.store.results import MetricResult, TaskResult
 from kdbench.store.runs import StoredRun
 
@@ -81,13 +82,7 @@ def difference_of_recipes(
         tasks: Tasks to average.
         metric: Name of the metric.
     """
-    count = min(len(first.trainings), len(second.trainings))
-    seeds = [{run.training_seed: run for run in both.trainings} for both in (first, second)]
-    shared = [seed for seed in seeds[0] if seed in seeds[1]]
-    if len(shared) == count:
-        pairs = [tuple(of_run[seed] for of_run in seeds) for seed in shared]
-    else:
-        pairs = list(zip(first.trainings[:count], second.trainings[:count], strict=True))
+    pairs = paired_trainings(first.trainings, second.trainings)
     gaps = []
     for task in tasks:
         scores = _scores([run.result(task) for pair in pairs for run in pair], metric)
@@ -99,13 +94,8 @@ def difference_of_recipes(
 
 def _family(run: StoredRun) -> object:
     """What runs of one recipe share; of a run without a known seed and recipe, its folder."""
-    training = run.record.get("training") or {}
-    if training.get("seed") is None or training.get("recipe") is None or run.method is None:
-        return run.folder
-    record = run.record
-    shared = (record["setting"], record["protocol"]["name"], record["limit"])
-    prompts = tuple((task, str(result.fingerprint)) for task, result in sorted(run.results.items()))
-    return (run.method, training["recipe"], *shared, prompts)
+    recipe = recipe_of(run)
+    return run.folder if recipe is None else (*recipe, prompts_of(run))
 
 
 def _merged(family: Sequence[StoredRun]) -> StoredRun:

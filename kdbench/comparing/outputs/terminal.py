@@ -56,6 +56,7 @@ def _lines(comparison: Comparison, in_colour: bool) -> Iterator[Text]:
         yield _line("")
         yield from (_line(f"  {line}") for line in table)
         yield _line("")
+        yield _line(comparison.scope.sentence)
         yield from map(_line, method_lines(comparison))
     yield from _losses(comparison, in_colour)
     yield from map(_line, undecided_lines(comparison))
