@@ -157,8 +157,12 @@ def test_junit_has_a_test_for_each_row() -> None:
         replace(ROW, task="vicuna", verdict="inconclusive"),
         replace(ROW, task="AVG", verdict="unchanged", within=True),
     )
-    suite = ET.fromstring(junit(replace(FAILED, rows=rows)))[0]
-    assert [suite.get(key) for key in ("tests", "failures", "errors", "skipped")] == [
+    whole = ET.fromstring(junit(replace(FAILED, rows=rows)))[0]
+    scope = whole.find("properties/property[@name='generalises to']")
+    assert scope is not None
+    assert str(scope.get("value")).startswith("these checkpoints and other prompts")
+    suite = whole.findall("testcase")
+    assert [whole.get(key) for key in ("tests", "failures", "errors", "skipped")] == [
         "3",
         "1",
         "0",
