@@ -30,6 +30,8 @@ def correlations(
 ) -> list[Correlation]:
     """The three correlations over all tasks, and the last of them for each task.
 
+    With too few runs there is no number, and tasks have no entry.
+
     The baseline is not a point: its gain and change are 0 by definition.
 
     Args:
@@ -63,6 +65,8 @@ def correlations(
     if len(tasks) < 2:
         # On a single task a gain is the score minus a constant: all three would be one number.
         return over_all
+    if len({point.student.run for point in used}) < LEAST_RUNS:
+        return over_all  # no task has more runs, and one reason is enough
     return over_all + [
         _correlation(last, task, [pair for pair in pairs if pair[0].task == task]) for task in tasks
     ]
