@@ -8,8 +8,9 @@ from kdbench.comparing.baseline import baseline_path, read_baseline
 from kdbench.comparing.recipes import recipe_run
 from kdbench.comparing.scores import ComparedRun, read_run
 from kdbench.errors import InputError
+from kdbench.store.folder import RunFolder
 from kdbench.store.recipes import prompts_of, recipe_of, runs_of_method
-from kdbench.store.runs import StoredRun, run_folders
+from kdbench.store.runs import StoredRun, run_folders, stored_run
 
 _WAY_OUT = {"baseline": "; kdbench regress --update writes a baseline"}
 
@@ -85,9 +86,12 @@ def _trainings(
     Raises:
         InputError: The name fits several recipes, or its runs do not belong together.
     """
+    models = [stored_run(RunFolder(folder), results) for folder in folders]
+    recipes = {recipe_of(run) for run in models if run.method == name} - {None}
+    if models and not recipes:
+        return []
     runs = runs_of_method(name, results)
-    if folders:
-        recipes = {recipe_of(run) for run in runs if results / run.folder in folders}
+    if models:
         runs = [run for run in runs if recipe_of(run) in recipes]
     place = [results / run.folder for run in runs]
     if len({recipe_of(run) for run in runs}) > 1:
@@ -105,9 +109,10 @@ def _trainings(
 def _recipe(
     name: str, results: Path, trainings: Sequence[StoredRun], tasks: Sequence[str]
 ) -> ComparedRun:
+    """The mean of the trainings, on the tasks that all of them have."""
     runs = [read_run(results / run.folder) for run in trainings]
-    if tasks:
-        runs = [
-            replace(run, tasks={t: of for t, of in run.tasks.items() if t in tasks}) for run in runs
-        ]
-    return recipe_run(name, runs)
+    shared = [task for task in runs[0].tasks if all(task in run.tasks for run in runs)]
+    wanted = [task for task in shared if task in tasks] or shared
+    return recipe_run(
+        name, [replace(run, tasks={task: run.tasks[task] for task in wanted}) for run in runs]
+    )

@@ -10,10 +10,13 @@ from kdbench.comparing.pairing import PairedScores
 from kdbench.stats.paired import POWER, standard_error
 from kdbench.stats.variances import Variances, variances
 
+_MOST = 1e9  # times as many prompts; what they do not show, none do
+_CLOSE = 1 + 1e-6
+
 
 @dataclass(frozen=True)
 class TrainingTest:
-    """Student's t test of a mean gain over crossed training seeds and prompts.
+    """The test of a mean gain over crossed training seeds and prompts.
 
     The trainings are paired, so the gains of each pair take the place of single trainings.
 
@@ -28,7 +31,7 @@ class TrainingTest:
 
     def p(self, shift: float = 0.0) -> float:
         """The two-sided p-value of the null hypothesis that the mean gain is `shift`."""
-        return 1.0 if self.variances is None else self.variances.moments.p_value(shift)
+        return 1.0 if self.variances is None else self.variances.test.p_value(shift)
 
     def interval(self, alpha: float) -> tuple[float, float]:
         """The shifts whose p-value exceeds alpha.
@@ -36,7 +39,7 @@ class TrainingTest:
         Args:
             alpha: 1 - coverage.
         """
-        return (-inf, inf) if self.variances is None else self.variances.moments.students(alpha)
+        return (-inf, inf) if self.variances is None else self.variances.test.interval(alpha)
 
     def least(self, alpha: float) -> float | None:
         """The smallest change that the test detects with 80 % power.
@@ -44,7 +47,7 @@ class TrainingTest:
         Args:
             alpha: Level of the test.
         """
-        return None if self.variances is None else self.variances.moments.detectable(alpha, POWER)
+        return None if self.variances is None else self.variances.test.detectable(alpha, POWER)
 
     def needed(self, tolerance: float, alpha: float) -> int | None:
         """The number of prompts that detects a change of the tolerance.
@@ -56,13 +59,21 @@ class TrainingTest:
         Returns:
             The number; None if no number of prompts is enough with these training seeds.
         """
-        least = self.least(alpha)
-        if self.variances is None or least is None:
+        found = self.variances
+        if found is None:
             return None
-        if least == 0:
-            return self.n
-        share = self.variances.share_needed(self.variances.moments.error * tolerance / least)
-        return None if share is None else ceil(self.n * share)
+
+        def is_enough(share: float) -> bool:
+            test = found.with_trainings(found.trained, share)
+            return test.detectable(alpha, POWER) <= tolerance
+
+        if not is_enough(_MOST):
+            return None
+        few, many = 1 / self.n, _MOST
+        while many > few * _CLOSE:
+            middle = sqrt(few * many)
+            few, many = (few, middle) if is_enough(middle) else (middle, many)
+        return ceil(self.n * many)
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,46 @@ from kdbench.stats.mean import Moments
 
 
 @dataclass(frozen=True)
+class MeanTest:
+    """The test of a recipe's mean, which asks both errors and believes the more doubtful one.
+
+    With few training seeds Satterthwaite's degrees of freedom are too many where the trainings vary
+    much more than the prompts. Student's t over the trainings' averages, with one degree of freedom
+    less than there are trainings, is exact there.
+
+    Attributes:
+        moments: Moments of the mean over training seeds and prompts.
+        averages: Moments of the mean of the trainings' averages, for the prompts that there are.
+    """
+
+    moments: Moments
+    averages: Moments
+
+    def p_value(self, shift: float = 0.0) -> float:
+        """The two-sided p-value of the null hypothesis that the mean is `shift`."""
+        return max(self.moments.p_value(shift), self.averages.p_value(shift))
+
+    def interval(self, alpha: float) -> tuple[float, float]:
+        """The shifts whose p-value exceeds alpha.
+
+        Args:
+            alpha: 1 - coverage.
+        """
+        lows, highs = zip(self.moments.students(alpha), self.averages.students(alpha), strict=True)
+        return min(lows), max(highs)
+
+    def detectable(self, alpha: float, power: float) -> float:
+        """The smallest change of the mean that the test detects.
+
+        Args:
+            alpha: Level of the test.
+            power: Probability of detecting the change.
+        """
+        tests = self.moments, self.averages
+        return max(test.detectable(alpha, power) for test in tests)
+
+
+@dataclass(frozen=True)
 class Variances:
     """How much a mean varies, as standard deviations of what redrawing one thing would change.
 
@@ -33,7 +73,7 @@ class Variances:
         prompts: Other prompts, as many as there are.
         training: Another training seed, of one student.
         sampling: Another sampling seed, of one student; None for one sampling seed.
-        moments: Moments of the mean over all, from which its interval follows.
+        test: Test of the mean over all.
         parts: What each task adds to the variance of the mean.
         trained: Number of training seeds.
     """
@@ -41,19 +81,25 @@ class Variances:
     prompts: float
     training: float
     sampling: float | None
-    moments: Moments
+    test: MeanTest
     parts: tuple["Part", ...] = field(repr=False)
     trained: int
 
-    def with_trainings(self, trained: int) -> Moments:
-        """The moments that the mean would have with a number of training seeds.
+    @property
+    def moments(self) -> Moments:
+        """Moments of the mean over training seeds and prompts."""
+        return self.test.moments
+
+    def with_trainings(self, trained: int, share: float = 1.0) -> MeanTest:
+        """The test of the mean with other numbers of training seeds and prompts.
 
         Args:
             trained: Number of training seeds, at least two.
+            share: Number of prompts, in numbers of those that there are.
         """
-        parts = [part.with_trainings(self.trained / trained) for part in self.parts]
+        parts = [part.scaled(self.trained / trained, share) for part in self.parts]
         between = self.training**2 / trained + sum(part.rest for part in parts)
-        return _moments(self.moments.mean, between, parts, trained)
+        return _test(self.moments.mean, between, parts, trained)
 
     def of_difference(self) -> "Variances":
         """The variances of the difference of two such recipes, equally good on every prompt."""
@@ -61,22 +107,9 @@ class Variances:
             replace(part, prompts=2 * part.rest, rest=2 * part.rest) for part in self.parts
         )
         between = 2 * self.training**2 / self.trained + sum(part.rest for part in parts)
-        moments = _moments(0.0, between, parts, self.trained)
+        test = _test(0.0, between, parts, self.trained)
         sampling = None if self.sampling is None else sqrt(2) * self.sampling
-        return Variances(0.0, sqrt(2) * self.training, sampling, moments, parts, self.trained)
-
-    def share_needed(self, error: float) -> float | None:
-        """How many times as many prompts bring the error of the mean down to a number.
-
-        Args:
-            error: Standard error to reach.
-
-        Returns:
-            The factor; None if no number of prompts does, because the training seeds are too few.
-        """
-        of_training = self.training**2 / self.trained
-        left = error**2 - of_training
-        return (self.moments.error**2 - of_training) / left if left > 0 else None
+        return Variances(0.0, sqrt(2) * self.training, sampling, test, parts, self.trained)
 
 
 def variances(tasks: Sequence[np.ndarray]) -> Variances:
@@ -96,7 +129,7 @@ def variances(tasks: Sequence[np.ndarray]) -> Variances:
         prompts=sqrt(max(0.0, of_prompts)),
         training=sqrt(max(0.0, between - rest) * trained),
         sampling=_sampling(tasks),
-        moments=_moments(float(averages.mean()), between, parts, trained),
+        test=_test(float(averages.mean()), between, parts, trained),
         parts=tuple(parts),
         trained=trained,
     )
@@ -110,22 +143,24 @@ class Part:
         prompts: MS_prompts / (T N), over the squared number of tasks.
         rest: MS_rest / (T N), likewise.
         third: Third central moment of the mean over prompts, over the cubed number of tasks.
-        n: Number of prompts.
+        n: Number of prompts; a planned one need not be whole.
     """
 
     prompts: float
     rest: float
     third: float
-    n: int
+    n: float
 
-    def with_trainings(self, ratio: float) -> "Part":
-        """The part with another number of training seeds.
+    def scaled(self, ratio: float, share: float) -> "Part":
+        """The part with other numbers of training seeds and prompts.
 
         Args:
-            ratio: Present number over the other number.
+            ratio: Present number of training seeds over the other number.
+            share: Other number of prompts over the present number.
         """
-        of_prompts = max(0.0, self.prompts - self.rest)
-        return replace(self, prompts=of_prompts + ratio * self.rest, rest=ratio * self.rest)
+        rest = ratio * self.rest / share
+        of_prompts = max(0.0, self.prompts - self.rest) / share
+        return Part(of_prompts + rest, rest, self.third / share**2, max(2.0, self.n * share))
 
     @classmethod
     def of(cls, means: np.ndarray, tasks: int) -> "Part":
@@ -143,6 +178,11 @@ class Part:
         left = float((rest**2).sum()) / ((trained - 1) * (n - 1)) / (trained * n)
         third = float((deviations**3).mean()) / n**2
         return cls(prompts / tasks**2, left / tasks**2, third / tasks**3, n)
+
+
+def _test(mean: float, between: float, parts: Sequence[Part], trained: int) -> MeanTest:
+    averages = Moments(mean, sqrt(between), 0.0, trained - 1)
+    return MeanTest(_moments(mean, between, parts, trained), averages)
 
 
 def _moments(mean: float, between: float, parts: Sequence[Part], trained: int) -> Moments:

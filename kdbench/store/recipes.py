@@ -8,7 +8,7 @@ from kdbench.store.folder import RunFolder
 from kdbench.store.runs import StoredRun, stored_run
 
 
-class Trained(Protocol):
+class SeededRun(Protocol):
     """A run whose training seed is known."""
 
     @property
@@ -16,7 +16,7 @@ class Trained(Protocol):
         """Seed of the training."""
 
 
-_Run = TypeVar("_Run", bound=Trained)
+_Run = TypeVar("_Run", bound=SeededRun)
 
 
 def recipe_of(run: StoredRun) -> tuple[object, ...] | None:

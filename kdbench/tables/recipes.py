@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from kdbench.stats.mean import Moments, scale_of
-from kdbench.stats.variances import Variances, variances
+from kdbench.stats.mean import scale_of
+from kdbench.stats.variances import MeanTest, Variances, variances
 from kdbench.store.recipes import paired_trainings, prompts_of, recipe_of
 from kdbench.store.results import MetricResult, TaskResult
 from kdbench.store.runs import StoredRun
@@ -71,8 +71,8 @@ def recipe_mean(run: StoredRun, tasks: Sequence[str], metric: str) -> RecipeMean
 
 def difference_of_recipes(
     first: StoredRun, second: StoredRun, tasks: Sequence[str], metric: str
-) -> Moments | None:
-    """The difference of two merged runs' means, paired by training seed and prompt.
+) -> MeanTest | None:
+    """The test of the difference of two merged runs' means, paired by training seed and prompt.
 
     Trainings are paired by their place if the seeds differ, and only as many as both have count.
 
@@ -89,7 +89,7 @@ def difference_of_recipes(
         if scores is None:
             return None
         gaps.append(scores[0::2] - scores[1::2])
-    return variances(gaps).moments if gaps else None
+    return variances(gaps).test if gaps else None
 
 
 def _family(run: StoredRun) -> object:

@@ -79,7 +79,7 @@ def gains(tmp_path: Path) -> np.ndarray:
 
 
 def anova_p(gaps: np.ndarray) -> float:
-    """The p-value of two-way crossed random effects, by the book: loops over the table."""
+    """The larger p-value of two-way crossed random effects, by the book, and of the averages."""
     trained, n = gaps.shape
     grand = gaps.mean()
     ms_training = n * sum((row.mean() - grand) ** 2 for row in gaps) / (trained - 1)
@@ -94,7 +94,8 @@ def anova_p(gaps: np.ndarray) -> float:
     total = (ms_training + ms_prompts - ms_rest) / (trained * n)
     parts = [(ms_training, trained - 1), (ms_prompts, n - 1), (ms_rest, (trained - 1) * (n - 1))]
     freedom = total**2 / sum((ms / (trained * n)) ** 2 / df for ms, df in parts)
-    return float(2 * stats.t.sf(abs(grand) / total**0.5, freedom))
+    crossed = float(2 * stats.t.sf(abs(grand) / total**0.5, freedom))
+    return max(crossed, float(stats.ttest_1samp(gaps.mean(axis=1), 0).pvalue))
 
 
 def test_two_recipes_are_paired_by_prompt_and_training_seed(recipes: Path) -> None:
@@ -183,7 +184,7 @@ def test_rows_of_categories_have_the_test_too(recipes: Path) -> None:
         file.write_text(json.dumps(result))
     whole, *parts = compare(settings(recipes, by="category")).rows
     assert [part.name for part in parts] == ["dolly/other", "dolly/qa"]
-    assert parts[1].p >= anova_p(gains(recipes)[:, :25]) > whole.p
+    assert parts[1].p == pytest.approx(anova_p(gains(recipes)[:, :25]), rel=1e-6)
     assert all(part.sd_training is not None for part in (whole, *parts))
 
 
@@ -227,6 +228,34 @@ def test_training_seeds_on_other_prompts_are_refused(put: Put, tmp_path: Path) -
     assert list(found.tasks) == ["dolly"]
 
 
+def test_a_damaged_neighbour_matters_only_where_a_recipe_is_sought(
+    put: Put, tmp_path: Path
+) -> None:
+    scores = {"dolly": {"rougeL": np.ones((4, 2))}}
+    put("plain", scores, method="plain")
+    put("GKD", scores, method="GKD", training=training(10))
+    (put("other", scores) / "run.json").write_text("{")
+    assert find(tmp_path, "plain").label == "plain"
+    with pytest.raises(InputError, match=r"other/minillm-1/run.json: not JSON"):
+        find(tmp_path, "GKD")
+
+
+def test_an_unknown_task_is_named_with_those_of_the_recipe(recipes: Path) -> None:
+    with pytest.raises(InputError, match="tasks=nothing: SFT has no such task: known: dolly"):
+        compare(settings(recipes, tasks="nothing"))
+
+
+def test_a_recipe_shows_no_responses(put: Put, tmp_path: Path) -> None:
+    put_recipe(put, "SFT", 60, 0.2)
+    rng = np.random.default_rng(0)
+    scores = {"dolly": {"rougeL": rng.normal(20, 5, (PROMPTS, 2)).round(4)}}
+    folder = put("other", scores, texts="a response")
+    (row,) = compare(settings(tmp_path, new=str(folder))).rows
+    assert row.verdict == "regressed"
+    assert row.worst
+    assert all(prompt.evidence is None for prompt in row.worst)
+
+
 def test_the_hierarchical_bootstrap_needs_checkpoints(recipes: Path) -> None:
     with pytest.raises(InputError, match=r"SFT is a recipe of 3 training seeds|GKD is a recipe"):
         compare(settings(recipes, interval="hierarchical"))
@@ -238,7 +267,7 @@ def test_the_hierarchical_bootstrap_needs_checkpoints(recipes: Path) -> None:
 
 
 @pytest.mark.parametrize("trained", [3, 5])
-@pytest.mark.parametrize("between", [0.0, 1.0])
+@pytest.mark.parametrize("between", [0.0, 0.4, 1.3])  # prompts alone: 0.4
 def test_recipes_that_are_equally_good_rarely_differ(trained: int, between: float) -> None:
     rng, trials = np.random.default_rng(0), 600
     rejected = 0

@@ -6,8 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 from gate_runs import Put
+from scipy import stats
+from scipy.optimize import brentq
 
 import kdbench
+from kdbench.comparing.pairing import PairedScores
+from kdbench.comparing.training import training_test
 from kdbench.comparing.training_plan import TrainingPlan
 from kdbench.errors import InputError
 from kdbench.stats.paired import POWER
@@ -36,7 +40,7 @@ def test_the_smallest_difference_is_detected_as_often_as_planned(trained: int) -
     pilots = [variances([draw(rng, 30)]).with_trainings(trained) for _ in range(40)]
     change = float(np.mean([pilot.detectable(0.05, POWER) for pilot in pilots]))
     seen = sum(
-        variances([draw(rng, trained, change)]).moments.p_value() <= 0.05 for _ in range(trials)
+        variances([draw(rng, trained, change)]).test.p_value() <= 0.05 for _ in range(trials)
     )
     assert seen / trials == pytest.approx(POWER, abs=0.06)
 
@@ -52,14 +56,29 @@ def test_the_variances_of_one_recipe_give_those_of_a_difference() -> None:
     assert planned.prompts == 0
 
 
-def test_more_prompts_bring_the_error_down_to_that_of_the_trainings() -> None:
-    found = variances([draw(np.random.default_rng(3), 4)])
-    floor = found.training / 2
-    assert found.share_needed(found.moments.error) == pytest.approx(1)
-    assert found.share_needed(0.99 * floor) is None
-    half = found.share_needed((found.moments.error + floor) / 2)
-    assert half is not None
-    assert half > 1
+def test_the_prompts_needed_are_those_at_which_the_tolerance_is_seen() -> None:
+    gaps = draw(np.random.default_rng(3), 6)[:, 0, :]
+    means = gaps.mean(axis=0)
+    paired = PairedScores(tuple(map(str, range(60))), 0 * means, means, 0, None, gaps)
+    test = training_test([paired], 1)
+    assert test is not None
+    assert test.variances is not None
+    now = test.variances.with_trainings(6).detectable(0.05, POWER)
+    assert test.needed(now, 0.05) == pytest.approx(60, abs=1)
+    limit = test.variances.with_trainings(6, 1e9).detectable(0.05, POWER)
+    assert limit == pytest.approx(
+        test.variances.training / 6**0.5 * stats_detectable(5), rel=1e-3
+    )  # only the trainings are left
+    assert test.needed(0.99 * limit, 0.05) is None
+    needed = test.needed((now + limit) / 2, 0.05)
+    assert needed is not None
+    assert 60 < needed < 10_000
+
+
+def stats_detectable(freedom: float) -> float:
+    """The change that a t test detects, in standard errors, by solving for its power."""
+    critical = stats.t.isf(0.025, freedom)
+    return float(brentq(lambda c: stats.nct.sf(critical, freedom, c) - POWER, 0, 50))
 
 
 def put_recipe(put: Put, label: str, seeds: int, quality: float, rng: int) -> None:
