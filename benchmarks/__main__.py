@@ -18,6 +18,7 @@ NAMES = (
     "gate",
     "gate_skew",
     "intervals",
+    "recipes",
     "growth",
     "site_samples",
 )

@@ -11,7 +11,7 @@ from kdbench.errors import InputError
 
 if TYPE_CHECKING:
     from kdbench.comparing.model import Comparison
-    from kdbench.comparing.plan import GatePlan
+    from kdbench.comparing.plan import AnyPlan
     from kdbench.comparing.regress import GateResult
     from kdbench.config import Settings
     from kdbench.distillation.train import Trained
@@ -137,7 +137,7 @@ def regress(keys: Keys) -> "GateResult":
     return run(_built(RegressSettings, keys))
 
 
-def plan(keys: Keys) -> "GatePlan":
+def plan(keys: Keys) -> "AnyPlan":
     """Estimate the prompts and seeds that a gate needs."""
     from kdbench.comparing.plan import plan as run
     from kdbench.comparing.settings import PlanSettings

@@ -10,7 +10,7 @@ from kdbench.api.keyed import HasRows, Rows, keyed
 
 if TYPE_CHECKING:
     from kdbench.comparing.model import Comparison
-    from kdbench.comparing.plan import GatePlan
+    from kdbench.comparing.plan import AnyPlan
     from kdbench.comparing.regress import GateResult
     from kdbench.distillation.train import Trained
     from kdbench.filling.table import Filled
@@ -811,8 +811,9 @@ def compare(
     The keys are those of `kdbench compare --help`.
 
     Args:
-        base: Run to compare with: run folder, model in results=, or gate's baseline.
-        new: Run to judge: run folder, or model in results=.
+        base: Run to compare with: run folder, model or recipe in results=, or gate's baseline.
+        new: Run to judge: run folder, or model or recipe in results=; a recipe is the label of a
+            table's row, with all its training seeds.
         tolerance: Largest acceptable loss of each metric, in its unit or in percent of the base's
             mean, as in rougeL:0.5,cut_off:0.02 or rougeL:2% (default: the baseline's, else
             rougeL:0.5).
@@ -1055,21 +1056,24 @@ def plan(
     alpha: float = 0.05,
     power: float = 0.8,
     seeds: int | str | Sequence[int] = (1, 2, 3, 5, 10),
+    train_seeds: int | str | Sequence[int] = (2, 3, 5, 10),
     results: str | PathLike[str] = "results",
     gates: str | PathLike[str] = "baselines/gates",
     tasks: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
-) -> "GatePlan":
+) -> "AnyPlan":
     """Estimate how many prompts and seeds a gate needs.
 
     The keys are those of `kdbench plan --help`.
 
     Args:
-        run: Run whose variance is used: run folder, or model in results=.
-        against: Second run; the variance of the difference between the two is then used.
+        run: Run whose variance is used: run folder, or model in results=; of a recipe with several
+            training seeds, the plan says how many of them are needed.
+        against: Second run or recipe; the variance of the difference between the two is then used.
         tolerance: Smallest loss of each metric that the gate must detect.
         alpha: Level of the gate's tests.
         power: Probability of detecting that loss.
         seeds: Numbers of seeds to plan for.
+        train_seeds: Numbers of training seeds to plan for, if run= is a recipe.
         results: Folder of the results.
         gates: Folder of the gates' baselines.
         tasks: Names of the tasks to plan for (default: all).

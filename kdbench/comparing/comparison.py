@@ -7,6 +7,7 @@ from kdbench.comparing.categories import by_category, check_categories
 from kdbench.comparing.matching import applies, comparison_problems
 from kdbench.comparing.model import Comparison, RowTestMethod
 from kdbench.comparing.pairing import left_out, pair_scores
+from kdbench.comparing.recipes import paired_recipes, pairing_notes
 from kdbench.comparing.rows import RowTest, compared_rows, row_tests
 from kdbench.comparing.scores import ComparedRun
 from kdbench.comparing.tolerance import DEFAULT, Tolerance, full_names
@@ -38,9 +39,11 @@ def compare_runs(
     known = known_metrics(base) | known_metrics(new)
     tolerances = full_names(tolerances, known)
     _check_metrics(tolerances, known)
+    given = base, new
+    base, new, scope = paired_recipes(base, new)
     problems = comparison_problems(base, new, tolerances, method.partial)
     tests: list[RowTest] = []
-    notes = _tasks_left_out(base, new)
+    notes = [*pairing_notes(*given, scope), *_tasks_left_out(base, new)]
     tasks = [task for task in base.tasks if task in new.tasks]
     if method.by and not problems:
         check_categories(tasks, base, new)
@@ -76,6 +79,7 @@ def compare_runs(
         rules=rules,
         method=method,
         tolerances=tolerances,
+        scope=scope,
     )
 
 

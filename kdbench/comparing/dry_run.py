@@ -77,6 +77,8 @@ def _comparison(settings: GateSettings, base: ComparedRun, new: ComparedRun) -> 
 
 def _run(title: str, run: ComparedRun) -> Section:
     place = "a baseline" if run.folder is None else str(run.folder)
+    if run.trainings:
+        place = " ".join(str(training.folder) for training in run.trainings)
     limit = "" if run.limit is None else f", limit={run.limit}"
     return Section(
         title,

@@ -40,7 +40,7 @@ def with_evidence(
     data: Path | None = None,
     words: Sequence[str] = (),
 ) -> Comparison:
-    """A comparison whose worst prompts have their evidence.
+    """A comparison whose worst prompts have their evidence; that of a recipe has none.
 
     Prompts and references come from the runs or, if these lack them and a row lost, from the data.
 
@@ -51,6 +51,8 @@ def with_evidence(
         data: Folder of the data sets; None for `KDBENCH_DATA`.
         words: Task names and YAML files that the user gave.
     """
+    if base.trainings or new.trainings:
+        return comparison  # a mean over trainings has no responses
     worst: dict[str, set[str]] = {}
     for row in comparison.rows:
         if row.worst:

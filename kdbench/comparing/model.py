@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from kdbench.comparing.recipes import Scope
 from kdbench.comparing.tolerance import Tolerance
 from kdbench.comparing.verdict import Decision, Problem, Rules, Verdict, decide
 from kdbench.comparing.word_diff import DiffSpan, word_diff
@@ -143,6 +144,11 @@ class ComparedRow:
         within: Whether the whole interval is within the tolerance.
         worst: Prompts with the largest losses.
         category: Category of the task's prompts that the row is about; None for all prompts.
+        sd_prompts: Standard deviation of the change over other prompts, as many as there are; None
+            for one prompt.
+        sd_training: Standard deviation of the change over other pairs of trainings, one of each
+            recipe; None unless both sides are recipes.
+        sd_sampling: Standard deviation of the change over other sampling seeds; None if unknown.
     """
 
     task: str
@@ -164,6 +170,9 @@ class ComparedRow:
     within: bool
     worst: tuple[WorstPrompt, ...] = field(repr=False)
     category: str | None = None
+    sd_prompts: float | None = None
+    sd_training: float | None = None
+    sd_sampling: float | None = None
 
     @property
     def name(self) -> str:
@@ -175,8 +184,10 @@ class ComparedRow:
         """What the row can see: `dolly rougeL sees a loss of 2.36 with 100 prompts, allows …`."""
         digits = DECIMALS.get(self.unit, 2)
         sees = "no loss" if self.least is None else f"a loss of {self.least:.{digits}f}"
-        if self.needed is None:
-            needs = "needs a tolerance above 0" if self.tolerance == 0 else "needs more prompts"
+        if self.needed is None and self.tolerance == 0:
+            needs = "needs a tolerance above 0"
+        elif self.needed is None:
+            needs = f"needs more {'prompts' if self.sd_training is None else 'training seeds'}"
         elif self.needed <= self.n:
             needs = f"changed by {signed(self.change, digits)}: too close to decide"
         else:
@@ -200,6 +211,7 @@ class Comparison:
         rules: When the gate fails.
         method: How the rows were tested.
         tolerances: Requested tolerance of each metric.
+        scope: What the verdicts generalise to.
     """
 
     base: str
@@ -210,6 +222,7 @@ class Comparison:
     rules: Rules
     method: RowTestMethod
     tolerances: Mapping[str, Tolerance]
+    scope: Scope = field(default_factory=Scope)
 
     @property
     def decision(self) -> Decision:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from kdbench.comparing.matching import applies, comparison_problems
 from kdbench.comparing.scores import ComparedRun
 from kdbench.comparing.settings import PlanSettings
 from kdbench.comparing.tolerance import Tolerance, format_tolerances, parse_tolerances
+from kdbench.comparing.training_plan import TrainingPlan, training_plan
 from kdbench.comparing.variance import (
     DifferenceVariance,
     scores_by_seed,
@@ -128,8 +129,12 @@ def _shown(prompts: int | None) -> str:
     return "–" if prompts is None else str(prompts)
 
 
-def plan(settings: PlanSettings) -> GatePlan:
-    """Compute how many prompts and seeds a gate needs.
+AnyPlan: TypeAlias = GatePlan | TrainingPlan
+"""What a comparison needs: prompts and seeds, or training seeds."""
+
+
+def plan(settings: PlanSettings) -> AnyPlan:
+    """Compute how many prompts and seeds a gate needs, or how many training seeds of a recipe.
 
     Args:
         settings: Keys of the verb.
@@ -138,14 +143,16 @@ def plan(settings: PlanSettings) -> GatePlan:
         InputError: There is no such run, the runs are not comparable, or there are no samples that
             show single seeds.
     """
-    run = find_run(settings.run, "run", settings.results, settings.gates)
-    run = select_tasks(run, settings.tasks)
+    folders = (settings.results, settings.gates)
+    run = select_tasks(find_run(settings.run, "run", *folders, settings.tasks), settings.tasks)
     second = None
     if settings.against is not None:
-        second = find_run(settings.against, "against", settings.results, settings.gates)
+        second = find_run(settings.against, "against", *folders, settings.tasks)
         tolerances = parse_tolerances(settings.tolerance)
         for problem in comparison_problems(run, second, tolerances, partial=False):
             raise InputError(problem.text)
+    if run.trainings or (second is not None and second.trainings):
+        return training_plan(run, second, settings)
     return plan_for(run, second, settings)
 
 
@@ -258,3 +265,8 @@ def _notes(settings: PlanSettings, rows: int, unrelated: bool) -> Iterator[str]:
             "prompts; a retrained one is better on some prompts and worse on others, and needs "
             "more. against=RUN measures it."
         )
+    yield (
+        "This holds for these checkpoints. How much a recipe differs between trainings, single "
+        "checkpoints cannot show: train several seeds (train_seeds=3 in a table's file), then "
+        "kdbench plan run=METHOD says how many a difference needs."
+    )

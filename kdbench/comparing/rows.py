@@ -12,6 +12,7 @@ from kdbench.comparing.model import ComparedRow, RowTestMethod, WorstPrompt
 from kdbench.comparing.pairing import PairedScores
 from kdbench.comparing.scores import PromptScores
 from kdbench.comparing.tolerance import Tolerance, gain_sign
+from kdbench.comparing.training import TrainingTest, deviations, training_test
 from kdbench.comparing.verdict import Rules, is_within, judge
 from kdbench.stats.bootstrap import average_interval
 from kdbench.stats.estimates import finite_or_none
@@ -51,6 +52,7 @@ class RowTest:
         flips_p: Two-sided p-value of the sign flips against "no change".
         skew: Test of the mean gain that allows for skew; None for binary scores, whose differences
             all have the same size.
+        trainings: Test over training seeds and prompts; None unless both sides are recipes.
         category: Category of the task's prompts; None for all prompts.
     """
 
@@ -63,6 +65,7 @@ class RowTest:
     flips: Flips
     flips_p: float
     skew: SkewTest | None
+    trainings: TrainingTest | None = None
     category: str | None = None
 
     @cached_property
@@ -87,16 +90,20 @@ class RowTest:
 
     @cached_property
     def p(self) -> float:
-        """Two-sided p-value against "no change": the larger one of the two tests."""
-        return self.flips_p if self.skew is None else max(self.flips_p, self.skew.p())
+        """Two-sided p-value against "no change": the largest one of the tests."""
+        return max([self.flips_p, *(test.p() for test in self._others)])
 
     @cached_property
     def p_beyond(self) -> float:
         """Two-sided p-value against "the loss equals the tolerance"; 1 for a smaller loss."""
         if self.flips.mean >= -self.tolerance:
             return 1.0
-        p = self.flips.p(-self.tolerance)
-        return p if self.skew is None else max(p, self.skew.p(-self.tolerance))
+        return max(test.p(-self.tolerance) for test in (self.flips, *self._others))
+
+    @property
+    def _others(self) -> "Sequence[SkewTest | TrainingTest]":
+        """The tests that must agree with the sign flips."""
+        return [test for test in (self.skew, self.trainings) if test is not None]
 
     def interval(self, method: RowTestMethod, alpha: float) -> tuple[float, float]:
         """The interval of the gain; an end can be infinite.
@@ -108,24 +115,52 @@ class RowTest:
         if not can_reject(self.n, alpha):
             return -inf, inf
         if method.interval == "flip":
-            low, high = self.flips.interval(alpha)
-            if self.skew is None:
-                return low, high
-            skew_low, skew_high = self.skew.interval(alpha)
-            return min(low, skew_low), max(high, skew_high)
-        gains = {
-            task: gains_of(paired, self.sign)
-            if paired.by_seed is None
-            else self.sign * paired.by_seed
-            for task, paired in self.pairs.items()
-        }
-        return average_interval(gains, alpha, method.resamples)
+            intervals = [test.interval(alpha) for test in (self.flips, *self._others)]
+        else:
+            gains = {
+                task: gains_of(paired, self.sign)
+                if paired.by_seed is None
+                else self.sign * paired.by_seed
+                for task, paired in self.pairs.items()
+            }
+            intervals = [average_interval(gains, alpha, method.resamples)]
+            if self.trainings is not None:
+                intervals.append(self.trainings.interval(alpha))
+        lows, highs = zip(*intervals, strict=True)
+        return min(lows), max(highs)
 
     def error(self) -> float | None:
         """The standard error of the mean gain; None if a task has a single prompt."""
         errors = [standard_error(gains_of(paired, self.sign)) for paired in self.pairs.values()]
         known = [error for error in errors if error is not None]
         return float(np.linalg.norm(known)) / len(errors) if len(known) == len(errors) else None
+
+    def least(self, alpha: float) -> float | None:
+        """The smallest change that the row's tests detect with 80 % power; None for one prompt.
+
+        Args:
+            alpha: Level of the tests.
+        """
+        error = self.error()
+        if error is None:
+            return None
+        least = detectable_errors(alpha) * error
+        of_trainings = None if self.trainings is None else self.trainings.least(alpha)
+        return least if of_trainings is None else max(least, of_trainings)
+
+    def needed(self, alpha: float) -> int | None:
+        """The prompts that detect a change of the tolerance, never fewer than can reject at all.
+
+        Args:
+            alpha: Level of the tests.
+        """
+        least = self.least(alpha)
+        if least is None:
+            return None
+        needed = prompts_needed(self.n, least, self.tolerance)
+        if needed and self.trainings is not None:
+            needed = self.trainings.needed(self.tolerance, alpha)
+        return needed and max(needed, next(n for n in count(1) if can_reject(n, alpha)))
 
     def worst(self) -> tuple[WorstPrompt, ...]:
         """The prompts of a single task that lost most."""
@@ -174,11 +209,14 @@ def row_tests(
         p = of_task.p() if closed_form is None else closed_form
         pair = {task: pairs[task]}
         skew = _skew_test(kind, pair, [gains[task]])
-        yield RowTest(task, metric, kind, sign, pair, tolerance, of_task, p, skew)
+        trainings = training_test([pairs[task]], sign)
+        yield RowTest(task, metric, kind, sign, pair, tolerance, of_task, p, skew, trainings)
     if len(pairs) > 1:
         joint = average_flips(gains, flips, resamples, exact)
         skew = _skew_test(kind, pairs, list(gains.values()))
-        yield RowTest(AVERAGE, metric, kind, sign, pairs, tolerance, joint, joint.p(), skew)
+        trainings = training_test(list(pairs.values()), sign)
+        p = joint.p()
+        yield RowTest(AVERAGE, metric, kind, sign, pairs, tolerance, joint, p, skew, trainings)
 
 
 def _skew_test(
@@ -204,12 +242,10 @@ def compared_rows(
     adjusted_beyond = holm([test.p_beyond for test in tests])
     # The detectable change is that of the row's own test at Holm's strictest level.
     strictest = rules.alpha / max(1, len(tests))
-    detectable = detectable_errors(strictest)
     for test, p, p_beyond in zip(tests, adjusted, adjusted_beyond, strict=True):
         interval = test.interval(method, rules.alpha)
         low, high = (finite_or_none(test.sign * end) for end in interval[:: test.sign])
-        error = test.error()
-        least = None if error is None else detectable * error
+        spread = deviations(test.pairs, test.trainings)
         yield ComparedRow(
             task=test.task,
             metric=test.metric,
@@ -224,8 +260,8 @@ def compared_rows(
             p=test.p,
             p_adjusted=p,
             tolerance=test.tolerance,
-            least=least if can_reject(test.n, strictest) else None,
-            needed=None if least is None else _needed(test, least, strictest),
+            least=test.least(strictest) if can_reject(test.n, strictest) else None,
+            needed=test.needed(strictest),
             verdict=judge(
                 gain=test.flips.mean,
                 low=interval[0],
@@ -237,10 +273,7 @@ def compared_rows(
             within=is_within(interval[0], test.tolerance),
             worst=test.worst(),
             category=test.category,
+            sd_prompts=spread.prompts,
+            sd_training=spread.training,
+            sd_sampling=spread.sampling,
         )
-
-
-def _needed(test: RowTest, least: float, alpha: float) -> int | None:
-    """The prompts that detect a change of the tolerance, never fewer than can reject at all."""
-    needed = prompts_needed(test.n, least, test.tolerance)
-    return needed and max(needed, next(n for n in count(1) if can_reject(n, alpha)))

@@ -28,6 +28,9 @@ class PromptScores:
         teacher: SHA-256 of the teacher that a fidelity metric compares with; None for other
             metrics.
         bound: `lower` or `upper` if the scores only bound the true ones.
+        per_seed: Mean over prompts of each sampling seed, for each training; empty for a baseline.
+        by_training: Scores of each training of a recipe, shape (trainings, prompts), whose mean is
+            `means`; None for a single checkpoint.
     """
 
     means: np.ndarray = field(repr=False)
@@ -36,6 +39,8 @@ class PromptScores:
     version: str
     teacher: str | None = None
     bound: str | None = None
+    per_seed: tuple[Mapping[str, float | None], ...] = field(default=(), repr=False)
+    by_training: np.ndarray | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,9 @@ def can_be_measured(metric: str, fingerprint: Mapping[str, Any]) -> bool:
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """One of the two runs of a comparison: a stored run, or the run kept in a gate's baseline.
+    """One of the two sides of a comparison.
+
+    It is a stored run, the run kept in a gate's baseline, or a recipe: the mean of several runs.
 
     Attributes:
         label: Name of the model or of the baseline.
@@ -86,6 +93,9 @@ class ComparedRun:
         tolerance: Tolerance that a baseline stores; None for a stored run.
         texts: Texts of some prompts that a baseline keeps, by task; empty for a stored run, which
             has its samples.
+        training_seed: Seed of the training; None if it is unknown, or of several runs.
+        trainings: Runs of a recipe with different training seeds, whose mean this is; empty for a
+            single run.
     """
 
     label: str
@@ -97,6 +107,8 @@ class ComparedRun:
     folder: Path | None = None
     tolerance: str | None = None
     texts: Mapping[str, TextsOfTask] = field(default_factory=dict, repr=False)
+    training_seed: int | None = None
+    trainings: tuple["ComparedRun", ...] = field(default=(), repr=False)
 
     def scores_by_seed(self, task: str, metric: str) -> np.ndarray | None:
         """The scores of each prompt and seed, read from the samples.
@@ -160,6 +172,7 @@ def read_run(folder: Path) -> ComparedRun:
         limit=record["limit"],
         tasks={result.task: _task_scores(result, folder) for result in run.tasks()},
         folder=folder,
+        training_seed=(record.get("training") or {}).get("seed"),
     )
 
 
@@ -179,6 +192,7 @@ def _task_scores(result: TaskResult, folder: Path) -> TaskScores:
                 metric.version,
                 teacher if teacher and compares_with_teacher(name) else None,
                 metric.bound,
+                (metric.per_seed,),
             )
             for name, metric in result.metrics.items()
             if name in result.documents and len(result.documents[name]) == len(ids)

@@ -81,9 +81,13 @@ class CompareSettings(GateSettings, DryRunKeys, PluginKeys, positional=("base", 
     """`kdbench compare BASE NEW`: compare two stored runs, or a gate's baseline and a run."""
 
     base: str = Field(
-        description="Run to compare with: run folder, model in results=, or gate's baseline"
+        description="Run to compare with: run folder, model or recipe in results=, or gate's "
+        "baseline"
     )
-    new: str = Field(description="Run to judge: run folder, or model in results=")
+    new: str = Field(
+        description="Run to judge: run folder, or model or recipe in results=; a recipe is the "
+        "label of a table's row, with all its training seeds"
+    )
     results: Path = Field(Path("results"), description="Folder of the results")
     data: Path | None = Field(
         None,
@@ -167,10 +171,14 @@ class RegressSettings(EvalSettings, GateSettings):
 class PlanSettings(Settings, positional=("run", "against")):
     """`kdbench plan run=… tolerance=…`: how many prompts and seeds a gate needs."""
 
-    run: str = Field(description="Run whose variance is used: run folder, or model in results=")
+    run: str = Field(
+        description="Run whose variance is used: run folder, or model in results=; of a recipe "
+        "with several training seeds, the plan says how many of them are needed"
+    )
     against: str | None = Field(
         None,
-        description="Second run; the variance of the difference between the two is then used",
+        description="Second run or recipe; the variance of the difference between the two is then "
+        "used",
     )
     tolerance: Tolerances = Field(
         "rougeL:0.5", description="Smallest loss of each metric that the gate must detect"
@@ -178,6 +186,9 @@ class PlanSettings(Settings, positional=("run", "against")):
     alpha: float = Field(0.05, gt=0, le=0.5, description="Level of the gate's tests")
     power: float = Field(POWER, gt=0, lt=1, description="Probability of detecting that loss")
     seeds: Seeds = Field((1, 2, 3, 5, 10), description="Numbers of seeds to plan for")
+    train_seeds: Seeds = Field(
+        (2, 3, 5, 10), description="Numbers of training seeds to plan for, if run= is a recipe"
+    )
     results: Path = Field(Path("results"), description="Folder of the results")
     gates: Path = Field(GATES, description="Folder of the gates' baselines")
     tasks: Names = Field((), description="Names of the tasks to plan for (default: all)")
@@ -187,4 +198,11 @@ class PlanSettings(Settings, positional=("run", "against")):
     def _check_seeds(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         if not value or min(value) < 1:
             raise ValueError("must be numbers of seeds, as in 1,3,5")
+        return tuple(sorted(set(value)))
+
+    @field_validator("train_seeds")
+    @classmethod
+    def _check_train_seeds(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not value or min(value) < 2:
+            raise ValueError("must be numbers of training seeds of 2 or more, as in 2,3,5")
         return tuple(sorted(set(value)))

@@ -1,7 +1,7 @@
 """The picture of gains: gain of the score against change of the fidelity."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from kdbench.reports.marks import Mark, draw_point, marks, method_labels
@@ -104,7 +104,8 @@ def _panel(
     axes.set_ylim(-y_half, y_half)
     axes.locator_params(axis="x", nbins=4)
     axes.locator_params(axis="y", nbins=5)
-    _name_quadrants(axes, axes.transLimits.transform((origin, 0.0))[0])
+    named = {point.quadrant for point in points}
+    _name_quadrants(axes, axes.transLimits.transform((origin, 0.0))[0], named)
 
 
 def _farthest(number: Number, origin: float) -> float:
@@ -112,15 +113,17 @@ def _farthest(number: Number, origin: float) -> float:
     return max(abs(end - origin) for end in ends if end is not None)
 
 
-def _name_quadrants(axes: "Axes", line: float) -> None:
+def _name_quadrants(axes: "Axes", line: float, named: Collection[str | None]) -> None:
     """Name the quadrants in the corners, where they are wide enough.
 
     Args:
         axes: The panel.
         line: Where the baseline is, from 0 at the left to 1 at the right.
+        named: Quadrants in which a point surely is.
     """
     for name, x, y, horizontal, vertical in _CORNERS:
-        if (line if horizontal == "left" else 1 - line) < _NAME_WIDTH:
+        width = line if horizontal == "left" else 1 - line
+        if name not in named or width < _NAME_WIDTH:
             continue
         axes.text(
             x,

@@ -29,6 +29,13 @@ class Number:
     standard_error: float | None = None
     skewness: float | None = None
 
+    @property
+    def sure_sign(self) -> int:
+        """1 or -1 if the interval is on one side of 0, else 0."""
+        if self.low is None or self.high is None or self.low <= 0 <= self.high:
+            return 0
+        return 1 if self.low > 0 else -1
+
     @classmethod
     def of(cls, estimate: "Estimate") -> "Number":
         """The number of an estimate that has a value."""
@@ -106,12 +113,15 @@ class Point:
 
     @property
     def quadrant(self) -> Quadrant | None:
-        """The signs of gain and change; None without a baseline, or where either is exactly 0."""
-        if self.gain is None or self.change is None or not self.gain.value * self.change.value:
+        """Where gain and change are; None unless both intervals leave 0, or without a baseline."""
+        if self.gain is None or self.change is None:
             return None
-        if self.gain.value > 0:
-            return "faithful gain" if self.change.value > 0 else "unfaithful gain"
-        return "faithful loss" if self.change.value > 0 else "unfaithful loss"
+        better, closer = self.gain.sure_sign, self.change.sure_sign
+        if not better or not closer:
+            return None
+        if better > 0:
+            return "faithful gain" if closer > 0 else "unfaithful gain"
+        return "faithful loss" if closer > 0 else "unfaithful loss"
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from typing import Any, get_args
 
 from kdbench.reports.answers import band_edges
+from kdbench.reports.correlations import LEAST_RUNS
 from kdbench.reports.model import Correlation, Findings, Quadrant, StudentRow
 from kdbench.reports.panels import title_of
 from kdbench.site.html import render
@@ -36,6 +37,7 @@ def fidelity_page(source: SiteSource) -> Page:
             "fidelity.html.j2",
             findings=findings,
             correlations=[_correlation_row(found) for found in findings.correlations],
+            least_runs=LEAST_RUNS,
             quadrants=_quadrants(findings) if findings.has_gains else [],
             left_out=[line for line in findings.left_out if not line.startswith("cost:")],
         ),
@@ -57,13 +59,14 @@ def _data(source: SiteSource, findings: Findings) -> dict[str, Any]:
 
 
 def _quadrants(findings: Findings) -> list[tuple[str, int]]:
-    """The number of points in each quadrant, without averages and the baseline."""
+    """The number of points in each quadrant and in none, without averages and the baseline."""
     quadrants = [
         point.quadrant
         for point in findings.points
         if point.task != AVERAGE and not point.student.baseline
     ]
-    return [(name, quadrants.count(name)) for name in get_args(Quadrant)]
+    counts = [(name, quadrants.count(name)) for name in get_args(Quadrant)]
+    return [*counts, ("not certain", quadrants.count(None))]
 
 
 def _correlation_row(found: Correlation) -> dict[str, Any]:

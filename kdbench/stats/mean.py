@@ -59,6 +59,37 @@ class Moments:
             max(self.mean, min(scale[1], max(high, highest))),
         )
 
+    def p_value(self, shift: float = 0.0) -> float:
+        """The two-sided p-value of Student's t test that the mean is `shift`."""
+        from scipy.special import stdtr
+
+        if self.error == 0:
+            return float(isclose(self.mean, shift, abs_tol=_ROUNDING))
+        return 2 * float(stdtr(self.freedom, -abs(self.mean - shift) / self.error))
+
+    def students(self, alpha: float) -> tuple[float, float]:
+        """Student's interval: the shifts whose p-value exceeds alpha.
+
+        Args:
+            alpha: 1 - coverage.
+        """
+        reach = _t_quantile(self.freedom, alpha) * self.error
+        return self.mean - reach, self.mean + reach
+
+    def detectable(self, alpha: float, power: float) -> float:
+        """The smallest change of the mean that Student's t test detects.
+
+        Args:
+            alpha: Level of the test.
+            power: Probability of detecting the change.
+        """
+        from scipy.special import nctdtrinc
+
+        # The noncentrality at which the other side of the critical value has 1 - power.
+        return self.error * float(
+            nctdtrinc(self.freedom, 1 - power, _t_quantile(self.freedom, alpha))
+        )
+
     def _halls(self) -> tuple[float, float]:
         quantile = _t_quantile(self.freedom)
         return (
@@ -161,7 +192,7 @@ def _unskewed(t: float, skewness: float) -> float:
     return expm1(log1p(x) / 3) / a if abs(x) < 0.01 else (float(cbrt(1 + x)) - 1) / a
 
 
-def _t_quantile(freedom: float) -> float:
+def _t_quantile(freedom: float, alpha: float = 1 - CONFIDENCE) -> float:
     from scipy.special import stdtrit
 
-    return float(stdtrit(freedom, 1 - (1 - CONFIDENCE) / 2))
+    return float(stdtrit(freedom, 1 - alpha / 2))

@@ -17,12 +17,52 @@ seeds is in `benchmarks/RESULTS.md`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import sqrt
 
 import numpy as np
 
 from kdbench.stats.mean import Moments
+
+
+@dataclass(frozen=True)
+class MeanTest:
+    """The test of a recipe's mean, which asks both errors and believes the more doubtful one.
+
+    With few training seeds Satterthwaite's degrees of freedom are too many where the trainings vary
+    much more than the prompts. Student's t over the trainings' averages, with one degree of freedom
+    less than there are trainings, is exact there.
+
+    Attributes:
+        moments: Moments of the mean over training seeds and prompts.
+        averages: Moments of the mean of the trainings' averages, for the prompts that there are.
+    """
+
+    moments: Moments
+    averages: Moments
+
+    def p_value(self, shift: float = 0.0) -> float:
+        """The two-sided p-value of the null hypothesis that the mean is `shift`."""
+        return max(self.moments.p_value(shift), self.averages.p_value(shift))
+
+    def interval(self, alpha: float) -> tuple[float, float]:
+        """The shifts whose p-value exceeds alpha.
+
+        Args:
+            alpha: 1 - coverage.
+        """
+        lows, highs = zip(self.moments.students(alpha), self.averages.students(alpha), strict=True)
+        return min(lows), max(highs)
+
+    def detectable(self, alpha: float, power: float) -> float:
+        """The smallest change of the mean that the test detects.
+
+        Args:
+            alpha: Level of the test.
+            power: Probability of detecting the change.
+        """
+        tests = self.moments, self.averages
+        return max(test.detectable(alpha, power) for test in tests)
 
 
 @dataclass(frozen=True)
@@ -33,13 +73,43 @@ class Variances:
         prompts: Other prompts, as many as there are.
         training: Another training seed, of one student.
         sampling: Another sampling seed, of one student; None for one sampling seed.
-        moments: Moments of the mean over all, from which its interval follows.
+        test: Test of the mean over all.
+        parts: What each task adds to the variance of the mean.
+        trained: Number of training seeds.
     """
 
     prompts: float
     training: float
     sampling: float | None
-    moments: Moments
+    test: MeanTest
+    parts: tuple["Part", ...] = field(repr=False)
+    trained: int
+
+    @property
+    def moments(self) -> Moments:
+        """Moments of the mean over training seeds and prompts."""
+        return self.test.moments
+
+    def with_trainings(self, trained: int, share: float = 1.0) -> MeanTest:
+        """The test of the mean with other numbers of training seeds and prompts.
+
+        Args:
+            trained: Number of training seeds, at least two.
+            share: Number of prompts, in numbers of those that there are.
+        """
+        parts = [part.scaled(self.trained / trained, share) for part in self.parts]
+        between = self.training**2 / trained + sum(part.rest for part in parts)
+        return _test(self.moments.mean, between, parts, trained)
+
+    def of_difference(self) -> "Variances":
+        """The variances of the difference of two such recipes, equally good on every prompt."""
+        parts = tuple(
+            replace(part, prompts=2 * part.rest, rest=2 * part.rest) for part in self.parts
+        )
+        between = 2 * self.training**2 / self.trained + sum(part.rest for part in parts)
+        test = _test(0.0, between, parts, self.trained)
+        sampling = None if self.sampling is None else sqrt(2) * self.sampling
+        return Variances(0.0, sqrt(2) * self.training, sampling, test, parts, self.trained)
 
 
 def variances(tasks: Sequence[np.ndarray]) -> Variances:
@@ -49,7 +119,7 @@ def variances(tasks: Sequence[np.ndarray]) -> Variances:
         tasks: Scores of each task, shape (training seeds, sampling seeds, prompts); at least two
             training seeds, the same for all tasks, and two prompts.
     """
-    parts = [_Part.of(scores.mean(axis=1), len(tasks)) for scores in tasks]
+    parts = [Part.of(scores.mean(axis=1), len(tasks)) for scores in tasks]
     averages = np.mean([scores.mean(axis=(1, 2)) for scores in tasks], axis=0)
     trained = len(averages)
     between = float(averages.var(ddof=1)) / trained
@@ -59,28 +129,47 @@ def variances(tasks: Sequence[np.ndarray]) -> Variances:
         prompts=sqrt(max(0.0, of_prompts)),
         training=sqrt(max(0.0, between - rest) * trained),
         sampling=_sampling(tasks),
-        moments=_moments(float(averages.mean()), between, parts, trained),
+        test=_test(float(averages.mean()), between, parts, trained),
+        parts=tuple(parts),
+        trained=trained,
     )
 
 
 @dataclass(frozen=True)
-class _Part:
+class Part:
     """What one task adds to the variance of the mean.
 
     Attributes:
         prompts: MS_prompts / (T N), over the squared number of tasks.
         rest: MS_rest / (T N), likewise.
         third: Third central moment of the mean over prompts, over the cubed number of tasks.
-        n: Number of prompts.
+        n: Number of prompts; a planned one need not be whole.
     """
 
     prompts: float
     rest: float
     third: float
-    n: int
+    n: float
+
+    def scaled(self, ratio: float, share: float) -> "Part":
+        """The part with other numbers of training seeds and prompts.
+
+        Args:
+            ratio: Present number of training seeds over the other number.
+            share: Other number of prompts over the present number.
+        """
+        rest = ratio * self.rest / share
+        of_prompts = max(0.0, self.prompts - self.rest) / share
+        return Part(of_prompts + rest, rest, self.third / share**2, max(2.0, self.n * share))
 
     @classmethod
-    def of(cls, means: np.ndarray, tasks: int) -> "_Part":
+    def of(cls, means: np.ndarray, tasks: int) -> "Part":
+        """The part of a task.
+
+        Args:
+            means: Means over sampling seeds, shape (training seeds, prompts).
+            tasks: Number of tasks.
+        """
         trained, n = means.shape
         by_prompt = means.mean(axis=0)
         deviations = by_prompt - by_prompt.mean()
@@ -91,7 +180,12 @@ class _Part:
         return cls(prompts / tasks**2, left / tasks**2, third / tasks**3, n)
 
 
-def _moments(mean: float, between: float, parts: Sequence[_Part], trained: int) -> Moments:
+def _test(mean: float, between: float, parts: Sequence[Part], trained: int) -> MeanTest:
+    averages = Moments(mean, sqrt(between), 0.0, trained - 1)
+    return MeanTest(_moments(mean, between, parts, trained), averages)
+
+
+def _moments(mean: float, between: float, parts: Sequence[Part], trained: int) -> Moments:
     """The moments of the mean, whose error is at least that of the prompts alone.
 
     Only prompts give enough numbers for a skewness.

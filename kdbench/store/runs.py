@@ -84,15 +84,27 @@ def stored_runs(results: Path) -> Iterator[StoredRun]:
     """
     for path in run_folders_in(results):
         folder = RunFolder(path)
-        record = folder.read_whole_run()
-        if record.get("auxiliary"):  # an extra seed of a teacher
+        if folder.read_whole_run().get("auxiliary"):  # an extra seed of a teacher
             continue
-        yield StoredRun(
-            path.relative_to(results).as_posix(),
-            record,
-            {result.task: result for result in folder.tasks()},
-            {result.task: result for result in folder.groups()},
-        )
+        yield stored_run(folder, results)
+
+
+def stored_run(folder: RunFolder, results: Path) -> StoredRun:
+    """Read a run.
+
+    Args:
+        folder: Folder of the run.
+        results: Folder of the results, in which it is.
+
+    Raises:
+        InputError: A file is not the record of a run, or not a result.
+    """
+    return StoredRun(
+        folder.path.relative_to(results).as_posix(),
+        folder.read_whole_run(),
+        {result.task: result for result in folder.tasks()},
+        {result.task: result for result in folder.groups()},
+    )
 
 
 def run_folders(name: str, results: Path) -> list[Path]:

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from kdbench.stats.mean import Moments, scale_of
-from kdbench.stats.variances import Variances, variances
+from kdbench.stats.mean import scale_of
+from kdbench.stats.variances import MeanTest, Variances, variances
+from kdbench.store.recipes import paired_trainings, prompts_of, recipe_of
 from kdbench.store.results import MetricResult, TaskResult
 from kdbench.store.runs import StoredRun
 
@@ -70,8 +71,8 @@ def recipe_mean(run: StoredRun, tasks: Sequence[str], metric: str) -> RecipeMean
 
 def difference_of_recipes(
     first: StoredRun, second: StoredRun, tasks: Sequence[str], metric: str
-) -> Moments | None:
-    """The difference of two merged runs' means, paired by training seed and prompt.
+) -> MeanTest | None:
+    """The test of the difference of two merged runs' means, paired by training seed and prompt.
 
     Trainings are paired by their place if the seeds differ, and only as many as both have count.
 
@@ -81,31 +82,20 @@ def difference_of_recipes(
         tasks: Tasks to average.
         metric: Name of the metric.
     """
-    count = min(len(first.trainings), len(second.trainings))
-    seeds = [{run.training_seed: run for run in both.trainings} for both in (first, second)]
-    shared = [seed for seed in seeds[0] if seed in seeds[1]]
-    if len(shared) == count:
-        pairs = [tuple(of_run[seed] for of_run in seeds) for seed in shared]
-    else:
-        pairs = list(zip(first.trainings[:count], second.trainings[:count], strict=True))
+    pairs = paired_trainings(first.trainings, second.trainings)
     gaps = []
     for task in tasks:
         scores = _scores([run.result(task) for pair in pairs for run in pair], metric)
         if scores is None:
             return None
         gaps.append(scores[0::2] - scores[1::2])
-    return variances(gaps).moments if gaps else None
+    return variances(gaps).test if gaps else None
 
 
 def _family(run: StoredRun) -> object:
     """What runs of one recipe share; of a run without a known seed and recipe, its folder."""
-    training = run.record.get("training") or {}
-    if training.get("seed") is None or training.get("recipe") is None or run.method is None:
-        return run.folder
-    record = run.record
-    shared = (record["setting"], record["protocol"]["name"], record["limit"])
-    prompts = tuple((task, str(result.fingerprint)) for task, result in sorted(run.results.items()))
-    return (run.method, training["recipe"], *shared, prompts)
+    recipe = recipe_of(run)
+    return run.folder if recipe is None else (*recipe, prompts_of(run))
 
 
 def _merged(family: Sequence[StoredRun]) -> StoredRun:

@@ -56,15 +56,11 @@ class Ties:
 
     def _recipe_p(self, column: Column, best: int, other: int) -> float:
         """The p-value over training seeds, of two rows that have several; else 0."""
-        from scipy.special import stdtr
-
         first, second = self._runs[best], self._runs[other]
         if first is None or second is None or not (first.trainings and second.trainings):
             return 0.0
         found = difference_of_recipes(first, second, column.tasks, column.metric)
-        if found is None or found.error == 0:
-            return 0.0
-        return 2 * float(stdtr(found.freedom, -abs(found.mean) / found.error))
+        return 0.0 if found is None else found.p_value()
 
     def _has_all_tasks(self, scores: Mapping[str, np.ndarray], row: int) -> bool:
         return all(not np.isnan(matrix[row]).all() for matrix in scores.values())

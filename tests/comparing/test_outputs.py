@@ -67,6 +67,8 @@ def test_the_text_on_the_terminal() -> None:
         "  dolly  rougeL      500  23.41  22.00   -1.41  [-1.95, -0.87]  <0.001     0.50  0.68"
         "         regressed",
         "",
+        "generalises to: these checkpoints and other prompts, not to other trainings of their "
+        "recipes",
         "tolerance rougeL:0.5; alpha 0.05",
         "p: two-sided, over prompts (seeds averaged); the larger one of a sign-flip test and a "
         "test that allows for skew, Holm's correction over 1 row",
@@ -155,8 +157,12 @@ def test_junit_has_a_test_for_each_row() -> None:
         replace(ROW, task="vicuna", verdict="inconclusive"),
         replace(ROW, task="AVG", verdict="unchanged", within=True),
     )
-    suite = ET.fromstring(junit(replace(FAILED, rows=rows)))[0]
-    assert [suite.get(key) for key in ("tests", "failures", "errors", "skipped")] == [
+    whole = ET.fromstring(junit(replace(FAILED, rows=rows)))[0]
+    scope = whole.find("properties/property[@name='generalises to']")
+    assert scope is not None
+    assert str(scope.get("value")).startswith("these checkpoints and other prompts")
+    suite = whole.findall("testcase")
+    assert [whole.get(key) for key in ("tests", "failures", "errors", "skipped")] == [
         "3",
         "1",
         "0",
@@ -255,7 +261,7 @@ def test_an_undecided_gate_says_so_in_every_output() -> None:
     assert texts["terminal"].splitlines()[-3:] == wanted
     assert f"### kdbench: {last}\n" in texts["markdown"]
     assert f"\n- not decided (passes): {SHORTFALL}\n" in texts["markdown"]
-    skipped = ET.fromstring(texts["junit"])[0][0].find("skipped")
+    skipped = ET.fromstring(texts["junit"]).find(".//skipped")
     assert skipped is not None
     assert skipped.get("message") == f"not decided (passes): {SHORTFALL}"
     decision = numbers(UNDECIDED)["decision"]
@@ -271,7 +277,7 @@ def test_an_undecided_row_fails_with_require_conclusive_and_says_why() -> None:
     assert f"not decided (fails): {SHORTFALL}\nFAIL: 1 of 1 rows" in terminal(
         replace(strict, notes=())
     )
-    failure = ET.fromstring(junit(strict))[0][0].find("failure")
+    failure = ET.fromstring(junit(strict)).find(".//failure")
     assert failure is not None
     assert failure.get("message") == f"inconclusive; not decided (fails): {SHORTFALL}"
 

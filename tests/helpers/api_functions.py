@@ -163,7 +163,7 @@ FUNCTIONS = [
         "plan",
         "Estimate how many prompts and seeds a gate needs.",
         PlanSettings,
-        "kdbench.comparing.plan:GatePlan",
+        "kdbench.comparing.plan:AnyPlan",
         "The plan, which `print` and a notebook show.",
         "The run does not exist or has no samples, or a setting is unknown.",
         ["run"],

@@ -37,7 +37,7 @@ def test_points_hold_gain_and_change_as_computed_by_hand(results):
     (point,) = (p for p in data["points"] if labels[p["student"]].startswith("<img"))
     assert point["gain"][0] == pytest.approx(10)
     assert point["change"][0] == pytest.approx(0.1)
-    assert point["quadrant"] == "faithful gain"
+    assert point["quadrant"] is None  # three prompts are too few
     assert point["gain"][3] == 3  # prompts
     assert data["baseline"] == "SFT (sft)"
     assert data["students"][point["student"]]["run"] == "kd/run-1"
@@ -46,8 +46,9 @@ def test_points_hold_gain_and_change_as_computed_by_hand(results):
 
 def test_the_page_lists_correlations_and_quadrants_and_escapes_names(results):
     page = fidelity_page(source_of(results, baseline="SFT"))
-    assert "faithful gain 1, unfaithful gain 0" in page.html
-    assert "fewer than 3 points" in page.html
+    assert "faithful gain 0, unfaithful gain 0, faithful loss 0, unfaithful loss 0" in page.html
+    assert "not certain 1." in page.html
+    assert "fewer than 12 runs" in page.html
     assert "<img" not in page.html
     assert page.libraries  # loaded only when the page is shown
 

@@ -85,3 +85,28 @@ def test_the_interval_covers_the_recipes_mean(trained, least, training):
         low, high = variances(tasks).moments.interval()
         joint += low <= 20 <= high
     assert min(alone, joint) / trials > least - 3 * math.sqrt(0.05 * 0.95 / trials)
+
+
+@pytest.mark.parametrize("training", [0.0, 0.4, 1.3])
+@pytest.mark.parametrize("trained", [2, 3])
+def test_equal_recipes_are_rarely_told_apart(trained, training):
+    """Also where trainings vary more than the error over prompts, which is 0.4."""
+    trials, rng = 800, np.random.default_rng(5)
+    found = 0
+    for _ in range(trials):
+        scores = rng.normal(0, training, (trained, 1, 1)) + rng.normal(0, 3, (1, 1, 50))
+        found += variances([scores + rng.normal(0, 3, (trained, 1, 50))]).test.p_value() <= 0.05
+    assert found / trials <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / trials)
+
+
+def test_the_test_is_the_more_doubtful_of_two():
+    scores = np.random.default_rng(6).normal(1, 1, (3, 1, 40)) + np.arange(3)[:, None, None]
+    test = variances([scores]).test
+    averages = scores.mean(axis=(1, 2))
+    expected = stats.ttest_1samp(averages, 0)
+    assert test.averages.p_value() == pytest.approx(expected.pvalue)
+    assert test.p_value() >= expected.pvalue
+    low, high = test.interval(0.05)
+    inner = expected.confidence_interval()
+    assert low <= inner.low < inner.high <= high
+    assert test.p_value(low) == pytest.approx(0.05)

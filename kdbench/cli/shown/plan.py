@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 from kdbench.cli.shown.printer import Printer
 
 if TYPE_CHECKING:
-    from kdbench.comparing.plan import GatePlan
+    from kdbench.comparing.plan import AnyPlan
 
 
-def print_plan(plan: "GatePlan") -> None:
+def print_plan(plan: "AnyPlan") -> None:
     """Print the plan.
 
     Args:

@@ -27,6 +27,10 @@ def junit(comparison: Comparison) -> str:
     attributes = {"tests": str(len(cases)), **{key: str(count) for key, count in counts.items()}}
     suites = ET.Element("testsuites")
     suite = ET.SubElement(suites, "testsuite", {"name": name, **attributes})
+    if comparison.rows:
+        title, _, scope = comparison.scope.sentence.partition(": ")
+        properties = ET.SubElement(suite, "properties")
+        ET.SubElement(properties, "property", {"name": title, "value": printable(scope)})
     suite.extend(cases)
     ET.indent(suites)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(suites, encoding="unicode")}\n'

@@ -50,6 +50,7 @@ def markdown(comparison: Comparison, gate: str) -> str:
         "",
         f"{_short(comparison.new)} against {_short(comparison.base)}",
         "",
+        *([_short(comparison.scope.sentence), ""] if comparison.rows else []),
     ]
     undecided = [f"- {_short(line)}" for line in undecided_lines(comparison)]
     sections = [*undecided, *[""] * bool(undecided), *_sections(comparison)]

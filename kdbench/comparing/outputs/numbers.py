@@ -32,6 +32,11 @@ def numbers(comparison: Comparison) -> dict[str, Any]:
                 if is_undecided(row)
             ],
         },
+        "generalises_to": {
+            "scope": str(comparison.scope),
+            "base_training_seeds": list(comparison.scope.base_seeds),
+            "new_training_seeds": list(comparison.scope.new_seeds),
+        },
         "rows": {f"{row.name}:{row.metric}": _row(row) for row in comparison.rows},
         "problems": [asdict(problem) for problem in comparison.problems],
         "notes": list(comparison.notes),

@@ -112,12 +112,25 @@ def method_lines(comparison: Comparison) -> Iterator[str]:
         ]
     )
     count = len(comparison.rows)
-    yield (
-        "p: two-sided, over prompts (seeds averaged); the larger one of a sign-flip test and a "
-        f"test that allows for skew, Holm's correction over {count} row{'s' * (count != 1)}"
-    )
-    yield f"interval: {_INTERVALS[comparison.method.interval]}, for each row alone"
+    tests = "the larger one of a sign-flip test and a test that allows for skew"
+    if comparison.scope.is_recipes:
+        tests = (
+            "the largest one of a sign-flip test, a test that allows for skew, and a t test over "
+            "paired training seeds and prompts"
+        )
+    holm = f"Holm's correction over {count} row{'s' * (count != 1)}"
+    yield f"p: two-sided, over prompts (seeds averaged); {tests}, {holm}"
+    yield f"interval: {_interval(comparison)}, for each row alone"
     yield (
         f"sees: smallest change detected with {100 * POWER:g} % power (at Holm's strictest level); "
         "needs: prompts required to detect a change as large as the tolerance"
     )
+
+
+def _interval(comparison: Comparison) -> str:
+    kind = comparison.method.interval
+    if not comparison.scope.is_recipes:
+        return _INTERVALS[kind]
+    if kind == "flip":
+        return "changes that none of the three tests rejects"
+    return f"{_INTERVALS[kind]}, and at least that of the t test"

@@ -63,6 +63,7 @@ def _lines(comparison: Comparison, width: int | None, in_colour: bool) -> Iterat
         yield _line("")
         yield from (_line(f"  {line.plain}") for line in table)
         yield _line("")
+        yield _line(comparison.scope.sentence)
         yield from map(_line, method_lines(comparison))
     yield from _losses(comparison, in_colour)
     yield from map(_line, undecided_lines(comparison))

@@ -112,14 +112,14 @@
                 ["top-right", "faithful gain"],
                 ["bottom-left", "unfaithful loss"],
                 ["bottom-right", "faithful loss"],
-              ],
+              ].filter(([, quadrant]) => rows.some((p) => p.quadrant === quadrant)),
       });
     };
     return figure({
       title,
       caption:
         order.length > 1
-          ? "Up means a better score than the baseline's. Right means closer to the teacher. Bars are 95 % paired bootstrap intervals over prompts: if a bar crosses a line, the sign is not certain. A point leads to its samples, or to its run if none are stored."
+          ? "Up means a better score than the baseline's. Right means closer to the teacher. Bars are 95 % intervals of paired differences over prompts: if a bar crosses a line, the sign is not certain. A corner is named if a point is in it and neither of its bars crosses a line. A point leads to its samples, or to its run if none are stored."
           : "Up means a better score, right means closer to the teacher. Bars are 95 % intervals over prompts. A point leads to its samples, or to its run if none are stored. With baseline=, the report shows gains.",
       names: of.namesIn(all),
       marks: of.marks,
