@@ -37,6 +37,24 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
+def interval(low: float | None, high: float | None, decimals: int) -> str:
+    """The ends of an interval: `[22.90, 24.61]`; empty if they are unknown."""
+    if low is None or high is None:
+        return ""
+    return f"[{low:.{decimals}f}, {high:.{decimals}f}]"
+
+
+def byte_size(size: float) -> str:
+    """A number of bytes: `90 B`, `12.3 kB`, `4.2 GB`."""
+    if size < 1000:
+        return f"{size:.0f} B"
+    for unit in ("kB", "MB"):
+        size /= 1000
+        if size < 999.95:
+            return f"{size:.1f} {unit}"
+    return f"{size / 1000:.1f} GB"
+
+
 def duration(seconds: float) -> str:
     """A rounded duration: `40 s`, `12 min`, `3.5 h`."""
     if seconds < 100:

@@ -24,7 +24,7 @@ from kdbench.site.training import Training, find_training
 from kdbench.store.results import MetricResult
 from kdbench.store.runs import StoredRun
 from kdbench.task import TITLES
-from kdbench.text import DECIMALS
+from kdbench.text import DECIMALS, interval
 
 _ARROWS = {"higher": " ↑", "lower": " ↓"}
 
@@ -170,9 +170,7 @@ def _metric_cell(result: MetricResult | None, link: str) -> Mapping[str, str]:
         return {"value": "", "error": "", "link": ""}
     decimals = DECIMALS.get(result.unit, 2)
     bound = {"lower": "≥", "upper": "≤"}.get(result.bound or "", "")
-    error = ""
-    if result.ci_low is not None and result.ci_high is not None:
-        error = f"[{result.ci_low:.{decimals}f}, {result.ci_high:.{decimals}f}]"
+    error = interval(result.ci_low, result.ci_high, decimals)
     if result.seed_sd is not None:
         error += f" ± {result.seed_sd:.{decimals}f}"
     return {"value": f"{bound}{result.value:.{decimals}f}", "error": error.strip(), "link": link}

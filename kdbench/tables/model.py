@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from kdbench.text import interval
+
 _BOUNDS = {"lower": "≥", "upper": "≤"}
 _TEST = "sign-flip test paired by prompt, Holm-corrected, at the 5 % level"
 
@@ -155,8 +157,8 @@ class Content:
         reported = cell.n is None
         if cell.sd is not None and (self._shows_sd or (reported and self.error != "none")):
             texts.append(f"± {cell.sd:.{cell.decimals}f}")
-        if cell.ci_low is not None and cell.ci_high is not None and self._shows_ci:
-            texts.append(f"[{cell.ci_low:.{cell.decimals}f}, {cell.ci_high:.{cell.decimals}f}]")
+        if self._shows_ci and (ends := interval(cell.ci_low, cell.ci_high, cell.decimals)):
+            texts.append(ends)
         return texts
 
     @property

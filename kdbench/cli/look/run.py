@@ -11,7 +11,7 @@ from kdbench.errors import InputError, nearest
 from kdbench.store.folder import RunFolder
 from kdbench.store.results import MetricResult, TaskResult
 from kdbench.system.outline import Fact, Section, plain_fields
-from kdbench.text import DECIMALS, aligned, duration, printable
+from kdbench.text import DECIMALS, aligned, byte_size, counted, duration, interval, printable
 
 _FOREIGN = ("external",)
 _SHA = 12  # digits of a hash that are shown
@@ -97,16 +97,8 @@ def _count(value: Any, name: str) -> str:
 def _size(model: Mapping[str, Any]) -> str:
     parameters, disk = model.get("parameters"), model.get("disk_bytes")
     return _joined(
-        parameters and f"{parameters / 1e6:.4g} million parameters", disk and f"{_bytes(disk)}"
+        parameters and f"{parameters / 1e6:.4g} million parameters", disk and byte_size(disk)
     )
-
-
-def _bytes(size: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} GB"
 
 
 def _teacher(result: TaskResult) -> str:
@@ -168,9 +160,9 @@ def _command(record: Mapping[str, Any], results: Mapping[str, TaskResult], folde
 def _files(folder: Path) -> str:
     samples = [file for file in (folder / "samples").glob("*.jsonl") if file.is_file()]
     size = sum(file.stat().st_size for file in samples)
-    stored = f"samples/ ({len(samples)} files, {_bytes(size)})" if samples else "no samples/"
+    held = f"samples/ ({counted(len(samples), 'file')}, {byte_size(size)})"
     tasks = len(list(folder.glob("*.json"))) - 1
-    return f"run.json, {tasks} result{'s' * (tasks != 1)}, {stored}"
+    return f"run.json, {counted(tasks, 'result')}, {held if samples else 'no samples/'}"
 
 
 def _task_table(results: Mapping[str, TaskResult], wanted: Sequence[str]) -> list[str]:
@@ -193,8 +185,8 @@ def _cell(metric: MetricResult | None) -> str:
         return "–"
     decimals = DECIMALS.get(metric.unit, 2)
     text = f"{metric.value:.{decimals}f}"
-    if metric.ci_low is not None and metric.ci_high is not None:
-        text += f" [{metric.ci_low:.{decimals}f}, {metric.ci_high:.{decimals}f}]"
+    if ends := interval(metric.ci_low, metric.ci_high, decimals):
+        text += f" {ends}"
     if metric.seed_sd is not None:
         text += f" ± {metric.seed_sd:.{decimals}f}"
     return text
