@@ -1,6 +1,5 @@
 """`kdbench show RUN`: settings, numbers, environment and files of one run."""
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,12 +7,13 @@ from typing import Any
 from kdbench.cli.outline import outline_lines
 from kdbench.config.look import ShowSettings
 from kdbench.errors import InputError, nearest
+from kdbench.store.command import command_of
 from kdbench.store.folder import RunFolder
 from kdbench.store.results import MetricResult, TaskResult
+from kdbench.store.runs import StoredRun
 from kdbench.system.outline import Fact, Section, plain_fields
 from kdbench.text import DECIMALS, aligned, byte_size, counted, duration, interval, printable
 
-_FOREIGN = ("external",)
 _SHA = 12  # digits of a hash that are shown
 
 
@@ -38,7 +38,9 @@ def run_lines(folder: Path, settings: ShowSettings) -> Iterator[str]:
     yield from ["", *_task_table(results, settings.metrics)]
     if not settings.metrics:
         yield from ["", *_means(results)]
-        yield from ["", "To measure the same", f"  {_command(record, results, folder)}"]
+        tasks = {result.task: result for result in run.tasks()}
+        command = command_of(StoredRun(str(folder), record, tasks), folder)
+        yield from ["", "To measure the same", f"  {command}"] if command else []
 
 
 def _facts(
@@ -136,25 +138,6 @@ def _machine(environment: Mapping[str, Any]) -> str:
         python and f"Python {python}",
         *(f"{name} {packages[name]}" for name in names if packages.get(name)),
     )
-
-
-def _command(record: Mapping[str, Any], results: Mapping[str, TaskResult], folder: Path) -> str:
-    """The command that measures the same; where the checkpoint was is not stored."""
-    name, _, overrides = record["protocol"]["name"].partition("+")
-    if name in _FOREIGN:
-        return f"kdbench score run={shlex.quote(str(folder))}"
-    words = ["kdbench", "eval", "MODEL", f"tasks={','.join(record['tasks'])}"]
-    if name != "minillm":
-        words.append(f"protocol={name}")
-    words += [word for word in overrides.split("+") if word]
-    if record["limit"] is not None:
-        words.append(f"limit={record['limit']}")
-    if any(result.teacher for result in results.values()):
-        words.append("teacher=TEACHER")
-    for key in ("method", "setting"):
-        if record[key]:
-            words.append(f"{key}={record[key]}")
-    return " ".join(word if word in ("MODEL", "TEACHER") else shlex.quote(word) for word in words)
 
 
 def _files(folder: Path) -> str:
