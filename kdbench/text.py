@@ -20,6 +20,8 @@ DECIMALS = {
 }
 """Number of decimals shown, by unit; two for other units."""
 
+_BOUNDS = {"lower": "≥", "upper": "≤"}
+
 
 def signed(number: float, decimals: int) -> str:
     """A number with its sign; zero is never negative."""
@@ -35,6 +37,11 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
         plural: The plural; by default the singular with an s.
     """
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def number(value: float, decimals: int, bound: str | None = None) -> str:
+    """A number; with a `bound`, `≥0.812` for a lower and `≤0.812` for an upper one."""
+    return f"{_BOUNDS[bound] if bound else ''}{value:.{decimals}f}"
 
 
 def interval(low: float | None, high: float | None, decimals: int) -> str:

@@ -2,7 +2,13 @@
 
 import pytest
 
-from kdbench.text import byte_size, interval
+from kdbench.text import byte_size, interval, number
+
+
+def test_a_bound_is_marked() -> None:
+    assert number(0.8124, 3, "lower") == "≥0.812"
+    assert number(0.8124, 3, "upper") == "≤0.812"
+    assert number(12.345, 1) == "12.3"
 
 
 def test_an_interval_needs_both_ends() -> None:

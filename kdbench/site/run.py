@@ -24,7 +24,7 @@ from kdbench.store.command import command_of
 from kdbench.store.results import MetricResult
 from kdbench.store.runs import StoredRun
 from kdbench.task import TITLES
-from kdbench.text import DECIMALS, interval
+from kdbench.text import DECIMALS, interval, number
 
 _ARROWS = {"higher": " ↑", "lower": " ↓"}
 
@@ -169,11 +169,14 @@ def _metric_cell(result: MetricResult | None, link: str) -> Mapping[str, str]:
     if result is None or result.value is None:
         return {"value": "", "error": "", "link": ""}
     decimals = DECIMALS.get(result.unit, 2)
-    bound = {"lower": "≥", "upper": "≤"}.get(result.bound or "", "")
     error = interval(result.ci_low, result.ci_high, decimals)
     if result.seed_sd is not None:
         error += f" ± {result.seed_sd:.{decimals}f}"
-    return {"value": f"{bound}{result.value:.{decimals}f}", "error": error.strip(), "link": link}
+    return {
+        "value": number(result.value, decimals, result.bound),
+        "error": error.strip(),
+        "link": link,
+    }
 
 
 def _selected(training: Training) -> float | None:

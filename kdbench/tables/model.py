@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from kdbench.text import interval
+from kdbench.text import interval, number
 
-_BOUNDS = {"lower": "≥", "upper": "≤"}
 _TEST = "sign-flip test paired by prompt, Holm-corrected, at the 5 % level"
 
 
@@ -151,8 +150,7 @@ class Content:
 
     def parts(self, cell: Cell) -> list[str]:
         """A cell's number and each of its error bars: `23.75`, `[22.90, 24.61]`."""
-        bound = _BOUNDS[cell.bound] if cell.bound else ""
-        texts = [f"{bound}{cell.value:.{cell.decimals}f}"]
+        texts = [number(cell.value, cell.decimals, cell.bound)]
         # A paper's only error bar is the deviation over seeds, so it is shown for both kinds.
         reported = cell.n is None
         if cell.sd is not None and (self._shows_sd or (reported and self.error != "none")):

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from kdbench.system.layout import ErrorKind, GridCell, NumberCell
-from kdbench.text import DECIMALS, interval
+from kdbench.text import DECIMALS, interval, number
 
 if TYPE_CHECKING:
     from kdbench.store.results import MetricResult
@@ -40,7 +40,5 @@ def with_share(metric: "MetricResult | None") -> str:
     """A metric's value, marked if it is a bound, with the share of the gap that it closes."""
     if metric is None or metric.value is None:
         return MISSING
-    text = f"{metric.value:.3f}" if metric.unit != "points" else f"{metric.value:.2f}"
-    if metric.bound:
-        text = f"{'≥' if metric.bound == 'lower' else '≤'} {text}"
+    text = number(metric.value, 2 if metric.unit == "points" else 3, metric.bound)
     return text if metric.attained is None else f"{text} ({metric.attained:.0%})"

@@ -8,7 +8,7 @@ from kdbench.store.command import command_of
 from kdbench.store.results import MetricResult
 from kdbench.store.runs import StoredRun
 from kdbench.system.secrets import public
-from kdbench.text import DECIMALS, duration, escape_md
+from kdbench.text import DECIMALS, duration, escape_md, number
 
 _SETTINGS = (
     *("train_set", "train_format", "steps", "epochs", "batch_size", "learning_rate", "lr_schedule"),
@@ -88,8 +88,7 @@ def _cell(metric: MetricResult | None) -> str:
     if metric is None or metric.value is None:
         return ""
     decimals = DECIMALS.get(metric.unit, 2)
-    bound = {"lower": "≥ ", "upper": "≤ "}.get(metric.bound or "", "")
-    text = f"{bound}{metric.value:.{decimals}f}"
+    text = number(metric.value, decimals, metric.bound)
     if metric.ci_low is not None and metric.ci_high is not None:
         # The space within the brackets does not break.
         text += f" \\[{metric.ci_low:.{decimals}f},\u00a0{metric.ci_high:.{decimals}f}\\]"
