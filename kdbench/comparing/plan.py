@@ -241,7 +241,7 @@ def _title(run: ComparedRun, second: ComparedRun | None, settings: PlanSettings)
 
 def _notes(settings: PlanSettings, rows: int, unrelated: bool) -> Iterator[str]:
     yield (
-        f"alpha {settings.alpha:g} at Holm's strictest level over {rows} row{'s' * (rows != 1)}, "
+        f"alpha {settings.alpha:g} at Holm's strictest level over {counted(rows, 'row')}, "
         f"{100 * settings.power:g} % power; AVG counts the prompts of all tasks, in the run's "
         "proportions"
     )

@@ -6,7 +6,7 @@ from kdbench.comparing.model import ComparedRow, Comparison, WorstPrompt
 from kdbench.comparing.tolerance import format_tolerances
 from kdbench.comparing.verdict import fails, is_undecided
 from kdbench.stats.defaults import POWER
-from kdbench.text import DECIMALS, signed
+from kdbench.text import DECIMALS, counted, signed
 
 _UNDECIDED = 10  # rows
 _INTERVALS = {
@@ -114,7 +114,7 @@ def method_lines(comparison: Comparison) -> Iterator[str]:
     count = len(comparison.rows)
     yield (
         "p: two-sided, over prompts (seeds averaged); the larger one of a sign-flip test and a "
-        f"test that allows for skew, Holm's correction over {count} row{'s' * (count != 1)}"
+        f"test that allows for skew, Holm's correction over {counted(count, 'row')}"
     )
     yield f"interval: {_INTERVALS[comparison.method.interval]}, for each row alone"
     yield (

@@ -19,6 +19,7 @@ from kdbench.store.runs import StoredRun
 from kdbench.system.console import report_progress
 from kdbench.system.outline import Fact, Section
 from kdbench.system.secrets import without_secrets
+from kdbench.text import byte_size
 
 CARD = "README.md"
 
@@ -98,8 +99,8 @@ def outline(settings: PushSettings) -> list[Section]:
     facts = [
         Fact("repository", f"{plan.repo} on the Hub; {kind}, if it does not exist yet"),
         Fact("commit", plan.message),
-        Fact("files", f"{len(sizes)}, {_bytes(sum(sizes.values()))}"),
-        *(Fact(_bytes(size), path) for path, size in sizes.items()),
+        Fact("files", f"{len(sizes)}, {byte_size(sum(sizes.values()))}"),
+        *(Fact(byte_size(size), path) for path, size in sizes.items()),
         Fact("card", f"replaces kdbench's part of a {CARD} that the repository has"),
     ]
     return [Section("kdbench push: a dry run, which uploads nothing", tuple(facts))]
@@ -151,12 +152,3 @@ def _remote_card(api: Any, repo: str, revision: str | None) -> str | None:
     except EntryNotFoundError:
         return None
     return read_text(Path(path))
-
-
-def _bytes(size: int) -> str:
-    """A size for people: `12.3 kB`."""
-    number, units = float(size), ["B", "kB", "MB", "GB"]
-    while number >= 1000 and len(units) > 1:
-        number /= 1000
-        units.pop(0)
-    return f"{number:.0f} B" if units[0] == "B" else f"{number:.1f} {units[0]}"
