@@ -14,7 +14,7 @@ from kdbench.comparing.outputs.phrases import (
     method_lines,
     undecided_lines,
 )
-from kdbench.comparing.verdict import Verdict
+from kdbench.comparing.verdict import Verdict, is_undecided
 from kdbench.system.layout import fit
 from kdbench.text import printable
 
@@ -65,10 +65,17 @@ def _lines(comparison: Comparison, width: int | None, in_colour: bool) -> Iterat
         yield _line("")
         yield from map(_line, method_lines(comparison))
     yield from _losses(comparison, in_colour)
-    yield from map(_line, undecided_lines(comparison))
+    yield from map(_line, _undecided(comparison))
     yield from (_line(f"note: {note}") for note in comparison.notes)
     yield from (_line(f"problem: {problem.text}") for problem in comparison.problems)
     yield _line(str(comparison.decision))
+
+
+def _undecided(comparison: Comparison) -> list[str]:
+    """The rows that could not be decided; none if the last line names them all."""
+    last = str(comparison.decision)
+    hidden = [row for row in comparison.rows if is_undecided(row) and row.shortfall not in last]
+    return list(undecided_lines(comparison)) if hidden else []
 
 
 def _line(text: str) -> Text:
