@@ -266,6 +266,13 @@ def test_an_undecided_gate_says_so_in_every_output() -> None:
     assert {str(span.style) for span in coloured(UNDECIDED).spans} == {"magenta", "bold magenta"}
 
 
+def test_sentences_end_where_the_terminal_does_but_the_last_line_is_one() -> None:
+    *lines, last = terminal(replace(UNDECIDED, notes=("a long note " * 9,)), 80).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert last.endswith(SHORTFALL)
+    assert any(len(line) > 80 for line in terminal(UNDECIDED).splitlines()[:-1])
+
+
 def test_rows_that_the_last_line_leaves_out_have_lines_of_their_own() -> None:
     (row,) = UNDECIDED.rows
     four = replace(UNDECIDED, rows=tuple(replace(row, task=f"task{n}") for n in range(4)))

@@ -15,7 +15,7 @@ from kdbench.comparing.outputs.phrases import (
     undecided_lines,
 )
 from kdbench.comparing.verdict import Verdict, is_undecided
-from kdbench.system.layout import fit
+from kdbench.system.layout import fit, wrapped
 from kdbench.text import printable
 
 _SHOWN_LOSSES = 3
@@ -61,12 +61,14 @@ def _lines(comparison: Comparison, width: int | None, in_colour: bool) -> Iterat
         rows = [[printable(cell) for cell in row] for row in map(cells, comparison.rows)]
         table = fit([titles, *rows], left, width and width - 2, fixed=2).lines
         yield _line("")
-        yield from (_line(f"  {line.plain}") for line in table)
+        yield from (_line(f"  {line.plain}".rstrip()) for line in table)
         yield _line("")
-        yield from map(_line, method_lines(comparison))
+        for text in method_lines(comparison):
+            yield from _wrapped(text, width)
     yield from _losses(comparison, in_colour)
     yield from map(_line, _undecided(comparison))
-    yield from (_line(f"note: {note}") for note in comparison.notes)
+    for note in comparison.notes:
+        yield from _wrapped(f"note: {note}", width)
     yield from (_line(f"problem: {problem.text}") for problem in comparison.problems)
     yield _line(str(comparison.decision))
 
@@ -80,6 +82,11 @@ def _undecided(comparison: Comparison) -> list[str]:
 
 def _line(text: str) -> Text:
     return Text(printable(text))
+
+
+def _wrapped(text: str, width: int | None) -> Iterator[Text]:
+    """A sentence, broken between words where the terminal ends."""
+    yield from map(Text, wrapped(printable(text), width, "  ", whole_words=True))
 
 
 def _losses(comparison: Comparison, in_colour: bool) -> Iterator[Text]:
