@@ -23,7 +23,7 @@ from kdbench.site.training import Training, find_training
 from kdbench.store.command import command_of
 from kdbench.store.results import MetricResult
 from kdbench.store.runs import StoredRun
-from kdbench.task import TITLES
+from kdbench.task import task_title
 from kdbench.text import DECIMALS, interval, number
 
 _ARROWS = {"higher": " ↑", "lower": " ↓"}
@@ -106,7 +106,7 @@ def _shown(
         source.labels[run.folder],
         badge,
         list(_links(source, run, tasks)),
-        [TITLES.get(task, task) for task in tasks],
+        [task_title(task) for task in tasks],
         list(_metric_rows(source, run, tasks, metrics)),
         [
             ("Checkpoint", checkpoint_facts(run)),

@@ -5,7 +5,7 @@ from typing import Any
 
 from kdbench.site.training import Training
 from kdbench.store.runs import StoredRun
-from kdbench.task import TITLES
+from kdbench.task import task_title
 from kdbench.text import duration
 
 NamedTexts = list[tuple[str, str]]
@@ -84,7 +84,7 @@ def data_facts(run: StoredRun, task: str) -> NamedTexts:
     fingerprint = result.fingerprint
     entry = run.record["tasks"].get(task, {})
     return [
-        ("task", TITLES.get(task, task)),
+        ("task", task_title(task)),
         ("version", str(fingerprint.get("task_version") or "")),
         ("prompts", f"{result.data.get('used', '')} of {result.data.get('rows', '')}"),
         (

@@ -12,13 +12,14 @@ from typing import Any
 from kdbench.errors import InputError, reason_of
 from kdbench.exchange.find import one_run
 from kdbench.exchange.hub.card import card_text, read_text, run_card
-from kdbench.exchange.hub.results import eval_result_files, title_of
+from kdbench.exchange.hub.results import eval_result_files
 from kdbench.exchange.settings import PushSettings
 from kdbench.store.folder import RunFolder
 from kdbench.store.runs import StoredRun
 from kdbench.system.console import report_progress
 from kdbench.system.outline import Fact, Section
 from kdbench.system.secrets import without_secrets
+from kdbench.task import task_title
 from kdbench.text import byte_size
 
 CARD = "README.md"
@@ -64,7 +65,7 @@ def plan_push(settings: PushSettings) -> PushPlan:
         files[f"{place}/{path.relative_to(folder.path).as_posix()}"] = path
     source = f"https://huggingface.co/{settings.repo}/tree/main/{place}"
     files |= eval_result_files(run, settings.eval_results, source)
-    tasks = ", ".join(title_of(task) for task in run.results)
+    tasks = ", ".join(task_title(task) for task in run.results)
     card = settings.checkpoint / CARD if settings.checkpoint else None
     local = read_text(card) if card is not None and card.is_file() else ""
     message = settings.message or f"kdbench: results of {run.label} on {tasks}"

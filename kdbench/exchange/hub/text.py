@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from kdbench.exchange.hub.results import title_of
 from kdbench.store.command import command_of
 from kdbench.store.results import MetricResult
 from kdbench.store.runs import StoredRun
 from kdbench.system.secrets import public
-from kdbench.text import DECIMALS, duration, escape_md, number
+from kdbench.task import task_title
+from kdbench.text import DECIMALS, counted, duration, escape_md, number
 
 _SETTINGS = (
     *("train_set", "train_format", "steps", "epochs", "batch_size", "learning_rate", "lr_schedule"),
@@ -81,7 +81,7 @@ def _table(run: StoredRun, metrics: Sequence[str]) -> Iterator[str]:
         counts = [metric.n for metric in result.metrics.values()]
         cells = [_cell(result.metrics.get(name)) for name in metrics]
         prompts = str(max(counts, default=0))
-        yield f"| {escape_md(title_of(task))} | {prompts} | " + " | ".join(cells) + " |"
+        yield f"| {escape_md(task_title(task))} | {prompts} | " + " | ".join(cells) + " |"
 
 
 def _cell(metric: MetricResult | None) -> str:
@@ -158,12 +158,13 @@ def _limitations(run: StoredRun, metrics: Sequence[str]) -> Iterator[str]:
         if max((metric.n for metric in result.metrics.values()), default=0) < 100
     ]
     if small:
-        yield f"Fewer than 100 prompts: {', '.join(escape_md(title_of(task)) for task in small)}."
+        yield f"Fewer than 100 prompts: {', '.join(escape_md(task_title(task)) for task in small)}."
     for task, result in run.results.items():
-        cut = result.metrics.get("cut_off")
+        title, cut = escape_md(task_title(task)), result.metrics.get("cut_off")
         if cut is not None and cut.value is not None and cut.value >= 0.05:
             share = f"{100 * cut.value:.0f} %" if cut.unit == "rate" else f"{cut.value:.0f} %"
-            yield f"{escape_md(title_of(task))}: {share} of the responses reached the length limit."
+            yield f"{title}: {share} of the responses reached the length limit."
         if result.cut_prompts:
-            yield f"{escape_md(title_of(task))}: {result.cut_prompts} prompts were cut."
+            were = "was" if result.cut_prompts == 1 else "were"
+            yield f"{title}: {counted(result.cut_prompts, 'prompt')} {were} cut."
     yield "The model was not checked for safety, bias or factual accuracy."
