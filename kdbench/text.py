@@ -20,6 +20,8 @@ DECIMALS = {
 }
 """Number of decimals shown, by unit; two for other units."""
 
+_BOUNDS = {"lower": "≥", "upper": "≤"}
+
 
 def signed(number: float, decimals: int) -> str:
     """A number with its sign; zero is never negative."""
@@ -35,6 +37,29 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
         plural: The plural; by default the singular with an s.
     """
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def number(value: float, decimals: int, bound: str | None = None) -> str:
+    """A number; with a `bound`, `≥0.812` for a lower and `≤0.812` for an upper one."""
+    return f"{_BOUNDS[bound] if bound else ''}{value:.{decimals}f}"
+
+
+def interval(low: float | None, high: float | None, decimals: int) -> str:
+    """The ends of an interval: `[22.90, 24.61]`; empty if they are unknown."""
+    if low is None or high is None:
+        return ""
+    return f"[{low:.{decimals}f}, {high:.{decimals}f}]"
+
+
+def byte_size(size: float) -> str:
+    """A number of bytes: `90 B`, `12.3 kB`, `4.2 GB`."""
+    if size < 1000:
+        return f"{size:.0f} B"
+    for unit in ("kB", "MB"):
+        size /= 1000
+        if size < 999.95:
+            return f"{size:.1f} {unit}"
+    return f"{size / 1000:.1f} GB"
 
 
 def duration(seconds: float) -> str:

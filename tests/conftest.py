@@ -14,6 +14,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 # What a shell exports must not change what a test sees.
 os.environ.pop("KDBENCH_DATA", None)
 os.environ.pop("COLUMNS", None)
+os.environ.pop("LINES", None)  # readline exports it to the workers of xdist; see output_width
 os.environ.pop("FORCE_COLOR", None)
 os.environ.pop("CLICOLOR_FORCE", None)
 

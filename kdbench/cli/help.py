@@ -1,13 +1,13 @@
 """The text of `kdbench VERB --help`: a verb's keys, with their descriptions and defaults."""
 
 import importlib
-import shutil
-import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from inspect import cleandoc
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+
+from kdbench.system.layout import output_width
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -209,5 +209,5 @@ def _example_lines(command: str, width: int) -> Iterator[str]:
 
 
 def terminal_width() -> int:
-    """The columns of the terminal; 80 elsewhere."""
-    return shutil.get_terminal_size((_WIDTH, 24)).columns if sys.stdout.isatty() else _WIDTH
+    """The columns of standard output, or 80 if it has no limit."""
+    return output_width() or _WIDTH

@@ -4,23 +4,23 @@ import os
 import sys
 from pathlib import Path
 
+from kdbench.cli.answer import VerbAnswer
 from kdbench.cli.app import app, show_help, verb
 from kdbench.errors import InputError
 from kdbench.system.console import say
 
 
 @verb("ls", "kdbench.config.look:LsSettings", "runs results=results model=gkd")
-def _ls(arguments: list[str]) -> None:
+def _ls(arguments: list[str]) -> VerbAnswer:
     """List what there is: runs, recipes, tables and baselines.
 
     Runs come newest first, with their tasks that are done, their main score and their state.
     """
-    from kdbench.cli.look.ls import ls_lines
+    from kdbench.cli.look.ls import ls_answer
     from kdbench.config import parse
     from kdbench.config.look import LsSettings
 
-    for line in ls_lines(parse(LsSettings, arguments)):
-        say(line)
+    return ls_answer(parse(LsSettings, arguments))
 
 
 @verb("show", "kdbench.config.look:ShowSettings", "student")

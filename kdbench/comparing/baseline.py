@@ -97,38 +97,41 @@ def write_baseline(
         for task, of_task in texts_to_keep(run, tolerances, texts).items()
         for document, of_prompt in of_task.items()
     }
-    put_json_output(
-        path,
-        {
-            "schema": SCHEMA,
-            "kind": KIND,
-            "kdbench_version": __version__,
-            "model": {"name": run.label, "sha256": run.sha256},
-            "written": vars(origin),
-            "limit": run.limit,
-            "tolerance": format_tolerances(tolerances),
-            "fingerprints": {task: scores.fingerprint for task, scores in run.tasks.items()},
-            "metrics": {
-                f"{task}:{metric}": _description(scores.metrics[metric])
-                for task, scores in run.tasks.items()
-                for metric in tolerances
-                if metric in scores.metrics
-            },
-            "scores": {
-                task: {
-                    "id": list(scores.ids),
-                    **{
-                        metric: scores.metrics[metric].means.tolist()
-                        for metric in tolerances
-                        if metric in scores.metrics
-                    },
-                }
-                for task, scores in run.tasks.items()
-            },
-            **({"texts": kept} if kept else {}),
-        },
-    )
+    texts_kept = {"texts": kept} if kept else {}
+    put_json_output(path, {**_content(run, tolerances, origin), **texts_kept})
     return len(kept)
+
+
+def _content(
+    run: ComparedRun, tolerances: Mapping[str, Tolerance], origin: BaselineOrigin
+) -> dict[str, Any]:
+    """The content of a baseline's file, without texts."""
+    gated = {
+        task: {metric: scores.metrics[metric] for metric in tolerances if metric in scores.metrics}
+        for task, scores in run.tasks.items()
+    }
+    return {
+        "schema": SCHEMA,
+        "kind": KIND,
+        "kdbench_version": __version__,
+        "model": {"name": run.label, "sha256": run.sha256},
+        "written": vars(origin),
+        "limit": run.limit,
+        "tolerance": format_tolerances(tolerances),
+        "fingerprints": {task: scores.fingerprint for task, scores in run.tasks.items()},
+        "metrics": {
+            f"{task}:{metric}": _description(scores)
+            for task, metrics in gated.items()
+            for metric, scores in metrics.items()
+        },
+        "scores": {
+            task: {
+                "id": list(run.tasks[task].ids),
+                **{metric: scores.means.tolist() for metric, scores in metrics.items()},
+            }
+            for task, metrics in gated.items()
+        },
+    }
 
 
 def _check_writable(path: Path, run: ComparedRun, tolerances: Mapping[str, Tolerance]) -> None:

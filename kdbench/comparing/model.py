@@ -11,7 +11,7 @@ from kdbench.comparing.word_diff import DiffSpan, word_diff
 from kdbench.stats.defaults import RESAMPLES
 from kdbench.system.frames import COUNT, FLAG, NUMBER, TEXT, frame
 from kdbench.system.notebook import html_table
-from kdbench.text import DECIMALS, signed
+from kdbench.text import DECIMALS, counted, signed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -193,7 +193,7 @@ class ComparedRow:
         else:
             needs = f"needs {self.needed} prompts"
         return (
-            f"{self.name} {self.metric} sees {sees} with {self.n} prompt{'s' * (self.n != 1)}, "
+            f"{self.name} {self.metric} sees {sees} with {counted(self.n, 'prompt')}, "
             f"allows {self.tolerance:.{digits}f}, {needs}"
         )
 

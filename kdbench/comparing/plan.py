@@ -24,8 +24,9 @@ from kdbench.config import build
 from kdbench.errors import InputError
 from kdbench.stats.paired import detectable_errors, prompts_needed
 from kdbench.system.frames import COUNT, NUMBER, TEXT, frame
+from kdbench.system.layout import fit, wrapped
 from kdbench.system.notebook import html_table
-from kdbench.text import AVERAGE, DECIMALS, aligned, counted
+from kdbench.text import AVERAGE, DECIMALS, counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,7 +80,15 @@ class GatePlan:
     notes: tuple[str, ...]
 
     def __str__(self) -> str:
-        return "".join(f"{line}\n" for line in self._lines())
+        return self.text()
+
+    def text(self, width: int | None = None) -> str:
+        """The title, the table and the notes.
+
+        Args:
+            width: Columns of the terminal; None for no limit.
+        """
+        return "".join(f"{line}\n" for line in self._lines(width))
 
     def __repr__(self) -> str:
         return str(self).rstrip("\n")
@@ -116,13 +125,15 @@ class GatePlan:
             table.append([row.task, row.metric, str(row.there), tolerance, *cells])
         return table
 
-    def _lines(self) -> Iterator[str]:
+    def _lines(self, width: int | None) -> Iterator[str]:
         task, metric = 0, 1
-        yield self.title
+        table = fit(self.table(), (task, metric), width and width - 2, fixed=2)
+        yield from wrapped(self.title, width, "  ", whole_words=True)
         yield ""
-        yield from (f"  {line}" for line in aligned(self.table(), left=(task, metric)))
+        yield from (f"  {line.plain}".rstrip() for line in table.lines)
         yield ""
-        yield from self.notes
+        for note in self.notes:
+            yield from wrapped(note, width, "  ", whole_words=True)
 
 
 def _shown(prompts: int | None) -> str:
@@ -248,7 +259,7 @@ def _title(run: ComparedRun, second: ComparedRun | None, settings: PlanSettings)
 
 def _notes(settings: PlanSettings, rows: int, unrelated: bool) -> Iterator[str]:
     yield (
-        f"alpha {settings.alpha:g} at Holm's strictest level over {rows} row{'s' * (rows != 1)}, "
+        f"alpha {settings.alpha:g} at Holm's strictest level over {counted(rows, 'row')}, "
         f"{100 * settings.power:g} % power; AVG counts the prompts of all tasks, in the run's "
         "proportions"
     )

@@ -24,6 +24,7 @@ from kdbench.config import EvalSettings, build
 from kdbench.errors import InputError
 from kdbench.protocol import PROTOCOLS
 from kdbench.store.runs import one_run
+from kdbench.system.layout import output_width, wrapped
 from kdbench.system.outputs import is_standard_output
 from kdbench.task import check_installed, result_names
 from kdbench.text import printable
@@ -75,11 +76,13 @@ def run_regress(settings: RegressSettings) -> int:
 def _print_baseline(result: GateResult, written: Path) -> None:
     """Say that the baseline was written, and what a gate with it can see."""
     stream = sys.stderr if is_standard_output(written) else sys.stdout
+    width = output_width() if stream is sys.stdout else None
     stream.write(printable(f"{written}: written") + "\n")
     if result.plan is not None:
-        stream.write(f"\n{result.plan}\n")
+        stream.write(f"\n{result.plan.text(width)}\n")
     for note in result.notes:
-        stream.write(printable(note) + "\n")
+        lines = wrapped(printable(note), width, "  ", whole_words=True)
+        stream.write("".join(f"{line}\n" for line in lines))
 
 
 def regress(settings: RegressSettings) -> GateResult:

@@ -19,6 +19,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from kdbench.text import counted
+
 Verdict = Literal["regressed", "worse", "inconclusive", "unchanged", "improved"]
 VERDICTS: tuple[Verdict, ...] = ("regressed", "worse", "inconclusive", "unchanged", "improved")
 _SHOWN = 3  # undecided rows in a decision
@@ -164,4 +166,4 @@ def decide(rows: Sequence[Judged], problems: Sequence[Problem], rules: Rules) ->
             "NOT DECIDED",
             f"{len(undecided)} of {len(rows)} rows ({summary}): {shown}{more}",
         )
-    return Decision(EXIT_FINE, "PASS", f"{len(rows)} rows: {summary}")
+    return Decision(EXIT_FINE, "PASS", f"{counted(len(rows), 'row')}: {summary}")

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from kdbench.errors import InputError, nearest
+from kdbench.errors import InputError, nearest_of
 from kdbench.store.folder import RunFolder
-from kdbench.store.runs import StoredRun, run_folders, stored_runs
+from kdbench.store.runs import StoredRun, known_runs, run_folders
 
 
 def one_run(name: str, results: Path) -> tuple[RunFolder, StoredRun]:
@@ -20,9 +20,10 @@ def one_run(name: str, results: Path) -> tuple[RunFolder, StoredRun]:
     path = Path(name)
     found = [path] if (path / "run.json").is_file() else run_folders(name, results)
     if not found:
-        models = {run.folder.partition("/")[0] for run in stored_runs(results)}
-        hint = f"; {nearest(name, models)}" if models else ""
-        raise InputError(f"run={name}: is not a run folder or a model in results={results}{hint}")
+        raise InputError(
+            f"run={name}: is not a run folder or a model in results={results}"
+            f"{nearest_of(name, known_runs(results))}"
+        )
     if len(found) > 1:
         raise InputError(f"run={name}: has several runs; give one: {', '.join(map(str, found))}")
     folder = RunFolder(found[0])

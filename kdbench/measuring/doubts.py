@@ -11,6 +11,7 @@ from kdbench.generate import Sample
 from kdbench.measuring.measurement import Evaluation
 from kdbench.metrics.rouge import rouge_words
 from kdbench.store.folder import RunFolder
+from kdbench.store.places import run_folders_in
 from kdbench.store.results import MetricResult, TaskResult
 from kdbench.store.samples import read_sample
 from kdbench.text import counted
@@ -172,8 +173,8 @@ def _teacher(run: Path, task: str, result: TaskResult) -> MetricResult | None:
     sha256 = (result.teacher or {}).get("sha256")
     if sha256 is None:
         return None
-    for file in sorted(run.parent.parent.glob("*/*/run.json")):
-        folder = RunFolder(file.parent)
+    for path in run_folders_in(run.parent.parent):
+        folder = RunFolder(path)
         with suppress(OSError, InputError):
             if folder.read_whole_run()["model"].get("sha256") != sha256:
                 continue

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from kdbench.task import TITLES
+from kdbench.task import task_title
 from kdbench.text import AVERAGE
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def left_label(all_axes: Sequence["Axes"], text: str) -> None:
 
 def title_of(task: str) -> str:
     """The title of a task."""
-    return "Average" if task == AVERAGE else TITLES.get(task, task)
+    return "Average" if task == AVERAGE else task_title(task)
 
 
 def short(text: str, letters: int = 34) -> str:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kdbench.config import TableSettings
@@ -12,6 +12,7 @@ from kdbench.store.runs import StoredRun
 from kdbench.tables import Table, build_table
 from kdbench.tables.cost import COSTS
 from kdbench.tables.serving import SERVING
+from kdbench.tables.sorting import ordered_groups
 
 _SIZES = ("parameters", "disk")
 
@@ -26,6 +27,7 @@ class Board:
         table: Its rows.
         tasks: The task that each column shows; None for a mean.
         directions: The direction that is better, by column.
+        sorted_by: Index of the column by which the rows are sorted, best first; None if by none.
     """
 
     id: str
@@ -33,6 +35,7 @@ class Board:
     table: Table = field(repr=False)
     tasks: tuple[str | None, ...]
     directions: tuple[str, ...]
+    sorted_by: int | None = None
 
 
 def make_boards(source: SiteSource) -> list[Board]:
@@ -40,7 +43,21 @@ def make_boards(source: SiteSource) -> list[Board]:
     metrics = ordered_metrics(source)
     boards = [_board(source, name) for name in metrics]
     overview = _overview(source, metrics)
-    return [*boards[:1], *([overview] if overview else []), *boards[1:]]
+    ordered = [*boards[:1], *([overview] if overview else []), *boards[1:]]
+    return [_best_first(board) for board in ordered]
+
+
+def _best_first(board: Board) -> Board:
+    """Sort the rows by the first mean, or by the only column; teachers stay on top."""
+    places = [place for place, task in enumerate(board.tasks) if task is None]
+    if not places and len(board.tasks) == 1:
+        places = [0]
+    if not places or board.directions[places[0]] == "none":
+        return board
+    place = places[0]
+    descends = board.directions[place] != "lower"
+    groups = ordered_groups(board.table.groups, place, descends=descends)
+    return replace(board, table=replace(board.table, groups=tuple(groups)), sorted_by=place)
 
 
 def ordered_metrics(source: SiteSource) -> list[str]:
@@ -107,8 +124,6 @@ def _overview(source: SiteSource, metrics: Sequence[str]) -> Board | None:
 
 
 def _with_columns(table: Table, kept: Sequence[int]) -> Table:
-    from dataclasses import replace
-
     groups = [
         replace(
             group,

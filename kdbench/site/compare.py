@@ -9,7 +9,7 @@ from kdbench.site.page import Data, Page, data_name
 from kdbench.site.pairs import Pairs, RunPair, row_values
 from kdbench.site.source import SiteSource
 from kdbench.store.results import MetricResult
-from kdbench.task import TITLES
+from kdbench.task import task_title
 from kdbench.text import AVERAGE, DECIMALS, signed
 
 
@@ -52,7 +52,7 @@ def _kinds(source: SiteSource) -> dict[str, MetricResult]:
 
 
 def _titles(source: SiteSource) -> list[str]:
-    return [TITLES.get(task, task) for task in source.tasks]
+    return [task_title(task) for task in source.tasks]
 
 
 def _index(source: SiteSource, pairs: Pairs, kinds: dict[str, MetricResult]) -> Any:
@@ -80,7 +80,7 @@ def _index(source: SiteSource, pairs: Pairs, kinds: dict[str, MetricResult]) -> 
             }
             for name, kind in kinds.items()
         ],
-        "tasks": {task: TITLES.get(task, task) for task in source.tasks},
+        "tasks": {task: task_title(task) for task in source.tasks},
         "scores": {
             f"{task}\n{metric}": data_name("scores", number)
             for number, (task, metric) in enumerate(_columns(pairs, kinds))

@@ -11,6 +11,7 @@ from kdbench.site.html import render
 from kdbench.site.page import Page
 from kdbench.site.source import SiteSource
 from kdbench.tables.model import Cell, Group, TableRow
+from kdbench.text import interval, number
 
 _MARKS = {"best": "best", "tied": "not significantly different from the best"}
 
@@ -127,15 +128,11 @@ def _link(source: SiteSource, row: TableRow, task: str | None) -> str:
 def _cell(cell: Cell | None, mark: str, link: str) -> _ShownCell:
     if cell is None:
         return _ShownCell()
-    bound = {"lower": "≥", "upper": "≤"}.get(cell.bound or "", "")
     decimals = cell.decimals
-    interval = ""
-    if cell.ci_low is not None and cell.ci_high is not None:
-        interval = f"[{cell.ci_low:.{decimals}f}, {cell.ci_high:.{decimals}f}]"
     return _ShownCell(
-        text=f"{bound}{cell.value:.{decimals}f}{' †' if cell.unverified else ''}",
+        text=f"{number(cell.value, decimals, cell.bound)}{' †' if cell.unverified else ''}",
         sort=repr(cell.value),
-        ci=interval,
+        ci=interval(cell.ci_low, cell.ci_high, decimals),
         sd="" if cell.sd is None else f"± {cell.sd:.{decimals}f}",
         mark=mark,
         link=link,

@@ -12,7 +12,6 @@ from kdbench.site.plots import LIBRARIES, SCRIPTS, STYLES
 from kdbench.site.run_facts import (
     NamedTexts,
     checkpoint_facts,
-    command_of,
     cost_facts,
     data_facts,
     environment_facts,
@@ -21,10 +20,11 @@ from kdbench.site.run_facts import (
 )
 from kdbench.site.source import SiteSource
 from kdbench.site.training import Training, find_training
+from kdbench.store.command import command_of
 from kdbench.store.results import MetricResult
 from kdbench.store.runs import StoredRun
-from kdbench.task import TITLES
-from kdbench.text import DECIMALS
+from kdbench.task import task_title
+from kdbench.text import DECIMALS, interval, number
 
 _ARROWS = {"higher": " ↑", "lower": " ↓"}
 
@@ -106,7 +106,7 @@ def _shown(
         source.labels[run.folder],
         badge,
         list(_links(source, run, tasks)),
-        [TITLES.get(task, task) for task in tasks],
+        [task_title(task) for task in tasks],
         list(_metric_rows(source, run, tasks, metrics)),
         [
             ("Checkpoint", checkpoint_facts(run)),
@@ -114,7 +114,7 @@ def _shown(
             ("Cost", list(cost_facts(run, tasks))),
             ("Environment", environment_facts(run)),
         ],
-        command_of(run, tasks),
+        command_of(run, source.settings.results / run.folder),
         [data_facts(run, task) for task in tasks],
         training,
         _validations(training) if training else ((), ()),
@@ -169,13 +169,14 @@ def _metric_cell(result: MetricResult | None, link: str) -> Mapping[str, str]:
     if result is None or result.value is None:
         return {"value": "", "error": "", "link": ""}
     decimals = DECIMALS.get(result.unit, 2)
-    bound = {"lower": "≥", "upper": "≤"}.get(result.bound or "", "")
-    error = ""
-    if result.ci_low is not None and result.ci_high is not None:
-        error = f"[{result.ci_low:.{decimals}f}, {result.ci_high:.{decimals}f}]"
+    error = interval(result.ci_low, result.ci_high, decimals)
     if result.seed_sd is not None:
         error += f" ± {result.seed_sd:.{decimals}f}"
-    return {"value": f"{bound}{result.value:.{decimals}f}", "error": error.strip(), "link": link}
+    return {
+        "value": number(result.value, decimals, result.bound),
+        "error": error.strip(),
+        "link": link,
+    }
 
 
 def _selected(training: Training) -> float | None:

@@ -22,6 +22,7 @@ from kdbench.site.report import footer, title_of
 from kdbench.site.served import Served, SiteServer
 from kdbench.site.source import read_source
 from kdbench.site.write import INDEX, SiteFile, site_files, write_files
+from kdbench.store.places import run_folders_in
 from kdbench.system.console import say
 
 _SECONDS = 1.0  # between two looks at the results
@@ -43,7 +44,7 @@ def view(settings: ViewSettings) -> None:
     with tempfile.TemporaryDirectory(prefix="kdbench-view-") as folder:
         site = LiveSite(report, Path(folder))
         site.refresh()
-        if site.served.problem and has_results(report.results):
+        if site.served.problem and run_folders_in(report.results):
             raise InputError(site.served.problem)
         server = _server(settings)
         server.served = site.served
@@ -140,11 +141,6 @@ class LiveSite:
                 shutil.rmtree(old, ignore_errors=True)
         files = {path.relative_to(folder).as_posix(): path for path in written}
         return {**files, INDEX: folder / INDEX}
-
-
-def has_results(results: Path) -> bool:
-    """Whether any run has begun."""
-    return any(Path(file).name == "run.json" for file in result_files(results))
 
 
 def result_files(results: Path) -> FileTimes:

@@ -9,7 +9,7 @@ from kdbench.store.frames import results_frame
 from kdbench.store.results import MetricResult, TaskResult
 from kdbench.store.runs import StoredRun
 from kdbench.system.notebook import html_table
-from kdbench.text import DECIMALS, shortened
+from kdbench.text import DECIMALS, interval, shortened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,10 +75,8 @@ def _number(metric: MetricResult) -> str:
 def _cell(metric: MetricResult | None) -> str:
     if metric is None or metric.value is None:
         return "–"
-    if metric.ci_low is None or metric.ci_high is None:
-        return _number(metric)
-    decimals = DECIMALS.get(metric.unit, 2)
-    return f"{_number(metric)} [{metric.ci_low:.{decimals}f}, {metric.ci_high:.{decimals}f}]"
+    ends = interval(metric.ci_low, metric.ci_high, DECIMALS.get(metric.unit, 2))
+    return f"{_number(metric)} {ends}".rstrip()
 
 
 def _unit(metrics: list[MetricResult | None]) -> str:

@@ -6,6 +6,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from kdbench.text import counted
+
 _PACKAGES = ("torch", "transformers", "tokenizers", "lm_eval", "rouge_score", "rapidfuzz", "numpy")
 
 _READ_ONLY = ("--no-optional-locks",)  # else `git status` writes the user's index
@@ -34,7 +36,7 @@ def device_name(device: str) -> str:
     if device != "cpu":
         return device
     threads = torch.get_num_threads()
-    return f"{_processor()} ({threads} thread{'s' * (threads > 1)})"
+    return f"{_processor()} ({counted(threads, 'thread')})"
 
 
 def _processor() -> str:

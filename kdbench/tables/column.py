@@ -9,7 +9,7 @@ from kdbench.store.results import MetricResult
 from kdbench.store.runs import StoredRun
 from kdbench.tables.model import Cell, listed
 from kdbench.tables.recipes import recipe_mean
-from kdbench.task import TITLES
+from kdbench.task import task_title
 from kdbench.text import DECIMALS
 
 Direction = Literal["higher", "lower", "none"]
@@ -57,7 +57,7 @@ class Column:
         if not self.mean:
             shown = f"{self.metric} ({self.unit})"
             return f"shows {shown}", f"show {shown}"
-        tasks = listed([TITLES.get(task, task) for task in self.tasks])
+        tasks = listed([task_title(task) for task in self.tasks])
         return f"is the mean over {tasks}", f"are means over {tasks}"
 
     def results(self, run: StoredRun) -> list[MetricResult | None]:

@@ -12,7 +12,7 @@ from kdbench.tables.column import Column, Direction
 from kdbench.tables.cost import COSTS, cost_column
 from kdbench.tables.deviations import DEVIATIONS, deviation_column
 from kdbench.tables.serving import SERVING, serving_columns
-from kdbench.task import TITLES
+from kdbench.task import TITLES, task_title
 from kdbench.text import AVERAGE
 
 _JUDGING = "judging"  # stands for these metrics of the judges
@@ -24,7 +24,7 @@ def plain_columns(settings: TableSettings, runs: Sequence[StoredRun]) -> tuple[C
     tasks = settings.tasks
     given = "metric" in settings.model_fields_set
     shown = {t: settings.metric if given else _metric_of(t, settings.metric, runs) for t in tasks}
-    columns = [_plain_column(TITLES.get(t, t), shown[t], (t,), False, runs, tasks) for t in tasks]
+    columns = [_plain_column(task_title(t), shown[t], (t,), False, runs, tasks) for t in tasks]
     if len(set(shown.values())) > 1:  # there is no mean of different metrics
         return tuple(columns)
     metric = next(iter(shown.values()), settings.metric)
@@ -126,14 +126,14 @@ class _ColumnReader:
             raise InputError(f"columns={name}: task '{task}': {nearest(task, self._tasks)}")
         if colon:
             metric = self._metric(metric, name)
-            return self._make(f"{TITLES.get(task, task)} {metric}", metric, (task,), mean=False)
+            return self._make(f"{task_title(task)} {metric}", metric, (task,), mean=False)
         if name == AVERAGE or name in DEVIATIONS:
             metric = self._metric(self._settings.metric, name)
             average = self._make(name, metric, self._settings.tasks, mean=True)
             return average if name == AVERAGE else deviation_column(name, average)
         if name in self._tasks:
             metric = self._metric(self._settings.metric, name)
-            return self._make(TITLES.get(name, name), metric, (name,), mean=False)
+            return self._make(task_title(name), metric, (name,), mean=False)
         metric = self._metric(name, name)
         return self._make(metric, metric, self._settings.tasks, mean=True)
 

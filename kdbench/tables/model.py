@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-_BOUNDS = {"lower": "≥", "upper": "≤"}
+from kdbench.text import interval, number
+
 _TEST = "sign-flip test paired by prompt, Holm-corrected, at the 5 % level"
 
 
@@ -153,14 +154,13 @@ class Content:
 
     def parts(self, cell: Cell) -> list[str]:
         """A cell's number and each of its error bars: `23.75`, `[22.90, 24.61]`."""
-        bound = _BOUNDS[cell.bound] if cell.bound else ""
-        texts = [f"{bound}{cell.value:.{cell.decimals}f}"]
+        texts = [number(cell.value, cell.decimals, cell.bound)]
         # A paper's only error bar is the deviation over seeds, so it is shown for both kinds.
         reported = cell.n is None
         if cell.sd is not None and (self._shows_sd or (reported and self.error != "none")):
             texts.append(f"± {cell.sd:.{cell.decimals}f}")
-        if cell.ci_low is not None and cell.ci_high is not None and self._shows_ci:
-            texts.append(f"[{cell.ci_low:.{cell.decimals}f}, {cell.ci_high:.{cell.decimals}f}]")
+        if self._shows_ci and (ends := interval(cell.ci_low, cell.ci_high, cell.decimals)):
+            texts.append(ends)
         return texts
 
     @property

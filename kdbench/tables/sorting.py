@@ -22,6 +22,17 @@ def sorted_groups(groups: Sequence[Group], columns: Sequence[Column], sort: str)
     """
     place = _place(columns, sort)
     descends = (columns[place].direction != "lower") != sort.startswith("-")
+    return ordered_groups(groups, place, descends=descends)
+
+
+def ordered_groups(groups: Sequence[Group], place: int, *, descends: bool) -> list[Group]:
+    """Order the rows of each group by a column; teachers on top, rows without a number last.
+
+    Args:
+        groups: Groups of rows, which keep their order.
+        place: Index of the column.
+        descends: Whether the largest number comes first.
+    """
 
     def order(row: TableRow) -> tuple[bool, bool, float]:
         cell = row.cells[place]

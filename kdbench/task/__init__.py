@@ -14,7 +14,15 @@ from kdbench.task.load import (
     result_names,
     task_definition,
 )
-from kdbench.task.model import NO_REFERENCES, TITLES, Document, GroupMean, Task, TaskGroup
+from kdbench.task.model import (
+    NO_REFERENCES,
+    TITLES,
+    Document,
+    GroupMean,
+    Task,
+    TaskGroup,
+    task_title,
+)
 from kdbench.task.requests import gold_options, make_requests
 
 __all__ = [
@@ -33,4 +41,5 @@ __all__ = [
     "make_requests",
     "result_names",
     "task_definition",
+    "task_title",
 ]

@@ -17,6 +17,11 @@ TITLES = {
 }
 
 
+def task_title(task: str) -> str:
+    """The title of a task or group; its name if it has none."""
+    return TITLES.get(task, task)
+
+
 NO_REFERENCES = "the prompts have no references"
 """Why a metric that compares with references has no number."""
 

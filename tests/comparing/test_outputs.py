@@ -257,8 +257,8 @@ def test_an_undecided_gate_says_so_in_every_output() -> None:
         assert "PASS" not in text
         assert SHORTFALL in text
     last = f"NOT DECIDED (passes): 1 of 1 rows (1 inconclusive): {SHORTFALL}"
-    wanted = [f"not decided (passes): {SHORTFALL}", "note: a note", last]
-    assert texts["terminal"].splitlines()[-3:] == wanted
+    assert texts["terminal"].splitlines()[-2:] == ["note: a note", last]
+    assert texts["terminal"].count(SHORTFALL) == 1
     assert f"### kdbench: {last}\n" in texts["markdown"]
     assert f"\n- not decided (passes): {SHORTFALL}\n" in texts["markdown"]
     skipped = ET.fromstring(texts["junit"]).find(".//skipped")
@@ -270,6 +270,23 @@ def test_an_undecided_gate_says_so_in_every_output() -> None:
         {"row": "dolly:rougeL", "allowed": 0.5, "sees": 2.36, "prompts": 100, "needs": 2224}
     ]
     assert {str(span.style) for span in coloured(UNDECIDED).spans} == {"magenta", "bold magenta"}
+
+
+def test_sentences_end_where_the_terminal_does_but_the_last_line_is_one() -> None:
+    *lines, last = terminal(replace(UNDECIDED, notes=("a long note " * 9,)), 80).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert last.endswith(SHORTFALL)
+    assert any(len(line) > 80 for line in terminal(UNDECIDED).splitlines()[:-1])
+
+
+def test_rows_that_the_last_line_leaves_out_have_lines_of_their_own() -> None:
+    (row,) = UNDECIDED.rows
+    four = replace(UNDECIDED, rows=tuple(replace(row, task=f"task{n}") for n in range(4)))
+    lines = terminal(four).splitlines()
+    assert [line.split()[3] for line in lines if line.startswith("not decided")] == [
+        "task0", "task1", "task2", "task3",
+    ]  # fmt: skip
+    assert lines[-1].endswith("; and 1 more")
 
 
 def test_an_undecided_row_fails_with_require_conclusive_and_says_why() -> None:
@@ -301,7 +318,7 @@ def test_what_an_undecided_row_needs(fields: dict[str, object], wanted: str) -> 
 def test_a_worse_row_that_may_be_beyond_its_tolerance_is_undecided_too() -> None:
     text = terminal(changed(verdict="worse"))
     assert "NOT DECIDED (passes): 1 of 1 rows (1 worse): dolly rougeL sees" in text
-    assert "PASS: 1 rows: 1 worse" in terminal(changed(verdict="worse", within=True))
+    assert "PASS: 1 row: 1 worse" in terminal(changed(verdict="worse", within=True))
 
 
 def test_changed_words_are_coloured_or_else_marked() -> None:

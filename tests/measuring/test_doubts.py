@@ -91,9 +91,12 @@ def test_words_that_rouge_does_not_see(run: Path) -> None:
     assert found(run, none, dolly=["hello", "world", "a b", "c", "d"]) == []
 
 
+@pytest.mark.parametrize("place", ["teacher", "older/teacher"])
 @pytest.mark.parametrize(("teacher_value", "expected"), [(17.9, 1), (18.1, 0)])
-def test_a_teacher_below_its_student(run: Path, teacher_value: float, expected: int) -> None:
-    teacher = RunFolder(run.parent.parent / "teacher" / "minillm-2")
+def test_a_teacher_below_its_student(
+    run: Path, teacher_value: float, expected: int, place: str
+) -> None:
+    teacher = RunFolder(run.parent.parent / place / "minillm-2")
     teacher.write_run({**RUN, "model": {"name": "teacher", "sha256": "t"}, "protocol": PROTOCOL})
     teacher.write_task(replace(result(), metrics={"rougeL": metric(teacher_value)}))
     compared = replace(result(), teacher={"name": "teacher", "sha256": "t"})

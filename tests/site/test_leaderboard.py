@@ -73,10 +73,30 @@ def test_the_numbers_are_those_of_the_table(results):
     table = build_table(
         TableSettings(results=results, tasks=("dolly",), metric="rougeL", published="none")
     )
-    assert [group.rows for group in board.table.groups] == [group.rows for group in table.groups]
+    by_label = {row.label: row for group in table.groups for row in group.rows}
+    assert {row.label: row for group in board.table.groups for row in group.rows} == by_label
     shown = rows_of(leaderboard_page(source), "rougeL")
     for row in table.rows:
         assert shown[row.label][1]["text"].startswith(f"{row.cells[0].value:.2f}")
+
+
+def test_the_best_average_comes_first_below_the_teachers(results):
+    put_run(results, "aaa", {"vicuna": [99.0]})  # without the task: no number, so it is last
+    source = source_of(results, tasks=("dolly",))
+    html = str(leaderboard_page(source).html)
+    assert list(rows_of(leaderboard_page(source), "rougeL"))[1:] == ["big", "best", "near", "far"]
+    start = html.index('data-board="rougeL"')
+    head = re.search(r'aria-sort="(\w+)"><button type="button">([^<]*)', html[start:])
+    assert head
+    assert head.groups() == ("descending", "AVG")
+
+
+def test_where_lower_is_better_the_lowest_comes_first(tmp_path):
+    put_run(tmp_path, "a", {"dolly": [2.0, 1.2] * 4}, metric="lm_loss")
+    put_run(tmp_path, "b", {"dolly": [1.0, 1.1] * 4}, metric="lm_loss")
+    page = leaderboard_page(source_of(tmp_path))
+    assert list(rows_of(page, "lm_loss"))[1:] == ["b", "a"]
+    assert 'aria-sort="ascending"' in str(page.html)
 
 
 def test_best_tied_and_worse_are_told_apart_and_a_teacher_is_not_ranked(results):

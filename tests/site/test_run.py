@@ -9,7 +9,6 @@ from kdbench.config import ReportSettings
 from kdbench.measuring.identity import training_cost
 from kdbench.site.page import value_of
 from kdbench.site.run import run_page
-from kdbench.site.run_facts import command_of
 from kdbench.site.source import read_source
 from kdbench.site.training import find_training
 
@@ -94,23 +93,14 @@ def read_source_runs(results):
     return read_source(ReportSettings(results=results)).runs
 
 
-def test_the_command_repeats_what_the_run_records(tmp_path):
-    teacher = {"name": "big", "sha256": "t"}
-    put_run(
-        tmp_path,
-        "kd",
-        {"dolly": [1], "vicuna": [2]},
-        method="GKD",
-        setting="toy world",
-        limit=5,
-        protocol={"name": "minillm+temperature=0.5+seeds=1,2"},
-        teacher=teacher,
-    )
-    (run,) = read_source_runs(tmp_path)
-    assert command_of(run, ["dolly", "vicuna"]) == (
-        "kdbench eval model=path/to/kd teacher=path/to/big data=path/to/data tasks=dolly,vicuna "
-        "protocol=minillm limit=5 method=GKD 'setting=toy world' temperature=0.5 seeds=1,2"
-    )
+@pytest.mark.parametrize(
+    ("imported", "shown"), [({}, True), ({"from": "lm-eval 0.4.13", "file": "r.json"}, False)]
+)
+def test_a_run_has_its_command_unless_another_program_measured(tmp_path, imported, shown):
+    put_run(tmp_path, "kd", {"dolly": [1]}, imported=imported)
+    html = str(page_of(tmp_path).html)
+    assert ("kdbench eval model=path/to/kd data=path/to/data tasks=dolly" in html) is shown
+    assert ("<h3>Command" in html) is shown
 
 
 def test_a_run_of_the_bare_minimum_is_shown(tmp_path):

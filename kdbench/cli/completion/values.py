@@ -139,14 +139,16 @@ def _checks() -> Sequence[str]:
 
 
 def _runs(typed: Typed) -> Sequence[str]:
-    """Models in the results, and the runs of a model that has several."""
+    """Models in the results, by the ends of their paths too, and the runs of one with several."""
     from kdbench.store.places import run_folders_in
 
     results = Path(str(typed.get("results", "results")))
     runs = [path.relative_to(results) for path in run_folders_in(results)]
     models = [run.parent.as_posix() for run in runs]
     several = [run.as_posix() for run in runs if models.count(run.parent.as_posix()) > 1]
-    return [*dict.fromkeys(model for model in models if model != "."), *several]
+    distinct = [model for model in dict.fromkeys(models) if model != "."]
+    ends = [model.rpartition("/")[2] for model in distinct]
+    return [*dict.fromkeys([*distinct, *(end for end in ends if ends.count(end) == 1)]), *several]
 
 
 def _baselines(typed: Typed) -> Sequence[str]:

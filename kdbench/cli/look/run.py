@@ -1,6 +1,5 @@
 """`kdbench show RUN`: settings, numbers, environment and files of one run."""
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,12 +7,13 @@ from typing import Any
 from kdbench.cli.outline import outline_lines
 from kdbench.config.look import ShowSettings
 from kdbench.errors import InputError, nearest
+from kdbench.store.command import command_of
 from kdbench.store.folder import RunFolder
 from kdbench.store.results import MetricResult, TaskResult
+from kdbench.store.runs import StoredRun
 from kdbench.system.outline import Fact, Section, plain_fields
-from kdbench.text import DECIMALS, aligned, duration, printable
+from kdbench.text import DECIMALS, aligned, byte_size, counted, duration, interval, printable
 
-_FOREIGN = ("external",)
 _SHA = 12  # digits of a hash that are shown
 
 
@@ -38,7 +38,9 @@ def run_lines(folder: Path, settings: ShowSettings) -> Iterator[str]:
     yield from ["", *_task_table(results, settings.metrics)]
     if not settings.metrics:
         yield from ["", *_means(results)]
-        yield from ["", "To measure the same", f"  {_command(record, results, folder)}"]
+        tasks = {result.task: result for result in run.tasks()}
+        command = command_of(StoredRun(str(folder), record, tasks), folder)
+        yield from ["", "To measure the same", f"  {command}"] if command else []
 
 
 def _facts(
@@ -97,16 +99,8 @@ def _count(value: Any, name: str) -> str:
 def _size(model: Mapping[str, Any]) -> str:
     parameters, disk = model.get("parameters"), model.get("disk_bytes")
     return _joined(
-        parameters and f"{parameters / 1e6:.4g} million parameters", disk and f"{_bytes(disk)}"
+        parameters and f"{parameters / 1e6:.4g} million parameters", disk and byte_size(disk)
     )
-
-
-def _bytes(size: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} GB"
 
 
 def _teacher(result: TaskResult) -> str:
@@ -146,31 +140,12 @@ def _machine(environment: Mapping[str, Any]) -> str:
     )
 
 
-def _command(record: Mapping[str, Any], results: Mapping[str, TaskResult], folder: Path) -> str:
-    """The command that measures the same; where the checkpoint was is not stored."""
-    name, _, overrides = record["protocol"]["name"].partition("+")
-    if name in _FOREIGN:
-        return f"kdbench score run={shlex.quote(str(folder))}"
-    words = ["kdbench", "eval", "MODEL", f"tasks={','.join(record['tasks'])}"]
-    if name != "minillm":
-        words.append(f"protocol={name}")
-    words += [word for word in overrides.split("+") if word]
-    if record["limit"] is not None:
-        words.append(f"limit={record['limit']}")
-    if any(result.teacher for result in results.values()):
-        words.append("teacher=TEACHER")
-    for key in ("method", "setting"):
-        if record[key]:
-            words.append(f"{key}={record[key]}")
-    return " ".join(word if word in ("MODEL", "TEACHER") else shlex.quote(word) for word in words)
-
-
 def _files(folder: Path) -> str:
     samples = [file for file in (folder / "samples").glob("*.jsonl") if file.is_file()]
     size = sum(file.stat().st_size for file in samples)
-    stored = f"samples/ ({len(samples)} files, {_bytes(size)})" if samples else "no samples/"
+    held = f"samples/ ({counted(len(samples), 'file')}, {byte_size(size)})"
     tasks = len(list(folder.glob("*.json"))) - 1
-    return f"run.json, {tasks} result{'s' * (tasks != 1)}, {stored}"
+    return f"run.json, {counted(tasks, 'result')}, {held if samples else 'no samples/'}"
 
 
 def _task_table(results: Mapping[str, TaskResult], wanted: Sequence[str]) -> list[str]:
@@ -193,8 +168,8 @@ def _cell(metric: MetricResult | None) -> str:
         return "–"
     decimals = DECIMALS.get(metric.unit, 2)
     text = f"{metric.value:.{decimals}f}"
-    if metric.ci_low is not None and metric.ci_high is not None:
-        text += f" [{metric.ci_low:.{decimals}f}, {metric.ci_high:.{decimals}f}]"
+    if ends := interval(metric.ci_low, metric.ci_high, decimals):
+        text += f" {ends}"
     if metric.seed_sd is not None:
         text += f" ± {metric.seed_sd:.{decimals}f}"
     return text

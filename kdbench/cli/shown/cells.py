@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from kdbench.system.layout import ErrorKind, GridCell, NumberCell
-from kdbench.text import DECIMALS
+from kdbench.text import DECIMALS, interval, number
 
 if TYPE_CHECKING:
     from kdbench.store.results import MetricResult
@@ -24,9 +24,8 @@ def with_errors(metric: "MetricResult | None", name: str = "") -> GridCell:
         return f"{name} {MISSING}".strip()
     decimals = DECIMALS.get(metric.unit, 2)
     errors: list[tuple[ErrorKind, str]] = []
-    if metric.ci_low is not None:
-        interval = f"[{metric.ci_low:.{decimals}f}, {metric.ci_high:.{decimals}f}]"
-        errors.append(("interval", interval))
+    if ends := interval(metric.ci_low, metric.ci_high, decimals):
+        errors.append(("interval", ends))
     if metric.seed_sd is not None:
         errors.append(("deviation", f"± {metric.seed_sd:.{decimals}f}"))
     return NumberCell(f"{name} {metric.value:.{decimals}f}".strip(), tuple(errors))
@@ -41,7 +40,5 @@ def with_share(metric: "MetricResult | None") -> str:
     """A metric's value, marked if it is a bound, with the share of the gap that it closes."""
     if metric is None or metric.value is None:
         return MISSING
-    text = f"{metric.value:.3f}" if metric.unit != "points" else f"{metric.value:.2f}"
-    if metric.bound:
-        text = f"{'≥' if metric.bound == 'lower' else '≤'} {text}"
+    text = number(metric.value, 2 if metric.unit == "points" else 3, metric.bound)
     return text if metric.attained is None else f"{text} ({metric.attained:.0%})"

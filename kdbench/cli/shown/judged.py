@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from kdbench.cli.shown.cells import MISSING
 from kdbench.cli.shown.printer import Printer
 from kdbench.system.layout import GridCell, NumberCell
-from kdbench.text import DECIMALS
+from kdbench.text import DECIMALS, interval
 
 if TYPE_CHECKING:
     from kdbench.store.results import MetricResult, TaskResult
@@ -52,5 +52,5 @@ def _cell(metric: "MetricResult | None", name: str) -> GridCell:
     value = f"{metric.value:.{decimals}f}"
     if name not in _WITH_INTERVAL or metric.ci_low is None:
         return value
-    interval = f"[{metric.ci_low:.{decimals}f}, {metric.ci_high:.{decimals}f}]"
-    return NumberCell(value, (("interval", interval),))
+    ends = interval(metric.ci_low, metric.ci_high, decimals)
+    return NumberCell(value, (("interval", ends),))

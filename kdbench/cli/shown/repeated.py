@@ -7,6 +7,7 @@ from kdbench.cli.shown.cells import MISSING
 from kdbench.cli.shown.printer import Printer
 from kdbench.metrics import of_repeated
 from kdbench.system.layout import GridCell, NumberCell
+from kdbench.text import interval
 
 if TYPE_CHECKING:
     from kdbench.store.results import MetricResult, TaskResult
@@ -46,5 +47,5 @@ def _cell(metric: "MetricResult | None") -> GridCell:
         return MISSING
     if metric.ci_low is None:
         return f"{metric.value:.3f}"
-    interval = f"[{metric.ci_low:.3f}, {metric.ci_high:.3f}]"
-    return NumberCell(f"{metric.value:.3f}", (("interval", interval),))
+    ends = interval(metric.ci_low, metric.ci_high, 3)
+    return NumberCell(f"{metric.value:.3f}", (("interval", ends),))

@@ -6,7 +6,7 @@ from kdbench.comparing.model import ComparedRow, Comparison, WorstPrompt
 from kdbench.comparing.tolerance import format_tolerances
 from kdbench.comparing.verdict import fails, is_undecided
 from kdbench.stats.defaults import POWER
-from kdbench.text import DECIMALS, signed
+from kdbench.text import DECIMALS, counted, signed
 
 _UNDECIDED = 10  # rows
 _INTERVALS = {
@@ -118,7 +118,7 @@ def method_lines(comparison: Comparison) -> Iterator[str]:
             "the largest one of a sign-flip test, a test that allows for skew, and a t test over "
             "paired training seeds and prompts"
         )
-    holm = f"Holm's correction over {count} row{'s' * (count != 1)}"
+    holm = f"Holm's correction over {counted(count, 'row')}"
     yield f"p: two-sided, over prompts (seeds averaged); {tests}, {holm}"
     yield f"interval: {_interval(comparison)}, for each row alone"
     yield (

@@ -14,8 +14,8 @@ from kdbench.comparing.outputs.phrases import (
     method_lines,
     undecided_lines,
 )
-from kdbench.comparing.verdict import Verdict
-from kdbench.system.layout import fit
+from kdbench.comparing.verdict import Verdict, is_undecided
+from kdbench.system.layout import fit, wrapped
 from kdbench.text import printable
 
 _SHOWN_LOSSES = 3
@@ -61,19 +61,33 @@ def _lines(comparison: Comparison, width: int | None, in_colour: bool) -> Iterat
         rows = [[printable(cell) for cell in row] for row in map(cells, comparison.rows)]
         table = fit([titles, *rows], left, width and width - 2, fixed=2).lines
         yield _line("")
-        yield from (_line(f"  {line.plain}") for line in table)
+        yield from (_line(f"  {line.plain}".rstrip()) for line in table)
         yield _line("")
-        yield _line(comparison.scope.sentence)
-        yield from map(_line, method_lines(comparison))
+        yield from _wrapped(comparison.scope.sentence, width)
+        for text in method_lines(comparison):
+            yield from _wrapped(text, width)
     yield from _losses(comparison, in_colour)
-    yield from map(_line, undecided_lines(comparison))
-    yield from (_line(f"note: {note}") for note in comparison.notes)
+    yield from map(_line, _undecided(comparison))
+    for note in comparison.notes:
+        yield from _wrapped(f"note: {note}", width)
     yield from (_line(f"problem: {problem.text}") for problem in comparison.problems)
     yield _line(str(comparison.decision))
 
 
+def _undecided(comparison: Comparison) -> list[str]:
+    """The rows that could not be decided; none if the last line names them all."""
+    last = str(comparison.decision)
+    hidden = [row for row in comparison.rows if is_undecided(row) and row.shortfall not in last]
+    return list(undecided_lines(comparison)) if hidden else []
+
+
 def _line(text: str) -> Text:
     return Text(printable(text))
+
+
+def _wrapped(text: str, width: int | None) -> Iterator[Text]:
+    """A sentence, broken between words where the terminal ends."""
+    yield from map(Text, wrapped(printable(text), width, "  ", whole_words=True))
 
 
 def _losses(comparison: Comparison, in_colour: bool) -> Iterator[Text]:

@@ -12,13 +12,15 @@ from typing import Any
 from kdbench.errors import InputError, reason_of
 from kdbench.exchange.find import one_run
 from kdbench.exchange.hub.card import card_text, read_text, run_card
-from kdbench.exchange.hub.results import eval_result_files, title_of
+from kdbench.exchange.hub.results import eval_result_files
 from kdbench.exchange.settings import PushSettings
 from kdbench.store.folder import RunFolder
 from kdbench.store.runs import StoredRun
 from kdbench.system.console import report_progress
 from kdbench.system.outline import Fact, Section
 from kdbench.system.secrets import without_secrets
+from kdbench.task import task_title
+from kdbench.text import byte_size
 
 CARD = "README.md"
 
@@ -63,7 +65,7 @@ def plan_push(settings: PushSettings) -> PushPlan:
         files[f"{place}/{path.relative_to(folder.path).as_posix()}"] = path
     source = f"https://huggingface.co/{settings.repo}/tree/main/{place}"
     files |= eval_result_files(run, settings.eval_results, source)
-    tasks = ", ".join(title_of(task) for task in run.results)
+    tasks = ", ".join(task_title(task) for task in run.results)
     card = settings.checkpoint / CARD if settings.checkpoint else None
     local = read_text(card) if card is not None and card.is_file() else ""
     message = settings.message or f"kdbench: results of {run.label} on {tasks}"
@@ -98,8 +100,8 @@ def outline(settings: PushSettings) -> list[Section]:
     facts = [
         Fact("repository", f"{plan.repo} on the Hub; {kind}, if it does not exist yet"),
         Fact("commit", plan.message),
-        Fact("files", f"{len(sizes)}, {_bytes(sum(sizes.values()))}"),
-        *(Fact(_bytes(size), path) for path, size in sizes.items()),
+        Fact("files", f"{len(sizes)}, {byte_size(sum(sizes.values()))}"),
+        *(Fact(byte_size(size), path) for path, size in sizes.items()),
         Fact("card", f"replaces kdbench's part of a {CARD} that the repository has"),
     ]
     return [Section("kdbench push: a dry run, which uploads nothing", tuple(facts))]
@@ -151,12 +153,3 @@ def _remote_card(api: Any, repo: str, revision: str | None) -> str | None:
     except EntryNotFoundError:
         return None
     return read_text(Path(path))
-
-
-def _bytes(size: int) -> str:
-    """A size for people: `12.3 kB`."""
-    number, units = float(size), ["B", "kB", "MB", "GB"]
-    while number >= 1000 and len(units) > 1:
-        number /= 1000
-        units.pop(0)
-    return f"{number:.0f} B" if units[0] == "B" else f"{number:.1f} {units[0]}"

@@ -15,7 +15,7 @@ from kdbench.store.results import MetricResult, TaskResult
 from kdbench.store.runs import StoredRun
 from kdbench.system.bundled import bundled
 from kdbench.system.safe_yaml import read_yaml_file
-from kdbench.task import TITLES
+from kdbench.task import task_title
 from kdbench.text import DECIMALS
 
 # Metrics that https://huggingface.co/metrics knows under another name.
@@ -62,11 +62,6 @@ def rounded(metric: MetricResult, number: float | None) -> float | None:
     return None if number is None else round(number, DECIMALS.get(metric.unit, 2))
 
 
-def title_of(task: str) -> str:
-    """A task's name for people."""
-    return TITLES.get(task, task)
-
-
 def dataset_of(result: TaskResult) -> str:
     """The data set's name on the Hub if the task used that data, else the task's name."""
     task = result.task
@@ -101,7 +96,7 @@ def eval_results(run: StoredRun, metrics: Sequence[str]) -> list[Any]:
                     task_type="text-generation",
                     task_name="Text Generation",
                     dataset_type=dataset_of(result),
-                    dataset_name=title_of(task),
+                    dataset_name=task_title(task),
                     dataset_config=task,
                     metric_type=_HUB_METRICS.get(base, base),
                     metric_name=name if not of_filter else f"{base} ({of_filter})",

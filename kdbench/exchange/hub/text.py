@@ -1,14 +1,14 @@
 """The text of a model card: results with intervals, training, protocol, limits and the command."""
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from kdbench.exchange.hub.results import title_of
+from kdbench.store.command import command_of
 from kdbench.store.results import MetricResult
 from kdbench.store.runs import StoredRun
 from kdbench.system.secrets import public
-from kdbench.text import DECIMALS, duration, escape_md
+from kdbench.task import task_title
+from kdbench.text import DECIMALS, counted, duration, escape_md, number
 
 _SETTINGS = (
     *("train_set", "train_format", "steps", "epochs", "batch_size", "learning_rate", "lr_schedule"),
@@ -52,10 +52,9 @@ def _section(heading: str, lines: Iterator[str]) -> list[str]:
 
 
 def _again(run: StoredRun, model: str) -> list[str]:
-    """The command, unless another program measured."""
-    if run.record.get("imported"):
-        return []
-    return ["## Measure it again", f"```sh\n{command(run, model)}\n```"]
+    """The command, unless another program measured or made the texts."""
+    command = command_of(run, None, model)
+    return ["## Measure it again", f"```sh\n{command}\n```"] if command else []
 
 
 def _summary(run: StoredRun, card: Mapping[str, Any]) -> str:
@@ -82,15 +81,14 @@ def _table(run: StoredRun, metrics: Sequence[str]) -> Iterator[str]:
         counts = [metric.n for metric in result.metrics.values()]
         cells = [_cell(result.metrics.get(name)) for name in metrics]
         prompts = str(max(counts, default=0))
-        yield f"| {escape_md(title_of(task))} | {prompts} | " + " | ".join(cells) + " |"
+        yield f"| {escape_md(task_title(task))} | {prompts} | " + " | ".join(cells) + " |"
 
 
 def _cell(metric: MetricResult | None) -> str:
     if metric is None or metric.value is None:
         return ""
     decimals = DECIMALS.get(metric.unit, 2)
-    bound = {"lower": "≥ ", "upper": "≤ "}.get(metric.bound or "", "")
-    text = f"{bound}{metric.value:.{decimals}f}"
+    text = number(metric.value, decimals, metric.bound)
     if metric.ci_low is not None and metric.ci_high is not None:
         # The space within the brackets does not break.
         text += f" \\[{metric.ci_low:.{decimals}f},\u00a0{metric.ci_high:.{decimals}f}\\]"
@@ -160,26 +158,13 @@ def _limitations(run: StoredRun, metrics: Sequence[str]) -> Iterator[str]:
         if max((metric.n for metric in result.metrics.values()), default=0) < 100
     ]
     if small:
-        yield f"Fewer than 100 prompts: {', '.join(escape_md(title_of(task)) for task in small)}."
+        yield f"Fewer than 100 prompts: {', '.join(escape_md(task_title(task)) for task in small)}."
     for task, result in run.results.items():
-        cut = result.metrics.get("cut_off")
+        title, cut = escape_md(task_title(task)), result.metrics.get("cut_off")
         if cut is not None and cut.value is not None and cut.value >= 0.05:
             share = f"{100 * cut.value:.0f} %" if cut.unit == "rate" else f"{cut.value:.0f} %"
-            yield f"{escape_md(title_of(task))}: {share} of the responses reached the length limit."
+            yield f"{title}: {share} of the responses reached the length limit."
         if result.cut_prompts:
-            yield f"{escape_md(title_of(task))}: {result.cut_prompts} prompts were cut."
+            were = "was" if result.cut_prompts == 1 else "were"
+            yield f"{title}: {counted(result.cut_prompts, 'prompt')} {were} cut."
     yield "The model was not checked for safety, bias or factual accuracy."
-
-
-def command(run: StoredRun, model: str) -> str:
-    """The command that measures the model again."""
-    base, *changes = str(run.record["protocol"]["name"]).split("+")
-    words = [f"model={model}", f"tasks={','.join(run.results)}"]
-    if base != "minillm":
-        words.append(f"protocol={base}")
-    words += [change for change in changes if "=" in change]
-    if run.record["limit"] is not None:
-        words.append(f"limit={run.record['limit']}")
-    if teacher := _teacher(run, {}):
-        words.append(f"teacher={teacher}")
-    return "kdbench eval " + " ".join(shlex.quote(word) for word in words)

@@ -23,6 +23,7 @@ from kdbench.store.results import MetricResult, TaskResult
 from kdbench.store.samples import sample_record
 from kdbench.store.schema import SEED
 from kdbench.system.names import folder_name, is_file_name
+from kdbench.text import interval
 
 PROTOCOL = "lm_eval"
 _UNIT = "task's own"
@@ -54,10 +55,8 @@ class Imported:
         """The lines that the command prints."""
         for task, result in self.results.items():
             main = result.metrics[result.main_metric]
-            interval = ""
-            if main.ci_low is not None and main.ci_high is not None:
-                interval = f" [{main.ci_low:.4f}, {main.ci_high:.4f}]"
-            value = "no number" if main.value is None else f"{main.value:.4f}{interval}"
+            ends = interval(main.ci_low, main.ci_high, 4)
+            value = "no number" if main.value is None else f"{main.value:.4f} {ends}".rstrip()
             texts = self.texts.get(task, 0)
             yield f"{task}: {result.main_metric} {value}, {main.n} prompts, {texts} samples"
         yield f"measured by {self.harness}; stored in {self.run}"

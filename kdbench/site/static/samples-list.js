@@ -18,12 +18,12 @@ const kdbenchSampleList = (() => {
     const flags = S.flags(index).map((name) => [name, S.FILTERS[name][0]]);
     const toggle = (run) => (event) => {
       const shown = index.runs.filter((r) => (r === run ? event.target.checked : view.columns.includes(r)));
-      go({ students: shown.map((r) => r.run) });
+      go({ students: shown.map((r) => r.run), exact: "1" });
     };
     return [
       choice("Task", all.tasks.map(({ name, count }) => [name, `${name} (${count.toLocaleString("en")})`]), index.task.name, (task) => go({ task, id: null, category: null })),
       students.length > 2 && choice("Student", [["", "several"], ...students.filter((run) => run !== view.baseline).map((run) => [run.run, run.label])],
-        others.length === 1 ? others[0].run : "", (student) => go({ students: student ? [...[view.baseline].filter(Boolean).map((run) => run.run), student] : null, id: null })),
+        others.length === 1 ? others[0].run : "", (student) => go({ students: student ? [...[view.baseline].filter(Boolean).map((run) => run.run), student] : null, exact: null, id: null })),
       el("details", { class: "control students" },
         el("summary", {}, `Models shown: ${view.columns.length} of ${index.runs.length}`),
         el("fieldset", {}, el("legend", {}, "Models shown"), index.runs.map((run) => el("label", {},

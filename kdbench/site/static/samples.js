@@ -18,10 +18,12 @@
       : index.byName.get(params.baseline) ?? index.byName.get(contents.baseline) ?? null;
     const few = students.slice(0, students.length > FEW ? FEW - 1 : FEW);
     const columns = index.runs.filter((run) => (named.length ? named.includes(run) : few.includes(run) || run === baseline || teachers.includes(run)));
-    // The teacher is shown beside the students, whatever an address names, unless it is unticked.
-    const columnsWithTeacher = named.length && !named.some((run) => run.teacher) && params.teacher !== "none" ? [...teachers, ...columns] : columns;
+    // The teacher and the baseline are shown beside the students that an address names, unless they are unticked.
+    const asked = named.filter((run) => !run.teacher), alone = !named.length || params.exact === "1";
+    const missing = (run) => (run.teacher ? asked.length === named.length : run === baseline && asked.length > 0);
+    const beside = alone ? [] : index.runs.filter((run) => !named.includes(run) && missing(run));
     const view = {
-      columns: [...columnsWithTeacher].sort((a, b) => b.teacher - a.teacher || (b === baseline) - (a === baseline) || a.number - b.number),
+      columns: [...columns, ...beside].sort((a, b) => b.teacher - a.teacher || (b === baseline) - (a === baseline) || a.number - b.number),
       baseline, teacher: teachers[0] ?? null, q: params.q || null, hits: null,
       flag: Object.hasOwn(S.FILTERS, params.only ?? "") ? params.only : null,
       category: index.categories.includes(params.category) ? index.categories.indexOf(params.category) : null,

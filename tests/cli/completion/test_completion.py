@@ -72,6 +72,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("compare ma", ["main", "markdown="]),
         ("compare base=G", ["base=GKD", "base=GKD/minillm-1", "base=GKD/minillm-2"]),
         ("compare main de", ["deep/SFT"]),
+        ("compare main SF", ["SFT"]),
         ("show results=results/deep S", ["SFT"]),
         ("ls ba", ["baselines"]),
         ("table columns=dolly,A", ["columns=dolly,AVG"]),

@@ -111,6 +111,20 @@ def test_all_of_it_is_listed_in_sections(place: Path) -> None:
     ]
 
 
+def test_lists_fit_the_width_and_are_json(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = out("ls")
+    monkeypatch.setenv("COLUMNS", "70")
+    lines = out("ls").splitlines()
+    assert max(map(len, lines)) <= 70 < max(map(len, whole.splitlines()))
+    assert lines[1].split() == ["model", "tasks", "day", "score", "state", "run"]
+    found = json.loads(out("ls", "--json"))
+    assert [one["run"] for one in found["runs"]] == ["demo/GKD/minillm-1"]
+    assert found["runs"][0]["score"] == 45.0
+    assert {"name": "toy", "title": "toy world"} in found["tables"]
+    assert found["baselines"] == []
+    assert set(json.loads(out("ls", "runs", "--json"))) & {"runs", "recipes"} == {"runs"}
+
+
 def test_a_broken_run_and_a_hostile_name_are_lines(place: Path) -> None:
     (place / "results/x/y").mkdir(parents=True)
     (place / "results/x/y/run.json").write_text("[]")
@@ -149,8 +163,8 @@ def test_a_run_is_shown_whole(place: Path, name: str) -> None:
     assert "vicuna 20 50.00 [47.00, 54.00] ± 1.41" in rows
     assert "rougeL 45.00 2 points higher is better" in rows
     assert text.splitlines()[-1] == (
-        "  kdbench eval MODEL tasks=dolly,vicuna max_new_tokens=64 limit=20 teacher=TEACHER "
-        "method=GKD 'setting=toy world'"
+        "  kdbench eval model=path/to/GKD teacher=path/to/big data=path/to/data tasks=dolly,vicuna "
+        "limit=20 method=GKD 'setting=toy world' max_new_tokens=64"
     )
 
 

@@ -61,6 +61,20 @@ def test_prompts_are_ordered_by_loss_against_the_baseline(sites: Any, watched: A
     assert float(first) == pytest.approx(-max(losses.values()), abs=0.06)
 
 
+def test_teacher_and_baseline_stand_beside_a_student_until_they_are_unticked(
+    sites: Any, watched: Any
+) -> None:
+    page = opened(watched, sites, students=names(sites.results, "noisy"))
+    box = page.locator("#samples .students")
+    assert box.locator("summary").inner_text() == "Models shown: 3 of 3"
+    for left in (2, 1):
+        before = page.url
+        box.evaluate("details => { details.open = true; }")
+        box.locator("label", has_not_text="noisy").locator("input:checked").first.click()
+        changed(watched, before)
+        assert box.locator("summary").inner_text() == f"Models shown: {left} of 3"
+
+
 def test_a_token_shows_what_the_teacher_would_have_written(sites: Any, watched: Any) -> None:
     page = opened(watched, sites, students=names(sites.results, "student"))
     first = page.locator("#samples .tokens .tok").first

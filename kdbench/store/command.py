@@ -1,0 +1,53 @@
+"""The command that measures a stored run again, as far as the run records it."""
+
+import shlex
+from pathlib import Path
+
+from kdbench.store.runs import StoredRun
+from kdbench.text import printable
+
+_DEFAULTS = {"protocol": "minillm", "backend": "hf"}
+_ELSEWHERE = "external"
+"""Protocol or backend of texts that kdbench only scored."""
+
+
+def command_of(run: StoredRun, folder: Path | None, model: str | None = None) -> str:
+    """Return the command; empty if there is none, as for results of another program.
+
+    Where checkpoints and data were is not stored, so the reader fills in `path/to/…`.
+
+    Args:
+        run: The run.
+        folder: Its folder, which texts made elsewhere are scored from; None if the reader does not
+            have it, nor a table for its labels.
+        model: What `model=` names; by default a path with the name of the checkpoint.
+    """
+    record = run.record
+    if record.get("imported"):
+        return ""
+    protocol, *overrides = str(record["protocol"]["name"]).split("+")
+    backend = (record.get("backend") or {}).get("name")
+    if _ELSEWHERE in (protocol, backend):
+        return "" if folder is None else _shell("score", f"run={folder}")
+    teacher = next((r.teacher for r in run.results.values() if r.teacher), None)
+    given = {
+        "model": model or f"path/to/{record['model']['name']}",
+        "teacher": f"path/to/{teacher['name']}" if teacher else None,
+        "data": "path/to/data",
+        "tasks": ",".join(dict.fromkeys([*record["tasks"], *run.results])),
+        "protocol": protocol,
+        "backend": backend,
+        "limit": record["limit"],
+    }
+    if folder is not None:
+        given |= {"method": record["method"], "setting": record["setting"]}
+    words = [
+        f"{key}={value}"
+        for key, value in given.items()
+        if value is not None and value != _DEFAULTS.get(key)
+    ]
+    return _shell("eval", *words, *(word for word in overrides if "=" in word))
+
+
+def _shell(*words: str) -> str:
+    return shlex.join(["kdbench", *map(printable, words)])
