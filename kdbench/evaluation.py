@@ -4,6 +4,8 @@ from dataclasses import replace
 
 from kdbench.config import EvalSettings, given_facts
 from kdbench.fidelity.compare import compare_with_teacher, measured_floor
+from kdbench.fidelity.steps import comparing_steps
+from kdbench.fidelity.teachers.base import Teacher
 from kdbench.fidelity.teachers.find import check_cache, find_teacher
 from kdbench.fidelity.teachers.live import LiveTeacher
 from kdbench.fidelity.wanted import check_metrics, wanted_metrics
@@ -13,9 +15,11 @@ from kdbench.measuring.advice import answers_advice, prompt_advice
 from kdbench.measuring.dry_run import outline
 from kdbench.measuring.early import check_early
 from kdbench.measuring.measurement import Evaluation, Measurement, prepare
+from kdbench.measuring.steps import steps_of
 from kdbench.metrics import make_metrics
 from kdbench.system.console import report_progress
 from kdbench.system.outline import Fact, Section
+from kdbench.system.progress import Step, whole_run
 
 
 def plan_evaluation(settings: EvalSettings) -> list[Section]:
@@ -83,22 +87,35 @@ def _judge_work(settings: EvalSettings, student: Measurement) -> JudgeWork:
 def _measured(settings: EvalSettings, student: Measurement) -> Evaluation:
     """Measure the student and, if a teacher is given, compare it with the teacher."""
     if settings.teacher is None:
-        student.measure()
+        with whole_run(steps_of(student)):
+            student.measure()
         return Evaluation(student.run.path, student.results, student.generated, student.groups)
     teacher = find_teacher(settings, student.tasks)
     floor_settings = settings.of_undistilled()
-    undistilled = floor_settings and prepare(
-        floor_settings, "undistilled", student.tasks, wait=True
-    )
+    undistilled = None
+    if floor_settings is not None:
+        undistilled = prepare(floor_settings, "undistilled", student.tasks, wait=True)
     try:
-        teacher.answer()
-        floor = undistilled and measured_floor(undistilled.measure(), teacher)
-        results = compare_with_teacher(student.measure(), teacher, floor or None)
+        with whole_run(_steps(student, teacher, undistilled)):
+            teacher.answer()
+            floor = undistilled and measured_floor(undistilled.measure(), teacher)
+            results = compare_with_teacher(student.measure(), teacher, floor or None)
     finally:
         teacher.release()
     generated = student.generated + teacher.generated
     generated += undistilled.generated if undistilled else 0
     return Evaluation(student.run.path, results, generated, student.groups)
+
+
+def _steps(
+    student: Measurement, teacher: Teacher, undistilled: Measurement | None
+) -> dict[Step, int]:
+    """What is left to do of the whole run, in units of each step."""
+    runs = teacher.measurements if isinstance(teacher, LiveTeacher) else ()
+    steps = {step: n for run in runs for step, n in steps_of(run).items()}
+    if undistilled is not None:
+        steps |= steps_of(undistilled)
+    return {**steps, **steps_of(student), **comparing_steps(student)}
 
 
 def _prepared(settings: EvalSettings) -> Measurement:

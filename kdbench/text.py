@@ -26,6 +26,17 @@ def signed(number: float, decimals: int) -> str:
     return f"{round(number, decimals) + 0.0:+.{decimals}f}"
 
 
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """A number of things: `1 sample`, `2 samples`, `0 samples`.
+
+    Args:
+        number: How many.
+        noun: What they are, in the singular.
+        plural: The plural; by default the singular with an s.
+    """
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
 def duration(seconds: float) -> str:
     """A rounded duration: `40 s`, `12 min`, `3.5 h`."""
     if seconds < 100:

@@ -11,7 +11,11 @@ from hypothesis import settings
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"  # tests must not use the network
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+# What a shell exports must not change what a test sees.
 os.environ.pop("KDBENCH_DATA", None)
+os.environ.pop("COLUMNS", None)
+os.environ.pop("FORCE_COLOR", None)
+os.environ.pop("CLICOLOR_FORCE", None)
 
 from kdbench.system.threads import wait_passively
 

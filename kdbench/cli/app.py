@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import typer
 
+from kdbench.cli.answer import Run, VerbAnswer, give, with_json
 from kdbench.cli.help import VerbHelp, first_line, help_lines
 from kdbench.errors import InputError
 from kdbench.system.console import escape_unencodable, say
@@ -28,12 +29,10 @@ app = typer.Typer(
     "--help` for the keys of a verb.",
 )
 
-Verb = Callable[[list[str]], int | None]
-
 
 def verb(
     name: str, settings: str | None = None, example: str | None = None, words: str = ""
-) -> Callable[[Verb], Verb]:
+) -> Callable[[Run], Run]:
     """Add a function to the command line as a verb.
 
     The first line of its docstring is the verb's summary.
@@ -46,7 +45,7 @@ def verb(
         words: Words without a key that the verb takes first, such as "BASE NEW".
     """
 
-    def add(run: Verb) -> Verb:
+    def add(run: Run) -> Run:
         help_of_verb = VerbHelp(name, run.__doc__ or "", settings, example, words)
 
         def show_help(words: list[str]) -> None:
@@ -55,7 +54,7 @@ def verb(
 
         def command(context: typer.Context) -> None:
             words = [word for word in context.args if word not in ("--help", "-h")]
-            action = run if words == context.args else show_help
+            action = with_json(run, name, settings) if words == context.args else show_help
             raise typer.Exit(guarded(action, words))
 
         app.command(
@@ -69,14 +68,15 @@ def verb(
     return add
 
 
-def guarded(run: Verb, arguments: list[str]) -> int:
-    """Run a verb and return its exit code; an error is one line on stderr.
+def guarded(run: Run, arguments: list[str]) -> int:
+    """Run a verb, print its answer and return its exit code; an error is one line on stderr.
 
     The traceback of an unexpected error goes to a log, and its exit code is that of no result.
     """
     escape_unencodable()
     try:
-        return run(arguments) or 0
+        answer = run(arguments)
+        return give(answer) if isinstance(answer, VerbAnswer) else answer or 0
     except InputError as error:
         return _report_error(str(error), EXIT_INPUT)
     except BrokenPipeError:  # the reader, such as `head`, has closed the pipe

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _WIDTH = 80
 _REQUIRED = "Required"
+_JSON = ("--json", "Print one JSON document on standard output, and notes on standard error")
 _CONFIG = ("config=", "YAML file of keys; keys on the command line take precedence")
 
 HelpEntry = tuple[str, str]
@@ -98,7 +99,10 @@ def _sections(settings: str) -> dict[str, list[HelpEntry]]:
         entries = [_entry(key, fields[key]) for key in keys if not fields[key].is_required()]
         if entries:
             sections[group] = entries
-    sections.setdefault(ADVANCED, []).append(_CONFIG)
+    advanced = sections.pop(ADVANCED, [])
+    if "json" not in fields:  # otherwise --json is json=-
+        sections.setdefault("Output", []).append(_JSON)
+    sections[ADVANCED] = [*advanced, _CONFIG]
     return sections
 
 

@@ -1,26 +1,30 @@
 """The verbs that list what is installed: tasks, metrics, methods, backends and protocols."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from kdbench.cli.answer import VerbAnswer
 from kdbench.cli.app import verb
 from kdbench.cli.help import first_line, plain
+from kdbench.cli.shown.listing import list_answer, list_lines
 from kdbench.errors import InputError
 from kdbench.system.console import say
-from kdbench.text import aligned
+from kdbench.system.layout import output_width, wrapped
 
 
 @verb("tasks")
-def _tasks(arguments: list[str]) -> None:
+def _tasks(arguments: list[str]) -> VerbAnswer:
     """List the installed tasks, including plug-ins."""
     from kdbench.task import TITLES, known_tasks
 
     _refuse_arguments(arguments)
-    _list([(name, TITLES.get(name, ""), str(path)) for name, path in known_tasks().items()])
-    say("lm-eval's own tasks, groups and tags: tasks=lm_eval:NAME, such as lm_eval:arc_easy")
+    rows = [(name, TITLES.get(name, ""), str(path)) for name, path in known_tasks().items()]
+    note = "lm-eval's own tasks, groups and tags: tasks=lm_eval:NAME, such as lm_eval:arc_easy"
+    return _listed(("name", "title", "file"), rows, [note])
 
 
 @verb("metrics")
-def _metrics(arguments: list[str]) -> None:
+def _metrics(arguments: list[str]) -> VerbAnswer:
     """List the installed metrics, including plug-ins."""
     from kdbench.metrics import (
         PositionMetric,
@@ -41,57 +45,79 @@ def _metrics(arguments: list[str]) -> None:
     better = {"higher": "higher is better", "lower": "lower is better", "none": ""}
     kinds = [metrics.get(name) for name in metrics.names()]
     headline = ["headline" if in_headline_set(kind) else "" for kind in kinds]
-    _list(
-        [
-            (
-                kind.name,
-                kind.unit,
-                better[kind.direction],
-                mark,
-                needs(kind),
-                first_line(kind.__doc__),
-            )
-            for kind, mark in zip(kinds, headline, strict=True)
-        ]
-    )
+    rows = [
+        (kind.name, kind.unit, better[kind.direction], mark, needs(kind), first_line(kind.__doc__))
+        for kind, mark in zip(kinds, headline, strict=True)
+    ]
+    entries = [
+        {
+            "name": kind.name,
+            "unit": kind.unit,
+            "direction": kind.direction,
+            "headline": bool(mark),
+            "needs": needs(kind),
+            "description": first_line(kind.__doc__),
+        }
+        for kind, mark in zip(kinds, headline, strict=True)
+    ]
+    return list_answer(entries, rows)
 
 
 @verb("methods")
-def _methods(arguments: list[str]) -> None:
+def _methods(arguments: list[str]) -> VerbAnswer:
     """List the installed distillation methods, including plug-ins."""
     from kdbench.methods import methods
 
     _refuse_arguments(arguments)
+    entries: list[dict[str, Any]] = []
     for name in methods.names():
         method = methods.get(name)
-        say(f"{name}  {first_line(method.__doc__)}")
-        _list([("", field, text) for field, text in method().describe().items()])
+        parts = dict(method().describe())
+        entries.append({"name": name, "description": first_line(method.__doc__), "parts": parts})
+
+    def show() -> None:
+        width = output_width()
+        for entry in entries:
+            for line in wrapped(f"{entry['name']}  {entry['description']}", width, "    "):
+                say(line)
+            for line in list_lines([("", *part) for part in entry["parts"].items()], width):
+                say(line)
+
+    return VerbAnswer(show, lambda: {"entries": entries})
 
 
 @verb("backends")
-def _backends(arguments: list[str]) -> None:
+def _backends(arguments: list[str]) -> VerbAnswer:
     """List the installed generation backends, including plug-ins."""
     from kdbench.generate import backends
 
     _refuse_arguments(arguments)
-    _list([(name, first_line(backends.get(name).__doc__)) for name in backends.names()])
+    rows = [(name, first_line(backends.get(name).__doc__)) for name in backends.names()]
+    return _listed(("name", "description"), rows)
 
 
 @verb("protocols")
-def _protocols(arguments: list[str]) -> None:
+def _protocols(arguments: list[str]) -> VerbAnswer:
     """List the protocols and their fields."""
     from kdbench.protocol import PROTOCOLS
 
     _refuse_arguments(arguments)
-    for protocol in PROTOCOLS.values():
-        fields = {key: value for key, value in protocol.as_dict().items() if key != "name"}
-        pairs = (f"{key}={plain(value)}" for key, value in fields.items())
-        say(f"{protocol.name}: {' '.join(pairs)}")
+
+    def show() -> None:
+        for protocol in PROTOCOLS.values():
+            fields = {key: value for key, value in protocol.as_dict().items() if key != "name"}
+            pairs = (f"{key}={plain(value)}" for key, value in fields.items())
+            for line in wrapped(f"{protocol.name}: {' '.join(pairs)}", output_width(), "  "):
+                say(line)
+
+    return VerbAnswer(show, lambda: {"entries": [known.as_dict() for known in PROTOCOLS.values()]})
 
 
-def _list(rows: list[tuple[str, ...]]) -> None:
-    for line in aligned(rows, left=range(len(rows[0]))):
-        say(line)
+def _listed(
+    keys: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str] = ()
+) -> VerbAnswer:
+    entries = [dict(zip(keys, row, strict=True)) for row in rows]
+    return list_answer(entries, rows, notes)
 
 
 def _refuse_arguments(arguments: list[str]) -> None:

@@ -1,8 +1,8 @@
 """Sections of a dry run as lines of at most 80 columns."""
 
-import textwrap
 from collections.abc import Iterator, Sequence
 
+from kdbench.system.layout import pieces, wrapped
 from kdbench.system.outline import Fact, Section
 
 _WIDTH = 80
@@ -42,37 +42,14 @@ def _text_lines(fact: Fact) -> Iterator[str]:
     if fact.name:
         yield from _wrapped(_escaped(fact.name), "  ", "  ")
     for line in fact.value.split("\n"):
-        for piece in _pieces(_escaped(line), _WIDTH - len(_QUOTE)):
+        for piece in pieces(_escaped(line), _WIDTH - len(_QUOTE)):
             yield f"{_QUOTE}{piece}".rstrip()
 
 
 def _wrapped(text: str, first: str, others: str) -> Iterator[str]:
     """The text in lines, broken between words, and within a word that fills a line."""
-    words = textwrap.wrap(
-        text, _WIDTH - len(others), break_long_words=False, break_on_hyphens=False
-    )
-    lines = [piece for line in words or [""] for piece in _pieces(line, _WIDTH - len(others))]
-    for number, line in enumerate(lines):
+    for number, line in enumerate(wrapped(text, _WIDTH - len(others))):
         yield f"{others if number else first}{line}".rstrip()
-
-
-def _pieces(line: str, width: int) -> list[str]:
-    """A line in pieces that fit, broken after a space if there is one."""
-    from rich.cells import cell_len
-
-    pieces = [""]
-    for word in line.replace(" ", " \0").split("\0"):
-        if cell_len(pieces[-1]) + cell_len(word.rstrip(" ")) <= width:
-            pieces[-1] += word
-            continue
-        pieces += _chopped(word, width)
-    return [piece for piece in pieces if piece] or [""]
-
-
-def _chopped(word: str, width: int) -> list[str]:
-    from rich.cells import chop_cells
-
-    return chop_cells(word, width)
 
 
 def _escaped(text: str) -> str:

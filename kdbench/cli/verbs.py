@@ -2,17 +2,18 @@
 
 import os
 import sys
+from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING
 
+from kdbench.cli.answer import VerbAnswer, dry_run_answer, show_following
 from kdbench.cli.app import EXIT_FAILED, EXIT_STALE, app, verb
-from kdbench.system.console import escape_unencodable, report_progress, say
+from kdbench.system.console import escape_unencodable, say
 from kdbench.system.threads import wait_passively
 from kdbench.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from kdbench.system.outline import Section
+    from kdbench.filling.table import Filled
 
 
 def main() -> None:
@@ -24,7 +25,7 @@ def main() -> None:
 
 
 @verb("eval", "EvalSettings", "model=path/to/student data=path/to/data limit=20")
-def _eval(arguments: list[str]) -> None:
+def _eval(arguments: list[str]) -> VerbAnswer:
     """Measure a checkpoint, and compare it with its teacher.
 
     Run the same command again after an interruption, and it resumes.
@@ -35,15 +36,14 @@ def _eval(arguments: list[str]) -> None:
     settings = parse(EvalSettings, arguments)
     _quiet()
     if settings.dry_run:
-        _outline(plan_evaluation(settings))
-        return
-    from kdbench.cli.printing import print_evaluation
+        return dry_run_answer(plan_evaluation(settings))
+    from kdbench.cli.shown.evaluation import evaluation_answer
 
-    print_evaluation(evaluate(settings))
+    return evaluation_answer(settings, evaluate(settings))
 
 
 @verb("score", "ScoreSettings", "samples=texts.jsonl task=dolly data=path/to/data")
-def _score(arguments: list[str]) -> None:
+def _score(arguments: list[str]) -> VerbAnswer:
     """Score texts made elsewhere, or score a stored run again.
 
     Give samples=FILE and task=NAME, or run=FOLDER.
@@ -54,11 +54,10 @@ def _score(arguments: list[str]) -> None:
     settings = parse(ScoreSettings, arguments)
     _quiet()
     if settings.dry_run:
-        _outline(plan_scoring(settings))
-        return
-    from kdbench.cli.printing import print_evaluation
+        return dry_run_answer(plan_scoring(settings))
+    from kdbench.cli.shown.evaluation import evaluation_answer
 
-    print_evaluation(score(settings))
+    return evaluation_answer(settings, score(settings))
 
 
 @verb(
@@ -67,7 +66,7 @@ def _score(arguments: list[str]) -> None:
     "student judge=openai:gpt-4o data=path/to/data",
     words="RUN [AGAINST]",
 )
-def _judge(arguments: list[str]) -> None:
+def _judge(arguments: list[str]) -> VerbAnswer:
     """Have a model grade a run's responses, or compare two runs.
 
     RUN and AGAINST are the values of run= and judge_against=. Run the same command again after an
@@ -80,15 +79,11 @@ def _judge(arguments: list[str]) -> None:
     if settings.dry_run:
         from kdbench.judging.dry_run import plan_judging
 
-        _outline(plan_judging(settings))
-        return
-    from kdbench.cli.judged import judge_lines
+        return dry_run_answer(plan_judging(settings))
+    from kdbench.cli.shown.evaluation import judgement_answer
     from kdbench.judging.work import judge
 
-    judged = judge(settings)
-    for line in judge_lines(judged.results):
-        say(line)
-    say(f"results in {judged.run}")
+    return judgement_answer(settings, judge(settings))
 
 
 @verb(
@@ -96,7 +91,7 @@ def _judge(arguments: list[str]) -> None:
     "TrainSettings",
     "method=gkd student=path/to/student teacher=path/to/teacher data=path/to/data",
 )
-def _train(arguments: list[str]) -> None:
+def _train(arguments: list[str]) -> VerbAnswer | int:
     """Train a student with a distillation method.
 
     Run the same command again after an interruption, and it resumes from the last saved state.
@@ -108,19 +103,19 @@ def _train(arguments: list[str]) -> None:
     if recipe.settings.dry_run:
         from kdbench.distillation.dry_run import plan_training
 
-        _outline(plan_training(recipe))
-        return
+        return dry_run_answer(plan_training(recipe))
     from kdbench.distillation.train import train
 
     trained = train(recipe)
-    if os.environ.get("RANK", "0") == "0":  # only one process of a distributed run prints
-        from kdbench.cli.printing import print_training
+    if os.environ.get("RANK", "0") != "0":  # only one process of a distributed run prints
+        return 0
+    from kdbench.cli.shown.training import training_answer
 
-        print_training(trained)
+    return training_answer(recipe, trained)
 
 
 @verb("speed", "SpeedSettings", "model=path/to/student new_tokens=128 concurrency=1,8")
-def _speed(arguments: list[str]) -> None:
+def _speed(arguments: list[str]) -> VerbAnswer:
     """Time a model under a stated load: speed and latency.
 
     Every request has a prompt and a response of the same length. Run it on an otherwise idle
@@ -134,11 +129,10 @@ def _speed(arguments: list[str]) -> None:
     if settings.dry_run:
         from kdbench.serving.dry_run import plan_speed
 
-        _outline(plan_speed(settings))
-        return
-    from kdbench.cli.printing import print_speed
+        return dry_run_answer(plan_speed(settings))
+    from kdbench.cli.shown.speed import speed_answer
 
-    print_speed(measure_speed(settings))
+    return speed_answer(settings, measure_speed(settings))
 
 
 @verb(
@@ -153,12 +147,14 @@ def _doctor(arguments: list[str]) -> int:
     Put doctor before the verb of a command to have it checked: after the word eval or train it
     takes all keys of that verb, and of the method. The keys below are its own.
     """
-    from kdbench.doctor.settings import parse_doctor
+    from kdbench.cli.next_command import after_doctor
+    from kdbench.doctor.settings import parse_doctor, read_doctor
 
     patient, settings = parse_doctor(arguments)
     _quiet()
     from kdbench.doctor.examine import examine
     from kdbench.doctor.output import as_json, lines
+    from kdbench.system.layout import output_width, wrapped
     from kdbench.system.outputs import is_standard_output, put_json_output
 
     try:
@@ -169,41 +165,28 @@ def _doctor(arguments: list[str]) -> int:
         put_json_output(settings.json_file, as_json(diagnosis))
     if settings.json_file is None or not is_standard_output(settings.json_file):
         for line in lines(diagnosis, settings):
-            say(line)
+            for part in wrapped(printable(line), output_width(), "        ", whole_words=True):
+                say(part)
+        if not diagnosis.count("error"):
+            of, _, words = read_doctor(arguments)
+            show_following(after_doctor(of, words))
     return EXIT_STALE if diagnosis.count("error") else 0
 
 
 @verb("table", "TableSettings", "results=results columns=rougeL,acceptance out=README.md")
-def _table(arguments: list[str]) -> int:
+def _table(arguments: list[str]) -> VerbAnswer:
     """Draw the comparison table from results and published numbers."""
     from kdbench.config import TableSettings, parse
-    from kdbench.store.runs import stored_runs
-    from kdbench.system.outputs import STANDARD_OUTPUT, is_stream, put_output
-    from kdbench.tables import build_table, unshown_tasks
-    from kdbench.tables.write import form_of, stale_diff, whole_file
 
     settings = parse(TableSettings, arguments)
     if settings.dry_run:
         from kdbench.tables.dry_run import plan_table
 
-        return _outline(plan_table(settings))
-    form = form_of(settings.out, settings.format)
-    runs = list(stored_runs(settings.results))
-    text = build_table(settings, runs).render(form)
-    if tasks := unshown_tasks(settings, runs):
-        report_progress(f"note: not shown: {', '.join(tasks)}; tasks= chooses the tasks")
-    if settings.out is None or is_stream(settings.out):
-        put_output(settings.out or STANDARD_OUTPUT, text)
-        return 0
-    text = whole_file(settings.out, form, text, settings.block)
-    diff = stale_diff(settings.out, text)
-    if settings.check:
-        sys.stdout.write(diff)
-        return EXIT_STALE if diff else 0
-    if diff:
-        put_output(settings.out, text)
-    say(f"{settings.out}: {'written' if diff else 'up to date'}")
-    return 0
+        return dry_run_answer(plan_table(settings))
+    from kdbench.cli.shown.table import draw_table
+
+    drawn = draw_table(settings)
+    return VerbAnswer(drawn.show, drawn.document, EXIT_STALE if drawn.is_stale else 0)
 
 
 @verb(
@@ -212,7 +195,7 @@ def _table(arguments: list[str]) -> int:
     "results/old/minillm-0a1b2c3d results/new/minillm-4e5f6a7b tolerance=rougeL:0.5",
     words="BASE NEW",
 )
-def _compare(arguments: list[str]) -> int:
+def _compare(arguments: list[str]) -> VerbAnswer | int:
     """Compare two runs on the same prompts; exit 1 on a regression.
 
     BASE and NEW are the values of base= and new=.
@@ -223,7 +206,7 @@ def _compare(arguments: list[str]) -> int:
     if settings.dry_run:
         from kdbench.comparing.dry_run import plan_comparison
 
-        return _outline(plan_comparison(settings))
+        return dry_run_answer(plan_comparison(settings))
     return run_compare(settings)
 
 
@@ -232,7 +215,7 @@ def _compare(arguments: list[str]) -> int:
     "kdbench.comparing.settings:RegressSettings",
     "model=path/to/student baseline=student data=path/to/data",
 )
-def _regress(arguments: list[str]) -> int:
+def _regress(arguments: list[str]) -> VerbAnswer | int:
     """Gate a checkpoint against a baseline; exit 1 on a regression.
 
     With --update it writes the baseline instead. Tasks, limit and protocol that are not given are
@@ -247,43 +230,41 @@ def _regress(arguments: list[str]) -> int:
     if settings.dry_run:
         from kdbench.comparing.dry_run import plan_gate
 
-        return _outline(plan_gate(settings))
-    return run_regress(settings)
+        return dry_run_answer(plan_gate(settings))
+    code = run_regress(settings)
+    if settings.update:
+        from kdbench.cli.next_command import after_update
+
+        show_following(after_update(settings))
+    return code
 
 
 @verb("plan", "kdbench.comparing.settings:PlanSettings", "run=student tolerance=rougeL:0.5")
-def _plan(arguments: list[str]) -> None:
+def _plan(arguments: list[str]) -> VerbAnswer:
     """Estimate how many prompts and seeds a gate needs."""
+    from kdbench.cli.shown.plan import print_plan
     from kdbench.comparing.plan import plan
     from kdbench.comparing.settings import PlanSettings
     from kdbench.config import parse
 
-    sys.stdout.write(str(plan(parse(PlanSettings, arguments))))
+    planned = plan(parse(PlanSettings, arguments))
+    return VerbAnswer(partial(print_plan, planned), partial(asdict, planned))
 
 
 @verb("report", "ReportSettings", "results=results baseline=SFT out=report")
-def _report(arguments: list[str]) -> None:
+def _report(arguments: list[str]) -> VerbAnswer:
     """Write the results as a static site that opens from disk."""
     from kdbench.config import ReportSettings, parse
-    from kdbench.reports.correlations import correlation_line
     from kdbench.site import make_report
 
     settings = parse(ReportSettings, arguments)
     if settings.dry_run:
         from kdbench.site.dry_run import plan_report
 
-        _outline(plan_report(settings))
-        return
-    report = make_report(settings)
-    for file in report.named_files:
-        say(str(file))
-    if report.findings is None:
-        say(f"no figures: {report.why_no_findings}")
-        return
-    for line in report.findings.left_out:
-        say(f"left out: {line}")
-    for correlation in report.findings.correlations:
-        say(f"Spearman correlation of {correlation_line(correlation)}")
+        return dry_run_answer(plan_report(settings))
+    from kdbench.cli.shown.report import report_answer
+
+    return report_answer(settings, make_report(settings))
 
 
 @verb("view", "ViewSettings", "results=results baseline=SFT open=true")
@@ -299,7 +280,7 @@ def _view(arguments: list[str]) -> None:
 
 
 @verb("fill", "FillSettings", "TABLE.yaml workers=2 evaluate.limit=20 --plan", words="TABLE.yaml")
-def _fill(arguments: list[str]) -> int:
+def _fill(arguments: list[str]) -> VerbAnswer:
     """Train and measure what a table lacks, then draw it.
 
     TABLE.yaml is the value of table=. A key with dots changes a key of that file.
@@ -310,13 +291,11 @@ def _fill(arguments: list[str]) -> int:
     _quiet()
     from kdbench.filling.table import fill
 
-    filled = fill(settings)
-    sys.stdout.write(filled.text)
-    return EXIT_FAILED if filled.failed else 0
+    return _filled(fill(settings))
 
 
 @verb("demo", "DemoSettings", "limit=10")
-def _demo(arguments: list[str]) -> int:
+def _demo(arguments: list[str]) -> VerbAnswer:
     """Run the whole pipeline on a toy data set, without a network.
 
     It takes minutes on two cores.
@@ -327,17 +306,13 @@ def _demo(arguments: list[str]) -> int:
     _quiet()
     from kdbench.toy.demo import demo
 
-    filled = demo(settings)
-    sys.stdout.write(filled.text)
-    return EXIT_FAILED if filled.failed else 0
+    return _filled(demo(settings))
 
 
-def _outline(sections: "Sequence[Section]") -> int:
-    from kdbench.cli.outline import outline_lines
+def _filled(filled: "Filled") -> VerbAnswer:
+    from kdbench.cli.shown.filled import filled_answer
 
-    for line in outline_lines(sections):
-        say(line)
-    return 0
+    return filled_answer(filled, EXIT_FAILED if filled.failed else 0)
 
 
 def _quiet() -> None:

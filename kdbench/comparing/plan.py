@@ -21,7 +21,7 @@ from kdbench.comparing.variance import (
 from kdbench.config import build
 from kdbench.errors import InputError
 from kdbench.stats.paired import detectable_errors, prompts_needed
-from kdbench.text import AVERAGE, DECIMALS, aligned
+from kdbench.text import AVERAGE, DECIMALS, aligned, counted
 
 
 @dataclass(frozen=True)
@@ -68,18 +68,22 @@ class GatePlan:
         """The rows that cannot see their tolerance with the run's prompts and the fewest seeds."""
         return [row for row in self.rows if row.sees[min(row.sees)] > row.tolerance]
 
-    def _lines(self) -> Iterator[str]:
+    def table(self) -> list[list[str]]:
+        """The cells of the table: the titles of the columns, then a row for each task."""
         seeds = list(self.rows[0].prompts)
-        titles = [f"{count} seed{'s' * (count > 1)}" for count in seeds]
+        titles = [counted(count, "seed") for count in seeds]
         table = [["task", "metric", "prompts", "tolerance", *titles]]
         for row in self.rows:
             cells = [f"{_shown(row.prompts[k])} ({row.sees[k]:.{row.decimals}f})" for k in seeds]
             tolerance = f"{row.tolerance:.{row.decimals}f}"
             table.append([row.task, row.metric, str(row.there), tolerance, *cells])
+        return table
+
+    def _lines(self) -> Iterator[str]:
         task, metric = 0, 1
         yield self.title
         yield ""
-        yield from (f"  {line}" for line in aligned(table, left=(task, metric)))
+        yield from (f"  {line}" for line in aligned(self.table(), left=(task, metric)))
         yield ""
         yield from self.notes
 

@@ -9,8 +9,9 @@ from kdbench.comparing.model import Comparison
 from kdbench.comparing.outputs.terminal import coloured, terminal
 from kdbench.comparing.verdict import EXIT_INCOMPLETE, Problem
 from kdbench.errors import InputError
-from kdbench.system.console import report_progress
+from kdbench.system.console import report_progress, styled, takes_styles
 from kdbench.system.crashes import describe_crash, log_crash
+from kdbench.system.layout import output_width
 from kdbench.system.outputs import is_standard_output
 
 
@@ -47,10 +48,8 @@ def run_verb(
 
 def _print(comparison: Comparison, stream: TextIO) -> None:
     """Print in colour on a terminal, and plain text elsewhere."""
-    from rich.console import Console
-
-    console = Console(file=stream, highlight=False)
-    if not stream.isatty() or console.no_color or console.color_system is None:
-        stream.write(terminal(comparison))
-    else:
-        console.print(coloured(comparison), end="", soft_wrap=True)
+    width = output_width() if stream is sys.stdout else None
+    if not takes_styles(stream):
+        stream.write(terminal(comparison, width))
+        return
+    stream.write(styled(coloured(comparison, width), "", stream))

@@ -24,7 +24,9 @@ class RowKeys(Settings, group="Rows"):
         "train name with setting=; measured shows every measured one (default: all)",
     )
     published: Literal["verified", "all", "none"] = Field(
-        "verified", description="Published rows to show; all includes unverified ones"
+        "none",
+        description="Published rows to show, as papers report them; all includes unverified ones "
+        "(default none, or verified with settings= or baselines=)",
     )
     baselines: Path | None = Field(
         None, description="File of published numbers (default: the bundled published.yaml)"
@@ -49,7 +51,12 @@ class ColumnKeys(Settings, group="Columns"):
     error: Literal["ci", "sd", "both", "none"] = Field(
         "ci",
         description="Error shown in the cells: 95 % interval over prompts, standard deviation "
-        "over seeds, both or none",
+        "over seeds, both or none (default ci, without it on a terminal that is too narrow)",
+    )
+    sort: str | None = Field(
+        None,
+        description="Column by which the rows of each group are sorted, best first, as in sort=AVG "
+        "or sort=acceptance; sort=-AVG turns the order round (default: by name)",
     )
 
 
@@ -78,7 +85,7 @@ class TableOutputKeys(Settings, group="Output"):
         description="File to write; in a Markdown file, only the text between the markers of "
         "block= is replaced (default: the terminal)",
     )
-    format: Literal["terminal", "md", "csv", "tex", "html"] | None = Field(
+    format: Literal["terminal", "md", "csv", "json", "tex", "html"] | None = Field(
         None, description="Output format (default: that of the file ending, else terminal)"
     )
     block: str = Field(

@@ -19,7 +19,7 @@ from kdbench.generate.prompts import encode_prompt
 from kdbench.generate.unloaded import UnloadedCheckpoint
 from kdbench.system.environment import environment
 from kdbench.system.outline import Fact, Section, excerpt
-from kdbench.text import duration
+from kdbench.text import counted, duration
 from kdbench.training.source import FromDataset, FromTeacher
 from kdbench.training.triple import Triple
 from kdbench.views.token_texts import token_lines
@@ -103,7 +103,9 @@ def _method_facts(ingredients: Ingredients, triple: Triple, steps: int) -> Itera
     for name, text in triple.describe().items():
         yield Fact(name, text)
     passes = steps * settings.batch_size / len(examples)
-    yield Fact("steps", f"{steps} of {settings.batch_size} examples: {passes:.3g} passes")
+    yield Fact(
+        "steps", f"{steps} of {counted(settings.batch_size, 'example')}: {passes:.3g} passes"
+    )
     tokens = mean(len(example.response_ids) for example in examples) * settings.batch_size
     if isinstance(triple.source.inner, FromDataset):
         yield Fact("rollouts", f"{settings.batch_size} a step, none sampled from the student")
@@ -116,7 +118,10 @@ def _method_facts(ingredients: Ingredients, triple: Triple, steps: int) -> Itera
     yield Fact("loss", f"about {tokens:.0f} response tokens a step, as long as the data set's")
     every = settings.validate_every or _steps_of_epoch(ingredients)
     count = len(ingredients.valid.examples)
-    yield Fact("validation", f"every {every} steps on {count} examples; keeps {settings.select}")
+    yield Fact(
+        "validation",
+        f"every {counted(every, 'step')} on {counted(count, 'example')}; keeps {settings.select}",
+    )
     yield Fact("time", _estimate(ingredients, steps))
 
 

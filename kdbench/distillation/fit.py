@@ -145,7 +145,9 @@ def train_from_last_state(run: PreparedRun, title: str) -> tuple[DistillationTra
     shows = run.arguments.process_index == 0
     with (
         warnings.catch_warnings(),
-        progress(title, total, before, "steps") if shows else nullcontext(_nothing) as advance,
+        progress(title, total, before, "steps", "training")
+        if shows
+        else nullcontext(_nothing) as advance,
     ):
         # torch warns that its schedulers are restored before the first optimiser step.
         warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")

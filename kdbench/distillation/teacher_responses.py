@@ -84,7 +84,9 @@ def teacher_responses(
         with (
             texts.appending() as add_text,
             empty.appending() as add_empty,
-            progress("teacher responses", len(rows), made_before, "samples") as advance,
+            progress(
+                "teacher", len(rows), made_before, "samples", "generating responses"
+            ) as advance,
         ):
             for batch in _sampled(generator, missing, seed):
                 for line in batch:

@@ -140,13 +140,12 @@ def _score(pair: ModelPair, texts: SetTexts, metrics: list[PositionMetric]) -> S
     )
     key = [teacher.identity, pair.vocabulary, list(texts.seeds)]
     file = lines_of(student.run, task.name, forward_pass, key)
-    title = f"{task.name} @{texts.position_set}"
     return SetScores(
         texts.position_set,
         [document.id for document in task.documents],
         texts.seeds,
         forward_pass.limit,
-        score_set(file, title, texts.texts, forward_pass),
+        score_set(file, task.name, texts.texts, forward_pass),
         texts.left_out,
     )
 

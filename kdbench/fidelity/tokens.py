@@ -80,7 +80,7 @@ def score_set(
 
     Args:
         file: File with a line for each text.
-        title: Title of the progress bar.
+        title: Title of the progress, such as the task's name.
         texts: Texts that both models can score.
         forward_pass: The forward pass.
 
@@ -93,10 +93,11 @@ def score_set(
         return text.key in stored and not forward_pass.lacks_details(text)
 
     done = sum(map(is_stored, texts))
+    doing = comparing(forward_pass.position_set)
     with (
         file.appending() as lines,
         details.writing() if details else nullcontext(),
-        progress(title, len(texts), done, "texts") as advance,
+        progress(title, len(texts), done, "texts", doing) as advance,
     ):
         for batch in batches_by_length(texts, [text.length for text in texts]):
             if all(is_stored(text) and not forward_pass.must_cache(text) for text in batch):
@@ -122,6 +123,11 @@ def score_set(
     if details is not None:
         details.finish(texts)
     return _read(file)  # as stored, so that a resumed run gives equal numbers
+
+
+def comparing(position_set: PositionSet) -> str:
+    """What the progress of a comparison says, by its position set."""
+    return f"comparing @{position_set}"
 
 
 def _read(file: LinesFile) -> dict[tuple[str, int], dict[str, Any]]:

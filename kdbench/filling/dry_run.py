@@ -1,44 +1,79 @@
 """`kdbench fill --dry-run`, which lists the nodes and estimates the missing ones."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from kdbench.filling.graph import Graph
 from kdbench.filling.logs import last_line, log_of
 from kdbench.filling.state import state_of
 from kdbench.filling.times import estimated_seconds, recorded_times
-from kdbench.text import duration
+from kdbench.text import counted, duration
 
 
-def dry_run_lines(graph: Graph, workers: int = 1) -> Iterator[str]:
-    """The lines of a dry run: each node's state, its estimated time, and the nodes it needs.
+@dataclass(frozen=True)
+class PlannedNode:
+    """A node in a dry run.
+
+    Attributes:
+        key: Key of the node.
+        status: `done`, `missing` or `unneeded`.
+        seconds: Estimated wall time; None if it is not missing, or nothing similar was timed.
+        needs: Keys of the nodes that it needs.
+    """
+
+    key: str
+    status: Literal["done", "missing", "unneeded"]
+    seconds: float | None
+    needs: tuple[str, ...]
+
+    @property
+    def estimate(self) -> str:
+        """The estimated time, `?` if it is unknown."""
+        if self.status != "missing":
+            return ""
+        return "?" if self.seconds is None else duration(self.seconds)
+
+    @property
+    def needed(self) -> str:
+        """The nodes that it needs, as text."""
+        return f"needs {', '.join(self.needs)}" if self.needs else ""
+
+
+def planned_nodes(graph: Graph) -> list[PlannedNode]:
+    """The nodes of a table: what is done, and how long the missing ones take.
 
     Args:
         graph: The graph of the table.
-        workers: Nodes to run in parallel.
     """
     state, models = state_of(graph), graph.places.models
     timings = recorded_times(models)
-    estimates = {
-        key: estimated_seconds(node, timings, last_line(log_of(node, models)))
-        for key, node in graph.nodes.items()
-        if key in state.wanted
-    }
-    unneeded = len(graph.nodes) - len(state.done | state.wanted)
-    counts = f"{len(state.done)} of {len(graph.nodes)} done, {len(estimates)} missing"
-    yield f"{graph.spec.title}: {counts}{f', {unneeded} unneeded' if unneeded else ''}"
-    width = max(map(len, graph.nodes))
+    nodes = []
     for key, node in graph.nodes.items():
-        status = "missing" if key in estimates else "done" if key in state.done else "unneeded"
-        needs = f"needs {', '.join(node.needs)}" if node.needs else ""
-        yield f"  {status:<10}{key:<{width}}  {_estimate(key, estimates):<8}{needs}".rstrip()
+        missing = key in state.wanted
+        log_line = last_line(log_of(node, models)) if missing else ""
+        seconds = estimated_seconds(node, timings, log_line) if missing else None
+        status: Literal["done", "missing", "unneeded"] = "done" if key in state.done else "unneeded"
+        nodes.append(PlannedNode(key, "missing" if missing else status, seconds, tuple(node.needs)))
+    return nodes
+
+
+def dry_run_lines(title: str, nodes: Sequence[PlannedNode], workers: int = 1) -> Iterator[str]:
+    """The lines of a dry run: each node's state, its estimated time, and the nodes it needs.
+
+    Args:
+        title: Title of the table.
+        nodes: Its nodes.
+        workers: Nodes to run in parallel.
+    """
+    estimates = {node.key: node.seconds for node in nodes if node.status == "missing"}
+    done, unneeded = (sum(n.status == status for n in nodes) for status in ("done", "unneeded"))
+    counts = f"{done} of {len(nodes)} done, {len(estimates)} missing"
+    yield f"{title}: {counts}{f', {unneeded} unneeded' if unneeded else ''}"
+    width = max(len(node.key) for node in nodes)
+    for node in nodes:
+        yield (f"  {node.status:<10}{node.key:<{width}}  {node.estimate:<8}{node.needed}").rstrip()
     yield from _total(estimates, workers)
-
-
-def _estimate(key: str, estimates: Mapping[str, float | None]) -> str:
-    if key not in estimates:
-        return ""
-    seconds = estimates[key]
-    return "?" if seconds is None else duration(seconds)
 
 
 def _total(estimates: Mapping[str, float | None], workers: int) -> Iterator[str]:
@@ -47,7 +82,7 @@ def _total(estimates: Mapping[str, float | None], workers: int) -> Iterator[str]
         return
     known = [seconds for seconds in estimates.values() if seconds is not None]
     if known:
-        parallel = f" with {workers} workers" if workers > 1 else ""
+        parallel = f" with {counted(workers, 'worker')}" if workers > 1 else ""
         total = duration(sum(known) / workers)
         yield f"about {total}{parallel}, estimated from the recorded times of this table"
     if unknown := len(estimates) - len(known):

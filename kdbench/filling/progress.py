@@ -7,7 +7,9 @@ from typing import Any
 from kdbench.filling.graph import Graph
 from kdbench.filling.logs import last_line, log_of
 from kdbench.filling.state import State, Status
+from kdbench.filling.times import estimated_seconds, recorded_times
 from kdbench.system.console import report_progress
+from kdbench.text import duration
 
 _SIGNS: dict[Status, str] = {
     "done": "✓",
@@ -23,11 +25,13 @@ class ProgressView:
 
     Args:
         graph: The graph.
+        workers: Number of nodes that run in parallel.
     """
 
-    def __init__(self, graph: Graph):
-        self._graph = graph
+    def __init__(self, graph: Graph, workers: int = 1):
+        self._graph, self._workers = graph, workers
         self._start_times: dict[str, float] = {}
+        self._end_times: dict[str, float] = {}
         self._statuses: dict[str, Status] = {}
         self._live: Any = None
 
@@ -49,6 +53,8 @@ class ProgressView:
         statuses = state.statuses(self._graph)
         for key in state.running:
             self._start_times.setdefault(key, time.monotonic())
+        for key in self._start_times.keys() - state.running:
+            self._end_times.setdefault(key, time.monotonic())
         if self._live is not None:
             self._live.update(self._table(statuses, state))
         else:
@@ -67,13 +73,33 @@ class ProgressView:
             log = log_of(self._graph.nodes[key], self._graph.places.models)
             return f": {state.failed[key]} (log: {log})"
         if status == "done":
-            return f", {self._seconds(key)}; {len(state.wanted - state.done)} left"
+            return f", {self._seconds(key)}; {self._left(state)}"
         return ""
 
+    def _left(self, state: State) -> str:
+        """How many nodes are left, and the time that they take if similar ones were timed."""
+        models = self._graph.places.models
+        timings = recorded_times(models)
+        left = [key for key in self._graph.nodes if key in state.wanted - state.done]
+        known = {}
+        for key in left:
+            node = self._graph.nodes[key]
+            log_line = last_line(log_of(node, models)) if key in state.running else ""
+            seconds = estimated_seconds(node, timings, log_line)
+            if seconds is not None:
+                known[key] = max(0.0, seconds - self._elapsed(key))
+        text = f"{len(left)} of {len(state.wanted)} left"
+        if not known:
+            return text
+        least = "about" if len(known) == len(left) else "at least"
+        return f"{text}, {least} {duration(sum(known.values()) / self._workers)}"
+
+    def _elapsed(self, key: str) -> float:
+        start = self._start_times.get(key)
+        return 0.0 if start is None else self._end_times.get(key, time.monotonic()) - start
+
     def _seconds(self, key: str) -> str:
-        if key not in self._start_times:
-            return ""
-        return f"{time.monotonic() - self._start_times[key]:.0f} s"
+        return f"{self._elapsed(key):.0f} s" if key in self._start_times else ""
 
     def _table(self, statuses: dict[str, Status], state: State) -> Any:
         from rich.table import Table
@@ -88,5 +114,6 @@ class ProgressView:
             if status == "running":
                 text = last_line(log_of(node, self._graph.places.models))
             cells = (_SIGNS[status], key, status, self._seconds(key))
-            table.add_row(*cells, Text(text, overflow="ellipsis"))
+            table.add_row(*cells, Text(text, overflow="ellipsis", no_wrap=True))
+        table.caption, table.caption_justify = self._left(state), "left"
         return table

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kdbench.config import FillSettings, TableSettings, build
 from kdbench.errors import InputError, nearest
-from kdbench.filling.dry_run import dry_run_lines
+from kdbench.filling.dry_run import PlannedNode, dry_run_lines, planned_nodes
 from kdbench.filling.executor import LocalExecutor
 from kdbench.filling.fill import do_missing
 from kdbench.filling.graph import Graph, Places
@@ -16,7 +16,7 @@ from kdbench.filling.spec import TableSpec, find_spec, read_spec
 from kdbench.filling.state import State
 from kdbench.store.runs import StoredRun, stored_runs
 from kdbench.system.outputs import put_output
-from kdbench.tables import build_table
+from kdbench.tables import Table, build_table
 from kdbench.tables.columns import chosen_columns
 from kdbench.tables.published import published_groups
 from kdbench.tables.recipes import merged_seeds
@@ -29,14 +29,23 @@ class Filled:
     """The outcome of `fill`.
 
     Attributes:
-        text: Lines of the dry run, or the table as a terminal shows it.
+        notes: Lines of the dry run, or lines to show below the table.
         failed: What went wrong, by key of the node.
         table: File of the table; None if nothing was drawn.
+        drawn: The table; None if nothing was drawn.
+        planned: The nodes of a dry run.
     """
 
-    text: str
+    notes: str
     failed: dict[str, str]
     table: Path | None = None
+    drawn: Table | None = None
+    planned: tuple[PlannedNode, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """Lines of the dry run, or the table as a terminal shows it with what is below it."""
+        return self.notes if self.drawn is None else f"{self.drawn}\n{self.notes}"
 
 
 def fill(settings: FillSettings) -> Filled:
@@ -54,8 +63,10 @@ def fill(settings: FillSettings) -> Filled:
     execution = {} if settings.device is None else {"device": settings.device}
     graph = Graph(spec, _places(settings, spec, file.stem), execution)
     if settings.plan or settings.dry_run:
-        return Filled("".join(f"{line}\n" for line in dry_run_lines(graph, settings.workers)), {})
-    with ProgressView(graph) as view:
+        nodes = planned_nodes(graph)
+        lines = dry_run_lines(graph.spec.title, nodes, settings.workers)
+        return Filled("".join(f"{line}\n" for line in lines), {}, planned=tuple(nodes))
+    with ProgressView(graph, settings.workers) as view:
         state = do_missing(graph, LocalExecutor(settings.workers, graph.places.models), view)
     return _drawn(graph, state)
 
@@ -112,7 +123,7 @@ def _drawn(graph: Graph, state: State) -> Filled:
     table = build_table(build(TableSettings, settings), runs)
     file = places.results / "TABLE.md"
     put_output(file, whole_file(file, "md", table.render("md")))
-    return Filled(f"{table}\n{failures}table written to {file}\n", state.failed, file)
+    return Filled(f"{failures}table written to {file}\n", state.failed, file, table)
 
 
 def _metric(runs: Sequence[StoredRun]) -> str:

@@ -14,7 +14,8 @@ from statistics import mean
 from kdbench.filling.nodes import Node
 from kdbench.store.schema import COUNT, POSITIVE, TEXT, Rule, check_fields
 
-_SECONDS_LEFT = re.compile(r"(\d+) s left\s*$")
+_TIME_LEFT = re.compile(r"(\d+(?:\.\d+)?) (s|min|h) left\s*$")
+_SECONDS = {"s": 1, "min": 60, "h": 3600}
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,9 @@ def estimated_seconds(node: Node, timings: Sequence[Timing], log_line: str = "")
     Returns:
         Seconds of wall time, or None if no similar node has been timed.
     """
-    left = _SECONDS_LEFT.search(log_line)
+    left = _TIME_LEFT.search(log_line)
     if left and node.is_half_done():
-        return float(left[1])
+        return float(left[1]) * _SECONDS[left[2]]
     of_kind = [timing for timing in timings if timing.kind == node.kind]
     similar = [timing for timing in of_kind if timing.what == node.pace] or of_kind
     amount = node.amount()

@@ -46,7 +46,10 @@ def ask(
         if not asked:
             continue
         name = title if number == 1 else f"{title}, unread replies"
-        with file.appending() as lines, progress(name, len(asked), 0, "judgements") as advance:
+        with (
+            file.appending() as lines,
+            progress(name, len(asked), 0, "judgements", "judging") as advance,
+        ):
             for key, reply in judge.ask(asked):
                 judgement = judged(pending[key], number, reply)
                 lines.add(record_of(judgement, pending[key], reply))

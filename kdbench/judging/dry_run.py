@@ -11,6 +11,7 @@ from kdbench.judging.settings import JudgeSettings
 from kdbench.judging.subject import Subject
 from kdbench.judging.work import JudgeWork
 from kdbench.system.outline import Fact, Section, excerpt, plain_fields
+from kdbench.text import counted
 
 _SHOWN = 2  # questions of each task
 
@@ -46,7 +47,7 @@ def _subject_facts(work: JudgeWork, subject: Subject) -> Iterator[Fact]:
     yield Fact(
         "questions",
         f"{missing} to ask, {different - missing} of {different} judged before; "
-        f"{len(subject.documents)} documents × {len(subject.answers)} seeds",
+        f"{counted(len(subject.documents), 'document')} × {counted(len(subject.answers), 'seed')}",
     )
     for number, question in enumerate(questions[:_SHOWN], start=1):
         order = f", order {question.order}" if subject.opponent else ""

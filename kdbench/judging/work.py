@@ -30,6 +30,7 @@ from kdbench.system.console import report_progress
 from kdbench.system.files import json_text
 from kdbench.system.locks import only_here
 from kdbench.task import Task, check_installed, load_tasks
+from kdbench.text import counted
 
 
 @dataclass(frozen=True)
@@ -265,7 +266,7 @@ class JudgeWork:
             return self.run.write_task(_with_group(stored, subject.group, numbers, group))
 
     def _counts(self) -> str:
-        counts = [f"{self._asked} replies", f"{self._stored} judged before"]
+        counts = [counted(self._asked, "reply", "replies"), f"{self._stored} judged before"]
         counts += [f"{count} {status}" for status, count in sorted(self._without_score.items())]
         text = f"judge {self.judge.name}: {', '.join(counts)}"
         faults = self.judge.faults

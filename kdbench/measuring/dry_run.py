@@ -22,6 +22,7 @@ from kdbench.protocol import Protocol
 from kdbench.system.outline import Fact, Section, excerpt, plain_fields
 from kdbench.system.progress import slow_step
 from kdbench.task import Document, Task
+from kdbench.text import counted
 from kdbench.views.chat import plain_text, turns_of, with_system
 from kdbench.views.token_texts import token_lines
 
@@ -163,7 +164,7 @@ def _task_facts(
     yield Fact(
         "samples",
         f"{missing} to generate{of_shard}, {stored} of {total} stored; "
-        f"{len(task.documents)} documents × {len(protocol.seeds)} seeds",
+        f"{counted(len(task.documents), 'document')} × {counted(len(protocol.seeds), 'seed')}",
     )
     if how.tokenizer is None:
         yield Fact("tokens", "known only to the loaded backend; the prompts are the task's texts")
@@ -211,7 +212,7 @@ def _prompt_facts(
     if split.removed:
         yield Fact("cut off", f"{split.n_removed} tokens on the right:")
         yield Fact("", excerpt(split.removed, 400, 200), is_text=True)
-    yield Fact("", f"{len(prompt.ids)} tokens")
+    yield Fact("", counted(len(prompt.ids), "token"))
     texts, numbers = token_lines(tokenizer, prompt.ids)
     yield from (Fact("tokens", texts, is_text=True), Fact("ids", numbers))
     yield Fact("BOS", _bos(tokenizer, prompt.ids))

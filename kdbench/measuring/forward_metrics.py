@@ -28,6 +28,11 @@ def stored_values(file: LinesFile) -> dict[str, float]:
     return values
 
 
+def doing(run: RunFolder, metric: ForwardMetric) -> str:
+    """What the progress of a measurement says."""
+    return f"{run.path.parent.name} measuring {metric.name}"
+
+
 def measure_forward(
     metric: ForwardMetric, task: Task, run: RunFolder, backend: LazyBackend, limit: int
 ) -> dict[str, float]:
@@ -54,10 +59,10 @@ def measure_forward(
         return {}
     prompts = backend.prompts(task)
     references = [Reference(d.id, prompts[d.id].ids, d.references[0]) for d in documents]
-    title = f"{task.name} {metric.name}"
+    total, done = len(references), len(values)
     with (
         file.appending() as lines,
-        progress(title, len(references), len(values), "documents") as advance,
+        progress(task.name, total, done, "documents", doing(run, metric)) as advance,
     ):
         for batch in metric.batches(tokenizer, references, limit):
             if all(reference.document in values for reference in batch):

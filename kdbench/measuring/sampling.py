@@ -52,6 +52,13 @@ class Sampling:
         self._own_engine, self._identity = own_engine, identity
         self._shard, self._wait = shard, wait
 
+    @property
+    def doing(self) -> str:
+        """What the progress of generation says: the model, and how many seeds a document has."""
+        seeds = len(self.protocol.seeds)
+        of_seeds = f", {seeds} seeds" if seeds > 1 else ""
+        return f"{self.run.path.parent.name} generating{of_seeds}"
+
     def stored(self, task: Task) -> Samples:
         """Return the stored samples of a task, those of all shards included."""
         wanted = {(d.id, seed) for d in task.documents for seed in self.protocol.seeds}
@@ -132,7 +139,7 @@ class Sampling:
         texts = origin(task, self.protocol)
         with (
             self.run.lines(self._file_name(task)).appending() as file,
-            progress(task.name, len(rows), present, "samples") as advance,
+            progress(task.name, len(rows), present, "samples", self.doing) as advance,
         ):
             for batch in self._unfinished(rows, done):
                 start, made, tokens = time.monotonic(), 0, 0

@@ -3,6 +3,7 @@
 from kdbench.config import SpeedSettings, given_facts
 from kdbench.serving.speed import find_subject, stored_speeds
 from kdbench.system.outline import Fact, Section
+from kdbench.text import counted
 
 _DIGITS = 12  # of a hash
 
@@ -21,7 +22,9 @@ def plan_speed(settings: SpeedSettings) -> list[Section]:
     facts.append(Fact("runs on", f"{subject.hardware}, backend {settings.backend}"))
     sections = [Section("kdbench speed: a dry run, which writes nothing", tuple(facts))]
     for path, load in loads.items():
-        tokens = f"{load.prompt_tokens} tokens of prompt and {load.new_tokens} of response"
+        tokens = (
+            f"{counted(load.prompt_tokens, 'token')} of prompt and {load.new_tokens} of response"
+        )
         size = f"{load.repeats} repeats of {load.requests} requests, each with {tokens}"
         state = "stored already" if path in stored else "to be timed"
         lines = (Fact("load", size), Fact("stored in", f"{path} ({state})"))

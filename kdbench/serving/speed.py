@@ -165,8 +165,8 @@ def _measured(
             if backend is None or subject.chosen.is_served:  # whose client has one concurrency
                 backend = _load(subject, load)
                 path.parent.mkdir(parents=True, exist_ok=True)  # fails before the measurement
-            title = f"{subject.name}, {load.concurrency} at a time"
-            with progress(title, load.repeats * rounds_of(load), 0, "rounds") as advance:
+            doing, rounds = f"timing, {load.concurrency} at a time", load.repeats * rounds_of(load)
+            with progress(subject.name, rounds, 0, "rounds", doing) as advance:
                 repeats = time_load(backend, load, clock, advance)
             yield path, _record(subject, backend, load, repeats)
     finally:

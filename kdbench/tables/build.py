@@ -10,11 +10,12 @@ from kdbench.tables.categories import categories_of, only_category
 from kdbench.tables.column import Column, column_notes
 from kdbench.tables.columns import chosen_columns, full_metric_name, plain_columns
 from kdbench.tables.measured import measured_groups
-from kdbench.tables.model import Cell, Group
+from kdbench.tables.model import Cell, ColumnHead, Group
 from kdbench.tables.published import published_columns, published_groups
 from kdbench.tables.recipes import merged_seeds
 from kdbench.tables.render import Table
 from kdbench.tables.serving import load_notes
+from kdbench.tables.sorting import sorted_groups
 from kdbench.tables.ties import Ties
 from kdbench.task import NO_REFERENCES
 
@@ -43,11 +44,12 @@ def build_table(settings: TableSettings, runs: Sequence[StoredRun] | None = None
     groups = [*measured, *published]
     if settings.settings:
         groups = _select(groups, settings.settings)
+    if settings.sort is not None:
+        groups = sorted_groups(groups, columns, settings.sort)
     if not groups:
         what = f"columns={','.join(settings.columns)}" if chosen else f"metric '{settings.metric}'"
         raise InputError(
-            f"results={settings.results}: no result with {what}, and no published row to show"
-            f"{_why_none(settings, runs)}"
+            f"results={settings.results}: no result with {what}{_why_none(settings, runs)}"
         )
     shown = [] if chosen else columns
     return Table(
@@ -57,6 +59,8 @@ def build_table(settings: TableSettings, runs: Sequence[StoredRun] | None = None
         groups=tuple(groups),
         error=settings.error,
         meanings=(*column_notes(columns), *load_notes(columns)) if chosen else (),
+        heads=tuple(ColumnHead(c.name, c.metric, c.tasks, c.unit, c.direction) for c in columns),
+        keeps_errors="error" in settings.model_fields_set,
     )
 
 
@@ -93,7 +97,10 @@ def _why_none(settings: TableSettings, runs: Sequence[StoredRun]) -> str:
     results = [run.results[task] for run in runs for task in settings.tasks if task in run.results]
     metrics = [(name, metric) for result in results for name, metric in result.metrics.items()]
     if (settings.metric, NO_REFERENCES) not in {(name, metric.reason) for name, metric in metrics}:
-        return ""
+        if settings.published != "none":
+            return ", and no published row to show"
+        has_reported = settings.metric == TableSettings.model_fields["metric"].default
+        return "; published=verified shows what papers report" if has_reported else ""
     known = sorted({name for name, metric in metrics if metric.value is not None})
     return f": {NO_REFERENCES}; choose metric= among {', '.join(known)}"
 
@@ -101,6 +108,8 @@ def _why_none(settings: TableSettings, runs: Sequence[StoredRun]) -> str:
 def _published(settings: TableSettings, columns: Sequence[Column]) -> list[Group]:
     """The reported rows; they fill those of the chosen columns that show their metric."""
     baselines, show = settings.baselines, settings.published
+    if "published" not in settings.model_fields_set and (settings.settings or baselines):
+        show = "verified"  # for the groups that settings= names, or those of a file of its own
     if show == "none":
         return []
     if not settings.columns:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from kdbench.errors import InputError, nearest
@@ -13,7 +13,8 @@ from kdbench.store.runs import StoredRun
 from kdbench.tables.column import Column
 from kdbench.tables.cost import CostColumn
 from kdbench.tables.model import Group, TableRow
-from kdbench.tables.teachers import teacher_folders
+from kdbench.tables.teachers import teacher_folders, teachers_of
+from kdbench.text import counted
 
 GroupKey: TypeAlias = tuple[str, str, int | None]
 """Setting, protocol and limit of a group."""
@@ -44,7 +45,7 @@ def measured_groups(
     for run in runs:
         if tasks and all(run.result(task) is None for task in tasks):
             continue  # even if it has a cost or a speed
-        row = _row(run, columns, chosen, ranked=run.folder not in teachers)
+        row = _row(run, columns, chosen, start, ranked=run.folder not in teachers)
         results = [result for column in columns for result in column.results(run) if result]
         if not any(row.cells) and all(result.value is None for result in results):
             continue
@@ -54,8 +55,8 @@ def measured_groups(
         group = next((group for group in groups if group.takes(key, basis)), None)
         if group is None:
             groups.append(group := _GroupBuilder(key))
-        group.basis.update(basis)
-        group.rows.append(row)
+        group.add(run, row, basis)
+    groups = _with_teachers(groups)
     for group in groups:
         group.rows.sort(key=lambda row: (row.ranked, row.label))  # teachers first
     if order:
@@ -80,17 +81,57 @@ class _GroupBuilder:
         key: Setting, protocol and limit.
         basis: What must be equal for its rows to be compared, by task and metric.
         rows: Rows so far.
+        models: SHA-256 of the checkpoints of its rows; None where unknown.
+        teachers: SHA-256 of the teachers with which its rows were compared.
     """
 
     key: GroupKey
     basis: dict[str, str] = field(default_factory=dict)
     rows: list[TableRow] = field(default_factory=list)
+    models: list[str | None] = field(default_factory=list)
+    teachers: set[str] = field(default_factory=set)
+
+    def add(self, run: StoredRun, row: TableRow, basis: Mapping[str, str]) -> None:
+        """Add a row, and what it needs of other rows."""
+        self.basis.update(basis)
+        self.rows.append(row)
+        self.models.append(run.record["model"].get("sha256"))
+        self.teachers |= teachers_of(run)
+
+    def is_taught_by(self, home: "_GroupBuilder", model: str | None) -> bool:
+        """Whether a model of another group taught rows of this one and answered their prompts."""
+        shared = self.basis.keys() & home.basis.keys()
+        return (
+            model in self.teachers - set(self.models)
+            and self.key[1] == home.key[1]
+            and any(self.basis[name] == home.basis[name] for name in shared)
+            and all(self.basis[name] == home.basis[name] for name in shared)
+        )
 
     def takes(self, key: GroupKey, basis: Mapping[str, str]) -> bool:
         """Whether a row of this key and basis can be compared with the rows of the group."""
         return self.key == key and all(
             self.basis.get(name, value) == value for name, value in basis.items()
         )
+
+
+def _with_teachers(groups: Sequence[_GroupBuilder]) -> list[_GroupBuilder]:
+    """Let each teacher join its students' groups, if it was measured under another label or limit.
+
+    A group whose rows have all joined others is left out.
+    """
+    stays = []
+    for home in groups:
+        joined = set()
+        for row, model in zip(list(home.rows), list(home.models), strict=True):
+            for group in groups:
+                if group is not home and group.is_taught_by(home, model):
+                    group.rows.append(replace(row, ranked=False))
+                    group.models.append(model)
+                    joined.add(row.source)
+        if {row.source for row in home.rows} - joined:
+            stays.append(home)
+    return stays
 
 
 def _ordered(
@@ -136,7 +177,7 @@ def _title(key: GroupKey) -> str:
     parts = [setting] if setting else []
     parts.append(f"protocol {protocol}")
     if limit:
-        parts.append(f"first {limit} prompts per task")
+        parts.append(f"first {counted(limit, 'prompt')} per task")
     return ", ".join(parts)
 
 
@@ -144,10 +185,16 @@ def _digest(basis: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(basis, sort_keys=True).encode()).hexdigest()[:8]
 
 
-def _row(run: StoredRun, columns: Sequence[Column], chosen: bool, ranked: bool) -> TableRow:
-    notes = [] if run.record["status"] == "complete" else ["the run is not complete"]
+def _row(
+    run: StoredRun, columns: Sequence[Column], chosen: bool, start: str, ranked: bool
+) -> TableRow:
+    is_part = bool(start)
+    complete = run.record["status"] == "complete"
+    notes = [] if complete or is_part else ["the run is not complete"]
     if chosen:
         notes += _reasons(run, columns)
+    if is_part:  # the notes of all groups are one list
+        notes = [f"{start.removesuffix(', ')}: {note}" for note in notes]
     return TableRow(
         label=run.label,
         kind="measured",

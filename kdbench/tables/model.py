@@ -93,6 +93,25 @@ class Group:
 
 
 @dataclass(frozen=True)
+class ColumnHead:
+    """What a column shows.
+
+    Attributes:
+        name: Its title without an arrow.
+        metric: Name of the metric.
+        tasks: Tasks whose results it shows, or averages; empty for a cost.
+        unit: Unit of the metric.
+        direction: Which is better: `higher`, `lower` or `none`; None if unknown.
+    """
+
+    name: str
+    metric: str
+    tasks: tuple[str, ...]
+    unit: str
+    direction: str | None
+
+
+@dataclass(frozen=True)
 class Content:
     """The content of a table, without its form.
 
@@ -103,6 +122,8 @@ class Content:
         groups: Groups of rows, in order.
         error: Error bars that the cells show.
         meanings: Sentences that describe the columns, if they were chosen with `columns=`.
+        heads: What each column shows; empty if unknown.
+        keeps_errors: Whether a terminal that is too narrow shows the error bars nevertheless.
     """
 
     metric: str
@@ -111,6 +132,8 @@ class Content:
     groups: tuple[Group, ...]
     error: Literal["ci", "sd", "both", "none"]
     meanings: tuple[str, ...] = ()
+    heads: tuple[ColumnHead, ...] = ()
+    keeps_errors: bool = False
 
     @property
     def rows(self) -> list[TableRow]:
@@ -124,8 +147,10 @@ class Content:
 
     def text(self, cell: Cell | None) -> str:
         """A cell's number with its error bars, without marks: `23.75 [22.90, 24.61]`."""
-        if cell is None:
-            return ""
+        return "" if cell is None else " ".join(self.parts(cell))
+
+    def parts(self, cell: Cell) -> list[str]:
+        """A cell's number and each of its error bars: `23.75`, `[22.90, 24.61]`."""
         bound = _BOUNDS[cell.bound] if cell.bound else ""
         texts = [f"{bound}{cell.value:.{cell.decimals}f}"]
         # A paper's only error bar is the deviation over seeds, so it is shown for both kinds.
@@ -134,7 +159,7 @@ class Content:
             texts.append(f"± {cell.sd:.{cell.decimals}f}")
         if cell.ci_low is not None and cell.ci_high is not None and self._shows_ci:
             texts.append(f"[{cell.ci_low:.{cell.decimals}f}, {cell.ci_high:.{cell.decimals}f}]")
-        return " ".join(texts)
+        return texts
 
     @property
     def _shows_sd(self) -> bool:

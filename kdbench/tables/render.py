@@ -1,4 +1,4 @@
-"""The comparison table in its five forms; text from files is escaped for each form."""
+"""The comparison table in its six forms; text from files is escaped for each form."""
 
 import csv
 import io
@@ -7,13 +7,16 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from kdbench.errors import InputError, nearest
+from kdbench.system.layout import output_width
 from kdbench.tables.model import Cell, Content
-from kdbench.text import aligned, cell_text, escape_md, printable, without_controls
+from kdbench.tables.terminal import terminal_lines
+from kdbench.tables.tidy import tidy_json
+from kdbench.text import cell_text, escape_md, printable, without_controls
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-FORMS = ("terminal", "md", "csv", "tex", "html")
+FORMS = ("terminal", "md", "csv", "json", "tex", "html")
 
 _TEX = {
     "\\": r"\textbackslash{}",
@@ -37,13 +40,14 @@ class Table(Content):
     """The comparison table; `print` shows it as a terminal does."""
 
     def __str__(self) -> str:
-        return self.render("terminal")
+        return self.render("terminal", output_width())
 
-    def render(self, form: str) -> str:
+    def render(self, form: str, width: int | None = None) -> str:
         """Draw the table.
 
         Args:
-            form: `terminal`, `md`, `csv`, `tex` or `html`.
+            form: `terminal`, `md`, `csv`, `json`, `tex` or `html`.
+            width: Columns of the terminal, for that form; None for no limit.
 
         Returns:
             The text, which ends with a newline.
@@ -52,9 +56,11 @@ class Table(Content):
             InputError: an unknown form.
         """
         if form == "terminal":
-            return _terminal(self)
+            return "".join(f"{line.plain}\n" for line in terminal_lines(self, width))
         if form == "csv":
             return _csv(self)
+        if form == "json":
+            return tidy_json(self)
         if form not in FORMS:
             raise InputError(f"format={form}: {nearest(form, FORMS)}")
         text = _environment(form).get_template(f"table.{form}.j2").render(table=self)
@@ -165,26 +171,3 @@ def _csv(table: Content) -> str:
             title, label, kind, source, note = texts
             writer.writerow([title, label, kind, *numbers, source, note])
     return text.getvalue()
-
-
-def _terminal(table: Content) -> str:
-    """Aligned columns, a title above each group, and the notes."""
-    lines: list[tuple[str, ...]] = [("", "", *table.columns)]
-    for group in table.groups:
-        lines.append((group.title,))
-        if group.measured:
-            counts = (group.prompts(column) for column in range(len(table.columns)))
-            lines.append(("  prompts", "", *counts))
-        for row in group.rows:
-            cells = (_starred(table, cell) for cell in row.cells)
-            lines.append((f"  {row.label}", table.kind_of(row), *cells))
-    lines = [tuple(map(printable, line)) for line in lines]
-    rows = iter(aligned([line for line in lines if len(line) > 1], left=(0, 1)))
-    drawn = [next(rows) if len(line) > 1 else line[0] for line in lines]
-    sources = [f"[{number}] {source}" for number, source in enumerate(table.sources(), start=1)]
-    notes = [*table.notes(best="*"), *sources, *table.row_notes()]
-    return "\n".join([*drawn, "", *map(printable, notes)]) + "\n"
-
-
-def _starred(table: Content, cell: Cell | None) -> str:
-    return _marked(table.text(cell), cell) + ("*" if cell is not None and cell.best else "")

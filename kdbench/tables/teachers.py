@@ -28,3 +28,13 @@ def teacher_folders(runs: Sequence[StoredRun]) -> frozenset[str]:
         if (sha256 := run.record["model"].get("sha256")) is not None
         and (run.record["setting"], sha256) in teachers
     )
+
+
+def teachers_of(run: StoredRun) -> set[str]:
+    """The SHA-256 of the teachers with which a run was compared.
+
+    Args:
+        run: The run.
+    """
+    teachers = [result.teacher for result in run.results.values() if result.teacher]
+    return {str(teacher["sha256"]) for teacher in teachers if teacher.get("sha256")}

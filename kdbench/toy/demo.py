@@ -1,6 +1,7 @@
 """`kdbench demo`: make the toy world, then fill the table of methods on it."""
 
 import time
+from dataclasses import replace
 from functools import partial
 
 from kdbench.config import DemoSettings, FillSettings
@@ -66,7 +67,8 @@ def _plan(settings: DemoSettings) -> Filled:
     missing = [name for name, folder in parts if not folder.exists()]
     lines = [f"toy {name}: {'to be made' if name in missing else 'done'}" for name, _ in parts]
     if not missing:
-        return Filled("\n".join([*lines, fill(_fill_settings(settings, world, True)).text]), {})
+        planned = fill(_fill_settings(settings, world, True))
+        return replace(planned, notes="\n".join([*lines, planned.text]), planned=())
     spec = read_spec(find_spec(_TABLE))
     rows = ", ".join(str((row.train or {}).get("recipe")) for row in spec.rows)
     lines.append(f"then a training and an evaluation of each recipe: {rows}")

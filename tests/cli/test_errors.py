@@ -79,7 +79,7 @@ def run_python(code: str, encoding: str) -> "subprocess.CompletedProcess[bytes]"
 def test_a_terminal_without_utf8_gets_escaped_characters(
     encoding: str, verb: str, tmp_path: Path
 ) -> None:
-    words = [verb] if verb == "metrics" else [verb, f"results={tmp_path}"]
+    words = [verb] if verb == "metrics" else [verb, f"results={tmp_path}", "published=verified"]
     code = f"import sys; sys.argv[1:] = {words!r}; from kdbench.cli.verbs import main; main()"
     done = run_python(code, encoding)
     assert (done.returncode, done.stderr) == (0, b"")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import kdbench
-from kdbench.cli.printing import print_evaluation
+from kdbench.cli.shown.evaluation import print_evaluation
 from kdbench.measuring.measurement import Evaluation
 from kdbench.store.folder import RunFolder
 from kdbench.store.results import read_task
@@ -74,3 +74,55 @@ def test_tasks_with_options_have_documents_not_samples(
     keys = {"model": str(world.student), "results": tmp_path, "device": "cpu", "limit": 2}
     print_evaluation(kdbench.evaluate(tasks="skills_kinds", **keys))
     assert "\n2 documents scored; results in " in capsys.readouterr().out
+
+
+def test_the_metrics_asked_for_are_the_ones_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    run = RunFolder(next((STORED / "GKD").glob("minillm*")))
+    result = run.read_task("dolly")
+    assert result is not None
+
+    def heads(*asked: str) -> list[list[str]]:
+        print_evaluation(Evaluation(run.path, {"dolly": result}, 0), asked)
+        lines = capsys.readouterr().out.splitlines()
+        return [line.split() for line in lines if line.startswith(("task", "compared"))]
+
+    usual = heads()
+    assert usual[0][2] == "rougeL"
+    assert "response_length" in usual[0]
+    assert heads("headline") == usual
+    quality, fidelity = heads("empty", "top1", "acceptance@student")
+    assert quality[2:] == ["rougeL", "[95", "%", "interval]", "±", "seeds", "empty"]
+    measured = sorted(name for name in result.metrics if name.startswith("top1@"))
+    assert sorted(fidelity[3:-1]) == measured
+    assert fidelity[-1] == "acceptance@student"
+    everything = {name for head in heads("all") for name in head}
+    assert set(result.metrics) <= everything
+
+
+def test_a_narrow_terminal_gets_no_line_that_is_too_long(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "70")
+    lines = printed("GKD", capsys)
+    assert max(len(line) for line in lines if "results in" not in line) <= 70
+    assert any(line.startswith("no room for 95 % intervals and deviations") for line in lines)
+
+
+def test_one_sample_is_not_several(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    task = read_task(next((STORED / "Teacher").glob("minillm*")) / "dolly.json")
+    print_evaluation(Evaluation(tmp_path, {"dolly": replace(task, cut_prompts=1)}, 1))
+    out = capsys.readouterr().out
+    assert "\n1 sample generated; results in " in out
+    assert "dolly: 1 prompt was cut at" in out
+
+
+def test_names_from_files_move_no_cursor(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = read_task(next((STORED / "Teacher").glob("minillm*")) / "dolly.json")
+    evil = "a\x1b[2Jb,none"
+    own = replace(task, metrics={**task.metrics, evil: task.metrics["rougeL"]}, main_metric=evil)
+    print_evaluation(Evaluation(tmp_path, {"t\u202ex": own}, 0))
+    out = capsys.readouterr().out
+    assert "a[2Jb,none" in out
+    assert all(char.isprintable() or char == "\n" for char in out)

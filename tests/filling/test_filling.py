@@ -16,7 +16,7 @@ import yaml
 
 from kdbench.config import FillSettings
 from kdbench.errors import InputError
-from kdbench.filling.dry_run import dry_run_lines
+from kdbench.filling.dry_run import dry_run_lines, planned_nodes
 from kdbench.filling.executor import Executor, LocalExecutor
 from kdbench.filling.fill import do_missing
 from kdbench.filling.graph import Graph, Places
@@ -122,9 +122,9 @@ def test_a_checkpoint_is_made_only_for_measurements(graph: Graph) -> None:
     worked(graph)
     shutil.rmtree(graph.places.models)
     assert worked(graph) == ([], {})
-    assert "  unneeded  train KD" in "\n".join(dry_run_lines(graph))
+    assert "  unneeded  train KD" in "\n".join(dry_run_lines("t", planned_nodes(graph)))
     graph.nodes["evaluate KD"].place.unlink()
-    assert "  missing   train KD" in "\n".join(dry_run_lines(graph))
+    assert "  missing   train KD" in "\n".join(dry_run_lines("t", planned_nodes(graph)))
     assert worked(graph) == (["train SFT", "train KD", "evaluate KD"], {})
 
 

@@ -313,7 +313,7 @@ def test_an_unknown_id_is_refused_with_the_nearest_one(results, setting, message
 
 
 def test_nothing_to_show_is_an_error(results):
-    with pytest.raises(InputError, match="no result with metric 'rougeL', and no published row"):
+    with pytest.raises(InputError, match="no result with metric 'rougeL'; published=verified"):
         draw(results)
     put(results, "a", {"dolly": 20.0})
     with pytest.raises(InputError, match="no result with metric 'bleu'"):
@@ -386,3 +386,76 @@ def test_a_table_states_when_and_where_it_was_measured(results):
     note = "come from kdbench, run between 2026-11-22 and 2026-11-24 on A card and CPU.\n"
     assert note in str(draw(results))
     assert "come from kdbench.\n" in str(draw(results, rows=("c",)))
+
+
+def test_a_teacher_measured_under_another_label_joins_its_students(results):
+    put(results, "a", {"dolly": 20.0, "vicuna": 12.0}, setting="small", teacher="t")
+    put(results, "t", {"dolly": 30.0, "vicuna": 30.0}, limit=100)
+    table = draw(results)
+    assert labels(table) == [["t", "a"]]
+    assert not table.groups[0].rows[0].ranked
+    assert table.groups[0].title == "small, protocol minillm"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"texts": {"dolly": "other"}},  # it answered other prompts
+        {"other": {"protocol": {"temperature": 0.5}}},
+        {"protocol": "greedy"},
+        {"version": "2"},
+    ],
+)
+def test_a_teacher_of_other_prompts_or_rules_stays_by_itself(results, other):
+    put(results, "a", {"dolly": 20.0}, setting="small", teacher="t")
+    put(results, "t", {"dolly": 30.0}, **other)
+    assert sorted(map(tuple, labels(draw(results)))) == [("a",), ("t",)]
+
+
+def test_a_teacher_joins_all_its_students_and_leaves_no_group_of_its_own(results):
+    put(results, "a", {"dolly": 20.0}, setting="one", teacher="t")
+    put(results, "b", {"dolly": 21.0}, setting="two", teacher="t")
+    put(results, "c", {"dolly": 22.0}, setting="two", teacher="t")
+    put(results, "t", {"dolly": 30.0})
+    put(results, "u", {"dolly": 31.0}, setting="two")  # a row beside, no teacher
+    assert labels(draw(results)) == [["t", "a"], ["t", "b", "c", "u"]]
+
+
+def test_rows_are_sorted_by_a_column_and_teachers_stay_on_top(results):
+    put(results, "a", {"dolly": 20.0, "vicuna": 12.0}, teacher="t")
+    put(results, "b", {"dolly": 22.0})
+    put(results, "c", {"dolly": 21.0, "vicuna": 15.0})
+    put(results, "t", {"dolly": 19.0, "vicuna": 30.0})
+    assert labels(draw(results, sort="Dolly")) == [["t", "b", "c", "a"]]
+    assert labels(draw(results, sort="-dolly")) == [["t", "a", "c", "b"]]
+    assert labels(draw(results, sort="AVG")) == [["t", "c", "a", "b"]]  # b has no average
+    assert labels(draw(results, sort="-avg")) == [["t", "a", "c", "b"]]
+
+
+def test_the_direction_of_a_metric_decides_which_rows_come_first(results):
+    for name, value in (("a", 2.0), ("b", 1.0), ("c", 3.0)):
+        put(results, name, {"dolly": value, "vicuna": value}, metric="lm_loss")
+    assert labels(draw(results, metric="lm_loss", sort="AVG")) == [["b", "a", "c"]]
+    assert labels(draw(results, columns=("lm_loss",), sort="lm_loss")) == [["b", "a", "c"]]
+    assert labels(draw(results, columns=("lm_loss",), sort="-lm_loss")) == [["c", "a", "b"]]
+
+
+def test_an_unknown_column_to_sort_by_is_refused_with_the_nearest_one(results):
+    put(results, "a", {"dolly": 20.0})
+    with pytest.raises(InputError, match=r"sort=-Doly: no such column: did you mean 'Dolly'"):
+        draw(results, sort="-Doly")
+
+
+def test_reported_rows_are_shown_only_where_they_are_asked_for(results):
+    put(results, "a", {"dolly": 20.0})
+
+    def kinds(**keys):
+        settings = TableSettings(results=results, tasks=TWO, **keys)
+        return {row.kind for row in build_table(settings).rows}
+
+    baselines = results.parent / "published.yaml"
+    assert kinds() == {"measured"}
+    assert kinds(published="verified") == {"measured", "reported"}
+    assert kinds(baselines=baselines) == {"measured", "reported"}
+    assert kinds(baselines=baselines, settings=("big-to-small",)) == {"reported"}
+    assert kinds(settings=("measured",)) == {"measured"}

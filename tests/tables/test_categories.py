@@ -77,5 +77,12 @@ def test_rows_and_tasks_without_a_category(tmp_path):
 
 def test_an_empty_table_says_what_to_choose(tmp_path):
     put(tmp_path, "low", LOW)
-    with pytest.raises(InputError, match="no published row to show; choose tasks= among mine"):
+    with pytest.raises(InputError, match="'rougeL'; choose tasks= among mine"):
         draw(tmp_path, tasks=("dolly",), by=None)
+
+
+def test_a_note_on_a_row_names_the_category_without_numbers(tmp_path):
+    put(tmp_path, "low", LOW)
+    notes = draw(tmp_path, columns=("rougeL", "distinct_1")).row_notes()
+    starts = [note.partition(": distinct_1")[0] for note in notes]
+    assert starts == ["low: category (none)", "low: category a", "low: category b"]

@@ -3,6 +3,8 @@
 import csv
 import html
 import io
+import json
+from dataclasses import replace
 
 import pytest
 
@@ -234,3 +236,47 @@ def test_equal_notes_of_equal_rows_are_listed_once():
 def test_an_unknown_format_is_refused():
     with pytest.raises(InputError, match=r"^format=htm: did you mean 'html'"):
         table().render("htm")
+
+
+def test_json_has_an_object_for_each_cell():
+    cells = json.loads(table().render("json"))
+    assert len(cells) == 6 * 3
+    first = {key: cells[0][key] for key in ("setting", "setting_id", "row", "kind", "ranked")}
+    assert first == {
+        "setting": "Toy, protocol minillm",
+        "setting_id": "toy",
+        "row": "Teacher",
+        "kind": "measured",
+        "ranked": False,
+    }
+    numbers = ("column", "metric", "value", "ci_low", "ci_high", "sd", "n", "best", "verified")
+    assert [cells[3][key] for key in numbers] == [
+        *("Dolly", "rougeL", 23.456, 22.9, 24.614, 0.354, 500, True, None)
+    ]
+    kd = [cell for cell in cells if cell["row"] == "KD"]
+    assert [(cell["value"], cell["verified"], cell["n"]) for cell in kd] == [
+        *((22.8, True, None), (17.4, False, None), (20.1, False, None))
+    ]
+    assert [cell["value"] for cell in cells if cell["row"] == "SFT_b"] == [20.0, None, None]
+
+
+def test_json_holds_no_number_that_json_has_not():
+    line = row("GKD", "measured", True, "gkd/r", Cell(float("nan"), float("-inf"), float("inf")))
+    text = Table("rougeL", "points", ("Dolly",), (Group("g", "G", (line,)),), "ci").render("json")
+    (cell,) = json.loads(text, parse_constant=pytest.fail)
+    assert (cell["value"], cell["ci_low"], cell["ci_high"]) == (None, None, None)
+
+
+def test_a_narrow_terminal_shows_less_and_says_so():
+    drawn = table().render("terminal", 60)
+    assert max(map(len, drawn.splitlines())) <= 60
+    assert "23.46 ± 0.35*" in drawn
+    assert "22.90" not in drawn
+    assert "no room for 95 % intervals: see them with error=ci" in drawn
+    assert "Brackets hold" not in drawn
+    assert "reported [1]" in drawn  # what tells measured rows from reported ones stays
+    assert "23.46*" in table().render("terminal", 50)
+    assert "± is" not in table().render("terminal", 50)
+    kept = replace(table(), keeps_errors=True).render("terminal", 60)
+    assert "30.00 ± 0.25 [28.00, 32.50]" in kept
+    assert "no room" not in kept

@@ -15,7 +15,8 @@ from kdbench.comparing.outputs.phrases import (
     undecided_lines,
 )
 from kdbench.comparing.verdict import Verdict
-from kdbench.text import aligned, printable
+from kdbench.system.layout import fit
+from kdbench.text import printable
 
 _SHOWN_LOSSES = 3
 _TEXT_LENGTH = 200  # characters
@@ -29,15 +30,20 @@ STYLES: dict[Verdict, str] = {
 _CHANGES = {"gone": "red strike", "new": "green underline"}
 
 
-def terminal(comparison: Comparison) -> str:
-    """Plain text that ends with a newline; changed words of responses stand in marks."""
-    return "".join(f"{line.plain}\n" for line in _lines(comparison, in_colour=False))
+def terminal(comparison: Comparison, width: int | None = None) -> str:
+    """Plain text that ends with a newline; changed words of responses stand in marks.
+
+    Args:
+        comparison: Comparison to write.
+        width: Columns of the terminal, for the table; None for no limit.
+    """
+    return "".join(f"{line.plain}\n" for line in _lines(comparison, width, in_colour=False))
 
 
-def coloured(comparison: Comparison) -> Text:
+def coloured(comparison: Comparison, width: int | None = None) -> Text:
     """The same text with coloured verdicts, and with changed words coloured instead of marked."""
     text = Text()
-    for line in _lines(comparison, in_colour=True):
+    for line in _lines(comparison, width, in_colour=True):
         text.append_text(line).append("\n")
     for verdict, style in STYLES.items():
         text.highlight_regex(rf"(?<=  ){verdict}(?=\n)", style)
@@ -47,14 +53,15 @@ def coloured(comparison: Comparison) -> Text:
     return text
 
 
-def _lines(comparison: Comparison, in_colour: bool) -> Iterator[Text]:
+def _lines(comparison: Comparison, width: int | None, in_colour: bool) -> Iterator[Text]:
     yield _line(f"{comparison.new} against {comparison.base}")
     if comparison.rows:
         titles = header(comparison)
         left = (titles.index("task"), titles.index("metric"), titles.index("verdict"))
-        table = aligned([titles, *map(cells, comparison.rows)], left)
+        rows = [[printable(cell) for cell in row] for row in map(cells, comparison.rows)]
+        table = fit([titles, *rows], left, width and width - 2, fixed=2).lines
         yield _line("")
-        yield from (_line(f"  {line}") for line in table)
+        yield from (_line(f"  {line.plain}") for line in table)
         yield _line("")
         yield from map(_line, method_lines(comparison))
     yield from _losses(comparison, in_colour)

@@ -168,6 +168,11 @@ class OptionMeasuring:
                 "their prompts; delete the folder, or restore run.json"
             )
 
+    @property
+    def doing(self) -> str:
+        """What the progress of the measurement says."""
+        return f"{self.run.path.parent.name} scoring options"
+
     def _measure(self, task: Task) -> None:
         done = set(self.stored(task))
         backend = self.backend.get()
@@ -183,7 +188,7 @@ class OptionMeasuring:
         self._keep_prompts(task, asked)
         with (
             self.run.lines(self._file_name(task)).appending() as file,
-            progress(task.name, len(documents), present, "documents") as advance,
+            progress(task.name, len(documents), present, "documents", self.doing) as advance,
         ):
             for batch in batches_by_length(documents, lengths):
                 if all(document.id in done for document in batch):
