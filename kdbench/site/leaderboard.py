@@ -20,7 +20,7 @@ class _ShownCell:
     """A cell as the page shows it.
 
     Attributes:
-        text: Number, with its bound and its dagger.
+        text: Number, with its bound and its mark.
         sort: Number to sort by; empty without a number.
         ci: Interval in brackets.
         sd: Deviation over seeds.
@@ -133,7 +133,7 @@ def _cell(cell: Cell | None, mark: str, link: str) -> _ShownCell:
     if cell.ci_low is not None and cell.ci_high is not None:
         interval = f"[{cell.ci_low:.{decimals}f}, {cell.ci_high:.{decimals}f}]"
     return _ShownCell(
-        text=f"{bound}{cell.value:.{decimals}f}{' †' if cell.unverified else ''}",
+        text=f"{bound}{cell.value:.{decimals}f}{f' {cell.mark}' if cell.mark else ''}",
         sort=repr(cell.value),
         ci=interval,
         sd="" if cell.sd is None else f"± {cell.sd:.{decimals}f}",

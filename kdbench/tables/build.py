@@ -11,9 +11,9 @@ from kdbench.tables.column import Column, column_notes
 from kdbench.tables.columns import chosen_columns, full_metric_name, plain_columns
 from kdbench.tables.measured import measured_groups
 from kdbench.tables.model import Cell, ColumnHead, Group
-from kdbench.tables.published import published_columns, published_groups
 from kdbench.tables.recipes import merged_seeds
 from kdbench.tables.render import Table
+from kdbench.tables.reported import published_columns
 from kdbench.tables.serving import load_notes
 from kdbench.tables.sorting import sorted_groups
 from kdbench.tables.ties import Ties
@@ -112,13 +112,7 @@ def _published(settings: TableSettings, columns: Sequence[Column]) -> list[Group
         show = "verified"  # for the groups that settings= names, or those of a file of its own
     if show == "none":
         return []
-    if not settings.columns:
-        return published_groups(baselines, settings.tasks, settings.metric, show)
-    for metric in dict.fromkeys(column.metric for column in columns):
-        shown = [column.tasks if column.metric == metric else () for column in columns]
-        if groups := published_columns(baselines, shown, metric, show):
-            return groups
-    return []
+    return published_columns(baselines, columns, show)
 
 
 def _mark_best(group: Group, columns: Sequence[Column], runs: Sequence[StoredRun]) -> Group:

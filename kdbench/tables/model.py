@@ -36,6 +36,11 @@ class Cell:
     best: bool = False
     bound: str | None = None
 
+    @property
+    def mark(self) -> str:
+        """The mark of a published number that was not read in its source; empty for others."""
+        return "†" if self.unverified else "‡" if self.second_hand else ""
+
 
 @dataclass(frozen=True)
 class TableRow:

@@ -83,9 +83,7 @@ def escape_tex(text: str) -> str:
 
 
 def _marked(text: str, cell: Cell | None) -> str:
-    if cell is None:
-        return text
-    return f"{text} †" if cell.unverified else f"{text} ‡" if cell.second_hand else text
+    return text if cell is None or not cell.mark else f"{text} {cell.mark}"
 
 
 def _bold_md(text: str, cell: Cell | None) -> str:

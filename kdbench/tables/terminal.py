@@ -65,7 +65,7 @@ def _cell(table: Content, cell: Cell | None) -> GridCell:
     if cell is None:
         return ""
     value, *errors = table.parts(cell)
-    mark = " †" * cell.unverified + "*" * cell.best
+    mark = f" {cell.mark}" * bool(cell.mark) + "*" * cell.best
     kinds: list[tuple[ErrorKind, str]] = [
         ("deviation" if text.startswith("±") else "interval", text) for text in errors
     ]

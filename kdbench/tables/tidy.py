@@ -57,8 +57,17 @@ def _of_head(head: ColumnHead) -> dict[str, Any]:
 def _of_cell(row: TableRow, cell: Cell | None) -> dict[str, Any]:
     names = ("value", "ci_low", "ci_high", "sd", "n", "bound")
     numbers = {name: _finite(getattr(cell, name, None)) for name in names}
-    checked = None if row.kind == "measured" or cell is None else not cell.unverified
-    return {**numbers, "best": cell is not None and cell.best, "verified": checked}
+    certainty = None if row.kind == "measured" or cell is None else _certainty(cell)
+    return {
+        **numbers,
+        "best": cell is not None and cell.best,
+        "verified": certainty and certainty == "verified",
+        "certainty": certainty,
+    }
+
+
+def _certainty(cell: Cell) -> str:
+    return "unverified" if cell.unverified else "second_hand" if cell.second_hand else "verified"
 
 
 def _finite(value: Any) -> Any:
