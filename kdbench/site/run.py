@@ -12,7 +12,6 @@ from kdbench.site.plots import LIBRARIES, SCRIPTS, STYLES
 from kdbench.site.run_facts import (
     NamedTexts,
     checkpoint_facts,
-    command_of,
     cost_facts,
     data_facts,
     environment_facts,
@@ -23,6 +22,7 @@ from kdbench.site.source import SiteSource
 from kdbench.site.training import Training, find_training
 from kdbench.store.results import MetricResult
 from kdbench.store.runs import StoredRun
+from kdbench.tables.provenance import command_of, recorded_commands
 from kdbench.task import TITLES
 from kdbench.text import DECIMALS
 
@@ -114,7 +114,7 @@ def _shown(
             ("Cost", list(cost_facts(run, tasks))),
             ("Environment", environment_facts(run)),
         ],
-        command_of(run, tasks),
+        "\n".join(recorded_commands(run)) or command_of(run, tasks),
         [data_facts(run, task) for task in tasks],
         training,
         _validations(training) if training else ((), ()),

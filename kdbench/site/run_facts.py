@@ -1,6 +1,5 @@
 """The facts of a run: its checkpoint, cost, environment, data, recipe and command."""
 
-import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -116,25 +115,6 @@ def recipe(training: Training) -> NamedTexts:
         **_mapping(of, "settings"),
     }
     return plain_facts({key: value for key, value in parts.items() if value not in ({}, [])})
-
-
-def command_of(run: StoredRun, tasks: Sequence[str]) -> str:
-    """The command that measures a checkpoint like this run; paths are for the reader to fill in."""
-    record = run.record
-    name, *overrides = str(record["protocol"]["name"]).split("+")
-    teacher = next((r.teacher for r in run.results.values() if r.teacher), None)
-    given = {
-        "model": f"path/to/{record['model']['name']}",
-        "teacher": f"path/to/{teacher['name']}" if teacher else None,
-        "data": "path/to/data",
-        "tasks": ",".join(tasks),
-        "protocol": name,
-        "limit": record["limit"],
-        "method": record["method"],
-        "setting": record["setting"],
-    }
-    words = [f"{key}={value}" for key, value in given.items() if value is not None]
-    return shlex.join(["kdbench", "eval", *words, *(o for o in overrides if "=" in o)])
 
 
 def _mapping(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -17,6 +17,7 @@ from kdbench.tables.reported import published_columns
 from kdbench.tables.serving import load_notes
 from kdbench.tables.sorting import sorted_groups
 from kdbench.tables.ties import Ties
+from kdbench.tables.verdicts import verdict, verdict_column
 from kdbench.task import NO_REFERENCES
 
 
@@ -120,7 +121,7 @@ def _mark_best(group: Group, columns: Sequence[Column], runs: Sequence[StoredRun
     rows = list(group.rows)
     by_folder = {run.folder: run for run in runs}
     ties = Ties([by_folder.get(row.source) for row in rows])
-    tested = False
+    tested, words = False, ""
     for place, column in enumerate(columns):
         cells = {
             index: cell
@@ -131,6 +132,8 @@ def _mark_best(group: Group, columns: Sequence[Column], runs: Sequence[StoredRun
         if not best:
             continue
         if group.measured:
+            if place == verdict_column(columns):
+                words = verdict(rows, column, cells, best, ties)
             others = [index for index in cells if index not in best]
             best += ties.with_best(column, best[0], others)
             tested = True
@@ -138,7 +141,7 @@ def _mark_best(group: Group, columns: Sequence[Column], runs: Sequence[StoredRun
             marked = list(rows[index].cells)
             marked[place] = replace(cells[index], best=True)
             rows[index] = replace(rows[index], cells=tuple(marked))
-    return replace(group, rows=tuple(rows), tested=tested)
+    return replace(group, rows=tuple(rows), tested=tested, verdict=words)
 
 
 def _best(column: Column, cells: Mapping[int, Cell]) -> list[int]:

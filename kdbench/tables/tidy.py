@@ -41,7 +41,19 @@ def _of_row(group: Group, row: TableRow) -> dict[str, Any]:
         "note": row.note or None,
         "day": row.day or None,
         "machine": row.machine or None,
+        **of_provenance(row),
     }
+
+
+def of_provenance(row: TableRow) -> dict[str, Any]:
+    """Where a row comes from; every value is None for a reported row."""
+    names = ("runs", "protocol", "limit", "seeds", "training_seeds", "created", "kdbench_version")
+    origin = row.provenance
+    facts = {name: getattr(origin, name, None) for name in names}
+    commands = None if origin is None else origin.commands
+    git = None if origin is None else origin.git or None
+    recorded = None if origin is None else origin.recorded
+    return {**facts, "git": git, "commands": commands, "commands_recorded": recorded}
 
 
 def _of_head(head: ColumnHead) -> dict[str, Any]:
