@@ -2,8 +2,8 @@
 
     python docs/images/spread.py
 
-It writes one SVG for light pages and one for dark pages next to this file, from
-baselines/published.yaml. Equal numbers give equal bytes.
+It writes one SVG for light pages and one for dark pages next to this file, and the table in
+docs/published.md, from baselines/published.yaml. Equal numbers give equal bytes.
 """
 
 import io
@@ -13,7 +13,8 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from kdbench.tables.spread import Spread, spreads
+from kdbench.tables.spread import Spread, spread_markdown, spreads
+from kdbench.tables.write import whole_file
 from kdbench.task import TITLES
 
 HERE = Path(__file__).parent
@@ -100,3 +101,5 @@ def draw(theme: str) -> bytes:
 if __name__ == "__main__":
     for name in THEMES:
         (HERE / f"spread-{name}.svg").write_bytes(draw(name))
+    page = HERE.parent / "published.md"
+    page.write_text(whole_file(page, "md", spread_markdown(), "spread"), encoding="utf-8")
