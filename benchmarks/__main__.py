@@ -20,6 +20,7 @@ NAMES = (
     "intervals",
     "growth",
     "site_samples",
+    "reproduce",
 )
 WITH_EXTRA = ("engines", "trl_step")  # these need vLLM and TRL
 KNOWN = NAMES + WITH_EXTRA
