@@ -28,7 +28,7 @@ _TRAIN = (
 )
 _EVAL = (
     "eval model=runs/GKD teacher=world/teacher data=world/data tasks=dolly,vicuna seeds=10,20 "
-    "max_new_tokens=32 device=cpu dtype=float32 teacher_dtype=float32"
+    "max_new_tokens=32 device=cpu dtype=float32"
 )
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection
 from typing import Any
 
-from kdbench.config.kinds import Settings
+from kdbench.config.kinds import Settings, given_keys, key_groups
 from kdbench.system.secrets import is_secret, public, without_secrets
 
 
@@ -18,11 +18,13 @@ def command_words(verb: str, *parts: Settings, without: Collection[str] = ()) ->
     """
     words = []
     for settings in parts:
-        for name, field in type(settings).model_fields.items():
-            value, key = getattr(settings, name), field.alias or name
-            shown = name in settings.model_fields_set and value is not None
-            if shown and value != field.default and key not in {"dry_run", *without}:
-                words += [] if is_secret(key) else [f"{key}={_text(public(value))}"]
+        fields = {field.alias or name: name for name, field in type(settings).model_fields.items()}
+        given = set(given_keys(settings)) - {"dry_run", *without}
+        for key in (key for keys in key_groups(type(settings)).values() for key in keys):
+            value = getattr(settings, fields[key])
+            is_default = value == type(settings).model_fields[fields[key]].default
+            if key in given and not is_default and not is_secret(key):
+                words.append(f"{key}={_text(public(value))}")
     return ["kdbench", verb, *map(without_secrets, words)]
 
 
