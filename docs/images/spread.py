@@ -13,7 +13,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from kdbench.tables.spread import Spread, spread_markdown, spreads
+from kdbench.tables.spread import ScoreSpread, spread_markdown, spreads
 from kdbench.tables.write import whole_file
 from kdbench.task import TITLES
 
@@ -28,9 +28,9 @@ THEMES = {
 }
 
 
-def shown() -> dict[str, dict[str, Spread]]:
+def shown() -> dict[str, dict[str, ScoreSpread]]:
     """The spreads by method and task: the teacher first, then by growing mean range."""
-    by_method: dict[str, dict[str, Spread]] = {}
+    by_method: dict[str, dict[str, ScoreSpread]] = {}
     for spread in spreads(least_sources=LEAST_SOURCES):
         if spread.setting_id == SETTING and spread.column in TASKS:
             by_method.setdefault(spread.method, {})[spread.column] = spread

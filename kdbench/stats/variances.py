@@ -49,7 +49,7 @@ def variances(tasks: Sequence[np.ndarray]) -> Variances:
         tasks: Scores of each task, shape (training seeds, sampling seeds, prompts); at least two
             training seeds, the same for all tasks, and two prompts.
     """
-    parts = [_Part.of(scores.mean(axis=1), len(tasks)) for scores in tasks]
+    parts = [_TaskPart.of(scores.mean(axis=1), len(tasks)) for scores in tasks]
     averages = np.mean([scores.mean(axis=(1, 2)) for scores in tasks], axis=0)
     trained = len(averages)
     between = float(averages.var(ddof=1)) / trained
@@ -64,7 +64,7 @@ def variances(tasks: Sequence[np.ndarray]) -> Variances:
 
 
 @dataclass(frozen=True)
-class _Part:
+class _TaskPart:
     """What one task adds to the variance of the mean.
 
     Attributes:
@@ -80,7 +80,7 @@ class _Part:
     n: int
 
     @classmethod
-    def of(cls, means: np.ndarray, tasks: int) -> "_Part":
+    def of(cls, means: np.ndarray, tasks: int) -> "_TaskPart":
         trained, n = means.shape
         by_prompt = means.mean(axis=0)
         deviations = by_prompt - by_prompt.mean()
@@ -91,7 +91,7 @@ class _Part:
         return cls(prompts / tasks**2, left / tasks**2, third / tasks**3, n)
 
 
-def _moments(mean: float, between: float, parts: Sequence[_Part], trained: int) -> Moments:
+def _moments(mean: float, between: float, parts: Sequence[_TaskPart], trained: int) -> Moments:
     """The moments of the mean, whose error is at least that of the prompts alone.
 
     Only prompts give enough numbers for a skewness.

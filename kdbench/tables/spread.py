@@ -14,7 +14,7 @@ from kdbench.text import escape_md
 
 
 @dataclass(frozen=True)
-class Spread:
+class ScoreSpread:
     """The scores that different sources give for one method on one task.
 
     Attributes:
@@ -49,7 +49,7 @@ class Spread:
         return self.high - self.low
 
 
-def spreads(path: Path | None = None, least_sources: int = 2) -> list[Spread]:
+def spreads(path: Path | None = None, least_sources: int = 2) -> list[ScoreSpread]:
     """The spread of every method that several sources report for one teacher and student.
 
     Numbers recalled from memory do not count.
@@ -71,7 +71,9 @@ def spreads(path: Path | None = None, least_sources: int = 2) -> list[Spread]:
                 sources = _sources(published, cells)
                 if len(sources) >= least_sources:
                     scores = tuple(row.values[column] for row in cells)
-                    found.append(Spread(setting.title, setting.id, method, column, scores, sources))
+                    found.append(
+                        ScoreSpread(setting.title, setting.id, method, column, scores, sources)
+                    )
     return found
 
 
@@ -99,7 +101,7 @@ class MethodSpread:
     setting: str
     setting_id: str
     method: str
-    by_column: Mapping[str, Spread]
+    by_column: Mapping[str, ScoreSpread]
 
     @property
     def sources(self) -> int:
@@ -117,18 +119,18 @@ def method_spreads(path: Path | None = None, least_sources: int = 2) -> list[Met
     Raises:
         InputError: As for `spreads`.
     """
-    rows: dict[tuple[str, str, str], dict[str, Spread]] = {}
+    rows: dict[tuple[str, str, str], dict[str, ScoreSpread]] = {}
     for spread in spreads(path, least_sources):
         key = (spread.setting, spread.setting_id, spread.method)
         rows.setdefault(key, {})[spread.column] = spread
     return [MethodSpread(*key, by_column) for key, by_column in rows.items()]
 
 
-def spread_text(spread: Spread | None) -> str:
-    """A range and its width: `19.43 to 26.05 (6.62)`; one score alone, and empty for none."""
+def spread_text(spread: ScoreSpread | None) -> str:
+    """A range and its width: `19.43–26.05 (6.62)`; one score alone, and empty for none."""
     if spread is None or len(spread.scores) == 1:
         return "" if spread is None else f"{spread.low:.2f}"
-    return f"{spread.low:.2f} to {spread.high:.2f} ({spread.range:.2f})"
+    return f"{spread.low:.2f}–{spread.high:.2f} ({spread.range:.2f})"
 
 
 def spread_markdown(path: Path | None = None, least_sources: int = 2) -> str:

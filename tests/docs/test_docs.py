@@ -40,6 +40,7 @@ from kdbench.judging.settings import JudgeSettings, parse_judge
 from kdbench.methods import Method, methods
 from kdbench.metrics import CorpusMetric, ForwardMetric, Reference, SampleMetric, metrics
 from kdbench.protocol import PROTOCOLS
+from kdbench.tables.spread import method_spreads
 from kdbench.task import load_tasks
 
 ROOT = Path(__file__).parents[2]
@@ -65,7 +66,20 @@ SETTINGS = {
     "fill": config.FillSettings,
     "demo": config.DemoSettings,
 }
-POSITIONAL = {"fill": parse_fill, "compare": parse_compare, "judge": parse_judge}
+
+
+def parse_published(words: list[str]) -> None:
+    """Check the words of `kdbench published`: one method that a paper reports."""
+    (method,) = words
+    assert method in {row.method for row in method_spreads(least_sources=1)}
+
+
+POSITIONAL = {
+    "fill": parse_fill,
+    "compare": parse_compare,
+    "judge": parse_judge,
+    "published": parse_published,
+}
 SHELL = ("sh", "bash", "shell", "console")
 
 

@@ -30,7 +30,7 @@ def test_a_range_has_its_width_and_a_single_score_has_none():
     rows = {(row.setting_id, row.method): row for row in method_spreads(least_sources=1)}
     gkd = rows["gpt2-xl-to-gpt2-base", "GKD"]
     assert gkd.sources == 4
-    assert spread_text(gkd.by_column["super_natural"]) == "19.43 to 26.05 (6.62)"
+    assert spread_text(gkd.by_column["super_natural"]) == "19.43–26.05 (6.62)"
     alone = rows["gpt2-xl-to-gpt2-medium", "GKD"]
     assert spread_text(alone.by_column["dolly"]) == "25.31"
     assert spread_text(None) == ""
