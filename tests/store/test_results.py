@@ -26,7 +26,7 @@ def stored(column):
 
 def test_a_stored_metric_gets_the_interval_of_its_documents_despite_rounding():
     # Numbers of documents are rounded to six decimals, and their mean is of the exact ones.
-    column = [round(value, 6) for value in np.random.default_rng(0).uniform(10, 60, 97)]
+    column = [round(float(value), 6) for value in np.random.default_rng(0).uniform(10, 60, 97)]
     metric = stored(column)
     off = replace(metric, value=metric.value + 1e-6)
     for one in (metric, off):
