@@ -9,9 +9,9 @@ from kdbench.config import ReportSettings
 from kdbench.measuring.identity import training_cost
 from kdbench.site.page import value_of
 from kdbench.site.run import run_page
-from kdbench.site.run_facts import command_of
 from kdbench.site.source import read_source
 from kdbench.site.training import find_training
+from kdbench.tables.provenance import command_of
 
 CARD = {
     "schema": 1,
