@@ -13,7 +13,7 @@ from kdbench.tables.measured import measured_groups
 from kdbench.tables.model import Cell, ColumnHead, Group
 from kdbench.tables.recipes import merged_seeds
 from kdbench.tables.render import Table
-from kdbench.tables.reported import published_columns
+from kdbench.tables.reported import PER_SOURCE, published_columns
 from kdbench.tables.serving import load_notes
 from kdbench.tables.sorting import sorted_groups
 from kdbench.tables.ties import Ties
@@ -123,6 +123,8 @@ def _mark_best(group: Group, columns: Sequence[Column], runs: Sequence[StoredRun
     ties = Ties([by_folder.get(row.source) for row in rows])
     tested, words = False, ""
     for place, column in enumerate(columns):
+        if not group.measured and column.metric in PER_SOURCE:
+            continue
         cells = {
             index: cell
             for index, row in enumerate(rows)

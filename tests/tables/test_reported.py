@@ -41,6 +41,8 @@ def test_a_judges_grades_are_columns_of_their_own(tmp_path):
     wasd = rows["WASD (WASD paper)"]
     assert numbers(wasd) == [37.84, 20.90, 25.07]
     assert wasd.note.endswith("judge: GPT-4")
+    # Judges of different papers differ, so no grade is the best.
+    assert not any(cell.best for row in rows.values() for cell in row.cells)
     assert set(rows) == {f"{name} (WASD paper)" for name in ("ABKD", "CSD", "AMiD", "WASD")}
 
 
