@@ -26,7 +26,7 @@ JUDGE = "judge"
 """The metric of a judge's grades: 100 times their sum over that of the references' grades."""
 RELATIVE_COST = "relative_cost"
 PER_SOURCE = frozenset({JUDGE, RELATIVE_COST})
-"""Metrics whose numbers compare within one source only: each has a judge or a machine of its own."""
+"""Metrics that compare within one source only: each has a judge or a machine of its own."""
 _SFT = "SFT"
 
 
