@@ -2,13 +2,16 @@
 
 They bring in the files outside docs/ that a page links to and point the links at them. They rewrite
 what Python-Markdown reads differently: info strings of several words, and lists without a blank
-line before them. In `api.md` they replace `<!-- api: MODULE -->` by the module's docstrings.
+line before them. In `api.md` they replace `<!-- api: MODULE -->` by the module's docstrings. A
+notebook becomes a page with its stored outputs.
 """
 
+import json
 import posixpath
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -26,6 +29,10 @@ _API = re.compile(r"^<!-- api: ([\w.]+) -->$", re.MULTILINE)
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add every file outside docs/ that a page of the site links to, directly or through others."""
+    for file in [file for file in files if file.src_uri.endswith(".ipynb")]:
+        path = Path(str(file.abs_src_path))
+        page = File.generated(config, f"{file.src_uri[:-6]}.md", content=_notebook(path))
+        files.append(page)
     waiting = [file.src_uri for file in files.documentation_pages()]
     while waiting:
         page = waiting.pop()
@@ -56,6 +63,32 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     return _API.sub(r"::: \1", markdown)
 
 
+def _notebook(path: Path) -> str:
+    """The Markdown of a notebook: its texts, its code, and its outputs in their richest form."""
+    cells = json.loads(path.read_text("utf-8"))["cells"]
+    parts = [part for cell in cells for part in _cell(cell)]
+    return "\n\n".join([*parts, f"[Download this notebook]({path.name})"]) + "\n"
+
+
+def _cell(cell: dict[str, Any]) -> Iterator[str]:
+    source = "".join(cell["source"])
+    if cell["cell_type"] == "markdown":
+        yield source
+        return
+    yield f"```python\n{source}\n```"
+    for output in cell["outputs"]:
+        data = output.get("data", {})
+        if "text/html" in data:
+            # Blank lines would end the block of HTML.
+            lines = "".join(data["text/html"]).splitlines()
+            html = "\n".join(line for line in lines if line.strip())
+            html = html.replace(' border="1" class="dataframe"', "")  # the site's own style
+            yield f'<div class="output">\n{html}\n</div>'
+        else:
+            text = "".join(output.get("text") or data.get("text/plain") or "").rstrip()
+            yield f"```text\n{text}\n```"
+
+
 def _outside_fences(markdown: str, change: Callable[[str], str]) -> str:
     fences = [match.span() for match in _FENCED.finditer(markdown)]
     parts, end = [], 0
@@ -68,6 +101,9 @@ def _outside_fences(markdown: str, change: Callable[[str], str]) -> str:
 def _source(uri: str) -> Path:
     """The file of a page of the site; pages of docs/ are at its top."""
     inside = ROOT / "docs" / uri
+    notebook = inside.with_suffix(".ipynb")
+    if uri.endswith(".md") and notebook.exists():
+        return notebook
     return inside if inside.exists() else ROOT / uri
 
 

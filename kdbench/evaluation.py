@@ -20,6 +20,7 @@ from kdbench.metrics import make_metrics
 from kdbench.system.console import report_progress
 from kdbench.system.outline import Fact, Section
 from kdbench.system.progress import Step, whole_run
+from kdbench.trackers import check_trackers, track_run
 
 
 def plan_evaluation(settings: EvalSettings) -> list[Section]:
@@ -69,13 +70,15 @@ def evaluate(settings: EvalSettings) -> Evaluation:
     """
     # A fault of any model is reported before another model has worked for hours.
     student = _prepared(settings)
-    if settings.judge is None:
-        return _measured(settings, student)
-    work = _judge_work(settings, student)
+    work = None if settings.judge is None else _judge_work(settings, student)
     evaluation = _measured(settings, student)
-    student.release()
-    judged = work.finish(student.tasks)
-    return replace(evaluation, results={**evaluation.results, **judged.results})
+    if work is not None:
+        student.release()
+        judged = work.finish(student.tasks)
+        evaluation = replace(evaluation, results={**evaluation.results, **judged.results})
+    if settings.report_to and (evaluation.run / "run.json").is_file():  # not of an early shard
+        track_run(evaluation.run, settings.report_to, settings.report_group)
+    return evaluation
 
 
 def _judge_work(settings: EvalSettings, student: Measurement) -> JudgeWork:
@@ -122,6 +125,7 @@ def _prepared(settings: EvalSettings) -> Measurement:
     """The measurement of the student, with everything checked that names show."""
     has_teacher, caches_scores = settings.teacher is not None, settings.teacher_cache is not None
     check_metrics(settings.metrics, has_teacher, caches_scores)
+    check_trackers(settings.report_to)
     check_early(settings)
     check_cache(settings)
     student = prepare(settings)

@@ -60,7 +60,10 @@ def test_a_circle_and_an_uphill_import_would_be_seen(tmp_path: Path) -> None:
     assert sum(uphill(graph).values()) == 2
 
 
-@pytest.mark.parametrize("verb", [*LISTS, "--help", "eval --help"])
+QUICK = ("--help", "--version", "eval --help", "metrics acceptance", "completion bash", "ls")
+
+
+@pytest.mark.parametrize("verb", [*LISTS, *QUICK])
 def test_a_list_or_a_help_imports_no_heavy_package(verb: str) -> None:
     code = (
         "import sys\n"

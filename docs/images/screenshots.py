@@ -18,7 +18,7 @@ from PIL import Image
 import kdbench
 
 HERE = Path(__file__).parent
-WIDTH, HEIGHT = 1280, 860
+WIDTH, HEIGHT = 1280, 960
 MOST_BYTES = 150_000
 COLOURS = 255
 ADDRESSES = {"run": "#/run?run={student}", "samples": "#/samples?students={base},{student}"}

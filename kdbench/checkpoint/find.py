@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kdbench.checkpoint.config_file import check_sizes, read_config
-from kdbench.checkpoint.hub import fetch, is_hub_name
+from kdbench.checkpoint.hub import fetch, is_hub_name, split_revision
 from kdbench.checkpoint.identity import ADAPTER_CONFIG, hash_adapter, hash_folder, hash_gguf
 from kdbench.checkpoint.json_file import finite, is_text, read_object, refuse_pointer
 from kdbench.checkpoint.messages import warn_once
 from kdbench.checkpoint.model import Checkpoint
 from kdbench.checkpoint.weights import WeightFiles, find_weights, tensor_shapes, why_none
-from kdbench.errors import InputError
+from kdbench.errors import InputError, nearest_path
 
 __all__ = ["check_checkpoint", "describe", "find_checkpoint", "is_hub_name", "served_model"]
 
@@ -47,7 +47,7 @@ def find_checkpoint(
     """Find a checkpoint: a folder, a GGUF file, or a model on the Hub, downloaded if necessary.
 
     Args:
-        model: Path, or name on the Hub.
+        model: Path, or name on the Hub, which may end in `@` and a revision.
         revision: Branch, tag or commit on the Hub.
         unsafe_pickle: Whether pickle weights are accepted.
         key: Setting that named the checkpoint, for messages.
@@ -78,8 +78,16 @@ def check_checkpoint(
 
 def _find(model: str, revision: str | None, request: _Request) -> Checkpoint:
     path, key = Path(model), request.key
+    of_key = "revision" if key == "model" else f"{key}_revision"
+    named, at = (model, None) if path.exists() else split_revision(model)
+    if at is not None and revision not in (None, at):
+        raise InputError(f"{key}={model} and {of_key}={revision}: give one revision")
+    if at is not None and Path(named).exists():
+        raise InputError(
+            f"{key}={model}: no such folder; a revision is for models on the Hub, and {named} is "
+            "on this disk"
+        )
     if revision is not None and path.exists():
-        of_key = "revision" if key == "model" else f"{key}_revision"
         raise InputError(f"{of_key}= is for models on the Hub, and {key}={model} is on this disk")
     if path.is_file() and path.suffix == ".gguf":
         return _gguf(path, hashes=not request.only_check)
@@ -88,11 +96,16 @@ def _find(model: str, revision: str | None, request: _Request) -> Checkpoint:
     if path.is_dir():
         return _folder(path, request)
     if not is_hub_name(model):
-        raise InputError(f"{key}={model}: no such folder, and not a name on the Hub (org/name)")
-    is_here = path.parent.name and path.parent.is_dir()  # so a mistyped path is likely
+        raise InputError(
+            f"{key}={model}: no such folder, and not a name on the Hub (org/name or "
+            f"org/name@revision){nearest_path(path)}"
+        )
+    here = Path(named).parent
+    is_here = here.name and here.is_dir()  # so a mistyped path is likely
+    revision = at or revision
     if request.only_check and not is_here:
         return Checkpoint(model, path, None, revision, "", {})
-    folder = fetch(model, revision, request.unsafe_pickle, key)
+    folder = fetch(named, revision, request.unsafe_pickle, key, nearest_path(path))
     return _folder(folder, request, model.replace("/", "__"), folder.name)
 
 
@@ -230,7 +243,11 @@ def _only_gguf(path: Path, key: str) -> Path:
     if files:
         names = ", ".join(file.name for file in files)
         raise InputError(f"{key}={path}: holds several GGUF files; give the path of one: {names}")
-    raise InputError(f"{key}={path}: no checkpoint here (neither config.json nor a .gguf file)")
+    inner = sorted(file.parent.name for file in path.glob("*/config.json"))
+    below = f"; there are some below it: {', '.join(inner[:8])}" if inner else ""
+    raise InputError(
+        f"{key}={path}: no checkpoint here (neither config.json nor a .gguf file){below}"
+    )
 
 
 def _gguf(

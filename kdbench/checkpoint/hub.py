@@ -7,14 +7,27 @@ from kdbench.checkpoint.identity import IDENTITY
 from kdbench.errors import InputError
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+_REVISION = re.compile(r"[\w.+-]+(/[\w.+-]+)*")  # a branch, a tag, a commit or refs/pr/1
 
 
 def is_hub_name(name: str) -> bool:
     """Whether a name can be that of a model on the Hub, and is no path on this disk."""
-    return not Path(name).exists() and bool(_HUB_NAME.fullmatch(name)) and name[0] != "."
+    model = split_revision(name)[0]
+    exists = Path(name).exists() or Path(model).exists()
+    return not exists and bool(_HUB_NAME.fullmatch(model)) and name[0] != "."
 
 
-def fetch(model: str, revision: str | None, unsafe_pickle: bool, key: str) -> Path:
+def split_revision(name: str) -> tuple[str, str | None]:
+    """The model and the revision in `org/name@revision`; no revision in any other name."""
+    model, at, revision = name.partition("@")
+    if at and _HUB_NAME.fullmatch(model) and _REVISION.fullmatch(revision):
+        return model, revision
+    return name, None
+
+
+def fetch(
+    model: str, revision: str | None, unsafe_pickle: bool, key: str, advice: str = ""
+) -> Path:
     """Download a model, unless it has been downloaded before.
 
     Args:
@@ -22,6 +35,7 @@ def fetch(model: str, revision: str | None, unsafe_pickle: bool, key: str) -> Pa
         revision: Branch, tag or commit.
         unsafe_pickle: Whether pickle weights are downloaded.
         key: Setting that named the model, for messages.
+        advice: Part of the message if there is none, such as a folder of a similar name.
 
     Returns:
         The folder of the files, named after the commit.
@@ -45,7 +59,8 @@ def fetch(model: str, revision: str | None, unsafe_pickle: bool, key: str) -> Pa
     try:
         return Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
     except (*unreachable, HFValidationError) as error:
+        named = model if revision is None else f"{model}@{revision}"
         raise InputError(
-            f"{key}={model}: no such folder, and it cannot be downloaded from the Hub "
-            f"({type(error).__name__}); check the name, or pass a local folder"
+            f"{key}={named}: no such folder, and it cannot be downloaded from the Hub "
+            f"({type(error).__name__}); check the name, or pass a local folder{advice}"
         ) from None

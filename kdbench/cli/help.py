@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
+    from kdbench.config import Settings
+
 _WIDTH = 80
 _REQUIRED = "Required"
 _JSON = ("--json", "Print one JSON document on standard output, and notes on standard error")
@@ -30,7 +32,8 @@ class VerbHelp:
         doc: Docstring: a line of summary, and paragraphs.
         settings: Class whose fields are the verb's keys, in `kdbench.config` or as `module:Class`.
         example: Arguments of an example command.
-        words: Words without a key that the verb takes first, such as "BASE NEW".
+        words: Words without a key that the verb takes first, such as "eval|train"; empty for the
+            names of the keys that may come first.
     """
 
     name: str
@@ -51,9 +54,9 @@ def help_lines(verb: VerbHelp, words: Sequence[str], width: int | None = None) -
     Raises:
         InputError: There is no such method.
     """
-    width = width or _terminal_width()
-    usage = ["kdbench", verb.name, verb.words, "key=value …" if verb.settings else ""]
-    yield " ".join(filter(None, usage))
+    width = width or terminal_width()
+    usage = ["kdbench", verb.name, verb.words or _positional(verb.settings)]
+    yield " ".join(filter(None, [*usage, "key=value …" if verb.settings else ""]))
     for paragraph in cleandoc(verb.doc).split("\n\n"):
         yield from ["", *textwrap.wrap(" ".join(paragraph.split()), width)]
     if verb.settings is None:
@@ -63,12 +66,12 @@ def help_lines(verb: VerbHelp, words: Sequence[str], width: int | None = None) -
         sections |= _method_sections(words)
     column = 4 + max(len(key) for entries in sections.values() for key, _ in entries)
     if _REQUIRED in sections:
-        yield from ["", *_section_lines(_REQUIRED, sections.pop(_REQUIRED), column, width)]
+        yield from ["", *section_lines(_REQUIRED, sections.pop(_REQUIRED), column, width)]
     if verb.example:
         yield from ["", *_example_lines(f"kdbench {verb.name} {verb.example}", width)]
     for title, entries in sections.items():
-        yield from ["", *_section_lines(title, entries, column, width)]
-    if verb.name == "train" and not _method_named(words):
+        yield from ["", *section_lines(title, entries, column, width)]
+    if verb.name == "train" and not method_named(words):
         yield from ["", "Each method has more keys: kdbench train method=NAME --help"]
 
 
@@ -86,12 +89,34 @@ def plain(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
+def settings_class(settings: str) -> "type[Settings]":
+    """The class of a verb's keys.
+
+    Args:
+        settings: Its name in `kdbench.config`, or `module:Class`.
+    """
+    module, _, name = settings.rpartition(":")
+    kind: type[Settings] = getattr(importlib.import_module(module or "kdbench.config"), name)
+    return kind
+
+
+def _positional(settings: str | None) -> str:
+    """The keys whose values may come first, as in `BASE NEW` or `[RESULTS]`."""
+    if settings is None:
+        return ""
+    from kdbench.config.kinds import fields_by_key
+
+    kind = settings_class(settings)
+    fields = fields_by_key(kind)
+    names = [(key.removeprefix("judge_").upper(), fields[key]) for key in kind.__positional__]
+    return " ".join(name if field.is_required() else f"[{name}]" for name, field in names)
+
+
 def _sections(settings: str) -> dict[str, list[HelpEntry]]:
     """The entries of a verb's keys by title; required keys come first."""
     from kdbench.config.kinds import ADVANCED, fields_by_key, key_groups
 
-    module, _, name = settings.rpartition(":")
-    kind = getattr(importlib.import_module(module or "kdbench.config"), name)
+    kind = settings_class(settings)
     fields = fields_by_key(kind)
     required = [_entry(key, field) for key, field in fields.items() if field.is_required()]
     sections = {_REQUIRED: required} if required else {}
@@ -108,7 +133,7 @@ def _sections(settings: str) -> dict[str, list[HelpEntry]]:
 
 def _method_sections(words: Sequence[str]) -> dict[str, list[HelpEntry]]:
     """The entries of a method's own keys."""
-    name = _method_named(words)
+    name = method_named(words)
     if name is None:
         return {}
     from kdbench.config.kinds import fields_by_key
@@ -119,8 +144,12 @@ def _method_sections(words: Sequence[str]) -> dict[str, list[HelpEntry]]:
     return {f"method={name}: {first_line(method.__doc__)}": entries}
 
 
-def _method_named(words: Sequence[str]) -> str | None:
-    return next((word.partition("=")[2] for word in words if word.startswith("method=")), None)
+def method_named(words: Sequence[str]) -> str | None:
+    """The method that a command line of `kdbench train` names; None if it names none."""
+    if "--method" in words[:-1]:
+        return words[words.index("--method") + 1]
+    named = (word.removeprefix("--") for word in words)
+    return next((word.partition("=")[2] for word in named if word.startswith("method=")), None)
 
 
 def _entry(key: str, field: "FieldInfo") -> HelpEntry:
@@ -128,9 +157,9 @@ def _entry(key: str, field: "FieldInfo") -> HelpEntry:
     if field.annotation is bool and field.default is False:
         return f"--{key.replace('_', '-')}", field.description or ""
     text, _, default = (field.description or "").partition(" (default")
-    choices = _choices(field.annotation)
-    if len(choices) > 1:
-        text += f" [{'|'.join(choices)}]"
+    words = choices(field.annotation)
+    if len(words) > 1:
+        text += f" [{'|'.join(words)}]"
     if default:
         text += f" (default{default}"
     elif not field.is_required() and field.default not in (None, "", (), {}):
@@ -138,7 +167,7 @@ def _entry(key: str, field: "FieldInfo") -> HelpEntry:
     return f"{key}=", text
 
 
-def _choices(annotation: Any) -> list[str]:
+def choices(annotation: Any) -> list[str]:
     """The words that a setting can be."""
     if annotation is bool:
         return ["true", "false"]
@@ -146,10 +175,10 @@ def _choices(annotation: Any) -> list[str]:
     if get_origin(annotation) is Literal:
         return [str(value) for value in arguments]
     kinds = [kind for kind in arguments if kind is bool or get_origin(kind) is Literal]
-    return [choice for kind in kinds for choice in _choices(kind)]
+    return [choice for kind in kinds for choice in choices(kind)]
 
 
-def _section_lines(
+def section_lines(
     title: str, entries: Sequence[HelpEntry], column: int, width: int
 ) -> Iterator[str]:
     """A title and its entries, whose descriptions begin at a column and wrap there."""
@@ -179,5 +208,6 @@ def _example_lines(command: str, width: int) -> Iterator[str]:
     yield lines[-1]
 
 
-def _terminal_width() -> int:
+def terminal_width() -> int:
+    """The columns of the terminal; 80 elsewhere."""
     return shutil.get_terminal_size((_WIDTH, 24)).columns if sys.stdout.isatty() else _WIDTH

@@ -6,6 +6,7 @@ from typing import Any
 from kdbench.cli.answer import VerbAnswer
 from kdbench.cli.app import verb
 from kdbench.cli.help import first_line, plain
+from kdbench.cli.lookup import only_name
 from kdbench.cli.shown.listing import list_answer, list_lines
 from kdbench.errors import InputError, nearest
 from kdbench.system.console import say
@@ -13,20 +14,23 @@ from kdbench.system.layout import output_width, wrapped
 from kdbench.text import counted
 
 
-@verb("tasks")
-def _tasks(arguments: list[str]) -> VerbAnswer:
-    """List the installed tasks, including plug-ins."""
+@verb("tasks", words="[NAME]")
+def _tasks(arguments: list[str]) -> VerbAnswer | None:
+    """List the tasks, or explain the one that is named."""
+    if _explained("tasks", arguments):
+        return None
     from kdbench.task import TITLES, known_tasks
 
-    _refuse_arguments(arguments)
     rows = [(name, TITLES.get(name, ""), str(path)) for name, path in known_tasks().items()]
     note = "lm-eval's own tasks, groups and tags: tasks=lm_eval:NAME, such as lm_eval:arc_easy"
     return _listed(("name", "title", "file"), rows, [note])
 
 
-@verb("metrics")
-def _metrics(arguments: list[str]) -> VerbAnswer:
-    """List the installed metrics, including plug-ins."""
+@verb("metrics", words="[NAME]")
+def _metrics(arguments: list[str]) -> VerbAnswer | None:
+    """List the metrics, or explain the one that is named."""
+    if _explained("metrics", arguments):
+        return None
     from kdbench.metrics import (
         PositionMetric,
         PromptMetric,
@@ -42,7 +46,6 @@ def _metrics(arguments: list[str]) -> VerbAnswer:
             return "@k"
         return "needs a teacher" if issubclass(kind, TeacherMetric) else ""
 
-    _refuse_arguments(arguments)
     better = {"higher": "higher is better", "lower": "lower is better", "none": ""}
     kinds = [metrics.get(name) for name in metrics.names()]
     headline = ["headline" if in_headline_set(kind) else "" for kind in kinds]
@@ -64,12 +67,13 @@ def _metrics(arguments: list[str]) -> VerbAnswer:
     return list_answer(entries, rows)
 
 
-@verb("methods")
-def _methods(arguments: list[str]) -> VerbAnswer:
-    """List the installed distillation methods, including plug-ins."""
+@verb("methods", words="[NAME]")
+def _methods(arguments: list[str]) -> VerbAnswer | None:
+    """List the methods, or explain the one that is named."""
+    if _explained("methods", arguments):
+        return None
     from kdbench.methods import methods
 
-    _refuse_arguments(arguments)
     entries: list[dict[str, Any]] = []
     for name in methods.names():
         method = methods.get(name)
@@ -87,22 +91,23 @@ def _methods(arguments: list[str]) -> VerbAnswer:
     return VerbAnswer(show, lambda: {"entries": entries})
 
 
-@verb("backends")
-def _backends(arguments: list[str]) -> VerbAnswer:
-    """List the installed generation backends, including plug-ins."""
+@verb("backends", words="[NAME]")
+def _backends(arguments: list[str]) -> VerbAnswer | None:
+    """List the backends, or explain the one that is named."""
+    if _explained("backends", arguments):
+        return None
     from kdbench.generate import backends
 
-    _refuse_arguments(arguments)
     rows = [(name, first_line(backends.get(name).__doc__)) for name in backends.names()]
     return _listed(("name", "description"), rows)
 
 
-@verb("protocols")
-def _protocols(arguments: list[str]) -> VerbAnswer:
-    """List the protocols and their fields."""
+@verb("protocols", words="[NAME]")
+def _protocols(arguments: list[str]) -> VerbAnswer | None:
+    """List the protocols, or explain the one that is named."""
+    if _explained("protocols", arguments):
+        return None
     from kdbench.protocol import PROTOCOLS
-
-    _refuse_arguments(arguments)
 
     def show() -> None:
         for protocol in PROTOCOLS.values():
@@ -172,6 +177,13 @@ def _listed(
     return list_answer(entries, rows, notes)
 
 
-def _refuse_arguments(arguments: list[str]) -> None:
-    if arguments:
-        raise InputError(f"'{arguments[0]}': this command takes no arguments")
+def _explained(kind: str, arguments: list[str]) -> bool:
+    """Print the lines on the part that is named; return whether one is."""
+    name = only_name(arguments, "NAME")
+    if name is None:
+        return False
+    from kdbench.cli.look.explain import explain
+
+    for line in explain(kind, name):
+        say(line)
+    return True

@@ -1,5 +1,6 @@
 """The next useful command after a verb, made of the values that the verb was given."""
 
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from kdbench.config import (
     SpeedSettings,
     TableSettings,
 )
+from kdbench.system.secrets import has_key, is_secret
 
 if TYPE_CHECKING:
     from kdbench.comparing.settings import RegressSettings
@@ -79,8 +81,11 @@ def after_update(settings: "RegressSettings") -> str:
 
 
 def after_doctor(of: str, words: Sequence[str]) -> str:
-    """The command that was checked."""
-    return shlex.join(["kdbench", of, *words])
+    """The command that was checked; none if it holds a secret, as logs of terminals are kept."""
+    text = shlex.join(["kdbench", of, *words])
+    names = re.findall(r"(\w+)=", text)
+    has_secret = has_key(text) or any(is_secret(n) for n in names if n != "judge_key_env")
+    return "" if has_secret else text
 
 
 def command(verb: str, **values: Any) -> str:

@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from kdbench.cli.answer import VerbAnswer, dry_run_answer, show_following
-from kdbench.cli.app import EXIT_FAILED, EXIT_STALE, app, verb
-from kdbench.system.console import escape_unencodable, say
+from kdbench.cli.app import EXIT_FAILED, EXIT_STALE, app, helps, verb
+from kdbench.system.console import escape_unencodable
 from kdbench.system.threads import wait_passively
 from kdbench.text import printable
 
@@ -20,11 +20,13 @@ def main() -> None:
     """The console script."""
     wait_passively()
     escape_unencodable()
-    sys.argv[1:2] = map(printable, sys.argv[1:2])  # an unknown verb is repeated in the error
-    app()
+    if sys.argv[1:2] == ["__complete"]:
+        sys.exit(_complete(sys.argv[2:]))
+    sys.argv[1:2] = map(printable, sys.argv[1:2])  # an unknown option is repeated in the error
+    app(prog_name="kdbench")
 
 
-@verb("eval", "EvalSettings", "model=path/to/student data=path/to/data limit=20")
+@verb("eval", "EvalSettings", "model=path/to/student data=path/to/data limit=20", group="Measure")
 def _eval(arguments: list[str]) -> VerbAnswer:
     """Measure a checkpoint, and compare it with its teacher.
 
@@ -42,7 +44,7 @@ def _eval(arguments: list[str]) -> VerbAnswer:
     return evaluation_answer(settings, evaluate(settings))
 
 
-@verb("score", "ScoreSettings", "samples=texts.jsonl task=dolly data=path/to/data")
+@verb("score", "ScoreSettings", "samples=texts.jsonl task=dolly data=path/to/data", group="Measure")
 def _score(arguments: list[str]) -> VerbAnswer:
     """Score texts made elsewhere, or score a stored run again.
 
@@ -64,7 +66,7 @@ def _score(arguments: list[str]) -> VerbAnswer:
     "judge",
     "kdbench.judging.settings:JudgeSettings",
     "student judge=openai:gpt-4o data=path/to/data",
-    words="RUN [AGAINST]",
+    group="Measure",
 )
 def _judge(arguments: list[str]) -> VerbAnswer:
     """Have a model grade a run's responses, or compare two runs.
@@ -72,9 +74,10 @@ def _judge(arguments: list[str]) -> VerbAnswer:
     RUN and AGAINST are the values of run= and judge_against=. Run the same command again after an
     interruption, and it asks only what is missing.
     """
-    from kdbench.judging.settings import parse_judge
+    from kdbench.config import parse
+    from kdbench.judging.settings import JudgeSettings
 
-    settings = parse_judge(arguments)
+    settings = parse(JudgeSettings, arguments)
     _quiet()
     if settings.dry_run:
         from kdbench.judging.dry_run import plan_judging
@@ -90,6 +93,7 @@ def _judge(arguments: list[str]) -> VerbAnswer:
     "train",
     "TrainSettings",
     "method=gkd student=path/to/student teacher=path/to/teacher data=path/to/data",
+    group="Make",
 )
 def _train(arguments: list[str]) -> VerbAnswer | int:
     """Train a student with a distillation method.
@@ -114,7 +118,12 @@ def _train(arguments: list[str]) -> VerbAnswer | int:
     return training_answer(recipe, trained)
 
 
-@verb("speed", "SpeedSettings", "model=path/to/student new_tokens=128 concurrency=1,8")
+@verb(
+    "speed",
+    "SpeedSettings",
+    "model=path/to/student new_tokens=128 concurrency=1,8",
+    group="Measure",
+)
 def _speed(arguments: list[str]) -> VerbAnswer:
     """Time a model under a stated load: speed and latency.
 
@@ -140,6 +149,7 @@ def _speed(arguments: list[str]) -> VerbAnswer:
     "kdbench.doctor.settings:DoctorSettings",
     "train method=gkd student=path/to/student teacher=path/to/teacher data=path/to/data",
     words="eval|train",
+    group="Measure",
 )
 def _doctor(arguments: list[str]) -> int:
     """Check a run for faults before you start it; exit 1 on errors.
@@ -147,33 +157,27 @@ def _doctor(arguments: list[str]) -> int:
     Put doctor before the verb of a command to have it checked: after the word eval or train it
     takes all keys of that verb, and of the method. The keys below are its own.
     """
-    from kdbench.cli.next_command import after_doctor
-    from kdbench.doctor.settings import parse_doctor, read_doctor
+    from kdbench.doctor.settings import parse_doctor
 
     patient, settings = parse_doctor(arguments)
     _quiet()
+    from kdbench.cli.shown.diagnosis import show_diagnosis
     from kdbench.doctor.examine import examine
-    from kdbench.doctor.output import as_json, lines
-    from kdbench.system.layout import output_width, wrapped
-    from kdbench.system.outputs import is_standard_output, put_json_output
 
     try:
         diagnosis = examine(patient, settings)
     finally:
         patient.close()
-    if settings.json_file is not None:
-        put_json_output(settings.json_file, as_json(diagnosis))
-    if settings.json_file is None or not is_standard_output(settings.json_file):
-        for line in lines(diagnosis, settings):
-            for part in wrapped(printable(line), output_width(), "        ", whole_words=True):
-                say(part)
-        if not diagnosis.count("error"):
-            of, _, words = read_doctor(arguments)
-            show_following(after_doctor(of, words))
+    show_diagnosis(diagnosis, settings, arguments)
     return EXIT_STALE if diagnosis.count("error") else 0
 
 
-@verb("table", "TableSettings", "results=results columns=rougeL,acceptance out=README.md")
+@verb(
+    "table",
+    "TableSettings",
+    "results=results columns=rougeL,acceptance out=README.md",
+    group="Conclude",
+)
 def _table(arguments: list[str]) -> VerbAnswer:
     """Draw the comparison table from results and published numbers."""
     from kdbench.config import TableSettings, parse
@@ -193,16 +197,18 @@ def _table(arguments: list[str]) -> VerbAnswer:
     "compare",
     "kdbench.comparing.settings:CompareSettings",
     "results/old/minillm-0a1b2c3d results/new/minillm-4e5f6a7b tolerance=rougeL:0.5",
-    words="BASE NEW",
+    group="Conclude",
 )
 def _compare(arguments: list[str]) -> VerbAnswer | int:
     """Compare two runs on the same prompts; exit 1 on a regression.
 
-    BASE and NEW are the values of base= and new=.
+    BASE and NEW are run folders, models in the results, or a gate's baseline.
     """
-    from kdbench.comparing.compare import parse_compare, run_compare
+    from kdbench.comparing.compare import run_compare
+    from kdbench.comparing.settings import CompareSettings
+    from kdbench.config import parse
 
-    settings = parse_compare(arguments)
+    settings = parse(CompareSettings, arguments)
     if settings.dry_run:
         from kdbench.comparing.dry_run import plan_comparison
 
@@ -214,6 +220,7 @@ def _compare(arguments: list[str]) -> VerbAnswer | int:
     "regress",
     "kdbench.comparing.settings:RegressSettings",
     "model=path/to/student baseline=student data=path/to/data",
+    group="Conclude",
 )
 def _regress(arguments: list[str]) -> VerbAnswer | int:
     """Gate a checkpoint against a baseline; exit 1 on a regression.
@@ -239,7 +246,12 @@ def _regress(arguments: list[str]) -> VerbAnswer | int:
     return code
 
 
-@verb("plan", "kdbench.comparing.settings:PlanSettings", "run=student tolerance=rougeL:0.5")
+@verb(
+    "plan",
+    "kdbench.comparing.settings:PlanSettings",
+    "run=student tolerance=rougeL:0.5",
+    group="Conclude",
+)
 def _plan(arguments: list[str]) -> VerbAnswer:
     """Estimate how many prompts and seeds a gate needs."""
     from kdbench.cli.shown.plan import print_plan
@@ -251,7 +263,7 @@ def _plan(arguments: list[str]) -> VerbAnswer:
     return VerbAnswer(partial(print_plan, planned), partial(asdict, planned))
 
 
-@verb("report", "ReportSettings", "results=results baseline=SFT out=report")
+@verb("report", "ReportSettings", "results=results baseline=SFT out=report", group="Conclude")
 def _report(arguments: list[str]) -> VerbAnswer:
     """Write the results as a static site that opens from disk."""
     from kdbench.config import ReportSettings, parse
@@ -267,7 +279,7 @@ def _report(arguments: list[str]) -> VerbAnswer:
     return report_answer(settings, make_report(settings))
 
 
-@verb("view", "ViewSettings", "results=results baseline=SFT open=true")
+@verb("view", "ViewSettings", "results=results baseline=SFT open=true", group="Conclude")
 def _view(arguments: list[str]) -> None:
     """Serve the report's site here, and refresh it as runs finish.
 
@@ -279,7 +291,12 @@ def _view(arguments: list[str]) -> None:
     view(parse(ViewSettings, arguments))
 
 
-@verb("fill", "FillSettings", "TABLE.yaml workers=2 evaluate.limit=20 --plan", words="TABLE.yaml")
+@verb(
+    "fill",
+    "FillSettings",
+    "TABLE.yaml workers=2 evaluate.limit=20 --plan",
+    group="Make",
+)
 def _fill(arguments: list[str]) -> VerbAnswer:
     """Train and measure what a table lacks, then draw it.
 
@@ -294,7 +311,7 @@ def _fill(arguments: list[str]) -> VerbAnswer:
     return _filled(fill(settings))
 
 
-@verb("demo", "DemoSettings", "limit=10")
+@verb("demo", "DemoSettings", "limit=10", group="Make")
 def _demo(arguments: list[str]) -> VerbAnswer:
     """Run the whole pipeline on a toy data set, without a network.
 
@@ -307,6 +324,19 @@ def _demo(arguments: list[str]) -> VerbAnswer:
     from kdbench.toy.demo import demo
 
     return _filled(demo(settings))
+
+
+def _complete(arguments: list[str]) -> int:
+    """Print what can come next on a command line; a shell's completion shows no error."""
+    from kdbench.cli.completion.entry import complete
+    from kdbench.errors import InputError
+
+    try:
+        lines = complete(arguments, helps)
+    except (InputError, OSError):  # of a plug-in, or of a folder that cannot be read
+        return 1
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    return 0
 
 
 def _filled(filled: "Filled") -> VerbAnswer:
@@ -322,4 +352,6 @@ def _quiet() -> None:
 
 
 # At the end, so that the lists come last in the help.
-import kdbench.cli.lists  # noqa: E402, F401
+import kdbench.cli.exchange  # noqa: E402
+import kdbench.cli.lists  # noqa: E402
+import kdbench.cli.lookup  # noqa: E402, F401

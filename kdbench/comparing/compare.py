@@ -1,6 +1,5 @@
 """`kdbench compare BASE NEW`: compare two stored runs, or a gate's baseline and a run."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,29 +13,7 @@ from kdbench.comparing.scores import ComparedRun
 from kdbench.comparing.settings import CompareSettings, GateSettings
 from kdbench.comparing.tolerance import DEFAULT, Tolerance, parse_tolerances
 from kdbench.comparing.verdict import EXIT_INCOMPARABLE, Problem
-from kdbench.config import parse
 from kdbench.errors import InputError, nearest
-
-
-def parse_compare(arguments: Sequence[str]) -> CompareSettings:
-    """Settings from the command line, such as `BASE NEW tolerance=rougeL:0.5 --strict`.
-
-    Args:
-        arguments: Arguments of the verb.
-
-    Raises:
-        InputError: A key is unknown, or a value is wrong.
-    """
-    positional = iter(("base", "new"))
-    keyed = []
-    for argument in arguments:
-        if re.match(r"\w+=|--", argument):
-            keyed.append(argument)
-        elif key := next(positional, None):
-            keyed.append(f"{key}={argument}")
-        else:
-            raise InputError(f"'{argument}': compare takes BASE, NEW and key=value arguments only")
-    return parse(CompareSettings, keyed)
 
 
 def run_compare(settings: CompareSettings) -> int:

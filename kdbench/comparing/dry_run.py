@@ -12,6 +12,7 @@ from kdbench.comparing.settings import CompareSettings, GateSettings, RegressSet
 from kdbench.comparing.tolerance import format_tolerances
 from kdbench.config import given_facts
 from kdbench.errors import InputError
+from kdbench.store.runs import one_run
 from kdbench.system.outline import Fact, Section
 
 
@@ -41,7 +42,7 @@ def plan_gate(settings: RegressSettings) -> list[Section]:
     sections = [Section(title, given_facts(settings))]
     base = None if settings.update else find_baseline(settings)
     if settings.run is not None:
-        run = read_run(settings.run)
+        run = read_run(one_run(settings.run, "run", settings.results))
         if base is not None:
             return [*sections, *_comparison(settings, base, run)]
         return [*sections, _run("Run", run), _gate(settings, None)]

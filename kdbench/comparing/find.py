@@ -5,8 +5,8 @@ from pathlib import Path
 
 from kdbench.comparing.baseline import baseline_path, read_baseline
 from kdbench.comparing.scores import ComparedRun, read_run
-from kdbench.errors import InputError
-from kdbench.store.runs import run_folders
+from kdbench.errors import InputError, nearest_of
+from kdbench.store.runs import known_runs, run_folders
 
 _WAY_OUT = {"baseline": "; kdbench regress --update writes a baseline"}
 
@@ -49,9 +49,13 @@ def find_run(
     if not folders:
         raise InputError(
             f"{key}={name}: is not a run folder, a model in results={results} or a baseline in "
-            f"gates={gates}{_WAY_OUT.get(key, '')}"
+            f"gates={gates}{nearest_of(name, _names(results, gates))}{_WAY_OUT.get(key, '')}"
         )
     return read_run(folders[0])
+
+
+def _names(results: Path, gates: Path) -> list[str]:
+    return [*known_runs(results), *(file.stem for file in gates.glob("*.json"))]
 
 
 def _has(folder: Path, tasks: Sequence[str]) -> bool:

@@ -8,7 +8,7 @@ from kdbench.comparing.verdict import EXIT_INCOMPARABLE, EXIT_INCOMPLETE, Proble
 from kdbench.metrics import judged_metric
 
 # Earlier fields explain later ones.
-_FIRST = ("task_version", "definition_sha256", "data_sha256", "protocol")
+_FIRST = ("harness", "task_version", "definition_sha256", "data_sha256", "protocol")
 # A limit also changes the prompts, so they are compared last, by id.
 _COMPARED_LAST = ("prompts_sha256", "task")
 _ABSENT = "absent"

@@ -2,12 +2,35 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from kdbench.comparing.tolerance import Tolerance
 from kdbench.comparing.verdict import Decision, Problem, Rules, Verdict, decide
 from kdbench.comparing.word_diff import DiffSpan, word_diff
-from kdbench.stats.bootstrap import RESAMPLES
+from kdbench.stats.defaults import RESAMPLES
+from kdbench.system.frames import COUNT, FLAG, NUMBER, TEXT, frame
+from kdbench.system.notebook import html_table
 from kdbench.text import DECIMALS, signed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_COLUMNS = {
+    "base_run": TEXT,
+    "new_run": TEXT,
+    "task": TEXT,
+    "category": TEXT,
+    "metric": TEXT,
+    "unit": TEXT,
+    "direction": TEXT,
+    "n": COUNT,
+    **dict.fromkeys(("base", "new", "change", "low", "high", "p", "p_adjusted"), NUMBER),
+    "tolerance": NUMBER,
+    "least": NUMBER,
+    "needed": COUNT,
+    "verdict": TEXT,
+    "within": FLAG,
+}
 
 
 @dataclass(frozen=True)
@@ -164,7 +187,7 @@ class ComparedRow:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """The result of comparing two runs.
 
@@ -197,3 +220,28 @@ class Comparison:
     def exit_code(self) -> int:
         """0 passed, 1 regressed, 2 not comparable, 3 a run is incomplete."""
         return self.decision.code
+
+    def __repr__(self) -> str:
+        return f"Comparison({self.new!r} against {self.base!r}: {self.decision})"
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return the compared rows as a data frame, with the fields of `ComparedRow`."""
+        runs = {"base_run": self.base, "new_run": self.new}
+        return frame(({**runs, **vars(row)} for row in self.rows), _COLUMNS)
+
+    def _repr_html_(self) -> str:
+        titles = ("task", "metric", "prompts", "base", "new", "change", "interval", "p", "verdict")
+        notes = [str(self.decision), *(problem.text for problem in self.problems), *self.notes]
+        caption = f"{self.new} against {self.base}"
+        verdict = len(titles) - 1
+        rows = [_texts(row) for row in self.rows]
+        return html_table(titles, rows, caption=caption, notes=notes, left=(0, 1, verdict))
+
+
+def _texts(row: ComparedRow) -> list[str]:
+    digits = DECIMALS.get(row.unit, 2)
+    low = "−∞" if row.low is None else signed(row.low, digits)
+    high = "∞" if row.high is None else signed(row.high, digits)
+    means = (f"{row.base:.{digits}f}", f"{row.new:.{digits}f}", signed(row.change, digits))
+    p = "<0.001" if row.p_adjusted < 0.001 else f"{row.p_adjusted:.3f}"
+    return [row.name, row.metric, str(row.n), *means, f"[{low}, {high}]", p, row.verdict]

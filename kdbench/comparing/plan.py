@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,7 +22,22 @@ from kdbench.comparing.variance import (
 from kdbench.config import build
 from kdbench.errors import InputError
 from kdbench.stats.paired import detectable_errors, prompts_needed
+from kdbench.system.frames import COUNT, NUMBER, TEXT, frame
+from kdbench.system.notebook import html_table
 from kdbench.text import AVERAGE, DECIMALS, aligned, counted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_COLUMNS = {
+    "task": TEXT,
+    "metric": TEXT,
+    "n": COUNT,
+    "tolerance": NUMBER,
+    "seeds": COUNT,
+    "prompts": COUNT,
+    "sees": NUMBER,
+}
 
 
 @dataclass(frozen=True)
@@ -47,7 +63,7 @@ class GatePlanRow:
     sees: Mapping[int, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class GatePlan:
     """The prompts and seeds that a gate needs; `str` gives the table that the verb prints.
 
@@ -63,6 +79,26 @@ class GatePlan:
 
     def __str__(self) -> str:
         return "".join(f"{line}\n" for line in self._lines())
+
+    def __repr__(self) -> str:
+        return str(self).rstrip("\n")
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return the plan as a data frame: a row for each task, metric and number of seeds."""
+        return frame(
+            (
+                {**vars(row), "n": row.there, "seeds": seeds, "prompts": prompts, "sees": sees}
+                for row in self.rows
+                for (seeds, prompts), sees in zip(
+                    row.prompts.items(), row.sees.values(), strict=True
+                )
+            ),
+            _COLUMNS,
+        )
+
+    def _repr_html_(self) -> str:
+        titles, *rows = self.table()
+        return html_table(titles, rows, caption=self.title, notes=self.notes, left=(0, 1))
 
     def blind_rows(self) -> list[GatePlanRow]:
         """The rows that cannot see their tolerance with the run's prompts and the fewest seeds."""

@@ -23,6 +23,7 @@ from kdbench.comparing.verdict import EXIT_INCOMPARABLE, Problem
 from kdbench.config import EvalSettings, build
 from kdbench.errors import InputError
 from kdbench.protocol import PROTOCOLS
+from kdbench.store.runs import one_run
 from kdbench.system.outputs import is_standard_output
 from kdbench.task import check_installed, result_names
 from kdbench.text import printable
@@ -47,6 +48,9 @@ class GateResult:
     written: Path | None = None
     plan: GatePlan | None = None
     notes: tuple[str, ...] = ()
+
+    def _repr_html_(self) -> str | None:
+        return None if self.comparison is None else self.comparison._repr_html_()
 
 
 def run_regress(settings: RegressSettings) -> int:
@@ -166,7 +170,7 @@ def find_baseline(settings: RegressSettings) -> ComparedRun:
 def _new_run(settings: RegressSettings, base: ComparedRun | None) -> ComparedRun:
     """The run to judge: a stored one, or the checkpoint's, which is measured first."""
     if settings.run is not None:
-        return read_run(settings.run)
+        return read_run(one_run(settings.run, "run", settings.results))
     from kdbench.evaluation import evaluate
 
     wanted = eval_settings(settings, base)

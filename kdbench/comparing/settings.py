@@ -8,8 +8,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 from kdbench.comparing.tolerance import parse_tolerances
 from kdbench.comparing.verdict import Rules
 from kdbench.config import DryRunKeys, EvalSettings, Names, Seeds, Settings
-from kdbench.stats.bootstrap import RESAMPLES
-from kdbench.stats.paired import POWER
+from kdbench.config.plugins import PluginKeys
+from kdbench.stats.defaults import POWER, RESAMPLES
 
 GATES = Path("baselines/gates")
 
@@ -77,7 +77,7 @@ class GateSettings(Settings):
         return Rules(self.alpha, self.strict, self.require_conclusive)
 
 
-class CompareSettings(GateSettings, DryRunKeys):
+class CompareSettings(GateSettings, DryRunKeys, PluginKeys, positional=("base", "new")):
     """`kdbench compare BASE NEW`: compare two stored runs, or a gate's baseline and a run."""
 
     base: str = Field(
@@ -101,9 +101,14 @@ class RegressSettings(EvalSettings, GateSettings):
     """
 
     model: TextOrEmpty = Field(
-        "", description="Checkpoint to measure: folder, GGUF file, or model name on the Hub"
+        "",
+        description="Checkpoint to measure: folder, GGUF file, or model on the Hub (org/name or "
+        "org/name@revision)",
     )
-    run: Path | None = Field(None, description="Folder of a stored run to judge, instead of model=")
+    run: Path | None = Field(
+        None,
+        description="Stored run to judge, instead of model=: run folder, or model in results=",
+    )
     baseline: str = Field(
         description="Gate's baseline: name in gates=, or file; or run folder, or model in results="
     )
@@ -159,7 +164,7 @@ class RegressSettings(EvalSettings, GateSettings):
         return self
 
 
-class PlanSettings(Settings):
+class PlanSettings(Settings, positional=("run", "against")):
     """`kdbench plan run=… tolerance=…`: how many prompts and seeds a gate needs."""
 
     run: str = Field(description="Run whose variance is used: run folder, or model in results=")

@@ -4,6 +4,7 @@
 a one-line error that names it.
 """
 
+from kdbench.config.building import build, parse, read_yaml, with_files
 from kdbench.config.draw import ReportSettings, ServingKeys, TableSettings, ViewSettings
 from kdbench.config.fill import DemoSettings, FillSettings
 from kdbench.config.kinds import (
@@ -25,7 +26,7 @@ from kdbench.config.score import ScoreSettings
 from kdbench.config.speed import SpeedSettings
 from kdbench.config.train import TrainSettings, is_file_of_rows
 from kdbench.config.train_prompts import TrainFormat, TrainTurns
-from kdbench.config.words import build, parse, read_words, read_yaml, with_files
+from kdbench.config.words import as_words, read_words
 
 __all__ = [
     "CACHE",
@@ -49,6 +50,7 @@ __all__ = [
     "TrainSettings",
     "TrainTurns",
     "ViewSettings",
+    "as_words",
     "build",
     "fields_by_key",
     "given_facts",

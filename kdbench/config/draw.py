@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from kdbench.config.kinds import FIVE, DryRunKeys, Names, OptionMap, Settings, given_keys
+from kdbench.config.plugins import PluginKeys
 
 VIEW_PORT = 7117
 """Default port of `kdbench view`."""
@@ -99,7 +100,15 @@ class TableOutputKeys(Settings, group="Output"):
     )
 
 
-class TableSettings(RowKeys, ColumnKeys, ServingKeys, TableOutputKeys, DryRunKeys):
+class TableSettings(
+    RowKeys,
+    ColumnKeys,
+    ServingKeys,
+    TableOutputKeys,
+    DryRunKeys,
+    PluginKeys,
+    positional=("results",),
+):
     """`kdbench table`: the comparison table from results and published numbers."""
 
     @model_validator(mode="after")
@@ -165,7 +174,9 @@ class ReportOutputKeys(Settings, group="Output"):
     )
 
 
-class ReportSettings(ReportKeys, ReportOutputKeys, ServingKeys, DryRunKeys):
+class ReportSettings(
+    ReportKeys, ReportOutputKeys, ServingKeys, DryRunKeys, PluginKeys, positional=("results",)
+):
     """`kdbench report`: a static site of the results, which opens from disk."""
 
 
@@ -178,7 +189,7 @@ class ViewKeys(Settings, group="Server"):
     open: bool = Field(False, description="Open the site in a browser")
 
 
-class ViewSettings(ReportKeys, ServingKeys, ViewKeys):
+class ViewSettings(ReportKeys, ServingKeys, ViewKeys, PluginKeys, positional=("results",)):
     """`kdbench view`: the site on this machine, rebuilt whenever results change."""
 
     @property

@@ -5,8 +5,11 @@ from pathlib import Path
 
 from pydantic import Field
 
-from kdbench.config.kinds import AtLeastOne, DryRunKeys, Settings
-from kdbench.config.words import parse
+from kdbench.config.building import build, with_files
+from kdbench.config.kinds import AtLeastOne, DryRunKeys, Settings, fields_by_key
+from kdbench.config.plugins import PluginKeys
+from kdbench.config.track import TrackerKeys
+from kdbench.config.words import read_words
 
 
 class FillKeys(Settings, group="Table"):
@@ -44,7 +47,7 @@ class FillFolderKeys(Settings, group="Folders"):
     )
 
 
-class FillSettings(FillKeys, FillFolderKeys):
+class FillSettings(FillKeys, FillFolderKeys, TrackerKeys, PluginKeys, positional=("table",)):
     """`kdbench fill TABLE.yaml`: train and measure what a table lacks, and draw it."""
 
 
@@ -70,9 +73,9 @@ def parse_fill(arguments: Sequence[str]) -> FillSettings:
     Raises:
         InputError: An unknown key or a bad value.
     """
-    tables = [word for word in arguments if "=" not in word and not word.startswith("--")]
-    dotted = [word for word in arguments if "=" in word and "." in word.partition("=")[0]]
-    words = [f"table={word}" if word in tables[:1] else word for word in arguments]
-    settings = parse(FillSettings, [word for word in words if word not in dotted])
-    changes = {key: value for key, _, value in (word.partition("=") for word in dotted)}
-    return settings.model_copy(update={"changes": changes})
+    fields = fields_by_key(FillSettings)
+    words = read_words(arguments, fields, FillSettings.__positional__)
+    changes = {key: str(value) for key, value in words.items() if "." in key}
+    plain = {key: value for key, value in words.items() if "." not in key}
+    settings = build(FillSettings, with_files(plain, fields))
+    return settings.model_copy(update={"changes": changes}) if changes else settings

@@ -97,7 +97,8 @@ class Settings(BaseModel):
     """The keys of a verb or of a method; every field is a key on the command line.
 
     A class may name the group under which `--help` lists the keys that it declares:
-    `class DataKeys(Settings, group="Data")`. Verbs combine such classes.
+    `class DataKeys(Settings, group="Data")`. Verbs combine such classes. The class of a verb names
+    the keys whose values may come first, without a key: `positional=("model",)`.
     """
 
     model_config = ConfigDict(
@@ -105,6 +106,7 @@ class Settings(BaseModel):
     )
 
     __group__: ClassVar[str] = "Options"
+    __positional__: ClassVar[tuple[str, ...]] = ()
 
     @field_validator("*", mode="before")
     @classmethod
@@ -129,10 +131,14 @@ class Settings(BaseModel):
                 raise ValueError("must be a number below 2^63")
         return value
 
-    def __init_subclass__(cls, *, group: str | None = None, **kwargs: Any):
+    def __init_subclass__(
+        cls, *, group: str | None = None, positional: tuple[str, ...] | None = None, **kwargs: Any
+    ):
         super().__init_subclass__(**kwargs)
         if group is not None:
             cls.__group__ = group
+        if positional is not None:
+            cls.__positional__ = positional
 
 
 class DryRunKeys(Settings, group="Output"):

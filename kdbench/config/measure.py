@@ -19,13 +19,18 @@ from kdbench.config.kinds import (
     Settings,
     given_keys,
 )
+from kdbench.config.plugins import PluginKeys
 from kdbench.config.protocol import ProtocolKeys
+from kdbench.config.track import TrackerKeys
 
 
 class ModelKeys(Settings, group="Model"):
     """Which checkpoint is measured."""
 
-    model: str = Field(description="Checkpoint folder, GGUF file, or model name on the Hub")
+    model: str = Field(
+        description="Checkpoint folder, GGUF file, or model on the Hub: org/name or "
+        "org/name@revision"
+    )
     revision: str | None = Field(None, description="Branch, tag or commit of a model on the Hub")
     card: Path | None = Field(
         None,
@@ -205,11 +210,14 @@ class EvalSettings(
     MetricKeys,
     JudgeKeys,
     ResultKeys,
+    TrackerKeys,
     DryRunKeys,
     HardwareKeys,
     BackendKeys,
     TrustKeys,
     AdvancedKeys,
+    PluginKeys,
+    positional=("model",),
 ):
     """`kdbench eval model=…`: measure a checkpoint."""
 

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from kdbench.config.kinds import DryRunKeys, Settings, given_keys
 from kdbench.config.measure import DataKeys, MetricKeys, ResultKeys, refuse
+from kdbench.config.plugins import PluginKeys
 from kdbench.config.protocol import ProtocolKeys
 
 
@@ -21,11 +22,22 @@ class TextKeys(Settings, group="Samples"):
         "as FILE.jsonl",
     )
     run: Path | None = Field(
-        None, description="Folder of a stored run to score again, instead of samples="
+        None,
+        description="Stored run to score again, instead of samples=: run folder, or model in "
+        "results=",
     )
 
 
-class ScoreSettings(TextKeys, DataKeys, ProtocolKeys, MetricKeys, ResultKeys, DryRunKeys):
+class ScoreSettings(
+    TextKeys,
+    DataKeys,
+    ProtocolKeys,
+    MetricKeys,
+    ResultKeys,
+    DryRunKeys,
+    PluginKeys,
+    positional=("run",),
+):
     """`kdbench score samples=FILE task=…`: score texts made elsewhere, or a stored run again."""
 
     protocol: str = Field(
@@ -36,7 +48,7 @@ class ScoreSettings(TextKeys, DataKeys, ProtocolKeys, MetricKeys, ResultKeys, Dr
     @model_validator(mode="after")
     def _a_stored_run_fixes_the_rest(self) -> "ScoreSettings":
         if self.run is not None and self.samples is None:
-            used = {"run", "task", "data", "metrics", "run_code"}
-            used |= {"thinking", "thinking_marks", "dry_run"}
+            used = {"run", "task", "data", "metrics", "run_code", "results"}
+            used |= {"thinking", "thinking_marks", "dry_run", "plugins"}
             refuse(set(given_keys(self)) - used, "has no effect with run=, which records it")
         return self

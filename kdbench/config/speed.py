@@ -6,6 +6,7 @@ from pydantic import Field, field_validator
 
 from kdbench.config.kinds import AtLeastOne, Counts, DryRunKeys, FolderName, Settings
 from kdbench.config.measure import BackendKeys, DeviceKeys, ModelKeys, TrustKeys
+from kdbench.config.plugins import PluginKeys
 
 
 class LoadKeys(Settings, group="Load"):
@@ -44,6 +45,14 @@ class SpeedOutputKeys(Settings, group="Output"):
 
 
 class SpeedSettings(
-    ModelKeys, LoadKeys, SpeedOutputKeys, DryRunKeys, DeviceKeys, BackendKeys, TrustKeys
+    ModelKeys,
+    LoadKeys,
+    SpeedOutputKeys,
+    DryRunKeys,
+    DeviceKeys,
+    BackendKeys,
+    TrustKeys,
+    PluginKeys,
+    positional=("model",),
 ):
     """`kdbench speed model=…`: time a model under a stated load."""

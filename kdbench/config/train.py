@@ -6,7 +6,9 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from kdbench.config.kinds import ADVANCED, AtLeastOne, DryRunKeys, Names, Settings
+from kdbench.config.kinds import ADVANCED, AtLeastOne, DryRunKeys, Settings
+from kdbench.config.plugins import PluginKeys
+from kdbench.config.track import TrackerKeys
 from kdbench.config.train_prompts import PromptKeys
 from kdbench.errors import InputError
 
@@ -22,7 +24,9 @@ class TrainedModelKeys(Settings, group="Model"):
         "layers) or random:CONFIG (random weights)"
     )
     teacher: str | None = Field(
-        None, description="Teacher's checkpoint folder, or model name on the Hub"
+        None,
+        description="Teacher's checkpoint folder, or model on the Hub: org/name or "
+        "org/name@revision",
     )
     recipe: str | None = Field(
         None,
@@ -194,9 +198,6 @@ class TrainOutputKeys(Settings, group="Output"):
         "(default: 100, and at each validation)",
     )
     log_every: int = Field(10, ge=1, description="Number of steps between lines of the log")
-    report_to: Names = Field(
-        (), description="Experiment loggers of transformers: tensorboard, wandb, …"
-    )
 
 
 class TrainAdvancedKeys(Settings, group=ADVANCED):
@@ -220,8 +221,11 @@ class TrainSettings(
     ValidationKeys,
     PrecisionKeys,
     TrainOutputKeys,
+    TrackerKeys,
     DryRunKeys,
     TrainAdvancedKeys,
+    PluginKeys,
+    positional=("recipe",),
 ):
     """`kdbench train method=… student=…`: the keys of every method; each has keys of its own."""
 

@@ -13,8 +13,9 @@ from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 from kdbench.config import TrainSettings
 from kdbench.distillation.processes import check_processes, process_count
 from kdbench.distillation.prompts import prompt_form
-from kdbench.errors import InputError, nearest
+from kdbench.errors import InputError
 from kdbench.protocol import Protocol
+from kdbench.trackers import check_trackers, own_trackers
 from kdbench.training.validation import SEED as VALIDATION_SEED
 
 _SCHEDULES = {
@@ -32,14 +33,11 @@ def check_settings(settings: TrainSettings) -> None:
         InputError: a logger or peft is not installed, or the processes cannot share a batch.
     """
     check_processes()
+    check_trackers(settings.report_to, others=tuple(INTEGRATION_TO_CALLBACK))
     installed = get_available_reporting_integrations()
-    for logger in settings.report_to:
-        if logger in installed:
-            continue
-        if logger not in INTEGRATION_TO_CALLBACK:
-            known = nearest(logger, INTEGRATION_TO_CALLBACK)
-            raise InputError(f"report_to={logger}: transformers knows no such logger: {known}")
-        raise InputError(f"report_to={logger}: its package is not installed here")
+    for logger in _others(settings):
+        if logger not in installed:
+            raise InputError(f"report_to={logger}: its package is not installed here")
     if settings.lora_rank and importlib.util.find_spec("peft") is None:
         raise InputError("lora_rank= needs peft: pip install 'kdbench[peft]'")
     if settings.batch_size % process_count():
@@ -47,6 +45,12 @@ def check_settings(settings: TrainSettings) -> None:
             f"batch_size={settings.batch_size}: must be a multiple of the {process_count()} "
             "processes"
         )
+
+
+def _others(settings: TrainSettings) -> list[str]:
+    """Loggers that only transformers has, such as `comet_ml`; kdbench's trackers go first."""
+    own = own_trackers(settings.report_to)
+    return [name for name in settings.report_to if name not in own]
 
 
 def sampling(settings: TrainSettings) -> Protocol:
@@ -116,7 +120,7 @@ def training_arguments(
         logging_steps=settings.log_every,
         logging_first_step=True,
         logging_nan_inf_filter=False,
-        report_to=list(settings.report_to) or "none",
+        report_to=_others(settings) or "none",
         disable_tqdm=True,
         remove_unused_columns=False,
         dataloader_pin_memory=False,

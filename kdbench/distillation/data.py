@@ -10,7 +10,7 @@ from typing import Any, Literal
 from kdbench.config import TrainFormat, TrainTurns, is_file_of_rows
 from kdbench.distillation.encoder import Encoder
 from kdbench.distillation.rows import TrainingRow, read_records, training_rows
-from kdbench.errors import InputError
+from kdbench.errors import InputError, nearest_path
 from kdbench.system.bundled import load_module
 from kdbench.system.files import LinesFile
 from kdbench.task import data_folder
@@ -154,7 +154,7 @@ def load_texts(path: Path, tokenizer: Any, length: int) -> list[tuple[int, ...]]
         InputError: the file is missing, a line is malformed, or there is no text.
     """
     if not path.is_file():
-        raise InputError(f"pretraining={path}: no such file")
+        raise InputError(f"pretraining={path}: no such file{nearest_path(path)}")
     pieces: list[tuple[int, ...]] = []
     for number, line in enumerate(LinesFile(path).read(whole=True), start=1):
         if not isinstance(line.get("text"), str):
@@ -210,7 +210,7 @@ def _local_file(file: SetFile) -> Path:
         path = Path(file.name)
         if not path.is_file():
             key = "train_set" if file.split == "train" else "valid_set"
-            raise InputError(f"{key}={path}: no such file")
+            raise InputError(f"{key}={path}: no such file{nearest_path(path)}")
         return path
     folder, name = data_folder(file.data), file.name
     assert folder is not None  # noqa: S101 - else the set is on the Hub

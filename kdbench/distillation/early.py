@@ -9,7 +9,7 @@ from kdbench.distillation.card import CARD
 from kdbench.distillation.data import SetFile, check_files
 from kdbench.distillation.recipe import Recipe
 from kdbench.distillation.students import check_student
-from kdbench.errors import InputError
+from kdbench.errors import InputError, nearest_path
 
 
 def check_early(recipe: Recipe) -> None:
@@ -32,7 +32,9 @@ def check_early(recipe: Recipe) -> None:
     check_files(SetFile(settings.data, settings.train_set, "train"))
     check_files(SetFile(settings.data, settings.validation_set, "valid"))
     if settings.pretraining is not None and not settings.pretraining.is_file():
-        raise InputError(f"pretraining={settings.pretraining}: no such file")
+        raise InputError(
+            f"pretraining={settings.pretraining}: no such file{nearest_path(settings.pretraining)}"
+        )
     if recipe.out.is_symlink() and not recipe.out.exists():
         raise InputError(
             f"out={recipe.out}: a link that leads nowhere; delete it, or pass another out="

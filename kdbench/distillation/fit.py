@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transformers import PrinterCallback, TrainerState, TrainingArguments
+from transformers import PrinterCallback, TrainerCallback, TrainerState, TrainingArguments
 
 from kdbench.config import TrainSettings
 from kdbench.distillation.arguments import (
@@ -123,12 +123,15 @@ def make_trainer(
     return trainer
 
 
-def train_from_last_state(run: PreparedRun, title: str) -> tuple[DistillationTrainer, int]:
+def train_from_last_state(
+    run: PreparedRun, title: str, callbacks: Sequence[TrainerCallback] = ()
+) -> tuple[DistillationTrainer, int]:
     """Train from the last complete state in the run's folder, or from the start.
 
     Args:
         run: The models, settings and data.
         title: The title of the progress display.
+        callbacks: Further callbacks of the trainer.
 
     Returns:
         The trainer after the last step, and the number of steps that were taken.
@@ -138,6 +141,7 @@ def train_from_last_state(run: PreparedRun, title: str) -> tuple[DistillationTra
     before = int(start.name.rpartition("-")[2]) if start else 0
     if start and before >= total:  # killed after the last step; transformers would take another
         trainer = make_trainer(run, start)
+        _add(trainer, callbacks)
         trainer.state = TrainerState.load_from_json(str(start / "trainer_state.json"))
         trainer.run_state.restore(start)
         trainer.log({"train_loss": 0.0})  # the summary, with which training ends
@@ -152,8 +156,14 @@ def train_from_last_state(run: PreparedRun, title: str) -> tuple[DistillationTra
         # torch warns that its schedulers are restored before the first optimiser step.
         warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
         trainer = make_trainer(run, start, advance)
+        _add(trainer, callbacks)
         trainer.train(resume_from_checkpoint=str(start) if start else None)
     return trainer, int(trainer.state.global_step) - before
+
+
+def _add(trainer: DistillationTrainer, callbacks: Sequence[TrainerCallback]) -> None:
+    for callback in callbacks:
+        trainer.add_callback(callback)
 
 
 def _nothing() -> None:

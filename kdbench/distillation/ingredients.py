@@ -21,9 +21,10 @@ from kdbench.distillation.processes import local_number
 from kdbench.distillation.prompts import prompt_form
 from kdbench.distillation.recipe import Recipe
 from kdbench.distillation.students import StudentSource, turn_dropout_off
-from kdbench.errors import InputError
+from kdbench.errors import InputError, nearest_path
 from kdbench.generate.prompts import check_template
 from kdbench.protocol import Protocol
+from kdbench.registry.plugins import stamp_of
 from kdbench.system.files import sha256_of_file
 from kdbench.system.progress import slow_step
 from kdbench.training.router import without_router_logits
@@ -36,7 +37,7 @@ NO_PART = {
     *("recipe", "student", "teacher", "data", "out", "label", "setting", "teacher_responses"),
     *("micro_batch_size", "generation_batch_size", "chunk_tokens", "gradient_checkpointing"),
     *("save_every", "log_every", "report_to", "device", "unsafe_pickle", "trust_remote_code"),
-    *("valid_set", "dry_run"),
+    *("valid_set", "dry_run", "report_group", "plugins"),
 }
 
 
@@ -244,7 +245,8 @@ class Ingredients:
                 # A file counts by its content, not by its place.
                 name: self._content(name, value) if isinstance(value, Path) else value
                 for name, value in self.method.model_dump().items()
-            },
+            }
+            | ({"method_code": stamp} if (stamp := stamp_of(type(self.method))) else {}),
             "student": self.student.identity,
             "teacher": {"name": self.teacher.name, "sha256": self.teacher.sha256}
             if self.teacher and uses_teacher
@@ -267,5 +269,5 @@ def _device(setting: str) -> str:
 
 def _file_sha256(path: Path) -> str:
     if not path.is_file():
-        raise InputError(f"pretraining={path}: no such file")
+        raise InputError(f"pretraining={path}: no such file{nearest_path(path)}")
     return sha256_of_file(path)

@@ -4,11 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic.fields import FieldInfo
+
 from kdbench.config import Settings, TrainSettings, build, read_words, read_yaml, with_files
 from kdbench.config.command import command_words
-from kdbench.distillation.other_tools import of_other_tools
-from kdbench.errors import InputError, nearest
+from kdbench.config.other_names import advice
+from kdbench.errors import InputError, nearest, nearest_path
 from kdbench.methods import Method, methods
+from kdbench.registry.plugins import KEY as PLUGINS
+from kdbench.registry.plugins import load_plugins, plugin_files
 from kdbench.system.bundled import bundled
 
 
@@ -44,7 +48,10 @@ def parse_recipe(arguments: Sequence[str]) -> Recipe:
     Raises:
         InputError: unknown method or key, a bad value or file.
     """
-    words = read_words(arguments)
+    words = read_words(arguments, training_fields(), TrainSettings.__positional__)
+    if PLUGINS in words:  # the method may be in one
+        load_plugins(plugin_files(words[PLUGINS]))
+        words = read_words(arguments, training_fields(), TrainSettings.__positional__)
     merged = {**_files(words), **words}  # the method may be named in a file
     known = merged.get("method") in methods.names()
     method_fields = methods.get(str(merged["method"])).model_fields if known else {}
@@ -54,12 +61,21 @@ def parse_recipe(arguments: Sequence[str]) -> Recipe:
     return recipe
 
 
+def training_fields() -> dict[str, FieldInfo]:
+    """The keys of `kdbench train` with those of all methods, of which a command has one's."""
+    of_methods = [methods.get(name).model_fields for name in methods.names()]
+    return {key: field for fields in of_methods for key, field in fields.items()} | {
+        **TrainSettings.model_fields
+    }
+
+
 def make_recipe(values: Mapping[str, object]) -> Recipe:
     """Make a recipe from keys and values; those of the files that they name are added.
 
     Raises:
         InputError: unknown method or key, a bad value or file.
     """
+    load_plugins(plugin_files(values.get(PLUGINS)))
     return _build(_over(values, _files(values)))
 
 
@@ -100,8 +116,9 @@ def _build(values: Mapping[str, object]) -> Recipe:
     known = _shared_keys(kind) | set(kind.model_fields)
     for key in values:
         if key not in known:
-            hint = of_other_tools(key, known) or nearest(key, known)
-            raise InputError(f"unknown key '{key}' of method={values['method']}: {hint}")
+            raise InputError(
+                f"unknown key '{key}' of method={values['method']}: {advice(key, known)}"
+            )
     of_method = {key: value for key, value in values.items() if key in kind.model_fields}
     shared = {key: value for key, value in values.items() if key not in kind.model_fields}
     return Recipe(build(TrainSettings, shared), build(kind, of_method))
@@ -120,4 +137,7 @@ def _recipe_file(name: str) -> Path:
         return known[name]
     if Path(name).is_file():
         return Path(name)
-    raise InputError(f"recipe={name}: neither a bundled recipe nor a file: {nearest(name, known)}")
+    if name in methods.names():
+        raise InputError(f"recipe={name}: is a method; write method={name}")
+    near = nearest_path(Path(name)) or f": {nearest(name, known)}"
+    raise InputError(f"recipe={name}: neither a bundled recipe nor a file{near}")

@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ from kdbench.distillation.recipe import Recipe
 from kdbench.distillation.teacher_responses import folder_of, teacher_responses
 from kdbench.errors import InputError
 from kdbench.system.console import report_progress
-from kdbench.system.files import put_text, sync_entries, sync_folder, writing_to
+from kdbench.system.files import LinesFile, put_text, sync_entries, sync_folder, writing_to
 from kdbench.system.locks import only_here, remove_empty
 from kdbench.system.records import hashes_of, read_record
 from kdbench.training.phases import Phases
@@ -35,6 +35,8 @@ from kdbench.training.triple import Triple
 from kdbench.views.rollout import Example
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from kdbench.training.trainer import DistillationTrainer
 
 _IDENTITY, _LOCK = "identity.json", ".lock"
@@ -57,8 +59,22 @@ class Trained:
     """
 
     checkpoint: Path
-    card: Mapping[str, Any]
+    card: Mapping[str, Any] = field(repr=False)
     steps: int
+
+    @property
+    def log(self) -> "pd.DataFrame":
+        """The training log as a data frame: a row for each logged step, a column for each value.
+
+        Raises:
+            InputError: The log is missing or damaged.
+        """
+        import pandas as pd
+
+        file = self.checkpoint / LOG
+        if not file.is_file():
+            raise InputError(f"{file}: no such file; the checkpoint has no training log")
+        return pd.DataFrame(LinesFile(file).read())
 
 
 def train(recipe: Recipe) -> Trained:
@@ -73,6 +89,7 @@ def train(recipe: Recipe) -> Trained:
     check_early(recipe)
     from kdbench.distillation.arguments import check_settings
     from kdbench.distillation.fit import prepare, train_from_last_state
+    from kdbench.distillation.tracking import tracked_training
 
     check_settings(recipe.settings)
     out, ingredients = recipe.out, Ingredients(recipe)
@@ -94,19 +111,26 @@ def train(recipe: Recipe) -> Trained:
     if ingredients.learns_texts:
         _check_texts(recipe, triple)
     examples = _examples(ingredients, triple, out, preparation)
-    if "tensorboard" in recipe.settings.report_to:  # the folder of states will be deleted
-        os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(out.with_name(f"{out.name}.logs")))
     with _locked(folder):
         if out.exists():  # another process was faster
             return Trained(out, read_card(out, ingredients), 0)
         check_claim(folder, ingredients)
         run = prepare(ingredients, triple, examples, folder)
         put_text(folder / _IDENTITY, json.dumps(ingredients.identity, indent=1))
-        trainer, steps = train_from_last_state(run, title=recipe.settings.method)
-        used = trainer.memory.prompts_used()
-        if trainer.is_world_process_zero():
-            card = make_card(recipe, ingredients, trainer, preparation, used)
-            _finish(trainer, card, folder, out)
+        described = {
+            "method": recipe.settings.label or recipe.method.title,
+            "setting": recipe.settings.setting,
+            "triple": triple.describe(),
+        }
+        with tracked_training(ingredients, described, out, folder) as tracking:
+            callbacks = () if tracking is None else (tracking,)
+            trainer, steps = train_from_last_state(run, recipe.settings.method, callbacks)
+            used = trainer.memory.prompts_used()
+            if trainer.is_world_process_zero():
+                card = make_card(recipe, ingredients, trainer, preparation, used)
+                _finish(trainer, card, folder, out)
+                if tracking is not None:
+                    tracking.finish(card)
         trainer.accelerator.wait_for_everyone()
     return Trained(out, json.loads((out / CARD).read_text("utf-8")), steps)
 

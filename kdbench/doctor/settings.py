@@ -1,11 +1,22 @@
 """Keys of `kdbench doctor`, and the command line that holds them next to another verb's."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import Field
+from pydantic.fields import FieldInfo
 
-from kdbench.config import EvalSettings, Names, Settings, parse
+from kdbench.config import (
+    EvalSettings,
+    Names,
+    Settings,
+    TrainSettings,
+    as_words,
+    fields_by_key,
+    parse,
+    read_words,
+)
+from kdbench.config.words import key_of
 from kdbench.doctor.check import PlannedVerb, checks
 from kdbench.doctor.eval_patient import EvalPatient
 from kdbench.doctor.patient import Patient
@@ -61,22 +72,23 @@ def read_doctor(arguments: Sequence[str]) -> tuple[PlannedVerb, DoctorSettings, 
     Raises:
         InputError: The verb is not clear, or a word of the doctor is wrong.
     """
-    of, words = _verb(arguments)
-    own_keys = {field.alias or name for name, field in DoctorSettings.model_fields.items()}
-    own = [word for word in words if _key(word) in own_keys]
-    settings = parse(DoctorSettings, own)
+    of, rest = _verb(arguments)
+    fields = {**_fields_of(of), **fields_by_key(DoctorSettings)}
+    words = read_words(rest, fields, _kind_of(of).__positional__)
+    own_keys = fields_by_key(DoctorSettings)
+    settings = parse(DoctorSettings, as_words({k: v for k, v in words.items() if k in own_keys}))
     for name in settings.skip:
         checks.get(name)
     if settings.show_row and of == "eval":
         raise InputError("show_row= shows the loss of a training row: use kdbench doctor train")
-    return of, settings, [word for word in words if word not in own]
+    return of, settings, as_words({k: v for k, v in words.items() if k not in own_keys})
 
 
 def _verb(arguments: Sequence[str]) -> tuple[PlannedVerb, Sequence[str]]:
     """The verb whose keys are given, and the words after it."""
     if arguments and arguments[0] in ("eval", "train"):
         return "eval" if arguments[0] == "eval" else "train", arguments[1:]
-    keys = {_key(word) for word in arguments}
+    keys = set(map(key_of, arguments))
     if "model" in keys:
         return "eval", arguments
     if keys & _OF_TRAIN:
@@ -86,5 +98,14 @@ def _verb(arguments: Sequence[str]) -> tuple[PlannedVerb, Sequence[str]]:
     )
 
 
-def _key(word: str) -> str:
-    return word.removeprefix("--").partition("=")[0].replace("-", "_")
+def _kind_of(of: PlannedVerb) -> type[Settings]:
+    return EvalSettings if of == "eval" else TrainSettings
+
+
+def _fields_of(of: PlannedVerb) -> Mapping[str, FieldInfo]:
+    """The keys of a verb; of all methods' for a training."""
+    if of == "eval":
+        return fields_by_key(EvalSettings)
+    from kdbench.distillation.recipe import training_fields
+
+    return training_fields()

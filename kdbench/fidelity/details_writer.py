@@ -19,6 +19,7 @@ from kdbench.store.token_details import (
     check_details,
     details_file,
     details_record,
+    has_tokens,
     read_details,
 )
 from kdbench.system.files import Appender, LinesFile
@@ -62,7 +63,7 @@ class DetailsWriter:
     def has(self, text: ComparedText) -> bool:
         """Whether the tokens of a text are stored."""
         line = self._stored.get(text.key)
-        return line is not None and line["n"] == len(text.rollout.response_ids)
+        return line is not None and has_tokens(line, text.rollout.response_ids)
 
     @contextmanager
     def writing(self) -> Iterator[None]:

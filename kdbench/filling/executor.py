@@ -2,12 +2,14 @@
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from multiprocessing import get_context
 from pathlib import Path
 
 from kdbench.filling.nodes import Node
 from kdbench.filling.work import NodeResult, do
+from kdbench.registry.plugins import load_plugins, loaded_plugins
 from kdbench.system.processes import Starter, end_with, this_process
 from kdbench.system.threads import wait_passively, wanted_threads
 
@@ -57,6 +59,7 @@ class LocalExecutor(Executor):
         self.slots, self._models = workers, models
         self._running: dict[Future[NodeResult], tuple[Node, ProcessPoolExecutor]] = {}
         self._idle: list[ProcessPoolExecutor] = []
+        self._plugins = [plugin.path for plugin in loaded_plugins()]
 
     def submit(self, node: Node) -> None:
         """Start a node in an idle worker that still lives, or in a new one."""
@@ -70,7 +73,7 @@ class LocalExecutor(Executor):
     def _new_pool(self) -> ProcessPoolExecutor:
         threads = max(1, wanted_threads() // self.slots)
         return ProcessPoolExecutor(
-            1, get_context("spawn"), _begin_worker, (this_process(), threads)
+            1, get_context("spawn"), _begin_worker, (this_process(), threads, self._plugins)
         )
 
     def finished(self, timeout: float) -> list[NodeResult]:
@@ -101,8 +104,9 @@ def _is_alive(pool: ProcessPoolExecutor) -> bool:
     return all(process.is_alive() for process in (pool._processes or {}).values())
 
 
-def _begin_worker(starter: Starter, threads: int) -> None:
+def _begin_worker(starter: Starter, threads: int, plugins: Sequence[Path]) -> None:
     end_with(starter)
+    load_plugins(plugins)
     os.environ["OMP_NUM_THREADS"] = str(threads)
     from kdbench.system.quiet import quiet_libraries
 

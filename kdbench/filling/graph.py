@@ -16,12 +16,15 @@ from kdbench.config import EvalSettings, TeacherKeys, TrainSettings, build, is_f
 from kdbench.config.judge import JudgeKeys
 from kdbench.distillation.ingredients import NO_PART
 from kdbench.distillation.recipe import Recipe, make_recipe
-from kdbench.errors import InputError, nearest
+from kdbench.errors import InputError, nearest, nearest_path
 from kdbench.filling.fingerprints import digest, file_hashes, non_defaults
 from kdbench.filling.nodes import CheckpointNode, EvaluateNode, Node, TrainNode
 from kdbench.filling.spec import Entry, TableSpec
+from kdbench.generate import backends
 from kdbench.measuring.given_card import card_beside, read_given_card, with_given_card
 from kdbench.metrics import compares_with_teacher, make_metrics, make_teacher_metrics
+from kdbench.registry.plugins import KEY as PLUGINS
+from kdbench.registry.plugins import stamp_of
 from kdbench.system.files import sha256_of_file
 from kdbench.task import task_definition
 
@@ -36,6 +39,7 @@ _NO_PART_OF_EVALUATION = {
     *("device", "batch_size", "shard", "teacher_cache", "cache_top_k"),
     "token_details",
     *("judge_url", "judge_key_env", "judge_concurrency", "judge_timeout"),
+    *("report_to", "report_group", "plugins"),
 }
 # These keys follow from the table, so `train:` and `evaluate:` cannot hold them.
 _SET_BY_TABLE = {
@@ -73,7 +77,8 @@ class Graph:
     Args:
         spec: Specification of the table.
         places: Folders of the table.
-        execution: Keys for trainings and evaluations that do not affect results: `device`.
+        execution: Keys for trainings and evaluations that do not affect results: `device`,
+            `report_to`.
 
     Raises:
         InputError: an entry has an unknown key, the label of another one, or no student.
@@ -171,6 +176,7 @@ class Graph:
         }
         given = {key: value for key, value in given.items() if value is not None}
         recipe = make_recipe({**keys, **given})
+        _refuse_of_session(recipe.method)
         recipe = _with_seed(recipe, seed_place, self.spec.train_seeds)
         row = label or recipe.settings.label or recipe.method.title
         # The first seed has the row's name, so that more seeds leave what is done as it is.
@@ -181,7 +187,7 @@ class Graph:
         needs = [node for node in (teacher if uses_teacher else None, shared) if node is not None]
         content = {
             "settings": non_defaults(recipe.settings, NO_PART),
-            "method": [recipe.settings.method, non_defaults(recipe.method)],
+            "method": [recipe.settings.method, non_defaults(recipe.method), *_code(recipe.method)],
             "student": None if shared else _identity_of_student(start),
             "needs": [node.fingerprint for node in needs],
             "data": _training_files(recipe.settings, self.places.data),
@@ -206,6 +212,11 @@ class Graph:
             "tasks": [task_definition(task) for task in settings.tasks],
             "data": file_hashes(self.places.data, "*/test.jsonl*"),
         }
+        backend = backends.get(settings.backend.partition(":")[0])
+        if stamp := stamp_of(backend):
+            content["backend"] = stamp
+        for part in (*metrics, backend):
+            _refuse_of_session(part)
         if settings.card is not None:
             content["card"] = sha256_of_file(settings.card)
         fingerprint = digest(content)
@@ -282,8 +293,29 @@ def _keys(nodes: Sequence[Node]) -> tuple[str, ...]:
 
 def _refuse_keys_of_table(keys: Mapping[str, Any], section: str) -> None:
     for key in keys:
+        if key == PLUGINS:  # a table's file may come from anywhere
+            raise InputError(
+                f"{section}: {key}: runs code, so a table cannot name it; give {key}=FILE.py to "
+                "kdbench fill"
+            )
         if key in _SET_BY_TABLE:
             raise InputError(f"{section}: '{key}' is set by the table; remove it here")
+
+
+def _code(method: object) -> list[str]:
+    """The hash of a user's own method; nothing for an installed one."""
+    stamp = stamp_of(type(method))
+    return [stamp] if stamp else []
+
+
+def _refuse_of_session(part: object) -> None:
+    """Refuse a part that worker processes do not know."""
+    kind = part if isinstance(part, type) else type(part)
+    if kind.__module__ == "__main__":
+        raise InputError(
+            f"{kind.__name__} was registered in this session, which the worker processes of fill "
+            f"do not see; put it into a file, and give {PLUGINS}=FILE.py"
+        )
 
 
 def _identity_of_student(student: str) -> str:
@@ -300,7 +332,7 @@ def _training_files(settings: TrainSettings, data: Path | None) -> object:
     files = [Path(settings.train_set), Path(settings.validation_set)]
     for file in files:
         if not file.is_file():
-            raise InputError(f"train_set={file}: no such file")
+            raise InputError(f"train_set={file}: no such file{nearest_path(file)}")
     return [sha256_of_file(file) for file in files]
 
 

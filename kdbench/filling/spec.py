@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from kdbench.config import FIVE, Names, Settings, read_yaml
-from kdbench.errors import InputError, first_fault, nearest
+from kdbench.errors import InputError, first_fault, nearest, nearest_path
 from kdbench.metrics import ALL
 from kdbench.system.bundled import bundled
 from kdbench.system.safe_yaml import parse_yaml
@@ -171,4 +171,5 @@ def find_spec(table: str) -> Path:
         return bundled_tables[table]
     if Path(table).is_file():
         return Path(table)
-    raise InputError(f"unknown table '{table}', and no such file: {nearest(table, bundled_tables)}")
+    near = nearest_path(Path(table)) or f": {nearest(table, bundled_tables)}"
+    raise InputError(f"unknown table '{table}', and no such file{near}")

@@ -1,20 +1,27 @@
 """`kdbench fill`: read a table's file, do what is missing, draw the table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from kdbench.config import FillSettings, TableSettings, build
-from kdbench.errors import InputError, nearest
+from kdbench.distillation.card import CARD
+from kdbench.errors import InputError, nearest, nearest_path
 from kdbench.filling.dry_run import PlannedNode, dry_run_lines, planned_nodes
 from kdbench.filling.executor import LocalExecutor
 from kdbench.filling.fill import do_missing
-from kdbench.filling.graph import Graph, Places
+from kdbench.filling.graph import Graph, ModelNode, Places
 from kdbench.filling.logs import log_of
+from kdbench.filling.nodes import TrainNode
 from kdbench.filling.progress import ProgressView
 from kdbench.filling.spec import TableSpec, find_spec, read_spec
 from kdbench.filling.state import State
+from kdbench.measuring.identity import training_of
+from kdbench.store.folder import RunFolder
 from kdbench.store.runs import StoredRun, stored_runs
+from kdbench.system.files import read_json
+from kdbench.system.notebook import cell, text
 from kdbench.system.outputs import put_output
 from kdbench.tables import Table, build_table
 from kdbench.tables.columns import chosen_columns
@@ -22,9 +29,13 @@ from kdbench.tables.recipes import merged_seeds
 from kdbench.tables.reported import published_groups
 from kdbench.tables.write import whole_file
 from kdbench.task import TITLES, data_folder
+from kdbench.trackers import check_trackers, prepare_trackers, track_run
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Filled:
     """The outcome of `fill`.
 
@@ -47,6 +58,23 @@ class Filled:
         """Lines of the dry run, or the table as a terminal shows it with what is below it."""
         return self.notes if self.drawn is None else f"{self.drawn}\n{self.notes}"
 
+    def __repr__(self) -> str:
+        return self.text.rstrip("\n")
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return the table's cells as a tidy data frame.
+
+        Raises:
+            InputError: Nothing was drawn.
+        """
+        if self.drawn is None:
+            raise InputError("no table was drawn: it was a dry run, or every row failed")
+        return self.drawn.to_pandas()
+
+    def _repr_html_(self) -> str:
+        table = "" if self.drawn is None else self.drawn._repr_html_()
+        return table + (cell([f"<pre>{text(self.text)}</pre>"]) if not table else "")
+
 
 def fill(settings: FillSettings) -> Filled:
     """Do what is missing of a table, then draw it.
@@ -60,15 +88,37 @@ def fill(settings: FillSettings) -> Filled:
     file = find_spec(settings.table)
     spec = read_spec(file, settings.changes)
     _check_columns(spec, file)
-    execution = {} if settings.device is None else {"device": settings.device}
+    check_trackers(settings.report_to)
+    execution = _execution(settings, spec)
     graph = Graph(spec, _places(settings, spec, file.stem), execution)
     if settings.plan or settings.dry_run:
         nodes = planned_nodes(graph)
         lines = dry_run_lines(graph.spec.title, nodes, settings.workers)
         return Filled("".join(f"{line}\n" for line in lines), {}, planned=tuple(nodes))
+    prepare_trackers(settings.report_to)
     with ProgressView(graph, settings.workers) as view:
         state = do_missing(graph, LocalExecutor(settings.workers, graph.places.models), view)
+    _track(graph, state, execution)
     return _drawn(graph, state)
+
+
+def _execution(settings: FillSettings, spec: TableSpec) -> dict[str, Any]:
+    """Keys of every training and evaluation that do not affect results."""
+    keys: dict[str, Any] = {} if settings.device is None else {"device": settings.device}
+    if settings.report_to:
+        keys["report_to"] = settings.report_to
+        keys["report_group"] = settings.report_group or spec.title
+    if settings.plugins:
+        keys["plugins"] = settings.plugins
+    return keys
+
+
+def _track(graph: Graph, state: State, execution: Mapping[str, Any]) -> None:
+    """Log the evaluations that the trackers lack: earlier ones, and those that failed to be."""
+    for node in graph.evaluations.values():
+        if execution.get("report_to") and node.key in state.done:
+            folder = graph.places.results / node.run_folder()
+            track_run(folder, execution["report_to"], execution["report_group"])
 
 
 def _check_columns(spec: TableSpec, file: Path) -> None:
@@ -93,7 +143,7 @@ def _check_columns(spec: TableSpec, file: Path) -> None:
 def _places(settings: FillSettings, spec: TableSpec, name: str) -> Places:
     data = data_folder(settings.data or spec.data)
     if data is not None and not data.is_dir():
-        raise InputError(f"data={data}: no such folder")
+        raise InputError(f"data={data}: no such folder{nearest_path(data)}")
     models = settings.models or spec.models or Path("runs") / name
     results = settings.results or spec.results or Path("results") / name
     for key, folder in (("models", models), ("results", results)):
@@ -135,15 +185,33 @@ def _metric(runs: Sequence[StoredRun]) -> str:
 
 def _runs(graph: Graph, state: State) -> list[StoredRun]:
     """The current runs of the rows, in order, without earlier runs of rows that have changed."""
+    models = [
+        (model, graph.evaluations[model.label])
+        for model in (graph.teacher, *graph.rows)
+        if graph.evaluations[model.label].key in state.done
+    ]
+    for model, evaluation in models:
+        _record_seed(graph.places.results / evaluation.run_folder(), model)
     stored = {run.folder: run for run in stored_runs(graph.places.results)}
     runs = []
-    for model in (graph.teacher, *graph.rows):
-        evaluation = graph.evaluations[model.label]
-        if evaluation.key in state.done:
-            run = stored[evaluation.run_folder()]
-            labels = {"method": model.row, "setting": graph.setting}
-            runs.append(replace(run, record={**run.record, **labels}))
+    for model, evaluation in models:
+        run = stored[evaluation.run_folder()]
+        labels = {"method": model.row, "setting": graph.setting}
+        runs.append(replace(run, record={**run.record, **labels}))
     return runs
+
+
+def _record_seed(folder: Path, model: ModelNode) -> None:
+    """Record the seed and recipe of a training, which runs of earlier versions lack."""
+    if not isinstance(model, TrainNode):
+        return
+
+    def change(record: dict[str, Any]) -> dict[str, Any]:
+        if "seed" in (record.get("training") or {}):
+            return record
+        return {**record, "training": training_of(read_json(model.place / CARD))}
+
+    RunFolder(folder).update_run(change)
 
 
 def _failure_lines(graph: Graph, state: State) -> str:

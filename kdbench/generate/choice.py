@@ -7,6 +7,7 @@ from typing import Any
 
 from kdbench.errors import InputError
 from kdbench.generate import Backend, backends
+from kdbench.registry.plugins import stamp_of
 from kdbench.system.secrets import public
 
 
@@ -19,12 +20,14 @@ class BackendChoice:
         kind: Class of the backend.
         argument: Text after the colon.
         engine: Options of the backend itself.
+        stamp: Hash of the code of a user's own backend; empty for an installed one.
     """
 
     given: str
     kind: type[Backend]
     argument: str
     engine: Mapping[str, Any]
+    stamp: str = ""
 
     @property
     def own_engine(self) -> bool:
@@ -43,8 +46,13 @@ class BackendChoice:
 
     @property
     def identity(self) -> str:
-        """The backend's part in the hash of a run: its name, and options that affect the text."""
+        """The backend's part in the hash of a run: its name, and what affects the text.
+
+        That is its options, and the code of a user's own backend.
+        """
         hashed = self._options_except(self.kind.silent_options)
+        if self.stamp:
+            hashed |= {"code": self.stamp}
         return f"{self.given} {json.dumps(hashed)}" if hashed else self.given
 
     @property
@@ -68,11 +76,12 @@ def choose_backend(given: str, engine: Mapping[str, Any]) -> BackendChoice:
         InputError: The backend is unknown, or does not take the argument or an option.
     """
     name, colon, argument = given.partition(":")
-    kind = _with_defaults(backends.get(name))
+    registered = backends.get(name)
+    kind = _with_defaults(registered)
     if colon and not argument:
         raise InputError(f"backend={given}: an argument must follow the colon")
     kind.check(argument, engine)
-    return BackendChoice(given, kind, argument, engine)
+    return BackendChoice(given, kind, argument, engine, stamp_of(registered))
 
 
 def _with_defaults(kind: type[Any]) -> type[Backend]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from kdbench.checkpoint import find_checkpoint
 from kdbench.config.judge import OPENAI, REFERENCE, TEACHER
-from kdbench.errors import InputError
+from kdbench.errors import InputError, nearest_of
 from kdbench.generate import Options
 from kdbench.judging.http import Address
 from kdbench.judging.judge import Judge
@@ -15,7 +15,7 @@ from kdbench.judging.local import LocalJudge
 from kdbench.judging.server import OPENAI_URL, ServerJudge
 from kdbench.judging.settings import JudgeSettings
 from kdbench.store.folder import RunFolder
-from kdbench.store.runs import run_folders
+from kdbench.store.runs import known_runs, run_folders
 
 _OPENAI_KEY = "OPENAI_API_KEY"
 
@@ -87,7 +87,10 @@ def find_run(name: str, key: str, results: Path, like: Mapping[str, Any] | None 
     if like is not None and len(shown) > 1:
         shown = [folder for folder in shown if _is_like(records[folder], like)] or shown
     if not shown:
-        raise InputError(f"{key}={name}: is not a run folder or a model in results={results}")
+        raise InputError(
+            f"{key}={name}: is not a run folder or a model in results={results}"
+            f"{nearest_of(name, known_runs(results))}"
+        )
     if len(shown) > 1:
         raise InputError(f"{key}={name}: has several runs; give one: {', '.join(map(str, shown))}")
     return shown[0]

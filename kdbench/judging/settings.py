@@ -1,15 +1,13 @@
 """The keys of `kdbench judge`."""
 
-import re
-from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from kdbench.config import DryRunKeys, EvalSettings, Names, Settings, parse
+from kdbench.config import DryRunKeys, EvalSettings, Names, Settings
 from kdbench.config.judge import JudgeKeys
 from kdbench.config.measure import HardwareKeys, TrustKeys
-from kdbench.errors import InputError
+from kdbench.config.plugins import PluginKeys
 
 
 class JudgedKeys(Settings, group="Run"):
@@ -26,7 +24,15 @@ class JudgedKeys(Settings, group="Run"):
     run_code: Names = Field((), description="Tasks to judge that run code that the model wrote")
 
 
-class JudgeSettings(JudgedKeys, JudgeKeys, DryRunKeys, HardwareKeys, TrustKeys):
+class JudgeSettings(
+    JudgedKeys,
+    JudgeKeys,
+    DryRunKeys,
+    HardwareKeys,
+    TrustKeys,
+    PluginKeys,
+    positional=("run", "judge_against"),
+):
     """`kdbench judge RUN [AGAINST] judge=…`: grade a run's responses, or compare them."""
 
     @model_validator(mode="after")
@@ -34,27 +40,6 @@ class JudgeSettings(JudgedKeys, JudgeKeys, DryRunKeys, HardwareKeys, TrustKeys):
         if self.judge is None:
             raise ValueError("judge= is missing: openai:MODEL on a server, or a checkpoint")
         return self
-
-
-def parse_judge(arguments: Sequence[str]) -> JudgeSettings:
-    """Settings from the command line, such as `RUN AGAINST judge=openai:gpt-4o`.
-
-    Args:
-        arguments: Arguments of the verb.
-
-    Raises:
-        InputError: A key is unknown, or a value is wrong.
-    """
-    positional = iter(("run", "judge_against"))
-    keyed = []
-    for argument in arguments:
-        if re.match(r"\w+=|--", argument):
-            keyed.append(argument)
-        elif key := next(positional, None):
-            keyed.append(f"{key}={argument}")
-        else:
-            raise InputError(f"'{argument}': judge takes RUN, AGAINST and key=value arguments only")
-    return parse(JudgeSettings, keyed)
 
 
 def of_evaluation(settings: EvalSettings, run: Path) -> JudgeSettings:

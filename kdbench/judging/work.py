@@ -26,6 +26,7 @@ from kdbench.measuring.stored_protocol import ExternalProtocol
 from kdbench.store.folder import RunFolder
 from kdbench.store.record import RunRecord
 from kdbench.store.results import TaskResult
+from kdbench.store.shown import ShownRun
 from kdbench.system.console import report_progress
 from kdbench.system.files import json_text
 from kdbench.system.locks import only_here
@@ -33,8 +34,8 @@ from kdbench.task import Task, check_installed, load_tasks
 from kdbench.text import counted
 
 
-@dataclass(frozen=True)
-class JudgedRun:
+@dataclass(frozen=True, repr=False)
+class JudgedRun(ShownRun):
     """The outcome of `judge`.
 
     Attributes:

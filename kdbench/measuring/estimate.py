@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from kdbench.errors import InputError
 from kdbench.store.folder import RunFolder
+from kdbench.store.places import run_folders_in
 from kdbench.system.environment import environment
 from kdbench.text import duration
 
@@ -75,9 +76,9 @@ def _about(seconds: float) -> str:
 def _timed(load: Load, results: Path) -> Iterator[_Timed]:
     """What earlier runs of models of the same size took on a machine like this one."""
     machine = environment()
-    for file in sorted(results.glob("*/*/run.json")):
+    for folder in run_folders_in(results):
         try:
-            run = RunFolder(file.parent).read_whole_run()
+            run = RunFolder(folder).read_whole_run()
         except (InputError, OSError):  # it only serves an estimate
             continue
         if _is_like(run, load, machine):

@@ -6,7 +6,7 @@ from typing import Any
 
 from kdbench.config import ScoreSettings, given_facts
 from kdbench.config.command import command_words
-from kdbench.errors import InputError
+from kdbench.errors import InputError, nearest_path
 from kdbench.measuring.asked import asked
 from kdbench.measuring.dry_run import data_fact, document_facts
 from kdbench.measuring.forward_metrics import stored_values, values_file
@@ -19,9 +19,11 @@ from kdbench.measuring.stored_protocol import ExternalProtocol, stored_protocol
 from kdbench.measuring.thinking import split_samples
 from kdbench.metrics import ForwardMetric, make_metrics, with_stored
 from kdbench.protocol import Protocol, get_protocol
+from kdbench.registry.plugins import recorded
 from kdbench.store.folder import RunFolder, run_id
 from kdbench.store.record import RunRecord
 from kdbench.store.results import TaskResult
+from kdbench.store.runs import one_run
 from kdbench.store.samples import Samples, read_sample, sample_record
 from kdbench.system.files import LinesFile
 from kdbench.system.names import folder_name
@@ -39,7 +41,7 @@ def score(settings: ScoreSettings) -> Evaluation:
         InputError: Samples are malformed, unknown, repeated or missing; the message names the line.
     """
     if settings.run is not None and settings.samples is None:
-        return _score_run(settings, settings.run)
+        return _score_run(settings, one_run(settings.run, "run", settings.results))
     return _score_file(settings, *_file_and_task(settings))
 
 
@@ -57,7 +59,7 @@ def plan_scoring(settings: ScoreSettings) -> list[Section]:
         texts = _read_file(settings, *_file_and_task(settings))
         make_metrics(settings.metric_names(), len(texts.protocol.seeds))
         return [*sections, _outline(texts.run, texts.task, texts.protocol, texts.samples)]
-    run = RunFolder(settings.run)
+    run = RunFolder(one_run(settings.run, "run", settings.results))
     tasks, protocol = _stored_tasks(settings, run)
     make_metrics(settings.metric_names(), len(protocol.seeds))
     return [
@@ -117,7 +119,7 @@ class _GivenTexts:
 
 def _read_file(settings: ScoreSettings, path: Path, task_name: str) -> _GivenTexts:
     if not path.is_file():
-        raise InputError(f"samples={path}: no such file")
+        raise InputError(f"samples={path}: no such file{nearest_path(path)}")
     make_metrics(settings.metric_names())
     _protocol(settings, (0,))  # the seeds are those of the samples
     name = settings.name or _name_of(path)
@@ -151,6 +153,7 @@ def _score_file(settings: ScoreSettings, path: Path, task_name: str) -> Evaluati
         result = run.write_task(with_judge_of(result, stored))
     command = command_words("score", settings)
     record.finish([command], method=settings.method, setting=settings.setting)
+    record.add_plugins(recorded(settings.plugins))
     return Evaluation(run.path, {task.name: result}, 0)
 
 
@@ -217,13 +220,12 @@ def _score_run(settings: ScoreSettings, path: Path) -> Evaluation:
     }
     if changed != protocol:
         RunRecord(run).finish()
+    RunRecord(run).add_plugins(recorded(settings.plugins))
     return Evaluation(run.path, results, 0)
 
 
 def _stored_tasks(settings: ScoreSettings, run: RunFolder) -> tuple[list[Task], Protocol]:
     """The tasks of a stored run to score again, those with responses, and its protocol."""
-    if not run.path.is_dir():
-        raise InputError(f"run={run.path}: no such folder")
     stored_run = run.read_whole_run()
     make_metrics(settings.metric_names())
     protocol = stored_protocol(run.path, stored_run["protocol"])

@@ -29,10 +29,12 @@ from kdbench.measuring.sampling import Sampling
 from kdbench.measuring.scoring import fingerprint, origin, score_task
 from kdbench.metrics import ForwardMetric, Metric, make_metrics, with_stored
 from kdbench.protocol import Protocol, get_protocol
+from kdbench.registry.plugins import recorded
 from kdbench.store.folder import RunFolder, generated_run_id
 from kdbench.store.record import RunRecord
 from kdbench.store.results import TaskResult
 from kdbench.store.samples import Samples, sample_record
+from kdbench.store.shown import ShownRun
 from kdbench.system.console import note_once, report_progress
 from kdbench.system.progress import slow_step
 from kdbench.task import Task, load_tasks
@@ -183,6 +185,7 @@ class Measurement:
         self._average_groups()
         card = self.checkpoint.card
         self.record.finish(commands_of(self.settings, card), **labels_of(self.settings, card))
+        self.record.add_plugins(recorded(self.settings.plugins))
         return self
 
     def _average_groups(self) -> None:
@@ -344,8 +347,8 @@ class Measurement:
         return self.run.write_task(result)
 
 
-@dataclass(frozen=True)
-class Evaluation:
+@dataclass(frozen=True, repr=False)
+class Evaluation(ShownRun):
     """The outcome of `evaluate` and `score`.
 
     Attributes:

@@ -39,6 +39,7 @@ from kdbench.metrics._positions import (
     top,
 )
 from kdbench.registry import Registry
+from kdbench.registry.plugins import stamp_of
 
 __all__ = [
     "ALL",
@@ -85,7 +86,16 @@ __all__ = [
     "with_stored",
 ]
 
-metrics: Registry[type[Metric]] = Registry("metric", "kdbench.metrics", "kdbench.metrics")
+
+def _with_code_in_version(kind: type[Metric]) -> None:
+    """Make the code of a user's own metric part of its version, so that a change counts."""
+    if stamp := stamp_of(kind):
+        kind.version = f"{kind.version}+{stamp}"
+
+
+metrics: Registry[type[Metric]] = Registry(
+    "metric", "kdbench.metrics", "kdbench.metrics", _with_code_in_version
+)
 
 ALL, HEADLINE = "all", "headline"  # names of sets of metrics, accepted wherever a metric's name is
 

@@ -82,7 +82,7 @@ class Metric(ABC):
         ]
     ]
     direction: ClassVar[Literal["higher", "lower", "none"]]
-    version: ClassVar[int] = 1
+    version: ClassVar[int | str] = 1
     by_default: ClassVar[bool] = True
     needs_reference: ClassVar[bool] = False
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kdbench.reports.model import Axis, Correlation, Point
-from kdbench.stats.bootstrap import RESAMPLES
+from kdbench.stats.defaults import RESAMPLES
 from kdbench.stats.mean import CONFIDENCE
 from kdbench.text import AVERAGE
 

@@ -13,6 +13,7 @@ from kdbench.reports.rows import ReportRow, interval_cells, student_cells
 from kdbench.reports.select import Selection
 from kdbench.stats.estimates import average
 from kdbench.store.folder import RunFolder
+from kdbench.store.places import run_folders_in
 from kdbench.store.speeds import ModelKey, SpeedRecord, Speeds, stored_speeds
 from kdbench.text import AVERAGE
 
@@ -164,8 +165,8 @@ def _teacher(results: Path, findings: Findings, selection: Selection) -> Iterato
         for by_task in selection.results.values()
         for result in by_task.values()
     } - {None}
-    for file in sorted(results.glob("*/*/run.json")):
-        run = RunFolder(file.parent)
+    for path in run_folders_in(results):
+        run = RunFolder(path)
         record = run.read_run()
         if record.get("auxiliary") or record.get("model", {}).get("sha256") not in teachers:
             continue
@@ -179,7 +180,7 @@ def _teacher(results: Path, findings: Findings, selection: Selection) -> Iterato
         mean = average(known) if len(known) == len(findings.tasks) else None
         if mean is not None and mean.value is not None:
             model = run.read_whole_run()["model"]
-            folder = str(file.parent.relative_to(results))
+            folder = path.relative_to(results).as_posix()
             row = StudentRow(
                 folder, "teacher", model["name"], "teacher", model.get("parameters"), False
             )

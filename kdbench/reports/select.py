@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kdbench.config import ReportSettings
-from kdbench.errors import InputError, nearest
+from kdbench.errors import InputError, nearest, nearest_path
 from kdbench.reports.model import StudentRow
 from kdbench.store.results import TaskResult
-from kdbench.store.runs import StoredRun, stored_runs
+from kdbench.store.runs import StoredRun, names_folder, stored_runs
 from kdbench.text import printable
 
 
@@ -52,7 +52,9 @@ def select(settings: ReportSettings, runs: Sequence[StoredRun] | None = None) ->
         InputError: No student was compared with a teacher, or a task or the baseline is unknown.
     """
     if not settings.results.is_dir():
-        raise InputError(f"results={settings.results}: no such folder")
+        raise InputError(
+            f"results={settings.results}: no such folder{nearest_path(settings.results)}"
+        )
     known = stored_runs(settings.results) if runs is None else runs
     compared = [run for run in known if _compared(run)]
     if not compared:
@@ -95,10 +97,14 @@ def find_baseline(name: str | None, runs: Sequence[StoredRun]) -> StoredRun | No
     """
     if name is None:
         return None
-    by_folder = [run for run in runs if Path(name).parts[-2:] == Path(run.folder).parts]
-    if by_folder:
-        return by_folder[0]
-    named = [run for run in runs if run.model == name] or [r for r in runs if r.method == name]
+    path = f"/{Path(name).as_posix()}"
+    if whole := [run for run in runs if path.endswith(f"/{run.folder}")]:
+        return max(whole, key=lambda run: len(run.folder))
+    named = (
+        [run for run in runs if run.model == name]
+        or [run for run in runs if run.method == name]
+        or [run for run in runs if names_folder(name, run.folder)]
+    )
     if not named:
         known = {run.model for run in runs} | {run.method for run in runs if run.method}
         raise InputError(f"baseline={name}: {nearest(name, known)}")

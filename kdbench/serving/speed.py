@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kdbench.checkpoint import (
     Checkpoint,
@@ -23,13 +24,17 @@ from kdbench.generate.choice import BackendChoice, choose_backend
 from kdbench.measuring.identity import checked_name
 from kdbench.protocol import get_protocol
 from kdbench.serving.timing import Clock, TimedRound, rounds_of, speed_of, time_load
+from kdbench.store.speed_frame import speeds_frame, speeds_html
 from kdbench.store.speeds import SpeedLoad, SpeedModel, SpeedRecord, read_speed, write_speed
 from kdbench.system.environment import device_name, environment, git_state
 from kdbench.system.progress import progress
 from kdbench.version import __version__
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class SpeedMeasurement:
     """The outcome of `speed`.
 
@@ -40,6 +45,16 @@ class SpeedMeasurement:
 
     records: Mapping[Path, SpeedRecord]
     measured: int
+
+    def __repr__(self) -> str:
+        return f"SpeedMeasurement({len(self.records)} loads, {self.measured} measured now)"
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return the speeds as a data frame: a row for each load, latencies in seconds."""
+        return speeds_frame(self.records.values())
+
+    def _repr_html_(self) -> str:
+        return speeds_html(self.records.values())
 
 
 @dataclass(frozen=True)

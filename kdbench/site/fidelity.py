@@ -39,7 +39,7 @@ def fidelity_page(source: SiteSource) -> Page:
             quadrants=_quadrants(findings) if findings.has_gains else [],
             left_out=[line for line in findings.left_out if not line.startswith("cost:")],
         ),
-        scripts=(*SCRIPTS, "fidelity.js"),
+        scripts=(*SCRIPTS, "fidelity-answers.js", "fidelity.js"),
         styles=STYLES,
         data={"fidelity": lambda: _data(source, findings)},
         libraries=LIBRARIES,

@@ -21,6 +21,9 @@ _TRAINING = {
 }
 _SIZES = {"disk_bytes": "bytes on disk", "parameters": "number of parameters"}
 _NO_SPEED = "Speed and price of serving: run kdbench speed model=path/to/model on each model."
+_NO_PRICE = (
+    "Price of serving: pass price=, the price of the machine for an hour, to kdbench report."
+)
 _NO_TRAINING = (
     "Cost of training: kdbench train records it in the run card. For a checkpoint of another tool, "
     "put a kdbench.yaml next to its weights, or pass card=, before kdbench eval."
@@ -85,8 +88,10 @@ def find_cost_views(source: SiteSource) -> CostViews:
         if len({point.cost for point in points}) > 1
     ]
     kinds = {view.kind for view in views}
-    missing = [_NO_SPEED] if costs.axis == "parameters" else []
-    missing += [] if "training" in kinds else [_NO_TRAINING]
+    missing = {"parameters": [_NO_SPEED], "seconds_per_thousand_tokens": [_NO_PRICE]}.get(
+        costs.axis, []
+    )
+    missing = [*missing, *([] if "training" in kinds else [_NO_TRAINING])]
     return CostViews(score, costs.models, tuple(views), tuple(missing))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kdbench.config import ReportSettings, ServingKeys
 from kdbench.config.kinds import given_keys
@@ -17,6 +17,9 @@ from kdbench.site.source import SiteSource, read_source
 from kdbench.site.write import INDEX, SiteFile, remove_stale, site_files, write_files
 from kdbench.system.files import read_json, write_json
 from kdbench.version import __version__
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _NUMBERS = "report.json"
 _FIGURES = "figures"
@@ -43,6 +46,12 @@ class Report:
         """The files that a reader opens: all but those that the page loads, the page first."""
         opened = [file for file in self.files if file.parent.name not in _LOADED]
         return sorted(opened, key=lambda file: file.name != INDEX)
+
+    def to_pandas(self, name: str = "gain") -> "pd.DataFrame":
+        """Return the numbers of a picture as a data frame; see `report_frame`."""
+        from kdbench.reports.frames import report_frame
+
+        return report_frame(self.findings, name)
 
 
 def make_report(settings: ReportSettings) -> Report:

@@ -9,9 +9,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from kdbench.stats.defaults import RESAMPLES
 from kdbench.stats.mean import CONFIDENCE
 
-RESAMPLES = 10_000
 _INDICES_AT_ONCE = 2**21  # limits the memory of resampled means
 _COUNTS_AT_ONCE = 2**22  # limits the memory of resampled sums
 _CACHED_COUNTS = 2**24

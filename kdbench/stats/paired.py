@@ -25,14 +25,13 @@ from statistics import NormalDist
 
 import numpy as np
 
-from kdbench.stats.bootstrap import RESAMPLES
+from kdbench.stats.defaults import POWER, RESAMPLES
 from kdbench.stats.exact import EXACT, ROUNDING
 
 EXACT_WORK = 2**23
 """Limit of the flips of all exact tests together, which bounds time and memory."""
 
 _FEW = 13  # up to this number of prompts all flips are fewer than the random ones
-POWER = 0.80
 _SIGNS_AT_ONCE = 2**21  # limits the memory of random flips
 
 

@@ -5,6 +5,7 @@
     results/<model>/<run>/groups/<group>.json    means of a group of lm-eval over its tasks
     results/<model>/<run>/samples/<task>.jsonl   one line per document and seed, as they finish
     results/<model>/<run>/samples/<task>.prompts.jsonl   one line per document: what was asked
+    results/<model>/<run>/samples/<task>.tokens-<hash>.jsonl   how a teacher agrees with each token
 
 Small files are replaced atomically. Samples are appended and flushed; a line that a crash cut short
 is dropped. Task files contain no times and no paths, so equal runs have equal bytes.

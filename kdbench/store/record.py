@@ -125,6 +125,13 @@ class RunRecord:
         if self.run.read_checked_run():
             self.run.update_run(change)
 
+    def add_plugins(self, hashes: Mapping[str, str]) -> None:
+        """Add to the files of `plugins=` that measured the run: their SHA-256 by name."""
+        if hashes and self.run.read_checked_run():
+            self.run.update_run(
+                lambda run: {**run, "plugins": {**run.get("plugins", {}), **hashes}}
+            )
+
     def label(self, **labels: str | None) -> None:
         """Set the labels that the run does not have yet."""
         run = self.run.read_checked_run()

@@ -39,6 +39,9 @@ _RUN = {
     "git": _OPTIONAL_MAPPING,
     "commands": each(each(TEXT, "words"), "lists of words").or_null().if_given(),
     "auxiliary": BOOL.if_given(),
+    "imported": MAPPING.if_given(),
+    "tracked": MAPPING.if_given(),
+    "plugins": MAPPING.if_given(),
     "judging": Rule(
         "a mapping of mappings",
         lambda value: isinstance(value, dict) and all(map(MAPPING.holds, value.values())),

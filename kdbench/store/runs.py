@@ -1,11 +1,13 @@
 """The runs of a results folder, as tables and reports read them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kdbench.errors import InputError, nearest_of, nearest_path
 from kdbench.store.folder import RunFolder
+from kdbench.store.places import run_folders_in
 from kdbench.store.results import TaskResult
 
 
@@ -14,7 +16,7 @@ class StoredRun:
     """A run that has begun.
 
     Attributes:
-        folder: Folder relative to the results, `model/run`.
+        folder: Folder relative to the results, such as `model/run`; `.` for the results themselves.
         record: Content of `run.json`.
         results: Results by task.
         groups: Results by group of tasks.
@@ -72,7 +74,7 @@ class StoredRun:
 
 
 def stored_runs(results: Path) -> Iterator[StoredRun]:
-    """Yield the runs of a results folder by path; none if the folder does not exist.
+    """Yield the runs at any depth of a results folder by path; none if the folder does not exist.
 
     Args:
         results: Folder of the results.
@@ -80,13 +82,13 @@ def stored_runs(results: Path) -> Iterator[StoredRun]:
     Raises:
         InputError: A file is not the record of a run, or not a result.
     """
-    for file in sorted(results.glob("*/*/run.json")):
-        folder = RunFolder(file.parent)
+    for path in run_folders_in(results):
+        folder = RunFolder(path)
         record = folder.read_whole_run()
         if record.get("auxiliary"):  # an extra seed of a teacher
             continue
         yield StoredRun(
-            str(file.parent.relative_to(results)),
+            path.relative_to(results).as_posix(),
             record,
             {result.task: result for result in folder.tasks()},
             {result.task: result for result in folder.groups()},
@@ -96,10 +98,86 @@ def stored_runs(results: Path) -> Iterator[StoredRun]:
 def run_folders(name: str, results: Path) -> list[Path]:
     """Return the folders of the runs that a name stands for in the results.
 
+    A path below the results goes first, then the end of a path, then the name or method of a model.
+
     Args:
-        name: Name of a model, or `model/run`.
+        name: Name of a model or of a run, or more of its path (`model/run`, `demo/GKD`), the hash
+            at the end of a run's name, or the label of a method.
         results: Folder of the results.
     """
     if (results / name / "run.json").is_file():
         return [results / name]
-    return sorted(file.parent for file in (results / name).glob("*/run.json"))
+    for folder in (results / name, Path(name)):
+        if below := sorted(file.parent for file in folder.glob("*/run.json")):
+            return _shown(below)
+    known = run_folders_in(results)
+    ending = [path for path in known if names_folder(name, path.relative_to(results).as_posix())]
+    return _shown(ending or [path for path in known if name in _labels(path)])
+
+
+def one_run(name: Path, key: str, results: Path) -> Path:
+    """Return the folder of the only run that a name stands for.
+
+    Args:
+        name: Folder of a run, or a name as for `run_folders`.
+        key: Setting that gave the name, for messages.
+        results: Folder of the results.
+
+    Raises:
+        InputError: There is no such run, or several.
+    """
+    if (name / "run.json").is_file():
+        return name
+    if name.is_file():
+        texts = "; samples= takes a file of samples" if ".json" in name.suffix else ""
+        raise InputError(f"{key}={name}: is a file, and a run is a folder{texts}")
+    folders = run_folders(str(name), results)
+    if len(folders) > 1:
+        several = ", ".join(map(str, folders))
+        raise InputError(f"{key}={name}: has several runs; give one: {several}")
+    if not folders and not name.is_dir():
+        near = nearest_path(name) or nearest_of(str(name), known_runs(results))
+        raise InputError(f"{key}={name}: no such folder, and no run in results={results}{near}")
+    return folders[0] if folders else name
+
+
+def names_folder(name: str, folder: str) -> bool:
+    """Whether a name means a run: its path or more, or the end of its path, or of its model's.
+
+    Args:
+        name: The name; the hash at the end of a run's name is one, too.
+        folder: Folder of the run, relative to the results.
+    """
+    name = Path(name).as_posix()
+    model = folder.rpartition("/")[0]
+    is_end = any(f"/{path}".endswith(f"/{name}") for path in (folder, model))
+    return is_end or folder.endswith(f"-{name}") or f"/{name}".endswith(f"/{folder}")
+
+
+def known_runs(results: Path) -> list[str]:
+    """The names that runs have in the results: folders, models and methods."""
+    known = set[str]()
+    for path in _shown(run_folders_in(results)):
+        known |= {path.relative_to(results).as_posix(), *_labels(path)}
+    return sorted(known)
+
+
+def _shown(folders: Sequence[Path]) -> list[Path]:
+    """The folders without those of a teacher's extra seeds, unless there are no others."""
+    return [path for path in folders if not _record(path).get("auxiliary")] or list(folders)
+
+
+def _labels(folder: Path) -> set[str]:
+    """The model's name in a run, and the label of its method; empty for a broken record."""
+    record = _record(folder)
+    model = record.get("model")
+    names = [model.get("name") if isinstance(model, dict) else None, record.get("method")]
+    return {name for name in names if isinstance(name, str) and name}
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    try:
+        record = RunFolder(folder).read_run()
+    except InputError:  # reported where the run is read
+        return {}
+    return record if isinstance(record, dict) else {}

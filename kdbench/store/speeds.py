@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from kdbench.errors import InputError, nearest
+from kdbench.store.places import speed_files_in
 from kdbench.system.files import write_json
 from kdbench.system.records import read_record
 
@@ -163,7 +164,7 @@ def stored_speeds(results: Path, models: Collection[ModelKey]) -> list[SpeedReco
     Raises:
         InputError: A file is damaged.
     """
-    records = [read_speed(path) for path in sorted(results.glob("*/speed-*.json"))]
+    records = [read_speed(path) for path in speed_files_in(results)]
     shown = [record for record in records if record.model.key in models]
     return sorted(shown, key=lambda record: record.created)
 

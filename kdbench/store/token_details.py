@@ -169,6 +169,20 @@ def read_details(record: Mapping[str, Any], place: str) -> TokenDetails:
     return details
 
 
+def has_tokens(record: Mapping[str, Any], tokens: Sequence[int]) -> bool:
+    """Whether a line is of these tokens.
+
+    Args:
+        record: Content of the line.
+        tokens: Ids of the tokens of a response.
+    """
+    if record["n"] != len(tokens):
+        return False
+    widths = ("<u2", "<u4") if max(tokens, default=0) < 2**16 else ("<u4",)
+    ids = np.array(tokens, dtype=np.int64)
+    return any(record["tokens"] == _base64(ids.astype(width)) for width in widths)
+
+
 def texts_of(record: Mapping[str, Any], place: str) -> dict[int, TokenText]:
     """Return the texts of tokens that a line adds.
 

@@ -1,5 +1,6 @@
 """Locks between processes, on files."""
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,19 @@ def only_here(lock: Path, busy: str, wait: bool = False) -> Iterator[list[Path]]
         yield made
     finally:
         holder.release()
+
+
+def is_held(locks: Iterable[Path]) -> bool:
+    """Whether a process on this machine holds one of the locks; False where that is not known.
+
+    The locks are not touched: trying one could get in the way of a process that is starting.
+    """
+    try:
+        text = Path("/proc/locks").read_text("ascii")  # Linux
+    except (OSError, ValueError):
+        return False
+    held = set(re.findall(r" FLOCK +\w+ +\w+ +-?\d+ +\w+:\w+:(\d+) ", text))
+    return any(str(lock.stat().st_ino) in held for lock in locks if lock.exists())
 
 
 def remove_empty(folders: Iterable[Path]) -> None:

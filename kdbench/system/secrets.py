@@ -11,7 +11,7 @@ _NAME = re.compile(
     r"|headers?)",
     re.IGNORECASE,
 )
-_SPECIAL_TOKEN = re.compile(r"(?:bos|eos|pad|unk|sep|cls|mask)_token")
+_SPECIAL_TOKEN = re.compile(r"(?:bos|eos|pad|unk|sep|cls|mask|end)_token")
 _LOGIN = re.compile(r"(?<=://)[^/\s@'\"]+@")
 _QUERY = re.compile(r"(?<=[?&])([\w-]+)(=)([^\s&#'\"]+)")
 _KEY = re.compile(  # as providers of models and of code make them

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from kdbench.config import TableSettings
-from kdbench.errors import InputError, nearest
+from kdbench.errors import InputError, nearest, nearest_path
 from kdbench.store.runs import StoredRun, stored_runs
 from kdbench.tables.categories import categories_of, only_category
 from kdbench.tables.column import Column, column_notes
@@ -92,6 +92,8 @@ def _parts(
 
 def _why_none(settings: TableSettings, runs: Sequence[StoredRun]) -> str:
     """What to choose if the runs have results, but no number of this metric of these tasks."""
+    if not settings.results.is_dir():
+        return f"; there is no such folder{nearest_path(settings.results)}"
     measured = {task for run in runs for task in run.results}
     if measured and not measured & set(settings.tasks):
         return f"; choose tasks= among {', '.join(sorted(measured))}"

@@ -73,9 +73,21 @@ def measured_groups(
             group.key[0] or "measured",
             # Equal titles do not show that the groups have different data or prompts.
             title if titles.count(title) == 1 else f"{title}, data {_digest(group.basis)}",
-            tuple(group.rows),
+            tuple(_told_apart(group.rows)),
         )
         for group, title in zip(groups, titles, strict=True)
+    ]
+
+
+def _told_apart(rows: Sequence[TableRow]) -> list[TableRow]:
+    """The rows; those with one label from several folders of results have their folder in it."""
+    labels = [row.label for row in rows]
+    places = [row.source.rpartition("/")[0].rpartition("/")[0] for row in rows]
+    return [
+        replace(row, label=f"{row.label} [{place}]")
+        if place and labels.count(row.label) > 1
+        else row
+        for row, place in zip(rows, places, strict=True)
     ]
 
 
@@ -196,6 +208,8 @@ def _row(
 ) -> TableRow:
     is_part = bool(start)
     notes = [] if is_part else condition_notes(run, columns)
+    if imported := run.record.get("imported"):
+        notes.append(f"measured by {imported.get('from')}")
     if chosen:
         notes += _reasons(run, columns)
     if is_part:  # the notes of all groups are one list
@@ -212,6 +226,7 @@ def _row(
         machine=source.machine,
         training_seeds=source.training_seeds,
         provenance=source,
+        harness=str((run.record.get("imported") or {}).get("from") or "kdbench"),
     )
 
 

@@ -59,6 +59,7 @@ class TableRow:
         machine: Machine that measured it.
         training_seeds: Seeds of the trainings whose mean it is; empty if they are unknown.
         provenance: Where a measured row comes from.
+        harness: Program that measured it.
     """
 
     label: str
@@ -71,6 +72,7 @@ class TableRow:
     machine: str = ""
     training_seeds: tuple[int, ...] = ()
     provenance: Provenance | None = None
+    harness: str = "kdbench"
 
 
 @dataclass(frozen=True)
@@ -216,7 +218,9 @@ class Content:
         if self.meanings:
             notes.append("↑: higher is better; ↓: lower is better.")
         if any(cell.n is not None for cell in self.cells):
-            notes.append(f"The measured rows come from kdbench{self._when_and_where()}.")
+            harnesses = dict.fromkeys(row.harness for row in self.rows if row.kind == "measured")
+            by = listed(sorted(harnesses))
+            notes.append(f"The measured rows come from {by}{self._when_and_where()}.")
             if self._shows_sd:
                 notes.append("± is the standard deviation over seeds.")
             if self._shows_ci:

@@ -82,7 +82,8 @@ def provenance(run: StoredRun) -> Provenance:
     runs = run.trainings or (run,)
     protocol = run.record["protocol"]
     commands = [recorded_commands(one) for one in runs]
-    recorded = all(commands)
+    imported = any(one.record.get("imported") for one in runs)  # which no command of ours makes
+    recorded = all(commands) or imported
     if not recorded:
         commands = [[command_of(one, list(one.results))] for one in runs]
     return Provenance(

@@ -8,41 +8,41 @@ from typing import TYPE_CHECKING, Any
 
 from kdbench.errors import InputError, nearest
 from kdbench.system.layout import output_width
+from kdbench.system.notebook import STYLE
+from kdbench.tables.frame import table_frame
 from kdbench.tables.model import Cell, Content, TableRow
 from kdbench.tables.terminal import terminal_lines
+from kdbench.tables.tex import escape_tex, with_macro
 from kdbench.tables.tidy import of_provenance, tidy_json
 from kdbench.text import cell_text, escape_md, printable, without_controls
 
 if TYPE_CHECKING:
+    import pandas as pd
     from jinja2 import Environment
 
 FORMS = ("terminal", "md", "csv", "json", "tex", "html")
 
-_TEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "±": r"$\pm$",
-    "→": r"$\rightarrow$",
-    "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$",
-    "≥": r"$\geq$",
-    "≤": r"$\leq$",
-    "†": r"$\dagger$",
-    "‡": r"$\ddagger$",
-    "–": "--",
-    **{char: f"\\{char}" for char in "&%$#_{}"},
-}
 
 _NO_ROW = TableRow("", "reported", ranked=False, source="", cells=())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Table(Content):
     """The comparison table; `print` shows it as a terminal does."""
 
     def __str__(self) -> str:
         return self.render("terminal", output_width())
+
+    def __repr__(self) -> str:
+        return str(self).rstrip("\n")
+
+    def _repr_html_(self) -> str:
+        text = _environment("html").get_template("cell.html.j2").render(table=self, style=STYLE)
+        return text.rstrip("\n") + "\n"
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return the cells that hold a number as a tidy data frame, one a row."""
+        return table_frame(self)
 
     def render(self, form: str, width: int | None = None) -> str:
         """Draw the table.
@@ -66,7 +66,8 @@ class Table(Content):
         if form not in FORMS:
             raise InputError(f"format={form}: {nearest(form, FORMS)}")
         text = _environment(form).get_template(f"table.{form}.j2").render(table=self)
-        return text.rstrip("\n") + "\n"
+        text = text.rstrip("\n") + "\n"
+        return with_macro(text) if form == "tex" else text
 
 
 def escape_md_source(source: str) -> str:
@@ -75,13 +76,6 @@ def escape_md_source(source: str) -> str:
     if not address.startswith(("https://", "http://")) or "<" in address or ">" in address:
         return escape_md(source)
     return f"{escape_md(title)}, <{address}>"
-
-
-def escape_tex(text: str) -> str:
-    """Escape text for LaTeX."""
-    text = "".join(_TEX.get(char, char) for char in " ".join(printable(text).split()))
-    # At the start of a line these would be read as an argument of the \\ before it.
-    return f"{{}}{text}" if text.startswith(("[", "*")) else text
 
 
 def _marked(text: str, cell: Cell | None) -> str:

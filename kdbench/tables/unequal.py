@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from kdbench.tables.column import Column
 from kdbench.tables.model import TableRow
+from kdbench.tables.provenance import Provenance
 from kdbench.text import counted
 
 
@@ -35,6 +36,11 @@ def with_newer(rows: Sequence[TableRow], others: Sequence[Sequence[TableRow]]) -
 
 def _created(row: TableRow) -> str:
     return "" if row.provenance is None else row.provenance.created
+
+
+def _model_folder(origin: Provenance) -> str:
+    """The folder of a model's runs: of two runs in it, the newer one is of the newer checkpoint."""
+    return origin.runs[0].rpartition("/")[0]
 
 
 def _noted(row: TableRow, notes: Sequence[str]) -> TableRow:
@@ -68,7 +74,8 @@ def _earlier(row: TableRow, rows: Sequence[TableRow]) -> Iterator[str]:
         return
     for other in rows:
         its = other.provenance
-        same = its is None or other.label != row.label or its.checkpoints == mine.checkpoints
-        if its is not None and not same and its.created > mine.created:
+        if its is None or other.label != row.label or its.checkpoints == mine.checkpoints:
+            continue
+        if _model_folder(its) == _model_folder(mine) and its.created > mine.created:
             yield f"stale: {mine.runs[0]} is of an earlier checkpoint than {', '.join(its.runs)}"
             return

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from kdbench.errors import InputError
+from kdbench.errors import InputError, nearest_path
 from kdbench.system.bundled import bundled, load_module
 from kdbench.task.load import data_folder, known_tasks, task_definition
 from kdbench.task.model import TITLES
@@ -20,7 +20,7 @@ def check_tasks(names: Sequence[str], data: Path | None = None) -> None:
         InputError: A task, the folder or a data set does not exist.
     """
     if data is not None and not data.is_dir():
-        raise InputError(f"data={data}: no such folder")
+        raise InputError(f"data={data}: no such folder{nearest_path(data)}")
     folder, known = data_folder(data), known_tasks()
     for name in names:
         if ":" in name:  # of a library, which is as slow to ask as to load

@@ -7,11 +7,12 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from kdbench.errors import InputError, nearest
+from kdbench.errors import InputError, nearest, nearest_path
 from kdbench.system.bundled import bundled, load_module
 from kdbench.system.console import note_once
 from kdbench.system.names import is_file_name
 from kdbench.task.documents import make_asked_documents, make_documents
+from kdbench.task.given_rows import is_given
 from kdbench.task.keys import check_keys, class_stops, stop_strings
 from kdbench.task.model import TITLES, Document, Task, sha256_of
 from kdbench.task.names import PREFIX, files_of, plain_name
@@ -62,7 +63,7 @@ def load_tasks(
             have one name.
     """
     if data is not None and not data.is_dir():
-        raise InputError(f"data={data}: no such folder")
+        raise InputError(f"data={data}: no such folder{nearest_path(data)}")
     if run_code:
         os.environ["HF_ALLOW_CODE_EVAL"] = "1"
         note_once(
@@ -101,7 +102,7 @@ def check_installed(names: Sequence[str], file: str, key: str) -> None:
     """
     known = known_tasks()
     for name in names:
-        if name not in known:
+        if name not in known and not is_given(name):
             raise InputError(
                 f"{file}: task '{name}' is not installed; name its file with {key}, or one of "
                 f"lm-eval's own with {key.partition('=')[0]}={PREFIX}{name}"
@@ -175,6 +176,8 @@ def _is_prompts(word: str) -> bool:
         InputError: They would have the name of an installed task.
     """
     known = known_tasks()
+    if word in known and is_given(word):
+        raise InputError(f"task {word}: the name of an installed task; choose another one")
     if word in known or not is_prompts(word):
         return False
     if (name := prompts_name(word)) in known:
@@ -200,7 +203,8 @@ def _find(name: str) -> list[tuple[str | None, Path]]:
             raise InputError(f"tasks={name}: this folder has no *.yaml")
         return [(None, file) for file in files]
     hint = nearest(name, known)
-    prefix = "" if hint.endswith("?") else "; lm-eval's own tasks are lm_eval:NAME"
+    near = nearest_path(path) if path.suffix or "/" in name else ""
+    prefix = near or ("" if hint.endswith("?") else "; lm-eval's own tasks are lm_eval:NAME")
     raise InputError(f"unknown task '{name}', and no such file: {hint}{prefix}")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from kdbench.errors import InputError, reason_of
 from kdbench.system.names import is_file_name
+from kdbench.task.given_rows import given_rows, is_given
 from kdbench.task.model import Task, sha256_of
 from kdbench.task.prompt_documents import documents_of
 from kdbench.task.prompt_rows import PlacedRow, limited, placed, read_rows, suffix_of
@@ -41,7 +42,7 @@ class DataSetName:
 
 def is_prompts(word: str) -> bool:
     """Whether a word of `tasks=` names prompts, and not a task or a YAML file."""
-    if word.startswith(PREFIX) or suffix_of(Path(word)):
+    if is_given(word) or word.startswith(PREFIX) or suffix_of(Path(word)):
         return True
     return any((Path(word) / name).is_file() for name in _SAVED)
 
@@ -58,6 +59,8 @@ def prompts_name(word: str) -> str:
     Raises:
         InputError: The name cannot be that of a file of results.
     """
+    if is_given(word):
+        return word
     if is_file := bool(suffix_of(Path(word))) and not word.startswith(PREFIX):
         path = Path(word)
         name = path.name[: path.name.lower().rindex(suffix_of(path))]
@@ -117,6 +120,8 @@ def prompts_definition(word: str) -> str:
 
 
 def _rows(word: str) -> list[PlacedRow]:
+    if is_given(word):
+        return given_rows(word)
     if word.startswith(PREFIX) or not suffix_of(Path(word)):
         return _rows_of_data_set(_data_set(word))
     return read_rows(Path(word))

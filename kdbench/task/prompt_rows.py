@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
-from kdbench.errors import InputError, reason_of
+from kdbench.errors import InputError, nearest_path, reason_of
 
 SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 FORMS = ("prompt", "messages", "instruction")
@@ -56,7 +56,7 @@ def read_rows(path: Path) -> list[PlacedRow]:
         InputError: The file is missing, damaged, too large, or not in its format.
     """
     if not path.is_file():
-        raise InputError(f"tasks={path}: no such file")
+        raise InputError(f"tasks={path}: no such file{nearest_path(path)}")
     if path.stat().st_size > _MOST_BYTES:
         raise InputError(f"{path}: larger than 1 GB; take a part of it")
     reader = _parquet if suffix_of(path) == ".parquet" else _text

@@ -149,7 +149,7 @@ def test_a_judge_is_not_asked(world: World, place: Path, monkeypatch: pytest.Mon
         lock.unlink()
     monkeypatch.setenv("OPENAI_API_KEY", "none")
     text = dry(f"judge texts judge=openai:nobody data={world.data}", place).out
-    assert facts(text, "questions") == ["2 to ask, 0 of 2 judged before; 2 documents × 1 seeds"]
+    assert facts(text, "questions") == ["2 to ask, 0 of 2 judged before; 2 documents × 1 seed"]
     assert facts(text, "judge") == ["nobody"]
 
 

@@ -16,6 +16,7 @@ from kdbench.config import (
     ReportSettings,
     ScoreSettings,
     Settings,
+    SpeedSettings,
     TableSettings,
     TrainSettings,
     ViewSettings,
@@ -24,9 +25,11 @@ from kdbench.config import (
     given_keys,
     key_groups,
 )
+from kdbench.config.look import LsSettings, ShowSettings
 from kdbench.doctor.settings import DoctorSettings
 from kdbench.judging.settings import JudgeSettings
 from kdbench.methods import Method, methods
+from kdbench.version import __version__
 
 SETTINGS = {
     "eval": EvalSettings,
@@ -42,6 +45,9 @@ SETTINGS = {
     "fill": FillSettings,
     "demo": DemoSettings,
     "doctor": DoctorSettings,
+    "speed": SpeedSettings,
+    "ls": LsSettings,
+    "show": ShowSettings,
 }
 
 
@@ -68,6 +74,47 @@ def test_every_key_is_listed_once_within_80_columns(verb: str) -> None:
     listed = re.findall(r"^  (?:--)?([\w-]+)(?:=| |$)", "\n".join(lines), re.M)
     keys = [name.replace("-", "_") for name in listed if name != "kdbench"]
     assert sorted(keys) == sorted({*fields_by_key(SETTINGS[verb]), "config", "json"})
+
+
+def test_the_verbs_stand_under_headings() -> None:
+    text = printed("--help")
+    assert re.findall(r"^(?! )(\w[\w ]*):$", text, re.M) == [
+        *("Options", "Measure", "Make", "Conclude", "Pass on", "Look up"),
+    ]
+    assert text == printed("-h")
+    assert text.splitlines()[1:] == printed("help").splitlines()[1:]
+    listed = re.findall(r"^  ([a-z]\w+) ", text.partition("Measure:")[2], re.M)
+    assert sorted(listed) == sorted(str(command.name) for command in app.registered_commands)
+
+
+def test_the_version() -> None:
+    assert printed("--version") == printed("-V") == f"kdbench {__version__}\n"
+
+
+@pytest.mark.parametrize("words", [["eval", "-h"], ["help", "eval"], ["eval", "limit=3", "-h"]])
+def test_help_is_asked_for_in_several_ways(words: list[str]) -> None:
+    assert printed(*words) == printed("eval", "--help")
+
+
+def test_an_unknown_verb_is_one_line() -> None:
+    for words in (["tabel", "model=m"], ["help", "tabel"]):
+        result = CliRunner().invoke(app, words)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr == "kdbench: unknown verb 'tabel': did you mean 'table'?\n"
+
+
+@pytest.mark.parametrize(
+    ("verb", "usage"),
+    [
+        ("eval", "eval MODEL key=value …"),
+        ("compare", "compare BASE NEW key=value …"),
+        ("table", "table [RESULTS] key=value …"),
+        ("judge", "judge RUN [AGAINST] key=value …"),
+        ("metrics", "metrics [NAME]"),
+    ],
+)
+def test_the_usage_names_the_words_without_a_key(verb: str, usage: str) -> None:
+    assert printed(verb, "-h").splitlines()[0] == f"kdbench {usage}"
 
 
 def test_required_keys_and_an_example_come_before_the_groups() -> None:

@@ -39,6 +39,8 @@ def test_values_are_quoted_for_a_shell() -> None:
     line = command("eval", model="a b; rm -rf $HOME", teacher=None)
     assert shlex.split(line) == ["kdbench", "eval", "model=a b; rm -rf $HOME"]
     assert after_doctor("eval", ["model=a b"]) == "kdbench eval 'model=a b'"
+    assert after_doctor("eval", ["model=m", "backend_options=api_key=s3cret"]) == ""
+    assert after_doctor("eval", ["judge_key_env=KEY"]) == "kdbench eval judge_key_env=KEY"
 
 
 def test_defaults_are_left_out() -> None:

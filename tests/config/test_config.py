@@ -173,7 +173,8 @@ def test_every_key_is_described():
         assert [key for key, field in kind.model_fields.items() if not field.description] == []
 
 
-VALUES = {"cache_top_k": "64", "teacher_scores": "model"}  # the defaults, given explicitly
+# The defaults, given explicitly.
+VALUES = {"cache_top_k": "64", "teacher_scores": "model", "token_details": "true"}
 
 
 @pytest.mark.parametrize("key", sorted(set(TeacherKeys.model_fields) - {"teacher"}))

@@ -353,7 +353,7 @@ CASES: dict[str, tuple[Broken, str]] = {
         ),
         "student=.*changed: its weights are quantised, and cannot be trained",
     ),
-    "not key=value": (lambda folder, world: ["kd"], "'kd' is not key=value"),
+    "not key=value": (lambda folder, world: ["kd", "x"], "'x' is not key=value"),
 }
 
 

@@ -4,6 +4,7 @@ The info string of a fenced block gives its kind:
 
     python test NAME        code that runs in a folder with path/to/student and path/to/data
     python test PKG/FILE    a file of the plug-in package PKG
+    python file NAME        a file of `plugins=`
     python kdbench/FILE     an exact copy of that file
     yaml settings           keys of `kdbench eval`
     yaml recipe             a recipe of `kdbench train`
@@ -12,6 +13,7 @@ The info string of a fenced block gives its kind:
 
 import ast
 import functools
+import hashlib
 import importlib
 import json
 import os
@@ -30,13 +32,19 @@ import yaml
 import kdbench
 from kdbench import config
 from kdbench.cli.verbs import app
-from kdbench.comparing.compare import parse_compare
 from kdbench.comparing.settings import CompareSettings, PlanSettings, RegressSettings
 from kdbench.config.fill import parse_fill
+from kdbench.config.look import LsSettings, ShowSettings
 from kdbench.distillation.recipe import make_recipe, parse_recipe, recipes
 from kdbench.doctor.settings import read_doctor
+from kdbench.exchange.settings import (
+    CardSettings,
+    ExportSettings,
+    ImportSettings,
+    PushSettings,
+)
 from kdbench.generate import backends
-from kdbench.judging.settings import JudgeSettings, parse_judge
+from kdbench.judging.settings import JudgeSettings
 from kdbench.methods import Method, methods
 from kdbench.metrics import CorpusMetric, ForwardMetric, Reference, SampleMetric, metrics
 from kdbench.protocol import PROTOCOLS
@@ -65,6 +73,8 @@ SETTINGS = {
     "plan": PlanSettings,
     "fill": config.FillSettings,
     "demo": config.DemoSettings,
+    "ls": LsSettings,
+    "show": ShowSettings,
 }
 
 
@@ -74,12 +84,17 @@ def parse_published(words: list[str]) -> None:
     assert method in {row.method for row in method_spreads(least_sources=1)}
 
 
-POSITIONAL = {
+WHOLE = {
     "fill": parse_fill,
-    "compare": parse_compare,
-    "judge": parse_judge,
+    "compare": functools.partial(config.parse, CompareSettings),
+    "judge": functools.partial(config.parse, JudgeSettings),
+    "card": functools.partial(config.parse, CardSettings),
+    "push": functools.partial(config.parse, PushSettings),
+    "export": functools.partial(config.parse, ExportSettings),
+    "import": functools.partial(config.parse, ImportSettings),
     "published": parse_published,
 }
+"""Verbs whose commands are complete wherever a page shows them."""
 SHELL = ("sh", "bash", "shell", "console")
 
 
@@ -123,7 +138,8 @@ def commands(text: str) -> list[list[str]]:
     for line in text.replace("\\\n", " ").splitlines():
         tokens = shlex.split(line, comments=True)
         for index, token in enumerate(tokens):
-            if token == "kdbench" or token.endswith("/kdbench"):
+            is_output = tokens[index - 1 : index] == [">"]
+            if (token == "kdbench" or token.endswith("/kdbench")) and not is_output:
                 rest = tokens[index + 1 :]
                 ends = [rest.index(end) for end in ("&", "&&", "|", ";", ">") if end in rest]
                 all_arguments.append(rest[: min(ends, default=None)])
@@ -201,26 +217,26 @@ def parse_training(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize(("page", "command", "complete"), shell_commands())
 def test_every_command_has_a_known_verb_and_known_keys(
-    page: Path, command: list[str], complete: bool
+    page: Path, command: list[str], complete: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("kdbench.config.building.load_plugins", lambda files: None)
     verb, *arguments = command
-    if verb in ("VERB", "--help"):
+    if verb in ("VERB", "--help", "--version"):
         return
     assert verb in VERBS
-    if "--help" in arguments:
+    if {"--help", "-h"} & set(arguments):
         return
     arguments = [argument for argument in arguments if argument != "--json"]  # of every verb
     if verb == "doctor" and arguments:  # the keys of another verb, and its own
         verb, _, arguments = read_doctor(arguments)
-    if verb in POSITIONAL and arguments:  # these take arguments without a key
-        POSITIONAL[verb](arguments)
+    if verb in WHOLE and arguments:
+        WHOLE[verb](arguments)
         return
-    keys = [
-        argument.removeprefix("--").partition("=")[0].replace("-", "_") for argument in arguments
-    ]
-    known = set(config.fields_by_key(SETTINGS[verb])) | {"config"} if verb in SETTINGS else set()
-    known |= method_keys(arguments) if verb == "train" else set()
-    assert set(keys) <= known
+    fields = config.fields_by_key(SETTINGS[verb]) if verb in SETTINGS else {}
+    known = {*fields, "config"} | (method_keys(arguments) if verb == "train" else set())
+    positional = SETTINGS[verb].__positional__ if verb in SETTINGS else ["name"]
+    keys = config.read_words(arguments, fields, positional)
+    assert set(keys) <= known | ({"name"} if verb not in SETTINGS else set())
     if complete and verb == "train":
         parse_training(arguments)
     elif complete and verb in SETTINGS:  # the values of a complete command must be valid too
@@ -534,13 +550,82 @@ def test_python_examples_run(tmp_path, monkeypatch, world, capsys) -> None:
         shutil.copytree(getattr(world, name), tmp_path / "path" / "to" / name)
     monkeypatch.chdir(tmp_path)
     examples = [b for b in of_kind("python") if b.info[1:2] == ("test",) and "/" not in b.info[2]]
-    assert [block.info[2] for block in examples] == ["evaluate", "table", "train"]
+    names = [block.info[2] for block in examples if block.page.name != "python.md"]
+    assert names == ["evaluate", "table", "train"]
     for block in examples:
-        exec(compile(block.text, block.id, "exec"), {})
+        if block.page.name != "python.md":
+            exec(compile(block.text, block.id, "exec"), {})
     printed = capsys.readouterr().out
     assert "results/student/minillm" in printed
     assert "setting,row,kind" in printed
     assert "runs/gkd 2 {'loss': " in printed
+
+
+@pytest.fixture
+def _no_part_stays(monkeypatch):
+    metrics.names()
+    monkeypatch.setattr(metrics, "_parts", dict(metrics._parts))
+
+
+@pytest.mark.usefixtures("_no_part_stays")
+def test_the_examples_of_the_page_on_python_run(tmp_path, monkeypatch, world, capsys) -> None:
+    (tmp_path / "path" / "to").mkdir(parents=True)
+    for name in ("student", "teacher", "data"):
+        shutil.copytree(getattr(world, name), tmp_path / "path" / "to" / name)
+    monkeypatch.chdir(tmp_path)
+    page = blocks(ROOT / "docs" / "python.md")
+    scope = {"__name__": "__main__"}
+    printed = []
+    for block in page:
+        if block.info[:2] == ("python", "test"):
+            exec(compile(block.text, block.id, "exec"), scope)
+            printed.append(capsys.readouterr().out)
+    evaluated, _, averages, wide, samples, losses, again, asked = printed
+    assert evaluated.startswith("Evaluation('results/student/minillm")
+    table = kdbench.table("results", published="none", tasks=["dolly", "vicuna"])
+    for row in table.rows:  # the three lines of the page against the table itself
+        line = next(line for line in averages.splitlines() if line.startswith(row.source[:7]))
+        values = [float(text) for text in line.split()[1:]]
+        assert values == pytest.approx([cell.value for cell in row.cells], abs=0.006)
+        assert table.text(row.cells[-1]) in wide
+    assert samples.count("toy-dolly-test") == 3
+    assert losses.count("\n") >= 3
+    assert again.startswith("0 ")
+    assert asked == "1\n"
+    (file,) = [
+        block for block in page if block.info[:1] == ("python",) and "parts.py" in block.info
+    ]
+    (tmp_path / "parts.py").write_text(file.text, "utf-8")
+    keys = {"data": "path/to/data", "tasks": "dolly", "limit": 4, "seeds": [1, 2]}
+    keys |= {"max_new_tokens": 16, "device": "cpu", "plugins": "parts.py"}
+    scored = kdbench.evaluate("path/to/student", metrics=["questions"], **keys)
+    record = json.loads((scored.run / "run.json").read_text("utf-8"))
+    sha256 = hashlib.sha256(file.text.encode()).hexdigest()
+    assert record["plugins"] == {"parts.py": sha256}
+    assert scored.results["dolly"].metrics["questions"].version == f"1+{sha256[:12]}"
+    assert scored.generated == 0
+
+
+def test_three_lines_rebuild_the_table_of_the_readme() -> None:
+    (lines,) = [b.text for b in blocks(ROOT / "docs" / "python.md") if "cells.pivot" in b.text]
+    readme = (ROOT / "README.md").read_text("utf-8")
+    (table,) = re.findall(r"kdbench:begin smollm2-135m -->\n(.*?)\n\n", readme, re.S)
+    rows = [
+        [cell.strip().replace("*", "").replace("\\", "") for cell in line.strip("|").split("|")]
+        for line in table.splitlines()
+    ]
+    head, of_models = rows[0][2:], {row[0]: row[2:] for row in rows if row[1] == "measured"}
+    names = [name.rstrip(" ↑↓") for name in head]
+    folder, columns = ROOT / "results" / "smollm2-135m", ["AVG", "acceptance", "relative_cost"]
+    lines = lines.replace('"results"', "folder").replace(
+        'columns=["AVG", "acceptance"]', "columns=columns"
+    )
+    lines = re.sub(r" tasks=\[.*?\],", "", lines)
+    scope = {"kdbench": kdbench, "folder": folder, "columns": columns}
+    exec(lines, scope)
+    wide = scope["wide"].fillna("").droplevel("setting")
+    for label, cells in of_models.items():
+        assert wide.loc[label, names].tolist() == cells
 
 
 def test_the_pages_name_every_backend_metric_and_method() -> None:

@@ -66,7 +66,9 @@ def test_the_verdicts_of_the_leaderboard_are_those_of_compare() -> None:
 def test_check_prints_the_diff_of_a_stale_table(tmp_path: Path) -> None:
     copy = tmp_path / "leaderboard.md"
     copy.write_text(LEADERBOARD.replace("| 500 | 242 |", "| 500 | 252 |"), encoding="utf-8")
-    (drawn,) = re.findall(r"`kdbench (table settings=[^`]*out=)docs/leaderboard\.md`", LEADERBOARD)
+    (drawn,) = re.findall(
+        r"`kdbench (table [^`]*settings=[^`]*out=)docs/leaderboard\.md`", LEADERBOARD
+    )
     command = [sys.executable, "-m", "kdbench", *f"{drawn}{copy} --check".split()]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1

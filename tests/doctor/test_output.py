@@ -73,7 +73,7 @@ def test_the_row_the_memory_and_the_json(ward: Ward, tmp_path: Path) -> None:
         (["eval", "model=m", "taks=dolly"], "did you mean 'tasks'"),
         (["eval", "model=m", "weights"], "is not key=value"),
         (["model=m", "weights=maybe"], "weights=maybe"),
-        (["train", "eval"], "'eval' is not key=value"),
+        (["train", "eval"], "recipe=eval: neither a bundled recipe nor a file"),
     ],
 )
 def test_a_wrong_command_is_one_line(words: list[str], reason: str) -> None:

@@ -184,6 +184,19 @@ def test_a_finished_file_that_lost_its_end_is_completed(compare: Compare, result
     assert contents(results) == before
 
 
+def test_details_of_other_tokens_are_replaced(
+    compare: Compare, generated: Path, whole: Evaluation
+) -> None:
+    """As where samples were generated anew and differ from those that were compared before."""
+    file = details_of(generated)
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    before = file.read_bytes()
+    lines[1] |= {"tokens": lines[1]["tokens"][:-4] + "AAAA"}
+    file.write_text("".join(json.dumps(line, sort_keys=True) + "\n" for line in lines))
+    compare(generated)
+    assert details_of(generated).read_bytes() == before
+
+
 def test_a_teacher_of_another_tokenizer_is_known_where_both_begin_a_token(
     compare: Compare, generated: Path, changed_teacher: Any
 ) -> None:

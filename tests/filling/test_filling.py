@@ -192,7 +192,43 @@ def test_the_table_has_one_row_per_label(file: Path, tmp_path: Path) -> None:
     assert filled.table is not None
     table = filled.table.read_text("utf-8")
     assert [table.count(f"| {label} |") for label in ("Teacher", "SFT", "KD")] == [1, 1, 1]
+    assert set(filled.to_pandas().row) == {"Teacher", "SFT", "KD"}
+    assert "<table>" in filled._repr_html_()
+    assert "<pre>" in planned._repr_html_()
     assert fill(settings).text == filled.text
+
+
+def test_more_seeds_join_the_rows_that_are_done(file: Path, tmp_path: Path) -> None:
+    values = yaml.safe_load(file.read_text("utf-8"))
+    values["rows"] = values["rows"][:1]
+    values["columns"] = ["dolly", "sd_training"]
+    values["train"]["learning_rate"] = 0.01
+    file.write_text(yaml.safe_dump(values))
+    settings = FillSettings(
+        table=str(file), models=tmp_path / "m", results=tmp_path / "r", device="cpu"
+    )
+    assert fill(settings).drawn is not None
+    # As an earlier version wrote it.
+    (record,) = (tmp_path / "r" / "SFT").glob("*/run.json")
+    content = json.loads(record.read_text("utf-8"))
+    for key in ("seed", "recipe"):
+        del content["training"][key]
+    record.write_text(json.dumps(content))
+    seeded = settings.model_copy(update={"changes": {"train_seeds": "2"}})
+    filled = fill(seeded)
+    assert filled.failed == {}
+    assert filled.drawn is not None
+    sft = filled.drawn.rows[-1]
+    assert (sft.label, sft.training_seeds) == ("SFT", (10, 11))
+    results = [
+        json.loads(path.read_text("utf-8"))["metrics"]["rougeL"]["value"]
+        for path in (tmp_path / "r").glob("SFT*/*/dolly.json")
+    ]
+    assert len(results) == 2
+    cells = [cell for cell in sft.cells if cell is not None]
+    assert cells[0].value == pytest.approx(sum(results) / 2)
+    assert len(cells) == 2
+    assert fill(seeded).text == filled.text
 
 
 def start(file: Path, folder: Path) -> "subprocess.Popen[bytes]":

@@ -251,7 +251,10 @@ def test_the_key_comes_from_the_environment_and_goes_nowhere_else(
         ("judge one one judge=openai:m judge_url={url}", "is the judged run itself"),
         ("judge one three judge=openai:m judge_url={url}", "judge_against=three: is not a run"),
         ("judge one teacher judge=openai:m judge_url={url}", "was compared with no teacher"),
-        ("judge one two three judge=openai:m", "judge takes RUN, AGAINST"),
+        (
+            "judge one two three judge=openai:m",
+            "'three' is not key=value (run= and judge_against= given already)",
+        ),
         ("judge one judge=openai:m judge_url={url} judge_seeds=9", "judge_seeds=9: "),
         ("judge one judge=openai:m judge_url={url} judge_seeds=1,1", "judge_seeds=1,1: must be"),
         ("judge one judge=openai:m judge_url={url} tasks=vicuna", "vicuna"),

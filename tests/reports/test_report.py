@@ -426,6 +426,11 @@ def test_the_csv_and_the_json_hold_every_number(rich, tmp_path):
     assert all(path.exists() for path in report.files)
     with (tmp_path / "out" / "figures" / "gain.csv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
+    frame = report.to_pandas()
+    assert frame.gain.tolist() == [float(row["gain"]) for row in rows]
+    assert frame.columns.tolist() == list(rows[0])
+    with pytest.raises(InputError, match="name=gian: did you mean 'gain'"):
+        report.to_pandas("gian")
     (row,) = (row for row in rows if (row["model"], row["task"]) == ("kd", "dolly"))
     low, high = mean_interval(np.array([10.0, 20.0, 30.0]))
     ends = (float(row["gain_low"]), float(row["gain_high"]))

@@ -74,6 +74,23 @@ def test_what_is_missing_names_its_command(tmp_path):
     assert not page.scripts
 
 
+def test_speeds_are_the_first_view_and_a_price_makes_them_money(results):
+    from made_speeds import record
+
+    from kdbench.store.speeds import write_speed
+
+    for name, rate in (("sft", 1000.0), ("gkd", 500.0)):
+        made = record(name, rate)
+        model = made.model.model_copy(update={"sha256": name})
+        write_speed(results / name / "speed-1.json", made.model_copy(update={"model": model}))
+    costs = views_of(results, baseline="SFT")
+    assert {p.student.model: p.cost for p in costs.views[0].points} == {"sft": 1, "gkd": 2}
+    assert "price=" in costs.missing[0]
+    priced = views_of(results, baseline="SFT", price=3.6)  # 0.001 a second
+    assert {p.student.model: p.cost for p in priced.views[0].points} == {"sft": 1, "gkd": 2}
+    assert (priced.views[0].name, priced.missing) == ("cost_per_million_tokens", ())
+
+
 def test_runs_without_a_teacher_have_costs_too(tmp_path):
     for name, size in (("small", 100), ("large", 300)):
         write_run(tmp_path, name, size / 10, teacher=None, parameters=size)

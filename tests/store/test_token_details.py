@@ -11,6 +11,7 @@ from kdbench.store.token_details import (
     TokenDetails,
     details_file,
     details_record,
+    has_tokens,
     read_details,
     stored_details,
     texts_of,
@@ -64,6 +65,15 @@ def test_a_token_takes_few_bytes() -> None:
         {},
     )
     assert sum(len(value) for value in record.values() if isinstance(value, str)) / n < 21
+
+
+@pytest.mark.parametrize("largest", [9, 2**16])
+def test_a_line_knows_its_tokens(largest: int) -> None:
+    record = details_record(details(largest), {})
+    assert has_tokens(record, [3, largest, 3])
+    assert not any(has_tokens(record, other) for other in ([3, largest], [3, 8, 3], []))
+    wide = details_record(details(likely=np.array([3, 7, 2**16])), {})
+    assert has_tokens(wide, [3, 9, 3])  # four bytes for the sake of a listed token
 
 
 def test_texts_are_kept_as_text_bytes_or_name() -> None:

@@ -313,6 +313,9 @@ def test_an_unknown_id_is_refused_with_the_nearest_one(results, setting, message
 
 
 def test_nothing_to_show_is_an_error(results):
+    with pytest.raises(InputError, match="no result with metric 'rougeL'; there is no such folder"):
+        draw(results)
+    results.mkdir()
     with pytest.raises(InputError, match="no result with metric 'rougeL'; published=verified"):
         draw(results)
     put(results, "a", {"dolly": 20.0})

@@ -83,7 +83,8 @@ def test_markdown_escapes_any_text(text):
         ("a_b~c^d", r"a\_b\textasciitilde{}c\textasciicircum{}d"),
         (r"\input{x}", r"\textbackslash{}input\{x\}"),
         ("± → † –", r"$\pm$ $\rightarrow$ $\dagger$ --"),
-        ("a|b *c* <d>", "a|b *c* <d>"),
+        ("a|b *c* <d>", r"a\textbar{}b *c* \textless{}d\textgreater{}"),
+        ("a--b 知 é e\u0301 α", r"a-{}-b \kdbenchchar{知}{77E5} é é $\alpha$"),
     ],
 )
 def test_latex_escapes_any_text(text, escaped):

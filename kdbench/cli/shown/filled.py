@@ -31,7 +31,7 @@ def _show(filled: "Filled") -> None:
     if filled.drawn is not None:
         print_table(filled.drawn, f"a wider terminal, a pipe, or {filled.table}")
         say("")
-    if filled.planned:
+    if filled.planned and output_width() is not None:
         _show_plan(filled)
         return
     for line in filled.notes.splitlines():

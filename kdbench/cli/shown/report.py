@@ -43,10 +43,10 @@ def _show(report: "Report") -> None:
 
 
 def _document(report: "Report") -> dict[str, Any]:
-    correlations = () if report.findings is None else report.findings.correlations
+    if report.findings is None:
+        return {"files": report.files, "no_figures": report.why_no_findings}
     return {
         "files": report.files,
-        "no_figures": report.why_no_findings or None,
-        "left_out": () if report.findings is None else report.findings.left_out,
-        "correlations": [asdict(one) for one in correlations],
+        "left_out": report.findings.left_out,
+        "correlations": [asdict(one) for one in report.findings.correlations],
     }

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from kdbench.comparing.model import ComparedRow, Comparison, WorstPrompt
 from kdbench.comparing.tolerance import format_tolerances
 from kdbench.comparing.verdict import fails, is_undecided
-from kdbench.stats.paired import POWER
+from kdbench.stats.defaults import POWER
 from kdbench.text import DECIMALS, signed
 
 _UNDECIDED = 10  # rows

@@ -33,7 +33,10 @@ def samples_page(source: SiteSource) -> Page:
         )
         return Page("samples", "Samples", render("samples.html.j2", tasks=(), note=note))
     if not tasks:
-        note = "These results were kept without samples. Running kdbench eval again restores them."
+        note = (
+            "These results were kept without samples. kdbench eval with a new results= folder "
+            "generates them again."
+        )
         return Page("samples", "Samples", render("samples.html.j2", tasks=(), note=note))
     data: dict[str, Any] = {"samples": _contents(source, tasks)}
     for task in tasks:

@@ -25,8 +25,23 @@ kdbench.marks = (() => {
     return `${text.slice(0, half)}…${text.slice(-half)}`; // names differ at their ends
   }
 
-  const LETTER = 6.3; // pixels of an average letter at 12 px
-  const PLACES = [[1, -7], [-1, -7], [1, -17], [1, 4], [-1, -17], [-1, 4], [0, -22], [0, 9], [1, -26], [1, 13], [-1, -26], [-1, 13]];
+  // Pixels of a text at 12 px: wide letters of Chinese, Japanese and Korean, capitals, others.
+  const widthOfLetter = (letter) => (letter >= "\u2e80" ? 12.5 : letter >= "A" && letter <= "Z" ? 8.2 : 6.4);
+  const widthOf = (text) => [...text].reduce((sum, letter) => sum + widthOfLetter(letter), 0);
+  const PLACES = [
+    [1, -7],
+    [-1, -7],
+    [1, -17],
+    [1, 4],
+    [-1, -17],
+    [-1, 4],
+    [0, -22],
+    [0, 9],
+    [1, -26],
+    [1, 13],
+    [-1, -26],
+    [-1, 13],
+  ];
   const overlap = (a, b) => a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h;
 
   // Labels next to points: at the first of some places that is free of points, labels and, if possible,
@@ -37,8 +52,13 @@ kdbench.marks = (() => {
     const free = (box, boxes) => inside(box) && !boxes.some((other) => overlap(box, other));
     return points.flatMap((point) => {
       const text = short(point.label);
-      const w = text.length * LETTER;
-      const places = PLACES.map(([side, up]) => ({ x: point.x + (side > 0 ? 8 : side < 0 ? -8 - w : -w / 2), y: point.y + up, w, h: 13 }));
+      const w = widthOf(text);
+      const places = PLACES.map(([side, up]) => ({
+        x: point.x + (side > 0 ? 8 : side < 0 ? -8 - w : -w / 2),
+        y: point.y + up,
+        w,
+        h: 13,
+      }));
       const box = places.find((p) => free(p, [...taken, ...intervals])) ?? places.find((p) => free(p, taken));
       if (!box) return [];
       taken.push(box);
@@ -59,5 +79,5 @@ kdbench.marks = (() => {
     return ends;
   }
 
-  return { of, short, besidePoints, besideEnds };
+  return { of, short, widthOf, besidePoints, besideEnds };
 })();

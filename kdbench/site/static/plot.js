@@ -58,7 +58,12 @@ kdbench.plot = (() => {
       "ul",
       { class: "plot-key", "aria-label": "Shown in the plots" },
       names.map((name) => {
-        const button = el("button", { type: "button", "aria-pressed": String(!hidden.has(name)) }, swatch(marks.get(name), line), name);
+        const button = el(
+          "button",
+          { type: "button", "aria-pressed": String(!hidden.has(name)), title: name },
+          swatch(marks.get(name), line),
+          kdbench.marks.short(name, 36),
+        );
         button.addEventListener("click", () => {
           if (!hidden.delete(name)) hidden.add(name);
           button.setAttribute("aria-pressed", String(!hidden.has(name)));
@@ -69,21 +74,39 @@ kdbench.plot = (() => {
     );
   }
   function swatch(mark, line) {
-    const svg = d3.create("svg").attr("width", line ? 30 : 14).attr("height", 14).attr("aria-hidden", "true");
+    const svg = d3
+      .create("svg")
+      .attr("width", line ? 30 : 14)
+      .attr("height", 14)
+      .attr("aria-hidden", "true");
     const middle = line ? 15 : 7;
     if (line)
-      svg.append("path").attr("d", "M1,7H29").attr("stroke", mark.colour).attr("stroke-width", 2).attr("stroke-dasharray", mark.dash);
+      svg
+        .append("path")
+        .attr("d", "M1,7H29")
+        .attr("stroke", mark.colour)
+        .attr("stroke-width", 2)
+        .attr("stroke-dasharray", mark.dash);
     else {
-      const type = { times: d3.symbolTimes, hexagon: hexagon }[mark.symbol] ?? d3[`symbol${mark.symbol[0].toUpperCase()}${mark.symbol.slice(1)}`];
+      const type =
+        { times: d3.symbolTimes, hexagon: hexagon }[mark.symbol] ??
+        d3[`symbol${mark.symbol[0].toUpperCase()}${mark.symbol.slice(1)}`];
       const drawnAs = mark.symbol === "times" ? "stroke" : "fill";
-      svg.append("path").attr("transform", `translate(${middle},7)`).attr("d", d3.symbol(type, 70)()).attr("fill", "none").attr(drawnAs, mark.colour).attr("stroke-width", 2);
+      svg
+        .append("path")
+        .attr("transform", `translate(${middle},7)`)
+        .attr("d", d3.symbol(type, 70)())
+        .attr("fill", "none")
+        .attr(drawnAs, mark.colour)
+        .attr("stroke-width", 2);
     }
     return svg.node();
   }
   const hexagon = {
     draw(context, size) {
       const r = Math.sqrt(size / Math.PI);
-      for (let i = 0; i < 6; i++) context[i ? "lineTo" : "moveTo"](r * Math.sin((i * Math.PI) / 3), r * Math.cos((i * Math.PI) / 3));
+      for (let i = 0; i < 6; i++)
+        context[i ? "lineTo" : "moveTo"](r * Math.sin((i * Math.PI) / 3), r * Math.cos((i * Math.PI) / 3));
       context.closePath();
     },
   };
@@ -101,8 +124,26 @@ kdbench.plot = (() => {
         "table",
         {},
         el("caption", {}, caption),
-        el("thead", {}, el("tr", {}, columns.map((c, i) => el("th", { scope: "col", class: c.text || !i ? "text" : null }, c.title)))),
-        el("tbody", {}, rows.map((row) => el("tr", {}, columns.map((c, i) => cell(row, c, i === 0))))),
+        el(
+          "thead",
+          {},
+          el(
+            "tr",
+            {},
+            columns.map((c, i) => el("th", { scope: "col", class: c.text || !i ? "text" : null }, c.title)),
+          ),
+        ),
+        el(
+          "tbody",
+          {},
+          rows.map((row) =>
+            el(
+              "tr",
+              {},
+              columns.map((c, i) => cell(row, c, i === 0)),
+            ),
+          ),
+        ),
       ),
     );
   }
@@ -117,7 +158,19 @@ kdbench.plot = (() => {
   }
 
   // A figure. `panels(choice)` gives [{ title, label, options(width, shown) }], drawn anew for each width.
-  function figure({ title, caption, names = [], marks, line = false, wide = false, low = false, choices = [], note, panels, numbers }) {
+  function figure({
+    title,
+    caption,
+    names = [],
+    marks,
+    line = false,
+    wide = false,
+    low = false,
+    choices = [],
+    note,
+    panels,
+    numbers,
+  }) {
     const id = `plot-${++drawn}`;
     const hidden = new Set();
     const box = el("div", { class: `panels${wide ? " wide" : ""}${low ? " low" : ""}` });
@@ -156,15 +209,30 @@ kdbench.plot = (() => {
       details.renew();
     };
     if (choices.length > 1) parts.push(picker(choices, choice, choose, title));
-    const made = el("figure", { class: "plot-figure", "aria-labelledby": id }, parts, keyBox, box, note ? noteBox : [], details.element);
-    loadLibraries().then(() => {
-      renewKey();
-      observer.observe(box);
-    }, (error) => box.replaceChildren(el("p", { class: "failure", role: "alert" }, error.message)));
+    const made = el(
+      "figure",
+      { class: "plot-figure", "aria-labelledby": id },
+      parts,
+      keyBox,
+      box,
+      note ? noteBox : [],
+      details.element,
+    );
+    loadLibraries().then(
+      () => {
+        renewKey();
+        observer.observe(box);
+      },
+      (error) => box.replaceChildren(el("p", { class: "failure", role: "alert" }, error.message)),
+    );
     return made;
   }
   function picker(choices, choice, redraw, title) {
-    const select = el("select", { "aria-label": `${title}: what to show` }, choices.map(([value, text]) => el("option", { value }, text)));
+    const select = el(
+      "select",
+      { "aria-label": `${title}: what to show` },
+      choices.map(([value, text]) => el("option", { value }, text)),
+    );
     select.addEventListener("change", () => {
       choice.value = select.value;
       redraw();

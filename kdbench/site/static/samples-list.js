@@ -13,6 +13,7 @@ const kdbenchSampleList = (() => {
   // All controls; `go` takes changes of the address.
   function controls(all, index, view, go) {
     const students = index.runs.filter((run) => !run.teacher);
+    const others = view.shown.filter((run) => run !== view.baseline && !run.teacher);
     const sorts = Object.entries(S.SORTS).filter(([name]) => S.can(name, view)).map(([name, { label }]) => [name, label]);
     const flags = S.flags(index).map((name) => [name, S.FILTERS[name][0]]);
     const toggle = (run) => (event) => {
@@ -21,6 +22,8 @@ const kdbenchSampleList = (() => {
     };
     return [
       choice("Task", all.tasks.map(({ name, count }) => [name, `${name} (${count.toLocaleString("en")})`]), index.task.name, (task) => go({ task, id: null, category: null })),
+      students.length > 2 && choice("Student", [["", "several"], ...students.filter((run) => run !== view.baseline).map((run) => [run.run, run.label])],
+        others.length === 1 ? others[0].run : "", (student) => go({ students: student ? [...[view.baseline].filter(Boolean).map((run) => run.run), student] : null, id: null })),
       el("details", { class: "control students" },
         el("summary", {}, `Models shown: ${view.columns.length} of ${index.runs.length}`),
         el("fieldset", {}, el("legend", {}, "Models shown"), index.runs.map((run) => el("label", {},
@@ -56,7 +59,8 @@ const kdbenchSampleList = (() => {
   // A page of the list: the one with the chosen document, unless another is asked for.
   function list(index, view, order, heads, address) {
     const at = order.documents.indexOf(view.document);
-    const page = view.page ?? (at < 0 ? 0 : Math.floor(at / ROWS)), pages = Math.max(1, Math.ceil(order.documents.length / ROWS));
+    const pages = Math.max(1, Math.ceil(order.documents.length / ROWS));
+    const page = Math.min(pages - 1, view.page ?? (at < 0 ? 0 : Math.floor(at / ROWS)));
     const rows = order.documents.slice(page * ROWS, (page + 1) * ROWS).map((d) => {
       const text = heads?.[d] || index.ids[d];
       return el("li", {}, el("a", { href: address({ id: index.ids[d], page: null, token: null }), "aria-current": d === view.document ? "true" : null },

@@ -16,7 +16,7 @@ const kdbenchTokens = (() => {
 
   function name(text) {
     if (typeof text === "string") return named(text);
-    if (typeof text?.[0] === "string") return text[0];
+    if (typeof text?.[0] === "string") return named(text[0]);
     return (text ?? []).map((byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`).join("") || "unknown token";
   }
 

@@ -4,7 +4,7 @@
   const { el } = kdbench, S = kdbenchSamples, T = kdbenchTokens, L = kdbenchSampleList;
   const FEW = 4; // models that are shown without a choice
   let contents = null, now = null; // { index, view, order, heads, params }
-  let searching = null, built = null, shown = 0;
+  let searching = null, found = null, built = null, shown = 0; // found: the last search, finished
 
   // The address is made of the parameters shown now and the changes to them.
   const changed = (changes) => ({ ...now.params, ...changes });
@@ -23,7 +23,7 @@
     const view = {
       columns: [...columnsWithTeacher].sort((a, b) => b.teacher - a.teacher || (b === baseline) - (a === baseline) || a.number - b.number),
       baseline, teacher: teachers[0] ?? null, q: params.q || null, hits: null,
-      flag: params.only in S.FILTERS ? params.only : null,
+      flag: Object.hasOwn(S.FILTERS, params.only ?? "") ? params.only : null,
       category: index.categories.includes(params.category) ? index.categories.indexOf(params.category) : null,
       document: index.numbers.get(params.id) ?? -1,
       page: /^\d+$/.test(params.page ?? "") ? Number(params.page) : null,
@@ -32,7 +32,7 @@
     view.shown = view.columns.filter((run) => !run.teacher);
     if (!view.shown.length) view.shown = view.columns;
     const usual = ["loss", "agreement", "data"].find((sort) => S.can(sort, view));
-    view.sort = params.sort in S.SORTS && S.can(params.sort, view) ? params.sort : usual;
+    view.sort = Object.hasOwn(S.SORTS, params.sort ?? "") && S.can(params.sort, view) ? params.sort : usual;
     return view;
   }
 
@@ -67,7 +67,7 @@
     showList(place);
     if (params.view === "tokens") {
       const data = await S.tokens(index);
-      if (turn === shown) place.detail.replaceChildren(el("h2", {}, "Rejected tokens"), ...[L.rejected(index, data, view, address)].flat());
+      if (turn === shown) place.detail.replaceChildren(el("div", { class: "head-row" }, el("h2", {}, "Rejected tokens"), el("a", { class: "turn", href: address({ view: null }) }, "Back to the prompts")), ...[L.rejected(index, data, view, address)].flat());
     } else await showDocument(place, turn);
     if (!now.heads) {
       const heads = await S.heads(index);
@@ -102,8 +102,10 @@
     searching?.abort();
     searching = null;
     const [bar, stop] = [place.search.querySelector("progress"), place.search.querySelector(".cancel")];
-    bar.hidden = stop.hidden = !view.q;
-    if (view.q) {
+    const asked = JSON.stringify([index.task.name, view.q]);
+    if (found?.asked === asked) view.hits = found.hits; // in another order
+    bar.hidden = stop.hidden = !view.q || Boolean(view.hits);
+    if (view.q && !view.hits) {
       const mySearch = (searching = new AbortController());
       let last = 0;
       const progress = (pages, hits) => {
@@ -116,7 +118,7 @@
       };
       const hits = await S.search(index, view.q, { signal: mySearch.signal, progress });
       if (searching === mySearch) bar.hidden = stop.hidden = true;
-      if (hits) view.hits = hits;
+      if (hits) found = { asked, hits: (view.hits = hits) };
       else mine.key = null; // stopped: what was found stays listed, and a new search begins anew
     }
     mine.order = S.order(index, view);

@@ -124,6 +124,21 @@ def test_a_search_lists_the_prompts_that_hold_the_words(sites: Any, watched: Any
     assert listed(page) == expected
 
 
+def test_nonsense_in_an_address_does_no_harm(sites: Any, watched: Any) -> None:
+    nonsense = {"sort": "constructor", "only": "toString", "category": "__proto__", "page": "999"}
+    page = opened(watched, sites, **nonsense, students="no/such", seed="-", token="9" * 30, id="x")
+    assert page.locator("#samples .count").inner_text() == "6 of 6 prompts"
+    assert page.locator("#samples .rows a").count() == 6
+    assert page.locator(".failure").count() == 0
+
+
+def test_a_reader_of_the_screen_hears_how_a_response_was_received(sites: Any, watched: Any) -> None:
+    page = opened(watched, sites, students=names(sites.results, "student"))
+    heard = page.locator("#samples .column[aria-label^='SFT'] .sr").inner_text()
+    assert heard.startswith("This response: acceptance 0.")
+    assert ", lowest " in heard
+
+
 def test_rejected_tokens_lead_to_where_they_were_written(sites: Any, watched: Any) -> None:
     page = opened(watched, sites, students=names(sites.results, "student"), view="tokens")
     before = page.url

@@ -115,3 +115,34 @@ def test_a_name_without_a_near_one_is_refused_with_all(parts):
 def test_nearest_takes_any_iterable():
     assert nearest("rougel", iter(["rougeL", "empty"])) == "did you mean 'rougeL'?"
     assert nearest("q", {"b": 1, "a": 2}) == "known: a, b"
+
+
+def own(name="Oak", module="__main__"):
+    """A class as a notebook defines it."""
+    return type(name, (), {"__module__": module})
+
+
+def test_a_cell_that_runs_again_replaces_its_part(parts):
+    parts.register("yew")(own())
+    again = parts.register("yew")(own("Yew"))
+    assert parts.get("yew") is again
+
+
+def test_a_cell_may_not_take_a_built_in_name_nor_that_of_a_package(parts):
+    for name in ("oak", "elm"):
+        with pytest.raises(InputError, match=f"two trees are named '{name}'"):
+            parts.register(name)(own())
+    parts.register("fir")(own(module="a_package"))
+    with pytest.raises(InputError, match="two trees are named 'fir'"):
+        parts.register("fir")(own())
+    with pytest.raises(InputError, match="two trees are named 'fir'"):
+        parts.register("fir")(own(module="a_package"))
+
+
+def test_each_part_is_prepared_once():
+    seen = []
+    registry = Registry("tree", "kdbench", "kdbench.trees", seen.append)
+    oak = own(module="a_package")
+    registry.register("oak")(oak)
+    registry.register("oak")(oak)
+    assert seen == [oak]

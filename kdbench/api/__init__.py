@@ -1,0 +1,1 @@
+"""The public functions of `import kdbench`: their signatures, and what they call."""

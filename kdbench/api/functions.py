@@ -1,0 +1,1082 @@
+"""The signatures of the public functions. Made by tests/helpers/api_functions.py."""
+
+# mypy: disable-error-code="empty-body"
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Literal
+
+from kdbench.api.keyed import HasRows, Rows, keyed
+
+if TYPE_CHECKING:
+    from kdbench.comparing.model import Comparison
+    from kdbench.comparing.plan import GatePlan
+    from kdbench.comparing.regress import GateResult
+    from kdbench.distillation.train import Trained
+    from kdbench.filling.table import Filled
+    from kdbench.judging.work import JudgedRun
+    from kdbench.measuring.measurement import Evaluation
+    from kdbench.serving.speed import SpeedMeasurement
+    from kdbench.site import Report
+    from kdbench.tables import Table
+
+
+@keyed
+def evaluate(
+    model: str | PathLike[str],
+    *,
+    revision: str | None = None,
+    card: str | PathLike[str] | None = None,
+    teacher: str | PathLike[str] | None = None,
+    teacher_revision: str | None = None,
+    teacher_name: str | None = None,
+    undistilled: str | PathLike[str] | None = None,
+    undistilled_name: str | None = None,
+    teacher_cache: str | PathLike[str] | None = None,
+    cache_top_k: int = 64,
+    teacher_scores: Literal["model", "engine"] = "model",
+    token_details: bool = True,
+    data: str | PathLike[str] | None = None,
+    limit: int | None = None,
+    run_code: str | Sequence[str] = (),
+    tasks: str
+    | PathLike[str]
+    | Sequence[str | PathLike[str] | Mapping[str, Any]]
+    | HasRows
+    | Mapping[str, Rows] = ("dolly", "self_instruct", "vicuna", "super_natural", "unnatural"),
+    protocol: str = "minillm",
+    max_prompt_tokens: int | None = None,
+    max_new_tokens: int | None = None,
+    temperature: float | None = None,
+    top_p: float | None = None,
+    top_k: int | None = None,
+    no_repeat_ngram_size: int | None = None,
+    add_bos: bool | None = None,
+    seeds: int | str | Sequence[int] | None = None,
+    chat_template: str | None = None,
+    chat_template_kwargs: str | Mapping[str, Any] | None = None,
+    system: str | None = None,
+    thinking: Literal["strip", "keep"] | None = None,
+    thinking_marks: str | tuple[str, str] | None = None,
+    metrics: str | Sequence[str] = (),
+    rouge_tokenizer: Literal["rouge", "unicode", "characters"] = "rouge",
+    judge: str | PathLike[str] | None = None,
+    judge_url: str | None = None,
+    judge_key_env: str | None = None,
+    judge_against: str | PathLike[str] | None = None,
+    judge_prompt: str | PathLike[str] | None = None,
+    judge_seeds: int | str | Sequence[int] | None = None,
+    judge_limit: int | None = None,
+    judge_max_tokens: int = 1024,
+    judge_options: str | Mapping[str, Any] = {},
+    judge_concurrency: int = 8,
+    judge_timeout: float = 120,
+    report_to: str | Sequence[str] = (),
+    report_group: str | None = None,
+    name: str | None = None,
+    method: str | None = None,
+    setting: str | None = None,
+    results: str | PathLike[str] = "results",
+    backend: str = "hf",
+    backend_options: str | Mapping[str, Any] = {},
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
+    device: str = "auto",
+    batch_size: int | Literal["auto"] = "auto",
+    plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    shard: str | None = None,
+    unsafe_pickle: bool = False,
+    trust_remote_code: bool = False,
+) -> "Evaluation":
+    """Measure a checkpoint, and compare it with its teacher.
+
+    The keys are those of `kdbench eval --help`.
+
+    Args:
+        model: Checkpoint folder, GGUF file, or model on the Hub: org/name or org/name@revision.
+        revision: Branch, tag or commit of a model on the Hub.
+        card: Card of a checkpoint that another tool trained (default: kdbench.yaml next to the
+            weights).
+        teacher: Teacher checkpoint to compare with, or cache:DIR for stored scores; adds the
+            fidelity metrics.
+        teacher_revision: Branch, tag or commit of a teacher on the Hub.
+        teacher_name: Teacher's name in results and tables (default: its folder's name).
+        undistilled: Checkpoint of the student before distillation, which sets the floor of
+            fidelity.
+        undistilled_name: Undistilled student's name in results and tables (default: its folder's
+            name).
+        teacher_cache: Folder in which to store the teacher's scores, for a later teacher=cache:DIR.
+        cache_top_k: Number of most likely tokens stored per position, or requested from the engine
+            with teacher_scores=engine.
+        teacher_scores: Source of the teacher's scores: the loaded model (exact), or the top
+            cache_top_k tokens from the backend's engine (bounds).
+        token_details: Whether to store the acceptance and the teacher's likeliest tokens at each
+            token of the student's responses; does not affect the results.
+        data: Folder of the data sets (default: $KDBENCH_DATA, else the Hub).
+        limit: Number of documents to use, from the start of each task.
+        run_code: Tasks that may run code that the model wrote, on this machine, by name; sets
+            HF_ALLOW_CODE_EVAL=1.
+        tasks: Task names, lm-eval YAML files, lm_eval:NAME for lm-eval's own, or prompts:
+            FILE.jsonl, .json, .csv, .tsv or .parquet, or hf:NAME:SPLIT of a data set. Or rows of
+            prompts, or a mapping of names to such rows.
+        protocol: Named protocol: minillm, greedy or chat; see kdbench protocols.
+        max_prompt_tokens: Prompt length limit, in tokens; longer prompts are cut, none for no cut
+            (default: the protocol's, as for the keys below).
+        max_new_tokens: Response length limit, in tokens.
+        temperature: Sampling temperature; 0 is greedy decoding.
+        top_p: Probability mass of nucleus sampling; 1 turns it off.
+        top_k: Number of most likely tokens to sample from; 0 turns it off.
+        no_repeat_ngram_size: Length of n-grams that may not repeat, in tokens; 0 turns the rule
+            off.
+        add_bos: Whether the BOS token precedes the prompt.
+        seeds: Sampling seeds, as in 10,20,30 or 1-16.
+        chat_template: Chat template for protocol=chat: a file, or the name of one of the
+            tokenizer's (default: the tokenizer's default).
+        chat_template_kwargs: Variables of the chat template, as in enable_thinking=false.
+        system: System turn of the prompts for protocol=chat: a text, or @FILE.
+        thinking: Whether the thinking, up to the model's end-of-thinking mark, is scored: strip
+            leaves it out of the answer (the default), keep scores the whole response.
+        thinking_marks: Marks around the thinking, as in <think>,</think> (default: those that the
+            tokenizer and the chat template are known to have).
+        metrics: Metrics to compute, by name, or all, or headline (default: headline).
+        rouge_tokenizer: What ROUGE-L compares: rouge (stemmed words of a-z and 0-9, as in papers),
+            unicode (words of any script) or characters; the metric is then called rougeL[…].
+        judge: Model that judges the responses: openai:MODEL on a server with OpenAI's API, or a
+            checkpoint.
+        judge_url: Address of the judge's server, as in http://localhost:8000/v1 (default:
+            OpenAI's).
+        judge_key_env: Name of the environment variable that holds the server's key (default:
+            OPENAI_API_KEY for OpenAI's own address, no key elsewhere).
+        judge_against: What the responses are compared with, in both orders: reference, teacher, or
+            another run, by folder or by model in results= (default: they are graded instead).
+        judge_prompt: Jinja template of the judge's prompt (default: a bundled one).
+        judge_seeds: Seeds of the samples to judge (default: all of the run).
+        judge_limit: Number of documents to judge, from the start of each task (default: all).
+        judge_max_tokens: Length limit of the judge's reply, in tokens.
+        judge_options: Further fields of a request to the server, as in reasoning_effort=low; none
+            leaves a field out, as in temperature=none.
+        judge_concurrency: Number of requests that are sent to the server at once.
+        judge_timeout: Seconds to wait for the server's reply.
+        report_to: Experiment trackers to log to: wandb, mlflow, tensorboard, trackio.
+        report_group: Group of the runs in the trackers (default: none; fill: the table's title).
+        name: Model's name in results and tables (default: its folder's or file's).
+        method: Row label in tables, such as GKD (default: the run card's, else the name).
+        setting: Setting that the run belongs to; a table groups the rows of one setting (default:
+            the run card's).
+        results: Folder of the results.
+        backend: Generation backend; see kdbench backends.
+        backend_options: Options of the backend, as in tensor_parallel_size=2,max_model_len=1024.
+        dtype: Number format of weights and activations; auto is the checkpoint's.
+        device: Device: auto, cpu, cuda, cuda:1 or mps.
+        batch_size: Number of sequences that decode at once.
+        plugins: Python files that register metrics, methods, backends or prompts; they run when
+            they are loaded, so name only files that you trust.
+        shard: Share of the documents to process, I/N: every N-th document, starting at I.
+        unsafe_pickle: Permission to read pickle weights (*.bin), which can run code.
+        trust_remote_code: Permission to run Python code that comes with the checkpoint.
+
+    Returns:
+        The run's folder, and its results by task.
+
+    Raises:
+        InputError: Anything about model, data, tasks or settings that the caller can fix.
+    """
+
+
+@keyed
+def score(
+    *,
+    samples: str | PathLike[str] | None = None,
+    task: str | PathLike[str] | None = None,
+    run: str | PathLike[str] | None = None,
+    data: str | PathLike[str] | None = None,
+    limit: int | None = None,
+    run_code: str | Sequence[str] = (),
+    protocol: str = "external",
+    max_prompt_tokens: int | None = None,
+    max_new_tokens: int | None = None,
+    temperature: float | None = None,
+    top_p: float | None = None,
+    top_k: int | None = None,
+    no_repeat_ngram_size: int | None = None,
+    add_bos: bool | None = None,
+    seeds: int | str | Sequence[int] | None = None,
+    chat_template: str | None = None,
+    chat_template_kwargs: str | Mapping[str, Any] | None = None,
+    system: str | None = None,
+    thinking: Literal["strip", "keep"] | None = None,
+    thinking_marks: str | tuple[str, str] | None = None,
+    metrics: str | Sequence[str] = (),
+    rouge_tokenizer: Literal["rouge", "unicode", "characters"] = "rouge",
+    name: str | None = None,
+    method: str | None = None,
+    setting: str | None = None,
+    results: str | PathLike[str] = "results",
+    plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+) -> "Evaluation":
+    """Score texts made elsewhere, or score a stored run again.
+
+    The keys are those of `kdbench score --help`.
+
+    Args:
+        samples: JSONL file of samples, one object per line: id, output, seed.
+        task: Task that the samples answer: a name, an lm-eval YAML file, or prompts such as
+            FILE.jsonl.
+        run: Stored run to score again, instead of samples=: run folder, or model in results=.
+        data: Folder of the data sets (default: $KDBENCH_DATA, else the Hub).
+        limit: Number of documents to use, from the start of each task.
+        run_code: Tasks that may run code that the model wrote, on this machine, by name; sets
+            HF_ALLOW_CODE_EVAL=1.
+        protocol: Protocol that the texts were made with; external is an unknown one.
+        max_prompt_tokens: Prompt length limit, in tokens; longer prompts are cut, none for no cut
+            (default: the protocol's, as for the keys below).
+        max_new_tokens: Response length limit, in tokens.
+        temperature: Sampling temperature; 0 is greedy decoding.
+        top_p: Probability mass of nucleus sampling; 1 turns it off.
+        top_k: Number of most likely tokens to sample from; 0 turns it off.
+        no_repeat_ngram_size: Length of n-grams that may not repeat, in tokens; 0 turns the rule
+            off.
+        add_bos: Whether the BOS token precedes the prompt.
+        seeds: Sampling seeds, as in 10,20,30 or 1-16.
+        chat_template: Chat template for protocol=chat: a file, or the name of one of the
+            tokenizer's (default: the tokenizer's default).
+        chat_template_kwargs: Variables of the chat template, as in enable_thinking=false.
+        system: System turn of the prompts for protocol=chat: a text, or @FILE.
+        thinking: Whether the thinking, up to the model's end-of-thinking mark, is scored: strip
+            leaves it out of the answer (the default), keep scores the whole response.
+        thinking_marks: Marks around the thinking, as in <think>,</think> (default: those that the
+            tokenizer and the chat template are known to have).
+        metrics: Metrics to compute, by name, or all, or headline (default: headline).
+        rouge_tokenizer: What ROUGE-L compares: rouge (stemmed words of a-z and 0-9, as in papers),
+            unicode (words of any script) or characters; the metric is then called rougeL[…].
+        name: Model's name in results and tables (default: its folder's or file's).
+        method: Row label in tables, such as GKD (default: the run card's, else the name).
+        setting: Setting that the run belongs to; a table groups the rows of one setting (default:
+            the run card's).
+        results: Folder of the results.
+        plugins: Python files that register metrics, methods, backends or prompts; they run when
+            they are loaded, so name only files that you trust.
+
+    Returns:
+        The run's folder, and its results by task.
+
+    Raises:
+        InputError: Anything about samples, data or settings that the caller can fix.
+    """
+
+
+@keyed
+def judge(
+    run: str | PathLike[str],
+    judge_against: str | PathLike[str] | None = None,
+    *,
+    results: str | PathLike[str] = "results",
+    data: str | PathLike[str] | None = None,
+    tasks: str
+    | PathLike[str]
+    | Sequence[str | PathLike[str] | Mapping[str, Any]]
+    | HasRows
+    | Mapping[str, Rows] = (),
+    run_code: str | Sequence[str] = (),
+    judge: str | PathLike[str] | None = None,
+    judge_url: str | None = None,
+    judge_key_env: str | None = None,
+    judge_prompt: str | PathLike[str] | None = None,
+    judge_seeds: int | str | Sequence[int] | None = None,
+    judge_limit: int | None = None,
+    judge_max_tokens: int = 1024,
+    judge_options: str | Mapping[str, Any] = {},
+    judge_concurrency: int = 8,
+    judge_timeout: float = 120,
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
+    device: str = "auto",
+    batch_size: int | Literal["auto"] = "auto",
+    plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    unsafe_pickle: bool = False,
+    trust_remote_code: bool = False,
+) -> "JudgedRun":
+    """Have a model grade a stored run's responses, or compare two runs.
+
+    The keys are those of `kdbench judge --help`.
+
+    Args:
+        run: Run whose responses are judged: run folder, or model in results=.
+        judge_against: What the responses are compared with, in both orders: reference, teacher, or
+            another run, by folder or by model in results= (default: they are graded instead).
+        results: Folder of the results.
+        data: Folder of the data sets (default: $KDBENCH_DATA, else the Hub).
+        tasks: Tasks to judge: names, or paths of their files (default: all of the run). Or rows of
+            prompts, or a mapping of names to such rows.
+        run_code: Tasks to judge that run code that the model wrote.
+        judge: Model that judges the responses: openai:MODEL on a server with OpenAI's API, or a
+            checkpoint.
+        judge_url: Address of the judge's server, as in http://localhost:8000/v1 (default:
+            OpenAI's).
+        judge_key_env: Name of the environment variable that holds the server's key (default:
+            OPENAI_API_KEY for OpenAI's own address, no key elsewhere).
+        judge_prompt: Jinja template of the judge's prompt (default: a bundled one).
+        judge_seeds: Seeds of the samples to judge (default: all of the run).
+        judge_limit: Number of documents to judge, from the start of each task (default: all).
+        judge_max_tokens: Length limit of the judge's reply, in tokens.
+        judge_options: Further fields of a request to the server, as in reasoning_effort=low; none
+            leaves a field out, as in temperature=none.
+        judge_concurrency: Number of requests that are sent to the server at once.
+        judge_timeout: Seconds to wait for the server's reply.
+        dtype: Number format of weights and activations; auto is the checkpoint's.
+        device: Device: auto, cpu, cuda, cuda:1 or mps.
+        batch_size: Number of sequences that decode at once.
+        plugins: Python files that register metrics, methods, backends or prompts; they run when
+            they are loaded, so name only files that you trust.
+        unsafe_pickle: Permission to read pickle weights (*.bin), which can run code.
+        trust_remote_code: Permission to run Python code that comes with the checkpoint.
+
+    Returns:
+        The run's folder, and its results by task with the judge's metrics.
+
+    Raises:
+        InputError: Anything about run, judge, data or settings that the caller can fix.
+    """
+
+
+@keyed
+def speed(
+    model: str | PathLike[str],
+    *,
+    revision: str | None = None,
+    card: str | PathLike[str] | None = None,
+    prompt_tokens: int = 256,
+    new_tokens: int = 128,
+    concurrency: int | str | Sequence[int] = (1, 8),
+    requests: int = 16,
+    repeats: int = 3,
+    results: str | PathLike[str] = "results",
+    name: str | None = None,
+    again: bool = False,
+    backend: str = "hf",
+    backend_options: str | Mapping[str, Any] = {},
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
+    device: str = "auto",
+    plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    unsafe_pickle: bool = False,
+    trust_remote_code: bool = False,
+) -> "SpeedMeasurement":
+    """Time a model under a stated load: speed and latency.
+
+    The keys are those of `kdbench speed --help`.
+
+    Args:
+        model: Checkpoint folder, GGUF file, or model on the Hub: org/name or org/name@revision.
+        revision: Branch, tag or commit of a model on the Hub.
+        card: Card of a checkpoint that another tool trained (default: kdbench.yaml next to the
+            weights).
+        prompt_tokens: Length of each prompt, in tokens.
+        new_tokens: Length of each response, in tokens; end tokens are ignored.
+        concurrency: Numbers of requests at a time, each measured by itself.
+        requests: Number of timed requests of each repeat, rounded up to a multiple of the
+            concurrency.
+        repeats: Number of repeats, whose spread is reported.
+        results: Folder of the results.
+        name: Model's name in results and tables (default: its folder's or file's).
+        again: Measure again what is stored for the same load.
+        backend: Generation backend; see kdbench backends.
+        backend_options: Options of the backend, as in tensor_parallel_size=2,max_model_len=1024.
+        dtype: Number format of weights and activations; auto is the checkpoint's.
+        device: Device: auto, cpu, cuda, cuda:1 or mps.
+        plugins: Python files that register metrics, methods, backends or prompts; they run when
+            they are loaded, so name only files that you trust.
+        unsafe_pickle: Permission to read pickle weights (*.bin), which can run code.
+        trust_remote_code: Permission to run Python code that comes with the checkpoint.
+
+    Returns:
+        The speed under each load.
+
+    Raises:
+        InputError: Anything about model, backend or settings that the caller can fix.
+    """
+
+
+@keyed
+def train(
+    *,
+    method: str | None = None,
+    student: str | PathLike[str] | None = None,
+    teacher: str | PathLike[str] | None = None,
+    recipe: str | PathLike[str] | None = None,
+    data: str | PathLike[str] | None = None,
+    train_set: str | PathLike[str] = "dolly",
+    valid_set: str | PathLike[str] | None = None,
+    limit: int | None = None,
+    pretraining: str | PathLike[str] | None = None,
+    pretraining_weight: float = 1.0,
+    epochs: float | None = None,
+    steps: int | None = None,
+    batch_size: int = 32,
+    learning_rate: float = 0.0001,
+    min_learning_rate: float = 1e-07,
+    lr_schedule: Literal["cosine", "linear", "constant"] = "cosine",
+    warmup_steps: int = 0,
+    weight_decay: float = 0.01,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    max_grad_norm: float = 1.0,
+    dropout: bool = True,
+    seed: int = 10,
+    router_loss: float = 0.0,
+    lora_rank: int = 0,
+    lora_alpha: int = 64,
+    lora_dropout: float = 0.1,
+    train_format: Literal["alpaca", "chat", "text"] = "alpaca",
+    train_turns: Literal["last", "all"] = "last",
+    chat_template: str | None = None,
+    chat_template_kwargs: str | Mapping[str, Any] = {},
+    system: str | None = None,
+    thinking: Literal["strip", "keep"] = "strip",
+    thinking_marks: str | tuple[str, str] | None = None,
+    add_bos: bool = False,
+    end_token: str | None = None,
+    max_prompt_tokens: int = 256,
+    long_prompts: Literal["drop", "cut"] = "drop",
+    max_length: int = 512,
+    max_new_tokens: int = 256,
+    sampling_temperature: float = 1.0,
+    sampling_top_p: float = 1.0,
+    teacher_responses: str | PathLike[str] | None = None,
+    generation_batch_size: int | Literal["auto"] = "auto",
+    validate_every: int | None = None,
+    validation_limit: int | None = None,
+    validation_samples: int | None = None,
+    select: Literal["rougeL", "loss", "last"] = "rougeL",
+    device: str = "auto",
+    precision: Literal["auto", "float32", "bfloat16"] = "auto",
+    teacher_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
+    micro_batch_size: int | None = None,
+    gradient_checkpointing: bool = False,
+    chunk_tokens: int | None = None,
+    report_to: str | Sequence[str] = (),
+    report_group: str | None = None,
+    out: str | PathLike[str] | None = None,
+    label: str | None = None,
+    setting: str | None = None,
+    save_every: int | None = None,
+    log_every: int = 10,
+    plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    unsafe_pickle: bool = False,
+    trust_remote_code: bool = False,
+    alpha: float | None = None,
+    beta: float | None = None,
+    capacity: int | None = None,
+    clamp: float | None = None,
+    classmate: Literal["trained", "frozen", "ema", "teacher", "uniform"] | None = None,
+    classmate_decay: float | None = None,
+    classmate_every: int | None = None,
+    classmate_lag: float | None = None,
+    classmate_model: str | PathLike[str] | None = None,
+    clip: float | None = None,
+    direction: Literal["forward", "reverse"] | None = None,
+    discount: float | None = None,
+    divergence: Literal["skew_reverse_kl", "reverse_kl", "jsd"] | None = None,
+    form: Literal["target", "subtract"] | None = None,
+    head_mass: float | None = None,
+    increment: float | None = None,
+    kd_ratio: float | None = None,
+    length_norm: bool | None = None,
+    momentum: float | None = None,
+    passes: int | None = None,
+    plausibility: float | None = None,
+    reward_clip: float | None = None,
+    reward_scale: float | None = None,
+    rollout_batches: int | None = None,
+    single_step: float | None = None,
+    skew: float | None = None,
+    start: float | None = None,
+    step_size: float | None = None,
+    strength: float | None = None,
+    student_fraction: float | None = None,
+    teacher_mix: float | None = None,
+    teacher_weight: float | None = None,
+    temperature: float | None = None,
+    threshold: float | None = None,
+    tolerance: float | None = None,
+) -> "Trained":
+    """Train a student with a distillation method.
+
+    The keys are those of `kdbench train --help`.
+
+    Args:
+        method: Distillation method; see kdbench methods.
+        student: Checkpoint to start from, prune:MODEL,layers=N (a model without its middle layers)
+            or random:CONFIG (random weights).
+        teacher: Teacher's checkpoint folder, or model on the Hub: org/name or org/name@revision.
+        recipe: File of keys, or the name of a bundled recipe such as toy/gkd; other keys override
+            it.
+        data: Folder of the data sets (default: $KDBENCH_DATA, else the Hub).
+        train_set: Data set to train on: its train.jsonl and valid.jsonl in data=, or the path of a
+            .jsonl file.
+        valid_set: Validation file if train_set= is a file (default: valid.jsonl next to it).
+        limit: Number of training examples to use, from the start of the set.
+        pretraining: JSONL file of plain texts against forgetting, one {"text": …} per line.
+        pretraining_weight: Weight of the loss on plain texts.
+        epochs: Number of passes over the training set (default: 1).
+        steps: Number of optimiser steps, instead of epochs=.
+        batch_size: Number of examples per optimiser step, over all processes.
+        learning_rate: Peak learning rate of AdamW.
+        min_learning_rate: Final learning rate of the cosine schedule.
+        lr_schedule: Schedule of the learning rate after the warm-up.
+        warmup_steps: Number of steps over which the learning rate rises.
+        weight_decay: Weight decay of AdamW; biases and norms have none.
+        beta1: First-moment decay rate of AdamW.
+        beta2: Second-moment decay rate of AdamW.
+        max_grad_norm: Gradient norm above which gradients are clipped.
+        dropout: Whether the student's own dropout stays on.
+        seed: Seed of the data order, sampling, dropout and random weights.
+        router_loss: Weight of the router loss of a student with experts; 0 is without.
+        lora_rank: Rank of a LoRA adapter to train; 0 trains all weights.
+        lora_alpha: Scale of the adapter, divided by its rank.
+        lora_dropout: Dropout rate of the adapter.
+        train_format: Format of prompts and responses: alpaca (the template of the papers), chat
+            (the tokenizer's chat template) or text (as they are).
+        train_turns: Turns of the assistant that are learned from a conversation: the last, or all,
+            each as an example of its own.
+        chat_template: Chat template for train_format=chat: a file, or the name of one of the
+            tokenizer's (default: the tokenizer's default).
+        chat_template_kwargs: Variables of the chat template, as in enable_thinking=false.
+        system: System turn of the prompts for train_format=chat: a text, or @FILE.
+        thinking: Whether validation scores the thinking: strip leaves it out of the answer, keep
+            does not; training learns the whole response.
+        thinking_marks: Marks around the thinking, as in <think>,</think> (default: those that the
+            tokenizer and the chat template are known to have).
+        add_bos: Whether the BOS token precedes the prompt.
+        end_token: Token that ends a response (default: the student's end token).
+        max_prompt_tokens: Prompt length limit, in tokens.
+        long_prompts: Treatment of examples whose prompt is longer.
+        max_length: Length limit of prompt and response together, in tokens.
+        max_new_tokens: Length limit of a generated response, in tokens.
+        sampling_temperature: Sampling temperature of the responses used in training.
+        sampling_top_p: Probability mass of nucleus sampling for the responses used in training; 1
+            turns it off.
+        teacher_responses: Folder in which the teacher's responses are kept and shared between runs
+            (default: teacher-responses, next to out=).
+        generation_batch_size: Number of sequences that decode at once.
+        validate_every: Number of steps between validations (default: one epoch).
+        validation_limit: Number of validation examples for the loss (default: all).
+        validation_samples: Number of validation examples answered for ROUGE-L (default: as many as
+            for the loss).
+        select: Criterion for the validation whose student is kept.
+        device: Device: auto, cpu, cuda or mps.
+        precision: Number format of the forward and backward pass; auto is bfloat16 on a GPU, else
+            float32.
+        teacher_dtype: Number format of the teacher's weights; auto follows precision=.
+        micro_batch_size: Number of examples per forward pass (default: 8); does not affect the
+            result.
+        gradient_checkpointing: Recompute activations in the backward pass: less memory, more time.
+        chunk_tokens: Number of positions per chunk of the loss; does not affect the result.
+        report_to: Experiment trackers to log to: wandb, mlflow, tensorboard, trackio.
+        report_group: Group of the runs in the trackers (default: none; fill: the table's title).
+        out: Folder of the checkpoint (default: runs/METHOD).
+        label: Row label in tables (default: the method's title).
+        setting: Setting that the student belongs to; a table groups the rows of one setting.
+        save_every: Number of steps between saved states, from which an interrupted run resumes
+            (default: 100, and at each validation).
+        log_every: Number of steps between lines of the log.
+        plugins: Python files that register metrics, methods, backends or prompts; they run when
+            they are loaded, so name only files that you trust.
+        unsafe_pickle: Permission to read pickle weights (*.bin), which can run code.
+        trust_remote_code: Permission to run Python code that comes with the checkpoints.
+        alpha: α, power of the teacher's probabilities (abkd).
+        beta: β, power of the student's probabilities (abkd).
+        capacity: rollouts in the replay buffer of each process (distillm).
+        clamp: largest KL(q‖c) that form=subtract rewards, nats (classmate).
+        classmate: the weaker model (classmate).
+        classmate_decay: decay of classmate=ema per step (classmate).
+        classmate_every: student steps per classmate step (classmate).
+        classmate_lag: a trained classmate pauses while its validation loss is below the student's
+            plus this, nats per token (classmate).
+        classmate_model: checkpoint from which the classmate starts, which may be smaller (default:
+            the student's) (classmate).
+        clip: clip of the probability ratio (minillm).
+        direction: direction of the skew KL (distillm).
+        discount: discount of later rewards per token (minillm).
+        divergence: divergence to the target of form=target (classmate).
+        form: how the classmate is used (classmate).
+        head_mass: μ, largest probability mass of the teacher in the head (akl).
+        increment: rise of the threshold (distillm).
+        kd_ratio: r, weight of the divergence; CE has 1-r (kd); r, weight of forward KL; CE has 1-r
+            (seqkd).
+        length_norm: divide the reward by the number of tokens left; MiniLLM's code always does
+            (minillm).
+        momentum: β, momentum of the loss's relative fall (taid).
+        passes: number of epochs over each set of rollouts (minillm).
+        plausibility: a; only tokens with p >= a max p are contrasted (classmate).
+        reward_clip: largest absolute reward after scaling (minillm).
+        reward_scale: divisor of the rewards; after whitening it only moves the clip (minillm).
+        rollout_batches: number of batches that are sampled together (minillm).
+        single_step: weight of the single-step reverse KL (minillm).
+        skew: α, share of the opposite side in the mixture (distillm).
+        start: initial t, the teacher's weight (taid).
+        step_size: α, largest rise of t in a step (taid).
+        strength: β, strength of the contrast; λ = β/(1+β) (classmate).
+        student_fraction: share of batches that are student samples (classmate, gkd, imitkd, jsd,
+            rkl, tvd).
+        teacher_mix: a, teacher's share in sampling (minillm).
+        teacher_weight: w, teacher's share of the mixture; 0 is KL(p‖q), 1 is KL(q‖p) (gkd, jsd).
+        temperature: divides both logits in the divergence (kd).
+        threshold: initial share of student batches (distillm).
+        tolerance: rise of the validation loss that counts, nats (distillm).
+
+    Returns:
+        The checkpoint's folder and its run card.
+
+    Raises:
+        InputError: Anything about models, data or settings that the caller can fix.
+    """
+
+
+@keyed
+def fill(
+    table: str | PathLike[str],
+    *,
+    plan: bool = False,
+    workers: int = 1,
+    device: str | None = None,
+    changes: Mapping[str, str] = {},
+    data: str | PathLike[str] | None = None,
+    models: str | PathLike[str] | None = None,
+    results: str | PathLike[str] | None = None,
+    report_to: str | Sequence[str] = (),
+    report_group: str | None = None,
+    plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+) -> "Filled":
+    """Train and measure what a table lacks, then draw it.
+
+    The keys are those of `kdbench fill --help`.
+
+    Args:
+        table: Table file, or the name of a bundled one.
+        plan: Dry run: print what is done and what is missing, and do nothing.
+        workers: Number of trainings and evaluations that run in parallel.
+        device: Device: cpu, cuda or mps (default: chosen automatically).
+        changes: Changes to keys of the table file; on the command line each is a key with dots, as
+            in evaluate.limit=20.
+        data: Folder of the data sets (default: as in the table file).
+        models: Folder of the checkpoints (default: as in the table file).
+        results: Folder of the results (default: as in the table file).
+        report_to: Experiment trackers to log to: wandb, mlflow, tensorboard, trackio.
+        report_group: Group of the runs in the trackers (default: none; fill: the table's title).
+        plugins: Python files that register metrics, methods, backends or prompts; they run when
+            they are loaded, so name only files that you trust.
+
+    Returns:
+        The table's text, and what failed.
+
+    Raises:
+        InputError: Anything about the table file, models or data that the caller can fix.
+    """
+
+
+@keyed
+def table(
+    results: str | PathLike[str] = "results",
+    *,
+    rows: str | Sequence[str] = (),
+    settings: str | Sequence[str] = (),
+    published: Literal["verified", "all", "none"] = "none",
+    baselines: str | PathLike[str] | None = None,
+    tasks: str | PathLike[str] | Sequence[str | PathLike[str]] = (
+        "dolly",
+        "self_instruct",
+        "vicuna",
+        "super_natural",
+        "unnatural",
+    ),
+    metric: str = "rougeL",
+    columns: str | Sequence[str] = (),
+    by: Literal["category"] | None = None,
+    error: Literal["ci", "sd", "both", "none"] = "ci",
+    sort: str | None = None,
+    price: float | None = None,
+    load: str | Mapping[str, Any] = {},
+    plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+) -> "Table":
+    """Build the comparison table from results and published numbers.
+
+    The keys are those of `kdbench table --help`.
+
+    Args:
+        results: Folder of the results.
+        rows: Measured rows to show, by label and in this order (default: all, by name).
+        settings: Settings to show, by id: each is a group of rows that compare, which eval and
+            train name with setting=; measured shows every measured one (default: all).
+        published: Published rows to show, as papers report them; all includes unverified ones
+            (default none, or verified with settings= or baselines=).
+        baselines: File of published numbers (default: the bundled published.yaml).
+        tasks: Tasks to show as columns.
+        metric: Metric shown in the cells.
+        columns: Columns to show: TASK, AVG, METRIC (its mean over tasks=), TASK:METRIC, or judging
+            for a judge's main metrics (default: the tasks and AVG).
+        by: Set to category to add a group of rows for each category of prompts, below that of all
+            prompts.
+        error: Error shown in the cells: 95 % interval over prompts, standard deviation over seeds,
+            both or none (default ci, without it on a terminal that is too narrow).
+        sort: Column by which the rows of each group are sorted, best first, as in sort=AVG or
+            sort=acceptance; sort=-AVG turns the order round (default: by name).
+        price: Price of the machine per hour, in any currency; turns tokens a second into a cost.
+        load: Load whose speeds are shown, as in concurrency=8,new_tokens=128 (default: the one that
+            most rows have).
+        plugins: Python files that register metrics, methods, backends or prompts; they run when
+            they are loaded, so name only files that you trust.
+
+    Returns:
+        The table, which `print` and a notebook show.
+
+    Raises:
+        InputError: Unreadable results or baselines, unknown settings, or an empty table.
+    """
+
+
+@keyed
+def report(
+    results: str | PathLike[str] = "results",
+    *,
+    baseline: str | PathLike[str] | None = None,
+    tasks: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    score: str = "rougeL",
+    fidelity: str = "acceptance@student",
+    level: bool = False,
+    runs: str | PathLike[str] = "runs",
+    published: Literal["verified", "all", "none"] = "none",
+    baselines: str | PathLike[str] | None = None,
+    out: str | PathLike[str] = "report",
+    single_file: bool = False,
+    price: float | None = None,
+    load: str | Mapping[str, Any] = {},
+    plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+) -> "Report":
+    """Plot the quality of students against their fidelity, and write the report.
+
+    The keys are those of `kdbench report --help`.
+
+    Args:
+        results: Folder of the results.
+        baseline: Model, method or run folder that was trained without a teacher; gains are relative
+            to it.
+        tasks: Tasks to show, by name (default: all).
+        score: Metric of quality, whose gains are plotted (if all tasks have final answers and one
+            is scored by likelihood: answer_accuracy).
+        fidelity: Metric of fidelity, whose changes are plotted (if all tasks have final answers and
+            one is scored by likelihood: answer_agreement).
+        level: Plot gains against fidelity itself instead of its change.
+        runs: Folder of checkpoints that kdbench train wrote, whose run cards and training curves
+            are shown.
+        published: Published rows of the leaderboard; all includes unverified ones.
+        baselines: File of published numbers (default: the bundled published.yaml).
+        out: Folder of the report.
+        single_file: Write one page that holds everything, without the folders next to it.
+        price: Price of the machine per hour, in any currency; turns tokens a second into a cost.
+        load: Load whose speeds are shown, as in concurrency=8,new_tokens=128 (default: the one that
+            most rows have).
+        plugins: Python files that register metrics, methods, backends or prompts; they run when
+            they are loaded, so name only files that you trust.
+
+    Returns:
+        The report's numbers and files.
+
+    Raises:
+        InputError: Unreadable results, none compared with a teacher, or an unknown setting.
+    """
+
+
+@keyed
+def compare(
+    base: str | PathLike[str],
+    new: str | PathLike[str],
+    *,
+    tolerance: str | None = None,
+    alpha: float = 0.05,
+    strict: bool = False,
+    require_conclusive: bool = False,
+    allow_partial: bool = False,
+    by: Literal["category"] | None = None,
+    interval: Literal["flip", "bootstrap", "hierarchical"] = "flip",
+    resamples: int = 10000,
+    gates: str | PathLike[str] = "baselines/gates",
+    markdown: str | PathLike[str] | None = None,
+    junit: str | PathLike[str] | None = None,
+    json: str | PathLike[str] | None = None,
+    results: str | PathLike[str] = "results",
+    data: str | PathLike[str] | None = None,
+    tasks: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+) -> "Comparison":
+    """Compare two stored runs on the same prompts.
+
+    The keys are those of `kdbench compare --help`.
+
+    Args:
+        base: Run to compare with: run folder, model in results=, or gate's baseline.
+        new: Run to judge: run folder, or model in results=.
+        tolerance: Largest acceptable loss of each metric, in its unit or in percent of the base's
+            mean, as in rougeL:0.5,cut_off:0.02 or rougeL:2% (default: the baseline's, else
+            rougeL:0.5).
+        alpha: Level of the tests, over all rows.
+        strict: Whether a row that is worse also fails the gate.
+        require_conclusive: Whether a row that was not shown to be within its tolerance also fails.
+        allow_partial: Whether only the tasks and prompts that both runs have are compared.
+        by: Set to category to also test the prompts of each category: a row for each, which counts
+            like any other row.
+        interval: Kind of interval: inverted tests, bootstrap over prompts, or bootstrap over
+            prompts and their seeds (needs samples).
+        resamples: Number of bootstrap resamples, and of sign flips for more than 20 prompts.
+        gates: Folder of the gates' baselines.
+        markdown: Markdown file for a pull-request comment.
+        junit: JUnit XML file, with a test for each row.
+        json: JSON file with every number.
+        results: Folder of the results.
+        data: Folder of the data sets, to show prompts and references of losses (default:
+            KDBENCH_DATA).
+        tasks: Names of the tasks to compare (default: all).
+        plugins: Python files that register metrics, methods, backends or prompts; they run when
+            they are loaded, so name only files that you trust.
+
+    Returns:
+        The compared rows, and the gate's decision.
+
+    Raises:
+        InputError: A run does not exist, a metric cannot be gated, or a setting is unknown.
+    """
+
+
+@keyed
+def regress(
+    model: str | PathLike[str] = "",
+    *,
+    tolerance: str | None = None,
+    alpha: float = 0.05,
+    strict: bool = False,
+    require_conclusive: bool = False,
+    allow_partial: bool = False,
+    by: Literal["category"] | None = None,
+    interval: Literal["flip", "bootstrap", "hierarchical"] = "flip",
+    resamples: int = 10000,
+    gates: str | PathLike[str] = "baselines/gates",
+    markdown: str | PathLike[str] | None = None,
+    junit: str | PathLike[str] | None = None,
+    json: str | PathLike[str] | None = None,
+    run: str | PathLike[str] | None = None,
+    baseline: str | PathLike[str],
+    update: bool = False,
+    reason: str | None = None,
+    texts: int = 100,
+    revision: str | None = None,
+    card: str | PathLike[str] | None = None,
+    teacher: str | PathLike[str] | None = None,
+    teacher_revision: str | None = None,
+    teacher_name: str | None = None,
+    undistilled: str | PathLike[str] | None = None,
+    undistilled_name: str | None = None,
+    teacher_cache: str | PathLike[str] | None = None,
+    cache_top_k: int = 64,
+    teacher_scores: Literal["model", "engine"] = "model",
+    token_details: bool = True,
+    data: str | PathLike[str] | None = None,
+    limit: int | None = None,
+    run_code: str | Sequence[str] = (),
+    tasks: str
+    | PathLike[str]
+    | Sequence[str | PathLike[str] | Mapping[str, Any]]
+    | HasRows
+    | Mapping[str, Rows] = (),
+    protocol: str = "",
+    max_prompt_tokens: int | None = None,
+    max_new_tokens: int | None = None,
+    temperature: float | None = None,
+    top_p: float | None = None,
+    top_k: int | None = None,
+    no_repeat_ngram_size: int | None = None,
+    add_bos: bool | None = None,
+    seeds: int | str | Sequence[int] | None = None,
+    chat_template: str | None = None,
+    chat_template_kwargs: str | Mapping[str, Any] | None = None,
+    system: str | None = None,
+    thinking: Literal["strip", "keep"] | None = None,
+    thinking_marks: str | tuple[str, str] | None = None,
+    metrics: str | Sequence[str] = (),
+    rouge_tokenizer: Literal["rouge", "unicode", "characters"] = "rouge",
+    judge: str | PathLike[str] | None = None,
+    judge_url: str | None = None,
+    judge_key_env: str | None = None,
+    judge_against: str | PathLike[str] | None = None,
+    judge_prompt: str | PathLike[str] | None = None,
+    judge_seeds: int | str | Sequence[int] | None = None,
+    judge_limit: int | None = None,
+    judge_max_tokens: int = 1024,
+    judge_options: str | Mapping[str, Any] = {},
+    judge_concurrency: int = 8,
+    judge_timeout: float = 120,
+    report_to: str | Sequence[str] = (),
+    report_group: str | None = None,
+    name: str | None = None,
+    method: str | None = None,
+    setting: str | None = None,
+    results: str | PathLike[str] = "results",
+    backend: str = "hf",
+    backend_options: str | Mapping[str, Any] = {},
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
+    device: str = "auto",
+    batch_size: int | Literal["auto"] = "auto",
+    plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    shard: str | None = None,
+    unsafe_pickle: bool = False,
+    trust_remote_code: bool = False,
+) -> "GateResult":
+    """Gate a checkpoint against a baseline.
+
+    The keys are those of `kdbench regress --help`.
+
+    Args:
+        model: Checkpoint to measure: folder, GGUF file, or model on the Hub (org/name or
+            org/name@revision).
+        tolerance: Largest acceptable loss of each metric, in its unit or in percent of the base's
+            mean, as in rougeL:0.5,cut_off:0.02 or rougeL:2% (default: the baseline's, else
+            rougeL:0.5).
+        alpha: Level of the tests, over all rows.
+        strict: Whether a row that is worse also fails the gate.
+        require_conclusive: Whether a row that was not shown to be within its tolerance also fails.
+        allow_partial: Whether only the tasks and prompts that both runs have are compared.
+        by: Set to category to also test the prompts of each category: a row for each, which counts
+            like any other row.
+        interval: Kind of interval: inverted tests, bootstrap over prompts, or bootstrap over
+            prompts and their seeds (needs samples).
+        resamples: Number of bootstrap resamples, and of sign flips for more than 20 prompts.
+        gates: Folder of the gates' baselines.
+        markdown: Markdown file for a pull-request comment.
+        junit: JUnit XML file, with a test for each row.
+        json: JSON file with every number.
+        run: Stored run to judge, instead of model=: run folder, or model in results=.
+        baseline: Gate's baseline: name in gates=, or file; or run folder, or model in results=.
+        update: Whether the baseline is written instead of being compared with.
+        reason: Reason for the new baseline, stored in it (required with --update).
+        texts: With --update, largest number of prompts of each task whose texts the baseline keeps,
+            to show a later loss without the samples; 0 for none.
+        revision: Branch, tag or commit of a model on the Hub.
+        card: Card of a checkpoint that another tool trained (default: kdbench.yaml next to the
+            weights).
+        teacher: Teacher checkpoint to compare with, or cache:DIR for stored scores; adds the
+            fidelity metrics.
+        teacher_revision: Branch, tag or commit of a teacher on the Hub.
+        teacher_name: Teacher's name in results and tables (default: its folder's name).
+        undistilled: Checkpoint of the student before distillation, which sets the floor of
+            fidelity.
+        undistilled_name: Undistilled student's name in results and tables (default: its folder's
+            name).
+        teacher_cache: Folder in which to store the teacher's scores, for a later teacher=cache:DIR.
+        cache_top_k: Number of most likely tokens stored per position, or requested from the engine
+            with teacher_scores=engine.
+        teacher_scores: Source of the teacher's scores: the loaded model (exact), or the top
+            cache_top_k tokens from the backend's engine (bounds).
+        token_details: Whether to store the acceptance and the teacher's likeliest tokens at each
+            token of the student's responses; does not affect the results.
+        data: Folder of the data sets (default: $KDBENCH_DATA, else the Hub).
+        limit: Number of documents to use of each task (default: the baseline's; with --update all).
+        run_code: Tasks that may run code that the model wrote, on this machine, by name; sets
+            HF_ALLOW_CODE_EVAL=1.
+        tasks: Task names, lm-eval YAML files or prompts (default: the baseline's tasks; with
+            --update dolly,self_instruct,vicuna,super_natural,unnatural). Or rows of prompts, or a
+            mapping of names to such rows.
+        protocol: Named protocol: minillm, greedy or chat (default: the baseline's, with its
+            overrides; with --update minillm).
+        max_prompt_tokens: Prompt length limit, in tokens; longer prompts are cut, none for no cut
+            (default: the protocol's, as for the keys below).
+        max_new_tokens: Response length limit, in tokens.
+        temperature: Sampling temperature; 0 is greedy decoding.
+        top_p: Probability mass of nucleus sampling; 1 turns it off.
+        top_k: Number of most likely tokens to sample from; 0 turns it off.
+        no_repeat_ngram_size: Length of n-grams that may not repeat, in tokens; 0 turns the rule
+            off.
+        add_bos: Whether the BOS token precedes the prompt.
+        seeds: Sampling seeds, as in 10,20,30 or 1-16.
+        chat_template: Chat template for protocol=chat: a file, or the name of one of the
+            tokenizer's (default: the tokenizer's default).
+        chat_template_kwargs: Variables of the chat template, as in enable_thinking=false.
+        system: System turn of the prompts for protocol=chat: a text, or @FILE.
+        thinking: Whether the thinking, up to the model's end-of-thinking mark, is scored: strip
+            leaves it out of the answer (the default), keep scores the whole response.
+        thinking_marks: Marks around the thinking, as in <think>,</think> (default: those that the
+            tokenizer and the chat template are known to have).
+        metrics: Metrics to measure, by name (default: the metrics of the tolerance).
+        rouge_tokenizer: What ROUGE-L compares: rouge (stemmed words of a-z and 0-9, as in papers),
+            unicode (words of any script) or characters; the metric is then called rougeL[…].
+        judge: Model that judges the responses: openai:MODEL on a server with OpenAI's API, or a
+            checkpoint.
+        judge_url: Address of the judge's server, as in http://localhost:8000/v1 (default:
+            OpenAI's).
+        judge_key_env: Name of the environment variable that holds the server's key (default:
+            OPENAI_API_KEY for OpenAI's own address, no key elsewhere).
+        judge_against: What the responses are compared with, in both orders: reference, teacher, or
+            another run, by folder or by model in results= (default: they are graded instead).
+        judge_prompt: Jinja template of the judge's prompt (default: a bundled one).
+        judge_seeds: Seeds of the samples to judge (default: all of the run).
+        judge_limit: Number of documents to judge, from the start of each task (default: all).
+        judge_max_tokens: Length limit of the judge's reply, in tokens.
+        judge_options: Further fields of a request to the server, as in reasoning_effort=low; none
+            leaves a field out, as in temperature=none.
+        judge_concurrency: Number of requests that are sent to the server at once.
+        judge_timeout: Seconds to wait for the server's reply.
+        report_to: Experiment trackers to log to: wandb, mlflow, tensorboard, trackio.
+        report_group: Group of the runs in the trackers (default: none; fill: the table's title).
+        name: Model's name in results and tables (default: its folder's or file's).
+        method: Row label in tables, such as GKD (default: the run card's, else the name).
+        setting: Setting that the run belongs to; a table groups the rows of one setting (default:
+            the run card's).
+        results: Folder of the results.
+        backend: Generation backend; see kdbench backends.
+        backend_options: Options of the backend, as in tensor_parallel_size=2,max_model_len=1024.
+        dtype: Number format of weights and activations; auto is the checkpoint's.
+        device: Device: auto, cpu, cuda, cuda:1 or mps.
+        batch_size: Number of sequences that decode at once.
+        plugins: Python files that register metrics, methods, backends or prompts; they run when
+            they are loaded, so name only files that you trust.
+        shard: Share of the documents to process, I/N: every N-th document, starting at I.
+        unsafe_pickle: Permission to read pickle weights (*.bin), which can run code.
+        trust_remote_code: Permission to run Python code that comes with the checkpoint.
+
+    Returns:
+        The comparison, or the baseline that was written.
+
+    Raises:
+        InputError: Anything about model, baseline, data or settings that the caller can fix.
+    """
+
+
+@keyed
+def plan(
+    run: str | PathLike[str],
+    *,
+    against: str | PathLike[str] | None = None,
+    tolerance: str = "rougeL:0.5",
+    alpha: float = 0.05,
+    power: float = 0.8,
+    seeds: int | str | Sequence[int] = (1, 2, 3, 5, 10),
+    results: str | PathLike[str] = "results",
+    gates: str | PathLike[str] = "baselines/gates",
+    tasks: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+) -> "GatePlan":
+    """Estimate how many prompts and seeds a gate needs.
+
+    The keys are those of `kdbench plan --help`.
+
+    Args:
+        run: Run whose variance is used: run folder, or model in results=.
+        against: Second run; the variance of the difference between the two is then used.
+        tolerance: Smallest loss of each metric that the gate must detect.
+        alpha: Level of the gate's tests.
+        power: Probability of detecting that loss.
+        seeds: Numbers of seeds to plan for.
+        results: Folder of the results.
+        gates: Folder of the gates' baselines.
+        tasks: Names of the tasks to plan for (default: all).
+
+    Returns:
+        The plan, which `print` and a notebook show.
+
+    Raises:
+        InputError: The run does not exist or has no samples, or a setting is unknown.
+    """

@@ -1,0 +1,1 @@
+"""What `kdbench ls`, `kdbench show` and the lists print."""

@@ -1,0 +1,63 @@
+"""Where results are: run folders and files of speeds, at any depth below a folder of results.
+
+    results/<model>/<run>/run.json
+    results/<anything>/<model>/<run>/run.json
+
+A run's own folders, a teacher's cache and hidden folders are not searched.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+_RUN, _TEACHER_CACHE = "run.json", "teacher.json"
+
+
+def run_folders_in(results: Path) -> list[Path]:
+    """The folders that hold a run, by path; none if the folder does not exist.
+
+    Args:
+        results: Folder of the results, or of one run.
+    """
+    return sorted(path for path, names in _searched(results) if _RUN in names)
+
+
+def speed_files_in(results: Path) -> list[Path]:
+    """The files that `kdbench speed` has written, by path.
+
+    Args:
+        results: Folder of the results.
+    """
+    return sorted(
+        path / name
+        for path, names in _searched(results)
+        for name in names
+        if name.startswith("speed-")
+        and name.endswith(".json")
+        and _RUN not in names
+        and path != results
+    )
+
+
+def _searched(folder: Path) -> Iterator[tuple[Path, set[str]]]:
+    """Folders and the names of their files; the content of a run's folder is not searched."""
+    waiting, seen = [folder], set[tuple[int, int]]()
+    while waiting:
+        path = waiting.pop()
+        try:
+            status = path.stat()
+            with os.scandir(path) as listed:
+                entries = [(entry.name, entry.is_dir()) for entry in listed]
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            continue
+        if (status.st_dev, status.st_ino) in seen:  # a link to a folder above
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        names = {name for name, is_folder in entries if not is_folder}
+        if _TEACHER_CACHE in names:
+            continue
+        yield path, names
+        if _RUN not in names:
+            waiting += [
+                path / name for name, is_dir in entries if is_dir and not name.startswith(".")
+            ]

@@ -1,0 +1,1 @@
+"""The trackers that kdbench logs to, one per file."""
