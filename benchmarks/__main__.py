@@ -21,6 +21,7 @@ NAMES = (
     "recipes",
     "growth",
     "site_samples",
+    "reproduce",
 )
 WITH_EXTRA = ("engines", "trl_step")  # these need vLLM and TRL
 KNOWN = NAMES + WITH_EXTRA

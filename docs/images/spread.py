@@ -2,8 +2,8 @@
 
     python docs/images/spread.py
 
-It writes one SVG for light pages and one for dark pages next to this file, from
-baselines/published.yaml. Equal numbers give equal bytes.
+It writes one SVG for light pages and one for dark pages next to this file, and the table in
+docs/published.md, from baselines/published.yaml. Equal numbers give equal bytes.
 """
 
 import io
@@ -13,7 +13,8 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from kdbench.tables.spread import Spread, spreads
+from kdbench.tables.spread import ScoreSpread, spread_markdown, spreads
+from kdbench.tables.write import whole_file
 from kdbench.task import TITLES
 
 HERE = Path(__file__).parent
@@ -27,9 +28,9 @@ THEMES = {
 }
 
 
-def shown() -> dict[str, dict[str, Spread]]:
+def shown() -> dict[str, dict[str, ScoreSpread]]:
     """The spreads by method and task: the teacher first, then by growing mean range."""
-    by_method: dict[str, dict[str, Spread]] = {}
+    by_method: dict[str, dict[str, ScoreSpread]] = {}
     for spread in spreads(least_sources=LEAST_SOURCES):
         if spread.setting_id == SETTING and spread.column in TASKS:
             by_method.setdefault(spread.method, {})[spread.column] = spread
@@ -100,3 +101,5 @@ def draw(theme: str) -> bytes:
 if __name__ == "__main__":
     for name in THEMES:
         (HERE / f"spread-{name}.svg").write_bytes(draw(name))
+    page = HERE.parent / "published.md"
+    page.write_text(whole_file(page, "md", spread_markdown(), "spread"), encoding="utf-8")

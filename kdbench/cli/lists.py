@@ -8,8 +8,10 @@ from kdbench.cli.app import verb
 from kdbench.cli.help import first_line, plain
 from kdbench.cli.lookup import only_name
 from kdbench.cli.shown.listing import list_answer, list_lines
+from kdbench.errors import InputError, nearest
 from kdbench.system.console import say
 from kdbench.system.layout import output_width, wrapped
+from kdbench.text import counted
 
 
 @verb("tasks", words="[NAME]")
@@ -115,6 +117,57 @@ def _protocols(arguments: list[str]) -> VerbAnswer | None:
                 say(line)
 
     return VerbAnswer(show, lambda: {"entries": [known.as_dict() for known in PROTOCOLS.values()]})
+
+
+@verb("published", words="[METHOD]")
+def _published(arguments: list[str]) -> VerbAnswer:
+    """List the published settings, or what papers report of a method."""
+    from kdbench.tables.published import read_published
+    from kdbench.tables.spread import method_spreads, spread_text
+
+    published = read_published(None)
+    if not arguments:
+        rows = [
+            (
+                setting.id,
+                counted(len(setting.rows), "row"),
+                counted(len({row.source for row in setting.rows}), "source"),
+                setting.title,
+            )
+            for setting in published.settings
+        ]
+        note = "kdbench published METHOD shows how far papers disagree on it"
+        return _listed(("setting", "rows", "sources", "title"), rows, [note])
+    name, *more = arguments
+    if more:
+        raise InputError(f"'{more[0]}': give one method, in quotes if its name has spaces")
+    names = {row.name for setting in published.settings for row in setting.rows}
+    method = next((known for known in names if known.casefold() == name.casefold()), None)
+    if method is None:
+        short = {known for known in names if "(" not in known}
+        raise InputError(f"'{name}': no such published method: {nearest(name, short)}")
+    found = [
+        (row, task, spread)
+        for row in method_spreads(least_sources=1)
+        if row.method == method
+        for task, spread in row.by_column.items()
+    ]
+    entries = [
+        {
+            "setting": row.setting_id,
+            "task": task,
+            "sources": spread.sources,
+            "scores": spread.scores,
+            "range": round(spread.range, 6),
+        }
+        for row, task, spread in found
+    ]
+    rows = [
+        (row.setting_id, task, counted(len(spread.sources), "source"), spread_text(spread))
+        for row, task, spread in found
+    ]
+    note = "lowest to highest score, with the range in parentheses; none is from memory"
+    return list_answer(entries, rows, [note])
 
 
 def _listed(

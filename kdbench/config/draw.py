@@ -24,10 +24,11 @@ class RowKeys(Settings, group="Rows"):
         description="Settings to show, by id: each is a group of rows that compare, which eval and "
         "train name with setting=; measured shows every measured one (default: all)",
     )
-    published: Literal["verified", "all", "none"] = Field(
+    published: Literal["verified", "second_hand", "all", "none"] = Field(
         "none",
-        description="Published rows to show, as papers report them; all includes unverified ones "
-        "(default none, or verified with settings= or baselines=)",
+        description="Published rows to show, as papers report them; second_hand includes what a "
+        "third party quotes, all also unverified ones (default none, or verified with settings= or "
+        "baselines=)",
     )
     baselines: Path | None = Field(
         None, description="File of published numbers (default: the bundled published.yaml)"
@@ -154,8 +155,10 @@ class ReportKeys(Settings):
         description="Folder of checkpoints that kdbench train wrote, whose run cards and training "
         "curves are shown",
     )
-    published: Literal["verified", "all", "none"] = Field(
-        "none", description="Published rows of the leaderboard; all includes unverified ones"
+    published: Literal["verified", "second_hand", "all", "none"] = Field(
+        "none",
+        description="Published rows of the leaderboard; second_hand includes what a third party "
+        "quotes, all also unverified ones",
     )
     baselines: Path | None = Field(
         None, description="File of published numbers (default: the bundled published.yaml)"

@@ -264,6 +264,12 @@ class TrainSettings(
         Raises:
             InputError: One of them has no effect.
         """
+        for key, need in self.ignored().items():
+            if key in given:
+                raise InputError(f"{key}= has no effect without {need}")
+
+    def ignored(self) -> dict[str, str]:
+        """The keys that have no effect because of the values of others, and what they need."""
         needed = {
             "lora_alpha": (self.lora_rank > 0, "lora_rank="),
             "lora_dropout": (self.lora_rank > 0, "lora_rank="),
@@ -271,9 +277,7 @@ class TrainSettings(
             "pretraining_weight": (self.pretraining is not None, "pretraining=FILE"),
             **dict.fromkeys(_OF_CHAT, (self.train_format == "chat", "train_format=chat")),
         }
-        for key, (has_effect, need) in needed.items():
-            if key in given and not has_effect:
-                raise InputError(f"{key}= has no effect without {need}")
+        return {key: need for key, (has_effect, need) in needed.items() if not has_effect}
 
 
 def is_file_of_rows(train_set: str) -> bool:

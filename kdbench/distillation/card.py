@@ -60,6 +60,7 @@ def make_card(
         "device": ingredients.device,
         "processes": trainer.accelerator.num_processes,
         "micro_batch_size": trainer.work.micro_batch_size,
+        "command": recipe.command,
         "kdbench_version": __version__,
         "environment": environment(),
         "git": git_state(),

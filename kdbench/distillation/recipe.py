@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic.fields import FieldInfo
 
 from kdbench.config import Settings, TrainSettings, build, read_words, read_yaml, with_files
+from kdbench.config.command import command_words
 from kdbench.config.other_names import advice
 from kdbench.errors import InputError, nearest, nearest_path
 from kdbench.methods import Method, methods
@@ -31,6 +32,12 @@ class Recipe:
     def out(self) -> Path:
         """The folder of the checkpoint."""
         return self.settings.out or Path("runs") / self.settings.method
+
+    @property
+    def command(self) -> list[str]:
+        """The words of a command that trains the same; the keys of a recipe's file among them."""
+        without = {"recipe", *self.settings.ignored()}
+        return command_words("train", self.settings, self.method, without=without)
 
 
 def parse_recipe(arguments: Sequence[str]) -> Recipe:

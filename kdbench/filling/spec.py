@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
@@ -92,6 +92,9 @@ class TableSpec(Settings):
     )
     columns: Names = Field((), description="columns of the table, as for `kdbench table`")
     published: Names = Field((), description="ids of the groups of published rows to show")
+    certainty: Literal["verified", "second_hand", "all"] = Field(
+        "verified", description="which published numbers to show, as published= of `kdbench table`"
+    )
 
     @field_validator("train_seeds")
     @classmethod

@@ -25,8 +25,8 @@ from kdbench.system.notebook import cell, text
 from kdbench.system.outputs import put_output
 from kdbench.tables import Table, build_table
 from kdbench.tables.columns import chosen_columns
-from kdbench.tables.published import published_groups
 from kdbench.tables.recipes import merged_seeds
+from kdbench.tables.reported import published_groups
 from kdbench.tables.write import whole_file
 from kdbench.task import TITLES, data_folder
 from kdbench.trackers import check_trackers, prepare_trackers, track_run
@@ -168,7 +168,7 @@ def _drawn(graph: Graph, state: State) -> Filled:
         "metric": _metric(runs),
         "rows": list(dict.fromkeys(run.label for run in merged_seeds(runs))),
         "settings": ("measured", *spec.published),
-        "published": "verified" if spec.published else "none",
+        "published": spec.certainty if spec.published else "none",
     }
     table = build_table(build(TableSettings, settings), runs)
     file = places.results / "TABLE.md"

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from kdbench.config import ScoreSettings, given_facts
+from kdbench.config.command import command_words
 from kdbench.errors import InputError, nearest_path
 from kdbench.measuring.asked import asked
 from kdbench.measuring.dry_run import data_fact, document_facts
@@ -150,7 +151,8 @@ def _score_file(settings: ScoreSettings, path: Path, task_name: str) -> Evaluati
         run.write_prompts(task.name, asked(task, protocol, None))
         run.lines(task.name).replace(sample_record(samples[key], scores[key]) for key in scores)
         result = run.write_task(with_judge_of(result, stored))
-    record.finish(method=settings.method, setting=settings.setting)
+    command = command_words("score", settings)
+    record.finish([command], method=settings.method, setting=settings.setting)
     record.add_plugins(recorded(settings.plugins))
     return Evaluation(run.path, {task.name: result}, 0)
 
@@ -189,6 +191,7 @@ def _identity(settings: ScoreSettings, name: str, protocol: Protocol) -> dict[st
         "setting": settings.setting,
         "protocol": protocol.as_dict(),
         "limit": settings.limit,
+        "commands": [],
         "backend": {"name": "external", "batch_size": None},
     }
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from kdbench.checkpoint import Checkpoint, disk_bytes
 from kdbench.config import EvalSettings
+from kdbench.config.command import command_words
 from kdbench.errors import InputError
 from kdbench.generate import Facts
 from kdbench.generate.choice import BackendChoice
@@ -62,8 +63,21 @@ def run_identity(
         "training": training_of(checkpoint.card),
         "protocol": protocol.as_dict(),
         "limit": settings.limit,
+        "commands": commands_of(settings, checkpoint.card),
         "backend": {**backend, **{key: value for key, value in details.items() if value}},
     }
+
+
+def commands_of(settings: EvalSettings, card: Mapping[str, Any]) -> list[list[str]]:
+    """Return the words of the commands that make this measurement, its training first if known.
+
+    Args:
+        settings: Settings of the call.
+        card: Card of the checkpoint.
+    """
+    trained = card.get("command")
+    known = isinstance(trained, list) and all(isinstance(word, str) for word in trained)
+    return [*([trained] if known and trained else []), command_words("eval", settings)]
 
 
 def labels_of(settings: EvalSettings, card: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from kdbench.measuring.advice import template_advice
 from kdbench.measuring.forward_metrics import measure_forward
 from kdbench.measuring.given_card import read_given_card, with_given_card
 from kdbench.measuring.groups import group_result, groups_of_tasks
-from kdbench.measuring.identity import checked_name, labels_of, run_identity
+from kdbench.measuring.identity import checked_name, commands_of, labels_of, run_identity
 from kdbench.measuring.judged import with_judge_of, without_judge
 from kdbench.measuring.kept import same_scores, with_teacher_of, without_teacher
 from kdbench.measuring.likelihood.answers import OptionAnswers
@@ -183,7 +183,8 @@ class Measurement:
                 self.record.note(status="failed")
             raise
         self._average_groups()
-        self.record.finish(**labels_of(self.settings, self.checkpoint.card))
+        card = self.checkpoint.card
+        self.record.finish(commands_of(self.settings, card), **labels_of(self.settings, card))
         self.record.add_plugins(recorded(self.settings.plugins))
         return self
 

@@ -6,14 +6,20 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from kdbench.config import FIVE
 from kdbench.site.boards import Board, best_rows, make_boards
 from kdbench.site.html import render
 from kdbench.site.page import Page
 from kdbench.site.source import SiteSource
 from kdbench.tables.model import Cell, Group, TableRow
+from kdbench.tables.spread import method_spreads, spread_text
+from kdbench.task import TITLES
 from kdbench.text import interval, number
 
 _MARKS = {"best": "best", "tied": "not significantly different from the best"}
+
+_SPREAD_TASKS = {task: TITLES[task] for task in FIVE}
+_LEAST_SOURCES = 3  # of a method whose range is shown
 
 
 @dataclass(frozen=True)
@@ -21,7 +27,7 @@ class _ShownCell:
     """A cell as the page shows it.
 
     Attributes:
-        text: Number, with its bound and its dagger.
+        text: Number, with its bound and its mark.
         sort: Number to sort by; empty without a number.
         ci: Interval in brackets.
         sd: Deviation over seeds.
@@ -77,7 +83,14 @@ def leaderboard_page(source: SiteSource) -> Page:
         for board in make_boards(source)
     ]
     samples = any(source.has_samples(run, task) for run in source.runs for task in run.results)
-    html = render("leaderboard.html.j2", boards=boards, left_out=_left_out(source), samples=samples)
+    html = render(
+        "leaderboard.html.j2",
+        boards=boards,
+        left_out=_left_out(source),
+        samples=samples,
+        spread=_spread(source),
+        spread_tasks=_SPREAD_TASKS,
+    )
     return Page(
         "leaderboard",
         "Leaderboard",
@@ -85,6 +98,16 @@ def leaderboard_page(source: SiteSource) -> Page:
         ("vendor/sortable.js", "leaderboard.js"),
         ("leaderboard.css",),
     )
+
+
+def _spread(source: SiteSource) -> list[dict[str, Any]]:
+    """How far papers disagree on the shown pairs; empty where no reported rows are shown."""
+    if source.settings.published == "none":
+        return []
+    return [
+        {"row": row, "cells": [spread_text(row.by_column.get(task)) for task in _SPREAD_TASKS]}
+        for row in method_spreads(source.settings.baselines, _LEAST_SOURCES)
+    ]
 
 
 def _rows(source: SiteSource, board: Board, index: int, group: Group) -> Iterator[_ShownRow]:
@@ -130,7 +153,7 @@ def _cell(cell: Cell | None, mark: str, link: str) -> _ShownCell:
         return _ShownCell()
     decimals = cell.decimals
     return _ShownCell(
-        text=f"{number(cell.value, decimals, cell.bound)}{' †' if cell.unverified else ''}",
+        text=f"{number(cell.value, decimals, cell.bound)}{f' {cell.mark}' if cell.mark else ''}",
         sort=repr(cell.value),
         ci=interval(cell.ci_low, cell.ci_high, decimals),
         sd="" if cell.sd is None else f"± {cell.sd:.{decimals}f}",
@@ -141,7 +164,8 @@ def _cell(cell: Cell | None, mark: str, link: str) -> _ShownCell:
 
 def _notes(board: Board) -> list[str]:
     """The notes of the table, except those on marks, which the page explains itself."""
-    return [note for note in board.table.notes() if not note.startswith("Within each setting")]
+    notes = [note for note in board.table.notes() if not note.startswith("Within each setting")]
+    return [*notes, *board.table.verdicts()]
 
 
 def _left_out(source: SiteSource) -> list[str]:

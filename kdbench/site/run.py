@@ -23,6 +23,7 @@ from kdbench.site.training import Training, find_training
 from kdbench.store.command import command_of
 from kdbench.store.results import MetricResult
 from kdbench.store.runs import StoredRun
+from kdbench.tables.provenance import recorded_commands
 from kdbench.task import task_title
 from kdbench.text import DECIMALS, interval, number
 
@@ -114,7 +115,7 @@ def _shown(
             ("Cost", list(cost_facts(run, tasks))),
             ("Environment", environment_facts(run)),
         ],
-        command_of(run, source.settings.results / run.folder),
+        "\n".join(recorded_commands(run)) or command_of(run, source.settings.results / run.folder),
         [data_facts(run, task) for task in tasks],
         training,
         _validations(training) if training else ((), ()),

@@ -82,7 +82,7 @@ class Variances:
     training: float
     sampling: float | None
     test: MeanTest
-    parts: tuple["Part", ...] = field(repr=False)
+    parts: tuple["TaskPart", ...] = field(repr=False)
     trained: int
 
     @property
@@ -119,7 +119,7 @@ def variances(tasks: Sequence[np.ndarray]) -> Variances:
         tasks: Scores of each task, shape (training seeds, sampling seeds, prompts); at least two
             training seeds, the same for all tasks, and two prompts.
     """
-    parts = [Part.of(scores.mean(axis=1), len(tasks)) for scores in tasks]
+    parts = [TaskPart.of(scores.mean(axis=1), len(tasks)) for scores in tasks]
     averages = np.mean([scores.mean(axis=(1, 2)) for scores in tasks], axis=0)
     trained = len(averages)
     between = float(averages.var(ddof=1)) / trained
@@ -136,7 +136,7 @@ def variances(tasks: Sequence[np.ndarray]) -> Variances:
 
 
 @dataclass(frozen=True)
-class Part:
+class TaskPart:
     """What one task adds to the variance of the mean.
 
     Attributes:
@@ -151,7 +151,7 @@ class Part:
     third: float
     n: float
 
-    def scaled(self, ratio: float, share: float) -> "Part":
+    def scaled(self, ratio: float, share: float) -> "TaskPart":
         """The part with other numbers of training seeds and prompts.
 
         Args:
@@ -160,10 +160,10 @@ class Part:
         """
         rest = ratio * self.rest / share
         of_prompts = max(0.0, self.prompts - self.rest) / share
-        return Part(of_prompts + rest, rest, self.third / share**2, max(2.0, self.n * share))
+        return TaskPart(of_prompts + rest, rest, self.third / share**2, max(2.0, self.n * share))
 
     @classmethod
-    def of(cls, means: np.ndarray, tasks: int) -> "Part":
+    def of(cls, means: np.ndarray, tasks: int) -> "TaskPart":
         """The part of a task.
 
         Args:
@@ -180,12 +180,12 @@ class Part:
         return cls(prompts / tasks**2, left / tasks**2, third / tasks**3, n)
 
 
-def _test(mean: float, between: float, parts: Sequence[Part], trained: int) -> MeanTest:
+def _test(mean: float, between: float, parts: Sequence[TaskPart], trained: int) -> MeanTest:
     averages = Moments(mean, sqrt(between), 0.0, trained - 1)
     return MeanTest(_moments(mean, between, parts, trained), averages)
 
 
-def _moments(mean: float, between: float, parts: Sequence[Part], trained: int) -> Moments:
+def _moments(mean: float, between: float, parts: Sequence[TaskPart], trained: int) -> Moments:
     """The moments of the mean, whose error is at least that of the prompts alone.
 
     Only prompts give enough numbers for a skewness.

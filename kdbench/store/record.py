@@ -1,6 +1,6 @@
 """`run.json`: what a run is, where it ran, how long it took, and whether it is complete."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +12,8 @@ from kdbench.version import __version__
 # What decides the texts of a task. Its definition also decides how they are scored, so it counts
 # only for runs that did not record the stop strings by themselves.
 _TEXT_KEYS = ("task_version", "definition_sha256", "data_sha256", "prompts_sha256", "until")
+
+_MOST_COMMANDS = 20  # of one run: each that measured it differently
 
 
 class RunRecord:
@@ -45,7 +47,7 @@ class RunRecord:
         def change(run: dict[str, Any]) -> dict[str, Any]:
             run = run or _new(identity)
             entry = {
-                **run["tasks"].get(task, {}),
+                **(run["tasks"].get(task) or _measured_by()),
                 **{key: fingerprint[key] for key in _TEXT_KEYS if key in fingerprint},
             }
             entry["cut_prompts"] = cut_prompts
@@ -103,12 +105,21 @@ class RunRecord:
         if self.run.read_checked_run():
             self.run.update_run(lambda run: {**run, **fields})
 
-    def finish(self, **labels: Any) -> None:
-        """Set the status, and the labels that are not None."""
+    def finish(self, commands: Sequence[Sequence[str]] = (), **labels: Any) -> None:
+        """Set the status, and the labels that are not None.
+
+        Args:
+            commands: Words of the commands of this call; those that are not recorded are added.
+            labels: Labels to set.
+        """
 
         def change(run: dict[str, Any]) -> dict[str, Any]:
             complete = all((self.run.path / f"{task}.json").exists() for task in run["tasks"])
             given = {key: label for key, label in labels.items() if label is not None}
+            if run.get("commands") is not None:  # a run of before commands were recorded has none
+                known = [*run["commands"], *map(list, commands)]
+                distinct = [words for i, words in enumerate(known) if words not in known[:i]]
+                given["commands"] = distinct[:_MOST_COMMANDS]
             return {**run, **given, "status": "complete" if complete else "running"}
 
         if self.run.read_checked_run():
@@ -138,6 +149,15 @@ class RunRecord:
             return {**run, "tasks": {**run["tasks"], task: entry}}
 
         self.run.update_run(change)
+
+
+def _measured_by() -> dict[str, Any]:
+    """Who measures a task, which may be another version or machine than that of the run."""
+    return {
+        "kdbench_version": __version__,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "gpus": environment()["gpus"],
+    }
 
 
 def _new(identity: Mapping[str, Any]) -> dict[str, Any]:

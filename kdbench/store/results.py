@@ -29,6 +29,7 @@ from kdbench.system.files import SCHEMA, read_json
 
 CATEGORY = "category"
 """Column of the documents' categories."""
+_ROUNDED = 2e-6  # numbers are stored with six decimals, those of documents and their mean alike
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def with_error(metric: MetricResult, column: Sequence[float | None] | None) -> M
     numbers = mean_estimate(column, metric.unit)
     if numbers.value is None or metric.value is None or numbers.n != metric.n:
         return metric
-    if not isclose(numbers.value, metric.value):
+    if not isclose(numbers.value, metric.value, abs_tol=_ROUNDED):
         return metric
     errors = ("ci_low", "ci_high", "standard_error", "skewness")
     return replace(metric, **{name: getattr(numbers, name) for name in errors})

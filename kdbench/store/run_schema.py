@@ -35,6 +35,9 @@ _RUN = {
     "backend": MAPPING.if_given(),
     "environment": _OPTIONAL_MAPPING,
     "training": _OPTIONAL_MAPPING,
+    "kdbench_version": _OPTIONAL_TEXT,
+    "git": _OPTIONAL_MAPPING,
+    "commands": each(each(TEXT, "words"), "lists of words").or_null().if_given(),
     "auxiliary": BOOL.if_given(),
     "imported": MAPPING.if_given(),
     "tracked": MAPPING.if_given(),
@@ -65,6 +68,9 @@ TRAINING = {
     "recipe": TEXT.or_null().if_given(),
 }
 _TASK = {
+    "kdbench_version": _OPTIONAL_TEXT,
+    "started": _OPTIONAL_TEXT,
+    "gpus": each(TEXT, "names").or_null().if_given(),
     "cut_prompts": _OPTIONAL_COUNT,
     "generated_samples": POSITIVE.if_given(),
     "generated_seconds": POSITIVE.if_given(),

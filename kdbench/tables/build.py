@@ -11,12 +11,13 @@ from kdbench.tables.column import Column, column_notes
 from kdbench.tables.columns import chosen_columns, full_metric_name, plain_columns
 from kdbench.tables.measured import measured_groups
 from kdbench.tables.model import Cell, ColumnHead, Group
-from kdbench.tables.published import published_columns, published_groups
 from kdbench.tables.recipes import merged_seeds
 from kdbench.tables.render import Table
+from kdbench.tables.reported import PER_SOURCE, published_columns
 from kdbench.tables.serving import load_notes
 from kdbench.tables.sorting import sorted_groups
 from kdbench.tables.ties import Ties
+from kdbench.tables.verdicts import verdict, verdict_column
 from kdbench.task import NO_REFERENCES
 
 
@@ -114,13 +115,7 @@ def _published(settings: TableSettings, columns: Sequence[Column]) -> list[Group
         show = "verified"  # for the groups that settings= names, or those of a file of its own
     if show == "none":
         return []
-    if not settings.columns:
-        return published_groups(baselines, settings.tasks, settings.metric, show)
-    for metric in dict.fromkeys(column.metric for column in columns):
-        shown = [column.tasks if column.metric == metric else () for column in columns]
-        if groups := published_columns(baselines, shown, metric, show):
-            return groups
-    return []
+    return published_columns(baselines, columns, show)
 
 
 def _mark_best(group: Group, columns: Sequence[Column], runs: Sequence[StoredRun]) -> Group:
@@ -128,8 +123,10 @@ def _mark_best(group: Group, columns: Sequence[Column], runs: Sequence[StoredRun
     rows = list(group.rows)
     by_folder = {run.folder: run for run in runs}
     ties = Ties([by_folder.get(row.source) for row in rows])
-    tested = False
+    tested, words = False, ""
     for place, column in enumerate(columns):
+        if not group.measured and column.metric in PER_SOURCE:
+            continue
         cells = {
             index: cell
             for index, row in enumerate(rows)
@@ -139,6 +136,8 @@ def _mark_best(group: Group, columns: Sequence[Column], runs: Sequence[StoredRun
         if not best:
             continue
         if group.measured:
+            if place == verdict_column(columns):
+                words = verdict(rows, column, cells, best, ties)
             others = [index for index in cells if index not in best]
             best += ties.with_best(column, best[0], others)
             tested = True
@@ -146,7 +145,7 @@ def _mark_best(group: Group, columns: Sequence[Column], runs: Sequence[StoredRun
             marked = list(rows[index].cells)
             marked[place] = replace(cells[index], best=True)
             rows[index] = replace(rows[index], cells=tuple(marked))
-    return replace(group, rows=tuple(rows), tested=tested)
+    return replace(group, rows=tuple(rows), tested=tested, verdict=words)
 
 
 def _best(column: Column, cells: Mapping[int, Cell]) -> list[int]:

@@ -52,7 +52,7 @@ def table_frame(table: Content) -> "pd.DataFrame":
                 "text": table.text(cell),
                 "best": cell.best,
                 "ranked": row.ranked,
-                "verified": None if row.kind == "measured" else not cell.unverified,
+                "verified": None if row.kind == "measured" else not cell.mark,
                 "bound": cell.bound,
                 "source": row.source,
                 "note": row.note or None,

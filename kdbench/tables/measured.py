@@ -4,16 +4,19 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from kdbench.errors import InputError, nearest
 from kdbench.metrics import compares_with_teacher
 from kdbench.store.results import TaskResult
 from kdbench.store.runs import StoredRun
 from kdbench.tables.column import Column
+from kdbench.tables.conditions import condition_notes
 from kdbench.tables.cost import CostColumn
 from kdbench.tables.model import Group, TableRow
+from kdbench.tables.provenance import provenance
 from kdbench.tables.teachers import teacher_folders, teachers_of
+from kdbench.tables.unequal import with_differences, with_newer
 from kdbench.text import counted
 
 GroupKey: TypeAlias = tuple[str, str, int | None]
@@ -59,6 +62,9 @@ def measured_groups(
     groups = _with_teachers(groups)
     for group in groups:
         group.rows.sort(key=lambda row: (row.ranked, row.label))  # teachers first
+        if not start:
+            same_key = [g.rows for g in groups if g is not group and g.key == group.key]
+            group.rows[:] = with_newer(with_differences(group.rows, columns), same_key)
     if order:
         groups = _ordered(groups, order, is_part=bool(start))
     titles = [f"{start}{_title(group.key)}" for group in groups]
@@ -201,14 +207,14 @@ def _row(
     run: StoredRun, columns: Sequence[Column], chosen: bool, start: str, ranked: bool
 ) -> TableRow:
     is_part = bool(start)
-    complete = run.record["status"] == "complete"
-    notes = [] if complete or is_part else ["the run is not complete"]
+    notes = [] if is_part else condition_notes(run, columns)
     if imported := run.record.get("imported"):
         notes.append(f"measured by {imported.get('from')}")
     if chosen:
         notes += _reasons(run, columns)
     if is_part:  # the notes of all groups are one list
         notes = [f"{start.removesuffix(', ')}: {note}" for note in notes]
+    source = provenance(run)
     return TableRow(
         label=run.label,
         kind="measured",
@@ -216,21 +222,12 @@ def _row(
         source=run.folder,
         cells=tuple(column.cell(run) for column in columns),
         note="; ".join(notes),
-        day=str(run.record.get("created") or "")[:10],
-        machine=_machine(run.record.get("environment") or {}),
-        training_seeds=_training_seeds(run),
+        day=source.created[:10],
+        machine=source.machine,
+        training_seeds=source.training_seeds,
+        provenance=source,
         harness=str((run.record.get("imported") or {}).get("from") or "kdbench"),
     )
-
-
-def _training_seeds(run: StoredRun) -> tuple[int, ...]:
-    seeds = [training.training_seed for training in run.trainings or (run,)]
-    return tuple(seed for seed in seeds if seed is not None)
-
-
-def _machine(environment: Mapping[str, Any]) -> str:
-    gpus = environment.get("gpus")
-    return ", ".join(dict.fromkeys(gpus)) if gpus else "CPU" if gpus == [] else ""
 
 
 def _reasons(run: StoredRun, columns: Sequence[Column]) -> list[str]:

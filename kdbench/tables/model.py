@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from kdbench.tables.provenance import Provenance
 from kdbench.text import interval, number
 
 _TEST = "sign-flip test paired by prompt, Holm-corrected, at the 5 % level"
@@ -37,6 +38,11 @@ class Cell:
     best: bool = False
     bound: str | None = None
 
+    @property
+    def mark(self) -> str:
+        """The mark of a published number that was not read in its source; empty for others."""
+        return "†" if self.unverified else "‡" if self.second_hand else ""
+
 
 @dataclass(frozen=True)
 class TableRow:
@@ -52,6 +58,7 @@ class TableRow:
         day: Day on which its measurement started: `2026-11-22`.
         machine: Machine that measured it.
         training_seeds: Seeds of the trainings whose mean it is; empty if they are unknown.
+        provenance: Where a measured row comes from.
         harness: Program that measured it.
     """
 
@@ -64,6 +71,7 @@ class TableRow:
     day: str = ""
     machine: str = ""
     training_seeds: tuple[int, ...] = ()
+    provenance: Provenance | None = None
     harness: str = "kdbench"
 
 
@@ -76,12 +84,14 @@ class Group:
         title: Heading of the rows.
         rows: Rows, in order.
         tested: Whether the best rows were compared with the others by a test.
+        verdict: What the test of the average column found, in words.
     """
 
     id: str
     title: str
     rows: tuple[TableRow, ...]
     tested: bool = False
+    verdict: str = ""
 
     @property
     def measured(self) -> bool:
@@ -184,6 +194,18 @@ class Content:
     def row_notes(self) -> list[str]:
         """The notes on single rows, `label: note`, each once."""
         return list(dict.fromkeys(f"{row.label}: {row.note}" for row in self.rows if row.note))
+
+    def origins(self) -> list[tuple[str, Provenance]]:
+        """The label of each measured row and where it comes from, each once."""
+        known = [(row.label, row.provenance) for row in self.rows if row.provenance is not None]
+        return list(dict.fromkeys(known))
+
+    def verdicts(self) -> list[str]:
+        """What the tests of the groups found, a sentence each; with several, after the title."""
+        groups = [group for group in self.groups if group.verdict]
+        if len(groups) == 1:
+            return [groups[0].verdict]
+        return [f"{group.title}: {group.verdict}" for group in groups]
 
     def notes(self, best: str = "bold") -> Sequence[str]:
         """Sentences that explain the columns, and the marks that occur in the table.

@@ -1,7 +1,5 @@
-"""Rows that papers and web pages report, from `baselines/published.yaml`."""
+"""The file of what papers and web pages report, `baselines/published.yaml`, and its schema."""
 
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,17 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from kdbench.errors import InputError, first_fault
 from kdbench.system.bundled import bundled
 from kdbench.system.safe_yaml import read_yaml_file
-from kdbench.tables.model import Cell, Group, TableRow
 
 _NOT_PUBLISHED = "not a file of published numbers"
 Points = Annotated[float, Field(strict=True, ge=0, le=100)]
 Certainty = Literal["verified", "second_hand", "unverified"]
-Show = Literal["verified", "second_hand", "all"]
-_SHOWN: dict[Show, tuple[Certainty, ...]] = {
-    "verified": ("verified",),
-    "second_hand": ("verified", "second_hand"),
-    "all": ("verified", "second_hand", "unverified"),
-}
 
 
 class _Strict(BaseModel):
@@ -35,7 +26,9 @@ class PublishedSource(_Strict):
     note: str = ""
 
 
-class _Judge(_Strict):
+class PublishedJudge(_Strict):
+    """A judge's grades of a row, as a share of those of the references, in points."""
+
     by: str
     values: dict[str, Points]
     certainty: Certainty | None = None
@@ -54,7 +47,7 @@ class PublishedRow(_Strict):
     sd: dict[str, Points] = Field(default_factory=dict)
     unverified: tuple[str, ...] = ()
     second_hand: tuple[str, ...] = ()
-    judge: _Judge | None = None
+    judge: PublishedJudge | None = None
     minutes: float | None = Field(default=None, gt=0)
     note: str = ""
 
@@ -89,71 +82,6 @@ class Published(_Strict):
     columns: tuple[str, ...]
     sources: dict[str, PublishedSource]
     settings: tuple[PublishedSetting, ...]
-
-
-def published_groups(
-    path: Path | None, columns: Sequence[str], metric: str, show: Show
-) -> list[Group]:
-    """Read the reported rows, a group for each setting.
-
-    Args:
-        path: YAML file; None for the bundled one.
-        columns: Tasks to show.
-        metric: Metric to show; without numbers of it there is no group.
-        show: `verified` for verified numbers only, `second_hand` for these and what a third party
-            quotes, `all` for all; those that are not verified are marked.
-
-    Raises:
-        InputError: the file is not one of published numbers.
-    """
-    published = read_published(path)
-    if published.metric != metric:
-        return []
-    groups = [
-        Group(setting.id, setting.title, tuple(_rows(setting, published.sources, columns, show)))
-        for setting in published.settings
-    ]
-    return [group for group in groups if group.rows]
-
-
-def published_columns(
-    path: Path | None,
-    columns: Sequence[Sequence[str]],
-    metric: str,
-    show: Show,
-) -> list[Group]:
-    """Read the reported rows for columns of several metrics.
-
-    Args:
-        path: YAML file; None for the bundled one.
-        columns: For each column its tasks: one, several to average, or none if it shows another
-            metric.
-        metric: Metric of the columns that have tasks.
-        show: As for `published_groups`.
-
-    Raises:
-        InputError: the file is not one of published numbers.
-    """
-    tasks = list(dict.fromkeys(task for column in columns for task in column))
-    groups = []
-    for group in published_groups(path, tasks, metric, show):
-        rows = []
-        for row in group.rows:
-            by_task = dict(zip(tasks, row.cells[:-1], strict=True))
-            cells = tuple(_combined([by_task[task] for task in column]) for column in columns)
-            if any(cells):
-                rows.append(replace(row, cells=cells))
-        if rows:
-            groups.append(replace(group, rows=tuple(rows)))
-    return groups
-
-
-def _combined(cells: Sequence[Cell | None]) -> Cell | None:
-    """The average of several cells; a single cell as it is."""
-    known = [cell for cell in cells if cell is not None]
-    if len(cells) == 1 or not known:
-        return known[0] if known else None
-    return _average(cells, known[0].decimals)
 
 
 def read_published(path: Path | None) -> Published:
@@ -195,55 +123,3 @@ def _check_names(path: Path, published: Published, row: PublishedRow) -> None:
     for field, names, known in checks:
         for name in sorted(names - known):
             raise InputError(f"{path}: row '{row.method}': {field}: unknown name '{name}'")
-
-
-def _rows(
-    setting: PublishedSetting,
-    sources: dict[str, PublishedSource],
-    columns: Sequence[str],
-    show: Show,
-) -> list[TableRow]:
-    rows = []
-    for row in setting.rows:
-        cells = [_cell(row, column) for column in columns]
-        shown = [
-            cell if cell and row.certainty_of(column) in _SHOWN[show] else None
-            for column, cell in zip(columns, cells, strict=True)
-        ]
-        if not any(shown):
-            continue
-        source = sources[row.source]
-        rows.append(
-            TableRow(
-                label=row.method,
-                kind="reported",
-                ranked=row.role == "student",
-                source=", ".join(filter(None, (source.title, source.url))),
-                cells=(*shown, _average(shown, row.decimals)),
-                note=row.note,
-            )
-        )
-    return rows
-
-
-def _cell(row: PublishedRow, column: str) -> Cell | None:
-    if column not in row.values:
-        return None
-    return Cell(
-        value=row.values[column],
-        sd=row.sd.get(column),
-        decimals=row.decimals,
-        unverified=row.certainty_of(column) == "unverified",
-        second_hand=row.certainty_of(column) == "second_hand",
-    )
-
-
-def _average(cells: Sequence[Cell | None], decimals: int) -> Cell | None:
-    """The plain mean of cells; None if one is missing."""
-    known = [cell for cell in cells if cell is not None]
-    if len(known) < len(cells):
-        return None
-    mean = sum(cell.value for cell in known) / len(known)
-    unverified = any(cell.unverified for cell in known)
-    second_hand = not unverified and any(cell.second_hand for cell in known)
-    return Cell(mean, decimals=decimals, unverified=unverified, second_hand=second_hand)

@@ -10,17 +10,20 @@ from kdbench.errors import InputError, nearest
 from kdbench.system.layout import output_width
 from kdbench.system.notebook import STYLE
 from kdbench.tables.frame import table_frame
-from kdbench.tables.model import Cell, Content
+from kdbench.tables.model import Cell, Content, TableRow
 from kdbench.tables.terminal import terminal_lines
 from kdbench.tables.tex import escape_tex, with_macro
-from kdbench.tables.tidy import tidy_json
-from kdbench.text import cell_text, escape_md, without_controls
+from kdbench.tables.tidy import of_provenance, tidy_json
+from kdbench.text import cell_text, escape_md, printable, without_controls
 
 if TYPE_CHECKING:
     import pandas as pd
     from jinja2 import Environment
 
 FORMS = ("terminal", "md", "csv", "json", "tex", "html")
+
+
+_NO_ROW = TableRow("", "reported", ranked=False, source="", cells=())
 
 
 @dataclass(frozen=True, repr=False)
@@ -76,9 +79,7 @@ def escape_md_source(source: str) -> str:
 
 
 def _marked(text: str, cell: Cell | None) -> str:
-    if cell is None:
-        return text
-    return f"{text} †" if cell.unverified else f"{text} ‡" if cell.second_hand else text
+    return text if cell is None or not cell.mark else f"{text} {cell.mark}"
 
 
 def _bold_md(text: str, cell: Cell | None) -> str:
@@ -103,6 +104,13 @@ def _bold_html(text: str, cell: Cell | None) -> Any:
     value, _, error = _marked(text, cell).partition(" ")
     value = Markup("<b>{}</b>").format(value) if cell is not None and cell.best else escape(value)
     return value + Markup("<small>{}</small>").format(error) if error else value
+
+
+def _html_line(text: str) -> Any:
+    """Text as one line of HTML in Markdown, where an empty line would end the HTML."""
+    from markupsafe import escape
+
+    return escape(" ".join(printable(text).split()))
 
 
 def _clean(value: Any) -> Any:
@@ -136,12 +144,21 @@ def _environment(form: str) -> "Environment":
     environment.filters.update(
         md=escape_md,
         md_source=escape_md_source,
+        html=_html_line,
         tex=escape_tex,
         bold=_bold_md,
         texbold=_bold_tex,
         htmlbold=_bold_html,
     )
     return environment
+
+
+def _plain(value: Any) -> str:
+    """A fact of a row as the text of a cell; of several, a list."""
+    if isinstance(value, tuple):
+        commands = any(" " in str(item) for item in value)
+        return cell_text(("; " if commands else ", ").join(map(str, value)))
+    return "" if value is None else cell_text(str(value))
 
 
 def _csv(table: Content) -> str:
@@ -152,7 +169,8 @@ def _csv(table: Content) -> str:
         fields.append("bound")
     columns = [column.rstrip(" ↑↓") for column in table.columns]
     names = [f"{column} {name}" for column in columns for name in fields]
-    writer.writerow(["setting", "row", "kind", *map(cell_text, names), "source", "note"])
+    origins = [*of_provenance(_NO_ROW), "machine"]
+    writer.writerow(["setting", "row", "kind", *map(cell_text, names), "source", "note", *origins])
     for group in table.groups:
         for row in group.rows:
             numbers = [
@@ -162,5 +180,7 @@ def _csv(table: Content) -> str:
             ]
             texts = map(cell_text, (group.title, row.label, row.kind, row.source, row.note))
             title, label, kind, source, note = texts
-            writer.writerow([title, label, kind, *numbers, source, note])
+            facts = {**of_provenance(row), "machine": row.machine}
+            origin = [_plain(facts[name]) for name in origins]
+            writer.writerow([title, label, kind, *numbers, source, note, *origin])
     return text.getvalue()

@@ -65,7 +65,7 @@ def _cell(table: Content, cell: Cell | None) -> GridCell:
     if cell is None:
         return ""
     value, *errors = table.parts(cell)
-    mark = " †" * cell.unverified + "*" * cell.best
+    mark = f" {cell.mark}" * bool(cell.mark) + "*" * cell.best
     kinds: list[tuple[ErrorKind, str]] = [
         ("deviation" if text.startswith("±") else "interval", text) for text in errors
     ]
@@ -78,4 +78,7 @@ def _notes(table: Content, fitted: Fitted, way: str) -> Sequence[str]:
     starts = tuple(hidden[kind] for kind in fitted.dropped)
     notes = [note for note in table.notes(best="*") if not (starts and note.startswith(starts))]
     left_out = left_out_note(fitted.dropped, way)
-    return [*([left_out] if left_out else []), *notes, *sources, *table.row_notes()]
+    lines = [*([left_out] if left_out else []), *notes, *table.verdicts()]
+    if table.origins():
+        lines.append("format=json, csv, md or html also give each row's run, seeds and command.")
+    return [*lines, *sources, *table.row_notes()]

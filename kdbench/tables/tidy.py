@@ -41,7 +41,19 @@ def _of_row(group: Group, row: TableRow) -> dict[str, Any]:
         "note": row.note or None,
         "day": row.day or None,
         "machine": row.machine or None,
+        **of_provenance(row),
     }
+
+
+def of_provenance(row: TableRow) -> dict[str, Any]:
+    """Where a row comes from; every value is None for a reported row."""
+    names = ("runs", "protocol", "limit", "seeds", "training_seeds", "created", "kdbench_version")
+    origin = row.provenance
+    facts = {name: getattr(origin, name, None) for name in names}
+    commands = None if origin is None else origin.commands
+    git = None if origin is None else origin.git or None
+    recorded = None if origin is None else origin.recorded
+    return {**facts, "git": git, "commands": commands, "commands_recorded": recorded}
 
 
 def _of_head(head: ColumnHead) -> dict[str, Any]:
@@ -57,8 +69,17 @@ def _of_head(head: ColumnHead) -> dict[str, Any]:
 def _of_cell(row: TableRow, cell: Cell | None) -> dict[str, Any]:
     names = ("value", "ci_low", "ci_high", "sd", "n", "bound")
     numbers = {name: _finite(getattr(cell, name, None)) for name in names}
-    checked = None if row.kind == "measured" or cell is None else not cell.unverified
-    return {**numbers, "best": cell is not None and cell.best, "verified": checked}
+    certainty = None if row.kind == "measured" or cell is None else _certainty(cell)
+    return {
+        **numbers,
+        "best": cell is not None and cell.best,
+        "verified": certainty and certainty == "verified",
+        "certainty": certainty,
+    }
+
+
+def _certainty(cell: Cell) -> str:
+    return "unverified" if cell.unverified else "second_hand" if cell.second_hand else "verified"
 
 
 def _finite(value: Any) -> Any:

@@ -14,6 +14,7 @@ from math import erfc, sqrt
 import numpy as np
 
 from kdbench.stats.exact import EXACT, exact_p_values
+from kdbench.stats.mean import Moments, mean_moments, moments
 from kdbench.stats.paired import holm
 from kdbench.store.runs import StoredRun
 from kdbench.tables.column import Column
@@ -42,17 +43,51 @@ class Ties:
             others: Indices of the rows to compare with it; those that cannot be paired are left
                 out.
         """
+        return [row for row, p in self.p_values(column, best, others).items() if p > ALPHA]
+
+    def p_values(self, column: Column, best: int, others: Sequence[int]) -> dict[int, float]:
+        """The adjusted p-values of rows against the best one, without those that are not paired.
+
+        Args:
+            column: Column to compare.
+            best: Index of the best row.
+            others: Indices of the rows to compare with it.
+        """
         by_task = {task: self._scores(task, column.metric, best) for task in column.tasks}
         scores = {task: matrix for task, matrix in by_task.items() if matrix is not None}
         if not scores or len(scores) < len(column.tasks):
-            return []
+            return {}
         paired = [row for row in others if self._has_all_tasks(scores, row)]
         if not paired or not self._has_all_tasks(scores, best):
-            return []
+            return {}
         gaps = {task: matrix[paired] - matrix[best] for task, matrix in scores.items()}
         recipes = [self._recipe_p(column, best, row) for row in paired]
         adjusted = holm(list(map(max, _p_values(gaps), recipes)))
-        return [row for row, p in zip(paired, adjusted, strict=True) if p > ALPHA]
+        return dict(zip(paired, adjusted, strict=True))
+
+    def difference(self, column: Column, best: int, other: int) -> Moments | None:
+        """How far the best row's mean is from another's, paired by prompt; None if it is unknown.
+
+        Args:
+            column: Column to compare.
+            best: Index of the best row.
+            other: Index of the other row.
+        """
+        first, second = self._runs[best], self._runs[other]
+        if first is None or second is None:
+            return None
+        if first.trainings and second.trainings:
+            found = difference_of_recipes(first, second, column.tasks, column.metric)
+            return None if found is None else found.moments
+        tasks = []
+        for task in column.tasks:
+            scores = self._scores(task, column.metric, best)
+            gap = np.empty(0) if scores is None else scores[best] - scores[other]
+            known = gap[~np.isnan(gap)]
+            if len(known) < 2:
+                return None
+            tasks.append(moments(known))
+        return mean_moments(tasks)
 
     def _recipe_p(self, column: Column, best: int, other: int) -> float:
         """The p-value over training seeds, of two rows that have several; else 0."""

@@ -48,6 +48,7 @@ from kdbench.judging.settings import JudgeSettings
 from kdbench.methods import Method, methods
 from kdbench.metrics import CorpusMetric, ForwardMetric, Reference, SampleMetric, metrics
 from kdbench.protocol import PROTOCOLS
+from kdbench.tables.spread import method_spreads
 from kdbench.task import load_tasks
 
 ROOT = Path(__file__).parents[2]
@@ -75,6 +76,14 @@ SETTINGS = {
     "ls": LsSettings,
     "show": ShowSettings,
 }
+
+
+def parse_published(words: list[str]) -> None:
+    """Check the words of `kdbench published`: one method that a paper reports."""
+    (method,) = words
+    assert method in {row.method for row in method_spreads(least_sources=1)}
+
+
 WHOLE = {
     "fill": parse_fill,
     "compare": functools.partial(config.parse, CompareSettings),
@@ -83,6 +92,7 @@ WHOLE = {
     "push": functools.partial(config.parse, PushSettings),
     "export": functools.partial(config.parse, ExportSettings),
     "import": functools.partial(config.parse, ImportSettings),
+    "published": parse_published,
 }
 """Verbs whose commands are complete wherever a page shows them."""
 SHELL = ("sh", "bash", "shell", "console")

@@ -77,8 +77,9 @@ def test_check_prints_the_diff_of_a_stale_table(tmp_path: Path) -> None:
 
 
 def test_ci_runs_the_commands_of_the_readme() -> None:
-    first = README.splitlines().index(". .venv/bin/activate")
-    assert README.splitlines()[first + 1].startswith("kdbench eval runs/demo/student")
+    shown = re.sub(r"<details>.*?</details>", "", README, flags=re.S).splitlines()
+    first = shown.index(". .venv/bin/activate")
+    assert shown[first + 1].startswith("kdbench eval runs/demo/student")
     assert first < 60  # a reader reaches a command of their own within sixty seconds
     for name in ("demo", "test"):
         (command,) = re.findall(rf"<!-- readme:{name} -->\n```sh\n(.*)\n```", README)

@@ -178,3 +178,21 @@ def test_a_metric_that_not_every_task_has_shows_its_tasks(results):
     assert boards["accuracy"].tasks == ("sums", None)
     assert boards["rougeL"].tasks == ("dolly", None)
     assert "overview" not in boards or "accuracy" not in boards["overview"].table.columns
+
+
+def test_how_far_papers_disagree_is_shown_with_reported_rows_only(results):
+    plain = leaderboard_page(source_of(results)).html
+    assert "How far papers disagree" not in plain
+    html = leaderboard_page(source_of(results, published="second_hand")).html
+    section = html[html.index("How far papers disagree") :]
+    row = next(row for row in section.split("<tr>") if ">GKD<" in row and "GPT-2 XL" in row)
+    assert "19.43–26.05 (6.62)" in row  # Super-Natural
+    assert "‡" in html
+
+
+def test_a_row_names_its_run_protocol_and_machine_and_the_test_is_put_in_words(results):
+    html = leaderboard_page(source_of(results)).html
+    (title,) = set(re.findall(r'<tr[^>]* title="(run best/[^"]*)"', html))
+    assert "protocol minillm" in title
+    assert "best has the best mean; near is not significantly different from best;" in html
+    assert "best is significantly better than far by 20." in html

@@ -32,6 +32,8 @@ def test_cost_is_the_run_cards_without_validation() -> None:
         "seconds": 40.0,
         "student_tokens": 700,
         "teacher_tokens": 30,
+        "seed": None,
+        "recipe": actual["recipe"],
     }
 
 

@@ -7,7 +7,7 @@ from kdbench.config import FIVE, TableSettings
 from kdbench.errors import InputError
 from kdbench.system.bundled import bundled
 from kdbench.tables import build_table
-from kdbench.tables.published import published_groups
+from kdbench.tables.reported import published_groups
 
 FILE = """
 schema: 1
