@@ -678,7 +678,7 @@ def table(
     *,
     rows: str | Sequence[str] = (),
     settings: str | Sequence[str] = (),
-    published: Literal["verified", "all", "none"] = "none",
+    published: Literal["verified", "second_hand", "all", "none"] = "none",
     baselines: str | PathLike[str] | None = None,
     tasks: str | PathLike[str] | Sequence[str | PathLike[str]] = (
         "dolly",
@@ -705,8 +705,9 @@ def table(
         rows: Measured rows to show, by label and in this order (default: all, by name).
         settings: Settings to show, by id: each is a group of rows that compare, which eval and
             train name with setting=; measured shows every measured one (default: all).
-        published: Published rows to show, as papers report them; all includes unverified ones
-            (default none, or verified with settings= or baselines=).
+        published: Published rows to show, as papers report them; second_hand includes what a third
+            party quotes, all also unverified ones (default none, or verified with settings= or
+            baselines=).
         baselines: File of published numbers (default: the bundled published.yaml).
         tasks: Tasks to show as columns.
         metric: Metric shown in the cells.
@@ -742,7 +743,7 @@ def report(
     fidelity: str = "acceptance@student",
     level: bool = False,
     runs: str | PathLike[str] = "runs",
-    published: Literal["verified", "all", "none"] = "none",
+    published: Literal["verified", "second_hand", "all", "none"] = "none",
     baselines: str | PathLike[str] | None = None,
     out: str | PathLike[str] = "report",
     single_file: bool = False,
@@ -766,7 +767,8 @@ def report(
         level: Plot gains against fidelity itself instead of its change.
         runs: Folder of checkpoints that kdbench train wrote, whose run cards and training curves
             are shown.
-        published: Published rows of the leaderboard; all includes unverified ones.
+        published: Published rows of the leaderboard; second_hand includes what a third party
+            quotes, all also unverified ones.
         baselines: File of published numbers (default: the bundled published.yaml).
         out: Folder of the report.
         single_file: Write one page that holds everything, without the folders next to it.
