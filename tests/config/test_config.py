@@ -135,6 +135,8 @@ def test_a_file_may_give_one_value_for_a_list(tmp_path):
         (EvalSettings, ["model=m", "shard=1"], "shard=1: must be I/N"),
         (EvalSettings, ["model=m", "dtype=int8"], "dtype=int8: input should be 'auto', 'float32'"),
         (EvalSettings, ["model=m", "add_bos=maybe"], "add_bos=maybe: input should be a valid bool"),
+        (TableSettings, ["results="], "results=: must not be empty"),
+        (TableSettings, [""], "results=: must not be empty"),
         (TableSettings, ["published=some"], "published=some: input should be 'verified', 'all'"),
         (TableSettings, ["error=se"], "error=se: input should be 'ci', 'sd', 'both' or 'none'"),
         (DemoSettings, ["model=m"], "unknown key 'model': known: chat, dry_run, limit, out"),
