@@ -118,6 +118,8 @@ class Settings(BaseModel):
                 raise ValueError(f"must not be {str(item).lower()}")
             if isinstance(item, str) and "\0" in item:
                 raise ValueError("must not have a NUL character")
+            if item == "" and Path in kinds and str not in kinds:  # would be the current folder
+                raise ValueError("must not be empty")
             if isinstance(item, str) and Path not in kinds and not _is_utf8(item):
                 raise ValueError("must be valid Unicode")
         return value

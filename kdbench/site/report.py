@@ -16,6 +16,7 @@ from kdbench.site.pages import make_pages
 from kdbench.site.source import SiteSource, read_source
 from kdbench.site.write import INDEX, SiteFile, remove_stale, site_files, write_files
 from kdbench.system.files import read_json, write_json
+from kdbench.system.outputs import STANDARD_OUTPUT
 from kdbench.version import __version__
 
 if TYPE_CHECKING:
@@ -58,8 +59,10 @@ def make_report(settings: ReportSettings) -> Report:
     """Read the results, and write the site, its figures and its numbers.
 
     Raises:
-        InputError: `out=` is a file, or as `read_source` raises it; nothing has been written then.
+        InputError: `out=` is no folder, or as `read_source` raises it; nothing is written then.
     """
+    if settings.out == STANDARD_OUTPUT:
+        raise InputError("out=-: a report is a folder of files; name a folder")
     if settings.out.exists() and not settings.out.is_dir():
         raise InputError(f"out={settings.out}: exists and is not a folder")
     source = read_source(settings)

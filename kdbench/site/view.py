@@ -153,7 +153,7 @@ def result_files(results: Path) -> FileTimes:
             file = os.path.join(folder, name)
             try:
                 status = os.stat(file)
-            except FileNotFoundError:  # replaced or removed at this moment
+            except OSError:  # replaced or removed at this moment, or a link to nowhere
                 continue
             if name.endswith(".json") and not name.startswith("."):
                 times[file] = status.st_mtime_ns, status.st_size

@@ -47,7 +47,8 @@ def _searched(folder: Path) -> Iterator[tuple[Path, set[str]]]:
         try:
             status = path.stat()
             with os.scandir(path) as listed:
-                entries = [(entry.name, entry.is_dir()) for entry in listed]
+                # Unlike DirEntry.is_dir, os.path.isdir says no of a link that leads to itself.
+                entries = [(entry.name, os.path.isdir(entry.path)) for entry in listed]
         except (FileNotFoundError, NotADirectoryError, PermissionError):
             continue
         if (status.st_dev, status.st_ino) in seen:  # a link to a folder above

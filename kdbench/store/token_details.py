@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _LAYOUT = 1
 _IDENTITY = ("name", "sha256", "dtype", "top_k", "scores")  # of a teacher's, what names its scores
 _STEPS, _UNKNOWN = 250, 255
+_LARGEST = 2**24  # id; sums over a vocabulary are as long as it is large
 _RATES = ("acceptance", "student", "teacher")
 
 TokenText = str | Sequence[int] | Sequence[str]
@@ -191,8 +192,9 @@ def texts_of(record: Mapping[str, Any], place: str) -> dict[int, TokenText]:
     """
     texts = record.get("texts", {})
     for number, text in texts.items():
-        if not (number.isdecimal() and _is_token_text(text)):
-            raise InputError(f"{place}: not a text of a token: {number!r}; delete the file")
+        is_id = number.isdecimal() and len(number) <= len(str(_LARGEST))
+        if not (is_id and _is_token_text(text)):
+            raise InputError(f"{place}: not a text of a token: {number[:20]!r}; delete the file")
     return {int(number): text for number, text in texts.items()}
 
 
@@ -235,11 +237,16 @@ def _quantised(values: np.ndarray) -> np.ndarray:
 
 def _probabilities(raw: bytes) -> np.ndarray:
     steps = np.frombuffer(raw, "u1").astype(float)
+    if ((steps > _STEPS) & (steps != _UNKNOWN)).any():
+        raise ValueError("a probability is above 1")
     return np.where(steps == _UNKNOWN, np.nan, steps / _STEPS)
 
 
 def _ids(raw: bytes, width: int) -> np.ndarray:
-    return np.frombuffer(raw, f"<u{width}").astype(np.int64)
+    ids = np.frombuffer(raw, f"<u{width}").astype(np.int64)
+    if ids.max(initial=0) > _LARGEST:
+        raise ValueError(f"no vocabulary has a token {ids.max()}")
+    return ids
 
 
 _COLUMNS = ("tokens", *_RATES, "listed", "likely", "likely_p")

@@ -17,6 +17,7 @@ _QUERY = re.compile(r"(?<=[?&])([\w-]+)(=)([^\s&#'\"]+)")
 _KEY = re.compile(  # as providers of models and of code make them
     r"(?<![\w-])(?:sk|gsk|xai|hf|ghp|github_pat|glpat)[-_][\w-]{16,}"
 )
+_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _ASSIGNED = re.compile(r"(?<![\w-])([\w-]+)(['\"]?\s*[=:]\s*['\"]?)([^\s,'\"{}&]+)")
 
 
@@ -26,8 +27,8 @@ def is_secret(name: str) -> bool:
 
 
 def has_key(text: str) -> bool:
-    """Whether a text holds what looks like a provider's key: `sk-…`, `hf_…`."""
-    return bool(_KEY.search(text))
+    """Whether a text holds what looks like a key: a provider's, as in `sk-…`, or a private one."""
+    return bool(_KEY.search(text) or _PRIVATE_KEY.search(text))
 
 
 def without_logins(text: str) -> str:

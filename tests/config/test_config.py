@@ -140,6 +140,8 @@ def test_a_file_may_give_one_value_for_a_list(tmp_path):
             ["published=some"],
             "published=some: input should be 'verified', 'second_hand'",
         ),
+        (TableSettings, ["results="], "results=: must not be empty"),
+        (TableSettings, [""], "results=: must not be empty"),
         (TableSettings, ["error=se"], "error=se: input should be 'ci', 'sd', 'both' or 'none'"),
         (DemoSettings, ["model=m"], "unknown key 'model': known: chat, dry_run, limit, out"),
         (EvalSettings, ["config=no/such.yaml"], "config=no/such.yaml: No such file"),

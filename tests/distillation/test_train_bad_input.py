@@ -320,7 +320,7 @@ CASES: dict[str, tuple[Broken, str]] = {
         "learning_rate=nan: input should be a finite number",
     ),
     "out without a name": (with_arguments(out="."), r"out=\.: must be the name of a folder"),
-    "out that is empty": (with_arguments(out=""), r"out=: must be the name of a folder"),
+    "out that is empty": (with_arguments(out=""), r"out=: must not be empty"),
     "end token that is none": (with_arguments(end_token="<no>"), "end_token=<no>: not a token"),
     "prompts of no token": (
         with_copy(

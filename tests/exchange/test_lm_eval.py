@@ -248,6 +248,8 @@ def test_an_exported_run_comes_back_with_its_numbers_and_texts(made):
         (lambda content: {"results": {"../t": {"a,b": 1}}}, "'../t' cannot name a task"),
         (lambda content: {"results": {"t": {"alias": "t"}}}, "'t' has no metric"),
         (lambda content: {**content, "config": 3}, "config: must be a mapping"),
+        (lambda content: {**content, "groups": 1}, "groups: must be a mapping"),
+        (lambda content: {**content, "n-samples": [1]}, "n-samples: must be a mapping"),
         (
             lambda content: {**content, "model_name": "/x/.."},
             r"the model's name '\.\.' .*; give name=",
@@ -262,6 +264,17 @@ def test_files_of_another_form_are_one_line(change, reason, file, tmp_path):
     (line,) = done.stderr.splitlines()
     assert re.search(reason, line)
     assert not (tmp_path / "r").exists()
+
+
+def test_an_integer_beyond_any_float_is_no_number(file, tmp_path):
+    content = json.loads(file.read_text())
+    first = next(iter(content["results"]))
+    content |= {"results": {first: {"acc,none": 10**400, "f1,none": 0.5}}, "n-samples": {}}
+    changed = tmp_path / "results_x.json"
+    changed.write_text(json.dumps(content))
+    done = CliRunner().invoke(app, ["import", str(changed), f"results={tmp_path / 'r'}"])
+    assert done.exit_code == 0, done.output
+    assert f"{first}: acc,none no number" in done.stdout
 
 
 def test_samples_of_another_evaluation_are_refused(file, tmp_path):

@@ -126,6 +126,30 @@ def test_without_a_login_it_says_how_to_log_in(made, hub, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    "secret", ["HF_TOKEN=hf_" + "x" * 34, "-----BEGIN OPENSSH PRIVATE KEY-----"]
+)
+def test_a_file_that_holds_a_secret_is_not_pushed(secret, made, hub):
+    (made.checkpoint / "notes.log").write_text(f"mine\n{secret}\n")
+    for words in ((), ("--dry-run",)):
+        done = run("checkpoint=mine", *words)
+        assert done.exit_code == 2
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("kdbench: mine/notes.log: holds what looks like an access token")
+        assert secret not in line
+    assert hub.calls == []
+
+
+def test_a_link_out_of_the_checkpoint_is_not_pushed(made, hub, tmp_path):
+    (tmp_path / "private.txt").write_text("mine")
+    (made.checkpoint / "inside.log").symlink_to("config.json")
+    assert run("checkpoint=mine", "--dry-run").exit_code == 0
+    (made.checkpoint / "notes.log").symlink_to(tmp_path / "private.txt")
+    done = run("checkpoint=mine")
+    assert (done.exit_code, hub.calls) == (2, [])
+    assert done.stderr.startswith("kdbench: mine/notes.log: is a link out of checkpoint=")
+
+
+@pytest.mark.parametrize(
     "fault",
     [
         HfHubHTTPError("403 Forbidden: no rights\nhf_0123456789abcdefghij", response=REFUSED),

@@ -168,6 +168,8 @@ def test_a_report_json_of_another_tool_is_not_believed(results, tmp_path):
         ({"results": "."}, "results=.: no results; run kdbench eval"),
         ({"tasks": ("doly",)}, "tasks=doly: did you mean 'dolly'"),
         ({"out": __file__}, f"out={__file__}: exists and is not a folder"),
+        ({"out": "-"}, "out=-: a report is a folder of files"),
+        ({"out": ""}, "out=: must not be empty"),
         ({"baseline": "stf"}, "baseline=stf: did you mean 'sft'"),
     ],
 )

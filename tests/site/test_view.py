@@ -145,6 +145,14 @@ def test_a_site_waits_for_the_first_run_and_then_shows_it(live):
     assert settled(live) == [False, False]
 
 
+def test_a_link_to_itself_does_not_end_it(live):
+    live.folder.mkdir()
+    put_run(live.settings.results, "kd", {"dolly": [1, 2]})
+    (live.settings.results / "loop.json").symlink_to("loop.json")
+    assert live.refresh()
+    assert live.served.problem == ""
+
+
 def test_a_broken_result_keeps_the_last_site_and_says_so(live):
     live.folder.mkdir()
     folder = put_run(live.settings.results, "kd", {"dolly": [1, 2]})

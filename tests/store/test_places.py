@@ -79,6 +79,11 @@ def test_links_are_followed_once(results: Path, tmp_path_factory: pytest.TempPat
     assert len(found) == len(set(found)) == 7
 
 
+def test_a_link_to_itself_is_no_folder(results: Path) -> None:
+    (results / "demo" / "loop").symlink_to("loop")
+    assert [one.folder for one in stored_runs(results)] == FOUND
+
+
 def test_samples_are_not_searched(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import os
 

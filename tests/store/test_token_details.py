@@ -92,6 +92,8 @@ def test_texts_are_kept_as_text_bytes_or_name() -> None:
         {"id": 3},
         {"n": -1},
         {"likely_p": ""},
+        {"acceptance": "+v7+"},  # 254 of 250 steps
+        {"tokens": "////////////////", "likely": "////////////////"},  # ids of 2^32 - 1
     ],
     ids=str,
 )
@@ -102,7 +104,7 @@ def test_a_damaged_line_is_refused_in_one_line(change: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "texts", [{"x": "a"}, {"3": 5}, {"3": [256]}, {"3": ["a", "b"]}, {"3": None}]
+    "texts", [{"x": "a"}, {"3": 5}, {"3": [256]}, {"3": ["a", "b"]}, {"3": None}, {"9" * 5000: "a"}]
 )
 def test_a_damaged_text_is_refused(texts: Any) -> None:
     with pytest.raises(InputError, match="here: not a text of a token"):

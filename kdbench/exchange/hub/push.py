@@ -18,11 +18,13 @@ from kdbench.store.folder import RunFolder
 from kdbench.store.runs import StoredRun
 from kdbench.system.console import report_progress
 from kdbench.system.outline import Fact, Section
-from kdbench.system.secrets import without_secrets
+from kdbench.system.secrets import has_key, without_secrets
 from kdbench.task import task_title
 from kdbench.text import byte_size
 
 CARD = "README.md"
+_VOCABULARY = ("tokenizer", "vocab", "merges")  # words of any look
+_SCANNED = 1_000_000  # bytes of the largest file that is searched for secrets
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,26 @@ def plan_push(settings: PushSettings) -> PushPlan:
 
 
 def _checkpoint_files(checkpoint: Path) -> Iterator[tuple[str, Path]]:
+    """The checkpoint's files but hidden ones and the card.
+
+    Raises:
+        InputError: A file is a link out of the folder, or holds what looks like a secret.
+    """
     for path in sorted(checkpoint.rglob("*")):
         parts = path.relative_to(checkpoint).parts
         if path.is_file() and not any(part.startswith(".") for part in parts) and parts != (CARD,):
+            _check_may_be_public(path, checkpoint)
             yield "/".join(parts), path
+
+
+def _check_may_be_public(path: Path, checkpoint: Path) -> None:
+    if not path.resolve().is_relative_to(checkpoint.resolve()):
+        raise InputError(f"{path}: is a link out of checkpoint=; copy the file, or remove the link")
+    if path.name.startswith(_VOCABULARY) or path.stat().st_size > _SCANNED:
+        return
+    text = path.read_bytes().decode(errors="replace")
+    if has_key(text):
+        raise InputError(f"{path}: holds what looks like an access token or a private key; move it")
 
 
 def _run_files(folder: RunFolder, samples: bool) -> Iterator[Path]:

@@ -1,7 +1,7 @@
 """Reading and checking the files of lm-evaluation-harness; nothing in them is trusted."""
 
 import json
-import math
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,6 +25,10 @@ _RESULTS = {
     "config": MAPPING.or_null().if_given(),
     "configs": MAPPING.or_null().if_given(),
     "versions": MAPPING.if_given(),
+    **dict.fromkeys(
+        ("groups", "group_subtasks", "n-samples", "higher_is_better"),
+        MAPPING.or_null().if_given(),
+    ),
 }
 _SAMPLE = {
     "doc_id": Rule("a whole number", lambda value: type(value) is int and value >= 0),
@@ -176,8 +180,13 @@ def read_samples(results: LmEvalResults, task: str) -> list[dict[str, Any]]:
     return sorted(lines, key=lambda line: int(line["doc_id"]))
 
 
+def is_score(value: object) -> bool:
+    """Whether a value is a finite number or a truth value; JSON has integers beyond any float."""
+    return isinstance(value, int | float) and abs(value) <= sys.float_info.max
+
+
 def _finite(value: object) -> float | None:
-    ok = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    ok = is_score(value) and not isinstance(value, bool)
     return float(value) if ok else None  # type: ignore[arg-type]
 
 

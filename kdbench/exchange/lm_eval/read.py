@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kdbench.errors import InputError
-from kdbench.exchange.lm_eval.files import LmEvalResults, read_results, read_samples
+from kdbench.exchange.lm_eval.files import LmEvalResults, is_score, read_results, read_samples
 from kdbench.exchange.settings import ImportSettings
 from kdbench.generate import Sample
 from kdbench.stats.estimates import Estimate, estimate
@@ -252,14 +252,10 @@ def _column(
     scores = {
         str(line["doc_id"]): line.get(metric) for line in lines if line["filter"] == of_filter
     }
-    if not any(_is_number(score) for score in scores.values()):
+    if not any(is_score(score) for score in scores.values()):
         return None
     column = (scores.get(document) for document in ids)
-    return [float(score) if _is_number(score) else None for score in column]  # type: ignore[arg-type]
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, bool | int | float) and math.isfinite(value)
+    return [float(score) if is_score(score) else None for score in column]  # type: ignore[arg-type]
 
 
 def _samples(line: Mapping[str, Any]) -> list[Sample]:
