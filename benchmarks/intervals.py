@@ -10,8 +10,8 @@ from benchmarks.report import BenchmarkRow, Outcome, target
 from kdbench.stats.bootstrap import average_interval
 from kdbench.stats.estimates import Estimate, average, mean_estimate
 
-TRIALS = 2000
-RESAMPLES = 1000  # of the percentile bootstrap, beside which the intervals stand
+TRIALS = 1000
+RESAMPLES = 400  # of the percentile bootstrap, beside which the intervals stand
 SIZES = (20, 50, 80, 242, 500)
 TASKS = 5  # of an average
 LEAST = 0.93  # coverage that counts as that of a 95 % interval
