@@ -29,7 +29,7 @@ class CostColumn(Column):
     """A column of a cost.
 
     Attributes:
-        sft_seconds: Seconds per sample of supervised fine-tuning, by setting.
+        sft_seconds: Seconds per sample of supervised fine-tuning, by setting; the mean over its runs.
     """
 
     sft_seconds: Mapping[str | None, float] = field(default_factory=dict)
@@ -57,6 +57,12 @@ class CostColumn(Column):
         return "no SFT row of the same setting whose cost is known"
 
     def _value(self, run: StoredRun) -> float | None:
+        """The run's cost, the mean over its trainings; None if that of one is not known."""
+        values = [self._value_of_one(training) for training in run.trainings or (run,)]
+        known = [value for value in values if value is not None]
+        return sum(known) / len(known) if len(known) == len(values) else None
+
+    def _value_of_one(self, run: StoredRun) -> float | None:
         cost = run.record.get("training")
         if not cost:
             return None
@@ -79,13 +85,14 @@ def cost_column(name: str, runs: Sequence[StoredRun]) -> CostColumn:
         runs: Runs of the table, among them that of SFT. A fine-tuned teacher is not SFT.
     """
     teachers = teacher_folders(runs)
-    sft_seconds = {
-        run.record["setting"]: seconds
-        for run in runs
-        if run.folder not in teachers
-        if (cost := run.record.get("training")) and cost["method"] == "sft"
-        if (seconds := _seconds_per_sample(cost)) is not None
-    }
+    seconds_of: dict[str | None, list[float]] = {}
+    for run in (training for run in runs for training in run.trainings or (run,)):
+        cost = run.record.get("training")
+        if run.folder in teachers or not cost or cost["method"] != "sft":
+            continue
+        if (seconds := _seconds_per_sample(cost)) is not None:
+            seconds_of.setdefault(run.record["setting"], []).append(seconds)
+    sft_seconds = {setting: sum(known) / len(known) for setting, known in seconds_of.items()}
     return CostColumn(name, name, (), False, direction="lower", arrow=True, sft_seconds=sft_seconds)
 
 
