@@ -10,7 +10,7 @@ from kdbench.text import DECIMALS
 
 DEVIATIONS = {
     "sd_prompts": ("prompts", "sets of as many prompts"),
-    "sd_training": ("training", "training seeds"),
+    "sd_training": ("training", "training seeds, beyond the chance in their responses"),
     "sd_sampling": ("sampling", "sampling seeds of one student"),
 }
 """Which of the variances each column shows, and what it is between."""
