@@ -7,7 +7,8 @@ from typing import Literal
 from kdbench.tables.provenance import Provenance
 from kdbench.text import interval, number
 
-_TEST = "sign-flip test paired by prompt, Holm-corrected, at the 5 % level"
+_TEST = "sign-flip test paired by prompt{}, Holm-corrected, at the 5 % level"
+_OF_RECIPES = ", and between rows of several training seeds also a t test over them and prompts"
 
 
 @dataclass(frozen=True)
@@ -276,7 +277,9 @@ class Content:
         best = "the best student in a column"
         if not any(group.tested for group in self.groups):
             return best
-        return f"{best} and any measured one not significantly different from it ({_TEST})"
+        recipes = [row for row in self.rows if len(row.training_seeds) > 1]
+        test = _TEST.format(_OF_RECIPES if len(recipes) > 1 else "")
+        return f"{best} and any measured one not significantly different from it ({test})"
 
 
 def listed(names: Sequence[str]) -> str:
