@@ -22,7 +22,7 @@ from math import sqrt
 
 import numpy as np
 
-from kdbench.stats.mean import Moments
+from kdbench.stats.mean import CONFIDENCE, Moments
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,11 @@ class MeanTest:
     moments: Moments
     averages: Moments
 
+    @property
+    def mean(self) -> float:
+        """The mean."""
+        return self.moments.mean
+
     def p_value(self, shift: float = 0.0) -> float:
         """The two-sided p-value of the null hypothesis that the mean is `shift`."""
         return max(self.moments.p_value(shift), self.averages.p_value(shift))
@@ -53,6 +58,18 @@ class MeanTest:
         """
         lows, highs = zip(self.moments.students(alpha), self.averages.students(alpha), strict=True)
         return min(lows), max(highs)
+
+    def shown_interval(self, scale: tuple[float, float] | None = None) -> tuple[float, float]:
+        """The 95 % interval to print, which also allows for skewness and the ends of a scale.
+
+        Args:
+            scale: Ends of the scale on which scores lie; None if it has none.
+        """
+        (low, high), (lowest, highest) = self.moments.interval(scale), self.interval(1 - CONFIDENCE)
+        low, high = min(low, lowest), max(high, highest)
+        if scale is None or not scale[0] <= self.mean <= scale[1]:
+            return low, high
+        return max(scale[0], low), min(scale[1], high)
 
     def detectable(self, alpha: float, power: float) -> float:
         """The smallest change of the mean that the test detects.

@@ -64,7 +64,7 @@ def recipe_mean(run: StoredRun, tasks: Sequence[str], metric: str) -> RecipeMean
     scale = scale_of(unit, np.concatenate([of_task.ravel() for of_task in known]))
     return RecipeMean(
         replace(found, sampling=_sampling(run, tasks, metric)),
-        found.moments.interval(scale),
+        found.test.shown_interval(scale),
         sum(of_task.shape[2] for of_task in known),
     )
 
@@ -147,8 +147,7 @@ def _mean_metric(name: str, results: Sequence[TaskResult]) -> MetricResult:
     scores = _scores(results, name)
     if scores is None:
         return merged
-    found = variances([scores]).moments
-    low, high = found.interval(scale_of(first.unit, scores.ravel()))
+    low, high = variances([scores]).test.shown_interval(scale_of(first.unit, scores.ravel()))
     return replace(merged, ci_low=low, ci_high=high, n=scores.shape[2])
 
 

@@ -14,7 +14,7 @@ from math import erfc, sqrt
 import numpy as np
 
 from kdbench.stats.exact import EXACT, exact_p_values
-from kdbench.stats.mean import Moments, mean_moments, moments
+from kdbench.stats.mean import mean_moments, moments
 from kdbench.stats.paired import holm
 from kdbench.store.runs import StoredRun
 from kdbench.tables.column import Column
@@ -65,20 +65,25 @@ class Ties:
         adjusted = holm(list(map(max, _p_values(gaps), recipes)))
         return dict(zip(paired, adjusted, strict=True))
 
-    def difference(self, column: Column, best: int, other: int) -> Moments | None:
-        """How far the best row's mean is from another's, paired by prompt; None if it is unknown.
+    def difference(
+        self, column: Column, best: int, other: int
+    ) -> tuple[float, tuple[float, float]] | None:
+        """How far the best row's mean is from another's, paired by prompt.
 
         Args:
             column: Column to compare.
             best: Index of the best row.
             other: Index of the other row.
+
+        Returns:
+            The difference and its 95 % interval; None if it is unknown.
         """
         first, second = self._runs[best], self._runs[other]
         if first is None or second is None:
             return None
         if first.trainings and second.trainings:
             found = difference_of_recipes(first, second, column.tasks, column.metric)
-            return None if found is None else found.moments
+            return None if found is None else (found.mean, found.shown_interval())
         tasks = []
         for task in column.tasks:
             scores = self._scores(task, column.metric, best)
@@ -87,7 +92,8 @@ class Ties:
             if len(known) < 2:
                 return None
             tasks.append(moments(known))
-        return mean_moments(tasks)
+        joint = mean_moments(tasks)
+        return joint.mean, joint.interval()
 
     def _recipe_p(self, column: Column, best: int, other: int) -> float:
         """The p-value over training seeds, of two rows that have several; else 0."""

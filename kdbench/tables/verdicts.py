@@ -82,10 +82,10 @@ def _gap(
     label, found = rows[other].label, ties.difference(column, best, other)
     if found is None:
         return label
-    low, high = found.interval()
-    if found.mean < 0:  # lower is better
+    mean, (low, high) = found
+    if mean < 0:  # lower is better
         low, high = -high, -low
-    text = f"{label} by {abs(found.mean):.{decimals}f}"
+    text = f"{label} by {abs(mean):.{decimals}f}"
     # Where interval and test disagree, the words are those of the test.
     if low <= 0:
         return f"{text} (p = {p:.2g})"

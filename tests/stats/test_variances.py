@@ -110,3 +110,23 @@ def test_the_test_is_the_more_doubtful_of_two():
     inner = expected.confidence_interval()
     assert low <= inner.low < inner.high <= high
     assert test.p_value(low) == pytest.approx(0.05)
+
+
+def test_the_interval_of_few_trainings_that_vary_is_the_wide_one_on_the_scale():
+    """Over prompts alone it would be far too short; the ends of the scale hold it."""
+    trainings = np.array([20.0, 50.0])[:, None, None]
+    scores = trainings + np.random.default_rng(7).normal(0, 3, (2, 1, 40))
+    test = variances([scores]).test
+    inner = stats.ttest_1samp(scores.mean(axis=(1, 2)), 0).confidence_interval()
+    low, high = test.shown_interval()
+    assert low <= inner.low < inner.high <= high
+    assert test.shown_interval((0.0, 100.0)) == (0.0, 100.0)
+
+
+def test_the_interval_of_a_rare_rate_reaches_as_far_as_each_of_its_parts():
+    scores = np.zeros((3, 1, 40))
+    scores[0, 0, 0] = 1.0
+    test = variances([scores]).test
+    low, high = test.shown_interval((0.0, 1.0))
+    assert low == 0.0
+    assert high >= max(test.moments.interval((0.0, 1.0))[1], test.interval(0.05)[1])

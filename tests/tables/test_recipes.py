@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from kdbench.config import TableSettings
 from kdbench.stats.estimates import estimate
@@ -39,6 +40,7 @@ def run(method, seed, values, recipe="r", folder=None):
         "setting": "s",
         "limit": None,
         "status": "complete",
+        "tasks": {},
         "protocol": {"name": "minillm"},
         "training": training,
     }
@@ -75,12 +77,12 @@ def test_a_row_shows_the_mean_and_the_interval_over_trainings_and_prompts(runs, 
     assert group.rows[0].training_seeds == (10, 11, 12)
     gkd = [r for r in runs if r.method == "GKD"]
     dolly, average = group.rows[0].cells[0], group.rows[0].cells[-1]
-    expected = variances([stacked(gkd, "dolly")]).moments
+    expected = variances([stacked(gkd, "dolly")]).test
     assert dolly.value == pytest.approx(expected.mean)
-    assert (dolly.ci_low, dolly.ci_high) == pytest.approx(expected.interval((0, 100)))
-    joint = variances([stacked(gkd, task) for task in TASKS]).moments
+    assert (dolly.ci_low, dolly.ci_high) == pytest.approx(expected.shown_interval((0, 100)))
+    joint = variances([stacked(gkd, task) for task in TASKS]).test
     assert average.value == pytest.approx(joint.mean)
-    assert (average.ci_low, average.ci_high) == pytest.approx(joint.interval((0, 100)))
+    assert (average.ci_low, average.ci_high) == pytest.approx(joint.shown_interval((0, 100)))
     assert any("3 training seeds" in note for note in table.notes())
 
 
@@ -144,5 +146,18 @@ def test_trainings_that_vary_more_than_they_differ_are_not_told_apart(tmp_path):
     ]
     (group,) = table_of(runs, tmp_path).groups
     assert [row.cells[-1].best for row in group.rows] == [True, True]
+    averages = np.mean([stacked(runs[3:], task).mean(axis=(1, 2)) for task in TASKS], axis=0)
+    inner = stats.ttest_1samp(averages, 0).confidence_interval()
+    (shown,) = (row.cells[-1] for row in group.rows if row.label == "B")
+    assert shown.ci_low <= inner.low < inner.high <= shown.ci_high
     (alone,) = table_of([runs[2], runs[5]], tmp_path).groups
     assert [row.cells[-1].best for row in alone.rows] == [True, False]
+
+
+def test_the_cost_of_a_recipe_is_the_mean_over_its_trainings(runs, tmp_path):
+    for place, one in enumerate(runs):
+        one.record["training"].update(samples=10, seconds=10.0 * (place + 1), student_tokens=place)
+    columns = ("AVG", "seconds_per_sample", "relative_cost", "student_tokens")
+    (group,) = table_of(runs, tmp_path, columns=columns).groups
+    costs = {row.label: [cell.value for cell in row.cells[1:]] for row in group.rows}
+    assert costs == {"SFT": pytest.approx([2, 1, 1]), "GKD": pytest.approx([5, 2.5, 4])}
