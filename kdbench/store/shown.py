@@ -57,7 +57,7 @@ class ShownRun:
             for name, found in metrics.items()
             if any(metric is not None and metric.value is not None for metric in found)
         ]
-        notes = ["Means over prompts and seeds, with 95 % bootstrap intervals over prompts."]
+        notes = ["Means over prompts and seeds, with 95 % intervals over prompts."]
         return html_table(
             ("metric", "unit", *shown), rows, caption=str(self.run), notes=notes, left=(0, 1)
         )

@@ -29,7 +29,7 @@ class CostColumn(Column):
     """A column of a cost.
 
     Attributes:
-        sft_seconds: Seconds per sample of supervised fine-tuning, by setting; the mean over its runs.
+        sft_seconds: Mean seconds per sample of supervised fine-tuning, by setting.
     """
 
     sft_seconds: Mapping[str | None, float] = field(default_factory=dict)
@@ -86,7 +86,7 @@ def cost_column(name: str, runs: Sequence[StoredRun]) -> CostColumn:
     """
     teachers = teacher_folders(runs)
     seconds_of: dict[str | None, list[float]] = {}
-    for run in (training for run in runs for training in run.trainings or (run,)):
+    for run in (training for row in runs for training in row.trainings or (row,)):
         cost = run.record.get("training")
         if run.folder in teachers or not cost or cost["method"] != "sft":
             continue

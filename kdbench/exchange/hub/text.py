@@ -98,7 +98,7 @@ def _cell(metric: MetricResult | None) -> str:
 def _caption(run: StoredRun) -> str:
     seeds = run.record["protocol"].get("seeds") or []
     over = f", and numbers are means over {len(seeds)} sampling seeds" if len(seeds) > 1 else ""
-    return f"Brackets hold the 95 % bootstrap interval over prompts{over}."
+    return f"Brackets hold the 95 % interval over prompts{over}."
 
 
 def _training(run: StoredRun, card: Mapping[str, Any]) -> Iterator[str]:
