@@ -21,9 +21,9 @@ NEARLY_ALL = 0.95
 left, 5 %, is less than the usual width of an interval over prompts."""
 
 FEW_PROMPTS = 20
-"""Number of prompts below which an interval is doubted. A percentile bootstrap interval of a mean
-over n prompts is too short by the factor sqrt(1 - 1/n) * z / t (T. Hesterberg, What teachers should
-know about the bootstrap, 2015): 9 % at 20 prompts, 18 % at 10 and 47 % at 4."""
+"""Number of prompts that are few. The intervals cover the truth about as often as they say for ten of
+skewed scores, 93 % of the time for four; but they are wide, and no interval knows of rare scores
+that a sample lacks (`benchmarks/intervals.py`)."""
 
 _SEEN = 1000  # responses of a task that are read; faults of this kind show in all of them
 _LEAST = 5  # responses that can be called all alike
@@ -116,8 +116,8 @@ def _of_few(results: Mapping[str, TaskResult]) -> Iterator[str]:
     if few:
         least = min(results[task].metrics[results[task].main_metric].n for task in few)
         yield (
-            f"{_listed(few)}: intervals over {counted(least, 'prompt')} are too short (below "
-            f"{FEW_PROMPTS}, by 9 % and more); a larger limit= gives more prompts"
+            f"{_listed(few)}: only {counted(least, 'prompt')} (below {FEW_PROMPTS}, intervals "
+            "are wide and rare scores are missing); a larger limit= gives more prompts"
         )
 
 

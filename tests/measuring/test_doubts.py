@@ -57,8 +57,8 @@ def test_sound_results_are_silent(run: Path) -> None:
         ({"cut_off": metric(0.95)}, "dolly: 95 % or more of the responses were cut at max_new_tok"),
         ({"empty": metric(1.0)}, "dolly: every response is empty; "),
         ({"empty": metric(0.96)}, "dolly: 96 % of the responses are empty; "),
-        ({"rougeL": metric(9.0, n=19)}, "dolly: intervals over 19 prompts are too short"),
-        ({"rougeL": metric(9.0, n=1)}, "dolly: intervals over 1 prompt are too short"),
+        ({"rougeL": metric(9.0, n=19)}, "dolly: only 19 prompts ("),
+        ({"rougeL": metric(9.0, n=1)}, "dolly: only 1 prompt ("),
     ],
 )
 def test_each_fault_is_one_line(run: Path, shown: dict[str, Any], start: str) -> None:
@@ -69,7 +69,7 @@ def test_each_fault_is_one_line(run: Path, shown: dict[str, Any], start: str) ->
 def test_tasks_with_the_same_fault_share_a_line(run: Path) -> None:
     few = {"rougeL": metric(9.0, n=4)}
     (line,) = found(run, result("dolly", **few), result("vicuna", **few))
-    assert line.startswith("dolly, vicuna: intervals over 4 prompts")
+    assert line.startswith("dolly, vicuna: only 4 prompts")
 
 
 def test_stored_samples_show_what_no_metric_counts(run: Path) -> None:
