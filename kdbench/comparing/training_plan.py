@@ -216,8 +216,9 @@ def _notes(
     trained = len(run.trainings)
     low, high = (((trained - 1) / chi2.ppf(p, trained - 1)) ** 0.5 for p in (0.975, 0.025))
     yield (
-        f"sd_training: deviation of the difference between pairs of trainings. {trained} training "
-        f"seeds show it roughly: the true one may be {low:.1f} to {high:.1f} times as large (95 %)."
+        "sd_training: deviation of the difference between pairs of trainings, beyond the chance in "
+        f"their responses. {trained} training seeds show it roughly: the true one may be {low:.1f} "
+        f"to {high:.1f} times as large (95 %), and 0 does not show that there is none."
     )
     if second is None:
         yield (
