@@ -75,8 +75,10 @@ class Column:
             return cell
         # A good student is good at all tasks, so their intervals do not add up.
         found = recipe_mean(run, self.tasks, self.metric)
-        low, high = (None, None) if found is None else found.interval
-        return replace(cell, ci_low=low, ci_high=high)
+        if found is None:
+            return replace(cell, ci_low=None, ci_high=None)
+        low, high = found.interval
+        return replace(cell, ci_low=low, ci_high=high, sd=found.variances.sampling)
 
 
 def column_notes(columns: Sequence[Column]) -> tuple[str, ...]:

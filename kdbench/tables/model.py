@@ -251,9 +251,10 @@ class Content:
         if several:
             counts = sorted({len(row_seeds) for row_seeds in several})
             how_many = "–".join(map(str, dict.fromkeys([counts[0], counts[-1]])))
+            sd = "; their ± is that of sampling seeds alone" if self._shows_sd else ""
             notes.append(
                 f"Rows of {how_many} training seeds show their mean, whose brackets hold the 95 % "
-                "interval over training seeds and prompts."
+                f"interval over training seeds and prompts{sd}."
             )
         if len(several) < len(seeds):
             subject = "The other trained rows are" if several else "Each trained row is"

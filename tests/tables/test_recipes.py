@@ -65,6 +65,10 @@ def stacked(runs, task):
     return np.array([[r.results[task].documents["rougeL"]] for r in runs])
 
 
+def squared(runs):
+    return [r.results[task].metrics["rougeL"].seed_sd ** 2 for r in runs for task in TASKS]
+
+
 def table_of(runs, tmp_path, **settings):
     built = TableSettings(results=tmp_path, published="none", tasks=TASKS, **settings)
     return build_table(built, runs)
@@ -84,6 +88,8 @@ def test_a_row_shows_the_mean_and_the_interval_over_trainings_and_prompts(runs, 
     assert average.value == pytest.approx(joint.mean)
     assert (average.ci_low, average.ci_high) == pytest.approx(joint.shown_interval((0, 100)))
     assert any("3 training seeds" in note for note in table.notes())
+    assert any("between rows of several training seeds" in note for note in table.notes())
+    assert average.sd == pytest.approx(np.sqrt(np.mean(squared(gkd)) / len(TASKS)))
 
 
 def test_the_three_variances_are_columns(runs, tmp_path):
@@ -93,8 +99,7 @@ def test_the_three_variances_are_columns(runs, tmp_path):
     found = variances([stacked(gkd, task) for task in TASKS])
     _, prompts, training, sampling = (cell.value for cell in group.rows[0].cells)
     assert (prompts, training) == pytest.approx((found.prompts, found.training))
-    squares = [r.results[task].metrics["rougeL"].seed_sd ** 2 for r in gkd for task in TASKS]
-    assert sampling == pytest.approx(np.sqrt(np.mean(squares) / len(TASKS)))
+    assert sampling == pytest.approx(np.sqrt(np.mean(squared(gkd)) / len(TASKS)))
 
 
 def test_one_seed_is_said_to_be_one(runs, tmp_path):
