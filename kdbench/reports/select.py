@@ -8,6 +8,7 @@ from pathlib import Path
 from kdbench.config import ReportSettings
 from kdbench.errors import InputError, nearest, nearest_path
 from kdbench.reports.model import StudentRow
+from kdbench.store.recipes import labels_of_trainings
 from kdbench.store.results import TaskResult
 from kdbench.store.runs import StoredRun, names_folder, stored_runs
 from kdbench.text import printable
@@ -153,10 +154,11 @@ def _selection(
         run.folder: {task: result for task, result in _compared(run).items() if task in tasks}
         for run in shown
     }
+    labels = labels_of_trainings(shown)
     students = [
         StudentRow(
             run=run.folder,
-            label=one_line(run.label),
+            label=one_line(labels[run.folder]),
             model=run.model,
             method=one_line(run.method or run.model),
             parameters=run.parameters,

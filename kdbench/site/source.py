@@ -10,6 +10,7 @@ from kdbench.errors import InputError, nearest
 from kdbench.reports import Figures, find_figures
 from kdbench.reports.select import find_baseline, one_line
 from kdbench.store.folder import RunFolder
+from kdbench.store.recipes import labels_of_trainings
 from kdbench.store.runs import StoredRun, stored_runs
 from kdbench.tables.teachers import teacher_folders
 
@@ -50,7 +51,9 @@ class SiteSource:
     @cached_property
     def labels(self) -> dict[str, str]:
         """A label for each run, by its folder; no two runs have the same."""
-        labels = {run.folder: one_line(run.label) for run in self.runs}
+        labels = {
+            folder: one_line(label) for folder, label in labels_of_trainings(self.runs).items()
+        }
         texts = list(labels.values())
         return {
             folder: text if texts.count(text) == 1 else f"{text} {folder[-8:]}"

@@ -33,6 +33,25 @@ def recipe_of(run: StoredRun) -> tuple[object, ...] | None:
     return (run.method, training["recipe"], *shared)
 
 
+def labels_of_trainings(runs: Sequence[StoredRun]) -> dict[str, str]:
+    """The labels of single runs, by folder; none is that of a recipe with several training seeds.
+
+    The first training of such a recipe has the recipe's name, so its seed is added.
+
+    Args:
+        runs: Runs to label, each of one training.
+    """
+    seeds: dict[object, set[int | None]] = {}
+    for run in runs:
+        seeds.setdefault(recipe_of(run), set()).add(run.training_seed)
+    return {
+        run.folder: f"{run.label} (seed {run.training_seed})"
+        if recipe_of(run) is not None and len(seeds[recipe_of(run)]) > 1 and run.label == run.method
+        else run.label
+        for run in runs
+    }
+
+
 def prompts_of(run: StoredRun, tasks: Sequence[str] = ()) -> tuple[object, ...]:
     """What runs on the same prompts share.
 
