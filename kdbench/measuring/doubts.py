@@ -21,9 +21,9 @@ NEARLY_ALL = 0.95
 left, 5 %, is less than the usual width of an interval over prompts."""
 
 FEW_PROMPTS = 20
-"""Number of prompts that are few. The intervals cover the truth about as often as they say for ten of
-skewed scores, 93 % of the time for four; but they are wide, and no interval knows of rare scores
-that a sample lacks (`benchmarks/intervals.py`)."""
+"""Number of prompts below which a line says that they are few. Simulated intervals of skewed scores
+cover the truth in 95 % of samples of ten and in 93 % of four; but they are wide, and none knows of
+rare scores that a sample lacks (see `benchmarks/intervals.py`)."""
 
 _SEEN = 1000  # responses of a task that are read; faults of this kind show in all of them
 _LEAST = 5  # responses that can be called all alike
