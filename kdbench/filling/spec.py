@@ -5,7 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
 
 from kdbench.config import FIVE, Names, Settings, read_yaml
 from kdbench.errors import InputError, first_fault, nearest, nearest_path
@@ -96,12 +103,18 @@ class TableSpec(Settings):
         "verified", description="which published numbers to show, as published= of `kdbench table`"
     )
 
-    @field_validator("train_seeds")
+    @field_validator("train_seeds", mode="wrap")
     @classmethod
-    def _different_seeds(cls, value: int | tuple[int, ...]) -> int | tuple[int, ...]:
-        if isinstance(value, tuple) and (not value or len(set(value)) < len(value)):
+    def _number_or_different_seeds(
+        cls, value: Any, check: ValidatorFunctionWrapHandler
+    ) -> int | tuple[int, ...]:
+        try:
+            seeds: int | tuple[int, ...] = check(value)
+        except ValidationError as error:  # which speaks of each type of the union
+            raise ValueError("must be a number from 1 to 100, or a list of seeds") from error
+        if isinstance(seeds, tuple) and (not seeds or len(set(seeds)) < len(seeds)):
             raise ValueError("seeds must be unique and non-empty")
-        return value
+        return seeds
 
     @field_validator("evaluate")
     @classmethod
