@@ -20,7 +20,7 @@ from kdbench.errors import InputError
 from kdbench.reports.correlations import correlation_line, correlations
 from kdbench.reports.findings import find
 from kdbench.reports.model import Axis, Number, Point, StudentRow
-from kdbench.stats.mean import mean_interval
+from kdbench.stats.mean import moments
 from kdbench.store.folder import RunFolder
 from kdbench.store.results import MetricResult, TaskResult
 
@@ -112,7 +112,7 @@ def test_gain_change_and_quadrant_equal_those_computed_by_hand(results):
 
 def test_the_interval_is_over_paired_differences(results):
     gain = point_of(findings_of(results), "kd", "dolly").gain
-    assert (gain.low, gain.high) == mean_interval(np.array([10.0, 20.0, 30.0]))
+    assert (gain.low, gain.high) == moments(np.array([10.0, 20.0, 30.0])).interval()
     assert gain.n == 3
 
 
@@ -429,7 +429,7 @@ def test_the_csv_and_the_json_hold_every_number(rich, tmp_path):
     with pytest.raises(InputError, match="name=gian: did you mean 'gain'"):
         report.to_pandas("gian")
     (row,) = (row for row in rows if (row["model"], row["task"]) == ("kd", "dolly"))
-    low, high = mean_interval(np.array([10.0, 20.0, 30.0]))
+    low, high = moments(np.array([10.0, 20.0, 30.0])).interval()
     ends = (float(row["gain_low"]), float(row["gain_high"]))
     assert (float(row["gain"]), *ends) == pytest.approx((20, low, high))
     assert (float(row["change"]), row["quadrant"]) == (0.1, "")
