@@ -71,6 +71,7 @@ class _ShownRow:
 
 def leaderboard_page(source: SiteSource) -> Page:
     """Make the page Leaderboard."""
+    made = make_boards(source)
     boards = [
         {
             "board": board,
@@ -80,14 +81,16 @@ def leaderboard_page(source: SiteSource) -> Page:
             ],
             "notes": _notes(board),
         }
-        for board in make_boards(source)
+        for board in made
     ]
+    seeds = [row.training_seeds for board in made for row in board.table.rows]
     samples = any(source.has_samples(run, task) for run in source.runs for task in run.results)
     html = render(
         "leaderboard.html.j2",
         boards=boards,
         left_out=_left_out(source),
         samples=samples,
+        recipes=any(len(of_row) > 1 for of_row in seeds),
         spread=_spread(source),
         spread_tasks=_SPREAD_TASKS,
     )

@@ -1,1 +1,1 @@
-"""Estimates with their intervals (`estimates`, `bootstrap`) and paired tests (`paired`)."""
+"""Estimates with their intervals (`estimates`, `mean`, `variances`) and paired tests (`paired`)."""

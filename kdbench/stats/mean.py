@@ -146,18 +146,6 @@ def mean_moments(tasks: Sequence[Moments]) -> Moments:
     return Moments(mean, sqrt(variance) / k, float(thirds.sum()) / variance**1.5, freedom)
 
 
-def mean_interval(
-    values: np.ndarray, scale: tuple[float, float] | None = None
-) -> tuple[float, float]:
-    """The 95 % interval of a mean over prompts.
-
-    Args:
-        values: One score per prompt, shape (n,), n > 1.
-        scale: Ends of the scale; None if it has none.
-    """
-    return moments(values, scale).interval(scale)
-
-
 def scale_of(unit: str, values: np.ndarray) -> tuple[float, float] | None:
     """The ends of a unit's scale; None if it has none, or if a score, a difference, is outside.
 

@@ -34,9 +34,9 @@ def recipe_of(run: StoredRun) -> tuple[object, ...] | None:
 
 
 def labels_of_trainings(runs: Sequence[StoredRun]) -> dict[str, str]:
-    """The labels of single runs, by folder; none is that of a recipe with several training seeds.
+    """The labels of single runs, by folder: `GKD (seed 11)` where a recipe has several seeds.
 
-    The first training of such a recipe has the recipe's name, so its seed is added.
+    Its first training would otherwise be called like the recipe.
 
     Args:
         runs: Runs to label, each of one training.
@@ -45,8 +45,8 @@ def labels_of_trainings(runs: Sequence[StoredRun]) -> dict[str, str]:
     for run in runs:
         seeds.setdefault(recipe_of(run), set()).add(run.training_seed)
     return {
-        run.folder: f"{run.label} (seed {run.training_seed})"
-        if recipe_of(run) is not None and len(seeds[recipe_of(run)]) > 1 and run.label == run.method
+        run.folder: f"{run.method} (seed {run.training_seed})"
+        if recipe_of(run) is not None and len(seeds[recipe_of(run)]) > 1
         else run.label
         for run in runs
     }

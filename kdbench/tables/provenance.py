@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from kdbench.store.command import command_of
@@ -86,7 +87,7 @@ def provenance(run: StoredRun) -> Provenance:
     imported = any(one.record.get("imported") for one in runs)  # which no command of ours makes
     recorded = all(commands) or imported
     if not recorded:
-        commands = [list(filter(None, [command_of(one, None)])) for one in runs]
+        commands = [list(filter(None, [command_of(one, Path(one.folder))])) for one in runs]
     return Provenance(
         runs=tuple(one.folder for one in runs),
         checkpoints=tuple(str(one.record["model"].get("sha256") or "") for one in runs),

@@ -16,6 +16,7 @@ from kdbench.errors import InputError
 from kdbench.exchange.lm_eval.read import import_run
 from kdbench.exchange.lm_eval.write import export_run
 from kdbench.exchange.settings import ExportSettings, ImportSettings
+from kdbench.stats.estimates import estimate
 from kdbench.store.runs import stored_runs
 
 TASK = {
@@ -117,6 +118,10 @@ def test_results_and_samples_of_lm_eval_become_a_run(written, file, tmp_path):
     assert run.results["options"].documents["acc,none"] == scores
     assert (accuracy.n, accuracy.direction) == (8, "higher")
     assert accuracy.ci_low < np.mean(scores) < accuracy.ci_high
+    ends = estimate({0: scores}, "rate")  # scores of 0 and 1 have a scale
+    assert (accuracy.ci_low, accuracy.ci_high) == pytest.approx(
+        (ends.ci_low, ends.ci_high), abs=1e-6
+    )
     lines = [line for line in lm_eval_lines(file, "words") if line["filter"] == "raw"]
     folder = imported.run / "samples"
     stored = lines_of(folder / "words.jsonl")
@@ -227,13 +232,15 @@ def test_an_exported_run_comes_back_with_its_numbers_and_texts(made):
         old = json.loads((made.run / f"{task}.json").read_text())
         new = json.loads((imported.run / f"{task}.json").read_text())
         for name, metric in old["metrics"].items():
-            found = new["metrics"][f"{name},none"]
+            again = new["metrics"][f"{name},none"]
             for key in ("value", "n", "direction"):
-                assert found[key] == pytest.approx(metric[key], abs=1e-5)
-            # Of a score whose scale lm-eval does not know, so that the ends differ.
-            assert (found["ci_low"] is None) == (metric["ci_low"] is None)
-            if found["ci_low"] is not None:
-                assert found["ci_low"] <= found["value"] <= found["ci_high"]
+                assert again[key] == pytest.approx(metric[key], abs=1e-5)
+            # lm-eval's files have no unit, so the intervals know of no scale.
+            scores = [score for score in old["documents"].get(name, ()) if score is not None]
+            if scores:
+                expected = estimate({0: scores}, "task's own")
+                ends = (expected.ci_low, expected.ci_high)
+                assert (again["ci_low"], again["ci_high"]) == pytest.approx(ends, abs=1e-5)
         lines = {}
         for name, folder in (("old", made.run), ("new", imported.run)):
             read = [

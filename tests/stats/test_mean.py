@@ -8,9 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
-from kdbench.stats.mean import Moments, mean_interval, mean_moments, moments, scale_of
+from kdbench.stats.mean import Moments, mean_moments, moments, scale_of
 
 RATE = (0.0, 1.0)
+
+
+def mean_interval(values, scale=None):
+    return moments(values, scale).interval(scale)
 
 
 def halls_by_search(values):

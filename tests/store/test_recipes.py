@@ -15,7 +15,7 @@ def test_no_training_has_the_name_of_its_recipe():
     runs = [trained("GKD", "GKD", 10), trained("GKD seed 11", "GKD", 11), trained("KD", "KD", 10)]
     assert list(labels_of_trainings(runs).values()) == [
         "GKD (seed 10)",
-        "GKD (GKD seed 11)",
+        "GKD (seed 11)",
         "KD",
     ]
 

@@ -70,6 +70,7 @@ def test_the_commands_of_older_runs_are_worked_out_and_say_so(tmp_path):
     (line,) = old.origins()[0][1].shown_commands
     assert line.startswith("kdbench eval model=path/to/GKD data=path/to/data tasks=dolly")
     assert line.endswith("# paths to fill in")
+    assert " method=GKD setting=s " in line  # so that its row is the same
     assert not json.loads(old.render("json"))[0]["commands_recorded"]
 
 

@@ -7,7 +7,7 @@ compare them with anything but another import that was made in the same way.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -220,14 +220,13 @@ def _metric(
 ) -> MetricResult:
     """A metric with lm-eval's value, and an interval over prompts if the scores give that value."""
     known = [score for score in column or () if score is not None]
-    of_scores = estimate({0: known}) if known else None
     n = len(known) or results.used(task)
-    low = high = None
+    made = Estimate(value, None, None, None, {"0": value}, n)
+    of_scores = estimate({0: known}, _UNIT) if known else None
     if of_scores is not None and _equal(of_scores.value, value):
-        low, high = of_scores.ci_low, of_scores.ci_high
-    if low is None and value is not None and error is not None:
-        low, high = value - _NORMAL * error, value + _NORMAL * error
-    made = Estimate(value, low, high, None, {"0": value}, n)
+        made = replace(of_scores, value=value, per_seed={"0": value})
+    if made.ci_low is None and value is not None and error is not None:
+        made = replace(made, ci_low=value - _NORMAL * error, ci_high=value + _NORMAL * error)
     higher = results.higher_is_better(task, name.partition(",")[0])
     return MetricResult(
         **vars(made),
