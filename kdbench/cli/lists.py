@@ -121,7 +121,7 @@ def _protocols(arguments: list[str]) -> VerbAnswer | None:
 
 @verb("published", words="[METHOD]")
 def _published(arguments: list[str]) -> VerbAnswer:
-    """List the published settings, or what papers report of a method."""
+    """List published settings, or what papers report of a method."""
     from kdbench.tables.published import read_published
     from kdbench.tables.spread import method_spreads, spread_text
 

@@ -121,13 +121,8 @@ class DetailsWriter:
 
 
 def is_finished(file: LinesFile) -> bool:
-    """Whether a file of token details exists and ends with a whole line."""
-    if not file.path.exists():
-        return False
-    with file.path.open("rb") as stream:
-        size = stream.seek(0, 2)
-        stream.seek(max(0, size - 1))
-        return stream.read() == b"\n"
+    """Whether a file of token details exists, ends with a whole line and has no line twice."""
+    return file.path.exists() and not file.is_damaged()
 
 
 def details_writer(pair: ModelPair) -> DetailsWriter | None:

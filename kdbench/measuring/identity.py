@@ -77,7 +77,10 @@ def commands_of(settings: EvalSettings, card: Mapping[str, Any]) -> list[list[st
     """
     trained = card.get("command")
     known = isinstance(trained, list) and all(isinstance(word, str) for word in trained)
-    return [*([trained] if known and trained else []), command_words("eval", settings)]
+    return [
+        *([trained] if known and trained else []),
+        command_words("eval", settings, without=("results",)),
+    ]
 
 
 def labels_of(settings: EvalSettings, card: Mapping[str, Any]) -> dict[str, Any]:

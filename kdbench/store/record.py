@@ -109,7 +109,8 @@ class RunRecord:
         """Set the status, and the labels that are not None.
 
         Args:
-            commands: Words of the commands of this call; those that are not recorded are added.
+            commands: Words of the commands of this call; those that measure something else than the
+                recorded ones are added.
             labels: Labels to set.
         """
 
@@ -117,9 +118,11 @@ class RunRecord:
             complete = all((self.run.path / f"{task}.json").exists() for task in run["tasks"])
             given = {key: label for key, label in labels.items() if label is not None}
             if run.get("commands") is not None:  # a run of before commands were recorded has none
-                known = [*run["commands"], *map(list, commands)]
-                distinct = [words for i, words in enumerate(known) if words not in known[:i]]
-                given["commands"] = distinct[:_MOST_COMMANDS]
+                known = list(run["commands"])
+                for words in commands:
+                    if not any(_measured(words) <= _measured(other) for other in known):
+                        known.append(list(words))
+                given["commands"] = known[:_MOST_COMMANDS]
             return {**run, **given, "status": "complete" if complete else "running"}
 
         if self.run.read_checked_run():
@@ -169,3 +172,12 @@ def _new(identity: Mapping[str, Any]) -> dict[str, Any]:
         "git": git_state(),
         "tasks": {},
     }
+
+
+_SAME = ("metrics=", "token_details=", "device=", "batch_size=", "teacher_cache=", "shard=")
+"""Starts of the words that may differ between commands of one measurement."""
+
+
+def _measured(words: Sequence[str]) -> set[str]:
+    """What a command measures; one with fewer words measures a part of it."""
+    return {word for word in words if not word.startswith(_SAME)}

@@ -140,7 +140,8 @@ def test_a_token_metric_has_a_macro_and_a_micro_mean() -> None:
 def test_values_on_references_have_no_seeds() -> None:
     metric = added(of("ref", REFERENCE_SEED, 4, [1.0], [4.0]), ForwardKL()).metrics["fkl@ref"]
     assert (metric.per_seed, metric.seed_sd, metric.n) == ({}, None, 2)
-    assert metric.ci_low == 1.0
+    # Student's interval of 1 and 4: one degree of freedom.
+    assert metric.ci_low == pytest.approx(2.5 - 12.7062 * 1.5, rel=1e-5)
 
 
 def test_a_curve_averages_over_texts_that_reach_an_index() -> None:
@@ -213,8 +214,10 @@ def test_a_pooled_metric_is_a_ratio_of_sums() -> None:
     assert metric.value == pytest.approx(8 / 12)
     assert metric.per_seed == {"1": 1.0, "2": pytest.approx(2 / 6)}
     assert (metric.n, metric.ceiling) == (2, 1.0)
-    assert metric.ci_low == pytest.approx(1 / 4)
-    assert metric.ci_high == pytest.approx(7 / 8)
+    # Without a the ratio is 7/8, without b 1/4: pseudo-values 11/24 and 13/12.
+    assert metric.standard_error == pytest.approx((13 / 12 - 11 / 24) / 2)
+    assert metric.ci_low is not None
+    assert metric.ci_low < 1 / 4
 
 
 def test_a_pooled_metric_without_sums_is_null() -> None:

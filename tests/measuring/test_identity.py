@@ -17,7 +17,11 @@ CARD = {
 
 
 def test_the_cost_of_a_training() -> None:
-    assert training_cost(CARD) == {
+    cost = training_cost(CARD)
+    assert cost is not None
+    assert len(cost.pop("recipe")) == 16
+    assert cost.pop("seed") is None
+    assert cost == {
         "method": "gkd",
         "samples": 40,
         "seconds": 1.5,

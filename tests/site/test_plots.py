@@ -71,7 +71,8 @@ def test_the_letters_of_plots_are_text_and_names_are_not_markup(sites, watched):
     page = watched.open(sites.single, "#/fidelity")
     panels = page.locator(GAIN).locator(".panel")
     texts = panels.first.locator(".plot text").all_text_contents()
-    assert {"faithful gain", "unfaithful loss"} <= set(texts)
+    # A corner is named only if a point is surely in it; that of the undistilled student is not.
+    assert "unfaithful gain" not in texts
     assert any("GKD <b>" in text for text in texts)
     assert page.locator(".plots b").count() == 0
 
