@@ -201,6 +201,8 @@ def test_ctrl_c_and_kill_end_it_cleanly(ending, tmp_path):
         stderr=subprocess.STDOUT,
         text=True,
         env={**os.environ, "TMPDIR": str(temporary)},
+        # Tests may run in the background of a shell, which makes their children ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     line = process.stdout.readline()
     assert line.startswith("http://127.0.0.1:")
