@@ -257,11 +257,14 @@ class Content:
                 f"interval over training seeds and prompts{sd}."
             )
         if len(several) < len(seeds):
-            subject = "The other trained rows are" if several else "Each trained row is"
-            notes.append(
-                f"{subject} of one training seed: what they show holds for these checkpoints, and "
-                "another training of the same recipe differs."
+            of_one = (
+                "The other trained rows are of one training seed: what they show holds for these "
+                "checkpoints"
+                if several
+                else "Each trained row is of one training seed: what it shows holds for that "
+                "checkpoint"
             )
+            notes.append(f"{of_one}, and another training of the same recipe differs.")
         return notes
 
     def _when_and_where(self) -> str:

@@ -208,7 +208,8 @@ def test_train_shows_what_was_cut_of_a_prompt(world: World, place: Path) -> None
 
 def test_an_engine_without_scores_is_refused(world: World, place: Path) -> None:
     line = f"eval model={world.student} teacher={world.teacher} teacher_scores=engine"
-    dry(f"{line} data={world.data} tasks=dolly limit=2 seeds=1 device=cpu", place, code=2)
+    refused = dry(f"{line} data={world.data} tasks=dolly limit=2 seeds=1 device=cpu", place, code=2)
+    assert "teacher_scores=engine: backend=hf does not report" in refused.err
 
 
 def test_train_names_a_finished_run_and_refuses_another(world: World, place: Path) -> None:
