@@ -93,6 +93,8 @@ DETACHED = (
     "sampled_reverse_kl",
     "forward_kl(interpolated)",
     "adaptive_kl",
+    "token_wise_kl",
+    "token_selective",
 )
 
 
