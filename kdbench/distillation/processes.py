@@ -31,12 +31,6 @@ def check_processes() -> None:
     if number >= count:
         raise InputError(f"RANK={number}: must be below WORLD_SIZE={count}; start with torchrun")
     _check_master(count)
-    for name, kind in (("ACCELERATE_USE_DEEPSPEED", "DeepSpeed"), ("ACCELERATE_USE_FSDP", "FSDP")):
-        if os.environ.get(name, "").lower() in ("1", "true", "yes", "on"):
-            raise InputError(
-                f"{name}={os.environ[name]}: {kind} is not supported; unset it, and start several "
-                "processes with torchrun, or pass lora_rank="
-            )
     if os.environ.get("ACCELERATE_DYNAMO_BACKEND", "no").lower() not in ("", "no"):
         raise InputError(
             f"ACCELERATE_DYNAMO_BACKEND={os.environ['ACCELERATE_DYNAMO_BACKEND']}: compiling is "

@@ -205,7 +205,7 @@ def _finish(
     """Put the complete best student in place, and then remove the states."""
     complete = folder / "whole"
     shutil.rmtree(complete, ignore_errors=True)
-    model = trainer.selection.load_best(trainer.model)
+    model = trainer.selection.load_best(trainer.model, trainer.work.student_at_start)
     with writing_to(complete):
         model.save_pretrained(complete)
     trainer.work.tokenizer.save_pretrained(complete)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kdbench.system.files import sync_folder, writing_to
+from kdbench.training.sharding import is_sharded, plain_class
 
 _SIGNS = {"rougeL": 1, "loss": -1}  # `last` has none: every later student replaces the former
 
@@ -45,21 +46,26 @@ class StudentSelection:
             self.best = dict(validation)
             self._keep(save_student, best_folder(self._folder, validation["step"]))
 
-    def load_best(self, model: Any) -> Any:
+    def load_best(self, model: Any, at_start: Callable[[], Any]) -> Any:
         """Load the selected student.
 
         Args:
             model: The student as it is after the last step.
+            at_start: Loads the student as it was before training.
 
         Returns:
             The model, an adapter merged into its weights.
         """
         assert self.best is not None  # noqa: S101 - the last step is always validated
         folder = best_folder(self._folder, self.best["step"])
-        if hasattr(model, "merge_and_unload"):
-            model.load_adapter(str(folder), "default")
-            return model.merge_and_unload()
-        return type(model).from_pretrained(folder, dtype=model.dtype)
+        if not hasattr(model, "merge_and_unload"):
+            return plain_class(model).from_pretrained(folder, dtype=model.dtype)
+        if is_sharded(model):
+            from peft import PeftModel
+
+            return PeftModel.from_pretrained(at_start(), folder).merge_and_unload()
+        model.load_adapter(str(folder), "default")
+        return model.merge_and_unload()
 
     def state(self) -> dict[str, Any]:
         """All that `restore` needs, ready for JSON."""

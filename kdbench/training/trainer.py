@@ -30,6 +30,12 @@ from kdbench.training.phases import Phases, release_memory
 from kdbench.training.router import RouterLoss
 from kdbench.training.sampling import RolloutSampler
 from kdbench.training.selection import StudentSelection
+from kdbench.training.sharding import (
+    gradients_held_back,
+    turn_fsdp_on,
+    whole_state,
+    whole_weights,
+)
 from kdbench.training.state import RunState
 from kdbench.training.step import StepOutcome, micro_batches
 from kdbench.training.validation import Validator
@@ -79,6 +85,12 @@ class DistillationTrainer(Trainer):
         self._router = RouterLoss(model, work.router_loss) if work.router_loss else None
         self._outcome: StepOutcome | None = None
 
+    def create_accelerator_and_postprocess(self) -> None:
+        """Make the accelerator, with FSDP wherever it is asked for."""
+        super().create_accelerator_and_postprocess()
+        turn_fsdp_on(self.accelerator)
+        self.is_fsdp_enabled = getattr(self.accelerator.state, "fsdp_plugin", None) is not None
+
     def begin(self, checkpoint: Path | None) -> None:
         """Make the views, now that the student is wrapped, and restore a checkpoint's state.
 
@@ -86,6 +98,10 @@ class DistillationTrainer(Trainer):
             InputError: the objective needs a view that this run does not have, or the student
                 does not decode as its forward pass does.
         """
+        with whole_weights(self.accelerator, self.model_wrapped):
+            self._begin(checkpoint)
+
+    def _begin(self, checkpoint: Path | None) -> None:
         decodings = SoundDecodings(self.work.vocabulary)
         decodings.of(bare_model(self.model))
         self.views[STUDENT] = self._view(self.model_wrapped)
@@ -127,7 +143,8 @@ class DistillationTrainer(Trainer):
                 schedule=self._schedule_values,
                 sum_over_processes=self._sums_over_processes,
             )
-            inputs["rollouts"] = self._triple.source.rollouts(draw)
+            with whole_weights(self.accelerator, self.model_wrapped):
+                inputs["rollouts"] = self._triple.source.rollouts(draw)
             self.memory.add_rollouts(inputs["rollouts"])
             inputs["counts"] = self._count_everywhere(inputs["rollouts"])
         return batches, None
@@ -142,7 +159,7 @@ class DistillationTrainer(Trainer):
         with self.phases("train", tokens):
             for number, rollouts in enumerate(batches, start=1):
                 last = number == len(batches)
-                with nullcontext() if last else self.accelerator.no_sync(model):
+                with nullcontext() if last else gradients_held_back(self.accelerator, model):
                     shares = self._learn_from(rollouts, inputs["counts"])
                     loss, distillation = loss + shares[0], distillation + shares[1]
         if not torch.isfinite(loss):
@@ -256,7 +273,7 @@ class DistillationTrainer(Trainer):
         """Validate the student, and its companion; keep the student if it is the best so far."""
         companion, companion_loss = self._triple.companion, None
         validation = {"step": float(self.state.global_step)}
-        with self.phases("validate"):
+        with self.phases("validate"), whole_weights(self.accelerator, self.model_wrapped):
             validation |= self._validator.measure(self._unwrapped_view, self.model)
             if companion and companion.model() is not None:
                 view = self.views[companion.name]
@@ -266,12 +283,20 @@ class DistillationTrainer(Trainer):
         self._triple.schedule.after_validation(validation["loss"])
         if companion:
             companion.after_validation(validation["loss"], companion_loss)
-        self.selection.add(validation, lambda folder: self.save_model(folder, _internal_call=True))
+        self.selection.add(validation, self._save_student)
         metrics = {f"eval_{name}": value for name, value in validation.items() if name != "step"}
         self.log(dict(metrics))
         call = self.callback_handler.on_evaluate
         self.control: Any = call(self.args, self.state, self.control, metrics)
         return metrics
+
+    def _save_student(self, folder: str) -> None:
+        """Save the student as a plain checkpoint; called on every process."""
+        whole = whole_state(self)
+        if whole is None:
+            self.save_model(folder, _internal_call=True)
+        else:
+            self._save(folder, state_dict=whole)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add the mean of each term, the diagnostics and the schedule's values.
