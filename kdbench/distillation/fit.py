@@ -20,7 +20,6 @@ from kdbench.distillation.arguments import (
 from kdbench.distillation.course import Course
 from kdbench.distillation.ingredients import Ingredients
 from kdbench.distillation.models import load_models
-from kdbench.errors import InputError
 from kdbench.system.progress import progress
 from kdbench.training.state import last_checkpoint
 from kdbench.training.trainer import DistillationTrainer

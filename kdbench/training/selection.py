@@ -65,10 +65,12 @@ class StudentSelection:
         folder = self.best_path
         if not hasattr(model, "merge_and_unload"):
             return plain_class(model).from_pretrained(folder, dtype=model.dtype)
-        if is_sharded(model):
+        if is_sharded(model) or getattr(model, "is_quantized", False):
             from peft import PeftModel
 
-            return PeftModel.from_pretrained(at_start(), folder).merge_and_unload()
+            # The adapter has learned to correct the quantised weights, so it is added to those.
+            base = at_start() if is_sharded(model) else model.unload().dequantize().float()
+            return PeftModel.from_pretrained(base, folder).merge_and_unload()
         model.load_adapter(str(folder), "default")
         return model.merge_and_unload()
 

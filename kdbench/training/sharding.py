@@ -5,6 +5,7 @@ that generate make different numbers of passes, and would wait for each other fo
 are made whole once for a whole generation or validation.
 """
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,23 @@ def turn_fsdp_on(accelerator: Any) -> None:
         plugin.set_mixed_precision(state.mixed_precision)
     state.distributed_type, state.fsdp_plugin = DistributedType.FSDP, plugin
     PartialState().distributed_type = DistributedType.FSDP  # which every new state copies
+
+
+def find_root(model: Any) -> None:
+    """Run a model once as it is called, by which FSDP2 learns which module is the whole model.
+
+    An adapter's model is sharded as one, and would else be called by its inner model first.
+
+    Args:
+        model: The model as it is called.
+    """
+    import torch
+
+    if shards := _fsdp_modules(model):
+        with torch.no_grad():
+            model(input_ids=torch.zeros(1, 1, dtype=torch.long, device=model.device))
+        for module in shards:
+            module.reshard()
 
 
 @contextmanager
@@ -141,6 +159,15 @@ def whole_state(trainer: Any) -> dict[str, Any] | None:
 def is_sharded(model: Any) -> bool:
     """Whether the weights of a model are spread over processes."""
     return bool(_fsdp_modules(model)) or _is_partitioned(model)
+
+
+def size_of(parameter: Any) -> int:
+    """The number of values of a whole parameter, of which a process may hold a part or a code."""
+    if hasattr(parameter, "ds_numel"):
+        return int(parameter.ds_numel)
+    if hasattr(parameter, "quant_state"):  # two values of 4 bits in a byte
+        return math.prod(parameter.quant_state.shape)
+    return int(parameter.numel())
 
 
 def plain_class(model: Any) -> Any:

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from transformers import Trainer
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from kdbench.errors import InputError
 from kdbench.generate.decoding.guard import SoundDecodings
@@ -37,7 +38,7 @@ from kdbench.training.sampling import RolloutSampler
 from kdbench.training.schedule import Schedule, StepSignals, ValidationSignals
 from kdbench.training.seen import sizes_of, start_companions
 from kdbench.training.selection import StudentSelection
-from kdbench.training.sharding import turn_fsdp_on, whole_state, whole_weights
+from kdbench.training.sharding import find_root, turn_fsdp_on, whole_state, whole_weights
 from kdbench.training.source import Source
 from kdbench.training.state import RunState
 from kdbench.training.step import Learned, StepOutcome, StepWork
@@ -88,6 +89,8 @@ class DistillationTrainer(Trainer):
         """Make the accelerator, with FSDP wherever it is asked for."""
         super().create_accelerator_and_postprocess()
         turn_fsdp_on(self.accelerator)
+        if self.is_deepspeed_enabled:
+            unset_hf_deepspeed_config()  # models that are loaded from now on stay whole
         self.is_fsdp_enabled = getattr(self.accelerator.state, "fsdp_plugin", None) is not None
 
     def begin(self, checkpoint: Path | None) -> None:
@@ -97,6 +100,7 @@ class DistillationTrainer(Trainer):
             InputError: the method needs a view that this run does not have, holds parameters that
                 would not be trained, or the student does not decode as its forward pass does.
         """
+        find_root(self.model_wrapped)
         with whole_weights(self.accelerator, self.model_wrapped):
             self._begin(checkpoint)
 
