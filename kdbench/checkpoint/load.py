@@ -13,7 +13,7 @@ from kdbench.checkpoint.finite import check_finite
 from kdbench.checkpoint.messages import one_line, relayed_warnings
 from kdbench.checkpoint.model import Checkpoint
 from kdbench.checkpoint.proof import LoadReport, require_proof
-from kdbench.checkpoint.quantise import Quantisation, quantisation_options
+from kdbench.checkpoint.quantise import Quantisation, keep_exact, quantisation_options
 from kdbench.checkpoint.tokenizer import check_end_tokens, load_tokenizer
 from kdbench.checkpoint.weights import find_weights, integer_tensors, tensor_shapes
 from kdbench.errors import InputError
@@ -56,7 +56,7 @@ def load_checkpoint(
     if checkpoint.base is not None:
         model = merge_adapter(model, checkpoint)
     check_end_tokens(checkpoint, tokenizer, model)
-    model = model.eval() if extra else model.to(device).eval()
+    model = keep_exact(model).eval() if extra else model.to(device).eval()
     check_finite(model, checkpoint.path)
     return model, tokenizer
 

@@ -65,3 +65,18 @@ def quantisation_options(kind: Quantisation, dtype: Any, device: str) -> dict[st
             bnb_4bit_compute_dtype=dtype,
         )
     return {"quantization_config": config, "device_map": {"": device}}
+
+
+def keep_exact(model: Any) -> Any:
+    """Keep bitsandbytes from packing 4-bit weights again for a CPU, in evaluation mode.
+
+    Its packed format rounds the constants to bfloat16, so that a student would be validated with
+    other weights than it is trained with, and it fails for some widths.
+
+    Args:
+        model: A model with quantised weights.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+    return model

@@ -126,14 +126,22 @@ def _unsharded(model: Any, layers_reshard: bool) -> Iterator[None]:
 def _gathered(engine: Any) -> Iterator[None]:
     """ZeRO-3: gather all weights, and take the hooks away that would gather and drop them."""
     import deepspeed
-    from trl.models.utils import add_hooks, remove_hooks
 
+    # As in TRL's unwrap_model_for_generation; DeepSpeed has no function for it.
+    hooks = engine.optimizer.parameter_offload
     with deepspeed.zero.GatheredParameters(list(engine.parameters())):
-        remove_hooks(engine)
+        for parameter in engine.parameters():
+            parameter.ds_active_sub_modules.clear()
+        for hook in [*hooks.forward_hooks, *hooks.backward_hooks]:
+            hook.remove()
+        hooks.forward_hooks, hooks.backward_hooks = [], []
         try:
             yield
         finally:
-            add_hooks(engine)
+            coordinator = hooks.get_param_coordinator()
+            if not coordinator.is_invalid_trace():
+                coordinator._invalidate_trace()
+            hooks._register_deepspeed_module(hooks.module)
 
 
 def whole_state(trainer: Any) -> dict[str, Any] | None:
