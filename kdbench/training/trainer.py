@@ -39,7 +39,7 @@ from kdbench.training.schedule import Schedule, StepSignals, ValidationSignals
 from kdbench.training.seen import sizes_of, start_companions
 from kdbench.training.selection import StudentSelection
 from kdbench.training.sharding import find_root, turn_fsdp_on, whole_state, whole_weights
-from kdbench.training.source import Source
+from kdbench.training.source import FromDataset, FromTeacher, Source
 from kdbench.training.state import RunState
 from kdbench.training.step import Learned, StepOutcome, StepWork
 from kdbench.training.validation import Validator
@@ -169,12 +169,18 @@ class DistillationTrainer(Trainer):
                 sum_over_processes=self._sums_over_processes,
                 note=self._note,
             )
-            with whole_weights(self.accelerator, self.model_wrapped):
+            with self._whole_for_source():
                 rollouts = [row for row in self._triple.source.rollouts(draw) if row.response_ids]
             self._check_origins(rollouts)
             self.memory.add_rollouts(rollouts)
             inputs["work"] = self._work_of(rollouts)
         return batches, None
+
+    def _whole_for_source(self) -> AbstractContextManager[None]:
+        """Whole weights for a source that may ask the student."""
+        if type(self._triple.source.inner) in (FromDataset, FromTeacher):
+            return nullcontext()
+        return whole_weights(self.accelerator, self.model_wrapped)
 
     def _check_origins(self, rollouts: Sequence[Rollout]) -> None:
         known = self._triple.source.origins
@@ -280,6 +286,8 @@ class DistillationTrainer(Trainer):
         autocast = nullcontext if model is self.work.teacher else self._autocast
         view = ModelView(model, self.work.vocabulary, autocast=autocast)
         view.check()
+        if model is self.work.teacher:
+            view.bring_head(self.args.device)
         return view
 
     def _context(self, modules: Mapping[str, Any]) -> Context:
