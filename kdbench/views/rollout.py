@@ -100,7 +100,7 @@ class Rollout:
     response_ids: tuple[int, ...]
     origin: Origin
     recorded: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    example: Example | None = field(default=None, repr=False)
+    example: Example | None = field(default=None, repr=False, compare=False)
     group: str | None = None
     weight: float = 1.0
 
