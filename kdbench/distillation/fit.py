@@ -20,7 +20,6 @@ from kdbench.distillation.arguments import (
 from kdbench.distillation.course import Course
 from kdbench.distillation.ingredients import Ingredients
 from kdbench.distillation.models import load_models
-from kdbench.errors import InputError
 from kdbench.system.progress import progress
 from kdbench.training.state import last_checkpoint
 from kdbench.training.trainer import DistillationTrainer
@@ -105,11 +104,6 @@ def make_trainer(
         InputError: the processes would shard the model.
     """
     trainer = DistillationTrainer(run.student, run.arguments, run.work)
-    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
-        raise InputError(
-            "FSDP and DeepSpeed are not supported yet: they shard the head, which the loss uses in "
-            "chunks outside the model. Use several processes (torchrun), or lora_rank="
-        )
     trainer.remove_callback(PrinterCallback)  # our own progress takes its place
     an_epoch = steps_of_epoch(run.settings, len(run.work.train))
     trainer.add_callback(

@@ -105,7 +105,9 @@ def train(recipe: Recipe) -> Trained:
         for line in notes(ingredients):
             report_progress(f"note: {line}")
     triple, preparation = ingredients.triple(), Phases()
-    ingredients.student.check(recipe.settings.trust_remote_code)
+    ingredients.student.check(
+        recipe.settings.trust_remote_code, recipe.settings.student_quantization is not None
+    )
     if triple.needs_teacher_model:
         ingredients.check_tokenizers()
     if ingredients.learns_texts:
@@ -168,6 +170,8 @@ def _examples(
     protocol = sampling(settings)
     cache = settings.teacher_responses or out.parent / "teacher-responses"
     teacher = f"{ingredients.teacher.sha256} {ingredients.teacher_dtype}"
+    if settings.teacher_quantization is not None:
+        teacher += f" {settings.teacher_quantization}"
     folder = folder_of(cache, teacher, ingredients.train.sha256, protocol, settings.seed)
     size = settings.generation_batch_size
     with _locked(folder, wait=True), _total_cost(folder, preparation):
@@ -205,7 +209,7 @@ def _finish(
     """Put the complete best student in place, and then remove the states."""
     complete = folder / "whole"
     shutil.rmtree(complete, ignore_errors=True)
-    model = trainer.selection.load_best(trainer.model)
+    model = trainer.selection.load_best(trainer.model, trainer.work.student_at_start)
     trainer.parts.restore(trainer.selection.best_path)
     trainer.parts.merge_into(model)
     with writing_to(complete):
