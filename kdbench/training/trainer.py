@@ -153,6 +153,7 @@ class DistillationTrainer(Trainer):
                 schedule=self._schedule_values,
                 sum_over_processes=self._sums_over_processes,
                 note=self._note,
+                processes=self.accelerator.num_processes,
             )
             rollouts = [row for row in self._triple.source.rollouts(draw) if row.response_ids]
             self._check_origins(rollouts)
