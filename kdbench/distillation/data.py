@@ -32,6 +32,7 @@ class SetFile:
         split: Which file of the set.
         train_format: Format in which its rows are learned.
         turns: Which turns of the assistant are learned from a conversation.
+        fields: Columns that every row must have beside its prompt and response.
     """
 
     data: Path | None
@@ -39,6 +40,7 @@ class SetFile:
     split: Split
     train_format: TrainFormat = "alpaca"
     turns: TrainTurns = "last"
+    fields: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -60,6 +62,9 @@ class DataSet:
         joint: Number of examples whose tokens differ from those of prompt and response as two
             texts.
         sha256: SHA-256 of the ids, prompts and responses of all rows read, as text.
+        fields_sha256: SHA-256 of those other columns that change what is learned: the fields that
+            the method needs, and weights other than 1. None if there are none, so that a column
+            which nobody reads changes no identity.
     """
 
     title: str
@@ -70,6 +75,7 @@ class DataSet:
     cut: int
     joint: int
     sha256: str
+    fields_sha256: str | None = None
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -78,11 +84,13 @@ class DataSet:
         The tokenization is named only where it matters, so that other runs keep their identity.
         """
         tokenization = {"tokenization": "joint"} if self.joint else {}
+        fields = {"fields": self.fields_sha256} if self.fields_sha256 else {}
         return {
             "rows": self.read,
             "dropped": self.dropped,
             "sha256": self.sha256,
             **tokenization,
+            **fields,
         }
 
 
@@ -102,9 +110,12 @@ def load_set(file: SetFile, encoder: Encoder, limit: int | None = None) -> DataS
         limit: Read only the first N rows; None reads all.
 
     Raises:
-        InputError: The file is missing or malformed, a prompt has no token, or no row is left.
+        InputError: The file is missing or malformed, a prompt has no token, no row is left, or the
+            weight of all of them is 0.
     """
     rows = read_rows(file, limit)
+    if rows and all(row.fields.get("weight", 1) == 0 for row in rows):
+        raise InputError(f"{file.title}: the 'weight' of every row is 0: nothing would be learned")
     pairs = [(row, encoded) for row in rows if (encoded := encoder.encode(row))]
     if not pairs:
         raise InputError(
@@ -122,7 +133,23 @@ def load_set(file: SetFile, encoder: Encoder, limit: int | None = None) -> DataS
         cut=sum(not encoder.has_end(example) for example in examples),
         joint=sum(encoded.is_joint for _, encoded in pairs),
         sha256=hashlib.sha256(content.encode()).hexdigest(),
+        fields_sha256=_fields_sha256(rows, file.fields),
     )
+
+
+def _fields_sha256(rows: Sequence[TrainingRow], needed: Sequence[str]) -> str | None:
+    weighted = any(row.fields.get("weight", 1) != 1 for row in rows)
+    names = sorted({*needed, "weight"} if weighted else set(needed))
+    if not names:
+        return None
+    # An integer and a float of the same value weigh the same.
+    values = [[_plain(row.fields.get(name, 1.0)) for name in names] for row in rows]
+    content = json.dumps([names, values], ensure_ascii=False, sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def read_rows(file: SetFile, limit: int | None = None) -> list[TrainingRow]:
@@ -136,6 +163,9 @@ def read_rows(file: SetFile, limit: int | None = None) -> list[TrainingRow]:
         InputError: The file is missing or malformed.
     """
     records = _records(file)[:limit]
+    if file.split == "valid":  # a loss to compare is that of all rows alike
+        for record in records:
+            record["fields"].pop("weight", None)
     return [row for record in records for row in training_rows(record, file.turns)]
 
 
@@ -202,7 +232,8 @@ def check_files(file: SetFile) -> None:
 def _records(file: SetFile) -> list[dict[str, Any]]:
     if not is_file_of_rows(file.name) and data_folder(file.data) is None:
         return _from_hub(file)
-    return read_records(_local_file(file), set_name(file.name), file.train_format)
+    path = _local_file(file)
+    return read_records(path, set_name(file.name), file.train_format, file.fields)
 
 
 def _local_file(file: SetFile) -> Path:
@@ -237,5 +268,5 @@ def _from_hub(file: SetFile) -> list[dict[str, Any]]:
         path = module.download(name, repository, of_hub, "main")
     except ValueError as error:
         raise InputError(str(error)) from None
-    rows = read_records(path, name, file.train_format)
+    rows = read_records(path, name, file.train_format, file.fields)
     return rows[:validation] if file.split == "valid" else rows[validation:]

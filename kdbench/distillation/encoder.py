@@ -14,7 +14,7 @@ from kdbench.generate.thinking import Marks, find_marks, marks_in, split_thinkin
 from kdbench.protocol import Protocol
 from kdbench.system.console import note_once
 from kdbench.views.chat import find_template
-from kdbench.views.rollout import Example
+from kdbench.views.rollout import Alternative, Example
 
 _LAST_WORDS = 5  # of a thinking, which a template keeps or leaves out
 
@@ -75,8 +75,14 @@ class Encoder:
         prompt = encode_prompt(self.tokenizer, self.form, row.prompt, row.message).ids
         if len(prompt) > self.lengths.prompt and self.lengths.long_prompts == "drop":
             return None
-        pieces = self._pieces(row, prompt_text(self.tokenizer, self.form, row.prompt, row.message))
-        return Encoded(self._fitted(row, prompt, pieces), pieces.is_joint)
+        asked = prompt_text(self.tokenizer, self.form, row.prompt, row.message)
+        pieces = self._pieces(row, asked)
+        example, is_joint, replies = self._fitted(row, prompt, pieces), pieces.is_joint, {}
+        for name, text in row.pair.items():
+            pieces = self._pieces(replace(row, references=(text,)), asked)
+            other, is_joint = self._fitted(row, prompt, pieces), is_joint or pieces.is_joint
+            replies[name] = Alternative(other.context, other.response_ids)
+        return Encoded(replace(example, replies=replies) if replies else example, is_joint)
 
     def answered(self, row: TrainingRow, text: str, ended: bool) -> Example | None:
         """Encode a row with another response; None if there is nothing to learn.
@@ -169,7 +175,7 @@ class Encoder:
             prompt, context = prompt[:limit], context[:limit]
         response = pieces.response[: self.lengths.total - len(context)]
         own_context = None if context == prompt else context
-        return Example(row.id, prompt, response, self._answers(row), own_context)
+        return Example(row.id, prompt, response, self._answers(row), own_context, row.fields)
 
     def _answers(self, row: TrainingRow) -> tuple[str, ...]:
         """The references as validation scores them: without their thinking, unless it is kept."""
@@ -195,4 +201,4 @@ class Encoder:
         if not ids:
             raise InputError(f"row '{row.id}' encodes to no tokens")
         first, *rest = [*ids, self.tokenizer.eos_token_id][: self.lengths.total]
-        return Example(row.id, (first,), tuple(rest), row.references)
+        return Example(row.id, (first,), tuple(rest), row.references, fields=row.fields)

@@ -124,8 +124,23 @@ class Ingredients:
     def _load(self, split: Split, limit: int | None) -> DataSet:
         settings = self.settings
         name = settings.train_set if split == "train" else settings.validation_set
-        file = SetFile(settings.data, name, split, settings.train_format, settings.train_turns)
+        file = SetFile(
+            settings.data,
+            name,
+            split,
+            settings.train_format,
+            settings.train_turns,
+            self._fields(split),
+        )
         return load_set(file, self.encoder, limit)
+
+    def _fields(self, split: Split) -> tuple[str, ...]:
+        """The fields of examples that the method reads."""
+        triple = self.method.triple()
+        if split == "valid":
+            domain = triple.schedule.domain
+            return () if domain is None else (domain,)
+        return tuple(sorted({*self.method.fields, *triple.source.fields}))
 
     @property
     def learns_texts(self) -> bool:

@@ -6,12 +6,19 @@ and `text` takes what needs no template.
 """
 
 import gzip
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kdbench.config import TrainFormat, TrainTurns
+from kdbench.distillation.columns import (
+    PAIR,
+    chosen_as_response,
+    fields_of,
+    pair_of,
+    with_messages,
+)
 from kdbench.errors import InputError
 from kdbench.system.bundled import load_module
 from kdbench.system.files import parse_line
@@ -41,6 +48,8 @@ class TrainingRow:
         message: What the user says, or the conversation before the response.
         references: All references as text; the first is learned. A plain text is its own.
         asked: Fields of the row that ask, as the file has them.
+        fields: Its other columns, as the file has them.
+        pair: The texts of `chosen` and `rejected`, if the method needs them.
     """
 
     id: str
@@ -48,6 +57,8 @@ class TrainingRow:
     message: ChatMessage
     references: tuple[str, ...]
     asked: Mapping[str, Any]
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    pair: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_text(self) -> bool:
@@ -61,16 +72,24 @@ class TrainingRow:
         return [self.id, self.asked if of_file else self.prompt, list(self.references)]
 
 
-def read_records(path: Path, name: str, train_format: TrainFormat) -> list[dict[str, Any]]:
+def read_records(
+    path: Path, name: str, train_format: TrainFormat, needed: Collection[str] = ()
+) -> list[dict[str, Any]]:
     """Read and check the rows of a file.
 
     Args:
         path: File of JSON lines, which may be gzipped.
         name: Name of the set, which prefixes the numbers of rows without an id.
         train_format: Format in which they are learned.
+        needed: Fields that each row must have.
+
+    Returns:
+        What is asked and answered, with the other columns as `fields`, and the texts of the two
+        responses as `pair` if they are needed.
 
     Raises:
-        InputError: A row is malformed, or of a kind that this format does not learn.
+        InputError: A row is malformed or lacks a field, or is of a kind that this format does not
+            learn.
     """
     kind = _kind_of_file(path)
     if kind not in _KINDS[train_format]:
@@ -81,21 +100,42 @@ def read_records(path: Path, name: str, train_format: TrainFormat) -> list[dict[
             f"train_format={' or '.join(takes)}"
         )
     if kind == "instruction":
-        try:
-            return list(load_module("tasks/instruction.py").read_rows(path, name, None))
-        except ValueError as error:
-            raise InputError(str(error)) from None
+        return _instructions(path, name, needed)
     records, seen = [], set[str]()
     for number, line in _lines(path):
         place = f"{path}:{number}"
-        record = {
-            "id": f"{name}-{number - 1:05d}",
-            **_checked(parse_line(line, place), kind, place),
-        }
+        row = with_messages(parse_line(line, place), place)
+        record = {"id": f"{name}-{number - 1:05d}", **_checked(row, kind, place)}
+        record["fields"] = fields_of(row, kind, needed, place)
         if record["id"] in seen:
             raise InputError(f"{place}: id '{record['id']}' occurs twice")
         seen.add(record["id"])
+        if set(PAIR) & set(needed):
+            if kind == "text":
+                raise InputError(f"{place}: a plain text answers nothing, so it is in no pair")
+            asked = record.get("prompt")
+            if "messages" in record:
+                asked = record["messages"][: None if "response" in record else -1]
+            record["pair"] = pair_of(row, asked, place)
         records.append(record)
+    return records
+
+
+def _instructions(path: Path, name: str, needed: Collection[str]) -> list[dict[str, Any]]:
+    """Instructions, as the tasks read them, with their other columns."""
+    try:
+        records = list(load_module("tasks/instruction.py").read_rows(path, name, None))
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt", encoding="utf-8-sig") as text:  # split into lines as the tasks do
+        lines = [(number, line) for number, line in enumerate(text, start=1) if line.strip()]
+    for record, (number, line) in zip(records, lines, strict=True):
+        place = f"{path}:{number}"
+        row = parse_line(line.encode(), place)
+        record["fields"] = fields_of(row, "instruction", needed, place)
+        if set(PAIR) & set(needed):
+            record["pair"] = pair_of(row, None, place)
     return records
 
 
@@ -106,19 +146,19 @@ def training_rows(record: Mapping[str, Any], turns: TrainTurns = "last") -> Iter
         record: A row as `read_records` returns it.
         turns: Which turns of the assistant are learned.
     """
-    name = record["id"]
+    name, others = record["id"], (record["fields"], record.get("pair", {}))
     if "messages" in record:
         yield from _of_conversation(record, turns)
     elif "text" in record:
-        yield TrainingRow(name, "", "", (record["text"],), {"text": record["text"]})
+        yield TrainingRow(name, "", "", (record["text"],), {"text": record["text"]}, *others)
     elif "prompt" in record:
         prompt, references = record["prompt"], tuple(record["response"])
-        yield TrainingRow(name, prompt, prompt, references, {"prompt": prompt})
+        yield TrainingRow(name, prompt, prompt, references, {"prompt": prompt}, *others)
     else:
         asked = {key: record[key] for key in ("instruction", "input")}
         prompt = str(load_module("tasks/instruction.py").doc_to_text(record))
         message = f"{record['instruction']}\n\n{record['input']}".strip()
-        yield TrainingRow(name, prompt, message, tuple(record["output"]), asked)
+        yield TrainingRow(name, prompt, message, tuple(record["output"]), asked, *others)
 
 
 def _of_conversation(record: Mapping[str, Any], which: TrainTurns) -> Iterator[TrainingRow]:
@@ -128,16 +168,23 @@ def _of_conversation(record: Mapping[str, Any], which: TrainTurns) -> Iterator[T
     if "response" in record:
         learned[len(turns)] = tuple(record["response"])
     last = max(learned)
+    if "pair" in record and which == "all" and len(learned) > 1:
+        raise InputError(
+            f"row '{record['id']}': only its last turn has a pair of responses; pass "
+            "train_turns=last"
+        )
     for place in sorted(learned) if which == "all" else [last]:
         name = record["id"] if place == last else f"{record['id']}#{place}"
         asked = {"messages": record["messages"][:place]}
-        yield TrainingRow(name, "", turns[:place], learned[place], asked)
+        others = (record["fields"], record.get("pair", {}))
+        yield TrainingRow(name, "", turns[:place], learned[place], asked, *others)
 
 
 def _kind_of_file(path: Path) -> str:
     for number, line in _lines(path):
         try:
-            record = parse_line(line, f"{path}:{number}")
+            place = f"{path}:{number}"
+            record = with_messages(parse_line(line, place), place)
         except InputError:
             return "instruction"  # whose reader knows what else a file can be
         return next((kind for kind in ("instruction", *_FIELDS) if kind in record), "instruction")
@@ -166,6 +213,8 @@ def _checked(record: dict[str, Any], kind: str, place: str) -> dict[str, Any]:
     if kind == "messages":
         turns = _turns(record.get("messages"), place)
         answered = turns[-1]["role"] == "assistant"
+        if not answered:
+            record = chosen_as_response(record, turns, place)
         if answered and record.get("response") is not None:
             raise InputError(
                 f"{place}: give 'response' or end 'messages' with the assistant's turn"
@@ -174,6 +223,8 @@ def _checked(record: dict[str, Any], kind: str, place: str) -> dict[str, Any]:
     if not isinstance(record.get(kind), str) or not record[kind].strip():
         raise InputError(f"{place}: '{kind}' must be a non-empty string")
     text = {kind: record[kind]}
+    if kind == "prompt":
+        record = chosen_as_response(record, record[kind], place)
     return given | text | (_response(record, place) if kind == "prompt" else {})
 
 

@@ -20,6 +20,8 @@ class Method(Settings):
         needs_teacher: Whether `teacher=` must be given.
         plain_sampling: Whether the formula needs samples of the models' own distributions, so that
             `sampling_temperature=` and `sampling_top_p=` must stay 1.
+        fields: Columns of the training rows that the formula reads, beside those that its source
+            names. Every row must have them, and a change in them makes another run.
     """
 
     title: ClassVar[str]
@@ -27,6 +29,7 @@ class Method(Settings):
     cost: ClassVar[str]
     needs_teacher: ClassVar[bool] = True
     plain_sampling: ClassVar[bool] = False
+    fields: ClassVar[tuple[str, ...]] = ()
 
     def triple(self) -> Triple:
         """Make what the method trains with; new for each run, as its parts have a memory."""

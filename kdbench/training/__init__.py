@@ -33,8 +33,13 @@ from kdbench.training.source import (
     FromTeacher,
     Source,
 )
+from kdbench.training.sources.domains import DomainWeights, FromDomains
+from kdbench.training.sources.groups import FromGroups
+from kdbench.training.sources.pairs import FromPairs, GeneratedPairs
+from kdbench.training.sources.selection import FromSelection
 from kdbench.training.step import StepOutcome
 from kdbench.training.triple import Triple
+from kdbench.training.verifiers import Verifier, verifier
 from kdbench.views.rollout import Batch, Example, Rollout
 
 __all__ = [
@@ -45,13 +50,19 @@ __all__ = [
     "Constant",
     "Context",
     "CrossEntropy",
+    "DomainWeights",
     "Draw",
     "Example",
     "FromDataset",
+    "FromDomains",
+    "FromGroups",
     "FromMixture",
+    "FromPairs",
     "FromReplay",
+    "FromSelection",
     "FromStudent",
     "FromTeacher",
+    "GeneratedPairs",
     "Match",
     "Objective",
     "Part",
@@ -70,5 +81,7 @@ __all__ = [
     "Term",
     "Triple",
     "ValidationSignals",
+    "Verifier",
     "Whole",
+    "verifier",
 ]

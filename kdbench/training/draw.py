@@ -19,13 +19,14 @@ class StepDraw:
         sampler: Samples responses and scores tokens.
         seed: The run's seed.
         step: The number of the step, from 0.
-        process: The number of this process.
+        process: The number of this process, from 0.
         examples: This process's examples of the step.
         size: The number of examples of a whole step on this process.
         train: The whole training set.
         schedule: The schedule's values.
         sum_over_processes: Returns the sums of numbers over all processes.
         note: Adds a value to the means of the log's next line.
+        processes: The number of processes.
     """
 
     def __init__(
@@ -40,10 +41,12 @@ class StepDraw:
         schedule: Mapping[str, float],
         sum_over_processes: SumOverProcesses = list,
         note: Callable[[str, float], None] | None = None,
+        processes: int = 1,
     ):
         self._sampler, self._train, self._note = sampler, train, note
         self._sum_over_processes = sum_over_processes
-        self._seed, self.step, self._process = seed, step, process
+        self._seed, self.step = seed, step
+        self.process, self.processes = process, processes
         self.examples, self.size, self.schedule = examples, size, schedule
 
     def uniform(self, name: str) -> float:
@@ -52,7 +55,7 @@ class StepDraw:
 
     def own_uniform(self, name: str) -> float:
         """A number of [0, 1) that is different on every process."""
-        return keyed_uniform(self._seed, self.step, name, self._process)
+        return keyed_uniform(self._seed, self.step, name, self.process)
 
     def more_examples(self, count: int) -> list[Example]:
         """Examples of the training set, drawn at random."""

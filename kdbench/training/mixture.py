@@ -72,13 +72,12 @@ class FromMixture(Source):
         """The pending rollouts and the waiting examples."""
         return {
             "pending": [[rollout.as_json() for rollout in batch] for batch in self.pending],
-            "waiting": [_waiting(example).as_json() for example in self.waiting],
+            "waiting": [example.as_json() for example in self.waiting],
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue with the pending rollouts and waiting examples of a state."""
-        waiting = [Rollout.from_json(rollout) for rollout in state["waiting"]]
-        self.waiting = [Example(row.id, row.prompt_ids, row.response_ids) for row in waiting]
+        self.waiting = [_waiting(example) for example in state["waiting"]]
         self.pending = [
             [Rollout.from_json(rollout) for rollout in batch] for batch in state["pending"]
         ]
@@ -90,6 +89,9 @@ class FromMixture(Source):
         )
 
 
-def _waiting(example: Example) -> Rollout:
-    """An example as it is stored; it is only answered, so the prompt is what counts."""
-    return Rollout(example.id, example.prompt_ids, example.response_ids, "dataset")
+def _waiting(stored: Mapping[str, Any]) -> Example:
+    """A waiting example; earlier versions stored it as a rollout."""
+    if "origin" not in stored:
+        return Example.from_json(stored)
+    rollout = Rollout.from_json(stored)
+    return Example(rollout.id, rollout.prompt_ids, rollout.response_ids)

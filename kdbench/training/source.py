@@ -23,12 +23,16 @@ class Draw(Interface):
         examples: The next examples of the training set; fewer at the end of an epoch.
         size: Number of examples of a whole step on this process.
         step: Number of the step, from 0.
+        process: Number of this process, from 0.
+        processes: Number of processes.
         schedule: The schedule's values.
     """
 
     examples: Sequence[Example]
     size: int
     step: int
+    process: int
+    processes: int
     schedule: Mapping[str, float]
 
     def uniform(self, name: str) -> float:
@@ -94,11 +98,13 @@ class Source:
         views: Names of the views that it samples from or scores with.
         origins: The origins that its responses may have; None if it does not say. Terms on others
             are refused, as they would never learn.
+        fields: The fields of examples that it reads; every training row must have them.
     """
 
     uses_teacher: bool = False
     views: tuple[str, ...] = ()
     origins: tuple[str, ...] | None = None
+    fields: tuple[str, ...] = ()
 
     def begin(self, context: "Context") -> None:
         """Look at models and data once, before training begins or resumes."""
@@ -248,6 +254,11 @@ class WithPretraining(Source):
     def views(self) -> tuple[str, ...]:  # type: ignore[override]
         """Those of the wrapped source."""
         return self.source.views
+
+    @property
+    def fields(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Those of the wrapped source."""
+        return self.source.fields
 
     @property
     def origins(self) -> tuple[str, ...] | None:  # type: ignore[override]

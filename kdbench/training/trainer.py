@@ -168,6 +168,7 @@ class DistillationTrainer(Trainer):
                 schedule=self._schedule_values,
                 sum_over_processes=self._sums_over_processes,
                 note=self._note,
+                processes=self.accelerator.num_processes,
             )
             with self._whole_for_source():
                 rollouts = [row for row in self._triple.source.rollouts(draw) if row.response_ids]

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kdbench.errors import InputError
 
@@ -14,6 +14,18 @@ if TYPE_CHECKING:
 # Where a response is from. kdbench's own are `dataset`, `teacher`, `student` and `pretraining`; a
 # source may give others, such as `chosen` and `rejected`.
 Origin = str
+
+
+class Alternative(NamedTuple):
+    """A further response to an example, encoded like its first reference.
+
+    Attributes:
+        context: The tokens before it.
+        response: Its tokens, with EOS unless a length limit cut it.
+    """
+
+    context: tuple[int, ...]
+    response: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -28,6 +40,7 @@ class Example:
         context_ids: The tokens before the response, where they are not the prompt's: a tokenizer
             can merge the end of the prompt and the start of the response into one token.
         fields: The other columns of its row, such as `domain` or `weight`, as JSON values.
+        replies: The responses of a pair, `chosen` and `rejected`, if the method needs them.
     """
 
     id: str
@@ -36,6 +49,7 @@ class Example:
     references: tuple[str, ...] = ()
     context_ids: tuple[int, ...] | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
+    replies: Mapping[str, Alternative] = field(default_factory=dict)
 
     @property
     def context(self) -> tuple[int, ...]:
@@ -63,6 +77,7 @@ class Example:
             "references": list(self.references),
             "context": None if self.context_ids is None else list(self.context_ids),
             "fields": dict(self.fields),
+            "replies": {name: [list(ids) for ids in reply] for name, reply in self.replies.items()},
         }
 
     @classmethod
@@ -76,6 +91,10 @@ class Example:
             tuple(state["references"]),
             None if context is None else tuple(context),
             state["fields"],
+            {
+                name: Alternative(tuple(before), tuple(response))
+                for name, (before, response) in state.get("replies", {}).items()
+            },
         )
 
 

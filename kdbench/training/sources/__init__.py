@@ -1,0 +1,1 @@
+"""Sources of pairs, groups, domains and selected responses, one a file."""

@@ -1,0 +1,139 @@
+"""Groups: several samples of each prompt, with rewards of a verifier and advantages from these.
+
+Source: GRPO (Shao et al. 2024, arXiv 2402.03300) divides by the standard deviation of the group;
+Dr. GRPO (Liu et al. 2025, arXiv 2503.20783) does not. RLOO (Ahmadian et al. 2024, arXiv 2402.14740)
+compares with the mean of the others. DAPO (Yu et al. 2025, arXiv 2503.14476) leaves out groups
+whose responses are all right or all wrong; it then samples more prompts, which is not done here.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from kdbench.errors import InputError
+from kdbench.training.source import Draw, Source
+from kdbench.training.verifiers import Verifier, reward_of
+from kdbench.views.rollout import Rollout
+
+_CONSTANT = 1e-8  # rewards whose standard deviation is smaller differ by rounding alone
+
+
+@dataclass
+class FromGroups(Source):
+    """Groups of samples of a view, with their advantages.
+
+    Each token has recorded its response's `advantage`, and `log_sampled`, the log-probability under
+    the view when it was sampled, for the ratio of a clipped loss. The log has the mean `reward`,
+    the share of groups with a right response (reward above 0) as `groups/solved`, and the share
+    whose rewards differ as `groups/with_signal`.
+
+    Attributes:
+        verifier: The reward of a response.
+        samples: G, the number of responses to each prompt.
+        scaled: Whether the advantage is divided by the group's standard deviation (population).
+        leave_one_out: Whether a response is compared with the others' mean, and not with that of
+            all; instead of scaling, for which `scaled` must be false.
+        skip_constant: Whether groups of equal rewards, which have no advantage, are left out. A
+            step may then be empty.
+        passes: Number of steps in which a set of groups is learned. The examples of the later ones
+            are skipped, so that an epoch asks 1/`passes` of the prompts.
+        view: Who answers.
+        pending: The sets of groups that are still to be learned.
+    """
+
+    verifier: Verifier
+    samples: int = 4
+    scaled: bool = True
+    leave_one_out: bool = False
+    skip_constant: bool = False
+    passes: int = 1
+    view: str = "student"
+    pending: list[list[Rollout]] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        if self.samples < 2:
+            raise InputError("FromGroups: a group has two samples or more, or no advantage")
+        if self.passes < 1:
+            raise InputError("FromGroups: passes= must be 1 or more")
+        if self.leave_one_out and self.scaled:
+            raise InputError("FromGroups: leave_one_out=True goes with scaled=False")
+
+    @property
+    def origins(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The view that answers."""
+        return (self.view,)
+
+    @property
+    def views(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The view that answers."""
+        return (self.view,)
+
+    def rollouts(self, draw: Draw) -> list[Rollout]:
+        """The groups of the step: new ones, or the last ones once more."""
+        if not self.pending:
+            self.pending = [self._sampled(draw)] * self.passes
+        groups, *self.pending = self.pending
+        return groups
+
+    def _sampled(self, draw: Draw) -> list[Rollout]:
+        sampled = draw.responses(draw.examples, self.view, self.samples)
+        kept: list[Rollout] = []
+        advantages: list[float] = []
+        for number, example in enumerate(draw.examples):
+            start = number * self.samples
+            group = sampled[start : start + self.samples]
+            rewards = [reward_of(self.verifier, example, draw.text(one)) for one in group]
+            self._note(draw, rewards)
+            own = group_advantages(rewards, self.scaled, self.leave_one_out)
+            if any(own) or not self.skip_constant:
+                kept += [replace(one, group=f"group {number}") for one in group]
+                advantages += own
+        log_sampled = draw.target_log_probs(kept, self.view)
+        return [
+            rollout.with_recorded(advantage=[advantage] * len(values), log_sampled=values)
+            for rollout, advantage, values in zip(kept, advantages, log_sampled, strict=True)
+        ]
+
+    @staticmethod
+    def _note(draw: Draw, rewards: Sequence[float]) -> None:
+        draw.note("reward", sum(rewards) / len(rewards))
+        draw.note("groups/solved", float(max(rewards) > 0))
+        draw.note("groups/with_signal", float(min(rewards) != max(rewards)))
+
+    def state(self) -> dict[str, Any]:
+        """The groups that are still to be learned, once, and how often."""
+        groups = self.pending[0] if self.pending else []
+        return {"groups": [one.as_json() for one in groups], "left": len(self.pending)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue with the groups of a state."""
+        groups = [Rollout.from_json(one) for one in state["groups"]]
+        self.pending = [groups] * state["left"]
+
+    def __str__(self) -> str:
+        name = getattr(self.verifier, "__name__", type(self.verifier).__name__)
+        passes = f", {self.passes} passes" if self.passes > 1 else ""
+        return f"{self.view} in groups of {self.samples} ({name}{passes})"
+
+
+def group_advantages(
+    rewards: Sequence[float], scaled: bool = True, leave_one_out: bool = False
+) -> list[float]:
+    """The advantage of each response of a group.
+
+    Args:
+        rewards: The rewards of the group, two or more.
+        scaled: Whether it is divided by the population standard deviation of the rewards.
+        leave_one_out: Whether each reward is compared with the mean of the others.
+
+    Returns:
+        The advantages, which have the sum 0; all are 0 if the rewards are equal.
+    """
+    size, mean = len(rewards), math.fsum(rewards) / len(rewards)
+    differences = [reward - mean for reward in rewards]
+    deviation = math.sqrt(math.fsum(value * value for value in differences) / size)
+    if deviation < _CONSTANT:
+        return [0.0] * size
+    factor = size / (size - 1) if leave_one_out else 1.0
+    return [value * factor / (deviation if scaled else 1.0) for value in differences]
