@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 ChunkFunction = Callable[..., "Sequence[torch.Tensor]"]
 Compiles = bool | Literal["auto"]
+# torch counts the variants of all objectives in a process together, and allows 8 by default.
+_MOST_VARIANTS = 128
 
 
 class ChunkCompiler:
@@ -22,7 +24,7 @@ class ChunkCompiler:
 
     def __init__(self, enabled: bool, backend: str = "inductor"):
         self.enabled, self._backend = enabled, backend
-        self._compiled: dict[Hashable, ChunkFunction] = {}
+        self._compiled: dict[Hashable, ChunkFunction | None] = {}  # None cannot be compiled
 
     def __call__(self, key: Hashable, function: ChunkFunction, *inputs: Any) -> Any:
         """Run a function compiled, if it can be.
@@ -38,12 +40,16 @@ class ChunkCompiler:
 
         if key not in self._compiled:
             self._compiled[key] = torch.compile(function, fullgraph=True, backend=self._backend)
+        compiled = self._compiled[key]
+        if compiled is None:
+            return function(*inputs)
         try:
-            return self._compiled[key](*inputs)
+            with torch._dynamo.config.patch(recompile_limit=_MOST_VARIANTS):
+                return compiled(*inputs)
         except torch.OutOfMemoryError:
             raise
-        except RuntimeError as error:
-            self.enabled = False
+        except (RuntimeError, torch._dynamo.exc.FailOnRecompileLimitHit) as error:
+            self._compiled[key] = None
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
             report_progress(f"note: the loss is not compiled, which is slower: {reason}")
             return function(*inputs)

@@ -203,7 +203,7 @@ class ChunkedPass:
             plans=[
                 {name: values[places] for name, values in term.plan.items()} for term in group.terms
             ],
-            shares=[_share(term, places, padding) for term in group.terms],
+            shares=[_share(term, places, padding, self._compiler.enabled) for term in group.terms],
             hidden=states,
             schedule=dict(micro.schedule),
             parts=dict(micro.parts),
@@ -263,9 +263,14 @@ def _unwrapped(scores: torch.Tensor | TopK) -> Any:
     return (scores.ids, scores.log_p, scores.log_rest) if isinstance(scores, TopK) else scores
 
 
-def _share(term: TokenTerm, places: torch.Tensor, padding: int) -> torch.Tensor | None:
-    """Each position's factor in a term's sum; 0 for padding."""
-    if term.share is None and not padding:
+def _share(
+    term: TokenTerm, places: torch.Tensor, padding: int, always: bool
+) -> torch.Tensor | None:
+    """Each position's factor in a term's sum; 0 for padding.
+
+    None if all are 1; never if `always`, as a function of other inputs is compiled again.
+    """
+    if term.share is None and not padding and not always:
         return None
     share = torch.ones(len(places), device=places.device)
     if term.share is not None:

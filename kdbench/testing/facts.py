@@ -1,0 +1,363 @@
+"""What holds for every objective on given states, and the tests of it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+
+from kdbench.errors import InputError
+from kdbench.methods import Method
+from kdbench.testing import through_models
+from kdbench.testing.case import Case, cases_of
+from kdbench.testing.reference import reference_loss
+from kdbench.testing.table import ENDS, VOCABULARY, TableView
+from kdbench.training import StepObjective, Triple
+from kdbench.training.compiled import ChunkCompiler
+from kdbench.training.loss import amounts_of
+from kdbench.views.view import View
+
+Views = Mapping[str, View]
+Modules = Mapping[str, Any]
+
+
+def chunks_do_not_change_loss_and_gradient(case: Case) -> None:
+    """Chunks of any length give what a single one gives."""
+    rows, parts = case.rollouts(), case.parts()
+    views = case.views(rows)
+    whole = case.loss(rows, views, parts, chunk=1000)
+    gradients = _gradients(whole.value, views, parts)
+    assert torch.isfinite(whole.value)
+    assert any(bool(gradient.any()) for gradient in gradients) or not case.learns
+    for chunk in (1, 5, None):
+        cut = case.loss(rows, views, parts, chunk=chunk)
+        _assert_close([cut.value], [whole.value])
+        _assert_close(_gradients(cut.value, views, parts), gradients)
+
+
+def chunks_do_not_change_the_diagnostics(case: Case) -> None:
+    """Diagnostics are sums over the tokens of the term."""
+    rows, parts = case.rollouts(), case.parts()
+    views = case.views(rows)
+    whole = case.loss(rows, views, parts, chunk=1000, diagnose=True).diagnostics
+    cut = case.loss(rows, views, parts, chunk=3, diagnose=True).diagnostics
+    assert cut.keys() == whole.keys()
+    for name, (total, count) in whole.items():
+        assert torch.isfinite(total)
+        assert cut[name][1] == count == sum(len(row.response_ids) for row in rows)
+        torch.testing.assert_close(cut[name][0], total)
+
+
+def micro_batches_add_up_to_the_step(case: Case) -> None:
+    """However the rows are split; groups are never split."""
+    rows, parts = case.rollouts(), case.parts()
+    views, amounts = case.views(rows), amounts_of([case.term], rows)
+    whole = case.loss(rows, views, parts, amounts).value
+    gradients = _gradients(whole, views, parts)
+    for batches in case.cuts(rows):
+        losses = [case.loss(batch, views, parts, amounts).value for batch in batches]
+        value = torch.stack(losses).sum()
+        _assert_close([value], [whole])
+        _assert_close(_gradients(value, views, parts), gradients)
+
+
+def loss_and_gradient_equal_plain_autograd(case: Case) -> None:
+    """All logits at once, in float64: ours in float64, and ours in float32."""
+    rows = case.rollouts()
+    for dtype, limit in ((torch.float64, 1e-10), (torch.float32, 2e-4)):
+        parts, exact = case.parts(dtype), case.parts()
+        views, exactly = case.views(rows, dtype), case.views(rows)
+        value = case.loss(rows, views, parts, chunk=5).value
+        expected = reference_loss(case, rows, exactly, exact)
+        _assert_close([value], [expected], limit)
+        _assert_close(
+            _gradients(value, views, parts), _gradients(expected, exactly, exact), limit
+        )
+
+
+def the_compiled_loss_is_equal_and_is_compiled_once(case: Case, backend: str = "aot_eager") -> None:
+    """In steps of different lengths; twice if a value of the schedule changes."""
+    compiler, ours = ChunkCompiler(enabled=True, backend=backend), 0
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    for number, lengths in enumerate([(4, 1, 6, 3), (5, 2, 9, 3), (2, 2, 2, 2)]):
+        moved = {
+            key: min(1.0, value + 0.1 * number) if isinstance(value, float) and value < 1 else value
+            for key, value in case.schedule.items()
+        }
+        step = replace(case, schedule=moved)
+        rows, parts = step.rollouts(lengths, seed=number), step.parts()
+        views = step.views(rows)
+        eager = step.loss(rows, views, parts, chunk=8).value
+        compiled = step.loss(rows, views, parts, chunk=8, compiler=compiler).value
+        _assert_close([compiled], [eager], 1e-9)
+        _assert_close(
+            _gradients(compiled, views, parts), _gradients(eager, views, parts), 1e-9
+        )
+        ours = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    assert ours <= (2 if case.schedule else 1), f"it is compiled {ours} times"
+    assert ours > 0, "it cannot be compiled; see the note on stderr"
+
+
+def responses_of_other_origins_do_not_count(case: Case) -> None:
+    """A micro-batch that has nothing for the term has the loss 0."""
+    rows, parts = case.rollouts(), case.parts()
+    others = [replace(row, id=f"other {row.id}", origin="pretraining", group=None) for row in rows]
+    views = case.views([*rows, *others])
+    alone = case.loss(rows, views, parts)
+    _assert_close([case.loss([*rows, *others], views, parts).value], [alone.value])
+    nothing = case.loss(others, views, parts, amounts_of([case.term], rows)).value
+    assert float(nothing.detach()) == 0
+    assert not any(bool(gradient.any()) for gradient in _gradients(nothing, views, parts))
+
+
+def no_gradient_flows_into_a_view(case: Case) -> None:
+    """The student and the parts alone learn."""
+    rows, parts = case.rollouts(), case.parts()
+    views = case.views(rows)
+    case.loss(rows, views, parts).value.backward()
+    student = views["student"]
+    assert isinstance(student, TableView)
+    assert any(leaf.grad is not None for leaf in student.leaves)
+    for name in case.view_names:
+        view = views[name]
+        if isinstance(view, TableView):
+            assert all(leaf.grad is None for leaf in view.leaves), name
+
+
+def extreme_logits_give_a_finite_loss_and_gradient(case: Case) -> None:
+    """Logits of 10,000 either way, many equal or none, by heads in float32 and bfloat16."""
+    rows = case.rollouts((20, 20, 20, 20))
+    for dtype in (torch.float32, torch.bfloat16):
+        for ties in (False, True):
+            views, parts = case.views(rows, dtype), case.parts(torch.float32)
+            for view in views.values():
+                inner = getattr(view, "_view", view)
+                if isinstance(inner, TableView):
+                    inner.make_extreme(ties)
+            loss = case.loss(rows, views, parts, diagnose=True)
+            assert torch.isfinite(loss.value)
+            assert loss.value.dtype == torch.float32
+            for gradient in _gradients(loss.value, views, parts):
+                assert torch.isfinite(gradient).all()
+            assert all(torch.isfinite(total) for total, _ in loss.diagnostics.values())
+
+
+def a_student_equal_to_the_teacher_has_the_lowest_loss(case: Case) -> None:
+    """The loss is the objective's `floor`, and has no gradient."""
+    floor = case.term.objective.floor
+    rows, parts = [replace(row, weight=1.0) for row in case.rollouts()], case.parts()
+    views = case.views(rows)
+    views |= dict.fromkeys(case.view_names, views["student"])
+    loss = replace(case, term=replace(case.term, weight=1.0)).loss(rows, views, parts).value
+    assert floor is not None
+    assert abs(float(loss.detach()) - floor) < 1e-10
+    for gradient in _gradients(loss, views, parts):
+        assert float(gradient.abs().max()) < 1e-8
+
+
+def the_gradient_is_the_derivative(case: Case) -> None:
+    """Along a random direction; losses of which a part is detached on purpose fail this."""
+    rows, parts, h = case.rollouts(), case.parts(), 1e-6
+    views = case.views(rows)
+    leaves = _leaves(views, parts)
+    draw = torch.Generator().manual_seed(3)
+    direction = [torch.randn(leaf.shape, generator=draw, dtype=leaf.dtype) for leaf in leaves]
+    gradients = _gradients(case.loss(rows, views, parts).value, views, parts)
+    slope = sum(float((g * d).sum()) for g, d in zip(gradients, direction, strict=True))
+    ends = []
+    for step in (h, -2 * h):
+        with torch.no_grad():
+            for leaf, way in zip(leaves, direction, strict=True):
+                leaf.add_(way, alpha=step)
+        ends.append(float(case.loss(rows, views, parts).value.detach()))
+    assert abs((ends[0] - ends[1]) / (2 * h) - slope) < 1e-6 * max(1.0, abs(slope))
+
+
+def a_permuted_vocabulary_changes_nothing(case: Case) -> None:
+    """No token is special."""
+    order = torch.randperm(VOCABULARY, generator=torch.Generator().manual_seed(1))
+    places = order.argsort().tolist()
+    rows, parts = case.rollouts(), case.parts()
+    renamed = [replace(r, response_ids=tuple(places[t] for t in r.response_ids)) for r in rows]
+    plain = case.loss(rows, case.views(rows), parts).value
+    permuted = case.loss(renamed, case.views(rows, order=order), parts).value
+    _assert_close([permuted], [plain], 1e-10)
+
+
+def a_constant_added_to_the_logits_changes_nothing(case: Case) -> None:
+    """Logits have no zero."""
+    rows, parts = case.rollouts(), case.parts()
+    plain = case.loss(rows, case.views(rows), parts).value
+    for name in ("student", *case.view_names):
+        views = case.views(rows)
+        view = views[name]
+        if isinstance(view, TableView):
+            view.shift = 3.0
+            _assert_close([case.loss(rows, views, parts).value], [plain], 1e-10)
+
+
+def every_number_of_the_objective_reaches_the_loss(case: Case) -> None:
+    """A field that changes nothing is forgotten somewhere."""
+    rows, parts = case.rollouts((6, 5, 6, 7)), case.parts()
+    views, objective = case.views(rows), case.term.objective
+    plain = float(case.loss(rows, views, parts).value.detach())
+    for name, changes in _changes(objective).items():
+        values = [_value(case, change, rows, views, parts) for change in changes]
+        usable = [value for value in values if value is not None]
+        assert any(abs(value - plain) > 1e-9 for value in usable), (
+            f"{type(objective).__name__}.{name} does not change the loss"
+        )
+
+
+def every_part_gets_a_gradient(case: Case) -> None:
+    """From one of the method's terms."""
+    rows = case.rollouts()
+    parts = case.parts()
+    moved: set[str] = set()
+    for term in case.triple.terms:
+        other = replace(case, term=term)
+        mine = other.rollouts()
+        value = other.loss(mine, other.views(mine), parts).value
+        for name, module in parts.items():
+            trained = [p for p in module.parameters() if p.requires_grad]
+            found = torch.autograd.grad(value, trained, retain_graph=True, allow_unused=True)
+            if any(gradient is not None and bool(gradient.any()) for gradient in found):
+                moved.add(name)
+    assert rows
+    assert moved == set(parts), f"no gradient reaches {sorted(set(parts) - moved)}"
+
+
+def _always(_: Case) -> bool:
+    return True
+
+
+def _of_tokens(case: Case) -> bool:
+    return not isinstance(case.term.objective, StepObjective)
+
+
+def _whole(case: Case) -> bool:
+    return not case.top_k
+
+
+Fact = Callable[[Case], None]
+FACTS: dict[Fact, Callable[[Case], bool]] = {
+    chunks_do_not_change_loss_and_gradient: _always,
+    chunks_do_not_change_the_diagnostics: _whole,
+    micro_batches_add_up_to_the_step: _always,
+    loss_and_gradient_equal_plain_autograd: _always,
+    the_compiled_loss_is_equal_and_is_compiled_once: _of_tokens,
+    responses_of_other_origins_do_not_count: lambda case: bool(case.term.on),
+    no_gradient_flows_into_a_view: _always,
+    extreme_logits_give_a_finite_loss_and_gradient: _of_tokens,
+    a_student_equal_to_the_teacher_has_the_lowest_loss: lambda case: (
+        case.term.objective.floor is not None and not case.top_k and not case.triple.parts
+    ),
+    the_gradient_is_the_derivative: _always,
+    a_permuted_vocabulary_changes_nothing: _always,
+    a_constant_added_to_the_logits_changes_nothing: _whole,
+    every_number_of_the_objective_reaches_the_loss: lambda case: (
+        bool(_changes(case.term.objective)) and not case.top_k
+    ),
+    every_part_gets_a_gradient: lambda case: bool(case.triple.parts),
+    through_models.no_gradient_leaves_the_response_positions: _whole,
+    through_models.content_and_length_of_padding_do_not_matter: _whole,
+    through_models.a_longer_row_does_not_change_a_rows_share: _whole,
+}
+
+
+def conformance_tests(
+    *tested: Method | Triple,
+    fields: Mapping[str, Callable[[int], Any]] | None = None,
+    recorded: Mapping[str, Callable[[Any], float]] | None = None,
+    without: Sequence[str] = (),
+) -> Any:
+    """A decorator that gives a test the checks of methods, one at a time, as `check`.
+
+    Args:
+        tested: Methods with their keys, or triples.
+        fields: Makes a field of a row's example from the row's number, by name.
+        recorded: Draws a scalar that the method's source records for a token, given a
+            `random.Random`, by name.
+        without: Names of facts that do not hold for these methods by design.
+
+    Raises:
+        InputError: There is no such fact.
+    """
+    import pytest
+
+    names = [fact.__name__ for fact in FACTS]
+    for name in without:
+        if name not in names:
+            raise InputError(f"without: no fact is called '{name}'; there are {', '.join(names)}")
+    cases = [
+        case
+        for number, one in enumerate(tested)
+        for case in cases_of(one, f"{type(one).__name__}{number}", fields, recorded)
+    ]
+    return pytest.mark.parametrize(
+        "check",
+        [
+            pytest.param(partial(fact, case), id=f"{case.name}-{fact.__name__}")
+            for case in cases
+            for fact, applies in FACTS.items()
+            if applies(case) and fact.__name__ not in without
+        ],
+    )
+
+
+def _leaves(views: Views, parts: Modules) -> list[torch.Tensor]:
+    student = views["student"]
+    assert isinstance(student, TableView)
+    return [*student.leaves, *(p for module in parts.values() for p in module.parameters())]
+
+
+def _gradients(value: torch.Tensor, views: Views, parts: Modules) -> list[torch.Tensor]:
+    leaves = _leaves(views, parts)
+    found = torch.autograd.grad(value, leaves, materialize_grads=True, allow_unused=True)
+    return list(found)
+
+
+def _assert_close(
+    actual: Sequence[torch.Tensor], expected: Sequence[torch.Tensor], limit: float = 1e-11
+) -> None:
+    for value, other in zip(actual, expected, strict=True):
+        torch.testing.assert_close(value.double(), other.double(), atol=limit, rtol=limit)
+
+
+def _changes(objective: Any) -> dict[str, list[Any]]:
+    """Copies of an objective with one number changed, by the name of the number."""
+    if not is_dataclass(objective):
+        return {}
+    found: dict[str, list[Any]] = {}
+    for one in fields(objective):
+        value = getattr(objective, one.name)
+        if isinstance(value, Mapping):
+            for key, number in value.items():
+                found[f"{one.name}['{key}']"] = [
+                    replace(objective, **{one.name: {**value, key: other}})
+                    for other in _others(number)
+                ]
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            found[one.name] = [replace(objective, **{one.name: new}) for new in _others(value)]
+    return found
+
+
+def _others(value: float) -> list[float]:
+    if isinstance(value, int):
+        return [value + 1, value + 2, max(1, value - 1)]
+    return [0.5 * value + 0.1, 0.9 * value + 0.01, 1.5 * value + 0.1, 0.1 * value]
+
+
+def _value(
+    case: Case, objective: Any, rows: Any, views: Views, parts: Modules
+) -> float | None:
+    try:
+        other = replace(case, term=replace(case.term, objective=objective))
+        return float(other.loss(rows, views, parts).value.detach())
+    except InputError:  # not a value that it takes
+        return None
+
+
+assert ENDS < VOCABULARY  # noqa: S101 - the rows have ordinary tokens
