@@ -23,7 +23,7 @@ NAMES = (
     "site_samples",
     "reproduce",
 )
-WITH_EXTRA = ("engines", "trl_step")  # these need vLLM and TRL
+WITH_EXTRA = ("engines", "trl_step", "loss")  # vLLM, TRL, and Liger Kernel where there is a GPU
 KNOWN = NAMES + WITH_EXTRA
 
 
