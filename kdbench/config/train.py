@@ -175,6 +175,11 @@ class PrecisionKeys(Settings, group="Precision and memory"):
     gradient_checkpointing: bool = Field(
         False, description="Recompute activations in the backward pass: less memory, more time"
     )
+    compile_loss: bool | Literal["auto"] = Field(
+        "auto",
+        description="Whether the loss is compiled (torch.compile); auto compiles it on a GPU. Does "
+        "not affect the result",
+    )
     chunk_tokens: int | None = Field(
         None,
         ge=1,

@@ -13,12 +13,14 @@ from kdbench.errors import InputError, nearest_path
 
 
 def check_early(recipe: Recipe) -> None:
-    """Check names and paths: student, teacher, data sets, plain texts and out.
+    """Check the method, and names and paths: student, teacher, data sets, plain texts and out.
 
     Raises:
-        InputError: One of them does not exist or is missing, or a checkpoint is incomplete.
+        InputError: One of them does not exist or is missing, a checkpoint is incomplete, or the
+            method's terms do not fit its source.
     """
     settings = recipe.settings
+    recipe.method.triple().check()
     if settings.teacher is None and recipe.method.needs_teacher:
         raise InputError(f"teacher= is missing: method={settings.method} learns from one")
     if settings.teacher is not None:

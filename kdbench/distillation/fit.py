@@ -86,6 +86,7 @@ def prepare(
         student_at_start=ingredients.load_student,
         router_loss=settings.router_loss,
         chunk_tokens=settings.chunk_tokens,
+        compile_loss=settings.compile_loss,
     )
     return PreparedRun(settings, models.student, arguments, work)
 
@@ -143,7 +144,7 @@ def train_from_last_state(
         trainer = make_trainer(run, start)
         _add(trainer, callbacks)
         trainer.state = TrainerState.load_from_json(str(start / "trainer_state.json"))
-        trainer.run_state.restore(start)
+        trainer.begin(start)
         trainer.log({"train_loss": 0.0})  # the summary, with which training ends
         return trainer, 0
     shows = run.arguments.process_index == 0

@@ -35,7 +35,8 @@ from kdbench.views.tokenizers import common_vocabulary, set_end_token
 # Keys that change neither what is learned nor any number beyond rounding.
 NO_PART = {
     *("recipe", "student", "teacher", "data", "out", "label", "setting", "teacher_responses"),
-    *("micro_batch_size", "generation_batch_size", "chunk_tokens", "gradient_checkpointing"),
+    *("micro_batch_size", "generation_batch_size", "chunk_tokens", "compile_loss"),
+    "gradient_checkpointing",
     *("save_every", "log_every", "report_to", "device", "unsafe_pickle", "trust_remote_code"),
     *("valid_set", "dry_run", "report_group", "plugins"),
 }

@@ -206,6 +206,8 @@ def _finish(
     complete = folder / "whole"
     shutil.rmtree(complete, ignore_errors=True)
     model = trainer.selection.load_best(trainer.model)
+    trainer.parts.restore(trainer.selection.best_path)
+    trainer.parts.merge_into(model)
     with writing_to(complete):
         model.save_pretrained(complete)
     trainer.work.tokenizer.save_pretrained(complete)

@@ -43,7 +43,7 @@ _DIVERGENCES = {
 class Guided(Objective):
     """What both forms share: views, target, and diagnostics of how the three models differ."""
 
-    views: ClassVar[tuple[str, ...]] = ("teacher", "classmate")
+    views = ("teacher", "classmate")
     floor: ClassVar[float | None] = None  # the target is not the teacher
     strength: float = 0.25
     plausibility: float = 0.1
@@ -149,4 +149,4 @@ class WeakGuided(Method):
             self.classmate_lag,
             self.classmate_decay,
         )
-        return Triple(terms, FromStudent(self.student_fraction), companion=companion)
+        return Triple(terms, FromStudent(self.student_fraction), companions=[companion])

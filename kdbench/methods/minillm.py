@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 class PolicyGradient(Objective):
     """PPO's clipped loss, with the advantages recorded at sampling."""
 
-    views: ClassVar[tuple[str, ...]] = ()
+    views = ()
     floor: ClassVar[float | None] = None
     clip: float = 0.2
 

@@ -3,18 +3,28 @@
 A method is a triple over named views: an objective, a data source and a schedule.
 """
 
-from kdbench.training.companion import Classmate, Companion, CompanionContext
+from kdbench.training.chunk import Chunk, Plan, Responses
+from kdbench.training.companion import Classmate, Companion
+from kdbench.training.context import Context
 from kdbench.training.mixture import FromMixture
 from kdbench.training.objective import (
-    Chunk,
     CrossEntropy,
     Match,
     Objective,
-    Plan,
+    SequenceObjective,
     StepObjective,
     Term,
+    Whole,
 )
-from kdbench.training.schedule import Constant, RisingInterpolation, RisingThreshold, Schedule
+from kdbench.training.parts import Part, Sizes
+from kdbench.training.schedule import (
+    Constant,
+    RisingInterpolation,
+    RisingThreshold,
+    Schedule,
+    StepSignals,
+    ValidationSignals,
+)
 from kdbench.training.source import (
     Draw,
     FromDataset,
@@ -23,6 +33,7 @@ from kdbench.training.source import (
     FromTeacher,
     Source,
 )
+from kdbench.training.step import StepOutcome
 from kdbench.training.triple import Triple
 from kdbench.views.rollout import Batch, Example, Rollout
 
@@ -31,8 +42,8 @@ __all__ = [
     "Chunk",
     "Classmate",
     "Companion",
-    "CompanionContext",
     "Constant",
+    "Context",
     "CrossEntropy",
     "Draw",
     "Example",
@@ -43,13 +54,21 @@ __all__ = [
     "FromTeacher",
     "Match",
     "Objective",
+    "Part",
     "Plan",
+    "Responses",
     "RisingInterpolation",
     "RisingThreshold",
     "Rollout",
     "Schedule",
+    "SequenceObjective",
+    "Sizes",
     "Source",
     "StepObjective",
+    "StepOutcome",
+    "StepSignals",
     "Term",
     "Triple",
+    "ValidationSignals",
+    "Whole",
 ]

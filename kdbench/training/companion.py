@@ -1,89 +1,51 @@
 """A companion: a second model in training, which objectives see as one more view."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from kdbench.checkpoint import find_checkpoint, load_checkpoint
 from kdbench.divergence import forward_kl
 from kdbench.errors import InputError
+from kdbench.training.context import Context
 from kdbench.training.loss import STUDENT, distillation_loss
 from kdbench.training.objective import Match, Term
-from kdbench.views.rollout import Batch, Example, of_dataset, response_tokens
+from kdbench.training.step import StepOutcome
+from kdbench.views.rollout import Batch, of_dataset, response_tokens
 from kdbench.views.tokenizers import common_vocabulary
 from kdbench.views.view import ModelView, UniformView, View, bare_model
-
-if TYPE_CHECKING:
-    import torch
 
 ClassmateKind = Literal["trained", "frozen", "ema", "teacher", "uniform"]
 
 
-@dataclass(frozen=True)
-class CompanionContext:
-    """What a companion has access to.
-
-    Attributes:
-        student: The student's model.
-        views: The views by name, including the teacher's.
-        vocabulary: Number of tokens V.
-        tokenizer: The tokenizer of student and teacher.
-        learning_rate: The student's learning rate in the step just taken; 0 before the first step.
-        max_grad_norm: The norm to which gradients are clipped.
-        micro_batch_size: Rows per forward pass.
-        student_at_start: Returns a new copy of the student as it was before training.
-        optimizer_for: Returns an optimiser for another model, with the settings of the student's.
-        autocast: Returns a context in which models run in the precision of the training.
-        sum_over_processes: Returns the sum of a tensor over all processes.
-    """
-
-    student: Any
-    views: Mapping[str, View]
-    vocabulary: int
-    tokenizer: Any
-    learning_rate: float
-    max_grad_norm: float
-    micro_batch_size: int
-    student_at_start: Callable[[], Any]
-    optimizer_for: Callable[[Any], Any]
-    autocast: Callable[[], AbstractContextManager[None]]
-    sum_over_processes: "Callable[[torch.Tensor], torch.Tensor]"
-
-
 class Companion:
-    """A model next to the student.
+    """A model next to the student, visible as one more view.
 
     Attributes:
         name: The name of its view.
+        views: The views that it needs, such as `teacher`.
     """
 
-    name = "companion"
+    name: str = "companion"
+    views: tuple[str, ...] = ()
 
-    def start(self, context: CompanionContext) -> View:
+    def start(self, context: Context) -> View:
         """Make the model and return its view; called once, before a state is restored."""
         raise NotImplementedError
 
-    def after_step(self, context: CompanionContext, step: int, examples: Sequence[Example]) -> None:
-        """React to an optimiser step of the student.
-
-        Args:
-            context: Models, settings and processes of the run.
-            step: The number of the step, from 1.
-            examples: This process's dataset examples of the step.
-        """
+    def after_step(self, outcome: StepOutcome) -> None:
+        """React to an optimiser step of the student, whose weights are those after it."""
 
     def after_validation(self, student_loss: float, own_loss: float | None) -> None:
         """React to a validation.
 
         Args:
             student_loss: The student's validation loss, nats per token.
-            own_loss: The companion's; None if it has no model of its own.
+            own_loss: The companion's; None if it is not validated.
         """
 
     def model(self) -> Any:
-        """The model to validate and to save; None if there is no model of its own."""
+        """The model to validate along with the student; None if it is not validated."""
         return None
 
     def save(self, folder: Path) -> None:
@@ -119,10 +81,12 @@ class Classmate(Companion):
     _model: Any = field(default=None, init=False, repr=False)
     _optimizer: Any = field(default=None, init=False, repr=False)
     _view: ModelView | None = field(default=None, init=False, repr=False)
+    _context: Context | None = field(default=None, init=False, repr=False)
     waiting: bool = field(default=False, init=False)
 
-    def start(self, context: CompanionContext) -> View:
+    def start(self, context: Context) -> View:
         """Make the classmate and return its view."""
+        self._context = context
         if self.kind == "teacher":
             return context.views["teacher"]
         if self.kind == "uniform":
@@ -138,12 +102,18 @@ class Classmate(Companion):
             self._paired_parameters(bare_model(context.student))
         return self._view
 
-    def after_step(self, context: CompanionContext, step: int, examples: Sequence[Example]) -> None:
+    @property
+    def views(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The teacher, from which it learns or which it is."""
+        return ("teacher",) if self.kind in ("trained", "teacher") else ()
+
+    def after_step(self, outcome: StepOutcome) -> None:
         """Learn from the teacher, or follow the student's weights."""
+        assert self._context is not None  # noqa: S101 - it has started
         if self.kind == "ema":
-            self._follow(bare_model(context.student))
-        elif self.kind == "trained" and step % self.every == 0 and not self.waiting:
-            self._learn(context, examples)
+            self._follow(bare_model(self._context.student))
+        elif self.kind == "trained" and outcome.number % self.every == 0 and not self.waiting:
+            self._learn(self._context, outcome)
 
     def after_validation(self, student_loss: float, own_loss: float | None) -> None:
         """Pause while the classmate is too good."""
@@ -180,7 +150,7 @@ class Classmate(Companion):
         if self._optimizer is not None:
             self._optimizer.load_state_dict(state["optimizer"])
 
-    def _load(self, context: CompanionContext) -> Any:
+    def _load(self, context: Context) -> Any:
         device = bare_model(context.student).device
         if self.path is None:
             return context.student_at_start().to(device).eval()
@@ -213,20 +183,20 @@ class Classmate(Companion):
             for average, weights in self._paired_parameters(student):
                 average.lerp_(weights.to(average.dtype), 1 - self.decay)
 
-    def _learn(self, context: CompanionContext, examples: Sequence[Example]) -> None:
+    def _learn(self, context: Context, outcome: StepOutcome) -> None:
         import torch
 
-        rollouts = [of_dataset(example) for example in examples]
+        rollouts = [of_dataset(example) for example in outcome.examples]
         device, size = self._model.device, context.micro_batch_size
         tokens = torch.tensor(response_tokens(rollouts), device=device)
-        counts = {"dataset": int(context.sum_over_processes(tokens))}
+        amounts = [int(context.sum_over_processes(tokens))]
         assert self._view is not None  # noqa: S101 - a trained classmate has started
         views: dict[str, View] = {STUDENT: self._view, "teacher": context.views["teacher"]}
         self._model.train()
         self._optimizer.zero_grad()
         for start in range(0, len(rollouts), size):
             batch = Batch(rollouts[start : start + size], device)
-            loss = distillation_loss([Term(Match(forward_kl))], batch, views, counts)
+            loss = distillation_loss([Term(Match(forward_kl))], batch, views, amounts)
             loss.value.backward()
         self._model.eval()
         parameters = list(self._model.parameters())
@@ -235,7 +205,7 @@ class Classmate(Companion):
                 parameter.grad = context.sum_over_processes(parameter.grad)
         torch.nn.utils.clip_grad_norm_(parameters, context.max_grad_norm)
         for group in self._optimizer.param_groups:
-            group["lr"] = context.learning_rate
+            group["lr"] = outcome.learning_rate
         self._optimizer.step()
 
     def __str__(self) -> str:

@@ -2,13 +2,14 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from kdbench.generate import Row
 from kdbench.training.sampling import RolloutSampler
 from kdbench.training.source import keyed_uniform, sample_without_repetition
 from kdbench.training.weight import SumOverProcesses
-from kdbench.views.rollout import Example, Rollout
+from kdbench.views.rollout import Example, Rollout, weight_of
 
 
 class StepDraw:
@@ -24,6 +25,7 @@ class StepDraw:
         train: The whole training set.
         schedule: The schedule's values.
         sum_over_processes: Returns the sums of numbers over all processes.
+        note: Adds a value to the means of the log's next line.
     """
 
     def __init__(
@@ -37,8 +39,9 @@ class StepDraw:
         train: Sequence[Example],
         schedule: Mapping[str, float],
         sum_over_processes: SumOverProcesses = list,
+        note: Callable[[str, float], None] | None = None,
     ):
-        self._sampler, self._train = sampler, train
+        self._sampler, self._train, self._note = sampler, train, note
         self._sum_over_processes = sum_over_processes
         self._seed, self.step, self._process = seed, step, process
         self.examples, self.size, self.schedule = examples, size, schedule
@@ -58,8 +61,25 @@ class StepDraw:
         uniform = self.own_uniform
         return sample_without_repetition(self._train, count, lambda n: uniform(f"more {n}"))
 
+    def pool(self, where: Callable[[Example], bool]) -> list[Example]:
+        """All examples of the training set that fulfil a condition."""
+        return [example for example in self._train if where(example)]
+
     def student_responses(
         self, examples: Sequence[Example], teacher_weight: float = 0.0
+    ) -> list[Rollout]:
+        """Sample a new response to each example; see `_sampled`."""
+        return self._sampled(examples, "student", teacher_weight)
+
+    def responses(
+        self, examples: Sequence[Example], view: str = "student", samples: int = 1
+    ) -> list[Rollout]:
+        """Sample new responses from a view; see `_sampled`."""
+        repeated = [example for example in examples for _ in range(samples)]
+        return self._sampled(repeated, view)
+
+    def _sampled(
+        self, examples: Sequence[Example], view: str, teacher_weight: float = 0.0
     ) -> list[Rollout]:
         """Sample a new response to each example.
 
@@ -67,20 +87,37 @@ class StepDraw:
         occurred before in the list, but not on the process or the place in the batch. So the
         responses do not depend on how the rows are distributed over processes.
         """
-        seed, occurrences = math.floor(2**40 * self.uniform("noise")), Counter[str]()
-        rows = []
-        for example in examples:
-            rows.append(Row(example.id, seed + occurrences[example.id], example.prompt_ids))
-            occurrences[example.id] += 1
-        samples = self._sampler.sample(rows, teacher_weight)
-        return [
-            Rollout(example.id, example.prompt_ids, sample.tokens, "student")
-            for example, sample in zip(examples, samples, strict=True)
+        noise = "noise" if view == "student" else f"noise of {view}"
+        seed, occurrences = math.floor(2**40 * self.uniform(noise)), Counter[str]()
+        asked = [
+            Rollout(e.id, e.prompt_ids, (), view, example=e, weight=weight_of(e)) for e in examples
         ]
+        rows = []
+        for rollout, prompt in zip(asked, self._sampler.prompts(asked, view), strict=True):
+            rows.append(Row(rollout.id, seed + occurrences[rollout.id], prompt))
+            occurrences[rollout.id] += 1
+        answers = self._sampler.sample(rows, teacher_weight, view)
+        return [
+            replace(rollout, response_ids=answer.tokens)
+            for rollout, answer in zip(asked, answers, strict=True)
+        ]
+
+    def text(self, rollout: Rollout) -> str:
+        """The text of a response, without special tokens."""
+        return self._sampler.text(rollout)
+
+    def note(self, name: str, value: float) -> None:
+        """Add a value to the means of the log's next line."""
+        if self._note is not None:
+            self._note(name, value)
 
     def target_log_probs(self, rollouts: Sequence[Rollout], view: str) -> list[list[float]]:
         """The log-probability of each response token under a view's current model."""
         return self._sampler.score(rollouts, view)
+
+    def entropies(self, rollouts: Sequence[Rollout], view: str) -> list[list[float]]:
+        """The entropy in nats of a view's distribution at each response token."""
+        return self._sampler.score(rollouts, view, "entropy")
 
     def sum_over_processes(self, numbers: Sequence[float]) -> list[float]:
         """The sum of each number over all processes."""

@@ -1,23 +1,26 @@
-"""The loss of a micro-batch, in chunks: the logits of the whole batch never exist at once.
+"""The loss of a micro-batch: weighted terms, each averaged over the whole step.
 
-The models give hidden states at the valid response positions alone. Head, softmax and objective
-run over one chunk of positions at a time, and once more in the backward pass. So the memory of the
-loss is a few tensors of shape (chunk, V), however long the batch is.
+The models give hidden states at the valid response positions alone. Head, softmax and objectives
+run over one chunk of positions at a time, so the logits of the whole batch never exist at once.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from kdbench.training.objective import Chunk, Objective, Plan, StepObjective, Term
-from kdbench.views.rollout import Batch
-from kdbench.views.view import View, chunk_length
+from kdbench.training.micro_batch import STUDENT, MicroBatch, target_log_probs
+from kdbench.training.objective import Objective, SequenceObjective, StepObjective, Term
+from kdbench.training.step import groups_of
+from kdbench.views.rollout import Batch, Rollout, response_tokens
+from kdbench.views.view import View
 
 if TYPE_CHECKING:
     import torch
 
-STUDENT = "student"
+    from kdbench.training.compiled import ChunkCompiler
+    from kdbench.training.fused import TokenTerm
+
+__all__ = ["STUDENT", "Loss", "amounts_of", "distillation_loss", "target_log_probs"]
 
 
 @dataclass(frozen=True)
@@ -27,219 +30,198 @@ class Loss:
     Attributes:
         value: The weighted sum of the terms, a scalar with gradient.
         distillation: The same without terms on pre-training texts alone, detached.
-        terms: The sum of each term over its tokens, by the term's text, detached.
+        terms: The sum of each term over its tokens, responses or groups, by its place among the
+            terms, detached; without the terms that have none here.
         diagnostics: The sum of each diagnostic and the number of its tokens.
     """
 
     value: "torch.Tensor"
     distillation: "torch.Tensor"
-    terms: Mapping[str, "torch.Tensor"]
+    terms: Mapping[int, "torch.Tensor"]
     diagnostics: Mapping[str, tuple["torch.Tensor", int]]
 
 
-def tokens_of(term: Term, counts: Mapping[str, int]) -> int:
-    """Number of tokens over which a term is averaged, given the token counts by origin."""
-    return sum(counts.get(origin, 0) for origin in term.on) if term.on else sum(counts.values())
+def amounts_of(terms: Sequence[Term], rollouts: Sequence[Rollout]) -> list[int]:
+    """The number of tokens, responses or groups over which each term is averaged."""
+    return [_amount(term, rollouts) for term in terms]
+
+
+def _amount(term: Term, rollouts: Sequence[Rollout]) -> int:
+    rows = [row for row in rollouts if not term.on or row.origin in term.on]
+    if term.per == "token":
+        return response_tokens(rows)
+    return len(rows) if term.per == "sequence" else len(groups_of(rows))
 
 
 def distillation_loss(
     terms: Sequence[Term],
     batch: Batch,
     views: Mapping[str, View],
-    counts: Mapping[str, int],
+    amounts: Sequence[int] | None = None,
     schedule: Mapping[str, float] | None = None,
     chunk: int | None = None,
     diagnose: bool = False,
+    *,
+    parts: Mapping[str, Any] | None = None,
+    learner: str = STUDENT,
+    compiler: "ChunkCompiler | None" = None,
 ) -> Loss:
-    """Compute the loss of a micro-batch, normalised by the whole step's token counts.
+    """Compute the loss of a micro-batch, normalised by the amounts of the whole step.
 
     Args:
         terms: What to minimise.
         batch: The micro-batch.
-        views: The views by name; `student` is the one that learns.
-        counts: Response tokens by origin in the whole step, over all micro-batches and processes.
-            So the losses of the micro-batches add up to the mean over all tokens, however they are
-            split.
+        views: The views by name.
+        amounts: What each term is averaged over: the number of its tokens, responses or groups in
+            the whole step, over all micro-batches and processes (see `amounts_of`). So the losses
+            of the micro-batches add up to the mean, however they are split. None takes those of the
+            batch.
         schedule: The schedule's values.
         chunk: Positions in a chunk; None chooses it from the vocabulary.
         diagnose: Whether to compute the objectives' diagnostics as well.
+        parts: The method's own modules by name, which train with the student.
+        learner: The name of the view that learns.
+        compiler: Compiles the loss of a chunk; None compiles nothing.
     """
-    micro_batch = _MicroBatch(batch, views, schedule or {}, chunk)
-    value: torch.Tensor | None = None
-    distillation = 0.0
-    sums: dict[str, torch.Tensor] = {}
-    diagnostics: dict[str, tuple[torch.Tensor, int]] = {}
+    amounts = amounts_of(terms, batch.rollouts) if amounts is None else amounts
+    layers: dict[str, set[int]] = {}
     for term in terms:
-        positions = micro_batch.positions(term)
-        if not len(positions):
-            continue
-        if isinstance(term.objective, StepObjective):
-            total = term.objective.step(_of_origins(batch, term), views)
-        else:
-            total = micro_batch.total(term, positions)
-        weighted = total * (term.weight / tokens_of(term, counts))
-        value = weighted if value is None else value + weighted
-        if term.on != ("pretraining",):
-            distillation = distillation + weighted.detach()
-        sums[str(term)] = total.detach() + sums.get(str(term), 0.0)
-        if diagnose:
-            diagnostics.update(micro_batch.diagnostics(term, positions))
-    if value is None:  # nothing to learn from here; other processes may have something
-        value = views[STUDENT].logits(micro_batch.states(STUDENT)[:1]).sum() * 0.0
-    return Loss(value, value.detach() * 0.0 + distillation, sums, diagnostics)
+        for view, wanted in term.objective.hidden.items():
+            layers.setdefault(view, set()).update(wanted)
+    micro = MicroBatch(batch, views, learner, schedule, parts, chunk, layers)
+    return _Terms(micro, terms, amounts, compiler).loss(diagnose)
 
 
-def _of_origins(batch: Batch, term: Term) -> Batch:
-    rollouts = [row for row in batch.rollouts if not term.on or row.origin in term.on]
-    return Batch(rollouts, batch.device)
-
-
-class _MicroBatch:
-    """A micro-batch with its hidden states by view, which are computed once, and its chunks."""
+class _Terms:
+    """The terms of a micro-batch."""
 
     def __init__(
         self,
-        batch: Batch,
-        views: Mapping[str, View],
-        schedule: Mapping[str, float],
-        chunk: int | None,
+        micro: MicroBatch,
+        terms: Sequence[Term],
+        amounts: Sequence[int],
+        compiler: "ChunkCompiler | None",
     ):
-        import torch
+        from kdbench.training.compiled import ChunkCompiler
 
-        self._batch, self._views, self._schedule = batch, views, schedule
-        self._learns = torch.is_grad_enabled()  # a plan runs without gradient, and may come first
-        self._states: dict[str, torch.Tensor] = {}
-        self._origins = batch.origins()
-        self._chunk = chunk
+        self._micro, self._terms, self._amounts = micro, terms, amounts
+        self._compiler = compiler or ChunkCompiler(enabled=False)
+        self._sums: dict[int, torch.Tensor] = {}
+        self._plans: dict[int, dict[str, torch.Tensor]] = {}
 
-    def states(self, view: str) -> "torch.Tensor":
-        """Hidden states (N, H) of a view; with gradient for the student alone."""
-        import torch
-
-        if view not in self._states:
-            with torch.set_grad_enabled(view == STUDENT and self._learns):
-                self._states[view] = self._views[view].states(self._batch)
-        return self._states[view]
-
-    def positions(self, term: Term) -> "torch.Tensor":
-        """The positions, among the N, to which a term applies, int64."""
-        import torch
-
-        indices = [
-            index for index, origin in enumerate(self._origins) if not term.on or origin in term.on
+    def loss(self, diagnose: bool) -> Loss:
+        """The loss of all terms that apply to the micro-batch."""
+        micro = self._micro
+        here = [
+            (key, term)
+            for key, term in enumerate(self._terms)
+            if _amount(term, micro.batch.rollouts) and term.weight_at(micro.schedule)
         ]
-        return torch.tensor(indices, dtype=torch.long, device=self._batch.device)
+        values = [self._of_step(key, term) for key, term in here if _is_step(term)]
+        values += self._of_tokens([(key, term) for key, term in here if not _is_step(term)])
+        if values:
+            value = sum(values[1:], values[0])
+        else:  # nothing to learn from here; other processes may have something
+            value = micro.views[micro.learner].logits(micro.states(micro.learner)[:1]).sum() * 0.0
+        distillation = value.detach() * 0.0
+        for key, total in self._sums.items():
+            if self._terms[key].on != ("pretraining",):
+                distillation = distillation + self._factor(key) * total
+        diagnostics: dict[str, tuple[torch.Tensor, int]] = {}
+        for key, term in here if diagnose else ():
+            diagnostics |= self._diagnostics(key, term)
+        return Loss(value, distillation, self._sums, diagnostics)
 
-    def total(self, term: Term, positions: "torch.Tensor") -> "torch.Tensor":
-        """The sum of a term over its positions, a scalar with gradient."""
+    def _factor(self, key: int) -> float:
+        return self._terms[key].weight_at(self._micro.schedule) / self._amounts[key]
+
+    def _of_step(self, key: int, term: Term) -> "torch.Tensor":
+        assert isinstance(term.objective, StepObjective)  # noqa: S101 - for the type checker
+        total = term.objective.step(self._micro.whole(term))
+        self._sums[key] = total.detach()
+        return total * self._factor(key)
+
+    def _of_tokens(self, terms: "Sequence[tuple[int, Term]]") -> "list[torch.Tensor]":
+        """The terms that are sums over tokens, in one pass over the chunks."""
+        from kdbench.training.fused import ChunkedPass, Together
+
+        by_origin: dict[frozenset[str], list[TokenTerm]] = {}
+        values: list[torch.Tensor] = []
+        for key, term in terms:
+            if isinstance(term.objective, SequenceObjective):
+                token_term, of_parts = self._linearised(key, term)
+                values.append(of_parts * self._factor(key))
+            else:
+                token_term = self._token_term(key, term)
+            by_origin.setdefault(frozenset(term.on), []).append(token_term)
+        if not by_origin:
+            return []
+        together = [Together(self._micro.positions(on), some) for on, some in by_origin.items()]
+        chunked = ChunkedPass(self._micro, together, self._compiler)
+        values.append(chunked.value())
+        for key, total in chunked.sums.items():
+            if key in self._sums:  # of whole responses; the pass has only the right gradient
+                values.append(self._factor(key) * (self._sums[key] - total))
+            else:
+                self._sums[key] = total
+        return values
+
+    def _token_term(self, key: int, term: Term) -> "TokenTerm":
+        from kdbench.training.fused import TokenTerm
+
+        plan, share = self._plan(key, term), self._share(term)
+        return TokenTerm(key, term.objective, plan, share, self._factor(key))
+
+    def _linearised(self, key: int, term: Term) -> "tuple[TokenTerm, torch.Tensor]":
+        from kdbench.training.fused import TokenTerm
+        from kdbench.training.sequences import linearised
+
+        linear = linearised(self._micro, term)
+        self._sums[key] = linear.total
+        token_term = TokenTerm(key, linear.objective, linear.plan, None, self._factor(key))
+        return token_term, linear.of_parts
+
+    def _plan(self, key: int, term: Term) -> "dict[str, torch.Tensor]":
+        if key not in self._plans:
+            self._plans[key] = self._micro.plan(term)
+        return self._plans[key]
+
+    def _share(self, term: Term) -> "torch.Tensor | None":
+        """Each token's factor in the sum of a term, (N,): its weight, and what `per` makes of it.
+
+        None if all are 1.
+        """
         import torch
-        from torch.utils.checkpoint import checkpoint
 
-        plan = self._plan(term)
-        total = torch.zeros((), device=self._batch.device)
-        for chunk in self._chunks(positions):
-            run = partial(self._chunk_total, term, chunk, plan)
-            # There is no dropout between states and loss, so there is no random state to keep.
-            total = total + checkpoint(
-                run, self.states(STUDENT)[chunk], use_reentrant=False, preserve_rng_state=False
-            )
-        return total
+        batch = self._micro.batch
+        if term.per == "token":
+            return batch.weights
+        rows = [row for row in batch.rollouts if not term.on or row.origin in term.on]
+        of_group = {id(row): len(group) for group in groups_of(rows) for row in group}
+        shares = [
+            row.weight
+            / len(row.response_ids)
+            / (of_group.get(id(row), 1) if term.per == "group" else 1)
+            for row in batch.rollouts
+            for _ in row.response_ids
+        ]
+        return torch.tensor(shares, device=batch.device, dtype=self._micro.dtype)
 
-    def _chunk_total(
-        self,
-        term: Term,
-        positions: "torch.Tensor",
-        plan: Mapping[str, "torch.Tensor"],
-        states: "torch.Tensor",
-    ) -> "torch.Tensor":
-        chunk = self._chunk_at(term, positions, plan, states)
-        loss: torch.Tensor = term.objective.token(chunk).sum()
-        return loss
-
-    def diagnostics(
-        self, term: Term, positions: "torch.Tensor"
-    ) -> dict[str, tuple["torch.Tensor", int]]:
-        """The sum of each diagnostic over the positions, and their number."""
+    def _diagnostics(self, key: int, term: Term) -> "dict[str, tuple[torch.Tensor, int]]":
+        """The sum of each diagnostic over a term's positions, and their number."""
         import torch
 
         if type(term.objective).diagnostics is Objective.diagnostics:
             return {}
-        plan, sums = self._plan(term), dict[str, torch.Tensor]()
+        plan, sums = self._plan(key, term), dict[str, torch.Tensor]()
+        positions = self._micro.positions(term.on)
         with torch.no_grad():
-            for places in self._chunks(positions):
-                chunk = self._chunk_at(term, places, plan, self.states(STUDENT)[places])
+            for places in self._micro.chunks(positions):
+                chunk = self._micro.chunk_at(term, plan, places)
                 for name, values in term.objective.diagnostics(chunk).items():
                     sums[name] = sums.get(name, torch.zeros_like(values.sum())) + values.sum()
         return {name: (total, len(positions)) for name, total in sums.items()}
 
-    def _chunk_at(
-        self,
-        term: Term,
-        positions: "torch.Tensor",
-        plan: Mapping[str, "torch.Tensor"],
-        states: "torch.Tensor",
-    ) -> Chunk:
-        """The chunk of some positions, for the term's objective; `states` are the student's."""
-        import torch
 
-        with torch.no_grad():
-            views = {
-                name: self._views[name].logits(self.states(name)[positions])
-                for name in term.objective.views
-            }
-        return Chunk(
-            logits=self._views[STUDENT].logits(states),
-            views=views,
-            targets=self._batch.targets[positions],
-            plan={name: values[positions] for name, values in plan.items()},
-            schedule=self._schedule,
-        )
-
-    def _chunks(self, positions: "torch.Tensor") -> Iterator["torch.Tensor"]:
-        if self._chunk is None:
-            width = self._views[STUDENT].logits(self.states(STUDENT)[:1].detach()).shape[-1]
-            self._chunk = chunk_length(width, positions.device.type)
-        yield from positions.split(self._chunk)
-
-    def _plan(self, term: Term) -> dict[str, "torch.Tensor"]:
-        """The values that were recorded or planned for each of the N tokens, (N,) each."""
-        import torch
-
-        mask = self._batch.mask
-        with torch.no_grad():
-            planned = term.objective.plan(Plan(self._batch, self.scalars, self._schedule))
-        return self._batch.recorded() | {name: values[mask] for name, values in planned.items()}
-
-    def scalars(self, kind: str, view: str) -> "torch.Tensor":
-        """A value of each token under a view, (N,), without gradient.
-
-        Args:
-            kind: `log_prob` of the response token, or `entropy` of the distribution, in nats.
-            view: The name of the view.
-        """
-        import torch
-
-        from kdbench.divergence import entropy
-
-        chunks = []
-        everything = torch.arange(len(self._origins), device=self._batch.device)
-        with torch.no_grad():
-            for positions in self._chunks(everything):
-                states = self.states(view)[positions]
-                log_probs = self._views[view].logits(states).log_softmax(-1)
-                if kind == "entropy":
-                    chunks.append(entropy(log_probs))
-                else:
-                    targets = self._batch.targets[positions][:, None]
-                    chunks.append(log_probs.gather(-1, targets)[:, 0])
-        return torch.cat(chunks)
-
-
-def target_log_probs(batch: Batch, view: View, chunk: int | None = None) -> list[list[float]]:
-    """The log-probability of each response token under a view, row by row."""
-    flat = _MicroBatch(batch, {STUDENT: view}, {}, chunk).scalars("log_prob", STUDENT).tolist()
-    rows, start = [], 0
-    for length in batch.lengths:
-        rows.append(flat[start : start + length])
-        start += length
-    return rows
+def _is_step(term: Term) -> bool:
+    return isinstance(term.objective, StepObjective)

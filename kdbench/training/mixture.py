@@ -28,6 +28,7 @@ class FromMixture(Source):
         waiting: Examples of steps in which nothing was sampled.
     """
 
+    origins = ("student",)
     teacher_weight: float
     batches: int
     passes: int

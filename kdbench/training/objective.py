@@ -1,124 +1,50 @@
-"""Objectives: the loss of a chunk of response tokens."""
+"""Objectives: the loss of a chunk of response tokens, of whole responses, or of a micro-batch."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from kdbench.divergence import forward_kl
+from kdbench.training.chunk import Chunk, Plan, Responses
 from kdbench.training.target import tempered
 from kdbench.views.rollout import Batch, Origin
 
 if TYPE_CHECKING:
     import torch
 
-    from kdbench.views.view import View
-
-
-class Chunk:
-    """n of the response positions of a batch, with what the models give there.
-
-    Attributes:
-        logits: The student's logits, float32 (n, V), with gradient.
-        targets: The response tokens, int64 (n,).
-        plan: Values from `Objective.plan` and values recorded at sampling, (n,) each.
-        schedule: The schedule's values.
-    """
-
-    def __init__(
-        self,
-        logits: "torch.Tensor",
-        views: Mapping[str, "torch.Tensor"],
-        targets: "torch.Tensor",
-        plan: Mapping[str, "torch.Tensor"] | None = None,
-        schedule: Mapping[str, float] | None = None,
-    ):
-        self.logits, self.targets = logits, targets
-        self.plan, self.schedule = plan or {}, schedule or {}
-        self._views = views
-        self._log_probs: dict[str, torch.Tensor] = {}
-
-    @property
-    def log_q(self) -> "torch.Tensor":
-        """The student's log-probabilities (n, V)."""
-        if "" not in self._log_probs:
-            self._log_probs[""] = self.logits.log_softmax(-1)
-        return self._log_probs[""]
-
-    @property
-    def log_p(self) -> "torch.Tensor":
-        """The teacher's log-probabilities (n, V), without gradient."""
-        return self.log_prob("teacher")
-
-    def log_prob(self, view: str) -> "torch.Tensor":
-        """A view's log-probabilities (n, V), without gradient."""
-        if view not in self._log_probs:
-            self._log_probs[view] = self._views[view].log_softmax(-1)
-        return self._log_probs[view]
-
-    def view_logits(self, view: str) -> "torch.Tensor":
-        """A view's logits (n, V), without gradient."""
-        return self._views[view]
-
-    def of_target(self, log_probs: "torch.Tensor") -> "torch.Tensor":
-        """The entries at the response tokens, (n, V) to (n,)."""
-        return log_probs.gather(-1, self.targets[:, None])[:, 0]
-
-
-class Plan:
-    """Scalars of all response tokens of a batch, for quantities that need more than a chunk.
-
-    Attributes:
-        mask: Which cells of (rows, L) hold a token, bool; L is the longest response.
-        schedule: The schedule's values.
-    """
-
-    def __init__(
-        self,
-        batch: Batch,
-        scalar: Callable[[str, str], "torch.Tensor"],
-        schedule: Mapping[str, float],
-    ):
-        self.mask, self.schedule = batch.mask, schedule
-        self._batch, self._scalar = batch, scalar
-
-    def log_prob(self, view: str = "student") -> "torch.Tensor":
-        """Log-probability of each response token under a view, (rows, L), 0 outside the mask."""
-        return self._padded(self._scalar("log_prob", view))
-
-    def entropy(self, view: str = "student") -> "torch.Tensor":
-        """Entropy in nats of a view's distribution at each response token, (rows, L)."""
-        return self._padded(self._scalar("entropy", view))
-
-    def recorded(self, name: str) -> "torch.Tensor":
-        """A scalar that was recorded at sampling, (rows, L)."""
-        return self._padded(self._batch.recorded()[name])
-
-    def _padded(self, flat: "torch.Tensor") -> "torch.Tensor":
-        padded = flat.new_zeros(self.mask.shape)
-        padded[self.mask] = flat
-        return padded
+    from kdbench.training.context import Context
 
 
 class Objective:
     """A loss. A subclass defines `token`, and `plan` if it needs more than a chunk at a time.
 
-    For a loss that is not a sum over tokens, see `StepObjective`. The trainer handles shift, mask,
-    vocabulary, chunks, recomputation and normalisation.
+    For a loss of whole responses, see `SequenceObjective`; for any other, `StepObjective`. The
+    trainer handles shift, mask, vocabulary, chunks, gradients and normalisation. An objective has
+    no parameters of its own: those that train are `Triple.parts`.
 
     Attributes:
-        views: Names of the views that it needs.
+        views: Names of the views whose distributions it needs.
+        hidden: The layers of each view whose states it needs; see `Chunk.hidden`.
+        needs_logits: Whether it needs the student's logits.
+        takes_top_k: Whether the likeliest tokens of its views are enough; see `Chunk.pair`.
         floor: The loss when the student equals the teacher; None if it is not a fixed number.
     """
 
-    views: ClassVar[tuple[str, ...]] = ("teacher",)
+    views: tuple[str, ...] = ("teacher",)
+    hidden: Mapping[str, tuple[int, ...]] = {}
+    needs_logits: ClassVar[bool] = True
+    takes_top_k: bool = False
     floor: ClassVar[float | None] = 0.0
+
+    def begin(self, context: "Context") -> None:
+        """Look at models and data once, before training begins or resumes."""
 
     def plan(self, plan: Plan) -> Mapping[str, "torch.Tensor"]:  # noqa: ARG002
         """Named values of each response token, (rows, L) each, for `token` in `chunk.plan`."""
         return {}
 
     def token(self, chunk: Chunk) -> "torch.Tensor":
-        """The loss of each position, (n,), nats; gradient flows through `chunk.logits` alone."""
+        """The loss of each position, (n,), nats; gradient flows through the student alone."""
         raise NotImplementedError
 
     def diagnostics(self, chunk: Chunk) -> Mapping[str, "torch.Tensor"]:  # noqa: ARG002
@@ -126,16 +52,45 @@ class Objective:
         return {}
 
 
-class StepObjective(Objective):
-    """The loss of a whole micro-batch, such as one of pairs of sequences."""
+class SequenceObjective(Objective):
+    """A loss of whole responses, such as one of pairs, by their log-probabilities."""
 
-    def step(self, batch: Batch, views: Mapping[str, "View"]) -> "torch.Tensor":
-        """The loss summed over the batch's response tokens, a scalar.
+    def sequence(self, rows: Responses) -> "torch.Tensor":
+        """The loss of each response, (rows,), of which the term's mean is taken.
 
-        Args:
-            batch: The micro-batch, restricted to the term's origins.
-            views: All views by name, including `student`.
+        The loss of a group may be that of one of its rows, 0 for the others; with
+        `Term(per="group")` it is averaged over groups.
         """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A micro-batch with the models' work on it, which is done once.
+
+    Attributes:
+        batch: The micro-batch, restricted to the term's origins.
+        states: Returns what a view's head is given at each response token, (N, H); with gradient
+            for the student.
+        hidden: Returns the states of a layer of a view, (N, H), where `hidden` names it.
+        logits: Returns a view's logits, (N, V), without chunks.
+        schedule: The schedule's values.
+        parts: The method's own modules by name.
+    """
+
+    batch: Batch
+    states: "Callable[[str], torch.Tensor]"
+    hidden: "Callable[[str, int], torch.Tensor]"
+    logits: "Callable[[str], torch.Tensor]"
+    schedule: Mapping[str, float]
+    parts: Mapping[str, Any]
+
+
+class StepObjective(Objective):
+    """The loss of a whole micro-batch, such as one of relations between its states."""
+
+    def step(self, whole: Whole) -> "torch.Tensor":
+        """The loss summed over the batch's tokens, responses or groups, a scalar with gradient."""
         raise NotImplementedError
 
 
@@ -145,25 +100,33 @@ class Term:
 
     Attributes:
         objective: The loss.
-        weight: The factor of the loss.
-        on: The origins to whose responses it applies, all if empty. The loss is averaged over
-            their tokens alone.
+        weight: The factor of the loss: a number, or the name of a value of the schedule.
+        on: The origins to whose responses it applies, all if empty.
+        per: What the loss is averaged over: the tokens of the step; its responses, each the mean of
+            its tokens; or its groups, each the mean of its responses.
     """
 
     objective: Objective
-    weight: float = 1.0
+    weight: float | str = 1.0
     on: tuple[Origin, ...] = ()
+    per: Literal["token", "sequence", "group"] = "token"
+
+    def weight_at(self, schedule: Mapping[str, float]) -> float:
+        """The factor under the values of the schedule."""
+        return schedule[self.weight] if isinstance(self.weight, str) else self.weight
 
     def __str__(self) -> str:
-        weight = "" if self.weight == 1 else f"{self.weight:g} "
-        return f"{weight}{self.objective}" + (f" on {'+'.join(self.on)}" if self.on else "")
+        factor = self.weight if isinstance(self.weight, str) else f"{self.weight:g}"
+        weight = "" if self.weight == 1 else f"{factor} "
+        per = "" if self.per == "token" else f" per {self.per}"
+        return f"{weight}{self.objective}{per}" + (f" on {'+'.join(self.on)}" if self.on else "")
 
 
 @dataclass(frozen=True)
 class CrossEntropy(Objective):
     """-log q(y): the language-model loss on the response itself."""
 
-    views: ClassVar[tuple[str, ...]] = ()
+    views = ()
     floor: ClassVar[float | None] = None
 
     def token(self, chunk: Chunk) -> "torch.Tensor":
@@ -176,30 +139,43 @@ class CrossEntropy(Objective):
 
 @dataclass(frozen=True)
 class Match(Objective):
-    """A divergence between the teacher's distribution and the student's.
+    """A divergence between a view's distribution, the teacher's by default, and the student's.
 
     Attributes:
         divergence: A function of `kdbench.divergence`.
         options: Its keyword arguments.
         temperature: Divides both logits. The loss is multiplied by its square, which keeps the
             size of the gradient (Hinton et al. 2015).
+        view: The view to match.
     """
 
     divergence: Callable[..., "torch.Tensor"] = forward_kl
     options: Mapping[str, float] = field(default_factory=dict)
     temperature: float = 1.0
+    view: str = "teacher"
+
+    @property
+    def views(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The view to match."""
+        return (self.view,)
+
+    @property
+    def takes_top_k(self) -> bool:  # type: ignore[override]
+        """The rest of a distribution has no temperature of its own."""
+        return self.temperature == 1
 
     def token(self, chunk: Chunk) -> "torch.Tensor":
         """D(p, q)."""
         if self.temperature == 1:
-            return self.divergence(chunk.log_p, chunk.log_q, **self.options)
-        log_p = tempered(chunk.view_logits("teacher"), self.temperature)
+            return self.divergence(*chunk.pair(self.view), **self.options)
+        log_p = tempered(chunk.view_logits(self.view), self.temperature)
         log_q = tempered(chunk.logits, self.temperature)
         return self.temperature**2 * self.divergence(log_p, log_q, **self.options)
 
     def __str__(self) -> str:
         options = [f"{key}={value:g}" for key, value in self.options.items()]
         options += [f"temperature={self.temperature:g}"] if self.temperature != 1 else []
+        options += [f"view={self.view}"] if self.view != "teacher" else []
         return self.divergence.__name__ + (f"({', '.join(options)})" if options else "")
 
 

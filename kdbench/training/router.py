@@ -1,6 +1,6 @@
 """The router loss of a student with experts, which keeps the load of the experts balanced."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from kdbench.errors import InputError
@@ -55,19 +55,17 @@ class RouterLoss:
             raise InputError("router_loss=: this architecture computes no router loss")
         return value
 
-    def share(
-        self, rollouts: Sequence[Rollout], counts: Mapping[str, int], notes: Notes
-    ) -> "torch.Tensor":
+    def share(self, rollouts: Sequence[Rollout], share: float, notes: Notes) -> "torch.Tensor":
         """The last micro-batch's share of the weighted loss, a mean over the step's tokens.
 
         Args:
             rollouts: The micro-batch.
-            counts: Response tokens by origin in the whole step.
+            share: Its tokens' share of those of the whole step.
             notes: Where the loss is noted for the log.
         """
         tokens, loss = response_tokens(rollouts), self.take()
         notes.add("loss/router", float(loss.detach()) * tokens, tokens)
-        return self.weight * loss * (tokens / sum(counts.values()))
+        return self.weight * loss * share
 
     @staticmethod
     def _ask(model: Any, args: Any, options: dict[str, Any]) -> Any:

@@ -6,11 +6,12 @@ from typing import Any
 
 import torch
 
+from kdbench.errors import InputError
 from kdbench.generate import Row, Sample
 from kdbench.generate.decoding.generator import Generator
 from kdbench.generate.decoding.guard import SoundDecodings
 from kdbench.generate.decoding.kinds import of_mixture
-from kdbench.training.loss import target_log_probs
+from kdbench.training.micro_batch import STUDENT, scalars_by_row
 from kdbench.training.phases import Phases
 from kdbench.training.work import Work
 from kdbench.views.rollout import Batch, Rollout
@@ -42,18 +43,21 @@ class RolloutSampler:
         self._decodings = decodings
         self._autocast, self._phases = autocast, phases
 
-    def sample(self, rows: Sequence[Row], teacher_weight: float = 0.0) -> list[Sample]:
+    def sample(
+        self, rows: Sequence[Row], teacher_weight: float = 0.0, view: str = STUDENT
+    ) -> list[Sample]:
         """Sample a response to each row.
 
         Args:
             rows: Prompts with their seeds.
-            teacher_weight: The teacher's share of each token's distribution; 0 is the student.
+            teacher_weight: The teacher's share of each token's distribution; 0 is the view's.
+            view: Who answers.
 
         Returns:
             The samples in the order of the rows.
         """
         work = self._work
-        model = bare_model(self._student)
+        model = bare_model(self._student) if view == STUDENT else self._model_of(view)
         distribution = self._decodings.of(model)
         if teacher_weight:
             teacher = self._decodings.of(work.teacher)
@@ -70,14 +74,42 @@ class RolloutSampler:
         self._phases.count("generate", sum(len(sample.tokens) for sample in samples.values()))
         return [samples[row.document, row.seed] for row in rows]
 
-    def score(self, rollouts: Sequence[Rollout], view: str) -> list[list[float]]:
-        """The log-probability (nats) of each response token under a view's current model."""
-        log_probs: list[list[float]] = []
+    def prompts(self, rollouts: Sequence[Rollout], view: str) -> list[tuple[int, ...]]:
+        """The prompt of each rollout as a view is shown it."""
+        prompt_of = getattr(self._views.get(view), "prompt_ids", None)
+        if prompt_of is None:
+            return [rollout.prompt_ids for rollout in rollouts]
+        return [prompt_of(rollout) for rollout in rollouts]
+
+    def text(self, rollout: Rollout) -> str:
+        """The text of a response, without special tokens."""
+        text: str = self._work.tokenizer.decode(rollout.response_ids, skip_special_tokens=True)
+        return text
+
+    def _model_of(self, view: str) -> Any:
+        """The model of a view.
+
+        Raises:
+            InputError: There is no such view, or it is not a model.
+        """
+        model = getattr(self._views.get(view), "bare", None)
+        if model is None:
+            models = [name for name, known in self._views.items() if hasattr(known, "bare")]
+            raise InputError(
+                f"the view '{view}' cannot answer prompts; those that can are {', '.join(models)}"
+            )
+        return model
+
+    def score(
+        self, rollouts: Sequence[Rollout], view: str, kind: str = "log_prob"
+    ) -> list[list[float]]:
+        """A value of each response token under a view's current model; see `MicroBatch.scalars`."""
+        values: list[list[float]] = []
         size = self._work.micro_batch_size
         device = bare_model(self._student).device
         self._student.eval()
         with self._phases("record"), torch.no_grad():
             for start in range(0, len(rollouts), size):
                 batch = Batch(rollouts[start : start + size], device)
-                log_probs += target_log_probs(batch, self._views[view], self._work.chunk_tokens)
-        return log_probs
+                values += scalars_by_row(kind, batch, self._views[view], self._work.chunk_tokens)
+        return values

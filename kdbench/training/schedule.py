@@ -3,31 +3,79 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kdbench.training.context import Context
+
+
+@dataclass(frozen=True)
+class StepSignals:
+    """What a schedule learns of a step.
+
+    Attributes:
+        number: The number of the step, from 1.
+        progress: The share of steps that are done, this one included, 0 to 1.
+        loss: The distillation loss of the step over all processes, without pre-training texts.
+        terms: The mean of each term over all processes, without its weight, by its text; without
+            the terms that had nothing in this step.
+        diagnostics: The mean of each diagnostic and note over all processes, by name; only if the
+            schedule's `diagnoses` is true.
+    """
+
+    number: int
+    progress: float
+    loss: float
+    terms: Mapping[str, float] = field(default_factory=dict)
+    diagnostics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ValidationSignals:
+    """What a schedule learns of a validation; losses are in nats per token.
+
+    Attributes:
+        loss: The student's cross-entropy on the references.
+        by_view: That of the student and of each view in the schedule's `views`, by name.
+        by_domain: The same by view and by the value of the schedule's `domain`.
+    """
+
+    loss: float
+    by_view: Mapping[str, float] = field(default_factory=dict)
+    by_domain: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 class Schedule:
-    """Named values. A subclass may react to steps and validations, and saves what it remembers."""
+    """Named values. A subclass may react to steps and validations, and saves what it remembers.
+
+    Attributes:
+        views: The views that are validated along with the student, for `after_validation`.
+        domain: The field of examples by whose values validation losses are also given.
+        diagnoses: Whether it needs the diagnostics of every step.
+    """
+
+    views: tuple[str, ...] = ()
+    domain: str | None = None
+    diagnoses: bool = False
+
+    def begin(self, context: "Context") -> None:
+        """Look at models and data once, before training begins or resumes."""
 
     def values(self, progress: float) -> Mapping[str, float]:  # noqa: ARG002
         """The values of the next step; `progress` is the share of steps that are done, 0 to 1."""
         return {}
 
-    def after_step(self, loss: float, progress: float) -> None:
-        """React to a step.
+    def after_step(self, signals: StepSignals) -> None:
+        """React to a step."""
 
-        Args:
-            loss: The distillation loss of the step over all processes, without pre-training texts.
-            progress: The share of steps that are done, this one included.
-        """
+    def after_validation(self, signals: ValidationSignals) -> None:
+        """React to a validation; the first comes before the first step."""
 
-    def after_validation(self, loss: float) -> None:
-        """React to a validation loss, nats per token; the first comes before the first step."""
-
-    def state(self) -> dict[str, float]:
+    def state(self) -> dict[str, Any]:
         """All that `restore` needs, ready for JSON."""
         return {}
 
-    def restore(self, state: Mapping[str, float]) -> None:
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from a state."""
 
 
@@ -62,20 +110,21 @@ class RisingThreshold(Schedule):
         """`threshold` and `refresh`."""
         return {"threshold": self.threshold, "refresh": self.threshold * (1 - progress)}
 
-    def after_validation(self, loss: float) -> None:
+    def after_validation(self, signals: ValidationSignals) -> None:
         """Raise the threshold if the loss has risen enough."""
+        loss = signals.loss
         if self.remembered is None:
             self.remembered = loss
         elif loss >= self.remembered + self.tolerance:
             self.threshold = min(1.0, self.threshold + self.increment)
             self.remembered = loss
 
-    def state(self) -> dict[str, float]:
+    def state(self) -> dict[str, Any]:
         """Threshold and remembered loss."""
         kept = {} if self.remembered is None else {"remembered": self.remembered}
         return {"threshold": self.threshold, **kept}
 
-    def restore(self, state: Mapping[str, float]) -> None:
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from a state."""
         self.threshold, self.remembered = state["threshold"], state.get("remembered")
 
@@ -113,11 +162,12 @@ class RisingInterpolation(Schedule):
         """`teacher_weight`."""
         return {"teacher_weight": self.weight}
 
-    def after_step(self, loss: float, progress: float) -> None:
+    def after_step(self, signals: StepSignals) -> None:
         """Raise the weight t: m <- β m + (1-β) (L' - L)/L', t <- t + α sigmoid(m) (1-t).
 
         L' is the last step's loss and β the momentum; t is at least the linear schedule's.
         """
+        loss, progress = signals.loss, signals.progress
         if not math.isnan(self.last_loss):
             relative = (self.last_loss - loss) / (self.last_loss + 1e-15)
             self.fall = self.momentum * self.fall + (1 - self.momentum) * relative
@@ -126,12 +176,12 @@ class RisingInterpolation(Schedule):
             self.weight = min(1.0, max(linear, self.weight + faster))
         self.last_loss = loss
 
-    def state(self) -> dict[str, float]:
+    def state(self) -> dict[str, Any]:
         """Weight, momentum and last loss."""
         last = {} if math.isnan(self.last_loss) else {"last_loss": self.last_loss}
         return {"weight": self.weight, "fall": self.fall, **last}
 
-    def restore(self, state: Mapping[str, float]) -> None:
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from a state."""
         self.weight, self.fall = state["weight"], state["fall"]
         self.last_loss = state.get("last_loss", math.nan)

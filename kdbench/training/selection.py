@@ -45,6 +45,12 @@ class StudentSelection:
             self.best = dict(validation)
             self._keep(save_student, best_folder(self._folder, validation["step"]))
 
+    @property
+    def best_path(self) -> Path:
+        """The folder of the best student."""
+        assert self.best is not None  # noqa: S101 - the last step is always validated
+        return best_folder(self._folder, self.best["step"])
+
     def load_best(self, model: Any) -> Any:
         """Load the selected student.
 
@@ -54,8 +60,7 @@ class StudentSelection:
         Returns:
             The model, an adapter merged into its weights.
         """
-        assert self.best is not None  # noqa: S101 - the last step is always validated
-        folder = best_folder(self._folder, self.best["step"])
+        folder = self.best_path
         if hasattr(model, "merge_and_unload"):
             model.load_adapter(str(folder), "default")
             return model.merge_and_unload()

@@ -7,10 +7,13 @@ A source gives the responses of one step on one process. All of its random draws
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from typing import Protocol as Interface
 
 from kdbench.views.rollout import Example, Rollout, of_dataset
+
+if TYPE_CHECKING:
+    from kdbench.training.context import Context
 
 
 class Draw(Interface):
@@ -37,6 +40,9 @@ class Draw(Interface):
     def more_examples(self, count: int) -> list[Example]:
         """Up to `count` random examples of the training set, without repetition."""
 
+    def pool(self, where: Callable[[Example], bool]) -> Sequence[Example]:
+        """All examples of the training set that fulfil a condition, in its order."""
+
     def student_responses(
         self, examples: Sequence[Example], teacher_weight: float = 0.0
     ) -> list[Rollout]:
@@ -47,8 +53,28 @@ class Draw(Interface):
             teacher_weight: The teacher's share of each token's distribution, 0 to 1.
         """
 
+    def responses(
+        self, examples: Sequence[Example], view: str = "student", samples: int = 1
+    ) -> list[Rollout]:
+        """Sample responses from any view that is a model.
+
+        Args:
+            examples: The examples to answer.
+            view: Who answers; its name is the origin of the rollouts.
+            samples: Number of responses to each example; those of one example are neighbours.
+        """
+
+    def text(self, rollout: Rollout) -> str:
+        """The text of a response, without special tokens."""
+
     def target_log_probs(self, rollouts: Sequence[Rollout], view: str) -> list[list[float]]:
         """The log-probability of each response token under a view's current model, row by row."""
+
+    def entropies(self, rollouts: Sequence[Rollout], view: str) -> list[list[float]]:
+        """The entropy in nats of a view's distribution at each response token, row by row."""
+
+    def note(self, name: str, value: float) -> None:
+        """Add a value to the means of the log's next line."""
 
     def sum_over_processes(self, numbers: Sequence[float]) -> list[float]:
         """The sum of each number over all processes; every process must call it."""
@@ -65,9 +91,17 @@ class Source:
 
     Attributes:
         uses_teacher: Whether the teacher takes part in sampling during training.
+        views: Names of the views that it samples from or scores with.
+        origins: The origins that its responses may have; None if it does not say. Terms on others
+            are refused, as they would never learn.
     """
 
     uses_teacher: bool = False
+    views: tuple[str, ...] = ()
+    origins: tuple[str, ...] | None = None
+
+    def begin(self, context: "Context") -> None:
+        """Look at models and data once, before training begins or resumes."""
 
     @property
     def inner(self) -> "Source":
@@ -75,7 +109,10 @@ class Source:
         return self
 
     def rollouts(self, draw: Draw) -> list[Rollout]:
-        """The responses of one step on one process."""
+        """The responses of one step on one process; none if there is nothing to learn from.
+
+        A step without responses on any process changes no weight.
+        """
         raise NotImplementedError
 
     def state(self) -> dict[str, Any]:
@@ -89,6 +126,8 @@ class Source:
 @dataclass
 class FromDataset(Source):
     """The training set's own responses."""
+
+    origins = ("dataset",)
 
     def rollouts(self, draw: Draw) -> list[Rollout]:
         """One response per example."""
@@ -105,6 +144,8 @@ class FromTeacher(FromDataset):
     They are sampled once, before training, and kept as a data set that later runs share. The
     examples of such a run hold them as their responses.
     """
+
+    origins = ("teacher",)
 
     def rollouts(self, draw: Draw) -> list[Rollout]:
         """One response per example: the one that the example holds."""
@@ -123,6 +164,7 @@ class FromStudent(Source):
             one kind, on all processes.
     """
 
+    origins = ("dataset", "student")
     fraction: float = 1.0
 
     def rollouts(self, draw: Draw) -> list[Rollout]:
@@ -151,6 +193,7 @@ class FromReplay(Source):
         buffer: The rollouts kept.
     """
 
+    origins = ("dataset", "student")
     capacity: int = 1000
     buffer: list[Rollout] = field(default_factory=list, init=False)
 
@@ -200,6 +243,21 @@ class WithPretraining(Source):
     def uses_teacher(self) -> bool:  # type: ignore[override]
         """Whether the teacher takes part in the wrapped source's sampling."""
         return self.source.uses_teacher
+
+    @property
+    def views(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Those of the wrapped source."""
+        return self.source.views
+
+    @property
+    def origins(self) -> tuple[str, ...] | None:  # type: ignore[override]
+        """Those of the wrapped source, and the texts."""
+        known = self.source.origins
+        return None if known is None else (*known, "pretraining")
+
+    def begin(self, context: "Context") -> None:
+        """Begin the wrapped source."""
+        self.source.begin(context)
 
     def rollouts(self, draw: Draw) -> list[Rollout]:
         """The source's responses and as many texts; a text's first token is its prompt."""

@@ -19,6 +19,7 @@ from kdbench.errors import InputError
 from kdbench.system.files import put_text, sync_folder
 from kdbench.system.records import damaged, hashes_of, read_record
 from kdbench.training.memory import ProcessMemory, ProcessState
+from kdbench.training.parts import Parts
 from kdbench.training.phases import PhaseCost, Phases
 from kdbench.training.selection import StudentSelection, best_folder
 from kdbench.training.triple import Triple
@@ -42,7 +43,7 @@ class SharedState(BaseModel):
 
     step: int = Field(ge=0)
     processes: int = Field(ge=1)
-    schedule: dict[str, float]
+    schedule: dict[str, Any]
     phases: dict[str, PhaseCost]
     validations: list[dict[str, float]]
     best: dict[str, float] | None
@@ -99,10 +100,11 @@ class RunState:
     """The parts of a run that are saved with each checkpoint of transformers.
 
     Attributes:
-        triple: Source, schedule and companion have states.
+        triple: Source, schedule and companions have states.
         phases: The costs so far.
         memory: What this process remembers.
         selection: The validations and the best student.
+        parts: The method's own modules.
         accelerator: Of the run's processes.
     """
 
@@ -110,6 +112,7 @@ class RunState:
     phases: Phases
     memory: ProcessMemory
     selection: StudentSelection
+    parts: Parts
     accelerator: Any
 
     def save(self, folder: Path, first: bool) -> None:
@@ -119,8 +122,10 @@ class RunState:
             folder: The checkpoint.
             first: Whether this is the process that writes what all processes share.
         """
-        if self.triple.companion and first:
-            self.triple.companion.save(folder)
+        if first:
+            for companion in self.triple.companions:
+                companion.save(folder)
+            self.parts.save(folder)
         memory = self.memory.state(self.triple.source)
         put_text(folder / self._process_file, memory.model_dump_json())
         self.accelerator.wait_for_everyone()
@@ -158,8 +163,9 @@ class RunState:
         memory = read_record(folder / self._process_file, ProcessState)
         self.memory.restore(memory, self.triple.source)
         self.triple.schedule.restore(state.schedule)
-        if self.triple.companion:
-            self.triple.companion.restore(folder)
+        for companion in self.triple.companions:
+            companion.restore(folder)
+        self.parts.restore(folder)
         self.phases.restore({name: cost.model_dump() for name, cost in state.phases.items()})
         self.selection.restore({"validations": state.validations, "best": state.best})
 

@@ -21,23 +21,29 @@ from transformers import Trainer
 from kdbench.errors import InputError
 from kdbench.generate.decoding.guard import SoundDecodings
 from kdbench.system.files import writing_to
-from kdbench.training.companion import CompanionContext
+from kdbench.training.compiled import compiler_for
+from kdbench.training.context import Context
 from kdbench.training.draw import StepDraw
-from kdbench.training.loss import STUDENT, distillation_loss
+from kdbench.training.learning import StepLearner
+from kdbench.training.loss import STUDENT, amounts_of
 from kdbench.training.memory import ProcessMemory
+from kdbench.training.notes import Notes
+from kdbench.training.objective import Objective
 from kdbench.training.optimizers import optimizer_for
+from kdbench.training.parts import Parts, refuse_hidden_parameters
 from kdbench.training.phases import Phases, release_memory
 from kdbench.training.router import RouterLoss
 from kdbench.training.sampling import RolloutSampler
+from kdbench.training.schedule import Schedule, StepSignals, ValidationSignals
+from kdbench.training.seen import sizes_of, start_companions
 from kdbench.training.selection import StudentSelection
+from kdbench.training.source import Source
 from kdbench.training.state import RunState
-from kdbench.training.step import StepOutcome, micro_batches
+from kdbench.training.step import Learned, StepOutcome, StepWork
 from kdbench.training.validation import Validator
 from kdbench.training.work import Work
-from kdbench.views.rollout import Batch, Rollout, response_tokens
+from kdbench.views.rollout import Rollout, response_tokens
 from kdbench.views.view import ModelView, View, bare_model
-
-_ORIGINS = ("dataset", "teacher", "student", "pretraining")
 
 
 class DistillationTrainer(Trainer):
@@ -57,8 +63,9 @@ class DistillationTrainer(Trainer):
         phases: Seconds and tokens by phase.
         memory: What this process remembers.
         selection: The validations and the best student.
-        run_state: What is saved in addition to transformers' checkpoints.
         views: The views by name; empty before `begin`.
+        parts: The method's own modules; made by `begin`.
+        run_state: What is saved in addition to transformers' checkpoints; made by `begin`.
     """
 
     def __init__(self, model: Any, args: Any, work: Work):
@@ -72,38 +79,57 @@ class DistillationTrainer(Trainer):
         self.work, self._triple = work, work.triple
         self.phases, self.memory = Phases(), ProcessMemory()
         self.selection = StudentSelection(work.select, Path(args.output_dir), args.should_save)
-        self.run_state = RunState(
-            work.triple, self.phases, self.memory, self.selection, self.accelerator
-        )
         self.views: dict[str, View] = {}
         self._router = RouterLoss(model, work.router_loss) if work.router_loss else None
         self._outcome: StepOutcome | None = None
 
     def begin(self, checkpoint: Path | None) -> None:
-        """Make the views, now that the student is wrapped, and restore a checkpoint's state.
+        """Make views and parts, now that the student is wrapped, and restore a checkpoint's state.
 
         Raises:
-            InputError: the objective needs a view that this run does not have, or the student
-                does not decode as its forward pass does.
+            InputError: the method needs a view that this run does not have, holds parameters that
+                would not be trained, or the student does not decode as its forward pass does.
         """
-        decodings = SoundDecodings(self.work.vocabulary)
+        triple, work = self._triple, self.work
+        decodings = SoundDecodings(work.vocabulary)
         decodings.of(bare_model(self.model))
         self.views[STUDENT] = self._view(self.model_wrapped)
         self._unwrapped_view = self._view(self.model)
-        if self.work.teacher is not None:
-            self.views["teacher"] = self._view(self.work.teacher)
-        if companion := self._triple.companion:
-            self.views[companion.name] = companion.start(self._companion_context(0.0))
-        if missing := self._triple.views - set(self.views):
-            raise InputError(
-                f"the objective needs the view '{missing.pop()}', and this run has only "
-                f"{', '.join(self.views)}; a method adds a view by a companion of that name"
-            )
-        self._sampler = RolloutSampler(
-            self.work, self.model, decodings, self.views, self._autocast, self.phases
+        if work.teacher is not None:
+            self.views["teacher"] = self._view(work.teacher)
+        modules: dict[str, Any] = {}
+        context = self._context(modules)
+        start_companions(triple, context, self.views)
+        self.parts = Parts(
+            triple.parts,
+            sizes_of(self.views, work.vocabulary),
+            self.args.device,
+            context.optimizer_for,
+            context.max_grad_norm,
         )
-        self._validator = Validator(
-            self.work, self.accelerator, decodings, self._autocast, self.phases
+        modules |= self.parts.modules
+        members: list[Objective | Source | Schedule] = [term.objective for term in triple.terms]
+        members += [triple.source, triple.schedule]
+        for member in members:
+            member.begin(context)
+        refuse_hidden_parameters(members)
+        self._sampler = RolloutSampler(
+            work, self.model, decodings, self.views, self._autocast, self.phases
+        )
+        self._validator = Validator(work, self.accelerator, decodings, self._autocast, self.phases)
+        self._learner = StepLearner(
+            triple.terms,
+            self.views,
+            self.parts,
+            compiler_for(self.args.device, work.compile_loss),
+            self.accelerator,
+            work.micro_batch_size,
+            work.chunk_tokens,
+            self._router,
+            self.memory.notes,
+        )
+        self.run_state = RunState(
+            triple, self.phases, self.memory, self.selection, self.parts, self.accelerator
         )
         if checkpoint is not None:
             self.run_state.restore(checkpoint)
@@ -113,7 +139,7 @@ class DistillationTrainer(Trainer):
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, _: Any
     ) -> tuple[list[Any], Any]:
-        """Add the rollouts of an optimiser step, and their token counts over all processes."""
+        """Add the responses of an optimiser step, and its amounts over all processes."""
         batches = list(islice(epoch_iterator, num_batches))
         for inputs in batches:
             draw = StepDraw(
@@ -126,35 +152,63 @@ class DistillationTrainer(Trainer):
                 train=self.work.train,
                 schedule=self._schedule_values,
                 sum_over_processes=self._sums_over_processes,
+                note=self._note,
             )
-            inputs["rollouts"] = self._triple.source.rollouts(draw)
-            self.memory.add_rollouts(inputs["rollouts"])
-            inputs["counts"] = self._count_everywhere(inputs["rollouts"])
+            rollouts = [row for row in self._triple.source.rollouts(draw) if row.response_ids]
+            self._check_origins(rollouts)
+            self.memory.add_rollouts(rollouts)
+            inputs["work"] = self._work_of(rollouts)
         return batches, None
+
+    def _check_origins(self, rollouts: Sequence[Rollout]) -> None:
+        known = self._triple.source.origins
+        for rollout in rollouts:
+            if known is not None and rollout.origin not in known:
+                raise InputError(
+                    f"{type(self._triple.source).__name__} gave a response of origin "
+                    f"'{rollout.origin}', and its `origins` are {', '.join(known)}"
+                )
+
+    def _work_of(self, rollouts: Sequence[Rollout]) -> StepWork:
+        own = [*amounts_of(self._triple.terms, rollouts), response_tokens(rollouts)]
+        *amounts, tokens = (round(total) for total in self._sums_over_processes(own))
+        passes = self._learner.passes(rollouts)
+        if self.accelerator.num_processes > 1:
+            everywhere = torch.tensor([passes], device=self.args.device)
+            passes = int(self.accelerator.gather(everywhere).max())
+        return StepWork(rollouts, amounts, tokens, passes)
 
     def training_step(self, model: Any, inputs: Mapping[str, Any], _: Any = None) -> torch.Tensor:
         """Forward and backward over all micro-batches of a step; the loss is over all tokens."""
         model.train()
+        work: StepWork = inputs["work"]
         step, learning_rate = self.state.global_step + 1, float(self._get_learning_rate())
-        loss, distillation = torch.zeros(2, device=self.args.device)
-        batches = micro_batches(inputs["rollouts"], self.work.micro_batch_size)
-        tokens = response_tokens(inputs["rollouts"])
-        with self.phases("train", tokens):
-            for number, rollouts in enumerate(batches, start=1):
-                last = number == len(batches)
-                with nullcontext() if last else self.accelerator.no_sync(model):
-                    shares = self._learn_from(rollouts, inputs["counts"])
-                    loss, distillation = loss + shares[0], distillation + shares[1]
+        diagnose = self._logs_this_step or self._triple.schedule.diagnoses
+        self.parts.zero_grad()
+        with self.phases("train", response_tokens(work.rollouts)):
+            learned = self._learner.learn(model, work, self._schedule_values, diagnose)
+        loss = learned.loss
         if not torch.isfinite(loss):
             raise InputError(
                 f"the loss of step {step} is not finite: lower learning_rate=, or try "
                 "precision=float32"
             )
-        loss *= self.accelerator.num_processes  # the log has the mean over processes
+        if work.passes:
+            self.parts.step(learning_rate, partial(self.accelerator.reduce, reduction="mean"))
+        self._note_learned(learned, work)
+        loss = loss * self.accelerator.num_processes  # the log has the mean over processes
         self.memory.notes.add("loss", float(loss), 1)
         self.memory.whole_run.add("train_loss", float(loss), 1)
-        self._outcome = StepOutcome(step, inputs["examples"], distillation, learning_rate)
+        self._outcome = StepOutcome(step, inputs["examples"], work, learned, learning_rate)
         return loss
+
+    def _note_learned(self, learned: Learned, work: StepWork) -> None:
+        amounts = amounts_of(self._triple.terms, work.rollouts)
+        for key, total in learned.terms.items():
+            name = f"loss/{self._triple.terms[key]}"
+            self.memory.notes.add(name, float(total), amounts[key])
+        for name, (total, count) in learned.diagnostics.items():
+            self.memory.notes.add(name, float(total), count)
 
     def take_outcome(self) -> StepOutcome:
         """The outcome of the last step; each outcome can be taken once."""
@@ -163,49 +217,40 @@ class DistillationTrainer(Trainer):
         return outcome
 
     def after_step(self, outcome: StepOutcome) -> None:
-        """Update schedule and companion, now that the student's weights are those after the step.
+        """Update schedule and companions, now that the student's weights are those after the step.
 
         Args:
             outcome: Of the step just taken.
         """
-        loss = float(self._sum_over_processes(outcome.loss))
-        self._triple.schedule.after_step(loss, outcome.number / max(1, self.state.max_steps))
-        if companion := self._triple.companion:
+        self._triple.schedule.after_step(self._signals(outcome))
+        if self._triple.companions:
             with self.phases("companion"):
-                context = self._companion_context(outcome.learning_rate)
-                companion.after_step(context, outcome.number, outcome.examples)
+                for companion in self._triple.companions:
+                    companion.after_step(outcome)
         release_memory()
 
-    def _learn_from(
-        self, rollouts: Sequence[Rollout], counts: Mapping[str, int]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Forward and backward over a micro-batch; the whole loss and that of the distillation."""
-        loss = distillation_loss(
-            self._triple.terms,
-            Batch(rollouts, self.args.device),
-            self.views,
-            counts,
-            self._schedule_values,
-            self.work.chunk_tokens,
-            diagnose=self._logs_this_step,
+    def _signals(self, outcome: StepOutcome) -> StepSignals:
+        """What the schedule learns of a step, over all processes."""
+        terms, learned, work = self._triple.terms, outcome.learned, outcome.work
+        sums = [float(learned.terms.get(key, 0.0)) for key in range(len(terms))]
+        loss, *totals = self._sums_over_processes([float(learned.distillation), *sums])
+        diagnostics: dict[str, float] = {}
+        if self._triple.schedule.diagnoses:
+            notes = Notes()
+            for name, (total, count) in learned.diagnostics.items():
+                notes.add(name, float(total), count)
+            diagnostics = notes.take_means()
+        return StepSignals(
+            outcome.number,
+            outcome.number / max(1, self.state.max_steps),
+            loss,
+            {
+                str(term): total / amount
+                for term, total, amount in zip(terms, totals, work.amounts, strict=True)
+                if amount
+            },
+            diagnostics,
         )
-        value = loss.value
-        if self._router is not None:
-            value = value + self._router.share(rollouts, counts, self.memory.notes)
-        # Processes average their gradients; the loss is a share of the sum.
-        self.accelerator.backward(value * self.accelerator.num_processes)
-        for term in self._triple.terms:
-            if str(term) in loss.terms:
-                tokens = response_tokens(rollouts, term.on)
-                self.memory.notes.add(f"loss/{term}", float(loss.terms[str(term)]), tokens)
-        for name, (total, count) in loss.diagnostics.items():
-            self.memory.notes.add(name, float(total), count)
-        return value.detach(), loss.distillation
-
-    def _count_everywhere(self, rollouts: Sequence[Rollout]) -> dict[str, int]:
-        counts = [response_tokens(rollouts, {origin}) for origin in _ORIGINS]
-        summed = self._sum_over_processes(torch.tensor(counts, device=self.args.device))
-        return dict(zip(_ORIGINS, summed.tolist(), strict=True))
 
     @property
     def _schedule_values(self) -> Mapping[str, float]:
@@ -221,20 +266,30 @@ class DistillationTrainer(Trainer):
         view.check()
         return view
 
-    def _companion_context(self, learning_rate: float) -> CompanionContext:
-        return CompanionContext(
+    def _context(self, modules: Mapping[str, Any]) -> Context:
+        return Context(
             student=self.model,
+            teacher=self.work.teacher,
             views=self.views,
             vocabulary=self.work.vocabulary,
             tokenizer=self.work.tokenizer,
-            learning_rate=learning_rate,
+            train=self.work.train,
+            valid=self.work.valid,
+            parts=modules,
+            statistics=self.work.statistics,
+            device=self.args.device,
             max_grad_norm=float(self.args.max_grad_norm),
             micro_batch_size=self.work.micro_batch_size,
+            chunk_tokens=self.work.chunk_tokens,
             student_at_start=self.work.student_at_start,
             optimizer_for=partial(optimizer_for, self),
             autocast=self._autocast,
             sum_over_processes=self._sum_over_processes,
+            note=self._note,
         )
+
+    def _note(self, name: str, value: float) -> None:
+        self.memory.notes.add(name, value, 1)
 
     def _autocast(self) -> AbstractContextManager[None]:
         context: AbstractContextManager[None] = self.accelerator.autocast()
@@ -253,25 +308,41 @@ class DistillationTrainer(Trainer):
     # Validation, log and state on disk: the hooks of transformers
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """Validate the student, and its companion; keep the student if it is the best so far."""
-        companion, companion_loss = self._triple.companion, None
+        """Validate the student, and its companions; keep the student if it is the best so far."""
         validation = {"step": float(self.state.global_step)}
+        own_losses: dict[str, float] = {}
         with self.phases("validate"):
             validation |= self._validator.measure(self._unwrapped_view, self.model)
-            if companion and companion.model() is not None:
+            for companion in self._triple.companions:
+                if companion.model() is None:
+                    continue
                 view = self.views[companion.name]
                 measured = self._validator.measure(view, companion.model())
                 validation |= {f"{companion.name}_{name}": measured[name] for name in measured}
-                companion_loss = measured["loss"]
-        self._triple.schedule.after_validation(validation["loss"])
-        if companion:
-            companion.after_validation(validation["loss"], companion_loss)
-        self.selection.add(validation, lambda folder: self.save_model(folder, _internal_call=True))
+                own_losses[companion.name] = measured["loss"]
+            signals = self._validation_signals(validation["loss"])
+        self._triple.schedule.after_validation(signals)
+        for companion in self._triple.companions:
+            companion.after_validation(validation["loss"], own_losses.get(companion.name))
+        self.selection.add(validation, self._save_student)
         metrics = {f"eval_{name}": value for name, value in validation.items() if name != "step"}
         self.log(dict(metrics))
         call = self.callback_handler.on_evaluate
         self.control: Any = call(self.args, self.state, self.control, metrics)
         return metrics
+
+    def _validation_signals(self, loss: float) -> ValidationSignals:
+        schedule = self._triple.schedule
+        if not schedule.views and schedule.domain is None:
+            return ValidationSignals(loss)
+        views = {name: self.views[name] for name in schedule.views if name != STUDENT}
+        views = {STUDENT: self._unwrapped_view, **views}
+        return self._validator.signals(loss, views, schedule.domain)
+
+    def _save_student(self, folder: str) -> None:
+        self.save_model(folder, _internal_call=True)
+        if self.args.should_save:
+            self.parts.save(Path(folder))
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add the mean of each term, the diagnostics and the schedule's values.

@@ -1,13 +1,40 @@
-"""A method in training: objective, data source, schedule, and a companion if there is one."""
+"""A method in training: objective, data source, schedule, and further models and modules."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+from typing import Protocol as Interface
 
+from kdbench.errors import InputError
 from kdbench.training.companion import Companion
-from kdbench.training.objective import CrossEntropy, Objective, Term, as_terms
+from kdbench.training.objective import (
+    CrossEntropy,
+    Objective,
+    SequenceObjective,
+    StepObjective,
+    Term,
+    as_terms,
+)
 from kdbench.training.schedule import Constant, Schedule
 from kdbench.training.source import FromDataset, Source, WithPretraining
-from kdbench.views.rollout import Origin
+from kdbench.views.rollout import Rollout
+
+if TYPE_CHECKING:
+    from kdbench.training.parts import Part
+
+Encode = Callable[[str], Sequence[int]]
+
+
+class ViewPrompt(Interface):
+    """What a view is asked instead of the student's prompt."""
+
+    def __call__(self, rollout: Rollout, encode: Encode) -> Sequence[int]:
+        """The tokens of the prompt, one at least.
+
+        Args:
+            rollout: The response that the view scores, or is asked for.
+            encode: Returns the tokens of a text, without special tokens.
+        """
 
 
 @dataclass(frozen=True)
@@ -18,13 +45,17 @@ class Triple:
         objective: An objective, or a weighted sum of several.
         source: Where responses come from.
         schedule: What changes during training.
-        companion: A second model, visible as a further view.
+        companions: Further models, each visible as a view of its own name.
+        parts: Modules that train with the student, by name.
+        prompts: What a view is asked instead of the student's prompt, by the name of the view.
     """
 
     objective: Objective | Sequence[Term]
     source: Source = field(default_factory=FromDataset)
     schedule: Schedule = field(default_factory=Constant)
-    companion: Companion | None = None
+    companions: Sequence[Companion] = ()
+    parts: "Mapping[str, Part]" = field(default_factory=dict)
+    prompts: Mapping[str, ViewPrompt] = field(default_factory=dict)
 
     @property
     def terms(self) -> tuple[Term, ...]:
@@ -33,13 +64,54 @@ class Triple:
 
     @property
     def views(self) -> set[str]:
-        """Names of all views that the objective needs."""
-        return {name for term in self.terms for name in term.objective.views}
+        """Names of all views that the objective needs, without the student."""
+        of_objectives = [
+            name for term in self.terms for name in (*term.objective.views, *term.objective.hidden)
+        ]
+        return set(of_objectives) - {"student"}
 
     @property
     def needs_teacher_model(self) -> bool:
         """Whether the teacher must be in memory in training and share the student's tokenizer."""
-        return "teacher" in self.views or self.source.uses_teacher or self.companion is not None
+        of_companions = {name for companion in self.companions for name in companion.views}
+        return (
+            "teacher" in {*self.views, *of_companions, *self.source.views, *self.schedule.views}
+            or self.source.uses_teacher
+        )
+
+    def check(self) -> None:
+        """Check what can be known before anything is loaded.
+
+        Raises:
+            InputError: A term has an origin that never occurs, or no meaning; two views have one
+                name; or a prompt is given for no view.
+        """
+        for term in self.terms:
+            self._check_term(term)
+        names = [companion.name for companion in self.companions]
+        for name in names:
+            if name in ("student", "teacher") or names.count(name) > 1:
+                raise InputError(f"two views are called '{name}'; give a companion another name")
+        known = {"teacher", *names}
+        for name in self.prompts:
+            if name not in known:
+                views = ", ".join(sorted(known))
+                raise InputError(f"prompts: there is no view '{name}'; this method has {views}")
+
+    def _check_term(self, term: Term) -> None:
+        known = self.source.origins
+        unknown = set(term.on) - set(known or term.on)
+        if unknown:
+            raise InputError(
+                f"the term '{term}' is on '{min(unknown)}', and its source gives "
+                f"{', '.join(known or ())}: it would never learn"
+            )
+        whole = isinstance(term.objective, SequenceObjective)
+        if whole and not isinstance(term.objective, StepObjective) and term.per == "token":
+            raise InputError(
+                f"the term '{term}' is a loss of whole responses: pass per='sequence' or "
+                "per='group'"
+            )
 
     def with_pretraining(self, texts: Sequence[tuple[int, ...]], weight: float) -> "Triple":
         """Add the language-model loss on plain texts.
@@ -47,8 +119,16 @@ class Triple:
         Args:
             texts: Encoded texts of two or more tokens each.
             weight: Weight of their cross-entropy.
+
+        Raises:
+            InputError: The source does not say which origins its responses have.
         """
-        responses: tuple[Origin, ...] = ("dataset", "teacher", "student")
+        responses = self.source.origins
+        if responses is None:
+            raise InputError(
+                f"pretraining=: {type(self.source).__name__} does not say which origins its "
+                "responses have; set its `origins`"
+            )
         terms = [term if term.on else replace(term, on=responses) for term in self.terms]
         added = Term(CrossEntropy(), weight, on=("pretraining",))
         return replace(self, objective=(*terms, added), source=WithPretraining(self.source, texts))
@@ -60,4 +140,8 @@ class Triple:
             "source": str(self.source),
             "schedule": str(self.schedule),
         }
-        return texts | ({"companion": str(self.companion)} if self.companion else {})
+        if self.companions:
+            texts["companion"] = ", ".join(str(companion) for companion in self.companions)
+        if self.parts:
+            texts["parts"] = ", ".join(self.parts)
+        return texts

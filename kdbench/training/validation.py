@@ -7,7 +7,7 @@ sampling at temperature 1 with seed 10, no n-gram rule. The loss counts the end 
 Validation chooses a checkpoint. Results come from `kdbench eval` alone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,10 @@ from kdbench.generate.decoding.kinds import Begin
 from kdbench.metrics.rouge import rouge_l, rouge_words
 from kdbench.protocol import Protocol, postprocess
 from kdbench.training.loss import STUDENT, distillation_loss
+from kdbench.training.notes import Notes
 from kdbench.training.objective import CrossEntropy, Term
 from kdbench.training.phases import Phases
+from kdbench.training.schedule import ValidationSignals
 from kdbench.training.work import Work
 from kdbench.views.rollout import Batch, Example, of_dataset
 from kdbench.views.view import View, bare_model
@@ -84,6 +86,33 @@ class Validator:
         rouge_l_mean = {"rougeL": rouge / max(responses, 1)} if work.sampled else {}
         return {"loss": loss / max(tokens, 1), **rouge_l_mean}
 
+    def signals(
+        self, loss: float, views: Mapping[str, View], domain: str | None
+    ) -> ValidationSignals:
+        """The losses of several views on the validation set, over all processes.
+
+        Args:
+            loss: The student's loss on all of it.
+            views: The views to measure.
+            domain: The field of examples by whose values the losses are given as well; None gives
+                none.
+        """
+        work, device = self._work, self._accelerator.device
+        share = slice(self._accelerator.process_index, None, self._accelerator.num_processes)
+        parts: dict[str, list[Example]] = {}
+        for example in work.valid[share]:
+            value = "" if domain is None else str(example.field(domain))
+            parts.setdefault(value, []).append(example)
+        by_view, by_domain = {}, {}
+        for name, view in views.items():
+            notes, whole = Notes(), Notes()
+            for value, examples in parts.items():
+                total, tokens = loss_sum(view, examples, work.micro_batch_size, device)
+                notes.add(value, total, tokens)
+                whole.add("", total, tokens)
+            by_domain[name], by_view[name] = notes.take_means(), whole.take_means().get("", 0.0)
+        return ValidationSignals(loss, by_view, by_domain if domain is not None else {})
+
 
 def loss_sum(
     view: View, examples: Sequence[Example], rows: int, device: "torch.device | str"
@@ -107,7 +136,7 @@ def loss_sum(
         for start in range(0, len(longest_first), rows):
             rollouts = [of_dataset(example) for example in longest_first[start : start + rows]]
             batch = Batch(rollouts, device)
-            loss = distillation_loss([Term(CrossEntropy())], batch, {STUDENT: view}, {"dataset": 1})
+            loss = distillation_loss([Term(CrossEntropy())], batch, {STUDENT: view}, [1])
             total += float(loss.value)
             tokens += len(batch.targets)
     return total, tokens

@@ -1,12 +1,16 @@
 """What the trainer works on: method, models, data and limits."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from kdbench.protocol import Protocol
+from kdbench.training.compiled import Compiles
 from kdbench.training.triple import Triple
 from kdbench.views.rollout import Example
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -14,7 +18,7 @@ class Work:
     """What a trainer is given in addition to transformers' own arguments.
 
     Attributes:
-        triple: The method's objective, source, schedule and companion.
+        triple: The method's objective, source, schedule, companions and parts.
         teacher: The teacher's model; None if the method needs none in memory.
         tokenizer: The student's tokenizer, whose end token the student learns.
         vocabulary: Number of tokens V that student and teacher share.
@@ -29,6 +33,8 @@ class Work:
         student_at_start: Loads a new copy of the student as it was before training.
         router_loss: Weight of the router loss of a student with experts; 0 is without.
         chunk_tokens: Positions in a chunk of the loss; None chooses it from the vocabulary.
+        compile_loss: Whether the loss of a chunk is compiled; `auto` is on a GPU.
+        statistics: What the method's preparation found, by name.
     """
 
     triple: Triple
@@ -46,3 +52,5 @@ class Work:
     student_at_start: Callable[[], Any]
     router_loss: float = 0.0
     chunk_tokens: int | None = None
+    compile_loss: Compiles = "auto"
+    statistics: "Mapping[str, torch.Tensor]" = field(default_factory=dict)

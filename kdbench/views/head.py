@@ -1,6 +1,8 @@
 """The head of a model: what goes into it, what follows it, and whether that is all of it."""
 
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from typing import Protocol as Interface
 
@@ -42,8 +44,24 @@ class HeadView(Interface):
         """Float32 logits of some of the states, over V tokens."""
 
 
-def head_input(bare: Any, model: Any, ids: "torch.Tensor") -> "torch.Tensor":
-    """The states that the head is given at each position, (rows, T, H).
+@dataclass(frozen=True)
+class HeadInput:
+    """What a forward pass gives at each position.
+
+    Attributes:
+        states: The states that the head is given, (rows, T, H).
+        hidden: The states of the layers that were asked for, (rows, T, H) each; 0 are the
+            embeddings, i what layer i returns, and -1 the states that the head is given.
+    """
+
+    states: "torch.Tensor"
+    hidden: "Mapping[int, torch.Tensor]"
+
+
+def head_input(
+    bare: Any, model: Any, ids: "torch.Tensor", layers: Collection[int] = ()
+) -> HeadInput:
+    """Run a model up to its head.
 
     The head itself computes one position only, so that no logits of all positions are made.
 
@@ -51,9 +69,10 @@ def head_input(bare: Any, model: Any, ids: "torch.Tensor") -> "torch.Tensor":
         bare: a transformers model.
         model: as it is called, perhaps wrapped.
         ids: (rows, T), padded on the right.
+        layers: The layers whose states are returned as well, without a further forward pass.
 
     Raises:
-        InputError: the head is not given a state for each position.
+        InputError: the head is not given a state for each position, or there is no such layer.
     """
     seen: list[torch.Tensor] = []
 
@@ -63,9 +82,11 @@ def head_input(bare: Any, model: Any, ids: "torch.Tensor") -> "torch.Tensor":
         # a frozen model's states.
         return (given[0][:, :1].contiguous(), *given[1:])
 
+    inner = [layer for layer in layers if layer != -1]
+    options = {"output_hidden_states": True} if inner else {}
     handle = bare.get_output_embeddings().register_forward_pre_hook(take)
     try:
-        model(input_ids=ids, use_cache=False)
+        output = model(input_ids=ids, use_cache=False, **options)
     finally:
         handle.remove()
     if len(seen) != 1 or seen[0].shape[:-1] != ids.shape:
@@ -73,22 +94,55 @@ def head_input(bare: Any, model: Any, ids: "torch.Tensor") -> "torch.Tensor":
             f"{type(bare).__name__}: its head is not given one state for each token; this "
             "architecture is not supported"
         )
-    return seen[0]
+    hidden = {-1: seen[0]} if -1 in layers else {}
+    return HeadInput(seen[0], hidden | {layer: _layer(bare, output, layer) for layer in inner})
 
 
-def after_head(config: Any, logits: "torch.Tensor") -> "torch.Tensor":
-    """What some architectures do to their head's output."""
-    config = config.get_text_config()
-    if scale := _number(config, "logit_scale"):  # Cohere
-        logits = logits * scale
-    if scale := _number(config, "logits_scaling"):  # Granite divides, HyperCLOVA X multiplies
-        logits = logits * scale if config.model_type == "hyperclovax" else logits / scale
-    if scale := _number(config, "lm_head_multiplier"):  # Falcon-H1
-        logits = logits * scale
-    for name in ("final_logit_softcapping", "logits_soft_cap", "output_logit_soft_cap"):
-        if cap := _number(config, name):  # Gemma 2, RecurrentGemma, xLSTM
+def _layer(bare: Any, output: Any, layer: int) -> "torch.Tensor":
+    states = getattr(output, "hidden_states", None)
+    if not states:
+        raise InputError(f"{type(bare).__name__} returns no hidden states of its layers")
+    if not -len(states) <= layer < len(states):
+        raise InputError(f"layer {layer}: {type(bare).__name__} has layers 0 to {len(states) - 1}")
+    found: torch.Tensor = states[layer]
+    return found
+
+
+@dataclass(frozen=True)
+class AfterHead:
+    """What some architectures do to their head's output.
+
+    Attributes:
+        factor: Multiplies the logits.
+        caps: Soft caps c, each of which makes the logits c tanh(logits / c).
+    """
+
+    factor: float
+    caps: tuple[float, ...]
+
+    def __call__(self, logits: "torch.Tensor") -> "torch.Tensor":
+        """The model's logits, float32."""
+        logits = logits.float()
+        if self.factor != 1:
+            logits = logits * self.factor
+        for cap in self.caps:
             logits = cap * (logits / cap).tanh()
-    return logits
+        return logits
+
+
+def after_head(config: Any) -> AfterHead:
+    """What a configuration says about it."""
+    config, factor = config.get_text_config(), 1.0
+    if scale := _number(config, "logit_scale"):  # Cohere
+        factor *= scale
+    if scale := _number(config, "logits_scaling"):  # Granite divides, HyperCLOVA X multiplies
+        factor = factor * scale if config.model_type == "hyperclovax" else factor / scale
+    if scale := _number(config, "lm_head_multiplier"):  # Falcon-H1
+        factor *= scale
+    # Gemma 2, RecurrentGemma, xLSTM
+    names = ("final_logit_softcapping", "logits_soft_cap", "output_logit_soft_cap")
+    caps = tuple(cap for name in names if (cap := _number(config, name)))
+    return AfterHead(factor, caps)
 
 
 def _number(config: Any, name: str) -> float | None:

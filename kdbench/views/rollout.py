@@ -4,12 +4,16 @@ import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
+
+from kdbench.errors import InputError
 
 if TYPE_CHECKING:
     import torch
 
-Origin = Literal["dataset", "teacher", "student", "pretraining"]
+# Where a response is from. kdbench's own are `dataset`, `teacher`, `student` and `pretraining`; a
+# source may give others, such as `chosen` and `rejected`.
+Origin = str
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,7 @@ class Example:
         references: All references, as text.
         context_ids: The tokens before the response, where they are not the prompt's: a tokenizer
             can merge the end of the prompt and the start of the response into one token.
+        fields: The other columns of its row, such as `domain` or `weight`, as JSON values.
     """
 
     id: str
@@ -30,11 +35,48 @@ class Example:
     response_ids: tuple[int, ...]
     references: tuple[str, ...] = ()
     context_ids: tuple[int, ...] | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def context(self) -> tuple[int, ...]:
         """The tokens after which the example's own response is learned."""
         return self.prompt_ids if self.context_ids is None else self.context_ids
+
+    def field(self, name: str) -> Any:
+        """The value of another column of its row.
+
+        Raises:
+            InputError: The row has no such column.
+        """
+        if name not in self.fields:
+            raise InputError(
+                f"row '{self.id}' has no field '{name}'; it has {', '.join(self.fields) or 'none'}"
+            )
+        return self.fields[name]
+
+    def as_json(self) -> dict[str, Any]:
+        """The example ready for JSON."""
+        return {
+            "id": self.id,
+            "prompt": list(self.prompt_ids),
+            "response": list(self.response_ids),
+            "references": list(self.references),
+            "context": None if self.context_ids is None else list(self.context_ids),
+            "fields": dict(self.fields),
+        }
+
+    @classmethod
+    def from_json(cls, state: Mapping[str, Any]) -> "Example":
+        """The example from what `as_json` returned."""
+        context = state["context"]
+        return cls(
+            state["id"],
+            tuple(state["prompt"]),
+            tuple(state["response"]),
+            tuple(state["references"]),
+            None if context is None else tuple(context),
+            state["fields"],
+        )
 
 
 @dataclass(frozen=True)
@@ -47,6 +89,10 @@ class Rollout:
         response_ids: The encoded response, with EOS if it ended by itself.
         origin: Where the response is from; a teacher-mixed sample counts as the student's.
         recorded: Scalars of each response token, recorded at sampling, by name.
+        example: The example that was answered; None for plain texts.
+        group: A name that the responses of a group share, such as the two of a pair. A group is
+            never split over micro-batches.
+        weight: Factor of the loss of its tokens.
     """
 
     id: str
@@ -54,6 +100,9 @@ class Rollout:
     response_ids: tuple[int, ...]
     origin: Origin
     recorded: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    example: Example | None = field(default=None, repr=False, compare=False)
+    group: str | None = None
+    weight: float = 1.0
 
     def with_recorded(self, **scalars: Sequence[float]) -> "Rollout":
         """Copy the rollout with more recorded scalars, one per response token."""
@@ -68,6 +117,9 @@ class Rollout:
             "response": list(self.response_ids),
             "origin": self.origin,
             "recorded": {name: list(values) for name, values in self.recorded.items()},
+            "example": self.example and self.example.as_json(),
+            "group": self.group,
+            "weight": self.weight,
         }
 
     @classmethod
@@ -75,12 +127,42 @@ class Rollout:
         """The rollout from what `as_json` returned."""
         recorded = {name: tuple(values) for name, values in state["recorded"].items()}
         prompt, response = tuple(state["prompt"]), tuple(state["response"])
-        return cls(state["id"], prompt, response, state["origin"], recorded)
+        example = state.get("example")  # states of earlier versions have none
+        return cls(
+            state["id"],
+            prompt,
+            response,
+            state["origin"],
+            recorded,
+            example and Example.from_json(example),
+            state.get("group"),
+            state.get("weight", 1.0),
+        )
 
 
 def of_dataset(example: Example) -> Rollout:
     """The rollout of an example with its own response."""
-    return Rollout(example.id, example.context, example.response_ids, "dataset")
+    return Rollout(
+        example.id,
+        example.context,
+        example.response_ids,
+        "dataset",
+        example=example,
+        weight=weight_of(example),
+    )
+
+
+def weight_of(example: Example) -> float:
+    """The weight of an example's loss: its field `weight`, or 1.
+
+    Raises:
+        InputError: It is no number of 0 or more.
+    """
+    weight = example.fields.get("weight", 1.0)
+    usable = isinstance(weight, int | float) and not isinstance(weight, bool)
+    if not (usable and math.isfinite(weight) and weight >= 0):
+        raise InputError(f"row '{example.id}': 'weight' must be a number of 0 or more")
+    return float(weight)
 
 
 def response_tokens(rollouts: Iterable[Rollout], origins: Collection[str] = ()) -> int:
@@ -127,6 +209,27 @@ class Batch:
 
         lengths = torch.tensor(self.lengths, device=self.device)
         return torch.arange(int(lengths.max()), device=self.device) < lengths[:, None]
+
+    @cached_property
+    def weights(self) -> "torch.Tensor | None":
+        """The weight of each token's loss, float32 of shape (N,); None if all are 1."""
+        import torch
+
+        if all(rollout.weight == 1 for rollout in self.rollouts):
+            return None
+        weights = torch.tensor([rollout.weight for rollout in self.rollouts])
+        return weights.repeat_interleave(torch.tensor(self.lengths)).to(self.device)
+
+    def field(self, name: str) -> list[Any]:
+        """A field of each row's example.
+
+        Raises:
+            InputError: A row has no such field.
+        """
+        for rollout in self.rollouts:
+            if rollout.example is None:
+                raise InputError(f"row '{rollout.id}' has no field '{name}': it is no example")
+        return [row.example.field(name) for row in self.rollouts if row.example is not None]
 
     def origins(self) -> list[str]:
         """The origin of each of the N tokens."""

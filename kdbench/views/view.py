@@ -4,13 +4,15 @@ A view first gives a hidden state for each response token, which is small. It th
 which are large, for one chunk of tokens at a time.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from copy import copy
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from typing import Protocol as Interface
 
 from kdbench.errors import InputError
-from kdbench.views.head import after_head, check_view, head_input
+from kdbench.views.head import AfterHead, after_head, check_view, head_input
 from kdbench.views.rollout import Batch, Rollout
 from kdbench.views.rope import rope_limit
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 # Elements of a (chunk, V) tensor: few, to fit a CPU's caches; many, to keep a GPU busy.
 _ELEMENTS = {"cpu": 2**23}
 _ELEMENTS_ELSEWHERE = 2**27
+# Logits of student and teacher and their gradient, half of them in float32, while others need room.
+_BYTES_PER_ELEMENT, _SHARE_OF_FREE = 16, 0.25
 PromptOf = Callable[[Rollout], Sequence[int]]
 
 
@@ -31,6 +35,35 @@ class View(Interface):
 
     def logits(self, states: "torch.Tensor") -> "torch.Tensor":
         """Float32 logits over the tokenizer's vocabulary, shape (n, H) to (n, V)."""
+
+
+class LayeredView(View, Interface):
+    """A view that also gives the states of its layers, and whose head can be trained.
+
+    Attributes:
+        vocabulary: Number of tokens V.
+    """
+
+    vocabulary: int
+
+    @property
+    def head_parameters(self) -> "Sequence[torch.Tensor]":
+        """The tensors of the head that are trained."""
+
+    @property
+    def finish(self) -> "Callable[[torch.Tensor], torch.Tensor]":
+        """What makes logits of the head's output, elementwise, in float32."""
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """The precision in which the head runs."""
+
+    def read(
+        self, batch: Batch, layers: Collection[int]
+    ) -> "tuple[torch.Tensor, Mapping[int, torch.Tensor]]":
+        """`states`, and those of some layers, (N, H) each."""
+
+    def raw(self, states: "torch.Tensor") -> "torch.Tensor":
+        """The head's own output over the tokenizer's vocabulary, in its own precision, (n, V)."""
 
 
 class ModelView:
@@ -59,25 +92,67 @@ class ModelView:
         self._prompt, self.autocast = prompt, autocast
         self.bare = bare_model(model)
         self.head = self.bare.get_output_embeddings()
+        self._own_forward: Callable[..., Any] | None = None
         self._rope_limit = rope_limit(self.bare.config)
         if self.head is None:
             raise InputError(f"{type(self.bare).__name__} has no language-model head")
 
+    def asked(self, prompt: PromptOf) -> "ModelView":
+        """The same model as another view, which is shown other prompts."""
+        other = copy(self)
+        other._prompt = prompt
+        return other
+
+    def prompt_ids(self, rollout: Rollout) -> tuple[int, ...]:
+        """The prompt of a rollout as this view is shown it."""
+        return tuple(self._prompt(rollout)) if self._prompt else rollout.prompt_ids
+
     def states(self, batch: Batch) -> "torch.Tensor":
         """A hidden state for each response token."""
+        return self.read(batch, ())[0]
+
+    def read(
+        self, batch: Batch, layers: Collection[int]
+    ) -> "tuple[torch.Tensor, Mapping[int, torch.Tensor]]":
+        """A hidden state for each response token, and those of some layers, in one forward pass.
+
+        Args:
+            batch: The responses.
+            layers: 0 are the embeddings, i what layer i returns, -1 what the head is given.
+
+        Returns:
+            What the head is given, (N, H), and the states of each layer, (N, H).
+        """
         import torch
 
         ids, rows, columns = batch.inputs(self._prompt)
         if len(ids) > 1 and self._rope_limit and ids.shape[1] > self._rope_limit:
             # The longest row would change the positions of all.
-            alone = [self.states(Batch([rollout], batch.device)) for rollout in batch.rollouts]
-            return torch.cat(alone)
-        states: torch.Tensor = self.last_hidden(ids)[rows, columns]
-        return states
+            alone = [self.read(Batch([row], batch.device), layers) for row in batch.rollouts]
+            hidden = {layer: torch.cat([states[layer] for _, states in alone]) for layer in layers}
+            return torch.cat([states for states, _ in alone]), hidden
+        with self.autocast():
+            given = head_input(self.bare, self.model, ids, layers)
+        hidden = {layer: states[rows, columns] for layer, states in given.hidden.items()}
+        return given.states[rows, columns], hidden
 
     def logits(self, states: "torch.Tensor") -> "torch.Tensor":
         """Float32 logits of some of the states, over V tokens."""
-        return self._scores(states, self.vocabulary)
+        return self.finish(self.raw(states))
+
+    def raw(self, states: "torch.Tensor") -> "torch.Tensor":
+        """The head's own output over V tokens, in its own precision."""
+        return self._scores(states)[..., : self.vocabulary]
+
+    @cached_property
+    def finish(self) -> AfterHead:
+        """What makes logits of the head's output."""
+        return after_head(self.bare.config)
+
+    @property
+    def head_parameters(self) -> "list[torch.Tensor]":
+        """The tensors of the head that are trained."""
+        return [parameter for parameter in self.head.parameters() if parameter.requires_grad]
 
     def log_probs(self, states: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
         """Float32 log-probabilities over V tokens, and the probability that was cut off.
@@ -89,23 +164,53 @@ class ModelView:
             Log-probabilities (n, V), and the probability (n,) that the whole head gives to tokens
             beyond V.
         """
-        scores = self._scores(states, None)
+        scores = self.finish(self._scores(states))
         kept = scores[..., : self.vocabulary]
         if kept.shape == scores.shape:
             return kept.log_softmax(-1), scores.new_zeros(len(scores))
         beyond = scores[..., self.vocabulary :].logsumexp(-1) - scores.logsumexp(-1)
         return kept.log_softmax(-1), beyond.exp()
 
-    def _scores(self, states: "torch.Tensor", width: int | None) -> "torch.Tensor":
-        """Logits over the head's first tokens, over all with its padding if None."""
+    def _scores(self, states: "torch.Tensor") -> "torch.Tensor":
+        """The head's output with its padding."""
         with self.autocast():
-            logits = self.head(states)
-        if logits.shape[-1] < self.vocabulary:
+            scores: torch.Tensor = self._call_head(states)
+        if scores.shape[-1] < self.vocabulary:
             raise InputError(
-                f"the model's head has {logits.shape[-1]} tokens, its tokenizer {self.vocabulary}: "
+                f"the model's head has {scores.shape[-1]} tokens, its tokenizer {self.vocabulary}: "
                 "they do not belong together"
             )
-        return after_head(self.bare.config, logits[..., :width].float())
+        return scores
+
+    def _call_head(self, states: "torch.Tensor") -> Any:
+        """Call the head; within `inside_head`, its own code, as its hooks have run."""
+        return (self._own_forward or self.head)(states)
+
+    def inside_head(
+        self, states: "torch.Tensor", work: "Callable[[], torch.Tensor]"
+    ) -> "torch.Tensor":
+        """Do some work as if it were the head's forward pass.
+
+        What gathers or moves a head's weights around its forward pass, such as DeepSpeed, then does
+        so once, however many chunks the work has.
+
+        Args:
+            states: What the head is said to be given.
+            work: Returns a tensor, with gradient.
+        """
+        head = self.head
+        kept = vars(head).get("forward")
+        self._own_forward = head.forward
+        head.forward = lambda *_, **__: work()
+        try:
+            result: torch.Tensor = head(states)
+        finally:
+            self._own_forward = None
+            if kept is None:
+                del head.forward
+            else:
+                head.forward = kept
+        return result
 
     def check(self) -> None:
         """Check that the head's output equals the model's logits, on a few tokens.
@@ -119,7 +224,7 @@ class ModelView:
     def last_hidden(self, ids: "torch.Tensor") -> "torch.Tensor":
         """Through the model as it is called, so that wrappers do their part."""
         with self.autocast():
-            return head_input(self.bare, self.model, ids)
+            return head_input(self.bare, self.model, ids).states
 
 
 class UniformView:
@@ -139,9 +244,22 @@ class UniformView:
         return states.new_zeros(len(states), self.vocabulary)
 
 
-def chunk_length(vocabulary: int, device: str) -> int:
-    """Number of positions in a chunk, for a vocabulary and a type of device such as `cuda`."""
-    return max(16, _ELEMENTS.get(device, _ELEMENTS_ELSEWHERE) // vocabulary)
+def chunk_length(vocabulary: int, device: "torch.device | str") -> int:
+    """Number of positions in a chunk.
+
+    Args:
+        vocabulary: Number of tokens V.
+        device: Where the chunk is; on a GPU its free memory counts as well.
+    """
+    import torch
+
+    device = torch.device(device)
+    elements = _ELEMENTS.get(device.type, _ELEMENTS_ELSEWHERE)
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        elements = min(elements, int(_SHARE_OF_FREE * (free + idle) / _BYTES_PER_ELEMENT))
+    return max(16, elements // vocabulary)
 
 
 def bare_model(model: Any) -> Any:

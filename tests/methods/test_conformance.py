@@ -9,7 +9,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from kdbench.methods import methods
 from kdbench.training import Batch, Chunk, Objective, Rollout, StepObjective, Term
-from kdbench.training.loss import distillation_loss, tokens_of
+from kdbench.training.loss import amounts_of, distillation_loss
 from kdbench.views.rollout import Origin
 from kdbench.views.view import ModelView, UniformView
 
@@ -68,7 +68,7 @@ class Case:
 def cases_of(name, options):
     triple = methods.get(name)(**options).triple()
     written = ",".join(f"{key}={value}" for key, value in options.items())
-    kind = getattr(triple.companion, "kind", None)
+    kind = next((getattr(companion, "kind", None) for companion in triple.companions), None)
     return [
         Case(
             f"{name}({written})-{number}",
@@ -118,8 +118,20 @@ class Table:
         return states if self.head is None else states @ self.head
 
     @property
+    def head_parameters(self):
+        return [] if self.head is None else [self.head]
+
+    @property
+    def raw(self):
+        return self.logits
+
+    @property
+    def finish(self):
+        return lambda logits: logits
+
+    @property
     def leaves(self):
-        return [*self.by_id.values(), *([] if self.head is None else [self.head])]
+        return [*self.by_id.values(), *self.head_parameters]
 
 
 def generator(seed):
@@ -172,16 +184,10 @@ def tables(responses, case=None):
     return with_classmate(case, views) if case else views
 
 
-def counts_of(responses):
-    counts = {}
-    for rollout in responses:
-        counts[rollout.origin] = counts.get(rollout.origin, 0) + len(rollout.response_ids)
-    return counts
-
-
-def loss_of(case, responses, views, counts=None, **options):
-    counts = counts or counts_of(responses)
-    return distillation_loss([case.term], Batch(responses), views, counts, case.schedule, **options)
+def loss_of(case, responses, views, amounts=None, **options):
+    return distillation_loss(
+        [case.term], Batch(responses), views, amounts, case.schedule, **options
+    )
 
 
 def gradients_of(value, view):
@@ -225,7 +231,7 @@ def test_chunks_do_not_change_the_diagnostics(case):
 def test_micro_batches_add_up_to_the_whole_step_however_they_are_split(case):
     responses = rollouts(case.origins)
     views = tables(responses, case)
-    counts = counts_of(responses)
+    counts = amounts_of([case.term], responses)
     whole = loss_of(case, responses, views, counts)
     gradients = gradients_of(whole.value, views["student"])
     for cuts in ((1, 4), (2, 4), (3, 4), (1, 2, 3, 4)):
@@ -243,13 +249,12 @@ def test_the_loss_is_the_weighted_mean_over_the_terms_tokens(case):
     responses = rollouts(case.origins)
     views = tables(responses, case)
     loss = loss_of(case, responses, views)
-    counts = counts_of(responses)
+    (count,) = amounts_of([case.term], responses)
     # With twice as many tokens elsewhere in the step, the share is a third.
-    elsewhere = {origin: 3 * count for origin, count in counts.items()}
-    third = loss_of(case, responses, views, elsewhere)
+    third = loss_of(case, responses, views, [3 * count])
     assert_all_close([3 * third.value], [loss.value])
     (total,) = loss.terms.values()
-    mean = case.term.weight * total / tokens_of(case.term, counts)
+    mean = case.term.weight * total / count
     assert_all_close([loss.value.detach()], [mean])
 
 
@@ -261,7 +266,7 @@ def test_responses_of_other_origins_do_not_count(case):
     alone = loss_of(case, responses[:-1], views)
     with_other = loss_of(case, [*responses[:-1], other], views)
     assert_all_close([with_other.value], [alone.value])
-    only_other = loss_of(case, [other], views, counts_of(responses))
+    only_other = loss_of(case, [other], views, amounts_of([case.term], responses))
     assert float(only_other.value.detach()) == 0
     assert all(float(g.abs().sum()) == 0 for g in gradients_of(only_other.value, views["student"]))
 
@@ -405,7 +410,7 @@ def test_no_gradient_leaves_the_response_positions(case, models):
 def test_content_and_length_of_padding_do_not_matter(case, models):
     responses = rollouts(case.origins)
     views = model_views(case, models)
-    counts = counts_of(responses)
+    counts = amounts_of([case.term], responses)
     plain, padded = [
         distillation_loss([case.term], kind(responses), views, counts, case.schedule)
         for kind in (Batch, PaddedBatch)
@@ -418,7 +423,7 @@ def test_a_longer_row_in_the_batch_does_not_change_a_rows_share(case, models):
     responses = rollouts(case.origins, lengths=(3, 20))
     responses = [replace(response, origin=responses[0].origin) for response in responses]
     views = model_views(case, models)
-    counts = counts_of(responses)
+    counts = amounts_of([case.term], responses)
     short, long, both = [
         loss_of(case, micro_batch, views, counts).value.detach()
         for micro_batch in (responses[:1], responses[1:], responses)
@@ -466,7 +471,7 @@ def test_every_method_takes_pretraining_texts_in_the_same_micro_batch(name):
     responses = rollouts(("dataset", "student"))
     text = Rollout("text-0", (1,), (2, 3), "pretraining")
     views = tables([*responses, text])
-    counts = counts_of([*responses, text])
+    counts = amounts_of(triple.terms, [*responses, text])
 
     def value(micro_batch):
         schedule = triple.schedule.values(0.0)
@@ -484,14 +489,14 @@ def test_every_method_takes_pretraining_texts_in_the_same_micro_batch(name):
 class Counting(StepObjective):
     """A value of one per token."""
 
-    def step(self, batch, views):
-        return views["student"].states(batch).sum() * 0 + len(batch.targets)
+    def step(self, whole):
+        return whole.states("student").sum() * 0 + len(whole.batch.targets)
 
 
 def test_a_step_objective_receives_the_responses_it_applies_to():
     responses = rollouts(("student", "student", "pretraining"), lengths=(4, 2, 5))
-    views, counts = tables(responses), {"student": 6, "pretraining": 5}
+    views = tables(responses)
     for on, mean in ((("student",), 1.0), ((), 1.0)):
         term = Term(Counting(), on=on)
-        loss = distillation_loss([term], Batch(responses), views, counts)
+        loss = distillation_loss([term], Batch(responses), views)
         assert float(loss.value.detach()) == pytest.approx(mean)

@@ -23,6 +23,7 @@ from kdbench.training import (
     Rollout,
 )
 from kdbench.training.loss import distillation_loss
+from kdbench.training.schedule import StepSignals
 from kdbench.training.target import tempered
 from kdbench.views.view import ModelView, UniformView
 
@@ -82,11 +83,8 @@ def of_origin(origin, responses=RESPONSES):
 
 def loss_of(name, views, responses=RESPONSES, schedule=None, **options):
     triple = methods.get(name)(**options).triple()
-    counts = {}
-    for rollout in responses:
-        counts[rollout.origin] = counts.get(rollout.origin, 0) + len(rollout.response_ids)
     schedule = triple.schedule.values(0.0) if schedule is None else schedule
-    value = distillation_loss(triple.terms, Batch(responses), views, counts, schedule).value
+    value = distillation_loss(triple.terms, Batch(responses), views, None, schedule).value
     return float(value.detach())
 
 
@@ -434,8 +432,8 @@ def test_taid_moves_from_its_start_to_soft_cross_entropy():
 
 def test_the_step_size_and_momentum_of_taid_are_keys():
     schedule = methods.get("taid")(start=0.0, step_size=0.5, momentum=0.0).triple().schedule
-    schedule.after_step(1.0, 0.0)
-    schedule.after_step(0.5, 0.0)  # a fall by a half: t rises by .5 sigmoid(.5)
+    schedule.after_step(StepSignals(1, 0.0, 1.0))
+    schedule.after_step(StepSignals(1, 0.0, 0.5))  # a fall by a half: t rises by .5 sigmoid(.5)
     assert schedule.values(0.0)["teacher_weight"] == pytest.approx(0.5 / (1 + math.exp(-0.5)))
 
 
@@ -451,15 +449,12 @@ def test_schedules_see_the_loss_without_pretraining_texts():
     triple = methods.get("kd")().triple()
     both = triple.with_pretraining([(1, 2, 3)], 3.0)
     plain, texts = RESPONSES[:1], of_origin("pretraining", RESPONSES[1:])
-    counts = {
-        "dataset": len(plain[0].response_ids),
-        "pretraining": sum(len(row.response_ids) for row in texts),
-    }
-    found = distillation_loss(both.terms, Batch([*plain, *texts]), views, counts)
+    tokens = len(plain[0].response_ids)
+    found = distillation_loss(both.terms, Batch([*plain, *texts]), views)
     assert float(found.value) > float(found.distillation) > 0
     alone = sum(
-        term.weight * float(found.terms[str(term)]) / counts["dataset"]
-        for term in both.terms
+        term.weight * float(found.terms[key]) / tokens
+        for key, term in enumerate(both.terms)
         if "pretraining" not in term.on
     )
     assert float(found.distillation) == pytest.approx(alone)
@@ -599,9 +594,9 @@ def test_cross_entropy_never_applies_to_student_samples(name, options, pretraini
 def test_pretraining_does_not_change_the_loss_of_student_samples(name):
     views, responses = views_of(), of_origin("student")
     triple = methods.get(name)().triple()
-    counts, batch, schedule = {"student": 5}, Batch(responses), triple.schedule.values(0.0)
+    batch, schedule = Batch(responses), triple.schedule.values(0.0)
     plain, with_texts = [
-        distillation_loss(variant.terms, batch, views, counts, schedule).value
+        distillation_loss(variant.terms, batch, views, None, schedule).value
         for variant in (triple, triple.with_pretraining([(1, 2, 3)], 1.0))
     ]
     assert torch.equal(plain, with_texts)

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdbench.training.schedule import Constant, RisingInterpolation, RisingThreshold, Schedule
+from kdbench.training.schedule import (
+    Constant,
+    RisingInterpolation,
+    RisingThreshold,
+    Schedule,
+    StepSignals,
+    ValidationSignals,
+)
 
 
 def through_json(schedule, fresh):
@@ -19,7 +26,7 @@ def through_json(schedule, fresh):
 def thresholds(schedule, losses):
     values = []
     for loss in losses:
-        schedule.after_validation(loss)
+        schedule.after_validation(ValidationSignals(loss))
         values.append(schedule.values(0.0)["threshold"])
     return values
 
@@ -41,15 +48,15 @@ def taid_weights(losses, start=0.4, total=None):
 def run_taid(schedule, losses, total, first=1):
     weights = []
     for step, loss in enumerate(losses, start=first):
-        schedule.after_step(loss, step / total)
+        schedule.after_step(StepSignals(1, step / total, loss))
         weights.append(schedule.values(step / total)["teacher_weight"])
     return weights
 
 
 @pytest.mark.parametrize("schedule", [Schedule(), Constant()])
 def test_a_constant_schedule_has_no_values_and_no_state(schedule):
-    schedule.after_step(1.0, 0.1)
-    schedule.after_validation(1.0)
+    schedule.after_step(StepSignals(1, 0.1, 1.0))
+    schedule.after_validation(ValidationSignals(1.0))
     assert (dict(schedule.values(0.5)), schedule.state()) == ({}, {})
 
 
@@ -92,8 +99,8 @@ def test_fresh_samples_become_rarer_during_training():
 
 def test_steps_do_not_move_the_threshold():
     schedule = RisingThreshold(0.3)
-    schedule.after_validation(1.0)
-    schedule.after_step(100.0, 0.5)
+    schedule.after_validation(ValidationSignals(1.0))
+    schedule.after_step(StepSignals(1, 0.5, 100.0))
     assert schedule.values(0.0)["threshold"] == 0.3
 
 
@@ -118,13 +125,13 @@ def test_the_interpolation_equals_an_independent_implementation(start, total):
 def test_the_interpolation_worked_out_by_hand():
     schedule = RisingInterpolation(0.4)
     assert schedule.values(0.0) == {"teacher_weight": 0.4}
-    schedule.after_step(2.0, 0.0)
+    schedule.after_step(StepSignals(1, 0.0, 2.0))
     assert schedule.values(0.0) == {"teacher_weight": 0.4}
-    schedule.after_step(1.0, 0.0)
+    schedule.after_step(StepSignals(1, 0.0, 1.0))
     # The loss halved: m = .01 * .5, and t rises by 5e-4 σ(.005) .6.
     faster = 0.4 + 5e-4 * 0.6 / (1 + math.exp(-0.005))
     assert schedule.values(0.0)["teacher_weight"] == pytest.approx(faster, abs=1e-15)
-    schedule.after_step(1.0, 0.5)
+    schedule.after_step(StepSignals(1, 0.5, 1.0))
     assert schedule.values(0.0)["teacher_weight"] == pytest.approx(0.7)
 
 

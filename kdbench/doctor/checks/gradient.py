@@ -139,16 +139,22 @@ def _gradients(
 ) -> Gradients:
     """The gradient of each trained tensor, without dropout; None where none arrives."""
     from kdbench.training.loss import distillation_loss
-    from kdbench.views.rollout import Batch, response_tokens
+    from kdbench.views.rollout import Batch
 
     model, work = trainer.model, trainer.work
     model.eval()
     model.zero_grad()
-    origins: set[str] = {row.origin for row in rollouts}
-    counts = {origin: response_tokens(rollouts, {origin}) for origin in origins}
     batch = Batch(rollouts, trainer.args.device)
     values = work.triple.schedule.values(0.0)
-    loss = distillation_loss(work.triple.terms, batch, views, counts, values, work.chunk_tokens)
+    loss = distillation_loss(
+        work.triple.terms,
+        batch,
+        views,
+        None,
+        values,
+        work.chunk_tokens,
+        parts=trainer.parts.modules,
+    )
     loss.value.backward()
     trained = {n: weight for n, weight in model.named_parameters() if weight.requires_grad}
     found = {name: _detached(weight.grad) for name, weight in trained.items()}

@@ -1,0 +1,57 @@
+"""The loss of a chunk, compiled into few kernels on a GPU."""
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from kdbench.system.console import report_progress
+
+if TYPE_CHECKING:
+    import torch
+
+ChunkFunction = Callable[..., "Sequence[torch.Tensor]"]
+Compiles = bool | Literal["auto"]
+
+
+class ChunkCompiler:
+    """Compiles the functions of chunks; a function that cannot be compiled runs as it is.
+
+    Args:
+        enabled: Whether to compile.
+        backend: The compiler of `torch.compile`.
+    """
+
+    def __init__(self, enabled: bool, backend: str = "inductor"):
+        self.enabled, self._backend = enabled, backend
+        self._compiled: dict[Hashable, ChunkFunction] = {}
+
+    def __call__(self, key: Hashable, function: ChunkFunction, *inputs: Any) -> Any:
+        """Run a function compiled, if it can be.
+
+        Args:
+            key: What the compiled function is kept under.
+            function: Given the inputs, returns tensors with gradient.
+            inputs: Tensors, numbers, and dictionaries and lists of them.
+        """
+        if not self.enabled:
+            return function(*inputs)
+        import torch
+
+        if key not in self._compiled:
+            self._compiled[key] = torch.compile(function, fullgraph=True, backend=self._backend)
+        try:
+            return self._compiled[key](*inputs)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            self.enabled = False
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+            report_progress(f"note: the loss is not compiled, which is slower: {reason}")
+            return function(*inputs)
+
+
+def compiler_for(device: "torch.device | str", setting: Compiles = "auto") -> ChunkCompiler:
+    """The compiler of a run: on a GPU if the setting is `auto`."""
+    import torch
+
+    on_gpu = torch.device(device).type == "cuda"
+    return ChunkCompiler(on_gpu if setting == "auto" else setting)

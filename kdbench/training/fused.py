@@ -1,0 +1,299 @@
+"""Terms over the chunks of a micro-batch, with the gradients taken in the forward pass.
+
+A chunk's logits exist once: its loss is differentiated at once, and only the gradients of states,
+head and parts are kept for the backward pass, as in the fused losses of Liger Kernel (Hsu et al.
+2024, arXiv 2410.10989). So nothing is recomputed, and the memory is that of one chunk and of the
+head's gradient.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+
+import torch
+from torch.autograd.function import once_differentiable
+
+from kdbench.training.chunk import Chunk, TopK
+from kdbench.training.compiled import ChunkCompiler
+from kdbench.training.heads import TrainedHead, gradients_of, trained_head, zeros_for
+from kdbench.training.micro_batch import MicroBatch, finish_of, raw_of
+from kdbench.training.objective import Objective
+from kdbench.views.view import LayeredView
+
+Layer = tuple[str, int]
+Finish = Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class TokenTerm:
+    """A term of a chunked pass.
+
+    Attributes:
+        key: What its sum is kept under.
+        objective: Its objective.
+        plan: Named values of each of the N tokens, (N,) each.
+        share: Each token's factor in the term's sum, (N,); None if it is 1.
+        factor: The factor of the sum in the loss.
+    """
+
+    key: int
+    objective: Objective
+    plan: Mapping[str, torch.Tensor]
+    share: torch.Tensor | None
+    factor: float
+
+
+@dataclass(frozen=True)
+class Together:
+    """Terms on the same positions, which share the logits of their chunks.
+
+    Attributes:
+        positions: The positions among the N, int64.
+        terms: The terms.
+    """
+
+    positions: torch.Tensor
+    terms: Sequence[TokenTerm]
+
+    @property
+    def views(self) -> list[str]:
+        """The views whose distributions are needed."""
+        return sorted({name for term in self.terms for name in term.objective.views})
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The views and layers whose states are needed."""
+        wanted = [term.objective.hidden for term in self.terms]
+        return sorted({(view, n) for hidden in wanted for view in hidden for n in hidden[view]})
+
+    @property
+    def needs_logits(self) -> bool:
+        """Whether the student's logits are needed."""
+        return any(term.objective.needs_logits for term in self.terms)
+
+
+class ChunkedPass:
+    """One pass over the chunks of a micro-batch.
+
+    Args:
+        micro: The micro-batch.
+        together: The terms by their positions.
+        compiler: Compiles the loss of a chunk.
+
+    Attributes:
+        sums: The sum of each term, detached, by its key.
+    """
+
+    def __init__(self, micro: MicroBatch, together: Sequence[Together], compiler: ChunkCompiler):
+        self._micro, self._together, self._compiler = micro, together, compiler
+        self._learner = micro.views[micro.learner]
+        self.sums: dict[int, torch.Tensor] = {}
+        of_learner = {layer for group in together for layer in group.layers}
+        self._own_layers = sorted(layer for layer in of_learner if layer[0] == micro.learner)
+        modules = micro.parts.values()
+        trained = [p for module in modules for p in module.parameters() if p.requires_grad]
+        self._parts: list[torch.Tensor] = list(dict.fromkeys(trained))
+
+    def value(self) -> torch.Tensor:
+        """The weighted sum of the terms, a scalar with gradient."""
+        states = self._micro.states(self._micro.learner)
+        hidden = [self._micro.hidden(*layer) for layer in self._own_layers]
+        if not torch.is_grad_enabled() or not hasattr(self._learner, "head_parameters"):
+            return self._in_graph(states, hidden)
+        head = trained_head(cast("LayeredView", self._learner))
+
+        def work() -> torch.Tensor:
+            inputs = (states, *hidden, *head.parameters, *self._parts)
+            value: torch.Tensor = _GradientsNow.apply(self, head, len(hidden), *inputs)
+            return value
+
+        inside = getattr(self._learner, "inside_head", None)
+        return work() if inside is None else inside(states, work)
+
+    def _in_graph(self, states: torch.Tensor, hidden: Sequence[torch.Tensor]) -> torch.Tensor:
+        """The value by autograd's own graph, if there is one: for views without a head."""
+        value = torch.zeros((), device=states.device)
+        for group, places, padding in self._chunks():
+            raw = raw_of(self._learner)(states[places]) if group.needs_logits else None
+            own = [layer[places] for layer in hidden]
+            sums = self._chunk_sums(group, places, padding, raw, own)
+            value = value + self._note(group, sums, detached=False)
+        return value
+
+    def differentiate(
+        self, head: TrainedHead, states: torch.Tensor, hidden: Sequence[torch.Tensor]
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """The value, and its gradients.
+
+        Args:
+            head: The student's head, which adds up its own gradients.
+            states: What it is given, (N, H).
+            hidden: The states of the student's layers that are needed, (N, H) each.
+
+        Returns:
+            The value, and the gradients with respect to states, layers, head and parts.
+        """
+        value = torch.zeros((), device=states.device)
+        of_inputs = [torch.zeros_like(tensor) for tensor in (states, *hidden)]
+        of_parts = [zeros_for(parameter) for parameter in self._parts]
+        for group, places, padding in self._chunks():
+            with torch.enable_grad():
+                raw = head.raw(states[places]) if group.needs_logits else None
+                own = [layer[places].detach().requires_grad_() for layer in hidden]
+                sums = self._chunk_sums(group, places, padding, raw, own)
+            of_head = [] if raw is None else head.leaves
+            leaves = [*of_head, *own, *self._parts]
+            found = gradients_of(sums, [term.factor for term in group.terms], leaves)
+            of_states = None if raw is None else head.take(found[: len(of_head)])
+            chunk_inputs = [of_states, *found[len(of_head) : len(of_head) + len(own)]]
+            for total, gradient in zip(of_inputs, chunk_inputs, strict=True):
+                if gradient is not None:
+                    total.index_add_(0, places, gradient.to(total.dtype))
+            for total, gradient in zip(of_parts, found[len(of_head) + len(own) :], strict=True):
+                if gradient is not None:
+                    total.add_(gradient)
+            value = value + self._note(group, sums)
+        return value, [*of_inputs, *head.gradients, *of_parts]
+
+    def _chunks(self) -> Iterator[tuple[Together, torch.Tensor, int]]:
+        """The chunks of each group of terms; of one length, with padding, if they are compiled."""
+        size, pads = self._micro.chunk_size, self._compiler.enabled
+        for group in self._together:
+            for places in self._micro.chunks(group.positions):
+                padding = size - len(places) if pads else 0
+                padded = torch.cat([places, places[:1].expand(padding)]) if padding else places
+                yield group, padded, padding
+
+    def _note(
+        self, group: Together, sums: Sequence[torch.Tensor], detached: bool = True
+    ) -> torch.Tensor:
+        """Keep the sums of a chunk; return its share of the loss."""
+        for term, total in zip(group.terms, sums, strict=True):
+            self.sums[term.key] = self.sums.get(term.key, 0.0) + total.detach()
+        kept = [total.detach() if detached else total for total in sums]
+        shares = [term.factor * total for term, total in zip(group.terms, kept, strict=True)]
+        share: torch.Tensor = sum(shares[1:], shares[0])
+        return share
+
+    def _chunk_sums(
+        self,
+        group: Together,
+        places: torch.Tensor,
+        padding: int,
+        raw: torch.Tensor | None,
+        own: Sequence[torch.Tensor],
+    ) -> Sequence[torch.Tensor]:
+        """The sum of each term over a chunk, a scalar with gradient each."""
+        micro, views = self._micro, group.views
+        finishes = {name: finish_of(micro.views[name]) for name in (micro.learner, *views)}
+        function = partial(
+            _sums_of_chunk,
+            [term.objective for term in group.terms],
+            finishes,
+            micro.learner,
+        )
+        states = dict(zip(self._own_layers, own, strict=True))
+        others = [layer for layer in group.layers if layer[0] != micro.learner]
+        states |= {layer: micro.hidden(*layer)[places] for layer in others}
+        inputs = _ChunkInputs(
+            raw=raw,
+            scores={name: _unwrapped(micro.scores(name, places)) for name in views},
+            targets=micro.batch.targets[places],
+            plans=[
+                {name: values[places] for name, values in term.plan.items()} for term in group.terms
+            ],
+            shares=[_share(term, places, padding) for term in group.terms],
+            hidden=states,
+            schedule=dict(micro.schedule),
+            parts=dict(micro.parts),
+        )
+        key = tuple(id(term.objective) for term in group.terms), raw is None
+        sums: Sequence[torch.Tensor] = self._compiler(key, function, *vars(inputs).values())
+        return sums
+
+
+@dataclass(frozen=True)
+class _ChunkInputs:
+    """The inputs of a chunk's function, in its order: plain containers, which can be compiled."""
+
+    raw: torch.Tensor | None
+    scores: Mapping[str, Any]
+    targets: torch.Tensor
+    plans: Sequence[Mapping[str, torch.Tensor]]
+    shares: Sequence[torch.Tensor | None]
+    hidden: Mapping[Layer, torch.Tensor]
+    schedule: Mapping[str, float]
+    parts: Mapping[str, Any]
+
+
+def _sums_of_chunk(
+    objectives: Sequence[Objective],
+    finishes: Mapping[str, Finish | None],
+    learner: str,
+    raw: torch.Tensor | None,
+    scores: Mapping[str, Any],
+    targets: torch.Tensor,
+    plans: Sequence[Mapping[str, torch.Tensor]],
+    shares: Sequence[torch.Tensor | None],
+    hidden: Mapping[Layer, torch.Tensor],
+    schedule: Mapping[str, float],
+    parts: Mapping[str, Any],
+) -> list[torch.Tensor]:
+    """The sum of each objective over a chunk: one function of tensors, so that it compiles."""
+    logits = None if raw is None else _finished(raw, finishes[learner])
+    views = {
+        name: TopK(*given) if isinstance(given, tuple) else _finished(given, finishes[name])
+        for name, given in scores.items()
+    }
+    whole = Chunk(logits, views, targets, {}, schedule, hidden, parts)
+    sums = []
+    for objective, plan, share in zip(objectives, plans, shares, strict=True):
+        losses = objective.token(whole.with_plan(plan))
+        sums.append((losses if share is None else losses * share).sum())
+    return sums
+
+
+def _finished(raw: torch.Tensor, finish: Finish | None) -> torch.Tensor:
+    return raw if finish is None else finish(raw)
+
+
+def _unwrapped(scores: torch.Tensor | TopK) -> Any:
+    return (scores.ids, scores.log_p, scores.log_rest) if isinstance(scores, TopK) else scores
+
+
+def _share(term: TokenTerm, places: torch.Tensor, padding: int) -> torch.Tensor | None:
+    """Each position's factor in a term's sum; 0 for padding."""
+    if term.share is None and not padding:
+        return None
+    share = torch.ones(len(places), device=places.device)
+    if term.share is not None:
+        share = term.share[places].clone()
+    if padding:
+        share[-padding:] = 0
+    return share
+
+
+class _GradientsNow(torch.autograd.Function):
+    """The value of a pass, whose gradients are ready when it returns."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, chunked: ChunkedPass, head: TrainedHead, layers: int, *inputs: torch.Tensor
+    ) -> torch.Tensor:
+        """Compute the value and the gradients."""
+        states, hidden = inputs[0], inputs[1 : 1 + layers]
+        value, ctx.gradients = chunked.differentiate(head, states, hidden)
+        ctx.dtypes = [tensor.dtype for tensor in inputs]
+        return value
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_value: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """The gradients, times that of the value."""
+        gradients, ctx.gradients = ctx.gradients, None
+        if gradients is None:
+            raise RuntimeError("the gradients of a loss can be taken once")
+        scaled = [gradient.mul_(of_value.to(gradient.dtype)) for gradient in gradients]
+        pairs = zip(scaled, ctx.dtypes, strict=True)
+        return None, None, None, *(gradient.to(dtype) for gradient, dtype in pairs)

@@ -1,0 +1,237 @@
+"""A micro-batch and what the models give for it, each computed once."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from kdbench.training.chunk import Chunk, Plan, TopK
+from kdbench.training.objective import Term, Whole
+from kdbench.views.rollout import Batch
+from kdbench.views.view import View, chunk_length
+
+if TYPE_CHECKING:
+    import torch
+
+STUDENT = "student"
+
+
+class MicroBatch:
+    """The states of a micro-batch by view, and its positions in chunks.
+
+    Args:
+        batch: The responses.
+        views: The views by name.
+        learner: The name of the view that learns.
+        schedule: The schedule's values.
+        parts: The method's own modules.
+        chunk: Positions in a chunk; None chooses it.
+        layers: The layers of each view whose states are needed.
+    """
+
+    def __init__(
+        self,
+        batch: Batch,
+        views: Mapping[str, View],
+        learner: str = STUDENT,
+        schedule: Mapping[str, float] | None = None,
+        parts: Mapping[str, Any] | None = None,
+        chunk: int | None = None,
+        layers: Mapping[str, Collection[int]] | None = None,
+    ):
+        import torch
+
+        self.batch, self.views, self.learner = batch, views, learner
+        self.schedule, self.parts = schedule or {}, parts or {}
+        self._learns = torch.is_grad_enabled()  # a plan runs without gradient, and may come first
+        self._layers = layers or {}
+        self._read: dict[str, tuple[torch.Tensor, Mapping[int, torch.Tensor]]] = {}
+        self._top: dict[str, TopK] = {}
+        self._origins = batch.origins()
+        self._chunk = chunk
+
+    def states(self, view: str) -> "torch.Tensor":
+        """What a view's head is given, (N, H); with gradient for the learner alone."""
+        return self._of(view)[0]
+
+    def hidden(self, view: str, layer: int) -> "torch.Tensor":
+        """The states of a layer, (N, H); with gradient for the learner alone."""
+        return self._of(view)[1][layer]
+
+    def _of(self, name: str) -> "tuple[torch.Tensor, Mapping[int, torch.Tensor]]":
+        import torch
+
+        if name not in self._read:
+            view, layers = self.views[name], self._layers.get(name, ())
+            with torch.set_grad_enabled(name == self.learner and self._learns):
+                read = getattr(view, "read", None)
+                self._read[name] = (
+                    read(self.batch, layers) if read else (view.states(self.batch), {})
+                )
+        return self._read[name]
+
+    def scores(self, name: str, positions: "torch.Tensor") -> "torch.Tensor | TopK":
+        """The head's output of a view at some positions, or its likeliest tokens there."""
+        import torch
+
+        view = self.views[name]
+        if not is_whole(view):
+            if name not in self._top:
+                self._top[name] = view.top_k(self.batch)  # type: ignore[attr-defined]
+            return self._top[name].at(positions)
+        with torch.no_grad():
+            states = self.states(name)[positions]
+            return raw_of(view)(states)
+
+    def chunk_at(
+        self, term: Term, plan: Mapping[str, "torch.Tensor"], places: "torch.Tensor"
+    ) -> Chunk:
+        """The chunk of some positions as a term's objective sees it, without gradient."""
+        objective = term.objective
+        views = {name: self._finished(name, places) for name in objective.views}
+        hidden = {
+            (view, layer): self.hidden(view, layer)[places]
+            for view, layers in objective.hidden.items()
+            for layer in layers
+        }
+        planned = {name: values[places] for name, values in plan.items()}
+        logits = self._finished(self.learner, places) if objective.needs_logits else None
+        targets = self.batch.targets[places]
+        assert not isinstance(logits, TopK)  # noqa: S101 - the learner is a model
+        return Chunk(logits, views, targets, planned, self.schedule, hidden, self.parts)
+
+    def _finished(self, name: str, places: "torch.Tensor") -> "torch.Tensor | TopK":
+        scores, finish = self.scores(name, places), finish_of(self.views[name])
+        if finish is None or isinstance(scores, TopK):
+            return scores
+        finished: torch.Tensor = finish(scores)
+        return finished
+
+    @property
+    def dtype(self) -> "torch.dtype":
+        """The precision of the losses: float32, or float64 for states in float64."""
+        import torch
+
+        exact = self.states(self.learner).dtype == torch.float64
+        return torch.float64 if exact else torch.float32
+
+    def logits(self, name: str) -> "torch.Tensor":
+        """All logits of a view, (N, V), without chunks."""
+        import torch
+
+        with torch.set_grad_enabled(name == self.learner and self._learns):
+            return self.views[name].logits(self.states(name))
+
+    def whole(self, term: Term) -> Whole:
+        """The micro-batch for an objective that sees all of it at once."""
+        part = MicroBatch(
+            of_origins(self.batch, term.on),
+            self.views,
+            self.learner,
+            self.schedule,
+            self.parts,
+            self._chunk,
+            self._layers,
+        )
+        if len(part.batch.rollouts) == len(self.batch.rollouts):
+            part = self
+        return Whole(part.batch, part.states, part.hidden, part.logits, self.schedule, self.parts)
+
+    def positions(self, on: Collection[str]) -> "torch.Tensor":
+        """The positions, among the N, of responses of some origins; of all if empty. Int64."""
+        import torch
+
+        indices = [index for index, origin in enumerate(self._origins) if not on or origin in on]
+        return torch.tensor(indices, dtype=torch.long, device=self.batch.device)
+
+    def chunks(self, positions: "torch.Tensor") -> Iterator["torch.Tensor"]:
+        """The positions in chunks."""
+        if len(positions):
+            yield from positions.split(self.chunk_size)
+
+    @property
+    def chunk_size(self) -> int:
+        """Positions in a chunk."""
+        if self._chunk is None:
+            view = self.views[self.learner]
+            width = (
+                getattr(view, "vocabulary", None)
+                or view.logits(self.states(self.learner)[:1].detach()).shape[-1]
+            )
+            self._chunk = chunk_length(width, self.batch.device)
+        return self._chunk
+
+    def plan(self, term: Term) -> dict[str, "torch.Tensor"]:
+        """The values that were recorded or planned for each of the N tokens, (N,) each."""
+        import torch
+
+        mask = self.batch.mask
+        with torch.no_grad():
+            planned = term.objective.plan(Plan(self.batch, self.scalars, self.schedule))
+        return self.batch.recorded() | {name: values[mask] for name, values in planned.items()}
+
+    def scalars(self, kind: str, view: str) -> "torch.Tensor":
+        """A value of each token under a view, (N,), without gradient.
+
+        Args:
+            kind: `log_prob` of the response token, or `entropy` of the distribution, in nats.
+            view: The name of the view.
+        """
+        import torch
+
+        everything = torch.arange(len(self._origins), device=self.batch.device)
+        return self.scalars_at(kind, view, everything)
+
+    def scalars_at(self, kind: str, view: str, wanted: "torch.Tensor") -> "torch.Tensor":
+        """The same at some positions."""
+        import torch
+
+        from kdbench.divergence import entropy
+
+        chunks = [torch.empty(0, device=self.batch.device)]
+        with torch.no_grad():
+            for positions in self.chunks(wanted):
+                logits = self.views[view].logits(self.states(view)[positions])
+                log_probs = logits.log_softmax(-1)
+                if kind == "entropy":
+                    chunks.append(entropy(log_probs))
+                else:
+                    targets = self.batch.targets[positions][:, None]
+                    chunks.append(log_probs.gather(-1, targets)[:, 0])
+        return torch.cat(chunks[1:] or chunks)
+
+
+def is_whole(view: View) -> bool:
+    """Whether a view gives whole distributions, and not its likeliest tokens alone."""
+    return not hasattr(view, "top_k")
+
+
+def raw_of(view: View) -> Any:
+    """What gives the head's output of a view: its logits, for a view without a head."""
+    return getattr(view, "raw", view.logits)
+
+
+def finish_of(view: View) -> Any:
+    """What makes logits of `raw_of`; None if they are logits."""
+    return getattr(view, "finish", None) if hasattr(view, "raw") else None
+
+
+def of_origins(batch: Batch, on: Sequence[str]) -> Batch:
+    """The rows of some origins; all if none is named."""
+    rollouts = [row for row in batch.rollouts if not on or row.origin in on]
+    return Batch(rollouts, batch.device)
+
+
+def target_log_probs(batch: Batch, view: View, chunk: int | None = None) -> list[list[float]]:
+    """The log-probability of each response token under a view, row by row."""
+    return scalars_by_row("log_prob", batch, view, chunk)
+
+
+def scalars_by_row(
+    kind: str, batch: Batch, view: View, chunk: int | None = None
+) -> list[list[float]]:
+    """A value of each response token under a view, row by row; see `MicroBatch.scalars`."""
+    flat = MicroBatch(batch, {STUDENT: view}, chunk=chunk).scalars(kind, STUDENT).tolist()
+    rows, start = [], 0
+    for length in batch.lengths:
+        rows.append(flat[start : start + length])
+        start += length
+    return rows
