@@ -1,7 +1,7 @@
 """Student and teacher with random weights of given sizes, a tokenizer of as many words, and data.
 
 Speed does not depend on what a model has learned, and no checkpoint of the wanted size has to be
-at hand. The models have the shape of Qwen2.5, whose vocabulary is the default.
+at hand. The models are Llamas in the shape of Qwen2.5.
 """
 
 import json
@@ -100,11 +100,11 @@ def _tokenizer(vocabulary: int) -> Any:
 
 def _model(wanted: Sizes, number: int, tokenizer: Any) -> Any:
     import torch
-    from transformers import Qwen2Config, Qwen2ForCausalLM
+    from transformers import LlamaConfig, LlamaForCausalLM  # whose tokenizer is read as it is
 
     torch.manual_seed(number)
     hidden = wanted.hidden[number]
-    config = Qwen2Config(
+    config = LlamaConfig(
         vocab_size=wanted.vocabulary,
         hidden_size=hidden,
         intermediate_size=int(INNER * hidden),
@@ -118,4 +118,4 @@ def _model(wanted: Sizes, number: int, tokenizer: Any) -> Any:
         pad_token_id=tokenizer.pad_token_id,
     )
     with torch.device(device()):
-        return Qwen2ForCausalLM(config).bfloat16()
+        return LlamaForCausalLM(config).bfloat16()
