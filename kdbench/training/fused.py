@@ -208,7 +208,8 @@ class ChunkedPass:
             schedule=dict(micro.schedule),
             parts=dict(micro.parts),
         )
-        key = tuple(id(term.objective) for term in group.terms), raw is None
+        objectives = tuple(id(term.objective) for term in group.terms)
+        key = objectives, tuple(finishes.items()), raw is None
         sums: Sequence[torch.Tensor] = self._compiler(key, function, *vars(inputs).values())
         return sums
 

@@ -6,6 +6,7 @@ adapter, goes through autograd.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from typing import Protocol as Interface
 
@@ -95,9 +96,15 @@ class _Linear:
         return of_raw @ self._weight
 
     def _add_weight(self, of_raw: "torch.Tensor") -> None:
+        import torch
+
         total = self.gradients[0]
+        rows = total[: self._vocabulary]
         if of_raw.dtype == total.dtype:
-            total[: self._vocabulary].addmm_(of_raw.T, self._states)
+            rows.addmm_(of_raw.T, self._states)
+            return
+        if _adds_to_float32(of_raw.device.type, of_raw.dtype):
+            torch.addmm(rows, of_raw.T, self._states, out_dtype=rows.dtype, out=rows)
             return
         size = max(1, _BLOCK // total.shape[1])
         for start in range(0, self._vocabulary, size):
@@ -129,6 +136,21 @@ class _Any:
         return of_states
 
 
+@cache
+def _adds_to_float32(device: str, dtype: "torch.dtype") -> bool:
+    """Whether a device adds a product of matrices of a dtype to float32, without rounding it."""
+    import torch
+
+    if device != "cuda":
+        return False
+    ones, total = torch.ones(16, 16, dtype=dtype, device=device), torch.ones(16, 16, device=device)
+    try:
+        torch.addmm(total, ones, ones, out_dtype=total.dtype, out=total)
+    except (TypeError, RuntimeError):  # versions of torch without it
+        return False
+    return bool((total == 17).all())
+
+
 def zeros_for(tensor: "torch.Tensor") -> "torch.Tensor":
     """Where the gradient of a parameter is added up: float32, or float64 for a float64 one."""
     import torch
@@ -147,5 +169,5 @@ def gradients_of(
     if not with_graph or not leaves:
         return [None] * len(leaves)
     outputs = [value for value, _ in with_graph]
-    weights = [value.new_tensor(factor) for value, factor in with_graph]
+    weights = [torch.full_like(value, factor) for value, factor in with_graph]
     return list(torch.autograd.grad(outputs, leaves, weights, allow_unused=True))
