@@ -14,6 +14,7 @@ NAMES = (
     "generation",
     "batch_invariance",
     "training",
+    "methods",
     "fidelity",
     "gate",
     "gate_skew",
@@ -23,7 +24,7 @@ NAMES = (
     "site_samples",
     "reproduce",
 )
-WITH_EXTRA = ("engines", "trl_step", "loss")  # vLLM, TRL, and Liger Kernel where there is a GPU
+WITH_EXTRA = ("engines", "loss", "trl_step")  # these need vLLM and TRL
 KNOWN = NAMES + WITH_EXTRA
 
 

@@ -39,7 +39,7 @@ from benchmarks.loss_sides import (
     trl_kernels,
 )
 from benchmarks.report import BenchmarkRow, Outcome, deadline, show, target
-from benchmarks.timing import Timed, in_turns
+from benchmarks.timing import Timed, clock_title, in_turns
 
 ROUNDS = int(os.environ.get("KDBENCH_BENCH_ROUNDS", "7"))
 OURS = "kdbench"
@@ -85,7 +85,7 @@ def run() -> Outcome:
     kind = str(inputs.heads[0].weight.dtype).removeprefix("torch.")
     on = (
         f"{inputs.positions:,} positions, hidden {hidden}, V = {inputs.vocabulary:,}, {kind}, "
-        f"{torch.get_num_threads()} threads" + _peer_versions()
+        f"{torch.get_num_threads()} threads{clock_title()}{_peer_versions()}"
     )
     return Outcome(on, tuple(rows), gpu())
 

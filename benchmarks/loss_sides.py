@@ -75,9 +75,7 @@ class Inputs:
         dtype: Of states and heads.
     """
 
-    def __init__(
-        self, positions: int, hidden: Sequence[int], vocabulary: int, dtype: torch.dtype
-    ):
+    def __init__(self, positions: int, hidden: Sequence[int], vocabulary: int, dtype: torch.dtype):
         torch.manual_seed(0)
         where: Any = {"device": device(), "dtype": dtype}
         self.heads = [torch.nn.Linear(size, vocabulary, bias=False, **where) for size in hidden]
@@ -171,9 +169,7 @@ def recomputed(measured: Measured, inputs: Inputs) -> Side:
             others = inputs.states[1][places]
             part = partial(total, others=others)
             states = inputs.states[0][places]
-            value = value + checkpoint(
-                part, states, use_reentrant=False, preserve_rng_state=False
-            )
+            value = value + checkpoint(part, states, use_reentrant=False, preserve_rng_state=False)
         value = value / inputs.positions
         value.backward()
         return value.detach()

@@ -91,11 +91,9 @@ def _tokenizer(vocabulary: int) -> Any:
     from transformers import PreTrainedTokenizerFast
 
     words = {"<pad>": 0, "<end>": 1} | {f"w{number}": number for number in range(2, vocabulary)}
-    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<pad>"))  # noqa: S106 - a token
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<pad>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<end>"  # noqa: S106 - a token
-    )
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<end>")
 
 
 def _model(wanted: Sizes, number: int, tokenizer: Any) -> Any:

@@ -34,6 +34,7 @@ from benchmarks.device import gpu
 from benchmarks.inputs import data_title, model_title
 from benchmarks.random_models import sizes
 from benchmarks.report import BenchmarkRow, Outcome, show, target
+from benchmarks.timing import clock_title
 
 ROUNDS = int(os.environ.get("KDBENCH_BENCH_PROCESSES", "2"))
 SIDES = ("trl", "kdbench")
@@ -49,10 +50,11 @@ def run() -> Outcome:
     with tempfile.TemporaryDirectory() as folder:
         models = os.environ.get("KDBENCH_BENCH_MODELS", folder)
         rows = [show(row) for precision in PRECISIONS for row in _compare(precision, models)]
-    return Outcome(f"{_title()}, trl {version('trl')}", tuple(rows), gpu())
+    return Outcome(f"{title()}, trl {version('trl')}{clock_title()}", tuple(rows), gpu())
 
 
-def _title() -> str:
+def title() -> str:
+    """Student, teacher and data."""
     if (wanted := sizes()) is not None:
         return str(wanted)
     real, layers = "KDBENCH_BENCH_MODEL" in os.environ, os.environ.get("KDBENCH_BENCH_LAYERS")

@@ -2,7 +2,6 @@
 
 import os
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +13,7 @@ from transformers import AutoConfig, Trainer, TrainerCallback
 from benchmarks.device import ExtraMemory, device, wait
 from benchmarks.inputs import data, model, world
 from benchmarks.random_models import make_models, sizes
+from benchmarks.timing import clock
 from kdbench.distillation.fit import make_trainer, prepare
 from kdbench.distillation.ingredients import Ingredients
 from kdbench.distillation.recipe import make_recipe
@@ -38,7 +38,7 @@ def measure(side: str, precision: str, models: str) -> dict[str, Any]:
     """
     with tempfile.TemporaryDirectory() as folder:
         parts = _ingredients(precision, Path(models))
-        rows = _of_one_length(parts.train.examples, ROWS)
+        rows = of_one_length(parts.train.examples, ROWS)
         make = {"trl": _trl, "kdbench": _kdbench}[side]
         trainer = make(parts, rows, Path(folder))
         trainer.args.train_sampling_strategy = "sequential"
@@ -78,12 +78,12 @@ def _ingredients(precision: str, models: Path) -> Ingredients:
                 "validation_samples": 1,
                 "log_every": 1000,
             }
-            | _checkpoints(models)
+            | checkpoints(models)
         )
     )
 
 
-def _checkpoints(models: Path) -> dict[str, str]:
+def checkpoints(models: Path) -> dict[str, str]:
     """Student, teacher and data."""
     if (wanted := sizes()) is not None:
         make_models(models, wanted, TOKENS // 2, TOKENS - TOKENS // 2, ROWS)
@@ -98,7 +98,7 @@ def _checkpoints(models: Path) -> dict[str, str]:
     return {"student": student, "teacher": str(teacher), "data": str(data())}
 
 
-def _of_one_length(examples: Sequence[Example], count: int) -> list[Example]:
+def of_one_length(examples: Sequence[Example], count: int) -> list[Example]:
     """The rows with the longest responses, cut to one length of prompts and one of responses.
 
     So no side pads: TRL pads prompts on the left and responses on the right.
@@ -186,7 +186,7 @@ class _Watch(TrainerCallback):
     def on_step_end(self, _: Any, state: Any, control: Any, **__: Any) -> Any:
         """Record the end of a step; after the last one, neither save nor evaluate."""
         wait()
-        self._ends.append(time.perf_counter())
+        self._ends.append(clock())
         if state.global_step == state.max_steps:
             self.memory.read()
             control.should_save = control.should_evaluate = False
