@@ -27,7 +27,7 @@ from benchmarks.loss_sides import (
     OBJECTIVES,
     Inputs,
     Measured,
-    NotHere,
+    PeerMissingError,
     Side,
     full_logits,
     inputs_of_environment,
@@ -117,12 +117,12 @@ def _compare(measured: Measured, inputs: Inputs) -> Iterator[BenchmarkRow]:
         try:
             sides[name] = make(measured, inputs)
             results[name] = _measure(sides[name], inputs, gradient)
-        except (NotHere, torch.OutOfMemoryError) as error:
+        except (PeerMissingError, torch.OutOfMemoryError) as error:
             sides.pop(name, None)
             inputs.clear()
-            if isinstance(error, NotHere) and "no such divergence" in str(error):
+            if isinstance(error, PeerMissingError) and "no such divergence" in str(error):
                 continue
-            missing = isinstance(error, NotHere)
+            missing = isinstance(error, PeerMissingError)
             what = name if missing else f"{measured.title}: {name}"
             reason = str(error) if missing else "out of memory"
             yield show(BenchmarkRow(what, f"not run: {reason}", ""))

@@ -34,7 +34,7 @@ REFERENCE_ROWS = 128  # positions of a chunk in float64
 Side = Callable[[], torch.Tensor]
 
 
-class NotHere(Exception):
+class PeerMissingError(Exception):
     """A peer that cannot run on this machine; the text is the reason."""
 
 
@@ -121,11 +121,11 @@ class _GivenView(ModelView):
         super().__init__(_HeadOnly(head), head.out_features)
         self._states = states
 
-    def states(self, batch: Batch) -> torch.Tensor:
+    def states(self, *_: Any, **__: Any) -> torch.Tensor:
         """The given states."""
         return self._states
 
-    def read(self, batch: Batch, layers: Any) -> Any:
+    def read(self, *_: Any, **__: Any) -> tuple[torch.Tensor, dict[int, torch.Tensor]]:
         """The given states."""
         return self._states, {}
 
@@ -197,9 +197,9 @@ def trl_kernels(measured: Measured, inputs: Inputs) -> Side:
     try:
         from trl.kernels.chunked_divergence import ChunkedDivergenceFunction
     except ImportError as error:
-        raise NotHere("TRL is not installed") from error
+        raise PeerMissingError("TRL is not installed") from error
     if measured.weight is None:
-        raise NotHere("TRL has no such divergence")
+        raise PeerMissingError("TRL has no such divergence")
     (student, teacher), (states, others) = inputs.heads, inputs.states
 
     def run() -> torch.Tensor:
@@ -215,13 +215,13 @@ def trl_kernels(measured: Measured, inputs: Inputs) -> Side:
 def liger(measured: Measured, inputs: Inputs) -> Side:
     """Liger Kernel's fused linear JSD, which needs a GPU."""
     if measured.weight is None:
-        raise NotHere("Liger Kernel has no such divergence")
+        raise PeerMissingError("Liger Kernel has no such divergence")
     if device() == "cpu":
-        raise NotHere("Liger Kernel needs a GPU")
+        raise PeerMissingError("Liger Kernel needs a GPU")
     try:
         from liger_kernel.transformers import LigerFusedLinearJSD
     except ImportError as error:
-        raise NotHere("liger-kernel is not installed") from error
+        raise PeerMissingError("liger-kernel is not installed") from error
     fused = LigerFusedLinearJSD(jsd_beta=measured.weight)
     (student, teacher), (states, others) = inputs.heads, inputs.states
 
@@ -275,8 +275,9 @@ def _divergence(measured: Measured, target: torch.Tensor, logits: torch.Tensor) 
 def inputs_of_environment() -> Inputs:
     """The sizes that the environment names; smaller ones by default on a CPU."""
     small = device() == "cpu"
-    positions = int(os.environ.get("KDBENCH_BENCH_POSITIONS", 512 if small else 8192))
-    vocabulary = int(os.environ.get("KDBENCH_BENCH_VOCABULARY", 32000 if small else 151936))
+    positions = os.environ.get("KDBENCH_BENCH_POSITIONS", "512" if small else "8192")
+    vocabulary = os.environ.get("KDBENCH_BENCH_VOCABULARY", "32000" if small else "151936")
     hidden = os.environ.get("KDBENCH_BENCH_HIDDEN", "896,1536").split(",")
     name = os.environ.get("KDBENCH_BENCH_PRECISION", "float32" if small else "bfloat16")
-    return Inputs(positions, [int(size) for size in hidden], vocabulary, getattr(torch, name))
+    sizes = [int(size) for size in hidden]
+    return Inputs(int(positions), sizes, int(vocabulary), getattr(torch, name))

@@ -2,16 +2,17 @@
 
 All methods train the same student with the same teacher, on the same batches, in one process and in
 turns: a round of every method, then the next. The time of a step includes data, generation,
-companions and the optimiser. It is the mean of KDBENCH_BENCH_STEPS steps (8), and the median of the
-rounds, of which the first is only a warm-up of two steps. `minillm` samples one batch for four
-passes, instead of four batches for four passes, which costs the same a step. For `seqkd` the
-responses of the data stand for the teacher's, which are sampled before training.
+companions and the optimiser. It is the mean of KDBENCH_BENCH_STEPS steps (8) after two others, and
+the median of the rounds. `minillm` samples one batch for four passes, instead of four batches for
+four passes, which costs the same a step. For `seqkd` the responses of the data stand for the
+teacher's, which are sampled before training. Whether `gkd` and `classmate` sample in a step is
+drawn: the table has the seconds by phase.
 
 The models are those of `trl_step`: the toy world, KDBENCH_BENCH_MODEL, or random weights of
 KDBENCH_BENCH_VOCABULARY tokens. KDBENCH_BENCH_BATCH and KDBENCH_BENCH_TOKENS are sizes as there,
-KDBENCH_BENCH_NEW_TOKENS (32) the length of a sample, KDBENCH_BENCH_ROUNDS (2) the number of
-measured rounds, KDBENCH_BENCH_METHODS the methods (all) and KDBENCH_BENCH_SECONDS (none) the time
-after which no further run begins.
+KDBENCH_BENCH_NEW_TOKENS (32) the length of a sample, KDBENCH_BENCH_ROUNDS (2) the number of rounds,
+KDBENCH_BENCH_METHODS the methods (all) and KDBENCH_BENCH_SECONDS (none) the time after which no
+further run begins.
 """
 
 import copy
@@ -41,7 +42,7 @@ from kdbench.views import Example
 STEPS = int(os.environ.get("KDBENCH_BENCH_STEPS", "8"))
 ROUNDS = int(os.environ.get("KDBENCH_BENCH_ROUNDS", "2"))
 NEW_TOKENS = int(os.environ.get("KDBENCH_BENCH_NEW_TOKENS", "32"))
-WARM_UP = 2  # steps of the first round
+WARM_UP = 2  # steps; the first compiles
 BASE = "sft"
 OPTIONS: Mapping[str, Mapping[str, Any]] = {"minillm": {"rollout_batches": 1}}
 
@@ -70,15 +71,14 @@ def run() -> Outcome:
     runs = {name: _Runs() for name in names}
     until = deadline()
     with tempfile.TemporaryDirectory() as folder:
-        places = checkpoints(Path(os.environ.get("KDBENCH_BENCH_MODELS", folder)))
+        count = (WARM_UP + STEPS) * BATCH
+        places = checkpoints(Path(os.environ.get("KDBENCH_BENCH_MODELS", folder)), count)
         base = Ingredients(_recipe(BASE, places))
         _ = base.teacher_model  # one for all
-        rows = of_one_length(base.train.examples, STEPS * BATCH)
-        for number in range(1 + ROUNDS):
-            for name in names:
-                if time.monotonic() > until:
-                    continue
-                _measure(_with_method(base, name, places), rows, runs[name], number == 0)
+        rows = of_one_length(base.train.examples, count)
+        for name in names * ROUNDS:
+            if time.monotonic() < until:
+                _measure(_with_method(base, name, places), rows, runs[name])
     shape = f"{BATCH} rows of {len(rows[0].prompt_ids)} tokens and {len(rows[0].response_ids)} of "
     shape += f"the response, samples of {NEW_TOKENS} tokens, {STEPS} steps"
     on = f"{title()}, {shape}, {os.cpu_count()} cores{clock_title()}"
@@ -90,7 +90,7 @@ def _recipe(name: str, places: Mapping[str, str]) -> Any:
         {
             "method": name,
             "device": device(),
-            "steps": STEPS,
+            "steps": WARM_UP + STEPS,
             "batch_size": BATCH,
             "micro_batch_size": BATCH,
             "lr_schedule": "constant",
@@ -111,11 +111,11 @@ def _with_method(base: Ingredients, name: str, places: Mapping[str, str]) -> Ing
     return parts
 
 
-def _measure(parts: Ingredients, rows: Iterable[Example], runs: _Runs, warms_up: bool) -> None:
+def _measure(parts: Ingredients, rows: Iterable[Example], runs: _Runs) -> None:
     """Train from the start; note why a method cannot."""
     if runs.reason:
         return
-    watch = _Watch(WARM_UP if warms_up else STEPS)
+    watch = _Watch()
     try:
         with tempfile.TemporaryDirectory() as folder:
             trainer = make_trainer(prepare(parts, parts.triple(), list(rows), Path(folder)))
@@ -126,37 +126,41 @@ def _measure(parts: Ingredients, rows: Iterable[Example], runs: _Runs, warms_up:
     except InputError as error:
         runs.reason = str(error)
         return
-    if not warms_up:
-        runs.seconds.append(watch.seconds)
-        runs.phases, runs.memory = watch.by_phase, watch.memory.bytes / 2**30
+    runs.seconds.append(watch.seconds)
+    runs.phases, runs.memory = watch.by_phase, watch.memory.bytes / 2**30
 
 
 class _Watch(TrainerCallback):
-    """Times the steps from the first to the last, without the validations around them."""
+    """Times the steps after the warm-up, without the validations around them.
 
-    def __init__(self, steps: int) -> None:
-        self.steps, self.seconds = steps, 0.0
+    Attributes:
+        phases: The trainer's.
+        seconds: Seconds of a step.
+        by_phase: The same by phase.
+        memory: Extra peak memory of all steps.
+    """
+
+    phases: Any = None
+
+    def __init__(self) -> None:
+        self.seconds, self.by_phase = 0.0, dict[str, float]()
         self.memory = ExtraMemory()
-        self.phases: Any = None
-        self.by_phase: dict[str, float] = {}
 
     def on_epoch_begin(self, *_: Any, **__: Any) -> None:
-        """Start the clock; validation and checks are over."""
+        """Start measuring memory; validation and checks are over."""
         self.memory.__enter__()
-        self._before = dict(self.phases.seconds)
-        wait()
-        self._start = clock()
 
     def on_step_end(self, _: Any, state: Any, control: Any, **__: Any) -> Any:
-        """Stop the clock after the last step, and neither save nor evaluate."""
+        """Start the clock after the warm-up and stop it at the end; neither save nor evaluate."""
         control.should_save = control.should_evaluate = False
-        if state.global_step >= self.steps:
-            wait()
-            self.seconds = (clock() - self._start) / self.steps
+        wait()
+        if state.global_step == WARM_UP:
+            self._start, self._before = clock(), dict(self.phases.seconds)
+        elif state.global_step == WARM_UP + STEPS:
+            self.seconds = (clock() - self._start) / STEPS
             self.memory.read()
             spent = {k: s - self._before.get(k, 0.0) for k, s in self.phases.seconds.items()}
-            self.by_phase = {name: seconds / self.steps for name, seconds in spent.items()}
-            control.should_training_stop = True
+            self.by_phase = {name: seconds / STEPS for name, seconds in spent.items()}
         return control
 
 

@@ -55,19 +55,24 @@ def _pair(text: str) -> tuple[int, int]:
     return student, teacher
 
 
-def make_models(folder: Path, wanted: Sizes, prompt: int, response: int, rows: int) -> None:
-    """Write `student`, `teacher` and `data` into a folder, unless they are there.
+def make_models(within: Path, wanted: Sizes, prompt: int, response: int, rows: int) -> Path:
+    """Write `student`, `teacher` and `data` into a folder of these sizes, unless they are there.
 
     Args:
-        folder: Where to.
+        within: Where the folder is made.
         wanted: The sizes.
         prompt: Tokens of a prompt.
         response: Tokens of a response, with the end token.
         rows: Training rows.
+
+    Returns:
+        The folder.
     """
+    numbers = (wanted.vocabulary, *wanted.hidden, *wanted.layers, prompt, response, rows)
+    folder = within / "-".join(str(number) for number in numbers)
     done = folder / "done"
     if done.exists():
-        return
+        return folder
     tokenizer = _tokenizer(wanted.vocabulary)
     for number, name in enumerate(("student", "teacher")):
         _model(wanted, number, tokenizer).save_pretrained(folder / name)
@@ -79,6 +84,7 @@ def make_models(folder: Path, wanted: Sizes, prompt: int, response: int, rows: i
         texts = [_row(draw, wanted.vocabulary, prompt, response) for _ in range(count)]
         (data / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in texts))
     done.touch()
+    return folder
 
 
 def _row(draw: random.Random, vocabulary: int, prompt: int, response: int) -> dict[str, str]:

@@ -82,7 +82,7 @@ def target(aim: str, met: bool) -> str:
 
 
 def show(row: BenchmarkRow) -> BenchmarkRow:
-    """Print a row on stderr as soon as it is measured, so that an interrupted benchmark shows it."""
+    """Print a row on stderr once it is measured, so that an interrupted benchmark shows it."""
     print(" | ".join(row.cells()), file=sys.stderr, flush=True)
     return row
 

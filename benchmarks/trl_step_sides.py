@@ -78,16 +78,21 @@ def _ingredients(precision: str, models: Path) -> Ingredients:
                 "validation_samples": 1,
                 "log_every": 1000,
             }
-            | checkpoints(models)
+            | checkpoints(models, ROWS)
         )
     )
 
 
-def checkpoints(models: Path) -> dict[str, str]:
-    """Student, teacher and data."""
+def checkpoints(models: Path, rows: int) -> dict[str, str]:
+    """Student, teacher and data.
+
+    Args:
+        models: Folder of the random models, if the environment asks for them.
+        rows: Training rows that are needed.
+    """
     if (wanted := sizes()) is not None:
-        make_models(models, wanted, TOKENS // 2, TOKENS - TOKENS // 2, ROWS)
-        places = {name: str(models / name) for name in ("student", "teacher", "data")}
+        place = make_models(models, wanted, TOKENS // 2, TOKENS - TOKENS // 2, rows)
+        places = {name: str(place / name) for name in ("student", "teacher", "data")}
         return {**places, "train_format": "text"}
     teacher = model()
     student = str(world().student)

@@ -34,7 +34,8 @@ def rows(section: str) -> list[Row]:
 
 
 TRAINER, ADDED, OTHERS = map(
-    rows, ("Arguments of the trainer", "Fields that `DistillationConfig` adds", "Fields of transformers")
+    rows,
+    ("Arguments of the trainer", "Fields that `DistillationConfig` adds", "Fields of transformers"),
 )
 
 
