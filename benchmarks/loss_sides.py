@@ -104,10 +104,10 @@ class _HeadOnly(torch.nn.Module):
 
     def __init__(self, head: torch.nn.Linear):
         super().__init__()
-        from transformers import LlamaConfig
+        from transformers import PreTrainedConfig
 
         self.lm_head = head
-        self.config = LlamaConfig(vocab_size=head.out_features, hidden_size=head.in_features)
+        self.config = PreTrainedConfig()  # nothing follows the head
 
     def get_output_embeddings(self) -> torch.nn.Linear:
         """The head."""
