@@ -1,8 +1,11 @@
 """Rows of benchmarks, and their sections in RESULTS.md."""
 
+import math
 import os
 import platform
 import re
+import sys
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -76,6 +79,17 @@ class Outcome:
 def target(aim: str, met: bool) -> str:
     """A target as text, such as `≥ 40: met` or `≥ 40: MISSED`."""
     return f"{aim}: {'met' if met else 'MISSED'}"
+
+
+def show(row: BenchmarkRow) -> BenchmarkRow:
+    """Print a row on stderr once it is measured, so that an interrupted benchmark shows it."""
+    print(" | ".join(row.cells()), file=sys.stderr, flush=True)
+    return row
+
+
+def deadline() -> float:
+    """The monotonic time at which KDBENCH_BENCH_SECONDS from now have passed, else infinity."""
+    return time.monotonic() + float(os.environ.get("KDBENCH_BENCH_SECONDS", math.inf))
 
 
 def write(name: str, outcome: Outcome) -> None:

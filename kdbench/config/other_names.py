@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from typing import NamedTuple
 
+from kdbench.config.trl_names import WITHOUT_KEY
 from kdbench.errors import nearest
 
 
@@ -41,10 +42,13 @@ _SAME: dict[str, SameKey] = {
     "clip_grad": SameKey(("max_grad_norm",)),
     "data_dir": _DATA,
     "data_path": _DATA,
+    "data_seed": SameKey(("seed",), "it decides the order of the data too"),
     "dataset": SameKey(("train_set", "tasks")),
     "dataset_name": SameKey(("train_set", "tasks")),
+    "disable_dropout": SameKey(("dropout",), "dropout=false turns it off"),
     "eos_token": SameKey(("end_token",)),
     "epoch": SameKey(("epochs",)),
+    "eval_dataset": SameKey(("valid_set",)),
     "eval_interval": SameKey(("validate_every",)),
     "eval_steps": SameKey(("validate_every",)),
     "gen_kwargs": SameKey(
@@ -54,6 +58,7 @@ _SAME: dict[str, SameKey] = {
     "limit_samples": SameKey(("limit",)),
     "lm_data_dir": SameKey(("pretraining",)),
     "lmbda": SameKey(("student_fraction",)),
+    "load_best_model_at_end": SameKey(("select",), "select=rougeL or loss keeps the best student"),
     "load_in": SameKey(("dtype", "precision")),
     "log_interval": SameKey(("log_every",)),
     "log_samples": SameKey(("results",), "samples are always kept there"),
@@ -72,6 +77,7 @@ _SAME: dict[str, SameKey] = {
     "max_seq_length": SameKey(("max_length",)),
     "max_steps": SameKey(("steps",)),
     "max_tokens": SameKey(("max_new_tokens", "new_tokens")),
+    "metric_for_best_model": SameKey(("select",)),
     "model": SameKey(("student", "rows", "run", "new")),
     "model_id": _CHECKPOINT,
     "model_name": _CHECKPOINT,
@@ -89,12 +95,14 @@ _SAME: dict[str, SameKey] = {
     "output": _OUT,
     "output_dir": _OUT,
     "output_path": _OUT,
+    "peft_config": SameKey(("lora_rank",), "the adapter is on all linear layers"),
     "per_device_eval_batch_size": SameKey(("batch_size", "micro_batch_size")),
     "per_device_train_batch_size": SameKey(("batch_size",), _PER_DEVICE),
     "pretrained": _CHECKPOINT,
     "repeats": _SAMPLES,
     "results_dir": SameKey(("results",)),
     "rev": SameKey(("revision",)),
+    "run_name": SameKey(("label",)),
     "save": SameKey(("out",)),
     "save_interval": SameKey(("save_every",)),
     "save_steps": SameKey(("save_every",)),
@@ -114,12 +122,18 @@ _SAME: dict[str, SameKey] = {
     "teacher_model_name_or_path": _OF_TEACHER,
     "teacher_model_path": _OF_TEACHER,
     "temp": SameKey(("temperature", "sampling_temperature")),
-    "temperature": SameKey(("sampling_temperature",)),
+    "temperature": SameKey(
+        ("sampling_temperature",), "of samples alone; the method kd divides logits by temperature="
+    ),
     "threads": SameKey(("workers",)),
     "top_p": SameKey(("sampling_top_p",)),
+    "torch_compile": SameKey(("compile_loss",), "the loss alone is compiled"),
     "torch_dtype": SameKey(("dtype", "precision")),
     "total_iters": SameKey(("steps",)),
     "train_batch_size": SameKey(("batch_size",)),
+    "train_dataset": SameKey(("train_set",), "a set of data=, or a .jsonl file"),
+    "use_cpu": SameKey(("device",), "device=cpu"),
+    "use_liger_kernel": SameKey(("compile_loss",), "the loss of every method is compiled"),
     "warmup_iters": SameKey(("warmup_steps",)),
     "wd": SameKey(("weight_decay",)),
 }
@@ -137,6 +151,7 @@ _IN_TRAINING = {
     "forward pass; the number of passes follows",
     "load_in_4bit": "quantised training is not supported; pass lora_rank= to save memory",
     "load_in_8bit": "quantised training is not supported; pass lora_rank= to save memory",
+    **WITHOUT_KEY,
 }
 _ELSEWHERE = {
     "bf16": "pass dtype=bfloat16",

@@ -2,6 +2,7 @@
 
 import pytest
 
+from kdbench.cli import verbs  # noqa: F401 - it fills `helps`
 from kdbench.cli.app import helps
 from kdbench.comparing.settings import CompareSettings
 from kdbench.config import (
