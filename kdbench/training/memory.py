@@ -45,11 +45,11 @@ class ProcessMemory:
         """Remember which prompts were used."""
         self.prompts |= {row.id for row in rollouts if row.origin != "pretraining"}
 
-    def prompts_used(self) -> int:
-        """The number of prompts that any process used; every process must call it."""
+    def all_prompts(self) -> set[str]:
+        """The prompts that any process used; every process must call it."""
         from accelerate.utils import gather_object
 
-        return len(set(gather_object(sorted(self.prompts))))
+        return set(gather_object(sorted(self.prompts)))
 
     def state(self, source: Source) -> ProcessState:
         """The memory, with the state of the source."""
