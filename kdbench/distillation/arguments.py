@@ -93,6 +93,12 @@ def steps_of_epoch(settings: TrainSettings, examples: int) -> int:
     return math.ceil(examples / settings.batch_size)
 
 
+def steps_of_run(settings: TrainSettings, examples: int) -> int:
+    """Number of optimiser steps of a run, given the number of examples."""
+    epochs = settings.epochs or 1
+    return settings.steps or math.ceil(epochs * steps_of_epoch(settings, examples))
+
+
 def training_arguments(
     settings: TrainSettings, precision: str, device: str, folder: Path, examples: int
 ) -> TrainingArguments:
@@ -105,15 +111,13 @@ def training_arguments(
         folder: Where the states are saved.
         examples: The number of training examples.
     """
-    epochs = settings.epochs or 1
-    steps = settings.steps or math.ceil(epochs * steps_of_epoch(settings, examples))
     cosine = settings.lr_schedule == "cosine"
     # accelerate would take the precision of an earlier run, or of the user's shell.
     os.environ["ACCELERATE_MIXED_PRECISION"] = "bf16" if precision == "bfloat16" else "no"
     prepare_sharding()
     arguments = TrainingArguments(
         output_dir=str(folder),
-        max_steps=steps,
+        max_steps=steps_of_run(settings, examples),
         per_device_train_batch_size=settings.batch_size // process_count(),
         gradient_accumulation_steps=1,  # DistillationTrainer makes the micro-batches
         learning_rate=settings.learning_rate,

@@ -1,6 +1,7 @@
 """The run card: the record of how a checkpoint was made, in the file next to its weights."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,6 +20,7 @@ from kdbench.training.sharding import size_of
 from kdbench.version import __version__
 
 if TYPE_CHECKING:
+    from kdbench.distillation.stages import StageRecord
     from kdbench.training.trainer import DistillationTrainer
 
 CARD = "kdbench.json"
@@ -29,8 +31,7 @@ def make_card(
     recipe: Recipe,
     ingredients: Ingredients,
     trainer: "DistillationTrainer",
-    preparation: Phases,
-    prompts_used: int,
+    records: "Sequence[StageRecord]",
 ) -> dict[str, Any]:
     """What made a checkpoint, from what, how well it validated, and what that cost.
 
@@ -38,26 +39,34 @@ def make_card(
         recipe: The settings and the method.
         ingredients: Checkpoints and data.
         trainer: The trainer after the last step.
-        preparation: The costs before training, such as the teacher's responses.
-        prompts_used: The number of training prompts from which the student learned.
+        records: What each stage achieved.
     """
-    settings, selection = recipe.settings, trainer.selection
-    train = ingredients.train
+    settings, train, last = recipe.settings, ingredients.train, records[-1]
+    phases = Phases()
+    for record in records:
+        phases.add({name: cost.model_dump() for name, cost in record.phases.items()})
+    prompts = {prompt for record in records for prompt in record.prompts}
+    parts = {
+        name: sum(parameter.numel() for parameter in module.parameters())
+        for name, module in trainer.parts.modules.items()
+    }
     template = ingredients.encoder.template_sha256
     return {
         "schema": SCHEMA,
         "method": settings.label or recipe.method.title,
         "setting": settings.setting,
         "training": ingredients.identity,
-        "triple": trainer.work.triple.describe(),
+        "triple": last.triple,
         "parameters": sum(map(size_of, trainer.model.parameters())),
-        "steps": trainer.state.global_step,
-        "selected": selection.best,
-        "validations": selection.validations,
-        "prompts": {"used": prompts_used, "of": len(train.examples)},
+        **({"parts": parts} if parts else {}),
+        "steps": sum(record.steps for record in records),
+        "selected": last.selected,
+        "validations": [validation for record in records for validation in record.validations],
+        **({"stages": [record.in_card() for record in records]} if len(records) > 1 else {}),
+        "prompts": {"used": len(prompts), "of": len(train.examples)},
         **({} if template is None else {"chat_template_sha256": template}),
         "cut_responses": {"train": train.cut, "valid": ingredients.valid.cut},
-        "phases": preparation.as_dict() | trainer.phases.as_dict(),
+        "phases": phases.as_dict(),
         "peak_memory_bytes": peak_memory(),
         "device": ingredients.device,
         "processes": trainer.accelerator.num_processes,

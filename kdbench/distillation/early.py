@@ -10,6 +10,7 @@ from kdbench.distillation.data import SetFile, check_files
 from kdbench.distillation.recipe import Recipe
 from kdbench.distillation.students import check_student
 from kdbench.errors import InputError, nearest_path
+from kdbench.training.stage import check_stages, steps_of
 
 
 def check_early(recipe: Recipe) -> None:
@@ -20,7 +21,10 @@ def check_early(recipe: Recipe) -> None:
             method's terms do not fit its source.
     """
     settings = recipe.settings
-    recipe.method.triple().check()
+    stages = recipe.method.stages()
+    check_stages(stages)
+    if settings.steps is not None:
+        steps_of(stages, settings.steps)
     if settings.teacher is None and recipe.method.needs_teacher:
         raise InputError(f"teacher= is missing: method={settings.method} learns from one")
     if settings.teacher is not None:

@@ -20,7 +20,9 @@ from kdbench.distillation.arguments import (
 from kdbench.distillation.course import Course
 from kdbench.distillation.ingredients import Ingredients
 from kdbench.distillation.models import load_models
+from kdbench.distillation.prepared import Preparing
 from kdbench.system.progress import progress
+from kdbench.training.phases import Phases
 from kdbench.training.state import last_checkpoint
 from kdbench.training.trainer import DistillationTrainer
 from kdbench.training.triple import Triple
@@ -51,7 +53,13 @@ class PreparedRun:
 
 
 def prepare(
-    ingredients: Ingredients, triple: Triple, examples: Sequence[Example], folder: Path
+    ingredients: Ingredients,
+    triple: Triple,
+    examples: Sequence[Example],
+    folder: Path,
+    stage: str = "",
+    prepared: Path | None = None,
+    costs: Phases | None = None,
 ) -> PreparedRun:
     """Load the models and check that they fit together.
 
@@ -60,6 +68,9 @@ def prepare(
         triple: The method in training.
         examples: The training examples, with the responses to learn from.
         folder: The folder of the run's states.
+        stage: What the stage is called; empty in a run of one stage.
+        prepared: The folder of what methods found out before training; None keeps nothing.
+        costs: Where the costs of that are added.
 
     Raises:
         InputError: the tokenizers differ, or a text is longer than a model's positions.
@@ -69,6 +80,9 @@ def prepare(
     size = settings.generation_batch_size
     precision, device = ingredients.precision, ingredients.device
     arguments = training_arguments(settings, precision, device, folder, len(examples))
+    micro_batch_size = settings.micro_batch_size or DEFAULT_MICRO_BATCH
+    preparing = Preparing(ingredients, models, examples, stage, micro_batch_size)
+    statistics = preparing.statistics(prepared, Phases() if costs is None else costs)
     work = Work(
         triple=triple,
         teacher=models.teacher,
@@ -79,13 +93,14 @@ def prepare(
         sampled=() if ingredients.learns_texts else valid.examples[: settings.validation_samples],
         sampling=sampling(settings),
         validation_sampling=validation_sampling(settings),
-        micro_batch_size=settings.micro_batch_size or DEFAULT_MICRO_BATCH,
+        micro_batch_size=micro_batch_size,
         generation_batch_size=None if size == "auto" else size,
         select=settings.select,
         student_at_start=ingredients.load_student,
         router_loss=settings.router_loss,
         chunk_tokens=settings.chunk_tokens,
         compile_loss=settings.compile_loss,
+        statistics={name: tensor.to(device) for name, tensor in statistics.items()},
     )
     return PreparedRun(settings, models.student, arguments, work)
 

@@ -27,6 +27,7 @@ from kdbench.protocol import Protocol
 from kdbench.registry.plugins import stamp_of
 from kdbench.system.files import sha256_of_file
 from kdbench.training.router import without_router_logits
+from kdbench.training.stage import Stage
 from kdbench.training.triple import Triple
 from kdbench.views.chat import find_template
 from kdbench.views.tokenizers import common_vocabulary, set_end_token
@@ -231,13 +232,20 @@ class Ingredients:
             return _file_sha256(path)
         return self._find(str(path), key).sha256
 
-    def triple(self) -> Triple:
-        """A new triple of the method, with the plain texts of `pretraining=` if there are any."""
-        triple, settings = self.method.triple(), self.settings
+    def stages(self) -> list[Stage]:
+        """New stages of the method, with the plain texts of `pretraining=` if there are any."""
+        stages, settings = list(self.method.stages()), self.settings
         if settings.pretraining is None:
-            return triple
+            return stages
         texts = load_texts(settings.pretraining, self.tokenizer, settings.max_length)
-        return triple.with_pretraining(texts, settings.pretraining_weight)
+        weight = settings.pretraining_weight
+        return [
+            replace(stage, triple=stage.triple.with_pretraining(texts, weight)) for stage in stages
+        ]
+
+    def triple(self) -> Triple:
+        """A new triple of the method, that of its first stage."""
+        return self.stages()[0].triple
 
     @property
     def defaults(self) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def load_models(
     if needs_teacher:
         teacher, _ = ingredients.teacher_model
         vocabulary = ingredients.shared_vocabulary
-        _check_tokens(tokenizer, vocabulary, [*examples, *ingredients.valid.examples])
+        check_tokens(tokenizer, vocabulary, [*examples, *ingredients.valid.examples])
     torch.manual_seed(settings.seed)  # of an adapter's weights
     student = ingredients.load_student(to_train=True)
     _check_head(student, tokenizer)
@@ -70,8 +70,12 @@ def _check_head(student: Any, tokenizer: Any) -> None:
         )
 
 
-def _check_tokens(tokenizer: Any, vocabulary: int, examples: Sequence[Example]) -> None:
-    """Check that the teacher has all tokens of the examples and the end token."""
+def check_tokens(tokenizer: Any, vocabulary: int, examples: Sequence[Example]) -> None:
+    """Check that the teacher has all tokens of the examples and the end token.
+
+    Raises:
+        InputError: It does not.
+    """
     if tokenizer.eos_token_id >= vocabulary:
         raise InputError(
             f"the teacher does not have the student's end token '{tokenizer.eos_token}': choose a "

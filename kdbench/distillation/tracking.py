@@ -32,17 +32,21 @@ class TrainingTrackers(TrainerCallback):
         opened: The trackers in which the run is open.
         file: Where it is noted what was logged.
         noted: The content of that file.
+
+    Attributes:
+        before: The number of steps of the stages before the present one.
     """
 
     def __init__(self, opened: OpenTrackers, file: Path, noted: Mapping[str, Any]):
         self._opened, self._file, self._noted = opened, file, dict(noted)
+        self.before = 0
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: Mapping[str, Any], **_: Any
     ) -> None:
         """Log the numbers of a line that were not logged before."""
         del args, control
-        step, last = int(state.global_step), self._noted["step"]
+        step, last = int(state.global_step) + self.before, self._noted["step"]
         seen = set(self._noted["names"]) if step == last else set()
         numbers = {name: value for name, value in logs.items() if isinstance(value, int | float)}
         new = {name: value for name, value in rewrite_logs(numbers).items() if name not in seen}

@@ -5,7 +5,6 @@ in it. `<out>` appears when it is complete.
 """
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,12 +22,13 @@ from kdbench.distillation.ingredients import Ingredients
 from kdbench.distillation.notes import notes
 from kdbench.distillation.processes import process_number
 from kdbench.distillation.recipe import Recipe
+from kdbench.distillation.stages import StageRecord, StageRun, finished, put_student, stage_runs
 from kdbench.distillation.teacher_responses import folder_of, teacher_responses
 from kdbench.errors import InputError
 from kdbench.system.console import report_progress
-from kdbench.system.files import LinesFile, put_text, sync_entries, sync_folder, writing_to
+from kdbench.system.files import LinesFile, put_text, sync_entries, sync_folder
 from kdbench.system.locks import only_here, remove_empty
-from kdbench.system.records import hashes_of, read_record
+from kdbench.system.records import read_record
 from kdbench.training.phases import Phases
 from kdbench.training.source import FromDataset, FromTeacher
 from kdbench.training.triple import Triple
@@ -37,6 +37,8 @@ from kdbench.views.rollout import Example
 if TYPE_CHECKING:
     import pandas as pd
 
+    from kdbench.distillation.fit import PreparedRun
+    from kdbench.distillation.tracking import TrainingTrackers
     from kdbench.training.trainer import DistillationTrainer
 
 _IDENTITY, _LOCK = "identity.json", ".lock"
@@ -88,8 +90,6 @@ def train(recipe: Recipe) -> Trained:
     """
     check_early(recipe)
     from kdbench.distillation.arguments import check_settings
-    from kdbench.distillation.fit import prepare, train_from_last_state
-    from kdbench.distillation.tracking import tracked_training
 
     check_settings(recipe.settings)
     out, ingredients = recipe.out, Ingredients(recipe)
@@ -104,37 +104,113 @@ def train(recipe: Recipe) -> Trained:
     if process_number() == 0:
         for line in notes(ingredients):
             report_progress(f"note: {line}")
-    triple, preparation = ingredients.triple(), Phases()
+    stages = stage_runs(ingredients, folder)
     ingredients.student.check(
         recipe.settings.trust_remote_code, recipe.settings.student_quantization is not None
     )
-    if triple.needs_teacher_model:
+    if any(run.needs_given_teacher for run in stages):
         ingredients.check_tokenizers()
     if ingredients.learns_texts:
-        _check_texts(recipe, triple)
-    examples = _examples(ingredients, triple, out, preparation)
+        for run in stages:
+            _check_texts(recipe, run.stage.triple)
     with _locked(folder):
         if out.exists():  # another process was faster
             return Trained(out, read_card(out, ingredients), 0)
         check_claim(folder, ingredients)
-        run = prepare(ingredients, triple, examples, folder)
-        put_text(folder / _IDENTITY, json.dumps(ingredients.identity, indent=1))
-        described = {
-            "method": recipe.settings.label or recipe.method.title,
-            "setting": recipe.settings.setting,
-            "triple": triple.describe(),
-        }
-        with tracked_training(ingredients, described, out, folder) as tracking:
-            callbacks = () if tracking is None else (tracking,)
-            trainer, steps = train_from_last_state(run, recipe.settings.method, callbacks)
-            used = trainer.memory.prompts_used()
-            if trainer.is_world_process_zero():
-                card = make_card(recipe, ingredients, trainer, preparation, used)
-                _finish(trainer, card, folder, out)
-                if tracking is not None:
-                    tracking.finish(card)
-        trainer.accelerator.wait_for_everyone()
+        steps = _train_stages(recipe, ingredients, stages, folder)
     return Trained(out, json.loads((out / CARD).read_text("utf-8")), steps)
+
+
+def _train_stages(
+    recipe: Recipe, ingredients: Ingredients, stages: Sequence[StageRun], folder: Path
+) -> int:
+    """Train the stages that are not finished, and put the checkpoint in place.
+
+    Returns:
+        The number of steps that were taken.
+    """
+    from kdbench.distillation.tracking import tracked_training
+
+    records = finished(stages)
+    course = _Stages(recipe, ingredients, stages, records)
+    first = course.prepare()
+    put_text(folder / _IDENTITY, json.dumps(ingredients.identity, indent=1))
+    texts = {run.name: run.stage.triple.describe() for run in stages}
+    described = {
+        "method": recipe.settings.label or recipe.method.title,
+        "setting": recipe.settings.setting,
+        **({"stages": texts} if len(stages) > 1 else {"triple": texts[None]}),
+    }
+    with tracked_training(ingredients, described, recipe.out, folder) as tracking:
+        trainer = course.train(first, tracking)
+        while len(records) < len(stages):
+            trainer = course.train(course.prepare(), tracking)
+        if trainer.is_world_process_zero():
+            card = make_card(recipe, ingredients, trainer, records)
+            _finish(trainer, card, records, folder, recipe.out)
+            if tracking is not None:
+                tracking.finish(card)
+    trainer.accelerator.wait_for_everyone()
+    return course.steps
+
+
+@dataclass
+class _Stages:
+    """The stages of a run and how far it is.
+
+    Attributes:
+        recipe: The settings and the method.
+        ingredients: What goes into the run.
+        stages: All stages.
+        records: What the finished ones achieved.
+        steps: The number of steps that were taken.
+        costs: Of what precedes the present stage's training, such as the teacher's responses.
+    """
+
+    recipe: Recipe
+    ingredients: Ingredients
+    stages: Sequence[StageRun]
+    records: list[StageRecord]
+    steps: int = 0
+    costs: Phases = field(default_factory=Phases)
+
+    @property
+    def _now(self) -> StageRun:
+        return self.stages[len(self.records)]
+
+    def prepare(self) -> "PreparedRun":
+        """Load and check what the next stage needs."""
+        from kdbench.distillation.fit import prepare
+
+        now, number = self._now, len(self.records)
+        last = self.stages[number - 1] if number else None
+        ingredients, triple = now.ingredients(self.ingredients, last), now.stage.triple
+        self.costs = Phases()
+        examples = _examples(self.recipe, ingredients, triple, self.costs)
+        prepared = self.recipe.out.parent / "prepared"
+        name = now.name or ""
+        return prepare(ingredients, triple, examples, now.folder, name, prepared, self.costs)
+
+    def train(
+        self, run: "PreparedRun", tracking: "TrainingTrackers | None"
+    ) -> "DistillationTrainer":
+        """Train a stage and keep its best student; that of the last stage is kept as the run's."""
+        from kdbench.distillation.fit import train_from_last_state
+
+        now = self._now
+        if tracking is not None:
+            tracking.before = now.before
+        title = now.title(self.recipe.settings.method)
+        callbacks = () if tracking is None else (tracking,)
+        trainer, taken = train_from_last_state(run, title, callbacks)
+        self.steps += taken
+        record = now.record(trainer, trainer.memory.all_prompts(), self.costs)
+        self.records.append(record)
+        if now is not self.stages[-1]:
+            if trainer.is_world_process_zero():
+                now.keep(trainer, record)
+            trainer.accelerator.wait_for_everyone()
+        return trainer
 
 
 def _check_texts(recipe: Recipe, triple: Triple) -> None:
@@ -158,15 +234,16 @@ def _check_texts(recipe: Recipe, triple: Triple) -> None:
 
 
 def _examples(
-    ingredients: Ingredients, triple: Triple, out: Path, preparation: Phases
+    recipe: Recipe, ingredients: Ingredients, triple: Triple, costs: Phases
 ) -> Sequence[Example]:
     """The training set, with the teacher's responses if the method learns from those."""
     from kdbench.distillation.arguments import sampling
 
-    settings = ingredients.settings
+    settings, out = recipe.settings, recipe.out  # the seed of the run, in every stage
     if not isinstance(triple.source.inner, FromTeacher):
         return ingredients.train.examples
-    assert ingredients.teacher is not None  # noqa: S101 - such methods need a teacher
+    if ingredients.teacher is None:
+        raise InputError(f"teacher= is missing: method={settings.method} learns from one")
     protocol = sampling(settings)
     cache = settings.teacher_responses or out.parent / "teacher-responses"
     teacher = f"{ingredients.teacher.sha256} {ingredients.teacher_dtype}"
@@ -174,7 +251,7 @@ def _examples(
         teacher += f" {settings.teacher_quantization}"
     folder = folder_of(cache, teacher, ingredients.train.sha256, protocol, settings.seed)
     size = settings.generation_batch_size
-    with _locked(folder, wait=True), _total_cost(folder, preparation):
+    with _locked(folder, wait=True), _total_cost(folder, costs):
         responses, tokens = teacher_responses(
             folder / set_name(settings.train_set) / "train.jsonl",
             ingredients.train.rows,
@@ -183,43 +260,39 @@ def _examples(
             lambda: ingredients.teacher_model,
             None if size == "auto" else size,
         )
-    preparation.count("teacher_responses", tokens)
+    costs.count("teacher_responses", tokens)
     if not triple.needs_teacher_model:
         ingredients.forget_teacher()
     return with_responses(ingredients.train, responses, ingredients.encoder)
 
 
 @contextmanager
-def _total_cost(folder: Path, preparation: Phases) -> Iterator[None]:
+def _total_cost(folder: Path, costs: Phases) -> Iterator[None]:
     """Time the teacher's generation; the total is kept with the responses for later runs."""
     file, phase = folder / "seconds.json", "teacher_responses"
     seconds_before = read_record(file, _Seconds).root if file.exists() else 0.0
     try:
-        with preparation(phase):
+        with costs(phase):
             yield
     finally:
         if any(folder.glob("*/*.jsonl")):
-            preparation.seconds[phase] += seconds_before
-            put_text(file, json.dumps(preparation.seconds[phase]))
+            costs.seconds[phase] += seconds_before
+            put_text(file, json.dumps(costs.seconds[phase]))
 
 
 def _finish(
-    trainer: "DistillationTrainer", card: Mapping[str, Any], folder: Path, out: Path
+    trainer: "DistillationTrainer",
+    card: Mapping[str, Any],
+    records: Sequence[StageRecord],
+    folder: Path,
+    out: Path,
 ) -> None:
     """Put the complete best student in place, and then remove the states."""
     complete = folder / "whole"
     shutil.rmtree(complete, ignore_errors=True)
-    model = trainer.selection.load_best(trainer.model, trainer.work.student_at_start)
-    trainer.parts.restore(trainer.selection.best_path)
-    trainer.parts.merge_into(model)
-    with writing_to(complete):
-        model.save_pretrained(complete)
-    trainer.work.tokenizer.save_pretrained(complete)
-    log = "".join(json.dumps(line) + "\n" for line in trainer.state.log_history)
-    put_text(complete / LOG, log)
-    hashes = hashes_of([complete], complete)
-    weights = {name: hashes[name] for name in hashes if name.endswith(".safetensors")}
-    card = {**card, "weights": weights}
+    card = {**card, "weights": put_student(trainer, complete)}
+    lines = [line for record in records for line in record.log]
+    put_text(complete / LOG, "".join(json.dumps(line) + "\n" for line in lines))
     put_text(complete / CARD, json.dumps(card, indent=1, sort_keys=True) + "\n")
     sync_folder(complete)
     complete.rename(out)
@@ -233,7 +306,8 @@ def check_claim(folder: Path, ingredients: Ingredients) -> None:
     Raises:
         InputError: it was made from something else, or its identity is damaged.
     """
-    if not any(folder.glob("checkpoint-*")):
+    states = ("checkpoint-*", "stage-*/checkpoint-*", "stage-*/stage.json")
+    if not any(any(folder.glob(pattern)) for pattern in states):
         return
     try:
         stored = read_record(folder / _IDENTITY, Identity)
@@ -270,6 +344,12 @@ def _locked(folder: Path, wait: bool = False) -> Iterator[None]:
         try:
             yield
         finally:
-            if folder.exists() and not set(os.listdir(folder)) - {_LOCK, _IDENTITY}:
+            if folder.exists() and not _kept(folder):
                 shutil.rmtree(folder)
                 remove_empty(made[1:])
+
+
+def _kept(folder: Path) -> bool:
+    """Whether anything worth keeping is in the folder of a run."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return any(file.name not in (_LOCK, _IDENTITY) for file in files)

@@ -3,11 +3,18 @@
 A method consists of its keys and of the triple that they make.
 """
 
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 from kdbench.config import Settings
 from kdbench.registry import Registry
+from kdbench.training.stage import Stage, names_of
 from kdbench.training.triple import Triple
+
+if TYPE_CHECKING:
+    import torch
+
+    from kdbench.training.preparation import Preparation
 
 
 class Method(Settings):
@@ -32,12 +39,41 @@ class Method(Settings):
     fields: ClassVar[tuple[str, ...]] = ()
 
     def triple(self) -> Triple:
-        """Make what the method trains with; new for each run, as its parts have a memory."""
-        raise NotImplementedError
+        """Make what the method trains with; new for each run, as its parts have a memory.
+
+        A method of several stages defines `stages` instead; this is then the first one's.
+        """
+        if type(self).stages is Method.stages:
+            raise NotImplementedError
+        return self.stages()[0].triple
+
+    def stages(self) -> Sequence[Stage]:
+        """The trainings of which a run consists, one after the other; by default a single one."""
+        return [Stage(self.triple())]
+
+    def prepare(self, preparation: "Preparation") -> "Mapping[str, torch.Tensor]":  # noqa: ARG002
+        """What is found out once before the first step, for `Context.statistics`, by name.
+
+        The result is kept in a file, and other runs with equal models, rows and keys share it. In
+        a run of several stages it is called before each.
+        """
+        return {}
 
     def describe(self) -> dict[str, str]:
         """Text descriptions, for lists."""
-        return {"paper": self.paper, **self.triple().describe(), "cost": self.cost}
+        stages = self.stages()
+        if len(stages) == 1:
+            parts = stages[0].triple.describe()
+        else:
+            parts = {
+                name: f"{stage}: {_line(stage.triple.describe())}"
+                for name, stage in zip(names_of(stages), stages, strict=True)
+            }
+        return {"paper": self.paper, **parts, "cost": self.cost}
+
+
+def _line(parts: Mapping[str, str]) -> str:
+    return "; ".join(f"{name} {text}" for name, text in parts.items())
 
 
 methods: Registry[type[Method]] = Registry("method", "kdbench.methods", "kdbench.methods")

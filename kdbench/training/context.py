@@ -11,6 +11,8 @@ from kdbench.views.view import View
 if TYPE_CHECKING:
     import torch
 
+    from kdbench.training.gradients import Gradients
+
 SumTensors = Callable[["torch.Tensor"], "torch.Tensor"]
 
 
@@ -37,6 +39,7 @@ class Context:
         autocast: Returns a context in which models run in the precision of the training.
         sum_over_processes: Returns the sum of a tensor over all processes.
         note: Adds a value to the means of the log's next line, by name.
+        gradients: Gradients of single responses on a small group of the student's parameters.
     """
 
     student: Any
@@ -57,3 +60,4 @@ class Context:
     autocast: Callable[[], AbstractContextManager[None]]
     sum_over_processes: SumTensors
     note: Callable[[str, float], None]
+    gradients: "Gradients"

@@ -1,15 +1,39 @@
 """What one process of a run remembers: its source, sums for the log, and the prompts it used."""
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel
 
+from kdbench.errors import InputError
 from kdbench.training.notes import Notes
+from kdbench.training.schedule import Schedule
 from kdbench.training.source import Source
 from kdbench.views.rollout import Rollout
 
 Sums = dict[str, tuple[float, float]]
+
+
+def plain_state(member: Source | Schedule) -> dict[str, Any]:
+    """The state of a source or schedule, which a resumed run finds as it was.
+
+    Raises:
+        InputError: It would not come back equal from JSON: it has keys that are no text, tuples,
+            tensors or values that are not finite.
+    """
+    state = member.state()
+    try:
+        same = json.loads(json.dumps(state, allow_nan=False)) == state
+    except (TypeError, ValueError, RecursionError):
+        same = False
+    if not same:
+        raise InputError(
+            f"{type(member).__name__}.state() is not plain JSON, and a resumed run would differ: "
+            "return texts, finite numbers, booleans, None, and lists and dicts of these with keys "
+            "that are texts"
+        )
+    return state
 
 
 class ProcessState(BaseModel):
@@ -45,16 +69,16 @@ class ProcessMemory:
         """Remember which prompts were used."""
         self.prompts |= {row.id for row in rollouts if row.origin != "pretraining"}
 
-    def prompts_used(self) -> int:
-        """The number of prompts that any process used; every process must call it."""
+    def all_prompts(self) -> set[str]:
+        """The prompts that any process used; every process must call it."""
         from accelerate.utils import gather_object
 
-        return len(set(gather_object(sorted(self.prompts))))
+        return set(gather_object(sorted(self.prompts)))
 
     def state(self, source: Source) -> ProcessState:
         """The memory, with the state of the source."""
         return ProcessState(
-            source=source.state(),
+            source=plain_state(source),
             notes=self.notes.state(),
             whole_run=self.whole_run.state(),
             prompts=sorted(self.prompts),

@@ -1,6 +1,7 @@
 """Modules of a method that train with the student: projectors, heads, gates, controllers."""
 
-from collections.abc import Callable, Iterable, Mapping
+import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,7 @@ class Parts:
         device: Where the student is.
         optimizer_for: Returns an optimiser for a module.
         max_grad_norm: The norm to which the gradients of a part are clipped.
+        seed: Seed of their first weights, which are equal on all processes.
 
     Attributes:
         modules: The modules by name.
@@ -67,9 +69,12 @@ class Parts:
         device: Any,
         optimizer_for: Callable[[Any], Any],
         max_grad_norm: float,
+        seed: int = 0,
     ):
         self._parts, self._max_grad_norm = parts, max_grad_norm
-        self.modules = {name: part.build(sizes).to(device) for name, part in parts.items()}
+        self.modules = {
+            name: _built(name, part, sizes, seed).to(device) for name, part in parts.items()
+        }
         self._optimizers = {
             name: optimizer_for(module)
             for name, module in self.modules.items()
@@ -125,29 +130,28 @@ class Parts:
 
     def merge_into(self, model: Any) -> None:
         """Put the parts that belong to the finished student into its model."""
+        import torch
+
         for name, part in self._parts.items():
             if part.merge is not None:
-                part.merge(model, self.modules[name])
+                with torch.no_grad():
+                    part.merge(model, self.modules[name].to(model.device))
 
 
-def refuse_hidden_parameters(holders: Iterable[object]) -> None:
-    """Refuse parameters that no optimiser would see.
-
-    Args:
-        holders: Objectives, sources and schedules.
+def _built(name: str, part: Part, sizes: Sizes, seed: int) -> Any:
+    """Make a module; the random numbers of the run go on as if it did not exist.
 
     Raises:
-        InputError: One of them holds a module, or a tensor that asks for a gradient.
+        InputError: What was made is not a module.
     """
     import torch
 
-    for holder in holders:
-        for name, value in vars(holder).items() if hasattr(holder, "__dict__") else ():
-            if isinstance(value, torch.nn.Module) or (
-                isinstance(value, torch.Tensor) and value.requires_grad
-            ):
-                raise InputError(
-                    f"{type(holder).__name__}.{name}: parameters held here would never be trained "
-                    "or saved; make them a part, Triple(parts={'NAME': Part(build)}), and read "
-                    "chunk.parts['NAME']"
-                )
+    digest = hashlib.sha256(f"{seed} {name}".encode()).digest()
+    with torch.random.fork_rng(devices=[]):
+        torch.random.default_generator.manual_seed(int.from_bytes(digest[:6], "big"))
+        module = part.build(sizes)
+    if not isinstance(module, torch.nn.Module):
+        raise InputError(
+            f"parts: '{name}' is {type(module).__name__}: build must return a torch module"
+        )
+    return module

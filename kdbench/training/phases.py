@@ -55,6 +55,12 @@ class Phases:
             for name in sorted(self.seconds)
         }
 
+    def add(self, costs: Mapping[str, Mapping[str, float]]) -> None:
+        """Add what the `as_dict` of others returned."""
+        for name, cost in costs.items():
+            self.seconds[name] = self.seconds.get(name, 0.0) + cost["seconds"]
+            self.count(name, int(cost["tokens"]))
+
     def restore(self, state: Mapping[str, Mapping[str, float]]) -> None:
         """Continue from what `as_dict` returned."""
         self.seconds = {name: phase["seconds"] for name, phase in state.items()}

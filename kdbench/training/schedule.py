@@ -19,8 +19,8 @@ class StepSignals:
         loss: The distillation loss of the step over all processes, without pre-training texts.
         terms: The mean of each term over all processes, without its weight, by its text; without
             the terms that had nothing in this step.
-        diagnostics: The mean of each diagnostic and note over all processes, by name; only if the
-            schedule's `diagnoses` is true.
+        diagnostics: The mean of each diagnostic over all processes, by name; only if the schedule's
+            `diagnoses` is true.
     """
 
     number: int

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from functools import partial
+from math import isfinite
 
 from kdbench.errors import InputError
 from kdbench.training.context import Context
+from kdbench.training.memory import plain_state
 from kdbench.training.micro_batch import is_whole
 from kdbench.training.parts import Sizes
 from kdbench.training.triple import Encode, Triple
@@ -38,6 +40,30 @@ def start_companions(triple: Triple, context: Context, views: dict[str, View]) -
             f"{', '.join(views)}; a method adds a view by a companion of that name"
         )
     _check_top_k(triple, views)
+
+
+def check_schedule(triple: Triple, values: Mapping[str, float]) -> None:
+    """Check, before the first step, that the schedule gives what the terms weigh by.
+
+    Args:
+        triple: The method.
+        values: The schedule's values in the next step.
+
+    Raises:
+        InputError: A value is missing or no number, or the schedule's state is not plain JSON.
+    """
+    kind = type(triple.schedule).__name__
+    for term in triple.terms:
+        if isinstance(term.weight, str) and term.weight not in values:
+            raise InputError(
+                f"the term '{term}' has the weight '{term.weight}', and {kind} gives "
+                f"{', '.join(values) or 'no values'}"
+            )
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+            raise InputError(f"{kind}: the value '{name}' is {value!r}: must be a finite number")
+    for member in (triple.schedule, triple.source):
+        plain_state(member)
 
 
 def _encode(context: Context) -> Encode:

@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field
 from kdbench.errors import InputError
 from kdbench.system.files import put_text, sync_folder
 from kdbench.system.records import damaged, hashes_of, read_record
-from kdbench.training.memory import ProcessMemory, ProcessState
+from kdbench.training.memory import ProcessMemory, ProcessState, plain_state
 from kdbench.training.parts import Parts
 from kdbench.training.phases import PhaseCost, Phases
 from kdbench.training.selection import StudentSelection, best_folder
@@ -138,7 +138,7 @@ class RunState:
         state = {
             "step": _step(folder),
             "processes": self.accelerator.num_processes,
-            "schedule": self.triple.schedule.state(),
+            "schedule": plain_state(self.triple.schedule),
             "phases": self.phases.as_dict(),
             **self.selection.state(),
             "files": hashes_of(kept, folder.parent),

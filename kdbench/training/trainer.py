@@ -25,18 +25,20 @@ from kdbench.system.files import writing_to
 from kdbench.training.compiled import compiler_for
 from kdbench.training.context import Context
 from kdbench.training.draw import StepDraw
+from kdbench.training.gradients import Gradients
+from kdbench.training.hidden_parameters import refuse_hidden_parameters
 from kdbench.training.learning import StepLearner
 from kdbench.training.loss import STUDENT, amounts_of
 from kdbench.training.memory import ProcessMemory
 from kdbench.training.notes import Notes
 from kdbench.training.objective import Objective
 from kdbench.training.optimizers import optimizer_for
-from kdbench.training.parts import Parts, refuse_hidden_parameters
+from kdbench.training.parts import Parts
 from kdbench.training.phases import Phases, release_memory
 from kdbench.training.router import RouterLoss
 from kdbench.training.sampling import RolloutSampler
 from kdbench.training.schedule import Schedule, StepSignals, ValidationSignals
-from kdbench.training.seen import sizes_of, start_companions
+from kdbench.training.seen import check_schedule, sizes_of, start_companions
 from kdbench.training.selection import StudentSelection
 from kdbench.training.sharding import find_root, turn_fsdp_on, whole_state, whole_weights
 from kdbench.training.source import FromDataset, FromTeacher, Source
@@ -121,13 +123,15 @@ class DistillationTrainer(Trainer):
             self.args.device,
             context.optimizer_for,
             context.max_grad_norm,
+            self.args.seed,
         )
         modules |= self.parts.modules
         members: list[Objective | Source | Schedule] = [term.objective for term in triple.terms]
         members += [triple.source, triple.schedule]
         for member in members:
             member.begin(context)
-        refuse_hidden_parameters(members)
+        refuse_hidden_parameters(members, context)
+        check_schedule(triple, self._schedule_values)
         self._sampler = RolloutSampler(
             work, self.model, decodings, self.views, self._autocast, self.phases
         )
@@ -311,6 +315,14 @@ class DistillationTrainer(Trainer):
             autocast=self._autocast,
             sum_over_processes=self._sum_over_processes,
             note=self._note,
+            gradients=Gradients(
+                self.model,
+                self._unwrapped_view,
+                self.views,
+                modules,
+                self.args.device,
+                self.work.chunk_tokens,
+            ),
         )
 
     def _note(self, name: str, value: float) -> None:
