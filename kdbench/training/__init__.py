@@ -17,6 +17,7 @@ from kdbench.training.objective import (
     Whole,
 )
 from kdbench.training.parts import Part, Sizes
+from kdbench.training.preparation import Preparation
 from kdbench.training.schedule import (
     Constant,
     RisingInterpolation,
@@ -33,6 +34,7 @@ from kdbench.training.source import (
     FromTeacher,
     Source,
 )
+from kdbench.training.stage import Stage
 from kdbench.training.step import StepOutcome
 from kdbench.training.triple import Triple
 from kdbench.views.rollout import Batch, Example, Rollout
@@ -56,6 +58,7 @@ __all__ = [
     "Objective",
     "Part",
     "Plan",
+    "Preparation",
     "Responses",
     "RisingInterpolation",
     "RisingThreshold",
@@ -64,6 +67,7 @@ __all__ = [
     "SequenceObjective",
     "Sizes",
     "Source",
+    "Stage",
     "StepObjective",
     "StepOutcome",
     "StepSignals",
