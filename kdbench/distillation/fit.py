@@ -21,7 +21,7 @@ from kdbench.distillation.course import Course
 from kdbench.distillation.ingredients import Ingredients
 from kdbench.distillation.models import load_models
 from kdbench.system.progress import progress
-from kdbench.training.state import last_checkpoint
+from kdbench.training.state import check_resumable, last_checkpoint
 from kdbench.training.trainer import DistillationTrainer
 from kdbench.training.triple import Triple
 from kdbench.training.work import Work
@@ -152,6 +152,8 @@ def train_from_last_state(
         warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
         trainer = make_trainer(run, start, advance)
         _add(trainer, callbacks)
+        if start:
+            check_resumable(start, trainer.accelerator)
         trainer.train(resume_from_checkpoint=str(start) if start else None)
     return trainer, int(trainer.state.global_step) - before
 
