@@ -2,7 +2,7 @@
 
 Modules: `model` (what a checkpoint is), `find`, `hub`, `weights` (which files hold the weights),
 `json_file` and `config_file` (faults of the JSON files), `identity`, `tokenizer`, `load`, `proof`,
-`finite`, `adapter`, `size`, `device`, `disk` and `messages`.
+`finite`, `quantise`, `adapter`, `size`, `device`, `disk` and `messages`.
 """
 
 from kdbench.checkpoint.config_file import check_sizes, read_config
@@ -19,12 +19,16 @@ from kdbench.checkpoint.json_file import read_object
 from kdbench.checkpoint.load import load_checkpoint, prove_checkpoint
 from kdbench.checkpoint.messages import one_line
 from kdbench.checkpoint.model import Checkpoint
+from kdbench.checkpoint.quantise import Quantisation, check_quantisable, check_quantisation
 from kdbench.checkpoint.size import count_parameters
 from kdbench.checkpoint.tokenizer import load_tokenizer
 
 __all__ = [
     "Checkpoint",
+    "Quantisation",
     "check_checkpoint",
+    "check_quantisable",
+    "check_quantisation",
     "check_sizes",
     "count_parameters",
     "describe",

@@ -3,8 +3,12 @@
 from kdbench.errors import InputError
 
 
-def pick_device(device: str) -> str:
+def pick_device(device: str, key: str = "device") -> str:
     """The device of a name; `auto` is the first accelerator, or the CPU if there is none.
+
+    Args:
+        device: The name.
+        key: The setting that names it, for the message.
 
     Raises:
         InputError: The device is not available.
@@ -19,5 +23,5 @@ def pick_device(device: str) -> str:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"device={device}: not available on this machine ({reason})") from None
+        raise InputError(f"{key}={device}: not available on this machine ({reason})") from None
     return device

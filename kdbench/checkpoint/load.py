@@ -13,6 +13,7 @@ from kdbench.checkpoint.finite import check_finite
 from kdbench.checkpoint.messages import one_line, relayed_warnings
 from kdbench.checkpoint.model import Checkpoint
 from kdbench.checkpoint.proof import LoadReport, require_proof
+from kdbench.checkpoint.quantise import Quantisation, keep_exact, quantisation_options
 from kdbench.checkpoint.tokenizer import check_end_tokens, load_tokenizer
 from kdbench.checkpoint.weights import find_weights, integer_tensors, tensor_shapes
 from kdbench.errors import InputError
@@ -21,7 +22,11 @@ _FAR_LARGER = 8  # times the largest dimension of any tensor
 
 
 def load_checkpoint(
-    checkpoint: Checkpoint, dtype: str, device: str, trust_remote_code: bool = False
+    checkpoint: Checkpoint,
+    dtype: str,
+    device: str,
+    trust_remote_code: bool = False,
+    quantisation: Quantisation | None = None,
 ) -> tuple[Any, Any]:
     """Load the model, in evaluation mode and on the device, and the tokenizer.
 
@@ -31,6 +36,8 @@ def load_checkpoint(
             becomes float32.
         device: Result of `pick_device`.
         trust_remote_code: Whether Python code that comes with the checkpoint may run.
+        quantisation: How the weights are quantised while they are loaded; None leaves them. The
+            checkpoint has passed `check_quantisable`.
 
     Raises:
         InputError: Weights are broken or incomplete, or not those of the configuration, there is
@@ -39,13 +46,17 @@ def load_checkpoint(
     import torch
 
     tokenizer = load_tokenizer(checkpoint, trust_remote_code)
-    model = _load_whole_model(checkpoint.base or checkpoint, dtype, trust_remote_code)
+    extra: dict[str, Any] = {}
+    if quantisation is not None:
+        kind = torch.float32 if dtype == "auto" else getattr(torch, dtype)
+        extra = quantisation_options(quantisation, kind, device)
+    model = _load_whole_model(checkpoint.base or checkpoint, dtype, trust_remote_code, extra)
     if device == "cpu" and model.dtype == torch.float16:
         model = model.float()
     if checkpoint.base is not None:
         model = merge_adapter(model, checkpoint)
     check_end_tokens(checkpoint, tokenizer, model)
-    model = model.to(device).eval()
+    model = keep_exact(model).eval() if extra else model.to(device).eval()
     check_finite(model, checkpoint.path)
     return model, tokenizer
 
@@ -68,7 +79,9 @@ def prove_checkpoint(checkpoint: Checkpoint, trust_remote_code: bool = False) ->
     _from_pretrained(checkpoint, _options(checkpoint, trust_remote_code) | {"device_map": "meta"})
 
 
-def _load_whole_model(checkpoint: Checkpoint, dtype: str, trust_remote_code: bool) -> Any:
+def _load_whole_model(
+    checkpoint: Checkpoint, dtype: str, trust_remote_code: bool, extra: dict[str, Any]
+) -> Any:
     """Load a model that is no adapter.
 
     Raises:
@@ -81,7 +94,7 @@ def _load_whole_model(checkpoint: Checkpoint, dtype: str, trust_remote_code: boo
         # On the meta device nothing is allocated, however large the configuration's sizes are.
         _from_pretrained(checkpoint, options | {"device_map": "meta"})
     kind: Any = "auto" if dtype == "auto" else getattr(torch, dtype)
-    model = _from_pretrained(checkpoint, options | {"dtype": kind})
+    model = _from_pretrained(checkpoint, options | {"dtype": kind} | extra)
     _refuse_integers(checkpoint, model)
     return model
 

@@ -167,6 +167,23 @@ class PrecisionKeys(Settings, group="Precision and memory"):
     teacher_dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="Number format of the teacher's weights; auto follows precision="
     )
+    teacher_device: str | None = Field(
+        None,
+        description="Device of the teacher, such as cuda:1 or cpu (default: the student's)",
+    )
+    teacher_offload: bool = Field(
+        False,
+        description="Keep the teacher's layers in main memory and move each to the GPU for its "
+        "pass: less memory, more time",
+    )
+    teacher_quantization: Literal["8bit", "4bit"] | None = Field(
+        None, description="Load the teacher's weights in 8 or 4 bits, with bitsandbytes"
+    )
+    student_quantization: Literal["8bit", "4bit"] | None = Field(
+        None,
+        description="Freeze the student's weights in 8 or 4 bits and train the adapter of "
+        "lora_rank= (QLoRA)",
+    )
     micro_batch_size: int | None = Field(
         None,
         ge=1,
@@ -247,6 +264,12 @@ class TrainSettings(
             raise ValueError("give epochs= or steps=, not both")
         if self.max_prompt_tokens >= self.max_length:
             raise ValueError("max_prompt_tokens= must be below max_length=")
+        if self.student_quantization is not None and not self.lora_rank:
+            raise ValueError("student_quantization= trains an adapter: it needs lora_rank=")
+        if self.teacher_offload and self.teacher_quantization is not None:
+            raise ValueError("give teacher_offload= or teacher_quantization=, not both")
+        if self.teacher_offload and self.teacher_device == "cpu":
+            raise ValueError("give teacher_offload= or teacher_device=cpu, not both")
         if self.valid_set is not None and not is_file_of_rows(self.train_set):
             raise ValueError("valid_set= needs the path of a .jsonl file in train_set=")
         return self

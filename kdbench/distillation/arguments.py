@@ -10,8 +10,14 @@ from transformers import TrainingArguments
 from transformers.integrations import get_available_reporting_integrations
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
+from kdbench.checkpoint import check_quantisation
 from kdbench.config import TrainSettings
-from kdbench.distillation.processes import check_processes, process_count
+from kdbench.distillation.processes import (
+    check_processes,
+    prepare_sharding,
+    process_count,
+    sharding,
+)
 from kdbench.distillation.prompts import prompt_form
 from kdbench.errors import InputError
 from kdbench.protocol import Protocol
@@ -40,6 +46,13 @@ def check_settings(settings: TrainSettings) -> None:
             raise InputError(f"report_to={logger}: its package is not installed here")
     if settings.lora_rank and importlib.util.find_spec("peft") is None:
         raise InputError("lora_rank= needs peft: pip install 'kdbench[peft]'")
+    if settings.student_quantization is not None:
+        check_quantisation("student_quantization")
+        if kind := sharding():
+            raise InputError(
+                f"student_quantization= is not available with {kind}: leave {kind} out, as each "
+                "process can hold the quantised student"
+            )
     if settings.batch_size % process_count():
         raise InputError(
             f"batch_size={settings.batch_size}: must be a multiple of the {process_count()} "
@@ -101,6 +114,7 @@ def training_arguments(
     cosine = settings.lr_schedule == "cosine"
     # accelerate would take the precision of an earlier run, or of the user's shell.
     os.environ["ACCELERATE_MIXED_PRECISION"] = "bf16" if precision == "bfloat16" else "no"
+    prepare_sharding()
     arguments = TrainingArguments(
         output_dir=str(folder),
         max_steps=steps_of_run(settings, examples),
@@ -108,7 +122,10 @@ def training_arguments(
         gradient_accumulation_steps=1,  # DistillationTrainer makes the micro-batches
         learning_rate=settings.learning_rate,
         lr_scheduler_type=_SCHEDULES[settings.lr_schedule],
-        lr_scheduler_kwargs={"min_lr": settings.min_learning_rate} if cosine else {},
+        # A rate, as the optimisers of DeepSpeed do not know the peak.
+        lr_scheduler_kwargs={"min_lr_rate": settings.min_learning_rate / settings.learning_rate}
+        if cosine
+        else {},
         warmup_steps=settings.warmup_steps,
         weight_decay=settings.weight_decay,
         adam_beta1=settings.beta1,

@@ -15,6 +15,7 @@ from kdbench.system.environment import environment, git_state
 from kdbench.system.files import SCHEMA
 from kdbench.system.records import damaged, read_record
 from kdbench.training.phases import PhaseCost, Phases, peak_memory
+from kdbench.training.sharding import sharding_of, size_of
 from kdbench.version import __version__
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def make_card(
         "setting": settings.setting,
         "training": ingredients.identity,
         "triple": last.triple,
-        "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
+        "parameters": sum(map(size_of, trainer.model.parameters())),
         **({"parts": parts} if parts else {}),
         "steps": sum(record.steps for record in records),
         "selected": last.selected,
@@ -68,6 +69,7 @@ def make_card(
         "peak_memory_bytes": peak_memory(),
         "device": ingredients.device,
         "processes": trainer.accelerator.num_processes,
+        **({} if (kind := sharding_of(trainer.accelerator)) is None else {"sharding": kind}),
         "micro_batch_size": trainer.work.micro_batch_size,
         "command": recipe.command,
         "kdbench_version": __version__,

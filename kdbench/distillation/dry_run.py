@@ -141,7 +141,10 @@ def _method_facts(ingredients: Ingredients, triple: Triple, steps: int) -> Itera
 def _stage_section(run: StageRun) -> Section:
     """A stage of a run of several."""
     last = run.before + run.steps
-    facts = [Fact("steps", f"{run.before + 1} to {last}"), Fact("learns", run.stage.describe(run.number))]
+    facts = [
+        Fact("steps", f"{run.before + 1} to {last}"),
+        Fact("learns", run.stage.describe(run.number)),
+    ]
     facts += [Fact(name, text) for name, text in run.stage.triple.describe().items()]
     return Section(f"Stage {run.number}: {run.name}", tuple(facts))
 

@@ -41,6 +41,8 @@ def examples_of(
     protocol = sampling(settings)
     cache = settings.teacher_responses or out.parent / "teacher-responses"
     teacher = f"{ingredients.teacher.sha256} {ingredients.teacher_dtype}"
+    if settings.teacher_quantization is not None:
+        teacher += f" {settings.teacher_quantization}"
     folder = folder_of(cache, teacher, ingredients.train.sha256, protocol, settings.seed)
     size = settings.generation_batch_size
     with locked(folder, wait=True), _total_cost(folder, costs):

@@ -21,10 +21,9 @@ from kdbench.distillation.course import Course
 from kdbench.distillation.ingredients import Ingredients
 from kdbench.distillation.models import load_models
 from kdbench.distillation.prepared import Preparing
-from kdbench.errors import InputError
 from kdbench.system.progress import progress
 from kdbench.training.phases import Phases
-from kdbench.training.state import last_checkpoint
+from kdbench.training.state import check_resumable, last_checkpoint
 from kdbench.training.trainer import DistillationTrainer
 from kdbench.training.triple import Triple
 from kdbench.training.work import Work
@@ -120,11 +119,6 @@ def make_trainer(
         InputError: the processes would shard the model.
     """
     trainer = DistillationTrainer(run.student, run.arguments, run.work)
-    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
-        raise InputError(
-            "FSDP and DeepSpeed are not supported yet: they shard the head, which the loss uses in "
-            "chunks outside the model. Use several processes (torchrun), or lora_rank="
-        )
     trainer.remove_callback(PrinterCallback)  # our own progress takes its place
     an_epoch = steps_of_epoch(run.settings, len(run.work.train))
     trainer.add_callback(
@@ -173,6 +167,8 @@ def train_from_last_state(
         warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
         trainer = make_trainer(run, start, advance)
         _add(trainer, callbacks)
+        if start:
+            check_resumable(start, trainer.accelerator)
         trainer.train(resume_from_checkpoint=str(start) if start else None)
     return trainer, int(trainer.state.global_step) - before
 

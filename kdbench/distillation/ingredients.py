@@ -10,23 +10,22 @@ from pydantic_core import to_jsonable_python
 from kdbench.checkpoint import (
     Checkpoint,
     find_checkpoint,
-    load_checkpoint,
     load_tokenizer,
     pick_device,
 )
 from kdbench.config import TrainSettings
 from kdbench.distillation.data import DataSet, SetFile, Split, load_set, load_texts, set_name
 from kdbench.distillation.encoder import Encoder, Lengths
-from kdbench.distillation.processes import local_number
+from kdbench.distillation.processes import local_number, sharding
 from kdbench.distillation.prompts import prompt_form
 from kdbench.distillation.recipe import Recipe
 from kdbench.distillation.students import StudentSource, turn_dropout_off
+from kdbench.distillation.teachers import check_teacher, load_teacher, teacher_device
 from kdbench.errors import InputError, nearest_path
 from kdbench.generate.prompts import check_template
 from kdbench.protocol import Protocol
 from kdbench.registry.plugins import stamp_of
 from kdbench.system.files import sha256_of_file
-from kdbench.system.progress import slow_step
 from kdbench.training.router import without_router_logits
 from kdbench.training.stage import Stage
 from kdbench.training.triple import Triple
@@ -37,7 +36,7 @@ from kdbench.views.tokenizers import common_vocabulary, set_end_token
 NO_PART = {
     *("recipe", "student", "teacher", "data", "out", "label", "setting", "teacher_responses"),
     *("micro_batch_size", "generation_batch_size", "chunk_tokens", "compile_loss"),
-    "gradient_checkpointing",
+    *("gradient_checkpointing", "teacher_device", "teacher_offload"),
     *("save_every", "log_every", "report_to", "device", "unsafe_pickle", "trust_remote_code"),
     *("valid_set", "dry_run", "report_group", "plugins"),
 }
@@ -59,11 +58,13 @@ class Ingredients:
         self.method, self.settings = recipe.method, recipe.settings
         settings = self.settings
         self.device = _device(settings.device)
+        self._teacher_device = teacher_device(settings, self.device)
         if settings.teacher is None and self.method.needs_teacher:
             raise InputError(f"teacher= is missing: method={settings.method} learns from one")
         self.teacher: Checkpoint | None = (
             self._find(settings.teacher, "teacher") if settings.teacher else None
         )
+        check_teacher(settings, self.teacher)
         plain = settings.sampling_temperature == settings.sampling_top_p == 1
         if self.method.plain_sampling and not plain:
             raise InputError(
@@ -148,11 +149,10 @@ class Ingredients:
     @cached_property
     def teacher_model(self) -> tuple[Any, Any]:
         """The teacher's model and tokenizer, loaded at the first call."""
-        trust = self.settings.trust_remote_code
-        teacher = self._needed_teacher
-        with slow_step(f"loading {teacher.name}"):
-            model, tokenizer = load_checkpoint(teacher, self.teacher_dtype, self.device, trust)
-        return without_router_logits(model).requires_grad_(False), tokenizer
+        model, tokenizer = load_teacher(
+            self._needed_teacher, self.settings, self.teacher_dtype, self._teacher_device
+        )
+        return without_router_logits(model), tokenizer
 
     @cached_property
     def shared_vocabulary(self) -> int:
@@ -188,15 +188,22 @@ class Ingredients:
             keys += ["min_learning_rate"]
         if settings.pretraining is None:
             keys += ["pretraining_weight"]
-        return keys if uses_teacher else [*keys, "teacher_dtype"]
+        return keys if uses_teacher else [*keys, "teacher_dtype", "teacher_quantization"]
 
     def forget_teacher(self) -> None:
         """Free the memory of the teacher's model."""
         self.__dict__.pop("teacher_model", None)
 
-    def load_student(self) -> Any:
-        """Load the student as it is before training; each call returns a new, equal copy."""
-        model = self.student.load(self.device, self.settings.trust_remote_code)
+    def load_student(self, to_train: bool = False) -> Any:
+        """Load the student as it is before training; each call returns a new, equal copy.
+
+        Args:
+            to_train: Whether this copy is trained: quantised if the settings say so, and in main
+                memory if processes will share its weights, which move to their devices by then.
+        """
+        quantisation = self.settings.student_quantization if to_train else None
+        device = "cpu" if to_train and sharding() else self.device
+        model = self.student.load(device, self.settings.trust_remote_code, quantisation)
         without_router_logits(model)
         if not self.settings.dropout:
             turn_dropout_off(model)

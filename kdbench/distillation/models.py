@@ -49,7 +49,7 @@ def load_models(
         vocabulary = ingredients.shared_vocabulary
         check_tokens(tokenizer, vocabulary, [*examples, *ingredients.valid.examples])
     torch.manual_seed(settings.seed)  # of an adapter's weights
-    student = ingredients.load_student()
+    student = ingredients.load_student(to_train=True)
     _check_head(student, tokenizer)
     student = _with_lora(student, settings)
     if settings.gradient_checkpointing:

@@ -1,6 +1,8 @@
-"""The processes of a distributed run, from the variables that torchrun sets."""
+"""The processes of a distributed run, from the variables that torchrun and accelerate set."""
 
+import importlib.util
 import os
+from typing import Literal
 
 from kdbench.errors import InputError
 
@@ -20,6 +22,54 @@ def local_number() -> int | None:
     return _whole_number("LOCAL_RANK", 0, 0) if "LOCAL_RANK" in os.environ else None
 
 
+Sharding = Literal["FSDP2", "DeepSpeed"]
+
+
+def sharding() -> Sharding | None:
+    """What spreads the student over the processes, as accelerate's launcher says; None is nothing.
+
+    Raises:
+        InputError: a variable has no meaning, or asks for what is not supported.
+    """
+    fsdp, deepspeed = _is_on("ACCELERATE_USE_FSDP"), _is_on("ACCELERATE_USE_DEEPSPEED")
+    if fsdp and deepspeed:
+        raise InputError(
+            "ACCELERATE_USE_FSDP and ACCELERATE_USE_DEEPSPEED are both true; unset one of them"
+        )
+    if (fsdp or deepspeed) and local_number() is None:
+        name = "ACCELERATE_USE_FSDP" if fsdp else "ACCELERATE_USE_DEEPSPEED"
+        raise InputError(
+            f"{name}=true: no launcher has started this process; use torchrun, with "
+            "--nproc-per-node=1 for a single one"
+        )
+    if fsdp and os.environ.get("FSDP_VERSION", "1") != "2":
+        raise InputError(
+            "ACCELERATE_USE_FSDP=true: FSDP1 is not supported; pass --fsdp_version 2 to accelerate "
+            "launch, or set FSDP_VERSION=2"
+        )
+    if deepspeed and importlib.util.find_spec("deepspeed") is None:
+        raise InputError(
+            "ACCELERATE_USE_DEEPSPEED=true: deepspeed is not installed: pip install deepspeed"
+        )
+    return "FSDP2" if fsdp else "DeepSpeed" if deepspeed else None
+
+
+def _is_on(name: str) -> bool:
+    """Whether a variable is true in the one way that accelerate understands."""
+    value = os.environ.get(name, "").lower()
+    if value not in ("", "0", "no", "false", "true"):
+        raise InputError(f"{name}={os.environ[name]}: must be true or false")
+    return value == "true"
+
+
+def prepare_sharding() -> None:
+    """Set what accelerate's launcher leaves open, before an accelerator is made."""
+    if sharding() == "FSDP2":
+        os.environ.setdefault("FSDP_AUTO_WRAP_POLICY", "TRANSFORMER_BASED_WRAP")
+        # Each process reads whole checkpoints: teacher and companions are whole on each of them.
+        os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
+
+
 def check_processes() -> None:
     """Check the variables of torchrun and accelerate before anything is loaded.
 
@@ -31,12 +81,7 @@ def check_processes() -> None:
     if number >= count:
         raise InputError(f"RANK={number}: must be below WORLD_SIZE={count}; start with torchrun")
     _check_master(count)
-    for name, kind in (("ACCELERATE_USE_DEEPSPEED", "DeepSpeed"), ("ACCELERATE_USE_FSDP", "FSDP")):
-        if os.environ.get(name, "").lower() in ("1", "true", "yes", "on"):
-            raise InputError(
-                f"{name}={os.environ[name]}: {kind} is not supported; unset it, and start several "
-                "processes with torchrun, or pass lora_rank="
-            )
+    sharding()
     if os.environ.get("ACCELERATE_DYNAMO_BACKEND", "no").lower() not in ("", "no"):
         raise InputError(
             f"ACCELERATE_DYNAMO_BACKEND={os.environ['ACCELERATE_DYNAMO_BACKEND']}: compiling is "

@@ -254,7 +254,7 @@ def _seed(seed: int, number: int) -> int:
 
 def put_student(trainer: "DistillationTrainer", folder: Path) -> dict[str, str]:
     """Write the best student as a checkpoint; return the SHA-256 of each file of weights."""
-    model = trainer.selection.load_best(trainer.model)
+    model = trainer.selection.load_best(trainer.model, trainer.work.student_at_start)
     trainer.parts.restore(trainer.selection.best_path)
     trainer.parts.merge_into(model)
     with writing_to(folder):

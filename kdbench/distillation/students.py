@@ -9,7 +9,9 @@ from typing import Any
 
 from kdbench.checkpoint import (
     Checkpoint,
+    Quantisation,
     check_checkpoint,
+    check_quantisable,
     check_sizes,
     describe,
     find_checkpoint,
@@ -124,12 +126,25 @@ class StudentSource:
         """Load the student's tokenizer."""
         return load_tokenizer(self.checkpoint, trust_remote_code)
 
-    def load(self, device: str, trust_remote_code: bool = False) -> Any:
-        """Load the student before training in float32; each call returns an equal copy."""
+    def load(
+        self,
+        device: str,
+        trust_remote_code: bool = False,
+        quantisation: Quantisation | None = None,
+    ) -> Any:
+        """Load the student before training in float32; each call returns an equal copy.
+
+        Args:
+            device: Where it goes.
+            trust_remote_code: Whether Python code that comes with a checkpoint may run.
+            quantisation: How its linear layers are quantised; None leaves them.
+        """
         if self._config:
             return _with_random_weights(self._config, self.seed).to(device)
         with slow_step(f"loading {self.checkpoint.name}"):
-            model, _ = load_checkpoint(self.checkpoint, "float32", device, trust_remote_code)
+            model, _ = load_checkpoint(
+                self.checkpoint, "float32", device, trust_remote_code, quantisation
+            )
         return model if self._layers is None else prune(model, self._layers)
 
     def config(self, trust_remote_code: bool = False) -> Any:
@@ -155,12 +170,23 @@ class StudentSource:
         file = self._config or self.checkpoint.path / "config.json"
         return file.is_file() and '"router_aux_loss_coef"' in file.read_text("utf-8", "replace")
 
-    def check(self, trust_remote_code: bool = False) -> None:
+    def check(self, trust_remote_code: bool = False, quantised: bool = False) -> None:
         """Check what the configuration shows, before weights are loaded and a teacher works.
 
+        Args:
+            trust_remote_code: Whether Python code that comes with a checkpoint may run.
+            quantised: Whether the weights are to be quantised.
+
         Raises:
-            InputError: the weights are quantised, or the layers cannot be dropped.
+            InputError: the weights are quantised or cannot be, or the layers cannot be dropped.
         """
+        if quantised:
+            if self._config is not None or self._layers is not None:
+                raise InputError(
+                    f"student_quantization=: student={self.spec} is made before it is trained; "
+                    "train it without, and pass the folder of that checkpoint"
+                )
+            check_quantisable(self.checkpoint, "student_quantization")
         if self._config is not None:
             return
         config = self.config(trust_remote_code)

@@ -90,7 +90,9 @@ def train(recipe: Recipe) -> Trained:
         for line in notes(ingredients):
             report_progress(f"note: {line}")
     stages = stage_runs(ingredients, folder)
-    ingredients.student.check(recipe.settings.trust_remote_code)
+    ingredients.student.check(
+        recipe.settings.trust_remote_code, recipe.settings.student_quantization is not None
+    )
     if any(run.needs_given_teacher for run in stages):
         ingredients.check_tokenizers()
     if ingredients.learns_texts:

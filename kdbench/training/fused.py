@@ -101,9 +101,9 @@ class ChunkedPass:
         hidden = [self._micro.hidden(*layer) for layer in self._own_layers]
         if not torch.is_grad_enabled() or not hasattr(self._learner, "head_parameters"):
             return self._in_graph(states, hidden)
-        head = trained_head(cast("LayeredView", self._learner))
 
         def work() -> torch.Tensor:
+            head = trained_head(cast("LayeredView", self._learner))  # ZeRO-3 has gathered it by now
             inputs = (states, *hidden, *head.parameters, *self._parts)
             value: torch.Tensor = _GradientsNow.apply(self, head, len(hidden), *inputs)
             return value

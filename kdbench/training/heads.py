@@ -46,7 +46,9 @@ def trained_head(view: "LayeredView") -> TrainedHead:
     import torch
 
     head = getattr(view, "head", None)
-    if type(head) is torch.nn.Linear and not torch.nn.utils.parametrize.is_parametrized(head):
+    kind = torch.nn.Linear  # FSDP2 makes a subclass of it
+    plain = isinstance(head, kind) and type(head).forward is kind.forward
+    if plain and not torch.nn.utils.parametrize.is_parametrized(head):
         return _Linear(view, head)
     return _Any(view)
 

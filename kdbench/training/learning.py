@@ -12,6 +12,7 @@ from kdbench.training.notes import Notes
 from kdbench.training.objective import Term
 from kdbench.training.parts import Parts
 from kdbench.training.router import RouterLoss
+from kdbench.training.sharding import gradients_held_back
 from kdbench.training.step import Learned, StepWork, micro_batches
 from kdbench.views.rollout import Batch, Rollout, response_tokens
 from kdbench.views.view import View
@@ -71,7 +72,7 @@ class StepLearner:
         batches += [empty] * (work.passes - len(batches))
         for number, rollouts in enumerate(batches, start=1):
             last = number == len(batches)
-            with nullcontext() if last else self._accelerator.no_sync(model):
+            with nullcontext() if last else gradients_held_back(self._accelerator, model):
                 if rollouts:
                     self._learn_from(rollouts, work, schedule, diagnose, learned)
                 else:

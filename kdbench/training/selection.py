@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kdbench.system.files import sync_folder, writing_to
+from kdbench.training.sharding import is_sharded, plain_class
 
 _SIGNS = {"rougeL": 1, "loss": -1}  # `last` has none: every later student replaces the former
 
@@ -51,20 +52,27 @@ class StudentSelection:
         assert self.best is not None  # noqa: S101 - the last step is always validated
         return best_folder(self._folder, self.best["step"])
 
-    def load_best(self, model: Any) -> Any:
+    def load_best(self, model: Any, at_start: Callable[[], Any]) -> Any:
         """Load the selected student.
 
         Args:
             model: The student as it is after the last step.
+            at_start: Loads the student as it was before training.
 
         Returns:
             The model, an adapter merged into its weights.
         """
         folder = self.best_path
-        if hasattr(model, "merge_and_unload"):
-            model.load_adapter(str(folder), "default")
-            return model.merge_and_unload()
-        return type(model).from_pretrained(folder, dtype=model.dtype)
+        if not hasattr(model, "merge_and_unload"):
+            return plain_class(model).from_pretrained(folder, dtype=model.dtype)
+        if is_sharded(model) or getattr(model, "is_quantized", False):
+            from peft import PeftModel
+
+            # The adapter has learned to correct the quantised weights, so it is added to those.
+            base = at_start() if is_sharded(model) else model.unload().dequantize().float()
+            return PeftModel.from_pretrained(base, folder).merge_and_unload()
+        model.load_adapter(str(folder), "default")
+        return model.merge_and_unload()
 
     def state(self) -> dict[str, Any]:
         """All that `restore` needs, ready for JSON."""

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from transformers import Trainer
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from kdbench.errors import InputError
 from kdbench.generate.decoding.guard import SoundDecodings
@@ -39,7 +40,14 @@ from kdbench.training.sampling import RolloutSampler
 from kdbench.training.schedule import Schedule, StepSignals, ValidationSignals
 from kdbench.training.seen import check_schedule, sizes_of, start_companions
 from kdbench.training.selection import StudentSelection
-from kdbench.training.source import Source
+from kdbench.training.sharding import (
+    find_root,
+    is_sharded,
+    turn_fsdp_on,
+    whole_state,
+    whole_weights,
+)
+from kdbench.training.source import FromDataset, FromTeacher, Source
 from kdbench.training.state import RunState
 from kdbench.training.step import Learned, StepOutcome, StepWork
 from kdbench.training.validation import Validator
@@ -85,6 +93,14 @@ class DistillationTrainer(Trainer):
         self._router = RouterLoss(model, work.router_loss) if work.router_loss else None
         self._outcome: StepOutcome | None = None
 
+    def create_accelerator_and_postprocess(self) -> None:
+        """Make the accelerator, with FSDP wherever it is asked for."""
+        super().create_accelerator_and_postprocess()
+        turn_fsdp_on(self.accelerator)
+        if self.is_deepspeed_enabled:
+            unset_hf_deepspeed_config()  # models that are loaded from now on stay whole
+        self.is_fsdp_enabled = getattr(self.accelerator.state, "fsdp_plugin", None) is not None
+
     def begin(self, checkpoint: Path | None) -> None:
         """Make views and parts, now that the student is wrapped, and restore a checkpoint's state.
 
@@ -92,6 +108,11 @@ class DistillationTrainer(Trainer):
             InputError: the method needs a view that this run does not have, holds parameters that
                 would not be trained, or the student does not decode as its forward pass does.
         """
+        find_root(self.model_wrapped)
+        with whole_weights(self.accelerator, self.model_wrapped):
+            self._begin(checkpoint)
+
+    def _begin(self, checkpoint: Path | None) -> None:
         triple, work = self._triple, self.work
         decodings = SoundDecodings(work.vocabulary)
         decodings.of(bare_model(self.model))
@@ -158,11 +179,18 @@ class DistillationTrainer(Trainer):
                 sum_over_processes=self._sums_over_processes,
                 note=self._note,
             )
-            rollouts = [row for row in self._triple.source.rollouts(draw) if row.response_ids]
+            with self._whole_for_source():
+                rollouts = [row for row in self._triple.source.rollouts(draw) if row.response_ids]
             self._check_origins(rollouts)
             self.memory.add_rollouts(rollouts)
             inputs["work"] = self._work_of(rollouts)
         return batches, None
+
+    def _whole_for_source(self) -> AbstractContextManager[None]:
+        """Whole weights for a source that may ask the student."""
+        if type(self._triple.source.inner) in (FromDataset, FromTeacher):
+            return nullcontext()
+        return whole_weights(self.accelerator, self.model_wrapped)
 
     def _check_origins(self, rollouts: Sequence[Rollout]) -> None:
         known = self._triple.source.origins
@@ -228,7 +256,7 @@ class DistillationTrainer(Trainer):
         """
         self._triple.schedule.after_step(self._signals(outcome))
         if self._triple.companions:
-            with self.phases("companion"):
+            with self.phases("companion"), whole_weights(self.accelerator, self.model_wrapped):
                 for companion in self._triple.companions:
                     companion.after_step(outcome)
         release_memory()
@@ -268,6 +296,8 @@ class DistillationTrainer(Trainer):
         autocast = nullcontext if model is self.work.teacher else self._autocast
         view = ModelView(model, self.work.vocabulary, autocast=autocast)
         view.check()
+        if model is self.work.teacher:
+            view.bring_head(self.args.device)
         return view
 
     def _context(self, modules: Mapping[str, Any]) -> Context:
@@ -323,7 +353,7 @@ class DistillationTrainer(Trainer):
         """Validate the student, and its companions; keep the student if it is the best so far."""
         validation = {"step": float(self.state.global_step)}
         own_losses: dict[str, float] = {}
-        with self.phases("validate"):
+        with self.phases("validate"), whole_weights(self.accelerator, self.model_wrapped):
             validation |= self._validator.measure(self._unwrapped_view, self.model)
             for companion in self._triple.companions:
                 if companion.model() is None:
@@ -351,8 +381,18 @@ class DistillationTrainer(Trainer):
         views = {STUDENT: self._unwrapped_view, **views}
         return self._validator.signals(loss, views, schedule.domain)
 
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save the weights, except those of a sharded student's state, which has the shards."""
+        if not is_sharded(self.model_wrapped):
+            super().save_model(output_dir, _internal_call)
+
     def _save_student(self, folder: str) -> None:
-        self.save_model(folder, _internal_call=True)
+        """Save the student as a plain checkpoint; called on every process."""
+        whole = whole_state(self)
+        if whole is None:
+            self.save_model(folder, _internal_call=True)
+        else:
+            self._save(folder, state_dict=whole)
         if self.args.should_save:
             self.parts.save(Path(folder))
 

@@ -6,7 +6,7 @@ which are large, for one chunk of tokens at a time.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from copy import copy
+from copy import copy, deepcopy
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from typing import Protocol as Interface
@@ -125,7 +125,7 @@ class ModelView:
         """
         import torch
 
-        ids, rows, columns = batch.inputs(self._prompt)
+        ids, rows, columns = (given.to(self.bare.device) for given in batch.inputs(self._prompt))
         if len(ids) > 1 and self._rope_limit and ids.shape[1] > self._rope_limit:
             # The longest row would change the positions of all.
             alone = [self.read(Batch([row], batch.device), layers) for row in batch.rollouts]
@@ -133,8 +133,9 @@ class ModelView:
             return torch.cat([states for states, _ in alone]), hidden
         with self.autocast():
             given = head_input(self.bare, self.model, ids, layers)
-        hidden = {layer: states[rows, columns] for layer, states in given.hidden.items()}
-        return given.states[rows, columns], hidden
+        here = batch.device
+        hidden = {n: states[rows, columns].to(here) for n, states in given.hidden.items()}
+        return given.states[rows, columns].to(here), hidden
 
     def logits(self, states: "torch.Tensor") -> "torch.Tensor":
         """Float32 logits of some of the states, over V tokens."""
@@ -211,6 +212,19 @@ class ModelView:
             else:
                 head.forward = kept
         return result
+
+    def bring_head(self, device: "torch.device | str") -> None:
+        """Have the logits computed on a device, by a copy of a frozen head if it is elsewhere.
+
+        Only states are then moved between devices, which are far smaller than logits.
+
+        Args:
+            device: Where the student is.
+        """
+        import torch
+
+        if torch.empty(0, device=device).device != next(self.head.parameters()).device:
+            self.head = deepcopy(self.head).to(device)
 
     def check(self) -> None:
         """Check that the head's output equals the model's logits, on a few tokens.

@@ -120,7 +120,7 @@ class MixedDecoding:
     def advance(self, tokens: "torch.Tensor") -> None:
         """Run one step with each row's next token."""
         self._student.advance(tokens)
-        self._teacher.advance(tokens)
+        self._teacher.advance(tokens.to(self._teacher.logits.device))
         self.logits = self._mix()
 
     def replace(self, places: Sequence[int], rows: Sequence[int]) -> None:
@@ -132,7 +132,7 @@ class MixedDecoding:
     def keep(self, rows: "torch.Tensor") -> None:
         """Keep these rows only."""
         self._student.keep(rows)
-        self._teacher.keep(rows)
+        self._teacher.keep(rows.to(self._teacher.logits.device))
         self.logits = self.logits[rows]
 
     def _mix(self) -> "torch.Tensor":

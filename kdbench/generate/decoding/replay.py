@@ -85,4 +85,13 @@ def can_replay(model: Any) -> bool:
         and model.config._attn_implementation == "sdpa"  # uses a mask as given
         and can_place(model)
         and not getattr(model.config, "alibi", False)  # computed from a mask of another shape
+        and not getattr(model, "is_loaded_in_8bit", False)  # looks for outliers
+        and not any(map(_moves_weights, model.modules()))
     )
+
+
+def _moves_weights(module: Any) -> bool:
+    """Whether the weights of a module come and go: accelerate's hooks, or FSDP2."""
+    from torch.distributed.fsdp import FSDPModule
+
+    return hasattr(module, "_hf_hook") or isinstance(module, FSDPModule)
