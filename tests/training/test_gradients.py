@@ -94,7 +94,7 @@ def test_a_product_is_the_derivative_of_a_loss_after_a_virtual_step(setup: Setup
     after = []
     for learning_rate in (rate - width, rate + width):
         with group.virtual_step(step, learning_rate):
-            after.append(float(loss_of(setup, ROWS[2])))  # the models' own, in float64
+            after.append(float(loss_of(setup, ROWS[2]).detach()))  # the models' own, in float64
             assert group.loss(LOSS, ROWS[2:]) == pytest.approx(after[-1], rel=1e-6)
     with group.virtual_step(step, rate):
         product = group.products(LOSS, ROWS[2:], step)[0]

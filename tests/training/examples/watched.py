@@ -37,7 +37,7 @@ class Watching(Schedule):
     diagnoses: bool = True
     seen: list[dict[str, Any]] = field(default_factory=list)
 
-    def values(self, progress: float) -> Mapping[str, float]:
+    def values(self, _: float) -> Mapping[str, float]:
         """The weight of the divergence."""
         steps = sum("terms" in one for one in self.seen)
         return {"matching": 1.0 if not steps else 0.5}
