@@ -448,6 +448,10 @@ def train(
     device: str = "auto",
     precision: Literal["auto", "float32", "bfloat16"] = "auto",
     teacher_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
+    teacher_device: str | None = None,
+    teacher_offload: bool = False,
+    teacher_quantization: Literal["8bit", "4bit"] | None = None,
+    student_quantization: Literal["8bit", "4bit"] | None = None,
     micro_batch_size: int | None = None,
     gradient_checkpointing: bool = False,
     compile_loss: bool | Literal["auto"] = "auto",
@@ -566,6 +570,12 @@ def train(
         precision: Number format of the forward and backward pass; auto is bfloat16 on a GPU, else
             float32.
         teacher_dtype: Number format of the teacher's weights; auto follows precision=.
+        teacher_device: Device of the teacher, such as cuda:1 or cpu (default: the student's).
+        teacher_offload: Keep the teacher's layers in main memory and move each to the GPU for its
+            pass: less memory, more time.
+        teacher_quantization: Load the teacher's weights in 8 or 4 bits, with bitsandbytes.
+        student_quantization: Freeze the student's weights in 8 or 4 bits and train the adapter of
+            lora_rank= (QLoRA).
         micro_batch_size: Number of examples per forward pass (default: 8); does not affect the
             result.
         gradient_checkpointing: Recompute activations in the backward pass: less memory, more time.

@@ -46,7 +46,7 @@ def load_checkpoint(
     import torch
 
     tokenizer = load_tokenizer(checkpoint, trust_remote_code)
-    extra = {}
+    extra: dict[str, Any] = {}
     if quantisation is not None:
         kind = torch.float32 if dtype == "auto" else getattr(torch, dtype)
         extra = quantisation_options(quantisation, kind, device)
@@ -80,7 +80,7 @@ def prove_checkpoint(checkpoint: Checkpoint, trust_remote_code: bool = False) ->
 
 
 def _load_whole_model(
-    checkpoint: Checkpoint, dtype: str, trust_remote_code: bool, extra: Mapping[str, Any]
+    checkpoint: Checkpoint, dtype: str, trust_remote_code: bool, extra: dict[str, Any]
 ) -> Any:
     """Load a model that is no adapter.
 

@@ -9,14 +9,13 @@ from pydantic import BaseModel, Field
 
 from kdbench.distillation.identity import Identity, check_identity
 from kdbench.distillation.ingredients import Ingredients
-from kdbench.distillation.processes import sharding
 from kdbench.distillation.recipe import Recipe
 from kdbench.errors import InputError
 from kdbench.system.environment import environment, git_state
 from kdbench.system.files import SCHEMA
 from kdbench.system.records import damaged, read_record
 from kdbench.training.phases import PhaseCost, Phases, peak_memory
-from kdbench.training.sharding import size_of
+from kdbench.training.sharding import sharding_of, size_of
 from kdbench.version import __version__
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ def make_card(
         "peak_memory_bytes": peak_memory(),
         "device": ingredients.device,
         "processes": trainer.accelerator.num_processes,
-        **({} if (kind := sharding()) is None else {"sharding": kind}),
+        **({} if (kind := sharding_of(trainer.accelerator)) is None else {"sharding": kind}),
         "micro_batch_size": trainer.work.micro_batch_size,
         "command": recipe.command,
         "kdbench_version": __version__,

@@ -1,7 +1,6 @@
 """`kdbench train --dry-run`: what a training would do, without weights and without writing."""
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from statistics import mean
@@ -10,13 +9,16 @@ from typing import Any
 
 from kdbench.config import given_facts
 from kdbench.distillation.card import CARD, read_card
+from kdbench.distillation.claim import check_claim
 from kdbench.distillation.data import DataSet
 from kdbench.distillation.early import check_early
 from kdbench.distillation.ingredients import Ingredients
 from kdbench.distillation.notes import notes
 from kdbench.distillation.recipe import Recipe
+from kdbench.distillation.stages import StageRun, stage_runs
 from kdbench.generate.prompts import encode_prompt
 from kdbench.generate.unloaded import UnloadedCheckpoint
+from kdbench.methods import Method
 from kdbench.system.environment import environment
 from kdbench.system.outline import Fact, Section, excerpt
 from kdbench.text import counted, duration
@@ -39,7 +41,6 @@ def plan_training(recipe: Recipe) -> list[Section]:
     """
     check_early(recipe)
     from kdbench.distillation.arguments import check_settings
-    from kdbench.distillation.train import check_claim
 
     check_settings(recipe.settings)
     ingredients = Ingredients(recipe)
@@ -47,11 +48,13 @@ def plan_training(recipe: Recipe) -> list[Section]:
         read_card(recipe.out, ingredients)
     unfinished = recipe.out.with_name(f"{recipe.out.name}.unfinished")
     check_claim(unfinished, ingredients)
-    triple = ingredients.triple()
+    stages = stage_runs(ingredients, unfinished)
+    triple = stages[0].stage.triple
     ingredients.student.check(recipe.settings.trust_remote_code)
-    if triple.needs_teacher_model:
+    needs_teacher = any(run.needs_given_teacher for run in stages)
+    if needs_teacher:
         ingredients.check_tokenizers()
-    _check_positions(ingredients, triple)
+    _check_positions(ingredients, needs_teacher)
     steps = _steps(ingredients)
     given = (*given_facts(recipe.settings), *given_facts(recipe.method))
     facts = [fact for fact in given if fact.value]
@@ -59,6 +62,7 @@ def plan_training(recipe: Recipe) -> list[Section]:
         Section("kdbench train: a dry run, which writes nothing", tuple(facts)),
         Section("Models", tuple(_model_facts(ingredients, unfinished))),
         Section(f"Method: {recipe.method.title}", tuple(_method_facts(ingredients, triple, steps))),
+        *(_stage_section(run) for run in stages if len(stages) > 1),
         Section(f"Data: {recipe.settings.train_set}", tuple(_data_facts(ingredients, triple))),
         *(
             Section(f"Row {index + 1}: {example.id}", tuple(_row_facts(ingredients, index)))
@@ -67,14 +71,14 @@ def plan_training(recipe: Recipe) -> list[Section]:
     ]
 
 
-def _check_positions(ingredients: Ingredients, triple: Triple) -> None:
+def _check_positions(ingredients: Ingredients, needs_teacher: bool) -> None:
     """Check that the texts fit into the models, from their configurations."""
     from kdbench.distillation.models import check_positions
 
     examples, settings = ingredients.train.examples, ingredients.settings
     config = ingredients.student.config(settings.trust_remote_code).get_text_config()
     check_positions(SimpleNamespace(config=config), "the student", examples, settings)
-    if triple.needs_teacher_model and ingredients.teacher is not None:
+    if needs_teacher and ingredients.teacher is not None:
         teacher = UnloadedCheckpoint(ingredients.teacher, settings.trust_remote_code)
         check_positions(teacher, "the teacher", examples, settings)
 
@@ -87,12 +91,17 @@ def _model_facts(ingredients: Ingredients, unfinished: Path) -> Iterator[Fact]:
         yield Fact("teacher", f"{teacher.path} (sha256 {teacher.sha256[:_DIGITS]})")
     yield Fact("runs on", f"{ingredients.device}, precision {ingredients.precision}")
     out = unfinished.with_name(unfinished.name.removesuffix(".unfinished"))
-    states = sorted(unfinished.glob("checkpoint-*"), key=lambda path: path.stat().st_mtime)
+    states = sorted(
+        [*unfinished.glob("checkpoint-*"), *unfinished.glob("stage-*/checkpoint-*")],
+        key=lambda path: path.stat().st_mtime,
+    )
     state = "new"
     if out.exists():
         state = "trained already with the same settings: there is nothing to do"
     elif states:
-        state = f"resumes from step {states[-1].name.rpartition('-')[2]}"
+        place = states[-1].parent.name.replace("-", " ")
+        of_stage = f" of {place}" if states[-1].parent != unfinished else ""
+        state = f"resumes from step {states[-1].name.rpartition('-')[2]}{of_stage}"
     yield Fact("out", f"{out} ({state})")
     if settings.lora_rank:
         yield Fact("LoRA", f"rank {settings.lora_rank}, alpha {settings.lora_alpha}")
@@ -100,8 +109,12 @@ def _model_facts(ingredients: Ingredients, unfinished: Path) -> Iterator[Fact]:
 
 def _method_facts(ingredients: Ingredients, triple: Triple, steps: int) -> Iterator[Fact]:
     settings, examples = ingredients.settings, ingredients.train.examples
-    for name, text in triple.describe().items():
-        yield Fact(name, text)
+    if len(ingredients.method.stages()) == 1:
+        for name, text in triple.describe().items():
+            yield Fact(name, text)
+    if type(ingredients.method).prepare is not Method.prepare:
+        out = ingredients.settings.out or Path("runs") / ingredients.settings.method
+        yield Fact("preparation", f"before the first step, kept in {out.parent / 'prepared'}")
     passes = steps * settings.batch_size / len(examples)
     yield Fact(
         "steps", f"{steps} of {counted(settings.batch_size, 'example')}: {passes:.3g} passes"
@@ -123,6 +136,17 @@ def _method_facts(ingredients: Ingredients, triple: Triple, steps: int) -> Itera
         f"every {counted(every, 'step')} on {counted(count, 'example')}; keeps {settings.select}",
     )
     yield Fact("time", _estimate(ingredients, steps))
+
+
+def _stage_section(run: StageRun) -> Section:
+    """A stage of a run of several."""
+    last = run.before + run.steps
+    facts = [
+        Fact("steps", f"{run.before + 1} to {last}"),
+        Fact("learns", run.stage.describe(run.number)),
+    ]
+    facts += [Fact(name, text) for name, text in run.stage.triple.describe().items()]
+    return Section(f"Stage {run.number}: {run.name}", tuple(facts))
 
 
 def _data_facts(ingredients: Ingredients, triple: Triple) -> Iterator[Fact]:
@@ -180,8 +204,9 @@ def _row_facts(ingredients: Ingredients, index: int) -> Iterator[Fact]:
 
 
 def _steps(ingredients: Ingredients) -> int:
-    settings = ingredients.settings
-    return settings.steps or math.ceil((settings.epochs or 1) * _steps_of_epoch(ingredients))
+    from kdbench.distillation.arguments import steps_of_run
+
+    return steps_of_run(ingredients.settings, len(ingredients.train.examples))
 
 
 def _steps_of_epoch(ingredients: Ingredients) -> int:

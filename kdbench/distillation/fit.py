@@ -23,7 +23,7 @@ from kdbench.distillation.models import load_models
 from kdbench.distillation.prepared import Preparing
 from kdbench.system.progress import progress
 from kdbench.training.phases import Phases
-from kdbench.training.state import last_checkpoint
+from kdbench.training.state import check_resumable, last_checkpoint
 from kdbench.training.trainer import DistillationTrainer
 from kdbench.training.triple import Triple
 from kdbench.training.work import Work
@@ -167,6 +167,8 @@ def train_from_last_state(
         warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
         trainer = make_trainer(run, start, advance)
         _add(trainer, callbacks)
+        if start:
+            check_resumable(start, trainer.accelerator)
         trainer.train(resume_from_checkpoint=str(start) if start else None)
     return trainer, int(trainer.state.global_step) - before
 

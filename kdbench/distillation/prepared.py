@@ -162,14 +162,20 @@ class Preparing:
                     "student and teacher"
                 )
             if name not in views and name == "student":
-                views[name] = ModelView(
-                    self.models.student, self.models.vocabulary, autocast=autocast
-                )
+                views[name] = ModelView(self._student(), self.models.vocabulary, autocast=autocast)
             elif name not in views:
                 views[name] = self._teacher()
             return views[name]
 
         return load
+
+    def _student(self) -> Any:
+        """The student; a copy if it waits in main memory for processes to share its weights."""
+        import torch
+
+        there = next(self.models.student.parameters()).device.type
+        is_here = there == torch.device(self.ingredients.device).type
+        return self.models.student if is_here else self.ingredients.load_student()
 
     def _teacher(self) -> ModelView:
         ingredients = self.ingredients
@@ -181,10 +187,11 @@ class Preparing:
     def _key(self) -> dict[str, Any]:
         """All that decides the result, ready for JSON."""
         ingredients, identity = self.ingredients, self.ingredients.identity
+        settings = ingredients.settings
         teacher = ingredients.teacher
         rows = [*self.examples, None, *ingredients.valid.examples]
         return {
-            "method": ingredients.settings.method,
+            "method": settings.method,
             "code": _code(type(ingredients.method)),
             "parameters": identity["parameters"],
             "stage": self.stage,
@@ -192,7 +199,8 @@ class Preparing:
             "teacher": teacher and f"{teacher.sha256} {ingredients.teacher_dtype}",
             "rows": _hash_rows(rows),
             "precision": ingredients.precision,
-            "seed": ingredients.settings.seed,
+            "quantization": [settings.student_quantization, settings.teacher_quantization],
+            "seed": settings.seed,
         }
 
 

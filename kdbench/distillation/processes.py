@@ -36,6 +36,12 @@ def sharding() -> Sharding | None:
         raise InputError(
             "ACCELERATE_USE_FSDP and ACCELERATE_USE_DEEPSPEED are both true; unset one of them"
         )
+    if (fsdp or deepspeed) and local_number() is None:
+        name = "ACCELERATE_USE_FSDP" if fsdp else "ACCELERATE_USE_DEEPSPEED"
+        raise InputError(
+            f"{name}=true: no launcher has started this process; use torchrun, with "
+            "--nproc-per-node=1 for a single one"
+        )
     if fsdp and os.environ.get("FSDP_VERSION", "1") != "2":
         raise InputError(
             "ACCELERATE_USE_FSDP=true: FSDP1 is not supported; pass --fsdp_version 2 to accelerate "
@@ -44,12 +50,6 @@ def sharding() -> Sharding | None:
     if deepspeed and importlib.util.find_spec("deepspeed") is None:
         raise InputError(
             "ACCELERATE_USE_DEEPSPEED=true: deepspeed is not installed: pip install deepspeed"
-        )
-    if (fsdp or deepspeed) and local_number() is None:
-        name = "ACCELERATE_USE_FSDP" if fsdp else "ACCELERATE_USE_DEEPSPEED"
-        raise InputError(
-            f"{name}=true: no launcher has started this process; use torchrun, with "
-            "--nproc-per-node=1 for a single one"
         )
     return "FSDP2" if fsdp else "DeepSpeed" if deepspeed else None
 

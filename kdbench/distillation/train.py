@@ -6,33 +6,26 @@ in it. `<out>` appears when it is complete.
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, RootModel
-
 from kdbench.distillation.card import CARD, LOG, make_card, read_card
-from kdbench.distillation.data import set_name, with_responses
+from kdbench.distillation.claim import IDENTITY, check_claim, locked, remove_leftover
 from kdbench.distillation.early import check_early
-from kdbench.distillation.identity import Identity, check_identity
+from kdbench.distillation.examples import examples_of
 from kdbench.distillation.ingredients import Ingredients
 from kdbench.distillation.notes import notes
 from kdbench.distillation.processes import process_number
 from kdbench.distillation.recipe import Recipe
 from kdbench.distillation.stages import StageRecord, StageRun, finished, put_student, stage_runs
-from kdbench.distillation.teacher_responses import folder_of, teacher_responses
 from kdbench.errors import InputError
 from kdbench.system.console import report_progress
 from kdbench.system.files import LinesFile, put_text, sync_entries, sync_folder
-from kdbench.system.locks import only_here, remove_empty
-from kdbench.system.records import read_record
 from kdbench.training.phases import Phases
 from kdbench.training.source import FromDataset, FromTeacher
 from kdbench.training.triple import Triple
-from kdbench.views.rollout import Example
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,14 +33,6 @@ if TYPE_CHECKING:
     from kdbench.distillation.fit import PreparedRun
     from kdbench.distillation.tracking import TrainingTrackers
     from kdbench.training.trainer import DistillationTrainer
-
-_IDENTITY, _LOCK = "identity.json", ".lock"
-
-
-class _Seconds(RootModel[float]):
-    """Seconds of the teacher's generation so far, on disk."""
-
-    root: float = Field(ge=0)
 
 
 @dataclass(frozen=True)
@@ -96,7 +81,7 @@ def train(recipe: Recipe) -> Trained:
     folder = out.with_name(f"{out.name}.unfinished")
     if out.exists():
         card = read_card(out, ingredients)
-        _remove_leftover(folder)
+        remove_leftover(folder)
         return Trained(out, card, 0)
     if out.is_symlink():
         raise InputError(f"out={out}: a link that leads nowhere; delete it, or pass another out=")
@@ -113,7 +98,7 @@ def train(recipe: Recipe) -> Trained:
     if ingredients.learns_texts:
         for run in stages:
             _check_texts(recipe, run.stage.triple)
-    with _locked(folder):
+    with locked(folder):
         if out.exists():  # another process was faster
             return Trained(out, read_card(out, ingredients), 0)
         check_claim(folder, ingredients)
@@ -134,7 +119,7 @@ def _train_stages(
     records = finished(stages)
     course = _Stages(recipe, ingredients, stages, records)
     first = course.prepare()
-    put_text(folder / _IDENTITY, json.dumps(ingredients.identity, indent=1))
+    put_text(folder / IDENTITY, json.dumps(ingredients.identity, indent=1))
     texts = {run.name: run.stage.triple.describe() for run in stages}
     described = {
         "method": recipe.settings.label or recipe.method.title,
@@ -186,7 +171,7 @@ class _Stages:
         last = self.stages[number - 1] if number else None
         ingredients, triple = now.ingredients(self.ingredients, last), now.stage.triple
         self.costs = Phases()
-        examples = _examples(self.recipe, ingredients, triple, self.costs)
+        examples = examples_of(self.recipe, ingredients, triple, self.costs)
         prepared = self.recipe.out.parent / "prepared"
         name = now.name or ""
         return prepare(ingredients, triple, examples, now.folder, name, prepared, self.costs)
@@ -233,53 +218,6 @@ def _check_texts(recipe: Recipe, triple: Triple) -> None:
         )
 
 
-def _examples(
-    recipe: Recipe, ingredients: Ingredients, triple: Triple, costs: Phases
-) -> Sequence[Example]:
-    """The training set, with the teacher's responses if the method learns from those."""
-    from kdbench.distillation.arguments import sampling
-
-    settings, out = recipe.settings, recipe.out  # the seed of the run, in every stage
-    if not isinstance(triple.source.inner, FromTeacher):
-        return ingredients.train.examples
-    if ingredients.teacher is None:
-        raise InputError(f"teacher= is missing: method={settings.method} learns from one")
-    protocol = sampling(settings)
-    cache = settings.teacher_responses or out.parent / "teacher-responses"
-    teacher = f"{ingredients.teacher.sha256} {ingredients.teacher_dtype}"
-    if settings.teacher_quantization is not None:
-        teacher += f" {settings.teacher_quantization}"
-    folder = folder_of(cache, teacher, ingredients.train.sha256, protocol, settings.seed)
-    size = settings.generation_batch_size
-    with _locked(folder, wait=True), _total_cost(folder, costs):
-        responses, tokens = teacher_responses(
-            folder / set_name(settings.train_set) / "train.jsonl",
-            ingredients.train.rows,
-            protocol,
-            settings.seed,
-            lambda: ingredients.teacher_model,
-            None if size == "auto" else size,
-        )
-    costs.count("teacher_responses", tokens)
-    if not triple.needs_teacher_model:
-        ingredients.forget_teacher()
-    return with_responses(ingredients.train, responses, ingredients.encoder)
-
-
-@contextmanager
-def _total_cost(folder: Path, costs: Phases) -> Iterator[None]:
-    """Time the teacher's generation; the total is kept with the responses for later runs."""
-    file, phase = folder / "seconds.json", "teacher_responses"
-    seconds_before = read_record(file, _Seconds).root if file.exists() else 0.0
-    try:
-        with costs(phase):
-            yield
-    finally:
-        if any(folder.glob("*/*.jsonl")):
-            costs.seconds[phase] += seconds_before
-            put_text(file, json.dumps(costs.seconds[phase]))
-
-
 def _finish(
     trainer: "DistillationTrainer",
     card: Mapping[str, Any],
@@ -298,58 +236,3 @@ def _finish(
     complete.rename(out)
     sync_entries(out.parent)
     shutil.rmtree(folder)
-
-
-def check_claim(folder: Path, ingredients: Ingredients) -> None:
-    """Check that an existing state belongs to the same run.
-
-    Raises:
-        InputError: it was made from something else, or its identity is damaged.
-    """
-    states = ("checkpoint-*", "stage-*/checkpoint-*", "stage-*/stage.json")
-    if not any(any(folder.glob(pattern)) for pattern in states):
-        return
-    try:
-        stored = read_record(folder / _IDENTITY, Identity)
-    except InputError as error:
-        raise InputError(f"{error}; delete {folder} to train again from the start") from None
-    check_identity(stored, ingredients.identity, ingredients.defaults, folder)
-
-
-def _remove_leftover(folder: Path) -> None:
-    """Remove what is left of a run that was killed after its checkpoint was in place."""
-    if not folder.exists():
-        return
-    try:
-        with only_here(folder / _LOCK, busy=""):
-            shutil.rmtree(folder)
-    except InputError:
-        return  # the other process is removing it
-
-
-@contextmanager
-def _locked(folder: Path, wait: bool = False) -> Iterator[None]:
-    """Keep other processes out of a folder, except those of the same distributed run.
-
-    A folder in which nothing was kept is removed again.
-
-    Raises:
-        InputError: another process holds the lock, and `wait` is false.
-    """
-    if process_number() and not wait:
-        yield
-        return
-    busy = f"{folder}: another kdbench process is training here; wait until it has finished"
-    with only_here(folder / _LOCK, busy, wait) as made:
-        try:
-            yield
-        finally:
-            if folder.exists() and not _kept(folder):
-                shutil.rmtree(folder)
-                remove_empty(made[1:])
-
-
-def _kept(folder: Path) -> bool:
-    """Whether anything worth keeping is in the folder of a run."""
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return any(file.name not in (_LOCK, _IDENTITY) for file in files)

@@ -66,8 +66,10 @@ class Method(Settings):
             parts = stages[0].triple.describe()
         else:
             parts = {
-                name: f"{stage}: {_line(stage.triple.describe())}"
-                for name, stage in zip(names_of(stages), stages, strict=True)
+                name: f"{stage.describe(number)}; {_line(stage.triple.describe())}"
+                for number, (name, stage) in enumerate(
+                    zip(names_of(stages), stages, strict=True), start=1
+                )
             }
         return {"paper": self.paper, **parts, "cost": self.cost}
 

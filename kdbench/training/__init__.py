@@ -17,6 +17,7 @@ from kdbench.training.objective import (
     Whole,
 )
 from kdbench.training.parts import Part, Sizes
+from kdbench.training.preparation import Preparation
 from kdbench.training.schedule import (
     Constant,
     RisingInterpolation,
@@ -37,6 +38,7 @@ from kdbench.training.sources.domains import DomainWeights, FromDomains
 from kdbench.training.sources.groups import FromGroups
 from kdbench.training.sources.pairs import FromPairs, GeneratedPairs
 from kdbench.training.sources.selection import FromSelection
+from kdbench.training.stage import Stage
 from kdbench.training.step import StepOutcome
 from kdbench.training.triple import Triple
 from kdbench.training.verifiers import Verifier, verifier
@@ -67,6 +69,7 @@ __all__ = [
     "Objective",
     "Part",
     "Plan",
+    "Preparation",
     "Responses",
     "RisingInterpolation",
     "RisingThreshold",
@@ -75,6 +78,7 @@ __all__ = [
     "SequenceObjective",
     "Sizes",
     "Source",
+    "Stage",
     "StepObjective",
     "StepOutcome",
     "StepSignals",

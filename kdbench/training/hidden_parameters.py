@@ -46,9 +46,8 @@ def _known(context: Context) -> set[int]:
     """The identities of all parameters that have an optimiser, or a place among the views."""
     models = [context.student, context.teacher, *context.parts.values()]
     models += [getattr(view, "model", None) for view in context.views.values()]
-    return {
-        id(parameter) for model in models if model is not None for parameter in model.parameters()
-    }
+    modules = [model for model in models if model is not None]
+    return {id(parameter) for module in modules for parameter in module.parameters()}
 
 
 def _tensors(held: Any, place: str, seen: set[int]) -> "Iterator[tuple[str, torch.Tensor]]":

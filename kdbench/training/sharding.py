@@ -50,6 +50,17 @@ def find_root(model: Any) -> None:
             module.reshard()
 
 
+def sharding_of(accelerator: Any) -> str | None:
+    """What spreads the student over processes, such as `FSDP2`; None if it is whole on each."""
+    from accelerate.utils import DistributedType
+
+    if accelerator.distributed_type == DistributedType.FSDP:
+        return "FSDP2"
+    if accelerator.distributed_type == DistributedType.DEEPSPEED:
+        return f"DeepSpeed ZeRO-{accelerator.state.deepspeed_plugin.zero_stage}"
+    return None
+
+
 @contextmanager
 def gradients_held_back(accelerator: Any, model: Any) -> Iterator[None]:
     """Add up the gradients of a micro-batch that is not the step's last one.

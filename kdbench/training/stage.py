@@ -37,10 +37,12 @@ class Stage:
         """Whether it learns from a teacher's model or responses."""
         return self.triple.needs_teacher_model or isinstance(self.triple.source.inner, FromTeacher)
 
-    def __str__(self) -> str:
-        teacher = "last student" if self.teacher == "last student" else "teacher"
-        start = "the last" if self.student == "keep" else "the initial"
-        return f"{start} student" + (f", learning from the {teacher}" if self.uses_teacher else "")
+    def describe(self, number: int) -> str:
+        """Who learns from whom, as the stage of a number from 1."""
+        learner = "the last student" if self.student == "keep" and number > 1 else "the student"
+        if not self.uses_teacher:
+            return learner
+        return f"{learner}, from the {'teacher' if self.teacher == 'given' else 'last student'}"
 
 
 def names_of(stages: Sequence[Stage]) -> list[str]:

@@ -22,6 +22,7 @@ from kdbench.training.memory import ProcessMemory, ProcessState, plain_state
 from kdbench.training.parts import Parts
 from kdbench.training.phases import PhaseCost, Phases
 from kdbench.training.selection import StudentSelection, best_folder
+from kdbench.training.sharding import sharding_of
 from kdbench.training.triple import Triple
 
 _STATE = "kdbench_state.json"
@@ -34,6 +35,7 @@ class SharedState(BaseModel):
     Attributes:
         step: The number of the checkpoint's step.
         processes: The number of processes that wrote it.
+        sharding: What spread the student over them; None if each had all of it.
         schedule: The state of the schedule.
         phases: The costs so far.
         validations: The validations so far.
@@ -43,6 +45,7 @@ class SharedState(BaseModel):
 
     step: int = Field(ge=0)
     processes: int = Field(ge=1)
+    sharding: str | None = None
     schedule: dict[str, Any]
     phases: dict[str, PhaseCost]
     validations: list[dict[str, float]]
@@ -95,6 +98,31 @@ def _check(checkpoint: Path) -> None:
         raise InputError(f"{file}: missing or damaged")
 
 
+def check_resumable(checkpoint: Path, accelerator: Any) -> None:
+    """Check that processes can resume from a checkpoint, before any of it is loaded.
+
+    Args:
+        checkpoint: The checkpoint.
+        accelerator: Of the run's processes.
+
+    Raises:
+        InputError: a different number of processes wrote it, or the student was spread over them
+            in another way.
+    """
+    state = read_record(checkpoint / _STATE, SharedState)
+    processes, sharding = accelerator.num_processes, sharding_of(accelerator)
+    if state.processes != processes:
+        raise InputError(
+            f"{checkpoint}: saved by {state.processes} processes; resume with {state.processes}, "
+            f"not {processes}"
+        )
+    if state.sharding != sharding:
+        raise InputError(
+            f"{checkpoint}: saved with {state.sharding or 'whole students'}; resume with that, "
+            f"not with {sharding or 'whole students'}"
+        )
+
+
 @dataclass(frozen=True)
 class RunState:
     """The parts of a run that are saved with each checkpoint of transformers.
@@ -138,6 +166,7 @@ class RunState:
         state = {
             "step": _step(folder),
             "processes": self.accelerator.num_processes,
+            "sharding": sharding_of(self.accelerator),
             "schedule": plain_state(self.triple.schedule),
             "phases": self.phases.as_dict(),
             **self.selection.state(),
@@ -153,13 +182,8 @@ class RunState:
         Raises:
             InputError: a different number of processes wrote it, or a file is damaged.
         """
+        check_resumable(folder, self.accelerator)
         state = read_record(folder / _STATE, SharedState)
-        processes = self.accelerator.num_processes
-        if state.processes != processes:
-            raise InputError(
-                f"{folder}: saved by {state.processes} processes; resume with {state.processes}, "
-                f"not {processes}"
-            )
         memory = read_record(folder / self._process_file, ProcessState)
         self.memory.restore(memory, self.triple.source)
         self.triple.schedule.restore(state.schedule)

@@ -40,7 +40,13 @@ from kdbench.training.sampling import RolloutSampler
 from kdbench.training.schedule import Schedule, StepSignals, ValidationSignals
 from kdbench.training.seen import check_schedule, sizes_of, start_companions
 from kdbench.training.selection import StudentSelection
-from kdbench.training.sharding import find_root, turn_fsdp_on, whole_state, whole_weights
+from kdbench.training.sharding import (
+    find_root,
+    is_sharded,
+    turn_fsdp_on,
+    whole_state,
+    whole_weights,
+)
 from kdbench.training.source import FromDataset, FromTeacher, Source
 from kdbench.training.state import RunState
 from kdbench.training.step import Learned, StepOutcome, StepWork
@@ -375,6 +381,11 @@ class DistillationTrainer(Trainer):
         views = {name: self.views[name] for name in schedule.views if name != STUDENT}
         views = {STUDENT: self._unwrapped_view, **views}
         return self._validator.signals(loss, views, schedule.domain)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save the weights, except those of a sharded student's state, which has the shards."""
+        if not is_sharded(self.model_wrapped):
+            super().save_model(output_dir, _internal_call)
 
     def _save_student(self, folder: str) -> None:
         """Save the student as a plain checkpoint; called on every process."""

@@ -404,6 +404,7 @@ def test_bad_input(
     assert content(inputs) == before
 
 
+MASTER = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
 VARIABLES: dict[str, tuple[dict[str, str], str]] = {
     "no master": ({"WORLD_SIZE": "2"}, "WORLD_SIZE=2: MASTER_ADDR is not set"),
     "local rank alone": ({"LOCAL_RANK": "0"}, "LOCAL_RANK=0: MASTER_ADDR is not set"),
@@ -411,7 +412,23 @@ VARIABLES: dict[str, tuple[dict[str, str], str]] = {
     "number that is none": ({"LOCAL_RANK": "x"}, "LOCAL_RANK=x: must be a whole number"),
     "no processes": ({"WORLD_SIZE": "-1"}, "WORLD_SIZE=-1: must be a whole number"),
     "rank too high": ({"RANK": "3"}, "RANK=3: must be below WORLD_SIZE=1"),
-    "DeepSpeed": ({"ACCELERATE_USE_DEEPSPEED": "true"}, "DeepSpeed is not supported; unset it"),
+    "DeepSpeed alone": (
+        {"ACCELERATE_USE_DEEPSPEED": "true"},
+        "ACCELERATE_USE_DEEPSPEED=true: no launcher has started this process; use torchrun",
+    ),
+    "FSDP alone": (
+        {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"},
+        "ACCELERATE_USE_FSDP=true: no launcher has started this process; use torchrun",
+    ),
+    "FSDP1": (
+        {"ACCELERATE_USE_FSDP": "true", "LOCAL_RANK": "0", **MASTER},
+        "FSDP1 is not supported; pass --fsdp_version 2 to accelerate launch",
+    ),
+    "FSDP in other words": ({"ACCELERATE_USE_FSDP": "on"}, "=on: must be true or false"),
+    "both": (
+        {"ACCELERATE_USE_FSDP": "true", "ACCELERATE_USE_DEEPSPEED": "true"},
+        "ACCELERATE_USE_FSDP and ACCELERATE_USE_DEEPSPEED are both true; unset one of them",
+    ),
 }
 
 

@@ -75,7 +75,7 @@ def _run(jobs: list[dict]) -> None:
         except KeyboardInterrupt:
             if stop is None:
                 raise
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - a fork must not go on as its parent
             traceback.print_exc()
             os._exit(1)
         finally:

@@ -75,8 +75,7 @@ def test_two_and_four_processes_learn_like_one(world, tmp_path) -> None:
     sharded = {**METHODS, "lora": LORA, "average": AVERAGE, "twenty": TWENTY}
     two = [job(world, tmp_path / f"{name}-fsdp", "FSDP2", **sharded[name]) for name in sharded]
     two += [job(world, tmp_path / f"{name}-2", "whole", **METHODS[name]) for name in METHODS]
-    saves = {"method": "gkd", "save_every": 1, "out": tmp_path / "resumed"}
-    two += [job(world, kind="FSDP2", **saves, stop=1), job(world, kind="FSDP2", **saves)]
+    two += resumed(world, tmp_path, "FSDP2")
     four = [job(world, tmp_path / f"{name}-4", "whole", **METHODS[name]) for name in METHODS]
     four += [job(world, tmp_path / "lora-4", "FSDP2", **LORA)]
     train_together({2: two, 4: four}, tmp_path)
@@ -87,8 +86,17 @@ def test_two_and_four_processes_learn_like_one(world, tmp_path) -> None:
     card = json.loads((tmp_path / "twenty-fsdp" / "kdbench.json").read_text())
     assert (card["processes"], card["sharding"]) == (2, "FSDP2")
     assert len(curve(tmp_path / "twenty-fsdp", "loss")) == 20
-    assert largest_difference(tmp_path / "gkd-fsdp", tmp_path / "resumed") == 0
-    assert curve(tmp_path / "gkd-fsdp", "loss") == curve(tmp_path / "resumed", "loss")
+    for name in ("gkd", "lora"):
+        assert largest_difference(tmp_path / f"{name}-fsdp", tmp_path / f"resumed {name}") == 0
+    assert curve(tmp_path / "gkd-fsdp", "loss") == curve(tmp_path / "resumed gkd", "loss")
+
+
+def resumed(world, folder: Path, kind: str) -> list[dict[str, object]]:
+    jobs = []
+    for name, settings in (("gkd", METHODS["gkd"]), ("lora", LORA)):
+        saves = job(world, folder / f"resumed {name}", kind, **settings, save_every=1)
+        jobs += [{**saves, "stop": 1}, saves]
+    return jobs
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("deepspeed"), reason="needs deepspeed")
@@ -96,9 +104,9 @@ def test_two_and_four_processes_learn_like_one(world, tmp_path) -> None:
 def test_deepspeed_learns_like_one_process(world, tmp_path, kind) -> None:
     sharded = {"gkd": METHODS["gkd"], "lora": LORA, "average": AVERAGE}
     jobs = [job(world, tmp_path / f"{name}-2", kind, **sharded[name]) for name in sharded]
-    saves = {"method": "gkd", "save_every": 1, "out": tmp_path / "resumed"}
-    jobs += [job(world, kind=kind, **saves, stop=1), job(world, kind=kind, **saves)]
+    jobs += resumed(world, tmp_path, kind)
     train_together({2: jobs}, tmp_path)
-    for name in sharded:
-        learn_alike(alone(world, tmp_path / name, **sharded[name]), tmp_path / f"{name}-2")
-    assert largest_difference(tmp_path / "gkd-2", tmp_path / "resumed") == 0
+    for name, settings in sharded.items():
+        learn_alike(alone(world, tmp_path / name, **settings), tmp_path / f"{name}-2")
+    for name in ("gkd", "lora"):
+        assert largest_difference(tmp_path / f"{name}-2", tmp_path / f"resumed {name}") == 0

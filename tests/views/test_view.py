@@ -387,3 +387,15 @@ def test_log_probs_of_a_head_smaller_than_the_vocabulary_are_refused() -> None:
         pytest.raises(InputError, match="head has 32 tokens, its tokenizer 33"),
     ):
         view.log_probs(view.states(Batch(ROWS)))
+
+
+def test_a_head_is_brought_to_the_students_device(world) -> None:
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(world.teacher)
+    view = ModelView(model, 512)
+    view.bring_head("cpu")
+    assert view.head is model.lm_head  # it is there
+    view.bring_head("meta")
+    assert view.logits(torch.zeros(3, 128, device="meta")).device.type == "meta"
+    assert model.lm_head.weight.device.type == "cpu"

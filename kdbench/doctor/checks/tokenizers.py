@@ -16,7 +16,8 @@ def tokenizers(patient: Patient) -> Iterator[Finding]:
     if student is None or teacher is None:
         return
     if isinstance(patient, TrainPatient):
-        if patient.method.triple().needs_teacher_model:
+        stages = patient.method.stages()
+        if any(one.triple.needs_teacher_model and one.teacher == "given" for one in stages):
             patient.ingredients.check_tokenizers()
         return
     shared = shared_tokens(student.tokenizer, teacher.tokenizer)

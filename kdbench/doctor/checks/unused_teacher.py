@@ -6,16 +6,16 @@ from kdbench.doctor.check import check
 from kdbench.doctor.finding import Finding
 from kdbench.doctor.patient import Patient
 from kdbench.doctor.train_patient import TrainPatient
-from kdbench.training.source import FromTeacher
 
 
 @check("unused_teacher", "files", of=("train",))
 def unused_teacher(patient: Patient) -> Iterator[Finding]:
     """A teacher from which the method, with these keys, learns nothing."""
     assert isinstance(patient, TrainPatient)  # noqa: S101 - for the type checker
-    settings, triple = patient.settings, patient.method.triple()
-    if triple.needs_teacher_model or isinstance(triple.source.inner, FromTeacher):
+    settings, stages = patient.settings, patient.method.stages()
+    if any(stage.uses_teacher and stage.teacher == "given" for stage in stages):
         return
+    triple = stages[0].triple
     if patient.method.needs_teacher:
         yield Finding(
             "error",

@@ -1,0 +1,74 @@
+"""The examples that a stage learns from, with the teacher's responses if it learns from those."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import Field, RootModel
+
+from kdbench.distillation.claim import locked
+from kdbench.distillation.data import set_name, with_responses
+from kdbench.distillation.ingredients import Ingredients
+from kdbench.distillation.recipe import Recipe
+from kdbench.distillation.teacher_responses import folder_of, teacher_responses
+from kdbench.errors import InputError
+from kdbench.system.files import put_text
+from kdbench.system.records import read_record
+from kdbench.training.phases import Phases
+from kdbench.training.source import FromTeacher
+from kdbench.training.triple import Triple
+from kdbench.views.rollout import Example
+
+
+class _Seconds(RootModel[float]):
+    """Seconds of the teacher's generation so far, on disk."""
+
+    root: float = Field(ge=0)
+
+
+def examples_of(
+    recipe: Recipe, ingredients: Ingredients, triple: Triple, costs: Phases
+) -> Sequence[Example]:
+    """The training set, with the teacher's responses if the method learns from those."""
+    from kdbench.distillation.arguments import sampling
+
+    settings, out = recipe.settings, recipe.out  # the seed of the run, in every stage
+    if not isinstance(triple.source.inner, FromTeacher):
+        return ingredients.train.examples
+    if ingredients.teacher is None:
+        raise InputError(f"teacher= is missing: method={settings.method} learns from one")
+    protocol = sampling(settings)
+    cache = settings.teacher_responses or out.parent / "teacher-responses"
+    teacher = f"{ingredients.teacher.sha256} {ingredients.teacher_dtype}"
+    if settings.teacher_quantization is not None:
+        teacher += f" {settings.teacher_quantization}"
+    folder = folder_of(cache, teacher, ingredients.train.sha256, protocol, settings.seed)
+    size = settings.generation_batch_size
+    with locked(folder, wait=True), _total_cost(folder, costs):
+        responses, tokens = teacher_responses(
+            folder / set_name(settings.train_set) / "train.jsonl",
+            ingredients.train.rows,
+            protocol,
+            settings.seed,
+            lambda: ingredients.teacher_model,
+            None if size == "auto" else size,
+        )
+    costs.count("teacher_responses", tokens)
+    if not triple.needs_teacher_model:
+        ingredients.forget_teacher()
+    return with_responses(ingredients.train, responses, ingredients.encoder)
+
+
+@contextmanager
+def _total_cost(folder: Path, costs: Phases) -> Iterator[None]:
+    """Time the teacher's generation; the total is kept with the responses for later runs."""
+    file, phase = folder / "seconds.json", "teacher_responses"
+    seconds_before = read_record(file, _Seconds).root if file.exists() else 0.0
+    try:
+        with costs(phase):
+            yield
+    finally:
+        if any(folder.glob("*/*.jsonl")):
+            costs.seconds[phase] += seconds_before
+            put_text(file, json.dumps(costs.seconds[phase]))
