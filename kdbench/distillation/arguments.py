@@ -1,7 +1,6 @@
 """The settings of `kdbench train` as arguments of the trainer, and what can be checked at once."""
 
 import importlib.util
-import math
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -75,13 +74,8 @@ def validation_sampling(settings: TrainSettings) -> Protocol:
     )
 
 
-def steps_of_epoch(settings: TrainSettings, examples: int) -> int:
-    """Number of optimiser steps in an epoch, given the number of examples."""
-    return math.ceil(examples / settings.batch_size)
-
-
 def training_arguments(
-    settings: TrainSettings, precision: str, device: str, folder: Path, examples: int
+    settings: TrainSettings, precision: str, device: str, folder: Path, steps: int
 ) -> TrainingArguments:
     """The arguments of transformers' trainer.
 
@@ -90,10 +84,8 @@ def training_arguments(
         precision: `float32` or `bfloat16`.
         device: The device of this process.
         folder: Where the states are saved.
-        examples: The number of training examples.
+        steps: The number of optimiser steps.
     """
-    epochs = settings.epochs or 1
-    steps = settings.steps or math.ceil(epochs * steps_of_epoch(settings, examples))
     cosine = settings.lr_schedule == "cosine"
     # accelerate would take the precision of an earlier run, or of the user's shell.
     os.environ["ACCELERATE_MIXED_PRECISION"] = "bf16" if precision == "bfloat16" else "no"

@@ -52,7 +52,11 @@ def make_card(
         "steps": trainer.state.global_step,
         "selected": selection.best,
         "validations": selection.validations,
-        "prompts": {"used": prompts_used, "of": len(train.examples)},
+        "prompts": {
+            "used": prompts_used,
+            "of": len(train.examples),
+            "epochs": round(trainer.epochs, 4),
+        },
         **({} if template is None else {"chat_template_sha256": template}),
         "cut_responses": {"train": train.cut, "valid": ingredients.valid.cut},
         "phases": preparation.as_dict() | trainer.phases.as_dict(),

@@ -1,7 +1,6 @@
 """`kdbench train --dry-run`: what a training would do, without weights and without writing."""
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from statistics import mean
@@ -52,7 +51,7 @@ def plan_training(recipe: Recipe) -> list[Section]:
     if triple.needs_teacher_model:
         ingredients.check_tokenizers()
     _check_positions(ingredients, triple)
-    steps = _steps(ingredients)
+    steps = recipe.steps(len(ingredients.train.examples))
     given = (*given_facts(recipe.settings), *given_facts(recipe.method))
     facts = [fact for fact in given if fact.value]
     return [
@@ -102,9 +101,9 @@ def _method_facts(ingredients: Ingredients, triple: Triple, steps: int) -> Itera
     settings, examples = ingredients.settings, ingredients.train.examples
     for name, text in triple.describe().items():
         yield Fact(name, text)
-    passes = steps * settings.batch_size / len(examples)
+    epochs = steps * ingredients.recipe.prompts_per_step / len(examples)
     yield Fact(
-        "steps", f"{steps} of {counted(settings.batch_size, 'example')}: {passes:.3g} passes"
+        "steps", f"{steps} of {counted(settings.batch_size, 'example')}: {epochs:.3g} epochs"
     )
     tokens = mean(len(example.response_ids) for example in examples) * settings.batch_size
     if isinstance(triple.source.inner, FromDataset):
@@ -116,7 +115,7 @@ def _method_facts(ingredients: Ingredients, triple: Triple, steps: int) -> Itera
             f"{settings.max_new_tokens} tokens each",
         )
     yield Fact("loss", f"about {tokens:.0f} response tokens a step, as long as the data set's")
-    every = settings.validate_every or _steps_of_epoch(ingredients)
+    every = settings.validate_every or ingredients.recipe.steps_of_epoch(len(examples))
     count = len(ingredients.valid.examples)
     yield Fact(
         "validation",
@@ -177,17 +176,6 @@ def _row_facts(ingredients: Ingredients, index: int) -> Iterator[Fact]:
     if removed := _cut_off(ingredients, ingredients.train, index):
         yield Fact("cut off", f"{len(removed)} tokens of the prompt, on the right:")
         yield Fact("", excerpt(tokenizer.decode(removed), 400, 200), is_text=True)
-
-
-def _steps(ingredients: Ingredients) -> int:
-    settings = ingredients.settings
-    return settings.steps or math.ceil((settings.epochs or 1) * _steps_of_epoch(ingredients))
-
-
-def _steps_of_epoch(ingredients: Ingredients) -> int:
-    from kdbench.distillation.arguments import steps_of_epoch
-
-    return steps_of_epoch(ingredients.settings, len(ingredients.train.examples))
 
 
 def _estimate(ingredients: Ingredients, steps: int) -> str:

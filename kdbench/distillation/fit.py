@@ -13,7 +13,6 @@ from kdbench.config import TrainSettings
 from kdbench.distillation.arguments import (
     DEFAULT_MICRO_BATCH,
     sampling,
-    steps_of_epoch,
     training_arguments,
     validation_sampling,
 )
@@ -35,12 +34,14 @@ class PreparedRun:
 
     Attributes:
         settings: The settings of the run.
+        an_epoch: The number of optimiser steps in an epoch.
         student: The student's model, with an adapter if there is one.
         arguments: The arguments of transformers' trainer.
         work: The method, the teacher, the data and the limits.
     """
 
     settings: TrainSettings
+    an_epoch: int
     student: Any
     arguments: TrainingArguments
     work: Work
@@ -69,7 +70,8 @@ def prepare(
     models = load_models(ingredients, triple.needs_teacher_model, examples)
     size = settings.generation_batch_size
     precision, device = ingredients.precision, ingredients.device
-    arguments = training_arguments(settings, precision, device, folder, len(examples))
+    recipe, count = ingredients.recipe, len(examples)
+    arguments = training_arguments(settings, precision, device, folder, recipe.steps(count))
     work = Work(
         triple=triple,
         teacher=models.teacher,
@@ -88,7 +90,7 @@ def prepare(
         chunk_tokens=settings.chunk_tokens,
         compile_loss=settings.compile_loss,
     )
-    return PreparedRun(settings, models.student, arguments, work)
+    return PreparedRun(settings, recipe.steps_of_epoch(count), models.student, arguments, work)
 
 
 def make_trainer(
@@ -111,12 +113,11 @@ def make_trainer(
             "chunks outside the model. Use several processes (torchrun), or lora_rank="
         )
     trainer.remove_callback(PrinterCallback)  # our own progress takes its place
-    an_epoch = steps_of_epoch(run.settings, len(run.work.train))
     trainer.add_callback(
         Course(
             trainer,
             start,
-            validate_every=run.settings.validate_every or an_epoch,
+            validate_every=run.settings.validate_every or run.an_epoch,
             save_every=run.settings.save_every,
             advance=advance,
         )

@@ -161,8 +161,8 @@ def _examples(
     """The training set, with the teacher's responses if the method learns from those."""
     from kdbench.distillation.arguments import sampling
 
-    settings = ingredients.settings
-    if not isinstance(triple.source.inner, FromTeacher):
+    settings, source = ingredients.settings, triple.source.inner
+    if not isinstance(source, FromTeacher):
         return ingredients.train.examples
     assert ingredients.teacher is not None  # noqa: S101 - such methods need a teacher
     protocol = sampling(settings)
@@ -182,7 +182,8 @@ def _examples(
     preparation.count("teacher_responses", tokens)
     if not triple.needs_teacher_model:
         ingredients.forget_teacher()
-    return with_responses(ingredients.train, responses, ingredients.encoder)
+    appends = source.truncated_end == "append"
+    return with_responses(ingredients.train, responses, ingredients.encoder, appends)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from kdbench.generate import Row
 from kdbench.training.sampling import RolloutSampler
@@ -26,6 +27,7 @@ class StepDraw:
         schedule: The schedule's values.
         sum_over_processes: Returns the sums of numbers over all processes.
         note: Adds a value to the means of the log's next line.
+        processes: The number of processes.
     """
 
     def __init__(
@@ -40,10 +42,11 @@ class StepDraw:
         schedule: Mapping[str, float],
         sum_over_processes: SumOverProcesses = list,
         note: Callable[[str, float], None] | None = None,
+        processes: int = 1,
     ):
         self._sampler, self._train, self._note = sampler, train, note
         self._sum_over_processes = sum_over_processes
-        self._seed, self.step, self._process = seed, step, process
+        self._seed, self.step, self._process, self._processes = seed, step, process, processes
         self.examples, self.size, self.schedule = examples, size, schedule
 
     def uniform(self, name: str) -> float:
@@ -60,6 +63,14 @@ class StepDraw:
             return []
         uniform = self.own_uniform
         return sample_without_repetition(self._train, count, lambda n: uniform(f"more {n}"))
+
+    def stream(self, start: int, count: int) -> list[Example]:
+        """Examples of this process's share of an endless stream through the training set."""
+        examples, size = [], len(self._train)
+        for number in range(start, start + count):
+            epoch, place = divmod(number * self._processes + self._process, size)
+            examples.append(self._train[_order(self._seed, epoch, size)[place]])
+        return examples
 
     def pool(self, where: Callable[[Example], bool]) -> list[Example]:
         """All examples of the training set that fulfil a condition."""
@@ -122,3 +133,13 @@ class StepDraw:
     def sum_over_processes(self, numbers: Sequence[float]) -> list[float]:
         """The sum of each number over all processes."""
         return self._sum_over_processes(numbers)
+
+
+@lru_cache(maxsize=2)  # a set of prompts may lie in two epochs
+def _order(seed: int, epoch: int, size: int) -> tuple[int, ...]:
+    """The order in which the stream of `StepDraw.stream` goes through the training set."""
+    return tuple(
+        sample_without_repetition(
+            range(size), size, lambda name: keyed_uniform(seed, "stream", epoch, name)
+        )
+    )

@@ -345,16 +345,70 @@ def test_two_processes_train_like_a_single_one(world, tmp_path) -> None:
         assert ours["rougeL"] == pytest.approx(theirs["rougeL"], abs=1e-3)
 
 
-def test_two_processes_whiten_minillms_advantages_together(world, tmp_path) -> None:
-    settings = {"method": "minillm", "rollout_batches": 1, "passes": 1, "single_step": 0}
-    run(world, tmp_path / "one", **settings)
-    in_two_processes(world, tmp_path / "two", **settings)
-    gradients = [
-        [line["grad_norm"] for line in log_of(tmp_path / name) if "grad_norm" in line]
-        for name in ("one", "two")
-    ]
-    assert gradients[0][0] == pytest.approx(gradients[1][0], rel=1e-4)
-    assert gradients[0] == pytest.approx(gradients[1], rel=1e-2)
+def test_two_processes_train_minillm_like_a_single_one(world, tmp_path) -> None:
+    """The prompts, the advantages and the batches of each pass are those of one process."""
+    settings = {"method": "minillm", "rollout_batches": 2, "passes": 2, "single_step": 0}
+    one = run(world, tmp_path / "one", **settings)
+    in_two_processes(world, tmp_path / "two", **settings, micro_batch_size=2)
+    first, *rest = zip(
+        *(
+            [line["grad_norm"] for line in log_of(tmp_path / name) if "grad_norm" in line]
+            for name in ("one", "two")
+        ),
+        strict=True,
+    )
+    assert first[0] == pytest.approx(first[1], rel=1e-4)
+    for ours, theirs in rest:
+        assert ours == pytest.approx(theirs, rel=1e-2)
+    card = json.loads((tmp_path / "two" / "kdbench.json").read_text())
+    assert card["prompts"] == one.card["prompts"] == {"used": 16, "of": 24, "epochs": 0.6667}
+
+
+def test_an_epoch_of_minillm_uses_every_prompt_once(world, tmp_path, capsys) -> None:
+    settings = {"method": "minillm", "rollout_batches": 1, "passes": 2, "validation_limit": 2}
+    trained = run(world, tmp_path / "m", **settings, steps=None, epochs=1, validate_every=None)
+    assert trained.steps == 6  # of 8 rows, each prompt twice
+    assert trained.card["prompts"] == {"used": 24, "of": 24, "epochs": 1.0}
+    assert [validation["step"] for validation in trained.card["validations"]] == [0, 6]
+    epochs = [line["epoch"] for line in log_of(tmp_path / "m") if "loss" in line]
+    assert epochs == pytest.approx([number / 6 for number in range(1, 7)])
+    note = "an epoch of minillm has 6 steps (of other methods: 3), as a step uses 4 new prompts"
+    assert note in capsys.readouterr().err
+    other = run(world, tmp_path / "k", method="kd", steps=None, epochs=1, validate_every=None)
+    assert other.steps == 3
+    assert other.card["prompts"] == {"used": 24, "of": 24, "epochs": 1.0}
+    assert "an epoch of" not in capsys.readouterr().err
+
+
+def test_a_minillm_of_earlier_epochs_is_refused_and_one_of_steps_is_not(world, tmp_path) -> None:
+    def as_it_was(out: Path) -> None:
+        card = json.loads((out / "kdbench.json").read_text())
+        card["training"]["settings"].pop("epochs_count", None)
+        card["prompts"].pop("epochs")
+        (out / "kdbench.json").write_text(json.dumps(card))
+
+    few = {"method": "minillm", "rollout_batches": 1, "passes": 1, "limit": 8, "max_new_tokens": 2}
+    run(world, tmp_path / "s", **few, steps=1)
+    as_it_was(tmp_path / "s")
+    assert run(world, tmp_path / "s", **few, steps=1).steps == 0
+    few |= {"passes": 2, "steps": None}
+    run(world, tmp_path / "e", **few, epochs=0.5)
+    as_it_was(tmp_path / "e")
+    with pytest.raises(kdbench.InputError, match=r"epochs_count \(was batches, is prompts\)"):
+        run(world, tmp_path / "e", **few, epochs=0.5)
+
+
+def test_a_cut_teacher_response_gets_an_end_token_only_if_asked(world, tmp_path) -> None:
+    few = {"method": "seqkd", "max_new_tokens": 2, "steps": 3, "validation_limit": 2}
+    tokens = {}
+    for end in ("omit", "append"):
+        trained = run(world, tmp_path / end, **few, truncated_end=end)
+        tokens[end] = trained.card["phases"]["train"]["tokens"]
+        assert trained.card["training"]["parameters"]["truncated_end"] == end
+    (file,) = tmp_path.glob("teacher-responses/*/dolly/train.jsonl")  # which both runs share
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    cut = sum(line["finish"] == "length" for line in lines)
+    assert tokens["append"] - tokens["omit"] == cut > 0
 
 
 def in_two_processes(world, out: Path, **settings: object) -> None:
