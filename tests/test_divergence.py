@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -197,7 +198,7 @@ LIMITS += [(0.5, -0.5), (-0.5, 0.5), (2, -2)]
 
 @pytest.mark.parametrize(("alpha", "beta"), LIMITS)
 def test_alpha_beta_approaches_its_limit(alpha, beta):
-    """The general formula in float64, by NumPy, next to the limit: off by a multiple of the step."""
+    """The general formula by NumPy is off by a multiple of the step away from the limit."""
     limit = by_hand(partial(alpha_beta, alpha=alpha, beta=beta), WIDE_P, WIDE_Q)
     assert limit > 0.05
     errors = []
@@ -205,7 +206,7 @@ def test_alpha_beta_approaches_its_limit(alpha, beta):
         near = numpy_alpha_beta(WIDE_P, WIDE_Q, alpha + step, beta + 1.7 * step)
         errors.append(abs(near - limit))
     assert errors[0] < 0.1 * limit
-    for coarse, fine in zip(errors, errors[1:], strict=False):
+    for coarse, fine in pairwise(errors):
         assert fine == pytest.approx(coarse / 10, rel=0.15)
 
 

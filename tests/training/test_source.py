@@ -272,10 +272,10 @@ def test_the_prompts_of_rollout_sets_follow_each_other_in_the_stream() -> None:
 class FakeSampler:
     """Answers each row with its seed and its prompt."""
 
-    def prompts(self, rollouts: Sequence[Rollout], view: str) -> list[tuple[int, ...]]:
+    def prompts(self, rollouts: Sequence[Rollout], _: str) -> list[tuple[int, ...]]:
         return [rollout.prompt_ids for rollout in rollouts]
 
-    def sample(self, rows: Sequence[Row], teacher_weight: float, view: str) -> list[Sample]:
+    def sample(self, rows: Sequence[Row], *_: object) -> list[Sample]:
         return [
             Sample(row.document, row.seed, "", 1, "stop", (row.seed, *row.prompt_ids))
             for row in rows
