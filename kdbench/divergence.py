@@ -3,12 +3,13 @@
 Every function takes log-probabilities of the teacher, log p, and of the student, log q, of shape
 (..., V), and returns shape (...) in nats (total variation: 0 to 1). Both sides must be normalised
 over the same V tokens. A teacher's log-probability may be -inf; a student's may not where p > 0.
-Formulas: Wen et al. 2023 (f-divergences), Agarwal et al. 2024 (GKD), Ko et al. 2024 (DistiLLM).
+Formulas: Wen et al. 2023 (f-divergences), Agarwal et al. 2024 (GKD), Ko et al. 2024 (DistiLLM),
+Cichocki et al. 2011 (alpha-beta).
 """
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from kdbench.errors import InputError
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     import torch
 
     Divergence = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+_LARGEST_EXPONENT = 64.0  # e^64 may be added up over any vocabulary in float32
 
 
 def entropy(log_p: "torch.Tensor") -> "torch.Tensor":
@@ -84,19 +87,66 @@ def total_variation(log_p: "torch.Tensor", log_q: "torch.Tensor") -> "torch.Tens
     return 0.5 * (log_p.exp() - log_q.exp()).abs().sum(-1)
 
 
+def jeffreys(
+    log_p: "torch.Tensor",
+    log_q: "torch.Tensor",
+    forward_weight: float = 1.0,
+    reverse_weight: float = 1.0,
+) -> "torch.Tensor":
+    """Symmetric KL (Jeffreys 1946): KL(p‖q) + KL(q‖p), each with a weight of its own.
+
+    Args:
+        log_p: The teacher's log-probabilities.
+        log_q: The student's log-probabilities.
+        forward_weight: Weight of KL(p‖q), 0 or more.
+        reverse_weight: Weight of KL(q‖p), 0 or more.
+
+    Raises:
+        InputError: a weight is negative, or both are 0.
+    """
+    if min(forward_weight, reverse_weight) < 0 or forward_weight == reverse_weight == 0:
+        raise InputError(
+            f"forward_weight={forward_weight} reverse_weight={reverse_weight}: must be 0 or more, "
+            "and not both 0"
+        )
+    if not forward_weight or not reverse_weight:  # 0 times infinity is no number
+        side = forward_kl if forward_weight else reverse_kl
+        return (forward_weight or reverse_weight) * side(log_p, log_q)
+    forward = forward_weight * forward_kl(log_p, log_q)
+    return forward + reverse_weight * reverse_kl(log_p, log_q)
+
+
 def adaptive_kl(
-    log_p: "torch.Tensor", log_q: "torch.Tensor", head_mass: float = 0.5
+    log_p: "torch.Tensor",
+    log_q: "torch.Tensor",
+    head_mass: float = 0.5,
+    boundary: Literal["tail", "head"] = "tail",
 ) -> "torch.Tensor":
     """Adaptive KL (Wu et al. 2024): g_h/(g_h+g_t) KL(p‖q) + g_t/(g_h+g_t) KL(q‖p).
 
     The head is the teacher's most likely tokens, as long as their total probability is at most
-    `head_mass`; the most likely token is always in it. The token that passes the limit is in the
-    tail, as in the authors' code. g_h and g_t are the sums of |p - q| over head and tail, detached.
+    `head_mass`; the most likely token is always in it. g_h and g_t are the sums of |p - q| over
+    head and tail, detached.
+
+    Args:
+        log_p: The teacher's log-probabilities.
+        log_q: The student's log-probabilities.
+        head_mass: Largest probability of the head, 0 to 1; μ in the paper.
+        boundary: Where the token belongs with which the head would pass `head_mass`: `tail` as in
+            the authors' code, or `head` as in DSKD's, which sorts the tokens the other way round.
+
+    Raises:
+        InputError: the boundary is neither.
     """
+    import torch
+
+    if boundary not in ("tail", "head"):
+        raise InputError(f"boundary={boundary}: must be tail or head")
     p, q = log_p.exp(), log_q.exp()
     descending, order = p.sort(-1, descending=True)
-    in_tail = descending.cumsum(-1) > head_mass
-    in_tail[..., 0] = False
+    mass = descending.cumsum(-1)  # with the token itself
+    is_past = mass > head_mass if boundary == "tail" else mass - descending >= head_mass
+    in_tail = is_past & (torch.arange(p.shape[-1], device=p.device) > 0)
     gap = (p - q).abs().gather(-1, order).detach()  # in the order of the mask
     tail_gap, total_gap = (gap * in_tail).sum(-1), gap.sum(-1)
     tail_share = (tail_gap / total_gap.clamp(min=1e-12)).clamp(max=1)
@@ -106,27 +156,42 @@ def adaptive_kl(
 def alpha_beta(
     log_p: "torch.Tensor", log_q: "torch.Tensor", alpha: float = 0.2, beta: float = 0.7
 ) -> "torch.Tensor":
-    """Alpha-beta divergence (Cichocki et al. 2011; ABKD), with two of its limits.
+    """Alpha-beta divergence (Cichocki et al. 2011; ABKD) for every α and β, with its limits.
 
-    -1/(αβ) sum[p^α q^β - α/(α+β) p^(α+β) - β/(α+β) q^(α+β)]; the limit at (1, 0) is KL(p‖q), the
-    one at (0, 1) is KL(q‖p). The other limits, at (α, 0), (0, β) and α + β = 0, exist and are in
-    ABKD's code, but are not implemented here.
+    -1/(αβ) sum[p^α q^β - α/(α+β) p^(α+β) - β/(α+β) q^(α+β)], and in the limit, as in ABKD's code:
+      (α, 0): 1/α² sum[p^α log(p^α/q^α) - p^α + q^α], which is KL(p‖q) at α = 1;
+      (0, β): the same with the sides exchanged, which is KL(q‖p) at β = 1;
+      (α, -α): 1/α² sum[(p/q)^α - 1 - log (p/q)^α];
+      (0, 0): half the sum of (log p - log q)².
+    It is symmetric for α = β.
 
-    Raises:
-        InputError: α, β or α + β is 0, except for (1, 0) and (0, 1).
+    Where a power is negative, it may be larger than any float. There a probability is taken as at
+    least e^-(64/s), with the sum s of the negative powers' sizes, and has no gradient below that.
+    The limits (0, β) and (0, 0) are infinite where the teacher's probability is 0.
     """
+    if alpha == 0:
+        # D(α, β) of p and q is D(β, α) of q and p.
+        return _log_distance(log_p, log_q) if beta == 0 else alpha_beta(log_q, log_p, beta, 0)
     if (alpha, beta) == (1, 0):
         return forward_kl(log_p, log_q)
-    if (alpha, beta) == (0, 1):
-        return reverse_kl(log_p, log_q)
+    if steepness := max(-alpha, 0) + max(-beta, 0):
+        least = -_LARGEST_EXPONENT / steepness
+        log_p, log_q = log_p.clamp(min=least), log_q.clamp(min=least)
     total = alpha + beta
-    if alpha == 0 or beta == 0 or total == 0:
-        raise InputError(
-            f"alpha={alpha} beta={beta}: of the limits, only (1, 0) and (0, 1) are available"
-        )
+    if total == 0:
+        log_ratio = alpha * (log_p - log_q)
+        return (log_ratio.expm1() - log_ratio).sum(-1) / alpha**2
+    if beta == 0:
+        of_p, of_q = alpha * log_p, alpha * log_q
+        return (_expectation(of_p, of_p - of_q) + (of_q.exp() - of_p.exp()).sum(-1)) / alpha**2
     cross = (alpha * log_p + beta * log_q).exp()
     powers = alpha / total * (total * log_p).exp() + beta / total * (total * log_q).exp()
     return (powers - cross).sum(-1) / (alpha * beta)
+
+
+def _log_distance(log_p: "torch.Tensor", log_q: "torch.Tensor") -> "torch.Tensor":
+    """Half the sum of (log p - log q)²."""
+    return 0.5 * (log_p - log_q).square().sum(-1)
 
 
 def mixture(log_p: "torch.Tensor", log_q: "torch.Tensor", weight: float) -> "torch.Tensor":

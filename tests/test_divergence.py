@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from kdbench.divergence import (
     entropy,
     forward_kl,
     generalised_jsd,
+    jeffreys,
     mixture,
     reverse_kl,
     skew_kl,
@@ -42,6 +44,17 @@ DIVERGENCES = {
     "alpha_beta_half": partial(alpha_beta, alpha=0.5, beta=0.5),
     "alpha_beta_1_0": partial(alpha_beta, alpha=1, beta=0),
     "alpha_beta_0_1": partial(alpha_beta, alpha=0, beta=1),
+    **{
+        f"alpha_beta_{alpha}_{beta}": partial(alpha_beta, alpha=alpha, beta=beta)
+        for alpha, beta in (
+            *((0.5, 0), (2, 0), (-0.5, 0), (0, 0.5), (0, -0.5), (0, 0)),  # limits
+            *((0.5, -0.5), (-0.5, 0.5), (2, -0.5), (-0.5, 2), (-0.5, -0.5)),
+        )
+    },
+    "adaptive_kl_head": partial(adaptive_kl, boundary="head"),
+    "jeffreys": jeffreys,
+    "jeffreys_weighted": partial(jeffreys, forward_weight=0.3, reverse_weight=2.0),
+    "jeffreys_forward": partial(jeffreys, forward_weight=0.5, reverse_weight=0),
 }
 # The target may rule out a token where the divergence stays finite.
 FINITE_AT_ZERO = [
@@ -54,6 +67,9 @@ FINITE_AT_ZERO = [
     "skew_reverse_kl",
     "total_variation",
     "alpha_beta",
+    *("alpha_beta_0.5_0", "alpha_beta_2_0", "alpha_beta_-0.5_0", "alpha_beta_0.5_-0.5"),
+    *("alpha_beta_2_-0.5", "alpha_beta_-0.5_2", "alpha_beta_-0.5_-0.5", "alpha_beta_0_-0.5"),
+    "jeffreys_forward",
 ]
 every = pytest.mark.parametrize("divergence", DIVERGENCES.values(), ids=DIVERGENCES.keys())
 
@@ -176,10 +192,59 @@ def test_alpha_beta_is_not_reverse_kl_unless_asked():
     assert abs(by_hand(alpha_beta, P, Q) - 0.130812) > 1e-2
 
 
-@pytest.mark.parametrize(("alpha", "beta"), [(0, 0.5), (0.5, 0), (0, 0), (0.5, -0.5), (2, 0)])
-def test_alpha_beta_refuses_other_limits(alpha, beta):
-    with pytest.raises(InputError, match="of the limits, only"):
-        alpha_beta(logs(P), logs(Q), alpha, beta)
+LIMITS = [(0.5, 0), (1, 0), (2, 0), (-0.5, 0), (0, 0.5), (0, 1), (0, -0.5), (0, 0)]
+LIMITS += [(0.5, -0.5), (-0.5, 0.5), (2, -2)]
+
+
+@pytest.mark.parametrize(("alpha", "beta"), LIMITS)
+def test_alpha_beta_approaches_its_limit(alpha, beta):
+    """The general formula by NumPy is off by a multiple of the step away from the limit."""
+    limit = by_hand(partial(alpha_beta, alpha=alpha, beta=beta), WIDE_P, WIDE_Q)
+    assert limit > 0.05
+    errors = []
+    for step in (1e-2, 1e-3, 1e-4):
+        near = numpy_alpha_beta(WIDE_P, WIDE_Q, alpha + step, beta + 1.7 * step)
+        errors.append(abs(near - limit))
+    assert errors[0] < 0.1 * limit
+    for coarse, fine in pairwise(errors):
+        assert fine == pytest.approx(coarse / 10, rel=0.15)
+
+
+def test_limits_of_alpha_beta_worked_out_by_hand():
+    # p is .5, .5 and q .75, .25, so log p/q is -a and b.
+    a, b = math.log(1.5), math.log(2)
+    half = math.sqrt(0.5)
+    expected = {
+        (0, 0): 0.5 * (a**2 + b**2),
+        (2, 0): (0.25 * 2 * (b - a) - 0.5 + 0.5625 + 0.0625) / 4,
+        (1, -1): (1 / 1.5 - 1 + a) + (2 - 1 - b),
+        (0.5, 0): 4 * (half * (b - a) / 2 - 2 * half + math.sqrt(0.75) + 0.5),
+    }
+    for (alpha, beta), value in expected.items():
+        assert by_hand(partial(alpha_beta, alpha=alpha, beta=beta), P, Q) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(("alpha", "beta"), [*LIMITS, (0.2, 0.7), (2, -0.5)])
+def test_exchanging_both_sides_and_both_powers_of_alpha_beta_changes_nothing(alpha, beta):
+    one = by_hand(partial(alpha_beta, alpha=alpha, beta=beta), WIDE_P, WIDE_Q)
+    other = by_hand(partial(alpha_beta, alpha=beta, beta=alpha), WIDE_Q, WIDE_P)
+    assert one == pytest.approx(other, abs=1e-14)
+
+
+def test_jeffreys_is_both_kl_each_with_its_weight():
+    both = kl(WIDE_P, WIDE_Q) + kl(WIDE_Q, WIDE_P)
+    assert by_hand(jeffreys, WIDE_P, WIDE_Q) == pytest.approx(both, abs=1e-12)
+    assert by_hand(jeffreys, WIDE_Q, WIDE_P) == pytest.approx(both, abs=1e-12)
+    weighted = by_hand(partial(jeffreys, forward_weight=0.3, reverse_weight=2), WIDE_P, WIDE_Q)
+    assert weighted == pytest.approx(0.3 * kl(WIDE_P, WIDE_Q) + 2 * kl(WIDE_Q, WIDE_P))
+    one_sided = partial(jeffreys, forward_weight=0, reverse_weight=0.5)
+    assert by_hand(one_sided, WIDE_P, WIDE_Q) == pytest.approx(0.5 * kl(WIDE_Q, WIDE_P))
+
+
+@pytest.mark.parametrize("weights", [(-1, 1), (1, -0.5), (0, 0)])
+def test_jeffreys_refuses_weights_that_make_no_divergence(weights):
+    with pytest.raises(InputError, match="must be 0 or more, and not both 0"):
+        jeffreys(logs(P), logs(Q), *weights)
 
 
 @pytest.mark.parametrize("weight", [-0.1, 1.1, 2])
@@ -210,11 +275,32 @@ def test_adaptive_kl_by_hand():
 
 
 def test_the_token_that_passes_the_limit_of_adaptive_kl_is_in_the_tail():
-    """As in the authors' code; DSKD's sorts the other way round, which gives .45757."""
+    """As in the authors' code; in DSKD's, which sorts the other way round, it is in the head."""
     p, q = (0.4, 0.35, 0.25), (0.2, 0.1, 0.7)
     expected = 0.2 / 0.9 * kl(p, q) + 0.7 / 0.9 * kl(q, p)
     assert by_hand(adaptive_kl, p, q) == pytest.approx(expected, abs=1e-12)
     assert by_hand(adaptive_kl, p, q) == pytest.approx(0.45716, abs=1e-5)
+    as_dskd = by_hand(partial(adaptive_kl, boundary="head"), p, q)
+    assert as_dskd == pytest.approx(0.5 * kl(p, q) + 0.5 * kl(q, p), abs=1e-12)
+    assert as_dskd == pytest.approx(0.45757, abs=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_head_of_dskd_is_all_but_the_least_likely_half(seed):
+    """DSKD sorts ascending; the tail is what adds up to a half at most."""
+    p, q = random_logits(seed, 2, 50).softmax(-1).numpy()
+    ascending = np.argsort(p)
+    tail = ascending[np.cumsum(p[ascending]) <= 0.5]
+    gap = np.abs(p - q)
+    share = gap[tail].sum() / gap.sum()
+    found = by_hand(partial(adaptive_kl, boundary="head"), p, q)
+    assert found == pytest.approx((1 - share) * kl(p, q) + share * kl(q, p), abs=1e-9)
+    assert abs(found - by_hand(adaptive_kl, p, q)) > 1e-6
+
+
+def test_adaptive_kl_refuses_another_boundary():
+    with pytest.raises(InputError, match="boundary=middle: must be tail or head"):
+        adaptive_kl(logs(P), logs(Q), boundary="middle")
 
 
 def test_the_most_likely_token_is_always_in_the_head_of_adaptive_kl():
@@ -393,11 +479,19 @@ def test_the_order_of_the_vocabulary_does_not_matter(divergence):
 
 # The weights of adaptive KL are detached, so its gradient is meant not to be its derivative; it is
 # compared with frozen weights above.
-@pytest.mark.parametrize("name", [name for name in DIVERGENCES if name != "adaptive_kl"])
+@pytest.mark.parametrize("name", [name for name in DIVERGENCES if "adaptive" not in name])
 def test_the_gradient_is_the_derivative(name):
     log_p = random_logits(4, 3, 5, spread=1.0).log_softmax(-1)
     z = random_logits(5, 3, 5, spread=1.0).requires_grad_()
     assert torch.autograd.gradcheck(lambda x: DIVERGENCES[name](log_p, x.log_softmax(-1)), (z,))
+
+
+@every
+def test_a_divergence_compiles_into_a_single_graph(divergence):
+    teacher, student = random_logits(7, 2, 3, 6).log_softmax(-1)
+    torch.compiler.reset()
+    compiled = torch.compile(divergence, fullgraph=True, backend="eager")
+    assert torch.allclose(compiled(teacher, student), divergence(teacher, student), atol=1e-14)
 
 
 @pytest.mark.parametrize("name", ["skew_kl", "skew_reverse_kl"])

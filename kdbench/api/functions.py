@@ -468,6 +468,7 @@ def train(
     trust_remote_code: bool = False,
     alpha: float | None = None,
     beta: float | None = None,
+    boundary: Literal["tail", "head"] | None = None,
     capacity: int | None = None,
     clamp: float | None = None,
     classmate: Literal["trained", "frozen", "ema", "teacher", "uniform"] | None = None,
@@ -501,6 +502,7 @@ def train(
     temperature: float | None = None,
     threshold: float | None = None,
     tolerance: float | None = None,
+    truncated_end: Literal["omit", "append"] | None = None,
 ) -> "Trained":
     """Train a student with a distillation method.
 
@@ -520,7 +522,7 @@ def train(
         limit: Number of training examples to use, from the start of the set.
         pretraining: JSONL file of plain texts against forgetting, one {"text": …} per line.
         pretraining_weight: Weight of the loss on plain texts.
-        epochs: Number of passes over the training set (default: 1).
+        epochs: Number of times that all training prompts are used (default: 1).
         steps: Number of optimiser steps, instead of epochs=.
         batch_size: Number of examples per optimiser step, over all processes.
         learning_rate: Peak learning rate of AdamW.
@@ -596,6 +598,8 @@ def train(
         trust_remote_code: Permission to run Python code that comes with the checkpoints.
         alpha: α, power of the teacher's probabilities (abkd).
         beta: β, power of the student's probabilities (abkd).
+        boundary: where the token belongs that passes head_mass; tail as the authors have it, head
+            as DSKD (akl).
         capacity: rollouts in the replay buffer of each process (distillm).
         clamp: largest KL(q‖c) that form=subtract rewards, nats (classmate).
         classmate: the weaker model (classmate).
@@ -617,7 +621,7 @@ def train(
         length_norm: divide the reward by the number of tokens left; MiniLLM's code always does
             (minillm).
         momentum: β, momentum of the loss's relative fall (taid).
-        passes: number of epochs over each set of rollouts (minillm).
+        passes: number of passes over each set of rollouts (minillm).
         plausibility: a; only tokens with p >= a max p are contrasted (classmate).
         reward_clip: largest absolute reward after scaling (minillm).
         reward_scale: divisor of the rewards; after whitening it only moves the clip (minillm).
@@ -634,6 +638,8 @@ def train(
         temperature: divides both logits in the divergence (kd).
         threshold: initial share of student batches (distillm).
         tolerance: rise of the validation loss that counts, nats (distillm).
+        truncated_end: whether a response cut at max_new_tokens= gets an end token; append as
+            MiniLLM's code does (seqkd).
 
     Returns:
         The checkpoint's folder and its run card.

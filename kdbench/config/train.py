@@ -64,7 +64,10 @@ class OptimisationKeys(Settings, group="Optimisation"):
     """How the weights are updated."""
 
     epochs: float | None = Field(
-        None, gt=0, le=1e6, description="Number of passes over the training set (default: 1)"
+        None,
+        gt=0,
+        le=1e6,
+        description="Number of times that all training prompts are used (default: 1)",
     )
     steps: int | None = Field(
         None, ge=1, le=10**9, description="Number of optimiser steps, instead of epochs="

@@ -1,7 +1,6 @@
 """The settings of `kdbench train` as arguments of the trainer, and what can be checked at once."""
 
 import importlib.util
-import math
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -88,19 +87,8 @@ def validation_sampling(settings: TrainSettings) -> Protocol:
     )
 
 
-def steps_of_epoch(settings: TrainSettings, examples: int) -> int:
-    """Number of optimiser steps in an epoch, given the number of examples."""
-    return math.ceil(examples / settings.batch_size)
-
-
-def steps_of_run(settings: TrainSettings, examples: int) -> int:
-    """Number of optimiser steps of a run, given the number of examples."""
-    epochs = settings.epochs or 1
-    return settings.steps or math.ceil(epochs * steps_of_epoch(settings, examples))
-
-
 def training_arguments(
-    settings: TrainSettings, precision: str, device: str, folder: Path, examples: int
+    settings: TrainSettings, precision: str, device: str, folder: Path, steps: int
 ) -> TrainingArguments:
     """The arguments of transformers' trainer.
 
@@ -109,7 +97,7 @@ def training_arguments(
         precision: `float32` or `bfloat16`.
         device: The device of this process.
         folder: Where the states are saved.
-        examples: The number of training examples.
+        steps: The number of optimiser steps.
     """
     cosine = settings.lr_schedule == "cosine"
     # accelerate would take the precision of an earlier run, or of the user's shell.
@@ -117,7 +105,7 @@ def training_arguments(
     prepare_sharding()
     arguments = TrainingArguments(
         output_dir=str(folder),
-        max_steps=steps_of_run(settings, examples),
+        max_steps=steps,
         per_device_train_batch_size=settings.batch_size // process_count(),
         gradient_accumulation_steps=1,  # DistillationTrainer makes the micro-batches
         learning_rate=settings.learning_rate,

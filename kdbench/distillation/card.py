@@ -62,7 +62,11 @@ def make_card(
         "selected": last.selected,
         "validations": [validation for record in records for validation in record.validations],
         **({"stages": [record.in_card() for record in records]} if len(records) > 1 else {}),
-        "prompts": {"used": len(prompts), "of": len(train.examples)},
+        "prompts": {
+            "used": len(prompts),
+            "of": len(train.examples),
+            "epochs": round(sum(record.epochs for record in records), 4),
+        },
         **({} if template is None else {"chat_template_sha256": template}),
         "cut_responses": {"train": train.cut, "valid": ingredients.valid.cut},
         "phases": phases.as_dict(),

@@ -198,7 +198,10 @@ def load_texts(path: Path, tokenizer: Any, length: int) -> list[tuple[int, ...]]
 
 
 def with_responses(
-    data: DataSet, responses: Mapping[str, tuple[str, bool]], encoder: Encoder
+    data: DataSet,
+    responses: Mapping[str, tuple[str, bool]],
+    encoder: Encoder,
+    always_ends: bool = False,
 ) -> list[Example]:
     """Replace the responses of examples; those whose new response is empty are left out.
 
@@ -206,9 +209,13 @@ def with_responses(
         data: The training set.
         responses: By id, the response as text and whether it ended by itself.
         encoder: How rows become examples.
+        always_ends: Whether a response that did not end by itself gets an end token too.
     """
     pairs = zip(data.rows, data.examples, strict=True)
-    answered = [(example, encoder.answered(row, *responses[example.id])) for row, example in pairs]
+    answered = []
+    for row, example in pairs:
+        text, ended = responses[example.id]
+        answered.append((example, encoder.answered(row, text, ended or always_ends)))
     return [
         replace(new, references=example.references) for example, new in answered if new is not None
     ]

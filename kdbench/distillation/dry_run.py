@@ -55,7 +55,7 @@ def plan_training(recipe: Recipe) -> list[Section]:
     if needs_teacher:
         ingredients.check_tokenizers()
     _check_positions(ingredients, needs_teacher)
-    steps = _steps(ingredients)
+    steps = recipe.steps(len(ingredients.train.examples))
     given = (*given_facts(recipe.settings), *given_facts(recipe.method))
     facts = [fact for fact in given if fact.value]
     return [
@@ -115,9 +115,9 @@ def _method_facts(ingredients: Ingredients, triple: Triple, steps: int) -> Itera
     if type(ingredients.method).prepare is not Method.prepare:
         out = ingredients.settings.out or Path("runs") / ingredients.settings.method
         yield Fact("preparation", f"before the first step, kept in {out.parent / 'prepared'}")
-    passes = steps * settings.batch_size / len(examples)
+    epochs = steps * ingredients.recipe.prompts_per_step / len(examples)
     yield Fact(
-        "steps", f"{steps} of {counted(settings.batch_size, 'example')}: {passes:.3g} passes"
+        "steps", f"{steps} of {counted(settings.batch_size, 'example')}: {epochs:.3g} epochs"
     )
     tokens = mean(len(example.response_ids) for example in examples) * settings.batch_size
     if isinstance(triple.source.inner, FromDataset):
@@ -129,7 +129,7 @@ def _method_facts(ingredients: Ingredients, triple: Triple, steps: int) -> Itera
             f"{settings.max_new_tokens} tokens each",
         )
     yield Fact("loss", f"about {tokens:.0f} response tokens a step, as long as the data set's")
-    every = settings.validate_every or _steps_of_epoch(ingredients)
+    every = settings.validate_every or ingredients.recipe.steps_of_epoch(len(examples))
     count = len(ingredients.valid.examples)
     yield Fact(
         "validation",
@@ -201,18 +201,6 @@ def _row_facts(ingredients: Ingredients, index: int) -> Iterator[Fact]:
     if removed := _cut_off(ingredients, ingredients.train, index):
         yield Fact("cut off", f"{len(removed)} tokens of the prompt, on the right:")
         yield Fact("", excerpt(tokenizer.decode(removed), 400, 200), is_text=True)
-
-
-def _steps(ingredients: Ingredients) -> int:
-    from kdbench.distillation.arguments import steps_of_run
-
-    return steps_of_run(ingredients.settings, len(ingredients.train.examples))
-
-
-def _steps_of_epoch(ingredients: Ingredients) -> int:
-    from kdbench.distillation.arguments import steps_of_epoch
-
-    return steps_of_epoch(ingredients.settings, len(ingredients.train.examples))
 
 
 def _estimate(ingredients: Ingredients, steps: int) -> str:

@@ -87,13 +87,11 @@ class Encoder:
     def answered(self, row: TrainingRow, text: str, ended: bool) -> Example | None:
         """Encode a row with another response; None if there is nothing to learn.
 
-        A response that did not end by itself, because of the length limit, gets no end token, so
-        the student does not learn to stop there. MiniLLM's code appends one to every response.
-
         Args:
             row: The row.
             text: The response.
-            ended: Whether it ended by itself.
+            ended: Whether it ended, by itself or because an end is appended; otherwise it gets no
+                end token, so that the student does not learn to stop there.
         """
         scored = self._without_foreign_thinking(text)
         if scored is None:

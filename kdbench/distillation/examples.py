@@ -34,7 +34,8 @@ def examples_of(
     from kdbench.distillation.arguments import sampling
 
     settings, out = recipe.settings, recipe.out  # the seed of the run, in every stage
-    if not isinstance(triple.source.inner, FromTeacher):
+    source = triple.source.inner
+    if not isinstance(source, FromTeacher):
         return ingredients.train.examples
     if ingredients.teacher is None:
         raise InputError(f"teacher= is missing: method={settings.method} learns from one")
@@ -57,7 +58,8 @@ def examples_of(
     costs.count("teacher_responses", tokens)
     if not triple.needs_teacher_model:
         ingredients.forget_teacher()
-    return with_responses(ingredients.train, responses, ingredients.encoder)
+    appends = source.truncated_end == "append"
+    return with_responses(ingredients.train, responses, ingredients.encoder, appends)
 
 
 @contextmanager

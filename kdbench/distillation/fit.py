@@ -13,7 +13,6 @@ from kdbench.config import TrainSettings
 from kdbench.distillation.arguments import (
     DEFAULT_MICRO_BATCH,
     sampling,
-    steps_of_epoch,
     training_arguments,
     validation_sampling,
 )
@@ -36,12 +35,14 @@ class PreparedRun:
 
     Attributes:
         settings: The settings of the run.
+        an_epoch: The number of optimiser steps in an epoch.
         student: The student's model, with an adapter if there is one.
         arguments: The arguments of transformers' trainer.
         work: The method, the teacher, the data and the limits.
     """
 
     settings: TrainSettings
+    an_epoch: int
     student: Any
     arguments: TrainingArguments
     work: Work
@@ -79,7 +80,9 @@ def prepare(
     models = load_models(ingredients, triple.needs_teacher_model, examples)
     size = settings.generation_batch_size
     precision, device = ingredients.precision, ingredients.device
-    arguments = training_arguments(settings, precision, device, folder, len(examples))
+    count = len(examples)
+    steps = settings.steps or ingredients.recipe.steps(count)
+    arguments = training_arguments(settings, precision, device, folder, steps)
     micro_batch_size = settings.micro_batch_size or DEFAULT_MICRO_BATCH
     preparing = Preparing(ingredients, models, examples, stage, micro_batch_size)
     statistics = preparing.statistics(prepared, Phases() if costs is None else costs)
@@ -102,7 +105,9 @@ def prepare(
         compile_loss=settings.compile_loss,
         statistics={name: tensor.to(device) for name, tensor in statistics.items()},
     )
-    return PreparedRun(settings, models.student, arguments, work)
+    return PreparedRun(
+        settings, ingredients.recipe.steps_of_epoch(count), models.student, arguments, work
+    )
 
 
 def make_trainer(
@@ -120,12 +125,11 @@ def make_trainer(
     """
     trainer = DistillationTrainer(run.student, run.arguments, run.work)
     trainer.remove_callback(PrinterCallback)  # our own progress takes its place
-    an_epoch = steps_of_epoch(run.settings, len(run.work.train))
     trainer.add_callback(
         Course(
             trainer,
             start,
-            validate_every=run.settings.validate_every or an_epoch,
+            validate_every=run.settings.validate_every or run.an_epoch,
             save_every=run.settings.save_every,
             advance=advance,
         )

@@ -55,7 +55,7 @@ class Ingredients:
     """
 
     def __init__(self, recipe: Recipe):
-        self.method, self.settings = recipe.method, recipe.settings
+        self.recipe, self.method, self.settings = recipe, recipe.method, recipe.settings
         settings = self.settings
         self.device = _device(settings.device)
         self._teacher_device = teacher_device(settings, self.device)
@@ -251,11 +251,12 @@ class Ingredients:
     def defaults(self) -> dict[str, Any]:
         """The default of every key that has one, ready for JSON."""
         fields = {**TrainSettings.model_fields, **type(self.method).model_fields}
-        return {
+        defaults = {
             name: to_jsonable_python(field.default)
             for name, field in fields.items()
             if not field.is_required()
         }
+        return {**defaults, "epochs_count": "batches"}
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -263,6 +264,8 @@ class Ingredients:
         common = self.settings.model_dump(mode="json", exclude=NO_PART)
         if self.settings.steps is None:
             common["epochs"] = self.settings.epochs or 1.0
+            if self.recipe.prompts_per_step != self.settings.batch_size:
+                common["epochs_count"] = "prompts"  # earlier versions counted batches
         if self.settings.pretraining is not None:
             common["pretraining"] = _file_sha256(self.settings.pretraining)
         uses_teacher = self.teacher is not None and self.method.needs_teacher

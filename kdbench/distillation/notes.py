@@ -1,19 +1,22 @@
 """What a user should know about a training run before it begins, in a line each."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 from kdbench.distillation.data import DataSet
 from kdbench.distillation.ingredients import Ingredients
 from kdbench.generate.prompts import adds_bos
+from kdbench.text import counted
 
 
 def notes(ingredients: Ingredients) -> Iterator[str]:
-    """Yield the lines: rows left out, cut or merged, a loss left out, a BOS token left out."""
+    """Yield the lines: rows left out, cut or merged, a long epoch, a loss or BOS token left out."""
     lengths = ingredients.lengths
     for data in (ingredients.train, ingredients.valid):
         yield from _rows(data, lengths)
         yield from _merged(data)
+    yield from _long_epoch(ingredients)
     if ingredients.student.has_router_loss and not ingredients.settings.router_loss:
         yield (
             "the student has experts, and the loss that balances their load is left out; "
@@ -24,6 +27,18 @@ def notes(ingredients: Ingredients) -> Iterator[str]:
         yield (
             f"the student's tokenizer puts {tokenizer.bos_token} before a text, and add_bos=false "
             "leaves it out; if the student was trained with it, pass add_bos=true here and in eval"
+        )
+
+
+def _long_epoch(ingredients: Ingredients) -> Iterator[str]:
+    settings, recipe = ingredients.settings, ingredients.recipe
+    examples, size = len(ingredients.train.examples), settings.batch_size
+    epoch, usual = recipe.steps_of_epoch(examples), math.ceil(examples / size)
+    if settings.steps is None and epoch > usual:
+        yield (
+            f"an epoch of {settings.method} has {counted(epoch, 'step')} (of other methods: "
+            f"{usual}), as a step uses {recipe.prompts_per_step:.4g} new prompts "
+            f"(batch_size={size}) and an epoch uses all {examples}"
         )
 
 

@@ -1,5 +1,6 @@
 """Recipes: the settings of `kdbench train`, and the method with its own keys."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,30 @@ class Recipe:
         """The words of a command that trains the same; the keys of a recipe's file among them."""
         without = {"recipe", *self.settings.ignored()}
         return command_words("train", self.settings, self.method, without=without)
+
+    @property
+    def prompts_per_step(self) -> float:
+        """How many new prompts an optimiser step uses, on average; `epochs=` counts with it.
+
+        Raises:
+            InputError: the method's source gives no such number.
+        """
+        source = self.method.triple().source
+        prompts = source.prompts_per_step(self.settings.batch_size)
+        if not 0 < prompts < math.inf:
+            raise InputError(
+                f"{type(source).__name__}.prompts_per_step gives {prompts}: must be above 0"
+            )
+        return prompts
+
+    def steps_of_epoch(self, examples: int) -> int:
+        """Number of optimiser steps that use as many prompts as there are examples."""
+        return math.ceil(round(examples / self.prompts_per_step, 6))  # 64 / (32 / 3) is above 6
+
+    def steps(self, examples: int) -> int:
+        """Number of optimiser steps of the run, given the number of examples."""
+        settings = self.settings
+        return settings.steps or math.ceil((settings.epochs or 1) * self.steps_of_epoch(examples))
 
 
 def parse_recipe(arguments: Sequence[str]) -> Recipe:

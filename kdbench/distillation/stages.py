@@ -44,6 +44,7 @@ class StageRecord(BaseModel):
         validations: All its validations.
         phases: Its costs.
         prompts: Ids of the examples whose prompts were used.
+        epochs: How many prompts were used, as a share of the training set's.
         log: The lines of its log.
         weights: The SHA-256 of each file of its student's weights.
     """
@@ -57,6 +58,7 @@ class StageRecord(BaseModel):
     validations: list[dict[str, float]] = Field(min_length=1)
     phases: dict[str, PhaseCost]
     prompts: list[str]
+    epochs: float
     log: list[dict[str, Any]]
     weights: dict[str, str]
 
@@ -157,6 +159,7 @@ class StageRun:
                 for name, cost in (before.as_dict() | trainer.phases.as_dict()).items()
             },
             prompts=sorted(prompts),
+            epochs=trainer.epochs,
             log=[self.line(line) for line in trainer.state.log_history],
             weights={},
         )
@@ -216,12 +219,10 @@ def stage_runs(ingredients: Ingredients, folder: Path) -> list[StageRun]:
     Raises:
         InputError: There are fewer steps than stages.
     """
-    from kdbench.distillation.arguments import steps_of_run
-
     stages = ingredients.stages()
     if len(stages) == 1:
         return [StageRun(stages[0], None, 1, 0, 0, folder)]
-    total = steps_of_run(ingredients.settings, len(ingredients.train.examples))
+    total = ingredients.recipe.steps(len(ingredients.train.examples))
     runs, before = list[StageRun](), 0
     for number, (stage, name, steps) in enumerate(
         zip(stages, names_of(stages), steps_of(stages, total), strict=True), start=1

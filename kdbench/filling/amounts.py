@@ -8,8 +8,12 @@ from kdbench.config import EvalSettings, TrainSettings
 from kdbench.protocol import get_protocol
 
 
-def training_examples(settings: TrainSettings) -> int | None:
+def training_examples(settings: TrainSettings, prompts_per_step: float) -> int | None:
     """Count the examples that a training processes, an example of two epochs twice.
+
+    Args:
+        settings: The settings of the training.
+        prompts_per_step: How many new prompts a step of its method uses.
 
     Returns:
         The number of examples, or None if the data set is not on this disk.
@@ -21,7 +25,8 @@ def training_examples(settings: TrainSettings) -> int | None:
     examples = _count_lines(settings.data / settings.train_set, "train.jsonl")
     if examples is None:
         return None
-    return max(1, int((settings.epochs or 1) * min(examples, settings.limit or examples)))
+    times = (settings.epochs or 1) * settings.batch_size / prompts_per_step
+    return max(1, int(times * min(examples, settings.limit or examples)))
 
 
 def responses(settings: EvalSettings) -> int | None:

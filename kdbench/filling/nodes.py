@@ -130,7 +130,7 @@ class TrainNode(Node):
 
     def amount(self) -> int | None:
         """The examples to train on; None if the data set is not on this disk."""
-        return training_examples(self.recipe.settings)
+        return training_examples(self.recipe.settings, self.recipe.prompts_per_step)
 
     def run(self) -> bool:
         """Train the checkpoint, from its last state if there is one."""

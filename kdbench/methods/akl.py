@@ -2,12 +2,12 @@
 
 Paper: Wu et al. 2024 (arXiv 2404.02657).
 Objective: g_h/(g_h+g_t) KL(p‖q) + g_t/(g_h+g_t) KL(q‖p); see `kdbench.divergence.adaptive_kl`.
-    `head_mass` is μ in the paper. DSKD's code sorts the tokens the other way round, so that the
-    token at the border is in the head.
+    `head_mass` is μ in the paper. The token with which the head would pass it is in the tail, as in
+    the authors' code; DSKD's code sorts the tokens the other way round, which is `boundary=head`.
 Data: the dataset's responses.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -26,7 +26,15 @@ class AKL(Method):
     head_mass: float = Field(
         0.5, ge=0, le=1, description="μ, largest probability mass of the teacher in the head"
     )
+    boundary: Literal["tail", "head"] = Field(
+        "tail",
+        description="where the token belongs that passes head_mass; tail as the authors have it, "
+        "head as DSKD",
+    )
 
     def triple(self) -> Triple:
         """The divergence on the dataset."""
-        return Triple(Match(adaptive_kl, {"head_mass": self.head_mass}))
+        options: dict[str, float | str] = {"head_mass": self.head_mass}
+        if self.boundary != "tail":
+            options["boundary"] = self.boundary
+        return Triple(Match(adaptive_kl, options))

@@ -12,8 +12,9 @@ Whitening: over the tokens of the whole set of rollouts of all processes, as in 
     `reward_scale` only decides which ones are clipped. `length_norm=false` is an addition of
     kdbench.
 Data: y ~ p̃ = (1-a) q + a p token by token, a = `teacher_mix`; each set of `rollout_batches` batches
-    serves `passes` epochs (PPO). So with the default keys an epoch samples about a quarter of the
-    prompts; see `kdbench.training.FromMixture`. The pre-training loss is `pretraining=FILE`.
+    serves `passes` passes (PPO). So a step uses `batch_size` / `passes` new prompts, and an epoch,
+    which uses every prompt, has `passes` times as many steps as that of another method; see
+    `kdbench.training.FromMixture`. The pre-training loss is `pretraining=FILE`.
 """
 
 from collections.abc import Sequence
@@ -63,7 +64,7 @@ class MiniLLM(Method):
     plain_sampling: ClassVar[bool] = True
     teacher_mix: float = Field(0.2, ge=0, le=1, description="a, teacher's share in sampling")
     rollout_batches: int = Field(4, ge=1, description="number of batches that are sampled together")
-    passes: int = Field(4, ge=1, description="number of epochs over each set of rollouts")
+    passes: int = Field(4, ge=1, description="number of passes over each set of rollouts")
     clip: float = Field(0.2, gt=0, description="clip of the probability ratio")
     discount: float = Field(0.95, ge=0, le=1, description="discount of later rewards per token")
     length_norm: bool = Field(

@@ -4,11 +4,12 @@ Paper: Kim and Rush 2016 (arXiv 1606.07947), with samples instead of beam search
 Objective: -log q(y) on y ~ p, one sample per training prompt; MiniLLM's baseline adds as much
     forward KL (`kd_ratio=0.5`). Forward KL on the dataset, which some code calls SeqKD, is `kd`.
 Data: the teacher's responses, sampled once and kept. Without forward KL, the teacher may have a
-    different tokenizer. A response that was cut at `max_new_tokens=` gets no end token; MiniLLM's
-    code appends one to every response.
+    different tokenizer. A response that was cut at `max_new_tokens=` gets no end token, so that the
+    student does not learn to stop there; MiniLLM's code appends one to every response, which is
+    `truncated_end=append`.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -25,6 +26,11 @@ class SeqKD(Method):
     paper: ClassVar[str] = "Kim and Rush 2016, arXiv 1606.07947"
     cost: ClassVar[str] = "teacher generation, once"
     kd_ratio: float = Field(0.0, ge=0, le=1, description="r, weight of forward KL; CE has 1-r")
+    truncated_end: Literal["omit", "append"] = Field(
+        "omit",
+        description="whether a response cut at max_new_tokens= gets an end token; append as "
+        "MiniLLM's code does",
+    )
 
     def triple(self) -> Triple:
         """Both terms on the teacher's responses."""
@@ -32,4 +38,4 @@ class SeqKD(Method):
             Term(CrossEntropy(), 1 - self.kd_ratio),
             Term(Match(forward_kl), self.kd_ratio),
         ]
-        return Triple([term for term in terms if term.weight], FromTeacher())
+        return Triple([term for term in terms if term.weight], FromTeacher(self.truncated_end))

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from kdbench.generate import Row
 from kdbench.training.sampling import RolloutSampler
@@ -63,6 +64,14 @@ class StepDraw:
             return []
         uniform = self.own_uniform
         return sample_without_repetition(self._train, count, lambda n: uniform(f"more {n}"))
+
+    def stream(self, start: int, count: int) -> list[Example]:
+        """Examples of this process's share of an endless stream through the training set."""
+        examples, size = [], len(self._train)
+        for number in range(start, start + count):
+            epoch, place = divmod(number * self.processes + self.process, size)
+            examples.append(self._train[_order(self._seed, epoch, size)[place]])
+        return examples
 
     def pool(self, where: Callable[[Example], bool]) -> list[Example]:
         """All examples of the training set that fulfil a condition."""
@@ -125,3 +134,13 @@ class StepDraw:
     def sum_over_processes(self, numbers: Sequence[float]) -> list[float]:
         """The sum of each number over all processes."""
         return self._sum_over_processes(numbers)
+
+
+@lru_cache(maxsize=2)  # a set of prompts may lie in two epochs
+def _order(seed: int, epoch: int, size: int) -> tuple[int, ...]:
+    """The order in which the stream of `StepDraw.stream` goes through the training set."""
+    return tuple(
+        sample_without_repetition(
+            range(size), size, lambda name: keyed_uniform(seed, "stream", epoch, name)
+        )
+    )

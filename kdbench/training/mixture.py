@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from kdbench.training.source import Draw, Source, sample_without_repetition
-from kdbench.views.rollout import Example, Rollout
+from kdbench.views.rollout import Rollout
 
 Record = Callable[[Draw, Sequence[Rollout]], list[Rollout]]
 
@@ -14,10 +15,9 @@ Record = Callable[[Draw, Sequence[Rollout]], list[Rollout]]
 class FromMixture(Source):
     """MiniLLM's teacher-mixed sampling, with several passes over each set of rollouts.
 
-    The last examples of steps in which nothing is sampled are the prompts of the next set, as many
-    as it needs; the others are skipped. So with the default keys of `minillm`, an epoch of 6,000
-    examples at batch size 32 has 188 steps but samples only 1,536 responses, to 23 % of the
-    prompts. Rollouts still pending when training ends are not used.
+    The prompts are those of a stream of their own, in which each prompt of the training set occurs
+    once before any occurs again. So an epoch has `passes` times as many steps as that of another
+    method. Rollouts still pending when training ends are not used.
 
     Attributes:
         teacher_weight: The teacher's share of each token's distribution, 0 to 1.
@@ -25,7 +25,7 @@ class FromMixture(Source):
         passes: Number of times that each rollout is trained on (PPO epochs).
         record: Adds the scalars that the objective needs, at sampling.
         pending: The batches of rollouts still to be trained on.
-        waiting: Examples of steps in which nothing was sampled.
+        drawn: Number of prompts that this process has taken from the stream.
     """
 
     origins = ("student",)
@@ -35,49 +35,39 @@ class FromMixture(Source):
     record: Record
     uses_teacher: bool = field(default=True, init=False)
     pending: list[list[Rollout]] = field(default_factory=list, init=False)
-    waiting: list[Example] = field(default_factory=list, init=False)
+    drawn: int = field(default=0, init=False)
+
+    def prompts_per_step(self, size: int) -> float:
+        """A prompt serves `passes` steps."""
+        return size / self.passes
 
     def rollouts(self, draw: Draw) -> list[Rollout]:
         """The next pending batch; new rollouts are sampled when there is none left."""
-        if self.pending:
-            waiting, room = [*self.waiting, *draw.examples], draw.size * (self.batches - 1)
-            self.waiting = waiting[max(0, len(waiting) - room) :]
-        else:
+        if not self.pending:
             self.pending = self._sample(draw)
         batch, *self.pending = self.pending
         return batch
 
     def _sample(self, draw: Draw) -> list[list[Rollout]]:
-        size = draw.size
-        prompts = [*draw.examples, *self.waiting][: size * self.batches]
-        prompts += draw.more_examples(size * self.batches - len(prompts))
-        self.waiting = []
+        prompts = draw.stream(self.drawn, draw.size * self.batches)
+        self.drawn += len(prompts)
         pool = self.record(draw, draw.student_responses(prompts, self.teacher_weight))
-        batches = []
-        for number in range(self.passes):
-            order = self._shuffled(range(len(pool)), draw, number)
-            batches += [
-                [pool[place] for place in order[start : start + size]]
-                for start in range(0, len(order), size)
-            ]
-        return batches
-
-    @staticmethod
-    def _shuffled(places: Sequence[int], draw: Draw, number: int) -> list[int]:
-        return sample_without_repetition(
-            places, len(places), lambda name: draw.own_uniform(f"pass {number} {name}")
-        )
+        return [
+            batch
+            for number in range(self.passes)
+            for batch in _batches(pool, draw.size, partial(_uniform, draw, number))
+        ]
 
     def state(self) -> dict[str, Any]:
-        """The pending rollouts and the waiting examples."""
+        """The pending rollouts and the place in the stream."""
         return {
             "pending": [[rollout.as_json() for rollout in batch] for batch in self.pending],
-            "waiting": [example.as_json() for example in self.waiting],
+            "drawn": self.drawn,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue with the pending rollouts and waiting examples of a state."""
-        self.waiting = [_waiting(example) for example in state["waiting"]]
+        """Continue with the pending rollouts of a state; earlier versions had no stream."""
+        self.drawn = state.get("drawn", 0)
         self.pending = [
             [Rollout.from_json(rollout) for rollout in batch] for batch in state["pending"]
         ]
@@ -89,9 +79,22 @@ class FromMixture(Source):
         )
 
 
-def _waiting(stored: Mapping[str, Any]) -> Example:
-    """A waiting example; earlier versions stored it as a rollout."""
-    if "origin" not in stored:
-        return Example.from_json(stored)
-    rollout = Rollout.from_json(stored)
-    return Example(rollout.id, rollout.prompt_ids, rollout.response_ids)
+def _batches(
+    pool: Sequence[Rollout], size: int, uniform: Callable[[str, str], float]
+) -> list[list[Rollout]]:
+    """The batches of a pass over a pool, in random order.
+
+    The pool is dealt out to `size` columns, and a batch takes one rollout of each. A column's order
+    depends on its first rollout alone. So with more processes, which have fewer columns each, the
+    batches are the same.
+    """
+    columns = [pool[place::size] for place in range(size)]
+    shuffled = [
+        sample_without_repetition(column, len(column), partial(uniform, column[0].id))
+        for column in columns
+    ]
+    return [list(batch) for batch in zip(*shuffled, strict=True)]
+
+
+def _uniform(draw: Draw, number: int, column: str, name: str) -> float:
+    return draw.uniform(f"pass {number} column {column} {name}")

@@ -150,7 +150,7 @@ class Match(Objective):
     """
 
     divergence: Callable[..., "torch.Tensor"] = forward_kl
-    options: Mapping[str, float] = field(default_factory=dict)
+    options: Mapping[str, float | str] = field(default_factory=dict)
     temperature: float = 1.0
     view: str = "teacher"
 
@@ -173,7 +173,10 @@ class Match(Objective):
         return self.temperature**2 * self.divergence(log_p, log_q, **self.options)
 
     def __str__(self) -> str:
-        options = [f"{key}={value:g}" for key, value in self.options.items()]
+        options = [
+            f"{key}={value}" if isinstance(value, str) else f"{key}={value:g}"
+            for key, value in self.options.items()
+        ]
         options += [f"temperature={self.temperature:g}"] if self.temperature != 1 else []
         options += [f"view={self.view}"] if self.view != "teacher" else []
         return self.divergence.__name__ + (f"({', '.join(options)})" if options else "")

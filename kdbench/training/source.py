@@ -7,7 +7,7 @@ A source gives the responses of one step on one process. All of its random draws
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from typing import Protocol as Interface
 
 from kdbench.views.rollout import Example, Rollout, of_dataset
@@ -43,6 +43,17 @@ class Draw(Interface):
 
     def more_examples(self, count: int) -> list[Example]:
         """Up to `count` random examples of the training set, without repetition."""
+
+    def stream(self, start: int, count: int) -> list[Example]:
+        """Examples of this process's share of an endless stream, which no other process gets.
+
+        The stream goes through the training set again and again, each time in a new order, and
+        deals its examples out to the processes in turn. It depends on nothing but the seed.
+
+        Args:
+            start: How many examples the source has taken from it before.
+            count: How many to give.
+        """
 
     def pool(self, where: Callable[[Example], bool]) -> Sequence[Example]:
         """All examples of the training set that fulfil a condition, in its order."""
@@ -114,6 +125,13 @@ class Source:
         """The source that a wrapper wraps; otherwise the source itself."""
         return self
 
+    def prompts_per_step(self, size: int) -> float:
+        """How many new prompts a step of `size` responses uses, on average, on all processes.
+
+        `epochs=` counts with it: an epoch uses as many prompts as the training set has.
+        """
+        return float(size)
+
     def rollouts(self, draw: Draw) -> list[Rollout]:
         """The responses of one step on one process; none if there is nothing to learn from.
 
@@ -149,16 +167,21 @@ class FromTeacher(FromDataset):
 
     They are sampled once, before training, and kept as a data set that later runs share. The
     examples of such a run hold them as their responses.
+
+    Attributes:
+        truncated_end: Whether a response that was cut at `max_new_tokens=` gets an end token all
+            the same: `omit` or `append`.
     """
 
     origins = ("teacher",)
+    truncated_end: Literal["omit", "append"] = "omit"
 
     def rollouts(self, draw: Draw) -> list[Rollout]:
         """One response per example: the one that the example holds."""
         return [replace(of_dataset(example), origin="teacher") for example in draw.examples]
 
     def __str__(self) -> str:
-        return "teacher"
+        return "teacher" if self.truncated_end == "omit" else "teacher(truncated_end=append)"
 
 
 @dataclass
@@ -269,6 +292,10 @@ class WithPretraining(Source):
     def begin(self, context: "Context") -> None:
         """Begin the wrapped source."""
         self.source.begin(context)
+
+    def prompts_per_step(self, size: int) -> float:
+        """Those of the wrapped source; a text is no prompt."""
+        return self.source.prompts_per_step(size)
 
     def rollouts(self, draw: Draw) -> list[Rollout]:
         """The source's responses and as many texts; a text's first token is its prompt."""

@@ -408,7 +408,16 @@ class DistillationTrainer(Trainer):
         if "loss" in logs:
             logs |= self.memory.notes.take_means()
             logs |= {f"schedule/{name}": value for name, value in self._schedule_values.items()}
+        of_steps, self.state.epoch = self.state.epoch, self.epochs
         super().log(logs, start_time)
+        self.state.epoch = of_steps
+
+    @property
+    def epochs(self) -> float:
+        """How many prompts were used so far, as a share of the training set's."""
+        size = int(self.args.per_device_train_batch_size)
+        share = self._triple.source.prompts_per_step(size) / size
+        return float(self.state.epoch or 0.0) * share
 
     @property
     def _logs_this_step(self) -> bool:

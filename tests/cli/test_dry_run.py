@@ -174,7 +174,7 @@ def test_train_shows_rows_the_loss_and_the_steps(world: World, place: Path) -> N
         f"{line} limit=70 batch_size=32 epochs=2 device=cpu max_length=60 max_prompt_tokens=50",
         place,
     ).out
-    assert facts(text, "steps") == ["6 of 32 examples: 2.74 passes"]
+    assert facts(text, "steps") == ["6 of 32 examples: 2.74 epochs"]
     assert facts(text, "out") == ["runs/gkd (new)"]
     rows = rows_of(world, "train")[:2]
     tokenizer = AutoTokenizer.from_pretrained(world.student)

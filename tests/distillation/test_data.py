@@ -285,6 +285,9 @@ def test_given_responses_end_only_where_they_ended(tokenizer: Any, tmp_path: Pat
     ids, end = encode(tokenizer, "one two"), tokenizer.eos_token_id
     responses = {example.id: list(example.response_ids) for example in answered}
     assert responses == {"a": [*ids, end], "b": ids, "c": [end]}  # nothing to learn from in d
+    appended = with_responses(data, texts, encoder, always_ends=True)
+    responses = {example.id: list(example.response_ids) for example in appended}
+    assert responses == {"a": [*ids, end], "b": [*ids, end], "c": [end], "d": [end]}
     for before, after in zip(data.examples, answered, strict=False):
         assert after.prompt_ids == before.prompt_ids
         assert after.references == before.references

@@ -14,7 +14,6 @@ from kdbench.distillation.prompts import PLAIN
 from kdbench.distillation.rows import training_rows
 from kdbench.errors import InputError
 from kdbench.toy.models import World
-from kdbench.training.mixture import FromMixture
 from kdbench.views.rollout import of_dataset
 
 ROOMY = Lengths(256, 512, "drop")
@@ -115,10 +114,6 @@ def test_the_prompt_of_rollouts_is_the_one_that_evaluation_asks(merging: Any) ->
     assert tokens(merging, example.response_ids) == ["bcd", "e", "</s>"]
     assert example.response_ids[-1] == end
     assert of_dataset(example).prompt_ids == example.context
-    source = FromMixture(0.2, 1, 1, lambda _, rollouts: list(rollouts))
-    source.waiting = [example]
-    source.restore(source.state())
-    assert source.waiting[0].prompt_ids == example.prompt_ids  # which a resumed run answers
 
 
 def test_byte_level_tokens_are_those_of_two_texts(world: World) -> None:

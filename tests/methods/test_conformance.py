@@ -7,7 +7,9 @@ from kdbench.testing import FACTS, cases_of
 
 VARIANTS = [
     ("abkd", {"alpha": 0, "beta": 1}),
+    *[("abkd", {"alpha": a, "beta": b}) for a, b in ((0.5, 0), (0, 0.5), (0.5, -0.5), (0, 0))],
     ("akl", {"head_mass": 0.8}),
+    ("akl", {"boundary": "head"}),
     ("classmate", {"plausibility": 0}),
     ("classmate", {"divergence": "jsd"}),
     ("classmate", {"divergence": "reverse_kl"}),

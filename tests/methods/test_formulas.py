@@ -669,3 +669,33 @@ def test_abkd_uses_the_same_divergence_as_the_fidelity_metrics():
     assert isinstance(objective, Match)
     assert objective.divergence is alpha_beta
     assert dict(objective.options) == {"alpha": 0.2, "beta": 0.7}
+
+
+@pytest.mark.parametrize(
+    ("alpha", "beta", "fault"),
+    [
+        (1e-3, 0.7, "alpha of 0.001 is too near to 0"),
+        (0.2, -1e-6, "beta of -1e-06 is too near to 0"),
+        (0.5, -0.499, "the sum of 0.001 is too near to 0"),
+        (11, 0.7, "less than or equal to 10"),
+    ],
+)
+def test_abkd_refuses_powers_that_leave_no_digits(alpha, beta, fault):
+    with pytest.raises(ValueError, match=fault):
+        methods.get("abkd")(alpha=alpha, beta=beta)
+
+
+@pytest.mark.parametrize(
+    ("alpha", "beta"), [(0.01, 0.7), (0.7, 0.01), (0.01, 0), (0.5, -0.49), (10, -10), (0, 10)]
+)
+def test_abkd_has_digits_left_at_the_powers_that_it_takes(alpha, beta):
+    """In float32 and over a vocabulary of 20,000 tokens."""
+    objective = term_of("abkd", alpha=alpha, beta=beta).objective
+    student, teacher = logits(11, 2, 20_000)
+    both = [
+        float(
+            objective.token(chunk_of(student[None].to(dtype), {"teacher": teacher[None].to(dtype)}))
+        )
+        for dtype in (torch.float32, torch.float64)
+    ]
+    assert both[0] == pytest.approx(both[1], rel=2e-2)

@@ -26,8 +26,7 @@ FEW = {
 }
 METHODS: dict[str, dict[str, object]] = {
     "gkd": {"method": "gkd"},
-    # What a process draws on its own depends on the number of processes; these draw nothing.
-    "minillm": {"method": "minillm", "rollout_batches": 1, "passes": 1, "single_step": 0},
+    "minillm": {"method": "minillm", "rollout_batches": 1, "passes": 2, "single_step": 0},
     "distillm": {"method": "distillm"},
     "classmate": {"method": "classmate"},
 }

@@ -3,13 +3,17 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
+from typing import Any
 
+import numpy as np
 import pytest
 from scipy import stats
 
+from kdbench.generate import Row, Sample
+from kdbench.training.draw import StepDraw
 from kdbench.training.mixture import FromMixture
 from kdbench.training.source import (
     FromDataset,
@@ -51,6 +55,9 @@ class FakeDraw:
 
     def more_examples(self, count: int) -> list[Example]:
         return sample_without_repetition(EXAMPLES, count, lambda n: self.own_uniform(f"more {n}"))
+
+    def stream(self, start: int, count: int) -> list[Example]:
+        return [EXAMPLES[(2 * number + self.rank) % 40] for number in range(start, start + count)]
 
     def student_responses(
         self, examples: Sequence[Example], teacher_weight: float = 0.0
@@ -251,24 +258,98 @@ def test_every_mixed_rollout_is_used_equally_often() -> None:
     assert not pools[0] & pools[1]
 
 
-def test_a_rollout_set_holds_the_steps_prompts_and_others() -> None:
-    source = mixture(batches=3, passes=1)
-    draw = FakeDraw(0)
-    source.rollouts(draw)
-    assert [rollout.id for rollout in draw.fresh[:4]] == [e.id for e in draw.examples]
-    assert len(draw.fresh) == 12
+def test_the_prompts_of_rollout_sets_follow_each_other_in_the_stream() -> None:
+    source, drawn = mixture(batches=3, passes=2), []
+    for step in range(13):
+        draw = FakeDraw(step, batch_at(step))
+        source.rollouts(draw)
+        drawn += [rollout.id for rollout in draw.fresh]
+    assert drawn == [example.id for example in FakeDraw(0).stream(0, 36)]
+    assert source.drawn == 36
 
 
-def test_the_next_set_has_the_examples_of_the_steps_between() -> None:
-    """They would be thrown away otherwise, and others drawn twice."""
-    source = mixture(batches=3, passes=2)
-    for step in range(6):
-        source.rollouts(FakeDraw(step, batch_at(step)))
-    draw = FakeDraw(6, batch_at(6))
-    source.rollouts(draw)
-    expected = [*batch_at(6), *batch_at(4), *batch_at(5)]
-    assert [one.id for one in draw.fresh] == [example.id for example in expected]
-    assert source.waiting == []
+@dataclass
+class FakeSampler:
+    """Answers each row with its seed and its prompt."""
+
+    def prompts(self, rollouts: Sequence[Rollout], _: str) -> list[tuple[int, ...]]:
+        return [rollout.prompt_ids for rollout in rollouts]
+
+    def sample(self, rows: Sequence[Row], *_: object) -> list[Sample]:
+        return [
+            Sample(row.document, row.seed, "", 1, "stop", (row.seed, *row.prompt_ids))
+            for row in rows
+        ]
+
+
+def step_draw(step: int = 0, process: int = 0, processes: int = 1, size: int = 4) -> StepDraw:
+    sampler: Any = FakeSampler()
+    examples = EXAMPLES[:size]
+    return StepDraw(sampler, 7, step, process, examples, size, EXAMPLES, {}, processes=processes)
+
+
+def test_the_stream_goes_through_the_training_set_in_a_new_order_each_time() -> None:
+    stream = [example.id for example in step_draw().stream(0, 120)]
+    epochs = [stream[start : start + 40] for start in (0, 40, 80)]
+    everything = sorted(example.id for example in EXAMPLES)
+    assert all(sorted(epoch) == everything for epoch in epochs)
+    assert epochs[0] != epochs[1] != epochs[2]
+    assert stream[30:50] == [example.id for example in step_draw(step=9).stream(30, 20)]
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_processes_share_the_stream_without_a_prompt_in_common(processes: int) -> None:
+    shares = [step_draw(0, rank, processes).stream(0, 40 // processes) for rank in range(processes)]
+    alone = step_draw().stream(0, 40)
+    assert [example for dealt in zip(*shares, strict=True) for example in dealt] == alone
+    assert len({example.id for share in shares for example in share}) == 40
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_more_processes_train_on_the_same_batches_of_a_mixture(processes: int) -> None:
+    def course(process: int, count: int) -> list[list[Rollout]]:
+        source = FromMixture(0.2, 3, 4, lambda draw, rollouts: list(rollouts))
+        draws = [step_draw(step, process, count, 8 // count) for step in range(24)]
+        return [source.rollouts(draw) for draw in draws]
+
+    def content(batch: Iterable[Rollout]) -> list[tuple[str, tuple[int, ...]]]:
+        return sorted((rollout.id, rollout.response_ids) for rollout in batch)
+
+    alone = course(0, 1)
+    shares = [course(rank, processes) for rank in range(processes)]
+    for step, batch in enumerate(alone):
+        assert content(row for share in shares for row in share[step]) == content(batch)
+    assert len({tuple(content(batch)) for batch in alone}) == 24  # each pass has other batches
+
+
+def test_the_batches_of_a_pass_are_in_random_order() -> None:
+    """Each rollout of a pool is as likely in each batch."""
+    seen = Counter[tuple[int, int]]()
+    for number in range(1500):
+        source = FromMixture(0.2, 3, 1, lambda draw, rollouts: list(rollouts))
+        draw = FakeDraw(number)
+        batches = [source.rollouts(draw) for _ in range(3)]
+        places = {rollout.response_ids: place for place, rollout in enumerate(draw.fresh)}
+        for turn, batch in enumerate(batches):
+            seen.update((places[rollout.response_ids], turn) for rollout in batch)
+    table = np.array([[seen[place, turn] for turn in range(3)] for place in range(12)])
+    assert stats.chisquare(table, axis=1).pvalue.min() > 1e-3
+
+
+def test_a_step_of_a_mixture_uses_fewer_new_prompts_than_responses() -> None:
+    assert mixture(passes=4).prompts_per_step(32) == 8
+    assert WithPretraining(mixture(passes=4), texts()).prompts_per_step(32) == 8
+    for source in (FromDataset(), FromTeacher(), FromStudent(0.5), FromReplay()):
+        assert source.prompts_per_step(32) == 32
+
+
+def test_a_state_of_earlier_versions_continues_at_the_start_of_the_stream() -> None:
+    source = mixture()
+    source.rollouts(FakeDraw(0))
+    earlier = {"pending": source.state()["pending"], "waiting": []}
+    resumed = mixture()
+    resumed.restore(json.loads(json.dumps(earlier)))
+    assert (resumed.pending, resumed.drawn) == (source.pending, 0)
 
 
 def test_recorded_scalars_stay_with_their_rollout() -> None:
@@ -279,16 +360,16 @@ def test_recorded_scalars_stay_with_their_rollout() -> None:
             assert rollout.recorded.keys() == {"old", "advantage"}
 
 
-def test_a_training_set_smaller_than_the_rollouts_is_used_up() -> None:
-    source = mixture(batches=20, passes=2)  # 4 + 76 rollouts of 40 rows
+def test_a_training_set_smaller_than_the_rollouts_is_used_again() -> None:
+    source = mixture(batches=20, passes=2)  # 80 rollouts of 40 rows
     count, batches = Counter[tuple[int, ...]](), 0
     while not batches or source.pending:
         batch = source.rollouts(FakeDraw(batches))
         count.update(rollout.response_ids for rollout in batch)
         batches += 1
-    assert batches == 22
+    assert batches == 40
     assert set(count.values()) == {2}
-    assert len(count) == 44
+    assert len(count) == 80
 
 
 def test_a_mixture_uses_the_teacher() -> None:

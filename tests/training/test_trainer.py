@@ -331,3 +331,50 @@ def test_the_classmate_uses_the_students_learning_rate(world, tmp_path, monkeypa
     assert [rate for rate, _ in rates] == [1e-2, 7.5e-3, 5e-3, 2.5e-3]
     assert len(logged) == 4
     assert rates[0][1] == (0.9, 0.95)
+
+
+def test_an_epoch_of_minillm_uses_every_prompt_once(world, tmp_path, capsys) -> None:
+    settings = {"method": "minillm", "rollout_batches": 1, "passes": 2, "validation_limit": 2}
+    trained = run(world, tmp_path / "m", **settings, steps=None, epochs=1, validate_every=None)
+    assert trained.steps == 6  # of 8 rows, each prompt twice
+    assert trained.card["prompts"] == {"used": 24, "of": 24, "epochs": 1.0}
+    assert [validation["step"] for validation in trained.card["validations"]] == [0, 6]
+    epochs = [line["epoch"] for line in log_of(tmp_path / "m") if "loss" in line]
+    assert epochs == pytest.approx([number / 6 for number in range(1, 7)])
+    note = "an epoch of minillm has 6 steps (of other methods: 3), as a step uses 4 new prompts"
+    assert note in capsys.readouterr().err
+    other = run(world, tmp_path / "k", method="kd", steps=None, epochs=1, validate_every=None)
+    assert other.steps == 3
+    assert other.card["prompts"] == {"used": 24, "of": 24, "epochs": 1.0}
+    assert "an epoch of" not in capsys.readouterr().err
+
+
+def test_a_minillm_of_earlier_epochs_is_refused_and_one_of_steps_is_not(world, tmp_path) -> None:
+    def as_it_was(out: Path) -> None:
+        card = json.loads((out / "kdbench.json").read_text())
+        card["training"]["settings"].pop("epochs_count", None)
+        card["prompts"].pop("epochs")
+        (out / "kdbench.json").write_text(json.dumps(card))
+
+    few = {"method": "minillm", "rollout_batches": 1, "passes": 1, "limit": 8, "max_new_tokens": 2}
+    run(world, tmp_path / "s", **few, steps=1)
+    as_it_was(tmp_path / "s")
+    assert run(world, tmp_path / "s", **few, steps=1).steps == 0
+    few |= {"passes": 2, "steps": None}
+    run(world, tmp_path / "e", **few, epochs=0.5)
+    as_it_was(tmp_path / "e")
+    with pytest.raises(kdbench.InputError, match=r"epochs_count \(was batches, is prompts\)"):
+        run(world, tmp_path / "e", **few, epochs=0.5)
+
+
+def test_a_cut_teacher_response_gets_an_end_token_only_if_asked(world, tmp_path) -> None:
+    few = {"method": "seqkd", "max_new_tokens": 2, "steps": 3, "validation_limit": 2}
+    tokens = {}
+    for end in ("omit", "append"):
+        trained = run(world, tmp_path / end, **few, truncated_end=end)
+        tokens[end] = trained.card["phases"]["train"]["tokens"]
+        assert trained.card["training"]["parameters"]["truncated_end"] == end
+    (file,) = tmp_path.glob("teacher-responses/*/dolly/train.jsonl")  # which both runs share
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    cut = sum(line["finish"] == "length" for line in lines)
+    assert tokens["append"] - tokens["omit"] == cut > 0

@@ -1,6 +1,5 @@
 """Learning rates with which a training diverges or learns nothing."""
 
-import math
 from collections.abc import Iterator
 
 from kdbench.doctor.check import check
@@ -51,7 +50,7 @@ def _warm_up(patient: TrainPatient) -> Iterator[Finding]:
     if not settings.warmup_steps:
         return
     rows = sum(len(rows) for rows in patient.training_sets.values())
-    steps = settings.steps or math.ceil(rows / settings.batch_size * (settings.epochs or 1))
+    steps = patient.recipe.steps(rows)
     if settings.warmup_steps >= steps > 0:
         yield Finding(
             "warning",

@@ -14,7 +14,7 @@ from typing import Any
 from kdbench.errors import InputError
 from kdbench.training.source import Draw, Source
 from kdbench.training.verifiers import Verifier, reward_of
-from kdbench.views.rollout import Rollout
+from kdbench.views.rollout import Example, Rollout
 
 _CONSTANT = 1e-8  # rewards whose standard deviation is smaller differ by rounding alone
 
@@ -36,10 +36,10 @@ class FromGroups(Source):
             all; instead of scaling, for which `scaled` must be false.
         skip_constant: Whether groups of equal rewards, which have no advantage, are left out. A
             step may then be empty.
-        passes: Number of steps in which a set of groups is learned. The examples of the later ones
-            are skipped, so that an epoch asks 1/`passes` of the prompts.
+        passes: Number of steps in which a set of groups is learned.
         view: Who answers.
         pending: The sets of groups that are still to be learned.
+        drawn: Number of prompts taken so far from the stream of this process.
     """
 
     verifier: Verifier
@@ -50,6 +50,7 @@ class FromGroups(Source):
     passes: int = 1
     view: str = "student"
     pending: list[list[Rollout]] = field(default_factory=list, init=False)
+    drawn: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         if self.samples < 2:
@@ -76,11 +77,24 @@ class FromGroups(Source):
         groups, *self.pending = self.pending
         return groups
 
+    def prompts_per_step(self, size: int) -> float:
+        """A prompt serves `passes` steps."""
+        return size / self.passes
+
+    def _prompts(self, draw: Draw) -> Sequence[Example]:
+        """Those of the step; with several passes others in their place, so that none is skipped."""
+        if self.passes == 1:
+            return draw.examples
+        prompts = draw.stream(self.drawn, draw.size)
+        self.drawn += len(prompts)
+        return prompts
+
     def _sampled(self, draw: Draw) -> list[Rollout]:
-        sampled = draw.responses(draw.examples, self.view, self.samples)
+        prompts = self._prompts(draw)
+        sampled = draw.responses(prompts, self.view, self.samples)
         kept: list[Rollout] = []
         advantages: list[float] = []
-        for number, example in enumerate(draw.examples):
+        for number, example in enumerate(prompts):
             start = number * self.samples
             group = sampled[start : start + self.samples]
             rewards = [reward_of(self.verifier, example, draw.text(one)) for one in group]
@@ -104,12 +118,13 @@ class FromGroups(Source):
     def state(self) -> dict[str, Any]:
         """The groups that are still to be learned, once, and how often."""
         groups = self.pending[0] if self.pending else []
-        return {"groups": [one.as_json() for one in groups], "left": len(self.pending)}
+        left = len(self.pending)
+        return {"groups": [one.as_json() for one in groups], "left": left, "drawn": self.drawn}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue with the groups of a state."""
         groups = [Rollout.from_json(one) for one in state["groups"]]
-        self.pending = [groups] * state["left"]
+        self.pending, self.drawn = [groups] * state["left"], state["drawn"]
 
     def __str__(self) -> str:
         name = getattr(self.verifier, "__name__", type(self.verifier).__name__)
