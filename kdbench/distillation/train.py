@@ -105,6 +105,7 @@ def train(recipe: Recipe) -> Trained:
         for line in notes(ingredients):
             report_progress(f"note: {line}")
     triple, preparation = ingredients.triple(), Phases()
+    triple.check_data(ingredients.train.examples, ingredients.valid.examples)
     ingredients.student.check(recipe.settings.trust_remote_code)
     if triple.needs_teacher_model:
         ingredients.check_tokenizers()

@@ -28,7 +28,6 @@ from kdbench.training.schedule import (
 from kdbench.training.source import (
     Draw,
     FromDataset,
-    FromReplay,
     FromStudent,
     FromTeacher,
     Source,
@@ -36,6 +35,7 @@ from kdbench.training.source import (
 from kdbench.training.sources.domains import DomainWeights, FromDomains
 from kdbench.training.sources.groups import FromGroups
 from kdbench.training.sources.pairs import FromPairs, GeneratedPairs
+from kdbench.training.sources.replay import FromReplay
 from kdbench.training.sources.selection import FromSelection
 from kdbench.training.step import StepOutcome
 from kdbench.training.triple import Triple

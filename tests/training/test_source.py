@@ -13,7 +13,6 @@ from scipy import stats
 from kdbench.training.mixture import FromMixture
 from kdbench.training.source import (
     FromDataset,
-    FromReplay,
     FromStudent,
     FromTeacher,
     Source,
@@ -21,6 +20,7 @@ from kdbench.training.source import (
     keyed_uniform,
     sample_without_repetition,
 )
+from kdbench.training.sources.replay import FromReplay
 from kdbench.views.rollout import Example, Rollout
 
 EXAMPLES = [Example(f"e{n}", (n, n + 1), (100 + n, 1), (f"text {n}",)) for n in range(40)]
