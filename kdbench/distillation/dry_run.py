@@ -23,6 +23,7 @@ from kdbench.system.environment import environment
 from kdbench.system.outline import Fact, Section, excerpt
 from kdbench.text import counted, duration
 from kdbench.training.source import FromDataset, FromTeacher
+from kdbench.training.sources.pairs import FromPairs
 from kdbench.training.triple import Triple
 from kdbench.views.token_texts import token_lines
 
@@ -49,6 +50,8 @@ def plan_training(recipe: Recipe) -> list[Section]:
     unfinished = recipe.out.with_name(f"{recipe.out.name}.unfinished")
     check_claim(unfinished, ingredients)
     stages = stage_runs(ingredients, unfinished)
+    for run in stages:
+        run.stage.triple.check_data(ingredients.train.examples, ingredients.valid.examples)
     triple = stages[0].stage.triple
     ingredients.student.check(recipe.settings.trust_remote_code)
     needs_teacher = any(run.needs_given_teacher for run in stages)
@@ -119,15 +122,17 @@ def _method_facts(ingredients: Ingredients, triple: Triple, steps: int) -> Itera
     yield Fact(
         "steps", f"{steps} of {counted(settings.batch_size, 'example')}: {epochs:.3g} epochs"
     )
-    tokens = mean(len(example.response_ids) for example in examples) * settings.batch_size
-    if isinstance(triple.source.inner, FromDataset):
-        yield Fact("rollouts", f"{settings.batch_size} a step, none sampled from the student")
+    source, tokens = triple.source.inner, mean(len(example.response_ids) for example in examples)
+    count = settings.batch_size * source.per_example
+    if isinstance(source, FromDataset | FromPairs):
+        yield Fact("rollouts", f"{count} a step, none sampled from the student")
     else:
         yield Fact(
             "rollouts",
-            f"{settings.batch_size} a step, those of the student sampled with at most "
+            f"{count} a step, those of the student sampled with at most "
             f"{settings.max_new_tokens} tokens each",
         )
+    tokens *= count
     yield Fact("loss", f"about {tokens:.0f} response tokens a step, as long as the data set's")
     every = settings.validate_every or ingredients.recipe.steps_of_epoch(len(examples))
     count = len(ingredients.valid.examples)
@@ -186,10 +191,12 @@ def _row_facts(ingredients: Ingredients, index: int) -> Iterator[Fact]:
     """The tokens of a row, which of them are in the loss, and what was cut."""
     tokenizer, example = ingredients.tokenizer, ingredients.train.examples[index]
     ends = example.response_ids[-1] == tokenizer.eos_token_id
-    count = len(example.response_ids)
+    responses = {name: reply.response for name, reply in example.replies.items()} or {
+        "response": example.response_ids
+    }
     for name, ids, role in (
         ("prompt", example.prompt_ids, f"{len(example.prompt_ids)} tokens, not in the loss"),
-        ("response", example.response_ids, f"{count} tokens, all in the loss"),
+        *((name, ids, f"{len(ids)} tokens, all in the loss") for name, ids in responses.items()),
     ):
         yield Fact(name, role)
         yield Fact("text", excerpt(tokenizer.decode(ids)), is_text=True)

@@ -90,6 +90,8 @@ def train(recipe: Recipe) -> Trained:
         for line in notes(ingredients):
             report_progress(f"note: {line}")
     stages = stage_runs(ingredients, folder)
+    for run in stages:
+        run.stage.triple.check_data(ingredients.train.examples, ingredients.valid.examples)
     ingredients.student.check(
         recipe.settings.trust_remote_code, recipe.settings.student_quantization is not None
     )

@@ -29,7 +29,6 @@ from kdbench.training.schedule import (
 from kdbench.training.source import (
     Draw,
     FromDataset,
-    FromReplay,
     FromStudent,
     FromTeacher,
     Source,
@@ -37,6 +36,7 @@ from kdbench.training.source import (
 from kdbench.training.sources.domains import DomainWeights, FromDomains
 from kdbench.training.sources.groups import FromGroups
 from kdbench.training.sources.pairs import FromPairs, GeneratedPairs
+from kdbench.training.sources.replay import FromReplay
 from kdbench.training.sources.selection import FromSelection
 from kdbench.training.stage import Stage
 from kdbench.training.step import StepOutcome

@@ -1,9 +1,11 @@
 """Schedules: named values that change during training."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from kdbench.views.rollout import Example
 
 if TYPE_CHECKING:
     from kdbench.training.context import Context
@@ -57,6 +59,9 @@ class Schedule:
     views: tuple[str, ...] = ()
     domain: str | None = None
     diagnoses: bool = False
+
+    def check(self, train: Sequence[Example], valid: Sequence[Example]) -> None:
+        """Check training and validation set, before a model is loaded."""
 
     def begin(self, context: "Context") -> None:
         """Look at models and data once, before training begins or resumes."""

@@ -6,7 +6,7 @@ A source gives the responses of one step on one process. All of its random draws
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 from typing import Protocol as Interface
 
@@ -110,12 +110,17 @@ class Source:
         origins: The origins that its responses may have; None if it does not say. Terms on others
             are refused, as they would never learn.
         fields: The fields of examples that it reads; every training row must have them.
+        per_example: The number of responses to an example, for estimates.
     """
 
     uses_teacher: bool = False
     views: tuple[str, ...] = ()
     origins: tuple[str, ...] | None = None
     fields: tuple[str, ...] = ()
+    per_example: int = 1
+
+    def check(self, train: Sequence[Example]) -> None:
+        """Check the training set, before a model is loaded."""
 
     def begin(self, context: "Context") -> None:
         """Look at models and data once, before training begins or resumes."""
@@ -208,60 +213,14 @@ class FromStudent(Source):
         return f"student({self.fraction:g})+dataset"
 
 
-@dataclass
-class FromReplay(Source):
-    """DistiLLM's adaptive off-policy source.
-
-    Each step draws a uniform random number u. If u is below `refresh`, or below `threshold` while
-    the buffer is not full, the student samples new responses, which also go into the buffer.
-    Otherwise, if u is below `threshold`, the responses come from the buffer, and else from the
-    dataset. Both numbers are the schedule's.
+class Wrapper(Source):
+    """A source that asks another one for its responses; a subclass may override any part.
 
     Attributes:
-        capacity: Number of rollouts kept on each process, first in, first out.
-        buffer: The rollouts kept.
-    """
-
-    origins = ("dataset", "student")
-    capacity: int = 1000
-    buffer: list[Rollout] = field(default_factory=list, init=False)
-
-    def rollouts(self, draw: Draw) -> list[Rollout]:
-        """One response per example."""
-        u, threshold = draw.uniform("student or dataset"), draw.schedule["threshold"]
-        if u >= threshold:
-            return [of_dataset(example) for example in draw.examples]
-        # A buffer smaller than a batch would repeat rows in it.
-        short = len(self.buffer) < max(self.capacity, len(draw.examples))
-        if u < draw.schedule["refresh"] or short:
-            fresh = draw.student_responses(draw.examples)
-            self.buffer = [*self.buffer, *fresh][-self.capacity :]
-            return fresh
-        return sample_without_repetition(self.buffer, len(draw.examples), draw.own_uniform)
-
-    def state(self) -> dict[str, Any]:
-        """The rollouts in the buffer."""
-        return {"buffer": [rollout.as_json() for rollout in self.buffer]}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Fill the buffer from a state."""
-        self.buffer = [Rollout.from_json(rollout) for rollout in state["buffer"]]
-
-    def __str__(self) -> str:
-        return f"replay(student, {self.capacity})+dataset"
-
-
-@dataclass
-class WithPretraining(Source):
-    """Another source, with plain texts added against forgetting.
-
-    Attributes:
-        source: The source of the responses.
-        texts: Encoded texts of two or more tokens each.
+        source: The source that is wrapped.
     """
 
     source: Source
-    texts: Sequence[tuple[int, ...]]
 
     @property
     def inner(self) -> Source:
@@ -279,23 +238,62 @@ class WithPretraining(Source):
         return self.source.views
 
     @property
+    def origins(self) -> tuple[str, ...] | None:  # type: ignore[override]
+        """Those of the wrapped source."""
+        return self.source.origins
+
+    @property
     def fields(self) -> tuple[str, ...]:  # type: ignore[override]
         """Those of the wrapped source."""
         return self.source.fields
 
     @property
-    def origins(self) -> tuple[str, ...] | None:  # type: ignore[override]
-        """Those of the wrapped source, and the texts."""
-        known = self.source.origins
-        return None if known is None else (*known, "pretraining")
+    def per_example(self) -> int:  # type: ignore[override]
+        """That of the wrapped source."""
+        return self.source.per_example
+
+    def check(self, train: Sequence[Example]) -> None:
+        """Check the training set for the wrapped source."""
+        self.source.check(train)
 
     def begin(self, context: "Context") -> None:
         """Begin the wrapped source."""
         self.source.begin(context)
 
     def prompts_per_step(self, size: int) -> float:
-        """Those of the wrapped source; a text is no prompt."""
+        """Those of the wrapped source."""
         return self.source.prompts_per_step(size)
+
+    def rollouts(self, draw: Draw) -> list[Rollout]:
+        """Those of the wrapped source."""
+        return self.source.rollouts(draw)
+
+    def state(self) -> dict[str, Any]:
+        """The wrapped source's state."""
+        return self.source.state()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Restore the wrapped source."""
+        self.source.restore(state)
+
+
+@dataclass
+class WithPretraining(Wrapper):
+    """Another source, with plain texts added against forgetting.
+
+    Attributes:
+        source: The source of the responses.
+        texts: Encoded texts of two or more tokens each.
+    """
+
+    source: Source
+    texts: Sequence[tuple[int, ...]]
+
+    @property
+    def origins(self) -> tuple[str, ...] | None:  # type: ignore[override]
+        """Those of the wrapped source, and the texts."""
+        known = self.source.origins
+        return None if known is None else (*known, "pretraining")
 
     def rollouts(self, draw: Draw) -> list[Rollout]:
         """The source's responses and as many texts; a text's first token is its prompt."""
@@ -307,14 +305,6 @@ class WithPretraining(Source):
         number = int(uniform * len(self.texts))
         first, *rest = self.texts[number]
         return Rollout(f"text-{number}", (first,), tuple(rest), "pretraining")
-
-    def state(self) -> dict[str, Any]:
-        """The wrapped source's state."""
-        return self.source.state()
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Restore the wrapped source."""
-        self.source.restore(state)
 
     def __str__(self) -> str:
         return f"{self.source}+pretraining"

@@ -17,7 +17,7 @@ from kdbench.training.objective import (
 )
 from kdbench.training.schedule import Constant, Schedule
 from kdbench.training.source import FromDataset, Source, WithPretraining
-from kdbench.views.rollout import Rollout
+from kdbench.views.rollout import Example, Rollout
 
 if TYPE_CHECKING:
     from kdbench.training.parts import Part
@@ -97,6 +97,15 @@ class Triple:
             if name not in known:
                 views = ", ".join(sorted(known))
                 raise InputError(f"prompts: there is no view '{name}'; this method has {views}")
+
+    def check_data(self, train: Sequence[Example], valid: Sequence[Example]) -> None:
+        """Check training and validation set before a model is loaded.
+
+        Raises:
+            InputError: Source or schedule cannot learn from them.
+        """
+        self.source.check(train)
+        self.schedule.check(train, valid)
 
     def _check_term(self, term: Term) -> None:
         known = self.source.origins

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -82,16 +83,17 @@ def pairs(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def of_each(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three validation rows of each category."""
-    file = tmp_path_factory.mktemp("each") / "each.jsonl"
+    """The world's data with three validation rows of each category."""
+    folder = tmp_path_factory.mktemp("each")
+    shutil.copytree(world.data / "dolly", folder / "dolly")
     rows = [*map(json.loads, (world.data / "dolly" / "valid.jsonl").read_text().splitlines())]
     rows += map(json.loads, (world.data / "dolly" / "train.jsonl").read_text().splitlines())
     kept: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         kept.setdefault(row["category"], []).append({**row, "id": f"{len(kept)}-{row['id']}"})
     chosen = [row for rows in kept.values() for row in rows[:3]]
-    file.write_text("\n".join(map(json.dumps, chosen)))
-    return file
+    (folder / "dolly" / "valid.jsonl").write_text("\n".join(map(json.dumps, chosen)))
+    return folder
 
 
 def swapped(file: Path, folder: Path) -> Path:
@@ -179,7 +181,7 @@ def test_domains_are_drawn_more_where_the_student_is_behind(
 
     monkeypatch.setattr(FromDomains, "begin", remember)
     settings = {"limit": 600, "validation_limit": None, "batch_size": 16, "steps": 6}
-    settings |= {"train_set": "dolly", "valid_set": str(of_each), "validation_samples": 2}
+    settings |= {"data": of_each, "validation_samples": 2}
     folder = train(world, tmp_path / "mix", "domains", **settings)
     lines = [json.loads(line) for line in (folder / "training.jsonl").read_text().splitlines()]
     (first, *_) = [line for line in lines if "schedule/domain/sum" in line]
@@ -204,9 +206,7 @@ def test_two_processes_learn_from_pairs_groups_and_domains_like_one(
     runs = {
         "dpo": words(world, "dpo", **few, train_set=str(pairs), valid_set="dolly"),
         "grpo": words(world, "grpo", **few, samples=3),
-        "domains": words(
-            world, "domains", **few | {"validation_limit": None, "valid_set": str(of_each)}
-        ),
+        "domains": words(world, "domains", **few | {"validation_limit": None, "data": of_each}),
     }
     for name, settings in runs.items():
         kdbench.train(out=tmp_path / "one" / name, **settings)

@@ -17,7 +17,6 @@ from kdbench.training.draw import StepDraw
 from kdbench.training.mixture import FromMixture
 from kdbench.training.source import (
     FromDataset,
-    FromReplay,
     FromStudent,
     FromTeacher,
     Source,
@@ -25,6 +24,7 @@ from kdbench.training.source import (
     keyed_uniform,
     sample_without_repetition,
 )
+from kdbench.training.sources.replay import FromReplay
 from kdbench.views.rollout import Example, Rollout
 
 EXAMPLES = [Example(f"e{n}", (n, n + 1), (100 + n, 1), (f"text {n}",)) for n in range(40)]

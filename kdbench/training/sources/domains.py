@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from kdbench.training.source import (
     Draw,
     FromDataset,
     Source,
+    Wrapper,
     keyed_uniform,
     sample_without_repetition,
 )
@@ -24,7 +25,7 @@ _WEIGHT = "domain/"  # before a domain's name in the values of a schedule
 
 
 @dataclass
-class FromDomains(Source):
+class FromDomains(Wrapper):
     """Another source, whose examples are drawn by domain.
 
     The domain of each example of a step is drawn with the weights; within a domain the examples
@@ -51,46 +52,29 @@ class FromDomains(Source):
     )
 
     @property
-    def inner(self) -> Source:
-        """The source that responds."""
-        return self.source.inner
-
-    @property
-    def uses_teacher(self) -> bool:  # type: ignore[override]
-        """Whether the teacher takes part in the responses."""
-        return self.source.uses_teacher
-
-    @property
-    def views(self) -> tuple[str, ...]:  # type: ignore[override]
-        """Those of the source that responds."""
-        return self.source.views
-
-    @property
-    def origins(self) -> tuple[str, ...] | None:  # type: ignore[override]
-        """Those of the source that responds."""
-        return self.source.origins
-
-    @property
     def fields(self) -> tuple[str, ...]:  # type: ignore[override]
         """The field of the domain, and those of the source that responds."""
         return (self.name, *self.source.fields)
 
-    def begin(self, context: "Context") -> None:
-        """Sort the training set by domain.
+    def check(self, train: Sequence[Example]) -> None:
+        """Check that there is a row of each domain that has a weight.
 
         Raises:
-            InputError: A weight is of no domain, or no number of 0 or more.
+            InputError: There is none.
         """
-        self.source.begin(context)
-        self._examples = {}
-        for example in context.train:
-            self._examples.setdefault(str(example.field(self.name)), []).append(example)
+        self.source.check(train)
+        known = _by_domain(train, self.name)
         for domain in self.weights or {}:
-            if domain not in self._examples:
+            if domain not in known:
                 raise InputError(
                     f"FromDomains: no training row has {self.name}={domain}; there are "
-                    f"{', '.join(sorted(self._examples))}"
+                    f"{', '.join(sorted(known))}"
                 )
+
+    def begin(self, context: "Context") -> None:
+        """Sort the training set by domain."""
+        self.source.begin(context)
+        self._examples = _by_domain(context.train, self.name)
 
     def rollouts(self, draw: Draw) -> list[Rollout]:
         """The responses to as many examples as a whole step has on this process."""
@@ -155,6 +139,13 @@ class FromDomains(Source):
         return f"{self.source} by {self.name}"
 
 
+def _by_domain(examples: Sequence[Example], name: str) -> dict[str, list[Example]]:
+    domains: dict[str, list[Example]] = {}
+    for example in examples:
+        domains.setdefault(str(example.field(name)), []).append(example)
+    return domains
+
+
 def _drawn(weights: Mapping[str, float], uniform: float) -> str:
     """The domain at a place of [0, 1) on the line of all weights."""
     place, last = uniform * math.fsum(weights.values()), ""
@@ -195,19 +186,18 @@ class DomainWeights(Schedule):
         """The view that the student is compared with."""
         return (self.view,)
 
-    def begin(self, context: "Context") -> None:
+    def check(self, train: Sequence[Example], valid: Sequence[Example]) -> None:
         """Check that every domain can be validated.
 
         Raises:
             InputError: A domain of the training set has no validation row.
         """
         assert self.domain is not None  # noqa: S101 - optional in the parent alone
-        known = {str(example.field(self.domain)) for example in context.valid}
-        trained = {str(example.field(self.domain)) for example in context.train}
-        if missing := sorted(trained - known):
+        trained, validated = (_by_domain(examples, self.domain) for examples in (train, valid))
+        if missing := sorted(set(trained) - set(validated)):
             raise InputError(
-                f"DomainWeights: no validation row has {self.domain}={missing[0]}, which training "
-                "rows have"
+                f"DomainWeights: no validation row has {self.domain}={missing[0]}, as "
+                "training rows have; add one, or raise validation_limit="
             )
 
     def values(self, progress: float) -> Mapping[str, float]:  # noqa: ARG002

@@ -70,6 +70,11 @@ class FromGroups(Source):
         """The view that answers."""
         return (self.view,)
 
+    @property
+    def per_example(self) -> int:  # type: ignore[override]
+        """The size of a group."""
+        return self.samples
+
     def rollouts(self, draw: Draw) -> list[Rollout]:
         """The groups of the step: new ones, or the last ones once more."""
         if not self.pending:

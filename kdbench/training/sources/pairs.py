@@ -20,6 +20,7 @@ class FromPairs(Source):
 
     origins = (CHOSEN, REJECTED)
     fields = (CHOSEN, REJECTED)
+    per_example = 2
 
     def rollouts(self, draw: Draw) -> list[Rollout]:
         """Two responses per example."""
@@ -47,6 +48,7 @@ class GeneratedPairs(Source):
     verifier: Verifier | None = None
 
     origins = (CHOSEN, REJECTED)
+    per_example = 2
 
     def __post_init__(self) -> None:
         if self.chosen == self.rejected and (self.verifier is None or self.chosen == DATASET):

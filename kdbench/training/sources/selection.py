@@ -1,21 +1,17 @@
 """A selection: the responses of another source that a view finds the hardest, or the surest."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 from kdbench.errors import InputError
-from kdbench.training.source import Draw, FromDataset, Source
+from kdbench.training.source import Draw, FromDataset, Source, Wrapper
 from kdbench.training.step import groups_of
 from kdbench.views.rollout import Rollout
 
-if TYPE_CHECKING:
-    from kdbench.training.context import Context
-
 
 @dataclass
-class FromSelection(Source):
+class FromSelection(Wrapper):
     """The best share of another source's responses, by a view's mean scalar of their tokens.
 
     Each process selects among its own responses. Those of a group are kept or left out together.
@@ -39,33 +35,9 @@ class FromSelection(Source):
             raise InputError("FromSelection: share= must be above 0 and at most 1")
 
     @property
-    def inner(self) -> Source:
-        """The source of the pool."""
-        return self.source.inner
-
-    @property
-    def uses_teacher(self) -> bool:  # type: ignore[override]
-        """Whether the teacher takes part in the pool."""
-        return self.source.uses_teacher
-
-    @property
     def views(self) -> tuple[str, ...]:  # type: ignore[override]
         """Who scores, and the views of the pool."""
         return (*self.source.views, self.view)
-
-    @property
-    def origins(self) -> tuple[str, ...] | None:  # type: ignore[override]
-        """Those of the pool."""
-        return self.source.origins
-
-    @property
-    def fields(self) -> tuple[str, ...]:  # type: ignore[override]
-        """Those of the pool."""
-        return self.source.fields
-
-    def begin(self, context: "Context") -> None:
-        """Begin the source of the pool."""
-        self.source.begin(context)
 
     def rollouts(self, draw: Draw) -> list[Rollout]:
         """The selected responses, in the order of the pool."""
@@ -84,14 +56,6 @@ class FromSelection(Source):
         if kept:
             draw.note(f"selection/{self.by}", sum(means[place] for place in kept) / len(kept))
         return [row for place in kept for row in groups[place]]
-
-    def state(self) -> dict[str, Any]:
-        """The state of the source of the pool."""
-        return self.source.state()
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue from a state."""
-        self.source.restore(state)
 
     def __str__(self) -> str:
         which = "largest" if self.largest else "smallest"

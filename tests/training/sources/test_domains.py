@@ -40,6 +40,7 @@ class DomainDraw:
 
 def begun(**settings: Any) -> FromDomains:
     source = FromDomains(**settings)
+    source.check(TRAIN)
     source.begin(SimpleNamespace(train=TRAIN))
     return source
 
@@ -143,10 +144,9 @@ def test_ddks_weights() -> None:
 
 
 def test_every_domain_needs_a_validation_row() -> None:
-    context = SimpleNamespace(train=TRAIN, valid=[*TRAIN[:6]])
     with pytest.raises(InputError, match="no validation row has domain=sums"):
-        DomainWeights().begin(context)
-    DomainWeights().begin(SimpleNamespace(train=TRAIN[:6], valid=TRAIN))
+        DomainWeights().check(TRAIN, TRAIN[:6])
+    DomainWeights().check(TRAIN[:6], TRAIN)
     with pytest.raises(InputError, match="share="):
         DomainWeights(share=1)
 
