@@ -1,6 +1,7 @@
 """Loading weights in 8 or 4 bits, with bitsandbytes."""
 
 import importlib.util
+import logging
 from typing import Any, Literal
 
 from kdbench.checkpoint.config_file import read_config
@@ -56,6 +57,8 @@ def quantisation_options(kind: Quantisation, dtype: Any, device: str) -> dict[st
     from transformers import BitsAndBytesConfig
 
     if kind == "8bit":
+        # It has a line for each product whose input is cast.
+        logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
         config = BitsAndBytesConfig(load_in_8bit=True)
     else:
         config = BitsAndBytesConfig(
