@@ -141,7 +141,8 @@ _SAME: dict[str, SameKey] = {
 # What has no key here, and what to do instead; for training, and for every other verb.
 _IN_TRAINING = {
     "bf16": "pass precision=bfloat16",
-    "deepspeed": "start it with accelerate launch --use_deepspeed; torchrun alone averages gradients",
+    "deepspeed": "start it with accelerate launch --use_deepspeed; torchrun alone averages "
+    "gradients",
     "fp16": "float16 is not supported in training; pass precision=bfloat16",
     "fsdp": "start it with accelerate launch --use_fsdp --fsdp_version 2; torchrun alone averages "
     "gradients",
