@@ -141,16 +141,17 @@ _SAME: dict[str, SameKey] = {
 # What has no key here, and what to do instead; for training, and for every other verb.
 _IN_TRAINING = {
     "bf16": "pass precision=bfloat16",
-    "deepspeed": "DeepSpeed is not supported; start several processes with torchrun, or pass "
-    "lora_rank=",
+    "deepspeed": "start it with accelerate launch --use_deepspeed; torchrun alone averages "
+    "gradients",
     "fp16": "float16 is not supported in training; pass precision=bfloat16",
-    "fsdp": "FSDP is not supported; start several processes with torchrun, or pass lora_rank=",
+    "fsdp": "start it with accelerate launch --use_fsdp --fsdp_version 2; torchrun alone averages "
+    "gradients",
     "gradient_accumulation_steps": "batch_size= is the whole optimiser step, and "
     "micro_batch_size= the rows of a forward pass; the number of passes follows",
     "grad_accum": "batch_size= is the whole optimiser step, and micro_batch_size= the rows of a "
     "forward pass; the number of passes follows",
-    "load_in_4bit": "quantised training is not supported; pass lora_rank= to save memory",
-    "load_in_8bit": "quantised training is not supported; pass lora_rank= to save memory",
+    "load_in_4bit": "pass student_quantization=4bit with lora_rank=, or teacher_quantization=4bit",
+    "load_in_8bit": "pass student_quantization=8bit with lora_rank=, or teacher_quantization=8bit",
     **WITHOUT_KEY,
 }
 _ELSEWHERE = {
