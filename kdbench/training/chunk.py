@@ -132,12 +132,15 @@ class Chunk:
         return log_p, torch.cat([self.log_q.gather(-1, top.ids), others], -1)
 
     def hidden(self, view: str, layer: int) -> "torch.Tensor":
-        """The states of a layer that the objective's `hidden` names, float32 (n, H).
+        """The states of a layer that the objective's `hidden` names, float32 or float64, (n, H).
 
         They have a gradient for the student. Layer 0 are the embeddings, i what layer i returns,
         and -1 what the head is given.
         """
-        return self._hidden[view, layer].float()
+        import torch
+
+        states = self._hidden[view, layer]
+        return states if states.dtype == torch.float64 else states.float()
 
     def of_target(self, log_probs: "torch.Tensor") -> "torch.Tensor":
         """The entries at the response tokens, (n, V) to (n,)."""
