@@ -55,7 +55,8 @@ class ChunkCompiler:
             raise
         except (RuntimeError, torch._dynamo.exc.FailOnRecompileLimitHit) as error:
             self._compiled[key] = None
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+            lines = str(error).split("\n", 2)[:2]  # the first may only name the compiler
+            reason = " ".join(" ".join(lines).split())[:200] or type(error).__name__
             self.failures.append(reason)
             report_progress(f"note: the loss is not compiled, which is slower: {reason}")
             return function(*inputs)
