@@ -75,10 +75,9 @@ def loss_and_gradient_equal_plain_autograd(case: Case) -> None:
 
 
 def the_compiled_loss_is_equal_and_is_compiled_once(case: Case, backend: str = "aot_eager") -> None:
-    """In steps of different lengths; twice if a value of the schedule changes."""
-    compiler, ours = ChunkCompiler(enabled=True, backend=backend), 0
-    torch._dynamo.reset()
-    torch._dynamo.utils.counters.clear()
+    """In steps of different lengths; once more for each value of the schedule that changes."""
+    compiler, counters = ChunkCompiler(enabled=True, backend=backend), torch._dynamo.utils.counters
+    before = counters["stats"]["unique_graphs"]
     for number, lengths in enumerate([(4, 1, 6, 3), (5, 2, 9, 3), (2, 2, 2, 2)]):
         moved = {
             key: min(1.0, value + 0.1 * number) if isinstance(value, float) and value < 1 else value
@@ -90,10 +89,12 @@ def the_compiled_loss_is_equal_and_is_compiled_once(case: Case, backend: str = "
         eager = step.loss(rows, views, parts, chunk=8).value
         compiled = step.loss(rows, views, parts, chunk=8, compiler=compiler).value
         _assert_close([compiled], [eager], 1e-9)
-        _assert_close(_gradients(compiled, views, parts), _gradients(eager, views, parts), 1e-9)
-        ours = torch._dynamo.utils.counters["stats"]["unique_graphs"]
-    assert ours <= (2 if case.schedule else 1), f"it is compiled {ours} times"
-    assert ours > 0, "it cannot be compiled; see the note on stderr"
+        _assert_close(
+            _gradients(compiled, views, parts), _gradients(eager, views, parts), 1e-9
+        )
+    times = counters["stats"]["unique_graphs"] - before
+    assert times <= 1 + len(case.schedule), f"it is compiled {times} times"
+    assert not compiler.failures, compiler.failures[0]
 
 
 def responses_of_other_origins_do_not_count(case: Case) -> None:
@@ -202,7 +203,7 @@ def every_number_of_the_objective_reaches_the_loss(case: Case) -> None:
     for name, changes in _changes(objective).items():
         values = [_value(case, change, rows, views, parts) for change in changes]
         usable = [value for value in values if value is not None]
-        assert any(abs(value - plain) > 1e-9 for value in usable), (
+        assert not usable or any(abs(value - plain) > 1e-9 for value in usable), (
             f"{type(objective).__name__}.{name} does not change the loss"
         )
 

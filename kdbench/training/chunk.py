@@ -1,5 +1,6 @@
 """What objectives see: a chunk of response tokens, and scalars of all of a micro-batch."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -124,17 +125,22 @@ class Chunk:
             return self.log_prob(view), self.log_q
         if top.ids.shape[-1] == self.logits.shape[-1]:
             return torch.zeros_like(self.log_q).scatter(-1, top.ids, top.log_p), self.log_q
-        log_p = torch.cat([top.log_p, top.log_rest[:, None]], -1)
+        # Rounding makes a small rest 0, of which a reverse divergence would be infinite.
+        least = math.log(torch.finfo(torch.float32).tiny)
+        log_p = torch.cat([top.log_p, top.log_rest[:, None]], -1).clamp(min=least)
         others = self.log_q.scatter(-1, top.ids, -torch.inf).logsumexp(-1, keepdim=True)
         return log_p, torch.cat([self.log_q.gather(-1, top.ids), others], -1)
 
     def hidden(self, view: str, layer: int) -> "torch.Tensor":
-        """The states of a layer that the objective's `hidden` names, float32 (n, H).
+        """The states of a layer that the objective's `hidden` names, float32 or float64, (n, H).
 
         They have a gradient for the student. Layer 0 are the embeddings, i what layer i returns,
         and -1 what the head is given.
         """
-        return self._hidden[view, layer].float()
+        import torch
+
+        states = self._hidden[view, layer]
+        return states if states.dtype == torch.float64 else states.float()
 
     def of_target(self, log_probs: "torch.Tensor") -> "torch.Tensor":
         """The entries at the response tokens, (n, V) to (n,)."""

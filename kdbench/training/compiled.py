@@ -20,10 +20,15 @@ class ChunkCompiler:
     Args:
         enabled: Whether to compile.
         backend: The compiler of `torch.compile`.
+
+    Attributes:
+        enabled: The argument.
+        failures: Why functions are not compiled.
     """
 
     def __init__(self, enabled: bool, backend: str = "inductor"):
         self.enabled, self._backend = enabled, backend
+        self.failures: list[str] = []
         self._compiled: dict[Hashable, ChunkFunction | None] = {}  # None cannot be compiled
 
     def __call__(self, key: Hashable, function: ChunkFunction, *inputs: Any) -> Any:
@@ -50,7 +55,9 @@ class ChunkCompiler:
             raise
         except (RuntimeError, torch._dynamo.exc.FailOnRecompileLimitHit) as error:
             self._compiled[key] = None
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+            lines = str(error).split("\n", 2)[:2]  # the first may only name the compiler
+            reason = " ".join(" ".join(lines).split())[:200] or type(error).__name__
+            self.failures.append(reason)
             report_progress(f"note: the loss is not compiled, which is slower: {reason}")
             return function(*inputs)
 

@@ -124,14 +124,22 @@ class _Any:
 
     def raw(self, states: "torch.Tensor") -> "torch.Tensor":
         self._states = states.detach().requires_grad_()
-        return self._view.raw(self._states)
+        self._output = self._view.raw(self._states)
+        self._raw = self._output.detach().requires_grad_()  # a compiled loss is given leaves
+        return self._raw
 
     @property
     def leaves(self) -> "list[torch.Tensor]":
-        return [self._states, *self.parameters]
+        return [self._raw]
 
     def take(self, gradients: "Sequence[torch.Tensor | None]") -> "torch.Tensor | None":
-        of_states, *others = gradients
+        import torch
+
+        (of_raw,) = gradients
+        if of_raw is None or not self._output.requires_grad:
+            return None
+        inputs = [self._states, *self.parameters]
+        of_states, *others = torch.autograd.grad(self._output, inputs, of_raw, allow_unused=True)
         for total, gradient in zip(self.gradients, others, strict=True):
             if gradient is not None:
                 total.add_(gradient)

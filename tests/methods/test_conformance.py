@@ -53,11 +53,26 @@ def all_cases():
     return list(found.values())
 
 
+def compiles_alike(case):
+    """What the compiled code of a case depends on, but for numbers."""
+    objective, kind = case.term.objective, case.triple.companions
+    options = getattr(objective, "divergence", None), *getattr(objective, "options", {}).values()
+    return type(objective), options, bool(kind) and kind[0].kind == "uniform"
+
+
+CASES = all_cases()
+FIRST = list({compiles_alike(case): case for case in reversed(CASES) if not case.top_k}.values())
+
+
 def holds(fact, case):
     if fact.__name__ == "the_gradient_is_the_derivative":
         return not str(case.term.objective).startswith(DETACHED)
+    if fact.__name__ == "the_compiled_loss_is_equal_and_is_compiled_once":
+        return case in FIRST
     if fact.__name__ == "every_number_of_the_objective_reaches_the_loss":
-        return case.term.on != ("teacher",)
+        # `plausibility` of the subtracted form is in its diagnostics alone, and a classmate that
+        # is the teacher changes nothing.
+        return "subtract" not in case.name and "teacher" not in case.name
     return True
 
 
@@ -65,7 +80,7 @@ def holds(fact, case):
     "check",
     [
         pytest.param((fact, case), id=f"{case.name}-{fact.__name__}")
-        for case in all_cases()
+        for case in CASES
         for fact, applies in FACTS.items()
         if applies(case) and holds(fact, case)
     ],
