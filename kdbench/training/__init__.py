@@ -4,7 +4,8 @@ A method is a triple over named views: an objective, a data source and a schedul
 """
 
 from kdbench.training.chunk import Chunk, Plan, Responses
-from kdbench.training.companion import Classmate, Companion
+from kdbench.training.companion import Companion
+from kdbench.training.companions import Classmate, Frozen, HardSync, MovingAverage, Peer
 from kdbench.training.context import Context
 from kdbench.training.mixture import FromMixture
 from kdbench.training.objective import (
@@ -17,6 +18,7 @@ from kdbench.training.objective import (
     Whole,
 )
 from kdbench.training.parts import Part, Sizes
+from kdbench.training.prompts import FewShot, Prefixed
 from kdbench.training.schedule import (
     Constant,
     RisingInterpolation,
@@ -47,15 +49,21 @@ __all__ = [
     "CrossEntropy",
     "Draw",
     "Example",
+    "FewShot",
     "FromDataset",
     "FromMixture",
     "FromReplay",
     "FromStudent",
     "FromTeacher",
+    "Frozen",
+    "HardSync",
     "Match",
+    "MovingAverage",
     "Objective",
     "Part",
+    "Peer",
     "Plan",
+    "Prefixed",
     "Responses",
     "RisingInterpolation",
     "RisingThreshold",
