@@ -24,6 +24,7 @@ from kdbench.distillation.notes import notes
 from kdbench.distillation.processes import process_number
 from kdbench.distillation.recipe import Recipe
 from kdbench.distillation.teacher_responses import folder_of, teacher_responses
+from kdbench.distillation.teacher_scores import complete
 from kdbench.errors import InputError
 from kdbench.system.console import report_progress
 from kdbench.system.files import LinesFile, put_text, sync_entries, sync_folder, writing_to
@@ -111,6 +112,8 @@ def train(recipe: Recipe) -> Trained:
     if ingredients.learns_texts:
         _check_texts(recipe, triple)
     examples = _examples(ingredients, triple, out, preparation)
+    if ingredients.cache is not None and ingredients.cached is None:
+        _cache_scores(ingredients, examples, preparation)
     with _locked(folder):
         if out.exists():  # another process was faster
             return Trained(out, read_card(out, ingredients), 0)
@@ -185,16 +188,36 @@ def _examples(
     return with_responses(ingredients.train, responses, ingredients.encoder)
 
 
+def _cache_scores(
+    ingredients: Ingredients, examples: Sequence[Example], preparation: Phases
+) -> None:
+    """Complete the cache of the teacher's scores, and free the teacher's memory."""
+    cache, settings = ingredients.cache, ingredients.settings
+    assert cache is not None  # noqa: S101 - for the type checker
+    with (
+        _locked(cache.folder, wait=True),
+        _total_cost(cache.folder, preparation, "teacher_scores", "scores/*.safetensors"),
+    ):
+        tokens = complete(cache, ingredients, examples, settings.micro_batch_size)
+        preparation.count("teacher_scores", tokens)
+    ingredients.forget_teacher()
+
+
 @contextmanager
-def _total_cost(folder: Path, preparation: Phases) -> Iterator[None]:
-    """Time the teacher's generation; the total is kept with the responses for later runs."""
-    file, phase = folder / "seconds.json", "teacher_responses"
+def _total_cost(
+    folder: Path,
+    preparation: Phases,
+    phase: str = "teacher_responses",
+    made: str = "*/*.jsonl",
+) -> Iterator[None]:
+    """Time the teacher's work; the total is kept with what it made for later runs."""
+    file = folder / "seconds.json"
     seconds_before = read_record(file, _Seconds).root if file.exists() else 0.0
     try:
         with preparation(phase):
             yield
     finally:
-        if any(folder.glob("*/*.jsonl")):
+        if any(folder.glob(made)):
             preparation.seconds[phase] += seconds_before
             put_text(file, json.dumps(preparation.seconds[phase]))
 

@@ -122,6 +122,21 @@ class TopKCache:
             shutil.rmtree(unfinished, ignore_errors=True)
             remove_leftovers(self.folder, stem)
 
+    def load_tokenizer(self) -> Any:
+        """The teacher's tokenizer.
+
+        Raises:
+            InputError: It is missing or damaged.
+        """
+        from transformers import AutoTokenizer
+
+        folder = self.folder / "tokenizer"
+        try:
+            return AutoTokenizer.from_pretrained(folder)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            line = " ".join(str(error).split())[:200]
+            raise InputError(f"{folder}: the teacher's tokenizer cannot be read: {line}") from None
+
     def has(self, digest: str) -> bool:
         """Whether the cache has the scores of a text."""
         return digest in self._all_places()
