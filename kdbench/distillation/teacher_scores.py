@@ -5,8 +5,10 @@ after the last batch that was written, and all runs on the same tokens share the
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from kdbench.distillation.cached import digest_of_row
 from kdbench.distillation.ingredients import Ingredients
 from kdbench.divergence import entropy
 from kdbench.generate.prompts import end_tokens
