@@ -5,7 +5,7 @@ a chat, after what the run's chat template writes before the first turn of the u
 among it); otherwise to the start of the prompt, after a BOS token. The question is never cut.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
@@ -69,12 +69,12 @@ class Prefixed:
     """The text of a field of the example before the question, such as a worked solution.
 
     Attributes:
-        name: The field; a text, or anything else as Python writes it.
+        text: The name of the field, or a function of the example that returns the text.
         limit_tokens: Tokens of the context at most; what is beyond is cut off its end.
         template: How the context is written; `{}` stands for the text.
     """
 
-    name: str
+    text: str | Callable[[Example], str]
     limit_tokens: int
     template: str = "{}\n\n"
     _frame: Frame | None = field(default=None, init=False, repr=False)
@@ -94,8 +94,9 @@ class Prefixed:
         if rollout.example is None:
             return rollout.prompt_ids
         assert self._frame is not None  # noqa: S101 - it has begun
-        text = str(rollout.example.field(self.name))
-        ids = encode(self.template.replace("{}", text))
+        example, text = rollout.example, self.text
+        known = str(example.field(text)) if isinstance(text, str) else text(example)
+        ids = encode(self.template.replace("{}", known))
         return _inserted(rollout, self._frame.split(rollout), ids[: self.limit_tokens])
 
 
