@@ -454,7 +454,6 @@ def train(
     student_quantization: Literal["8bit", "4bit"] | None = None,
     micro_batch_size: int | None = None,
     gradient_checkpointing: bool = False,
-    compile_loss: bool | Literal["auto"] = "auto",
     chunk_tokens: int | None = None,
     report_to: str | Sequence[str] = (),
     report_group: str | None = None,
@@ -581,8 +580,6 @@ def train(
         micro_batch_size: Number of examples per forward pass (default: 8); does not affect the
             result.
         gradient_checkpointing: Recompute activations in the backward pass: less memory, more time.
-        compile_loss: Whether the loss is compiled (torch.compile); auto compiles it on a GPU. Does
-            not affect the result.
         chunk_tokens: Number of positions per chunk of the loss; does not affect the result.
         report_to: Experiment trackers to log to: wandb, mlflow, tensorboard, trackio.
         report_group: Group of the runs in the trackers (default: none; fill: the table's title).

@@ -25,8 +25,16 @@ class TrainedModelKeys(Settings, group="Model"):
     )
     teacher: str | None = Field(
         None,
-        description="Teacher's checkpoint folder, or model on the Hub: org/name or "
-        "org/name@revision",
+        description="Teacher's checkpoint folder, model on the Hub (org/name or "
+        "org/name@revision), or cache:DIR (scores that teacher_cache= kept)",
+    )
+    teacher_cache: Path | None = Field(
+        None,
+        description="Folder in which to keep the teacher's scores of the training responses, from "
+        "which the student then learns; also for a later teacher=cache:DIR",
+    )
+    teacher_top_k: int = Field(
+        64, ge=1, description="Number of most likely tokens kept per position with teacher_cache="
     )
     recipe: str | None = Field(
         None,
@@ -305,6 +313,7 @@ class TrainSettings(
             "lora_alpha": (self.lora_rank > 0, "lora_rank="),
             "lora_dropout": (self.lora_rank > 0, "lora_rank="),
             "min_learning_rate": (self.lr_schedule == "cosine", "lr_schedule=cosine"),
+            "teacher_top_k": (self.teacher_cache is not None, "teacher_cache=DIR"),
             "pretraining_weight": (self.pretraining is not None, "pretraining=FILE"),
             **dict.fromkeys(_OF_CHAT, (self.train_format == "chat", "train_format=chat")),
         }

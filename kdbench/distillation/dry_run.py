@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from kdbench.config import given_facts
+from kdbench.distillation.cached import check_complete
 from kdbench.distillation.card import CARD, read_card
 from kdbench.distillation.claim import check_claim
 from kdbench.distillation.data import DataSet
@@ -58,6 +59,8 @@ def plan_training(recipe: Recipe) -> list[Section]:
     if needs_teacher:
         ingredients.check_tokenizers()
     _check_positions(ingredients, needs_teacher)
+    if ingredients.cached is not None and ingredients.cache is not None:
+        check_complete(ingredients.cache, ingredients.train.examples, ingredients.train.title)
     steps = recipe.steps(len(ingredients.train.examples))
     given = (*given_facts(recipe.settings), *given_facts(recipe.method))
     facts = [fact for fact in given if fact.value]
@@ -92,6 +95,15 @@ def _model_facts(ingredients: Ingredients, unfinished: Path) -> Iterator[Fact]:
     if ingredients.teacher is not None:
         teacher = ingredients.teacher
         yield Fact("teacher", f"{teacher.path} (sha256 {teacher.sha256[:_DIGITS]})")
+    if ingredients.cached is not None:
+        cached = ingredients.cached
+        yield Fact(
+            "teacher", f"{settings.teacher}: {cached.name} (sha256 {cached.sha256[:_DIGITS]})"
+        )
+    if ingredients.cache is not None:
+        yield Fact(
+            "scores", f"the top {ingredients.top_k} tokens, kept in {ingredients.cache.folder}"
+        )
     yield Fact("runs on", f"{ingredients.device}, precision {ingredients.precision}")
     out = unfinished.with_name(unfinished.name.removesuffix(".unfinished"))
     states = sorted(

@@ -5,6 +5,7 @@ What is checked here is checked again where it is used.
 """
 
 from kdbench.checkpoint import check_checkpoint
+from kdbench.distillation.cached import check_cached
 from kdbench.distillation.card import CARD
 from kdbench.distillation.data import SetFile, check_files
 from kdbench.distillation.recipe import Recipe
@@ -27,7 +28,8 @@ def check_early(recipe: Recipe) -> None:
         steps_of(stages, settings.steps)
     if settings.teacher is None and recipe.method.needs_teacher:
         raise InputError(f"teacher= is missing: method={settings.method} learns from one")
-    if settings.teacher is not None:
+    cached = check_cached(settings, stages)
+    if settings.teacher is not None and cached is None:
         check_checkpoint(settings.teacher, None, settings.unsafe_pickle, "teacher")
     check_student(settings.student, settings.teacher, settings.unsafe_pickle)
     if recipe.out.exists() and not (recipe.out / CARD).is_file():

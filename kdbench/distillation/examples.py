@@ -12,6 +12,7 @@ from kdbench.distillation.data import set_name, with_responses
 from kdbench.distillation.ingredients import Ingredients
 from kdbench.distillation.recipe import Recipe
 from kdbench.distillation.teacher_responses import folder_of, teacher_responses
+from kdbench.distillation.teacher_scores import complete
 from kdbench.errors import InputError
 from kdbench.system.files import put_text
 from kdbench.system.records import read_record
@@ -46,7 +47,8 @@ def examples_of(
         teacher += f" {settings.teacher_quantization}"
     folder = folder_of(cache, teacher, ingredients.train.sha256, protocol, settings.seed)
     size = settings.generation_batch_size
-    with locked(folder, wait=True), _total_cost(folder, costs):
+    kept = ("teacher_responses", "*/*.jsonl")
+    with locked(folder, wait=True), _total_cost(folder, costs, *kept):
         responses, tokens = teacher_responses(
             folder / set_name(settings.train_set) / "train.jsonl",
             ingredients.train.rows,
@@ -62,15 +64,33 @@ def examples_of(
     return with_responses(ingredients.train, responses, ingredients.encoder, appends)
 
 
+def cache_scores(ingredients: Ingredients, examples: Sequence[Example], costs: Phases) -> None:
+    """Complete the cache of `teacher_cache=`, if there is one, and free the teacher's memory.
+
+    Args:
+        ingredients: The teacher and its settings.
+        examples: The training examples.
+        costs: Where the costs are added.
+    """
+    cache, settings = ingredients.cache, ingredients.settings
+    if cache is None or ingredients.cached is not None:
+        return
+    kept = ("teacher_scores", "scores/*.safetensors")
+    with locked(cache.folder, wait=True), _total_cost(cache.folder, costs, *kept):
+        tokens = complete(cache, ingredients, examples, settings.micro_batch_size)
+        costs.count("teacher_scores", tokens)
+    ingredients.forget_teacher()
+
+
 @contextmanager
-def _total_cost(folder: Path, costs: Phases) -> Iterator[None]:
-    """Time the teacher's generation; the total is kept with the responses for later runs."""
-    file, phase = folder / "seconds.json", "teacher_responses"
+def _total_cost(folder: Path, costs: Phases, phase: str, made: str) -> Iterator[None]:
+    """Time the teacher's work; the total is kept with what it made for later runs."""
+    file = folder / "seconds.json"
     seconds_before = read_record(file, _Seconds).root if file.exists() else 0.0
     try:
         with costs(phase):
             yield
     finally:
-        if any(folder.glob("*/*.jsonl")):
+        if any(folder.glob(made)):
             costs.seconds[phase] += seconds_before
             put_text(file, json.dumps(costs.seconds[phase]))

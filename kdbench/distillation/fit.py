@@ -16,11 +16,13 @@ from kdbench.distillation.arguments import (
     training_arguments,
     validation_sampling,
 )
+from kdbench.distillation.cached import check_complete
 from kdbench.distillation.course import Course
 from kdbench.distillation.ingredients import Ingredients
 from kdbench.distillation.models import load_models
 from kdbench.distillation.prepared import Preparing
 from kdbench.system.progress import progress
+from kdbench.training.cached_teacher import CachedTeacherView
 from kdbench.training.phases import Phases
 from kdbench.training.state import check_resumable, last_checkpoint
 from kdbench.training.trainer import DistillationTrainer
@@ -77,6 +79,7 @@ def prepare(
         InputError: the tokenizers differ, or a text is longer than a model's positions.
     """
     settings, valid = ingredients.settings, ingredients.valid
+    cached = _cached_teacher(ingredients, triple, examples)
     models = load_models(ingredients, triple.needs_teacher_model, examples)
     size = settings.generation_batch_size
     precision, device = ingredients.precision, ingredients.device
@@ -104,10 +107,27 @@ def prepare(
         chunk_tokens=settings.chunk_tokens,
         compile_loss=settings.compile_loss,
         statistics={name: tensor.to(device) for name, tensor in statistics.items()},
+        cached_teacher=cached,
     )
     return PreparedRun(
         settings, ingredients.recipe.steps_of_epoch(count), models.student, arguments, work
     )
+
+
+def _cached_teacher(
+    ingredients: Ingredients, triple: Triple, examples: Sequence[Example]
+) -> CachedTeacherView | None:
+    """The teacher whose scores are cached; None if it is loaded, or not needed.
+
+    Raises:
+        InputError: The cache lacks some of the training responses, or is of another tokenizer.
+    """
+    cache, top_k = ingredients.cache, ingredients.top_k
+    if cache is None or top_k is None or not triple.needs_teacher_model:
+        return None
+    ingredients.check_tokenizers()
+    check_complete(cache, examples, ingredients.train.title)
+    return CachedTeacherView(cache, top_k)
 
 
 def make_trainer(

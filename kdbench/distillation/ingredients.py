@@ -14,6 +14,7 @@ from kdbench.checkpoint import (
     pick_device,
 )
 from kdbench.config import TrainSettings
+from kdbench.distillation.cached import cached_teacher, check_cached
 from kdbench.distillation.data import DataSet, SetFile, Split, load_set, load_texts, set_name
 from kdbench.distillation.encoder import Encoder, Lengths
 from kdbench.distillation.processes import local_number, sharding
@@ -29,6 +30,7 @@ from kdbench.system.files import sha256_of_file
 from kdbench.training.router import without_router_logits
 from kdbench.training.stage import Stage
 from kdbench.training.triple import Triple
+from kdbench.views.cache import TopKCache
 from kdbench.views.chat import find_template
 from kdbench.views.tokenizers import common_vocabulary, set_end_token
 
@@ -38,6 +40,7 @@ NO_PART = {
     *("micro_batch_size", "generation_batch_size", "chunk_tokens", "compile_loss"),
     *("gradient_checkpointing", "teacher_device", "teacher_offload"),
     *("save_every", "log_every", "report_to", "device", "unsafe_pickle", "trust_remote_code"),
+    *("teacher_cache", "teacher_top_k"),  # the teacher's identity has the number of tokens
     *("valid_set", "dry_run", "report_group", "plugins"),
 }
 
@@ -61,8 +64,14 @@ class Ingredients:
         self._teacher_device = teacher_device(settings, self.device)
         if settings.teacher is None and self.method.needs_teacher:
             raise InputError(f"teacher= is missing: method={settings.method} learns from one")
+        self.cached = check_cached(settings, self.method.stages())
+        self.cache = cached_teacher(settings.teacher) or (
+            TopKCache(settings.teacher_cache) if settings.teacher_cache else None
+        )
         self.teacher: Checkpoint | None = (
-            self._find(settings.teacher, "teacher") if settings.teacher else None
+            self._find(settings.teacher, "teacher")
+            if settings.teacher and self.cached is None
+            else None
         )
         check_teacher(settings, self.teacher)
         plain = settings.sampling_temperature == settings.sampling_top_p == 1
@@ -158,6 +167,8 @@ class Ingredients:
     @property
     def teacher_dtype(self) -> str:
         """The type of the teacher's weights."""
+        if self.cached is not None:
+            return self.cached.dtype
         dtype = self.settings.teacher_dtype
         return self.precision if dtype == "auto" else dtype
 
@@ -174,11 +185,30 @@ class Ingredients:
         """The number of tokens that student and teacher share.
 
         Raises:
-            InputError: their tokenizers differ, or end a response differently.
+            InputError: their tokenizers differ, or end a response differently; or cached scores are
+                normalised over other tokens.
         """
-        teacher = load_tokenizer(self._needed_teacher, self.settings.trust_remote_code)
+        if self.cached is not None and self.cache is not None:
+            teacher = self.cache.load_tokenizer()
+        else:
+            teacher = load_tokenizer(self._needed_teacher, self.settings.trust_remote_code)
         any_end = self.settings.end_token is not None
-        return common_vocabulary(self.tokenizer, teacher, self.settings.method, any_end=any_end)
+        size = common_vocabulary(self.tokenizer, teacher, self.settings.method, any_end=any_end)
+        if self.cached is not None and size != self.cached.vocabulary:
+            raise InputError(
+                f"teacher={self.settings.teacher}: made over {self.cached.vocabulary} tokens, but "
+                f"this student shares {size} with the teacher; make a cache with this student"
+            )
+        return size
+
+    @property
+    def top_k(self) -> int | None:
+        """The number of the teacher's tokens at each position; None for all of them."""
+        if self.cached is not None:
+            return self.cached.top_k
+        if self.cache is None:
+            return None
+        return min(self.settings.teacher_top_k, self.shared_vocabulary)
 
     def check_tokenizers(self) -> None:
         """Check that student and teacher have the same tokens, before the teacher works.
@@ -190,6 +220,8 @@ class Ingredients:
 
     @property
     def _needed_teacher(self) -> Checkpoint:
+        if self.cached is not None:
+            raise InputError(f"teacher={self.settings.teacher}: a cache is no model")
         if self.teacher is None:
             raise InputError(f"teacher= is missing: method={self.settings.method} learns from one")
         return self.teacher
@@ -268,7 +300,9 @@ class Ingredients:
                 common["epochs_count"] = "prompts"  # earlier versions counted batches
         if self.settings.pretraining is not None:
             common["pretraining"] = _file_sha256(self.settings.pretraining)
-        uses_teacher = self.teacher is not None and self.method.needs_teacher
+        given = self.teacher or self.cached
+        uses_teacher = given is not None and self.method.needs_teacher
+        top_k = {} if self.top_k is None else {"top_k": self.top_k}
         common["train_set"] = set_name(self.settings.train_set)
         common |= {"precision": self.precision, "teacher_dtype": self.teacher_dtype}
         for key in self._without_effect(uses_teacher):
@@ -282,8 +316,8 @@ class Ingredients:
             }
             | ({"method_code": stamp} if (stamp := stamp_of(type(self.method))) else {}),
             "student": self.student.identity,
-            "teacher": {"name": self.teacher.name, "sha256": self.teacher.sha256}
-            if self.teacher and uses_teacher
+            "teacher": {"name": given.name, "sha256": given.sha256, **top_k}
+            if given and uses_teacher
             else None,
             "data": {"train": self.train.identity, "valid": self.valid.identity},
         }

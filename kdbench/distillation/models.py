@@ -45,7 +45,8 @@ def load_models(
     settings, teacher, tokenizer = ingredients.settings, None, ingredients.tokenizer
     vocabulary = vocabulary_size(tokenizer)
     if needs_teacher:
-        teacher, _ = ingredients.teacher_model
+        if ingredients.cache is None:
+            teacher, _ = ingredients.teacher_model
         vocabulary = ingredients.shared_vocabulary
         check_tokens(tokenizer, vocabulary, [*examples, *ingredients.valid.examples])
     torch.manual_seed(settings.seed)  # of an adapter's weights

@@ -121,6 +121,7 @@ class StageRun:
             return own
         if self.stage.teacher == "last student":
             own.teacher = describe(last.student_folder)
+            own.cache = own.cached = None  # of the teacher that was given
             for loaded in ("teacher_model", "shared_vocabulary"):
                 own.__dict__.pop(loaded, None)
         if self.stage.student == "keep":

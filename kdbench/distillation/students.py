@@ -20,6 +20,7 @@ from kdbench.checkpoint import (
     one_line,
     read_object,
 )
+from kdbench.config import CACHE
 from kdbench.distillation.pruning import check_prunable, prune
 from kdbench.errors import InputError
 from kdbench.system.progress import slow_step
@@ -48,6 +49,10 @@ def check_student(spec: str, teacher: str | None, unsafe_pickle: bool = False) -
         model = _matched(spec)["model"]
         if model == "teacher" and teacher is None:
             raise InputError(f"student={spec}: teacher= is missing")
+        if model == "teacher" and str(teacher).startswith(CACHE):
+            raise InputError(
+                f"student={spec}: a cache has no weights; name the teacher's checkpoint"
+            )
         model = str(teacher) if model == "teacher" else model
     check_checkpoint(model, None, unsafe_pickle, "student")
 

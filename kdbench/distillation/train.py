@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kdbench.distillation.card import CARD, LOG, make_card, read_card
 from kdbench.distillation.claim import IDENTITY, check_claim, locked, remove_leftover
 from kdbench.distillation.early import check_early
-from kdbench.distillation.examples import examples_of
+from kdbench.distillation.examples import cache_scores, examples_of
 from kdbench.distillation.ingredients import Ingredients
 from kdbench.distillation.notes import notes
 from kdbench.distillation.processes import process_number
@@ -174,6 +174,8 @@ class _Stages:
         ingredients, triple = now.ingredients(self.ingredients, last), now.stage.triple
         self.costs = Phases()
         examples = examples_of(self.recipe, ingredients, triple, self.costs)
+        if triple.needs_teacher_model:
+            cache_scores(ingredients, examples, self.costs)
         prepared = self.recipe.out.parent / "prepared"
         name = now.name or ""
         return prepare(ingredients, triple, examples, now.folder, name, prepared, self.costs)

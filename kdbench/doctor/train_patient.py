@@ -9,7 +9,7 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from kdbench.checkpoint import find_checkpoint
-from kdbench.config import is_file_of_rows
+from kdbench.config import CACHE, is_file_of_rows
 from kdbench.distillation.data import SetFile, Split, read_rows
 from kdbench.distillation.prompts import prompt_form
 from kdbench.distillation.recipe import Recipe
@@ -49,8 +49,9 @@ class TrainPatient(Patient):
         self.protocol = prompt_form(settings)
         self._folders: list[Path] = []
         trust, pickle = settings.trust_remote_code, settings.unsafe_pickle
-        teacher = settings.teacher and find_checkpoint(
-            settings.teacher, unsafe_pickle=pickle, key="teacher", trust_remote_code=trust
+        is_model = settings.teacher is not None and not settings.teacher.startswith(CACHE)
+        teacher = is_model and find_checkpoint(
+            str(settings.teacher), unsafe_pickle=pickle, key="teacher", trust_remote_code=trust
         )
         source = StudentSource(settings.student, teacher or None, settings.seed, pickle, trust)
         self.source = source
@@ -70,7 +71,9 @@ class TrainPatient(Patient):
         """
         from kdbench.distillation.ingredients import Ingredients
 
-        return Ingredients(self.recipe)
+        # A cache that is still to be made is no fault: the teacher is looked at itself.
+        settings = self.settings.model_copy(update={"teacher_cache": None})
+        return Ingredients(replace(self.recipe, settings=settings))
 
     @cached_property
     def run(self) -> "PreparedRun":

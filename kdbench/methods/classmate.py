@@ -25,7 +25,7 @@ from pydantic import Field
 from kdbench.divergence import forward_kl, generalised_jsd, reverse_kl, skew_reverse_kl
 from kdbench.methods import Method, methods
 from kdbench.training import Chunk, Classmate, FromStudent, Match, Objective, Term, Triple
-from kdbench.training.companion import ClassmateKind
+from kdbench.training.companions import ClassmateKind
 from kdbench.training.target import contrast
 
 if TYPE_CHECKING:

@@ -89,9 +89,7 @@ def the_compiled_loss_is_equal_and_is_compiled_once(case: Case, backend: str = "
         eager = step.loss(rows, views, parts, chunk=8).value
         compiled = step.loss(rows, views, parts, chunk=8, compiler=compiler).value
         _assert_close([compiled], [eager], 1e-9)
-        _assert_close(
-            _gradients(compiled, views, parts), _gradients(eager, views, parts), 1e-9
-        )
+        _assert_close(_gradients(compiled, views, parts), _gradients(eager, views, parts), 1e-9)
     times = counters["stats"]["unique_graphs"] - before
     assert times <= 1 + len(case.schedule), f"it is compiled {times} times"
     assert not compiler.failures, compiler.failures[0]

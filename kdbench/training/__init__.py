@@ -4,7 +4,8 @@ A method is a triple over named views: an objective, a data source and a schedul
 """
 
 from kdbench.training.chunk import Chunk, Plan, Responses
-from kdbench.training.companion import Classmate, Companion
+from kdbench.training.companion import Companion
+from kdbench.training.companions import Classmate, Frozen, HardSync, MovingAverage, Peer
 from kdbench.training.context import Context
 from kdbench.training.mixture import FromMixture
 from kdbench.training.objective import (
@@ -18,6 +19,7 @@ from kdbench.training.objective import (
 )
 from kdbench.training.parts import Part, Sizes
 from kdbench.training.preparation import Preparation
+from kdbench.training.prompts import FewShot, Prefixed
 from kdbench.training.schedule import (
     Constant,
     RisingInterpolation,
@@ -55,6 +57,7 @@ __all__ = [
     "DomainWeights",
     "Draw",
     "Example",
+    "FewShot",
     "FromDataset",
     "FromDomains",
     "FromGroups",
@@ -64,11 +67,16 @@ __all__ = [
     "FromSelection",
     "FromStudent",
     "FromTeacher",
+    "Frozen",
     "GeneratedPairs",
+    "HardSync",
     "Match",
+    "MovingAverage",
     "Objective",
     "Part",
+    "Peer",
     "Plan",
+    "Prefixed",
     "Preparation",
     "Responses",
     "RisingInterpolation",

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from kdbench.protocol import Protocol
 from kdbench.views.rollout import Example
 from kdbench.views.view import View
 
@@ -29,6 +30,7 @@ class Context:
         train: The training examples.
         valid: The validation examples.
         parts: The method's own modules by name.
+        sampling: Form of the prompts, length limits and decoding of responses to learn from.
         statistics: What `Method.prepare` returned.
         device: Where the student is.
         max_grad_norm: The norm to which gradients are clipped.
@@ -50,6 +52,7 @@ class Context:
     train: Sequence[Example]
     valid: Sequence[Example]
     parts: Mapping[str, Any]
+    sampling: Protocol
     statistics: "Mapping[str, torch.Tensor]"
     device: Any
     max_grad_norm: float

@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 from kdbench.training.chunk import Chunk, TopK
 from kdbench.training.compiled import ChunkCompiler
 from kdbench.training.heads import TrainedHead, gradients_of, trained_head, zeros_for
-from kdbench.training.micro_batch import MicroBatch, finish_of, raw_of
+from kdbench.training.micro_batch import MicroBatch, finish_of, is_whole, raw_of
 from kdbench.training.objective import Objective
 from kdbench.views.view import LayeredView
 
@@ -101,6 +101,9 @@ class ChunkedPass:
         hidden = [self._micro.hidden(*layer) for layer in self._own_layers]
         if not torch.is_grad_enabled() or not hasattr(self._learner, "head_parameters"):
             return self._in_graph(states, hidden)
+        for name in {name for group in self._together for name in group.views}:
+            if is_whole(self._micro.views[name]):
+                self._micro.states(name)  # before a head that views may share stands for the pass
 
         def work() -> torch.Tensor:
             head = trained_head(cast("LayeredView", self._learner))  # ZeRO-3 has gathered it by now

@@ -1,7 +1,7 @@
 """What data sources ask the models for: responses, and log-probabilities of response tokens."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -67,7 +67,9 @@ class RolloutSampler:
         self._student.eval()
         samples = {}
         # Entered once, autocast keeps its casts of the weights for the whole generation.
-        with self._phases("generate"), self._autocast():
+        # A view's own context may also be what makes it another model, as without its adapter.
+        in_view = nullcontext if view == STUDENT else self._views[view].autocast  # type: ignore[attr-defined]
+        with self._phases("generate"), self._autocast(), in_view():
             for batch in generator.batches(rows):
                 for sample in generator.generate(batch, ()):
                     samples[sample.document, sample.seed] = sample

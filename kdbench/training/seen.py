@@ -10,6 +10,7 @@ from kdbench.training.memory import plain_state
 from kdbench.training.micro_batch import is_whole
 from kdbench.training.parts import Sizes
 from kdbench.training.triple import Encode, Triple
+from kdbench.views.rollout import Rollout, of_dataset
 from kdbench.views.view import ModelView, View
 
 
@@ -23,23 +24,27 @@ def start_companions(triple: Triple, context: Context, views: dict[str, View]) -
 
     Raises:
         InputError: The method needs a view that does not exist, or the whole distribution of one
-            of which only the likeliest tokens are known.
+            of which only the likeliest tokens are known; or a prompt is too long for its view.
     """
     for companion in triple.companions:
         views[companion.name] = companion.start(context)
     encode = _encode(context)
     for name, prompt in triple.prompts.items():
-        view = views[name]
+        view = views.get(name)
         if not isinstance(view, ModelView):
             raise InputError(f"prompts: the view '{name}' is not a model that can be asked")
+        begin = getattr(prompt, "begin", None)
+        if begin is not None:
+            begin(context)
         views[name] = view.asked(partial(prompt, encode=encode))
-    wanted = {*triple.views, *triple.source.views, *triple.schedule.views}
-    if missing := sorted(wanted - set(views)):
+    if missing := sorted(triple.needed_views - set(views)):
         raise InputError(
             f"the method needs the view '{missing[0]}', and this run has only "
             f"{', '.join(views)}; a method adds a view by a companion of that name"
         )
     _check_top_k(triple, views)
+    for name in {companion.name for companion in triple.companions} | set(triple.prompts):
+        _check_positions(name, views[name], context, triple.source.samples)
 
 
 def check_schedule(triple: Triple, values: Mapping[str, float]) -> None:
@@ -75,7 +80,8 @@ def _encode(context: Context) -> Encode:
 
 
 def _check_top_k(triple: Triple, views: Mapping[str, View]) -> None:
-    for term in triple.terms:
+    terms = [*triple.terms, *(term for companion in triple.companions for term in companion.terms)]
+    for term in terms:
         for name in term.objective.views:
             if not is_whole(views[name]) and not term.objective.takes_top_k:
                 raise InputError(
@@ -83,6 +89,37 @@ def _check_top_k(triple: Triple, views: Mapping[str, View]) -> None:
                     "the top k tokens; give a model, or a method that matches the teacher by a "
                     "divergence without a temperature, such as kd"
                 )
+
+
+def _check_positions(name: str, view: View, context: Context, samples: bool) -> None:
+    """Check that a view has a position for every token of its prompts and their responses.
+
+    Args:
+        name: The name of the view.
+        view: The view.
+        context: Of the run.
+        samples: Whether it reads sampled responses, which may be as long as the limit.
+
+    Raises:
+        InputError: It does not; the line names the row with the longest prompt.
+    """
+    config = view.bare.config.get_text_config() if isinstance(view, ModelView) else None
+    positions = getattr(config, "max_position_embeddings", None)
+    if not positions or not isinstance(view, ModelView):
+        return
+    sampled = context.sampling.max_new_tokens if samples else 0
+
+    def tokens(rollout: Rollout) -> int:
+        return len(view.prompt_ids(rollout)) + max(len(rollout.response_ids), sampled)
+
+    row = max(map(of_dataset, context.train), key=tokens)
+    if tokens(row) > positions:
+        length = len(view.prompt_ids(row))
+        raise InputError(
+            f"row '{row.id}': a prompt of {length} tokens for the view '{name}' and "
+            f"{tokens(row) - length} of a response do not fit into its {positions} positions; "
+            "lower max_length= or the limit of its context"
+        )
 
 
 def sizes_of(views: Mapping[str, View], vocabulary: int) -> Sizes:

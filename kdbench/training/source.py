@@ -126,6 +126,12 @@ class Source:
         """Look at models and data once, before training begins or resumes."""
 
     @property
+    def gives_samples(self) -> bool:
+        """Whether it may give responses that are sampled during training."""
+        known = {"dataset", "teacher", "pretraining"}  # the teacher's are sampled before
+        return self.uses_teacher or self.origins is None or not set(self.origins) <= known
+
+    @property
     def inner(self) -> "Source":
         """The source that a wrapper wraps; otherwise the source itself."""
         return self
@@ -201,6 +207,11 @@ class FromStudent(Source):
     origins = ("dataset", "student")
     fraction: float = 1.0
 
+    @property
+    def gives_samples(self) -> bool:
+        """Whether any step uses samples."""
+        return self.fraction > 0
+
     def rollouts(self, draw: Draw) -> list[Rollout]:
         """One response per example."""
         if draw.uniform("student or dataset") < self.fraction:
@@ -231,6 +242,11 @@ class Wrapper(Source):
     def uses_teacher(self) -> bool:  # type: ignore[override]
         """Whether the teacher takes part in the wrapped source's sampling."""
         return self.source.uses_teacher
+
+    @property
+    def gives_samples(self) -> bool:
+        """Whether the wrapped source does."""
+        return self.source.gives_samples
 
     @property
     def views(self) -> tuple[str, ...]:  # type: ignore[override]

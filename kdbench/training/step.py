@@ -1,7 +1,7 @@
 """What happens in an optimiser step: its responses, their micro-batches, and the outcome."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kdbench.views.rollout import Example, Rollout
@@ -55,6 +55,7 @@ class StepOutcome:
         work: The responses that were learned.
         learned: What they gave.
         learning_rate: The student's learning rate in the step.
+        schedule: The schedule's values in the step.
     """
 
     number: int
@@ -62,6 +63,7 @@ class StepOutcome:
     work: StepWork
     learned: Learned
     learning_rate: float
+    schedule: Mapping[str, float] = field(default_factory=dict)
 
 
 def micro_batches(rollouts: Sequence[Rollout], size: int) -> list[list[Rollout]]:

@@ -120,6 +120,8 @@ class DistillationTrainer(Trainer):
         self._unwrapped_view = self._view(self.model)
         if work.teacher is not None:
             self.views["teacher"] = self._view(work.teacher)
+        elif work.cached_teacher is not None:
+            self.views["teacher"] = work.cached_teacher
         modules: dict[str, Any] = {}
         context = self._context(modules)
         start_companions(triple, context, self.views)
@@ -136,6 +138,8 @@ class DistillationTrainer(Trainer):
         members += [triple.source, triple.schedule]
         for member in members:
             member.begin(context)
+        for companion in triple.companions:
+            companion.begin(context)
         refuse_hidden_parameters(members, context)
         check_schedule(triple, self._schedule_values)
         self._sampler = RolloutSampler(
@@ -217,9 +221,10 @@ class DistillationTrainer(Trainer):
         work: StepWork = inputs["work"]
         step, learning_rate = self.state.global_step + 1, float(self._get_learning_rate())
         diagnose = self._logs_this_step or self._triple.schedule.diagnoses
+        schedule = self._schedule_values
         self.parts.zero_grad()
         with self.phases("train", response_tokens(work.rollouts)):
-            learned = self._learner.learn(model, work, self._schedule_values, diagnose)
+            learned = self._learner.learn(model, work, schedule, diagnose)
         loss = learned.loss
         if not torch.isfinite(loss):
             raise InputError(
@@ -232,7 +237,9 @@ class DistillationTrainer(Trainer):
         loss = loss * self.accelerator.num_processes  # the log has the mean over processes
         self.memory.notes.add("loss", float(loss), 1)
         self.memory.whole_run.add("train_loss", float(loss), 1)
-        self._outcome = StepOutcome(step, inputs["examples"], work, learned, learning_rate)
+        self._outcome = StepOutcome(
+            step, inputs["examples"], work, learned, learning_rate, schedule
+        )
         return loss
 
     def _note_learned(self, learned: Learned, work: StepWork) -> None:
@@ -311,6 +318,7 @@ class DistillationTrainer(Trainer):
             train=self.work.train,
             valid=self.work.valid,
             parts=modules,
+            sampling=self.work.sampling,
             statistics=self.work.statistics,
             device=self.args.device,
             max_grad_norm=float(self.args.max_grad_norm),

@@ -1,5 +1,6 @@
 """A method in training: objective, data source, schedule, and further models and modules."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -22,11 +23,15 @@ from kdbench.views.rollout import Example, Rollout
 if TYPE_CHECKING:
     from kdbench.training.parts import Part
 
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
 Encode = Callable[[str], Sequence[int]]
 
 
 class ViewPrompt(Interface):
-    """What a view is asked instead of the student's prompt."""
+    """What a view is asked instead of the student's prompt; `kdbench.training.prompts` has some.
+
+    One with a method `begin(context)` is shown models and data once, before training.
+    """
 
     def __call__(self, rollout: Rollout, encode: Encode) -> Sequence[int]:
         """The tokens of the prompt, one at least.
@@ -73,26 +78,30 @@ class Triple:
     @property
     def needs_teacher_model(self) -> bool:
         """Whether the teacher must be in memory in training and share the student's tokenizer."""
+        return "teacher" in self.needed_views or self.source.uses_teacher
+
+    @property
+    def needed_views(self) -> set[str]:
+        """Names of all views that any part of the method needs."""
         of_companions = {name for companion in self.companions for name in companion.views}
-        return (
-            "teacher" in {*self.views, *of_companions, *self.source.views, *self.schedule.views}
-            or self.source.uses_teacher
-        )
+        return {*self.views, *of_companions, *self.source.views, *self.schedule.views}
 
     def check(self) -> None:
         """Check what can be known before anything is loaded.
 
         Raises:
-            InputError: A term has an origin that never occurs, or no meaning; two views have one
-                name; or a prompt is given for no view.
+            InputError: A term has an origin that never occurs, or no meaning; a view does not
+                exist, or two have one name; or a prompt is given for no view.
         """
         for term in self.terms:
             self._check_term(term)
-        names = [companion.name for companion in self.companions]
-        for name in names:
-            if name in ("student", "teacher") or names.count(name) > 1:
-                raise InputError(f"two views are called '{name}'; give a companion another name")
-        known = {"teacher", *names}
+        self._check_companions()
+        known = {"teacher", *(companion.name for companion in self.companions)}
+        if unknown := sorted(self.needed_views - {"student", *known}):
+            raise InputError(
+                f"the method needs the view '{unknown[0]}', and it has "
+                f"{', '.join(['student', *sorted(known)])}; a companion of that name adds it"
+            )
         for name in self.prompts:
             if name not in known:
                 views = ", ".join(sorted(known))
@@ -106,6 +115,17 @@ class Triple:
         """
         self.source.check(train)
         self.schedule.check(train, valid)
+
+    def _check_companions(self) -> None:
+        names = [companion.name for companion in self.companions]
+        for companion in self.companions:
+            name = companion.name
+            taken = name == "student" or (name == "teacher" and not companion.replaces_teacher)
+            if taken or names.count(name) > 1:
+                raise InputError(f"two views are called '{name}'; give a companion another name")
+            if not _NAME.fullmatch(name):
+                raise InputError(f"the view '{name}': use letters, digits, '_' and '-' in its name")
+            companion.check()
 
     def _check_term(self, term: Term) -> None:
         known = self.source.origins

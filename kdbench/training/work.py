@@ -8,6 +8,7 @@ from kdbench.protocol import Protocol
 from kdbench.training.compiled import Compiles
 from kdbench.training.triple import Triple
 from kdbench.views.rollout import Example
+from kdbench.views.view import View
 
 if TYPE_CHECKING:
     import torch
@@ -34,6 +35,7 @@ class Work:
         router_loss: Weight of the router loss of a student with experts; 0 is without.
         chunk_tokens: Positions in a chunk of the loss; None chooses it from the vocabulary.
         compile_loss: Whether the loss of a chunk is compiled; `auto` is on a GPU.
+        cached_teacher: The view of a teacher whose scores are cached; None if it has none.
         statistics: What the method's preparation found, by name.
     """
 
@@ -53,4 +55,5 @@ class Work:
     router_loss: float = 0.0
     chunk_tokens: int | None = None
     compile_loss: Compiles = "auto"
+    cached_teacher: View | None = None
     statistics: "Mapping[str, torch.Tensor]" = field(default_factory=dict)

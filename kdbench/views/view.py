@@ -24,6 +24,7 @@ _ELEMENTS = {"cpu": 2**23}
 _ELEMENTS_ELSEWHERE = 2**27
 # Logits of student and teacher and their gradient, half of them in float32, while others need room.
 _BYTES_PER_ELEMENT, _SHARE_OF_FREE = 16, 0.25
+_OWN_FORWARD = "_own_forward_of_kdbench"
 PromptOf = Callable[[Rollout], Sequence[int]]
 
 
@@ -92,7 +93,6 @@ class ModelView:
         self._prompt, self.autocast = prompt, autocast
         self.bare = bare_model(model)
         self.head = self.bare.get_output_embeddings()
-        self._own_forward: Callable[..., Any] | None = None
         self._rope_limit = rope_limit(self.bare.config)
         if self.head is None:
             raise InputError(f"{type(self.bare).__name__} has no language-model head")
@@ -184,8 +184,11 @@ class ModelView:
         return scores
 
     def _call_head(self, states: "torch.Tensor") -> Any:
-        """Call the head; within `inside_head`, its own code, as its hooks have run."""
-        return (self._own_forward or self.head)(states)
+        """Call the head; within `inside_head`, its own code, as its hooks have run.
+
+        That may be another view's, as a student without its adapter has the student's head.
+        """
+        return vars(self.head).get(_OWN_FORWARD, self.head)(states)
 
     def inside_head(
         self, states: "torch.Tensor", work: "Callable[[], torch.Tensor]"
@@ -201,12 +204,12 @@ class ModelView:
         """
         head = self.head
         kept = vars(head).get("forward")
-        self._own_forward = head.forward
+        vars(head)[_OWN_FORWARD] = head.forward
         head.forward = lambda *_, **__: work()
         try:
             result: torch.Tensor = head(states)
         finally:
-            self._own_forward = None
+            del vars(head)[_OWN_FORWARD]
             if kept is None:
                 del head.forward
             else:

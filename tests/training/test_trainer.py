@@ -313,16 +313,16 @@ def test_teacher_responses_depend_on_the_precision_and_keep_their_cost(world, tm
 
 
 def test_the_classmate_uses_the_students_learning_rate(world, tmp_path, monkeypatch) -> None:
-    from kdbench.training.companion import Classmate
+    from kdbench.training import Peer
 
     rates = []
-    learn = Classmate._learn
+    learn = Peer._learn
 
-    def spy(self, context, examples):
-        learn(self, context, examples)
+    def spy(self, outcome):
+        learn(self, outcome)
         rates.append((self._optimizer.param_groups[0]["lr"], self._optimizer.defaults["betas"]))
 
-    monkeypatch.setattr(Classmate, "_learn", spy)
+    monkeypatch.setattr(Peer, "_learn", spy)
     settings = {"method": "classmate", "lr_schedule": "linear", "classmate_every": 1, "beta2": 0.95}
     run(world, tmp_path / "x", **settings)
     logged = [

@@ -1,249 +1,20 @@
-"""The teacher's scores on disk: its top k at each position, and the probability of all others.
+"""The teacher's scores from a cache, as the metrics take them."""
 
-    DIR/teacher.json                 the teacher, its vocabulary, and k
-    DIR/tokenizer/                   the teacher's tokenizer
-    DIR/results/…                    the teacher's responses, as `kdbench eval` stored them
-    DIR/scores/<hash>.safetensors    the texts of one batch, each under its hash
-
-The hash of a text is that of the tokens of prompt and response. The k log-probabilities, the log of
-the remaining probability, the entropy and the log-probabilities of the response's tokens are
-float32: in 16 bits they would be off by up to 0.004 nats, and the bounds of `TopPositions` would
-not hold.
-"""
-
-import hashlib
-import json
-import os
-import platform
-import shutil
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from kdbench.errors import InputError
 from kdbench.fidelity.texts import ComparedText
 from kdbench.generate import Prompt
-from kdbench.metrics import Positions, PositionSet, TopPositions, top
-from kdbench.store.schema import BOOL, COUNT, NAME, TEXT, FieldError, check_fields, each
-from kdbench.system.files import SCHEMA, put_bytes, read_json, remove_leftovers, write_json
+from kdbench.metrics import Positions, PositionSet, TopPositions
+from kdbench.views.cache import COLUMNS, ScoreColumns, digest_of_tokens
 
 if TYPE_CHECKING:
     import torch
 
-_COLUMNS = ("log_p", "ids", "tail", "entropy", "target")
-_TEXTS, _CHECKSUM = "texts", "sha256"  # metadata of a file, and the key of its checksum
-ScoreColumns = Mapping[str, "torch.Tensor"]  # each column over the positions of a text or a batch
-
-
-@dataclass(frozen=True)
-class CachedIdentity:
-    """The content of `teacher.json`.
-
-    Attributes:
-        name: Name of the teacher.
-        sha256: Hash of its checkpoint.
-        dtype: The `dtype=` that it was loaded with.
-        vocabulary: Number of tokens over which its probabilities are normalised.
-        top_k: Number of tokens stored at each position.
-        ends: Its end tokens.
-        entropy: Whether its entropies are known; the top k of an engine do not determine them.
-    """
-
-    name: str
-    sha256: str
-    dtype: str
-    vocabulary: int
-    top_k: int
-    ends: tuple[int, ...]
-    entropy: bool = True
-
-
-_FIELDS = {
-    "name": NAME,
-    "sha256": TEXT,
-    "dtype": TEXT,
-    "vocabulary": COUNT,
-    "top_k": COUNT,
-    "ends": each(COUNT, "token ids"),
-    "entropy": BOOL.if_given(),
-}
-
-
-class TopKCache:
-    """A folder of cached scores."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        self._places: dict[str, tuple[Path, int, int]] | None = None
-        self._checked: set[Path] = set()
-
-    def identity(self) -> CachedIdentity | None:
-        """Return whose scores these are; None if the folder has no scores.
-
-        Raises:
-            InputError: `teacher.json` is broken.
-        """
-        path = self.folder / "teacher.json"
-        if not path.exists():
-            return None
-        fields = read_json(path)
-        try:
-            check_fields(fields, _FIELDS)
-            fields.pop("schema")
-            return CachedIdentity(**{**fields, "ends": tuple(fields["ends"])})
-        except (FieldError, TypeError) as error:
-            raise InputError(f"{path}: not the record of a teacher cache: {error}") from None
-
-    def claim(self, identity: CachedIdentity) -> None:
-        """Make the folder this teacher's cache.
-
-        Raises:
-            InputError: It is the cache of another teacher, or of another size.
-        """
-        old = self.identity()
-        if old is None:
-            write_json(self.folder / "teacher.json", {"schema": SCHEMA, **asdict(identity)})
-        elif old != identity:
-            pairs = zip(asdict(old).items(), asdict(identity).values(), strict=True)
-            key, was, now = next((key, was, now) for (key, was), now in pairs if was != now)
-            raise InputError(
-                f"teacher_cache={self.folder}: made with {key} {was}, not {now}; "
-                "choose another folder"
-            )
-
-    def store_tokenizer(self, tokenizer: Any) -> None:
-        """Store the teacher's tokenizer, unless it is already there."""
-        folder = self.folder / "tokenizer"
-        if not folder.exists():
-            stem = f".tokenizer.{platform.node()}."
-            unfinished = self.folder / f"{stem}{os.getpid()}"
-            tokenizer.save_pretrained(str(unfinished))
-            with suppress(OSError):  # another process was faster
-                unfinished.rename(folder)
-            shutil.rmtree(unfinished, ignore_errors=True)
-            remove_leftovers(self.folder, stem)
-
-    def has(self, digest: str) -> bool:
-        """Whether the cache has the scores of a text."""
-        return digest in self._all_places()
-
-    def write(self, tensors: "Mapping[str, torch.Tensor]", places: Mapping[str, Any]) -> None:
-        """Store the scores of a batch.
-
-        Args:
-            tensors: Each column over all positions of the batch.
-            places: First position of each text and the one after its last, by the text's hash.
-        """
-        from safetensors.torch import save
-
-        name = hashlib.sha256("".join(sorted(places)).encode()).hexdigest()[:16]
-        path = self.folder / "scores" / f"{name}.safetensors"
-        # One entry of metadata: safetensors writes several in an order that changes by chance.
-        texts = json.dumps({**places, _CHECKSUM: _checksum(tensors)}, sort_keys=True)
-        put_bytes(path, save(dict(tensors), {_TEXTS: texts}))
-        for digest, (start, stop) in places.items():
-            self._all_places()[digest] = (path, start, stop)
-
-    def read(self, digest: str) -> "dict[str, torch.Tensor]":
-        """Return the scores of a text, by column."""
-        from safetensors import safe_open
-
-        path, start, stop = self._all_places()[digest]
-        with safe_open(path, "pt") as file:
-            self._check_content(path, file)
-            return {column: file.get_slice(column)[start:stop] for column in _COLUMNS}
-
-    def _check_content(self, path: Path, file: Any) -> None:
-        """Check a file against its checksum when it is first read; old files have none."""
-        if path in self._checked:
-            return
-        stored = json.loads(file.metadata()[_TEXTS]).get(_CHECKSUM)
-        tensors = {column: file.get_tensor(column) for column in _COLUMNS} if stored else {}
-        if stored and _checksum(tensors) != stored:
-            raise InputError(f"{path}: damaged: its content is not what was written; delete it")
-        self._checked.add(path)
-
-    def _all_places(self) -> dict[str, tuple[Path, int, int]]:
-        """File, first position and the one after the last of each text, by its hash."""
-        if self._places is None:
-            self._places = {}
-            for path in sorted((self.folder / "scores").glob("*.safetensors")):
-                self._places |= _places_in(path)
-        return self._places
-
-
-def _checksum(tensors: "Mapping[str, torch.Tensor]") -> str:
-    """The SHA-256 of the columns' bytes."""
-    digest = hashlib.sha256()
-    for column in _COLUMNS:
-        digest.update(tensors[column].cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _places_in(path: Path) -> dict[str, tuple[Path, int, int]]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "pt") as file:
-            places = json.loads(file.metadata()[_TEXTS])
-        places.pop(_CHECKSUM, None)
-        return {digest: (path, start, stop) for digest, (start, stop) in places.items()}
-    except (SafetensorError, TypeError, KeyError, ValueError, AttributeError) as error:
-        raise InputError(f"{path}: not a file of a teacher cache: {error}") from None
-
 
 def digest_of(text: ComparedText, prompt: Prompt) -> str:
     """Hash a text: the tokens that the teacher reads."""
-    return hashlib.sha256(
-        json.dumps([list(prompt.ids), list(text.rollout.response_ids)]).encode()
-    ).hexdigest()
-
-
-class Recorder:
-    """Collects a teacher's scores of a batch and writes them to the cache.
-
-    Args:
-        cache: The cache.
-        top_k: Number of tokens to store at each position.
-        digests: Hashes of the batch's texts.
-        lengths: Number of response tokens of each text.
-    """
-
-    def __init__(
-        self, cache: TopKCache, top_k: int, digests: Sequence[str], lengths: Sequence[int]
-    ):
-        self._cache, self._top_k = cache, top_k
-        self._digests, self._lengths = digests, lengths
-        self._columns: dict[str, list[torch.Tensor]] = {column: [] for column in _COLUMNS}
-
-    def add(self, at: Positions) -> None:
-        """Add the positions of a chunk."""
-        import torch
-
-        log_p, ids = top(at.log_p, self._top_k)
-        rest = at.log_p.scatter(-1, ids, -torch.inf).logsumexp(-1)
-        values = (log_p, ids.int(), rest, at.teacher_entropy, at.target_log_p)
-        self.add_scores(dict(zip(_COLUMNS, values, strict=True)))
-
-    def add_scores(self, scores: ScoreColumns) -> None:
-        """Add scores that are already in the cache's form."""
-        for column in _COLUMNS:
-            self._columns[column].append(scores[column].cpu())
-
-    def close(self) -> None:
-        """Write the batch, unless the cache already has all of it."""
-        import torch
-
-        if all(self._cache.has(digest) for digest in self._digests):
-            return
-        tensors = {name: torch.cat(chunks).contiguous() for name, chunks in self._columns.items()}
-        places, start = {}, 0
-        for digest, length in zip(self._digests, self._lengths, strict=True):
-            places[digest] = (start, start + length)
-            start += length
-        self._cache.write(tensors, places)
+    return digest_of_tokens(prompt.ids, text.rollout.response_ids)
 
 
 class CachedScores:
@@ -258,7 +29,7 @@ class CachedScores:
         import torch
 
         self._columns = {
-            column: torch.cat([text[column] for text in texts]).to(device) for column in _COLUMNS
+            column: torch.cat([text[column] for text in texts]).to(device) for column in COLUMNS
         }
 
     def positions(
@@ -272,7 +43,7 @@ class CachedScores:
 
         The teacher's probability of tokens that are not shared is not stored, and given as 0.
         """
-        log_p, ids, tail, entropy, target = (self._columns[name][chunk] for name in _COLUMNS)
+        log_p, ids, tail, entropy, target = (self._columns[name][chunk] for name in COLUMNS)
         at = TopPositions(log_p, ids.long(), tail, entropy, target, log_q, targets, position_set)
         return at, log_q.new_zeros(len(log_q))
 

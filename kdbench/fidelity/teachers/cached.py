@@ -10,7 +10,7 @@ from kdbench.config import EvalSettings
 from kdbench.errors import InputError
 from kdbench.fidelity.forward import TeacherScorer
 from kdbench.fidelity.teachers.base import Teacher
-from kdbench.fidelity.teachers.cache import CachedScores, TopKCache, digest_of
+from kdbench.fidelity.teachers.cache import CachedScores, digest_of
 from kdbench.fidelity.texts import ComparedText
 from kdbench.generate import Prompt, Sample
 from kdbench.generate.choice import choose_backend
@@ -24,6 +24,7 @@ from kdbench.store.record import RunRecord
 from kdbench.store.samples import Samples, read_sample
 from kdbench.task import Task
 from kdbench.views import Batch
+from kdbench.views.cache import TopKCache
 
 
 class CachedTeacher(Teacher):

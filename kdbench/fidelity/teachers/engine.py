@@ -6,13 +6,14 @@ from typing import Any
 from kdbench.config import EvalSettings
 from kdbench.errors import InputError
 from kdbench.fidelity.forward import TeacherScorer
-from kdbench.fidelity.teachers.cache import CachedScores, Recorder, ScoreColumns, digest_of
+from kdbench.fidelity.teachers.cache import CachedScores, digest_of
 from kdbench.fidelity.teachers.live import LiveTeacher
 from kdbench.fidelity.texts import ComparedText
 from kdbench.generate import Prompt
 from kdbench.protocol import Protocol
 from kdbench.task import Task
 from kdbench.views import Batch, vocabulary_size
+from kdbench.views.cache import Recorder, ScoreColumns
 
 # A tail below the rounding error of k float32 probabilities means nothing. It must not be 0, or the
 # reverse divergences would be infinite.

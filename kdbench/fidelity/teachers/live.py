@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from kdbench.config import EvalSettings
 from kdbench.fidelity.forward import TeacherScorer
 from kdbench.fidelity.teachers.base import Teacher
-from kdbench.fidelity.teachers.cache import CachedIdentity, Recorder, TopKCache, digest_of
+from kdbench.fidelity.teachers.cache import digest_of
 from kdbench.fidelity.texts import ComparedText
 from kdbench.generate import Prompt
 from kdbench.measuring.likelihood.answers import OptionAnswers
@@ -18,6 +18,7 @@ from kdbench.store.samples import Samples
 from kdbench.system.files import put_bytes
 from kdbench.task import Task
 from kdbench.views import Batch, ModelView, vocabulary_size
+from kdbench.views.cache import CachedIdentity, Recorder, TopKCache
 
 if TYPE_CHECKING:
     import torch
@@ -199,7 +200,7 @@ class LiveScores:
         log_p, cut = self._view.log_probs(self._states[chunk])
         at = Positions(log_p, log_q, targets, position_set)
         if self._recorder is not None:
-            self._recorder.add(at)
+            self._recorder.add(at.log_p, at.teacher_entropy, at.target_log_p)
         return at, cut
 
     def close(self) -> None:

@@ -15,18 +15,13 @@ from safetensors.torch import save_file
 
 from kdbench.errors import InputError
 from kdbench.fidelity.forward import TextScores, compare_batch
-from kdbench.fidelity.teachers.cache import (
-    CachedIdentity,
-    CachedScores,
-    Recorder,
-    TopKCache,
-    digest_of,
-)
+from kdbench.fidelity.teachers.cache import CachedScores, digest_of
 from kdbench.fidelity.teachers.live import LiveScores
 from kdbench.fidelity.texts import ComparedText
 from kdbench.generate import Prompt
 from kdbench.metrics import PositionMetric, TokenMetric, metrics
 from kdbench.views import Batch, ModelView, Rollout
+from kdbench.views.cache import CachedIdentity, Recorder, TopKCache
 
 V, K = 200, 64
 KINDS = [metrics.get(name) for name in metrics.names()]

@@ -1,0 +1,107 @@
+"""What a run can do with cached scores of the teacher, and whether a cache has what it needs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from kdbench.config import CACHE, TrainSettings
+from kdbench.errors import InputError
+from kdbench.training.source import FromTeacher
+from kdbench.training.stage import Stage
+from kdbench.training.triple import Triple
+from kdbench.views.cache import CachedIdentity, TopKCache, digest_of_tokens
+from kdbench.views.rollout import Example, Rollout, of_dataset
+
+
+def cached_teacher(teacher: str | None) -> TopKCache | None:
+    """The cache that `teacher=cache:DIR` names; None if it names a model, or nothing."""
+    if teacher is None or not teacher.startswith(CACHE):
+        return None
+    return TopKCache(Path(teacher.removeprefix(CACHE)))
+
+
+def check_cached(settings: TrainSettings, stages: Sequence[Stage]) -> CachedIdentity | None:
+    """Check that a cache exists, and that a method can learn from one; nothing is loaded.
+
+    Args:
+        settings: The settings of the run.
+        stages: The method's stages.
+
+    Returns:
+        Whose scores the cache of `teacher=cache:DIR` has; None if a model is given.
+
+    Raises:
+        InputError: There is no cache, or the method needs more than the top k tokens of the
+            data set's responses.
+    """
+    cache = cached_teacher(settings.teacher)
+    if cache is None and settings.teacher_cache is None:
+        return None
+    given = f"teacher={settings.teacher}" if cache else f"teacher_cache={settings.teacher_cache}"
+    identity = None if cache is None else cache.identity()
+    if cache is not None and identity is None:
+        raise InputError(
+            f"{given}: no teacher.json, so this is not a cache; make one with teacher=CHECKPOINT "
+            "teacher_cache=DIR"
+        )
+    if cache is not None and settings.teacher_cache is not None:
+        raise InputError(f"{given}: is a cache already; leave out teacher_cache=")
+    if cache is None and settings.teacher is None:
+        raise InputError(f"{given}: teacher= is missing, whose scores are to be cached")
+    if identity is not None and settings.teacher_dtype not in ("auto", identity.dtype):
+        raise InputError(f"teacher_dtype={settings.teacher_dtype}: {given} is of {identity.dtype}")
+    taught = [stage.triple for stage in stages if stage.teacher == "given"]
+    reasons = [_why_not(triple, made=cache is None) for triple in taught]
+    if reason := next(filter(None, reasons), None):
+        raise InputError(
+            f"method={settings.method} {reason}, and {given} stands for the teacher's top k tokens "
+            "at the data set's own responses: give a model alone, or another method, such as kd"
+        )
+    return identity
+
+
+def _why_not(triple: Triple, made: bool) -> str | None:
+    """What a method needs that a cache has not, to follow its name; None if there is nothing."""
+    terms = [*triple.terms, *(term for companion in triple.companions for term in companion.terms)]
+    if isinstance(triple.source.inner, FromTeacher) and not made:
+        return "needs responses of the teacher"
+    for term in terms:
+        if "teacher" in term.objective.hidden:
+            return f"needs hidden states of the teacher ({term.objective})"
+        if "teacher" in term.objective.views and not term.objective.takes_top_k:
+            return f"needs the teacher's whole distribution ({term.objective})"
+    needs = {
+        "needs the teacher's samples": triple.source.uses_teacher,
+        "reads no scores in training": "teacher" not in triple.needed_views,
+        "needs the teacher in its source": "teacher" in triple.source.views,
+        "needs the teacher's scores of new responses": triple.source.gives_samples,
+        "needs the teacher's loss on the validation set": "teacher" in triple.schedule.views,
+        "needs the teacher's weights": any(own.needs_teacher_model for own in triple.companions),
+        "shows the teacher other prompts": "teacher" in triple.prompts,
+    }
+    return next((reason for reason, holds in needs.items() if holds), None)
+
+
+def check_complete(cache: TopKCache, examples: Sequence[Example], title: str) -> None:
+    """Check that a cache has the scores of all training responses.
+
+    Args:
+        cache: The cache.
+        examples: The training examples.
+        title: The name of their set.
+
+    Raises:
+        InputError: It lacks some.
+    """
+    missing = [row for row in map(of_dataset, examples) if not cache.has(digest_of_row(row))]
+    if missing:
+        raise InputError(
+            f"teacher=cache:{cache.folder}: has no scores of {len(missing)} of the "
+            f"{len(examples)} responses of {title}, the first is row '{missing[0].id}': it was "
+            "made of other texts or by another tokenizer; make it with teacher=CHECKPOINT "
+            f"teacher_cache={cache.folder} and the other keys of this run"
+        )
+
+
+def digest_of_row(row: Rollout) -> str:
+    """The hash under which a cache has the scores of a response."""
+    return digest_of_tokens(row.prompt_ids, row.response_ids)

@@ -1,0 +1,80 @@
+"""A teacher that is not in memory: its likeliest tokens come from a cache."""
+
+from typing import TYPE_CHECKING, NoReturn
+
+from kdbench.errors import InputError
+from kdbench.training.chunk import TopK
+from kdbench.views.cache import ScoreColumns, TopKCache, digest_of_tokens
+from kdbench.views.rollout import Batch, Rollout
+
+if TYPE_CHECKING:
+    import torch
+
+_SCALARS = {"log_prob": "target", "entropy": "entropy"}
+
+
+class CachedTeacherView:
+    """The scores of a cache as a view.
+
+    Args:
+        cache: The cache, which has the scores of all responses that are asked for. Plain texts are
+            not among them; their scores are NaN, as no term of the teacher applies to them.
+        top_k: Number of tokens at each position.
+    """
+
+    def __init__(self, cache: TopKCache, top_k: int):
+        self._cache, self._k = cache, top_k
+
+    def top_k(self, batch: Batch) -> TopK:
+        """The likeliest tokens at each of the batch's N positions."""
+        columns = self._columns(batch, ("ids", "log_p", "tail"))
+        return TopK(columns["ids"].long(), columns["log_p"], columns["tail"])
+
+    def scalars(self, kind: str, batch: Batch) -> "torch.Tensor":
+        """The log-probability of each response token (`log_prob`), or the `entropy`, (N,)."""
+        column = _SCALARS[kind]
+        return self._columns(batch, (column,))[column]
+
+    def states(self, batch: Batch) -> "torch.Tensor":
+        """Refuse: a cache has no hidden states.
+
+        Raises:
+            InputError: Always.
+        """
+        self._refuse(batch)
+
+    def logits(self, states: "torch.Tensor") -> "torch.Tensor":
+        """Refuse: a cache has no logits.
+
+        Raises:
+            InputError: Always.
+        """
+        self._refuse(states)
+
+    def _refuse(self, _: object) -> NoReturn:
+        raise InputError(
+            f"teacher=cache:{self._cache.folder}: has the top {self._k} tokens alone; give a model"
+        )
+
+    def _columns(self, batch: Batch, names: tuple[str, ...]) -> "dict[str, torch.Tensor]":
+        import torch
+
+        rows = [self._row(rollout) for rollout in batch.rollouts]
+        return {name: torch.cat([row[name] for row in rows]).to(batch.device) for name in names}
+
+    def _row(self, rollout: Rollout) -> ScoreColumns:
+        import torch
+
+        digest = digest_of_tokens(rollout.prompt_ids, rollout.response_ids)
+        if self._cache.has(digest):
+            return self._cache.read(digest)
+        if rollout.origin != "pretraining":
+            raise InputError(
+                f"teacher=cache:{self._cache.folder}: has no scores of this response to row "
+                f"'{rollout.id}' (origin {rollout.origin}); give a model"
+            )
+        length = len(rollout.response_ids)
+        nothing = torch.full((length,), torch.nan)
+        ids = torch.arange(self._k).expand(length, -1)
+        columns = {"tail": nothing, "entropy": nothing, "target": nothing}
+        return {"log_p": nothing[:, None].expand(-1, self._k), "ids": ids, **columns}
