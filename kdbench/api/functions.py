@@ -400,6 +400,8 @@ def train(
     method: str | None = None,
     student: str | PathLike[str] | None = None,
     teacher: str | PathLike[str] | None = None,
+    teacher_cache: str | PathLike[str] | None = None,
+    teacher_top_k: int = 64,
     recipe: str | PathLike[str] | None = None,
     data: str | PathLike[str] | None = None,
     train_set: str | PathLike[str] = "dolly",
@@ -454,6 +456,7 @@ def train(
     student_quantization: Literal["8bit", "4bit"] | None = None,
     micro_batch_size: int | None = None,
     gradient_checkpointing: bool = False,
+    compile_loss: bool | Literal["auto"] = "auto",
     chunk_tokens: int | None = None,
     report_to: str | Sequence[str] = (),
     report_group: str | None = None,
@@ -479,14 +482,25 @@ def train(
     direction: Literal["forward", "reverse"] | None = None,
     discount: float | None = None,
     divergence: Literal["skew_reverse_kl", "reverse_kl", "jsd"] | None = None,
+    emphasis: float | None = None,
+    enhanced_weight: float | None = None,
+    entropy_limit: float | None = None,
+    entropy_share: float | None = None,
+    entropy_weight: float | None = None,
     form: Literal["target", "subtract"] | None = None,
+    forward_weight: float | None = None,
+    gate_temperature: float | None = None,
     head_mass: float | None = None,
     increment: float | None = None,
     kd_ratio: float | None = None,
     length_norm: bool | None = None,
     momentum: float | None = None,
+    opener_share: float | None = None,
     passes: int | None = None,
+    places: int | None = None,
     plausibility: float | None = None,
+    power: float | None = None,
+    ranking_weight: float | None = None,
     reward_clip: float | None = None,
     reward_scale: float | None = None,
     rollout_batches: int | None = None,
@@ -496,11 +510,14 @@ def train(
     step_size: float | None = None,
     strength: float | None = None,
     student_fraction: float | None = None,
+    target_temperature: float | None = None,
     teacher_mix: float | None = None,
     teacher_weight: float | None = None,
     temperature: float | None = None,
     threshold: float | None = None,
+    tokens: int | Literal["knee"] | None = None,
     tolerance: float | None = None,
+    top_k: int | None = None,
     truncated_end: Literal["omit", "append"] | None = None,
 ) -> "Trained":
     """Train a student with a distillation method.
@@ -511,7 +528,11 @@ def train(
         method: Distillation method; see kdbench methods.
         student: Checkpoint to start from, prune:MODEL,layers=N (a model without its middle layers)
             or random:CONFIG (random weights).
-        teacher: Teacher's checkpoint folder, or model on the Hub: org/name or org/name@revision.
+        teacher: Teacher's checkpoint folder, model on the Hub (org/name or org/name@revision), or
+            cache:DIR (scores that teacher_cache= kept).
+        teacher_cache: Folder in which to keep the teacher's scores of the training responses, from
+            which the student then learns; also for a later teacher=cache:DIR.
+        teacher_top_k: Number of most likely tokens kept per position with teacher_cache=.
         recipe: File of keys, or the name of a bundled recipe such as toy/gkd; other keys override
             it.
         data: Folder of the data sets (default: $KDBENCH_DATA, else the Hub).
@@ -580,6 +601,8 @@ def train(
         micro_batch_size: Number of examples per forward pass (default: 8); does not affect the
             result.
         gradient_checkpointing: Recompute activations in the backward pass: less memory, more time.
+        compile_loss: Whether the loss is compiled (torch.compile); auto compiles it on a GPU. Does
+            not affect the result.
         chunk_tokens: Number of positions per chunk of the loss; does not affect the result.
         report_to: Experiment trackers to log to: wandb, mlflow, tensorboard, trackio.
         report_group: Group of the runs in the trackers (default: none; fill: the table's title).
@@ -607,10 +630,17 @@ def train(
         classmate_model: checkpoint from which the classmate starts, which may be smaller (default:
             the student's) (classmate).
         clip: clip of the probability ratio (minillm).
-        direction: direction of the skew KL (distillm).
+        direction: direction of the KL (bild); direction of the skew KL (distillm).
         discount: discount of later rewards per token (minillm).
         divergence: divergence to the target of form=target (classmate).
+        emphasis: δ, weight of the emphasised direction (bdkd).
+        enhanced_weight: weight of the part with the teacher (ofa).
+        entropy_limit: entropy of the teacher above which it is unsure, nats (eopd).
+        entropy_share: share of a response's tokens whose entropy is lowered (tsd).
+        entropy_weight: weight of the entropy (tsd).
         form: how the classmate is used (classmate).
+        forward_weight: weight of the forward part (eopd).
+        gate_temperature: divides the entropy gap in the gate (tsd).
         head_mass: μ, largest probability mass of the teacher in the head (akl).
         increment: rise of the threshold (distillm).
         kd_ratio: r, weight of the divergence; CE has 1-r (kd); r, weight of forward KL; CE has 1-r
@@ -618,8 +648,12 @@ def train(
         length_norm: divide the reward by the number of tokens left; MiniLLM's code always does
             (minillm).
         momentum: β, momentum of the loss's relative fall (taid).
+        opener_share: c, share of a response's entropy in its opener (tsd).
         passes: number of passes over each set of rollouts (minillm).
+        places: K, number of places that are learned (pld).
         plausibility: a; only tokens with p >= a max p are contrasted (classmate).
+        power: ε, power of the teacher's probabilities (ofa).
+        ranking_weight: α, weight of the ranking (tsd).
         reward_clip: largest absolute reward after scaling (minillm).
         reward_scale: divisor of the rewards; after whitening it only moves the clip (minillm).
         rollout_batches: number of batches that are sampled together (minillm).
@@ -630,11 +664,17 @@ def train(
         strength: β, strength of the contrast; λ = β/(1+β) (classmate).
         student_fraction: share of batches that are student samples (classmate, gkd, imitkd, jsd,
             rkl, tvd).
+        target_temperature: T, divides the teacher's log-probabilities (first); divides the
+            teacher's logits in the weights of the places (pld).
         teacher_mix: a, teacher's share in sampling (minillm).
-        teacher_weight: w, teacher's share of the mixture; 0 is KL(p‖q), 1 is KL(q‖p) (gkd, jsd).
-        temperature: divides both logits in the divergence (kd).
+        teacher_weight: w, teacher's share of the mixture; 0 is KL(p‖q), 1 is KL(q‖p) (gkd, jsd); w,
+            teacher's share in the JSD (tsd).
+        temperature: divides the differences (bild); divides both logits in the divergence (kd).
         threshold: initial share of student batches (distillm).
+        tokens: number of likeliest tokens, 3 or more; knee: as far as the logits' knee (bild).
         tolerance: rise of the validation loss that counts, nats (distillm).
+        top_k: number of the teacher's tokens in the forward part (eopd); k, number of the teacher's
+            tokens (first); number of the student's tokens that are ranked (tsd).
         truncated_end: whether a response cut at max_new_tokens= gets an end token; append as
             MiniLLM's code does (seqkd).
 

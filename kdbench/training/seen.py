@@ -44,7 +44,7 @@ def start_companions(triple: Triple, context: Context, views: dict[str, View]) -
         )
     _check_top_k(triple, views)
     for name in {companion.name for companion in triple.companions} | set(triple.prompts):
-        _check_positions(name, views[name], context, triple.source.samples)
+        _check_positions(name, views[name], context, triple.source.gives_samples)
 
 
 def check_schedule(triple: Triple, values: Mapping[str, float]) -> None:

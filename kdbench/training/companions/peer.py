@@ -12,7 +12,7 @@ from kdbench.training.companions.models import check_path, load_model, view_of
 from kdbench.training.context import Context
 from kdbench.training.loss import STUDENT, amounts_of, distillation_loss
 from kdbench.training.objective import Term
-from kdbench.training.parts import refuse_hidden_parameters
+from kdbench.training.hidden_parameters import refuse_hidden_parameters
 from kdbench.training.step import StepOutcome, micro_batches
 from kdbench.views.rollout import Batch, Rollout, of_dataset, response_tokens
 from kdbench.views.view import ModelView, View, bare_model
@@ -100,7 +100,7 @@ class Peer(Companion):
 
     def begin(self, context: Context) -> None:
         """Let its objectives look at models and data."""
-        refuse_hidden_parameters(term.objective for term in self.terms)
+        refuse_hidden_parameters([term.objective for term in self.terms], context)
         for term in self.terms:
             term.objective.begin(context)
 
