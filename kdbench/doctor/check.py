@@ -10,8 +10,8 @@ from kdbench.registry import Registry
 if TYPE_CHECKING:
     from kdbench.doctor.patient import Patient
 
-Stage = Literal["files", "tokens", "weights"]
-STAGES: tuple[Stage, ...] = ("files", "tokens", "weights")
+CheckStage = Literal["files", "tokens", "weights"]
+STAGES: tuple[CheckStage, ...] = ("files", "tokens", "weights")
 PlannedVerb = Literal["eval", "train"]
 Look = Callable[["Patient"], Iterator[Finding]]
 
@@ -30,7 +30,7 @@ class Check:
     """
 
     name: str
-    stage: Stage
+    stage: CheckStage
     of: tuple[PlannedVerb, ...]
     look: Look
 
@@ -39,7 +39,7 @@ checks: Registry[Check] = Registry("check", "kdbench.doctor.checks", "kdbench.do
 
 
 def check(
-    name: str, stage: Stage, of: tuple[PlannedVerb, ...] = ("eval", "train")
+    name: str, stage: CheckStage, of: tuple[PlannedVerb, ...] = ("eval", "train")
 ) -> Callable[[Look], Check]:
     """Make the decorated function a check and register it.
 

@@ -12,8 +12,6 @@ from kdbench.views.view import View
 if TYPE_CHECKING:
     import torch
 
-    from kdbench.training.gradients import Gradients
-
 SumTensors = Callable[["torch.Tensor"], "torch.Tensor"]
 
 
@@ -41,7 +39,8 @@ class Context:
         autocast: Returns a context in which models run in the precision of the training.
         sum_over_processes: Returns the sum of a tensor over all processes.
         note: Adds a value to the means of the log's next line, by name.
-        gradients: Gradients of single responses on a small group of the student's parameters.
+        gradients: Gradients of single responses on a small group of the student's parameters; see
+            `kdbench.training.gradients.StudentGradients`.
     """
 
     student: Any
@@ -63,4 +62,4 @@ class Context:
     autocast: Callable[[], AbstractContextManager[None]]
     sum_over_processes: SumTensors
     note: Callable[[str, float], None]
-    gradients: "Gradients"
+    gradients: Any

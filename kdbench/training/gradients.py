@@ -1,4 +1,4 @@
-"""Gradients of single responses on a small group of the student's parameters, and a trial step.
+"""StudentGradients of single responses on a small group of the student's parameters, and a trial step.
 
 A source, schedule or companion weighs responses by how well their gradients agree with another one,
 such as that of validation examples: the product of the two is, to first order, by how much a step
@@ -28,7 +28,7 @@ _MOST_NUMBERS = 2**24  # a gradient of 64 MiB in float32
 
 
 @dataclass(frozen=True)
-class Gradients:
+class StudentGradients:
     """Makes groups of the student's parameters.
 
     Attributes:
@@ -90,7 +90,7 @@ class ParameterGroup:
         parameters: The parameters by name.
     """
 
-    source: Gradients
+    source: StudentGradients
     parameters: "Mapping[str, torch.nn.Parameter]"
 
     @property

@@ -25,7 +25,7 @@ from kdbench.system.files import writing_to
 from kdbench.training.compiled import compiler_for
 from kdbench.training.context import Context
 from kdbench.training.draw import StepDraw
-from kdbench.training.gradients import Gradients
+from kdbench.training.gradients import StudentGradients
 from kdbench.training.hidden_parameters import refuse_hidden_parameters
 from kdbench.training.learning import StepLearner
 from kdbench.training.loss import STUDENT, amounts_of
@@ -329,7 +329,7 @@ class DistillationTrainer(Trainer):
             autocast=self._autocast,
             sum_over_processes=self._sum_over_processes,
             note=self._note,
-            gradients=Gradients(
+            gradients=StudentGradients(
                 self.model,
                 self._unwrapped_view,
                 self.views,

@@ -1,4 +1,4 @@
-"""Gradients of single responses on a group of parameters, and a step that is taken back."""
+"""StudentGradients of single responses on a group of parameters, and a step that is taken back."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 import kdbench
 from kdbench.divergence import forward_kl
 from kdbench.training import CrossEntropy, Match, Rollout, Term
-from kdbench.training.gradients import Gradients
+from kdbench.training.gradients import StudentGradients
 from kdbench.views.view import ModelView
 
 ROWS = [
@@ -43,7 +43,7 @@ def model(seed: int) -> Any:
 class Setup:
     student: Any
     teacher: Any
-    gradients: Gradients
+    gradients: StudentGradients
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def setup() -> Setup:
     student, teacher = model(1), model(2).eval()
     view = ModelView(student, 11)
     views = {"student": None, "teacher": ModelView(teacher, 11)}
-    return Setup(student, teacher, Gradients(student, view, views, {}, "cpu"))  # type: ignore[arg-type]
+    return Setup(student, teacher, StudentGradients(student, view, views, {}, "cpu"))  # type: ignore[arg-type]
 
 
 def loss_of(setup: Setup, row: Rollout) -> torch.Tensor:
