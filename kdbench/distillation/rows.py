@@ -146,7 +146,7 @@ def training_rows(record: Mapping[str, Any], turns: TrainTurns = "last") -> Iter
         record: A row as `read_records` returns it.
         turns: Which turns of the assistant are learned.
     """
-    name, others = record["id"], (record["fields"], record.get("pair", {}))
+    name, others = record["id"], (record.get("fields", {}), record.get("pair", {}))
     if "messages" in record:
         yield from _of_conversation(record, turns)
     elif "text" in record:
@@ -176,7 +176,7 @@ def _of_conversation(record: Mapping[str, Any], which: TrainTurns) -> Iterator[T
     for place in sorted(learned) if which == "all" else [last]:
         name = record["id"] if place == last else f"{record['id']}#{place}"
         asked = {"messages": record["messages"][:place]}
-        others = (record["fields"], record.get("pair", {}))
+        others = (record.get("fields", {}), record.get("pair", {}))
         yield TrainingRow(name, "", turns[:place], learned[place], asked, *others)
 
 
