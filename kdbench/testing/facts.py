@@ -71,9 +71,7 @@ def loss_and_gradient_equal_plain_autograd(case: Case) -> None:
         value = case.loss(rows, views, parts, chunk=5).value
         expected = reference_loss(case, rows, exactly, exact)
         _assert_close([value], [expected], limit)
-        _assert_close(
-            _gradients(value, views, parts), _gradients(expected, exactly, exact), limit
-        )
+        _assert_close(_gradients(value, views, parts), _gradients(expected, exactly, exact), limit)
 
 
 def the_compiled_loss_is_equal_and_is_compiled_once(case: Case, backend: str = "aot_eager") -> None:
@@ -91,9 +89,7 @@ def the_compiled_loss_is_equal_and_is_compiled_once(case: Case, backend: str = "
         eager = step.loss(rows, views, parts, chunk=8).value
         compiled = step.loss(rows, views, parts, chunk=8, compiler=compiler).value
         _assert_close([compiled], [eager], 1e-9)
-        _assert_close(
-            _gradients(compiled, views, parts), _gradients(eager, views, parts), 1e-9
-        )
+        _assert_close(_gradients(compiled, views, parts), _gradients(eager, views, parts), 1e-9)
     times = counters["stats"]["unique_graphs"] - before
     assert times <= 1 + len(case.schedule), f"it is compiled {times} times"
     assert not compiler.failures, compiler.failures[0]
@@ -349,9 +345,7 @@ def _others(value: float) -> list[float]:
     return [0.5 * value + 0.1, 0.9 * value + 0.01, 1.5 * value + 0.1, 0.1 * value]
 
 
-def _value(
-    case: Case, objective: Any, rows: Any, views: Views, parts: Modules
-) -> float | None:
+def _value(case: Case, objective: Any, rows: Any, views: Views, parts: Modules) -> float | None:
     try:
         other = replace(case, term=replace(case.term, objective=objective))
         return float(other.loss(rows, views, parts).value.detach())

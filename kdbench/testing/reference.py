@@ -71,7 +71,11 @@ def reference_loss(
         batch.targets,
         plan,
         case.schedule,
-        {(view, n): seen.read(view, n) for view in objective.hidden for n in objective.hidden[view]},
+        {
+            (view, n): seen.read(view, n)
+            for view in objective.hidden
+            for n in objective.hidden[view]
+        },
         parts,
     )
     losses = objective.token(chunk)
