@@ -330,13 +330,19 @@ def _changes(objective: Any) -> dict[str, list[Any]]:
         value = getattr(objective, one.name)
         if isinstance(value, Mapping):
             for key, number in value.items():
+                if not _is_number(number):
+                    continue
                 found[f"{one.name}['{key}']"] = [
                     replace(objective, **{one.name: {**value, key: other}})
                     for other in _others(number)
                 ]
-        elif isinstance(value, int | float) and not isinstance(value, bool):
+        elif _is_number(value):
             found[one.name] = [replace(objective, **{one.name: new}) for new in _others(value)]
     return found
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _others(value: float) -> list[float]:

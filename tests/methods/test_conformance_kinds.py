@@ -14,6 +14,7 @@ from kdbench.testing.table import TableView
 from kdbench.training import (
     CrossEntropy,
     FromDataset,
+    Frozen,
     Match,
     Objective,
     Part,
@@ -148,7 +149,7 @@ NO_MODELS = ["a_longer_row_does_not_change_a_rows_share"]  # a loss of rows toge
     Triple([Term(Gated(), per="sequence")], parts={"gate": Part(linear(1))}),
     Triple([Term(Skewed(), "weight", per="group")], schedule=Moving()),
     Triple([Term(CrossEntropy(), "weight", per="sequence")], schedule=Moving()),
-    Triple(Match(reverse_kl, view="second")),
+    Triple(Match(reverse_kl, view="second"), companions=[Frozen("second")]),
 )
 def test_objectives_of_tokens(check):
     check()
