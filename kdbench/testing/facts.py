@@ -236,8 +236,8 @@ def _whole(case: Case) -> bool:
     return not case.top_k
 
 
-Fact = Callable[[Case], None]
-FACTS: dict[Fact, Callable[[Case], bool]] = {
+ConformanceFact = Callable[[Case], None]
+FACTS: dict[ConformanceFact, Callable[[Case], bool]] = {
     chunks_do_not_change_loss_and_gradient: _always,
     chunks_do_not_change_the_diagnostics: _whole,
     micro_batches_add_up_to_the_step: _always,
@@ -326,6 +326,7 @@ def _changes(objective: Any) -> dict[str, list[Any]]:
     if not is_dataclass(objective):
         return {}
     found: dict[str, list[Any]] = {}
+    plain: Any = objective
     for one in fields(objective):
         value = getattr(objective, one.name)
         if isinstance(value, Mapping):
@@ -333,11 +334,11 @@ def _changes(objective: Any) -> dict[str, list[Any]]:
                 if not _is_number(number):
                     continue
                 found[f"{one.name}['{key}']"] = [
-                    replace(objective, **{one.name: {**value, key: other}})
+                    replace(plain, **{one.name: {**value, key: other}})
                     for other in _others(number)
                 ]
         elif _is_number(value):
-            found[one.name] = [replace(objective, **{one.name: new}) for new in _others(value)]
+            found[one.name] = [replace(plain, **{one.name: new}) for new in _others(value)]
     return found
 
 

@@ -71,8 +71,9 @@ def holds(fact, case):
         return case in FIRST
     if fact.__name__ == "every_number_of_the_objective_reaches_the_loss":
         # `plausibility` of the subtracted form is in its diagnostics alone, and a classmate that
-        # is the teacher changes nothing.
-        return "subtract" not in case.name and "teacher" not in case.name
+        # is the teacher changes nothing. The vocabulary here is smaller than the numbers of tokens.
+        few = case.name.startswith(("pld", "eopd"))
+        return "subtract" not in case.name and "teacher" not in case.name and not few
     return True
 
 

@@ -146,7 +146,11 @@ NO_MODELS = ["a_longer_row_does_not_change_a_rows_share"]  # a loss of rows toge
 @conformance_tests(
     Triple([Term(Hidden())], parts=PROJECTOR),
     Triple([Term(Hidden(), 0.5), Term(Match(forward_kl))], parts=PROJECTOR),
-    Triple([Term(Gated(), per="sequence")], parts={"gate": Part(linear(1))}),
+    Triple(
+        [Term(Gated(), per="sequence")],
+        parts={"gate": Part(linear(1))},
+        companions=[Frozen("second")],
+    ),
     Triple([Term(Skewed(), "weight", per="group")], schedule=Moving()),
     Triple([Term(CrossEntropy(), "weight", per="sequence")], schedule=Moving()),
     Triple(Match(reverse_kl, view="second"), companions=[Frozen("second")]),

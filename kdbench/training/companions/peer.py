@@ -10,9 +10,9 @@ from kdbench.errors import InputError
 from kdbench.training.companion import Companion
 from kdbench.training.companions.models import check_path, load_model, view_of
 from kdbench.training.context import Context
+from kdbench.training.hidden_parameters import refuse_hidden_parameters
 from kdbench.training.loss import STUDENT, amounts_of, distillation_loss
 from kdbench.training.objective import Term
-from kdbench.training.hidden_parameters import refuse_hidden_parameters
 from kdbench.training.step import StepOutcome, micro_batches
 from kdbench.views.rollout import Batch, Rollout, of_dataset, response_tokens
 from kdbench.views.view import ModelView, View, bare_model
