@@ -334,8 +334,7 @@ def _changes(objective: Any) -> dict[str, list[Any]]:
                 if not _is_number(number):
                     continue
                 found[f"{one.name}['{key}']"] = [
-                    replace(plain, **{one.name: {**value, key: other}})
-                    for other in _others(number)
+                    replace(plain, **{one.name: {**value, key: other}}) for other in _others(number)
                 ]
         elif _is_number(value):
             found[one.name] = [replace(plain, **{one.name: new}) for new in _others(value)]

@@ -7,13 +7,14 @@ from typing import Any
 import torch
 
 from kdbench.training.compiled import ChunkCompiler
-from kdbench.training.loss import STUDENT, Loss, distillation_loss
+from kdbench.training.loss import STUDENT, Loss, amounts_of, distillation_loss
 from kdbench.training.notes import Notes
 from kdbench.training.objective import Term
 from kdbench.training.parts import Parts
 from kdbench.training.router import RouterLoss
 from kdbench.training.sharding import gradients_held_back
 from kdbench.training.step import Learned, StepWork, micro_batches
+from kdbench.training.weight import SumOverProcesses
 from kdbench.views.rollout import Batch, Rollout, response_tokens
 from kdbench.views.view import View
 
@@ -50,9 +51,22 @@ class StepLearner:
         self._rows, self._chunk = micro_batch_size, chunk_tokens
         self._router, self._notes = router, notes
 
-    def passes(self, rollouts: Sequence[Rollout]) -> int:
-        """The number of micro-batches of a step on this process."""
-        return len(micro_batches(rollouts, self._rows))
+    def work_of(
+        self, rollouts: Sequence[Rollout], sum_over_processes: SumOverProcesses
+    ) -> StepWork:
+        """The responses of a step with their amounts; every process must call it.
+
+        Args:
+            rollouts: The responses on this process.
+            sum_over_processes: Returns the sums of numbers over all processes.
+        """
+        own = [*amounts_of(self._terms, rollouts), response_tokens(rollouts)]
+        *amounts, tokens = (round(total) for total in sum_over_processes(own))
+        passes = len(micro_batches(rollouts, self._rows))
+        if self._accelerator.num_processes > 1:
+            everywhere = torch.tensor([passes], device=self._accelerator.device)
+            passes = int(self._accelerator.gather(everywhere).max())
+        return StepWork(rollouts, amounts, tokens, passes)
 
     def learn(
         self, model: Any, work: StepWork, schedule: Mapping[str, float], diagnose: bool

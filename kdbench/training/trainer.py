@@ -28,16 +28,15 @@ from kdbench.training.draw import StepDraw
 from kdbench.training.gradients import StudentGradients
 from kdbench.training.hidden_parameters import refuse_hidden_parameters
 from kdbench.training.learning import StepLearner
-from kdbench.training.loss import STUDENT, amounts_of
+from kdbench.training.loss import STUDENT
 from kdbench.training.memory import ProcessMemory
-from kdbench.training.notes import Notes
 from kdbench.training.objective import Objective
 from kdbench.training.optimizers import optimizer_for
 from kdbench.training.parts import Parts
 from kdbench.training.phases import Phases, release_memory
 from kdbench.training.router import RouterLoss
 from kdbench.training.sampling import RolloutSampler
-from kdbench.training.schedule import Schedule, StepSignals, ValidationSignals
+from kdbench.training.schedule import Schedule, ValidationSignals
 from kdbench.training.seen import check_schedule, sizes_of, start_companions
 from kdbench.training.selection import StudentSelection
 from kdbench.training.sharding import (
@@ -47,12 +46,13 @@ from kdbench.training.sharding import (
     whole_state,
     whole_weights,
 )
+from kdbench.training.signals import note_learned, step_signals
 from kdbench.training.source import FromDataset, FromTeacher, Source
 from kdbench.training.state import RunState
-from kdbench.training.step import Learned, StepOutcome, StepWork
+from kdbench.training.step import StepOutcome, StepWork
 from kdbench.training.validation import Validator
 from kdbench.training.work import Work
-from kdbench.views.rollout import Rollout, response_tokens
+from kdbench.views.rollout import response_tokens
 from kdbench.views.view import ModelView, View, bare_model
 
 
@@ -186,9 +186,9 @@ class DistillationTrainer(Trainer):
             )
             with self._whole_for_source():
                 rollouts = [row for row in self._triple.source.rollouts(draw) if row.response_ids]
-            self._check_origins(rollouts)
+            self._triple.check_origins(rollouts)
             self.memory.add_rollouts(rollouts)
-            inputs["work"] = self._work_of(rollouts)
+            inputs["work"] = self._learner.work_of(rollouts, self._sums_over_processes)
         return batches, None
 
     def _whole_for_source(self) -> AbstractContextManager[None]:
@@ -196,24 +196,6 @@ class DistillationTrainer(Trainer):
         if type(self._triple.source.inner) in (FromDataset, FromTeacher):
             return nullcontext()
         return whole_weights(self.accelerator, self.model_wrapped)
-
-    def _check_origins(self, rollouts: Sequence[Rollout]) -> None:
-        known = self._triple.source.origins
-        for rollout in rollouts:
-            if known is not None and rollout.origin not in known:
-                raise InputError(
-                    f"{type(self._triple.source).__name__} gave a response of origin "
-                    f"'{rollout.origin}', and its `origins` are {', '.join(known)}"
-                )
-
-    def _work_of(self, rollouts: Sequence[Rollout]) -> StepWork:
-        own = [*amounts_of(self._triple.terms, rollouts), response_tokens(rollouts)]
-        *amounts, tokens = (round(total) for total in self._sums_over_processes(own))
-        passes = self._learner.passes(rollouts)
-        if self.accelerator.num_processes > 1:
-            everywhere = torch.tensor([passes], device=self.args.device)
-            passes = int(self.accelerator.gather(everywhere).max())
-        return StepWork(rollouts, amounts, tokens, passes)
 
     def training_step(self, model: Any, inputs: Mapping[str, Any], _: Any = None) -> torch.Tensor:
         """Forward and backward over all micro-batches of a step; the loss is over all tokens."""
@@ -233,7 +215,7 @@ class DistillationTrainer(Trainer):
             )
         if work.passes:
             self.parts.step(learning_rate, partial(self.accelerator.reduce, reduction="mean"))
-        self._note_learned(learned, work)
+        note_learned(self.memory.notes, self._triple.terms, learned, work)
         loss = loss * self.accelerator.num_processes  # the log has the mean over processes
         self.memory.notes.add("loss", float(loss), 1)
         self.memory.whole_run.add("train_loss", float(loss), 1)
@@ -241,14 +223,6 @@ class DistillationTrainer(Trainer):
             step, inputs["examples"], work, learned, learning_rate, schedule
         )
         return loss
-
-    def _note_learned(self, learned: Learned, work: StepWork) -> None:
-        amounts = amounts_of(self._triple.terms, work.rollouts)
-        for key, total in learned.terms.items():
-            name = f"loss/{self._triple.terms[key]}"
-            self.memory.notes.add(name, float(total), amounts[key])
-        for name, (total, count) in learned.diagnostics.items():
-            self.memory.notes.add(name, float(total), count)
 
     def take_outcome(self) -> StepOutcome:
         """The outcome of the last step; each outcome can be taken once."""
@@ -262,35 +236,15 @@ class DistillationTrainer(Trainer):
         Args:
             outcome: Of the step just taken.
         """
-        self._triple.schedule.after_step(self._signals(outcome))
-        if self._triple.companions:
+        triple, steps = self._triple, self.state.max_steps
+        diagnoses = triple.schedule.diagnoses
+        signals = step_signals(outcome, triple.terms, steps, diagnoses, self._sums_over_processes)
+        triple.schedule.after_step(signals)
+        if triple.companions:
             with self.phases("companion"), whole_weights(self.accelerator, self.model_wrapped):
-                for companion in self._triple.companions:
+                for companion in triple.companions:
                     companion.after_step(outcome)
         release_memory()
-
-    def _signals(self, outcome: StepOutcome) -> StepSignals:
-        """What the schedule learns of a step, over all processes."""
-        terms, learned, work = self._triple.terms, outcome.learned, outcome.work
-        sums = [float(learned.terms.get(key, 0.0)) for key in range(len(terms))]
-        loss, *totals = self._sums_over_processes([float(learned.distillation), *sums])
-        diagnostics: dict[str, float] = {}
-        if self._triple.schedule.diagnoses:
-            notes = Notes()
-            for name, (total, count) in learned.diagnostics.items():
-                notes.add(name, float(total), count)
-            diagnostics = notes.take_means()
-        return StepSignals(
-            outcome.number,
-            outcome.number / max(1, self.state.max_steps),
-            loss,
-            {
-                str(term): total / amount
-                for term, total, amount in zip(terms, totals, work.amounts, strict=True)
-                if amount
-            },
-            diagnostics,
-        )
 
     @property
     def _schedule_values(self) -> Mapping[str, float]:

@@ -17,7 +17,8 @@ from kdbench.training.objective import (
     as_terms,
 )
 from kdbench.training.schedule import Constant, Schedule
-from kdbench.training.source import FromDataset, Source, WithPretraining
+from kdbench.training.source import FromDataset, Source
+from kdbench.training.sources.wrapper import WithPretraining
 from kdbench.views.rollout import Example, Rollout
 
 if TYPE_CHECKING:
@@ -106,6 +107,20 @@ class Triple:
             if name not in known:
                 views = ", ".join(sorted(known))
                 raise InputError(f"prompts: there is no view '{name}'; this method has {views}")
+
+    def check_origins(self, rollouts: Sequence[Rollout]) -> None:
+        """Check that a step's responses are of the origins that the source names.
+
+        Raises:
+            InputError: One is not.
+        """
+        known = self.source.origins
+        for rollout in rollouts:
+            if known is not None and rollout.origin not in known:
+                raise InputError(
+                    f"{type(self.source).__name__} gave a response of origin '{rollout.origin}', "
+                    f"and its `origins` are {', '.join(known)}"
+                )
 
     def check_data(self, train: Sequence[Example], valid: Sequence[Example]) -> None:
         """Check training and validation set before a model is loaded.

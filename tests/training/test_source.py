@@ -20,11 +20,11 @@ from kdbench.training.source import (
     FromStudent,
     FromTeacher,
     Source,
-    WithPretraining,
     keyed_uniform,
     sample_without_repetition,
 )
 from kdbench.training.sources.replay import FromReplay
+from kdbench.training.sources.wrapper import WithPretraining
 from kdbench.views.rollout import Example, Rollout
 
 EXAMPLES = [Example(f"e{n}", (n, n + 1), (100 + n, 1), (f"text {n}",)) for n in range(40)]

@@ -12,10 +12,10 @@ from kdbench.training.source import (
     Draw,
     FromDataset,
     Source,
-    Wrapper,
     keyed_uniform,
     sample_without_repetition,
 )
+from kdbench.training.sources.wrapper import Wrapper
 from kdbench.views.rollout import Example, Rollout
 
 if TYPE_CHECKING:

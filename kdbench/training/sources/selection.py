@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from kdbench.errors import InputError
-from kdbench.training.source import Draw, FromDataset, Source, Wrapper
+from kdbench.training.source import Draw, FromDataset, Source
+from kdbench.training.sources.wrapper import Wrapper
 from kdbench.training.step import groups_of
 from kdbench.views.rollout import Rollout
 
