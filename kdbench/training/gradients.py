@@ -1,4 +1,4 @@
-"""StudentGradients of single responses on a small group of the student's parameters, and a trial step.
+"""Gradients of single responses on a small group of the student's parameters, and a trial step.
 
 A source, schedule or companion weighs responses by how well their gradients agree with another one,
 such as that of validation examples: the product of the two is, to first order, by how much a step
