@@ -7,6 +7,7 @@ runs for which these are equal share it. The record that is written last makes t
 import hashlib
 import inspect
 import json
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from kdbench.distillation.models import Models, check_tokens
 from kdbench.errors import InputError
 from kdbench.methods import Method
 from kdbench.system.files import put_bytes, put_text, sha256_of_file
-from kdbench.system.locks import only_here
+from kdbench.system.locks import only_here, remove_empty
 from kdbench.system.progress import progress
 from kdbench.system.records import read_record
 from kdbench.training.phases import Phases
@@ -87,9 +88,14 @@ class Preparing:
         key = self._key()
         text = json.dumps(key, sort_keys=True)
         folder = cache / hashlib.sha256(text.encode()).hexdigest()[:12]
-        with only_here(folder / _LOCK, busy="", wait=True):
+        with only_here(folder / _LOCK, busy="", wait=True) as made:
             if not (folder / _RECORD).exists():
-                return self._make(folder, key, phases)
+                try:
+                    return self._make(folder, key, phases)
+                finally:
+                    if not (folder / _RECORD).exists():
+                        shutil.rmtree(folder)
+                        remove_empty(made[1:])
             record = _checked(folder)
         phases.seconds[_PHASE] = phases.seconds.get(_PHASE, 0.0) + record.seconds
         phases.count(_PHASE, record.tokens)
