@@ -1,7 +1,5 @@
 """Properties of every method's objective: chunks, masks, padding and extreme values."""
 
-from dataclasses import replace
-
 import pytest
 
 from kdbench.methods import methods
