@@ -24,8 +24,7 @@ def _whole(case: Case) -> bool:
     return not case.top_k
 
 
-Fact = Callable[[Case], None]
-FACTS: dict[Fact, Callable[[Case], bool]] = {
+FACTS: dict[Callable[[Case], None], Callable[[Case], bool]] = {
     facts.chunks_do_not_change_loss_and_gradient: _always,
     facts.chunks_do_not_change_the_diagnostics: _whole,
     facts.micro_batches_add_up_to_the_step: _always,
