@@ -10,6 +10,6 @@ In the tests of a package with a method:
 """
 
 from kdbench.testing.case import Case, cases_of
-from kdbench.testing.facts import FACTS, conformance_tests
+from kdbench.testing.suite import FACTS, conformance_tests
 
 __all__ = ["FACTS", "Case", "cases_of", "conformance_tests"]

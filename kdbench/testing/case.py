@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -71,7 +72,7 @@ class Case:
             made = {key: make(number) for key, make in self.fields.items()}
             scalars = {
                 key: [make(draw) for _ in response]
-                for key, make in (RECORDED | dict(self.recorded)).items()
+                for key, make in {**RECORDED, **self.recorded}.items()
             }
             rollout = Rollout(
                 name,
@@ -91,7 +92,7 @@ class Case:
             half = max(2, len(self.origins))
             return [[list(rows[:half]), list(rows[half:])]]
         cuts = ((0, 1, 4), (0, 2, 4), (0, 3, 4), (0, 1, 2, 3, 4))
-        return [[list(rows[a:b]) for a, b in zip(cut, cut[1:], strict=False)] for cut in cuts]
+        return [[list(rows[a:b]) for a, b in pairwise(cut)] for cut in cuts]
 
     def views(
         self, rows: Sequence[Rollout], dtype: torch.dtype = torch.float64, order: Any = None

@@ -1,19 +1,16 @@
-"""What holds for every objective on given states, and the tests of it."""
+"""What holds for every objective on given states."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from kdbench.errors import InputError
-from kdbench.methods import Method
-from kdbench.testing import through_models
-from kdbench.testing.case import Case, cases_of
+from kdbench.testing.case import Case
+from kdbench.testing.changed import changes_of
 from kdbench.testing.reference import reference_loss
-from kdbench.testing.table import ENDS, VOCABULARY, TableView
-from kdbench.training import StepObjective, Triple
+from kdbench.testing.table import VOCABULARY, TableView
 from kdbench.training.compiled import ChunkCompiler
 from kdbench.training.loss import amounts_of
 from kdbench.views.view import View
@@ -27,13 +24,13 @@ def chunks_do_not_change_loss_and_gradient(case: Case) -> None:
     rows, parts = case.rollouts(), case.parts()
     views = case.views(rows)
     whole = case.loss(rows, views, parts, chunk=1000)
-    gradients = _gradients(whole.value, views, parts)
+    gradients = gradients_of_loss(whole.value, views, parts)
     assert torch.isfinite(whole.value)
     assert any(bool(gradient.any()) for gradient in gradients) or not case.learns
     for chunk in (1, 5, None):
         cut = case.loss(rows, views, parts, chunk=chunk)
         _assert_close([cut.value], [whole.value])
-        _assert_close(_gradients(cut.value, views, parts), gradients)
+        _assert_close(gradients_of_loss(cut.value, views, parts), gradients)
 
 
 def chunks_do_not_change_the_diagnostics(case: Case) -> None:
@@ -54,12 +51,12 @@ def micro_batches_add_up_to_the_step(case: Case) -> None:
     rows, parts = case.rollouts(), case.parts()
     views, amounts = case.views(rows), amounts_of([case.term], rows)
     whole = case.loss(rows, views, parts, amounts).value
-    gradients = _gradients(whole, views, parts)
+    gradients = gradients_of_loss(whole, views, parts)
     for batches in case.cuts(rows):
         losses = [case.loss(batch, views, parts, amounts).value for batch in batches]
         value = torch.stack(losses).sum()
         _assert_close([value], [whole])
-        _assert_close(_gradients(value, views, parts), gradients)
+        _assert_close(gradients_of_loss(value, views, parts), gradients)
 
 
 def loss_and_gradient_equal_plain_autograd(case: Case) -> None:
@@ -71,7 +68,11 @@ def loss_and_gradient_equal_plain_autograd(case: Case) -> None:
         value = case.loss(rows, views, parts, chunk=5).value
         expected = reference_loss(case, rows, exactly, exact)
         _assert_close([value], [expected], limit)
-        _assert_close(_gradients(value, views, parts), _gradients(expected, exactly, exact), limit)
+        _assert_close(
+            gradients_of_loss(value, views, parts),
+            gradients_of_loss(expected, exactly, exact),
+            limit,
+        )
 
 
 def the_compiled_loss_is_equal_and_is_compiled_once(case: Case, backend: str = "aot_eager") -> None:
@@ -89,7 +90,9 @@ def the_compiled_loss_is_equal_and_is_compiled_once(case: Case, backend: str = "
         eager = step.loss(rows, views, parts, chunk=8).value
         compiled = step.loss(rows, views, parts, chunk=8, compiler=compiler).value
         _assert_close([compiled], [eager], 1e-9)
-        _assert_close(_gradients(compiled, views, parts), _gradients(eager, views, parts), 1e-9)
+        _assert_close(
+            gradients_of_loss(compiled, views, parts), gradients_of_loss(eager, views, parts), 1e-9
+        )
     times = counters["stats"]["unique_graphs"] - before
     assert times <= 1 + len(case.schedule), f"it is compiled {times} times"
     assert not compiler.failures, compiler.failures[0]
@@ -104,7 +107,7 @@ def responses_of_other_origins_do_not_count(case: Case) -> None:
     _assert_close([case.loss([*rows, *others], views, parts).value], [alone.value])
     nothing = case.loss(others, views, parts, amounts_of([case.term], rows)).value
     assert float(nothing.detach()) == 0
-    assert not any(bool(gradient.any()) for gradient in _gradients(nothing, views, parts))
+    assert not any(bool(gradient.any()) for gradient in gradients_of_loss(nothing, views, parts))
 
 
 def no_gradient_flows_into_a_view(case: Case) -> None:
@@ -134,7 +137,7 @@ def extreme_logits_give_a_finite_loss_and_gradient(case: Case) -> None:
             loss = case.loss(rows, views, parts, diagnose=True)
             assert torch.isfinite(loss.value)
             assert loss.value.dtype == torch.float32
-            for gradient in _gradients(loss.value, views, parts):
+            for gradient in gradients_of_loss(loss.value, views, parts):
                 assert torch.isfinite(gradient).all()
             assert all(torch.isfinite(total) for total, _ in loss.diagnostics.values())
 
@@ -148,7 +151,7 @@ def a_student_equal_to_the_teacher_has_the_lowest_loss(case: Case) -> None:
     loss = replace(case, term=replace(case.term, weight=1.0)).loss(rows, views, parts).value
     assert floor is not None
     assert abs(float(loss.detach()) - floor) < 1e-10
-    for gradient in _gradients(loss, views, parts):
+    for gradient in gradients_of_loss(loss, views, parts):
         assert float(gradient.abs().max()) < 1e-8
 
 
@@ -159,7 +162,7 @@ def the_gradient_is_the_derivative(case: Case) -> None:
     leaves = _leaves(views, parts)
     draw = torch.Generator().manual_seed(3)
     direction = [torch.randn(leaf.shape, generator=draw, dtype=leaf.dtype) for leaf in leaves]
-    gradients = _gradients(case.loss(rows, views, parts).value, views, parts)
+    gradients = gradients_of_loss(case.loss(rows, views, parts).value, views, parts)
     slope = sum(float((g * d).sum()) for g, d in zip(gradients, direction, strict=True))
     ends = []
     for step in (h, -2 * h):
@@ -198,7 +201,7 @@ def every_number_of_the_objective_reaches_the_loss(case: Case) -> None:
     rows, parts = case.rollouts((6, 5, 6, 7)), case.parts()
     views, objective = case.views(rows), case.term.objective
     plain = float(case.loss(rows, views, parts).value.detach())
-    for name, changes in _changes(objective).items():
+    for name, changes in changes_of(objective).items():
         values = [_value(case, change, rows, views, parts) for change in changes]
         usable = [value for value in values if value is not None]
         assert not usable or any(abs(value - plain) > 1e-9 for value in usable), (
@@ -224,91 +227,14 @@ def every_part_gets_a_gradient(case: Case) -> None:
     assert moved == set(parts), f"no gradient reaches {sorted(set(parts) - moved)}"
 
 
-def _always(_: Case) -> bool:
-    return True
-
-
-def _of_tokens(case: Case) -> bool:
-    return not isinstance(case.term.objective, StepObjective)
-
-
-def _whole(case: Case) -> bool:
-    return not case.top_k
-
-
-ConformanceFact = Callable[[Case], None]
-FACTS: dict[ConformanceFact, Callable[[Case], bool]] = {
-    chunks_do_not_change_loss_and_gradient: _always,
-    chunks_do_not_change_the_diagnostics: _whole,
-    micro_batches_add_up_to_the_step: _always,
-    loss_and_gradient_equal_plain_autograd: _always,
-    the_compiled_loss_is_equal_and_is_compiled_once: _of_tokens,
-    responses_of_other_origins_do_not_count: lambda case: bool(case.term.on),
-    no_gradient_flows_into_a_view: _always,
-    extreme_logits_give_a_finite_loss_and_gradient: _of_tokens,
-    a_student_equal_to_the_teacher_has_the_lowest_loss: lambda case: (
-        case.term.objective.floor is not None and not case.top_k and not case.triple.parts
-    ),
-    the_gradient_is_the_derivative: _always,
-    a_permuted_vocabulary_changes_nothing: _always,
-    a_constant_added_to_the_logits_changes_nothing: _whole,
-    every_number_of_the_objective_reaches_the_loss: lambda case: (
-        bool(_changes(case.term.objective)) and not case.top_k
-    ),
-    every_part_gets_a_gradient: lambda case: bool(case.triple.parts),
-    through_models.no_gradient_leaves_the_response_positions: _whole,
-    through_models.content_and_length_of_padding_do_not_matter: _whole,
-    through_models.a_longer_row_does_not_change_a_rows_share: _whole,
-}
-
-
-def conformance_tests(
-    *tested: Method | Triple,
-    fields: Mapping[str, Callable[[int], Any]] | None = None,
-    recorded: Mapping[str, Callable[[Any], float]] | None = None,
-    without: Sequence[str] = (),
-) -> Any:
-    """A decorator that gives a test the checks of methods, one at a time, as `check`.
-
-    Args:
-        tested: Methods with their keys, or triples.
-        fields: Makes a field of a row's example from the row's number, by name.
-        recorded: Draws a scalar that the method's source records for a token, given a
-            `random.Random`, by name.
-        without: Names of facts that do not hold for these methods by design.
-
-    Raises:
-        InputError: There is no such fact.
-    """
-    import pytest
-
-    names = [fact.__name__ for fact in FACTS]
-    for name in without:
-        if name not in names:
-            raise InputError(f"without: no fact is called '{name}'; there are {', '.join(names)}")
-    cases = [
-        case
-        for number, one in enumerate(tested)
-        for case in cases_of(one, f"{type(one).__name__}{number}", fields, recorded)
-    ]
-    return pytest.mark.parametrize(
-        "check",
-        [
-            pytest.param(partial(fact, case), id=f"{case.name}-{fact.__name__}")
-            for case in cases
-            for fact, applies in FACTS.items()
-            if applies(case) and fact.__name__ not in without
-        ],
-    )
-
-
 def _leaves(views: Views, parts: Modules) -> list[torch.Tensor]:
     student = views["student"]
     assert isinstance(student, TableView)
     return [*student.leaves, *(p for module in parts.values() for p in module.parameters())]
 
 
-def _gradients(value: torch.Tensor, views: Views, parts: Modules) -> list[torch.Tensor]:
+def gradients_of_loss(value: torch.Tensor, views: Views, parts: Modules) -> list[torch.Tensor]:
+    """The gradients of the student's states, layers and head, and of the parts."""
     leaves = _leaves(views, parts)
     found = torch.autograd.grad(value, leaves, materialize_grads=True, allow_unused=True)
     return list(found)
@@ -321,42 +247,9 @@ def _assert_close(
         torch.testing.assert_close(value.double(), other.double(), atol=limit, rtol=limit)
 
 
-def _changes(objective: Any) -> dict[str, list[Any]]:
-    """Copies of an objective with one number changed, by the name of the number."""
-    if not is_dataclass(objective):
-        return {}
-    found: dict[str, list[Any]] = {}
-    plain: Any = objective
-    for one in fields(objective):
-        value = getattr(objective, one.name)
-        if isinstance(value, Mapping):
-            for key, number in value.items():
-                if not _is_number(number):
-                    continue
-                found[f"{one.name}['{key}']"] = [
-                    replace(plain, **{one.name: {**value, key: other}}) for other in _others(number)
-                ]
-        elif _is_number(value):
-            found[one.name] = [replace(plain, **{one.name: new}) for new in _others(value)]
-    return found
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _others(value: float) -> list[float]:
-    if isinstance(value, int):
-        return [value + 1, value + 2, max(1, value - 1)]
-    return [0.5 * value + 0.1, 0.9 * value + 0.01, 1.5 * value + 0.1, 0.1 * value]
-
-
 def _value(case: Case, objective: Any, rows: Any, views: Views, parts: Modules) -> float | None:
     try:
         other = replace(case, term=replace(case.term, objective=objective))
         return float(other.loss(rows, views, parts).value.detach())
     except InputError:  # not a value that it takes
         return None
-
-
-assert ENDS < VOCABULARY  # noqa: S101 - the rows have ordinary tokens

@@ -10,7 +10,7 @@ import torch
 
 from kdbench.methods import methods
 from kdbench.testing import Case, cases_of
-from kdbench.testing.facts import _gradients
+from kdbench.testing.facts import gradients_of_loss
 from kdbench.testing.reference import reference_loss
 from kdbench.training.compiled import ChunkCompiler
 
@@ -23,8 +23,8 @@ def difference(case: Case, dtype: torch.dtype, compiler: ChunkCompiler | None) -
     expected = reference_loss(case, rows, exactly, exact)
     value = case.loss(rows, views, parts, chunk=8, compiler=compiler).value
     pairs = zip(
-        [value.detach(), *_gradients(value, views, parts)],
-        [expected.detach(), *_gradients(expected, exactly, exact)],
+        [value.detach(), *gradients_of_loss(value, views, parts)],
+        [expected.detach(), *gradients_of_loss(expected, exactly, exact)],
         strict=True,
     )
     return max(float((ours.double() - right).abs().max()) for ours, right in pairs)

@@ -89,3 +89,41 @@ def holds(fact, case):
 def test_a_methods_objective(check):
     fact, case = check
     fact(case)
+
+
+# Keys that a method uses when it samples, tested with its formula in test_formulas.py, and one of a
+# form that is not the default.
+EXCEPT = {"minillm": {"discount", "reward_scale", "reward_clip"}, "classmate": {"clamp"}}
+
+
+def numeric_keys():
+    for name in methods.names():
+        for key, field in methods.get(name).model_fields.items():
+            if field.annotation in (int, float) and key not in EXCEPT.get(name, ()):
+                yield pytest.param(name, key, id=f"{name}-{key}")
+
+
+def made_of(method):
+    """The numbers and texts of all that a method trains with."""
+    triple = method.triple()
+    parts = (triple.source, triple.schedule, *triple.companions)
+    plain = [
+        {key: value for key, value in vars(part).items() if isinstance(value, int | float | str)}
+        for part in parts
+    ]
+    return repr(triple.terms), plain
+
+
+@pytest.mark.parametrize(("name", "key"), list(numeric_keys()))
+def test_every_numeric_key_of_a_method_reaches_what_it_trains_with(name, key):
+    kind = methods.get(name)
+    value = kind.model_fields[key].default
+    changed = [value + 1, value / 2 + 0.01] if isinstance(value, float) else [value + 1]
+    others = []
+    for other in changed:
+        try:
+            others.append(made_of(kind(**{key: other})))
+        except ValueError:  # out of its bounds
+            continue
+    assert others
+    assert any(other != made_of(kind()) for other in others)

@@ -242,7 +242,7 @@ class Broken(Objective):
     kind: str = ""
     unused: float = 1.0
 
-    def token(self, chunk):
+    def token(self, chunk):  # noqa: PLR0911
         loss = -chunk.of_target(chunk.log_q)
         if self.kind == "mean":
             return loss - loss.mean()

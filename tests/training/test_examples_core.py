@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,7 @@ from safetensors.torch import load_file
 import kdbench
 from kdbench.methods import Method, methods
 from kdbench.registry import plugins
-from kdbench.testing import conformance_tests
-from kdbench.testing.facts import FACTS
+from kdbench.testing import FACTS, conformance_tests
 from kdbench.training import (
     CrossEntropy,
     FromDataset,
@@ -115,9 +115,10 @@ def assert_resumes_to_the_last_bit(world, tmp_path, monkeypatch, method, **optio
     whole = run(world, tmp_path / "one", method, **options)
     states = []
     for stop in (1, 2, 3):
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        with monkeypatch.context() as patch:
             interrupted_after(patch, stop)
-            run(world, tmp_path / "two", method, **options)
+            with pytest.raises(KeyboardInterrupt):
+                run(world, tmp_path / "two", method, **options)
         if list((tmp_path / "two.unfinished").glob("checkpoint-*/parts.pt")):
             states.append(parts_of(tmp_path / "two.unfinished"))
     resumed = run(world, tmp_path / "two", method, **options)
@@ -183,7 +184,7 @@ class Rising(Schedule):
     def __init__(self):
         self.weight = 0.1
 
-    def values(self, progress):
+    def values(self, progress):  # noqa: ARG002
         return {"weight": self.weight}
 
     def after_step(self, signals):
@@ -236,8 +237,7 @@ def test_an_empty_step_moves_no_weight(world, tmp_path, monkeypatch):
     monkeypatch.setattr(DistillationTrainer, "after_step", keep)
     run(world, tmp_path / "x", made(lambda: Triple(Match(), Empty())), weight_decay=0.1)
     changed = [
-        any(not torch.equal(a, b) for a, b in zip(*pair, strict=True))
-        for pair in zip(seen, seen[1:], strict=False)
+        any(not torch.equal(a, b) for a, b in zip(*pair, strict=True)) for pair in pairwise(seen)
     ]
     assert changed == [False, True, False]
 
@@ -247,7 +247,7 @@ def test_a_term_of_weight_0_costs_nothing(world, tmp_path):
     class Never(Objective):
         views = ()
 
-        def token(self, chunk):
+        def token(self, chunk):  # noqa: ARG002
             raise AssertionError("a term without weight was computed")
 
     run(world, tmp_path / "a", made(lambda: Triple([Term(Match()), Term(Never(), 0.0)])), steps=2)
