@@ -13,6 +13,7 @@ from kdbench.distillation.ingredients import Ingredients
 from kdbench.divergence import entropy
 from kdbench.generate.prompts import end_tokens
 from kdbench.scores.cache import CachedIdentity, Recorder, TopKCache
+from kdbench.metrics import top
 from kdbench.system.progress import progress
 from kdbench.views.rollout import Batch, Example, Rollout, of_dataset
 
@@ -99,7 +100,8 @@ def _record(recorder: Recorder, view: "ModelView", batch: Batch) -> None:
     size = chunk_length(view.vocabulary, batch.device)
     for some, tokens in zip(states.split(size), targets.split(size), strict=True):
         log_p = view.logits(some).log_softmax(-1)
-        recorder.add(log_p, entropy(log_p), log_p.gather(-1, tokens[:, None])[:, 0])
+        of_targets = log_p.gather(-1, tokens[:, None])[:, 0]
+        recorder.add(log_p, top(log_p, recorder.top_k), entropy(log_p), of_targets)
 
 
 def _length(row: Rollout) -> int:

@@ -36,10 +36,10 @@ from kdbench.metrics._positions import (
     Positions,
     PositionSet,
     TopPositions,
+    top,
 )
 from kdbench.registry import Registry
 from kdbench.registry.plugins import stamp_of
-from kdbench.views.top import top
 
 __all__ = [
     "ALL",

@@ -28,7 +28,6 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from kdbench.errors import InputError, first_fault
 from kdbench.system.files import SCHEMA, put_bytes, read_json, remove_leftovers, write_json
-from kdbench.views.top import top
 
 if TYPE_CHECKING:
     import torch
@@ -224,26 +223,32 @@ class Recorder:
     def __init__(
         self, cache: TopKCache, top_k: int, digests: Sequence[str], lengths: Sequence[int]
     ):
-        self._cache, self._top_k = cache, top_k
+        self._cache, self.top_k = cache, top_k
         self._digests, self._lengths = digests, lengths
         self._columns: dict[str, list[torch.Tensor]] = {column: [] for column in COLUMNS}
 
     def add(
-        self, log_p: "torch.Tensor", entropy: "torch.Tensor", target_log_p: "torch.Tensor"
+        self,
+        log_p: "torch.Tensor",
+        likeliest: "tuple[torch.Tensor, torch.Tensor]",
+        entropy: "torch.Tensor",
+        target_log_p: "torch.Tensor",
     ) -> None:
         """Add the positions of a chunk.
 
         Args:
             log_p: The teacher's log-probabilities, (n, V).
+            likeliest: The largest `top_k` of them and their tokens, as `kdbench.metrics.top` gives
+                them, (n, k) each.
             entropy: Its entropies in nats, (n,).
             target_log_p: Its log-probabilities of the response's tokens, (n,).
         """
         import torch
 
-        likeliest, ids = top(log_p, self._top_k)
+        values, ids = likeliest
         rest = log_p.scatter(-1, ids, -torch.inf).logsumexp(-1)
-        values = (likeliest, ids.int(), rest, entropy, target_log_p)
-        self.add_scores(dict(zip(COLUMNS, values, strict=True)))
+        columns = (values, ids.int(), rest, entropy, target_log_p)
+        self.add_scores(dict(zip(COLUMNS, columns, strict=True)))
 
     def add_scores(self, scores: ScoreColumns) -> None:
         """Add scores that are already in the cache's form."""

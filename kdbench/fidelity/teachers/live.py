@@ -12,7 +12,7 @@ from kdbench.fidelity.texts import ComparedText
 from kdbench.generate import Prompt
 from kdbench.measuring.likelihood.answers import OptionAnswers
 from kdbench.measuring.measurement import Measurement, prepare
-from kdbench.metrics import Positions, PositionSet
+from kdbench.metrics import Positions, PositionSet, top
 from kdbench.protocol import Protocol
 from kdbench.scores.cache import CachedIdentity, Recorder, TopKCache
 from kdbench.store.samples import Samples
@@ -200,7 +200,8 @@ class LiveScores:
         log_p, cut = self._view.log_probs(self._states[chunk])
         at = Positions(log_p, log_q, targets, position_set)
         if self._recorder is not None:
-            self._recorder.add(at.log_p, at.teacher_entropy, at.target_log_p)
+            likeliest = top(at.log_p, self._recorder.top_k)
+            self._recorder.add(at.log_p, likeliest, at.teacher_entropy, at.target_log_p)
         return at, cut
 
     def close(self) -> None:
