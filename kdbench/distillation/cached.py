@@ -5,9 +5,9 @@ from pathlib import Path
 
 from kdbench.config import CACHE, TrainSettings
 from kdbench.errors import InputError
+from kdbench.scores.cache import CachedIdentity, TopKCache, digest_of_tokens
 from kdbench.training.source import FromTeacher
 from kdbench.training.triple import Triple
-from kdbench.views.cache import CachedIdentity, TopKCache, digest_of_tokens
 from kdbench.views.rollout import Example, Rollout, of_dataset
 
 

@@ -26,11 +26,11 @@ from kdbench.errors import InputError, nearest_path
 from kdbench.generate.prompts import check_template
 from kdbench.protocol import Protocol
 from kdbench.registry.plugins import stamp_of
+from kdbench.scores.cache import TopKCache
 from kdbench.system.files import sha256_of_file
 from kdbench.system.progress import slow_step
 from kdbench.training.router import without_router_logits
 from kdbench.training.triple import Triple
-from kdbench.views.cache import TopKCache
 from kdbench.views.chat import find_template
 from kdbench.views.tokenizers import common_vocabulary, set_end_token
 

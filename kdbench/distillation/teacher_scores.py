@@ -1,6 +1,6 @@
 """The teacher's scores of the training responses: made once, kept as a cache, read without it.
 
-The cache is that of `kdbench eval` (see `kdbench.views.cache`). A pass that was interrupted goes on
+The cache is that of `kdbench eval` (see `kdbench.scores.cache`). A pass that was interrupted goes on
 after the last batch that was written, and all runs on the same tokens share the scores.
 """
 
@@ -13,8 +13,8 @@ from kdbench.distillation.ingredients import Ingredients
 from kdbench.divergence import entropy
 from kdbench.generate.prompts import end_tokens
 from kdbench.metrics import top
+from kdbench.scores.cache import CachedIdentity, Recorder, TopKCache
 from kdbench.system.progress import progress
-from kdbench.views.cache import CachedIdentity, Recorder, TopKCache
 from kdbench.views.rollout import Batch, Example, Rollout, of_dataset
 
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING, NoReturn
 
 from kdbench.errors import InputError
+from kdbench.scores.cache import ScoreColumns, TopKCache, digest_of_tokens
 from kdbench.training.chunk import TopK
-from kdbench.views.cache import ScoreColumns, TopKCache, digest_of_tokens
 from kdbench.views.rollout import Batch, Rollout
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from kdbench.checkpoint import find_checkpoint
 from kdbench.distillation.teacher_scores import score_responses
 from kdbench.divergence import forward_kl, generalised_jsd, reverse_kl
 from kdbench.errors import InputError
+from kdbench.scores.cache import TopKCache
 from kdbench.training import CrossEntropy, Match, Objective, Term
 from kdbench.training.cached_teacher import CachedTeacherView
 from kdbench.training.loss import distillation_loss
-from kdbench.views.cache import TopKCache
 from kdbench.views.rollout import Batch, Rollout, of_dataset
 from kdbench.views.view import ModelView
 

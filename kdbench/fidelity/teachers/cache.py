@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from kdbench.fidelity.texts import ComparedText
 from kdbench.generate import Prompt
 from kdbench.metrics import Positions, PositionSet, TopPositions
-from kdbench.views.cache import COLUMNS, ScoreColumns, digest_of_tokens
+from kdbench.scores.cache import COLUMNS, ScoreColumns, digest_of_tokens
 
 if TYPE_CHECKING:
     import torch

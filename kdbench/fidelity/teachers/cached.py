@@ -19,12 +19,12 @@ from kdbench.measuring.likelihood.answers import OptionAnswers, by_document, rea
 from kdbench.measuring.likelihood.measuring import options_name
 from kdbench.measuring.scoring import check_complete, origin
 from kdbench.protocol import Protocol
+from kdbench.scores.cache import TopKCache
 from kdbench.store.folder import RunFolder, generated_run_id
 from kdbench.store.record import RunRecord
 from kdbench.store.samples import Samples, read_sample
 from kdbench.task import Task
 from kdbench.views import Batch
-from kdbench.views.cache import TopKCache
 
 
 class CachedTeacher(Teacher):

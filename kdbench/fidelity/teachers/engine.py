@@ -11,9 +11,9 @@ from kdbench.fidelity.teachers.live import LiveTeacher
 from kdbench.fidelity.texts import ComparedText
 from kdbench.generate import Prompt
 from kdbench.protocol import Protocol
+from kdbench.scores.cache import Recorder, ScoreColumns
 from kdbench.task import Task
 from kdbench.views import Batch, vocabulary_size
-from kdbench.views.cache import Recorder, ScoreColumns
 
 # A tail below the rounding error of k float32 probabilities means nothing. It must not be 0, or the
 # reverse divergences would be infinite.

@@ -14,11 +14,11 @@ from kdbench.measuring.likelihood.answers import OptionAnswers
 from kdbench.measuring.measurement import Measurement, prepare
 from kdbench.metrics import Positions, PositionSet, top
 from kdbench.protocol import Protocol
+from kdbench.scores.cache import CachedIdentity, Recorder, TopKCache
 from kdbench.store.samples import Samples
 from kdbench.system.files import put_bytes
 from kdbench.task import Task
 from kdbench.views import Batch, ModelView, vocabulary_size
-from kdbench.views.cache import CachedIdentity, Recorder, TopKCache
 
 if TYPE_CHECKING:
     import torch

@@ -20,8 +20,8 @@ from kdbench.fidelity.teachers.live import LiveScores
 from kdbench.fidelity.texts import ComparedText
 from kdbench.generate import Prompt
 from kdbench.metrics import PositionMetric, TokenMetric, metrics
+from kdbench.scores.cache import CachedIdentity, Recorder, TopKCache
 from kdbench.views import Batch, ModelView, Rollout
-from kdbench.views.cache import CachedIdentity, Recorder, TopKCache
 
 V, K = 200, 64
 KINDS = [metrics.get(name) for name in metrics.names()]
