@@ -12,8 +12,8 @@ from kdbench.distillation.cached import digest_of_row
 from kdbench.distillation.ingredients import Ingredients
 from kdbench.divergence import entropy
 from kdbench.generate.prompts import end_tokens
-from kdbench.scores.cache import CachedIdentity, Recorder, TopKCache
 from kdbench.metrics import top
+from kdbench.scores.cache import CachedIdentity, Recorder, TopKCache
 from kdbench.system.progress import progress
 from kdbench.views.rollout import Batch, Example, Rollout, of_dataset
 

@@ -1,1 +1,1 @@
-"""Scores that a teacher gave once, kept on disk for fidelity and training."""
+"""The teacher's scores of tokens on disk, shared by training and fidelity."""
