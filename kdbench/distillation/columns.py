@@ -36,7 +36,10 @@ def fields_of(
             raise InputError(f"{place}: the method needs the field '{name}'; the row has {others}")
     weight = fields.get("weight", 1)
     if not isinstance(weight, int | float) or isinstance(weight, bool) or not weight >= 0:
-        raise InputError(f"{place}: 'weight' must be a number of 0 or more")
+        raise InputError(
+            f"{place}: 'weight' must be a number of 0 or more, a factor of the "
+            "row's loss; rename the column if it means something else"
+        )
     if math.isinf(weight):  # as JSON's 1e999
         raise InputError(f"{place}: 'weight' is not finite")
     return fields
@@ -65,7 +68,7 @@ def with_messages(record: dict[str, Any], place: str) -> dict[str, Any]:
     Raises:
         InputError: `chosen` and `rejected` do not begin with the same turns.
     """
-    if "messages" in record or "instruction" in record or "chosen" not in record:
+    if {"messages", "instruction", "text"} & set(record) or "chosen" not in record:
         return record
     prompt, chosen, rejected = (record.get(name) for name in ("prompt", *PAIR))
     if isinstance(prompt, list):

@@ -182,11 +182,12 @@ def _of_conversation(record: Mapping[str, Any], which: TrainTurns) -> Iterator[T
 
 def _kind_of_file(path: Path) -> str:
     for number, line in _lines(path):
+        place = f"{path}:{number}"
         try:
-            place = f"{path}:{number}"
-            record = with_messages(parse_line(line, place), place)
+            record = parse_line(line, place)
         except InputError:
             return "instruction"  # whose reader knows what else a file can be
+        record = with_messages(record, place)
         return next((kind for kind in ("instruction", *_FIELDS) if kind in record), "instruction")
     return "instruction"
 

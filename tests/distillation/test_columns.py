@@ -195,6 +195,16 @@ def test_bad_pairs_are_refused_with_file_and_line(
         load(tokenizer, tmp_path / "rows.jsonl", [good, row], ("chosen", "rejected"))
 
 
+def test_a_bad_first_row_of_pairs_is_named_and_a_text_keeps_its_kind(
+    tokenizer: Any, tmp_path: Path
+) -> None:
+    file, row = tmp_path / "rows.jsonl", {"chosen": [NO], "rejected": [YES]}
+    with pytest.raises(InputError, match=r"rows\.jsonl:1: without a prompt, 'chosen'"):
+        load(tokenizer, file, [row], ("chosen", "rejected"))
+    (example,) = load(tokenizer, file, [{**FORMS["text"], **row}], (), "text").examples
+    assert example.fields == row
+
+
 def test_a_text_and_an_earlier_turn_have_no_pair(tokenizer: Any, tmp_path: Path) -> None:
     file, needed = tmp_path / "rows.jsonl", ("chosen", "rejected")
     with pytest.raises(InputError, match=r"rows\.jsonl:1: a plain text answers nothing"):

@@ -22,6 +22,7 @@ from kdbench.registry import plugins
 from kdbench.toy.models import World
 from kdbench.training import Responses, Rollout
 from kdbench.training.sources.domains import FromDomains
+from kdbench.training.trainer import DistillationTrainer
 from kdbench.views.rollout import Batch
 
 EXAMPLES = Path(__file__).parent / "examples"
@@ -197,6 +198,29 @@ def test_domains_are_drawn_more_where_the_student_is_behind(
     ranked = sorted(weights, key=lambda name: -weights[name])
     high, low = ranked[: len(ranked) // 2], ranked[len(ranked) // 2 :]
     assert sum(drawn[name] for name in high) > sum(drawn[name] for name in low)
+
+
+@pytest.mark.parametrize("name", ["grpo", "domains"])
+def test_a_resume_between_passes_and_domains_gives_the_same_bits(
+    world: World, of_each: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    few = {"steps": 3, "save_every": 1, "data": of_each, "validation_samples": 1}
+    few |= {"passes": 2, "validation_limit": 1} if name == "grpo" else {"validation_limit": None}
+    whole = train(world, tmp_path / "whole", name, **few)
+    learn = DistillationTrainer.training_step
+
+    def stop(self: DistillationTrainer, *arguments: Any) -> torch.Tensor:
+        if self.state.global_step == 1:
+            raise KeyboardInterrupt
+        return learn(self, *arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(DistillationTrainer, "training_step", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(world, tmp_path / "resumed", name, **few)
+    resumed = train(world, tmp_path / "resumed", name, **few)
+    weights = [(place / "model.safetensors").read_bytes() for place in (whole, resumed)]
+    assert weights[0] == weights[1]
 
 
 def test_two_processes_learn_from_pairs_and_groups_like_one(

@@ -57,10 +57,10 @@ class FromDomains(Wrapper):
         return (self.name, *self.source.fields)
 
     def check(self, train: Sequence[Example]) -> None:
-        """Check that there is a row of each domain that has a weight.
+        """Check that fixed weights are those of the domains in the training set.
 
         Raises:
-            InputError: There is none.
+            InputError: A domain has no weight, or a weight has no domain.
         """
         self.source.check(train)
         known = _by_domain(train, self.name)
@@ -70,6 +70,8 @@ class FromDomains(Wrapper):
                     f"FromDomains: no training row has {self.name}={domain}; there are "
                     f"{', '.join(sorted(known))}"
                 )
+        if self.weights:
+            self._checked(self.weights, sorted(known))
 
     def begin(self, context: "Context") -> None:
         """Sort the training set by domain."""
@@ -102,8 +104,9 @@ class FromDomains(Wrapper):
             if name.startswith(_WEIGHT)
         }
         domains = sorted(self._examples)
-        if not given:
-            return dict.fromkeys(domains, 1.0)
+        return self._checked(given, domains) if given else dict.fromkeys(domains, 1.0)
+
+    def _checked(self, given: Mapping[str, float], domains: Sequence[str]) -> dict[str, float]:
         for domain in domains:
             if not (math.isfinite(given.get(domain, math.nan)) and given[domain] >= 0):
                 raise InputError(f"FromDomains: {self.name}={domain} needs a weight of 0 or more")

@@ -110,6 +110,8 @@ def test_wrong_domains_and_weights_are_refused() -> None:
     with pytest.raises(InputError, match="no training row has domain=poems; there are facts"):
         begun(weights={"poems": 1})
     with pytest.raises(InputError, match="domain=lists needs a weight"):
+        begun(weights={"facts": 1})
+    with pytest.raises(InputError, match="domain=lists needs a weight"):
         begun().rollouts(DomainDraw(0, {"domain/facts": 1, "domain/sums": 1}))
     with pytest.raises(InputError, match="all weights are 0"):
         begun().rollouts(DomainDraw(0, dict.fromkeys(WEIGHTS, 0.0)))
