@@ -1,4 +1,4 @@
-"""A student whose weights are spread over processes: FSDP2, or ZeRO-3 of DeepSpeed.
+"""A student that is spread over processes: its weights by FSDP2 or ZeRO-3 of DeepSpeed.
 
 Both gather a module's weights for its forward pass, in which all processes take part. Processes
 that generate make different numbers of passes, and would wait for each other for ever. So weights

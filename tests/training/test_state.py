@@ -9,13 +9,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import kdbench
 from kdbench.toy.models import World
-from kdbench.training.state import last_checkpoint
+from kdbench.training.state import check_resumable, last_checkpoint
 
 FEW: dict[str, Any] = {
     "steps": 6,
@@ -242,3 +243,28 @@ def test_killed_at_any_moment_files_and_log_are_those_of_an_undisturbed_run(
     cards = [json.loads((tmp_path / name / "kdbench.json").read_text()) for name in ("one", "two")]
     assert cards[0]["prompts"] == cards[1]["prompts"]
     assert 0 < cards[0]["prompts"]["used"] <= cards[0]["prompts"]["of"] == 16
+
+
+@pytest.mark.parametrize(
+    ("processes", "kind", "message"),
+    [
+        (1, "NO", None),
+        (2, "NO", "saved by 1 processes; resume with 1, not 2"),
+        (1, "FSDP", "saved with whole students; resume with that, not with FSDP2"),
+    ],
+)
+def test_a_state_belongs_to_its_processes(
+    half_way: Path, processes: int, kind: str, message: str | None
+) -> None:
+    from accelerate.utils import DistributedType
+
+    accelerator = SimpleNamespace(
+        num_processes=processes, distributed_type=getattr(DistributedType, kind)
+    )
+    checkpoint = last_checkpoint(half_way / "out.unfinished")
+    assert checkpoint is not None
+    if message is None:
+        check_resumable(checkpoint, accelerator)
+    else:
+        with pytest.raises(kdbench.InputError, match=message):
+            check_resumable(checkpoint, accelerator)
