@@ -6,7 +6,7 @@ companions and the optimiser. It is the mean of KDBENCH_BENCH_STEPS steps (8) af
 the median of the rounds. `minillm` samples one batch for four passes, instead of four batches for
 four passes, which costs the same a step. For `seqkd` the responses of the data stand for the
 teacher's, which are sampled before training. Whether `gkd` and `classmate` sample in a step is
-drawn: the table has the seconds by phase.
+drawn: the table has the shares of the phases in the time.
 
 The models are those of `trl_step`: the toy world, KDBENCH_BENCH_MODEL, or random weights of
 KDBENCH_BENCH_VOCABULARY tokens. KDBENCH_BENCH_BATCH and KDBENCH_BENCH_TOKENS are sizes as there,
@@ -53,7 +53,7 @@ class _Runs:
 
     Attributes:
         seconds: Seconds of a step, by round.
-        phases: Seconds of a step by phase, in the last round.
+        phases: Seconds on the wall of a step by phase, in the last round.
         memory: Extra peak memory of the last round, in GiB.
         reason: Why it did not run; empty if it did.
     """
@@ -136,7 +136,7 @@ class _Watch(TrainerCallback):
     Attributes:
         phases: The trainer's.
         seconds: Seconds of a step.
-        by_phase: The same by phase.
+        by_phase: Seconds of a step by phase, always on the wall.
         memory: Extra peak memory of all steps.
     """
 
@@ -172,9 +172,8 @@ def _rows(runs: Mapping[str, _Runs]) -> Iterable[BenchmarkRow]:
             yield show(BenchmarkRow(name, "", f"not run: {reason}"))
             continue
         seconds = median(of_method.seconds)
-        shares = [
-            f"{phase} {spent:.3f}" for phase, spent in of_method.phases.items() if spent >= 5e-4
-        ]
+        phases = {key: spent for key, spent in of_method.phases.items() if spent}
+        shares = [f"{key} {spent / sum(phases.values()):.0%}" for key, spent in phases.items()]
         yield show(
             BenchmarkRow(
                 name,
