@@ -15,17 +15,21 @@ def changes_of(objective: Any) -> dict[str, list[Any]]:
         value = getattr(objective, one.name)
         if isinstance(value, Mapping):
             for key, number in value.items():
-                changed = [{**value, key: other} for other in _others(number)]
-                found[f"{one.name}['{key}']"] = [copy(objective, **{one.name: m}) for m in changed]
-        else:
+                if _is_number(number):
+                    found[f"{one.name}['{key}']"] = [
+                        copy(objective, **{one.name: {**value, key: new}})
+                        for new in _others(number)
+                    ]
+        elif _is_number(value):
             found[one.name] = [copy(objective, **{one.name: new}) for new in _others(value)]
-    return {name: copies for name, copies in found.items() if copies}
+    return found
 
 
-def _others(value: object) -> list[float]:
-    """Other numbers than a number; none for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return []
+def _others(value: float) -> list[float]:
     if isinstance(value, int):
         return [value + 1, value + 2, max(1, value - 1)]
     return [0.5 * value + 0.1, 0.9 * value + 0.01, 1.5 * value + 0.1, 0.1 * value]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

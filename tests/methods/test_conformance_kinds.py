@@ -230,6 +230,21 @@ def test_a_group_is_never_split(groups, size):
         assert len(batch) <= size or len({row.group for row in batch}) == 1
 
 
+@settings(max_examples=25, deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 6), min_size=2, max_size=7),
+    size=st.integers(1, 4),
+    per=st.sampled_from(["token", "sequence"]),
+)
+def test_micro_batches_add_up_to_the_whole_step_however_they_are_split(lengths, size, per):
+    (case,) = cases_of(Triple([Term(CrossEntropy(), per=per)]), "split")
+    rows, views = case.rollouts(lengths), case.views(case.rollouts(lengths))
+    amounts = amounts_of([case.term], rows)
+    whole = case.loss(rows, views, {}).value
+    cut = sum(case.loss(some, views, {}, amounts).value for some in micro_batches(rows, size))
+    torch.testing.assert_close(cut, whole)
+
+
 # Each fact is seen to fail on an objective that breaks it.
 
 
