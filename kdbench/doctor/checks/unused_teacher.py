@@ -6,6 +6,7 @@ from kdbench.doctor.check import check
 from kdbench.doctor.finding import Finding
 from kdbench.doctor.patient import Patient
 from kdbench.doctor.train_patient import TrainPatient
+from kdbench.methods import Method
 
 
 @check("unused_teacher", "files", of=("train",))
@@ -13,7 +14,8 @@ def unused_teacher(patient: Patient) -> Iterator[Finding]:
     """A teacher from which the method, with these keys, learns nothing."""
     assert isinstance(patient, TrainPatient)  # noqa: S101 - for the type checker
     settings, stages = patient.settings, patient.method.stages()
-    if any(stage.uses_teacher and stage.teacher == "given" for stage in stages):
+    prepares = type(patient.method).prepare is not Method.prepare  # and may ask the teacher
+    if prepares or any(stage.uses_teacher and stage.teacher == "given" for stage in stages):
         return
     triple = stages[0].triple
     if patient.method.needs_teacher:
