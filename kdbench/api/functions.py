@@ -400,6 +400,8 @@ def train(
     method: str | None = None,
     student: str | PathLike[str] | None = None,
     teacher: str | PathLike[str] | None = None,
+    teacher_cache: str | PathLike[str] | None = None,
+    teacher_top_k: int = 64,
     recipe: str | PathLike[str] | None = None,
     data: str | PathLike[str] | None = None,
     train_set: str | PathLike[str] = "dolly",
@@ -450,6 +452,7 @@ def train(
     teacher_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
     micro_batch_size: int | None = None,
     gradient_checkpointing: bool = False,
+    compile_loss: bool | Literal["auto"] = "auto",
     chunk_tokens: int | None = None,
     report_to: str | Sequence[str] = (),
     report_group: str | None = None,
@@ -505,7 +508,11 @@ def train(
         method: Distillation method; see kdbench methods.
         student: Checkpoint to start from, prune:MODEL,layers=N (a model without its middle layers)
             or random:CONFIG (random weights).
-        teacher: Teacher's checkpoint folder, or model on the Hub: org/name or org/name@revision.
+        teacher: Teacher's checkpoint folder, model on the Hub (org/name or org/name@revision), or
+            cache:DIR (scores that teacher_cache= kept).
+        teacher_cache: Folder in which to keep the teacher's scores of the training responses, from
+            which the student then learns; also for a later teacher=cache:DIR.
+        teacher_top_k: Number of most likely tokens kept per position with teacher_cache=.
         recipe: File of keys, or the name of a bundled recipe such as toy/gkd; other keys override
             it.
         data: Folder of the data sets (default: $KDBENCH_DATA, else the Hub).
@@ -568,6 +575,8 @@ def train(
         micro_batch_size: Number of examples per forward pass (default: 8); does not affect the
             result.
         gradient_checkpointing: Recompute activations in the backward pass: less memory, more time.
+        compile_loss: Whether the loss is compiled (torch.compile); auto compiles it on a GPU. Does
+            not affect the result.
         chunk_tokens: Number of positions per chunk of the loss; does not affect the result.
         report_to: Experiment trackers to log to: wandb, mlflow, tensorboard, trackio.
         report_group: Group of the runs in the trackers (default: none; fill: the table's title).

@@ -1,6 +1,6 @@
 """The teacher's scores of the training responses: made once, kept as a cache, read without it.
 
-The cache is that of `kdbench eval` (see `kdbench.scores.cache`). A pass that was interrupted goes on
+The cache is that of `kdbench eval` (`kdbench.scores.cache`). A pass that was interrupted goes on
 after the last batch that was written, and all runs on the same tokens share the scores.
 """
 
