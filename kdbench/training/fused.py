@@ -19,58 +19,10 @@ from kdbench.training.compiled import ChunkCompiler
 from kdbench.training.heads import TrainedHead, gradients_of, trained_head, zeros_for
 from kdbench.training.micro_batch import MicroBatch, finish_of, is_whole, raw_of
 from kdbench.training.objective import Objective
+from kdbench.training.together import Layer, Together, TokenTerm
 from kdbench.views.view import LayeredView
 
-Layer = tuple[str, int]
 Finish = Callable[[torch.Tensor], torch.Tensor]
-
-
-@dataclass(frozen=True)
-class TokenTerm:
-    """A term of a chunked pass.
-
-    Attributes:
-        key: What its sum is kept under.
-        objective: Its objective.
-        plan: Named values of each of the N tokens, (N,) each.
-        share: Each token's factor in the term's sum, (N,); None if it is 1.
-        factor: The factor of the sum in the loss.
-    """
-
-    key: int
-    objective: Objective
-    plan: Mapping[str, torch.Tensor]
-    share: torch.Tensor | None
-    factor: float
-
-
-@dataclass(frozen=True)
-class Together:
-    """Terms on the same positions, which share the logits of their chunks.
-
-    Attributes:
-        positions: The positions among the N, int64.
-        terms: The terms.
-    """
-
-    positions: torch.Tensor
-    terms: Sequence[TokenTerm]
-
-    @property
-    def views(self) -> list[str]:
-        """The views whose distributions are needed."""
-        return sorted({name for term in self.terms for name in term.objective.views})
-
-    @property
-    def layers(self) -> list[Layer]:
-        """The views and layers whose states are needed."""
-        wanted = [term.objective.hidden for term in self.terms]
-        return sorted({(view, n) for hidden in wanted for view in hidden for n in hidden[view]})
-
-    @property
-    def needs_logits(self) -> bool:
-        """Whether the student's logits are needed."""
-        return any(term.objective.needs_logits for term in self.terms)
 
 
 class ChunkedPass:
@@ -89,8 +41,8 @@ class ChunkedPass:
         self._micro, self._together, self._compiler = micro, together, compiler
         self._learner = micro.views[micro.learner]
         self.sums: dict[int, torch.Tensor] = {}
-        of_learner = {layer for group in together for layer in group.layers}
-        self._own_layers = sorted(layer for layer in of_learner if layer[0] == micro.learner)
+        layers = {layer for group in together for layer in group.layers}
+        self._own_layers = sorted(layer for layer in layers if layer[0] == micro.learner)
         modules = micro.parts.values()
         trained = [p for module in modules for p in module.parameters() if p.requires_grad]
         self._parts: list[torch.Tensor] = list(dict.fromkeys(trained))
@@ -101,18 +53,32 @@ class ChunkedPass:
         hidden = [self._micro.hidden(*layer) for layer in self._own_layers]
         if not torch.is_grad_enabled() or not hasattr(self._learner, "head_parameters"):
             return self._in_graph(states, hidden)
-        for name in {name for group in self._together for name in group.views}:
-            if is_whole(self._micro.views[name]):
-                self._micro.states(name)  # before a head that views may share stands for the pass
+        self._read_others()
 
         def work() -> torch.Tensor:
             head = trained_head(cast("LayeredView", self._learner))  # ZeRO-3 has gathered it by now
             inputs = (states, *hidden, *head.parameters, *self._parts)
             value: torch.Tensor = _GradientsNow.apply(self, head, len(hidden), *inputs)
+            self._exact = value.detach()
             return value
 
         inside = getattr(self._learner, "inside_head", None)
-        return work() if inside is None else inside(states, work)
+        value = work() if inside is None else inside(states, work)
+        # FSDP2 with mixed precision rounds what a head returns.
+        exact = value.dtype == self._exact.dtype
+        return value if exact else value.to(self._exact.dtype) + (self._exact - value.detach())
+
+    def _read_others(self) -> None:
+        """Run the other views' models, in one order on all processes.
+
+        It is too late once the head, which views may share, stands for the pass.
+        """
+        together = self._together
+        names = {name for group in together for name in group.views}
+        names |= {view for group in together for view, _ in group.layers}
+        for name in sorted(names):
+            if is_whole(self._micro.views[name]):
+                self._micro.states(name)
 
     def _in_graph(self, states: torch.Tensor, hidden: Sequence[torch.Tensor]) -> torch.Tensor:
         """The value by autograd's own graph, if there is one: for views without a head."""

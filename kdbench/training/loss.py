@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kdbench.training.micro_batch import STUDENT, MicroBatch, target_log_probs
 from kdbench.training.objective import Objective, SequenceObjective, StepObjective, Term
 from kdbench.training.step import groups_of
+from kdbench.training.together import Together, TokenTerm
 from kdbench.views.rollout import Batch, Rollout, response_tokens
 from kdbench.views.view import View
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     import torch
 
     from kdbench.training.compiled import ChunkCompiler
-    from kdbench.training.fused import TokenTerm
 
 __all__ = ["STUDENT", "Loss", "amounts_of", "distillation_loss", "target_log_probs"]
 
@@ -119,10 +119,10 @@ class _Terms:
         ]
         values = [self._of_step(key, term) for key, term in here if _is_step(term)]
         values += self._of_tokens([(key, term) for key, term in here if not _is_step(term)])
-        if values:
-            value = sum(values[1:], values[0])
-        else:  # nothing to learn from here; other processes may have something
+        if all(_is_step(term) for _, term in here):  # no pass over chunks, which reads all weights
             value = micro.views[micro.learner].logits(micro.states(micro.learner)[:1]).sum() * 0.0
+            values.append(value)  # processes share the gradients of every weight, if of zero
+        value = sum(values[1:], values[0])
         distillation = value.detach() * 0.0
         for key, total in self._sums.items():
             if self._terms[key].on != ("pretraining",):
@@ -143,7 +143,7 @@ class _Terms:
 
     def _of_tokens(self, terms: "Sequence[tuple[int, Term]]") -> "list[torch.Tensor]":
         """The terms that are sums over tokens, in one pass over the chunks."""
-        from kdbench.training.fused import ChunkedPass, Together
+        from kdbench.training.fused import ChunkedPass
 
         by_origin: dict[frozenset[str], list[TokenTerm]] = {}
         values: list[torch.Tensor] = []
@@ -166,14 +166,11 @@ class _Terms:
                 self._sums[key] = total
         return values
 
-    def _token_term(self, key: int, term: Term) -> "TokenTerm":
-        from kdbench.training.fused import TokenTerm
-
+    def _token_term(self, key: int, term: Term) -> TokenTerm:
         plan, share = self._plan(key, term), self._share(term)
         return TokenTerm(key, term.objective, plan, share, self._factor(key))
 
     def _linearised(self, key: int, term: Term) -> "tuple[TokenTerm, torch.Tensor]":
-        from kdbench.training.fused import TokenTerm
         from kdbench.training.sequences import linearised
 
         linear = linearised(self._micro, term)

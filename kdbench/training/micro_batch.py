@@ -115,25 +115,33 @@ class MicroBatch:
 
     def logits(self, name: str) -> "torch.Tensor":
         """All logits of a view, (N, V), without chunks."""
+        return self._logits_at(name, slice(None))
+
+    def _logits_at(self, name: str, places: "torch.Tensor | slice") -> "torch.Tensor":
         import torch
 
         with torch.set_grad_enabled(name == self.learner and self._learns):
-            return self.views[name].logits(self.states(name))
+            return self.views[name].logits(self.states(name)[places])
 
     def whole(self, term: Term) -> Whole:
-        """The micro-batch for an objective that sees all of it at once."""
-        part = MicroBatch(
+        """The micro-batch for an objective that sees all of it at once.
+
+        The models run on all rows, also for a term on some: with sharding, every process must run
+        them equally often, whatever rows it has.
+        """
+        if {row.origin for row in self.batch.rollouts} <= set(term.on or self._origins):
+            return Whole(
+                self.batch, self.states, self.hidden, self.logits, self.schedule, self.parts
+            )
+        positions = self.positions(term.on)
+        return Whole(
             of_origins(self.batch, term.on),
-            self.views,
-            self.learner,
+            lambda view: self.states(view)[positions],
+            lambda view, layer: self.hidden(view, layer)[positions],
+            lambda view: self._logits_at(view, positions),
             self.schedule,
             self.parts,
-            self._chunk,
-            self._layers,
         )
-        if len(part.batch.rollouts) == len(self.batch.rollouts):
-            part = self
-        return Whole(part.batch, part.states, part.hidden, part.logits, self.schedule, self.parts)
 
     def positions(self, on: Collection[str]) -> "torch.Tensor":
         """The positions, among the N, of responses of some origins; of all if empty. Int64."""

@@ -43,7 +43,7 @@ def start_companions(triple: Triple, context: Context, views: dict[str, View]) -
             f"{', '.join(views)}; a method adds a view by a companion of that name"
         )
     _check_top_k(triple, views)
-    for name in {companion.name for companion in triple.companions} | set(triple.prompts):
+    for name in sorted({one.name for one in triple.companions} | set(triple.prompts)):
         _check_positions(name, views[name], context, triple.source.gives_samples)
 
 

@@ -1,13 +1,14 @@
 """Gradients through the head in chunks, against plain autograd through the model's own logits."""
 
 import warnings
+from dataclasses import replace
 
 import pytest
 import torch
 from tiny_models import V, build, tiny_config
 
 from kdbench.divergence import forward_kl
-from kdbench.training import CrossEntropy, Match, Rollout, Term
+from kdbench.training import CrossEntropy, Match, Objective, Rollout, StepObjective, Term
 from kdbench.training.compiled import ChunkCompiler
 from kdbench.training.heads import _Any, _Linear, trained_head
 from kdbench.training.loss import distillation_loss
@@ -129,6 +130,71 @@ def test_lora_on_the_head_and_below_it(targets):
     head = trained_head(ModelView(model, VOCABULARY))
     assert isinstance(head, _Any if "lm_head" in targets else _Linear)
     assert_same(model)
+
+
+class NearTheStart(Objective):
+    """A distance of layers, without distributions."""
+
+    views = ()
+    hidden = {"student": (1,), "start": (1,)}  # noqa: RUF012
+    needs_logits = False
+
+    def token(self, chunk):
+        return (chunk.hidden("student", 1) - chunk.hidden("start", 1)).square().mean(-1)
+
+
+def test_layers_of_a_view_that_shares_the_students_head():
+    peft = pytest.importorskip("peft")
+    base = built("LlamaForCausalLM")
+    model = peft.get_peft_model(base, peft.LoraConfig(r=2, target_modules=["q_proj"])).eval()
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter)
+    views = {name: ModelView(model, VOCABULARY) for name in ("student", "start")}
+    loss = distillation_loss([Term(NearTheStart())], Batch(ROWS), views)
+    assert loss.value.item() == 0
+
+
+def test_a_wrapper_that_rounds_what_a_head_returns_does_not_round_the_loss():
+    """As FSDP2 does with mixed precision."""
+    model = built("LlamaForCausalLM")
+    expected = chunked_loss(model)
+    exact = gradients(model, expected)
+    model.lm_head.register_forward_hook(lambda *given: given[-1].bfloat16())
+    value = chunked_loss(model)
+    torch.testing.assert_close(value, expected)
+    for name, found in gradients(model, value).items():
+        torch.testing.assert_close(found, exact[name], msg=name)
+
+
+class Norms(StepObjective):
+    """A loss of a layer's states, which reads no other weights of the student."""
+
+    views = ()
+    hidden = {"student": (1,)}  # noqa: RUF012
+    needs_logits = False
+
+    def step(self, whole):
+        assert len(whole.batch.targets) == len(whole.states("student")) == len(whole.logits("s"))
+        return whole.hidden("student", 1).square().sum()
+
+
+def test_a_loss_of_some_rows_runs_the_student_once_and_has_a_gradient_for_each_weight():
+    """Processes wait for each other in forward passes, and for the gradient of each weight."""
+    model, passes = built("LlamaForCausalLM"), []
+    view = ModelView(model, VOCABULARY)
+    model.register_forward_hook(lambda *_: passes.append(1))
+    rows = [ROWS[0], replace(ROWS[1], origin="student")]
+    for on, some in (((), rows), (("student",), rows[1:])):
+        passes.clear()
+        term = Term(Norms(), on=on)
+        loss = distillation_loss([term], Batch(rows), {"student": view, "s": view}).value
+        assert len(passes) == len({"student", "s"})
+        found = gradients(model, loss)
+        assert len(found) == len(list(model.parameters()))
+        alone = distillation_loss([term], Batch(some), {"student": view, "s": view}).value
+        for name, expected in gradients(model, alone).items():
+            torch.testing.assert_close(found[name], expected, msg=name)
 
 
 def test_a_head_with_an_adapter_compiles():
