@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 from kdbench.training.chunk import Chunk, TopK
 from kdbench.training.compiled import ChunkCompiler
 from kdbench.training.heads import TrainedHead, gradients_of, trained_head, zeros_for
-from kdbench.training.micro_batch import MicroBatch, finish_of, is_whole, raw_of
+from kdbench.training.micro_batch import MicroBatch, finish_of, raw_of
 from kdbench.training.objective import Objective
 from kdbench.training.together import Layer, Together, TokenTerm
 from kdbench.views.view import LayeredView
@@ -53,32 +53,10 @@ class ChunkedPass:
         hidden = [self._micro.hidden(*layer) for layer in self._own_layers]
         if not torch.is_grad_enabled() or not hasattr(self._learner, "head_parameters"):
             return self._in_graph(states, hidden)
-        self._read_others()
-
-        def work() -> torch.Tensor:
-            head = trained_head(cast("LayeredView", self._learner))  # ZeRO-3 has gathered it by now
-            inputs = (states, *hidden, *head.parameters, *self._parts)
-            value: torch.Tensor = _GradientsNow.apply(self, head, len(hidden), *inputs)
-            self._exact = value.detach()
-            return value
-
-        inside = getattr(self._learner, "inside_head", None)
-        value = work() if inside is None else inside(states, work)
-        # FSDP2 with mixed precision rounds what a head returns.
-        exact = value.dtype == self._exact.dtype
-        return value if exact else value.to(self._exact.dtype) + (self._exact - value.detach())
-
-    def _read_others(self) -> None:
-        """Run the other views' models, in one order on all processes.
-
-        It is too late once the head, which views may share, stands for the pass.
-        """
-        together = self._together
-        names = {name for group in together for name in group.views}
-        names |= {view for group in together for view, _ in group.layers}
-        for name in sorted(names):
-            if is_whole(self._micro.views[name]):
-                self._micro.states(name)
+        head = trained_head(cast("LayeredView", self._learner))
+        inputs = (states, *hidden, *head.parameters, *self._parts)
+        value: torch.Tensor = _GradientsNow.apply(self, head, len(hidden), *inputs)
+        return value
 
     def _in_graph(self, states: torch.Tensor, hidden: Sequence[torch.Tensor]) -> torch.Tensor:
         """The value by autograd's own graph, if there is one: for views without a head."""

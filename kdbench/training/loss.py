@@ -5,10 +5,10 @@ run over one chunk of positions at a time, so the logits of the whole batch neve
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from kdbench.training.micro_batch import STUDENT, MicroBatch, target_log_probs
+from kdbench.training.micro_batch import STUDENT, MicroBatch, is_whole, target_log_probs
 from kdbench.training.objective import Objective, SequenceObjective, StepObjective, Term
 from kdbench.training.step import groups_of
 from kdbench.training.together import Together, TokenTerm
@@ -110,7 +110,44 @@ class _Terms:
         self._plans: dict[int, dict[str, torch.Tensor]] = {}
 
     def loss(self, diagnose: bool) -> Loss:
-        """The loss of all terms that apply to the micro-batch."""
+        """The loss of all terms that apply to the micro-batch.
+
+        All of it stands for one forward pass of the head: then DeepSpeed gathers the head's weights
+        once, and as often on each process, whatever terms have rows there.
+        """
+        import torch
+
+        states = self._run_models()
+        inside = getattr(self._micro.views[self._micro.learner], "inside_head", None)
+        if inside is None or not torch.is_grad_enabled():
+            return self._loss(diagnose)
+        found: list[Loss] = []
+
+        def work() -> torch.Tensor:
+            found.append(self._loss(diagnose))
+            return found[0].value
+
+        value, exact = inside(states, work), found[0].value.detach()
+        if value.dtype != exact.dtype:  # FSDP2 with mixed precision rounds what a head returns
+            value = value.to(exact.dtype) + (exact - value.detach())
+        return replace(found[0], value=value)
+
+    def _run_models(self) -> "torch.Tensor":
+        """Run the models of all views that are needed, in one order on all processes.
+
+        It is too late once the head, which views may share, stands for the loss.
+
+        Returns:
+            What the learner's head is given, (N, H).
+        """
+        micro = self._micro
+        objectives = [term.objective for term in self._terms if _amount(term, micro.batch.rollouts)]
+        for name in sorted({n for one in objectives for n in (*one.views, *one.hidden)}):
+            if is_whole(micro.views[name]):
+                micro.states(name)
+        return micro.states(micro.learner)
+
+    def _loss(self, diagnose: bool) -> Loss:
         micro = self._micro
         here = [
             (key, term)

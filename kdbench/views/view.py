@@ -203,9 +203,13 @@ class ModelView:
             work: Returns a tensor, with gradient.
         """
         head = self.head
-        kept = vars(head).get("forward")
-        vars(head)[_OWN_FORWARD] = head.forward
-        head.forward = lambda *_, **__: work()
+        kept, own = vars(head).get("forward"), head.forward
+
+        def stand_in(*_: Any, **__: Any) -> "torch.Tensor":
+            head.forward = own  # for a model with this head that is run during the work
+            return work()
+
+        vars(head)[_OWN_FORWARD], head.forward = own, stand_in
         try:
             result: torch.Tensor = head(states)
         finally:
