@@ -26,10 +26,10 @@ def _tasks(arguments: list[str]) -> VerbAnswer | None:
     return _listed(("name", "title", "file"), rows, [note])
 
 
-@verb("metrics", words="[NAME]")
+@verb("metrics", words="[NAME] [plugins=FILE]")
 def _metrics(arguments: list[str]) -> VerbAnswer | None:
     """List the metrics, or explain the one that is named."""
-    if _explained("metrics", arguments):
+    if _explained("metrics", _without_plugins(arguments)):
         return None
     from kdbench.metrics import (
         PositionMetric,
@@ -67,10 +67,10 @@ def _metrics(arguments: list[str]) -> VerbAnswer | None:
     return list_answer(entries, rows)
 
 
-@verb("methods", words="[NAME]")
+@verb("methods", words="[NAME] [plugins=FILE]")
 def _methods(arguments: list[str]) -> VerbAnswer | None:
     """List the methods, or explain the one that is named."""
-    if _explained("methods", arguments):
+    if _explained("methods", _without_plugins(arguments)):
         return None
     from kdbench.methods import methods
 
@@ -91,10 +91,10 @@ def _methods(arguments: list[str]) -> VerbAnswer | None:
     return VerbAnswer(show, lambda: {"entries": entries})
 
 
-@verb("backends", words="[NAME]")
+@verb("backends", words="[NAME] [plugins=FILE]")
 def _backends(arguments: list[str]) -> VerbAnswer | None:
     """List the backends, or explain the one that is named."""
-    if _explained("backends", arguments):
+    if _explained("backends", _without_plugins(arguments)):
         return None
     from kdbench.generate import backends
 
@@ -175,6 +175,24 @@ def _listed(
 ) -> VerbAnswer:
     entries = [dict(zip(keys, row, strict=True)) for row in rows]
     return list_answer(entries, rows, notes)
+
+
+def _without_plugins(arguments: Sequence[str]) -> list[str]:
+    """The words but `plugins=FILE`, whose files are loaded."""
+    from kdbench.registry.plugins import KEY, load_plugins, plugin_files
+
+    rest: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        key, equals, value = word.partition("=")
+        if key.removeprefix("--") != KEY or not (equals or word.startswith("--")):
+            rest.append(word)
+            continue
+        files = plugin_files(value if equals else next(words, ""))
+        if not files:
+            raise InputError(f"{KEY}= needs a Python file (.py)")
+        load_plugins(files)
+    return rest
 
 
 def _explained(kind: str, arguments: list[str]) -> bool:

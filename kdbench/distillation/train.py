@@ -234,7 +234,9 @@ def _finish(
     shutil.rmtree(complete, ignore_errors=True)
     card = {**card, "weights": put_student(trainer, complete)}
     lines = [line for record in records for line in record.log]
-    put_text(complete / LOG, "".join(json.dumps(line) + "\n" for line in lines))
+    # Sorted, as a resumed run has the keys of the lines before its state in that order.
+    log = "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines)
+    put_text(complete / LOG, log)
     put_text(complete / CARD, json.dumps(card, indent=1, sort_keys=True) + "\n")
     sync_folder(complete)
     complete.rename(out)

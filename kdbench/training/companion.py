@@ -29,6 +29,9 @@ class Companion:
     needs_teacher_model: bool = False
     replaces_teacher: bool = False
 
+    def __repr__(self) -> str:
+        return type(self).__name__  # without an address, which differs in a resumed run
+
     def check(self) -> None:
         """Check what can be known before anything is loaded.
 

@@ -36,6 +36,9 @@ class Objective:
     takes_top_k: bool = False
     floor: ClassVar[float | None] = 0.0
 
+    def __repr__(self) -> str:
+        return type(self).__name__  # without an address, which differs in a resumed run
+
     def begin(self, context: "Context") -> None:
         """Look at models and data once, before training begins or resumes."""
 

@@ -60,6 +60,9 @@ class Schedule:
     domain: str | None = None
     diagnoses: bool = False
 
+    def __repr__(self) -> str:
+        return type(self).__name__  # without an address, which differs in a resumed run
+
     def check(self, train: Sequence[Example], valid: Sequence[Example]) -> None:
         """Check training and validation set, before a model is loaded."""
 

@@ -119,6 +119,9 @@ class Source:
     fields: tuple[str, ...] = ()
     per_example: int = 1
 
+    def __repr__(self) -> str:
+        return type(self).__name__  # without an address, which differs in a resumed run
+
     def check(self, train: Sequence[Example]) -> None:
         """Check the training set, before a model is loaded."""
 

@@ -110,7 +110,7 @@ def test_an_unknown_verb_is_one_line() -> None:
         ("compare", "compare BASE NEW key=value …"),
         ("table", "table [RESULTS] key=value …"),
         ("judge", "judge RUN [AGAINST] key=value …"),
-        ("metrics", "metrics [NAME]"),
+        ("metrics", "metrics [NAME] [plugins=FILE]"),
     ],
 )
 def test_the_usage_names_the_words_without_a_key(verb: str, usage: str) -> None:

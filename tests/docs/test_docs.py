@@ -236,7 +236,8 @@ def test_every_command_has_a_known_verb_and_known_keys(
     known = {*fields, "config"} | (method_keys(arguments) if verb == "train" else set())
     positional = SETTINGS[verb].__positional__ if verb in SETTINGS else ["name"]
     keys = config.read_words(arguments, fields, positional)
-    assert set(keys) <= known | ({"name"} if verb not in SETTINGS else set())
+    of_lists = {"name"} | ({"plugins"} if verb in ("methods", "metrics", "backends") else set())
+    assert set(keys) <= known | (of_lists if verb not in SETTINGS else set())
     if complete and verb == "train":
         parse_training(arguments)
     elif complete and verb in SETTINGS:  # the values of a complete command must be valid too

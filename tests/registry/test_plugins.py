@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+from outcomes import run
 
 from kdbench.config import EvalSettings, FillSettings, build, parse
 from kdbench.distillation.recipe import make_recipe, parse_recipe
@@ -214,3 +215,18 @@ def test_a_class_of_a_script_is_stamped_by_its_own_code():
     stamps = {made("return 1"), made("return 2"), made("return a.text"), made("return 1", 2)}
     assert len(stamps) == 4
     assert all(len(stamp) == 12 for stamp in stamps)
+
+
+@pytest.mark.parametrize("words", [["plugins={}"], ["--plugins={}"], ["--plugins", "{}"]])
+def test_a_files_part_is_listed_and_explained(metric_file, words):
+    words = [word.format(metric_file()) for word in words]
+    assert "vowels" in run(["metrics", *words]).out
+    assert run(["metrics", *words, "vowels"]).out.startswith("vowels:")
+    assert run(["metrics", "vowels", *words]).out.startswith("vowels:")
+
+
+@pytest.mark.parametrize("words", [["plugins="], ["--plugins"]])
+def test_a_list_without_the_file_is_one_line(words):
+    done = run(["metrics", *words])
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "kdbench: plugins= needs a Python file (.py)\n"
