@@ -1,6 +1,7 @@
 """The views of a run: who is seen by name, and what each is asked."""
 
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Iterable, Mapping
 from functools import partial
 from math import isfinite
 
@@ -9,7 +10,7 @@ from kdbench.training.context import Context
 from kdbench.training.memory import plain_state
 from kdbench.training.micro_batch import is_whole
 from kdbench.training.parts import Sizes
-from kdbench.training.triple import Encode, Triple
+from kdbench.training.triple import Encode, Triple, ViewPrompt
 from kdbench.views.rollout import Rollout, of_dataset
 from kdbench.views.view import ModelView, View
 
@@ -36,7 +37,7 @@ def start_companions(triple: Triple, context: Context, views: dict[str, View]) -
         begin = getattr(prompt, "begin", None)
         if begin is not None:
             begin(context)
-        views[name] = view.asked(partial(prompt, encode=encode))
+        views[name] = view.asked(partial(_asked, prompt, encode, name, view))
     if missing := sorted(triple.needed_views - set(views)):
         raise InputError(
             f"the method needs the view '{missing[0]}', and this run has only "
@@ -77,6 +78,26 @@ def _encode(context: Context) -> Encode:
         return ids
 
     return encode
+
+
+def _asked(
+    prompt: ViewPrompt, encode: Encode, name: str, view: ModelView, rollout: Rollout
+) -> tuple[int, ...]:
+    """What a prompt of a view returns.
+
+    Raises:
+        InputError: It is not tokens of the view's vocabulary, one at least.
+    """
+    given = prompt(rollout, encode=encode)
+    many = isinstance(given, Iterable) and not isinstance(given, str)
+    ids = tuple(given) if many else ()
+    tokens = view.bare.get_input_embeddings().num_embeddings
+    if not ids or not all(isinstance(token, int) and 0 <= token < tokens for token in ids):
+        raise InputError(
+            f"prompts: that of the view '{name}' returned {reprlib.repr(given)} for row "
+            f"'{rollout.id}': must return token ids below {tokens}, one at least"
+        )
+    return ids
 
 
 def _check_top_k(triple: Triple, views: Mapping[str, View]) -> None:
