@@ -282,7 +282,10 @@ CASES: dict[str, tuple[Broken, str]] = {
     ),
     "parameter of another method": (with_arguments(passes=1), "unknown key 'passes' of method=kd"),
     "parameter out of its range": (with_arguments(kd_ratio=1.5), r"kd_ratio=1\.5: input should be"),
-    "parameters that have no limit": (with_arguments("abkd", alpha=0, beta=3), "alpha=.* beta="),
+    "parameters too near a limit": (
+        with_arguments("abkd", alpha=0.5, beta=-0.499),
+        r"the sum of 0\.001 is too near to 0",
+    ),
     "unknown recipe": (
         with_arguments(recipe="toy/none"),
         "recipe=toy/none: neither a bundled recipe nor a file",
@@ -340,7 +343,7 @@ CASES: dict[str, tuple[Broken, str]] = {
             ("gkd", "lmbda", "'lmbda' .*: here it is student_fraction="),
             ("gkd", "beta", "'beta' .*: here it is teacher_weight="),
             ("distillm", "alpha", "'alpha' .*: here it is skew="),
-            ("kd", "deepspeed", "'deepspeed' .*: DeepSpeed is not supported"),
+            ("kd", "deepspeed", "'deepspeed' .*: start it with accelerate launch"),
             ("kd", "gradient_accumulation_steps", "batch_size= is the whole optimiser step"),
         )
     },

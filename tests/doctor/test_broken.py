@@ -451,8 +451,8 @@ def test_frozen_and_unreached_weights(ward: Ward, monkeypatch: pytest.MonkeyPatc
 
     load = Ingredients.load_student
 
-    def with_frozen_norms(self: Ingredients) -> object:
-        model = load(self)
+    def with_frozen_norms(self: Ingredients, to_train: bool = False) -> object:
+        model = load(self, to_train)
         for name, weight in model.named_parameters():
             weight.requires_grad_("norm" not in name)
         model.model.unused = torch.nn.Linear(2, 2, bias=False)

@@ -154,7 +154,7 @@ def made(world, tmp_path_factory) -> Path:
 
 def test_a_run_from_a_cache_is_the_run_that_made_it(world, made: Path, monkeypatch) -> None:
     monkeypatch.setattr(
-        "kdbench.distillation.ingredients.load_checkpoint", lambda *_: pytest.fail("loaded")
+        "kdbench.distillation.teachers.load_checkpoint", lambda *_: pytest.fail("loaded")
     )
     again = run(world, made / "again", teacher=f"cache:{made / 'c'}")
     assert weights(made / "again") == weights(made / "made")

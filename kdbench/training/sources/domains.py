@@ -130,7 +130,8 @@ class FromDomains(Wrapper):
 
     def state(self) -> dict[str, Any]:
         """Where each domain is, and the state of the source that responds."""
-        return {"orders": self.orders, "drawn": self.drawn, "source": self.source.state()}
+        orders = {name: list(order) for name, order in self.orders.items()}
+        return {"orders": orders, "drawn": self.drawn, "source": self.source.state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from a state."""

@@ -12,7 +12,7 @@ from pydantic import Field
 
 import kdbench
 from kdbench.methods import Method
-from kdbench.training import Classmate, FromPairs, Responses, SequenceObjective, Term, Triple
+from kdbench.training import FromPairs, Frozen, Responses, SequenceObjective, Term, Triple
 
 if TYPE_CHECKING:
     import torch
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Preference(SequenceObjective):
     """The loss of a pair, put on its chosen response."""
 
-    views = ("classmate",)
+    views = ("reference",)
     floor: ClassVar[float | None] = None
     beta: float = 0.1
 
@@ -31,7 +31,7 @@ class Preference(SequenceObjective):
         from torch.nn.functional import logsigmoid
 
         chosen, rejected = rows.pairs()
-        gain = rows.log_q - rows.log_prob("classmate")
+        gain = rows.log_q - rows.log_prob("reference")
         loss = -logsigmoid(self.beta * (gain[chosen] - gain[rejected]))
         return gain.new_zeros(len(gain)).index_put((chosen,), loss)
 
@@ -52,4 +52,4 @@ class DPO(Method):
     def triple(self) -> Triple:
         """The loss of pairs, each pair counted once."""
         terms = [Term(Preference(self.beta), per="group")]
-        return Triple(terms, FromPairs(), companions=[Classmate("frozen")])
+        return Triple(terms, FromPairs(), companions=[Frozen("reference")])

@@ -25,6 +25,7 @@ class GroupDraw:
 
     step: int = 0
     examples: Sequence[Example] = field(default_factory=lambda: EXAMPLES)
+    size: int = len(EXAMPLES)
     asked: list[tuple[str, int]] = field(default_factory=list)
     notes: list[tuple[str, float]] = field(default_factory=list)
 
@@ -36,6 +37,10 @@ class GroupDraw:
             Rollout(e.id, e.prompt_ids, (first + n, 1), view, example=e)
             for n, e in enumerate(asked)
         ]
+
+    def stream(self, start: int, count: int) -> list[Example]:
+        assert start % self.size == 0  # whole steps
+        return list(EXAMPLES[:count])
 
     def text(self, rollout: Rollout) -> str:
         return str(rollout.response_ids[0])
