@@ -4,6 +4,7 @@ import reprlib
 from collections.abc import Iterable, Mapping
 from functools import partial
 from math import isfinite
+from typing import Any
 
 from kdbench.errors import InputError
 from kdbench.training.context import Context
@@ -58,7 +59,20 @@ def check_schedule(triple: Triple, values: Mapping[str, float]) -> None:
     Raises:
         InputError: A value is missing or no number, or the schedule's state is not plain JSON.
     """
+    check_values(triple, values)
+    for member in (triple.schedule, triple.source):
+        plain_state(member)
+
+
+def check_values(triple: Triple, values: Any) -> Mapping[str, float]:
+    """The values of the schedule, in any step.
+
+    Raises:
+        InputError: They are no mapping, or one is missing or no number.
+    """
     kind = type(triple.schedule).__name__
+    if not isinstance(values, Mapping):
+        raise InputError(f"{kind}.values returned {type(values).__name__}: must return a mapping")
     for term in triple.terms:
         if isinstance(term.weight, str) and term.weight not in values:
             raise InputError(
@@ -68,8 +82,7 @@ def check_schedule(triple: Triple, values: Mapping[str, float]) -> None:
     for name, value in values.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
             raise InputError(f"{kind}: the value '{name}' is {value!r}: must be a finite number")
-    for member in (triple.schedule, triple.source):
-        plain_state(member)
+    return values
 
 
 def _encode(context: Context) -> Encode:

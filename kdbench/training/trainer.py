@@ -38,7 +38,7 @@ from kdbench.training.phases import Phases, release_memory
 from kdbench.training.router import RouterLoss
 from kdbench.training.sampling import RolloutSampler
 from kdbench.training.schedule import Schedule, ValidationSignals
-from kdbench.training.seen import check_schedule, sizes_of, start_companions
+from kdbench.training.seen import check_schedule, check_values, sizes_of, start_companions
 from kdbench.training.selection import StudentSelection
 from kdbench.training.sharding import (
     find_root,
@@ -251,7 +251,7 @@ class DistillationTrainer(Trainer):
     def _schedule_values(self) -> Mapping[str, float]:
         """The schedule's values in the next step."""
         progress = self.state.global_step / max(1, self.state.max_steps)
-        return self._triple.schedule.values(progress)
+        return check_values(self._triple, self._triple.schedule.values(progress))
 
     # Views and companion
 

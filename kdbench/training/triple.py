@@ -153,6 +153,12 @@ class Triple:
                         f"{source} gave row '{rollout.id}' a response with the token {token}, and "
                         f"the vocabulary has {vocabulary} tokens"
                     )
+            for name, values in rollout.recorded.items():
+                if len(values) != len(rollout.response_ids):
+                    raise InputError(
+                        f"{source} recorded {len(values)} values of '{name}' for row "
+                        f"'{rollout.id}', whose response has {len(rollout.response_ids)} tokens"
+                    )
             kept.append(rollout)
             if known is not None and rollout.origin not in known:
                 raise InputError(
