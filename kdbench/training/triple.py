@@ -262,8 +262,9 @@ def _check_kinds(term: object) -> None:
         )
     if term.per not in ("token", "sequence", "group"):
         raise InputError(f"per={term.per!r} of {name}: must be token, sequence or group")
-    if isinstance(term.on, str):
-        raise InputError(f"on={term.on!r} of {name}: must be a tuple of origins, ({term.on!r},)")
-    if isinstance(term.objective.views, str):
-        views = term.objective.views
+    on: object = term.on
+    if isinstance(on, str):
+        raise InputError(f"on={on!r} of {name}: must be a tuple of origins, ({on!r},)")
+    views: object = term.objective.views
+    if isinstance(views, str):
         raise InputError(f"{name}.views is the text {views!r}: must be a tuple, ({views!r},)")
