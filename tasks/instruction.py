@@ -199,7 +199,7 @@ def _begins_array(line: str) -> bool:
     """Whether a line is the start, or the whole, of an array of objects."""
     try:
         content = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return line.lstrip().startswith("[")
     return isinstance(content, list) and all(isinstance(row, dict) for row in content)
 

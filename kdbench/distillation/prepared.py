@@ -240,6 +240,8 @@ def _tensors(method: Method, found: object) -> "dict[str, torch.Tensor]":
     for key, value in found.items():
         if not isinstance(key, str) or not isinstance(value, torch.Tensor):
             raise InputError(f"{name}: '{key}' is {type(value).__name__}: must be a tensor")
+        if value.layout is not torch.strided:
+            raise InputError(f"{name}: '{key}' is sparse: must be a dense tensor")
         if value.is_floating_point() and bool(value.isnan().any()):
             raise InputError(f"{name}: '{key}' has values that are not numbers (NaN)")
     return {key: value.detach().cpu().contiguous().clone() for key, value in found.items()}

@@ -221,7 +221,10 @@ def writing_to(place: Path | str) -> Iterator[None]:
         yield
     except (SafetensorError, RuntimeError) as error:
         text = " ".join(str(error).split())
-        if isinstance(error, SafetensorError) or "PytorchStreamWriter" in text or "write" in text:
+        of_torch = any(
+            word in text for word in ("PytorchStreamWriter", "inline_container", "write")
+        )
+        if isinstance(error, SafetensorError) or of_torch:
             raise InputError(f"{place}: cannot be written: {text[:200]}") from error
         raise
 

@@ -95,7 +95,7 @@ class Chunk:
         Raises:
             InputError: Only the likeliest tokens of the view are known.
         """
-        scores = self._views[view]
+        scores = self._scores(view)
         if isinstance(scores, TopK):
             raise InputError(
                 f"this objective needs the whole distribution of the view '{view}', of which only "
@@ -105,8 +105,16 @@ class Chunk:
 
     def top_k(self, view: str) -> TopK | None:
         """A view's likeliest tokens where only these are known; None for a whole view."""
-        scores = self._views[view]
+        scores = self._scores(view)
         return scores if isinstance(scores, TopK) else None
+
+    def _scores(self, view: str) -> "torch.Tensor | TopK":
+        if view not in self._views:
+            raise InputError(
+                f"an objective reads the view '{view}', which its `views` do not name: "
+                f"{', '.join(self._views) or 'none'}"
+            )
+        return self._views[view]
 
     def pair(self, view: str) -> "tuple[torch.Tensor, torch.Tensor]":
         """The log-probabilities of a view and of the student over the same outcomes.
@@ -139,6 +147,10 @@ class Chunk:
         """
         import torch
 
+        if (view, layer) not in self._hidden:
+            raise InputError(
+                f"an objective reads layer {layer} of '{view}', which its `hidden` does not name"
+            )
         states = self._hidden[view, layer]
         return states if states.dtype == torch.float64 else states.float()
 

@@ -20,6 +20,7 @@ from kdbench.training.heads import TrainedHead, gradients_of, trained_head, zero
 from kdbench.training.micro_batch import MicroBatch, finish_of, raw_of
 from kdbench.training.objective import Objective
 from kdbench.training.together import Layer, Together, TokenTerm
+from kdbench.training.returned import checked, refuse_without_gradient
 from kdbench.views.view import LayeredView
 
 Finish = Callable[[torch.Tensor], torch.Tensor]
@@ -89,6 +90,8 @@ class ChunkedPass:
                 raw = head.raw(states[places]) if group.needs_logits else None
                 own = [layer[places].detach().requires_grad_() for layer in hidden]
                 sums = self._chunk_sums(group, places, padding, raw, own)
+            for term, total in zip(group.terms, sums, strict=True):
+                refuse_without_gradient(total, f"{type(term.objective).__name__}.token")
             of_head = [] if raw is None else head.leaves
             leaves = [*of_head, *own, *self._parts]
             found = gradients_of(sums, [term.factor for term in group.terms], leaves)
@@ -197,7 +200,8 @@ def _sums_of_chunk(
     whole = Chunk(logits, views, targets, {}, schedule, hidden, parts)
     sums = []
     for objective, plan, share in zip(objectives, plans, shares, strict=True):
-        losses = objective.token(whole.with_plan(plan))
+        function = f"{type(objective).__name__}.token"
+        losses = checked(objective.token(whole.with_plan(plan)), (len(targets),), function)
         sums.append((losses if share is None else losses * share).sum())
     return sums
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import is_dataclass
 from functools import partial
-from types import FunctionType, MethodType
+from types import FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from kdbench.errors import InputError
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
 _MEMBERS = (Objective, Source, Schedule, Term)
+_OF_OTHERS = ("builtins", "torch", "transformers", "tokenizers", "numpy", "datasets", "pydantic")
 _MANY = 1000  # rows of data are no parameters
 
 
@@ -74,8 +75,26 @@ def _inner(held: Any) -> Iterable[tuple[str, Any]]:
     if isinstance(held, partial | MethodType | FunctionType):
         return _inside_function(held)
     if isinstance(held, _MEMBERS) or (is_dataclass(held) and not isinstance(held, type)):
-        return [(f".{name}", value) for name, value in getattr(held, "__dict__", {}).items()]
-    return ()
+        return _attributes(held)
+    package = type(held).__module__.partition(".")[0]
+    return _attributes(held) if package not in _OF_OTHERS and hasattr(held, "__dict__") else ()
+
+
+def _attributes(held: Any) -> list[tuple[str, Any]]:
+    """The attributes of an object, also those of its class, which a method may forget to copy."""
+    from torch.nn import Module
+
+    if isinstance(held, type | ModuleType):
+        return []
+    own = dict(vars(held)) if hasattr(held, "__dict__") else {}
+    for kind in type(held).__mro__:
+        if kind.__module__.partition(".")[0] not in _OF_OTHERS:
+            shared = {name: value for name, value in vars(kind).items() if name[:2] != "__"}
+            own = {
+                **{k: v for k, v in shared.items() if not callable(v) or isinstance(v, Module)},
+                **own,
+            }
+    return [(f".{name}", value) for name, value in own.items()]
 
 
 def _inside_function(held: Any) -> Iterable[tuple[str, Any]]:

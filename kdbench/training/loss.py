@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdbench.training.micro_batch import STUDENT, MicroBatch, is_whole, target_log_probs
 from kdbench.training.objective import Objective, SequenceObjective, StepObjective, Term
+from kdbench.training.returned import checked, refuse_without_gradient
 from kdbench.training.step import groups_of
 from kdbench.training.together import Together, TokenTerm
 from kdbench.views.rollout import Batch, Rollout, response_tokens
@@ -173,8 +174,13 @@ class _Terms:
         return self._terms[key].weight_at(self._micro.schedule) / self._amounts[key]
 
     def _of_step(self, key: int, term: Term) -> "torch.Tensor":
+        import torch
+
         assert isinstance(term.objective, StepObjective)  # noqa: S101 - for the type checker
-        total = term.objective.step(self._micro.whole(term))
+        function = f"{type(term.objective).__name__}.step"
+        total = checked(term.objective.step(self._micro.whole(term)), (), function)
+        if torch.is_grad_enabled():
+            refuse_without_gradient(total, function)
         self._sums[key] = total.detach()
         return total * self._factor(key)
 

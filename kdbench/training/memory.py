@@ -24,14 +24,15 @@ def plain_state(member: Source | Schedule) -> dict[str, Any]:
     """
     state = member.state()
     try:
-        same = json.loads(json.dumps(state, allow_nan=False)) == state
+        text = json.dumps(state, allow_nan=False)
+        same = isinstance(state, dict) and json.loads(text) == state
     except (TypeError, ValueError, RecursionError):
         same = False
     if not same:
         raise InputError(
             f"{type(member).__name__}.state() is not plain JSON, and a resumed run would differ: "
-            "return texts, finite numbers, booleans, None, and lists and dicts of these with keys "
-            "that are texts"
+            "return a dict of texts, finite numbers, booleans, None, and lists and dicts of these "
+            "with keys that are texts"
         )
     return state
 

@@ -1,15 +1,17 @@
 """The views of a run: who is seen by name, and what each is asked."""
 
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Iterable, Mapping
 from functools import partial
 from math import isfinite
+from typing import Any
 
 from kdbench.errors import InputError
 from kdbench.training.context import Context
 from kdbench.training.memory import plain_state
 from kdbench.training.micro_batch import is_whole
 from kdbench.training.parts import Sizes
-from kdbench.training.triple import Encode, Triple
+from kdbench.training.triple import Encode, Triple, ViewPrompt
 from kdbench.views.rollout import Rollout, of_dataset
 from kdbench.views.view import ModelView, View
 
@@ -36,7 +38,7 @@ def start_companions(triple: Triple, context: Context, views: dict[str, View]) -
         begin = getattr(prompt, "begin", None)
         if begin is not None:
             begin(context)
-        views[name] = view.asked(partial(prompt, encode=encode))
+        views[name] = view.asked(partial(_asked, prompt, encode, name, view))
     if missing := sorted(triple.needed_views - set(views)):
         raise InputError(
             f"the method needs the view '{missing[0]}', and this run has only "
@@ -57,7 +59,20 @@ def check_schedule(triple: Triple, values: Mapping[str, float]) -> None:
     Raises:
         InputError: A value is missing or no number, or the schedule's state is not plain JSON.
     """
+    check_values(triple, values)
+    for member in (triple.schedule, triple.source):
+        plain_state(member)
+
+
+def check_values(triple: Triple, values: Any) -> Mapping[str, float]:
+    """The values of the schedule, in any step.
+
+    Raises:
+        InputError: They are no mapping, or one is missing or no number.
+    """
     kind = type(triple.schedule).__name__
+    if not isinstance(values, Mapping):
+        raise InputError(f"{kind}.values returned {type(values).__name__}: must return a mapping")
     for term in triple.terms:
         if isinstance(term.weight, str) and term.weight not in values:
             raise InputError(
@@ -67,8 +82,7 @@ def check_schedule(triple: Triple, values: Mapping[str, float]) -> None:
     for name, value in values.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
             raise InputError(f"{kind}: the value '{name}' is {value!r}: must be a finite number")
-    for member in (triple.schedule, triple.source):
-        plain_state(member)
+    return values
 
 
 def _encode(context: Context) -> Encode:
@@ -77,6 +91,26 @@ def _encode(context: Context) -> Encode:
         return ids
 
     return encode
+
+
+def _asked(
+    prompt: ViewPrompt, encode: Encode, name: str, view: ModelView, rollout: Rollout
+) -> tuple[int, ...]:
+    """What a prompt of a view returns.
+
+    Raises:
+        InputError: It is not tokens of the view's vocabulary, one at least.
+    """
+    given = prompt(rollout, encode=encode)
+    many = isinstance(given, Iterable) and not isinstance(given, str)
+    ids = tuple(given) if many else ()
+    tokens = view.bare.get_input_embeddings().num_embeddings
+    if not ids or not all(isinstance(token, int) and 0 <= token < tokens for token in ids):
+        raise InputError(
+            f"prompts: that of the view '{name}' returned {reprlib.repr(given)} for row "
+            f"'{rollout.id}': must return token ids below {tokens}, one at least"
+        )
+    return ids
 
 
 def _check_top_k(triple: Triple, views: Mapping[str, View]) -> None:

@@ -12,6 +12,7 @@ from kdbench.training.chunk import Chunk, Responses
 from kdbench.training.heads import gradients_of
 from kdbench.training.micro_batch import MicroBatch, of_origins
 from kdbench.training.objective import Objective, SequenceObjective, Term
+from kdbench.training.returned import checked, refuse_without_gradient
 
 if TYPE_CHECKING:
     import torch
@@ -72,7 +73,10 @@ def linearised(micro: MicroBatch, term: Term) -> Linearised:
     with torch.enable_grad():
         rows = Responses(batch, log_q, scalar, micro.schedule, micro.parts)
         weights = log_q.new_tensor([row.weight for row in batch.rollouts])
-        total = (objective.sequence(rows) * weights).sum()
+        function = f"{type(objective).__name__}.sequence"
+        losses = checked(objective.sequence(rows), (len(batch.rollouts),), function)
+        total = (losses * weights).sum()
+        refuse_without_gradient(total, function)
         slopes, *others = gradients_of([total], [1.0], [log_q, *trained])
         of_parts = log_q.new_zeros(())
         for parameter, gradient in zip(trained, others, strict=True):

@@ -58,6 +58,8 @@ def check_stages(stages: Sequence[Stage]) -> None:
     """
     if not stages:
         raise InputError("stages() returned no stage; return one at least")
+    for stage in stages:
+        _check_words(stage)
     names = names_of(stages)
     for number, (name, stage) in enumerate(zip(names, stages, strict=True)):
         if names.count(name) > 1:
@@ -72,6 +74,24 @@ def check_stages(stages: Sequence[Stage]) -> None:
         if stage.teacher is None and stage.uses_teacher:
             raise InputError(f"{name}: teacher=None, and its objective or source needs one")
         stage.triple.check()
+
+
+def _check_words(stage: object) -> None:
+    """Check what can be written wrong in one stage.
+
+    Raises:
+        InputError: It is no stage, or one of its words has no meaning.
+    """
+    if not isinstance(stage, Stage):
+        raise InputError(f"stages() returned {type(stage).__name__}; wrap it as Stage(triple)")
+    if stage.teacher not in ("given", "last student", None):
+        raise InputError(
+            f"teacher={stage.teacher!r} of a stage: must be given, last student or None"
+        )
+    if stage.student not in ("keep", "initial"):
+        raise InputError(f"student={stage.student!r} of a stage: must be keep or initial")
+    if not stage.name.isprintable():
+        raise InputError(f"the name {stage.name!r} of a stage has control characters")
 
 
 def steps_of(stages: Sequence[Stage], total: int) -> list[int]:

@@ -8,6 +8,7 @@ step over all processes. So for given responses, neither the split nor the numbe
 changes the gradient.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -37,7 +38,7 @@ from kdbench.training.phases import Phases, release_memory
 from kdbench.training.router import RouterLoss
 from kdbench.training.sampling import RolloutSampler
 from kdbench.training.schedule import Schedule, ValidationSignals
-from kdbench.training.seen import check_schedule, sizes_of, start_companions
+from kdbench.training.seen import check_schedule, check_values, sizes_of, start_companions
 from kdbench.training.selection import StudentSelection
 from kdbench.training.sharding import (
     find_root,
@@ -185,8 +186,8 @@ class DistillationTrainer(Trainer):
                 processes=self.accelerator.num_processes,
             )
             with self._whole_for_source():
-                rollouts = [row for row in self._triple.source.rollouts(draw) if row.response_ids]
-            self._triple.check_origins(rollouts)
+                given = self._triple.source.rollouts(draw)
+            rollouts = self._triple.check_rollouts(given, self.work.vocabulary)
             self.memory.add_rollouts(rollouts)
             inputs["work"] = self._learner.work_of(rollouts, self._sums_over_processes)
         return batches, None
@@ -250,7 +251,7 @@ class DistillationTrainer(Trainer):
     def _schedule_values(self) -> Mapping[str, float]:
         """The schedule's values in the next step."""
         progress = self.state.global_step / max(1, self.state.max_steps)
-        return self._triple.schedule.values(progress)
+        return check_values(self._triple, self._triple.schedule.values(progress))
 
     # Views and companion
 
@@ -294,7 +295,13 @@ class DistillationTrainer(Trainer):
         )
 
     def _note(self, name: str, value: float) -> None:
-        self.memory.notes.add(name, value, 1)
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not math.isfinite(number):
+            raise InputError(f"the note '{name}' is {value!r}: must be a finite number")
+        self.memory.notes.add(name, number, 1)
 
     def _autocast(self) -> AbstractContextManager[None]:
         context: AbstractContextManager[None] = self.accelerator.autocast()

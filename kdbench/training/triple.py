@@ -1,9 +1,10 @@
 """A method in training: objective, data source, schedule, and further models and modules."""
 
+import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from typing import Protocol as Interface
 
 from kdbench.errors import InputError
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from kdbench.training.parts import Part
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
+# Other files NAME.pt of a saved state.
+_TAKEN = {"optimizer", "scheduler", "scaler", "parts"}
 Encode = Callable[[str], Sequence[int]]
 
 
@@ -94,9 +97,18 @@ class Triple:
             InputError: A term has an origin that never occurs, or no meaning; a view does not
                 exist, or two have one name; or a prompt is given for no view.
         """
+        if not self.terms:
+            raise InputError("the method has no term, so it would never learn")
         for term in self.terms:
+            _check_kinds(term)
             self._check_term(term)
         self._check_companions()
+        for name, part in self.parts.items():
+            rate = getattr(part, "rate", None)
+            if not isinstance(rate, int | float) or not 0 <= rate < math.inf:
+                raise InputError(
+                    f"parts: '{name}' is {part!r}: must be Part(build), with a rate >= 0"
+                )
         known = {"teacher", *(companion.name for companion in self.companions)}
         if unknown := sorted(self.needed_views - {"student", *known}):
             raise InputError(
@@ -108,19 +120,52 @@ class Triple:
                 views = ", ".join(sorted(known))
                 raise InputError(f"prompts: there is no view '{name}'; this method has {views}")
 
-    def check_origins(self, rollouts: Sequence[Rollout]) -> None:
-        """Check that a step's responses are of the origins that the source names.
+    def check_rollouts(self, rollouts: Any, vocabulary: int) -> list[Rollout]:
+        """The responses that the source gave for a step, without empty ones.
+
+        Args:
+            rollouts: What it returned.
+            vocabulary: Number of tokens.
 
         Raises:
-            InputError: One is not.
+            InputError: It returned something else, a response of an origin that it does not name,
+                an empty prompt, or a token that does not exist.
         """
-        known = self.source.origins
+        source = type(self.source).__name__
+        if not isinstance(rollouts, Iterable):
+            raise InputError(
+                f"{source}.rollouts returned {type(rollouts).__name__}: must return rollouts"
+            )
+        known, kept = self.source.origins, []
         for rollout in rollouts:
+            if not isinstance(rollout, Rollout):
+                raise InputError(
+                    f"{source}.rollouts returned {type(rollout).__name__} in its list: must return "
+                    "rollouts"
+                )
+            if not rollout.response_ids:
+                continue
+            if not rollout.prompt_ids:
+                raise InputError(f"{source} gave row '{rollout.id}' an empty prompt")
+            for token in (min(rollout.response_ids), max(rollout.response_ids)):
+                if not 0 <= token < vocabulary:
+                    raise InputError(
+                        f"{source} gave row '{rollout.id}' a response with the token {token}, and "
+                        f"the vocabulary has {vocabulary} tokens"
+                    )
+            for name, values in rollout.recorded.items():
+                if len(values) != len(rollout.response_ids):
+                    raise InputError(
+                        f"{source} recorded {len(values)} values of '{name}' for row "
+                        f"'{rollout.id}', whose response has {len(rollout.response_ids)} tokens"
+                    )
+            kept.append(rollout)
             if known is not None and rollout.origin not in known:
                 raise InputError(
                     f"{type(self.source).__name__} gave a response of origin '{rollout.origin}', "
                     f"and its `origins` are {', '.join(known)}"
                 )
+        return kept
 
     def check_data(self, train: Sequence[Example], valid: Sequence[Example]) -> None:
         """Check training and validation set before a model is loaded.
@@ -132,6 +177,9 @@ class Triple:
         self.schedule.check(train, valid)
 
     def _check_companions(self) -> None:
+        for companion in self.companions:
+            if not isinstance(companion, Companion):
+                raise InputError(f"companions: {companion!r} is no companion, such as Frozen(name)")
         names = [companion.name for companion in self.companions]
         for companion in self.companions:
             name = companion.name
@@ -140,6 +188,11 @@ class Triple:
                 raise InputError(f"two views are called '{name}'; give a companion another name")
             if not _NAME.fullmatch(name):
                 raise InputError(f"the view '{name}': use letters, digits, '_' and '-' in its name")
+            if name.casefold() in _TAKEN:
+                raise InputError(
+                    f"the view '{name}': a saved state has a file of that name; give the companion "
+                    "another name"
+                )
             companion.check()
 
     def _check_term(self, term: Term) -> None:
@@ -189,3 +242,29 @@ class Triple:
         if self.parts:
             texts["parts"] = ", ".join(self.parts)
         return texts
+
+
+def _check_kinds(term: object) -> None:
+    """Check what a term is made of.
+
+    Raises:
+        InputError: It is no term, or a part of it has no meaning.
+    """
+    if not isinstance(term, Term) or not isinstance(term.objective, Objective):
+        raise InputError(f"objective: {term!r} is no term; wrap an objective as Term(objective)")
+    weight, name = term.weight, type(term.objective).__name__
+    if not isinstance(weight, str | int | float) or (
+        not isinstance(weight, str) and not math.isfinite(weight)
+    ):
+        raise InputError(
+            f"the weight {weight!r} of {name}: must be a finite number, or the name of a value of "
+            "the schedule"
+        )
+    if term.per not in ("token", "sequence", "group"):
+        raise InputError(f"per={term.per!r} of {name}: must be token, sequence or group")
+    on: object = term.on
+    if isinstance(on, str):
+        raise InputError(f"on={on!r} of {name}: must be a tuple of origins, ({on!r},)")
+    views: object = term.objective.views
+    if isinstance(views, str):
+        raise InputError(f"{name}.views is the text {views!r}: must be a tuple, ({views!r},)")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kdbench.errors import InputError
 from kdbench.generate import Sample
 from kdbench.store.samples import read_sample, sample_record
-from kdbench.system.files import LinesFile, parse_line, put_text
+from kdbench.system.files import LinesFile, parse_line, put_text, writing_to
 
 ODD = 'é 日本 \u2028 \u2029 \u0085 \x0b \x1c \\ " \r\n \x00 \U0001f600'
 
@@ -158,3 +158,17 @@ def test_temporary_files_of_a_killed_writer_are_removed(tmp_path):
         file.touch()
     put_text(tmp_path / "run.json", "{}\n")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([alive.name, "run.json"])
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "[enforce fail at inline_container.cc:672] . unexpected pos 614528 vs 614416",
+        "PytorchStreamWriter failed writing file data/0",
+    ],
+)
+def test_a_disk_that_is_full_while_torch_writes_is_one_line(said):
+    with pytest.raises(InputError, match=r"^out: cannot be written"), writing_to("out"):
+        raise RuntimeError(said)
+    with pytest.raises(RuntimeError, match="shapes"), writing_to("out"):
+        raise RuntimeError("shapes differ")

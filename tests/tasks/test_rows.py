@@ -80,3 +80,9 @@ def test_a_number_is_the_text_that_is_written(tmp_path: Path) -> None:
 def test_other_fields_are_left_alone(tmp_path: Path) -> None:
     plain = load(tmp_path, row())
     assert load(tmp_path, row(category="sums", context="more")).data == plain.data
+
+
+def test_a_row_that_is_nested_too_deeply_is_one_line(tmp_path: Path) -> None:
+    deep = "[" * 100_000 + "]" * 100_000
+    with pytest.raises(InputError, match=r"test\.jsonl:1: .*recursion"):
+        load(tmp_path, row().replace("}", f', "m": {deep}}}'))

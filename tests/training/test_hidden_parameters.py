@@ -27,6 +27,11 @@ class Holder(Objective):
     held: Any = field(default=None)
 
 
+class Plain:
+    def __init__(self, held: Any):
+        self.held = held
+
+
 def closing_over(module: Any) -> Any:
     def divergence(log_p: Any, log_q: Any) -> Any:
         return module(log_p - log_q)
@@ -45,6 +50,7 @@ HIDDEN: list[tuple[Any, str]] = [
     (Match(closing_over(LAYER)), r"Holder\.held\.divergence\.module"),
     (Term(Match(partial(torch.add, FREE))), r"Holder\.held\.objective\.divergence\[0\]"),
     (LAYER.forward, r"Holder\.held"),
+    (Plain(LAYER), r"Holder\.held\.held"),
 ]
 
 
@@ -53,6 +59,15 @@ def test_they_are_refused_by_their_place(held: Any, place: str) -> None:
     with pytest.raises(kdbench.InputError, match=f"^{place}: parameters held here") as error:
         refuse_hidden_parameters([Holder(held)], context())
     assert "\n" not in str(error.value)
+
+
+class Shared(Objective):
+    gate = FREE
+
+
+def test_those_of_a_class_are_found() -> None:
+    with pytest.raises(kdbench.InputError, match=r"^Shared\.gate: parameters held here"):
+        refuse_hidden_parameters([Shared()], context())
 
 
 class Remembering(Source):

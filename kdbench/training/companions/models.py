@@ -28,6 +28,16 @@ def check_path(path: Path | None, key: str) -> None:
         check_checkpoint(str(path), None, False, key)
 
 
+def check_every(name: str, every: int) -> None:
+    """Check the number of student steps between those of a companion.
+
+    Raises:
+        InputError: It is no number of steps.
+    """
+    if not isinstance(every, int) or every < 1:
+        raise InputError(f"{name}: every={every!r}: must be a whole number of steps, 1 or more")
+
+
 def load_model(path: Path, key: str, context: Context, dtype: str = "float32") -> Any:
     """Load a checkpoint whose tokens are the student's.
 

@@ -4,9 +4,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kdbench.errors import InputError
 from kdbench.training.companion import Companion
 from kdbench.training.companions.models import (
     Follower,
+    check_every,
     check_path,
     copy_of_student,
     load_model,
@@ -39,7 +41,14 @@ class MovingAverage(Companion):
     _follower: Follower | None = field(default=None, init=False, repr=False)
 
     def check(self) -> None:
-        """Check that the checkpoint exists."""
+        """Check numbers, and that the checkpoint exists.
+
+        Raises:
+            InputError: One has no meaning, or it does not.
+        """
+        if not 0 <= self.decay <= 1:
+            raise InputError(f"{self.name}: decay={self.decay:g}: must be from 0 to 1")
+        check_every(self.name, self.every)
         check_path(self.checkpoint, f"{self.name}_model")
 
     def start(self, context: Context) -> View:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from kdbench.errors import InputError
 from kdbench.training.companion import Companion
-from kdbench.training.companions.models import check_path, load_model, view_of
+from kdbench.training.companions.models import check_every, check_path, load_model, view_of
 from kdbench.training.context import Context
 from kdbench.training.hidden_parameters import refuse_hidden_parameters
 from kdbench.training.loss import STUDENT, amounts_of, distillation_loss
@@ -76,6 +76,7 @@ class Peer(Companion):
         Raises:
             InputError: It does not.
         """
+        check_every(self.name, self.every)
         if isinstance(self.start_from, Path):
             check_path(self.start_from, f"{self.name}_model")
         if not self.terms:
