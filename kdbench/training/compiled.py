@@ -26,10 +26,11 @@ class ChunkCompiler:
         failures: Why functions are not compiled.
     """
 
-    def __init__(self, enabled: bool, backend: str = "inductor"):
+    def __init__(self, enabled: bool, backend: str | Callable[..., Any] = "inductor"):
         self.enabled, self._backend = enabled, backend
         self.failures: list[str] = []
         self._compiled: dict[Hashable, ChunkFunction | None] = {}  # None cannot be compiled
+        self._last: Hashable = None
 
     def __call__(self, key: Hashable, function: ChunkFunction, *inputs: Any) -> Any:
         """Run a function compiled, if it can be.
@@ -45,21 +46,38 @@ class ChunkCompiler:
 
         if key not in self._compiled:
             self._compiled[key] = torch.compile(function, fullgraph=True, backend=self._backend)
-        compiled = self._compiled[key]
+        compiled, self._last = self._compiled[key], key
         if compiled is None:
             return function(*inputs)
         try:
             with torch._dynamo.config.patch(recompile_limit=_MOST_VARIANTS):
                 return compiled(*inputs)
-        except torch.OutOfMemoryError:
-            raise
         except (RuntimeError, torch._dynamo.exc.FailOnRecompileLimitHit) as error:
-            self._compiled[key] = None
-            lines = str(error).split("\n", 2)[:2]  # the first may only name the compiler
-            reason = " ".join(" ".join(lines).split())[:200] or type(error).__name__
-            self.failures.append(reason)
-            report_progress(f"note: the loss is not compiled, which is slower: {reason}")
+            if not self.give_up(error):
+                raise
             return function(*inputs)
+
+    def give_up(self, error: Exception) -> bool:
+        """Run the last function as it is from now on, as its compiled form failed.
+
+        Its backward pass may be compiled, and fail, only when it is first run.
+
+        Args:
+            error: What failed.
+
+        Returns:
+            Whether it was compiled; if not, or for want of memory, the error is its own.
+        """
+        import torch
+
+        if self._compiled.get(self._last) is None or isinstance(error, torch.OutOfMemoryError):
+            return False
+        self._compiled[self._last] = None
+        lines = str(error).split("\n", 2)[:2]  # the first may only name the compiler
+        reason = " ".join(" ".join(lines).split())[:200] or type(error).__name__
+        self.failures.append(reason)
+        report_progress(f"note: the loss is not compiled, which is slower: {reason}")
+        return True
 
 
 def compiler_for(device: "torch.device | str", setting: Compiles = "auto") -> ChunkCompiler:

@@ -19,11 +19,12 @@ from kdbench.training.compiled import ChunkCompiler
 from kdbench.training.heads import TrainedHead, gradients_of, trained_head, zeros_for
 from kdbench.training.micro_batch import MicroBatch, finish_of, raw_of
 from kdbench.training.objective import Objective
-from kdbench.training.together import Layer, Together, TokenTerm
 from kdbench.training.returned import checked, refuse_without_gradient
+from kdbench.training.together import Layer, Together, TokenTerm
 from kdbench.views.view import LayeredView
 
 Finish = Callable[[torch.Tensor], torch.Tensor]
+Gradients = list[torch.Tensor | None]
 
 
 class ChunkedPass:
@@ -85,26 +86,45 @@ class ChunkedPass:
         value = torch.zeros((), device=states.device)
         of_inputs = [torch.zeros_like(tensor) for tensor in (states, *hidden)]
         of_parts = [zeros_for(parameter) for parameter in self._parts]
-        for group, places, padding in self._chunks():
-            with torch.enable_grad():
-                raw = head.raw(states[places]) if group.needs_logits else None
-                own = [layer[places].detach().requires_grad_() for layer in hidden]
-                sums = self._chunk_sums(group, places, padding, raw, own)
-            for term, total in zip(group.terms, sums, strict=True):
-                refuse_without_gradient(total, f"{type(term.objective).__name__}.token")
-            of_head = [] if raw is None else head.leaves
-            leaves = [*of_head, *own, *self._parts]
-            found = gradients_of(sums, [term.factor for term in group.terms], leaves)
-            of_states = None if raw is None else head.take(found[: len(of_head)])
-            chunk_inputs = [of_states, *found[len(of_head) : len(of_head) + len(own)]]
-            for total, gradient in zip(of_inputs, chunk_inputs, strict=True):
+        for chunk in self._chunks():
+            try:
+                sums, of_chunk, own_parts = self._differentiated(*chunk, head, states, hidden)
+            except RuntimeError as error:
+                if not self._compiler.give_up(error):
+                    raise
+                sums, of_chunk, own_parts = self._differentiated(*chunk, head, states, hidden)
+            group, places, _ = chunk
+            for total, gradient in zip(of_inputs, of_chunk, strict=True):
                 if gradient is not None:
                     total.index_add_(0, places, gradient.to(total.dtype))
-            for total, gradient in zip(of_parts, found[len(of_head) + len(own) :], strict=True):
+            for total, gradient in zip(of_parts, own_parts, strict=True):
                 if gradient is not None:
                     total.add_(gradient)
             value = value + self._note(group, sums)
         return value, [*of_inputs, *head.gradients, *of_parts]
+
+    def _differentiated(
+        self,
+        group: Together,
+        places: torch.Tensor,
+        padding: int,
+        head: TrainedHead,
+        states: torch.Tensor,
+        hidden: Sequence[torch.Tensor],
+    ) -> tuple[Sequence[torch.Tensor], Gradients, Gradients]:
+        """The sums of a chunk, and its gradients to states and layers, and to the parts."""
+        with torch.enable_grad():
+            raw = head.raw(states[places]) if group.needs_logits else None
+            own = [layer[places].detach().requires_grad_() for layer in hidden]
+            sums = self._chunk_sums(group, places, padding, raw, own)
+        for term, total in zip(group.terms, sums, strict=True):
+            refuse_without_gradient(total, f"{type(term.objective).__name__}.token")
+        of_head = [] if raw is None else head.leaves
+        leaves = [*of_head, *own, *self._parts]
+        found = gradients_of(sums, [term.factor for term in group.terms], leaves)
+        ends = len(of_head), len(of_head) + len(own)
+        of_states = None if raw is None else head.take(found[: ends[0]])
+        return sums, [of_states, *found[ends[0] : ends[1]]], found[ends[1] :]
 
     def _chunks(self) -> Iterator[tuple[Together, torch.Tensor, int]]:
         """The chunks of each group of terms; of one length, with padding, if they are compiled."""

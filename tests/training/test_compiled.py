@@ -85,3 +85,38 @@ def test_it_compiles_on_a_gpu_unless_the_setting_says_otherwise() -> None:
     assert compiler_for("cpu", True).enabled
     assert compiler_for("cuda").enabled
     assert not compiler_for("cuda", False).enabled
+
+
+def test_a_backward_pass_that_fails_runs_eagerly_with_one_line(capsys) -> None:
+    """Its kernels may be made, and fail, only when it is first run."""
+
+    class Broken(torch.autograd.Function):
+        @staticmethod
+        def forward(_, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(_, __):
+            raise RuntimeError("no kernel")
+
+    def compiled(graph, _):
+        return lambda *inputs: [
+            Broken.apply(x) if x.requires_grad else x for x in graph.forward(*inputs)
+        ]
+
+    torch._dynamo.reset()
+    (case,) = cases_of(Triple(CrossEntropy()), "broken")
+    compiler, rows = ChunkCompiler(enabled=True, backend=compiled), case.rollouts()
+    views = case.views(rows)
+    value = case.loss(rows, views, {}, chunk=4, compiler=compiler).value
+    plain = case.loss(rows, views, {}).value
+    torch.testing.assert_close(value, plain)
+    leaves = views["student"].leaves
+    gradients = [
+        torch.autograd.grad(loss, leaves, materialize_grads=True, allow_unused=True)
+        for loss in (value, plain)
+    ]
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other)
+    assert "no kernel" in capsys.readouterr().err
+    assert len(compiler.failures) == 1
