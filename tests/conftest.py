@@ -22,12 +22,22 @@ from kdbench.system.threads import wait_passively
 
 wait_passively()
 
+from kdbench.methods import methods  # noqa: E402
+from kdbench.registry import plugins  # noqa: E402
 from kdbench.toy.models import World, make_world  # noqa: E402 - torch is imported here
 
 # No deadline: on a busy machine any example can take seconds.
 settings.register_profile("tests", deadline=None, derandomize=True)
 settings.register_profile("fuzz", deadline=None, max_examples=200)
 settings.load_profile("tests")
+
+
+@pytest.fixture(autouse=True)
+def _registered_methods_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers, or loads with plugins=, is gone after it."""
+    methods.names()  # finds kdbench's own
+    monkeypatch.setattr(methods, "_parts", dict(methods._parts))
+    monkeypatch.setattr(plugins, "_loaded", dict(plugins._loaded))
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ from kdbench.training.together import Layer, Together, TokenTerm
 from kdbench.views.view import LayeredView
 
 Finish = Callable[[torch.Tensor], torch.Tensor]
-Gradients = list[torch.Tensor | None]
+ChunkGradients = list[torch.Tensor | None]
 
 
 class ChunkedPass:
@@ -111,7 +111,7 @@ class ChunkedPass:
         head: TrainedHead,
         states: torch.Tensor,
         hidden: Sequence[torch.Tensor],
-    ) -> tuple[Sequence[torch.Tensor], Gradients, Gradients]:
+    ) -> tuple[Sequence[torch.Tensor], ChunkGradients, ChunkGradients]:
         """The sums of a chunk, and its gradients to states and layers, and to the parts."""
         with torch.enable_grad():
             raw = head.raw(states[places]) if group.needs_logits else None

@@ -105,8 +105,9 @@ def test_trackio_in_a_local_database(run, tmp_path):
     from trackio.sqlite_storage import SQLiteStorage
 
     (name,) = SQLiteStorage.get_runs("kdbench")
-    (line,) = SQLiteStorage.get_logs("kdbench", name)
-    assert {key: line[key] for key in NUMBERS} == pytest.approx(stored(run))
+    line, *again = SQLiteStorage.get_logs("kdbench", name)
+    for one in (line, *again):  # trackio sends a line again that was not confirmed in time
+        assert {key: one[key] for key in NUMBERS} == pytest.approx(stored(run))
     assert line["samples"]["_type"] == "trackio.table"
     config = SQLiteStorage.get_run_config("kdbench", name)
     assert (config["_Group"], config["protocol"]["seeds"]) == ("my group", [10, 20])

@@ -164,8 +164,8 @@ def test_a_resumed_schedule_has_seen_the_same(
 def test_a_value_that_the_schedule_lacks_is_a_line_before_the_first_step(
     world: World, tmp_path: Path
 ) -> None:
-    with pytest.raises(kdbench.InputError, match="weight 'wight', and Watching gives matching"):
-        kdbench.train(**values(world, tmp_path / "out", weight="wight"))
+    with pytest.raises(kdbench.InputError, match="weight 'wait', and Watching gives matching"):
+        kdbench.train(**values(world, tmp_path / "out", weight="wait"))
     assert not (tmp_path / "out.unfinished").exists()
 
 

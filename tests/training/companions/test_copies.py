@@ -163,7 +163,7 @@ TO_TEACHER = Match(forward_kl)
 @pytest.mark.parametrize(
     ("triple", "line"),
     [
-        (Triple(Match(forward_kl, view="secnd"), companions=[Frozen("second")]), "'secnd'.*second"),
+        (Triple(Match(forward_kl, view="sec"), companions=[Frozen("second")]), "'sec'.*second"),
         (Triple(TO_TEACHER, companions=[Frozen("student")]), "two views are called"),
         (Triple(TO_TEACHER, companions=[Frozen("teacher")]), "two views are called"),
         (Triple(TO_TEACHER, companions=[Frozen("a"), HardSync("a")]), "two views are called"),
