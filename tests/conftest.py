@@ -1,6 +1,8 @@
 """A small toy world, made once for all workers of a test run."""
 
 import os
+import sys
+from collections.abc import Iterator
 
 import pytest
 from filelock import FileLock
@@ -33,11 +35,16 @@ settings.load_profile("tests")
 
 
 @pytest.fixture(autouse=True)
-def _registered_methods_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def _registered_methods_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a test registers, or loads with plugins=, is gone after it."""
     methods.names()  # finds kdbench's own
     monkeypatch.setattr(methods, "_parts", dict(methods._parts))
     monkeypatch.setattr(plugins, "_loaded", dict(plugins._loaded))
+    modules = set(sys.modules)
+    yield
+    for name in set(sys.modules) - modules:
+        if name.startswith("kdbench_plugin_"):
+            del sys.modules[name]
 
 
 @pytest.fixture(scope="session")

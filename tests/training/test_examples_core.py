@@ -44,19 +44,6 @@ FEW = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _own_registry(monkeypatch):
-    """Nothing of the examples stays after a test."""
-    monkeypatch.setattr(plugins, "_loaded", {})
-    methods.names()
-    monkeypatch.setattr(methods, "_parts", dict(methods._parts))
-    modules = set(sys.modules)
-    yield
-    for name in set(sys.modules) - modules:
-        if name.startswith("kdbench_plugin_"):
-            del sys.modules[name]
-
-
 def run(world, out, method, **options):
     models = {"student": str(world.student), "teacher": str(world.teacher), "data": world.data}
     return kdbench.train(**{**FEW, **models, "out": out, "method": method, **options})

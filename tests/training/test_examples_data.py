@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,6 @@ import torch
 import kdbench
 from kdbench.distillation.recipe import make_recipe
 from kdbench.errors import InputError
-from kdbench.methods import methods
-from kdbench.registry import plugins
 from kdbench.toy.models import World
 from kdbench.training import Responses, Rollout
 from kdbench.training.sources.domains import FromDomains
@@ -39,19 +36,6 @@ FEW = {
     "device": "cpu",
     "precision": "float32",
 }
-
-
-@pytest.fixture(autouse=True)
-def _own_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Nothing of the examples stays after a test."""
-    monkeypatch.setattr(plugins, "_loaded", {})
-    methods.names()
-    monkeypatch.setattr(methods, "_parts", dict(methods._parts))
-    modules = set(sys.modules)
-    yield
-    for name in set(sys.modules) - modules:
-        if name.startswith("kdbench_plugin_"):
-            del sys.modules[name]
 
 
 def words(world: World, name: str, **settings: object) -> dict[str, Any]:
