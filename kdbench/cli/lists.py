@@ -72,17 +72,24 @@ def _methods(arguments: list[str]) -> VerbAnswer | None:
     """List the methods, or explain the one that is named."""
     if _explained("methods", _without_plugins(arguments)):
         return None
-    from kdbench.methods import methods
+    from kdbench.methods import FAMILIES, methods
 
     entries: list[dict[str, Any]] = []
     for name in methods.names():
         method = methods.get(name)
         parts = dict(method().describe())
-        entries.append({"name": name, "description": first_line(method.__doc__), "parts": parts})
+        facts = {"name": name, "family": method.family, "description": first_line(method.__doc__)}
+        entries.append({**facts, "parts": parts})
+    entries.sort(key=lambda entry: list(FAMILIES).index(entry["family"]))
 
     def show() -> None:
-        width = output_width()
+        width, family = output_width(), None
         for entry in entries:
+            if entry["family"] != family:
+                if family is not None:
+                    say("")
+                family = entry["family"]
+                say(FAMILIES[family])
             for line in wrapped(f"{entry['name']}  {entry['description']}", width, "    "):
                 say(line)
             for line in list_lines([("", *part) for part in entry["parts"].items()], width):

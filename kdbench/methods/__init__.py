@@ -4,9 +4,11 @@ A method consists of its keys and of the triple that they make.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from kdbench.config import Settings
+from kdbench.errors import InputError, nearest
 from kdbench.registry import Registry
 from kdbench.training.stage import Stage, names_of
 from kdbench.training.triple import Triple
@@ -16,6 +18,41 @@ if TYPE_CHECKING:
 
     from kdbench.training.preparation import Preparation
 
+# What the methods of a list are grouped by, in its order.
+FAMILIES = {
+    "baselines": "Baselines",
+    "logits": "Losses on logits",
+    "on_policy": "On student samples",
+    "self": "Self-distillation",
+    "rewards": "Pairs and rewards",
+    "states": "Heads and hidden states",
+    "data": "Data, weights and schedules",
+    "federated": "Federated",
+    "tokenizers": "Across tokenizers",
+    "other": "Other",
+}
+
+
+@dataclass(frozen=True)
+class Mechanism:
+    """What the idea of a method should move, compared with another method at equal cost.
+
+    The gallery (`kdbench fill toy-all`) measures it, so that an idea that moves nothing is seen.
+
+    Attributes:
+        measure: A column of `kdbench table`: `kendall@ref`, `dolly:exact_match`, or `log:NAME`, the
+            mean of a value of the training log over the last quarter of its lines.
+        direction: Where the idea predicts that it moves.
+        idea: What the measure stands for, a few words.
+    """
+
+    measure: str
+    direction: Literal["up", "down"]
+    idea: str
+
+    def __str__(self) -> str:
+        return f"{self.measure} {self.direction}: {self.idea}"
+
 
 class Method(Settings):
     """A method. The fields of a subclass are keys of `kdbench train`.
@@ -23,6 +60,13 @@ class Method(Settings):
     Attributes:
         title: The row's label in a table.
         paper: Who described the method, and where.
+        family: The group in lists, one of `FAMILIES`.
+        basis: What the file was written from: `paper`, `authors' code`, `third-party notes`,
+            `abstract`, and so on. It says how sure the formula is.
+        adapted: What was changed, if the original is not for texts of language models; the title
+            then ends with "(adapted)".
+        data: What the training rows must have.
+        mechanism: What the idea should move; None where nothing but the score can tell.
         cost: The cost of a step in addition to the student's forward and backward pass.
         needs_teacher: Whether `teacher=` must be given.
         plain_sampling: Whether the formula needs samples of the models' own distributions, so that
@@ -34,6 +78,11 @@ class Method(Settings):
     title: ClassVar[str]
     paper: ClassVar[str]
     cost: ClassVar[str]
+    family: ClassVar[str] = "other"
+    basis: ClassVar[str] = ""
+    adapted: ClassVar[str] = ""
+    data: ClassVar[str] = "prompts and responses"
+    mechanism: ClassVar[Mechanism | None] = None
     needs_teacher: ClassVar[bool] = True
     plain_sampling: ClassVar[bool] = False
     fields: ClassVar[tuple[str, ...]] = ()
@@ -71,11 +120,31 @@ class Method(Settings):
                     zip(names_of(stages), stages, strict=True), start=1
                 )
             }
-        return {"paper": self.paper, **parts, "cost": self.cost}
+        facts = {
+            "read": self.basis,
+            "adapted": self.adapted,
+            "data": self.data,
+            "cost": self.cost,
+            "mechanism": "" if self.mechanism is None else str(self.mechanism),
+        }
+        return {
+            "paper": self.paper,
+            **parts,
+            **{name: text for name, text in facts.items() if text},
+        }
 
 
 def _line(parts: Mapping[str, str]) -> str:
     return "; ".join(f"{name} {text}" for name, text in parts.items())
 
 
-methods: Registry[type[Method]] = Registry("method", "kdbench.methods", "kdbench.methods")
+def _check_family(method: type[Method]) -> None:
+    if method.family not in FAMILIES:
+        raise InputError(
+            f"{method.__name__}: family '{method.family}': {nearest(method.family, FAMILIES)}"
+        )
+
+
+methods: Registry[type[Method]] = Registry(
+    "method", "kdbench.methods", "kdbench.methods", _check_family
+)

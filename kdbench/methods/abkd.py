@@ -28,6 +28,8 @@ class ABKD(Method):
     title: ClassVar[str] = "ABKD"
     paper: ClassVar[str] = "Wang et al. 2025, arXiv 2505.04560"
     cost: ClassVar[str] = "teacher forward"
+    family: ClassVar[str] = "logits"
+    basis: ClassVar[str] = "paper and authors' code"
     alpha: float = Field(
         0.2, ge=-_LARGEST, le=_LARGEST, description="α, power of the teacher's probabilities"
     )

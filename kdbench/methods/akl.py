@@ -23,6 +23,8 @@ class AKL(Method):
     title: ClassVar[str] = "AKL"
     paper: ClassVar[str] = "Wu et al. 2024, arXiv 2404.02657"
     cost: ClassVar[str] = "teacher forward"
+    family: ClassVar[str] = "logits"
+    basis: ClassVar[str] = "paper and authors' code"
     head_mass: float = Field(
         0.5, ge=0, le=1, description="μ, largest probability mass of the teacher in the head"
     )

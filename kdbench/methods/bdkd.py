@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from kdbench.divergence import entropy, forward_kl, reverse_kl
-from kdbench.methods import Method, methods
+from kdbench.methods import Mechanism, Method, methods
 from kdbench.training import Chunk, Objective, Triple
 
 if TYPE_CHECKING:
@@ -51,6 +51,14 @@ class BDKD(Method):
     title: ClassVar[str] = "BD-KD (adapted)"
     paper: ClassVar[str] = "Amara et al. 2022, arXiv 2212.12965"
     cost: ClassVar[str] = "teacher forward"
+    family: ClassVar[str] = "logits"
+    basis: ClassVar[str] = "abstract and a third party's code"
+    adapted: ClassVar[str] = (
+        "weights by token instead of by image, and a teacher that does not learn"
+    )
+    mechanism: ClassVar[Mechanism | None] = Mechanism(
+        "entropy_ratio@ref", "down", "the gap of the entropies closes"
+    )
     emphasis: float = Field(2.0, ge=1, description="δ, weight of the emphasised direction")
 
     def triple(self) -> Triple:

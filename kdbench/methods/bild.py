@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from kdbench.divergence import forward_kl
-from kdbench.methods import Method, methods
+from kdbench.methods import Mechanism, Method, methods
 from kdbench.training import Chunk, Objective, Triple
 
 if TYPE_CHECKING:
@@ -91,6 +91,11 @@ class BiLD(Method):
     title: ClassVar[str] = "BiLD"
     paper: ClassVar[str] = "Li et al. 2024, BiLD"
     cost: ClassVar[str] = "teacher forward"
+    family: ClassVar[str] = "logits"
+    basis: ClassVar[str] = "authors' code"
+    mechanism: ClassVar[Mechanism | None] = Mechanism(
+        "kendall@ref", "up", "the order of the teacher's likeliest tokens"
+    )
     tokens: Annotated[int, Field(ge=_AT_LEAST)] | Literal["knee"] = Field(
         8, description="number of likeliest tokens, 3 or more; knee: as far as the logits' knee"
     )

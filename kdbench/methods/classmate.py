@@ -108,6 +108,8 @@ class WeakGuided(Method):
     title: ClassVar[str] = "Classmate"
     paper: ClassVar[str] = "Class Knowledge Distillation 2025 (project page)"
     cost: ClassVar[str] = "teacher and classmate forward, student generation, classmate training"
+    family: ClassVar[str] = "on_policy"
+    basis: ClassVar[str] = "project page"
     form: Literal["target", "subtract"] = Field("target", description="how the classmate is used")
     strength: float = Field(0.25, ge=0, description="β, strength of the contrast; λ = β/(1+β)")
     plausibility: float = Field(

@@ -26,6 +26,8 @@ class DistiLLM(Method):
     title: ClassVar[str] = "DistiLLM"
     paper: ClassVar[str] = "Ko et al. 2024, arXiv 2402.03898"
     cost: ClassVar[str] = "teacher forward, student generation in few steps"
+    family: ClassVar[str] = "on_policy"
+    basis: ClassVar[str] = "paper and authors' code"
     direction: Literal["forward", "reverse"] = Field(
         "reverse", description="direction of the skew KL"
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from kdbench.divergence import entropy, reverse_kl
-from kdbench.methods import Method, methods
+from kdbench.methods import Mechanism, Method, methods
 from kdbench.training import Chunk, FromStudent, Objective, Triple
 
 if TYPE_CHECKING:
@@ -51,6 +51,11 @@ class EOPD(Method):
     title: ClassVar[str] = "EOPD"
     paper: ClassVar[str] = "arXiv 2603.07079"
     cost: ClassVar[str] = "teacher forward, student generation"
+    family: ClassVar[str] = "on_policy"
+    basis: ClassVar[str] = "third-party notes"
+    mechanism: ClassVar[Mechanism | None] = Mechanism(
+        "top1_decision@ref", "up", "agreement where the teacher is unsure"
+    )
     forward_weight: float = Field(1.0, ge=0, description="weight of the forward part")
     entropy_limit: float = Field(
         0.8, ge=0, description="entropy of the teacher above which it is unsure, nats"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from kdbench.divergence import forward_kl
-from kdbench.methods import Method, methods
+from kdbench.methods import Mechanism, Method, methods
 from kdbench.training import Chunk, Objective, Triple
 
 if TYPE_CHECKING:
@@ -50,6 +50,9 @@ class FIRST(Method):
     title: ClassVar[str] = "FIRST"
     paper: ClassVar[str] = "arXiv 2408.12168"
     cost: ClassVar[str] = "teacher forward, or none with cached scores"
+    family: ClassVar[str] = "logits"
+    basis: ClassVar[str] = "authors' code and abstract"
+    mechanism: ClassVar[Mechanism | None] = Mechanism("ece", "down", "calibration")
     top_k: int = Field(5, ge=2, description="k, number of the teacher's tokens")
     target_temperature: float = Field(
         1.0, gt=0, description="T, divides the teacher's log-probabilities"

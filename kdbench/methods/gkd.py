@@ -13,7 +13,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from kdbench.divergence import generalised_jsd
-from kdbench.methods import Method, methods
+from kdbench.methods import Mechanism, Method, methods
 from kdbench.training import FromStudent, Match, Triple
 
 
@@ -24,6 +24,11 @@ class GKD(Method):
     title: ClassVar[str] = "GKD"
     paper: ClassVar[str] = "Agarwal et al. 2024, arXiv 2306.13649"
     cost: ClassVar[str] = "teacher forward, student generation in half of the steps"
+    family: ClassVar[str] = "on_policy"
+    basis: ClassVar[str] = "paper"
+    mechanism: ClassVar[Mechanism | None] = Mechanism(
+        "rkl@student", "down", "distance on the student's own samples"
+    )
     teacher_weight: float = Field(
         0.5, ge=0, le=1, description="w, teacher's share of the mixture; 0 is KL(p‖q), 1 is KL(q‖p)"
     )

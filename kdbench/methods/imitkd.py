@@ -10,7 +10,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from kdbench.divergence import forward_kl
-from kdbench.methods import Method, methods
+from kdbench.methods import Mechanism, Method, methods
 from kdbench.training import FromStudent, Match, Triple
 
 
@@ -21,6 +21,11 @@ class ImitKD(Method):
     title: ClassVar[str] = "ImitKD"
     paper: ClassVar[str] = "Lin et al. 2020, arXiv 2009.07253"
     cost: ClassVar[str] = "teacher forward, student generation"
+    family: ClassVar[str] = "on_policy"
+    basis: ClassVar[str] = "paper"
+    mechanism: ClassVar[Mechanism | None] = Mechanism(
+        "fkl@student", "down", "distance on the student's own samples"
+    )
     student_fraction: float = Field(
         1.0, ge=0, le=1, description="share of batches that are student samples"
     )

@@ -24,6 +24,8 @@ class JSD(Method):
     title: ClassVar[str] = "JSD"
     paper: ClassVar[str] = "Wen et al. 2023, arXiv 2307.15190"
     cost: ClassVar[str] = "teacher forward"
+    family: ClassVar[str] = "logits"
+    basis: ClassVar[str] = "paper"
     teacher_weight: float = Field(
         0.5, ge=0, le=1, description="w, teacher's share of the mixture; 0 is KL(p‖q), 1 is KL(q‖p)"
     )

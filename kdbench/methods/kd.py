@@ -22,6 +22,8 @@ class KD(Method):
     title: ClassVar[str] = "KD"
     paper: ClassVar[str] = "Hinton et al. 2015, arXiv 1503.02531"
     cost: ClassVar[str] = "teacher forward"
+    family: ClassVar[str] = "baselines"
+    basis: ClassVar[str] = "paper"
     kd_ratio: float = Field(0.5, ge=0, le=1, description="r, weight of the divergence; CE has 1-r")
     temperature: float = Field(1.0, gt=0, description="divides both logits in the divergence")
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from kdbench.divergence import reverse_kl
-from kdbench.methods import Method, methods
+from kdbench.methods import Mechanism, Method, methods
 from kdbench.training import Chunk, Draw, FromMixture, Match, Objective, Rollout, Term, Triple
 from kdbench.training.weight import (
     SumOverProcesses,
@@ -61,6 +61,11 @@ class MiniLLM(Method):
     title: ClassVar[str] = "MiniLLM"
     paper: ClassVar[str] = "Gu et al. 2024, arXiv 2306.08543"
     cost: ClassVar[str] = "teacher forward, generation by student and teacher together"
+    family: ClassVar[str] = "on_policy"
+    basis: ClassVar[str] = "paper and authors' code"
+    mechanism: ClassVar[Mechanism | None] = Mechanism(
+        "rkl@student", "down", "distance on the student's own samples"
+    )
     plain_sampling: ClassVar[bool] = True
     teacher_mix: float = Field(0.2, ge=0, le=1, description="a, teacher's share in sampling")
     rollout_batches: int = Field(4, ge=1, description="number of batches that are sampled together")

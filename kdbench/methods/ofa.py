@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from kdbench.methods import Method, methods
+from kdbench.methods import Mechanism, Method, methods
 from kdbench.training import Chunk, CrossEntropy, Objective, Term, Triple
 
 if TYPE_CHECKING:
@@ -46,6 +46,14 @@ class OFA(Method):
     title: ClassVar[str] = "OFA (adapted)"
     paper: ClassVar[str] = "arXiv 2310.19444"
     cost: ClassVar[str] = "teacher forward"
+    family: ClassVar[str] = "logits"
+    basis: ClassVar[str] = "authors' code"
+    adapted: ClassVar[str] = (
+        "classes of images become tokens, and there are no exits at inner layers"
+    )
+    mechanism: ClassVar[Mechanism | None] = Mechanism(
+        "top1_teacher_wrong@ref", "down", "the gold token where the teacher is wrong"
+    )
     power: float = Field(1.5, gt=0, description="ε, power of the teacher's probabilities")
     enhanced_weight: float = Field(1.0, ge=0, description="weight of the part with the teacher")
 

@@ -9,7 +9,7 @@ Data: new student samples. Each is used once, so there is no importance ratio.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from kdbench.methods import Method, methods
+from kdbench.methods import Mechanism, Method, methods
 from kdbench.training import Chunk, FromStudent, Objective, Triple
 
 if TYPE_CHECKING:
@@ -37,6 +37,11 @@ class OPD(Method):
     title: ClassVar[str] = "OPD"
     paper: ClassVar[str] = "Thinking Machines Lab 2025"
     cost: ClassVar[str] = "teacher forward, student generation"
+    family: ClassVar[str] = "on_policy"
+    basis: ClassVar[str] = "authors' post and code"
+    mechanism: ClassVar[Mechanism | None] = Mechanism(
+        "rkl@student", "down", "distance on the student's own samples"
+    )
     plain_sampling: ClassVar[bool] = True
 
     def triple(self) -> Triple:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from kdbench.methods import Method, methods
+from kdbench.methods import Mechanism, Method, methods
 from kdbench.training import Chunk, Objective, Triple
 from kdbench.training.ranking import losses_of_places
 
@@ -51,6 +51,12 @@ class PLD(Method):
     title: ClassVar[str] = "PLD (adapted)"
     paper: ClassVar[str] = "arXiv 2506.12542"
     cost: ClassVar[str] = "teacher forward"
+    family: ClassVar[str] = "logits"
+    basis: ClassVar[str] = "paper and a third party's code"
+    adapted: ClassVar[str] = "classes of images become tokens, and only the first places are summed"
+    mechanism: ClassVar[Mechanism | None] = Mechanism(
+        "kendall@ref", "up", "the order of the teacher's likeliest tokens"
+    )
     target_temperature: float = Field(
         1.0, gt=0, description="divides the teacher's logits in the weights of the places"
     )

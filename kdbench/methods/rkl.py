@@ -12,7 +12,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from kdbench.divergence import reverse_kl
-from kdbench.methods import Method, methods
+from kdbench.methods import Mechanism, Method, methods
 from kdbench.training import FromStudent, Match, Triple
 
 
@@ -23,6 +23,11 @@ class RKL(Method):
     title: ClassVar[str] = "RKL"
     paper: ClassVar[str] = "Wen et al. 2023, arXiv 2307.15190"
     cost: ClassVar[str] = "teacher forward"
+    family: ClassVar[str] = "logits"
+    basis: ClassVar[str] = "paper"
+    mechanism: ClassVar[Mechanism | None] = Mechanism(
+        "entropy_ratio@ref", "down", "mode seeking: a sharper student"
+    )
     student_fraction: float = Field(
         0.0, ge=0, le=1, description="share of batches that are student samples"
     )

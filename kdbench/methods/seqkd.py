@@ -25,6 +25,8 @@ class SeqKD(Method):
     title: ClassVar[str] = "SeqKD"
     paper: ClassVar[str] = "Kim and Rush 2016, arXiv 1606.07947"
     cost: ClassVar[str] = "teacher generation, once"
+    family: ClassVar[str] = "baselines"
+    basis: ClassVar[str] = "paper"
     kd_ratio: float = Field(0.0, ge=0, le=1, description="r, weight of forward KL; CE has 1-r")
     truncated_end: Literal["omit", "append"] = Field(
         "omit",

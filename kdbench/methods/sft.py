@@ -17,6 +17,8 @@ class SFT(Method):
     title: ClassVar[str] = "SFT"
     paper: ClassVar[str] = "-"
     cost: ClassVar[str] = "nothing more"
+    family: ClassVar[str] = "baselines"
+    basis: ClassVar[str] = "-"
     needs_teacher: ClassVar[bool] = False
 
     def triple(self) -> Triple:

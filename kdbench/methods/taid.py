@@ -45,6 +45,8 @@ class TAID(Method):
     title: ClassVar[str] = "TAID"
     paper: ClassVar[str] = "Shing et al. 2025, arXiv 2501.16937"
     cost: ClassVar[str] = "teacher forward"
+    family: ClassVar[str] = "logits"
+    basis: ClassVar[str] = "paper and authors' code"
     start: float = Field(0.4, ge=0, le=1, description="initial t, the teacher's weight")
     step_size: float = Field(5e-4, ge=0, description="α, largest rise of t in a step")
     momentum: float = Field(0.99, ge=0, lt=1, description="β, momentum of the loss's relative fall")

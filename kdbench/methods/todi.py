@@ -9,7 +9,7 @@ Data: the dataset's responses.
 
 from typing import TYPE_CHECKING, ClassVar
 
-from kdbench.methods import Method, methods
+from kdbench.methods import Mechanism, Method, methods
 from kdbench.training import Chunk, Objective, Triple
 
 if TYPE_CHECKING:
@@ -40,6 +40,11 @@ class ToDi(Method):
     title: ClassVar[str] = "ToDi"
     paper: ClassVar[str] = "arXiv 2505.16297"
     cost: ClassVar[str] = "teacher forward"
+    family: ClassVar[str] = "logits"
+    basis: ClassVar[str] = "third-party notes"
+    mechanism: ClassVar[Mechanism | None] = Mechanism(
+        "entropy_ratio@ref", "down", "a sharper student at equal agreement"
+    )
 
     def triple(self) -> Triple:
         """The token-wise divergence on the dataset."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from kdbench.divergence import entropy, generalised_jsd
-from kdbench.methods import Method, methods
+from kdbench.methods import Mechanism, Method, methods
 from kdbench.training import Chunk, FromStudent, Objective, Plan, Triple
 from kdbench.training.ranking import losses_of_places
 
@@ -84,6 +84,11 @@ class TSD(Method):
     title: ClassVar[str] = "TSD-KD"
     paper: ClassVar[str] = "arXiv 2603.13260"
     cost: ClassVar[str] = "teacher forward, student generation"
+    family: ClassVar[str] = "on_policy"
+    basis: ClassVar[str] = "authors' code and third-party notes"
+    mechanism: ClassVar[Mechanism | None] = Mechanism(
+        "entropy_ratio@ref", "down", "entropy where the student is unsure"
+    )
     opener_share: float = Field(
         0.1, gt=0, le=1, description="c, share of a response's entropy in its opener"
     )

@@ -13,7 +13,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from kdbench.divergence import total_variation
-from kdbench.methods import Method, methods
+from kdbench.methods import Mechanism, Method, methods
 from kdbench.training import FromStudent, Match, Triple
 
 
@@ -24,6 +24,11 @@ class TVD(Method):
     title: ClassVar[str] = "TVD"
     paper: ClassVar[str] = "Wen et al. 2023, arXiv 2307.15190"
     cost: ClassVar[str] = "teacher forward"
+    family: ClassVar[str] = "logits"
+    basis: ClassVar[str] = "paper"
+    mechanism: ClassVar[Mechanism | None] = Mechanism(
+        "acceptance@ref", "up", "the loss is 1 - acceptance"
+    )
     student_fraction: float = Field(
         0.0, ge=0, le=1, description="share of batches that are student samples"
     )

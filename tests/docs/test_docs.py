@@ -677,8 +677,13 @@ def test_the_page_quotes_the_file_of_taid() -> None:
     assert quoted.text == (ROOT / quoted.info[1]).read_text("utf-8")
 
 
+def text_on_methods() -> str:
+    pages = [ROOT / "docs" / "methods.md", *sorted((ROOT / "docs" / "methods").glob("*.md"))]
+    return "\n".join(page.read_text("utf-8") for page in pages)
+
+
 def test_the_page_on_methods_has_every_method_with_its_keys_and_paper() -> None:
-    text = (ROOT / "docs" / "methods.md").read_text("utf-8")
+    text = text_on_methods()
     rows = {
         name: [line for line in text.splitlines() if line.startswith(f"| `{name}` |")]
         for name in methods.names()
@@ -694,7 +699,7 @@ def test_the_page_on_methods_has_every_method_with_its_keys_and_paper() -> None:
 
 
 def test_the_tests_that_the_page_on_methods_names_exist() -> None:
-    text = (ROOT / "docs" / "methods.md").read_text("utf-8")
+    text = text_on_methods()
     named = set(re.findall(r"`(test_\w+)`", text))
     known = {
         name
@@ -706,7 +711,7 @@ def test_the_tests_that_the_page_on_methods_names_exist() -> None:
 
 
 def test_the_page_on_methods_lists_the_diagnostics_of_classmate() -> None:
-    text = (ROOT / "docs" / "methods.md").read_text("utf-8")
+    text = text_on_methods()
     source = (ROOT / "kdbench" / "methods" / "classmate.py").read_text("utf-8")
     logged = set(re.findall(r'"(classmate/\w+)":', source))
     assert len(logged) == 7
