@@ -41,6 +41,9 @@ class Entry(Settings):
         "to the weights)",
     )
     train: dict[str, Any] | None = Field(None, description="keys of `kdbench train`")
+    against: str | None = Field(
+        None, description="label of the row with which the method's mechanism is compared"
+    )
 
     @field_validator("label")
     @classmethod
