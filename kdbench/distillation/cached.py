@@ -56,6 +56,17 @@ def check_cached(settings: TrainSettings, stages: Sequence[Stage]) -> CachedIden
             f"method={settings.method} {reason}, and {given} stands for the teacher's top k tokens "
             "at the data set's own responses: give a model alone, or another method, such as kd"
         )
+    kept, vocabulary = settings.teacher_top_k, None
+    if identity is not None:
+        kept, vocabulary = identity.top_k, identity.vocabulary
+    for term in (term for triple in taught for term in triple.terms):
+        needed = min(term.objective.least_top_k, vocabulary or term.objective.least_top_k)
+        if "teacher" in term.objective.views and needed > kept:
+            raise InputError(
+                f"method={settings.method} needs the teacher's top {needed} tokens "
+                f"({term.objective}), and {given} has {kept}: make a cache with "
+                f"teacher_top_k={needed} or more"
+            )
     return identity
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     import torch
 
+# Below it logits of size 1 are equal but for rounding, which must not become a target.
+_LEAST_SPREAD = 1e-6
 
 def tempered(logits: "torch.Tensor", temperature: float) -> "torch.Tensor":
     """softmax(z / T): sharper for T < 1."""
@@ -16,9 +18,16 @@ def tempered(logits: "torch.Tensor", temperature: float) -> "torch.Tensor":
 
 
 def standardised(logits: "torch.Tensor") -> "torch.Tensor":
-    """softmax((z - mean) / std) (logit standardisation, Sun et al. 2024)."""
+    """softmax((z - mean) / std) (logit standardisation, Sun et al. 2024), std over V - 1.
+
+    Where all logits are equal it is even, and has no gradient of the std, which would be NaN.
+    """
+    import torch
+
     centred = logits - logits.mean(-1, keepdim=True)
-    return (centred / logits.std(-1, keepdim=True).clamp(min=1e-7)).log_softmax(-1)
+    variance = logits.var(-1, keepdim=True)
+    spread = variance > _LEAST_SPREAD**2
+    return (centred / torch.where(spread, variance, 1.0).sqrt()).log_softmax(-1)
 
 
 def interpolated(

@@ -16,6 +16,7 @@ import functools
 import hashlib
 import importlib
 import json
+import math
 import os
 import re
 import shlex
@@ -253,8 +254,8 @@ def test_the_checks_of_commands_catch_a_wrong_key() -> None:
     assert "passes" not in method_keys(["recipe=toy/gkd"])
     with pytest.raises(kdbench.InputError, match="unknown key 'passes' of method=gkd"):
         parse_training(["recipe=toy/gkd", "student=s", "passes=2"])
-    with pytest.raises(kdbench.InputError, match="temperature=0"):
-        parse_training(["method=logit_std", "student=s", "temperature=0"])
+    with pytest.raises(kdbench.InputError, match="own_weight=2"):
+        parse_training(["method=confidence", "student=s", "own_weight=2"])
 
 
 def slug(title: str) -> str:
@@ -721,8 +722,8 @@ def test_the_page_on_methods_lists_the_diagnostics_of_classmate() -> None:
 @pytest.fixture(scope="module")
 def example_method(tmp_path_factory, world):
     site = install(tmp_path_factory.mktemp("methods"), "add-a-method.md")
-    arguments = ["method=logit_std", "steps=2", "batch_size=8", "limit=16", "validation_limit=4"]
-    arguments += ["max_new_tokens=8", "temperature=0.3", "device=cpu", "out=student"]
+    arguments = ["method=confidence", "steps=2", "batch_size=8", "limit=16", "validation_limit=4"]
+    arguments += ["max_new_tokens=8", "own_weight=0.5", "device=cpu", "out=student"]
     arguments += [f"student={world.student}", f"teacher={world.teacher}", f"data={world.data}"]
     return site, run(site, "methods"), run(site, "train", *arguments)
 
@@ -738,11 +739,11 @@ def test_the_example_method_trains(example_method) -> None:
     site, _, printed = example_method
     assert "2 steps taken; checkpoint of step 2 in student" in printed
     card = json.loads((site / "student" / "kdbench.json").read_text("utf-8"))
-    assert card["method"] == "LogitStd"
-    assert card["training"]["parameters"] == {"kd_ratio": 0.5, "temperature": 0.3}
+    assert card["method"] == "Confidence"
+    assert card["training"]["parameters"] == {"own_weight": 0.5, "warmup": 0.2}
     log = (site / "student" / "training.jsonl").read_text("utf-8").splitlines()
     (first,) = [line for line in map(json.loads, log) if line["step"] == 1]
-    assert first["loss/0.5 standardised_kl(temperature=0.3)"] > 0
+    assert first["loss"] > 0
 
 
 def test_the_example_objective_is_its_formula() -> None:
@@ -750,24 +751,22 @@ def test_the_example_objective_is_its_formula() -> None:
 
     from kdbench.training import Chunk
 
-    z = torch.tensor([[1.0, 2.0, 3.0], [0.0, 0.0, 9.0]], dtype=torch.float64)
-    terms = example_methods()["logit_std"](temperature=0.5).triple().terms
-    objective = terms[1].objective
-    targets = torch.zeros(2, dtype=torch.long)
-    # Standardising removes shift and scale.
-    same = objective.token(Chunk(z, {"teacher": 5 * z - 3}, targets))
-    assert same.tolist() == pytest.approx([0, 0], abs=1e-12)
-    other = objective.token(Chunk(z, {"teacher": z.flip(-1)}, targets))
-    # The standardised logits are (-1, 0, 1) and (1, 0, -1); dividing by T = 1/2 doubles them.
-    p = torch.tensor([2.0, 0.0, -2.0], dtype=torch.float64).softmax(0)
-    assert float(other[0]) == pytest.approx(0.25 * 4 * float(p[0] - p[2]))
+    triple = example_methods()["confidence"](own_weight=0.6, warmup=0.5).triple()
+    p, q = (torch.tensor([row], dtype=torch.float64) for row in ([0.5, 0.25, 0.25], [0.25, 0.5, 0.25]))
+    shares = []
+    for progress in (0, 0.25, 0.5, 1):
+        schedule = triple.schedule.values(progress)
+        chunk = Chunk(q.log(), {"teacher": p.log()}, torch.tensor([0]), schedule=schedule)
+        shares.append(float(triple.objective.token(chunk)) / math.log(2))
+    # KL(p‖q) is half of log 2 minus a quarter of it, and the student's own first choice costs log 2.
+    assert shares == pytest.approx([0.25, 0.7 * 0.25 + 0.3, 0.4 * 0.25 + 0.6, 0.4 * 0.25 + 0.6])
 
 
 @pytest.mark.parametrize(
     ("command", "inside"),
     [
         ("python -m pytest kdbench_example_methods", True),
-        ("python -m pytest tests/methods/test_conformance.py -k logit_std", False),
+        ("python -m pytest tests/methods/test_conformance.py -k confidence", False),
     ],
 )
 def test_the_example_method_passes_the_conformance_tests_of_the_page(

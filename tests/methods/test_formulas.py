@@ -648,6 +648,7 @@ def test_a_head_with_more_columns_than_tokens_gives_the_same_loss(name, padded):
             rollout.with_recorded(
                 advantage=[0.5] * len(rollout.response_ids),
                 log_sampled=[-1.0] * len(rollout.response_ids),
+                private=[0.5] * len(rollout.response_ids),
             )
             for rollout in of_origin("student")
         ]
