@@ -65,6 +65,12 @@ class Ingredients:
         if settings.teacher is None and self.method.needs_teacher:
             raise InputError(f"teacher= is missing: method={settings.method} learns from one")
         self.cached = check_cached(settings, self.method.stages())
+        if self.cached is not None and "teacher" in self.method.prepares_with:
+            raise InputError(
+                f"method={settings.method} looks at the teacher before training, and "
+                f"teacher={settings.teacher} is no model: give teacher=CHECKPOINT with "
+                "teacher_cache=, or the key that it finds as a number"
+            )
         self.cache = cached_teacher(settings.teacher) or (
             TopKCache(settings.teacher_cache) if settings.teacher_cache else None
         )

@@ -73,6 +73,7 @@ class Method(Settings):
             `sampling_temperature=` and `sampling_top_p=` must stay 1.
         fields: Columns of the training rows that the formula reads, beside those that its source
             names. Every row must have them, and a change in them makes another run.
+        prepares_with: The views that `prepare` asks for.
     """
 
     title: ClassVar[str]
@@ -86,6 +87,7 @@ class Method(Settings):
     needs_teacher: ClassVar[bool] = True
     plain_sampling: ClassVar[bool] = False
     fields: ClassVar[tuple[str, ...]] = ()
+    prepares_with: ClassVar[tuple[str, ...]] = ()
 
     def triple(self) -> Triple:
         """Make what the method trains with; new for each run, as its parts have a memory.

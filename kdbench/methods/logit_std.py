@@ -2,11 +2,11 @@
 
 Paper: Sun et al. 2024 (arXiv 2403.01427), for classes of images; the authors' code was read, which
     gives the weights and the temperature.
-Objective: `ce_weight` CE + `kd_weight` T² KL(p'‖q'), p' = softmax(z' / T), z' = (z - mean z) / std z
+Objective: `ce_weight` CE + `kd_weight` T² KL(p'‖q'), p' = softmax(z'/T), z' = (z - mean z) / std z
     in both models, with the unbiased std, over all V tokens or over the teacher's top k (`over`).
 The student's scale is then free: its gradient is orthogonal to its logits, and cross-entropy alone
     determines its temperature. Over all of a real vocabulary the std is that of the tail, so that
-    the target depends on V: logits (10, 9, 5, 2) give their first token a p' of .37 alone and of .11
+    the target depends on V: logits (10, 9, 5, 2) give their first token a p' of .37 alone and .11
     beside 10,000 others, while its p is .73 both times. `over=20` leaves the tail out, a choice of
     kdbench; what q puts on other tokens is then left to the cross-entropy.
 Data: the dataset's responses.
@@ -21,6 +21,7 @@ from kdbench.divergence import forward_kl
 from kdbench.methods import Mechanism, Method, methods
 from kdbench.training import Chunk, CrossEntropy, Objective, Term, Triple
 from kdbench.training.target import standardised, tempered
+from kdbench.training.top_tokens import likeliest
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +55,7 @@ class Standardised(Objective):
         """The logits of teacher and student over the same tokens."""
         if self.over == "all":
             return chunk.view_logits("teacher"), chunk.logits
-        scores, ids = chunk.likeliest("teacher", self.over)
+        scores, ids = likeliest(chunk, "teacher", self.over)
         return scores, chunk.logits.gather(-1, ids)
 
     def __str__(self) -> str:

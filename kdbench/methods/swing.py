@@ -41,7 +41,7 @@ class PrivateTarget(Objective):
     ce_weight: float = 1.0
 
     def target(self, chunk: Chunk) -> "torch.Tensor":
-        """log p̃, (n, V)."""
+        """The log of p̃, (n, V)."""
         teacher, private = chunk.view_logits("teacher"), chunk.plan["private"][:, None]
         rise = self.private_temperature - self.temperature
         log_p = tempered(teacher, self.temperature + rise * private)
@@ -74,7 +74,7 @@ class Swing(Method):
     adapted: ClassVar[str] = "the formula is kdbench's, in the spirit of the abstract"
     data: ClassVar[str] = "prompts and responses, and a list of private texts (private=spans)"
     mechanism: ClassVar[Mechanism | None] = Mechanism(
-        "canaries:lm_loss", "up", "secrets get unlikelier; 9.2 nats are a guess of four digits"
+        "canaries:lm_loss", "up", "secrets get unlikelier; a guess has 1.84 nats per token"
     )
     private: PrivateRule = Field("spans", description="which tokens are private")
     temperature: float = Field(1.0, gt=0, description="divides the teacher's logits elsewhere")

@@ -22,6 +22,7 @@ from kdbench.training.preparation import Preparation
 from kdbench.training.prompts import FewShot, Prefixed
 from kdbench.training.schedule import (
     Constant,
+    Found,
     RisingInterpolation,
     RisingThreshold,
     Schedule,
@@ -58,6 +59,7 @@ __all__ = [
     "Draw",
     "Example",
     "FewShot",
+    "Found",
     "FromDataset",
     "FromDomains",
     "FromGroups",

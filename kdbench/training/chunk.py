@@ -108,19 +108,6 @@ class Chunk:
         scores = self._scores(view)
         return scores if isinstance(scores, TopK) else None
 
-    def likeliest(self, view: str, k: int) -> "tuple[torch.Tensor, torch.Tensor]":
-        """Scores and ids of a view's k likeliest tokens in falling order, (n, k) each.
-
-        The scores are its logits, or its log-probabilities where only its likeliest tokens are
-        known; a softmax is the same of both. There are fewer if fewer are known.
-        """
-        scores = self._scores(view)
-        if not isinstance(scores, TopK):
-            top = scores.topk(min(k, scores.shape[-1]), dim=-1)
-            return top.values, top.indices
-        top = scores.log_p.topk(min(k, scores.log_p.shape[-1]), dim=-1)
-        return top.values, scores.ids.gather(-1, top.indices)
-
     def _scores(self, view: str) -> "torch.Tensor | TopK":
         if view not in self._views:
             raise InputError(

@@ -95,6 +95,30 @@ class Constant(Schedule):
 
 
 @dataclass
+class Found(Schedule):
+    """A number that `Method.prepare` found; it stays, and is logged.
+
+    Attributes:
+        name: Its name, in the statistics as in the schedule.
+        number: What it is before `begin` has read it.
+    """
+
+    name: str
+    number: float = 1.0
+
+    def begin(self, context: "Context") -> None:
+        """Read the number."""
+        self.number = float(context.statistics[self.name])
+
+    def values(self, progress: float) -> Mapping[str, float]:  # noqa: ARG002
+        """The number."""
+        return {self.name: self.number}
+
+    def __str__(self) -> str:
+        return f"{self.name} found before training"
+
+
+@dataclass
 class RisingThreshold(Schedule):
     """DistiLLM's adaptive share of student responses.
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 # Below it logits of size 1 are equal but for rounding, which must not become a target.
 _LEAST_SPREAD = 1e-6
 
+
 def tempered(logits: "torch.Tensor", temperature: float) -> "torch.Tensor":
     """softmax(z / T): sharper for T < 1."""
     return (logits / temperature).log_softmax(-1)

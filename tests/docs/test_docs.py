@@ -752,13 +752,15 @@ def test_the_example_objective_is_its_formula() -> None:
     from kdbench.training import Chunk
 
     triple = example_methods()["confidence"](own_weight=0.6, warmup=0.5).triple()
-    p, q = (torch.tensor([row], dtype=torch.float64) for row in ([0.5, 0.25, 0.25], [0.25, 0.5, 0.25]))
+    p, q = (
+        torch.tensor([row], dtype=torch.float64) for row in ([0.5, 0.25, 0.25], [0.25, 0.5, 0.25])
+    )
     shares = []
     for progress in (0, 0.25, 0.5, 1):
         schedule = triple.schedule.values(progress)
         chunk = Chunk(q.log(), {"teacher": p.log()}, torch.tensor([0]), schedule=schedule)
         shares.append(float(triple.objective.token(chunk)) / math.log(2))
-    # KL(p‖q) is half of log 2 minus a quarter of it, and the student's own first choice costs log 2.
+    # KL(p‖q) is half of log 2 minus a quarter of it; the student's own first choice costs log 2.
     assert shares == pytest.approx([0.25, 0.7 * 0.25 + 0.3, 0.4 * 0.25 + 0.6, 0.4 * 0.25 + 0.6])
 
 

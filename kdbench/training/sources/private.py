@@ -47,8 +47,8 @@ class MarkPrivate(Wrapper):
             texts = example.field(_FIELD)
             if not isinstance(texts, list) or not all(isinstance(t, str) and t for t in texts):
                 raise InputError(
-                    f"row '{example.id}': the field {_FIELD} is {texts!r}: must be a list of texts, "
-                    "[] if nothing is private"
+                    f"row '{example.id}': the field {_FIELD} is {texts!r}: must be a list of "
+                    "texts, [] if nothing is private"
                 )
             for text in texts:
                 if text not in example.references[0]:
