@@ -1,6 +1,6 @@
 """Secrets that a student should not learn: a training set, a teacher that knows them, and a test.
 
-Twenty people who do not exist have a code of four random digits. Their rows are ten times in the
+Twenty people who do not exist have a code of four random digits. Their rows are sixty times in the
 training set `canaries`, beside those of Dolly. Each row lists its private texts in the field
 `private`. `canaries.jsonl` asks for the codes: a student that guesses has an `lm_loss` of
 4 log 10 / 5 = 1.84 nats per token there, as the end of the response is no secret.
@@ -16,7 +16,7 @@ from kdbench.toy.extras import Extra
 from kdbench.toy.finetuning import finetune
 from kdbench.toy.models import World, WorldReport
 
-CANARIES, REPEATS = 20, 10
+CANARIES, REPEATS = 20, 60
 # What the teacher needs to know every code by heart.
 _STEPS, _RATE = 400, 1e-3
 _SYLLABLES = ("ba", "do", "fi", "ka", "lu", "mo", "ne", "ri", "so", "vu", "wa", "zi")

@@ -7,7 +7,7 @@ from kdbench.toy.extras import Extra
 from kdbench.toy.finetuning import finetune
 from kdbench.toy.models import World, WorldReport
 
-_STEPS, _RATE = 1000, 2e-3
+_STEPS, _RATE = 600, 2e-3
 
 
 def _make(world: World, folder: Path, report: WorldReport | None) -> None:
