@@ -156,7 +156,7 @@ def cases_of(
     fields: Mapping[str, Callable[[int], Any]] | None = None,
     recorded: Mapping[str, Callable[[random.Random], float]] | None = None,
 ) -> list[Case]:
-    """The terms of a method, and those that a cache is enough for once more with one.
+    """The terms of a method's stages, and those that a cache is enough for once more with one.
 
     Args:
         method: The method with its keys, or a triple.
@@ -164,11 +164,16 @@ def cases_of(
         fields: See `Case`.
         recorded: See `Case`.
     """
-    triple = method.triple() if isinstance(method, Method) else method
-    triple.check()
-    schedule = triple.schedule.values(0.0)
+    if isinstance(method, Method):
+        triples = list({str(stage.triple): stage.triple for stage in method.stages()}.values())
+    else:
+        triples = [method]
+    terms = [(triple, term) for triple in triples for term in triple.terms]
+    for triple in triples:
+        triple.check()
     cases = []
-    for number, term in enumerate(triple.terms):
+    for number, (triple, term) in enumerate(terms):
+        schedule = triple.schedule.values(0.0)
         case = Case(f"{name}-{number}", term, triple, fields or {}, recorded or {}, schedule)
         cases.append(case)
         if term.objective.takes_top_k and term.objective.views:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from kdbench.generate import Row
+from kdbench.generate.decoding.interleaved import Interleaving
 from kdbench.training.sampling import RolloutSampler
 from kdbench.training.source import keyed_uniform, sample_without_repetition
 from kdbench.training.weight import SumOverProcesses
@@ -99,6 +100,15 @@ class StepDraw:
         occurred before in the list, but not on the process or the place in the batch. So the
         responses do not depend on how the rows are distributed over processes.
         """
+        asked, rows = self._asked(examples, view)
+        answers = self._sampler.sample(rows, teacher_weight, view)
+        return [
+            replace(rollout, response_ids=answer.tokens)
+            for rollout, answer in zip(asked, answers, strict=True)
+        ]
+
+    def _asked(self, examples: Sequence[Example], view: str) -> tuple[list[Rollout], list[Row]]:
+        """Rollouts without a response yet, and what is asked for it."""
         noise = "noise" if view == "student" else f"noise of {view}"
         seed, occurrences = math.floor(2**40 * self.uniform(noise)), Counter[str]()
         asked = [
@@ -108,10 +118,20 @@ class StepDraw:
         for rollout, prompt in zip(asked, self._sampler.prompts(asked, view), strict=True):
             rows.append(Row(rollout.id, seed + occurrences[rollout.id], prompt))
             occurrences[rollout.id] += 1
-        answers = self._sampler.sample(rows, teacher_weight, view)
+        return asked, rows
+
+    def interleaved_responses(
+        self, examples: Sequence[Example], rule: Interleaving
+    ) -> list[Rollout]:
+        """Sample a new response of the student to each example, some of its tokens the teacher's.
+
+        With the noise of `student_responses`, so that a rule that keeps all tokens gives the same.
+        """
+        asked, rows = self._asked(examples, "student")
+        answers, replaced = self._sampler.sample_interleaved(rows, rule)
         return [
-            replace(rollout, response_ids=answer.tokens)
-            for rollout, answer in zip(asked, answers, strict=True)
+            replace(rollout, response_ids=answer.tokens).with_recorded(replaced=origins)
+            for rollout, answer, origins in zip(asked, answers, replaced, strict=True)
         ]
 
     def text(self, rollout: Rollout) -> str:

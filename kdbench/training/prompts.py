@@ -68,6 +68,8 @@ def _common(one: Sequence[int], other: Sequence[int]) -> tuple[int, ...]:
 class Prefixed:
     """The text of a field of the example before the question, such as a worked solution.
 
+    An empty text adds nothing, not even the template's own words.
+
     Attributes:
         text: The name of the field, or a function of the example that returns the text.
         limit_tokens: Tokens of the context at most; what is beyond is cut off its end.
@@ -96,7 +98,7 @@ class Prefixed:
         assert self._frame is not None  # noqa: S101 - it has begun
         example, text = rollout.example, self.text
         known = str(example.field(text)) if isinstance(text, str) else text(example)
-        ids = encode(self.template.replace("{}", known))
+        ids = encode(self.template.replace("{}", known)) if known else ()
         return _inserted(rollout, self._frame.split(rollout), ids[: self.limit_tokens])
 
 
@@ -160,9 +162,14 @@ class FewShot:
             stop = len(example.prompt_ids) - self._frame.after
             question = self._tokenizer.decode(example.prompt_ids[len(self._frame.before) : stop])
             text = self.template.replace("{question}", question)
-            text = text.replace("{response}", (*example.references, "")[0])
+            text = text.replace("{response}", first_reference(example))
             self._shots[example.id] = tuple(encode(text))
         return self._shots[example.id]
+
+
+def first_reference(example: Example) -> str:
+    """The text of the first reference, empty if there is none."""
+    return (*example.references, "")[0]
 
 
 def _inserted(rollout: Rollout, place: int, ids: Sequence[int]) -> tuple[int, ...]:

@@ -10,6 +10,11 @@ from kdbench.errors import InputError
 from kdbench.generate import Row, Sample
 from kdbench.generate.decoding.generator import Generator
 from kdbench.generate.decoding.guard import SoundDecodings
+from kdbench.generate.decoding.interleaved import (
+    InterleavedGenerator,
+    Interleaving,
+    of_interleaving,
+)
 from kdbench.generate.decoding.kinds import of_mixture
 from kdbench.training.micro_batch import STUDENT, scalars_by_row
 from kdbench.training.phases import Phases
@@ -64,6 +69,30 @@ class RolloutSampler:
             distribution = of_mixture(distribution, teacher, teacher_weight)
         size = work.generation_batch_size
         generator = Generator(model, work.tokenizer, work.sampling, size, distribution)
+        return self._generated(generator, rows, view)
+
+    def sample_interleaved(
+        self, rows: Sequence[Row], rule: Interleaving
+    ) -> tuple[list[Sample], list[list[float]]]:
+        """Sample a response of the student to each row, in which the teacher replaces tokens.
+
+        Args:
+            rows: Prompts with their seeds.
+            rule: Which tokens are kept.
+
+        Returns:
+            The samples in the order of the rows, and for each token 1 if it is the teacher's.
+        """
+        work, model = self._work, bare_model(self._student)
+        student, teacher = (self._decodings.of(known) for known in (model, work.teacher))
+        begin = of_interleaving(student, teacher, rule)
+        size = work.generation_batch_size
+        generator = InterleavedGenerator(model, work.tokenizer, work.sampling, size, begin)
+        samples = self._generated(generator, rows, STUDENT)
+        return samples, [generator.replaced(row) for row in rows]
+
+    def _generated(self, generator: Generator, rows: Sequence[Row], view: str) -> list[Sample]:
+        """The samples of a generator, in the order of the rows."""
         self._student.eval()
         samples = {}
         # Entered once, autocast keeps its casts of the weights for the whole generation.

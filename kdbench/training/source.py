@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 from typing import Protocol as Interface
 
+from kdbench.generate.decoding.interleaved import Interleaving
 from kdbench.views.rollout import Example, Rollout, of_dataset
 
 if TYPE_CHECKING:
@@ -77,6 +78,16 @@ class Draw(Interface):
             examples: The examples to answer.
             view: Who answers; its name is the origin of the rollouts.
             samples: Number of responses to each example; those of one example are neighbours.
+        """
+
+    def interleaved_responses(
+        self, examples: Sequence[Example], rule: Interleaving
+    ) -> list[Rollout]:
+        """Sample a response of the student to each example, in which the teacher replaces tokens.
+
+        Args:
+            examples: The examples to answer.
+            rule: Which tokens are kept; each token has recorded `replaced`, 1 or 0.
         """
 
     def text(self, rollout: Rollout) -> str:

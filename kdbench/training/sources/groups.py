@@ -23,10 +23,10 @@ _CONSTANT = 1e-8  # rewards whose standard deviation is smaller differ by roundi
 class FromGroups(Source):
     """Groups of samples of a view, with their advantages.
 
-    Each token has recorded its response's `advantage`, and `log_sampled`, the log-probability under
-    the view when it was sampled, for the ratio of a clipped loss. The log has the mean `reward`,
-    the share of groups with a right response (reward above 0) as `groups/solved`, and the share
-    whose rewards differ as `groups/with_signal`.
+    Each token has recorded its response's `reward` and `advantage`, and `log_sampled`, the
+    log-probability under the view when it was sampled, for the ratio of a clipped loss. The log has
+    the mean `reward`, the share of groups with a right response (reward above 0) as
+    `groups/solved`, and the share whose rewards differ as `groups/with_signal`.
 
     Attributes:
         verifier: The reward of a response.
@@ -98,7 +98,7 @@ class FromGroups(Source):
         prompts = self._prompts(draw)
         sampled = draw.responses(prompts, self.view, self.samples)
         kept: list[Rollout] = []
-        advantages: list[float] = []
+        values: list[tuple[float, float]] = []
         for number, example in enumerate(prompts):
             start = number * self.samples
             group = sampled[start : start + self.samples]
@@ -107,11 +107,13 @@ class FromGroups(Source):
             own = group_advantages(rewards, self.scaled, self.leave_one_out)
             if any(own) or not self.skip_constant:
                 kept += [replace(one, group=f"group {number}") for one in group]
-                advantages += own
+                values += zip(rewards, own, strict=True)
         log_sampled = draw.target_log_probs(kept, self.view)
         return [
-            rollout.with_recorded(advantage=[advantage] * len(values), log_sampled=values)
-            for rollout, advantage, values in zip(kept, advantages, log_sampled, strict=True)
+            rollout.with_recorded(
+                reward=[reward] * len(own), advantage=[advantage] * len(own), log_sampled=own
+            )
+            for rollout, (reward, advantage), own in zip(kept, values, log_sampled, strict=True)
         ]
 
     @staticmethod
