@@ -10,6 +10,9 @@ VARIANTS = [
     *[("abkd", {"alpha": a, "beta": b}) for a, b in ((0.5, 0), (0, 0.5), (0.5, -0.5), (0, 0))],
     ("akl", {"head_mass": 0.8}),
     ("akl", {"boundary": "head"}),
+    ("adpa", {"limit": 0.5}),
+    ("adpa", {"anchor_weight": 0.1}),
+    ("adpa", {"dckd_share": 0.5}),
     ("classmate", {"plausibility": 0}),
     ("classmate", {"divergence": "jsd"}),
     ("classmate", {"divergence": "reverse_kl"}),
@@ -18,6 +21,8 @@ VARIANTS = [
     *[("classmate", {"classmate": kind}) for kind in ("frozen", "ema", "teacher", "uniform")],
     ("distillm", {"direction": "forward"}),
     ("distillm", {"skew": 0}),
+    ("distillm2", {"adaptive_skew": True, "growing_weight": True}),
+    ("distillm2", {"skew": 0}),
     ("gkd", {"teacher_weight": 0}),
     ("gkd", {"teacher_weight": 0.1}),
     ("gkd", {"teacher_weight": 1}),
@@ -29,9 +34,11 @@ VARIANTS = [
     ("seqkd", {"kd_ratio": 0.5}),
     ("taid", {"start": 0}),
     ("taid", {"start": 1}),
+    ("trrd", {"old_share": 0}),
+    ("trrd", {"old_share": 1}),
 ]
 # Part of these losses is detached on purpose (the reward of `opd`, the student's part of `taid`'s
-# target, the weights of `akl`), so their gradients are not the derivatives of their values.
+# target, the weights of `akl`, the student's share in the mixture of `distillm2`), so their gradients are not the derivatives of their values.
 DETACHED = (
     "cross_entropy(interpolated)",
     "sampled_reverse_kl",
@@ -39,6 +46,7 @@ DETACHED = (
     "adaptive_kl",
     "token_wise_kl",
     "token_selective",
+    "skewed_by_writer(rejected",
 )
 
 
@@ -57,7 +65,8 @@ def compiles_alike(case):
     """What the compiled code of a case depends on, but for numbers."""
     objective, kind = case.term.objective, case.triple.companions
     options = getattr(objective, "divergence", None), *getattr(objective, "options", {}).values()
-    return type(objective), options, bool(kind) and kind[0].kind == "uniform"
+    uniform = bool(kind) and getattr(kind[0], "kind", "") == "uniform"
+    return type(objective), options, getattr(objective, "side", ""), uniform
 
 
 CASES = all_cases()
@@ -73,7 +82,9 @@ def holds(fact, case):
         # `plausibility` of the subtracted form is in its diagnostics alone, and a classmate that
         # is the teacher changes nothing. The vocabulary here is smaller than the numbers of tokens.
         few = case.name.startswith(("pld", "eopd"))
-        return "subtract" not in case.name and "teacher" not in case.name and not few
+        # With `old_share=1` there is no teacher, whom any other share needs.
+        alone = "old_share=1" in str(case.term)
+        return "subtract" not in case.name and "teacher" not in case.name and not few and not alone
     return True
 
 
