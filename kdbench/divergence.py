@@ -194,8 +194,12 @@ def _log_distance(log_p: "torch.Tensor", log_q: "torch.Tensor") -> "torch.Tensor
     return 0.5 * (log_p - log_q).square().sum(-1)
 
 
-def mixture(log_p: "torch.Tensor", log_q: "torch.Tensor", weight: float) -> "torch.Tensor":
-    """log(w p + (1-w) q)."""
+def mixture(
+    log_p: "torch.Tensor", log_q: "torch.Tensor", weight: "float | torch.Tensor"
+) -> "torch.Tensor":
+    """log(w p + (1-w) q), w a number or one of each position, (..., 1)."""
+    if not isinstance(weight, int | float):
+        return (log_p + weight.log()).logaddexp(log_q + (-weight).log1p())
     if weight in (0, 1):
         return log_p if weight else log_q
     return (log_p + math.log(weight)).logaddexp(log_q + math.log(1 - weight))

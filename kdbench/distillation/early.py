@@ -22,6 +22,11 @@ def check_early(recipe: Recipe) -> None:
             method's terms do not fit its source.
     """
     settings = recipe.settings
+    for key in recipe.method.required:
+        if getattr(recipe.method, key) is None:
+            raise InputError(
+                f"{key}= is missing: {type(recipe.method).model_fields[key].description}"
+            )
     stages = recipe.method.stages()
     check_stages(stages)
     if settings.steps is not None:

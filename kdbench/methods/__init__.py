@@ -69,6 +69,7 @@ class Method(Settings):
         mechanism: What the idea should move; None where nothing but the score can tell.
         cost: The cost of a step in addition to the student's forward and backward pass.
         needs_teacher: Whether `teacher=` must be given.
+        required: Keys that must be given too; their default of None is for lists alone.
         plain_sampling: Whether the formula needs samples of the models' own distributions, so that
             `sampling_temperature=` and `sampling_top_p=` must stay 1.
         fields: Columns of the training rows that the formula reads, beside those that its source
@@ -85,6 +86,7 @@ class Method(Settings):
     data: ClassVar[str] = "prompts and responses"
     mechanism: ClassVar[Mechanism | None] = None
     needs_teacher: ClassVar[bool] = True
+    required: ClassVar[tuple[str, ...]] = ()
     plain_sampling: ClassVar[bool] = False
     fields: ClassVar[tuple[str, ...]] = ()
     prepares_with: ClassVar[tuple[str, ...]] = ()

@@ -70,6 +70,15 @@ def rouge_at_least(limit: float) -> Verifier:
 VERIFIERS: Mapping[str, Verifier] = {"exact_match": exact_match, "number": number}
 
 
+def no_verifier(example: Example, text: str) -> float:  # noqa: ARG001
+    """Refuse: it stands in lists for a key `verifier=` that was not given.
+
+    Raises:
+        InputError: Always.
+    """
+    raise InputError("verifier= is missing")
+
+
 def verifier(name: str) -> Verifier:
     """A verifier by name: `exact_match`, `number`, or `rougeL>=0.7` with any limit of 0 to 1.
 
@@ -88,6 +97,16 @@ def verifier(name: str) -> Verifier:
         known = [*VERIFIERS, f"{_ROUGE}0.7"]
         raise InputError(f"unknown verifier '{name}': {nearest(name, known)}")
     return VERIFIERS[name]
+
+
+def known_verifier(name: str) -> str:
+    """The name of a verifier, if there is such a one; it checks a key `verifier=`.
+
+    Raises:
+        InputError: There is no such verifier.
+    """
+    verifier(name)
+    return name
 
 
 def reward_of(verify: Verifier, example: Example, text: str) -> float:

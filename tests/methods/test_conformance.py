@@ -10,6 +10,9 @@ VARIANTS = [
     *[("abkd", {"alpha": a, "beta": b}) for a, b in ((0.5, 0), (0, 0.5), (0.5, -0.5), (0, 0))],
     ("akl", {"head_mass": 0.8}),
     ("akl", {"boundary": "head"}),
+    ("adpa", {"limit": 0.5}),
+    ("adpa", {"anchor_weight": 0.1}),
+    ("adpa", {"dckd_share": 0.5}),
     ("classmate", {"plausibility": 0}),
     ("classmate", {"divergence": "jsd"}),
     ("classmate", {"divergence": "reverse_kl"}),
@@ -19,6 +22,8 @@ VARIANTS = [
     ("distillm", {"direction": "forward"}),
     ("distillm", {"skew": 0}),
     ("context_sd", {"refresh": "ema"}),
+    ("distillm2", {"adaptive_skew": True, "growing_weight": True}),
+    ("distillm2", {"skew": 0}),
     ("gkd", {"teacher_weight": 0}),
     ("gkd", {"teacher_weight": 0.1}),
     ("gkd", {"teacher_weight": 1}),
@@ -38,9 +43,11 @@ VARIANTS = [
     ("seqkd", {"kd_ratio": 0.5}),
     ("taid", {"start": 0}),
     ("taid", {"start": 1}),
+    ("trrd", {"old_share": 0}),
+    ("trrd", {"old_share": 1}),
 ]
 # Part of these losses is detached on purpose (the reward of `opd`, the student's part of `taid`'s
-# target, the weights of `akl`), so their gradients are not the derivatives of their values.
+# target, the weights of `akl`, the student's share in the mixture of `distillm2`), so their gradients are not the derivatives of their values.
 DETACHED = (
     "cross_entropy(interpolated)",
     "sampled_reverse_kl",
@@ -49,6 +56,7 @@ DETACHED = (
     "token_wise_kl",
     "token_selective",
     "ratio_weighted_informed_jsd",
+    "skewed_by_writer(rejected",
 )
 
 
@@ -68,6 +76,8 @@ def compiles_alike(case):
     objective, kind = case.term.objective, case.triple.companions
     options = getattr(objective, "divergence", None), *getattr(objective, "options", {}).values()
     return type(objective), options, bool(kind) and getattr(kind[0], "kind", "") == "uniform"
+    uniform = bool(kind) and getattr(kind[0], "kind", "") == "uniform"
+    return type(objective), options, getattr(objective, "side", ""), uniform
 
 
 CASES = all_cases()
@@ -84,6 +94,10 @@ def holds(fact, case):
         # is the teacher changes nothing. The vocabulary here is smaller than the numbers of tokens.
         few = case.name.startswith(("pld", "eopd", "sdft", "sdpo"))
         return "subtract" not in case.name and "teacher" not in case.name and not few
+        few = case.name.startswith(("pld", "eopd"))
+        # With `old_share=1` there is no teacher, whom any other share needs.
+        alone = "old_share=1" in str(case.term)
+        return "subtract" not in case.name and "teacher" not in case.name and not few and not alone
     return True
 
 

@@ -92,14 +92,14 @@ def test_dpo_moves_the_margin_and_a_swapped_file_swaps_the_loss(
     world: World, pairs: Path, tmp_path: Path
 ) -> None:
     steps = {"steps": 4, "micro_batch_size": 3, "train_set": str(pairs), "valid_set": "dolly"}
-    folder = train(world, tmp_path / "dpo", "dpo", **steps)
-    losses = log_of(folder, "loss/dpo(beta=0.1) per group")
+    folder = train(world, tmp_path / "pairs", "pairs", **steps)
+    losses = log_of(folder, "loss/pairs(beta=0.1) per group")
     assert losses[0] == pytest.approx(math.log(2), abs=1e-5)  # the student is the reference
     assert losses[-1] < 0.6
-    again = train(world, tmp_path / "two", "dpo", **{**steps, "steps": 1, "micro_batch_size": 16})
+    again = train(world, tmp_path / "two", "pairs", **{**steps, "steps": 1, "micro_batch_size": 16})
     assert log_of(again, "grad_norm")[0] == pytest.approx(log_of(folder, "grad_norm")[0], rel=1e-4)
     steps["train_set"] = str(swapped(pairs, tmp_path))
-    other = train(world, tmp_path / "swapped", "dpo", **{**steps, "steps": 1})
+    other = train(world, tmp_path / "swapped", "pairs", **{**steps, "steps": 1})
     gradients = [log_of(place, "grad_norm")[0] for place in (folder, other)]
     assert gradients[0] == pytest.approx(gradients[1], rel=1e-4)  # of the opposite direction
 
@@ -107,7 +107,7 @@ def test_dpo_moves_the_margin_and_a_swapped_file_swaps_the_loss(
 def test_the_loss_of_a_pair_and_its_gradient_are_those_worked_out_by_hand() -> None:
     """log q is -2 and -3, that of the reference -2.5 and -2.8: the margin is 0.7 (DPKD's check)."""
     dpo = make_recipe(
-        {"method": "dpo", "student": "s", "plugins": str(EXAMPLES / "dpo.py")}
+        {"method": "pairs", "student": "s", "plugins": str(EXAMPLES / "pairs.py")}
     ).method.triple()
     objective = dpo.terms[0].objective
     rollouts = [
@@ -146,7 +146,7 @@ def test_the_loss_of_a_pair_and_its_gradient_are_those_worked_out_by_hand() -> N
 
 
 def test_grpo_raises_the_reward_of_its_verifier(world: World, tmp_path: Path) -> None:
-    folder = train(world, tmp_path / "grpo", "grpo", steps=12, passes=2, micro_batch_size=16)
+    folder = train(world, tmp_path / "groups", "groups", steps=12, passes=2, micro_batch_size=16)
     rewards = log_of(folder, "reward")
     assert len(rewards) == 6  # responses are sampled in every other step
     assert sum(rewards[-2:]) / 2 > rewards[0] + 0.2
@@ -184,12 +184,12 @@ def test_domains_are_drawn_more_where_the_student_is_behind(
     assert sum(drawn[name] for name in high) > sum(drawn[name] for name in low)
 
 
-@pytest.mark.parametrize("name", ["grpo", "domains"])
+@pytest.mark.parametrize("name", ["groups", "domains"])
 def test_a_resume_between_passes_and_domains_gives_the_same_bits(
     world: World, of_each: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     few = {"steps": 3, "save_every": 1, "data": of_each, "validation_samples": 1}
-    few |= {"passes": 2, "validation_limit": 1} if name == "grpo" else {"validation_limit": None}
+    few |= {"passes": 2, "validation_limit": 1} if name == "groups" else {"validation_limit": None}
     whole = train(world, tmp_path / "whole", name, **few)
     learn = DistillationTrainer.training_step
 
@@ -212,8 +212,8 @@ def test_two_processes_learn_from_pairs_and_groups_like_one(
 ) -> None:
     few = {"steps": 2, "micro_batch_size": 4, "validation_limit": 1, "validation_samples": 1}
     runs = {
-        "dpo": words(world, "dpo", **few, train_set=str(pairs), valid_set="dolly"),
-        "grpo": words(world, "grpo", **few, samples=3),
+        "pairs": words(world, "pairs", **few, train_set=str(pairs), valid_set="dolly"),
+        "groups": words(world, "groups", **few, samples=3),
     }
     for name, settings in runs.items():
         kdbench.train(out=tmp_path / "one" / name, **settings)
@@ -239,7 +239,7 @@ def test_two_processes_learn_from_pairs_and_groups_like_one(
             assert len(ours) == 2
             assert ours[0] == pytest.approx(theirs[0], rel=1e-4, abs=1e-6)
             assert ours == pytest.approx(theirs, rel=5e-3, abs=2e-3)
-    rewards = [log_of(tmp_path / count / "grpo", "reward") for count in ("one", "two")]
+    rewards = [log_of(tmp_path / count / "groups", "reward") for count in ("one", "two")]
     assert rewards[0] == pytest.approx(rewards[1])
 
 
@@ -248,7 +248,7 @@ def test_a_missing_field_is_named_before_a_model_is_loaded(
 ) -> None:
     monkeypatch.setattr("kdbench.distillation.students.StudentSource.load", None)
     with pytest.raises(InputError, match=r"train\.jsonl:1: the method needs the field 'chosen'"):
-        train(world, tmp_path / "out", "dpo")
+        train(world, tmp_path / "out", "pairs")
     with pytest.raises(InputError, match=r"train\.jsonl:1: the method needs the field 'nothing'"):
         train(world, tmp_path / "out", "domains", field="nothing")
     assert not (tmp_path / "out").exists()

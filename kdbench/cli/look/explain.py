@@ -120,6 +120,7 @@ def _method_lines(name: str) -> Iterator[str]:
             *kind().describe().items(),
             ("row label", kind.title),
             ("teacher", "teacher= is needed" if kind.needs_teacher else "teacher= is not needed"),
+            ("must be given", ", ".join(f"{key}=" for key in kind.required)),
             (
                 "sampling",
                 "plain samples: sampling_temperature=1 and sampling_top_p=1"
@@ -131,11 +132,12 @@ def _method_lines(name: str) -> Iterator[str]:
     )
     yield from entries("Keys, besides those of kdbench train", keys(kind))
     yield from definition(kind)
-    teacher = " teacher=path/to/teacher" if kind.needs_teacher else ""
+    given = " teacher=path/to/teacher" if kind.needs_teacher else ""
+    required = "".join(f" {key}=…" for key in kind.required)
     yield from [
         "",
         "Example",
-        f"  kdbench train method={name} student=path/to/student{teacher} data=path/to/data",
+        f"  kdbench train method={name} student=path/to/student{given} data=path/to/data{required}",
     ]
 
 

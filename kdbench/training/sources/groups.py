@@ -9,7 +9,7 @@ whose responses are all right or all wrong; it then samples more prompts, which 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from kdbench.errors import InputError
 from kdbench.training.source import Draw, Source
@@ -31,7 +31,8 @@ class FromGroups(Source):
     Attributes:
         verifier: The reward of a response.
         samples: G, the number of responses to each prompt.
-        scaled: Whether the advantage is divided by the group's standard deviation (population).
+        scaled: Whether the advantage is divided by the group's standard deviation.
+        deviation: Which one: that of the `population`, or of a `sample`, with G-1 for G.
         leave_one_out: Whether a response is compared with the others' mean, and not with that of
             all; instead of scaling, for which `scaled` must be false.
         skip_constant: Whether groups of equal rewards, which have no advantage, are left out. A
@@ -49,6 +50,7 @@ class FromGroups(Source):
     skip_constant: bool = False
     passes: int = 1
     view: str = "student"
+    deviation: Literal["population", "sample"] = "population"
     pending: list[list[Rollout]] = field(default_factory=list, init=False)
     drawn: int = field(default=0, init=False)
 
@@ -104,7 +106,7 @@ class FromGroups(Source):
             group = sampled[start : start + self.samples]
             rewards = [reward_of(self.verifier, example, draw.text(one)) for one in group]
             self._note(draw, rewards)
-            own = group_advantages(rewards, self.scaled, self.leave_one_out)
+            own = group_advantages(rewards, self.scaled, self.leave_one_out, self.deviation)
             if any(own) or not self.skip_constant:
                 kept += [replace(one, group=f"group {number}") for one in group]
                 values += zip(rewards, own, strict=True)
@@ -136,26 +138,32 @@ class FromGroups(Source):
     def __str__(self) -> str:
         name = getattr(self.verifier, "__name__", type(self.verifier).__name__)
         passes = f", {self.passes} passes" if self.passes > 1 else ""
-        return f"{self.view} in groups of {self.samples} ({name}{passes})"
+        sample = ", sample deviation" if self.deviation == "sample" else ""
+        return f"{self.view} in groups of {self.samples} ({name}{passes}{sample})"
 
 
 def group_advantages(
-    rewards: Sequence[float], scaled: bool = True, leave_one_out: bool = False
+    rewards: Sequence[float],
+    scaled: bool = True,
+    leave_one_out: bool = False,
+    deviation: Literal["population", "sample"] = "population",
 ) -> list[float]:
     """The advantage of each response of a group.
 
     Args:
         rewards: The rewards of the group, two or more.
-        scaled: Whether it is divided by the population standard deviation of the rewards.
+        scaled: Whether it is divided by the standard deviation of the rewards.
         leave_one_out: Whether each reward is compared with the mean of the others.
+        deviation: Which standard deviation: that of the population, or of a sample.
 
     Returns:
         The advantages, which have the sum 0; all are 0 if the rewards are equal.
     """
     size, mean = len(rewards), math.fsum(rewards) / len(rewards)
     differences = [reward - mean for reward in rewards]
-    deviation = math.sqrt(math.fsum(value * value for value in differences) / size)
-    if deviation < _CONSTANT:
+    degrees = size - 1 if deviation == "sample" else size
+    spread = math.sqrt(math.fsum(value * value for value in differences) / degrees)
+    if spread < _CONSTANT:
         return [0.0] * size
     factor = size / (size - 1) if leave_one_out else 1.0
-    return [value * factor / (deviation if scaled else 1.0) for value in differences]
+    return [value * factor / (spread if scaled else 1.0) for value in differences]

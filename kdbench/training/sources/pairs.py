@@ -32,6 +32,22 @@ class FromPairs(Source):
         return "pairs"
 
 
+class SamplesAndChosen(Source):
+    """New samples of the student, and the better response of each pair."""
+
+    origins = ("student", CHOSEN)
+    fields = (CHOSEN, REJECTED)  # of a row with pairs, both are read
+    per_example = 2
+
+    def rollouts(self, draw: Draw) -> list[Rollout]:
+        """Two responses per example, which are no group: each counts by itself."""
+        chosen = [_of_column(example, CHOSEN) for example in draw.examples]
+        return draw.student_responses(draw.examples) + chosen
+
+    def __str__(self) -> str:
+        return "student+chosen"
+
+
 @dataclass
 class GeneratedPairs(Source):
     """Pairs of two models' responses, or of a model's and the data set's.

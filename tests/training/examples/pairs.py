@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Preference(SequenceObjective):
+class PairLoss(SequenceObjective):
     """The loss of a pair, put on its chosen response."""
 
     views = ("reference",)
@@ -36,10 +36,10 @@ class Preference(SequenceObjective):
         return gain.new_zeros(len(gain)).index_put((chosen,), loss)
 
     def __str__(self) -> str:
-        return f"dpo(beta={self.beta:g})"
+        return f"pairs(beta={self.beta:g})"
 
 
-@kdbench.register("dpo")
+@kdbench.register("pairs")
 class DPO(Method):
     """Direct preference optimisation."""
 
@@ -51,5 +51,5 @@ class DPO(Method):
 
     def triple(self) -> Triple:
         """The loss of pairs, each pair counted once."""
-        terms = [Term(Preference(self.beta), per="group")]
+        terms = [Term(PairLoss(self.beta), per="group")]
         return Triple(terms, FromPairs(), companions=[Frozen("reference")])

@@ -39,7 +39,7 @@ class GroupPolicy(Objective):
         return clipped_ratio_loss(ratio, chunk.plan["advantage"], self.clip)
 
 
-@kdbench.register("grpo")
+@kdbench.register("groups")
 class GRPO(Method):
     """Group-relative policy optimisation."""
 
