@@ -35,6 +35,7 @@ class Case:
         recorded: Draws a recorded scalar of a token, by name.
         schedule: The schedule's values.
         top_k: Whether the views give their likeliest tokens alone.
+        context: What the objective is shown before the first step; None shows it nothing.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Case:
     recorded: Mapping[str, Callable[[random.Random], float]] = field(default_factory=dict)
     schedule: Mapping[str, float] = field(default_factory=dict)
     top_k: bool = False
+    context: Any = None
 
     @property
     def origins(self) -> tuple[str, ...]:
@@ -136,6 +138,8 @@ class Case:
         """The loss by the trainer's own code."""
         batch = Batch(rows)
         schedule = self.schedule
+        if self.context is not None:
+            self.term.objective.begin(self.context)
         return distillation_loss(
             [self.term],
             batch,
