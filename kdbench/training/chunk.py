@@ -143,7 +143,7 @@ class Chunk:
         """The states of a layer that the objective's `hidden` names, float32 or float64, (n, H).
 
         They have a gradient for the student. Layer 0 are the embeddings, i what layer i returns,
-        and -1 what the head is given.
+        -1 what the head is given, and -2 the same before the final norm.
         """
         import torch
 
@@ -173,9 +173,10 @@ class Plan:
         batch: Batch,
         scalar: Callable[[str, str], "torch.Tensor"],
         schedule: Mapping[str, float],
+        states: Callable[[str], "torch.Tensor"] | None = None,
     ):
         self.batch, self.mask, self.schedule = batch, batch.mask, schedule
-        self._scalar = scalar
+        self._scalar, self._states = scalar, states
 
     def log_prob(self, view: str = "student") -> "torch.Tensor":
         """Log-probability of each response token under a view, (rows, L), 0 outside the mask."""
@@ -199,6 +200,18 @@ class Plan:
 
         values = torch.tensor(self.batch.field(name), dtype=torch.float32, device=self.mask.device)
         return values[:, None] * self.mask
+
+    def mean_state(self, view: str = "student") -> "torch.Tensor":
+        """The mean over a response of what a view's head is given, at each token, (rows, L, H)."""
+        import torch
+
+        assert self._states is not None  # noqa: S101 - the trainer gives them
+        states = self._states(view).detach()
+        states = states if states.dtype == torch.float64 else states.float()
+        of_row = states.new_zeros(*self.mask.shape, states.shape[-1])
+        of_row[self.mask] = states
+        means = of_row.sum(1) / self.mask.sum(-1, keepdim=True).clamp(min=1)
+        return means[:, None].expand_as(of_row)
 
     def _padded(self, flat: "torch.Tensor") -> "torch.Tensor":
         padded = flat.new_zeros(self.mask.shape)

@@ -69,7 +69,8 @@ class Preparation:
         Args:
             view: Whose states.
             batch: The responses.
-            layer: 0 are the embeddings, i what layer i returns, -1 what the head is given.
+            layer: 0 are the embeddings, i what layer i returns, -1 what the head is given, -2 the
+                same before the final norm.
         """
         states, layers = self.view(view).read(batch, (layer,) if layer != -1 else ())
         return (states if layer == -1 else layers[layer]).float()

@@ -18,6 +18,7 @@ _BEFORE_OR_UNUSED = {("minicpm3", "logits_scaling"), ("mpt", "logit_scale")}
 # Logits of this size (root mean square) show any cap that a softmax would feel.
 _LARGE = 50.0
 _LENGTHS = (9, 4)
+BEFORE_NORM = -2  # the number of the last layer's own output
 _PROMPT = 2
 
 
@@ -51,7 +52,8 @@ class HeadInput:
     Attributes:
         states: The states that the head is given, (rows, T, H).
         hidden: The states of the layers that were asked for, (rows, T, H) each; 0 are the
-            embeddings, i what layer i returns, and -1 the states that the head is given.
+            embeddings, i what layer i returns, -1 the states that the head is given, and -2 the
+            same before the final norm.
     """
 
     states: "torch.Tensor"
@@ -82,20 +84,43 @@ def head_input(
         # a frozen model's states.
         return (given[0][:, :1].contiguous(), *given[1:])
 
-    inner = [layer for layer in layers if layer != -1]
+    before_norm: list[torch.Tensor] = []
+
+    def keep(_: Any, __: Any, output: Any) -> None:
+        before_norm.append(output[0] if isinstance(output, tuple) else output)
+
+    inner = [layer for layer in layers if layer not in (-1, BEFORE_NORM)]
     options = {"output_hidden_states": True} if inner else {}
-    handle = bare.get_output_embeddings().register_forward_pre_hook(take)
+    handles = [bare.get_output_embeddings().register_forward_pre_hook(take)]
+    if BEFORE_NORM in layers:
+        handles.append(_last_layer(bare).register_forward_hook(keep))
     try:
         output = model(input_ids=ids, use_cache=False, **options)
     finally:
-        handle.remove()
+        for handle in handles:
+            handle.remove()
     if len(seen) != 1 or seen[0].shape[:-1] != ids.shape:
         raise InputError(
             f"{type(bare).__name__}: its head is not given one state for each token; this "
             "architecture is not supported"
         )
     hidden = {-1: seen[0]} if -1 in layers else {}
+    hidden |= {BEFORE_NORM: states for states in before_norm[-1:]}
     return HeadInput(seen[0], hidden | {layer: _layer(bare, output, layer) for layer in inner})
+
+
+def _last_layer(bare: Any) -> Any:
+    """The module of the last layer, whose output goes through the final norm."""
+    from torch.nn import ModuleList
+
+    count = bare.config.get_text_config().num_hidden_layers
+    for module in bare.get_decoder().modules():
+        if isinstance(module, ModuleList) and len(module) == count:
+            return module[-1]
+    raise InputError(
+        f"{type(bare).__name__}: its {count} layers are in no list, so its states before the final "
+        "norm are not known"
+    )
 
 
 def _layer(bare: Any, output: Any, layer: int) -> "torch.Tensor":

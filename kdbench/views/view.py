@@ -118,7 +118,8 @@ class ModelView:
 
         Args:
             batch: The responses.
-            layers: 0 are the embeddings, i what layer i returns, -1 what the head is given.
+            layers: 0 are the embeddings, i what layer i returns, -1 what the head is given, and -2
+                the same before the final norm.
 
         Returns:
             What the head is given, (N, H), and the states of each layer, (N, H).
