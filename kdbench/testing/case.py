@@ -20,6 +20,7 @@ _LAYERS = 2
 RECORDED: Mapping[str, Callable[[random.Random], float]] = {
     "advantage": lambda draw: draw.gauss(0, 1),
     "log_sampled": lambda draw: -3 * draw.random() - 1,
+    "mixing_gradient": lambda draw: draw.gauss(0, 1),
 }
 
 

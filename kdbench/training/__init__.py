@@ -35,8 +35,12 @@ from kdbench.training.source import (
     FromTeacher,
     Source,
 )
+from kdbench.training.sources.bilevel import FromBilevel, Mixed
+from kdbench.training.sources.confidence import FromConfident
 from kdbench.training.sources.domains import DomainWeights, FromDomains
 from kdbench.training.sources.groups import FromGroups
+from kdbench.training.sources.hardest import FromHardest
+from kdbench.training.sources.influence import FromInfluence
 from kdbench.training.sources.pairs import FromPairs, GeneratedPairs
 from kdbench.training.sources.replay import FromReplay
 from kdbench.training.sources.selection import FromSelection
@@ -58,9 +62,13 @@ __all__ = [
     "Draw",
     "Example",
     "FewShot",
+    "FromBilevel",
+    "FromConfident",
     "FromDataset",
     "FromDomains",
     "FromGroups",
+    "FromHardest",
+    "FromInfluence",
     "FromMixture",
     "FromPairs",
     "FromReplay",
@@ -71,6 +79,7 @@ __all__ = [
     "GeneratedPairs",
     "HardSync",
     "Match",
+    "Mixed",
     "MovingAverage",
     "Objective",
     "Part",

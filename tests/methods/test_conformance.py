@@ -39,6 +39,7 @@ DETACHED = (
     "adaptive_kl",
     "token_wise_kl",
     "token_selective",
+    "controlled",
 )
 
 
