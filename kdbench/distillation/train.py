@@ -209,7 +209,8 @@ def _check_texts(recipe: Recipe, triple: Triple) -> None:
         InputError: It does.
     """
     source, select = triple.source.inner, recipe.settings.select
-    if not isinstance(source, FromDataset) or isinstance(source, FromTeacher):
+    samples = not isinstance(source, FromDataset) or isinstance(source, FromTeacher)
+    if samples or triple.source.gives_samples:
         raise InputError(
             f"method={recipe.settings.method} samples responses to prompts, and rows with text "
             "have no prompt: use rows with prompt and response, or a method that learns from the "

@@ -21,6 +21,7 @@ RECORDED: Mapping[str, Callable[[random.Random], float]] = {
     "advantage": lambda draw: draw.gauss(0, 1),
     "log_sampled": lambda draw: -3 * draw.random() - 1,
     "private": lambda draw: draw.random(),
+    "mixing_gradient": lambda draw: draw.gauss(0, 1),
 }
 
 

@@ -36,8 +36,12 @@ from kdbench.training.source import (
     FromTeacher,
     Source,
 )
+from kdbench.training.sources.bilevel import FromBilevel, Mixed
+from kdbench.training.sources.confidence import FromConfident
 from kdbench.training.sources.domains import DomainWeights, FromDomains
 from kdbench.training.sources.groups import FromGroups
+from kdbench.training.sources.hardest import FromHardest
+from kdbench.training.sources.influence import FromInfluence
 from kdbench.training.sources.pairs import FromPairs, GeneratedPairs
 from kdbench.training.sources.replay import FromReplay
 from kdbench.training.sources.selection import FromSelection
@@ -60,9 +64,13 @@ __all__ = [
     "Example",
     "FewShot",
     "Found",
+    "FromBilevel",
+    "FromConfident",
     "FromDataset",
     "FromDomains",
     "FromGroups",
+    "FromHardest",
+    "FromInfluence",
     "FromMixture",
     "FromPairs",
     "FromReplay",
@@ -73,6 +81,7 @@ __all__ = [
     "GeneratedPairs",
     "HardSync",
     "Match",
+    "Mixed",
     "MovingAverage",
     "Objective",
     "Part",

@@ -151,6 +151,10 @@ class StepDraw:
         """The entropy in nats of a view's distribution at each response token."""
         return self._sampler.score(rollouts, view, "entropy")
 
+    def divergences(self, rollouts: Sequence[Rollout], view: str) -> list[list[float]]:
+        """KL(view‖student) in nats at each response token."""
+        return self._sampler.score(rollouts, view, "divergence")
+
     def sum_over_processes(self, numbers: Sequence[float]) -> list[float]:
         """The sum of each number over all processes."""
         return self._sum_over_processes(numbers)

@@ -7,7 +7,8 @@ virtual step θ' = θ - η Σ w_i g_i(θ), the derivative of L(θ') by w_i is -�
 `virtual_step` and `products` give both factors.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdbench.errors import InputError
 from kdbench.training.loss import STUDENT, distillation_loss
+from kdbench.training.micro_batch import token_values
 from kdbench.training.objective import Objective, as_terms
 from kdbench.views.rollout import Batch, Rollout
 from kdbench.views.view import View
@@ -22,8 +24,12 @@ from kdbench.views.view import View
 if TYPE_CHECKING:
     import torch
 
+    from kdbench.training.chunk import Chunk
     from kdbench.training.objective import Term
 
+_LAYER = re.compile(r"\.(\d+)\.")  # in the name of a parameter
+_ROWS = 8  # in a forward pass
+_SHIFT = 0.01  # of a central difference, as a share of the parameters' norm
 _MOST_NUMBERS = 2**24  # a gradient of 64 MiB in float32
 
 
@@ -76,6 +82,24 @@ class StudentGradients:
                 "choose fewer parameters, such as the last norm, a bias, or those of an adapter"
             )
         return ParameterGroup(self, named)
+
+    def chosen(self, patterns: str) -> "ParameterGroup":
+        """The group of a key: patterns with commas between them; if empty, the last layer.
+
+        Raises:
+            InputError: See `group`; or no parameter's name has the number of a layer.
+        """
+        if patterns:
+            return self.group(*patterns.split(","))
+        numbered = {
+            name: int(found[1])
+            for name, parameter in self.model.named_parameters()
+            if parameter.requires_grad and (found := _LAYER.search(name))
+        }
+        if not numbered:
+            raise InputError("gradients: no trained parameter is of a numbered layer; name some")
+        last = max(numbered.values())
+        return self.group(*(name for name, number in numbered.items() if number == last))
 
 
 @dataclass(frozen=True)
@@ -150,6 +174,61 @@ class ParameterGroup:
         vector = vector.double()
         found = [self._gradient(loss, [row], schedule).double() @ vector for row in rollouts]
         return torch.stack(found) if found else vector.new_zeros(0)
+
+    def token_values(
+        self,
+        function: "Callable[[Chunk], torch.Tensor]",
+        rollouts: Sequence[Rollout],
+        reads: Sequence[str] = ("teacher",),
+    ) -> "torch.Tensor":
+        """A function of chunks at each response token, as the student is now, (N,).
+
+        Args:
+            function: Such as `token` of an objective.
+            rollouts: The responses.
+            reads: The views that it reads beside the student.
+        """
+        import torch
+
+        source, found = self.source, [torch.empty(0, device=self.source.device)]
+        views = {**source.views, STUDENT: source.student}
+        with self._evaluating():
+            for start in range(0, len(rollouts), _ROWS):
+                batch = Batch(list(rollouts[start : start + _ROWS]), source.device)
+                found.append(
+                    token_values(function, batch, views, reads, source.parts, source.chunk_tokens)
+                )
+        return torch.cat(found[1:] or found)
+
+    def token_products(
+        self,
+        function: "Callable[[Chunk], torch.Tensor]",
+        rollouts: Sequence[Rollout],
+        vector: "torch.Tensor",
+        reads: Sequence[str] = ("teacher",),
+    ) -> "torch.Tensor":
+        """The product of each token's gradient with a vector, (N,), by a central difference.
+
+        Two forward passes serve all tokens, where a gradient of each would need as many backward
+        passes. The parameters are moved by a hundredth of their norm either way.
+
+        Args:
+            function: See `token_values`.
+            rollouts: The responses.
+            vector: Such as the mean gradient of other responses, (size,).
+            reads: See `token_values`.
+        """
+        import torch
+
+        norm = torch.stack([p.detach().norm() for p in self.parameters.values()]).norm()
+        length = float(_SHIFT * norm.clamp(min=1) / vector.norm().clamp(min=1e-30))
+        if not vector.any():
+            return torch.zeros_like(self.token_values(function, rollouts, reads))
+        with self.virtual_step(vector, -length):
+            above = self.token_values(function, rollouts, reads)
+        with self.virtual_step(vector, length):
+            below = self.token_values(function, rollouts, reads)
+        return (above - below) / (2 * length)
 
     def loss(
         self,

@@ -1,10 +1,11 @@
 """A micro-batch and what the models give for it, each computed once."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kdbench.training.chunk import Chunk, Plan, TopK
-from kdbench.training.objective import Term, Whole
+from kdbench.training.objective import Match, Objective, Term, Whole
 from kdbench.views.rollout import Batch
 from kdbench.views.view import View, chunk_length
 
@@ -240,7 +241,56 @@ def scalars_by_row(
     kind: str, batch: Batch, view: View, chunk: int | None = None
 ) -> list[list[float]]:
     """A value of each response token under a view, row by row; see `MicroBatch.scalars`."""
-    flat = MicroBatch(batch, {STUDENT: view}, chunk=chunk).scalars(kind, STUDENT).tolist()
+    flat = MicroBatch(batch, {STUDENT: view}, chunk=chunk).scalars(kind, STUDENT)
+    return _by_row(flat, batch)
+
+
+def divergences_by_row(
+    batch: Batch, views: Mapping[str, View], view: str, chunk: int | None = None
+) -> list[list[float]]:
+    """KL(view‖student) at each response token, row by row."""
+    return _by_row(token_values(Match(view=view).token, batch, views, (view,), chunk=chunk), batch)
+
+
+def token_values(
+    function: "Callable[[Chunk], torch.Tensor]",
+    batch: Batch,
+    views: Mapping[str, View],
+    reads: Sequence[str] = ("teacher",),
+    parts: Mapping[str, Any] | None = None,
+    chunk: int | None = None,
+) -> "torch.Tensor":
+    """A function of chunks at each response token, (N,), without gradient.
+
+    Args:
+        function: Such as `token` of an objective.
+        batch: The responses.
+        views: The views by name.
+        reads: Those that it reads beside the student.
+        parts: The method's own modules.
+        chunk: Positions in a chunk; None chooses it.
+    """
+    import torch
+
+    with torch.no_grad():
+        micro = MicroBatch(batch, views, parts=parts, chunk=chunk)
+        objective = _Reads(tuple(reads))
+        found = [
+            function(micro.chunk_at(Term(objective), {}, places))
+            for places in micro.chunks(micro.positions(()))
+        ]
+    return torch.cat(found)
+
+
+@dataclass(frozen=True)
+class _Reads(Objective):
+    """Stands for what is read."""
+
+    views: tuple[str, ...] = ()
+
+
+def _by_row(values: "torch.Tensor", batch: Batch) -> list[list[float]]:
+    flat = values.tolist()
     rows, start = [], 0
     for length in batch.lengths:
         rows.append(flat[start : start + length])

@@ -16,7 +16,7 @@ from kdbench.generate.decoding.interleaved import (
     of_interleaving,
 )
 from kdbench.generate.decoding.kinds import of_mixture
-from kdbench.training.micro_batch import STUDENT, scalars_by_row
+from kdbench.training.micro_batch import STUDENT, divergences_by_row, scalars_by_row
 from kdbench.training.phases import Phases
 from kdbench.training.work import Work
 from kdbench.views.rollout import Batch, Rollout
@@ -134,13 +134,22 @@ class RolloutSampler:
     def score(
         self, rollouts: Sequence[Rollout], view: str, kind: str = "log_prob"
     ) -> list[list[float]]:
-        """A value of each response token under a view's current model; see `MicroBatch.scalars`."""
+        """A value of each response token under a view's current model; see `MicroBatch.scalars`.
+
+        Args:
+            rollouts: The responses.
+            view: Who scores.
+            kind: `log_prob` or `entropy`, or `divergence`, KL(view‖student).
+        """
         values: list[list[float]] = []
-        size = self._work.micro_batch_size
+        size, chunk = self._work.micro_batch_size, self._work.chunk_tokens
         device = bare_model(self._student).device
         self._student.eval()
         with self._phases("record"), torch.no_grad():
             for start in range(0, len(rollouts), size):
                 batch = Batch(rollouts[start : start + size], device)
-                values += scalars_by_row(kind, batch, self._views[view], self._work.chunk_tokens)
+                if kind == "divergence":
+                    values += divergences_by_row(batch, self._views, view, chunk)
+                else:
+                    values += scalars_by_row(kind, batch, self._views[view], chunk)
         return values

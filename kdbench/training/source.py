@@ -4,6 +4,7 @@ A source gives the responses of one step on one process. All of its random draws
 (seed, step). So a resumed run draws the same, and all processes draw the same kind of batch.
 """
 
+import copy
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -99,11 +100,21 @@ class Draw(Interface):
     def entropies(self, rollouts: Sequence[Rollout], view: str) -> list[list[float]]:
         """The entropy in nats of a view's distribution at each response token, row by row."""
 
+    def divergences(self, rollouts: Sequence[Rollout], view: str) -> list[list[float]]:
+        """The KL divergence of the student from a view at each response token, row by row."""
+
     def note(self, name: str, value: float) -> None:
         """Add a value to the means of the log's next line."""
 
     def sum_over_processes(self, numbers: Sequence[float]) -> list[float]:
         """The sum of each number over all processes; every process must call it."""
+
+
+def with_examples(draw: Draw, examples: Sequence[Example]) -> Draw:
+    """The same draw for a source that shall answer other examples."""
+    other: Any = copy.copy(draw)
+    other.examples = examples
+    return other  # type: ignore[no-any-return]
 
 
 def keyed_uniform(*key: object) -> float:

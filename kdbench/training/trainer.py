@@ -194,7 +194,9 @@ class DistillationTrainer(Trainer):
 
     def _whole_for_source(self) -> AbstractContextManager[None]:
         """Whole weights for a source that may ask the student."""
-        if type(self._triple.source.inner) in (FromDataset, FromTeacher):
+        source = self._triple.source
+        asks = source.gives_samples or STUDENT in source.views
+        if type(source.inner) in (FromDataset, FromTeacher) and not asks:
             return nullcontext()
         return whole_weights(self.accelerator, self.model_wrapped)
 

@@ -60,6 +60,7 @@ DETACHED = (
     "token_selective",
     "ratio_weighted_informed_jsd",
     "skewed_by_writer(rejected",
+    "controlled",
 )
 # Some tokens are the words of labels, and a head of the method's own has a row for each token.
 ORDERED = ("dho(label_field", "dho()-1", "dho()-2")

@@ -1,6 +1,5 @@
 """A mix of domains: examples are drawn by domain, with weights that a schedule may change."""
 
-import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from kdbench.training.source import (
     Source,
     keyed_uniform,
     sample_without_repetition,
+    with_examples,
 )
 from kdbench.training.sources.wrapper import Wrapper
 from kdbench.views.rollout import Example, Rollout
@@ -88,9 +88,7 @@ class FromDomains(Wrapper):
             example = self._next(domain, draw, place)
             if place in mine:
                 examples.append(example)
-        own: Any = copy.copy(draw)
-        own.examples = examples
-        return self.source.rollouts(own)
+        return self.source.rollouts(with_examples(draw, examples))
 
     def _weights(self, schedule: Mapping[str, float]) -> dict[str, float]:
         """The weight of each domain, in the order of their names.
@@ -171,15 +169,17 @@ class DomainWeights(Schedule):
 
     Attributes:
         domain: The field that holds the domain.
-        share: s, the share of the weights that follow the perplexities.
+        share: s, the share of the weights that follow the perplexities; 0 draws evenly, a control.
         view: The view that the student is compared with.
         weights: The weight of each domain, r; none before the first validation.
+        worst: By how many nats per token the student is behind in the domain where it is most.
     """
 
     domain: str | None = "domain"
     share: float = 0.5
     view: str = "teacher"
     weights: dict[str, float] = field(default_factory=dict, init=False)
+    worst: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.share < 1:
@@ -205,29 +205,31 @@ class DomainWeights(Schedule):
             )
 
     def values(self, progress: float) -> Mapping[str, float]:  # noqa: ARG002
-        """The weight of each domain, as `domain/NAME`."""
-        return {f"{_WEIGHT}{name}": weight for name, weight in self.weights.items()}
+        """The weight of each domain, as `domain/NAME`, and `worst_domain`, for the log."""
+        weights = {f"{_WEIGHT}{name}": weight for name, weight in self.weights.items()}
+        return {**weights, "worst_domain": self.worst} if weights else {}
 
     def after_validation(self, signals: ValidationSignals) -> None:
         """Compare the two models on each domain."""
         student, other = signals.by_domain["student"], signals.by_domain[self.view]
         # e^50 is far beyond any perplexity of a vocabulary, and its ratios stay finite.
         behind = {name: min(50.0, student[name] - other[name]) for name in sorted(student)}
+        self.worst = max(behind.values())
         ratios = {name: math.exp(difference) for name, difference in behind.items()}
         largest, before = max(ratios.values()), self.weights or dict.fromkeys(ratios, 1.0)
         psi = {name: before[name] * math.exp(ratios[name] - largest) for name in ratios}
         total = math.fsum(psi.values())
-        share = self.share if self.weights else 1.0
+        share = self.share if self.weights or not self.share else 1.0
         rest = (1 - share) / len(psi)
         self.weights = {name: share * value / total + rest for name, value in psi.items()}
 
     def state(self) -> dict[str, Any]:
         """The weights, which remember all validations."""
-        return {"weights": self.weights}
+        return {"weights": self.weights, "worst": self.worst}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from a state."""
-        self.weights = dict(state["weights"])
+        self.weights, self.worst = dict(state["weights"]), state["worst"]
 
     def __str__(self) -> str:
         return f"domain_weights({self.domain}, {self.view})"
