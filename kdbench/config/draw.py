@@ -42,8 +42,9 @@ class ColumnKeys(Settings, group="Columns"):
     metric: str = Field("rougeL", description="Metric shown in the cells")
     columns: Names = Field(
         (),
-        description="Columns to show: TASK, AVG, METRIC (its mean over tasks=), TASK:METRIC, or "
-        "judging for a judge's main metrics (default: the tasks and AVG)",
+        description="Columns to show: TASK, AVG, METRIC (its mean over tasks=), TASK:METRIC, "
+        "log:NAME (a value of the training log) or judging for a judge's main metrics (default: "
+        "the tasks and AVG)",
     )
     by: Literal["category"] | None = Field(
         None,

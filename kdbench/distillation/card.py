@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from kdbench.distillation.identity import Identity, check_identity
 from kdbench.distillation.ingredients import Ingredients
+from kdbench.distillation.log_means import log_means
 from kdbench.distillation.recipe import Recipe
 from kdbench.errors import InputError
 from kdbench.system.environment import environment, git_state
@@ -61,6 +62,7 @@ def make_card(
         "steps": sum(record.steps for record in records),
         "selected": last.selected,
         "validations": [validation for record in records for validation in record.validations],
+        "log_means": log_means(line for record in records for line in record.log),
         **({"stages": [record.in_card() for record in records]} if len(records) > 1 else {}),
         "prompts": {
             "used": len(prompts),

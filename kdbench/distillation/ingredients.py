@@ -15,6 +15,7 @@ from kdbench.checkpoint import (
 )
 from kdbench.config import TrainSettings
 from kdbench.distillation.cached import cached_teacher, check_cached
+from kdbench.distillation.contents import with_contents
 from kdbench.distillation.data import DataSet, SetFile, Split, load_set, load_texts, set_name
 from kdbench.distillation.encoder import Encoder, Lengths
 from kdbench.distillation.processes import local_number, sharding
@@ -316,8 +317,7 @@ class Ingredients:
         return {
             "settings": common,
             "parameters": {
-                # A file counts by its content, not by its place.
-                name: self._content(name, value) if isinstance(value, Path) else value
+                name: with_contents(value, name, self._content)
                 for name, value in self.method.model_dump().items()
             }
             | ({"method_code": stamp} if (stamp := stamp_of(type(self.method))) else {}),

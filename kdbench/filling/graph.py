@@ -18,6 +18,8 @@ from kdbench.distillation.ingredients import NO_PART
 from kdbench.distillation.recipe import Recipe, make_recipe
 from kdbench.errors import InputError, nearest, nearest_path
 from kdbench.filling.fingerprints import digest, file_hashes, non_defaults
+from kdbench.filling.inputs import contents_of_keys, identity_of_model
+from kdbench.filling.keys import refuse_keys_of_table, training_keys
 from kdbench.filling.nodes import CheckpointNode, EvaluateNode, Node, TrainNode
 from kdbench.filling.spec import Entry, TableSpec
 from kdbench.generate import backends
@@ -41,12 +43,6 @@ _NO_PART_OF_EVALUATION = {
     *("judge_url", "judge_key_env", "judge_concurrency", "judge_timeout"),
     *("report_to", "report_group", "plugins"),
 }
-# These keys follow from the table, so `train:` and `evaluate:` cannot hold them.
-_SET_BY_TABLE = {
-    *("teacher", "out", "data", "label", "setting", "model", "undistilled", "results", "name"),
-    *("teacher_name", "undistilled_name", "card", "dry_run"),
-}
-
 ModelNode: TypeAlias = CheckpointNode | TrainNode
 
 
@@ -144,9 +140,7 @@ class Graph:
         seed_place: int | None,
     ) -> ModelNode:
         if entry.checkpoint is None:
-            return self._training(
-                {**self.spec.train, **(entry.train or {})}, label, teacher, student, seed_place
-            )
+            return self._training(entry, label, teacher, student, seed_place)
         if is_hub_name(entry.checkpoint):  # fetched only when needed; the name identifies it
             given = read_given_card(entry.card) if entry.card else None
             label = label or (given and given.row_label) or entry.checkpoint.replace("/", "__")
@@ -161,17 +155,22 @@ class Graph:
 
     def _training(
         self,
-        keys: Mapping[str, Any],
+        entry: Entry,
         label: str | None,
         teacher: ModelNode | None,
         student: ModelNode | None,
         seed_place: int | None,
     ) -> TrainNode:
-        _refuse_keys_of_table(keys, "train")
+        keys = training_keys(self.spec, entry)
+        own_teacher = keys.get("teacher")
+        if own_teacher is not None and teacher and str(own_teacher) == str(teacher.place):
+            own_teacher = None
+        if own_teacher is not None:
+            teacher = None
         given = {
             "data": self.places.data,
             **self._execution,
-            "teacher": teacher and str(teacher.place),
+            "teacher": own_teacher or (teacher and str(teacher.place)),
             "student": keys.get("student") or (student and str(student.place)),
         }
         given = {key: value for key, value in given.items() if value is not None}
@@ -183,15 +182,19 @@ class Graph:
         label = f"{row} seed {recipe.settings.seed}" if seed_place else row
         start = recipe.settings.student
         shared = student if student and start == str(student.place) else None
-        uses_teacher = recipe.method.needs_teacher or "prune:teacher" in start
+        uses_teacher = recipe.method.needs_teacher or _is_of_teacher(start)
         needs = [node for node in (teacher if uses_teacher else None, shared) if node is not None]
         content = {
             "settings": non_defaults(recipe.settings, NO_PART),
             "method": [recipe.settings.method, non_defaults(recipe.method), *_code(recipe.method)],
-            "student": None if shared else _identity_of_student(start),
+            "student": None if shared else identity_of_model(start, "student"),
             "needs": [node.fingerprint for node in needs],
             "data": _training_files(recipe.settings, self.places.data),
         }
+        if own_teacher is not None:
+            content["teacher"] = identity_of_model(own_teacher, "teacher")
+        if contents := contents_of_keys(recipe.method):
+            content["contents"] = contents
         fingerprint = digest(content)
         place = self.places.models / f"{_slug(label)}-{fingerprint[:DIGITS]}"
         settings = recipe.settings.model_copy(
@@ -230,7 +233,7 @@ class Graph:
         self, model: ModelNode, teacher: ModelNode | None, floor: ModelNode | None
     ) -> EvalSettings:
         keys = dict(self.spec.evaluate)
-        _refuse_keys_of_table(keys, "evaluate")
+        refuse_keys_of_table(keys, "evaluate")
         if teacher is None:
             keys = {
                 key: value for key, value in keys.items() if key not in TeacherKeys.model_fields
@@ -291,15 +294,10 @@ def _keys(nodes: Sequence[Node]) -> tuple[str, ...]:
     return tuple(node.key for node in nodes)
 
 
-def _refuse_keys_of_table(keys: Mapping[str, Any], section: str) -> None:
-    for key in keys:
-        if key == PLUGINS:  # a table's file may come from anywhere
-            raise InputError(
-                f"{section}: {key}: runs code, so a table cannot name it; give {key}=FILE.py to "
-                "kdbench fill"
-            )
-        if key in _SET_BY_TABLE:
-            raise InputError(f"{section}: '{key}' is set by the table; remove it here")
+def _is_of_teacher(student: str) -> bool:
+    """Whether `student=` is made from the teacher, as `prune:teacher,layers=2` is."""
+    kind, colon, model = student.partition(":")
+    return bool(colon) and kind != "random" and model.partition(",")[0] == "teacher"
 
 
 def _code(method: object) -> list[str]:
@@ -316,13 +314,6 @@ def _refuse_of_session(part: object) -> None:
             f"{kind.__name__} was registered in this session, which the worker processes of fill "
             f"do not see; put it into a file, and give {PLUGINS}=FILE.py"
         )
-
-
-def _identity_of_student(student: str) -> str:
-    """What identifies the checkpoint that `student=` names: its content, not its place."""
-    if ":" in student or is_hub_name(student):
-        return student
-    return find_checkpoint(student, key="student", trust_remote_code=True).sha256
 
 
 def _training_files(settings: TrainSettings, data: Path | None) -> object:

@@ -135,6 +135,7 @@ def training_cost(card: Mapping[str, Any]) -> dict[str, Any] | None:
             "teacher_tokens": tokens.get("teacher_responses", 0),
             "seed": settings.get("seed"),
             "recipe": _recipe(card["training"]),
+            **({"log": card["log_means"]} if "log_means" in card else {}),
         }
         check_fields(cost, TRAINING)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):

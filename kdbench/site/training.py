@@ -59,7 +59,8 @@ def _key(cost: Mapping[str, Any] | None) -> str | None:
     """A cost as text, rounded as stored results are; None without one."""
     if not cost or "card" in cost or cost.get("seconds") is None:
         return None
-    numbers = {k: v for k, v in cost.items() if k not in {"seed", "recipe"}}  # older runs lack them
+    lacking = {"seed", "recipe", "log"}  # in the records of earlier versions
+    numbers = {k: v for k, v in cost.items() if k not in lacking}
     rounded = {k: round(v, 6) if isinstance(v, float) else v for k, v in numbers.items()}
     return json.dumps(rounded, sort_keys=True)
 

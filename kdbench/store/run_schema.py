@@ -14,6 +14,7 @@ from kdbench.store.schema import (
     Rule,
     check_fields,
     each,
+    is_number,
     one_of,
 )
 from kdbench.system.names import is_file_name
@@ -66,6 +67,10 @@ TRAINING = {
     "teacher_tokens": POSITIVE.or_null(),
     "seed": COUNT.or_null().if_given(),
     "recipe": TEXT.or_null().if_given(),
+    "log": Rule(
+        "a mapping of names to numbers",
+        lambda value: isinstance(value, dict) and all(map(is_number, value.values())),
+    ).if_given(),
 }
 _TASK = {
     "kdbench_version": _OPTIONAL_TEXT,

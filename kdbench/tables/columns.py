@@ -11,6 +11,7 @@ from kdbench.store.runs import StoredRun
 from kdbench.tables.column import Column, Direction
 from kdbench.tables.cost import COSTS, cost_column
 from kdbench.tables.deviations import DEVIATIONS, deviation_column
+from kdbench.tables.logged import LOGGED, log_column, logged_names
 from kdbench.tables.serving import SERVING, serving_columns
 from kdbench.task import TITLES, task_title
 from kdbench.text import AVERAGE
@@ -119,8 +120,8 @@ class _ColumnReader:
     def column(self, name: str) -> Column:
         if name in self._serving:
             return self._serving[name]
-        if name in COSTS:
-            return cost_column(name, self._runs)
+        if (of_training := self._of_training(name)) is not None:
+            return of_training
         task, colon, metric = name.partition(":")
         if colon and task not in self._tasks:
             raise InputError(f"columns={name}: task '{task}': {nearest(task, self._tasks)}")
@@ -136,6 +137,17 @@ class _ColumnReader:
             return self._make(task_title(name), metric, (name,), mean=False)
         metric = self._metric(name, name)
         return self._make(metric, metric, self._settings.tasks, mean=True)
+
+    def _of_training(self, name: str) -> Column | None:
+        """The column of a cost or of a logged value; None for another name."""
+        if name in COSTS:
+            return cost_column(name, self._runs)
+        if not name.startswith(LOGGED):
+            return None
+        known = logged_names(self._runs)
+        if known and name not in known:
+            raise InputError(f"columns={name}: no run has logged it: {nearest(name, known)}")
+        return log_column(name)
 
     def _make(self, name: str, metric: str, tasks: tuple[str, ...], mean: bool) -> Column:
         unit, direction = self._unit_and_direction(metric)
