@@ -36,6 +36,7 @@ class Case:
         recorded: Draws a recorded scalar of a token, by name.
         schedule: The schedule's values.
         top_k: Whether the views give their likeliest tokens alone.
+        context: What the objective is shown before the first step; None shows it nothing.
     """
 
     name: str
@@ -45,6 +46,8 @@ class Case:
     recorded: Mapping[str, Callable[[random.Random], float]] = field(default_factory=dict)
     schedule: Mapping[str, float] = field(default_factory=dict)
     top_k: bool = False
+    context: Any = None
+    begun: list[Any] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def origins(self) -> tuple[str, ...]:
@@ -137,6 +140,10 @@ class Case:
         """The loss by the trainer's own code."""
         batch = Batch(rows)
         schedule = self.schedule
+        objective = self.term.objective
+        if self.context is not None and not any(objective is one for one in self.begun):
+            objective.begin(self.context)
+            self.begun.append(objective)
         return distillation_loss(
             [self.term],
             batch,
