@@ -104,9 +104,7 @@ class OFA(Method):
     cost: ClassVar[str] = "teacher forward, a pass through the head for each exit"
     family: ClassVar[str] = "logits"
     basis: ClassVar[str] = "authors' code"
-    adapted: ClassVar[str] = (
-        "classes of images become tokens, and exits use the student's own head"
-    )
+    adapted: ClassVar[str] = "classes of images become tokens, and exits use the student's own head"
     mechanism: ClassVar[Mechanism | None] = Mechanism(
         "top1_teacher_wrong@ref", "down", "the gold token where the teacher is wrong"
     )
