@@ -48,6 +48,7 @@ class Case:
     schedule: Mapping[str, float] = field(default_factory=dict)
     top_k: bool = False
     context: Any = None
+    begun: list[Any] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def origins(self) -> tuple[str, ...]:
@@ -140,8 +141,10 @@ class Case:
         """The loss by the trainer's own code."""
         batch = Batch(rows)
         schedule = self.schedule
-        if self.context is not None:
-            self.term.objective.begin(self.context)
+        objective = self.term.objective
+        if self.context is not None and not any(objective is one for one in self.begun):
+            objective.begin(self.context)
+            self.begun.append(objective)
         return distillation_loss(
             [self.term],
             batch,

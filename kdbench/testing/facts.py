@@ -218,11 +218,15 @@ def every_part_gets_a_gradient(case: Case) -> None:
         other = replace(case, term=term)
         mine = other.rollouts()
         value = other.loss(mine, other.views(mine), parts).value
-        for name, module in parts.items():
-            trained = [p for p in module.parameters() if p.requires_grad]
-            found = torch.autograd.grad(value, trained, retain_graph=True, allow_unused=True)
-            if any(gradient is not None and bool(gradient.any()) for gradient in found):
-                moved.add(name)
+        trained = {
+            name: [p for p in m.parameters() if p.requires_grad] for name, m in parts.items()
+        }
+        every = [parameter for own in trained.values() for parameter in own]
+        found = torch.autograd.grad(value, every, allow_unused=True)
+        with_gradient = {
+            id(p) for p, g in zip(every, found, strict=True) if g is not None and g.any()
+        }
+        moved |= {name for name, own in trained.items() if with_gradient & set(map(id, own))}
     assert rows
     assert moved == set(parts), f"no gradient reaches {sorted(set(parts) - moved)}"
 

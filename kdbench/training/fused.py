@@ -47,7 +47,9 @@ class ChunkedPass:
         self._own_layers = sorted(layer for layer in layers if layer[0] == micro.learner)
         modules = micro.parts.values()
         trained = [p for module in modules for p in module.parameters() if p.requires_grad]
-        self._parts: list[torch.Tensor] = list(dict.fromkeys(trained))
+        terms = [term for group in together for term in group.terms]
+        borrowed = [parameter for term in terms for parameter in term.objective.borrowed]
+        self._parts: list[torch.Tensor] = list(dict.fromkeys([*trained, *borrowed]))
 
     def value(self) -> torch.Tensor:
         """The weighted sum of the terms, a scalar with gradient."""

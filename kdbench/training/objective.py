@@ -28,6 +28,8 @@ class Objective:
         needs_logits: Whether it needs the student's logits.
         takes_top_k: Whether the likeliest tokens of its views are enough; see `Chunk.pair`.
         least_top_k: How many of them it needs at least, if V is not smaller.
+        borrowed: Parameters of the student that `token` reads itself, such as those of its head,
+            and that get a gradient there.
         floor: The loss when the student equals the teacher; None if it is not a fixed number.
     """
 
@@ -36,6 +38,7 @@ class Objective:
     needs_logits: ClassVar[bool] = True
     takes_top_k: bool = False
     least_top_k: int = 1
+    borrowed: "tuple[torch.Tensor, ...]" = ()
     floor: ClassVar[float | None] = 0.0
 
     def __repr__(self) -> str:

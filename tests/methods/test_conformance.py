@@ -1,10 +1,15 @@
 """Properties of every method's objective: chunks, masks, padding and extreme values."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
+import torch
 
 from kdbench.methods import methods
 from kdbench.testing import FACTS, cases_of
 from tests.methods.begun import begun
+from tests.methods.hand_values import WithHead
 
 VARIANTS = [
     ("abkd", {"alpha": 0, "beta": 1}),
@@ -14,6 +19,7 @@ VARIANTS = [
     ("adpa", {"limit": 0.5}),
     ("adpa", {"anchor_weight": 0.1}),
     ("adpa", {"dckd_share": 0.5}),
+    ("bdkd", {"ce_weight": 1, "teacher_learns": True}),
     ("classmate", {"plausibility": 0}),
     ("classmate", {"divergence": "jsd"}),
     ("classmate", {"divergence": "reverse_kl"}),
@@ -27,6 +33,9 @@ VARIANTS = [
     ("context_sd", {"refresh": "ema"}),
     ("distillm2", {"adaptive_skew": True, "growing_weight": True}),
     ("distillm2", {"skew": 0}),
+    ("first", {"target_temperature": 2}),
+    ("first", {"smoothing": 0.1}),
+    ("first", {"tail": "bucket", "top_k": 3}),
     ("gkd", {"teacher_weight": 0}),
     ("gkd", {"teacher_weight": 0.1}),
     ("gkd", {"teacher_weight": 1}),
@@ -34,11 +43,14 @@ VARIANTS = [
     ("iterated", {"target": "anchored", "anchor_mean": "arithmetic", "truth_weight": 0.5}),
     ("kd", {"temperature": 2}),
     ("kd", {"kd_ratio": 1}),
+    ("logit_std", {"over": 3}),
     ("minillm", {"clip": 0.05}),
     ("minillm", {"single_step": 0}),
     ("opsd", {"clip": 0.02, "clip_per": "entry", "temperature": 2}),
     ("opsd", {"clip": 0.1, "top_k": 3}),
     ("opsd", {"form": "sampled"}),
+    ("ofa", {"exits": (1,)}),
+    ("ofa", {"exits": (1, 2), "power": 1, "rank": 3}),
     ("rkl", {"student_fraction": 1}),
     ("sdft", {"top_k": 3}),
     ("sdft", {"top_k": 3, "tail": True}),
@@ -49,6 +61,14 @@ VARIANTS = [
     ("trrd", {"old_share": 0}),
     ("trrd", {"old_share": 1}),
 ]
+# What an objective is shown before the first step, by method: the student's head for `ofa`.
+HEAD = torch.nn.Linear(8, 11, bias=False, dtype=torch.float64)
+CONTEXTS = {
+    "ofa": SimpleNamespace(
+        student=WithHead(HEAD),
+        vocabulary=11,
+    )
+}
 # Part of these losses is detached on purpose (the reward of `opd`, the student's part of `taid`'s
 # target, the weights of `akl`, the student's share in the mixture of `distillm2`), so their gradients are not the derivatives of their values.
 DETACHED = (
@@ -73,6 +93,7 @@ def all_cases():
         written = ",".join(f"{key}={value}" for key, value in options.items())
         triple = begun(name, methods.get(name)(**options).triple())
         for case in cases_of(triple, f"{name}({written})"):
+            case = replace(case, context=CONTEXTS.get(name))  # noqa: PLW2901
             kinds = [getattr(companion, "kind", "") for companion in case.triple.companions]
             found.setdefault((str(case.term), str(case.schedule), *kinds, case.top_k), case)
     return list(found.values())
@@ -82,7 +103,7 @@ def compiles_alike(case):
     """What the compiled code of a case depends on, but for numbers."""
     objective, kind = case.term.objective, case.triple.companions
     options = getattr(objective, "divergence", None), *getattr(objective, "options", {}).values()
-    uniform = bool(kind) and getattr(kind[0], "kind", "") == "uniform"
+    uniform = any(getattr(companion, "kind", "") == "uniform" for companion in kind)
     return type(objective), options, getattr(objective, "side", ""), uniform
 
 
@@ -90,7 +111,18 @@ CASES = all_cases()
 FIRST = list({compiles_alike(case): case for case in reversed(CASES) if not case.top_k}.values())
 
 
+# Facts that do not hold by design, by what a term's text begins with.
+BY_DESIGN = {
+    # The head here has an order of the vocabulary of its own.
+    ("exit_",): ("a_permuted_vocabulary_changes_nothing",),
+}
+
+
 def holds(fact, case):
+    text = str(case.term.objective)
+    for terms, names in BY_DESIGN.items():
+        if text.startswith(terms) and fact.__name__ in names:
+            return False
     if fact.__name__ == "the_gradient_is_the_derivative":
         return not str(case.term.objective).startswith(DETACHED)
     if fact.__name__ == "the_compiled_loss_is_equal_and_is_compiled_once":
@@ -131,6 +163,7 @@ EXCEPT = {
     "context_sd": {"decay"},
     "dho": {"mixture_weight", "mixture_temperature"},
     "iterated": {"anchor_share"},
+    "ofa": {"exit_weight", "rank", "part_rate"},  # of exits=; see there
 }
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from kdbench.methods import methods
 from tests.methods import hand_values
 from tests.methods.hand_values import HandValue
 
@@ -34,6 +35,11 @@ def difference(value: HandValue) -> float:
 )
 def test_a_value_is_the_one_worked_out(value):
     assert difference(value) <= value.tolerance
+
+
+def test_every_method_has_values():
+    own = {name for name in methods.names() if methods.get(name).__module__.startswith("kdbench.")}
+    assert {name for name, _ in all_values()} == own
 
 
 def summary() -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+from transformers import LlamaConfig
 
 from kdbench.methods import methods
 from kdbench.training import Batch, Chunk, Objective, Rollout
@@ -45,6 +46,17 @@ class Given:
     def __init__(self, logits):
         self.states = lambda batch: logits
         self.logits = self.raw = lambda states: states
+
+
+class WithHead(torch.nn.Module):
+    """A model of which nothing but the head is known."""
+
+    def __init__(self, head):
+        super().__init__()
+        self.head, self.config = head, LlamaConfig()
+
+    def get_output_embeddings(self):
+        return self.head
 
 
 def chunk(student=STUDENT, targets=RESPONSE, plan=None, schedule=None, **views):

@@ -45,7 +45,9 @@ VALUES = [
         (-0.637810, 0.536542, 0.028654, 0.072613),
         lambda: gradient(of(1))[0],
     ),
-    HandValue("with cross-entropy", 1.177567 + 1.068666, lambda: loss("bdkd", {"ce_weight": 1}), 2e-6),
+    HandValue(
+        "with cross-entropy", 1.177567 + 1.068666, lambda: loss("bdkd", {"ce_weight": 1}), 2e-6
+    ),
     HandValue("the learning teacher's KL(p‖q)", 0.369714, of_the_learning_teacher),
     HandValue(
         "the learning teacher's KL(q‖p)",
