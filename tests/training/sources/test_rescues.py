@@ -6,9 +6,10 @@ import pytest
 from small_context import EXAMPLES, Letters, tiny_context
 
 from kdbench.errors import InputError
+from kdbench.training.rescue import RescuePrompt, solution_of
 from kdbench.training.source import FromStudent
 from kdbench.training.sources.repeated import Repeated
-from kdbench.training.sources.rescues import FromRescues, RescuePrompt, solution_of
+from kdbench.training.sources.rescues import FromRescues
 from kdbench.training.verifiers import verifier
 from kdbench.views.rollout import Example, Rollout, of_dataset
 
