@@ -15,9 +15,9 @@ Data: new student samples. The examples are other training rows with their first
     for each row by its id alone: always the same, and never the row itself.
 """
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from kdbench.divergence import reverse_kl
 from kdbench.methods import Mechanism, Method, methods
@@ -59,6 +59,14 @@ class ContextSD(Method):
     context_tokens: int = Field(
         1024, ge=1, description="tokens of the examples at most; those that do not fit are left out"
     )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if missing := [
+            one for one in ("{question}", "{response}") if one not in self.context_template
+        ]:
+            raise ValueError(f"context_template= has no {missing[0]}")
+        return self
 
     def triple(self) -> Triple:
         """Reverse KL to the informed view on student samples."""

@@ -20,7 +20,8 @@ from pydantic import Field, model_validator
 from kdbench.methods import Mechanism, Method, methods
 from kdbench.training import Chunk, Objective, Term, Triple, verifier
 from kdbench.training.informed import VIEW, InformedJSD, averaged
-from kdbench.training.sources.rescues import RESCUED, FromRescues, RescuePrompt, solution_of
+from kdbench.training.rescue import RescuePrompt, solution_of
+from kdbench.training.sources.rescues import RESCUED, FromRescues
 
 if TYPE_CHECKING:
     import torch
