@@ -63,7 +63,9 @@ class ADPA(Method):
     basis: ClassVar[str] = "authors' code and third-party notes"
     data: ClassVar[str] = "prompts with chosen and rejected; an aligned teacher and its reference"
     mechanism: ClassVar[Mechanism | None] = Mechanism(
-        "short:exact_match", "up", "answers in the form that the aligned teacher prefers"
+        "short:response_length",
+        "down",
+        "responses in the short form that the aligned teacher prefers",
     )
     required: ClassVar[tuple[str, ...]] = ("reference_model",)
     reference_model: Path | None = Field(

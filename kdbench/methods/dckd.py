@@ -28,7 +28,9 @@ class DCKD(Method):
     basis: ClassVar[str] = "authors' code and third-party notes"
     data: ClassVar[str] = "prompts with chosen and rejected; an aligned teacher"
     mechanism: ClassVar[Mechanism | None] = Mechanism(
-        "short:exact_match", "up", "answers in the form that the aligned teacher prefers"
+        "short:response_length",
+        "down",
+        "responses in the short form that the aligned teacher prefers",
     )
     ce_weight: float = Field(0.2, ge=0, description="α, weight of the cross-entropy on chosen")
 

@@ -70,7 +70,8 @@ CONTEXTS = {
     )
 }
 # Part of these losses is detached on purpose (the reward of `opd`, the student's part of `taid`'s
-# target, the weights of `akl`, the student's share in the mixture of `distillm2`), so their gradients are not the derivatives of their values.
+# target, the weights of `akl`, the student's share in the mixture of `distillm2`), so their
+# gradients are not the derivatives of their values.
 DETACHED = (
     "cross_entropy(interpolated)",
     "sampled_reverse_kl",
