@@ -259,6 +259,14 @@ class Ingredients:
             model.generation_config.eos_token_id = self.tokenizer.eos_token_id
         return model
 
+    def _counted(self, key: str, value: Any) -> Any:
+        """What a parameter counts as: itself, or the content of each path."""
+        if isinstance(value, Path):
+            return self._content(key, value)
+        if isinstance(value, tuple) and any(isinstance(item, Path) for item in value):
+            return [self._counted(key, item) for item in value]
+        return value
+
     def _content(self, key: str, path: Path) -> str:
         if path.is_file():
             return _file_sha256(path)
@@ -311,7 +319,7 @@ class Ingredients:
             "settings": common,
             "parameters": {
                 # A file counts by its content, not by its place.
-                name: self._content(name, value) if isinstance(value, Path) else value
+                name: self._counted(name, value)
                 for name, value in self.method.model_dump().items()
             }
             | ({"method_code": stamp} if (stamp := stamp_of(type(self.method))) else {}),

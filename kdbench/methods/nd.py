@@ -18,7 +18,7 @@ Data: the dataset's responses. `targets=means` holds V × width numbers.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -67,7 +67,7 @@ class NormAndDirection(Objective):
     floor: ClassVar[float | None] = None
     targets: Literal["means", "head"] = "means"
     aspect: Aspect = "both"
-    _directions: "torch.Tensor" = field(init=False, repr=False)
+    _directions: Any = field(default=None, init=False, repr=False)
 
     def begin(self, context: Context) -> None:
         """Find the unit vectors of the classes, (V, D), 0 for a class that counts nothing."""

@@ -18,7 +18,8 @@ Data: the dataset's responses.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -62,16 +63,17 @@ class InnerRelations(StepObjective):
 
 @dataclass
 class LocalRelations(StepObjective):
-    """The relations between sampled tokens of a micro-batch."""
+    """The relations between sampled tokens of a micro-batch.
+
+    Attributes:
+        losses: Returns the loss of each of n tokens from the states of both models.
+        tokens: The most tokens.
+    """
 
     views = ()
     hidden: ClassVar[dict[str, tuple[int, ...]]] = {"student": (-1,), "teacher": (-1,)}
     needs_logits: ClassVar[bool] = False
-    relation: Literal["cosine", "knn"] = "cosine"
-    temperature: float = 0.1
-    neighbours: int = 4
-    spread: float = 1.0
-    direction: Direction = "forward"
+    losses: Callable[..., Any]
     tokens: int = 256
     _note: Callable[[str, float], None] | None = field(default=None, init=False, repr=False)
 
@@ -87,14 +89,8 @@ class LocalRelations(StepObjective):
             self._note("trg/relation_error", float(losses.detach().mean()))
         return _total(losses, places, whole)
 
-    def losses(self, student: "torch.Tensor", teacher: "torch.Tensor") -> "torch.Tensor":
-        """The loss of each of n tokens, (n, H) and (n, D) to (n,)."""
-        if self.relation == "cosine":
-            return cosine_relations(student, teacher, self.temperature, self.direction)
-        return neighbour_relations(student, teacher, self.neighbours, self.spread, self.direction)
-
     def __str__(self) -> str:
-        return f"local_relations({self.relation})"
+        return "local_relations"
 
 
 @dataclass(frozen=True)
@@ -166,14 +162,12 @@ class TRG(Method):
 
     def triple(self) -> Triple:
         """All four on the dataset."""
-        local = LocalRelations(
-            self.relation,
-            self.relation_temperature,
-            self.neighbours,
-            self.spread,
-            self.direction,
-            self.sampled,
+        relate = (
+            partial(cosine_relations, temperature=self.relation_temperature)
+            if self.relation == "cosine"
+            else partial(neighbour_relations, neighbours=self.neighbours, spread=self.spread)
         )
+        local = LocalRelations(partial(relate, direction=self.direction), self.sampled)
         terms = [
             Term(Match()),
             Term(InnerRelations(), self.inner_weight),

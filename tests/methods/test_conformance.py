@@ -1,9 +1,14 @@
 """Properties of every method's objective: chunks, masks, padding and extreme values."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
+import torch
 
 from kdbench.methods import methods
 from kdbench.testing import FACTS, cases_of
+from kdbench.training import Sizes
 
 VARIANTS = [
     ("abkd", {"alpha": 0, "beta": 1}),
@@ -17,6 +22,8 @@ VARIANTS = [
     ("classmate", {"form": "subtract", "strength": 1.0, "clamp": 0.5}),
     *[("classmate", {"classmate": kind}) for kind in ("frozen", "ema", "teacher", "uniform")],
     ("distillm", {"direction": "forward"}),
+    ("dual_head", {"heads": "one"}),
+    ("dual_head", {"centre": False}),
     ("distillm", {"skew": 0}),
     ("gkd", {"teacher_weight": 0}),
     ("gkd", {"teacher_weight": 0.1}),
@@ -25,11 +32,21 @@ VARIANTS = [
     ("kd", {"kd_ratio": 1}),
     ("minillm", {"clip": 0.05}),
     ("minillm", {"single_step": 0}),
+    ("mixup", {"scaled": True}),
+    ("mst", {"gate": "student"}),
+    ("mst", {"routing": "hard"}),
+    ("nd", {"aspect": "direction"}),
+    ("nd", {"aspect": "norm"}),
     ("rkl", {"student_fraction": 1}),
     ("seqkd", {"kd_ratio": 0.5}),
     ("taid", {"start": 0}),
     ("taid", {"start": 1}),
+    ("trg", {"relation": "knn"}),
 ]
+# What an objective is shown before the first step, by method: unit vectors of classes for `nd`, of
+# which that of the first token counts nothing.
+UNIT = torch.nn.functional.normalize(torch.arange(88.0).view(11, 8).double().sin(), dim=-1)
+CONTEXTS = {"nd": SimpleNamespace(statistics={"directions": UNIT * (torch.arange(11) > 2)[:, None]})}
 # Part of these losses is detached on purpose (the reward of `opd`, the student's part of `taid`'s
 # target, the weights of `akl`), so their gradients are not the derivatives of their values.
 DETACHED = (
@@ -39,7 +56,22 @@ DETACHED = (
     "adaptive_kl",
     "token_wise_kl",
     "token_selective",
+    "routed_kl",  # the gate's input, and the gate unless the KL trains it
+    "chosen_teachers_loss",
+    "balance",
 )
+# Facts that do not hold by design, by what a term's text begins with.
+BY_DESIGN = {
+    # Relations of the tokens, and the balance of the responses, of a micro-batch.
+    ("local_relations", "global_relations", "balance"): (
+        "micro_batches_add_up_to_the_step",
+        "a_longer_row_does_not_change_a_rows_share",
+    ),
+    # The gate alone learns.
+    ("balance",): ("no_gradient_flows_into_a_view", "chunks_do_not_change_loss_and_gradient"),
+    # A class has its own direction, which is not renamed with its token.
+    ("norm_and_direction",): ("a_permuted_vocabulary_changes_nothing",),
+}
 
 
 def all_cases():
@@ -48,6 +80,7 @@ def all_cases():
     for name, options in [*((name, {}) for name in methods.names()), *VARIANTS]:
         written = ",".join(f"{key}={value}" for key, value in options.items())
         for case in cases_of(methods.get(name)(**options), f"{name}({written})"):
+            case = replace(case, context=CONTEXTS.get(name))  # noqa: PLW2901
             kinds = [getattr(companion, "kind", "") for companion in case.triple.companions]
             found.setdefault((str(case.term), str(case.schedule), *kinds, case.top_k), case)
     return list(found.values())
@@ -57,7 +90,7 @@ def compiles_alike(case):
     """What the compiled code of a case depends on, but for numbers."""
     objective, kind = case.term.objective, case.triple.companions
     options = getattr(objective, "divergence", None), *getattr(objective, "options", {}).values()
-    return type(objective), options, bool(kind) and kind[0].kind == "uniform"
+    return type(objective), options, any(getattr(c, "kind", "") == "uniform" for c in kind)
 
 
 CASES = all_cases()
@@ -65,6 +98,12 @@ FIRST = list({compiles_alike(case): case for case in reversed(CASES) if not case
 
 
 def holds(fact, case):
+    text = str(case.term.objective)
+    for terms, names in BY_DESIGN.items():
+        if text.startswith(terms) and fact.__name__ in names:
+            return False
+    if fact.__name__ == "every_part_gets_a_gradient" and case.name.startswith("nd("):
+        return False  # models of one width have no projector; see test_states.py
     if fact.__name__ == "the_gradient_is_the_derivative":
         return not str(case.term.objective).startswith(DETACHED)
     if fact.__name__ == "the_compiled_loss_is_equal_and_is_compiled_once":
@@ -72,7 +111,7 @@ def holds(fact, case):
     if fact.__name__ == "every_number_of_the_objective_reaches_the_loss":
         # `plausibility` of the subtracted form is in its diagnostics alone, and a classmate that
         # is the teacher changes nothing. The vocabulary here is smaller than the numbers of tokens.
-        few = case.name.startswith(("pld", "eopd"))
+        few = case.name.startswith(("pld", "eopd", "trg"))
         return "subtract" not in case.name and "teacher" not in case.name and not few
     return True
 
@@ -93,7 +132,12 @@ def test_a_methods_objective(check):
 
 # Keys that a method uses when it samples, tested with its formula in test_formulas.py, and one of a
 # form that is not the default.
-EXCEPT = {"minillm": {"discount", "reward_scale", "reward_clip"}, "classmate": {"clamp"}}
+EXCEPT = {
+    "minillm": {"discount", "reward_scale", "reward_clip"},
+    "classmate": {"clamp"},
+    "nd": {"least_seen"},  # in its preparation, tested in test_states.py
+    "trg": {"neighbours", "spread"},
+}
 
 
 def numeric_keys():
@@ -106,12 +150,16 @@ def numeric_keys():
 def made_of(method):
     """The numbers and texts of all that a method trains with."""
     triple = method.triple()
-    parts = (triple.source, triple.schedule, *triple.companions)
+    parts = (triple.source, triple.schedule, *triple.companions, *triple.parts.values())
     plain = [
         {key: value for key, value in vars(part).items() if isinstance(value, int | float | str)}
         for part in parts
     ]
-    return repr(triple.terms), plain
+    widths = {"student": 8, "teacher": 8, **{c.name: 8 for c in triple.companions}}
+    sizes = Sizes(widths, dict.fromkeys(widths, 2), 11)
+    modules = [part.build(sizes) for part in triple.parts.values()]
+    shapes = [[tuple(p.shape) for p in module.parameters()] for module in modules]
+    return repr(triple.terms), plain, shapes
 
 
 @pytest.mark.parametrize(("name", "key"), list(numeric_keys()))
