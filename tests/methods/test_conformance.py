@@ -46,7 +46,9 @@ VARIANTS = [
 # What an objective is shown before the first step, by method: unit vectors of classes for `nd`, of
 # which that of the first token counts nothing.
 UNIT = torch.nn.functional.normalize(torch.arange(88.0).view(11, 8).double().sin(), dim=-1)
-CONTEXTS = {"nd": SimpleNamespace(statistics={"directions": UNIT * (torch.arange(11) > 2)[:, None]})}
+CONTEXTS = {
+    "nd": SimpleNamespace(statistics={"directions": UNIT * (torch.arange(11) > 2)[:, None]})
+}
 # Part of these losses is detached on purpose (the reward of `opd`, the student's part of `taid`'s
 # target, the weights of `akl`), so their gradients are not the derivatives of their values.
 DETACHED = (

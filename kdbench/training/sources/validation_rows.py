@@ -1,4 +1,4 @@
-"""Validation rows next to the responses of a step, for what must not be learned from training rows."""
+"""Validation rows beside the responses of a step, for what must not learn from training rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
