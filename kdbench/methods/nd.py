@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 Aspect = Literal["both", "direction", "norm"]
 BEFORE_NORM = -2  # the layer
+_LAYERS: Mapping[str, tuple[int, ...]] = {"student": (BEFORE_NORM,), "teacher": (BEFORE_NORM,)}
 
 
 def nd_loss(
@@ -59,10 +60,7 @@ class NormAndDirection(Objective):
     """ND of the states before the final norm."""
 
     views = ()
-    hidden: ClassVar[Mapping[str, tuple[int, ...]]] = {
-        "student": (BEFORE_NORM,),
-        "teacher": (BEFORE_NORM,),
-    }
+    hidden = _LAYERS
     needs_logits: ClassVar[bool] = False
     floor: ClassVar[float | None] = None
     targets: Literal["means", "head"] = "means"

@@ -16,7 +16,7 @@ Limits: local and global relations are those of a micro-batch, so `micro_batch_s
 Data: the dataset's responses.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -37,12 +37,14 @@ from kdbench.training.relations import (
 if TYPE_CHECKING:
     import torch
 
+_LAST: Mapping[str, tuple[int, ...]] = {"student": (-1,), "teacher": (-1,)}
+
 
 class InnerRelations(StepObjective):
     """The relations inside each response."""
 
     views = ()
-    hidden: ClassVar[dict[str, tuple[int, ...]]] = {"student": (-1,), "teacher": (-1,)}
+    hidden = _LAST
     needs_logits: ClassVar[bool] = False
 
     def step(self, whole: Whole) -> "torch.Tensor":
@@ -71,7 +73,7 @@ class LocalRelations(StepObjective):
     """
 
     views = ()
-    hidden: ClassVar[dict[str, tuple[int, ...]]] = {"student": (-1,), "teacher": (-1,)}
+    hidden = _LAST
     needs_logits: ClassVar[bool] = False
     losses: Callable[..., Any]
     tokens: int = 256
@@ -98,7 +100,7 @@ class GlobalRelations(StepObjective):
     """Each sampled token's projected state is told by its own teacher's."""
 
     views = ()
-    hidden: ClassVar[dict[str, tuple[int, ...]]] = {"student": (-1,), "teacher": (-1,)}
+    hidden = _LAST
     needs_logits: ClassVar[bool] = False
     floor: ClassVar[float | None] = None
     temperature: float = 0.1
