@@ -79,6 +79,7 @@ def _split_marks(value: object) -> object:
 
 OptionMap = Annotated[dict[str, Any], BeforeValidator(_split_mapping)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_split_list)]
+Paths = Annotated[tuple[Path, ...], BeforeValidator(_split_list)]
 AtLeastOne = Annotated[int, Field(ge=1)]
 FolderName = Annotated[str, AfterValidator(folder_name)]
 Seeds = Annotated[tuple[int, ...], BeforeValidator(_split_seeds)]

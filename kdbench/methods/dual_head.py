@@ -49,10 +49,14 @@ class LogCosh(Objective):
     """B times 100/V, on the second head or the student's own."""
 
     floor: ClassVar[float | None] = None  # the second head may differ
-    hidden: ClassVar[Mapping[str, tuple[int, ...]]] = {"student": (-1,)}
     temperature: float = 2.0
     centre: bool = True
     heads: Literal["one", "two"] = "two"
+
+    @property
+    def hidden(self) -> Mapping[str, tuple[int, ...]]:  # type: ignore[override]
+        """The states that the second head is given."""
+        return {"student": (-1,)} if self.heads == "two" else {}
 
     def begin(self, context: Context) -> None:
         """Start the second head from the student's."""
@@ -115,5 +119,7 @@ class DualHead(Method):
         terms = [Term(CrossEntropy()), Term(matching, self.matching_weight)]
         parts: dict[str, Any] = {}
         if self.heads == "two":
-            parts = {"second_head": Part(lambda sizes: second_head(sizes, self.rank), self.part_rate)}
+            parts = {
+                "second_head": Part(lambda sizes: second_head(sizes, self.rank), self.part_rate)
+            }
         return Triple(terms, parts=parts)

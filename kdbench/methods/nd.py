@@ -18,7 +18,7 @@ Data: the dataset's responses. `targets=means` holds V × width numbers.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 Aspect = Literal["both", "direction", "norm"]
 BEFORE_NORM = -2  # the layer
+_LAYERS: Mapping[str, tuple[int, ...]] = {"student": (BEFORE_NORM,), "teacher": (BEFORE_NORM,)}
 
 
 def nd_loss(
@@ -59,15 +60,12 @@ class NormAndDirection(Objective):
     """ND of the states before the final norm."""
 
     views = ()
-    hidden: ClassVar[Mapping[str, tuple[int, ...]]] = {
-        "student": (BEFORE_NORM,),
-        "teacher": (BEFORE_NORM,),
-    }
+    hidden = _LAYERS
     needs_logits: ClassVar[bool] = False
     floor: ClassVar[float | None] = None
     targets: Literal["means", "head"] = "means"
     aspect: Aspect = "both"
-    _directions: "torch.Tensor" = field(init=False, repr=False)
+    _directions: Any = field(default=None, init=False, repr=False)
 
     def begin(self, context: Context) -> None:
         """Find the unit vectors of the classes, (V, D), 0 for a class that counts nothing."""

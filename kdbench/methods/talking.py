@@ -27,13 +27,15 @@ from kdbench.training import Chunk, Match, Objective, Part, Sizes, Term, Triple
 if TYPE_CHECKING:
     import torch
 
+_LAST: Mapping[str, tuple[int, ...]] = {"student": (-1,), "teacher": (-1,)}
+
 
 @dataclass(frozen=True)
 class Exchange(Objective):
     """The three losses of a single exchange."""
 
     views = ()
-    hidden: ClassVar[Mapping[str, tuple[int, ...]]] = {"student": (-1,), "teacher": (-1,)}
+    hidden = _LAST
     needs_logits: ClassVar[bool] = False
     floor: ClassVar[float | None] = None
     interaction_weight: float = 1.0

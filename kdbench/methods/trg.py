@@ -16,9 +16,10 @@ Limits: local and global relations are those of a micro-batch, so `micro_batch_s
 Data: the dataset's responses.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -36,12 +37,14 @@ from kdbench.training.relations import (
 if TYPE_CHECKING:
     import torch
 
+_LAST: Mapping[str, tuple[int, ...]] = {"student": (-1,), "teacher": (-1,)}
+
 
 class InnerRelations(StepObjective):
     """The relations inside each response."""
 
     views = ()
-    hidden: ClassVar[dict[str, tuple[int, ...]]] = {"student": (-1,), "teacher": (-1,)}
+    hidden = _LAST
     needs_logits: ClassVar[bool] = False
 
     def step(self, whole: Whole) -> "torch.Tensor":
@@ -62,16 +65,17 @@ class InnerRelations(StepObjective):
 
 @dataclass
 class LocalRelations(StepObjective):
-    """The relations between sampled tokens of a micro-batch."""
+    """The relations between sampled tokens of a micro-batch.
+
+    Attributes:
+        losses: Returns the loss of each of n tokens from the states of both models.
+        tokens: The most tokens.
+    """
 
     views = ()
-    hidden: ClassVar[dict[str, tuple[int, ...]]] = {"student": (-1,), "teacher": (-1,)}
+    hidden = _LAST
     needs_logits: ClassVar[bool] = False
-    relation: Literal["cosine", "knn"] = "cosine"
-    temperature: float = 0.1
-    neighbours: int = 4
-    spread: float = 1.0
-    direction: Direction = "forward"
+    losses: Callable[..., Any]
     tokens: int = 256
     _note: Callable[[str, float], None] | None = field(default=None, init=False, repr=False)
 
@@ -87,14 +91,8 @@ class LocalRelations(StepObjective):
             self._note("trg/relation_error", float(losses.detach().mean()))
         return _total(losses, places, whole)
 
-    def losses(self, student: "torch.Tensor", teacher: "torch.Tensor") -> "torch.Tensor":
-        """The loss of each of n tokens, (n, H) and (n, D) to (n,)."""
-        if self.relation == "cosine":
-            return cosine_relations(student, teacher, self.temperature, self.direction)
-        return neighbour_relations(student, teacher, self.neighbours, self.spread, self.direction)
-
     def __str__(self) -> str:
-        return f"local_relations({self.relation})"
+        return "local_relations"
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ class GlobalRelations(StepObjective):
     """Each sampled token's projected state is told by its own teacher's."""
 
     views = ()
-    hidden: ClassVar[dict[str, tuple[int, ...]]] = {"student": (-1,), "teacher": (-1,)}
+    hidden = _LAST
     needs_logits: ClassVar[bool] = False
     floor: ClassVar[float | None] = None
     temperature: float = 0.1
@@ -166,14 +164,12 @@ class TRG(Method):
 
     def triple(self) -> Triple:
         """All four on the dataset."""
-        local = LocalRelations(
-            self.relation,
-            self.relation_temperature,
-            self.neighbours,
-            self.spread,
-            self.direction,
-            self.sampled,
+        relate = (
+            partial(cosine_relations, temperature=self.relation_temperature)
+            if self.relation == "cosine"
+            else partial(neighbour_relations, neighbours=self.neighbours, spread=self.spread)
         )
+        local = LocalRelations(partial(relate, direction=self.direction), self.sampled)
         terms = [
             Term(Match()),
             Term(InnerRelations(), self.inner_weight),

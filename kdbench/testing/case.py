@@ -16,12 +16,15 @@ from kdbench.training.loss import Loss, distillation_loss
 from kdbench.views.view import UniformView, View
 
 _LAYERS = 2
-# Scalars of a token that the sources of kdbench record: a value, and a likely log-probability.
+# Scalars of a token that the sources of kdbench record: a value, a likely log-probability, a share,
+# and another token, as all whose names end with `_token`.
 RECORDED: Mapping[str, Callable[[random.Random], float]] = {
     "advantage": lambda draw: draw.gauss(0, 1),
     "log_sampled": lambda draw: -3 * draw.random() - 1,
     "private": lambda draw: draw.random(),
     "mixing_gradient": lambda draw: draw.gauss(0, 1),
+    "own_share": lambda draw: draw.random(),
+    "partner_token": lambda draw: draw.randrange(ENDS, VOCABULARY),
 }
 
 

@@ -13,6 +13,7 @@ from kdbench.testing.reference import reference_loss
 from kdbench.testing.table import VOCABULARY, TableView
 from kdbench.training.compiled import ChunkCompiler
 from kdbench.training.loss import amounts_of
+from kdbench.views.rollout import Rollout
 from kdbench.views.view import View
 
 Views = Mapping[str, View]
@@ -178,7 +179,7 @@ def a_permuted_vocabulary_changes_nothing(case: Case) -> None:
     order = torch.randperm(VOCABULARY, generator=torch.Generator().manual_seed(1))
     places = order.argsort().tolist()
     rows, parts = case.rollouts(), case.parts()
-    renamed = [replace(r, response_ids=tuple(places[t] for t in r.response_ids)) for r in rows]
+    renamed = [_renamed(row, places) for row in rows]
     plain = case.loss(rows, case.views(rows), parts).value
     permuted = case.loss(renamed, case.views(rows, order=order), parts).value
     _assert_close([permuted], [plain], 1e-10)
@@ -229,6 +230,17 @@ def every_part_gets_a_gradient(case: Case) -> None:
         moved |= {name for name, own in trained.items() if with_gradient & set(map(id, own))}
     assert rows
     assert moved == set(parts), f"no gradient reaches {sorted(set(parts) - moved)}"
+
+
+def _renamed(row: Rollout, places: Sequence[int]) -> Rollout:
+    """A row whose tokens are called otherwise, also those that are recorded."""
+    recorded = {
+        name: tuple(places[int(token)] for token in values)
+        for name, values in row.recorded.items()
+        if name.endswith("_token")
+    }
+    response = tuple(places[token] for token in row.response_ids)
+    return replace(row, response_ids=response).with_recorded(**recorded)
 
 
 def _leaves(views: Views, parts: Modules) -> list[torch.Tensor]:

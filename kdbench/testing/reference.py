@@ -63,7 +63,9 @@ def reference_loss(
         return factor * (losses * weights).sum() / amount
     plan = batch.recorded() | {
         name: values[batch.mask]
-        for name, values in objective.plan(Plan(batch, seen.scalar, case.schedule, seen.read)).items()
+        for name, values in objective.plan(
+            Plan(batch, seen.scalar, case.schedule, seen.read)
+        ).items()
     }
     chunk = Chunk(
         seen.logits("student") if objective.needs_logits else None,

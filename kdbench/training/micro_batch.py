@@ -174,7 +174,9 @@ class MicroBatch:
 
         mask = self.batch.mask
         with torch.no_grad():
-            planned = term.objective.plan(Plan(self.batch, self.scalars, self.schedule, self.states))
+            planned = term.objective.plan(
+                Plan(self.batch, self.scalars, self.schedule, self.states)
+            )
         return self.batch.recorded() | {name: values[mask] for name, values in planned.items()}
 
     def scalars(self, kind: str, view: str) -> "torch.Tensor":

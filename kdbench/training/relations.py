@@ -71,7 +71,7 @@ def neighbour_relations(
         distances = (squares[:, None] + squares - 2 * states @ states.T).clamp(min=0)
         own = torch.eye(len(states), dtype=torch.bool, device=states.device)
         order = distances.detach().masked_fill(own, torch.inf).argsort(dim=-1, stable=True)
-        near = torch.zeros_like(own).scatter(-1, order[:, : min(neighbours, len(own) - 1)], True)  # noqa: FBT003
+        near = torch.zeros_like(own).scatter(-1, order[:, : min(neighbours, len(own) - 1)], True)
         return ((-distances / (2 * spread)).exp() * near).log_softmax(-1)
 
     if len(student) < 2:

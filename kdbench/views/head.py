@@ -105,7 +105,8 @@ def head_input(
             "architecture is not supported"
         )
     hidden = {-1: seen[0]} if -1 in layers else {}
-    hidden |= {BEFORE_NORM: states for states in before_norm[-1:]}
+    if BEFORE_NORM in layers:
+        hidden[BEFORE_NORM] = before_norm[-1]
     return HeadInput(seen[0], hidden | {layer: _layer(bare, output, layer) for layer in inner})
 
 

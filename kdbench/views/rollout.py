@@ -99,6 +99,19 @@ class Example:
 
 
 @dataclass(frozen=True)
+class Mix:
+    """What a row's input embeddings are mixed with; see `kdbench.views.mixing`.
+
+    Attributes:
+        partner: The other row, which is not mixed itself.
+        share: λ, the row's own share of the mixture, 0 to 1.
+    """
+
+    partner: "Rollout"
+    share: float
+
+
+@dataclass(frozen=True)
 class Rollout:
     """A prompt and a response that the student learns from.
 
@@ -112,6 +125,7 @@ class Rollout:
         group: A name that the responses of a group share, such as the two of a pair. A group is
             never split over micro-batches.
         weight: Factor of the loss of its tokens.
+        mix: What its input embeddings are mixed with, on every view; None leaves them.
     """
 
     id: str
@@ -122,6 +136,7 @@ class Rollout:
     example: Example | None = field(default=None, repr=False, compare=False)
     group: str | None = None
     weight: float = 1.0
+    mix: Mix | None = None
 
     def with_recorded(self, **scalars: Sequence[float]) -> "Rollout":
         """Copy the rollout with more recorded scalars, one per response token."""

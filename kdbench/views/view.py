@@ -13,6 +13,7 @@ from typing import Protocol as Interface
 
 from kdbench.errors import InputError
 from kdbench.views.head import AfterHead, after_head, check_view, head_input
+from kdbench.views.mixing import mixed_inputs
 from kdbench.views.rollout import Batch, Rollout
 from kdbench.views.rope import rope_limit
 
@@ -132,7 +133,8 @@ class ModelView:
             alone = [self.read(Batch([row], batch.device), layers) for row in batch.rollouts]
             hidden = {layer: torch.cat([states[layer] for _, states in alone]) for layer in layers}
             return torch.cat([states for states, _ in alone]), hidden
-        with self.autocast():
+        embeddings = self.bare.get_input_embeddings()
+        with self.autocast(), mixed_inputs(embeddings, ids, batch, self._prompt):
             given = head_input(self.bare, self.model, ids, layers)
         here = batch.device
         hidden = {n: states[rows, columns].to(here) for n, states in given.hidden.items()}

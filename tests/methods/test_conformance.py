@@ -1,90 +1,14 @@
 """Properties of every method's objective: chunks, masks, padding and extreme values."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
-import torch
 
 from kdbench.methods import methods
 from kdbench.testing import FACTS, cases_of
+from kdbench.training import Sizes
 from tests.methods.begun import begun
-from tests.methods.hand_values import WithHead
-
-VARIANTS = [
-    ("abkd", {"alpha": 0, "beta": 1}),
-    *[("abkd", {"alpha": a, "beta": b}) for a, b in ((0.5, 0), (0, 0.5), (0.5, -0.5), (0, 0))],
-    ("akl", {"head_mass": 0.8}),
-    ("akl", {"boundary": "head"}),
-    ("adpa", {"limit": 0.5}),
-    ("adpa", {"anchor_weight": 0.1}),
-    ("adpa", {"dckd_share": 0.5}),
-    ("bdkd", {"ce_weight": 1, "teacher_learns": True}),
-    ("classmate", {"plausibility": 0}),
-    ("classmate", {"divergence": "jsd"}),
-    ("classmate", {"divergence": "reverse_kl"}),
-    ("classmate", {"form": "subtract"}),
-    ("classmate", {"form": "subtract", "strength": 1.0, "clamp": 0.5}),
-    *[("classmate", {"classmate": kind}) for kind in ("frozen", "ema", "teacher", "uniform")],
-    ("dho", {"heads": 1}),
-    ("dho", {"label_field": "label"}),
-    ("distillm", {"direction": "forward"}),
-    ("distillm", {"skew": 0}),
-    ("context_sd", {"refresh": "ema"}),
-    ("distillm2", {"adaptive_skew": True, "growing_weight": True}),
-    ("distillm2", {"skew": 0}),
-    ("first", {"target_temperature": 2}),
-    ("first", {"smoothing": 0.1}),
-    ("first", {"tail": "bucket", "top_k": 3}),
-    ("gkd", {"teacher_weight": 0}),
-    ("gkd", {"teacher_weight": 0.1}),
-    ("gkd", {"teacher_weight": 1}),
-    ("iterated", {"target": "anchored"}),
-    ("iterated", {"target": "anchored", "anchor_mean": "arithmetic", "truth_weight": 0.5}),
-    ("kd", {"temperature": 2}),
-    ("kd", {"kd_ratio": 1}),
-    ("logit_std", {"over": 3}),
-    ("minillm", {"clip": 0.05}),
-    ("minillm", {"single_step": 0}),
-    ("opsd", {"clip": 0.02, "clip_per": "entry", "temperature": 2}),
-    ("opsd", {"clip": 0.1, "top_k": 3}),
-    ("opsd", {"form": "sampled"}),
-    ("ofa", {"exits": (1,)}),
-    ("ofa", {"exits": (1, 2), "power": 1, "rank": 3}),
-    ("rkl", {"student_fraction": 1}),
-    ("sdft", {"top_k": 3}),
-    ("sdft", {"top_k": 3, "tail": True}),
-    ("sdpo", {"distillation_weight": 0.5}),
-    ("seqkd", {"kd_ratio": 0.5}),
-    ("taid", {"start": 0}),
-    ("taid", {"start": 1}),
-    ("trrd", {"old_share": 0}),
-    ("trrd", {"old_share": 1}),
-]
-# What an objective is shown before the first step, by method: the student's head for `ofa`.
-HEAD = torch.nn.Linear(8, 11, bias=False, dtype=torch.float64)
-CONTEXTS = {
-    "ofa": SimpleNamespace(
-        student=WithHead(HEAD),
-        vocabulary=11,
-    )
-}
-# Part of these losses is detached on purpose (the reward of `opd`, the student's part of `taid`'s
-# target, the weights of `akl`, the student's share in the mixture of `distillm2`), so their
-# gradients are not the derivatives of their values.
-DETACHED = (
-    "cross_entropy(interpolated)",
-    "sampled_reverse_kl",
-    "forward_kl(interpolated)",
-    "adaptive_kl",
-    "token_wise_kl",
-    "token_selective",
-    "ratio_weighted_informed_jsd",
-    "skewed_by_writer(rejected",
-    "controlled",
-)
-# Some tokens are the words of labels, and a head of the method's own has a row for each token.
-ORDERED = ("dho(label_field", "dho()-1", "dho()-2")
+from tests.methods.by_design import BY_DESIGN, CONTEXTS, EXCEPT_KEYS, VARIANTS
 
 
 def all_cases():
@@ -102,9 +26,9 @@ def all_cases():
 
 def compiles_alike(case):
     """What the compiled code of a case depends on, but for numbers."""
-    objective, kind = case.term.objective, case.triple.companions
+    objective, companions = case.term.objective, case.triple.companions
     options = getattr(objective, "divergence", None), *getattr(objective, "options", {}).values()
-    uniform = any(getattr(companion, "kind", "") == "uniform" for companion in kind)
+    uniform = any(getattr(companion, "kind", "") == "uniform" for companion in companions)
     return type(objective), options, getattr(objective, "side", ""), uniform
 
 
@@ -112,32 +36,15 @@ CASES = all_cases()
 FIRST = list({compiles_alike(case): case for case in reversed(CASES) if not case.top_k}.values())
 
 
-# Facts that do not hold by design, by what a term's text begins with.
-BY_DESIGN = {
-    # The head here has an order of the vocabulary of its own.
-    ("exit_",): ("a_permuted_vocabulary_changes_nothing",),
-}
-
-
 def holds(fact, case):
-    text = str(case.term.objective)
-    for terms, names in BY_DESIGN.items():
-        if text.startswith(terms) and fact.__name__ in names:
-            return False
-    if fact.__name__ == "the_gradient_is_the_derivative":
-        return not str(case.term.objective).startswith(DETACHED)
     if fact.__name__ == "the_compiled_loss_is_equal_and_is_compiled_once":
         return case in FIRST
-    if fact.__name__ == "every_number_of_the_objective_reaches_the_loss":
-        # `plausibility` of the subtracted form is in its diagnostics alone, and a classmate that
-        # is the teacher changes nothing. The vocabulary here is smaller than the numbers of tokens.
-        few = case.name.startswith(("pld", "eopd", "sdft", "sdpo"))
-        # With `old_share=1` there is no teacher, whom any other share needs.
-        alone = "old_share=1" in str(case.term)
-        return "subtract" not in case.name and "teacher" not in case.name and not few and not alone
-    if fact.__name__ == "a_permuted_vocabulary_changes_nothing":
-        return not case.name.startswith(ORDERED)
-    return True
+    text = str(case.term.objective)
+    return not any(
+        fact.__name__ in facts
+        for beginning, facts in BY_DESIGN.items()
+        if text.startswith(beginning) or case.name.startswith(beginning)
+    )
 
 
 @pytest.mark.parametrize(
@@ -154,39 +61,41 @@ def test_a_methods_objective(check):
     fact(case)
 
 
-# Keys that a method uses when it samples, tested with its formula in test_formulas.py, and one of a
-# form that is not the default.
-# The mixture of `dho` is measured, or merged into the finished head.
-EXCEPT = {
-    "minillm": {"discount", "reward_scale", "reward_clip"},
-    "classmate": {"clamp"},
-    "bdkd": {"peer_weight", "teacher_rate"},  # of teacher_learns=true; see test_logit_methods.py
-    "context_sd": {"decay"},
-    "dho": {"mixture_weight", "mixture_temperature"},
-    "iterated": {"anchor_share"},
-    "ofa": {"exit_weight", "rank", "part_rate"},  # of exits=; see there
-}
+def test_what_is_excepted_by_design_exists():
+    known = {fact.__name__ for fact in FACTS}
+    texts = [(str(case.term.objective), case.name) for case in CASES]
+    for beginning, facts in BY_DESIGN.items():
+        assert known.issuperset(facts)
+        assert any(text.startswith(beginning) for pair in texts for text in pair), beginning
 
 
 def numeric_keys():
     for name in methods.names():
         for key, field in methods.get(name).model_fields.items():
-            if field.annotation in (int, float) and key not in EXCEPT.get(name, ()):
+            if field.annotation in (int, float) and key not in EXCEPT_KEYS.get(name, ()):
                 yield pytest.param(name, key, id=f"{name}-{key}")
 
 
 def made_of(method):
-    """The numbers and texts of all that a method trains with."""
+    """The numbers and texts of all that a method trains with, and the shapes of its parts."""
     triples = [stage.triple for stage in method.stages()]
     plain = [
         {key: value for key, value in vars(part).items() if isinstance(value, int | float | str)}
         for triple in triples
         for part in (
             *(triple.source, getattr(triple.source, "source", triple.source), triple.schedule),
-            *(*triple.companions, *triple.prompts.values()),
+            *(*triple.companions, *triple.prompts.values(), *triple.parts.values()),
         )
     ]
-    return repr([triple.terms for triple in triples]), plain
+    shapes = [list(shapes_of(triple)) for triple in triples]
+    return repr([triple.terms for triple in triples]), plain, shapes
+
+
+def shapes_of(triple):
+    widths = {"student": 8, "teacher": 8, **{c.name: 8 for c in triple.companions}}
+    sizes = Sizes(widths, dict.fromkeys(widths, 2), 11)
+    for part in triple.parts.values():
+        yield [tuple(parameter.shape) for parameter in part.build(sizes).parameters()]
 
 
 @pytest.mark.parametrize(("name", "key"), list(numeric_keys()))

@@ -100,3 +100,22 @@ def test_an_architecture_without_hidden_states_is_refused(monkeypatch):
     monkeypatch.setattr(model, "forward", without)
     with pytest.raises(InputError, match=r"^LlamaForCausalLM returns no hidden states"):
         ModelView(model, V).read(Batch(ROWS), (1,))
+
+
+@pytest.mark.parametrize("family", ["LlamaForCausalLM", "GPT2LMHeadModel", "Gemma2ForCausalLM"])
+def test_minus_2_is_the_last_layer_before_the_final_norm(family):
+    model = build(family)
+    norm = model.transformer.ln_f if family.startswith("GPT2") else model.model.norm
+    with torch.no_grad():
+        torch.nn.init.normal_(norm.weight)
+        states, hidden = ModelView(model, V).read(Batch(ROWS), (-2, 1))
+        torch.testing.assert_close(norm(hidden[-2]), states)
+        torch.testing.assert_close(hidden[1], by_hand(model, 1))
+    assert not torch.allclose(hidden[-2], states, atol=1e-2)
+
+
+def test_a_model_whose_layers_are_in_no_list_has_no_states_before_the_norm(monkeypatch):
+    model = build("LlamaForCausalLM")
+    monkeypatch.setattr(model.config, "num_hidden_layers", 7)
+    with pytest.raises(InputError, match=r"^LlamaForCausalLM: its 7 layers are in no list"):
+        ModelView(model, V).read(Batch(ROWS), (-2,))

@@ -29,17 +29,19 @@ class Frozen(Companion):
             is the student with its adapter off, and no second model is in memory.
         dtype: The type of its weights, as for `teacher_dtype=`, if it has a checkpoint.
         validated: Whether it is validated along with the student.
+        key: The key that messages name; `NAME_model` if it is empty.
     """
 
     name: str
     checkpoint: Path | None = None
     dtype: str = "float32"
     validated: bool = False
+    key: str = ""
     _model: Any = field(default=None, init=False, repr=False)
 
     def check(self) -> None:
         """Check that the checkpoint exists."""
-        check_path(self.checkpoint, f"{self.name}_model")
+        check_path(self.checkpoint, self.key or f"{self.name}_model")
 
     def start(self, context: Context) -> View:
         """Load the model and return its view."""
@@ -51,7 +53,7 @@ class Frozen(Companion):
         self._model = (
             copy_of_student(context)
             if self.checkpoint is None
-            else load_model(self.checkpoint, f"{self.name}_model", context, self.dtype)
+            else load_model(self.checkpoint, self.key or f"{self.name}_model", context, self.dtype)
         )
         return view_of(self._model.requires_grad_(False), context)
 
