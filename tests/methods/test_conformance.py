@@ -119,8 +119,11 @@ def numeric_keys():
 
 def made_of(method):
     """The numbers and texts of all that a method trains with."""
-    triple = method.triple()
-    parts = (triple.source, triple.schedule, *triple.companions)
+    return [(stage.share, *made_of_triple(stage.triple)) for stage in method.stages()]
+
+
+def made_of_triple(triple):
+    parts = (triple.source, triple.schedule, *triple.companions, *triple.parts.values())
     plain = [
         {
             key: repr(value)
