@@ -123,7 +123,8 @@ class Teacher(OfLabels):
 
     def __str__(self) -> str:
         words = "" if self.label_field is None else ", label words"
-        return f"forward_kl({'head b' if self.second_head else 'own head'}, temperature={self.temperature:g}{words})"
+        head = "head b" if self.second_head else "own head"
+        return f"forward_kl({head}, temperature={self.temperature:g}{words})"
 
 
 def _head(sizes: Sizes) -> "torch.nn.Module":
@@ -170,7 +171,7 @@ class DHO(Method):
     label_field: str | None = Field(
         None, description="column of a label whose word is in the response (default: free text)"
     )
-    heads: Literal[1, 2] = Field(2, description="1 has the student's own head learn both")
+    heads: int = Field(2, ge=1, le=2, description="1 has the student's own head learn both")
     label_weight: float = Field(1.0, ge=0, description="λ, weight of the labels' cross-entropy")
     temperature: float = Field(2.0, gt=0, description="T, divides the logits of teacher and head b")
     labelled_share: float = Field(0.5, ge=0, le=1, description="share of a step that is labelled")

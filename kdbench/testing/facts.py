@@ -215,19 +215,16 @@ def every_part_gets_a_gradient(case: Case) -> None:
     rows = case.rollouts()
     parts = case.parts()
     moved: set[str] = set()
+    owners = [(name, p) for name, module in parts.items() for p in module.parameters()]
+    trained = [(name, p) for name, p in owners if p.requires_grad]
     for term in case.triple.terms:
         other = replace(case, term=term)
         mine = other.rollouts()
         value = other.loss(mine, other.views(mine), parts).value
-        trained = {
-            name: [p for p in m.parameters() if p.requires_grad] for name, m in parts.items()
-        }
-        every = [parameter for own in trained.values() for parameter in own]
-        found = torch.autograd.grad(value, every, allow_unused=True)
-        with_gradient = {
-            id(p) for p, g in zip(every, found, strict=True) if g is not None and g.any()
-        }
-        moved |= {name for name, own in trained.items() if with_gradient & set(map(id, own))}
+        found = torch.autograd.grad(value, [p for _, p in trained], allow_unused=True)
+        for (name, _), gradient in zip(trained, found, strict=True):
+            if gradient is not None and bool(gradient.any()):
+                moved.add(name)
     assert rows
     assert moved == set(parts), f"no gradient reaches {sorted(set(parts) - moved)}"
 

@@ -131,7 +131,7 @@ EXCEPT_KEYS: dict[str, set[str]] = {
     "classmate": {"clamp"},
     "bdkd": {"peer_weight", "teacher_rate"},  # of teacher_learns=true; see test_logit_methods.py
     "context_sd": {"decay"},
-    "dho": {"mixture_weight", "mixture_temperature"},  # measured, or merged into the head
+    "dho": {"mixture_weight", "mixture_temperature", "heads"},  # measured, or merged into the head
     "iterated": {"anchor_share"},
     "nd": {"least_seen"},  # in its preparation; see test_states.py
     "ofa": {"exit_weight", "rank", "part_rate"},  # of exits=; see test_logit_methods.py

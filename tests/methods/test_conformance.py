@@ -1,6 +1,6 @@
 """Properties of every method's objective: chunks, masks, padding and extreme values."""
 
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 
 import pytest
 
@@ -78,17 +78,27 @@ def numeric_keys():
 
 def made_of(method):
     """The numbers and texts of all that a method trains with, and the shapes of its parts."""
-    triples = [stage.triple for stage in method.stages()]
-    plain = [
-        {key: value for key, value in vars(part).items() if isinstance(value, int | float | str)}
-        for triple in triples
-        for part in (
-            *(triple.source, getattr(triple.source, "source", triple.source), triple.schedule),
-            *(*triple.companions, *triple.prompts.values(), *triple.parts.values()),
+    return [
+        (
+            stage.share,
+            repr(stage.triple.terms),
+            [list(numbers_of(part)) for part in parts_of(stage.triple)],
+            list(shapes_of(stage.triple)),
         )
+        for stage in method.stages()
     ]
-    shapes = [list(shapes_of(triple)) for triple in triples]
-    return repr([triple.terms for triple in triples]), plain, shapes
+
+
+def parts_of(triple):
+    source = triple.source
+    yield from (source, getattr(source, "source", source), triple.schedule)
+    yield from (*triple.companions, *triple.prompts.values(), *triple.parts.values())
+
+
+def numbers_of(part):
+    for name, value in vars(part).items():
+        if isinstance(value, int | float | str) or is_dataclass(value):
+            yield name, repr(value)
 
 
 def shapes_of(triple):

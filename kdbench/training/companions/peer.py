@@ -110,13 +110,17 @@ class Peer(Companion):
         if outcome.number % self.every == 0:
             self._learn(outcome)
 
+    def learned(self, outcome: StepOutcome) -> Sequence[Rollout]:
+        """The responses that it learns after a step of the student, on this process."""
+        if self.responses == "dataset":
+            return [of_dataset(example) for example in outcome.examples]
+        return outcome.work.rollouts
+
     def _learn(self, outcome: StepOutcome) -> None:
         import torch
 
         context = self._started
-        rollouts: Sequence[Rollout] = outcome.work.rollouts
-        if self.responses == "dataset":
-            rollouts = [of_dataset(example) for example in outcome.examples]
+        rollouts = self.learned(outcome)
         counts = [*amounts_of(self.terms, rollouts), response_tokens(rollouts)]
         device = self._model.device
         sums = context.sum_over_processes(torch.tensor(counts, device=device))
