@@ -56,7 +56,30 @@ def check_cached(settings: TrainSettings, stages: Sequence[Stage]) -> CachedIden
             f"method={settings.method} {reason}, and {given} stands for the teacher's top k tokens "
             "at the data set's own responses: give a model alone, or another method, such as kd"
         )
+    _check_size(settings, taught, given, settings.teacher_top_k if cache is None else identity)
     return identity
+
+
+def _check_size(
+    settings: TrainSettings, taught: Sequence[Triple], given: str, has: int | CachedIdentity | None
+) -> None:
+    """Check that a cache has as many tokens as a method reads.
+
+    Raises:
+        InputError: It has fewer, and fewer than all of the vocabulary.
+    """
+    size = has.top_k if isinstance(has, CachedIdentity) else has
+    objectives = [term.objective for triple in taught for term in triple.terms]
+    least = max((one.least_top_k for one in objectives if "teacher" in one.views), default=1)
+    if size is None or size >= least:
+        return
+    if isinstance(has, CachedIdentity) and size == has.vocabulary:
+        return
+    larger = f"teacher_top_k={least}" if settings.teacher_cache else "another cache"
+    raise InputError(
+        f"{given}: has the top {size} tokens, and method={settings.method} reads the top {least}: "
+        f"pass {larger}, or top_k={size}"
+    )
 
 
 def _why_not(triple: Triple, made: bool) -> str | None:

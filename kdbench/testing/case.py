@@ -166,7 +166,7 @@ def cases_of(
     """
     triple = method.triple() if isinstance(method, Method) else method
     triple.check()
-    schedule = triple.schedule.values(0.0)
+    schedule = triple.schedule.values(0.5)  # some weights are 0 at the start
     cases = []
     for number, term in enumerate(triple.terms):
         case = Case(f"{name}-{number}", term, triple, fields or {}, recorded or {}, schedule)

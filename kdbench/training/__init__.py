@@ -41,6 +41,7 @@ from kdbench.training.sources.domains import DomainWeights, FromDomains
 from kdbench.training.sources.groups import FromGroups
 from kdbench.training.sources.hardest import FromHardest
 from kdbench.training.sources.influence import FromInfluence
+from kdbench.training.sources.packed import FromPacked
 from kdbench.training.sources.pairs import FromPairs, GeneratedPairs
 from kdbench.training.sources.replay import FromReplay
 from kdbench.training.sources.selection import FromSelection
@@ -70,6 +71,7 @@ __all__ = [
     "FromHardest",
     "FromInfluence",
     "FromMixture",
+    "FromPacked",
     "FromPairs",
     "FromReplay",
     "FromSelection",

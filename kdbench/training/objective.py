@@ -27,6 +27,7 @@ class Objective:
         hidden: The layers of each view whose states it needs; see `Chunk.hidden`.
         needs_logits: Whether it needs the student's logits.
         takes_top_k: Whether the likeliest tokens of its views are enough; see `Chunk.pair`.
+        least_top_k: The number of likeliest tokens that a cache must have, if these are enough.
         floor: The loss when the student equals the teacher; None if it is not a fixed number.
     """
 
@@ -34,6 +35,7 @@ class Objective:
     hidden: Mapping[str, tuple[int, ...]] = {}
     needs_logits: ClassVar[bool] = True
     takes_top_k: bool = False
+    least_top_k: int = 1
     floor: ClassVar[float | None] = 0.0
 
     def __repr__(self) -> str:

@@ -59,7 +59,11 @@ class HeadInput:
 
 
 def head_input(
-    bare: Any, model: Any, ids: "torch.Tensor", layers: Collection[int] = ()
+    bare: Any,
+    model: Any,
+    ids: "torch.Tensor",
+    layers: Collection[int] = (),
+    positions: "torch.Tensor | None" = None,
 ) -> HeadInput:
     """Run a model up to its head.
 
@@ -70,6 +74,7 @@ def head_input(
         model: as it is called, perhaps wrapped.
         ids: (rows, T), padded on the right.
         layers: The layers whose states are returned as well, without a further forward pass.
+        positions: The position of each token, where a row has several texts; None counts them.
 
     Raises:
         InputError: the head is not given a state for each position, or there is no such layer.
@@ -83,7 +88,8 @@ def head_input(
         return (given[0][:, :1].contiguous(), *given[1:])
 
     inner = [layer for layer in layers if layer != -1]
-    options = {"output_hidden_states": True} if inner else {}
+    options: dict[str, Any] = {"output_hidden_states": True} if inner else {}
+    options |= {} if positions is None else {"position_ids": positions}
     handle = bare.get_output_embeddings().register_forward_pre_hook(take)
     try:
         output = model(input_ids=ids, use_cache=False, **options)

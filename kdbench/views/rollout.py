@@ -112,6 +112,7 @@ class Rollout:
         group: A name that the responses of a group share, such as the two of a pair. A group is
             never split over micro-batches.
         weight: Factor of the loss of its tokens.
+        packed: Whether those of its group share a row of the forward pass, none seeing another.
     """
 
     id: str
@@ -122,6 +123,7 @@ class Rollout:
     example: Example | None = field(default=None, repr=False, compare=False)
     group: str | None = None
     weight: float = 1.0
+    packed: bool = False
 
     def with_recorded(self, **scalars: Sequence[float]) -> "Rollout":
         """Copy the rollout with more recorded scalars, one per response token."""
