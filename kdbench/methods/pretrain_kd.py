@@ -20,8 +20,16 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from kdbench.methods import Mechanism, Method, methods
-from kdbench.training import Chunk, CrossEntropy, FromPacked, Objective, Term, Triple
-from kdbench.training.schedule import Constant, WarmupStableDecay
+from kdbench.training import (
+    Chunk,
+    Constant,
+    CrossEntropy,
+    FromPacked,
+    Objective,
+    Term,
+    Triple,
+    WarmupStableDecay,
+)
 
 if TYPE_CHECKING:
     import torch

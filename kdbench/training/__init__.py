@@ -27,6 +27,7 @@ from kdbench.training.schedule import (
     Schedule,
     StepSignals,
     ValidationSignals,
+    WarmupStableDecay,
 )
 from kdbench.training.source import (
     Draw,
@@ -105,6 +106,7 @@ __all__ = [
     "Triple",
     "ValidationSignals",
     "Verifier",
+    "WarmupStableDecay",
     "Whole",
     "verifier",
 ]
