@@ -46,7 +46,7 @@ class KeptTokens(Objective):
     temperature: float = 1.0
 
     @property
-    def least_top_k(self) -> int:
+    def least_top_k(self) -> int:  # type: ignore[override]
         """The number of tokens that a cache must have."""
         return self.top_k
 
