@@ -414,7 +414,7 @@ def train(
     batch_size: int = 32,
     learning_rate: float = 0.0001,
     min_learning_rate: float = 1e-07,
-    lr_schedule: Literal["cosine", "linear", "constant"] = "cosine",
+    lr_schedule: Literal["cosine", "linear", "constant", "wsd"] = "cosine",
     warmup_steps: int = 0,
     weight_decay: float = 0.01,
     beta1: float = 0.9,
@@ -469,9 +469,12 @@ def train(
     unsafe_pickle: bool = False,
     trust_remote_code: bool = False,
     alpha: float | None = None,
+    alpha_schedule: Literal["constant", "wsd"] | None = None,
+    average_rows: int | None = None,
     beta: float | None = None,
     boundary: Literal["tail", "head"] | None = None,
     capacity: int | None = None,
+    choice_temperature: float | None = None,
     clamp: float | None = None,
     classmate: Literal["trained", "frozen", "ema", "teacher", "uniform"] | None = None,
     classmate_decay: float | None = None,
@@ -479,9 +482,14 @@ def train(
     classmate_lag: float | None = None,
     classmate_model: str | PathLike[str] | None = None,
     clip: float | None = None,
+    controller_every: int | None = None,
+    controller_rate: float | None = None,
     direction: Literal["forward", "reverse"] | None = None,
     discount: float | None = None,
     divergence: Literal["skew_reverse_kl", "reverse_kl", "jsd"] | None = None,
+    domain: str | None = None,
+    edited_share: float | None = None,
+    edits: int | None = None,
     emphasis: float | None = None,
     enhanced_weight: float | None = None,
     entropy_limit: float | None = None,
@@ -493,17 +501,21 @@ def train(
     head_mass: float | None = None,
     increment: float | None = None,
     kd_ratio: float | None = None,
+    kd_weight: float | None = None,
     length_norm: bool | None = None,
     momentum: float | None = None,
     opener_share: float | None = None,
+    parameters: str | None = None,
     passes: int | None = None,
     places: int | None = None,
     plausibility: float | None = None,
     power: float | None = None,
     ranking_weight: float | None = None,
+    refresh_steps: int | None = None,
     reward_clip: float | None = None,
     reward_scale: float | None = None,
     rollout_batches: int | None = None,
+    share: float | None = None,
     single_step: float | None = None,
     skew: float | None = None,
     start: float | None = None,
@@ -518,7 +530,12 @@ def train(
     tokens: int | Literal["knee"] | None = None,
     tolerance: float | None = None,
     top_k: int | None = None,
+    top_p: float | None = None,
     truncated_end: Literal["omit", "append"] | None = None,
+    validation_rows: int | None = None,
+    virtual_rate: float | None = None,
+    weight: Literal["exp", "sigmoid"] | None = None,
+    window_tokens: int | None = None,
 ) -> "Trained":
     """Train a student with a distillation method.
 
@@ -547,7 +564,8 @@ def train(
         batch_size: Number of examples per optimiser step, over all processes.
         learning_rate: Peak learning rate of AdamW.
         min_learning_rate: Final learning rate of the cosine schedule.
-        lr_schedule: Schedule of the learning rate after the warm-up.
+        lr_schedule: Schedule of the learning rate after the warm-up; wsd is constant and falls to 0
+            in the last fifth.
         warmup_steps: Number of steps over which the learning rate rises.
         weight_decay: Weight decay of AdamW; biases and norms have none.
         beta1: First-moment decay rate of AdamW.
@@ -617,10 +635,13 @@ def train(
         unsafe_pickle: Permission to read pickle weights (*.bin), which can run code.
         trust_remote_code: Permission to run Python code that comes with the checkpoints.
         alpha: α, power of the teacher's probabilities (abkd).
+        alpha_schedule: how α moves: not at all, or warm-up, stable, decay (pretrain_kd).
+        average_rows: number of training rows for the teacher's mean of each token (tgeo).
         beta: β, power of the student's probabilities (abkd).
         boundary: where the token belongs that passes head_mass; tail as the authors have it, head
             as DSKD (akl).
         capacity: rollouts in the replay buffer of each process (distillm).
+        choice_temperature: temperature of the choice by disagreement; 0 takes the largest (hard).
         clamp: largest KL(q‖c) that form=subtract rewards, nats (classmate).
         classmate: the weaker model (classmate).
         classmate_decay: decay of classmate=ema per step (classmate).
@@ -630,9 +651,14 @@ def train(
         classmate_model: checkpoint from which the classmate starts, which may be smaller (default:
             the student's) (classmate).
         clip: clip of the probability ratio (minillm).
+        controller_every: number of steps between its updates (tgeo).
+        controller_rate: its learning rate, as a multiple of the student's (tgeo).
         direction: direction of the KL (bild); direction of the skew KL (distillm).
         discount: discount of later rewards per token (minillm).
         divergence: divergence to the target of form=target (classmate).
+        domain: column of the domain, in training and validation (ddk).
+        edited_share: share of the rows that are edited (hard).
+        edits: K, number of edits of a prompt (hard).
         emphasis: δ, weight of the emphasised direction (bdkd).
         enhanced_weight: weight of the part with the teacher (ofa).
         entropy_limit: entropy of the teacher above which it is unsure, nats (eopd).
@@ -643,20 +669,27 @@ def train(
         gate_temperature: divides the entropy gap in the gate (tsd).
         head_mass: μ, largest probability mass of the teacher in the head (akl).
         increment: rise of the threshold (distillm).
-        kd_ratio: r, weight of the divergence; CE has 1-r (kd); r, weight of forward KL; CE has 1-r
-            (seqkd).
+        kd_ratio: r, weight of the divergence; CE has 1-r (aif, kd); α, weight of the divergence; CE
+            has 1-α (pretrain_kd); r, weight of forward KL; CE has 1-r (seqkd).
+        kd_weight: weight of the divergence; CE has 1 (ddk).
         length_norm: divide the reward by the number of tokens left; MiniLLM's code always does
             (minillm).
         momentum: β, momentum of the loss's relative fall (taid).
         opener_share: c, share of a response's entropy in its opener (tsd).
+        parameters: patterns of the parameters' names, with commas (default: the last layer) (aif,
+            tgeo).
         passes: number of passes over each set of rollouts (minillm).
         places: K, number of places that are learned (pld).
         plausibility: a; only tokens with p >= a max p are contrasted (classmate).
         power: ε, power of the teacher's probabilities (ofa).
         ranking_weight: α, weight of the ranking (tsd).
+        refresh_steps: number of steps between new weights (aif); number of steps between selections
+            (kd3).
         reward_clip: largest absolute reward after scaling (minillm).
         reward_scale: divisor of the rewards; after whitening it only moves the clip (minillm).
         rollout_batches: number of batches that are sampled together (minillm).
+        share: s, share of the mix that follows the gaps; 0 draws evenly (ddk); κ, share of the pool
+            that is kept (kd3).
         single_step: weight of the single-step reverse KL (minillm).
         skew: α, share of the opposite side in the mixture (distillm).
         start: initial t, the teacher's weight (taid).
@@ -665,18 +698,27 @@ def train(
         student_fraction: share of batches that are student samples (classmate, gkd, imitkd, jsd,
             rkl, tvd).
         target_temperature: T, divides the teacher's log-probabilities (first); divides the
-            teacher's logits in the weights of the places (pld).
+            teacher's logits in the weights of the places (pld); T, divides the teacher's kept
+            log-probabilities (pretrain_kd).
         teacher_mix: a, teacher's share in sampling (minillm).
         teacher_weight: w, teacher's share of the mixture; 0 is KL(p‖q), 1 is KL(q‖p) (gkd, jsd); w,
             teacher's share in the JSD (tsd).
-        temperature: divides the differences (bild); divides both logits in the divergence (kd).
+        temperature: divides both logits in the divergence (aif, kd); divides the differences
+            (bild); T, divides both logits in the divergence (tgeo).
         threshold: initial share of student batches (distillm).
         tokens: number of likeliest tokens, 3 or more; knee: as far as the logits' knee (bild).
         tolerance: rise of the validation loss that counts, nats (distillm).
         top_k: number of the teacher's tokens in the forward part (eopd); k, number of the teacher's
-            tokens (first); number of the student's tokens that are ranked (tsd).
+            tokens (first); k, most tokens that are kept (pretrain_kd); number of the student's
+            tokens that are ranked (tsd).
+        top_p: share of the teacher's probability whose tokens are kept (pretrain_kd).
         truncated_end: whether a response cut at max_new_tokens= gets an end token; append as
             MiniLLM's code does (seqkd).
+        validation_rows: number of validation rows whose loss the weights lower (aif); number of
+            validation rows whose loss it lowers (tgeo).
+        virtual_rate: η, learning rate of the virtual step (tgeo).
+        weight: how influences become weights (aif).
+        window_tokens: most tokens of texts that share a row; 0 packs none (pretrain_kd).
 
     Returns:
         The checkpoint's folder and its run card.

@@ -87,8 +87,10 @@ class OptimisationKeys(Settings, group="Optimisation"):
     min_learning_rate: float = Field(
         1e-7, ge=0, description="Final learning rate of the cosine schedule"
     )
-    lr_schedule: Literal["cosine", "linear", "constant"] = Field(
-        "cosine", description="Schedule of the learning rate after the warm-up"
+    lr_schedule: Literal["cosine", "linear", "constant", "wsd"] = Field(
+        "cosine",
+        description="Schedule of the learning rate after the warm-up; wsd is constant and falls to "
+        "0 in the last fifth",
     )
     warmup_steps: int = Field(
         0, ge=0, description="Number of steps over which the learning rate rises"

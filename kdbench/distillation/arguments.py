@@ -4,6 +4,7 @@ import importlib.util
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from transformers import TrainingArguments
 from transformers.integrations import get_available_reporting_integrations
@@ -27,7 +28,9 @@ _SCHEDULES = {
     "cosine": "cosine_with_min_lr",
     "linear": "linear",
     "constant": "constant_with_warmup",
+    "wsd": "warmup_stable_decay",
 }
+_WSD_DECAY = 0.2  # share of the steps in which the learning rate of `wsd` falls to 0
 DEFAULT_MICRO_BATCH = 8
 
 
@@ -87,6 +90,17 @@ def validation_sampling(settings: TrainSettings) -> Protocol:
     )
 
 
+def _schedule_options(settings: TrainSettings, steps: int) -> dict[str, Any]:
+    """Further arguments of transformers' schedule of the learning rate."""
+    if settings.lr_schedule == "cosine":
+        # A rate, as the optimisers of DeepSpeed do not know the peak.
+        return {"min_lr_rate": settings.min_learning_rate / settings.learning_rate}
+    if settings.lr_schedule == "wsd":
+        falls = min(round(_WSD_DECAY * steps), steps - settings.warmup_steps)
+        return {"num_decay_steps": max(1, falls), "decay_type": "linear"}
+    return {}
+
+
 def training_arguments(
     settings: TrainSettings, precision: str, device: str, folder: Path, steps: int
 ) -> TrainingArguments:
@@ -99,7 +113,6 @@ def training_arguments(
         folder: Where the states are saved.
         steps: The number of optimiser steps.
     """
-    cosine = settings.lr_schedule == "cosine"
     # accelerate would take the precision of an earlier run, or of the user's shell.
     os.environ["ACCELERATE_MIXED_PRECISION"] = "bf16" if precision == "bfloat16" else "no"
     prepare_sharding()
@@ -110,10 +123,7 @@ def training_arguments(
         gradient_accumulation_steps=1,  # DistillationTrainer makes the micro-batches
         learning_rate=settings.learning_rate,
         lr_scheduler_type=_SCHEDULES[settings.lr_schedule],
-        # A rate, as the optimisers of DeepSpeed do not know the peak.
-        lr_scheduler_kwargs={"min_lr_rate": settings.min_learning_rate / settings.learning_rate}
-        if cosine
-        else {},
+        lr_scheduler_kwargs=_schedule_options(settings, steps),
         warmup_steps=settings.warmup_steps,
         weight_decay=settings.weight_decay,
         adam_beta1=settings.beta1,

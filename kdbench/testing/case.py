@@ -184,7 +184,7 @@ def cases_of(
         triple.check()
     cases = []
     for number, (triple, term) in enumerate(terms):
-        schedule = triple.schedule.values(0.0)
+        schedule = triple.schedule.values(0.5)  # some weights are 0 at the start
         case = Case(f"{name}-{number}", term, triple, fields or {}, recorded or {}, schedule)
         cases.append(case)
         if term.objective.takes_top_k and term.objective.views:

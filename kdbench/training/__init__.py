@@ -28,6 +28,7 @@ from kdbench.training.schedule import (
     Schedule,
     StepSignals,
     ValidationSignals,
+    WarmupStableDecay,
 )
 from kdbench.training.source import (
     Draw,
@@ -42,6 +43,7 @@ from kdbench.training.sources.domains import DomainWeights, FromDomains
 from kdbench.training.sources.groups import FromGroups
 from kdbench.training.sources.hardest import FromHardest
 from kdbench.training.sources.influence import FromInfluence
+from kdbench.training.sources.packed import FromPacked
 from kdbench.training.sources.pairs import FromPairs, GeneratedPairs
 from kdbench.training.sources.replay import FromReplay
 from kdbench.training.sources.selection import FromSelection
@@ -72,6 +74,7 @@ __all__ = [
     "FromHardest",
     "FromInfluence",
     "FromMixture",
+    "FromPacked",
     "FromPairs",
     "FromReplay",
     "FromSelection",
@@ -105,6 +108,7 @@ __all__ = [
     "Triple",
     "ValidationSignals",
     "Verifier",
+    "WarmupStableDecay",
     "Whole",
     "verifier",
 ]

@@ -71,6 +71,9 @@ class StudentGradients:
                 f"gradients: no trained parameter is called {text or '(no pattern)'}; the first is "
                 f"{first}"
             )
+        return self._checked(named, text)
+
+    def _checked(self, named: "Mapping[str, torch.nn.Parameter]", text: str) -> "ParameterGroup":
         if any(hasattr(p, "ds_id") or hasattr(p, "device_mesh") for p in named.values()):
             raise InputError(
                 "gradients of single responses need whole weights: leave out FSDP and DeepSpeed"
@@ -91,15 +94,15 @@ class StudentGradients:
         """
         if patterns:
             return self.group(*patterns.split(","))
-        numbered = {
-            name: int(found[1])
-            for name, parameter in self.model.named_parameters()
-            if parameter.requires_grad and (found := _LAYER.search(name))
-        }
-        if not numbered:
-            raise InputError("gradients: no trained parameter is of a numbered layer; name some")
-        last = max(numbered.values())
-        return self.group(*(name for name, number in numbered.items() if number == last))
+        layers: dict[int, dict[str, torch.nn.Parameter]] = {}
+        for name, parameter in self.model.named_parameters():
+            if parameter.requires_grad and (found := _LAYER.search(name)):
+                layers.setdefault(int(found[1]), {})[name] = parameter
+        if not layers:
+            raise InputError(
+                "parameters= is missing: no trained parameter's name has the number of a layer"
+            )
+        return self._checked(layers[max(layers)], f"layer {max(layers)}")
 
 
 @dataclass(frozen=True)

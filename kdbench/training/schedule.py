@@ -222,5 +222,30 @@ class RisingInterpolation(Schedule):
         return f"rising_interpolation(start={self.start:g})"
 
 
+@dataclass
+class WarmupStableDecay(Schedule):
+    """A weight that rises linearly, stays, and falls linearly to 0 at the end; another is the rest.
+
+    Attributes:
+        largest: The weight while it stays.
+        warmup: The share of the training in which it rises.
+        decay: The share in which it falls.
+    """
+
+    largest: float = 0.9
+    warmup: float = 0.1
+    decay: float = 0.2
+
+    def values(self, progress: float) -> Mapping[str, float]:
+        """`kd_weight`, and `lm_weight`, which is 1 minus that."""
+        rise = progress / self.warmup if self.warmup else 1.0
+        fall = (1 - progress) / self.decay if self.decay else 1.0
+        weight = self.largest * max(0.0, min(1.0, rise, fall))
+        return {"kd_weight": weight, "lm_weight": 1 - weight}
+
+    def __str__(self) -> str:
+        return f"warmup_stable_decay({self.largest:g}, {self.warmup:g}, {self.decay:g})"
+
+
 def _logistic(x: float) -> float:
     return 0.5 * (1 + math.tanh(x / 2))  # overflows nowhere

@@ -61,7 +61,11 @@ class HeadInput:
 
 
 def head_input(
-    bare: Any, model: Any, ids: "torch.Tensor", layers: Collection[int] = ()
+    bare: Any,
+    model: Any,
+    ids: "torch.Tensor",
+    layers: Collection[int] = (),
+    positions: "torch.Tensor | None" = None,
 ) -> HeadInput:
     """Run a model up to its head.
 
@@ -72,6 +76,7 @@ def head_input(
         model: as it is called, perhaps wrapped.
         ids: (rows, T), padded on the right.
         layers: The layers whose states are returned as well, without a further forward pass.
+        positions: The position of each token, where a row has several texts; None counts them.
 
     Raises:
         InputError: the head is not given a state for each position, or there is no such layer.
@@ -90,7 +95,8 @@ def head_input(
         before_norm.append(output[0] if isinstance(output, tuple) else output)
 
     inner = [layer for layer in layers if layer not in (-1, BEFORE_NORM)]
-    options = {"output_hidden_states": True} if inner else {}
+    options: dict[str, Any] = {"output_hidden_states": True} if inner else {}
+    options |= {} if positions is None else {"position_ids": positions}
     handles = [bare.get_output_embeddings().register_forward_pre_hook(take)]
     if BEFORE_NORM in layers:
         handles.append(_last_layer(bare).register_forward_hook(keep))

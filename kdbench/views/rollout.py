@@ -126,6 +126,7 @@ class Rollout:
             never split over micro-batches.
         weight: Factor of the loss of its tokens.
         mix: What its input embeddings are mixed with, on every view; None leaves them.
+        packed: Whether those of its group share a row of the forward pass, none seeing another.
     """
 
     id: str
@@ -137,6 +138,7 @@ class Rollout:
     group: str | None = None
     weight: float = 1.0
     mix: Mix | None = None
+    packed: bool = False
 
     def with_recorded(self, **scalars: Sequence[float]) -> "Rollout":
         """Copy the rollout with more recorded scalars, one per response token."""

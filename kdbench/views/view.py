@@ -14,6 +14,7 @@ from typing import Protocol as Interface
 from kdbench.errors import InputError
 from kdbench.views.head import AfterHead, after_head, check_view, head_input
 from kdbench.views.mixing import mixed_inputs
+from kdbench.views.packing import PackedInputs, packed_inputs
 from kdbench.views.rollout import Batch, Rollout
 from kdbench.views.rope import rope_limit
 
@@ -127,6 +128,9 @@ class ModelView:
         """
         import torch
 
+        packed = packed_inputs(batch, self._prompt)
+        if packed is not None:
+            return self._read_packed(packed, batch, layers)
         ids, rows, columns = (given.to(self.bare.device) for given in batch.inputs(self._prompt))
         if len(ids) > 1 and self._rope_limit and ids.shape[1] > self._rope_limit:
             # The longest row would change the positions of all.
@@ -136,6 +140,16 @@ class ModelView:
         embeddings = self.bare.get_input_embeddings()
         with self.autocast(), mixed_inputs(embeddings, ids, batch, self._prompt):
             given = head_input(self.bare, self.model, ids, layers)
+        here = batch.device
+        hidden = {n: states[rows, columns].to(here) for n, states in given.hidden.items()}
+        return given.states[rows, columns].to(here), hidden
+
+    def _read_packed(
+        self, packed: PackedInputs, batch: Batch, layers: Collection[int]
+    ) -> "tuple[torch.Tensor, Mapping[int, torch.Tensor]]":
+        ids, positions, rows, columns = (given.to(self.bare.device) for given in packed)
+        with self.autocast():
+            given = head_input(self.bare, self.model, ids, layers, positions)
         here = batch.device
         hidden = {n: states[rows, columns].to(here) for n, states in given.hidden.items()}
         return given.states[rows, columns].to(here), hidden

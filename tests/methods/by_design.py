@@ -116,6 +116,7 @@ BY_DESIGN: dict[str, tuple[str, ...]] = {
     # The vocabulary here is smaller than the numbers of tokens.
     "pld": (EVERY_NUMBER,),
     "eopd": (EVERY_NUMBER,),
+    "pretrain_kd": (EVERY_NUMBER,),
     "sdft": (EVERY_NUMBER,),
     "sdpo": (EVERY_NUMBER,),
     "trg": (EVERY_NUMBER,),
@@ -135,5 +136,6 @@ EXCEPT_KEYS: dict[str, set[str]] = {
     "iterated": {"anchor_share"},
     "nd": {"least_seen"},  # in its preparation; see test_states.py
     "ofa": {"exit_weight", "rank", "part_rate"},  # of exits=; see test_logit_methods.py
+    "tgeo": {"average_rows"},  # in its preparation; see test_tgeo.py
     "trg": {"neighbours", "spread"},
 }

@@ -135,3 +135,37 @@ def test_a_group_is_refused_in_a_line(setup: Setup, monkeypatch: pytest.MonkeyPa
             group.virtual_step(gradient, 0.1).__enter__()
     with pytest.raises(kdbench.InputError, match="there is no response"):
         group.mean(LOSS, [])
+
+
+def test_token_products_are_those_of_autograd_token_by_token(setup: Setup) -> None:
+    group, loss = setup.gradients.group("*h.1.*"), CrossEntropy()
+    vector = group.mean(LOSS, ROWS[:1])
+    parameters = list(group.parameters.values())
+    expected = []
+    setup.student.eval()
+    for row in ROWS:
+        ids = torch.tensor([[*row.prompt_ids, *row.response_ids]])
+        places = slice(len(row.prompt_ids) - 1, -1)
+        log_q = setup.student(ids).logits[0, places].log_softmax(-1)
+        own = -log_q.gather(-1, torch.tensor(row.response_ids)[:, None])[:, 0]
+        for value in own:
+            pieces = torch.autograd.grad(value, parameters, retain_graph=True)
+            expected.append(float(torch.cat([p.flatten() for p in pieces]) @ vector))
+    found = group.token_products(loss.token, ROWS, vector)
+    torch.testing.assert_close(
+        found.double(), torch.tensor(expected).double(), rtol=2e-2, atol=2e-3
+    )
+    torch.testing.assert_close(
+        group.token_values(loss.token, ROWS), -torch.tensor(values_of(setup)), rtol=1e-5, atol=1e-5
+    )
+    assert not group.token_products(loss.token, ROWS, torch.zeros_like(vector)).any()
+
+
+def values_of(setup: Setup) -> list[float]:
+    """The log-probability of each token by the student's own logits."""
+    found: list[float] = []
+    for row in ROWS:
+        ids = torch.tensor([[*row.prompt_ids, *row.response_ids]])
+        log_q = setup.student(ids).logits[0, len(row.prompt_ids) - 1 : -1].log_softmax(-1)
+        found += log_q.gather(-1, torch.tensor(row.response_ids)[:, None])[:, 0].tolist()
+    return found

@@ -1,10 +1,10 @@
 """Bilevel weights: what a weight in the loss of a token does to the validation loss."""
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from kdbench.training.agreement import correlation, labels_of
 from kdbench.training.objective import CrossEntropy, Objective
 from kdbench.training.source import (
     Draw,
@@ -95,13 +95,11 @@ class FromBilevel(Wrapper):
 
     def _note_correlation(self, rows: Sequence[Rollout], draw: Draw) -> None:
         """Note how the shares of tokens go with the label of their rows."""
-        labels = [row.example.fields.get(self.label) for row in rows if row.example]
-        if not rows or not all(isinstance(label, int) for label in labels):
+        labels = labels_of(rows, self.label)
+        if labels is None:
             return
         shares = self._group.token_values(self.mixed.share, rows).tolist()
-        by_token = [
-            label for label, row in zip(labels, rows, strict=True) for _ in row.response_ids
-        ]
+        by_token = [at for at, row in zip(labels, rows, strict=True) for _ in row.response_ids]
         if (found := correlation(shares, by_token)) is not None:
             draw.note("mixing/correlation", found)
 
@@ -147,15 +145,3 @@ def mixing_gradients(
     with group.virtual_step(total[:-1] / total[-1].clamp(min=1), rate):
         toward = group.mean(validation, valid)
     return -rate * group.token_products(mixed.gap, rows, toward, mixed.views)
-
-
-def correlation(some: Sequence[float], others: Sequence[float]) -> float | None:
-    """Pearson's correlation; None if the values of one side are all equal."""
-    n = len(some)
-    if not n or min(some) == max(some) or min(others) == max(others):
-        return None
-    mean, other_mean = math.fsum(some) / n, math.fsum(others) / n
-    products = math.fsum((a - mean) * (b - other_mean) for a, b in zip(some, others, strict=True))
-    squares = math.fsum((a - mean) ** 2 for a in some)
-    other_squares = math.fsum((b - other_mean) ** 2 for b in others)
-    return products / math.sqrt(squares * other_squares)

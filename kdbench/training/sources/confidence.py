@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kdbench.errors import InputError
+from kdbench.training.agreement import labels_of
 from kdbench.training.source import Draw
 from kdbench.training.sources.blocks import Choice, FromBlocks
 from kdbench.views.rollout import Rollout
@@ -46,9 +47,9 @@ class FromConfident(FromBlocks):
             means = [math.fsum(row) / len(row) for row in values]
             if means:
                 self.facts[f"confidence/kl_{name}"] = math.fsum(means) / len(means)
-        labels = [row.example.fields.get(self.label) for row in rows if row.example]
-        if kept and all(isinstance(label, int) for label in labels):
-            self.facts[f"confidence/{self.label}"] = sum(labels[at] for at in kept) / len(kept)
+        labels = labels_of([rows[place] for place in kept], self.label)
+        if labels is not None:
+            self.facts[f"confidence/{self.label}"] = sum(labels) / len(labels)
         return [(place, 1.0) for place in kept]
 
     def __str__(self) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from kdbench.errors import InputError
+from kdbench.training.agreement import auc, labels_of
 from kdbench.training.objective import CrossEntropy, Term
 from kdbench.training.source import Draw, sample_without_repetition
 from kdbench.training.sources.blocks import Choice, FromBlocks, everywhere
@@ -55,11 +56,10 @@ class FromInfluence(FromBlocks):
         own = self._group.products(self.terms, rows, toward).tolist()
         weights = influence_weights(everywhere(draw, own), self.form)
         mine = weights[draw.process * len(rows) : (draw.process + 1) * len(rows)]
-        labels = [row.example.fields.get(self.label) for row in rows if row.example]
-        if rows and all(isinstance(label, int) for label in labels):
-            found = auc(mine, [not label for label in labels])
-            if found is not None:
-                self.facts["influence/auc"] = found
+        labels = labels_of(rows, self.label)
+        found = None if labels is None else auc(mine, [not label for label in labels])
+        if found is not None:
+            self.facts["influence/auc"] = found
         return list(enumerate(mine))
 
     def __str__(self) -> str:
@@ -91,28 +91,3 @@ def influence_weights(influences: Sequence[float], form: Form = "exp") -> list[f
         found = [0.5 * (1 + math.tanh(value / spread / 2)) for value in influences]
     mean = math.fsum(found) / len(found)
     return [value / mean for value in found]
-
-
-def auc(scores: Sequence[float], positive: Sequence[bool]) -> float | None:
-    """The chance that a positive one has a larger score than another one; None without both.
-
-    Args:
-        scores: One for each.
-        positive: Which are positive. Equal scores count half.
-    """
-    count, others = sum(positive), len(positive) - sum(positive)
-    if not count or not others:
-        return None
-    ordered = sorted(scores)
-    places: dict[float, float] = {}
-    for place, score in enumerate(ordered, start=1):
-        places.setdefault(score, place)
-    repeats = dict.fromkeys(places, 0)
-    for score in ordered:
-        repeats[score] += 1
-    ranks = math.fsum(
-        places[score] + (repeats[score] - 1) / 2
-        for score, is_positive in zip(scores, positive, strict=True)
-        if is_positive
-    )
-    return (ranks - count * (count + 1) / 2) / (count * others)

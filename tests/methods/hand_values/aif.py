@@ -1,6 +1,7 @@
 """KD-AIF; `seeds.md` 5.5. Rows x = (0, 1, 5), loss ½(θ-x)², θ = 2, validation target 1."""
 
-from kdbench.training.sources.influence import auc, influence_weights
+from kdbench.training.agreement import auc
+from kdbench.training.sources.influence import influence_weights
 from tests.methods.hand_values import HandValue, loss
 
 # Gradients (2, 1, -3) of the rows times 1 of the validation row.

@@ -5,8 +5,9 @@ from types import SimpleNamespace
 import torch
 
 from kdbench.training import Chunk, Objective, Rollout
+from kdbench.training.agreement import correlation
 from kdbench.training.gradients import StudentGradients
-from kdbench.training.sources.bilevel import Mixed, correlation, mixing_gradients
+from kdbench.training.sources.bilevel import Mixed, mixing_gradients
 from tests.methods.hand_values import RESPONSE, STUDENT, TEACHER, HandValue, objective_of
 
 
