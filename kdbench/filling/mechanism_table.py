@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MECHANISM_FORMS = ("terminal", "md", "csv", "json")
 _ARROWS = {"up": "↑", "down": "↓"}
 _MOST_DECIMALS = 6
+_STORED_DECIMALS = 9  # the same on every machine
 _VALUES = (3, 4)  # columns that a narrow terminal leaves out
 _WAY = "a wider terminal, a pipe, or kdbench mechanisms TABLE format=md"
 
@@ -65,16 +66,15 @@ class MechanismTable:
 
 def mechanism_table(
     spec: TableSpec, rows: Sequence[SpecRow], runs: Sequence[StoredRun]
-) -> MechanismTable | None:
-    """The table of a table's rows with `against`; None if there are none.
+) -> MechanismTable:
+    """The table of a table's rows with `against`.
 
     Args:
         spec: Specification of the table.
         rows: Its rows.
         runs: Its runs, each of one training.
     """
-    compared = compared_rows(spec, rows, runs)
-    return MechanismTable(spec.title, tuple(compared)) if compared else None
+    return MechanismTable(spec.title, tuple(compared_rows(spec, rows, runs)))
 
 
 def records(table: MechanismTable) -> list[dict[str, Any]]:
@@ -87,17 +87,21 @@ def records(table: MechanismTable) -> list[dict[str, Any]]:
             "measure": row.mechanism and row.mechanism.measure,
             "direction": row.mechanism and row.mechanism.direction,
             "idea": row.mechanism and row.mechanism.idea,
-            "value": row.value,
-            "value_of_other": row.other,
-            "difference": row.difference,
-            "ci_low": row.low,
-            "ci_high": row.high,
+            "value": _rounded(row.value),
+            "value_of_other": _rounded(row.other),
+            "difference": _rounded(row.difference),
+            "ci_low": _rounded(row.low),
+            "ci_high": _rounded(row.high),
             "training_seeds": list(row.seeds),
             "verdict": row.verdict,
             "reason": row.reason,
         }
         for row in table.rows
     ]
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, _STORED_DECIMALS) + 0.0
 
 
 def mechanism_lines(table: MechanismTable, width: int | None) -> "list[Text]":

@@ -24,13 +24,12 @@ def mechanisms(settings: MechanismSettings) -> MechanismTable:
     spec = read_spec(file)
     rows = spec_rows(spec, plugins_of(settings.plugins))
     check_mechanisms(spec, rows, file)
+    if not any(row.entry.against for row in rows):
+        raise InputError(f"{file}: no row has against:, which names the row to compare it with")
     results = settings.results or spec.results or Path("results") / file.stem
     if not results.is_dir():
         raise InputError(f"results={results}: no such folder{nearest_path(results)}")
     runs = current_runs(list(stored_runs(results)), spec.setting or spec.title)
     if not runs:
         raise InputError(f"results={results}: no run of this table; kdbench fill measures them")
-    table = mechanism_table(spec, rows, runs)
-    if table is None:
-        raise InputError(f"{file}: no row has against:, which names the row to compare it with")
-    return table
+    return mechanism_table(spec, rows, runs)

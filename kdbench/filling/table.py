@@ -195,7 +195,8 @@ def _drawn(graph: Graph, state: State, rows: Sequence[SpecRow]) -> Filled:
         "published": spec.certainty if spec.published else "none",
     }
     table = build_table(build(TableSettings, settings), runs)
-    mechanisms = mechanism_table(spec, rows, runs)
+    compares = any(row.entry.against for row in rows)
+    mechanisms = mechanism_table(spec, rows, runs) if compares else None
     file = places.results / "TABLE.md"
     put_output(file, _with_mechanisms(whole_file(file, "md", table.render("md")), mechanisms))
     notes = f"{failures}table written to {file}\n"
