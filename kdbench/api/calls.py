@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kdbench.comparing.regress import GateResult
     from kdbench.config import Settings
     from kdbench.distillation.train import Trained
+    from kdbench.filling.mechanism_table import MechanismTable
     from kdbench.filling.table import Filled
     from kdbench.judging.work import JudgedRun
     from kdbench.measuring.measurement import Evaluation
@@ -104,6 +105,14 @@ def fill(keys: Keys) -> "Filled":
     from kdbench.filling.table import fill as run
 
     return run(build(FillSettings, keys))
+
+
+def mechanisms(keys: Keys) -> "MechanismTable":
+    """Read which methods of a table moved what their ideas should move."""
+    from kdbench.config import MechanismSettings
+    from kdbench.filling.stored_mechanisms import mechanisms as run
+
+    return run(_built(MechanismSettings, keys))
 
 
 def table(keys: Keys) -> "Table":

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from kdbench.comparing.plan import AnyPlan
     from kdbench.comparing.regress import GateResult
     from kdbench.distillation.train import Trained
+    from kdbench.filling.mechanism_table import MechanismTable
     from kdbench.filling.table import Filled
     from kdbench.judging.work import JudgedRun
     from kdbench.measuring.measurement import Evaluation
@@ -771,6 +772,31 @@ def fill(
 
 
 @keyed
+def mechanisms(
+    table: str | PathLike[str],
+    *,
+    results: str | PathLike[str] | None = None,
+    plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+) -> "MechanismTable":
+    """Show whether each method of a table moved what its idea should move.
+
+    The keys are those of `kdbench mechanisms --help`.
+
+    Args:
+        table: Table file, or the name of a bundled one.
+        results: Folder of the results (default: as in the table file).
+        plugins: Python files that register metrics, methods, backends or prompts; they run when
+            they are loaded, so name only files that you trust.
+
+    Returns:
+        The table, which `print` shows.
+
+    Raises:
+        InputError: Anything about the table file or results that the caller can fix.
+    """
+
+
+@keyed
 def table(
     results: str | PathLike[str] = "results",
     *,
@@ -809,8 +835,9 @@ def table(
         baselines: File of published numbers (default: the bundled published.yaml).
         tasks: Tasks to show as columns.
         metric: Metric shown in the cells.
-        columns: Columns to show: TASK, AVG, METRIC (its mean over tasks=), TASK:METRIC, or judging
-            for a judge's main metrics (default: the tasks and AVG).
+        columns: Columns to show: TASK, AVG, METRIC (its mean over tasks=), TASK:METRIC, log:NAME (a
+            value of the training log) or judging for a judge's main metrics (default: the tasks and
+            AVG).
         by: Set to category to add a group of rows for each category of prompts, below that of all
             prompts.
         error: Error shown in the cells: 95 % interval over prompts, standard deviation over seeds,

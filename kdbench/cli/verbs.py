@@ -311,6 +311,21 @@ def _fill(arguments: list[str]) -> VerbAnswer:
     return _filled(fill(settings))
 
 
+@verb("mechanisms", "MechanismSettings", "toy-all results=results/toy-all", group="Conclude")
+def _mechanisms(arguments: list[str]) -> VerbAnswer:
+    """Show whether each method of a table moved what its idea should move.
+
+    It reads the table's file and its results. TABLE.yaml is the value of table=.
+    """
+    from kdbench.config import MechanismSettings, parse
+
+    settings = parse(MechanismSettings, arguments)
+    from kdbench.cli.shown.mechanisms import mechanisms_answer
+    from kdbench.filling.stored_mechanisms import mechanisms
+
+    return mechanisms_answer(mechanisms(settings), settings.format)
+
+
 @verb("demo", "DemoSettings", "limit=10", group="Make")
 def _demo(arguments: list[str]) -> VerbAnswer:
     """Run the whole pipeline on a toy data set, without a network.

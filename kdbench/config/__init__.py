@@ -6,7 +6,7 @@ a one-line error that names it.
 
 from kdbench.config.building import build, parse, read_yaml, with_files
 from kdbench.config.draw import ReportSettings, ServingKeys, TableSettings, ViewSettings
-from kdbench.config.fill import DemoSettings, FillSettings
+from kdbench.config.fill import DemoSettings, FillSettings, MechanismSettings
 from kdbench.config.kinds import (
     CACHE,
     FIVE,
@@ -36,6 +36,7 @@ __all__ = [
     "DryRunKeys",
     "EvalSettings",
     "FillSettings",
+    "MechanismSettings",
     "Names",
     "OptionMap",
     "ReportSettings",

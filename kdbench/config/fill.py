@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -49,6 +50,18 @@ class FillFolderKeys(Settings, group="Folders"):
 
 class FillSettings(FillKeys, FillFolderKeys, TrackerKeys, PluginKeys, positional=("table",)):
     """`kdbench fill TABLE.yaml`: train and measure what a table lacks, and draw it."""
+
+
+class MechanismSettings(PluginKeys, positional=("table",), group="Table"):
+    """`kdbench mechanisms TABLE`: which methods moved what their ideas should move."""
+
+    table: str = Field(description="Table file, or the name of a bundled one")
+    results: Path | None = Field(
+        None, description="Folder of the results (default: as in the table file)"
+    )
+    format: Literal["terminal", "md", "csv", "json"] = Field(
+        "terminal", description="Form in which the table is printed"
+    )
 
 
 class DemoSettings(DryRunKeys, group="Options"):

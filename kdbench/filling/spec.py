@@ -61,6 +61,13 @@ class Entry(Settings):
         return self
 
 
+class WorldKeys(Settings):
+    """What the table needs made before it is filled."""
+
+    kind: str = Field(description="name of a world: toy-extras")
+    folder: Path = Field(description="folder of the world")
+
+
 Model = Annotated[Entry, BeforeValidator(_checkpoint_of)]
 TrainSeeds = Annotated[int, Field(ge=1, le=100)]
 _LARGEST_SEED = 2**32 - 1
@@ -93,6 +100,9 @@ class TableSpec(Settings):
         {},
         description="keys of `kdbench eval` for all rows (default: metrics: [all])",
         validate_default=True,
+    )
+    world: WorldKeys | None = Field(
+        None, description="data and models that are made first if they do not exist"
     )
     data: Path | None = Field(None, description="folder of the data sets")
     models: Path | None = Field(None, description="folder of checkpoints (default: runs/NAME)")

@@ -13,10 +13,14 @@ from kdbench.filling.executor import LocalExecutor
 from kdbench.filling.fill import do_missing
 from kdbench.filling.graph import Graph, ModelNode, Places
 from kdbench.filling.logs import log_of
+from kdbench.filling.mechanism_table import MechanismTable, mechanism_table
+from kdbench.filling.mechanisms import check_mechanisms
 from kdbench.filling.nodes import TrainNode
 from kdbench.filling.progress import ProgressView
+from kdbench.filling.rows import SpecRow, labels_of, plugins_of, spec_rows
 from kdbench.filling.spec import TableSpec, find_spec, read_spec
 from kdbench.filling.state import State
+from kdbench.filling.worlds import TableWorld, make_missing, world_lines, world_of
 from kdbench.measuring.identity import training_of
 from kdbench.store.folder import RunFolder
 from kdbench.store.runs import StoredRun, stored_runs
@@ -34,6 +38,8 @@ from kdbench.trackers import check_trackers, prepare_trackers, track_run
 if TYPE_CHECKING:
     import pandas as pd
 
+_BEGIN, _END = "<!-- kdbench:begin mechanisms -->", "<!-- kdbench:end mechanisms -->"
+
 
 @dataclass(frozen=True, repr=False)
 class Filled:
@@ -45,6 +51,7 @@ class Filled:
         table: File of the table; None if nothing was drawn.
         drawn: The table; None if nothing was drawn.
         planned: The nodes of a dry run.
+        mechanisms: Whether methods moved what they should; None if no row has `against`.
     """
 
     notes: str
@@ -52,11 +59,13 @@ class Filled:
     table: Path | None = None
     drawn: Table | None = None
     planned: tuple[PlannedNode, ...] = ()
+    mechanisms: MechanismTable | None = None
 
     @property
     def text(self) -> str:
         """Lines of the dry run, or the table as a terminal shows it with what is below it."""
-        return self.notes if self.drawn is None else f"{self.drawn}\n{self.notes}"
+        tables = [table for table in (self.drawn, self.mechanisms) if table is not None]
+        return "\n".join([*map(str, tables), self.notes])
 
     def __repr__(self) -> str:
         return self.text.rstrip("\n")
@@ -88,10 +97,18 @@ def fill(settings: FillSettings) -> Filled:
     file = find_spec(settings.table)
     spec = read_spec(file, settings.changes)
     _check_columns(spec, file)
+    rows = spec_rows(spec, plugins_of(settings.plugins))
+    check_mechanisms(spec, rows, file)
     check_trackers(settings.report_to)
+    plans = settings.plan or settings.dry_run
+    world = world_of(spec)
+    if world is not None and world.missing():
+        if plans:
+            return _planned_world(world, rows)
+        make_missing(world)
     execution = _execution(settings, spec)
     graph = Graph(spec, _places(settings, spec, file.stem), execution)
-    if settings.plan or settings.dry_run:
+    if plans:
         nodes = planned_nodes(graph)
         lines = dry_run_lines(graph.spec.title, nodes, settings.workers)
         return Filled("".join(f"{line}\n" for line in lines), {}, planned=tuple(nodes))
@@ -99,7 +116,14 @@ def fill(settings: FillSettings) -> Filled:
     with ProgressView(graph, settings.workers) as view:
         state = do_missing(graph, LocalExecutor(settings.workers, graph.places.models), view)
     _track(graph, state, execution)
-    return _drawn(graph, state)
+    return _drawn(graph, state, rows)
+
+
+def _planned_world(world: TableWorld, rows: Sequence[SpecRow]) -> Filled:
+    """The lines of a dry run before the world exists, whose content decides what is done."""
+    labels = ", ".join(labels_of(rows))
+    lines = [*world_lines(world), f"then a training and an evaluation of each row: {labels}"]
+    return Filled("".join(f"{line}\n" for line in lines), {})
 
 
 def _execution(settings: FillSettings, spec: TableSpec) -> dict[str, Any]:
@@ -152,7 +176,7 @@ def _places(settings: FillSettings, spec: TableSpec, name: str) -> Places:
     return Places(models, results, data)
 
 
-def _drawn(graph: Graph, state: State) -> Filled:
+def _drawn(graph: Graph, state: State, rows: Sequence[SpecRow]) -> Filled:
     failures = _failure_lines(graph, state)
     runs = _runs(graph, state)
     if not runs:
@@ -171,9 +195,23 @@ def _drawn(graph: Graph, state: State) -> Filled:
         "published": spec.certainty if spec.published else "none",
     }
     table = build_table(build(TableSettings, settings), runs)
+    compares = any(row.entry.against for row in rows)
+    mechanisms = mechanism_table(spec, rows, runs) if compares else None
     file = places.results / "TABLE.md"
-    put_output(file, whole_file(file, "md", table.render("md")))
-    return Filled(f"{failures}table written to {file}\n", state.failed, file, table)
+    put_output(file, _with_mechanisms(whole_file(file, "md", table.render("md")), mechanisms))
+    notes = f"{failures}table written to {file}\n"
+    return Filled(notes, state.failed, file, table, mechanisms=mechanisms)
+
+
+def _with_mechanisms(text: str, mechanisms: MechanismTable | None) -> str:
+    """The text of the table's file with the table of mechanisms in a block of its own."""
+    before, begin, rest = text.partition(f"\n{_BEGIN}\n")
+    _, end, after = rest.partition(f"{_END}\n")
+    if begin and not end:
+        raise InputError(f"TABLE.md: has a line '{_BEGIN}' and no line '{_END}' after it")
+    if mechanisms is None:
+        return before + after
+    return f"{before}\n{_BEGIN}\n{mechanisms.render('md')}{_END}\n{after}"
 
 
 def _metric(runs: Sequence[StoredRun]) -> str:

@@ -1,9 +1,11 @@
 """Tasks found by name or path, and loaded with lm-eval."""
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib.metadata import entry_points
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +30,19 @@ def known_tasks() -> dict[str, Path]:
         InputError: An entry point does not name a file, or two tasks have one name.
     """
     tasks = {file.stem: file for file in sorted(bundled("tasks").glob("[!_]*/[!_]*.yaml"))}
-    for entry in entry_points(group="kdbench.tasks"):
+    for entry in _installed(tuple(sys.path)):
         path = Path(entry.load())
         if not path.is_file():
             raise InputError(f"entry point kdbench.tasks:{entry.name} names no file: {path}")
         if tasks.setdefault(entry.name, path) != path:
             raise InputError(f"two tasks are named '{entry.name}': rename one of them")
     return tasks
+
+
+@lru_cache(maxsize=1)
+def _installed(search: tuple[str, ...]) -> tuple[EntryPoint, ...]:  # noqa: ARG001
+    """What packages on the search path name, which takes long to read and is asked for often."""
+    return tuple(entry_points(group="kdbench.tasks"))
 
 
 def data_folder(given: Path | None) -> Path | None:

@@ -10,11 +10,10 @@ from kdbench.filling.table import Filled, fill
 from kdbench.system.console import report_progress
 from kdbench.system.threads import cores
 from kdbench.toy.chat import make_chat_model
-from kdbench.toy.models import World, make_world, world_of
+from kdbench.toy.models import World, make_world, report_steps, world_of
 
 _TABLE = "toy"
 _MOST_WORKERS = 8  # each is a process with torch in it
-_STEPS_BETWEEN_LINES = 100
 
 
 def demo(settings: DemoSettings) -> Filled:
@@ -30,10 +29,10 @@ def demo(settings: DemoSettings) -> Filled:
         return _plan(settings)
     start = time.monotonic()
     report_progress(f"making toy data, a teacher and a student in {settings.out}")
-    world = make_world(settings.out, report=_report_training)
+    world = make_world(settings.out, report=report_steps)
     if settings.chat:
         report_progress("training a chat model with a thinking mode")
-        make_chat_model(settings.out / "chat", world.data, report=partial(_report_training, "chat"))
+        make_chat_model(settings.out / "chat", world.data, report=partial(report_steps, "chat"))
     report_progress("filling the table: training seven methods, then measuring every model")
     filled = fill(_fill_settings(settings, world))
     report_progress(f"finished in {time.monotonic() - start:.0f} s")
@@ -73,8 +72,3 @@ def _plan(settings: DemoSettings) -> Filled:
     rows = ", ".join(str((row.train or {}).get("recipe")) for row in spec.rows)
     lines.append(f"then a training and an evaluation of each recipe: {rows}")
     return Filled("".join(f"{line}\n" for line in lines), {})
-
-
-def _report_training(name: str, step: int, loss: float) -> None:
-    if step % _STEPS_BETWEEN_LINES == 0:
-        report_progress(f"  {name}: step {step}, loss {loss:.3f}")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kdbench.errors import InputError
+from kdbench.system.console import report_progress
 from kdbench.system.files import put_text
 from kdbench.toy.corpus import write_corpus
 from kdbench.toy.finetuning import finetune
@@ -58,6 +59,7 @@ class ToyTraining:
 
 
 TRAININGS = {"teacher": ToyTraining(TEACHER, 2e-3), "student": ToyTraining(STUDENT, 5e-3)}
+_STEPS_BETWEEN_LINES = 100
 WorldReport = Callable[[str, int, float], None]
 
 
@@ -68,6 +70,12 @@ class World:
     data: Path
     teacher: Path
     student: Path
+
+
+def report_steps(name: str, step: int, loss: float) -> None:
+    """Print every hundredth step of a model's training; a `WorldReport`."""
+    if step % _STEPS_BETWEEN_LINES == 0:
+        report_progress(f"  {name}: step {step}, loss {loss:.3f}")
 
 
 def random_model(tokenizer: PreTrainedTokenizerFast, size: Size, seed: int) -> LlamaForCausalLM:

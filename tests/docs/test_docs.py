@@ -73,6 +73,7 @@ SETTINGS = {
     "regress": RegressSettings,
     "plan": PlanSettings,
     "fill": config.FillSettings,
+    "mechanisms": config.MechanismSettings,
     "demo": config.DemoSettings,
     "ls": LsSettings,
     "show": ShowSettings,

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kdbench.config import FillSettings
+from kdbench.config import FillSettings, MechanismSettings
 from kdbench.errors import InputError
 from kdbench.filling.dry_run import dry_run_lines, planned_nodes
 from kdbench.filling.executor import Executor, LocalExecutor
@@ -25,6 +26,7 @@ from kdbench.filling.nodes import Node, TrainNode
 from kdbench.filling.progress import ProgressView
 from kdbench.filling.spec import Entry, read_spec
 from kdbench.filling.state import State, state_of
+from kdbench.filling.stored_mechanisms import mechanisms
 from kdbench.filling.table import fill
 from kdbench.filling.times import recorded_times
 from kdbench.filling.work import NodeResult, do
@@ -250,10 +252,22 @@ def wait_for_the_workers_of(process: "subprocess.Popen[bytes]") -> None:
         time.sleep(0.1)  # in a container without an init, ended workers stay in the group
 
 
+def tables_in(results: Path) -> str:
+    """Both tables of the file, without the time at which each run began."""
+    text = (results / "TABLE.md").read_text("utf-8")
+    return re.sub(r"; measured [^;]*;", ";", text)
+
+
 def test_repeated_kills_do_not_change_the_bytes(file: Path, tmp_path: Path) -> None:
-    assert start(file, tmp_path / "whole").wait() == 0
+    values = yaml.safe_load(file.read_text("utf-8"))
+    values["rows"][1] = {"train": {"recipe": "toy/todi"}, "against": "SFT"}
+    values["train_seeds"] = 2
+    values["evaluate"]["metrics"].append("entropy_ratio@ref")
+    file.write_text(yaml.safe_dump(values))
+    folder, whole = tmp_path / "filled", tmp_path / "whole"
+    assert start(file, folder).wait() == 0
+    folder.rename(whole)  # so that both have the same paths in their tables
     chance = random.Random(3)
-    folder = tmp_path / "killed"
     for _ in range(2):
         process = start(file, folder)
         time.sleep(chance.uniform(4, 14))
@@ -262,8 +276,13 @@ def test_repeated_kills_do_not_change_the_bytes(file: Path, tmp_path: Path) -> N
             process.wait()
             wait_for_the_workers_of(process)
     assert start(file, folder).wait() == 0
-    assert contents(folder / "r") == contents(tmp_path / "whole" / "r")
-    assert contents(folder / "m") == contents(tmp_path / "whole" / "m")
+    assert contents(folder / "r") == contents(whole / "r")
+    assert contents(folder / "m") == contents(whole / "m")
+    text = tables_in(folder / "r")
+    assert text == tables_in(whole / "r")
+    assert "| ToDi | Losses on logits | entropy\\_ratio@ref ↓ |" in text
+    again = mechanisms(MechanismSettings(table=str(file), results=folder / "r"))
+    assert again.render("md") in text
 
 
 def test_the_last_line_of_a_log_is_the_last_that_is_not_blank(tmp_path: Path) -> None:

@@ -256,3 +256,60 @@ def test_a_given_checkpoint_and_the_teacher_have_one_seed(make: Make, world: Wor
     rows = [{"label": "Given", "checkpoint": str(world.student)}, {"train": {"recipe": "toy/sft"}}]
     graph = make(lambda spec: spec.update(rows=rows, train_seeds=2))
     assert [node.label for node in graph.rows] == ["Given", "SFT", "SFT seed 11"]
+
+
+def test_a_row_can_have_a_teacher_of_its_own(make: Make, world: World, tmp_path: Path) -> None:
+    teacher = shutil.copytree(world.teacher, tmp_path / "teacher")
+
+    def with_teacher(spec: dict[str, Any]) -> None:
+        spec["rows"].append(
+            {"label": "Other", "train": {"recipe": "toy/kd", "teacher": str(teacher)}}
+        )
+
+    def other(graph: Graph) -> Any:
+        return graph.nodes["train Other"]
+
+    graph = make(with_teacher)
+    assert other(graph).recipe.settings.teacher == str(teacher)
+    assert other(graph).needs == ("checkpoint Student",)  # and not the table's teacher
+    # It is evaluated as the others are.
+    assert graph.evaluations["Other"].settings.teacher == str(world.teacher)
+    before = places(make())
+    assert {key: places(graph)[key] for key in before} == before
+    config = teacher / "config.json"
+    config.write_text(config.read_text("utf-8") + "\n")
+    assert other(make(with_teacher)).fingerprint != other(graph).fingerprint
+    shutil.rmtree(teacher)
+    with pytest.raises(InputError, match=r"^teacher=.*: no such folder"):
+        make(with_teacher)
+
+
+def test_the_tables_own_teacher_changes_nothing(make: Make, world: World) -> None:
+    def with_teacher(spec: dict[str, Any]) -> None:
+        spec["rows"][1]["train"]["teacher"] = str(world.teacher)
+
+    assert places(make(with_teacher)) == places(make())
+    with pytest.raises(InputError, match="a row's own train may name another teacher"):
+        make(train__teacher=str(world.teacher))
+
+
+def test_a_checkpoint_that_a_method_names_counts_by_its_content(
+    make: Make, world: World, tmp_path: Path
+) -> None:
+    classmate = shutil.copytree(world.student, tmp_path / "classmate")
+
+    def with_classmate(spec: dict[str, Any]) -> None:
+        keys = {"classmate": "frozen", "classmate_model": str(classmate)}
+        spec["rows"].append({"train": {"recipe": "toy/classmate", **keys}})
+
+    def fingerprint() -> str:
+        return make(with_classmate).nodes["train Classmate"].fingerprint
+
+    before = fingerprint()
+    assert fingerprint() == before
+    config = classmate / "config.json"
+    config.write_text(config.read_text("utf-8") + "\n")
+    assert fingerprint() != before
+    shutil.rmtree(classmate)
+    with pytest.raises(InputError, match=r"^classmate_model=.*: no such folder"):
+        fingerprint()

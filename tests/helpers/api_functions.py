@@ -118,6 +118,17 @@ FUNCTIONS = [
         ["table"],
     ),
     Function(
+        "mechanisms",
+        "mechanisms",
+        "Show whether each method of a table moved what its idea should move.",
+        config.MechanismSettings,
+        "kdbench.filling.mechanism_table:MechanismTable",
+        "The table, which `print` shows.",
+        _INPUT.format("the table file or results"),
+        ["table"],
+        excluded=frozenset({"format"}),
+    ),
+    Function(
         "table",
         "table",
         "Build the comparison table from results and published numbers.",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from kdbench.cli.answer import VerbAnswer
 from kdbench.cli.next_command import after_fill
 from kdbench.cli.shown.listing import list_lines
+from kdbench.cli.shown.mechanisms import print_mechanisms
 from kdbench.cli.shown.table import print_table, table_document
 from kdbench.system.console import say
 from kdbench.system.layout import output_width
@@ -31,6 +32,9 @@ def _show(filled: "Filled") -> None:
     if filled.drawn is not None:
         print_table(filled.drawn, f"a wider terminal, a pipe, or {filled.table}")
         say("")
+    if filled.mechanisms is not None:
+        print_mechanisms(filled.mechanisms)
+        say("")
     if filled.planned and output_width() is not None:
         _show_plan(filled)
         return
@@ -50,6 +54,13 @@ def _show_plan(filled: "Filled") -> None:
 def _document(filled: "Filled") -> dict[str, Any]:
     document: dict[str, Any] = {"failed": filled.failed, "file": filled.table}
     if filled.drawn is not None:
-        return {**document, **table_document(filled.drawn)}
+        document |= table_document(filled.drawn)
+    if filled.mechanisms is not None:
+        from kdbench.filling.mechanism_table import notes, records
+
+        table = filled.mechanisms
+        document |= {"mechanisms": records(table), "mechanism_notes": notes(table)}
+    if filled.drawn is not None:
+        return document
     document |= {"dry_run": not filled.failed, "lines": filled.notes.splitlines()}
     return document | ({"nodes": filled.planned} if filled.planned else {})

@@ -1,0 +1,226 @@
+"""The table of mechanisms in its forms: terminal, Markdown, CSV and JSON."""
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import ceil, floor, log10
+from typing import TYPE_CHECKING, Any, get_args
+
+from kdbench.filling.mechanisms import ComparedRow, Verdict, compared_rows
+from kdbench.filling.rows import SpecRow
+from kdbench.filling.spec import TableSpec
+from kdbench.store.runs import StoredRun
+from kdbench.system.layout import GridLine, NumberCell, fit, output_width, wrapped
+from kdbench.text import cell_text, counted, escape_md, interval, printable, signed
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+MECHANISM_FORMS = ("terminal", "md", "csv", "json")
+_ARROWS = {"up": "↑", "down": "↓"}
+_MOST_DECIMALS = 6
+_STORED_DECIMALS = 9  # the same on every machine
+_VALUES = (3, 4)  # columns that a narrow terminal leaves out
+_WAY = "a wider terminal, a pipe, or kdbench mechanisms TABLE format=md"
+
+
+@dataclass(frozen=True, repr=False)
+class MechanismTable:
+    """Which methods moved what their ideas should move; `print` shows it as a terminal does.
+
+    Attributes:
+        title: Title of the table of results.
+        rows: Its rows, in order.
+    """
+
+    title: str
+    rows: tuple[ComparedRow, ...]
+
+    def __str__(self) -> str:
+        return self.render("terminal", output_width())
+
+    def __repr__(self) -> str:
+        return str(self).rstrip("\n")
+
+    def render(self, form: str, width: int | None = None) -> str:
+        """Draw the table.
+
+        Args:
+            form: One of `MECHANISM_FORMS`.
+            width: Columns of the terminal, for that form; None for no limit.
+
+        Returns:
+            The text, which ends with a newline.
+        """
+        if form == "md":
+            return _markdown(self)
+        if form == "csv":
+            return _csv(self)
+        if form == "json":
+            return json.dumps(records(self), indent=1, ensure_ascii=False) + "\n"
+        return "".join(f"{line.plain}\n" for line in mechanism_lines(self, width))
+
+
+def mechanism_table(
+    spec: TableSpec, rows: Sequence[SpecRow], runs: Sequence[StoredRun]
+) -> MechanismTable:
+    """The table of a table's rows with `against`.
+
+    Args:
+        spec: Specification of the table.
+        rows: Its rows.
+        runs: Its runs, each of one training.
+    """
+    return MechanismTable(spec.title, tuple(compared_rows(spec, rows, runs)))
+
+
+def records(table: MechanismTable) -> list[dict[str, Any]]:
+    """The rows as mappings of plain values; what is unknown is None."""
+    return [
+        {
+            "row": row.label,
+            "family": row.family,
+            "against": row.against,
+            "measure": row.mechanism and row.mechanism.measure,
+            "direction": row.mechanism and row.mechanism.direction,
+            "idea": row.mechanism and row.mechanism.idea,
+            "value": _rounded(row.value),
+            "value_of_other": _rounded(row.other),
+            "difference": _rounded(row.difference),
+            "ci_low": _rounded(row.low),
+            "ci_high": _rounded(row.high),
+            "training_seeds": list(row.seeds),
+            "verdict": row.verdict,
+            "reason": row.reason,
+        }
+        for row in table.rows
+    ]
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, _STORED_DECIMALS) + 0.0
+
+
+def mechanism_lines(table: MechanismTable, width: int | None) -> "list[Text]":
+    """The lines of the table on a terminal.
+
+    Args:
+        table: The table.
+        width: Columns of the terminal; None for no limit.
+    """
+    from rich.text import Text
+
+    fitted = fit(list(_grid(table.rows)), (0, 1, 2, 4), width, spare=_VALUES)
+    lines = [Text(f"{table.title}: mechanisms", "bold"), *fitted.lines, Text("")]
+    hidden = [] if "compared with" in fitted.lines[0].plain else ["the compared values"]
+    hidden += ["95 % intervals"] * bool(fitted.dropped)
+    missing = [f"no room for {' and '.join(hidden)}: see them with {_WAY}"] if hidden else []
+    for text in [*missing, *notes(table)]:
+        lines += map(Text, wrapped(printable(text), width, "  ", whole_words=True))
+    return lines
+
+
+def notes(table: MechanismTable) -> list[str]:
+    """Sentences that explain the table, and sum it up."""
+    found = Counter(row.verdict for row in table.rows)
+    tests = sum(found[verdict] for verdict in get_args(Verdict)[:3])
+    counts = [f"{found[verdict]} {verdict}" for verdict in get_args(Verdict) if found[verdict]]
+    seeds = sorted({len(row.seeds) for row in table.rows if row.seeds})
+    lines = [f"{counted(len(table.rows), 'row')}: {', '.join(counts)}."]
+    if tests:
+        how_many = "–".join(map(str, dict.fromkeys([seeds[0], seeds[-1]])))
+        lines.append(
+            f"Values are means over {how_many} training seeds. A difference is paired by training "
+            "seed; brackets hold its 95 % interval (paired t). The arrow shows where the idea of "
+            "the method predicts that the measure moves, and it has moved if the interval excludes "
+            f"0. With {counted(tests, 'comparison')} at the 5 % level, expect about "
+            f"{tests / 20:.1f} that move by chance."
+        )
+    lines += [f"{row.label}: not measured: {row.reason}." for row in table.rows if row.reason]
+    return lines
+
+
+def _grid(rows: Sequence[ComparedRow]) -> Iterator[GridLine]:
+    yield ["", "verdict", "measure", "value", "compared with", "difference"]
+    family = None
+    for row in rows:
+        if row.family != family:
+            family = row.family
+            yield printable(row.family)
+        yield [
+            f"  {printable(row.label)}",
+            row.verdict,
+            printable(_measure(row)),
+            _value(row.value, row),
+            printable(f"{row.against} {_value(row.other, row)}".rstrip()),
+            _difference(row),
+        ]
+
+
+def _measure(row: ComparedRow) -> str:
+    mechanism = row.mechanism
+    return "" if mechanism is None else f"{mechanism.measure} {_ARROWS[mechanism.direction]}"
+
+
+def _value(value: float | None, row: ComparedRow) -> str:
+    return "" if value is None else f"{value:.{_decimals(row)}f}"
+
+
+def _difference(row: ComparedRow) -> NumberCell | str:
+    if row.difference is None:
+        return ""
+    decimals = _decimals(row)
+    ends = interval(row.low, row.high, decimals)
+    return NumberCell(signed(row.difference, decimals), (("interval", ends),))
+
+
+def _decimals(row: ComparedRow) -> int:
+    """As many decimals as show two digits of half the interval, and on which side of 0 it lies."""
+    if row.low is None or row.high is None or row.high <= row.low:
+        return row.decimals
+    decimals = max(1 - floor(log10((row.high - row.low) / 2)), row.decimals)
+    if row.low * row.high > 0:
+        decimals = max(decimals, ceil(-log10(min(abs(row.low), abs(row.high)))))
+    return min(decimals, _MOST_DECIMALS)
+
+
+def _markdown(table: MechanismTable) -> str:
+    lines = [
+        f"**{escape_md(table.title)}: mechanisms**",
+        "",
+        "| method | family | measure | value | compared with | its value | difference | verdict "
+        "| idea |",
+        "|:--|:--|:--|--:|:--|--:|--:|:--|:--|",
+    ]
+    for row in table.rows:
+        difference = _difference(row)
+        cells = [
+            row.label,
+            row.family,
+            _measure(row),
+            _value(row.value, row),
+            row.against,
+            _value(row.other, row),
+            difference.without(()) if isinstance(difference, NumberCell) else difference,
+            row.verdict,
+            "" if row.mechanism is None else row.mechanism.idea,
+        ]
+        lines.append(f"| {' | '.join(map(escape_md, cells))} |")
+    lines += ["", *(escape_md(note) + "  " for note in notes(table))]
+    return "\n".join(line.rstrip() if "|" in line else line for line in lines).rstrip() + "\n"
+
+
+def _csv(table: MechanismTable) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    rows = records(table)
+    names = list(rows[0]) if rows else []
+    writer.writerow(names)
+    for row in rows:
+        seeds = " ".join(map(str, row["training_seeds"]))
+        values = {**row, "training_seeds": seeds}.values()
+        writer.writerow([cell_text(v) if isinstance(v, str) else v for v in values])
+    return text.getvalue()

@@ -1,0 +1,59 @@
+"""The rows of a table as its file names them, without a look at any model."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kdbench.distillation.recipe import make_recipe
+from kdbench.filling.keys import training_keys
+from kdbench.filling.spec import Entry, TableSpec
+from kdbench.methods import Method
+from kdbench.registry.plugins import KEY as PLUGINS
+
+
+@dataclass(frozen=True)
+class SpecRow:
+    """A row of a table's file.
+
+    Attributes:
+        entry: The row in the file.
+        label: Its label; None for a checkpoint whose card has it.
+        method: The method of its training; None for a checkpoint.
+    """
+
+    entry: Entry
+    label: str | None
+    method: Method | None
+
+
+def spec_rows(spec: TableSpec, execution: Mapping[str, Any] | None = None) -> list[SpecRow]:
+    """The rows of a table, in order.
+
+    Args:
+        spec: Specification of the table.
+        execution: Keys of every training that do not affect results, such as `plugins`.
+
+    Raises:
+        InputError: The training of a row has an unknown method or key.
+    """
+    return [_row(spec, entry, dict(execution or {})) for entry in spec.rows]
+
+
+def _row(spec: TableSpec, entry: Entry, execution: dict[str, Any]) -> SpecRow:
+    if entry.train is None:
+        return SpecRow(entry, entry.label, None)
+    start = {"student": "of the table"}  # which model it is decides nothing here
+    recipe = make_recipe({**start, **training_keys(spec, entry), **execution})
+    label = entry.label or recipe.settings.label or recipe.method.title
+    return SpecRow(entry, label, recipe.method)
+
+
+def plugins_of(files: Sequence[Path]) -> dict[str, Any]:
+    """The key of the files with methods that a table's rows may have."""
+    return {PLUGINS: files} if files else {}
+
+
+def labels_of(rows: Sequence[SpecRow]) -> list[str]:
+    """The known labels of rows."""
+    return [row.label for row in rows if row.label is not None]
