@@ -87,7 +87,7 @@ PERMUTED = "a_permuted_vocabulary_changes_nothing"
 CHUNKS = "chunks_do_not_change_loss_and_gradient"
 NO_VIEW = "no_gradient_flows_into_a_view"
 
-# The facts that do not hold by design, by what the text of a term or the name of a case begins with.
+# Facts that do not hold by design, by what the text of a term or the name of a case begins with.
 BY_DESIGN: dict[str, tuple[str, ...]] = {
     # A part of these losses is detached on purpose.
     "cross_entropy(interpolated)": (DERIVATIVE,),  # the student's part of the target
@@ -125,8 +125,8 @@ BY_DESIGN: dict[str, tuple[str, ...]] = {
     "classmate(classmate=teacher": (EVERY_NUMBER,),  # which changes nothing
 }
 
-# Keys that a method uses elsewhere than in its losses, source, schedule, companions and parts, or in
-# a form that is not the default.
+# Keys that a method uses elsewhere than in its losses, source, schedule, companions and parts, or
+# in a form that is not the default.
 EXCEPT_KEYS: dict[str, set[str]] = {
     "minillm": {"discount", "reward_scale", "reward_clip"},  # at sampling; see test_formulas.py
     "classmate": {"clamp"},
