@@ -472,6 +472,7 @@ def train(
     beta: float | None = None,
     boundary: Literal["tail", "head"] | None = None,
     capacity: int | None = None,
+    ce_weight: float | None = None,
     clamp: float | None = None,
     classmate: Literal["trained", "frozen", "ema", "teacher", "uniform"] | None = None,
     classmate_decay: float | None = None,
@@ -487,31 +488,47 @@ def train(
     entropy_limit: float | None = None,
     entropy_share: float | None = None,
     entropy_weight: float | None = None,
+    exit_weight: float | None = None,
+    exits: int | str | Sequence[int] | None = None,
     form: Literal["target", "subtract"] | None = None,
     forward_weight: float | None = None,
     gate_temperature: float | None = None,
+    head: Literal["detached", "shared"] | None = None,
     head_mass: float | None = None,
     increment: float | None = None,
     kd_ratio: float | None = None,
+    kd_weight: float | None = None,
     length_norm: bool | None = None,
     momentum: float | None = None,
+    noise: float | None = None,
     opener_share: float | None = None,
+    over: int | Literal["all"] | None = None,
+    part_rate: float | None = None,
     passes: int | None = None,
+    peer_divergence: Literal["forward", "reverse"] | None = None,
+    peer_weight: float | None = None,
     places: int | None = None,
     plausibility: float | None = None,
     power: float | None = None,
+    private: Literal["spans", "digits"] | None = None,
+    private_temperature: float | None = None,
+    rank: int | None = None,
     ranking_weight: float | None = None,
     reward_clip: float | None = None,
     reward_scale: float | None = None,
     rollout_batches: int | None = None,
     single_step: float | None = None,
     skew: float | None = None,
+    smoothing: float | None = None,
     start: float | None = None,
     step_size: float | None = None,
     strength: float | None = None,
     student_fraction: float | None = None,
-    target_temperature: float | None = None,
+    tail: Literal["drop", "bucket"] | None = None,
+    target_temperature: float | Literal["auto"] | None = None,
+    teacher_learns: bool | None = None,
     teacher_mix: float | None = None,
+    teacher_rate: float | None = None,
     teacher_weight: float | None = None,
     temperature: float | None = None,
     threshold: float | None = None,
@@ -526,8 +543,9 @@ def train(
 
     Args:
         method: Distillation method; see kdbench methods.
-        student: Checkpoint to start from, prune:MODEL,layers=N (a model without its middle layers)
-            or random:CONFIG (random weights).
+        student: Checkpoint to start from, prune:MODEL,layers=N (a model without its middle layers),
+            search:MODEL,layers=N,metric=kl|relation (with the layers that a search finds) or
+            random:CONFIG (random weights).
         teacher: Teacher's checkpoint folder, model on the Hub (org/name or org/name@revision), or
             cache:DIR (scores that teacher_cache= kept).
         teacher_cache: Folder in which to keep the teacher's scores of the training responses, from
@@ -621,6 +639,8 @@ def train(
         boundary: where the token belongs that passes head_mass; tail as the authors have it, head
             as DSKD (akl).
         capacity: rollouts in the replay buffer of each process (distillm).
+        ce_weight: weight of the cross-entropy (bdkd, logit_std); weight of the cross-entropy, on
+            tokens that are not private (swing).
         clamp: largest KL(q‖c) that form=subtract rewards, nats (classmate).
         classmate: the weaker model (classmate).
         classmate_decay: decay of classmate=ema per step (classmate).
@@ -638,38 +658,58 @@ def train(
         entropy_limit: entropy of the teacher above which it is unsure, nats (eopd).
         entropy_share: share of a response's tokens whose entropy is lowered (tsd).
         entropy_weight: weight of the entropy (tsd).
+        exit_weight: weight of each exit (ofa).
+        exits: layers of the student with an exit, from 1 (ofa).
         form: how the classmate is used (classmate).
         forward_weight: weight of the forward part (eopd).
         gate_temperature: divides the entropy gap in the gate (tsd).
+        head: whether exits train the student's head (shared) or not (ofa).
         head_mass: μ, largest probability mass of the teacher in the head (akl).
         increment: rise of the threshold (distillm).
         kd_ratio: r, weight of the divergence; CE has 1-r (kd); r, weight of forward KL; CE has 1-r
             (seqkd).
+        kd_weight: weight of the divergence (logit_std).
         length_norm: divide the reward by the number of tokens left; MiniLLM's code always does
             (minillm).
         momentum: β, momentum of the loss's relative fall (taid).
+        noise: ε, share of even noise on private tokens (swing).
         opener_share: c, share of a response's entropy in its opener (tsd).
+        over: tokens that are standardised: all, or the teacher's likeliest K >= 3 (logit_std).
+        part_rate: learning rate of the maps as a multiple of the student's (ofa).
         passes: number of passes over each set of rollouts (minillm).
+        peer_divergence: direction of a learning teacher's KL to the student (bdkd).
+        peer_weight: weight of a learning teacher's KL (bdkd).
         places: K, number of places that are learned (pld).
         plausibility: a; only tokens with p >= a max p are contrasted (classmate).
         power: ε, power of the teacher's probabilities (ofa).
+        private: which tokens are private (swing).
+        private_temperature: divides the teacher's logits on private tokens (swing).
+        rank: rank of the map from a layer to the head (ofa).
         ranking_weight: α, weight of the ranking (tsd).
         reward_clip: largest absolute reward after scaling (minillm).
         reward_scale: divisor of the rewards; after whitening it only moves the clip (minillm).
         rollout_batches: number of batches that are sampled together (minillm).
         single_step: weight of the single-step reverse KL (minillm).
         skew: α, share of the opposite side in the mixture (distillm).
+        smoothing: δ, probability that goes from the teacher's first token to the others, in place
+            of a temperature; below 1/top_k, 0 is none (first).
         start: initial t, the teacher's weight (taid).
         step_size: α, largest rise of t in a step (taid).
         strength: β, strength of the contrast; λ = β/(1+β) (classmate).
         student_fraction: share of batches that are student samples (classmate, gkd, imitkd, jsd,
             rkl, tvd).
-        target_temperature: T, divides the teacher's log-probabilities (first); divides the
-            teacher's logits in the weights of the places (pld).
+        tail: what becomes of other tokens: nothing, or one outcome for all (first).
+        target_temperature: T, divides the teacher's log-probabilities; auto: the one that
+            calibrates it on the validation set (first); divides the teacher's logits in the weights
+            of the places (pld).
+        teacher_learns: whether the teacher learns with the student (bdkd).
         teacher_mix: a, teacher's share in sampling (minillm).
+        teacher_rate: a learning teacher's learning rate as a multiple of the student's (bdkd).
         teacher_weight: w, teacher's share of the mixture; 0 is KL(p‖q), 1 is KL(q‖p) (gkd, jsd); w,
             teacher's share in the JSD (tsd).
-        temperature: divides the differences (bild); divides both logits in the divergence (kd).
+        temperature: divides the differences (bild); divides both logits in the divergence (kd); T,
+            divides both standardised logits (logit_std); divides the teacher's logits elsewhere
+            (swing).
         threshold: initial share of student batches (distillm).
         tokens: number of likeliest tokens, 3 or more; knee: as far as the logits' knee (bild).
         tolerance: rise of the validation loss that counts, nats (distillm).

@@ -183,7 +183,9 @@ class Graph:
         label = f"{row} seed {recipe.settings.seed}" if seed_place else row
         start = recipe.settings.student
         shared = student if student and start == str(student.place) else None
-        uses_teacher = recipe.method.needs_teacher or "prune:teacher" in start
+        uses_teacher = recipe.method.needs_teacher or start.startswith(
+            ("prune:teacher,", "search:teacher,")
+        )
         needs = [node for node in (teacher if uses_teacher else None, shared) if node is not None]
         content = {
             "settings": non_defaults(recipe.settings, NO_PART),
