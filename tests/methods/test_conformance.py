@@ -97,6 +97,9 @@ def holds(fact, case):
     for terms, names in BY_DESIGN.items():
         if text.startswith(terms) and fact.__name__ in names:
             return False
+    if fact.__name__ == "logits_of_40_in_float16_give_a_finite_loss_and_gradient":
+        # The divergence of p/q to the power .5 is e^40 there, and its gradient beyond float16.
+        return "beta=-0.5" not in case.name
     if fact.__name__ == "the_gradient_is_the_derivative":
         return not str(case.term.objective).startswith(DETACHED)
     if fact.__name__ == "the_compiled_loss_is_equal_and_is_compiled_once":
