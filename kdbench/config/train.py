@@ -21,7 +21,8 @@ class TrainedModelKeys(Settings, group="Model"):
     method: str = Field(description="Distillation method; see kdbench methods")
     student: str = Field(
         description="Checkpoint to start from, prune:MODEL,layers=N (a model without its middle "
-        "layers) or random:CONFIG (random weights)"
+        "layers), search:MODEL,layers=N,metric=kl|relation (with the layers that a search finds) "
+        "or random:CONFIG (random weights)"
     )
     teacher: str | None = Field(
         None,

@@ -50,7 +50,7 @@ def make_card(
         name: sum(parameter.numel() for parameter in module.parameters())
         for name, module in trainer.parts.modules.items()
     }
-    template = ingredients.encoder.template_sha256
+    template, search = ingredients.encoder.template_sha256, ingredients.student.search
     return {
         "schema": SCHEMA,
         "method": settings.label or recipe.method.title,
@@ -59,6 +59,7 @@ def make_card(
         "triple": last.triple,
         "parameters": sum(map(size_of, trainer.model.parameters())),
         **({"parts": parts} if parts else {}),
+        **({} if search is None else {"layer_search": search.in_card()}),
         "steps": sum(record.steps for record in records),
         "selected": last.selected,
         "validations": [validation for record in records for validation in record.validations],

@@ -107,6 +107,7 @@ class Ingredients:
         self.encoder = Encoder(self.tokenizer, form, self.lengths, frozenset(ends))
         self.train = self._load("train", settings.limit)
         self.valid = self._load("valid", settings.validation_limit)
+        self.student.examples = self.train.examples
 
     def _find(self, model: str, key: str) -> Checkpoint:
         settings = self.settings

@@ -1,6 +1,7 @@
 """A student made of some layers of another model."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from kdbench.errors import InputError, reason_of
@@ -9,37 +10,60 @@ from kdbench.errors import InputError, reason_of
 _NUMBERS = ("layer_idx", "layer_id", "layer_index", "layer_number", "block_idx", "idx")
 
 
-def prune(model: Any, layers: int) -> Any:
-    """Copy a model without a block of layers in the middle.
+def prune(model: Any, layers: int | Sequence[int], shared: bool = False) -> Any:
+    """Copy a model without some of its layers.
 
     Args:
         model: The model to copy; it may be on the meta device.
-        layers: Number of layers to keep: the first half, rounded up, and the last.
+        layers: The numbers of the layers to keep, from 0, in rising order; or how many: the first
+            half, rounded up, and the last.
+        shared: Whether the copy shares its weights with the model, to be looked at alone.
 
     Raises:
         InputError: there is nothing to drop, or the configuration of this architecture cannot name
             the layers that are kept.
     """
+    import torch
+
     total = model.config.get_text_config().num_hidden_layers
-    if not 1 <= layers < total:
+    count = layers if isinstance(layers, int) else len(layers)
+    if not 1 <= count < total:
         raise InputError(f"layers={layers}: the model has {total}; give 1 to {total - 1}")
-    first = (layers + 1) // 2
-    kept = [*range(first), *range(total - (layers - first), total)]
+    first = (count + 1) // 2
+    ends = [*range(first), *range(total - (count - first), total)]
+    kept = ends if isinstance(layers, int) else [*layers]
     prefix = _layers_prefix(model, total)
-    student = _with_config(model, _kept_config(model, kept))
+    with torch.device("meta") if shared else nullcontext():
+        student = _with_config(model, _kept_config(model, kept))
     _check_same_layers(model, student, prefix, kept)
-    new_index = {old: new for new, old in enumerate(kept)}
-    weights = {}
-    for name, weight in model.state_dict().items():
+    student.load_state_dict(_renamed(model.state_dict(), prefix, kept), assign=shared)
+    if shared:
+        _share_buffers(student, _renamed(dict(model.named_buffers()), prefix, kept))
+        return student.eval()
+    student.generation_config = model.generation_config
+    return student.to(model.device, model.dtype).eval()
+
+
+def _renamed(tensors: Mapping[str, Any], prefix: str, kept: Sequence[int]) -> dict[str, Any]:
+    """The tensors of the layers that are kept, under the numbers that these get, and all others."""
+    new_index, renamed = {old: new for new, old in enumerate(kept)}, {}
+    for name, tensor in tensors.items():
         if not name.startswith(prefix):
-            weights[name] = weight
+            renamed[name] = tensor
             continue
         index, _, rest = name.removeprefix(prefix).partition(".")
         if int(index) in new_index:
-            weights[f"{prefix}{new_index[int(index)]}.{rest}"] = weight
-    student.load_state_dict(weights)
-    student.generation_config = model.generation_config
-    return student.to(model.device, model.dtype).eval()
+            renamed[f"{prefix}{new_index[int(index)]}.{rest}"] = tensor
+    return renamed
+
+
+def _share_buffers(student: Any, buffers: Mapping[str, Any]) -> None:
+    """Share the buffers that no checkpoint has, such as the frequencies of rotary positions."""
+    for name, buffer in list(student.named_buffers()):
+        if buffer.is_meta:
+            place, _, leaf = name.rpartition(".")
+            module = student.get_submodule(place)
+            setattr(module, leaf, buffers[name])
 
 
 def check_prunable(config: Any, layers: int, trust_remote_code: bool = False) -> None:
@@ -124,7 +148,8 @@ def _structure(layer: Any) -> list[tuple[Any, ...]]:
             if isinstance(value, bool | int | float | str) and key not in _NUMBERS
         }
         shapes = {key: tuple(value.shape) for key, value in module.named_parameters(recurse=False)}
-        plain.pop("training", None)
+        for state in ("training", "_is_hf_initialized"):
+            plain.pop(state, None)
         structure.append((name, type(module).__name__, plain, shapes))
     return structure
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,16 @@ from kdbench.checkpoint import (
     read_object,
 )
 from kdbench.config import CACHE
+from kdbench.distillation.layer_search import LayerSearch, SearchMetric, search_layers
 from kdbench.distillation.pruning import check_prunable, prune
 from kdbench.errors import InputError
 from kdbench.system.progress import slow_step
+from kdbench.views.rollout import Example
 
 _PRUNE = re.compile(r"prune:(?P<model>.+),layers=(?P<layers>\d+)")
+_SEARCH = re.compile(
+    r"search:(?P<model>.+?),layers=(?P<layers>\d+)(?:,metric=(?P<metric>kl|relation))?"
+)
 _RANDOM = re.compile(r"random:(?P<config>.+)")
 
 
@@ -45,7 +50,7 @@ def check_student(spec: str, teacher: str | None, unsafe_pickle: bool = False) -
         if not _config_file(random["config"]).is_file():
             raise InputError(f"student={spec}: no such config.json")
         return
-    if spec.startswith("prune:"):
+    if spec.startswith(("prune:", "search:")):
         model = _matched(spec)["model"]
         if model == "teacher" and teacher is None:
             raise InputError(f"student={spec}: teacher= is missing")
@@ -58,10 +63,14 @@ def check_student(spec: str, teacher: str | None, unsafe_pickle: bool = False) -
 
 
 def _matched(spec: str) -> re.Match[str]:
-    """The parts of `prune:MODEL,layers=N`."""
-    match = _PRUNE.fullmatch(spec)
+    """The parts of `prune:MODEL,layers=N` or `search:MODEL,layers=N,metric=…`."""
+    if spec.startswith("search:"):
+        match = _SEARCH.fullmatch(spec)
+        form = "search:MODEL,layers=N,metric=kl|relation"
+    else:
+        match, form = _PRUNE.fullmatch(spec), "prune:MODEL,layers=N"
     if match is None:
-        raise InputError(f"student={spec}: must be prune:MODEL,layers=N")
+        raise InputError(f"student={spec}: must be {form}")
     return match
 
 
@@ -72,11 +81,12 @@ def _config_file(path: str) -> Path:
 
 
 class StudentSource:
-    """What `student=` names: a checkpoint, `prune:MODEL,layers=N` or `random:CONFIG`.
+    """What `student=` names: a checkpoint, `prune:`, `search:` or `random:`.
 
     `prune` keeps the first and the last layers of a model and drops a block in the middle, a far
-    better start than every other layer. `random` takes the architecture from a config.json (or its
-    folder), and the tokenizer from the same folder or else from the teacher.
+    better start than every other layer. `search` keeps those that `layer_search` finds. `random`
+    takes the architecture from a config.json (or its folder), and the tokenizer from the same
+    folder or else from the teacher.
 
     Args:
         spec: The value of `student=`; in `prune:teacher,…` the model is that of `teacher=`.
@@ -84,6 +94,10 @@ class StudentSource:
         seed: Seed of the random weights.
         unsafe_pickle: Whether to read pickle weights, which may run code.
         trust_remote_code: Whether Python code that comes with a checkpoint may run.
+
+    Attributes:
+        examples: The training examples, on which `search` ranks layers.
+        search: What it found, once the student was loaded.
 
     Raises:
         InputError: the checkpoint or configuration does not exist.
@@ -104,9 +118,12 @@ class StudentSource:
             key="student",
             trust_remote_code=trust_remote_code,
         )
+        self.examples: Sequence[Example] = ()
+        self.search: LayerSearch | None = None
         self._layers: int | None = None
+        self._metric: SearchMetric | None = None
         self._config: Path | None = None
-        if spec.startswith("prune:"):
+        if spec.startswith(("prune:", "search:")):
             self.checkpoint = self._pruned(spec, teacher, find)
         elif random := _RANDOM.fullmatch(spec):
             self.checkpoint = self._random(_config_file(random["config"]), teacher)
@@ -116,7 +133,9 @@ class StudentSource:
     @property
     def identity(self) -> dict[str, Any]:
         """Name, hash, and how it was made if it was; for the run card."""
-        origin = {} if self._layers is None else {"layers": self._layers}
+        origin: dict[str, Any] = {} if self._layers is None else {"layers": self._layers}
+        if self._metric is not None:
+            origin["search"] = self._metric
         if self._config:
             origin = {"config": json.loads(self._config.read_text("utf-8")), "seed": self.seed}
         name = self._config.parent.name if self._config else self.checkpoint.name
@@ -150,7 +169,13 @@ class StudentSource:
             model, _ = load_checkpoint(
                 self.checkpoint, "float32", device, trust_remote_code, quantisation
             )
-        return model if self._layers is None else prune(model, self._layers)
+        if self._layers is None:
+            return model
+        if self._metric is None:
+            return prune(model, self._layers)
+        if self.search is None:
+            self.search = search_layers(model, self._layers, self._metric, self.examples, self.seed)
+        return prune(model, self.search.layers)
 
     def config(self, trust_remote_code: bool = False) -> Any:
         """Load only the configuration of the language model."""
@@ -208,6 +233,8 @@ class StudentSource:
     ) -> Checkpoint:
         match = _matched(spec)
         self._layers = int(match["layers"])
+        if spec.startswith("search:"):
+            self._metric = match["metric"] or "kl"
         if match["model"] != "teacher":
             return find(match["model"])
         if teacher is None:

@@ -12,7 +12,7 @@ from kdbench.doctor.member import Member
 from kdbench.generate.decoding.memory import cached_numbers, layers_of
 
 _LAYER = re.compile(r"\.(\d+)\.")
-_PRUNED = re.compile(r"prune:.+,layers=(\d+)")
+_PRUNED = re.compile(r"(?:prune|search):.+?,layers=(\d+)(?:,metric=\w+)?")
 _UNLIMITED = 1 << 60  # what a control group without a limit reports, or more
 
 

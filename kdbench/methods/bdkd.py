@@ -8,7 +8,7 @@ Objective: w_f KL(p‖q) + w_r KL(q‖p), w_f = `emphasis` where H(p) > H(q), w_
 Online (`teacher_learns=true`, and `ce_weight=1` in the paper): the teacher learns from the same
     responses by CE + `peer_weight` KL(p‖q), q constant, in float32; its checkpoint stays as it is.
     The notes call that term "reverse KL" without its sides; here it is reverse as the learning
-    model sees it, and `peer_divergence=forward` is KL(q‖p). The models move toward each other: watch
+    model sees it, and `peer_divergence=forward` is KL(q‖p). The models move together: watch
     `eval_teacher_loss`, the teacher's own validation loss.
 Data: the dataset's responses.
 """

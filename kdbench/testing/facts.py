@@ -127,14 +127,23 @@ def no_gradient_flows_into_a_view(case: Case) -> None:
 
 def extreme_logits_give_a_finite_loss_and_gradient(case: Case) -> None:
     """Logits of 10,000 either way, many equal or none, by heads in float32 and bfloat16."""
+    _stays_finite(case, (torch.float32, torch.bfloat16), 1e4)
+
+
+def logits_of_40_in_float16_give_a_finite_loss_and_gradient(case: Case) -> None:
+    """Gradients through a head of 10,000 would be larger than any number that float16 has."""
+    _stays_finite(case, (torch.float16,), 40)
+
+
+def _stays_finite(case: Case, dtypes: Sequence[torch.dtype], size: float) -> None:
     rows = case.rollouts((20, 20, 20, 20))
-    for dtype in (torch.float32, torch.bfloat16):
+    for dtype in dtypes:
         for ties in (False, True):
             views, parts = case.views(rows, dtype), case.parts(torch.float32)
             for view in views.values():
                 inner = getattr(view, "_view", view)
                 if isinstance(inner, TableView):
-                    inner.make_extreme(ties)
+                    inner.make_extreme(ties, size)
             loss = case.loss(rows, views, parts, diagnose=True)
             assert torch.isfinite(loss.value)
             assert loss.value.dtype == torch.float32

@@ -33,6 +33,7 @@ FACTS: dict[Callable[[Case], None], Callable[[Case], bool]] = {
     facts.responses_of_other_origins_do_not_count: lambda case: bool(case.term.on),
     facts.no_gradient_flows_into_a_view: _always,
     facts.extreme_logits_give_a_finite_loss_and_gradient: _of_tokens,
+    facts.logits_of_40_in_float16_give_a_finite_loss_and_gradient: _of_tokens,
     facts.a_student_equal_to_the_teacher_has_the_lowest_loss: lambda case: (
         case.term.objective.floor is not None and not case.top_k and not case.triple.parts
     ),

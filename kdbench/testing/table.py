@@ -44,7 +44,7 @@ class TableView:
         }
         head = drawn(WIDTH, VOCABULARY)
         self.head_weight = (head if order is None else head[:, order]).requires_grad_()
-        self.finish = _float if dtype == torch.bfloat16 else _same
+        self.finish = _float if dtype in (torch.bfloat16, torch.float16) else _same
         self.shift = 0.0
 
     @property
@@ -83,8 +83,8 @@ class TableView:
         """The same, float32 at least."""
         return self.finish(self.raw(states))
 
-    def make_extreme(self, ties: bool) -> None:
-        """Logits of 10,000, either way, many of them equal or none."""
+    def make_extreme(self, ties: bool, size: float = 1e4) -> None:
+        """Logits of a size, either way, many of them equal or none."""
         with torch.no_grad():
             for row in self._by_id.values():
                 for number, states in enumerate(row):
@@ -92,7 +92,7 @@ class TableView:
                     for place in range(len(states)):
                         states[place, (place + number) % WIDTH] = 1
             head = self.head_weight
-            head.copy_(1e4 * (head.sign() * (head.abs() > 0.5) if ties else head.tanh()))
+            head.copy_(size * (head.sign() * (head.abs() > 0.5) if ties else head.tanh()))
 
 
 class TopKView:

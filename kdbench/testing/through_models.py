@@ -12,10 +12,13 @@ from kdbench.training import Batch, Classmate
 from kdbench.training.loss import amounts_of, distillation_loss
 from kdbench.views.view import ModelView, UniformView, View
 
+_PAD = 0  # ends responses as well, as with tokenizers whose padding is the end token
+
 
 def no_gradient_leaves_the_response_positions(case: Case) -> None:
-    """The states of prompts and of padding are not learned from."""
-    rows, views = case.rollouts(), _views(case)
+    """The states of prompts and of padding are not learned from; an end that is padding is."""
+    rows = [replace(row, response_ids=(*row.response_ids[:-1], _PAD)) for row in case.rollouts()]
+    views = _views(case)
     student = views["student"].bare  # type: ignore[attr-defined]
     seen: list[torch.Tensor] = []
 
@@ -37,6 +40,12 @@ def no_gradient_leaves_the_response_positions(case: Case) -> None:
     if states.grad is None:  # of inner layers alone
         return
     assert float(states.grad[~inside].abs().sum()) == 0
+    moved = states.grad.abs().sum(-1) > 0
+    last = [len(row.prompt_ids) + len(row.response_ids) - 2 for row in rows]
+    at_the_end = torch.zeros_like(inside)
+    at_the_end[range(len(rows)), last] = True
+    # Where every other token is learned from, so is the last one.
+    assert bool(moved[at_the_end].all()) or not bool(moved[inside & ~at_the_end].all())
     assert torch.isfinite(states.grad).all()
 
 
@@ -106,6 +115,6 @@ def _llama(seed: int) -> Any:
         initializer_range=0.5,
         bos_token_id=0,
         eos_token_id=1,
-        pad_token_id=0,
+        pad_token_id=_PAD,
     )
     return LlamaForCausalLM(config).eval()

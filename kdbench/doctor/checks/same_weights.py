@@ -19,7 +19,9 @@ def same_weights(patient: Patient) -> Iterator[Finding]:
     student = patient.member("student")
     if student is None or student.config_file is not None:
         return
-    if isinstance(patient, TrainPatient) and patient.settings.student.startswith("prune:"):
+    if isinstance(patient, TrainPatient) and patient.settings.student.startswith(
+        ("prune:", "search:")
+    ):
         return
     for other in patient.members[1:]:
         if not _equal(student, other):

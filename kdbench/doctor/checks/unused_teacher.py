@@ -26,7 +26,9 @@ def unused_teacher(patient: Patient) -> Iterator[Finding]:
             "the run is supervised fine-tuning under the name of a distillation method",
             "the method's own keys, such as kd_ratio= above 0, or method=sft",
         )
-    elif settings.teacher and not settings.student.startswith(("prune:teacher", "random:")):
+    elif settings.teacher and not settings.student.startswith(
+        ("prune:teacher", "search:teacher", "random:")
+    ):
         yield Finding(
             "warning",
             f"teacher={settings.teacher} has no effect with method={settings.method}",
