@@ -3,11 +3,11 @@
 `context-student`: the student of the toy world never saw anything before the question, and answers
 nonsense after it. This one went on for 400 steps on Dolly's training rows, most of which have their
 own answer before the question, and some two other rows with theirs; in the forms that the methods
-write by default. On 200 validation rows it gave 44 % right answers without a context and 61 % with
-the answer as context in a first trial without rows of the second kind.
+write by default. On the 200 validation rows, sampled at temperature 1, it gives 43 % right answers
+without a context and 53 % with the answer as context; other rows as context do not help it (25 %).
 
-`data/half`: the training rows of five of the 17 kinds, those of which the context taught it most.
-Validation rows are those of Dolly, of all kinds.
+`data/half`: the training rows of five of the 16 kinds, most of which it answers better with their
+answer before it. Validation rows are those of Dolly, of all kinds.
 """
 
 import json
