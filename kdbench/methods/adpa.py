@@ -6,8 +6,8 @@ Paper: arXiv 2502.17927; of its public code the trainer and the README were read
 Objective: on student samples -`advantage_weight` sum_v q_v a_v, a = log p - log p_ref; on the
     chosen responses -log q(y). The first is linear in q: its minimum puts all of q on the token
     with the largest a, and notes say that a weight above 3 over-optimises. Choices of kdbench
-    against that, both off: a within ±`limit`, and `anchor_weight` KL(q‖q_0), q_0 the student at
-    start. The log has the student's entropy on its samples as `adpa/entropy`.
+    against that, both off: a within ±`advantage_limit`, and `anchor_weight` KL(q‖q_0), q_0 the
+    student at start. The log has the student's entropy on its samples as `adpa/entropy`.
 Stages: with `dckd_share` the first steps train by DCKD (the paper's ADPA+).
 Data: rows with `chosen` and `rejected`, whose prompts the student answers in every step.
 """
@@ -72,7 +72,9 @@ class ADPA(Method):
         None, description="checkpoint of the teacher before it was aligned"
     )
     advantage_weight: float = Field(1.5, gt=0, description="γ, weight of the advantage")
-    limit: float | None = Field(None, gt=0, description="largest size of a token's advantage, nats")
+    advantage_limit: float | None = Field(
+        None, gt=0, description="largest size of a token's advantage, nats"
+    )
     anchor_weight: float = Field(
         0.0, ge=0, description="weight of KL(q‖q_0) on the samples, q_0 the student at start"
     )
@@ -83,7 +85,7 @@ class ADPA(Method):
     def stages(self) -> Sequence[Stage]:
         """DCKD if it has a share, then the advantage with cross-entropy on the chosen responses."""
         terms = [
-            Term(TeacherAdvantage(self.limit), self.advantage_weight, on=("student",)),
+            Term(TeacherAdvantage(self.advantage_limit), self.advantage_weight, on=("student",)),
             Term(CrossEntropy(), on=("chosen",)),
         ]
         companions = [Frozen("reference", self.reference_model)]

@@ -7,7 +7,10 @@ Objective: -min(ρ A, clip(ρ, 1-`clip`, 1+`clip`) A) + `kl_weight` KL(q‖q_ref
     A is the group's advantage, (r - mean)/deviation, 0 if all rewards are equal. α = 1 is GRPO.
     ρ is not 1 at q = q_old: a right token keeps its gradient until q has passed 1+`clip` times the
     mixture, and a wrong one that the teacher likes more than the student does is not pushed down
-    where ρ < 1-`clip`. So the teacher is imitated where the verifier agrees.
+    where ρ < 1-`clip`. So the teacher is imitated where the verifier agrees. In the first pass over
+    a sample, where q = q_old, a right token has a gradient until q = (1+`clip`)^(1/(1-α)) p and a
+    wrong one until (1-`clip`)^(1/(1-α)) p, 1.44 p and 0.64 p by default: a teacher that is wrong
+    holds the student back.
     A wrong token that the teacher rules out has a very large ρ, which nothing clips (as in PPO);
     beyond e^20 it has no gradient. The notes give no `kl_weight`; 0.04 is that of GRPO.
 Data: `samples` responses of the student to each prompt, each learned in `passes` steps.

@@ -15,7 +15,7 @@ VARIANTS = [
     *[("abkd", {"alpha": a, "beta": b}) for a, b in ((0.5, 0), (0, 0.5), (0.5, -0.5), (0, 0))],
     ("akl", {"head_mass": 0.8}),
     ("akl", {"boundary": "head"}),
-    ("adpa", {"limit": 0.5}),
+    ("adpa", {"advantage_limit": 0.5}),
     ("adpa", {"anchor_weight": 0.1}),
     ("adpa", {"dckd_share": 0.5}),
     ("bdkd", {"ce_weight": 1, "teacher_learns": True}),
