@@ -161,6 +161,7 @@ def cases_of(
     name: str,
     fields: Mapping[str, Callable[[int], Any]] | None = None,
     recorded: Mapping[str, Callable[[random.Random], float]] | None = None,
+    context: Any = None,
 ) -> list[Case]:
     """The terms of a method, and those that a cache is enough for once more with one.
 
@@ -169,13 +170,22 @@ def cases_of(
         name: In the names of tests.
         fields: See `Case`.
         recorded: See `Case`.
+        context: See `Case`.
     """
     triple = method.triple() if isinstance(method, Method) else method
     triple.check()
     schedule = triple.schedule.values(0.0)
     cases = []
     for number, term in enumerate(triple.terms):
-        case = Case(f"{name}-{number}", term, triple, fields or {}, recorded or {}, schedule)
+        case = Case(
+            f"{name}-{number}",
+            term,
+            triple,
+            fields or {},
+            recorded or {},
+            schedule,
+            context=context,
+        )
         cases.append(case)
         if term.objective.takes_top_k and term.objective.views:
             cases.append(replace(case, name=f"{case.name}-top_k", top_k=True))

@@ -1,6 +1,5 @@
 """Properties of every method's objective: chunks, masks, padding and extreme values."""
 
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -81,8 +80,8 @@ def all_cases():
     found = {}
     for name, options in [*((name, {}) for name in methods.names()), *VARIANTS]:
         written = ",".join(f"{key}={value}" for key, value in options.items())
-        for case in cases_of(methods.get(name)(**options), f"{name}({written})"):
-            case = replace(case, context=CONTEXTS.get(name))  # noqa: PLW2901
+        made, called = methods.get(name)(**options), f"{name}({written})"
+        for case in cases_of(made, called, context=CONTEXTS.get(name)):
             kinds = [getattr(companion, "kind", "") for companion in case.triple.companions]
             found.setdefault((str(case.term), str(case.schedule), *kinds, case.top_k), case)
     return list(found.values())
