@@ -157,7 +157,8 @@ class Ingredients:
         triple = self.method.triple()
         if split == "valid":
             domain = triple.schedule.domain
-            return () if domain is None else (domain,)
+            own = () if domain is None else (domain,)
+            return tuple(sorted({*own, *triple.schedule.fields}))
         return tuple(sorted({*self.method.fields, *triple.source.fields}))
 
     @property

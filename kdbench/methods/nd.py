@@ -8,7 +8,8 @@ Objective: -log q(y) + `kd_weight` τ² KL(p‖q) at `temperature` + `weight` ND
     `aspect=direction` is 1 - cos(s, e_y), `aspect=norm` 1 - ‖s‖/max(‖s‖, ‖t‖); both are kdbench's.
 Adapted: the class is the next token. The means are found before the first step over the training
     set; tokens that occur fewer than `least_seen` times count nothing. With `targets=head` e_y is
-    the row of the teacher's head, which needs no pass. States are those before the final norm,
+    the row of the teacher's head, which needs no pass and leaves out the final norm's own scale.
+    States are those before the final norm,
     after which all are about equally long. If the widths differ, s is a projection of the
     student's state, which trains; it can become longer where the state does not.
 Limits: a token's meaning hangs on its context, so the mean of a frequent token says little, and

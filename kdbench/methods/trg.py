@@ -26,7 +26,7 @@ from pydantic import Field
 from kdbench.methods import Mechanism, Method, methods
 from kdbench.training import Context, Match, Part, Sizes, StepObjective, Term, Triple, Whole
 from kdbench.training.relations import (
-    Direction,
+    KLDirection,
     cosine_relations,
     inner_relations,
     neighbour_relations,
@@ -157,7 +157,9 @@ class TRG(Method):
     relation_temperature: float = Field(0.1, gt=0, description="divides the cosines")
     neighbours: int = Field(4, ge=1, description="k of relation=knn")
     spread: float = Field(1.0, gt=0, description="s of relation=knn, scale of squared distances")
-    direction: Direction = Field("forward", description="reverse puts the student first in the KL")
+    direction: KLDirection = Field(
+        "forward", description="reverse puts the student first in the KL"
+    )
     global_temperature: float = Field(0.1, gt=0, description="divides the cosines of the contrast")
     sampled: int = Field(256, ge=2, le=4096, description="most tokens that are related")
     part_rate: float = Field(1.0, ge=0, description="learning rate of the projector / student's")

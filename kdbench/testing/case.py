@@ -166,6 +166,7 @@ def cases_of(
     name: str,
     fields: Mapping[str, Callable[[int], Any]] | None = None,
     recorded: Mapping[str, Callable[[random.Random], float]] | None = None,
+    context: Any = None,
 ) -> list[Case]:
     """The terms of a method's stages, and those that a cache is enough for once more with one.
 
@@ -174,6 +175,7 @@ def cases_of(
         name: In the names of tests.
         fields: See `Case`.
         recorded: See `Case`.
+        context: See `Case`.
     """
     if isinstance(method, Method):
         triples = list({str(stage.triple): stage.triple for stage in method.stages()}.values())
@@ -184,8 +186,15 @@ def cases_of(
         triple.check()
     cases = []
     for number, (triple, term) in enumerate(terms):
-        schedule = triple.schedule.values(0.5)  # some weights are 0 at the start
-        case = Case(f"{name}-{number}", term, triple, fields or {}, recorded or {}, schedule)
+        case = Case(
+            f"{name}-{number}",
+            term,
+            triple,
+            fields or {},
+            recorded or {},
+            triple.schedule.values(0.5),  # some weights are 0 at the start
+            context=context,
+        )
         cases.append(case)
         if term.objective.takes_top_k and term.objective.views:
             cases.append(replace(case, name=f"{case.name}-top_k", top_k=True))

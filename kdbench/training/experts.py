@@ -29,6 +29,11 @@ class BestByField(Schedule):
     models: tuple[str, ...]
     best: dict[str, int] = field(default_factory=dict, init=False)
 
+    @property
+    def fields(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The field."""
+        return (self.name,)
+
     def check(self, train: Sequence[Example], valid: Sequence[Example]) -> None:
         """Check that each row has the field, with a value that some validation row has too.
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from kdbench.views.rollout import Batch
 
-Direction = Literal["forward", "reverse"]
+KLDirection = Literal["forward", "reverse"]
 
 
 def sampled_tokens(batch: "Batch", most: int) -> "torch.Tensor":
@@ -34,7 +34,7 @@ def sampled_tokens(batch: "Batch", most: int) -> "torch.Tensor":
 
 
 def cosine_relations(
-    student: "torch.Tensor", teacher: "torch.Tensor", temperature: float, direction: Direction
+    student: "torch.Tensor", teacher: "torch.Tensor", temperature: float, direction: KLDirection
 ) -> "torch.Tensor":
     """KL between the softmaxes of each token's cosines to the others, divided by a temperature."""
     import torch
@@ -56,7 +56,7 @@ def neighbour_relations(
     teacher: "torch.Tensor",
     neighbours: int,
     spread: float,
-    direction: Direction,
+    direction: KLDirection,
 ) -> "torch.Tensor":
     """KL between the softmaxes of A_ij = exp(-‖f_i-f_j‖²/(2s)) for i's nearest j, and 0 else.
 
@@ -102,5 +102,5 @@ def same_token_loss(
     return -similar.log_softmax(-1).diagonal()
 
 
-def _kl(log_p: "torch.Tensor", log_q: "torch.Tensor", direction: Direction) -> "torch.Tensor":
+def _kl(log_p: "torch.Tensor", log_q: "torch.Tensor", direction: KLDirection) -> "torch.Tensor":
     return (forward_kl if direction == "forward" else reverse_kl)(log_p, log_q)

@@ -54,9 +54,11 @@ class Schedule:
         views: The views that are validated along with the student, for `after_validation`.
         domain: The field of examples by whose values validation losses are also given.
         diagnoses: Whether it needs the diagnostics of every step.
+        fields: Further fields of the validation rows that it reads.
     """
 
     views: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
     domain: str | None = None
     diagnoses: bool = False
 

@@ -4,16 +4,14 @@ Each row stays as long as it is. The two are aligned where their responses begin
 has no token, before its prompt or after its end, the row's own embedding stays.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from kdbench.views.rollout import Batch, Rollout
+from kdbench.views.rollout import Batch, PromptOf
 
 if TYPE_CHECKING:
     import torch
-
-PromptOf = Callable[[Rollout], Sequence[int]]
 
 
 @contextmanager

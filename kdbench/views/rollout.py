@@ -176,6 +176,10 @@ class Rollout:
         )
 
 
+PromptOf = Callable[[Rollout], Sequence[int]]
+"""Returns the prompt that a view is shown."""
+
+
 def of_dataset(example: Example) -> Rollout:
     """The rollout of an example with its own response."""
     return Rollout(

@@ -15,7 +15,7 @@ from kdbench.errors import InputError
 from kdbench.views.head import AfterHead, after_head, check_view, head_input
 from kdbench.views.mixing import mixed_inputs
 from kdbench.views.packing import PackedInputs, packed_inputs
-from kdbench.views.rollout import Batch, Rollout
+from kdbench.views.rollout import Batch, PromptOf, Rollout
 from kdbench.views.rope import rope_limit
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ _ELEMENTS_ELSEWHERE = 2**27
 # Logits of student and teacher and their gradient, half of them in float32, while others need room.
 _BYTES_PER_ELEMENT, _SHARE_OF_FREE = 16, 0.25
 _OWN_FORWARD = "_own_forward_of_kdbench"
-PromptOf = Callable[[Rollout], Sequence[int]]
 
 
 class View(Interface):

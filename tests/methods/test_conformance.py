@@ -1,6 +1,6 @@
 """Properties of every method's objective: chunks, masks, padding and extreme values."""
 
-from dataclasses import is_dataclass, replace
+from dataclasses import is_dataclass
 
 import pytest
 
@@ -17,8 +17,7 @@ def all_cases():
     for name, options in [*((name, {}) for name in methods.names()), *VARIANTS]:
         written = ",".join(f"{key}={value}" for key, value in options.items())
         triple = begun(name, methods.get(name)(**options).triple())
-        for case in cases_of(triple, f"{name}({written})"):
-            case = replace(case, context=CONTEXTS.get(name))  # noqa: PLW2901
+        for case in cases_of(triple, f"{name}({written})", context=CONTEXTS.get(name)):
             kinds = [getattr(companion, "kind", "") for companion in case.triple.companions]
             found.setdefault((str(case.term), str(case.schedule), *kinds, case.top_k), case)
     return list(found.values())

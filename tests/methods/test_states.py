@@ -259,6 +259,8 @@ def test_partners_and_shares_are_keyed_and_alike_on_every_view() -> None:
         shares = (row.mix.share,) * min(count, len(its))
         assert row.recorded["own_share"] == (*shares, *(1.0,) * (count - len(its)))
     assert all(row.mix is None for row in drawn(0, share=0.0))
+    with pytest.raises(InputError, match=r"^batch_size=1: rows are mixed"):
+        MixedRows().prompts_per_step(1)
     alike = [row.mix.share for n in range(50) for row in drawn(n, spread=0.2) if row.mix]
     assert sum(not 0.1 < share < 0.9 for share in alike) > len(alike) / 2  # near 0 or 1
 

@@ -3,6 +3,7 @@
 import random
 from dataclasses import dataclass, field, replace
 
+from kdbench.errors import InputError
 from kdbench.training.source import Draw, FromDataset, Source
 from kdbench.training.sources.wrapper import Wrapper
 from kdbench.views.rollout import Mix, Rollout
@@ -27,6 +28,18 @@ class MixedRows(Wrapper):
     spread: float = 1.0
     share: float = 1.0
     source: Source = field(default_factory=FromDataset)
+
+    def prompts_per_step(self, size: int) -> float:
+        """Those of the wrapped source.
+
+        Raises:
+            InputError: A step has a single row.
+        """
+        if size < 2:
+            raise InputError(
+                "batch_size=1: rows are mixed with others of their step; pass 2 or more"
+            )
+        return super().prompts_per_step(size)
 
     def rollouts(self, draw: Draw) -> list[Rollout]:
         """The source's rows, mixed."""
