@@ -165,7 +165,7 @@ class DHO(Method):
     adapted: ClassVar[str] = "images; here label words, or text of which few responses are known"
     data: ClassVar[str] = "a field that is 1 in labelled rows and 0 in the others"
     mechanism: ClassVar[Mechanism | None] = Mechanism(
-        "log:labels/mixture", "up", "labels that contradict the teacher are learned beside it"
+        "log:labels/accuracy", "up", "labels that contradict the teacher are learned"
     )
     labelled_field: str = Field("labelled", description="column that is 1 in labelled rows, else 0")
     label_field: str | None = Field(
