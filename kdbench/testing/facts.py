@@ -224,12 +224,16 @@ def every_part_gets_a_gradient(case: Case) -> None:
     rows = case.rollouts()
     parts = case.parts()
     moved: set[str] = set()
-    owners = [(name, p) for name, module in parts.items() for p in module.parameters()]
-    trained = [(name, p) for name, p in owners if p.requires_grad]
     for term in case.triple.terms:
         other = replace(case, term=term)
         mine = other.rollouts()
         value = other.loss(mine, other.views(mine), parts).value
+        trained = [
+            (name, parameter)
+            for name, module in parts.items()
+            for parameter in module.parameters()
+            if parameter.requires_grad
+        ]
         found = torch.autograd.grad(value, [p for _, p in trained], allow_unused=True)
         for (name, _), gradient in zip(trained, found, strict=True):
             if gradient is not None and bool(gradient.any()):
