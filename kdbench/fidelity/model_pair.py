@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from kdbench.fidelity.aligned import AlignedTeacher
-from kdbench.fidelity.alignment import (
+from kdbench.views.alignment import (
     Alignment,
     TokenClasses,
     align,

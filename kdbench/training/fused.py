@@ -130,8 +130,8 @@ class ChunkedPass:
         """The chunks of each group of terms; of one length, with padding, if they are compiled."""
         size, pads = self._micro.chunk_size, self._compiler.enabled
         for group in self._together:
-            for places in self._micro.chunks(group.positions):
-                padding = size - len(places) if pads else 0
+            for places in self._micro.chunks(group.positions, group.begins):
+                padding = max(0, size - len(places)) if pads else 0
                 padded = torch.cat([places, places[:1].expand(padding)]) if padding else places
                 yield group, padded, padding
 

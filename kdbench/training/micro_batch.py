@@ -150,10 +150,30 @@ class MicroBatch:
         indices = [index for index, origin in enumerate(self._origins) if not on or origin in on]
         return torch.tensor(indices, dtype=torch.long, device=self.batch.device)
 
-    def chunks(self, positions: "torch.Tensor") -> Iterator["torch.Tensor"]:
-        """The positions in chunks."""
-        if len(positions):
-            yield from positions.split(self.chunk_size)
+    def chunks(
+        self, positions: "torch.Tensor", begins: "torch.Tensor | None" = None
+    ) -> Iterator["torch.Tensor"]:
+        """The positions in chunks.
+
+        Args:
+            positions: The positions among the N.
+            begins: Where a chunk may begin, bool (N,); None for everywhere. What must stay together
+                may be longer than a chunk.
+        """
+        size = self.chunk_size
+        if not len(positions):
+            return
+        if begins is None or bool(begins.all()):
+            yield from positions.split(size)
+            return
+        places = begins[positions].nonzero()[:, 0].tolist()
+        first = last = 0
+        for place in [*places[1:], len(positions)]:
+            if place - first > size and last > first:
+                yield positions[first:last]
+                first = last
+            last = place
+        yield positions[first:]
 
     @property
     def chunk_size(self) -> int:
@@ -194,8 +214,9 @@ class MicroBatch:
 
         from kdbench.divergence import entropy
 
-        if not is_whole(self.views[view]):
-            known: torch.Tensor = self.views[view].scalars(kind, self.batch)  # type: ignore[attr-defined]
+        given = getattr(self.views[view], "scalars", None)
+        if given is not None:  # a view that has no logits over the student's tokens
+            known: torch.Tensor = given(kind, self.batch)
             return known[wanted]
         chunks = [torch.empty(0, device=self.batch.device)]
         with torch.no_grad():

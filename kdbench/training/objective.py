@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from kdbench.divergence import forward_kl
 from kdbench.training.chunk import Chunk, Plan, Responses
 from kdbench.training.target import tempered
+from kdbench.views.reading import Way
 from kdbench.views.rollout import Batch, Origin
 
 if TYPE_CHECKING:
     import torch
 
     from kdbench.training.context import Context
+
+BEGINS = "begins"
+"""A planned value, bool: the tokens at which a chunk may begin, where not all of them may."""
 
 
 class Objective:
@@ -28,8 +32,11 @@ class Objective:
         needs_logits: Whether it needs the student's logits.
         takes_top_k: Whether the likeliest tokens of its views are enough; see `Chunk.pair`.
         floor: The loss when the student equals the teacher; None if it is not a fixed number.
+        bridges: How it reads a teacher with another tokenizer; None if it cannot. See
+            `kdbench.training.grouped`.
     """
 
+    bridges: Way | None = None
     views: tuple[str, ...] = ("teacher",)
     hidden: Mapping[str, tuple[int, ...]] = {}
     needs_logits: ClassVar[bool] = True
