@@ -19,8 +19,8 @@ from kdbench.distillation.data import DataSet, SetFile, Split, load_set, load_te
 from kdbench.distillation.encoder import Encoder, Lengths
 from kdbench.distillation.processes import local_number, sharding
 from kdbench.distillation.prompts import prompt_form
-from kdbench.distillation.recipe import Recipe
 from kdbench.distillation.reader import make_reader
+from kdbench.distillation.recipe import Recipe
 from kdbench.distillation.students import StudentSource, turn_dropout_off
 from kdbench.distillation.teachers import check_teacher, load_teacher, teacher_device
 from kdbench.errors import InputError, nearest_path

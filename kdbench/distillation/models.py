@@ -24,7 +24,7 @@ class Models:
         student: The student, with an adapter if the settings ask for one.
         teacher: The teacher; None if it is not needed in memory.
         vocabulary: Number of tokens that both have; the student's if the teacher has others.
-        reader: How the teacher reads responses in tokens of its own; None if they are the student's.
+        reader: How the teacher reads responses in its own tokens; None if they are the student's.
     """
 
     student: Any
@@ -33,9 +33,7 @@ class Models:
     reader: Reader | None = None
 
 
-def load_models(
-    ingredients: Ingredients, triple: Triple, examples: Sequence[Example]
-) -> Models:
+def load_models(ingredients: Ingredients, triple: Triple, examples: Sequence[Example]) -> Models:
     """Load student and teacher.
 
     Args:

@@ -6,8 +6,8 @@ Objective: responses are cut into groups whose texts end at the same byte in bot
     distribution of a group is that of its first token times the probabilities of the others, or of
     its last one times those before (`place`), not normalised. The loss of a group is
       w JSD on the tokens of equal text + (1-w) Σ|p - q| of the sorted probabilities of all others,
-    w the share of the teacher's tokens that match, or `matched_weight`. JSD has the teacher's weight
-    `teacher_weight`; 0 and 1 are its limits KL(p‖q) and KL(q‖p), which can be negative for
+    w the share of the teacher's tokens that match, or `matched_weight`. JSD has the teacher's
+    weight `teacher_weight`; 0 and 1 are its limits KL(p‖q) and KL(q‖p), which can be negative for
     groups of several tokens. `others=bucket` (kdbench's) takes JSD over the matched tokens and one
     rest of the probability, a divergence between distributions.
 Conventions: with equal tokenizers every token is a group and the loss is JSD over all, that of

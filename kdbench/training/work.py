@@ -38,7 +38,7 @@ class Work:
         compile_loss: Whether the loss of a chunk is compiled; `auto` is on a GPU.
         cached_teacher: The view of a teacher whose scores are cached; None if it has none.
         statistics: What the method's preparation found, by name.
-        reader: How the teacher reads responses in tokens of its own; None if they are the student's.
+        reader: How the teacher reads responses in its own tokens; None if they are the student's.
     """
 
     triple: Triple
