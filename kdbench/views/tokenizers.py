@@ -91,10 +91,11 @@ def common_vocabulary(
         way_out = (
             "leave out kd_ratio=" if method == "seqkd" else "use method=seqkd without kd_ratio="
         )
+        aligned = "; method=gold needs no common tokenizer" if whose == "teacher" else ""
         raise InputError(
             f"student and {whose} have different tokenizers ({shared.difference}), and "
-            f"method={method} compares them token by token: {way_out}, take a student of the "
-            f"{whose}'s family, or a method that reads both, such as gold"
+            f"method={method} compares them token by token: {way_out}, or take a student of the "
+            f"{whose}'s family{aligned}"
         )
     if not shared.same_end and not any_end:
         ends = f"'{student.eos_token}' and '{other.eos_token}'"
