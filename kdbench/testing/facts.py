@@ -218,10 +218,15 @@ def every_part_gets_a_gradient(case: Case) -> None:
         other = replace(case, term=term)
         mine = other.rollouts()
         value = other.loss(mine, other.views(mine), parts).value
-        for name, module in parts.items():
-            trained = [p for p in module.parameters() if p.requires_grad]
-            found = torch.autograd.grad(value, trained, retain_graph=True, allow_unused=True)
-            if any(gradient is not None and bool(gradient.any()) for gradient in found):
+        trained = [
+            (name, parameter)
+            for name, module in parts.items()
+            for parameter in module.parameters()
+            if parameter.requires_grad
+        ]
+        found = torch.autograd.grad(value, [p for _, p in trained], allow_unused=True)
+        for (name, _), gradient in zip(trained, found, strict=True):
+            if gradient is not None and bool(gradient.any()):
                 moved.add(name)
     assert rows
     assert moved == set(parts), f"no gradient reaches {sorted(set(parts) - moved)}"

@@ -7,7 +7,7 @@ import torch
 
 from kdbench.testing.case import Case
 from kdbench.training import Batch, Chunk, Plan, Responses, SequenceObjective, StepObjective, Whole
-from kdbench.training.chunk import TopK
+from kdbench.training.chunk import FrozenHead, TopK
 from kdbench.training.step import groups_of
 from kdbench.views.rollout import Rollout
 from kdbench.views.view import View
@@ -29,6 +29,12 @@ class _Everything:
         """All logits; with gradient for the student."""
         states = self.views[view].states(self.batch)
         return self.views[view].logits(states if view == "student" else states.detach())
+
+    def head(self, view: str) -> FrozenHead:
+        """The frozen head of a view."""
+        own: Any = self.views[view]
+        weight, bias = own.linear_head
+        return FrozenHead(weight, bias, own.finish)
 
     def scalar(self, kind: str, view: str) -> torch.Tensor:
         """A value of each token, without gradient."""
@@ -77,6 +83,7 @@ def reference_loss(
             for n in objective.hidden[view]
         },
         parts,
+        {name: seen.head(name) for name in objective.heads},
     )
     losses = objective.token(chunk)
     of_rows = losses.split(batch.lengths)

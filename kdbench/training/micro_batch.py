@@ -3,7 +3,8 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kdbench.training.chunk import Chunk, Plan, TopK
+from kdbench.errors import InputError
+from kdbench.training.chunk import Chunk, FrozenHead, Plan, TopK
 from kdbench.training.objective import Term, Whole
 from kdbench.views.rollout import Batch
 from kdbench.views.view import View, chunk_length
@@ -45,6 +46,7 @@ class MicroBatch:
         self._layers = layers or {}
         self._read: dict[str, tuple[torch.Tensor, Mapping[int, torch.Tensor]]] = {}
         self._top: dict[str, TopK] = {}
+        self._heads: dict[str, FrozenHead] = {}
         self._origins = batch.origins()
         self._chunk = chunk
 
@@ -96,7 +98,26 @@ class MicroBatch:
         logits = self._finished(self.learner, places) if objective.needs_logits else None
         targets = self.batch.targets[places]
         assert not isinstance(logits, TopK)  # noqa: S101 - the learner is a model
-        return Chunk(logits, views, targets, planned, self.schedule, hidden, self.parts)
+        heads = {name: self.head(name) for name in objective.heads}
+        return Chunk(logits, views, targets, planned, self.schedule, hidden, self.parts, heads)
+
+    def head(self, name: str) -> FrozenHead:
+        """The frozen head of a view.
+
+        Raises:
+            InputError: It is not a plain linear layer.
+        """
+        if name not in self._heads:
+            view = self.views[name]
+            weights = getattr(view, "linear_head", None)
+            if weights is None:
+                raise InputError(
+                    f"the head of the view '{name}' is no plain linear layer, and the method asks "
+                    "it for logits of other states"
+                )
+            weight, bias = weights
+            self._heads[name] = FrozenHead(weight, bias, finish_of(view))
+        return self._heads[name]
 
     def _finished(self, name: str, places: "torch.Tensor") -> "torch.Tensor | TopK":
         scores, finish = self.scores(name, places), finish_of(self.views[name])

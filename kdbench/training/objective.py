@@ -29,6 +29,7 @@ class Objective:
     Attributes:
         views: Names of the views whose distributions it needs.
         hidden: The layers of each view whose states it needs; see `Chunk.hidden`.
+        heads: The views whose heads it asks for logits of other states; see `Chunk.head_logits`.
         needs_logits: Whether it needs the student's logits.
         takes_top_k: Whether the likeliest tokens of its views are enough; see `Chunk.pair`.
         floor: The loss when the student equals the teacher; None if it is not a fixed number.
@@ -39,6 +40,7 @@ class Objective:
     bridges: Way | None = None
     views: tuple[str, ...] = ("teacher",)
     hidden: Mapping[str, tuple[int, ...]] = {}
+    heads: tuple[str, ...] = ()
     needs_logits: ClassVar[bool] = True
     takes_top_k: bool = False
     floor: ClassVar[float | None] = 0.0

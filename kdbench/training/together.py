@@ -49,6 +49,11 @@ class Together:
         return sorted({name for term in self.terms for name in term.objective.views})
 
     @property
+    def heads(self) -> list[str]:
+        """The views whose heads are asked for logits of other states."""
+        return sorted({name for term in self.terms for name in term.objective.heads})
+
+    @property
     def layers(self) -> list[Layer]:
         """The views and layers whose states are needed."""
         wanted = [term.objective.hidden for term in self.terms]

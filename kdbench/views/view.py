@@ -155,6 +155,22 @@ class ModelView:
         """The tensors of the head that are trained."""
         return [parameter for parameter in self.head.parameters() if parameter.requires_grad]
 
+    @property
+    def linear_head(self) -> "tuple[torch.Tensor, torch.Tensor | None] | None":
+        """Weights (V, H) and bias (V,) of a plain linear head, detached; None for any other."""
+        import torch
+
+        kind = torch.nn.Linear
+        if not isinstance(self.head, kind) or type(self.head).forward is not kind.forward:
+            return None
+        rows, weight, bias = slice(self.vocabulary), self.head.weight, self.head.bias
+        dtype = weight.dtype
+        with self.autocast():
+            if torch.is_autocast_enabled(weight.device.type):
+                dtype = torch.get_autocast_dtype(weight.device.type)
+        weight = weight.detach()[rows].to(dtype)
+        return weight, None if bias is None else bias.detach()[rows].to(dtype)
+
     def log_probs(self, states: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
         """Float32 log-probabilities over V tokens, and the probability that was cut off.
 

@@ -23,12 +23,16 @@ VARIANTS = [
     ("gkd", {"teacher_weight": 1}),
     ("kd", {"temperature": 2}),
     ("kd", {"kd_ratio": 1}),
+    ("dskd", {"kd_ratio": 1, "temperature": 1}),
+    *[("gold", {"teacher_weight": weight}) for weight in (0, 0.9, 1)],
+    ("gold", {"place": "last", "student_fraction": 0}),
     ("minillm", {"clip": 0.05}),
     ("minillm", {"single_step": 0}),
     ("rkl", {"student_fraction": 1}),
     ("seqkd", {"kd_ratio": 0.5}),
     ("taid", {"start": 0}),
     ("taid", {"start": 1}),
+    ("uld", {"matching": "text"}),
 ]
 # Part of these losses is detached on purpose (the reward of `opd`, the student's part of `taid`'s
 # target, the weights of `akl`), so their gradients are not the derivatives of their values.
@@ -39,6 +43,7 @@ DETACHED = (
     "adaptive_kl",
     "token_wise_kl",
     "token_selective",
+    "two_spaces",  # the projected teacher as a target
 )
 
 
@@ -106,7 +111,7 @@ def numeric_keys():
 def made_of(method):
     """The numbers and texts of all that a method trains with."""
     triple = method.triple()
-    parts = (triple.source, triple.schedule, *triple.companions)
+    parts = (triple.source, triple.schedule, *triple.companions, *triple.parts.values())
     plain = [
         {key: value for key, value in vars(part).items() if isinstance(value, int | float | str)}
         for part in parts
