@@ -9,8 +9,11 @@ Objective: (1-r) CE + r [ CE(t2s) + KL(t2s‖q) + KL(p‖s2t) ]. The distributio
 Parts: both projectors, linear with bias, which the finished student does not have. The code learns
     them at twice the student's rate: `projector_rate`.
 Conventions: the code's scripts have temperature 2 and r 0.5.
-Data: the dataset's responses. Teacher and student share a tokenizer: the variant with attention
-    between their positions (DSKD-CMA), for different ones, is not here.
+    `attention=true` is the paper's variant DSKD-CMA, in which each position has a mean of the other
+    model's states, weighted by attention between the embeddings of their tokens; KL(t2s‖q) counts
+    where t2s has the response's token as its first choice. See `kdbench.training.cross_attention`.
+    It has all logits of a micro-batch in memory at once.
+Data: the dataset's responses. With `attention=true` the teacher may have another tokenizer.
 """
 
 from collections.abc import Mapping
@@ -22,6 +25,7 @@ from pydantic import Field
 from kdbench.divergence import forward_kl
 from kdbench.methods import Mechanism, Method, methods
 from kdbench.training import Chunk, CrossEntropy, Objective, Part, Sizes, Term, Triple
+from kdbench.training.cross_attention import CrossModelAttention
 from kdbench.training.target import tempered
 
 if TYPE_CHECKING:
@@ -70,6 +74,13 @@ def to_teacher(sizes: Sizes) -> "torch.nn.Module":
     return torch.nn.Linear(sizes.widths["student"], sizes.widths["teacher"])
 
 
+def query(sizes: Sizes) -> "torch.nn.Module":
+    """A linear map from two embeddings of the student to two of the teacher."""
+    import torch
+
+    return torch.nn.Linear(2 * sizes.widths["student"], 2 * sizes.widths["teacher"])
+
+
 @methods.register("dskd")
 class DSKD(Method):
     """KL in both models' spaces through projectors, mixed with cross-entropy."""
@@ -84,16 +95,19 @@ class DSKD(Method):
     )
     kd_ratio: float = Field(0.5, ge=0, le=1, description="r, weight of both spaces; CE has 1-r")
     temperature: float = Field(2.0, gt=0, description="divides the logits of both divergences")
+    attention: bool = Field(
+        False, description="align positions by attention, also those of another tokenizer"
+    )
     projector_rate: float = Field(
         2.0, gt=0, description="learning rate of the projectors, as a multiple of the student's"
     )
 
     def triple(self) -> Triple:
         """Both terms on the dataset, with the projectors."""
-        spaces = Term(TwoSpaces(self.temperature), self.kd_ratio)
+        objective = CrossModelAttention if self.attention else TwoSpaces
+        spaces = Term(objective(self.temperature), self.kd_ratio)
         terms = [Term(CrossEntropy(), 1 - self.kd_ratio), spaces]
-        parts = {
-            "to_student": Part(to_student, rate=self.projector_rate),
-            "to_teacher": Part(to_teacher, rate=self.projector_rate),
-        }
+        builders = {"to_student": to_student, "to_teacher": to_teacher}
+        builders |= {"query": query} if self.attention else {}
+        parts = {name: Part(build, rate=self.projector_rate) for name, build in builders.items()}
         return Triple([term for term in terms if term.weight], parts=parts if self.kd_ratio else {})

@@ -36,6 +36,11 @@ class _Everything:
         weight, bias = own.linear_head
         return FrozenHead(weight, bias, own.finish)
 
+    def embed(self, view: str, tokens: torch.Tensor) -> torch.Tensor:
+        """The input embeddings of a view, without gradient."""
+        own: Any = self.views[view]
+        return cast("torch.Tensor", own.embed(tokens)).detach()
+
     def scalar(self, kind: str, view: str) -> torch.Tensor:
         """A value of each token, without gradient."""
         log_p = self.logits(view).detach().log_softmax(-1)
@@ -60,7 +65,8 @@ def reference_loss(
     groups = groups_of(kept)
     amount = {"token": len(batch.targets), "sequence": len(kept), "group": len(groups)}[term.per]
     if isinstance(objective, StepObjective):
-        whole = Whole(batch, seen.read, seen.read, seen.logits, case.schedule, parts)
+        given = batch, seen.read, seen.read, seen.logits, case.schedule, parts
+        whole = Whole(*given, seen.head, seen.embed, views)
         return factor * objective.step(whole) / amount
     if isinstance(objective, SequenceObjective):
         log_q = seen.logits("student").log_softmax(-1).gather(-1, batch.targets[:, None])[:, 0]

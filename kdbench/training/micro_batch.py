@@ -152,7 +152,15 @@ class MicroBatch:
         """
         if {row.origin for row in self.batch.rollouts} <= set(term.on or self._origins):
             return Whole(
-                self.batch, self.states, self.hidden, self.logits, self.schedule, self.parts
+                self.batch,
+                self.states,
+                self.hidden,
+                self.logits,
+                self.schedule,
+                self.parts,
+                self.head,
+                self._embed,
+                self.views,
             )
         positions = self.positions(term.on)
         return Whole(
@@ -162,7 +170,17 @@ class MicroBatch:
             lambda view: self._logits_at(view, positions),
             self.schedule,
             self.parts,
+            self.head,
+            self._embed,
+            self.views,
         )
+
+    def _embed(self, name: str, tokens: "torch.Tensor") -> "torch.Tensor":
+        import torch
+
+        with torch.no_grad():
+            embeddings: torch.Tensor = self.views[name].embed(tokens)  # type: ignore[attr-defined]
+        return embeddings.to(tokens.device)
 
     def positions(self, on: Collection[str]) -> "torch.Tensor":
         """The positions, among the N, of responses of some origins; of all if empty. Int64."""

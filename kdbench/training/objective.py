@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from kdbench.divergence import forward_kl
-from kdbench.training.chunk import Chunk, Plan, Responses
+from kdbench.training.chunk import Chunk, FrozenHead, Plan, Responses
 from kdbench.training.target import tempered
 from kdbench.views.reading import Way
 from kdbench.views.rollout import Batch, Origin
@@ -88,6 +88,10 @@ class Whole:
         logits: Returns a view's logits, (N, V), without chunks.
         schedule: The schedule's values.
         parts: The method's own modules by name.
+        head: Returns a view's head, frozen, for logits of other states.
+        embed: Returns a view's input embeddings of tokens of its own, (n,) to (n, H), without
+            gradient.
+        views: The views by name.
     """
 
     batch: Batch
@@ -96,6 +100,9 @@ class Whole:
     logits: "Callable[[str], torch.Tensor]"
     schedule: Mapping[str, float]
     parts: Mapping[str, Any]
+    head: "Callable[[str], FrozenHead]"
+    embed: "Callable[[str, torch.Tensor], torch.Tensor]"
+    views: Mapping[str, Any]
 
 
 class StepObjective(Objective):

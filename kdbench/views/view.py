@@ -171,6 +171,12 @@ class ModelView:
         weight = weight.detach()[rows].to(dtype)
         return weight, None if bias is None else bias.detach()[rows].to(dtype)
 
+    def embed(self, tokens: "torch.Tensor") -> "torch.Tensor":
+        """The model's input embeddings of tokens of its own, (n,) to (n, H)."""
+        table = self.bare.get_input_embeddings()
+        embeddings: torch.Tensor = table(tokens.to(table.weight.device))
+        return embeddings
+
     def log_probs(self, states: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
         """Float32 log-probabilities over V tokens, and the probability that was cut off.
 

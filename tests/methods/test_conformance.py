@@ -24,6 +24,7 @@ VARIANTS = [
     ("kd", {"temperature": 2}),
     ("kd", {"kd_ratio": 1}),
     ("dskd", {"kd_ratio": 1, "temperature": 1}),
+    ("dskd", {"attention": True}),
     *[("gold", {"teacher_weight": weight}) for weight in (0, 0.9, 1)],
     ("gold", {"place": "last", "student_fraction": 0}),
     ("minillm", {"clip": 0.05}),
@@ -44,6 +45,7 @@ DETACHED = (
     "token_wise_kl",
     "token_selective",
     "two_spaces",  # the projected teacher as a target
+    "cross_model_attention",
 )
 
 
@@ -70,6 +72,9 @@ FIRST = list({compiles_alike(case): case for case in reversed(CASES) if not case
 
 
 def holds(fact, case):
+    if fact.__name__ == "a_permuted_vocabulary_changes_nothing":
+        # The fact does not rename the prompt's last token, which attention reads.
+        return not str(case.term.objective).startswith("cross_model_attention")
     if fact.__name__ == "the_gradient_is_the_derivative":
         return not str(case.term.objective).startswith(DETACHED)
     if fact.__name__ == "the_compiled_loss_is_equal_and_is_compiled_once":

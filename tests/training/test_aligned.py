@@ -76,9 +76,9 @@ class World:
         objective.begin(context)
         return objective
 
-    def loss(self, objective, rows=None, chunk=None, per="sequence", amounts=None):
+    def loss(self, objective, rows=None, chunk=None, per="sequence", amounts=None, parts=None):
         terms, batch = [Term(objective, per=per)], Batch(self.rows if rows is None else rows)
-        return distillation_loss(terms, batch, self.views, amounts, chunk=chunk).value
+        return distillation_loss(terms, batch, self.views, amounts, chunk=chunk, parts=parts).value
 
     def whole_logits(self, side):
         """All logits, padded on the right, with the tokens and the response's mask."""
