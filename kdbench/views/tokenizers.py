@@ -91,7 +91,11 @@ def common_vocabulary(
         way_out = (
             "leave out kd_ratio=" if method == "seqkd" else "use method=seqkd without kd_ratio="
         )
-        aligned = "; method=gold needs no common tokenizer" if whose == "teacher" else ""
+        aligned = (
+            "; gold, uld, and dskd with attention=true need no common tokenizer"
+            if whose == "teacher"
+            else ""
+        )
         raise InputError(
             f"student and {whose} have different tokenizers ({shared.difference}), and "
             f"method={method} compares them token by token: {way_out}, or take a student of the "
