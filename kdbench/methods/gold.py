@@ -8,8 +8,10 @@ Objective: responses are cut into groups whose texts end at the same byte in bot
       w JSD on the tokens of equal text + (1-w) Σ|p - q| of the sorted probabilities of all others,
     w the share of the teacher's tokens that match, or `matched_weight`. JSD has the teacher's
     weight `teacher_weight`; 0 and 1 are its limits KL(p‖q) and KL(q‖p), which can be negative for
-    groups of several tokens. `others=bucket` (kdbench's) takes JSD over the matched tokens and one
-    rest of the probability, a divergence between distributions.
+    groups of several tokens. Where the tokens of a group differ, equal ids are no equal events: a
+    teacher that writes `ab` in one token gives `a` little, and so lowers the student's `a`, `b`.
+    `others=bucket` (kdbench's) compares equal events: with one token on each side, the matched
+    tokens and the rest of the probability; else the group's text, and any other.
 Conventions: with equal tokenizers every token is a group and the loss is JSD over all, that of
     `gkd`. Tokens match by their bytes, end tokens in any case; TRL compares their names, in which
     `Ġthe` and `▁the` differ. TRL's merge of first tokens (`observed`) takes the distributions one
@@ -28,7 +30,13 @@ from kdbench.divergence import generalised_jsd
 from kdbench.methods import Mechanism, Method, methods
 from kdbench.training import Context, FromStudent, Triple
 from kdbench.training.grouped import GroupObjective, Sides
-from kdbench.training.unmatched import Matched, log_rest, matched_of, sorted_distance
+from kdbench.training.unmatched import (
+    Matched,
+    matched_of,
+    sorted_distance,
+    text_or_not,
+    with_rest,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -57,14 +65,13 @@ class Hybrid(GroupObjective):
             weight = 1.0 if self.matched_weight is None else self.matched_weight
             return weight * generalised_jsd(sides.log_p, sides.log_q, self.teacher_weight)
         ours, theirs = self.matched.student, self.matched.teacher
+        if self.others == "bucket":
+            tokens = with_rest(sides.log_p, theirs), with_rest(sides.log_q, ours)
+            texts = text_or_not(sides.log_p_text), text_or_not(sides.log_q_text)
+            one, several = (generalised_jsd(*pair, self.teacher_weight) for pair in (tokens, texts))
+            return torch.where(sides.single, one, several)
         log_p = sides.log_p[:, theirs.ids] + sides.log_p_others[:, None]
         log_q = sides.log_q[:, ours.ids] + sides.log_q_others[:, None]
-        if self.others == "bucket":
-            rest_p = log_rest(sides.log_p, theirs, sides.log_p_others)
-            rest_q = log_rest(sides.log_q, ours, sides.log_q_others)
-            log_p = torch.cat([log_p, rest_p[:, None]], -1)
-            log_q = torch.cat([log_q, rest_q[:, None]], -1)
-            return generalised_jsd(log_p, log_q, self.teacher_weight)
         weight = self.matched.share if self.matched_weight is None else self.matched_weight
         loss = weight * generalised_jsd(log_p, log_q, self.teacher_weight)
         if not (len(ours.others) and len(theirs.others)):
@@ -97,7 +104,7 @@ class GOLD(Method):
         "first", description="token of a group whose distribution is compared"
     )
     others: Literal["sorted", "bucket"] = Field(
-        "sorted", description="tokens of one side alone: sorted distance, or one rest in the JSD"
+        "sorted", description="what does not match: sorted distance, or one rest in the JSD"
     )
     matched_weight: float | None = Field(
         None, ge=0, le=1, description="weight of the JSD; none takes the share of matched tokens"

@@ -26,13 +26,17 @@ class Groups:
     Attributes:
         begins: Whether a group, or a token without one, begins here, bool (N,).
         counts: Whether the group's loss is taken here, bool (N,).
+        single: Whether both sides have one token, bool (N,).
         log_p_others: The log-probability of the group's other tokens under the teacher, float32
             (N,); 0 where it has one token.
+        log_p_text: That of all its tokens; 0 where both sides have one.
     """
 
     begins: "torch.Tensor"
     counts: "torch.Tensor"
+    single: "torch.Tensor"
     log_p_others: "torch.Tensor"
+    log_p_text: "torch.Tensor"
 
 
 class AlignedView(ModelView):
@@ -79,14 +83,16 @@ class AlignedView(ModelView):
         import torch
 
         reading, states = self.own_reading(batch)
-        begins = torch.ones(len(batch.targets), dtype=torch.bool)
-        counts, log_p_others = torch.zeros_like(begins), torch.zeros(len(begins))
-        log_p = self._others(reading, states)
+        begins, single = torch.ones(2, len(batch.targets), dtype=torch.bool)
+        counts, sums = torch.zeros_like(begins), torch.zeros(2, len(begins))
+        log_p = self._log_p(reading, states)
         for number, (first, stop) in enumerate(reading.spans):
             begins[first + 1 : stop] = False
             counts[self._place((first, stop))] = True
-            log_p_others[first:stop] = log_p.get(number, 0.0)
-        return Groups(*(made.to(batch.device) for made in (begins, counts, log_p_others)))
+            single[first:stop] = number not in log_p
+            sums[:, first:stop] = torch.tensor(log_p.get(number, (0.0, 0.0)))[:, None]
+        made = begins, counts, single, *sums
+        return Groups(*(tensor.to(batch.device) for tensor in made))
 
     def scalars(self, kind: str, batch: Batch) -> "torch.Tensor":
         """No scalar of the student's tokens is known.
@@ -102,24 +108,30 @@ class AlignedView(ModelView):
     def _place(self, span: tuple[int, int]) -> int:
         return span[1] - 1 if self._way == "last" else span[0]
 
-    def _others(self, reading: Reading, states: "torch.Tensor") -> dict[int, float]:
-        """The log-probability of the tokens of a group that do not predict for it, by group."""
+    def _log_p(self, reading: Reading, states: "torch.Tensor") -> dict[int, tuple[float, float]]:
+        """By group, unless both sides have one token: log p of its other tokens, and of all."""
         import torch
 
-        others = [
+        wanted = [
             (number, place)
-            for number, span in enumerate(reading.own)
-            for place in range(*span)
-            if place != self._place(span)
+            for number, (mine, own) in enumerate(zip(reading.spans, reading.own, strict=True))
+            for place in range(*own)
+            if _size(mine) > 1 or _size(own) > 1
         ]
-        sums: dict[int, float] = {}
+        sums: dict[int, tuple[float, float]] = {}
         size = chunk_length(self.vocabulary, reading.batch.device)
         with torch.no_grad():
-            for start in range(0, len(others), size):
-                some = others[start : start + size]
+            for start in range(0, len(wanted), size):
+                some = wanted[start : start + size]
                 places = torch.tensor([place for _, place in some], device=states.device)
                 log_p = self.logits(states[places]).log_softmax(-1)
                 found = log_p.gather(-1, reading.batch.targets[places][:, None])[:, 0].tolist()
-                for (number, _), value in zip(some, found, strict=True):
-                    sums[number] = sums.get(number, 0.0) + value
+                for (number, place), value in zip(some, found, strict=True):
+                    others, text = sums.get(number, (0.0, 0.0))
+                    others += 0.0 if place == self._place(reading.own[number]) else value
+                    sums[number] = others, text + value
         return sums
+
+
+def _size(span: tuple[int, int]) -> int:
+    return span[1] - span[0]

@@ -18,7 +18,8 @@ from kdbench.views.reading import Way
 if TYPE_CHECKING:
     import torch
 
-_WEIGHT, _OTHERS, _COUNTS = "weight of the group", "log p of its other tokens", "its place"
+_WEIGHT, _COUNTS, _SINGLE = "weight of the group", "its place", "one token on each side"
+_OTHERS, _TEXT = "log p of its other tokens", "log p of its text"
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,18 @@ class Sides:
         log_q: The student's, (n, V), with gradient.
         log_p_others: The log-probability of the group's other tokens, (n,).
         log_q_others: The same under the student, (n,), with gradient.
+        single: Whether the group has one token on each side, bool (n,).
+        log_p_text: The log-probability of the group's text where it is not single, (n,).
+        log_q_text: The same under the student, (n,), with gradient.
     """
 
     log_p: "torch.Tensor"
     log_q: "torch.Tensor"
     log_p_others: "torch.Tensor"
     log_q_others: "torch.Tensor"
+    single: "torch.Tensor"
+    log_p_text: "torch.Tensor"
+    log_q_text: "torch.Tensor"
 
 
 @dataclass
@@ -79,7 +86,9 @@ class GroupObjective(Objective):
         mask = plan.mask
         if self.teacher is None:
             ones = mask.float()
-            return {BEGINS: mask, _COUNTS: mask, _WEIGHT: ones, _OTHERS: 0 * ones}
+            zeros = torch.zeros_like(ones)
+            everywhere = dict.fromkeys((BEGINS, _COUNTS, _SINGLE), mask)
+            return {**everywhere, _WEIGHT: ones, _OTHERS: zeros, _TEXT: zeros}
         found = self.teacher.groups(plan.batch)
         counts = torch.zeros_like(mask).masked_scatter(mask, found.counts)
         lengths, groups = mask.sum(-1, keepdim=True), counts.sum(-1, keepdim=True)
@@ -88,7 +97,9 @@ class GroupObjective(Objective):
             BEGINS: torch.zeros_like(mask).masked_scatter(mask, found.begins),
             _COUNTS: counts,
             _WEIGHT: counts * lengths / groups.clamp(min=1),
+            _SINGLE: torch.zeros_like(mask).masked_scatter(mask, found.single),
             _OTHERS: mask.float().masked_scatter(mask, found.log_p_others),
+            _TEXT: mask.float().masked_scatter(mask, found.log_p_text),
         }
 
     def token(self, chunk: Chunk) -> "torch.Tensor":
@@ -100,8 +111,18 @@ class GroupObjective(Objective):
         of_target = chunk.of_target(log_q)
         others = torch.where(plan[_COUNTS], 0, of_target)
         of_group = torch.zeros_like(others).index_add(0, number, others)[number]
-        log_p_others = plan[_OTHERS].to(log_q.dtype)
-        losses = self.group(Sides(chunk.log_p, log_q, log_p_others, of_group))
+        of_teacher = (plan[name].to(log_q.dtype) for name in (_OTHERS, _TEXT))
+        log_p_others, log_p_text = of_teacher
+        sides = Sides(
+            chunk.log_p,
+            log_q,
+            log_p_others,
+            of_group,
+            plan[_SINGLE],
+            log_p_text,
+            of_group + of_target,
+        )
+        losses = self.group(sides)
         return torch.where(plan[_COUNTS], plan[_WEIGHT].to(log_q.dtype) * losses, 0)
 
     def _note(self, plan: Plan, found: Any) -> None:

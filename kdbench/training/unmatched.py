@@ -75,26 +75,28 @@ def sorted_distance(log_p: "torch.Tensor", log_q: "torch.Tensor") -> "torch.Tens
     return (p - q).abs().sum(-1)
 
 
-def log_rest(log_p: "torch.Tensor", side: Side, log_others: "torch.Tensor") -> "torch.Tensor":
-    """The log of 1 - P A, where A is the mass of the matched tokens; exact where it is small.
-
-    It is (1 - A) + A (1 - P), of which the first is the mass of all other tokens.
+def with_rest(log_p: "torch.Tensor", side: Side) -> "torch.Tensor":
+    """Log-probabilities of the matched tokens and, last, of all others together.
 
     Args:
-        log_p: Normalised log-probabilities, (n, V).
+        log_p: Log-probabilities, (n, V).
         side: The tokens of this vocabulary.
-        log_others: log P, 0 or less, (n,).
 
     Returns:
-        Shape (n,), at least the log of the smallest normal float32.
+        Shape (n, C + 1); the last is at least the log of the smallest normal float32.
     """
     import torch
 
     least = math.log(torch.finfo(torch.float32).tiny)
-    alone = log_others == 0
-    below = torch.where(alone, -1.0, log_others)  # log(1 - P) has no gradient at P = 1
-    of_group = torch.where(alone, least, (-torch.expm1(below)).log())
-    rest = log_p[:, side.ids].logsumexp(-1) + of_group
+    rest = log_p.new_full((len(log_p), 1), least)
     if len(side.others):
-        rest = torch.logaddexp(rest, log_p[:, side.others].logsumexp(-1))
-    return rest.clamp(min=least)
+        rest = log_p[:, side.others].logsumexp(-1, keepdim=True).clamp(min=least)
+    return torch.cat([log_p[:, side.ids], rest], -1)
+
+
+def text_or_not(log_p: "torch.Tensor") -> "torch.Tensor":
+    """Log-probabilities of a text and of any other, (n,) to (n, 2)."""
+    import torch
+
+    other = (-torch.expm1(log_p.clamp(max=-1e-7))).log()
+    return torch.stack([log_p, other], -1)

@@ -227,12 +227,15 @@ def test_a_group_of_two_tokens_by_hand():
         assert len(classes.student_ids) == vocabulary_size(LETTERS) == 257
         ours, theirs = torch.tensor(classes.student_ids), torch.tensor(classes.teacher_ids)
         losses = []
-        for p, q in pairs:
+        for number, (p, q) in enumerate(pairs):
             matched_p, matched_q = p[theirs], q[ours]
-            if others == "bucket":
-                rest_p, rest_q = 1 - matched_p.sum(), (1 - matched_q.sum()).clamp(min=1e-37)
-                matched_p = torch.cat([matched_p, rest_p[None]])
-                matched_q = torch.cat([matched_q, rest_q[None]])
+            if others == "bucket" and number == 0:  # the text `ab`, or another
+                text = PAIRS.convert_tokens_to_ids("ab")
+                (a,) = encode(LETTERS, "a")
+                matched_p, matched_q = (torch.stack([one, 1 - one]) for one in (p[text], q[a]))
+            elif others == "bucket":
+                matched_p = torch.cat([matched_p, (1 - matched_p.sum())[None]])
+                matched_q = torch.cat([matched_q, matched_q.new_full((1,), 1e-37)])
             m = (matched_p + matched_q) / 2
             kl = [(x * (x / m).log()).sum() for x in (matched_p, matched_q)]
             jsd = (kl[0] + kl[1]) / 2

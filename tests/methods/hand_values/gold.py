@@ -13,13 +13,36 @@ P, Q = (0.6, 0.3, 0.1), (0.5, 0.2, 0.3)
 SIDE = Side(torch.tensor([0, 1]), torch.tensor([2]))
 
 
-def group(log_p_others=0.0, log_q_others=0.0, student=SIDE, teacher=SIDE, q=Q, **options):
-    """The loss of one group over three tokens a side, of which two match."""
+def loss_of(of_others, text=None, q=None, **options):
+    """The loss of one group over three tokens a side, of which two match.
+
+    Args:
+        of_others: Log-probabilities of the other tokens, the teacher's and the student's.
+        text: Those of the whole text; None for a group of one token on each side.
+        q: The student's logits; None for those of Q.
+        options: Keys of the objective.
+    """
     objective = Hybrid(**options)
-    objective.matched = Matched(student, teacher)
-    log_p, log_q = (torch.tensor([side], dtype=torch.float64).log() for side in (P, q))
-    others = (torch.tensor([one], dtype=torch.float64) for one in (log_p_others, log_q_others))
-    return float(objective.group(Sides(log_p, log_q, *others)))
+    objective.matched = Matched(SIDE, SIDE)
+    log_p, log_q = (torch.tensor([side], dtype=torch.float64).log() for side in (P, Q))
+    log_q = log_q if q is None else q.log_softmax(-1)
+    single = torch.tensor([text is None])
+    of_others, text = (
+        [torch.as_tensor(value, dtype=torch.float64).reshape(1) for value in pair]
+        for pair in (of_others, text or (-1.0, -1.0))
+    )
+    sides = Sides(log_p, log_q, *of_others, single, *text)
+    return objective.group(sides)[0]
+
+
+def group(log_p_others=0.0, log_q_others=0.0, **options):
+    """The loss of a group of which both sides have the same token."""
+    return loss_of((log_p_others, log_q_others), **options)
+
+
+def text(p, q, **options):
+    """The loss of a group of several tokens with one rest."""
+    return loss_of((0.0, 0.0), (math.log(p), math.log(q)), others="bucket", **options)
 
 
 def equal(**options):
@@ -27,24 +50,24 @@ def equal(**options):
     return loss("gold", options)
 
 
-def slope(**options):
+def slope():
     """The derivative of a group's loss by the log-probability of the student's other token."""
-    objective = Hybrid(**options)
-    objective.matched = Matched(SIDE, SIDE)
-    log_p, log_q = (torch.tensor([side], dtype=torch.float64).log() for side in (P, Q))
-    others = torch.tensor([0.8], dtype=torch.float64).log().requires_grad_()
-    teacher = torch.tensor([0.5], dtype=torch.float64).log()
-    objective.group(Sides(log_p, log_q, teacher, others)).sum().backward()
-    return float(others.grad)
+    other = torch.tensor(0.8, dtype=torch.float64).log().requires_grad_()
+    loss_of((math.log(0.5), other)).backward()
+    return float(other.grad)
+
+
+def slope_of_text():
+    """The same by that of its text, with one rest."""
+    log_q = torch.tensor(0.4, dtype=torch.float64).log().requires_grad_()
+    loss_of((0.0, 0.0), (math.log(0.3), log_q), others="bucket").backward()
+    return float(log_q.grad)
 
 
 def gradient():
     """The gradient of the loss by the student's three logits."""
-    objective = Hybrid()
-    objective.matched = Matched(SIDE, SIDE)
     logits = torch.tensor([Q], dtype=torch.float64).log().requires_grad_()
-    log_p, zero = torch.tensor([P], dtype=torch.float64).log(), torch.zeros(1, dtype=torch.float64)
-    objective.group(Sides(log_p, logits.log_softmax(-1), zero, zero)).sum().backward()
+    loss_of((0.0, 0.0), q=logits).backward()
     return logits.grad[0]
 
 
@@ -61,15 +84,11 @@ VALUES = [
     HandValue("groups of two tokens on both sides", 0.065776, lambda: group(HALF, MOST)),
     HandValue("a group of two tokens of the teacher", 0.092950, lambda: group(HALF)),
     HandValue("its limit KL is no divergence", -0.047600, lambda: group(HALF, teacher_weight=0)),
-    HandValue("one rest of groups", 0.006726, lambda: group(HALF, MOST, others="bucket")),
-    HandValue(
-        "one rest of a teacher's group",
-        0.011799,
-        lambda: group(HALF, others="bucket", teacher_weight=0.9),
-    ),
     HandValue("gradient of the logits", (-0.050504, -0.028724, 0.079228), gradient),
     HandValue("gradient of the other token", 0.099497, slope),
-    HandValue("its gradient with one rest", 0.062225, lambda: slope(others="bucket")),
+    HandValue("a group's text or another", 0.005509, lambda: text(0.3, 0.4)),
+    HandValue("a group's text, w .9", 0.002022, lambda: text(0.3, 0.4, teacher_weight=0.9)),
+    HandValue("its gradient", 0.042715, slope_of_text),
     # Equal tokenizers: JSD over all tokens, with its limits KL(p‖q) and KL(q‖p).
     HandValue("equal tokenizers", 0.092312, equal),
     HandValue("equal tokenizers, w .9", 0.035320, lambda: equal(teacher_weight=0.9)),
