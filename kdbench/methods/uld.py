@@ -51,7 +51,7 @@ class ULD(Method):
     family: ClassVar[str] = "tokenizers"
     basis: ClassVar[str] = "third-party code"
     mechanism: ClassVar[Mechanism | None] = Mechanism(
-        "entropy_ratio@ref", "up", "the shape of the teacher's distribution; 1 is its entropy"
+        "entropy_ratio@ref", "down", "the shape of the teacher's distribution, sharper than its own"
     )
     kd_ratio: float = Field(0.5, ge=0, le=1, description="r, weight of the distance; CE has 1-r")
     matching: Literal["index", "text"] = Field(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kdbench.errors import InputError
-from kdbench.views.reading import Reader, Reading, Way
+from kdbench.views.reading import Reader, TeacherReading, Way
 from kdbench.views.rollout import Batch
 from kdbench.views.view import ModelView, chunk_length
 
@@ -54,7 +54,7 @@ class AlignedView(ModelView):
     def __init__(self, view: ModelView, reader: Reader, way: Way):
         vars(self).update(vars(view))
         self.reader, self._inner, self._way = reader, view, way
-        self._last: tuple[Batch, Reading, torch.Tensor] | None = None
+        self._last: tuple[Batch, TeacherReading, torch.Tensor] | None = None
 
     def read(
         self, batch: Batch, layers: Collection[int]
@@ -71,7 +71,7 @@ class AlignedView(ModelView):
         chosen = torch.tensor(places, device=batch.device)
         return states[chosen], {layer: hidden[layer][chosen] for layer in layers}
 
-    def own_reading(self, batch: Batch) -> "tuple[Reading, torch.Tensor]":
+    def own_reading(self, batch: Batch) -> "tuple[TeacherReading, torch.Tensor]":
         """A batch in the teacher's tokens, and what its head is given there, (M, H)."""
         if self._last is None or self._last[0] is not batch:
             self.read(batch, ())
@@ -108,7 +108,9 @@ class AlignedView(ModelView):
     def _place(self, span: tuple[int, int]) -> int:
         return span[1] - 1 if self._way == "last" else span[0]
 
-    def _log_p(self, reading: Reading, states: "torch.Tensor") -> dict[int, tuple[float, float]]:
+    def _log_p(
+        self, reading: TeacherReading, states: "torch.Tensor"
+    ) -> dict[int, tuple[float, float]]:
         """By group, unless both sides have one token: log p of its other tokens, and of all."""
         import torch
 

@@ -21,7 +21,7 @@ _KEPT = 2**14  # alignments; those of a data set are needed again in every epoch
 
 
 @dataclass(frozen=True)
-class Reading:
+class TeacherReading:
     """A batch as the teacher reads it.
 
     Attributes:
@@ -62,7 +62,7 @@ class Reader:
         """The tokens that both vocabularies have by text."""
         return token_classes(self.student, self.teacher)
 
-    def read(self, batch: Batch, way: Way) -> Reading:
+    def read(self, batch: Batch, way: Way) -> TeacherReading:
         """The batch in the teacher's tokens, and the groups in which the two compare."""
         rows, spans, own = [], list[Span](), list[Span]()
         first, own_first = 0, 0
@@ -79,7 +79,7 @@ class Reader:
                     own.append((own_first + theirs[0], own_first + theirs[1]))
             rows.append(replace(rollout, prompt_ids=prompt, response_ids=response, recorded={}))
             first, own_first = first + len(rollout.response_ids), own_first + len(response)
-        return Reading(Batch(rows, batch.device), tuple(spans), tuple(own))
+        return TeacherReading(Batch(rows, batch.device), tuple(spans), tuple(own))
 
     def _asked(self, rollout: Rollout) -> tuple[tuple[int, ...], str]:
         """The teacher's prompt, and the part of it that the student has in its response."""
