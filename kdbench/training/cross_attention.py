@@ -5,7 +5,7 @@ code, criterions/dual_space_kd_with_cross_model_attention.py.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -18,8 +18,6 @@ from kdbench.views.rollout import Batch
 
 if TYPE_CHECKING:
     import torch
-
-_LAST: Mapping[str, tuple[int, ...]] = {"student": (-1,), "teacher": (-1,)}
 
 
 @dataclass(frozen=True)
@@ -35,8 +33,6 @@ class CrossModelAttention(StepObjective):
         temperature: Divides the logits of both divergences.
     """
 
-    hidden = _LAST
-    heads = ("student", "teacher")
     bridges: ClassVar[Way | None] = "first"  # type: ignore[misc]
     floor: ClassVar[float | None] = None
     temperature: float = 2.0

@@ -172,8 +172,14 @@ class ModelView:
         return weight, None if bias is None else bias.detach()[rows].to(dtype)
 
     def embed(self, tokens: "torch.Tensor") -> "torch.Tensor":
-        """The model's input embeddings of tokens of its own, (n,) to (n, H)."""
+        """The model's input embeddings of tokens of its own, (n,) to (n, H).
+
+        Raises:
+            InputError: Processes share the embeddings' weights.
+        """
         table = self.bare.get_input_embeddings()
+        if hasattr(table.weight, "ds_id") or hasattr(table.weight, "device_mesh"):
+            raise InputError("the method reads embeddings, which FSDP and DeepSpeed divide up")
         embeddings: torch.Tensor = table(tokens.to(table.weight.device))
         return embeddings
 

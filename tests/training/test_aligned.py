@@ -11,6 +11,7 @@ from kdbench.methods.gold import GOLD
 from kdbench.methods.uld import ULD
 from kdbench.training import Batch, Example, Match, Rollout, Term, Triple
 from kdbench.training.aligned import AlignedView
+from kdbench.training.compiled import ChunkCompiler
 from kdbench.training.loss import distillation_loss
 from kdbench.views.reading import Reader
 from kdbench.views.tokenizers import vocabulary_size
@@ -76,9 +77,9 @@ class World:
         objective.begin(context)
         return objective
 
-    def loss(self, objective, rows=None, chunk=None, per="sequence", amounts=None, parts=None):
+    def loss(self, objective, rows=None, chunk=None, per="sequence", amounts=None, **given):
         terms, batch = [Term(objective, per=per)], Batch(self.rows if rows is None else rows)
-        return distillation_loss(terms, batch, self.views, amounts, chunk=chunk, parts=parts).value
+        return distillation_loss(terms, batch, self.views, amounts, chunk=chunk, **given).value
 
     def whole_logits(self, side):
         """All logits, padded on the right, with the tokens and the response's mask."""
@@ -208,6 +209,20 @@ def test_groups_stay_whole_in_chunks_and_micro_batches(way, others):
         world.loss(objective, rows, 2, "token", tokens) for rows in (world.rows[:1], world.rows[1:])
     ]
     torch.testing.assert_close(sum(parts), whole, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("others", ["sorted", "bucket"])
+def test_groups_compile(others):
+    world = World()
+    objective = world.begin(gold("first", others=others))
+    plain = world.loss(objective, chunk=4, per="token")
+    compiler = ChunkCompiler(enabled=True, backend="aot_eager")
+    compiled = world.loss(objective, chunk=4, per="token", compiler=compiler)
+    torch.testing.assert_close(compiled, plain, atol=1e-6, rtol=0)
+    head = world.student.bare.lm_head.weight
+    gradients = [torch.autograd.grad(value, head)[0] for value in (compiled, plain)]
+    torch.testing.assert_close(*gradients, atol=1e-6, rtol=1e-4)
+    assert not compiler.failures
 
 
 def test_a_group_of_two_tokens_by_hand():
