@@ -55,10 +55,11 @@ def plan_training(recipe: Recipe) -> list[Section]:
         run.stage.triple.check_data(ingredients.train.examples, ingredients.valid.examples)
     triple = stages[0].stage.triple
     ingredients.student.check(recipe.settings.trust_remote_code)
-    needs_teacher = any(run.needs_given_teacher for run in stages)
-    if needs_teacher:
-        ingredients.check_tokenizers()
-    _check_positions(ingredients, needs_teacher)
+    taught = [run.stage.triple for run in stages if run.needs_given_teacher]
+    if taught:
+        ingredients.check_tokenizers(*taught)
+    # A teacher that reads tokens of its own has been checked with these.
+    _check_positions(ingredients, any(ingredients.reader(triple) is None for triple in taught))
     if ingredients.cached is not None and ingredients.cache is not None:
         check_complete(ingredients.cache, ingredients.train.examples, ingredients.train.title)
     steps = recipe.steps(len(ingredients.train.examples))

@@ -126,7 +126,7 @@ class Encoder:
 
     def has_end(self, example: Example) -> bool:
         """Whether the response of an example ends with an end token."""
-        return example.response_ids[-1] in self._ends
+        return example.response_ids[-1] in self.end_ids
 
     @property
     def template_sha256(self) -> str | None:
@@ -137,7 +137,8 @@ class Encoder:
         return sha256(template.encode()).hexdigest()
 
     @property
-    def _ends(self) -> frozenset[int]:
+    def end_ids(self) -> frozenset[int]:
+        """The ids that end a response."""
         return self.ends or frozenset({self.tokenizer.eos_token_id})
 
     def _pieces(self, row: TrainingRow, prompt: str) -> Pieces:
@@ -150,7 +151,7 @@ class Encoder:
         self._note_left_out(row.references[0], answer)
         pieces = joint_tokens(tokenizer, prompt, answer, bos)
         for place, token in enumerate(pieces.response):
-            if token in self._ends:  # what a template writes after the end is never generated
+            if token in self.end_ids:  # what a template writes after the end is never generated
                 return pieces._replace(response=pieces.response[: place + 1])
         pieces = joint_tokens(tokenizer, prompt, answer.rstrip(), bos)
         return pieces._replace(response=(*pieces.response, end))

@@ -80,7 +80,7 @@ def prepare(
     """
     settings, valid = ingredients.settings, ingredients.valid
     cached = _cached_teacher(ingredients, triple, examples)
-    models = load_models(ingredients, triple.needs_teacher_model, examples)
+    models = load_models(ingredients, triple, examples)
     size = settings.generation_batch_size
     precision, device = ingredients.precision, ingredients.device
     count = len(examples)
@@ -108,6 +108,7 @@ def prepare(
         compile_loss=settings.compile_loss,
         statistics={name: tensor.to(device) for name, tensor in statistics.items()},
         cached_teacher=cached,
+        reader=models.reader,
     )
     return PreparedRun(
         settings, ingredients.recipe.steps_of_epoch(count), models.student, arguments, work

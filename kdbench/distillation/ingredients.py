@@ -20,6 +20,7 @@ from kdbench.distillation.data import DataSet, SetFile, Split, load_set, load_te
 from kdbench.distillation.encoder import Encoder, Lengths
 from kdbench.distillation.processes import local_number, sharding
 from kdbench.distillation.prompts import prompt_form
+from kdbench.distillation.reader import make_reader
 from kdbench.distillation.recipe import Recipe
 from kdbench.distillation.students import StudentSource, turn_dropout_off
 from kdbench.distillation.teachers import check_teacher, load_teacher, teacher_device
@@ -33,7 +34,8 @@ from kdbench.training.router import without_router_logits
 from kdbench.training.stage import Stage
 from kdbench.training.triple import Triple
 from kdbench.views.chat import find_template
-from kdbench.views.tokenizers import common_vocabulary, set_end_token
+from kdbench.views.reading import Reader
+from kdbench.views.tokenizers import common_vocabulary, set_end_token, tokens_are_equal
 
 # Keys that change neither what is learned nor any number beyond rounding.
 NO_PART = {
@@ -219,13 +221,44 @@ class Ingredients:
             return None
         return min(self.settings.teacher_top_k, self.shared_vocabulary)
 
-    def check_tokenizers(self) -> None:
-        """Check that student and teacher have the same tokens, before the teacher works.
+    def check_tokenizers(self, *triples: Triple) -> None:
+        """Check, before the teacher works, that student and teacher have the same tokens.
+
+        Args:
+            triples: What the given teacher teaches; some can read a teacher of other tokens.
 
         Raises:
-            InputError: they do not.
+            InputError: they do not, or a prompt has no place in the teacher.
         """
-        _ = self.shared_vocabulary
+        for triple in triples:
+            if self.reader(triple) is None:
+                _ = self.shared_vocabulary
+        if not triples:
+            _ = self.shared_vocabulary
+
+    def reader(self, triple: Triple) -> Reader | None:
+        """How the teacher reads what the student learns, if its tokenizer is another one.
+
+        Args:
+            triple: The method in training.
+
+        Returns:
+            None if the tokens are the same, or the method compares them one by one.
+
+        Raises:
+            InputError: A prompt has no place in the teacher, or the teacher has no chat template.
+        """
+        if triple.bridges is None or self.cached is not None or self.cache is not None:
+            return None
+        return self._other_reader
+
+    @cached_property
+    def _other_reader(self) -> Reader | None:
+        teacher, settings = self._needed_teacher, self.settings
+        tokenizer = load_tokenizer(teacher, settings.trust_remote_code)
+        if tokens_are_equal(self.tokenizer, tokenizer, settings.end_token is not None):
+            return None
+        return make_reader(teacher, tokenizer, self.encoder, self.train, settings)
 
     @property
     def _needed_teacher(self) -> Checkpoint:

@@ -10,6 +10,8 @@ import torch
 from kdbench.config import TrainSettings
 from kdbench.distillation.ingredients import Ingredients
 from kdbench.errors import InputError
+from kdbench.training.triple import Triple
+from kdbench.views.reading import Reader
 from kdbench.views.rollout import Example
 from kdbench.views.tokenizers import vocabulary_size
 
@@ -21,22 +23,22 @@ class Models:
     Attributes:
         student: The student, with an adapter if the settings ask for one.
         teacher: The teacher; None if it is not needed in memory.
-        vocabulary: Number of tokens that both have.
+        vocabulary: Number of tokens that both have; the student's if the teacher has others.
+        reader: How the teacher reads responses in its own tokens; None if they are the student's.
     """
 
     student: Any
     teacher: Any
     vocabulary: int
+    reader: Reader | None = None
 
 
-def load_models(
-    ingredients: Ingredients, needs_teacher: bool, examples: Sequence[Example]
-) -> Models:
+def load_models(ingredients: Ingredients, triple: Triple, examples: Sequence[Example]) -> Models:
     """Load student and teacher.
 
     Args:
         ingredients: The checkpoints, the tokenizer and the validation set.
-        needs_teacher: Whether the teacher must be in memory.
+        triple: The method in training.
         examples: The training examples, with the responses to learn from.
 
     Raises:
@@ -44,11 +46,14 @@ def load_models(
     """
     settings, teacher, tokenizer = ingredients.settings, None, ingredients.tokenizer
     vocabulary = vocabulary_size(tokenizer)
+    needs_teacher, reader = triple.needs_teacher_model, None
     if needs_teacher:
         if ingredients.cache is None:
             teacher, _ = ingredients.teacher_model
-        vocabulary = ingredients.shared_vocabulary
-        check_tokens(tokenizer, vocabulary, [*examples, *ingredients.valid.examples])
+        reader = ingredients.reader(triple)
+        if reader is None:
+            vocabulary = ingredients.shared_vocabulary
+            check_tokens(tokenizer, vocabulary, [*examples, *ingredients.valid.examples])
     torch.manual_seed(settings.seed)  # of an adapter's weights
     student = ingredients.load_student(to_train=True)
     _check_head(student, tokenizer)
@@ -57,9 +62,9 @@ def load_models(
         enable = getattr(student, "activation_checkpointing_enable", None)  # its newer name
         (enable or student.gradient_checkpointing_enable)({"use_reentrant": False})
     check_positions(student, "the student", [*examples, *ingredients.valid.examples], settings)
-    if teacher is not None:
+    if teacher is not None and reader is None:
         check_positions(teacher, "the teacher", examples, settings)
-    return Models(student, teacher, vocabulary)
+    return Models(student, teacher, vocabulary, reader)
 
 
 def _check_head(student: Any, tokenizer: Any) -> None:

@@ -122,7 +122,7 @@ class StageRun:
         if self.stage.teacher == "last student":
             own.teacher = describe(last.student_folder)
             own.cache = own.cached = None  # of the teacher that was given
-            for loaded in ("teacher_model", "shared_vocabulary"):
+            for loaded in ("teacher_model", "shared_vocabulary", "_other_reader"):
                 own.__dict__.pop(loaded, None)
         if self.stage.student == "keep":
             trust = settings.trust_remote_code

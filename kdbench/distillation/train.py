@@ -95,8 +95,9 @@ def train(recipe: Recipe) -> Trained:
     ingredients.student.check(
         recipe.settings.trust_remote_code, recipe.settings.student_quantization is not None
     )
-    if any(run.needs_given_teacher for run in stages):
-        ingredients.check_tokenizers()
+    taught = [run.stage.triple for run in stages if run.needs_given_teacher]
+    if taught:
+        ingredients.check_tokenizers(*taught)
     if ingredients.learns_texts:
         for run in stages:
             _check_texts(recipe, run.stage.triple)

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kdbench.fidelity.alignment import Alignment, TokenClasses, classes_of, joint_ids
 from kdbench.fidelity.forward import TeacherScorer
 from kdbench.fidelity.texts import ComparedText
 from kdbench.metrics import AlignedPositions, Positions, PositionSet
 from kdbench.views import Batch, ModelView, Rollout, chunk_length
+from kdbench.views.alignment import Alignment, TokenClasses, classes_of, joint_ids
 
 if TYPE_CHECKING:
     import torch

@@ -7,12 +7,6 @@ from functools import cached_property
 from typing import Any
 
 from kdbench.fidelity.aligned import AlignedTeacher
-from kdbench.fidelity.alignment import (
-    Alignment,
-    TokenClasses,
-    align,
-    token_classes,
-)
 from kdbench.fidelity.forward import TeacherScorer
 from kdbench.fidelity.teachers.base import Teacher
 from kdbench.fidelity.texts import (
@@ -30,6 +24,12 @@ from kdbench.metrics import Answer, PositionSet
 from kdbench.store.samples import Samples
 from kdbench.task import Task
 from kdbench.views import SharedTokens, shared_tokens
+from kdbench.views.alignment import (
+    Alignment,
+    TokenClasses,
+    align,
+    token_classes,
+)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,9 @@ class UnloadedCheckpoint:
     """
 
     def __init__(self, checkpoint: Checkpoint, trust_remote_code: bool):
-        self._path, self._trusted = checkpoint.path, trust_remote_code
+        of_model = checkpoint.base or checkpoint  # an adapter has no configuration of its own
+        self._path, self._trusted = of_model.path, trust_remote_code
+        self._options = {"gguf_file": of_model.gguf} if of_model.gguf else {}
 
     @cached_property
     def config(self) -> Any:
@@ -25,7 +27,9 @@ class UnloadedCheckpoint:
         from transformers import AutoConfig
 
         with one_line(self._path):
-            config = AutoConfig.from_pretrained(self._path, trust_remote_code=self._trusted)
+            config = AutoConfig.from_pretrained(
+                self._path, trust_remote_code=self._trusted, **self._options
+            )
         return config.get_text_config()
 
     @cached_property

@@ -126,7 +126,7 @@ class Case:
 
     def parts(self, dtype: torch.dtype = torch.float64) -> dict[str, Any]:
         """The method's own modules."""
-        names = ["student", *self.view_names]
+        names = ["student", *self.view_names, *self.triple.views]
         sizes = Sizes(dict.fromkeys(names, WIDTH), dict.fromkeys(names, _LAYERS), VOCABULARY)
         torch.manual_seed(7)
         return {name: part.build(sizes).to(dtype) for name, part in self.triple.parts.items()}

@@ -7,7 +7,7 @@ import torch
 
 from kdbench.testing.case import Case
 from kdbench.training import Batch, Chunk, Plan, Responses, SequenceObjective, StepObjective, Whole
-from kdbench.training.chunk import TopK
+from kdbench.training.chunk import FrozenHead, TopK
 from kdbench.training.step import groups_of
 from kdbench.views.rollout import Rollout
 from kdbench.views.view import View
@@ -29,6 +29,17 @@ class _Everything:
         """All logits; with gradient for the student."""
         states = self.views[view].states(self.batch)
         return self.views[view].logits(states if view == "student" else states.detach())
+
+    def head(self, view: str) -> FrozenHead:
+        """The frozen head of a view."""
+        own: Any = self.views[view]
+        weight, bias = own.linear_head
+        return FrozenHead(weight, bias, own.finish)
+
+    def embed(self, view: str, tokens: torch.Tensor) -> torch.Tensor:
+        """The input embeddings of a view, without gradient."""
+        own: Any = self.views[view]
+        return cast("torch.Tensor", own.embed(tokens)).detach()
 
     def scalar(self, kind: str, view: str) -> torch.Tensor:
         """A value of each token, without gradient."""
@@ -54,7 +65,8 @@ def reference_loss(
     groups = groups_of(kept)
     amount = {"token": len(batch.targets), "sequence": len(kept), "group": len(groups)}[term.per]
     if isinstance(objective, StepObjective):
-        whole = Whole(batch, seen.read, seen.read, seen.logits, case.schedule, parts)
+        given = batch, seen.read, seen.read, seen.logits, case.schedule, parts
+        whole = Whole(*given, seen.head, seen.embed, views)
         return factor * objective.step(whole) / amount
     if isinstance(objective, SequenceObjective):
         log_q = seen.logits("student").log_softmax(-1).gather(-1, batch.targets[:, None])[:, 0]
@@ -79,6 +91,7 @@ def reference_loss(
             for n in objective.hidden[view]
         },
         parts,
+        {name: seen.head(name) for name in objective.heads},
     )
     losses = objective.token(chunk)
     of_rows = losses.split(batch.lengths)

@@ -79,6 +79,16 @@ class TableView:
         """States times head."""
         return states @ self.head_weight + self.shift
 
+    @property
+    def linear_head(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The head's weights (V, H), detached, and the shift as a bias."""
+        weight = self.head_weight.detach().T
+        return weight, weight.new_full((VOCABULARY,), self.shift)
+
+    def embed(self, tokens: torch.Tensor) -> torch.Tensor:
+        """The weights of the tokens in the head, as in a model whose embeddings are tied to it."""
+        return self.head_weight.T[tokens]
+
     def logits(self, states: torch.Tensor) -> torch.Tensor:
         """The same, float32 at least."""
         return self.finish(self.raw(states))

@@ -31,14 +31,18 @@ CHAT_TEMPLATE = (
 )
 
 
-def build_tokenizer(corpus: Path) -> PreTrainedTokenizerFast:
+def build_tokenizer(
+    corpus: Path, size: int = VOCABULARY_SIZE, end: str = EOS, answers_only: bool = False
+) -> PreTrainedTokenizerFast:
     """Train the toy tokenizer on Dolly's training rows; the same corpus gives the same tokenizer.
 
-    The vocabulary has at most 512 entries, and decoding restores any encoded UTF-8 text. Encoding
-    adds no special tokens.
+    Decoding restores any encoded UTF-8 text. Encoding adds no special tokens.
 
     Args:
         corpus: Folder of the toy corpus.
+        size: Entries of the vocabulary at most.
+        end: Name of the end token.
+        answers_only: Whether merges are learned from the references alone, for another tokenizer.
 
     Raises:
         FileNotFoundError: the folder has no `dolly/train.jsonl`.
@@ -50,26 +54,27 @@ def build_tokenizer(corpus: Path) -> PreTrainedTokenizerFast:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY_SIZE - len(TEMPLATE_PIECES),
-        special_tokens=[BOS, EOS, PAD],
+        vocab_size=size - len(TEMPLATE_PIECES),
+        special_tokens=[BOS, end, PAD],
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(_training_texts(corpus), trainer)
+    tokenizer.train_from_iterator(_training_texts(corpus, answers_only), trainer)
     tokenizer.add_tokens([AddedToken(piece, normalized=False) for piece in TEMPLATE_PIECES])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token=BOS,
-        eos_token=EOS,
+        eos_token=end,
         pad_token=PAD,
         chat_template=CHAT_TEMPLATE,
         clean_up_tokenization_spaces=False,
     )
 
 
-def _training_texts(corpus: Path) -> Iterator[str]:
-    """Yield the texts of prompts without the template, and all references."""
+def _training_texts(corpus: Path, answers_only: bool) -> Iterator[str]:
+    """Yield the texts of prompts without the template, unless left out, and all references."""
     with (corpus / "dolly" / "train.jsonl").open(encoding="utf-8") as lines:
         for line in lines:
             row = json.loads(line)
-            yield from (row["instruction"], row["input"], *row["output"])
+            asked = () if answers_only else (row["instruction"], row["input"])
+            yield from (*asked, *row["output"])

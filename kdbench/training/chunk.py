@@ -31,6 +31,28 @@ class TopK:
         return TopK(self.ids[positions], self.log_p[positions], self.log_rest[positions])
 
 
+@dataclass(frozen=True)
+class FrozenHead:
+    """A linear head whose weights get no gradient.
+
+    Attributes:
+        weight: Its weights over the tokenizer's vocabulary, (V, H).
+        bias: Its bias, (V,); None if it has none.
+        finish: What makes logits of its output.
+    """
+
+    weight: "torch.Tensor"
+    bias: "torch.Tensor | None"
+    finish: "Callable[[torch.Tensor], torch.Tensor] | None" = None
+
+    def __call__(self, states: "torch.Tensor") -> "torch.Tensor":
+        """The logits of some states, (n, H) to (n, V), float32 or float64."""
+        from torch.nn.functional import linear
+
+        scores = linear(states.to(self.weight.dtype), self.weight, self.bias)
+        return scores if self.finish is None else self.finish(scores)
+
+
 class Chunk:
     """n of the response positions of a batch, with what the models give there.
 
@@ -50,8 +72,9 @@ class Chunk:
         schedule: Mapping[str, float] | None = None,
         hidden: Mapping[tuple[str, int], "torch.Tensor"] | None = None,
         parts: Mapping[str, Any] | None = None,
+        heads: "Mapping[str, FrozenHead] | None" = None,
     ):
-        self.targets = targets
+        self.targets, self._heads = targets, heads or {}
         self.plan, self.schedule, self.parts = plan or {}, schedule or {}, parts or {}
         self._logits, self._views, self._hidden = logits, views, hidden or {}
         self._log_probs: dict[str, torch.Tensor] = {}
@@ -59,7 +82,14 @@ class Chunk:
     def with_plan(self, plan: Mapping[str, "torch.Tensor"]) -> "Chunk":
         """The same chunk with other planned values; both share what is computed from logits."""
         other = Chunk(
-            self._logits, self._views, self.targets, plan, self.schedule, self._hidden, self.parts
+            self._logits,
+            self._views,
+            self.targets,
+            plan,
+            self.schedule,
+            self._hidden,
+            self.parts,
+            self._heads,
         )
         other._log_probs = self._log_probs
         return other
@@ -153,6 +183,15 @@ class Chunk:
             )
         states = self._hidden[view, layer]
         return states if states.dtype == torch.float64 else states.float()
+
+    def head_logits(self, view: str, states: "torch.Tensor") -> "torch.Tensor":
+        """The logits that a view's head gives for other states of its width, (n, V).
+
+        The head is frozen, also the student's; the gradient flows to the states alone.
+        """
+        if view not in self._heads:
+            raise InputError(f"an objective asks the head of '{view}', which `heads` does not name")
+        return self._heads[view](states)
 
     def of_target(self, log_probs: "torch.Tensor") -> "torch.Tensor":
         """The entries at the response tokens, (n, V) to (n,)."""

@@ -24,7 +24,7 @@ class Context:
         teacher: The teacher's model; None if it is not in memory.
         views: The views by name; a companion sees those that were made before it.
         vocabulary: Number of tokens V.
-        tokenizer: The tokenizer of student and teacher.
+        tokenizer: The student's tokenizer, which is the teacher's too unless the method bridges.
         train: The training examples.
         valid: The validation examples.
         parts: The method's own modules by name.

@@ -14,7 +14,7 @@ from typing import Any, cast
 import torch
 from torch.autograd.function import once_differentiable
 
-from kdbench.training.chunk import Chunk, TopK
+from kdbench.training.chunk import Chunk, FrozenHead, TopK
 from kdbench.training.compiled import ChunkCompiler
 from kdbench.training.heads import TrainedHead, gradients_of, trained_head, zeros_for
 from kdbench.training.micro_batch import MicroBatch, finish_of, raw_of
@@ -132,8 +132,8 @@ class ChunkedPass:
         """The chunks of each group of terms; of one length, with padding, if they are compiled."""
         size, pads = self._micro.chunk_size, self._compiler.enabled
         for group in self._together:
-            for places in self._micro.chunks(group.positions):
-                padding = size - len(places) if pads else 0
+            for places in self._micro.chunks(group.positions, group.begins):
+                padding = max(0, size - len(places)) if pads else 0
                 padded = torch.cat([places, places[:1].expand(padding)]) if padding else places
                 yield group, padded, padding
 
@@ -158,7 +158,8 @@ class ChunkedPass:
     ) -> Sequence[torch.Tensor]:
         """The sum of each term over a chunk, a scalar with gradient each."""
         micro, views = self._micro, group.views
-        finishes = {name: finish_of(micro.views[name]) for name in (micro.learner, *views)}
+        named = (micro.learner, *views, *group.heads)
+        finishes = {name: finish_of(micro.views[name]) for name in named}
         function = partial(
             _sums_of_chunk,
             [term.objective for term in group.terms],
@@ -179,6 +180,7 @@ class ChunkedPass:
             hidden=states,
             schedule=dict(micro.schedule),
             parts=dict(micro.parts),
+            heads={name: _weights(micro.head(name)) for name in group.heads},
         )
         objectives = tuple(id(term.objective) for term in group.terms)
         key = objectives, tuple(finishes.items()), raw is None
@@ -198,6 +200,7 @@ class _ChunkInputs:
     hidden: Mapping[Layer, torch.Tensor]
     schedule: Mapping[str, float]
     parts: Mapping[str, Any]
+    heads: Mapping[str, Any]
 
 
 def _sums_of_chunk(
@@ -212,6 +215,7 @@ def _sums_of_chunk(
     hidden: Mapping[Layer, torch.Tensor],
     schedule: Mapping[str, float],
     parts: Mapping[str, Any],
+    heads: Mapping[str, Any],
 ) -> list[torch.Tensor]:
     """The sum of each objective over a chunk: one function of tensors, so that it compiles."""
     logits = None if raw is None else _finished(raw, finishes[learner])
@@ -219,7 +223,8 @@ def _sums_of_chunk(
         name: TopK(*given) if isinstance(given, tuple) else _finished(given, finishes[name])
         for name, given in scores.items()
     }
-    whole = Chunk(logits, views, targets, {}, schedule, hidden, parts)
+    asked = {name: FrozenHead(w, b, finishes[name]) for name, (w, b) in heads.items()}
+    whole = Chunk(logits, views, targets, {}, schedule, hidden, parts, asked)
     sums = []
     for objective, plan, share in zip(objectives, plans, shares, strict=True):
         function = f"{type(objective).__name__}.token"
@@ -230,6 +235,10 @@ def _sums_of_chunk(
 
 def _finished(raw: torch.Tensor, finish: Finish | None) -> torch.Tensor:
     return raw if finish is None else finish(raw)
+
+
+def _weights(head: FrozenHead) -> tuple[torch.Tensor, torch.Tensor | None]:
+    return head.weight, head.bias
 
 
 def _unwrapped(scores: torch.Tensor | TopK) -> Any:

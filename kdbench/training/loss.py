@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from kdbench.training.micro_batch import STUDENT, MicroBatch, is_whole, target_log_probs
-from kdbench.training.objective import Objective, SequenceObjective, StepObjective, Term
+from kdbench.training.objective import BEGINS, Objective, SequenceObjective, StepObjective, Term
 from kdbench.training.returned import checked, refuse_without_gradient
 from kdbench.training.step import groups_of
 from kdbench.training.together import Together, TokenTerm
@@ -256,7 +256,7 @@ class _Terms:
         plan, sums = self._plan(key, term), dict[str, torch.Tensor]()
         positions = self._micro.positions(term.on)
         with torch.no_grad():
-            for places in self._micro.chunks(positions):
+            for places in self._micro.chunks(positions, plan.get(BEGINS)):
                 chunk = self._micro.chunk_at(term, plan, places)
                 for name, values in term.objective.diagnostics(chunk).items():
                     sums[name] = sums.get(name, torch.zeros_like(values.sum())) + values.sum()

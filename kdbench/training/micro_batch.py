@@ -4,7 +4,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kdbench.training.chunk import Chunk, Plan, TopK
+from kdbench.errors import InputError
+from kdbench.training.chunk import Chunk, FrozenHead, Plan, TopK
 from kdbench.training.objective import Match, Objective, Term, Whole
 from kdbench.views.rollout import Batch
 from kdbench.views.view import View, chunk_length
@@ -46,6 +47,7 @@ class MicroBatch:
         self._layers = layers or {}
         self._read: dict[str, tuple[torch.Tensor, Mapping[int, torch.Tensor]]] = {}
         self._top: dict[str, TopK] = {}
+        self._heads: dict[str, FrozenHead] = {}
         self._origins = batch.origins()
         self._chunk = chunk
 
@@ -97,7 +99,26 @@ class MicroBatch:
         logits = self._finished(self.learner, places) if objective.needs_logits else None
         targets = self.batch.targets[places]
         assert not isinstance(logits, TopK)  # noqa: S101 - the learner is a model
-        return Chunk(logits, views, targets, planned, self.schedule, hidden, self.parts)
+        heads = {name: self.head(name) for name in objective.heads}
+        return Chunk(logits, views, targets, planned, self.schedule, hidden, self.parts, heads)
+
+    def head(self, name: str) -> FrozenHead:
+        """The frozen head of a view.
+
+        Raises:
+            InputError: It is not a plain linear layer.
+        """
+        if name not in self._heads:
+            view = self.views[name]
+            weights = getattr(view, "linear_head", None)
+            if weights is None:
+                raise InputError(
+                    f"the head of the view '{name}' is no plain linear layer, and the method asks "
+                    "it for logits of other states"
+                )
+            weight, bias = weights
+            self._heads[name] = FrozenHead(weight, bias, finish_of(view))
+        return self._heads[name]
 
     def _finished(self, name: str, places: "torch.Tensor") -> "torch.Tensor | TopK":
         scores, finish = self.scores(name, places), finish_of(self.views[name])
@@ -132,7 +153,15 @@ class MicroBatch:
         """
         if {row.origin for row in self.batch.rollouts} <= set(term.on or self._origins):
             return Whole(
-                self.batch, self.states, self.hidden, self.logits, self.schedule, self.parts
+                self.batch,
+                self.states,
+                self.hidden,
+                self.logits,
+                self.schedule,
+                self.parts,
+                self.head,
+                self._embed,
+                self.views,
             )
         positions = self.positions(term.on)
         return Whole(
@@ -142,7 +171,17 @@ class MicroBatch:
             lambda view: self._logits_at(view, positions),
             self.schedule,
             self.parts,
+            self.head,
+            self._embed,
+            self.views,
         )
+
+    def _embed(self, name: str, tokens: "torch.Tensor") -> "torch.Tensor":
+        import torch
+
+        with torch.no_grad():
+            embeddings: torch.Tensor = self.views[name].embed(tokens)  # type: ignore[attr-defined]
+        return embeddings.to(tokens.device)
 
     def positions(self, on: Collection[str]) -> "torch.Tensor":
         """The positions, among the N, of responses of some origins; of all if empty. Int64."""
@@ -151,10 +190,30 @@ class MicroBatch:
         indices = [index for index, origin in enumerate(self._origins) if not on or origin in on]
         return torch.tensor(indices, dtype=torch.long, device=self.batch.device)
 
-    def chunks(self, positions: "torch.Tensor") -> Iterator["torch.Tensor"]:
-        """The positions in chunks."""
-        if len(positions):
-            yield from positions.split(self.chunk_size)
+    def chunks(
+        self, positions: "torch.Tensor", begins: "torch.Tensor | None" = None
+    ) -> Iterator["torch.Tensor"]:
+        """The positions in chunks.
+
+        Args:
+            positions: The positions among the N.
+            begins: Where a chunk may begin, bool (N,); None for everywhere. What must stay together
+                may be longer than a chunk.
+        """
+        size = self.chunk_size
+        if not len(positions):
+            return
+        if begins is None or bool(begins.all()):
+            yield from positions.split(size)
+            return
+        places = begins[positions].nonzero()[:, 0].tolist()
+        first = last = 0
+        for place in [*places[1:], len(positions)]:
+            if place - first > size and last > first:
+                yield positions[first:last]
+                first = last
+            last = place
+        yield positions[first:]
 
     @property
     def chunk_size(self) -> int:
@@ -197,8 +256,9 @@ class MicroBatch:
 
         from kdbench.divergence import entropy
 
-        if not is_whole(self.views[view]):
-            known: torch.Tensor = self.views[view].scalars(kind, self.batch)  # type: ignore[attr-defined]
+        given = getattr(self.views[view], "scalars", None)
+        if given is not None:  # a view that has no logits over the student's tokens
+            known: torch.Tensor = given(kind, self.batch)
             return known[wanted]
         chunks = [torch.empty(0, device=self.batch.device)]
         with torch.no_grad():

@@ -5,14 +5,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from kdbench.divergence import forward_kl
-from kdbench.training.chunk import Chunk, Plan, Responses
+from kdbench.training.chunk import Chunk, FrozenHead, Plan, Responses
 from kdbench.training.target import tempered
+from kdbench.views.reading import Way
 from kdbench.views.rollout import Batch, Origin
 
 if TYPE_CHECKING:
     import torch
 
     from kdbench.training.context import Context
+
+BEGINS = "begins"
+"""A planned value, bool: the tokens at which a chunk may begin, where not all of them may."""
 
 
 class Objective:
@@ -25,16 +29,21 @@ class Objective:
     Attributes:
         views: Names of the views whose distributions it needs.
         hidden: The layers of each view whose states it needs; see `Chunk.hidden`.
+        heads: The views whose heads it asks for logits of other states; see `Chunk.head_logits`.
         needs_logits: Whether it needs the student's logits.
         takes_top_k: Whether the likeliest tokens of its views are enough; see `Chunk.pair`.
         least_top_k: How many of them it needs at least, if V is not smaller.
         borrowed: Parameters of the student that `token` reads itself, such as those of its head,
             and that get a gradient there.
         floor: The loss when the student equals the teacher; None if it is not a fixed number.
+        bridges: How it reads a teacher with another tokenizer; None if it cannot. See
+            `kdbench.training.grouped`.
     """
 
+    bridges: Way | None = None
     views: tuple[str, ...] = ("teacher",)
     hidden: Mapping[str, tuple[int, ...]] = {}
+    heads: tuple[str, ...] = ()
     needs_logits: ClassVar[bool] = True
     takes_top_k: bool = False
     least_top_k: int = 1
@@ -84,6 +93,10 @@ class Whole:
         logits: Returns a view's logits, (N, V), without chunks.
         schedule: The schedule's values.
         parts: The method's own modules by name.
+        head: Returns a view's head, frozen, for logits of other states.
+        embed: Returns a view's input embeddings of tokens of its own, (n,) to (n, H), without
+            gradient.
+        views: The views by name.
     """
 
     batch: Batch
@@ -92,6 +105,9 @@ class Whole:
     logits: "Callable[[str], torch.Tensor]"
     schedule: Mapping[str, float]
     parts: Mapping[str, Any]
+    head: "Callable[[str], FrozenHead]"
+    embed: "Callable[[str, torch.Tensor], torch.Tensor]"
+    views: Mapping[str, Any]
 
 
 class StepObjective(Objective):

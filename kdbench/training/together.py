@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kdbench.training.objective import Objective
+from kdbench.training.objective import BEGINS, Objective
 
 if TYPE_CHECKING:
     import torch
@@ -49,10 +49,26 @@ class Together:
         return sorted({name for term in self.terms for name in term.objective.views})
 
     @property
+    def heads(self) -> list[str]:
+        """The views whose heads are asked for logits of other states."""
+        return sorted({name for term in self.terms for name in term.objective.heads})
+
+    @property
     def layers(self) -> list[Layer]:
         """The views and layers whose states are needed."""
         wanted = [term.objective.hidden for term in self.terms]
         return sorted({(view, n) for hidden in wanted for view in hidden for n in hidden[view]})
+
+    @property
+    def begins(self) -> "torch.Tensor | None":
+        """Where a chunk may begin for all terms, bool (N,); None for everywhere."""
+        given = [term.plan[BEGINS] for term in self.terms if BEGINS in term.plan]
+        if not given:
+            return None
+        allowed = given[0].bool()
+        for other in given[1:]:
+            allowed = allowed & other.bool()
+        return allowed
 
     @property
     def needs_logits(self) -> bool:

@@ -23,6 +23,7 @@ from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 from kdbench.errors import InputError
 from kdbench.generate.decoding.guard import SoundDecodings
 from kdbench.system.files import writing_to
+from kdbench.training.aligned import AlignedView
 from kdbench.training.compiled import compiler_for
 from kdbench.training.context import Context
 from kdbench.training.draw import StepDraw
@@ -54,6 +55,7 @@ from kdbench.training.step import StepOutcome, StepWork
 from kdbench.training.validation import Validator
 from kdbench.training.work import Work
 from kdbench.views.rollout import response_tokens
+from kdbench.views.tokenizers import vocabulary_size
 from kdbench.views.view import ModelView, View, bare_model
 
 
@@ -120,7 +122,7 @@ class DistillationTrainer(Trainer):
         self.views[STUDENT] = self._view(self.model_wrapped)
         self._unwrapped_view = self._view(self.model)
         if work.teacher is not None:
-            self.views["teacher"] = self._view(work.teacher)
+            self.views["teacher"] = self._teacher_view()
         elif work.cached_teacher is not None:
             self.views["teacher"] = work.cached_teacher
         modules: dict[str, Any] = {}
@@ -258,12 +260,18 @@ class DistillationTrainer(Trainer):
     # Views and companion
 
     def _view(self, model: Any) -> ModelView:
-        autocast = nullcontext if model is self.work.teacher else self._autocast
-        view = ModelView(model, self.work.vocabulary, autocast=autocast)
+        view = ModelView(model, self.work.vocabulary, autocast=self._autocast)
         view.check()
-        if model is self.work.teacher:
-            view.bring_head(self.args.device)
         return view
+
+    def _teacher_view(self) -> ModelView:
+        """The teacher's view, over the student's tokens or, with a reader, over its own."""
+        reader, way = self.work.reader, self._triple.bridges
+        own = self.work.vocabulary if reader is None else vocabulary_size(reader.teacher)
+        view = ModelView(self.work.teacher, own)
+        view.check()
+        view.bring_head(self.args.device)
+        return view if reader is None or way is None else AlignedView(view, reader, way)
 
     def _context(self, modules: Mapping[str, Any]) -> Context:
         return Context(

@@ -20,6 +20,7 @@ from kdbench.training.objective import (
 from kdbench.training.schedule import Constant, Schedule
 from kdbench.training.source import FromDataset, Source
 from kdbench.training.sources.wrapper import WithPretraining
+from kdbench.views.reading import Way
 from kdbench.views.rollout import Example, Rollout
 
 if TYPE_CHECKING:
@@ -81,8 +82,22 @@ class Triple:
 
     @property
     def needs_teacher_model(self) -> bool:
-        """Whether the teacher must be in memory in training and share the student's tokenizer."""
+        """Whether the teacher must be in memory in training."""
         return "teacher" in self.needed_views or self.source.uses_teacher
+
+    @property
+    def bridges(self) -> Way | None:
+        """How the teacher is read if its tokenizer is another one; None if that is refused.
+
+        Nothing but objectives that can read such a teacher, all in one way, may ask for it.
+        """
+        objectives = [term.objective for term in self.terms]
+        ways = {one.bridges for one in objectives if "teacher" in (*one.views, *one.hidden)}
+        of_companions = {name for companion in self.companions for name in companion.views}
+        others = {*of_companions, *self.source.views, *self.schedule.views, *self.prompts}
+        if self.source.uses_teacher or "teacher" in others or len(ways) != 1:
+            return None
+        return ways.pop()
 
     @property
     def needed_views(self) -> set[str]:

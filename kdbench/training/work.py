@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from kdbench.protocol import Protocol
 from kdbench.training.compiled import Compiles
 from kdbench.training.triple import Triple
+from kdbench.views.reading import Reader
 from kdbench.views.rollout import Example
 from kdbench.views.view import View
 
@@ -37,6 +38,7 @@ class Work:
         compile_loss: Whether the loss of a chunk is compiled; `auto` is on a GPU.
         cached_teacher: The view of a teacher whose scores are cached; None if it has none.
         statistics: What the method's preparation found, by name.
+        reader: How the teacher reads responses in its own tokens; None if they are the student's.
     """
 
     triple: Triple
@@ -57,3 +59,4 @@ class Work:
     compile_loss: Compiles = "auto"
     cached_teacher: View | None = None
     statistics: "Mapping[str, torch.Tensor]" = field(default_factory=dict)
+    reader: Reader | None = None

@@ -59,6 +59,18 @@ def shared_tokens(student: Any, teacher: Any) -> SharedTokens:
     return SharedTokens(size, same_end)
 
 
+def tokens_are_equal(student: Any, teacher: Any, any_end: bool = False) -> bool:
+    """Whether two tokenizers compare token by token.
+
+    Args:
+        student: The student's tokenizer.
+        teacher: The teacher's tokenizer; either may have more tokens after the shared ones.
+        any_end: Whether the teacher may end a response with another token.
+    """
+    shared = shared_tokens(student, teacher)
+    return shared.difference is None and (shared.same_end or any_end)
+
+
 def common_vocabulary(
     student: Any, other: Any, method: str, whose: str = "teacher", any_end: bool = False
 ) -> int:
@@ -79,10 +91,15 @@ def common_vocabulary(
         way_out = (
             "leave out kd_ratio=" if method == "seqkd" else "use method=seqkd without kd_ratio="
         )
+        aligned = (
+            "; gold, uld, and dskd with attention=true need no common tokenizer"
+            if whose == "teacher"
+            else ""
+        )
         raise InputError(
             f"student and {whose} have different tokenizers ({shared.difference}), and "
             f"method={method} compares them token by token: {way_out}, or take a student of the "
-            f"{whose}'s family"
+            f"{whose}'s family{aligned}"
         )
     if not shared.same_end and not any_end:
         ends = f"'{student.eos_token}' and '{other.eos_token}'"

@@ -171,6 +171,34 @@ class ModelView:
         """The tensors of the head that are trained."""
         return [parameter for parameter in self.head.parameters() if parameter.requires_grad]
 
+    @property
+    def linear_head(self) -> "tuple[torch.Tensor, torch.Tensor | None] | None":
+        """Weights (V, H) and bias (V,) of a plain linear head, detached; None for any other."""
+        import torch
+
+        kind = torch.nn.Linear
+        if not isinstance(self.head, kind) or type(self.head).forward is not kind.forward:
+            return None
+        rows, weight, bias = slice(self.vocabulary), self.head.weight, self.head.bias
+        dtype = weight.dtype
+        with self.autocast():
+            if torch.is_autocast_enabled(weight.device.type):
+                dtype = torch.get_autocast_dtype(weight.device.type)
+        weight = weight.detach()[rows].to(dtype)
+        return weight, None if bias is None else bias.detach()[rows].to(dtype)
+
+    def embed(self, tokens: "torch.Tensor") -> "torch.Tensor":
+        """The model's input embeddings of tokens of its own, (n,) to (n, H).
+
+        Raises:
+            InputError: Processes share the embeddings' weights.
+        """
+        table = self.bare.get_input_embeddings()
+        if hasattr(table.weight, "ds_id") or hasattr(table.weight, "device_mesh"):
+            raise InputError("the method reads embeddings, which FSDP and DeepSpeed divide up")
+        embeddings: torch.Tensor = table(tokens.to(table.weight.device))
+        return embeddings
+
     def log_probs(self, states: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
         """Float32 log-probabilities over V tokens, and the probability that was cut off.
 

@@ -45,6 +45,11 @@ VARIANTS = [
     ("kd", {"temperature": 2}),
     ("kd", {"kd_ratio": 1}),
     ("logit_std", {"over": 3}),
+    ("dskd", {"kd_ratio": 1, "temperature": 1}),
+    ("dskd", {"attention": True}),
+    *[("gold", {"teacher_weight": weight}) for weight in (0, 0.9, 1)],
+    ("gold", {"place": "last", "student_fraction": 0}),
+    ("uld", {"matching": "text"}),
     ("minillm", {"clip": 0.05}),
     ("minillm", {"single_step": 0}),
     ("opsd", {"clip": 0.02, "clip_per": "entry", "temperature": 2}),
@@ -104,6 +109,9 @@ BY_DESIGN: dict[str, tuple[str, ...]] = {
     "controlled": (DERIVATIVE,),
     "routed_kl": (DERIVATIVE,),  # the gate's input, and the gate unless the KL trains it
     "chosen_teachers_loss": (DERIVATIVE,),
+    "two_spaces": (DERIVATIVE,),  # the projected teacher as a target
+    # The fact does not rename the prompt's last token, which attention reads.
+    "cross_model_attention": (DERIVATIVE, PERMUTED),
     "balance": (DERIVATIVE, MICRO_BATCHES, ONE_ROW, NO_VIEW, CHUNKS),  # only the gate learns
     # Relations of the tokens of a micro-batch.
     "local_relations": (MICRO_BATCHES, ONE_ROW),

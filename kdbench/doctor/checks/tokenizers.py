@@ -17,8 +17,13 @@ def tokenizers(patient: Patient) -> Iterator[Finding]:
         return
     if isinstance(patient, TrainPatient):
         stages = patient.method.stages()
-        if any(one.triple.needs_teacher_model and one.teacher == "given" for one in stages):
-            patient.ingredients.check_tokenizers()
+        taught = [
+            one.triple
+            for one in stages
+            if one.triple.needs_teacher_model and one.teacher == "given"
+        ]
+        if taught:
+            patient.ingredients.check_tokenizers(*taught)
         return
     shared = shared_tokens(student.tokenizer, teacher.tokenizer)
     if shared.difference:

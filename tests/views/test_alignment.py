@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from kdbench.fidelity.alignment import (
+from kdbench.views.alignment import (
     align,
     classes_of,
     joint_ids,

@@ -84,18 +84,34 @@ class Alignment:
             response has one.
         meeting: For each token of the student, the teacher's token that begins at the same place;
             None where none does.
+        broken: The numbers of those groups between two meetings in which the two do not write the
+            same text: the teacher reads another one, or a character is not whole.
     """
 
     teacher_response: tuple[int, ...]
     meeting: tuple[int | None, ...]
+    broken: frozenset[int] = frozenset()
 
     def groups(self) -> list[tuple[int, int]]:
         """For each meeting the teacher's tokens up to the next one, [start, stop)."""
         starts = [place for place in self.meeting if place is not None]
         return list(zip(starts, [*starts[1:], len(self.teacher_response)], strict=True))
 
+    def matched(self) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+        """The groups in which both write the same text: the student's tokens, and the teacher's.
 
-def align(student: Any, teacher: Any, response: Sequence[int], ends: frozenset[int]) -> Alignment:
+        The tokens of a side are [start, stop). Tokens of the student that are in none of them, as
+        those before the first meeting, have no counterpart.
+        """
+        starts = [place for place, meeting in enumerate(self.meeting) if meeting is not None]
+        stops = [*starts[1:], len(self.meeting)]
+        pairs = zip(zip(starts, stops, strict=False), self.groups(), strict=True)
+        return [pair for number, pair in enumerate(pairs) if number not in self.broken]
+
+
+def align(
+    student: Any, teacher: Any, response: Sequence[int], ends: frozenset[int], before: str = ""
+) -> Alignment:
     """Find where the teacher's tokens of a response begin with the student's.
 
     Args:
@@ -103,16 +119,42 @@ def align(student: Any, teacher: Any, response: Sequence[int], ends: frozenset[i
         teacher: The teacher's tokenizer.
         response: The student's tokens of the response.
         ends: The student's end tokens.
+        before: The end of the prompt, if the response's first token holds it too; the teacher reads
+            it in its prompt.
     """
     ended = bool(response) and response[-1] in ends
     text, student_starts = token_starts(student, response[:-1] if ended else response)
+    if before and text.startswith(before):
+        text, size = text.removeprefix(before), len(before.encode())
+        student_starts = [
+            None if start is None or start < size else start - size for start in student_starts
+        ]
     tokens = teacher(text, add_special_tokens=False)["input_ids"]
     _, teacher_starts = token_starts(teacher, tokens, within=text)
+    written = teacher.decode(tokens, clean_up_tokenization_spaces=False)
     if ended:
         student_starts.append(len(text.encode()))
         teacher_starts.append(len(text.encode()))
         tokens = [*tokens, teacher.eos_token_id]
-    return Alignment(tuple(tokens), tuple(_meetings(student_starts, teacher_starts)))
+    meeting = tuple(_meetings(student_starts, teacher_starts))
+    pairs = zip(student_starts, meeting, strict=True)
+    places = [start for start, meets in pairs if start is not None and meets is not None]
+    broken = _broken(text, places, ended)
+    if written not in (text, f" {text}") and len(places) > ended:
+        broken.add(len(places) - 1 - ended)  # all text from the first difference on
+    return Alignment(tuple(tokens), meeting, frozenset(broken))
+
+
+def _broken(text: str, starts: Sequence[int], ended: bool) -> set[int]:
+    """The groups that hold a part of a character, which the student's tokens write as U+FFFD."""
+    content = text.encode()
+    stops = [*starts[1:], len(content)]
+    groups = range(len(starts) - ended)
+    return {
+        group
+        for group in groups
+        if "\ufffd" in content[starts[group] : stops[group]].decode(errors="replace")
+    }
 
 
 def _meetings(student: Sequence[int | None], teacher: Sequence[int | None]) -> list[int | None]:
