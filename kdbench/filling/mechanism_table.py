@@ -17,6 +17,7 @@ from kdbench.system.layout import GridLine, NumberCell, fit, output_width, wrapp
 from kdbench.text import cell_text, counted, escape_md, interval, printable, signed
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.text import Text
 
 MECHANISM_FORMS = ("terminal", "md", "csv", "json")
@@ -44,6 +45,12 @@ class MechanismTable:
 
     def __repr__(self) -> str:
         return str(self).rstrip("\n")
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return the rows as a data frame."""
+        import pandas as pd
+
+        return pd.DataFrame(records(self))
 
     def render(self, form: str, width: int | None = None) -> str:
         """Draw the table.
