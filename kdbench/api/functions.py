@@ -778,7 +778,7 @@ def mechanisms(
     results: str | PathLike[str] | None = None,
     plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
 ) -> "MechanismTable":
-    """Show whether each method of a table moved what its idea should move.
+    """Show whether methods moved what their ideas should move.
 
     The keys are those of `kdbench mechanisms --help`.
 

@@ -313,7 +313,7 @@ def _fill(arguments: list[str]) -> VerbAnswer:
 
 @verb("mechanisms", "MechanismSettings", "toy-all results=results/toy-all", group="Conclude")
 def _mechanisms(arguments: list[str]) -> VerbAnswer:
-    """Show whether each method of a table moved what its idea should move.
+    """Show whether methods moved what their ideas should move.
 
     It reads the table's file and its results. TABLE.yaml is the value of table=.
     """

@@ -255,7 +255,7 @@ class Graph:
                 "teacher_name": teacher and teacher.label,
                 "undistilled": floor and str(floor.place),
                 "undistilled_name": floor and floor.label,
-                "tasks": self.spec.tasks,
+                "tasks": (*self.spec.tasks, *self.spec.extra_tasks),
                 "data": self.places.data,
                 "results": self.places.results,
                 "name": model.label,

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from math import ceil, floor, log10
 from typing import TYPE_CHECKING, Any, get_args
 
-from kdbench.filling.mechanisms import ComparedRow, Verdict, compared_rows
+from kdbench.errors import InputError, nearest
+from kdbench.filling.mechanisms import MechanismRow, MechanismVerdict, compared_rows
 from kdbench.filling.rows import SpecRow
 from kdbench.filling.spec import TableSpec
 from kdbench.store.runs import StoredRun
@@ -17,9 +18,10 @@ from kdbench.system.layout import GridLine, NumberCell, fit, output_width, wrapp
 from kdbench.text import cell_text, counted, escape_md, interval, printable, signed
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.text import Text
 
-MECHANISM_FORMS = ("terminal", "md", "csv", "json")
+_FORMS = ("terminal", "md", "csv", "json")
 _ARROWS = {"up": "↑", "down": "↓"}
 _MOST_DECIMALS = 6
 _STORED_DECIMALS = 9  # the same on every machine
@@ -37,7 +39,7 @@ class MechanismTable:
     """
 
     title: str
-    rows: tuple[ComparedRow, ...]
+    rows: tuple[MechanismRow, ...]
 
     def __str__(self) -> str:
         return self.render("terminal", output_width())
@@ -45,16 +47,27 @@ class MechanismTable:
     def __repr__(self) -> str:
         return str(self).rstrip("\n")
 
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return the rows as a data frame."""
+        import pandas as pd
+
+        return pd.DataFrame(records(self))
+
     def render(self, form: str, width: int | None = None) -> str:
         """Draw the table.
 
         Args:
-            form: One of `MECHANISM_FORMS`.
+            form: `terminal`, `md`, `csv` or `json`.
             width: Columns of the terminal, for that form; None for no limit.
 
         Returns:
             The text, which ends with a newline.
+
+        Raises:
+            InputError: An unknown form.
         """
+        if form not in _FORMS:
+            raise InputError(f"format={form}: {nearest(form, _FORMS)}")
         if form == "md":
             return _markdown(self)
         if form == "csv":
@@ -126,8 +139,10 @@ def mechanism_lines(table: MechanismTable, width: int | None) -> "list[Text]":
 def notes(table: MechanismTable) -> list[str]:
     """Sentences that explain the table, and sum it up."""
     found = Counter(row.verdict for row in table.rows)
-    tests = sum(found[verdict] for verdict in get_args(Verdict)[:3])
-    counts = [f"{found[verdict]} {verdict}" for verdict in get_args(Verdict) if found[verdict]]
+    tests = sum(found[verdict] for verdict in get_args(MechanismVerdict)[:3])
+    counts = [
+        f"{found[verdict]} {verdict}" for verdict in get_args(MechanismVerdict) if found[verdict]
+    ]
     seeds = sorted({len(row.seeds) for row in table.rows if row.seeds})
     lines = [f"{counted(len(table.rows), 'row')}: {', '.join(counts)}."]
     if tests:
@@ -143,7 +158,7 @@ def notes(table: MechanismTable) -> list[str]:
     return lines
 
 
-def _grid(rows: Sequence[ComparedRow]) -> Iterator[GridLine]:
+def _grid(rows: Sequence[MechanismRow]) -> Iterator[GridLine]:
     yield ["", "verdict", "measure", "value", "compared with", "difference"]
     family = None
     for row in rows:
@@ -160,16 +175,16 @@ def _grid(rows: Sequence[ComparedRow]) -> Iterator[GridLine]:
         ]
 
 
-def _measure(row: ComparedRow) -> str:
+def _measure(row: MechanismRow) -> str:
     mechanism = row.mechanism
     return "" if mechanism is None else f"{mechanism.measure} {_ARROWS[mechanism.direction]}"
 
 
-def _value(value: float | None, row: ComparedRow) -> str:
+def _value(value: float | None, row: MechanismRow) -> str:
     return "" if value is None else f"{value:.{_decimals(row)}f}"
 
 
-def _difference(row: ComparedRow) -> NumberCell | str:
+def _difference(row: MechanismRow) -> NumberCell | str:
     if row.difference is None:
         return ""
     decimals = _decimals(row)
@@ -177,7 +192,7 @@ def _difference(row: ComparedRow) -> NumberCell | str:
     return NumberCell(signed(row.difference, decimals), (("interval", ends),))
 
 
-def _decimals(row: ComparedRow) -> int:
+def _decimals(row: MechanismRow) -> int:
     """As many decimals as show two digits of half the interval, and on which side of 0 it lies."""
     if row.low is None or row.high is None or row.high <= row.low:
         return row.decimals

@@ -14,6 +14,7 @@ from kdbench.errors import InputError, nearest
 from kdbench.fidelity.wanted import wanted_metrics
 from kdbench.filling.rows import SpecRow, labels_of
 from kdbench.filling.spec import TableSpec
+from kdbench.filling.tasks import extra_names, shown_tasks
 from kdbench.methods import FAMILIES, Mechanism
 from kdbench.metrics import base_of, make_metrics
 from kdbench.store.recipes import recipe_of
@@ -24,14 +25,14 @@ from kdbench.tables.cost import COSTS
 from kdbench.tables.logged import LOGGED, log_column
 from kdbench.task import TITLES
 
-Verdict = Literal[
+MechanismVerdict = Literal[
     "moved as predicted", "did not move", "moved against", "not measured", "no mechanism"
 ]
 LEVEL = 0.05
 
 
 @dataclass(frozen=True)
-class ComparedRow:
+class MechanismRow:
     """A row of the table of mechanisms.
 
     Attributes:
@@ -54,7 +55,7 @@ class ComparedRow:
     family: str
     against: str
     mechanism: Mechanism | None
-    verdict: Verdict
+    verdict: MechanismVerdict
     seeds: tuple[int, ...] = ()
     value: float | None = None
     other: float | None = None
@@ -92,15 +93,14 @@ def _fault(row: SpecRow, against: str, spec: TableSpec, rows: Sequence[SpecRow])
 def _not_evaluated(measure: str, spec: TableSpec) -> str:
     """Why no row would have a measure; empty if they will."""
     known_tasks = set(spec.tasks) <= set(TITLES)  # other tasks can have metrics of their own
-    if measure in COSTS or not known_tasks:
+    if measure in COSTS or measure.startswith(LOGGED) or not known_tasks:
         return ""
     try:
-        column = measure_column(measure, spec.tasks, ())
+        column = measure_column(measure, spec, ())
     except InputError as error:
         return str(error)
-    if measure.startswith(LOGGED):
-        return ""
-    if missing := [task for task in column.tasks if task not in spec.tasks]:
+    tasks = (*spec.tasks, *extra_names(spec))
+    if missing := [task for task in column.tasks if task not in tasks]:
         return f"add {missing[0]} to tasks:"
     names = spec.evaluate["metrics"]
     measured = {*(metric.name for metric in make_metrics(names)), *wanted_metrics(names).names}
@@ -109,12 +109,12 @@ def _not_evaluated(measure: str, spec: TableSpec) -> str:
     return f"add {column.metric} to the metrics of evaluate:"
 
 
-def measure_column(measure: str, tasks: Sequence[str], runs: Sequence[StoredRun]) -> Column:
+def measure_column(measure: str, spec: TableSpec, runs: Sequence[StoredRun]) -> Column:
     """The column of a measure.
 
     Args:
         measure: As for `columns=` of `kdbench table`.
-        tasks: Tasks of the table.
+        spec: Specification of the table.
         runs: Runs of the table.
 
     Raises:
@@ -122,13 +122,15 @@ def measure_column(measure: str, tasks: Sequence[str], runs: Sequence[StoredRun]
     """
     if measure.startswith(LOGGED):  # whether or not a run has logged it
         return log_column(measure)
-    settings = build(TableSettings, {"tasks": list(tasks), "columns": [measure]})
+    task = measure.partition(":")[0]
+    tasks = [task] if task in extra_names(spec) else shown_tasks(spec, runs) or list(spec.tasks)
+    settings = build(TableSettings, {"tasks": tasks, "columns": [measure]})
     return chosen_columns(settings, runs)[0]
 
 
 def compared_rows(
     spec: TableSpec, rows: Sequence[SpecRow], runs: Sequence[StoredRun]
-) -> list[ComparedRow]:
+) -> list[MechanismRow]:
     """Compare the rows that name another one, in the order of the table.
 
     Args:
@@ -170,19 +172,22 @@ def _age(run: StoredRun) -> tuple[str, str]:
 
 def _compared(
     spec: TableSpec, row: SpecRow, by_label: Mapping[str, Sequence[StoredRun]]
-) -> ComparedRow:
+) -> MechanismRow:
     assert row.method is not None  # noqa: S101 - check_mechanisms has refused it
     label, against, mechanism = row.label or "", row.entry.against or "", row.method.mechanism
     family = FAMILIES[row.method.family]
     if mechanism is None:
-        return ComparedRow(label, family, against, None, "no mechanism")
+        return MechanismRow(label, family, against, None, "no mechanism")
     runs = [run for of_label in by_label.values() for run in of_label]
-    column = measure_column(mechanism.measure, spec.tasks, runs)
+    try:
+        column = measure_column(mechanism.measure, spec, runs)
+    except InputError as error:  # a task or metric that no run has
+        return MechanismRow(label, family, against, mechanism, "not measured", reason=str(error))
     own, other = (_by_seed(column, by_label.get(name, ())) for name in (label, against))
     seeds = tuple(sorted(own.keys() & other.keys()))
     if len(seeds) < 2:
         reason = _why_not(mechanism.measure, {label: own, against: other})
-        return ComparedRow(label, family, against, mechanism, "not measured", reason=reason)
+        return MechanismRow(label, family, against, mechanism, "not measured", reason=reason)
     import numpy as np
 
     from kdbench.stats.mean import moments
@@ -190,7 +195,7 @@ def _compared(
     values, others = (np.array([by_seed[s] for s in seeds]) for by_seed in (own, other))
     found = moments(values - others)
     low, high = found.students(LEVEL)
-    return ComparedRow(
+    return MechanismRow(
         label,
         family,
         against,
@@ -223,7 +228,7 @@ def _why_not(measure: str, by_label: Mapping[str, Mapping[int, float]]) -> str:
     return "the two rows share fewer than two training seeds"
 
 
-def _verdict(low: float, high: float, mechanism: Mechanism) -> Verdict:
+def _verdict(low: float, high: float, mechanism: Mechanism) -> MechanismVerdict:
     if low <= 0 <= high:
         return "did not move"
     moved = "up" if low > 0 else "down"

@@ -19,6 +19,8 @@ _SIGNS: dict[Status, str] = {
     "waiting": "·",
 }
 
+_LINES_BELOW = 2  # the nodes: how many are left, and the cursor
+
 
 class ProgressView:
     """Shows states of a graph on stderr, between `with` and its end.
@@ -106,10 +108,8 @@ class ProgressView:
         from rich.text import Text
 
         table = Table(box=None, show_header=False)
-        for key, status in statuses.items():
-            node = self._graph.nodes[key]
-            if node.is_given:
-                continue
+        for key in self._shown(statuses):
+            node, status = self._graph.nodes[key], statuses[key]
             text = state.failed.get(key, "")
             if status == "running":
                 text = last_line(log_of(node, self._graph.places.models))
@@ -117,3 +117,15 @@ class ProgressView:
             table.add_row(*cells, Text(text, overflow="ellipsis", no_wrap=True))
         table.caption, table.caption_justify = self._left(state), "left"
         return table
+
+    def _shown(self, statuses: dict[str, Status]) -> list[str]:
+        """The nodes to show: all that take work, or those that run or failed if there is no room.
+
+        A live display shows only the first lines of what is longer than the terminal.
+        """
+        keys = [key for key in statuses if not self._graph.nodes[key].is_given]
+        room = max(1, self._live.console.height - _LINES_BELOW)
+        if len(keys) <= room:
+            return keys
+        of_interest = [key for key in keys if statuses[key] in ("running", "failed")]
+        return sorted(of_interest, key=lambda key: statuses[key] != "running")[:room]

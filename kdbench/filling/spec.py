@@ -110,6 +110,9 @@ class TableSpec(Settings):
     tasks: Names = Field(
         FIVE, min_length=1, description="names of tasks, lm-eval YAML files, or files of prompts"
     )
+    extra_tasks: Names = Field(
+        (), description="tasks that are measured too, and are no part of AVG and other means"
+    )
     columns: Names = Field((), description="columns of the table, as for `kdbench table`")
     published: Names = Field((), description="ids of the groups of published rows to show")
     certainty: Literal["verified", "second_hand", "all"] = Field(

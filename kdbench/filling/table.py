@@ -20,6 +20,7 @@ from kdbench.filling.progress import ProgressView
 from kdbench.filling.rows import SpecRow, labels_of, plugins_of, spec_rows
 from kdbench.filling.spec import TableSpec, find_spec, read_spec
 from kdbench.filling.state import State
+from kdbench.filling.tasks import extra_names, shown_tasks
 from kdbench.filling.worlds import TableWorld, make_missing, world_lines, world_of
 from kdbench.measuring.identity import training_of
 from kdbench.store.folder import RunFolder
@@ -151,7 +152,8 @@ def _check_columns(spec: TableSpec, file: Path) -> None:
     Raises:
         InputError: a column or a group of published rows is unknown.
     """
-    settings = build(TableSettings, {"tasks": spec.tasks, "columns": spec.columns})
+    own = [column for column in spec.columns if column.partition(":")[0] not in extra_names(spec)]
+    settings = build(TableSettings, {"tasks": spec.tasks, "columns": own})
     groups = published_groups(settings.baselines, spec.tasks, settings.metric, "all")
     known = {group.id for group in groups}
     for group_id in spec.published:
@@ -182,12 +184,9 @@ def _drawn(graph: Graph, state: State, rows: Sequence[SpecRow]) -> Filled:
     if not runs:
         return Filled(failures, state.failed)
     spec, places = graph.spec, graph.places
-    measured = dict.fromkeys(task for run in runs for task in run.results)
-    # A task from a file is named by the file, not by its path in the specification.
-    tasks = dict.fromkeys([*(task for task in spec.tasks if task in measured), *measured])
     settings = {
         "results": places.results,
-        "tasks": list(tasks),
+        "tasks": shown_tasks(spec, runs),
         "columns": spec.columns,
         "metric": _metric(runs),
         "rows": list(dict.fromkeys(run.label for run in merged_seeds(runs))),

@@ -41,7 +41,7 @@ class Mechanism:
 
     Attributes:
         measure: A column of `kdbench table`: `kendall@ref`, `dolly:exact_match`, or `log:NAME`, the
-            mean of a value of the training log over the last quarter of its lines.
+            mean of a value of the training log over the last quarter of the lines that have it.
         direction: Where the idea predicts that it moves.
         idea: What the measure stands for, a few words.
     """

@@ -179,7 +179,8 @@ class DHO(Method):
         names = self.label_field, self.labelled_field
         kept: Any = {"second_head": self.heads == 2, "merged": self.final != "labels"}
         teacher = TeacherByHead(*names, temperature=self.temperature, **kept)
- = [
+        per: Any = "token" if self.label_field is None else "sequence"
+        terms = [
             Term(LabelsByHead(*names), self.label_weight, on=("dataset",), per=per),
             Term(teacher, on=("dataset",), per=per),
             Term(teacher, on=("unlabelled",), per=per),

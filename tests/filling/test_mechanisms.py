@@ -15,9 +15,12 @@ from scipy import stats
 from kdbench.config import MechanismSettings
 from kdbench.errors import InputError
 from kdbench.filling.mechanism_table import MechanismTable
+from kdbench.filling.spec import read_spec
 from kdbench.filling.stored_mechanisms import mechanisms
+from kdbench.filling.tasks import extra_names, shown_tasks
 from kdbench.methods import Mechanism, Method, methods
 from kdbench.methods.kd import KD
+from kdbench.store.runs import stored_runs
 
 PAIRS = {"KD": [3.0, 3.5, 4.0], "Up": [4.0, 4.6, 4.9], "Down": [2.0, 2.4, 3.1], "Same": [2, 4, 5]}
 
@@ -80,8 +83,12 @@ def put(results: Path, label: str, seed: int, gate: float | None, **more: Any) -
         **({} if gate is None else {"log": {"gate": gate}}),
         **more.pop("training", {}),
     }
-    record = {"method": label, "setting": "a table", "training": training, **more}
-    put_run(results, name, {"dolly": [1.0, 2.0]}, **record)
+    record = {"method": label, "setting": "a table", "training": training}
+    means = more.pop("scores", {"dolly": 1.5})
+    scores: dict[str, list[float | None]] = {
+        task: [mean - 0.5, mean + 0.5] for task, mean in means.items()
+    }
+    put_run(results, name, scores, **record, **more)
 
 
 def drawn(file: Path, results: Path) -> MechanismTable:
@@ -149,6 +156,31 @@ def test_a_metric_is_a_measure_too(file: Path, tmp_path: Path) -> None:
             put_run(tmp_path / "r", f"{label} {seed}", {"dolly": scores}, "kendall@ref", **record)
     (row,) = drawn(file, tmp_path / "r").rows
     assert (row.verdict, row.difference) == ("moved as predicted", pytest.approx(0.2))
+
+
+def test_a_further_task_is_no_part_of_means(file: Path, tmp_path: Path) -> None:
+    values = yaml.safe_load(file.read_text("utf-8"))
+    values["extra_tasks"] = ["made/later/short.jsonl", "later.jsonl"]
+    values["evaluate"]["metrics"] = ["rougeL"]
+    method("short", "short:rougeL")
+    method("mean", "rougeL")
+    values["rows"][1:] = [
+        {"train": {"method": name}, "against": "KD"} for name in ("short", "mean")
+    ]
+    file.write_text(yaml.safe_dump(values))
+    for label, shift in (("KD", 0.0), ("Short", 1.0), ("Mean", 0.0)):
+        for seed in range(2):
+            put(tmp_path / "r", label, seed, 1.0, scores={"dolly": 1.0, "short": 2.0 + shift})
+    short, mean = drawn(file, tmp_path / "r").rows
+    assert (short.difference, mean.difference, mean.value) == (1.0, 0.0, 1.0)
+    spec = read_spec(file)
+    assert extra_names(spec) == ("short", "later")
+    assert shown_tasks(spec, list(stored_runs(tmp_path / "r"))) == ["dolly"]
+    values["rows"][1]["train"]["method"] = "later"
+    method("later", "later:rougeL")
+    file.write_text(yaml.safe_dump(values))
+    later, _ = drawn(file, tmp_path / "r").rows
+    assert (later.verdict, later.reason) == ("not measured", "Later has no later:rougeL")
 
 
 def test_the_table_fits_its_width(file: Path, results: Path) -> None:

@@ -50,3 +50,15 @@ def test_a_line_tells_the_time_of_a_node_and_what_is_left(
         "running: c",
     ]
     assert view._seconds("a") == "12 s"  # it stands still
+
+
+def test_a_table_that_is_longer_than_the_terminal_shows_what_runs(tmp_path: Path) -> None:
+    nodes = {key: node(key, 1) for key in "abcdef"}
+    for one in nodes.values():
+        one.is_given = False
+    graph: Any = SimpleNamespace(nodes=nodes, places=SimpleNamespace(models=tmp_path))
+    view = ProgressView(graph)
+    statuses: Any = {**dict.fromkeys("abcdef", "done"), "b": "failed", "e": "running"}
+    for height, shown in ((8, list("abcdef")), (7, ["e", "b"]), (3, ["e"])):
+        view._live = SimpleNamespace(console=SimpleNamespace(height=height))
+        assert view._shown(statuses) == shown

@@ -120,7 +120,7 @@ FUNCTIONS = [
     Function(
         "mechanisms",
         "mechanisms",
-        "Show whether each method of a table moved what its idea should move.",
+        "Show whether methods moved what their ideas should move.",
         config.MechanismSettings,
         "kdbench.filling.mechanism_table:MechanismTable",
         "The table, which `print` shows.",
