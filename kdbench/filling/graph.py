@@ -167,11 +167,12 @@ class Graph:
         student: ModelNode | None,
         seed_place: int | None,
     ) -> TrainNode:
-        _refuse_keys_of_table(keys, "train")
+        own = keys.get("teacher")  # of the row; it is still measured by the table's
+        _refuse_keys_of_table({**self.spec.train, **_without_teacher(keys)}, "train")
         given = {
             "data": self.places.data,
             **self._execution,
-            "teacher": teacher and str(teacher.place),
+            "teacher": own or (teacher and str(teacher.place)),
             "student": keys.get("student") or (student and str(student.place)),
         }
         given = {key: value for key, value in given.items() if value is not None}
@@ -184,6 +185,7 @@ class Graph:
         start = recipe.settings.student
         shared = student if student and start == str(student.place) else None
         uses_teacher = recipe.method.needs_teacher or "prune:teacher" in start
+        uses_teacher = uses_teacher and own is None
         needs = [node for node in (teacher if uses_teacher else None, shared) if node is not None]
         content = {
             "settings": non_defaults(recipe.settings, NO_PART),
@@ -191,6 +193,7 @@ class Graph:
             "student": None if shared else _identity_of_student(start),
             "needs": [node.fingerprint for node in needs],
             "data": _training_files(recipe.settings, self.places.data),
+            **({} if own is None else {"teacher": _identity_of_student(str(own))}),
         }
         fingerprint = digest(content)
         place = self.places.models / f"{_slug(label)}-{fingerprint[:DIGITS]}"
@@ -289,6 +292,10 @@ def _check_checkpoints(spec: TableSpec) -> None:
 
 def _keys(nodes: Sequence[Node]) -> tuple[str, ...]:
     return tuple(node.key for node in nodes)
+
+
+def _without_teacher(keys: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in keys.items() if key != "teacher"}
 
 
 def _refuse_keys_of_table(keys: Mapping[str, Any], section: str) -> None:

@@ -256,3 +256,18 @@ def test_a_given_checkpoint_and_the_teacher_have_one_seed(make: Make, world: Wor
     rows = [{"label": "Given", "checkpoint": str(world.student)}, {"train": {"recipe": "toy/sft"}}]
     graph = make(lambda spec: spec.update(rows=rows, train_seeds=2))
     assert [node.label for node in graph.rows] == ["Given", "SFT", "SFT seed 11"]
+
+
+def test_a_row_may_learn_from_another_teacher(make: Make, world: World) -> None:
+    def with_teacher(values: dict[str, Any]) -> None:
+        values["rows"][1]["train"]["teacher"] = str(world.student)
+
+    plain, other = make().nodes, make(with_teacher).nodes
+    assert plain["train SFT"].fingerprint == other["train SFT"].fingerprint
+    assert plain["train GKD"].fingerprint != other["train GKD"].fingerprint
+
+    def for_all(values: dict[str, Any]) -> None:
+        values["train"]["teacher"] = str(world.student)
+
+    with pytest.raises(InputError, match="train: 'teacher' is set by the table"):
+        make(for_all)
