@@ -32,7 +32,7 @@ class HARD(Method):
     basis: ClassVar[str] = "abstract"
     adapted: ClassVar[str] = "learned augmentations of images to edits of prompts by rules"
     mechanism: ClassVar[Mechanism | None] = Mechanism(
-        "self_instruct:rougeL", "up", "prompts in other words than the training set's"
+        "self_instruct:exact_match", "up", "prompts in other words than the training set's"
     )
     edited_share: float = Field(0.5, ge=0, le=1, description="share of the rows that are edited")
     edits: int = Field(4, ge=1, description="K, number of edits of a prompt")

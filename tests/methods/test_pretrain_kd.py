@@ -16,8 +16,7 @@ from kdbench.toy.models import World
 def settings(world: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("data")
     (folder / "texts").mkdir()
-    (extra,) = EXTRAS
-    extra.make(world, folder / "texts", None)
+    EXTRAS[0].make(world, folder / "texts", None)
     return {
         "method": "pretrain_kd",
         "student": str(world.student),

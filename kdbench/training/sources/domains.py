@@ -229,7 +229,7 @@ class DomainWeights(Schedule):
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from a state."""
-        self.weights, self.worst = dict(state["weights"]), state["worst"]
+        self.weights, self.worst = dict(state["weights"]), state.get("worst", 0.0)
 
     def __str__(self) -> str:
         return f"domain_weights({self.domain}, {self.view})"

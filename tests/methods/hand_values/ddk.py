@@ -27,8 +27,7 @@ VALUES = [
     HandValue("mean", 1.142609, lambda: loss("ddk", {})),
     HandValue("CE alone", 1.068666, lambda: loss("ddk", {"kd_weight": 0})),
     HandValue("weights at first", (0.679179, 0.320821), lambda: weights(FIRST)),
-    # The second validation of the reference has ratios of which only the result is given: with
-    # ratios (2, 1.25) again, ψ = (.679179 e^2, .320821 e^1.25), and r = ½ ψ/Σψ + ¼.
+    # ψ = (.679179 e^2, .320821 e^1.25), r = ½ ψ/Σψ + ¼.
     HandValue(
         "weights at equal perplexities again",
         (0.658787, 0.341213),

@@ -134,7 +134,9 @@ def test_ddks_weights() -> None:
     for expected in (0.679179, 0.658787, 0.651717):
         schedule.after_validation(signals((10, 20), (5, 16)))
         assert schedule.values(0)["domain/a"] == pytest.approx(expected, abs=1e-6)
-        assert sum(schedule.values(0).values()) == pytest.approx(1)
+        shares = [v for name, v in schedule.values(0).items() if name.startswith("domain/")]
+        assert sum(shares) == pytest.approx(1)
+        assert schedule.values(0)["worst_domain"] == pytest.approx(math.log(2))
     other = DomainWeights()
     other.restore(json.loads(json.dumps(schedule.state())))
     assert other.values(0) == schedule.values(0)
