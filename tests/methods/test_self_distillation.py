@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import kdbench
+from kdbench.cli.look.explain import _method_lines
 from kdbench.errors import InputError
 from kdbench.methods import methods
 
@@ -96,6 +97,11 @@ def test_sampling_at_another_temperature_is_fine_for_a_divergence():
     assert methods.get("opsd")(form="sampled").plain_sampling
     assert not methods.get("sdpo")().plain_sampling
     assert methods.get("sdpo")(distillation_weight=0).plain_sampling
+
+
+def test_the_page_of_a_method_says_so_for_its_default_keys():
+    said = {name: "plain samples: " in "\n".join(_method_lines(name)) for name in ("opsd", "skd")}
+    assert said == {"opsd": False, "skd": True}
 
 
 def test_generations_begin_at_the_student_and_learn_from_the_last_one():

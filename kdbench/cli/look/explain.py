@@ -124,7 +124,7 @@ def _method_lines(name: str) -> Iterator[str]:
             (
                 "sampling",
                 "plain samples: sampling_temperature=1 and sampling_top_p=1"
-                if kind.plain_sampling
+                if kind().plain_sampling
                 else "",
             ),
             ("recipes", ", ".join(key for key in recipes() if key.endswith(f"/{name}"))),
