@@ -14,6 +14,7 @@ from kdbench.methods.distillm2 import Curricula
 from kdbench.methods.trrd import RatioToMixture
 from kdbench.training import Chunk, StepSignals
 from kdbench.training.sources.groups import group_advantages
+from kdbench.training.trainer import DistillationTrainer
 
 SAMPLES = 100_000
 
@@ -210,8 +211,30 @@ def test_adpa_learns_from_samples_and_chosen_responses_after_dckd(world, pairs, 
     assert len(stages) == 4
     assert ["adpa" in names for names in stages] == [False, False, True, True]
     # The teacher is its own reference: no token has an advantage.
-    values = [line["loss/1.5 teacher_advantage on student"] for line in lines[2:] if "loss" in line]
-    assert values == pytest.approx([0, 0], abs=1e-6)
+    name = "loss/1.5 teacher_advantage on student"
+    assert [line[name] for line in lines if name in line] == pytest.approx([0, 0], abs=1e-6)
+
+
+def test_a_resume_within_the_curricula_gives_the_same_bits(world, tmp_path, monkeypatch):
+    few = words(world, "distillm2", steps=3, save_every=1, adaptive_skew=True, growing_weight=True)
+    whole = kdbench.train(out=tmp_path / "whole", **few).checkpoint
+    learn = DistillationTrainer.training_step
+
+    def stop(self, *arguments):
+        if self.state.global_step == 2:
+            raise KeyboardInterrupt
+        return learn(self, *arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(DistillationTrainer, "training_step", stop)
+        with pytest.raises(KeyboardInterrupt):
+            kdbench.train(out=tmp_path / "resumed", **few)
+    resumed = kdbench.train(out=tmp_path / "resumed", **few).checkpoint
+    weights = [(place / "model.safetensors").read_bytes() for place in (whole, resumed)]
+    assert weights[0] == weights[1]
+    (last,) = [line for line in log_lines(resumed) if line.get("step") == 3 and "loss" in line]
+    assert last["schedule/lead/chosen"] != 0
+    assert last["schedule/student_text"] == pytest.approx(1.5)
 
 
 @pytest.mark.parametrize(
