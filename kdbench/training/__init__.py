@@ -37,14 +37,16 @@ from kdbench.training.source import (
 )
 from kdbench.training.sources.domains import DomainWeights, FromDomains
 from kdbench.training.sources.groups import FromGroups
+from kdbench.training.sources.mixed import MixedRows
 from kdbench.training.sources.pairs import FromPairs, GeneratedPairs
 from kdbench.training.sources.replay import FromReplay
 from kdbench.training.sources.selection import FromSelection
+from kdbench.training.sources.validation_rows import WithValidation
 from kdbench.training.stage import Stage
 from kdbench.training.step import StepOutcome
 from kdbench.training.triple import Triple
 from kdbench.training.verifiers import Verifier, verifier
-from kdbench.views.rollout import Batch, Example, Rollout
+from kdbench.views.rollout import Batch, Example, Mix, Rollout
 
 __all__ = [
     "Batch",
@@ -71,6 +73,8 @@ __all__ = [
     "GeneratedPairs",
     "HardSync",
     "Match",
+    "Mix",
+    "MixedRows",
     "MovingAverage",
     "Objective",
     "Part",
@@ -95,5 +99,6 @@ __all__ = [
     "ValidationSignals",
     "Verifier",
     "Whole",
+    "WithValidation",
     "verifier",
 ]
