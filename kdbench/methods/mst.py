@@ -15,6 +15,7 @@ Limits: the balance is that of a micro-batch, so `micro_batch_size=` changes it 
 Data: the dataset's responses; `category=` needs a field that training and validation rows have.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,18 +145,11 @@ class Balance(StepObjective):
         states = states if states.dtype == torch.float64 else states.float()
         rows = [row.mean(0) for row in states.split(whole.batch.lengths)]
         log_gate = whole.parts["gate"](torch.stack(rows)).log_softmax(-1)
-        return forward_kl(torch.zeros_like(log_gate[0]).log_softmax(-1), _log_mean(log_gate)) * len(
-            rows
-        )
+        log_mean = log_gate.logsumexp(0) - math.log(len(rows))
+        return forward_kl(torch.zeros_like(log_mean).log_softmax(-1), log_mean) * len(rows)
 
     def __str__(self) -> str:
         return "balance"
-
-
-def _log_mean(log_gate: "torch.Tensor") -> "torch.Tensor":
-    import math
-
-    return log_gate.logsumexp(0) - math.log(len(log_gate))
 
 
 @dataclass

@@ -44,14 +44,16 @@ from kdbench.training.sources.groups import FromGroups
 from kdbench.training.sources.hardest import FromHardest
 from kdbench.training.sources.influence import FromInfluence
 from kdbench.training.sources.packed import FromPacked
+from kdbench.training.sources.mixed import MixedRows
 from kdbench.training.sources.pairs import FromPairs, GeneratedPairs
 from kdbench.training.sources.replay import FromReplay
 from kdbench.training.sources.selection import FromSelection
+from kdbench.training.sources.validation_rows import WithValidation
 from kdbench.training.stage import Stage
 from kdbench.training.step import StepOutcome
 from kdbench.training.triple import Triple
 from kdbench.training.verifiers import Verifier, verifier
-from kdbench.views.rollout import Batch, Example, Rollout
+from kdbench.views.rollout import Batch, Example, Mix, Rollout
 
 __all__ = [
     "Batch",
@@ -85,6 +87,8 @@ __all__ = [
     "HardSync",
     "Match",
     "Mixed",
+    "Mix",
+    "MixedRows",
     "MovingAverage",
     "Objective",
     "Part",
@@ -110,5 +114,6 @@ __all__ = [
     "Verifier",
     "WarmupStableDecay",
     "Whole",
+    "WithValidation",
     "verifier",
 ]

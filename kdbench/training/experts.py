@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from kdbench.errors import InputError
 from kdbench.training.chunk import Plan
 from kdbench.training.micro_batch import scalars_by_row
 from kdbench.training.schedule import Schedule
@@ -40,8 +41,6 @@ class BestByField(Schedule):
         Raises:
             InputError: One has not.
         """
-        from kdbench.errors import InputError
-
         known = {str(example.field(self.name)) for example in valid}
         for example in train:
             if str(example.field(self.name)) not in known:
