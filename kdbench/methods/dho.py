@@ -28,6 +28,7 @@ from kdbench.errors import InputError
 from kdbench.methods import Mechanism, Method, methods
 from kdbench.training import Chunk, Context, Objective, Part, Plan, Sizes, Term, Triple
 from kdbench.training.labels import LabelReport, LabelWords, at_label, label_words
+from kdbench.training.merging import merge_head
 from kdbench.training.sources.partly_labelled import FromPartlyLabelled
 from kdbench.training.target import tempered
 
@@ -45,7 +46,7 @@ def mixture(
 
 
 @dataclass
-class OfLabels(Objective):
+class ByHead(Objective):
     """What both losses share: the label words, or none."""
 
     floor: ClassVar[float | None] = None
@@ -68,7 +69,7 @@ class OfLabels(Objective):
 
 
 @dataclass
-class Labels(OfLabels):
+class LabelsByHead(ByHead):
     """-log q_a of the response, or of the label word among the words."""
 
     views = ()
@@ -88,22 +89,29 @@ class Labels(OfLabels):
 
 
 @dataclass
-class Teacher(OfLabels):
+class TeacherByHead(ByHead):
     """T² KL(p‖q_b)."""
 
     hidden: ClassVar[Mapping[str, tuple[int, ...]]] = {"student": (-1,)}
     temperature: float = 2.0
     second_head: bool = True
+    merged: bool = field(default=False, repr=False)
     finish: Any = field(default=None, repr=False)
 
     def begin(self, context: Context) -> None:
-        """Find the words; head b starts as a copy of a."""
+        """Find the words; head b starts as a copy of a.
+
+        Raises:
+            InputError: The heads cannot be merged, as the student's logits are capped.
+        """
         import torch
 
         super().begin(context)
         view: Any = context.views["student"]
         if self.second_head:
             self.finish = view.finish
+            if self.merged and self.finish.caps:
+                raise InputError("final=: the student caps its logits; pass final=labels")
             with torch.no_grad():
                 own = context.parts[_HEAD].weight
                 own.copy_(view.head.weight[: len(own)])
@@ -131,26 +139,6 @@ def _head(sizes: Sizes) -> "torch.nn.Module":
     import torch
 
     return torch.nn.Linear(sizes.widths["student"], sizes.vocabulary, bias=False)
-
-
-def merged_weights(
-    own: "torch.Tensor", other: "torch.Tensor", weight: float, temperature: float
-) -> "torch.Tensor":
-    """The head w W_a + (1-w) W_b/β, (V, H)."""
-    return weight * own + (1 - weight) * other / temperature
-
-
-def _merge(weight: float, temperature: float, model: Any, module: Any) -> None:
-    """Replace the model's head, which no longer is the embeddings' then."""
-    import torch
-
-    head = model.get_output_embeddings()
-    weights = head.weight.detach().clone()
-    other = module.weight.to(weights.dtype)
-    weights[: len(other)] = merged_weights(weights[: len(other)], other, weight, temperature)
-    head.weight = torch.nn.Parameter(weights)
-    model.config.get_text_config().tie_word_embeddings = False
-    model.config.tie_word_embeddings = False
 
 
 @methods.register("dho")
@@ -189,10 +177,11 @@ class DHO(Method):
         if self.heads == 1 and self.final != "labels":
             raise InputError(f"final={self.final}: heads=1 has no second head; pass final=labels")
         names = self.label_field, self.labelled_field
-        teacher = Teacher(*names, temperature=self.temperature, second_head=self.heads == 2)
+        kept: Any = {"second_head": self.heads == 2, "merged": self.final != "labels"}
+        teacher = TeacherByHead(*names, temperature=self.temperature, **kept)
         per: Any = "token" if self.label_field is None else "sequence"
         terms = [
-            Term(Labels(*names), self.label_weight, on=("dataset",), per=per),
+            Term(LabelsByHead(*names), self.label_weight, on=("dataset",), per=per),
             Term(teacher, on=("dataset",), per=per),
             Term(teacher, on=("unlabelled",), per=per),
         ]
@@ -202,7 +191,7 @@ class DHO(Method):
         report = {} if self.label_field is None else {"schedule": self._report(self.label_field)}
         share = {"labels": 1.0, "teacher": 0.0, "mixture": self.mixture_weight}[self.final]
         temperature = self.mixture_temperature if self.final == "mixture" else 1.0
-        merge = None if self.final == "labels" else partial(_merge, share, temperature)
+        merge = None if self.final == "labels" else partial(merge_head, share, temperature)
         parts = {_HEAD: Part(_head, merge=merge)} if self.heads == 2 else {}
         return Triple(terms, source, parts=parts, **report)
 

@@ -21,6 +21,7 @@ Not copied: the code discounts rewards from the start of the episode, so that la
     step of the student, and the policy has a logit per task. A moving mean is subtracted from the
     rewards, which changes no expectation.
 Data: the field `task_field` names each row's task.
+The file is longer than others, as three trainings are in it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -216,7 +217,8 @@ class MPDistil(Method):
             Term(CrossEntropy(), 1 - self.soft_weight),
             Term(UnitStates(), self.state_weight),
         ]
-        return Triple([t for t in terms if t.weight], parts={"projector": Part(_projector)})
+        parts = {"projector": Part(_projector)} if self.state_weight else {}
+        return Triple([term for term in terms if term.weight], parts=parts)
 
     def _curriculum(self) -> Triple:
         source = FromTask(self.task_field)

@@ -122,7 +122,6 @@ class TaskBandit(Schedule):
     actions: list[str] = field(default_factory=list, init=False)
     rewards: list[float] = field(default_factory=list, init=False)
     mean: float | None = field(default=None, init=False)
-    _acts: bool = field(default=False, init=False, repr=False)
     _context: "Context | None" = field(default=None, init=False, repr=False)
     _valid: list[Example] = field(default_factory=list, init=False, repr=False)
 
@@ -165,26 +164,26 @@ class TaskBandit(Schedule):
 
     def values(self, progress: float) -> Mapping[str, float]:
         """The chance of each task, and the weights of the two parts."""
-        self._acts = progress >= self.first_share
+        acts = progress >= self.first_share
         policy = probabilities(list(self.logits.values())) if self.logits else []
         shares = {f"{_POLICY}{task}": p for task, p in zip(self.logits, policy, strict=True)}
-        return {"first": float(not self._acts), "then": float(self._acts), **shares}
+        return {"first": float(not acts), "then": float(acts), **shares}
 
     def after_step(self, signals: StepSignals) -> None:
         """Measure the reward of the action; after an episode, move the policy."""
-        if signals.number == 0 or not self._acted(signals):
+        if not self._acted(signals):
             return
         reward = self._measured()
         self.actions.append(self.source.action)
-        self.rewards.append(reward - (reward if self.mean is None else self.mean))
         before = reward if self.mean is None else self.mean
+        self.rewards.append(reward - before)
         self.mean = _MEMORY * before + (1 - _MEMORY) * reward
         if len(self.actions) == self.episode:
             self.learn()
 
     def _acted(self, signals: StepSignals) -> bool:
         """Whether the step just done was of the second part."""
-        steps = signals.number / signals.progress if signals.progress else 1.0
+        steps = round(signals.number / signals.progress)
         return (signals.number - 1) / steps >= self.first_share
 
     def learn(self) -> None:

@@ -3,10 +3,11 @@
 import torch
 
 from kdbench.methods import methods
-from kdbench.methods.dho import merged_weights, mixture
+from kdbench.methods.dho import mixture
 from kdbench.training import Batch, Chunk, Rollout
 from kdbench.training.labels import LabelWords
 from kdbench.training.loss import distillation_loss
+from kdbench.training.merging import merged_weights
 from tests.methods.hand_values import RESPONSE, STUDENT, TEACHER, Given, HandValue
 
 Z_A, Z_B = torch.tensor([[2, 0, 0], [0.5, 1, 0]], dtype=torch.float64)
