@@ -4,7 +4,7 @@ import pytest
 
 from kdbench.methods import methods
 from kdbench.testing import FACTS, cases_of
-from kdbench.training.federated import Rule
+from kdbench.training.federated import FusionRule
 from tests.methods.begun import begun
 
 VARIANTS = [
@@ -128,7 +128,7 @@ def made_of_triple(triple):
         {
             key: repr(value)
             for key, value in vars(part).items()
-            if isinstance(value, int | float | str | Rule)
+            if isinstance(value, int | float | str | FusionRule)
         }
         for part in parts
     ]
