@@ -178,11 +178,7 @@ class FromShards(Source):
             tokens.append(answered)
             own = states[:0]
             if self.rule.asks:
-                some = sample_without_repetition(
-                    rows,
-                    _OWN_TEXTS,
-                    lambda name, client=client: draw.uniform(f"own {client} {name}"),
-                )
+                some = _some(rows, _OWN_TEXTS, draw, f"own {client}")
                 own = self._asked(view, [of_dataset(row) for row in some])[1]
             familiar.append(self.rule.familiar(own, states, draw.uniform(f"client {client}")))
         return ClientAnswers(tokens, torch.stack(familiar), self._started.vocabulary)
