@@ -26,7 +26,7 @@ from pydantic import Field
 from kdbench.divergence import forward_kl
 from kdbench.errors import InputError
 from kdbench.methods import Mechanism, Method, methods
-from kdbench.training import Chunk, Context, Objective, Part, Plan, Sizes, Term, Triple
+from kdbench.training import Chunk, Constant, Context, Objective, Part, Plan, Sizes, Term, Triple
 from kdbench.training.labels import LabelReport, LabelWords, at_label, label_words
 from kdbench.training.merging import merge_head
 from kdbench.training.sources.partly_labelled import FromPartlyLabelled
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import torch
 
 _HEAD = "teacher_head"
+_LAST: Mapping[str, tuple[int, ...]] = {"student": (-1,)}
 
 
 def mixture(
@@ -92,7 +93,7 @@ class LabelsByHead(ByHead):
 class TeacherByHead(ByHead):
     """T² KL(p‖q_b)."""
 
-    hidden: ClassVar[Mapping[str, tuple[int, ...]]] = {"student": (-1,)}
+    hidden = _LAST
     temperature: float = 2.0
     second_head: bool = True
     merged: bool = field(default=False, repr=False)
@@ -188,12 +189,12 @@ class DHO(Method):
         source = FromPartlyLabelled(
             self.labelled_field, self.label_field, self.labelled_share, self.responses
         )
-        report = {} if self.label_field is None else {"schedule": self._report(self.label_field)}
+        report = Constant() if self.label_field is None else self._report(self.label_field)
         share = {"labels": 1.0, "teacher": 0.0, "mixture": self.mixture_weight}[self.final]
         temperature = self.mixture_temperature if self.final == "mixture" else 1.0
         merge = None if self.final == "labels" else partial(merge_head, share, temperature)
         parts = {_HEAD: Part(_head, merge=merge)} if self.heads == 2 else {}
-        return Triple(terms, source, parts=parts, **report)
+        return Triple(terms, source, report, parts=parts)
 
     def _report(self, label_field: str) -> LabelReport:
         return LabelReport(label_field, flag=self.labelled_field, scores=self._scores)

@@ -23,7 +23,7 @@ from pydantic import Field
 
 from kdbench.methods import Mechanism, Method, methods
 from kdbench.training import Triple
-from kdbench.training.federated import Answers, Rule, federation
+from kdbench.training.federated import ClientAnswers, FusionRule, federation
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +54,7 @@ def centres_of(points: "torch.Tensor", count: int, seed: float) -> "torch.Tensor
 
 
 @dataclass
-class Familiar(Rule):
+class Familiar(FusionRule):
     """The average of the clients that know the text."""
 
     asks = True
@@ -67,7 +67,7 @@ class Familiar(Rule):
         limit = distances(own, centres).quantile(self.quantile)
         return distances(public, centres) <= limit
 
-    def weights(self, answers: Answers) -> "torch.Tensor":
+    def weights(self, answers: ClientAnswers) -> "torch.Tensor":
         """The same for all clients that are told."""
         known = answers.familiar.double()
         shares = known / known.sum(0).clamp(min=1)

@@ -21,19 +21,19 @@ from pydantic import Field
 
 from kdbench.methods import Mechanism, Method, methods
 from kdbench.training import Triple
-from kdbench.training.federated import Answers, Rule, federation
+from kdbench.training.federated import ClientAnswers, FusionRule, federation
 
 if TYPE_CHECKING:
     import torch
 
 
 @dataclass
-class Agreeing(Rule):
+class Agreeing(FusionRule):
     """Clients weigh by how much they agree with the one that is told."""
 
     sharpness: float = 10.0
 
-    def weights(self, answers: Answers) -> "torch.Tensor":
+    def weights(self, answers: ClientAnswers) -> "torch.Tensor":
         """w_kj of each text."""
         of_clients = (-self.sharpness * answers.divergences()).softmax(-1)
         return of_clients[..., None].expand(-1, -1, answers.familiar.shape[-1])

@@ -42,6 +42,8 @@ from kdbench.training.labels import FromLabelled, LabelReport, at_label, label_w
 if TYPE_CHECKING:
     import torch
 
+_LAST: Mapping[str, tuple[int, ...]] = {"student": (-1,)}
+
 
 def directions(
     states: "torch.Tensor", head: "torch.Tensor", count: int, draw: "torch.Generator"
@@ -76,7 +78,7 @@ class Subclasses(Objective):
     """Cross-entropy of the further head to the subclasses, at the label word."""
 
     views = ()
-    hidden: ClassVar[Mapping[str, tuple[int, ...]]] = {"student": (-1,)}
+    hidden = _LAST
     needs_logits: ClassVar[bool] = False
     floor: ClassVar[float | None] = None  # the targets' entropy
     label_field: str = "label"

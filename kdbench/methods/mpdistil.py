@@ -67,7 +67,7 @@ class UnitStates(Objective):
     """The mean squared distance of states of length 1."""
 
     views = ()
-    hidden: ClassVar[Mapping[str, tuple[int, ...]]] = _BOTH
+    hidden = _BOTH
     needs_logits: ClassVar[bool] = False
     floor: ClassVar[float | None] = None
 
@@ -94,7 +94,7 @@ class MetaTeacher(Objective):
     """The meta teacher learns; the student does not."""
 
     views = ()
-    hidden: ClassVar[Mapping[str, tuple[int, ...]]] = _BOTH
+    hidden = _BOTH
     needs_logits: ClassVar[bool] = False
     floor: ClassVar[float | None] = None
     meta: Meta = "collaborative"

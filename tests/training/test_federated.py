@@ -9,7 +9,7 @@ from kdbench.errors import InputError
 from kdbench.methods import methods
 from kdbench.methods.edgefd import Familiar
 from kdbench.training import Example
-from kdbench.training.federated import Rule, dense, federation
+from kdbench.training.federated import FusionRule, dense, federation
 from kdbench.training.federated.exchange import likeliest
 from kdbench.training.source import keyed_uniform
 
@@ -52,7 +52,7 @@ class StepOf:
         self.notes[name] = value
 
 
-class Average(Rule):
+class Average(FusionRule):
     def weights(self, answers):
         clients, texts = len(answers.tokens), answers.familiar.shape[-1]
         return torch.full((clients, clients, texts), 1 / clients)
@@ -143,7 +143,7 @@ def test_one_client_has_local_steps_alone():
 
 
 def test_texts_that_nobody_knows_are_left_out():
-    class Nobody(Rule):
+    class Nobody(FusionRule):
         def weights(self, answers):
             return torch.zeros(3, 3, answers.familiar.shape[-1])
 

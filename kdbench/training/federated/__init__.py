@@ -15,14 +15,14 @@ probabilities, and which of the public texts it knows. That still leaks what it 
 """
 
 from kdbench.training.federated.clients import Client, SoftLabels
-from kdbench.training.federated.exchange import Answers, Rule, dense, fuse
+from kdbench.training.federated.exchange import ClientAnswers, FusionRule, dense, fuse
 from kdbench.training.federated.rounds import FromShards, ShardReport, federation
 
 __all__ = [
-    "Answers",
     "Client",
+    "ClientAnswers",
     "FromShards",
-    "Rule",
+    "FusionRule",
     "ShardReport",
     "SoftLabels",
     "dense",

@@ -38,7 +38,7 @@ def fuse(log_probs: "torch.Tensor", weights: "torch.Tensor") -> "torch.Tensor":
 
 
 @dataclass(frozen=True)
-class Answers:
+class ClientAnswers:
     """What the server has been sent.
 
     Attributes:
@@ -71,7 +71,7 @@ class Answers:
         return total / max(1, tokens)
 
 
-class Rule:
+class FusionRule:
     """How targets are made of answers.
 
     Attributes:
@@ -97,7 +97,7 @@ class Rule:
 
         return torch.ones(len(public), dtype=torch.bool)
 
-    def weights(self, answers: Answers) -> "torch.Tensor":
+    def weights(self, answers: ClientAnswers) -> "torch.Tensor":
         """The weights of clients j in the targets of clients k on each text, (K, K, texts).
 
         The weights of a target have the sum 1, or are all 0 where the text is left out.
@@ -105,7 +105,7 @@ class Rule:
         raise NotImplementedError
 
 
-def targets(answers: Answers, weights: "torch.Tensor", k: int) -> list[list[TopK | None]]:
+def targets(answers: ClientAnswers, weights: "torch.Tensor", k: int) -> list[list[TopK | None]]:
     """The targets by client and by text, as their k likeliest tokens; None leaves a text out."""
     found: list[list[TopK | None]] = [[] for _ in range(len(weights))]
     for text, log_probs in enumerate(answers.texts()):

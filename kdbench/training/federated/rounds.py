@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdbench.errors import InputError
 from kdbench.training.federated.clients import Client, SoftLabels
-from kdbench.training.federated.exchange import Answers, Rule, likeliest, targets
+from kdbench.training.federated.exchange import ClientAnswers, FusionRule, likeliest, targets
 from kdbench.training.objective import CrossEntropy, Match, Term
 from kdbench.training.schedule import Schedule, ValidationSignals
 from kdbench.training.source import Draw, Source, sample_without_repetition
@@ -24,7 +24,7 @@ _OWN_TEXTS = 200  # texts of its shard from which a client knows what is familia
 
 
 def federation(
-    rule: Rule, name: str, clients: int, local_steps: int, exchange_steps: int, top_k: int
+    rule: FusionRule, name: str, clients: int, local_steps: int, exchange_steps: int, top_k: int
 ) -> Triple:
     """What a federated method trains with.
 
@@ -80,7 +80,7 @@ class FromShards(Source):
     """
 
     origins = ("dataset", "public")
-    rule: Rule
+    rule: FusionRule
     name: str
     local_steps: int
     exchange_steps: int
@@ -164,7 +164,7 @@ class FromShards(Source):
         draw.note("federated/own_weight", float(own))
         draw.note("federated/familiar", float(answers.familiar.float().mean()))
 
-    def _answers(self, texts: Sequence[Rollout], draw: Draw) -> Answers:
+    def _answers(self, texts: Sequence[Rollout], draw: Draw) -> ClientAnswers:
         """What each client says, computed by its own model from its own shard and public text."""
         import torch
 
@@ -178,14 +178,10 @@ class FromShards(Source):
             tokens.append(answered)
             own = states[:0]
             if self.rule.asks:
-                some = sample_without_repetition(
-                    rows,
-                    _OWN_TEXTS,
-                    lambda name, client=client: draw.uniform(f"own {client} {name}"),
-                )
+                some = _some(rows, _OWN_TEXTS, draw, f"own {client}")
                 own = self._asked(view, [of_dataset(row) for row in some])[1]
             familiar.append(self.rule.familiar(own, states, draw.uniform(f"client {client}")))
-        return Answers(tokens, torch.stack(familiar), self._started.vocabulary)
+        return ClientAnswers(tokens, torch.stack(familiar), self._started.vocabulary)
 
     def _asked(self, view: View, texts: Sequence[Rollout]) -> "tuple[list[TopK], torch.Tensor]":
         """A client's likeliest tokens of each text, and its mean states, (texts, H)."""
