@@ -224,7 +224,9 @@ class MicroBatch:
                 getattr(view, "vocabulary", None)
                 or view.logits(self.states(self.learner)[:1].detach()).shape[-1]
             )
-            self._chunk = chunk_length(width, self.batch.device)
+            # A teacher with tokens of its own may have more of them.
+            widest = max(getattr(one, "vocabulary", 0) for one in self.views.values())
+            self._chunk = chunk_length(max(width, widest), self.batch.device)
         return self._chunk
 
     def plan(self, term: Term) -> dict[str, "torch.Tensor"]:
