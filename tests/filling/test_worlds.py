@@ -8,6 +8,7 @@ import yaml
 
 from kdbench.config import FillSettings
 from kdbench.errors import InputError
+from kdbench.filling import table
 from kdbench.filling.table import fill
 from kdbench.filling.worlds import make_missing, worlds
 from kdbench.toy import extras
@@ -71,7 +72,15 @@ def test_a_dry_run_names_what_is_missing_and_makes_nothing(
     assert f"world in {folder}: 0 of 4 parts done\n  missing   data\n" in planned
     assert "then a training and an evaluation of each row: SFT, KD\n" in planned
     assert not folder.exists()
-    make_missing(worlds.get("toy-extras")(folder))
+
+    def stop(*_: object) -> None:
+        assert folder.exists()  # made before anything is hashed
+        raise InputError("enough")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(table, "Graph", stop)
+        with pytest.raises(InputError, match="enough"):
+            fill(settings.model_copy(update={"plan": False}))
     assert f"making the table's world in {folder}: data, teacher" in capsys.readouterr().err
     assert "a table: 2 of 7 done, 5 missing" in fill(settings).text
     values["world"] = {"kind": "toy-extra", "folder": str(folder)}
