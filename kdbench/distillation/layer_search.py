@@ -33,7 +33,7 @@ _LISTED = 10  # in the run card
 
 
 @dataclass(frozen=True)
-class Candidate:
+class LayerSet:
     """A set of layers.
 
     Attributes:
@@ -63,8 +63,8 @@ class LayerSearch:
     """
 
     metric: SearchMetric
-    ranking: Sequence[Candidate]
-    baselines: dict[str, Candidate]
+    ranking: Sequence[LayerSet]
+    baselines: dict[str, LayerSet]
     tried: int
 
     @property
@@ -83,7 +83,7 @@ class LayerSearch:
         }
 
 
-def _written(candidate: Candidate) -> dict[str, Any]:
+def _written(candidate: LayerSet) -> dict[str, Any]:
     numbers = {"kl": round(candidate.kl, 6), "relation": round(candidate.relation, 6)}
     return {"layers": list(candidate.layers), **numbers}
 
@@ -130,12 +130,12 @@ def search_layers(
     with torch.no_grad(), progress("layer search", sets, 0, "sets", "ranking layers") as advance:
         whole = _read(model, batch)
 
-        def measured(layers: tuple[int, ...]) -> Candidate:
+        def measured(layers: tuple[int, ...]) -> LayerSet:
             log_q, states = _read(prune(model, layers, shared=True), batch)
             kl = float(forward_kl(whole[0], log_q).mean())
-            return Candidate(layers, kl, float(relation_distance(whole[1], states)))
+            return LayerSet(layers, kl, float(relation_distance(whole[1], states)))
 
-        def one_of(layers: tuple[int, ...]) -> Candidate:
+        def one_of(layers: tuple[int, ...]) -> LayerSet:
             advance()
             return measured(layers)
 
@@ -151,7 +151,7 @@ def search_layers(
     return LayerSearch(metric, ranking, baselines, sets)
 
 
-def _greedy(total: int, count: int, metric: SearchMetric, measured: Any) -> list[Candidate]:
+def _greedy(total: int, count: int, metric: SearchMetric, measured: Any) -> list[LayerSet]:
     """The sets that the last removal chose from."""
     kept, tried = tuple(range(total)), []
     while len(kept) > count:

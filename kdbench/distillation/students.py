@@ -234,7 +234,7 @@ class StudentSource:
         match = _matched(spec)
         self._layers = int(match["layers"])
         if spec.startswith("search:"):
-            self._metric = match["metric"] or "kl"
+            self._metric = "relation" if match["metric"] == "relation" else "kl"
         if match["model"] != "teacher":
             return find(match["model"])
         if teacher is None:
