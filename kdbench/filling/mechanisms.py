@@ -184,6 +184,8 @@ def _compared(
     except InputError as error:  # a task or metric that no run has
         return MechanismRow(label, family, against, mechanism, "not measured", reason=str(error))
     own, other = (_by_seed(column, by_label.get(name, ())) for name in (label, against))
+    if mechanism.chance is not None:
+        against, other = "chance", dict.fromkeys(own, mechanism.chance)
     seeds = tuple(sorted(own.keys() & other.keys()))
     if len(seeds) < 2:
         reason = _why_not(mechanism.measure, {label: own, against: other})

@@ -44,11 +44,14 @@ class Mechanism:
             mean of a value of the training log over the last quarter of the lines that have it.
         direction: Where the idea predicts that it moves.
         idea: What the measure stands for, a few words.
+        chance: The value by chance, to which the measure is compared if no other method can have
+            it, as one of the method's own weights.
     """
 
     measure: str
     direction: Literal["up", "down"]
     idea: str
+    chance: float | None = None
 
     def __str__(self) -> str:
         return f"{self.measure} {self.direction}: {self.idea}"

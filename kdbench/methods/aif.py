@@ -32,7 +32,7 @@ class AIF(Method):
     basis: ClassVar[str] = "authors' notebooks and third-party notes"
     adapted: ClassVar[str] = "images to responses; the sign put right; gradients of one layer"
     mechanism: ClassVar[Mechanism | None] = Mechanism(
-        "log:influence/auc", "up", "right answers weigh more than wrong ones; 0.5 is chance"
+        "log:influence/auc", "up", "right answers weigh more than wrong ones", chance=0.5
     )
     kd_ratio: float = Field(1.0, ge=0, le=1, description="r, weight of the divergence; CE has 1-r")
     temperature: float = Field(1.0, gt=0, description="divides both logits in the divergence")

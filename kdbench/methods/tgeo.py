@@ -112,7 +112,7 @@ class TGeo(Method):
     basis: ClassVar[str] = "authors' code and abstract"
     adapted: ClassVar[str] = "samples of images to tokens; scalars for the controller's vectors"
     mechanism: ClassVar[Mechanism | None] = Mechanism(
-        "log:mixing/correlation", "up", "α is larger where the answer is wrong; 0 is chance"
+        "log:mixing/correlation", "up", "α is larger where the answer is wrong", chance=0.0
     )
     temperature: float = Field(1.5, gt=0, description="T, divides both logits in the divergence")
     controller_every: int = Field(10, ge=1, description="number of steps between its updates")

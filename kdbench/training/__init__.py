@@ -43,8 +43,8 @@ from kdbench.training.sources.domains import DomainWeights, FromDomains
 from kdbench.training.sources.groups import FromGroups
 from kdbench.training.sources.hardest import FromHardest
 from kdbench.training.sources.influence import FromInfluence
-from kdbench.training.sources.packed import FromPacked
 from kdbench.training.sources.mixed import MixedRows
+from kdbench.training.sources.packed import FromPacked
 from kdbench.training.sources.pairs import FromPairs, GeneratedPairs
 from kdbench.training.sources.replay import FromReplay
 from kdbench.training.sources.selection import FromSelection
@@ -86,8 +86,8 @@ __all__ = [
     "GeneratedPairs",
     "HardSync",
     "Match",
-    "Mixed",
     "Mix",
+    "Mixed",
     "MixedRows",
     "MovingAverage",
     "Objective",
