@@ -40,32 +40,32 @@ _REWARDED_ROWS = 750
 _ALIGNMENT = {"steps": 150, "batch_size": 32, "learning_rate": 5e-4, "ce_weight": 1.0, "seed": 0}
 _PROMPTS = 100  # of a task
 
-Row = dict[str, Any]
+PairedRow = dict[str, Any]
 
 
-def _read(world: World, split: str) -> list[Row]:
+def _read(world: World, split: str) -> list[PairedRow]:
     text = (world.data / "dolly" / f"{split}.jsonl").read_text("utf-8")
     return [json.loads(line) for line in text.splitlines()]
 
 
-def _write(file: Path, rows: Sequence[Row]) -> None:
+def _write(file: Path, rows: Sequence[PairedRow]) -> None:
     put_text(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
-def _short(row: Row) -> str | None:
+def _short(row: PairedRow) -> str | None:
     """The short form of a row's answer; None if it has none."""
     place = SHORT.get(row["category"])
     return None if place is None else row["output"][0].rstrip(".").split()[place]
 
 
-def _prompts(kinds: Collection[str], place: int) -> list[Row]:
+def _prompts(kinds: Collection[str], place: int) -> list[PairedRow]:
     """New prompts of some kinds, as only test rows have them.
 
     Args:
         kinds: The kinds.
         place: The place of the answer among a row's references: 0 is the sentence, -1 the shortest.
     """
-    rng, rows = random.Random("kdbench-toy-prompts"), dict[tuple[str, str], Row]()
+    rng, rows = random.Random("kdbench-toy-prompts"), dict[tuple[str, str], PairedRow]()
     while len(rows) < _PROMPTS:
         drawn = draw_example(rng, {kind: DOLLY[kind] for kind in kinds})
         asked = drawn.instruction, drawn.input
@@ -82,7 +82,7 @@ def _make_pairs(world: World, folder: Path, report: WorldReport | None) -> None:
     _write(folder / "short.jsonl", _prompts(SHORT, -1))
 
 
-def _with_pairs(rows: Sequence[Row]) -> list[Row]:
+def _with_pairs(rows: Sequence[PairedRow]) -> list[PairedRow]:
     rng = random.Random("kdbench-toy-pairs")
     answers: dict[str, list[str]] = {}
     for row in rows:
