@@ -25,8 +25,8 @@ def slope_along_the_logits():
 def first_choice(width):
     """p' of the first of four tokens, beside others as in a tail, at T = 2.
 
-    The others are the quantiles of N(-5, 1), and the expected numbers by numpy; the reference, which
-    drew the tail, has .368 and .108.
+    The others are the quantiles of N(-5, 1), and the expected numbers by numpy; the reference,
+    which drew the tail, has .368 and .108.
     """
     places = (torch.arange(width - 4, dtype=torch.float64) + 0.5) / (width - 4)
     tail = -5 + 2**0.5 * torch.erfinv(2 * places - 1)
