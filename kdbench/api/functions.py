@@ -469,24 +469,50 @@ def train(
     plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
     unsafe_pickle: bool = False,
     trust_remote_code: bool = False,
+    adaptive_skew: bool | None = None,
+    advantage_limit: float | None = None,
+    advantage_weight: float | None = None,
     alpha: float | None = None,
     alpha_schedule: Literal["constant", "wsd"] | None = None,
+    anchor_mean: Literal["geometric", "arithmetic"] | None = None,
+    anchor_model: str | PathLike[str] | None = None,
+    anchor_share: float | None = None,
+    anchor_weight: float | None = None,
+    aspect: Literal["both", "direction", "norm"] | None = None,
+    attention: bool | None = None,
     average_rows: int | None = None,
+    balance_weight: float | None = None,
+    begin: Literal["initial", "last"] | None = None,
     beta: float | None = None,
     boundary: Literal["tail", "head"] | None = None,
     capacity: int | None = None,
+    category: str | None = None,
+    ce_weight: float | None = None,
+    centre: bool | None = None,
+    centroids: int | None = None,
     choice_temperature: float | None = None,
     clamp: float | None = None,
+    classes: int | None = None,
     classmate: Literal["trained", "frozen", "ema", "teacher", "uniform"] | None = None,
     classmate_decay: float | None = None,
     classmate_every: int | None = None,
     classmate_lag: float | None = None,
     classmate_model: str | PathLike[str] | None = None,
+    clients: int | None = None,
     clip: float | None = None,
+    clip_per: Literal["token", "entry"] | None = None,
+    context_field: str | None = None,
+    context_template: str | None = None,
+    context_tokens: int | None = None,
     controller_every: int | None = None,
     controller_rate: float | None = None,
+    curriculum_share: float | None = None,
+    dckd_share: float | None = None,
+    decay: float | None = None,
+    deviation: Literal["population", "sample"] | None = None,
     direction: Literal["forward", "reverse"] | None = None,
     discount: float | None = None,
+    distillation_weight: float | None = None,
     divergence: Literal["skew_reverse_kl", "reverse_kl", "jsd"] | None = None,
     domain: str | None = None,
     edited_share: float | None = None,
@@ -496,36 +522,118 @@ def train(
     entropy_limit: float | None = None,
     entropy_share: float | None = None,
     entropy_weight: float | None = None,
-    form: Literal["target", "subtract"] | None = None,
+    episode: int | None = None,
+    exchange_steps: int | None = None,
+    exit_weight: float | None = None,
+    exits: int | str | Sequence[int] | None = None,
+    final: Literal["labels", "teacher", "mixture"] | None = None,
+    form: Literal["target", "subtract"] | Literal["jsd", "sampled"] | None = None,
     forward_weight: float | None = None,
+    gate: Literal["validation", "student"] | None = None,
     gate_temperature: float | None = None,
+    generations: int | None = None,
+    global_temperature: float | None = None,
+    global_weight: float | None = None,
+    group_field: str | None = None,
+    growing_weight: bool | None = None,
+    head: Literal["detached", "shared"] | None = None,
     head_mass: float | None = None,
+    heads: int | None = None,
     increment: float | None = None,
+    inner_weight: float | None = None,
+    interaction_weight: float | None = None,
     kd_ratio: float | None = None,
     kd_weight: float | None = None,
+    kl_weight: float | None = None,
+    label_field: str | None = None,
+    label_weight: float | None = None,
+    labelled_field: str | None = None,
+    labelled_share: float | None = None,
+    least_seen: int | None = None,
     length_norm: bool | None = None,
+    lm_weight: float | None = None,
+    local_steps: int | None = None,
+    local_weight: float | None = None,
+    main_task: str | None = None,
+    matched_weight: float | None = None,
+    matching: Literal["index", "text"] | None = None,
+    matching_weight: float | None = None,
+    message_weight: float | None = None,
+    message_width: int | None = None,
+    meta: Literal["collaborative", "competitive"] | None = None,
+    meta_rate: float | None = None,
+    meta_share: float | None = None,
+    mixed_share: float | None = None,
+    mixture_temperature: float | None = None,
+    mixture_weight: float | None = None,
     momentum: float | None = None,
+    neighbours: int | None = None,
+    noise: float | None = None,
+    old_share: float | None = None,
     opener_share: float | None = None,
+    others: Literal["sorted", "bucket"] | None = None,
+    over: int | Literal["all"] | None = None,
     parameters: str | None = None,
+    part_rate: float | None = None,
     passes: int | None = None,
+    peer_divergence: Literal["forward", "reverse"] | None = None,
+    peer_weight: float | None = None,
+    place: Literal["first", "last"] | None = None,
     places: int | None = None,
     plausibility: float | None = None,
+    policy_rate: float | None = None,
     power: float | None = None,
+    private: Literal["spans", "digits"] | None = None,
+    private_temperature: float | None = None,
+    projector_rate: float | None = None,
+    quantile: float | None = None,
+    rank: int | None = None,
     ranking_weight: float | None = None,
+    ratio_limit: float | None = None,
+    reference_model: str | PathLike[str] | None = None,
+    refresh: Literal["hard", "ema", "never"] | None = None,
+    refresh_every: int | None = None,
     refresh_steps: int | None = None,
+    relation: Literal["cosine", "knn"] | None = None,
+    relation_temperature: float | None = None,
+    replacement: Literal["teacher", "top_k"] | None = None,
+    responses: Literal["teacher", "student"] | None = None,
+    reward: Literal["binary", "real"] | None = None,
     reward_clip: float | None = None,
+    reward_rows: int | None = None,
     reward_scale: float | None = None,
     rollout_batches: int | None = None,
+    routing: Literal["soft", "hard", "average", "known"] | None = None,
+    sampled: int | None = None,
+    samples: int | None = None,
+    scaled: bool | None = None,
+    shard_field: str | None = None,
     share: float | None = None,
+    sharpness: float | None = None,
+    shots: int | None = None,
     single_step: float | None = None,
     skew: float | None = None,
+    smoothing: float | None = None,
+    soft_weight: float | None = None,
+    spread: float | None = None,
     start: float | None = None,
+    state_weight: float | None = None,
     step_size: float | None = None,
+    stop_rise: float | None = None,
     strength: float | None = None,
     student_fraction: float | None = None,
-    target_temperature: float | None = None,
+    student_weight: float | None = None,
+    subclasses: int | None = None,
+    tail: Literal["drop", "bucket"] | bool | None = None,
+    target: Literal["labels", "anchored"] | None = None,
+    target_temperature: float | Literal["auto"] | None = None,
+    targets: Literal["means", "head"] | None = None,
+    task_field: str | None = None,
+    teacher_learns: bool | None = None,
     teacher_mix: float | None = None,
+    teacher_rate: float | None = None,
     teacher_weight: float | None = None,
+    teachers: str | PathLike[str] | Sequence[str | PathLike[str]] | None = None,
     temperature: float | None = None,
     threshold: float | None = None,
     tokens: int | Literal["knee"] | None = None,
@@ -533,9 +641,11 @@ def train(
     top_k: int | None = None,
     top_p: float | None = None,
     truncated_end: Literal["omit", "append"] | None = None,
+    truth_weight: float | None = None,
     validation_rows: int | None = None,
+    verifier: str | None = None,
     virtual_rate: float | None = None,
-    weight: Literal["exp", "sigmoid"] | None = None,
+    weight: Literal["exp", "sigmoid"] | float | None = None,
     window_tokens: int | None = None,
 ) -> "Trained":
     """Train a student with a distillation method.
@@ -544,8 +654,9 @@ def train(
 
     Args:
         method: Distillation method; see kdbench methods.
-        student: Checkpoint to start from, prune:MODEL,layers=N (a model without its middle layers)
-            or random:CONFIG (random weights).
+        student: Checkpoint to start from, prune:MODEL,layers=N (a model without its middle layers),
+            search:MODEL,layers=N,metric=kl|relation (with the layers that a search finds) or
+            random:CONFIG (random weights).
         teacher: Teacher's checkpoint folder, model on the Hub (org/name or org/name@revision), or
             cache:DIR (scores that teacher_cache= kept).
         teacher_cache: Folder in which to keep the teacher's scores of the training responses, from
@@ -635,15 +746,34 @@ def train(
             they are loaded, so name only files that you trust.
         unsafe_pickle: Permission to read pickle weights (*.bin), which can run code.
         trust_remote_code: Permission to run Python code that comes with the checkpoints.
+        adaptive_skew: smaller α where the writer leads less (distillm2).
+        advantage_limit: largest size of a token's advantage, nats (adpa).
+        advantage_weight: γ, weight of the advantage (adpa).
         alpha: α, power of the teacher's probabilities (abkd).
         alpha_schedule: how α moves: not at all, or warm-up, stable, decay (pretrain_kd).
+        anchor_mean: how target=anchored mixes the two distributions (iterated).
+        anchor_model: checkpoint of the anchor (default: the student before training) (iterated).
+        anchor_share: g, the anchor's share in the target (iterated).
+        anchor_weight: weight of KL(q‖q_0) on the samples, q_0 the student at start (adpa).
+        aspect: both, direction or norm (nd).
+        attention: align positions by attention, also those of another tokenizer (dskd).
         average_rows: number of training rows for the teacher's mean of each token (tgeo).
-        beta: β, power of the student's probabilities (abkd).
+        balance_weight: weight of an even use of the teachers (mst).
+        begin: the student from which each generation begins (iterated).
+        beta: β, power of the student's probabilities (abkd); β, factor of the margin (dpkd, dpo).
         boundary: where the token belongs that passes head_mass; tail as the authors have it, head
             as DSKD (akl).
         capacity: rollouts in the replay buffer of each process (distillm).
+        category: field by whose values teachers are good (mst).
+        ce_weight: weight of the cross-entropy (bdkd, logit_std); α, weight of the cross-entropy on
+            chosen (dckd); weight of the cross-entropy on chosen (dpo); γ, weight of the
+            cross-entropy (mixup); weight of the cross-entropy, on tokens that are not private
+            (swing).
+        centre: subtract the mean of both models' logits (dual_head).
+        centroids: M, number of centres of a client's own texts (edgefd).
         choice_temperature: temperature of the choice by disagreement; 0 takes the largest (hard).
         clamp: largest KL(q‖c) that form=subtract rewards, nats (classmate).
+        classes: C, number of labels (lelp).
         classmate: the weaker model (classmate).
         classmate_decay: decay of classmate=ema per step (classmate).
         classmate_every: student steps per classmate step (classmate).
@@ -651,11 +781,31 @@ def train(
             plus this, nats per token (classmate).
         classmate_model: checkpoint from which the classmate starts, which may be smaller (default:
             the student's) (classmate).
-        clip: clip of the probability ratio (minillm).
+        clients: number of clients (edgefd, knfu).
+        clip: ε, clip of the ratio (grpo, trrd); clip of the probability ratio (minillm); largest
+            divergence, nats (opsd).
+        clip_per: what `clip` bounds (opsd).
+        context_field: field with the solution (default: the first reference) (opsd); field with the
+            demonstration (default: the first reference) (sdft).
+        context_template: how an example is written, with {question} and {response} (context_sd);
+            how the solution is written before the question; {} is its place (opsd); how it is
+            written before the question; {} is its place (sdft); how a right response is written
+            before the question; {} is its place (sdpo).
+        context_tokens: tokens of the examples at most; those that do not fit are left out
+            (context_sd); tokens of the solution at most (opsd); tokens of the demonstration at most
+            (sdft); tokens of the right response at most (sdpo).
         controller_every: number of steps between its updates (tgeo).
         controller_rate: its learning rate, as a multiple of the student's (tgeo).
-        direction: direction of the KL (bild); direction of the skew KL (distillm).
-        discount: discount of later rewards per token (minillm).
+        curriculum_share: share of the run's steps in the second stage (mpdistil).
+        dckd_share: share of the steps that train by DCKD first (ADPA+) (adpa).
+        decay: decay of refresh=ema per step (context_sd); of the averaged teacher per step; 1 is
+            the student at start (opsd, sdft, sdpo).
+        deviation: standard deviation that divides the advantages (grpo, trrd).
+        direction: direction of the KL (bild); direction of the skew KL (distillm); reverse puts the
+            student first in the KL (trg).
+        discount: discount of later rewards per token (minillm); γ, of later rewards in an episode
+            (mpdistil).
+        distillation_weight: w, weight of the distillation; the policy gradient has 1-w (sdpo).
         divergence: divergence to the target of form=target (classmate).
         domain: column of the domain, in training and validation (ddk).
         edited_share: share of the rows that are edited (hard).
@@ -665,60 +815,172 @@ def train(
         entropy_limit: entropy of the teacher above which it is unsure, nats (eopd).
         entropy_share: share of a response's tokens whose entropy is lowered (tsd).
         entropy_weight: weight of the entropy (tsd).
-        form: how the classmate is used (classmate).
+        episode: student steps between changes of the policy (mpdistil).
+        exchange_steps: steps of a round on public rows (edgefd, knfu).
+        exit_weight: weight of each exit (ofa).
+        exits: layers of the student with an exit, from 1 (ofa).
+        final: the finished student's head: a, b, or their log-linear mixture (dho).
+        form: how the classmate is used (classmate); divergence, or its policy gradient (opsd).
         forward_weight: weight of the forward part (eopd).
+        gate: what trains the gate: the teachers' validation loss, or the KL (mst).
         gate_temperature: divides the entropy gap in the gate (tsd).
+        generations: number of students, one after the other (iterated).
+        global_temperature: divides the cosines of the contrast (trg).
+        global_weight: γ, weight of the contrast of tokens (trg).
+        group_field: column of a hidden subgroup, of which a probe is logged (default: none) (lelp).
+        growing_weight: β grows by 0.5 in the first half (distillm2).
+        head: whether exits train the student's head (shared) or not (ofa).
         head_mass: μ, largest probability mass of the teacher in the head (akl).
+        heads: 1 has the student's own head learn both (dho); 1 puts both losses on the student's
+            head (dual_head).
         increment: rise of the threshold (distillm).
-        kd_ratio: r, weight of the divergence; CE has 1-r (aif, kd); α, weight of the divergence; CE
-            has 1-α (pretrain_kd); r, weight of forward KL; CE has 1-r (seqkd).
-        kd_weight: weight of the divergence; CE has 1 (ddk).
+        inner_weight: α, weight of relations in a response (trg).
+        interaction_weight: weight of the decoded message (talking).
+        kd_ratio: r, weight of the divergence; CE has 1-r (aif, kd); r, weight of both spaces; CE
+            has 1-r (dskd); α, weight of the divergence; CE has 1-α (pretrain_kd); r, weight of
+            forward KL; CE has 1-r (seqkd); r, weight of the distance; CE has 1-r (uld).
+        kd_weight: weight of the divergence; CE has 1 (ddk); weight of the divergence (logit_std);
+            α, weight of the KL (mixup); weight of the KL (mst, nd).
+        kl_weight: β, weight of KL(q‖q_ref) (grpo, trrd).
+        label_field: column of a label whose word is in the response (default: free text) (dho);
+            column of the label (lelp).
+        label_weight: λ, weight of the labels' cross-entropy (dho).
+        labelled_field: column that is 1 in labelled rows, else 0 (dho).
+        labelled_share: share of a step that is labelled (dho).
+        least_seen: occurrences below which a token counts nothing (nd).
         length_norm: divide the reward by the number of tokens left; MiniLLM's code always does
             (minillm).
+        lm_weight: r, weight of the response's cross-entropy (lelp).
+        local_steps: steps of a round on the clients' own rows (edgefd, knfu).
+        local_weight: β, weight of relations in a micro-batch (trg).
+        main_task: task on whose validation rows rewards are measured (mpdistil).
+        matched_weight: weight of the JSD; none takes the share of matched tokens (gold).
+        matching: places that are compared: of equal number, or of equal text (uld).
+        matching_weight: α, weight of the match per 100 tokens (dual_head).
+        message_weight: weight of the message's consistency (talking).
+        message_width: numbers in a message (talking).
+        meta: what the meta teacher learns (mpdistil).
+        meta_rate: its learning rate, times the student's (mpdistil).
+        meta_share: its share of the second stage (mpdistil).
+        mixed_share: share of the rows that are mixed (mixup).
+        mixture_temperature: β, divides head b's logits there (dho).
+        mixture_weight: w, weight of head a at inference (dho).
         momentum: β, momentum of the loss's relative fall (taid).
+        neighbours: k of relation=knn (trg).
+        noise: ε, share of even noise on private tokens (swing).
+        old_share: α, share of the student at sampling; the teacher has 1-α (trrd).
         opener_share: c, share of a response's entropy in its opener (tsd).
+        others: what does not match: sorted distance, or one rest in the JSD (gold).
+        over: tokens that are standardised: all, or the teacher's likeliest K >= 3 (logit_std).
         parameters: patterns of the parameters' names, with commas (default: the last layer) (aif,
             tgeo).
-        passes: number of passes over each set of rollouts (minillm).
+        part_rate: learning rate of the correction / student's (dual_head); learning rate of the
+            gate / student's (mst); learning rate of the projector / student's (nd, trg); learning
+            rate of the maps as a multiple of the student's (ofa); learning rate of the maps /
+            student's (talking).
+        passes: steps in which a response is learned (grpo, trrd); number of passes over each set of
+            rollouts (minillm); steps in which a set of samples is learned (sdft).
+        peer_divergence: direction of a learning teacher's KL to the student (bdkd).
+        peer_weight: weight of a learning teacher's KL (bdkd).
+        place: token of a group whose distribution is compared (gold).
         places: K, number of places that are learned (pld).
         plausibility: a; only tokens with p >= a max p are contrasted (classmate).
+        policy_rate: learning rate of the policy; 0 draws all tasks alike (mpdistil).
         power: ε, power of the teacher's probabilities (ofa).
+        private: which tokens are private (swing).
+        private_temperature: divides the teacher's logits on private tokens (swing).
+        projector_rate: learning rate of the projectors, as a multiple of the student's (dskd).
+        quantile: share of a client's own texts that count as familiar (edgefd).
+        rank: r, rank of the second head's correction (dual_head); rank of the map from a layer to
+            the head (ofa).
         ranking_weight: α, weight of the ranking (tsd).
+        ratio_limit: largest importance ratio of a token (sdft).
+        reference_model: checkpoint of the teacher before it was aligned (adpa); checkpoint of the
+            reference (default: the student before training) (dpo); checkpoint of q_ref (default:
+            the student before training) (grpo, trrd).
+        refresh: how the teacher follows the student (context_sd).
+        refresh_every: K, steps between refreshings of hard (context_sd).
         refresh_steps: number of steps between new weights (aif); number of steps between selections
             (kd3).
+        relation: what relates two tokens (trg).
+        relation_temperature: divides the cosines (trg).
+        replacement: what replaces others: a sample of the teacher, or of its top_k (skd).
+        responses: who writes responses to unlabelled prompts, without label words (dho).
+        reward: what a row counts (mpdistil).
         reward_clip: largest absolute reward after scaling (minillm).
+        reward_rows: largest number of validation rows of a reward (mpdistil).
         reward_scale: divisor of the rewards; after whitening it only moves the clip (minillm).
         rollout_batches: number of batches that are sampled together (minillm).
+        routing: soft, hard, or without the gate: average, known (mst).
+        sampled: most tokens that are related (trg).
+        samples: G, responses to each prompt (grpo, trrd); responses to each prompt (sdpo).
+        scaled: divide both logits by their standard deviation (mixup).
+        shard_field: column of the client, or `public` (edgefd, knfu).
         share: s, share of the mix that follows the gaps; 0 draws evenly (ddk); κ, share of the pool
             that is kept (kd3).
+        sharpness: β, how fast weights fall with disagreement; 0 is the average (knfu); β,
+            multiplies the projections; 0 makes all subclasses alike (lelp).
+        shots: number of examples before the question (context_sd).
         single_step: weight of the single-step reverse KL (minillm).
-        skew: α, share of the opposite side in the mixture (distillm).
+        skew: α, share of the opposite side in the mixture (distillm); α, share of the first side in
+            the mixture (distillm2).
+        smoothing: δ, probability that goes from the teacher's first token to the others, in place
+            of a temperature; below 1/top_k, 0 is none (first).
+        soft_weight: α, weight of the squares; CE has 1-α (mpdistil).
+        spread: a of Beta(a, a), from which λ is drawn (mixup); s of relation=knn, scale of squared
+            distances (trg).
         start: initial t, the teacher's weight (taid).
+        state_weight: β, weight of the states' distance (mpdistil); weight of the teacher's own
+            consistency (talking).
         step_size: α, largest rise of t in a step (taid).
+        stop_rise: rise of the validation loss over its lowest, nats per token, that ends the
+            refreshing; null never does (context_sd).
         strength: β, strength of the contrast; λ = β/(1+β) (classmate).
-        student_fraction: share of batches that are student samples (classmate, gkd, imitkd, jsd,
-            rkl, tvd).
-        target_temperature: T, divides the teacher's log-probabilities (first); divides the
-            teacher's logits in the weights of the places (pld); T, divides the teacher's kept
-            log-probabilities (pretrain_kd).
+        student_fraction: share of batches that are student samples (classmate, gkd, gold, imitkd,
+            jsd, rkl, tvd).
+        student_weight: β, weight on the student's responses; the teacher's have 2-β (distillm2).
+        subclasses: S, number of subclasses of a label (lelp).
+        tail: what becomes of other tokens: nothing, or one outcome for all (first); whether all
+            other tokens count as one more (sdft).
+        target: what the last student is mixed with (iterated).
+        target_temperature: T, divides the teacher's log-probabilities; auto: the one that
+            calibrates it on the validation set (first); divides the teacher's logits in the weights
+            of the places (pld); T, divides the teacher's kept log-probabilities (pretrain_kd).
+        targets: mean states before a token, or the rows of the teacher's head (nd).
+        task_field: column of the task (mpdistil).
+        teacher_learns: whether the teacher learns with the student (bdkd).
         teacher_mix: a, teacher's share in sampling (minillm).
-        teacher_weight: w, teacher's share of the mixture; 0 is KL(p‖q), 1 is KL(q‖p) (gkd, jsd); w,
-            teacher's share in the JSD (tsd).
+        teacher_rate: a learning teacher's learning rate as a multiple of the student's (bdkd).
+        teacher_weight: w, teacher's share of the mixture; 0 is KL(p‖q), 1 is KL(q‖p) (gkd, gold,
+            jsd); w, teacher's share in the JSD (opsd, sdft, tsd); teacher's share in the JSD
+            (sdpo).
+        teachers: checkpoints of the teachers, two or more (mst).
         temperature: divides both logits in the divergence (aif, kd); divides the differences
-            (bild); T, divides both logits in the divergence (tgeo).
+            (bild); T, divides the logits of teacher and head b (dho); divides the logits of both
+            divergences (dskd); τ, divides the differences of logits (dual_head); T, divides both
+            standardised logits (logit_std); τ, divides the logits in the squares (mpdistil); τ,
+            divides the logits in the KL (mst); τ, divides both logits in the KL (nd); divides both
+            logits in the JSD (opsd); divides the teacher's logits elsewhere (swing); T, divides
+            both logits in the divergence (tgeo).
         threshold: initial share of student batches (distillm).
         tokens: number of likeliest tokens, 3 or more; knee: as far as the logits' knee (bild).
         tolerance: rise of the validation loss that counts, nats (distillm).
-        top_k: number of the teacher's tokens in the forward part (eopd); k, number of the teacher's
-            tokens (first); k, most tokens that are kept (pretrain_kd); number of the student's
-            tokens that are ranked (tsd).
+        top_k: tokens of each position that clients send (edgefd, knfu); number of the teacher's
+            tokens in the forward part (eopd); k, number of the teacher's tokens (first); number of
+            the teacher's tokens that are compared, renormalised (opsd); k, most tokens that are
+            kept (pretrain_kd); number of the student's tokens that are compared (sdft, sdpo); K;
+            tokens among the teacher's K likeliest are kept (skd); number of the student's tokens
+            that are ranked (tsd).
         top_p: share of the teacher's probability whose tokens are kept (pretrain_kd).
         truncated_end: whether a response cut at max_new_tokens= gets an end token; append as
             MiniLLM's code does (seqkd).
-        validation_rows: number of validation rows whose loss the weights lower (aif); number of
-            validation rows whose loss it lowers (tgeo).
+        truth_weight: a, weight of the labels (iterated).
+        validation_rows: number of validation rows whose loss the weights lower (aif); rows per step
+            from which the gate learns (mst); number of validation rows whose loss it lowers (tgeo).
+        verifier: what rewards a response: exact_match, number, or rougeL>=0.7 (grpo, trrd);
+            exact_match, number or rougeL>=0.7 (sdpo).
         virtual_rate: η, learning rate of the virtual step (tgeo).
-        weight: how influences become weights (aif).
+        weight: how influences become weights (aif); weight of ND (nd).
         window_tokens: most tokens of texts that share a row; 0 packs none (pretrain_kd).
 
     Returns:

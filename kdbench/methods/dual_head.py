@@ -10,14 +10,14 @@ Adapted: B grows with V, so that the paper's weight for 100 classes is divided b
     before training, plus a correction of low rank. Logits of two models have no common zero, so
     both sides are centred; `centre=false` is the paper's form. The gradient alignment of the code
     is left out: it needs the gradients of both losses on all weights of the backbone apart.
-Control: `heads=one` puts both losses on the student's own head.
+Control: `heads=1` puts both losses on the student's own head.
 Data: the dataset's responses. The finished student has the first head alone.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
@@ -51,16 +51,16 @@ class LogCosh(Objective):
     floor: ClassVar[float | None] = None  # the second head may differ
     temperature: float = 2.0
     centre: bool = True
-    heads: Literal["one", "two"] = "two"
+    second_head: bool = True
 
     @property
     def hidden(self) -> Mapping[str, tuple[int, ...]]:  # type: ignore[override]
         """The states that the second head is given."""
-        return {"student": (-1,)} if self.heads == "two" else {}
+        return {"student": (-1,)} if self.second_head else {}
 
     def begin(self, context: Context) -> None:
         """Start the second head from the student's."""
-        if self.heads == "two":
+        if self.second_head:
             context.parts["second_head"].start_from(context.student)
 
     def token(self, chunk: Chunk) -> "torch.Tensor":
@@ -71,7 +71,7 @@ class LogCosh(Objective):
 
     def logits(self, chunk: Chunk) -> "torch.Tensor":
         """The logits that are matched, (n, V)."""
-        if self.heads == "one":
+        if not self.second_head:
             return chunk.logits
         logits: torch.Tensor = chunk.parts["second_head"](chunk.hidden("student", -1))
         return logits
@@ -90,7 +90,7 @@ class LogCosh(Objective):
         return {"dual_head/cosine": cosine_similarity(of_label, of_match)}
 
     def __str__(self) -> str:
-        return f"log_cosh(temperature={self.temperature:g}, heads={self.heads})"
+        return f"log_cosh(temperature={self.temperature:g}, heads={2 if self.second_head else 1})"
 
 
 @methods.register("dual_head")
@@ -109,16 +109,16 @@ class DualHead(Method):
     matching_weight: float = Field(0.1, ge=0, description="α, weight of the match per 100 tokens")
     temperature: float = Field(2.0, gt=0, description="τ, divides the differences of logits")
     centre: bool = Field(True, description="subtract the mean of both models' logits")
-    heads: Literal["one", "two"] = Field("two", description="one puts both losses on one head")
+    heads: int = Field(2, ge=1, le=2, description="1 puts both losses on the student's head")
     rank: int = Field(64, ge=1, description="r, rank of the second head's correction")
     part_rate: float = Field(1.0, ge=0, description="learning rate of the correction / student's")
 
     def triple(self) -> Triple:
         """Both losses on the dataset."""
-        matching = LogCosh(self.temperature, self.centre, self.heads)
+        matching = LogCosh(self.temperature, self.centre, self.heads == 2)
         terms = [Term(CrossEntropy()), Term(matching, self.matching_weight)]
         parts: dict[str, Any] = {}
-        if self.heads == "two":
+        if self.heads == 2:
             parts = {
                 "second_head": Part(lambda sizes: second_head(sizes, self.rank), self.part_rate)
             }

@@ -28,7 +28,7 @@ VARIANTS = [
     ("dho", {"heads": 1}),
     ("dho", {"label_field": "label"}),
     ("distillm", {"direction": "forward"}),
-    ("dual_head", {"heads": "one"}),
+    ("dual_head", {"heads": 1}),
     ("dual_head", {"centre": False}),
     ("distillm", {"skew": 0}),
     ("context_sd", {"refresh": "ema"}),

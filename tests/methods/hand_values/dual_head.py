@@ -11,7 +11,7 @@ def b(student=STUDENT, temperature=2.0, centre=False):
 
 
 def on_one_head(**options):
-    return objective_of("dual_head", 1, heads="one", **options)
+    return objective_of("dual_head", 1, heads=1, **options)
 
 
 VALUES = [
@@ -33,7 +33,7 @@ VALUES = [
     HandValue(
         "with cross-entropy",
         1.435591,
-        lambda: loss("dual_head", {"heads": "one", "centre": False, "matching_weight": 0.04}),
+        lambda: loss("dual_head", {"heads": 1, "centre": False, "matching_weight": 0.04}),
     ),
     # By numpy: cosine of (q - y) and tanh((u - z)/(2τ)) of the first token.
     HandValue(
