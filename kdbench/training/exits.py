@@ -1,5 +1,6 @@
 """Exits: what a hidden layer of the student would say, through the student's own head."""
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from kdbench.training.parts import Sizes
@@ -18,12 +19,16 @@ def exit_map(sizes: Sizes, rank: int) -> Any:
 
     It is RMSNorm(h + B A h), A (rank, H) and B, which begins at 0, (H, rank).
     """
+    return _map_class()(sizes.widths["student"], rank)
+
+
+@cache
+def _map_class() -> Any:
+    """The class, made once: a compiled loss is compiled again for another class."""
     import torch
 
-    width = sizes.widths["student"]
-
     class ExitMap(torch.nn.Module):
-        def __init__(self) -> None:
+        def __init__(self, width: int, rank: int) -> None:
             super().__init__()
             self.down = torch.nn.Linear(width, rank, bias=False)
             self.up = torch.nn.Linear(rank, width, bias=False)
@@ -33,7 +38,7 @@ def exit_map(sizes: Sizes, rank: int) -> Any:
         def forward(self, states: Any) -> Any:
             return self.norm(states + self.up(self.down(states)))
 
-    return ExitMap()
+    return ExitMap
 
 
 class StudentHead:
