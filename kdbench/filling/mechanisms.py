@@ -84,7 +84,7 @@ def _fault(row: SpecRow, against: str, spec: TableSpec, rows: Sequence[SpecRow])
     others = [label for label in labels_of(rows) if label != row.label]
     if against not in others:
         return f"against: no other row '{against}': {nearest(against, others)}"
-    mechanism = row.method.mechanism
+    mechanism = _mechanism(row)
     if mechanism is None or not (fault := _not_evaluated(mechanism.measure, spec)):
         return ""
     return f"its mechanism is measured by '{mechanism.measure}': {fault}"
@@ -174,7 +174,7 @@ def _compared(
     spec: TableSpec, row: SpecRow, by_label: Mapping[str, Sequence[StoredRun]]
 ) -> MechanismRow:
     assert row.method is not None  # noqa: S101 - check_mechanisms has refused it
-    label, against, mechanism = row.label or "", row.entry.against or "", row.method.mechanism
+    label, against, mechanism = row.label or "", row.entry.against or "", _mechanism(row)
     family = FAMILIES[row.method.family]
     if mechanism is None:
         return MechanismRow(label, family, against, None, "no mechanism")
@@ -211,6 +211,11 @@ def _compared(
         high,
         _decimals(column, by_label[label]),
     )
+
+
+def _mechanism(row: SpecRow) -> Mechanism | None:
+    """What a row should move: what its file says, or else its method's."""
+    return row.entry.mechanism or (row.method and row.method.mechanism)
 
 
 def _by_seed(column: Column, runs: Sequence[StoredRun]) -> dict[int, float]:

@@ -16,6 +16,7 @@ from pydantic import (
 
 from kdbench.config import FIVE, Names, Settings, read_yaml
 from kdbench.errors import InputError, first_fault, nearest, nearest_path
+from kdbench.methods import Mechanism
 from kdbench.metrics import ALL
 from kdbench.system.bundled import bundled
 from kdbench.system.safe_yaml import parse_yaml
@@ -43,6 +44,11 @@ class Entry(Settings):
     train: dict[str, Any] | None = Field(None, description="keys of `kdbench train`")
     against: str | None = Field(
         None, description="label of the row with which the method's mechanism is compared"
+    )
+    mechanism: Mechanism | None = Field(
+        None,
+        description="what this row should move, in place of its method's: measure:, direction: "
+        "(up or down), idea:",
     )
 
     @field_validator("label")
