@@ -99,7 +99,6 @@ BY_DESIGN: dict[str, tuple[str, ...]] = {
     "abkd(alpha=0.5,beta=-0.5": (FLOAT16,),
     # A part of these losses is detached on purpose.
     "cross_entropy(interpolated)": (DERIVATIVE,),  # the student's part of the target
-    "forward_kl(interpolated)": (DERIVATIVE,),
     "sampled_reverse_kl": (DERIVATIVE,),  # the reward
     "adaptive_kl": (DERIVATIVE,),  # the weights
     "token_wise_kl": (DERIVATIVE,),
@@ -118,6 +117,7 @@ BY_DESIGN: dict[str, tuple[str, ...]] = {
     "global_relations": (MICRO_BATCHES, ONE_ROW),
     # Tokens have an order or a meaning of their own.
     "norm_and_direction": (PERMUTED,),  # a class has its direction
+    "trg()-1": ("no_gradient_leaves_the_response_positions",),  # one token has no relations
     "exit_": (PERMUTED,),  # the student's head
     "dho(label_field": (PERMUTED,),  # words of labels
     "dho()-1": (PERMUTED,),  # the further head
@@ -132,6 +132,9 @@ BY_DESIGN: dict[str, tuple[str, ...]] = {
     "sdpo": (EVERY_NUMBER,),
     "trg": (EVERY_NUMBER,),
     "trrd(old_share=1": (EVERY_NUMBER,),  # without a teacher, whom any other share needs
+    "grpo": (EVERY_NUMBER,),  # the same
+    # The ratio of a token that the others rule out has no bound, nor has its gradient.
+    "clipped_ratio": (FLOAT16,),
     "classmate(form=subtract": (EVERY_NUMBER,),  # `plausibility` is in its diagnostics alone
     "classmate(classmate=teacher": (EVERY_NUMBER,),  # which changes nothing
 }
@@ -144,6 +147,7 @@ EXCEPT_KEYS: dict[str, set[str]] = {
     "bdkd": {"peer_weight", "teacher_rate"},  # of teacher_learns=true; see test_logit_methods.py
     "context_sd": {"decay"},
     "dho": {"mixture_weight", "mixture_temperature", "heads"},  # measured, or merged into the head
+    "dual_head": {"heads"},  # 1 or 2
     "iterated": {"anchor_share"},
     "nd": {"least_seen"},  # in its preparation; see test_states.py
     "ofa": {"exit_weight", "rank", "part_rate"},  # of exits=; see test_logit_methods.py

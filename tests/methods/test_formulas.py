@@ -25,6 +25,7 @@ from kdbench.training.loss import distillation_loss
 from kdbench.training.schedule import StepSignals
 from kdbench.training.target import tempered
 from kdbench.views.view import ModelView, UniformView
+from tests.methods.wide_heads import wide_model
 
 WIDTH = 6
 TARGETS = (1, 4, 0, 2, 2)
@@ -570,25 +571,6 @@ def test_pretraining_does_not_change_the_loss_of_student_samples(name):
     assert torch.equal(plain, with_texts)
 
 
-def wide_model(columns):
-    """A tiny GPT-2 whose head is padded with columns of garbage beyond the vocabulary."""
-    from transformers import GPT2Config, GPT2LMHeadModel
-
-    torch.manual_seed(0)
-    sizes = {"n_embd": 8, "n_layer": 1, "n_head": 2, "n_positions": 16}
-    ends = {"bos_token_id": 0, "eos_token_id": 0}
-    narrow = GPT2LMHeadModel(GPT2Config(vocab_size=WIDTH, **sizes, **ends)).eval()
-    if columns == WIDTH:
-        return narrow
-    wide = GPT2LMHeadModel(GPT2Config(vocab_size=columns, **sizes, **ends)).eval()
-    weights = dict(narrow.state_dict())
-    for name in ("transformer.wte.weight", "lm_head.weight"):
-        garbage = 5 * torch.randn(columns - WIDTH, 8)
-        weights[name] = torch.cat([weights[name], garbage])
-    wide.load_state_dict(weights)
-    return wide
-
-
 def test_fine_tuning_is_the_loss_that_transformers_computes():
     model = wide_model(WIDTH)
     longest = max(len(rollout.prompt_ids) + len(rollout.response_ids) for rollout in RESPONSES)
@@ -603,31 +585,9 @@ def test_fine_tuning_is_the_loss_that_transformers_computes():
     assert ours == pytest.approx(float(theirs), abs=1e-6)
 
 
-@pytest.mark.parametrize("name", methods.names())
-@pytest.mark.parametrize("padded", [{"student"}, {"teacher"}, {"student", "teacher"}])
-def test_a_head_with_more_columns_than_tokens_gives_the_same_loss(name, padded):
-    def value(wide):
-        views = {
-            view: ModelView(wide_model(WIDTH + 3 if view in wide else WIDTH), WIDTH)
-            for view in ("student", "teacher")
-        }
-        views["classmate"] = UniformView(WIDTH)
-        responses = [
-            rollout.with_recorded(
-                advantage=[0.5] * len(rollout.response_ids),
-                log_sampled=[-1.0] * len(rollout.response_ids),
-                private=[0.5] * len(rollout.response_ids),
-            )
-            for rollout in of_origin("student")
-        ]
-        return loss_of(name, views, responses)
-
-    assert value(padded) == pytest.approx(value(set()), abs=1e-6)
-
-
 def test_the_head_is_cut_before_the_softmax():
     batch = Batch(RESPONSES)
-    wide, narrow = ModelView(wide_model(WIDTH + 3), WIDTH), ModelView(wide_model(WIDTH), WIDTH)
+    wide, narrow = ModelView(wide_model(WIDTH, 3), WIDTH), ModelView(wide_model(WIDTH), WIDTH)
     actual = wide.logits(wide.states(batch))
     assert actual.shape == (5, WIDTH)
     torch.testing.assert_close(actual, narrow.logits(narrow.states(batch)))
