@@ -1,8 +1,9 @@
 """KD-AIF: a response weighs by its influence on the validation loss.
 
-Paper: KD-AIF; its public notebooks and notes on it were read. There the influence is that of one
-    image of the test set, has the wrong sign, so that harmful examples weigh most, and is never
-    computed again; this is the described method, so published numbers are no reference for it.
+Paper: KD-AIF (arXiv 2501.02705); its public notebooks and notes on it were read. There the
+    influence is that of one image of the test set, has the wrong sign, so that harmful examples
+    weigh most, and is never computed again; this is the described method, so published numbers are
+    no reference for it.
 Objective: the mean over tokens of w_i ((1-r) CE + r T² KL(p‖q)), r = `kd_ratio`. The notebooks have
     r = 1, T = 7 and no T².
 Weights: h_i = ⟨∇ L_valid, ∇ L_i⟩ on a small group of parameters, positive where a step on response
@@ -26,7 +27,7 @@ class AIF(Method):
     """Forward KL, weighted by the influence of a response on the validation loss."""
 
     title: ClassVar[str] = "KD-AIF (adapted)"
-    paper: ClassVar[str] = "KD-AIF (public notebooks)"
+    paper: ClassVar[str] = "KD-AIF, arXiv 2501.02705"
     cost: ClassVar[str] = "teacher forward, twice; a gradient of each response"
     family: ClassVar[str] = "data"
     basis: ClassVar[str] = "authors' notebooks and third-party notes"

@@ -1,6 +1,6 @@
 """DDK: domains in which the student is farther behind its teacher are drawn more.
 
-Paper: DDK, Liu et al. 2024 (arXiv 2407.16154); notes on its formulas were read, no code.
+Paper: DDK, Liu et al. 2024 (arXiv 2407.16154); its formulas were read, no code.
 Objective: -log q(y) + `kd_weight` KL(p‖q).
 Schedule: with the perplexities of both models on the validation rows of each of N domains, examples
     are drawn from domain i with probability r_i ∝ exp(ppl_S,i / ppl_T,i) at first; at each later
@@ -26,7 +26,7 @@ class DDK(Method):
     paper: ClassVar[str] = "Liu et al. 2024, arXiv 2407.16154"
     cost: ClassVar[str] = "teacher forward, validation of the teacher"
     family: ClassVar[str] = "data"
-    basis: ClassVar[str] = "third-party notes"
+    basis: ClassVar[str] = "formulas of the paper"
     data: ClassVar[str] = "prompts and responses, a column with the domain"
     mechanism: ClassVar[Mechanism | None] = Mechanism(
         "log:schedule/worst_domain", "down", "nats behind the teacher in the worst domain"

@@ -1,7 +1,8 @@
 """DHO: one head learns the labels, another the teacher, from the same states.
 
-Paper: Dual-head optimisation; the authors' code (erjui/DHO) was read. It classifies images with a
-    few labels. Its second head takes normalised features × 100, a habit of CLIP that is left out.
+Paper: Dual-head optimisation (arXiv 2505.07675); the authors' code was read. It classifies images
+    with a few labels. Its second head takes normalised features × 100, a habit of CLIP that is left
+    out.
 Objective: `label_weight` × CE(a) on the labelled rows + T² KL(p‖q_b) on these + T² KL(p‖q_b) on the
     others, each a mean of its own, p and q_b at the temperature T. Head a is the student's own; b
     starts as a copy of it.
@@ -147,7 +148,7 @@ class DHO(Method):
     """A head for few labels and one for the teacher, on the same states."""
 
     title: ClassVar[str] = "DHO (adapted)"
-    paper: ClassVar[str] = "Dual-head optimisation (erjui/DHO)"
+    paper: ClassVar[str] = "Dual-head optimisation, arXiv 2505.07675"
     cost: ClassVar[str] = "teacher forward, teacher generation unless there are label words"
     family: ClassVar[str] = "states"
     basis: ClassVar[str] = "authors' code"

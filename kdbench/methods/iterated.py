@@ -1,9 +1,9 @@
 """Iterated self-distillation: each student learns from the one before it and from the labels.
 
-Papers: "Even your teacher needs guidance" on self-distillation with ground-truth weights (its code,
-    Kennethborup/self_distillation, and the abstract were read), and recursive meta-distillation
-    (arXiv 2601.13100; abstract and opening only: it gives no algorithm, and `target=anchored` is a
-    choice of kdbench in its spirit). The code's weight of the labels is 1 by default, which is no
+Papers: "Even your teacher needs guidance" (arXiv 2102.13088) on self-distillation with ground-truth
+    weights (its code and the abstract were read), and recursive meta-distillation (arXiv
+    2601.13100; abstract and opening only: it gives no algorithm, and `target=anchored` is a choice
+    of kdbench in its spirit). The code's weight of the labels is 1 by default, which is no
     distillation, and it selects models on the test set.
 Objective: with p the student before,
     target=labels: the first generation learns the labels alone, each later one the cross-entropy
@@ -86,7 +86,7 @@ class Iterated(Method):
     """Generations of students, each from the labels and the student before; needs no teacher."""
 
     title: ClassVar[str] = "Iterated SD"
-    paper: ClassVar[str] = "Even your teacher needs guidance, Kennethborup/self_distillation"
+    paper: ClassVar[str] = "Even your teacher needs guidance 2021, arXiv 2102.13088"
     cost: ClassVar[str] = "forward pass of the last student"
     family: ClassVar[str] = "self"
     basis: ClassVar[str] = "authors' code and abstract"

@@ -1,12 +1,13 @@
 """KD3: of a pool of mixed quality, the prompts that student and teacher answer the surest.
 
-Paper: KD3; third-party notes and the abstract were read, no code. The selection alone is built, on
-    responses of the teacher to text prompts: its weighted feature alignment with a shared
-    classifier is left out, and its contrast of mixed images has no form for texts.
+Paper: KD3 (arXiv 2307.11469); third-party notes and the abstract were read, no code. The selection
+    alone is built, on responses of the teacher to text prompts: its weighted feature alignment with
+    a shared classifier is left out, and its contrast of mixed images has no form for texts.
 Objective: KL(p‖q) on the teacher's own responses, never on the dataset's.
 Selection: the `share` of the pool with the highest c = ½ (mean log p(y) + mean log q(y)), y the
-    teacher's response. It is made for the next `refresh_steps` steps at once; in the notes, once an
-    epoch. An epoch looks at every prompt of the pool, so it has `share` as many steps.
+    teacher's response, sampled once. It is made for the next `refresh_steps` steps at once; in the
+    notes, once an epoch. An epoch looks at every prompt of the pool, so it has `share` as many
+    steps.
 Data: prompts; their responses are not read. Confidence also selects what is easy or degenerate: the
     log has KL(p‖q) of responses that were kept and left out, and, if all rows have a column
     `in_world` (1 or 0), its mean among those kept.
@@ -25,7 +26,7 @@ class KD3(Method):
     """Forward KL on the teacher's responses to the prompts where both models are sure."""
 
     title: ClassVar[str] = "KD3 (adapted)"
-    paper: ClassVar[str] = "KD3 (third-party notes)"
+    paper: ClassVar[str] = "KD3, arXiv 2307.11469"
     cost: ClassVar[str] = "teacher forward; both models on the whole pool; teacher generation, once"
     family: ClassVar[str] = "data"
     basis: ClassVar[str] = "third-party notes and abstract"

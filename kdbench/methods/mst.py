@@ -3,8 +3,9 @@
 Paper: MST-Distill (arXiv 2507.07015), for teachers of several modalities; the public code was read.
 Objective: -log q(y) + `kd_weight` sum_k g_k τ² KL(p_k‖q) + `balance_weight` KL(uniform ‖ mean g),
     g = softmax of a linear map of the student's mean state over the response, which is detached:
-    `routing=soft` weighs by g, `hard` takes the largest; `average` and `known` are controls without
-    the gate: all teachers alike, or the best one of each value of the field `category=`.
+    `routing=soft` weighs by g, `hard` takes the largest, as the code does; `average` and `known`
+    are controls without the gate: all teachers alike, or the best one of each value of the field
+    `category=`.
 Gate: with hard routing the KL gives the released gate no gradient, so that the balance alone trains
     it. With soft routing (`gate=student`) it learns to choose the teacher that is easier to match.
     Here (`gate=validation`) it minimises sum_k g_k (-log p_k(y)) on validation rows, from which the

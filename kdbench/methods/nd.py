@@ -1,6 +1,6 @@
 """ND loss: the student's states point to the mean of their class, and are as long as the teacher's.
 
-Paper: arXiv 2305.17007 (number not checked), for classes of images; the public code was read.
+Paper: arXiv 2305.17007, for classes of images; the public code was read.
 Objective: -log q(y) + `kd_weight` τ² KL(p‖q) at `temperature` + `weight` ND, and
       ND = 1 - ⟨s, e_y⟩ / max(‖s‖, ‖t‖),
     s the student's state, t the teacher's, e_y the unit vector of the teacher's mean state before
@@ -9,9 +9,9 @@ Objective: -log q(y) + `kd_weight` τ² KL(p‖q) at `temperature` + `weight` ND
 Adapted: the class is the next token. The means are found before the first step over the training
     set; tokens that occur fewer than `least_seen` times count nothing. With `targets=head` e_y is
     the row of the teacher's head, which needs no pass and leaves out the final norm's own scale.
-    States are those before the final norm,
-    after which all are about equally long. If the widths differ, s is a projection of the
-    student's state, which trains; it can become longer where the state does not.
+    States are those before the final norm, after which all are about equally long. The code raises
+    the weight of the KL over 20 epochs; here it is constant. If the widths differ, s is a
+    projection of the student's state, which trains; it can become longer where the state does not.
 Limits: a token's meaning hangs on its context, so the mean of a frequent token says little, and
     e_y of tied embeddings makes ND close to cross-entropy.
 Data: the dataset's responses. `targets=means` holds V × width numbers.

@@ -1,9 +1,9 @@
 """OPSD: the student learns from itself with the solution before its eyes, on its own samples.
 
-Paper: Self-Distilled Reasoner, 2026 (on-policy self-distillation); the authors' code
-    (siyan-zhao/OPSD), notes and the abstract were read. The code lost the chat template of the
-    student's prompt, masked end tokens where these are the padding, and padded prompts on the right
-    before sampling; none of that is here.
+Paper: Self-Distilled Reasoner, 2026 (arXiv 2601.18734); the authors' code (siyan-zhao/OPSD), notes
+    and the abstract were read. The code lost the chat template of the student's prompt, masked end
+    tokens where these are the padding, and padded prompts on the right before sampling; none of
+    that is here.
 Objective: D(p, q), q the student on the question, p the same model on solution and question:
     form=jsd: JSD with the teacher's weight `teacher_weight`, over all tokens or renormalised over
       the `top_k` likeliest of p, of logits divided by `temperature` (not scaled by its square).
@@ -50,7 +50,7 @@ class OPSD(Method):
     """JSD to the student that sees the solution, on student samples; needs no teacher."""
 
     title: ClassVar[str] = "OPSD"
-    paper: ClassVar[str] = "Self-Distilled Reasoner 2026, siyan-zhao/OPSD"
+    paper: ClassVar[str] = "Self-Distilled Reasoner 2026, arXiv 2601.18734"
     cost: ClassVar[str] = "student forward on a longer prompt, student generation"
     family: ClassVar[str] = "self"
     basis: ClassVar[str] = "authors' code and third-party notes"

@@ -4,7 +4,8 @@ Paper: Peng et al. 2024 (arXiv 2410.16215); third-party notes were read, no code
 Objective: (1-α) CE - α Σ_v t_v log q_v at every token of the texts. t are the likeliest tokens of
     the teacher up to `top_p` of its probability, the one that crosses it included, and at most
     `top_k`; t ∝ p^(1/T) on these, T = `target_temperature`; q is over all tokens. A T after the cut
-    and one before it are different targets.
+    and one before it are different targets. The notes have k = 100, found 50 the best once, and T
+    up to 2.
 Schedule: `alpha_schedule=wsd` raises α linearly to `kd_ratio` in the first tenth, keeps it, and
     lowers it to 0 in the last fifth; the shares are kdbench's. `lr_schedule=wsd` does so with the
     learning rate. The notes have it ahead of a constant α.

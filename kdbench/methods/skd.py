@@ -6,8 +6,8 @@ Data: interleaved samples. The student samples each token; it is kept if it is a
     `top_k` likeliest, otherwise a sample of the teacher takes its place. `replacement=teacher`
     samples from all of p; with `top_k`, p is cut to the same tokens, so that `top_k=1` is the
     teacher's greedy text. A `top_k` of the whole vocabulary is plain student sampling.
-The teacher runs a step per token, as in MiniLLM's mixture. The paper verifies drafted blocks, which
-    gives the same texts faster.
+The teacher runs a step per token, as in MiniLLM's mixture. To verify drafted blocks, as speculative
+    decoding does, would give the same texts faster.
 """
 
 from collections.abc import Mapping

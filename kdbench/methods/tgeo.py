@@ -1,8 +1,8 @@
 """TGeo-KD: a controller chooses for each token how much it learns from the teacher.
 
-Paper: TGeo-KD; its public code was read. There the controller gets no gradient, so that weight
-    decay alone moves it, and cross-entropy is taken of probabilities; this is the described method,
-    so published numbers are no reference for it.
+Paper: TGeo-KD (arXiv 2312.15112); its public code was read. There the controller gets no gradient,
+    so that weight decay alone moves it, and cross-entropy is taken of probabilities; this is the
+    described method, so published numbers are no reference for it.
 Objective: α T² KL(p_T‖q_T) + (1-α) CE, T = `temperature`. α, of each token, is the sigmoid of a
     network of 7-16-1 units given log p(y), log q(y), KL(p‖q), H_p, H_q, whether y is the teacher's
     first choice, and the teacher's mean log-probability of this token y where it is the response's
@@ -106,7 +106,7 @@ class TGeo(Method):
     """Forward KL and cross-entropy, mixed token by token by a trained controller."""
 
     title: ClassVar[str] = "TGeo-KD (adapted)"
-    paper: ClassVar[str] = "TGeo-KD (public code)"
+    paper: ClassVar[str] = "TGeo-KD, arXiv 2312.15112"
     cost: ClassVar[str] = "teacher forward; in a part of the steps a gradient of each response"
     family: ClassVar[str] = "data"
     basis: ClassVar[str] = "authors' code and abstract"

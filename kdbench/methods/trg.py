@@ -9,9 +9,9 @@ Objective: KL(p‖q) and, on the states F that the heads are given,
         exp(-‖f_i-f_j‖²/(2s)) of the nearest tokens, 0 elsewhere, as in the paper;
     global: InfoNCE of a projection of each token's state to its teacher's, against the others.
 Adapted: tokens of responses in place of patches; cosines, as with many tokens the softmax of `knn`
-    is nearly uniform; teacher before student in the KL (`direction=reverse` is as printed); a
-    constant temperature in the global part, where the paper's falls. Inner and local compare
-    similarities alone, so the widths may differ.
+    is nearly uniform; teacher before student in both KL, which the notes print the other way round
+    (`direction=reverse` does so in the local part); a constant temperature in the global part,
+    where the paper's falls. Inner and local compare similarities alone, so the widths may differ.
 Limits: local and global relations are those of a micro-batch, so `micro_batch_size=` changes them.
 Data: the dataset's responses.
 """

@@ -12,7 +12,8 @@ Objective: -min(ρ A, clip(ρ, 1-`clip`, 1+`clip`) A) + `kl_weight` KL(q‖q_ref
     wrong one until (1-`clip`)^(1/(1-α)) p, 1.44 p and 0.64 p by default: a teacher that is wrong
     holds the student back.
     A wrong token that the teacher rules out has a very large ρ, which nothing clips (as in PPO);
-    beyond e^20 it has no gradient. The notes give no `kl_weight`; 0.04 is that of GRPO.
+    beyond e^20 it has no gradient. The notes give no `kl_weight`; 0.04 is that of GRPO. α = 0.5 is
+    from memory, and was not checked.
 Data: `samples` responses of the student to each prompt, each learned in `passes` steps.
 """
 

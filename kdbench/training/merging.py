@@ -16,6 +16,8 @@ def merged_weights(
 def merge_head(weight: float, temperature: float, model: Any, module: Any) -> None:
     """Mix a linear head without bias into a model's, which is not the embeddings' any more.
 
+    A bias of the model's head is mixed with that of the other one, which is 0.
+
     Args:
         weight: w, that of the model's own head.
         temperature: β, divides the other head's logits.
@@ -29,5 +31,8 @@ def merge_head(weight: float, temperature: float, model: Any, module: Any) -> No
     other = module.weight.to(weights.dtype)
     weights[: len(other)] = merged_weights(weights[: len(other)], other, weight, temperature)
     head.weight = torch.nn.Parameter(weights)
+    if getattr(head, "bias", None) is not None:
+        with torch.no_grad():
+            head.bias[: len(other)] *= weight
     model.config.get_text_config().tie_word_embeddings = False
     model.config.tie_word_embeddings = False

@@ -3,9 +3,12 @@
 Top p .95 keeps the tokens 0, 1, 2 of the first distribution, and 1, 2, 3 of the second.
 """
 
+import torch
+
 from kdbench.training.chunk import TopK
 from kdbench.training.schedule import WarmupStableDecay
 from tests.methods.hand_values import (
+    STUDENT,
     TEACHER,
     HandValue,
     chunk,
@@ -26,6 +29,13 @@ def kept(cached=None, **options):
     return tokens(objective, chunk(teacher=TopK(ids, log_p, rest)))
 
 
+def kl(**options):
+    """KL(t‖q): the loss without the entropy of t, which is q less the gradient."""
+    objective = objective_of("pretrain_kd", 1, top_k=100, **options)
+    target = (STUDENT.softmax(-1) - gradient(objective)).clamp(min=0)
+    return kept(**options) + torch.special.xlogy(target, target).sum(-1)
+
+
 def first_gradient():
     return gradient(objective_of("pretrain_kd", 1, top_k=100, target_temperature=2))[0]
 
@@ -42,6 +52,8 @@ VALUES = [
     HandValue("top k 2", (1.041020, 1.138001), lambda: kept(top_k=2)),
     HandValue("top p .8", (1.041020, 1.138001), lambda: kept(top_p=0.8)),
     HandValue("temperature 2", (1.208216, 1.290547), lambda: kept(target_temperature=2)),
+    HandValue("KL(t‖q)", (0.310761, 0.619405), kl),
+    HandValue("KL(t‖q), temperature 2", (0.188025, 0.348278), lambda: kl(target_temperature=2)),
     HandValue("all tokens", (1.192281, 1.224903), lambda: kept(top_p=1)),
     HandValue("a cache of 3", (1.208216, 1.290547), lambda: kept(3, target_temperature=2)),
     HandValue("a cache of all", (1.192281, 1.224903), lambda: kept(4, top_p=1)),

@@ -21,7 +21,7 @@ def losses(*shares):
 
 
 # A student of one number θ = 0, which a view gives as its only logit. Training: ½(θ-1)² with the
-# share α = ½ and ½(θ+1)² with 1-α; validation: ½(θ-v)².
+# share α and ½(θ+1)² with 1-α; validation: ½(θ-v)².
 class Towards(Objective):
     views = ()
 
@@ -35,14 +35,17 @@ class Towards(Objective):
 class Scalar(Mixed):
     views = ()
 
+    def __init__(self, alpha):
+        self.alpha = alpha
+
     def gap(self, chunk):
         return Towards(1).token(chunk) - Towards(-1).token(chunk)
 
     def token(self, chunk):
-        return 0.5 * (Towards(1).token(chunk) + Towards(-1).token(chunk))
+        return self.alpha * self.gap(chunk) + Towards(-1).token(chunk)
 
 
-def derivative(validation=0.8, rate=1.0):
+def derivative(validation=0.8, rate=1.0, alpha=0.5):
     model = torch.nn.Module()
     model.register_parameter("theta", torch.nn.Parameter(torch.zeros(1, dtype=torch.float64)))
     view = SimpleNamespace(
@@ -55,7 +58,7 @@ def derivative(validation=0.8, rate=1.0):
     )
     group = StudentGradients(model, view, {}, {}, "cpu").group("theta")  # type: ignore[arg-type]
     rows = [Rollout("row", (0,), (0,), "dataset")]
-    return mixing_gradients(group, Scalar(), rows, Towards(validation), rows, rate)
+    return mixing_gradients(group, Scalar(alpha), rows, Towards(validation), rows, rate)
 
 
 VALUES = [
@@ -66,6 +69,7 @@ VALUES = [
     # T² KL at T = 1.5, from the two rows above: 2 (.708605) - 1.175490, 2 (.760851) - .961841.
     HandValue("α = 1", (0.241720, 0.559861), lambda: losses(1.0, 1.0), tolerance=2e-6),
     HandValue("dL/dα of a scalar model", (-1.6,), derivative),
+    HandValue("it is 0 at the best share", (0.0,), lambda: derivative(alpha=0.9)),
     # (θ' - v) η (t - g) with θ' = 0: at v = -.25, η = .5 it is .25.
     HandValue("the same elsewhere", (0.25,), lambda: derivative(-0.25, 0.5)),
     HandValue("correlation", 0.5, lambda: correlation((1, 2, 3), (1, 3, 2))),
