@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from filelock import FileLock
@@ -34,17 +35,31 @@ settings.register_profile("fuzz", deadline=None, max_examples=200)
 settings.load_profile("tests")
 
 
-@pytest.fixture(autouse=True)
-def _registered_methods_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What a test registers, or loads with plugins=, is gone after it."""
+@contextmanager
+def _own_registry() -> Iterator[None]:
+    """What is registered, or loaded with plugins=, is gone afterwards."""
     methods.names()  # finds kdbench's own
-    monkeypatch.setattr(methods, "_parts", dict(methods._parts))
-    monkeypatch.setattr(plugins, "_loaded", dict(plugins._loaded))
     modules = set(sys.modules)
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(methods, "_parts", dict(methods._parts))
+        patch.setattr(plugins, "_loaded", dict(plugins._loaded))
+        yield
     for name in set(sys.modules) - modules:
         if name.startswith("kdbench_plugin_"):
             del sys.modules[name]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _a_modules_methods_go_with_it() -> Iterator[None]:
+    """Those that fixtures of a whole module register."""
+    with _own_registry():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _a_tests_methods_go_with_it() -> Iterator[None]:
+    with _own_registry():
+        yield
 
 
 @pytest.fixture(scope="session")

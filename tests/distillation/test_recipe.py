@@ -151,7 +151,7 @@ def test_none_unsets_a_method_key_wherever_the_method_is_named(tmp_path: Path, w
     [
         ([], "method= is missing: name a method; kdbench methods lists them"),
         (["method=gdk"], "unknown method 'gdk': did you mean 'gkd'?"),
-        (["method=qqqq"], "unknown method 'qqqq': known: abkd, akl"),
+        (["method=qqqq"], "unknown method 'qqqq': known: abkd, adpa"),
         (["method=kd", "learning_rat=1"], "of method=kd: did you mean 'learning_rate'?"),
         (
             ["method=kd", "kd_ration=1"],
