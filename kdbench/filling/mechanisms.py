@@ -215,7 +215,8 @@ def _compared(
 
 def _mechanism(row: SpecRow) -> Mechanism | None:
     """What a row should move: what its file says, or else its method's."""
-    return row.entry.mechanism or (row.method and row.method.mechanism)
+    own = None if row.method is None else row.method.mechanism
+    return row.entry.mechanism or own
 
 
 def _by_seed(column: Column, runs: Sequence[StoredRun]) -> dict[int, float]:
