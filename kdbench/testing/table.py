@@ -128,8 +128,7 @@ class TopKView:
     def top_k(self, batch: Batch) -> TopK:
         """The k likeliest tokens at each position."""
         log_p = self._view.logits(self._view.states(batch)).detach().log_softmax(-1)
-        kept = log_p.topk(self._k, dim=-1)
-        return TopK(kept.indices, kept.values, (-kept.values.exp().sum(-1).clamp(max=1)).log1p())
+        return TopK.of(log_p, self._k)
 
 
 def _same(logits: torch.Tensor) -> torch.Tensor:

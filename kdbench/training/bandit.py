@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdbench.errors import InputError
 from kdbench.training.schedule import Schedule, StepSignals
-from kdbench.training.sharding import is_sharded
+from kdbench.training.sharding import refuse_sharded
 from kdbench.training.source import Draw
 from kdbench.training.sources.domains import FromDomains
 from kdbench.views.rollout import Example, Rollout
@@ -156,8 +156,7 @@ class TaskBandit(Schedule):
         Raises:
             InputError: Processes share the student's weights.
         """
-        if is_sharded(context.student):
-            raise InputError("a bandit needs whole weights: leave out FSDP and DeepSpeed")
+        refuse_sharded(context.student, "a bandit needs")
         self._context, self._valid = context, self._of_main(context.valid)
         tasks = {str(example.field(self.source.name)) for example in context.train}
         self.logits = dict.fromkeys(sorted(tasks), 0.0)

@@ -26,6 +26,14 @@ class TopK:
     log_p: "torch.Tensor"
     log_rest: "torch.Tensor"
 
+    @classmethod
+    def of(cls, log_probs: "torch.Tensor", k: int) -> "TopK":
+        """The k likeliest tokens of whole distributions (n, V), all if V is smaller."""
+        kept = log_probs.topk(min(k, log_probs.shape[-1]), dim=-1)
+        # Rounding may make the sum a hair more than 1.
+        rest = (-kept.values.exp().sum(-1).clamp(max=1)).log1p()
+        return cls(kept.indices, kept.values, rest)
+
     def at(self, positions: "torch.Tensor") -> "TopK":
         """The same at some of the positions."""
         return TopK(self.ids[positions], self.log_p[positions], self.log_rest[positions])

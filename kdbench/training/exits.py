@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdbench.training.parts import Sizes
 from kdbench.views.head import AfterHead, after_head
-from kdbench.views.view import bare_model
+from kdbench.views.view import bare_model, refuse_divided
 
 if TYPE_CHECKING:
     import torch
@@ -48,6 +48,9 @@ class StudentHead:
         student: The student's model.
         vocabulary: Number of tokens V; further columns of the head are cut.
         trains: Whether these states train the head as well.
+
+    Raises:
+        InputError: Processes share the head's weights.
     """
 
     def __init__(self, student: Any, vocabulary: int, trains: bool):
@@ -58,6 +61,7 @@ class StudentHead:
             trains,
         )
         self._finish = after_head(bare.config)
+        refuse_divided(self._head.weight, "the head's weights")
 
     @property
     def borrowed(self) -> "tuple[torch.Tensor, ...]":

@@ -18,6 +18,7 @@ from kdbench.errors import InputError
 from kdbench.training.loss import STUDENT, distillation_loss
 from kdbench.training.micro_batch import token_values
 from kdbench.training.objective import Objective, as_terms
+from kdbench.training.sharding import refuse_sharded
 from kdbench.views.rollout import Batch, Rollout
 from kdbench.views.view import View
 
@@ -74,10 +75,8 @@ class StudentGradients:
         return self._checked(named, text)
 
     def _checked(self, named: "Mapping[str, torch.nn.Parameter]", text: str) -> "ParameterGroup":
-        if any(hasattr(p, "ds_id") or hasattr(p, "device_mesh") for p in named.values()):
-            raise InputError(
-                "gradients of single responses need whole weights: leave out FSDP and DeepSpeed"
-            )
+        # Not by the parameters: `begin`, which asks for a group, sees them gathered.
+        refuse_sharded(self.model, "gradients of single responses need")
         size = sum(parameter.numel() for parameter in named.values())
         if size > _MOST_NUMBERS:
             raise InputError(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdbench.errors import InputError
 from kdbench.training.schedule import Schedule, ValidationSignals
-from kdbench.training.sharding import is_sharded
+from kdbench.training.sharding import refuse_sharded
 from kdbench.training.source import FromDataset
 from kdbench.views.rollout import Batch, Example, of_dataset
 
@@ -222,8 +222,7 @@ class LabelReport(Schedule):
         Raises:
             InputError: Processes share the student's weights.
         """
-        if is_sharded(context.student):
-            raise InputError("label words need whole weights: leave out FSDP and DeepSpeed")
+        refuse_sharded(context.student, "label words need")
         self._context = context
         self.words = label_words(context.train, self.name, self.flag)
 

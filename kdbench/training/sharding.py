@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from kdbench.errors import InputError
+
 
 def turn_fsdp_on(accelerator: Any) -> None:
     """Turn FSDP on for processes on a CPU, where accelerate ignores it.
@@ -178,6 +180,20 @@ def whole_state(trainer: Any) -> dict[str, Any] | None:
 def is_sharded(model: Any) -> bool:
     """Whether the weights of a model are spread over processes."""
     return bool(_fsdp_modules(model)) or _is_partitioned(model)
+
+
+def refuse_sharded(model: Any, who_needs: str) -> None:
+    """Refuse a student whose weights are spread, where something reads or moves them.
+
+    Args:
+        model: The student's model.
+        who_needs: What for, such as `a bandit needs`.
+
+    Raises:
+        InputError: The weights are spread over processes.
+    """
+    if is_sharded(model):
+        raise InputError(f"{who_needs} whole weights: leave out FSDP and DeepSpeed")
 
 
 def size_of(parameter: Any) -> int:

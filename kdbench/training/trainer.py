@@ -145,8 +145,11 @@ class DistillationTrainer(Trainer):
             companion.begin(context)
         refuse_hidden_parameters(members, context)
         check_schedule(triple, self._schedule_values)
+        # Each forward pass of the wrapped student broadcasts its buffers, and processes that score
+        # different numbers of responses would wait for each other for ever.
+        scored: dict[str, View] = {**self.views, STUDENT: self._unwrapped_view}
         self._sampler = RolloutSampler(
-            work, self.model, decodings, self.views, self._autocast, self.phases
+            work, self.model, decodings, scored, self._autocast, self.phases
         )
         self._validator = Validator(work, self.accelerator, decodings, self._autocast, self.phases)
         self._learner = StepLearner(

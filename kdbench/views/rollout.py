@@ -110,6 +110,10 @@ class Mix:
     partner: "Rollout"
     share: float
 
+    def as_json(self) -> dict[str, Any]:
+        """The mixture ready for JSON."""
+        return {"partner": self.partner.as_json(), "share": self.share}
+
 
 @dataclass(frozen=True)
 class Rollout:
@@ -156,6 +160,8 @@ class Rollout:
             "example": self.example and self.example.as_json(),
             "group": self.group,
             "weight": self.weight,
+            **({"packed": True} if self.packed else {}),
+            **({} if self.mix is None else {"mix": self.mix.as_json()}),
         }
 
     @classmethod
@@ -164,6 +170,7 @@ class Rollout:
         recorded = {name: tuple(values) for name, values in state["recorded"].items()}
         prompt, response = tuple(state["prompt"]), tuple(state["response"])
         example = state.get("example")  # states of earlier versions have none
+        mix = state.get("mix")
         return cls(
             state["id"],
             prompt,
@@ -173,6 +180,8 @@ class Rollout:
             example and Example.from_json(example),
             state.get("group"),
             state.get("weight", 1.0),
+            mix and Mix(cls.from_json(mix["partner"]), mix["share"]),
+            state.get("packed", False),
         )
 
 

@@ -173,13 +173,18 @@ class ModelView:
 
     @property
     def linear_head(self) -> "tuple[torch.Tensor, torch.Tensor | None] | None":
-        """Weights (V, H) and bias (V,) of a plain linear head, detached; None for any other."""
+        """Weights (V, H) and bias (V,) of a plain linear head, detached; None for any other.
+
+        Raises:
+            InputError: Processes share the head's weights.
+        """
         import torch
 
         kind = torch.nn.Linear
         if not isinstance(self.head, kind) or type(self.head).forward is not kind.forward:
             return None
         rows, weight, bias = slice(self.vocabulary), self.head.weight, self.head.bias
+        refuse_divided(weight, "the head's weights")
         dtype = weight.dtype
         with self.autocast():
             if torch.is_autocast_enabled(weight.device.type):
@@ -194,8 +199,7 @@ class ModelView:
             InputError: Processes share the embeddings' weights.
         """
         table = self.bare.get_input_embeddings()
-        if hasattr(table.weight, "ds_id") or hasattr(table.weight, "device_mesh"):
-            raise InputError("the method reads embeddings, which FSDP and DeepSpeed divide up")
+        refuse_divided(table.weight, "embeddings")
         embeddings: torch.Tensor = table(tokens.to(table.weight.device))
         return embeddings
 
@@ -333,3 +337,19 @@ def bare_model(model: Any) -> Any:
 
     model = extract_model_from_parallel(model)
     return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def refuse_divided(weight: Any, what: str) -> None:
+    """Refuse weights that are read outside of their module, which gathers them for itself alone.
+
+    FSDP2 leaves those of the head whole until the backward pass; ZeRO-3 does not.
+
+    Args:
+        weight: The weights.
+        what: Their name in the message.
+
+    Raises:
+        InputError: A process has a part of them.
+    """
+    if hasattr(weight, "ds_id") or hasattr(weight, "device_mesh"):
+        raise InputError(f"the method reads {what}, which FSDP and DeepSpeed divide up")

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,7 @@ from kdbench.training import Batch, Chunk, Example, Rollout, Sizes
 from kdbench.training.experts import BestByField
 from kdbench.training.parts import Parts
 from kdbench.training.relations import sampled_tokens
+from kdbench.training.source import keyed_uniform
 from kdbench.training.sources.mixed import MixedRows
 from kdbench.training.sources.validation_rows import WithValidation
 from kdbench.training.trainer import DistillationTrainer
@@ -180,11 +182,14 @@ def test_validation_rows_come_with_each_step_and_only_the_gate_learns_from_them(
     source = WithValidation(3)
     source.begin(SimpleNamespace(valid=[example(f"v{n}", (9,)) for n in range(50)]))
 
-    def drawn(step: int) -> list[Rollout]:
-        keyed = {"own_uniform": lambda name: hash((step, name)) % 1000 / 1000}
-        return source.rollouts(SimpleNamespace(examples=train_rows, **keyed))
+    def drawn(step: int, process: int = 0, processes: int = 1) -> list[Rollout]:
+        known = {"examples": train_rows, "process": process, "processes": processes}
+        own = partial(keyed_uniform, step, process)
+        return source.rollouts(SimpleNamespace(own_uniform=own, **known))
 
     rows = drawn(0)
+    # Several processes add as many in all.
+    assert [len(drawn(0, process, 2)) - 4 for process in range(2)] == [2, 1]
     assert [row.origin for row in rows] == ["dataset"] * 4 + ["validation"] * 3
     assert rows == drawn(0) != drawn(1)
     triple = methods.get("mst")().triple()

@@ -9,8 +9,8 @@ from kdbench.errors import InputError
 from kdbench.methods import methods
 from kdbench.methods.edgefd import Familiar
 from kdbench.training import Example
+from kdbench.training.chunk import TopK
 from kdbench.training.federated import FusionRule, dense, federation
-from kdbench.training.federated.exchange import likeliest
 from kdbench.training.source import keyed_uniform
 
 VOCABULARY = 7
@@ -153,9 +153,9 @@ def test_texts_that_nobody_knows_are_left_out():
 
 def test_unsent_tokens_share_the_rest():
     p = torch.tensor([[0.5, 0.3, 0.1, 0.06, 0.04]]).double()
-    kept = dense(likeliest(p.log(), 2), 5).exp()[0]
+    kept = dense(TopK.of(p.log(), 2), 5).exp()[0]
     assert kept.tolist() == pytest.approx([0.5, 0.3, 0.2 / 3, 0.2 / 3, 0.2 / 3])
-    torch.testing.assert_close(dense(likeliest(p.log(), 5), 5).exp(), p)
+    torch.testing.assert_close(dense(TopK.of(p.log(), 5), 5).exp(), p)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.distributed.fsdp import FSDPModule
 from transformers import GPT2Config, GPT2LMHeadModel
 
 import kdbench
@@ -135,6 +136,21 @@ def test_a_group_is_refused_in_a_line(setup: Setup, monkeypatch: pytest.MonkeyPa
             group.virtual_step(gradient, 0.1).__enter__()
     with pytest.raises(kdbench.InputError, match="there is no response"):
         group.mean(LOSS, [])
+
+
+@pytest.mark.parametrize("sharing", ["FSDP2", "ZeRO-3"])
+def test_a_student_that_is_spread_is_refused_even_while_it_is_gathered(
+    setup: Setup, sharing: str
+) -> None:
+    """`begin` asks for a group while the weights are whole, and the steps come later."""
+    if sharing == "FSDP2":
+        setup.student.__class__ = type("Spread", (FSDPModule, GPT2LMHeadModel), {})
+    else:
+        for parameter in setup.student.parameters():
+            parameter.ds_id = 0
+    for ask in (setup.gradients.group, setup.gradients.chosen):
+        with pytest.raises(kdbench.InputError, match=r"need whole weights: leave out FSDP and"):
+            ask("*ln_f.weight")
 
 
 def test_token_products_are_those_of_autograd_token_by_token(setup: Setup) -> None:

@@ -7,9 +7,11 @@ import pytest
 import torch
 from tiny_models import V, build, tiny_config
 
+import kdbench
 from kdbench.divergence import forward_kl
 from kdbench.training import CrossEntropy, Match, Objective, Rollout, StepObjective, Term
 from kdbench.training.compiled import ChunkCompiler
+from kdbench.training.exits import StudentHead
 from kdbench.training.heads import _Any, _Linear, trained_head
 from kdbench.training.loss import distillation_loss
 from kdbench.views.rollout import Batch
@@ -254,3 +256,19 @@ def test_the_tolerance_of_the_check_of_heads_is_at_most_a_thousandth():
     from kdbench.views.probe import tolerance
 
     assert tolerance(torch.float32) <= 1e-3
+
+
+def test_weights_that_a_process_has_a_part_of_are_not_read():
+    model = built("PhiForCausalLM")
+    view = ModelView(model, VOCABULARY)
+    assert view.linear_head[0].shape[0] == VOCABULARY
+    model.get_output_embeddings().weight.ds_id = 0  # as DeepSpeed marks them
+    model.get_input_embeddings().weight.ds_id = 0
+    asks = (
+        lambda: view.linear_head,
+        lambda: view.embed(torch.tensor([3])),
+        lambda: StudentHead(model, VOCABULARY, trains=False),
+    )
+    for ask in asks:
+        with pytest.raises(kdbench.InputError, match="which FSDP and DeepSpeed divide up"):
+            ask()

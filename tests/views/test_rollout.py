@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from kdbench.training.loss import STUDENT, distillation_loss, target_log_probs
 from kdbench.training.objective import CrossEntropy, Term
-from kdbench.views.rollout import Batch, Example, Rollout, of_dataset
+from kdbench.views.rollout import Batch, Example, Mix, Rollout, of_dataset
 from kdbench.views.view import ModelView
 
 VOCABULARY, EOS = 24, 1
@@ -204,3 +205,7 @@ def test_a_rollout_survives_json_exactly() -> None:
     assert [value.hex() for value in again.recorded["old"]] == [value.hex() for value in floats]
     assert isinstance(again.prompt_ids, tuple)
     assert isinstance(again.response_ids, tuple)
+    mixed = replace(row, packed=True, mix=Mix(ROWS[1], 0.25))
+    again = Rollout.from_json(json.loads(json.dumps(mixed.as_json())))
+    assert again == mixed
+    assert (again.packed, again.mix) == (True, Mix(ROWS[1], 0.25))

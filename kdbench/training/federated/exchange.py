@@ -11,13 +11,6 @@ if TYPE_CHECKING:
     import torch
 
 
-def likeliest(log_probs: "torch.Tensor", k: int) -> TopK:
-    """The k likeliest tokens of distributions (n, V), and the rest."""
-    kept = log_probs.topk(min(k, log_probs.shape[-1]), dim=-1)
-    rest = (-kept.values.exp().sum(-1).clamp(max=1)).log1p()
-    return TopK(kept.indices, kept.values, rest)
-
-
 def dense(top: TopK, vocabulary: int) -> "torch.Tensor":
     """Log-probabilities (n, V) of which the likeliest are known; the others share the rest."""
     others = vocabulary - top.ids.shape[-1]
@@ -111,5 +104,5 @@ def targets(answers: ClientAnswers, weights: "torch.Tensor", k: int) -> list[lis
     for text, log_probs in enumerate(answers.texts()):
         for client, of_clients in enumerate(weights[:, :, text].to(log_probs)):
             used = bool(of_clients.sum() > 0)
-            found[client].append(likeliest(fuse(log_probs, of_clients), k) if used else None)
+            found[client].append(TopK.of(fuse(log_probs, of_clients), k) if used else None)
     return found

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdbench.errors import InputError
 from kdbench.training.federated.clients import Client, SoftLabels
-from kdbench.training.federated.exchange import ClientAnswers, FusionRule, likeliest, targets
+from kdbench.training.federated.exchange import ClientAnswers, FusionRule, targets
 from kdbench.training.objective import CrossEntropy, Match, Term
 from kdbench.training.schedule import Schedule, ValidationSignals
 from kdbench.training.source import Draw, Source, sample_without_repetition
@@ -194,7 +194,7 @@ class FromShards(Source):
             for start in range(0, len(texts), size):
                 batch = Batch(texts[start : start + size], self._started.device)
                 states = view.states(batch)
-                top = likeliest(view.logits(states).log_softmax(-1), self.top_k)
+                top = TopK.of(view.logits(states).log_softmax(-1), self.top_k)
                 columns = [each.cpu().split(batch.lengths) for each in vars(top).values()]
                 found += [TopK(*row) for row in zip(*columns, strict=True)]
                 means += [row.float().mean(0).cpu() for row in states.split(batch.lengths)]

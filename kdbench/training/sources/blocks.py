@@ -84,8 +84,11 @@ class FromBlocks(Wrapper):
         self.source.restore(state["source"])
 
 
-def everywhere(draw: Draw, values: Sequence[float]) -> list[float]:
-    """The values of all processes, each of which has as many."""
-    slots = [0.0] * (len(values) * draw.processes)
-    slots[draw.process * len(values) : (draw.process + 1) * len(values)] = values
-    return draw.sum_over_processes(slots)
+def everywhere(draw: Draw, values: Sequence[float]) -> tuple[list[float], slice]:
+    """The values of all processes, which may differ in number, and where this process's are."""
+    own = [float(len(values) * (process == draw.process)) for process in range(draw.processes)]
+    counts = [round(count) for count in draw.sum_over_processes(own)]
+    start = sum(counts[: draw.process])
+    mine, slots = slice(start, start + len(values)), [0.0] * sum(counts)
+    slots[mine] = values
+    return draw.sum_over_processes(slots), mine

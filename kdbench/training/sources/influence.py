@@ -54,8 +54,8 @@ class FromInfluence(FromBlocks):
         )
         toward = self._group.mean(CrossEntropy(), [of_dataset(example) for example in valid])
         own = self._group.products(self.terms, rows, toward).tolist()
-        weights = influence_weights(everywhere(draw, own), self.form)
-        mine = weights[draw.process * len(rows) : (draw.process + 1) * len(rows)]
+        influences, place = everywhere(draw, own)
+        mine = influence_weights(influences, self.form)[place]
         labels = labels_of(rows, self.label)
         found = None if labels is None else auc(mine, [not label for label in labels])
         if found is not None:

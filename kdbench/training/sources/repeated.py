@@ -1,12 +1,11 @@
 """The responses of another source, each set of which is learned in several steps."""
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from kdbench.errors import InputError
-from kdbench.training.source import Draw, FromStudent, Source
+from kdbench.training.source import Draw, FromStudent, Source, with_examples
 from kdbench.training.sources.wrapper import Wrapper
 from kdbench.views.rollout import Rollout
 
@@ -50,11 +49,11 @@ class Repeated(Wrapper):
         return rollouts
 
     def _sampled(self, draw: Draw) -> list[Rollout]:
-        own: Any = copy.copy(draw)
+        examples = draw.examples
         if self.passes > 1:  # other prompts than those of the steps, of which most are skipped
-            own.examples = draw.stream(self.drawn, draw.size)
-            self.drawn += len(own.examples)
-        rollouts = self.source.rollouts(own)
+            examples = draw.stream(self.drawn, draw.size)
+            self.drawn += len(examples)
+        rollouts = self.source.rollouts(with_examples(draw, examples))
         return [
             rollout.with_recorded(log_sampled=values)
             for rollout, values in zip(

@@ -21,7 +21,7 @@ class WithValidation(Wrapper):
     The terms of the student must name the other origins, so that it never learns from them.
 
     Attributes:
-        count: How many rows each process adds to a step.
+        count: How many rows are added to a step, which processes share out.
         source: The source of the responses.
     """
 
@@ -42,7 +42,8 @@ class WithValidation(Wrapper):
 
     def rollouts(self, draw: Draw) -> list[Rollout]:
         """The source's responses, and the references of validation rows."""
-        uniforms = [draw.own_uniform(f"validation row {number}") for number in range(self.count)]
+        numbers = range(draw.process, self.count, draw.processes)
+        uniforms = [draw.own_uniform(f"validation row {number}") for number in numbers]
         rows = [self._valid[int(uniform * len(self._valid))] for uniform in uniforms]
         added = [replace(of_dataset(row), origin=ORIGIN) for row in rows]
         return [*self.source.rollouts(draw), *added]

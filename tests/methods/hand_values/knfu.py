@@ -3,8 +3,9 @@
 import torch
 
 from kdbench.methods.knfu import Agreeing
+from kdbench.training.chunk import TopK
 from kdbench.training.federated import ClientAnswers, fuse
-from kdbench.training.federated.exchange import likeliest, targets
+from kdbench.training.federated.exchange import targets
 from tests.methods.hand_values import HandValue
 
 CLIENTS = torch.tensor([[0.7, 0.2, 0.1], [0.6, 0.3, 0.1], [0.1, 0.1, 0.8]]).double().log()
@@ -13,7 +14,7 @@ CLIENTS = torch.tensor([[0.7, 0.2, 0.1], [0.6, 0.3, 0.1], [0.1, 0.1, 0.8]]).doub
 def answers(familiar=(1, 1, 1), k=3):
     """What three clients say about a text of one token."""
     known = torch.tensor(familiar, dtype=torch.bool)[:, None]
-    return ClientAnswers([[likeliest(client[None], k)] for client in CLIENTS], known, 3)
+    return ClientAnswers([[TopK.of(client[None], k)] for client in CLIENTS], known, 3)
 
 
 def weights(sharpness):

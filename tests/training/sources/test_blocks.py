@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -89,17 +91,24 @@ def test_a_resumed_block_is_the_same_and_is_not_chosen_anew(
 
 
 def test_values_of_all_processes_are_in_their_order() -> None:
-    both: dict[int, list[float]] = {}
+    given, barrier = ([1.0, 2.0], [3.0, 4.0, 5.0]), Barrier(2, timeout=10)
+    asked: list[Sequence[float]] = [(), ()]
 
-    def sums(numbers: Sequence[float]) -> list[float]:
-        both[len(both)] = list(numbers)
-        return [sum(pair) for pair in zip(*both.values(), strict=True)]
+    def found_by(process: int) -> tuple[list[float], slice]:
+        def sums(numbers: Sequence[float]) -> list[float]:
+            asked[process] = numbers
+            barrier.wait()  # both have asked
+            total = [sum(pair) for pair in zip(*asked, strict=True)]
+            barrier.wait()  # both have read
+            return total
 
-    for process, values in enumerate(([1.0, 2.0], [3.0, 4.0])):
         draw: Any = Stream(0, process=process, processes=2)
         draw.sum_over_processes = sums
-        found = everywhere(draw, values)
-    assert found == [1, 2, 3, 4]
+        return everywhere(draw, given[process])
+
+    with ThreadPoolExecutor(2) as threads:
+        found = list(threads.map(found_by, range(2)))
+    assert found == [([1, 2, 3, 4, 5], slice(0, 2)), ([1, 2, 3, 4, 5], slice(2, 5))]
 
 
 def test_the_surest_are_kept_and_the_rest_is_logged() -> None:
