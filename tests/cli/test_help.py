@@ -130,7 +130,7 @@ def test_required_keys_and_an_example_come_before_the_groups() -> None:
 def test_a_description_has_its_choices_its_default_and_a_hanging_indent() -> None:
     text = printed("train", "--help")
     assert "  learning_rate=            Peak learning rate of AdamW (default 0.0001)\n" in text
-    assert "[cosine|linear|constant] (default cosine)\n" in text
+    assert "[cosine|linear|constant|wsd] (default cosine)\n" in text
     assert "  --gradient-checkpointing  " in text
     wide = list(help_lines(VerbHelp("train", "Train.", "TrainSettings", None), [], width=200))
     assert any(line.endswith("[rougeL|loss|last] (default rougeL)") for line in wide)
