@@ -69,7 +69,7 @@ def _metrics(arguments: list[str]) -> VerbAnswer | None:
 
 @verb("methods", words="[NAME|FAMILY] [plugins=FILE]")
 def _methods(arguments: list[str]) -> VerbAnswer | None:
-    """List the methods or those of a family, or explain the one that is named."""
+    """List the methods or a family, or explain one."""
     from kdbench.methods import FAMILIES, methods
 
     words = _without_plugins(arguments)
