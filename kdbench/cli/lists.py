@@ -67,16 +67,23 @@ def _metrics(arguments: list[str]) -> VerbAnswer | None:
     return list_answer(entries, rows)
 
 
-@verb("methods", words="[NAME] [plugins=FILE]")
+@verb("methods", words="[NAME|FAMILY] [plugins=FILE]")
 def _methods(arguments: list[str]) -> VerbAnswer | None:
-    """List the methods, or explain the one that is named."""
-    if _explained("methods", _without_plugins(arguments)):
-        return None
+    """List the methods or a family, or explain one."""
     from kdbench.methods import FAMILIES, methods
+
+    words = _without_plugins(arguments)
+    used = {methods.get(name).family for name in methods.names()}
+    families = [family for family in FAMILIES if family in used]
+    is_family = len(words) == 1 and words[0] in families and words[0] not in methods.names()
+    if not is_family and _explained("methods", words):
+        return None
 
     entries: list[dict[str, Any]] = []
     for name in methods.names():
         method = methods.get(name)
+        if is_family and method.family != words[0]:
+            continue
         parts = dict(method().describe())
         facts = {"name": name, "family": method.family, "description": first_line(method.__doc__)}
         entries.append({**facts, "parts": parts})
@@ -94,6 +101,12 @@ def _methods(arguments: list[str]) -> VerbAnswer | None:
                 say(line)
             for line in list_lines([("", *part) for part in entry["parts"].items()], width):
                 say(line)
+        note = (
+            "kdbench methods NAME explains one, with its keys; kdbench methods FAMILY lists a "
+            f"family: {', '.join(families)}"
+        )
+        for line in ["", *wrapped(note, width, "  ")]:
+            say(line)
 
     return VerbAnswer(show, lambda: {"entries": entries})
 

@@ -21,6 +21,7 @@ from kdbench.distillation.pruning import prune
 from kdbench.divergence import forward_kl
 from kdbench.errors import InputError
 from kdbench.system.progress import progress
+from kdbench.text import counted
 from kdbench.views.rollout import Batch, Example, of_dataset
 from kdbench.views.view import ModelView
 
@@ -71,6 +72,14 @@ class LayerSearch:
     def layers(self) -> tuple[int, ...]:
         """The layers that are kept."""
         return self.ranking[0].layers
+
+    def __str__(self) -> str:
+        best, ends = self.ranking[0], self.baselines["first+last"]
+        layers = ", ".join(map(str, best.layers))
+        return (
+            f"layers {layers} are kept, of {counted(self.tried, 'set')} that were tried: KL to the "
+            f"whole model {best.kl:.3f} nats per token (first and last layers: {ends.kl:.3f})"
+        )
 
     def in_card(self) -> dict[str, Any]:
         """The search ready for JSON."""

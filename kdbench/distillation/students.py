@@ -22,8 +22,10 @@ from kdbench.checkpoint import (
 )
 from kdbench.config import CACHE
 from kdbench.distillation.layer_search import LayerSearch, SearchMetric, search_layers
+from kdbench.distillation.processes import process_number
 from kdbench.distillation.pruning import check_prunable, prune
 from kdbench.errors import InputError
+from kdbench.system.console import report_progress
 from kdbench.system.progress import slow_step
 from kdbench.views.rollout import Example
 
@@ -175,6 +177,8 @@ class StudentSource:
             return prune(model, self._layers)
         if self.search is None:
             self.search = search_layers(model, self._layers, self._metric, self.examples, self.seed)
+            if process_number() == 0:
+                report_progress(f"note: student={self.spec}: {self.search}")
         return prune(model, self.search.layers)
 
     def config(self, trust_remote_code: bool = False) -> Any:

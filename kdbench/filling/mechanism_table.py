@@ -152,7 +152,7 @@ def notes(table: MechanismTable) -> list[str]:
             "seed; brackets hold its 95 % interval (paired t). The arrow shows where the idea of "
             "the method predicts that the measure moves, and it has moved if the interval excludes "
             f"0. With {counted(tests, 'comparison')} at the 5 % level, expect about "
-            f"{tests / 20:.1f} that move by chance."
+            f"{tests / 20:.2g} that move by chance."
         )
     lines += [f"{row.label}: not measured: {row.reason}." for row in table.rows if row.reason]
     return lines

@@ -72,7 +72,7 @@ class Method(Settings):
         mechanism: What the idea should move; None where nothing but the score can tell.
         cost: The cost of a step in addition to the student's forward and backward pass.
         needs_teacher: Whether `teacher=` must be given.
-        required: Keys that must be given too; their default of None is for lists alone.
+        required: Keys that must be given too; their default, such as None, is for lists alone.
         plain_sampling: Whether the formula needs samples of the models' own distributions, so that
             `sampling_temperature=` and `sampling_top_p=` must stay 1.
         fields: Columns of the training rows that the formula reads, beside those that its source
@@ -128,7 +128,7 @@ class Method(Settings):
                 )
             }
         facts = {
-            "read": self.basis,
+            "based on": self.basis,
             "adapted": self.adapted,
             "data": self.data,
             "cost": self.cost,

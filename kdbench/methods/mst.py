@@ -194,6 +194,7 @@ class MST(Method):
         "log:mst/gate_accuracy", "up", "gate takes the best teacher of the kind; 1/K by chance"
     )
     needs_teacher: ClassVar[bool] = False
+    required: ClassVar[tuple[str, ...]] = ("teachers",)
     teachers: Paths = Field((), description="checkpoints of the teachers, two or more")
     routing: Routing = Field("soft", description="soft, hard, or without the gate: average, known")
     gate: Literal["validation", "student"] = Field(

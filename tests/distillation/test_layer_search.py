@@ -92,6 +92,10 @@ def test_a_search_is_equal_for_an_equal_seed():
     assert first.in_card() == again.in_card()
     assert first.in_card() != other.in_card()
     assert json.loads(json.dumps(first.in_card())) == first.in_card()
+    kept = ", ".join(map(str, first.layers))
+    nearness = f"{first.ranking[0].kl:.3f} nats per token (first and last layers: "
+    assert str(first).startswith(f"layers {kept} are kept, of 6 sets that were tried: ")
+    assert nearness in str(first)
 
 
 def test_deep_models_lose_one_layer_at_a_time(monkeypatch):

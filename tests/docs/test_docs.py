@@ -700,6 +700,30 @@ def test_the_page_on_methods_has_every_method_with_its_keys_and_paper() -> None:
         assert all(number in text for number in numbers), (name, remarks)
 
 
+def test_the_page_on_methods_says_which_rows_every_method_needs() -> None:
+    page = (ROOT / "docs" / "methods.md").read_text("utf-8")
+    section = page.partition("## What the rows must have\n")[2].partition("\n## ")[0]
+    listed = {
+        name
+        for line in section.splitlines()
+        if line.startswith("| ")
+        for name in re.findall(r"`(\w+)`", line.rsplit("|", 2)[1])
+    }
+    kinds = {name: methods.get(name) for name in methods.names()}
+    assert listed == {
+        name
+        for name, kind in kinds.items()
+        if kind.data != Method.data and kind.__module__.startswith("kdbench.")
+    }
+
+
+def test_no_heading_of_a_page_occurs_twice() -> None:
+    for page in sorted((ROOT / "docs").rglob("*.md")):
+        text = re.sub(r"(?ms)^```.*?^```", "", page.read_text("utf-8"))
+        headings = re.findall(r"^(## .+)$", text, re.M)
+        assert sorted(set(headings)) == sorted(headings), page
+
+
 def test_the_tests_that_the_page_on_methods_names_exist() -> None:
     text = text_on_methods()
     named = set(re.findall(r"`(test_\w+)`", text))

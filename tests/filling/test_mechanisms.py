@@ -192,7 +192,7 @@ def test_the_table_fits_its_width(file: Path, results: Path) -> None:
     assert "Losses on logits\n  Up     moved as predicted  log:gate ↑" in wide
     assert "KD 3.5" in wide
     assert "no room for the compared values and 95 % intervals" in narrow
-    assert "3 comparisons at the 5 % level, expect about 0.1 that" in table.render("terminal")
+    assert "3 comparisons at the 5 % level, expect about 0.15 that" in table.render("terminal")
 
 
 def test_forms_for_programs_hold_every_row(file: Path, results: Path) -> None:

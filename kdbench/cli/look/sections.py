@@ -52,20 +52,28 @@ def keys(kind: Any) -> Sequence[HelpEntry]:
     """Keys with their types, defaults and descriptions."""
     from kdbench.config.kinds import fields_by_key
 
-    return [
-        (f"{key}=", f"{(field.description or '').rstrip('.')} ({_type_and_default(field)})")
-        for key, field in fields_by_key(kind).items()
-    ]
+    required = getattr(kind, "required", ())
+    listed = []
+    for key, field in fields_by_key(kind).items():
+        needed = field.is_required() or key in required
+        meaning = (field.description or "").rstrip(".")
+        default = "required" if needed else f"default {_default(field.default)}"
+        listed.append((f"{key}=", f"{meaning} ({_type(field)}, {default})"))
+    return listed
 
 
-def _type_and_default(field: Any) -> str:
+def _default(value: Any) -> str:
+    """A default as one types it, on one line."""
+    return plain(value).replace("\n", "\\n") or "none"
+
+
+def _type(field: Any) -> str:
     from kdbench.cli.help import choices
 
     names = {float: "number", int: "whole number", str: "text"}
     types = get_args(field.annotation) or [field.annotation]
     kinds = [names[kind] for kind in types if kind in names]
-    words = "|".join(choices(field.annotation)) or " or ".join(kinds) or "value"
-    return f"{words}, {'required' if field.is_required() else f'default {plain(field.default)}'}"
+    return "|".join(choices(field.annotation)) or " or ".join(kinds) or "value"
 
 
 def entries(title: str, listed: Sequence[HelpEntry]) -> Iterator[str]:

@@ -248,8 +248,23 @@ def test_what_an_explanation_holds() -> None:
     )
     assert "arXiv 2306.13649" in text
     assert "recipes     gpt2-120m/gkd, smollm2-135m/gkd, toy/gkd\n" in text
+    required = out("methods", "mst")
+    assert (
+        "teachers=         checkpoints of the teachers, two or more (value, required)" in required
+    )
+    assert required.endswith(" data=path/to/data teachers=…\n")
+    assert "default {}\\n\\n)" in out("methods", "sdft")
     assert "max_prompt_tokens=none  Length at which prompts are cut" in out("protocols", "chat")
     assert "skills_arithmetic" in out("tasks", "skills")
+
+
+def test_a_family_of_methods_is_listed_alone() -> None:
+    text = out("methods", "federated")
+    names = [line.split("  ")[0] for line in text.splitlines() if line[:1].strip()]
+    assert names[:3] == ["Federated", "edgefd", "knfu"]
+    assert names[3].startswith("kdbench methods NAME explains one")
+    assert "other" not in text.rpartition("family: ")[2]
+    assert run(["methods", "other"]).code == 2  # no method is in it
 
 
 @pytest.mark.parametrize("verb", ["metrics", "methods", "protocols", "tasks", "backends"])
