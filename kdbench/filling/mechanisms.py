@@ -220,7 +220,7 @@ def _compared(
 
 def _mechanism(row: SpecRow) -> Mechanism | None:
     """What a row should move: what its file says, or else its method's."""
-    return row.entry.mechanism or (row.method and row.method.mechanism)
+    return row.entry.mechanism or (None if row.method is None else row.method.mechanism)
 
 
 def _by_seed(column: Column, runs: Sequence[StoredRun]) -> dict[int, float]:
