@@ -56,8 +56,9 @@ def plan_training(recipe: Recipe) -> list[Section]:
     triple = stages[0].stage.triple
     ingredients.student.check(recipe.settings.trust_remote_code)
     taught = [run.stage.triple for run in stages if run.needs_given_teacher]
-    if taught:
+    if taught or "teacher" in recipe.method.prepares_with:
         ingredients.check_tokenizers(*taught)
+    ingredients.check_companions(*(run.stage.triple for run in stages))
     # A teacher that reads tokens of its own has been checked with these.
     _check_positions(ingredients, any(ingredients.reader(triple) is None for triple in taught))
     if ingredients.cached is not None and ingredients.cache is not None:

@@ -30,6 +30,7 @@ from kdbench.protocol import Protocol
 from kdbench.registry.plugins import stamp_of
 from kdbench.scores.cache import TopKCache
 from kdbench.system.files import sha256_of_file
+from kdbench.training.companions.models import check_tokenizer
 from kdbench.training.router import without_router_logits
 from kdbench.training.stage import Stage
 from kdbench.training.triple import Triple
@@ -235,6 +236,19 @@ class Ingredients:
                 _ = self.shared_vocabulary
         if not triples:
             _ = self.shared_vocabulary
+
+    def check_companions(self, *triples: Triple) -> None:
+        """Check, before any model is loaded, that companions have the student's tokens.
+
+        Args:
+            triples: The method in training, a triple for each stage.
+
+        Raises:
+            InputError: A checkpoint that a key names does not exist, or has other tokens.
+        """
+        companions = (companion for triple in triples for companion in triple.companions)
+        for key, path in {item for one in companions for item in one.checkpoints.items()}:
+            check_tokenizer(path, key, self.tokenizer)
 
     def reader(self, triple: Triple) -> Reader | None:
         """How the teacher reads what the student learns, if its tokenizer is another one.

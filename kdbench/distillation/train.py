@@ -96,8 +96,9 @@ def train(recipe: Recipe) -> Trained:
         recipe.settings.trust_remote_code, recipe.settings.student_quantization is not None
     )
     taught = [run.stage.triple for run in stages if run.needs_given_teacher]
-    if taught:
+    if taught or "teacher" in recipe.method.prepares_with:
         ingredients.check_tokenizers(*taught)
+    ingredients.check_companions(*(run.stage.triple for run in stages))
     if ingredients.learns_texts:
         for run in stages:
             _check_texts(recipe, run.stage.triple)

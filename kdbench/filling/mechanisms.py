@@ -70,9 +70,14 @@ def check_mechanisms(spec: TableSpec, rows: Sequence[SpecRow], file: Path) -> No
     """Check what rows are compared with, and that the measures of their methods are evaluated.
 
     Raises:
-        InputError: `against` names no other row, or a measure would not be there.
+        InputError: `against` names no other row or is missing, or a measure would not be there.
     """
     for row in rows:
+        if row.entry.against is None and row.entry.mechanism is not None:
+            raise InputError(
+                f"{file}: row '{row.label or row.entry.checkpoint}': mechanism: compares it with "
+                "another row; add against: with its label"
+            )
         if row.entry.against is not None and (fault := _fault(row, row.entry.against, spec, rows)):
             raise InputError(f"{file}: row '{row.label}': {fault}")
 

@@ -9,6 +9,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     ValidationError,
+    ValidationInfo,
     ValidatorFunctionWrapHandler,
     field_validator,
     model_validator,
@@ -137,6 +138,14 @@ class TableSpec(Settings):
         if isinstance(seeds, tuple) and (not seeds or len(set(seeds)) < len(seeds)):
             raise ValueError("seeds must be unique and non-empty")
         return seeds
+
+    @field_validator("extra_tasks")
+    @classmethod
+    def _no_task_twice(cls, value: tuple[str, ...], others: ValidationInfo) -> tuple[str, ...]:
+        """A further task would take one of the table's own out of its means."""
+        if twice := [name for name in value if name in others.data.get("tasks", ())]:
+            raise ValueError(f"'{twice[0]}' is one of tasks: too; leave it out of one of them")
+        return value
 
     @field_validator("evaluate")
     @classmethod

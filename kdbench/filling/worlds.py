@@ -9,6 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from kdbench.errors import InputError
 from kdbench.filling.spec import TableSpec
 from kdbench.registry import Registry
 from kdbench.system.console import report_progress
@@ -52,9 +53,14 @@ def world_of(spec: TableSpec) -> TableWorld | None:
     """The world that a table needs; None if its file names none.
 
     Raises:
-        InputError: The kind of the world is unknown.
+        InputError: The kind of the world is unknown, or its folder is a file.
     """
-    return None if spec.world is None else worlds.get(spec.world.kind)(spec.world.folder)
+    if spec.world is None:
+        return None
+    kind, folder = worlds.get(spec.world.kind), spec.world.folder
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"world: folder: {folder}: is a file; name a folder")
+    return kind(folder)
 
 
 def make_missing(world: TableWorld) -> None:

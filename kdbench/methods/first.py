@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from kdbench.divergence import forward_kl
+from kdbench.errors import InputError
 from kdbench.methods import Mechanism, Method, methods
-from kdbench.training import Chunk, Found, Objective, Preparation, Triple
+from kdbench.training import Chunk, Context, Found, Objective, Preparation, Triple
 from kdbench.training.calibration import calibrating_temperature
 from kdbench.training.top_tokens import likeliest, likeliest_and_rest
 
@@ -44,6 +45,10 @@ class TopTokens(Objective):
     def least_top_k(self) -> int:  # type: ignore[override]
         """The tokens that it is over."""
         return self.top_k
+
+    def begin(self, context: Context) -> None:
+        """Check that the models have as many tokens."""
+        _check_size(self.top_k, context.vocabulary)
 
     def token(self, chunk: Chunk) -> "torch.Tensor":
         """KL(p'‖q')."""
@@ -129,6 +134,7 @@ class FIRST(Method):
 
         if not self._searches:
             return {}
+        _check_size(self.top_k, preparation.vocabulary)
         scores, places = [], []
         for batch in preparation.batches(preparation.valid):
             top = preparation.log_probs("teacher", batch).topk(self.top_k, dim=-1)
@@ -143,3 +149,8 @@ class FIRST(Method):
         temperature = 1.0 if self.smoothing else self.target_temperature
         objective = TopTokens(self.top_k, temperature, self.smoothing, self.tail)
         return Triple(objective, schedule=Found(_FOUND)) if self._searches else Triple(objective)
+
+
+def _check_size(top_k: int, vocabulary: int) -> None:
+    if top_k > vocabulary:
+        raise InputError(f"top_k={top_k}: student and teacher share {vocabulary} tokens; lower it")

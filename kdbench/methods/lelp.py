@@ -128,6 +128,7 @@ class LELP(Method):
     mechanism: ClassVar[Mechanism | None] = Mechanism(
         "log:labels/probe", "up", "hidden subgroups that a linear probe reads off the states"
     )
+    prepares_with: ClassVar[tuple[str, ...]] = ("teacher",)
     label_field: str = Field("label", description="column of the label")
     classes: int = Field(2, ge=2, description="C, number of labels")
     subclasses: int = Field(4, ge=1, description="S, number of subclasses of a label")

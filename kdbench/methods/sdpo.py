@@ -13,15 +13,16 @@ Data: `samples` responses of the student to each prompt, with rewards of `verifi
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from kdbench.methods import Mechanism, Method, methods
 from kdbench.training import Chunk, Objective, Term, Triple, verifier
 from kdbench.training.informed import VIEW, InformedJSD, averaged
 from kdbench.training.rescue import RescuePrompt, solution_of
 from kdbench.training.sources.rescues import RESCUED, FromRescues
+from kdbench.training.verifiers import known_verifier
 
 if TYPE_CHECKING:
     import torch
@@ -56,7 +57,9 @@ class SDPO(Method):
         "log:reward", "up", "a right sample says more about a wrong one than its reward"
     )
     needs_teacher: ClassVar[bool] = False
-    verifier: str = Field("exact_match", description="exact_match, number or rougeL>=0.7")
+    verifier: Annotated[str, AfterValidator(known_verifier)] = Field(
+        "exact_match", description="exact_match, number or rougeL>=0.7"
+    )
     samples: int = Field(8, ge=2, description="responses to each prompt")
     distillation_weight: float = Field(
         1.0, ge=0, le=1, description="w, weight of the distillation; the policy gradient has 1-w"

@@ -1,6 +1,6 @@
 """A companion: a further model in training, which objectives see as one more view."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,11 @@ class Companion:
 
     def __repr__(self) -> str:
         return type(self).__name__  # without an address, which differs in a resumed run
+
+    @property
+    def checkpoints(self) -> Mapping[str, Path]:
+        """The checkpoints that it loads, by the key that names each in messages."""
+        return {}
 
     def check(self) -> None:
         """Check what can be known before anything is loaded.

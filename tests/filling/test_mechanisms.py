@@ -246,6 +246,25 @@ def test_a_given_checkpoint_has_no_mechanism(file: Path, results: Path) -> None:
         drawn(file, results)
 
 
+@pytest.mark.parametrize("row", [{"train": {"method": "kd"}}, {"checkpoint": "x"}])
+def test_a_mechanism_without_a_row_to_compare_with_is_refused(
+    file: Path, results: Path, row: dict[str, Any]
+) -> None:
+    mechanism = {"measure": "log:gate", "direction": "up", "idea": "an idea"}
+    values = yaml.safe_load(file.read_text("utf-8"))
+    values["rows"].append({"label": "Alone", **row, "mechanism": mechanism})
+    file.write_text(yaml.safe_dump(values))
+    with pytest.raises(InputError, match=r"row .Alone.: mechanism: .* add against:"):
+        drawn(file, results)
+
+
+def test_a_task_cannot_be_a_further_one_too(file: Path) -> None:
+    values = yaml.safe_load(file.read_text("utf-8"))
+    file.write_text(yaml.safe_dump({**values, "extra_tasks": ["dolly"]}))
+    with pytest.raises(InputError, match="extra_tasks: 'dolly' is one of tasks: too"):
+        read_spec(file)
+
+
 def test_every_bundled_mechanism_names_an_idea() -> None:
     for name in methods.names():
         kind: type[Method] = methods.get(name)

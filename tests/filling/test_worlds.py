@@ -9,8 +9,9 @@ import yaml
 from kdbench.config import FillSettings
 from kdbench.errors import InputError
 from kdbench.filling import table
+from kdbench.filling.spec import read_spec
 from kdbench.filling.table import fill
-from kdbench.filling.worlds import make_missing, worlds
+from kdbench.filling.worlds import make_missing, world_of, worlds
 from kdbench.toy import extras
 from kdbench.toy.models import make_world
 from kdbench.toy.worlds import extras as module
@@ -48,6 +49,16 @@ def test_a_world_has_the_same_bytes_and_what_exists_stays(tmp_path: Path) -> Non
     again = content(world.folder)
     assert again.pop("student/model.safetensors") == b"mine"
     assert again.items() <= made[0].items()
+
+
+def test_the_folder_of_a_world_cannot_be_a_file(tmp_path: Path) -> None:
+    values = {"title": "a table", "teacher": "nowhere"}
+    file = tmp_path / "table.yaml"
+    file.write_text(
+        yaml.safe_dump({**values, "world": {"kind": "toy-extras", "folder": str(file)}})
+    )
+    with pytest.raises(InputError, match=r"world: folder: .*table.yaml: is a file"):
+        world_of(read_spec(file))
 
 
 def test_a_dry_run_names_what_is_missing_and_makes_nothing(

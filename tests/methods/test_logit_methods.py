@@ -1,10 +1,14 @@
 """Behaviour of methods on logits; their values are in the folder `hand_values`."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
+from kdbench.errors import InputError
 from kdbench.methods import methods
 from kdbench.methods.bild import LogitDifferences
+from kdbench.methods.first import FIRST, TopTokens
 from kdbench.training import Chunk
 from kdbench.training.ranking import losses_of_places
 from tests.methods.hand_values import STUDENT, TEACHER, loss
@@ -56,3 +60,12 @@ def test_the_keys_of_exits_reach_them():
     module = triple.parts["exit_3"].build(Sizes({"student": 8}, {"student": 4}, 11))
     assert module.down.weight.shape == (5, 8)
     assert not methods.get("ofa")(exits=(1,), exit_weight=0).triple().parts
+
+
+def test_more_tokens_than_the_models_have_are_refused():
+    few = SimpleNamespace(vocabulary=8)
+    TopTokens(8).begin(few)
+    with pytest.raises(InputError, match=r"^top_k=9: student and teacher share 8 tokens"):
+        TopTokens(9).begin(few)
+    with pytest.raises(InputError, match=r"^top_k=9: "):
+        FIRST(top_k=9).prepare(few)

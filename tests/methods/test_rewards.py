@@ -243,6 +243,11 @@ def test_a_resume_within_the_curricula_gives_the_same_bits(world, tmp_path, monk
         ("trrd", {}, r"^verifier= is missing: what rewards a response"),
         ("grpo", {}, r"^verifier= is missing"),
         ("trrd", {"verifier": "exact_mach"}, r"verifier=exact_mach: .*exact_match"),
+        *(
+            (name, {"verifier": "number", "limit": 16}, r"no reference has a number to compare")
+            for name in ("grpo", "trrd", "sdpo")
+        ),
+        ("sdpo", {"verifier": "exact_mach"}, r"^verifier=exact_mach: .*exact_match"),
         ("trrd", {"verifier": "rougeL>=2"}, r"limit must be a number of 0 to 1"),
         ("adpa", {}, r"^reference_model= is missing: checkpoint of the teacher"),
         ("adpa", {"reference_model": "nowhere"}, r"reference_model=nowhere"),

@@ -1,6 +1,7 @@
 """Methods with heads, hidden states and gates: parts, resume, and what hand values do not show."""
 
 import json
+import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -57,6 +58,47 @@ def train(world: World, out: Path, name: str, **settings: Any) -> Any:
         settings = {"teachers": [world.teacher, world.student], "category": "category", **settings}
         settings = {**settings, "validation_limit": 60}
     return kdbench.train(**{**FEW, **both, "method": name, "out": out, **settings})
+
+
+def swapped(model: Path, folder: Path) -> Path:
+    """A copy of a checkpoint in whose tokenizer two tokens have changed places."""
+    shutil.copytree(model, folder)
+    file = folder / "tokenizer.json"
+    content = json.loads(file.read_text("utf-8"))
+    vocabulary = content["model"]["vocab"]
+    vocabulary["!"], vocabulary["#"] = vocabulary["#"], vocabulary["!"]
+    file.write_text(json.dumps(content))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("mst", "teachers"),
+        ("adpa", "reference_model"),
+        ("classmate", "classmate_model"),
+        ("lelp", "teacher"),
+    ],
+)
+def test_a_model_of_another_tokenizer_is_refused_before_a_model_is_loaded(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, key: str
+) -> None:
+    other = swapped(world.teacher, tmp_path / "other")
+    rows = tmp_path / "rows.jsonl"
+    lines = [
+        {"instruction": "Say", "output": word, "label": word, "chosen": word, "rejected": "no"}
+        for word in ("one", "two") * 8
+    ]
+    rows.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    settings: dict[str, Any] = {key: [world.teacher, other] if key == "teachers" else str(other)}
+    if name in ("adpa", "lelp"):
+        settings |= {"train_set": str(rows), "valid_set": str(rows)}
+    monkeypatch.setattr("kdbench.distillation.students.StudentSource.load", None)
+    monkeypatch.setattr("kdbench.distillation.ingredients.load_teacher", None)
+    with pytest.raises(InputError, match="different tokenizers") as refused:
+        train(world, tmp_path / "out", name, **settings)
+    assert key in str(refused.value)
+    assert not list(tmp_path.glob("out*"))
 
 
 @pytest.mark.parametrize("name", WITH_PARTS)

@@ -1,6 +1,6 @@
 """The classmate of weak-model-guided distillation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -70,6 +70,11 @@ class Classmate(Companion):
     def terms(self) -> Sequence[Term]:  # type: ignore[override]
         """What a trained classmate learns."""
         return self._inner.terms if self._inner else ()
+
+    @property
+    def checkpoints(self) -> Mapping[str, Path]:
+        """The checkpoint from which it starts, if there is one."""
+        return self._inner.checkpoints if self._inner else {}
 
     def check(self) -> None:
         """Check that the checkpoint exists."""

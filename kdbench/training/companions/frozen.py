@@ -1,6 +1,6 @@
 """A model that stays as it is: a second teacher, a reference, the student before training."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -39,9 +39,18 @@ class Frozen(Companion):
     key: str = ""
     _model: Any = field(default=None, init=False, repr=False)
 
+    @property
+    def checkpoints(self) -> Mapping[str, Path]:
+        """Its checkpoint, if it has one."""
+        return {} if self.checkpoint is None else {self._named_by: self.checkpoint}
+
+    @property
+    def _named_by(self) -> str:
+        return self.key or f"{self.name}_model"
+
     def check(self) -> None:
         """Check that the checkpoint exists."""
-        check_path(self.checkpoint, self.key or f"{self.name}_model")
+        check_path(self.checkpoint, self._named_by)
 
     def start(self, context: Context) -> View:
         """Load the model and return its view."""
@@ -53,7 +62,7 @@ class Frozen(Companion):
         self._model = (
             copy_of_student(context)
             if self.checkpoint is None
-            else load_model(self.checkpoint, self.key or f"{self.name}_model", context, self.dtype)
+            else load_model(self.checkpoint, self._named_by, context, self.dtype)
         )
         return view_of(self._model.requires_grad_(False), context)
 

@@ -4,10 +4,15 @@ from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kdbench.checkpoint import check_checkpoint, find_checkpoint, load_checkpoint
+from kdbench.checkpoint import (
+    check_checkpoint,
+    find_checkpoint,
+    load_checkpoint,
+    load_tokenizer,
+)
 from kdbench.errors import InputError
 from kdbench.training.context import Context
-from kdbench.views.tokenizers import shared_tokens
+from kdbench.views.tokenizers import SharedTokens, shared_tokens
 from kdbench.views.view import ModelView, bare_model
 
 if TYPE_CHECKING:
@@ -26,6 +31,30 @@ def check_path(path: Path | None, key: str) -> None:
     """
     if path is not None:
         check_checkpoint(str(path), None, False, key)
+
+
+def check_tokenizer(path: Path, key: str, tokenizer: Any) -> None:
+    """Check that a checkpoint has the student's tokenizer, without loading its weights.
+
+    Args:
+        path: The checkpoint.
+        key: What names it, for messages.
+        tokenizer: The student's tokenizer.
+
+    Raises:
+        InputError: It does not exist, or has another one.
+    """
+    own = load_tokenizer(find_checkpoint(str(path), key=key))
+    _check_same(shared_tokens(tokenizer, own), path, key)
+
+
+def _check_same(shared: SharedTokens, path: Path, key: str) -> None:
+    if shared.difference:
+        raise InputError(
+            f"{key}={path}: student and {key.removesuffix('_model')} have different tokenizers "
+            f"({shared.difference}), and views are compared token by token: take a model of the "
+            "student's family"
+        )
 
 
 def check_every(name: str, every: int) -> None:
@@ -54,12 +83,7 @@ def load_model(path: Path, key: str, context: Context, dtype: str = "float32") -
         find_checkpoint(str(path), key=key), dtype, str(bare_model(context.student).device)
     )
     shared = shared_tokens(context.tokenizer, tokenizer)
-    if shared.difference:
-        raise InputError(
-            f"{key}={path}: student and {key.removesuffix('_model')} have different tokenizers "
-            f"({shared.difference}), and views are compared token by token: take a model of the "
-            "student's family"
-        )
+    _check_same(shared, path, key)
     if shared.size < context.vocabulary:
         raise InputError(
             f"{key}={path}: has {shared.size} of the {context.vocabulary} tokens that student and "

@@ -1,5 +1,6 @@
 """A moving average of the student's weights."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,11 @@ class MovingAverage(Companion):
     validated: bool = False
     _model: Any = field(default=None, init=False, repr=False)
     _follower: Follower | None = field(default=None, init=False, repr=False)
+
+    @property
+    def checkpoints(self) -> Mapping[str, Path]:
+        """Its checkpoint, if it has one."""
+        return {f"{self.name}_model": self.checkpoint} if self.checkpoint else {}
 
     def check(self) -> None:
         """Check numbers, and that the checkpoint exists.

@@ -1,6 +1,6 @@
 """A model that learns next to the student, by terms of its own."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -69,6 +69,12 @@ class Peer(Companion):
     def replaces_teacher(self) -> bool:  # type: ignore[override]
         """Whether it is the teacher itself."""
         return self.name == "teacher" and self.needs_teacher_model
+
+    @property
+    def checkpoints(self) -> Mapping[str, Path]:
+        """Its checkpoint, if it starts from one."""
+        start = self.start_from
+        return {f"{self.name}_model": start} if isinstance(start, Path) else {}
 
     def check(self) -> None:
         """Check that its checkpoint exists, and that it learns.

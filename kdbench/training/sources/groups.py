@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from kdbench.errors import InputError
 from kdbench.training.source import Draw, Source
-from kdbench.training.verifiers import Verifier, reward_of
+from kdbench.training.verifiers import Verifier, number, reward_of
 from kdbench.views.rollout import Example, Rollout
 
 _CONSTANT = 1e-8  # rewards whose standard deviation is smaller differ by rounding alone
@@ -77,6 +77,16 @@ class FromGroups(Source):
         """The size of a group."""
         return self.samples
 
+    def check(self, train: Sequence[Example]) -> None:
+        """Check that every row can be verified.
+
+        Raises:
+            InputError: The verifier compares numbers, and the references of a row have none.
+        """
+        if self.verifier is number:
+            for example in train:
+                number(example, "")
+
     def rollouts(self, draw: Draw) -> list[Rollout]:
         """The groups of the step: new ones, or the last ones once more."""
         if not self.pending:
@@ -101,14 +111,14 @@ class FromGroups(Source):
         sampled = draw.responses(prompts, self.view, self.samples)
         kept: list[Rollout] = []
         values: list[tuple[float, float]] = []
-        for number, example in enumerate(prompts):
-            start = number * self.samples
+        for place, example in enumerate(prompts):
+            start = place * self.samples
             group = sampled[start : start + self.samples]
             rewards = [reward_of(self.verifier, example, draw.text(one)) for one in group]
             self._note(draw, rewards)
             own = group_advantages(rewards, self.scaled, self.leave_one_out, self.deviation)
             if any(own) or not self.skip_constant:
-                kept += [replace(one, group=f"group {number}") for one in group]
+                kept += [replace(one, group=f"group {place}") for one in group]
                 values += zip(rewards, own, strict=True)
         log_sampled = draw.target_log_probs(kept, self.view)
         return [

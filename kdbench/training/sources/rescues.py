@@ -4,14 +4,12 @@ The context is in the field `solution` of the example of a rollout; the prompt o
 it is `kdbench.training.rescue.RescuePrompt`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from kdbench.errors import InputError
 from kdbench.training.source import Draw
 from kdbench.training.sources.groups import FromGroups
-from kdbench.training.verifiers import number
-from kdbench.views.rollout import Example, Rollout
+from kdbench.views.rollout import Rollout
 
 RESCUED = "rescued"
 SOLUTION = "solution"
@@ -35,16 +33,6 @@ class FromRescues(FromGroups):
     def origins(self) -> tuple[str, ...]:  # type: ignore[override]
         """Who answers, and the failed responses that have a context."""
         return (RESCUED,) if self.rescued_only else (RESCUED, self.view)
-
-    def check(self, train: Sequence[Example]) -> None:
-        """Check that every row can be verified.
-
-        Raises:
-            InputError: The verifier compares numbers, and the references of a row have none.
-        """
-        if self.verifier is number:
-            for example in train:
-                number(example, "")
 
     def rollouts(self, draw: Draw) -> list[Rollout]:
         """The groups of the step, the failed ones with a context where there is one."""
