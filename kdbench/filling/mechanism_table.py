@@ -106,6 +106,8 @@ def records(table: MechanismTable) -> list[dict[str, Any]]:
             "ci_low": _rounded(row.low),
             "ci_high": _rounded(row.high),
             "training_seeds": list(row.seeds),
+            "values": [_rounded(value) for value in row.values],
+            "values_of_other": [_rounded(value) for value in row.others],
             "verdict": row.verdict,
             "reason": row.reason,
         }
@@ -235,7 +237,9 @@ def _csv(table: MechanismTable) -> str:
     names = list(rows[0]) if rows else []
     writer.writerow(names)
     for row in rows:
-        seeds = " ".join(map(str, row["training_seeds"]))
-        values = {**row, "training_seeds": seeds}.values()
+        values = [
+            " ".join(map(str, value)) if isinstance(value, list) else value
+            for value in row.values()
+        ]
         writer.writerow([cell_text(v) if isinstance(v, str) else v for v in values])
     return text.getvalue()

@@ -49,6 +49,8 @@ class MechanismRow:
         high: Upper end.
         decimals: Decimals of the measure in tables.
         reason: Why it was not measured; empty if it was.
+        values: The measure by training seed.
+        others: The same of the other row.
     """
 
     label: str
@@ -64,6 +66,8 @@ class MechanismRow:
     high: float | None = None
     decimals: int = 3
     reason: str = ""
+    values: tuple[float, ...] = ()
+    others: tuple[float, ...] = ()
 
 
 def check_mechanisms(spec: TableSpec, rows: Sequence[SpecRow], file: Path) -> None:
@@ -215,6 +219,8 @@ def _compared(
         low,
         high,
         _decimals(column, by_label[label]),
+        values=tuple(map(float, values)),
+        others=tuple(map(float, others)),
     )
 
 
