@@ -131,8 +131,7 @@ BY_DESIGN: dict[str, tuple[str, ...]] = {
     "sdft": (EVERY_NUMBER,),
     "sdpo": (EVERY_NUMBER,),
     "trg": (EVERY_NUMBER,),
-    "trrd(old_share=1": (EVERY_NUMBER,),  # without a teacher, whom any other share needs
-    "grpo": (EVERY_NUMBER,),  # the same
+    "grpo": (EVERY_NUMBER,),  # without a teacher, whom any other share than 1 needs
     # The ratio of a token that the others rule out has no bound, nor has its gradient.
     "clipped_ratio": (FLOAT16,),
     "classmate(form=subtract": (EVERY_NUMBER,),  # `plausibility` is in its diagnostics alone

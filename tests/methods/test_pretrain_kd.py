@@ -59,7 +59,7 @@ def test_a_cache_of_too_few_tokens_is_refused_before_anything_is_loaded(
 ) -> None:
     monkeypatch.setattr("kdbench.distillation.students.StudentSource.load", None)
     few = {"teacher_cache": tmp_path / "cache", "teacher_top_k": 8}
-    with pytest.raises(InputError, match=r"top 8 .* reads the top 50: pass teacher_top_k=50, or"):
+    with pytest.raises(InputError, match=r"needs the teacher's top 50 tokens .* has 8: make a"):
         kdbench.train(out=tmp_path / "out", **settings, **few)
 
 
