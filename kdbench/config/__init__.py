@@ -23,7 +23,7 @@ from kdbench.config.kinds import (
 )
 from kdbench.config.measure import EvalSettings, TeacherKeys
 from kdbench.config.score import ScoreSettings
-from kdbench.config.served_teacher import ServedTeacherKeys, addresses_of, is_served
+from kdbench.config.served_teacher import ServedTeacherKeys, addresses_of, is_on_server
 from kdbench.config.speed import SpeedSettings
 from kdbench.config.train import TrainSettings, is_file_of_rows
 from kdbench.config.train_prompts import TrainFormat, TrainTurns
@@ -60,7 +60,7 @@ __all__ = [
     "given_facts",
     "given_keys",
     "is_file_of_rows",
-    "is_served",
+    "is_on_server",
     "key_groups",
     "parse",
     "read_words",

@@ -13,7 +13,7 @@ _TAGGED = re.compile(r"([\w.-]+)=(.+)")
 _SERVED = re.compile(r"(?:[\w.-]+=)?https?://")
 
 
-def is_served(teacher: str | None) -> bool:
+def is_on_server(teacher: str | None) -> bool:
     """Whether `teacher=` names servers: an address, or several as in `math=http://…`."""
     return teacher is not None and _SERVED.match(teacher) is not None
 
@@ -100,7 +100,7 @@ class ServedTeacherKeys(Settings, group="Teacher on a server"):
     def _server_keys_take_effect(self) -> "ServedTeacherKeys":
         teacher: str | None = getattr(self, "teacher", None)
         given = set(given_keys(self)) & set(ServedTeacherKeys.model_fields)
-        if not is_served(teacher):
+        if not is_on_server(teacher):
             if given:
                 raise ValueError(f"{min(given)}= needs a teacher on a server, teacher=http://…")
             return self

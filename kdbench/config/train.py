@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from kdbench.config.kinds import ADVANCED, AtLeastOne, DryRunKeys, Settings
 from kdbench.config.plugins import PluginKeys
-from kdbench.config.served_teacher import ServedTeacherKeys, is_served
+from kdbench.config.served_teacher import ServedTeacherKeys, is_on_server
 from kdbench.config.track import TrackerKeys
 from kdbench.config.train_prompts import PromptKeys
 from kdbench.errors import InputError
@@ -323,7 +323,7 @@ class TrainSettings(
             "lora_dropout": (self.lora_rank > 0, "lora_rank="),
             "min_learning_rate": (self.lr_schedule == "cosine", "lr_schedule=cosine"),
             "teacher_top_k": (
-                self.teacher_cache is not None or is_served(self.teacher),
+                self.teacher_cache is not None or is_on_server(self.teacher),
                 "teacher_cache=DIR or teacher=http://…",
             ),
             "pretraining_weight": (self.pretraining is not None, "pretraining=FILE"),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from kdbench.config import CACHE, TrainSettings, is_served
+from kdbench.config import CACHE, TrainSettings, is_on_server
 from kdbench.errors import InputError
 from kdbench.scores.cache import CachedIdentity, TopKCache, digest_of_tokens
 from kdbench.training.source import FromTeacher
@@ -34,7 +34,7 @@ def check_cached(settings: TrainSettings, stages: Sequence[Stage]) -> CachedIden
             data set's responses.
     """
     cache = cached_teacher(settings.teacher)
-    served = is_served(settings.teacher)
+    served = is_on_server(settings.teacher)
     if cache is None and settings.teacher_cache is None and not served:
         return None
     if served:

@@ -38,7 +38,8 @@ def examples_of(
     source = triple.source.inner
     if not isinstance(source, FromTeacher):
         return ingredients.train.examples
-    if ingredients.teacher is None and ingredients.served is None:
+    served = ingredients.served
+    if ingredients.teacher is None and served is None:
         raise InputError(f"teacher= is missing: method={settings.method} learns from one")
     protocol = sampling(settings)
     cache = settings.teacher_responses or out.parent / "teacher-responses"
@@ -57,7 +58,7 @@ def examples_of(
             settings.seed,
             lambda: ingredients.teacher_model,
             None if size == "auto" else size,
-            ingredients.served and ingredients.served.answers(protocol, settings.seed),
+            None if served is None else served.answers(protocol, settings.seed),
         )
     costs.count("teacher_responses", tokens)
     if not triple.needs_teacher_model:

@@ -13,7 +13,7 @@ from kdbench.checkpoint import (
     load_tokenizer,
     pick_device,
 )
-from kdbench.config import TrainSettings, is_served
+from kdbench.config import TrainSettings, is_on_server
 from kdbench.distillation.cached import cached_teacher, check_cached
 from kdbench.distillation.contents import with_contents
 from kdbench.distillation.data import DataSet, SetFile, Split, load_set, load_texts, set_name
@@ -72,7 +72,7 @@ class Ingredients:
         if settings.teacher is None and self.method.needs_teacher:
             raise InputError(f"teacher= is missing: method={settings.method} learns from one")
         self.cached = check_cached(settings, self.method.stages())
-        is_elsewhere = self.cached is not None or is_served(settings.teacher)
+        is_elsewhere = self.cached is not None or is_on_server(settings.teacher)
         if is_elsewhere and "teacher" in self.method.prepares_with:
             raise InputError(
                 f"method={settings.method} looks at the teacher before training, and "
@@ -104,7 +104,7 @@ class Ingredients:
         self.tokenizer = self.student.load_tokenizer(settings.trust_remote_code)
         self.served = (
             ServedTeachers(settings, self.tokenizer, recipe.out)
-            if is_served(settings.teacher)
+            if is_on_server(settings.teacher)
             else None
         )
         if self.served is not None:

@@ -16,7 +16,7 @@ from kdbench.errors import InputError
 from kdbench.generate.prompts import encode_prompt
 from kdbench.protocol import Protocol
 from kdbench.scores.cache import COLUMNS, CachedIdentity, ScoreColumns, TopKCache
-from kdbench.scores.served.checking import TOLERANCE, Checked, check_server, compare, some_texts
+from kdbench.scores.served.checking import TOLERANCE, check_line, check_server, compare, some_texts
 from kdbench.scores.served.server import ServedModel, find_models
 from kdbench.scores.served.teacher import Asked, ServedResponse, ServedTeacher, Text
 from kdbench.system.console import report_progress
@@ -281,7 +281,7 @@ class ServedTeachers:
                 f"{change:.3g} nats from the model whose scores are in {self.cache.folder}: it is "
                 "another model under the same name; choose another teacher_cache= and out="
             )
-        report_progress(_line(tag, teacher, checked))
+        report_progress(check_line(teacher, checked, tag))
 
 
 def text_of(row: Rollout) -> Text:
@@ -292,19 +292,6 @@ def text_of(row: Rollout) -> Text:
 
 def _place(tag: str, model: ServedModel) -> str:
     return f"{f'{tag}: ' if tag else ''}'{model.name}' at {model.address.url} ({model.api})"
-
-
-def _line(tag: str, teacher: ServedTeacher, checked: Checked) -> str:
-    line = (
-        f"teacher {_place(tag, teacher.model)}: on {checked.positions} tokens of {checked.texts} "
-        f"texts, its {teacher.top_k} likeliest have {checked.mass:.4f} of the probability"
-    )
-    if checked.worst is not None:
-        line += (
-            f"; log-probabilities differ from teacher_check= by {checked.worst:.2g} nats at most, "
-            f"{checked.mean:.2g} on average"
-        )
-    return line
 
 
 def _tokenizer(settings: TrainSettings, students: Any) -> Any:

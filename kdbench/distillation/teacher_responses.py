@@ -149,7 +149,7 @@ def _line_of(row: TrainingRow, sample: Sample) -> dict[str, Any]:
     return _line(row, sample.output, sample.finish, len(sample.tokens))
 
 
-def _line(row: TrainingRow, output: str, finish: str, tokens: int) -> dict[str, Any]:
+def _line(row: TrainingRow, output: str, finish: str | None, tokens: int) -> dict[str, Any]:
     """A line of the file, which is also a row to train on."""
     is_instruction = "instruction" in row.asked
     return {

@@ -40,6 +40,22 @@ class Checked:
     mean: float | None = None
 
 
+def check_line(teacher: ServedTeacher, checked: Checked, tag: str = "") -> str:
+    """What a check found, as a line to show."""
+    model = teacher.model
+    named = f"{f'{tag}: ' if tag else ''}'{model.name}' at {model.address.url} ({model.api})"
+    line = (
+        f"teacher {named}: on {checked.positions} tokens of {checked.texts} texts, its "
+        f"{teacher.top_k} likeliest have {checked.mass:.4f} of the probability"
+    )
+    if checked.worst is not None:
+        line += (
+            f"; log-probabilities differ from teacher_check= by {checked.worst:.2g} nats at most, "
+            f"{checked.mean:.2g} on average"
+        )
+    return line
+
+
 def some_texts(texts: Sequence[Text]) -> list[Text]:
     """The few texts of a check: the first ones, cut."""
     cut = [
