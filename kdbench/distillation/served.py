@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,8 +66,12 @@ class ServedTeachers:
             for tag, model in self.models.items()
         }
         self.identity = self._identity()
-        folder = settings.teacher_cache or out.parent / "teacher-scores" / self.identity.sha256[:12]
-        self.cache = TopKCache(folder)
+        self.cache = TopKCache(settings.teacher_cache or self._own_folder(out))
+
+    def _own_folder(self, out: Path) -> Path:
+        """The folder of the scores next to `out=`, which runs with the same teacher share."""
+        content = json.dumps(asdict(self.identity)).encode()
+        return out.parent / "teacher-scores" / hashlib.sha256(content).hexdigest()[:12]
 
     def _identity(self) -> CachedIdentity:
         """Whose scores these are: names and what the servers say about the models, no address."""

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from threading import Event
@@ -32,6 +32,7 @@ class Asking(Generic[Question, Answer]):
         concurrency: Number of requests at once.
         pause: Waits between two tries; None for real time.
         what: What is asked, for messages.
+        tries: Largest number of tries that end in the same kind of fault, where it is not 7.
 
     Attributes:
         faults: Number of failed tries that a later try made good, by kind.
@@ -44,10 +45,12 @@ class Asking(Generic[Question, Answer]):
         concurrency: int = 8,
         pause: Wait | None = None,
         what: str = "questions",
+        tries: Mapping[str, int] | None = None,
     ):
         self._place, self._answer, self._concurrency = place, answer, concurrency
         self._stop = Event()
         self._pause, self._what = pause or self._stop.wait, what
+        self._tries = tries or {}
         self.faults: Counter[str] = Counter()
 
     def ask(self, questions: Iterable[tuple[str, Question]]) -> Iterator[tuple[str, Answer]]:
@@ -133,7 +136,8 @@ class Asking(Generic[Question, Answer]):
                         f"{self._place}: asks to wait {seconds:.0f} s; run the same "
                         "command again then"
                     ) from None
-                if len(faults) == _TRIES or self._pause(seconds):
+                last = faults.count(fault.kind) == self._tries.get(fault.kind)
+                if last or len(faults) == _TRIES or self._pause(seconds):
                     raise
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from kdbench.config import ServedTeacherKeys, addresses_of
 from kdbench.errors import InputError, nearest
 from kdbench.scores.served.apis import ApiName, api_of
 from kdbench.system.asking import Asking
-from kdbench.system.http import Address, get_models
+from kdbench.system.http import Address, FaultError, get_models
 
 _LARGEST = 512 * 2**20  # bytes of a reply: 64 tokens of 32,768 positions
 ROLE = "teacher"
@@ -81,9 +81,22 @@ def _key(settings: ServedTeacherKeys) -> str | None:
     return key
 
 
+def _models(address: Address) -> Mapping[str, Any] | None:
+    """Ask for the list of models: once if nobody answers, again after faults that may pass."""
+
+    def ask(address: Address) -> Mapping[str, Any] | None:
+        try:
+            return get_models(address)
+        except FaultError as fault:
+            if fault.kind != "connection":
+                raise
+            raise InputError(f"{address.place}: {fault}") from None
+
+    return next(iter(Asking(address.place, ask, 1, what="requests").ask([("", address)])))[1]
+
+
 def _find(settings: ServedTeacherKeys, address: Address, name: str | None) -> ServedModel:
-    ask: Callable[[Address], Mapping[str, Any] | None] = get_models
-    models = next(iter(Asking(address.place, ask, 1, what="requests").ask([("", address)])))[1]
+    models = _models(address)
     if models is None:
         if name is None or settings.teacher_api is None:
             raise InputError(

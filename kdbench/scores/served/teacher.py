@@ -15,6 +15,7 @@ from kdbench.scores.served.server import ServedModel
 from kdbench.system.asking import Asking, Wait
 from kdbench.system.http import TOO_LONG, FaultError, Response, error_of, refusal, send
 
+_TRIES = {"nonsense": 4}  # of a server that has no such API, the reply does not get better
 _UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
 
 
@@ -90,8 +91,8 @@ class ServedTeacher:
         self.tokenizer, self.vocabulary = tokenizer, vocabulary
         self.concurrency, self._pause = concurrency, pause
         place = model.address.place
-        self._texts = Asking(place, self._scores, concurrency, pause, "texts")
-        self._prompts = Asking(place, self._response, concurrency, pause, "prompts")
+        self._texts = Asking(place, self._scores, concurrency, pause, "texts", _TRIES)
+        self._prompts = Asking(place, self._response, concurrency, pause, "prompts", _TRIES)
 
     def score(self, texts: Mapping[str, Text]) -> Iterator[tuple[str, ScoreColumns]]:
         """Yield the scores of texts as they come.
@@ -119,7 +120,8 @@ class ServedTeacher:
         Raises:
             InputError: The server refuses the request, or gives no log-probabilities of the text.
         """
-        asking = Asking(self.model.address.place, self.positions, 1, self._pause, "texts")
+        place = self.model.address.place
+        asking = Asking(place, self.positions, 1, self._pause, "texts", _TRIES)
         positions = next(iter(asking.ask([("", text)])))[1]
         self.usage.add(len(text.ids))
         return positions
