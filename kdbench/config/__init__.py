@@ -23,6 +23,7 @@ from kdbench.config.kinds import (
 )
 from kdbench.config.measure import EvalSettings, TeacherKeys
 from kdbench.config.score import ScoreSettings
+from kdbench.config.served_teacher import ServedTeacherKeys, addresses_of, is_on_server
 from kdbench.config.speed import SpeedSettings
 from kdbench.config.train import TrainSettings, is_file_of_rows
 from kdbench.config.train_prompts import TrainFormat, TrainTurns
@@ -42,6 +43,7 @@ __all__ = [
     "ReportSettings",
     "ScoreSettings",
     "Seeds",
+    "ServedTeacherKeys",
     "ServingKeys",
     "Settings",
     "SpeedSettings",
@@ -51,12 +53,14 @@ __all__ = [
     "TrainSettings",
     "TrainTurns",
     "ViewSettings",
+    "addresses_of",
     "as_words",
     "build",
     "fields_by_key",
     "given_facts",
     "given_keys",
     "is_file_of_rows",
+    "is_on_server",
     "key_groups",
     "parse",
     "read_words",

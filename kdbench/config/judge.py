@@ -3,10 +3,10 @@
 import json
 import re
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from kdbench.config.addresses import server_address, variable_name
 from kdbench.config.kinds import AtLeastOne, OptionMap, Seeds, Settings, given_keys
 from kdbench.system.secrets import has_key, is_secret
 
@@ -77,30 +77,12 @@ class JudgeKeys(Settings, group="Judge"):
     @field_validator("judge_url")
     @classmethod
     def _address(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        try:
-            parts = urlsplit(value)
-            known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            known = False
-        if not known or not value.isprintable() or " " in value:
-            raise ValueError("must be an address such as http://localhost:8000/v1")
-        if "@" in parts.netloc or parts.query or parts.fragment or has_key(value):
-            raise ValueError(
-                "must have no login, key, ? or #; put a key into an environment variable, and name "
-                "the variable with judge_key_env="
-            )
-        return value.rstrip("/").removesuffix("/chat/completions")
+        return value if value is None else server_address(value, "judge_key_env")
 
     @field_validator("judge_key_env")
     @classmethod
     def _name_of_variable(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
-            raise ValueError(
-                "must be the name of an environment variable; the key itself belongs only there"
-            )
-        return value
+        return value if value is None else variable_name(value)
 
     @field_validator("judge_seeds")
     @classmethod

@@ -21,6 +21,7 @@ from kdbench.config.kinds import (
 )
 from kdbench.config.plugins import PluginKeys
 from kdbench.config.protocol import ProtocolKeys
+from kdbench.config.served_teacher import ServedTeacherKeys, is_on_server
 from kdbench.config.track import TrackerKeys
 
 
@@ -45,7 +46,7 @@ class TeacherKeys(Settings, group="Teacher"):
     teacher: str | None = Field(
         None,
         description="Teacher checkpoint to compare with, or cache:DIR for stored scores; "
-        "adds the fidelity metrics",
+        "or the address of a server, http://…; adds the fidelity metrics",
     )
     teacher_revision: str | None = Field(
         None, description="Branch, tag or commit of a teacher on the Hub"
@@ -70,7 +71,7 @@ class TeacherKeys(Settings, group="Teacher"):
         64,
         ge=50,
         description="Number of most likely tokens stored per position, or requested from the "
-        "engine with teacher_scores=engine",
+        "engine with teacher_scores=engine, or from the teacher's server",
     )
     teacher_scores: Literal["model", "engine"] = Field(
         "model",
@@ -205,6 +206,7 @@ class AdvancedKeys(Settings, group=ADVANCED):
 class EvalSettings(
     ModelKeys,
     TeacherKeys,
+    ServedTeacherKeys,
     TaskKeys,
     ProtocolKeys,
     MetricKeys,
@@ -231,9 +233,13 @@ class EvalSettings(
                 raise ValueError("teacher=cache:DIR reads a cache; teacher_cache= writes one")
             fixed = given - {"teacher", "undistilled", "undistilled_name", "token_details"}
             refuse(fixed, "has no effect with teacher=cache:DIR, whose scores are stored already")
+        elif is_on_server(self.teacher):
+            loaded = given & {"teacher_revision", "teacher_scores"}
+            refuse(loaded, "has no effect on a teacher that a server holds")
         if self.undistilled is None:
             refuse(given & {"undistilled_name"}, "needs undistilled=")
-        if self.teacher_cache is None and self.teacher_scores != "engine":
+        needs_top_k = self.teacher_scores == "engine" or is_on_server(self.teacher)
+        if self.teacher_cache is None and not needs_top_k:
             refuse(given & {"cache_top_k"}, "needs teacher_cache= or teacher_scores=engine")
         return self
 

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from kdbench.config.kinds import ADVANCED, AtLeastOne, DryRunKeys, Settings
 from kdbench.config.plugins import PluginKeys
+from kdbench.config.served_teacher import ServedTeacherKeys, is_on_server
 from kdbench.config.track import TrackerKeys
 from kdbench.config.train_prompts import PromptKeys
 from kdbench.errors import InputError
@@ -27,7 +28,8 @@ class TrainedModelKeys(Settings, group="Model"):
     teacher: str | None = Field(
         None,
         description="Teacher's checkpoint folder, model on the Hub (org/name or "
-        "org/name@revision), or cache:DIR (scores that teacher_cache= kept)",
+        "org/name@revision), cache:DIR (scores that teacher_cache= kept), or the address of a "
+        "server, http://…",
     )
     teacher_cache: Path | None = Field(
         None,
@@ -35,7 +37,10 @@ class TrainedModelKeys(Settings, group="Model"):
         "which the student then learns; also for a later teacher=cache:DIR",
     )
     teacher_top_k: int = Field(
-        64, ge=1, description="Number of most likely tokens kept per position with teacher_cache="
+        64,
+        ge=1,
+        description="Number of most likely tokens kept per position with teacher_cache=, or asked "
+        "of a server",
     )
     recipe: str | None = Field(
         None,
@@ -249,6 +254,7 @@ class TrainAdvancedKeys(Settings, group=ADVANCED):
 
 class TrainSettings(
     TrainedModelKeys,
+    ServedTeacherKeys,
     TrainingDataKeys,
     OptimisationKeys,
     LoraKeys,
@@ -316,7 +322,10 @@ class TrainSettings(
             "lora_alpha": (self.lora_rank > 0, "lora_rank="),
             "lora_dropout": (self.lora_rank > 0, "lora_rank="),
             "min_learning_rate": (self.lr_schedule == "cosine", "lr_schedule=cosine"),
-            "teacher_top_k": (self.teacher_cache is not None, "teacher_cache=DIR"),
+            "teacher_top_k": (
+                self.teacher_cache is not None or is_on_server(self.teacher),
+                "teacher_cache=DIR or teacher=http://…",
+            ),
             "pretraining_weight": (self.pretraining is not None, "pretraining=FILE"),
             **dict.fromkeys(_OF_CHAT, (self.train_format == "chat", "train_format=chat")),
         }

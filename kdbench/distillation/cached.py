@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from kdbench.config import CACHE, TrainSettings
+from kdbench.config import CACHE, TrainSettings, is_on_server
 from kdbench.errors import InputError
 from kdbench.scores.cache import CachedIdentity, TopKCache, digest_of_tokens
 from kdbench.training.source import FromTeacher
@@ -34,9 +34,13 @@ def check_cached(settings: TrainSettings, stages: Sequence[Stage]) -> CachedIden
             data set's responses.
     """
     cache = cached_teacher(settings.teacher)
-    if cache is None and settings.teacher_cache is None:
+    served = is_on_server(settings.teacher)
+    if cache is None and settings.teacher_cache is None and not served:
         return None
-    given = f"teacher={settings.teacher}" if cache else f"teacher_cache={settings.teacher_cache}"
+    if served:
+        _refuse_loading(settings)
+    key = "teacher_cache" if cache is None and not served else "teacher"
+    given = f"{key}={getattr(settings, key)}"
     identity = None if cache is None else cache.identity()
     if cache is not None and identity is None:
         raise InputError(
@@ -50,11 +54,12 @@ def check_cached(settings: TrainSettings, stages: Sequence[Stage]) -> CachedIden
     if identity is not None and settings.teacher_dtype not in ("auto", identity.dtype):
         raise InputError(f"teacher_dtype={settings.teacher_dtype}: {given} is of {identity.dtype}")
     taught = [stage.triple for stage in stages if stage.teacher == "given"]
-    reasons = [_why_not(triple, made=cache is None) for triple in taught]
+    reasons = [_why_not(triple, cache is not None, served) for triple in taught]
     if reason := next(filter(None, reasons), None):
+        known = "any response" if served else "the data set's own responses"
         raise InputError(
             f"method={settings.method} {reason}, and {given} stands for the teacher's top k tokens "
-            "at the data set's own responses: give a model alone, or another method, such as kd"
+            f"at {known}: give a model alone, or another method, such as kd"
         )
     kept, vocabulary = settings.teacher_top_k, None
     if identity is not None:
@@ -70,10 +75,38 @@ def check_cached(settings: TrainSettings, stages: Sequence[Stage]) -> CachedIden
     return identity
 
 
-def _why_not(triple: Triple, made: bool) -> str | None:
-    """What a method needs that a cache has not, to follow its name; None if there is nothing."""
+def _refuse_loading(settings: TrainSettings) -> None:
+    """Refuse keys about a teacher that is loaded here.
+
+    Raises:
+        InputError: One is given.
+    """
+    values: dict[str, object] = {
+        "teacher_dtype": settings.teacher_dtype != "auto" and settings.teacher_dtype,
+        "teacher_device": settings.teacher_device,
+        "teacher_offload": settings.teacher_offload and "true",
+        "teacher_quantization": settings.teacher_quantization,
+    }
+    for key, value in values.items():
+        if value:
+            raise InputError(
+                f"{key}={value}: has no effect on a teacher that a server holds; leave it out"
+            )
+
+
+def _why_not(triple: Triple, finished: bool, served: bool) -> str | None:
+    """What a method needs that a cache or a server has not; None if there is nothing.
+
+    Args:
+        triple: The method in training.
+        finished: Whether the scores come from a cache, and no others can be had.
+        served: Whether they come from a server, which also answers prompts.
+
+    Returns:
+        The reason, to follow the method's name.
+    """
     terms = [*triple.terms, *(term for companion in triple.companions for term in companion.terms)]
-    if isinstance(triple.source.inner, FromTeacher) and not made:
+    if isinstance(triple.source.inner, FromTeacher) and finished:
         return "needs responses of the teacher"
     for term in terms:
         if "teacher" in term.objective.hidden:
@@ -82,9 +115,9 @@ def _why_not(triple: Triple, made: bool) -> str | None:
             return f"needs the teacher's whole distribution ({term.objective})"
     needs = {
         "needs the teacher's samples": triple.source.uses_teacher,
-        "reads no scores in training": "teacher" not in triple.needed_views,
+        "reads no scores in training": "teacher" not in triple.needed_views and not served,
         "needs the teacher in its source": "teacher" in triple.source.views,
-        "needs the teacher's scores of new responses": triple.source.gives_samples,
+        "needs the teacher's scores of new responses": triple.source.gives_samples and not served,
         "needs the teacher's loss on the validation set": "teacher" in triple.schedule.views,
         "needs the teacher's weights": any(own.needs_teacher_model for own in triple.companions),
         "shows the teacher other prompts": "teacher" in triple.prompts,

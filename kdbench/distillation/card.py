@@ -70,6 +70,7 @@ def make_card(
             "of": len(train.examples),
             "epochs": round(sum(record.epochs for record in records), 4),
         },
+        **({} if ingredients.served is None else {"served_teacher": ingredients.served.in_card}),
         **({} if template is None else {"chat_template_sha256": template}),
         "cut_responses": {"train": train.cut, "valid": ingredients.valid.cut},
         "phases": phases.as_dict(),

@@ -5,6 +5,7 @@ What is checked here is checked again where it is used.
 """
 
 from kdbench.checkpoint import check_checkpoint
+from kdbench.config import is_on_server
 from kdbench.distillation.cached import check_cached
 from kdbench.distillation.card import CARD
 from kdbench.distillation.data import SetFile, check_files
@@ -34,7 +35,7 @@ def check_early(recipe: Recipe) -> None:
     if settings.teacher is None and recipe.method.needs_teacher:
         raise InputError(f"teacher= is missing: method={settings.method} learns from one")
     cached = check_cached(settings, stages)
-    if settings.teacher is not None and cached is None:
+    if settings.teacher is not None and cached is None and not is_on_server(settings.teacher):
         check_checkpoint(settings.teacher, None, settings.unsafe_pickle, "teacher")
     check_student(settings.student, settings.teacher, settings.unsafe_pickle)
     if recipe.out.exists() and not (recipe.out / CARD).is_file():

@@ -38,11 +38,13 @@ def examples_of(
     source = triple.source.inner
     if not isinstance(source, FromTeacher):
         return ingredients.train.examples
-    if ingredients.teacher is None:
+    served = ingredients.served
+    if ingredients.teacher is None and served is None:
         raise InputError(f"teacher= is missing: method={settings.method} learns from one")
     protocol = sampling(settings)
     cache = settings.teacher_responses or out.parent / "teacher-responses"
-    teacher = f"{ingredients.teacher.sha256} {ingredients.teacher_dtype}"
+    given = ingredients.teacher or ingredients.cached
+    teacher = f"{given and given.sha256} {ingredients.teacher_dtype}"
     if settings.teacher_quantization is not None:
         teacher += f" {settings.teacher_quantization}"
     folder = folder_of(cache, teacher, ingredients.train.sha256, protocol, settings.seed)
@@ -56,6 +58,7 @@ def examples_of(
             settings.seed,
             lambda: ingredients.teacher_model,
             None if size == "auto" else size,
+            None if served is None else served.answers(protocol, settings.seed),
         )
     costs.count("teacher_responses", tokens)
     if not triple.needs_teacher_model:
@@ -64,15 +67,22 @@ def examples_of(
     return with_responses(ingredients.train, responses, ingredients.encoder, appends)
 
 
-def cache_scores(ingredients: Ingredients, examples: Sequence[Example], costs: Phases) -> None:
+def cache_scores(
+    ingredients: Ingredients, triple: Triple, examples: Sequence[Example], costs: Phases
+) -> None:
     """Complete the cache of `teacher_cache=`, if there is one, and free the teacher's memory.
 
     Args:
         ingredients: The teacher and its settings.
+        triple: The method in training.
         examples: The training examples.
         costs: Where the costs are added.
     """
     cache, settings = ingredients.cache, ingredients.settings
+    if cache is not None and ingredients.served is not None:
+        with locked(cache.folder, wait=True):
+            ingredients.served.prepare(examples, not triple.source.gives_samples, costs)
+        return
     if cache is None or ingredients.cached is not None:
         return
     kept = ("teacher_scores", "scores/*.safetensors")

@@ -22,7 +22,7 @@ from kdbench.distillation.ingredients import Ingredients
 from kdbench.distillation.models import load_models
 from kdbench.distillation.prepared import Preparing
 from kdbench.system.progress import progress
-from kdbench.training.cached_teacher import CachedTeacherView
+from kdbench.training.cached_teacher import CachedTeacherView, ServedBehind
 from kdbench.training.phases import Phases
 from kdbench.training.state import check_resumable, last_checkpoint
 from kdbench.training.trainer import DistillationTrainer
@@ -127,6 +127,8 @@ def _cached_teacher(
     if cache is None or top_k is None or not triple.needs_teacher_model:
         return None
     ingredients.check_tokenizers()
+    if (served := ingredients.served) is not None:
+        return CachedTeacherView(cache, top_k, ServedBehind(served.complete, served.digest))
     check_complete(cache, examples, ingredients.train.title)
     return CachedTeacherView(cache, top_k)
 

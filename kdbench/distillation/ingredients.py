@@ -13,7 +13,7 @@ from kdbench.checkpoint import (
     load_tokenizer,
     pick_device,
 )
-from kdbench.config import TrainSettings
+from kdbench.config import TrainSettings, is_on_server
 from kdbench.distillation.cached import cached_teacher, check_cached
 from kdbench.distillation.contents import with_contents
 from kdbench.distillation.data import DataSet, SetFile, Split, load_set, load_texts, set_name
@@ -22,6 +22,7 @@ from kdbench.distillation.processes import local_number, sharding
 from kdbench.distillation.prompts import prompt_form
 from kdbench.distillation.reader import make_reader
 from kdbench.distillation.recipe import Recipe
+from kdbench.distillation.served import ServedTeachers
 from kdbench.distillation.students import StudentSource, turn_dropout_off
 from kdbench.distillation.teachers import check_teacher, load_teacher, teacher_device
 from kdbench.errors import InputError, nearest_path
@@ -45,6 +46,8 @@ NO_PART = {
     *("gradient_checkpointing", "teacher_device", "teacher_offload"),
     *("save_every", "log_every", "report_to", "device", "unsafe_pickle", "trust_remote_code"),
     *("teacher_cache", "teacher_top_k"),  # the teacher's identity has the number of tokens
+    *("teacher_api", "teacher_model", "teacher_field", "teacher_tokenizer", "teacher_check"),
+    *("teacher_concurrency", "teacher_timeout", "teacher_budget", "teacher_key_env"),
     *("valid_set", "dry_run", "report_group", "plugins"),
 }
 
@@ -69,7 +72,8 @@ class Ingredients:
         if settings.teacher is None and self.method.needs_teacher:
             raise InputError(f"teacher= is missing: method={settings.method} learns from one")
         self.cached = check_cached(settings, self.method.stages())
-        if self.cached is not None and "teacher" in self.method.prepares_with:
+        is_elsewhere = self.cached is not None or is_on_server(settings.teacher)
+        if is_elsewhere and "teacher" in self.method.prepares_with:
             raise InputError(
                 f"method={settings.method} looks at the teacher before training, and "
                 f"teacher={settings.teacher} is no model: give teacher=CHECKPOINT with "
@@ -80,7 +84,7 @@ class Ingredients:
         )
         self.teacher: Checkpoint | None = (
             self._find(settings.teacher, "teacher")
-            if settings.teacher and self.cached is None
+            if settings.teacher and not is_elsewhere
             else None
         )
         check_teacher(settings, self.teacher)
@@ -98,6 +102,13 @@ class Ingredients:
             settings.trust_remote_code,
         )
         self.tokenizer = self.student.load_tokenizer(settings.trust_remote_code)
+        self.served = (
+            ServedTeachers(settings, self.tokenizer, recipe.out)
+            if is_on_server(settings.teacher)
+            else None
+        )
+        if self.served is not None:
+            self.cached, self.cache = self.served.identity, self.served.cache
         if settings.end_token is not None:
             set_end_token(self.tokenizer, settings.end_token)
         form = self._form()
@@ -111,6 +122,8 @@ class Ingredients:
         self.train = self._load("train", settings.limit)
         self.valid = self._load("valid", settings.validation_limit)
         self.student.examples = self.train.examples
+        if self.served is not None:
+            self.served.check_rows(self.train.examples)
 
     def _find(self, model: str, key: str) -> Checkpoint:
         settings = self.settings
@@ -162,7 +175,9 @@ class Ingredients:
             domain = triple.schedule.domain
             own = () if domain is None else (domain,)
             return tuple(sorted({*own, *triple.schedule.fields}))
-        return tuple(sorted({*self.method.fields, *triple.source.fields}))
+        tag = self.served.field if self.served is not None else None
+        own = () if tag is None else (tag,)
+        return tuple(sorted({*self.method.fields, *triple.source.fields, *own}))
 
     @property
     def learns_texts(self) -> bool:
@@ -200,12 +215,20 @@ class Ingredients:
             InputError: their tokenizers differ, or end a response differently; or cached scores are
                 normalised over other tokens.
         """
-        if self.cached is not None and self.cache is not None:
+        if self.served is not None:
+            teacher = self.served.tokenizer
+        elif self.cached is not None and self.cache is not None:
             teacher = self.cache.load_tokenizer()
         else:
             teacher = load_tokenizer(self._needed_teacher, self.settings.trust_remote_code)
         any_end = self.settings.end_token is not None
         size = common_vocabulary(self.tokenizer, teacher, self.settings.method, any_end=any_end)
+        if self.served is not None and size != self.served.vocabulary:
+            raise InputError(
+                f"teacher={self.settings.teacher}: has {self.served.vocabulary} tokens, of which "
+                f"this student shares {size}, and a server's probabilities cannot be normalised "
+                "over those alone"
+            )
         if self.cached is not None and size != self.cached.vocabulary:
             raise InputError(
                 f"teacher={self.settings.teacher}: made over {self.cached.vocabulary} tokens, but "
@@ -277,7 +300,7 @@ class Ingredients:
     @property
     def _needed_teacher(self) -> Checkpoint:
         if self.cached is not None:
-            raise InputError(f"teacher={self.settings.teacher}: a cache is no model")
+            raise InputError(f"teacher={self.settings.teacher}: is no model in memory")
         if self.teacher is None:
             raise InputError(f"teacher= is missing: method={self.settings.method} learns from one")
         return self.teacher

@@ -121,7 +121,7 @@ class StageRun:
             return own
         if self.stage.teacher == "last student":
             own.teacher = describe(last.student_folder)
-            own.cache = own.cached = None  # of the teacher that was given
+            own.cache = own.cached = own.served = None  # of the teacher that was given
             for loaded in ("teacher_model", "shared_vocabulary", "_other_reader"):
                 own.__dict__.pop(loaded, None)
         if self.stage.student == "keep":

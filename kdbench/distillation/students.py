@@ -20,7 +20,7 @@ from kdbench.checkpoint import (
     one_line,
     read_object,
 )
-from kdbench.config import CACHE
+from kdbench.config import CACHE, is_on_server
 from kdbench.distillation.layer_search import LayerSearch, SearchMetric, search_layers
 from kdbench.distillation.processes import process_number
 from kdbench.distillation.pruning import check_prunable, prune
@@ -59,6 +59,10 @@ def check_student(spec: str, teacher: str | None, unsafe_pickle: bool = False) -
         if model == "teacher" and str(teacher).startswith(CACHE):
             raise InputError(
                 f"student={spec}: a cache has no weights; name the teacher's checkpoint"
+            )
+        if model == "teacher" and is_on_server(teacher):
+            raise InputError(
+                f"student={spec}: a server gives no weights; name the teacher's checkpoint"
             )
         model = str(teacher) if model == "teacher" else model
     check_checkpoint(model, None, unsafe_pickle, "student")

@@ -19,8 +19,12 @@ from kdbench.errors import InputError, first_fault
 from kdbench.generate import Row, Sample
 from kdbench.generate.decoding.generator import Generator
 from kdbench.protocol import Protocol
+from kdbench.scores.served.teacher import ServedResponse
 from kdbench.system.files import LinesFile
 from kdbench.system.progress import progress
+
+Answers = Callable[[Sequence[TrainingRow]], Iterator[tuple[str, ServedResponse]]]
+"""Yields a server's responses to rows by id, as they come."""
 
 
 class ResponseLine(BaseModel):
@@ -60,6 +64,7 @@ def teacher_responses(
     seed: int,
     load: Callable[[], tuple[Any, Any]],
     batch_size: int | None,
+    answers: Answers | None = None,
 ) -> tuple[dict[str, tuple[str, bool]], int]:
     """Read the responses that exist and sample those that are missing.
 
@@ -70,6 +75,7 @@ def teacher_responses(
         seed: Seed of the sampling.
         load: Returns the teacher's model and tokenizer; called only if a response is missing.
         batch_size: Rows that decode at once; None chooses it from the free memory.
+        answers: Samples responses on a server instead; None loads the teacher.
 
     Returns:
         For each id the response and whether it ended by itself, and the number of tokens in all.
@@ -80,7 +86,11 @@ def teacher_responses(
     missing = [row for row in rows if row.id not in known]
     if missing:
         made_before = len(rows) - len(missing)
-        generator = Generator(*load(), protocol, batch_size)
+        sampled = (
+            _sampled(Generator(*load(), protocol, batch_size), missing, seed)
+            if answers is None
+            else _served(answers, missing)
+        )
         with (
             texts.appending() as add_text,
             empty.appending() as add_empty,
@@ -88,7 +98,7 @@ def teacher_responses(
                 "teacher", len(rows), made_before, "samples", "generating responses"
             ) as advance,
         ):
-            for batch in _sampled(generator, missing, seed):
+            for batch in sampled:
                 for line in batch:
                     (add_text if line["output"][0].strip() else add_empty).add(line)
                     lines.append(ResponseLine.model_validate(line))
@@ -123,17 +133,30 @@ def _sampled(
     by_id = {row.id: row for row in rows}
     prompts = [Row(row.id, seed, generator.encode(row.prompt, row.message).ids) for row in rows]
     for batch in generator.batches(prompts):
-        yield (_line(by_id[sample.document], sample) for sample in generator.generate(batch, ()))
+        samples = generator.generate(batch, ())
+        yield (_line_of(by_id[sample.document], sample) for sample in samples)
 
 
-def _line(row: TrainingRow, sample: Sample) -> dict[str, Any]:
+def _served(answers: Answers, rows: Sequence[TrainingRow]) -> Iterator[Iterator[dict[str, Any]]]:
+    """The same from a server, a line at a time."""
+    by_id = {row.id: row for row in rows}
+    for key, response in answers(rows):
+        line = _line(by_id[key], response.output, response.finish, response.tokens)
+        yield iter([line])
+
+
+def _line_of(row: TrainingRow, sample: Sample) -> dict[str, Any]:
+    return _line(row, sample.output, sample.finish, len(sample.tokens))
+
+
+def _line(row: TrainingRow, output: str, finish: str | None, tokens: int) -> dict[str, Any]:
     """A line of the file, which is also a row to train on."""
     is_instruction = "instruction" in row.asked
     return {
         "id": row.id,
         **row.asked,
-        **({} if is_instruction else {"response": sample.output}),
-        "output": [sample.output],
-        "finish": sample.finish,
-        "n_tokens": len(sample.tokens),
+        **({} if is_instruction else {"response": output}),
+        "output": [output],
+        "finish": finish,
+        "n_tokens": tokens,
     }

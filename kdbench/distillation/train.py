@@ -177,7 +177,7 @@ class _Stages:
         self.costs = Phases()
         examples = examples_of(self.recipe, ingredients, triple, self.costs)
         if triple.needs_teacher_model:
-            cache_scores(ingredients, examples, self.costs)
+            cache_scores(ingredients, triple, examples, self.costs)
         prepared = self.recipe.out.parent / "prepared"
         name = now.name or ""
         return prepare(ingredients, triple, examples, now.folder, name, prepared, self.costs)

@@ -5,7 +5,7 @@ from functools import cached_property, partial
 from typing import Any
 
 from kdbench.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, pick_device
-from kdbench.config import CACHE, EvalSettings
+from kdbench.config import CACHE, EvalSettings, is_on_server
 from kdbench.doctor.finding import CannotRunError
 from kdbench.doctor.member import Member, Role
 from kdbench.doctor.patient import Patient, ProbePrompt
@@ -38,6 +38,8 @@ class EvalPatient(Patient):
             self.unseen["model"] = "a server holds it, with its tokenizer and its settings"
         if (settings.teacher or "").startswith(CACHE):
             self.unseen["teacher"] = "a cache holds its scores alone"
+        if is_on_server(settings.teacher):
+            self.unseen["teacher"] = "a server holds it"
         named: list[tuple[Role, str, str | None, str | None]] = [
             ("student", "model", None if served else settings.model, settings.revision),
             ("teacher", "teacher", settings.teacher, settings.teacher_revision),
@@ -46,7 +48,7 @@ class EvalPatient(Patient):
         self.members = tuple(
             self._member(role, key, model, revision)
             for role, key, model, revision in named
-            if model is not None and not model.startswith(CACHE)
+            if model is not None and not model.startswith(CACHE) and not is_on_server(model)
         )
 
     def _member(self, role: Role, key: str, model: str, revision: str | None) -> Member:

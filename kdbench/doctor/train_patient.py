@@ -9,7 +9,7 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from kdbench.checkpoint import find_checkpoint
-from kdbench.config import CACHE, is_file_of_rows
+from kdbench.config import CACHE, is_file_of_rows, is_on_server
 from kdbench.distillation.data import SetFile, Split, read_rows
 from kdbench.distillation.prompts import prompt_form
 from kdbench.distillation.recipe import Recipe
@@ -49,7 +49,8 @@ class TrainPatient(Patient):
         self.protocol = prompt_form(settings)
         self._folders: list[Path] = []
         trust, pickle = settings.trust_remote_code, settings.unsafe_pickle
-        is_model = settings.teacher is not None and not settings.teacher.startswith(CACHE)
+        is_elsewhere = is_on_server(settings.teacher) or str(settings.teacher).startswith(CACHE)
+        is_model = settings.teacher is not None and not is_elsewhere
         teacher = is_model and find_checkpoint(
             str(settings.teacher), unsafe_pickle=pickle, key="teacher", trust_remote_code=trust
         )

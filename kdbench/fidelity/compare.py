@@ -12,7 +12,14 @@ from kdbench.fidelity.teachers.base import Teacher
 from kdbench.fidelity.token_metrics import NO_FACTS, add_token_metrics
 from kdbench.fidelity.wanted import WantedMetrics, wanted_metrics
 from kdbench.measuring.measurement import Measurement
-from kdbench.metrics import PairMetric, compares_with_teacher, is_known
+from kdbench.metrics import (
+    CorpusPairMetric,
+    PairMetric,
+    PooledPairMetric,
+    PromptPairMetric,
+    compares_with_teacher,
+    is_known,
+)
 from kdbench.store.results import TaskResult
 from kdbench.store.token_details import details_file
 from kdbench.system.console import report_progress
@@ -161,6 +168,11 @@ def _with_stored(asked: WantedMetrics, stored: TaskResult) -> WantedMetrics:
 
 
 def _add_text_metrics(results: Results, pair: ModelPair, wanted: WantedMetrics) -> None:
+    if reason := pair.teacher.no_responses:
+        compared = PairMetric | PooledPairMetric | CorpusPairMetric | PromptPairMetric
+        names = [metric.name for metric in wanted.metrics if isinstance(metric, compared)]
+        results.add_nulls(names, wanted, reason)
+        return
     # Only asked where it matters, because it loads the tokenizers.
     shares_noise = any(isinstance(m, PairMetric) and m.same_noise for m in wanted.metrics)
     difference = pair.why_no_shared_tokens() if shares_noise else None

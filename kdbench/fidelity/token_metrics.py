@@ -89,8 +89,12 @@ def _add_set(
     results: Results, pair: ModelPair, wanted: WantedMetrics, position_set: PositionSet
 ) -> SetScores | None:
     """Add the metrics of a position set; return its scores, or None if there are none."""
-    texts = pair.texts(position_set)
     metrics = _defined_metrics(results, pair, wanted, position_set)
+    if position_set == "teacher" and (no_responses := pair.teacher.no_responses):
+        names = [f"{metric.name}@{position_set}" for metric in metrics]
+        results.add_nulls(names, wanted, no_responses)
+        return None
+    texts = pair.texts(position_set)
     reason = pair.teacher.why_not(texts.texts, pair.teacher_prompts)
     if not texts.texts:
         no_texts = position_set == "ref" and not pair.task.has_references

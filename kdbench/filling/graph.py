@@ -39,7 +39,8 @@ _NO_PART_OF_EVALUATION = {
     *("model", "teacher", "undistilled", "data", "results", "name", "method", "setting"),
     *("teacher_name", "undistilled_name", "card"),
     *("device", "batch_size", "shard", "teacher_cache", "cache_top_k"),
-    "token_details",
+    *("token_details", "teacher_api", "teacher_tokenizer", "teacher_check", "teacher_budget"),
+    *("teacher_concurrency", "teacher_timeout", "teacher_key_env"),
     *("judge_url", "judge_key_env", "judge_concurrency", "judge_timeout"),
     *("report_to", "report_group", "plugins"),
 }

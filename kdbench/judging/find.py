@@ -9,13 +9,13 @@ from kdbench.checkpoint import find_checkpoint
 from kdbench.config.judge import OPENAI, REFERENCE, TEACHER
 from kdbench.errors import InputError, nearest_of
 from kdbench.generate import Options
-from kdbench.judging.http import Address
 from kdbench.judging.judge import Judge
 from kdbench.judging.local import LocalJudge
 from kdbench.judging.server import OPENAI_URL, ServerJudge
 from kdbench.judging.settings import JudgeSettings
 from kdbench.store.folder import RunFolder
 from kdbench.store.runs import known_runs, run_folders
+from kdbench.system.http import Address
 
 _OPENAI_KEY = "OPENAI_API_KEY"
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from kdbench.checkpoint import check_checkpoint
-from kdbench.config import CACHE, EvalSettings
+from kdbench.config import CACHE, EvalSettings, is_on_server
 from kdbench.config.judge import OPENAI
 from kdbench.generate.choice import choose_backend
 from kdbench.metrics import make_metrics
@@ -45,7 +45,8 @@ def _checkpoints(settings: EvalSettings, is_served: bool) -> Iterator[_Named]:
     if is_served:
         return
     yield _Named("model", settings.model, settings.revision)
-    if settings.teacher is not None and not settings.teacher.startswith(CACHE):
+    is_elsewhere = is_on_server(settings.teacher) or str(settings.teacher).startswith(CACHE)
+    if settings.teacher is not None and not is_elsewhere:
         yield _Named("teacher", settings.teacher, settings.teacher_revision)
     if settings.undistilled is not None:
         yield _Named("undistilled", settings.undistilled)

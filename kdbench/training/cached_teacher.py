@@ -1,5 +1,7 @@
-"""A teacher that is not in memory: its likeliest tokens come from a cache."""
+"""A teacher that is not in memory: its likeliest tokens come from a cache, or first a server."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 from kdbench.errors import InputError
@@ -13,6 +15,19 @@ if TYPE_CHECKING:
 _SCALARS = {"log_prob": "target", "entropy": "entropy"}
 
 
+@dataclass(frozen=True)
+class ServedBehind:
+    """A server that gives what a cache lacks.
+
+    Attributes:
+        complete: Adds the scores of responses to the cache, unless it has them.
+        digest: Returns the hash under which the cache has those of a response.
+    """
+
+    complete: Callable[[Sequence[Rollout]], None]
+    digest: Callable[[Rollout], str]
+
+
 class CachedTeacherView:
     """The scores of a cache as a view.
 
@@ -20,10 +35,11 @@ class CachedTeacherView:
         cache: The cache, which has the scores of all responses that are asked for. Plain texts are
             not among them; their scores are NaN, as no term of the teacher applies to them.
         top_k: Number of tokens at each position.
+        served: The server that gives what the cache lacks; None if there is none.
     """
 
-    def __init__(self, cache: TopKCache, top_k: int):
-        self._cache, self._k = cache, top_k
+    def __init__(self, cache: TopKCache, top_k: int, served: ServedBehind | None = None):
+        self._cache, self._k, self._served = cache, top_k, served
 
     def top_k(self, batch: Batch) -> TopK:
         """The likeliest tokens at each of the batch's N positions."""
@@ -32,6 +48,11 @@ class CachedTeacherView:
 
     def scalars(self, kind: str, batch: Batch) -> "torch.Tensor":
         """The log-probability of each response token (`log_prob`), or the `entropy`, (N,)."""
+        if kind == "entropy" and self._served is not None:
+            raise InputError(
+                "the method needs the teacher's entropy, which a server's likeliest tokens do not "
+                "determine; give a model"
+            )
         column = _SCALARS[kind]
         return self._columns(batch, (column,))[column]
 
@@ -52,20 +73,24 @@ class CachedTeacherView:
         self._refuse(states)
 
     def _refuse(self, _: object) -> NoReturn:
-        raise InputError(
-            f"teacher=cache:{self._cache.folder}: has the top {self._k} tokens alone; give a model"
-        )
+        whose = "server" if self._served else f"cache:{self._cache.folder}"
+        raise InputError(f"teacher={whose}: has the top {self._k} tokens alone; give a model")
 
     def _columns(self, batch: Batch, names: tuple[str, ...]) -> "dict[str, torch.Tensor]":
         import torch
 
+        if self._served is not None:
+            self._served.complete(batch.rollouts)
         rows = [self._row(rollout) for rollout in batch.rollouts]
         return {name: torch.cat([row[name] for row in rows]).to(batch.device) for name in names}
 
     def _row(self, rollout: Rollout) -> ScoreColumns:
         import torch
 
-        digest = digest_of_tokens(rollout.prompt_ids, rollout.response_ids)
+        if self._served is None or rollout.origin == "pretraining":
+            digest = digest_of_tokens(rollout.prompt_ids, rollout.response_ids)
+        else:
+            digest = self._served.digest(rollout)
         if self._cache.has(digest):
             return self._cache.read(digest)
         if rollout.origin != "pretraining":

@@ -13,16 +13,16 @@ from made_questions import questions
 from scripted_server import Says, ScriptedServer, with_faults
 
 from kdbench.judging.asking import ask, unanswered
-from kdbench.judging.http import Address
 from kdbench.judging.judgements import Judgements
 from kdbench.judging.server import ServerJudge
 from kdbench.system.files import LinesFile
+from kdbench.system.http import Address
 
 ASKED, AT_ONCE, KILLED_AT = 200, 8, (50, 110)
 PROGRAM = """
 import json, sys
 from kdbench.judging.asking import ask, unanswered
-from kdbench.judging.http import Address
+from kdbench.system.http import Address
 from kdbench.judging.judgements import Judgements
 from kdbench.judging.question import Question
 from kdbench.judging.server import ServerJudge

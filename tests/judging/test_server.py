@@ -13,10 +13,10 @@ from scripted_server import FAULTS, Says, Script, ScriptedServer, error, says, w
 
 from kdbench.errors import InputError
 from kdbench.judging.asking import ask, unanswered
-from kdbench.judging.http import Address
 from kdbench.judging.judgements import Judgements
 from kdbench.judging.server import ServerJudge
 from kdbench.system.files import LinesFile
+from kdbench.system.http import Address
 
 KEY = "not-to-be-seen-1234567890"
 START = (
@@ -327,7 +327,7 @@ def test_an_interruption_still_stores_what_is_on_its_way(tmp_path: Path) -> None
                 pass
             if arrived.wait(60) == 0:
                 os.kill(os.getpid(), signal.SIGINT)
-            asking.judge._stop.wait(60)
+            asking.judge._asking._stop.wait(60)
         return says("Score: 6")
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which a worker may ignore

@@ -21,12 +21,14 @@ class Teacher(ABC):
         seeds: Seeds of the teacher's responses, possibly more than the student's.
         top_k: Number of its tokens that are known at each position; None if all are.
         knows_entropy: Whether the entropy of its whole distribution is known.
+        no_responses: Why it has no responses; None if it has them.
     """
 
     identity: Mapping[str, Any]
     seeds: tuple[int, ...]
     top_k: int | None
     knows_entropy: bool = True
+    no_responses: str | None = None
 
     @property
     @abstractmethod

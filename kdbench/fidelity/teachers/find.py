@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from kdbench.config import CACHE, EvalSettings
+from kdbench.config import CACHE, EvalSettings, is_on_server
 from kdbench.errors import InputError
 from kdbench.fidelity.teachers.base import Teacher
 from kdbench.fidelity.teachers.cached import CachedTeacher
 from kdbench.fidelity.teachers.engine import EngineTeacher
 from kdbench.fidelity.teachers.live import LiveTeacher
+from kdbench.fidelity.teachers.served import TeacherOnServer
 from kdbench.protocol import Protocol, get_protocol
 from kdbench.task import Task
 
@@ -32,6 +33,8 @@ def find_teacher(settings: EvalSettings, tasks: Sequence[Task]) -> Teacher:
     protocols = protocols_of(settings)
     if settings.teacher.startswith(CACHE):
         return CachedTeacher(settings, protocols, Path(settings.teacher.removeprefix(CACHE)))
+    if is_on_server(settings.teacher):
+        return TeacherOnServer(settings, protocols, tasks)
     kind = EngineTeacher if settings.teacher_scores == "engine" else LiveTeacher
     return kind(settings, protocols, tasks)
 
