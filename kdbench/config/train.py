@@ -10,6 +10,7 @@ from kdbench.config.kinds import ADVANCED, AtLeastOne, DryRunKeys, Settings
 from kdbench.config.plugins import PluginKeys
 from kdbench.config.track import TrackerKeys
 from kdbench.config.train_prompts import PromptKeys
+from kdbench.config.train_rollouts import RolloutKeys
 from kdbench.errors import InputError
 
 _OF_CHAT = ("train_turns", "chat_template", "chat_template_kwargs", "system")
@@ -254,6 +255,7 @@ class TrainSettings(
     LoraKeys,
     PromptKeys,
     SamplingKeys,
+    RolloutKeys,
     ValidationKeys,
     PrecisionKeys,
     TrainOutputKeys,
