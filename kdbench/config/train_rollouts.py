@@ -22,7 +22,8 @@ class RolloutKeys(Settings, group="Rollouts"):
         "training itself) or vllm (an engine that is given its weights)",
     )
     rollout_backend_options: OptionMap = Field(
-        {}, description="Options of that engine, as in gpu_memory_utilization=0.3,enforce_eager=true"
+        {},
+        description="Options of that engine, as in gpu_memory_utilization=0.3,enforce_eager=true",
     )
     rollout_server: str | None = Field(
         None,

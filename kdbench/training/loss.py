@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from kdbench.training.micro_batch import STUDENT, MicroBatch, is_whole, target_log_probs
-from kdbench.training.rollouts.gap import ROLLOUT_WEIGHT
 from kdbench.training.objective import BEGINS, Objective, SequenceObjective, StepObjective, Term
 from kdbench.training.returned import checked, refuse_without_gradient
+from kdbench.training.rollouts.gap import ROLLOUT_WEIGHT
 from kdbench.training.step import groups_of
 from kdbench.training.together import Together, TokenTerm
 from kdbench.views.rollout import Batch, Rollout, response_tokens

@@ -35,8 +35,8 @@ from kdbench.training.memory import ProcessMemory
 from kdbench.training.objective import Objective
 from kdbench.training.optimizers import optimizer_for
 from kdbench.training.parts import Parts
-from kdbench.training.planned import PlanningDraw, Upcoming, rows_of
 from kdbench.training.phases import Phases, release_memory
+from kdbench.training.planned import PlanningDraw, Upcoming, rows_of
 from kdbench.training.rollouts.build import engine_rollouts
 from kdbench.training.rollouts.running import EngineRollouts
 from kdbench.training.router import RouterLoss

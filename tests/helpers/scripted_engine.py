@@ -1,6 +1,6 @@
 """An engine of rollouts without an engine: a second copy of the student in the same process.
 
-`import scripted_engine` registers it as `rollout_backend=scripted`; as a file of `plugins=` as well.
+It is registered as `rollout_backend=scripted`, by an import or as a file of `plugins=`.
 """
 
 import math
@@ -40,7 +40,7 @@ class ScriptedEngine(RolloutEngine):
             raise InputError(f"rollout_backend_options={name}=…: scripted has no such option")
 
     @staticmethod
-    def check_student(config, device):
+    def check_student(config, device):  # noqa: ARG004
         if config.hidden_size % 2:
             raise InputError("rollout_backend=scripted: odd sizes are not supported")
 

@@ -1,8 +1,8 @@
 """Rollouts by an engine: another process generates the student's responses during training.
 
-`engine` is the contract, `vllm` and `served` fulfil it, `export` writes the weights that are pushed,
-`running` decides with which weights each step's responses are made, and `gap` compares the engine's
-log-probabilities with the trainer's.
+`engine` is the contract, `vllm` and `served` fulfil it, `export` writes the weights that are given
+to it, `running` decides with which weights each step's responses are made, and `gap` compares the
+engine's log-probabilities with the trainer's.
 """
 
 from kdbench.registry import Registry

@@ -69,18 +69,18 @@ class RolloutEngine(ABC):
     facts: str = ""
     """Name and version of the engine, for the run card."""
 
-    def __init__(self, start: EngineStart): ...  # noqa: B027 - what a subclass is given
+    def __init__(self, start: EngineStart): ...
 
-    @staticmethod
-    def check(options: Mapping[str, Any]) -> None:  # noqa: B027, ARG004 - a default
+    @staticmethod  # noqa: B027 - a default
+    def check(options: Mapping[str, Any]) -> None:
         """Check that the engine is installed and has these options, before a model is loaded.
 
         Raises:
             InputError: It is not, or has not.
         """
 
-    @staticmethod
-    def check_student(config: Any, device: str) -> None:  # noqa: B027, ARG004 - a default
+    @staticmethod  # noqa: B027 - a default
+    def check_student(config: Any, device: str) -> None:
         """Check that the engine can run a student on a device, by its configuration.
 
         Raises:

@@ -123,6 +123,6 @@ def request(
             raise TypeError
     except (ValueError, TypeError):
         raise InputError(f"rollout_server={url}: is no rollout server of kdbench") from None
-    if status != 200:  # noqa: PLR2004 - what HTTP calls OK
+    if status != 200:
         raise InputError(f"rollout_server={url}: {content.get('error', f'HTTP {status}')}")
     return content

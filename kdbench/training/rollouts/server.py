@@ -23,7 +23,7 @@ from typing import Any
 from pydantic import Field
 
 from kdbench.config import Settings, parse
-from kdbench.errors import InputError
+from kdbench.errors import InputError, reason_of
 from kdbench.generate import Row
 from kdbench.protocol import Protocol
 from kdbench.system.console import report_progress
@@ -90,7 +90,9 @@ class EngineHost:
         assert self._folder is not None  # noqa: S101 - the run has the server
         start = given["start"]
         if start["trust_remote_code"] and not self._trusts:
-            raise InputError("the student brings code of its own: start with trust_remote_code=true")
+            raise InputError(
+                "the student brings code of its own: start with trust_remote_code=true"
+            )
         protocol = {**start["protocol"], "seeds": tuple(start["protocol"]["seeds"])}
         marks = protocol["thinking_marks"]
         protocol["thinking_marks"] = marks and tuple(marks)
@@ -152,34 +154,35 @@ class _Handler(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         if not self._may():
             return
-        _, kind, name = ("/" + self.path.strip("/")).rsplit("/", 2)
+        kind, _, name = self.path.rpartition("/")
         host, run = self.server.engine, self.headers.get(RUN, "")
-        if kind == "weights":
-            if self._has_the_server(run):
-                file = self._received(host.place_of(run, f"step-{name}.safetensors"))
-                self._try(lambda: host.update(file, int(name)))
-        elif kind == "files":
+        if kind.endswith("/files"):
             self._try(lambda: {"bytes": self._received(host.place_of(run, name)).stat().st_size})
+        elif kind.endswith("/weights"):
+            if self._has_the_server(run):
+                self._try(lambda: host.update(self._weights(run, int(name)), int(name)))
         else:
             self._answer(_REFUSED, {"error": f"nothing is at {self.path}"})
 
     def do_POST(self) -> None:
         if not self._may():
             return
-        length = int(self.headers.get("Content-Length", 0))
-        given = json.loads(self.rfile.read(length) or b"{}")
-        host, what = self.server.engine, self.path.rsplit("/", 1)[-1]
+        content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        host, what = self.server.engine, self.path.rpartition("/")[2]
         if not self._has_the_server(self.headers.get(RUN, "")):
             return
         if what == "start":
-            self._try(lambda: host.start(given))
+            self._try(lambda: host.start(json.loads(content)))
         elif what == "sample":
-            self._try(lambda: host.sample(given))
+            self._try(lambda: host.sample(json.loads(content)))
         elif what == "stop":
             host.close()
             self._answer(_OK, {})
         else:
             self._answer(_REFUSED, {"error": f"nothing is at {self.path}"})
+
+    def _weights(self, run: str, version: int) -> Path:
+        return self._received(self.server.engine.place_of(run, f"step-{version}.safetensors"))
 
     def _received(self, file: Path) -> Path:
         left = int(self.headers.get("Content-Length", 0))
@@ -207,9 +210,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _try(self, work: Any) -> None:
         try:
-            self._answer(_OK, work())
+            done = work()
         except InputError as error:
             self._answer(_REFUSED, {"error": str(error)})
+        except (KeyError, TypeError, ValueError) as error:
+            self._answer(_REFUSED, {"error": f"the request was not understood: {reason_of(error)}"})
+        else:
+            self._answer(_OK, done)
 
     def _answer(self, status: int, content: Mapping[str, Any]) -> None:
         body = json.dumps(content).encode()
@@ -221,7 +228,7 @@ class _Handler(BaseHTTPRequestHandler):
         if status != _OK:
             self.close_connection = True
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+    def log_message(self, format: str, *args: Any) -> None:
         """Say nothing about single requests."""
 
 

@@ -90,9 +90,7 @@ class VLLMRollouts(RolloutEngine):
         """
         for name in _SET_HERE:
             if name in options:
-                raise InputError(
-                    f"rollout_backend_options={name}=…: kdbench sets it; leave it out"
-                )
+                raise InputError(f"rollout_backend_options={name}=…: kdbench sets it; leave it out")
         with _in_our_words():
             VLLMBackend.check("", options)
 

@@ -33,7 +33,10 @@ def test_both_estimates_are_the_divergence_in_expectation() -> None:
     engine = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
     own = torch.tensor([0.2, 0.5, 0.3], dtype=torch.float64)
     exact = float((engine * (engine / own).log()).sum())
-    gaps = [gap_of([[q]], [[mu]]) for q, mu in zip(own.log().tolist(), engine.log().tolist())]
+    gaps = [
+        gap_of([[q]], [[mu]])
+        for q, mu in zip(own.log().tolist(), engine.log().tolist(), strict=True)
+    ]
     for name in ("k1", "k3"):
         mean = sum(float(p) * getattr(gap, name) for p, gap in zip(engine, gaps, strict=True))
         assert mean == pytest.approx(exact)

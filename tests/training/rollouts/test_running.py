@@ -1,4 +1,4 @@
-"""Training with an engine: the same as without, with pushed weights, ahead of time, after a kill."""
+"""Training with an engine: as without one, with pushed weights, ahead of time, after a kill."""
 
 import json
 import os
@@ -118,7 +118,8 @@ def test_responses_of_a_step_are_those_of_the_student_lag_steps_before(world, tm
     assert updates == [3, 6]  # of no step in between are responses asked for
     assert not any(kind == "rest" for kind, _ in scripted_engine.EVENTS)
     gaps = column(trained.checkpoint, "rollouts/gap")
-    assert gaps[0] < 1e-5 < 1e-3 < gaps[2]
+    assert gaps[0] < 1e-5
+    assert gaps[2] > 1e-3
     again = run(world, tmp_path / "again", **ENGINE, rollout_lag=2, steps=8)
     assert same_weights(trained.checkpoint, again.checkpoint)
     fresh = run(world, tmp_path / "fresh", **ENGINE, steps=8)
@@ -132,29 +133,26 @@ def test_in_a_long_epoch_every_version_is_pushed(world, tmp_path) -> None:
     assert updates == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("lag", [0, 2])
-def test_resuming_after_a_kill_gives_the_same_weights(world, tmp_path, lag) -> None:
-    """-9, twice; responses that were generated ahead are in the saved state."""
-    settings = {**ENGINE, "rollout_lag": lag, "steps": 30, "save_every": 1, "limit": 24}
+def test_resuming_after_a_kill_gives_the_same_weights(world, tmp_path) -> None:
+    """Responses that were generated ahead are in the saved state."""
+    settings = {**ENGINE, "rollout_lag": 2, "steps": 16, "save_every": 1, "limit": 24}
     given = {**FEW, "method": "gkd", "student_fraction": 1, **settings}
     words = [f"{key}={value}" for key, value in given.items()]
     words += [f"student={world.student}", f"teacher={world.teacher}", f"data={world.data}"]
     words += [f"plugins={scripted_engine.__file__}", f"out={tmp_path / 'two'}"]
     unfinished = tmp_path / "two.unfinished"
-    for _ in range(2):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "kdbench", "train", *words],
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            stderr=subprocess.DEVNULL,
-        )
-        before = saved(unfinished)
-        while process.poll() is None and len(saved(unfinished) - before) < 1:
-            time.sleep(0.005)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kdbench", "train", *words],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.DEVNULL,
+    )
+    while process.poll() is None and saved(unfinished) < 3:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
     undisturbed = run(world, tmp_path / "one", **settings)
     resumed = run(world, tmp_path / "two", **settings)
-    assert 0 < resumed.steps < 30
+    assert 0 < resumed.steps < 14
     assert same_weights(undisturbed.checkpoint, resumed.checkpoint)
     assert column(undisturbed.checkpoint, "rollouts/lag") == column(
         resumed.checkpoint, "rollouts/lag"
@@ -162,8 +160,10 @@ def test_resuming_after_a_kill_gives_the_same_weights(world, tmp_path, lag) -> N
     assert undisturbed.card["rollouts"] == resumed.card["rollouts"]
 
 
-def saved(folder: Path) -> set[str]:
-    return {path.parent.name for path in folder.glob("checkpoint-*/kdbench_state.json")}
+def saved(folder: Path) -> int:
+    """The step of the newest complete state."""
+    states = folder.glob("checkpoint-*/kdbench_state.json")
+    return max((int(path.parent.name.rpartition("-")[2]) for path in states), default=0)
 
 
 def test_a_policy_gradient_is_weighted_and_a_divergence_is_not(world, tmp_path) -> None:
