@@ -69,7 +69,7 @@ class RolloutEngine(ABC):
     facts: str = ""
     """Name and version of the engine, for the run card."""
 
-    def __init__(self, start: EngineStart): ...
+    def __init__(self, start: EngineStart): ...  # noqa: B027 - for subclasses
 
     @staticmethod  # noqa: B027 - a default
     def check(options: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 ROLLOUT_WEIGHT = "rollout_weight"
 """Name of the recorded importance weight of a token."""
 
-Rows = Sequence[Sequence[float]]
+LogProbs = Sequence[Sequence[float]]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Gap:
     k3: float
 
 
-def gap_of(own: Rows, engine: Rows) -> Gap:
+def gap_of(own: LogProbs, engine: LogProbs) -> Gap:
     """The gap between the trainer's and the engine's log-probabilities, row by row."""
     differences = [
         q - mu
@@ -54,7 +54,7 @@ def gap_of(own: Rows, engine: Rows) -> Gap:
     )
 
 
-def weights_of(own: Rows, engine: Rows, clip: float) -> list[list[float]]:
+def weights_of(own: LogProbs, engine: LogProbs, clip: float) -> list[list[float]]:
     """The truncated importance weight of each token, min(q(y)/μ(y), `clip`), row by row."""
     most = math.log(clip)
     return [

@@ -24,7 +24,7 @@ Key = tuple[str, int]
 
 
 @dataclass(frozen=True)
-class Answers:
+class StepResponses:
     """The responses of a step.
 
     Attributes:
@@ -43,7 +43,7 @@ class _StoredSample(BaseModel):
     log_probs: tuple[float, ...]
 
 
-class _StoredAnswers(BaseModel):
+class _StoredResponses(BaseModel):
     step: int
     version: int
     samples: list[_StoredSample]
@@ -51,7 +51,7 @@ class _StoredAnswers(BaseModel):
 
 class _State(BaseModel):
     engine: str
-    ahead: list[_StoredAnswers]
+    ahead: list[_StoredResponses]
 
 
 class EngineRollouts:
@@ -78,7 +78,7 @@ class EngineRollouts:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rollouts")
         self._engine: RolloutEngine | None = None
         self._version = -1  # of the weights that the engine was given last
-        self._ahead: dict[int, Future[Answers]] = {}
+        self._ahead: dict[int, Future[StepResponses]] = {}
         self.facts = ""
 
     def knows(self, step: int) -> bool:
@@ -137,7 +137,7 @@ class EngineRollouts:
     def save(self, file: Path) -> None:
         """Write the responses that were generated ahead; waits for them."""
         ahead = [
-            _StoredAnswers(
+            _StoredResponses(
                 step=step,
                 version=(answers := future.result()).version,
                 samples=[
@@ -168,8 +168,8 @@ class EngineRollouts:
                 (one.document, one.seed): EngineSample(one.tokens, one.log_probs)
                 for one in stored.samples
             }
-            known: Future[Answers] = Future()
-            known.set_result(Answers(stored.version, samples))
+            known: Future[StepResponses] = Future()
+            known.set_result(StepResponses(stored.version, samples))
             self._ahead[stored.step] = known
 
     def _new_weights(self, version: int) -> Path | None:
@@ -184,18 +184,18 @@ class EngineRollouts:
         self.facts = self._engine.facts
         return None
 
-    def _answers(self, weights: Path | None, version: int, rows: Sequence[Row]) -> Answers:
+    def _answers(self, weights: Path | None, version: int, rows: Sequence[Row]) -> StepResponses:
         """What the thread does."""
         engine = self._engine
         if not rows or engine is None:
-            return Answers(version, {})
+            return StepResponses(version, {})
         if weights is not None:
             engine.update(weights, version)
             weights.unlink()
         samples = dict(zip(map(_key, rows), engine.sample(rows), strict=True))
         if self._rests:
             engine.rest()
-        return Answers(version, samples)
+        return StepResponses(version, samples)
 
 
 def _key(row: Row) -> Key:

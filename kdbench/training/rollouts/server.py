@@ -142,7 +142,7 @@ class EngineHost:
         self._engine, self._folder, self.run = None, None, ""
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _RolloutHandler(BaseHTTPRequestHandler):
     """Reads requests, one after the other."""
 
     server: "RolloutServer"
@@ -255,7 +255,7 @@ class RolloutServer(HTTPServer):
                 "password, here and where the training runs"
             )
         try:
-            super().__init__((settings.host, settings.port), _Handler)
+            super().__init__((settings.host, settings.port), _RolloutHandler)
         except OSError as error:
             raise InputError(f"port={settings.port}: cannot listen there: {error}") from None
 
