@@ -444,6 +444,11 @@ def train(
     sampling_top_p: float = 1.0,
     teacher_responses: str | PathLike[str] | None = None,
     generation_batch_size: int | Literal["auto"] = "auto",
+    rollout_backend: str = "hf",
+    rollout_backend_options: str | Mapping[str, Any] = {},
+    rollout_server: str | None = None,
+    rollout_lag: int = 0,
+    rollout_weight_clip: float = 2.0,
     validate_every: int | None = None,
     validation_limit: int | None = None,
     validation_samples: int | None = None,
@@ -713,6 +718,16 @@ def train(
         teacher_responses: Folder in which the teacher's responses are kept and shared between runs
             (default: teacher-responses, next to out=).
         generation_batch_size: Number of sequences that decode at once.
+        rollout_backend: What generates the student's responses in training: hf (the model in
+            training itself) or vllm (an engine that is given its weights).
+        rollout_backend_options: Options of that engine, as in
+            gpu_memory_utilization=0.3,enforce_eager=true.
+        rollout_server: Server that runs the engine, such as http://127.0.0.1:8400 (default: the
+            engine runs beside the training).
+        rollout_lag: Number of steps by which responses are generated ahead, with the weights of
+            that many steps before; 0 waits for them.
+        rollout_weight_clip: Largest importance weight of a token that the engine drew, in methods
+            whose gradient is an expectation over the student's own samples.
         validate_every: Number of steps between validations (default: one epoch).
         validation_limit: Number of validation examples for the loss (default: all).
         validation_samples: Number of validation examples answered for ROUGE-L (default: as many as

@@ -11,6 +11,7 @@ from kdbench.config.plugins import PluginKeys
 from kdbench.config.served_teacher import ServedTeacherKeys, is_on_server
 from kdbench.config.track import TrackerKeys
 from kdbench.config.train_prompts import PromptKeys
+from kdbench.config.train_rollouts import RolloutKeys
 from kdbench.errors import InputError
 
 _OF_CHAT = ("train_turns", "chat_template", "chat_template_kwargs", "system")
@@ -260,6 +261,7 @@ class TrainSettings(
     LoraKeys,
     PromptKeys,
     SamplingKeys,
+    RolloutKeys,
     ValidationKeys,
     PrecisionKeys,
     TrainOutputKeys,

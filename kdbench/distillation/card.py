@@ -78,11 +78,29 @@ def make_card(
         "device": ingredients.device,
         "processes": trainer.accelerator.num_processes,
         **({} if (kind := sharding_of(trainer.accelerator)) is None else {"sharding": kind}),
+        **({} if (own := rollouts_of(trainer)) is None else {"rollouts": own}),
         "micro_batch_size": trainer.work.micro_batch_size,
         "command": recipe.command,
         "kdbench_version": __version__,
         "environment": environment(),
         "git": git_state(),
+    }
+
+
+def rollouts_of(trainer: "DistillationTrainer") -> dict[str, Any] | None:
+    """Who generated the student's responses, and the gap's means over the run; None without."""
+    plan, engine = trainer.work.rollouts, trainer.rollouts
+    if plan is None or engine is None:
+        return None
+    means = trainer.memory.whole_run.means()
+    own = {name: value for name, value in means.items() if name.startswith("rollouts/")}
+    return {
+        "backend": plan.backend,
+        "engine": engine.facts,
+        "server": plan.server is not None,
+        "lag": plan.lag,
+        "weight_clip": plan.weight_clip,
+        "means": own,
     }
 
 

@@ -10,6 +10,7 @@ from kdbench.distillation.cached import check_cached
 from kdbench.distillation.card import CARD
 from kdbench.distillation.data import SetFile, check_files
 from kdbench.distillation.recipe import Recipe
+from kdbench.distillation.rollouts import check_rollouts
 from kdbench.distillation.students import check_student
 from kdbench.errors import InputError, nearest_path
 from kdbench.training.stage import check_stages, steps_of
@@ -32,6 +33,7 @@ def check_early(recipe: Recipe) -> None:
     check_stages(stages)
     if settings.steps is not None:
         steps_of(stages, settings.steps)
+    check_rollouts(settings, stages)
     if settings.teacher is None and recipe.method.needs_teacher:
         raise InputError(f"teacher= is missing: method={settings.method} learns from one")
     cached = check_cached(settings, stages)

@@ -21,6 +21,7 @@ from kdbench.distillation.course import Course
 from kdbench.distillation.ingredients import Ingredients
 from kdbench.distillation.models import load_models
 from kdbench.distillation.prepared import Preparing
+from kdbench.distillation.rollouts import rollout_plan
 from kdbench.system.progress import progress
 from kdbench.training.cached_teacher import CachedTeacherView, ServedBehind
 from kdbench.training.phases import Phases
@@ -109,6 +110,7 @@ def prepare(
         statistics={name: tensor.to(device) for name, tensor in statistics.items()},
         cached_teacher=cached,
         reader=models.reader,
+        rollouts=rollout_plan(settings, precision),
     )
     return PreparedRun(
         settings, ingredients.recipe.steps_of_epoch(count), models.student, arguments, work
@@ -196,7 +198,10 @@ def train_from_last_state(
         _add(trainer, callbacks)
         if start:
             check_resumable(start, trainer.accelerator)
-        trainer.train(resume_from_checkpoint=str(start) if start else None)
+        try:
+            trainer.train(resume_from_checkpoint=str(start) if start else None)
+        finally:
+            trainer.close()
     return trainer, int(trainer.state.global_step) - before
 
 

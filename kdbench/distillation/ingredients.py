@@ -14,6 +14,7 @@ from kdbench.checkpoint import (
     pick_device,
 )
 from kdbench.config import TrainSettings, is_on_server
+from kdbench.config.train_rollouts import OF_AN_ENGINE
 from kdbench.distillation.cached import cached_teacher, check_cached
 from kdbench.distillation.contents import with_contents
 from kdbench.distillation.data import DataSet, SetFile, Split, load_set, load_texts, set_name
@@ -22,6 +23,7 @@ from kdbench.distillation.processes import local_number, sharding
 from kdbench.distillation.prompts import prompt_form
 from kdbench.distillation.reader import make_reader
 from kdbench.distillation.recipe import Recipe
+from kdbench.distillation.rollouts import rollout_identity
 from kdbench.distillation.served import ServedTeachers
 from kdbench.distillation.students import StudentSource, turn_dropout_off
 from kdbench.distillation.teachers import check_teacher, load_teacher, teacher_device
@@ -49,6 +51,7 @@ NO_PART = {
     *("teacher_api", "teacher_model", "teacher_field", "teacher_tokenizer", "teacher_check"),
     *("teacher_concurrency", "teacher_timeout", "teacher_budget", "teacher_key_env"),
     *("valid_set", "dry_run", "report_group", "plugins"),
+    *("rollout_backend", "rollout_server", *OF_AN_ENGINE),  # see `rollout_identity`
 }
 
 
@@ -386,6 +389,7 @@ class Ingredients:
         common |= {"precision": self.precision, "teacher_dtype": self.teacher_dtype}
         for key in self._without_effect(uses_teacher):
             del common[key]
+        common |= rollout_identity(self.settings)
         return {
             "settings": common,
             "parameters": {

@@ -19,6 +19,7 @@ from kdbench.distillation.ingredients import Ingredients
 from kdbench.distillation.notes import notes
 from kdbench.distillation.processes import process_number
 from kdbench.distillation.recipe import Recipe
+from kdbench.distillation.rollouts import check_student_of_engine
 from kdbench.distillation.stages import StageRecord, StageRun, finished, put_student, stage_runs
 from kdbench.errors import InputError
 from kdbench.system.console import report_progress
@@ -95,6 +96,7 @@ def train(recipe: Recipe) -> Trained:
     ingredients.student.check(
         recipe.settings.trust_remote_code, recipe.settings.student_quantization is not None
     )
+    check_student_of_engine(recipe.settings, ingredients.student, ingredients.device)
     taught = [run.stage.triple for run in stages if run.needs_given_teacher]
     if taught or "teacher" in recipe.method.prepares_with:
         ingredients.check_tokenizers(*taught)

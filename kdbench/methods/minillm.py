@@ -42,6 +42,7 @@ class PolicyGradient(Objective):
     """PPO's clipped loss, with the advantages recorded at sampling."""
 
     views = ()
+    weighs_rollouts = True
     floor: ClassVar[float | None] = None
     clip: float = 0.2
 

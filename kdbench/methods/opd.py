@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 class SampledReverseKL(Objective):
     """-A log q(y), A = log p(y) - log q(y), detached."""
 
+    weighs_rollouts = True
+
     def token(self, chunk: Chunk) -> "torch.Tensor":
         """A loss whose gradient is that of KL(q‖p) in expectation; its value has no meaning."""
         log_q = chunk.of_target(chunk.log_q)

@@ -33,6 +33,7 @@ class AdvantageGradient(Objective):
     """-A log q(y), the policy gradient of samples that are learned once."""
 
     views = ()
+    weighs_rollouts = True
     floor: ClassVar[float | None] = None
 
     def token(self, chunk: Chunk) -> "torch.Tensor":

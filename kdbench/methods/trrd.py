@@ -40,6 +40,7 @@ _LARGEST_EXPONENT = 20.0  # its power may be multiplied and added up in float32
 class RatioToMixture(Objective):
     """PPO's clipped loss, with q_old^α p^(1-α) in place of q_old."""
 
+    weighs_rollouts = True
     floor: ClassVar[float | None] = None
     clip: float = 0.2
     old_share: float = 0.5

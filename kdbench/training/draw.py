@@ -3,7 +3,6 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import lru_cache
 
 from kdbench.generate import Row
@@ -101,11 +100,7 @@ class StepDraw:
         responses do not depend on how the rows are distributed over processes.
         """
         asked, rows = self._asked(examples, view)
-        answers = self._sampler.sample(rows, teacher_weight, view)
-        return [
-            replace(rollout, response_ids=answer.tokens)
-            for rollout, answer in zip(asked, answers, strict=True)
-        ]
+        return self._sampler.respond(asked, rows, self.step, view, teacher_weight)
 
     def _asked(self, examples: Sequence[Example], view: str) -> tuple[list[Rollout], list[Row]]:
         """Rollouts without a response yet, and what is asked for it."""
@@ -130,7 +125,7 @@ class StepDraw:
         asked, rows = self._asked(examples, "student")
         answers, replaced = self._sampler.sample_interleaved(rows, rule)
         return [
-            replace(rollout, response_ids=answer.tokens).with_recorded(replaced=origins)
+            rollout.answered(answer.tokens).with_recorded(replaced=origins)
             for rollout, answer, origins in zip(asked, answers, replaced, strict=True)
         ]
 

@@ -88,6 +88,11 @@ class InformedJSD(Informed):
     clip_per: Literal["entry", "token"] = "token"
     ratio_limit: float | None = None
 
+    @property
+    def weighs_rollouts(self) -> bool:  # type: ignore[override]
+        """Whether its tokens are weighted by who drew them."""
+        return self.ratio_limit is not None
+
     def token(self, chunk: Chunk) -> "torch.Tensor":
         """The JSD of each token, clipped and weighted."""
         log_p = tempered(chunk.view_logits(VIEW), self.temperature)

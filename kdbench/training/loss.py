@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kdbench.training.micro_batch import STUDENT, MicroBatch, is_whole, target_log_probs
 from kdbench.training.objective import BEGINS, Objective, SequenceObjective, StepObjective, Term
 from kdbench.training.returned import checked, refuse_without_gradient
+from kdbench.training.rollouts.gap import ROLLOUT_WEIGHT
 from kdbench.training.step import groups_of
 from kdbench.training.together import Together, TokenTerm
 from kdbench.views.rollout import Batch, Rollout, response_tokens
@@ -211,6 +212,9 @@ class _Terms:
 
     def _token_term(self, key: int, term: Term) -> TokenTerm:
         plan, share = self._plan(key, term), self._share(term)
+        if term.objective.weighs_rollouts and ROLLOUT_WEIGHT in plan:
+            weight = plan[ROLLOUT_WEIGHT].nan_to_num(1.0).to(self._micro.dtype)
+            share = weight if share is None else share * weight
         return TokenTerm(key, term.objective, plan, share, self._factor(key))
 
     def _linearised(self, key: int, term: Term) -> "tuple[TokenTerm, torch.Tensor]":

@@ -37,6 +37,11 @@ class FromMixture(Source):
     pending: list[list[Rollout]] = field(default_factory=list, init=False)
     drawn: int = field(default=0, init=False)
 
+    @property
+    def mixes_teacher(self) -> bool:  # type: ignore[override]
+        """Whether the teacher has a share."""
+        return self.teacher_weight > 0
+
     def prompts_per_step(self, size: int) -> float:
         """A prompt serves `passes` steps."""
         return size / self.passes

@@ -38,9 +38,13 @@ class Objective:
         floor: The loss when the student equals the teacher; None if it is not a fixed number.
         bridges: How it reads a teacher with another tokenizer; None if it cannot. See
             `kdbench.training.grouped`.
+        weighs_rollouts: Whether its gradient is an expectation over the student's own samples, as
+            of a policy gradient. Tokens that an engine drew then get importance weights; a
+            divergence needs none, as the samples only decide where it is taken.
     """
 
     bridges: Way | None = None
+    weighs_rollouts: bool = False
     views: tuple[str, ...] = ("teacher",)
     hidden: Mapping[str, tuple[int, ...]] = {}
     heads: tuple[str, ...] = ()

@@ -48,6 +48,26 @@ class RolloutSampler:
         self._decodings = decodings
         self._autocast, self._phases = autocast, phases
 
+    def respond(
+        self,
+        asked: Sequence[Rollout],
+        rows: Sequence[Row],
+        step: int,  # noqa: ARG002 - for samplers that generate ahead
+        view: str,
+        teacher_weight: float = 0.0,
+    ) -> list[Rollout]:
+        """Sample the response of each rollout.
+
+        Args:
+            asked: Rollouts without a response.
+            rows: Their prompts with their seeds.
+            step: The number of the step, from 0.
+            view: Who answers.
+            teacher_weight: The teacher's share of each token's distribution; 0 is the view's.
+        """
+        answers = self.sample(rows, teacher_weight, view)
+        return [one.answered(two.tokens) for one, two in zip(asked, answers, strict=True)]
+
     def sample(
         self, rows: Sequence[Row], teacher_weight: float = 0.0, view: str = STUDENT
     ) -> list[Sample]:

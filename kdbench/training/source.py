@@ -133,6 +133,10 @@ class Source:
             are refused, as they would never learn.
         fields: The fields of examples that it reads; every training row must have them.
         per_example: The number of responses to an example, for estimates.
+        mixes_teacher: Whether teacher and student sample a response together, token by token.
+        plans_ahead: Whether what a step asks the student for depends on nothing but the step's draw
+            without its schedule, is asked for before anything else, and all at once; so that it can
+            be found out some steps before.
     """
 
     uses_teacher: bool = False
@@ -140,6 +144,8 @@ class Source:
     origins: tuple[str, ...] | None = None
     fields: tuple[str, ...] = ()
     per_example: int = 1
+    mixes_teacher: bool = False
+    plans_ahead: bool = False
 
     def __repr__(self) -> str:
         return type(self).__name__  # without an address, which differs in a resumed run
@@ -230,6 +236,7 @@ class FromStudent(Source):
     """
 
     origins = ("dataset", "student")
+    plans_ahead = True
     fraction: float = 1.0
 
     @property

@@ -12,9 +12,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from transformers import Trainer
@@ -27,6 +26,7 @@ from kdbench.training.aligned import AlignedView
 from kdbench.training.compiled import compiler_for
 from kdbench.training.context import Context
 from kdbench.training.draw import StepDraw
+from kdbench.training.engine_sampling import EngineSampler
 from kdbench.training.gradients import StudentGradients
 from kdbench.training.hidden_parameters import refuse_hidden_parameters
 from kdbench.training.learning import StepLearner
@@ -36,6 +36,9 @@ from kdbench.training.objective import Objective
 from kdbench.training.optimizers import optimizer_for
 from kdbench.training.parts import Parts
 from kdbench.training.phases import Phases, release_memory
+from kdbench.training.planned import PlanningDraw, Upcoming, rows_of
+from kdbench.training.rollouts.build import engine_rollouts
+from kdbench.training.rollouts.running import EngineRollouts
 from kdbench.training.router import RouterLoss
 from kdbench.training.sampling import RolloutSampler
 from kdbench.training.schedule import Schedule, ValidationSignals
@@ -54,9 +57,11 @@ from kdbench.training.state import RunState
 from kdbench.training.step import StepOutcome, StepWork
 from kdbench.training.validation import Validator
 from kdbench.training.work import Work
-from kdbench.views.rollout import response_tokens
+from kdbench.views.rollout import Example, response_tokens
 from kdbench.views.tokenizers import vocabulary_size
 from kdbench.views.view import ModelView, View, bare_model
+
+SomeDraw = TypeVar("SomeDraw", bound=StepDraw)
 
 
 class DistillationTrainer(Trainer):
@@ -79,6 +84,7 @@ class DistillationTrainer(Trainer):
         views: The views by name; empty before `begin`.
         parts: The method's own modules; made by `begin`.
         run_state: What is saved in addition to transformers' checkpoints; made by `begin`.
+        rollouts: The engine that generates the student's responses; None if the trainer does.
     """
 
     def __init__(self, model: Any, args: Any, work: Work):
@@ -95,6 +101,8 @@ class DistillationTrainer(Trainer):
         self.views: dict[str, View] = {}
         self._router = RouterLoss(model, work.router_loss) if work.router_loss else None
         self._outcome: StepOutcome | None = None
+        self._upcoming = Upcoming(0 if work.rollouts is None else work.rollouts.lag)
+        self.rollouts: EngineRollouts | None = None
 
     def create_accelerator_and_postprocess(self) -> None:
         """Make the accelerator, with FSDP wherever it is asked for."""
@@ -148,9 +156,25 @@ class DistillationTrainer(Trainer):
         # Each forward pass of the wrapped student broadcasts its buffers, and processes that score
         # different numbers of responses would wait for each other for ever.
         scored: dict[str, View] = {**self.views, STUDENT: self._unwrapped_view}
-        self._sampler = RolloutSampler(
-            work, self.model, decodings, scored, self._autocast, self.phases
-        )
+        models = (work, self.model, decodings, scored, self._autocast, self.phases)
+        self._sampler = RolloutSampler(*models)
+        if work.rollouts is not None:
+            self.rollouts = engine_rollouts(
+                work.rollouts,
+                self.model,
+                work.tokenizer,
+                work.sampling,
+                work.generation_batch_size,
+                self.args.device.type,
+            )
+            weighs = any(term.objective.weighs_rollouts for term in triple.terms)
+            self._sampler = EngineSampler(
+                self.rollouts,
+                work.rollouts.weight_clip if weighs else None,
+                (self.memory.notes, self.memory.whole_run),
+                lambda: self._logs_this_step,
+                *models,
+            )
         self._validator = Validator(work, self.accelerator, decodings, self._autocast, self.phases)
         self._learner = StepLearner(
             triple.terms,
@@ -168,6 +192,15 @@ class DistillationTrainer(Trainer):
         )
         if checkpoint is not None:
             self.run_state.restore(checkpoint)
+            if self.rollouts is not None:
+                self.rollouts.restore(checkpoint / self._rollouts_file)
+        if self.rollouts is not None and self.state.global_step < self.state.max_steps:
+            self.rollouts.begin(self.state.global_step)
+
+    def close(self) -> None:
+        """End what runs beside this process; may be called twice."""
+        if self.rollouts is not None:
+            self.rollouts.close()
 
     # An optimiser step
 
@@ -175,27 +208,41 @@ class DistillationTrainer(Trainer):
         self, epoch_iterator: Iterator[Any], num_batches: int, _: Any
     ) -> tuple[list[Any], Any]:
         """Add the responses of an optimiser step, and its amounts over all processes."""
-        batches = list(islice(epoch_iterator, num_batches))
+        batches, step = self._upcoming.take(epoch_iterator, num_batches), self.state.global_step
+        for later, inputs in enumerate([*batches, *self._upcoming.later]):
+            self._plan(step + later, inputs["examples"])
         for inputs in batches:
-            draw = StepDraw(
-                self._sampler,
-                seed=self.args.seed,
-                step=self.state.global_step,
-                process=self.accelerator.process_index,
-                examples=inputs["examples"],
-                size=self.args.per_device_train_batch_size,
-                train=self.work.train,
-                schedule=self._schedule_values,
-                sum_over_processes=self._sums_over_processes,
-                note=self._note,
-                processes=self.accelerator.num_processes,
-            )
+            draw = self._draw(StepDraw, step, inputs["examples"])
             with self._whole_for_source():
                 given = self._triple.source.rollouts(draw)
             rollouts = self._triple.check_rollouts(given, self.work.vocabulary)
             self.memory.add_rollouts(rollouts)
             inputs["work"] = self._learner.work_of(rollouts, self._sums_over_processes)
         return batches, None
+
+    def _plan(self, step: int, examples: Sequence[Example]) -> None:
+        """Have a step's responses generated ahead, with the student as it is now."""
+        rollouts, plan, now = self.rollouts, self.work.rollouts, self.state.global_step
+        if rollouts is None or plan is None or not plan.lag:
+            return
+        if step < self.state.max_steps and not rollouts.knows(step):
+            draw = self._draw(PlanningDraw, step, examples)
+            rollouts.ask(step, rows_of(self._triple.source, draw), now)
+
+    def _draw(self, kind: type[SomeDraw], step: int, examples: Sequence[Example]) -> SomeDraw:
+        return kind(
+            self._sampler,
+            seed=self.args.seed,
+            step=step,
+            process=self.accelerator.process_index,
+            examples=examples,
+            size=self.args.per_device_train_batch_size,
+            train=self.work.train,
+            schedule=self._schedule_values,
+            sum_over_processes=self._sums_over_processes,
+            note=self._note,
+            processes=self.accelerator.num_processes,
+        )
 
     def _whole_for_source(self) -> AbstractContextManager[None]:
         """Whole weights for a source that may ask the student."""
@@ -411,4 +458,10 @@ class DistillationTrainer(Trainer):
         with writing_to(self.args.output_dir):
             super()._save_checkpoint(model, trial)
         folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        if self.rollouts is not None:
+            self.rollouts.save(folder / self._rollouts_file)
         self.run_state.save(folder, first=self.args.should_save)
+
+    @property
+    def _rollouts_file(self) -> str:
+        return f"rollouts_{self.accelerator.process_index}.json"

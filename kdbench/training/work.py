@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdbench.protocol import Protocol
 from kdbench.training.compiled import Compiles
+from kdbench.training.rollouts import RolloutPlan
 from kdbench.training.triple import Triple
 from kdbench.views.reading import Reader
 from kdbench.views.rollout import Example
@@ -39,6 +40,7 @@ class Work:
         cached_teacher: The view of a teacher whose scores are cached; None if it has none.
         statistics: What the method's preparation found, by name.
         reader: How the teacher reads responses in its own tokens; None if they are the student's.
+        rollouts: The engine that generates the student's responses; None leaves it to the trainer.
     """
 
     triple: Triple
@@ -60,3 +62,4 @@ class Work:
     cached_teacher: View | None = None
     statistics: "Mapping[str, torch.Tensor]" = field(default_factory=dict)
     reader: Reader | None = None
+    rollouts: RolloutPlan | None = None

@@ -144,6 +144,10 @@ class Rollout:
     mix: Mix | None = None
     packed: bool = False
 
+    def answered(self, response_ids: Sequence[int]) -> "Rollout":
+        """The same rollout with a response."""
+        return replace(self, response_ids=tuple(response_ids))
+
     def with_recorded(self, **scalars: Sequence[float]) -> "Rollout":
         """Copy the rollout with more recorded scalars, one per response token."""
         added = {name: tuple(values) for name, values in scalars.items()}

@@ -189,6 +189,29 @@ class Engine:
             await outputs.aclose()  # aborts an unfinished request
         raise InputError(f"request {name} ended without a result")
 
+    def call(self, method: str, *arguments: Any) -> Any:
+        """Call a method of vLLM's engine, such as `reset_prefix_cache`, and wait for it.
+
+        Raises:
+            InputError: It failed, or the engine stopped.
+        """
+        with engine_in_one_line("vllm", f"{method} failed"):
+            return self._loop.run_until_complete(getattr(self._engine, method)(*arguments))
+
+    def ask_workers(self, method: str, *arguments: Any) -> Any:
+        """Call a method of every worker, and wait for all of them.
+
+        Args:
+            method: Its name; `worker_extension_cls` may add some.
+            arguments: What it is given: texts and numbers.
+
+        Raises:
+            InputError: It failed in a worker, or the engine stopped.
+        """
+        with engine_in_one_line("vllm", f"{method} failed"):
+            ask = self._engine.collective_rpc(method, args=arguments)
+            return self._loop.run_until_complete(ask)
+
     def stop(self) -> None:
         """End the engine's processes and free their memory."""
         self._engine.shutdown()

@@ -77,6 +77,11 @@ class FromGroups(Source):
         """The size of a group."""
         return self.samples
 
+    @property
+    def plans_ahead(self) -> bool:  # type: ignore[override]
+        """Whether each step samples, and samples the student."""
+        return self.passes == 1 and self.view == "student"
+
     def check(self, train: Sequence[Example]) -> None:
         """Check that every row can be verified.
 

@@ -23,6 +23,7 @@ class FromInterleaved(Source):
 
     origins = ("student",)
     uses_teacher = True
+    mixes_teacher = True
     top_k: int = 25
     replacement: Replacement = "teacher"
 

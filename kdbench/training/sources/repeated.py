@@ -37,6 +37,11 @@ class Repeated(Wrapper):
         """Those of the wrapped source, and whose log-probability is recorded."""
         return (*self.source.views, self.view)
 
+    @property
+    def plans_ahead(self) -> bool:  # type: ignore[override]
+        """Whether the wrapped source does, and each step samples."""
+        return self.passes == 1 and self.source.plans_ahead
+
     def prompts_per_step(self, size: int) -> float:
         """A prompt serves `passes` steps."""
         return self.source.prompts_per_step(size) / self.passes

@@ -31,6 +31,11 @@ class Wrapper(Source):
         return self.source.uses_teacher
 
     @property
+    def mixes_teacher(self) -> bool:  # type: ignore[override]
+        """Whether the wrapped source's teacher and student sample together."""
+        return self.source.mixes_teacher
+
+    @property
     def gives_samples(self) -> bool:
         """Whether the wrapped source does."""
         return self.source.gives_samples
@@ -91,6 +96,11 @@ class WithPretraining(Wrapper):
 
     source: Source
     texts: Sequence[tuple[int, ...]]
+
+    @property
+    def plans_ahead(self) -> bool:  # type: ignore[override]
+        """Whether the wrapped source does; the texts ask nobody."""
+        return self.source.plans_ahead
 
     @property
     def origins(self) -> tuple[str, ...] | None:  # type: ignore[override]
