@@ -12,7 +12,7 @@ from kdbench.distillation.data import set_name, with_responses
 from kdbench.distillation.ingredients import Ingredients
 from kdbench.distillation.recipe import Recipe
 from kdbench.distillation.teacher_responses import folder_of, teacher_responses
-from kdbench.distillation.teacher_scores import complete
+from kdbench.distillation.teacher_scores import PassOptions, complete
 from kdbench.errors import InputError
 from kdbench.system.files import put_text
 from kdbench.system.records import read_record
@@ -77,7 +77,7 @@ def cache_scores(ingredients: Ingredients, examples: Sequence[Example], costs: P
         return
     kept = ("teacher_scores", "scores/*.safetensors")
     with locked(cache.folder, wait=True), _total_cost(cache.folder, costs, *kept):
-        tokens = complete(cache, ingredients, examples, settings.micro_batch_size)
+        tokens = complete(cache, ingredients, examples, PassOptions(settings.micro_batch_size))
         costs.count("teacher_scores", tokens)
     ingredients.forget_teacher()
 

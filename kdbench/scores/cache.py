@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from kdbench.errors import InputError, first_fault
-from kdbench.scores.index import Index, Place, index_files, read_index, sizes_of_files
+from kdbench.scores.index import Index, Place, index_files, joined, read_index, sizes_of_files
 from kdbench.scores.packing import COLUMNS, pack, unpack
 from kdbench.scores.shards import Block, read_old, read_texts, shard_content, shard_name
 from kdbench.system.files import SCHEMA, put_bytes, read_json, remove_leftovers, write_json
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COLUMNS", "CachedIdentity", "Recorder", "ScoreColumns", "TopKCache", "digest_of_tokens"]
 
+_INDICES = 8  # a look-up asks each
 ScoreColumns = Mapping[str, "torch.Tensor"]  # each column over the positions of a text or a batch
 
 
@@ -230,10 +231,14 @@ class TopKCache:
     def refresh(self) -> None:
         """Find what other processes have written, and forget what they have merged."""
         sizes = sizes_of_files(self.scores)
-        stored = read_index(self.folder, sizes)
-        known = {} if stored is None else stored.files
-        others = index_files(self.scores, {n: s for n, s in sizes.items() if n not in known})
-        self._indices = (others,) if stored is None else (others, stored)
+        if self._indices is None:
+            stored = read_index(self.folder, sizes)
+            self._indices = () if stored is None else (stored,)
+        kept = [index for index in self._indices if index.fits(sizes)]
+        known = {name for index in kept for name in index.files}
+        if others := {name: size for name, size in sizes.items() if name not in known}:
+            kept.insert(0, index_files(self.scores, others))
+        self._indices = (joined(kept),) if len(kept) > _INDICES else tuple(kept)
         self._added.clear()
 
     def _block(self, key: bytes, columns: "Mapping[str, np.ndarray]") -> Block:

@@ -8,7 +8,7 @@ The files of scores are what counts: an index that does not fit to them is not u
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -71,6 +71,10 @@ class Index:
     def _names(self) -> tuple[str, ...]:
         return tuple(self.files)
 
+    def fits(self, sizes: Mapping[str, int]) -> bool:
+        """Whether its files are still there, and as large as they were."""
+        return all(sizes.get(name) == size for name, size in self.files.items())
+
     def unneeded(self) -> list[str]:
         """The files of which every text is in another file."""
         import numpy as np
@@ -106,9 +110,8 @@ def read_index(folder: Path, sizes: Mapping[str, int]) -> Index | None:
         shape = tuple(header[_ROWS]["shape"])
         if shape[1] * _COLUMNS * _HALF + start != path.stat().st_size or shape[0] != _COLUMNS:
             return None
-        if not files or any(sizes.get(name) != size for name, size in files.items()):
-            return None
-        return Index(files, np.memmap(path, "<u8", "r", start, shape))
+        index = Index(files, np.memmap(path, "<u8", "r", start, shape))
+        return index if index.fits(sizes) else None
     except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError):
         return None
 
@@ -140,7 +143,7 @@ def index_files(folder: Path, sizes: Mapping[str, int]) -> Index:
             tables[name] = read_texts(folder / name)
         except FileNotFoundError:
             continue  # another process has merged it into a larger one
-    largest_first = sorted(tables, key=lambda name: (-len(tables[name].tokens), name))
+    largest_first = sorted(tables, key=lambda n: (-len(tables[n].tokens), tables[n].is_old, n))
     parts = [np.zeros((_COLUMNS, 0), "<u8")]
     for number, name in enumerate(largest_first):
         table = tables[name]
@@ -148,13 +151,32 @@ def index_files(folder: Path, sizes: Mapping[str, int]) -> Index:
         part[:2] = np.ascontiguousarray(table.digests[:, : 2 * _HALF]).view(">u8").T
         part[2], part[3], part[4], part[5] = number, table.starts, table.sizes, table.tokens
         parts.append(part)
-    rows = np.concatenate(parts, 1)
-    rows = rows[:, np.lexsort((rows[2], rows[1], rows[0]))]
-    again = (rows[0, 1:] == rows[0, :-1]) & (rows[1, 1:] == rows[1, :-1])
-    rows = np.ascontiguousarray(rows[:, np.r_[True, ~again][: rows.shape[1]]])
-    return Index({name: sizes[name] for name in largest_first}, rows)
+    return _sorted({name: sizes[name] for name in largest_first}, parts)
+
+
+def joined(indices: Sequence[Index]) -> Index:
+    """Several indices as one; a text that several have is found where the first has it."""
+    import numpy as np
+
+    files: dict[str, int] = {}
+    parts = []
+    for index in indices:
+        part = np.array(index.rows)
+        part[2] += len(files)
+        parts.append(part)
+        files |= index.files
+    return _sorted(files, parts)
 
 
 def digests_in(folder: Path, names: Iterable[str]) -> set[bytes]:
     """The hashes of the texts of some files."""
     return {bytes(row) for name in names for row in read_texts(folder / name).digests}
+
+
+def _sorted(files: Mapping[str, int], parts: "Sequence[np.ndarray]") -> Index:
+    import numpy as np
+
+    rows = np.concatenate(parts, 1)
+    rows = rows[:, np.lexsort((rows[2], rows[1], rows[0]))]
+    again = (rows[0, 1:] == rows[0, :-1]) & (rows[1, 1:] == rows[1, :-1])
+    return Index(files, np.ascontiguousarray(rows[:, np.r_[True, ~again][: rows.shape[1]]]))

@@ -74,7 +74,8 @@ class ShardTexts:
 def shard_name(digests: Sequence[bytes]) -> str:
     """The name of the file that holds these texts, by their hashes."""
     texts = "".join(sorted(digest.hex() for digest in digests))
-    return hashlib.sha256(texts.encode()).hexdigest()[:16] + SUFFIX
+    # An old file of the same texts has another name, as a reader may still know its places.
+    return hashlib.sha256(f"{_SCHEMA} {texts}".encode()).hexdigest()[:16] + SUFFIX
 
 
 def shard_content(blocks: Sequence[Block]) -> bytes:
