@@ -127,7 +127,7 @@ def _cached_teacher(
     if cache is None or top_k is None or not triple.needs_teacher_model:
         return None
     ingredients.check_tokenizers()
-    check_complete(cache, examples, ingredients.train.title)
+    check_complete(cache, examples, ingredients.train.title, ingredients.settings)
     return CachedTeacherView(cache, top_k)
 
 

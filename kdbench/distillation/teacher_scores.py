@@ -6,6 +6,7 @@ that was interrupted resumes after the last batch that was written, processes sh
 all runs on the same tokens share the scores.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from kdbench.divergence import entropy
 from kdbench.generate.prompts import end_tokens
 from kdbench.metrics import top
 from kdbench.scores.cache import CachedIdentity, Recorder, TopKCache
-from kdbench.scores.merging import claimed, merge, tidy
+from kdbench.scores.merging import claimed, forget_claims, merge, tidy
 from kdbench.scores.shards import shard_name
 from kdbench.system.progress import progress
 from kdbench.views.rollout import Batch, Example, Rollout, of_dataset
@@ -67,13 +68,28 @@ class PassOptions:
     shard: tuple[int, int] | None = None
 
 
+@dataclass(frozen=True)
+class Scored:
+    """What a pass of the teacher has added.
+
+    Attributes:
+        texts: Number of texts.
+        tokens: Number of their response tokens.
+        seconds: Seconds that it took, without loading the teacher.
+    """
+
+    texts: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+
+
 def complete(
     cache: TopKCache,
     ingredients: Ingredients,
     examples: Sequence[Example],
     options: PassOptions,
     max_error: float | None = None,
-) -> int:
+) -> "Scored":
     """Add the scores that a cache lacks; the teacher is loaded only if it lacks any.
 
     Args:
@@ -84,7 +100,7 @@ def complete(
         max_error: Largest error of a stored number in nats; None is that of the cache, or 0.
 
     Returns:
-        The number of response tokens among the examples, whenever they were scored.
+        What was added.
 
     Raises:
         InputError: It is the cache of another teacher, or of another size.
@@ -108,8 +124,8 @@ def complete(
         cache.store_tokenizer(tokenizer)
         view = ModelView(model, vocabulary)
         view.check()
-        score_responses(cache, view, examples, top_k, options)
-    return sum(len(example.response_ids) for example in examples)
+        return score_responses(cache, view, examples, top_k, options)
+    return Scored()
 
 
 def parts_of(examples: Sequence[Example], top_k: int, options: PassOptions) -> list[Part]:
@@ -149,7 +165,7 @@ def score_responses(
     examples: Sequence[Example],
     top_k: int,
     options: PassOptions,
-) -> None:
+) -> "Scored":
     """Add the scores of those training responses that a cache lacks.
 
     Args:
@@ -158,9 +174,13 @@ def score_responses(
         examples: The training examples.
         top_k: Number of tokens to store at each position.
         options: How the teacher goes through them.
+
+    Returns:
+        What was added.
     """
     import torch
 
+    start = time.perf_counter()
     parts = parts_of(examples, top_k, options)
     if options.shard is not None:
         first, count = options.shard
@@ -176,9 +196,12 @@ def score_responses(
         for part in others:  # another process had these: wait for it, and do what it left
             scoring.score(part, wait=True)
     tidy(cache)
+    if options.shard is None:  # nobody has anything left to do
+        forget_claims(cache)
+    return Scored(scoring.texts, scoring.tokens, time.perf_counter() - start)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Scoring:
     """A teacher at work on a cache.
 
@@ -187,12 +210,16 @@ class _Scoring:
         view: The teacher.
         top_k: Number of tokens to store at each position.
         advance: Called after each text.
+        texts: Number of texts that were scored.
+        tokens: Number of their tokens.
     """
 
     cache: TopKCache
     view: "ModelView"
     top_k: int
     advance: Callable[[], None]
+    texts: int = 0
+    tokens: int = 0
 
     def score(self, part: Part, wait: bool = False) -> bool:
         """Score what the cache lacks of a part, and make one file of it.
@@ -220,6 +247,8 @@ class _Scoring:
         recorder = Recorder(self.cache, self.top_k, [digest for digest, _ in some], batch.lengths)
         _record(recorder, self.view, batch)
         recorder.close()
+        self.texts += len(some)
+        self.tokens += sum(batch.lengths)
         for _ in some:
             self.advance()
 

@@ -29,7 +29,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from kdbench.errors import InputError, first_fault
 from kdbench.scores.index import Index, Place, index_files, joined, read_index, sizes_of_files
-from kdbench.scores.packing import COLUMNS, pack, unpack
+from kdbench.scores.packing import COLUMNS, Loss, loss_of, pack, unpack
 from kdbench.scores.shards import Block, read_old, read_texts, shard_content, shard_name
 from kdbench.system.files import SCHEMA, put_bytes, read_json, remove_leftovers, write_json
 
@@ -85,6 +85,10 @@ class TopKCache:
 
     Args:
         folder: The folder, which need not exist.
+
+    Attributes:
+        folder: The folder.
+        loss: What this object's writing has lost; nothing if scores are kept exactly.
     """
 
     def __init__(self, folder: Path):
@@ -93,6 +97,7 @@ class TopKCache:
         self._added: dict[bytes, Place] = {}
         self._max_error: float | None = None
         self._checked: set[str] = set()
+        self.loss = Loss()
 
     @property
     def scores(self) -> Path:
@@ -247,8 +252,11 @@ class TopKCache:
         if self._max_error is None:
             identity = self.identity()
             self._max_error = 0.0 if identity is None else identity.max_error
-        tail = float(np.exp(columns["tail"].astype("f8")).sum())
-        return Block(key, len(columns["tail"]), tail, pack(columns, key, self._max_error))
+        tail, tokens = float(np.exp(columns["tail"].astype("f8")).sum()), len(columns["tail"])
+        content = pack(columns, key, self._max_error)
+        if self._max_error:
+            self.loss = self.loss.plus(loss_of(columns, unpack(content, key, tokens)))
+        return Block(key, tokens, tail, content)
 
     def _columns(self, digest: str) -> "dict[str, np.ndarray]":
         place = self._known_place(digest)

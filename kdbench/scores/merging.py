@@ -4,6 +4,7 @@ Each batch of scores is a file of its own at first, so that a killed process los
 batch. The larger file is there before the small ones go, and what a kill leaves is removed later.
 """
 
+import shutil
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -41,6 +42,11 @@ def claimed(cache: TopKCache, work: str, wait: bool = False) -> Iterator[bool]:
             yield False
             return
         yield True
+
+
+def forget_claims(cache: TopKCache) -> None:
+    """Remove the files of claims; a process that still waits for one finds its work done."""
+    shutil.rmtree(cache.folder / _CLAIMS, ignore_errors=True)
 
 
 def merge(cache: TopKCache, digests: Collection[str]) -> None:

@@ -13,7 +13,7 @@ import struct
 import zlib
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,8 +52,11 @@ def pack(columns: "Mapping[str, np.ndarray]", digest: bytes, max_error: float = 
     planes = b"".join(
         np.ascontiguousarray(column).view("u1").reshape(-1, _WORD).T.tobytes() for column in ordered
     )
-    rest = _HEAD.pack(0, falling.shape[1], step)[_WORD:] + _zstd().compress(planes, asbytes=True)
-    return struct.pack("<I", zlib.crc32(rest, zlib.crc32(digest))) + rest
+    rest: bytes = _HEAD.pack(0, falling.shape[1], step)[_WORD:] + _zstd().compress(
+        planes, asbytes=True
+    )
+    checksum: bytes = struct.pack("<I", zlib.crc32(rest, zlib.crc32(digest)))
+    return checksum + rest
 
 
 def unpack(content: bytes, digest: bytes, tokens: int) -> "dict[str, np.ndarray]":
@@ -92,11 +95,49 @@ def unpack(content: bytes, digest: bytes, tokens: int) -> "dict[str, np.ndarray]
     }
 
 
+class Loss(NamedTuple):
+    """What was lost by storing numbers inexactly.
+
+    Attributes:
+        error: Largest error of a log-probability in nats.
+        kl: KL of the stored probabilities from the exact ones, over the top k and all others as
+            one, summed over tokens.
+        tokens: Number of tokens.
+    """
+
+    error: float = 0.0
+    kl: float = 0.0
+    tokens: int = 0
+
+    def plus(self, other: "Loss") -> "Loss":
+        """That of both."""
+        kl, tokens = self.kl + other.kl, self.tokens + other.tokens
+        return Loss(max(self.error, other.error), kl, tokens)
+
+
+def loss_of(exact: "Mapping[str, np.ndarray]", stored: "Mapping[str, np.ndarray]") -> Loss:
+    """What was lost of the scores of a text.
+
+    Args:
+        exact: Its columns.
+        stored: Its columns as they are read again.
+    """
+    import numpy as np
+
+    p, q = (
+        np.concatenate([columns["log_p"], columns["tail"][:, None]], 1).astype("f8")
+        for columns in (exact, stored)
+    )
+    gaps = np.subtract(p, q, out=np.zeros_like(p), where=np.isfinite(p))
+    return Loss(float(np.abs(gaps).max(initial=0)), float((np.exp(p) * gaps).sum()), len(p))
+
+
 def is_whole(content: bytes, digest: bytes) -> bool:
     """Whether the bytes are those that were written for a text."""
     if len(content) <= _HEAD.size:
         return False
-    return zlib.crc32(content[_WORD:], zlib.crc32(digest)) == _HEAD.unpack_from(content)[0]
+    checksum: int = _HEAD.unpack_from(content)[0]
+    return zlib.crc32(content[_WORD:], zlib.crc32(digest)) == checksum
 
 
 def _words(numbers: "np.ndarray", step: float) -> "np.ndarray":
