@@ -13,11 +13,11 @@ from kdbench.distillation.early import check_early
 from kdbench.distillation.examples import add_seconds
 from kdbench.distillation.ingredients import Ingredients
 from kdbench.distillation.recipe import make_recipe
-from kdbench.distillation.teacher_scores import PassOptions, Scored, complete
+from kdbench.distillation.teacher_scores import PassOptions, ScoredTexts, complete
 from kdbench.errors import InputError
 from kdbench.scores.cache import TopKCache
 from kdbench.scores.merging import claimed, forget_claims, merge_small
-from kdbench.scores.packing import Loss
+from kdbench.scores.packing import PackingLoss
 from kdbench.scores.summary import CacheSummary, damaged, summarise
 from kdbench.system.files import put_text
 from kdbench.system.records import read_record
@@ -65,9 +65,9 @@ class KeptScores:
     folder: Path
     summary: CacheSummary
     sets: Sequence[CachedSet]
-    scored: Scored = field(default_factory=Scored)
+    scored: ScoredTexts = field(default_factory=ScoredTexts)
     missing: int = 0
-    loss: Loss = field(default_factory=Loss)
+    loss: PackingLoss = field(default_factory=PackingLoss)
     checked: bool = False
 
 

@@ -32,7 +32,7 @@ Batches = Sequence[Sequence[tuple[str, Rollout]]]
 
 
 @dataclass(frozen=True)
-class Part:
+class CachePart:
     """Texts that become a file of a cache.
 
     Attributes:
@@ -69,7 +69,7 @@ class PassOptions:
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredTexts:
     """What a pass of the teacher has added.
 
     Attributes:
@@ -89,7 +89,7 @@ def complete(
     examples: Sequence[Example],
     options: PassOptions,
     max_error: float | None = None,
-) -> "Scored":
+) -> "ScoredTexts":
     """Add the scores that a cache lacks; the teacher is loaded only if it lacks any.
 
     Args:
@@ -125,10 +125,10 @@ def complete(
         view = ModelView(model, vocabulary)
         view.check()
         return score_responses(cache, view, examples, top_k, options)
-    return Scored()
+    return ScoredTexts()
 
 
-def parts_of(examples: Sequence[Example], top_k: int, options: PassOptions) -> list[Part]:
+def parts_of(examples: Sequence[Example], top_k: int, options: PassOptions) -> list[CachePart]:
     """Divide texts into parts, the shortest first; a text that comes twice is in one.
 
     Args:
@@ -142,16 +142,16 @@ def parts_of(examples: Sequence[Example], top_k: int, options: PassOptions) -> l
         key=lambda item: _length(item[1]),
     )
     batches = [ordered[start : start + rows] for start in range(0, len(ordered), rows)]
-    parts: list[Part] = []
+    parts: list[CachePart] = []
     part: list[list[tuple[str, Rollout]]] = []
     size = 0
     for batch in batches:
         part.append(batch)
         size += sum(len(row.response_ids) for _, row in batch) * bytes_of_token(top_k)
         if size >= options.part * 2**20:
-            parts.append(Part(part))
+            parts.append(CachePart(part))
             part, size = [], 0
-    return [*parts, Part(part)] if part else parts
+    return [*parts, CachePart(part)] if part else parts
 
 
 def bytes_of_token(top_k: int) -> int:
@@ -165,7 +165,7 @@ def score_responses(
     examples: Sequence[Example],
     top_k: int,
     options: PassOptions,
-) -> "Scored":
+) -> "ScoredTexts":
     """Add the scores of those training responses that a cache lacks.
 
     Args:
@@ -198,7 +198,7 @@ def score_responses(
     tidy(cache)
     if options.shard is None:  # nobody has anything left to do
         forget_claims(cache)
-    return Scored(scoring.texts, scoring.tokens, time.perf_counter() - start)
+    return ScoredTexts(scoring.texts, scoring.tokens, time.perf_counter() - start)
 
 
 @dataclass
@@ -221,7 +221,7 @@ class _Scoring:
     texts: int = 0
     tokens: int = 0
 
-    def score(self, part: Part, wait: bool = False) -> bool:
+    def score(self, part: CachePart, wait: bool = False) -> bool:
         """Score what the cache lacks of a part, and make one file of it.
 
         Args:

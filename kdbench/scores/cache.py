@@ -29,7 +29,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from kdbench.errors import InputError, first_fault
 from kdbench.scores.index import Index, Place, index_files, joined, read_index, sizes_of_files
-from kdbench.scores.packing import COLUMNS, Loss, loss_of, pack, unpack
+from kdbench.scores.packing import COLUMNS, PackingLoss, loss_of, pack, unpack
 from kdbench.scores.shards import Block, read_old, read_texts, shard_content, shard_name
 from kdbench.system.files import SCHEMA, put_bytes, read_json, remove_leftovers, write_json
 
@@ -97,7 +97,7 @@ class TopKCache:
         self._added: dict[bytes, Place] = {}
         self._max_error: float | None = None
         self._checked: set[str] = set()
-        self.loss = Loss()
+        self.loss = PackingLoss()
 
     @property
     def scores(self) -> Path:

@@ -52,9 +52,8 @@ def pack(columns: "Mapping[str, np.ndarray]", digest: bytes, max_error: float = 
     planes = b"".join(
         np.ascontiguousarray(column).view("u1").reshape(-1, _WORD).T.tobytes() for column in ordered
     )
-    rest: bytes = _HEAD.pack(0, falling.shape[1], step)[_WORD:] + _zstd().compress(
-        planes, asbytes=True
-    )
+    packed: bytes = _zstd().compress(planes, asbytes=True)
+    rest = _HEAD.pack(0, falling.shape[1], step)[_WORD:] + packed
     checksum: bytes = struct.pack("<I", zlib.crc32(rest, zlib.crc32(digest)))
     return checksum + rest
 
@@ -95,7 +94,7 @@ def unpack(content: bytes, digest: bytes, tokens: int) -> "dict[str, np.ndarray]
     }
 
 
-class Loss(NamedTuple):
+class PackingLoss(NamedTuple):
     """What was lost by storing numbers inexactly.
 
     Attributes:
@@ -109,13 +108,13 @@ class Loss(NamedTuple):
     kl: float = 0.0
     tokens: int = 0
 
-    def plus(self, other: "Loss") -> "Loss":
+    def plus(self, other: "PackingLoss") -> "PackingLoss":
         """That of both."""
         kl, tokens = self.kl + other.kl, self.tokens + other.tokens
-        return Loss(max(self.error, other.error), kl, tokens)
+        return PackingLoss(max(self.error, other.error), kl, tokens)
 
 
-def loss_of(exact: "Mapping[str, np.ndarray]", stored: "Mapping[str, np.ndarray]") -> Loss:
+def loss_of(exact: "Mapping[str, np.ndarray]", stored: "Mapping[str, np.ndarray]") -> PackingLoss:
     """What was lost of the scores of a text.
 
     Args:
@@ -129,7 +128,7 @@ def loss_of(exact: "Mapping[str, np.ndarray]", stored: "Mapping[str, np.ndarray]
         for columns in (exact, stored)
     )
     gaps = np.subtract(p, q, out=np.zeros_like(p), where=np.isfinite(p))
-    return Loss(float(np.abs(gaps).max(initial=0)), float((np.exp(p) * gaps).sum()), len(p))
+    return PackingLoss(float(np.abs(gaps).max(initial=0)), float((np.exp(p) * gaps).sum()), len(p))
 
 
 def is_whole(content: bytes, digest: bytes) -> bool:

@@ -52,8 +52,8 @@ class CachedTeacher(Teacher):
             )
         if cached.max_error:
             raise InputError(
-                f"teacher=cache:{folder}: its scores are off by up to "
-                f"{cached.max_error:g} nats, and eval needs exact ones; make a cache without max_error="
+                f"teacher=cache:{folder}: its scores are off by up to {cached.max_error:g} nats, "
+                "and eval needs exact ones; make a cache without max_error="
             )
         self._cached, self.top_k = cached, cached.top_k
         self.knows_entropy = cached.entropy
