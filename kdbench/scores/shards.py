@@ -181,8 +181,14 @@ def _start_of_blocks(path: Path) -> int:
 
 
 def read_header(path: Path) -> tuple[dict[str, Any], int]:
-    """The header of a safetensors file, and the number of bytes before its data."""
+    """The header of a safetensors file, and the number of bytes before its data.
+
+    Raises:
+        ValueError: It is no such file.
+    """
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
+        if length > path.stat().st_size:
+            raise ValueError("no safetensors file")
         header: dict[str, Any] = json.loads(file.read(length))
     return header, 8 + length
