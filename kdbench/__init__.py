@@ -16,6 +16,7 @@ from kdbench.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from kdbench.api.functions import (
+        cache,
         compare,
         evaluate,
         fill,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "InputError",
+    "cache",
     "compare",
     "evaluate",
     "fill",

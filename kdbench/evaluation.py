@@ -103,6 +103,7 @@ def _measured(settings: EvalSettings, student: Measurement) -> Evaluation:
             teacher.answer()
             floor = undistilled and measured_floor(undistilled.measure(), teacher)
             results = compare_with_teacher(student.measure(), teacher, floor or None)
+        teacher.finish_cache()
     finally:
         teacher.release()
     generated = student.generated + teacher.generated

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kdbench.comparing.plan import AnyPlan
     from kdbench.comparing.regress import GateResult
     from kdbench.config import Settings
+    from kdbench.distillation.keeping import KeptScores
     from kdbench.distillation.train import Trained
     from kdbench.filling.mechanism_table import MechanismTable
     from kdbench.filling.table import Filled
@@ -78,6 +79,14 @@ def speed(keys: Keys) -> "SpeedMeasurement":
     from kdbench.serving.speed import measure_speed
 
     return measure_speed(_built(SpeedSettings, keys))
+
+
+def cache(keys: Keys) -> "KeptScores":
+    """Keep a teacher's scores."""
+    from kdbench.config import CacheSettings
+    from kdbench.distillation.keeping import keep_scores
+
+    return keep_scores(_built(CacheSettings, keys))
 
 
 def judge(keys: Keys) -> "JudgedRun":

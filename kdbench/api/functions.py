@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from kdbench.comparing.model import Comparison
     from kdbench.comparing.plan import AnyPlan
     from kdbench.comparing.regress import GateResult
+    from kdbench.distillation.keeping import KeptScores
     from kdbench.distillation.train import Trained
     from kdbench.filling.mechanism_table import MechanismTable
     from kdbench.filling.table import Filled
@@ -392,6 +393,101 @@ def speed(
 
     Raises:
         InputError: Anything about model, backend or settings that the caller can fix.
+    """
+
+
+@keyed
+def cache(
+    out: str | PathLike[str],
+    *,
+    teacher: str | PathLike[str] | None = None,
+    student: str | PathLike[str] | None = None,
+    teacher_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
+    teacher_top_k: int = 64,
+    max_error: float = 0.0,
+    splits: str | Sequence[str] = ("train",),
+    data: str | PathLike[str] | None = None,
+    train_set: str | PathLike[str] = "dolly",
+    valid_set: str | PathLike[str] | None = None,
+    limit: int | None = None,
+    validation_limit: int | None = None,
+    train_format: Literal["alpaca", "chat", "text"] = "alpaca",
+    train_turns: Literal["last", "all"] = "last",
+    chat_template: str | None = None,
+    chat_template_kwargs: str | Mapping[str, Any] = {},
+    system: str | None = None,
+    thinking: Literal["strip", "keep"] = "strip",
+    thinking_marks: str | tuple[str, str] | None = None,
+    add_bos: bool = False,
+    end_token: str | None = None,
+    max_prompt_tokens: int = 256,
+    long_prompts: Literal["drop", "cut"] = "drop",
+    max_length: int = 512,
+    max_new_tokens: int = 256,
+    device: str = "auto",
+    micro_batch_size: int | None = None,
+    shard: str | None = None,
+    shard_mib: int = 64,
+    check: bool = False,
+    plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    unsafe_pickle: bool = False,
+    trust_remote_code: bool = False,
+) -> "KeptScores":
+    """Keep a teacher's scores for many runs, or count what is kept.
+
+    The keys are those of `kdbench cache --help`.
+
+    Args:
+        out: Folder of the cache, for a later teacher=cache:DIR; without teacher=, what it holds is
+            shown.
+        teacher: Teacher's checkpoint folder or model on the Hub (org/name or org/name@revision).
+        student: Checkpoint whose tokenizer and end token encode the texts (default: the teacher).
+        teacher_dtype: Number format of the teacher's weights; auto is bfloat16 on a GPU, else
+            float32.
+        teacher_top_k: Number of most likely tokens kept per position.
+        max_error: Largest error of a stored log-probability, in nats, such as 0.001, for smaller
+            files; 0 keeps every bit, as eval needs it.
+        splits: Sets whose responses are scored: train, valid or train,valid.
+        data: Folder of the data sets (default: $KDBENCH_DATA, else the Hub).
+        train_set: Data set to score: its train.jsonl and valid.jsonl in data=, or the path of a
+            .jsonl file.
+        valid_set: Validation file if train_set= is a file (default: valid.jsonl next to it).
+        limit: Number of training examples to score, from the start of the set.
+        validation_limit: Number of validation examples to score (default: all).
+        train_format: Format of prompts and responses: alpaca (the template of the papers), chat
+            (the tokenizer's chat template) or text (as they are).
+        train_turns: Turns of the assistant that are learned from a conversation: the last, or all,
+            each as an example of its own.
+        chat_template: Chat template for train_format=chat: a file, or the name of one of the
+            tokenizer's (default: the tokenizer's default).
+        chat_template_kwargs: Variables of the chat template, as in enable_thinking=false.
+        system: System turn of the prompts for train_format=chat: a text, or @FILE.
+        thinking: Whether validation scores the thinking: strip leaves it out of the answer, keep
+            does not; training learns the whole response.
+        thinking_marks: Marks around the thinking, as in <think>,</think> (default: those that the
+            tokenizer and the chat template are known to have).
+        add_bos: Whether the BOS token precedes the prompt.
+        end_token: Token that ends a response (default: the student's end token).
+        max_prompt_tokens: Prompt length limit, in tokens.
+        long_prompts: Treatment of examples whose prompt is longer.
+        max_length: Length limit of prompt and response together, in tokens.
+        max_new_tokens: Length limit of a generated response, in tokens.
+        device: Device: auto, cpu, cuda or mps.
+        micro_batch_size: Number of texts per forward pass (default: 8).
+        shard: Share of the files that this process makes, I/N: every N-th, starting at I (default:
+            processes on one disk share the work by themselves).
+        shard_mib: MiB of scores in a file, before compression.
+        check: Read each file of the cache and check its checksums.
+        plugins: Python files that register metrics, methods, backends or prompts; they run when
+            they are loaded, so name only files that you trust.
+        unsafe_pickle: Permission to read pickle weights (*.bin), which can run code.
+        trust_remote_code: Permission to run Python code that comes with the checkpoints.
+
+    Returns:
+        What the cache holds, and what this call added.
+
+    Raises:
+        InputError: Anything about models, data or settings that the caller can fix.
     """
 
 

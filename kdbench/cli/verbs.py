@@ -119,6 +119,36 @@ def _train(arguments: list[str]) -> VerbAnswer | int:
 
 
 @verb(
+    "cache",
+    "CacheSettings",
+    "path/to/cache teacher=path/to/teacher data=path/to/data teacher_top_k=64",
+    group="Make",
+)
+def _cache(arguments: list[str]) -> VerbAnswer | int:
+    """Keep a teacher's scores for many runs, or show what is kept.
+
+    DIR is the value of out=. Run the same command again after an interruption, and it resumes.
+    Several processes with the same command share the work.
+    """
+    from kdbench.config import CacheSettings, parse
+
+    settings = parse(CacheSettings, arguments)
+    _quiet()
+    if settings.dry_run:
+        from kdbench.distillation.keeping_plan import plan_cache
+
+        return dry_run_answer(plan_cache(settings))
+    from kdbench.distillation.keeping import keep_scores
+
+    kept = keep_scores(settings)
+    if os.environ.get("RANK", "0") != "0":  # only one process of a distributed run prints
+        return 0
+    from kdbench.cli.shown.cached import cache_answer
+
+    return cache_answer(kept)
+
+
+@verb(
     "speed",
     "SpeedSettings",
     "model=path/to/student new_tokens=128 concurrency=1,8",

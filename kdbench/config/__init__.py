@@ -5,6 +5,7 @@ a one-line error that names it.
 """
 
 from kdbench.config.building import build, parse, read_yaml, with_files
+from kdbench.config.cache import CacheSettings
 from kdbench.config.draw import ReportSettings, ServingKeys, TableSettings, ViewSettings
 from kdbench.config.fill import DemoSettings, FillSettings, MechanismSettings
 from kdbench.config.kinds import (
@@ -33,6 +34,7 @@ __all__ = [
     "CACHE",
     "FIVE",
     "AtLeastOne",
+    "CacheSettings",
     "DemoSettings",
     "DryRunKeys",
     "EvalSettings",

@@ -1,9 +1,11 @@
 """What a run can do with cached scores of the teacher, and whether a cache has what it needs."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from kdbench.config import CACHE, TrainSettings, is_on_server
+from kdbench.config import CACHE, CacheSettings, TrainSettings, is_on_server
+from kdbench.config.command import command_words
 from kdbench.errors import InputError
 from kdbench.scores.cache import CachedIdentity, TopKCache, digest_of_tokens
 from kdbench.training.source import FromTeacher
@@ -44,8 +46,8 @@ def check_cached(settings: TrainSettings, stages: Sequence[Stage]) -> CachedIden
     identity = None if cache is None else cache.identity()
     if cache is not None and identity is None:
         raise InputError(
-            f"{given}: no teacher.json, so this is not a cache; make one with teacher=CHECKPOINT "
-            "teacher_cache=DIR"
+            f"{given}: no teacher.json, so this is not a cache; make one with kdbench cache "
+            "teacher=CHECKPOINT out=DIR"
         )
     if cache is not None and settings.teacher_cache is not None:
         raise InputError(f"{given}: is a cache already; leave out teacher_cache=")
@@ -125,13 +127,21 @@ def _why_not(triple: Triple, finished: bool, served: bool) -> str | None:
     return next((reason for reason, holds in needs.items() if holds), None)
 
 
-def check_complete(cache: TopKCache, examples: Sequence[Example], title: str) -> None:
-    """Check that a cache has the scores of all training responses.
+def check_complete(
+    cache: TopKCache,
+    examples: Sequence[Example],
+    title: str,
+    settings: TrainSettings,
+    split: str = "train",
+) -> None:
+    """Check that a cache has the scores of all responses of a set.
 
     Args:
         cache: The cache.
-        examples: The training examples.
+        examples: The examples.
         title: The name of their set.
+        settings: The settings of the run.
+        split: Which set of the run it is, `train` or `valid`.
 
     Raises:
         InputError: It lacks some.
@@ -141,9 +151,22 @@ def check_complete(cache: TopKCache, examples: Sequence[Example], title: str) ->
         raise InputError(
             f"teacher=cache:{cache.folder}: has no scores of {len(missing)} of the "
             f"{len(examples)} responses of {title}, the first is row '{missing[0].id}': it was "
-            "made of other texts or by another tokenizer; make it with teacher=CHECKPOINT "
-            f"teacher_cache={cache.folder} and the other keys of this run"
+            "made of other texts or by another tokenizer; add them: "
+            + _command(cache, settings, split)
         )
+
+
+def _command(cache: TopKCache, settings: TrainSettings, split: str) -> str:
+    """The command that adds to a cache what a run reads."""
+    identity = cache.identity()
+    without = {*TrainSettings.model_fields} - {*CacheSettings.model_fields} | {"teacher", "out"}
+    words = command_words("cache", settings, without=without)[2:]
+    if identity is not None:
+        words.insert(0, f"teacher_top_k={identity.top_k}")
+    if split != "train":
+        words.append(f"splits=train,{split}")
+    own = ["kdbench", "cache", f"out={cache.folder}", "teacher=CHECKPOINT"]
+    return shlex.join([*own, *words])
 
 
 def digest_of_row(row: Rollout) -> str:

@@ -62,7 +62,9 @@ def plan_training(recipe: Recipe) -> list[Section]:
     # A teacher that reads tokens of its own has been checked with these.
     _check_positions(ingredients, any(ingredients.reader(triple) is None for triple in taught))
     if ingredients.cached is not None and ingredients.cache is not None:
-        check_complete(ingredients.cache, ingredients.train.examples, ingredients.train.title)
+        check_complete(
+            ingredients.cache, ingredients.train.examples, ingredients.train.title, recipe.settings
+        )
     steps = recipe.steps(len(ingredients.train.examples))
     given = (*given_facts(recipe.settings), *given_facts(recipe.method))
     facts = [fact for fact in given if fact.value]

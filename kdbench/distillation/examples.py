@@ -12,7 +12,7 @@ from kdbench.distillation.data import set_name, with_responses
 from kdbench.distillation.ingredients import Ingredients
 from kdbench.distillation.recipe import Recipe
 from kdbench.distillation.teacher_responses import folder_of, teacher_responses
-from kdbench.distillation.teacher_scores import complete
+from kdbench.distillation.teacher_scores import PassOptions, complete
 from kdbench.errors import InputError
 from kdbench.system.files import put_text
 from kdbench.system.records import read_record
@@ -20,6 +20,8 @@ from kdbench.training.phases import Phases
 from kdbench.training.source import FromTeacher
 from kdbench.training.triple import Triple
 from kdbench.views.rollout import Example
+
+_SECONDS = "seconds.json"
 
 
 class _Seconds(RootModel[float]):
@@ -87,20 +89,30 @@ def cache_scores(
         return
     kept = ("teacher_scores", "scores/*.safetensors")
     with locked(cache.folder, wait=True), _total_cost(cache.folder, costs, *kept):
-        tokens = complete(cache, ingredients, examples, settings.micro_batch_size)
-        costs.count("teacher_scores", tokens)
+        complete(cache, ingredients, examples, PassOptions(settings.micro_batch_size))
+        costs.count("teacher_scores", sum(len(example.response_ids) for example in examples))
     ingredients.forget_teacher()
+
+
+def seconds_of(folder: Path) -> float:
+    """The seconds that the teacher has worked on what a folder keeps."""
+    file = folder / _SECONDS
+    return read_record(file, _Seconds).root if file.exists() else 0.0
+
+
+def add_seconds(folder: Path, seconds: float) -> None:
+    """Add to the seconds that the teacher has worked on what a folder keeps."""
+    put_text(folder / _SECONDS, json.dumps(seconds_of(folder) + seconds))
 
 
 @contextmanager
 def _total_cost(folder: Path, costs: Phases, phase: str, made: str) -> Iterator[None]:
     """Time the teacher's work; the total is kept with what it made for later runs."""
-    file = folder / "seconds.json"
-    seconds_before = read_record(file, _Seconds).root if file.exists() else 0.0
+    seconds_before = seconds_of(folder)
     try:
         with costs(phase):
             yield
     finally:
         if any(folder.glob(made)):
             costs.seconds[phase] += seconds_before
-            put_text(file, json.dumps(costs.seconds[phase]))
+            put_text(folder / _SECONDS, json.dumps(costs.seconds[phase]))

@@ -131,7 +131,7 @@ def _cached_teacher(
     ingredients.check_tokenizers()
     if (served := ingredients.served) is not None:
         return CachedTeacherView(cache, top_k, ServedBehind(served.complete, served.digest))
-    check_complete(cache, examples, ingredients.train.title)
+    check_complete(cache, examples, ingredients.train.title, ingredients.settings)
     return CachedTeacherView(cache, top_k)
 
 

@@ -75,8 +75,9 @@ class Ingredients:
         if settings.teacher is None and self.method.needs_teacher:
             raise InputError(f"teacher= is missing: method={settings.method} learns from one")
         self.cached = check_cached(settings, self.method.stages())
-        is_elsewhere = self.cached is not None or is_on_server(settings.teacher)
-        if is_elsewhere and "teacher" in self.method.prepares_with:
+        looks = "teacher" in self.method.prepares_with
+        too_little = self.cached is not None and not self.method.prepares_from_top_k
+        if looks and (too_little or is_on_server(settings.teacher)):
             raise InputError(
                 f"method={settings.method} looks at the teacher before training, and "
                 f"teacher={settings.teacher} is no model: give teacher=CHECKPOINT with "
@@ -384,7 +385,9 @@ class Ingredients:
             common["pretraining"] = _file_sha256(self.settings.pretraining)
         given = self.teacher or self.cached
         uses_teacher = given is not None and self.method.needs_teacher
-        top_k = {} if self.top_k is None else {"top_k": self.top_k}
+        top_k: dict[str, float] = {} if self.top_k is None else {"top_k": self.top_k}
+        if self.cache is not None and (kept := self.cache.identity()) and kept.max_error:
+            top_k["max_error"] = kept.max_error
         common["train_set"] = set_name(self.settings.train_set)
         common |= {"precision": self.precision, "teacher_dtype": self.teacher_dtype}
         for key in self._without_effect(uses_teacher):

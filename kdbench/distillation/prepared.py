@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field
 
+from kdbench.distillation.cached import check_complete
 from kdbench.distillation.ingredients import Ingredients
 from kdbench.distillation.models import Models, check_tokens
 from kdbench.errors import InputError
@@ -24,6 +25,7 @@ from kdbench.system.files import put_bytes, put_text, sha256_of_file
 from kdbench.system.locks import only_here, remove_empty
 from kdbench.system.progress import progress
 from kdbench.system.records import read_record
+from kdbench.training.cached_teacher import CachedTeacherView
 from kdbench.training.phases import Phases
 from kdbench.training.preparation import Preparation
 from kdbench.views.rollout import Example
@@ -154,14 +156,14 @@ class Preparing:
         """Returns a view by name; the teacher is loaded when it is first asked for."""
         import torch
 
-        views: dict[str, ModelView] = {}
+        views: dict[str, ModelView | CachedTeacherView] = {}
         half = self.ingredients.precision == "bfloat16"
         kind = torch.device(self.ingredients.device).type
 
         def autocast() -> Any:
             return torch.autocast(kind, torch.bfloat16, enabled=half)
 
-        def load(name: str) -> ModelView:
+        def load(name: str) -> ModelView | CachedTeacherView:
             if name not in ("student", "teacher"):
                 raise InputError(
                     f"prepare() asks for the view '{name}'; before the first step there are "
@@ -183,9 +185,13 @@ class Preparing:
         is_here = there == torch.device(self.ingredients.device).type
         return self.models.student if is_here else self.ingredients.load_student()
 
-    def _teacher(self) -> ModelView:
+    def _teacher(self) -> ModelView | CachedTeacherView:
         ingredients = self.ingredients
         vocabulary = ingredients.shared_vocabulary
+        cache, cached, valid = ingredients.cache, ingredients.cached, ingredients.valid
+        if cache is not None and cached is not None:
+            check_complete(cache, valid.examples, valid.title, ingredients.settings, "valid")
+            return CachedTeacherView(cache, cached.top_k)
         rows = [*self.examples, *ingredients.valid.examples]
         check_tokens(ingredients.tokenizer, vocabulary, rows)
         return ModelView(self.models.teacher or ingredients.teacher_model[0], vocabulary)
@@ -202,7 +208,9 @@ class Preparing:
             "parameters": identity["parameters"],
             "stage": self.stage,
             "student": ingredients.student.identity,
-            "teacher": teacher and f"{teacher.sha256} {ingredients.teacher_dtype}",
+            "teacher": ingredients.cached.as_json()
+            if ingredients.cached
+            else teacher and f"{teacher.sha256} {ingredients.teacher_dtype}",
             "rows": _hash_rows(rows),
             "precision": ingredients.precision,
             "quantization": [settings.student_quantization, settings.teacher_quantization],

@@ -78,6 +78,8 @@ class Method(Settings):
         fields: Columns of the training rows that the formula reads, beside those that its source
             names. Every row must have them, and a change in them makes another run.
         prepares_with: The views that `prepare` asks for.
+        prepares_from_top_k: Whether `prepare` needs only the teacher's likeliest tokens on the
+            validation set, as `Preparation.likeliest` gives them, so that a cache is enough.
     """
 
     title: ClassVar[str]
@@ -93,6 +95,7 @@ class Method(Settings):
     plain_sampling: ClassVar[bool] = False
     fields: ClassVar[tuple[str, ...]] = ()
     prepares_with: ClassVar[tuple[str, ...]] = ()
+    prepares_from_top_k: ClassVar[bool] = False
 
     def triple(self) -> Triple:
         """Make what the method trains with; new for each run, as its parts have a memory.

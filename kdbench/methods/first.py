@@ -8,7 +8,7 @@ Objective: KL(p' ‖ q'), p' and q' over the teacher's `top_k` tokens, q' renorm
     With `smoothing` δ it is renormalised from p, and δ of its first token goes to the others.
     With tail=drop what q puts on other tokens costs nothing. tail=bucket, a choice of kdbench, adds
     the probability of all others as one more outcome, which the teacher keeps.
-Data: the dataset's responses. Cached scores are enough; `auto` needs the teacher's model once.
+Data: the dataset's responses. Cached scores are enough; for `auto`, also of the validation set.
 """
 
 from collections.abc import Mapping
@@ -89,6 +89,7 @@ class FIRST(Method):
     title: ClassVar[str] = "FIRST"
     paper: ClassVar[str] = "arXiv 2408.12168"
     cost: ClassVar[str] = "teacher forward, or none with cached scores"
+    prepares_from_top_k: ClassVar[bool] = True
     family: ClassVar[str] = "logits"
     basis: ClassVar[str] = "authors' code and abstract"
     mechanism: ClassVar[Mechanism | None] = Mechanism("ece", "down", "calibration")
@@ -137,9 +138,9 @@ class FIRST(Method):
         _check_size(self.top_k, preparation.vocabulary)
         scores, places = [], []
         for batch in preparation.batches(preparation.valid):
-            top = preparation.log_probs("teacher", batch).topk(self.top_k, dim=-1)
-            found, place = (top.indices == batch.targets[:, None]).max(-1)
-            scores.append(top.values[found].cpu())
+            log_p, ids = preparation.likeliest("teacher", batch, self.top_k)
+            found, place = (ids == batch.targets[:, None]).max(-1)
+            scores.append(log_p[found].cpu())
             places.append(place[found].cpu())
         temperature = calibrating_temperature(torch.cat(scores), torch.cat(places))
         return {_FOUND: torch.tensor(temperature, dtype=torch.float64)}

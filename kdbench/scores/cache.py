@@ -1,16 +1,17 @@
 """The teacher's scores on disk: its top k at each position, and the probability of all others.
 
-`kdbench eval` and `kdbench train` write and read the same files.
+`kdbench cache`, `kdbench eval` and `kdbench train` write and read the same files.
 
     DIR/teacher.json                 the teacher, its vocabulary, and k
     DIR/tokenizer/                   the teacher's tokenizer
     DIR/results/…                    the teacher's responses, as `kdbench eval` stored them
-    DIR/scores/<hash>.safetensors    the texts of one batch, each under its hash
+    DIR/scores/<hash>.safetensors    texts under their hashes: `kdbench.scores.shards`
+    DIR/index.safetensors            where each text is: `kdbench.scores.index`
 
 The hash of a text is that of the tokens of prompt and response. The k log-probabilities, the log of
 the remaining probability, the entropy and the log-probabilities of the response's tokens are
 float32: in 16 bits they would be off by up to 0.004 nats, and the bounds of `TopPositions` would
-not hold.
+not hold. `max_error` gives up these bounds for smaller files.
 """
 
 import hashlib
@@ -27,13 +28,18 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from kdbench.errors import InputError, first_fault
+from kdbench.scores.index import Index, Place, index_files, joined, read_index, sizes_of_files
+from kdbench.scores.packing import COLUMNS, PackingLoss, loss_of, pack, unpack
+from kdbench.scores.shards import Block, read_old, read_texts, shard_content, shard_name
 from kdbench.system.files import SCHEMA, put_bytes, read_json, remove_leftovers, write_json
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
-COLUMNS = ("log_p", "ids", "tail", "entropy", "target")
-_TEXTS, _CHECKSUM = "texts", "sha256"  # metadata of a file, and the key of its checksum
+__all__ = ["COLUMNS", "CachedIdentity", "Recorder", "ScoreColumns", "TopKCache", "digest_of_tokens"]
+
+_INDICES = 8  # a look-up asks each
 ScoreColumns = Mapping[str, "torch.Tensor"]  # each column over the positions of a text or a batch
 
 
@@ -52,6 +58,7 @@ class CachedIdentity:
         top_k: Number of tokens stored at each position.
         ends: Its end tokens.
         entropy: Whether its entropies are known; the top k of an engine do not determine them.
+        max_error: Largest error of a stored number in nats; 0 if they are exact.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid")
@@ -63,15 +70,39 @@ class CachedIdentity:
     top_k: Count
     ends: tuple[Count, ...]
     entropy: bool = True
+    max_error: Annotated[float, Field(ge=0)] = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields ready for JSON; of exact scores, those that earlier versions read."""
+        fields = asdict(self)
+        if not self.max_error:
+            del fields["max_error"]
+        return fields
 
 
 class TopKCache:
-    """A folder of cached scores."""
+    """A folder of cached scores.
+
+    Args:
+        folder: The folder, which need not exist.
+
+    Attributes:
+        folder: The folder.
+        loss: What this object's writing has lost; nothing if scores are kept exactly.
+    """
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self._places: dict[str, tuple[Path, int, int]] | None = None
-        self._checked: set[Path] = set()
+        self._indices: tuple[Index, ...] | None = None
+        self._added: dict[bytes, Place] = {}
+        self._max_error: float | None = None
+        self._checked: set[str] = set()
+        self.loss = PackingLoss()
+
+    @property
+    def scores(self) -> Path:
+        """The folder of the files of scores."""
+        return self.folder / "scores"
 
     def identity(self) -> CachedIdentity | None:
         """Return whose scores these are; None if the folder has no scores.
@@ -100,7 +131,7 @@ class TopKCache:
         """
         old = self.identity()
         if old is None:
-            write_json(self.folder / "teacher.json", {"schema": SCHEMA, **asdict(identity)})
+            write_json(self.folder / "teacher.json", {"schema": SCHEMA, **identity.as_json()})
         elif old != identity:
             pairs = zip(asdict(old).items(), asdict(identity).values(), strict=True)
             key, was, now = next((key, was, now) for (key, was), now in pairs if was != now)
@@ -138,71 +169,142 @@ class TopKCache:
 
     def has(self, digest: str) -> bool:
         """Whether the cache has the scores of a text."""
-        return digest in self._all_places()
+        return self.place(digest) is not None
+
+    def place(self, digest: str) -> Place | None:
+        """Where the scores of a text are; None if the cache has none."""
+        key = _key(digest)
+        if key in self._added:
+            return self._added[key]
+        found = (index.find(key) for index in self._all_indices())
+        return next(filter(None, found), None)
 
     def write(self, tensors: "Mapping[str, torch.Tensor]", places: Mapping[str, Any]) -> None:
-        """Store the scores of a batch.
+        """Store the scores of a batch, all of it or nothing.
 
         Args:
             tensors: Each column over all positions of the batch.
             places: First position of each text and the one after its last, by the text's hash.
         """
-        from safetensors.torch import save
+        columns = {
+            name: (tensors[name].int() if name == "ids" else tensors[name].float()).cpu().numpy()
+            for name in COLUMNS
+        }
+        blocks = [
+            self._block(_key(digest), {name: c[start:stop] for name, c in columns.items()})
+            for digest, (start, stop) in places.items()
+        ]
+        self.put(blocks)
 
-        name = hashlib.sha256("".join(sorted(places)).encode()).hexdigest()[:16]
-        path = self.folder / "scores" / f"{name}.safetensors"
-        # One entry of metadata: safetensors writes several in an order that changes by chance.
-        texts = json.dumps({**places, _CHECKSUM: _checksum(tensors)}, sort_keys=True)
-        put_bytes(path, save(dict(tensors), {_TEXTS: texts}))
-        for digest, (start, stop) in places.items():
-            self._all_places()[digest] = (path, start, stop)
+    def put(self, blocks: Sequence[Block]) -> None:
+        """Store texts as a file, all of it or nothing."""
+        name = shard_name([block.digest for block in blocks])
+        self._indices = self._all_indices()
+        put_bytes(self.scores / name, shard_content(blocks))
+        table = read_texts(self.scores / name)
+        rows = zip(table.digests, table.starts, table.sizes, table.tokens, strict=True)
+        for digest, *place in rows:
+            self._added[bytes(digest)] = Place(name, *map(int, place))
 
     def read(self, digest: str) -> "dict[str, torch.Tensor]":
-        """Return the scores of a text, by column."""
-        from safetensors import safe_open
+        """Return the scores of a text, by column.
 
-        path, start, stop = self._all_places()[digest]
-        with safe_open(path, "pt") as file:
-            self._check_content(path, file)
-            return {column: file.get_slice(column)[start:stop] for column in COLUMNS}
+        Raises:
+            KeyError: The cache has none.
+            InputError: They are damaged.
+        """
+        import torch
 
-    def _check_content(self, path: Path, file: Any) -> None:
-        """Check a file against its checksum when it is first read; old files have none."""
-        if path in self._checked:
-            return
-        stored = json.loads(file.metadata()[_TEXTS]).get(_CHECKSUM)
-        tensors = {column: file.get_tensor(column) for column in COLUMNS} if stored else {}
-        if stored and _checksum(tensors) != stored:
-            raise InputError(f"{path}: damaged: its content is not what was written; delete it")
-        self._checked.add(path)
+        return {name: torch.from_numpy(column) for name, column in self._columns(digest).items()}
 
-    def _all_places(self) -> dict[str, tuple[Path, int, int]]:
-        """File, first position and the one after the last of each text, by its hash."""
-        if self._places is None:
-            self._places = {}
-            for path in sorted((self.folder / "scores").glob("*.safetensors")):
-                self._places |= _places_in(path)
-        return self._places
+    def block(self, digest: str) -> Block:
+        """The scores of a text as they are stored; those of an old file become so.
+
+        Raises:
+            KeyError: The cache has none.
+            InputError: They are damaged.
+        """
+        import numpy as np
+
+        place, key = self._known_place(digest), _key(digest)
+        columns = self._columns(digest)
+        if not place.size:
+            return self._block(key, columns)
+        tail = float(np.exp(columns["tail"].astype("f8")).sum())
+        return Block(key, place.tokens, tail, self._content(place))
+
+    def refresh(self) -> None:
+        """Find what other processes have written, and forget what they have merged."""
+        sizes = sizes_of_files(self.scores)
+        if self._indices is None:
+            stored = read_index(self.folder, sizes)
+            self._indices = () if stored is None else (stored,)
+        kept = [index for index in self._indices if index.fits(sizes)]
+        known = {name for index in kept for name in index.files}
+        if others := {name: size for name, size in sizes.items() if name not in known}:
+            kept.insert(0, index_files(self.scores, others))
+        self._indices = (joined(kept),) if len(kept) > _INDICES else tuple(kept)
+        self._added.clear()
+
+    def _block(self, key: bytes, columns: "Mapping[str, np.ndarray]") -> Block:
+        import numpy as np
+
+        if self._max_error is None:
+            identity = self.identity()
+            self._max_error = 0.0 if identity is None else identity.max_error
+        tail, tokens = float(np.exp(columns["tail"].astype("f8")).sum()), len(columns["tail"])
+        content = pack(columns, key, self._max_error)
+        if self._max_error:
+            self.loss = self.loss.plus(loss_of(columns, unpack(content, key, tokens)))
+        return Block(key, tokens, tail, content)
+
+    def _columns(self, digest: str) -> "dict[str, np.ndarray]":
+        place = self._known_place(digest)
+        try:
+            return self._columns_at(place, digest)
+        except FileNotFoundError:  # another process has merged the file into a larger one
+            self.refresh()
+            return self._columns_at(self._known_place(digest), digest)
+
+    def _columns_at(self, place: Place, digest: str) -> "dict[str, np.ndarray]":
+        path = self.scores / place.file
+        if not place.size:
+            columns = read_old(path, place.start, place.tokens, path.name not in self._checked)
+            self._checked.add(path.name)
+            return columns
+        try:
+            return unpack(self._content(place), _key(digest), place.tokens)
+        except (ValueError, OSError) as error:
+            if isinstance(error, FileNotFoundError):
+                raise
+            raise InputError(
+                f"{path}: damaged: {error}; delete it, and run the command that made the cache"
+            ) from None
+
+    def _known_place(self, digest: str) -> Place:
+        place = self.place(digest)
+        if place is None:
+            raise KeyError(digest)
+        return place
+
+    def _content(self, place: Place) -> bytes:
+        """The bytes of a text's scores."""
+        with (self.scores / place.file).open("rb", buffering=0) as file:
+            return os.pread(file.fileno(), place.size, place.start)
+
+    def _all_indices(self) -> tuple[Index, ...]:
+        if self._indices is None:
+            self.refresh()
+        assert self._indices is not None  # noqa: S101 - for the type checker
+        return self._indices
 
 
-def _checksum(tensors: "Mapping[str, torch.Tensor]") -> str:
-    """The SHA-256 of the columns' bytes."""
-    digest = hashlib.sha256()
-    for column in COLUMNS:
-        digest.update(tensors[column].cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _places_in(path: Path) -> dict[str, tuple[Path, int, int]]:
-    from safetensors import SafetensorError, safe_open
-
+def _key(digest: str) -> bytes:
+    """The 32 bytes of a text's hash; what is no such hash has no scores."""
     try:
-        with safe_open(path, "pt") as file:
-            places = json.loads(file.metadata()[_TEXTS])
-        places.pop(_CHECKSUM, None)
-        return {digest: (path, start, stop) for digest, (start, stop) in places.items()}
-    except (SafetensorError, TypeError, KeyError, ValueError, AttributeError) as error:
-        raise InputError(f"{path}: not a file of a teacher cache: {error}") from None
+        return bytes.fromhex(digest)
+    except ValueError:
+        return digest.encode()
 
 
 def digest_of_tokens(prompt: Sequence[int], response: Sequence[int]) -> str:

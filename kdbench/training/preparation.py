@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from kdbench.errors import InputError
+from kdbench.training.cached_teacher import CachedTeacherView
 from kdbench.views.rollout import Batch, Example, of_dataset, response_tokens
 from kdbench.views.view import ModelView
 
@@ -39,7 +41,7 @@ class Preparation:
     seed: int
     device: Any
     micro_batch_size: int
-    load: Callable[[str], ModelView] = field(repr=False)
+    load: Callable[[str], "ModelView | CachedTeacherView"] = field(repr=False)
     advance: Callable[[], None] = field(default=lambda: None, repr=False)
     tokens: int = 0
 
@@ -47,9 +49,12 @@ class Preparation:
         """The `student` as it is before the first step, or the `teacher`, loaded if necessary.
 
         Raises:
-            InputError: There is no such view, or no teacher is given.
+            InputError: There is no such view, no teacher is given, or it is a cache.
         """
-        return self.load(name)
+        own = self.load(name)
+        if isinstance(own, CachedTeacherView):
+            raise InputError(f"prepare() asks for the view '{name}', which is a cache")
+        return own
 
     def batches(self, examples: Sequence[Example] | None = None) -> Iterator[Batch]:
         """Yield examples in micro-batches, in their order; the training examples by default."""
@@ -74,6 +79,23 @@ class Preparation:
         """
         states, layers = self.view(view).read(batch, (layer,) if layer != -1 else ())
         return (states if layer == -1 else layers[layer]).float()
+
+    def likeliest(self, view: str, batch: Batch, count: int) -> "tuple[torch.Tensor, torch.Tensor]":
+        """The log-probabilities of the likeliest tokens and these tokens, falling, (N, count) each.
+
+        A cache is enough for the teacher's, if it has as many.
+
+        Args:
+            view: Whose log-probabilities.
+            batch: The responses.
+            count: Number of tokens.
+        """
+        own = self.load(view)
+        if isinstance(own, CachedTeacherView):
+            top_k = own.top_k(batch)
+            return top_k.log_p[:, :count], top_k.ids[:, :count]
+        top = self.log_probs(view, batch).topk(count, dim=-1)
+        return top.values, top.indices
 
     def log_probs(self, view: str, batch: Batch) -> "torch.Tensor":
         """The log-probabilities at each response token, float32, (N, V)."""

@@ -10,6 +10,7 @@ from kdbench.cli.help import VerbHelp, help_lines
 from kdbench.cli.verbs import app
 from kdbench.comparing.settings import CompareSettings, PlanSettings, RegressSettings
 from kdbench.config import (
+    CacheSettings,
     DemoSettings,
     EvalSettings,
     FillSettings,
@@ -47,6 +48,7 @@ SETTINGS = {
     "mechanisms": MechanismSettings,
     "demo": DemoSettings,
     "doctor": DoctorSettings,
+    "cache": CacheSettings,
     "speed": SpeedSettings,
     "ls": LsSettings,
     "show": ShowSettings,

@@ -65,6 +65,7 @@ SETTINGS = {
     "score": config.ScoreSettings,
     "judge": JudgeSettings,
     "train": config.TrainSettings,
+    "cache": config.CacheSettings,
     "speed": config.SpeedSettings,
     "table": config.TableSettings,
     "report": config.ReportSettings,

@@ -99,6 +99,16 @@ FUNCTIONS = [
         ["model"],
     ),
     Function(
+        "cache",
+        "cache",
+        "Keep a teacher's scores for many runs, or count what is kept.",
+        config.CacheSettings,
+        "kdbench.distillation.keeping:KeptScores",
+        "What the cache holds, and what this call added.",
+        _INPUT.format("models, data or settings"),
+        ["out"],
+    ),
+    Function(
         "train",
         "train",
         "Train a student with a distillation method.",

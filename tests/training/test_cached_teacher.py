@@ -10,7 +10,7 @@ from small_context import EXAMPLES, V, tiny_llama
 
 import kdbench
 from kdbench.checkpoint import find_checkpoint
-from kdbench.distillation.teacher_scores import score_responses
+from kdbench.distillation.teacher_scores import PassOptions, score_responses
 from kdbench.divergence import forward_kl, generalised_jsd, reverse_kl
 from kdbench.errors import InputError
 from kdbench.scores.cache import TopKCache
@@ -40,7 +40,7 @@ def live():
 
 def cached(folder: Path, top_k: int) -> CachedTeacherView:
     cache = TopKCache(folder)
-    score_responses(cache, live(), EXAMPLES, top_k, rows=len(EXAMPLES))
+    score_responses(cache, live(), EXAMPLES, top_k, PassOptions(rows=len(EXAMPLES)))
     return CachedTeacherView(TopKCache(folder), top_k)
 
 

@@ -84,6 +84,9 @@ class Teacher(ABC):
     def release(self) -> None:  # noqa: B027 - a cached teacher holds no memory
         """Free the teacher's memory."""
 
+    def finish_cache(self) -> None:  # noqa: B027 - few teachers make a cache
+        """Put the cache that was made in order, if one was."""
+
     @abstractmethod
     def scorer(self, prompts: Mapping[str, Prompt], vocabulary: int) -> TeacherScorer:
         """Return a function that scores the texts of a batch.

@@ -50,6 +50,11 @@ class CachedTeacher(Teacher):
                 f"teacher=cache:{folder}: no teacher.json, so this is not a cache; make one "
                 "with teacher=CHECKPOINT teacher_cache=DIR"
             )
+        if cached.max_error:
+            raise InputError(
+                f"teacher=cache:{folder}: its scores are off by up to {cached.max_error:g} nats, "
+                "and eval needs exact ones; make a cache without max_error="
+            )
         self._cached, self.top_k = cached, cached.top_k
         self.knows_entropy = cached.entropy
         self.identity = {

@@ -15,6 +15,7 @@ from kdbench.measuring.measurement import Measurement, prepare
 from kdbench.metrics import Positions, PositionSet, top
 from kdbench.protocol import Protocol
 from kdbench.scores.cache import CachedIdentity, Recorder, TopKCache
+from kdbench.scores.merging import merge_small
 from kdbench.store.samples import Samples
 from kdbench.system.files import put_bytes
 from kdbench.task import Task
@@ -146,6 +147,11 @@ class LiveTeacher(Teacher):
         """Free the models' memory."""
         for run in self._runs:
             run.release()
+
+    def finish_cache(self) -> None:
+        """Merge the files of the cache that was made."""
+        if self._claimed:
+            merge_small(self._cache)
 
     def _claimed_cache(self, vocabulary: int) -> TopKCache | None:
         """Return the cache to be made, claimed for this teacher; None if none is wanted."""
