@@ -28,9 +28,7 @@ from benchmarks.table import write_results
 from kdbench.toy.content import DOLLY
 from kdbench.toy.corpus import draw_example
 
-SIZES = tuple(
-    map(int, os.environ.get("KDBENCH_SCALE_SAMPLES", "10000,100000,1000000").split(","))
-)
+SIZES = tuple(map(int, os.environ.get("KDBENCH_SCALE_SAMPLES", "10000,100000,1000000").split(",")))
 SEEDS = (10, 20, 30, 40, 50)
 RUNS, DOCUMENTS = 1000, 100  # of the many results: five tasks a run
 TABLE_SECONDS = 2.0
@@ -87,11 +85,10 @@ def _measure(folder: Path, size: int) -> Iterator[tuple[str, Cost]]:
     score = ["score", f"data={folder}", "task=dolly", f"results={results}"]
     yield "score samples=", _cost([*score, f"samples={folder / 'old.jsonl'}"])
     again = [*score, f"samples={folder / 'new.jsonl'}"]
-    old, new = (f"{results}/{name}" for name in ("old", "new"))
     common = [f"results={results}"]
     verbs = {
         "score samples=, another file": again,
-        "score run=": ["score", f"data={folder}", f"run={old}", *common],
+        "score run=": ["score", f"data={folder}", "run=old", *common],
         "table": ["table", *common, "tasks=dolly", f"out={table}"],
         "compare": ["compare", "old", "new", *common],
         "regress": ["regress", "baseline=old", "run=new", *common],

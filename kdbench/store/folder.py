@@ -23,7 +23,7 @@ from typing import Any
 
 from kdbench.errors import InputError
 from kdbench.store.prompts import StoredPrompt, prompt_record, read_prompt
-from kdbench.store.results import TaskResult, read_task
+from kdbench.store.results import TaskResult, open_task, read_task
 from kdbench.store.run_schema import check_run
 from kdbench.store.schema import FieldError
 from kdbench.system.files import SCHEMA, LinesFile, json_text, read_json, write_json
@@ -129,25 +129,30 @@ class RunFolder:
         return self._write(self.path / "groups" / f"{result.task}.json", result)
 
     def _write(self, path: Path, result: TaskResult) -> TaskResult:
-        content = asdict(result)
-        for metric in content["metrics"].values():
+        metrics = {name: asdict(metric) for name, metric in result.metrics.items()}
+        for metric in metrics.values():
             _drop_unset(metric, ("micro", "bound", "ceiling", "floor"))
+        content = {**vars(result), "metrics": metrics, "documents": dict(result.documents)}
         _drop_unset(content, ("teacher", "curves", "judge"))
         # A finished run can be read-only.
         if not path.exists() or path.read_text("utf-8") != json_text(content):
             write_json(path, content)
         return read_task(path)
 
-    def tasks(self) -> Iterator[TaskResult]:
-        """Yield the results of the run, by name of the task."""
+    def tasks(self, in_parts: bool = False) -> Iterator[TaskResult]:
+        """Yield the results of the run, by name of the task.
+
+        Args:
+            in_parts: Whether metrics and columns are read and checked only when they are asked for.
+        """
         for path in sorted(self.path.glob("*.json")):
             if path.name != "run.json":
-                yield read_task(path)
+                yield open_task(path) if in_parts else read_task(path)
 
-    def groups(self) -> Iterator[TaskResult]:
-        """Yield the results of groups of tasks, by name of the group."""
+    def groups(self, in_parts: bool = False) -> Iterator[TaskResult]:
+        """Yield the results of groups of tasks, by name of the group; `in_parts` as for `tasks`."""
         for path in sorted((self.path / "groups").glob("*.json")):
-            yield read_task(path)
+            yield open_task(path) if in_parts else read_task(path)
 
     def lines(self, name: str) -> LinesFile:
         """Return the file `samples/<name>.jsonl`, to which lines are appended."""

@@ -8,7 +8,7 @@ import math
 import os
 import platform
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -144,10 +144,19 @@ def read_json(path: Path) -> dict[str, Any]:
         content = from_json(path.read_bytes(), allow_inf_nan=False)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON: {error}") from None
+    check_schema(path, content)
+    return content  # type: ignore[no-any-return]
+
+
+def check_schema(path: Path, content: Any) -> None:
+    """Refuse what a file holds if it is not of this version's schema.
+
+    Raises:
+        InputError: It is no object, or of another schema.
+    """
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         schema = content.get("schema") if isinstance(content, dict) else None
         raise InputError(f"{path}: schema {schema}; this kdbench reads schema {SCHEMA}")
-    return content
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -265,7 +274,7 @@ def _plain(value: Any) -> Any:
         return round(value, 6) + 0.0 if math.isfinite(value) else None  # + 0.0: no -0.0
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return [_plain(item) for item in value]
     return value
 
