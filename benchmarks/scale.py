@@ -12,7 +12,6 @@ metrics, right after they were written and once more.
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import tempfile
@@ -102,7 +101,7 @@ def _measure(folder: Path, size: int) -> Iterator[tuple[str, Cost]]:
             yield name, _cost(arguments, (0, 1) if name in ("compare", "regress") else (0,))
     if wanted == [""] or "view" in wanted:
         view = ["view", "port=0", f"runs={folder / 'runs'}", *common]
-        yield "view, until it listens", _cost(view, (0, 130, -signal.SIGINT), until=_READY)
+        yield "view, until it listens", _cost(view, (0, 130), until=_READY)
 
 
 def write_texts(folder: Path, documents: int) -> None:
@@ -166,7 +165,7 @@ def _cost(arguments: Sequence[str], statuses: Sequence[int] = (0,), until: str =
         if until and process.stdout is not None:
             while (line := process.stdout.readline()) and until.encode() not in line:
                 pass
-            process.send_signal(signal.SIGINT)
+            process.terminate()
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
