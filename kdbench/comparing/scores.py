@@ -10,6 +10,7 @@ import numpy as np
 from kdbench.comparing.samples import LARGEST_SCORE, is_score, read_samples, samples_file
 from kdbench.comparing.texts import TextsOfTask
 from kdbench.errors import InputError
+from kdbench.store.column import Column
 from kdbench.store.folder import RunFolder
 from kdbench.store.results import TaskResult
 
@@ -203,13 +204,16 @@ def _task_scores(result: TaskResult, folder: Path) -> TaskScores:
 
 
 def _checked_array(result: TaskResult, metric: str, folder: Path) -> np.ndarray:
-    for document, score in zip(result.documents["id"], result.documents[metric], strict=True):
+    column = result.documents[metric]
+    if isinstance(column, Column) and not (np.abs(column.values) > LARGEST_SCORE).any():
+        return column.values
+    for document, score in zip(result.documents["id"], column, strict=True):
         if score is not None and not is_score(score):
             raise InputError(
                 f"{folder / result.task}.json: the score of {metric} for '{document}' must be null "
                 f"or a number of at most {LARGEST_SCORE:g}"
             )
-    return score_array(result.documents[metric])
+    return score_array(column)
 
 
 def run_title(name: str, sha256: str | None) -> str:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from pydantic.fields import FieldInfo
@@ -127,7 +128,11 @@ def _over(upper: Mapping[str, object], lower: Mapping[str, object]) -> dict[str,
 
 def recipes() -> dict[str, Path]:
     """The bundled recipes by name, such as `toy/gkd`."""
-    folder = bundled("baselines") / "recipes"
+    return dict(_recipes_in(bundled("baselines") / "recipes"))
+
+
+@cache  # a table asks for hundreds of recipes
+def _recipes_in(folder: Path) -> Mapping[str, Path]:
     return {
         str(file.relative_to(folder).with_suffix("")): file
         for file in sorted(folder.rglob("[!_]*.yaml"))

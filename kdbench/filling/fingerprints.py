@@ -2,17 +2,34 @@
 
 import hashlib
 import json
-from collections.abc import Set
+from collections.abc import Callable, Hashable, Set
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from kdbench.system.files import sha256_of_file
 
+T = TypeVar("T")
+
 # A key that a later version adds does not affect earlier outcomes. A changed default does: raise
 # this number when one changes.
 _DEFAULTS = 1
+
+
+class Contents:
+    """What files, tasks and models hold, each of which is read once for all nodes of a table."""
+
+    def __init__(self) -> None:
+        self._known: dict[object, Any] = {}
+
+    def of(self, read: Callable[..., T], *arguments: Hashable) -> T:
+        """Return what a function reads, which the first call with its arguments did."""
+        key = (read, arguments)
+        if key not in self._known:
+            self._known[key] = read(*arguments)
+        found: T = self._known[key]
+        return found
 
 
 def digest(content: Any) -> str:

@@ -17,7 +17,7 @@ from kdbench.config.judge import JudgeKeys
 from kdbench.distillation.ingredients import NO_PART
 from kdbench.distillation.recipe import Recipe, make_recipe
 from kdbench.errors import InputError, nearest, nearest_path
-from kdbench.filling.fingerprints import digest, file_hashes, non_defaults
+from kdbench.filling.fingerprints import Contents, digest, file_hashes, non_defaults
 from kdbench.filling.inputs import contents_of_keys, identity_of_model
 from kdbench.filling.keys import refuse_keys_of_table, training_keys
 from kdbench.filling.nodes import CheckpointNode, EvaluateNode, Node, TrainNode
@@ -87,6 +87,8 @@ class Graph:
         self.nodes: dict[str, Node] = {}
         self.evaluations: dict[str, EvaluateNode] = {}
         self._models: dict[str, ModelNode] = {}
+        self._contents = Contents()
+        self._recipes: dict[int, Recipe] = {}  # of entries, which all seeds of a row share
         _check_checkpoints(spec)
         self.teacher = self._add_model(spec.teacher, TEACHER)
         student = None
@@ -175,7 +177,8 @@ class Graph:
             "student": keys.get("student") or (student and str(student.place)),
         }
         given = {key: value for key, value in given.items() if value is not None}
-        recipe = make_recipe({**keys, **given})
+        recipe = self._recipes.get(id(entry)) or make_recipe({**keys, **given})
+        self._recipes[id(entry)] = recipe
         _refuse_of_session(recipe.method)
         recipe = _with_seed(recipe, seed_place, self.spec.train_seeds)
         row = label or recipe.settings.label or recipe.method.title
@@ -188,12 +191,12 @@ class Graph:
         content = {
             "settings": non_defaults(recipe.settings, NO_PART),
             "method": [recipe.settings.method, non_defaults(recipe.method), *_code(recipe.method)],
-            "student": None if shared else identity_of_model(start, "student"),
+            "student": None if shared else self._contents.of(identity_of_model, start, "student"),
             "needs": [node.fingerprint for node in needs],
-            "data": _training_files(recipe.settings, self.places.data),
+            "data": self._training_files(recipe.settings),
         }
         if own_teacher is not None:
-            content["teacher"] = identity_of_model(own_teacher, "teacher")
+            content["teacher"] = self._contents.of(identity_of_model, str(own_teacher), "teacher")
         if contents := contents_of_keys(recipe.method):
             content["contents"] = contents
         fingerprint = digest(content)
@@ -204,6 +207,17 @@ class Graph:
         recipe = replace(recipe, settings=settings)
         return TrainNode(label, _keys(needs), fingerprint, place, recipe)
 
+    def _training_files(self, settings: TrainSettings) -> object:
+        """Hashes of the files that a training reads."""
+        if not is_file_of_rows(settings.train_set):
+            pattern = f"{settings.train_set}/[tv][ra]*.jsonl*"
+            return self._contents.of(file_hashes, self.places.data, pattern)
+        files = [Path(settings.train_set), Path(settings.validation_set)]
+        for file in files:
+            if not file.is_file():
+                raise InputError(f"train_set={file}: no such file{nearest_path(file)}")
+        return [self._contents.of(sha256_of_file, file) for file in files]
+
     def _evaluation(self, model: ModelNode, floor: ModelNode | None) -> EvaluateNode:
         teacher = None if model is self.teacher else self.teacher
         settings = self._evaluation_settings(model, teacher, floor)
@@ -213,8 +227,8 @@ class Graph:
             "settings": non_defaults(settings, _NO_PART_OF_EVALUATION),
             "needs": [node.fingerprint for node in models],
             "metrics": sorted([metric.name, metric.version] for metric in metrics),
-            "tasks": [task_definition(task) for task in settings.tasks],
-            "data": file_hashes(self.places.data, "*/test.jsonl*"),
+            "tasks": [self._contents.of(task_definition, task) for task in settings.tasks],
+            "data": self._contents.of(file_hashes, self.places.data, "*/test.jsonl*"),
         }
         backend = backends.get(settings.backend.partition(":")[0])
         if stamp := stamp_of(backend):
@@ -222,7 +236,7 @@ class Graph:
         for part in (*metrics, backend):
             _refuse_of_session(part)
         if settings.card is not None:
-            content["card"] = sha256_of_file(settings.card)
+            content["card"] = self._contents.of(sha256_of_file, settings.card)
         fingerprint = digest(content)
         # Rows share the teacher's responses and the floor's numbers, which are made once, before.
         shared = [self.evaluations[node.label] for node in models[1:]]
@@ -315,17 +329,6 @@ def _refuse_of_session(part: object) -> None:
             f"{kind.__name__} was registered in this session, which the worker processes of fill "
             f"do not see; put it into a file, and give {PLUGINS}=FILE.py"
         )
-
-
-def _training_files(settings: TrainSettings, data: Path | None) -> object:
-    """Hashes of the files that a training reads."""
-    if not is_file_of_rows(settings.train_set):
-        return file_hashes(data, f"{settings.train_set}/[tv][ra]*.jsonl*")
-    files = [Path(settings.train_set), Path(settings.validation_set)]
-    for file in files:
-        if not file.is_file():
-            raise InputError(f"train_set={file}: no such file{nearest_path(file)}")
-    return [sha256_of_file(file) for file in files]
 
 
 def _slug(label: str) -> str:

@@ -1,5 +1,6 @@
 """`kdbench score`: score texts made elsewhere, or a stored run again, without generating."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from kdbench.config import ScoreSettings, given_facts
 from kdbench.config.command import command_words
 from kdbench.errors import InputError, nearest_path
+from kdbench.generate import Sample
 from kdbench.measuring.asked import asked
 from kdbench.measuring.dry_run import data_fact, document_facts
 from kdbench.measuring.forward_metrics import stored_values, values_file
@@ -16,7 +18,7 @@ from kdbench.measuring.measurement import Evaluation
 from kdbench.measuring.rethinking import changed_protocol, copied_run
 from kdbench.measuring.scoring import check_complete, origin, score_task
 from kdbench.measuring.stored_protocol import ExternalProtocol, stored_protocol
-from kdbench.measuring.thinking import split_samples
+from kdbench.measuring.thinking import sample_splitter
 from kdbench.metrics import ForwardMetric, make_metrics, with_stored
 from kdbench.protocol import Protocol, get_protocol
 from kdbench.registry.plugins import recorded
@@ -24,6 +26,7 @@ from kdbench.store.folder import RunFolder, run_id
 from kdbench.store.record import RunRecord
 from kdbench.store.results import TaskResult
 from kdbench.store.runs import one_run
+from kdbench.store.sample_index import StoredSamples
 from kdbench.store.samples import Samples, read_sample, sample_record
 from kdbench.system.files import LinesFile
 from kdbench.system.names import folder_name
@@ -121,14 +124,13 @@ def _read_file(settings: ScoreSettings, path: Path, task_name: str) -> _GivenTex
     if not path.is_file():
         raise InputError(f"samples={path}: no such file{nearest_path(path)}")
     make_metrics(settings.metric_names())
-    _protocol(settings, (0,))  # the seeds are those of the samples
+    any_seed = _protocol(settings, (0,))  # the seeds are those of the samples
     name = settings.name or _name_of(path)
     check_tasks([task_name], settings.data)
     (task,) = load_tasks([task_name], settings.data, settings.limit, settings.run_code)
     _check_generates(task)
-    samples = _read(path, task)
-    protocol = _protocol(settings, tuple(sorted({seed for _, seed in samples})))
-    samples = split_samples(samples, protocol.thinking, protocol.thinking_marks)
+    samples = _read(path, task, sample_splitter(any_seed.thinking, any_seed.thinking_marks))
+    protocol = _protocol(settings, tuple(samples.seeds))
     texts = {"backend": "external", "limit": settings.limit, "protocol": protocol.as_dict()}
     run = RunFolder(settings.results / name / run_id(protocol.name, texts))
     _check_same_texts(run, task.name, samples)
@@ -198,7 +200,7 @@ def _identity(settings: ScoreSettings, name: str, protocol: Protocol) -> dict[st
 
 def _check_same_texts(run: RunFolder, task: str, samples: Samples) -> None:
     """Check that the samples repeat the texts stored under this name."""
-    for number, record in enumerate(run.lines(task).read(), start=1):
+    for number, record in enumerate(run.lines(task).stream(), start=1):
         stored = read_sample(record, f"{run.lines(task).path}:{number}")
         new = samples.get((stored.document, stored.seed))
         if new is not None and new.output != stored.output:
@@ -279,19 +281,12 @@ def _stored_texts(run: RunFolder, task: Task, protocol: Protocol) -> Samples:
     return _read(file.path, task)
 
 
-def _read(path: Path, task: Task) -> Samples:
-    """Read the samples of a task, and check that each names a document and comes once."""
-    known = {document.id for document in task.documents}
-    samples: Samples = {}
-    for number, record in enumerate(LinesFile(path).read(whole=True), start=1):
-        place = f"{path}:{number}"
-        sample = read_sample(record, place)
-        key = (sample.document, sample.seed)
-        if sample.document not in known:
-            raise InputError(f"{place}: task '{task.name}' has no document '{sample.document}'")
-        if key in samples:
-            raise InputError(f"{place}: document '{key[0]}' has two samples of seed {key[1]}")
-        samples[key] = sample
+def _read(
+    path: Path, task: Task, change: Callable[[Sample], Sample] | None = None
+) -> StoredSamples:
+    """Find the samples of a task, and check that each names a document and comes once."""
+    samples = StoredSamples((document.id for document in task.documents), change)
+    samples.add_given(LinesFile(path), task.name)
     if not samples:
         raise InputError(f"{path}: has no samples; it needs one JSON object per line")
     return samples

@@ -247,7 +247,7 @@ class Measurement:
     def samples(self, task: Task) -> Samples:
         """Return the samples of a task by document and seed, generated again if they are gone."""
         self.restore_samples(task)
-        return self._sampling.stored(task)
+        return dict(self._sampling.stored(task))  # they are read many times
 
     def options(self, task: Task) -> OptionAnswers:
         """Return what the model says about the options of a task, asked again if they are gone."""

@@ -1,19 +1,20 @@
 """The samples of a run: read from disk, and generated where they are missing."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from kdbench.errors import InputError
-from kdbench.generate import Facts, Prompt, Row, Sample
+from kdbench.generate import Facts, Prompt, Row
 from kdbench.measuring.asked import asked, is_stored
 from kdbench.measuring.loading import LazyBackend
 from kdbench.measuring.scoring import origin
 from kdbench.protocol import Protocol
 from kdbench.store.folder import RunFolder
 from kdbench.store.record import RunRecord
-from kdbench.store.samples import Samples, read_samples, sample_record
+from kdbench.store.sample_index import StoredSamples
+from kdbench.store.samples import Samples, sample_record
 from kdbench.system.progress import progress
 from kdbench.task import Document, Task
 
@@ -61,11 +62,9 @@ class Sampling:
 
     def stored(self, task: Task) -> Samples:
         """Return the stored samples of a task, those of all shards included."""
-        wanted = {(d.id, seed) for d in task.documents for seed in self.protocol.seeds}
-        samples: dict[tuple[str, int], Sample] = {}
+        samples = StoredSamples(document.id for document in task.documents)
         for file in [self.run.lines(task.name), *self.run.shard_files(task.name)]:
-            found = read_samples(file)
-            samples |= {key: sample for key, sample in found.items() if key in wanted}
+            samples.add(file, self.protocol.seeds)
         return samples
 
     def complete(self, task: Task) -> None:
@@ -128,7 +127,7 @@ class Sampling:
         prompts = self.backend.prompts(task)
         backend = self.backend.get()
         identity = self._identity(backend.facts())
-        done = set(self.stored(task))
+        done = self.stored(task)
         rows = [
             Row(document.id, seed, prompts[document.id].ids)
             for document in self._documents(task)
@@ -159,7 +158,7 @@ class Sampling:
                 self._record.add_timing(task.name, made, tokens, time.monotonic() - start)
 
     def _unfinished(
-        self, rows: Sequence[Row], done: set[tuple[str, int]]
+        self, rows: Sequence[Row], done: Container[tuple[str, int]]
     ) -> Iterator[Sequence[Row]]:
         """Yield the whole batches in which a sample is missing.
 

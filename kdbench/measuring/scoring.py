@@ -1,38 +1,34 @@
 """Samples become the result of a task: scores, means and their intervals."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from kdbench.errors import InputError
-from kdbench.generate import Sample
 from kdbench.measuring.main_metric import main_metric
 from kdbench.measuring.notes import note_unseen_words
-from kdbench.measuring.own_scores import (
-    SeedScores,
-    YamlMetric,
-    final_answers,
-    yaml_metrics,
-)
-from kdbench.measuring.repeated import prompt_results, prompt_scores
+from kdbench.measuring.own_scores import SeedScores, YamlMetric, yaml_metrics
+from kdbench.measuring.passes import score_corpora, score_documents
+from kdbench.measuring.repeated import prompt_results
+from kdbench.measuring.responses import Responses, answers_of, has_own_metrics, with_final_answers
+from kdbench.measuring.score_array import SampleScores, ScoresOfMetric
 from kdbench.measuring.thinking import note_unclosed, with_thinking
-from kdbench.metrics import (
-    Answer,
-    CorpusMetric,
-    ForwardMetric,
-    Metric,
-    PromptMetric,
-    SampleMetric,
-)
-from kdbench.metrics.exact_match import ExactMatch
-from kdbench.protocol import Protocol, postprocess
+from kdbench.metrics import CorpusMetric, ForwardMetric, Metric, PromptMetric, SampleMetric
+from kdbench.protocol import Protocol
 from kdbench.stats.estimates import Estimate, corpus_estimate, document_means, estimate
 from kdbench.store.results import CATEGORY, MetricResult, TaskResult
 from kdbench.store.samples import Samples
 from kdbench.task import NO_REFERENCES, Task
 
-SampleScores = dict[tuple[str, int], dict[str, float | None]]
-"""The scores of each sample by metric, by document and seed."""
+__all__ = [
+    "answers_of",
+    "category_column",
+    "check_complete",
+    "fingerprint",
+    "origin",
+    "score_task",
+    "with_final_answers",
+]
 
 
 def fingerprint(task: Task, protocol: Protocol) -> dict[str, Any]:
@@ -86,76 +82,43 @@ def score_task(
     check_complete(task, protocol.seeds, samples)
     metrics = with_thinking(metrics, samples)
     note_unclosed(task.name, samples)
-    answers = answers_of(task, protocol.seeds, samples)
-    scores: dict[str, SeedScores] = {}
+    responses = Responses(task, protocol.seeds, samples)
+    scored = score_documents(metrics, responses)
+    scores: dict[str, ScoresOfMetric] = {}
     results: dict[str, MetricResult] = {}
+    means: dict[str, Sequence[float | None]] = {}
+    of_corpus = score_corpora(metrics, responses)
     for metric in metrics:
-        if isinstance(metric, PromptMetric):
-            continue
         if isinstance(metric, CorpusMetric):
-            results[metric.name] = _result(metric, task, _of_corpus(metric, answers))
-            continue
-        by_seed = _scores(metric, task, answers, forward)
-        results[metric.name] = _result(metric, task, estimate(by_seed, metric.unit))
-        scores[metric.name] = by_seed
-    if _has_own_metrics(task):
+            results[metric.name] = _result(metric, task, of_corpus[metric.name])
+        elif isinstance(metric, SampleMetric):
+            of_metric = scored.scores[metric.name]
+            scores[metric.name], means[metric.name] = of_metric, of_metric.means()
+            numbers = of_metric.estimate(metric.unit, means[metric.name])
+            results[metric.name] = _result(metric, task, numbers)
+        elif not isinstance(metric, PromptMetric):
+            by_seed = _forward_scores(metric, task, forward)
+            scores[metric.name], means[metric.name] = by_seed, document_means(by_seed)
+            results[metric.name] = _result(metric, task, estimate(by_seed, metric.unit))
+    if has_own_metrics(task):
         for yaml_metric in yaml_metrics(task, protocol.seeds, samples):
             results[yaml_metric.name] = _yaml_result(yaml_metric, len(task.documents))
             if yaml_metric.aggregates is None:
                 scores[yaml_metric.name] = yaml_metric.scores
-    columns: dict[str, list[float | None]] = {}
+                means[yaml_metric.name] = document_means(yaml_metric.scores)
     if repeated := [metric for metric in metrics if isinstance(metric, PromptMetric)]:
-        columns = prompt_scores(repeated, with_final_answers(task, samples, answers))
-        results |= prompt_results(repeated, columns)
+        results |= prompt_results(repeated, scored.columns)
     note_unseen_words(task, results)
-    return _assemble(task, protocol, results, scores, columns, cut_prompts)
-
-
-def answers_of(task: Task, seeds: Sequence[int], samples: Samples) -> dict[int, list[Answer]]:
-    """Return the responses as metrics take them, by seed and in document order."""
-    thinks = any(sample.knows_thinking for sample in samples.values())
-    return {
-        seed: [
-            _answer(samples[document.id, seed], document.references, thinks)
-            for document in task.documents
-        ]
-        for seed in seeds
-    }
-
-
-def with_final_answers(
-    task: Task, samples: Samples, answers: Mapping[int, Sequence[Answer]]
-) -> dict[int, list[Answer]]:
-    """Add final answers, and whether they are right, to the responses of closed tasks.
-
-    If a YAML of lm-eval scores exact match, its first filter extracts the final answer. If its
-    metadata has `closed_answers: true`, the whole response is the answer, and is right if it equals
-    a reference. Free-form tasks have neither, and their responses stay as they are.
-
-    Args:
-        task: Task of the responses.
-        samples: Samples by document and seed.
-        answers: The same responses as metrics take them, by seed and in document order.
-    """
-    extracted = final_answers(task, list(answers), samples) if _has_own_metrics(task) else {}
-    if extracted:
-        return {
-            seed: [
-                replace(response, final=final, right=right)
-                for response, (final, right) in zip(responses, extracted[seed], strict=True)
-            ]
-            for seed, responses in answers.items()
-        }
-    if task.closed_answers:
-        return {seed: [_closed(r) for r in responses] for seed, responses in answers.items()}
-    return {seed: list(responses) for seed, responses in answers.items()}
-
-
-def _has_own_metrics(task: Task) -> bool:
-    """Whether a YAML defines metrics of its own; lm-eval's compare with references."""
-    if task.bundled or task.lm_eval is None:
-        return False
-    return task.has_references or task.lm_eval.config.process_results is not None
+    ids = [document.id for document in task.documents]
+    result = TaskResult(
+        fingerprint=fingerprint(task, protocol),
+        metrics=results,
+        documents={"id": ids, **category_column(task), **means, **scored.columns},
+        data=task.data,
+        cut_prompts=cut_prompts,
+        main_metric=main_metric(results, task.own_metrics),
+    )
+    return result, SampleScores(ids, protocol.seeds, scores)
 
 
 def check_complete(task: Task, seeds: Sequence[int], samples: Samples) -> None:
@@ -176,34 +139,6 @@ def check_complete(task: Task, seeds: Sequence[int], samples: Samples) -> None:
             f"task '{task.name}': {len(missing)} of {len(task.documents) * len(seeds)} samples are "
             f"missing, the first for document '{document_id}', seed {seed}"
         )
-
-
-def _assemble(
-    task: Task,
-    protocol: Protocol,
-    results: Mapping[str, MetricResult],
-    scores: Mapping[str, SeedScores],
-    columns: Mapping[str, list[float | None]],
-    cut_prompts: int | None,
-) -> tuple[TaskResult, SampleScores]:
-    ids = [document.id for document in task.documents]
-    means = {name: document_means(by_seed) for name, by_seed in scores.items()}
-    result = TaskResult(
-        fingerprint=fingerprint(task, protocol),
-        metrics=results,
-        documents={"id": ids, **category_column(task), **means, **columns},
-        data=task.data,
-        cut_prompts=cut_prompts,
-        main_metric=main_metric(results, task.own_metrics),
-    )
-    by_sample = {
-        (document, seed): {
-            name: by_seed[seed][index] for name, by_seed in scores.items() if seed in by_seed
-        }
-        for index, document in enumerate(ids)
-        for seed in protocol.seeds
-    }
-    return result, by_sample
 
 
 def category_column(task: Task) -> dict[str, list[str | None]]:
@@ -227,48 +162,22 @@ def _yaml_result(metric: YamlMetric, documents: int) -> MetricResult:
     )
 
 
-def _answer(sample: Sample, references: tuple[str, ...], thinks: bool) -> Answer:
-    return Answer(
-        postprocess(sample.answer),
-        references,
-        sample.n_tokens,
-        sample.finish,
-        sample.tokens or None,
-        n_thinking_tokens=sample.n_thinking_tokens,
-        unclosed=sample.unclosed if thinks else None,
-    )
-
-
-def _closed(response: Answer) -> Answer:
-    right = bool(response.text and ExactMatch().score(response))
-    return replace(response, final=response.text or None, right=right)
-
-
-def _scores(
-    metric: Metric,
-    task: Task,
-    answers: Mapping[int, Sequence[Answer]],
-    forward: Mapping[str, Mapping[str, float]],
+def _forward_scores(
+    metric: Metric, task: Task, forward: Mapping[str, Mapping[str, float]]
 ) -> SeedScores:
+    """The values of a forward metric, which has no seeds.
+
+    Raises:
+        InputError: The metric is of another kind, which kdbench cannot score.
+    """
     if isinstance(metric, ForwardMetric):
         values = forward.get(metric.name, {})
         return {0: [values.get(document.id) for document in task.documents]}
-    if isinstance(metric, SampleMetric):
-        return {
-            seed: [metric.score(r) if metric.counts(r) else None for r in responses]
-            for seed, responses in answers.items()
-        }
     base = type(metric).__mro__[1].__name__
     raise InputError(
         f"metric '{metric.name}': kdbench cannot score a subclass of {base}; "
         "derive it from SampleMetric, CorpusMetric or ForwardMetric"
     )
-
-
-def _of_corpus(metric: CorpusMetric, answers: Mapping[int, Sequence[Answer]]) -> Estimate:
-    counted = {s: [a for a in given if metric.counts(a)] for s, given in answers.items()}
-    values = {seed: metric.value(given) if given else None for seed, given in counted.items()}
-    return corpus_estimate(values, len(next(iter(counted.values()))))
 
 
 def _result(metric: Metric, task: Task, numbers: Estimate) -> MetricResult:

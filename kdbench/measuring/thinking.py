@@ -1,12 +1,14 @@
 """What becomes of the thinking in stored samples."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 from kdbench.generate import Sample
 from kdbench.generate.thinking import Marks, ThinkingSplit, marks_in, split_thinking
 from kdbench.metrics import Metric, thinking_metrics
+from kdbench.store.sample_index import StoredSamples
 from kdbench.store.samples import Samples
 from kdbench.system.console import note_once
 
@@ -15,15 +17,25 @@ _NOTED = 0.05  # share of unclosed responses
 
 def with_thinking(metrics: Sequence[Metric], samples: Samples) -> list[Metric]:
     """Return the metrics, and those of the thinking if the samples have one."""
-    if not any(sample.knows_thinking for sample in samples.values()):
+    if not knows_thinking(samples):
         return list(metrics)
     names = {metric.name for metric in metrics}
     return [*metrics, *(metric for metric in thinking_metrics() if metric.name not in names)]
 
 
+def knows_thinking(samples: Samples) -> bool:
+    """Whether it is known of a sample what of its output is thinking."""
+    if isinstance(samples, StoredSamples):
+        return samples.thinks
+    return any(sample.knows_thinking for sample in samples.values())
+
+
 def note_unclosed(task: str, samples: Samples) -> None:
     """Note a task with many responses whose thinking never ends, once for each task."""
-    unclosed = sum(sample.unclosed for sample in samples.values())
+    if isinstance(samples, StoredSamples):
+        unclosed = samples.unclosed
+    else:
+        unclosed = sum(sample.unclosed for sample in samples.values())
     if unclosed > _NOTED * len(samples):
         note_once(
             f"note: {task}: {unclosed} of {len(samples)} responses never end their thinking, so "
@@ -42,8 +54,16 @@ def split_samples(
         marks: Marks around the thinking; None for what a sample says of itself, and for the marks
             of known families where it says nothing.
     """
+    split = sample_splitter(thinking, marks)
+    return {key: split(sample) for key, sample in samples.items()}
+
+
+def sample_splitter(
+    thinking: Literal["strip", "keep"], marks: tuple[str, str] | None
+) -> Callable[[Sample], Sample]:
+    """Return what `split_samples` does with each sample."""
     given = None if marks is None else Marks(*marks)
-    return {key: _split(sample, given, thinking == "keep") for key, sample in samples.items()}
+    return partial(_split, given=given, kept=thinking == "keep")
 
 
 def _split(sample: Sample, given: Marks | None, kept: bool) -> Sample:

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from kdbench.metrics._positions import POSITION_SETS, Positions, PositionSet
 
@@ -118,6 +118,23 @@ class CorpusMetric(Metric):
     @abstractmethod
     def value(self, answers: Sequence[Answer]) -> float | None:
         """Score all responses of a seed; return None if the metric is not defined on them."""
+
+    def tally(self) -> "CorpusTally | None":
+        """Return what computes the same from one response at a time; None if nothing does.
+
+        Without one, all responses of a seed are in memory at once.
+        """
+        return None
+
+
+class CorpusTally(Protocol):
+    """A corpus metric's number from one response at a time, in memory that grows slowly."""
+
+    def add(self, answer: Answer) -> None:
+        """Count a response."""
+
+    def value(self) -> float | None:
+        """What the metric's `value` gives for the responses so far."""
 
 
 class PromptMetric(Metric):

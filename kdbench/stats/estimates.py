@@ -46,7 +46,11 @@ def estimate(scores: Mapping[int, Sequence[float | None]], unit: str = "") -> Es
         unit: Unit of the score, which may be one of a scale with ends.
     """
     per_seed = {str(seed): _mean(values) for seed, values in scores.items()}
-    numbers = mean_estimate(document_means(scores), unit)
+    return with_seeds(mean_estimate(document_means(scores), unit), per_seed)
+
+
+def with_seeds(numbers: Estimate, per_seed: Mapping[str, float | None]) -> Estimate:
+    """Add the means of each seed, and their standard deviation, to an estimate over documents."""
     return replace(numbers, per_seed=per_seed, seed_sd=_sd(list(per_seed.values())))
 
 

@@ -18,16 +18,18 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from kdbench.errors import InputError
 from kdbench.store.prompts import StoredPrompt, prompt_record, read_prompt
-from kdbench.store.results import TaskResult, read_task
+from kdbench.store.results import TaskResult, open_task, read_task
 from kdbench.store.run_schema import check_run
 from kdbench.store.schema import FieldError
-from kdbench.system.files import SCHEMA, LinesFile, json_text, read_json, write_json
+from kdbench.system.files import SCHEMA, LinesFile, holds, read_json, write_json
 from kdbench.system.locks import only_here, remove_empty
+from kdbench.system.plain_json import json_pieces
 
 _LONGEST_NAME = 255  # bytes, of a file system
 
@@ -37,6 +39,12 @@ def _drop_unset(content: dict[str, Any], keys: Iterable[str]) -> None:
     for key in keys:
         if content[key] is None or content[key] == {}:
             del content[key]
+
+
+def _are_stored(file: LinesFile, prompts: Iterable[StoredPrompt]) -> bool:
+    """Whether a file holds these prompts and no others."""
+    lines = (read_prompt(line, str(file.path)) for line in file.stream())
+    return all(stored == prompt for stored, prompt in zip_longest(lines, prompts))
 
 
 def run_id(protocol_name: str, identity: Mapping[str, Any]) -> str:
@@ -129,25 +137,30 @@ class RunFolder:
         return self._write(self.path / "groups" / f"{result.task}.json", result)
 
     def _write(self, path: Path, result: TaskResult) -> TaskResult:
-        content = asdict(result)
-        for metric in content["metrics"].values():
+        metrics = {name: asdict(metric) for name, metric in result.metrics.items()}
+        for metric in metrics.values():
             _drop_unset(metric, ("micro", "bound", "ceiling", "floor"))
+        content = {**vars(result), "metrics": metrics, "documents": dict(result.documents)}
         _drop_unset(content, ("teacher", "curves", "judge"))
         # A finished run can be read-only.
-        if not path.exists() or path.read_text("utf-8") != json_text(content):
+        if not holds(path, map(str.encode, json_pieces(content))):
             write_json(path, content)
         return read_task(path)
 
-    def tasks(self) -> Iterator[TaskResult]:
-        """Yield the results of the run, by name of the task."""
+    def tasks(self, in_parts: bool = False) -> Iterator[TaskResult]:
+        """Yield the results of the run, by name of the task.
+
+        Args:
+            in_parts: Whether metrics and columns are read and checked only when they are asked for.
+        """
         for path in sorted(self.path.glob("*.json")):
             if path.name != "run.json":
-                yield read_task(path)
+                yield open_task(path) if in_parts else read_task(path)
 
-    def groups(self) -> Iterator[TaskResult]:
-        """Yield the results of groups of tasks, by name of the group."""
+    def groups(self, in_parts: bool = False) -> Iterator[TaskResult]:
+        """Yield the results of groups of tasks, by name of the group; `in_parts` as for `tasks`."""
         for path in sorted((self.path / "groups").glob("*.json")):
-            yield read_task(path)
+            yield open_task(path) if in_parts else read_task(path)
 
     def lines(self, name: str) -> LinesFile:
         """Return the file `samples/<name>.jsonl`, to which lines are appended."""
@@ -173,10 +186,11 @@ class RunFolder:
 
     def write_prompts(self, task: str, prompts: Sequence[StoredPrompt]) -> None:
         """Replace what a task asked, atomically, unless it is stored already."""
+        file = self._prompts(task)
         with suppress(InputError):
-            if self.prompts(task) == list(prompts):
+            if not file.is_damaged() and _are_stored(file, prompts):
                 return
-        self._prompts(task).replace(map(prompt_record, prompts))
+        file.replace(map(prompt_record, prompts))
 
     def _prompts(self, task: str) -> LinesFile:
         return self.lines(f"{task}.prompts")
@@ -198,7 +212,8 @@ class RunFolder:
         paths = {*folder.glob(f"{name}.*jsonl")} - others
         files = [LinesFile(path) for path in sorted(paths)]
         for file in files:
-            file.read()
+            for _ in file.stream():
+                pass
         return [file for file in files if file.is_damaged()]
 
     def update_run(self, change: Callable[[dict[str, Any]], Mapping[str, Any]]) -> None:

@@ -73,11 +73,13 @@ class StoredRun:
         return sha256 is not None and any(t.get("sha256") == sha256 for t in teachers)
 
 
-def stored_runs(results: Path) -> Iterator[StoredRun]:
+def stored_runs(results: Path, in_parts: bool = False) -> Iterator[StoredRun]:
     """Yield the runs at any depth of a results folder by path; none if the folder does not exist.
 
     Args:
         results: Folder of the results.
+        in_parts: Whether metrics and columns are read and checked only when they are asked for: for
+            a verb that needs few of many, and is done before the files change.
 
     Raises:
         InputError: A file is not the record of a run, or not a result.
@@ -86,15 +88,16 @@ def stored_runs(results: Path) -> Iterator[StoredRun]:
         folder = RunFolder(path)
         if folder.read_whole_run().get("auxiliary"):  # an extra seed of a teacher
             continue
-        yield stored_run(folder, results)
+        yield stored_run(folder, results, in_parts)
 
 
-def stored_run(folder: RunFolder, results: Path) -> StoredRun:
+def stored_run(folder: RunFolder, results: Path, in_parts: bool = False) -> StoredRun:
     """Read a run.
 
     Args:
         folder: Folder of the run.
         results: Folder of the results, in which it is.
+        in_parts: As for `stored_runs`.
 
     Raises:
         InputError: A file is not the record of a run, or not a result.
@@ -102,8 +105,8 @@ def stored_run(folder: RunFolder, results: Path) -> StoredRun:
     return StoredRun(
         folder.path.relative_to(results).as_posix(),
         folder.read_whole_run(),
-        {result.task: result for result in folder.tasks()},
-        {result.task: result for result in folder.groups()},
+        {result.task: result for result in folder.tasks(in_parts)},
+        {result.task: result for result in folder.groups(in_parts)},
     )
 
 

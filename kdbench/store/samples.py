@@ -14,7 +14,7 @@ _LARGEST = 2**31 - 1
 # Fields that a line lacks if they are not set.
 _LEFT_OUT = {"tokens": (), "answer_start": None, "n_thinking_tokens": None, "unclosed": False}
 
-Samples = dict[tuple[str, int], Sample]
+Samples = Mapping[tuple[str, int], Sample]
 """Samples by document and seed."""
 
 

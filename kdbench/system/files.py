@@ -4,16 +4,19 @@ import errno
 import glob
 import hashlib
 import json
-import math
 import os
 import platform
 import shutil
+from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from itertools import islice
+from operator import eq
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from kdbench.errors import InputError
+from kdbench.system.plain_json import json_line, json_pieces
 from kdbench.system.processes import is_alive
 
 SCHEMA = 1
@@ -61,8 +64,18 @@ class LinesFile:
         """Whether a finished file is empty, ends within a line, or has a line twice."""
         if not self.path.exists():
             return False
+        with self.path.open("rb") as file:
+            line, hashes = b"", array("q")
+            for line in file:
+                hashes.append(hash(line))
+        if not line.endswith(b"\n"):
+            return True
+        # Lines of equal hash are rare, so the lines themselves are only compared then.
+        ordered = sorted(hashes)
+        if not any(map(eq, ordered, islice(ordered, 1, None))):
+            return False
         lines = self.path.read_bytes().splitlines(keepends=True)
-        return not lines or not lines[-1].endswith(b"\n") or len(set(lines)) < len(lines)
+        return len(set(lines)) < len(lines)
 
     def repair(self) -> None:
         """Remove an unfinished last line, and all but the first of equal lines."""
@@ -81,7 +94,7 @@ class LinesFile:
 
     def replace(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Replace the whole file."""
-        put_text(self.path, "".join(_line(record) for record in records))
+        put_pieces(self.path, (json_line(record).encode() for record in records))
 
 
 class Appender:
@@ -98,7 +111,7 @@ class Appender:
             self._stream = self._path.open("ab+")
             self._stream.seek(0)
             self._stream.truncate(self._stream.read().rfind(b"\n") + 1)
-        self._stream.write(_line(record).encode())
+        self._stream.write(json_line(record).encode())
         self._stream.flush()
 
     def sync(self) -> None:
@@ -144,20 +157,37 @@ def read_json(path: Path) -> dict[str, Any]:
         content = from_json(path.read_bytes(), allow_inf_nan=False)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON: {error}") from None
+    check_schema(path, content)
+    return content  # type: ignore[no-any-return]
+
+
+def check_schema(path: Path, content: Any) -> None:
+    """Refuse what a file holds if it is not of this version's schema.
+
+    Raises:
+        InputError: It is no object, or of another schema.
+    """
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         schema = content.get("schema") if isinstance(content, dict) else None
         raise InputError(f"{path}: schema {schema}; this kdbench reads schema {SCHEMA}")
-    return content
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Replace a file by JSON with sorted keys, six decimals, and null for non-finite numbers."""
-    put_text(path, json_text(content))
+    put_pieces(path, map(str.encode, json_pieces(content)))
 
 
 def json_text(content: Mapping[str, Any]) -> str:
     """JSON with sorted keys, six decimals, and null for non-finite numbers."""
-    return _pretty(_plain(content), 0) + "\n"
+    return "".join(json_pieces(content))
+
+
+def holds(path: Path, pieces: Iterable[bytes]) -> bool:
+    """Whether a file exists and its content is that of the pieces, read side by side."""
+    if not path.exists():
+        return False
+    with path.open("rb") as stream:
+        return all(stream.read(len(piece)) == piece for piece in pieces) and not stream.read(1)
 
 
 def sha256_of_file(path: Path) -> str:
@@ -173,12 +203,17 @@ def put_text(path: Path, text: str) -> None:
 
 def put_bytes(path: Path, content: bytes) -> None:
     """Replace a file atomically."""
+    put_pieces(path, [content])
+
+
+def put_pieces(path: Path, pieces: Iterable[bytes]) -> None:
+    """Replace a file atomically by the pieces of its content, one in memory at a time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     stem = f".{path.name}.{platform.node()}."
     temporary = path.with_name(f"{stem}{os.getpid()}")
     try:
         with temporary.open("wb") as stream:
-            stream.write(content)
+            stream.writelines(pieces)
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, path)
@@ -254,28 +289,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _line(record: Mapping[str, Any]) -> str:
-    return json.dumps(_plain(record), ensure_ascii=False, sort_keys=True) + "\n"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float):
-        return round(value, 6) + 0.0 if math.isfinite(value) else None  # + 0.0: no -0.0
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value
-
-
-def _pretty(value: Any, depth: int) -> str:
-    """JSON with one line per metric and per column of scores, for small diffs."""
-    if depth == 2 or not isinstance(value, dict) or not value:
-        return json.dumps(value, ensure_ascii=False, sort_keys=True)
-    indent = " " * depth
-    lines = (
-        f"{indent} {json.dumps(key)}: {_pretty(value[key], depth + 1)}" for key in sorted(value)
-    )
-    return "{\n" + ",\n".join(lines) + f"\n{indent}}}"

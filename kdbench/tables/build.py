@@ -31,7 +31,9 @@ def build_table(settings: TableSettings, runs: Sequence[StoredRun] | None = None
     Raises:
         InputError: results or baselines cannot be read, a group is unknown, or the table is empty.
     """
-    runs = merged_seeds(list(stored_runs(settings.results)) if runs is None else runs)
+    runs = merged_seeds(
+        list(stored_runs(settings.results, in_parts=True)) if runs is None else runs
+    )
     if "metric" in settings.model_fields_set:
         settings = settings.model_copy(update={"metric": full_metric_name(settings.metric, runs)})
     chosen = bool(settings.columns)

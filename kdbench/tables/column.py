@@ -1,7 +1,7 @@
 """A column of the table."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from kdbench.stats.estimates import average
@@ -107,7 +107,7 @@ def _task_cell(result: MetricResult | None) -> Cell | None:
 
 
 def _mean_cell(results: Sequence[MetricResult | None]) -> Cell | None:
-    mean = average([None if result is None else asdict(result) for result in results])
+    mean = average([None if result is None else vars(result) for result in results])
     if mean is None or mean.value is None:
         return None
     known = [result for result in results if result is not None]

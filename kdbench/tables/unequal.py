@@ -16,8 +16,22 @@ def with_differences(rows: Sequence[TableRow], columns: Sequence[Column]) -> lis
         rows: Measured rows of a group.
         columns: Columns of the rows.
     """
-    return [_noted(row, [*_fewer_prompts(row, rows, columns), *_fewer_trainings(row, rows),
-                         *_earlier(row, rows)]) for row in rows]  # fmt: skip
+    prompts = [_most_prompts(rows, place) for place in range(len(columns))]
+    trainings = max((len(row.training_seeds) for row in rows), default=0)
+    by_label: dict[str, list[TableRow]] = {}
+    for row in rows:
+        by_label.setdefault(row.label, []).append(row)
+    return [
+        _noted(
+            row,
+            [
+                *_fewer_prompts(row, prompts, columns),
+                *_fewer_trainings(row, trainings),
+                *_earlier(row, by_label[row.label]),
+            ],
+        )
+        for row in rows
+    ]
 
 
 def with_newer(rows: Sequence[TableRow], others: Sequence[Sequence[TableRow]]) -> list[TableRow]:
@@ -47,13 +61,17 @@ def _noted(row: TableRow, notes: Sequence[str]) -> TableRow:
     return replace(row, note="; ".join(filter(None, [row.note, *notes])))
 
 
+def _most_prompts(rows: Sequence[TableRow], place: int) -> int:
+    cells = [row.cells[place] for row in rows]
+    return max((cell.n for cell in cells if cell is not None and cell.n is not None), default=0)
+
+
 def _fewer_prompts(
-    row: TableRow, rows: Sequence[TableRow], columns: Sequence[Column]
+    row: TableRow, prompts: Sequence[int], columns: Sequence[Column]
 ) -> Iterator[str]:
+    """Columns for which other rows have more prompts; `prompts` are the most of each column."""
     names: dict[tuple[int, int], list[str]] = {}
-    for place, column in enumerate(columns):
-        cells = [other.cells[place] for other in rows]
-        most = max((cell.n for cell in cells if cell is not None and cell.n is not None), default=0)
+    for place, (column, most) in enumerate(zip(columns, prompts, strict=True)):
         cell = row.cells[place]
         if cell is not None and cell.n is not None and cell.n < most and not column.mean:
             names.setdefault((cell.n, most), []).append(column.name)
@@ -61,20 +79,19 @@ def _fewer_prompts(
         yield f"{', '.join(short)}: {counted(n, 'prompt')}, others have {most}"
 
 
-def _fewer_trainings(row: TableRow, rows: Sequence[TableRow]) -> Iterator[str]:
-    most = max(len(other.training_seeds) for other in rows)
+def _fewer_trainings(row: TableRow, most: int) -> Iterator[str]:
     if row.ranked and 0 < len(row.training_seeds) < most:
         yield f"{counted(len(row.training_seeds), 'training seed')}, others have {most}"
 
 
-def _earlier(row: TableRow, rows: Sequence[TableRow]) -> Iterator[str]:
+def _earlier(row: TableRow, namesakes: Sequence[TableRow]) -> Iterator[str]:
     """A row of the same label whose run is newer: the checkpoint was made again since."""
     mine = row.provenance
     if mine is None or not mine.created or len(mine.runs) > 1:
         return
-    for other in rows:
+    for other in namesakes:
         its = other.provenance
-        if its is None or other.label != row.label or its.checkpoints == mine.checkpoints:
+        if its is None or its.checkpoints == mine.checkpoints:
             continue
         if _model_folder(its) == _model_folder(mine) and its.created > mine.created:
             yield f"stale: {mine.runs[0]} is of an earlier checkpoint than {', '.join(its.runs)}"

@@ -73,7 +73,7 @@ def draw_table(settings: TableSettings) -> DrawnTable:
     from kdbench.tables.write import form_of, stale_diff, whole_file
 
     form = form_of(settings.out, settings.format)
-    runs = list(stored_runs(settings.results))
+    runs = list(stored_runs(settings.results, in_parts=True))
     table = build_table(settings, runs)
     unshown = tuple(unshown_tasks(settings, runs))
     out, diff = settings.out, ""
