@@ -81,6 +81,27 @@ def evaluate(settings: EvalSettings) -> Evaluation:
     return evaluation
 
 
+def measurements_of(settings: EvalSettings) -> list[Measurement]:
+    """The measurements of an evaluation, none begun: the student's first, then those it needs.
+
+    Args:
+        settings: What to measure, and how.
+
+    Raises:
+        InputError: As for `evaluate`, but for what only the loaded model shows.
+    """
+    student = _prepared(settings)
+    if settings.judge is not None:
+        _judge_work(settings, student)
+    runs = [student]
+    if settings.teacher is not None:
+        teacher = find_teacher(settings, student.tasks)
+        runs += teacher.measurements if isinstance(teacher, LiveTeacher) else ()
+    if (floor := settings.of_undistilled()) is not None:
+        runs.append(prepare(floor, "undistilled", student.tasks, wait=True))
+    return runs
+
+
 def _judge_work(settings: EvalSettings, student: Measurement) -> JudgeWork:
     """The judging of the student's responses, with everything checked that can be known early."""
     tasks_to_judge(student.tasks)

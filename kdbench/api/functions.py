@@ -83,6 +83,7 @@ def evaluate(
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
     device: str = "auto",
     batch_size: int | Literal["auto"] = "auto",
+    shards: int | None = None,
     plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
     shard: str | None = None,
     unsafe_pickle: bool = False,
@@ -169,6 +170,8 @@ def evaluate(
         dtype: Number format of weights and activations; auto is the checkpoint's.
         device: Device: auto, cpu, cuda, cuda:1 or mps.
         batch_size: Number of sequences that decode at once.
+        shards: Number of processes that share the documents; each takes a GPU where there are
+            several, and its share of the cores.
         plugins: Python files that register metrics, methods, backends or prompts; they run when
             they are loaded, so name only files that you trust.
         shard: Share of the documents to process, I/N: every N-th document, starting at I.
@@ -1312,6 +1315,7 @@ def regress(
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
     device: str = "auto",
     batch_size: int | Literal["auto"] = "auto",
+    shards: int | None = None,
     plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
     shard: str | None = None,
     unsafe_pickle: bool = False,
@@ -1422,6 +1426,8 @@ def regress(
         dtype: Number format of weights and activations; auto is the checkpoint's.
         device: Device: auto, cpu, cuda, cuda:1 or mps.
         batch_size: Number of sequences that decode at once.
+        shards: Number of processes that share the documents; each takes a GPU where there are
+            several, and its share of the cores.
         plugins: Python files that register metrics, methods, backends or prompts; they run when
             they are loaded, so name only files that you trust.
         shard: Share of the documents to process, I/N: every N-th document, starting at I.

@@ -154,10 +154,11 @@ class RegressSettings(EvalSettings, GateSettings):
             raise ValueError(
                 "give either model=CHECKPOINT to measure, or run=FOLDER of a stored run"
             )
-        if self.shard is not None:
-            raise ValueError(
-                "shard= is only for kdbench eval; compare once all shards are complete"
-            )
+        for key in ("shard", "shards"):
+            if getattr(self, key) is not None:
+                raise ValueError(
+                    f"{key}= is only for kdbench eval; compare once all shards are complete"
+                )
         if self.update and not (self.reason or "").strip():
             raise ValueError(
                 "reason= is missing: --update needs the reason for the new baseline, as in "

@@ -21,6 +21,7 @@ from kdbench.config.kinds import (
 )
 from kdbench.config.plugins import PluginKeys
 from kdbench.config.protocol import ProtocolKeys
+from kdbench.config.shards import ShardKeys
 from kdbench.config.track import TrackerKeys
 
 
@@ -216,6 +217,7 @@ class EvalSettings(
     BackendKeys,
     TrustKeys,
     AdvancedKeys,
+    ShardKeys,
     PluginKeys,
     positional=("model",),
 ):

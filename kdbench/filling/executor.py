@@ -88,7 +88,7 @@ class LocalExecutor(Executor):
             self._idle.append(pool)
             return future.result()
         pool.shutdown(wait=False, cancel_futures=True)
-        return NodeResult(node.key, "its process died, possibly out of memory")
+        return NodeResult(node.key, "its process died, possibly out of memory", died=True)
 
     def close(self) -> None:
         """Stop all workers."""

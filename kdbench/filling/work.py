@@ -24,10 +24,12 @@ class NodeResult:
     Attributes:
         key: Key of the node.
         error: What went wrong, in one line; None if the node is done.
+        died: Whether its process ended without a word, so that another try may succeed.
     """
 
     key: str
     error: str | None = None
+    died: bool = False
 
 
 def do(node: Node, models: Path) -> NodeResult:
