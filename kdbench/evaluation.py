@@ -20,6 +20,7 @@ from kdbench.metrics import make_metrics
 from kdbench.system.console import report_progress
 from kdbench.system.outline import Fact, Section
 from kdbench.system.progress import Step, whole_run
+from kdbench.system.remote.hooks import publishing
 from kdbench.trackers import check_trackers, track_run
 
 
@@ -68,6 +69,11 @@ def evaluate(settings: EvalSettings) -> Evaluation:
     Raises:
         InputError: Models, data, tasks or settings have a fault that the user can fix.
     """
+    with publishing():
+        return _evaluated(settings)
+
+
+def _evaluated(settings: EvalSettings) -> Evaluation:
     # A fault of any model is reported before another model has worked for hours.
     student = _prepared(settings)
     work = None if settings.judge is None else _judge_work(settings, student)

@@ -77,7 +77,9 @@ class GateSettings(Settings):
         return Rules(self.alpha, self.strict, self.require_conclusive)
 
 
-class CompareSettings(GateSettings, DryRunKeys, PluginKeys, positional=("base", "new")):
+class CompareSettings(
+    GateSettings, DryRunKeys, StorageKeys, PluginKeys, positional=("base", "new")
+):
     """`kdbench compare BASE NEW`: compare two stored runs, or a gate's baseline and a run."""
 
     base: str = Field(

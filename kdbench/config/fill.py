@@ -9,6 +9,7 @@ from pydantic import Field
 from kdbench.config.building import build, with_files
 from kdbench.config.kinds import AtLeastOne, DryRunKeys, Settings, fields_by_key
 from kdbench.config.plugins import PluginKeys
+from kdbench.config.storage import StorageKeys
 from kdbench.config.track import TrackerKeys
 from kdbench.config.words import read_words
 
@@ -48,11 +49,15 @@ class FillFolderKeys(Settings, group="Folders"):
     )
 
 
-class FillSettings(FillKeys, FillFolderKeys, TrackerKeys, PluginKeys, positional=("table",)):
+class FillSettings(
+    FillKeys, FillFolderKeys, TrackerKeys, StorageKeys, PluginKeys, positional=("table",)
+):
     """`kdbench fill TABLE.yaml`: train and measure what a table lacks, and draw it."""
 
+    __places__ = {"models": "write", "results": "write"}
 
-class MechanismSettings(PluginKeys, positional=("table",), group="Table"):
+
+class MechanismSettings(StorageKeys, PluginKeys, positional=("table",), group="Table"):
     """`kdbench mechanisms TABLE`: which methods moved what their ideas should move."""
 
     table: str = Field(description="Table file, or the name of a bundled one")

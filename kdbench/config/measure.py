@@ -22,6 +22,7 @@ from kdbench.config.kinds import (
 from kdbench.config.plugins import PluginKeys
 from kdbench.config.protocol import ProtocolKeys
 from kdbench.config.shards import ShardKeys
+from kdbench.config.storage import StorageKeys
 from kdbench.config.track import TrackerKeys
 
 
@@ -218,10 +219,13 @@ class EvalSettings(
     TrustKeys,
     AdvancedKeys,
     ShardKeys,
+    StorageKeys,
     PluginKeys,
     positional=("model",),
 ):
     """`kdbench eval model=…`: measure a checkpoint."""
+
+    __places__ = {"results": "write"}
 
     @model_validator(mode="after")
     def _teacher_keys_take_effect(self) -> "EvalSettings":

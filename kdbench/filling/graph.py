@@ -28,6 +28,7 @@ from kdbench.metrics import compares_with_teacher, make_metrics, make_teacher_me
 from kdbench.registry.plugins import KEY as PLUGINS
 from kdbench.registry.plugins import stamp_of
 from kdbench.system.files import sha256_of_file
+from kdbench.system.remote.hooks import open_mirrors
 from kdbench.task import task_definition
 
 TEACHER, STUDENT = "Teacher", "Student"
@@ -86,6 +87,7 @@ class Graph:
         self.nodes: dict[str, Node] = {}
         self.evaluations: dict[str, EvaluateNode] = {}
         self._models: dict[str, ModelNode] = {}
+        self._mirrors = open_mirrors()
         _check_checkpoints(spec)
         self.teacher = self._add_model(spec.teacher, TEACHER)
         student = None
@@ -114,11 +116,12 @@ class Graph:
             raise InputError(
                 f"two models have the label '{node.label}'; give one of them another label:"
             )
+        node = replace(node, mirrors=self._mirrors)
         self._models[node.label] = self.nodes[node.key] = node
         return node
 
     def _add_evaluation(self, model: ModelNode, floor: ModelNode | None) -> None:
-        node = self._evaluation(model, floor)
+        node = replace(self._evaluation(model, floor), mirrors=self._mirrors)
         self.evaluations[node.label] = self.nodes[node.key] = node
 
     def _floor(self) -> ModelNode | None:

@@ -25,6 +25,7 @@ from kdbench.measuring.measurement import Evaluation, Measurement
 from kdbench.system.console import report_progress
 from kdbench.system.locks import remove_empty
 from kdbench.system.progress import progress
+from kdbench.system.remote.hooks import claim, publishing
 from kdbench.text import counted
 
 _SECONDS_BETWEEN_UPDATES = 0.5
@@ -96,6 +97,11 @@ def evaluate_in_shards(
     Raises:
         InputError: As for `evaluate`, or a shard's process died again and again.
     """
+    with publishing():
+        return _evaluated(settings, make_executor)
+
+
+def _evaluated(settings: EvalSettings, make_executor: MakeExecutor) -> Evaluation:
     runs = measurements_of(settings)
     student, shards = runs[0], shard_nodes(settings)
     rest = settings.model_copy(update={"shards": None})
@@ -104,6 +110,8 @@ def evaluate_in_shards(
     if not missing:  # nothing to share
         return evaluate(rest)
     folder = student.run.path / "samples" / "shards"
+    for run in runs:  # the workers write them, and know of no store
+        claim(run.run.path)
     with student.run.lock("shards"), _logs(folder, student):
         executor = make_executor(len(shards), folder)
         try:

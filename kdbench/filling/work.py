@@ -14,6 +14,7 @@ from filelock import FileLock
 from kdbench.errors import InputError
 from kdbench.filling.logs import log_of, output_to
 from kdbench.filling.nodes import Node
+from kdbench.filling.store import at_store
 from kdbench.filling.times import record_time
 
 
@@ -42,17 +43,17 @@ def do(node: Node, models: Path) -> NodeResult:
     log = log_of(node, models)
     log.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(log.with_suffix(".lock")), output_to(log):
-        if node.is_done():
-            return NodeResult(node.key)
-        start = time.monotonic()
         try:
-            did_all = node.run()
+            with at_store(node, models):
+                if node.is_done():
+                    return NodeResult(node.key)
+                start = time.monotonic()
+                if node.run():
+                    record_time(models, node, time.monotonic() - start)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever fails a node, the others continue
             if not isinstance(error, InputError):
                 traceback.print_exc()
             return NodeResult(node.key, _one_line(error))
-        if did_all:
-            record_time(models, node, time.monotonic() - start)
     return NodeResult(node.key)
 
 
