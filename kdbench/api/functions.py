@@ -996,12 +996,15 @@ def fill(
     table: str | PathLike[str],
     *,
     plan: bool = False,
-    workers: int = 1,
     device: str | None = None,
     changes: Mapping[str, str] = {},
     data: str | PathLike[str] | None = None,
     models: str | PathLike[str] | None = None,
     results: str | PathLike[str] | None = None,
+    workers: int | None = None,
+    executor: str = "local",
+    executor_options: str | Mapping[str, Any] = {},
+    retries: int = 2,
     report_to: str | Sequence[str] = (),
     report_group: str | None = None,
     plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
@@ -1013,13 +1016,18 @@ def fill(
     Args:
         table: Table file, or the name of a bundled one.
         plan: Dry run: print what is done and what is missing, and do nothing.
-        workers: Number of trainings and evaluations that run in parallel.
         device: Device: cpu, cuda or mps (default: chosen automatically).
         changes: Changes to keys of the table file; on the command line each is a key with dots, as
             in evaluate.limit=20.
         data: Folder of the data sets (default: as in the table file).
         models: Folder of the checkpoints (default: as in the table file).
         results: Folder of the results (default: as in the table file).
+        workers: Most trainings and evaluations that run at a time (default: one for each GPU of
+            this machine, or one; on a cluster, as many as it takes).
+        executor: Where they run: local (this machine), ray or slurm.
+        executor_options: Options of the executor, as in partition=gpu,time=240.
+        retries: How often one is started again after its process or machine has died; being
+            preempted does not count.
         report_to: Experiment trackers to log to: wandb, mlflow, tensorboard, trackio.
         report_group: Group of the runs in the trackers (default: none; fill: the table's title).
         plugins: Python files that register metrics, methods, backends or prompts; they run when

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from kdbench.config.building import build, with_files
+from kdbench.config.executor import ExecutorKeys
 from kdbench.config.kinds import AtLeastOne, DryRunKeys, Settings, fields_by_key
 from kdbench.config.plugins import PluginKeys
 from kdbench.config.track import TrackerKeys
@@ -21,9 +22,6 @@ class FillKeys(Settings, group="Table"):
         False, description="Dry run: print what is done and what is missing, and do nothing"
     )
     dry_run: bool = Field(False, description="The same as --plan")
-    workers: AtLeastOne = Field(
-        1, description="Number of trainings and evaluations that run in parallel"
-    )
     device: str | None = Field(
         None, description="Device: cpu, cuda or mps (default: chosen automatically)"
     )
@@ -48,7 +46,9 @@ class FillFolderKeys(Settings, group="Folders"):
     )
 
 
-class FillSettings(FillKeys, FillFolderKeys, TrackerKeys, PluginKeys, positional=("table",)):
+class FillSettings(
+    FillKeys, FillFolderKeys, ExecutorKeys, TrackerKeys, PluginKeys, positional=("table",)
+):
     """`kdbench fill TABLE.yaml`: train and measure what a table lacks, and draw it."""
 
 
