@@ -1,7 +1,7 @@
 """The keys of `kdbench compare`, `kdbench regress` and `kdbench plan`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
@@ -9,6 +9,7 @@ from kdbench.comparing.tolerance import parse_tolerances
 from kdbench.comparing.verdict import Rules
 from kdbench.config import DryRunKeys, EvalSettings, Names, Seeds, Settings
 from kdbench.config.plugins import PluginKeys
+from kdbench.config.storage import FolderKeys, StorageKeys
 from kdbench.stats.defaults import POWER, RESAMPLES
 
 GATES = Path("baselines/gates")
@@ -105,6 +106,8 @@ class RegressSettings(EvalSettings, GateSettings):
     It takes the keys of `kdbench eval` as well. Those that say what is measured default to the
     baseline; with --update there is no baseline yet, and most default to those of `kdbench eval`.
     """
+
+    __places__: ClassVar[FolderKeys] = {}
 
     model: TextOrEmpty = Field(
         "",

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -22,7 +22,7 @@ from kdbench.config.kinds import (
 from kdbench.config.plugins import PluginKeys
 from kdbench.config.protocol import ProtocolKeys
 from kdbench.config.shards import ShardKeys
-from kdbench.config.storage import StorageKeys
+from kdbench.config.storage import FolderKeys, StorageKeys
 from kdbench.config.track import TrackerKeys
 
 
@@ -225,7 +225,7 @@ class EvalSettings(
 ):
     """`kdbench eval model=…`: measure a checkpoint."""
 
-    __places__ = {"results": "write"}
+    __places__: ClassVar[FolderKeys] = {"results": "write"}
 
     @model_validator(mode="after")
     def _teacher_keys_take_effect(self) -> "EvalSettings":

@@ -13,6 +13,9 @@ from kdbench.system.remote.address import protocol_of, url_of
 from kdbench.system.remote.hooks import fetch_results, open_mirror
 from kdbench.system.secrets import without_logins
 
+FolderKeys = Mapping[str, Literal["read", "write"]]
+"""The keys of a verb that can be URLs, and whether the verb writes there."""
+
 _NOT_PLACES = ("http", "https", "hf")  # of keys that take other things than paths too
 
 
@@ -22,7 +25,7 @@ class StorageKeys(Settings, group=ADVANCED):
     A verb names the keys of its folders that can be URLs, and whether it writes there.
     """
 
-    __places__: ClassVar[Mapping[str, Literal["read", "write"]]] = {"results": "read"}
+    __places__: ClassVar[FolderKeys] = {"results": "read"}
 
     storage_options: OptionMap = Field(
         {},

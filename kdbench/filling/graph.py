@@ -39,8 +39,9 @@ MARKS = "filled"  # folder of the evaluations' marks, below the results
 _NO_PART_OF_EVALUATION = {
     *("model", "teacher", "undistilled", "data", "results", "name", "method", "setting"),
     *("teacher_name", "undistilled_name", "card"),
-    *("device", "batch_size", "shard", "shards", "teacher_cache", "cache_top_k"),
+    *("device", "batch_size", "teacher_cache", "cache_top_k"),
     "token_details",
+    *("shard", "shards", "executor", "executor_options", "storage_options", "work"),
     *("judge_url", "judge_key_env", "judge_concurrency", "judge_timeout"),
     *("report_to", "report_group", "plugins"),
 }

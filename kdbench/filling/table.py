@@ -9,8 +9,8 @@ from kdbench.config import FillSettings, TableSettings, build
 from kdbench.config.storage import mirrored
 from kdbench.distillation.card import CARD
 from kdbench.errors import InputError, nearest, nearest_path
+from kdbench.filling.choice import choose_executor
 from kdbench.filling.dry_run import PlannedNode, dry_run_lines, planned_nodes
-from kdbench.filling.executor import LocalExecutor
 from kdbench.filling.fill import do_missing
 from kdbench.filling.graph import Graph, ModelNode, Places
 from kdbench.filling.logs import log_of
@@ -18,6 +18,7 @@ from kdbench.filling.mechanism_table import MechanismTable, mechanism_table
 from kdbench.filling.mechanisms import check_mechanisms
 from kdbench.filling.nodes import TrainNode
 from kdbench.filling.progress import ProgressView
+from kdbench.filling.resources import Needs
 from kdbench.filling.rows import SpecRow, labels_of, plugins_of, spec_rows
 from kdbench.filling.spec import TableSpec, find_spec, read_spec
 from kdbench.filling.state import State
@@ -110,6 +111,7 @@ def fill(settings: FillSettings) -> Filled:
     rows = spec_rows(spec, plugins_of(settings.plugins))
     check_mechanisms(spec, rows, file)
     check_trackers(settings.report_to)
+    make_executor = choose_executor(settings)
     plans = settings.plan or settings.dry_run
     world = world_of(spec)
     if world is not None and world.missing():
@@ -120,13 +122,14 @@ def fill(settings: FillSettings) -> Filled:
     places = _places(settings, spec, file.stem)
     _fetch(places)
     graph = Graph(spec, places, execution)
+    executor = make_executor(places.models, Needs(graph).of)
     if plans:
-        nodes = planned_nodes(graph)
-        lines = dry_run_lines(graph.spec.title, nodes, settings.workers)
+        nodes = planned_nodes(graph, executor)
+        lines = dry_run_lines(graph.spec.title, nodes, executor.slots, executor.describe())
         return Filled("".join(f"{line}\n" for line in lines), {}, planned=tuple(nodes))
     prepare_trackers(settings.report_to)
-    with ProgressView(graph, settings.workers) as view:
-        state = do_missing(graph, LocalExecutor(settings.workers, graph.places.models), view)
+    with ProgressView(graph, executor.slots) as view:
+        state = do_missing(graph, executor, view, settings.retries)
     _fetch(places)
     _track(graph, state, execution)
     with publishing([times_file(places.models)]):

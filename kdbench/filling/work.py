@@ -9,9 +9,8 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
-
 from kdbench.errors import InputError
+from kdbench.filling.lease import held
 from kdbench.filling.logs import log_of, output_to
 from kdbench.filling.nodes import Node
 from kdbench.filling.store import at_store
@@ -26,11 +25,13 @@ class NodeResult:
         key: Key of the node.
         error: What went wrong, in one line; None if the node is done.
         died: Whether its process ended without a word, so that another try may succeed.
+        preempted: Whether it had to make room for others, which says nothing about itself.
     """
 
     key: str
     error: str | None = None
     died: bool = False
+    preempted: bool = False
 
 
 def do(node: Node, models: Path) -> NodeResult:
@@ -42,7 +43,7 @@ def do(node: Node, models: Path) -> NodeResult:
     """
     log = log_of(node, models)
     log.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(log.with_suffix(".lock")), output_to(log):
+    with held(log), output_to(log):
         try:
             with at_store(node, models):
                 if node.is_done():

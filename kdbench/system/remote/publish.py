@@ -156,7 +156,7 @@ def _sha256(file: Path, content: bytes | None) -> str:
 
 
 def _delete_gone(mirror: Mirror, place: str) -> None:
-    """Delete objects of shards, parts and states whose files are gone; nothing else is temporary."""
+    """Delete objects of shards, parts and states whose files are gone."""
     for path in mirror.index.below(place):
         temporary = any(mark in path for mark in (".shard-", ".partial.", ".unfinished/"))
         if temporary and not (mirror.folder / path).exists():
