@@ -20,6 +20,7 @@ from kdbench.metrics import make_metrics
 from kdbench.system.console import report_progress
 from kdbench.system.outline import Fact, Section
 from kdbench.system.progress import Step, whole_run
+from kdbench.system.remote.hooks import publishing
 from kdbench.trackers import check_trackers, track_run
 
 
@@ -68,6 +69,11 @@ def evaluate(settings: EvalSettings) -> Evaluation:
     Raises:
         InputError: Models, data, tasks or settings have a fault that the user can fix.
     """
+    with publishing():
+        return _evaluated(settings)
+
+
+def _evaluated(settings: EvalSettings) -> Evaluation:
     # A fault of any model is reported before another model has worked for hours.
     student = _prepared(settings)
     work = None if settings.judge is None else _judge_work(settings, student)
@@ -79,6 +85,27 @@ def evaluate(settings: EvalSettings) -> Evaluation:
     if settings.report_to and (evaluation.run / "run.json").is_file():  # not of an early shard
         track_run(evaluation.run, settings.report_to, settings.report_group)
     return evaluation
+
+
+def measurements_of(settings: EvalSettings) -> list[Measurement]:
+    """The measurements of an evaluation, none begun: the student's first, then those it needs.
+
+    Args:
+        settings: What to measure, and how.
+
+    Raises:
+        InputError: As for `evaluate`, but for what only the loaded model shows.
+    """
+    student = _prepared(settings)
+    if settings.judge is not None:
+        _judge_work(settings, student)
+    runs = [student]
+    if settings.teacher is not None:
+        teacher = find_teacher(settings, student.tasks)
+        runs += teacher.measurements if isinstance(teacher, LiveTeacher) else ()
+    if (floor := settings.of_undistilled()) is not None:
+        runs.append(prepare(floor, "undistilled", student.tasks, wait=True))
+    return runs
 
 
 def _judge_work(settings: EvalSettings, student: Measurement) -> JudgeWork:

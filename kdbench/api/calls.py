@@ -62,7 +62,12 @@ def evaluate(keys: Keys) -> "Evaluation":
     from kdbench.config import EvalSettings
     from kdbench.evaluation import evaluate as run
 
-    return run(_built(EvalSettings, keys))
+    settings = _built(EvalSettings, keys)
+    if settings.shards is not None:
+        from kdbench.filling.shards import evaluate_in_shards
+
+        return evaluate_in_shards(settings)
+    return run(settings)
 
 
 def score(keys: Keys) -> "Evaluation":

@@ -84,7 +84,12 @@ def evaluate(
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
     device: str = "auto",
     batch_size: int | Literal["auto"] = "auto",
+    shards: int | None = None,
+    executor: str = "local",
+    executor_options: str | Mapping[str, Any] = {},
     plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    storage_options: str | Mapping[str, Any] = {},
+    work: str | PathLike[str] | None = None,
     shard: str | None = None,
     unsafe_pickle: bool = False,
     trust_remote_code: bool = False,
@@ -170,8 +175,16 @@ def evaluate(
         dtype: Number format of weights and activations; auto is the checkpoint's.
         device: Device: auto, cpu, cuda, cuda:1 or mps.
         batch_size: Number of sequences that decode at once.
+        shards: Number of processes that share the documents; each takes a GPU where there are
+            several, and its share of the cores.
+        executor: Where they run: local (this machine), ray or slurm.
+        executor_options: Options of the executor, as in partition=gpu,time=240.
         plugins: Python files that register metrics, methods, backends or prompts; they run when
             they are loaded, so name only files that you trust.
+        storage_options: Options of fsspec for a folder that is a URL, as in endpoint_url=https://…;
+            better keep passwords in the environment.
+        work: Folder of the local copies of folders that are URLs (default: $KDBENCH_REMOTE_CACHE,
+            else the user's cache).
         shard: Share of the documents to process, I/N: every N-th document, starting at I.
         unsafe_pickle: Permission to read pickle weights (*.bin), which can run code.
         trust_remote_code: Permission to run Python code that comes with the checkpoint.
@@ -1107,15 +1120,20 @@ def fill(
     table: str | PathLike[str],
     *,
     plan: bool = False,
-    workers: int = 1,
     device: str | None = None,
     changes: Mapping[str, str] = {},
     data: str | PathLike[str] | None = None,
     models: str | PathLike[str] | None = None,
     results: str | PathLike[str] | None = None,
+    workers: int | None = None,
+    executor: str = "local",
+    executor_options: str | Mapping[str, Any] = {},
+    retries: int = 2,
     report_to: str | Sequence[str] = (),
     report_group: str | None = None,
     plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    storage_options: str | Mapping[str, Any] = {},
+    work: str | PathLike[str] | None = None,
 ) -> "Filled":
     """Train and measure what a table lacks, then draw it.
 
@@ -1124,17 +1142,26 @@ def fill(
     Args:
         table: Table file, or the name of a bundled one.
         plan: Dry run: print what is done and what is missing, and do nothing.
-        workers: Number of trainings and evaluations that run in parallel.
         device: Device: cpu, cuda or mps (default: chosen automatically).
         changes: Changes to keys of the table file; on the command line each is a key with dots, as
             in evaluate.limit=20.
         data: Folder of the data sets (default: as in the table file).
         models: Folder of the checkpoints (default: as in the table file).
         results: Folder of the results (default: as in the table file).
+        workers: Most trainings and evaluations that run at a time (default: one for each GPU of
+            this machine, or one; on a cluster, as many as it takes).
+        executor: Where they run: local (this machine), ray or slurm.
+        executor_options: Options of the executor, as in partition=gpu,time=240.
+        retries: How often one is started again after its process or machine has died; being
+            preempted does not count.
         report_to: Experiment trackers to log to: wandb, mlflow, tensorboard, trackio.
         report_group: Group of the runs in the trackers (default: none; fill: the table's title).
         plugins: Python files that register metrics, methods, backends or prompts; they run when
             they are loaded, so name only files that you trust.
+        storage_options: Options of fsspec for a folder that is a URL, as in endpoint_url=https://…;
+            better keep passwords in the environment.
+        work: Folder of the local copies of folders that are URLs (default: $KDBENCH_REMOTE_CACHE,
+            else the user's cache).
 
     Returns:
         The table's text, and what failed.
@@ -1150,6 +1177,8 @@ def mechanisms(
     *,
     results: str | PathLike[str] | None = None,
     plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    storage_options: str | Mapping[str, Any] = {},
+    work: str | PathLike[str] | None = None,
 ) -> "MechanismTable":
     """Show whether methods moved what their ideas should move.
 
@@ -1160,6 +1189,10 @@ def mechanisms(
         results: Folder of the results (default: as in the table file).
         plugins: Python files that register metrics, methods, backends or prompts; they run when
             they are loaded, so name only files that you trust.
+        storage_options: Options of fsspec for a folder that is a URL, as in endpoint_url=https://…;
+            better keep passwords in the environment.
+        work: Folder of the local copies of folders that are URLs (default: $KDBENCH_REMOTE_CACHE,
+            else the user's cache).
 
     Returns:
         The table, which `print` shows.
@@ -1192,6 +1225,8 @@ def table(
     price: float | None = None,
     load: str | Mapping[str, Any] = {},
     plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    storage_options: str | Mapping[str, Any] = {},
+    work: str | PathLike[str] | None = None,
 ) -> "Table":
     """Build the comparison table from results and published numbers.
 
@@ -1222,6 +1257,10 @@ def table(
             most rows have).
         plugins: Python files that register metrics, methods, backends or prompts; they run when
             they are loaded, so name only files that you trust.
+        storage_options: Options of fsspec for a folder that is a URL, as in endpoint_url=https://…;
+            better keep passwords in the environment.
+        work: Folder of the local copies of folders that are URLs (default: $KDBENCH_REMOTE_CACHE,
+            else the user's cache).
 
     Returns:
         The table, which `print` and a notebook show.
@@ -1248,6 +1287,8 @@ def report(
     price: float | None = None,
     load: str | Mapping[str, Any] = {},
     plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    storage_options: str | Mapping[str, Any] = {},
+    work: str | PathLike[str] | None = None,
 ) -> "Report":
     """Plot the quality of students against their fidelity, and write the report.
 
@@ -1275,6 +1316,10 @@ def report(
             most rows have).
         plugins: Python files that register metrics, methods, backends or prompts; they run when
             they are loaded, so name only files that you trust.
+        storage_options: Options of fsspec for a folder that is a URL, as in endpoint_url=https://…;
+            better keep passwords in the environment.
+        work: Folder of the local copies of folders that are URLs (default: $KDBENCH_REMOTE_CACHE,
+            else the user's cache).
 
     Returns:
         The report's numbers and files.
@@ -1305,6 +1350,8 @@ def compare(
     data: str | PathLike[str] | None = None,
     tasks: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
     plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    storage_options: str | Mapping[str, Any] = {},
+    work: str | PathLike[str] | None = None,
 ) -> "Comparison":
     """Compare two stored runs on the same prompts.
 
@@ -1336,6 +1383,10 @@ def compare(
         tasks: Names of the tasks to compare (default: all).
         plugins: Python files that register metrics, methods, backends or prompts; they run when
             they are loaded, so name only files that you trust.
+        storage_options: Options of fsspec for a folder that is a URL, as in endpoint_url=https://…;
+            better keep passwords in the environment.
+        work: Folder of the local copies of folders that are URLs (default: $KDBENCH_REMOTE_CACHE,
+            else the user's cache).
 
     Returns:
         The compared rows, and the gate's decision.
@@ -1423,7 +1474,12 @@ def regress(
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
     device: str = "auto",
     batch_size: int | Literal["auto"] = "auto",
+    shards: int | None = None,
+    executor: str = "local",
+    executor_options: str | Mapping[str, Any] = {},
     plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    storage_options: str | Mapping[str, Any] = {},
+    work: str | PathLike[str] | None = None,
     shard: str | None = None,
     unsafe_pickle: bool = False,
     trust_remote_code: bool = False,
@@ -1533,8 +1589,16 @@ def regress(
         dtype: Number format of weights and activations; auto is the checkpoint's.
         device: Device: auto, cpu, cuda, cuda:1 or mps.
         batch_size: Number of sequences that decode at once.
+        shards: Number of processes that share the documents; each takes a GPU where there are
+            several, and its share of the cores.
+        executor: Where they run: local (this machine), ray or slurm.
+        executor_options: Options of the executor, as in partition=gpu,time=240.
         plugins: Python files that register metrics, methods, backends or prompts; they run when
             they are loaded, so name only files that you trust.
+        storage_options: Options of fsspec for a folder that is a URL, as in endpoint_url=https://…;
+            better keep passwords in the environment.
+        work: Folder of the local copies of folders that are URLs (default: $KDBENCH_REMOTE_CACHE,
+            else the user's cache).
         shard: Share of the documents to process, I/N: every N-th document, starting at I.
         unsafe_pickle: Permission to read pickle weights (*.bin), which can run code.
         trust_remote_code: Permission to run Python code that comes with the checkpoint.

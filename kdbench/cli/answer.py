@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from kdbench.system.console import report_progress, say, say_styled
 from kdbench.system.files import SCHEMA
 from kdbench.system.layout import output_width, wrapped
+from kdbench.system.shown_places import with_urls
 from kdbench.text import printable
 
 if TYPE_CHECKING:
@@ -163,4 +164,4 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset | Iterator):
         return [_plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
+    return with_urls(str(value)) if isinstance(value, Path) else value

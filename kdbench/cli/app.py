@@ -17,6 +17,7 @@ from kdbench.cli.help import VerbHelp, first_line, help_lines
 from kdbench.errors import InputError
 from kdbench.system.console import escape_unencodable, say
 from kdbench.system.secrets import without_logins
+from kdbench.system.shown_places import with_urls
 from kdbench.text import printable, with_short_words
 
 EXIT_STALE, EXIT_INPUT, EXIT_FAILED, EXIT_INTERNAL, EXIT_INTERRUPTED = 1, 2, 3, 4, 130
@@ -184,6 +185,6 @@ def guarded(run: Run, arguments: list[str]) -> int:
 
 
 def _report_error(line: str, code: int) -> int:
-    text = printable(without_logins(" ".join(line.split())))
+    text = printable(without_logins(with_urls(" ".join(line.split()))))
     sys.stderr.write(f"kdbench: {with_short_words(text)}\n")
     return code

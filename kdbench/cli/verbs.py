@@ -41,6 +41,10 @@ def _eval(arguments: list[str]) -> VerbAnswer:
         return dry_run_answer(plan_evaluation(settings))
     from kdbench.cli.shown.evaluation import evaluation_answer
 
+    if settings.shards is not None:
+        from kdbench.filling.shards import evaluate_in_shards
+
+        return evaluation_answer(settings, evaluate_in_shards(settings))
     return evaluation_answer(settings, evaluate(settings))
 
 

@@ -1,7 +1,7 @@
 """The keys of `kdbench compare`, `kdbench regress` and `kdbench plan`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
@@ -9,6 +9,7 @@ from kdbench.comparing.tolerance import parse_tolerances
 from kdbench.comparing.verdict import Rules
 from kdbench.config import DryRunKeys, EvalSettings, Names, Seeds, Settings
 from kdbench.config.plugins import PluginKeys
+from kdbench.config.storage import FolderKeys, StorageKeys
 from kdbench.stats.defaults import POWER, RESAMPLES
 
 GATES = Path("baselines/gates")
@@ -77,7 +78,9 @@ class GateSettings(Settings):
         return Rules(self.alpha, self.strict, self.require_conclusive)
 
 
-class CompareSettings(GateSettings, DryRunKeys, PluginKeys, positional=("base", "new")):
+class CompareSettings(
+    GateSettings, DryRunKeys, StorageKeys, PluginKeys, positional=("base", "new")
+):
     """`kdbench compare BASE NEW`: compare two stored runs, or a gate's baseline and a run."""
 
     base: str = Field(
@@ -103,6 +106,8 @@ class RegressSettings(EvalSettings, GateSettings):
     It takes the keys of `kdbench eval` as well. Those that say what is measured default to the
     baseline; with --update there is no baseline yet, and most default to those of `kdbench eval`.
     """
+
+    __places__: ClassVar[FolderKeys] = {}
 
     model: TextOrEmpty = Field(
         "",
@@ -154,10 +159,11 @@ class RegressSettings(EvalSettings, GateSettings):
             raise ValueError(
                 "give either model=CHECKPOINT to measure, or run=FOLDER of a stored run"
             )
-        if self.shard is not None:
-            raise ValueError(
-                "shard= is only for kdbench eval; compare once all shards are complete"
-            )
+        for key in ("shard", "shards"):
+            if getattr(self, key) is not None:
+                raise ValueError(
+                    f"{key}= is only for kdbench eval; compare once all shards are complete"
+                )
         if self.update and not (self.reason or "").strip():
             raise ValueError(
                 "reason= is missing: --update needs the reason for the new baseline, as in "

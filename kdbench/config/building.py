@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 
 from kdbench.config.kinds import Settings, fields_by_key
 from kdbench.config.other_names import advice
+from kdbench.config.storage import with_mirrors
 from kdbench.config.words import is_flag, read_words
 from kdbench.errors import InputError, first_fault, nearest_path
 from kdbench.registry.plugins import KEY as PLUGINS
@@ -64,6 +65,7 @@ def build(kind: type[S], values: Mapping[str, object]) -> S:
             raise InputError(f"unknown key '{key}': {advice(key, fields)}")
     load_plugins(plugin_files(values.get(PLUGINS)))
     try:
+        values = with_mirrors(kind, values, fields)
         return kind.model_validate(values)
     except ValidationError as error:
         place, reason = first_fault(error)

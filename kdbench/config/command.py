@@ -6,6 +6,7 @@ from typing import Any
 
 from kdbench.config.kinds import Settings, given_keys, key_groups
 from kdbench.system.secrets import is_secret, public, without_secrets
+from kdbench.system.shown_places import with_urls
 
 
 def command_words(verb: str, *parts: Settings, without: Collection[str] = ()) -> list[str]:
@@ -19,13 +20,13 @@ def command_words(verb: str, *parts: Settings, without: Collection[str] = ()) ->
     words = []
     for settings in parts:
         fields = {field.alias or name: name for name, field in type(settings).model_fields.items()}
-        given = set(given_keys(settings)) - {"dry_run", *without}
+        given = set(given_keys(settings)) - {"dry_run", "storage_options", "work", *without}
         for key in (key for keys in key_groups(type(settings)).values() for key in keys):
             value = getattr(settings, fields[key])
             is_default = value == type(settings).model_fields[fields[key]].default
             if key in given and not is_default and not is_secret(key):
                 words.append(f"{key}={_text(public(value))}")
-    return ["kdbench", verb, *map(without_secrets, words)]
+    return ["kdbench", verb, *map(without_secrets, map(with_urls, words))]
 
 
 def _text(value: Any) -> str:

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from kdbench.config.kinds import FIVE, DryRunKeys, Names, OptionMap, Settings, given_keys
 from kdbench.config.plugins import PluginKeys
+from kdbench.config.storage import StorageKeys
 
 VIEW_PORT = 7117
 """Default port of `kdbench view`."""
@@ -107,6 +108,7 @@ class TableSettings(
     ServingKeys,
     TableOutputKeys,
     DryRunKeys,
+    StorageKeys,
     PluginKeys,
     positional=("results",),
 ):
@@ -176,7 +178,13 @@ class ReportOutputKeys(Settings, group="Output"):
 
 
 class ReportSettings(
-    ReportKeys, ReportOutputKeys, ServingKeys, DryRunKeys, PluginKeys, positional=("results",)
+    ReportKeys,
+    ReportOutputKeys,
+    ServingKeys,
+    DryRunKeys,
+    StorageKeys,
+    PluginKeys,
+    positional=("results",),
 ):
     """`kdbench report`: a static site of the results, which opens from disk."""
 

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from kdbench.config.building import build, with_files
+from kdbench.config.executor import ExecutorKeys
 from kdbench.config.kinds import AtLeastOne, DryRunKeys, Settings, fields_by_key
 from kdbench.config.plugins import PluginKeys
+from kdbench.config.storage import FolderKeys, StorageKeys
 from kdbench.config.track import TrackerKeys
 from kdbench.config.words import read_words
 
@@ -21,9 +23,6 @@ class FillKeys(Settings, group="Table"):
         False, description="Dry run: print what is done and what is missing, and do nothing"
     )
     dry_run: bool = Field(False, description="The same as --plan")
-    workers: AtLeastOne = Field(
-        1, description="Number of trainings and evaluations that run in parallel"
-    )
     device: str | None = Field(
         None, description="Device: cpu, cuda or mps (default: chosen automatically)"
     )
@@ -48,11 +47,21 @@ class FillFolderKeys(Settings, group="Folders"):
     )
 
 
-class FillSettings(FillKeys, FillFolderKeys, TrackerKeys, PluginKeys, positional=("table",)):
+class FillSettings(
+    FillKeys,
+    FillFolderKeys,
+    ExecutorKeys,
+    TrackerKeys,
+    StorageKeys,
+    PluginKeys,
+    positional=("table",),
+):
     """`kdbench fill TABLE.yaml`: train and measure what a table lacks, and draw it."""
 
+    __places__: ClassVar[FolderKeys] = {"models": "write", "results": "write"}
 
-class MechanismSettings(PluginKeys, positional=("table",), group="Table"):
+
+class MechanismSettings(StorageKeys, PluginKeys, positional=("table",), group="Table"):
     """`kdbench mechanisms TABLE`: which methods moved what their ideas should move."""
 
     table: str = Field(description="Table file, or the name of a bundled one")

@@ -113,7 +113,7 @@ class Settings(BaseModel):
     @classmethod
     def _plain_value(cls, value: object, info: ValidationInfo) -> object:
         """Refuse what pydantic would turn into a number, and what no file or terminal takes."""
-        kinds = _types_in(cls.model_fields[str(info.field_name)].annotation)
+        kinds = types_in(cls.model_fields[str(info.field_name)].annotation)
         for item in value if isinstance(value, list | tuple) else [value]:
             if isinstance(item, bool) and not kinds & {bool, Any}:
                 raise ValueError(f"must not be {str(item).lower()}")
@@ -152,10 +152,10 @@ class DryRunKeys(Settings, group="Output"):
     )
 
 
-def _types_in(annotation: object) -> set[object]:
+def types_in(annotation: object) -> set[object]:
     """The types that an annotation is made of."""
     inner = get_args(annotation)
-    return set().union(*map(_types_in, inner)) if inner else {annotation}
+    return set().union(*map(types_in, inner)) if inner else {annotation}
 
 
 def _is_utf8(text: str) -> bool:

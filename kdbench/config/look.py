@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from kdbench.config.kinds import Names, Settings
+from kdbench.config.storage import StorageKeys
 
 Listable = Literal["runs", "recipes", "tables", "baselines"]
 
@@ -17,7 +18,7 @@ class PlaceKeys(Settings):
     gates: Path = Field(Path("baselines/gates"), description="Folder of the gates' baselines")
 
 
-class LsSettings(PlaceKeys, positional=("what",)):
+class LsSettings(PlaceKeys, StorageKeys, positional=("what",)):
     """`kdbench ls [runs|recipes|tables|baselines]`."""
 
     what: Listable | None = Field(None, description="What to list (default: all of it)")
@@ -27,7 +28,7 @@ class LsSettings(PlaceKeys, positional=("what",)):
     limit: int | None = Field(None, ge=1, description="Number of runs to list, the newest first")
 
 
-class ShowSettings(PlaceKeys, positional=("run",)):
+class ShowSettings(PlaceKeys, StorageKeys, positional=("run",)):
     """`kdbench show RUN`."""
 
     run: str = Field(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -22,6 +22,8 @@ from kdbench.config.kinds import (
 from kdbench.config.plugins import PluginKeys
 from kdbench.config.protocol import ProtocolKeys
 from kdbench.config.served_teacher import ServedTeacherKeys, is_on_server
+from kdbench.config.shards import ShardKeys
+from kdbench.config.storage import FolderKeys, StorageKeys
 from kdbench.config.track import TrackerKeys
 
 
@@ -218,10 +220,14 @@ class EvalSettings(
     BackendKeys,
     TrustKeys,
     AdvancedKeys,
+    ShardKeys,
+    StorageKeys,
     PluginKeys,
     positional=("model",),
 ):
     """`kdbench eval model=…`: measure a checkpoint."""
+
+    __places__: ClassVar[FolderKeys] = {"results": "write"}
 
     @model_validator(mode="after")
     def _teacher_keys_take_effect(self) -> "EvalSettings":

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from kdbench.filling.executor import Executor
 from kdbench.filling.graph import Graph
 from kdbench.filling.logs import last_line, log_of
 from kdbench.filling.state import state_of
@@ -20,12 +21,14 @@ class PlannedNode:
         status: `done`, `missing` or `unneeded`.
         seconds: Estimated wall time; None if it is not missing, or nothing similar was timed.
         needs: Keys of the nodes that it needs.
+        resources: What it needs of a machine, as text; empty for a node that is not missing.
     """
 
     key: str
     status: Literal["done", "missing", "unneeded"]
     seconds: float | None
     needs: tuple[str, ...]
+    resources: str = ""
 
     @property
     def estimate(self) -> str:
@@ -36,15 +39,17 @@ class PlannedNode:
 
     @property
     def needed(self) -> str:
-        """The nodes that it needs, as text."""
-        return f"needs {', '.join(self.needs)}" if self.needs else ""
+        """The nodes that it needs and its resources, as text."""
+        needs = f"needs {', '.join(self.needs)}" if self.needs else ""
+        return "; ".join(filter(None, (needs, self.resources)))
 
 
-def planned_nodes(graph: Graph) -> list[PlannedNode]:
+def planned_nodes(graph: Graph, executor: Executor | None = None) -> list[PlannedNode]:
     """The nodes of a table: what is done, and how long the missing ones take.
 
     Args:
         graph: The graph of the table.
+        executor: Where the nodes would run; None to leave out what they need there.
     """
     state, models = state_of(graph), graph.places.models
     timings = recorded_times(models)
@@ -54,17 +59,22 @@ def planned_nodes(graph: Graph) -> list[PlannedNode]:
         log_line = last_line(log_of(node, models)) if missing else ""
         seconds = estimated_seconds(node, timings, log_line) if missing else None
         status: Literal["done", "missing", "unneeded"] = "done" if key in state.done else "unneeded"
-        nodes.append(PlannedNode(key, "missing" if missing else status, seconds, tuple(node.needs)))
+        resources = executor.needed(node) if missing and executor is not None else ""
+        status = "missing" if missing else status
+        nodes.append(PlannedNode(key, status, seconds, tuple(node.needs), resources))
     return nodes
 
 
-def dry_run_lines(title: str, nodes: Sequence[PlannedNode], workers: int = 1) -> Iterator[str]:
+def dry_run_lines(
+    title: str, nodes: Sequence[PlannedNode], workers: int = 1, where: str = ""
+) -> Iterator[str]:
     """The lines of a dry run: each node's state, its estimated time, and the nodes it needs.
 
     Args:
         title: Title of the table.
         nodes: Its nodes.
         workers: Nodes to run in parallel.
+        where: Where they would run; empty if it goes without saying.
     """
     estimates = {node.key: node.seconds for node in nodes if node.status == "missing"}
     done, unneeded = (sum(n.status == status for n in nodes) for status in ("done", "unneeded"))
@@ -73,6 +83,8 @@ def dry_run_lines(title: str, nodes: Sequence[PlannedNode], workers: int = 1) ->
     width = max(len(node.key) for node in nodes)
     for node in nodes:
         yield (f"  {node.status:<10}{node.key:<{width}}  {node.estimate:<8}{node.needed}").rstrip()
+    if where and estimates:
+        yield f"runs on {where}"
     yield from _total(estimates, workers)
 
 
@@ -82,6 +94,7 @@ def _total(estimates: Mapping[str, float | None], workers: int) -> Iterator[str]
         return
     known = [seconds for seconds in estimates.values() if seconds is not None]
     if known:
+        workers = min(workers, len(estimates))
         parallel = f" with {counted(workers, 'worker')}" if workers > 1 else ""
         total = duration(sum(known) / workers)
         yield f"about {total}{parallel}, estimated from the recorded times of this table"

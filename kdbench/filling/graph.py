@@ -28,6 +28,7 @@ from kdbench.metrics import compares_with_teacher, make_metrics, make_teacher_me
 from kdbench.registry.plugins import KEY as PLUGINS
 from kdbench.registry.plugins import stamp_of
 from kdbench.system.files import sha256_of_file
+from kdbench.system.remote.hooks import open_mirrors
 from kdbench.task import task_definition
 
 TEACHER, STUDENT = "Teacher", "Student"
@@ -38,9 +39,10 @@ MARKS = "filled"  # folder of the evaluations' marks, below the results
 _NO_PART_OF_EVALUATION = {
     *("model", "teacher", "undistilled", "data", "results", "name", "method", "setting"),
     *("teacher_name", "undistilled_name", "card"),
-    *("device", "batch_size", "shard", "teacher_cache", "cache_top_k"),
+    *("device", "batch_size", "teacher_cache", "cache_top_k"),
     *("token_details", "teacher_api", "teacher_tokenizer", "teacher_check", "teacher_budget"),
     *("teacher_concurrency", "teacher_timeout", "teacher_key_env"),
+    *("shard", "shards", "executor", "executor_options", "storage_options", "work"),
     *("judge_url", "judge_key_env", "judge_concurrency", "judge_timeout"),
     *("report_to", "report_group", "plugins"),
 }
@@ -89,6 +91,7 @@ class Graph:
         self._models: dict[str, ModelNode] = {}
         self._contents = Contents()
         self._recipes: dict[int, Recipe] = {}  # of entries, which all seeds of a row share
+        self._mirrors = open_mirrors()
         _check_checkpoints(spec)
         self.teacher = self._add_model(spec.teacher, TEACHER)
         student = None
@@ -117,11 +120,12 @@ class Graph:
             raise InputError(
                 f"two models have the label '{node.label}'; give one of them another label:"
             )
+        node = replace(node, mirrors=self._mirrors)
         self._models[node.label] = self.nodes[node.key] = node
         return node
 
     def _add_evaluation(self, model: ModelNode, floor: ModelNode | None) -> None:
-        node = self._evaluation(model, floor)
+        node = replace(self._evaluation(model, floor), mirrors=self._mirrors)
         self.evaluations[node.label] = self.nodes[node.key] = node
 
     def _floor(self) -> ModelNode | None:

@@ -42,6 +42,11 @@ def refuse_keys_of_table(keys: Mapping[str, Any], section: str) -> None:
                 f"{section}: {key}: runs code, so a table cannot name it; give {key}=FILE.py to "
                 "kdbench fill"
             )
+        if key in ("shard", "shards", "executor", "executor_options"):
+            raise InputError(
+                f"{section}: {key}: is for kdbench eval; the workers= of kdbench fill run the "
+                "evaluations of several rows in parallel"
+            )
         if key in _SET_BY_TABLE:
             row = "; a row's own train may name another teacher" if key == "teacher" else ""
             raise InputError(f"{section}: '{key}' is set by the table; remove it here{row}")

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from kdbench.config import EvalSettings
+from kdbench.distillation.card import CARD
 from kdbench.distillation.recipe import Recipe
 from kdbench.errors import InputError
 from kdbench.filling.amounts import responses, training_examples
 from kdbench.store.schema import FieldError, Rule, check_fields
 from kdbench.system.files import SCHEMA, read_json, sha256_of_file, write_json
 from kdbench.system.names import is_file_name
+from kdbench.system.remote.hooks import MirrorKeys, has, is_published
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Node(ABC):
         needs: Keys of the nodes that must be done before it.
         fingerprint: SHA-256 of everything that decides the outcome.
         place: Folder or file of the outcome.
+        mirrors: The folders of the table that are elsewhere.
     """
 
     kind: ClassVar[str]
@@ -34,6 +37,7 @@ class Node(ABC):
     needs: tuple[str, ...]
     fingerprint: str
     place: Path
+    mirrors: tuple[MirrorKeys, ...] = field(default=(), kw_only=True, compare=False, repr=False)
 
     @property
     def key(self) -> str:
@@ -122,7 +126,8 @@ class TrainNode(Node):
 
     def is_done(self) -> bool:
         """Whether the checkpoint exists; a training puts it there in one step."""
-        return self.place.exists()
+        published = has(self.place / CARD)
+        return self.place.exists() if published is None else published
 
     def is_half_done(self) -> bool:
         """Whether an interrupted training left a state from which it resumes."""
@@ -159,7 +164,7 @@ class EvaluateNode(Node):
 
         A run's files change when the run is compared with another teacher, hence the hashes.
         """
-        if not self.place.exists():
+        if not self.place.exists() or not is_published(self.place):
             return False
         mark = self._mark()
         run = self.place.parent.parent / mark["run"]

@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from kdbench.config import FIVE, Names, Settings, read_yaml
+from kdbench.config.resources import NodeResourceKeys
 from kdbench.errors import InputError, first_fault, nearest, nearest_path
 from kdbench.methods import Mechanism
 from kdbench.metrics import ALL
@@ -45,6 +46,9 @@ class Entry(Settings):
     train: dict[str, Any] | None = Field(None, description="keys of `kdbench train`")
     against: str | None = Field(
         None, description="label of the row with which the method's mechanism is compared"
+    )
+    resources: NodeResourceKeys = Field(
+        NodeResourceKeys(), description="what its training and its evaluation need"
     )
     mechanism: Mechanism | None = Field(
         None,
@@ -107,6 +111,11 @@ class TableSpec(Settings):
         {},
         description="keys of `kdbench eval` for all rows (default: metrics: [all])",
         validate_default=True,
+    )
+    resources: NodeResourceKeys = Field(
+        NodeResourceKeys(),
+        description="what trainings and evaluations need: train: and evaluate:, each with gpus:, "
+        "cpus:, memory:",
     )
     world: WorldKeys | None = Field(
         None, description="data and models that are made first if they do not exist"

@@ -6,6 +6,7 @@ from typing import Literal
 
 from kdbench.filling.graph import Graph
 from kdbench.filling.nodes import Node
+from kdbench.system.remote.hooks import listed_once
 
 Status = Literal["done", "running", "failed", "blocked", "waiting"]
 
@@ -59,7 +60,8 @@ class State:
 
 def state_of(graph: Graph) -> State:
     """The state of a graph on disk, before anything runs."""
-    done = {node.key for node in graph.nodes.values() if node.is_done()}
+    with listed_once():
+        done = {node.key for node in graph.nodes.values() if node.is_done()}
     return State(_wanted(graph, done), done)
 
 

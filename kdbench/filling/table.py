@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kdbench.config import FillSettings, TableSettings, build
+from kdbench.config.storage import mirrored
 from kdbench.distillation.card import CARD
 from kdbench.errors import InputError, nearest, nearest_path
+from kdbench.filling.choice import choose_executor
 from kdbench.filling.dry_run import PlannedNode, dry_run_lines, planned_nodes
-from kdbench.filling.executor import LocalExecutor
 from kdbench.filling.fill import do_missing
 from kdbench.filling.graph import Graph, ModelNode, Places
 from kdbench.filling.logs import log_of
@@ -17,10 +18,12 @@ from kdbench.filling.mechanism_table import MechanismTable, mechanism_table
 from kdbench.filling.mechanisms import check_mechanisms
 from kdbench.filling.nodes import TrainNode
 from kdbench.filling.progress import ProgressView
+from kdbench.filling.resources import Needs
 from kdbench.filling.rows import SpecRow, labels_of, plugins_of, spec_rows
 from kdbench.filling.spec import TableSpec, find_spec, read_spec
 from kdbench.filling.state import State
 from kdbench.filling.tasks import extra_names, shown_tasks
+from kdbench.filling.times import times_file
 from kdbench.filling.worlds import TableWorld, make_missing, world_lines, world_of
 from kdbench.measuring.identity import training_of
 from kdbench.store.folder import RunFolder
@@ -28,6 +31,13 @@ from kdbench.store.runs import StoredRun, stored_runs
 from kdbench.system.files import read_json
 from kdbench.system.notebook import cell, text
 from kdbench.system.outputs import put_output
+from kdbench.system.remote.hooks import (
+    fetch,
+    fetch_checkpoint,
+    fetch_results,
+    publishing,
+    watch,
+)
 from kdbench.tables import Table, build_table
 from kdbench.tables.columns import chosen_columns
 from kdbench.tables.recipes import merged_seeds
@@ -101,6 +111,7 @@ def fill(settings: FillSettings) -> Filled:
     rows = spec_rows(spec, plugins_of(settings.plugins))
     check_mechanisms(spec, rows, file)
     check_trackers(settings.report_to)
+    make_executor = choose_executor(settings)
     plans = settings.plan or settings.dry_run
     world = world_of(spec)
     if world is not None and world.missing():
@@ -108,16 +119,28 @@ def fill(settings: FillSettings) -> Filled:
             return _planned_world(world, rows)
         make_missing(world)
     execution = _execution(settings, spec)
-    graph = Graph(spec, _places(settings, spec, file.stem), execution)
+    places = _places(settings, spec, file.stem)
+    _fetch(places)
+    graph = Graph(spec, places, execution)
+    executor = make_executor(places.models, Needs(graph).of)
     if plans:
-        nodes = planned_nodes(graph)
-        lines = dry_run_lines(graph.spec.title, nodes, settings.workers)
+        nodes = planned_nodes(graph, executor)
+        lines = dry_run_lines(graph.spec.title, nodes, executor.slots, executor.describe())
         return Filled("".join(f"{line}\n" for line in lines), {}, planned=tuple(nodes))
     prepare_trackers(settings.report_to)
-    with ProgressView(graph, settings.workers) as view:
-        state = do_missing(graph, LocalExecutor(settings.workers, graph.places.models), view)
+    with ProgressView(graph, executor.slots) as view:
+        state = do_missing(graph, executor, view, settings.retries)
+    _fetch(places)
     _track(graph, state, execution)
-    return _drawn(graph, state, rows)
+    with publishing([times_file(places.models)]):
+        return _drawn(graph, state, rows)
+
+
+def _fetch(places: Places) -> None:
+    """Fetch what a graph's state, its estimates and its table are read from."""
+    fetch_results(places.results)
+    times = times_file(places.models).name
+    fetch(places.models, lambda path: path == times or path.startswith("logs/"))
 
 
 def _planned_world(world: TableWorld, rows: Sequence[SpecRow]) -> Filled:
@@ -172,6 +195,9 @@ def _places(settings: FillSettings, spec: TableSpec, name: str) -> Places:
         raise InputError(f"data={data}: no such folder{nearest_path(data)}")
     models = settings.models or spec.models or Path("runs") / name
     results = settings.results or spec.results or Path("results") / name
+    options, work = settings.storage_options, settings.work
+    models = mirrored("models", models, options, work)
+    results = mirrored("results", results, options, work)
     for key, folder in (("models", models), ("results", results)):
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{key}={folder}: is a file, not a folder")
@@ -197,6 +223,7 @@ def _drawn(graph: Graph, state: State, rows: Sequence[SpecRow]) -> Filled:
     compares = any(row.entry.against for row in rows)
     mechanisms = mechanism_table(spec, rows, runs) if compares else None
     file = places.results / "TABLE.md"
+    watch(file)
     put_output(file, _with_mechanisms(whole_file(file, "md", table.render("md")), mechanisms))
     notes = f"{failures}table written to {file}\n"
     return Filled(notes, state.failed, file, table, mechanisms=mechanisms)
@@ -246,6 +273,7 @@ def _record_seed(folder: Path, model: ModelNode) -> None:
     def change(record: dict[str, Any]) -> dict[str, Any]:
         if "seed" in (record.get("training") or {}):
             return record
+        fetch_checkpoint(model.place, CARD)
         return {**record, "training": training_of(read_json(model.place / CARD))}
 
     RunFolder(folder).update_run(change)

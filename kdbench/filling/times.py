@@ -47,7 +47,7 @@ def record_time(models: Path, node: Node, seconds: float) -> None:
     if not amount:
         return
     timing = Timing(node.kind, node.pace, amount, round(seconds, 3))
-    with _file(models).open("a", encoding="utf-8") as file:
+    with times_file(models).open("a", encoding="utf-8") as file:
         file.write(f"\n{json.dumps(vars(timing))}")  # the newline first: a crash may cut a line
 
 
@@ -57,9 +57,9 @@ def recorded_times(models: Path) -> list[Timing]:
     Args:
         models: Folder of checkpoints, which holds the recorded times.
     """
-    if not _file(models).exists():
+    if not times_file(models).exists():
         return []
-    lines = _file(models).read_bytes().splitlines()
+    lines = times_file(models).read_bytes().splitlines()
     return [timing for timing in map(_timing, lines) if timing is not None]
 
 
@@ -103,5 +103,10 @@ def estimated_seconds(node: Node, timings: Sequence[Timing], log_line: str = "")
     return amount * mean(timing.seconds / timing.amount for timing in similar)
 
 
-def _file(models: Path) -> Path:
+def times_file(models: Path) -> Path:
+    """The file of the recorded times.
+
+    Args:
+        models: Folder of checkpoints, which holds it.
+    """
     return models / "times.jsonl"

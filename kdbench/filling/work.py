@@ -9,11 +9,11 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
-
 from kdbench.errors import InputError
+from kdbench.filling.lease import held
 from kdbench.filling.logs import log_of, output_to
 from kdbench.filling.nodes import Node
+from kdbench.filling.store import at_store
 from kdbench.filling.times import record_time
 
 
@@ -24,10 +24,14 @@ class NodeResult:
     Attributes:
         key: Key of the node.
         error: What went wrong, in one line; None if the node is done.
+        died: Whether its process ended without a word, so that another try may succeed.
+        preempted: Whether it had to make room for others, which says nothing about itself.
     """
 
     key: str
     error: str | None = None
+    died: bool = False
+    preempted: bool = False
 
 
 def do(node: Node, models: Path) -> NodeResult:
@@ -39,18 +43,18 @@ def do(node: Node, models: Path) -> NodeResult:
     """
     log = log_of(node, models)
     log.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(log.with_suffix(".lock")), output_to(log):
-        if node.is_done():
-            return NodeResult(node.key)
-        start = time.monotonic()
+    with held(log), output_to(log):
         try:
-            did_all = node.run()
+            with at_store(node, models):
+                if node.is_done():
+                    return NodeResult(node.key)
+                start = time.monotonic()
+                if node.run():
+                    record_time(models, node, time.monotonic() - start)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever fails a node, the others continue
             if not isinstance(error, InputError):
                 traceback.print_exc()
             return NodeResult(node.key, _one_line(error))
-        if did_all:
-            record_time(models, node, time.monotonic() - start)
     return NodeResult(node.key)
 
 

@@ -79,7 +79,9 @@ def commands_of(settings: EvalSettings, card: Mapping[str, Any]) -> list[list[st
     known = isinstance(trained, list) and all(isinstance(word, str) for word in trained)
     return [
         *([trained] if known and trained else []),
-        command_words("eval", settings, without=("results",)),
+        command_words(
+            "eval", settings, without=("results", "shard", "shards", "executor", "executor_options")
+        ),
     ]
 
 

@@ -37,6 +37,7 @@ from kdbench.store.samples import Samples, sample_record
 from kdbench.store.shown import ShownRun
 from kdbench.system.console import note_once, report_progress
 from kdbench.system.progress import slow_step
+from kdbench.system.remote.hooks import fetch
 from kdbench.task import Task, load_tasks
 
 _FALLBACK_METRIC = "rougeL"  # if only metrics of fidelity are requested
@@ -129,6 +130,7 @@ class Measurement:
             checkpoint.sha256, protocol.as_dict(), settings.limit, settings.dtype, chosen.identity
         )
         self.run = RunFolder(settings.results / self.name / folder)
+        fetch(self.run.path)
         self.record = RunRecord(self.run)
         only_tokenizer = partial(load_tokenizer, checkpoint, settings.trust_remote_code)
         self._backend = LazyBackend(self._load, only_tokenizer if self.encodes_plainly else None)

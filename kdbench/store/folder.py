@@ -30,6 +30,7 @@ from kdbench.store.schema import FieldError
 from kdbench.system.files import SCHEMA, LinesFile, holds, read_json, write_json
 from kdbench.system.locks import only_here, remove_empty
 from kdbench.system.plain_json import json_pieces
+from kdbench.system.remote.hooks import claim, fetch_samples
 
 _LONGEST_NAME = 255  # bytes, of a file system
 
@@ -164,6 +165,7 @@ class RunFolder:
 
     def lines(self, name: str) -> LinesFile:
         """Return the file `samples/<name>.jsonl`, to which lines are appended."""
+        fetch_samples(self.path)
         return LinesFile(self.path / "samples" / f"{name}.jsonl")
 
     def prompts(self, task: str) -> list[StoredPrompt]:
@@ -249,6 +251,7 @@ class RunFolder:
         )
         with only_here(lock, busy, wait) as made:
             try:
+                claim(self.path, wait)
                 yield
             finally:
                 if not (self.path / "run.json").exists():

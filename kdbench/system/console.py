@@ -9,6 +9,7 @@ import sys
 from functools import cache
 from typing import TYPE_CHECKING, TextIO
 
+from kdbench.system.shown_places import with_urls
 from kdbench.text import printable
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 def say(line: str) -> None:
     """Print a line of a command's result on stdout."""
-    sys.stdout.write(f"{printable(line)}\n")
+    sys.stdout.write(f"{printable(with_urls(line))}\n")
 
 
 def say_styled(line: "Text | str", style: str = "") -> None:
@@ -32,7 +33,7 @@ def say_styled(line: "Text | str", style: str = "") -> None:
 
 def styled(line: "Text | str", style: str, stream: TextIO) -> str:
     """A line with the escape sequences of its styles, or plain where the stream takes none."""
-    text = printable(line) if isinstance(line, str) else line.plain
+    text = printable(with_urls(line)) if isinstance(line, str) else line.plain
     if not text or not takes_styles(stream):
         return text
     from rich.console import Console

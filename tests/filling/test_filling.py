@@ -18,7 +18,8 @@ import yaml
 from kdbench.config import FillSettings, MechanismSettings
 from kdbench.errors import InputError
 from kdbench.filling.dry_run import dry_run_lines, planned_nodes
-from kdbench.filling.executor import Executor, LocalExecutor
+from kdbench.filling.executor import Executor
+from kdbench.filling.executors.local import LocalExecutor
 from kdbench.filling.fill import do_missing
 from kdbench.filling.graph import Graph, Places
 from kdbench.filling.logs import last_line, log_of
@@ -37,6 +38,7 @@ class Inline(Executor):
     """An executor that runs each node immediately, in this process."""
 
     def __init__(self, models: Path, slots: int = 1):
+        super().__init__(slots, models)
         self.slots, self._models = slots, models
         self.begun: list[str] = []
         self._ended: list[NodeResult] = []
@@ -369,8 +371,8 @@ def test_a_killed_worker_fails_only_its_node(graph: Graph) -> None:
     try:
         for node in nodes:
             executor.submit(node)
-        (_, pool), _ = executor._running.values()
-        (process,) = pool._processes.values()
+        (_, worker), _ = executor._running.values()
+        (process,) = worker.pool._processes.values()
         os.kill(process.pid, signal.SIGKILL)
         ended: list[NodeResult] = []
         while len(ended) < 2:

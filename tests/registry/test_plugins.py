@@ -8,7 +8,7 @@ from outcomes import run
 from kdbench.config import EvalSettings, FillSettings, build, parse
 from kdbench.distillation.recipe import make_recipe, parse_recipe
 from kdbench.errors import InputError
-from kdbench.filling.executor import LocalExecutor
+from kdbench.filling.executors.local import LocalExecutor
 from kdbench.filling.table import fill
 from kdbench.metrics import metrics
 from kdbench.registry import plugins

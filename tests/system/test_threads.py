@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from kdbench.filling.executor import LocalExecutor
+from kdbench.filling.executors.local import LocalExecutor
 from kdbench.system import threads
 from kdbench.system.threads import cores, wait_passively, wanted_threads
 from kdbench.toy.models import World

@@ -8,6 +8,7 @@ import yaml
 
 import kdbench
 from kdbench.errors import InputError
+from kdbench.filling.executor import Executor
 from kdbench.toy.models import World
 
 FAST = {
@@ -132,7 +133,7 @@ def test_a_missing_package_names_the_extra(world, tmp_path, memory, monkeypatch)
 def test_fill_groups_each_run_by_its_title_and_logs_it_once(world, tmp_path, memory, monkeypatch):
     from kdbench.filling import table as filling
 
-    monkeypatch.setattr(filling, "LocalExecutor", _Inline)
+    monkeypatch.setattr(filling, "choose_executor", lambda _: lambda models, _: _Inline(1, models))
     file = tmp_path / "table.yaml"
     row = {"label": "SFT", "train": {"method": "sft", "steps": 2, "limit": 8, "log_every": 1}}
     few = {"validation_limit": 2, "max_new_tokens": 4}
@@ -165,10 +166,11 @@ def test_fill_groups_each_run_by_its_title_and_logs_it_once(world, tmp_path, mem
     assert kinds(memory) == ["open", "summarise", "close"] * 2
 
 
-class _Inline:
+class _Inline(Executor):
     """An executor that runs each node in this process, where the test's tracker is known."""
 
     def __init__(self, workers: int, models: Path) -> None:
+        super().__init__(workers, models)
         self.slots, self._models, self._ended = workers, models, []
 
     def submit(self, node) -> None:

@@ -12,6 +12,7 @@ from kdbench.store.folder import RunFolder
 from kdbench.store.results import MetricResult, TaskResult
 from kdbench.store.runs import StoredRun
 from kdbench.system.outline import Fact, Section, plain_fields
+from kdbench.system.remote.hooks import fetch_samples
 from kdbench.text import DECIMALS, aligned, byte_size, counted, duration, interval, printable
 
 _SHA = 12  # digits of a hash that are shown
@@ -141,6 +142,7 @@ def _machine(environment: Mapping[str, Any]) -> str:
 
 
 def _files(folder: Path) -> str:
+    fetch_samples(folder)
     samples = [file for file in (folder / "samples").glob("*.jsonl") if file.is_file()]
     size = sum(file.stat().st_size for file in samples)
     held = f"samples/ ({counted(len(samples), 'file')}, {byte_size(size)})"
