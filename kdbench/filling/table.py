@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from kdbench.config import FillSettings, TableSettings, build
 from kdbench.distillation.card import CARD
 from kdbench.errors import InputError, nearest, nearest_path
-from kdbench.filling.dry_run import PlannedNode, dry_run_lines, planned_nodes
 from kdbench.filling.choice import choose_executor
+from kdbench.filling.dry_run import PlannedNode, dry_run_lines, planned_nodes
 from kdbench.filling.fill import do_missing
 from kdbench.filling.graph import Graph, ModelNode, Places
 from kdbench.filling.logs import log_of

@@ -142,9 +142,13 @@ class RayExecutor(Executor):
         wanted = [*([gpu_count(job.gpus)] if job.gpus else []), counted(job.cpus, "CPU")]
         wanted += [memory_size(job.memory)] if job.memory else []
         most = max(self._machines, key=lambda m: (m.gpus, m.memory, m.cpus), default=None)
-        has = "none is left" if most is None else (
-            f"the largest has {gpu_count(most.gpus)}, {counted(int(most.cpus), 'CPU')}, "
-            f"{memory_size(int(most.memory))}"
+        has = (
+            "none is left"
+            if most is None
+            else (
+                f"the largest has {gpu_count(most.gpus)}, {counted(int(most.cpus), 'CPU')}, "
+                f"{memory_size(int(most.memory))}"
+            )
         )
         raise InputError(
             f"executor=ray: no machine of the cluster can ever run {node.key}, which needs "
