@@ -214,7 +214,8 @@ def _sees(token: Path) -> bool:
 
 
 def _serve_jobs(ray: Any, connection: Connection, start: Start) -> None:
-    task, running, here = ray.remote(run_job), {}, this_process()
+    task, here = ray.remote(run_job), this_process()
+    running: dict[Any, str] = {}
     checked = time.monotonic()
     while True:
         while connection.poll(0 if running else _SECONDS_BETWEEN_LOOKS):
