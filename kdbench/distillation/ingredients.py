@@ -77,7 +77,8 @@ class Ingredients:
         self.cached = check_cached(settings, self.method.stages())
         looks = "teacher" in self.method.prepares_with
         too_little = self.cached is not None and not self.method.prepares_from_top_k
-        if looks and (too_little or is_on_server(settings.teacher)):
+        serves = is_on_server(settings.teacher)
+        if looks and (too_little or serves):
             raise InputError(
                 f"method={settings.method} looks at the teacher before training, and "
                 f"teacher={settings.teacher} is no model: give teacher=CHECKPOINT with "
@@ -88,7 +89,7 @@ class Ingredients:
         )
         self.teacher: Checkpoint | None = (
             self._find(settings.teacher, "teacher")
-            if settings.teacher and not is_elsewhere
+            if settings.teacher and self.cached is None and not serves
             else None
         )
         check_teacher(settings, self.teacher)
