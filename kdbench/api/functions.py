@@ -37,6 +37,15 @@ def evaluate(
     cache_top_k: int = 64,
     teacher_scores: Literal["model", "engine"] = "model",
     token_details: bool = True,
+    teacher_api: Literal["vllm", "sglang", "openai"] | None = None,
+    teacher_model: str | None = None,
+    teacher_field: str | None = None,
+    teacher_tokenizer: str | None = None,
+    teacher_check: str | None = None,
+    teacher_concurrency: int = 8,
+    teacher_timeout: float = 120,
+    teacher_budget: int | None = None,
+    teacher_key_env: str | None = None,
     data: str | PathLike[str] | None = None,
     limit: int | None = None,
     run_code: str | Sequence[str] = (),
@@ -97,8 +106,8 @@ def evaluate(
         revision: Branch, tag or commit of a model on the Hub.
         card: Card of a checkpoint that another tool trained (default: kdbench.yaml next to the
             weights).
-        teacher: Teacher checkpoint to compare with, or cache:DIR for stored scores; adds the
-            fidelity metrics.
+        teacher: Teacher checkpoint to compare with, or cache:DIR for stored scores; or the address
+            of a server, http://…; adds the fidelity metrics.
         teacher_revision: Branch, tag or commit of a teacher on the Hub.
         teacher_name: Teacher's name in results and tables (default: its folder's name).
         undistilled: Checkpoint of the student before distillation, which sets the floor of
@@ -107,11 +116,27 @@ def evaluate(
             name).
         teacher_cache: Folder in which to store the teacher's scores, for a later teacher=cache:DIR.
         cache_top_k: Number of most likely tokens stored per position, or requested from the engine
-            with teacher_scores=engine.
+            with teacher_scores=engine, or from the teacher's server.
         teacher_scores: Source of the teacher's scores: the loaded model (exact), or the top
             cache_top_k tokens from the backend's engine (bounds).
         token_details: Whether to store the acceptance and the teacher's likeliest tokens at each
             token of the student's responses; does not affect the results.
+        teacher_api: API of the teacher's server: vllm (prompt_logprobs), sglang (/generate) or
+            openai (echo and logprobs) (default: what its list of models shows).
+        teacher_model: Name of the teacher on its server; by tag, as in math=NAME,code=NAME, for
+            several (default: the server's only model).
+        teacher_field: Column of the training rows that names the teacher of each, with several
+            teachers as in teacher=math=http://…,code=http://… (default: domain).
+        teacher_tokenizer: Folder or model on the Hub with the teacher's tokenizer (default: the
+            student's, which the server must share).
+        teacher_check: Checkpoint whose log-probabilities the server's must equal at the start, up
+            to rounding.
+        teacher_concurrency: Number of requests to the teacher's server at once.
+        teacher_timeout: Seconds to wait for the teacher's server.
+        teacher_budget: Number of tokens that this command may send to the teacher's server
+            (default: no limit).
+        teacher_key_env: Name of the environment variable that holds the key of the teacher's
+            server.
         data: Folder of the data sets (default: $KDBENCH_DATA, else the Hub).
         limit: Number of documents to use, from the start of each task.
         run_code: Tasks that may run code that the model wrote, on this machine, by name; sets
@@ -404,6 +429,15 @@ def train(
     teacher_cache: str | PathLike[str] | None = None,
     teacher_top_k: int = 64,
     recipe: str | PathLike[str] | None = None,
+    teacher_api: Literal["vllm", "sglang", "openai"] | None = None,
+    teacher_model: str | None = None,
+    teacher_field: str | None = None,
+    teacher_tokenizer: str | None = None,
+    teacher_check: str | None = None,
+    teacher_concurrency: int = 8,
+    teacher_timeout: float = 120,
+    teacher_budget: int | None = None,
+    teacher_key_env: str | None = None,
     data: str | PathLike[str] | None = None,
     train_set: str | PathLike[str] = "dolly",
     valid_set: str | PathLike[str] | None = None,
@@ -657,13 +691,30 @@ def train(
         student: Checkpoint to start from, prune:MODEL,layers=N (a model without its middle layers),
             search:MODEL,layers=N,metric=kl|relation (with the layers that a search finds) or
             random:CONFIG (random weights).
-        teacher: Teacher's checkpoint folder, model on the Hub (org/name or org/name@revision), or
-            cache:DIR (scores that teacher_cache= kept).
+        teacher: Teacher's checkpoint folder, model on the Hub (org/name or org/name@revision),
+            cache:DIR (scores that teacher_cache= kept), or the address of a server, http://….
         teacher_cache: Folder in which to keep the teacher's scores of the training responses, from
             which the student then learns; also for a later teacher=cache:DIR.
-        teacher_top_k: Number of most likely tokens kept per position with teacher_cache=.
+        teacher_top_k: Number of most likely tokens kept per position with teacher_cache=, or asked
+            of a server.
         recipe: File of keys, or the name of a bundled recipe such as toy/gkd; other keys override
             it.
+        teacher_api: API of the teacher's server: vllm (prompt_logprobs), sglang (/generate) or
+            openai (echo and logprobs) (default: what its list of models shows).
+        teacher_model: Name of the teacher on its server; by tag, as in math=NAME,code=NAME, for
+            several (default: the server's only model).
+        teacher_field: Column of the training rows that names the teacher of each, with several
+            teachers as in teacher=math=http://…,code=http://… (default: domain).
+        teacher_tokenizer: Folder or model on the Hub with the teacher's tokenizer (default: the
+            student's, which the server must share).
+        teacher_check: Checkpoint whose log-probabilities the server's must equal at the start, up
+            to rounding.
+        teacher_concurrency: Number of requests to the teacher's server at once.
+        teacher_timeout: Seconds to wait for the teacher's server.
+        teacher_budget: Number of tokens that this command may send to the teacher's server
+            (default: no limit).
+        teacher_key_env: Name of the environment variable that holds the key of the teacher's
+            server.
         data: Folder of the data sets (default: $KDBENCH_DATA, else the Hub).
         train_set: Data set to train on: its train.jsonl and valid.jsonl in data=, or the path of a
             .jsonl file.
@@ -1266,6 +1317,15 @@ def regress(
     cache_top_k: int = 64,
     teacher_scores: Literal["model", "engine"] = "model",
     token_details: bool = True,
+    teacher_api: Literal["vllm", "sglang", "openai"] | None = None,
+    teacher_model: str | None = None,
+    teacher_field: str | None = None,
+    teacher_tokenizer: str | None = None,
+    teacher_check: str | None = None,
+    teacher_concurrency: int = 8,
+    teacher_timeout: float = 120,
+    teacher_budget: int | None = None,
+    teacher_key_env: str | None = None,
     data: str | PathLike[str] | None = None,
     limit: int | None = None,
     run_code: str | Sequence[str] = (),
@@ -1349,8 +1409,8 @@ def regress(
         revision: Branch, tag or commit of a model on the Hub.
         card: Card of a checkpoint that another tool trained (default: kdbench.yaml next to the
             weights).
-        teacher: Teacher checkpoint to compare with, or cache:DIR for stored scores; adds the
-            fidelity metrics.
+        teacher: Teacher checkpoint to compare with, or cache:DIR for stored scores; or the address
+            of a server, http://…; adds the fidelity metrics.
         teacher_revision: Branch, tag or commit of a teacher on the Hub.
         teacher_name: Teacher's name in results and tables (default: its folder's name).
         undistilled: Checkpoint of the student before distillation, which sets the floor of
@@ -1359,11 +1419,27 @@ def regress(
             name).
         teacher_cache: Folder in which to store the teacher's scores, for a later teacher=cache:DIR.
         cache_top_k: Number of most likely tokens stored per position, or requested from the engine
-            with teacher_scores=engine.
+            with teacher_scores=engine, or from the teacher's server.
         teacher_scores: Source of the teacher's scores: the loaded model (exact), or the top
             cache_top_k tokens from the backend's engine (bounds).
         token_details: Whether to store the acceptance and the teacher's likeliest tokens at each
             token of the student's responses; does not affect the results.
+        teacher_api: API of the teacher's server: vllm (prompt_logprobs), sglang (/generate) or
+            openai (echo and logprobs) (default: what its list of models shows).
+        teacher_model: Name of the teacher on its server; by tag, as in math=NAME,code=NAME, for
+            several (default: the server's only model).
+        teacher_field: Column of the training rows that names the teacher of each, with several
+            teachers as in teacher=math=http://…,code=http://… (default: domain).
+        teacher_tokenizer: Folder or model on the Hub with the teacher's tokenizer (default: the
+            student's, which the server must share).
+        teacher_check: Checkpoint whose log-probabilities the server's must equal at the start, up
+            to rounding.
+        teacher_concurrency: Number of requests to the teacher's server at once.
+        teacher_timeout: Seconds to wait for the teacher's server.
+        teacher_budget: Number of tokens that this command may send to the teacher's server
+            (default: no limit).
+        teacher_key_env: Name of the environment variable that holds the key of the teacher's
+            server.
         data: Folder of the data sets (default: $KDBENCH_DATA, else the Hub).
         limit: Number of documents to use of each task (default: the baseline's; with --update all).
         run_code: Tasks that may run code that the model wrote, on this machine, by name; sets

@@ -12,6 +12,7 @@ from kdbench.distillation.data import SetFile, check_files
 from kdbench.distillation.recipe import Recipe
 from kdbench.distillation.students import check_student
 from kdbench.errors import InputError, nearest_path
+from kdbench.scores.served.server import find_models
 from kdbench.training.stage import check_stages, steps_of
 
 
@@ -53,3 +54,5 @@ def check_early(recipe: Recipe) -> None:
         raise InputError(
             f"out={recipe.out}: a link that leads nowhere; delete it, or pass another out="
         )
+    if settings.teacher is not None and is_on_server(settings.teacher):
+        find_models(settings, settings.teacher)

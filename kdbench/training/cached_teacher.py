@@ -43,8 +43,8 @@ class CachedTeacherView:
 
     def top_k(self, batch: Batch) -> TopK:
         """The likeliest tokens at each of the batch's N positions."""
-        columns = self._columns(batch, ("ids", "log_p", "tail"))
-        return TopK(columns["ids"].long(), columns["log_p"], columns["tail"])
+        columns = self._columns(batch, ("ids", "log_p", "tail", "target"))
+        return TopK(columns["ids"].long(), columns["log_p"], columns["tail"], columns["target"])
 
     def scalars(self, kind: str, batch: Batch) -> "torch.Tensor":
         """The log-probability of each response token (`log_prob`), or the `entropy`, (N,)."""
