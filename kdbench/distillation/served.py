@@ -11,7 +11,7 @@ from kdbench.checkpoint import find_checkpoint, load_checkpoint, one_line
 from kdbench.config import TrainSettings
 from kdbench.distillation.cached import digest_of_row
 from kdbench.distillation.rows import TrainingRow
-from kdbench.distillation.teacher_responses import Answers
+from kdbench.distillation.teacher_responses import ServedAnswers
 from kdbench.distillation.usage import Spent
 from kdbench.errors import InputError
 from kdbench.generate.prompts import encode_prompt
@@ -200,7 +200,7 @@ class ServedTeachers:
         arrived.clear()
         self.spent.keep()
 
-    def answers(self, protocol: Protocol, seed: int) -> Answers:
+    def answers(self, protocol: Protocol, seed: int) -> ServedAnswers:
         """Return what samples a response to each row.
 
         Args:

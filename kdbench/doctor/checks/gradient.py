@@ -67,8 +67,9 @@ def gradient(patient: Patient) -> Iterator[Finding]:
     yield from _missed(own)
     if "teacher" in trainer.work.triple.views:
         given = trainer.views["teacher"]
-        is_known_in_part = isinstance(given, CachedTeacherView)
-        changed = _OtherTopK(given) if is_known_in_part else _OtherTeacher(given)
+        changed: View = (
+            _OtherTopK(given) if isinstance(given, CachedTeacherView) else _OtherTeacher(given)
+        )
         other = {**trainer.views, "teacher": changed}
         yield from _compared(patient, own, _gradients(trainer, rollouts, other))
     elif not size:
