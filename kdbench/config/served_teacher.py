@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from kdbench.config.addresses import server_address, variable_name
 from kdbench.config.kinds import Settings, given_keys
+from kdbench.system.secrets import without_logins
 
 _TAGGED = re.compile(r"([\w.-]+)=(.+)")
 _SERVED = re.compile(r"(?:[\w.-]+=)?https?://")
@@ -107,7 +108,7 @@ class ServedTeacherKeys(Settings, group="Teacher on a server"):
         try:
             tags = addresses_of(str(teacher)).keys()
         except ValueError as error:
-            raise ValueError(f"teacher={teacher}: {error}") from None
+            raise ValueError(f"teacher={without_logins(str(teacher))}: {error}") from None
         if self.teacher_field is not None and "" in tags:
             raise ValueError(
                 "teacher_field= needs several teachers, teacher=math=http://…,code=http://…"

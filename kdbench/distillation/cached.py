@@ -71,8 +71,8 @@ def check_cached(settings: TrainSettings, stages: Sequence[Stage]) -> CachedIden
         if "teacher" in term.objective.views and needed > kept:
             raise InputError(
                 f"method={settings.method} needs the teacher's top {needed} tokens "
-                f"({term.objective}), and {given} has {kept}: make a cache with "
-                f"teacher_top_k={needed} or more"
+                f"({term.objective}), and {given} has {kept}: "
+                f"{'give' if served else 'make a cache with'} teacher_top_k={needed} or more"
             )
     return identity
 

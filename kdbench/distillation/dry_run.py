@@ -16,6 +16,7 @@ from kdbench.distillation.early import check_early
 from kdbench.distillation.ingredients import Ingredients
 from kdbench.distillation.notes import notes
 from kdbench.distillation.recipe import Recipe
+from kdbench.distillation.served import ServedTeachers
 from kdbench.distillation.stages import StageRun, stage_runs
 from kdbench.generate.prompts import encode_prompt
 from kdbench.generate.unloaded import UnloadedCheckpoint
@@ -26,6 +27,7 @@ from kdbench.text import counted, duration
 from kdbench.training.source import FromDataset, FromTeacher
 from kdbench.training.sources.pairs import FromPairs
 from kdbench.training.triple import Triple
+from kdbench.views.rollout import of_dataset
 from kdbench.views.token_texts import token_lines
 
 _SHOWN = 2  # rows
@@ -61,7 +63,8 @@ def plan_training(recipe: Recipe) -> list[Section]:
     ingredients.check_companions(*(run.stage.triple for run in stages))
     # A teacher that reads tokens of its own has been checked with these.
     _check_positions(ingredients, any(ingredients.reader(triple) is None for triple in taught))
-    if ingredients.cached is not None and ingredients.cache is not None:
+    is_served = ingredients.served is not None
+    if ingredients.cached is not None and ingredients.cache is not None and not is_served:
         check_complete(
             ingredients.cache, ingredients.train.examples, ingredients.train.title, recipe.settings
         )
@@ -99,7 +102,9 @@ def _model_facts(ingredients: Ingredients, unfinished: Path) -> Iterator[Fact]:
     if ingredients.teacher is not None:
         teacher = ingredients.teacher
         yield Fact("teacher", f"{teacher.path} (sha256 {teacher.sha256[:_DIGITS]})")
-    if ingredients.cached is not None:
+    if ingredients.served is not None:
+        yield Fact("teacher", ingredients.served.place)
+    elif ingredients.cached is not None:
         cached = ingredients.cached
         yield Fact(
             "teacher", f"{settings.teacher}: {cached.name} (sha256 {cached.sha256[:_DIGITS]})"
@@ -156,7 +161,29 @@ def _method_facts(ingredients: Ingredients, triple: Triple, steps: int) -> Itera
         "validation",
         f"every {counted(every, 'step')} on {counted(count, 'example')}; keeps {settings.select}",
     )
+    if ingredients.served is not None and triple.needs_teacher_model:
+        yield Fact("to score", _to_score(ingredients, ingredients.served, triple, steps))
     yield Fact("time", _estimate(ingredients, steps))
+
+
+def _to_score(ingredients: Ingredients, served: ServedTeachers, triple: Triple, steps: int) -> str:
+    """How many tokens are sent to the teacher's server, apart from its check and from retries."""
+    rows = [of_dataset(example) for example in ingredients.train.examples]
+    missing = served.missing(rows).values()
+    tokens = sum(len(row.prompt_ids) + len(row.response_ids) for row in missing)
+    if not triple.source.gives_samples:
+        return (
+            f"{tokens} tokens of {counted(len(missing), 'response')} before the first step; the "
+            f"scores of {len(rows) - len(missing)} are in {served.cache.folder}"
+        )
+    prompts = mean(len(row.prompt_ids) for row in rows)
+    responses = [len(row.response_ids) for row in rows]
+    longest = max(ingredients.settings.max_new_tokens, *responses)
+    count = steps * ingredients.settings.batch_size * triple.source.inner.per_example
+    return (
+        f"at most about {count * (prompts + longest):.0f} tokens of "
+        f"{counted(count, 'response')} in training, if each has {longest} tokens"
+    )
 
 
 def _stage_section(run: StageRun) -> Section:

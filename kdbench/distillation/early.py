@@ -13,6 +13,7 @@ from kdbench.distillation.recipe import Recipe
 from kdbench.distillation.rollouts import check_rollouts
 from kdbench.distillation.students import check_student
 from kdbench.errors import InputError, nearest_path
+from kdbench.scores.served.server import find_models
 from kdbench.training.stage import check_stages, steps_of
 
 
@@ -55,3 +56,5 @@ def check_early(recipe: Recipe) -> None:
         raise InputError(
             f"out={recipe.out}: a link that leads nowhere; delete it, or pass another out="
         )
+    if settings.teacher is not None and is_on_server(settings.teacher):
+        find_models(settings, settings.teacher)

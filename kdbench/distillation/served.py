@@ -7,22 +7,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kdbench.checkpoint import find_checkpoint, load_checkpoint, one_line
+from kdbench.checkpoint import one_line
 from kdbench.config import TrainSettings
 from kdbench.distillation.cached import digest_of_row
 from kdbench.distillation.rows import TrainingRow
-from kdbench.distillation.teacher_responses import Answers
+from kdbench.distillation.served_check import check_teachers
+from kdbench.distillation.teacher_responses import ServedAnswers
 from kdbench.distillation.usage import Spent
 from kdbench.errors import InputError
 from kdbench.generate.prompts import encode_prompt
 from kdbench.protocol import Protocol
 from kdbench.scores.cache import COLUMNS, CachedIdentity, ScoreColumns, TopKCache
-from kdbench.scores.served.checking import TOLERANCE, check_line, check_server, compare, some_texts
 from kdbench.scores.served.server import ServedModel, find_models
 from kdbench.scores.served.teacher import Asked, ServedResponse, ServedTeacher, Text
-from kdbench.system.console import report_progress
-from kdbench.system.files import SCHEMA, put_text, read_json
-from kdbench.system.progress import progress, slow_step
+from kdbench.system.progress import progress
 from kdbench.training.source import keyed_uniform
 from kdbench.views.rollout import Example, Rollout, of_dataset
 from kdbench.views.tokenizers import vocabulary_size
@@ -200,7 +198,7 @@ class ServedTeachers:
         arrived.clear()
         self.spent.keep()
 
-    def answers(self, protocol: Protocol, seed: int) -> Answers:
+    def answers(self, protocol: Protocol, seed: int) -> ServedAnswers:
         """Return what samples a response to each row.
 
         Args:
@@ -241,11 +239,11 @@ class ServedTeachers:
             self.cache.claim(self.identity)
         rows = [of_dataset(example) for example in examples]
         missing = self.missing(rows)
-        local = self._local_model()
-        for tag, teacher in self.teachers.items():
-            own = [text_of(row) for row in rows if self._tag(row) == tag]
-            if own and (missing or not ahead or local is not None):
-                self._check(tag, teacher, own, local)
+        if missing or not ahead or self._settings.teacher_check is not None:
+            by_tag: dict[str, list[Text]] = {}
+            for row in rows:
+                by_tag.setdefault(self._tag(row), []).append(text_of(row))
+            check_teachers(self._settings, self.teachers, by_tag, self.cache, self.identity)
         self.cache.store_tokenizer(self.tokenizer)
         if ahead and missing:
             with costs("teacher_scores"):
@@ -253,40 +251,6 @@ class ServedTeachers:
         if ahead:
             costs.count("teacher_scores", sum(len(row.response_ids) for row in rows))
         self.spent.keep()
-
-    def _local_model(self) -> Any:
-        settings = self._settings
-        if settings.teacher_check is None:
-            return None
-        found = find_checkpoint(
-            settings.teacher_check,
-            unsafe_pickle=settings.unsafe_pickle,
-            key="teacher_check",
-            trust_remote_code=settings.trust_remote_code,
-        )
-        with slow_step(f"loading {found.name}"):
-            model, _ = load_checkpoint(found, "auto", "cpu", settings.trust_remote_code)
-        return model.eval()
-
-    def _check(self, tag: str, teacher: ServedTeacher, own: Sequence[Text], local: Any) -> None:
-        """Check a server on a few texts, those of the first time, whose scores were kept.
-
-        Raises:
-            InputError: It is another model under the same name, or gives no log-probabilities.
-        """
-        file = self.cache.folder / f"check{f'-{tag}' if tag else ''}.json"
-        texts, stored = _read_check(file) if file.exists() else (some_texts(own), None)
-        checked, columns = check_server(teacher, texts, local)
-        if stored is None:
-            self.cache.claim(self.identity)
-            put_text(file, _check_as_json(texts, columns))
-        elif (change := compare(stored, columns)) > TOLERANCE:
-            raise InputError(
-                f"{teacher.model.address.place}: '{teacher.model.name}' differs by up to "
-                f"{change:.3g} nats from the model whose scores are in {self.cache.folder}: it is "
-                "another model under the same name; choose another teacher_cache= and out="
-            )
-        report_progress(check_line(teacher, checked, tag))
 
 
 def text_of(row: Rollout) -> Text:
@@ -313,27 +277,3 @@ def _tokenizer(settings: TrainSettings, students: Any) -> Any:
         return AutoTokenizer.from_pretrained(
             settings.teacher_tokenizer, trust_remote_code=settings.trust_remote_code
         )
-
-
-def _check_as_json(texts: Sequence[Text], columns: Sequence[ScoreColumns]) -> str:
-    entries = [
-        {"prompt": text.prompt, "response": text.response, "log_p": column["target"].tolist()}
-        for text, column in zip(texts, columns, strict=True)
-    ]
-    return json.dumps({"schema": SCHEMA, "texts": entries})
-
-
-def _read_check(file: Path) -> tuple[list[Text], list[ScoreColumns]]:
-    """Read the texts of an earlier check and their log-probabilities.
-
-    Raises:
-        InputError: The file is damaged.
-    """
-    import torch
-
-    try:
-        entries = read_json(file)["texts"]
-        texts = [Text(tuple(one["prompt"]), tuple(one["response"])) for one in entries]
-        return texts, [{"target": torch.tensor(one["log_p"])} for one in entries]
-    except (LookupError, TypeError, ValueError) as error:
-        raise InputError(f"{file}: damaged ({error}); delete it") from None

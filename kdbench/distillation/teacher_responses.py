@@ -23,7 +23,7 @@ from kdbench.scores.served.teacher import ServedResponse
 from kdbench.system.files import LinesFile
 from kdbench.system.progress import progress
 
-Answers = Callable[[Sequence[TrainingRow]], Iterator[tuple[str, ServedResponse]]]
+ServedAnswers = Callable[[Sequence[TrainingRow]], Iterator[tuple[str, ServedResponse]]]
 """Yields a server's responses to rows by id, as they come."""
 
 
@@ -64,7 +64,7 @@ def teacher_responses(
     seed: int,
     load: Callable[[], tuple[Any, Any]],
     batch_size: int | None,
-    answers: Answers | None = None,
+    answers: ServedAnswers | None = None,
 ) -> tuple[dict[str, tuple[str, bool]], int]:
     """Read the responses that exist and sample those that are missing.
 
@@ -137,7 +137,9 @@ def _sampled(
         yield (_line_of(by_id[sample.document], sample) for sample in samples)
 
 
-def _served(answers: Answers, rows: Sequence[TrainingRow]) -> Iterator[Iterator[dict[str, Any]]]:
+def _served(
+    answers: ServedAnswers, rows: Sequence[TrainingRow]
+) -> Iterator[Iterator[dict[str, Any]]]:
     """The same from a server, a line at a time."""
     by_id = {row.id: row for row in rows}
     for key, response in answers(rows):

@@ -73,7 +73,10 @@ class TrainPatient(Patient):
         from kdbench.distillation.ingredients import Ingredients
 
         # A cache that is still to be made is no fault: the teacher is looked at itself.
-        settings = self.settings.model_copy(update={"teacher_cache": None})
+        # What a server says here is not kept where the training keeps it.
+        asks = is_on_server(self.settings.teacher)
+        folder = self._new_folder() if asks else None
+        settings = self.settings.model_copy(update={"teacher_cache": folder})
         return Ingredients(replace(self.recipe, settings=settings))
 
     @cached_property

@@ -5,7 +5,7 @@ from typing import Any
 
 from kdbench.errors import reason_of
 from kdbench.judging.reply import Reply
-from kdbench.system.http import TOO_LONG, Address, FaultError, Response, error_of, refusal, send
+from kdbench.system.http import TOO_LONG, Address, FaultError, HttpReply, error_of, refusal, send
 
 _LONGEST_REPLY = 100_000  # characters that are kept
 _FILTERED = {"content_filter", "content_policy_violation"}
@@ -33,7 +33,7 @@ def post(address: Address, body: Mapping[str, Any]) -> Reply:
     raise refusal(address, response.status, message)
 
 
-def _reply(response: Response) -> Reply:
+def _reply(response: HttpReply) -> Reply:
     """Read a chat completion.
 
     Raises:

@@ -21,11 +21,12 @@ class SampledReverseKL(Objective):
     """-A log q(y), A = log p(y) - log q(y), detached."""
 
     weighs_rollouts = True
+    takes_top_k = True  # log p(y) is known beside the likeliest tokens
 
     def token(self, chunk: Chunk) -> "torch.Tensor":
         """A loss whose gradient is that of KL(q‖p) in expectation; its value has no meaning."""
         log_q = chunk.of_target(chunk.log_q)
-        advantage = (chunk.of_target(chunk.log_p) - log_q).detach()
+        advantage = (chunk.target_log_prob() - log_q).detach()
         return -advantage * log_q
 
     def __str__(self) -> str:

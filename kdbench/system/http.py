@@ -60,7 +60,7 @@ class FaultError(Exception):
 
 
 @dataclass(frozen=True)
-class Response:
+class HttpReply:
     """What a server sent.
 
     Attributes:
@@ -86,7 +86,7 @@ class Response:
 
 def send(
     address: Address, method: str, path: str, body: Mapping[str, Any] | None = None
-) -> Response:
+) -> HttpReply:
     """Send one request.
 
     Args:
@@ -120,7 +120,7 @@ def send(
             allow_redirects=False,  # a redirected POST would arrive as a GET
             stream=True,
         ) as answer:
-            response = Response(
+            response = HttpReply(
                 answer.status_code,
                 str(answer.reason or "no reason given"),
                 answer.headers.get("Retry-After"),
@@ -185,7 +185,7 @@ def _session() -> Any:
     return _OF_THREAD.session
 
 
-def _raise_passing(response: Response, address: Address) -> None:
+def _raise_passing(response: HttpReply, address: Address) -> None:
     """Raise what may pass: a rate limit, or an error of the server."""
     status = response.status
     if status < 500 and status not in _TRY_AGAIN:
@@ -210,7 +210,7 @@ def refusal(address: Address, status: int, message: str) -> InputError:
     return InputError(f"{place}: refuses the request (HTTP {status}): {message}")
 
 
-def error_of(response: Response, address: Address) -> tuple[str, str]:
+def error_of(response: HttpReply, address: Address) -> tuple[str, str]:
     """Return the code and the message of an error, without the key."""
     try:
         error = response.json()["error"]

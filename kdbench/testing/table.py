@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -128,7 +129,8 @@ class TopKView:
     def top_k(self, batch: Batch) -> TopK:
         """The k likeliest tokens at each position."""
         log_p = self._view.logits(self._view.states(batch)).detach().log_softmax(-1)
-        return TopK.of(log_p, self._k)
+        own = log_p.gather(-1, batch.targets[:, None])[:, 0]
+        return replace(TopK.of(log_p, self._k), target=own)
 
 
 def _same(logits: torch.Tensor) -> torch.Tensor:

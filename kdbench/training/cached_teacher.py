@@ -43,15 +43,16 @@ class CachedTeacherView:
 
     def top_k(self, batch: Batch) -> TopK:
         """The likeliest tokens at each of the batch's N positions."""
-        columns = self._columns(batch, ("ids", "log_p", "tail"))
-        return TopK(columns["ids"].long(), columns["log_p"], columns["tail"])
+        columns = self._columns(batch, ("ids", "log_p", "tail", "target"))
+        return TopK(columns["ids"].long(), columns["log_p"], columns["tail"], columns["target"])
 
     def scalars(self, kind: str, batch: Batch) -> "torch.Tensor":
         """The log-probability of each response token (`log_prob`), or the `entropy`, (N,)."""
-        if kind == "entropy" and self._served is not None:
+        identity = self._cache.identity()
+        if kind == "entropy" and identity is not None and not identity.entropy:
             raise InputError(
-                "the method needs the teacher's entropy, which a server's likeliest tokens do not "
-                "determine; give a model"
+                "the method needs the teacher's entropy, which an engine's or a server's likeliest "
+                "tokens do not determine; give a model"
             )
         column = _SCALARS[kind]
         return self._columns(batch, (column,))[column]

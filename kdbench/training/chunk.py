@@ -20,11 +20,13 @@ class TopK:
         ids: The tokens, int64 (n, k).
         log_p: Their log-probabilities, (n, k).
         log_rest: The log of the probability of all other tokens, (n,); -inf if there is none.
+        target: The log-probabilities of the response tokens, (n,); None if they are not known.
     """
 
     ids: "torch.Tensor"
     log_p: "torch.Tensor"
     log_rest: "torch.Tensor"
+    target: "torch.Tensor | None" = None
 
     @classmethod
     def of(cls, log_probs: "torch.Tensor", k: int) -> "TopK":
@@ -36,7 +38,8 @@ class TopK:
 
     def at(self, positions: "torch.Tensor") -> "TopK":
         """The same at some of the positions."""
-        return TopK(self.ids[positions], self.log_p[positions], self.log_rest[positions])
+        target = None if self.target is None else self.target[positions]
+        return TopK(self.ids[positions], self.log_p[positions], self.log_rest[positions], target)
 
 
 @dataclass(frozen=True)
@@ -204,6 +207,16 @@ class Chunk:
     def of_target(self, log_probs: "torch.Tensor") -> "torch.Tensor":
         """The entries at the response tokens, (n, V) to (n,)."""
         return log_probs.gather(-1, self.targets[:, None])[:, 0]
+
+    def target_log_prob(self, view: str = "teacher") -> "torch.Tensor":
+        """A view's log-probabilities of the response tokens (n,), without gradient.
+
+        They are also known of a view of which only the likeliest tokens are.
+        """
+        known = self.top_k(view)
+        if known is None or known.target is None:
+            return self.of_target(self.log_prob(view))
+        return known.target
 
 
 class Plan:

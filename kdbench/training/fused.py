@@ -242,7 +242,9 @@ def _weights(head: FrozenHead) -> tuple[torch.Tensor, torch.Tensor | None]:
 
 
 def _unwrapped(scores: torch.Tensor | TopK) -> Any:
-    return (scores.ids, scores.log_p, scores.log_rest) if isinstance(scores, TopK) else scores
+    if not isinstance(scores, TopK):
+        return scores
+    return (scores.ids, scores.log_p, scores.log_rest, scores.target)
 
 
 def _share(

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import kdbench
 from kdbench.errors import InputError
+from kdbench.scores.cache import TopKCache
 from kdbench.training.chunk import TopK
 from kdbench.views.view import ModelView
 
@@ -33,6 +35,7 @@ FEW = {
     "device": "cpu",
     "precision": "float32",
 }
+GKD = {"method": "gkd", "student_fraction": 0.6, "steps": 4, "save_every": 1}
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +55,18 @@ def local(world):
 def server(local):
     with ScriptedTeacher(*local) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def plain(world, local, tmp_path_factory) -> Path:
+    """The runs `kd` and `gkd` beside a server without faults, and `local` beside the model."""
+    folder = tmp_path_factory.mktemp("plain")
+    with pytest.MonkeyPatch.context() as patch, ScriptedTeacher(*local) as server:
+        patch.setenv("NO_PROXY", "127.0.0.1")
+        run(world, folder / "kd", teacher=server.url)
+        run(world, folder / "gkd", teacher=server.url, **GKD)
+    run(world, folder / "local", teacher=world.teacher, teacher_cache=folder / "c")
+    return folder
 
 
 def run(world, out: Path, **settings: object):
@@ -82,14 +97,17 @@ def assert_same_training(one: Path, other: Path) -> None:
 
 
 @pytest.mark.parametrize("api", ["vllm", "sglang", "openai"])
-def test_a_run_is_that_beside_the_local_teachers_top_k(world, local, tmp_path, api) -> None:
+def test_a_run_is_that_beside_the_local_teachers_top_k(world, local, plain, tmp_path, api) -> None:
     with ScriptedTeacher(*local, api=api) as server:
         trained = run(world, tmp_path / "served", teacher=server.url)
-    run(world, tmp_path / "local", teacher=world.teacher, teacher_cache=tmp_path / "c")
-    assert_same_training(tmp_path / "served", tmp_path / "local")
+    assert_same_training(tmp_path / "served", plain / "local")
     served = trained.card["served_teacher"]
     assert served == {
-        **{"api": api, "model": "tiny", "root": "models/tiny", "sampled": 0, "retries": {}},
+        "api": api,
+        "model": "tiny",
+        "root": "models/tiny",
+        "sampled": 0,
+        "retries": {},
         "requests": len(server.bodies),
         "tokens": sum(len(body.get("input_ids") or body["prompt"]) for body in server.bodies),
     }
@@ -108,42 +126,33 @@ class LiveTopK:
         rest = log_p.scatter(-1, ids, -math.inf).logsumexp(-1)
         return TopK(ids, values.float(), rest.float())
 
-    def states(self, batch):
+    def states(self, _):
         raise AssertionError
 
-    def logits(self, states):
-        raise AssertionError
+    logits = states
 
 
-@pytest.mark.parametrize("fraction", [0.5, 1.0])
 def test_new_samples_are_scored_as_the_local_teacher_scores_them(
-    world, local, server, tmp_path, monkeypatch, fraction
+    world, local, plain, server, tmp_path, monkeypatch
 ) -> None:
-    gkd = {"method": "gkd", "student_fraction": fraction, "steps": 4}
-    run(world, tmp_path / "served", teacher=server.url, **gkd)
-    sampled = {tuple(body["prompt"]) for body in server.bodies}
-    assert len(sampled) > FEW["limit"]
     model, tokenizer = local
     live = LiveTopK(model, len(tokenizer))
     monkeypatch.setattr("kdbench.distillation.fit.CachedTeacherView", lambda *_: live)
-    run(world, tmp_path / "local", teacher=server.url, **gkd)
-    assert_same_training(tmp_path / "served", tmp_path / "local")
+    run(world, tmp_path / "live", teacher=server.url, **GKD)
+    assert_same_training(plain / "gkd", tmp_path / "live")
 
 
-def test_faults_change_nothing_and_are_counted(world, local, tmp_path) -> None:
-    runs = {}
-    for name, script in (("plain", lambda _: None), ("faulty", every(3))):
-        with ScriptedTeacher(*local, script=script) as server:
-            for method in ("kd", "gkd"):
-                out = tmp_path / name / method
-                runs[name, method] = run(world, out, teacher=server.url, method=method)
-            asked = len(server.bodies)
-    for method in ("kd", "gkd"):
-        assert content(tmp_path / "plain" / method) == content(tmp_path / "faulty" / method)
-        assert runs["plain", method].card["served_teacher"]["retries"] == {}
-    retries = runs["faulty", "kd"].card["served_teacher"]["retries"]
+def test_faults_change_nothing_and_are_counted(world, local, plain, tmp_path) -> None:
+    with ScriptedTeacher(*local, script=every(2)) as server:
+        for method, settings in (("kd", {}), ("gkd", GKD)):
+            trained = run(world, tmp_path / method, teacher=server.url, **settings)
+            assert content(tmp_path / method) == content(plain / method)
+    retries = trained.card["served_teacher"]["retries"]
+    assert sum(retries.values()) > 10
     assert set(retries) == {"connection", "nonsense", "rate limit", "server error"}
-    assert asked > 30
+    card = json.loads((plain / "gkd" / "kdbench.json").read_text())
+    assert card["served_teacher"]["retries"] == {}
+    assert card["training"] == trained.card["training"]
 
 
 PROGRAM = """
@@ -152,12 +161,7 @@ kdbench.train(**json.loads(sys.argv[1]))
 """
 
 
-def test_a_killed_run_asks_for_nothing_twice(world, local, tmp_path, monkeypatch) -> None:
-    """Killed while the data set is scored, and again while new samples are."""
-    many = {"method": "gkd", "student_fraction": 0.5, "steps": 6, "save_every": 1, "limit": 24}
-    many |= {"student": str(world.student), "data": str(world.data), "teacher_concurrency": 4}
-    with ScriptedTeacher(*local) as server:
-        run(world, tmp_path / "whole" / "run", teacher=server.url, **many)
+def test_a_killed_run_asks_for_nothing_twice(world, local, plain, tmp_path) -> None:
     running: list[subprocess.Popen[bytes]] = []
 
     def script(number: int) -> Fault | None:
@@ -166,15 +170,18 @@ def test_a_killed_run_asks_for_nothing_twice(world, local, tmp_path, monkeypatch
             running[-1].wait()
         return None
 
+    here = {"student": str(world.student), "data": str(world.data), "out": str(tmp_path / "run")}
     with ScriptedTeacher(*local, script=script) as server:
-        settings = {**FEW, **many, "out": str(tmp_path / "killed" / "run"), "teacher": server.url}
+        settings = {**FEW, **GKD, **here, "teacher": server.url, "teacher_concurrency": 4}
         running.append(subprocess.Popen([sys.executable, "-c", PROGRAM, json.dumps(settings)]))
         assert running[-1].wait() == -signal.SIGKILL
-        assert (tmp_path / "killed" / "run.unfinished").is_dir()
-        run(world, tmp_path / "killed" / "run", teacher=server.url, **many)
+        assert (tmp_path / "run.unfinished").is_dir()
+        stored = len(TopKCache(next((tmp_path / "teacher-scores").iterdir()))._all_places())
+        assert stored >= 25 - 5 - 2 * 4
+        run(world, tmp_path / "run", teacher=server.url, **GKD)
         again = sum(count > 1 for count in server.asked.values())
-    assert again <= 2 * 4 + 5  # on their way or not yet written, and those of the check
-    assert content(tmp_path / "killed" / "run") == content(tmp_path / "whole" / "run")
+    assert again <= 2 * 4 + 4  # on their way or not yet written, and those of the check
+    assert content(tmp_path / "run") == content(plain / "gkd")
 
 
 def test_a_second_run_asks_only_what_is_new(world, server, tmp_path) -> None:
@@ -193,7 +200,7 @@ def test_a_budget_ends_a_command_and_the_next_one_continues(world, server, tmp_p
     trained = run(world, tmp_path / "x", teacher=server.url, teacher_budget=10_000)
     total = sum(len(body["prompt"]) for body in server.bodies)
     assert trained.card["served_teacher"]["tokens"] == total  # of both commands
-    assert max(server.asked.values()) <= 3  # those of the two checks
+    assert sum(count > 1 for count in server.asked.values()) <= 4  # those of the two checks
 
 
 def test_several_teachers_by_tag(world, local, tmp_path) -> None:
@@ -203,7 +210,7 @@ def test_several_teachers_by_tag(world, local, tmp_path) -> None:
         ScriptedTeacher(student, local[1], name="two") as two,
     ):
         both = f"keep={one.url},last={two.url}"
-        with pytest.raises(InputError, match=r"row .*: 'domain' is None, and teacher= has 'keep'"):
+        with pytest.raises(InputError, match="the method needs the field 'domain'"):
             run(world, tmp_path / "x", teacher=both)
         rows = [
             json.loads(line)
@@ -214,6 +221,8 @@ def test_several_teachers_by_tag(world, local, tmp_path) -> None:
         file.write_text("".join(json.dumps(row) + "\n" for row in kept))
         (tmp_path / "valid.jsonl").write_text(file.read_text())
         settings = {"train_set": str(file), "teacher_field": "category", "limit": None}
+        with pytest.raises(InputError, match=r"row .*: 'category' is '\w+', and teacher= has 'a'"):
+            run(world, tmp_path / "x", teacher=f"a={one.url},b={two.url}", **settings)
         trained = run(world, tmp_path / "x", teacher=both, **settings)
         counts = {name: len(server.asked) for name, server in (("one", one), ("two", two))}
     by_tag = {tag: sum(row["category"] == tag for row in kept) for tag in ("keep", "last")}
@@ -238,7 +247,9 @@ def test_the_local_model_and_the_server_must_agree(world, server, tmp_path, caps
     run(world, tmp_path / "a", teacher=server.url, teacher_check=str(world.teacher))
     line = capsys.readouterr().err
     assert "teacher 'tiny' at http://127.0.0.1" in line
-    assert "differ from teacher_check= by 0 nats at most" in line
+    differs = re.search(r"differ from teacher_check= by (\S+) nats at most", line)
+    assert differs is not None
+    assert float(differs[1]) < 1e-4
     with pytest.raises(InputError, match=r"differ from teacher_check= by up to [\d.]+ nats"):
         run(world, tmp_path / "b", teacher=server.url, teacher_check=str(world.student))
 
@@ -247,12 +258,12 @@ def test_another_model_under_the_same_name_is_noticed(world, local, tmp_path) ->
     with ScriptedTeacher(*local) as server:
         run(world, tmp_path / "a", teacher=server.url)
     student = AutoModelForCausalLM.from_pretrained(world.student, dtype=torch.float32)
-    with ScriptedTeacher(student, local[1]) as server:
-        with pytest.raises(InputError, match="it is another model under the same name"):
-            run(world, tmp_path / "b", teacher=server.url, limit=24)
-    with ScriptedTeacher(*local, name="other") as server:
-        with pytest.raises(InputError, match="different teacher name .was tiny, is other"):
-            run(world, tmp_path / "a", teacher=server.url)
+    same_name = pytest.raises(InputError, match="it is another model under the same name")
+    with ScriptedTeacher(student, local[1]) as server, same_name:
+        run(world, tmp_path / "b", teacher=server.url, limit=24)
+    other_name = pytest.raises(InputError, match=r"different teacher name \(was tiny, is other\)")
+    with ScriptedTeacher(*local, name="other") as server, other_name:
+        run(world, tmp_path / "a", teacher=server.url)
     with ScriptedTeacher(*local) as server:  # at another address, it is the same teacher
         assert run(world, tmp_path / "a", teacher=server.url).steps == 0
 
@@ -264,7 +275,7 @@ def _renormalised(reply):
         for entry in at.values():
             entry["logprob"] -= math.log(mass)
         for n, entry in enumerate(sorted(top, key=lambda entry: -entry["logprob"])):
-            entry["logprob"] = math.log((0.3 if n == 0 else 0.1))  # so that the last one is likely
+            entry["logprob"] = math.log(0.3 if n == 0 else 0.1)  # so that the last one is likely
     return reply
 
 
@@ -287,15 +298,15 @@ def _short(reply):
 def test_a_server_that_gives_something_else_is_one_line(
     world, local, tmp_path, change, line
 ) -> None:
-    with ScriptedTeacher(*local, change=change) as server:
-        with pytest.raises(InputError, match=line) as error:
-            run(world, tmp_path / "x", teacher=server.url)
+    refused = pytest.raises(InputError, match=line)
+    with ScriptedTeacher(*local, change=change) as server, refused as error:
+        run(world, tmp_path / "x", teacher=server.url)
     assert "\n" not in str(error.value)
     assert not list(tmp_path.glob("**/teacher.json"))
 
 
 def test_a_key_is_sent_and_kept_nowhere(world, server, tmp_path, monkeypatch, capfd) -> None:
-    secret = "not-to-be-seen-1234567890"  # noqa: S105
+    secret = "not-to-be-seen-1234567890"
     monkeypatch.setenv("MY_KEY", secret)
     run(world, tmp_path / "x", teacher=server.url, teacher_key_env="MY_KEY")
     assert set(server.keys) == {f"Bearer {secret}"}

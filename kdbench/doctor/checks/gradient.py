@@ -7,6 +7,8 @@ from kdbench.doctor.check import check
 from kdbench.doctor.finding import Finding
 from kdbench.doctor.patient import Patient
 from kdbench.doctor.train_patient import TrainPatient
+from kdbench.training.cached_teacher import CachedTeacherView
+from kdbench.training.chunk import TopK
 
 if TYPE_CHECKING:
     import torch
@@ -35,6 +37,22 @@ class _OtherTeacher:
         return self._teacher.logits(states).roll(1, dims=-1)
 
 
+class _OtherTopK(CachedTeacherView):
+    """The same for a teacher of which the likeliest tokens alone are known."""
+
+    def __init__(self, teacher: CachedTeacherView):
+        self._teacher = teacher
+
+    def top_k(self, batch: "Batch") -> TopK:
+        known = self._teacher.top_k(batch)
+        return TopK(
+            known.ids.roll(1, dims=-1), known.log_p.flip(-1), known.log_rest, known.log_rest
+        )
+
+    def scalars(self, kind: str, batch: "Batch") -> "torch.Tensor":
+        return self._teacher.scalars(kind, batch)
+
+
 @check("gradient", "weights", of=("train",))
 def gradient(patient: Patient) -> Iterator[Finding]:
     """A teacher that does not change the gradient, and weights that it does not reach."""
@@ -48,7 +66,11 @@ def gradient(patient: Patient) -> Iterator[Finding]:
     patient.facts["gradient"] = {"norm": size, "rows": len(rollouts)}
     yield from _missed(own)
     if "teacher" in trainer.work.triple.views:
-        other = {**trainer.views, "teacher": _OtherTeacher(trainer.views["teacher"])}
+        given = trainer.views["teacher"]
+        changed: View = (
+            _OtherTopK(given) if isinstance(given, CachedTeacherView) else _OtherTeacher(given)
+        )
+        other = {**trainer.views, "teacher": changed}
         yield from _compared(patient, own, _gradients(trainer, rollouts, other))
     elif not size:
         yield _nothing(patient)

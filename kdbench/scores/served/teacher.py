@@ -13,7 +13,7 @@ from kdbench.scores.served.apis import APIS, Position
 from kdbench.scores.served.columns import ScoresError, columns_of
 from kdbench.scores.served.server import ServedModel
 from kdbench.system.asking import Asking, Wait
-from kdbench.system.http import TOO_LONG, FaultError, Response, error_of, refusal, send
+from kdbench.system.http import TOO_LONG, FaultError, HttpReply, error_of, refusal, send
 
 _TRIES = {"nonsense": 4}  # of a server that has no such API, the reply does not get better
 _UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
@@ -152,7 +152,7 @@ class ServedTeacher:
     def _nonsense(self, text: Text, reason: str) -> FaultError:
         return FaultError("nonsense", f"{text.name}: {reason}")
 
-    def _content(self, response: Response, text: Text) -> Any:
+    def _content(self, response: HttpReply, text: Text) -> Any:
         """Read the body of a reply.
 
         Raises:
