@@ -164,6 +164,7 @@ class DistillationTrainer(Trainer):
                 self.model,
                 work.tokenizer,
                 work.sampling,
+                max(len(example.prompt_ids) for example in work.train),
                 work.generation_batch_size,
                 self.args.device.type,
             )

@@ -19,6 +19,7 @@ def engine_rollouts(
     student: Any,
     tokenizer: Any,
     protocol: Protocol,
+    longest_prompt: int,
     rows: int | None,
     device: str,
 ) -> EngineRollouts:
@@ -29,6 +30,7 @@ def engine_rollouts(
         student: The student's model, with an adapter if there is one.
         tokenizer: Its tokenizer.
         protocol: Length limits and decoding of the responses.
+        longest_prompt: Number of tokens of the longest prompt, for which the engine makes room.
         rows: Rows that decode at once; None lets the engine choose.
         device: Kind of the trainer's device, such as `cuda`.
     """
@@ -39,7 +41,13 @@ def engine_rollouts(
         return EngineStart(
             folder,
             # Prompts come as tokens, in whatever form they were asked.
-            replace(protocol, prompt="task", chat_template=None, system=None),
+            replace(
+                protocol,
+                prompt="task",
+                chat_template=None,
+                system=None,
+                max_prompt_tokens=longest_prompt,
+            ),
             tuple(sorted(end_tokens(bare_model(student), tokenizer))),
             plan.dtype,
             plan.options,
