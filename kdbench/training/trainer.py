@@ -166,7 +166,6 @@ class DistillationTrainer(Trainer):
                 work.sampling,
                 max(len(example.prompt_ids) for example in work.train),
                 work.generation_batch_size,
-                self.args.device.type,
             )
             weighs = any(term.objective.weighs_rollouts for term in triple.terms)
             self._sampler = EngineSampler(

@@ -21,7 +21,6 @@ def engine_rollouts(
     protocol: Protocol,
     longest_prompt: int,
     rows: int | None,
-    device: str,
 ) -> EngineRollouts:
     """Make the engine of a run; it starts at `begin` or when it is first asked.
 
@@ -32,10 +31,8 @@ def engine_rollouts(
         protocol: Length limits and decoding of the responses.
         longest_prompt: Number of tokens of the longest prompt, for which the engine makes room.
         rows: Rows that decode at once; None lets the engine choose.
-        device: Kind of the trainer's device, such as `cuda`.
     """
-    beside = plan.server is None and device != "cpu"
-    rests = plan.lag == 0
+    rests = plan.lag == 0 and plan.server is None
 
     def start(folder: Path) -> EngineStart:
         return EngineStart(
@@ -52,7 +49,7 @@ def engine_rollouts(
             plan.dtype,
             plan.options,
             rows,
-            shares_device=beside and rests,
+            shares_device=rests,
             trust_remote_code=plan.trust_remote_code,
         )
 
