@@ -4,8 +4,8 @@ Those that have another name here are in `kdbench.config.other_names`; docs/trl.
 """
 
 _VLLM = (
-    "the student generates in the process that trains it; vLLM is a backend of kdbench eval: "
-    "backend=vllm"
+    "rollout_backend=vllm has vLLM generate the student's samples, with its settings in "
+    "rollout_backend_options= and a server in rollout_server=; docs/rollouts.md"
 )
 _SAMPLING = "student samples are drawn with sampling_temperature= and sampling_top_p= alone"
 _SAMPLES = (

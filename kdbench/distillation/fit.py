@@ -184,6 +184,7 @@ def train_from_last_state(
         trainer.state = TrainerState.load_from_json(str(start / "trainer_state.json"))
         trainer.begin(start)
         trainer.log({"train_loss": 0.0})  # the summary, with which training ends
+        trainer.close()
         return trainer, 0
     shows = run.arguments.process_index == 0
     with (

@@ -164,8 +164,8 @@ class DistillationTrainer(Trainer):
                 self.model,
                 work.tokenizer,
                 work.sampling,
+                max(len(example.prompt_ids) for example in work.train),
                 work.generation_batch_size,
-                self.args.device.type,
             )
             weighs = any(term.objective.weighs_rollouts for term in triple.terms)
             self._sampler = EngineSampler(

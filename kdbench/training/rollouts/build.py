@@ -19,8 +19,8 @@ def engine_rollouts(
     student: Any,
     tokenizer: Any,
     protocol: Protocol,
+    longest_prompt: int,
     rows: int | None,
-    device: str,
 ) -> EngineRollouts:
     """Make the engine of a run; it starts at `begin` or when it is first asked.
 
@@ -29,22 +29,27 @@ def engine_rollouts(
         student: The student's model, with an adapter if there is one.
         tokenizer: Its tokenizer.
         protocol: Length limits and decoding of the responses.
+        longest_prompt: Number of tokens of the longest prompt, for which the engine makes room.
         rows: Rows that decode at once; None lets the engine choose.
-        device: Kind of the trainer's device, such as `cuda`.
     """
-    beside = plan.server is None and device != "cpu"
-    rests = plan.lag == 0
+    rests = plan.lag == 0 and plan.server is None
 
     def start(folder: Path) -> EngineStart:
         return EngineStart(
             folder,
             # Prompts come as tokens, in whatever form they were asked.
-            replace(protocol, prompt="task", chat_template=None, system=None),
+            replace(
+                protocol,
+                prompt="task",
+                chat_template=None,
+                system=None,
+                max_prompt_tokens=longest_prompt,
+            ),
             tuple(sorted(end_tokens(bare_model(student), tokenizer))),
             plan.dtype,
             plan.options,
             rows,
-            shares_device=beside and rests,
+            shares_device=rests,
             trust_remote_code=plan.trust_remote_code,
         )
 

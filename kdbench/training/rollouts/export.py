@@ -1,11 +1,11 @@
 """The student as a plain checkpoint on disk, for an engine: adapters merged, in its precision."""
 
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kdbench.errors import InputError
+from kdbench.training.rollouts.held_folder import HeldFolder
 from kdbench.views.view import bare_model
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ class StudentExport:
     def __init__(self, student: Any, tokenizer: Any, dtype: str):
         self._student, self._tokenizer, self._dtype = student, tokenizer, dtype
         size = sum(p.numel() * p.element_size() for p in student.parameters())
-        self._folder = Path(tempfile.mkdtemp(prefix="kdbench-rollouts-", dir=_place(2 * size)))
+        self._held = HeldFolder(_place(2 * size))
+        self._folder = self._held.path
 
     def checkpoint(self) -> Path:
         """Write a whole checkpoint: configuration, tokenizer and weights."""
@@ -49,7 +50,7 @@ class StudentExport:
 
     def close(self) -> None:
         """Remove all of it."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._held.close()
 
     def _written(self, name: str) -> Path:
         """A folder with the weights in one file, named as transformers names them.

@@ -123,8 +123,9 @@ class EngineRollouts:
             InputError: It does not start.
         """
         if self._engine is None:
-            self._new_weights(version)
-            self._thread.submit(lambda: None).result()
+            engine = self._started(version)
+            if self._rests:
+                self._thread.submit(engine.rest).result()
 
     def close(self) -> None:
         """Stop the engine, after what it does at the moment; may be called twice."""
@@ -176,13 +177,18 @@ class EngineRollouts:
         """Give the engine the student as it is, or write the file that it shall read next."""
         if self._version == version:
             return None
+        if self._engine is None:
+            self._started(version)
+            return None
         self._version = version
-        if self._engine is not None:
-            return self._export.weights(version)
+        return self._export.weights(version)
+
+    def _started(self, version: int) -> RolloutEngine:
+        """Start the engine with the student as it is."""
         folder = self._export.checkpoint()
-        self._engine = self._thread.submit(self._make, self._start(folder)).result()
-        self.facts = self._engine.facts
-        return None
+        engine = self._thread.submit(self._make, self._start(folder)).result()
+        self._engine, self._version, self.facts = engine, version, engine.facts
+        return engine
 
     def _answers(self, weights: Path | None, version: int, rows: Sequence[Row]) -> StepResponses:
         """What the thread does."""

@@ -11,10 +11,8 @@ import hmac
 import json
 import os
 import re
-import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -28,6 +26,7 @@ from kdbench.generate import Row
 from kdbench.protocol import Protocol
 from kdbench.system.console import report_progress
 from kdbench.training.rollouts import EngineStart, RolloutEngine, engines
+from kdbench.training.rollouts.held_folder import HeldFolder
 from kdbench.training.rollouts.served import RUN, TOKEN
 from kdbench.version import __version__
 
@@ -59,7 +58,7 @@ class EngineHost:
 
     def __init__(self, trust_remote_code: bool = False):
         self._trusts = trust_remote_code
-        self._folder: Path | None = None
+        self._held: HeldFolder | None = None
         self._engine: RolloutEngine | None = None
         self.run = ""
 
@@ -76,10 +75,10 @@ class EngineHost:
         """
         if not _NAME.fullmatch(name):
             raise InputError(f"'{name}' is no name of a file")
-        if run != self.run or self._folder is None:
+        if run != self.run or self._held is None:
             self.close()
-            self.run, self._folder = run, Path(tempfile.mkdtemp(prefix="kdbench-rollouts-"))
-        return self._folder / name
+            self.run, self._held = run, HeldFolder()
+        return self._held.path / name
 
     def start(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Start the engine with the files that were sent.
@@ -87,7 +86,7 @@ class EngineHost:
         Raises:
             InputError: It does not start, or needs code that may not run.
         """
-        assert self._folder is not None  # noqa: S101 - the run has the server
+        assert self._held is not None  # noqa: S101 - the run has the server
         start = given["start"]
         if start["trust_remote_code"] and not self._trusts:
             raise InputError(
@@ -100,7 +99,7 @@ class EngineHost:
             EngineStart(
                 **{
                     **start,
-                    "folder": self._folder,
+                    "folder": self._held.path,
                     "protocol": Protocol(**protocol),
                     "ends": tuple(start["ends"]),
                 }
@@ -137,9 +136,9 @@ class EngineHost:
         """Stop the engine and remove the student."""
         if self._engine is not None:
             self._engine.close()
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-        self._engine, self._folder, self.run = None, None, ""
+        if self._held is not None:
+            self._held.close()
+        self._engine, self._held, self.run = None, None, ""
 
 
 class _RolloutHandler(BaseHTTPRequestHandler):

@@ -16,7 +16,7 @@ from kdbench.system.console import report_progress
 from kdbench.training.rollouts import EngineSample, EngineStart, RolloutEngine, engines
 
 _WORKER = "kdbench.training.rollouts.worker.TakesWeights"
-_SET_HERE = ("worker_extension_cls", "enable_sleep_mode")
+_SET_HERE = ("worker_extension_cls", "enable_sleep_mode", "logprobs_mode")
 # Beside a trainer; vLLM's own default would take nine tenths of the GPU.
 _SHARE_OF_MEMORY = 0.3
 

@@ -79,7 +79,7 @@ def test_an_engine_with_the_students_weights_changes_nothing(world, tmp_path, hf
     assert 0 <= card["means"]["rollouts/gap"] < 1e-5
     assert "rollouts" not in hf.card
     kinds = [kind for kind, _ in scripted_engine.EVENTS]
-    assert kinds[:4] == ["start", "sample", "rest", "update"]
+    assert kinds[:5] == ["start", "rest", "sample", "rest", "update"]
     assert kinds[-1] == "close"
     assert [value for kind, value in scripted_engine.EVENTS if kind == "update"] == [1, 2, 3, 4]
 
