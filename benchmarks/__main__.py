@@ -23,6 +23,7 @@ NAMES = (
     "intervals",
     "recipes",
     "growth",
+    "teacher_cache",
     "site_samples",
     "reproduce",
 )

@@ -128,7 +128,8 @@ def loss_of(exact: "Mapping[str, np.ndarray]", stored: "Mapping[str, np.ndarray]
         for columns in (exact, stored)
     )
     gaps = np.subtract(p, q, out=np.zeros_like(p), where=np.isfinite(p))
-    return PackingLoss(float(np.abs(gaps).max(initial=0)), float((np.exp(p) * gaps).sum()), len(p))
+    kl = (np.exp(p) * gaps).sum(1) + np.log(np.exp(q).sum(1))  # stored ones do not sum to 1
+    return PackingLoss(float(np.abs(gaps).max(initial=0)), float(kl.sum()), len(p))
 
 
 def is_whole(content: bytes, digest: bytes) -> bool:
