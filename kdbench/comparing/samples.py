@@ -1,6 +1,6 @@
 """Stored responses with their scores, as a comparison reads them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,8 +50,8 @@ def samples_file(folder: Path, task: str) -> Path:
     return RunFolder(folder).lines(task).path
 
 
-def read_samples(folder: Path, task: str) -> list[ScoredSample]:
-    """The stored samples of a task; empty without samples.
+def read_samples(folder: Path, task: str) -> Iterator[ScoredSample]:
+    """Yield the stored samples of a task; nothing without samples.
 
     Args:
         folder: Folder of the run.
@@ -61,10 +61,8 @@ def read_samples(folder: Path, task: str) -> list[ScoredSample]:
         InputError: A line of the samples is malformed.
     """
     path = samples_file(folder, task)
-    return [
-        _scored_sample(line, f"{path}:{number}")
-        for number, line in enumerate(RunFolder(folder).lines(task).read(), start=1)
-    ]
+    for number, line in enumerate(RunFolder(folder).lines(task).stream(), start=1):
+        yield _scored_sample(line, f"{path}:{number}")
 
 
 def read_choices(folder: Path, task: str) -> list[ScoredSample]:

@@ -10,7 +10,7 @@ import numpy as np
 from kdbench.comparing.samples import LARGEST_SCORE, is_score, read_samples, samples_file
 from kdbench.comparing.texts import TextsOfTask
 from kdbench.errors import InputError
-from kdbench.store.column import Column
+from kdbench.store.column import NumberColumn
 from kdbench.store.folder import RunFolder
 from kdbench.store.results import TaskResult
 
@@ -205,7 +205,7 @@ def _task_scores(result: TaskResult, folder: Path) -> TaskScores:
 
 def _checked_array(result: TaskResult, metric: str, folder: Path) -> np.ndarray:
     column = result.documents[metric]
-    if isinstance(column, Column) and not (np.abs(column.values) > LARGEST_SCORE).any():
+    if isinstance(column, NumberColumn) and not (np.abs(column.values) > LARGEST_SCORE).any():
         return column.values
     for document, score in zip(result.documents["id"], column, strict=True):
         if score is not None and not is_score(score):

@@ -1,7 +1,7 @@
 """What a run asked and answered: from its samples, or from the texts that a baseline keeps."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def stored_texts(
     """
     by_prompt: dict[str, dict[int, ScoredSample]] = defaultdict(dict)
     wanted = set(ids)
-    for sample in read_samples(folder, task) or read_choices(folder, task):
+    for sample in _responses(folder, task):
         if sample.document in wanted:
             by_prompt[sample.document][sample.seed] = sample
     stored = RunFolder(folder).prompts(task) if prompts else []
@@ -68,6 +68,16 @@ def stored_texts(
         elif samples:
             texts[document] = PromptTexts(None, None, (), samples)
     return texts
+
+
+def _responses(folder: Path, task: str) -> Iterator[ScoredSample]:
+    """The stored samples of a task, or else the options that the model chose."""
+    has_samples = False
+    for sample in read_samples(folder, task):
+        has_samples = True
+        yield sample
+    if not has_samples:
+        yield from read_choices(folder, task)
 
 
 def questions(prompts: Mapping[str, str]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from kdbench.measuring.repeated import ScoresByName, prompt_scores
 from kdbench.measuring.responses import (
-    Responses,
+    StoredResponses,
     answers_of,
     closed_answers,
     has_own_metrics,
@@ -16,7 +16,7 @@ from kdbench.metrics import Answer, CorpusMetric, Metric, PromptMetric, SampleMe
 from kdbench.stats.estimates import Estimate, corpus_estimate
 
 
-class Scored(NamedTuple):
+class DocumentScores(NamedTuple):
     """What single responses and the responses to single prompts score.
 
     Attributes:
@@ -28,7 +28,7 @@ class Scored(NamedTuple):
     columns: ScoresByName
 
 
-def score_documents(metrics: Sequence[Metric], responses: Responses) -> Scored:
+def score_documents(metrics: Sequence[Metric], responses: StoredResponses) -> DocumentScores:
     """Score the responses, document by document.
 
     Metrics of prompts in a task with filters of lm-eval take all responses at once, as filters do.
@@ -58,10 +58,10 @@ def score_documents(metrics: Sequence[Metric], responses: Responses) -> Scored:
     if repeated and not by_prompt:
         every = answers_of(task, seeds, responses.samples)
         columns = prompt_scores(repeated, with_final_answers(task, responses.samples, every))
-    return Scored(scores, columns)
+    return DocumentScores(scores, columns)
 
 
-def score_corpora(metrics: Sequence[Metric], responses: Responses) -> dict[str, Estimate]:
+def score_corpora(metrics: Sequence[Metric], responses: StoredResponses) -> dict[str, Estimate]:
     """Measure the responses of each seed as a whole, and return the estimates by metric.
 
     Args:
@@ -82,14 +82,14 @@ def _of_seed(
     metrics: Sequence[CorpusMetric], answers: Iterable[Answer]
 ) -> list[tuple[CorpusMetric, float | None, int]]:
     """Each metric's number of one seed, and the number of responses that count."""
-    counters = [_Counter(metric) for metric in metrics]
+    counters = [_CorpusCount(metric) for metric in metrics]
     for answer in answers:
         for counter in counters:
             counter.add(answer)
     return [(counter.metric, counter.value(), counter.count) for counter in counters]
 
 
-class _Counter:
+class _CorpusCount:
     """A corpus metric of one seed; it keeps the responses if the metric has no tally."""
 
     def __init__(self, metric: CorpusMetric):

@@ -13,7 +13,7 @@ from kdbench.store.samples import Samples
 from kdbench.task import Task
 
 
-class Responses:
+class StoredResponses:
     """The responses to a task, made from its samples when they are asked for.
 
     Args:

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from kdbench.stats.estimates import Estimate, mean_estimate, with_seeds
-from kdbench.store.column import Column
+from kdbench.store.column import NumberColumn
 
 _NONE, _FLOAT, _INT, _BOOL, _OTHER = range(5)
 _EXACT = 2**53  # whole numbers below it are kept exactly by a float
@@ -72,7 +72,7 @@ class ScoreArray:
         if np.isnan(means[has_score]).any():  # a score that is no number is not a gap
             found = zip(means.tolist(), has_score, strict=True)
             return [value if is_known else None for value, is_known in found]
-        return Column(means)
+        return NumberColumn(means)
 
     def estimate(self, unit: str, means: Sequence[float | None]) -> Estimate:
         """Estimate the mean of the score, as `kdbench.stats.estimates.estimate` does.

@@ -10,7 +10,12 @@ from kdbench.measuring.notes import note_unseen_words
 from kdbench.measuring.own_scores import SeedScores, YamlMetric, yaml_metrics
 from kdbench.measuring.passes import score_corpora, score_documents
 from kdbench.measuring.repeated import prompt_results
-from kdbench.measuring.responses import Responses, answers_of, has_own_metrics, with_final_answers
+from kdbench.measuring.responses import (
+    StoredResponses,
+    answers_of,
+    has_own_metrics,
+    with_final_answers,
+)
 from kdbench.measuring.score_array import SampleScores, ScoresOfMetric
 from kdbench.measuring.thinking import note_unclosed, with_thinking
 from kdbench.metrics import CorpusMetric, ForwardMetric, Metric, PromptMetric, SampleMetric
@@ -82,7 +87,7 @@ def score_task(
     check_complete(task, protocol.seeds, samples)
     metrics = with_thinking(metrics, samples)
     note_unclosed(task.name, samples)
-    responses = Responses(task, protocol.seeds, samples)
+    responses = StoredResponses(task, protocol.seeds, samples)
     scored = score_documents(metrics, responses)
     scores: dict[str, ScoresOfMetric] = {}
     results: dict[str, MetricResult] = {}

@@ -10,7 +10,7 @@ _FLOATS = {float, type(None)}
 _AT_ONCE = 4096
 
 
-class Column(Sequence[float | None]):
+class NumberColumn(Sequence[float | None]):
     """Numbers that read like a list of floats and None, and are kept in an array.
 
     Args:
@@ -33,7 +33,7 @@ class Column(Sequence[float | None]):
 
     def __getitem__(self, index: int | slice) -> float | list[float | None] | None:
         if isinstance(index, slice):
-            return list(Column(self.values[index]))
+            return list(NumberColumn(self.values[index]))
         value = float(self.values[index])
         return None if isnan(value) else value
 
@@ -43,7 +43,7 @@ class Column(Sequence[float | None]):
                 yield None if isnan(value) else value
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, Column):
+        if isinstance(other, NumberColumn):
             return np.array_equal(self.values, other.values, equal_nan=True)
         return isinstance(other, list | tuple) and list(self) == list(other)
 
@@ -61,6 +61,6 @@ def packed(column: Sequence[Any]) -> Sequence[Any]:
 
     Whole numbers stay as they are, since they are written without a decimal point.
     """
-    if isinstance(column, Column) or not set(map(type, column)) <= _FLOATS:
+    if isinstance(column, NumberColumn) or not set(map(type, column)) <= _FLOATS:
         return column
-    return Column(np.array(column, dtype=np.float64))
+    return NumberColumn(np.array(column, dtype=np.float64))

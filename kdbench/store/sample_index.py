@@ -15,6 +15,7 @@ from kdbench.store.samples import read_sample
 from kdbench.system.files import LinesFile, parse_line
 
 _NONE = -1
+_UNCLOSED, _CHANGED = 1, 2  # bits of a sample
 
 
 class _File(NamedTuple):
@@ -50,14 +51,15 @@ class StoredSamples(Mapping[tuple[str, int], Sample]):
         self._files: list[_File] = []
         self._starts: dict[int, array[int]] = {}
         self._lengths: dict[int, array[int]] = {}
-        self._unclosed: dict[int, bytearray] = {}
+        self._bits: dict[int, bytearray] = {}
         self._size = 0
         self.thinks = False
 
     @property
     def unclosed(self) -> int:
         """Number of samples whose thinking never ends."""
-        return sum(map(sum, self._unclosed.values()))
+        states = (_UNCLOSED, _UNCLOSED | _CHANGED)
+        return sum(bits.count(state) for bits in self._bits.values() for state in states)
 
     @property
     def seeds(self) -> Sequence[int]:
@@ -111,7 +113,9 @@ class StoredSamples(Mapping[tuple[str, int], Sample]):
         file = self._files[bisect_right(self._files, start, key=lambda file: file.start) - 1]
         line = os.pread(file.descriptor, self._lengths[seed][row], start - file.start)
         sample = read_sample(json.loads(line), "")
-        return sample if self._change is None else self._change(sample)
+        if self._change is None or not self._bits[seed][row] & _CHANGED:
+            return sample
+        return self._change(sample)
 
     def __contains__(self, key: object) -> bool:
         if not isinstance(key, tuple):
@@ -136,13 +140,13 @@ class StoredSamples(Mapping[tuple[str, int], Sample]):
         if sample.seed not in self._starts:
             self._starts[sample.seed] = array("q", [_NONE]) * len(self._ids)
             self._lengths[sample.seed] = array("I", [0]) * len(self._ids)
-            self._unclosed[sample.seed] = bytearray(len(self._ids))
+            self._bits[sample.seed] = bytearray(len(self._ids))
         self._size += self._starts[sample.seed][row] == _NONE
         self._starts[sample.seed][row] = start
         self._lengths[sample.seed][row] = length
         changed = sample if self._change is None else self._change(sample)
         self.thinks = self.thinks or changed.knows_thinking
-        self._unclosed[sample.seed][row] = changed.unclosed
+        self._bits[sample.seed][row] = changed.unclosed * _UNCLOSED + (changed != sample) * _CHANGED
 
     def _read(self, file: LinesFile, whole: bool) -> Iterator[tuple[Sample, int, int, str]]:
         """Yield each sample of a file with where its line is, for the index and for messages."""

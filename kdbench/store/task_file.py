@@ -26,7 +26,7 @@ class ChangedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class LinePlaces:
     """The lines of a section.
 
     Attributes:
@@ -55,8 +55,8 @@ class Skimmed:
     path: Path
     signature: tuple[int, ...]
     rest: dict[str, Any]
-    documents: Section
-    metrics: Section
+    documents: LinePlaces
+    metrics: LinePlaces
     ids: list[Any] | None
     main: dict[str, Any] | None
 
@@ -91,7 +91,7 @@ class Skimmed:
             for name in self.metrics.names:
                 yield name, self._read(stream, self.metrics, name)
 
-    def _read(self, stream: BinaryIO, section: Section, name: str) -> Any:
+    def _read(self, stream: BinaryIO, section: LinePlaces, name: str) -> Any:
         if _signature(stream) != self.signature:
             raise ChangedError
         place = section.names[name]
@@ -154,7 +154,7 @@ def _lines(stream: BinaryIO, size: int) -> tuple[list[bytes], list[int]]:
 
 def _section(
     lines: list[bytes], ends: list[int], head: bytes
-) -> tuple[tuple[int, int], Section] | None:
+) -> tuple[tuple[int, int], LinePlaces] | None:
     """The indices of a section's lines, and where they are; None if it is laid out differently."""
     if lines.count(head) != 1:
         return None
@@ -167,7 +167,7 @@ def _section(
     return (
         None
         if names is None
-        else ((first, last), Section(names, array("q", ends[first : last + 1])))
+        else ((first, last), LinePlaces(names, array("q", ends[first : last + 1])))
     )
 
 

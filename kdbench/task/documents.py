@@ -47,6 +47,7 @@ def make_documents(
         raise InputError(f"{path}: num_fewshot needs doc_to_target, the examples' answers")
     seen: set[str] = set()
     names = document_ids(rows) if is_lm_evals else None
+    stored = rows if is_bundled else None  # whose rows are read again when they are asked for
     for index, row in enumerate(rows):
         name = str(row.get("id", index)) if names is None else names[index]
         if name in seen:
@@ -65,7 +66,8 @@ def make_documents(
             reason = reason_of(error)
             raise InputError(f"{place}: {reason}") from error
         category = _category(task.config.metadata or {}, row, place)
-        yield Document(name, prompt, message, references, row, category, turns)
+        fields = row if stored is None else stored[index]
+        yield Document(name, prompt, message, references, fields, category, turns)
 
 
 def _category(metadata: Mapping[str, Any], row: Mapping[str, Any], place: str) -> str | None:

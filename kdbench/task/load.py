@@ -16,11 +16,12 @@ from kdbench.system.names import is_file_name
 from kdbench.task.documents import make_asked_documents, make_documents
 from kdbench.task.given_rows import is_given
 from kdbench.task.keys import check_keys, class_stops, stop_strings
-from kdbench.task.model import TITLES, Document, Task, sha256_of
+from kdbench.task.model import TITLES, Document, Task, sha256_of, sha256_of_items
 from kdbench.task.names import PREFIX, files_of, plain_name
 from kdbench.task.prompt_file import is_prompts, load_prompts, prompts_definition, prompts_name
 from kdbench.task.prompt_rows import SUFFIXES
 from kdbench.task.reading import ReadTask, definition, group_members, read_file, read_name
+from kdbench.task.stored_rows import StoredRows
 
 
 def known_tasks() -> dict[str, Path]:
@@ -240,7 +241,8 @@ def _task(name: str, read: ReadTask, limit: int | None, run_code: Sequence[str])
     is_bundled = _is_of_papers(place)
     by_name = str(place).startswith(PREFIX)
     is_class = type(task).__name__ != "ConfigurableTask"
-    rows = list(task.eval_docs)
+    # The papers' rows have no functions that need dictionaries, so they stay in their data set.
+    rows = StoredRows(task.eval_docs) if is_bundled else list(task.eval_docs)
     if task.OUTPUT_TYPE == "generate_until":
         documents = tuple(make_documents(task, rows, place, is_bundled, by_name))
         until = class_stops(task, rows[0], place) if is_class else stop_strings(task.config)
@@ -256,7 +258,7 @@ def _task(name: str, read: ReadTask, limit: int | None, run_code: Sequence[str])
         data={
             "rows": len(rows),
             "used": len(used),
-            "sha256": sha256_of([_content(document) for document in documents]),
+            "sha256": sha256_of_items(map(_content, documents)),
             "published": _is_published(rows, metadata) if is_bundled else None,
         },
         lm_eval=task,

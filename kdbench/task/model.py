@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -140,9 +140,19 @@ class Task:
     @property
     def prompts_sha256(self) -> str:
         """SHA-256 of ids and prompts in order; it changes with the template or the limit."""
-        return sha256_of([[d.id, d.requests or d.prompt or d.message] for d in self.documents])
+        return sha256_of_items([d.id, d.requests or d.prompt or d.message] for d in self.documents)
 
 
 def sha256_of(value: object) -> str:
     """Return the SHA-256 of a value as JSON."""
     return hashlib.sha256(json.dumps(value, ensure_ascii=False).encode()).hexdigest()
+
+
+def sha256_of_items(items: Iterable[object]) -> str:
+    """Return what `sha256_of` gives for the list of the items, with one in memory at a time."""
+    digest, start = hashlib.sha256(), "["
+    for item in items:
+        digest.update(f"{start}{json.dumps(item, ensure_ascii=False)}".encode())
+        start = ", "
+    digest.update(b"[]" if start == "[" else b"]")
+    return digest.hexdigest()

@@ -48,3 +48,17 @@ def test_repeating_the_corpus_halves_the_value(vocabulary, size):
 def test_the_metric_is_a_rate_without_a_direction(size):
     metric = metrics.get(f"distinct_{size}")
     assert (metric.name, metric.unit, metric.direction) == (f"distinct_{size}", "rate", "none")
+
+
+@given(
+    st.lists(st.lists(st.sampled_from("abcü"), max_size=9).map(" ".join), max_size=12),
+    st.integers(1, 4),
+    st.integers(1, 30),
+)
+def test_a_tally_gives_the_value_however_often_it_merges(texts, size, at_once):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("kdbench.metrics.distinct._GRAMS", at_once)
+        tally = metrics.get(f"distinct_{size}")().tally()
+        for text in texts:
+            tally.add(Answer(text, ("-",)))
+        assert tally.value() == value(size, *texts)
