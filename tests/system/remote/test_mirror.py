@@ -102,7 +102,7 @@ def test_what_makes_a_run_count_comes_last(store: type[FlakyStore], tmp_path: Pa
     for places in ([order[path] for path in run], [order[path] for path in checkpoint]):
         assert places == sorted(places)
     # Samples count only with a record, so that of a run that has begun comes first.
-    assert [path for path in store.puts if path.startswith("m/")][0] == "m/run/run.json"
+    assert next(path for path in store.puts if path.startswith("m/")) == "m/run/run.json"
 
 
 def test_a_store_that_dies_anywhere_shows_no_half(store: type[FlakyStore], tmp_path: Path) -> None:
