@@ -35,10 +35,10 @@ class Script:
     def Pipe(self):  # noqa: N802 - as in multiprocessing
         return Pipe()
 
-    def Process(self, target, args):  # noqa: N802
+    def Process(self, target, args):  # noqa: N802, ARG002
         return _Broker(self, *args)
 
-    def serve(self, connection, start: Start, driver) -> None:
+    def serve(self, connection, start: Start, _) -> None:
         self.start, self.number = start, self.number + 1
         script = self.starts[min(self.number, len(self.starts)) - 1]
         if isinstance(script, str):
@@ -64,9 +64,7 @@ class _Broker:
         from multiprocessing.connection import Connection
 
         self._connection = Connection(os.dup(connection.fileno()))
-        self._thread = threading.Thread(
-            target=self._run, args=(script, start, driver), daemon=True
-        )
+        self._thread = threading.Thread(target=self._run, args=(script, start, driver), daemon=True)
 
     def _run(self, script, start, driver) -> None:
         try:
@@ -126,7 +124,7 @@ def test_a_head_that_dies_again_and_again_is_one_line(scripted, tmp_path):
 def test_what_ray_says_when_it_does_not_start(scripted, tmp_path):
     executor, _ = scripted("no route to host", address="head:6379")
     with pytest.raises(
-        InputError, match="^executor=ray: Ray cannot connect to head:6379: no route to host"
+        InputError, match=r"^executor=ray: Ray cannot connect to head:6379: no route to host"
     ):
         run_all(executor, [small(tmp_path)])
 
@@ -134,7 +132,7 @@ def test_what_ray_says_when_it_does_not_start(scripted, tmp_path):
 def test_a_machine_without_the_shared_disk_is_named(scripted, tmp_path):
     blind = Machine("gpu8", 8.0, 0.0, GIB, False)
     executor, script = scripted(([MACHINE, blind], 0), address="head:6379")
-    with pytest.raises(InputError, match="^executor=ray: gpu8 does not see .*must be on a disk"):
+    with pytest.raises(InputError, match=r"^executor=ray: gpu8 does not see .*must be on a disk"):
         run_all(executor, [small(tmp_path)])
     assert not script.start.token.exists()
 
