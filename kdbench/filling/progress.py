@@ -93,8 +93,9 @@ class ProgressView:
         text = f"{len(left)} of {len(state.wanted)} left"
         if not known:
             return text
+        workers = min(self._workers, len(left))
         least = "about" if len(known) == len(left) else "at least"
-        return f"{text}, {least} {duration(sum(known.values()) / self._workers)}"
+        return f"{text}, {least} {duration(sum(known.values()) / workers)}"
 
     def _elapsed(self, key: str) -> float:
         start = self._start_times.get(key)

@@ -29,7 +29,8 @@ class Resources:
         needs_gpu: Whether it cannot do without them; otherwise it runs on the CPU where there are
             none.
         cpus: Processor cores; None if nothing states them.
-        memory: Main memory in bytes; None if nothing states or tells it.
+        memory: Main memory in bytes, as the table's file states it; None if it does not.
+        likely_memory: An estimate from the size of the models; None if that is not known.
         is_stated: Whether the table's file, or an option of the engine, states the GPUs.
         device: Device that the node's keys name: `auto`, `cuda`, `cuda:1`, `cpu`.
     """
@@ -38,6 +39,7 @@ class Resources:
     needs_gpu: bool = False
     cpus: int | None = None
     memory: int | None = None
+    likely_memory: int | None = None
     is_stated: bool = False
     device: str = "auto"
 
@@ -160,16 +162,17 @@ def _gpus_of_engine(settings: EvalSettings) -> int:
 
 
 def _resources(
-    keys: ResourceKeys, device: str, gpus: int, is_stated: bool, memory: int | None
+    keys: ResourceKeys, device: str, gpus: float, is_stated: bool, memory: int | None
 ) -> Resources:
     """The keys, and what the rest follows from."""
-    memory = keys.memory if keys.memory is not None else memory
     kind = device.partition(":")[0]
     if keys.gpus is not None:
-        return Resources(keys.gpus, keys.gpus > 0, keys.cpus, memory, True, device)
-    if kind not in ("auto", "cuda"):
-        return Resources(0, False, keys.cpus, memory, False, device)
-    return Resources(gpus, kind == "cuda", keys.cpus, memory, is_stated, device)
+        gpus, needs_gpu, is_stated = keys.gpus, keys.gpus > 0, True
+    elif kind in ("auto", "cuda"):
+        needs_gpu = kind == "cuda"
+    else:
+        gpus, needs_gpu, is_stated = 0, False, False
+    return Resources(gpus, needs_gpu, keys.cpus, keys.memory, memory, is_stated, device)
 
 
 def _over(table: ResourceKeys, row: ResourceKeys) -> ResourceKeys:

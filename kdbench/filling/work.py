@@ -4,6 +4,7 @@ The worker holds the node's lock, so that one process at a time does a node; a p
 lock later finds the node done.
 """
 
+import os
 import time
 import traceback
 from dataclasses import dataclass
@@ -62,3 +63,18 @@ def _one_line(error: BaseException) -> str:
     if isinstance(error, InputError):
         return str(error)
     return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def prepare_libraries(threads: int) -> None:
+    """Prepare the libraries of a process that will run nodes.
+
+    Args:
+        threads: Threads for the native code.
+    """
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    from kdbench.system.quiet import quiet_libraries
+
+    quiet_libraries()
+    import torch
+
+    torch.set_num_threads(threads)

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from kdbench.filling.executors import executors
 from kdbench.filling.gpus import ORDER, VISIBLE, Placement, visible_gpus
 from kdbench.filling.nodes import Node
 from kdbench.filling.resources import Resources, gpu_count
-from kdbench.filling.work import NodeResult, do
+from kdbench.filling.work import NodeResult, do, prepare_libraries
 from kdbench.registry.plugins import load_plugins, loaded_plugins
 from kdbench.system.console import report_progress
 from kdbench.system.processes import Starter, end_with, this_process
@@ -73,10 +73,6 @@ class LocalExecutor(Executor):
         sharing = f", up to {self._placement.nodes_per_gpu} on each" if self._shares() else ""
         workers = counted(self.slots, "worker")
         return f"this machine: {workers} on {gpu_count(len(gpus))}{sharing}"
-
-    def needed(self, node: Node) -> str:
-        """The GPUs of a node; main memory is shared here, and nothing divides it."""
-        return replace(self.needs(node), memory=None).text(self.has_gpus)
 
     def begin(self, nodes: Sequence[Node]) -> None:
         """Check that each node has enough GPUs here.
@@ -185,18 +181,3 @@ def _begin_worker(
     end_with(starter)
     load_plugins(plugins)
     prepare_libraries(threads)
-
-
-def prepare_libraries(threads: int) -> None:
-    """Prepare the libraries of a process that will run nodes.
-
-    Args:
-        threads: Threads for the native code.
-    """
-    os.environ["OMP_NUM_THREADS"] = str(threads)
-    from kdbench.system.quiet import quiet_libraries
-
-    quiet_libraries()
-    import torch
-
-    torch.set_num_threads(threads)
