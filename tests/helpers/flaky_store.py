@@ -1,7 +1,8 @@
-"""A file system of fsspec that fails as networks do: at random, in the middle, slowly or for good."""
+"""A file system of fsspec that fails as networks do: at random, half way, slowly or for good."""
 
 import random
 import time
+from typing import ClassVar
 
 from fsspec.implementations.memory import MemoryFileSystem
 
@@ -18,12 +19,12 @@ class FlakyStore(MemoryFileSystem):
     """
 
     protocol = "flaky"
-    store: dict = {}
-    pseudo_dirs = [""]
+    store: ClassVar[dict] = {}
+    pseudo_dirs: ClassVar[list[str]] = [""]
     cachable = False
     faults = 0.0
     down = False
-    puts: list[str] = []
+    puts: ClassVar[list[str]] = []
     stop_after: int | None = None
     slow = 0.0
     _random = random.Random(5)
