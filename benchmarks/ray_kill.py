@@ -1,4 +1,4 @@
-"""A table on Ray whose workers, head and driver are killed ends with the bytes of one left in peace.
+"""A table on Ray whose workers, head and driver are killed equals one that was left in peace.
 
     python -m benchmarks.ray_kill [ROUNDS] [STEPS]
 

@@ -23,7 +23,7 @@ class Scripted(Executor):
     def begin(self, nodes) -> None:
         self.begun = [node.key for node in nodes]
 
-    def has_room(self, node) -> bool:
+    def has_room(self, node) -> bool:  # noqa: ARG002
         return len(self._running) < self.room
 
     def submit(self, node) -> None:
@@ -31,7 +31,7 @@ class Scripted(Executor):
         self._running.append(node.key)
         self.most = max(self.most, len(self._running))
 
-    def finished(self, timeout: float) -> list[NodeResult]:
+    def finished(self, timeout: float) -> list[NodeResult]:  # noqa: ARG002
         key = self._running.pop(0)
         script = self.script.get(key, [])
         return [script.pop(0) if script else NodeResult(key)]

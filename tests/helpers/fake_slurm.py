@@ -75,7 +75,7 @@ def _sbatch(jobs: Jobs, arguments: list[str]) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    print(f"Submitted batch job {number}")
+    _say(f"Submitted batch job {number}")
 
 
 def _supervise(jobs: Jobs, arguments: list[str]) -> None:
@@ -144,13 +144,13 @@ def _squeue(jobs: Jobs, arguments: list[str]) -> None:
         sys.exit("slurm_load_jobs error: Unable to contact slurm controller")
     names = [word.partition("=")[2] for word in arguments if word.startswith("--name=")]
     for job in jobs.all():
-        if job["state"] in ("PENDING", "RUNNING", "REQUEUED"):
-            if not names or job["job-name"] in names:
-                print(job["id"])
+        is_queued = job["state"] in ("PENDING", "RUNNING", "REQUEUED")
+        if is_queued and (not names or job["job-name"] in names):
+            _say(job["id"])
 
 
 def _sacct(jobs: Jobs, arguments: list[str]) -> None:
-    print(jobs.read(arguments[-1])["state"])
+    _say(jobs.read(arguments[-1])["state"])
 
 
 def _scontrol(jobs: Jobs, arguments: list[str]) -> None:
@@ -166,7 +166,11 @@ def _scancel(jobs: Jobs, arguments: list[str]) -> None:
 
 
 def _sinfo(jobs: Jobs, _: list[str]) -> None:
-    print((jobs.state / "gres").read_text())
+    _say((jobs.state / "gres").read_text())
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
 
 
 if __name__ == "__main__":

@@ -313,7 +313,7 @@ def _asked(command: list[str]) -> str:
 def _answer(command: list[str]) -> str | None:
     """What a command of Slurm prints; None if it fails."""
     try:
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603 - commands of Slurm, not of a shell
             command, capture_output=True, text=True, check=False, timeout=_SECONDS_OF_COMMAND
         )
     except (OSError, subprocess.TimeoutExpired):

@@ -112,6 +112,8 @@ def fetch(place: Path, wanted: Callable[[str], bool] = lambda _: True) -> None:
     mirror, path = at
     dirty = mirror.fetch(path, wanted)
     if dirty and mirror.writes and path:
+        if _session is not None:
+            _session.leases_of(mirror).acquire(path)
         mirror.dirty.add(path)
 
 

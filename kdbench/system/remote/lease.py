@@ -120,11 +120,13 @@ class Leases:
     def _read(self, folder: str) -> Mapping[str, Any]:
         """The content of a lease; empty if there is none or it is damaged."""
         text = self._mirror.storage.read(_place(folder))
+        if text is None:
+            return {}
         try:
-            content = json.loads(text or b"{}")
+            content = json.loads(text)
         except ValueError:
             return {"owner": ""}
-        return content if isinstance(content, dict) else {"owner": ""}
+        return content if isinstance(content, dict) and content else {"owner": ""}
 
     def _holds(self, holder: Mapping[str, Any]) -> bool:
         """Whether a lease is another machine's and not over."""

@@ -153,6 +153,8 @@ class Mirror:
         """Fetch an object unless it is here; return whether the file has unpublished changes."""
         file, known = self.folder / path, self.index.get(path)
         here = file.exists()
+        if not here and known is not None and is_temporary(path):
+            return True  # it was removed here, which is to be published
         same = known is not None and entry.mark is not None and entry.mark == known.mark
         if here and known is not None and same:
             return changed(file, known)
@@ -178,6 +180,11 @@ class Mirror:
 def changed(file: Path, known: Known) -> bool:
     """Whether a file of the mirror may have changed since it was the same as its object."""
     return _stamp(file) != (known.size, known.mtime_ns)
+
+
+def is_temporary(path: str) -> bool:
+    """Whether a file is one that its writer removes: a shard's, a part, or a training's state."""
+    return any(mark in path for mark in (".shard-", ".partial.", ".unfinished/"))
 
 
 def files_below(root: Path, folder: Path) -> list[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from kdbench.errors import InputError
 from kdbench.system.files import sha256_of_file
 from kdbench.system.remote.index import Known
-from kdbench.system.remote.mirror import Mirror, changed, files_below
+from kdbench.system.remote.mirror import Mirror, changed, files_below, is_temporary
 
 _AT_ONCE = 8
 _RECORD = "run.json"
@@ -158,8 +158,7 @@ def _sha256(file: Path, content: bytes | None) -> str:
 def _delete_gone(mirror: Mirror, place: str) -> None:
     """Delete objects of shards, parts and states whose files are gone."""
     for path in mirror.index.below(place):
-        temporary = any(mark in path for mark in (".shard-", ".partial.", ".unfinished/"))
-        if temporary and not (mirror.folder / path).exists():
+        if is_temporary(path) and not (mirror.folder / path).exists():
             mirror.storage.delete(path)
             mirror.index.remove(path)
 

@@ -62,8 +62,7 @@ class Storage:
         try:
             import fsspec
 
-            known = fsspec.available_protocols()
-            if self.protocol not in known:
+            if self.protocol not in {*fsspec.available_protocols(), *fsspec.registry}:
                 raise InputError(
                     f"{self.key}={self.shown}: unknown protocol '{self.protocol}'; known are s3, "
                     "gs, az, http, file and whatever else fsspec knows"
@@ -94,7 +93,7 @@ class Storage:
         Raises:
             InputError: There is no such bucket, no permission, or no answer.
         """
-        if self.protocol in ("memory", *_RENAMES):
+        if self._root.startswith("/") or self.protocol in _RENAMES:  # folders, made when needed
             return
         top = self._full("") if self.protocol in _READ_ONLY else self._root.partition("/")[0]
         try:
@@ -245,11 +244,17 @@ _FINAL = {"NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsEr
 def _entry(info: Mapping[str, Any]) -> Entry:
     size = info.get("size")
     mark = next((str(info[key]) for key in _MARKS if info.get(key)), None)
-    changed = next((str(info[key]) for key in _TIMES if info.get(key)), None)
+    changed = next((_time(info[key]) for key in _TIMES if info.get(key)), None)
     # An ETag alone says whether a content is the same; anything else needs the time too.
     is_tag = any(info.get(key) for key in _MARKS[:-1])
     parts = [part for part in (mark, None if is_tag else changed) if part]
     return Entry(size, f"{size} {' '.join(parts)}" if parts else None)
+
+
+def _time(value: Any) -> str:
+    """A time as text: some file systems give numbers in a listing, and dates elsewhere."""
+    seconds = value.timestamp() if hasattr(value, "timestamp") else value
+    return f"{seconds:.6f}" if isinstance(seconds, int | float) else str(seconds)
 
 
 def _line(error: BaseException) -> str:

@@ -150,7 +150,7 @@ def test_what_slurm_refuses_is_one_line(install, tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"^executor=slurm: 'squeue .*controller running\?$"):
         executor(tmp_path).submit(small(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(InputError, match="^executor=slurm: no sbatch and srun here"):
+    with pytest.raises(InputError, match=r"^executor=slurm: no sbatch and srun here"):
         executor(tmp_path).begin([])
     assert jobs(state) == []
 

@@ -5,6 +5,7 @@ import pickle
 import time
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -247,10 +248,8 @@ class RayExecutor(Executor):
     def close(self) -> None:
         """Stop the nodes that are running, and the cluster if it was started here."""
         if self._broker is not None and self._connection is not None:
-            try:
+            with suppress(OSError):  # it has died
                 self._connection.send(None)
-            except OSError:  # it has died
-                pass
             self._broker.join(timeout=30)
         self._end_broker()
         if hasattr(self, "_token"):

@@ -230,7 +230,7 @@ def _serve_jobs(ray: Any, connection: Connection, start: Start) -> None:
                 name=job.key,
             )
             running[options.remote(job, start, here)] = job.key
-        for result in _ended(ray, running):
+        for result in _ended(ray, running, start.address is None):
             connection.send(result)
         if time.monotonic() - checked > _SECONDS_BETWEEN_CHECKS:
             if not any(node["Alive"] for node in ray.nodes()):
@@ -238,7 +238,12 @@ def _serve_jobs(ray: Any, connection: Connection, start: Start) -> None:
             checked = time.monotonic()
 
 
-def _ended(ray: Any, running: dict[Any, str]) -> Iterator[NodeResult]:
+def _ended(ray: Any, running: dict[Any, str], is_alone: bool) -> Iterator[NodeResult]:
+    """The results of the jobs that have ended.
+
+    What ends with this machine's own daemon, or with the only machine, says nothing about a node:
+    the broker ends too, and the driver gives the next one all that was running.
+    """
     ended, _ = ray.wait(list(running), timeout=_SECONDS_BETWEEN_LOOKS) if running else ([], [])
     for reference in ended:
         key = running.pop(reference)
@@ -250,7 +255,11 @@ def _ended(ray: Any, running: dict[Any, str]) -> Iterator[NodeResult]:
             yield NodeResult(key, reason_of(error))
         except ray.exceptions.OutOfMemoryError:
             yield NodeResult(key, "Ray ended its worker: out of memory", died=True)
+        except ray.exceptions.LocalRayletDiedError:
+            os._exit(1)
         except ray.exceptions.NodeDiedError:
+            if is_alone:
+                os._exit(1)
             yield NodeResult(key, "its machine left the Ray cluster", died=True)
         except ray.exceptions.RayError as error:
             yield NodeResult(key, f"its worker died ({type(error).__name__})", died=True)
