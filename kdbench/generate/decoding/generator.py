@@ -38,7 +38,7 @@ class Generator:
         protocol: Protocol with the lengths and decoding settings.
         batch_size: Number of rows that decode together; None chooses it from the free memory.
         begin: How a batch decodes, such as a mixture with a teacher; None is the model alone,
-            in the fastest way that `guard` finds correct.
+            in the fastest way that `guard` finds correct, with weights that stay as they are.
 
     Raises:
         InputError: No way of decoding agrees with the model's plain forward pass.
@@ -54,7 +54,7 @@ class Generator:
     ):
         self.model, self.tokenizer, self.protocol = model, tokenizer, protocol
         self.batch_size = batch_size
-        self._begin = begin or guarded(model, vocabulary_size(tokenizer))
+        self._begin = begin or guarded(model, vocabulary_size(tokenizer), frozen=True)
         self._eos = end_tokens(model, tokenizer)
         self._marks = find_marks(tokenizer, protocol)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from kdbench.generate.decoding.placed import PlacedDecoding, can_place
+from kdbench.generate.decoding.placed import Packed, PlacedDecoding, can_place
 from kdbench.generate.decoding.prefill import Prompts
 from kdbench.views.probe import accepts
 
@@ -32,10 +32,18 @@ class ReplayedDecoding(PlacedDecoding):
 
     leaving_share, runs_ahead = 1 / 2, True
 
-    def __init__(self, model: Any, vocabulary: int, prompts: Prompts, places: int, room: int):
+    def __init__(
+        self,
+        model: Any,
+        vocabulary: int,
+        prompts: Prompts,
+        places: int,
+        room: int,
+        packed: Packed | None = None,
+    ):
         self._graph: torch.cuda.CUDAGraph | None = None
         self._warm = False
-        super().__init__(model, vocabulary, prompts, places, room)
+        super().__init__(model, vocabulary, prompts, places, room, packed)
         self._ids = torch.zeros(len(self._ends), 1, dtype=torch.long, device=self._ends.device)
         self._column = torch.arange(self._columns, device=self._ends.device)
 
@@ -58,14 +66,15 @@ class ReplayedDecoding(PlacedDecoding):
     def _step(self) -> torch.Tensor:
         seen = self._column <= self._ends[:, None]
         last = {"logits_to_keep": 1} if accepts(self._model, "logits_to_keep") else {}
-        output = self._model(
-            input_ids=self._ids,
-            attention_mask=seen[:, None, None],
-            position_ids=self._ends[:, None],
-            past_key_values=self._cache,
-            use_cache=True,
-            **last,
-        )
+        with self._fast():
+            output = self._model(
+                input_ids=self._ids,
+                attention_mask=seen[:, None, None],
+                position_ids=self._ends[:, None],
+                past_key_values=self._cache,
+                use_cache=True,
+                **last,
+            )
         self._ends.add_(1).clamp_(max=self._last)
         logits: torch.Tensor = output.logits[:, -1, : self._vocabulary]
         return logits
