@@ -103,12 +103,10 @@ def grouped_attention(
 
 def _is_plain(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | None) -> bool:
     """Whether heads divide into groups under one mask, and a prompt has no columns before it."""
+    divides = query.shape[1] % key.shape[1] == 0 and query.shape[0] == key.shape[0]
     same_mask = mask is None or (mask.dim() == 4 and mask.shape[1] == 1)
-    one = query.shape[2] == 1
-    whole = mask is not None or one or query.shape[2] == key.shape[2]
-    return (
-        query.shape[1] % key.shape[1] == 0 and query.shape[0] == key.shape[0] and same_mask and whole
-    )
+    whole = mask is not None or query.shape[2] in (1, key.shape[2])
+    return divides and same_mask and whole
 
 
 def _has_grouped_kernel(query: torch.Tensor, value: torch.Tensor) -> bool:

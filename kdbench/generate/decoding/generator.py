@@ -14,7 +14,7 @@ from kdbench.generate.decoding.guard import guarded
 from kdbench.generate.decoding.kinds import Begin
 from kdbench.generate.decoding.memory import rows_that_fit
 from kdbench.generate.prompts import check_fits, encode_prompt, end_tokens
-from kdbench.generate.row.choosing import choosing_scores
+from kdbench.generate.row.choosing import choose
 from kdbench.generate.row.response import Response
 from kdbench.generate.thinking import find_marks
 from kdbench.protocol import Protocol
@@ -148,8 +148,7 @@ class Generator:
         import torch
 
         banned = [(row, token) for row, response in enumerate(live) for token in response.banned()]
-        scores = choosing_scores(logits, self.protocol, banned, keys)
-        best, tokens = scores.max(dim=-1)
+        best, tokens = choose(logits, self.protocol, banned, keys)
         if not torch.isfinite(best).all():
             row = int((~torch.isfinite(best)).nonzero()[0])
             raise InputError(

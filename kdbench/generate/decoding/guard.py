@@ -12,7 +12,8 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from kdbench.errors import InputError
-from kdbench.generate.decoding.kinds import Begin, CachedDecoding, of_model
+from kdbench.generate.decoding.kinds import Begin, CachedDecoding, Decoding, of_model
+from kdbench.generate.decoding.prefill import Prompts
 from kdbench.generate.decoding.rope import within_rope
 from kdbench.generate.decoding.rowwise import AloneDecoding, RecomputedDecoding
 from kdbench.system.console import report_progress
@@ -122,9 +123,13 @@ def sound_decoding(model: Any, vocabulary: int, frozen: bool = False) -> SoundDe
 
 def _ways(model: Any, vocabulary: int, frozen: bool) -> Iterator[tuple[Path, Begin]]:
     """Ways to decode, from fast to slow."""
-    fast = cache(partial(of_model, model, vocabulary, frozen))
-    # Made within the check, since some models fail when they are asked for their layers.
-    yield "fast", lambda *queue: fast()(*queue)
+    of_this = cache(partial(of_model, model, vocabulary, frozen))
+
+    def fast(prompts: Prompts, places: int, room: int) -> Decoding:
+        # Asked within the check, since some models fail when they are asked for their layers.
+        return of_this()(prompts, places, room)
+
+    yield "fast", fast
     yield "batch", partial(CachedDecoding, model, vocabulary)
     yield "alone", partial(AloneDecoding, model, vocabulary)
     yield "recomputed", partial(RecomputedDecoding, model, vocabulary)

@@ -17,7 +17,6 @@ from kdbench.generate.decoding.packed import Forward, packed_forwards, run_by
 from kdbench.generate.decoding.prefill import Prompts, forward
 from kdbench.views.probe import accepts
 
-
 Packed = Callable[[], Mapping[torch.nn.Module, Forward]]
 """Returns forward passes of a model's linear layers that hold for its present weights."""
 
