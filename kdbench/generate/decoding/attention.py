@@ -85,20 +85,19 @@ def grouped_attention(
         states = scaled_dot_product_attention(
             query, key, value, scale=scaling, is_causal=causal, enable_gqa=True
         )
-    else:
-        parts = [
-            scaled_dot_product_attention(
-                by_group[:, :, group],
-                key,
-                value,
-                attn_mask=attention_mask,
-                scale=scaling,
-                is_causal=causal,
-            )
-            for group in range(groups)
-        ]
-        states = torch.stack(parts, 2).flatten(1, 2)
-    return states.transpose(1, 2).contiguous(), None
+        return states.transpose(1, 2).contiguous(), None
+    attended = query.new_empty(rows, tokens, key.shape[1], groups, value.shape[-1])
+    for group in range(groups):
+        states = scaled_dot_product_attention(
+            by_group[:, :, group],
+            key,
+            value,
+            attn_mask=attention_mask,
+            scale=scaling,
+            is_causal=causal,
+        )
+        attended[:, :, :, group] = states.transpose(1, 2)
+    return attended.flatten(2, 3), None
 
 
 def _is_plain(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | None) -> bool:

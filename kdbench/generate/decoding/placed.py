@@ -47,6 +47,7 @@ class PlacedDecoding:
     ):
         self._model, self._vocabulary = model, vocabulary
         self._linear = packed() if packed else packed_forwards(model)
+        self._takes_mask = takes_mask(model)
         places = min(places, len(prompts))
         self._queue = Queue(model, vocabulary, prompts, places)
         columns = max(map(len, prompts)) + room
@@ -102,12 +103,23 @@ class PlacedDecoding:
         width = int(self._lengths.max()) + 1
         self._show(width)
         seen = torch.arange(width, device=tokens.device) <= self._ends[:, None]
+        mask = self._added(seen) if self._takes_mask else seen.long()
         with self._fast():
-            logits = forward(
-                self._model, tokens[:, None], seen.long(), self._ends[:, None], self._cache
-            )
+            logits = forward(self._model, tokens[:, None], mask, self._ends[:, None], self._cache)
         self.logits = logits[:, : self._vocabulary]
         self._move()
+
+    def _added(self, seen: torch.Tensor) -> torch.Tensor:
+        """A mask to be added to scores, made once for all layers, (rows, 1, 1, columns).
+
+        Args:
+            seen: What each row attends to, (rows, columns).
+        """
+        device = seen.device.type
+        autocast = torch.is_autocast_enabled(device)
+        dtype = torch.get_autocast_dtype(device) if autocast else self._model.dtype
+        nothing = torch.zeros(seen.shape, dtype=dtype, device=seen.device)
+        return nothing.masked_fill_(~seen, -torch.inf)[:, None, None]
 
     def _show(self, width: int) -> None:
         for layer in self._cache.layers:
@@ -183,4 +195,13 @@ def can_place(model: Any) -> bool:
         accepts(model, "position_ids")
         and bool(layers)
         and all(type(layer) is DynamicLayer for layer in layers)
+    )
+
+
+def takes_mask(model: Any) -> bool:
+    """Return whether a model uses a mask of four dimensions as it is given."""
+    return (
+        getattr(model, "_can_compile_fullgraph", False)
+        and model.config._attn_implementation == "sdpa"
+        and not getattr(model.config, "alibi", False)  # computed from a mask of another shape
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from kdbench.generate.decoding.placed import Packed, PlacedDecoding, can_place
+from kdbench.generate.decoding.placed import Packed, PlacedDecoding, can_place, takes_mask
 from kdbench.generate.decoding.prefill import Prompts
 from kdbench.views.probe import accepts
 
@@ -69,7 +69,7 @@ class ReplayedDecoding(PlacedDecoding):
         with self._fast():
             output = self._model(
                 input_ids=self._ids,
-                attention_mask=seen[:, None, None],
+                attention_mask=self._added(seen),
                 position_ids=self._ends[:, None],
                 past_key_values=self._cache,
                 use_cache=True,
@@ -90,10 +90,8 @@ def can_replay(model: Any) -> bool:
     """Return whether a model's step can be captured: on a GPU, with fixed operations."""
     return (
         model.device.type == "cuda"
-        and getattr(model, "_can_compile_fullgraph", False)
-        and model.config._attn_implementation == "sdpa"  # uses a mask as given
+        and takes_mask(model)
         and can_place(model)
-        and not getattr(model.config, "alibi", False)  # computed from a mask of another shape
         and not getattr(model, "is_loaded_in_8bit", False)  # looks for outliers
         and not any(map(_moves_weights, model.modules()))
     )

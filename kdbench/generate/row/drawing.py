@@ -74,7 +74,7 @@ def _compiled(device: "torch.device") -> Callable[..., Any] | None:
 
     from kdbench.generate.row.noise import step_keys
 
-    compiled = torch.compile(_together, dynamic=True)
+    compiled: Callable[..., Any] = torch.compile(_together, dynamic=True)
     keys = torch.tensor(step_keys(0, "", _PROBED_ROWS).copy(), device=device)
     logits = torch.linspace(-9, 9, _PROBED_ROWS * _PROBED_TOKENS, device=device)
     logits = logits.reshape(_PROBED_TOKENS, _PROBED_ROWS).T.contiguous()
