@@ -151,17 +151,17 @@ def of_model(model: Any, vocabulary: int, frozen: bool = False) -> Begin:
     Args:
         model: transformers model in evaluation mode.
         vocabulary: Number of tokens of the tokenizer.
-        frozen: Whether the weights stay as they are, so that all queues share one packed copy.
+        frozen: Whether the weights stay as they are, so that all queues share one copy of them.
     """
-    from kdbench.generate.decoding.packed import packed_forwards
+    from kdbench.generate.decoding.linears import linears_of
     from kdbench.generate.decoding.placed import PlacedDecoding, can_place
     from kdbench.generate.decoding.replay import ReplayedDecoding, can_replay
 
     if not can_place(model):
         return partial(CachedDecoding, model, vocabulary)
     kind = ReplayedDecoding if can_replay(model) else PlacedDecoding
-    packed = cache(partial(packed_forwards, model)) if frozen else None
-    return partial(kind, model, vocabulary, packed=packed)
+    linears = cache(partial(linears_of, model)) if frozen else None
+    return partial(kind, model, vocabulary, linears=linears)
 
 
 def of_mixture(student: Begin, teacher: Begin, teacher_weight: float) -> Begin:

@@ -1,7 +1,7 @@
 """Continuous batching: the next row of the queue takes the place of a finished one."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from itertools import groupby
 from typing import Any
@@ -13,12 +13,9 @@ from transformers.cache_utils import DynamicCache, DynamicLayer
 from kdbench.generate.decoding.attention import grouped
 from kdbench.generate.decoding.begun import Begun, begin_prompts
 from kdbench.generate.decoding.cache import PlacedLayer
-from kdbench.generate.decoding.packed import Forward, packed_forwards, run_by
+from kdbench.generate.decoding.linears import Linears, linears_of
 from kdbench.generate.decoding.prefill import Prompts, forward
 from kdbench.views.probe import accepts
-
-Packed = Callable[[], Mapping[torch.nn.Module, Forward]]
-"""Returns forward passes of a model's linear layers that hold for its present weights."""
 
 
 class PlacedDecoding:
@@ -30,8 +27,7 @@ class PlacedDecoding:
         prompts: Prompts of all rows of the queue; the first `places` begin.
         places: Largest number of rows that decode together.
         room: Largest number of tokens to come.
-        packed: The linear layers, where another decoding of the same weights has packed them; None
-            packs them here.
+        linears: Returns the linear layers as they run; the default copies their present weights.
     """
 
     leaving_share, can_replace, runs_ahead = 1 / 8, True, False
@@ -43,10 +39,10 @@ class PlacedDecoding:
         prompts: Prompts,
         places: int,
         room: int,
-        packed: Packed | None = None,
+        linears: Callable[[], Linears] | None = None,
     ):
         self._model, self._vocabulary = model, vocabulary
-        self._linear = packed() if packed else packed_forwards(model)
+        self._linears = linears() if linears else linears_of(model)
         self._takes_mask = takes_mask(model)
         places = min(places, len(prompts))
         self._queue = Queue(model, vocabulary, prompts, places)
@@ -60,10 +56,10 @@ class PlacedDecoding:
         self.replace(range(places), range(places))
 
     def _fast(self) -> AbstractContextManager[Any]:
-        """The model as decoding runs it: attention in groups, and packed linear layers."""
+        """The model as decoding runs it: attention in groups, and copies of weights."""
         stack = ExitStack()
         stack.enter_context(grouped())
-        stack.enter_context(run_by(self._linear))
+        stack.enter_context(self._linears.running())
         return stack
 
     @staticmethod

@@ -5,11 +5,13 @@ one by one. A graph launches them together, but its shapes and addresses are fix
 attended to under a mask, and everything that changes is on the device.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from kdbench.generate.decoding.placed import Packed, PlacedDecoding, can_place, takes_mask
+from kdbench.generate.decoding.linears import Linears
+from kdbench.generate.decoding.placed import PlacedDecoding, can_place, takes_mask
 from kdbench.generate.decoding.prefill import Prompts
 from kdbench.views.probe import accepts
 
@@ -28,6 +30,7 @@ class ReplayedDecoding(PlacedDecoding):
         prompts: Prompts of all rows of the queue; the first `places` begin.
         places: Largest number of rows that decode together.
         room: Largest number of tokens to come.
+        linears: Returns the linear layers as they run; the default copies their present weights.
     """
 
     leaving_share, runs_ahead = 1 / 2, True
@@ -39,11 +42,11 @@ class ReplayedDecoding(PlacedDecoding):
         prompts: Prompts,
         places: int,
         room: int,
-        packed: Packed | None = None,
+        linears: Callable[[], Linears] | None = None,
     ):
         self._graph: torch.cuda.CUDAGraph | None = None
         self._warm = False
-        super().__init__(model, vocabulary, prompts, places, room, packed)
+        super().__init__(model, vocabulary, prompts, places, room, linears)
         self._ids = torch.zeros(len(self._ends), 1, dtype=torch.long, device=self._ends.device)
         self._column = torch.arange(self._columns, device=self._ends.device)
 
