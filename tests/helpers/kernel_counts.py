@@ -29,7 +29,7 @@ class KernelCounts(TorchDispatchMode):
     ) -> Any:
         """Run an operation and count what it writes."""
         result = function(*args, **(kwargs or {}))
-        if function.is_view or function.namespace != "aten" and function.namespace != "mkldnn":
+        if function.is_view or function.namespace not in {"aten", "mkldnn"}:
             return result
         given = {
             leaf.untyped_storage().data_ptr()
