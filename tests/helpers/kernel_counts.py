@@ -14,7 +14,7 @@ class KernelCounts(TorchDispatchMode):
 
     Attributes:
         names: Name of each operation that wrote something.
-        shapes: Shape of each tensor that was written.
+        shapes: Shape of each tensor that was made, not of those that were written in place.
         bytes: Bytes that were written.
     """
 
@@ -45,13 +45,7 @@ class KernelCounts(TorchDispatchMode):
         ]
         if written:
             self.names.append(str(function))
-            self.shapes += [tuple(leaf.shape) for leaf in written]
             # An operation in place writes what it is given, not the whole tensor.
-            self.bytes += sum(0 if in_place else leaf.nbytes for leaf in written)
+            self.shapes += [] if in_place else [tuple(leaf.shape) for leaf in written]
+            self.bytes += 0 if in_place else sum(leaf.nbytes for leaf in written)
         return result
-
-    def largest(self) -> int:
-        """The largest number of elements that one operation wrote."""
-        import math
-
-        return max(math.prod(shape) for shape in self.shapes)

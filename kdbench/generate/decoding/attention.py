@@ -71,6 +71,9 @@ def grouped_attention(
         return sdpa_attention_forward(  # type: ignore[no-any-return]
             module, query, key, value, attention_mask, dropout, scaling, is_causal, **rest
         )
+    if torch.is_autocast_enabled(query.device.type):  # once, not for each group
+        precision = torch.get_autocast_dtype(query.device.type)
+        query, key, value = query.to(precision), key.to(precision), value.to(precision)
     rows, heads, tokens, _ = query.shape
     by_group = query.unflatten(1, (key.shape[1], groups))
     if tokens == 1:

@@ -47,7 +47,7 @@ class Linears:
     @contextmanager
     def running(self) -> Iterator[None]:
         """Run the layers by these, for a while; under another autocast, they run as they are."""
-        if _precision(self.device) != self.precision:
+        if precision_of_autocast(self.device) != self.precision:
             yield
             return
         # Into `__dict__`, as a module's own way of setting an attribute takes microseconds.
@@ -70,7 +70,7 @@ def linears_of(model: Any) -> Linears:
         model: A transformers model.
     """
     device = model.device.type
-    precision = _precision(device)
+    precision = precision_of_autocast(device)
     layers = [layer for layer in model.modules() if _is_plain(layer, device)]
     if precision is not None:
         return Linears({layer: _cast(layer, precision) for layer in layers}, device, precision)
@@ -82,7 +82,8 @@ def linears_of(model: Any) -> Linears:
     return Linears({layer: _packed(layer) for layer in layers}, device, None)
 
 
-def _precision(device: str) -> torch.dtype | None:
+def precision_of_autocast(device: str) -> torch.dtype | None:
+    """Return the precision of autocast on a type of device; None where it is off."""
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
 
 

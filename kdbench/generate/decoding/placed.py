@@ -13,7 +13,7 @@ from transformers.cache_utils import DynamicCache, DynamicLayer
 from kdbench.generate.decoding.attention import grouped
 from kdbench.generate.decoding.begun import Begun, begin_prompts
 from kdbench.generate.decoding.cache import PlacedLayer
-from kdbench.generate.decoding.linears import Linears, linears_of
+from kdbench.generate.decoding.linears import Linears, linears_of, precision_of_autocast
 from kdbench.generate.decoding.prefill import Prompts, forward
 from kdbench.views.probe import accepts
 
@@ -88,8 +88,9 @@ class PlacedDecoding:
     def _make_cache(self, begun: Begun) -> None:
         places = len(self._lengths)
         self._cache = DynamicCache(config=self._model.config)
+        precision = precision_of_autocast(self._model.device.type)
         self._cache.layers = [
-            PlacedLayer(keys, values, places, self._columns, self._ends)
+            PlacedLayer(keys, values, precision or values.dtype, places, self._columns, self._ends)
             for keys, values in begun.states
         ]
         self.logits = begun.logits.new_empty(places, begun.logits.shape[1])
@@ -111,9 +112,7 @@ class PlacedDecoding:
         Args:
             seen: What each row attends to, (rows, columns).
         """
-        device = seen.device.type
-        autocast = torch.is_autocast_enabled(device)
-        dtype = torch.get_autocast_dtype(device) if autocast else self._model.dtype
+        dtype = precision_of_autocast(seen.device.type) or self._model.dtype
         nothing = torch.zeros(seen.shape, dtype=dtype, device=seen.device)
         return nothing.masked_fill_(~seen, -torch.inf)[:, None, None]
 

@@ -102,6 +102,15 @@ def step_bytes_without(model: Any, kind: Any) -> int:
     return counts.bytes - sum(4 * math.prod(shape) for shape in expanded(counts))
 
 
+@pytest.mark.parametrize("kind", [PlacedDecoding, ReplayedDecoding])
+def test_the_cache_is_not_cast_for_every_token(model: Any, kind: Any) -> None:
+    """Under autocast, in which keys are float32 after their positions are applied."""
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        counts = step_of(model, kind)
+    assert any(name.startswith("aten._to_copy") for name in counts.names)  # of activations
+    assert max(map(math.prod, counts.shapes)) < ROWS * KV * COLUMNS * WIDTH
+
+
 @torch.no_grad()
 def test_prompts_are_run_without_copies_too(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kdbench.generate.decoding.begun._TOKENS", 10_000)  # as on a GPU
