@@ -90,7 +90,7 @@ class PlacedDecoding:
         self._cache = DynamicCache(config=self._model.config)
         precision = precision_of_autocast(self._model.device.type)
         self._cache.layers = [
-            PlacedLayer(keys, values, precision or values.dtype, places, self._columns, self._ends)
+            PlacedLayer(keys, values, precision, places, self._columns, self._ends)
             for keys, values in begun.states
         ]
         self.logits = begun.logits.new_empty(places, begun.logits.shape[1])

@@ -14,14 +14,14 @@ from kdbench.system.console import note_once
 if TYPE_CHECKING:
     import torch
 
-Draw = tuple["torch.Tensor", "torch.Tensor"]
-
 # Rows x V of a batch on a GPU from which compiling, which takes seconds, is worth it.
 _WORTH_COMPILING = 1 << 22
 _PROBED_ROWS, _PROBED_TOKENS = 4, 4096
 
 
-def draw(logits: "torch.Tensor", temperature: float, keys: "torch.Tensor") -> Draw:
+def draw(
+    logits: "torch.Tensor", temperature: float, keys: "torch.Tensor"
+) -> tuple["torch.Tensor", "torch.Tensor"]:
     """Draw each row's next token.
 
     Args:
@@ -40,7 +40,9 @@ def draw(logits: "torch.Tensor", temperature: float, keys: "torch.Tensor") -> Dr
     return _together(logits, temperature, keys)
 
 
-def _together(logits: "torch.Tensor", temperature: float, keys: "torch.Tensor") -> Draw:
+def _together(
+    logits: "torch.Tensor", temperature: float, keys: "torch.Tensor"
+) -> tuple["torch.Tensor", "torch.Tensor"]:
     import torch
 
     from kdbench.generate.row.noise import gumbel_of
@@ -50,7 +52,9 @@ def _together(logits: "torch.Tensor", temperature: float, keys: "torch.Tensor") 
     return best, tokens
 
 
-def _by_row(logits: "torch.Tensor", temperature: float, keys: "torch.Tensor") -> Draw:
+def _by_row(
+    logits: "torch.Tensor", temperature: float, keys: "torch.Tensor"
+) -> tuple["torch.Tensor", "torch.Tensor"]:
     import torch
 
     from kdbench.generate.row.noise import Scratch
