@@ -14,8 +14,10 @@ class PlacedLayer(DynamicLayer):
     """The keys and values of one layer; the tokens of a row are in its columns from 0 on.
 
     Args:
-        keys: Keys of some prompts, (prompts, heads, length, width), for their shape and dtype.
-        values: Values of the same prompts, for their shape and dtype.
+        keys: Keys of some prompts, (prompts, heads, length, width), for their shape.
+        values: Values of the same prompts, for their shape.
+        precision: Of autocast, or None. Under it, keys can be in float32 after their positions are
+            applied, and the whole cache would be cast for every token.
         rows: Number of places for rows.
         columns: Number of columns of each row.
         ends: Column into which each row writes next, int64 of shape (rows,). The caller owns the
@@ -23,14 +25,24 @@ class PlacedLayer(DynamicLayer):
     """
 
     def __init__(
-        self, keys: torch.Tensor, values: torch.Tensor, rows: int, columns: int, ends: torch.Tensor
+        self,
+        keys: torch.Tensor,
+        values: torch.Tensor,
+        precision: torch.dtype | None,
+        rows: int,
+        columns: int,
+        ends: torch.Tensor,
     ):
         super().__init__()
-        self.dtype, self.device, self.is_initialized = keys.dtype, keys.device, True
+        self.dtype, self.device, self.is_initialized = precision or keys.dtype, keys.device, True
         self._ends, self._width = ends, columns
         self._rows = torch.arange(rows, device=keys.device)
         self._keys, self._values = (
-            states.new_zeros(rows, states.shape[1], columns, states.shape[-1])
+            torch.zeros(
+                (rows, states.shape[1], columns, states.shape[-1]),
+                dtype=precision or states.dtype,
+                device=states.device,
+            )
             for states in (keys, values)
         )
         self.show(columns)
@@ -44,8 +56,8 @@ class PlacedLayer(DynamicLayer):
             values: Values of the same prompts.
         """
         length = keys.shape[-2]
-        self._keys[places, :, :length] = keys
-        self._values[places, :, :length] = values
+        self._keys[places, :, :length] = keys.to(self._keys.dtype)
+        self._values[places, :, :length] = values.to(self._values.dtype)
 
     def show(self, width: int) -> None:
         """Set the number of columns that the next token attends to, including its own."""
@@ -57,7 +69,6 @@ class PlacedLayer(DynamicLayer):
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Write the states of each row's next token, and return the columns to attend to."""
-        # Under autocast, keys and values of a step can differ in dtype; those of a prefill do not.
         self._keys[self._rows, :, self._ends] = key_states[:, :, 0].to(self._keys.dtype)
         self._values[self._rows, :, self._ends] = value_states[:, :, 0].to(self._values.dtype)
         return self._keys[:, :, : self._width], self._values[:, :, : self._width]

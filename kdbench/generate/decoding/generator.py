@@ -14,7 +14,7 @@ from kdbench.generate.decoding.guard import guarded
 from kdbench.generate.decoding.kinds import Begin
 from kdbench.generate.decoding.memory import rows_that_fit
 from kdbench.generate.prompts import check_fits, encode_prompt, end_tokens
-from kdbench.generate.row.choosing import choosing_scores
+from kdbench.generate.row.choosing import choose
 from kdbench.generate.row.response import Response
 from kdbench.generate.thinking import find_marks
 from kdbench.protocol import Protocol
@@ -38,7 +38,7 @@ class Generator:
         protocol: Protocol with the lengths and decoding settings.
         batch_size: Number of rows that decode together; None chooses it from the free memory.
         begin: How a batch decodes, such as a mixture with a teacher; None is the model alone,
-            in the fastest way that `guard` finds correct.
+            in the fastest way that `guard` finds correct, with weights that stay as they are.
 
     Raises:
         InputError: No way of decoding agrees with the model's plain forward pass.
@@ -54,7 +54,7 @@ class Generator:
     ):
         self.model, self.tokenizer, self.protocol = model, tokenizer, protocol
         self.batch_size = batch_size
-        self._begin = begin or guarded(model, vocabulary_size(tokenizer))
+        self._begin = begin or guarded(model, vocabulary_size(tokenizer), frozen=True)
         self._eos = end_tokens(model, tokenizer)
         self._marks = find_marks(tokenizer, protocol)
 
@@ -148,8 +148,7 @@ class Generator:
         import torch
 
         banned = [(row, token) for row, response in enumerate(live) for token in response.banned()]
-        scores = choosing_scores(logits, self.protocol, banned, keys)
-        best, tokens = scores.max(dim=-1)
+        best, tokens = choose(logits, self.protocol, banned, keys)
         if not torch.isfinite(best).all():
             row = int((~torch.isfinite(best)).nonzero()[0])
             raise InputError(

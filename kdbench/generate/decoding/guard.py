@@ -6,13 +6,14 @@ them. So each model answers a few short prompts before its first real work, firs
 that it seems to allow, and the first way that agrees with the plain forward pass is used.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from kdbench.errors import InputError
-from kdbench.generate.decoding.kinds import Begin, CachedDecoding, of_model
+from kdbench.generate.decoding.kinds import Begin, CachedDecoding, Decoding, of_model
+from kdbench.generate.decoding.prefill import Prompts
 from kdbench.generate.decoding.rope import within_rope
 from kdbench.generate.decoding.rowwise import AloneDecoding, RecomputedDecoding
 from kdbench.system.console import report_progress
@@ -80,24 +81,30 @@ class SoundDecodings:
         return self._known[id(model)][1]
 
 
-def guarded(model: Any, vocabulary: int) -> Begin:
+def guarded(model: Any, vocabulary: int, frozen: bool = False) -> Begin:
     """The fastest decoding that agrees with a plain forward pass; a slow one is announced.
+
+    Args:
+        model: a transformers model.
+        vocabulary: number of tokens V.
+        frozen: whether the weights stay as they are from now on.
 
     Raises:
         InputError: there is none.
     """
-    sound = sound_decoding(model, vocabulary)
+    sound = sound_decoding(model, vocabulary, frozen)
     if sound.note:
         report_progress(sound.note)
     return sound.begin
 
 
-def sound_decoding(model: Any, vocabulary: int) -> SoundDecoding:
+def sound_decoding(model: Any, vocabulary: int, frozen: bool = False) -> SoundDecoding:
     """Find the fastest decoding that agrees with the model's plain forward pass.
 
     Args:
         model: a transformers model; its mode is left as it is.
         vocabulary: number of tokens V; logits beyond it, padding of the head, are cut off.
+        frozen: whether the weights stay as they are from now on.
 
     Raises:
         InputError: there is none, later tokens change earlier logits, or logits are not finite.
@@ -105,21 +112,27 @@ def sound_decoding(model: Any, vocabulary: int) -> SoundDecoding:
     name, why = type(model).__name__, ""
     with plainly(model):
         probe = _Probe(model, vocabulary)
-        for path, make in _ways(model, vocabulary):
-            reason = _disagreement(make, probe)
+        for path, begin in _ways(model, vocabulary, frozen):
+            reason = _disagreement(begin, probe)
             if reason is None:
                 note = f"{name}: {_HOW[path]}: {why}" if _HOW[path] else None
-                return SoundDecoding(path, within_rope(model, vocabulary, make()), note)
+                return SoundDecoding(path, within_rope(model, vocabulary, begin), note)
             why = why or f"in a batch {reason}"
     raise InputError(f"{name}: no way of decoding agrees with its plain forward pass: {reason}")
 
 
-def _ways(model: Any, vocabulary: int) -> Iterator[tuple[Path, Callable[[], Begin]]]:
+def _ways(model: Any, vocabulary: int, frozen: bool) -> Iterator[tuple[Path, Begin]]:
     """Ways to decode, from fast to slow."""
-    yield "fast", lambda: of_model(model, vocabulary)
-    yield "batch", lambda: partial(CachedDecoding, model, vocabulary)
-    yield "alone", lambda: partial(AloneDecoding, model, vocabulary)
-    yield "recomputed", lambda: partial(RecomputedDecoding, model, vocabulary)
+    of_this = cache(partial(of_model, model, vocabulary, frozen))
+
+    def fast(prompts: Prompts, places: int, room: int) -> Decoding:
+        # Asked within the check, since some models fail when they are asked for their layers.
+        return of_this()(prompts, places, room)
+
+    yield "fast", fast
+    yield "batch", partial(CachedDecoding, model, vocabulary)
+    yield "alone", partial(AloneDecoding, model, vocabulary)
+    yield "recomputed", partial(RecomputedDecoding, model, vocabulary)
 
 
 class _Probe:
@@ -184,12 +197,12 @@ class _Probe:
         return noise
 
 
-def _disagreement(make: Callable[[], Begin], probe: _Probe) -> str | None:
+def _disagreement(begin: Begin, probe: _Probe) -> str | None:
     """Why a way of decoding is not used; None if it agrees."""
     import torch
 
     try:
-        decoded = _decode(make(), probe)
+        decoded = _decode(begin, probe)
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - models fail in ways of their own

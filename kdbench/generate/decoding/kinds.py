@@ -5,7 +5,7 @@ A decoding has the prompts of all rows in a queue, and begins as many rows as it
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 from typing import Protocol as Interface
 
@@ -145,19 +145,23 @@ class MixedDecoding:
         return student.logaddexp(teacher + math.log(self._weight))
 
 
-def of_model(model: Any, vocabulary: int) -> Begin:
+def of_model(model: Any, vocabulary: int, frozen: bool = False) -> Begin:
     """Return the fastest kind of decoding that a model allows.
 
     Args:
         model: transformers model in evaluation mode.
         vocabulary: Number of tokens of the tokenizer.
+        frozen: Whether the weights stay as they are, so that all queues share one copy of them.
     """
+    from kdbench.generate.decoding.linears import linears_of
     from kdbench.generate.decoding.placed import PlacedDecoding, can_place
     from kdbench.generate.decoding.replay import ReplayedDecoding, can_replay
 
     if not can_place(model):
         return partial(CachedDecoding, model, vocabulary)
-    return partial(ReplayedDecoding if can_replay(model) else PlacedDecoding, model, vocabulary)
+    kind = ReplayedDecoding if can_replay(model) else PlacedDecoding
+    linears = cache(partial(linears_of, model)) if frozen else None
+    return partial(kind, model, vocabulary, linears=linears)
 
 
 def of_mixture(student: Begin, teacher: Begin, teacher_weight: float) -> Begin:

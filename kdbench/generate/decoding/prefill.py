@@ -1,6 +1,6 @@
 """Prefill: each prompt is run through the model once for all its rows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,22 +26,6 @@ class Prefilled:
     cache: Any
     logits: "torch.Tensor"
     mask: "torch.Tensor"
-
-    def states(self) -> Iterator[tuple["torch.Tensor", "torch.Tensor"]]:
-        """Yield keys and values of each layer, with each prompt's tokens from column 0 on."""
-        import torch
-
-        length = self.mask.shape[1]
-        padding = length - self.mask.sum(-1, keepdim=True)
-        columns = torch.arange(length, device=self.mask.device)[None] + padding
-        columns = columns.clamp(max=length - 1)[
-            :, None, :, None
-        ]  # beyond a prompt, any value will do
-        for layer in self.cache.layers:
-            yield (
-                layer.keys.gather(2, columns.expand(-1, *layer.keys.shape[1:])),
-                layer.values.gather(2, columns.expand(-1, *layer.values.shape[1:])),
-            )
 
 
 def prefill(model: Any, vocabulary: int, prompts: Prompts) -> Prefilled:

@@ -5,11 +5,13 @@ one by one. A graph launches them together, but its shapes and addresses are fix
 attended to under a mask, and everything that changes is on the device.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from kdbench.generate.decoding.placed import PlacedDecoding, can_place
+from kdbench.generate.decoding.linears import Linears
+from kdbench.generate.decoding.placed import PlacedDecoding, can_place, takes_mask
 from kdbench.generate.decoding.prefill import Prompts
 from kdbench.views.probe import accepts
 
@@ -28,14 +30,23 @@ class ReplayedDecoding(PlacedDecoding):
         prompts: Prompts of all rows of the queue; the first `places` begin.
         places: Largest number of rows that decode together.
         room: Largest number of tokens to come.
+        linears: Returns the linear layers as they run; the default copies their present weights.
     """
 
     leaving_share, runs_ahead = 1 / 2, True
 
-    def __init__(self, model: Any, vocabulary: int, prompts: Prompts, places: int, room: int):
+    def __init__(
+        self,
+        model: Any,
+        vocabulary: int,
+        prompts: Prompts,
+        places: int,
+        room: int,
+        linears: Callable[[], Linears] | None = None,
+    ):
         self._graph: torch.cuda.CUDAGraph | None = None
         self._warm = False
-        super().__init__(model, vocabulary, prompts, places, room)
+        super().__init__(model, vocabulary, prompts, places, room, linears)
         self._ids = torch.zeros(len(self._ends), 1, dtype=torch.long, device=self._ends.device)
         self._column = torch.arange(self._columns, device=self._ends.device)
 
@@ -58,14 +69,15 @@ class ReplayedDecoding(PlacedDecoding):
     def _step(self) -> torch.Tensor:
         seen = self._column <= self._ends[:, None]
         last = {"logits_to_keep": 1} if accepts(self._model, "logits_to_keep") else {}
-        output = self._model(
-            input_ids=self._ids,
-            attention_mask=seen[:, None, None],
-            position_ids=self._ends[:, None],
-            past_key_values=self._cache,
-            use_cache=True,
-            **last,
-        )
+        with self._fast():
+            output = self._model(
+                input_ids=self._ids,
+                attention_mask=self._added(seen),
+                position_ids=self._ends[:, None],
+                past_key_values=self._cache,
+                use_cache=True,
+                **last,
+            )
         self._ends.add_(1).clamp_(max=self._last)
         logits: torch.Tensor = output.logits[:, -1, : self._vocabulary]
         return logits
@@ -81,10 +93,8 @@ def can_replay(model: Any) -> bool:
     """Return whether a model's step can be captured: on a GPU, with fixed operations."""
     return (
         model.device.type == "cuda"
-        and getattr(model, "_can_compile_fullgraph", False)
-        and model.config._attn_implementation == "sdpa"  # uses a mask as given
+        and takes_mask(model)
         and can_place(model)
-        and not getattr(model.config, "alibi", False)  # computed from a mask of another shape
         and not getattr(model, "is_loaded_in_8bit", False)  # looks for outliers
         and not any(map(_moves_weights, model.modules()))
     )

@@ -1,0 +1,167 @@
+"""Copies of weights for decoding: the same products, for every batch, of the present weights."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+
+from kdbench.generate.decoding import linears
+from kdbench.generate.decoding.linears import linears_of
+from kdbench.generate.decoding.placed import PlacedDecoding
+
+V = 300
+PROMPTS = [tuple(range(3, 20)), (5, 6), (9, 8, 7, 6)]
+
+packs = pytest.mark.skipif(not linears._can_pack(), reason="no blocked layout on this machine")
+
+
+class Model(nn.Sequential):
+    """Layers on a device."""
+
+    device = torch.device("cpu")
+
+
+def llama(**more: Any) -> LlamaForCausalLM:
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 256, "intermediate_size": 320, "num_hidden_layers": 2}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
+    return LlamaForCausalLM(LlamaConfig(vocab_size=V, **sizes, **heads, **more)).eval()
+
+
+def gpt2() -> GPT2LMHeadModel:
+    torch.manual_seed(0)
+    return GPT2LMHeadModel(GPT2Config(vocab_size=V, n_embd=32, n_layer=2, n_head=4)).eval()
+
+
+@packs
+@pytest.mark.parametrize(("width", "out"), [(256, 300), (1536, 64), (64, 1536), (300, 301)])
+@torch.inference_mode()
+def test_a_row_has_the_same_product_in_a_batch_of_any_size(width: int, out: int) -> None:
+    torch.manual_seed(width)
+    model = Model(nn.Linear(width, out))
+    rows = torch.randn(200, width)
+    plain = model(rows)
+    copies = linears_of(model)
+    assert set(copies.forwards) == {model[0]}
+    with copies.running():
+        whole = model(rows)
+        torch.testing.assert_close(whole, plain, rtol=1e-4, atol=1e-5)
+        for size in (1, 2, 3, 4, 5, 7, 12, 16, 31, 60, 64, 65, 128, 199):
+            for start in (0, 1, 200 - size):
+                part = model(rows[start : start + size])
+                assert torch.equal(part, whole[start : start + size])
+        one = model(rows[None, :1])
+        assert one.shape == (1, 1, out)
+        assert torch.equal(one[0], whole[:1])
+    assert torch.equal(model(rows), plain)
+
+
+@packs
+def test_only_plain_layers_of_some_size_are_copied() -> None:
+    class Own(nn.Linear):
+        """A layer with a product of its own."""
+
+    hooked = nn.Linear(256, 256)
+    hooked.forward = hooked.forward  # type: ignore[method-assign] # as accelerate does
+    half = nn.Linear(256, 256).half()
+    model = Model(nn.Linear(256, 256), Own(256, 256), nn.Linear(8, 8), hooked, half)
+    assert set(linears_of(model).forwards) == {model[0]}
+
+
+@packs
+def test_no_copies_where_they_would_take_much_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Model(nn.Linear(256, 256))
+    monkeypatch.setattr(linears, "_memory", lambda: 4 * 4 * 256 * 256)
+    assert linears_of(model).forwards
+    monkeypatch.setattr(linears, "_memory", lambda: 4 * 4 * 256 * 256 - 1)
+    assert not linears_of(model).forwards
+
+
+@packs
+def test_layers_are_as_they_were_after_an_error() -> None:
+    model = Model(nn.Linear(256, 256))
+    with linears_of(model).running():
+        assert "forward" in vars(model[0])
+    with pytest.raises(ZeroDivisionError), linears_of(model).running():
+        _ = 1 / 0
+    assert "forward" not in vars(model[0])
+
+
+@packs
+@torch.inference_mode()
+def test_each_decoding_has_the_present_weights() -> None:
+    """In training, weights change in between: by an optimiser, or through `.data`."""
+    model = llama()
+    first = PlacedDecoding(model, V, PROMPTS, 3, 4).logits.clone()
+    for parameter in model.parameters():
+        parameter.data.mul_(1.5)
+    found = PlacedDecoding(model, V, PROMPTS, 3, 4).logits
+    wanted = torch.stack([model(torch.tensor([row])).logits[0, -1] for row in PROMPTS])
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(found, first, rtol=1e-2, atol=1e-2)
+
+
+class Casts(TorchDispatchMode):
+    """Counts casts of a model's matrices."""
+
+    def __init__(self, model: Any):
+        super().__init__()
+        self._matrices = {p.data_ptr() for p in model.parameters() if p.dim() == 2}
+        self.count = 0
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Run an operation, and count it if it casts a matrix."""
+        if function.overloadpacket in (torch.ops.aten._to_copy, torch.ops.aten.to):
+            self.count += args[0].data_ptr() in self._matrices
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("make", [llama, gpt2])
+@pytest.mark.parametrize("trained", [True, False])
+def test_autocast_casts_each_weight_once(make: Any, trained: bool) -> None:
+    """Trained or frozen, and in inference mode, which is left while a sample is read."""
+    model = make().requires_grad_(trained)
+    weights = sum(linears._is_plain(module, "cpu") for module in model.modules())
+    assert weights >= 9
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.inference_mode(), Casts(model) as begin:
+            decoding = PlacedDecoding(model, V, PROMPTS, 3, 8)
+        assert begin.count == weights
+        for _ in range(4):
+            with torch.inference_mode(), Casts(model) as step:
+                decoding.advance(decoding.logits.argmax(-1))
+            assert step.count == 0
+
+
+@pytest.mark.parametrize("make", [llama, gpt2])
+def test_the_casts_are_those_of_autocast(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make()
+
+    @torch.inference_mode()
+    def logits() -> list[torch.Tensor]:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            decoding = PlacedDecoding(model, V, PROMPTS, 3, 4)
+            first = decoding.logits
+            decoding.advance(torch.tensor([4, 5, 6]))
+        return [first.clone(), decoding.logits]
+
+    found = logits()
+    monkeypatch.setattr(linears, "_is_plain", lambda *_: False)
+    for ours, theirs in zip(found, logits(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+@torch.inference_mode()
+def test_copies_for_another_precision_are_not_used() -> None:
+    model = llama()
+    copies = linears_of(model)
+    with torch.autocast("cpu", dtype=torch.bfloat16), copies.running():
+        assert not any("forward" in vars(module) for module in model.modules())
+        low = linears_of(model)
+    with low.running():
+        assert not any("forward" in vars(module) for module in model.modules())
