@@ -142,6 +142,15 @@ def test_new_samples_are_scored_as_the_local_teacher_scores_them(
     assert_same_training(plain / "gkd", tmp_path / "live")
 
 
+def test_opd_needs_no_more_than_the_tokens_own_probability(world, server, tmp_path) -> None:
+    opd = {"method": "opd", "steps": 2, "limit": 8, "teacher_top_k": 1}
+    run(world, tmp_path / "served", teacher=server.url, **opd)
+    recipe = {key: value for key, value in {**FEW, **opd}.items() if key != "teacher_top_k"}
+    both = {"student": str(world.student), "data": world.data, "teacher": str(world.teacher)}
+    kdbench.train(**recipe, **both, out=tmp_path / "model")
+    assert_same_training(tmp_path / "served", tmp_path / "model")
+
+
 def test_faults_change_nothing_and_are_counted(world, local, plain, tmp_path) -> None:
     with ScriptedTeacher(*local, script=every(2)) as server:
         for method, settings in (("kd", {}), ("gkd", GKD)):
