@@ -73,7 +73,7 @@ class ServedTeachers:
 
     def _identity(self) -> CachedIdentity:
         """Whose scores these are: names and what the servers say about the models, no address."""
-        named = {tag: model.name for tag, model in self.models.items()}
+        named = {tag: model.name for tag, model in sorted(self.models.items())}
         title = ",".join(f"{tag}={name}" if tag else name for tag, name in named.items())
         hashes: object = {tag: model.sha256 for tag, model in self.models.items()}
         text = json.dumps([hashes, self.field], sort_keys=True)
@@ -85,7 +85,7 @@ class ServedTeachers:
             dtype=_DTYPE,
             vocabulary=self.vocabulary,
             top_k=self.top_k,
-            ends=(self.tokenizer.eos_token_id,),
+            ends=tuple({self.tokenizer.eos_token_id} - {None}),
             entropy=False,
         )
 

@@ -142,6 +142,15 @@ def test_new_samples_are_scored_as_the_local_teacher_scores_them(
     assert_same_training(plain / "gkd", tmp_path / "live")
 
 
+def test_opd_needs_no_more_than_the_tokens_own_probability(world, server, tmp_path) -> None:
+    opd = {"method": "opd", "steps": 2, "limit": 8, "teacher_top_k": 1}
+    run(world, tmp_path / "served", teacher=server.url, **opd)
+    recipe = {key: value for key, value in {**FEW, **opd}.items() if key != "teacher_top_k"}
+    both = {"student": str(world.student), "data": world.data, "teacher": str(world.teacher)}
+    kdbench.train(**recipe, **both, out=tmp_path / "model")
+    assert_same_training(tmp_path / "served", tmp_path / "model")
+
+
 def test_faults_change_nothing_and_are_counted(world, local, plain, tmp_path) -> None:
     with ScriptedTeacher(*local, script=every(2)) as server:
         for method, settings in (("kd", {}), ("gkd", GKD)):
@@ -243,13 +252,23 @@ def test_a_server_answers_prompts_once(world, server, tmp_path) -> None:
     assert any("prompt_logprobs" in body for body in server.bodies)
 
 
-def test_the_local_model_and_the_server_must_agree(world, server, tmp_path, capsys) -> None:
-    run(world, tmp_path / "a", teacher=server.url, teacher_check=str(world.teacher))
-    line = capsys.readouterr().err
+def test_the_local_model_must_agree_and_a_key_is_kept_nowhere(
+    world, server, tmp_path, monkeypatch, capfd
+) -> None:
+    secret = "not-to-be-seen-1234567890"
+    monkeypatch.setenv("MY_KEY", secret)
+    both = {"teacher_check": str(world.teacher), "teacher_key_env": "MY_KEY"}
+    run(world, tmp_path / "a", teacher=server.url, **both)
+    out, line = capfd.readouterr()
     assert "teacher 'tiny' at http://127.0.0.1" in line
     differs = re.search(r"differ from teacher_check= by (\S+) nats at most", line)
     assert differs is not None
     assert float(differs[1]) < 1e-4
+    assert set(server.keys) == {f"Bearer {secret}"}
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert files
+    assert not any(secret.encode() in path.read_bytes() for path in files)
+    assert secret not in out + line
     with pytest.raises(InputError, match=r"differ from teacher_check= by up to [\d.]+ nats"):
         run(world, tmp_path / "b", teacher=server.url, teacher_check=str(world.student))
 
@@ -303,17 +322,6 @@ def test_a_server_that_gives_something_else_is_one_line(
         run(world, tmp_path / "x", teacher=server.url)
     assert "\n" not in str(error.value)
     assert not list(tmp_path.glob("**/teacher.json"))
-
-
-def test_a_key_is_sent_and_kept_nowhere(world, server, tmp_path, monkeypatch, capfd) -> None:
-    secret = "not-to-be-seen-1234567890"
-    monkeypatch.setenv("MY_KEY", secret)
-    run(world, tmp_path / "x", teacher=server.url, teacher_key_env="MY_KEY")
-    assert set(server.keys) == {f"Bearer {secret}"}
-    files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert files
-    assert not any(secret.encode() in path.read_bytes() for path in files)
-    assert secret not in "".join(capfd.readouterr())
 
 
 @pytest.mark.parametrize(

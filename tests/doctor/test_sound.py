@@ -2,6 +2,9 @@
 
 import json
 
+import torch
+from scripted_teacher import ScriptedTeacher
+from transformers import AutoModelForCausalLM, AutoTokenizer
 from ward import Ward, make_chat
 
 from kdbench.doctor.check import checks
@@ -27,6 +30,17 @@ def test_a_training(ward: Ward) -> None:
     by_hand = 512 * 64 + 2 * (4 * 64 * 64 + 3 * 64 * 128 + 2 * 64) + 64
     assert diagnosis.facts["memory"]["bytes"]["gradients"] == 4 * by_hand
     assert diagnosis.facts["disk"]["bytes"] == 32 * by_hand
+
+
+def test_a_training_beside_a_server_of_which_nothing_is_kept(ward: Ward, monkeypatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    model = AutoModelForCausalLM.from_pretrained(ward.teacher, dtype=torch.float32)
+    with ScriptedTeacher(model, AutoTokenizer.from_pretrained(ward.teacher)) as server:
+        diagnosis = ward.train(f"teacher={server.url}", "teacher_top_k=8")
+    assert diagnosis.findings == []
+    assert diagnosis.facts["gradient"]["changed_by_teacher"] > 0.01
+    assert server.bodies
+    assert not list(ward.out.parent.rglob("teacher-scores"))
 
 
 def test_a_pair_of_chat_models(ward: Ward) -> None:
