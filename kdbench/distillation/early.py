@@ -34,7 +34,7 @@ def check_early(recipe: Recipe) -> None:
     check_stages(stages)
     if settings.steps is not None:
         steps_of(stages, settings.steps)
-    check_rollouts(settings, stages)
+    check_rollouts(settings, stages, finished=recipe.out.exists())
     if settings.teacher is None and recipe.method.needs_teacher:
         raise InputError(f"teacher= is missing: method={settings.method} learns from one")
     cached = check_cached(settings, stages)

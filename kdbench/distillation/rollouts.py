@@ -13,12 +13,15 @@ from kdbench.training.stage import Stage
 OWN = "hf"
 
 
-def check_rollouts(settings: TrainSettings, stages: Sequence[Stage]) -> None:
+def check_rollouts(
+    settings: TrainSettings, stages: Sequence[Stage], finished: bool = False
+) -> None:
     """Check the engine's keys against the method, and that the engine is there.
 
     Args:
         settings: The settings of the run.
         stages: The stages of the method.
+        finished: Whether the run is finished, so that no engine is needed.
 
     Raises:
         InputError: The method has no use for the engine or cannot use it, it is not installed, does
@@ -40,6 +43,8 @@ def check_rollouts(settings: TrainSettings, stages: Sequence[Stage]) -> None:
             f"rollout_backend={name}: weights of student_quantization= cannot be pushed; leave one "
             "of the two out"
         )
+    if finished:
+        return
     if settings.rollout_server is None:
         engines.get(name).check(settings.rollout_backend_options)
     else:

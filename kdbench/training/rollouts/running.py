@@ -93,6 +93,8 @@ class EngineRollouts:
             rows: What is asked; none if the step samples nothing.
             version: Number of optimiser steps that made the student.
         """
+        for past in [known for known in self._ahead if known < version]:
+            del self._ahead[past]  # a step that asked for nothing
         weights = self._new_weights(version) if rows else None
         work = (weights, version, tuple(rows))
         self._ahead[step] = self._thread.submit(self._answers, *work)

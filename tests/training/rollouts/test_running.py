@@ -232,10 +232,26 @@ def test_several_processes_are_refused(world, tmp_path, monkeypatch) -> None:
 
 def test_options_that_change_no_sample_are_no_part_of_a_run(world, tmp_path) -> None:
     first = run(world, tmp_path / "run", **ENGINE, steps=1)
+    scripted_engine.EVENTS.clear()
     silent = {"rollout_backend_options": {"silent": 1}}
     assert run(world, tmp_path / "run", **ENGINE, steps=1, **silent).steps == 0
     assert first.card["training"]["settings"]["rollout_backend"] == "scripted"
+    away = {"rollout_server": "http://127.0.0.1:9"}  # of a finished run, nobody asks it
+    assert run(world, tmp_path / "run", **ENGINE, steps=1, **away).steps == 0
+    assert not scripted_engine.EVENTS
     with pytest.raises(kdbench.InputError, match="different rollout_lag"):
         run(world, tmp_path / "run", **ENGINE, steps=1, rollout_lag=1)
     with pytest.raises(kdbench.InputError, match="different rollout_backend"):
         run(world, tmp_path / "run", steps=1)
+
+
+def test_steps_that_learn_from_the_data_set_ask_for_nothing(world, tmp_path) -> None:
+    """With a lag, half of the steps are planned and turn out to sample nothing."""
+    mixed = {"student_fraction": 0.5, "steps": 9, "limit": 36, "seed": 3}
+    plain = run(world, tmp_path / "hf", **mixed)
+    trained = run(world, tmp_path / "run", **mixed, **ENGINE)
+    assert same_weights(plain.checkpoint, trained.checkpoint)
+    ahead = run(world, tmp_path / "ahead", **mixed, **ENGINE, rollout_lag=1)
+    sampled = [bool(line.get("rollouts/gap")) for line in log_of(ahead.checkpoint)[1:10]]
+    assert 0 < sum(sampled) < 9
+    assert max(column(ahead.checkpoint, "rollouts/lag")) == 1
