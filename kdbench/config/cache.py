@@ -11,7 +11,7 @@ from kdbench.config.plugins import PluginKeys
 from kdbench.config.train_prompts import PromptKeys
 
 _SPLITS = ("train", "valid")
-_LEAST_ERROR = 1e-5  # a float32 log-probability of -20 is off by 1e-6
+_LEAST_ERROR = 1e-4  # float32 itself is off by 4e-6 near -100
 
 
 class CachedTeacherKeys(Settings, group="Teacher"):

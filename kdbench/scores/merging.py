@@ -36,12 +36,19 @@ def claimed(cache: TopKCache, work: str, wait: bool = False) -> Iterator[bool]:
         wait: Whether to wait for another process that has it.
     """
     with ExitStack() as stack:
+        yield _claim(stack, cache.folder / _CLAIMS / work, wait)
+
+
+def _claim(stack: ExitStack, lock: Path, wait: bool) -> bool:
+    """Hold a lock until the stack is closed; False if another process has it."""
+    while True:
         try:
-            stack.enter_context(only_here(cache.folder / _CLAIMS / work, busy="", wait=wait))
+            stack.enter_context(only_here(lock, busy="", wait=wait))
+        except FileNotFoundError:  # another process has just removed the folder
+            continue
         except InputError:  # another process has it
-            yield False
-            return
-        yield True
+            return False
+        return True
 
 
 def forget_claims(cache: TopKCache) -> None:

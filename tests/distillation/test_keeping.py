@@ -320,7 +320,7 @@ def test_a_dry_run_counts_and_writes_nothing(world: World, tmp_path: Path) -> No
         ({"teacher": "cache:c"}, "teacher= is a cache already"),
         ({"check": True}, "check=true reads a cache"),
         ({"splits": "test"}, "splits=test: must be train, valid or train,valid"),
-        ({"max_error": 1e-9}, "must be 0 or at least 1e-05"),
+        ({"max_error": 1e-9}, "must be 0 or at least 0.0001"),
         ({"shard": "2/2"}, "shard=2/2: must be I/N"),
         ({"teacher": "nowhere"}, "teacher=nowhere"),
         ({"train_set": "nothing"}, "nothing/train.jsonl: no such file"),

@@ -52,6 +52,11 @@ def test_packed_and_cached_texts_give_the_losses_of_each_alone(
     assert len(found["alone"]) == 3
     assert found["packed"] == pytest.approx(found["alone"], rel=1e-4)
     assert found["cached"] == pytest.approx(found["alone"], rel=1e-4)
+    of_texts = {"data", "train_set", "train_format", "limit", "validation_limit", "device"}
+    given = {key: settings[key] for key in of_texts}
+    kdbench.cache(tmp_path / "own", teacher=settings["teacher"], teacher_top_k=50, **given)
+    own = {**settings, "teacher": f"cache:{tmp_path / 'own'}"}
+    assert losses(kdbench.train(out=tmp_path / "from", **own).checkpoint) == found["cached"]
 
 
 def test_a_cache_of_too_few_tokens_is_refused_before_anything_is_loaded(

@@ -49,7 +49,7 @@ def test_numbers_that_are_not_finite_come_back() -> None:
     np.testing.assert_array_equal(near["tail"], [NAN, -INFINITE, INFINITE, 0, 0, -INFINITE])
 
 
-@given(st.floats(1e-5, 0.5), st.integers(0, 99))
+@given(st.floats(1e-4, 0.5), st.integers(0, 99))
 @settings(max_examples=60, deadline=None)
 def test_the_error_is_the_stated_one_at_most(most: float, seed: int) -> None:
     exact = columns(7, 5, seed)
@@ -62,8 +62,9 @@ def test_the_error_is_the_stated_one_at_most(most: float, seed: int) -> None:
     assert 0 < loss.error <= most
     p = np.exp(np.c_[exact["log_p"], exact["tail"]].astype("f8"))
     q = np.exp(np.c_[stored["log_p"], stored["tail"]].astype("f8"))
-    expected = p * (np.log(p) - np.log(q / q.sum(1, keepdims=True)))
-    assert loss.kl == pytest.approx(expected.sum(), abs=1e-5)
+    p, q = p / p.sum(1, keepdims=True), q / q.sum(1, keepdims=True)
+    assert loss.kl == pytest.approx((p * np.log(p / q)).sum(), abs=1e-9)
+    assert loss_of(exact, exact)[:2] == (0, 0)
     assert loss.tokens == 7
 
 
