@@ -24,6 +24,7 @@ from kdbench.system.files import check_schema, read_json
 __all__ = ["CATEGORY", "MetricResult", "TaskResult", "open_task", "read_task", "with_error"]
 
 _T = TypeVar("_T")
+_MOST_GOOD = 256  # parts of files that are remembered
 
 
 def read_task(path: Path) -> TaskResult:
@@ -80,12 +81,34 @@ def _check_rest(skimmed: Skimmed, path: Path) -> list[str]:
     """Check all but the metrics and columns; return the ids of the documents."""
     content = {"metrics": skimmed.metrics.names, "documents": skimmed.documents.names}
     check_schema(path, skimmed.rest)
-    check_task({**skimmed.rest, **content}, path.stem)
+    known = skimmed.rest.get("fingerprint"), skimmed.metrics.names
+    if not _are_good(*known) or skimmed.rest["fingerprint"]["task"] != path.stem:
+        check_task({**skimmed.rest, **content}, path.stem)
+        if skimmed.shares_rest:
+            _remember(*known)
     if "id" not in skimmed.documents.names:
         raise FieldError("'documents.id' is missing")
     ids: list[str] = skimmed.column("id")
-    check_ids(ids)
+    if not _are_good(ids):
+        check_ids(ids)
+        if skimmed.ids is not None:
+            _remember(ids)
     return ids
+
+
+_good: dict[tuple[int, ...], tuple[object, ...]] = {}
+
+
+def _are_good(*parts: object) -> bool:
+    """Whether these objects, which files with equal parts share, were checked together before."""
+    return tuple(map(id, parts)) in _good
+
+
+def _remember(*parts: object) -> None:
+    """Remember objects that were checked together; they stay, and with them their ids."""
+    if len(_good) >= _MOST_GOOD:
+        _good.clear()
+    _good[tuple(map(id, parts))] = parts
 
 
 def _read_whole(path: Path) -> TaskResult:

@@ -175,3 +175,24 @@ def test_a_packed_column_reads_like_the_list(values):
 def test_whole_numbers_and_categories_are_not_packed():
     for column in ([1, 2.0], ["a", None], [True]):
         assert packed(column) is column
+
+
+def test_what_files_share_is_checked_for_each_of_them(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.write_task(result({"rougeL": [1.0, 2.0]}, ["a", "b"]))
+    text = (tmp_path / "dolly.json").read_text("utf-8")
+    open_task(tmp_path / "dolly.json")
+    (tmp_path / "vicuna.json").write_text(text, "utf-8")
+    for read in (open_task, read_task):
+        with pytest.raises(InputError, match=r"fingerprint\.task: must be 'vicuna'"):
+            read(tmp_path / "vicuna.json")
+    for name in ("x", "y"):
+        run = tmp_path / name / "dolly.json"
+        run.parent.mkdir()
+        run.write_text(text.replace('["a", "b"]', '["a", "a"]'), "utf-8")
+        with pytest.raises(InputError, match="must hold different ids"):
+            open_task(run)
+    (tmp_path / "dolly.json").write_text(text.replace('"main_metric": "rougeL"',
+                                                      '"main_metric": "no"'), "utf-8")  # fmt: skip
+    with pytest.raises(InputError, match="main_metric: must be one of"):
+        open_task(tmp_path / "dolly.json")
