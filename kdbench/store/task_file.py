@@ -16,7 +16,8 @@ from typing import Any, BinaryIO
 
 _FIRST, _LAST = b"{\n", b"}\n"
 _SECTION_END = (b" },\n", b" }\n")
-_LARGE = 4 * 2**20  # bytes of a file of which only the starts of long lines are kept
+LARGE = 4 * 2**20
+"""Bytes of a file from which on it is never in memory as a whole."""
 _LONG, _START = 2**16, 2**10
 _KEPT = 2**16  # bytes of a part that is compared with those of other files
 _MOST_KEPT = 256  # such parts
@@ -147,7 +148,7 @@ def _signature(stream: BinaryIO) -> tuple[int, ...]:
 
 def _lines(stream: BinaryIO, size: int) -> tuple[list[bytes], list[int]]:
     """The lines of a file, and where each begins; of a large file, the starts of long lines."""
-    if size <= _LARGE:
+    if size <= LARGE:
         lines = stream.readlines() or [b""]
         return lines, list(accumulate(map(len, lines), initial=0))
     lines, ends = [], [0]
