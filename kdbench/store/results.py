@@ -17,13 +17,15 @@ from kdbench.store.result_schema import (
     check_task,
 )
 from kdbench.store.schema import FieldError
-from kdbench.store.task_file import ChangedError, Skimmed, skim
+from kdbench.store.task_file import LARGE, ChangedError, Skimmed, skim
 from kdbench.store.task_result import MetricResult, TaskResult, with_error
 from kdbench.system.files import check_schema, read_json
 
 __all__ = ["CATEGORY", "MetricResult", "TaskResult", "open_task", "read_task", "with_error"]
 
 _T = TypeVar("_T")
+_LONG = 256  # documents
+_MOST_GOOD = 256  # parts of files that are remembered
 
 
 def read_task(path: Path) -> TaskResult:
@@ -33,7 +35,7 @@ def read_task(path: Path) -> TaskResult:
         InputError: The file is not a result, or has a different schema.
     """
     try:
-        skimmed = skim(path)
+        skimmed = skim(path) if path.stat().st_size > LARGE else None
         if skimmed is None:
             return _read_whole(path)
         ids = _check_rest(skimmed, path)
@@ -41,7 +43,7 @@ def read_task(path: Path) -> TaskResult:
         for name, column in skimmed.columns():
             if name != "id":
                 check_document_column(name, column, len(ids))
-            documents[name] = ids if name == "id" else packed(column)
+            documents[name] = ids if name == "id" else _compact(column)
         metrics = {
             name: _metric(name, metric, documents.get(name))
             for name, metric in skimmed.all_metrics()
@@ -80,12 +82,34 @@ def _check_rest(skimmed: Skimmed, path: Path) -> list[str]:
     """Check all but the metrics and columns; return the ids of the documents."""
     content = {"metrics": skimmed.metrics.names, "documents": skimmed.documents.names}
     check_schema(path, skimmed.rest)
-    check_task({**skimmed.rest, **content}, path.stem)
+    known = skimmed.rest.get("fingerprint"), skimmed.metrics.names
+    if not _are_good(*known) or skimmed.rest["fingerprint"]["task"] != path.stem:
+        check_task({**skimmed.rest, **content}, path.stem)
+        if skimmed.shares_rest:
+            _remember(*known)
     if "id" not in skimmed.documents.names:
         raise FieldError("'documents.id' is missing")
     ids: list[str] = skimmed.column("id")
-    check_ids(ids)
+    if not _are_good(ids):
+        check_ids(ids)
+        if skimmed.ids is not None:
+            _remember(ids)
     return ids
+
+
+_good: dict[tuple[int, ...], tuple[object, ...]] = {}
+
+
+def _are_good(*parts: object) -> bool:
+    """Whether these objects, which files with equal parts share, were checked together before."""
+    return tuple(map(id, parts)) in _good
+
+
+def _remember(*parts: object) -> None:
+    """Remember objects that were checked together; they stay, and with them their ids."""
+    if len(_good) >= _MOST_GOOD:
+        _good.clear()
+    _good[tuple(map(id, parts))] = parts
 
 
 def _read_whole(path: Path) -> TaskResult:
@@ -95,10 +119,15 @@ def _read_whole(path: Path) -> TaskResult:
         columns, metrics = content.pop("documents"), content.pop("metrics")
         check_documents(columns)
         metrics = {name: _metric(name, metrics[name], columns.get(name)) for name in metrics}
-        documents = {name: packed(column) for name, column in columns.items()}
+        documents = {name: _compact(column) for name, column in columns.items()}
         return TaskResult(metrics=metrics, documents=documents, **content)
     except (FieldError, TypeError) as error:
         raise InputError(f"{path}: not a result of kdbench: {error}") from None
+
+
+def _compact(column: Sequence[Any]) -> Sequence[Any]:
+    """A long column in an array; short ones take little memory, and packing them takes time."""
+    return packed(column) if len(column) >= _LONG else column
 
 
 def _metric(name: str, content: Any, column: Sequence[float | None] | None) -> MetricResult:

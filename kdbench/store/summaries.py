@@ -9,7 +9,8 @@ from kdbench.errors import InputError
 from kdbench.store.places import run_folders_in
 from kdbench.store.run_schema import check_run
 from kdbench.store.schema import FieldError
-from kdbench.system.files import read_json
+from kdbench.store.task_file import skim
+from kdbench.system.files import check_schema, read_json
 from kdbench.system.locks import is_held
 
 
@@ -71,7 +72,7 @@ def summary(folder: Path, results: Path) -> RunSummary | None:
         if record.get("auxiliary"):
             return None
         done = {
-            file.stem: read_json(file)
+            file.stem: _main_part(file)
             for file in sorted(folder.glob("*.json"))
             if file.name != "run.json"
         }
@@ -94,6 +95,18 @@ def summary(folder: Path, results: Path) -> RunSummary | None:
         score,
         _state(folder, str(record["status"]), complete),
     )
+
+
+def _main_part(file: Path) -> Mapping[str, Any]:
+    """What a result holds, with its main metric alone if the file is laid out as usual."""
+    try:
+        skimmed = skim(file)
+    except (ValueError, RecursionError):
+        skimmed = None  # the whole names the place of the fault
+    if skimmed is None or skimmed.main is None:
+        return read_json(file)
+    check_schema(file, skimmed.rest)
+    return {**skimmed.rest, "metrics": {str(skimmed.rest["main_metric"]): skimmed.main}}
 
 
 def _state(folder: Path, status: str, complete: bool) -> str:

@@ -16,9 +16,11 @@ from typing import Any, BinaryIO
 
 _FIRST, _LAST = b"{\n", b"}\n"
 _SECTION_END = (b" },\n", b" }\n")
-_LARGE = 4 * 2**20  # bytes of a file of which only the starts of long lines are kept
+LARGE = 4 * 2**20
+"""Bytes of a file from which on it is never in memory as a whole."""
 _LONG, _START = 2**16, 2**10
-_KEPT = 2**16  # bytes of a line of ids that is compared with those of other files
+_KEPT = 2**16  # bytes of a part that is compared with those of other files
+_MOST_KEPT = 256  # such parts
 
 
 class ChangedError(Exception):
@@ -45,7 +47,8 @@ class Skimmed:
     Attributes:
         path: The file.
         signature: Device, inode, size and time of change, which tell whether it was replaced.
-        rest: All but the documents and metrics.
+        rest: All but the documents and metrics; files in which it is equal can share one object.
+        shares_rest: Whether it is short, so that they do.
         documents: Where the columns are.
         metrics: Where the metrics are.
         ids: The ids of the documents, if they are short.
@@ -55,6 +58,7 @@ class Skimmed:
     path: Path
     signature: tuple[int, ...]
     rest: dict[str, Any]
+    shares_rest: bool
     documents: LinePlaces
     metrics: LinePlaces
     ids: list[Any] | None
@@ -119,7 +123,8 @@ def skim(path: Path) -> Skimmed | None:
     if metrics is None:
         return None
     (start, stop), measured = metrics
-    rest = _parse(b"".join([*lines[: first - 1], *lines[last + 1 : start - 1], *lines[stop + 1 :]]))
+    text = b"".join([*lines[: first - 1], *lines[last + 1 : start - 1], *lines[stop + 1 :]])
+    rest = _rest(text)
     # Neither is a part of the rest unless the lines mislead.
     if not isinstance(rest, dict) or {"documents", "metrics"} & rest.keys():
         return None
@@ -128,6 +133,7 @@ def skim(path: Path) -> Skimmed | None:
         path,
         signature,
         rest,
+        len(text) <= _KEPT,
         columns,
         measured,
         None if ids is None else _ids(lines[first + ids]),
@@ -142,7 +148,7 @@ def _signature(stream: BinaryIO) -> tuple[int, ...]:
 
 def _lines(stream: BinaryIO, size: int) -> tuple[list[bytes], list[int]]:
     """The lines of a file, and where each begins; of a large file, the starts of long lines."""
-    if size <= _LARGE:
+    if size <= LARGE:
         lines = stream.readlines() or [b""]
         return lines, list(accumulate(map(len, lines), initial=0))
     lines, ends = [], [0]
@@ -195,7 +201,19 @@ def _names(lines: list[bytes]) -> dict[str, int] | None:
     return names
 
 
+_rests: dict[bytes, Any] = {}
 _kept: dict[bytes, list[Any]] = {}
+
+
+def _rest(text: bytes) -> Any:
+    """What a file holds apart from its documents and metrics; equal texts share one object."""
+    if len(text) > _KEPT:
+        return _parse(text)
+    if text not in _rests:
+        if len(_rests) >= _MOST_KEPT:
+            _rests.clear()
+        _rests[text] = _parse(text)
+    return _rests[text]
 
 
 def _ids(line: bytes) -> list[Any] | None:
@@ -203,7 +221,7 @@ def _ids(line: bytes) -> list[Any] | None:
     if not line.endswith(b"\n") or len(line) > _KEPT:
         return None
     if line not in _kept:
-        if len(_kept) >= 256:
+        if len(_kept) >= _MOST_KEPT:
             _kept.clear()
         _kept[line] = _value(line)
     return _kept[line]

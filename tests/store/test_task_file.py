@@ -175,3 +175,54 @@ def test_a_packed_column_reads_like_the_list(values):
 def test_whole_numbers_and_categories_are_not_packed():
     for column in ([1, 2.0], ["a", None], [True]):
         assert packed(column) is column
+
+
+def test_what_files_share_is_checked_for_each_of_them(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.write_task(result({"rougeL": [1.0, 2.0]}, ["a", "b"]))
+    text = (tmp_path / "dolly.json").read_text("utf-8")
+    open_task(tmp_path / "dolly.json")
+    (tmp_path / "vicuna.json").write_text(text, "utf-8")
+    for read in (open_task, read_task):
+        with pytest.raises(InputError, match=r"fingerprint\.task: must be 'vicuna'"):
+            read(tmp_path / "vicuna.json")
+    for name in ("x", "y"):
+        run = tmp_path / name / "dolly.json"
+        run.parent.mkdir()
+        run.write_text(text.replace('["a", "b"]', '["a", "a"]'), "utf-8")
+        with pytest.raises(InputError, match="must hold different ids"):
+            open_task(run)
+    (tmp_path / "dolly.json").write_text(text.replace('"main_metric": "rougeL"',
+                                                      '"main_metric": "no"'), "utf-8")  # fmt: skip
+    with pytest.raises(InputError, match="main_metric: must be one of"):
+        open_task(tmp_path / "dolly.json")
+
+
+def test_a_large_file_is_read_line_by_line_and_its_faults_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("kdbench.store.results.LARGE", 0)
+    monkeypatch.setattr("kdbench.store.task_file.LARGE", 0)
+    monkeypatch.setattr("kdbench.store.task_file._LONG", 40)
+    monkeypatch.setattr("kdbench.store.task_file._START", 30)
+    folder, path = RunFolder(tmp_path), tmp_path / "dolly.json"
+    ids = [f"d{number}" for number in range(300)]
+    stored = result({"rougeL": [n / 7 for n in range(300)], "other": [None] * 300}, ids)
+    written = folder.write_task(stored)
+    monkeypatch.undo()
+    whole = read_task(path)
+    same(written, whole)
+    assert list(whole.documents["rougeL"]) == [round(n / 7, 6) for n in range(300)]
+    text = path.read_text("utf-8")
+    for old, new, message in [
+        ('"other": [null, ', '"other": [', r"documents\.other: must be a list of 300"),
+        ('"other": [null, ', '"other": [nul, ', "not JSON"),
+        ('"n": 2', '"n": -2', r"metrics\.\w+\.n: must be a whole number"),
+    ]:
+        assert old in text
+        path.write_text(text.replace(old, new), "utf-8")
+        messages = []
+        for large in (0, 2**30):
+            monkeypatch.setattr("kdbench.store.results.LARGE", large)
+            with pytest.raises(InputError, match=message) as caught:
+                read_task(path)
+            messages.append(str(caught.value))
+        assert messages[0] == messages[1]

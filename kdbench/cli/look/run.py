@@ -30,7 +30,9 @@ def run_lines(folder: Path, settings: ShowSettings) -> Iterator[str]:
     """
     run = RunFolder(folder)
     record = run.read_whole_run()
-    results = {result.task: result for result in [*run.tasks(), *run.groups()]}
+    results = {
+        result.task: result for result in [*run.tasks(in_parts=True), *run.groups(in_parts=True)]
+    }
     facts = tuple(Fact(*fact) for fact in _facts(record, results, folder) if fact[1])
     yield from outline_lines([Section(str(folder), facts)])
     if not results:
@@ -39,7 +41,7 @@ def run_lines(folder: Path, settings: ShowSettings) -> Iterator[str]:
     yield from ["", *_task_table(results, settings.metrics)]
     if not settings.metrics:
         yield from ["", *_means(results)]
-        tasks = {result.task: result for result in run.tasks()}
+        tasks = {result.task: result for result in run.tasks(in_parts=True)}
         command = command_of(StoredRun(str(folder), record, tasks), folder)
         yield from ["", "To measure the same", f"  {command}"] if command else []
 
