@@ -85,5 +85,6 @@ class FlakyStore(MemoryFileSystem):
         self._may_fail("put")  # it arrived, and nobody knows
 
     def put_file(self, lpath, rpath, *args, **kwargs):
+        del args, kwargs
         with open(lpath, "rb") as file:
             self.pipe_file(rpath, file.read())

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
+from urllib.parse import quote, unquote
 
 from kdbench.errors import InputError
 from kdbench.system.remote.address import protocol_of
@@ -17,6 +18,7 @@ _PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
 _PACKAGES |= dict.fromkeys(("az", "abfs", "adl", "abfss"), "adlfs")
 _PACKAGES |= {"http": "aiohttp", "https": "aiohttp", "sftp": "paramiko", "ssh": "paramiko"}
 _PACKAGES |= {"smb": "smbprotocol", "oss": "ossfs", "webdav": "webdav4"}
+_WEB = ("http", "https")
 _READ_ONLY = ("http", "https", "data", "github", "zip", "tar", "gist", "git")
 _RENAMES = ("file", "local", "sftp", "ssh", "smb")
 """Protocols whose files appear before they are whole, and which can rename."""
@@ -85,6 +87,8 @@ class Storage:
         return root.rstrip("/")
 
     def _full(self, path: str) -> str:
+        if self.protocol in _WEB:
+            path = quote(path)
         return f"{self._root}/{path}" if path else self._root
 
     def open(self) -> None:
@@ -114,7 +118,8 @@ class Storage:
         for name, info in found.items():
             stripped = self._fs._strip_protocol(name)
             if stripped.startswith(f"{self._root}/"):
-                entries[stripped[start:]] = _entry(info)
+                path = stripped[start:]
+                entries[unquote(path) if self.protocol in _WEB else path] = _entry(info)
         return entries
 
     def entry(self, path: str) -> Entry | None:
