@@ -29,7 +29,7 @@ _TIMES = ("LastModified", "last_modified", "updated", "mtime", "created", "modif
 
 
 @dataclass(frozen=True)
-class Entry:
+class StoredObject:
     """An object in a listing.
 
     Attributes:
@@ -106,7 +106,7 @@ class Storage:
             what = "page" if self.protocol in _READ_ONLY else "bucket"
             raise InputError(f"{self.key}={self.shown}: no such {what}") from None
 
-    def listing(self, folder: str = "") -> dict[str, Entry]:
+    def listing(self, folder: str = "") -> dict[str, StoredObject]:
         """All objects below a folder, by path."""
         root = self._full(folder)
         try:
@@ -122,7 +122,7 @@ class Storage:
                 entries[unquote(path) if self.protocol in _WEB else path] = _entry(info)
         return entries
 
-    def entry(self, path: str) -> Entry | None:
+    def entry(self, path: str) -> StoredObject | None:
         """One object as a listing has it; None if there is none."""
         try:
             return _entry(self._tried(lambda: self._fs.info(self._full(path))))
@@ -246,14 +246,14 @@ class Storage:
 _FINAL = {"NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError"}
 
 
-def _entry(info: Mapping[str, Any]) -> Entry:
+def _entry(info: Mapping[str, Any]) -> StoredObject:
     size = info.get("size")
     mark = next((str(info[key]) for key in _MARKS if info.get(key)), None)
     changed = next((_time(info[key]) for key in _TIMES if info.get(key)), None)
     # An ETag alone says whether a content is the same; anything else needs the time too.
     is_tag = any(info.get(key) for key in _MARKS[:-1])
     parts = [part for part in (mark, None if is_tag else changed) if part]
-    return Entry(size, f"{size} {' '.join(parts)}" if parts else None)
+    return StoredObject(size, f"{size} {' '.join(parts)}" if parts else None)
 
 
 def _time(value: Any) -> str:
