@@ -21,7 +21,6 @@ class FlakyStore(MemoryFileSystem):
     protocol = "flaky"
     store: ClassVar[dict] = {}
     pseudo_dirs: ClassVar[list[str]] = [""]
-    cachable = False
     faults = 0.0
     down = False
     puts: ClassVar[list[str]] = []

@@ -14,7 +14,7 @@ from kdbench.errors import InputError
 from kdbench.system.files import put_text, sha256_of_file
 from kdbench.system.remote.address import mirror_folder
 from kdbench.system.remote.index import Index, Known
-from kdbench.system.remote.storage import StoredObject, Storage
+from kdbench.system.remote.storage import Storage, StoredObject
 
 OWN = ".kdbench-remote"
 """Folder of a mirror's own files."""
