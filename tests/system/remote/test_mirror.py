@@ -92,10 +92,12 @@ def test_what_makes_a_run_count_comes_last(store: type[FlakyStore], tmp_path: Pa
     at = mirror(tmp_path)
     run_of(at)
     put(at, "filled/mark.json", "{}")
+    put(at, "m/run/samples/shards/logs/eval-0.log", "of a shard at work")
     put(at, "KD/model.safetensors", "weights")
     put(at, "KD/config.json", "{}")
     put(at, "KD/kdbench.json", "{}")
     publish(at, [""])
+    assert not any("shards" in path for path in store.puts)
     order = {path: place for place, path in enumerate(store.puts)}
     run = ["m/run/samples/dolly.jsonl", "m/run/dolly.json", "m/run/run.json", "filled/mark.json"]
     checkpoint = ["KD/model.safetensors", "KD/config.json", "KD/kdbench.json"]
