@@ -3,9 +3,10 @@
 import re
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from kdbench.config.kinds import AtLeastOne, Settings
+from kdbench.errors import nearest
 
 _UNITS = {
     **{f"{letter}ib": 1024**power for power, letter in enumerate("kmgt", 1)},
@@ -24,7 +25,19 @@ def _bytes_of(value: object) -> object:
     return int(float(match[1]) * _UNITS[match[2].lower()])
 
 
-class ResourceKeys(Settings):
+class _Named(Settings):
+    """Keys inside the key of a file; an unknown one is answered with the nearest."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, values: object) -> object:
+        for key in values if isinstance(values, dict) else ():
+            if key not in cls.model_fields:
+                raise ValueError(f"unknown key '{key}': {nearest(str(key), cls.model_fields)}")
+        return values
+
+
+class ResourceKeys(_Named):
     """What one node of a table's graph needs."""
 
     gpus: float | None = Field(
@@ -43,7 +56,7 @@ class ResourceKeys(Settings):
         return value
 
 
-class NodeResourceKeys(Settings):
+class NodeResourceKeys(_Named):
     """What the nodes of a row, or of all rows, need."""
 
     train: ResourceKeys = Field(ResourceKeys(), description="of a training")

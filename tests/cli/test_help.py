@@ -126,7 +126,7 @@ def test_required_keys_and_an_example_come_before_the_groups() -> None:
     titles = re.findall(r"^(?! )(\w[\w ]*)$", text, re.M)
     assert titles[:3] == ["Required", "Example", "Model"]
     assert titles[3:7] == ["Teacher", "Data", "Protocol", "Metrics"]
-    assert titles[7:] == ["Judge", "Output", "Backend", "Advanced"]
+    assert titles[7:] == ["Judge", "Output", "Backend", "Processes", "Advanced"]
 
 
 def test_a_description_has_its_choices_its_default_and_a_hanging_indent() -> None:

@@ -223,6 +223,7 @@ def test_every_command_has_a_known_verb_and_known_keys(
     page: Path, command: list[str], complete: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kdbench.config.building.load_plugins", lambda files: None)
+    monkeypatch.setattr("kdbench.config.storage.open_mirror", lambda *_, **__: Path("mirror"))
     verb, *arguments = command
     if verb in ("VERB", "--help", "--version"):
         return

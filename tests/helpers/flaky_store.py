@@ -21,7 +21,6 @@ class FlakyStore(MemoryFileSystem):
     protocol = "flaky"
     store: ClassVar[dict] = {}
     pseudo_dirs: ClassVar[list[str]] = [""]
-    cachable = False
     faults = 0.0
     down = False
     puts: ClassVar[list[str]] = []
@@ -85,5 +84,6 @@ class FlakyStore(MemoryFileSystem):
         self._may_fail("put")  # it arrived, and nobody knows
 
     def put_file(self, lpath, rpath, *args, **kwargs):
+        del args, kwargs
         with open(lpath, "rb") as file:
             self.pipe_file(rpath, file.read())

@@ -53,15 +53,16 @@ class Leases:
         with self._lock:
             if folder in self._held:
                 return False
-            while not self._take(folder):
-                self._is_over.wait(_SECONDS_BETWEEN_TRIES if wait else 0)
-                holder = self._read(folder)
-                if not wait and self._holds(holder):
-                    raise InputError(self._busy(folder, holder))
+        while not self._take(folder):
+            self._is_over.wait(_SECONDS_BETWEEN_TRIES if wait else 0)
+            holder = self._read(folder)
+            if not wait and self._holds(holder):
+                raise InputError(self._busy(folder, holder))
+        with self._lock:
             self._held.add(folder)
-        if self._renewing is None:
-            self._renewing = threading.Thread(target=self._renew_all, daemon=True)
-            self._renewing.start()
+            if self._renewing is None:
+                self._renewing = threading.Thread(target=self._renew_all, daemon=True)
+                self._renewing.start()
         return True
 
     def check(self) -> None:

@@ -14,7 +14,7 @@ from kdbench.errors import InputError
 from kdbench.system.files import put_text, sha256_of_file
 from kdbench.system.remote.address import mirror_folder
 from kdbench.system.remote.index import Index, Known
-from kdbench.system.remote.storage import Entry, Storage
+from kdbench.system.remote.storage import Storage, StoredObject
 
 OWN = ".kdbench-remote"
 """Folder of a mirror's own files."""
@@ -42,7 +42,7 @@ class Mirror:
     folder: Path
     writes: bool = False
     dirty: set[str] = field(default_factory=set)
-    listed: dict[str, Entry] | None = None
+    listed: dict[str, StoredObject] | None = None
 
     @classmethod
     def of(
@@ -107,7 +107,7 @@ class Mirror:
         entry = self._entry(path)
         return entry is not None and (entry.mark is None or entry.mark == known.mark)
 
-    def _entry(self, path: str) -> Entry | None:
+    def _entry(self, path: str) -> StoredObject | None:
         return self.storage.entry(path) if self.listed is None else self.listed.get(path)
 
     def fetch(self, folder: str = "", wanted: Callable[[str], bool] = lambda _: True) -> list[str]:
@@ -137,7 +137,11 @@ class Mirror:
         return [*dirty, *(path for path in new if path not in whole)]
 
     def _is_gone(
-        self, path: str, known: Known, found: Mapping[str, Entry], wanted: Callable[[str], bool]
+        self,
+        path: str,
+        known: Known,
+        found: Mapping[str, StoredObject],
+        wanted: Callable[[str], bool],
     ) -> bool:
         """Delete what the store has no longer; return whether the file has unpublished changes."""
         file = self.folder / path
@@ -149,7 +153,7 @@ class Mirror:
         self.index.remove(path)
         return False
 
-    def _fetch_file(self, path: str, entry: Entry) -> bool:
+    def _fetch_file(self, path: str, entry: StoredObject) -> bool:
         """Fetch an object unless it is here; return whether the file has unpublished changes."""
         file, known = self.folder / path, self.index.get(path)
         here = file.exists()
@@ -207,7 +211,7 @@ def _is_content(path: str) -> bool:
     return not any(part.startswith(".") for part in path.split("/"))
 
 
-def _is_of_a_run(path: str, objects: Mapping[str, Entry]) -> bool:
+def _is_of_a_run(path: str, objects: Mapping[str, StoredObject]) -> bool:
     """False for the samples of a run whose record was never published: they say nothing."""
     above, samples, _ = path.rpartition("/samples/")
     return not samples or f"{above}/{_LATE}" in objects

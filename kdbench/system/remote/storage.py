@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
+from urllib.parse import quote, unquote
 
 from kdbench.errors import InputError
 from kdbench.system.remote.address import protocol_of
@@ -17,6 +18,7 @@ _PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
 _PACKAGES |= dict.fromkeys(("az", "abfs", "adl", "abfss"), "adlfs")
 _PACKAGES |= {"http": "aiohttp", "https": "aiohttp", "sftp": "paramiko", "ssh": "paramiko"}
 _PACKAGES |= {"smb": "smbprotocol", "oss": "ossfs", "webdav": "webdav4"}
+_WEB = ("http", "https")
 _READ_ONLY = ("http", "https", "data", "github", "zip", "tar", "gist", "git")
 _RENAMES = ("file", "local", "sftp", "ssh", "smb")
 """Protocols whose files appear before they are whole, and which can rename."""
@@ -27,7 +29,7 @@ _TIMES = ("LastModified", "last_modified", "updated", "mtime", "created", "modif
 
 
 @dataclass(frozen=True)
-class Entry:
+class StoredObject:
     """An object in a listing.
 
     Attributes:
@@ -85,6 +87,8 @@ class Storage:
         return root.rstrip("/")
 
     def _full(self, path: str) -> str:
+        if self.protocol in _WEB:
+            path = quote(path)
         return f"{self._root}/{path}" if path else self._root
 
     def open(self) -> None:
@@ -102,7 +106,7 @@ class Storage:
             what = "page" if self.protocol in _READ_ONLY else "bucket"
             raise InputError(f"{self.key}={self.shown}: no such {what}") from None
 
-    def listing(self, folder: str = "") -> dict[str, Entry]:
+    def listing(self, folder: str = "") -> dict[str, StoredObject]:
         """All objects below a folder, by path."""
         root = self._full(folder)
         try:
@@ -114,10 +118,11 @@ class Storage:
         for name, info in found.items():
             stripped = self._fs._strip_protocol(name)
             if stripped.startswith(f"{self._root}/"):
-                entries[stripped[start:]] = _entry(info)
+                path = stripped[start:]
+                entries[unquote(path) if self.protocol in _WEB else path] = _entry(info)
         return entries
 
-    def entry(self, path: str) -> Entry | None:
+    def entry(self, path: str) -> StoredObject | None:
         """One object as a listing has it; None if there is none."""
         try:
             return _entry(self._tried(lambda: self._fs.info(self._full(path))))
@@ -241,14 +246,14 @@ class Storage:
 _FINAL = {"NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError"}
 
 
-def _entry(info: Mapping[str, Any]) -> Entry:
+def _entry(info: Mapping[str, Any]) -> StoredObject:
     size = info.get("size")
     mark = next((str(info[key]) for key in _MARKS if info.get(key)), None)
     changed = next((_time(info[key]) for key in _TIMES if info.get(key)), None)
     # An ETag alone says whether a content is the same; anything else needs the time too.
     is_tag = any(info.get(key) for key in _MARKS[:-1])
     parts = [part for part in (mark, None if is_tag else changed) if part]
-    return Entry(size, f"{size} {' '.join(parts)}" if parts else None)
+    return StoredObject(size, f"{size} {' '.join(parts)}" if parts else None)
 
 
 def _time(value: Any) -> str:

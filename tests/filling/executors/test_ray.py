@@ -111,7 +111,7 @@ def test_what_was_running_runs_again_when_the_head_dies(scripted, tmp_path, caps
     assert sorted(set(keys)) == ["small A", "small B"]
     assert len(keys) == 2  # neither is done a second time
     assert "Ray's head has died; starting it again (1 of 5)" in capsys.readouterr().err
-    assert list((tmp_path / "models").glob(".seen*")) == []
+    assert list((tmp_path / "models" / "logs").glob(".seen-by-*")) == []
 
 
 def test_a_head_that_dies_again_and_again_is_one_line(scripted, tmp_path):
@@ -135,6 +135,19 @@ def test_a_machine_without_the_shared_disk_is_named(scripted, tmp_path):
     with pytest.raises(InputError, match=r"^executor=ray: gpu8 does not see .*must be on a disk"):
         run_all(executor, [small(tmp_path)])
     assert not script.start.token.exists()
+
+
+def test_what_a_killed_driver_left_is_removed(scripted, tmp_path):
+    logs = tmp_path / "models" / "logs"
+    logs.mkdir(parents=True)
+    here = this_process()
+    gone = logs / f".seen-by-{here.host}-{2**22 + 1}"  # no process has such a number
+    others = [logs / f".seen-by-{here.host}-{os.getppid()}", logs / ".seen-by-elsewhere-7"]
+    for file in (gone, *others):
+        file.touch()
+    executor, _ = scripted(([MACHINE], 1))
+    run_all(executor, [small(tmp_path)])
+    assert sorted(logs.glob(".seen-by-*")) == sorted(others)
 
 
 def test_a_worker_looks_for_the_disk_itself(tmp_path, monkeypatch):

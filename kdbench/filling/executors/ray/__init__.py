@@ -3,7 +3,6 @@
 import os
 import pickle
 import time
-import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing import get_context
@@ -24,7 +23,7 @@ from kdbench.filling.resources import gpu_count, memory_size
 from kdbench.filling.work import NodeResult
 from kdbench.registry.plugins import loaded_plugins
 from kdbench.system.console import report_progress
-from kdbench.system.processes import this_process
+from kdbench.system.processes import is_alive, this_process
 from kdbench.text import counted
 
 if TYPE_CHECKING:
@@ -34,6 +33,7 @@ _ADDRESS = "RAY_ADDRESS"
 _MOST_IN_FLIGHT = 64  # nodes at a cluster elsewhere, where Ray's queue holds what does not fit
 _MOST_STARTS = 5  # of a broker in a row, while no node ends
 _SECONDS_BETWEEN_STARTS = 5.0
+_SEEN_BY = ".seen-by-"
 
 
 class RayOptions(Settings):
@@ -95,10 +95,7 @@ class RayExecutor(Executor):
         """
         # Processors are only counted: as many workers as were asked for shall run.
         self._cpus = self.slots * max((self.needs(node).cpus or 1 for node in nodes), default=1)
-        self._token = self.models / f".seen-by-all-{uuid.uuid4().hex}"
-        self._token.parent.mkdir(parents=True, exist_ok=True)
-        self._token.touch()
-        (self.models / "logs").mkdir(exist_ok=True)
+        self._token = _new_token(self.models / "logs")
         self._start()
         for machine in self._machines:
             if machine.sees is False:
@@ -254,6 +251,22 @@ class RayExecutor(Executor):
         self._end_broker()
         if hasattr(self, "_token"):
             self._token.unlink(missing_ok=True)
+
+
+def _new_token(folder: Path) -> Path:
+    """A file that only machines with this disk can see, named after this process.
+
+    Those of drivers of this machine that were killed are removed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    here = this_process()
+    for token in folder.glob(f"{_SEEN_BY}{here.host}-*"):
+        pid = token.name.rpartition("-")[2]
+        if pid.isdecimal() and not is_alive(int(pid)):
+            token.unlink(missing_ok=True)
+    token = folder / f"{_SEEN_BY}{here.host}-{here.pid}"
+    token.touch()
+    return token
 
 
 def _fits(job: Job, machine: Machine) -> bool:

@@ -214,7 +214,10 @@ def _sees(token: Path) -> bool:
 
 
 def _serve_jobs(ray: Any, connection: Connection, start: Start) -> None:
-    task, here = ray.remote(run_job), this_process()
+    has_gpus = any(node["Resources"].get("GPU") for node in ray.nodes())
+    # On GPUs each node gets a new worker: one that has used some keeps memory, and looks no more.
+    task = ray.remote(max_calls=1)(run_job) if has_gpus else ray.remote(run_job)
+    here = this_process()
     running: dict[Any, str] = {}
     checked = time.monotonic()
     while True:
