@@ -115,7 +115,7 @@ class RolloutSampler:
         """The samples of a generator, in the order of the rows."""
         self._student.eval()
         samples = {}
-        # Entered once, autocast keeps its casts of the weights for the whole generation.
+        # A decoding that begins under autocast casts the weights once for all its tokens.
         # A view's own context may also be what makes it another model, as without its adapter.
         in_view = nullcontext if view == STUDENT else self._views[view].autocast  # type: ignore[attr-defined]
         with self._phases("generate"), self._autocast(), in_view():

@@ -112,8 +112,7 @@ class PlacedDecoding:
         Args:
             seen: What each row attends to, (rows, columns).
         """
-        dtype = precision_of_autocast(seen.device.type) or self._model.dtype
-        nothing = torch.zeros(seen.shape, dtype=dtype, device=seen.device)
+        nothing = torch.zeros(seen.shape, dtype=self._cache.layers[0].dtype, device=seen.device)
         return nothing.masked_fill_(~seen, -torch.inf)[:, None, None]
 
     def _show(self, width: int) -> None:
