@@ -13,34 +13,33 @@ class _Needs(NamedTuple):
     """What transformers needs for a format.
 
     Attributes:
-        modules: Modules that must be importable.
-        install: Arguments of pip that install them.
+        packages: What pip installs, by a module that must be importable.
         gpu: Whether there are kernels for GPUs alone.
     """
 
-    modules: tuple[str, ...] = ()
-    install: str = ""
+    packages: Mapping[str, str] = {}
     gpu: bool = False
 
 
 _NEEDS = {
-    "gptq": _Needs(("gptqmodel", "optimum"), "gptqmodel optimum"),
-    "awq": _Needs(("gptqmodel",), "gptqmodel"),
-    "compressed-tensors": _Needs(("compressed_tensors",), "compressed-tensors"),
-    "bitsandbytes": _Needs(("bitsandbytes",), "'kdbench[quantised]'"),
-    "torchao": _Needs(("torchao",), "torchao"),
-    "hqq": _Needs(("hqq",), "hqq"),
-    "quanto": _Needs(("optimum.quanto",), "optimum-quanto"),
-    "quark": _Needs(("quark",), "amd-quark"),
-    "aqlm": _Needs(("aqlm",), "'aqlm[gpu,cpu]'"),
-    "auto-round": _Needs(("auto_round",), "auto-round"),
-    "vptq": _Needs(("vptq",), "vptq", gpu=True),
-    "spqr": _Needs(("spqr_quant",), "'spqr_quant[gpu]'", gpu=True),
-    "eetq": _Needs(("kernels",), "kernels", gpu=True),
+    "gptq": _Needs({"gptqmodel": "gptqmodel", "optimum.gptq": "optimum"}),
+    "awq": _Needs({"gptqmodel": "gptqmodel"}),
+    "compressed-tensors": _Needs({"compressed_tensors": "compressed-tensors"}),
+    "bitsandbytes": _Needs({"bitsandbytes": "bitsandbytes"}),
+    "torchao": _Needs({"torchao": "torchao"}),
+    "hqq": _Needs({"hqq": "hqq"}),
+    "quanto": _Needs({"optimum.quanto": "optimum-quanto"}),
+    "quark": _Needs({"quark": "amd-quark"}),
+    "aqlm": _Needs({"aqlm": "aqlm[gpu,cpu]"}),
+    "auto-round": _Needs({"auto_round": "auto-round"}),
+    "vptq": _Needs({"vptq": "vptq"}, gpu=True),
+    "spqr": _Needs({"spqr_quant": "spqr_quant[gpu]"}, gpu=True),
+    "eetq": _Needs({"kernels": "kernels"}, gpu=True),
     "fbgemm_fp8": _Needs(gpu=True),
-    "higgs": _Needs(("flute",), "flute-kernel", gpu=True),
-    "fp_quant": _Needs(("fp_quant",), "fp_quant", gpu=True),
+    "higgs": _Needs({"flute": "flute-kernel"}, gpu=True),
+    "fp_quant": _Needs({"fp_quant": "fp_quant"}, gpu=True),
 }
+"""Formats that need further packages or a GPU, as their quantizers in transformers check it."""
 
 
 def quantised_format(checkpoint: Checkpoint) -> str | None:
@@ -108,11 +107,12 @@ def check_readable(checkpoint: Checkpoint, device: str, key: str | None = None) 
             f"{named}: its weights are quantised as {name}, which needs a GPU; measure it on one, "
             "or use the checkpoint that it was made from with quantization=4bit"
         )
-    missing = [module for module in needs.modules if not _is_installed(module)]
+    missing = [pip for module, pip in needs.packages.items() if not _is_installed(module)]
     if missing:
+        installs = " ".join(f"'{pip}'" if "[" in pip else pip for pip in missing)
         raise InputError(
             f"{named}: its weights are quantised as {name}, which needs {' and '.join(missing)}: "
-            f"pip install {needs.install}"
+            f"pip install {installs}"
         )
 
 

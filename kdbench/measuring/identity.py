@@ -72,7 +72,7 @@ def run_identity(
 def _quantised(
     settings: EvalSettings, checkpoint: Checkpoint, facts: Facts
 ) -> dict[str, str | int]:
-    """How the weights are quantised, and their size if loading them did it; empty if they are not."""
+    """How the weights are quantised, and their size in memory if loading did it; else empty."""
     words = describe_weights(checkpoint, settings.quantization)
     known = {"quantization": words, "weight_bytes": facts.weight_bytes}
     return {name: value for name, value in known.items() if value is not None}

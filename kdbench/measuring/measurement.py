@@ -129,7 +129,11 @@ class Measurement:
         self.groups: dict[str, TaskResult] = {}
         self.repaired: set[str] = set()
         folder = generated_run_id(
-            checkpoint.sha256, protocol.as_dict(), settings.limit, settings.precision, chosen.identity
+            checkpoint.sha256,
+            protocol.as_dict(),
+            settings.limit,
+            settings.precision,
+            chosen.identity,
         )
         self.run = RunFolder(settings.results / self.name / folder)
         self.record = RunRecord(self.run)

@@ -76,7 +76,9 @@ class ServingColumn(Column):
         model = run.record["model"]
         known = {key: model.get(key) for key in ("parameters", "disk_bytes")}
         if speed is not None:
-            known = {key: v if v is not None else getattr(speed.model, key) for key, v in known.items()}
+            known = {
+                key: v if v is not None else getattr(speed.model, key) for key, v in known.items()
+            }
         parameters, disk = known["parameters"], known["disk_bytes"]
         weights = model.get("weight_bytes") or disk
         if self.metric == "bits_per_weight":

@@ -60,11 +60,7 @@ def print_kld(comparison: "TextComparison") -> None:
             ["quantiles", *(title for at, title in _LOW.items() if at in figures.kl_quantiles)],
             [
                 "Δp, %",
-                *(
-                    f"{value:.3f}"
-                    for at, value in figures.p_change_quantiles.items()
-                    if at in _LOW
-                ),
+                *(f"{value:.3f}" for at, value in figures.p_change_quantiles.items() if at in _LOW),
             ],
         ]
     )

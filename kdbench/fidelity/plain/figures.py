@@ -114,6 +114,6 @@ def _times(figure: Figure, factor: float) -> Figure:
 
 
 def _exponential(figure: Figure) -> Figure:
-    """e to a number, whose error is carried to first order."""
+    """E to a number, whose error is carried to first order."""
     value = math.exp(figure.value)
     return Figure(value, value * figure.error)

@@ -1,5 +1,9 @@
-"""The values of each chunk in a file, from which an interrupted comparison resumes."""
+"""The values of each chunk in a file, from which an interrupted comparison resumes.
 
+They are stored exactly, as float64 in base64: a file of lines rounds plain numbers.
+"""
+
+import base64
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,8 +45,8 @@ class StoredChunks:
             self._check_identity(lines[0])
         for number, line in enumerate(lines[1:], start=2):
             try:
-                columns = [np.array(line[name], dtype=np.float64) for name in _COLUMNS]
-                if len({column.shape for column in columns}) != 1 or columns[0].ndim != 1:
+                columns = [_decoded(line[name]) for name in _COLUMNS]
+                if len({len(column) for column in columns}) != 1:
                     raise ValueError
                 self.values[int(line["chunk"])] = ChunkValues(*columns)
             except (KeyError, TypeError, ValueError):
@@ -78,5 +82,19 @@ class _Kept:
     def add(self, index: int, values: ChunkValues) -> None:
         self._values[index] = values
         if self._appender is not None:
-            columns = {name: getattr(values, name).tolist() for name in _COLUMNS}
+            columns = {name: _encoded(getattr(values, name)) for name in _COLUMNS}
             self._appender.add({"chunk": index, **columns})
+
+
+def _encoded(values: "np.ndarray") -> str:
+    return base64.b64encode(values.astype("<f8").tobytes()).decode()
+
+
+def _decoded(text: str) -> "np.ndarray":
+    """The numbers of a text.
+
+    Raises:
+        ValueError: They are none.
+        TypeError: It is no text.
+    """
+    return np.frombuffer(base64.b64decode(text, validate=True), dtype="<f8")
