@@ -35,8 +35,10 @@ def write_gguf(gguf, model, folder: Path, file: Path, kind: str | None = None) -
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_rope_freq_base(10000.0)
     writer.add_vocab_size(config.vocab_size)
-    tokenizer = json.loads((folder / "tokenizer.json").read_text())["model"]
-    tokens = sorted(tokenizer["vocab"], key=tokenizer["vocab"].get)
+    content = json.loads((folder / "tokenizer.json").read_text())
+    tokenizer = content["model"]
+    ids = tokenizer["vocab"] | {token["content"]: token["id"] for token in content["added_tokens"]}
+    tokens = sorted(ids, key=ids.get)
     writer.add_tokenizer_model("gpt2")
     writer.add_token_list(tokens)
     writer.add_token_merges([" ".join(pair) for pair in tokenizer["merges"]])
