@@ -44,6 +44,7 @@ def write_gguf(gguf, model, folder: Path, file: Path, kind: str | None = None) -
     writer.add_token_merges([" ".join(pair) for pair in tokenizer["merges"]])
     writer.add_bos_token_id(config.bos_token_id)
     writer.add_eos_token_id(config.eos_token_id)
+    writer.add_unk_token_id(config.pad_token_id)  # else transformers adds a token of its own
     names = {"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k"}
     names |= {"self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output"}
     names |= {"mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down"}

@@ -12,7 +12,7 @@ from kdbench.text import byte_size, counted
 
 if TYPE_CHECKING:
     from kdbench.fidelity.plain.compare import ComparedModel, TextComparison
-    from kdbench.fidelity.plain.figures import Figure
+    from kdbench.fidelity.plain.figures import PlainFigure
 
 _SHOWN = {0.5: "median", 0.9: "90 %", 0.99: "99 %", 0.999: "99.9 %", 1.0: "max"}
 _LOW = {0.001: "0.1 %", 0.01: "1 %", 0.05: "5 %", 0.5: "median", 0.95: "95 %", 0.99: "99 %"}
@@ -71,7 +71,7 @@ def print_kld(comparison: "TextComparison") -> None:
     printer.line(f"{comparison.measured} chunks measured now, {stored} before{place}")
 
 
-def _cells(figure: "Figure", decimals: int) -> list[str]:
+def _cells(figure: "PlainFigure", decimals: int) -> list[str]:
     return [f"{figure.value:.{decimals}f}", f"{figure.error:.{decimals}f}"]
 
 

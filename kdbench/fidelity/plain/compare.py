@@ -82,7 +82,7 @@ class TextComparison:
 
 
 @dataclass(frozen=True)
-class Member:
+class TextMember:
     """A model that is found and not loaded.
 
     Attributes:
@@ -117,8 +117,8 @@ class TextPair:
     """
 
     settings: KldSettings
-    student: Member
-    teacher: Member
+    student: TextMember
+    teacher: TextMember
     device: str
     vocabulary: int
     chunks: Sequence[tuple[int, ...]]
@@ -179,9 +179,13 @@ def compare_on_text(settings: KldSettings) -> TextComparison:
     """
     pair = find_pair(settings)
     missing, count = pair.missing, len(pair.chunks)
-    (student, ours), (teacher, theirs) = (
-        _loaded(pair, member) for member in (pair.student, pair.teacher)
-    )
+    loaded = [_loaded(pair, member) for member in (pair.student, pair.teacher)]
+    (_, ours), (_, theirs) = loaded
+    # A GGUF file's tokenizer can get a token beyond the head from transformers.
+    heads = [model.get_output_embeddings().weight.shape[0] for model, _ in loaded]
+    student, teacher = (ModelView(model, min(pair.vocabulary, *heads)) for model, _ in loaded)
+    for view in (student, teacher):
+        view.check()
     title = f"{pair.student.name} and {pair.teacher.name}"
     with (
         pair.stored.appending() as kept,
@@ -196,7 +200,7 @@ def compare_on_text(settings: KldSettings) -> TextComparison:
     )
 
 
-def _member(settings: KldSettings, key: str, device: str) -> Member:
+def _member(settings: KldSettings, key: str, device: str) -> TextMember:
     prefix = "" if key == "model" else "teacher_"
     checkpoint = find_checkpoint(
         getattr(settings, key),
@@ -210,10 +214,10 @@ def _member(settings: KldSettings, key: str, device: str) -> Member:
         check_quantisation(f"{prefix}quantization")
         check_quantisable(checkpoint, f"{prefix}quantization")
     check_readable(checkpoint, device, key)
-    return Member(key, checkpoint, quantisation)
+    return TextMember(key, checkpoint, quantisation)
 
 
-def _loaded(pair: TextPair, member: Member) -> tuple[ModelView, ComparedModel]:
+def _loaded(pair: TextPair, member: TextMember) -> tuple[Any, ComparedModel]:
     settings, checkpoint = pair.settings, member.checkpoint
     with slow_step(f"loading {checkpoint.name}"):
         model, _ = load_checkpoint(
@@ -228,8 +232,6 @@ def _loaded(pair: TextPair, member: Member) -> tuple[ModelView, ComparedModel]:
         raise InputError(
             f"context={settings.context}: {member.key}={checkpoint.name} has {positions} positions"
         )
-    view = ModelView(model, pair.vocabulary)
-    view.check()
     size = disk_bytes(checkpoint) if member.quantisation is None else loaded_bytes(model)
     words = describe_weights(checkpoint, member.quantisation)
-    return view, ComparedModel(member.name, words, loaded_parameters(model), size)
+    return model, ComparedModel(member.name, words, loaded_parameters(model), size)

@@ -3,7 +3,7 @@
 from kdbench.checkpoint import describe_weights
 from kdbench.config import given_facts
 from kdbench.config.kld import KldSettings
-from kdbench.fidelity.plain.compare import Member, find_pair
+from kdbench.fidelity.plain.compare import TextMember, find_pair
 from kdbench.system.outline import Fact, Section
 from kdbench.text import counted
 
@@ -27,7 +27,7 @@ def plan_kld(settings: KldSettings) -> list[Section]:
     return [Section("kdbench kld: a dry run, which writes nothing", tuple(facts))]
 
 
-def _described(member: Member) -> str:
+def _described(member: TextMember) -> str:
     words = describe_weights(member.checkpoint, member.quantisation)
     quantised = f", quantised ({words})" if words else ""
     return f"{member.checkpoint.name} (sha256 {member.checkpoint.sha256[:_DIGITS]}{quantised})"

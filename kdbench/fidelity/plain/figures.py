@@ -23,7 +23,7 @@ _FEWEST = 10  # positions, for an error
 
 
 @dataclass(frozen=True)
-class Figure:
+class PlainFigure:
     """A number and its error.
 
     Attributes:
@@ -54,16 +54,16 @@ class TextFigures:
     """
 
     positions: int
-    kl: Figure
+    kl: PlainFigure
     kl_quantiles: Mapping[float, float]
-    same_top: Figure
-    p_change: Figure
-    p_change_rms: Figure
+    same_top: PlainFigure
+    p_change: PlainFigure
+    p_change_rms: PlainFigure
     p_change_quantiles: Mapping[float, float]
-    perplexity: Figure
-    teacher_perplexity: Figure
-    log_ratio: Figure
-    ratio: Figure
+    perplexity: PlainFigure
+    teacher_perplexity: PlainFigure
+    log_ratio: PlainFigure
+    ratio: PlainFigure
 
     def as_dict(self) -> dict[str, Any]:
         """The figures ready for JSON."""
@@ -90,7 +90,7 @@ def figures_of(chunks: Sequence[ChunkValues]) -> TextFigures:
         _quantiles(kl),
         _times(_mean(same), _PERCENT),
         _times(_mean(change), _PERCENT),
-        _times(Figure(rms, square.error / (2 * rms) if rms else 0.0), _PERCENT),
+        _times(PlainFigure(rms, square.error / (2 * rms) if rms else 0.0), _PERCENT),
         {at: _PERCENT * value for at, value in _quantiles(change).items()},
         _exponential(_mean(-log_q)),
         _exponential(_mean(-log_p)),
@@ -99,21 +99,21 @@ def figures_of(chunks: Sequence[ChunkValues]) -> TextFigures:
     )
 
 
-def _mean(values: "np.ndarray") -> Figure:
+def _mean(values: "np.ndarray") -> PlainFigure:
     count = len(values)
     error = float(values.std()) / math.sqrt(count - 1) if count > _FEWEST else 0.0
-    return Figure(float(values.mean()), error)
+    return PlainFigure(float(values.mean()), error)
 
 
 def _quantiles(values: "np.ndarray") -> dict[float, float]:
     return dict(zip(QUANTILES, map(float, np.quantile(values, QUANTILES)), strict=True))
 
 
-def _times(figure: Figure, factor: float) -> Figure:
-    return Figure(factor * figure.value, factor * figure.error)
+def _times(figure: PlainFigure, factor: float) -> PlainFigure:
+    return PlainFigure(factor * figure.value, factor * figure.error)
 
 
-def _exponential(figure: Figure) -> Figure:
+def _exponential(figure: PlainFigure) -> PlainFigure:
     """E to a number, whose error is carried to first order."""
     value = math.exp(figure.value)
-    return Figure(value, value * figure.error)
+    return PlainFigure(value, value * figure.error)
