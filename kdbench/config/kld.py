@@ -30,7 +30,7 @@ class PairKeys(Settings, group="Models"):
     )
 
 
-class TextKeys(Settings, group="Data"):
+class PlainTextKeys(Settings, group="Data"):
     """On which text."""
 
     text: Path = Field(description="File of plain text in UTF-8")
@@ -56,7 +56,7 @@ class KldOutputKeys(Settings, group="Output"):
 
 class KldSettings(
     PairKeys,
-    TextKeys,
+    PlainTextKeys,
     KldOutputKeys,
     DryRunKeys,
     DeviceKeys,

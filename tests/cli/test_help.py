@@ -26,6 +26,7 @@ from kdbench.config import (
     given_keys,
     key_groups,
 )
+from kdbench.config.kld import KldSettings
 from kdbench.config.look import LsSettings, ShowSettings
 from kdbench.doctor.settings import DoctorSettings
 from kdbench.judging.settings import JudgeSettings
@@ -48,6 +49,7 @@ SETTINGS = {
     "demo": DemoSettings,
     "doctor": DoctorSettings,
     "speed": SpeedSettings,
+    "kld": KldSettings,
     "ls": LsSettings,
     "show": ShowSettings,
 }
