@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kdbench.config import Settings
     from kdbench.distillation.keeping import KeptScores
     from kdbench.distillation.train import Trained
+    from kdbench.fidelity.plain.compare import TextComparison
     from kdbench.filling.mechanism_table import MechanismTable
     from kdbench.filling.table import Filled
     from kdbench.judging.work import JudgedRun
@@ -76,6 +77,14 @@ def score(keys: Keys) -> "Evaluation":
     from kdbench.measuring.given_texts import score as run
 
     return run(_built(ScoreSettings, keys))
+
+
+def kld(keys: Keys) -> "TextComparison":
+    """Compare a model with another one over plain text."""
+    from kdbench.config.kld import KldSettings
+    from kdbench.fidelity.plain.compare import compare_on_text
+
+    return compare_on_text(_built(KldSettings, keys))
 
 
 def speed(keys: Keys) -> "SpeedMeasurement":

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kdbench.comparing.regress import GateResult
     from kdbench.distillation.keeping import KeptScores
     from kdbench.distillation.train import Trained
+    from kdbench.fidelity.plain.compare import TextComparison
     from kdbench.filling.mechanism_table import MechanismTable
     from kdbench.filling.table import Filled
     from kdbench.judging.work import JudgedRun
@@ -102,6 +103,8 @@ def evaluate(
     shard: str | None = None,
     unsafe_pickle: bool = False,
     trust_remote_code: bool = False,
+    quantization: Literal["8bit", "4bit"] | None = None,
+    teacher_quantization: Literal["8bit", "4bit"] | None = None,
 ) -> "Evaluation":
     """Measure a checkpoint, and compare it with its teacher.
 
@@ -213,6 +216,9 @@ def evaluate(
         shard: Share of the documents to process, I/N: every N-th document, starting at I.
         unsafe_pickle: Permission to read pickle weights (*.bin), which can run code.
         trust_remote_code: Permission to run Python code that comes with the checkpoint.
+        quantization: Load the model's weights in 8 or 4 bits, with bitsandbytes; part of the run's
+            identity.
+        teacher_quantization: Load the teacher's weights in 8 or 4 bits, with bitsandbytes.
 
     Returns:
         The run's folder, and its results by task.
@@ -526,6 +532,56 @@ def cache(
 
     Raises:
         InputError: Anything about models, data or settings that the caller can fix.
+    """
+
+
+@keyed
+def kld(
+    model: str | PathLike[str],
+    *,
+    teacher: str | PathLike[str],
+    revision: str | None = None,
+    teacher_revision: str | None = None,
+    quantization: Literal["8bit", "4bit"] | None = None,
+    teacher_quantization: Literal["8bit", "4bit"] | None = None,
+    text: str | PathLike[str],
+    context: int = 512,
+    chunks: int | None = None,
+    out: str | PathLike[str] | None = None,
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
+    device: str = "auto",
+    plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    unsafe_pickle: bool = False,
+    trust_remote_code: bool = False,
+) -> "TextComparison":
+    """Compare a quantised model with its full one over plain text.
+
+    The keys are those of `kdbench kld --help`.
+
+    Args:
+        model: Checkpoint folder, GGUF file, or model on the Hub: org/name or org/name@revision.
+        teacher: Checkpoint to compare with, such as the full-precision model.
+        revision: Branch, tag or commit of a model on the Hub.
+        teacher_revision: Branch, tag or commit of a teacher on the Hub.
+        quantization: Load the model's weights in 8 or 4 bits, with bitsandbytes.
+        teacher_quantization: Load the teacher's weights in 8 or 4 bits, with bitsandbytes.
+        text: File of plain text in UTF-8.
+        context: Number of tokens in a chunk; the second half of each chunk is compared.
+        chunks: Number of chunks to use, from the start of the text (default: all).
+        out: JSONL file to store each chunk's values in, from which an interrupted command resumes
+            (default: nothing is stored).
+        dtype: Number format of weights and activations; auto is the checkpoint's.
+        device: Device: auto, cpu, cuda, cuda:1 or mps.
+        plugins: Python files that register metrics, methods, backends or prompts; they run when
+            they are loaded, so name only files that you trust.
+        unsafe_pickle: Permission to read pickle weights (*.bin), which can run code.
+        trust_remote_code: Permission to run Python code that comes with the checkpoint.
+
+    Returns:
+        The figures, and the size of both models.
+
+    Raises:
+        InputError: Anything about models, text or settings that the caller can fix.
     """
 
 
@@ -1543,6 +1599,8 @@ def regress(
     shard: str | None = None,
     unsafe_pickle: bool = False,
     trust_remote_code: bool = False,
+    quantization: Literal["8bit", "4bit"] | None = None,
+    teacher_quantization: Literal["8bit", "4bit"] | None = None,
 ) -> "GateResult":
     """Gate a checkpoint against a baseline.
 
@@ -1678,6 +1736,9 @@ def regress(
         shard: Share of the documents to process, I/N: every N-th document, starting at I.
         unsafe_pickle: Permission to read pickle weights (*.bin), which can run code.
         trust_remote_code: Permission to run Python code that comes with the checkpoint.
+        quantization: Load the model's weights in 8 or 4 bits, with bitsandbytes; part of the run's
+            identity.
+        teacher_quantization: Load the teacher's weights in 8 or 4 bits, with bitsandbytes.
 
     Returns:
         The comparison, or the baseline that was written.

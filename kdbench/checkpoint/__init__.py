@@ -2,7 +2,8 @@
 
 Modules: `model` (what a checkpoint is), `find`, `hub`, `weights` (which files hold the weights),
 `json_file` and `config_file` (faults of the JSON files), `identity`, `tokenizer`, `load`, `proof`,
-`finite`, `quantise`, `adapter`, `size`, `device`, `disk` and `messages`.
+`finite`, `quantise`, `quantised` (weights that are quantised in their files), `adapter`, `size`,
+`device`, `disk` and `messages`.
 """
 
 from kdbench.checkpoint.config_file import check_sizes, read_config
@@ -20,7 +21,8 @@ from kdbench.checkpoint.load import load_checkpoint, prove_checkpoint
 from kdbench.checkpoint.messages import one_line
 from kdbench.checkpoint.model import Checkpoint
 from kdbench.checkpoint.quantise import Quantisation, check_quantisable, check_quantisation
-from kdbench.checkpoint.size import count_parameters
+from kdbench.checkpoint.quantised import check_readable, describe_weights, quantised_format
+from kdbench.checkpoint.size import count_parameters, loaded_bytes, loaded_parameters
 from kdbench.checkpoint.tokenizer import load_tokenizer
 
 __all__ = [
@@ -29,17 +31,22 @@ __all__ = [
     "check_checkpoint",
     "check_quantisable",
     "check_quantisation",
+    "check_readable",
     "check_sizes",
     "count_parameters",
     "describe",
+    "describe_weights",
     "disk_bytes",
     "find_checkpoint",
     "is_hub_name",
     "load_checkpoint",
     "load_tokenizer",
+    "loaded_bytes",
+    "loaded_parameters",
     "one_line",
     "pick_device",
     "prove_checkpoint",
+    "quantised_format",
     "read_config",
     "read_object",
     "served_model",

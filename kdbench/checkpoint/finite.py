@@ -19,7 +19,12 @@ def check_finite(model: Any, path: Path) -> None:
     import torch
 
     kinds = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
-    weights = [(name, w.detach()) for name, w in model.named_parameters() if w.dtype in kinds]
+    weights = [
+        (name, weight.detach())
+        for name, weight in model.named_parameters()
+        # A tensor class of a library, such as torchao's integers, has no sum.
+        if weight.dtype in kinds and type(weight.data) is torch.Tensor
+    ]
     if not weights:
         return
     sums = torch.stack([weight.sum(dtype=torch.float32).double() for _, weight in weights])

@@ -13,7 +13,13 @@ from kdbench.checkpoint.finite import check_finite
 from kdbench.checkpoint.messages import one_line, relayed_warnings
 from kdbench.checkpoint.model import Checkpoint
 from kdbench.checkpoint.proof import LoadReport, require_proof
-from kdbench.checkpoint.quantise import Quantisation, keep_exact, quantisation_options
+from kdbench.checkpoint.quantise import (
+    Quantisation,
+    keep_exact,
+    quantisation_options,
+    quiet_casts,
+)
+from kdbench.checkpoint.quantised import check_readable, quantised_format
 from kdbench.checkpoint.tokenizer import check_end_tokens, load_tokenizer
 from kdbench.checkpoint.weights import find_weights, integer_tensors, tensor_shapes
 from kdbench.errors import InputError
@@ -41,17 +47,22 @@ def load_checkpoint(
 
     Raises:
         InputError: Weights are broken or incomplete, or not those of the configuration, there is
-            no tokenizer, or the checkpoint needs code that is not trusted.
+            no tokenizer, the checkpoint needs code that is not trusted, or its format a package
+            that is not installed.
     """
     import torch
 
+    check_readable(checkpoint, device)
     tokenizer = load_tokenizer(checkpoint, trust_remote_code)
     extra: dict[str, Any] = {}
+    if quantisation is not None or quantised_format(checkpoint) not in (None, "gguf"):
+        dtype = _dtype_beside_quantised(checkpoint, dtype, device)
+        extra = {"device_map": {"": device}}  # such weights are not moved or cast later
+        quiet_casts()
     if quantisation is not None:
-        kind = torch.float32 if dtype == "auto" else getattr(torch, dtype)
-        extra = quantisation_options(quantisation, kind, device)
+        extra = quantisation_options(quantisation, getattr(torch, dtype), device)
     model = _load_whole_model(checkpoint.base or checkpoint, dtype, trust_remote_code, extra)
-    if device == "cpu" and model.dtype == torch.float16:
+    if not extra and device == "cpu" and model.dtype == torch.float16:
         model = model.float()
     if checkpoint.base is not None:
         model = merge_adapter(model, checkpoint)
@@ -59,6 +70,18 @@ def load_checkpoint(
     model = keep_exact(model).eval() if extra else model.to(device).eval()
     check_finite(model, checkpoint.path)
     return model, tokenizer
+
+
+def _dtype_beside_quantised(checkpoint: Checkpoint, dtype: str, device: str) -> str:
+    """The number format of what is not quantised, and of products with what is."""
+    import torch
+
+    if dtype == "auto":
+        config = read_config((checkpoint.base or checkpoint).path)
+        stored = config.get("dtype") or config.get("torch_dtype") or "float32"
+        dtype = str(stored).removeprefix("torch.")
+        dtype = dtype if isinstance(getattr(torch, dtype, None), torch.dtype) else "float32"
+    return "float32" if device == "cpu" and dtype == "float16" else dtype
 
 
 def prove_checkpoint(checkpoint: Checkpoint, trust_remote_code: bool = False) -> None:

@@ -57,8 +57,7 @@ def quantisation_options(kind: Quantisation, dtype: Any, device: str) -> dict[st
     from transformers import BitsAndBytesConfig
 
     if kind == "8bit":
-        # It has a line for each product whose input is cast.
-        logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
+        quiet_casts()
         config = BitsAndBytesConfig(load_in_8bit=True)
     else:
         config = BitsAndBytesConfig(
@@ -68,6 +67,11 @@ def quantisation_options(kind: Quantisation, dtype: Any, device: str) -> dict[st
             bnb_4bit_compute_dtype=dtype,
         )
     return {"quantization_config": config, "device_map": {"": device}}
+
+
+def quiet_casts() -> None:
+    """Silence bitsandbytes, which has a line for each 8-bit product whose input is cast."""
+    logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
 
 
 def keep_exact(model: Any) -> Any:

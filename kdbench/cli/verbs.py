@@ -179,6 +179,33 @@ def _speed(arguments: list[str]) -> VerbAnswer:
 
 
 @verb(
+    "kld",
+    "kdbench.config.kld:KldSettings",
+    "model=path/to/quantised teacher=path/to/full text=text.txt",
+    group="Measure",
+)
+def _kld(arguments: list[str]) -> VerbAnswer:
+    """Compare a quantised model with its full one over plain text.
+
+    The figures are those of llama.cpp's llama-perplexity --kl-divergence. With out=FILE, run the
+    same command again after an interruption, and it resumes.
+    """
+    from kdbench.config import parse
+    from kdbench.config.kld import KldSettings
+
+    settings = parse(KldSettings, arguments)
+    _quiet()
+    if settings.dry_run:
+        from kdbench.fidelity.plain.dry_run import plan_kld
+
+        return dry_run_answer(plan_kld(settings))
+    from kdbench.cli.shown.kld import kld_answer
+    from kdbench.fidelity.plain.compare import compare_on_text
+
+    return kld_answer(compare_on_text(settings))
+
+
+@verb(
     "doctor",
     "kdbench.doctor.settings:DoctorSettings",
     "train method=gkd student=path/to/student teacher=path/to/teacher data=path/to/data",

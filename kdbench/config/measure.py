@@ -21,6 +21,7 @@ from kdbench.config.kinds import (
 )
 from kdbench.config.plugins import PluginKeys
 from kdbench.config.protocol import ProtocolKeys
+from kdbench.config.quantised import QuantisedKeys
 from kdbench.config.served_teacher import ServedTeacherKeys, is_on_server
 from kdbench.config.shards import ShardKeys
 from kdbench.config.storage import FolderKeys, StorageKeys
@@ -218,6 +219,7 @@ class EvalSettings(
     DryRunKeys,
     HardwareKeys,
     BackendKeys,
+    QuantisedKeys,
     TrustKeys,
     AdvancedKeys,
     ShardKeys,
@@ -266,13 +268,25 @@ class EvalSettings(
                 raise ValueError("must be I/N with 0 <= I < N, such as 0/4")
         return value
 
+    @property
+    def precision(self) -> str:
+        """The number format of the weights, as it identifies a run: `dtype=`, and `4bit` or `8bit`.
+
+        A run without `quantization=` is identified as before there was such a key.
+        """
+        return self.dtype if self.quantization is None else f"{self.dtype} {self.quantization}"
+
     def of_teacher(self, seeds: Sequence[int]) -> "EvalSettings":
         """How the teacher is measured.
 
         Args:
             seeds: Sampling seeds of the teacher's responses.
         """
-        labels = {"revision": self.teacher_revision, "name": self.teacher_name}
+        labels = {
+            "revision": self.teacher_revision,
+            "name": self.teacher_name,
+            "quantization": self.teacher_quantization,
+        }
         return self._for_model(self.teacher, {**labels, "seeds": tuple(seeds)})
 
     def of_undistilled(self) -> "EvalSettings | None":
@@ -285,7 +299,7 @@ class EvalSettings(
 
     def _for_model(self, model: str | None, changes: Mapping[str, Any]) -> "EvalSettings":
         """The same settings for a different model; keys that describe this model are reset."""
-        sections = (ModelKeys, LabelKeys, TeacherKeys)
+        sections = (ModelKeys, LabelKeys, TeacherKeys, QuantisedKeys)
         defaults = {k: v.default for section in sections for k, v in section.model_fields.items()}
         return self.model_copy(update={**defaults, "model": model, **changes})
 

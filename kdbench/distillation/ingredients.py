@@ -92,7 +92,7 @@ class Ingredients:
             if settings.teacher and self.cached is None and not serves
             else None
         )
-        check_teacher(settings, self.teacher)
+        check_teacher(settings, self.teacher, self._teacher_device)
         plain = settings.sampling_temperature == settings.sampling_top_p == 1
         if self.method.plain_sampling and not plain:
             raise InputError(

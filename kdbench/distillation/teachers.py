@@ -6,8 +6,10 @@ from kdbench.checkpoint import (
     Checkpoint,
     check_quantisable,
     check_quantisation,
+    check_readable,
     load_checkpoint,
     pick_device,
+    quantised_format,
 )
 from kdbench.config import TrainSettings
 from kdbench.distillation.processes import process_count
@@ -44,15 +46,30 @@ def teacher_device(settings: TrainSettings, student_device: str) -> str:
     return pick_device(asked, "teacher_device")
 
 
-def check_teacher(settings: TrainSettings, teacher: Checkpoint | None) -> None:
-    """Check that the teacher's weights can be quantised, if that is asked for.
+def check_teacher(settings: TrainSettings, teacher: Checkpoint | None, device: str) -> None:
+    """Check that the teacher's weights can be quantised, or read if they are already.
+
+    Args:
+        settings: The settings of the run.
+        teacher: The teacher; None if there is none.
+        device: Result of `teacher_device`.
 
     Raises:
         InputError: they cannot.
     """
-    if settings.teacher_quantization is not None and teacher is not None:
+    if teacher is None:
+        return
+    if settings.teacher_quantization is not None:
         check_quantisation("teacher_quantization")
         check_quantisable(teacher, "teacher_quantization")
+    if quantised_format(teacher) in (None, "gguf"):
+        return
+    check_readable(teacher, device, "teacher")
+    if settings.teacher_offload:
+        raise InputError(
+            f"teacher_offload=true: the weights in {teacher.path} are quantised, and are not moved "
+            "between devices; leave it out"
+        )
 
 
 def load_teacher(

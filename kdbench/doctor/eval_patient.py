@@ -55,14 +55,15 @@ class EvalPatient(Patient):
         settings = self.settings
         trust = settings.trust_remote_code
         found = find_checkpoint(model, revision, settings.unsafe_pickle, key, trust)
-        return Member(role, key, found, partial(self._load, found), trust)
+        return Member(role, key, found, partial(self._load, found, key), trust)
 
-    def _load(self, checkpoint: Checkpoint) -> Any:
+    def _load(self, checkpoint: Checkpoint, key: str) -> Any:
         settings = self.settings
+        quantised = {"model": settings.quantization, "teacher": settings.teacher_quantization}
         device = pick_device(settings.device)
         trust = settings.trust_remote_code
         with slow_step(f"loading {checkpoint.name}"):
-            return load_checkpoint(checkpoint, settings.dtype, device, trust)[0]
+            return load_checkpoint(checkpoint, settings.dtype, device, trust, quantised.get(key))[0]
 
     @cached_property
     def tasks(self) -> Sequence[Task]:

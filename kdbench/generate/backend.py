@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from kdbench.checkpoint.size import loaded_parameters
 from kdbench.errors import InputError
 from kdbench.generate.prompts import end_tokens
 from kdbench.generate.values import Facts, Options, Prompt, Row, Sample, ScoredText, TopScores
@@ -123,8 +124,8 @@ class Backend(ABC):
         """Describe the loaded model for `run.json`; the default reads `model`."""
         if self.model is None:
             return Facts()
-        parameters = sum(parameter.numel() for parameter in self.model.parameters())
-        return Facts(parameters, str(self.model.dtype).removeprefix("torch."))
+        dtype = str(self.model.dtype).removeprefix("torch.")
+        return Facts(loaded_parameters(self.model), dtype)
 
     @cached_property
     def ends(self) -> frozenset[int]:

@@ -1,7 +1,9 @@
 """Generation with transformers: a checkpoint is loaded and generates with `Generator`."""
 
-from kdbench.checkpoint import Checkpoint, load_checkpoint, pick_device
-from kdbench.generate import Backend, Options, backends
+from dataclasses import replace
+
+from kdbench.checkpoint import Checkpoint, load_checkpoint, loaded_bytes, pick_device
+from kdbench.generate import Backend, Facts, Options, backends
 from kdbench.generate.decoding.generator import Generator
 from kdbench.generate.prompts import check_template
 from kdbench.protocol import Protocol
@@ -21,8 +23,13 @@ class HFBackend(Generator, Backend):
     def __init__(self, checkpoint: Checkpoint, protocol: Protocol, options: Options):
         device = pick_device(options.device)
         model, tokenizer = load_checkpoint(
-            checkpoint, options.dtype, device, options.trust_remote_code
+            checkpoint,
+            options.dtype,
+            device,
+            options.trust_remote_code,
+            options.quantisation,
         )
+        self._quantised_here = options.quantisation is not None
         check_template(tokenizer, protocol, checkpoint.path)
         # Models with experts fail to compute the routers' loss when they decode with a cache.
         if getattr(model.config.get_text_config(), "output_router_logits", False):
@@ -30,3 +37,10 @@ class HFBackend(Generator, Backend):
         super().__init__(model, tokenizer, protocol, options.batch_size)
         if options.ignore_eos:
             self._eos = frozenset()
+
+    def facts(self) -> Facts:
+        """Describe the loaded model for `run.json`."""
+        facts = super().facts()
+        if not self._quantised_here:
+            return facts
+        return replace(facts, weight_bytes=loaded_bytes(self.model))

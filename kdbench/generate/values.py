@@ -92,6 +92,7 @@ class Options:
         engine: Options of the backend itself, from `backend_options=`.
         ignore_eos: Whether responses go on after an end token, up to the limit, as for timing. A
             server's model ends its responses itself.
+        quantisation: How the weights are quantised while they are loaded: `8bit`, `4bit` or None.
     """
 
     dtype: str = "auto"
@@ -101,6 +102,7 @@ class Options:
     argument: str = ""
     engine: Mapping[str, Any] = field(default_factory=dict)
     ignore_eos: bool = False
+    quantisation: Literal["8bit", "4bit"] | None = None
 
 
 @dataclass(frozen=True)
@@ -111,11 +113,14 @@ class Facts:
         parameters: Number of parameters; None if unknown.
         dtype: Precision of the weights, such as `bfloat16`; None if unknown.
         engine: Name and version of the engine; None for transformers.
+        weight_bytes: Bytes of the weights in memory, if they were quantised while they were loaded;
+            None if they have the size of their files.
     """
 
     parameters: int | None = None
     dtype: str | None = None
     engine: str | None = None
+    weight_bytes: int | None = None
 
 
 @dataclass(frozen=True)

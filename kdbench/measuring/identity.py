@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from kdbench.checkpoint import Checkpoint, disk_bytes
+from kdbench.checkpoint import Checkpoint, describe_weights, disk_bytes
 from kdbench.config import EvalSettings
 from kdbench.config.command import command_words
 from kdbench.errors import InputError
@@ -57,6 +57,7 @@ def run_identity(
             "parameters": facts.parameters,
             "dtype": facts.dtype,
             "disk_bytes": disk_bytes(checkpoint),
+            **_quantised(settings, checkpoint, facts),
         },
         "method": settings.method or checkpoint.card.get("method"),
         "setting": settings.setting or checkpoint.card.get("setting"),
@@ -66,6 +67,15 @@ def run_identity(
         "commands": commands_of(settings, checkpoint.card),
         "backend": {**backend, **{key: value for key, value in details.items() if value}},
     }
+
+
+def _quantised(
+    settings: EvalSettings, checkpoint: Checkpoint, facts: Facts
+) -> dict[str, str | int]:
+    """How the weights are quantised, and their size in memory if loading did it; else empty."""
+    words = describe_weights(checkpoint, settings.quantization)
+    known = {"quantization": words, "weight_bytes": facts.weight_bytes}
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def commands_of(settings: EvalSettings, card: Mapping[str, Any]) -> list[list[str]]:

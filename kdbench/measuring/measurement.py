@@ -25,6 +25,7 @@ from kdbench.measuring.kept import same_scores, with_teacher_of, without_teacher
 from kdbench.measuring.likelihood.answers import OptionAnswers
 from kdbench.measuring.likelihood.measuring import OptionMeasuring, options_name
 from kdbench.measuring.loading import LazyBackend
+from kdbench.measuring.quantised import check_quantised, default_name
 from kdbench.measuring.sampling import Sampling
 from kdbench.measuring.scoring import fingerprint, origin, score_task
 from kdbench.metrics import ForwardMetric, Metric, make_metrics, with_stored
@@ -81,6 +82,8 @@ def prepare(
             key,
             settings.trust_remote_code,
         )
+    if settings.backend == "hf":  # an engine reads formats of its own
+        check_quantised(checkpoint, settings, key)
     checkpoint = with_given_card(checkpoint, settings.card)
     return Measurement(settings, protocol, checkpoint, chosen, tasks, metrics, wait)
 
@@ -120,14 +123,18 @@ class Measurement:
     ):
         self.settings, self.protocol, self.checkpoint = settings, protocol, checkpoint
         self.chosen, self.tasks, self._metrics = chosen, tasks, metrics
-        self.name = settings.name or checked_name(checkpoint.name)
+        self.name = settings.name or checked_name(default_name(checkpoint, settings.quantization))
         self.encodes_plainly = chosen.kind.encodes_plainly and checkpoint.served is None
         self.waits = wait or settings.shard is not None
         self.results: dict[str, TaskResult] = {}
         self.groups: dict[str, TaskResult] = {}
         self.repaired: set[str] = set()
         folder = generated_run_id(
-            checkpoint.sha256, protocol.as_dict(), settings.limit, settings.dtype, chosen.identity
+            checkpoint.sha256,
+            protocol.as_dict(),
+            settings.limit,
+            settings.precision,
+            chosen.identity,
         )
         self.run = RunFolder(settings.results / self.name / folder)
         fetch(self.run.path)
@@ -273,6 +280,7 @@ class Measurement:
             trust_remote_code=settings.trust_remote_code,
             argument=self.chosen.argument,
             engine=self.chosen.engine,
+            quantisation=settings.quantization,
         )
         with slow_step(f"loading {self.checkpoint.name}"):
             backend = self.chosen.kind(self.checkpoint, self.protocol, options)

@@ -3,7 +3,7 @@
 import shlex
 from pathlib import Path
 
-from kdbench.store.runs import StoredRun
+from kdbench.store.runs import StoredRun, when_loaded
 from kdbench.text import printable
 
 _DEFAULTS = {"protocol": "minillm", "backend": "hf"}
@@ -30,9 +30,13 @@ def command_of(run: StoredRun, folder: Path | None, model: str | None = None) ->
     if _ELSEWHERE in (protocol, backend):
         return "" if folder is None else _shell("score", f"run={folder}")
     teacher = next((r.teacher for r in run.results.values() if r.teacher), None)
+    quantised = when_loaded(record["model"].get("quantization"))
+    teacher_quantised = when_loaded(teacher.get("dtype")) if teacher else None
     given = {
-        "model": model or f"path/to/{record['model']['name']}",
-        "teacher": f"path/to/{teacher['name']}" if teacher else None,
+        "model": model or _place(record["model"]["name"], quantised),
+        "quantization": quantised,
+        "teacher": _place(teacher["name"], teacher_quantised) if teacher else None,
+        "teacher_quantization": teacher_quantised,
         "data": "path/to/data",
         "tasks": ",".join(dict.fromkeys([*record["tasks"], *run.results])),
         "protocol": protocol,
@@ -47,6 +51,11 @@ def command_of(run: StoredRun, folder: Path | None, model: str | None = None) ->
         if value is not None and value != _DEFAULTS.get(key)
     ]
     return _shell("eval", *words, *(word for word in overrides if "=" in word))
+
+
+def _place(name: str, quantised: str | None) -> str:
+    """Where a checkpoint may be; its name in results ends in how it was quantised."""
+    return f"path/to/{name.removesuffix(f'-{quantised}')}"
 
 
 def _shell(*words: str) -> str:

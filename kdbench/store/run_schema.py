@@ -54,6 +54,8 @@ _MODEL = {
     "parameters": _OPTIONAL_COUNT,
     "dtype": _OPTIONAL_TEXT,
     "disk_bytes": _OPTIONAL_COUNT,
+    "weight_bytes": _OPTIONAL_COUNT,
+    "quantization": _OPTIONAL_TEXT,
     "revision": _OPTIONAL_TEXT,
 }
 _PROTOCOL = {"name": NAME, "seeds": each(SEED, "whole numbers").if_given()}

@@ -67,10 +67,26 @@ class StoredRun:
 
     @property
     def is_own_teacher(self) -> bool:
-        """Whether the run compares the teacher with itself."""
-        sha256 = self.record["model"].get("sha256")
+        """Whether the run compares the teacher with itself, and not with its quantised weights."""
+        model = self.record["model"]
+        sha256, here = model.get("sha256"), when_loaded(model.get("quantization"))
         teachers = [result.teacher for result in self.results.values() if result.teacher]
-        return sha256 is not None and any(t.get("sha256") == sha256 for t in teachers)
+        return sha256 is not None and any(
+            t.get("sha256") == sha256 and when_loaded(t.get("dtype")) == here for t in teachers
+        )
+
+
+def when_loaded(words: object) -> str | None:
+    """How weights were quantised while they were loaded, which their hash does not show.
+
+    Args:
+        words: `quantization` of a model in `run.json`, or `dtype` of a teacher in a result.
+
+    Returns:
+        `8bit` or `4bit`; None if they were not.
+    """
+    last = str(words).rpartition(" ")[2]
+    return last if last in ("8bit", "4bit") else None
 
 
 def stored_runs(results: Path, in_parts: bool = False) -> Iterator[StoredRun]:

@@ -18,6 +18,8 @@ PRICE = "cost_per_million_tokens"
 SERVING: dict[str, tuple[str, int, Direction]] = {
     "parameters": ("the number of parameters in millions", 2, "lower"),
     "disk": ("the size of the weights' files in megabytes", 1, "lower"),
+    "weights": ("the size of the weights in megabytes, as they were measured", 1, "lower"),
+    "bits_per_weight": ("the size of the weights in bits, divided by their number", 2, "lower"),
     "tokens_per_second": (
         "the number of tokens generated per second, all requests together",
         1,
@@ -29,7 +31,7 @@ SERVING: dict[str, tuple[str, int, Direction]] = {
 }
 """Description, decimals and direction of each column."""
 
-_SIZES = ("parameters", "disk")
+_SIZES = ("parameters", "disk", "weights", "bits_per_weight")
 _MILLION = 1e6
 
 
@@ -62,16 +64,27 @@ class ServingColumn(Column):
         sha256 = run.record["model"].get("sha256")
         speed = None if self.speeds is None else self.speeds.of(run.model, sha256)
         if self.metric in _SIZES:
-            key = "disk_bytes" if self.metric == "disk" else self.metric
-            known = run.record["model"].get(key)
-            if known is None and speed is not None:
-                known = getattr(speed.model, key)
-            return None if known is None else known / _MILLION
+            return self._size(run, speed)
         if speed is None:
             return None
         if self.metric == PRICE:
             return speed.cost_per_million(self.price or 0.0)
         return float(getattr(speed, self.metric).value)
+
+    def _size(self, run: StoredRun, speed: SpeedRecord | None) -> float | None:
+        """A column of size; weights have the size of their files unless loading changed it."""
+        model = run.record["model"]
+        known = {key: model.get(key) for key in ("parameters", "disk_bytes")}
+        if speed is not None:
+            known = {
+                key: v if v is not None else getattr(speed.model, key) for key, v in known.items()
+            }
+        parameters, disk = known["parameters"], known["disk_bytes"]
+        weights = model.get("weight_bytes") or disk
+        if self.metric == "bits_per_weight":
+            return 8 * weights / parameters if weights and parameters else None
+        size = {"parameters": parameters, "disk": disk, "weights": weights}[self.metric]
+        return None if size is None else size / _MILLION
 
 
 def serving_columns(settings: TableSettings, runs: Sequence[StoredRun]) -> dict[str, ServingColumn]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from gguf_files import write_gguf
 from safetensors.torch import load_file, save_file
 
 from kdbench.checkpoint import find_checkpoint, load_checkpoint, pick_device
@@ -100,45 +101,3 @@ def test_a_gguf_file_without_a_tensor_is_refused(world: World, tmp_path: Path) -
     line = r"not those of toy.gguf: 1 missing \(model.layers.1.mlp.up_proj.weight\)"
     with pytest.raises(InputError, match=line):
         load_checkpoint(find_checkpoint(str(tmp_path)), "float32", "cpu")
-
-
-def write_gguf(gguf, model, folder: Path, file: Path) -> None:  # type: ignore[no-untyped-def]
-    config = model.config
-    writer = gguf.GGUFWriter(file, "llama")
-    writer.add_context_length(config.max_position_embeddings)
-    writer.add_embedding_length(config.hidden_size)
-    writer.add_block_count(config.num_hidden_layers)
-    writer.add_feed_forward_length(config.intermediate_size)
-    writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_rope_freq_base(10000.0)
-    writer.add_vocab_size(config.vocab_size)
-    tokenizer = json.loads((folder / "tokenizer.json").read_text())["model"]
-    tokens = sorted(tokenizer["vocab"], key=tokenizer["vocab"].get)
-    writer.add_tokenizer_model("gpt2")
-    writer.add_token_list(tokens)
-    writer.add_token_merges([" ".join(pair) for pair in tokenizer["merges"]])
-    writer.add_bos_token_id(config.bos_token_id)
-    writer.add_eos_token_id(config.eos_token_id)
-    names = {"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k"}
-    names |= {"self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output"}
-    names |= {"mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down"}
-    names |= {"input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm"}
-    for key, value in model.state_dict().items():
-        array = value.float().numpy()
-        if key.startswith("model.layers."):
-            _, _, index, weight = key.removesuffix(".weight").split(".", 3)
-            if names[weight] in ("attn_q", "attn_k"):  # llama.cpp interleaves rotary halves
-                heads = config.num_attention_heads
-                array = array.reshape(heads, 2, -1, array.shape[1]).swapaxes(1, 2)
-                array = array.reshape(value.shape).copy()
-            writer.add_tensor(f"blk.{index}.{names[weight]}.weight", array)
-        elif key == "model.embed_tokens.weight":
-            writer.add_tensor("token_embd.weight", array)
-        elif key == "model.norm.weight":
-            writer.add_tensor("output_norm.weight", array)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()

@@ -27,6 +27,7 @@ from kdbench.config import (
     given_keys,
     key_groups,
 )
+from kdbench.config.kld import KldSettings
 from kdbench.config.look import LsSettings, ShowSettings
 from kdbench.doctor.settings import DoctorSettings
 from kdbench.judging.settings import JudgeSettings
@@ -50,6 +51,7 @@ SETTINGS = {
     "doctor": DoctorSettings,
     "cache": CacheSettings,
     "speed": SpeedSettings,
+    "kld": KldSettings,
     "ls": LsSettings,
     "show": ShowSettings,
 }

@@ -18,6 +18,7 @@ from kdbench import config
 from kdbench.comparing.settings import CompareSettings, PlanSettings, RegressSettings
 from kdbench.config import Settings, fields_by_key
 from kdbench.config.kinds import key_groups
+from kdbench.config.kld import KldSettings
 from kdbench.judging.settings import JudgeSettings
 from kdbench.methods import methods
 
@@ -107,6 +108,16 @@ FUNCTIONS = [
         "What the cache holds, and what this call added.",
         _INPUT.format("models, data or settings"),
         ["out"],
+    ),
+    Function(
+        "kld",
+        "kld",
+        "Compare a quantised model with its full one over plain text.",
+        KldSettings,
+        "kdbench.fidelity.plain.compare:TextComparison",
+        "The figures, and the size of both models.",
+        _INPUT.format("models, text or settings"),
+        ["model"],
     ),
     Function(
         "train",

@@ -1,6 +1,7 @@
 """The command of a stored run measures the same."""
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 from made_runs import put_run
@@ -14,6 +15,10 @@ def made(results: Path, **record: object) -> StoredRun:
     put_run(results, "kd", {"dolly": [1], "vicuna": [2]}, **record)
     (run,) = stored_runs(results)
     return run
+
+
+def with_model(run: StoredRun, model: dict[str, str]) -> StoredRun:
+    return replace(run, record={**run.record, "model": model})
 
 
 def test_the_command_repeats_what_the_run_records(tmp_path: Path) -> None:
@@ -50,3 +55,20 @@ def test_texts_made_elsewhere_are_scored_again(tmp_path: Path) -> None:
     assert command_of(run, folder) == f"kdbench score {shlex.quote(f'run={folder}')}"
     assert command_of(run, None) == ""
     assert command_of(made(tmp_path, imported={"from": "lm-eval 0.4.13"}), folder) == ""
+
+
+def test_weights_quantised_by_loading_are_quantised_again(tmp_path: Path) -> None:
+    model = {"name": "kd-4bit", "sha256": "s", "quantization": "4bit"}
+    teacher = {"name": "big-8bit", "sha256": "t", "dtype": "auto 8bit"}
+    command = command_of(with_model(made(tmp_path, teacher=teacher), model), None)
+    start = "kdbench eval model=path/to/kd quantization=4bit teacher=path/to/big "
+    assert command.startswith(start + "teacher_quantization=8bit data=")
+    keys = parse(EvalSettings, shlex.split(command)[2:])
+    assert (keys.quantization, keys.teacher_quantization) == ("4bit", "8bit")
+
+
+def test_weights_that_are_quantised_in_their_files_are_not(tmp_path: Path) -> None:
+    model = {"name": "kd-4bit", "sha256": "s", "quantization": "gptq, 4 bits"}
+    command = command_of(with_model(made(tmp_path), model), None)
+    assert "model=path/to/kd-4bit " in command
+    assert "quantization" not in command

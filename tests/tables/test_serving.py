@@ -117,3 +117,18 @@ def test_what_is_missing_is_one_line(words: list[str], message: str, tmp_path: P
     put(tmp_path, "m", parameters=1, disk_bytes=1)
     with pytest.raises(InputError, match=message):
         table(tmp_path, *words)
+
+
+def test_weights_have_the_size_that_loading_gave_them(tmp_path: Path) -> None:
+    put(tmp_path, "full", parameters=2_000_000, disk_bytes=8_000_000)
+    size = {"weight_bytes": 1_100_000, "quantization": "4bit"}
+    put(tmp_path, "loaded", parameters=2_000_000, disk_bytes=8_000_000, **size)
+    put(tmp_path, "packed", parameters=2_000_000, disk_bytes=2_125_000, quantization="gptq")
+    put(tmp_path, "unknown", disk_bytes=2_000_000)
+    drawn = table(tmp_path, "columns=disk,weights,bits_per_weight")
+    assert cells(drawn) == {
+        "full": ["8.0", "8.0", "32.00"],
+        "loaded": ["8.0", "1.1", "4.40"],
+        "packed": ["2.1", "2.1", "8.50"],
+        "unknown": ["2.0", "2.0", ""],
+    }

@@ -100,9 +100,13 @@ def _count(value: Any, name: str) -> str:
 
 
 def _size(model: Mapping[str, Any]) -> str:
-    parameters, disk = model.get("parameters"), model.get("disk_bytes")
+    parameters, size = model.get("parameters"), model.get("weight_bytes", model.get("disk_bytes"))
+    quantisation = model.get("quantization")
     return _joined(
-        parameters and f"{parameters / 1e6:.4g} million parameters", disk and byte_size(disk)
+        parameters and f"{parameters / 1e6:.4g} million parameters",
+        quantisation and f"quantised ({quantisation})",
+        size and byte_size(size),
+        quantisation and parameters and size and f"{8 * size / parameters:.2f} bits a weight",
     )
 
 

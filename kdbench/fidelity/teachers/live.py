@@ -53,7 +53,7 @@ class LiveTeacher(Teacher):
         self.identity: Mapping[str, Any] = {
             "name": self._first.name,
             "sha256": self._first.checkpoint.sha256,
-            "dtype": settings.dtype,
+            "dtype": self._first.settings.precision,
             "top_k": None,
         }
         self._cache_folder, self._cache_top_k = settings.teacher_cache, settings.cache_top_k
@@ -168,7 +168,7 @@ class LiveTeacher(Teacher):
             CachedIdentity(
                 self._first.name,
                 self._first.checkpoint.sha256,
-                self._first.settings.dtype,
+                self._first.settings.precision,
                 vocabulary,
                 self._cache_top_k,
                 tuple(sorted(self.ends)),
