@@ -6,7 +6,7 @@ batch. The larger file is there before the small ones go, and what a kill leaves
 
 import shutil
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from kdbench.errors import InputError
@@ -75,6 +75,9 @@ def merge_small(cache: TopKCache) -> None:
         for names in _groups(cache.scores):
             _put_together(cache, names)
         tidy(cache)
+    (cache.folder / _CLAIMS / "merge").unlink(missing_ok=True)
+    with suppress(OSError):  # others have claims
+        (cache.folder / _CLAIMS).rmdir()
 
 
 def tidy(cache: TopKCache) -> None:
