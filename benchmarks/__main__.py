@@ -23,6 +23,7 @@ NAMES = (
     "intervals",
     "recipes",
     "growth",
+    "scale",
     "site_samples",
     "reproduce",
 )
