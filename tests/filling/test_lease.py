@@ -1,17 +1,19 @@
 """One process at a time does a node, on disks with and without locks of their own."""
 
+import itertools
 import json
 import os
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from filelock import FileLock
 
 from kdbench.filling import lease
-from kdbench.filling.lease import held
+from kdbench.filling.lease import _Lease, held
 
 
 @pytest.fixture(autouse=True)
@@ -35,9 +37,9 @@ def without_locks(monkeypatch) -> None:
     monkeypatch.setattr(FileLock, "acquire", refuse)
 
 
-def left_behind(log: Path, machine: str) -> None:
+def left_behind(log: Path, machine: str, count: int = 7) -> None:
     log.with_suffix(".lease").write_text(
-        json.dumps({"holder": "gone", "machine": machine, "count": 7})
+        json.dumps({"holder": "gone", "machine": machine, "count": count})
     )
 
 
@@ -70,7 +72,29 @@ def test_another_machine_is_waited_for_until_its_lease_stands_still(
     assert f"which holds {log.with_suffix('.lease')}" in capsys.readouterr().err
 
 
-def test_two_machines_do_not_overlap_without_locks(log: Path, without_locks) -> None:
+def test_a_lease_that_moves_is_never_taken(log: Path, monkeypatch) -> None:
+    """By a clock on which half the time to expire passes between two looks."""
+    left_behind(log, "there")
+    moments, counts = itertools.count(step=lease.SECONDS_TO_EXPIRE / 2), itertools.count(8)
+    looks, writes = [], []
+    write = _Lease._write
+    monkeypatch.setattr(_Lease, "_write", lambda self: writes.append(len(looks)) or write(self))
+
+    def moves(_: float) -> None:
+        looks.append(next(counts))
+        if len(looks) < 10:
+            left_behind(log, "there", looks[-1])
+
+    clock = SimpleNamespace(monotonic=lambda: next(moments), sleep=moves)
+    monkeypatch.setattr(lease, "time", clock)
+    _Lease(log.with_suffix(".lease"), "here", is_locked=True).take()
+    assert len(writes) == 1
+    assert writes[0] >= 10
+    assert json.loads(log.with_suffix(".lease").read_text())["machine"] == "here"
+
+
+def test_two_machines_do_not_overlap_without_locks(log: Path, without_locks, monkeypatch) -> None:
+    monkeypatch.setattr(lease, "SECONDS_TO_EXPIRE", 600.0)  # however busy this machine is
     inside, most, lock = 0, 0, threading.Lock()
 
     def work(machine: str) -> None:

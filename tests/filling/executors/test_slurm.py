@@ -22,7 +22,6 @@ ROOT = Path(__file__).parents[3]
 def install(tmp_path, monkeypatch):
     """A fake Slurm; returns the folder of its state."""
     monkeypatch.setattr(slurm, "_SECONDS_BETWEEN_POLLS", 0.1)
-    monkeypatch.setattr(slurm, "prepare_libraries", None)  # of this process only
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(HELPERS)]))
 
     def installed(**values) -> Path:

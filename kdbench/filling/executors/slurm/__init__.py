@@ -5,17 +5,16 @@ that is started again finds the jobs of the one before, and submits none twice.
 """
 
 import hashlib
-import os
 import pickle
 import re
 import shutil
 import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import Field, field_validator
 
@@ -24,13 +23,13 @@ from kdbench.config.kinds import AtLeastOne, Names, OptionMap
 from kdbench.errors import InputError, reason_of
 from kdbench.filling.executor import Executor, NeedsOf, no_needs
 from kdbench.filling.executors import executors
-from kdbench.filling.gpus import VISIBLE
+from kdbench.filling.executors.slurm.commands import asked, said_by
+from kdbench.filling.executors.slurm.work import SlurmWork
 from kdbench.filling.logs import log_of
 from kdbench.filling.nodes import Node
-from kdbench.filling.work import NodeResult, do, prepare_libraries
-from kdbench.registry.plugins import load_plugins, loaded_plugins
+from kdbench.filling.work import NodeResult
+from kdbench.registry.plugins import loaded_plugins
 from kdbench.system.console import report_progress
-from kdbench.system.threads import wait_passively, wanted_threads
 from kdbench.text import counted
 
 if TYPE_CHECKING:
@@ -40,7 +39,6 @@ _MOST_IN_FLIGHT = 64  # jobs in the queue
 _MOST_TIMEOUTS = 100  # of a job that is queued again at its time limit, and resumes
 _SECONDS_BETWEEN_POLLS = 10.0  # of the queue
 _POLLS_WITHOUT_RESULT = 3  # after a job has left the queue; a shared disk shows files late
-_SECONDS_OF_COMMAND = 120
 _GIB = 1024**3
 _TIME = re.compile(r"(?:(\d+)-)?(\d+):(\d\d)(?::(\d\d))?")
 
@@ -55,8 +53,8 @@ class SlurmOptions(Settings):
     exclude: str | None = Field(None, description="machines to avoid")
     time: AtLeastOne = Field(
         240,
-        description="time limit of a job: minutes, or HH:MM:SS; at the limit it is queued again "
-        "and resumes",
+        description="time limit of a job: minutes, or 'HH:MM:SS' in quotes; at the limit it is "
+        "queued again and resumes",
     )
     gpu_type: str | None = Field(None, description="type of the GPUs, as in gres: a100")
     setup: Names = Field((), description="shell commands before a job, such as module load cuda")
@@ -70,51 +68,6 @@ class SlurmOptions(Settings):
             return value
         days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
         return days * 1440 + hours * 60 + minutes + ceil(seconds / 60)
-
-
-@dataclass
-class SlurmWork:
-    """What a job does: a node. Submitit calls it, and asks it what to do after a requeue.
-
-    Attributes:
-        node: The node, pickled, because it may be of a plug-in that the job loads first.
-        models: Folder of checkpoints and logs.
-        folder: Working folder of the driver.
-        plugins: Files of plug-ins.
-        cpus: Threads for the native code; None for all cores of the job.
-        hides_gpus: Whether the node must not see any GPU.
-    """
-
-    node: bytes
-    models: Path
-    folder: Path
-    plugins: Sequence[Path]
-    cpus: int | None
-    hides_gpus: bool
-    _is_queued_again: bool = field(default=False, init=False)
-
-    def __call__(self) -> NodeResult:
-        """Do the node, from where an earlier job left it."""
-        os.chdir(self.folder)
-        if self.hides_gpus:
-            os.environ[VISIBLE] = ""
-        wait_passively()
-        load_plugins(self.plugins)
-        prepare_libraries(self.cpus or wanted_threads())
-        result = do(pickle.loads(self.node), self.models)  # noqa: S301 - of the driver
-        if self._is_queued_again:  # what stopped the node was the way out, and is no result
-            os._exit(1)
-        return result
-
-    def checkpoint(self) -> Any:
-        """The work of the job once it is queued again: the same, which resumes from its files."""
-        from submitit.helpers import DelayedSubmission
-
-        self._is_queued_again = True
-        again = SlurmWork(
-            self.node, self.models, self.folder, self.plugins, self.cpus, self.hides_gpus
-        )
-        return DelayedSubmission(again)
 
 
 @dataclass
@@ -170,7 +123,7 @@ class SlurmExecutor(Executor):
                 "submits jobs, such as a login node"
             )
         partition = [f"--partition={self._given.partition}"] if self._given.partition else []
-        self.has_gpus = "gpu" in _asked(["sinfo", "--noheader", "--format=%G", *partition])
+        self.has_gpus = "gpu" in asked(["sinfo", "--noheader", "--format=%G", *partition])
 
     def submit(self, node: Node) -> None:
         """Submit a job, or follow the one that an earlier driver submitted.
@@ -181,7 +134,7 @@ class SlurmExecutor(Executor):
         from submitit import SlurmJob
 
         name = self._name_of(node)
-        queued = _asked(["squeue", "--me", "--noheader", "--format=%A", f"--name={name}"]).split()
+        queued = asked(["squeue", "--me", "--noheader", "--format=%A", f"--name={name}"]).split()
         if queued:
             report_progress(f"{node.key}: follows job {queued[0]}, which is in Slurm's queue")
             job: SlurmJob[NodeResult] = SlurmJob(self._folder, queued[0])
@@ -258,7 +211,7 @@ class SlurmExecutor(Executor):
         if time.monotonic() - self._polled < _SECONDS_BETWEEN_POLLS or not self._running:
             return []
         self._polled = time.monotonic()
-        answer = _answer(["squeue", "--me", "--noheader", "--format=%A"])
+        answer = said_by(["squeue", "--me", "--noheader", "--format=%A"])
         if answer is None:  # its controller may be restarting; the jobs go on without it
             return []
         queued = set(answer.split())
@@ -284,7 +237,7 @@ class SlurmExecutor(Executor):
 def _lost(running: _Running) -> NodeResult:
     """What became of a job without a result, in Slurm's words."""
     job, key = running.job, running.node.key
-    table = _answer(["sacct", "-X", "-n", "-P", "-o", "State", "-j", job.job_id]) or ""
+    table = said_by(["sacct", "-X", "-n", "-P", "-o", "State", "-j", job.job_id]) or ""
     state = table.strip().splitlines()[-1] if table.strip() else "UNKNOWN"  # no accounting
     said = f"job {job.job_id} ended as {state}"
     if state.startswith("PREEMPTED"):
@@ -294,28 +247,3 @@ def _lost(running: _Running) -> NodeResult:
     log = job.paths.stdout
     seen = f"log: {log}" if log.exists() else f"no log: its machine may not see {log.parent}"
     return NodeResult(key, f"{said} ({seen})", died=True)
-
-
-def _asked(command: list[str]) -> str:
-    """What a command of Slurm prints.
-
-    Raises:
-        InputError: It fails.
-    """
-    answer = _answer(command)
-    if answer is None:
-        raise InputError(
-            f"executor=slurm: '{' '.join(command)}' fails: is Slurm's controller running?"
-        )
-    return answer
-
-
-def _answer(command: list[str]) -> str | None:
-    """What a command of Slurm prints; None if it fails."""
-    try:
-        done = subprocess.run(  # noqa: S603 - commands of Slurm, not of a shell
-            command, capture_output=True, text=True, check=False, timeout=_SECONDS_OF_COMMAND
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout if done.returncode == 0 else None
