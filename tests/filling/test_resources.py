@@ -112,7 +112,7 @@ def test_memory_is_estimated_from_the_weights(needs_of, world):
     ("resources", "fault"),
     [
         ({"train": {"gpuz": 1}}, r"resources\.train: unknown key 'gpuz': did you mean 'gpus'"),
-        ({"trian": {}}, r"resources: unknown key 'trian': did you mean 'train'"),
+        ({"traim": {}}, r"resources: unknown key 'traim': did you mean 'train'"),
         ({"train": {"gpus": 1.5}}, r"resources\.train\.gpus: must be a whole number, or a share"),
         ({"train": {"gpus": -1}}, r"resources\.train\.gpus"),
         ({"train": {"gpus": 2}}, "fill trains on one GPU; train SFT with torchrun"),

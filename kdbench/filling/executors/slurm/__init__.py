@@ -53,8 +53,8 @@ class SlurmOptions(Settings):
     exclude: str | None = Field(None, description="machines to avoid")
     time: AtLeastOne = Field(
         240,
-        description="time limit of a job: minutes, or HH:MM:SS; at the limit it is queued again "
-        "and resumes",
+        description="time limit of a job: minutes, or 'HH:MM:SS' in quotes; at the limit it is "
+        "queued again and resumes",
     )
     gpu_type: str | None = Field(None, description="type of the GPUs, as in gres: a100")
     setup: Names = Field((), description="shell commands before a job, such as module load cuda")
