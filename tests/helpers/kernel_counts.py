@@ -41,7 +41,7 @@ class KernelCounts(TorchDispatchMode):
             leaf
             for leaf in tree_leaves(result)
             if isinstance(leaf, torch.Tensor)
-            and (in_place or leaf.untyped_storage().data_ptr() not in given)
+            and (in_place or leaf.is_mkldnn or leaf.untyped_storage().data_ptr() not in given)
         ]
         if written:
             self.names.append(str(function))
