@@ -35,6 +35,7 @@ from kdbench import config
 from kdbench.cli.verbs import app
 from kdbench.comparing.settings import CompareSettings, PlanSettings, RegressSettings
 from kdbench.config.fill import parse_fill
+from kdbench.config.kld import KldSettings
 from kdbench.config.look import LsSettings, ShowSettings
 from kdbench.distillation.recipe import make_recipe, parse_recipe, recipes
 from kdbench.doctor.settings import read_doctor
@@ -67,6 +68,7 @@ SETTINGS = {
     "train": config.TrainSettings,
     "cache": config.CacheSettings,
     "speed": config.SpeedSettings,
+    "kld": KldSettings,
     "table": config.TableSettings,
     "report": config.ReportSettings,
     "view": config.ViewSettings,
