@@ -110,20 +110,19 @@ def test_an_adapter_is_merged_into_what_is_pushed(world, tmp_path) -> None:
     assert max(float((ours[name] - theirs[name]).abs().max()) for name in ours) < 1e-3
 
 
-def test_responses_of_a_step_are_those_of_the_student_lag_steps_before(world, tmp_path) -> None:
+def test_responses_of_a_step_are_those_of_the_student_lag_steps_before(world, tmp_path, hf) -> None:
     """Each epoch of three steps starts afresh; in it, step t has the weights of step t - 2."""
-    trained = run(world, tmp_path / "run", **ENGINE, rollout_lag=2, steps=8)
-    assert column(trained.checkpoint, "rollouts/lag") == [0, 1, 2, 0, 1, 2, 0, 1]
+    trained = run(world, tmp_path / "run", **ENGINE, rollout_lag=2)
+    assert column(trained.checkpoint, "rollouts/lag") == [0, 1, 2, 0, 1]
     updates = [value for kind, value in scripted_engine.EVENTS if kind == "update"]
-    assert updates == [3, 6]  # of no step in between are responses asked for
+    assert updates == [3]  # of no other step are responses asked for
     assert not any(kind == "rest" for kind, _ in scripted_engine.EVENTS)
     gaps = column(trained.checkpoint, "rollouts/gap")
     assert gaps[0] < 1e-5
     assert gaps[2] > 1e-3
-    again = run(world, tmp_path / "again", **ENGINE, rollout_lag=2, steps=8)
+    again = run(world, tmp_path / "again", **ENGINE, rollout_lag=2)
     assert same_weights(trained.checkpoint, again.checkpoint)
-    fresh = run(world, tmp_path / "fresh", **ENGINE, steps=8)
-    assert not same_weights(trained.checkpoint, fresh.checkpoint)
+    assert not same_weights(trained.checkpoint, hf.checkpoint)
 
 
 def test_in_a_long_epoch_every_version_is_pushed(world, tmp_path) -> None:
@@ -193,9 +192,6 @@ def test_between_lines_of_the_log_a_divergence_costs_no_further_pass(world, tmp_
     every = run(world, tmp_path / "every", **ENGINE, log_every=4, steps=4)
     lines = [line for line in log_of(every.checkpoint) if "rollouts/gap" in line and "loss" in line]
     assert [line["step"] for line in lines] == [1, 4]
-    assert same_weights(
-        every.checkpoint, run(world, tmp_path / "hf", log_every=4, steps=4).checkpoint
-    )
 
 
 @pytest.mark.parametrize(
@@ -248,10 +244,10 @@ def test_options_that_change_no_sample_are_no_part_of_a_run(world, tmp_path) -> 
 def test_steps_that_learn_from_the_data_set_ask_for_nothing(world, tmp_path) -> None:
     """With a lag, half of the steps are planned and turn out to sample nothing."""
     mixed = {"student_fraction": 0.5, "steps": 9, "limit": 36, "seed": 3}
-    plain = run(world, tmp_path / "hf", **mixed)
-    trained = run(world, tmp_path / "run", **mixed, **ENGINE)
-    assert same_weights(plain.checkpoint, trained.checkpoint)
     ahead = run(world, tmp_path / "ahead", **mixed, **ENGINE, rollout_lag=1)
-    sampled = [bool(line.get("rollouts/gap")) for line in log_of(ahead.checkpoint)[1:10]]
-    assert 0 < sum(sampled) < 9
-    assert max(column(ahead.checkpoint, "rollouts/lag")) == 1
+    lags = [line.get("rollouts/lag") for line in log_of(ahead.checkpoint) if "loss" in line]
+    sampled = [lag for lag in lags if lag is not None]
+    assert 0 < len(sampled) < 9
+    assert set(sampled) <= {0.0, 1.0}
+    asked = [value for kind, value in scripted_engine.EVENTS if kind == "sample"]
+    assert len(asked) == len(sampled)
