@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from kdbench.errors import InputError, first_fault
-from kdbench.scores.index import Index, Place, index_files, joined, read_index, sizes_of_files
+from kdbench.scores.index import Place, ScoreIndex, index_files, joined, read_index, sizes_of_files
 from kdbench.scores.packing import COLUMNS, PackingLoss, loss_of, pack, unpack
 from kdbench.scores.shards import Block, read_old, read_texts, shard_content, shard_name
 from kdbench.system.files import SCHEMA, put_bytes, read_json, remove_leftovers, write_json
@@ -93,7 +93,7 @@ class TopKCache:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self._indices: tuple[Index, ...] | None = None
+        self._indices: tuple[ScoreIndex, ...] | None = None
         self._added: dict[bytes, Place] = {}
         self._max_error: float | None = None
         self._checked: set[str] = set()
@@ -292,7 +292,7 @@ class TopKCache:
         with (self.scores / place.file).open("rb", buffering=0) as file:
             return os.pread(file.fileno(), place.size, place.start)
 
-    def _all_indices(self) -> tuple[Index, ...]:
+    def _all_indices(self) -> tuple[ScoreIndex, ...]:
         if self._indices is None:
             self.refresh()
         assert self._indices is not None  # noqa: S101 - for the type checker

@@ -42,7 +42,7 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Index:
+class ScoreIndex:
     """The places of the texts of some files.
 
     Attributes:
@@ -94,7 +94,7 @@ def sizes_of_files(folder: Path) -> dict[str, int]:
     return sizes
 
 
-def read_index(folder: Path, sizes: Mapping[str, int]) -> Index | None:
+def read_index(folder: Path, sizes: Mapping[str, int]) -> ScoreIndex | None:
     """The stored index of a cache; None if there is none that fits to its files.
 
     Args:
@@ -110,13 +110,13 @@ def read_index(folder: Path, sizes: Mapping[str, int]) -> Index | None:
         shape = tuple(header[_ROWS]["shape"])
         if shape[1] * _COLUMNS * _HALF + start != path.stat().st_size or shape[0] != _COLUMNS:
             return None
-        index = Index(files, np.memmap(path, "<u8", "r", start, shape))
+        index = ScoreIndex(files, np.memmap(path, "<u8", "r", start, shape))
         return index if index.fits(sizes) else None
     except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError):
         return None
 
 
-def write_index(folder: Path, index: Index) -> None:
+def write_index(folder: Path, index: ScoreIndex) -> None:
     """Store the index of a cache."""
     import numpy as np
     from safetensors.numpy import save
@@ -125,7 +125,7 @@ def write_index(folder: Path, index: Index) -> None:
     put_bytes(folder / _FILE, save({_ROWS: rows}, {_FILES: json.dumps(dict(index.files))}))
 
 
-def index_files(folder: Path, sizes: Mapping[str, int]) -> Index:
+def index_files(folder: Path, sizes: Mapping[str, int]) -> ScoreIndex:
     """Make the index of files; a text that several have is found in that with the most texts.
 
     Args:
@@ -154,7 +154,7 @@ def index_files(folder: Path, sizes: Mapping[str, int]) -> Index:
     return _sorted({name: sizes[name] for name in largest_first}, parts)
 
 
-def joined(indices: Sequence[Index]) -> Index:
+def joined(indices: Sequence[ScoreIndex]) -> ScoreIndex:
     """Several indices as one; a text that several have is found where the first has it."""
     import numpy as np
 
@@ -173,10 +173,10 @@ def digests_in(folder: Path, names: Iterable[str]) -> set[bytes]:
     return {bytes(row) for name in names for row in read_texts(folder / name).digests}
 
 
-def _sorted(files: Mapping[str, int], parts: "Sequence[np.ndarray]") -> Index:
+def _sorted(files: Mapping[str, int], parts: "Sequence[np.ndarray]") -> ScoreIndex:
     import numpy as np
 
     rows = np.concatenate(parts, 1)
     rows = rows[:, np.lexsort((rows[2], rows[1], rows[0]))]
     again = (rows[0, 1:] == rows[0, :-1]) & (rows[1, 1:] == rows[1, :-1])
-    return Index(files, np.ascontiguousarray(rows[:, np.r_[True, ~again][: rows.shape[1]]]))
+    return ScoreIndex(files, np.ascontiguousarray(rows[:, np.r_[True, ~again][: rows.shape[1]]]))

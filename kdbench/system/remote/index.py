@@ -27,7 +27,7 @@ class Known:
     sent: str | None = None
 
 
-class Index:
+class MirrorIndex:
     """The index of a mirror, which its processes and threads share.
 
     Args:

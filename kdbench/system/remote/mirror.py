@@ -13,7 +13,7 @@ from typing import Any
 from kdbench.errors import InputError
 from kdbench.system.files import put_text, sha256_of_file
 from kdbench.system.remote.address import mirror_folder
-from kdbench.system.remote.index import Index, Known
+from kdbench.system.remote.index import Known, MirrorIndex
 from kdbench.system.remote.storage import Storage, StoredObject
 
 OWN = ".kdbench-remote"
@@ -57,9 +57,9 @@ class Mirror:
         return Storage(self.url, self.options, self.key)
 
     @cached_property
-    def index(self) -> Index:
+    def index(self) -> MirrorIndex:
         """What is known of the files."""
-        return Index(self.folder / OWN / "index.sqlite")
+        return MirrorIndex(self.folder / OWN / "index.sqlite")
 
     @cached_property
     def owner(self) -> str:
