@@ -127,8 +127,8 @@ def test_required_keys_and_an_example_come_before_the_groups() -> None:
     text = printed("eval", "--help")
     titles = re.findall(r"^(?! )(\w[\w ]*)$", text, re.M)
     assert titles[:3] == ["Required", "Example", "Model"]
-    assert titles[3:7] == ["Teacher", "Data", "Protocol", "Metrics"]
-    assert titles[7:] == ["Judge", "Output", "Backend", "Processes", "Advanced"]
+    assert titles[3:7] == ["Teacher", "Teacher on a server", "Data", "Protocol"]
+    assert titles[7:] == ["Metrics", "Judge", "Output", "Backend", "Processes", "Advanced"]
 
 
 def test_a_description_has_its_choices_its_default_and_a_hanging_indent() -> None:
