@@ -25,7 +25,7 @@ def _bytes_of(value: object) -> object:
     return int(float(match[1]) * _UNITS[match[2].lower()])
 
 
-class _NamedNodes(Settings):
+class _NestedKeys(Settings):
     """Keys inside the key of a file; an unknown one is answered with the nearest."""
 
     @model_validator(mode="before")
@@ -37,7 +37,7 @@ class _NamedNodes(Settings):
         return values
 
 
-class ResourceKeys(_NamedNodes):
+class ResourceKeys(_NestedKeys):
     """What one node of a table's graph needs."""
 
     gpus: float | None = Field(
@@ -56,7 +56,7 @@ class ResourceKeys(_NamedNodes):
         return value
 
 
-class NodeResourceKeys(_NamedNodes):
+class NodeResourceKeys(_NestedKeys):
     """What the nodes of a row, or of all rows, need."""
 
     train: ResourceKeys = Field(ResourceKeys(), description="of a training")
