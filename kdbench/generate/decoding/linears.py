@@ -1,9 +1,9 @@
 """Linear layers as decoding runs them, with copies of their weights that are made once.
 
-On a CPU in float32: weights in the blocked layout of oneDNN. The product with a weight as
-transformers stores it takes twice as long, since the library reorders the weight for each product,
-or reads it in an order that its kernels do not like. oneDNN also adds up a row in the same order in
-a batch of any size but one, so a batch of one is run as two.
+On a CPU: weights in the blocked layout of oneDNN. The product with a weight as transformers stores
+it takes up to twice as long, since the library reorders the weight for each product, or reads it in
+an order that its kernels do not like. In float32, oneDNN also adds up a row in the same order in a
+batch of any size but one, so a batch of one is run as two.
 
 Under autocast: weights in its precision. Autocast keeps its own casts only for weights that need a
 gradient and outside of inference mode, and would cast all weights again for every token.
@@ -63,8 +63,8 @@ class Linears:
 def linears_of(model: Any) -> Linears:
     """Copy the present weights of a model's linear layers, where decoding is faster with copies.
 
-    The copies take as much memory as the weights in float32 on a CPU, where there are none if that
-    is more than a quarter of the machine's memory, and half as much under autocast.
+    The copies take as much memory as the weights on a CPU, where there are none if that is more
+    than a quarter of the machine's memory, and half as much under autocast.
 
     Args:
         model: A transformers model.
@@ -73,13 +73,12 @@ def linears_of(model: Any) -> Linears:
     precision = precision_of_autocast(device)
     layers = [layer for layer in model.modules() if _is_plain(layer, device)]
     if precision is not None:
+        layers = [layer for layer in layers if layer.weight.dtype == torch.float32]
         return Linears({layer: _cast(layer, precision) for layer in layers}, device, precision)
-    layers = [layer for layer in layers if type(layer) is nn.Linear]
-    layers = [layer for layer in layers if layer.weight.numel() >= _SMALLEST]
-    size = sum(layer.weight.nbytes for layer in layers)
-    if device != "cpu" or not _can_pack() or size > _MEMORY_SHARE * _memory():
+    layers = [layer for layer in layers if _gains_by_packing(layer, layer.weight.dtype)]
+    if sum(layer.weight.nbytes for layer in layers) > _MEMORY_SHARE * _memory():
         layers = []
-    return Linears({layer: _packed(layer) for layer in layers}, device, None)
+    return Linears({layer: _packed(layer, layer.weight) for layer in layers}, device, None)
 
 
 def precision_of_autocast(device: str) -> torch.dtype | None:
@@ -88,19 +87,31 @@ def precision_of_autocast(device: str) -> torch.dtype | None:
 
 
 def _is_plain(module: Any, device: str) -> bool:
-    """Whether a module is a linear layer as torch or transformers has it, with a float32 weight."""
+    """Whether a module is a linear layer as torch or transformers has it, with a plain weight."""
     return (
         type(module) in (nn.Linear, Conv1D)
         and "forward" not in vars(module)  # as accelerate's hooks set it
         and type(module.weight) is nn.Parameter
         and module.weight.dim() == 2  # not where DeepSpeed has it
         and module.weight.device.type == device
-        and module.weight.dtype == torch.float32
+    )
+
+
+def _gains_by_packing(layer: Any, precision: torch.dtype) -> bool:
+    """Whether oneDNN has a blocked layout for a layer on this machine that makes it faster."""
+    return (
+        type(layer) is nn.Linear
+        and layer.weight.device.type == "cpu"
+        and layer.weight.numel() >= _SMALLEST
+        and _can_pack()
+        and (precision == torch.float32 or (precision == torch.bfloat16 and _has_bfloat16()))
     )
 
 
 def _cast(layer: Any, precision: torch.dtype) -> Forward:
     weight = layer.weight.detach().to(precision)
+    if _gains_by_packing(layer, precision):
+        return _packed(layer, weight)
     bias = None if layer.bias is None else layer.bias.detach().to(precision)
     if type(layer) is nn.Linear:
         return partial(functional.linear, weight=weight, bias=bias)
@@ -112,18 +123,20 @@ def _cast(layer: Any, precision: torch.dtype) -> Forward:
     return forward
 
 
-def _packed(layer: Any) -> Forward:
+def _packed(layer: Any, weight: torch.Tensor) -> Forward:
+    """The forward pass of a layer with its weight, in some precision, in the blocked layout."""
     multiply = torch.ops.mkldnn._linear_pointwise.default
-    weight = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach(), _ROWS)
-    bias = None if layer.bias is None else layer.bias.detach()
-    width = layer.in_features
+    precision, width = weight.dtype, layer.in_features
+    blocked = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), _ROWS)
+    bias = None if layer.bias is None else layer.bias.detach().to(precision)
 
     def forward(states: torch.Tensor) -> torch.Tensor:
-        if states.numel() != width:
-            product: torch.Tensor = multiply(states, weight, bias, "none", [], "")
+        states = states.to(precision)
+        if precision != torch.float32 or states.numel() != width:
+            product: torch.Tensor = multiply(states, blocked, bias, "none", [], "")
             return product
         twice = states.reshape(1, width).expand(2, width).contiguous()
-        alone = multiply(twice, weight, bias, "none", [], "")[:1]
+        alone = multiply(twice, blocked, bias, "none", [], "")[:1]
         return alone.view(*states.shape[:-1], -1)
 
     return forward
@@ -137,6 +150,11 @@ def _can_pack() -> bool:
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
         and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
     )
+
+
+def _has_bfloat16() -> bool:
+    supported: bool = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return supported
 
 
 def _memory() -> int:

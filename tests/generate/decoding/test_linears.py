@@ -60,6 +60,28 @@ def test_a_row_has_the_same_product_in_a_batch_of_any_size(width: int, out: int)
 
 
 @packs
+@pytest.mark.skipif(not linears._has_bfloat16(), reason="no bfloat16 kernels on this machine")
+@pytest.mark.parametrize("autocast", [True, False])
+@torch.inference_mode()
+def test_products_in_bfloat16_are_blocked_too_and_differ_by_rounding(autocast: bool) -> None:
+    torch.manual_seed(0)
+    model = Model(nn.Linear(256, 300))
+    rows = torch.randn(12, 1, 256)
+    exact = model.double()(rows.double()).float()
+    model.to(torch.float32 if autocast else torch.bfloat16)
+    given = rows if autocast else rows.bfloat16()
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+        copies = linears_of(model)
+        with copies.running():
+            product = model(given)
+        plain = model(given)
+    assert product.dtype == plain.dtype == torch.bfloat16
+    assert product.shape == plain.shape
+    ours, theirs = ((states.float() - exact).abs().max() for states in (product, plain))
+    assert ours <= 1.5 * theirs
+
+
+@packs
 def test_only_plain_layers_of_some_size_are_copied() -> None:
     class Own(nn.Linear):
         """A layer with a product of its own."""
@@ -140,6 +162,7 @@ def test_autocast_casts_each_weight_once(make: Any, trained: bool) -> None:
 
 @pytest.mark.parametrize("make", [llama, gpt2])
 def test_the_casts_are_those_of_autocast(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linears, "_can_pack", lambda: False)
     model = make()
 
     @torch.inference_mode()
