@@ -117,7 +117,10 @@ def read_texts(path: Path) -> ShardTexts:
     except FileNotFoundError:
         raise
     except (SafetensorError, OSError, TypeError, KeyError, ValueError, AttributeError) as error:
-        raise InputError(f"{path}: not a file of a teacher cache: {error}") from None
+        raise InputError(
+            f"{path}: not a file of a teacher cache: {error}; delete it, and run the command that "
+            "made the cache"
+        ) from None
     if about.get("schema") != _SCHEMA:
         raise InputError(f"{path}: schema {about.get('schema')}; this kdbench reads {_SCHEMA}")
     if about.get("table") != _table_checksum(table):

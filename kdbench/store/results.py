@@ -177,7 +177,10 @@ class _Stored(Mapping[str, _T]):
             raise InputError(f"{path}: not a result of kdbench: {error}") from None
         except (ValueError, RecursionError):
             _read_whole(path)  # names the place of a fault
-            raise
+            raise InputError(
+                f"{path}: not laid out as kdbench writes it: each metric and each column of "
+                "documents needs a line of its own"
+            ) from None
 
     @abstractmethod
     def _parse(self, name: str) -> _T: ...

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 _FIRST, _LAST = b"{\n", b"}\n"
-_SECTION_END = (b" },\n", b" }\n")
+_SECTION_END = b" },\n"  # "schema" is the last name of a file
 LARGE = 4 * 2**20
 """Bytes of a file from which on it is never in memory as a whole."""
 _LONG, _START = 2**16, 2**10
@@ -165,10 +165,9 @@ def _section(
     if lines.count(head) != 1:
         return None
     first = lines.index(head) + 1
-    found = [lines.index(end, first) for end in _SECTION_END if end in lines[first:]]
-    if not found:
+    if _SECTION_END not in lines[first:]:
         return None
-    last = min(found)
+    last = lines.index(_SECTION_END, first)
     names = _names(lines[first:last])
     return (
         None
@@ -181,10 +180,12 @@ _known: dict[int, tuple[list[bytes], dict[str, int]]] = {}
 
 
 def _names(lines: list[bytes]) -> dict[str, int] | None:
-    """The index of each line by its name; None if a line has none.
+    """The index of each line by its name; None if a line has none, or commas are misplaced.
 
     Files of one command have the same names, so those of the last file are tried first.
     """
+    if not all(map(_is_continued, lines[:-1])) or (lines and lines[-1].endswith(b",\n")):
+        return None
     known = _known.get(len(lines))
     if known is not None and all(map(bytes.startswith, lines, known[0])):
         return known[1]
@@ -199,6 +200,11 @@ def _names(lines: list[bytes]) -> dict[str, int] | None:
         return None
     _known[len(lines)] = starts, names
     return names
+
+
+def _is_continued(line: bytes) -> bool:
+    """Whether a comma ends the line; unknown, so true, of one that was cut."""
+    return line.endswith(b",\n") or not line.endswith(b"\n")
 
 
 _rests: dict[bytes, Any] = {}

@@ -135,6 +135,36 @@ def test_a_damaged_part_is_an_error_when_it_is_asked_for(tmp_path, old, new, mes
         read_task(path)
 
 
+@pytest.mark.parametrize("section", ["documents", "metrics"])
+def test_two_entries_on_one_line_are_an_error_and_no_traceback(tmp_path, section):
+    folder, path = RunFolder(tmp_path), tmp_path / "dolly.json"
+    columns = {name: [1.0, 2.0] for name in ("m", "other", "z")}
+    folder.write_task(result({"rougeL": [1.0, 2.0], **columns}, ["a", "b"]))
+    before, head, after = path.read_text("utf-8").partition(f' "{section}": {{\n')
+    lines = after.splitlines(keepends=True)
+    places = [n for n, line in enumerate(lines) if line.startswith('  "')]
+    place = places[0] if section == "metrics" else places[1]  # "m" and the next
+    lines[place] = lines[place].rstrip("\n")
+    path.write_text(before + head + "".join(lines), "utf-8")
+    with pytest.raises(InputError, match=r"dolly\.json: .* needs a line of its own"):
+        _ = [(dict(stored.documents), dict(stored.metrics)) for stored in [open_task(path)]]
+
+
+@pytest.mark.parametrize("section", ["documents", "metrics"])
+@pytest.mark.parametrize("place", [0, 1, -1])
+def test_a_comma_too_few_or_too_many_is_an_error(tmp_path, section, place):
+    folder, path = RunFolder(tmp_path), tmp_path / "dolly.json"
+    folder.write_task(result({"rougeL": [1.0, 2.0], "x": [1.0, 2.0], "y": [0.0, 0.0]}, ["a", "b"]))
+    before, head, after = path.read_text("utf-8").partition(f' "{section}": {{\n')
+    inner, end, rest = after.partition(" },\n")
+    lines = inner.splitlines()
+    lines[place] = lines[place].removesuffix(",") if place >= 0 else f"{lines[place]},"
+    path.write_text(before + head + "\n".join(lines) + "\n" + end + rest, "utf-8")
+    for read in (open_task, read_task):
+        with pytest.raises(InputError, match="not JSON"):
+            read(path)
+
+
 def test_what_is_missing_is_missing(tmp_path):
     RunFolder(tmp_path).write_task(result({"rougeL": [1.0]}, ["a"]))
     stored = open_task(tmp_path / "dolly.json")

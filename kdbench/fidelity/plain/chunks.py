@@ -49,9 +49,9 @@ def chunks_of(
         ids = [begin, *ids]
     count = len(ids) // context
     if count == 0:
+        shorter = f", or context={len(ids)} or less" if len(ids) >= 4 else ""
         raise InputError(
-            f"text={path}: has {len(ids)} tokens, fewer than a chunk; give a longer text, or "
-            f"context={max(4, len(ids))} or less"
+            f"text={path}: has {len(ids)} tokens, fewer than a chunk; give a longer text{shorter}"
         )
     chunks = [ids[row * context : (row + 1) * context] for row in range(min(count, most or count))]
     if begin is not None:

@@ -88,6 +88,7 @@ class Mirror:
                 f"{self.key}={self.storage.shown}: {self.storage.protocol}:// is read only, and "
                 "this command writes there"
             )
+        self.storage.check_address()
         self.storage.open()
         if self.writes:
             probe = f"{OWN}/probe-{self.owner}"

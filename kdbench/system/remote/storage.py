@@ -91,6 +91,20 @@ class Storage:
             path = quote(path)
         return f"{self._root}/{path}" if path else self._root
 
+    def check_address(self) -> None:
+        """Check that the URL names a place, and the same one whatever the working folder is.
+
+        Raises:
+            InputError: It does not.
+        """
+        place = self.url.partition("://")[2]
+        if self.protocol in ("file", "local") and not place.startswith("/"):
+            raise InputError(
+                f"{self.key}={self.shown}: needs a whole path, such as {self.protocol}:///disk/kd"
+            )
+        if not place and self.protocol != "memory":
+            raise InputError(f"{self.key}={self.shown}: names no place, as s3://bucket/path does")
+
     def open(self) -> None:
         """Check that the URL can be listed, with as little traffic as possible.
 

@@ -56,3 +56,10 @@ def test_a_text_must_be_readable(content: bytes | None, line: str, tmp_path: Pat
         file.write_bytes(content)
     with pytest.raises(InputError, match=rf"^text={file}: .*{line}"):
         read_text(file)
+
+
+def test_a_shorter_context_is_advised_only_where_there_is_one() -> None:
+    with pytest.raises(InputError, match=r"give a longer text, or context=5 or less$"):
+        chunks_of("abcde", Letters(begins=False), 6, None, FILE)
+    with pytest.raises(InputError, match=r"give a longer text$"):
+        chunks_of("abc", Letters(begins=False), 6, None, FILE)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import fsspec
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from kdbench.errors import InputError
 from kdbench.system.remote import storage
 from kdbench.system.remote.address import mirror_folder, url_of
-from kdbench.system.remote.mirror import Mirror
+from kdbench.system.remote.mirror import OWN, Mirror
 from kdbench.system.remote.publish import merge_lines, publish
 
 
@@ -66,6 +67,35 @@ def files(at: Mirror) -> dict[str, str]:
 )
 def test_urls_are_told_from_paths(value: object, url: str | None) -> None:
     assert url_of(value) == url
+
+
+@pytest.mark.parametrize("url", ["file://", "file://results", "local://x", "flaky://"])
+def test_an_address_without_a_place_is_refused(
+    store: type[FlakyStore], tmp_path: Path, url: str
+) -> None:
+    with pytest.raises(InputError, match=r"^results=\S+: (needs a whole path|names no place)"):
+        Mirror.of("results", url, {}, tmp_path, writes=True).open()
+    assert not list(tmp_path.rglob("*"))
+
+
+@pytest.mark.parametrize("content", [b"x" * 300, b"SQLite format 3\0" + bytes(4000), None])
+def test_a_damaged_index_is_one_line_which_never_names_the_store(
+    store: type[FlakyStore], tmp_path: Path, content: bytes | None
+) -> None:
+    made = mirror(tmp_path)
+    run_of(made)
+    publish(made, ["m"])
+    made.index.close()
+    file = made.folder / OWN / "index.sqlite"
+    file.write_bytes(content or file.read_bytes()[:5000])
+    with pytest.raises(InputError, match=f"^the local copy '{made.folder.name}'") as caught:
+        mirror(tmp_path).fetch()
+    assert "; delete it" in str(caught.value)
+    assert str(made.folder) not in str(caught.value)  # which is shown as the URL
+    shutil.rmtree(made.folder)
+    again = mirror(tmp_path)
+    again.fetch()
+    assert files(again) == files(made)
 
 
 def test_a_password_is_no_part_of_a_folders_name(tmp_path: Path) -> None:
