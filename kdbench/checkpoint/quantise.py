@@ -4,8 +4,8 @@ import importlib.util
 import logging
 from typing import Any, Literal
 
-from kdbench.checkpoint.config_file import read_config
 from kdbench.checkpoint.model import Checkpoint
+from kdbench.checkpoint.quantised import quantised_format
 from kdbench.errors import InputError
 
 Quantisation = Literal["8bit", "4bit"]
@@ -41,7 +41,7 @@ def check_quantisable(checkpoint: Checkpoint, key: str) -> None:
         )
     if checkpoint.gguf:
         raise InputError(f"{key}=: {checkpoint.path} is a GGUF file; pass the original weights")
-    if "quantization_config" in read_config(checkpoint.path):
+    if quantised_format(checkpoint) is not None:
         raise InputError(f"{key}=: the weights in {checkpoint.path} are quantised; leave it out")
 
 

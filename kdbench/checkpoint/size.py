@@ -6,6 +6,7 @@ from typing import Any
 
 from kdbench.checkpoint.json_file import read_object
 from kdbench.checkpoint.model import Checkpoint
+from kdbench.checkpoint.quantised import quantised_format
 from kdbench.checkpoint.weights import WeightFiles, find_weights, tensor_shapes
 
 
@@ -22,15 +23,13 @@ def count_parameters(checkpoint: Checkpoint) -> int | None:
     Raises:
         InputError: A file is broken.
     """
-    if checkpoint.gguf is not None or checkpoint.pickle or checkpoint.served is not None:
+    if checkpoint.pickle or checkpoint.served is not None or quantised_format(checkpoint):
         return None
     if checkpoint.base is not None:
         own = _tensors(checkpoint, WeightFiles(("adapter_model.safetensors",)))
         base = count_parameters(checkpoint.base)
         return None if base is None or own is None else base + own
     config = read_object(checkpoint.path / "config.json")
-    if config.get("quantization_config"):
-        return None
     return _tensors(checkpoint, find_weights(checkpoint.path, config))
 
 

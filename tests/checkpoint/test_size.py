@@ -37,5 +37,7 @@ def test_it_is_unknown_where_headers_do_not_tell_it(world: World, tmp_path: Path
     assert count_parameters(replace(checkpoint, pickle=True)) is None
     shutil.copytree(world.student, tmp_path / "quantised")
     file = tmp_path / "quantised" / "config.json"
-    file.write_text(file.read_text().replace("{", '{"quantization_config": {"bits": 4},', 1))
-    assert count_parameters(replace(checkpoint, path=tmp_path / "quantised")) is None
+    plain, given = file.read_text(), '"quantization_config": {"bits": 4}'
+    for key in (given, '"compression_config": {"bits": 4}', f'"text_config": {{{given}}}'):
+        file.write_text(plain.replace("{", f"{{{key},", 1))
+        assert count_parameters(replace(checkpoint, path=tmp_path / "quantised")) is None, key

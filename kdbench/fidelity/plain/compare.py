@@ -19,6 +19,7 @@ from kdbench.checkpoint import (
     loaded_bytes,
     loaded_parameters,
     pick_device,
+    read_config,
 )
 from kdbench.config.kld import KldSettings
 from kdbench.errors import InputError
@@ -39,13 +40,13 @@ class ComparedModel:
     Attributes:
         name: Its name.
         quantisation: How its weights are quantised; None if they are not.
-        parameters: Number of its parameters; None if it was not loaded, as nothing was missing.
+        parameters: Number of its parameters.
         weight_bytes: Bytes of its weights as they are measured; None if unknown.
     """
 
     name: str
     quantisation: str | None
-    parameters: int | None
+    parameters: int
     weight_bytes: int | None
 
     @property
@@ -153,6 +154,11 @@ def find_pair(settings: KldSettings) -> TextPair:
     chunks = chunks_of(text, tokenizers[0], settings.context, settings.chunks, settings.text)
     if max(map(max, chunks)) >= shared.size:
         raise InputError(f"text={settings.text}: has tokens that the teacher does not know")
+    for member in (student, teacher):
+        of_model = member.checkpoint.base or member.checkpoint
+        if of_model.gguf is None:  # else its configuration is in the file with its weights
+            config = read_config(of_model.path)
+            _check_positions(settings, member, config.get("max_position_embeddings"))
     tokens = hashlib.sha256(repr(chunks).encode()).hexdigest()
     identity: Mapping[str, Any] = {
         "version": _VERSION,
@@ -227,11 +233,15 @@ def _loaded(pair: TextPair, member: TextMember) -> tuple[Any, ComparedModel]:
             settings.trust_remote_code,
             member.quantisation,
         )
-    positions = getattr(model.config, "max_position_embeddings", None)
-    if isinstance(positions, int) and settings.context > positions:
-        raise InputError(
-            f"context={settings.context}: {member.key}={checkpoint.name} has {positions} positions"
-        )
+    _check_positions(settings, member, getattr(model.config, "max_position_embeddings", None))
     size = disk_bytes(checkpoint) if member.quantisation is None else loaded_bytes(model)
     words = describe_weights(checkpoint, member.quantisation)
     return model, ComparedModel(member.name, words, loaded_parameters(model), size)
+
+
+def _check_positions(settings: KldSettings, member: TextMember, positions: Any) -> None:
+    if isinstance(positions, int) and settings.context > positions:
+        raise InputError(
+            f"context={settings.context}: {member.key}={member.checkpoint.name} has {positions} "
+            "positions"
+        )

@@ -157,32 +157,41 @@ class TeacherOnServer(Teacher):
             self.top_k,
             self._usage,
             settings.teacher_concurrency,
+            stored=self._cache is not None,
         )
         cache = self._claimed(tokens)
 
         def score(batch: Batch, texts: Sequence[ComparedText]) -> CachedScores:
-            digests = [digest_of(text, prompts[text.rollout.id]) for text in texts]
-            if cache is not None and all(cache.has(digest) for digest in digests):
-                return CachedScores([cache.read(digest) for digest in digests], batch.device)
             asked = {
-                str(n): Text(
+                digest_of(text, prompts[text.rollout.id]): Text(
                     tuple(prompts[text.rollout.id].ids),
                     tuple(text.rollout.response_ids),
                     f"a response to document '{text.rollout.id}'",
                 )
-                for n, text in enumerate(texts)
+                for text in texts
             }
-            self._check(server, list(asked.values()))
-            found: dict[str, ScoreColumns] = dict(server.score(asked))
-            columns = [found[str(n)] for n in range(len(texts))]
-            if cache is not None:
-                recorder = Recorder(cache, self.top_k, digests, batch.lengths)
-                for scores in columns:
-                    recorder.add_scores(scores)
-                recorder.close()
+            found = self._scores(server, cache, asked)
+            columns = [found[digest_of(text, prompts[text.rollout.id])] for text in texts]
             return CachedScores(columns, batch.device)
 
         return score
+
+    def _scores(
+        self, server: ServedTeacher, cache: TopKCache | None, texts: Mapping[str, Text]
+    ) -> dict[str, ScoreColumns]:
+        """The scores of texts by hash; what came is in the cache even if the rest fails."""
+        if cache is None:
+            self._check(server, list(texts.values()))
+            return dict(server.score(texts))
+        missing = {digest: text for digest, text in texts.items() if not cache.has(digest)}
+        arrived: dict[str, ScoreColumns] = {}
+        try:
+            if missing:
+                self._check(server, list(missing.values()))
+                arrived.update(server.score(missing))
+        finally:
+            _keep(cache, self.top_k, arrived)
+        return {digest: arrived.get(digest) or cache.read(digest) for digest in texts}
 
     def _claimed(self, vocabulary: int) -> TopKCache | None:
         """Return the cache to be made, claimed for this teacher; None if none is wanted."""
@@ -223,3 +232,13 @@ class TeacherOnServer(Teacher):
         checked, _ = check_server(server, some_texts(texts), model)
         report_progress(check_line(server, checked))
         self._checked = True
+
+
+def _keep(cache: TopKCache, top_k: int, arrived: Mapping[str, ScoreColumns]) -> None:
+    if not arrived:
+        return
+    lengths = [len(columns["target"]) for columns in arrived.values()]
+    recorder = Recorder(cache, top_k, list(arrived), lengths)
+    for columns in arrived.values():
+        recorder.add_scores(columns)
+    recorder.close()

@@ -8,6 +8,7 @@ instead: for one token, a group is a short sequence of queries that attends to t
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 _NAME = "sdpa"
+_LOCK, _INSIDE = Lock(), list[None]()  # one entry for each decoding that runs
 _WIDEST_FLASH = 256  # largest width of a head in torch's flash attention on a GPU
 # What a model may say without a change to the scores. A window is in the mask already.
 _WITHOUT_EFFECT = {"sliding_window", "position_ids", "use_cache", "cache_position", "layer_idx"}
@@ -23,15 +25,23 @@ _WITHOUT_EFFECT = {"sliding_window", "position_ids", "use_cache", "cache_positio
 
 @contextmanager
 def grouped() -> Iterator[None]:
-    """The attention `sdpa` of transformers without copies for grouped queries, for a while."""
-    if ALL_ATTENTION_FUNCTIONS[_NAME] is not sdpa_attention_forward:  # a user's, or already ours
-        yield
+    """The attention `sdpa` of transformers without copies for grouped queries, for a while.
+
+    Threads may do so at once: the last one that ends gives transformers its own back.
+    """
+    if ALL_ATTENTION_FUNCTIONS[_NAME] not in (sdpa_attention_forward, grouped_attention):
+        yield  # a user's own
         return
-    ALL_ATTENTION_FUNCTIONS[_NAME] = grouped_attention
+    with _LOCK:
+        _INSIDE.append(None)
+        ALL_ATTENTION_FUNCTIONS[_NAME] = grouped_attention
     try:
         yield
     finally:
-        del ALL_ATTENTION_FUNCTIONS[_NAME]
+        with _LOCK:
+            _INSIDE.pop()
+            if not _INSIDE:
+                del ALL_ATTENTION_FUNCTIONS[_NAME]
 
 
 def grouped_attention(
@@ -64,8 +74,8 @@ def grouped_attention(
     """
     groups = query.shape[1] // key.shape[1]
     special = any(
-        value is not None and value is not False and name not in _WITHOUT_EFFECT
-        for name, value in rest.items()
+        given is not None and given is not False and name not in _WITHOUT_EFFECT
+        for name, given in rest.items()
     )
     if groups == 1 or dropout or special or not _is_plain(query, key, attention_mask):
         return sdpa_attention_forward(  # type: ignore[no-any-return]

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,6 +28,7 @@ Forward = Callable[[torch.Tensor], torch.Tensor]
 _SMALLEST = 1 << 16  # numbers of a weight; the call costs more than the product with a smaller one
 _MEMORY_SHARE = 1 / 4  # of the machine's memory; not of the free memory, so a resume decides alike
 _MEMORY_IF_UNKNOWN = 8 * 2**30
+_LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container
 _ROWS = 64  # that the layout is chosen for; products of 4 to 1,500 rows are as fast with it
 
 
@@ -50,10 +52,10 @@ class Linears:
         if precision_of_autocast(self.device) != self.precision:
             yield
             return
-        # Into `__dict__`, as a module's own way of setting an attribute takes microseconds.
-        for module, forward in self.forwards.items():
-            vars(module)["forward"] = forward
-        try:
+        try:  # from the first layer on: one that kept its copy would never learn again
+            # Into `__dict__`, as a module's own way of setting an attribute takes microseconds.
+            for module, forward in self.forwards.items():
+                vars(module)["forward"] = forward
             yield
         finally:
             for module in self.forwards:
@@ -158,7 +160,13 @@ def _has_bfloat16() -> bool:
 
 
 def _memory() -> int:
-    """Bytes of memory of this machine."""
+    """Bytes of memory of this machine, or of the container if they are fewer."""
+    whole = _memory_of_machine()
+    limit = _LIMIT.read_text().strip() if _LIMIT.is_file() else ""
+    return min(whole, int(limit)) if limit.isdecimal() else whole
+
+
+def _memory_of_machine() -> int:
     if "SC_PHYS_PAGES" not in os.sysconf_names:
         return _MEMORY_IF_UNKNOWN
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

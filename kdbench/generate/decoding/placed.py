@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import contextmanager
 from itertools import groupby
 from typing import Any
 
@@ -55,12 +55,11 @@ class PlacedDecoding:
         self.logits: Any = None
         self.replace(range(places), range(places))
 
-    def _fast(self) -> AbstractContextManager[Any]:
+    @contextmanager
+    def _fast(self) -> Iterator[None]:
         """The model as decoding runs it: attention in groups, and copies of weights."""
-        stack = ExitStack()
-        stack.enter_context(grouped())
-        stack.enter_context(self._linears.running())
-        return stack
+        with grouped(), self._linears.running():
+            yield
 
     @staticmethod
     def _whole(columns: int) -> int:

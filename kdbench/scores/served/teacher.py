@@ -75,6 +75,7 @@ class ServedTeacher:
         usage: Where requests are counted; several teachers share its budget.
         concurrency: Number of requests at once.
         pause: Waits between two tries; None for real time.
+        stored: Whether the caller stores what comes before an error, for messages.
     """
 
     def __init__(
@@ -86,7 +87,9 @@ class ServedTeacher:
         usage: Usage,
         concurrency: int = 8,
         pause: Wait | None = None,
+        stored: bool = True,
     ):
+        self._stored = stored
         self.model, self.top_k, self.usage = model, top_k, usage
         self.tokenizer, self.vocabulary = tokenizer, vocabulary
         self.concurrency, self._pause = concurrency, pause
@@ -192,12 +195,15 @@ class ServedTeacher:
         return allowed
 
     def _refuse_rest(self, count: int, what: str) -> None:
-        if count:
-            raise InputError(
-                f"teacher_budget={self.usage.budget}: {self.usage.tokens} tokens were sent, and "
-                f"{count} {what} or more are left; what came is stored, and the same command "
-                "continues with a new budget"
-            )
+        if not count:
+            return
+        then = "what came is stored, and the same command continues with a new budget"
+        if not self._stored:
+            then = "give teacher_cache=DIR, in which what comes is stored"
+        raise InputError(
+            f"teacher_budget={self.usage.budget}: {self.usage.tokens} tokens were sent, and "
+            f"{count} {what} or more are left; {then}"
+        )
 
     def _count(self, asking: "Asking[Any, Any]") -> None:
         self.usage.faults.update(asking.faults)

@@ -27,7 +27,10 @@ class _Backend(VLLMBackend):
     sleeps = False
 
     def _arguments(self) -> dict[str, Any]:
-        own: dict[str, Any] = {"worker_extension_cls": _WORKER}
+        own: dict[str, Any] = {
+            "worker_extension_cls": _WORKER,
+            "logprobs_mode": "raw_logprobs",  # of the model itself, before noise and temperature
+        }
         if self.sleeps:
             own["enable_sleep_mode"] = True
         if _is_on_gpu():

@@ -172,8 +172,10 @@ def test_bad_input_is_one_line(
 
 
 def test_more_positions_than_the_model_has_are_refused(
-    world: World, quantised: Path, tmp_path: Path
+    world: World, quantised: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    name = "kdbench.fidelity.plain.compare.load_checkpoint"
+    monkeypatch.setattr(name, lambda *_: pytest.fail("loaded"))
     file = tmp_path / "long.txt"
     file.write_text(" ".join(map(str, range(3000))))
     kept = [word for word in words(world, quantised, file) if "context=" not in word]

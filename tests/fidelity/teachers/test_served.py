@@ -63,3 +63,22 @@ def test_what_a_server_cannot_do_is_one_line(compare, server, tmp_path, world) -
         with pytest.raises(InputError, match=line) as error:
             compare(tmp_path / "x", **{"teacher": server.url, **settings})
         assert "\n" not in str(error.value)
+
+
+def test_what_came_before_the_budget_ended_is_not_paid_again(compare, server, tmp_path) -> None:
+    settings = {"teacher": server.url, "token_details": False}
+    compare(tmp_path / "whole", **settings)
+    budget = sum(len(body["prompt"]) for body in server.bodies) - 1  # ends within a batch
+    with pytest.raises(
+        InputError, match=f"={budget}: .* 1 texts .* give teacher_cache=DIR, in which"
+    ):
+        compare(tmp_path / "half", teacher_budget=budget, **settings)
+    settings["teacher_cache"] = tmp_path / "cache"
+    server.bodies.clear()
+    with pytest.raises(InputError, match="what came is stored, and the same command continues"):
+        compare(tmp_path / "stored", teacher_budget=budget, **settings)
+    paid = {str(body["prompt"]) for body in server.bodies}
+    server.bodies.clear()
+    compare(tmp_path / "stored", **settings)
+    assert len(paid) > 4
+    assert not paid & {str(body["prompt"]) for body in server.bodies}

@@ -229,6 +229,17 @@ def test_transformers_attention_comes_back_after_an_error() -> None:
     assert ALL_ATTENTION_FUNCTIONS["sdpa"] is sdpa_attention_forward
 
 
+def test_threads_may_decode_at_once() -> None:
+    """One that ends while another runs leaves it its attention; the last one takes it away."""
+    first, second = grouped(), grouped()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert ALL_ATTENTION_FUNCTIONS["sdpa"] is grouped_attention
+    second.__exit__(None, None, None)
+    assert ALL_ATTENTION_FUNCTIONS["sdpa"] is sdpa_attention_forward
+
+
 def test_a_users_own_attention_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     def own(*_: Any) -> None:
         """Attend in another way."""

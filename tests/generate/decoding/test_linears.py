@@ -1,16 +1,31 @@
 """Copies of weights for decoding: the same products, for every batch, of the present weights."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from kdbench.generate import Row
 from kdbench.generate.decoding import linears
+from kdbench.generate.decoding.generator import Generator
+from kdbench.generate.decoding.guard import SoundDecodings
 from kdbench.generate.decoding.linears import linears_of
 from kdbench.generate.decoding.placed import PlacedDecoding
+from kdbench.protocol import get_protocol
+from kdbench.toy.models import World
 
 V = 300
 PROMPTS = [tuple(range(3, 20)), (5, 6), (9, 8, 7, 6)]
@@ -124,6 +139,125 @@ def test_each_decoding_has_the_present_weights() -> None:
     wanted = torch.stack([model(torch.tensor([row])).logits[0, -1] for row in PROMPTS])
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
     assert not torch.allclose(found, first, rtol=1e-2, atol=1e-2)
+
+
+def by_optimiser(model: Any) -> None:
+    optimiser = torch.optim.SGD(model.parameters(), 1.0)
+    model(torch.tensor([PROMPTS[0]]), labels=torch.tensor([PROMPTS[0]])).loss.backward()
+    optimiser.step()
+
+
+def by_averaging(model: Any) -> None:
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.lerp_(torch.randn_like(parameter), 0.1)
+
+
+def by_loading(model: Any) -> None:
+    model.load_state_dict({name: 2 * value for name, value in model.state_dict().items()})
+
+
+def by_new_tensors(model: Any) -> None:
+    for layer in model.modules():
+        if isinstance(layer, nn.Linear):
+            layer.weight = nn.Parameter(layer.weight.detach() * 2)
+
+
+@pytest.mark.parametrize("change", [by_optimiser, by_averaging, by_loading, by_new_tensors])
+@pytest.mark.parametrize("low", [True, False])
+def test_no_decoding_of_a_training_has_old_weights(change: Any, low: bool) -> None:
+    """The decoding is found once, before the weights change; on copies by autocast, too."""
+    model = llama()
+    begin = SoundDecodings(V).of(model)
+
+    def first() -> torch.Tensor:
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=low):
+            return begin(PROMPTS, 3, 4).logits.float().clone()
+
+    before = first()
+    change(model)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=low):
+        plain = [model(torch.tensor([row])).logits[0, -1].float() for row in PROMPTS]
+    error = (first() - torch.stack(plain)).abs().max()
+    assert error < (0.1 if low else 1e-3) * (before - torch.stack(plain)).abs().max()
+    assert model(torch.tensor([PROMPTS[0]])).logits.requires_grad  # by its own layers again
+
+
+@packs
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated")
+def test_an_adapter_that_is_trained_or_turned_off_counts() -> None:
+    peft = pytest.importorskip("peft")
+    config = peft.LoraConfig(r=4, target_modules=["q_proj", "down_proj"], init_lora_weights=False)
+    model = peft.get_peft_model(llama(), config).eval()
+    bare = model.get_base_model()
+    begin = SoundDecodings(V).of(bare)
+
+    @torch.inference_mode()
+    def compared() -> torch.Tensor:
+        found = begin(PROMPTS, 3, 4).logits
+        plain = [bare(torch.tensor([row])).logits[0, -1] for row in PROMPTS]
+        torch.testing.assert_close(found, torch.stack(plain), rtol=1e-4, atol=1e-4)
+        return found.clone()
+
+    seen = [compared()]
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data.mul_(3)
+    seen.append(compared())
+    with model.disable_adapter():
+        seen.append(compared())
+    model.merge_adapter()
+    torch.testing.assert_close(compared(), seen[1], rtol=1e-3, atol=1e-3)
+    assert all((seen[i] - seen[j]).abs().max() > 1e-3 for i, j in [(0, 1), (1, 2), (0, 2)])
+
+
+@packs
+def test_a_generator_that_is_left_half_way_leaves_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linears, "_SMALLEST", 1)
+    model = AutoModelForCausalLM.from_pretrained(world.student).eval()
+    tokenizer = AutoTokenizer.from_pretrained(world.student)
+    protocol = get_protocol("greedy", {"max_new_tokens": 8})
+    generator = Generator(model, tokenizer, protocol, 2)
+    rows = [Row(str(seed), seed, (5, 6, 7 + seed)) for seed in range(6)]
+    samples = generator.generate(rows, ())
+    next(samples)
+    assert not any("forward" in vars(module) for module in model.modules())
+    assert ALL_ATTENTION_FUNCTIONS["sdpa"] is sdpa_attention_forward
+    assert not torch.is_inference_mode_enabled()
+    assert model(torch.tensor([[5]])).logits.requires_grad
+    samples.close()
+    assert not any("forward" in vars(module) for module in model.modules())
+
+
+@packs
+def test_layers_are_as_they_were_after_an_interrupt_between_them() -> None:
+    class Interrupted(dict[Any, Any]):
+        """Copies of which only the first is reached."""
+
+        def items(self) -> Any:
+            """Yield the first."""
+            yield next(iter(super().items()))
+            raise KeyboardInterrupt
+
+    model = Model(nn.Linear(256, 256), nn.Linear(256, 256))
+    copies = linears_of(model)
+    stopped = linears.Linears(Interrupted(copies.forwards), "cpu", None)
+    with pytest.raises(KeyboardInterrupt), stopped.running():
+        pass
+    assert not any("forward" in vars(module) for module in model.modules())
+
+
+@packs
+def test_a_containers_limit_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    whole = linears._memory()
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(linears, "_LIMIT", limit)
+    for text, expected in (("4096\n", 4096), ("max\n", None), (f"{2**62}\n", None)):
+        limit.write_text(text)
+        assert linears._memory() == (expected or linears._memory_of_machine())
+    assert whole <= linears._memory_of_machine()
 
 
 class Casts(TorchDispatchMode):
