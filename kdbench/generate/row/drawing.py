@@ -34,7 +34,7 @@ def draw(
     """
     if logits.device.type == "cpu":
         return _by_row(logits, temperature, keys)
-    if logits.numel() >= _WORTH_COMPILING and (compiled := _compiled(logits.device)):
+    if logits.numel() >= _WORTH_COMPILING and (compiled := _compiled(logits.device, logits.dtype)):
         best, tokens = compiled(logits, temperature, keys)
         return best, tokens
     return _together(logits, temperature, keys)
@@ -72,7 +72,7 @@ def _by_row(
 
 
 @cache
-def _compiled(device: "torch.device") -> Callable[..., Any] | None:
+def _compiled(device: "torch.device", dtype: "torch.dtype") -> Callable[..., Any] | None:
     """Compile `_together`; None, with one line, where that fails or gives other draws."""
     import torch
 
@@ -81,7 +81,7 @@ def _compiled(device: "torch.device") -> Callable[..., Any] | None:
     compiled: Callable[..., Any] = torch.compile(_together, dynamic=True)
     keys = torch.tensor(step_keys(0, "", _PROBED_ROWS).copy(), device=device)
     logits = torch.linspace(-9, 9, _PROBED_ROWS * _PROBED_TOKENS, device=device)
-    logits = logits.reshape(_PROBED_TOKENS, _PROBED_ROWS).T.contiguous()
+    logits = logits.reshape(_PROBED_TOKENS, _PROBED_ROWS).T.to(dtype).contiguous()
     try:
         best, tokens = compiled(logits, 1.0, keys)
     except Exception as error:  # noqa: BLE001 - compilers fail in ways of their own

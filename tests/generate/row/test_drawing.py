@@ -83,7 +83,7 @@ def compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def test_the_compiled_draw_is_one_graph_and_the_same(compiler: Any) -> None:
     compile_ = torch.compile
     compiler(partial(compile_, backend="aot_eager", fullgraph=True))
-    compiled = drawing._compiled(CPU)
+    compiled = drawing._compiled(CPU, torch.float32)
     assert compiled is not None
     with torch.inference_mode():
         for rows in (5, 4, 1):
@@ -102,7 +102,7 @@ def test_a_compiler_that_fails_is_not_used(compiler: Any, capsys: Any) -> None:
         return compiled
 
     compiler(fails)
-    assert drawing._compiled(CPU) is None
+    assert drawing._compiled(CPU, torch.float32) is None
     (line,) = capsys.readouterr().err.splitlines()
     assert "cannot be compiled: RuntimeError: no compiler found" in line
 
@@ -112,7 +112,7 @@ def test_a_compiler_that_gives_other_draws_is_not_used(compiler: Any, capsys: An
         return lambda logits, temperature, keys: function(logits, temperature, keys + 1)
 
     compiler(other)
-    assert drawing._compiled(CPU) is None
+    assert drawing._compiled(CPU, torch.float32) is None
     assert "other draws" in capsys.readouterr().err
 
 
@@ -130,11 +130,11 @@ def test_a_large_batch_on_a_gpu_is_drawn_by_the_compiled_function(
         def numel(self) -> int:
             return self._size
 
-    monkeypatch.setattr(drawing, "_compiled", lambda _: lambda *_: ("best", "compiled"))
+    monkeypatch.setattr(drawing, "_compiled", lambda *_: lambda *_: ("best", "compiled"))
     monkeypatch.setattr(drawing, "_together", lambda *_: ("best", "separate"))
     large: Any = OnGPU(drawing._WORTH_COMPILING)
     small: Any = OnGPU(drawing._WORTH_COMPILING - 1)
     assert drawing.draw(large, 1.0, keys_of(1))[1] == "compiled"
     assert drawing.draw(small, 1.0, keys_of(1))[1] == "separate"
-    monkeypatch.setattr(drawing, "_compiled", lambda _: None)
+    monkeypatch.setattr(drawing, "_compiled", lambda *_: None)
     assert drawing.draw(large, 1.0, keys_of(1))[1] == "separate"
