@@ -94,6 +94,8 @@ def evaluate(
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
     device: str = "auto",
     batch_size: int | Literal["auto"] = "auto",
+    quantization: Literal["8bit", "4bit"] | None = None,
+    teacher_quantization: Literal["8bit", "4bit"] | None = None,
     shards: int | None = None,
     executor: str = "local",
     executor_options: str | Mapping[str, Any] = {},
@@ -103,8 +105,6 @@ def evaluate(
     shard: str | None = None,
     unsafe_pickle: bool = False,
     trust_remote_code: bool = False,
-    quantization: Literal["8bit", "4bit"] | None = None,
-    teacher_quantization: Literal["8bit", "4bit"] | None = None,
 ) -> "Evaluation":
     """Measure a checkpoint, and compare it with its teacher.
 
@@ -115,7 +115,7 @@ def evaluate(
         revision: Branch, tag or commit of a model on the Hub.
         card: Card of a checkpoint that another tool trained (default: kdbench.yaml next to the
             weights).
-        teacher: Teacher checkpoint to compare with, or cache:DIR for stored scores; or the address
+        teacher: Teacher to compare with: a checkpoint, cache:DIR for stored scores, or the address
             of a server, http://…; adds the fidelity metrics.
         teacher_revision: Branch, tag or commit of a teacher on the Hub.
         teacher_name: Teacher's name in results and tables (default: its folder's name).
@@ -203,6 +203,9 @@ def evaluate(
         dtype: Number format of weights and activations; auto is the checkpoint's.
         device: Device: auto, cpu, cuda, cuda:1 or mps.
         batch_size: Number of sequences that decode at once.
+        quantization: Load the model's weights in 8 or 4 bits, with bitsandbytes; part of the run's
+            identity.
+        teacher_quantization: Load the teacher's weights in 8 or 4 bits, with bitsandbytes.
         shards: Number of processes that share the documents; each takes a GPU where there are
             several, and its share of the cores.
         executor: Where they run: local (this machine), ray or slurm.
@@ -216,9 +219,6 @@ def evaluate(
         shard: Share of the documents to process, I/N: every N-th document, starting at I.
         unsafe_pickle: Permission to read pickle weights (*.bin), which can run code.
         trust_remote_code: Permission to run Python code that comes with the checkpoint.
-        quantization: Load the model's weights in 8 or 4 bits, with bitsandbytes; part of the run's
-            identity.
-        teacher_quantization: Load the teacher's weights in 8 or 4 bits, with bitsandbytes.
 
     Returns:
         The run's folder, and its results by task.
@@ -862,7 +862,8 @@ def train(
             search:MODEL,layers=N,metric=kl|relation (with the layers that a search finds) or
             random:CONFIG (random weights).
         teacher: Teacher's checkpoint folder, model on the Hub (org/name or org/name@revision),
-            cache:DIR (scores that teacher_cache= kept), or the address of a server, http://….
+            cache:DIR (scores kept by kdbench cache or teacher_cache=), or the address of a server,
+            http://….
         teacher_cache: Folder in which to keep the teacher's scores of the training responses, from
             which the student then learns; also for a later teacher=cache:DIR.
         teacher_top_k: Number of most likely tokens kept per position with teacher_cache=, or asked
@@ -1590,6 +1591,8 @@ def regress(
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
     device: str = "auto",
     batch_size: int | Literal["auto"] = "auto",
+    quantization: Literal["8bit", "4bit"] | None = None,
+    teacher_quantization: Literal["8bit", "4bit"] | None = None,
     shards: int | None = None,
     executor: str = "local",
     executor_options: str | Mapping[str, Any] = {},
@@ -1599,8 +1602,6 @@ def regress(
     shard: str | None = None,
     unsafe_pickle: bool = False,
     trust_remote_code: bool = False,
-    quantization: Literal["8bit", "4bit"] | None = None,
-    teacher_quantization: Literal["8bit", "4bit"] | None = None,
 ) -> "GateResult":
     """Gate a checkpoint against a baseline.
 
@@ -1634,7 +1635,7 @@ def regress(
         revision: Branch, tag or commit of a model on the Hub.
         card: Card of a checkpoint that another tool trained (default: kdbench.yaml next to the
             weights).
-        teacher: Teacher checkpoint to compare with, or cache:DIR for stored scores; or the address
+        teacher: Teacher to compare with: a checkpoint, cache:DIR for stored scores, or the address
             of a server, http://…; adds the fidelity metrics.
         teacher_revision: Branch, tag or commit of a teacher on the Hub.
         teacher_name: Teacher's name in results and tables (default: its folder's name).
@@ -1723,6 +1724,9 @@ def regress(
         dtype: Number format of weights and activations; auto is the checkpoint's.
         device: Device: auto, cpu, cuda, cuda:1 or mps.
         batch_size: Number of sequences that decode at once.
+        quantization: Load the model's weights in 8 or 4 bits, with bitsandbytes; part of the run's
+            identity.
+        teacher_quantization: Load the teacher's weights in 8 or 4 bits, with bitsandbytes.
         shards: Number of processes that share the documents; each takes a GPU where there are
             several, and its share of the cores.
         executor: Where they run: local (this machine), ray or slurm.
@@ -1736,9 +1740,6 @@ def regress(
         shard: Share of the documents to process, I/N: every N-th document, starting at I.
         unsafe_pickle: Permission to read pickle weights (*.bin), which can run code.
         trust_remote_code: Permission to run Python code that comes with the checkpoint.
-        quantization: Load the model's weights in 8 or 4 bits, with bitsandbytes; part of the run's
-            identity.
-        teacher_quantization: Load the teacher's weights in 8 or 4 bits, with bitsandbytes.
 
     Returns:
         The comparison, or the baseline that was written.

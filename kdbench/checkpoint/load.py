@@ -168,7 +168,7 @@ def _from_pretrained(checkpoint: Checkpoint, options: Mapping[str, Any]) -> Any:
 
     path = checkpoint.path
     with relayed_warnings(path):
-        with one_line(path):
+        with one_line(checkpoint.place):
             model, info = AutoModelForCausalLM.from_pretrained(path, **options)
         report = LoadReport.of_transformers(model, info, _is_text_part(checkpoint, model))
         require_proof(path, report, checkpoint.gguf or "config.json")

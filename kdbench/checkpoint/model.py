@@ -34,3 +34,8 @@ class Checkpoint:
     pickle: bool = False
     base: "Checkpoint | None" = None
     unused_adapter: bool = False
+
+    @property
+    def place(self) -> Path:
+        """What is read: the GGUF file, or else the folder."""
+        return self.path / self.gguf if self.gguf else self.path

@@ -35,7 +35,7 @@ def load_tokenizer(checkpoint: Checkpoint, trust_remote_code: bool = False) -> A
             check_config(folder, trust_remote_code)
         _check_files(folder)
     try:
-        with one_line(folder):
+        with one_line(checkpoint.place):
             tokenizer = AutoTokenizer.from_pretrained(folder, **options)
     except InputError:
         _check_fast_file(folder)

@@ -131,7 +131,7 @@ def _train(arguments: list[str]) -> VerbAnswer | int:
 def _cache(arguments: list[str]) -> VerbAnswer | int:
     """Keep a teacher's scores for many runs, or show what is kept.
 
-    DIR is the value of out=. Run the same command again after an interruption, and it resumes.
+    OUT is the value of out=. Run the same command again after an interruption, and it resumes.
     Several processes with the same command share the work.
     """
     from kdbench.config import CacheSettings, parse

@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from kdbench.config.kinds import AtLeastOne, DryRunKeys, Settings
+from kdbench.config.kinds import CACHE, AtLeastOne, DryRunKeys, Settings
 from kdbench.config.measure import DeviceKeys, TrustKeys
 from kdbench.config.plugins import PluginKeys
+from kdbench.config.served_teacher import is_on_server
+from kdbench.system.secrets import without_logins
 
 
 class PairKeys(Settings, group="Models"):
@@ -28,6 +30,15 @@ class PairKeys(Settings, group="Models"):
     teacher_quantization: Literal["8bit", "4bit"] | None = Field(
         None, description="Load the teacher's weights in 8 or 4 bits, with bitsandbytes"
     )
+
+    @model_validator(mode="after")
+    def _both_run_here(self) -> "PairKeys":
+        if self.teacher.startswith(CACHE) or is_on_server(self.teacher):
+            raise ValueError(
+                f"teacher={without_logins(self.teacher)}: both models run here, over every token; "
+                "give a checkpoint, or use kdbench eval, which takes this teacher"
+            )
+        return self
 
 
 class PlainTextKeys(Settings, group="Data"):

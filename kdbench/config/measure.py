@@ -48,8 +48,8 @@ class TeacherKeys(Settings, group="Teacher"):
 
     teacher: str | None = Field(
         None,
-        description="Teacher checkpoint to compare with, or cache:DIR for stored scores; "
-        "or the address of a server, http://…; adds the fidelity metrics",
+        description="Teacher to compare with: a checkpoint, cache:DIR for stored scores, or the "
+        "address of a server, http://…; adds the fidelity metrics",
     )
     teacher_revision: str | None = Field(
         None, description="Branch, tag or commit of a teacher on the Hub"

@@ -4,12 +4,12 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from kdbench.config.kinds import ADVANCED, CACHE, Settings
+from kdbench.config.kinds import CACHE, Settings
 
 _BITSANDBYTES = "with bitsandbytes; part of the run's identity"
 
 
-class QuantisedKeys(Settings, group=ADVANCED):
+class QuantisedKeys(Settings, group="Backend"):
     """How weights are quantised while they are loaded."""
 
     quantization: Literal["8bit", "4bit"] | None = Field(

@@ -26,7 +26,7 @@ class ShardKeys(Settings, group="Processes"):
     def _one_way_to_share(self) -> "ShardKeys":
         if self.shards is None:
             for key in {"executor", "executor_options"} & self.model_fields_set:
-                raise ValueError(f"{key}= needs shards=")
+                raise ValueError(f"{key}= is for the processes of shards=; pass shards=N too")
         elif getattr(self, "shard", None) is not None:
             raise ValueError("shards= starts all processes itself; leave shard= out")
         return self

@@ -63,8 +63,7 @@ def with_mirrors(
         if key not in places:
             takes = f"; {' and '.join(f'{name}=' for name in places)} can be one" if places else ""
             raise InputError(
-                f"{key}={without_logins(url)}: this command takes a path on this machine here, "
-                f"not a URL{takes}"
+                f"{key}={without_logins(url)}: must be a path on this machine, not a URL{takes}"
             )
     return {**values, **_opened(urls, places, values)}
 

@@ -29,8 +29,8 @@ class TrainedModelKeys(Settings, group="Model"):
     teacher: str | None = Field(
         None,
         description="Teacher's checkpoint folder, model on the Hub (org/name or "
-        "org/name@revision), cache:DIR (scores that teacher_cache= kept), or the address of a "
-        "server, http://…",
+        "org/name@revision), cache:DIR (scores kept by kdbench cache or teacher_cache=), or the "
+        "address of a server, http://…",
     )
     teacher_cache: Path | None = Field(
         None,

@@ -61,7 +61,7 @@ def check_cached(settings: TrainSettings, stages: Sequence[Stage]) -> CachedIden
         known = "any response" if served else "the data set's own responses"
         raise InputError(
             f"method={settings.method} {reason}, and {given} stands for the teacher's top k tokens "
-            f"at {known}: give a model alone, or another method, such as kd"
+            f"at {known}: give a checkpoint as teacher=, or another method, such as kd"
         )
     kept, vocabulary = settings.teacher_top_k, None
     if identity is not None:

@@ -19,6 +19,7 @@ class UnloadedCheckpoint:
     def __init__(self, checkpoint: Checkpoint, trust_remote_code: bool):
         of_model = checkpoint.base or checkpoint  # an adapter has no configuration of its own
         self._path, self._trusted = of_model.path, trust_remote_code
+        self._place = of_model.place
         self._options = {"gguf_file": of_model.gguf} if of_model.gguf else {}
 
     @cached_property
@@ -26,7 +27,7 @@ class UnloadedCheckpoint:
         """Configuration of the language model."""
         from transformers import AutoConfig
 
-        with one_line(self._path):
+        with one_line(self._place):
             config = AutoConfig.from_pretrained(
                 self._path, trust_remote_code=self._trusted, **self._options
             )
@@ -38,7 +39,7 @@ class UnloadedCheckpoint:
         import torch
         from transformers import AutoModelForCausalLM
 
-        with one_line(self._path), torch.device("meta"):
+        with one_line(self._place), torch.device("meta"):
             model = AutoModelForCausalLM.from_config(self.config, trust_remote_code=self._trusted)
         return sum(parameter.numel() for parameter in model.parameters())
 

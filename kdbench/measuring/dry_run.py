@@ -130,7 +130,7 @@ def checkpoint_fact(checkpoint: Checkpoint, parameters: int | None) -> Fact:
     if checkpoint.served is not None:
         return Fact("model", f"{checkpoint.served}, on a server")
     size = "" if parameters is None else f", {parameters:,} parameters"
-    place = checkpoint.path / checkpoint.gguf if checkpoint.gguf else checkpoint.path
+    place = checkpoint.place
     return Fact("checkpoint", f"{place} (sha256 {checkpoint.sha256[:_DIGITS]}{size})")
 
 

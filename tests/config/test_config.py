@@ -331,3 +331,8 @@ def test_bad_values_of_chat_and_thinking_are_named(word, reason):
     line = complaint(EvalSettings, "model=m", word)
     assert line.startswith(word.partition("=")[0] + "=")
     assert reason in line
+
+
+def test_an_executor_without_shards_is_told_what_to_add() -> None:
+    with pytest.raises(InputError, match=r"^executor= is for the processes of shards=; pass"):
+        build(EvalSettings, {"model": "m", "executor": "ray"})

@@ -191,10 +191,10 @@ def test_a_table_at_urls_has_the_bytes_of_one_on_disk(
     [
         (EvalSettings, {"results": "foo://a"}, "results=foo://a: unknown protocol 'foo'"),
         (EvalSettings, {"results": "https://a.invalid/x"}, "https:// is read only, and this"),
-        (EvalSettings, {"card": "s3://a/b"}, "card=s3://a/b: this command takes a path on this"),
+        (EvalSettings, {"card": "s3://a/b"}, "card=s3://a/b: must be a path on this machine"),
         (EvalSettings, {"storage_options": {"a": 1}}, "storage_options= needs a folder that is"),
-        (TrainSettings, {"out": "s3://a/b"}, "out=s3://a/b: this command takes a path on this"),
-        (TableSettings, {"out": "s3://a/b"}, "takes a path on this machine here, not a URL; res"),
+        (TrainSettings, {"out": "s3://a/b"}, "out=s3://a/b: must be a path on this machine"),
+        (TableSettings, {"out": "s3://a/b"}, "must be a path on this machine, not a URL; res"),
     ],
 )
 def test_what_cannot_be_a_url_is_refused(

@@ -90,7 +90,9 @@ def _models(address: Address) -> Mapping[str, Any] | None:
         except FaultError as fault:
             if fault.kind != "connection":
                 raise
-            raise InputError(f"{address.place}: {fault}") from None
+            raise InputError(
+                f"{address.place}: {fault}; start the server, or correct teacher="
+            ) from None
 
     return next(iter(Asking(address.place, ask, 1, what="requests").ask([("", address)])))[1]
 

@@ -92,6 +92,16 @@ def test_a_quantised_gguf_file_beside_its_full_model(
     assert 10 * means["Q8_0"] < means["Q4_0"] < 1
 
 
+def test_a_damaged_gguf_file_is_named(world: World, text: Path, tmp_path: Path) -> None:
+    gguf = pytest.importorskip("gguf")
+    file = tmp_path / "student.gguf"
+    write_gguf(gguf, AutoModelForCausalLM.from_pretrained(world.student), world.student, file)
+    os.truncate(file, 1000)
+    outcome = run(["kld", f"model={file}", f"teacher={world.student}", f"text={text}"])
+    assert (outcome.code, len(outcome.err.splitlines())) == (2, 1)
+    assert f"{file}: cannot be loaded: " in outcome.err
+
+
 def test_it_prints_what_it_measured_and_resumes(
     world: World, quantised: Path, text: Path, tmp_path: Path
 ) -> None:
@@ -159,6 +169,8 @@ def test_bad_input_is_one_line(
         "context=2": "greater than or equal to 4",
         f"model={gptq}": "quantised as spqr, which needs a GPU",
         f"teacher={tmp_path}": "no checkpoint here",
+        "teacher=cache:somewhere": "teacher=cache:somewhere: both models run here",
+        "teacher=http://u:secret@localhost:1": "teacher=http://***@localhost:1: both models",
     }
     base = words(world, quantised, text, f"out={tmp_path / 'out.jsonl'}")
     for fault, message in faults.items():

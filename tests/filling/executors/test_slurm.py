@@ -139,6 +139,13 @@ def test_a_gpu_is_asked_for_where_there_are_any(install, tmp_path, gres, gpus):
     assert job.get("gpus-per-node") == gpus
 
 
+def test_the_plan_has_the_memory_that_a_job_asks_for(tmp_path):
+    estimated = executor(tmp_path, lambda node: Resources(likely_memory=3 * 1024**3))
+    assert estimated.needed(small(tmp_path)) == "3.0 GiB"
+    stated = Resources(memory=1024**3, likely_memory=3 * 1024**3)
+    assert executor(tmp_path, lambda node: stated).needed(small(tmp_path)) == "1.0 GiB"
+
+
 def test_what_slurm_refuses_is_one_line(install, tmp_path, monkeypatch):
     state = install()
     refused = executor(tmp_path, partition="nowhere")

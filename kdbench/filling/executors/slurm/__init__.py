@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -110,6 +110,12 @@ class SlurmExecutor(Executor):
         where = f", partition {self._given.partition}" if self._given.partition else ""
         return f"Slurm{where}: up to {counted(self.slots, 'job')} of {self._given.time} min"
 
+    def needed(self, node: Node) -> str:
+        """What a job asks for, the estimate of its memory included."""
+        needs = self.needs(node)
+        asked_for = replace(needs, memory=needs.memory or needs.likely_memory)
+        return asked_for.text(self.has_gpus)
+
     def begin(self, nodes: Sequence[Node]) -> None:
         """Ask Slurm whether it is there and has GPUs.
 
@@ -119,8 +125,8 @@ class SlurmExecutor(Executor):
         del nodes
         if not (shutil.which("sbatch") and shutil.which("srun")):
             raise InputError(
-                "executor=slurm: no sbatch and srun here; run kdbench fill on a machine that "
-                "submits jobs, such as a login node"
+                "executor=slurm: no sbatch and srun here; run kdbench on a machine that submits "
+                "jobs, such as a login node"
             )
         partition = [f"--partition={self._given.partition}"] if self._given.partition else []
         self.has_gpus = "gpu" in asked(["sinfo", "--noheader", "--format=%G", *partition])
