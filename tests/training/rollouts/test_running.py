@@ -205,6 +205,7 @@ def test_between_lines_of_the_log_a_divergence_costs_no_further_pass(world, tmp_
         ({"method": "distillm", "rollout_lag": 1}, "none can be generated ahead"),
         ({"rollout_backend_options": {"speed": 9}}, "scripted has no such option"),
         ({"rollout_server": "localhost:8400"}, "must begin with http"),
+        ({"rollout_server": "http://me:hunter2@127.0.0.1:9"}, "must have no login"),
         ({"rollout_server": "http://127.0.0.1:9"}, "does not answer"),
         ({"rollout_weight_clip": 0}, "greater than 0"),
         ({"student_quantization": "4bit", "lora_rank": 4}, "cannot be pushed"),
