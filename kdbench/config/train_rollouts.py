@@ -3,6 +3,7 @@
 from pydantic import Field, field_validator, model_validator
 
 from kdbench.config.kinds import OptionMap, Settings
+from kdbench.system.secrets import has_key, without_logins
 
 OF_AN_ENGINE = (
     "rollout_backend_options",
@@ -49,6 +50,11 @@ class RolloutKeys(Settings, group="Rollouts"):
     def _is_an_address(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("http://", "https://")):
             raise ValueError("must begin with http:// or https://")
+        if value is not None and (without_logins(value) != value or has_key(value)):
+            raise ValueError(
+                "must have no login or key; put a password into the environment variable "
+                "KDBENCH_ROLLOUT_TOKEN, here and where the server runs"
+            )
         return value if value is None else value.rstrip("/")
 
     @model_validator(mode="after")

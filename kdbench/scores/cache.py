@@ -226,8 +226,8 @@ class TopKCache:
         """
         import numpy as np
 
-        place, key = self._known_place(digest), _key(digest)
-        columns = self._columns(digest)
+        key, columns = _key(digest), self._columns(digest)
+        place = self._known_place(digest)  # afterwards, because reading may have found a new one
         if not place.size:
             return self._block(key, columns)
         tail = float(np.exp(columns["tail"].astype("f8")).sum())

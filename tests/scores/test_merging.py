@@ -5,9 +5,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import torch
 
 from kdbench.scores import merging
-from kdbench.scores.cache import TopKCache
+from kdbench.scores.cache import COLUMNS, TopKCache, digest_of_tokens
 from kdbench.scores.merging import claimed, forget_claims
 
 
@@ -38,3 +39,19 @@ def test_a_folder_that_another_process_removes_is_made_again(
     with claimed(TopKCache(tmp_path), "a") as ours:
         assert ours
     assert len(calls) == 3
+
+
+def test_a_text_is_read_again_where_another_process_has_put_it(tmp_path: Path) -> None:
+    """As when its file is merged between the look-up and the reading."""
+    writer, reader = TopKCache(tmp_path), TopKCache(tmp_path)
+    texts = [digest_of_tokens([number], [1]) for number in range(2)]
+    for digest in texts:
+        columns = {
+            name: torch.zeros(1, 1) if name in ("log_p", "ids") else torch.zeros(1)
+            for name in COLUMNS
+        }
+        writer.write(columns, {digest: (0, 1)})
+    before = [reader.block(digest) for digest in texts]
+    merging.merge_small(writer)
+    assert len(list((tmp_path / "scores").iterdir())) == 1
+    assert [reader.block(digest) for digest in texts] == before

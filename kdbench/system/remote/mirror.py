@@ -208,8 +208,11 @@ def _stamp(file: Path) -> tuple[int, int]:
 
 
 def _is_content(path: str) -> bool:
-    """Whether a path is content: locks, leases and temporary files have names with a dot."""
-    return not any(part.startswith(".") for part in path.split("/"))
+    """Whether a path is content: locks, leases and temporary files have names with a dot.
+
+    An object's name may have empty parts, and a path on a disk that starts with one is elsewhere.
+    """
+    return all(part and not part.startswith(".") for part in path.split("/"))
 
 
 def _is_of_a_run(path: str, objects: Mapping[str, StoredObject]) -> bool:

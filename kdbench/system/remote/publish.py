@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from kdbench.errors import InputError
+from kdbench.errors import InputError, reason_of
 from kdbench.system.files import sha256_of_file
 from kdbench.system.remote.index import Known
 from kdbench.system.remote.mirror import Mirror, changed, files_below, is_temporary
@@ -135,7 +135,11 @@ def _upload(mirror: Mirror, path: str) -> None:
             mirror.storage.upload(file, path)
         else:
             mirror.storage.write(path, content)
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if file.exists():  # the store lacks something, not this machine
+            raise InputError(
+                f"{mirror.storage.shown}/{path}: cannot be written: {reason_of(error)}"
+            ) from error
         return
     entry = mirror.storage.entry(path)
     sent = len(content) if content is not None else status.st_size

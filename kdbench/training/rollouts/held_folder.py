@@ -1,5 +1,6 @@
 """A temporary folder that goes with its process, if need be when the next one comes."""
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -39,9 +40,20 @@ def _remove_leftovers(place: Path) -> None:
 
     for file in place.glob(f"{_NAME}*/{_LOCK}"):
         lock, folder = FileLock(file, timeout=0), file.parent
+        if file.is_symlink() or not _is_ours(folder):  # opening the lock would empty its target
+            continue
         try:
             lock.acquire()
-        except (Timeout, OSError):  # it is used, or another user's
+        except (Timeout, OSError):  # it is used
             continue
         shutil.rmtree(folder, ignore_errors=True)
         lock.release()
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder is this user's own and no link; others can put theirs in the same place."""
+    try:
+        owner = folder.lstat().st_uid
+    except OSError:  # it has just been removed
+        return False
+    return not folder.is_symlink() and owner == getattr(os, "getuid", lambda: owner)()

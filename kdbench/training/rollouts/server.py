@@ -13,6 +13,7 @@ import os
 import re
 import signal
 import sys
+import traceback
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -33,7 +34,8 @@ from kdbench.version import __version__
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 _BLOCK = 2**20  # bytes that are read at once
-_OK, _REFUSED, _FORBIDDEN, _TAKEN = 200, 400, 401, 409
+_SECONDS_OF_SILENCE = 60.0  # of a caller, after which the next one's turn comes
+_OK, _REFUSED, _FORBIDDEN, _TAKEN, _BROKEN = 200, 400, 401, 409, 500
 
 
 class ServerSettings(Settings):
@@ -92,6 +94,9 @@ class EngineHost:
             raise InputError(
                 "the student brings code of its own: start with trust_remote_code=true"
             )
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
         protocol = {**start["protocol"], "seeds": tuple(start["protocol"]["seeds"])}
         marks = protocol["thinking_marks"]
         protocol["thinking_marks"] = marks and tuple(marks)
@@ -145,6 +150,7 @@ class _RolloutHandler(BaseHTTPRequestHandler):
     """Reads requests, one after the other."""
 
     server: "RolloutServer"
+    timeout = _SECONDS_OF_SILENCE
 
     def do_GET(self) -> None:
         if self._may():
@@ -166,7 +172,7 @@ class _RolloutHandler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         if not self._may():
             return
-        content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        content = self.rfile.read(self._length())
         host, what = self.server.engine, self.path.rpartition("/")[2]
         if not self._has_the_server(self.headers.get(RUN, "")):
             return
@@ -184,7 +190,7 @@ class _RolloutHandler(BaseHTTPRequestHandler):
         return self._received(self.server.engine.place_of(run, f"step-{version}.safetensors"))
 
     def _received(self, file: Path) -> Path:
-        left = int(self.headers.get("Content-Length", 0))
+        left = self._length()
         with file.open("wb") as target:
             while left and (block := self.rfile.read(min(left, _BLOCK))):
                 target.write(block)
@@ -192,6 +198,11 @@ class _RolloutHandler(BaseHTTPRequestHandler):
         if left:
             raise InputError(f"{file.name}: the connection broke before its end")
         return file
+
+    def _length(self) -> int:
+        """The size of what is sent; 0 if the caller does not state it."""
+        given = self.headers.get("Content-Length", "")
+        return int(given) if given.isdecimal() else 0
 
     def _may(self) -> bool:
         """Whether the caller has the password, if there is one."""
@@ -214,6 +225,11 @@ class _RolloutHandler(BaseHTTPRequestHandler):
             self._answer(_REFUSED, {"error": str(error)})
         except (KeyError, TypeError, ValueError) as error:
             self._answer(_REFUSED, {"error": f"the request was not understood: {reason_of(error)}"})
+        except TimeoutError:
+            self._answer(_REFUSED, {"error": "what was announced did not arrive"})
+        except Exception as error:  # noqa: BLE001 - engines fail in ways of their own
+            traceback.print_exc()
+            self._answer(_BROKEN, {"error": f"the engine failed: {reason_of(error)}"})
         else:
             self._answer(_OK, done)
 

@@ -227,12 +227,17 @@ def test_a_killed_worker_and_a_killed_daemon_of_a_real_cluster(tmp_path, monkeyp
         (again,) = _until(executor, 1)
         assert again.error is None
         (daemon,) = _daemons(executor._broker.pid)
+        environment = Path(f"/proc/{daemon}/environ").read_bytes().split(b"\0")
+        assert b"RAY_AUTH_MODE=token" in environment  # it listens to the network
+        tokens = [one for one in environment if one.startswith(b"RAY_AUTH_TOKEN=")]
         os.kill(daemon, signal.SIGKILL)
         go.touch()
         (last,) = _until(executor, 1)
         assert (last.key, last.error) == ("small B", None)
     finally:
         executor.close()
+    assert len(tokens[0]) > len(b"RAY_AUTH_TOKEN=") + 32
+    assert "RAY_AUTH_TOKEN" not in os.environ
     assert nodes["small B"].place.exists()
     said = capfd.readouterr()
     assert said.out == ""

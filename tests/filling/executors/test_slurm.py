@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import fake_slurm
@@ -13,6 +14,7 @@ from kdbench.errors import InputError
 from kdbench.filling.executors import slurm
 from kdbench.filling.executors.slurm import SlurmExecutor, SlurmOptions
 from kdbench.filling.resources import Resources
+from kdbench.system.remote.hooks import MirrorKeys
 
 HELPERS = Path(__file__).parents[2] / "helpers"
 ROOT = Path(__file__).parents[3]
@@ -166,3 +168,17 @@ def test_a_script_of_fates_is_used_up(install):
     board = fake_slurm.Jobs(state)
     assert [fake_slurm._fate(board, {"job-name": "ax"}) for _ in "ab"] == ["PREEMPTED", "ok"]
     assert json.loads((state / "fates.json").read_text()) == {"x": []}
+
+
+@pytest.mark.parametrize("options", [{}, {"secret": "hunter2"}])
+def test_options_of_a_store_are_for_this_user_alone(install, tmp_path, options):
+    state = install()
+    (state / "held").touch()
+    keys = MirrorKeys("models", "s3://bucket", options, tmp_path / "mirror", True)
+    submitted = executor(tmp_path)
+    submitted.begin([])
+    submitted.submit(replace(small(tmp_path), mirrors=(keys,)))
+    folder = tmp_path / "models" / "slurm"
+    assert list(folder.glob("*.pkl"))
+    others = folder.stat().st_mode & 0o077
+    assert bool(others) == (not options)

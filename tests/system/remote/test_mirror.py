@@ -299,3 +299,26 @@ def test_lines_of_several_machines_are_merged(store: type[FlakyStore], tmp_path:
     for at in (one, other, one):
         merge_lines(at, "times.jsonl")
     assert store.contents()["times.jsonl"] == b"a\nb\nc"
+
+
+@pytest.mark.parametrize("name", ["{out}/x", "a//x", "../x", "a/../../x", "a/"])
+def test_an_object_with_a_hostile_name_is_left_where_it_is(store, tmp_path, monkeypatch, name):
+    at, path = mirror(tmp_path), name.format(out=tmp_path / "out")
+    found = {path: storage.StoredObject(1, "1"), "kept": storage.StoredObject(1, "1")}
+    monkeypatch.setattr(at.storage, "listing", lambda folder: found)
+    monkeypatch.setattr(at.storage, "download", lambda path, file: file.write_text(path))
+    at.fetch()
+    assert files(at) == {"kept": "kept"}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_store_that_lacks_the_bucket_by_now_is_no_success(store, tmp_path, monkeypatch):
+    at = mirror(tmp_path)
+    put(at, "times.jsonl", "{}\n")
+
+    def gone(path, content):
+        raise FileNotFoundError("The specified bucket does not exist")
+
+    monkeypatch.setattr(at.storage, "write", gone)
+    with pytest.raises(InputError, match=r"bucket/times.jsonl: cannot be written: The spec"):
+        publish(at, ["times.jsonl"])

@@ -89,6 +89,26 @@ def test_a_killed_process_leaves_no_folder_for_ever(tmp_path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("kind", ["a file", "a folder", "another user"])
+def test_what_others_put_there_stays_as_it_is(tmp_path, monkeypatch, kind) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "lock").write_text("precious")
+    planted = tmp_path / "kdbench-rollouts-planted"
+    if kind == "a folder":
+        planted.symlink_to(theirs)
+    else:
+        planted.mkdir()
+        (planted / "lock").symlink_to(theirs / "lock")
+    if kind == "another user":
+        (planted / "lock").unlink()
+        (planted / "lock").write_text("precious")
+        monkeypatch.setattr(os, "getuid", lambda: planted.stat().st_uid + 1)
+    HeldFolder(tmp_path).close()
+    assert (theirs / "lock").read_text() == "precious"
+    assert (planted / "lock").read_text() == "precious"
+
+
 class Prepared:
     """What vLLM has at a layer: it prepares its weights when they are loaded."""
 

@@ -1,7 +1,10 @@
 """An engine behind a server: the same training, and every fault in one line."""
 
 import json
+import shutil
+import socket
 import threading
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -10,8 +13,10 @@ import torch
 from safetensors.torch import load_file
 
 import kdbench
+from kdbench.protocol import Protocol
+from kdbench.training.rollouts import EngineStart
 from kdbench.training.rollouts.served import TOKEN, check_server, request
-from kdbench.training.rollouts.server import RolloutServer, ServerSettings, main
+from kdbench.training.rollouts.server import EngineHost, RolloutServer, ServerSettings, main
 
 FEW = {
     "method": "gkd",
@@ -156,3 +161,48 @@ def test_a_server_of_another_kind_is_recognised(monkeypatch, server) -> None:
     )
     with pytest.raises(kdbench.InputError, match="is no rollout server of kdbench"):
         check_server(url(server))
+
+
+@pytest.mark.parametrize("sent", [b"", b"PUT /files/x HTTP/1.0\r\nContent-Length: 9\r\n\r\nhalf"])
+def test_a_caller_that_falls_silent_does_not_keep_the_others_out(server, monkeypatch, sent) -> None:
+    monkeypatch.setattr("kdbench.training.rollouts.server._RolloutHandler.timeout", 0.2)
+    with socket.create_connection(server.server_address[:2]) as silent:
+        silent.sendall(sent)
+        check_server(url(server))
+        answer = silent.makefile("rb").read()
+    assert not sent or b"did not arrive" in answer
+
+
+def test_a_size_that_is_no_size_is_none(server) -> None:
+    with socket.create_connection(server.server_address[:2]) as other:
+        other.sendall(b"POST /sample HTTP/1.0\r\nContent-Length: -1\r\n\r\n")
+        assert b" 409 " in other.makefile("rb").readline()
+
+
+def test_a_crash_of_the_engine_is_said_to_the_training(server, monkeypatch, capsys) -> None:
+    def broken(self, given):
+        raise RuntimeError("CUDA error: an illegal\nmemory access")
+
+    monkeypatch.setattr("kdbench.training.rollouts.server.EngineHost.sample", broken)
+    request(url(server), "PUT", "/files/config.json", b"{}", "run")
+    with pytest.raises(kdbench.InputError, match="the engine failed: CUDA error: an illegal mem"):
+        request(url(server), "POST", "/sample", b"{}", "run")
+    assert "Traceback" in capsys.readouterr().err
+    check_server(url(server))
+
+
+def test_an_engine_that_is_started_again_ends_first(world, tmp_path) -> None:
+    scripted_engine.EVENTS.clear()
+    start = {
+        **asdict(EngineStart(tmp_path, Protocol("task", max_new_tokens=4), (0,))),
+        "folder": None,
+    }
+    host = EngineHost()
+    for file in world.student.iterdir():
+        if file.is_file():
+            shutil.copy(file, host.place_of("run", file.name))
+    for _ in range(2):
+        host.start(json.loads(json.dumps({"backend": "scripted", "start": start})))
+    host.close()
+    kinds = [kind for kind, _ in scripted_engine.EVENTS]
+    assert kinds == ["start", "close", "start", "close"]

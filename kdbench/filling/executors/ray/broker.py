@@ -7,6 +7,7 @@ that, and starts another broker.
 
 import os
 import pickle
+import secrets
 import signal
 import socket
 import time
@@ -148,6 +149,8 @@ def serve(connection: Connection, start: Start, driver: Starter) -> None:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     # A task without GPUs: kdbench hides them itself.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    if start.address is None:
+        _keep_others_out()
     import ray
 
     try:
@@ -160,6 +163,15 @@ def serve(connection: Connection, start: Start, driver: Starter) -> None:
         _serve_jobs(ray, connection, start)
     finally:
         ray.shutdown()
+
+
+def _keep_others_out() -> None:
+    """Let only this cluster's own processes in: Ray listens to the network, and runs what it gets.
+
+    Ray knows tokens since 2.52. This one is on no disk.
+    """
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
 def _connect(ray: Any, start: Start) -> None:

@@ -171,6 +171,9 @@ class SlurmExecutor(Executor):
             "additional_parameters": dict(given.more) or None,
             "stderr_to_stdout": True,
         }
+        if any(keys.options for keys in node.mirrors):  # which can be secret, and are pickled here
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._folder.chmod(0o700)
         submitter = Submitter(self._folder, max_num_timeout=_MOST_TIMEOUTS)
         submitter.parameters.update({k: v for k, v in parameters.items() if v is not None})
         plugins = [plugin.path for plugin in loaded_plugins()]
