@@ -13,7 +13,7 @@ from kdbench.distillation.early import check_early
 from kdbench.distillation.examples import add_seconds
 from kdbench.distillation.ingredients import Ingredients
 from kdbench.distillation.recipe import make_recipe
-from kdbench.distillation.teacher_scores import PassOptions, ScoredTexts, complete
+from kdbench.distillation.teacher_scores import PassOptions, ScoredTexts, complete, settle
 from kdbench.errors import InputError
 from kdbench.scores.cache import TopKCache
 from kdbench.scores.merging import claimed, forget_claims, merge_small
@@ -96,6 +96,8 @@ def keep_scores(settings: CacheSettings) -> KeptScores:
     error = settings.max_error if "max_error" in settings.model_fields_set else None
     scored = complete(cache, ingredients, examples, options, error)
     missing = sum(not cache.has(digest_of_row(of_dataset(example))) for example in examples)
+    if not missing and not scored.texts:
+        settle(cache, examples, settings.teacher_top_k, options)
     with claimed(cache, _SETS, wait=True):
         if scored.texts:
             add_seconds(settings.out, scored.seconds)

@@ -18,7 +18,7 @@ from kdbench.divergence import entropy
 from kdbench.generate.prompts import end_tokens
 from kdbench.metrics import top
 from kdbench.scores.cache import CachedIdentity, Recorder, TopKCache
-from kdbench.scores.merging import claimed, forget_claims, merge, tidy
+from kdbench.scores.merging import claimed, forget_claims, is_tidy, merge, tidy
 from kdbench.scores.shards import shard_name
 from kdbench.system.progress import progress
 from kdbench.views.rollout import Batch, Example, Rollout, of_dataset
@@ -181,10 +181,7 @@ def score_responses(
     import torch
 
     start = time.perf_counter()
-    parts = parts_of(examples, top_k, options)
-    if options.shard is not None:
-        first, count = options.shard
-        parts = parts[first::count]
+    parts = _own_parts(examples, top_k, options)
     digests = [digest for part in parts for digest in part.digests]
     before = sum(map(cache.has, digests))
     with (
@@ -199,6 +196,32 @@ def score_responses(
     if options.shard is None:  # nobody has anything left to do
         forget_claims(cache)
     return ScoredTexts(scoring.texts, scoring.tokens, time.perf_counter() - start)
+
+
+def settle(cache: TopKCache, examples: Sequence[Example], top_k: int, options: PassOptions) -> None:
+    """Merge and index what a process scored that was killed before it could do so.
+
+    Args:
+        cache: The cache, which has the scores of all examples.
+        examples: The training examples.
+        top_k: Number of tokens that are stored at each position.
+        options: How the teacher went through them.
+    """
+    if is_tidy(cache):
+        return
+    for part in _own_parts(examples, top_k, options):
+        with claimed(cache, part.name, wait=True):
+            cache.refresh()
+            merge(cache, part.digests)
+    tidy(cache)
+
+
+def _own_parts(examples: Sequence[Example], top_k: int, options: PassOptions) -> list[CachePart]:
+    parts = parts_of(examples, top_k, options)
+    if options.shard is None:
+        return parts
+    first, count = options.shard
+    return parts[first::count]
 
 
 @dataclass

@@ -83,17 +83,22 @@ def merge_small(cache: TopKCache) -> None:
 def tidy(cache: TopKCache) -> None:
     """Remove the files whose texts are all in others, and write the index."""
     cache.refresh()
-    sizes = sizes_of_files(cache.scores)
-    stored = read_index(cache.folder, sizes)
-    if not sizes or (stored is not None and stored.files == sizes):
+    if is_tidy(cache):
         return
-    index = index_files(cache.scores, sizes)
+    index = index_files(cache.scores, sizes_of_files(cache.scores))
     if unneeded := index.unneeded():
         for name in unneeded:
             (cache.scores / name).unlink(missing_ok=True)
         index = index_files(cache.scores, sizes_of_files(cache.scores))
     write_index(cache.folder, index)
     cache.refresh()
+
+
+def is_tidy(cache: TopKCache) -> bool:
+    """Whether the index, which is written last, is of the files that there are."""
+    sizes = sizes_of_files(cache.scores)
+    stored = read_index(cache.folder, sizes)
+    return not sizes or (stored is not None and stored.files == sizes)
 
 
 def _put_together(cache: TopKCache, names: Collection[str]) -> None:

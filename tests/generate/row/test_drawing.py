@@ -123,6 +123,7 @@ def test_a_large_batch_on_a_gpu_is_drawn_by_the_compiled_function(
         """Logits that claim to be on a GPU."""
 
         device = torch.device("cuda")
+        dtype = torch.bfloat16
 
         def __init__(self, size: int):
             self._size = size
