@@ -89,13 +89,13 @@ def evaluate(
     method: str | None = None,
     setting: str | None = None,
     results: str | PathLike[str] = "results",
+    quantization: Literal["8bit", "4bit"] | None = None,
+    teacher_quantization: Literal["8bit", "4bit"] | None = None,
     backend: str = "hf",
     backend_options: str | Mapping[str, Any] = {},
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
     device: str = "auto",
     batch_size: int | Literal["auto"] = "auto",
-    quantization: Literal["8bit", "4bit"] | None = None,
-    teacher_quantization: Literal["8bit", "4bit"] | None = None,
     shards: int | None = None,
     executor: str = "local",
     executor_options: str | Mapping[str, Any] = {},
@@ -198,14 +198,14 @@ def evaluate(
         setting: Setting that the run belongs to; a table groups the rows of one setting (default:
             the run card's).
         results: Folder of the results.
+        quantization: Load the model's weights in 8 or 4 bits, with bitsandbytes; part of the run's
+            identity.
+        teacher_quantization: Load the teacher's weights in 8 or 4 bits, with bitsandbytes.
         backend: Generation backend; see kdbench backends.
         backend_options: Options of the backend, as in tensor_parallel_size=2,max_model_len=1024.
         dtype: Number format of weights and activations; auto is the checkpoint's.
         device: Device: auto, cpu, cuda, cuda:1 or mps.
         batch_size: Number of sequences that decode at once.
-        quantization: Load the model's weights in 8 or 4 bits, with bitsandbytes; part of the run's
-            identity.
-        teacher_quantization: Load the teacher's weights in 8 or 4 bits, with bitsandbytes.
         shards: Number of processes that share the documents; each takes a GPU where there are
             several, and its share of the cores.
         executor: Where they run: local (this machine), ray or slurm.
@@ -1586,13 +1586,13 @@ def regress(
     method: str | None = None,
     setting: str | None = None,
     results: str | PathLike[str] = "results",
+    quantization: Literal["8bit", "4bit"] | None = None,
+    teacher_quantization: Literal["8bit", "4bit"] | None = None,
     backend: str = "hf",
     backend_options: str | Mapping[str, Any] = {},
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
     device: str = "auto",
     batch_size: int | Literal["auto"] = "auto",
-    quantization: Literal["8bit", "4bit"] | None = None,
-    teacher_quantization: Literal["8bit", "4bit"] | None = None,
     shards: int | None = None,
     executor: str = "local",
     executor_options: str | Mapping[str, Any] = {},
@@ -1719,14 +1719,14 @@ def regress(
         setting: Setting that the run belongs to; a table groups the rows of one setting (default:
             the run card's).
         results: Folder of the results.
+        quantization: Load the model's weights in 8 or 4 bits, with bitsandbytes; part of the run's
+            identity.
+        teacher_quantization: Load the teacher's weights in 8 or 4 bits, with bitsandbytes.
         backend: Generation backend; see kdbench backends.
         backend_options: Options of the backend, as in tensor_parallel_size=2,max_model_len=1024.
         dtype: Number format of weights and activations; auto is the checkpoint's.
         device: Device: auto, cpu, cuda, cuda:1 or mps.
         batch_size: Number of sequences that decode at once.
-        quantization: Load the model's weights in 8 or 4 bits, with bitsandbytes; part of the run's
-            identity.
-        teacher_quantization: Load the teacher's weights in 8 or 4 bits, with bitsandbytes.
         shards: Number of processes that share the documents; each takes a GPU where there are
             several, and its share of the cores.
         executor: Where they run: local (this machine), ray or slurm.
