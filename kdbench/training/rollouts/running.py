@@ -7,6 +7,7 @@ that does one thing after the other: new weights, then the responses that were a
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from kdbench.errors import InputError
 from kdbench.generate import Row
 from kdbench.system.files import put_text
 from kdbench.system.records import read_record
@@ -201,9 +203,26 @@ class EngineRollouts:
             engine.update(weights, version)
             weights.unlink()
         samples = dict(zip(map(_key, rows), engine.sample(rows), strict=True))
+        check_samples(samples)
         if self._rests:
             engine.rest()
         return StepResponses(version, samples)
+
+
+def check_samples(samples: Mapping[Key, EngineSample]) -> None:
+    """Check that an engine gave a finite log-probability for each token.
+
+    Raises:
+        InputError: One is missing, or is no log-probability.
+    """
+    for (document, _), sample in samples.items():
+        fits = len(sample.log_probs) == len(sample.tokens)
+        if not fits or not all(map(math.isfinite, sample.log_probs)):
+            raise InputError(
+                f"rollout_backend=: the engine's response to row '{document}' has "
+                f"{len(sample.tokens)} tokens without as many finite log-probabilities: its "
+                "weights or its arithmetic are broken (try another precision=)"
+            )
 
 
 def _key(row: Row) -> Key:

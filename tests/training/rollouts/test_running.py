@@ -13,6 +13,9 @@ import torch
 from safetensors.torch import load_file
 
 import kdbench
+from kdbench.errors import InputError
+from kdbench.training.rollouts.engine import EngineSample
+from kdbench.training.rollouts.running import check_samples
 
 FEW = {
     "steps": 5,
@@ -81,6 +84,14 @@ def test_an_engine_with_the_students_weights_changes_nothing(world, tmp_path, hf
     assert kinds[:5] == ["start", "rest", "sample", "rest", "update"]
     assert kinds[-1] == "close"
     assert [value for kind, value in scripted_engine.EVENTS if kind == "update"] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("log_probs", [(-1.0, float("nan")), (-1.0, float("-inf")), (-1.0,)])
+def test_log_probs_that_are_missing_or_not_finite_are_refused(log_probs: tuple[float, ...]) -> None:
+    good = EngineSample((4, 5), (-1.0, -2.0))
+    check_samples({("a", 1): good})
+    with pytest.raises(InputError, match="row 'b' has 2 tokens without as many finite"):
+        check_samples({("a", 1): good, ("b", 1): EngineSample((4, 5), log_probs)})
 
 
 def test_the_engine_has_the_students_weights_after_each_step(world, tmp_path) -> None:
