@@ -46,7 +46,7 @@ def test_a_line_tells_the_time_of_a_node_and_what_is_left(
         "running: a",
         "done: a, 12 s; 2 of 3 left, about 30 s",  # (20 + 40) / 2 workers
         "running: b",
-        "done: b, 4 s; 1 of 3 left, about 20 s",
+        "done: b, 4 s; 1 of 3 left, about 40 s",  # one node has one worker
         "running: c",
     ]
     assert view._seconds("a") == "12 s"  # it stands still

@@ -1,5 +1,6 @@
 """What nodes need: as the file states it, or as it follows from devices, engines and models."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -141,8 +142,8 @@ def test_resources_change_no_fingerprint_and_are_in_the_plan(needs_of, tmp_path,
             table=table, executor="slurm", executor_options={"partition": "gpu"}, **settings
         )
     )
-    assert "; 1 GPU, 4 CPUs\n" in on_slurm.text
-    assert "; 1 GPU if there are any\n" in on_slurm.text
+    assert re.search(r"; 1 GPU, 4 CPUs, \d\.\d GiB\n", on_slurm.text)
+    assert re.search(r"; 1 GPU if there are any, \d\.\d GiB\n", on_slurm.text)
     assert "runs on Slurm, partition gpu: up to 64 jobs of 240 min\n" in on_slurm.text
     assert not (tmp_path / "m").exists()
 

@@ -53,6 +53,9 @@ FAULTS = (
 )
 """Faults after which the same request is worth another try."""
 
+MOST_OF_A_TEXT = 2
+"""Faults of one text in `every`, which threads could else let fail until the end by chance."""
+
 Script = Callable[[int], Fault | None]
 """The fault of the n-th scoring request, counted from 0; None for none."""
 
@@ -62,6 +65,8 @@ def every(count: int) -> Script:
 
     def script(number: int) -> Fault | None:
         return None if number % count else FAULTS[number // count % len(FAULTS)]
+
+    script.most = MOST_OF_A_TEXT  # type: ignore[attr-defined]
 
     return script
 
@@ -99,6 +104,7 @@ class ScriptedTeacher:
         self.script, self._name, self.change = script, name, change
         self._seconds, self._lock = seconds, threading.Lock()
         self.asked: Counter[tuple[int, ...]] = Counter()
+        self._failed: Counter[str] = Counter()
         self.bodies: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
         self.sampled = 0
@@ -194,11 +200,17 @@ class ScriptedTeacher:
         return {"choices": [choice], "usage": {"completion_tokens": len(out)}}
 
     def _next_fault(self, body: dict[str, Any], key: str | None) -> Fault | None:
+        text = str(body.get("input_ids") or body["prompt"])
         with self._lock:
             number = len(self.bodies)
             self.bodies.append(body)
             self.keys.append(key)
-        return self.script(number)
+        fault = self.script(number)
+        with self._lock:
+            if fault is None or self._failed[text] >= getattr(self.script, "most", math.inf):
+                return None
+            self._failed[text] += 1
+        return fault
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         server = self

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kdbench.generate import Row, Sample
+from kdbench.generate import Row
 from kdbench.training.draw import StepDraw
 from kdbench.training.mixture import FromMixture
 from kdbench.training.source import (
@@ -275,11 +275,9 @@ class FakeSampler:
     def prompts(self, rollouts: Sequence[Rollout], _: str) -> list[tuple[int, ...]]:
         return [rollout.prompt_ids for rollout in rollouts]
 
-    def sample(self, rows: Sequence[Row], *_: object) -> list[Sample]:
-        return [
-            Sample(row.document, row.seed, "", 1, "stop", (row.seed, *row.prompt_ids))
-            for row in rows
-        ]
+    def respond(self, asked: Sequence[Rollout], rows: Sequence[Row], *_: object) -> list[Rollout]:
+        tokens = [(row.seed, *row.prompt_ids) for row in rows]
+        return [one.answered(answer) for one, answer in zip(asked, tokens, strict=True)]
 
 
 def step_draw(step: int = 0, process: int = 0, processes: int = 1, size: int = 4) -> StepDraw:

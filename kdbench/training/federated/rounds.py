@@ -195,7 +195,8 @@ class FromShards(Source):
                 batch = Batch(texts[start : start + size], self._started.device)
                 states = view.states(batch)
                 top = TopK.of(view.logits(states).log_softmax(-1), self.top_k)
-                columns = [each.cpu().split(batch.lengths) for each in vars(top).values()]
+                known = (top.ids, top.log_p, top.log_rest)
+                columns = [each.cpu().split(batch.lengths) for each in known]
                 found += [TopK(*row) for row in zip(*columns, strict=True)]
                 means += [row.float().mean(0).cpu() for row in states.split(batch.lengths)]
         return found, torch.stack(means)
