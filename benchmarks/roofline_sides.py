@@ -91,6 +91,7 @@ def evaluation_sides(place: Path, rows: int, tokens: int) -> dict[str, Side]:
 def _backend(backend: Backend, prompts: NewPrompts) -> Callable[[int], int]:
     """What a backend of kdbench generates; a row's noise belongs to its number."""
     protocol = backend.protocol  # type: ignore[attr-defined]
+    list(backend.batches([Row("0", 10, prompts()[0])]))  # starts an engine, for whole responses
 
     def generate(tokens: int) -> int:
         backend.protocol = replace(protocol, max_new_tokens=tokens)  # type: ignore[attr-defined]
