@@ -24,6 +24,7 @@ NAMES = (
     "recipes",
     "growth",
     "teacher_cache",
+    "plan",
     "scale",
     "site_samples",
     "reproduce",
