@@ -1,0 +1,1 @@
+"""Builders: steps that read prompts and models and write a data set, one file each."""

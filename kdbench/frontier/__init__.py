@@ -1,0 +1,1 @@
+"""Quality against entropy: every student at several sampling temperatures."""
