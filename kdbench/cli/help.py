@@ -86,7 +86,8 @@ class KeyedBy:
     def fields(self, words: Sequence[str]) -> "Mapping[str, FieldInfo]":
         """The keys of the one that a command line names; nothing if it is unknown."""
         name = self.named(words)
-        return self.get(name).model_fields if name in self._registry().names() else {}
+        known = name is not None and name in self._registry().names()
+        return self.get(str(name)).model_fields if known else {}
 
     def _registry(self) -> Any:
         module, _, name = self.registry.partition(":")

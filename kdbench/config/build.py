@@ -1,7 +1,6 @@
 """Keys of `kdbench build` that all builders share."""
 
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field, model_validator
 
@@ -9,9 +8,6 @@ from kdbench.config.kinds import DryRunKeys, FolderName, Settings
 from kdbench.config.measure import BackendKeys, HardwareKeys, TrustKeys
 from kdbench.config.plugins import PluginKeys
 from kdbench.config.protocol import ProtocolKeys
-from kdbench.protocol import Protocol, get_protocol
-
-_WHOLE: dict[str, Any] = {"max_prompt_tokens": None, "no_repeat_ngram_size": 0}
 
 
 class BuilderNameKeys(Settings, group="Builder"):
@@ -71,13 +67,3 @@ class BuildSettings(
         if self.seeds is not None:
             raise ValueError("seeds= belongs to kdbench eval; kdbench build takes seed=")
         return self
-
-    def protocol_of_samples(self) -> Protocol:
-        """How models are asked: whole prompts, and no rule against repetition unless it is given.
-
-        Raises:
-            InputError: The protocol is unknown, or its fields contradict each other.
-        """
-        return get_protocol(
-            self.protocol, {**_WHOLE, "seeds": (self.seed,), **self.protocol_overrides()}
-        )

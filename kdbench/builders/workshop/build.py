@@ -17,6 +17,7 @@ from kdbench.builders import BuiltRow
 from kdbench.builders.workshop.card import CARD, DataCard, make_card, read_card
 from kdbench.builders.workshop.identity import BuildIdentity, check_same, identity_of
 from kdbench.builders.workshop.models import find_models
+from kdbench.builders.workshop.protocol import protocol_of
 from kdbench.builders.workshop.recipe import BuildRecipe
 from kdbench.builders.workshop.source import SourceRows
 from kdbench.builders.workshop.workshop import Workshop
@@ -64,7 +65,7 @@ def build(recipe: BuildRecipe) -> Built:
     Raises:
         InputError: Anything about models, data or settings that the user can fix.
     """
-    recipe.settings.protocol_of_samples()  # a bad field is known before anything is read
+    protocol_of(recipe.settings)  # a bad field is known before anything is read
     out, source = recipe.out, SourceRows(recipe.settings)
     models = find_models(recipe.settings, recipe.builder)
     identity = identity_of(recipe, source, models)

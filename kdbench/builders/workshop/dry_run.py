@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from kdbench.builders.workshop.identity import identity_of
 from kdbench.builders.workshop.models import BuildModel, find_models
+from kdbench.builders.workshop.protocol import protocol_of
 from kdbench.builders.workshop.recipe import BuildRecipe
 from kdbench.builders.workshop.source import SourceRows
 from kdbench.config import given_facts
@@ -19,7 +20,7 @@ def plan_build(recipe: BuildRecipe) -> list[Section]:
     Raises:
         InputError: As for `build`, but for what only a loaded model shows.
     """
-    protocol, source = recipe.settings.protocol_of_samples(), SourceRows(recipe.settings)
+    protocol, source = protocol_of(recipe.settings), SourceRows(recipe.settings)
     models = find_models(recipe.settings, recipe.builder)
     identity_of(recipe, source, models)
     first = next(iter(source))

@@ -11,6 +11,7 @@ from typing import Any
 
 from kdbench.builders.workshop import sampling, scoring
 from kdbench.builders.workshop.models import BuildModel
+from kdbench.builders.workshop.protocol import protocol_of
 from kdbench.builders.workshop.questions import Question, Response
 from kdbench.builders.workshop.scoring import Measure, Text
 from kdbench.builders.workshop.source import SourceRows
@@ -55,7 +56,7 @@ class Workshop:
         self.figures: dict[str, Any] = {}
         self.cost: dict[str, Counter[str]] = {}
         self._folder = folder
-        self._protocol = settings.protocol_of_samples()
+        self._protocol = protocol_of(settings)
         self._remove: Callable[[Mapping[str, Any]], None] | None = None
 
     # Rows and draws
