@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 def _analyse(arguments: list[str]) -> VerbAnswer:
     """Answer a question of the literature with a table and a figure.
 
-    It trains and measures what is missing, on the toy world or on models of your own, and concludes.
-    Run the same command again after an interruption, and it resumes. Without a NAME it lists the
-    analyses.
+    It trains and measures what is missing, on the toy world or on models of your own, and then
+    concludes. Run the same command again after an interruption, and it resumes. Without a NAME it
+    lists the analyses.
     """
     from kdbench.registry.plugins import load_named_plugins
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Theme = Literal["light", "dark"]
+THEMES: tuple[Theme, ...] = ("light", "dark")
 _INK: Mapping[Theme, str] = {"light": "#1f2328", "dark": "#e6edf3"}
 _PAPER: Mapping[Theme, str] = {"light": "#ffffff", "dark": "#0d1117"}
 # The same hues, lighter, since the darkest of them cannot be seen on black.
@@ -32,7 +33,7 @@ def draw_conclusion(conclusion: Conclusion, theme: Theme = "light") -> Picture:
         return picture(_figure(conclusion.panels, theme))
 
 
-def _colours(theme: Theme) -> dict[str, Any]:
+def _colours(theme: Theme) -> Any:
     ink = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
     paper = ("figure.facecolor", "axes.facecolor", "savefig.facecolor")
     return {

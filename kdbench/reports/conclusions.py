@@ -29,9 +29,7 @@ def terminal_lines(conclusion: Conclusion, width: int | None) -> Iterator[str]:
         fitted = fit(list(_grid(table)), left, width)
         yield from (line.plain for line in fitted.lines)
         if fitted.dropped:
-            yield from lines(
-                "no room for the 95 % intervals: see them in a wider terminal or a pipe"
-            )
+            yield from lines("no room for the 95 % intervals: see them in a wider terminal")
     yield ""
     for sentence in conclusion.sentences:
         yield from lines(sentence)

@@ -1,4 +1,4 @@
-"""A small analysis in a file of its own: whether learning from the teacher lowers its divergence."""
+"""A small analysis in a file of its own: whether a student of the teacher ends nearer to it."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -33,7 +33,7 @@ class TeacherHelps(Analysis, group="Teacher helps"):
 
     method: str = Field("kd", description="Method to compare with SFT")
 
-    def table(self, world: AnalysisWorld) -> Mapping[str, Any]:
+    def table(self, world: AnalysisWorld) -> Mapping[str, Any]:  # noqa: ARG002
         return {
             "rows": [
                 {"label": "SFT", "train": {"method": "sft"}},

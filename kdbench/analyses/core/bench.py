@@ -6,9 +6,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from kdbench.analyses.core.analysis import Analysis
 from kdbench.analyses.core.filled import FilledRows
 from kdbench.config import FillSettings
+from kdbench.config.analysing import AnalysisKeys
 from kdbench.config.executor import ExecutorKeys
 from kdbench.errors import InputError, nearest_path
 from kdbench.filling.spec import make_spec
@@ -36,7 +36,7 @@ class AnalysisWorld:
     folder: Path | None = None
 
 
-class StoppedAnalysis(Exception):
+class StoppedAnalysis(Exception):  # noqa: N818 - a dry run is no error
     """An analysis that cannot conclude yet: it is a dry run, or a node has failed.
 
     Attributes:
@@ -53,16 +53,21 @@ class AnalysisBench:
     """Where an analysis trains, measures and keeps files.
 
     Args:
-        analysis: The analysis.
+        analysis: Keys of the analysis.
+        name: Its name.
+        world_kind: World that is made if the keys name no models.
+        needs_teacher: Whether models of one's own must include a teacher.
 
     Attributes:
+        name: The argument.
         models: Folder of the checkpoints and other files that it makes.
         results: Folder of the results of its tables.
     """
 
-    def __init__(self, analysis: Analysis):
-        self._analysis, self._name = analysis, analysis.name()
-        self.models, self.results = analysis.out / self._name, analysis.results / self._name
+    def __init__(self, analysis: AnalysisKeys, name: str, world_kind: str, needs_teacher: bool):
+        self._analysis, self.name = analysis, name
+        self._world_kind, self._needs_teacher = world_kind, needs_teacher
+        self.models, self.results = analysis.out / name, analysis.results / name
         for key, folder in (("out", analysis.out), ("results", analysis.results)):
             if folder.exists() and not folder.is_dir():
                 raise InputError(f"{key}={folder}: is a file, not a folder")
@@ -79,21 +84,21 @@ class AnalysisBench:
         own = {key: getattr(analysis, key) for key in ("teacher", "student", "data")}
         if any(value is not None for value in own.values()):
             return self._own_world()
-        world = worlds.get(analysis.world_kind)(analysis.world)
+        world = worlds.get(self._world_kind)(analysis.world)
         if analysis.world.exists() and not analysis.world.is_dir():
             raise InputError(f"world={analysis.world}: is a file; name a folder")
         if world.missing():
             if analysis.dry_run:
-                lines = [*world_lines(world), f"then the trainings and evaluations of {self._name}"]
+                lines = [*world_lines(world), f"then the trainings and evaluations of {self.name}"]
                 raise StoppedAnalysis("".join(f"{line}\n" for line in lines), {})
             make_missing(world)
         folder = analysis.world
         models = str(folder / "student"), str(folder / "teacher")
-        return AnalysisWorld(analysis.world_kind, *models, folder / "data", folder)
+        return AnalysisWorld(self._world_kind, *models, folder / "data", folder)
 
     def _own_world(self) -> AnalysisWorld:
         analysis = self._analysis
-        needed = ["student", *(["teacher"] if analysis.needs_teacher else [])]
+        needed = ["student", *(["teacher"] if self._needs_teacher else [])]
         for key in needed:
             if getattr(analysis, key) is None:
                 raise InputError(
@@ -116,7 +121,7 @@ class AnalysisBench:
             InputError: The table, a model or the data are wrong.
             StoppedAnalysis: It is a dry run and something is missing, or a node has failed.
         """
-        place = f"{self._name} {name}".rstrip()
+        place = f"{self.name} {name}".rstrip()
         spec = make_spec(self._with_defaults(table, place), f"analysis {place}", self._changes())
         settings = self._settings(name)
         if self._analysis.dry_run:
@@ -151,7 +156,7 @@ class AnalysisBench:
         analysis = self._analysis
         run_keys = {key: getattr(analysis, key) for key in ExecutorKeys.model_fields}
         return FillSettings(
-            table=self._name,
+            table=self.name,
             models=self.models,
             results=self.results / name if name else self.results,
             device=analysis.device,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from kdbench.analyses import analyses
 from kdbench.analyses.core.analysis import Analysis
 from kdbench.analyses.core.bench import AnalysisBench, StoppedAnalysis
 from kdbench.store.conclusions import Conclusion, write_conclusion
@@ -44,27 +45,33 @@ def analyse(analysis: Analysis) -> Analysed:
     Raises:
         InputError: A key, a model or the data are wrong.
     """
+    name = name_of(analysis)
     try:
-        bench = AnalysisBench(analysis)
+        bench = AnalysisBench(analysis, name, analysis.world_kind, analysis.needs_teacher)
         conclusion = analysis.run(bench)
     except StoppedAnalysis as stopped:
         return Analysed(None, notes=stopped.notes, failed=stopped.failed)
-    models = {"models": bench.world.kind}
-    conclusion = conclusion.model_copy(update={"settings": {**conclusion.settings, **models}})
+    settings = {**conclusion.settings, "models": bench.world.kind}
+    conclusion = conclusion.model_copy(update={"name": name, "settings": settings})
     if analysis.dry_run:
         return Analysed(None, notes="everything is done: without --dry-run it is concluded\n")
     return _kept(conclusion, analysis.results)
 
 
+def name_of(analysis: Analysis) -> str:
+    """The name under which the class of an analysis is registered."""
+    return next(name for name in analyses.names() if analyses.get(name) is type(analysis))
+
+
 def _kept(conclusion: Conclusion, folder: Path) -> Analysed:
     """Write a conclusion and its forms; the JSON comes last, and makes it valid."""
-    from kdbench.reports.conclusion_figure import draw_conclusion
+    from kdbench.reports.conclusion_figure import THEMES, draw_conclusion
     from kdbench.reports.conclusions import markdown
 
     name, files = conclusion.name, []
     if conclusion.panels:
-        for theme, ending in (("light", ".svg"), ("dark", "-dark.svg")):
-            file = folder / f"{name}{ending}"
+        for theme in THEMES:
+            file = folder / (f"{name}.svg" if theme == "light" else f"{name}-{theme}.svg")
             put_bytes(file, draw_conclusion(conclusion, theme).svg)
             files.append(file)
     page = folder / f"{name}.md"
