@@ -99,6 +99,7 @@ def verb(
     example: str | None = None,
     words: str = "",
     group: str = "Look up",
+    parts: str | None = None,
 ) -> Callable[[Run], Run]:
     """Add a function to the command line as a verb.
 
@@ -112,10 +113,12 @@ def verb(
         words: Words without a key that the verb takes first, such as "eval|train" (default: the
             names of the keys that may come first).
         group: Heading of the verb in `kdbench --help`.
+        parts: Registry, as `module:name`, of the classes that the first word names, whose fields
+            are then the keys.
     """
 
     def add(run: Run) -> Run:
-        helps[name] = VerbHelp(name, run.__doc__ or "", settings, example, words)
+        helps[name] = VerbHelp(name, run.__doc__ or "", settings, example, words, parts)
 
         def command(context: typer.Context) -> None:
             words = list(context.args)

@@ -3,7 +3,7 @@
 import importlib
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import cleandoc
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
@@ -34,6 +34,7 @@ class VerbHelp:
         example: Arguments of an example command.
         words: Words without a key that the verb takes first, such as "eval|train"; empty for the
             names of the keys that may come first.
+        parts: Registry, as `module:name`, of the classes that the first word names.
     """
 
     name: str
@@ -41,6 +42,7 @@ class VerbHelp:
     settings: str | None
     example: str | None
     words: str = ""
+    parts: str | None = None
 
 
 @dataclass(frozen=True)
@@ -107,13 +109,15 @@ def help_lines(verb: VerbHelp, words: Sequence[str], width: int | None = None) -
     Args:
         verb: What the help is made from.
         words: Words of the command line other than `--help`; `method=NAME` adds that method's keys,
-            the name of a builder those of the builder.
+            the name of a builder those of the builder; the first word may name a part whose keys
+            are those of the verb.
         width: Columns to wrap at; by default the terminal's, or 80 elsewhere.
 
     Raises:
         InputError: There is no such method.
     """
     width = width or terminal_width()
+    verb = _of_named_part(verb, words)
     usage = ["kdbench", verb.name, verb.words or _positional(verb.settings)]
     yield " ".join(filter(None, [*usage, "key=value …" if verb.settings else ""]))
     for paragraph in cleandoc(verb.doc).split("\n\n"):
@@ -134,6 +138,27 @@ def help_lines(verb: VerbHelp, words: Sequence[str], width: int | None = None) -
     if kind is not None and not kind.named(words):
         example = f"kdbench {verb.name} {kind.example} --help"
         yield from ["", f"Each {kind.key} has more keys: {example}"]
+
+
+def _of_named_part(verb: VerbHelp, words: Sequence[str]) -> VerbHelp:
+    """The help of a verb whose first word names a part, such as an analysis, for that part."""
+    from kdbench.config.words import key_of
+    from kdbench.registry.plugins import load_named_plugins
+
+    if verb.parts is None:
+        return verb
+    names = [word for word in load_named_plugins(words) if key_of(word) is None]
+    if not names:
+        return verb
+    module, _, registry = verb.parts.partition(":")
+    kind = getattr(importlib.import_module(module), registry).get(names[0])
+    return replace(
+        verb,
+        doc=kind.__doc__ or "",
+        settings=f"{kind.__module__}:{kind.__qualname__}",
+        example=None,
+        words=names[0],
+    )
 
 
 def first_line(text: str | None) -> str:

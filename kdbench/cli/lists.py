@@ -9,6 +9,7 @@ from kdbench.cli.help import first_line, plain
 from kdbench.cli.lookup import only_name
 from kdbench.cli.shown.listing import list_answer, list_lines
 from kdbench.errors import InputError, nearest
+from kdbench.registry.plugins import load_named_plugins
 from kdbench.system.console import say
 from kdbench.system.layout import output_width, wrapped
 from kdbench.text import counted
@@ -29,7 +30,7 @@ def _tasks(arguments: list[str]) -> VerbAnswer | None:
 @verb("metrics", words="[NAME] [plugins=FILE]")
 def _metrics(arguments: list[str]) -> VerbAnswer | None:
     """List the metrics, or explain the one that is named."""
-    if explained("metrics", without_plugins(arguments)):
+    if explained("metrics", load_named_plugins(arguments)):
         return None
     from kdbench.metrics import (
         PositionMetric,
@@ -72,7 +73,7 @@ def _methods(arguments: list[str]) -> VerbAnswer | None:
     """List the methods or a family, or explain one."""
     from kdbench.methods import FAMILIES, methods
 
-    words = without_plugins(arguments)
+    words = load_named_plugins(arguments)
     used = {methods.get(name).family for name in methods.names()}
     families = [family for family in FAMILIES if family in used]
     is_family = len(words) == 1 and words[0] in families and words[0] not in methods.names()
@@ -114,7 +115,7 @@ def _methods(arguments: list[str]) -> VerbAnswer | None:
 @verb("backends", words="[NAME] [plugins=FILE]")
 def _backends(arguments: list[str]) -> VerbAnswer | None:
     """List the backends, or explain the one that is named."""
-    if explained("backends", without_plugins(arguments)):
+    if explained("backends", load_named_plugins(arguments)):
         return None
     from kdbench.generate import backends
 
@@ -195,24 +196,6 @@ def _listed(
 ) -> VerbAnswer:
     entries = [dict(zip(keys, row, strict=True)) for row in rows]
     return list_answer(entries, rows, notes)
-
-
-def without_plugins(arguments: Sequence[str]) -> list[str]:
-    """The words but `plugins=FILE`, whose files are loaded."""
-    from kdbench.registry.plugins import KEY, load_plugins, plugin_files
-
-    rest: list[str] = []
-    words = iter(arguments)
-    for word in words:
-        key, equals, value = word.partition("=")
-        if key.removeprefix("--") != KEY or not (equals or word.startswith("--")):
-            rest.append(word)
-            continue
-        files = plugin_files(value if equals else next(words, ""))
-        if not files:
-            raise InputError(f"{KEY}= needs a Python file (.py)")
-        load_plugins(files)
-    return rest
 
 
 def explained(kind: str, arguments: list[str]) -> bool:

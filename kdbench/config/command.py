@@ -25,11 +25,12 @@ def command_words(verb: str, *parts: Settings, without: Collection[str] = ()) ->
             value = getattr(settings, fields[key])
             is_default = value == type(settings).model_fields[fields[key]].default
             if key in given and not is_default and not is_secret(key):
-                words.append(f"{key}={_text(public(value))}")
+                words.append(f"{key}={value_text(public(value))}")
     return ["kdbench", verb, *map(without_secrets, map(with_urls, words))]
 
 
-def _text(value: Any) -> str:
+def value_text(value: Any) -> str:
+    """A value of a key as one types it."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict):

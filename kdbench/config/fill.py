@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeVar
 
 from pydantic import Field
 
@@ -89,15 +89,27 @@ class DemoSettings(DryRunKeys, group="Options"):
     )
 
 
+S = TypeVar("S", bound=Settings)
+
+
+def parse_with_changes(kind: type[S], arguments: Sequence[str]) -> S:
+    """Settings with a key `changes`, which gets the words whose key has dots.
+
+    Raises:
+        InputError: An unknown key or a bad value.
+    """
+    fields = fields_by_key(kind)
+    words = read_words(arguments, fields, kind.__positional__)
+    changes = {key: str(value) for key, value in words.items() if "." in key}
+    plain = {key: value for key, value in words.items() if "." not in key}
+    settings = build(kind, with_files(plain, fields))
+    return settings.model_copy(update={"changes": changes}) if changes else settings
+
+
 def parse_fill(arguments: Sequence[str]) -> FillSettings:
     """Settings from words: `TABLE.yaml workers=2 evaluate.limit=20 --plan`.
 
     Raises:
         InputError: An unknown key or a bad value.
     """
-    fields = fields_by_key(FillSettings)
-    words = read_words(arguments, fields, FillSettings.__positional__)
-    changes = {key: str(value) for key, value in words.items() if "." in key}
-    plain = {key: value for key, value in words.items() if "." not in key}
-    settings = build(FillSettings, with_files(plain, fields))
-    return settings.model_copy(update={"changes": changes}) if changes else settings
+    return parse_with_changes(FillSettings, arguments)

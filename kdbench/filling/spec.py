@@ -177,17 +177,34 @@ def read_spec(path: Path, changes: Mapping[str, str] | None = None) -> TableSpec
     Raises:
         InputError: the file does not exist, or a key or value in it is wrong.
     """
-    values = read_yaml(path, "table")
+    return make_spec(read_yaml(path, "table"), path, changes)
+
+
+def make_spec(
+    values: dict[str, Any], place: Path | str, changes: Mapping[str, str] | None = None
+) -> TableSpec:
+    """Check a specification.
+
+    Args:
+        values: Its keys and values.
+        place: Where they are from, for messages.
+        changes: Values that override them, by dotted key: `evaluate.limit`.
+
+    Raises:
+        InputError: a key or a value is wrong.
+    """
     for dotted_key, text in (changes or {}).items():
         _change(values, dotted_key, text)
     for key in values:
         if key not in TableSpec.model_fields:
-            raise InputError(f"{path}: unknown key '{key}': {nearest(key, TableSpec.model_fields)}")
+            raise InputError(
+                f"{place}: unknown key '{key}': {nearest(key, TableSpec.model_fields)}"
+            )
     try:
         return TableSpec.model_validate(values)
     except ValidationError as error:
         key, reason = first_fault(error)
-        raise InputError(f"{path}: {key or 'the file'}: {reason}") from None
+        raise InputError(f"{place}: {key or 'the file'}: {reason}") from None
 
 
 def _change(values: dict[str, Any], dotted_key: str, text: str) -> None:

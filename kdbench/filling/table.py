@@ -1,7 +1,7 @@
 """`kdbench fill`: read a table's file, do what is missing, draw the table."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +52,23 @@ if TYPE_CHECKING:
 _BEGIN, _END = "<!-- kdbench:begin mechanisms -->", "<!-- kdbench:end mechanisms -->"
 
 
+@dataclass(frozen=True)
+class FilledRow:
+    """A model of a filled table: that of one training seed, or a given checkpoint.
+
+    Attributes:
+        label: Label of the row.
+        seed: Seed of its training; None for a given checkpoint.
+        checkpoint: Its folder, which may have been deleted since.
+        run: Its results.
+    """
+
+    label: str
+    seed: int | None
+    checkpoint: Path
+    run: StoredRun = field(repr=False)
+
+
 @dataclass(frozen=True, repr=False)
 class Filled:
     """The outcome of `fill`.
@@ -63,6 +80,7 @@ class Filled:
         drawn: The table; None if nothing was drawn.
         planned: The nodes of a dry run.
         mechanisms: Whether methods moved what they should; None if no row has `against`.
+        rows: The teacher and the models of all rows, those that were measured.
     """
 
     notes: str
@@ -71,6 +89,7 @@ class Filled:
     drawn: Table | None = None
     planned: tuple[PlannedNode, ...] = ()
     mechanisms: MechanismTable | None = None
+    rows: tuple[FilledRow, ...] = ()
 
     @property
     def text(self) -> str:
@@ -106,7 +125,20 @@ def fill(settings: FillSettings) -> Filled:
         InputError: the table's file, a model or a data set is missing or wrong.
     """
     file = find_spec(settings.table)
-    spec = read_spec(file, settings.changes)
+    return fill_spec(read_spec(file, settings.changes), settings, file)
+
+
+def fill_spec(spec: TableSpec, settings: FillSettings, file: Path) -> Filled:
+    """Do what is missing of a table whose specification may come from elsewhere than a file.
+
+    Args:
+        spec: Specification of the table.
+        settings: Settings of `kdbench fill`; `table` and `changes` are not read.
+        file: Its file, for messages and the default folders.
+
+    Raises:
+        InputError: a model or a data set is missing or wrong.
+    """
     _check_columns(spec, file)
     rows = spec_rows(spec, plugins_of(settings.plugins))
     check_mechanisms(spec, rows, file)
@@ -206,7 +238,8 @@ def _places(settings: FillSettings, spec: TableSpec, name: str) -> Places:
 
 def _drawn(graph: Graph, state: State, rows: Sequence[SpecRow]) -> Filled:
     failures = _failure_lines(graph, state)
-    runs = _runs(graph, state)
+    filled_rows = _rows(graph, state)
+    runs = [row.run for row in filled_rows]
     if not runs:
         return Filled(failures, state.failed)
     spec, places = graph.spec, graph.places
@@ -226,7 +259,7 @@ def _drawn(graph: Graph, state: State, rows: Sequence[SpecRow]) -> Filled:
     watch(file)
     put_output(file, _with_mechanisms(whole_file(file, "md", table.render("md")), mechanisms))
     notes = f"{failures}table written to {file}\n"
-    return Filled(notes, state.failed, file, table, mechanisms=mechanisms)
+    return Filled(notes, state.failed, file, table, mechanisms=mechanisms, rows=tuple(filled_rows))
 
 
 def _with_mechanisms(text: str, mechanisms: MechanismTable | None) -> str:
@@ -247,7 +280,7 @@ def _metric(runs: Sequence[StoredRun]) -> str:
     return default if default in mains else next(iter(mains), default)
 
 
-def _runs(graph: Graph, state: State) -> list[StoredRun]:
+def _rows(graph: Graph, state: State) -> list[FilledRow]:
     """The current runs of the rows, in order, without earlier runs of rows that have changed."""
     models = [
         (model, graph.evaluations[model.label])
@@ -257,12 +290,14 @@ def _runs(graph: Graph, state: State) -> list[StoredRun]:
     for model, evaluation in models:
         _record_seed(graph.places.results / evaluation.run_folder(), model)
     stored = {run.folder: run for run in stored_runs(graph.places.results)}
-    runs = []
+    rows = []
     for model, evaluation in models:
         run = stored[evaluation.run_folder()]
         labels = {"method": model.row, "setting": graph.setting}
-        runs.append(replace(run, record={**run.record, **labels}))
-    return runs
+        run = replace(run, record={**run.record, **labels})
+        seed = model.recipe.settings.seed if isinstance(model, TrainNode) else None
+        rows.append(FilledRow(model.row, seed, model.place, run))
+    return rows
 
 
 def _record_seed(folder: Path, model: ModelNode) -> None:

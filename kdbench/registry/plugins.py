@@ -106,6 +106,26 @@ def _fault(path: Path, error: BaseException) -> str:
     return f"{path}:{line or 1}: {kind}{text}"
 
 
+def load_named_plugins(words: Sequence[str]) -> list[str]:
+    """Load the files of `plugins=FILE` in words of a command line; return the other words.
+
+    Raises:
+        InputError: The key has no value, or as `load_plugins` raises it.
+    """
+    rest: list[str] = []
+    remaining = iter(words)
+    for word in remaining:
+        key, equals, value = word.partition("=")
+        if key.removeprefix("--") != KEY or not (equals or word.startswith("--")):
+            rest.append(word)
+            continue
+        files = plugin_files(value if equals else next(remaining, ""))
+        if not files:
+            raise InputError(f"{KEY}= needs a Python file (.py)")
+        load_plugins(files)
+    return rest
+
+
 def loaded_plugins() -> list[PluginFile]:
     """Return the files that this process has loaded."""
     return list(_loaded.values())

@@ -18,13 +18,14 @@ class ToyWorldWithExtras(TableWorld):
 
     def make(self) -> None:
         """Make what does not exist, on one thread, as their number may change the last digits."""
-        with _one_thread():
+        with one_thread():
             world = make_world(self.folder, report=report_steps)
             make_extras(world, report_steps)
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
+    """A context in which torch computes on one thread."""
     import torch
 
     before = torch.get_num_threads()

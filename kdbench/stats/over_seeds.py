@@ -1,0 +1,70 @@
+"""Means over training seeds, and differences of two conditions, paired by seed.
+
+Every interval is Student's at 95 %, over the seeds. One training seed has no interval.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from kdbench.stats.mean import CONFIDENCE, moments
+
+
+@dataclass(frozen=True)
+class SeedMean:
+    """A mean over training seeds.
+
+    Attributes:
+        value: The mean.
+        low: Lower end of its 95 % interval; None with fewer than two seeds.
+        high: Upper end.
+        p: Two-sided p-value of the t test that the mean is 0; None with fewer than two seeds.
+        seeds: The training seeds.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    p: float | None
+    seeds: tuple[int, ...]
+
+    @property
+    def direction(self) -> int:
+        """1 if the interval is above 0, -1 if it is below, 0 if it includes 0 or is unknown."""
+        if self.low is None or self.high is None or self.low <= 0 <= self.high:
+            return 0
+        return 1 if self.low > 0 else -1
+
+
+def mean_over_seeds(by_seed: Mapping[int, float]) -> SeedMean:
+    """The mean of a number over training seeds.
+
+    Args:
+        by_seed: The number by training seed; at least one.
+
+    Raises:
+        ValueError: There is no seed.
+    """
+    if not by_seed:
+        raise ValueError("no training seed has a number")
+    seeds = tuple(sorted(by_seed))
+    values = np.array([by_seed[seed] for seed in seeds], dtype=float)
+    if len(seeds) < 2:
+        return SeedMean(float(values[0]), None, None, None, seeds)
+    found = moments(values)
+    low, high = found.students(1 - CONFIDENCE)
+    return SeedMean(found.mean, low, high, found.p_value(), seeds)
+
+
+def difference_over_seeds(first: Mapping[int, float], second: Mapping[int, float]) -> SeedMean:
+    """The mean difference of two conditions, first minus second, over the seeds that both have.
+
+    Args:
+        first: A number by training seed.
+        second: The same number under another condition.
+
+    Raises:
+        ValueError: They share no seed.
+    """
+    return mean_over_seeds({seed: first[seed] - second[seed] for seed in first if seed in second})
