@@ -13,6 +13,7 @@ from kdbench.registry import Registry
 
 if TYPE_CHECKING:
     from kdbench.builders.workshop.workshop import Workshop
+    from kdbench.config.build_keys import BuildSettings
 
 BuiltRow = Mapping[str, Any]
 """A row of the new set, in one of the layouts of training files, with a unique `id`."""
@@ -50,6 +51,16 @@ class Builder(Settings):
     models: ClassVar[tuple[str, ...]] = ()
     files: ClassVar[tuple[str, ...]] = ()
     samples: ClassVar[bool] = False
+
+    def check(self, settings: "BuildSettings") -> None:
+        """Refuse keys that contradict each other, before anything is read; nothing by default.
+
+        Args:
+            settings: The keys that all builders share.
+
+        Raises:
+            InputError: They do.
+        """
 
     def build(self, work: "Workshop") -> Iterator[BuiltRow]:
         """Yield the rows of the new set, in the order in which they are written.
