@@ -31,7 +31,7 @@ class SelectionRule(Builder):
     cost: ClassVar[str] = "nothing"
     files: ClassVar[tuple[str, ...]] = ("without",)
 
-    by: str = Field(description="Rule; kdbench builders select lists them")
+    by: str = Field(description="Rule, by its name")
     share: float = Field(0.5, gt=0, le=1, description="Share of the rows that is kept")
     rows: int | None = Field(None, ge=1, description="Number of rows to keep, instead of share=")
     within: str | None = Field(

@@ -72,15 +72,16 @@ def make_build(values: Mapping[str, object]) -> BuildRecipe:
     load_plugins(plugin_files(values.get(PLUGINS)))
     if "builder" not in values:
         raise InputError("builder= is missing: name a builder; kdbench builders lists them")
-    kind = builders.get(str(values["builder"])).variant(values)
+    found = builders.get(str(values["builder"]))
+    kind = found.variant(values)
     shared, own = set(BuildSettings.model_fields), set(kind.model_fields)
     if clash := shared & own:
         raise InputError(f"{kind.__name__}: '{clash.pop()}' is a key of every builder; rename it")
     for key in values:
         if key not in shared | own:
-            raise InputError(
-                f"unknown key '{key}' of builder={values['builder']}: {advice(key, shared | own)}"
-            )
+            variant = [word for word, other in found.variants().items() if other is kind]
+            named = " ".join([f"builder={values['builder']}", *variant])
+            raise InputError(f"unknown key '{key}' of {named}: {advice(key, shared | own)}")
     settings = build(BuildSettings, {k: v for k, v in values.items() if k in shared})
     builder = build(kind, {k: v for k, v in values.items() if k in own})
     _refuse_ignored(settings, builder)

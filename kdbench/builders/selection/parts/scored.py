@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from kdbench.builders.selection import SelectionRule
+from kdbench.config import given_keys
+from kdbench.errors import InputError
 
 if TYPE_CHECKING:
     from kdbench.builders.selection.parts.pool import Choice, Pool
     from kdbench.builders.workshop.questions import Response
     from kdbench.builders.workshop.scoring import Distributions, Text
     from kdbench.builders.workshop.workshop import Workshop
+    from kdbench.config.build_keys import BuildSettings
     from kdbench.distillation.rows import TrainingRow
 
 
@@ -23,6 +26,7 @@ class TeacherAndStudent(SelectionRule):
 
     cost: ClassVar[str] = "teacher generation, greedy, and a pass of both models over each response"
     models: ClassVar[tuple[str, ...]] = ("teacher", "student")
+    samples: ClassVar[bool] = True
 
     teacher: str = Field(description="Checkpoint of the teacher, p")
     student: str = Field(description="Checkpoint of the student as it is before the training, q")
@@ -31,6 +35,16 @@ class TeacherAndStudent(SelectionRule):
         description="Responses that are scored: the teacher's, decoded greedily, or those of the "
         "rows, which saves the generation; a plain text is scored itself",
     )
+
+    def check(self, settings: "BuildSettings") -> None:
+        """Refuse keys of sampling that do not affect greedy responses, or those of the rows."""
+        ignored = ("temperature", "top_p", "top_k")
+        if self.scored == "dataset":
+            ignored = (*ignored, "max_new_tokens", "no_repeat_ngram_size", "backend")
+        if given := [key for key in given_keys(settings) if key in ignored]:
+            why = "the teacher decodes greedily"
+            why = "scored=dataset samples nothing" if self.scored == "dataset" else why
+            raise InputError(f"{given[0]}= has no effect: {why}")
 
     def measure(self, found: "Distributions") -> float:
         """The score of a response, with the models `teacher` and `student`."""
