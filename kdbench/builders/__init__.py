@@ -78,6 +78,28 @@ class Builder(Settings):
         """
         yield "asks of models", self.cost
 
+    def default_folder(self, name: str) -> str:
+        """The name of the folder of its set, unless `out=` gives another place.
+
+        Args:
+            name: Name of the builder.
+        """
+        return name
+
+    @classmethod
+    def variant(cls, values: Mapping[str, object]) -> "type[Builder]":  # noqa: ARG003 - for subclasses
+        """The class that builds what keys with these values mean, of those of `variants`.
+
+        Raises:
+            InputError: There is none.
+        """
+        return cls
+
+    @classmethod
+    def variants(cls) -> "Mapping[str, type[Builder]]":
+        """The classes of a builder that has several, each with keys of its own, by name."""
+        return {}
+
     @classmethod
     def describe(cls) -> dict[str, str]:
         """Text descriptions, for lists."""

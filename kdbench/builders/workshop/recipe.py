@@ -36,7 +36,9 @@ class BuildRecipe:
     @property
     def out(self) -> Path:
         """The folder of the data set."""
-        return self.settings.out or Path("runs/built") / self.settings.builder
+        return self.settings.out or Path("runs/built") / self.builder.default_folder(
+            self.settings.builder
+        )
 
     @property
     def command(self) -> list[str]:
@@ -55,8 +57,9 @@ def parse_build(arguments: Sequence[str]) -> BuildRecipe:
         load_plugins(plugin_files(words[PLUGINS]))
         words = read_words(arguments, _fields(), BuildSettings.__positional__)
     in_file = read_yaml(Path(str(words["config"]))) if "config" in words else {}
-    name = str({**in_file, **words}.get("builder"))
-    own = builders.get(name).model_fields if name in builders.names() else {}
+    given = {**in_file, **words}
+    name = str(given.get("builder"))
+    own = builders.get(name).variant(given).model_fields if name in builders.names() else {}
     return make_build(with_files(words, {**BuildSettings.model_fields, **own}))
 
 
@@ -69,15 +72,16 @@ def make_build(values: Mapping[str, object]) -> BuildRecipe:
     load_plugins(plugin_files(values.get(PLUGINS)))
     if "builder" not in values:
         raise InputError("builder= is missing: name a builder; kdbench builders lists them")
-    kind = builders.get(str(values["builder"]))
+    found = builders.get(str(values["builder"]))
+    kind = found.variant(values)
     shared, own = set(BuildSettings.model_fields), set(kind.model_fields)
     if clash := shared & own:
         raise InputError(f"{kind.__name__}: '{clash.pop()}' is a key of every builder; rename it")
     for key in values:
         if key not in shared | own:
-            raise InputError(
-                f"unknown key '{key}' of builder={values['builder']}: {advice(key, shared | own)}"
-            )
+            variant = [word for word, other in found.variants().items() if other is kind]
+            named = " ".join([f"builder={values['builder']}", *variant])
+            raise InputError(f"unknown key '{key}' of {named}: {advice(key, shared | own)}")
     settings = build(BuildSettings, {k: v for k, v in values.items() if k in shared})
     builder = build(kind, {k: v for k, v in values.items() if k in own})
     _refuse_ignored(settings, builder)
@@ -96,7 +100,8 @@ def _refuse_ignored(settings: BuildSettings, builder: Builder) -> None:
 
 def _fields() -> dict[str, FieldInfo]:
     """The keys of all builders with those that they share."""
-    of_builders = [builders.get(name).model_fields for name in builders.names()]
-    return {key: field for fields in of_builders for key, field in fields.items()} | {
+    kinds = [builders.get(name) for name in builders.names()]
+    kinds += [variant for kind in kinds for variant in kind.variants().values()]
+    return {key: field for kind in kinds for key, field in kind.model_fields.items()} | {
         **BuildSettings.model_fields
     }
