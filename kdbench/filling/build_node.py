@@ -1,0 +1,65 @@
+"""The node of a data set that is built."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from kdbench.builders.workshop.recipe import BuildRecipe
+from kdbench.config import TrainSettings
+from kdbench.distillation.data import set_name
+from kdbench.filling.amounts import source_rows
+from kdbench.filling.nodes import Node
+from kdbench.system.remote.hooks import has
+
+LAST = "run.json"
+"""The file of a built set that is published last."""
+
+
+@dataclass(frozen=True)
+class BuildNode(Node):
+    """The build of a data set.
+
+    Attributes:
+        label: Name of the set in the table's file.
+        place: Folder of the set that it writes.
+        recipe: What builds it from what.
+    """
+
+    kind: ClassVar[str] = "build"
+
+    recipe: BuildRecipe = field(repr=False)
+
+    @property
+    def pace(self) -> str:
+        """The name of the builder."""
+        return self.recipe.settings.builder
+
+    @property
+    def set_name(self) -> str:
+        """The name of the set in its folder."""
+        settings = self.recipe.settings
+        return settings.set_name or set_name(settings.train_set)
+
+    def learned_with(self, settings: TrainSettings) -> TrainSettings:
+        """The settings of a training that learns from the set."""
+        return settings.model_copy(update={"data": self.place, "train_set": self.set_name})
+
+    def is_done(self) -> bool:
+        """Whether the set exists; a build puts it there in one step."""
+        published = has(self.place / LAST)
+        return self.place.exists() if published is None else published
+
+    def is_half_done(self) -> bool:
+        """Whether an interrupted build left what models said, from which it resumes."""
+        return self.place.with_name(f"{self.place.name}.unfinished").exists()
+
+    def amount(self) -> int | None:
+        """The rows to read; None if they are not on this disk."""
+        return source_rows(self.recipe.settings)
+
+    def run(self) -> bool:
+        """Build the set, with what models have said before."""
+        from kdbench.builders.workshop.build import build
+
+        resumes = self.is_half_done()
+        build(self.recipe)
+        return not resumes
