@@ -13,6 +13,7 @@ from kdbench.registry import Registry
 
 if TYPE_CHECKING:
     from kdbench.builders.workshop.workshop import Workshop
+    from kdbench.config.build_keys import BuildSettings
 
 BuiltRow = Mapping[str, Any]
 """A row of the new set, in one of the layouts of training files, with a unique `id`."""
@@ -51,6 +52,16 @@ class Builder(Settings):
     files: ClassVar[tuple[str, ...]] = ()
     samples: ClassVar[bool] = False
 
+    def check(self, settings: "BuildSettings") -> None:
+        """Refuse keys that contradict each other, before anything is read; nothing by default.
+
+        Args:
+            settings: The keys that all builders share.
+
+        Raises:
+            InputError: They do.
+        """
+
     def build(self, work: "Workshop") -> Iterator[BuiltRow]:
         """Yield the rows of the new set, in the order in which they are written.
 
@@ -74,6 +85,28 @@ class Builder(Settings):
             rows: Number of rows that it would read.
         """
         yield "asks of models", self.cost
+
+    def default_folder(self, name: str) -> str:
+        """The name of the folder of its set, unless `out=` gives another place.
+
+        Args:
+            name: Name of the builder.
+        """
+        return name
+
+    @classmethod
+    def variant(cls, values: Mapping[str, object]) -> "type[Builder]":  # noqa: ARG003 - for subclasses
+        """The class that builds what keys with these values mean, of those of `variants`.
+
+        Raises:
+            InputError: There is none.
+        """
+        return cls
+
+    @classmethod
+    def variants(cls) -> "Mapping[str, type[Builder]]":
+        """The classes of a builder that has several, each with keys of its own, by name."""
+        return {}
 
     @classmethod
     def describe(cls) -> dict[str, str]:

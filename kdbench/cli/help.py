@@ -64,13 +64,8 @@ class KeyedBy:
 
     def named(self, words: Sequence[str]) -> str | None:
         """The one that a command line names; None if it names none."""
-        option = f"--{self.key}"
-        if option in words[:-1]:
-            return words[words.index(option) + 1]
-        start = f"{self.key}="
-        for word in words:
-            if word.removeprefix("--").startswith(start):
-                return word.partition("=")[2]
+        if (value := _value(self.key, words)) is not None:
+            return value
         first = next(iter(words), "")
         return first if self.positional and first and not {"=", "-"} & set(first) else None
 
@@ -87,11 +82,40 @@ class KeyedBy:
         """The keys of the one that a command line names; nothing if it is unknown."""
         name = self.named(words)
         known = name is not None and name in self._registry().names()
-        return self.get(str(name)).model_fields if known else {}
+        return self.part(str(name), words).model_fields if known else {}
+
+    def part(self, name: str, words: Sequence[str]) -> "type[Settings]":
+        """The class of one, or the one of its variants that a command line names.
+
+        Raises:
+            InputError: There is none of this name.
+        """
+        found: Any = self.get(name)
+        keys = {variant.partition("=")[0] for variant in variants_of(found)}
+        values = {key: value for key in keys if (value := _value(key, words)) is not None}
+        kind: type[Settings] = found.variant(values) if values else found
+        return kind
 
     def _registry(self) -> Any:
         module, _, name = self.registry.partition(":")
         return getattr(importlib.import_module(module), name)
+
+
+def _value(key: str, words: Sequence[str]) -> str | None:
+    """The value of a key among words; None if it is not among them."""
+    option, start = f"--{key}", f"{key}="
+    if option in words[:-1]:
+        return words[words.index(option) + 1]
+    for word in words:
+        if word.removeprefix("--").startswith(start):
+            return word.partition("=")[2]
+    return None
+
+
+def variants_of(part: Any) -> "Mapping[str, type[Settings]]":
+    """The variants of a part, such as the rules of a builder, by the word that names each."""
+    found: Mapping[str, type[Settings]] = part.variants() if hasattr(part, "variants") else {}
+    return found
 
 
 KEYED_BY = {
@@ -199,9 +223,15 @@ def _own_sections(kind: KeyedBy, words: Sequence[str]) -> dict[str, list[HelpEnt
         return {}
     from kdbench.config.kinds import fields_by_key
 
-    part = kind.get(name)
+    part = kind.part(name, words)
     entries = [_entry(key, field) for key, field in fields_by_key(part).items()]
-    return {f"{kind.key}={name}: {first_line(part.__doc__)}": entries}
+    sections = {f"{kind.key}={name}: {first_line(part.__doc__)}": entries}
+    if variants := variants_of(part):
+        example = f"kdbench build {name} {next(iter(variants))} --help"
+        sections[f"Each of these has more keys, as {example} shows"] = [
+            (word, first_line(variant.__doc__)) for word, variant in variants.items()
+        ]
+    return sections
 
 
 def _entry(key: str, field: "FieldInfo") -> HelpEntry:

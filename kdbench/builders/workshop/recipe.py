@@ -7,13 +7,18 @@ from pathlib import Path
 from pydantic.fields import FieldInfo
 
 from kdbench.builders import Builder, builders
-from kdbench.config import build, read_words, read_yaml, with_files
-from kdbench.config.build import BuildSettings
+from kdbench.config import build, given_keys, read_words, read_yaml, with_files
+from kdbench.config.build_keys import BuildSettings
 from kdbench.config.command import command_words
 from kdbench.config.other_names import advice
 from kdbench.errors import InputError
 from kdbench.registry.plugins import KEY as PLUGINS
 from kdbench.registry.plugins import load_plugins, plugin_files
+
+_OF_SAMPLING = {
+    *("max_new_tokens", "temperature", "top_p", "top_k", "no_repeat_ngram_size"),
+    *("backend", "backend_options"),
+}
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,9 @@ class BuildRecipe:
     @property
     def out(self) -> Path:
         """The folder of the data set."""
-        return self.settings.out or Path("runs/built") / self.settings.builder
+        return self.settings.out or Path("runs/built") / self.builder.default_folder(
+            self.settings.builder
+        )
 
     @property
     def command(self) -> list[str]:
@@ -50,8 +57,9 @@ def parse_build(arguments: Sequence[str]) -> BuildRecipe:
         load_plugins(plugin_files(words[PLUGINS]))
         words = read_words(arguments, _fields(), BuildSettings.__positional__)
     in_file = read_yaml(Path(str(words["config"]))) if "config" in words else {}
-    name = str({**in_file, **words}.get("builder"))
-    own = builders.get(name).model_fields if name in builders.names() else {}
+    given = {**in_file, **words}
+    name = str(given.get("builder"))
+    own = builders.get(name).variant(given).model_fields if name in builders.names() else {}
     return make_build(with_files(words, {**BuildSettings.model_fields, **own}))
 
 
@@ -64,22 +72,36 @@ def make_build(values: Mapping[str, object]) -> BuildRecipe:
     load_plugins(plugin_files(values.get(PLUGINS)))
     if "builder" not in values:
         raise InputError("builder= is missing: name a builder; kdbench builders lists them")
-    kind = builders.get(str(values["builder"]))
+    found = builders.get(str(values["builder"]))
+    kind = found.variant(values)
     shared, own = set(BuildSettings.model_fields), set(kind.model_fields)
     if clash := shared & own:
         raise InputError(f"{kind.__name__}: '{clash.pop()}' is a key of every builder; rename it")
     for key in values:
         if key not in shared | own:
-            raise InputError(
-                f"unknown key '{key}' of builder={values['builder']}: {advice(key, shared | own)}"
-            )
+            variant = [word for word, other in found.variants().items() if other is kind]
+            named = " ".join([f"builder={values['builder']}", *variant])
+            raise InputError(f"unknown key '{key}' of {named}: {advice(key, shared | own)}")
     settings = build(BuildSettings, {k: v for k, v in values.items() if k in shared})
-    return BuildRecipe(settings, build(kind, {k: v for k, v in values.items() if k in own}))
+    builder = build(kind, {k: v for k, v in values.items() if k in own})
+    _refuse_ignored(settings, builder)
+    builder.check(settings)
+    return BuildRecipe(settings, builder)
+
+
+def _refuse_ignored(settings: BuildSettings, builder: Builder) -> None:
+    """Refuse keys of sampling for a builder that samples nothing."""
+    given = [] if builder.samples else given_keys(settings)
+    if ignored := [key for key in given if key in _OF_SAMPLING]:
+        raise InputError(
+            f"{ignored[0]}= has no effect: builder={settings.builder} samples no responses"
+        )
 
 
 def _fields() -> dict[str, FieldInfo]:
     """The keys of all builders with those that they share."""
-    of_builders = [builders.get(name).model_fields for name in builders.names()]
-    return {key: field for fields in of_builders for key, field in fields.items()} | {
+    kinds = [builders.get(name) for name in builders.names()]
+    kinds += [variant for kind in kinds for variant in kind.variants().values()]
+    return {key: field for kind in kinds for key, field in kind.model_fields.items()} | {
         **BuildSettings.model_fields
     }

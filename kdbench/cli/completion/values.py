@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 Typed = Mapping[str, object]
 """The keys that the command line has already."""
 
-_CHECKPOINTS = ("model", "teacher", "student", "undistilled", "classmate_model")
+_CHECKPOINTS = ("model", "teacher", "student", "reference", "undistilled", "classmate_model")
 _LISTS = ("tasks", "metrics", "columns", "run_code", "rows", "settings", "skip")
 
 
@@ -114,6 +114,12 @@ def _builders() -> Sequence[str]:
     return builders.names()
 
 
+def _rules() -> Sequence[str]:
+    from kdbench.builders.selection import selection_rules
+
+    return selection_rules.names()
+
+
 def _backends() -> Sequence[str]:
     from kdbench.generate import backends
 
@@ -175,6 +181,7 @@ _NAMES: Mapping[str, Callable[[], Sequence[str]]] = {
     "columns": _columns,
     "method": _methods,
     "builder": _builders,
+    "by": _rules,
     "backend": _backends,
     "protocol": _protocols,
     "recipe": _recipes,

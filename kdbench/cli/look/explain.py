@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from inspect import cleandoc
 from typing import Any
 
-from kdbench.cli.help import first_line, plain
+from kdbench.cli.help import first_line, plain, variants_of
 from kdbench.cli.look.sections import definition, entries, keys, section
 from kdbench.errors import InputError, nearest
 
@@ -153,9 +153,17 @@ def _builder_lines(name: str) -> Iterator[str]:
     kind = builders.get(name)
     yield from section(f"{name}: {first_line(kind.__doc__)}", list(kind.describe().items()))
     yield from entries("Keys, besides those of kdbench build", keys(kind))
+    listed = [(word, _variant(of)) for word, of in variants_of(kind).items()]
+    yield from entries(f"Rules; kdbench build {name} by=NAME --help has their keys", listed)
     yield from definition(kind)
     models = "".join(f" {key}=path/to/{key}" for key in kind.models)
     yield from ["", "Example", f"  kdbench build {name}{models} data=path/to/data train_set=dolly"]
+
+
+def _variant(kind: Any) -> str:
+    """What a variant of a builder is."""
+    facts = [f"{key}: {text}" for key, text in kind.describe().items()]
+    return "; ".join([first_line(kind.__doc__).rstrip("."), *facts])
 
 
 def _backend_names() -> Sequence[str]:
