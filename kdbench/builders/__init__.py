@@ -70,14 +70,6 @@ class Builder(Settings):
         """
         raise NotImplementedError
 
-    def needed_models(self) -> tuple[str, ...]:
-        """The fields of `models` that it cannot do without; a table names its own for them.
-
-        These are the required ones, unless a subclass knows better from its other keys.
-        """
-        fields = type(self).model_fields
-        return tuple(key for key in self.models if fields[key].is_required())
-
     def plan(self, rows: int) -> Iterator[tuple[str, str]]:  # noqa: ARG002 - for subclasses
         """Yield what a dry run says about the work, as names and values.
 

@@ -4,8 +4,6 @@
 a one-line error that names it.
 """
 
-# The module `build` first, so that its name here is that of the function.
-from kdbench.config.build import BuildSettings
 from kdbench.config.building import build, parse, read_yaml, with_files
 from kdbench.config.cache import CacheSettings
 from kdbench.config.draw import ReportSettings, ServingKeys, TableSettings, ViewSettings
@@ -36,7 +34,6 @@ __all__ = [
     "CACHE",
     "FIVE",
     "AtLeastOne",
-    "BuildSettings",
     "CacheSettings",
     "DemoSettings",
     "DryRunKeys",

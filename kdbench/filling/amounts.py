@@ -4,7 +4,8 @@ import gzip
 from functools import lru_cache
 from pathlib import Path
 
-from kdbench.config import BuildSettings, EvalSettings, TrainSettings, is_file_of_rows
+from kdbench.config import EvalSettings, TrainSettings, is_file_of_rows
+from kdbench.config.build_keys import BuildSettings
 from kdbench.protocol import get_protocol
 
 
@@ -74,6 +75,5 @@ def _count_lines(folder: Path, name: str) -> int | None:
 
 @lru_cache
 def _lines_of(file: Path) -> int:
-    opener = gzip.open if file.suffix == ".gz" else open
-    with opener(file, "rb") as lines:
+    with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as lines:
         return sum(1 for line in lines if line.strip())

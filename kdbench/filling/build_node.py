@@ -1,12 +1,14 @@
 """The node of a data set that is built."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar
 
 from kdbench.builders.workshop.recipe import BuildRecipe
 from kdbench.config import TrainSettings
 from kdbench.distillation.data import set_name
 from kdbench.filling.amounts import source_rows
+from kdbench.filling.data_sets import paths_of
 from kdbench.filling.nodes import Node
 from kdbench.system.remote.hooks import has
 
@@ -30,14 +32,21 @@ class BuildNode(Node):
 
     @property
     def pace(self) -> str:
-        """The name of the builder."""
-        return self.recipe.settings.builder
+        """The name of the builder, or of the variant that works."""
+        return self.recipe.builder.default_folder(self.recipe.settings.builder)
 
     @property
     def set_name(self) -> str:
         """The name of the set in its folder."""
         settings = self.recipe.settings
         return settings.set_name or set_name(settings.train_set)
+
+    @property
+    def folders(self) -> list[Path]:
+        """The files and folders that it reads, some of them sets of other nodes."""
+        settings, builder = self.recipe.settings, self.recipe.builder
+        data = [] if settings.data is None else [settings.data]
+        return [*data, *(path for key in builder.files for path in paths_of(getattr(builder, key)))]
 
     def learned_with(self, settings: TrainSettings) -> TrainSettings:
         """The settings of a training that learns from the set."""

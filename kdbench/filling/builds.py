@@ -7,10 +7,11 @@ from typing import Any
 from kdbench.builders.workshop.recipe import BuildRecipe
 from kdbench.checkpoint import check_checkpoint
 from kdbench.config import is_file_of_rows
-from kdbench.distillation.data import SetFile, valid_file
+from kdbench.distillation.data import SetFile, check_files, valid_file
+from kdbench.errors import InputError, nearest_path
 from kdbench.filling.basis import DIGITS, Basis, code_of, refuse_of_session
 from kdbench.filling.build_node import BuildNode
-from kdbench.filling.data_sets import DataSetPlan
+from kdbench.filling.data_sets import DataSetPlan, built_set, paths_of
 from kdbench.filling.fingerprints import digest, file_hashes, non_defaults
 from kdbench.filling.inputs import identity_of_model
 from kdbench.filling.nodes import ModelNode, keys_of, slug
@@ -30,7 +31,7 @@ def build_node(
     basis: Basis,
     plan: DataSetPlan,
     models: Mapping[str, ModelNode],
-    source: BuildNode | None,
+    sets: Mapping[str, BuildNode],
 ) -> BuildNode:
     """The build of a data set.
 
@@ -38,20 +39,21 @@ def build_node(
         basis: What all nodes have in common.
         plan: The data set in the table's file.
         models: The table's models that the builder asks, by the builder's key.
-        source: The built set that it reads; None for a set that exists.
+        sets: The built sets that it reads, and perhaps others, by name.
 
     Raises:
         InputError: A checkpoint or file does not exist.
     """
     recipe = plan.recipe
     refuse_of_session(recipe.builder)
-    named = {key: str(node.place) for key, node in models.items()}
-    builder = recipe.builder.model_copy(update=named)
-    if source is None:
-        read: dict[str, Any] = {"data": basis.places.data}
-    else:
+    source = None if plan.source is None else sets[plan.source]
+    read: dict[str, Any] = {"data": basis.places.data}
+    if source is not None:
         read = {"data": source.place, "train_set": source.set_name}
     settings = recipe.settings.model_copy(update=read)
+    named = {key: str(node.place) for key, node in models.items()}
+    files = {key: _paths(getattr(recipe.builder, key), sets) for key in recipe.builder.files}
+    builder = recipe.builder.model_copy(update={**named, **files})
     content: dict[str, Any] = {
         "settings": non_defaults(settings, _NO_PART_OF_BUILD),
         "builder": [
@@ -64,19 +66,32 @@ def build_node(
             for key in builder.models
             if getattr(builder, key) is not None
         },
-        "data": source.fingerprint if source else _files_of_source(basis, recipe),
+        "data": source.fingerprint if source else _files_of_source(basis, plan),
     }
-    if files := {key: _files(basis, getattr(builder, key)) for key in builder.files}:
-        content["files"] = files
+    if builder.files:
+        content["files"] = {key: _files(basis, plan, key, sets) for key in builder.files}
     backend = backends.get(settings.backend.partition(":")[0])
     refuse_of_session(backend)
     if code := code_of(backend):
         content["backend"] = code
     fingerprint = digest(content)
     place = basis.places.models / FOLDER / f"{slug(plan.name)}-{fingerprint[:DIGITS]}"
-    needs = [*models.values(), *([source] if source else [])]
+    read_sets = [*([source] if source else []), *(sets[name] for name in plan.others)]
+    needs = tuple(dict.fromkeys(keys_of([*models.values(), *read_sets])))
     recipe = BuildRecipe(settings.model_copy(update={"out": place}), builder)
-    return BuildNode(plan.name, tuple(dict.fromkeys(keys_of(needs))), fingerprint, place, recipe)
+    return BuildNode(plan.name, needs, fingerprint, place, recipe)
+
+
+def _paths(value: object, sets: Mapping[str, BuildNode]) -> object:
+    """The value of a key for files, with the places of built sets."""
+    if not any(_set_at(path, sets) for path in paths_of(value)):
+        return value
+    places = [node.place if (node := _set_at(path, sets)) else path for path in paths_of(value)]
+    return tuple(places) if isinstance(value, tuple) else places[0]
+
+
+def _set_at(path: Path, sets: Mapping[str, BuildNode]) -> BuildNode | None:
+    return built_set(str(path), sets)
 
 
 def _model(basis: Basis, plan: DataSetPlan, key: str) -> object:
@@ -89,20 +104,31 @@ def _model(basis: Basis, plan: DataSetPlan, key: str) -> object:
     return basis.contents.of(identity_of_model, name, place)
 
 
-def _files_of_source(basis: Basis, recipe: BuildRecipe) -> object:
+def _files_of_source(basis: Basis, plan: DataSetPlan) -> object:
     """The hashes of the files of a set that exists; a file has perhaps one of validation rows."""
-    name, valid = recipe.settings.train_set, None
+    name, valid = plan.recipe.settings.train_set, None
+    file = SetFile(basis.places.data, name, "train")
+    try:
+        check_files(file)
+    except InputError as error:
+        raise InputError(f"data_sets: {plan.name}: {error}") from None
     if is_file_of_rows(name):
-        valid = valid_file(SetFile(None, name, "train"))
+        valid = valid_file(file)
     return basis.files_of_set(name, valid)
 
 
-def _files(basis: Basis, value: Any) -> object:
+def _files(basis: Basis, plan: DataSetPlan, key: str, sets: Mapping[str, BuildNode]) -> object:
     """The content of the files and folders that a key of the builder names."""
-    paths = [] if value is None else value if isinstance(value, tuple) else [value]
+    where = f"data_sets: {plan.name}: {key}"
     return [
-        basis.contents.of(sha256_of_file, Path(path))
-        if Path(path).is_file()
-        else basis.contents.of(file_hashes, Path(path), "**/*.jsonl*")
-        for path in paths
+        node.fingerprint if (node := _set_at(path, sets)) else _content(basis, where, path)
+        for path in paths_of(getattr(plan.recipe.builder, key))
     ]
+
+
+def _content(basis: Basis, where: str, path: Path) -> object:
+    if path.is_file():
+        return basis.contents.of(sha256_of_file, path)
+    if not path.is_dir():
+        raise InputError(f"{where}: {path}: no such file or folder{nearest_path(path)}")
+    return basis.contents.of(file_hashes, path, "**/*.jsonl*")

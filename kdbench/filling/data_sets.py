@@ -6,13 +6,13 @@ turn; so the models and sets of a table are put in order here, before any of the
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from kdbench.builders import Builder, builders
 from kdbench.builders.workshop.recipe import BuildRecipe, make_build
-from kdbench.config import BuildSettings
+from kdbench.config.build_keys import BuildSettings
 from kdbench.errors import InputError, nearest
 from kdbench.filling.keys import refuse_keys_of_set
 from kdbench.filling.rows import SpecRow, spec_row
@@ -52,12 +52,14 @@ class DataSetPlan:
         recipe: The settings of its build, without the places of what the table makes.
         source: Name of the built set that it reads; None for a set that exists.
         models: The builder's keys that name a model of the table, and which.
+        others: Names of the built sets that its other keys name.
     """
 
     name: str
     recipe: BuildRecipe
     source: str | None = None
     models: Mapping[str, Item] = field(default_factory=dict)
+    others: tuple[str, ...] = ()
 
     @property
     def is_served(self) -> bool:
@@ -93,7 +95,7 @@ def built_set(train_set: str, known: Mapping[str, T]) -> T | None:
     name = train_set.removeprefix(BUILT)
     if name not in known:
         way = nearest(name, known) if known else "add data_sets: to the file"
-        raise InputError(f"train_set: {train_set}: the table builds no set '{name}': {way}")
+        raise InputError(f"{train_set}: the table builds no set '{name}': {way}")
     return known[name]
 
 
@@ -141,8 +143,8 @@ def order_of(
     for name, plan in plans.items():
         item = Item("set", name)
         words[item] = f"{BUILT}{name}"
-        source = [] if plan.source is None else [Item("set", plan.source)]
-        needs[item] = [*plan.models.values(), *source]
+        sets = [*([] if plan.source is None else [plan.source]), *plan.others]
+        needs[item] = [*plan.models.values(), *(Item("set", name) for name in sets)]
     return TableOrder(_sorted(needs, words), plans)
 
 
@@ -163,7 +165,7 @@ def _parents(
     try:
         plan = built_set(row.train_set, plans)
     except InputError as error:
-        raise InputError(f"{words}: {error}") from None
+        raise InputError(f"{words}: train_set: {error}") from None
     shared = {"teacher": (), "student": (_TEACHER,)}.get(item.kind, (_TEACHER, _STUDENT))
     sets = [] if plan is None else [Item("set", plan.name)]
     return [*(parent for parent in shared if parent in models), *sets]
@@ -177,21 +179,18 @@ def _plan(
     where = f"data_sets: {name}"
     refuse_keys_of_set(keys, where)
     try:
-        kind = builders.get(str(keys["builder"]))
+        kind = builders.get(str(keys["builder"])).variant(keys)
         is_served = _is_served(str(keys.get("backend", "hf")))
         models = {} if is_served else _models(kind, keys, labels)
         for_now = {key: str(keys.get(key, key)) for key in models}  # places are not known yet
         of_session = {k: v for k, v in execution.items() if k in BuildSettings.model_fields}
         recipe = make_build({**keys, **for_now, **of_session})
         is_built = built_set(recipe.settings.train_set, spec.data_sets) is not None
+        others = _built_sets(recipe.builder, spec.data_sets)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
-    needed = {*keys, *recipe.builder.needed_models()}
-    unneeded = {key: None for key in models if key not in needed}
-    recipe = replace(recipe, builder=recipe.builder.model_copy(update=unneeded))
-    kept = {key: item for key, item in models.items() if key in needed}
     source = recipe.settings.train_set.removeprefix(BUILT) if is_built else None
-    return DataSetPlan(name, recipe, source, kept)
+    return DataSetPlan(name, recipe, source, models, others)
 
 
 def _models(
@@ -199,14 +198,18 @@ def _models(
 ) -> dict[str, Item]:
     """The models of the table that a builder asks, by its key.
 
+    A key that the builder cannot do without names the table's own model if it is not given.
+
     Raises:
         InputError: A key names neither one of them nor what can be a checkpoint.
     """
     found = {}
     for key in kind.models:
         value = keys.get(key)
-        if value is None and _OF_TABLE.get(key) in labels.values():
-            found[key] = _OF_TABLE[key]
+        if value is None and kind.model_fields[key].is_required():
+            item = _OF_TABLE.get(key)
+            if item is not None and item in labels.values():
+                found[key] = item
         elif isinstance(value, str) and value in labels:
             found[key] = labels[value]
         elif isinstance(value, str) and not _may_be_checkpoint(value):
@@ -215,6 +218,29 @@ def _models(
                 f"{key}: '{value}': neither a model of the table nor a checkpoint: {near}"
             )
     return found
+
+
+def _built_sets(builder: Builder, known: Mapping[str, object]) -> tuple[str, ...]:
+    """The built sets that keys for files name.
+
+    Raises:
+        InputError: The table builds no such set.
+    """
+    named = []
+    for key in builder.files:
+        for path in paths_of(getattr(builder, key)):
+            try:
+                if built_set(str(path), known) is not None:
+                    named.append(str(path).removeprefix(BUILT))
+            except InputError as error:
+                raise InputError(f"{key}: {error}") from None
+    return tuple(named)
+
+
+def paths_of(value: object) -> tuple[Path, ...]:
+    """The paths in the value of a key for files."""
+    paths = () if value is None else value if isinstance(value, tuple) else (value,)
+    return tuple(Path(str(path)) for path in paths)
 
 
 def _may_be_checkpoint(value: str) -> bool:

@@ -100,8 +100,7 @@ class Graph:
         plan = order.plans[item.name]
         # A row's first training seed stands for it.
         models = {key: self._models[model][0] for key, model in plan.models.items()}
-        source = None if plan.source is None else self._sets[plan.source]
-        self._sets[item.name] = self._kept(build_node(self._basis, plan, models, source))
+        self._sets[item.name] = self._kept(build_node(self._basis, plan, models, self._sets))
 
     def _origin(self) -> Origin:
         """What the table gives to a training: all that is there by now."""

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kdbench.config import BuildSettings, EvalSettings
+from kdbench.config import EvalSettings
+from kdbench.config.build_keys import BuildSettings
 from kdbench.config.resources import NodeResourceKeys, ResourceKeys
 from kdbench.errors import InputError
 from kdbench.filling.build_node import BuildNode

@@ -72,8 +72,7 @@ def _checkpoints(node: Node) -> list[Path]:
 
 def _sets(node: Node) -> list[Path]:
     """The folders of data sets that a node reads, and a finished one of its own."""
-    if isinstance(node, TrainNode | BuildNode):
-        own = [node.place] if isinstance(node, BuildNode) else []
+    if isinstance(node, TrainNode):
         data = node.recipe.settings.data
-        return own if data is None else [*own, data]
-    return []
+        return [] if data is None else [data]
+    return [node.place, *node.folders] if isinstance(node, BuildNode) else []
