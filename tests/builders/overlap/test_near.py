@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from kdbench.doctor.near import NEAR, Twins, equal_pairs, near_pairs, normalised
+from kdbench.builders.overlap.near import NEAR, Twins, equal_pairs, near_pairs
+from kdbench.builders.overlap.words import normalised
 
 WORDS = [f"word{number}" for number in range(400)]
 
