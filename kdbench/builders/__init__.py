@@ -13,6 +13,7 @@ from kdbench.registry import Registry
 
 if TYPE_CHECKING:
     from kdbench.builders.workshop.workshop import Workshop
+    from kdbench.config.build import BuildSettings
 
 BuiltRow = Mapping[str, Any]
 """A row of the new set, in one of the layouts of training files, with a unique `id`."""
@@ -58,6 +59,20 @@ class Builder(Settings):
         It must therefore depend on nothing but its keys, the rows, the models and `work`.
         """
         raise NotImplementedError
+
+    def inputs(self, settings: "BuildSettings") -> Mapping[str, Any]:  # noqa: ARG002
+        """What else decides the rows, such as test sets that a key names; part of the identity.
+
+        Args:
+            settings: The settings of the build.
+
+        Returns:
+            Hashes by name.
+
+        Raises:
+            InputError: It cannot be read.
+        """
+        return {}
 
     def plan(self, rows: int) -> Iterator[tuple[str, str]]:  # noqa: ARG002 - for subclasses
         """Yield what a dry run says about the work, as names and values.

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 # A character of a script without spaces is a word.
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_\u3040-\u30ff\u3400-\u9fff]+")
@@ -19,4 +20,9 @@ def words_of(text: str) -> list[str]:
 
 def normalised(text: str) -> str:
     """The words of a text, with a space between them; a text of none as it is."""
-    return " ".join(words_of(text)) or text.strip()
+    return key_of(text, words_of(text))
+
+
+def key_of(text: str, words: Sequence[str]) -> str:
+    """The same of a text whose words are known."""
+    return " ".join(words) or text.strip()
