@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from kdbench.builders.workshop.models import BuildModel
 from kdbench.builders.workshop.recipe import BuildRecipe
 from kdbench.builders.workshop.source import SourceRows
-from kdbench.config.build import BuildSettings
+from kdbench.config.build_keys import BuildSettings
 from kdbench.distillation.identity import difference
 from kdbench.errors import InputError, nearest_path
 from kdbench.generate.choice import choose_backend

@@ -8,7 +8,7 @@ from typing import Any
 from kdbench.builders import Builder
 from kdbench.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, pick_device
 from kdbench.checkpoint import served_model as on_server
-from kdbench.config.build import BuildSettings
+from kdbench.config.build_keys import BuildSettings
 from kdbench.errors import InputError
 from kdbench.generate import Backend, Options
 from kdbench.generate.choice import BackendChoice, choose_backend

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from kdbench.config.build import BuildSettings
+from kdbench.config.build_keys import BuildSettings
 from kdbench.protocol import Protocol, get_protocol
 
 # A protocol of evaluation follows papers, which cut prompts and forbid repetition.

@@ -8,7 +8,7 @@ from pydantic.fields import FieldInfo
 
 from kdbench.builders import Builder, builders
 from kdbench.config import build, read_words, read_yaml, with_files
-from kdbench.config.build import BuildSettings
+from kdbench.config.build_keys import BuildSettings
 from kdbench.config.command import command_words
 from kdbench.config.other_names import advice
 from kdbench.errors import InputError

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from kdbench.builders.workshop.questions import kept
-from kdbench.config.build import BuildSettings
+from kdbench.config.build_keys import BuildSettings
 from kdbench.distillation.data import SetFile, is_on_hub, set_name, stream_rows, valid_file
 from kdbench.distillation.rows import TrainingRow
 

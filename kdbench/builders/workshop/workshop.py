@@ -15,7 +15,7 @@ from kdbench.builders.workshop.protocol import protocol_of
 from kdbench.builders.workshop.questions import Question, Response
 from kdbench.builders.workshop.scoring import Measure, Text
 from kdbench.builders.workshop.source import SourceRows
-from kdbench.config.build import BuildSettings
+from kdbench.config.build_keys import BuildSettings
 from kdbench.distillation.rows import TrainingRow
 from kdbench.errors import InputError
 from kdbench.protocol import Protocol

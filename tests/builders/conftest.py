@@ -1,0 +1,45 @@
+"""What the tests of all builders share."""
+
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from killed_builds import Recorded, files_of, kills, run_build
+
+BuildKilledAndResumed = Callable[[Sequence[str]], Path]
+
+
+@pytest.fixture
+def build_killed_and_resumed(tmp_path: Path) -> BuildKilledAndResumed:
+    """Build undisturbed; then again, killed at several lines of each step, to the same bytes.
+
+    It takes the words of a command after `build`, without `out=`, and returns the folder of the
+    undisturbed build:
+
+        def test_a_killed_build_resumes(world, build_killed_and_resumed):
+            built = build_killed_and_resumed(["select", "by=random", f"data={world.data}"])
+
+    Each kill is followed by a resume that is killed at the next place, so that one build survives
+    all of them. No line of a model's work may be written twice.
+    """
+
+    def run(words: Sequence[str]) -> Path:
+        log, whole, disturbed = (tmp_path / name for name in ("log", "whole", "disturbed"))
+        code, undisturbed = run_build([*words, f"out={whole}"], log)
+        assert code == 0
+        added = Recorded()
+        for killed in kills(undisturbed):
+            code, recorded = run_build([*words, f"out={disturbed}"], log, killed, added)
+            assert code == -signal.SIGKILL, killed
+            assert not disturbed.exists()
+            added.work += recorded.work
+        code, recorded = run_build([*words, f"out={disturbed}"], log)
+        assert code == 0
+        added.work += recorded.work
+        assert added.work == undisturbed.work  # each line once
+        assert files_of(disturbed) == files_of(whole)
+        assert not disturbed.with_name("disturbed.unfinished").exists()
+        return whole
+
+    return run
