@@ -13,7 +13,7 @@ from kdbench.registry import Registry
 
 if TYPE_CHECKING:
     from kdbench.builders.workshop.workshop import Workshop
-    from kdbench.config.build import BuildSettings
+    from kdbench.config.build_keys import BuildSettings
 
 BuiltRow = Mapping[str, Any]
 """A row of the new set, in one of the layouts of training files, with a unique `id`."""

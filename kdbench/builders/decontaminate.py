@@ -12,11 +12,9 @@ Ours: whole rows are removed, not 200 characters around a run; the length of run
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
-from pydantic import Field, field_validator
+from pydantic import Field, PrivateAttr, field_validator
 
 from kdbench.builders import Builder, BuiltRow, builders
 from kdbench.config.kinds import FIVE, Names
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     from kdbench.builders.overlap.protected import TestSets
     from kdbench.builders.overlap.search import Match
     from kdbench.builders.workshop.workshop import Workshop
-    from kdbench.config.build import BuildSettings
+    from kdbench.config.build_keys import BuildSettings
 
 _BY = ("exact", "ngram", "near")
 _FIELDS = ("prompt", "response", "both")
@@ -63,6 +61,8 @@ class Decontaminate(Builder):
     common: int = Field(
         10, ge=1, description="A run or triple of words in more rows than this shows nothing"
     )
+
+    _read: "TestSets | None" = PrivateAttr(None)
 
     @field_validator("by", "fields")
     @classmethod
@@ -104,14 +104,11 @@ class Decontaminate(Builder):
         yield "by", ", ".join(self.by)
 
     def _tests(self, settings: "BuildSettings") -> "TestSets":
-        return _read(self.against, settings.data, self.fields)
+        from kdbench.builders.overlap.protected import read_test_sets
 
-
-@lru_cache(maxsize=1)  # the identity and the build read the same
-def _read(against: Sequence[str], data: Path | None, fields: Sequence[Any]) -> "TestSets":
-    from kdbench.builders.overlap.protected import read_test_sets
-
-    return read_test_sets(against, data, fields)
+        if self._read is None:  # the identity and the build read the same
+            self._read = read_test_sets(self.against, settings.data, self.fields)
+        return self._read
 
 
 def _figures(

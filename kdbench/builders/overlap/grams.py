@@ -1,15 +1,17 @@
 """Runs of words that texts of a stream share with a few texts.
 
 As in GPT-3's analysis (Brown et al. 2020, appendix C): words without case and punctuation, runs of
-13 words, 8 for the shortest texts, and a run that more than ten training rows hold shows nothing.
+13 words, 8 for the shortest texts, and a run that more than ten different training rows hold shows nothing.
 A text of 8 to 12 words is one run; theirs is the length of all texts of a test set, by its shortest
 twentieth. A run that more than ten of the few texts hold is left out as well: the wording of a
 task. What holds a whole text is found in any case, however often it occurs.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+from kdbench.builders.overlap.near import note_holder
 
 LEAST = 8
 """Words of the shortest run that is no chance."""
@@ -63,7 +65,7 @@ class SharedRuns:
         self._held = {
             gram: len({index for index, _ in places}) for gram, places in self._holders.items()
         }
-        self._frequency: Counter[Gram] = Counter()
+        self._seen: dict[Gram, list[int]] = defaultdict(list)  # different texts that hold it
         self._found: dict[tuple[int, int], list[Gram]] = defaultdict(list)
         self._whole: dict[tuple[int, int], None] = {}
 
@@ -81,7 +83,7 @@ class SharedRuns:
                 if gram in self._holders:
                     grams[gram] = None
                     self._look_for_whole(place, words, start, gram)
-        self._frequency.update(list(grams))
+        note_holder(self._seen, grams, hash(tuple(words)), self._common)
         for gram in grams:
             if not self._is_common(gram):
                 for index in {index for index, _ in self._holders[gram]}:
@@ -114,7 +116,7 @@ class SharedRuns:
     @property
     def common(self) -> int:
         """Number of runs that were seen too often to show anything."""
-        return sum(self._is_common(gram) for gram in self._frequency)
+        return sum(self._is_common(gram) for gram in list(self._seen))
 
     def _is_common(self, gram: Gram) -> bool:
-        return max(self._held[gram], self._frequency[gram]) > self._common
+        return max(self._held[gram], len(self._seen[gram])) > self._common

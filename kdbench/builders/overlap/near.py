@@ -8,7 +8,7 @@ near; so at least half of the triples that are rare in both sets must be shared,
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from kdbench.builders.overlap.words import normalised, words_of
@@ -58,21 +58,22 @@ class NearTexts:
         for index, triples in enumerate(self._sets):
             for triple in triples:
                 self._holders[triple].append(index)
-        self._frequency: Counter[Triple] = Counter()
+        self._seen: dict[Triple, list[int]] = defaultdict(list)  # different texts that hold it
         self._candidates: list[tuple[Twins, list[Triple]]] = []
 
-    def see(self, place: int, words: Sequence[str]) -> None:
+    def see(self, place: int, words: Sequence[str], name: int | None = None) -> None:
         """Take a text of the stream.
 
         Args:
             place: Its index.
             words: Its words.
+            name: A number by which equal texts count once as holders of a triple.
         """
         triples = _triples(words)
         common = [triple for triple in triples if triple in self._holders]
         if not common:
             return
-        self._frequency.update(common)
+        note_holder(self._seen, common, place if name is None else name, self._rare)
         if len(common) < self._near * len(triples):  # too few even if one text held them all
             return
         rare = [triple for triple in common if self._is_rare(triple)]
@@ -92,8 +93,24 @@ class NearTexts:
                 yield twins
 
     def _is_rare(self, triple: Triple) -> bool:
-        held = len(self._holders[triple])
-        return held <= self._rare and self._frequency[triple] <= self._rare
+        return max(len(self._holders[triple]), len(self._seen[triple])) <= self._rare
+
+
+def note_holder(
+    seen: dict[Triple, list[int]], runs: Iterable[Triple], name: int, most: int
+) -> None:
+    """Note that a text holds runs of words.
+
+    Args:
+        seen: Names of the texts that hold a run; no more than tell that it is common.
+        runs: The runs.
+        name: Name of the text.
+        most: Texts that may hold a run before it is common.
+    """
+    for run in runs:
+        names = seen[run]
+        if len(names) <= most and name not in names:
+            names.append(name)
 
 
 def equal_pairs(first: Sequence[str], second: Sequence[str]) -> list[Twins]:

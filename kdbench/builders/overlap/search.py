@@ -101,7 +101,7 @@ class Search:
                 if found := self._exact.get((field, key_of(text, words))):
                     self._equal[place].update(found)
                 if field in self._near:
-                    self._near[field].see(place, words)
+                    self._near[field].see(place, words, hash(tuple(words)))
         if self._runs is not None:
             self._runs.see(place, words_of(_whole(row)))
 
