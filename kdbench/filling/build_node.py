@@ -6,12 +6,13 @@ from typing import ClassVar
 
 from kdbench.builders.workshop.recipe import BuildRecipe
 from kdbench.config import TrainSettings
+from kdbench.config.build_keys import BuildSettings
 from kdbench.distillation.data import set_name
 from kdbench.filling.amounts import source_rows
-from kdbench.filling.data_sets import paths_of
 from kdbench.filling.nodes import Node
 from kdbench.system.remote.hooks import has
 
+TRAIN = "train.jsonl"
 LAST = "run.json"
 """The file of a built set that is published last."""
 
@@ -24,11 +25,13 @@ class BuildNode(Node):
         label: Name of the set in the table's file.
         place: Folder of the set that it writes.
         recipe: What builds it from what.
+        sets: Folders of the built sets that it reads.
     """
 
     kind: ClassVar[str] = "build"
 
     recipe: BuildRecipe = field(repr=False)
+    sets: tuple[Path, ...] = ()
 
     @property
     def pace(self) -> str:
@@ -41,16 +44,18 @@ class BuildNode(Node):
         settings = self.recipe.settings
         return settings.set_name or set_name(settings.train_set)
 
-    @property
-    def folders(self) -> list[Path]:
-        """The files and folders that it reads, some of them sets of other nodes."""
-        settings, builder = self.recipe.settings, self.recipe.builder
-        data = [] if settings.data is None else [settings.data]
-        return [*data, *(path for key in builder.files for path in paths_of(getattr(builder, key)))]
-
     def learned_with(self, settings: TrainSettings) -> TrainSettings:
         """The settings of a training that learns from the set."""
         return settings.model_copy(update={"data": self.place, "train_set": self.set_name})
+
+    def built_upon_with(self, settings: BuildSettings) -> BuildSettings:
+        """The settings of another build that reads the set.
+
+        It reads the file, as `data=` stays the folder of the test sets and of other sets.
+        """
+        name = settings.set_name or self.set_name
+        file = str(self.place / self.set_name / TRAIN)
+        return settings.model_copy(update={"train_set": file, "set_name": name})
 
     def is_done(self) -> bool:
         """Whether the set exists; a build puts it there in one step."""

@@ -47,10 +47,9 @@ def build_node(
     recipe = plan.recipe
     refuse_of_session(recipe.builder)
     source = None if plan.source is None else sets[plan.source]
-    read: dict[str, Any] = {"data": basis.places.data}
+    settings = recipe.settings.model_copy(update={"data": basis.places.data})
     if source is not None:
-        read = {"data": source.place, "train_set": source.set_name}
-    settings = recipe.settings.model_copy(update=read)
+        settings = source.built_upon_with(settings)
     named = {key: str(node.place) for key, node in models.items()}
     files = {key: _paths(getattr(recipe.builder, key), sets) for key in recipe.builder.files}
     builder = recipe.builder.model_copy(update={**named, **files})
@@ -70,16 +69,20 @@ def build_node(
     }
     if builder.files:
         content["files"] = {key: _files(basis, plan, key, sets) for key in builder.files}
+    if inputs := builder.inputs(settings):
+        content["inputs"] = inputs
     backend = backends.get(settings.backend.partition(":")[0])
     refuse_of_session(backend)
     if code := code_of(backend):
         content["backend"] = code
     fingerprint = digest(content)
     place = basis.places.models / FOLDER / f"{slug(plan.name)}-{fingerprint[:DIGITS]}"
-    read_sets = [*([source] if source else []), *(sets[name] for name in plan.others)]
-    needs = tuple(dict.fromkeys(keys_of([*models.values(), *read_sets])))
+    read = [*([source] if source else []), *(sets[name] for name in plan.others)]
+    needs = tuple(dict.fromkeys(keys_of([*models.values(), *read])))
     recipe = BuildRecipe(settings.model_copy(update={"out": place}), builder)
-    return BuildNode(plan.name, needs, fingerprint, place, recipe)
+    return BuildNode(
+        plan.name, needs, fingerprint, place, recipe, tuple(node.place for node in read)
+    )
 
 
 def _paths(value: object, sets: Mapping[str, BuildNode]) -> object:

@@ -75,4 +75,4 @@ def _sets(node: Node) -> list[Path]:
     if isinstance(node, TrainNode):
         data = node.recipe.settings.data
         return [] if data is None else [data]
-    return [node.place, *node.folders] if isinstance(node, BuildNode) else []
+    return [node.place, *node.sets] if isinstance(node, BuildNode) else []
