@@ -1,6 +1,6 @@
 """Edits of prompts by rules, which need no model and keep the form of the prompts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,15 +24,12 @@ class PromptEditor:
         self._tokenizer = tokenizer
         self._starts = _common_starts(prompts)
         self._ends = _common_starts([prompt[::-1] for prompt in prompts])
-        self._words = sorted(
-            {word for ids in prompts[:1000] for word in self._question(ids)[1].split() if _is(word)}
-        )
+        self._words = words_of(self._question(ids)[1] for ids in prompts[:1000])
 
     def edited(self, example: Example, name: str, uniform: Uniform) -> Example | None:
         """The example with another prompt and no response; None if there is nothing to edit.
 
-        One of four rules is drawn: a word is left out, two words change places, a word is replaced
-        by one of another prompt, or an opening is put before.
+        See `edited_text`.
 
         Args:
             example: The example.
@@ -40,36 +37,10 @@ class PromptEditor:
             uniform: Returns a number of [0, 1) for a name, on which alone the edit depends.
         """
         start, question, end = self._question(example.prompt_ids)
-        lines = question.split("\n")
-        places = [
-            (row, place)
-            for row, line in enumerate(lines)
-            for place, word in enumerate(line.split(" "))
-            if not line.lstrip().startswith("#") and _is(word)
-        ]
-        if not places:
+        edited = edited_text(question, self._words, name, uniform)
+        if edited is None:
             return None
-
-        def drawn(what: str, items: Sequence[Any]) -> Any:
-            return items[int(uniform(f"{what} {name}") * len(items))]
-
-        row, place = drawn("place", places)
-        words = lines[row].split(" ")
-        rule = drawn("rule", ("leave out", "swap", "replace", "open"))
-        if rule == "leave out" and len(places) > 1:
-            del words[place]
-        elif rule == "swap" and len(places) > 1:
-            other_row, other = drawn("other", [at for at in places if at != (row, place)])
-            others = words if other_row == row else lines[other_row].split(" ")
-            words[place], others[other] = others[other], words[place]
-            lines[other_row] = " ".join(others)
-        elif rule == "replace":
-            words[place] = drawn("word", self._words)
-        else:
-            first = next(at for in_row, at in places if in_row == row)
-            words[first] = f"{drawn('opening', _OPENINGS)} {words[first]}"
-        lines[row] = " ".join(words)
-        ids = self._tokenizer("\n".join(lines), add_special_tokens=False)["input_ids"]
+        ids = self._tokenizer(edited, add_special_tokens=False)["input_ids"]
         prompt = (*start, *ids, *end)
         return replace(
             example,
@@ -87,6 +58,55 @@ class PromptEditor:
         end = min(_length(ids[::-1], self._ends), len(ids) - start)
         middle = ids[start : len(ids) - end]
         return ids[:start], self._tokenizer.decode(middle), ids[len(ids) - end :]
+
+
+def words_of(texts: Iterable[str]) -> list[str]:
+    """The different words of texts, by which `edited_text` replaces others."""
+    return sorted({word for text in texts for word in text.split() if _is(word)})
+
+
+def edited_text(text: str, words: Sequence[str], name: str, uniform: Uniform) -> str | None:
+    """A question with one edit; None if it has no word.
+
+    One of four rules is drawn: a word is left out, two words change places, a word is replaced by
+    one of another prompt, or an opening is put before. Lines that begin with # stay.
+
+    Args:
+        text: The question.
+        words: Words of other prompts.
+        name: Name of the edit, a part of what is drawn.
+        uniform: Returns a number of [0, 1) for a name, on which alone the edit depends.
+    """
+    lines = text.split("\n")
+    places = [
+        (row, place)
+        for row, line in enumerate(lines)
+        for place, word in enumerate(line.split(" "))
+        if not line.lstrip().startswith("#") and _is(word)
+    ]
+    if not places:
+        return None
+
+    def drawn(what: str, items: Sequence[Any]) -> Any:
+        return items[int(uniform(f"{what} {name}") * len(items))]
+
+    row, place = drawn("place", places)
+    own = lines[row].split(" ")
+    rule = drawn("rule", ("leave out", "swap", "replace", "open"))
+    if rule == "leave out" and len(places) > 1:
+        del own[place]
+    elif rule == "swap" and len(places) > 1:
+        other_row, other = drawn("other", [at for at in places if at != (row, place)])
+        others = own if other_row == row else lines[other_row].split(" ")
+        own[place], others[other] = others[other], own[place]
+        lines[other_row] = " ".join(others)
+    elif rule == "replace":
+        own[place] = drawn("word", words)
+    else:
+        first = next(at for in_row, at in places if in_row == row)
+        own[first] = f"{drawn('opening', _OPENINGS)} {own[first]}"
+    lines[row] = " ".join(own)
+    return "\n".join(lines)
 
 
 def _is(word: str) -> bool:

@@ -67,7 +67,9 @@ class SelectionRule(Builder):
             scores |= self.scores(work, rows)
         return best(pool, scores)
 
-    def written(self, rows: "Iterator[TrainingRow]") -> "Iterator[tuple[TrainingRow, BuiltRow]]":
+    def written(
+        self, work: "Workshop", rows: "Iterator[TrainingRow]"  # noqa: ARG002
+    ) -> "Iterator[tuple[TrainingRow, BuiltRow]]":
         """Yield each row with what is written if it was chosen; by default the row as it is."""
         from kdbench.builders.workshop.questions import kept
 
@@ -88,7 +90,7 @@ class SelectionRule(Builder):
                 )
         choice = self.choose(work, pool)
         counts = ColumnCounts()
-        for row, as_written in self.written(iter(work.rows)):
+        for row, as_written in self.written(work, iter(work.rows)):
             if row.id not in pool:
                 work.remove(row, "in without=")
                 continue

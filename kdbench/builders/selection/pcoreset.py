@@ -15,7 +15,7 @@ numbers of each row. `removed.jsonl` has the distance of each row to the nearest
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from kdbench.builders.selection import selection_rules
 from kdbench.builders.selection.parts.first_token import FirstToken
@@ -36,6 +36,12 @@ class PCoreSet(FirstToken):
     adapted: ClassVar[str] = "class probabilities to those of the first token or of label words"
 
     tokens: int = Field(50, ge=1, description="Number of the most likely first tokens that count")
+
+    @model_validator(mode="after")
+    def _tokens_or_labels(self) -> "PCoreSet":
+        if self.labels and "tokens" in self.model_fields_set:
+            raise ValueError("tokens= has no effect with labels=")
+        return self
 
     def choose(self, work: "Workshop", pool: "Pool") -> "Choice":
         """Choose within each group, beginning far from the labelled rows."""

@@ -60,12 +60,14 @@ class TeacherAndStudent(SelectionRule):
         numbers: dict[str, Sequence[float]] = {}
         for rows in pool.chunks():
             numbers |= self._numbers(work, rows)
-        return chosen(pool, numbers, self.qualified({name: of[2] for name, of in numbers.items()}))
+        sure = self.qualified(pool, {name: of[2] for name, of in numbers.items()})
+        return chosen(pool, numbers, sure)
 
-    def qualified(self, confidences: Mapping[str, float]) -> Collection[str]:
+    def qualified(self, pool: "Pool", confidences: Mapping[str, float]) -> Collection[str]:  # noqa: ARG002
         """The rows that can be chosen; by default all.
 
         Args:
+            pool: The rows.
             confidences: The teacher's mean log-probability of the response to each row.
         """
         return confidences
@@ -74,13 +76,14 @@ class TeacherAndStudent(SelectionRule):
         self, work: "Workshop", rows: "Sequence[TrainingRow]"
     ) -> dict[str, Sequence[float]]:
         """Score, KL(p‖q) and the teacher's mean log-probability of the response to each row."""
-        scores = work.score(("teacher", "student"), self._texts(work, rows), self._all, self.step)
+        scores = work.score(("teacher", "student"), self.texts(work, rows), self._all, self.step)
         return {name: (of["score"], of["kl"], of["log_p"]) for name, of in scores.items()}
 
     def _all(self, found: "Distributions") -> Mapping[str, float]:
         return {"score": self.measure(found), **divergence_and_confidence(found)}
 
-    def _texts(self, work: "Workshop", rows: "Sequence[TrainingRow]") -> "list[Text]":
+    def texts(self, work: "Workshop", rows: "Sequence[TrainingRow]") -> "list[Text]":
+        """The responses to rows that are scored."""
         from kdbench.builders.workshop.scoring import Text
 
         asked = [row for row in rows if not row.is_text] if self.scored == "teacher" else []
