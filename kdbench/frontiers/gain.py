@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kdbench.frontier.curve import Curve, mean_gap
+from kdbench.frontiers.curve import Curve, mean_gap
 from kdbench.stats.mean import CONFIDENCE, Moments, mean_moments, moments
 from kdbench.stats.variances import MeanTest, variances
 
@@ -67,7 +67,23 @@ def find_gain(pairs: Sequence[tuple[Training, Training]]) -> Gain | None:
     value = float(np.mean(values))
     if any(of_tasks is None for of_tasks in scores):
         return Gain(value)
-    tested = _test([of_tasks for of_tasks in scores if of_tasks is not None])
+    return _tested(value, [of_tasks for of_tasks in scores if of_tasks is not None])
+
+
+def find_mean(scores: Sequence[Sequence[np.ndarray]]) -> Gain:
+    """The mean of scores, with its interval over prompts, and trainings if there are several.
+
+    Args:
+        scores: By training and task, shape (prompts,) each.
+    """
+    value = float(np.mean([np.mean([of_task.mean() for of_task in one]) for one in scores]))
+    if any(len(of_task) < 2 for one in scores for of_task in one):
+        return Gain(value)
+    return _tested(value, scores)
+
+
+def _tested(value: float, scores: Sequence[Sequence[np.ndarray]]) -> Gain:
+    tested = _test(scores)
     interval = tested.interval if isinstance(tested, MeanTest) else tested.students
     low, high = interval(1 - CONFIDENCE)
     return Gain(value, low, high, tested.p_value())
