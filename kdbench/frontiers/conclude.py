@@ -52,9 +52,15 @@ def conclude(
         InputError: As for `read_scores`.
     """
     scores = read_scores(students, metric)
-    baseline, *others = students
-    concluded = [_student(baseline, baseline, scores, folder)]
-    concluded += [_student(student, baseline, scores, folder) for student in others]
+    seeded = [_seeded(student, scores) for student in students]
+    curves = [_curve_of_student(student, scores, folder) for student in students]
+    concluded = [
+        curves[0],
+        *(
+            _compared(curve, own, seeded[0], scores)
+            for curve, own in zip(curves[1:], seeded[1:], strict=True)
+        ),
+    ]
     return FrontierRecord(
         complete=True,
         title=title,
@@ -65,60 +71,73 @@ def conclude(
         prompts=scores.prompts,
         protocol=dict(scores.protocol),
         limit=scores.limit,
-        baseline=baseline.label,
+        baseline=students[0].label,
         students=tuple(_with_verdicts(concluded)),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         kdbench_version=__version__,
     )
 
 
-def _student(
-    student: MeasuredStudent, baseline: MeasuredStudent, scores: Scores, folder: Path
+def _curve_of_student(student: MeasuredStudent, scores: Scores, folder: Path) -> FrontierStudent:
+    """A student with its curve, not yet compared."""
+    trainings = [
+        FrontierTraining(
+            name=training.name,
+            seed=training.seed,
+            sha256=scores.hashes[training.name],
+            runs={
+                f"{t:g}": path.relative_to(folder).as_posix() for t, path in training.runs.items()
+            },
+        )
+        for training in student.trainings
+    ]
+    own = _seeded(student, scores)
+    return FrontierStudent(
+        label=student.label,
+        trainings=tuple(trainings),
+        points=tuple(_points(own, scores)),
+        notes=tuple(_of_order(own, scores.temperatures)),
+    )
+
+
+def _compared(
+    student: FrontierStudent, own: Sequence[_Seeded], other: Sequence[_Seeded], scores: Scores
 ) -> FrontierStudent:
-    own, other = _seeded(student, scores), _seeded(baseline, scores)
-    fields = {
-        "label": student.label,
-        "trainings": tuple(
-            FrontierTraining(
-                name=training.name,
-                seed=training.seed,
-                sha256=scores.hashes[training.name],
-                runs={
-                    f"{t:g}": path.relative_to(folder).as_posix()
-                    for t, path in training.runs.items()
-                },
-            )
-            for training in student.trainings
-        ),
-        "points": tuple(_points(own, scores)),
-    }
-    notes = list(_of_order(own, scores.temperatures))
-    if student is baseline:
-        return FrontierStudent(**fields, notes=tuple(notes))
-    pairs, unpaired = _pairs(own, other)
-    notes += unpaired
-    found = find_gain(pairs)
-    curves = curve_of(_mean(own)), curve_of(_mean(other))
-    shared = common_range(*curves)
+    """A student with its gain over the baseline.
+
+    Args:
+        student: The student, not yet compared.
+        own: Its numbers.
+        other: Those of the baseline.
+        scores: What all students scored.
+    """
+    pairs, notes = _pairs(own, other)
+    curve, base = curve_of(_mean(own)), curve_of(_mean(other))
+    shared, found = common_range(curve, base), find_gain(pairs)
     tasks = {
         task: _signed(find_gain([([a[k]], [b[k]]) for a, b in pairs]), scores)
         for k, task in enumerate(scores.tasks)
     }
-    if found is None:
-        ends = [f"{curve.x[0]:.3f} to {curve.x[-1]:.3f}" for curve in curves]
-        reason = (
-            f"its entropies, {ends[0]} nats, and those of {baseline.label}, {ends[1]}, have no "
-            "range in common; add temperatures="
-        )
-        return FrontierStudent(**fields, tasks=tasks, reason=reason, notes=tuple(notes))
-    if shared is not None and (share := _share(shared, curves[1].x)) < _NARROW:
-        notes.append(f"the common range is {share:.0%} of the range of {baseline.label}")
     reason = ""
-    if found.p is None:
+    if found is None or shared is None:
+        found = None
+        ends = [f"{line.x[0]:.3f} to {line.x[-1]:.3f}" for line in (curve, base)]
+        reason = (
+            f"its entropies, {ends[0]} nats, and those of the baseline, {ends[1]}, have no range "
+            "in common; add temperatures="
+        )
+    elif found.p is None:
         reason = "an interval needs two prompts of each task, and ranges that meet without any one"
-    gain = _signed(found, scores)
-    return FrontierStudent(
-        **fields, gain=gain, shared=shared, tasks=tasks, reason=reason, notes=tuple(notes)
+    elif (share := _share(shared, base.x)) < _NARROW:
+        notes.append(f"the common range is {share:.0%} of the range of the baseline")
+    return student.model_copy(
+        update={
+            "gain": _signed(found, scores),
+            "shared": shared,
+            "tasks": tasks,
+            "reason": reason,
+            "notes": (*student.notes, *notes),
+        }
     )
 
 
@@ -183,9 +202,10 @@ def _signed(gain: Gain | None, scores: Scores) -> FrontierGain | None:
     """The gain as stored, positive is better."""
     if gain is None:
         return None
-    sign, ends = scores.quality.sign, [gain.low, gain.high]
-    low, high = sorted(sign * end for end in ends if end is not None) or (None, None)
-    return FrontierGain(value=sign * gain.value, low=low, high=high, p=gain.p)
+    if gain.low is None or gain.high is None:
+        return FrontierGain(value=scores.quality.sign * gain.value)
+    low, high = sorted(scores.quality.sign * end for end in (gain.low, gain.high))
+    return FrontierGain(value=scores.quality.sign * gain.value, low=low, high=high, p=gain.p)
 
 
 def _with_verdicts(students: Sequence[FrontierStudent]) -> list[FrontierStudent]:

@@ -42,7 +42,7 @@ def plan_frontier(settings: FrontierSettings) -> list[Section]:
         Fact("temperatures", " ".join(f"{t:g}" for t in settings.temperatures)),
         Fact("runs in", str(asked.results / FRONTIERS)),
     ]
-    students = [
+    counts = [
         Fact(
             student.label,
             f"{counted(len(student.trainings), 'checkpoint')}, {missing[student.label]} samples "
@@ -50,4 +50,4 @@ def plan_frontier(settings: FrontierSettings) -> list[Section]:
         )
         for student in asked.students
     ]
-    return [Section(title, tuple(facts)), Section("Students", tuple(students))]
+    return [Section(title, tuple(facts)), Section("Students", tuple(counts))]

@@ -130,4 +130,5 @@ def _with_influences(
 
 def _means(training: Training) -> np.ndarray:
     """Mean entropies and qualities by temperature, shape (2, temperatures)."""
-    return np.mean([of_task.mean(axis=-1) for of_task in training], axis=0)
+    means: np.ndarray = np.mean([of_task.mean(axis=-1) for of_task in training], axis=0)
+    return means

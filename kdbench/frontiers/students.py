@@ -88,8 +88,8 @@ def asked_students(settings: FrontierSettings) -> Asked:
         **keys,
         "setting": table.setting,
     }
-    students = _chosen(settings, _of_table(table, settings.rows), table.undistilled)
-    return Asked(table.title, students, keys, table.results)
+    rows = _chosen(settings, _of_table(table, settings.rows), table.undistilled)
+    return Asked(table.title, rows, keys, table.results)
 
 
 _NOT_EVAL = {
