@@ -1,4 +1,4 @@
-"""The entropy of what responses were sampled from, against the logits processors of transformers."""
+"""The entropy of what responses were sampled from, against transformers' logits processors."""
 
 import json
 import shutil
@@ -147,7 +147,7 @@ def test_broken_weights_are_reported(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sampling_metrics, "_means", lambda *given: [float("nan")] * len(given[-1]))
-    with pytest.raises(InputError, match="sampling_entropy of document .* is not finite"):
+    with pytest.raises(InputError, match=r"sampling_entropy of document .* is not finite"):
         measured(world, tmp_path)
 
 
