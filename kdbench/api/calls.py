@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kdbench.fidelity.plain.compare import TextComparison
     from kdbench.filling.mechanism_table import MechanismTable
     from kdbench.filling.table import Filled
+    from kdbench.frontiers.table import Frontier
     from kdbench.judging.work import JudgedRun
     from kdbench.measuring.measurement import Evaluation
     from kdbench.serving.speed import SpeedMeasurement
@@ -136,6 +137,14 @@ def mechanisms(keys: Keys) -> "MechanismTable":
     from kdbench.filling.stored_mechanisms import mechanisms as run
 
     return run(_built(MechanismSettings, keys))
+
+
+def frontier(keys: Keys) -> "Frontier":
+    """Compare students by their curves of quality against entropy."""
+    from kdbench.config import FrontierSettings
+    from kdbench.frontiers.run import frontier as run
+
+    return run(_built(FrontierSettings, keys))
 
 
 def table(keys: Keys) -> "Table":

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kdbench.fidelity.plain.compare import TextComparison
     from kdbench.filling.mechanism_table import MechanismTable
     from kdbench.filling.table import Filled
+    from kdbench.frontiers.table import Frontier
     from kdbench.judging.work import JudgedRun
     from kdbench.measuring.measurement import Evaluation
     from kdbench.serving.speed import SpeedMeasurement
@@ -1307,6 +1308,137 @@ def mechanisms(
 
     Raises:
         InputError: Anything about the table file or results that the caller can fix.
+    """
+
+
+@keyed
+def frontier(
+    table: str | PathLike[str] | None = None,
+    *,
+    models: str | Sequence[str] = (),
+    rows: str | Sequence[str] = (),
+    baseline: str | PathLike[str] | None = None,
+    temperatures: float | str | Sequence[float] = (0.3, 0.5, 0.7, 0.85, 1.0, 1.2),
+    metric: str | None = None,
+    results: str | PathLike[str] | None = None,
+    data: str | PathLike[str] | None = None,
+    limit: int | None = None,
+    run_code: str | Sequence[str] = (),
+    tasks: str | PathLike[str] | Sequence[str | PathLike[str]] = (
+        "dolly",
+        "self_instruct",
+        "vicuna",
+        "super_natural",
+        "unnatural",
+    ),
+    protocol: str = "minillm",
+    max_prompt_tokens: int | None = None,
+    max_new_tokens: int | None = None,
+    temperature: float | None = None,
+    top_p: float | None = None,
+    top_k: int | None = None,
+    no_repeat_ngram_size: int | None = None,
+    add_bos: bool | None = None,
+    seeds: int | str | Sequence[int] | None = None,
+    chat_template: str | None = None,
+    chat_template_kwargs: str | Mapping[str, Any] | None = None,
+    system: str | None = None,
+    thinking: Literal["strip", "keep"] | None = None,
+    thinking_marks: str | tuple[str, str] | None = None,
+    judge: str | PathLike[str] | None = None,
+    judge_url: str | None = None,
+    judge_key_env: str | None = None,
+    judge_against: str | PathLike[str] | None = None,
+    judge_prompt: str | PathLike[str] | None = None,
+    judge_seeds: int | str | Sequence[int] | None = None,
+    judge_limit: int | None = None,
+    judge_max_tokens: int = 1024,
+    judge_options: str | Mapping[str, Any] = {},
+    judge_concurrency: int = 8,
+    judge_timeout: float = 120,
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
+    device: str = "auto",
+    batch_size: int | Literal["auto"] = "auto",
+    plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    storage_options: str | Mapping[str, Any] = {},
+    work: str | PathLike[str] | None = None,
+    unsafe_pickle: bool = False,
+    trust_remote_code: bool = False,
+) -> "Frontier":
+    """Compare students by their curves of quality against entropy.
+
+    The keys are those of `kdbench frontier --help`.
+
+    Args:
+        table: Table file, or the name of a bundled one: the checkpoints of its rows, of all
+            training seeds.
+        models: Checkpoints to compare, in place of a table: folders, or names on the Hub.
+        rows: Students to compare, by label (default: all).
+        baseline: Student whose curve the others are compared with, by label (default: the table's
+            undistilled, else SFT).
+        temperatures: Sampling temperatures at which each student is measured; 0 is greedy decoding.
+        metric: Metric of quality, also a judge's with judge= (default: rougeL, or the tasks' main
+            metric).
+        results: Folder of the results, in whose folder frontier/ the runs at each temperature are
+            (default: the table's, else results).
+        data: Folder of the data sets (default: $KDBENCH_DATA, else the Hub).
+        limit: Number of documents to use, from the start of each task.
+        run_code: Tasks that may run code that the model wrote, on this machine, by name; sets
+            HF_ALLOW_CODE_EVAL=1.
+        tasks: Task names, lm-eval YAML files, lm_eval:NAME for lm-eval's own, or prompts:
+            FILE.jsonl, .json, .csv, .tsv or .parquet, or hf:NAME:SPLIT of a data set.
+        protocol: Named protocol: minillm, greedy or chat; see kdbench protocols.
+        max_prompt_tokens: Prompt length limit, in tokens; longer prompts are cut, none for no cut
+            (default: the protocol's, as for the keys below).
+        max_new_tokens: Response length limit, in tokens.
+        temperature: Sampling temperature; 0 is greedy decoding.
+        top_p: Probability mass of nucleus sampling; 1 turns it off.
+        top_k: Number of most likely tokens to sample from; 0 turns it off.
+        no_repeat_ngram_size: Length of n-grams that may not repeat, in tokens; 0 turns the rule
+            off.
+        add_bos: Whether the BOS token precedes the prompt.
+        seeds: Sampling seeds, as in 10,20,30 or 1-16.
+        chat_template: Chat template for protocol=chat: a file, or the name of one of the
+            tokenizer's (default: the tokenizer's default).
+        chat_template_kwargs: Variables of the chat template, as in enable_thinking=false.
+        system: System turn of the prompts for protocol=chat: a text, or @FILE.
+        thinking: Whether the thinking, up to the model's end-of-thinking mark, is scored: strip
+            leaves it out of the answer (the default), keep scores the whole response.
+        thinking_marks: Marks around the thinking, as in <think>,</think> (default: those that the
+            tokenizer and the chat template are known to have).
+        judge: Model that judges the responses: openai:MODEL on a server with OpenAI's API, or a
+            checkpoint.
+        judge_url: Address of the judge's server, as in http://localhost:8000/v1 (default:
+            OpenAI's).
+        judge_key_env: Name of the environment variable that holds the server's key (default:
+            OPENAI_API_KEY for OpenAI's own address, no key elsewhere).
+        judge_against: What the responses are compared with, in both orders: reference, teacher, or
+            another run, by folder or by model in results= (default: they are graded instead).
+        judge_prompt: Jinja template of the judge's prompt (default: a bundled one).
+        judge_seeds: Seeds of the samples to judge (default: all of the run).
+        judge_limit: Number of documents to judge, from the start of each task (default: all).
+        judge_max_tokens: Length limit of the judge's reply, in tokens.
+        judge_options: Further fields of a request to the server, as in reasoning_effort=low; none
+            leaves a field out, as in temperature=none.
+        judge_concurrency: Number of requests that are sent to the server at once.
+        judge_timeout: Seconds to wait for the server's reply.
+        dtype: Number format of weights and activations; auto is the checkpoint's.
+        device: Device: auto, cpu, cuda, cuda:1 or mps.
+        batch_size: Number of sequences that decode at once.
+        plugins: Python files that register metrics, methods, backends or prompts; they run when
+            they are loaded, so name only files that you trust.
+        storage_options: Options of fsspec for a folder that is a URL, as in endpoint_url=https://…;
+            better keep passwords in the environment.
+        work: Folder of the local copies of folders that are URLs (default: $KDBENCH_REMOTE_CACHE,
+            else the user's cache).
+        unsafe_pickle: Permission to read pickle weights (*.bin), which can run code.
+        trust_remote_code: Permission to run Python code that comes with the checkpoint.
+
+    Returns:
+        The curves and gains, which `print` shows.
+
+    Raises:
+        InputError: Anything about the table file, models, data or settings that the caller can fix.
     """
 
 

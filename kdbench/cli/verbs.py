@@ -387,6 +387,29 @@ def _mechanisms(arguments: list[str]) -> VerbAnswer:
     return mechanisms_answer(mechanisms(settings), settings.format)
 
 
+@verb("frontier", "FrontierSettings", "toy temperatures=0.5,0.7,1,1.3", group="Conclude")
+def _frontier(arguments: list[str]) -> VerbAnswer:
+    """Compare students by their curves of quality against entropy.
+
+    TABLE is the value of table=: a table whose rows are trained. Each student is sampled at several
+    temperatures, so that one that is only sharper lies on its baseline's curve. Without a table and
+    models=, the stored runs are compared again. Run the same command again after an interruption,
+    and it resumes.
+    """
+    from kdbench.config import FrontierSettings, parse
+
+    settings = parse(FrontierSettings, arguments)
+    _quiet()
+    if settings.dry_run:
+        from kdbench.frontiers.dry_run import plan_frontier
+
+        return dry_run_answer(plan_frontier(settings))
+    from kdbench.cli.shown.frontier import frontier_answer
+    from kdbench.frontiers.run import frontier
+
+    return frontier_answer(frontier(settings), settings.format)
+
+
 @verb("demo", "DemoSettings", "limit=10", group="Make")
 def _demo(arguments: list[str]) -> VerbAnswer:
     """Run the whole pipeline on a toy data set, without a network.

@@ -8,6 +8,7 @@ from kdbench.config.building import build, parse, read_yaml, with_files
 from kdbench.config.cache import CacheSettings
 from kdbench.config.draw import ReportSettings, ServingKeys, TableSettings, ViewSettings
 from kdbench.config.fill import DemoSettings, FillSettings, MechanismSettings
+from kdbench.config.frontier import FrontierSettings
 from kdbench.config.kinds import (
     CACHE,
     FIVE,
@@ -39,6 +40,7 @@ __all__ = [
     "DryRunKeys",
     "EvalSettings",
     "FillSettings",
+    "FrontierSettings",
     "MechanismSettings",
     "Names",
     "OptionMap",

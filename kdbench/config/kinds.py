@@ -24,7 +24,7 @@ from kdbench.system.secrets import public
 _MOST_SEEDS = 10_000  # in one range
 
 
-def _split_list(value: object) -> object:
+def split_list(value: object) -> object:
     """`10,20,30` on the command line is a list."""
     if isinstance(value, str):
         return [item for item in value.split(",") if item]
@@ -33,7 +33,7 @@ def _split_list(value: object) -> object:
 
 def _split_seeds(value: object) -> object:
     """`1-16` among the seeds is each whole number from 1 to 16."""
-    items = _split_list(value)
+    items = split_list(value)
     if not isinstance(items, list | tuple):
         return items
     seeds: list[object] = []
@@ -78,12 +78,12 @@ def _split_marks(value: object) -> object:
 
 
 OptionMap = Annotated[dict[str, Any], BeforeValidator(_split_mapping)]
-Names = Annotated[tuple[str, ...], BeforeValidator(_split_list)]
-Paths = Annotated[tuple[Path, ...], BeforeValidator(_split_list)]
+Names = Annotated[tuple[str, ...], BeforeValidator(split_list)]
+Paths = Annotated[tuple[Path, ...], BeforeValidator(split_list)]
 AtLeastOne = Annotated[int, Field(ge=1)]
 FolderName = Annotated[str, AfterValidator(folder_name)]
 Seeds = Annotated[tuple[int, ...], BeforeValidator(_split_seeds)]
-Counts = Annotated[tuple[AtLeastOne, ...], BeforeValidator(_split_list)]
+Counts = Annotated[tuple[AtLeastOne, ...], BeforeValidator(split_list)]
 MarkPair = Annotated[tuple[str, str], BeforeValidator(_split_marks)]
 
 CACHE = "cache:"

@@ -154,7 +154,7 @@ def fill_spec(spec: TableSpec, settings: FillSettings, file: Path) -> Filled:
             return _planned_world(world, spec, rows)
         make_missing(world)
     execution = _execution(settings, spec)
-    places = _places(settings, spec, file.stem)
+    places = places_of(settings, spec, file.stem)
     _fetch(places)
     graph = Graph(spec, places, execution)
     executor = make_executor(places.models, Needs(graph).of)
@@ -225,7 +225,17 @@ def _check_columns(spec: TableSpec, file: Path) -> None:
             raise InputError(f"{file}: {error}") from None
 
 
-def _places(settings: FillSettings, spec: TableSpec, name: str) -> Places:
+def places_of(settings: FillSettings, spec: TableSpec, name: str) -> Places:
+    """The folders of a table.
+
+    Args:
+        settings: Settings of the call, which go before the file.
+        spec: Specification of the table.
+        name: Name of its file.
+
+    Raises:
+        InputError: A folder is a file, or that of the data does not exist.
+    """
     data = data_folder(settings.data or spec.data)
     if data is not None and not data.is_dir():
         raise InputError(f"data={data}: no such folder{nearest_path(data)}")

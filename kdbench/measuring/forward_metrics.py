@@ -4,7 +4,7 @@ from typing import Any
 
 from kdbench.errors import InputError
 from kdbench.measuring.loading import LazyBackend
-from kdbench.metrics import ForwardMetric, Reference
+from kdbench.metrics import ForwardMetric, ModelMetric, Reference
 from kdbench.store.folder import RunFolder
 from kdbench.store.schema import is_number
 from kdbench.system.files import LinesFile
@@ -12,7 +12,7 @@ from kdbench.system.progress import progress
 from kdbench.task import Task
 
 
-def values_file(run: RunFolder, task: str, metric: ForwardMetric) -> LinesFile:
+def values_file(run: RunFolder, task: str, metric: ModelMetric) -> LinesFile:
     """Return the file that keeps a metric's value of each document."""
     return run.lines(f"{task}.{metric.name}-v{metric.version}")
 
@@ -28,7 +28,7 @@ def stored_values(file: LinesFile) -> dict[str, float]:
     return values
 
 
-def doing(run: RunFolder, metric: ForwardMetric) -> str:
+def doing(run: RunFolder, metric: ModelMetric) -> str:
     """What the progress of a measurement says."""
     return f"{run.path.parent.name} measuring {metric.name}"
 

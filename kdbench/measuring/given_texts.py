@@ -19,7 +19,7 @@ from kdbench.measuring.rethinking import changed_protocol, copied_run
 from kdbench.measuring.scoring import check_complete, origin, score_task
 from kdbench.measuring.stored_protocol import ExternalProtocol, stored_protocol
 from kdbench.measuring.thinking import sample_splitter
-from kdbench.metrics import ForwardMetric, make_metrics, with_stored
+from kdbench.metrics import ModelMetric, make_metrics, with_stored
 from kdbench.protocol import Protocol, get_protocol
 from kdbench.registry.plugins import recorded
 from kdbench.store.folder import RunFolder, run_id
@@ -55,7 +55,7 @@ def plan_scoring(settings: ScoreSettings) -> list[Section]:
         InputError: As for `score`.
     """
     metrics = make_metrics(settings.metric_names())
-    names = [metric.name for metric in metrics if not isinstance(metric, ForwardMetric)]
+    names = [metric.name for metric in metrics if not isinstance(metric, ModelMetric)]
     facts = (*given_facts(settings), Fact("metrics", " ".join(names)))
     sections = [Section("kdbench score: a dry run, which writes nothing", facts)]
     if settings.run is None or settings.samples is not None:
@@ -141,7 +141,7 @@ def _score_file(settings: ScoreSettings, path: Path, task_name: str) -> Evaluati
     given = _read_file(settings, path, task_name)
     task, samples, protocol, run = given.task, given.samples, given.protocol, given.run
     metrics = make_metrics(settings.metric_names(), len(protocol.seeds))
-    metrics = [metric for metric in metrics if not isinstance(metric, ForwardMetric)]
+    metrics = [metric for metric in metrics if not isinstance(metric, ModelMetric)]
     stored = run.read_task(task.name)
     if stored:
         metrics = with_stored(metrics, stored.metrics)
@@ -258,11 +258,11 @@ def _score_again(
     forward = {
         metric.name: stored_values(values_file(run, task.name, metric))
         for metric in metrics
-        if isinstance(metric, ForwardMetric)
+        if isinstance(metric, ModelMetric)
     }
     # A metric that needs the model and has no stored values is left to `kdbench eval`.
     kept = {name for name, values in forward.items() if values or not task.has_references}
-    metrics = [m for m in metrics if not isinstance(m, ForwardMetric) or m.name in kept]
+    metrics = [m for m in metrics if not isinstance(m, ModelMetric) or m.name in kept]
     cut = record.task(task.name).get("cut_prompts")
     with run.lock(task.name):
         result, scores = score_task(task, protocol, samples, metrics, forward, cut)

@@ -27,8 +27,16 @@ from kdbench.measuring.likelihood.measuring import OptionMeasuring, options_name
 from kdbench.measuring.loading import LazyBackend
 from kdbench.measuring.quantised import check_quantised, default_name
 from kdbench.measuring.sampling import Sampling
+from kdbench.measuring.sampling_metrics import measure_sampling
 from kdbench.measuring.scoring import fingerprint, origin, score_task
-from kdbench.metrics import ForwardMetric, Metric, make_metrics, with_stored
+from kdbench.metrics import (
+    ForwardMetric,
+    Metric,
+    ModelMetric,
+    SamplingMetric,
+    make_metrics,
+    with_stored,
+)
 from kdbench.protocol import Protocol, get_protocol
 from kdbench.registry.plugins import recorded
 from kdbench.store.folder import RunFolder, generated_run_id
@@ -338,11 +346,10 @@ class Measurement:
         samples = self._sampling.stored(task)
         if len(samples) < len(task.documents) * len(self.protocol.seeds):
             return None
-        limit = self.protocol.max_new_tokens
         forward = {
-            metric.name: measure_forward(metric, task, self.run, self._backend, limit)
+            metric.name: self._of_model(metric, task, samples)
             for metric in metrics
-            if isinstance(metric, ForwardMetric)
+            if isinstance(metric, ModelMetric)
         }
         cut = self.record.task(task.name).get("cut_prompts")
         result, scores = score_task(task, self.protocol, samples, metrics, forward, cut)
@@ -355,6 +362,15 @@ class Measurement:
         for shard in self.run.shard_files(task.name):
             shard.path.unlink()
         return self.run.write_task(result)
+
+    def _of_model(self, metric: ModelMetric, task: Task, samples: Samples) -> dict[str, float]:
+        """The values of a metric that needs the model, by document."""
+        if isinstance(metric, SamplingMetric):
+            return measure_sampling(metric, task, self.run, self._backend, self.protocol, samples)
+        if isinstance(metric, ForwardMetric):
+            limit = self.protocol.max_new_tokens
+            return measure_forward(metric, task, self.run, self._backend, limit)
+        return {}
 
 
 @dataclass(frozen=True, repr=False)

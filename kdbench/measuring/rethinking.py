@@ -13,7 +13,7 @@ from kdbench.measuring.forward_metrics import values_file
 from kdbench.measuring.scoring import origin
 from kdbench.measuring.stored_protocol import ExternalProtocol
 from kdbench.measuring.thinking import split_samples
-from kdbench.metrics import ForwardMetric, make_metrics
+from kdbench.metrics import ModelMetric, make_metrics
 from kdbench.protocol import PROTOCOLS, Protocol
 from kdbench.store.folder import RunFolder, generated_run_id, run_id
 from kdbench.store.record import RunRecord
@@ -96,7 +96,7 @@ def _copy(
     if prompts := run.prompts(task):
         other.write_prompts(task, prompts)
     for metric in make_metrics():
-        if isinstance(metric, ForwardMetric) and (values := values_file(run, task, metric).read()):
+        if isinstance(metric, ModelMetric) and (values := values_file(run, task, metric).read()):
             values_file(other, task, metric).replace(values)
     split = split_samples(samples, protocol.thinking, marks)
     other.lines(task).replace(map(sample_record, split.values()))

@@ -18,7 +18,7 @@ from kdbench.measuring.responses import (
 )
 from kdbench.measuring.score_array import SampleScores, ScoresOfMetric
 from kdbench.measuring.thinking import note_unclosed, with_thinking
-from kdbench.metrics import CorpusMetric, ForwardMetric, Metric, PromptMetric, SampleMetric
+from kdbench.metrics import CorpusMetric, Metric, ModelMetric, PromptMetric, SampleMetric
 from kdbench.protocol import Protocol
 from kdbench.stats.estimates import Estimate, corpus_estimate, document_means, estimate
 from kdbench.store.results import CATEGORY, MetricResult, TaskResult
@@ -175,7 +175,7 @@ def _forward_scores(
     Raises:
         InputError: The metric is of another kind, which kdbench cannot score.
     """
-    if isinstance(metric, ForwardMetric):
+    if isinstance(metric, ModelMetric):
         values = forward.get(metric.name, {})
         return {0: [values.get(document.id) for document in task.documents]}
     base = type(metric).__mro__[1].__name__
@@ -189,7 +189,7 @@ def _result(metric: Metric, task: Task, numbers: Estimate) -> MetricResult:
     fields = asdict(numbers)
     undefined = metric.undefined if isinstance(metric, SampleMetric) else SampleMetric.undefined
     reason = None if numbers.value is not None else undefined
-    if isinstance(metric, ForwardMetric):
+    if isinstance(metric, ModelMetric):
         fields["per_seed"] = {}  # a forward metric has no seeds
         reason = reason and "needs the model"
     if reason and metric.needs_reference and not task.has_references:

@@ -2,7 +2,7 @@
 
 from kdbench.measuring.forward_metrics import doing as doing_forward
 from kdbench.measuring.measurement import Measurement
-from kdbench.metrics import ForwardMetric, make_metrics
+from kdbench.metrics import ForwardMetric, ModelMetric, make_metrics
 from kdbench.system.progress import Step
 
 
@@ -14,7 +14,7 @@ def steps_of(measurement: Measurement) -> dict[Step, int]:
     """
     steps: dict[Step, int] = {}
     metrics = make_metrics(measurement.settings.metric_names(), len(measurement.protocol.seeds))
-    forward = [metric for metric in metrics if isinstance(metric, ForwardMetric)]
+    of_model = [metric for metric in metrics if isinstance(metric, ModelMetric)]
     for task in measurement.tasks:
         if measurement.run.read_task(task.name) is not None:
             continue
@@ -25,6 +25,7 @@ def steps_of(measurement: Measurement) -> dict[Step, int]:
         sampling = measurement.sampling
         steps[Step(task.name, sampling.doing)] = sampling.missing(task)
         referenced = sum(bool(document.references) for document in task.documents)
-        for metric in forward:
-            steps[Step(task.name, doing_forward(measurement.run, metric))] = referenced
+        for metric in of_model:
+            count = referenced if isinstance(metric, ForwardMetric) else len(task.documents)
+            steps[Step(task.name, doing_forward(measurement.run, metric))] = count
     return steps

@@ -1,10 +1,11 @@
 """The metrics: one file each, here or named by an entry point.
 
 One model: a `SampleMetric` scores a response, a `CorpusMetric` all responses of a seed, a
-`PromptMetric` all responses to a prompt, a `ForwardMetric` the model itself. A student and its
-teacher: a `TokenMetric` or `PooledTokenMetric` compares their next-token distributions; a
-`PairMetric`, `PooledPairMetric`, `PromptPairMetric` or `CorpusPairMetric` compares their texts.
-Text overlap is in points (0 to 100), rates are 0 to 1, losses and divergences are in nats.
+`PromptMetric` all responses to a prompt, a `ForwardMetric` the model itself, a `SamplingMetric` the
+distributions that it sampled its responses from. A student and its teacher: a `TokenMetric` or
+`PooledTokenMetric` compares their next-token distributions; a `PairMetric`, `PooledPairMetric`,
+`PromptPairMetric` or `CorpusPairMetric` compares their texts. Text overlap is in points (0 to 100),
+rates are 0 to 1, losses and divergences are in nats.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +19,7 @@ from kdbench.metrics._kinds import (
     CurveMetric,
     ForwardMetric,
     Metric,
+    ModelMetric,
     OptionMetric,
     PairMetric,
     PooledPairMetric,
@@ -27,6 +29,7 @@ from kdbench.metrics._kinds import (
     PromptPairMetric,
     Reference,
     SampleMetric,
+    SamplingMetric,
     TeacherMetric,
     TokenMetric,
 )
@@ -56,6 +59,7 @@ __all__ = [
     "ForwardMetric",
     "JudgedMetric",
     "Metric",
+    "ModelMetric",
     "OptionMetric",
     "PairMetric",
     "PooledPairMetric",
@@ -67,6 +71,7 @@ __all__ = [
     "PromptPairMetric",
     "Reference",
     "SampleMetric",
+    "SamplingMetric",
     "TeacherMetric",
     "TokenMetric",
     "TopPositions",
@@ -252,7 +257,8 @@ def _kinds_of(names: Sequence[str]) -> dict[str, type[Metric]]:
 def _bases(name: str) -> list[str]:
     """Names of the metrics that a name of `metrics=` stands for, without position sets."""
     if name == ALL:  # variants such as rougeL[characters] are chosen by a key of their own
-        return [base for base in metrics.names() if "[" not in base]
+        known = [base for base in metrics.names() if "[" not in base]
+        return [base for base in known if not metrics.get(base).by_name_only]
     if name == HEADLINE:
         return [base for base in _bases(ALL) if in_headline_set(metrics.get(base))]
     return [base_of(name)]

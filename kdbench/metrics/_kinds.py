@@ -73,6 +73,7 @@ class Metric(ABC):
             `metrics=all` asks for it.
         needs_reference: Whether the metric compares with references. Documents without one do not
             count, and the metric never sees them.
+        by_name_only: Whether `metrics=all` leaves it out, so that only its name asks for it.
     """
 
     name: ClassVar[str]
@@ -85,6 +86,7 @@ class Metric(ABC):
     version: ClassVar[int | str] = 1
     by_default: ClassVar[bool] = True
     needs_reference: ClassVar[bool] = False
+    by_name_only: ClassVar[bool] = False
 
     def is_current(self, stored: Mapping[str, Any]) -> bool:
         """Whether stored results contain this metric in this version."""
@@ -182,8 +184,12 @@ class PromptMetric(Metric):
         return all(n in stored and stored[n].version == str(self.version) for n in names)
 
 
-class ForwardMetric(Metric):
-    """A number for each document, from the model's own probabilities.
+class ModelMetric(Metric):
+    """A number for each document, from the model's own probabilities."""
+
+
+class ForwardMetric(ModelMetric):
+    """A number for each document, from the model's probabilities of its first reference.
 
     The batches depend on the references alone, so that a resumed run computes with the same batch
     composition.
@@ -208,6 +214,26 @@ class ForwardMetric(Metric):
         self, model: Any, tokenizer: Any, batch: Sequence[Reference], limit: int
     ) -> list[float]:
         """Return the values of one batch. The model is in evaluation mode."""
+
+
+class SamplingMetric(ModelMetric):
+    """A number for each document, from the distributions that its responses were sampled from.
+
+    These are the model's, with the protocol's temperature, top-k, top-p and n-gram rule. The number
+    is the mean over a response's tokens, the end token included, and then over the responses.
+    """
+
+    by_default = False
+    by_name_only = True
+
+    @abstractmethod
+    def values(self, log_p: "torch.Tensor") -> "torch.Tensor":
+        """Return one value for each token of a response, (n, V) to (n,).
+
+        Args:
+            log_p: Log-probabilities from which the token was drawn, float32, -inf for tokens that
+                could not be drawn; under greedy decoding all but one.
+        """
 
 
 class OptionMetric(Metric):

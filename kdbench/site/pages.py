@@ -10,6 +10,7 @@ from collections.abc import Callable
 from kdbench.site.compare import compare_page
 from kdbench.site.cost import cost_page
 from kdbench.site.fidelity import fidelity_page
+from kdbench.site.frontier import frontier_page
 from kdbench.site.leaderboard import leaderboard_page
 from kdbench.site.page import Page
 from kdbench.site.run import run_page
@@ -21,6 +22,7 @@ PAGES: tuple[Callable[[SiteSource], Page | None], ...] = (
     compare_page,
     samples_page,
     fidelity_page,
+    frontier_page,
     cost_page,
     run_page,
 )

@@ -3,7 +3,7 @@
     results/<model>/<run>/run.json
     results/<anything>/<model>/<run>/run.json
 
-A run's own folders, a teacher's cache and hidden folders are not searched.
+A run's own folders, a teacher's cache, the runs of a frontier and hidden folders are not searched.
 """
 
 import os
@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _RUN, _TEACHER_CACHE = "run.json", "teacher.json"
+FRONTIER = "frontier.json"
+"""File in the folder of the runs that `kdbench frontier` makes: one model at many temperatures."""
 
 
 def run_folders_in(results: Path) -> list[Path]:
@@ -55,7 +57,7 @@ def _searched(folder: Path) -> Iterator[tuple[Path, set[str]]]:
             continue
         seen.add((status.st_dev, status.st_ino))
         names = {name for name, is_folder in entries if not is_folder}
-        if _TEACHER_CACHE in names:
+        if _TEACHER_CACHE in names or (FRONTIER in names and path != folder):
             continue
         yield path, names
         if _RUN not in names:

@@ -11,6 +11,7 @@ from kdbench.store.runs import StoredRun
 from kdbench.tables.column import Column, Direction
 from kdbench.tables.cost import COSTS, cost_column
 from kdbench.tables.deviations import DEVIATIONS, deviation_column
+from kdbench.tables.frontier import FRONTIER_GAIN, frontier_column
 from kdbench.tables.logged import LOGGED, log_column, logged_names
 from kdbench.tables.serving import SERVING, serving_columns
 from kdbench.task import TITLES, task_title
@@ -115,11 +116,13 @@ class _ColumnReader:
         measured = {task for run in runs for task in (*run.results, *run.groups)}
         self._tasks = {*settings.tasks, *TITLES, *measured}
         self._metrics = _metrics_of(runs)
-        self._serving = serving_columns(settings, runs)
+        self._stored: dict[str, Column] = dict(serving_columns(settings, runs))
+        if FRONTIER_GAIN in settings.columns:
+            self._stored[FRONTIER_GAIN] = frontier_column(settings.results)
 
     def column(self, name: str) -> Column:
-        if name in self._serving:
-            return self._serving[name]
+        if name in self._stored:
+            return self._stored[name]
         if (of_training := self._of_training(name)) is not None:
             return of_training
         task, colon, metric = name.partition(":")
@@ -159,7 +162,7 @@ class _ColumnReader:
             return metric
         if name is None:
             known = {
-                *(AVERAGE, _JUDGING, *COSTS, *SERVING, *DEVIATIONS),
+                *(AVERAGE, _JUDGING, FRONTIER_GAIN, *COSTS, *SERVING, *DEVIATIONS),
                 *(*self._tasks, *self._metrics, *metrics.names()),
             }
             raise InputError(f"columns={column}: not a task or metric: {nearest(metric, known)}")

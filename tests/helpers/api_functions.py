@@ -150,6 +150,17 @@ FUNCTIONS = [
         excluded=frozenset({"format"}),
     ),
     Function(
+        "frontier",
+        "frontier",
+        "Compare students by their curves of quality against entropy.",
+        config.FrontierSettings,
+        "kdbench.frontiers.table:Frontier",
+        "The curves and gains, which `print` shows.",
+        _INPUT.format("the table file, models, data or settings"),
+        ["table"],
+        excluded=frozenset({"format"}),
+    ),
+    Function(
         "table",
         "table",
         "Build the comparison table from results and published numbers.",

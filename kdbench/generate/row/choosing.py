@@ -68,6 +68,30 @@ def choosing_scores(
     return scores
 
 
+def sampling_log_probs(
+    logits: "torch.Tensor", protocol: Protocol, banned: Sequence[tuple[int, int]]
+) -> "torch.Tensor":
+    """Return the log-probabilities of the distributions that `choose` draws from.
+
+    Args:
+        logits: Logits of the next token, (rows, V).
+        protocol: Protocol with temperature, top_k and top_p; under greedy decoding the distribution
+            is a single token.
+        banned: Pairs of a row's index and a token that it must not choose.
+
+    Returns:
+        float32 tensor of shape (rows, V), -inf for tokens that cannot be chosen.
+    """
+    import torch
+
+    scores = logits.float().clone()
+    _ban(scores, banned)
+    if protocol.temperature > 0:
+        return _warped(scores, protocol).log_softmax(-1)
+    only = torch.full_like(scores, -torch.inf)
+    return only.scatter(-1, scores.argmax(-1, keepdim=True), 0.0)
+
+
 def _ban(scores: "torch.Tensor", banned: Sequence[tuple[int, int]]) -> None:
     """Overwrite the scores of banned tokens."""
     import torch

@@ -1,0 +1,53 @@
+"""`kdbench frontier --dry-run`: who is measured at which temperatures, and what is missing."""
+
+from pathlib import Path
+
+from kdbench.config import FrontierSettings, given_facts
+from kdbench.frontiers.measure import check_metric, works
+from kdbench.frontiers.run import stored_students
+from kdbench.frontiers.students import asked_students
+from kdbench.measuring.measurement import prepare
+from kdbench.store.frontiers import FRONTIERS
+from kdbench.system.outline import Fact, Section
+from kdbench.task import load_tasks
+from kdbench.text import counted
+
+
+def plan_frontier(settings: FrontierSettings) -> list[Section]:
+    """What `frontier` would do: every check is made, no weights are loaded, nothing is written.
+
+    Raises:
+        InputError: As for `frontier`, but for what only a loaded model shows.
+    """
+    check_metric(settings)
+    facts = list(given_facts(settings))
+    title = "kdbench frontier: a dry run, which writes nothing"
+    if settings.table is None and not settings.models:
+        results = settings.results or Path("results")
+        _, students = stored_students(settings, results)
+        labels = ", ".join(student.label for student in students)
+        facts += [Fact("students", labels), Fact("measures", "nothing: compares what is stored")]
+        return [Section(title, tuple(facts))]
+    asked = asked_students(settings)
+    todo = works(settings, asked)
+    first = todo[0].settings
+    tasks = load_tasks(first.tasks, first.data, first.limit, first.run_code)
+    missing = {work.student: 0 for work in todo}
+    for work in todo:
+        measurement = prepare(work.settings, tasks=tasks)
+        missing[work.student] += sum(map(measurement.sampling.missing, tasks))
+    facts += [
+        Fact("baseline", asked.baseline),
+        Fact("tasks", " ".join(task.name for task in tasks)),
+        Fact("temperatures", " ".join(f"{t:g}" for t in settings.temperatures)),
+        Fact("runs in", str(asked.results / FRONTIERS)),
+    ]
+    counts = [
+        Fact(
+            student.label,
+            f"{counted(len(student.trainings), 'checkpoint')}, {missing[student.label]} samples "
+            "to generate",
+        )
+        for student in asked.students
+    ]
+    return [Section(title, tuple(facts)), Section("Students", tuple(counts))]

@@ -1,0 +1,103 @@
+"""`kdbench frontier`: measure what is missing, compare the curves, store and draw them."""
+
+from pathlib import Path
+
+from kdbench.config import FrontierSettings
+from kdbench.config.kinds import given_keys
+from kdbench.errors import InputError, nearest_path
+from kdbench.frontiers.conclude import conclude
+from kdbench.frontiers.measure import MeasuredStudent, MeasuredTraining, check_metric, measured
+from kdbench.frontiers.picture import THEMES, draw
+from kdbench.frontiers.students import asked_students, chosen_labels, find_baseline
+from kdbench.frontiers.table import Frontier
+from kdbench.store.frontiers import FRONTIERS, read_frontier, write_frontier
+from kdbench.system.files import put_bytes
+from kdbench.system.outputs import put_output
+from kdbench.system.remote.hooks import fetch_results, publishing, watch
+
+_KEYS_OF_STORED = {
+    *("results", "rows", "baseline", "metric", "temperatures", "format", "dry_run", "plugins"),
+    *("storage_options", "work"),
+}
+
+
+def frontier(settings: FrontierSettings) -> Frontier:
+    """Measure every student at every temperature, and compare the curves.
+
+    Without a table or models, the stored runs are compared again; no model is needed then.
+
+    Args:
+        settings: Settings of `kdbench frontier`.
+
+    Raises:
+        InputError: Models, data, tasks or settings have a fault that the user can fix.
+    """
+    check_metric(settings)
+    if settings.table is None and not settings.models:
+        results = settings.results or Path("results")
+        title, students = stored_students(settings, results)
+    else:
+        asked = asked_students(settings)
+        title, results = asked.title, asked.results
+        fetch_results(results / FRONTIERS)
+        students = measured(settings, asked)
+    folder = results / FRONTIERS
+    record = conclude(title, students, settings.metric, folder)
+    found = Frontier(record, folder)
+    files = [folder / f"frontier-{theme}.svg" for theme in THEMES]
+    with publishing():
+        watch(folder / "frontier.json", folder / "FRONTIER.md", *files)
+        for file, theme in zip(files, THEMES, strict=True):
+            put_bytes(file, draw(record, theme))
+        put_output(folder / "FRONTIER.md", found.render("md"))
+        write_frontier(results, record)
+    return found
+
+
+def stored_students(settings: FrontierSettings, results: Path) -> tuple[str, list[MeasuredStudent]]:
+    """The students of a frontier that was measured before, the baseline first, and its title.
+
+    Args:
+        settings: Settings without a table and models.
+        results: Folder of the results.
+
+    Raises:
+        InputError: There is none, or a key asks for what would have to be measured.
+    """
+    for key in given_keys(settings):
+        if key not in _KEYS_OF_STORED:
+            raise InputError(
+                f"{key}=: needs models to measure; name a table, or give models= with checkpoints"
+            )
+    if not results.is_dir():
+        raise InputError(f"results={results}: no such folder{nearest_path(results)}")
+    record = read_frontier(results)
+    if record is None:
+        raise InputError(
+            f"results={results}: no frontier was measured; name a table, or give models= with "
+            "checkpoints"
+        )
+    temperatures = record.temperatures
+    if "temperatures" in given_keys(settings):
+        for temperature in settings.temperatures:
+            if temperature not in temperatures:
+                raise InputError(f"temperatures={temperature:g}: was not measured")
+        temperatures = list(settings.temperatures)
+    labels = [student.label for student in record.students]
+    baseline = find_baseline(settings.baseline, labels, record.baseline)
+    by_label = {student.label: student for student in record.students}
+    students = [
+        MeasuredStudent(
+            label,
+            tuple(
+                MeasuredTraining(
+                    trained.name,
+                    trained.seed,
+                    {t: results / FRONTIERS / trained.runs[f"{t:g}"] for t in temperatures},
+                )
+                for trained in by_label[label].trainings
+            ),
+        )
+        for label in chosen_labels(settings.rows, baseline, labels)
+    ]
+    return record.title, students

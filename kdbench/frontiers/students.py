@@ -1,0 +1,204 @@
+"""Which students are compared: the rows of a table, checkpoints by path, or those stored before."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kdbench.checkpoint import check_checkpoint, find_checkpoint
+from kdbench.config import FillSettings, FrontierSettings
+from kdbench.config.kinds import given_keys
+from kdbench.errors import InputError, nearest
+from kdbench.filling.checkpoints import TableCheckpoints, table_checkpoints
+from kdbench.measuring.given_card import with_given_card
+from kdbench.measuring.identity import training_of
+from kdbench.system.names import folder_name
+
+_SFT = "SFT"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One checkpoint of a student.
+
+    Attributes:
+        name: Name of the model in results.
+        model: Folder of the checkpoint, or its name on the hub.
+        seed: Training seed; None if it is unknown.
+        card: File of its card, if another tool trained it.
+    """
+
+    name: str
+    model: str
+    seed: int | None
+    card: Path | None = None
+
+
+@dataclass(frozen=True)
+class Student:
+    """A student: one checkpoint, or those of one recipe with several training seeds."""
+
+    label: str
+    trainings: tuple[Trained, ...]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be measured.
+
+    Attributes:
+        title: What the students are.
+        students: The students, the baseline first.
+        keys: Keys of every evaluation.
+        results: Folder of the results.
+    """
+
+    title: str
+    students: tuple[Student, ...]
+    keys: Mapping[str, Any] = field(repr=False)
+    results: Path
+
+    @property
+    def baseline(self) -> str:
+        """Label of the student with which the others are compared."""
+        return self.students[0].label
+
+
+def asked_students(settings: FrontierSettings) -> Asked:
+    """Find the students and how they are measured; no model is loaded.
+
+    Args:
+        settings: Settings that name a table or models.
+
+    Raises:
+        InputError: A table or checkpoint is missing or wrong, or no baseline is known.
+    """
+    keys = _given_keys_of_eval(settings)
+    if settings.table is None:
+        results = settings.results or Path("results")
+        students = _of_models(settings)
+        return Asked("students", _chosen(settings, students, None), keys, results)
+    changes = {"data": settings.data, "results": settings.results, "plugins": settings.plugins}
+    table = table_checkpoints(FillSettings(table=settings.table, **changes))
+    known = set(FrontierSettings.model_fields) | {"metrics"}
+    keys = {
+        "tasks": table.tasks,
+        "data": table.data,
+        **{key: v for key, v in table.evaluate.items() if key in known and key not in _NOT_EVAL},
+        **keys,
+        "setting": table.setting,
+    }
+    rows = _chosen(settings, _of_table(table, settings.rows), table.undistilled)
+    return Asked(table.title, rows, keys, table.results)
+
+
+_NOT_EVAL = {
+    *("table", "models", "rows", "baseline", "temperatures", "metric", "format", "dry_run"),
+    *("results", "metrics", "temperature", "work", "storage_options"),
+}
+
+
+def _given_keys_of_eval(settings: FrontierSettings) -> dict[str, Any]:
+    return {key: getattr(settings, key) for key in given_keys(settings) if key not in _NOT_EVAL}
+
+
+def _of_table(table: TableCheckpoints, rows: Sequence[str]) -> list[Student]:
+    """The rows of a table, of which the chosen ones must be trained."""
+    by_row: dict[str, list[Trained]] = {}
+    missing: dict[str, None] = {}
+    for row in table.rows:
+        if not row.exists and (not rows or row.row in rows):
+            missing[row.name] = None
+        by_row.setdefault(row.row, []).append(Trained(row.name, row.model, row.seed, row.card))
+    if missing:
+        raise InputError(
+            f"{table.file}: no checkpoint of {', '.join(missing)}; kdbench fill trains them, or "
+            "choose other rows with rows="
+        )
+    return [Student(label, tuple(trainings)) for label, trainings in by_row.items()]
+
+
+def _of_models(settings: FrontierSettings) -> list[Student]:
+    """Checkpoints by path; those of one recipe with different training seeds are one student."""
+    for model in settings.models:
+        check_checkpoint(model, None, settings.unsafe_pickle, "models")
+    groups: dict[object, list[Trained]] = {}
+    labels: dict[object, str] = {}
+    for model in settings.models:
+        checkpoint = find_checkpoint(
+            model, None, settings.unsafe_pickle, "models", settings.trust_remote_code
+        )
+        card = with_given_card(checkpoint, None).card
+        training = training_of(card) or {}
+        seed, recipe = training.get("seed"), training.get("recipe")
+        label = str(card.get("method") or checkpoint.name)
+        group = (label, recipe) if seed is not None and recipe is not None else model
+        groups.setdefault(group, []).append(Trained(checkpoint.name, model, seed))
+        labels[group] = label
+    several = [label for label in labels.values() if list(labels.values()).count(label) > 1]
+    students = [
+        Student(trained[0].name if labels[group] in several else labels[group], tuple(trained))
+        for group, trained in groups.items()
+    ]
+    names = [trained.name for student in students for trained in student.trainings]
+    labels_now = [student.label for student in students]
+    for name in (*labels_now, *names):
+        if max(names.count(name), labels_now.count(name)) > 1:
+            raise InputError(f"models=: two students are called '{name}'; rename a folder")
+    return students
+
+
+def _chosen(
+    settings: FrontierSettings, students: Sequence[Student], undistilled: str | None
+) -> tuple[Student, ...]:
+    """The students to compare, the baseline first."""
+    baseline = find_baseline(settings.baseline, [s.label for s in students], undistilled)
+    chosen = chosen_labels(settings.rows, baseline, [s.label for s in students])
+    for student in students:
+        for trained in student.trainings:
+            _check_name(trained.name)
+    by_label = {student.label: student for student in students}
+    return tuple(by_label[label] for label in chosen)
+
+
+def _check_name(name: str) -> None:
+    try:
+        folder_name(name)
+    except InputError as error:
+        raise InputError(f"the student's name '{name}' {error}") from None
+
+
+def find_baseline(given: str | None, labels: Iterable[str], undistilled: str | None) -> str:
+    """The label of the baseline: the given one, the table's undistilled row, or SFT.
+
+    Raises:
+        InputError: No student has the label, or none is known to be the baseline.
+    """
+    known = list(labels)
+    if given is not None:
+        if given not in known:
+            raise InputError(f"baseline={given}: {nearest(given, known)}")
+        return given
+    if undistilled in known:
+        return str(undistilled)
+    if _SFT in known:
+        return _SFT
+    raise InputError(
+        f"baseline=: no student is called {_SFT}; name the one whose curve the others are compared "
+        f"with: {', '.join(known)}"
+    )
+
+
+def chosen_labels(rows: Sequence[str], baseline: str, labels: Sequence[str]) -> list[str]:
+    """The labels of the students to compare, the baseline first.
+
+    Raises:
+        InputError: No student has one of the labels, or there is nobody to compare.
+    """
+    for row in rows:
+        if row not in labels:
+            raise InputError(f"rows={row}: {nearest(row, labels)}")
+    chosen = [baseline, *(label for label in (rows or labels) if label != baseline)]
+    if len(chosen) < 2:
+        raise InputError(f"there is no student besides the baseline {baseline}")
+    return chosen

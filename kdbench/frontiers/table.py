@@ -1,0 +1,188 @@
+"""The frontier in its forms: terminal, Markdown, CSV and JSON."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kdbench.errors import InputError, nearest
+from kdbench.frontiers.words import (
+    decimals_of,
+    gain_text,
+    notes,
+    p_text,
+    sentence,
+    verdict_text,
+)
+from kdbench.store.frontiers import FrontierRecord, FrontierStudent
+from kdbench.system.layout import GridLine, NumberCell, fit, output_width, wrapped
+from kdbench.text import cell_text, escape_md, interval, printable, signed
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.text import Text
+
+_FORMS = ("terminal", "md", "csv", "json")
+_QUALITIES = 4  # the first column of qualities, which a narrow terminal leaves out
+
+
+@dataclass(frozen=True, repr=False)
+class Frontier:
+    """Quality against entropy of every student; `print` shows it as a terminal does.
+
+    Attributes:
+        record: The curves, gains and verdicts.
+        folder: Folder of the runs, the figures and the stored numbers.
+    """
+
+    record: FrontierRecord
+    folder: Path
+
+    def __str__(self) -> str:
+        return self.render("terminal", output_width())
+
+    def __repr__(self) -> str:
+        return str(self).rstrip("\n")
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return the points of all curves, with the gain of their student, as a data frame."""
+        import pandas as pd
+
+        return pd.DataFrame(list(points(self.record)))
+
+    def render(self, form: str, width: int | None = None) -> str:
+        """Draw the table.
+
+        Args:
+            form: `terminal`, `md`, `csv` or `json`.
+            width: Columns of the terminal, for that form; None for no limit.
+
+        Returns:
+            The text, which ends with a newline.
+
+        Raises:
+            InputError: An unknown form.
+        """
+        if form not in _FORMS:
+            raise InputError(f"format={form}: {nearest(form, _FORMS)}")
+        if form == "md":
+            return _markdown(self.record)
+        if form == "csv":
+            return _csv(self.record)
+        if form == "json":
+            return json.dumps(document(self.record), indent=1, ensure_ascii=False) + "\n"
+        return "".join(f"{line.plain}\n" for line in frontier_lines(self.record, width))
+
+
+def document(record: FrontierRecord) -> dict[str, Any]:
+    """The stored numbers as a JSON value."""
+    content: dict[str, Any] = record.model_dump(mode="json", by_alias=True)
+    return content
+
+
+def points(record: FrontierRecord) -> Iterator[dict[str, Any]]:
+    """A row for each point of each curve, with the gain of its student."""
+    for student in record.students:
+        gain = student.gain
+        for point in student.points:
+            yield {
+                "student": student.label,
+                "temperature": point.temperature,
+                "entropy": point.entropy.value,
+                "entropy_ci_low": point.entropy.low,
+                "entropy_ci_high": point.entropy.high,
+                record.metric: point.quality.value,
+                f"{record.metric}_ci_low": point.quality.low,
+                f"{record.metric}_ci_high": point.quality.high,
+                "trainings": len(student.trainings),
+                "frontier_gain": gain and gain.value,
+                "gain_ci_low": gain and gain.low,
+                "gain_ci_high": gain and gain.high,
+                "p_holm": student.adjusted_p,
+                "verdict": verdict_text(student, record),
+            }
+
+
+def frontier_lines(record: FrontierRecord, width: int | None) -> "list[Text]":
+    """The lines of the table on a terminal.
+
+    Args:
+        record: The frontier.
+        width: Columns of the terminal; None for no limit.
+    """
+    from rich.text import Text
+
+    grid = list(_grid(record))
+    spare = range(_QUALITIES, len(grid[0]))
+    fitted = fit(grid, (0,), width, spare=spare)
+    lines = [Text(f"{printable(record.title)}: quality against entropy", "bold"), *fitted.lines]
+    lines.append(Text(""))
+    sentences = [sentence(s, record) for s in record.students if s.label != record.baseline]
+    for text in [*sentences, *notes(record)]:
+        lines += map(Text, wrapped(printable(text), width, "  ", whole_words=True))
+    return lines
+
+
+def _grid(record: FrontierRecord) -> Iterator[GridLine]:
+    decimals = decimals_of(record)
+    titles = ["", "frontier_gain", "p", "verdict"]
+    yield [*titles, *(f"T={t:g}" for t in record.temperatures)]
+    for student in record.students:
+        yield [
+            printable(student.label),
+            _gain_cell(student, decimals),
+            p_text(student.adjusted_p),
+            verdict_text(student, record),
+            *(
+                f"{point.quality.value:.{decimals}f} at {point.entropy.value:.2f}"
+                for point in student.points
+            ),
+        ]
+
+
+def _gain_cell(student: FrontierStudent, decimals: int) -> NumberCell | str:
+    gain = student.gain
+    if gain is None:
+        return ""
+    ends = interval(gain.low, gain.high, decimals)
+    return NumberCell(signed(gain.value, decimals), (("interval", ends),) if ends else ())
+
+
+def _markdown(record: FrontierRecord) -> str:
+    decimals = decimals_of(record)
+    shown = [f"T = {t:g}" for t in record.temperatures]
+    lines = [
+        f"**{escape_md(record.title)}: quality against entropy**",
+        "",
+        f"| student | frontier\\_gain | p | verdict | {' | '.join(shown)} |",
+        f"|:--|--:|--:|:--|{'--:|' * len(shown)}",
+    ]
+    for student in record.students:
+        cells = [
+            student.label,
+            gain_text(student.gain, decimals) if student.label != record.baseline else "",
+            p_text(student.adjusted_p),
+            verdict_text(student, record),
+            *(
+                f"{point.quality.value:.{decimals}f} at {point.entropy.value:.2f}"
+                for point in student.points
+            ),
+        ]
+        lines.append(f"| {' | '.join(map(escape_md, cells))} |")
+    lines += ["", f"Cells show {escape_md(record.metric)} at the entropy in nats per token.  "]
+    sentences = [sentence(s, record) for s in record.students if s.label != record.baseline]
+    lines += [f"{escape_md(text)}  " for text in [*sentences, *notes(record)]]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _csv(record: FrontierRecord) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    rows = list(points(record))
+    writer.writerow([cell_text(name) for name in rows[0]])
+    for row in rows:
+        writer.writerow([cell_text(v) if isinstance(v, str) else v for v in row.values()])
+    return text.getvalue()
