@@ -122,22 +122,37 @@ def _claim(directory: Path, settings: dict[str, Any]) -> None:
         )
 
 
-def _write_checkpoint(
-    folder: Path, data: Path, seed: int, steps: int, report: WorldReport | None
+def write_model(
+    folder: Path,
+    data: Path,
+    size: Size,
+    learning_rate: float,
+    steps: int,
+    seed: int,
+    report: WorldReport | None = None,
 ) -> None:
-    """Train the model that `folder` is named after, and put it there in one step."""
-    name, training = folder.name, TRAININGS[folder.name]
+    """Train a model on Dolly's training rows, and put it into `folder` in one step.
+
+    Args:
+        folder: Where it is put; its name is that of the report's lines.
+        data: Data of the world.
+        size: Size of the model.
+        learning_rate: Peak learning rate of AdamW.
+        steps: Number of optimiser steps.
+        seed: Seed of the weights and the order of rows.
+        report: Called after each step with the folder's name, the step and its loss.
+    """
     tokenizer = build_tokenizer(data)
-    model = random_model(tokenizer, training.size, seed)
+    model = random_model(tokenizer, size, seed)
     text = (data / "dolly" / "train.jsonl").read_text(encoding="utf-8")
     finetune(
         model,
         tokenizer,
         rows=[json.loads(line) for line in text.splitlines()],
         steps=steps,
-        learning_rate=training.learning_rate,
+        learning_rate=learning_rate,
         seed=seed,
-        report=partial(report, name) if report else None,
+        report=partial(report, folder.name) if report else None,
     )
     unfinished = unfinished_folder(folder)
     model.save_pretrained(unfinished)
@@ -190,5 +205,7 @@ def make_world(
         os.replace(unfinished, world.data)
     for folder in (world.teacher, world.student):
         if not folder.exists():
-            _write_checkpoint(folder, world.data, seed, steps[folder.name], report)
+            how = TRAININGS[folder.name]
+            given = how.size, how.learning_rate, steps[folder.name], seed, report
+            write_model(folder, world.data, *given)
     return world
