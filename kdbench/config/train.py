@@ -12,6 +12,7 @@ from kdbench.config.served_teacher import ServedTeacherKeys, is_on_server
 from kdbench.config.track import TrackerKeys
 from kdbench.config.train_prompts import PromptKeys
 from kdbench.config.train_rollouts import RolloutKeys
+from kdbench.config.watched import WatchKeys
 from kdbench.errors import InputError
 
 _OF_CHAT = ("train_turns", "chat_template", "chat_template_kwargs", "system")
@@ -263,6 +264,7 @@ class TrainSettings(
     SamplingKeys,
     RolloutKeys,
     ValidationKeys,
+    WatchKeys,
     PrecisionKeys,
     TrainOutputKeys,
     TrackerKeys,

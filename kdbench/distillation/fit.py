@@ -111,6 +111,7 @@ def prepare(
         cached_teacher=cached,
         reader=models.reader,
         rollouts=rollout_plan(settings, precision),
+        watch={name: settings.watched_paths.get(name) for name in settings.watch},
     )
     return PreparedRun(
         settings, ingredients.recipe.steps_of_epoch(count), models.student, arguments, work

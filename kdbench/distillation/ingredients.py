@@ -51,6 +51,7 @@ NO_PART = {
     *("teacher_api", "teacher_model", "teacher_field", "teacher_tokenizer", "teacher_check"),
     *("teacher_concurrency", "teacher_timeout", "teacher_budget", "teacher_key_env"),
     *("valid_set", "dry_run", "report_group", "plugins"),
+    "watch",  # what is logged, by content and not by place: see `_watch_identity`
     *("rollout_backend", "rollout_server", *OF_AN_ENGINE),  # see `rollout_identity`
 }
 
@@ -277,6 +278,8 @@ class Ingredients:
         companions = (companion for triple in triples for companion in triple.companions)
         for key, path in {item for one in companions for item in one.checkpoints.items()}:
             check_tokenizer(path, key, self.tokenizer)
+        for path in self.settings.watched_paths.values():
+            check_tokenizer(path, "watch", self.tokenizer)
 
     def reader(self, triple: Triple) -> Reader | None:
         """How the teacher reads what the student learns, if its tokenizer is another one.
@@ -348,6 +351,14 @@ class Ingredients:
             return _file_sha256(path)
         return self._find(str(path), key).sha256
 
+    def _watch_identity(self) -> dict[str, str]:
+        """The content of each watched model, by its name; `teacher` for the run's own."""
+        paths = self.settings.watched_paths
+        return {
+            name: self._content("watch", paths[name]) if name in paths else model
+            for name, model in self.settings.watch.items()
+        }
+
     def stages(self) -> list[Stage]:
         """New stages of the method, with the plain texts of `pretraining=` if there are any."""
         stages, settings = list(self.method.stages()), self.settings
@@ -394,6 +405,8 @@ class Ingredients:
         for key in self._without_effect(uses_teacher):
             del common[key]
         common |= rollout_identity(self.settings)
+        if self.settings.watch:
+            common["watch"] = self._watch_identity()
         return {
             "settings": common,
             "parameters": {

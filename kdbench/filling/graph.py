@@ -201,6 +201,8 @@ class Graph:
         }
         if own_teacher is not None:
             content["teacher"] = self._contents.of(identity_of_model, str(own_teacher), "teacher")
+        if recipe.settings.watch:
+            content["watch"] = self._watched(recipe.settings)
         if contents := contents_of_keys(recipe.method):
             content["contents"] = contents
         fingerprint = digest(content)
@@ -210,6 +212,16 @@ class Graph:
         )
         recipe = replace(recipe, settings=settings)
         return TrainNode(label, _keys(needs), fingerprint, place, recipe)
+
+    def _watched(self, settings: TrainSettings) -> dict[str, Any]:
+        """What identifies each watched model, by its name; `teacher` for the run's own."""
+        paths = settings.watched_paths
+        return {
+            name: self._contents.of(identity_of_model, str(paths[name]), "watch")
+            if name in paths
+            else model
+            for name, model in settings.watch.items()
+        }
 
     def _training_files(self, settings: TrainSettings) -> object:
         """Hashes of the files that a training reads."""

@@ -6,7 +6,8 @@ Objective: -log q(y) on y ~ p, one sample per training prompt; MiniLLM's baselin
 Data: the teacher's responses, sampled once and kept. Without forward KL, the teacher may have a
     different tokenizer. A response that was cut at `max_new_tokens=` gets no end token, so that the
     student does not learn to stop there; MiniLLM's code appends one to every response, which is
-    `truncated_end=append`.
+    `truncated_end=append`. With `fresh` the teacher answers anew in every step: no response is learned
+    twice, at the cost of the teacher's generation in each step.
 """
 
 from typing import ClassVar, Literal
@@ -16,6 +17,7 @@ from pydantic import Field
 from kdbench.divergence import forward_kl
 from kdbench.methods import Method, methods
 from kdbench.training import CrossEntropy, FromTeacher, Match, Term, Triple
+from kdbench.training.sources.fresh import FreshFromTeacher
 
 
 @methods.register("seqkd")
@@ -28,6 +30,9 @@ class SeqKD(Method):
     family: ClassVar[str] = "baselines"
     basis: ClassVar[str] = "paper"
     kd_ratio: float = Field(0.0, ge=0, le=1, description="r, weight of forward KL; CE has 1-r")
+    fresh: bool = Field(
+        False, description="whether the teacher answers anew in every step, instead of once"
+    )
     truncated_end: Literal["omit", "append"] = Field(
         "omit",
         description="whether a response cut at max_new_tokens= gets an end token; append as "
@@ -40,4 +45,5 @@ class SeqKD(Method):
             Term(CrossEntropy(), 1 - self.kd_ratio),
             Term(Match(forward_kl), self.kd_ratio),
         ]
-        return Triple([term for term in terms if term.weight], FromTeacher(self.truncated_end))
+        source = FreshFromTeacher() if self.fresh else FromTeacher(self.truncated_end)
+        return Triple([term for term in terms if term.weight], source)

@@ -56,6 +56,7 @@ from kdbench.training.source import FromDataset, FromTeacher, Source
 from kdbench.training.state import RunState
 from kdbench.training.step import StepOutcome, StepWork
 from kdbench.training.validation import Validator
+from kdbench.training.watched import Watch
 from kdbench.training.work import Work
 from kdbench.views.rollout import Example, response_tokens
 from kdbench.views.tokenizers import vocabulary_size
@@ -176,6 +177,15 @@ class DistillationTrainer(Trainer):
                 *models,
             )
         self._validator = Validator(work, self.accelerator, decodings, self._autocast, self.phases)
+        self._watch = Watch(
+            work.watch,
+            context,
+            work,
+            self.accelerator,
+            decodings,
+            self.phases,
+            self._autocast,
+        )
         self._learner = StepLearner(
             triple.terms,
             self.views,
@@ -385,6 +395,7 @@ class DistillationTrainer(Trainer):
         own_losses: dict[str, float] = {}
         with self.phases("validate"), whole_weights(self.accelerator, self.model_wrapped):
             validation |= self._validator.measure(self._unwrapped_view, self.model)
+            validation |= self._watch.measure(self._unwrapped_view)
             for companion in self._triple.companions:
                 if companion.model() is None:
                     continue

@@ -13,6 +13,8 @@ from kdbench.views.rollout import Example
 from kdbench.views.view import View
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import torch
 
 
@@ -41,6 +43,7 @@ class Work:
         statistics: What the method's preparation found, by name.
         reader: How the teacher reads responses in its own tokens; None if they are the student's.
         rollouts: The engine that generates the student's responses; None leaves it to the trainer.
+        watch: Checkpoints whose divergence from the student is logged, by name; None is the teacher.
     """
 
     triple: Triple
@@ -63,3 +66,4 @@ class Work:
     statistics: "Mapping[str, torch.Tensor]" = field(default_factory=dict)
     reader: Reader | None = None
     rollouts: RolloutPlan | None = None
+    watch: "Mapping[str, Path | None]" = field(default_factory=dict)
