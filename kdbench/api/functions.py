@@ -732,6 +732,7 @@ def train(
     exit_weight: float | None = None,
     exits: int | str | Sequence[int] | None = None,
     final: Literal["labels", "teacher", "mixture"] | None = None,
+    first_share: float | None = None,
     form: Literal["target", "subtract"] | Literal["jsd", "sampled"] | None = None,
     forward_weight: float | None = None,
     gate: Literal["validation", "student"] | None = None,
@@ -778,6 +779,7 @@ def train(
     opener_share: float | None = None,
     others: Literal["sorted", "bucket"] | None = None,
     over: int | Literal["all"] | None = None,
+    own_weight: float | None = None,
     parameters: str | None = None,
     part_rate: float | None = None,
     passes: int | None = None,
@@ -802,7 +804,7 @@ def train(
     relation: Literal["cosine", "knn"] | None = None,
     relation_temperature: float | None = None,
     replacement: Literal["teacher", "top_k"] | None = None,
-    responses: Literal["teacher", "student"] | None = None,
+    responses: Literal["teacher", "student"] | Literal["teacher", "dataset"] | None = None,
     reward: Literal["binary", "real"] | None = None,
     reward_clip: float | None = None,
     reward_rows: int | None = None,
@@ -850,6 +852,7 @@ def train(
     validation_rows: int | None = None,
     verifier: str | None = None,
     virtual_rate: float | None = None,
+    warmup: float | None = None,
     weight: Literal["exp", "sigmoid"] | float | None = None,
     window_tokens: int | None = None,
 ) -> "Trained":
@@ -1053,6 +1056,7 @@ def train(
         exit_weight: weight of each exit (ofa).
         exits: layers of the student with an exit, from 1 (ofa).
         final: the finished student's head: a, b, or their log-linear mixture (dho).
+        first_share: share of the steps on the teacher's responses (strong_to_weak).
         form: how the classmate is used (classmate); divergence, or its policy gradient (opsd).
         forward_weight: weight of the forward part (eopd).
         gate: what trains the gate: the teachers' validation loss, or the KL (mst).
@@ -1105,6 +1109,7 @@ def train(
         opener_share: c, share of a response's entropy in its opener (tsd).
         others: what does not match: sorted distance, or one rest in the JSD (gold).
         over: tokens that are standardised: all, or the teacher's likeliest K >= 3 (logit_std).
+        own_weight: largest a, weight of the student's own first choices (weak_to_strong).
         parameters: patterns of the parameters' names, with commas (default: the last layer) (aif,
             tgeo).
         part_rate: learning rate of the correction / student's (dual_head); learning rate of the
@@ -1138,7 +1143,8 @@ def train(
         relation: what relates two tokens (trg).
         relation_temperature: divides the cosines (trg).
         replacement: what replaces others: a sample of the teacher, or of its top_k (skd).
-        responses: who writes responses to unlabelled prompts, without label words (dho).
+        responses: who writes responses to unlabelled prompts, without label words (dho); whose
+            responses are learned: the weak teacher's, or the dataset's (weak_to_strong).
         reward: what a row counts (mpdistil).
         reward_clip: largest absolute reward after scaling (minillm).
         reward_rows: largest number of validation rows of a reward (mpdistil).
@@ -1186,7 +1192,7 @@ def train(
         teacher_rate: a learning teacher's learning rate as a multiple of the student's (bdkd).
         teacher_weight: w, teacher's share of the mixture; 0 is KL(p‖q), 1 is KL(q‖p) (gkd, gold,
             jsd); w, teacher's share in the JSD (opsd, sdft, tsd); teacher's share in the JSD
-            (sdpo).
+            (sdpo); w of the second stage; 0 is KL(p‖q), 1 is KL(q‖p) (strong_to_weak).
         teachers: checkpoints of the teachers, two or more (mst).
         temperature: divides both logits in the divergence (aif, kd); divides the differences
             (bild); T, divides the logits of teacher and head b (dho); divides the logits of both
@@ -1213,6 +1219,7 @@ def train(
         verifier: what rewards a response: exact_match, number, or rougeL>=0.7 (grpo, trrd);
             exact_match, number or rougeL>=0.7 (sdpo).
         virtual_rate: η, learning rate of the virtual step (tgeo).
+        warmup: share of the training in which a rises (weak_to_strong).
         weight: how influences become weights (aif); weight of ND (nd).
         window_tokens: most tokens of texts that share a row; 0 packs none (pretrain_kd).
 

@@ -69,9 +69,12 @@ VARIANTS = [
     ("seqkd", {"kd_ratio": 0.5}),
     ("taid", {"start": 0}),
     ("taid", {"start": 1}),
+    ("strong_to_weak", {"teacher_weight": 0}),
     ("trrd", {"old_share": 0}),
     ("trrd", {"old_share": 1}),
     ("trg", {"relation": "knn"}),
+    ("weak_to_strong", {"own_weight": 0}),
+    ("weak_to_strong", {"responses": "dataset"}),
 ]
 
 # What an objective is shown before the first step, by method: the student's head for `ofa`, unit

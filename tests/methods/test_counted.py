@@ -30,6 +30,7 @@ SYSTEMS = {
     "BiLD, Switch-KD's DBiLD": "bild",
     "TSD-KD": "tsd",
     "FIRST": "first",
+    "weak-to-strong generalisation": "weak_to_strong",
     "OFA-KD": "ofa",
     "Swing distillation": "swing",
     "ToDi": "todi",
@@ -48,6 +49,7 @@ SYSTEMS = {
     "few-shot context self-distillation": "context_sd",
     "Even your Teacher Needs Guidance, recursive meta-distillation": "iterated",
     "Speculative KD": "skd",
+    "strong-to-weak of Qwen3": "strong_to_weak",
     "SDFT": "sdft",
     "SDPO": "sdpo",
     # Data, weights and schedules

@@ -73,6 +73,11 @@ class AnalysisBench:
             if folder.exists() and not folder.is_dir():
                 raise InputError(f"{key}={folder}: is a file, not a folder")
 
+    @property
+    def used_world(self) -> str | None:
+        """What the models are, such as `toy`; None if none was needed."""
+        return self.world.kind if "world" in vars(self) else None
+
     @cached_property
     def world(self) -> AnalysisWorld:
         """The models and data; the toy world is made if it does not exist.

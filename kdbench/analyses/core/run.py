@@ -51,7 +51,8 @@ def analyse(analysis: Analysis) -> Analysed:
         conclusion = analysis.run(bench)
     except StoppedAnalysis as stopped:
         return Analysed(None, notes=stopped.notes, failed=stopped.failed)
-    settings = {**conclusion.settings, "models": bench.world.kind}
+    models = {} if bench.used_world is None else {"models": bench.used_world}
+    settings = {**conclusion.settings, **models}
     conclusion = conclusion.model_copy(update={"name": name, "settings": settings})
     if analysis.dry_run:
         return Analysed(None, notes="everything is done: without --dry-run it is concluded\n")

@@ -8,7 +8,7 @@ from kdbench.config.kinds import DryRunKeys, fields_by_key
 from kdbench.config.plugins import PluginKeys
 
 _NO_PART = {
-    *("world", "teacher", "student", "data", "device"),
+    *("world", "teacher", "student", "data", "stored", "device"),
     *AnalysisFolderKeys.model_fields,
     *ExecutorKeys.model_fields,
     *DryRunKeys.model_fields,

@@ -1,0 +1,145 @@
+"""Scores of several recipes by training seed and prompt, as an array."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kdbench.analyses.core.filled import FilledRows
+from kdbench.errors import InputError, nearest_path
+from kdbench.store.results import TaskResult
+from kdbench.store.runs import StoredRun, stored_runs
+from kdbench.tables.recipes import merged_seeds
+
+if TYPE_CHECKING:
+    import numpy as np
+
+RunsBySeed = Mapping[str, Mapping[int, StoredRun]]
+"""Runs by label of the recipe and training seed."""
+
+
+@dataclass(frozen=True)
+class SeedScores:
+    """Scores of recipes that were trained with the same seeds.
+
+    Attributes:
+        labels: The recipes.
+        seeds: The training seeds that all of them have.
+        scores: Means over tasks, shape (recipes, seeds).
+        tasks: Scores by prompt of each task, (recipes, seeds, prompts); empty if the metric has
+            none.
+        left_out: Recipes that lack a seed that others have.
+    """
+
+    labels: tuple[str, ...]
+    seeds: tuple[int, ...]
+    scores: "np.ndarray"
+    tasks: "tuple[np.ndarray, ...]"
+    left_out: tuple[str, ...] = ()
+
+
+def runs_of_table(filled: FilledRows) -> RunsBySeed:
+    """The runs of a filled table."""
+    return {
+        label: {seed: row.run for seed, row in filled.of(label).items()} for label in filled.labels
+    }
+
+
+def runs_in(folder: Path) -> RunsBySeed:
+    """The runs of a folder of results whose recipes have two training seeds or more.
+
+    Raises:
+        InputError: There is no such folder, or no such recipe.
+    """
+    if not folder.is_dir():
+        raise InputError(f"stored={folder}: no such folder{nearest_path(folder)}")
+    found: dict[str, dict[int, StoredRun]] = {}
+    for run in merged_seeds(list(stored_runs(folder))):
+        by_seed = {one.training_seed: one for one in run.trainings}
+        if len(by_seed) > 1:
+            found[run.label] = {seed: one for seed, one in by_seed.items() if seed is not None}
+    if len(found) < 2:
+        raise InputError(
+            f"stored={folder}: has {len(found)} recipes with several training seeds, and a ranking "
+            "needs two: fill the table with train_seeds: 5"
+        )
+    return found
+
+
+def seed_scores(runs: RunsBySeed, metric: str, place: str) -> SeedScores:
+    """The scores of recipes, over the tasks that all have.
+
+    Recipes that lack seeds which most recipes have are left out, rather than the seeds.
+
+    Args:
+        runs: Two recipes or more, of two training seeds or more.
+        metric: Name of the metric.
+        place: Where they are from, for messages.
+
+    Raises:
+        InputError: The recipes share no two training seeds, or no task with the metric.
+    """
+    import numpy as np
+
+    most = max(map(len, runs.values()))
+    kept = {label: by_seed for label, by_seed in runs.items() if len(by_seed) == most}
+    seeds = sorted(set.intersection(*(set(by_seed) for by_seed in kept.values())))
+    if len(seeds) < 2 or len(kept) < 2:
+        raise InputError(
+            f"{place}: its recipes share {len(seeds)} training seeds; train two recipes or more "
+            "with the same seeds, two or more"
+        )
+    table = [[by_seed[seed] for seed in seeds] for by_seed in kept.values()]
+    every = [run for row in table for run in row]
+    tasks = [task for task in every[0].results if all(_has(run, task, metric) for run in every)]
+    if not tasks:
+        raise InputError(
+            f"{place}: no task has {metric} in every run; metric= names another, as rougeL"
+        )
+    scores = [
+        [np.mean([run.results[task].metrics[metric].value for task in tasks]) for run in row]
+        for row in table
+    ]
+    by_prompt = [_by_prompt(table, task, metric) for task in tasks]
+    known = tuple(array for array in by_prompt if array is not None)
+    return SeedScores(
+        tuple(kept),
+        tuple(seeds),
+        np.array(scores, dtype=float),
+        known if len(known) == len(tasks) else (),
+        tuple(label for label in runs if label not in kept),
+    )
+
+
+def _has(run: StoredRun, task: str, metric: str) -> bool:
+    result = run.results.get(task)
+    return (
+        result is not None
+        and metric in result.metrics
+        and (result.metrics[metric].value is not None)
+    )
+
+
+def _by_prompt(table: Sequence[Sequence[StoredRun]], task: str, metric: str) -> "np.ndarray | None":
+    """Numbers of the prompts that all runs have; None if the metric is not a mean over prompts."""
+    import numpy as np
+
+    columns = [[_column(run.results[task], metric) for run in row] for row in table]
+    if any(column is None for row in columns for column in row):
+        return None
+    known = [[column or {} for column in row] for row in columns]
+    shared = [
+        key
+        for key in known[0][0]
+        if all(column.get(key) is not None for row in known for column in row)
+    ]
+    if len(shared) < 2:
+        return None
+    return np.array(
+        [[[column[key] for key in shared] for column in row] for row in known], dtype=float
+    )
+
+
+def _column(result: TaskResult, metric: str) -> dict[object, float | None] | None:
+    column = result.documents.get(metric)
+    return None if column is None else dict(zip(result.documents["id"], column, strict=True))
