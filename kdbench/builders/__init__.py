@@ -52,6 +52,16 @@ class Builder(Settings):
     files: ClassVar[tuple[str, ...]] = ()
     samples: ClassVar[bool] = False
 
+    def check(self, settings: "BuildSettings") -> None:
+        """Refuse keys that contradict each other, before anything is read; nothing by default.
+
+        Args:
+            settings: The keys that all builders share.
+
+        Raises:
+            InputError: They do.
+        """
+
     def build(self, work: "Workshop") -> Iterator[BuiltRow]:
         """Yield the rows of the new set, in the order in which they are written.
 

@@ -18,6 +18,7 @@ from kdbench.builders.workshop.card import CARD, DataCard, make_card, read_card
 from kdbench.builders.workshop.identity import BuildIdentity, check_same, identity_of
 from kdbench.builders.workshop.models import find_models
 from kdbench.builders.workshop.protocol import protocol_of
+from kdbench.builders.workshop.readme import README, readme
 from kdbench.builders.workshop.recipe import BuildRecipe
 from kdbench.builders.workshop.source import SourceRows
 from kdbench.builders.workshop.workshop import Workshop
@@ -33,7 +34,7 @@ from kdbench.system.files import (
     sync_folder,
 )
 from kdbench.system.locks import only_here
-from kdbench.system.records import read_record
+from kdbench.system.records import damaged, read_record
 
 _IDENTITY, _WORK, _WHOLE, _LOCK = "identity.json", "work", "whole", ".lock"
 _TRAIN, _REMOVED, _RUN = "train.jsonl", "removed.jsonl", "run.json"
@@ -67,41 +68,67 @@ def build(recipe: BuildRecipe) -> Built:
     """
     protocol_of(recipe.settings)  # a bad field is known before anything is read
     out, source = recipe.out, SourceRows(recipe.settings)
+    if out.is_symlink() and not out.exists():
+        raise InputError(f"out={out}: a link that leads nowhere; delete it, or pass another out=")
+    if out.exists() and not (out / CARD).is_file():
+        raise InputError(f"out={out}: exists, and kdbench did not build it; pass another out=")
     models = find_models(recipe.settings, recipe.builder)
     identity = identity_of(recipe, source, models)
-    if out.exists():
-        card = read_card(out)
-        check_same(card.identity, identity, out)
-        return Built(out, card, False)
-    if out.is_symlink():
-        raise InputError(f"out={out}: a link that leads nowhere; delete it, or pass another out=")
     folder = out.with_name(f"{out.name}.unfinished")
+    if out.exists() and not folder.exists():
+        return Built(out, _finished(out, identity), False)
     busy = f"{folder}: another kdbench process is building here; wait until it has finished"
-    with only_here(folder / _LOCK, busy):
-        if out.exists():  # another process was faster
-            return Built(out, read_card(out), False)
-        _claim(folder, identity)
-        work = Workshop(recipe.settings, source, models, folder / _WORK)
-        try:
-            card = _write(recipe, work, identity, folder)
-        finally:
-            work.stop()
-        (folder / _WHOLE).rename(out)
-        sync_entries(out.parent)
+    with only_here(folder / _LOCK, busy, wait=out.exists()):
+        is_new = not out.exists()
+        if is_new:
+            _claim(folder, identity)
+            _make(recipe, Workshop(recipe.settings, source, models, folder / _WORK), identity, out)
+        card = _finished(out, identity)
         shutil.rmtree(folder)
-    return Built(out, card, True)
+    return Built(out, card, is_new)
+
+
+def _finished(out: Path, identity: BuildIdentity) -> DataCard:
+    """The card of a folder that is complete.
+
+    Raises:
+        InputError: Other settings made it, or a file of it has changed since.
+    """
+    card = read_card(out)
+    check_same(card.identity, identity, out)
+    if (changed := damaged(card.files, out)) is not None:
+        raise InputError(f"{changed}: has changed since it was built; delete {out} or pass out=…")
+    return card
 
 
 def _claim(folder: Path, identity: BuildIdentity) -> None:
     """Check that a folder of unfinished work is this build's, or make it so."""
-    if (folder / _IDENTITY).exists():
+    if _has_work(folder):
         check_same(read_record(folder / _IDENTITY, BuildIdentity), identity, folder)
     put_text(folder / _IDENTITY, identity.model_dump_json(indent=1) + "\n")
 
 
-def _write(recipe: BuildRecipe, work: Workshop, identity: BuildIdentity, folder: Path) -> DataCard:
+def _has_work(folder: Path) -> bool:
+    """Whether there is something to lose: what a model said, or another step's result."""
+    return any(file.is_file() for file in (folder / _WORK).rglob("*"))
+
+
+def _make(recipe: BuildRecipe, work: Workshop, identity: BuildIdentity, out: Path) -> None:
+    """Write the set, and put it where it belongs; a fault before any work leaves no folder."""
+    folder = work.folder.parent
+    try:
+        _write(recipe, work, identity, folder / _WHOLE)
+        (folder / _WHOLE).rename(out)
+        sync_entries(out.parent)
+    finally:
+        work.stop()
+        if not out.exists() and not _has_work(folder):
+            shutil.rmtree(folder)
+
+
+def _write(recipe: BuildRecipe, work: Workshop, identity: BuildIdentity, whole: Path) -> None:
     """Write the whole set; what models said before is read from the folder of the work."""
-    start, whole = time.monotonic(), folder / _WHOLE
+    start = time.monotonic()
     shutil.rmtree(whole, ignore_errors=True)
     train = whole / work.rows.name / _TRAIN
     rows = 0
@@ -124,6 +151,7 @@ def _write(recipe: BuildRecipe, work: Workshop, identity: BuildIdentity, folder:
     card = make_card(recipe, work, identity, whole, rows)
     content = json.loads(card.model_dump_json(by_alias=True))
     put_text(whole / CARD, json_text(content))
+    put_text(whole / README, readme(card))
     run = {
         "schema": 1,
         "command": recipe.command,
@@ -133,7 +161,6 @@ def _write(recipe: BuildRecipe, work: Workshop, identity: BuildIdentity, folder:
     }
     put_text(whole / _RUN, json_text(run))
     sync_folder(whole)
-    return card
 
 
 def _checked(rows: Iterator[BuiltRow]) -> Iterator[Mapping[str, Any]]:

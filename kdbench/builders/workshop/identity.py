@@ -16,6 +16,7 @@ from kdbench.errors import InputError, nearest_path
 from kdbench.generate.choice import choose_backend
 from kdbench.registry.plugins import stamp_of
 from kdbench.system.files import sha256_of_file
+from kdbench.system.secrets import without_secrets
 
 # These keys say where and how a build runs, which does not affect its rows. The content of the
 # rows stands for where they come from.
@@ -33,7 +34,8 @@ class BuildIdentity(BaseModel):
         parameters: The builder's own keys, but for models and files.
         models: Name and hash of each model.
         files: SHA-256 of each file that a key names, and what else the builder reads.
-        data: Name of the set that is read, and number and hash of its rows.
+        data: Name of the set that is read, number and hash of its rows, and hash of its validation
+            file.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -61,7 +63,7 @@ def identity_of(
         if key not in _NO_PART and value != _default(key)
     }
     if chosen.identity != "hf" and models:
-        changed["backend"] = chosen.identity
+        changed["backend"] = without_secrets(chosen.identity)
     if code := stamp_of(type(builder)):
         changed["code"] = code
     named = {*builder.models, *builder.files}

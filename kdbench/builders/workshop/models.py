@@ -1,7 +1,7 @@
 """The models of a build: found and hashed at once, loaded when they are first asked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -48,8 +48,14 @@ class BuildModel:
         return UnloadedCheckpoint(self.checkpoint, trusted).parameters
 
     def backend(self, protocol: Protocol) -> Backend:
-        """The backend of the model under a protocol, loaded at the first call."""
-        if protocol not in self._backends:
+        """The backend of the model under a protocol, loaded at the first call.
+
+        Its seeds do not matter, as each row brings its own. An engine of another protocol is
+        stopped, as two of them rarely fit into memory; it starts again when it is asked.
+        """
+        asked = replace(protocol, name="", seeds=())
+        if asked not in self._backends:
+            self.stop()
             options = Options(
                 dtype=self.settings.dtype,
                 device=self.settings.device,
@@ -59,8 +65,8 @@ class BuildModel:
                 engine=self.chosen.engine,
             )
             with slow_step(f"loading {self.checkpoint.name}"):
-                self._backends[protocol] = self.chosen.kind(self.checkpoint, protocol, options)
-        return self._backends[protocol]
+                self._backends[asked] = self.chosen.kind(self.checkpoint, protocol, options)
+        return self._backends[asked]
 
     @cached_property
     def loaded(self) -> tuple[Any, Any]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from kdbench.distillation.rows import TrainingRow
+from kdbench.errors import InputError
 from kdbench.system.bundled import load_module
 from kdbench.views.chat import ChatMessage
 
@@ -46,7 +47,16 @@ class Response:
 
 
 def question_of(row: TrainingRow) -> Question:
-    """The question that a row asks."""
+    """The question that a row asks.
+
+    Raises:
+        InputError: The row is a plain text, which asks nothing.
+    """
+    if row.is_text:
+        raise InputError(
+            f"row '{row.id}': a plain text asks nothing; the builder needs rows with an "
+            "instruction, a prompt or messages"
+        )
     return Question(row.id, row.prompt, row.message)
 
 

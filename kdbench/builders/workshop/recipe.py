@@ -7,13 +7,18 @@ from pathlib import Path
 from pydantic.fields import FieldInfo
 
 from kdbench.builders import Builder, builders
-from kdbench.config import build, read_words, read_yaml, with_files
+from kdbench.config import build, given_keys, read_words, read_yaml, with_files
 from kdbench.config.build_keys import BuildSettings
 from kdbench.config.command import command_words
 from kdbench.config.other_names import advice
 from kdbench.errors import InputError
 from kdbench.registry.plugins import KEY as PLUGINS
 from kdbench.registry.plugins import load_plugins, plugin_files
+
+_OF_SAMPLING = {
+    *("max_new_tokens", "temperature", "top_p", "top_k", "no_repeat_ngram_size"),
+    *("backend", "backend_options"),
+}
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,19 @@ def make_build(values: Mapping[str, object]) -> BuildRecipe:
                 f"unknown key '{key}' of builder={values['builder']}: {advice(key, shared | own)}"
             )
     settings = build(BuildSettings, {k: v for k, v in values.items() if k in shared})
-    return BuildRecipe(settings, build(kind, {k: v for k, v in values.items() if k in own}))
+    builder = build(kind, {k: v for k, v in values.items() if k in own})
+    _refuse_ignored(settings, builder)
+    builder.check(settings)
+    return BuildRecipe(settings, builder)
+
+
+def _refuse_ignored(settings: BuildSettings, builder: Builder) -> None:
+    """Refuse keys of sampling for a builder that samples nothing."""
+    given = [] if builder.samples else given_keys(settings)
+    if ignored := [key for key in given if key in _OF_SAMPLING]:
+        raise InputError(
+            f"{ignored[0]}= has no effect: builder={settings.builder} samples no responses"
+        )
 
 
 def _fields() -> dict[str, FieldInfo]:

@@ -1,6 +1,6 @@
 """Responses of a model to questions, each kept on disk as it comes."""
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,16 +23,16 @@ class SampleLine(BaseModel):
         seed: Seed of the sampling.
         output: The response.
         finish: Whether it ended by itself, or at the length limit.
-        tokens: Number of its tokens.
-        prompt_tokens: Number of the prompt's tokens.
+        tokens: Number of its tokens; None if a server does not say.
+        prompt_tokens: Number of the prompt's tokens; None if a server encodes it.
     """
 
     id: str
     seed: int
     output: str
     finish: Literal["stop", "length"] | None
-    tokens: int | None
-    prompt_tokens: int = Field(ge=1)
+    tokens: int | None = Field(ge=0)
+    prompt_tokens: int | None = Field(ge=1)
 
 
 def sample(
@@ -63,7 +63,8 @@ def sample(
     if any(key not in lines for key in wanted):
         backend = model.backend(protocol)
         rows = _rows(backend, protocol, questions)
-        lengths = {row.document: len(row.prompt_ids) for row in rows}
+        counted = backend.tokenizer is not None
+        lengths = {row.document: len(row.prompt_ids) if counted else None for row in rows}
         present = sum(key in lines for key in wanted)
         with (
             kept.appending() as add,
@@ -114,7 +115,7 @@ def _read(file: LinesFile) -> Iterator[SampleLine]:
             ) from None
 
 
-def _line(made: Sample, prompt_tokens: int) -> SampleLine:
+def _line(made: Sample, prompt_tokens: int | None) -> SampleLine:
     return SampleLine(
         id=made.document,
         seed=made.seed,
@@ -137,14 +138,24 @@ def by_question(lines: Sequence[SampleLine]) -> Mapping[str, list[Response]]:
 def cost_of(lines: Sequence[SampleLine], parameters: int | None) -> dict[str, Any]:
     """What the responses cost: their number, tokens, and floating-point operations.
 
-    A token takes two operations a parameter; a prompt is read once for all responses to it.
+    A token takes two operations a parameter; a prompt is read once for all responses to it. What a
+    server does not say is None.
     """
-    prompts = sum({line.id: line.prompt_tokens for line in lines}.values())
-    tokens = sum(line.tokens or 0 for line in lines)
-    flops = None if parameters is None else 2 * parameters * (prompts + tokens)
+    by_prompt = {line.id: line.prompt_tokens for line in lines}
+    prompts = _sum(by_prompt.values())
+    tokens = _sum(line.tokens for line in lines)
+    flops = None
+    if parameters is not None and prompts is not None and tokens is not None:
+        flops = 2 * parameters * (prompts + tokens)
     return {
         "responses": len(lines),
         "prompt_tokens": prompts,
         "response_tokens": tokens,
         "flops": flops,
     }
+
+
+def _sum(numbers: Iterable[int | None]) -> int | None:
+    found = list(numbers)
+    known = [number for number in found if number is not None]
+    return sum(known) if len(known) == len(found) else None

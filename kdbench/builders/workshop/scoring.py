@@ -1,6 +1,7 @@
 """What models think of given texts: numbers of each text, kept on disk as they come."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,19 +92,58 @@ def score(
         InputError: A model is bad, or the models have different tokens.
     """
     kept = LinesFile(file)
-    lines = {str(line["id"]): line["numbers"] for line in kept.stream()}
-    if missing := [text for text in texts if text.id not in lines]:
+    lines = dict(_read(kept))
+    if any(text.id not in lines for text in texts):
         scorer = _Scorer(models, protocol, max_length)
         with (
             kept.appending() as add,
             progress(title, len(texts), len(lines), "texts", "scoring") as advance,
         ):
-            for text, numbers in scorer.scores(missing, measure):
+            for text, numbers in scorer.scores(texts, lines, measure):
                 lines[text.id] = numbers
-                add.add({"id": text.id, "numbers": numbers})
+                add.add({"id": text.id, "numbers": _exact(text, numbers)})
                 advance()
             add.sync()
-    return {key: numbers for key, numbers in lines.items() if numbers is not None}
+    return {text.id: numbers for text in texts if (numbers := lines[text.id]) is not None}
+
+
+def _exact(text: Text, numbers: Mapping[str, Any] | None) -> str:
+    """The numbers as JSON within JSON, as a line of a file keeps six decimals.
+
+    A resumed build must read the numbers of an undisturbed one, to the last digit.
+
+    Raises:
+        InputError: One is not finite.
+    """
+    try:
+        return json.dumps(numbers, allow_nan=False)
+    except ValueError:
+        names = ", ".join(name for name, value in (numbers or {}).items() if _is_bad(value))
+        raise InputError(
+            f"text '{text.id}': {names} is not finite; a model gives infinite or undefined scores"
+        ) from None
+
+
+def _is_bad(value: object) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return True
+    return False
+
+
+def _read(file: LinesFile) -> Iterator[tuple[str, dict[str, Any] | None]]:
+    for number, line in enumerate(file.stream(), start=1):
+        try:
+            yield line["id"], _numbers(json.loads(line["numbers"]))
+        except (KeyError, TypeError, ValueError):
+            raise InputError(f"{file.path}:{number}: damaged; delete the file") from None
+
+
+def _numbers(value: object) -> dict[str, Any] | None:
+    if value is not None and (not isinstance(value, dict) or _TOKENS not in value):
+        raise ValueError
+    return value
 
 
 class _Scorer:
@@ -131,21 +171,28 @@ class _Scorer:
         self._device = next(iter(self._views.values())).bare.device
 
     def scores(
-        self, texts: Sequence[Text], measure: Measure
+        self, texts: Sequence[Text], known: Collection[str], measure: Measure
     ) -> Iterator[tuple[Text, dict[str, Any] | None]]:
-        """Yield each text with its numbers; None if it has no token to score."""
+        """Yield each text that is not known, with its numbers; None if it has no token to score.
+
+        The batches are those of all texts, known or not: numbers depend on their batch in the last
+        digits, and a resumed build has those of an undisturbed one.
+        """
         import torch
 
         pairs = [(text, self._encode(text)) for text in texts]
         for text, example in pairs:
-            if example is None:
+            if example is None and text.id not in known:
                 yield text, None
-        known = [(text, example) for text, example in pairs if example is not None]
-        for start in range(0, len(known), _BATCH):
-            part = known[start : start + _BATCH]
+        encoded = [(text, example) for text, example in pairs if example is not None]
+        for start in range(0, len(encoded), _BATCH):
+            part = encoded[start : start + _BATCH]
+            if all(text.id in known for text, _ in part):
+                continue
             batch = Batch([_rollout(example) for _, example in part], self._device)
             with torch.inference_mode():
-                yield from self._measured(part, batch, measure)
+                measured = list(self._measured(part, known, batch, measure))
+            yield from measured
 
     def _encode(self, text: Text) -> Example | None:
         if text.response is None:
@@ -156,13 +203,19 @@ class _Scorer:
         return self._encoder.answered(text.row, text.response, text.ended)
 
     def _measured(
-        self, part: "Sequence[tuple[Text, Example]]", batch: Batch, measure: Measure
+        self,
+        part: "Sequence[tuple[Text, Example]]",
+        known: Collection[str],
+        batch: Batch,
+        measure: Measure,
     ) -> Iterator[tuple[Text, dict[str, Any]]]:
         states = {key: view.states(batch) for key, view in self._views.items()}
         start = 0
         for (text, example), length in zip(part, batch.lengths, strict=True):
             own = slice(start, start + length)
             start += length
+            if text.id in known:
+                continue
             log_probs = {
                 key: view.logits(states[key][own]).log_softmax(-1)
                 for key, view in self._views.items()

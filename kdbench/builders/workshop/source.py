@@ -12,6 +12,7 @@ from kdbench.builders.workshop.questions import kept
 from kdbench.config.build_keys import BuildSettings
 from kdbench.distillation.data import SetFile, is_on_hub, set_name, stream_rows, valid_file
 from kdbench.distillation.rows import TrainingRow
+from kdbench.system.files import sha256_of_file
 
 CHUNK = 256  # rows whose responses and scores are in memory at once
 
@@ -48,7 +49,7 @@ class SourceRows:
 
     @cached_property
     def facts(self) -> dict[str, object]:
-        """Number and SHA-256 of the rows with all of their columns.
+        """Number and SHA-256 of the rows with all of their columns; SHA-256 of the validation file.
 
         Raises:
             InputError: The file is missing or malformed.
@@ -58,7 +59,9 @@ class SourceRows:
             content = [*row.content, row.fields, row.pair]
             digest.update(json.dumps(content, ensure_ascii=False).encode() + b"\n")
             count += 1
-        return {"set": self.title, "rows": count, "sha256": digest.hexdigest()}
+        file = self.validation_file()
+        valid = {} if file is None else {"validation": sha256_of_file(file)}
+        return {"set": self.title, "rows": count, "sha256": digest.hexdigest(), **valid}
 
     @property
     def count(self) -> int:

@@ -38,11 +38,11 @@ class Workshop:
 
     Attributes:
         settings: The settings of the build.
+        folder: Where responses and scores are kept.
         rows: The rows to read, as often as one likes; `rows.chunks()` yields lists of them.
         models: The models by key.
         figures: What the card says about the new set, by name.
-        cost: What was asked of each model, by its key.
-        removed: Rows that were left out, with the reason, as lines of `removed.jsonl`.
+        cost: What was asked of each model, by its key; what a server does not say is left out.
     """
 
     def __init__(
@@ -55,7 +55,8 @@ class Workshop:
         self.settings, self.rows, self.models = settings, source, models
         self.figures: dict[str, Any] = {}
         self.cost: dict[str, Counter[str]] = {}
-        self._folder = folder
+        self._unknown = set[tuple[str, str]]()
+        self.folder = folder
         self._protocol = protocol_of(settings)
         self._remove: Callable[[Mapping[str, Any]], None] | None = None
 
@@ -176,6 +177,8 @@ class Workshop:
     def kept_lines(self, step: str, *content: object) -> LinesFile:
         """A file for work of another kind, which the builder extends and reads again.
 
+        A line keeps six decimals of a number, so a builder works with what it reads back.
+
         Args:
             step: What is done.
             content: All that its lines depend on, ready for JSON.
@@ -195,12 +198,15 @@ class Workshop:
     def _file(self, step: str, *content: object) -> Path:
         text = json.dumps(content, ensure_ascii=False, sort_keys=True)
         name = hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
-        return self._folder / step.replace(" ", "-") / f"{name}.jsonl"
+        return self.folder / step.replace(" ", "-") / f"{name}.jsonl"
 
     def _pay(self, key: str, cost: Mapping[str, int | None]) -> None:
         paid = self.cost.setdefault(key, Counter())
         for name, amount in cost.items():
-            if amount is not None:
+            if amount is None:  # a sum of some would pass for the sum of all
+                self._unknown.add((key, name))
+                del paid[name]
+            elif (key, name) not in self._unknown:
                 paid[name] += amount
 
 
