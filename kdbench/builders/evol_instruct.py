@@ -5,8 +5,8 @@ Paper: Xu et al. 2023, WizardLM: Empowering Large Language Models to Follow Comp
     deeper and one that goes wider; what fails a filter stays as it was for the next round.
 Ours: the words of the prompts (`evolution/prompts/`), and of the filters what `evolution.failures`
     says; the operators are drawn with equal chances; whether a prompt gains anything is decided by
-    its new words, and asked of the model only with `ask_gain=true`. `writer=rules` is no part of
-    the paper.
+    its new words, and asked of the model only with `ask_gain=true`; a prompt that goes deeper must
+    keep words of its parent. `writer=rules` is no part of the paper.
 Certainty: operators and filters from the paper's text as others quote it; no code was read.
 """
 
@@ -76,6 +76,13 @@ class EvolInstruct(Builder):
     )
     new_words: int = Field(
         3, ge=0, description="Least number of words in an evolved prompt that its parent lacks"
+    )
+    kept_words: float = Field(
+        0.3,
+        ge=0,
+        le=1,
+        description="Least share of the parent's words, without function words, that an evolved "
+        "prompt still has; breadth is free of it",
     )
     ask_gain: bool = Field(
         False, description="Also ask the teacher whether both prompts ask the same"
@@ -161,7 +168,8 @@ class EvolInstruct(Builder):
         good = []
         for draft, (prompt, ended) in zip(drafts, by(work, drafts), strict=True):
             before = [one.whole for one in draft.lineage]
-            failure = prompt_failure(prompt.whole, ended, before, self.new_words)
+            kept = 0 if draft.operator == "breadth" else self.kept_words
+            failure = prompt_failure(prompt.whole, ended, before, self.new_words, kept)
             if failure is None:
                 good.append(replace(draft, prompt=prompt))
             else:

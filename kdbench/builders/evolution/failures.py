@@ -2,7 +2,8 @@
 
 The kinds are those of WizardLM (Xu et al. 2023, section on elimination): no gain, an answer that
 says sorry in fewer than 80 words, an answer of nothing but function words, and words of the
-template in the prompt. The rest is ours: empty, cut and copied prompts, and other refusals.
+template in the prompt. The rest is ours: empty, cut and copied prompts, those that lost the subject
+of their parent, and other refusals.
 """
 
 import re
@@ -29,7 +30,9 @@ _FUNCTION_WORDS = frozenset(
 )
 
 
-def prompt_failure(text: str, ended: bool, lineage: Sequence[str], new_words: int) -> str | None:
+def prompt_failure(
+    text: str, ended: bool, lineage: Sequence[str], new_words: int, kept: float = 0
+) -> str | None:
     """Why an evolved prompt is of no use; None if it is.
 
     Args:
@@ -37,6 +40,7 @@ def prompt_failure(text: str, ended: bool, lineage: Sequence[str], new_words: in
         ended: Whether it is not cut.
         lineage: The prompt that was evolved, and those from which it came, the nearest first.
         new_words: Least number of words that the parent lacks.
+        kept: Least share of the parent's words, without function words, that it still has.
     """
     if not words_of(text):
         return "empty prompt"
@@ -50,6 +54,9 @@ def prompt_failure(text: str, ended: bool, lineage: Sequence[str], new_words: in
         return "words of the template"
     if (Counter(words_of(text)) - Counter(words_of(lineage[0]))).total() < new_words:
         return "no gain"
+    subject = set(words_of(lineage[0])) - _FUNCTION_WORDS
+    if len(subject & set(words_of(text))) < kept * len(subject):
+        return "another subject"
     return None
 
 

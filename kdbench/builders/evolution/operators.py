@@ -41,8 +41,9 @@ def question_of_sameness(parent: str, prompt: str) -> str:
 def written(text: str) -> str:
     """The prompt in what a model wrote, without the label and the quotes around it."""
     text = _LABEL.sub("", text.strip(), count=1) if _LABEL.match(text.strip()) else text.strip()
-    if len(text) > 1 and _QUOTES.get(text[0]) == text[-1]:
-        text = text[1:-1].strip()
+    inside = text[1:-1]
+    if len(text) > 1 and _QUOTES.get(text[0]) == text[-1] and not {text[0], text[-1]} & {*inside}:
+        return inside.strip()
     return text
 
 
