@@ -7,7 +7,7 @@ from kdbench.builders.workshop.models import BuildModel, find_models
 from kdbench.builders.workshop.protocol import protocol_of
 from kdbench.builders.workshop.recipe import BuildRecipe
 from kdbench.builders.workshop.source import SourceRows
-from kdbench.config import given_facts
+from kdbench.config import given_facts, given_keys
 from kdbench.system.outline import Fact, Section, excerpt, plain_fields
 from kdbench.text import counted
 
@@ -24,7 +24,8 @@ def plan_build(recipe: BuildRecipe) -> list[Section]:
     models = find_models(recipe.settings, recipe.builder)
     identity_of(recipe, source, models)
     first = next(iter(source))
-    facts = [Fact("reads", f"{source.title}: {counted(source.count, 'row')}")]
+    facts = list(given_facts(recipe.builder)) if given_keys(recipe.builder) else []
+    facts += [Fact("reads", f"{source.title}: {counted(source.count, 'row')}")]
     facts += [Fact(*fact) for fact in recipe.builder.plan(source.count)]
     if recipe.builder.samples:
         fields = protocol.as_dict()

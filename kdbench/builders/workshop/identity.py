@@ -83,7 +83,11 @@ def check_same(stored: BuildIdentity, now: BuildIdentity, place: Path) -> None:
     Raises:
         InputError: It does not; the line names the first key that differs, and both values.
     """
-    if differing := difference(stored.model_dump(), now.model_dump()):
+    before, after = stored.model_dump(), now.model_dump()
+    for key in {*before["settings"], *after["settings"]} & set(BuildSettings.model_fields):
+        for settings in (before["settings"], after["settings"]):  # which lack those of defaults
+            settings.setdefault(key, _default(key))
+    if differing := difference(before, after):
         raise InputError(
             f"{place}: was built with a different {differing}; pass out=… to keep both, or delete "
             "the folder"

@@ -22,6 +22,7 @@ from kdbench.protocol import Protocol
 from kdbench.system.files import LinesFile
 
 _DIGITS = 16  # of a hash in a file's name
+_STRIDE = 1_000_003  # between the seeds of responses, so that builds of near seeds share none
 
 
 class Workshop:
@@ -109,6 +110,11 @@ class Workshop:
             raise InputError(f"{key}= is missing: name a checkpoint")
         return self.models[key]
 
+    @property
+    def response_limit(self) -> int:
+        """The length at which responses end, in tokens."""
+        return self._protocol.max_new_tokens
+
     def sample(
         self,
         key: str,
@@ -150,7 +156,8 @@ class Workshop:
     ) -> Mapping[str, Mapping[str, Any]]:
         """Measure texts by the distributions of models, and return the numbers by id of the text.
 
-        A text whose prompt leaves no room for a response, or whose response is empty, has none.
+        A text whose prompt leaves no room for a response, or whose response is empty, has none. All
+        numbers are kept exactly.
 
         Args:
             keys: The builder's keys that name the models, which must have the same tokens.
@@ -191,9 +198,9 @@ class Workshop:
             model.stop()
 
     def _protocol_of(self, samples: int, changes: Mapping[str, Any]) -> Protocol:
-        first = self.settings.seed
         asked = self._protocol.override(changes) if changes else self._protocol
-        return replace(asked, seeds=tuple(range(first, first + samples)))
+        seeds = (self.settings.seed + place * _STRIDE for place in range(samples))
+        return replace(asked, seeds=tuple(seed % 2**32 for seed in seeds))
 
     def _file(self, step: str, *content: object) -> Path:
         text = json.dumps(content, ensure_ascii=False, sort_keys=True)
