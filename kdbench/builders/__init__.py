@@ -70,6 +70,20 @@ class Builder(Settings):
         """
         raise NotImplementedError
 
+    def inputs(self, settings: "BuildSettings") -> Mapping[str, Any]:  # noqa: ARG002
+        """What else decides the rows, such as test sets that a key names; part of the identity.
+
+        Args:
+            settings: The settings of the build.
+
+        Returns:
+            Hashes by name.
+
+        Raises:
+            InputError: It cannot be read.
+        """
+        return {}
+
     def plan(self, rows: int) -> Iterator[tuple[str, str]]:  # noqa: ARG002 - for subclasses
         """Yield what a dry run says about the work, as names and values.
 

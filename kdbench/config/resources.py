@@ -57,7 +57,13 @@ class ResourceKeys(_NestedKeys):
 
 
 class NodeResourceKeys(_NestedKeys):
-    """What the nodes of a row, or of all rows, need."""
+    """What the nodes of a row, or of all rows, need; data sets are no part of a row."""
 
     train: ResourceKeys = Field(ResourceKeys(), description="of a training")
     evaluate: ResourceKeys = Field(ResourceKeys(), description="of an evaluation")
+
+
+class TableResourceKeys(NodeResourceKeys):
+    """What the nodes of a table need."""
+
+    build: ResourceKeys = Field(ResourceKeys(), description="of the build of a data set")

@@ -4,7 +4,8 @@ import gzip
 from functools import lru_cache
 from pathlib import Path
 
-from kdbench.config import EvalSettings, TrainSettings
+from kdbench.config import EvalSettings, TrainSettings, is_file_of_rows
+from kdbench.config.build_keys import BuildSettings
 from kdbench.protocol import get_protocol
 
 
@@ -47,10 +48,32 @@ def responses(settings: EvalSettings) -> int | None:
     return len(seeds) * documents
 
 
-@lru_cache
+def source_rows(settings: BuildSettings) -> int | None:
+    """Count the rows that a builder reads.
+
+    Args:
+        settings: The settings of the build.
+
+    Returns:
+        The number of rows, or None if the data set is not on this disk.
+    """
+    if is_file_of_rows(settings.train_set):
+        file = Path(settings.train_set)
+        count = _lines_of(file) if file.exists() else None
+    elif settings.data is None:
+        count = None
+    else:
+        count = _count_lines(settings.data / settings.train_set, "train.jsonl")
+    return None if count is None else min(count, settings.limit or count)
+
+
 def _count_lines(folder: Path, name: str) -> int | None:
-    for file, opener in ((folder / name, open), (folder / f"{name}.gz", gzip.open)):
-        if file.exists():
-            with opener(file, "rb") as lines:
-                return sum(1 for line in lines if line.strip())
-    return None
+    """The lines of a set's file; None while it does not exist, as it may still be built."""
+    files = (folder / name, folder / f"{name}.gz")
+    return next((_lines_of(file) for file in files if file.exists()), None)
+
+
+@lru_cache
+def _lines_of(file: Path) -> int:
+    with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as lines:
+        return sum(1 for line in lines if line.strip())

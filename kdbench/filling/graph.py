@@ -1,67 +1,31 @@
 """The graph of a table: teacher → shared initial student → each method → each row's evaluation.
 
-A node's fingerprint covers everything that decides its outcome: its settings, the nodes it builds
-on, data and versions. The fingerprint is part of the node's place, so a changed node has a new
-place, and whatever exists at a place is complete.
+Between models and methods there can be data sets, which a builder makes. A node's fingerprint
+covers everything that decides its outcome: its settings, the nodes it builds on, data and versions.
+The fingerprint is part of the node's place, so a changed node has a new place, and whatever exists
+at a place is complete.
 """
 
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, TypeAlias
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
 
-from kdbench.checkpoint import check_checkpoint, find_checkpoint, is_hub_name
-from kdbench.config import EvalSettings, TeacherKeys, TrainSettings, build, is_file_of_rows
-from kdbench.config.judge import JudgeKeys
-from kdbench.distillation.ingredients import NO_PART
-from kdbench.distillation.recipe import Recipe, make_recipe
-from kdbench.errors import InputError, nearest, nearest_path
-from kdbench.filling.fingerprints import Contents, digest, file_hashes, non_defaults
-from kdbench.filling.inputs import contents_of_keys, identity_of_model
-from kdbench.filling.keys import refuse_keys_of_table, training_keys
-from kdbench.filling.nodes import CheckpointNode, EvaluateNode, Node, TrainNode
-from kdbench.filling.spec import Entry, TableSpec
-from kdbench.generate import backends
-from kdbench.measuring.given_card import card_beside, read_given_card, with_given_card
-from kdbench.metrics import compares_with_teacher, make_metrics, make_teacher_metrics
-from kdbench.registry.plugins import KEY as PLUGINS
-from kdbench.registry.plugins import stamp_of
-from kdbench.system.files import sha256_of_file
+from kdbench.checkpoint import check_checkpoint
+from kdbench.errors import InputError, nearest
+from kdbench.filling.basis import Basis, Places
+from kdbench.filling.build_node import BuildNode
+from kdbench.filling.builds import build_node
+from kdbench.filling.data_sets import Item, TableOrder, order_of
+from kdbench.filling.evaluations import evaluation_node
+from kdbench.filling.models import Origin, model_node, with_seeds
+from kdbench.filling.nodes import EvaluateNode, ModelNode, Node
+from kdbench.filling.rows import spec_rows
+from kdbench.filling.spec import STUDENT, TEACHER, TableSpec
 from kdbench.system.remote.hooks import open_mirrors
-from kdbench.task import task_definition
 
-TEACHER, STUDENT = "Teacher", "Student"
-DIGITS = 8  # of a fingerprint in a path
-MARKS = "filled"  # folder of the evaluations' marks, below the results
+__all__ = ["Graph", "Places"]
 
-# These keys say how or where an evaluation runs, which does not affect its numbers.
-_NO_PART_OF_EVALUATION = {
-    *("model", "teacher", "undistilled", "data", "results", "name", "method", "setting"),
-    *("teacher_name", "undistilled_name", "card"),
-    *("device", "batch_size", "teacher_cache", "cache_top_k"),
-    *("token_details", "teacher_api", "teacher_tokenizer", "teacher_check", "teacher_budget"),
-    *("teacher_concurrency", "teacher_timeout", "teacher_key_env"),
-    *("shard", "shards", "executor", "executor_options", "storage_options", "work"),
-    *("judge_url", "judge_key_env", "judge_concurrency", "judge_timeout"),
-    *("report_to", "report_group", "plugins"),
-}
-ModelNode: TypeAlias = CheckpointNode | TrainNode
-
-
-@dataclass(frozen=True)
-class Places:
-    """The folders of a table.
-
-    Attributes:
-        models: Folder of checkpoints, logs and recorded times.
-        results: Folder of results and marks.
-        data: Folder of the data sets; None for those of the hub.
-    """
-
-    models: Path
-    results: Path
-    data: Path | None
+N = TypeVar("N", bound=Node)
 
 
 class Graph:
@@ -84,49 +48,78 @@ class Graph:
     """
 
     def __init__(self, spec: TableSpec, places: Places, execution: Mapping[str, Any] | None = None):
-        self.spec, self.places, self._execution = spec, places, dict(execution or {})
-        self.setting = spec.setting or spec.title
+        self.spec, self.places = spec, places
+        self._basis = Basis(spec, places, dict(execution or {}))
+        self.setting = self._basis.setting
         self.nodes: dict[str, Node] = {}
         self.evaluations: dict[str, EvaluateNode] = {}
-        self._models: dict[str, ModelNode] = {}
-        self._contents = Contents()
-        self._recipes: dict[int, Recipe] = {}  # of entries, which all seeds of a row share
+        self._models: dict[Item, list[ModelNode]] = {}
+        self._sets: dict[str, BuildNode] = {}
+        self._labels = set[str]()
         self._mirrors = open_mirrors()
         _check_checkpoints(spec)
-        self.teacher = self._add_model(spec.teacher, TEACHER)
-        student = None
-        if spec.student is not None:
-            student = self._add_model(spec.student, STUDENT, self.teacher)
+        order = _order(spec, self._basis.execution)
+        for item in order.items:
+            self._add(item, order)
+        self.teacher = self._models[Item("teacher")][0]
         self.rows = [
-            self._add_model(entry, None, self.teacher, student, place)
-            for row in spec.rows
-            for place, entry in enumerate(_with_seeds(row, spec))
+            model
+            for number in range(len(spec.rows))
+            for model in self._models[Item("row", row=number)]
         ]
         floor = self._floor()
         self._add_evaluation(self.teacher, None)
         for row in sorted(self.rows, key=lambda row: row is not floor):  # the floor comes first
             self._add_evaluation(row, None if row is floor else floor)
 
-    def _add_model(
-        self,
-        entry: Entry,
-        label: str | None,
-        teacher: ModelNode | None = None,
-        student: ModelNode | None = None,
-        seed_place: int | None = None,
-    ) -> ModelNode:
-        node = self._model(entry, entry.label or label, teacher, student, seed_place)
-        if node.label in self._models:
-            raise InputError(
-                f"two models have the label '{node.label}'; give one of them another label:"
-            )
-        node = replace(node, mirrors=self._mirrors)
-        self._models[node.label] = self.nodes[node.key] = node
-        return node
+    def _add(self, item: Item, order: TableOrder) -> None:
+        """Add a model or a data set, whose needs are there."""
+        if item.kind == "set":
+            self._add_set(item, order)
+            return
+        spec, origin = self.spec, self._origin()
+        if item.kind == "teacher":
+            models = [model_node(self._basis, spec.teacher, TEACHER, origin)]
+        elif item.kind == "student":
+            assert spec.student is not None  # noqa: S101 - else there is no such item
+            models = [model_node(self._basis, spec.student, STUDENT, origin)]
+        else:
+            models = [
+                model_node(self._basis, entry, None, origin, place)
+                for place, entry in enumerate(with_seeds(spec.rows[item.row], spec))
+            ]
+        for model in models:
+            if model.label in self._labels:
+                raise InputError(
+                    f"two models have the label '{model.label}'; give one of them another label:"
+                )
+            self._labels.add(model.label)
+        self._models[item] = [self._kept(model) for model in models]
+
+    def _add_set(self, item: Item, order: TableOrder) -> None:
+        plan = order.plans[item.name]
+        # A row's first training seed stands for it.
+        models = {key: self._models[model][0] for key, model in plan.models.items()}
+        self._sets[item.name] = self._kept(build_node(self._basis, plan, models, self._sets))
+
+    def _origin(self) -> Origin:
+        """What the table gives to a training: all that is there by now."""
+        teacher, student = (
+            self._models[item][0] if item in self._models else None
+            for item in (Item("teacher"), Item("student"))
+        )
+        return Origin(teacher, student, self._sets)
 
     def _add_evaluation(self, model: ModelNode, floor: ModelNode | None) -> None:
-        node = replace(self._evaluation(model, floor), mirrors=self._mirrors)
-        self.evaluations[node.label] = self.nodes[node.key] = node
+        teacher = None if model is self.teacher else self.teacher
+        node = evaluation_node(self._basis, model, teacher, floor, self.evaluations)
+        self.evaluations[node.label] = self._kept(node)
+
+    def _kept(self, node: N) -> N:
+        """The node as it is in the graph."""
+        node = replace(node, mirrors=self._mirrors)
+        self.nodes[node.key] = node
+        return node
 
     def _floor(self) -> ModelNode | None:
         """The row whose fidelity is the floor of the others'."""
@@ -138,168 +131,14 @@ class Graph:
             raise InputError(f"undistilled: no row has the label '{label}': {nearest(label, rows)}")
         return rows[label]
 
-    def _model(
-        self,
-        entry: Entry,
-        label: str | None,
-        teacher: ModelNode | None,
-        student: ModelNode | None,
-        seed_place: int | None,
-    ) -> ModelNode:
-        if entry.checkpoint is None:
-            return self._training(entry, label, teacher, student, seed_place)
-        if is_hub_name(entry.checkpoint):  # fetched only when needed; the name identifies it
-            given = read_given_card(entry.card) if entry.card else None
-            label = label or (given and given.row_label) or entry.checkpoint.replace("/", "__")
-            place = Path(entry.checkpoint)
-            return CheckpointNode(label, (), digest(entry.checkpoint), place, entry.card)
-        # Code that may run in an evaluation is a part of what was evaluated.
-        checkpoint = find_checkpoint(entry.checkpoint, key="checkpoint", trust_remote_code=True)
-        checkpoint = with_given_card(checkpoint, entry.card)
-        label = label or checkpoint.card.get("method") or checkpoint.name
-        card = entry.card or card_beside(checkpoint)
-        return CheckpointNode(label, (), checkpoint.sha256, checkpoint.path, card)
 
-    def _training(
-        self,
-        entry: Entry,
-        label: str | None,
-        teacher: ModelNode | None,
-        student: ModelNode | None,
-        seed_place: int | None,
-    ) -> TrainNode:
-        keys = training_keys(self.spec, entry)
-        own_teacher = keys.get("teacher")
-        if own_teacher is not None and teacher and str(own_teacher) == str(teacher.place):
-            own_teacher = None
-        if own_teacher is not None:
-            teacher = None
-        given = {
-            "data": self.places.data,
-            **self._execution,
-            "teacher": own_teacher or (teacher and str(teacher.place)),
-            "student": keys.get("student") or (student and str(student.place)),
-        }
-        given = {key: value for key, value in given.items() if value is not None}
-        recipe = self._recipes.get(id(entry)) or make_recipe({**keys, **given})
-        self._recipes[id(entry)] = recipe
-        _refuse_of_session(recipe.method)
-        recipe = _with_seed(recipe, seed_place, self.spec.train_seeds)
-        row = label or recipe.settings.label or recipe.method.title
-        # The first seed has the row's name, so that more seeds leave what is done as it is.
-        label = f"{row} seed {recipe.settings.seed}" if seed_place else row
-        start = recipe.settings.student
-        shared = student if student and start == str(student.place) else None
-        uses_teacher = recipe.method.needs_teacher or _is_of_teacher(start)
-        needs = [node for node in (teacher if uses_teacher else None, shared) if node is not None]
-        content = {
-            "settings": non_defaults(recipe.settings, NO_PART),
-            "method": [recipe.settings.method, non_defaults(recipe.method), *_code(recipe.method)],
-            "student": None if shared else self._contents.of(identity_of_model, start, "student"),
-            "needs": [node.fingerprint for node in needs],
-            "data": self._training_files(recipe.settings),
-        }
-        if own_teacher is not None:
-            content["teacher"] = self._contents.of(identity_of_model, str(own_teacher), "teacher")
-        if contents := contents_of_keys(recipe.method):
-            content["contents"] = contents
-        fingerprint = digest(content)
-        place = self.places.models / f"{_slug(label)}-{fingerprint[:DIGITS]}"
-        settings = recipe.settings.model_copy(
-            update={"out": place, "label": row, "setting": self.setting}
-        )
-        recipe = replace(recipe, settings=settings)
-        return TrainNode(label, _keys(needs), fingerprint, place, recipe)
-
-    def _training_files(self, settings: TrainSettings) -> object:
-        """Hashes of the files that a training reads."""
-        if not is_file_of_rows(settings.train_set):
-            pattern = f"{settings.train_set}/[tv][ra]*.jsonl*"
-            return self._contents.of(file_hashes, self.places.data, pattern)
-        files = [Path(settings.train_set), Path(settings.validation_set)]
-        for file in files:
-            if not file.is_file():
-                raise InputError(f"train_set={file}: no such file{nearest_path(file)}")
-        return [self._contents.of(sha256_of_file, file) for file in files]
-
-    def _evaluation(self, model: ModelNode, floor: ModelNode | None) -> EvaluateNode:
-        teacher = None if model is self.teacher else self.teacher
-        settings = self._evaluation_settings(model, teacher, floor)
-        models = [node for node in (model, teacher, floor) if node is not None]
-        metrics = [*make_metrics(settings.metric_names()), *make_teacher_metrics(settings.metrics)]
-        content: dict[str, Any] = {
-            "settings": non_defaults(settings, _NO_PART_OF_EVALUATION),
-            "needs": [node.fingerprint for node in models],
-            "metrics": sorted([metric.name, metric.version] for metric in metrics),
-            "tasks": [self._contents.of(task_definition, task) for task in settings.tasks],
-            "data": self._contents.of(file_hashes, self.places.data, "*/test.jsonl*"),
-        }
-        backend = backends.get(settings.backend.partition(":")[0])
-        if stamp := stamp_of(backend):
-            content["backend"] = stamp
-        for part in (*metrics, backend):
-            _refuse_of_session(part)
-        if settings.card is not None:
-            content["card"] = self._contents.of(sha256_of_file, settings.card)
-        fingerprint = digest(content)
-        # Rows share the teacher's responses and the floor's numbers, which are made once, before.
-        shared = [self.evaluations[node.label] for node in models[1:]]
-        mark = f"{_slug(model.label)}-{fingerprint[:DIGITS]}.json"
-        place = self.places.results / MARKS / mark
-        return EvaluateNode(model.label, _keys([*models, *shared]), fingerprint, place, settings)
-
-    def _evaluation_settings(
-        self, model: ModelNode, teacher: ModelNode | None, floor: ModelNode | None
-    ) -> EvalSettings:
-        keys = dict(self.spec.evaluate)
-        refuse_keys_of_table(keys, "evaluate")
-        if teacher is None:
-            keys = {
-                key: value for key, value in keys.items() if key not in TeacherKeys.model_fields
-            }
-            if keys.get("judge_against") == "teacher":  # which the teacher is not for itself
-                keys = {key: v for key, v in keys.items() if key not in JudgeKeys.model_fields}
-            if "metrics" in keys:
-                keys["metrics"] = [
-                    metric for metric in keys["metrics"] if not compares_with_teacher(metric)
-                ]
-        return build(
-            EvalSettings,
-            {
-                **keys,
-                **self._execution,
-                "model": str(model.place),
-                "card": model.card if isinstance(model, CheckpointNode) else None,
-                "teacher": teacher and str(teacher.place),
-                "teacher_name": teacher and teacher.label,
-                "undistilled": floor and str(floor.place),
-                "undistilled_name": floor and floor.label,
-                "tasks": (*self.spec.tasks, *self.spec.extra_tasks),
-                "data": self.places.data,
-                "results": self.places.results,
-                "name": model.label,
-                "method": model.row,
-                "setting": self.setting,
-            },
-        )
-
-
-def _with_seeds(row: Entry, spec: TableSpec) -> list[Entry]:
-    """An entry for each training seed of a row; a given checkpoint has one."""
-    seeds = spec.train_seeds
-    count = seeds if isinstance(seeds, int) else len(seeds)
-    return [row] * (1 if row.train is None else count)
-
-
-def _with_seed(recipe: Recipe, place: int | None, seeds: int | tuple[int, ...]) -> Recipe:
-    """The recipe with one of the table's training seeds; a number counts up from its own seed.
-
-    The teacher and the initial student, which have no place among the seeds, keep their own.
-    """
-    if place is None:
-        return recipe
-    seed = recipe.settings.seed + place if isinstance(seeds, int) else seeds[place]
-    return replace(recipe, settings=recipe.settings.model_copy(update={"seed": seed}))
+def _order(spec: TableSpec, execution: Mapping[str, Any]) -> TableOrder:
+    """The order of models and data sets; without the latter it is that of the file."""
+    if spec.data_sets:
+        return order_of(spec, spec_rows(spec, execution), execution)
+    students = [Item("student")] if spec.student is not None else []
+    rows = [Item("row", row=number) for number in range(len(spec.rows))]
+    return TableOrder((Item("teacher"), *students, *rows), {})
 
 
 def _check_checkpoints(spec: TableSpec) -> None:
@@ -307,33 +146,3 @@ def _check_checkpoints(spec: TableSpec) -> None:
     for entry in (spec.teacher, spec.student, *spec.rows):
         if entry is not None and entry.checkpoint is not None:
             check_checkpoint(entry.checkpoint, key="checkpoint")
-
-
-def _keys(nodes: Sequence[Node]) -> tuple[str, ...]:
-    return tuple(node.key for node in nodes)
-
-
-def _is_of_teacher(student: str) -> bool:
-    """Whether `student=` is made from the teacher, as `prune:teacher,layers=2` is."""
-    kind, colon, model = student.partition(":")
-    return bool(colon) and kind != "random" and model.partition(",")[0] == "teacher"
-
-
-def _code(method: object) -> list[str]:
-    """The hash of a user's own method; nothing for an installed one."""
-    stamp = stamp_of(type(method))
-    return [stamp] if stamp else []
-
-
-def _refuse_of_session(part: object) -> None:
-    """Refuse a part that worker processes do not know."""
-    kind = part if isinstance(part, type) else type(part)
-    if kind.__module__ == "__main__":
-        raise InputError(
-            f"{kind.__name__} was registered in this session, which the worker processes of fill "
-            f"do not see; put it into a file, and give {PLUGINS}=FILE.py"
-        )
-
-
-def _slug(label: str) -> str:
-    return re.sub(r"[^\w.+-]+", "-", label).strip("-")

@@ -12,6 +12,25 @@ _SET_BY_TABLE = {
     *("teacher", "out", "data", "label", "setting", "model", "undistilled", "results", "name"),
     *("teacher_name", "undistilled_name", "card", "dry_run"),
 }
+_CODE = f"{PLUGINS}: runs code, so a table cannot name it; give {PLUGINS}=FILE.py to kdbench fill"
+_SET_BY_TABLE_OF_SET = {"out", "data", "dry_run"}
+
+
+def refuse_keys_of_set(keys: Mapping[str, Any], where: str) -> None:
+    """Refuse keys of a data set that the table sets, and those that run code.
+
+    Args:
+        keys: The keys.
+        where: Where they are, for the message.
+
+    Raises:
+        InputError: One of them is refused.
+    """
+    for key in keys:
+        if key == PLUGINS:  # a table's file may come from anywhere
+            raise InputError(f"{where}: {_CODE}")
+        if key in _SET_BY_TABLE_OF_SET:
+            raise InputError(f"{where}: '{key}' is set by the table; remove it here")
 
 
 def training_keys(spec: TableSpec, entry: Entry) -> dict[str, Any]:
@@ -38,10 +57,7 @@ def refuse_keys_of_table(keys: Mapping[str, Any], section: str) -> None:
     """
     for key in keys:
         if key == PLUGINS:  # a table's file may come from anywhere
-            raise InputError(
-                f"{section}: {key}: runs code, so a table cannot name it; give {key}=FILE.py to "
-                "kdbench fill"
-            )
+            raise InputError(f"{section}: {_CODE}")
         if key in ("shard", "shards", "executor", "executor_options"):
             raise InputError(
                 f"{section}: {key}: is for kdbench eval; the workers= of kdbench fill run the "

@@ -1,9 +1,14 @@
-"""The nodes of a table's graph: a given checkpoint, a training, an evaluation."""
+"""The nodes of a table's graph: a given checkpoint, a training, an evaluation.
 
+The node of a data set that is built has a file of its own, `build_node.py`.
+"""
+
+import re
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from kdbench.config import EvalSettings
 from kdbench.distillation.card import CARD
@@ -206,6 +211,20 @@ class EvaluateNode(Node):
         except FieldError as error:
             raise InputError(f"{self.place}: not the mark of an evaluation: {error}") from None
         return mark
+
+
+ModelNode: TypeAlias = CheckpointNode | TrainNode
+"""A model of the table."""
+
+
+def keys_of(nodes: Iterable[Node]) -> tuple[str, ...]:
+    """The keys of nodes."""
+    return tuple(node.key for node in nodes)
+
+
+def slug(label: str) -> str:
+    """A label as a part of a path."""
+    return re.sub(r"[^\w.+-]+", "-", label).strip("-")
 
 
 _RUN = Rule(

@@ -1,13 +1,15 @@
 """What each node of a table needs of a machine: stated in the table's file, or derived."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kdbench.config import EvalSettings
+from kdbench.config.build_keys import BuildSettings
 from kdbench.config.resources import NodeResourceKeys, ResourceKeys
 from kdbench.errors import InputError
+from kdbench.filling.build_node import BuildNode
 from kdbench.filling.graph import Graph
 from kdbench.filling.nodes import EvaluateNode, Node, TrainNode
 from kdbench.text import counted
@@ -95,6 +97,8 @@ class Needs:
         return self._of.get(node.key, Resources())
 
     def _needs(self, node: Node, rows: Mapping[str, NodeResourceKeys]) -> Resources:
+        if isinstance(node, BuildNode):
+            return self._build(node)
         if not isinstance(node, TrainNode | EvaluateNode):
             return Resources()
         part = node.kind
@@ -103,6 +107,15 @@ class Needs:
         if isinstance(node, TrainNode):
             return self._training(node, keys)
         return self._evaluation(node, keys)
+
+    def _build(self, node: BuildNode) -> Resources:
+        spec, settings, builder = self._graph.spec, node.recipe.settings, node.recipe.builder
+        stated = ResourceKeys.model_validate(spec.data_sets[node.label].get("resources") or {})
+        keys = _over(spec.resources.build, stated)
+        models = [getattr(builder, key) for key in builder.models]
+        gpus = _gpus_of_engine(settings)
+        memory = self._memory_beside({model for model in models if model is not None})
+        return _resources(keys, settings.device, gpus if any(models) else 0, gpus > 1, memory)
 
     def _training(self, node: TrainNode, keys: ResourceKeys) -> Resources:
         if keys.gpus is not None and keys.gpus > 1:
@@ -121,10 +134,14 @@ class Needs:
     def _evaluation(self, node: EvaluateNode, keys: ResourceKeys) -> Resources:
         settings, gpus = node.settings, _gpus_of_engine(node.settings)
         models = {settings.model, settings.teacher, settings.undistilled} - {None}
+        memory = self._memory_beside(models)
+        return _resources(keys, settings.device, gpus, gpus > 1, memory)
+
+    def _memory_beside(self, models: Set[Any]) -> int | None:
+        """Memory for two copies of the largest of some models; None if a size is not known."""
         sizes = [self._size(model) for model in models]
         known = [size for size in sizes if size is not None]
-        memory = _LIBRARIES + 2 * max(known) if len(known) == len(sizes) else None
-        return _resources(keys, settings.device, gpus, gpus > 1, memory)
+        return _LIBRARIES + 2 * max(known, default=0) if len(known) == len(sizes) else None
 
     def _size(self, model: Any) -> int | None:
         """Bytes of a model's weights, or of the student that it will be trained from."""
@@ -152,8 +169,8 @@ def resources_of_evaluation(settings: EvalSettings) -> Resources:
     return _resources(ResourceKeys(), settings.device, gpus, gpus > 1, None)
 
 
-def _gpus_of_engine(settings: EvalSettings) -> int:
-    """The GPUs over which the engine of an evaluation spreads its model."""
+def _gpus_of_engine(settings: EvalSettings | BuildSettings) -> int:
+    """The GPUs over which the engine of an evaluation or a builder spreads its model."""
     gpus = 1
     for name in _PARALLEL:
         value = settings.backend_options.get(name, 1)

@@ -20,11 +20,13 @@ class SpecRow:
         entry: The row in the file.
         label: Its label; None for a checkpoint whose card has it.
         method: The method of its training; None for a checkpoint.
+        train_set: What its training learns from; None for a checkpoint.
     """
 
     entry: Entry
     label: str | None
     method: Method | None
+    train_set: str | None = None
 
 
 def spec_rows(spec: TableSpec, execution: Mapping[str, Any] | None = None) -> list[SpecRow]:
@@ -37,16 +39,33 @@ def spec_rows(spec: TableSpec, execution: Mapping[str, Any] | None = None) -> li
     Raises:
         InputError: The training of a row has an unknown method or key.
     """
-    return [_row(spec, entry, dict(execution or {})) for entry in spec.rows]
+    return [spec_row(spec, entry, execution) for entry in spec.rows]
 
 
-def _row(spec: TableSpec, entry: Entry, execution: dict[str, Any]) -> SpecRow:
+def spec_row(
+    spec: TableSpec,
+    entry: Entry,
+    execution: Mapping[str, Any] | None = None,
+    label: str | None = None,
+) -> SpecRow:
+    """A model of a table's file.
+
+    Args:
+        spec: Specification of the table.
+        entry: The model in the file.
+        execution: Keys of every training that do not affect results.
+        label: Its label if the file names none.
+
+    Raises:
+        InputError: Its training has an unknown method or key.
+    """
+    label = entry.label or label
     if entry.train is None:
-        return SpecRow(entry, entry.label, None)
+        return SpecRow(entry, label, None)
     start = {"student": "of the table"}  # which model it is decides nothing here
-    recipe = make_recipe({**start, **training_keys(spec, entry), **execution})
-    label = entry.label or recipe.settings.label or recipe.method.title
-    return SpecRow(entry, label, recipe.method)
+    recipe = make_recipe({**start, **training_keys(spec, entry), **(execution or {})})
+    label = label or recipe.settings.label or recipe.method.title
+    return SpecRow(entry, label, recipe.method, recipe.settings.train_set)
 
 
 def plugins_of(files: Sequence[Path]) -> dict[str, Any]:

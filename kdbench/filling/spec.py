@@ -16,13 +16,16 @@ from pydantic import (
 )
 
 from kdbench.config import FIVE, Names, Settings, read_yaml
-from kdbench.config.resources import NodeResourceKeys
+from kdbench.config.resources import NodeResourceKeys, ResourceKeys, TableResourceKeys
 from kdbench.errors import InputError, first_fault, nearest, nearest_path
 from kdbench.methods import Mechanism
 from kdbench.metrics import ALL
 from kdbench.system.bundled import bundled
 from kdbench.system.safe_yaml import parse_yaml
 
+TEACHER, STUDENT = "Teacher", "Student"
+"""Labels of the teacher and the initial student, unless the file names others."""
+_SET = re.compile(r"\w[\w.+-]*")
 _LABEL = re.compile(r"[\w+(\[][\w.+()\[\] -]*")
 
 
@@ -101,6 +104,11 @@ class TableSpec(Settings):
         None, description="label of the row that is the floor of fidelity"
     )
     rows: tuple[Model, ...] = Field((), description="rows of the table, in order")
+    data_sets: dict[str, dict[str, Any]] = Field(
+        {},
+        description="data sets to build, by name: builder: and keys of `kdbench build`; a training "
+        "learns from one with train_set: built:NAME",
+    )
     train_seeds: tuple[Annotated[int, Field(ge=0, le=_LARGEST_SEED)], ...] | TrainSeeds = Field(
         1,
         description="how many training seeds each trained row has, counted up from its own seed, "
@@ -112,10 +120,10 @@ class TableSpec(Settings):
         description="keys of `kdbench eval` for all rows (default: metrics: [all])",
         validate_default=True,
     )
-    resources: NodeResourceKeys = Field(
-        NodeResourceKeys(),
-        description="what trainings and evaluations need: train: and evaluate:, each with gpus:, "
-        "cpus:, memory:",
+    resources: TableResourceKeys = Field(
+        TableResourceKeys(),
+        description="what nodes need: train:, evaluate: and build:, each with gpus:, cpus:, "
+        "memory:",
     )
     world: WorldKeys | None = Field(
         None, description="data and models that are made first if they do not exist"
@@ -148,6 +156,18 @@ class TableSpec(Settings):
             raise ValueError("seeds must be unique and non-empty")
         return seeds
 
+    @field_validator("data_sets")
+    @classmethod
+    def _named_builders(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for name, keys in value.items():
+            if not _SET.fullmatch(name):
+                raise ValueError(f"'{name}': use only letters, digits and . _ + - in a name")
+            if "builder" not in keys:
+                raise ValueError(f"{name}: builder: is missing; kdbench builders lists them")
+            if "resources" in keys:
+                _check_resources(name, keys["resources"])
+        return value
+
     @field_validator("extra_tasks")
     @classmethod
     def _no_task_twice(cls, value: tuple[str, ...], others: ValidationInfo) -> tuple[str, ...]:
@@ -165,6 +185,19 @@ class TableSpec(Settings):
         if not isinstance(metrics, list) or not all(isinstance(name, str) for name in metrics):
             raise ValueError("metrics: must be names of metrics")
         return {**value, "metrics": metrics}
+
+
+def _check_resources(name: str, keys: object) -> None:
+    """Check what the build of a data set needs.
+
+    Raises:
+        ValueError: A key or value is wrong.
+    """
+    try:
+        ResourceKeys.model_validate(keys)
+    except ValidationError as error:
+        place, reason = first_fault(error)
+        raise ValueError(f"{name}: resources: {f'{place}: ' if place else ''}{reason}") from error
 
 
 def read_spec(path: Path, changes: Mapping[str, str] | None = None) -> TableSpec:

@@ -10,13 +10,14 @@ from kdbench.config.storage import mirrored
 from kdbench.distillation.card import CARD
 from kdbench.errors import InputError, nearest, nearest_path
 from kdbench.filling.choice import choose_executor
+from kdbench.filling.data_sets import check_data_sets
 from kdbench.filling.dry_run import PlannedNode, dry_run_lines, planned_nodes
 from kdbench.filling.fill import do_missing
-from kdbench.filling.graph import Graph, ModelNode, Places
+from kdbench.filling.graph import Graph, Places
 from kdbench.filling.logs import log_of
 from kdbench.filling.mechanism_table import MechanismTable, mechanism_table
 from kdbench.filling.mechanisms import check_mechanisms
-from kdbench.filling.nodes import TrainNode
+from kdbench.filling.nodes import ModelNode, TrainNode
 from kdbench.filling.progress import ProgressView
 from kdbench.filling.resources import Needs
 from kdbench.filling.rows import SpecRow, labels_of, plugins_of, spec_rows
@@ -108,15 +109,17 @@ def fill(settings: FillSettings) -> Filled:
     file = find_spec(settings.table)
     spec = read_spec(file, settings.changes)
     _check_columns(spec, file)
-    rows = spec_rows(spec, plugins_of(settings.plugins))
+    plugins = plugins_of(settings.plugins)
+    rows = spec_rows(spec, plugins)
     check_mechanisms(spec, rows, file)
+    check_data_sets(spec, rows, plugins, file)
     check_trackers(settings.report_to)
     make_executor = choose_executor(settings)
     plans = settings.plan or settings.dry_run
     world = world_of(spec)
     if world is not None and world.missing():
         if plans:
-            return _planned_world(world, rows)
+            return _planned_world(world, spec, rows)
         make_missing(world)
     execution = _execution(settings, spec)
     places = _places(settings, spec, file.stem)
@@ -143,10 +146,11 @@ def _fetch(places: Places) -> None:
     fetch(places.models, lambda path: path == times or path.startswith("logs/"))
 
 
-def _planned_world(world: TableWorld, rows: Sequence[SpecRow]) -> Filled:
+def _planned_world(world: TableWorld, spec: TableSpec, rows: Sequence[SpecRow]) -> Filled:
     """The lines of a dry run before the world exists, whose content decides what is done."""
     labels = ", ".join(labels_of(rows))
-    lines = [*world_lines(world), f"then a training and an evaluation of each row: {labels}"]
+    sets = [f"then the data sets {', '.join(spec.data_sets)}"] if spec.data_sets else []
+    lines = [*world_lines(world), *sets, f"then a training and an evaluation of each row: {labels}"]
     return Filled("".join(f"{line}\n" for line in lines), {})
 
 

@@ -190,7 +190,7 @@ def test_conversations_in_a_file_that_leaked(ward: Ward) -> None:
     (overlap,) = found(ward.train("weights=false", "teacher=none", *keys), "overlap")
     assert (overlap.level, overlap.rows) == ("warning", ("3 = 3",))
     assert overlap.what.startswith("1 of 3 prompts of held_out.jsonl (33.3%) are the same as")
-    assert overlap.fix == "remove these rows from mine.jsonl"
+    assert overlap.fix == "remove these rows from mine.jsonl (kdbench build decontaminate)"
 
 
 # 5. Weights that are no numbers.

@@ -33,7 +33,7 @@ class BuildIdentity(BaseModel):
         settings: The shared settings that change the rows, where they are not the default.
         parameters: The builder's own keys, but for models and files.
         models: Name and hash of each model.
-        files: SHA-256 of each file that a key names.
+        files: SHA-256 of each file that a key names, and what else the builder reads.
         data: Name of the set that is read, number and hash of its rows, and hash of its validation
             file.
     """
@@ -72,7 +72,7 @@ def identity_of(
         settings=changed,
         parameters=parameters,
         models={key: model.identity for key, model in models.items()},
-        files=_files(recipe),
+        files={**_files(recipe), **builder.inputs(settings)},
         data={**source.facts, "name": source.name},
     )
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from kdbench.doctor.check import check
 from kdbench.doctor.finding import Finding
-from kdbench.doctor.near import normalised
+from kdbench.builders.overlap.words import normalised
 from kdbench.doctor.patient import Patient
 from kdbench.doctor.rows import said
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from kdbench.doctor.check import check
 from kdbench.doctor.finding import Finding
-from kdbench.doctor.near import Twins, equal_pairs, near_pairs
+from kdbench.builders.overlap.near import Twins, equal_pairs, near_pairs
 from kdbench.doctor.patient import Patient
 from kdbench.doctor.rows import Rows, said
 
@@ -48,7 +48,7 @@ def _finding(
         f"{len(pairs)} of {len(test)} prompts of {test_name} ({share:.1%}) are {how} prompts of "
         f"{train_name}",
         f"the student {seen} {answers}, so its scores on them are too high",
-        f"remove these rows from {train_name}{way}",
+        f"remove these rows from {train_name} (kdbench build decontaminate){way}",
         tuple(_row(pair, train, test) for pair in pairs),
     )
 

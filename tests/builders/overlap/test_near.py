@@ -4,7 +4,15 @@ import random
 
 import pytest
 
-from kdbench.doctor.near import NEAR, Twins, equal_pairs, near_pairs, normalised
+from kdbench.builders.overlap.near import (
+    NEAR,
+    RARE,
+    NearTexts,
+    Twins,
+    equal_pairs,
+    near_pairs,
+)
+from kdbench.builders.overlap.words import normalised, words_of
 
 WORDS = [f"word{number}" for number in range(400)]
 
@@ -55,3 +63,12 @@ def test_equal_texts_are_equal_without_case_punctuation_and_spaces() -> None:
     assert (pair.first, pair.second) == (1, 0)
     assert equal_pairs([], ["a"]) == []
     assert near_pairs([], []) == []
+
+
+def test_memory_does_not_grow_with_the_stream() -> None:
+    template = "Sort these numbers from the smallest to the largest and write them in a row: {} {}"
+    index = NearTexts([words_of(template.format(3, 77))])
+    for number in range(500):
+        index.see(number, words_of(template.format(number, number + 1)))
+    assert len(index._candidates) <= RARE
+    assert list(index.pairs()) == []
