@@ -106,7 +106,10 @@ def _files(recipe: BuildRecipe) -> dict[str, Any]:
         for path in [] if value is None else value if isinstance(value, tuple) else [value]:
             if not Path(path).exists():
                 raise InputError(f"{key}={path}: no such file or folder{nearest_path(Path(path))}")
-            hashes[f"{key}: {Path(path).name}"] = _hash(Path(path))
+            name, number = f"{key}: {Path(path).name}", 2
+            while name in hashes:  # two sets in folders of the same name
+                name, number = f"{key}: {Path(path).name} {number}", number + 1
+            hashes[name] = _hash(Path(path))
     return hashes
 
 
