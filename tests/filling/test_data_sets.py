@@ -150,6 +150,14 @@ def test_a_changed_set_moves_what_is_made_from_it(
     assert moved(make(), changed) == wanted
 
 
+def test_fingerprints_do_not_depend_on_folders(make: Make, tmp_path: Path) -> None:
+    here = make()
+    assert here.spec.data is not None
+    there = Graph(here.spec, Places(tmp_path / "x", tmp_path / "y", here.spec.data))
+    for key, node in here.nodes.items():
+        assert there.nodes[key].fingerprint == node.fingerprint, key
+
+
 def test_a_table_without_sets_keeps_its_places(make: Make) -> None:
     def without(spec: dict[str, Any]) -> None:
         del spec["data_sets"], spec["rows"][:2]
