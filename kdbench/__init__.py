@@ -16,6 +16,7 @@ from kdbench.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from kdbench.api.functions import (
+        build,
         cache,
         compare,
         evaluate,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "InputError",
+    "build",
     "cache",
     "compare",
     "evaluate",

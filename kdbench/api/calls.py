@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from kdbench.errors import InputError
 
 if TYPE_CHECKING:
+    from kdbench.builders.workshop.build import Built
     from kdbench.comparing.model import Comparison
     from kdbench.comparing.plan import AnyPlan
     from kdbench.comparing.regress import GateResult
@@ -119,6 +120,16 @@ def train(keys: Keys) -> "Trained":
 
     recipe = make_recipe(keys)
     recipe.settings.refuse_ignored(keys)
+    _for_real(recipe.settings)
+    return run(recipe)
+
+
+def build(keys: Keys) -> "Built":
+    """Build a data set."""
+    from kdbench.builders.workshop.build import build as run
+    from kdbench.builders.workshop.recipe import make_build
+
+    recipe = make_build(keys)
     _for_real(recipe.settings)
     return run(recipe)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from kdbench.api.keyed import HasRows, Rows, keyed
 
 if TYPE_CHECKING:
+    from kdbench.builders.workshop.build import Built
     from kdbench.comparing.model import Comparison
     from kdbench.comparing.plan import AnyPlan
     from kdbench.comparing.regress import GateResult
@@ -1225,6 +1226,121 @@ def train(
 
     Returns:
         The checkpoint's folder and its run card.
+
+    Raises:
+        InputError: Anything about models, data or settings that the caller can fix.
+    """
+
+
+@keyed
+def build(
+    builder: str,
+    *,
+    data: str | PathLike[str] | None = None,
+    train_set: str | PathLike[str] = "dolly",
+    limit: int | None = None,
+    max_length: int = 512,
+    out: str | PathLike[str] | None = None,
+    set_name: str | None = None,
+    seed: int = 10,
+    protocol: str = "minillm",
+    max_prompt_tokens: int | None = None,
+    max_new_tokens: int | None = None,
+    temperature: float | None = None,
+    top_p: float | None = None,
+    top_k: int | None = None,
+    no_repeat_ngram_size: int | None = None,
+    add_bos: bool | None = None,
+    seeds: int | str | Sequence[int] | None = None,
+    chat_template: str | None = None,
+    chat_template_kwargs: str | Mapping[str, Any] | None = None,
+    system: str | None = None,
+    thinking: Literal["strip", "keep"] | None = None,
+    thinking_marks: str | tuple[str, str] | None = None,
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
+    device: str = "auto",
+    batch_size: int | Literal["auto"] = "auto",
+    backend: str = "hf",
+    backend_options: str | Mapping[str, Any] = {},
+    plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    unsafe_pickle: bool = False,
+    trust_remote_code: bool = False,
+    budget: float | None = None,
+    by: str | None = None,
+    checker: str | None = None,
+    cut: Literal["keep", "drop"] | None = None,
+    ratio: float | None = None,
+    repeats: Literal["drop", "keep"] | None = None,
+    responses: int | None = None,
+    sampler: Literal["weak", "strong", "both"] | None = None,
+    strong: str | PathLike[str] | None = None,
+    teacher: str | PathLike[str] | None = None,
+    verifier: str | None = None,
+    weak: str | PathLike[str] | None = None,
+) -> "Built":
+    """Read prompts and models, and write a data set.
+
+    The keys are those of `kdbench build --help`.
+
+    Args:
+        builder: Builder; see kdbench builders.
+        data: Folder of the data sets (default: $KDBENCH_DATA, else the Hub).
+        train_set: Data set to read: its train.jsonl in data=, or the path of a .jsonl file; its
+            valid.jsonl is copied.
+        limit: Number of rows to read, from the start.
+        max_length: Longest prompt and response together of a text to be scored, in tokens; what is
+            longer is cut.
+        out: Folder of the data set (default: runs/built/BUILDER).
+        set_name: Name of the set in that folder (default: that of the set it reads).
+        seed: Seed of all draws and samples.
+        protocol: Named protocol: minillm, greedy or chat; see kdbench protocols.
+        max_prompt_tokens: Prompt length limit, in tokens; longer prompts are cut, none for no cut
+            (default: the protocol's, as for the keys below).
+        max_new_tokens: Response length limit, in tokens.
+        temperature: Sampling temperature; 0 is greedy decoding.
+        top_p: Probability mass of nucleus sampling; 1 turns it off.
+        top_k: Number of most likely tokens to sample from; 0 turns it off.
+        no_repeat_ngram_size: Length of n-grams that may not repeat, in tokens; 0 turns the rule
+            off.
+        add_bos: Whether the BOS token precedes the prompt.
+        seeds: Sampling seeds, as in 10,20,30 or 1-16.
+        chat_template: Chat template for protocol=chat: a file, or the name of one of the
+            tokenizer's (default: the tokenizer's default).
+        chat_template_kwargs: Variables of the chat template, as in enable_thinking=false.
+        system: System turn of the prompts for protocol=chat: a text, or @FILE.
+        thinking: Whether the thinking, up to the model's end-of-thinking mark, is scored: strip
+            leaves it out of the answer (the default), keep scores the whole response.
+        thinking_marks: Marks around the thinking, as in <think>,</think> (default: those that the
+            tokenizer and the chat template are known to have).
+        dtype: Number format of weights and activations; auto is the checkpoint's.
+        device: Device: auto, cpu, cuda, cuda:1 or mps.
+        batch_size: Number of sequences that decode at once.
+        backend: Generation backend; see kdbench backends.
+        backend_options: Options of the backend, as in tensor_parallel_size=2,max_model_len=1024.
+        plugins: Python files that register metrics, methods, backends or prompts; they run when
+            they are loaded, so name only files that you trust.
+        unsafe_pickle: Permission to read pickle weights (*.bin), which can run code.
+        trust_remote_code: Permission to run Python code that comes with the checkpoint.
+        budget: Budget as FLOPs of the generation for a prompt, at responses of max_new_tokens;
+            instead of responses= (compute_optimal).
+        by: Column by whose values coverage is given too (compute_optimal).
+        checker: A stricter verifier; what is right without passing it counts as a false positive,
+            which is kept (compute_optimal).
+        cut: What becomes of responses that the length limit cut; a student that learns one learns
+            to end there (teacher_responses).
+        ratio: P_s/P_w (default: from the sizes of weak= and strong=) (compute_optimal).
+        repeats: What becomes of equal right responses to a prompt (compute_optimal).
+        responses: Budget as responses of the strong model to a prompt (default: 4); the weak one
+            gives P_s/P_w times as many (compute_optimal); Number of responses to each prompt
+            (teacher_responses).
+        sampler: Which model answers; both gives each half of the budget (compute_optimal).
+        strong: The larger model, or its name on a server (compute_optimal).
+        teacher: Checkpoint that answers, or its name on a server (teacher_responses).
+        verifier: What is right: exact_match, number or rougeL>=0.7 (compute_optimal).
+        weak: The smaller model, or its name on a server (compute_optimal).
+
+    Returns:
+        The data set's folder and its card.
 
     Raises:
         InputError: Anything about models, data or settings that the caller can fix.

@@ -9,6 +9,7 @@ _KINDS = {
     "metric": ("kdbench.metrics", "Metric", "metrics"),
     "method": ("kdbench.methods", "Method", "methods"),
     "backend": ("kdbench.generate", "Backend", "backends"),
+    "builder": ("kdbench.builders", "Builder", "builders"),
 }
 
 
@@ -16,7 +17,7 @@ def register_part(part: Any, name: str | None) -> Any:
     """Register a class by its kind, and return it.
 
     Args:
-        part: Class of a metric, method or backend.
+        part: Class of a metric, method, backend or builder.
         name: Its name; None if the class has one.
 
     Raises:
@@ -37,6 +38,7 @@ def register_part(part: Any, name: str | None) -> Any:
         return getattr(room, registry).register(name or own)(part)
     shown = part.__name__ if isinstance(part, type) else repr(part)[:60]
     raise InputError(
-        f"{shown}: not a class of a metric, method or backend; inherit from a class of "
-        "kdbench.metrics, from kdbench.methods.Method or kdbench.generate.Backend"
+        f"{shown}: not a class of a metric, method, backend or builder; inherit from a class of "
+        "kdbench.metrics, from kdbench.methods.Method, kdbench.generate.Backend or "
+        "kdbench.builders.Builder"
     )

@@ -5,7 +5,7 @@ Paper: Kim and Rush 2016, Sequence-Level Knowledge Distillation (arXiv 1606.0794
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -13,6 +13,7 @@ from kdbench.builders import Builder, BuiltRow, builders
 
 if TYPE_CHECKING:
     from kdbench.builders.workshop.workshop import Workshop
+    from kdbench.config.build_keys import BuildSettings
 
 
 @builders.register("teacher_responses")
@@ -29,6 +30,18 @@ class TeacherResponses(Builder):
 
     teacher: str = Field(description="Checkpoint that answers, or its name on a server")
     responses: int = Field(1, ge=1, description="Number of responses to each prompt")
+    cut: Literal["keep", "drop"] = Field(
+        "keep",
+        description="What becomes of responses that the length limit cut; a student that learns "
+        "one learns to end there",
+    )
+
+    def check(self, settings: "BuildSettings") -> None:
+        """Refuse several greedy responses."""
+        from kdbench.builders.workshop.protocol import refuse_greedy
+
+        if self.responses > 1:
+            refuse_greedy(settings, "responses", self.responses)
 
     def build(self, work: "Workshop") -> Iterator[BuiltRow]:
         """Yield each prompt with each of its responses; empty ones are left out."""
@@ -38,12 +51,16 @@ class TeacherResponses(Builder):
             questions = [question_of(row) for row in rows]
             found = work.sample("teacher", questions, self.responses)
             for row in rows:
-                for place, response in enumerate(found[row.id]):
+                for place, response in enumerate(found[row.id], start=1):
+                    is_cut = response.finish == "length"
+                    work.count("cut responses", int(is_cut))
                     if not response.text.strip():
                         work.remove(row, "empty response")
                         continue
-                    work.count("cut responses", int(not response.ended))
-                    name = row.id if self.responses == 1 else f"{row.id}#{place + 1}"
+                    if is_cut and self.cut == "drop":
+                        work.remove(row, "cut response")
+                        continue
+                    name = row.id if self.responses == 1 else f"{row.id}#{place}"
                     yield answered(row, response.text, name=name)
 
     def plan(self, rows: int) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,9 @@ import api_functions
 import pytest
 
 import kdbench
+from kdbench.builders import builders
 from kdbench.config import TrainSettings, fields_by_key
+from kdbench.config.build_keys import BuildSettings
 from kdbench.methods import methods
 
 
@@ -31,8 +33,9 @@ def test_python_knows_every_key_with_its_default(function):
     parameters = inspect.signature(getattr(kdbench, function.name)).parameters
     fields = fields_by_key(function.kind)
     hidden = {"dry_run", *function.excluded}
-    of_methods = {key for name in methods.names() for key in methods.get(name).model_fields}
-    extra = of_methods if function.kind is TrainSettings else set()
+    parts = {TrainSettings: methods, BuildSettings: builders}.get(function.kind)
+    own = [parts.get(name).model_fields for name in parts.names()] if parts is not None else []
+    extra = {key for keys in own for key in keys}
     assert set(fields) - hidden <= set(parameters) <= set(fields) - hidden | extra
     for name, parameter in parameters.items():
         if name in fields and not fields[name].is_required():

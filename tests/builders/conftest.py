@@ -3,11 +3,19 @@
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from killed_builds import Recorded, files_of, kills, run_build
+from told_backend import OwnEngine, Told
+
+from kdbench.builders import builders
+from kdbench.builders.workshop.build import Built, build
+from kdbench.builders.workshop.recipe import make_build
+from kdbench.generate import backends
 
 BuildKilledAndResumed = Callable[[Sequence[str]], Path]
+BuildIt = Callable[..., Built]
 
 
 @pytest.fixture
@@ -41,5 +49,33 @@ def build_killed_and_resumed(tmp_path: Path) -> BuildKilledAndResumed:
         assert files_of(disturbed) == files_of(whole)
         assert not disturbed.with_name("disturbed.unfinished").exists()
         return whole
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def _builders_of_a_test_go_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    builders.names()  # finds kdbench's own
+    monkeypatch.setattr(builders, "_parts", dict(builders._parts))
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> type[Told]:
+    """The backend of `backend=told`, which counts what it is asked."""
+    backends.names()
+    monkeypatch.setattr(backends, "_parts", {**backends._parts, "told": Told, "own": OwnEngine})
+    Told.reset()
+    return Told
+
+
+@pytest.fixture
+def build_it(tmp_path: Path) -> BuildIt:
+    """Build with keys, and return what was built; `out` is below the test's folder.
+
+    It takes the builder, the name of the folder, and further keys.
+    """
+
+    def run(builder: str, out: str = "out", **keys: Any) -> Built:
+        return build(make_build({"builder": builder, "out": str(tmp_path / out), **keys}))
 
     return run

@@ -15,18 +15,22 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from kdbench import config
+from kdbench.builders import builders
 from kdbench.comparing.settings import CompareSettings, PlanSettings, RegressSettings
 from kdbench.config import Settings, fields_by_key
+from kdbench.config.build_keys import BuildSettings
 from kdbench.config.kinds import key_groups
 from kdbench.config.kld import KldSettings
 from kdbench.judging.settings import JudgeSettings
 from kdbench.methods import methods
+from kdbench.registry import Registry
 
 FILE = Path(__file__).parents[2] / "kdbench" / "api" / "functions.py"
 
 # Keys of type str whose value can be the path of a file or folder.
 _PATHS = {"against", "base", "baseline", "judge", "judge_against", "model", "new", "recipe", "run"}
 _PATHS |= {"student", "table", "task", "tasks", "teacher", "train_set", "undistilled", "valid_set"}
+_PATHS |= {"strong", "weak"}
 _TAKE_ROWS = {"evaluate", "judge", "regress"}
 _COMMAND_LINE = {"dry_run"}
 _INPUT = "Anything about {} that the caller can fix."
@@ -127,6 +131,16 @@ FUNCTIONS = [
         "kdbench.distillation.train:Trained",
         "The checkpoint's folder and its run card.",
         _INPUT.format("models, data or settings"),
+    ),
+    Function(
+        "build",
+        "build",
+        "Read prompts and models, and write a data set.",
+        BuildSettings,
+        "kdbench.builders.workshop.build:Built",
+        "The data set's folder and its card.",
+        _INPUT.format("models, data or settings"),
+        ["builder"],
     ),
     Function(
         "fill",
@@ -231,6 +245,8 @@ def parameters(function: Function) -> list[Parameter]:
     order = [key for keys in key_groups(function.kind).values() for key in keys]
     keys = [*function.positional, *(key for key in order if key not in function.positional)]
     known = [_parameter(function, key, fields[key]) for key in keys if key not in hidden]
+    if function.name == "build":
+        return [*known, *_own_parameters(builders)]
     if function.name != "train":
         return known
     # A recipe may name what the command line would have to.
@@ -240,7 +256,7 @@ def parameters(function: Function) -> list[Parameter]:
         else Parameter(p.name, f"{p.type} | None", "None", p.text)
         for p in known
     ]
-    return [*known, *_method_parameters()]
+    return [*known, *_own_parameters(methods)]
 
 
 def _parameter(function: Function, key: str, field: Any) -> Parameter:
@@ -255,11 +271,11 @@ def _parameter(function: Function, key: str, field: Any) -> Parameter:
     return Parameter(key, kind, default, text)
 
 
-def _method_parameters() -> Iterator[Parameter]:
-    """The keys of the built-in methods; None is the method's own default."""
+def _own_parameters(registry: Registry[Any]) -> Iterator[Parameter]:
+    """The keys of the built-in methods or builders; None is the own default of each."""
     found: dict[str, tuple[dict[str, None], dict[str, list[str]]]] = {}
-    for name in methods.names():
-        kind = methods.get(name)
+    for name in registry.names():
+        kind = registry.get(name)
         if not kind.__module__.startswith("kdbench."):
             continue
         for key, field in kind.model_fields.items():

@@ -6,7 +6,7 @@ instead. Other packages name theirs in the entry-point group `kdbench.selection_
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, model_validator
 
@@ -49,9 +49,7 @@ class SelectionRule(Builder):
             raise ValueError("share= and rows= both say how many rows are kept; pass one of them")
         return self
 
-    def scores(
-        self, work: "Workshop", rows: "Sequence[TrainingRow]"
-    ) -> "Mapping[str, float]":
+    def scores(self, work: "Workshop", rows: "Sequence[TrainingRow]") -> "Mapping[str, float]":
         """The scores of some rows by id; a row without one is left out.
 
         The score of a row must not depend on the rows that are asked for with it.
@@ -68,7 +66,9 @@ class SelectionRule(Builder):
         return best(pool, scores)
 
     def written(
-        self, work: "Workshop", rows: "Iterator[TrainingRow]"  # noqa: ARG002
+        self,
+        work: "Workshop",  # noqa: ARG002 - for subclasses
+        rows: "Iterator[TrainingRow]",
     ) -> "Iterator[tuple[TrainingRow, BuiltRow]]":
         """Yield each row with what is written if it was chosen; by default the row as it is."""
         from kdbench.builders.workshop.questions import kept

@@ -49,7 +49,9 @@ class Disagreement(TeacherAndStudent):
     title: ClassVar[str] = "HARD (adapted): disagreement"
     paper: ClassVar[str] = "arXiv 2305.14890"
     basis: ClassVar[str] = "abstract"
-    adapted: ClassVar[str] = "learned augmentations of images to a choice of rows and edits by rules"
+    adapted: ClassVar[str] = (
+        "learned augmentations of images to a choice of rows and edits by rules"
+    )
     cost: ClassVar[str] = (
         "teacher generation, greedy, and a pass of both models over each response; with edits=, "
         "over those to each edit"
@@ -110,7 +112,9 @@ class Disagreement(TeacherAndStudent):
         from kdbench.builders.selection.parts.edited import question_texts
         from kdbench.training.edits import words_of
 
-        words = words_of(text for rows in pool.chunks() for row in rows for text in question_texts(row))
+        words = words_of(
+            text for rows in pool.chunks() for row in rows for text in question_texts(row)
+        )
         lines = work.kept_lines("candidates")
         lines.replace(self._candidates(work, pool, words))
         numbers = {

@@ -1,8 +1,9 @@
 """Length: the shortest or longest rows, or random ones as long as those of another set.
 
-Rules often prefer short or long responses. With `which=matched` and `like=` the set of another rule,
-a student shows whether the rule does more than that: the rows of the file are put into `bins` of
-about equal size by length, and from each bin as many are drawn at random as the other set has there.
+Rules often prefer short or long responses. Whether one does more than that shows against random
+rows of the same lengths: with `which=matched` and `like=` the set of that rule, the rows of the
+file are put into `bins` of about equal size by length, and from each bin as many are drawn at
+random as the other set has there.
 """
 
 from bisect import bisect_right
@@ -46,7 +47,9 @@ class ByLength(SelectionRule):
             if self.like is None:
                 raise ValueError("which=matched needs like=, the set whose lengths are matched")
             if sizes := given & {"share", "rows", "within"}:
-                raise ValueError(f"which=matched keeps as many rows as like= has; drop {min(sizes)}=")
+                raise ValueError(
+                    f"which=matched keeps as many rows as like= has; drop {min(sizes)}="
+                )
         elif others := given & {"like", "bins"}:
             raise ValueError(f"{min(others)}= has an effect with which=matched only")
         return self

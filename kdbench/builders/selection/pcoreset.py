@@ -67,9 +67,7 @@ class PCoreSet(FirstToken):
             distances |= zip(names, centres.distances.tolist(), strict=True)
         return Choice(frozenset(chosen), distances, figures=_figures(distances, chosen))
 
-    def _taken(
-        self, work: "Workshop", centres: "KCentre", count: int, group: str
-    ) -> Sequence[int]:
+    def _taken(self, work: "Workshop", centres: "KCentre", count: int, group: str) -> Sequence[int]:
         """The places of the rows that are chosen, in the order of the choice."""
         if centres.has_any:
             return list(centres.farthest(count))

@@ -83,7 +83,11 @@ def check_same(stored: BuildIdentity, now: BuildIdentity, place: Path) -> None:
     Raises:
         InputError: It does not; the line names the first key that differs, and both values.
     """
-    if differing := difference(stored.model_dump(), now.model_dump()):
+    before, after = stored.model_dump(), now.model_dump()
+    for key in {*before["settings"], *after["settings"]} & set(BuildSettings.model_fields):
+        for settings in (before["settings"], after["settings"]):  # which lack those of defaults
+            settings.setdefault(key, _default(key))
+    if differing := difference(before, after):
         raise InputError(
             f"{place}: was built with a different {differing}; pass out=… to keep both, or delete "
             "the folder"
@@ -102,7 +106,10 @@ def _files(recipe: BuildRecipe) -> dict[str, Any]:
         for path in [] if value is None else value if isinstance(value, tuple) else [value]:
             if not Path(path).exists():
                 raise InputError(f"{key}={path}: no such file or folder{nearest_path(Path(path))}")
-            hashes[f"{key}: {Path(path).name}"] = _hash(Path(path))
+            name, number = f"{key}: {Path(path).name}", 2
+            while name in hashes:  # two sets in folders of the same name
+                name, number = f"{key}: {Path(path).name} {number}", number + 1
+            hashes[name] = _hash(Path(path))
     return hashes
 
 

@@ -29,7 +29,9 @@ def _make(world: World, folder: Path, report: WorldReport | None) -> None:  # no
         kinds = [("text", text) for text in texts]
         lines = _mixed(texts, rng) if split == "train" else iter(kinds)
         numbered = enumerate(lines)
-        content = [{"id": f"corpus-{n:04d}", "text": text, "kind": kind} for n, (kind, text) in numbered]
+        content = [
+            {"id": f"corpus-{n:04d}", "text": text, "kind": kind} for n, (kind, text) in numbered
+        ]
         put_text(folder / f"{split}.jsonl", "".join(json.dumps(row) + "\n" for row in content))
 
 

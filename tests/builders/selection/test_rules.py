@@ -54,9 +54,7 @@ def test_kd3_keeps_the_surest_half():
     teacher, student = (0.9, 0.6, 0.4, 0.8), (0.5, 0.7, 0.3, 0.9)
     by_prob = KD3Rows(by="kd3", **MODELS, confidence="max_prob")
     by_log_prob = KD3Rows(by="kd3", **MODELS)
-    pairs = [
-        found(with_largest(p), with_largest(q)) for p, q in zip(teacher, student, strict=True)
-    ]
+    pairs = [found(with_largest(p), with_largest(q)) for p, q in zip(teacher, student, strict=True)]
     means = [by_prob.measure(pair) for pair in pairs]
     assert means == pytest.approx([0.70, 0.65, 0.35, 0.85])
     assert kept(means, 2) == {3, 0}

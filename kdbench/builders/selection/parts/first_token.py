@@ -160,5 +160,7 @@ def _entropy(probs: "NDArray[np.float64]") -> float:
     return float(-(some * np.log(some)).sum())
 
 
-def _vector(places: Sequence[int], values: "Sequence[float] | NDArray[np.float64]") -> SparseVectors:
+def _vector(
+    places: Sequence[int], values: "Sequence[float] | NDArray[np.float64]"
+) -> SparseVectors:
     return SparseVectors(np.array(places, dtype=np.int32), np.array(values, dtype=np.float64))

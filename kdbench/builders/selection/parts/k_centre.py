@@ -57,7 +57,8 @@ class KCentre:
     @property
     def distances(self) -> NDArray[np.float64]:
         """Euclidean distance of each point to the nearest centre, (n,); infinite without one."""
-        return np.sqrt(self._nearest)
+        roots: NDArray[np.float64] = np.sqrt(self._nearest)
+        return roots
 
     def add(self, centre: SparseVectors) -> None:
         """Add a centre, (m,), which need not be one of the points."""

@@ -93,7 +93,9 @@ def read_pool(source: SourceRows, rule: "SelectionRule") -> Pool:
             groups[row.id] = "" if rule.within is None else _group(row, rule.within)
     if not groups:
         raise InputError(f"without=: all {source.count} rows of {source.title} are in these sets")
-    return Pool(source, groups, shares(Counter(groups.values()), wanted(rule, len(groups))), labelled)
+    return Pool(
+        source, groups, shares(Counter(groups.values()), wanted(rule, len(groups))), labelled
+    )
 
 
 def wanted(rule: "SelectionRule", rows: int) -> int:

@@ -38,12 +38,11 @@ class TeacherAndStudent(SelectionRule):
 
     def check(self, settings: "BuildSettings") -> None:
         """Refuse keys of sampling that do not affect greedy responses, or those of the rows."""
-        ignored = ("temperature", "top_p", "top_k")
+        why, ignored = "the teacher decodes greedily", {"temperature", "top_p", "top_k"}
         if self.scored == "dataset":
-            ignored = (*ignored, "max_new_tokens", "no_repeat_ngram_size", "backend")
+            why = "scored=dataset samples nothing"
+            ignored |= {"max_new_tokens", "no_repeat_ngram_size", "backend", "backend_options"}
         if given := [key for key in given_keys(settings) if key in ignored]:
-            why = "the teacher decodes greedily"
-            why = "scored=dataset samples nothing" if self.scored == "dataset" else why
             raise InputError(f"{given[0]}= has no effect: {why}")
 
     def measure(self, found: "Distributions") -> float:
