@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -52,7 +52,7 @@ class TestSets:
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def read_test_sets(names: Sequence[str], data: Path | None, fields: Sequence[Field]) -> TestSets:
+def read_test_sets(names: Sequence[str], data: Path | None, fields: Collection[str]) -> TestSets:
     """The texts of test sets.
 
     Args:
@@ -68,7 +68,7 @@ def read_test_sets(names: Sequence[str], data: Path | None, fields: Sequence[Fie
     return TestSets(texts, {task.name: len(task.documents) for task in tasks})
 
 
-def _texts(task: Task, fields: Sequence[Field]) -> Iterator[ProtectedText]:
+def _texts(task: Task, fields: Collection[str]) -> Iterator[ProtectedText]:
     for document in task.documents:
         prompt = _question(task, document)
         if "prompt" in fields and prompt.strip():
