@@ -129,8 +129,8 @@ def _read(verb: KeyedVerb, given: Sequence[str]) -> dict[str, str | bool]:
 
 
 def _keyed(name: str, given: Sequence[str], verbs: "Mapping[str, VerbHelp]") -> KeyedVerb | None:
-    """The keys of a verb; with those of the method that a training names."""
-    from kdbench.cli.help import settings_class
+    """The keys of a verb; with those of the method that a training names, and the like."""
+    from kdbench.cli.help import KEYED_BY, settings_class
     from kdbench.config.kinds import fields_by_key, key_groups
 
     own: dict[str, FieldInfo] = {}
@@ -141,18 +141,7 @@ def _keyed(name: str, given: Sequence[str], verbs: "Mapping[str, VerbHelp]") -> 
     if settings is None:
         return None
     kind: type[Settings] = settings_class(settings)
-    of_method = _method_fields(given) if name == "train" else {}
+    of_part = KEYED_BY[name].fields(given) if name in KEYED_BY else {}
     fields = fields_by_key(kind)
     ordered = {key: fields[key] for keys in key_groups(kind).values() for key in keys}
-    return KeyedVerb({**own, **of_method, **ordered}, kind.__positional__)
-
-
-def _method_fields(given: Sequence[str]) -> "Mapping[str, FieldInfo]":
-    from kdbench.cli.help import method_named
-
-    method = method_named(given)
-    if method is None:
-        return {}
-    from kdbench.methods import methods
-
-    return methods.get(method).model_fields if method in methods.names() else {}
+    return KeyedVerb({**own, **of_part, **ordered}, kind.__positional__)
