@@ -5,15 +5,16 @@ from typing import Any
 from kdbench.cli.answer import VerbAnswer, dry_run_answer
 from kdbench.cli.app import verb
 from kdbench.cli.help import first_line
-from kdbench.cli.lists import explained, without_plugins
+from kdbench.cli.lists import explained
 from kdbench.cli.shown.listing import list_lines
+from kdbench.registry.plugins import load_named_plugins
 from kdbench.system.console import say
 from kdbench.system.layout import output_width, wrapped
 
 
 @verb(
     "build",
-    "kdbench.config.build:BuildSettings",
+    "kdbench.config.build_keys:BuildSettings",
     "teacher_responses teacher=path/to/teacher data=path/to/data train_set=dolly",
     group="Make",
 )
@@ -41,7 +42,7 @@ def _build(arguments: list[str]) -> VerbAnswer:
 @verb("builders", words="[NAME] [plugins=FILE]")
 def _builders(arguments: list[str]) -> VerbAnswer | None:
     """List the builders of data sets, or explain one."""
-    if explained("builders", without_plugins(arguments)):
+    if explained("builders", load_named_plugins(arguments)):
         return None
     from kdbench.builders import FAMILIES, builders
 

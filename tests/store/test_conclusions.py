@@ -61,14 +61,14 @@ def test_a_file_that_is_no_conclusion_is_a_line_with_its_place(change, message, 
 
 
 def test_a_table_with_a_short_row_is_refused():
+    columns = (ConclusionColumn(title="a"), ConclusionColumn(title="b"))
     with pytest.raises(ValidationError, match="1 cells, not 2"):
-        columns = (ConclusionColumn(title="a"), ConclusionColumn(title="b"))
         ConclusionTable(title="t", columns=columns, rows=(("x",),))
 
 
 def test_curves_have_a_number_for_each_point_and_fit_their_axes():
     with pytest.raises(ValidationError, match="without a number"):
         Curve(label="c", x=(1, 2), y=(1, 2), low=(0, 1), high=(2,))
+    curve = Curve(label="c", x=(0, 2), y=(1, 2))
     with pytest.raises(ValidationError, match="log axis"):
-        curve = Curve(label="c", x=(0, 2), y=(1, 2))
         Panel(title="p", x_label="x", y_label="y", curves=(curve,), log_x=True)
