@@ -67,9 +67,9 @@ class TeacherHacking(Analysis, group="Teacher hacking"):
     start_steps: AtLeastOne = Field(
         100, description="Optimiser steps of the student's start on them"
     )
-    prompts: AtLeastOne = Field(400, description="Prompts from which students learn")
+    prompts: AtLeastOne = Field(160, description="Prompts from which students learn")
     passes: AtLeastOne = Field(
-        16, description="Passes over the prompts, where one is usual; steps= overrides it"
+        20, description="Passes over the prompts, where one is usual; steps= overrides it"
     )
     completions: int = Field(
         4, ge=2, le=64, description="Responses to each prompt in the source of more fixed ones"
@@ -113,6 +113,7 @@ class TeacherHacking(Analysis, group="Teacher hacking"):
             "batch_size": 32,
             "lr_schedule": "cosine",
             "warmup_steps": 20 if is_toy else 0,
+            "validate_every": 40,  # whatever that of the students is
             "watch": {"oracle": oracle},
         }
         rates = (2e-3, 5e-3) if is_toy else (self.learning_rate, self.learning_rate)

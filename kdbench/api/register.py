@@ -10,6 +10,7 @@ _KINDS = {
     "method": ("kdbench.methods", "Method", "methods"),
     "backend": ("kdbench.generate", "Backend", "backends"),
     "builder": ("kdbench.builders", "Builder", "builders"),
+    "analysis": ("kdbench.analyses", "Analysis", "analyses"),
 }
 
 

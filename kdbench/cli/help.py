@@ -141,7 +141,7 @@ def help_lines(verb: VerbHelp, words: Sequence[str], width: int | None = None) -
         InputError: There is no such method.
     """
     width = width or terminal_width()
-    verb = _of_named_part(verb, words)
+    verb = of_named_part(verb, words)
     usage = ["kdbench", verb.name, verb.words or _positional(verb.settings)]
     yield " ".join(filter(None, [*usage, "key=value …" if verb.settings else ""]))
     for paragraph in cleandoc(verb.doc).split("\n\n"):
@@ -164,8 +164,16 @@ def help_lines(verb: VerbHelp, words: Sequence[str], width: int | None = None) -
         yield from ["", f"Each {kind.key} has more keys: {example}"]
 
 
-def _of_named_part(verb: VerbHelp, words: Sequence[str]) -> VerbHelp:
-    """The help of a verb whose first word names a part, such as an analysis, for that part."""
+def of_named_part(verb: VerbHelp, words: Sequence[str]) -> VerbHelp:
+    """What the help is made from, for the part that the first word names, such as an analysis.
+
+    Args:
+        verb: The verb, whose other words name nothing.
+        words: Words of the command line after the verb.
+
+    Raises:
+        InputError: There is no such part.
+    """
     from kdbench.config.words import key_of
     from kdbench.registry.plugins import load_named_plugins
 

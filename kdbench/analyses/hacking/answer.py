@@ -194,10 +194,15 @@ def _against_fixed(others: Sequence[SourceCurves], differences: dict[str, Quanti
         "more": "it rises more with",
         "no": "no difference is significant with",
     }
-    parts = [f"{texts[name]} {' and '.join(names)}" for name, names in groups.items() if names]
+    parts = [f"{texts[name]} {_listed(names)}" for name, names in groups.items() if names]
     verdicts = ", ".join(f"{one.label}: {one.verdict}" for one in others)
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]} (verdicts: {verdicts})."
+
+
+def _listed(names: Sequence[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _change(mean: SeedMean) -> str:

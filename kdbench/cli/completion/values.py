@@ -108,6 +108,12 @@ def _methods() -> Sequence[str]:
     return methods.names()
 
 
+def _analyses() -> Sequence[str]:
+    from kdbench.analyses import analyses
+
+    return analyses.names()
+
+
 def _builders() -> Sequence[str]:
     from kdbench.builders import builders
 
@@ -193,6 +199,8 @@ LISTED: Mapping[str, Callable[[], Sequence[str]]] = {
     "metrics": lambda: _metrics()[2:],
     "methods": _methods,
     "builders": _builders,
+    "analyse": _analyses,
+    "analyses": _analyses,
     "backends": _backends,
     "protocols": _protocols,
     "completion": _shells,

@@ -67,14 +67,14 @@ def _of_verb(
         return
     if name == "help":
         yield from (Candidate(verb, help_.doc.partition("\n")[0]) for verb, help_ in verbs.items())
-    elif name in LISTED:
+    elif name in LISTED and not (verbs[name].parts and given):
         yield from map(Candidate, listed(name, current))
     elif name == "doctor" and not given:
         yield from (
             Candidate(verb, verbs[verb].doc.partition("\n")[0]) for verb in ("eval", "train")
         )
     elif (verb := _keyed(name, given, verbs)) is not None:
-        yield from _of_keys(verb, given[name == "doctor" :], current)
+        yield from _of_keys(verb, given[bool(name == "doctor" or verbs[name].parts) :], current)
 
 
 def _of_keys(verb: KeyedVerb, given: Sequence[str], current: str) -> Iterator[Candidate]:
@@ -130,14 +130,14 @@ def _read(verb: KeyedVerb, given: Sequence[str]) -> dict[str, str | bool]:
 
 def _keyed(name: str, given: Sequence[str], verbs: "Mapping[str, VerbHelp]") -> KeyedVerb | None:
     """The keys of a verb; with those of the method that a training names, and the like."""
-    from kdbench.cli.help import KEYED_BY, settings_class
+    from kdbench.cli.help import KEYED_BY, of_named_part, settings_class
     from kdbench.config.kinds import fields_by_key, key_groups
 
     own: dict[str, FieldInfo] = {}
     if name == "doctor":
         own = fields_by_key(settings_class(str(verbs[name].settings)))
         name = given[0] if given[0] in ("eval", "train") else "eval"
-    settings = verbs[name].settings
+    settings = of_named_part(verbs[name], given).settings
     if settings is None:
         return None
     kind: type[Settings] = settings_class(settings)
