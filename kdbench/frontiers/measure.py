@@ -7,7 +7,7 @@ from typing import Any
 
 from kdbench.config import EvalSettings, FrontierSettings, build
 from kdbench.errors import InputError
-from kdbench.frontiers.students import Asked, Student, Trained
+from kdbench.frontiers.students import AskedStudents, Student, StudentCheckpoint
 from kdbench.metrics import GRADES, compares_with_teacher, judged_metric
 from kdbench.protocol import get_protocol
 from kdbench.store.frontiers import FRONTIERS, FrontierRecord, frontier_file, write_frontier
@@ -19,7 +19,7 @@ _QUALITY = "rougeL"
 
 
 @dataclass(frozen=True)
-class Work:
+class PointWork:
     """One evaluation of a frontier.
 
     Attributes:
@@ -30,7 +30,7 @@ class Work:
     """
 
     student: str
-    trained: Trained
+    trained: StudentCheckpoint
     temperature: float
     settings: EvalSettings = field(repr=False)
 
@@ -58,7 +58,7 @@ class MeasuredStudent:
     trainings: tuple[MeasuredTraining, ...]
 
 
-def works(settings: FrontierSettings, asked: Asked) -> list[Work]:
+def works(settings: FrontierSettings, asked: AskedStudents) -> list[PointWork]:
     """The evaluations of a frontier, in order; no model is loaded.
 
     Raises:
@@ -66,7 +66,9 @@ def works(settings: FrontierSettings, asked: Asked) -> list[Work]:
     """
     check_metric(settings)
     return [
-        Work(student.label, trained, temperature, _settings(settings, asked, trained, temperature))
+        PointWork(
+            student.label, trained, temperature, _settings(settings, asked, trained, temperature)
+        )
         for student in asked.students
         for trained in student.trainings
         for temperature in settings.temperatures
@@ -90,7 +92,7 @@ def check_metric(settings: FrontierSettings) -> None:
         raise InputError(f"metric={name}: needs judge=")
 
 
-def measured(settings: FrontierSettings, asked: Asked) -> list[MeasuredStudent]:
+def measured(settings: FrontierSettings, asked: AskedStudents) -> list[MeasuredStudent]:
     """Measure what is missing.
 
     Args:
@@ -130,7 +132,7 @@ def _measured(student: Student, runs: Mapping[tuple[str, float], Path]) -> Measu
 
 
 def _settings(
-    settings: FrontierSettings, asked: Asked, trained: Trained, temperature: float
+    settings: FrontierSettings, asked: AskedStudents, trained: StudentCheckpoint, temperature: float
 ) -> EvalSettings:
     keys: dict[str, Any] = {
         **asked.keys,

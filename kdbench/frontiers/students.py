@@ -18,7 +18,7 @@ _SFT = "SFT"
 
 
 @dataclass(frozen=True)
-class Trained:
+class StudentCheckpoint:
     """One checkpoint of a student.
 
     Attributes:
@@ -39,11 +39,11 @@ class Student:
     """A student: one checkpoint, or those of one recipe with several training seeds."""
 
     label: str
-    trainings: tuple[Trained, ...]
+    trainings: tuple[StudentCheckpoint, ...]
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedStudents:
     """What is to be measured.
 
     Attributes:
@@ -64,7 +64,7 @@ class Asked:
         return self.students[0].label
 
 
-def asked_students(settings: FrontierSettings) -> Asked:
+def asked_students(settings: FrontierSettings) -> AskedStudents:
     """Find the students and how they are measured; no model is loaded.
 
     Args:
@@ -77,7 +77,7 @@ def asked_students(settings: FrontierSettings) -> Asked:
     if settings.table is None:
         results = settings.results or Path("results")
         students = _of_models(settings)
-        return Asked("students", _chosen(settings, students, None), keys, results)
+        return AskedStudents("students", _chosen(settings, students, None), keys, results)
     changes = {"data": settings.data, "results": settings.results, "plugins": settings.plugins}
     table = table_checkpoints(FillSettings(table=settings.table, **changes))
     known = set(FrontierSettings.model_fields) | {"metrics"}
@@ -89,7 +89,7 @@ def asked_students(settings: FrontierSettings) -> Asked:
         "setting": table.setting,
     }
     rows = _chosen(settings, _of_table(table, settings.rows), table.undistilled)
-    return Asked(table.title, rows, keys, table.results)
+    return AskedStudents(table.title, rows, keys, table.results)
 
 
 _NOT_EVAL = {
@@ -104,12 +104,14 @@ def _given_keys_of_eval(settings: FrontierSettings) -> dict[str, Any]:
 
 def _of_table(table: TableCheckpoints, rows: Sequence[str]) -> list[Student]:
     """The rows of a table, of which the chosen ones must be trained."""
-    by_row: dict[str, list[Trained]] = {}
+    by_row: dict[str, list[StudentCheckpoint]] = {}
     missing: dict[str, None] = {}
     for row in table.rows:
         if not row.exists and (not rows or row.row in rows):
             missing[row.name] = None
-        by_row.setdefault(row.row, []).append(Trained(row.name, row.model, row.seed, row.card))
+        by_row.setdefault(row.row, []).append(
+            StudentCheckpoint(row.name, row.model, row.seed, row.card)
+        )
     if missing:
         raise InputError(
             f"{table.file}: no checkpoint of {', '.join(missing)}; kdbench fill trains them, or "
@@ -122,7 +124,7 @@ def _of_models(settings: FrontierSettings) -> list[Student]:
     """Checkpoints by path; those of one recipe with different training seeds are one student."""
     for model in settings.models:
         check_checkpoint(model, None, settings.unsafe_pickle, "models")
-    groups: dict[object, list[Trained]] = {}
+    groups: dict[object, list[StudentCheckpoint]] = {}
     labels: dict[object, str] = {}
     for model in settings.models:
         checkpoint = find_checkpoint(
@@ -133,7 +135,7 @@ def _of_models(settings: FrontierSettings) -> list[Student]:
         seed, recipe = training.get("seed"), training.get("recipe")
         label = str(card.get("method") or checkpoint.name)
         group = (label, recipe) if seed is not None and recipe is not None else model
-        groups.setdefault(group, []).append(Trained(checkpoint.name, model, seed))
+        groups.setdefault(group, []).append(StudentCheckpoint(checkpoint.name, model, seed))
         labels[group] = label
     several = [label for label in labels.values() if list(labels.values()).count(label) > 1]
     students = [
