@@ -20,6 +20,7 @@ from kdbench.store.frontiers import (
     FrontierStudent,
     FrontierTraining,
     FrontierVerdict,
+    temperature_key,
 )
 from kdbench.store.recipes import paired_trainings
 from kdbench.text import counted
@@ -88,7 +89,8 @@ def _curve_of_student(
             seed=training.seed,
             sha256=scores.hashes[training.name],
             runs={
-                f"{t:g}": path.relative_to(folder).as_posix() for t, path in training.runs.items()
+                temperature_key(t): path.relative_to(folder).as_posix()
+                for t, path in training.runs.items()
             },
         )
         for training in student.trainings

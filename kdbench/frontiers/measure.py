@@ -8,6 +8,7 @@ from typing import Any
 from kdbench.config import EvalSettings, FrontierSettings, build
 from kdbench.errors import InputError
 from kdbench.frontiers.students import AskedStudents, Student, StudentCheckpoint
+from kdbench.measuring.early import check_early
 from kdbench.metrics import GRADES, compares_with_teacher, judged_metric
 from kdbench.protocol import get_protocol
 from kdbench.store.frontiers import FRONTIERS, FrontierRecord, frontier_file, write_frontier
@@ -105,6 +106,8 @@ def measured(settings: FrontierSettings, asked: AskedStudents) -> list[MeasuredS
     from kdbench.evaluation import evaluate
 
     todo = works(settings, asked)
+    for work in todo[:: len(settings.temperatures)]:  # once for each checkpoint
+        check_early(work.settings)
     _check_tasks(todo[0].settings)
     if not frontier_file(asked.results).exists():
         write_frontier(asked.results, FrontierRecord(complete=False))

@@ -10,7 +10,7 @@ from kdbench.frontiers.measure import MeasuredStudent, MeasuredTraining, check_m
 from kdbench.frontiers.picture import THEMES, draw
 from kdbench.frontiers.students import asked_students, chosen_labels, find_baseline
 from kdbench.frontiers.table import Frontier
-from kdbench.store.frontiers import FRONTIERS, read_frontier, write_frontier
+from kdbench.store.frontiers import FRONTIERS, read_frontier, temperature_key, write_frontier
 from kdbench.system.files import put_bytes
 from kdbench.system.outputs import put_output
 from kdbench.system.remote.hooks import fetch_results, publishing, watch
@@ -93,7 +93,10 @@ def stored_students(settings: FrontierSettings, results: Path) -> tuple[str, lis
                 MeasuredTraining(
                     trained.name,
                     trained.seed,
-                    {t: results / FRONTIERS / trained.runs[f"{t:g}"] for t in temperatures},
+                    {
+                        t: results / FRONTIERS / trained.runs[temperature_key(t)]
+                        for t in temperatures
+                    },
                 )
                 for trained in by_label[label].trainings
             ),

@@ -75,6 +75,11 @@ def read_scores(students: Sequence[MeasuredStudent], metric: str | None) -> Curv
         name: {t: {result.task: result for result in run.tasks()} for t, run in by_t.items()}
         for name, by_t in runs.items()
     }
+    for name, by_t in results.items():
+        for temperature, of_task in by_t.items():
+            if not of_task:
+                folder = runs[name][temperature].path
+                raise InputError(f"{folder}: has no results; measure the students again")
     every = [of_task for by_t in results.values() for of_task in by_t.values()]
     tasks = tuple(every[0])
     for of_task in every:

@@ -1,12 +1,13 @@
 """Which students are compared: the rows of a table, checkpoints by path, or those stored before."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kdbench.checkpoint import check_checkpoint, find_checkpoint
 from kdbench.config import FillSettings, FrontierSettings
+from kdbench.config.judge import JudgeKeys
 from kdbench.config.kinds import given_keys
 from kdbench.errors import InputError, nearest
 from kdbench.filling.checkpoints import TableCheckpoints, table_checkpoints
@@ -76,20 +77,20 @@ def asked_students(settings: FrontierSettings) -> AskedStudents:
     keys = _given_keys_of_eval(settings)
     if settings.table is None:
         results = settings.results or Path("results")
-        students = _of_models(settings)
-        return AskedStudents("students", _chosen(settings, students, None), keys, results)
+        students = _chosen(settings, _of_models(settings), None)
+        return AskedStudents("students", students, keys, results)
     changes = {"data": settings.data, "results": settings.results, "plugins": settings.plugins}
     table = table_checkpoints(FillSettings(table=settings.table, **changes))
-    known = set(FrontierSettings.model_fields) | {"metrics"}
+    students = _chosen(settings, _of_table(table), table.undistilled)
+    _check_trained(table, {student.label for student in students})
     keys = {
         "tasks": table.tasks,
         "data": table.data,
-        **{key: v for key, v in table.evaluate.items() if key in known and key not in _NOT_EVAL},
+        **_keys_of_table(table),
         **keys,
         "setting": table.setting,
     }
-    rows = _chosen(settings, _of_table(table, settings.rows), table.undistilled)
-    return AskedStudents(table.title, rows, keys, table.results)
+    return AskedStudents(table.title, students, keys, table.results)
 
 
 _NOT_EVAL = {
@@ -102,22 +103,42 @@ def _given_keys_of_eval(settings: FrontierSettings) -> dict[str, Any]:
     return {key: getattr(settings, key) for key in given_keys(settings) if key not in _NOT_EVAL}
 
 
-def _of_table(table: TableCheckpoints, rows: Sequence[str]) -> list[Student]:
-    """The rows of a table, of which the chosen ones must be trained."""
+def _keys_of_table(table: TableCheckpoints) -> dict[str, Any]:
+    """The keys of a table's evaluations that say how a student is sampled, on which prompts.
+
+    Raises:
+        InputError: The table measures its students in a way that a frontier cannot.
+    """
+    for key, only in (("backend", "hf"), ("quantization", None)):
+        if table.evaluate.get(key, only) != only:
+            raise InputError(
+                f"{table.file}: evaluate: {key}: a frontier reads the model's own probabilities, "
+                "with transformers and the weights as they are"
+            )
+    own = set(FrontierSettings.model_fields) - set(JudgeKeys.model_fields) - _NOT_EVAL
+    return {key: value for key, value in table.evaluate.items() if key in own}
+
+
+def _of_table(table: TableCheckpoints) -> list[Student]:
     by_row: dict[str, list[StudentCheckpoint]] = {}
-    missing: dict[str, None] = {}
     for row in table.rows:
-        if not row.exists and (not rows or row.row in rows):
-            missing[row.name] = None
-        by_row.setdefault(row.row, []).append(
-            StudentCheckpoint(row.name, row.model, row.seed, row.card)
-        )
+        found = StudentCheckpoint(row.name, row.model, row.seed, row.card)
+        by_row.setdefault(row.row, []).append(found)
+    return [Student(label, tuple(trainings)) for label, trainings in by_row.items()]
+
+
+def _check_trained(table: TableCheckpoints, labels: Set[str]) -> None:
+    """Check that students are trained.
+
+    Raises:
+        InputError: One of them is not.
+    """
+    missing = [row.name for row in table.rows if row.row in labels and not row.exists]
     if missing:
         raise InputError(
             f"{table.file}: no checkpoint of {', '.join(missing)}; kdbench fill trains them, or "
             "choose other rows with rows="
         )
-    return [Student(label, tuple(trainings)) for label, trainings in by_row.items()]
 
 
 def _of_models(settings: FrontierSettings) -> list[Student]:

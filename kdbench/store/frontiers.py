@@ -154,6 +154,11 @@ class FrontierRecord(_FrontierPart):
         return next(found, None)
 
 
+def temperature_key(temperature: float) -> str:
+    """The name of a temperature in `runs`: `0.5`, `1.0`."""
+    return str(float(temperature))
+
+
 def frontier_file(results: Path) -> Path:
     """The file of a folder of results."""
     return results / FRONTIERS / FRONTIER
