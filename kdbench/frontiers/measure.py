@@ -89,7 +89,7 @@ def check_metric(settings: FrontierSettings) -> None:
         raise InputError(
             f"metric={name}: compares with another model; give one of a single student"
         )
-    if name in GRADES and settings.judge is None and (settings.table or settings.models):
+    if name in GRADES and settings.judge is None and (settings.table or settings.students):
         raise InputError(f"metric={name}: needs judge=")
 
 

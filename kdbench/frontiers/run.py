@@ -32,7 +32,7 @@ _KEYS_OF_STORED = {
 def frontier(settings: FrontierSettings) -> Frontier:
     """Measure every student at every temperature, and compare the curves.
 
-    Without a table or models, the stored runs are compared again; no model is needed then.
+    Without a table or students, the stored runs are compared again; no model is needed then.
 
     Args:
         settings: Settings of `kdbench frontier`.
@@ -41,7 +41,7 @@ def frontier(settings: FrontierSettings) -> Frontier:
         InputError: Models, data, tasks or settings have a fault that the user can fix.
     """
     check_metric(settings)
-    if settings.table is None and not settings.models:
+    if settings.table is None and not settings.students:
         results = settings.results or Path("results")
         title, students = stored_students(settings, results)
     else:
@@ -66,7 +66,7 @@ def stored_students(settings: FrontierSettings, results: Path) -> tuple[str, lis
     """The students of a frontier that was measured before, the baseline first, and its title.
 
     Args:
-        settings: Settings without a table and models.
+        settings: Settings without a table and students.
         results: Folder of the results.
 
     Raises:
@@ -75,14 +75,14 @@ def stored_students(settings: FrontierSettings, results: Path) -> tuple[str, lis
     for key in given_keys(settings):
         if key not in _KEYS_OF_STORED:
             raise InputError(
-                f"{key}=: needs models to measure; name a table, or give models= with checkpoints"
+                f"{key}=: needs models to measure; name a table, or give students= with checkpoints"
             )
     if not results.is_dir():
         raise InputError(f"results={results}: no such folder{nearest_path(results)}")
     record = read_frontier(results)
     if record is None:
         raise InputError(
-            f"results={results}: no frontier was measured; name a table, or give models= with "
+            f"results={results}: no frontier was measured; name a table, or give students= with "
             "checkpoints"
         )
     temperatures = record.temperatures

@@ -69,7 +69,7 @@ def asked_students(settings: FrontierSettings) -> AskedStudents:
     """Find the students and how they are measured; no model is loaded.
 
     Args:
-        settings: Settings that name a table or models.
+        settings: Settings that name a table or students.
 
     Raises:
         InputError: A table or checkpoint is missing or wrong, or no baseline is known.
@@ -79,8 +79,8 @@ def asked_students(settings: FrontierSettings) -> AskedStudents:
         results = settings.results or Path("results")
         students = _chosen(settings, _of_models(settings), None)
         return AskedStudents("students", students, keys, results)
-    changes = {"data": settings.data, "results": settings.results, "plugins": settings.plugins}
-    table = table_checkpoints(FillSettings(table=settings.table, **changes))
+    given = ("table", "data", "models", "results", "plugins", "storage_options", "work")
+    table = table_checkpoints(FillSettings(**{key: getattr(settings, key) for key in given}))
     students = _chosen(settings, _of_table(table), table.undistilled)
     _check_trained(table, {student.label for student in students})
     keys = {
@@ -94,7 +94,17 @@ def asked_students(settings: FrontierSettings) -> AskedStudents:
 
 
 _NOT_EVAL = {
-    *("table", "models", "rows", "baseline", "temperatures", "metric", "format", "dry_run"),
+    *(
+        "table",
+        "students",
+        "models",
+        "rows",
+        "baseline",
+        "temperatures",
+        "metric",
+        "format",
+        "dry_run",
+    ),
     *("results", "metrics", "temperature", "work", "storage_options"),
 }
 
@@ -143,13 +153,13 @@ def _check_trained(table: TableCheckpoints, labels: Set[str]) -> None:
 
 def _of_models(settings: FrontierSettings) -> list[Student]:
     """Checkpoints by path; those of one recipe with different training seeds are one student."""
-    for model in settings.models:
-        check_checkpoint(model, None, settings.unsafe_pickle, "models")
+    for model in settings.students:
+        check_checkpoint(model, None, settings.unsafe_pickle, "students")
     groups: dict[object, list[StudentCheckpoint]] = {}
     labels: dict[object, str] = {}
-    for model in settings.models:
+    for model in settings.students:
         checkpoint = find_checkpoint(
-            model, None, settings.unsafe_pickle, "models", settings.trust_remote_code
+            model, None, settings.unsafe_pickle, "students", settings.trust_remote_code
         )
         card = with_given_card(checkpoint, None).card
         training = training_of(card) or {}
@@ -167,7 +177,7 @@ def _of_models(settings: FrontierSettings) -> list[Student]:
     labels_now = [student.label for student in students]
     for name in (*labels_now, *names):
         if max(names.count(name), labels_now.count(name)) > 1:
-            raise InputError(f"models=: two students are called '{name}'; rename a folder")
+            raise InputError(f"students=: two students are called '{name}'; rename a folder")
     return students
 
 

@@ -56,7 +56,7 @@ def models(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def measured(world: World, models: Path, tmp_path_factory: pytest.TempPathFactory) -> Frontier:
     """The frontier at temperatures of which each is FACTOR times the one before."""
     return kdbench.frontier(
-        models=[str(models / name) for name in ("Other", "SFT", "Sharper")],
+        students=[str(models / name) for name in ("Other", "SFT", "Sharper")],
         data=world.data,
         results=tmp_path_factory.mktemp("results"),
         temperatures=[0.5, 0.5 * FACTOR, 0.5 * FACTOR**2],
@@ -118,7 +118,7 @@ def test_an_interruption_is_resumed(
         return own(settings)
 
     keys = {
-        "models": [str(models / "SFT"), str(models / "Sharper")],
+        "students": [str(models / "SFT"), str(models / "Sharper")],
         "temperatures": [0, 0.7],
         "data": world.data,
         "results": tmp_path,
@@ -180,9 +180,9 @@ def test_a_table_gives_students_keys_and_baseline(
     ("words", "message"),
     [
         (["results=nowhere"], "results=nowhere: no such folder"),
-        (["results=."], "no frontier was measured; name a table, or give models="),
+        (["results=."], "no frontier was measured; name a table, or give students="),
         (["limit=3"], "limit=: needs models to measure"),
-        (["toy", "models=a"], "models= and a table both name students"),
+        (["toy", "students=a"], "students= and a table both name students"),
         (["toy", "temperature=1"], "temperature=: a curve has several; give temperatures="),
         (["toy", "temperatures=1"], "temperatures=1: must be two or more different numbers"),
         (["toy", "temperatures=1,1.0"], "must be two or more different numbers"),
@@ -190,7 +190,8 @@ def test_a_table_gives_students_keys_and_baseline(
         (["toy", "metric=acceptance@student"], "compares with another model"),
         (["toy", "metric=judge"], "metric=judge: needs judge="),
         (["tay"], "unknown table 'tay'"),
-        (["models=nowhere,nothing"], "models=nowhere"),
+        (["students=nowhere,nothing"], "students=nowhere"),
+        (["models=m"], "models= is a table's folder"),
     ],
 )
 def test_bad_input_is_one_line(
@@ -207,7 +208,7 @@ def test_bad_input_is_one_line(
 def test_baselines_and_clashing_names(world: World, models: Path, tmp_path: Path) -> None:
     def ask(*names: str, **keys: Any) -> None:
         kdbench.frontier(
-            models=list(names), data=world.data, results=tmp_path / "r", **{**KEYS, **keys}
+            students=list(names), data=world.data, results=tmp_path / "r", **{**KEYS, **keys}
         )
 
     sft, other = str(models / "SFT"), str(models / "Other")

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 Typed = Mapping[str, object]
 """The keys that the command line has already."""
 
-_CHECKPOINTS = ("model", "models", "teacher", "student", "undistilled", "classmate_model")
-_LISTS = ("tasks", "metrics", "columns", "run_code", "rows", "settings", "skip", "models")
+_CHECKPOINTS = ("model", "students", "teacher", "student", "undistilled", "classmate_model")
+_LISTS = ("tasks", "metrics", "columns", "run_code", "rows", "settings", "skip", "students")
 
 
 def values_of(key: str, field: "FieldInfo | None", current: str, typed: Typed) -> list[str]:
