@@ -1443,11 +1443,12 @@ def mechanisms(
 def frontier(
     table: str | PathLike[str] | None = None,
     *,
-    models: str | Sequence[str] = (),
+    students: str | Sequence[str] = (),
     rows: str | Sequence[str] = (),
     baseline: str | PathLike[str] | None = None,
     temperatures: float | str | Sequence[float] = (0.3, 0.5, 0.7, 0.85, 1.0, 1.2),
     metric: str | None = None,
+    models: str | PathLike[str] | None = None,
     results: str | PathLike[str] | None = None,
     data: str | PathLike[str] | None = None,
     limit: int | None = None,
@@ -1500,13 +1501,14 @@ def frontier(
     Args:
         table: Table file, or the name of a bundled one: the checkpoints of its rows, of all
             training seeds.
-        models: Checkpoints to compare, in place of a table: folders, or names on the Hub.
+        students: Checkpoints to compare, in place of a table: folders, or names on the Hub.
         rows: Students to compare, by label (default: all).
         baseline: Student whose curve the others are compared with, by label (default: the table's
             undistilled, else SFT).
         temperatures: Sampling temperatures at which each student is measured; 0 is greedy decoding.
         metric: Metric of quality, also a judge's with judge= (default: rougeL, or the tasks' main
             metric).
+        models: Folder of the table's checkpoints (default: as in the table file).
         results: Folder of the results, in whose folder frontier/ the runs at each temperature are
             (default: the table's, else results).
         data: Folder of the data sets (default: $KDBENCH_DATA, else the Hub).

@@ -393,7 +393,7 @@ def _frontier(arguments: list[str]) -> VerbAnswer:
 
     TABLE is the value of table=: a table whose rows are trained. Each student is sampled at several
     temperatures, so that one that is only sharper lies on its baseline's curve. Without a table and
-    models=, the stored runs are compared again. Run the same command again after an interruption,
+    students=, the stored runs are compared again. Run the same command again after an interruption,
     and it resumes.
     """
     from kdbench.config import FrontierSettings, parse

@@ -38,7 +38,7 @@ class FrontierKeys(Settings, group="Students"):
         description="Table file, or the name of a bundled one: the checkpoints of its rows, of all "
         "training seeds",
     )
-    models: Names = Field(
+    students: Names = Field(
         (), description="Checkpoints to compare, in place of a table: folders, or names on the Hub"
     )
     rows: Names = Field((), description="Students to compare, by label (default: all)")
@@ -64,8 +64,11 @@ class CurveKeys(Settings, group="Curves"):
 
 
 class FrontierOutputKeys(DryRunKeys, group="Output"):
-    """Where the numbers go."""
+    """Where checkpoints are, and where the numbers go."""
 
+    models: Path | None = Field(
+        None, description="Folder of the table's checkpoints (default: as in the table file)"
+    )
     results: Path | None = Field(
         None,
         description="Folder of the results, in whose folder frontier/ the runs at each temperature "
@@ -91,13 +94,15 @@ class FrontierSettings(
 ):
     """`kdbench frontier TABLE`: quality against entropy of every student."""
 
-    __places__: ClassVar[FolderKeys] = {"results": "write"}
+    __places__: ClassVar[FolderKeys] = {"models": "read", "results": "write"}
 
     @model_validator(mode="after")
     def _keys_agree(self) -> "FrontierSettings":
         given = set(given_keys(self))
-        if self.table is not None and self.models:
-            raise ValueError("models= and a table both name students; give one of them")
+        if self.table is not None and self.students:
+            raise ValueError("students= and a table both name students; give one of them")
+        if self.table is None and "models" in given:
+            raise ValueError("models= is a table's folder; name the table, or give students=")
         if "temperature" in given:
             raise ValueError("temperature=: a curve has several; give temperatures=")
         if self.judge_against is not None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from kdbench.frontiers.curve import common_range
-from kdbench.frontiers.gain import Gain, Training, curve_of, find_gain, find_mean
+from kdbench.frontiers.gain import CurveNumbers, Gain, curve_of, find_gain, find_mean
 from kdbench.frontiers.measure import MeasuredStudent
-from kdbench.frontiers.scores import Scores, read_scores
+from kdbench.frontiers.scores import CurveScores, read_scores
 from kdbench.stats.paired import holm
 from kdbench.store.frontiers import (
     FrontierGain,
@@ -20,6 +20,7 @@ from kdbench.store.frontiers import (
     FrontierStudent,
     FrontierTraining,
     FrontierVerdict,
+    temperature_key,
 )
 from kdbench.store.recipes import paired_trainings
 from kdbench.text import counted
@@ -34,7 +35,7 @@ class _Seeded:
     """The numbers of a training, with its seed."""
 
     training_seed: int | None
-    numbers: Training
+    numbers: CurveNumbers
 
 
 def conclude(
@@ -78,7 +79,9 @@ def conclude(
     )
 
 
-def _curve_of_student(student: MeasuredStudent, scores: Scores, folder: Path) -> FrontierStudent:
+def _curve_of_student(
+    student: MeasuredStudent, scores: CurveScores, folder: Path
+) -> FrontierStudent:
     """A student with its curve, not yet compared."""
     trainings = [
         FrontierTraining(
@@ -86,7 +89,8 @@ def _curve_of_student(student: MeasuredStudent, scores: Scores, folder: Path) ->
             seed=training.seed,
             sha256=scores.hashes[training.name],
             runs={
-                f"{t:g}": path.relative_to(folder).as_posix() for t, path in training.runs.items()
+                temperature_key(t): path.relative_to(folder).as_posix()
+                for t, path in training.runs.items()
             },
         )
         for training in student.trainings
@@ -101,7 +105,7 @@ def _curve_of_student(student: MeasuredStudent, scores: Scores, folder: Path) ->
 
 
 def _compared(
-    student: FrontierStudent, own: Sequence[_Seeded], other: Sequence[_Seeded], scores: Scores
+    student: FrontierStudent, own: Sequence[_Seeded], other: Sequence[_Seeded], scores: CurveScores
 ) -> FrontierStudent:
     """A student with its gain over the baseline.
 
@@ -146,11 +150,11 @@ def _share(shared: tuple[float, float], x: np.ndarray) -> float:
     return (shared[1] - shared[0]) / width if width else 1.0
 
 
-def _seeded(student: MeasuredStudent, scores: Scores) -> list[_Seeded]:
+def _seeded(student: MeasuredStudent, scores: CurveScores) -> list[_Seeded]:
     return [_Seeded(t.seed, scores.trainings[t.name]) for t in student.trainings]
 
 
-def _mean(trainings: Sequence[_Seeded]) -> Training:
+def _mean(trainings: Sequence[_Seeded]) -> CurveNumbers:
     """The numbers of a student, means over its trainings."""
     of_tasks = zip(*(training.numbers for training in trainings), strict=True)
     return [np.mean(of_task, axis=0) for of_task in of_tasks]
@@ -158,7 +162,7 @@ def _mean(trainings: Sequence[_Seeded]) -> Training:
 
 def _pairs(
     own: Sequence[_Seeded], other: Sequence[_Seeded]
-) -> tuple[list[tuple[Training, Training]], list[str]]:
+) -> tuple[list[tuple[CurveNumbers, CurveNumbers]], list[str]]:
     """The trainings that are compared; a single one of the baseline or student meets all others."""
     if len(own) == len(other) == 1:
         return [(own[0].numbers, other[0].numbers)], []
@@ -172,7 +176,7 @@ def _pairs(
     return [(a.numbers, b.numbers) for a, b in pairs], notes
 
 
-def _points(trainings: Sequence[_Seeded], scores: Scores) -> list[FrontierPoint]:
+def _points(trainings: Sequence[_Seeded], scores: CurveScores) -> list[FrontierPoint]:
     """The points of the curve, means over trainings, in the metric's own direction."""
     points = []
     for place, temperature in enumerate(scores.temperatures):
@@ -198,7 +202,7 @@ def _of_order(trainings: Sequence[_Seeded], temperatures: Sequence[float]) -> li
     ]
 
 
-def _signed(gain: Gain | None, scores: Scores) -> FrontierGain | None:
+def _signed(gain: Gain | None, scores: CurveScores) -> FrontierGain | None:
     """The gain as stored, positive is better."""
     if gain is None:
         return None

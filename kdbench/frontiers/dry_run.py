@@ -22,7 +22,7 @@ def plan_frontier(settings: FrontierSettings) -> list[Section]:
     check_metric(settings)
     facts = list(given_facts(settings))
     title = "kdbench frontier: a dry run, which writes nothing"
-    if settings.table is None and not settings.models:
+    if settings.table is None and not settings.students:
         results = settings.results or Path("results")
         _, students = stored_students(settings, results)
         labels = ", ".join(student.label for student in students)

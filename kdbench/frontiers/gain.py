@@ -20,7 +20,7 @@ from kdbench.frontiers.curve import Curve, mean_gap
 from kdbench.stats.mean import CONFIDENCE, Moments, mean_moments, moments
 from kdbench.stats.variances import MeanTest, variances
 
-Training = Sequence[np.ndarray]
+CurveNumbers = Sequence[np.ndarray]
 """Entropies and qualities of one student: of each task, shape (2, temperatures, prompts)."""
 
 
@@ -41,13 +41,13 @@ class Gain:
     p: float | None = None
 
 
-def curve_of(training: Training) -> Curve:
+def curve_of(training: CurveNumbers) -> Curve:
     """The curve of the plain means over tasks of each task's means over prompts."""
     x, y = _means(training)
     return Curve.of(x, y)
 
 
-def find_gain(pairs: Sequence[tuple[Training, Training]]) -> Gain | None:
+def find_gain(pairs: Sequence[tuple[CurveNumbers, CurveNumbers]]) -> Gain | None:
     """The mean gain over trainings, each a student's with its baseline's.
 
     Args:
@@ -97,7 +97,7 @@ def _test(scores: Sequence[Sequence[np.ndarray]]) -> Moments | MeanTest:
 
 
 def _with_influences(
-    student: Training, baseline: Training
+    student: CurveNumbers, baseline: CurveNumbers
 ) -> tuple[float, list[np.ndarray] | None] | None:
     """The gain of a training, and scores of the prompts of each task whose mean it is.
 
@@ -128,7 +128,7 @@ def _with_influences(
     return value, scores
 
 
-def _means(training: Training) -> np.ndarray:
+def _means(training: CurveNumbers) -> np.ndarray:
     """Mean entropies and qualities by temperature, shape (2, temperatures)."""
     means: np.ndarray = np.mean([of_task.mean(axis=-1) for of_task in training], axis=0)
     return means

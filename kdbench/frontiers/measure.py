@@ -7,7 +7,8 @@ from typing import Any
 
 from kdbench.config import EvalSettings, FrontierSettings, build
 from kdbench.errors import InputError
-from kdbench.frontiers.students import Asked, Student, Trained
+from kdbench.frontiers.students import AskedStudents, Student, StudentCheckpoint
+from kdbench.measuring.early import check_early
 from kdbench.metrics import GRADES, compares_with_teacher, judged_metric
 from kdbench.protocol import get_protocol
 from kdbench.store.frontiers import FRONTIERS, FrontierRecord, frontier_file, write_frontier
@@ -19,7 +20,7 @@ _QUALITY = "rougeL"
 
 
 @dataclass(frozen=True)
-class Work:
+class PointWork:
     """One evaluation of a frontier.
 
     Attributes:
@@ -30,7 +31,7 @@ class Work:
     """
 
     student: str
-    trained: Trained
+    trained: StudentCheckpoint
     temperature: float
     settings: EvalSettings = field(repr=False)
 
@@ -58,7 +59,7 @@ class MeasuredStudent:
     trainings: tuple[MeasuredTraining, ...]
 
 
-def works(settings: FrontierSettings, asked: Asked) -> list[Work]:
+def works(settings: FrontierSettings, asked: AskedStudents) -> list[PointWork]:
     """The evaluations of a frontier, in order; no model is loaded.
 
     Raises:
@@ -66,7 +67,9 @@ def works(settings: FrontierSettings, asked: Asked) -> list[Work]:
     """
     check_metric(settings)
     return [
-        Work(student.label, trained, temperature, _settings(settings, asked, trained, temperature))
+        PointWork(
+            student.label, trained, temperature, _settings(settings, asked, trained, temperature)
+        )
         for student in asked.students
         for trained in student.trainings
         for temperature in settings.temperatures
@@ -86,11 +89,11 @@ def check_metric(settings: FrontierSettings) -> None:
         raise InputError(
             f"metric={name}: compares with another model; give one of a single student"
         )
-    if name in GRADES and settings.judge is None and (settings.table or settings.models):
+    if name in GRADES and settings.judge is None and (settings.table or settings.students):
         raise InputError(f"metric={name}: needs judge=")
 
 
-def measured(settings: FrontierSettings, asked: Asked) -> list[MeasuredStudent]:
+def measured(settings: FrontierSettings, asked: AskedStudents) -> list[MeasuredStudent]:
     """Measure what is missing.
 
     Args:
@@ -103,6 +106,8 @@ def measured(settings: FrontierSettings, asked: Asked) -> list[MeasuredStudent]:
     from kdbench.evaluation import evaluate
 
     todo = works(settings, asked)
+    for work in todo[:: len(settings.temperatures)]:  # once for each checkpoint
+        check_early(work.settings)
     _check_tasks(todo[0].settings)
     if not frontier_file(asked.results).exists():
         write_frontier(asked.results, FrontierRecord(complete=False))
@@ -130,7 +135,7 @@ def _measured(student: Student, runs: Mapping[tuple[str, float], Path]) -> Measu
 
 
 def _settings(
-    settings: FrontierSettings, asked: Asked, trained: Trained, temperature: float
+    settings: FrontierSettings, asked: AskedStudents, trained: StudentCheckpoint, temperature: float
 ) -> EvalSettings:
     keys: dict[str, Any] = {
         **asked.keys,

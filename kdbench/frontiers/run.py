@@ -1,5 +1,6 @@
 """`kdbench frontier`: measure what is missing, compare the curves, store and draw them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from kdbench.config import FrontierSettings
@@ -10,7 +11,14 @@ from kdbench.frontiers.measure import MeasuredStudent, MeasuredTraining, check_m
 from kdbench.frontiers.picture import THEMES, draw
 from kdbench.frontiers.students import asked_students, chosen_labels, find_baseline
 from kdbench.frontiers.table import Frontier
-from kdbench.store.frontiers import FRONTIERS, read_frontier, write_frontier
+from kdbench.store.frontiers import (
+    FRONTIERS,
+    FrontierStudent,
+    read_frontier,
+    temperature_key,
+    write_frontier,
+)
+from kdbench.store.places import FRONTIER
 from kdbench.system.files import put_bytes
 from kdbench.system.outputs import put_output
 from kdbench.system.remote.hooks import fetch_results, publishing, watch
@@ -24,7 +32,7 @@ _KEYS_OF_STORED = {
 def frontier(settings: FrontierSettings) -> Frontier:
     """Measure every student at every temperature, and compare the curves.
 
-    Without a table or models, the stored runs are compared again; no model is needed then.
+    Without a table or students, the stored runs are compared again; no model is needed then.
 
     Args:
         settings: Settings of `kdbench frontier`.
@@ -33,7 +41,7 @@ def frontier(settings: FrontierSettings) -> Frontier:
         InputError: Models, data, tasks or settings have a fault that the user can fix.
     """
     check_metric(settings)
-    if settings.table is None and not settings.models:
+    if settings.table is None and not settings.students:
         results = settings.results or Path("results")
         title, students = stored_students(settings, results)
     else:
@@ -46,7 +54,7 @@ def frontier(settings: FrontierSettings) -> Frontier:
     found = Frontier(record, folder)
     files = [folder / f"frontier-{theme}.svg" for theme in THEMES]
     with publishing():
-        watch(folder / "frontier.json", folder / "FRONTIER.md", *files)
+        watch(folder / FRONTIER, folder / "FRONTIER.md", *files)
         for file, theme in zip(files, THEMES, strict=True):
             put_bytes(file, draw(record, theme))
         put_output(folder / "FRONTIER.md", found.render("md"))
@@ -58,7 +66,7 @@ def stored_students(settings: FrontierSettings, results: Path) -> tuple[str, lis
     """The students of a frontier that was measured before, the baseline first, and its title.
 
     Args:
-        settings: Settings without a table and models.
+        settings: Settings without a table and students.
         results: Folder of the results.
 
     Raises:
@@ -67,14 +75,14 @@ def stored_students(settings: FrontierSettings, results: Path) -> tuple[str, lis
     for key in given_keys(settings):
         if key not in _KEYS_OF_STORED:
             raise InputError(
-                f"{key}=: needs models to measure; name a table, or give models= with checkpoints"
+                f"{key}=: needs models to measure; name a table, or give students= with checkpoints"
             )
     if not results.is_dir():
         raise InputError(f"results={results}: no such folder{nearest_path(results)}")
     record = read_frontier(results)
     if record is None:
         raise InputError(
-            f"results={results}: no frontier was measured; name a table, or give models= with "
+            f"results={results}: no frontier was measured; name a table, or give students= with "
             "checkpoints"
         )
     temperatures = record.temperatures
@@ -86,18 +94,27 @@ def stored_students(settings: FrontierSettings, results: Path) -> tuple[str, lis
     labels = [student.label for student in record.students]
     baseline = find_baseline(settings.baseline, labels, record.baseline)
     by_label = {student.label: student for student in record.students}
-    students = [
-        MeasuredStudent(
-            label,
-            tuple(
-                MeasuredTraining(
-                    trained.name,
-                    trained.seed,
-                    {t: results / FRONTIERS / trained.runs[f"{t:g}"] for t in temperatures},
-                )
-                for trained in by_label[label].trainings
-            ),
-        )
-        for label in chosen_labels(settings.rows, baseline, labels)
-    ]
-    return record.title, students
+    chosen = chosen_labels(settings.rows, baseline, labels)
+    folder = results / FRONTIERS
+    return record.title, [_stored(by_label[label], folder, temperatures) for label in chosen]
+
+
+def _stored(
+    student: FrontierStudent, folder: Path, temperatures: Sequence[float]
+) -> MeasuredStudent:
+    """A student of a stored frontier, at some of its temperatures.
+
+    Raises:
+        InputError: A run is not named.
+    """
+    trainings = []
+    for trained in student.trainings:
+        keys = {t: temperature_key(t) for t in temperatures}
+        if missing := [key for key in keys.values() if key not in trained.runs]:
+            raise InputError(
+                f"{folder / FRONTIER}: damaged: no run of {trained.name} at temperature "
+                f"{missing[0]}"
+            )
+        runs = {t: folder / trained.runs[key] for t, key in keys.items()}
+        trainings.append(MeasuredTraining(trained.name, trained.seed, runs))
+    return MeasuredStudent(student.label, tuple(trainings))

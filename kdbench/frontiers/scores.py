@@ -10,7 +10,7 @@ from kdbench.store.folder import RunFolder
 from kdbench.store.results import TaskResult
 
 if TYPE_CHECKING:
-    from kdbench.frontiers.gain import Training
+    from kdbench.frontiers.gain import CurveNumbers
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Quality:
 
 
 @dataclass(frozen=True)
-class Scores:
+class CurveScores:
     """What all students of a frontier scored, on the prompts that all of them have.
 
     Attributes:
@@ -49,14 +49,14 @@ class Scores:
     prompts: int
     protocol: Mapping[str, Any] = field(repr=False)
     limit: int | None
-    trainings: "Mapping[str, Training]" = field(repr=False)
+    trainings: "Mapping[str, CurveNumbers]" = field(repr=False)
     hashes: Mapping[str, str | None] = field(repr=False)
 
 
 _Results = Mapping[str, Mapping[float, Mapping[str, TaskResult]]]
 
 
-def read_scores(students: Sequence[MeasuredStudent], metric: str | None) -> Scores:
+def read_scores(students: Sequence[MeasuredStudent], metric: str | None) -> CurveScores:
     """Read the runs of students.
 
     Args:
@@ -75,6 +75,11 @@ def read_scores(students: Sequence[MeasuredStudent], metric: str | None) -> Scor
         name: {t: {result.task: result for result in run.tasks()} for t, run in by_t.items()}
         for name, by_t in runs.items()
     }
+    for name, by_t in results.items():
+        for temperature, of_task in by_t.items():
+            if not of_task:
+                folder = runs[name][temperature].path
+                raise InputError(f"{folder}: has no results; measure the students again")
     every = [of_task for by_t in results.values() for of_task in by_t.values()]
     tasks = tuple(every[0])
     for of_task in every:
@@ -87,7 +92,7 @@ def read_scores(students: Sequence[MeasuredStudent], metric: str | None) -> Scor
     records = {name: next(iter(by_t.values())).read_whole_run() for name, by_t in runs.items()}
     first = next(iter(records.values()))
     varies = ("name", "temperature", "seeds")
-    return Scores(
+    return CurveScores(
         quality,
         tuple(next(iter(runs.values()))),
         tasks,
@@ -140,7 +145,7 @@ def _shared(task: str, results: _Results, quality: str) -> list[str]:
 
 def _training(
     by_t: Mapping[float, Mapping[str, TaskResult]], shared: Mapping[str, list[str]], quality: str
-) -> "Training":
+) -> "CurveNumbers":
     import numpy as np
 
     arrays = []

@@ -1,12 +1,13 @@
 """Which students are compared: the rows of a table, checkpoints by path, or those stored before."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kdbench.checkpoint import check_checkpoint, find_checkpoint
 from kdbench.config import FillSettings, FrontierSettings
+from kdbench.config.judge import JudgeKeys
 from kdbench.config.kinds import given_keys
 from kdbench.errors import InputError, nearest
 from kdbench.filling.checkpoints import TableCheckpoints, table_checkpoints
@@ -18,7 +19,7 @@ _SFT = "SFT"
 
 
 @dataclass(frozen=True)
-class Trained:
+class StudentCheckpoint:
     """One checkpoint of a student.
 
     Attributes:
@@ -39,11 +40,11 @@ class Student:
     """A student: one checkpoint, or those of one recipe with several training seeds."""
 
     label: str
-    trainings: tuple[Trained, ...]
+    trainings: tuple[StudentCheckpoint, ...]
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedStudents:
     """What is to be measured.
 
     Attributes:
@@ -64,11 +65,11 @@ class Asked:
         return self.students[0].label
 
 
-def asked_students(settings: FrontierSettings) -> Asked:
+def asked_students(settings: FrontierSettings) -> AskedStudents:
     """Find the students and how they are measured; no model is loaded.
 
     Args:
-        settings: Settings that name a table or models.
+        settings: Settings that name a table or students.
 
     Raises:
         InputError: A table or checkpoint is missing or wrong, or no baseline is known.
@@ -76,24 +77,34 @@ def asked_students(settings: FrontierSettings) -> Asked:
     keys = _given_keys_of_eval(settings)
     if settings.table is None:
         results = settings.results or Path("results")
-        students = _of_models(settings)
-        return Asked("students", _chosen(settings, students, None), keys, results)
-    changes = {"data": settings.data, "results": settings.results, "plugins": settings.plugins}
-    table = table_checkpoints(FillSettings(table=settings.table, **changes))
-    known = set(FrontierSettings.model_fields) | {"metrics"}
+        students = _chosen(settings, _of_models(settings), None)
+        return AskedStudents("students", students, keys, results)
+    given = ("table", "data", "models", "results", "plugins", "storage_options", "work")
+    table = table_checkpoints(FillSettings(**{key: getattr(settings, key) for key in given}))
+    students = _chosen(settings, _of_table(table), table.undistilled)
+    _check_trained(table, {student.label for student in students})
     keys = {
         "tasks": table.tasks,
         "data": table.data,
-        **{key: v for key, v in table.evaluate.items() if key in known and key not in _NOT_EVAL},
+        **_keys_of_table(table),
         **keys,
         "setting": table.setting,
     }
-    rows = _chosen(settings, _of_table(table, settings.rows), table.undistilled)
-    return Asked(table.title, rows, keys, table.results)
+    return AskedStudents(table.title, students, keys, table.results)
 
 
 _NOT_EVAL = {
-    *("table", "models", "rows", "baseline", "temperatures", "metric", "format", "dry_run"),
+    *(
+        "table",
+        "students",
+        "models",
+        "rows",
+        "baseline",
+        "temperatures",
+        "metric",
+        "format",
+        "dry_run",
+    ),
     *("results", "metrics", "temperature", "work", "storage_options"),
 }
 
@@ -102,38 +113,60 @@ def _given_keys_of_eval(settings: FrontierSettings) -> dict[str, Any]:
     return {key: getattr(settings, key) for key in given_keys(settings) if key not in _NOT_EVAL}
 
 
-def _of_table(table: TableCheckpoints, rows: Sequence[str]) -> list[Student]:
-    """The rows of a table, of which the chosen ones must be trained."""
-    by_row: dict[str, list[Trained]] = {}
-    missing: dict[str, None] = {}
+def _keys_of_table(table: TableCheckpoints) -> dict[str, Any]:
+    """The keys of a table's evaluations that say how a student is sampled, on which prompts.
+
+    Raises:
+        InputError: The table measures its students in a way that a frontier cannot.
+    """
+    for key, only in (("backend", "hf"), ("quantization", None)):
+        if table.evaluate.get(key, only) != only:
+            raise InputError(
+                f"{table.file}: evaluate: {key}: a frontier reads the model's own probabilities, "
+                "with transformers and the weights as they are"
+            )
+    own = set(FrontierSettings.model_fields) - set(JudgeKeys.model_fields) - _NOT_EVAL
+    return {key: value for key, value in table.evaluate.items() if key in own}
+
+
+def _of_table(table: TableCheckpoints) -> list[Student]:
+    by_row: dict[str, list[StudentCheckpoint]] = {}
     for row in table.rows:
-        if not row.exists and (not rows or row.row in rows):
-            missing[row.name] = None
-        by_row.setdefault(row.row, []).append(Trained(row.name, row.model, row.seed, row.card))
+        found = StudentCheckpoint(row.name, row.model, row.seed, row.card)
+        by_row.setdefault(row.row, []).append(found)
+    return [Student(label, tuple(trainings)) for label, trainings in by_row.items()]
+
+
+def _check_trained(table: TableCheckpoints, labels: Set[str]) -> None:
+    """Check that students are trained.
+
+    Raises:
+        InputError: One of them is not.
+    """
+    missing = [row.name for row in table.rows if row.row in labels and not row.exists]
     if missing:
         raise InputError(
             f"{table.file}: no checkpoint of {', '.join(missing)}; kdbench fill trains them, or "
             "choose other rows with rows="
         )
-    return [Student(label, tuple(trainings)) for label, trainings in by_row.items()]
 
 
 def _of_models(settings: FrontierSettings) -> list[Student]:
     """Checkpoints by path; those of one recipe with different training seeds are one student."""
-    for model in settings.models:
-        check_checkpoint(model, None, settings.unsafe_pickle, "models")
-    groups: dict[object, list[Trained]] = {}
+    for model in settings.students:
+        check_checkpoint(model, None, settings.unsafe_pickle, "students")
+    groups: dict[object, list[StudentCheckpoint]] = {}
     labels: dict[object, str] = {}
-    for model in settings.models:
+    for model in settings.students:
         checkpoint = find_checkpoint(
-            model, None, settings.unsafe_pickle, "models", settings.trust_remote_code
+            model, None, settings.unsafe_pickle, "students", settings.trust_remote_code
         )
         card = with_given_card(checkpoint, None).card
         training = training_of(card) or {}
         seed, recipe = training.get("seed"), training.get("recipe")
         label = str(card.get("method") or checkpoint.name)
         group = (label, recipe) if seed is not None and recipe is not None else model
-        groups.setdefault(group, []).append(Trained(checkpoint.name, model, seed))
+        groups.setdefault(group, []).append(StudentCheckpoint(checkpoint.name, model, seed))
         labels[group] = label
     several = [label for label in labels.values() if list(labels.values()).count(label) > 1]
     students = [
@@ -144,7 +177,7 @@ def _of_models(settings: FrontierSettings) -> list[Student]:
     labels_now = [student.label for student in students]
     for name in (*labels_now, *names):
         if max(names.count(name), labels_now.count(name)) > 1:
-            raise InputError(f"models=: two students are called '{name}'; rename a folder")
+            raise InputError(f"students=: two students are called '{name}'; rename a folder")
     return students
 
 

@@ -36,7 +36,11 @@ def frontier_page(source: SiteSource) -> Page | None:
         record=record,
         tasks=[task_title(task) for task in record.tasks],
         rows=[_row(student, record) for student in record.students],
-        notes=[f"{s.label}: {note}." for s in record.students for note in s.notes],
+        notes=[
+            f"{student.label}: {note}."
+            for student in record.students
+            for note in (*filter(None, [student.reason]), *student.notes)
+        ],
     )
     return Page(
         "frontier",
@@ -58,10 +62,12 @@ def _row(student: FrontierStudent, record: FrontierRecord) -> dict[str, Any]:
     return {
         "label": student.label,
         "gain": "–" if gain is None else f"{signed(gain.value, decimals)} {ends}".rstrip(),
-        "p": "–" if student.adjusted_p is None else f"{student.adjusted_p:.3f}",
+        "p": "–"
+        if student.adjusted_p is None
+        else f"{student.adjusted_p:.3f}".replace("0.000", "<0.001"),
         "range": "–" if student.shared is None else "{:.2f} to {:.2f}".format(*student.shared),
         "trainings": len(student.trainings),
-        "verdict": "baseline" if is_baseline else verdict or student.reason,
+        "verdict": "baseline" if is_baseline else verdict or "not compared",
     }
 
 

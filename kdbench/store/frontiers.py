@@ -18,16 +18,16 @@ FRONTIERS = "frontier"
 """Folder of the runs and the file, in a folder of results."""
 
 FrontierVerdict = Literal["above", "on", "below"]
-_Count = Annotated[int, Field(ge=0, le=10**15)]
+_Number = Annotated[int, Field(ge=0, le=10**15)]
 
 
-class _Part(BaseModel):
+class _FrontierPart(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False, strict=True
     )
 
 
-class FrontierNumber(_Part):
+class FrontierNumber(_FrontierPart):
     """A number with its 95 % interval; without one, its ends are None."""
 
     value: float
@@ -35,7 +35,7 @@ class FrontierNumber(_Part):
     high: float | None = None
 
 
-class FrontierPoint(_Part):
+class FrontierPoint(_FrontierPart):
     """A point of a curve, the mean over trainings.
 
     Attributes:
@@ -59,7 +59,7 @@ class FrontierGain(FrontierNumber):
     p: float | None = None
 
 
-class FrontierTraining(_Part):
+class FrontierTraining(_FrontierPart):
     """One checkpoint of a student.
 
     Attributes:
@@ -75,7 +75,7 @@ class FrontierTraining(_Part):
     runs: dict[str, str]
 
 
-class FrontierStudent(_Part):
+class FrontierStudent(_FrontierPart):
     """A student and its curve.
 
     Attributes:
@@ -103,7 +103,7 @@ class FrontierStudent(_Part):
     notes: tuple[str, ...] = ()
 
 
-class FrontierRecord(_Part):
+class FrontierRecord(_FrontierPart):
     """The content of the file.
 
     Attributes:
@@ -129,9 +129,9 @@ class FrontierRecord(_Part):
     unit: str = ""
     direction: str = "higher"
     tasks: tuple[str, ...] = ()
-    prompts: _Count = 0
+    prompts: _Number = 0
     protocol: dict[str, Any] = {}
-    limit: _Count | None = None
+    limit: _Number | None = None
     baseline: str = ""
     students: tuple[FrontierStudent, ...] = ()
     created: str = ""
@@ -152,6 +152,11 @@ class FrontierRecord(_Part):
             return None
         found = (s for s in self.students if {t.sha256 for t in s.trainings} == hashes)
         return next(found, None)
+
+
+def temperature_key(temperature: float) -> str:
+    """The name of a temperature in `runs`: `0.5`, `1.0`."""
+    return str(float(temperature))
 
 
 def frontier_file(results: Path) -> Path:

@@ -79,6 +79,7 @@ SETTINGS = {
     "plan": PlanSettings,
     "fill": config.FillSettings,
     "mechanisms": config.MechanismSettings,
+    "frontier": config.FrontierSettings,
     "demo": config.DemoSettings,
     "ls": LsSettings,
     "show": ShowSettings,

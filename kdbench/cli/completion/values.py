@@ -11,8 +11,16 @@ if TYPE_CHECKING:
 Typed = Mapping[str, object]
 """The keys that the command line has already."""
 
-_CHECKPOINTS = ("model", "teacher", "student", "reference", "undistilled", "classmate_model")
-_LISTS = ("tasks", "metrics", "columns", "run_code", "rows", "settings", "skip")
+_CHECKPOINTS = (
+    "model",
+    "students",
+    "teacher",
+    "student",
+    "reference",
+    "undistilled",
+    "classmate_model",
+)
+_LISTS = ("tasks", "metrics", "columns", "run_code", "rows", "settings", "skip", "students")
 
 
 def values_of(key: str, field: "FieldInfo | None", current: str, typed: Typed) -> list[str]:

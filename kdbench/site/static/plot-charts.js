@@ -254,7 +254,7 @@ kdbench.charts = (() => {
             stroke: (r) => r.name,
             r: 5,
             href: "href",
-            ariaLabel: "title",
+            ariaLabel: (r) => (r.href ? r.title : null), // only a link takes a name
           }),
           Plot.tip(seen, Plot.pointerY({ y: "label", x: (r) => r.value[0], ...tip(width) })),
         ],
