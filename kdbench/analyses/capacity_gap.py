@@ -141,10 +141,11 @@ class CapacityGap(Analysis, group="Capacity gap"):
         return {
             "teacher": {"label": f"teacher {name}", "checkpoint": checkpoint},
             "rows": rows,
-            "train": {**start_of(self.start, world), "steps": 200, "log_every": 50},
+            "train": {**start_of(self.start, world), "steps": 120, "log_every": 30},
             "evaluate": {
                 "metrics": ["rougeL", _LOSS, _KL, _SHARED],
-                "seeds": [10, 20],
+                "limit": 50,
+                "seeds": [10],
                 "max_new_tokens": 64,
             },
         }
@@ -173,7 +174,13 @@ def start_of(start: str | None, world: "AnalysisWorld") -> dict[str, Any]:
         world: Models and data.
     """
     chosen = start or ("student" if world.folder is None else "random")
-    toy = {"batch_size": 32, "validate_every": 10**6, "validation_limit": 100, "select": "last"}
+    toy = {
+        "batch_size": 32,
+        "micro_batch_size": 32,
+        "validate_every": 10**6,
+        "validation_limit": 100,
+        "select": "last",
+    }
     keys = {**toy, "max_new_tokens": 64} if world.folder is not None else {"select": "last"}
     if chosen == "random":
         rate = {"learning_rate": 5e-3, "warmup_steps": 20} if world.folder is not None else {}
