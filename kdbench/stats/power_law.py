@@ -62,7 +62,8 @@ def fit_power_law(amounts: Sequence[float], losses: Sequence[float]) -> PowerLaw
     if not (np.isfinite(y).all() and (x > 0).all()):
         raise ValueError("amounts must be above 0, and losses finite")
     centre = float(np.exp(np.log(x).mean()))  # so that powers of large amounts do not underflow
-    grid = np.linspace(*np.log(EXPONENTS), _GRID)
+    low, high = (float(np.log(end)) for end in EXPONENTS)
+    grid = np.linspace(low, high, _GRID)
     errors = [_linear(x / centre, y, log_exponent)[1] for log_exponent in grid]
     best = int(np.argmin(errors))
     around = grid[max(best - 1, 0)], grid[min(best + 1, _GRID - 1)]
