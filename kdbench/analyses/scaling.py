@@ -77,6 +77,11 @@ class Learnt:
         return {seed: _law(of) for seed, of in self.losses.items()}
 
     @property
+    def exponents(self) -> SeedMean:
+        """The mean of β over training seeds."""
+        return mean_over_seeds({seed: law.exponent for seed, law in self.laws.items()})
+
+    @property
     def budgets(self) -> list[float]:
         """Tokens at which losses are known, of the first training seed."""
         return sorted(next(iter(self.losses.values())))
@@ -87,10 +92,8 @@ class Learnt:
 
     def prediction_errors(self) -> dict[int, float]:
         """The law's loss at the largest budget, from the others, minus the measured one."""
-        return {
-            seed: _law(of, without_last=True).at(max(of)) - of[max(of)]
-            for seed, of in self.losses.items()
-        }
+        laws = {seed: _law(of, without_last=True) for seed, of in self.losses.items()}
+        return {seed: laws[seed].at(max(of)) - of[max(of)] for seed, of in self.losses.items()}
 
     def control_errors(self) -> dict[int, float]:
         """The loss at the last budget but one minus that at the largest."""
@@ -137,14 +140,12 @@ class Scaling(Analysis, group="Scaling"):
         budgets = self._budgets()
         teachers = self._teachers(bench.world)
         filled = bench.fill(self._table(bench.world, teachers, budgets))
-        found = [
-            Learnt(
-                name, filled.value(f"teacher {name}", "lm_loss"), losses_of(filled, name, budgets)
-            )
-            for name in teachers
-        ]
-        found.sort(key=lambda learnt: -(learnt.quality or 0.0))
-        return self._concluded([*found, Learnt(ALONE, None, losses_of(filled, ALONE, budgets))])
+        alone, taught = Learnt(ALONE, None, losses_of(filled, ALONE, budgets)), []
+        for name in teachers:
+            quality = filled.value(f"teacher {name}", "lm_loss")
+            taught.append(Learnt(name, quality, losses_of(filled, name, budgets)))
+        taught.sort(key=lambda learnt: -(learnt.quality or 0.0))
+        return self._concluded([*taught, alone])
 
     def _budgets(self) -> tuple[int, ...]:
         budgets = tuple(sorted(set(self.budgets)))
@@ -232,13 +233,10 @@ def sentences(found: Sequence[Learnt]) -> tuple[str, ...]:
 def _law_sentence(found: Sequence[Learnt]) -> str:
     laws = [law for learnt in found for law in learnt.laws.values()]
     determined = sum(law.is_determined for law in laws)
-    exponents = "; ".join(
-        f"{learnt.teacher} {_text(mean_over_seeds({s: law.exponent for s, law in learnt.laws.items()}), 2)}"
-        for learnt in found
-    )
+    exponents = [f"{learnt.teacher} {_text(learnt.exponents, 2)}" for learnt in found]
     return (
         f"The law E + B D^-β is determined in {determined} of {len(laws)} trainings; β is "
-        f"{exponents}."
+        f"{', '.join(exponents)}."
     )
 
 
@@ -270,9 +268,10 @@ def _prediction_sentence(found: Sequence[Learnt]) -> str:
     law, control = _absolute(found, "prediction_errors"), _absolute(found, "control_errors")
     difference = differences_from(control, {"law": law})["law"]
     words = {-1: "less than", 0: "which is not told from", 1: "more than"}[difference.direction]
+    missed, by_control = (_text(mean_over_seeds(of), 3) for of in (law, control))
     return (
-        f"Fitted without the largest budget, the law misses its loss by {_text(mean_over_seeds(law), 3)} "
-        f"nats on average, {words} the {_text(mean_over_seeds(control), 3)} of predicting no change."
+        f"Fitted without the largest budget, the law misses its loss by {missed} nats on average, "
+        f"{words} the {by_control} of predicting no change."
     )
 
 
@@ -306,7 +305,7 @@ def _table_of(found: Sequence[Learnt]) -> ConclusionTable:
             _mean(learnt.at_budget(0)),
             _mean(learnt.at_budget(-1)),
             _mean({seed: law.floor for seed, law in learnt.laws.items()}),
-            _mean({seed: law.exponent for seed, law in learnt.laws.items()}),
+            Quantity.of(learnt.exponents),
             _mean(learnt.prediction_errors()),
             _mean(learnt.control_errors()),
         )
