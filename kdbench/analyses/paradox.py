@@ -31,6 +31,7 @@ from kdbench.analyses import Analysis, analyses
 from kdbench.analyses.core.against import Difference, differences_from
 from kdbench.analyses.core.teachers import start_keys
 from kdbench.config import FIVE, Names
+from kdbench.config.kinds import Amounts
 from kdbench.errors import InputError
 from kdbench.stats.over_seeds import mean_over_seeds
 from kdbench.stats.rank_correlation import RankCorrelation, rank_correlation
@@ -121,13 +122,13 @@ class Paradox(Analysis, group="Paradox"):
     world_kind: ClassVar[str] = "toy-sizes"
 
     sizes: Names = Field(("2x64", "1x32"), description="Sizes of the toy world's students")
-    temperatures: tuple[float, ...] = Field(
+    temperatures: Amounts = Field(
         (4.0,), description="Training temperatures of KD, in addition to 1"
     )
-    noises: tuple[float, ...] = Field(
+    noises: Amounts = Field(
         (2.0, 5.0), description="Standard deviations of the noise on the teacher's logits"
     )
-    sampling_temperatures: tuple[float, ...] = Field(
+    sampling_temperatures: Amounts = Field(
         (1.0, 0.0), description="Sampling temperatures of the evaluation; 0 is greedy"
     )
     tasks: Names = Field(FIVE, description="Tasks of the evaluation")
@@ -136,8 +137,8 @@ class Paradox(Analysis, group="Paradox"):
         """Train once, and fill a table for each sampling temperature."""
         conditions = self.conditions(bench.world)
         temperatures = list(dict.fromkeys(self.sampling_temperatures))
-        if not temperatures or min(temperatures) < 0:
-            raise InputError("sampling_temperatures=: give one or more numbers of 0 or more")
+        if not temperatures:
+            raise InputError("sampling_temperatures=: give one or more numbers")
         tables = [
             bench.fill(self._table(bench.world, conditions, temperature), f"{temperature:g}")
             for temperature in temperatures
@@ -194,10 +195,10 @@ class Paradox(Analysis, group="Paradox"):
         greedy = {"no_repeat_ngram_size": 0} if temperature == 0 else {}
         return {
             "rows": rows,
-            "train": {"steps": 120, "log_every": 30, "validation_samples": 1},
+            "train": {"steps": 80, "log_every": 20, "validation_samples": 1},
             "evaluate": {
                 "metrics": [SCORE, *FIDELITY],
-                "limit": 50,
+                "limit": 30,
                 "seeds": [10],
                 "temperature": temperature,
                 "max_new_tokens": 64,

@@ -31,6 +31,7 @@ from kdbench.analyses.core.teachers import (
     start_keys,
 )
 from kdbench.config import Names
+from kdbench.config.kinds import Counts
 from kdbench.distillation.card import CARD
 from kdbench.errors import InputError
 from kdbench.stats.over_seeds import SeedMean, mean_over_seeds
@@ -122,10 +123,10 @@ class Scaling(Analysis, group="Scaling"):
         (), description="Teachers' checkpoints, one or more, for models of one's own"
     )
     sizes: Names = Field(
-        ("1x32", "3x96", "5x160"), description="Which teachers of the toy world, LAYERSxWIDTH"
+        ("1x32", "4x128"), description="Which teachers of the toy world, LAYERSxWIDTH"
     )
-    budgets: tuple[int, ...] = Field(
-        (20, 40, 60, 80, 120, 160),
+    budgets: Counts = Field(
+        (20, 40, 60, 80, 100, 140),
         description="Optimiser steps after which the loss is measured, four or more",
     )
     method: str = Field("kd", description="Method of kdbench train with which students learn")
@@ -149,7 +150,7 @@ class Scaling(Analysis, group="Scaling"):
 
     def _budgets(self) -> tuple[int, ...]:
         budgets = tuple(sorted(set(self.budgets)))
-        if len(budgets) < _LEAST_BUDGETS or budgets[0] < 1:
+        if len(budgets) < _LEAST_BUDGETS:
             raise InputError(
                 f"budgets={','.join(map(str, self.budgets))}: give {_LEAST_BUDGETS} or more "
                 "numbers of steps: three for the law, one to predict"

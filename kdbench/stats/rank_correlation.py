@@ -1,5 +1,6 @@
 """Rank correlation of two numbers over conditions, with a bootstrap that resamples them whole."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,33 +54,38 @@ def rank_correlation(
         The correlation; None if one of the two does not vary. Its interval is None with fewer than
         three conditions or two repetitions.
     """
-    value = _correlation(first.mean(1), second.mean(1), within)
-    if value is None:
+    points = np.stack([first.mean(1), second.mean(1)])[:, None]
+    (value,) = _correlations(*points, within)
+    if np.isnan(value):
         return None
-    conditions, repetitions, points = first.shape
-    n = conditions * points
-    if conditions < 3 or repetitions < 2:
-        return RankCorrelation(value, None, None, n)
-    rng, drawn = np.random.default_rng(0), []
-    for _ in range(resamples):
-        rows = rng.integers(0, conditions, conditions)
-        seeds = rng.integers(0, repetitions, repetitions)
-        one, other = (of[rows][:, seeds].mean(1) for of in (first, second))
-        drawn.append(_correlation(one, other, within))
-    known = [found for found in drawn if found is not None]
+    n = first.shape[0] * first.shape[2]
+    if first.shape[0] < 3 or first.shape[1] < 2:
+        return RankCorrelation(float(value), None, None, n)
+    drawn = _correlations(*_resampled((first, second), resamples), within)
     alpha = 1 - CONFIDENCE
-    low, high = np.quantile(known, [alpha / 2, 1 - alpha / 2])
-    return RankCorrelation(value, min(float(low), value), max(float(high), value), n)
+    low, high = np.nanquantile(drawn, [alpha / 2, 1 - alpha / 2])
+    return RankCorrelation(float(value), min(float(low), value), max(float(high), value), n)
 
 
-def _correlation(first: np.ndarray, second: np.ndarray, within: bool) -> float | None:
+def _resampled(numbers: Sequence[np.ndarray], resamples: int) -> list[np.ndarray]:
+    """Means over resampled repetitions of resampled conditions, (resamples, conditions, points)."""
+    rng = np.random.default_rng(0)
+    conditions, repetitions, _ = numbers[0].shape
+    shares = rng.multinomial(repetitions, [1 / repetitions] * repetitions, resamples) / repetitions
+    rows = rng.integers(0, conditions, (resamples, conditions))
+    each = np.arange(resamples)[:, None]
+    return [np.einsum("csp,rs->rcp", of, shares)[each, rows] for of in numbers]
+
+
+def _correlations(first: np.ndarray, second: np.ndarray, within: bool) -> np.ndarray:
+    """Spearman's correlation of each of several (conditions, points); NaN if one is constant."""
     from scipy.stats import rankdata
 
-    if within:
-        first, second = first - first.mean(0), second - second.mean(0)
-    ranks = [rankdata(of.ravel()) for of in (first, second)]
-    spreads = [float(of.std()) for of in ranks]
-    if min(spreads) == 0:
-        return None
-    centred = [of - of.mean() for of in ranks]
-    return float((centred[0] * centred[1]).mean() / (spreads[0] * spreads[1]))
+    centred = []
+    for of in (first, second):
+        shown = of - of.mean(1, keepdims=True) if within else of
+        ranks = rankdata(shown.reshape(len(shown), -1), axis=1)
+        centred.append(ranks - ranks.mean(1, keepdims=True))
+    spreads = np.sqrt((centred[0] ** 2).sum(1) * (centred[1] ** 2).sum(1))
+    products = (centred[0] * centred[1]).sum(1)
+    return np.divide(products, spreads, out=np.full(len(products), np.nan), where=spreads > 0)
