@@ -16,13 +16,18 @@ Ours: the test. With the teachers in the order of their own held-out loss, d_k =
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, log
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from kdbench.analyses import Analysis, analyses
 from kdbench.analyses.core.against import Difference, curve_of_means, differences_from
+from kdbench.analyses.core.teachers import (
+    Start,
+    pure_distillation,
+    several_teachers,
+    start_keys,
+)
 from kdbench.config import Names
 from kdbench.errors import InputError
 from kdbench.stats.over_seeds import SeedMean, mean_over_seeds
@@ -91,7 +96,7 @@ class CapacityGap(Analysis, group="Capacity gap"):
         (), description="Teachers' checkpoints, three or more, for models of one's own"
     )
     method: str = Field("kd", description="Method of kdbench train with which students learn")
-    start: Literal["random", "student"] | None = Field(
+    start: Start | None = Field(
         None,
         description="Whether students start from random weights, another draw per training seed, "
         "or from the student's checkpoint (default: random on the toy world)",
@@ -100,7 +105,7 @@ class CapacityGap(Analysis, group="Capacity gap"):
     def run(self, bench: "AnalysisBench") -> Conclusion:
         """Fill a table for each teacher, so that fidelity is to the teacher that taught."""
         world = bench.world
-        teachers = self.teachers_of(world)
+        teachers = several_teachers(world, self.teachers, _LEAST_TEACHERS)
         found, alone = [], None
         for number, (name, checkpoint) in enumerate(teachers.items()):
             table = self._table(world, name, checkpoint, with_alone=number == 0)
@@ -110,41 +115,21 @@ class CapacityGap(Analysis, group="Capacity gap"):
         assert alone is not None  # noqa: S101 - there are three or more teachers
         return self._concluded(found, alone.values(_ALONE, _LOSS), alone.values(_ALONE, _SCORE))
 
-    def teachers_of(self, world: "AnalysisWorld") -> dict[str, str]:
-        """The teachers' checkpoints by name.
-
-        Raises:
-            InputError: There are fewer than three, or two have one name.
-        """
-        if world.folder is not None:
-            given = [str(path) for path in sorted(world.folder.glob("teacher-*"))]
-        else:
-            given = list(self.teachers)
-        named = {Path(path).name.removeprefix("teacher-"): path for path in given}
-        if len(given) < _LEAST_TEACHERS:
-            raise InputError(
-                f"teachers={','.join(given)}: give {_LEAST_TEACHERS} or more checkpoints, of "
-                "several sizes"
-            )
-        if len(named) < len(given):
-            raise InputError("teachers=: two folders have one name; rename one of them")
-        return named
-
     def _table(
         self, world: "AnalysisWorld", name: str, checkpoint: str, with_alone: bool
     ) -> dict[str, Any]:
         """The students of one teacher, and those without a teacher in one of the tables."""
-        own_ratio = {"kd_ratio": 1} if self.method == "kd" else {}
-        rows = [{"label": name, "train": {"method": self.method, **own_ratio}}]
+        rows = [{"label": name, "train": pure_distillation(self.method)}]
         if with_alone:
             rows.append({"label": _ALONE, "train": {"method": "sft"}})
         return {
             "teacher": {"label": f"teacher {name}", "checkpoint": checkpoint},
             "rows": rows,
-            "train": {**start_of(self.start, world), "steps": 200, "log_every": 50},
+            "train": {**start_keys(self.start, world), "steps": 120, "log_every": 30},
             "evaluate": {
                 "metrics": ["rougeL", _LOSS, _KL, _SHARED],
-                "seeds": [10, 20],
+                "limit": 50,
+                "seeds": [10],
                 "max_new_tokens": 64,
             },
         }
@@ -163,22 +148,6 @@ class CapacityGap(Analysis, group="Capacity gap"):
                 "a t test, with Holm's correction over the teachers.",
             ),
         )
-
-
-def start_of(start: str | None, world: "AnalysisWorld") -> dict[str, Any]:
-    """Keys of training: where students start, and what that asks for.
-
-    Args:
-        start: `random`, `student`, or None for what suits the world.
-        world: Models and data.
-    """
-    chosen = start or ("student" if world.folder is None else "random")
-    toy = {"batch_size": 32, "validate_every": 10**6, "validation_limit": 100, "select": "last"}
-    keys = {**toy, "max_new_tokens": 64} if world.folder is not None else {"select": "last"}
-    if chosen == "random":
-        rate = {"learning_rate": 5e-3, "warmup_steps": 20} if world.folder is not None else {}
-        return {**keys, **rate, "student": f"random:{world.student}"}
-    return {**keys, "learning_rate": 1e-3} if world.folder is not None else keys
 
 
 def taught(name: str, filled: "FilledRows") -> Taught:

@@ -84,6 +84,7 @@ AtLeastOne = Annotated[int, Field(ge=1)]
 FolderName = Annotated[str, AfterValidator(folder_name)]
 Seeds = Annotated[tuple[int, ...], BeforeValidator(_split_seeds)]
 Counts = Annotated[tuple[AtLeastOne, ...], BeforeValidator(split_list)]
+Amounts = Annotated[tuple[Annotated[float, Field(ge=0)], ...], BeforeValidator(split_list)]
 MarkPair = Annotated[tuple[str, str], BeforeValidator(_split_marks)]
 
 CACHE = "cache:"
