@@ -109,8 +109,9 @@ class Seeds(Analysis, group="Seeds"):
                 "mean over tasks. Intervals of 95 %; p-values of neighbours are Holm's.",
                 "Neighbours are chosen by the scores that are tested, so their gaps look larger "
                 "than they are. The probability of a flip and the number of seeds take one "
-                "deviation for all rows, 'training seed, by method'; rows may differ in it. Each seed is compared with the mean of the other seeds; these "
-                "comparisons share seeds, so the interval of τ is approximate.",
+                "deviation for all rows, 'training seed, by method'; rows may differ in it.",
+                "Each seed is compared with the mean of the other seeds; these comparisons share "
+                "seeds, so the interval of τ is approximate.",
                 *(left_out if found.left_out else ()),
                 *([] if self.stored is None else [f"Read from the results '{self.stored.name}'."]),
             ),
