@@ -9,6 +9,7 @@ _KINDS = {
     "metric": ("kdbench.metrics", "Metric", "metrics"),
     "method": ("kdbench.methods", "Method", "methods"),
     "backend": ("kdbench.generate", "Backend", "backends"),
+    "analysis": ("kdbench.analyses", "Analysis", "analyses"),
 }
 
 

@@ -1,1 +1,91 @@
-"""Builders: steps that read prompts and models and write a data set, one file each."""
+"""Builders: steps that read prompts and models and write a data set, one file each.
+
+A builder consists of its keys and of `build`, which yields the rows of the new set. What it asks of
+models it asks of the `Workshop`, which keeps every response and score on disk, so that a builder
+that is killed resumes without a line of its own. `kdbench build` is `workshop/build.py`.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from kdbench.config import Settings
+from kdbench.registry import Registry
+
+if TYPE_CHECKING:
+    from kdbench.builders.workshop.workshop import Workshop
+
+BuiltRow = Mapping[str, Any]
+"""A row of the new set, in one of the layouts of training files, with a unique `id`."""
+
+FAMILIES = {
+    "generate": "Write responses",
+    "prompts": "Write prompts",
+    "select": "Choose rows",
+    "clean": "Clean",
+    "other": "Other",
+}
+
+
+class Builder(Settings):
+    """A builder. The fields of a subclass are keys of `kdbench build`.
+
+    Attributes:
+        title: What it is called in lists and cards.
+        paper: Who described it, and where.
+        family: The group in lists, one of `FAMILIES`.
+        basis: What the file was written from: `paper`, `authors' code`, `abstract`, and so on.
+        adapted: What was changed, if the original is not for texts of language models.
+        cost: What it asks of models, in a few words.
+        models: The fields that name checkpoints. Those that are None are left out.
+        files: The fields that name files or folders it reads, beside the data set.
+        samples: Whether it samples responses, so that the protocol's keys have an effect.
+    """
+
+    title: ClassVar[str]
+    paper: ClassVar[str]
+    cost: ClassVar[str]
+    family: ClassVar[str] = "other"
+    basis: ClassVar[str] = ""
+    adapted: ClassVar[str] = ""
+    models: ClassVar[tuple[str, ...]] = ()
+    files: ClassVar[tuple[str, ...]] = ()
+    samples: ClassVar[bool] = False
+
+    def build(self, work: "Workshop") -> Iterator[BuiltRow]:
+        """Yield the rows of the new set, in the order in which they are written.
+
+        After an interruption it is called again from the start, and finds what models said before.
+        It must therefore depend on nothing but its keys, the rows, the models and `work`.
+        """
+        raise NotImplementedError
+
+    def plan(self, rows: int) -> Iterator[tuple[str, str]]:  # noqa: ARG002 - for subclasses
+        """Yield what a dry run says about the work, as names and values.
+
+        Args:
+            rows: Number of rows that it would read.
+        """
+        yield "asks of models", self.cost
+
+    @classmethod
+    def describe(cls) -> dict[str, str]:
+        """Text descriptions, for lists."""
+        facts = {
+            "paper": cls.paper,
+            "based on": cls.basis,
+            "adapted": cls.adapted,
+            "models": ", ".join(f"{name}=" for name in cls.models),
+            "cost": cls.cost,
+        }
+        return {name: text for name, text in facts.items() if text}
+
+
+def _check_family(builder: type[Builder]) -> None:
+    if builder.family not in FAMILIES:
+        raise ValueError(f"{builder.__name__}: no such family: '{builder.family}'")
+
+
+builders: Registry[type[Builder]] = Registry(
+    "builder", "kdbench.builders", "kdbench.builders", _check_family
+)
+"""All builders by name."""

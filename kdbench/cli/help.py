@@ -2,7 +2,7 @@
 
 import importlib
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from inspect import cleandoc
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
@@ -45,20 +45,79 @@ class VerbHelp:
     parts: str | None = None
 
 
+@dataclass(frozen=True)
+class KeyedBy:
+    """What adds keys of its own to a verb, as a method does to `train`.
+
+    Attributes:
+        key: The key that names it.
+        registry: Where it is registered, as `module:registry`.
+        positional: Whether it is the first word without a key.
+    """
+
+    key: str
+    registry: str
+    positional: bool = False
+
+    @property
+    def example(self) -> str:
+        """How a command names one."""
+        return "NAME" if self.positional else f"{self.key}=NAME"
+
+    def named(self, words: Sequence[str]) -> str | None:
+        """The one that a command line names; None if it names none."""
+        option = f"--{self.key}"
+        if option in words[:-1]:
+            return words[words.index(option) + 1]
+        start = f"{self.key}="
+        for word in words:
+            if word.removeprefix("--").startswith(start):
+                return word.partition("=")[2]
+        first = next(iter(words), "")
+        return first if self.positional and first and not {"=", "-"} & set(first) else None
+
+    def get(self, name: str) -> "type[Settings]":
+        """Its class.
+
+        Raises:
+            InputError: There is none of this name.
+        """
+        found: type[Settings] = self._registry().get(name)
+        return found
+
+    def fields(self, words: Sequence[str]) -> "Mapping[str, FieldInfo]":
+        """The keys of the one that a command line names; nothing if it is unknown."""
+        name = self.named(words)
+        known = name is not None and name in self._registry().names()
+        return self.get(str(name)).model_fields if known else {}
+
+    def _registry(self) -> Any:
+        module, _, name = self.registry.partition(":")
+        return getattr(importlib.import_module(module), name)
+
+
+KEYED_BY = {
+    "train": KeyedBy("method", "kdbench.methods:methods"),
+    "build": KeyedBy("builder", "kdbench.builders:builders", positional=True),
+}
+"""What adds keys to a verb, by verb."""
+
+
 def help_lines(verb: VerbHelp, words: Sequence[str], width: int | None = None) -> Iterator[str]:
     """The help of a verb, line by line.
 
     Args:
         verb: What the help is made from.
         words: Words of the command line other than `--help`; `method=NAME` adds that method's keys,
-            and the first word may name a part whose keys are those of the verb.
+            the name of a builder those of the builder; the first word may name a part whose keys
+            are those of the verb.
         width: Columns to wrap at; by default the terminal's, or 80 elsewhere.
 
     Raises:
         InputError: There is no such method.
     """
     width = width or terminal_width()
-    verb = _of_named_part(verb, words)
+    verb = of_named_part(verb, words)
     usage = ["kdbench", verb.name, verb.words or _positional(verb.settings)]
     yield " ".join(filter(None, [*usage, "key=value …" if verb.settings else ""]))
     for paragraph in cleandoc(verb.doc).split("\n\n"):
@@ -66,8 +125,9 @@ def help_lines(verb: VerbHelp, words: Sequence[str], width: int | None = None) -
     if verb.settings is None:
         return
     sections = _sections(verb.settings)
-    if verb.name == "train":
-        sections |= _method_sections(words)
+    kind = KEYED_BY.get(verb.name)
+    if kind is not None:
+        sections |= _own_sections(kind, words)
     column = 4 + max(len(key) for entries in sections.values() for key, _ in entries)
     if _REQUIRED in sections:
         yield from ["", *section_lines(_REQUIRED, sections.pop(_REQUIRED), column, width)]
@@ -75,12 +135,21 @@ def help_lines(verb: VerbHelp, words: Sequence[str], width: int | None = None) -
         yield from ["", *_example_lines(f"kdbench {verb.name} {verb.example}", width)]
     for title, entries in sections.items():
         yield from ["", *section_lines(title, entries, column, width)]
-    if verb.name == "train" and not method_named(words):
-        yield from ["", "Each method has more keys: kdbench train method=NAME --help"]
+    if kind is not None and not kind.named(words):
+        example = f"kdbench {verb.name} {kind.example} --help"
+        yield from ["", f"Each {kind.key} has more keys: {example}"]
 
 
-def _of_named_part(verb: VerbHelp, words: Sequence[str]) -> VerbHelp:
-    """The help of a verb whose first word names a part, such as an analysis, for that part."""
+def of_named_part(verb: VerbHelp, words: Sequence[str]) -> VerbHelp:
+    """What the help is made from, for the part that the first word names, such as an analysis.
+
+    Args:
+        verb: The verb, whose other words name nothing.
+        words: Words of the command line after the verb.
+
+    Raises:
+        InputError: There is no such part.
+    """
     from kdbench.config.words import key_of
     from kdbench.registry.plugins import load_named_plugins
 
@@ -156,25 +225,16 @@ def _sections(settings: str) -> dict[str, list[HelpEntry]]:
     return sections
 
 
-def _method_sections(words: Sequence[str]) -> dict[str, list[HelpEntry]]:
-    """The entries of a method's own keys."""
-    name = method_named(words)
+def _own_sections(kind: KeyedBy, words: Sequence[str]) -> dict[str, list[HelpEntry]]:
+    """The entries of the keys of a method, a builder or whatever else a command names."""
+    name = kind.named(words)
     if name is None:
         return {}
     from kdbench.config.kinds import fields_by_key
-    from kdbench.methods import methods
 
-    method = methods.get(name)
-    entries = [_entry(key, field) for key, field in fields_by_key(method).items()]
-    return {f"method={name}: {first_line(method.__doc__)}": entries}
-
-
-def method_named(words: Sequence[str]) -> str | None:
-    """The method that a command line of `kdbench train` names; None if it names none."""
-    if "--method" in words[:-1]:
-        return words[words.index("--method") + 1]
-    named = (word.removeprefix("--") for word in words)
-    return next((word.partition("=")[2] for word in named if word.startswith("method=")), None)
+    part = kind.get(name)
+    entries = [_entry(key, field) for key, field in fields_by_key(part).items()]
+    return {f"{kind.key}={name}: {first_line(part.__doc__)}": entries}
 
 
 def _entry(key: str, field: "FieldInfo") -> HelpEntry:

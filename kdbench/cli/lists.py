@@ -18,7 +18,7 @@ from kdbench.text import counted
 @verb("tasks", words="[NAME]")
 def _tasks(arguments: list[str]) -> VerbAnswer | None:
     """List the tasks, or explain the one that is named."""
-    if _explained("tasks", arguments):
+    if explained("tasks", arguments):
         return None
     from kdbench.task import TITLES, known_tasks
 
@@ -30,7 +30,7 @@ def _tasks(arguments: list[str]) -> VerbAnswer | None:
 @verb("metrics", words="[NAME] [plugins=FILE]")
 def _metrics(arguments: list[str]) -> VerbAnswer | None:
     """List the metrics, or explain the one that is named."""
-    if _explained("metrics", load_named_plugins(arguments)):
+    if explained("metrics", load_named_plugins(arguments)):
         return None
     from kdbench.metrics import (
         PositionMetric,
@@ -77,7 +77,7 @@ def _methods(arguments: list[str]) -> VerbAnswer | None:
     used = {methods.get(name).family for name in methods.names()}
     families = [family for family in FAMILIES if family in used]
     is_family = len(words) == 1 and words[0] in families and words[0] not in methods.names()
-    if not is_family and _explained("methods", words):
+    if not is_family and explained("methods", words):
         return None
 
     entries: list[dict[str, Any]] = []
@@ -115,7 +115,7 @@ def _methods(arguments: list[str]) -> VerbAnswer | None:
 @verb("backends", words="[NAME] [plugins=FILE]")
 def _backends(arguments: list[str]) -> VerbAnswer | None:
     """List the backends, or explain the one that is named."""
-    if _explained("backends", load_named_plugins(arguments)):
+    if explained("backends", load_named_plugins(arguments)):
         return None
     from kdbench.generate import backends
 
@@ -126,7 +126,7 @@ def _backends(arguments: list[str]) -> VerbAnswer | None:
 @verb("protocols", words="[NAME]")
 def _protocols(arguments: list[str]) -> VerbAnswer | None:
     """List the protocols, or explain the one that is named."""
-    if _explained("protocols", arguments):
+    if explained("protocols", arguments):
         return None
     from kdbench.protocol import PROTOCOLS
 
@@ -198,8 +198,13 @@ def _listed(
     return list_answer(entries, rows, notes)
 
 
-def _explained(kind: str, arguments: list[str]) -> bool:
-    """Print the lines on the part that is named; return whether one is."""
+def explained(kind: str, arguments: list[str]) -> bool:
+    """Print the lines on the part that is named; return whether one is.
+
+    Args:
+        kind: Kind of the parts, as the verb that lists them is called.
+        arguments: The words after the verb.
+    """
     name = only_name(arguments, "NAME")
     if name is None:
         return False

@@ -17,6 +17,7 @@ from kdbench.config import (
 from kdbench.system.secrets import has_key, is_secret
 
 if TYPE_CHECKING:
+    from kdbench.builders.workshop.build import Built
     from kdbench.comparing.settings import RegressSettings
     from kdbench.distillation.recipe import Recipe
     from kdbench.distillation.train import Trained
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
 
 _FIDELITY = ("acceptance@student", "top1@student", "fkl@teacher")
 _MOST_COLUMNS = 4
+
+
+def after_build(built: "Built") -> str:
+    """A training on the new set."""
+    data, name = shlex.quote(str(built.folder)), shlex.quote(built.card.set)
+    return f"kdbench train method=sft student=path/to/student data={data} train_set={name}"
 
 
 def after_eval(settings: EvalSettings | ScoreSettings, evaluation: "Evaluation") -> str:

@@ -429,6 +429,7 @@ def _quiet() -> None:
 
 # At the end, so that the lists come last in the help.
 import kdbench.cli.analyses  # noqa: E402
+import kdbench.cli.building  # noqa: E402
 import kdbench.cli.exchange  # noqa: E402
 import kdbench.cli.lists  # noqa: E402
 import kdbench.cli.lookup  # noqa: E402, F401

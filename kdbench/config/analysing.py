@@ -76,3 +76,13 @@ class AnalysisKeys(
     PluginKeys,
 ):
     """The keys of every analysis."""
+
+
+class ShownAnalysesKeys(Settings, group="Analyses"):
+    """Which answers of analyses a report shows."""
+
+    analyses: Path = Field(
+        Path("results/analyses"),
+        description="Folder of the answers that kdbench analyse wrote, which the page Analyses "
+        "shows",
+    )

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from kdbench.config.analysing import ShownAnalysesKeys
 from kdbench.config.kinds import FIVE, DryRunKeys, Names, OptionMap, Settings, given_keys
 from kdbench.config.plugins import PluginKeys
 from kdbench.config.storage import StorageKeys
@@ -179,6 +180,7 @@ class ReportOutputKeys(Settings, group="Output"):
 
 class ReportSettings(
     ReportKeys,
+    ShownAnalysesKeys,
     ReportOutputKeys,
     ServingKeys,
     DryRunKeys,
@@ -198,7 +200,9 @@ class ViewKeys(Settings, group="Server"):
     open: bool = Field(False, description="Open the site in a browser")
 
 
-class ViewSettings(ReportKeys, ServingKeys, ViewKeys, PluginKeys, positional=("results",)):
+class ViewSettings(
+    ReportKeys, ShownAnalysesKeys, ServingKeys, ViewKeys, PluginKeys, positional=("results",)
+):
     """`kdbench view`: the site on this machine, rebuilt whenever results change."""
 
     @property

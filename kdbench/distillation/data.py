@@ -2,14 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 from kdbench.config import TrainFormat, TrainTurns, is_file_of_rows
 from kdbench.distillation.encoder import Encoder
-from kdbench.distillation.rows import TrainingRow, read_records, training_rows
+from kdbench.distillation.rows import TrainingRow, stream_records, training_rows
 from kdbench.errors import InputError, nearest_path
 from kdbench.system.bundled import load_module
 from kdbench.system.files import LinesFile
@@ -30,7 +31,7 @@ class SetFile:
             at the hub.
         name: Name of the set, such as `dolly`, or path of a file.
         split: Which file of the set.
-        train_format: Format in which its rows are learned.
+        train_format: Format in which its rows are learned; None takes rows of any kind.
         turns: Which turns of the assistant are learned from a conversation.
         fields: Columns that every row must have beside its prompt and response.
     """
@@ -38,7 +39,7 @@ class SetFile:
     data: Path | None
     name: str
     split: Split
-    train_format: TrainFormat = "alpaca"
+    train_format: TrainFormat | None = "alpaca"
     turns: TrainTurns = "last"
     fields: tuple[str, ...] = ()
 
@@ -162,11 +163,41 @@ def read_rows(file: SetFile, limit: int | None = None) -> list[TrainingRow]:
     Raises:
         InputError: The file is missing or malformed.
     """
-    records = _records(file)[:limit]
+    records = list(_records(file))[:limit]  # a fault behind the limit is a fault
     if file.split == "valid":  # a loss to compare is that of all rows alike
         for record in records:
             record["fields"].pop("weight", None)
     return [row for record in records for row in training_rows(record, file.turns)]
+
+
+def stream_rows(file: SetFile, limit: int | None = None) -> Iterator[TrainingRow]:
+    """Yield the rows of a set, with one at a time in memory.
+
+    Args:
+        file: The set.
+        limit: Read only the first N rows of the file; None reads all.
+
+    Raises:
+        InputError: The file is missing or malformed.
+    """
+    for record in islice(_records(file), limit):
+        yield from training_rows(record, file.turns)
+
+
+def valid_file(file: SetFile) -> Path | None:
+    """The `valid.jsonl` of a training set on this disk; None if there is none.
+
+    Args:
+        file: The training set.
+    """
+    if is_file_of_rows(file.name):
+        folder = Path(file.name).parent
+    elif (data := data_folder(file.data)) is not None:
+        folder = data / file.name
+    else:
+        return None
+    paths = (folder / f"valid{ending}" for ending in (".jsonl", ".jsonl.gz"))
+    return next((path for path in paths if path.is_file()), None)
 
 
 def load_texts(path: Path, tokenizer: Any, length: int) -> list[tuple[int, ...]]:
@@ -221,6 +252,11 @@ def with_responses(
     ]
 
 
+def is_on_hub(file: SetFile) -> bool:
+    """Whether a set is read from the hub, as no folder of data sets is given."""
+    return not is_file_of_rows(file.name) and data_folder(file.data) is None
+
+
 def check_files(file: SetFile) -> None:
     """Check that a training set exists, without reading it or asking the Hub.
 
@@ -230,17 +266,17 @@ def check_files(file: SetFile) -> None:
     Raises:
         InputError: The file is missing, or the set is not on the Hub.
     """
-    if not is_file_of_rows(file.name) and data_folder(file.data) is None:
+    if is_on_hub(file):
         _check_on_hub(file.name)
     else:
         _local_file(file)
 
 
-def _records(file: SetFile) -> list[dict[str, Any]]:
-    if not is_file_of_rows(file.name) and data_folder(file.data) is None:
+def _records(file: SetFile) -> Iterable[dict[str, Any]]:
+    if is_on_hub(file):
         return _from_hub(file)
     path = _local_file(file)
-    return read_records(path, set_name(file.name), file.train_format, file.fields)
+    return stream_records(path, set_name(file.name), file.train_format, file.fields)
 
 
 def _local_file(file: SetFile) -> Path:
@@ -275,5 +311,5 @@ def _from_hub(file: SetFile) -> list[dict[str, Any]]:
         path = module.download(name, repository, of_hub, "main")
     except ValueError as error:
         raise InputError(str(error)) from None
-    rows = read_records(path, name, file.train_format, file.fields)
+    rows = list(stream_records(path, name, file.train_format, file.fields))
     return rows[:validation] if file.split == "valid" else rows[validation:]

@@ -278,8 +278,16 @@ class Ingredients:
         companions = (companion for triple in triples for companion in triple.companions)
         for key, path in {item for one in companions for item in one.checkpoints.items()}:
             check_tokenizer(path, key, self.tokenizer)
-        for path in self.settings.watched_paths.values():
+        paths = self.settings.watched_paths
+        for path in paths.values():
             check_tokenizer(path, "watch", self.tokenizer)
+        if len(paths) < len(self.settings.watch) and not all(
+            triple.needs_teacher_model for triple in triples
+        ):
+            raise InputError(
+                f"watch=…=teacher: method={self.settings.method} has no teacher in memory; name a "
+                "checkpoint, such as ./teacher for a folder of this name"
+            )
 
     def reader(self, triple: Triple) -> Reader | None:
         """How the teacher reads what the student learns, if its tokenizer is another one.

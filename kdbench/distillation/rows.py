@@ -72,18 +72,18 @@ class TrainingRow:
         return [self.id, self.asked if of_file else self.prompt, list(self.references)]
 
 
-def read_records(
-    path: Path, name: str, train_format: TrainFormat, needed: Collection[str] = ()
-) -> list[dict[str, Any]]:
-    """Read and check the rows of a file.
+def stream_records(
+    path: Path, name: str, train_format: TrainFormat | None, needed: Collection[str] = ()
+) -> Iterator[dict[str, Any]]:
+    """Yield the checked rows of a file, with one at a time in memory.
 
     Args:
         path: File of JSON lines, which may be gzipped.
         name: Name of the set, which prefixes the numbers of rows without an id.
-        train_format: Format in which they are learned.
+        train_format: Format in which they are learned; None takes rows of any kind.
         needed: Fields that each row must have.
 
-    Returns:
+    Yields:
         What is asked and answered, with the other columns as `fields`, and the texts of the two
         responses as `pair` if they are needed.
 
@@ -92,7 +92,7 @@ def read_records(
             learn.
     """
     kind = _kind_of_file(path)
-    if kind not in _KINDS[train_format]:
+    if train_format is not None and kind not in _KINDS[train_format]:
         takes = [format_ for format_, kinds in _KINDS.items() if kind in kinds]
         raise InputError(
             f"{path}: has rows with {_FIELDS[kind]}, and train_format={train_format} learns rows "
@@ -100,8 +100,9 @@ def read_records(
             f"train_format={' or '.join(takes)}"
         )
     if kind == "instruction":
-        return _instructions(path, name, needed)
-    records, seen = [], set[str]()
+        yield from _instructions(path, name, needed)
+        return
+    seen = set[str]()
     for number, line in _lines(path):
         place = f"{path}:{number}"
         row = with_messages(parse_line(line, place), place)
@@ -117,33 +118,36 @@ def read_records(
             if "messages" in record:
                 asked = record["messages"][: None if "response" in record else -1]
             record["pair"] = pair_of(row, asked, place)
-        records.append(record)
-    return records
+        yield record
 
 
-def _instructions(path: Path, name: str, needed: Collection[str]) -> list[dict[str, Any]]:
-    """Instructions, as the tasks read them, with their other columns."""
-    try:
-        records = list(load_module("tasks/instruction.py").read_rows(path, name, None))
-    except ValueError as error:
-        raise InputError(str(error)) from None
+def _instructions(path: Path, name: str, needed: Collection[str]) -> Iterator[dict[str, Any]]:
+    """Yield instructions, as the tasks read them, with their other columns."""
+    records = load_module("tasks/instruction.py").read_rows(path, name, None)
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rt", encoding="utf-8-sig") as text:  # split into lines as the tasks do
-        lines = [(number, line) for number, line in enumerate(text, start=1) if line.strip()]
-    for record, (number, line) in zip(records, lines, strict=True):
-        place = f"{path}:{number}"
-        row = parse_line(line.encode(), place)
-        record["fields"] = fields_of(row, "instruction", needed, place)
-        if set(PAIR) & set(needed):
-            record["pair"] = pair_of(row, None, place)
-    return records
+        lines = ((number, line) for number, line in enumerate(text, start=1) if line.strip())
+        while True:
+            try:
+                record = next(records, None)
+            except ValueError as error:
+                raise InputError(str(error)) from None
+            if record is None:
+                return
+            number, line = next(lines)
+            place = f"{path}:{number}"
+            row = parse_line(line.encode(), place)
+            record["fields"] = fields_of(row, "instruction", needed, place)
+            if set(PAIR) & set(needed):
+                record["pair"] = pair_of(row, None, place)
+            yield record
 
 
 def training_rows(record: Mapping[str, Any], turns: TrainTurns = "last") -> Iterator[TrainingRow]:
     """Yield what is learned from a row; several if all turns of a conversation are.
 
     Args:
-        record: A row as `read_records` returns it.
+        record: A row as `stream_records` yields it.
         turns: Which turns of the assistant are learned.
     """
     name, others = record["id"], (record.get("fields", {}), record.get("pair", {}))

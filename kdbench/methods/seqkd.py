@@ -6,8 +6,8 @@ Objective: -log q(y) on y ~ p, one sample per training prompt; MiniLLM's baselin
 Data: the teacher's responses, sampled once and kept. Without forward KL, the teacher may have a
     different tokenizer. A response that was cut at `max_new_tokens=` gets no end token, so that the
     student does not learn to stop there; MiniLLM's code appends one to every response, which is
-    `truncated_end=append`. With `fresh` the teacher answers anew in every step: no response is learned
-    twice, at the cost of the teacher's generation in each step.
+    `truncated_end=append`. With `fresh` the teacher answers anew in every step, so that no response
+    is learned twice, at the cost of the teacher's generation in each step.
 """
 
 from typing import ClassVar, Literal

@@ -46,7 +46,7 @@ def _colours(theme: Theme) -> Any:
 def _figure(shown: Sequence[Panel], theme: Theme) -> "Figure":
     labels = list(dict.fromkeys(curve.label for panel in shown for curve in panel.curves))
     styles = {label: _style(place, theme) for place, label in enumerate(labels)}
-    figure, all_axes = panels(len(shown), columns=2)
+    figure, all_axes = panels(len(shown), columns=3 if len(shown) in (3, 5, 6) else 2)
     handles: dict[str, Any] = {}
     for axes, panel in zip(all_axes, shown, strict=True):
         axes.set_title(panel.title)

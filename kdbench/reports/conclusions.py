@@ -5,7 +5,7 @@ from math import ceil, floor, log10
 
 from kdbench.store.conclusions import Cell, Conclusion, ConclusionColumn, ConclusionTable, Quantity
 from kdbench.system.layout import GridCell, NumberCell, fit, wrapped
-from kdbench.text import cell_text, escape_md, interval, printable, signed
+from kdbench.text import escape_md, interval, printable, signed
 
 _MOST_DECIMALS = 6
 
@@ -66,7 +66,7 @@ def markdown_table(table: ConclusionTable) -> str:
     titles = [_title(column) for column in table.columns]
     marks = [":--" if _is_text(table, place) else "--:" for place in range(len(titles))]
     rows = [
-        [cell_text(_text(cell, column)) for cell, column in zip(row, table.columns, strict=True)]
+        [_markdown_cell(cell, column) for cell, column in zip(row, table.columns, strict=True)]
         for row in table.rows
     ]
     lines = [[*map(escape_md, titles)], marks, *rows]
@@ -95,10 +95,10 @@ def _grid_cell(cell: Cell, column: ConclusionColumn) -> GridCell:
     return NumberCell(value, (("interval", ends),) if ends else (), f" {p}" if p else "")
 
 
-def _text(cell: Cell, column: ConclusionColumn) -> str:
+def _markdown_cell(cell: Cell, column: ConclusionColumn) -> str:
     if not isinstance(cell, Quantity):
-        return cell or ""
-    return " ".join(filter(None, quantity_texts(cell, column)))
+        return escape_md(cell or "")
+    return " ".join(filter(None, quantity_texts(cell, column))).replace("<", "&lt;")
 
 
 def quantity_texts(cell: Quantity, column: ConclusionColumn) -> tuple[str, str, str]:

@@ -7,6 +7,7 @@ what scripts can use.
 
 from collections.abc import Callable
 
+from kdbench.site.analyses import analyses_page
 from kdbench.site.compare import compare_page
 from kdbench.site.cost import cost_page
 from kdbench.site.fidelity import fidelity_page
@@ -22,6 +23,7 @@ PAGES: tuple[Callable[[SiteSource], Page | None], ...] = (
     samples_page,
     fidelity_page,
     cost_page,
+    analyses_page,
     run_page,
 )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kdbench.config import ReportSettings, ServingKeys
+from kdbench.config.analysing import ShownAnalysesKeys
 from kdbench.config.kinds import given_keys
 from kdbench.errors import InputError
 from kdbench.reports import Figures, rows
@@ -112,8 +113,9 @@ def footer(source: SiteSource) -> list[str]:
 
 def shown_settings(settings: ReportSettings, figures: Figures | None) -> dict[str, Any]:
     """The settings of a report as JSON values, with the metrics that were chosen by default."""
-    given = {key for key in ServingKeys.model_fields if getattr(settings, key)}
-    hidden = {"out", "dry_run", "single_file", *ServingKeys.model_fields} - given
+    optional = {*ServingKeys.model_fields, *ShownAnalysesKeys.model_fields}
+    given = optional & set(given_keys(settings))
+    hidden = {"out", "dry_run", "single_file", *optional} - given
     shown = settings.model_dump(mode="json", exclude=hidden)
     if figures is not None:
         used = {"score": figures.findings.score.name, "fidelity": figures.findings.fidelity.name}

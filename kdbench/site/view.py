@@ -103,7 +103,7 @@ class LiveSite:
         Returns:
             Whether there is something new to serve: a build, or why there is none.
         """
-        state = result_files(self.settings.results)
+        state = self._files()
         settled = state == self._seen or self._built_from is None
         self._seen = state
         if state == self._built_from or not settled:
@@ -120,6 +120,12 @@ class LiveSite:
             return True
         self.served = Served(version, files)
         return True
+
+    def _files(self) -> FileTimes:
+        """Time and size of the files of results, and of the answers of analyses."""
+        answers = self.settings.analyses.glob("*.json")
+        times = {str(file): (file.stat().st_mtime_ns, file.stat().st_size) for file in answers}
+        return {**result_files(self.settings.results), **times}
 
     def _build(self, version: int) -> dict[str, Path]:
         source = read_source(self.settings)

@@ -75,7 +75,7 @@ class Watch:
         model = context.teacher if path is None else load_model(path, "watch", context)
         if model is None:
             raise InputError(
-                "watch=…=teacher: this run has no teacher in memory; name its checkpoint"
+                "watch=…=teacher: the scores of this run's teacher are cached; name its checkpoint"
             )
         if path is not None:
             model.requires_grad_(False)

@@ -43,7 +43,8 @@ class Work:
         statistics: What the method's preparation found, by name.
         reader: How the teacher reads responses in its own tokens; None if they are the student's.
         rollouts: The engine that generates the student's responses; None leaves it to the trainer.
-        watch: Checkpoints whose divergence from the student is logged, by name; None is the teacher.
+        watch: Checkpoints whose divergence from the student is logged, by name; None is the run's
+            own teacher.
     """
 
     triple: Triple

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from browser import Watched, chromium, launched
 from filelock import FileLock
+from made_conclusions import conclusion
 
 HOSTILE = 'GKD <b>&"x"'
 """Label of a student of the site."""
@@ -73,8 +74,13 @@ def _write(made: Sites) -> None:
     from kdbench.site.report import footer, title_of
     from kdbench.site.source import read_source
     from kdbench.site.write import site_files, write_files
+    from kdbench.store.conclusions import write_conclusion
 
-    settings = ReportSettings(results=made.results, baseline="SFT", out=made.folder)
+    answers = made.folder.with_name("site-answers")
+    write_conclusion(answers, conclusion())
+    settings = ReportSettings(
+        results=made.results, baseline="SFT", out=made.folder, analyses=answers
+    )
     make_report(settings)
     source = read_source(settings)
     files = site_files(make_pages(source), title_of(source), footer(source), single_file=True)

@@ -3,7 +3,7 @@
 import pytest
 from browser import THEMES, WIDTHS, Watched, findings, page_names
 
-PAGES = ("leaderboard", "compare", "samples", "fidelity", "cost", "run")
+PAGES = ("leaderboard", "compare", "samples", "fidelity", "cost", "analyses", "run")
 
 
 def test_every_page_is_looked_at(sites, watched):

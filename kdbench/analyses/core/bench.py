@@ -14,6 +14,7 @@ from kdbench.errors import InputError, nearest_path
 from kdbench.filling.spec import make_spec
 from kdbench.filling.table import Filled, fill_spec
 from kdbench.filling.worlds import make_missing, world_lines, worlds
+from kdbench.system.files import holds, put_bytes
 from kdbench.task import data_folder
 
 
@@ -114,6 +115,24 @@ class AnalysisBench:
             raise InputError(f"data={data}: no such folder{nearest_path(data)}")
         assert analysis.student is not None  # noqa: S101 - refused above
         return AnalysisWorld("own models", analysis.student, analysis.teacher, data)
+
+    def keep(self, name: str, text: str) -> Path:
+        """Write a file that tables need, such as a data set, unless it is there with this content.
+
+        Args:
+            name: Its name, below the folder of checkpoints.
+            text: Its content.
+
+        Raises:
+            StoppedAnalysis: It is a dry run, and the file would be written.
+        """
+        file, content = self.models / name, text.encode()
+        if not holds(file, [content]):
+            if self._analysis.dry_run:
+                lines = f"missing  {file}\nthen the trainings and evaluations of {self.name}\n"
+                raise StoppedAnalysis(lines, {})
+            put_bytes(file, content)
+        return file
 
     def fill(self, table: Mapping[str, Any], name: str = "") -> FilledRows:
         """Train and measure what a table lacks.

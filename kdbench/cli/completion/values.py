@@ -108,6 +108,18 @@ def _methods() -> Sequence[str]:
     return methods.names()
 
 
+def _analyses() -> Sequence[str]:
+    from kdbench.analyses import analyses
+
+    return analyses.names()
+
+
+def _builders() -> Sequence[str]:
+    from kdbench.builders import builders
+
+    return builders.names()
+
+
 def _backends() -> Sequence[str]:
     from kdbench.generate import backends
 
@@ -168,6 +180,7 @@ _NAMES: Mapping[str, Callable[[], Sequence[str]]] = {
     **dict.fromkeys(("metric", "metrics", "score", "fidelity"), _metrics),
     "columns": _columns,
     "method": _methods,
+    "builder": _builders,
     "backend": _backends,
     "protocol": _protocols,
     "recipe": _recipes,
@@ -178,6 +191,9 @@ LISTED: Mapping[str, Callable[[], Sequence[str]]] = {
     "tasks": _tasks,
     "metrics": lambda: _metrics()[2:],
     "methods": _methods,
+    "builders": _builders,
+    "analyse": _analyses,
+    "analyses": _analyses,
     "backends": _backends,
     "protocols": _protocols,
     "completion": _shells,

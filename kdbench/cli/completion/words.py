@@ -67,14 +67,14 @@ def _of_verb(
         return
     if name == "help":
         yield from (Candidate(verb, help_.doc.partition("\n")[0]) for verb, help_ in verbs.items())
-    elif name in LISTED:
+    elif name in LISTED and not (verbs[name].parts and given):
         yield from map(Candidate, listed(name, current))
     elif name == "doctor" and not given:
         yield from (
             Candidate(verb, verbs[verb].doc.partition("\n")[0]) for verb in ("eval", "train")
         )
     elif (verb := _keyed(name, given, verbs)) is not None:
-        yield from _of_keys(verb, given[name == "doctor" :], current)
+        yield from _of_keys(verb, given[bool(name == "doctor" or verbs[name].parts) :], current)
 
 
 def _of_keys(verb: KeyedVerb, given: Sequence[str], current: str) -> Iterator[Candidate]:
@@ -129,30 +129,19 @@ def _read(verb: KeyedVerb, given: Sequence[str]) -> dict[str, str | bool]:
 
 
 def _keyed(name: str, given: Sequence[str], verbs: "Mapping[str, VerbHelp]") -> KeyedVerb | None:
-    """The keys of a verb; with those of the method that a training names."""
-    from kdbench.cli.help import settings_class
+    """The keys of a verb; with those of the method that a training names, and the like."""
+    from kdbench.cli.help import KEYED_BY, of_named_part, settings_class
     from kdbench.config.kinds import fields_by_key, key_groups
 
     own: dict[str, FieldInfo] = {}
     if name == "doctor":
         own = fields_by_key(settings_class(str(verbs[name].settings)))
         name = given[0] if given[0] in ("eval", "train") else "eval"
-    settings = verbs[name].settings
+    settings = of_named_part(verbs[name], given).settings
     if settings is None:
         return None
     kind: type[Settings] = settings_class(settings)
-    of_method = _method_fields(given) if name == "train" else {}
+    of_part = KEYED_BY[name].fields(given) if name in KEYED_BY else {}
     fields = fields_by_key(kind)
     ordered = {key: fields[key] for keys in key_groups(kind).values() for key in keys}
-    return KeyedVerb({**own, **of_method, **ordered}, kind.__positional__)
-
-
-def _method_fields(given: Sequence[str]) -> "Mapping[str, FieldInfo]":
-    from kdbench.cli.help import method_named
-
-    method = method_named(given)
-    if method is None:
-        return {}
-    from kdbench.methods import methods
-
-    return methods.get(method).model_fields if method in methods.names() else {}
+    return KeyedVerb({**own, **of_part, **ordered}, kind.__positional__)

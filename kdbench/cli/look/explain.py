@@ -141,6 +141,23 @@ def _method_lines(name: str) -> Iterator[str]:
     ]
 
 
+def _builder_names() -> Sequence[str]:
+    from kdbench.builders import builders
+
+    return builders.names()
+
+
+def _builder_lines(name: str) -> Iterator[str]:
+    from kdbench.builders import builders
+
+    kind = builders.get(name)
+    yield from section(f"{name}: {first_line(kind.__doc__)}", list(kind.describe().items()))
+    yield from entries("Keys, besides those of kdbench build", keys(kind))
+    yield from definition(kind)
+    models = "".join(f" {key}=path/to/{key}" for key in kind.models)
+    yield from ["", "Example", f"  kdbench build {name}{models} data=path/to/data train_set=dolly"]
+
+
 def _backend_names() -> Sequence[str]:
     from kdbench.generate import backends
 
@@ -252,6 +269,7 @@ EXPLAINED: Mapping[str, ExplainedKind] = {
     "tasks": ExplainedKind("task", _task_names, _task_lines),
     "metrics": ExplainedKind("metric", _metric_names, _metric_lines),
     "methods": ExplainedKind("method", _method_names, _method_lines),
+    "builders": ExplainedKind("builder", _builder_names, _builder_lines),
     "backends": ExplainedKind("backend", _backend_names, _backend_lines),
     "protocols": ExplainedKind("protocol", _protocol_names, _protocol_lines),
 }

@@ -1,0 +1,1 @@
+"""What the analysis of teacher hacking concludes from its curves."""
