@@ -20,9 +20,9 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from kdbench.analyses import Analysis, analyses
-from kdbench.analyses._seed_curves import seed_curve
 from kdbench.analyses.core.bench import AnalysisWorld
 from kdbench.analyses.core.filled import FilledRows
+from kdbench.analyses.seeded.curves import seed_curve
 from kdbench.config import Names
 from kdbench.errors import InputError
 from kdbench.stats.over_seeds import SeedMean, difference_over_seeds, mean_over_seeds

@@ -21,9 +21,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from kdbench.analyses import Analysis, analyses
-from kdbench.analyses._seed_curves import seed_curve
 from kdbench.analyses.core.bench import AnalysisWorld
 from kdbench.analyses.core.filled import FilledRows
+from kdbench.analyses.seeded.curves import seed_curve
 from kdbench.config.kinds import AtLeastOne
 from kdbench.distillation.card import LOG
 from kdbench.errors import InputError

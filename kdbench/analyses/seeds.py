@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from kdbench.analyses import Analysis, analyses
-from kdbench.analyses._seed_scores import SeedScores, runs_in, runs_of_table, seed_scores
 from kdbench.analyses.core.bench import AnalysisBench, AnalysisWorld
+from kdbench.analyses.seeded.scores import SeedScores, runs_in, runs_of_table, seed_scores
 from kdbench.config import Names
 from kdbench.stats.over_seeds import SeedMean, difference_over_seeds, mean_over_seeds
 from kdbench.stats.paired import holm

@@ -648,6 +648,7 @@ def train(
     rollout_server: str | None = None,
     rollout_lag: int = 0,
     rollout_weight_clip: float = 2.0,
+    watch: str | Mapping[str, Any] = {},
     validate_every: int | None = None,
     validation_limit: int | None = None,
     validation_samples: int | None = None,
@@ -732,8 +733,10 @@ def train(
     exits: int | str | Sequence[int] | None = None,
     final: Literal["labels", "teacher", "mixture"] | None = None,
     first_share: float | None = None,
+    first_target: Literal["anchor", "mixed"] | None = None,
     form: Literal["target", "subtract"] | Literal["jsd", "sampled"] | None = None,
     forward_weight: float | None = None,
+    fresh: bool | None = None,
     gate: Literal["validation", "student"] | None = None,
     gate_temperature: float | None = None,
     generations: int | None = None,
@@ -803,7 +806,7 @@ def train(
     relation: Literal["cosine", "knn"] | None = None,
     relation_temperature: float | None = None,
     replacement: Literal["teacher", "top_k"] | None = None,
-    responses: Literal["teacher", "student"] | Literal["teacher", "dataset"] | None = None,
+    responses: Literal["teacher", "student"] | Literal["teacher", "fresh", "dataset"] | None = None,
     reward: Literal["binary", "real"] | None = None,
     reward_clip: float | None = None,
     reward_rows: int | None = None,
@@ -948,6 +951,8 @@ def train(
             that many steps before; 0 waits for them.
         rollout_weight_clip: Largest importance weight of a token that the engine drew, in methods
             whose gradient is an expectation over the student's own samples.
+        watch: Models whose divergence from the student is logged at each validation, as in
+            oracle=path/to/oracle,teacher=teacher, where the last word is the run's own teacher.
         validate_every: Number of steps between validations (default: one epoch).
         validation_limit: Number of validation examples for the loss (default: all).
         validation_samples: Number of validation examples answered for ROUGE-L (default: as many as
@@ -1056,8 +1061,11 @@ def train(
         exits: layers of the student with an exit, from 1 (ofa).
         final: the finished student's head: a, b, or their log-linear mixture (dho).
         first_share: share of the steps on the teacher's responses (strong_to_weak).
+        first_target: what the first generation of target=anchored learns from: the anchor, or its
+            mixture with the student before training (iterated).
         form: how the classmate is used (classmate); divergence, or its policy gradient (opsd).
         forward_weight: weight of the forward part (eopd).
+        fresh: whether the teacher answers anew in every step, instead of once (seqkd).
         gate: what trains the gate: the teachers' validation loss, or the KL (mst).
         gate_temperature: divides the entropy gap in the gate (tsd).
         generations: number of students, one after the other (iterated).
@@ -1143,7 +1151,8 @@ def train(
         relation_temperature: divides the cosines (trg).
         replacement: what replaces others: a sample of the teacher, or of its top_k (skd).
         responses: who writes responses to unlabelled prompts, without label words (dho); whose
-            responses are learned: the weak teacher's, or the dataset's (weak_to_strong).
+            responses are learned: the weak teacher's, sampled once or in every step (fresh), or the
+            dataset's (weak_to_strong).
         reward: what a row counts (mpdistil).
         reward_clip: largest absolute reward after scaling (minillm).
         reward_rows: largest number of validation rows of a reward (mpdistil).
@@ -1397,6 +1406,7 @@ def report(
     runs: str | PathLike[str] = "runs",
     published: Literal["verified", "second_hand", "all", "none"] = "none",
     baselines: str | PathLike[str] | None = None,
+    analyses: str | PathLike[str] = "results/analyses",
     out: str | PathLike[str] = "report",
     single_file: bool = False,
     price: float | None = None,
@@ -1424,6 +1434,7 @@ def report(
         published: Published rows of the leaderboard; second_hand includes what a third party
             quotes, all also unverified ones.
         baselines: File of published numbers (default: the bundled published.yaml).
+        analyses: Folder of the answers that kdbench analyse wrote, which the page Analyses shows.
         out: Folder of the report.
         single_file: Write one page that holds everything, without the folders next to it.
         price: Price of the machine per hour, in any currency; turns tokens a second into a cost.
