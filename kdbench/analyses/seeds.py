@@ -190,8 +190,8 @@ def _variance_table(noise: RankingNoise) -> ConclusionTable:
     if noise.chance is not None and noise.prompts is not None:
         training, chance = Quantity(value=noise.training), Quantity(value=noise.chance)
         rows += [
-            ("- of it the training", training, "more training seeds"),
-            ("- of it the chance in responses", chance, "more sampling seeds or prompts"),
+            ("of it the training", training, "more training seeds"),
+            ("of it the chance in responses", chance, "more sampling seeds or prompts"),
             ("prompts, by method", Quantity(value=noise.prompts), "other prompts move the ranking"),
         ]
     title = "What a score of one training seed varies with"
