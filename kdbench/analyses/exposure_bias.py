@@ -20,9 +20,9 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from kdbench.analyses import Analysis, analyses
-from kdbench.analyses._seed_curves import seed_curve
 from kdbench.analyses.core.bench import AnalysisWorld
 from kdbench.analyses.core.filled import FilledRows
+from kdbench.analyses.seeded.curves import seed_curve
 from kdbench.config import Names
 from kdbench.errors import InputError
 from kdbench.stats.over_seeds import SeedMean, difference_over_seeds, mean_over_seeds
@@ -72,10 +72,10 @@ class ExposureBias(Analysis, group="Exposure bias"):
         """A row for each method, and two of GKD."""
         if twice := [name for name in self.on_policy if name in self.off_policy]:
             raise InputError(f"on_policy={twice[0]}: is in off_policy= too; leave one out")
-        rows = [{"label": name, "train": {"method": name}} for name in self.off_policy]
+        rows = [_row(name) for name in self.off_policy]
         for label, fraction in ((_GIVEN, 0), (_SAMPLED, 1)):
             rows.append({"label": label, "train": {"method": "gkd", "student_fraction": fraction}})
-        rows += [{"label": name, "train": {"method": name}} for name in self.on_policy]
+        rows += [_row(name) for name in self.on_policy]
         return {
             "rows": rows,
             "train": {
@@ -120,6 +120,12 @@ class ExposureBias(Analysis, group="Exposure bias"):
                 "too, but for the two of GKD.",
             ),
         )
+
+
+def _row(name: str) -> dict[str, Any]:
+    """A row of a method; SeqKD's teacher answers only the prompts that are used, one time each."""
+    keys = {"fresh": True} if name == "seqkd" else {}
+    return {"label": name, "train": {"method": name, **keys}}
 
 
 def correlation_over_seeds(

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from kdbench.analyses import Analysis, analyses
-from kdbench.analyses._seed_scores import SeedScores, runs_in, runs_of_table, seed_scores
 from kdbench.analyses.core.bench import AnalysisBench, AnalysisWorld
+from kdbench.analyses.seeded.scores import SeedScores, runs_in, runs_of_table, seed_scores
 from kdbench.config import Names
 from kdbench.stats.over_seeds import SeedMean, difference_over_seeds, mean_over_seeds
 from kdbench.stats.paired import holm
@@ -109,8 +109,9 @@ class Seeds(Analysis, group="Seeds"):
                 "mean over tasks. Intervals of 95 %; p-values of neighbours are Holm's.",
                 "Neighbours are chosen by the scores that are tested, so their gaps look larger "
                 "than they are. The probability of a flip and the number of seeds take one "
-                "deviation for all rows, 'training seed, by method'; rows may differ in it. Each seed is compared with the mean of the other seeds; these "
-                "comparisons share seeds, so the interval of τ is approximate.",
+                "deviation for all rows, 'training seed, by method'; rows may differ in it.",
+                "Each seed is compared with the mean of the other seeds; these comparisons share "
+                "seeds, so the interval of τ is approximate.",
                 *(left_out if found.left_out else ()),
                 *([] if self.stored is None else [f"Read from the results '{self.stored.name}'."]),
             ),
@@ -189,8 +190,8 @@ def _variance_table(noise: RankingNoise) -> ConclusionTable:
     if noise.chance is not None and noise.prompts is not None:
         training, chance = Quantity(value=noise.training), Quantity(value=noise.chance)
         rows += [
-            ("- of it the training", training, "more training seeds"),
-            ("- of it the chance in responses", chance, "more sampling seeds or prompts"),
+            ("of it the training", training, "more training seeds"),
+            ("of it the chance in responses", chance, "more sampling seeds or prompts"),
             ("prompts, by method", Quantity(value=noise.prompts), "other prompts move the ranking"),
         ]
     title = "What a score of one training seed varies with"

@@ -735,6 +735,7 @@ def train(
     exits: int | str | Sequence[int] | None = None,
     final: Literal["labels", "teacher", "mixture"] | None = None,
     first_share: float | None = None,
+    first_target: Literal["anchor", "mixed"] | None = None,
     form: Literal["target", "subtract"] | Literal["jsd", "sampled"] | None = None,
     forward_weight: float | None = None,
     fresh: bool | None = None,
@@ -807,7 +808,7 @@ def train(
     relation: Literal["cosine", "knn"] | None = None,
     relation_temperature: float | None = None,
     replacement: Literal["teacher", "top_k"] | None = None,
-    responses: Literal["teacher", "student"] | Literal["teacher", "dataset"] | None = None,
+    responses: Literal["teacher", "student"] | Literal["teacher", "fresh", "dataset"] | None = None,
     reward: Literal["binary", "real"] | None = None,
     reward_clip: float | None = None,
     reward_rows: int | None = None,
@@ -1062,6 +1063,8 @@ def train(
         exits: layers of the student with an exit, from 1 (ofa).
         final: the finished student's head: a, b, or their log-linear mixture (dho).
         first_share: share of the steps on the teacher's responses (strong_to_weak).
+        first_target: what the first generation of target=anchored learns from: the anchor, or its
+            mixture with the student before training (iterated).
         form: how the classmate is used (classmate); divergence, or its policy gradient (opsd).
         forward_weight: weight of the forward part (eopd).
         fresh: whether the teacher answers anew in every step, instead of once (seqkd).
@@ -1150,7 +1153,8 @@ def train(
         relation_temperature: divides the cosines (trg).
         replacement: what replaces others: a sample of the teacher, or of its top_k (skd).
         responses: who writes responses to unlabelled prompts, without label words (dho); whose
-            responses are learned: the weak teacher's, or the dataset's (weak_to_strong).
+            responses are learned: the weak teacher's, sampled once or in every step (fresh), or the
+            dataset's (weak_to_strong).
         reward: what a row counts (mpdistil).
         reward_clip: largest absolute reward after scaling (minillm).
         reward_rows: largest number of validation rows of a reward (mpdistil).

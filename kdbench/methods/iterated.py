@@ -12,7 +12,8 @@ Objective: with p the student before,
       a S (I - (1-a) S)⁻¹ y.
     target=anchored: a CE + (1-a) KL(t‖q) with t ∝ r^g p^(1-g), or for `anchor_mean=arithmetic`
       g r + (1-g) p; r is the anchor and g = `anchor_share`. The KL to r then contracts with each
-      generation, by (1-g)² where it is small. In the first generation t is r. The anchor is
+      generation, by (1-g)² where it is small. In the first generation t is r, or with
+      `first_target=mixed` the mixture of r and the student before training. The anchor is
       `anchor_model`, or the student before training.
 Data: the dataset's responses. Each generation has an equal share of the steps.
 """
@@ -31,7 +32,7 @@ from kdbench.training import Chunk, CrossEntropy, Frozen, Match, Objective, Stag
 if TYPE_CHECKING:
     import torch
 
-ANCHOR = "anchor"
+ANCHOR, START = "anchor", "start"
 
 
 @dataclass(frozen=True)
@@ -52,15 +53,27 @@ class Generation(Objective):
 
 @dataclass(frozen=True)
 class Anchored(Objective):
-    """KL(t‖q), the target t between the anchor and the last student."""
+    """KL(t‖q), the target t between the anchor and the last student.
 
-    views = ("teacher", ANCHOR)
+    Attributes:
+        anchor_share: g, the share of the anchor.
+        mean: How the two are mixed.
+        last: The view of the last student.
+    """
+
     anchor_share: float = 0.3
     mean: Literal["geometric", "arithmetic"] = "geometric"
+    last: str = "teacher"
+
+    @property
+    def views(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The last student and the anchor."""
+        return (self.last, ANCHOR)
 
     def token(self, chunk: Chunk) -> "torch.Tensor":
         """KL(t‖q)."""
-        target = anchored(chunk.log_prob(ANCHOR), chunk.log_p, self.anchor_share, self.mean)
+        last = chunk.log_prob(self.last)
+        target = anchored(chunk.log_prob(ANCHOR), last, self.anchor_share, self.mean)
         return forward_kl(target, chunk.log_q)
 
     def __str__(self) -> str:
@@ -106,6 +119,11 @@ class Iterated(Method):
     anchor_mean: Literal["geometric", "arithmetic"] = Field(
         "geometric", description="how target=anchored mixes the two distributions"
     )
+    first_target: Literal["anchor", "mixed"] = Field(
+        "anchor",
+        description="what the first generation of target=anchored learns from: the anchor, or its "
+        "mixture with the student before training",
+    )
     anchor_model: Path | None = Field(
         None, description="checkpoint of the anchor (default: the student before training)"
     )
@@ -114,7 +132,13 @@ class Iterated(Method):
     def _check(self) -> Self:
         if self.target == "labels" and self.anchor_model is not None:
             raise ValueError("anchor_model= is for target=anchored: leave it out, or pass that")
+        if self.target == "labels" and self.first_target == "mixed":
+            raise ValueError(
+                "first_target=mixed is for target=anchored: leave it out, or pass that"
+            )
         own = self.target == "anchored" and self.anchor_model is None
+        if own and self.first_target == "mixed":
+            raise ValueError("first_target=mixed needs an anchor beside the student: anchor_model=")
         if own and self.begin == "last":
             raise ValueError(
                 "begin=last has no student before training as anchor: pass anchor_model=, or "
@@ -138,15 +162,20 @@ class Iterated(Method):
             )
             for number in range(2, self.generations + 1)
         ]
-        first = self._triple(Match(forward_kl, view=ANCHOR), first=True)
+        first = self._triple(self._first_divergence(), first=True)
         return [Stage(first, teacher=None, name="generation 1"), *later]
+
+    def _first_divergence(self) -> Objective:
+        if self.first_target == "mixed":
+            return Anchored(self.anchor_share, self.anchor_mean, last=START)
+        return Match(forward_kl, view=ANCHOR)
 
     def _triple(self, divergence: Objective, first: bool = False) -> Triple:
         """What a generation trains with; `divergence` is that of target=anchored."""
         if self.target == "labels":
             return Triple(CrossEntropy() if first else Generation(self.truth_weight))
         terms = [Term(CrossEntropy(), self.truth_weight), Term(divergence, 1 - self.truth_weight)]
-        return Triple(
-            [term for term in terms if term.weight],
-            companions=[Frozen(ANCHOR, self.anchor_model)],
-        )
+        companions = [Frozen(ANCHOR, self.anchor_model)]
+        if first and self.first_target == "mixed":
+            companions.append(Frozen(START))
+        return Triple([term for term in terms if term.weight], companions=companions)

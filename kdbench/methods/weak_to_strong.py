@@ -8,8 +8,9 @@ Objective: (1-a) KL(p‖q) - a log q(v), p the weak teacher, v the student's own
     counterpart here.
 Schedule: a rises linearly from 0 to `own_weight` in the first `warmup` of the training.
 Data: the weak teacher's responses, sampled once and kept, since the strong student of the question
-    sees no others. `responses=dataset` takes those of the dataset, which may be better than the
-    teacher.
+    sees no others. `responses=fresh` samples them anew in every step, which costs less where few of
+    the prompts are used; `responses=dataset` takes those of the dataset, which may be better than
+    the teacher.
 """
 
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from pydantic import Field
 from kdbench.divergence import forward_kl
 from kdbench.methods import Mechanism, Method, methods
 from kdbench.training import Chunk, FromDataset, FromTeacher, Objective, Schedule, Triple
+from kdbench.training.sources.fresh import FreshFromTeacher
 
 if TYPE_CHECKING:
     import torch
@@ -73,11 +75,14 @@ class WeakToStrong(Method):
         0.75, ge=0, le=1, description="largest a, weight of the student's own first choices"
     )
     warmup: float = Field(0.2, gt=0, le=1, description="share of the training in which a rises")
-    responses: Literal["teacher", "dataset"] = Field(
-        "teacher", description="whose responses are learned: the weak teacher's, or the dataset's"
+    responses: Literal["teacher", "fresh", "dataset"] = Field(
+        "teacher",
+        description="whose responses are learned: the weak teacher's, sampled once or in every "
+        "step (fresh), or the dataset's",
     )
 
     def triple(self) -> Triple:
         """Both parts on the responses, a by schedule."""
-        source = FromTeacher() if self.responses == "teacher" else FromDataset()
+        sources = {"teacher": FromTeacher, "fresh": FreshFromTeacher, "dataset": FromDataset}
+        source = sources[self.responses]()
         return Triple(Confident(), source, OwnWeight(self.own_weight, self.warmup))

@@ -6,7 +6,7 @@ from kdbench.analyses import Analysis, analyses
 
 # Of the reference: teacher_hacking, recursive, weak_to_strong, paradox, capacity_gap,
 # exposure_bias, seeds, scaling.
-ANALYSES = ("teacher_hacking",)
+ANALYSES = ("exposure_bias", "recursive", "seeds", "teacher_hacking", "weak_to_strong")
 
 
 def test_all_analyses_are_registered():

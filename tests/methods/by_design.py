@@ -74,7 +74,7 @@ VARIANTS = [
     ("trrd", {"old_share": 1}),
     ("trg", {"relation": "knn"}),
     ("weak_to_strong", {"own_weight": 0}),
-    ("weak_to_strong", {"responses": "dataset"}),
+    *[("weak_to_strong", {"responses": whose}) for whose in ("fresh", "dataset")],
 ]
 
 # What an objective is shown before the first step, by method: the student's head for `ofa`, unit

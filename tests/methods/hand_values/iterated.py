@@ -52,6 +52,15 @@ def contraction(share, kind, steps=5):
     return found
 
 
+def mixed_first(share):
+    """The first generation's loss on E2 between a uniform anchor and the student before it."""
+    options = {"target": "anchored", "first_target": "mixed", "anchor_model": "x"}
+    method = methods.get("iterated")(truth_weight=0, anchor_share=share, **options)
+    (term,) = method.stages()[0].triple.terms
+    at = chunk(teacher=torch.full_like(TEACHER, torch.nan), start=TEACHER, anchor=TEACHER * 0)
+    return term.objective.token(at)
+
+
 def anchored_loss(share):
     """KL(t‖q) on E2 with the anchor of a uniform distribution."""
     objective = later(target="anchored", truth_weight=0, anchor_share=share, anchor_model="x")
@@ -109,6 +118,9 @@ VALUES = [
     ),
     HandValue("no contraction", (0.634897, 0.634897), lambda: contraction(0, "geometric", 2)),
     HandValue("contraction in one step", (0.634897, 0), lambda: contraction(1, "geometric", 2)),
+    HandValue("first of a mixture, no anchor", (0.244744, 0.494684), lambda: mixed_first(0)),
+    # -log 4 - the mean of log q
+    HandValue("first of a mixture, anchor alone", (0.289196, 0.100547), lambda: mixed_first(1)),
     # seeds.md 0.2: KL(p‖q) without an anchor.
     HandValue("without an anchor", (0.244744, 0.494684), lambda: anchored_loss(0)),
 ]
