@@ -245,7 +245,7 @@ def test_the_test_sets_are_part_of_the_identity(case: Case) -> None:
     train = [row("q", PROMPT), row("other", "Who?")]
     assert case.build(train, [row("t", PROMPT)]).is_new
     assert not case.build(train, [row("t", PROMPT)]).is_new
-    with pytest.raises(InputError, match=r"was built with a different files\.against"):
+    with pytest.raises(InputError, match="was built with a different files against"):
         case.build(train, [row("t", "Another one")])
 
 
