@@ -273,7 +273,7 @@ def test_the_five_sets(world: World, build_killed_and_resumed, tmp_path: Path) -
         (["by=exact,close"], "by=exact,close: 'close' is not one of exact, ngram, near"),
         (["fields=answer"], "'answer' is not one of prompt, response, both"),
         (["against="], "against="),
-        (["against=nothing.jsonl"], "nothing.jsonl: no such file"),
+        (["against=nothing.jsonl"], "^against=nothing.jsonl: no such file"),
         (["against=dolli"], "dolli"),
         (["near=0"], "near=0"),
     ],
