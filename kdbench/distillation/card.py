@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, Field
 
+from kdbench.distillation.built_set import built_set
 from kdbench.distillation.identity import Identity, check_identity
 from kdbench.distillation.ingredients import Ingredients
 from kdbench.distillation.log_means import log_means
@@ -50,6 +51,7 @@ def make_card(
         name: sum(parameter.numel() for parameter in module.parameters())
         for name, module in trainer.parts.modules.items()
     }
+    built = built_set(settings)
     template, search = ingredients.encoder.template_sha256, ingredients.student.search
     return {
         "schema": SCHEMA,
@@ -72,6 +74,7 @@ def make_card(
         },
         **({} if ingredients.served is None else {"served_teacher": ingredients.served.in_card}),
         **({} if template is None else {"chat_template_sha256": template}),
+        **({} if built is None else {"data_set": built}),
         "cut_responses": {"train": train.cut, "valid": ingredients.valid.cut},
         "phases": phases.as_dict(),
         "peak_memory_bytes": peak_memory(),

@@ -53,8 +53,9 @@ def build_node(
     named = {key: str(node.place) for key, node in models.items()}
     files = {key: _paths(getattr(recipe.builder, key), sets) for key in recipe.builder.files}
     builder = recipe.builder.model_copy(update={**named, **files})
+    of_source = {"train_set"} if source else set[str]()
     content: dict[str, Any] = {
-        "settings": non_defaults(settings, _NO_PART_OF_BUILD),
+        "settings": non_defaults(recipe.settings, _NO_PART_OF_BUILD | of_source),
         "builder": [
             settings.builder,
             non_defaults(builder, {*builder.models, *builder.files}),

@@ -32,6 +32,7 @@ import yaml
 
 import kdbench
 from kdbench import config
+from kdbench.builders.workshop.recipe import parse_build
 from kdbench.cli.verbs import app
 from kdbench.comparing.settings import CompareSettings, PlanSettings, RegressSettings
 from kdbench.config.fill import parse_fill
@@ -89,7 +90,14 @@ def parse_published(words: list[str]) -> None:
     assert method in {row.method for row in method_spreads(least_sources=1)}
 
 
+def parse_building(words: list[str]) -> None:
+    """Check the words of `kdbench build`; the builder of a plug-in has a test of its own."""
+    if not any(word.startswith("plugins=") for word in words):
+        parse_build(words)
+
+
 WHOLE = {
+    "build": parse_building,
     "fill": parse_fill,
     "compare": functools.partial(config.parse, CompareSettings),
     "judge": functools.partial(config.parse, JudgeSettings),

@@ -155,7 +155,8 @@ def test_a_table_at_urls_has_the_bytes_of_one_on_disk(
         "title": "a table",
         "teacher": {"label": "Teacher", "checkpoint": str(world.teacher)},
         "student": {"label": "Student", "checkpoint": str(world.student)},
-        "rows": [{"train": {"recipe": "toy/kd"}}],
+        "data_sets": {"few": {"builder": "teacher_responses", "limit": 16, "max_new_tokens": 4}},
+        "rows": [{"train": {"recipe": "toy/kd", "train_set": "built:few"}}],
         "train": {"limit": 16, "steps": 2, "validation_limit": 2, "max_new_tokens": 4},
         "evaluate": {"limit": 2, "max_new_tokens": 4, "metrics": ["rougeL"]},
         "tasks": ["dolly"],
@@ -174,6 +175,7 @@ def test_a_table_at_urls_has_the_bytes_of_one_on_disk(
         for path in same:
             if path not in ("times.jsonl",) and not path.endswith("training.jsonl"):
                 assert theirs[path] == ours[path], path
+    assert any(path.startswith("m/data/few-") for path in store.contents())
     new_machine()
     plan = fill(build(FillSettings, {"table": str(table), "plan": True, **place}))
     assert "nothing to do" in plan.notes
