@@ -6,7 +6,8 @@ from kdbench.builders.evolution.forms import AskedPrompt
 from kdbench.builders.evolution.operators import OPERATORS
 from kdbench.builders.evolution.rules import evolve
 
-LIST, OTHER, PLAIN = (
+LIST, OTHER = AskedPrompt("Sort it.", "b a"), AskedPrompt("Count it.", "d c")
+PLAIN = AskedPrompt("Who is Olga?")
     AskedPrompt("Sort it.", "b a"),
     AskedPrompt("Count it.", "d c"),
     AskedPrompt("Who is Olga?"),
