@@ -98,7 +98,7 @@ class Decontaminate(Builder):
             else:
                 yield kept(row)
 
-    def plan(self, rows: int) -> Iterator[tuple[str, str]]:
+    def plan(self, rows: int) -> Iterator[tuple[str, str]]:  # noqa: ARG002 - all are compared
         """Yield what rows are compared with."""
         yield "compares with", ", ".join(self.against)
         yield "by", ", ".join(self.by)

@@ -107,7 +107,10 @@ def test_planted_copies_are_found_and_nothing_else(case: Case) -> None:
     ) == len(expected)
 
 
-PROMPT = "who wrote the long book about the white whale that nobody read for sixty years after it was printed in london"
+PROMPT = (
+    "who wrote the long book about the white whale that nobody read for sixty years after it was "
+    "printed in london"
+)
 
 
 def test_by_hand(case: Case) -> None:
@@ -233,12 +236,8 @@ def test_the_examples_of_a_task_are_not_its_questions(case: Case, tmp_path: Path
     write_tasks(tmp_path / "tasks")
     task = tmp_path / "tasks/shots.yaml"
     question = ROWS[0]["question"].strip()
-    built = build(
-        parse_build(
-            ["decontaminate", f"against={task}", f"out={tmp_path / 'out'}", "by=exact"]
-            + [f"train_set={case.write('mine.jsonl', [row('q', question), row('o', 'Is it?')])}"]
-        )
-    )
+    train = [row("q", question), row("o", "Is it?")]
+    built = case.build(train, [], f"against={task}", "by=exact")
     assert kept(built) == ["o"]
 
 
@@ -246,7 +245,7 @@ def test_the_test_sets_are_part_of_the_identity(case: Case) -> None:
     train = [row("q", PROMPT), row("other", "Who?")]
     assert case.build(train, [row("t", PROMPT)]).is_new
     assert not case.build(train, [row("t", PROMPT)]).is_new
-    with pytest.raises(InputError, match="was built with a different files.against"):
+    with pytest.raises(InputError, match="was built with a different files against"):
         case.build(train, [row("t", "Another one")])
 
 
@@ -274,7 +273,7 @@ def test_the_five_sets(world: World, build_killed_and_resumed, tmp_path: Path) -
         (["by=exact,close"], "by=exact,close: 'close' is not one of exact, ngram, near"),
         (["fields=answer"], "'answer' is not one of prompt, response, both"),
         (["against="], "against="),
-        (["against=nothing.jsonl"], "nothing.jsonl: no such file"),
+        (["against=nothing.jsonl"], "^against=nothing.jsonl: no such file"),
         (["against=dolli"], "dolli"),
         (["near=0"], "near=0"),
     ],
@@ -286,5 +285,5 @@ def test_bad_input(case: Case, words: list[str], message: str) -> None:
 
 
 def test_nothing_left(case: Case) -> None:
-    with pytest.raises(InputError, match="kept none of 1 rows; .*rows by exact 1"):
+    with pytest.raises(InputError, match=r"kept none of 1 rows; .*rows by exact 1"):
         case.build([row("q", "Who?")], [row("t", "who")])

@@ -23,7 +23,7 @@ class Scripted(Echo):
     script: Script
     asked: list[str]
 
-    def generate(self, rows: Any, until: Any) -> Iterator[Sample]:
+    def generate(self, rows: Any, until: Any) -> Iterator[Sample]:  # noqa: ARG002
         for row in rows:
             prompt = "".join(map(chr, row.prompt_ids))
             type(self).asked.append(prompt)
@@ -44,12 +44,8 @@ class Evolving:
         Scripted.script, Scripted.asked = staticmethod(script), []
         file = self.folder / "mine.jsonl"
         file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        return build(
-            parse_build(
-                ["evol_instruct", f"teacher={self.teacher}", f"train_set={file}"]
-                + ["backend=scripted_texts", f"out={self.folder / out}", *words]
-            )
-        )
+        shared = [f"teacher={self.teacher}", f"train_set={file}", f"out={self.folder / out}"]
+        return build(parse_build(["evol_instruct", "backend=scripted_texts", *shared, *words]))
 
 
 @pytest.fixture

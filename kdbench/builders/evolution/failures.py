@@ -23,10 +23,12 @@ _REFUSAL = re.compile(
     re.I,
 )
 _FUNCTION_WORDS = frozenset(
-    "a an the and or but nor of to in on at by for from with as if then than so such that this "
-    "these those it its is are was were be been being am i you he she we they me him her us them "
-    "my your his our their do does did has have had will would can could shall should may might "
-    "must there here what which who whom whose when where how why all any some each".split()
+    words_of(
+        "a an the and or but nor of to in on at by for from with as if then than so such that this "
+        "these those it its is are was were be been being am i you he she we they me him her us "
+        "them my your his our their do does did has have had will would can could shall should may "
+        "might must there here what which who whom whose when where how why all any some each"
+    )
 )
 
 
@@ -42,22 +44,18 @@ def prompt_failure(
         new_words: Least number of words that the parent lacks.
         kept: Least share of the parent's words, without function words, that it still has.
     """
-    if not words_of(text):
-        return "empty prompt"
-    if not ended:
-        return "cut prompt"
-    if _REFUSAL.match(text):
-        return "refusal"
-    if normalised(text) in map(normalised, lineage):
-        return "copied prompt"
-    if leaked(text, lineage[0]):
-        return "words of the template"
-    if (Counter(words_of(text)) - Counter(words_of(lineage[0]))).total() < new_words:
-        return "no gain"
-    subject = set(words_of(lineage[0])) - _FUNCTION_WORDS
-    if len(subject & set(words_of(text))) < kept * len(subject):
-        return "another subject"
-    return None
+    words, parent = words_of(text), words_of(lineage[0])
+    subject = set(parent) - _FUNCTION_WORDS
+    checks = {
+        "empty prompt": not words,
+        "cut prompt": not ended,
+        "refusal": _REFUSAL.match(text) is not None,
+        "copied prompt": normalised(text) in map(normalised, lineage),
+        "words of the template": leaked(text, lineage[0]) is not None,
+        "no gain": (Counter(words) - Counter(parent)).total() < new_words,
+        "another subject": len(subject.intersection(words)) < kept * len(subject),
+    }
+    return next((reason for reason, fails in checks.items() if fails), None)
 
 
 def answer_failure(answer: str, prompt: str) -> str | None:

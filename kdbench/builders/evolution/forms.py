@@ -68,7 +68,11 @@ def evolved_row(
         lineage: Columns that say where it comes from.
     """
     if "instruction" in row.asked:
-        content = {"instruction": prompt.text, "input": prompt.given, "output": [answer]}
+        content: dict[str, Any] = {
+            "instruction": prompt.text,
+            "input": prompt.given,
+            "output": [answer],
+        }
     elif isinstance(row.message, str):
         content = {"prompt": prompt.whole, "response": [answer]}
     else:

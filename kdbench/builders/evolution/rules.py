@@ -29,7 +29,9 @@ _ADDED = {
 }
 
 
-def evolve(operator: str, prompt: Prompt, others: Sequence[Prompt], chance: random.Random) -> Prompt:
+def evolve(
+    operator: str, prompt: Prompt, others: Sequence[Prompt], chance: random.Random
+) -> Prompt:
     """Evolve a prompt by a rule.
 
     In-depth operators add a sentence; `complicate_input` adds the input of another prompt, and

@@ -1,10 +1,10 @@
 """Runs of words that texts of a stream share with a few texts.
 
 As in GPT-3's analysis (Brown et al. 2020, appendix C): words without case and punctuation, runs of
-13 words, 8 for the shortest texts, and a run that more than ten different training rows hold shows nothing.
+13 words, 8 for the shortest texts, and a run that more than ten training rows hold shows nothing.
 A text of 8 to 12 words is one run; theirs is the length of all texts of a test set, by its shortest
-twentieth. A run that more than ten of the few texts hold is left out as well: the wording of a
-task. What holds a whole text is found in any case, however often it occurs.
+twentieth. Equal rows count once among the ten. A run that more than ten of the few texts hold is
+left out as well: the wording of a task. What holds a whole text is found in any case.
 """
 
 from collections import defaultdict

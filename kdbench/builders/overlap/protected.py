@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from kdbench.errors import InputError
 from kdbench.task import Document, Task, load_tasks
 from kdbench.views.chat import ChatMessage, Turn
 
@@ -52,7 +53,7 @@ class TestSets:
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def read_test_sets(names: Sequence[str], data: Path | None, fields: Sequence[Field]) -> TestSets:
+def read_test_sets(names: Sequence[str], data: Path | None, fields: Collection[str]) -> TestSets:
     """The texts of test sets.
 
     Args:
@@ -63,12 +64,15 @@ def read_test_sets(names: Sequence[str], data: Path | None, fields: Sequence[Fie
     Raises:
         InputError: A task is unknown, or its data are missing or malformed.
     """
-    tasks = load_tasks(names, data)
+    try:
+        tasks = load_tasks(names, data)
+    except InputError as error:  # whose key has another name here
+        raise InputError(str(error).replace("tasks=", "against=")) from None
     texts = [text for task in tasks for text in _texts(task, fields)]
     return TestSets(texts, {task.name: len(task.documents) for task in tasks})
 
 
-def _texts(task: Task, fields: Sequence[Field]) -> Iterator[ProtectedText]:
+def _texts(task: Task, fields: Collection[str]) -> Iterator[ProtectedText]:
     for document in task.documents:
         prompt = _question(task, document)
         if "prompt" in fields and prompt.strip():

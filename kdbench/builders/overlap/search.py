@@ -1,7 +1,7 @@
 """The training rows that overlap with test sets."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -63,7 +63,7 @@ class Search:
     def __init__(
         self,
         tests: TestSets,
-        kinds: Sequence[Kind],
+        kinds: Collection[str],
         length: int,
         share: float,
         near: float,

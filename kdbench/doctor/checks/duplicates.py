@@ -3,9 +3,9 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
+from kdbench.builders.overlap.words import normalised
 from kdbench.doctor.check import check
 from kdbench.doctor.finding import Finding
-from kdbench.builders.overlap.words import normalised
 from kdbench.doctor.patient import Patient
 from kdbench.doctor.rows import said
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
+from kdbench.builders.overlap.near import Twins, equal_pairs, near_pairs
 from kdbench.doctor.check import check
 from kdbench.doctor.finding import Finding
-from kdbench.builders.overlap.near import Twins, equal_pairs, near_pairs
 from kdbench.doctor.patient import Patient
 from kdbench.doctor.rows import Rows, said
 

@@ -19,7 +19,9 @@ def test_each_operator() -> None:
     assert evolve("complicate_input", LIST, [OTHER], chance) == Prompt("Sort it.", "b a d c")
     assert evolve("breadth", LIST, [OTHER], chance) == Prompt("Sort it.", "d c")
     assert evolve("breadth", PLAIN, [OTHER], chance) == OTHER
-    assert evolve("complicate_input", PLAIN, [OTHER], chance).whole == "Who is Olga? Count it.\n\nd c"
+    assert (
+        evolve("complicate_input", PLAIN, [OTHER], chance).whole == "Who is Olga? Count it.\n\nd c"
+    )
     assert evolve("breadth", PLAIN, [], chance) == PLAIN
 
 
